@@ -1,0 +1,92 @@
+"""Every error the package raises on purpose, under one root.
+
+Each class is also the built-in error a caller would expect (`ValueError`, `RuntimeError`, `OSError`), so that
+ordinary ``except`` clauses work. Texts say what is wrong, where, and what to do about it.
+
+Compiled code cannot raise such objects; it returns one of the `Status` codes, and `check_status` turns the code
+into an error or a warning with advice.
+"""
+
+from __future__ import annotations
+
+import enum
+import warnings
+
+
+class EPropError(Exception):
+    """Root of all errors raised by this package."""
+
+
+class ParameterError(EPropError, ValueError):
+    """A parameter has a wrong type or lies outside its bounds."""
+
+
+class NetworkError(EPropError, ValueError):
+    """Populations and projections do not fit together."""
+
+
+class InputError(EPropError, ValueError):
+    """Inputs, targets or samples given to a run do not fit the network."""
+
+
+class DataError(EPropError, ValueError):
+    """A data file or data set is missing, damaged or empty."""
+
+
+class CheckpointError(EPropError, ValueError):
+    """A checkpoint is damaged or belongs to another network."""
+
+
+class DivergenceError(EPropError, RuntimeError):
+    """Training left the range of finite numbers."""
+
+
+class MissingExtraError(EPropError, ImportError):
+    """An optional dependency is needed that is not installed."""
+
+    def __init__(self, module: str, extra: str, purpose: str):
+        super().__init__(f'{purpose} needs the package "{module}": pip install "eprop[{extra}]"')
+
+
+class SilenceWarning(UserWarning):
+    """Every recurrent neuron stayed silent: nothing can be learned."""
+
+
+class Status(enum.IntEnum):
+    """What a compiled loop reports when it returns."""
+
+    OK = 0
+    NOT_FINITE = 1
+    WEIGHT_NOT_FINITE = 2
+    SILENT = 3
+
+
+_ADVICE = {
+    Status.NOT_FINITE: "a membrane voltage became infinite or NaN",
+    Status.WEIGHT_NOT_FINITE: "a weight became infinite or NaN",
+}
+
+
+def check_status(code: int, where: str) -> None:
+    """Raise or warn for a status code of a compiled loop.
+
+    Raises
+    ------
+    DivergenceError
+        If a voltage or weight is no longer finite.
+    """
+    status = Status(code)
+    if status is Status.OK:
+        return
+    if status is Status.SILENT:
+        warnings.warn(
+            f"{where}: every recurrent neuron stayed silent, so no weight can learn. "
+            "Raise the input weights, lower v_th, or give rate regularisation (c_reg > 0).",
+            SilenceWarning,
+            stacklevel=3,
+        )
+        return
+    raise DivergenceError(
+        f"{where}: {_ADVICE[status]}. The weights from before are still in the last checkpoint. "
+        "Lower the learning rate (optimizer.eta), bound the weights (w_min, w_max), or scale down the initial weights."
+    )
