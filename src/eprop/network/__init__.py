@@ -1,0 +1,27 @@
+"""Describing a network: populations, connection rules, distributions, feedback. No arrays, no simulation."""
+
+from eprop.network.connectivity import (
+    AllToAll,
+    Bernoulli,
+    ConnectionRule,
+    Explicit,
+    FixedIndegree,
+    FixedOutdegree,
+    OneToOne,
+)
+from eprop.network.distributions import Constant, Distribution, Glorot, Normal, Uniform
+from eprop.network.network import (
+    Feedback,
+    FeedbackProjection,
+    Network,
+    Population,
+    Projection,
+    RandomFeedback,
+    Symmetric,
+)
+
+__all__ = [
+    "AllToAll", "Bernoulli", "ConnectionRule", "Constant", "Distribution", "Explicit", "Feedback", "FeedbackProjection",
+    "FixedIndegree", "FixedOutdegree", "Glorot", "Network", "Normal", "OneToOne", "Population", "Projection",
+    "RandomFeedback", "Symmetric", "Uniform",
+]  # fmt: skip

@@ -1,0 +1,431 @@
+"""`BinnedDataset`: the compact form of event data that the engine reads.
+
+Time is cut into steps; a channel is active in a step or it is not, however many events it had there. All samples
+share one array of channels, so that a subset or another order of the samples costs only a table of offsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from eprop.data._binning import bin_block, count_channels, first_fault, remap
+from eprop.data.events import Events, as_events, iterate
+from eprop.errors import DataError, ParameterError
+
+_FAULTS = {1: "offsets fall or leave the array of channels", 2: "a channel out of range", 3: "unsorted channels"}
+_BLOCK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class BinnedDataset:
+    """Samples as active channels per step.
+
+    Attributes
+    ----------
+    ptr : ndarray of int64, shape (n_samples, n_steps + 1)
+        ``channels[ptr[i, s] : ptr[i, s + 1]]`` are the channels active in step ``s`` of sample ``i``. The offsets are
+        absolute: rows may come in any order and need not cover ``channels``.
+    channels : ndarray of int32, shape (n_entries,)
+        Channel numbers, rising within a step, none twice. A pixel's channel is ``p * height * width + y * width + x``.
+    labels : ndarray of int32, shape (n_samples,)
+    n_channels : int
+    dt : float
+        Length of a step in ms.
+    simulated : bool
+        Whether a simulated camera made the events.
+    name : str
+        Where the samples come from, in words.
+    """
+
+    ptr: np.ndarray
+    channels: np.ndarray
+    labels: np.ndarray
+    n_channels: int
+    dt: float = 1.0
+    simulated: bool = False
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for field, dtype, ndim in (("ptr", np.int64, 2), ("channels", np.int32, 1), ("labels", np.int32, 1)):
+            array = np.ascontiguousarray(getattr(self, field), dtype)
+            if array.ndim != ndim:
+                raise DataError(f"BinnedDataset.{field} needs {ndim} dimension(s), got shape {array.shape}")
+            object.__setattr__(self, field, array)
+        if self.ptr.shape[0] != self.labels.shape[0]:
+            raise DataError(f"{self.ptr.shape[0]} rows of offsets but {self.labels.shape[0]} labels")
+        if self.ptr.shape[1] < 2:
+            raise DataError("a binned data set needs at least one step")
+        check_steps(self.n_steps, self.dt)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps per sample."""
+        return int(self.ptr.shape[1] - 1)
+
+    @property
+    def n_classes(self) -> int:
+        """Largest label plus one; 0 without samples."""
+        return int(self.labels.max()) + 1 if len(self) else 0
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Entries per sample, shape (n_samples,), int64."""
+        return self.ptr[:, -1] - self.ptr[:, 0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the three arrays."""
+        return int(self.ptr.nbytes + self.channels.nbytes + self.labels.nbytes)
+
+    def __len__(self) -> int:
+        return int(self.labels.shape[0])
+
+    def __repr__(self) -> str:
+        kind = "simulated" if self.simulated else "recorded"
+        return (
+            f"<BinnedDataset {self.name!r}: {len(self)} {kind} samples, {self.n_channels} channels, "
+            f"{self.n_steps} steps of {self.dt:g} ms, {int(self.counts.sum())} entries>"
+        )
+
+    def sample(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and channels of one sample, both int32 of shape (n,), in order of time."""
+        row = self.ptr[index]
+        steps = np.repeat(np.arange(self.n_steps, dtype=np.int32), np.diff(row))
+        return steps, self.channels[row[0] : row[-1]]
+
+    def dense(self, index: int) -> np.ndarray:
+        """One sample as a uint8 array of zeros and ones, shape (n_steps, n_channels)."""
+        out = np.zeros((self.n_steps, self.n_channels), np.uint8)
+        out[self.sample(index)] = 1
+        return out
+
+    def subset(self, indices: Any, name: str | None = None) -> BinnedDataset:
+        """The samples at ``indices`` (whole numbers, a slice or a mask), in that order; channels are shared, not copied.
+
+        Raises
+        ------
+        DataError
+            If an index lies outside the data set.
+        """
+        try:
+            chosen = np.arange(len(self))[indices if isinstance(indices, slice) else np.asarray(indices, dtype=None)]
+        except IndexError as error:
+            raise DataError(f"subset of {len(self)} samples: {error}") from None
+        chosen = np.atleast_1d(chosen)
+        return replace(
+            self, ptr=self.ptr[chosen], labels=self.labels[chosen], name=self.name if name is None else name
+        )
+
+    def shuffled(self, seed: int) -> BinnedDataset:
+        """The same samples in a random order that depends only on ``seed`` and the number of samples."""
+        return self.subset(np.random.default_rng(seed).permutation(len(self)))
+
+    def split(
+        self, sizes: Sequence[int], seed: int | None = 0, stratified: bool = True, names: Sequence[str] = ()
+    ) -> list[BinnedDataset]:
+        """Disjoint parts with ``sizes`` samples each.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Samples of each part; one may be -1 and takes the rest.
+        seed : int or None
+            Decides who goes where; ``None`` keeps the order and cuts it.
+        stratified : bool
+            Give every part the same share of each label, as far as whole numbers allow.
+        names : sequence of str
+            Names of the parts; this data set's name where none is given.
+
+        Raises
+        ------
+        DataError
+            If the sizes ask for more samples than there are.
+        """
+        sizes = _complete(sizes, len(self))
+        order = np.arange(len(self))
+        if seed is not None:
+            order = np.random.default_rng(seed).permutation(len(self))
+            if stratified:
+                order = order[_interleave(self.labels[order])]
+        ends = np.cumsum([0, *sizes])
+        labels = [*names, *[self.name] * (len(sizes) - len(names))]
+        return [self.subset(order[a:b], label) for a, b, label in zip(ends, ends[1:], labels, strict=False)]
+
+    def activity(self) -> np.ndarray:
+        """How often each channel is active over all samples, shape (n_channels,), int64."""
+        counts = np.zeros(self.n_channels, np.int64)
+        count_channels(self.ptr, self.channels, counts)
+        return counts
+
+    def keep_most_active(self, count: int) -> tuple[BinnedDataset, np.ndarray]:
+        """Keep the ``count`` most active channels, and say which they were.
+
+        Returns
+        -------
+        dataset : BinnedDataset
+            With ``count`` channels, numbered anew.
+        kept : ndarray of int32, shape (count,)
+            The former number of each channel, rising; give it to `keep` for the test data.
+
+        Raises
+        ------
+        ParameterError
+            If ``count`` is not in ``1 .. n_channels``.
+        """
+        if not 1 <= count <= self.n_channels:
+            raise ParameterError(f"keep_channels must lie in 1..{self.n_channels}, got {count}")
+        busiest = np.argsort(-self.activity(), kind="stable")[:count]
+        kept = np.sort(busiest).astype(np.int32)
+        return self.keep(kept), kept
+
+    def keep(self, channels: Any) -> BinnedDataset:
+        """Keep only these channels (rising numbers) and number them ``0 .. len(channels) - 1``.
+
+        Raises
+        ------
+        ParameterError
+            If the numbers do not rise or lie outside the channels.
+        """
+        kept = np.asarray(channels, np.int64)
+        if kept.size == 0 or kept[0] < 0 or kept[-1] >= self.n_channels or (np.diff(kept) <= 0).any():
+            raise ParameterError(f"channels to keep must rise within 0..{self.n_channels - 1}")
+        number = np.full(self.n_channels, -1, np.int32)
+        number[kept] = np.arange(kept.size, dtype=np.int32)
+        return self._renumbered(number, int(kept.size))
+
+    def compact(self) -> BinnedDataset:
+        """The same samples with channels that belong to them alone, in their order (before saving a subset)."""
+        return self._renumbered(np.arange(self.n_channels, dtype=np.int32), self.n_channels)
+
+    def _renumbered(self, number: np.ndarray, n_channels: int) -> BinnedDataset:
+        ptr = np.empty_like(self.ptr)
+        channels = np.empty(int(self.counts.sum()), np.int32)
+        written = remap(self.ptr, self.channels, number, channels, ptr)
+        return replace(self, ptr=ptr, channels=channels[:written], n_channels=n_channels)
+
+    def validate(self) -> None:
+        """Check every entry (data from files and from strangers).
+
+        Raises
+        ------
+        DataError
+            Names the first sample that breaks a promise, and which.
+        """
+        sample, kind = first_fault(self.ptr, self.channels, self.n_channels)
+        if kind:
+            raise DataError(f"binned data set {self.name!r}: sample {sample} has {_FAULTS[kind]}")
+
+
+def check_steps(n_steps: int, dt: float) -> None:
+    """Raise `ParameterError` unless there is at least one step, of a positive length."""
+    if n_steps < 1:
+        raise ParameterError(f"n_steps must be >= 1, got {n_steps}")
+    if not (dt > 0 and np.isfinite(dt)):
+        raise ParameterError(f"dt must be > 0 ms, got {dt}")
+
+
+def _complete(sizes: Sequence[int], available: int) -> list[int]:
+    """Replace one -1 by the rest, and check the sum."""
+    out = [int(size) for size in sizes]
+    if out.count(-1) > 1 or min(out, default=0) < -1:
+        raise DataError(f"sizes of a split must be >= 0, at most one of them -1; got {out}")
+    known = sum(size for size in out if size >= 0)
+    if known > available:
+        raise DataError(f"cannot take {known} samples from {available}")
+    return [available - known if size == -1 else size for size in out]
+
+
+def _interleave(labels: np.ndarray) -> np.ndarray:
+    """Order in which every stretch holds the labels in their overall proportions."""
+    rank = np.empty(labels.shape[0])
+    for label in np.unique(labels):
+        where = np.flatnonzero(labels == label)
+        rank[where] = (np.arange(where.size) + 0.5) / where.size
+    return np.argsort(rank, kind="stable")
+
+
+def concatenate(parts: Sequence[BinnedDataset], name: str | None = None) -> BinnedDataset:
+    """One data set from several with the same channels and steps.
+
+    Raises
+    ------
+    DataError
+        If there is none, or they differ in channels, steps or dt.
+    """
+    if not parts:
+        raise DataError("nothing to concatenate")
+    first = parts[0]
+    for part in parts[1:]:
+        if (part.n_channels, part.n_steps, part.dt) != (first.n_channels, first.n_steps, first.dt):
+            raise DataError(f"{part!r} and {first!r} differ in channels or steps")
+    starts = np.cumsum([0, *(part.channels.shape[0] for part in parts)])
+    return replace(
+        first,
+        ptr=np.concatenate([part.ptr + start for part, start in zip(parts, starts, strict=False)]),
+        channels=np.concatenate([part.channels for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        simulated=any(part.simulated for part in parts),
+        name=first.name if name is None else name,
+    )
+
+
+class Binner:
+    """Collects blocks of samples and bins them: the one way from events to a `BinnedDataset`.
+
+    Parameters
+    ----------
+    n_channels : int
+    n_steps : int
+    dt : float
+        Length of a step in ms.
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of bounds.
+    """
+
+    def __init__(self, n_channels: int, n_steps: int = 300, dt: float = 1.0):
+        check_steps(n_steps, dt)
+        if not 1 <= n_channels <= np.iinfo(np.int32).max:
+            raise ParameterError(f"n_channels must lie in 1..{np.iinfo(np.int32).max}, got {n_channels}")
+        self.n_channels, self.n_steps, self.dt = n_channels, n_steps, dt
+        self._channels: list[np.ndarray] = []
+        self._ptr: list[np.ndarray] = []
+        self._entries = 0
+
+    def bin(self, times: np.ndarray, channels: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bin one block; safe to call from several threads at once.
+
+        Parameters
+        ----------
+        times, channels : ndarray of int32, shape (n_events,)
+            Microseconds, and numbers in ``0 .. n_channels - 1``.
+        offsets : ndarray of int64, shape (n_samples + 1,)
+
+        Returns
+        -------
+        channels : ndarray of int32, shape (n_entries,)
+        ptr : ndarray of int64, shape (n_samples, n_steps + 1)
+            Offsets relative to this block.
+        """
+        out = np.empty(int(offsets[-1] - offsets[0]), np.int32)
+        ptr = np.empty((offsets.shape[0] - 1, self.n_steps + 1), np.int64)
+        written = bin_block(times, channels, offsets, self.n_channels, self.n_steps, self.dt * 1000.0, out, ptr, 0)
+        return out[:written].copy(), ptr
+
+    def add(self, channels: np.ndarray, ptr: np.ndarray) -> None:
+        """Append a binned block, in the order of the samples."""
+        self._channels.append(channels)
+        self._ptr.append(ptr)
+        self._entries += channels.shape[0]
+
+    def finish(self, labels: Any, simulated: bool = False, name: str = "") -> BinnedDataset:
+        """The data set of all blocks so far; the blocks are given up one by one, to need the memory only once."""
+        channels = np.empty(self._entries, np.int32)
+        ptr = np.empty((sum(block.shape[0] for block in self._ptr), self.n_steps + 1), np.int64)
+        entry = row = 0
+        self._channels.reverse()
+        self._ptr.reverse()
+        while self._ptr:
+            block, offsets = self._channels.pop(), self._ptr.pop()
+            channels[entry : entry + block.shape[0]] = block
+            ptr[row : row + offsets.shape[0]] = offsets + entry
+            entry += block.shape[0]
+            row += offsets.shape[0]
+        self._entries = 0
+        return BinnedDataset(ptr, channels, labels, self.n_channels, self.dt, simulated, name)
+
+
+def from_iterable(
+    samples: Any,
+    *,
+    sensor_size: tuple[int, int, int] | None = None,
+    n_steps: int = 300,
+    dt: float = 1.0,
+    name: str = "",
+    simulated: bool = False,
+) -> BinnedDataset:
+    """Bin any iterable of ``(events, label)``: a list, a generator, a Tonic data set.
+
+    Parameters
+    ----------
+    samples : iterable or EventDataset
+        ``events`` as `as_events` takes them: an `Events`, a structured array with x, y, t, p, or an (n, 4) array.
+    sensor_size : (width, height, polarities), optional
+        As Tonic's data sets carry it in their attribute of that name, which is used if nothing is given; else the
+        (34, 34, 2) of N-MNIST. With one polarity, ``p`` is ignored.
+    n_steps : int
+    dt : float
+        Length of a step in ms.
+    name : str
+    simulated : bool
+
+    Returns
+    -------
+    BinnedDataset
+
+    Raises
+    ------
+    DataError
+        If there is no sample, or an event lies outside the sensor; the message names the sample.
+
+    Examples
+    --------
+    >>> from_iterable([(np.array([[3, 2, 1500, 1]]), 7)], n_steps=4).sample(0)  # x, y, t in us, p
+    (array([1], dtype=int32), array([1227], dtype=int32))
+    """
+    sensor_size = tuple(sensor_size or getattr(samples, "sensor_size", None) or (34, 34, 2))  # type: ignore[assignment]
+    width, height, polarities = _sensor(sensor_size)
+    binner = Binner(width * height * polarities, n_steps, dt)
+    labels: list[int] = []
+    for block in _blocks(iterate(samples)):
+        numbers = [events_to_channels(e, sensor_size, len(labels) + i) for i, (e, _) in enumerate(block)]
+        offsets = np.cumsum([0, *(len(e) for e, _ in block)]).astype(np.int64)
+        binner.add(*binner.bin(np.concatenate([e.t for e, _ in block]), np.concatenate(numbers), offsets))
+        labels += [label for _, label in block]
+    if not labels:
+        raise DataError("the data set holds no sample")
+    return binner.finish(np.array(labels, np.int32), simulated, name)
+
+
+def _sensor(sensor_size: Any) -> tuple[int, int, int]:
+    if len(sensor_size) != 3 or min(sensor_size) < 1:
+        raise ParameterError(f"sensor_size must be (width, height, polarities), all >= 1; got {sensor_size}")
+    width, height, polarities = (int(size) for size in sensor_size)
+    return width, height, polarities
+
+
+def _blocks(pairs: Iterable[tuple[Any, Any]]) -> Iterator[list[tuple[Events, int]]]:
+    block: list[tuple[Events, int]] = []
+    for number, (events, label) in enumerate(pairs):
+        try:
+            block.append((as_events(events), int(label)))
+        except (DataError, TypeError, ValueError) as error:
+            raise DataError(f"sample {number}: {error}") from None
+        if len(block) == _BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def events_to_channels(events: Events, sensor_size: tuple[int, int, int], number: int = 0) -> np.ndarray:
+    """Channel of each event: ``p * height * width + y * width + x``, int32, shape (n,).
+
+    Raises
+    ------
+    DataError
+        If an event lies outside the sensor; ``number`` says in which sample.
+    """
+    width, height, polarities = sensor_size
+    for axis, size in (("x", width), ("y", height)):
+        values = getattr(events, axis)
+        if values.size and values.max() >= size:
+            raise DataError(f"sample {number}: {axis} = {values.max()} lies outside the sensor of {width} x {height}")
+    pixel = events.y.astype(np.int32) * np.int32(width) + events.x
+    return pixel + events.p * np.int32(width * height) if polarities > 1 else pixel

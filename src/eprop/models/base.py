@@ -1,0 +1,104 @@
+"""What every model of a node must say about itself, and the surrogate gradients and losses it may carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from eprop.equations import surrogate as equations
+from eprop.parameters import Description, param
+
+
+@dataclass(frozen=True)
+class Surrogate(Description):
+    """Stands for the derivative of a spike with respect to the voltage (Bellec et al. 2020)."""
+
+    height: float = param(0.3, above=0.0, symbol="h", nest="surrogate_gradient_height", doc="largest value")
+    width: float = param(1.0, unit="mV", above=0.0, symbol="w", nest="surrogate_gradient_width", doc="scale")
+
+    code: ClassVar[int]
+    nest_name: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear(Surrogate):
+    """``h max(0, 1 - |v - v_th| / w)``: a triangle, zero beyond one width from the threshold."""
+
+    code: ClassVar[int] = equations.PIECEWISE_LINEAR
+    nest_name: ClassVar[str] = "piecewise_linear"
+
+
+@dataclass(frozen=True)
+class Exponential(Surrogate):
+    """``h exp(-|v - v_th| / w)``."""
+
+    code: ClassVar[int] = equations.EXPONENTIAL
+    nest_name: ClassVar[str] = "exponential"
+
+
+@dataclass(frozen=True)
+class FastSigmoid(Surrogate):
+    """``h (1 + |v - v_th| / w)^-2``: derivative of a fast sigmoid."""
+
+    code: ClassVar[int] = equations.FAST_SIGMOID
+    nest_name: ClassVar[str] = "fast_sigmoid_derivative"
+
+
+@dataclass(frozen=True)
+class Arctan(Surrogate):
+    """``h / (1 + ((v - v_th) / w)^2)``: derivative of an arctangent."""
+
+    code: ClassVar[int] = equations.ARCTAN
+    nest_name: ClassVar[str] = "arctan"
+
+
+@dataclass(frozen=True)
+class Model(Description):
+    """A kind of node. Sources emit spikes, neurons take and emit them, readouts take them and emit errors."""
+
+    role: ClassVar[str]
+    """``"source"``, ``"neuron"`` or ``"readout"``."""
+
+
+@dataclass(frozen=True)
+class Neuron(Model):
+    """Base of spiking neurons with a linear eligibility.
+
+    A subclass gives the names of its state rows and of its derived parameter rows, their values for a step ``dt``,
+    and one compiled scalar function ``update(state, params, j, x) -> (spike, psi)`` that advances neuron ``j`` by one
+    step with synaptic input ``x`` (mV) and writes its rows of ``state``.
+    """
+
+    role: ClassVar[str] = "neuron"
+    state_rows: ClassVar[tuple[str, ...]]
+    parameter_rows: ClassVar[tuple[str, ...]]
+    update: ClassVar[Callable[..., Any]]
+
+    def derived(self, dt: float) -> dict[str, float]:
+        """Values of ``parameter_rows`` for a step of ``dt`` ms."""
+        raise TypeError(f"{type(self).__name__} does not define derived()")
+
+    def initial(self, dt: float) -> dict[str, float]:
+        """Values of ``state_rows`` at the start; zero unless given."""
+        return {}
+
+    def membrane_decay(self, dt: float) -> float:
+        """``alpha``: what is left of a presynaptic trace after one step."""
+        raise TypeError(f"{type(self).__name__} does not define membrane_decay()")
+
+    def input_scale(self, dt: float) -> float:
+        """``zeta``: factor on every incoming weight."""
+        return 1.0
+
+
+def steps(duration: float, dt: float) -> int:
+    """Number of steps in a duration (ms), rounded to the nearest."""
+    return round(duration / dt)
+
+
+def decay(tau: float, dt: float) -> float:
+    """``exp(-dt / tau)``, the propagator of a leaky integrator."""
+    return float(np.exp(-dt / tau))

@@ -1,0 +1,50 @@
+"""Readout: a leaky integrator that does not spike and compares itself with a target (NEST: ``eprop_readout``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from eprop.models.base import Model, decay
+from eprop.parameters import Description, param
+
+
+@dataclass(frozen=True)
+class Loss(Description):
+    """What the readouts' outputs are compared with the targets by."""
+
+    softmax: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """``0.5 sum_t,k (y - y*)^2``, error signal ``y - y*``: strictly local."""
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Softmax over the population, ``-sum_t,k y* log softmax(y)_k``, error signal ``softmax(y) - y*``."""
+
+    softmax: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Readout(Model):
+    """Leaky integrator ``y_t = alpha y_{t-1} + zeta x_t + (tau_m / c_m)(1 - alpha) i_e``."""
+
+    tau_m: float = param(20.0, unit="ms", above=0.0, symbol="tau_out", nest="tau_m", doc="membrane time constant")
+    e_l: float = param(0.0, unit="mV", nest="E_L", doc="leak potential")
+    c_m: float = param(1.0, unit="pF", above=0.0, nest="C_m", doc="membrane capacitance")
+    i_e: float = param(0.0, unit="pA", nest="I_e", doc="constant external current")
+    scale_input: bool = param(False, kind=bool, doc="multiply the synaptic input by 1 - alpha")
+    loss: Loss = field(default=SquaredError(), metadata=param(SquaredError(), kind=Loss).metadata)
+
+    role: ClassVar[str] = "readout"
+
+    def membrane_decay(self, dt: float) -> float:
+        """``alpha_o = exp(-dt / tau_m)``."""
+        return decay(self.tau_m, dt)
+
+    def input_scale(self, dt: float) -> float:
+        """``zeta``: 1, or ``1 - alpha_o`` with ``scale_input``."""
+        return 1.0 - self.membrane_decay(dt) if self.scale_input else 1.0

@@ -1,0 +1,28 @@
+"""Sources: nodes that only emit spikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from eprop.models.base import Model
+from eprop.parameters import param
+
+
+@dataclass(frozen=True)
+class EventSource(Model):
+    """Emits the events that are given to a run, one channel per node; at most one event per channel and step."""
+
+    role: ClassVar[str] = "source"
+
+
+@dataclass(frozen=True)
+class PoissonSource(Model):
+    """Emits independent spikes with a constant rate (at most one per node and step).
+
+    The draw of node ``i`` in step ``t`` depends on (seed, population, i, t) only.
+    """
+
+    rate: float = param(10.0, unit="Hz", at_least=0.0, nest="rate", doc="mean rate")
+
+    role: ClassVar[str] = "source"

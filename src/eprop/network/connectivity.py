@@ -1,0 +1,194 @@
+"""Connection rules: which source reaches which target. Descriptions that can make any part of the network alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from eprop.errors import NetworkError
+from eprop.kernels import draw
+from eprop.parameters import Description, param
+
+
+@dataclass(frozen=True)
+class ConnectionRule(Description):
+    """Base of all connection rules."""
+
+    def check(self, n_pre: int, n_post: int, same: bool) -> None:
+        """Raise `NetworkError` if the rule cannot be satisfied; ``same`` is true within one population."""
+
+    def make(self, lo: int, hi: int, n_pre: int, n_post: int, same: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """``(indptr, sources)`` of the targets ``lo:hi``."""
+        raise TypeError(f"{type(self).__name__} does not define make()")
+
+    def expected(self, n_pre: int, n_post: int) -> float:
+        """Expected number of connections."""
+        raise TypeError(f"{type(self).__name__} does not define expected()")
+
+
+@dataclass(frozen=True)
+class AllToAll(ConnectionRule):
+    """Every source to every target; without autapses unless allowed."""
+
+    autapses: bool = param(False, kind=bool, doc="may a neuron reach itself")
+
+    def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
+        return draw.all_to_all(lo, hi, n_pre, same and not self.autapses)
+
+    def expected(self, n_pre, n_post):  # noqa: D102
+        return float(n_pre) * n_post
+
+
+@dataclass(frozen=True)
+class OneToOne(ConnectionRule):
+    """Node ``k`` to node ``k``."""
+
+    def check(self, n_pre, n_post, same):  # noqa: D102
+        if n_pre != n_post:
+            raise NetworkError(f"OneToOne needs populations of one size, got {n_pre} sources and {n_post} targets")
+
+    def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
+        return draw.one_to_one(lo, hi)
+
+    def expected(self, n_pre, n_post):  # noqa: D102
+        return float(n_post)
+
+
+@dataclass(frozen=True)
+class Bernoulli(ConnectionRule):
+    """Each pair with probability ``p``, independently."""
+
+    p: float = param(at_least=0.0, at_most=1.0, doc="probability of a connection")
+    autapses: bool = param(False, kind=bool, doc="may a neuron reach itself")
+
+    def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
+        if self.p == 0.0:
+            return np.zeros(hi - lo + 1, np.int64), np.empty(0, np.int32)
+        return draw.bernoulli(lo, hi, n_pre, self.p, same and not self.autapses, np.uint64(seed))
+
+    def expected(self, n_pre, n_post):  # noqa: D102
+        return self.p * n_pre * n_post
+
+
+@dataclass(frozen=True)
+class FixedIndegree(ConnectionRule):
+    """Exactly ``degree`` sources for each target."""
+
+    degree: int = param(kind=int, at_least=0, doc="connections into each target")
+    autapses: bool = param(False, kind=bool, doc="may a neuron reach itself")
+    multapses: bool = param(False, kind=bool, doc="may a pair be connected more than once")
+
+    def check(self, n_pre, n_post, same):  # noqa: D102
+        _check_degree("FixedIndegree", self, n_pre, "sources", same)
+
+    def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
+        exclude = same and not self.autapses
+        return draw.fixed_indegree(lo, hi, n_pre, self.degree, exclude, self.multapses, np.uint64(seed))
+
+    def expected(self, n_pre, n_post):  # noqa: D102
+        return float(self.degree) * n_post
+
+
+@dataclass(frozen=True)
+class FixedOutdegree(ConnectionRule):
+    """Exactly ``degree`` targets for each source."""
+
+    degree: int = param(kind=int, at_least=0, doc="connections out of each source")
+    autapses: bool = param(False, kind=bool, doc="may a neuron reach itself")
+    multapses: bool = param(False, kind=bool, doc="may a pair be connected more than once")
+
+    def check(self, n_pre, n_post, same):  # noqa: D102
+        _check_degree("FixedOutdegree", self, n_post, "targets", same)
+
+    def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
+        exclude = same and not self.autapses
+        return draw.fixed_outdegree(lo, hi, n_pre, n_post, self.degree, exclude, self.multapses, np.uint64(seed))
+
+    def expected(self, n_pre, n_post):  # noqa: D102
+        return float(self.degree) * n_pre
+
+
+def _check_degree(name: str, rule: Any, n: int, what: str, same: bool) -> None:
+    """A degree must not exceed the number of candidates."""
+    candidates = n - 1 if same and not rule.autapses else n
+    if rule.degree > candidates and (not rule.multapses or candidates == 0):
+        advice = "" if rule.multapses else "; lower the degree or allow multapses=True"
+        raise NetworkError(f"{name}.degree is {rule.degree}, but there are only {candidates} possible {what}{advice}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explicit(ConnectionRule):
+    """Connections as given: ``Explicit(matrix)`` or ``Explicit(sources=..., targets=...)``.
+
+    A matrix is a SciPy sparse matrix of shape ``(n_post, n_pre)`` or a dense array (its zeros are no connections);
+    its entries are the weights, unless a weight is given to ``connect``. Repeated pairs of the lists are kept.
+    """
+
+    matrix: Any = None
+    sources: Any = None
+    targets: Any = None
+
+    def validate(self) -> None:
+        """Bring all forms to lists of sources and targets."""
+        if (self.matrix is None) == (self.sources is None or self.targets is None):
+            raise NetworkError("Explicit takes either a matrix, or both sources and targets")
+        if self.matrix is not None:
+            sparse = _as_coo(self.matrix)
+            sources, targets, weights, shape = sparse.col, sparse.row, sparse.data.astype(np.float64), sparse.shape
+        else:
+            sources, targets = _indices("sources", self.sources), _indices("targets", self.targets)
+            weights, shape = None, None
+            if sources.size != targets.size:
+                raise NetworkError(f"Explicit: {sources.size} sources, but {targets.size} targets")
+        order = np.lexsort((sources, targets))
+        object.__setattr__(self, "matrix", None)
+        object.__setattr__(self, "sources", sources[order].astype(np.int32))
+        object.__setattr__(self, "targets", targets[order].astype(np.int32))
+        object.__setattr__(self, "order", order)
+        object.__setattr__(self, "weights", None if weights is None else weights[order])
+        object.__setattr__(self, "shape", shape)
+
+    def __repr__(self) -> str:
+        return f"Explicit({self.sources.size} connections)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Lists of sources and targets."""
+        return {"type": "Explicit", "sources": self.sources.tolist(), "targets": self.targets.tolist()}
+
+    def check(self, n_pre, n_post, same):  # noqa: D102
+        shape = self.shape  # type: ignore[attr-defined]
+        if shape is not None and shape != (n_post, n_pre):
+            raise NetworkError(f"Explicit matrix must have shape ({n_post}, {n_pre}) = (targets, sources), got {shape}")
+        for name, index, n in (("sources", self.sources, n_pre), ("targets", self.targets, n_post)):
+            if index.size and (index.min() < 0 or index.max() >= n):
+                raise NetworkError(f"Explicit {name} must lie in 0..{n - 1}, got {index.min()}..{index.max()}")
+
+    def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
+        indptr = np.searchsorted(self.targets, np.arange(lo, hi + 1))
+        return indptr - indptr[0], self.sources[indptr[0] : indptr[-1]]
+
+    def expected(self, n_pre, n_post):  # noqa: D102
+        return float(self.sources.size)
+
+
+def _as_coo(matrix: Any) -> Any:
+    if scipy.sparse.issparse(matrix):
+        out = matrix.tocoo()
+    else:
+        dense = np.asarray(matrix)
+        if dense.ndim != 2 or dense.dtype.kind not in "biuf":
+            raise NetworkError(f"Explicit needs a SciPy sparse matrix or a 2-d array of numbers, got {matrix!r:.80}")
+        out = scipy.sparse.coo_matrix(dense)
+    if not np.all(np.isfinite(out.data)):
+        raise NetworkError("Explicit matrix holds weights that are not finite")
+    return out
+
+
+def _indices(name: str, values: Any) -> np.ndarray:
+    index = np.asarray(values)
+    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+        raise NetworkError(f"Explicit {name} must be a list of whole numbers, got {values!r:.80}")
+    return index.astype(np.int64)

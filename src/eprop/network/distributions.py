@@ -1,0 +1,105 @@
+"""Distributions of weights: descriptions that draw on demand, the same for any part of the network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.errors import NetworkError, ParameterError
+from eprop.kernels import draw
+from eprop.parameters import Description, param
+
+
+@dataclass(frozen=True)
+class Distribution(Description):
+    """Base: values for the connections of targets ``lo:hi``."""
+
+    def draw(self, lo: int, hi: int, indptr: np.ndarray, fan: tuple[float, float], seed: int) -> np.ndarray:
+        """One value per connection; ``fan`` is the mean number of connections (into a target, out of a source)."""
+        raise TypeError(f"{type(self).__name__} does not define draw()")
+
+
+@dataclass(frozen=True)
+class Constant(Distribution):
+    """The same value everywhere."""
+
+    value: float = param(unit="mV", doc="value")
+
+    def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
+        return np.full(int(indptr[-1]), self.value)
+
+
+@dataclass(frozen=True)
+class Normal(Distribution):
+    """Normal distribution."""
+
+    mean: float = param(0.0, unit="mV", doc="mean")
+    sd: float = param(1.0, unit="mV", at_least=0.0, doc="standard deviation")
+
+    def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
+        return draw.normal_weights(lo, hi, indptr, self.mean, self.sd, np.uint64(seed))
+
+
+@dataclass(frozen=True)
+class Uniform(Distribution):
+    """Uniform distribution in ``[low, high)``."""
+
+    low: float = param(-1.0, unit="mV", doc="lower end")
+    high: float = param(1.0, unit="mV", doc="upper end")
+
+    def validate(self) -> None:
+        """Ends in order."""
+        if self.low > self.high:
+            raise ParameterError(f"Uniform.low must not exceed high, got {self.low:g} and {self.high:g}")
+
+    def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
+        return draw.uniform_weights(lo, hi, indptr, self.low, self.high, np.uint64(seed))
+
+
+@dataclass(frozen=True)
+class Glorot(Distribution):
+    """Normal with variance ``gain^2 2 / (fan_in + fan_out)`` (Glorot and Bengio 2010); the fans are the mean degrees."""
+
+    gain: float = param(1.0, unit="mV", at_least=0.0, doc="factor on the standard deviation")
+
+    def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
+        sd = self.gain * math.sqrt(2.0 / max(sum(fan), 1.0))
+        return draw.normal_weights(lo, hi, indptr, 0.0, sd, np.uint64(seed))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Array:
+    """Given values, in the order of the connections of an `Explicit` rule, or a dense ``(n_post, n_pre)`` matrix."""
+
+    values: np.ndarray
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values, dtype=np.float64)
+        if values.ndim not in (1, 2):
+            raise NetworkError(f"weight must be a number, a distribution, or a 1- or 2-d array, got shape {values.shape}")
+        if not np.all(np.isfinite(values)):
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+            raise NetworkError(f"weight must be finite everywhere, but is not at index {where}")
+        values.setflags(write=False)
+        object.__setattr__(self, "values", values)
+
+    def __repr__(self) -> str:
+        return f"Array(shape={self.values.shape})"
+
+
+def as_distribution(value: object) -> Distribution | Array:
+    """A number becomes `Constant`, an array `Array`; distributions pass."""
+    if isinstance(value, (Distribution, Array)):
+        return value
+    if isinstance(value, type) and issubclass(value, Distribution):
+        raise NetworkError(f"weight got the class {value.__name__}; call it: {value.__name__}(...)")
+    if np.isscalar(value) and not isinstance(value, str):
+        return Constant(value)
+    try:
+        return Array(np.asarray(value, dtype=np.float64))
+    except (TypeError, ValueError) as problem:
+        if isinstance(problem, NetworkError):
+            raise
+        raise NetworkError(f"weight must be a number, a distribution or an array, got {value!r}") from problem

@@ -1,0 +1,282 @@
+"""A network as a description: populations, projections and feedback; no arrays are made here."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eprop.errors import NetworkError
+from eprop.models import Model, Readout
+from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
+from eprop.network.distributions import Array, Distribution, Normal, as_distribution
+from eprop.parameters import Description, param
+from eprop.rules import Rule, Static
+
+
+@dataclass(frozen=True)
+class Population:
+    """``size`` nodes of one model."""
+
+    name: str
+    model: Model
+    size: int
+    index: int
+
+    def __len__(self) -> int:
+        return self.size
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Connections from one population to another with one rule of plasticity."""
+
+    name: str
+    pre: Population
+    post: Population
+    connectivity: ConnectionRule
+    weight: Distribution | Array
+    rule: Rule
+    delay: float
+    index: int
+
+
+@dataclass(frozen=True)
+class Feedback(Description):
+    """Base: how the errors of readouts reach a population as learning signals."""
+
+
+@dataclass(frozen=True)
+class Symmetric(Feedback):
+    """``B`` is the transpose of the readout weights at all times."""
+
+
+@dataclass(frozen=True)
+class RandomFeedback(Feedback):
+    """Fixed ``B``: drawn, or given as a matrix of shape ``(n_neurons, n_readouts)`` through ``weight``."""
+
+    weight: Any = Normal(0.0, 1.0)
+    connectivity: ConnectionRule = field(
+        default=AllToAll(), metadata=param(AllToAll(), kind=ConnectionRule).metadata
+    )
+
+    def validate(self) -> None:
+        """Weight as a distribution."""
+        object.__setattr__(self, "weight", as_distribution(self.weight))
+
+
+@dataclass(frozen=True)
+class FeedbackProjection:
+    """Learning signals from a readout population to a population of neurons."""
+
+    pre: Population
+    post: Population
+    kind: Feedback
+    delay: float
+    index: int
+
+
+class Network:
+    """Collects populations, projections and feedback; `eprop.Simulator` makes it run.
+
+    Parameters
+    ----------
+    dt : float
+        Time step, ms.
+    seed : int
+        Seed of every draw: connections, weights, Poisson spikes.
+    """
+
+    def __init__(self, dt: float = 1.0, seed: int = 0):
+        self.dt = _positive("Network.dt", dt, "ms")
+        if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
+            raise NetworkError(f"Network.seed must be a whole number in 0..2^63-1, got {seed!r}")
+        self.seed = int(seed)
+        self._populations: list[Population] = []
+        self._projections: list[Projection] = []
+        self._feedback: list[FeedbackProjection] = []
+
+    @property
+    def populations(self) -> tuple[Population, ...]:
+        """All populations, in the order they were added."""
+        return tuple(self._populations)
+
+    @property
+    def projections(self) -> tuple[Projection, ...]:
+        """All projections, in the order they were connected."""
+        return tuple(self._projections)
+
+    @property
+    def feedback_projections(self) -> tuple[FeedbackProjection, ...]:
+        """All feedback, in the order it was declared."""
+        return tuple(self._feedback)
+
+    def add(self, model: Model, size: int, name: str | None = None) -> Population:
+        """Add ``size`` nodes of ``model``; returns the population, to be given to `connect`."""
+        if not isinstance(model, Model):
+            hint = f"; call it: {model.__name__}()" if isinstance(model, type) else ""
+            raise NetworkError(f"Network.add needs a model such as LIF(), got {model!r}{hint}")
+        if isinstance(size, bool) or not isinstance(size, numbers.Integral) or not 1 <= size < 2**31:
+            raise NetworkError(f"Network.add: size must be a whole number from 1 to 2^31-1, got {size!r}")
+        name = f"{type(model).__name__.lower()}{len(self._populations)}" if name is None else name
+        if not isinstance(name, str) or not name or "/" in name:
+            raise NetworkError(f"Network.add: name must be a text without '/', got {name!r}")
+        if any(p.name == name for p in self._populations):
+            raise NetworkError(f"Network.add: there is a population {name!r} already")
+        population = Population(name, model, int(size), len(self._populations))
+        self._populations.append(population)
+        return population
+
+    def connect(
+        self,
+        pre: Population,
+        post: Population,
+        connectivity: ConnectionRule | None = None,
+        *,
+        weight: Any = None,
+        rule: Rule | None = None,
+        delay: float | None = None,
+        name: str | None = None,
+    ) -> Projection:
+        """Connect two populations.
+
+        Parameters
+        ----------
+        connectivity : ConnectionRule
+            Who reaches whom; all-to-all by default.
+        weight : float, Distribution or array
+            mV; an array of shape ``(n_post, n_pre)``, or one value per connection of an `Explicit` rule.
+        rule : Rule
+            Plasticity; static by default.
+        delay : float
+            ms, a multiple of ``dt``; one step by default.
+        """
+        self._own("connect", pre, post)
+        connectivity = AllToAll() if connectivity is None else connectivity
+        rule = Static() if rule is None else rule
+        for value, kind, what in ((connectivity, ConnectionRule, "connection rule"), (rule, Rule, "plasticity rule")):
+            if not isinstance(value, kind):
+                hint = f"; call it: {value.__name__}()" if isinstance(value, type) else ""
+                raise NetworkError(f"Network.connect needs a {what}, got {value!r}{hint}")
+        if pre.model.role == "readout":
+            raise NetworkError(f"{pre.name!r} is a readout and emits no spikes; to send its error back, use feedback()")
+        if post.model.role == "source":
+            raise NetworkError(f"{post.name!r} is a source and takes no connections")
+        connectivity.check(pre.size, post.size, pre is post)
+        name = f"{pre.name}->{post.name}" if name is None else name
+        if any(p.name == name for p in self._projections):
+            raise NetworkError(f"there is a projection {name!r} already; give this one another name=")
+        delay = self.dt if delay is None else self._delay(delay)
+        weights = self._weights(connectivity, weight, pre, post)
+        _check_bounds(name, rule, weights)
+        projection = Projection(name, pre, post, connectivity, weights, rule, delay, len(self._projections))
+        self._projections.append(projection)
+        return projection
+
+    def feedback(
+        self, pre: Population, post: Population, kind: Feedback | None = None, *, delay: float | None = None
+    ) -> FeedbackProjection:
+        """Send the errors of readouts ``pre`` as learning signals to the neurons ``post``."""
+        self._own("feedback", pre, post)
+        kind = Symmetric() if kind is None else kind
+        if not isinstance(kind, Feedback):
+            hint = f"; call it: {kind.__name__}()" if isinstance(kind, type) else ""
+            raise NetworkError(f"Network.feedback needs Symmetric() or RandomFeedback(), got {kind!r}{hint}")
+        if not isinstance(pre.model, Readout):
+            raise NetworkError(f"feedback starts at a readout, but {pre.name!r} is a {type(pre.model).__name__}")
+        if post.model.role != "neuron":
+            raise NetworkError(f"feedback ends at neurons, but {post.name!r} is a {type(post.model).__name__}")
+        if any(f.pre is pre and f.post is post for f in self._feedback):
+            raise NetworkError(f"there is feedback from {pre.name!r} to {post.name!r} already")
+        if isinstance(kind, Symmetric) and not any(p.pre is post and p.post is pre for p in self._projections):
+            raise NetworkError(f"Symmetric feedback needs a projection {post.name}->{pre.name}; connect it first")
+        if isinstance(kind, RandomFeedback):
+            kind.connectivity.check(pre.size, post.size, False)
+            if isinstance(kind.weight, Array) and kind.weight.values.shape != (post.size, pre.size):
+                raise NetworkError(
+                    f"RandomFeedback.weight must have shape ({post.size}, {pre.size}) = (neurons, readouts), "
+                    f"got {kind.weight.values.shape}"
+                )
+        delay = self.dt if delay is None else self._delay(delay)
+        made = FeedbackProjection(pre, post, kind, delay, len(self._feedback))
+        self._feedback.append(made)
+        return made
+
+    def population(self, name: str) -> Population:
+        """Population with a name."""
+        for population in self._populations:
+            if population.name == name:
+                return population
+        raise NetworkError(f"no population {name!r}; there are: {', '.join(p.name for p in self._populations)}")
+
+    def projection(self, name: str) -> Projection:
+        """Projection with a name, such as ``"in->rec"``."""
+        for projection in self._projections:
+            if projection.name == name:
+                return projection
+        raise NetworkError(f"no projection {name!r}; there are: {', '.join(p.name for p in self._projections)}")
+
+    def __repr__(self) -> str:
+        lines = [f"Network(dt={self.dt:g} ms, seed={self.seed})"]
+        lines += [f"  {p.name}: {p.size} x {p.model}" for p in self._populations]
+        lines += [
+            f"  {p.name}: {p.connectivity}, weight {p.weight}, {p.rule}, delay {p.delay:g} ms" for p in self._projections
+        ]
+        lines += [f"  feedback {f.pre.name}->{f.post.name}: {f.kind}, delay {f.delay:g} ms" for f in self._feedback]
+        return "\n".join(lines)
+
+    def _own(self, call: str, *populations: Population) -> None:
+        for population in populations:
+            if not isinstance(population, Population):
+                raise NetworkError(f"Network.{call} needs populations made by add(), got {population!r:.80}")
+            if population.index >= len(self._populations) or self._populations[population.index] is not population:
+                raise NetworkError(f"population {population.name!r} belongs to another network")
+
+    def _delay(self, delay: Any) -> float:
+        value = _positive("delay", delay, "ms")
+        count = value / self.dt
+        if count < 1 - 1e-9 or abs(count - round(count)) > 1e-9 * max(count, 1.0):
+            raise NetworkError(
+                f"delay must be a multiple of dt = {self.dt:g} ms, at least one step, got {value:g} ms"
+            )
+        return value
+
+    def _weights(self, rule: ConnectionRule, weight: Any, pre: Population, post: Population) -> Distribution | Array:
+        if isinstance(rule, Explicit):
+            given = rule.weights if weight is None else weight  # type: ignore[attr-defined]
+            weights = as_distribution(1.0 if given is None else given)
+            if isinstance(weights, Array) and weights.values.ndim == 1:
+                if weights.values.size != rule.sources.size:
+                    raise NetworkError(f"{weights.values.size} weights for {rule.sources.size} explicit connections")
+                if weight is not None:  # given in the caller's order
+                    weights = Array(weights.values[rule.order])  # type: ignore[attr-defined]
+        else:
+            weights = as_distribution(1.0 if weight is None else weight)
+            if isinstance(weights, Array) and weights.values.ndim == 1:
+                raise NetworkError("a list of weights needs Explicit connections; else give an (n_post, n_pre) array")
+        if isinstance(weights, Array) and weights.values.ndim == 2 and weights.values.shape != (post.size, pre.size):
+            raise NetworkError(
+                f"weight must have shape ({post.size}, {pre.size}) = (targets, sources), got {weights.values.shape}"
+            )
+        return weights
+
+
+def _positive(label: str, value: Any, unit: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value <= 0:
+        raise NetworkError(f"{label} must be a number > 0 {unit}, got {value!r}")
+    return float(value)
+
+
+def _check_bounds(name: str, rule: Rule, weights: Distribution | Array) -> None:
+    """Initial weights that are known must lie within the optimiser's bounds; drawn ones are checked at the build."""
+    optimizer = getattr(rule, "optimizer", None)
+    if optimizer is None or not isinstance(weights, Array) or weights.values.size == 0:
+        return
+    low, high = np.min(weights.values), np.max(weights.values)
+    if low < optimizer.w_min or high > optimizer.w_max:
+        raise NetworkError(
+            f"weights of {name} span {low:g}..{high:g} mV, outside the bounds {optimizer.w_min:g}..{optimizer.w_max:g}"
+        )

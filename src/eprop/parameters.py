@@ -1,0 +1,146 @@
+"""Declare, check and document a parameter once.
+
+A description (neuron, rule, optimiser, ...) is a frozen dataclass whose fields are made with `param`. The bounds are
+checked when the object is made, and the message names class, field, bound, unit and value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Iterator
+from typing import Any
+
+from eprop.errors import ParameterError
+
+_META = "eprop"
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterInfo:
+    """What is known of one parameter: bounds, unit, paper symbol and NEST's name for it."""
+
+    kind: type | tuple[type, ...] = float
+    unit: str = ""
+    above: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+    at_most: float | None = None
+    infinite: bool = False
+    optional: bool = False
+    symbol: str = ""
+    nest: str = ""
+    doc: str = ""
+
+    def check(self, owner: str, name: str, value: Any) -> Any:
+        """Return ``value`` in its final type.
+
+        Raises
+        ------
+        ParameterError
+            If the type is wrong or a bound is broken.
+        """
+        label = f"{owner}.{name}"
+        if value is None and self.optional:
+            return None
+        if self.kind is float:
+            return self._check_number(label, _as_float(label, value, self.unit))
+        if self.kind is int:
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+                raise ParameterError(f"{label} must be a whole number, got {value!r}")
+            return int(self._check_number(label, int(value)))
+        if self.kind is bool:
+            if not isinstance(value, (bool, numbers.Integral)) or value not in (0, 1):
+                raise ParameterError(f"{label} must be True or False, got {value!r}")
+            return bool(value)
+        if not isinstance(value, self.kind):
+            kinds = self.kind if isinstance(self.kind, tuple) else (self.kind,)
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            hint = f"; call it: {value.__name__}()" if isinstance(value, type) else ""
+            raise ParameterError(f"{label} must be a {wanted}, got {value!r}{hint}")
+        return value
+
+    def _check_number(self, label: str, value: float) -> float:
+        unit = f" {self.unit}" if self.unit else ""
+        if math.isnan(value) or (math.isinf(value) and not self.infinite):
+            raise ParameterError(f"{label} must be a finite number, got {value}")
+        for bound, sign, broken in (
+            (self.above, ">", lambda b: value <= b),
+            (self.at_least, ">=", lambda b: value < b),
+            (self.below, "<", lambda b: value >= b),
+            (self.at_most, "<=", lambda b: value > b),
+        ):
+            if bound is not None and broken(bound):
+                raise ParameterError(f"{label} must be {sign} {bound:g}{unit}, got {value:g}")
+        return value
+
+
+def _as_float(label: str, value: Any, unit: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ParameterError(f"{label} must be a number{f' in {unit}' if unit else ''}, got {value!r}")
+    return float(value)
+
+
+def param(default: Any = dataclasses.MISSING, **info: Any) -> Any:
+    """A dataclass field with bounds and documentation; see `ParameterInfo` for the keywords."""
+    metadata = {_META: ParameterInfo(**info)}
+    if default is dataclasses.MISSING:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """Base of everything that describes and holds no arrays: frozen, comparable, printable, checked."""
+
+    def __post_init__(self) -> None:
+        for name, info in parameters_of(type(self)):
+            object.__setattr__(self, name, info.check(type(self).__name__, name, getattr(self, name)))
+        self.validate()
+
+    def validate(self) -> None:
+        """Check what involves several parameters at once; the base class has nothing to check."""
+
+    def replace(self, **changes: Any) -> Any:
+        """Copy with some parameters changed."""
+        unknown = set(changes) - {field.name for field in dataclasses.fields(self)}
+        if unknown:
+            raise ParameterError(f"{type(self).__name__} has no parameter {', '.join(sorted(unknown))}")
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dictionary with the class name under ``"type"``, for config files."""
+        out: dict[str, Any] = {"type": type(self).__name__}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            out[field.name] = value.to_dict() if isinstance(value, Description) else value
+        return out
+
+
+def parameters_of(cls: type) -> Iterator[tuple[str, ParameterInfo]]:
+    """Names and infos of the declared parameters of a description class."""
+    for field in dataclasses.fields(cls):
+        info = field.metadata.get(_META)
+        if info is not None:
+            yield field.name, info
+
+
+def check_array(label: str, values: Any, shape: tuple[int | None, ...], error: type[Exception]) -> Any:
+    """Array of finite float64 with the given shape (``None`` is any length); raises ``error`` otherwise."""
+    import numpy as np
+
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as problem:
+        raise error(f"{label} must be an array of numbers: {problem}") from problem
+    fits = array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        raise error(f"{label} must have shape ({wanted}), got {array.shape}")
+    if not np.all(np.isfinite(array)):
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise error(f"{label} holds a value that is not finite, first at index {where}")
+    return array

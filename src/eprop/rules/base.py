@@ -1,0 +1,79 @@
+"""Plasticity rules as descriptions: what a synapse does besides passing spikes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from eprop.parameters import Description, param
+from eprop.rules.optimizers import Adam, GradientDescent, Optimizer
+
+
+@dataclass(frozen=True)
+class Rule(Description):
+    """Base of all plasticity rules."""
+
+    code: ClassVar[int]
+    plastic: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Static(Rule):
+    """The weight stays as it is."""
+
+    code: ClassVar[int] = 0
+    plastic: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class EProp(Rule):
+    """e-prop of Bellec et al. 2020: weights change once per mini-batch, traces start anew at each sample.
+
+    The gradient of a sample is ``sum_t (L_t e_bar_t + c_reg (f_mean - f_target) / T e_t)`` with
+    ``e_bar = kappa e_bar + (1 - kappa) e`` (NEST: ``eprop_synapse_bsshslm_2020``), evaluated by one pass backward in
+    time per neuron instead of traces per synapse; the result is the same.
+    """
+
+    optimizer: Optimizer = field(default=Adam(), metadata=param(Adam(), kind=Optimizer).metadata)
+    kappa: float | None = param(
+        None, at_least=0.0, below=1.0, optional=True, nest="kappa",
+        doc="filter of the eligibility trace; None takes the readout's alpha",
+    )  # fmt: skip
+    c_reg: float = param(0.0, at_least=0.0, nest="c_reg", doc="strength of rate regularisation")
+    f_target: float = param(10.0, unit="Hz", at_least=0.0, nest="f_target", doc="rate it pulls to")
+    average_gradient: bool = param(
+        False, kind=bool, nest="average_gradient", doc="divide the gradient by the length of the learning window"
+    )
+
+    code: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class EPropPlus(Rule):
+    """e-prop+ of Korcsak-Gorzo et al. 2025: weights change at every presynaptic spike, traces run on.
+
+    The gradient of the interval between two spikes is ``sum_t (L_t e_bar_t + c_reg (f_t - f_target) e_bar_reg_t)``
+    with ``e_bar = kappa e_bar + e`` and ``f`` a running average with ``kappa_reg``; after ``cutoff`` ms without a
+    presynaptic spike nothing is accumulated any more (NEST: ``eprop_synapse`` with ``eprop_iaf``).
+    """
+
+    optimizer: Optimizer = field(
+        default=GradientDescent(), metadata=param(GradientDescent(), kind=Optimizer).metadata
+    )
+    kappa: float = param(0.97, at_least=0.0, below=1.0, nest="kappa", doc="filter of the eligibility trace, per step")
+    kappa_reg: float | None = param(
+        None, at_least=0.0, below=1.0, optional=True, nest="kappa_reg",
+        doc="filter of rate and regularisation; None takes kappa",
+    )  # fmt: skip
+    c_reg: float = param(0.0, at_least=0.0, nest="c_reg", doc="strength of rate regularisation")
+    f_target: float = param(10.0, unit="Hz", at_least=0.0, nest="f_target", doc="rate it pulls to")
+    cutoff: float = param(
+        100.0, unit="ms", above=0.0, nest="eprop_isi_trace_cutoff", doc="longest interval that is integrated"
+    )
+
+    code: ClassVar[int] = 2
+
+    @property
+    def kappa_regularisation(self) -> float:
+        """``kappa_reg``, or ``kappa`` where it was left open."""
+        return self.kappa if self.kappa_reg is None else self.kappa_reg

@@ -1,0 +1,52 @@
+"""Optimisers: what a gradient does to a weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from eprop.errors import ParameterError
+from eprop.parameters import Description, param
+
+
+@dataclass(frozen=True)
+class Optimizer(Description):
+    """Base: learning rate and weight bounds."""
+
+    eta: float = param(1e-4, at_least=0.0, symbol="eta", nest="eta", doc="learning rate")
+    w_min: float = param(-np.inf, unit="mV", infinite=True, nest="Wmin", doc="lower bound of the weights")
+    w_max: float = param(np.inf, unit="mV", infinite=True, nest="Wmax", doc="upper bound of the weights")
+
+    code: ClassVar[int]
+
+    def validate(self) -> None:
+        """Bounds in order."""
+        if self.w_min > self.w_max:
+            raise ParameterError(
+                f"{type(self).__name__}.w_min must not exceed w_max, got {self.w_min:g} and {self.w_max:g}"
+            )
+
+
+@dataclass(frozen=True)
+class GradientDescent(Optimizer):
+    """``w <- clip(w - eta g)``."""
+
+    code: ClassVar[int] = 0
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam with bias correction (Kingma and Ba 2015), as NEST and TensorFlow step it.
+
+    ``m <- beta_1 m + (1 - beta_1) g``, ``v <- beta_2 v + (1 - beta_2) g^2``,
+    ``w <- clip(w - eta sqrt(1 - beta_2^n) / (1 - beta_1^n) m / (sqrt(v) + epsilon))``.
+    A synapse without a gradient keeps moving by its momentum.
+    """
+
+    beta_1: float = param(0.9, at_least=0.0, below=1.0, nest="beta_1", doc="decay of the first moment")
+    beta_2: float = param(0.999, at_least=0.0, below=1.0, nest="beta_2", doc="decay of the second moment")
+    epsilon: float = param(1e-8, above=0.0, nest="epsilon", doc="keeps the division finite")
+
+    code: ClassVar[int] = 1

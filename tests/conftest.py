@@ -1,0 +1,70 @@
+"""What every test shares: settings made before the package is imported, the options and the marks."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pathlib
+import shutil
+
+import hypothesis
+import pytest
+
+# Numba reads these once, when it is imported. Four threads, whatever the machine has: tests compare 1, 2, 3 and 4.
+os.environ.setdefault("NUMBA_NUM_THREADS", "4")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+# The first example may compile a kernel, so no example has a deadline. CI draws the same examples at each run.
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, print_blob=True, max_examples=10)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+ROOT = pathlib.Path(__file__).parents[1]
+SHARED = pathlib.Path(os.environ.get("EPROP_SHARED", ROOT.parent / "shared"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked `slow` as well")
+
+
+def _why_not(config: pytest.Config) -> dict[str, str]:
+    """Marks whose tests cannot run here, each with the reason."""
+    reasons = {}
+    if not config.getoption("--slow"):
+        reasons["slow"] = "slow: run with --slow"
+    if importlib.util.find_spec("nest") is None:
+        reasons["nest"] = 'NEST is not installed: pip install "eprop[nest]" (Linux)'
+    if importlib.util.find_spec("mpi4py") is None or shutil.which("mpiexec") is None:
+        reasons["mpi"] = 'no mpi4py or no mpiexec: pip install "eprop[mpi]" mpich'
+    if not SHARED.is_dir():
+        reasons["shared"] = f"no recordings at {SHARED}: set EPROP_SHARED"
+    return reasons
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what this machine cannot run."""
+    reasons = _why_not(config)
+    for item in items:
+        for mark, reason in reasons.items():
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_report_header() -> str:
+    """Say at the top which of the package's switches are on."""
+    names = ("NUMBA_NUM_THREADS", "NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK", "EPROP_CACHE_DIR")
+    return "eprop: " + ", ".join(f"{name}={os.environ[name]}" for name in names if os.environ.get(name))
+
+
+@pytest.fixture(scope="session")
+def root() -> pathlib.Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> pathlib.Path:
+    """Folder of recordings kept outside the repository; a test that uses it carries the mark `shared`."""
+    return SHARED

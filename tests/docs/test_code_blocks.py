@@ -1,0 +1,47 @@
+"""The Python of the README and of the ten-minute start runs as printed, top to bottom."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = ["README.md", "docs/start.md"]
+BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def script_of(page: pathlib.Path) -> str:
+    """All Python blocks of a page as one script, each on the line it has in the page."""
+    text = page.read_text(encoding="utf-8")
+    lines = [""] * (text.count("\n") + 1)
+    for match in BLOCK.finditer(text):
+        first = text.count("\n", 0, match.start(1))
+        code = match.group(1).splitlines()
+        lines[first : first + len(code)] = code
+    return "\n".join(lines).rstrip() + "\n"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_runs_as_printed(page: str, tmp_path: pathlib.Path) -> None:
+    script = script_of(ROOT / page)
+    assert script.strip(), f"{page} has no block that starts with ```python"
+    # In a process and an empty folder of its own, as a reader would; the name puts the page's line into a traceback.
+    code = f"exec(compile({script!r}, {page!r}, 'exec'), {{'__name__': '__main__'}})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, f"{page} fails as printed:\n{done.stdout}\n{done.stderr}"
+
+
+def test_blocks_keep_their_line_numbers(tmp_path: pathlib.Path) -> None:
+    page = tmp_path / "page.md"
+    text = "# Title\n\n```python\na = 1\n```\n\n```bash\nls\n```\n\n```python\nb = a\n```\n"
+    page.write_text(text, encoding="utf-8")
+    lines = script_of(page).splitlines()
+    assert lines[3] == "a = 1"
+    assert lines[11] == "b = a"
+    assert len([line for line in lines if line]) == 2
