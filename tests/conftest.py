@@ -6,6 +6,7 @@ import importlib.util
 import os
 import pathlib
 import shutil
+import sysconfig
 
 import hypothesis
 import pytest
@@ -29,6 +30,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked `slow` as well")
 
 
+def find_mpiexec() -> str | None:
+    """The MPI launcher: beside the running Python, or the machine's."""
+    return shutil.which("mpiexec", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
+
+
 def _why_not(config: pytest.Config) -> dict[str, str]:
     """Marks whose tests cannot run here, each with the reason."""
     reasons = {}
@@ -36,7 +42,7 @@ def _why_not(config: pytest.Config) -> dict[str, str]:
         reasons["slow"] = "slow: run with --slow"
     if importlib.util.find_spec("nest") is None:
         reasons["nest"] = 'NEST is not installed: pip install "eprop[nest]" (Linux)'
-    if importlib.util.find_spec("mpi4py") is None or shutil.which("mpiexec") is None:
+    if importlib.util.find_spec("mpi4py") is None or find_mpiexec() is None:
         reasons["mpi"] = 'no mpi4py or no mpiexec: pip install "eprop[mpi]" mpich'
     if not SHARED.is_dir():
         reasons["shared"] = f"no recordings at {SHARED}: set EPROP_SHARED"
@@ -68,3 +74,11 @@ def root() -> pathlib.Path:
 def shared() -> pathlib.Path:
     """Folder of recordings kept outside the repository; a test that uses it carries the mark `shared`."""
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def mpiexec() -> str:
+    """Command that starts several processes; a test that uses it carries the mark `mpi`."""
+    found = find_mpiexec()
+    assert found is not None
+    return found

@@ -18,7 +18,9 @@ SIDE = 28
 PHASES = 2
 #: Room around the image, so that the path may lead it 2 pixels out of the field without a bounds check.
 MARGIN = 10
-LIGHT = FIELD + MARGIN + 3
+LIGHT = FIELD + MARGIN + 3 + 8
+#: Pixels of a row in the arrays of state: the field, filled up to whole groups of 8.
+ROW = 40
 TAPS = 8
 #: Levels of light told apart before the logarithm is looked up.
 LEVELS = 4096
@@ -89,16 +91,47 @@ def _fill_light(image, box, taps, log_table, rows, light):
 
 
 @inline
-def _level_row(a0, a1, b0, b1, w00, w01, w10, w11, upper, lower, first, last, level, flag):
-    """Interpolate one row of light and say whether a pixel of it needs a look; vectorised by the compiler."""
-    hit = np.int32(0)
-    for x in range(first, last):
-        value = w00 * a0[x] + w01 * a1[x] + w10 * b0[x] + w11 * b1[x]
-        level[x] = value
-        out = np.int32(value > upper[x]) | np.int32(value < lower[x])
-        flag[x] = out
-        hit |= out
-    return hit
+def _interpolate_row(light, corners, weights, level, place):
+    """Write ``level[place : place + ROW]`` from the four surrounding positions in the flat array ``light``.
+
+    A loop of its own, with unsigned indices: one array read and one written is what the compiler can prove apart and
+    vectorise; together with `_outside` it would not.
+    """
+    c00, c01, c10, c11 = corners
+    w00, w01, w10, w11 = weights
+    for i in range(ROW):
+        x = np.uint64(i)
+        level[place + x] = w00 * light[c00 + x] + w01 * light[c01 + x] + w10 * light[c10 + x] + w11 * light[c11 + x]
+
+
+@inline
+def _outside(level, upper, lower, first, last, flag):
+    """Write to ``flag[first:last]`` which pixels left their band."""
+    for i in range(last - first):
+        x = first + np.uint64(i)
+        flag[x] = np.uint8(level[x] > upper[x]) | np.uint8(level[x] < lower[x])
+
+
+@inline
+def _start(level, upper, lower, free_at, thresholds, on, off):
+    """Put the band of every pixel around its first level; beyond the field, where no light change counts."""
+    for x in range(FIELD * ROW):
+        inside = x % ROW < FIELD
+        upper[x] = level[x] + on * thresholds[x] if inside else np.inf
+        lower[x] = level[x] - off * thresholds[x] if inside else -np.inf
+        free_at[x] = -1e9
+
+
+@inline
+def _line(q):
+    """Where column ``q / PHASES`` of the image begins in a row of the flat array of light."""
+    return (q % PHASES) * LIGHT * LIGHT + q // PHASES + MARGIN
+
+
+@inline
+def _plane(q):
+    """Where row ``q / PHASES`` of the image begins in the flat array of light."""
+    return (q % PHASES) * PHASES * LIGHT * LIGHT + (q // PHASES + MARGIN) * LIGHT
 
 
 @kernel
@@ -137,7 +170,8 @@ def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels
     taps, log_table = optics
     on, off, spread, refractory, hold = pixels
     normals, jitter, threshold_noise, background, on_fraction, stagger = noise
-    light, rows, upper, lower, level, before, free_at, thresholds, random, flag = scratch
+    light4, rows, upper, lower, level, before, free_at, thresholds, random, flag, words = scratch
+    light = light4.reshape(light4.size)
     capacity = times.shape[0]
     field = FIELD * FIELD
 
@@ -148,18 +182,15 @@ def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels
     end = duration_us[0] + (duration_us[1] - duration_us[0]) * (random[3] / 65536.0)
     for i in range(field):
         scale = 1.0 + spread * normals[random[8 + i] >> 4]
-        thresholds[i] = max(scale, 0.25)
+        thresholds[i // FIELD * ROW + i % FIELD] = max(scale, 0.25)
 
     box = _image_box(image)
-    _fill_light(image, box, taps, log_table, rows, light)
-    top, bottom, left, right = box
+    _fill_light(image, box, taps, log_table, rows, light4)
+    top, bottom, _, _ = box
     reach = TAPS // 2
-    low_x, high_x, low_y, high_y = path[0, 0], path[0, 0], path[1, 0], path[1, 0]
+    low_y, high_y = path[1, 0], path[1, 0]
     for k in range(path.shape[1]):
-        low_x, high_x = min(low_x, path[0, k]), max(high_x, path[0, k])
         low_y, high_y = min(low_y, path[1, k]), max(high_y, path[1, k])
-    x_first = max(0, np.int64(left + low_x + shift_x) - reach)
-    x_last = min(FIELD, np.int64(right + high_x + shift_x) + 1 + reach)
     y_first = max(0, np.int64(top + low_y + shift_y) - reach)
     y_last = min(FIELD, np.int64(bottom + high_y + shift_y) + 1 + reach)
     if bottom == 0:
@@ -176,73 +207,64 @@ def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels
         cy = -min(max(path[1, k] + shift_y, -2.0), 9.0) * PHASES
         qx, qy = np.int64(np.floor(cx)), np.int64(np.floor(cy))
         fx, fy = np.float32(cx - qx), np.float32(cy - qy)
-        w00 = (np.float32(1.0) - fy) * (np.float32(1.0) - fx)
-        w01 = (np.float32(1.0) - fy) * fx
-        w10 = fy * (np.float32(1.0) - fx)
-        w11 = fy * fx
-        px0, px1, py0, py1 = qx % PHASES, (qx + 1) % PHASES, qy % PHASES, (qy + 1) % PHASES
-        ox0, ox1 = qx // PHASES + MARGIN, (qx + 1) // PHASES + MARGIN
-        oy0, oy1 = qy // PHASES + MARGIN, (qy + 1) // PHASES + MARGIN
+        gx, gy = np.float32(1.0) - fx, np.float32(1.0) - fy
+        weights = (gy * gx, gy * fx, fy * gx, fy * fx)
+        left0, left1 = _line(qx), _line(qx + 1)
+        row0, row1 = _plane(qy), _plane(qy + 1)
         step_start = n
         for y in range(y_first, y_last):
-            hit = _level_row(
-                light[py0, px0, y + oy0, ox0 : ox0 + FIELD],
-                light[py0, px1, y + oy0, ox1 : ox1 + FIELD],
-                light[py1, px0, y + oy1, ox0 : ox0 + FIELD],
-                light[py1, px1, y + oy1, ox1 : ox1 + FIELD],
-                w00, w01, w10, w11, upper[y], lower[y], x_first, x_last, level[y], flag,
-            )  # fmt: skip
-            if k == 0:
-                for x in range(x_first, x_last):
-                    upper[y, x] = level[y, x] + on * thresholds[y * FIELD + x]
-                    lower[y, x] = level[y, x] - off * thresholds[y * FIELD + x]
-                    free_at[y, x] = -1.0
-                hit = 0
-            if hit != 0:
-                for x in range(x_first, x_last):
+            up, down = row0 + y * LIGHT, row1 + y * LIGHT
+            corners = (np.uint64(up + left0), np.uint64(up + left1), np.uint64(down + left0), np.uint64(down + left1))
+            _interpolate_row(light, corners, weights, level, np.uint64(y * ROW))
+        if k == 0:
+            _start(level, upper, lower, free_at, thresholds, on, off)
+        else:
+            _outside(level, upper, lower, np.uint64(y_first * ROW), np.uint64(y_last * ROW), flag)
+            for word in range(y_first * ROW // 8, y_last * ROW // 8):
+                if words[word] == 0:
+                    continue
+                for x in range(8 * word, 8 * word + 8):
                     if flag[x] == 0:
                         continue
-                    new, old = level[y, x], before[y, x]
+                    new, old = level[x], before[x]
                     slope = (new - old) / step_us
                     at = start_of_step
-                    if free_at[y, x] >= now:
-                        continue
-                    if free_at[y, x] > at:
-                        at = free_at[y, x]
-                    value = old + slope * (at - start_of_step)
-                    if upper[y, x] == -np.inf:  # back from refractoriness
-                        base = np.float64(lower[y, x]) if hold else value
-                        bend = 1.0
-                        if threshold_noise > 0.0:
-                            if draw == random.shape[0]:
-                                draw_block += 1
-                                _fill_random(seed, target, draw_block, random)
-                                draw = 0
-                            bend = max(1.0 + threshold_noise * normals[random[draw] >> 4], 0.25)
-                            draw += 1
-                        upper[y, x] = base + on * thresholds[y * FIELD + x] * bend
-                        lower[y, x] = base - off * thresholds[y * FIELD + x] * bend
-                    if new > upper[y, x]:
-                        edge, polarity = np.float64(upper[y, x]), 1
-                    elif new < lower[y, x]:
-                        edge, polarity = np.float64(lower[y, x]), 0
-                    else:
-                        continue
-                    if (edge - value) * slope > 0.0:
-                        at += (edge - value) / slope
-                    at = min(at, now)
-                    if at >= 0.0 and at < end:
-                        if n >= capacity:
-                            return -1
-                        times[n] = np.int32(at)
-                        channels[n] = polarity * field + y * FIELD + x
-                        n += 1
-                    free_at[y, x] = at + refractory
-                    upper[y, x] = -np.inf
-                    lower[y, x] = edge
-            for x in range(x_first, x_last):
-                before[y, x] = level[y, x]
-        if background > 0.0 and now >= 0.0 and now + step_us < end:
+                    while True:
+                        at = max(at, free_at[x])
+                        if at >= now:
+                            break
+                        value = old + slope * (at - start_of_step)
+                        if upper[x] == -np.inf:  # back from refractoriness
+                            base = np.float64(lower[x]) if hold else value
+                            bend = thresholds[x]
+                            if threshold_noise > 0.0:
+                                if draw == random.shape[0]:
+                                    draw_block += 1
+                                    _fill_random(seed, target, draw_block, random)
+                                    draw = 0
+                                bend *= max(1.0 + threshold_noise * normals[random[draw] >> 4], 0.25)
+                                draw += 1
+                            upper[x] = base + on * bend
+                            lower[x] = base - off * bend
+                        if new > upper[x]:
+                            edge, polarity = np.float64(upper[x]), 1
+                        elif new < lower[x]:
+                            edge, polarity = np.float64(lower[x]), 0
+                        else:
+                            break
+                        if (edge - value) * slope > 0.0:
+                            at = min(at + (edge - value) / slope, now)
+                        if at >= 0.0 and at < end:
+                            if n >= capacity:
+                                return -1
+                            times[n] = np.int32(at)
+                            channels[n] = polarity * field + x // ROW * FIELD + x % ROW
+                            n += 1
+                        free_at[x] = at + refractory
+                        upper[x] = -np.inf
+                        lower[x] = edge
+        level, before = before, level
+        if background > 0.0 and start_of_step >= 0.0 and now < end:
             if draw + 3 > random.shape[0]:
                 draw_block += 1
                 _fill_random(seed, target, draw_block, random)
@@ -253,7 +275,7 @@ def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels
                 where = (np.int64(random[draw + 1]) * field) >> 16
                 fine = np.int64(random[draw + 2])
                 is_on = np.int64((fine & 255) < on_fraction * 256.0)
-                times[n] = np.int32(now + step_us * ((fine >> 8) / 256.0))
+                times[n] = np.int32(start_of_step + step_us * ((fine >> 8) / 256.0))
                 channels[n] = is_on * field + where
                 n += 1
             draw += 3
@@ -297,16 +319,18 @@ def record_block(images, indices, seed, path, step_us, duration_us, optics, pixe
 
 def make_scratch() -> tuple[np.ndarray, ...]:
     """Arrays that one thread needs while it records."""
-    field = (FIELD, FIELD)
+    state = FIELD * ROW
+    words = np.zeros(state // 8, np.uint64)
     return (
-        np.empty((PHASES, PHASES, LIGHT, LIGHT), np.float32),
-        np.empty((SIDE, LIGHT), np.float32),
-        np.empty(field, np.float32),
-        np.empty(field, np.float32),
-        np.empty(field, np.float32),
-        np.empty(field, np.float32),
-        np.empty(field, np.float64),
-        np.empty(FIELD * FIELD, np.float32),
-        np.empty(8 * (FIELD * FIELD // 8 + 2), np.uint16),
-        np.empty(FIELD, np.int32),
+        np.zeros((PHASES, PHASES, LIGHT, LIGHT), np.float32),
+        np.zeros((SIDE, LIGHT), np.float32),
+        np.zeros(state, np.float32),
+        np.zeros(state, np.float32),
+        np.zeros(state, np.float32),
+        np.zeros(state, np.float32),
+        np.zeros(state, np.float64),
+        np.zeros(state, np.float32),
+        np.zeros(8 * (FIELD * FIELD // 8 + 2), np.uint16),
+        words.view(np.uint8),
+        words,
     )

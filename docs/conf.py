@@ -1,0 +1,54 @@
+"""Settings of the documentation: ``sphinx-build -W docs docs/_build/html``."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+from importlib.metadata import version as installed_version
+
+# Compiled functions hide their signatures: the pages are made from the plain Python ones.
+os.environ["NUMBA_DISABLE_JIT"] = "1"
+os.environ.setdefault("MPLBACKEND", "agg")
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "_ext"))
+
+project = "eprop"
+author = "The eprop developers"
+copyright = author  # noqa: A001
+version = release = installed_version("eprop")
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_copybutton",
+    "command_help",
+    "parameter_table",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "_ext"]
+nitpicky = False
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# A name in single backticks becomes a link where there is something to link to.
+default_role = "autolink"
+# `replace`, `update`: several classes have one; the link goes to the nearest.
+suppress_warnings = ["ref.python"]
+
+autosummary_generate = True
+autosummary_imported_members = False
+autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # numpydoc sections say it; signatures stay short
+autodoc_mock_imports: list[str] = []
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+html_theme = "furo"
+html_title = f"eprop {release}"
+copybutton_exclude = ".linenos, .gp, .go"

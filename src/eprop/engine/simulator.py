@@ -1,0 +1,647 @@
+"""The simulator: holds a built network, runs it, trains it, and lets its weights be read and written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from eprop import _jit
+from eprop.engine.build import Built, build, steps_of
+from eprop.engine.compile import Loops, loops
+from eprop.engine.record import Probes, Record, Recording
+from eprop.engine.samples import Samples, make_samples
+from eprop.engine.state import (
+    Lanes,
+    axons_of,
+    grown,
+    history_of,
+    n_sources,
+    neurons_of,
+    scratch_of,
+    synapses_of,
+)
+from eprop.errors import DivergenceError, InputError, NetworkError, ParameterError, Status, check_status
+from eprop.kernels import layout as lay
+from eprop.kernels.lanes import mirror_feedback, optimize
+from eprop.network import Network
+from eprop.rules import EProp
+
+PRECISIONS = {"double": np.float64, "single": np.float32}
+# A compiled call cannot be interrupted; keep each near this length, so that Ctrl-C is heard.
+CALL_SECONDS = 0.1
+# Evaluation without resets runs this many chunks of samples side by side, whatever the number of threads.
+EVALUATION_CHUNKS = 8
+
+
+@dataclass
+class BatchResult:
+    """Outcome of samples, in the order they were given.
+
+    Attributes
+    ----------
+    loss : (n,) loss of each sample, summed over the learning window
+    y : (n, n_steps, readouts) readout voltages
+    spikes : (n,) spikes of all neurons, or None where they were not counted
+    events : int, synaptic events: spikes arriving at synapses
+    """
+
+    loss: np.ndarray
+    y: np.ndarray
+    spikes: np.ndarray | None
+    events: int
+
+
+class Simulator:
+    """Runs and trains a network.
+
+    Parameters
+    ----------
+    network : Network
+        Is built once; later changes to the description have no effect.
+    threads : int, optional
+        Threads to use; all that are available by default. The results do not depend on it.
+    precision : {"double", "single"}
+        Type of what is stored per synapse. Neurons and maps are kept in double precision.
+
+    Raises
+    ------
+    NetworkError
+        If the parts of the network do not fit together.
+    """
+
+    def __init__(self, network: Network, *, threads: int | None = None, precision: str = "double"):
+        if not isinstance(network, Network):
+            raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
+        if precision not in PRECISIONS:
+            raise ParameterError(f'Simulator.precision must be "double" or "single", got {precision!r}')
+        self.network, self.precision = network, precision
+        self.threads = _thread_count(threads)
+        learns_by_spike = any(p.rule.code == lay.EPROP_PLUS for p in network.projections)
+        streams = learns_by_spike or not any(isinstance(p.rule, EProp) for p in network.projections)
+        self._partitions = self.threads if streams else 1
+        self._built: Built = build(network, self._partitions, PRECISIONS[precision])
+        self._synapses = synapses_of(self._built)
+        self._axons = axons_of(self._built)
+        self._neurons = neurons_of(self._built)
+        self._history = history_of(self._built)
+        self._scratch = scratch_of(self._built)
+        self._static_topology = _without_learning(self._built)
+        self._order = {p.name: self._synapse_order(p.index)[0] for p in network.projections}
+        self._lanes: Lanes | None = None
+        self._call_steps = 64
+        self._t = 0
+        self._updates = 0
+        self.events = 0
+        self._mirror(self._neurons.feedback)
+
+    # ---------------------------------------------------------------- running
+
+    @property
+    def time(self) -> float:
+        """Simulated time since the start, ms."""
+        return self._t * self.network.dt
+
+    @property
+    def updates(self) -> int:
+        """Optimiser steps taken (e-prop)."""
+        return self._updates
+
+    def run(
+        self,
+        duration: float,
+        inputs: Mapping[str, Any] | None = None,
+        targets: Mapping[str, Any] | None = None,
+        window: Any = None,
+        *,
+        learn: bool = True,
+        record: Iterable[Record | tuple] = (),
+        spikes: Iterable[str] = (),
+    ) -> Recording:
+        """Simulate from where the last run ended, learning at every spike where `EPropPlus` says so.
+
+        Parameters
+        ----------
+        duration : float
+            ms, a multiple of ``dt``.
+        inputs : dict
+            Per event source: a dense array ``(steps, size)`` of zeros and ones, or a pair ``(times, channels)`` with
+            times in ms from the start of this run; an event in step ``s`` has ``s dt <= time < (s + 1) dt``.
+        targets : dict
+            Per readout population: an array ``(steps, size)`` or ``(size,)``.
+        window : array
+            ``(steps,)`` weights of the steps in the loss; all ones by default.
+        learn : bool
+            Without, weights stay as they are while all traces go on. A network with `EProp` learns from this run as
+            from one sample: it starts from rest and changes its weights at the end.
+        record : iterable of Record or tuples (name, variable[, index])
+        spikes : iterable of str
+            Populations whose spikes are wanted.
+
+        Returns
+        -------
+        Recording
+        """
+        n_steps = self._steps("duration", duration)
+        samples = self._one_sample(n_steps, inputs, targets, window)
+        probes = Probes(self.network, self._built, record, self._order)
+        wanted = [self.network.population(name) for name in spikes]
+        if self._built.has_eprop:
+            self.reset()
+        recording = self._stream(samples, 0, learn and not self._built.has_eprop, probes, wanted, frozen=not learn)
+        if self._built.has_eprop and learn:
+            self.train(samples)
+        return recording
+
+    def samples(self, n: int, n_steps: int, **given: Any) -> Samples:
+        """Samples for `train` and `evaluate`; see `eprop.engine.samples.make_samples`."""
+        return make_samples(self.network, n, n_steps, **given)
+
+    def train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
+        """Learn from samples: `EProp` as one mini-batch, `EPropPlus` one after the other, spike by spike.
+
+        Raises
+        ------
+        DivergenceError
+            If a voltage or weight is no longer finite. Ctrl-C leaves the weights of the last complete update.
+        """
+        self._check_samples(samples)
+        if self._built.has_eprop:
+            return self._train_batch(samples, progress)
+        return self._train_stream(samples, progress)
+
+    def evaluate(
+        self, samples: Samples, *, reset: bool | None = None, progress: Callable[[int], None] | None = None
+    ) -> BatchResult:
+        """Run samples with frozen weights; the state of the network is left alone.
+
+        Parameters
+        ----------
+        reset : bool, optional
+            Start every sample from rest. By default as the network learns: with `EProp` yes, else no, where samples
+            follow each other in a few chunks that start from rest (their number does not depend on the threads).
+        """
+        self._check_samples(samples)
+        reset = self._built.has_eprop if reset is None else reset
+        if reset:
+            index = np.arange(len(samples))
+            return self._run_lanes(samples, index, False, progress)
+        return self._evaluate_stream(samples, progress)
+
+    def reset(self) -> None:
+        """All nodes to rest, all traces and spikes under way to nothing; weights and optimisers stay."""
+        self._axons = axons_of(self._built)
+        self._neurons = neurons_of(self._built)
+        self._history = history_of(self._built)
+        self._scratch = scratch_of(self._built)
+        for name in ("trace", "trace_reg"):
+            getattr(self._synapses, name)[:] = 0.0
+        if self._built.has_plus:
+            self._synapses.pending[:] = 0.0
+        self._t = 0
+        self._mirror(self._neurons.feedback)
+
+    # ---------------------------------------------------------------- weights
+
+    def connections(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sources, targets and weights (mV) of a projection, sorted by target, then source."""
+        projection = self.network.projection(name)
+        order, sources, targets = self._synapse_order(projection.index)
+        return sources, targets, self._synapses.weight[order].astype(np.float64)
+
+    def weights(self, name: str) -> scipy.sparse.csr_matrix:
+        """Weights of a projection, mV, shape ``(n_post, n_pre)``; repeated connections add up."""
+        projection = self.network.projection(name)
+        sources, targets, values = self.connections(name)
+        shape = (projection.post.size, projection.pre.size)
+        return scipy.sparse.coo_matrix((values, (targets, sources)), shape=shape).tocsr()
+
+    def set_weights(self, name: str, values: Any) -> None:
+        """Write the weights of a projection: a matrix as `weights` gives it, or a list as of `connections`.
+
+        A matrix must have a value wherever there is a connection; where there is none it must be zero.
+        """
+        projection = self.network.projection(name)
+        order, sources, targets = self._synapse_order(projection.index)
+        if scipy.sparse.issparse(values) or np.ndim(values) == 2:
+            flat = _from_matrix(name, values, sources, targets, (projection.post.size, projection.pre.size))
+        else:
+            flat = np.asarray(values, dtype=np.float64)
+            flat = np.full(order.size, float(flat)) if flat.ndim == 0 else flat
+        if flat.shape != (order.size,):
+            raise InputError(f"{name} has {order.size} connections, got {flat.size} weights")
+        if not np.all(np.isfinite(flat)):
+            raise InputError(f"weights of {name} must be finite")
+        optimizer = getattr(projection.rule, "optimizer", None)
+        if optimizer and flat.size and (flat.min() < optimizer.w_min or flat.max() > optimizer.w_max):
+            raise InputError(f"weights of {name} must lie in {optimizer.w_min:g}..{optimizer.w_max:g} mV")
+        self._synapses.weight[order] = flat
+        self._mirror(self._neurons.feedback)
+
+    def feedback_weights(self, pre: str, post: str) -> np.ndarray:
+        """Feedback weights ``B`` from readouts ``pre`` to neurons ``post``, shape ``(n_post, n_pre)``."""
+        table, n = self._built.topology.populations, self._neurons.psi.size
+        a, b = self.network.population(pre), self.network.population(post)
+        k, j = table[a.index, lay.POP_TARGET] - n, table[b.index, lay.POP_TARGET]
+        return self._neurons.feedback[k : k + a.size, j : j + b.size].T.copy()
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses of all projections."""
+        return int(self._built.weight.size)
+
+    def memory(self) -> dict[str, int]:
+        """Bytes held: per-synapse arrays (with targets), maps and rings, all else that was built."""
+        synapses = sum(a.nbytes for a in self._synapses) + self._built.topology.targets.nbytes
+        maps = sum(a.nbytes for a in self._history if isinstance(a, np.ndarray))
+        rest = sum(a.nbytes for a in self._built.topology) - self._built.topology.targets.nbytes
+        rest += sum(a.nbytes for a in (*self._neurons, *self._axons))
+        return {"synapses": int(synapses), "maps": int(maps), "rest": int(rest)}
+
+    # ---------------------------------------------------------------- checkpoint
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that a run changes, as named arrays: enough to go on bit by bit."""
+        out = {}
+        for group in ("synapses", "axons", "neurons", "history"):
+            for field, value in getattr(self, f"_{group}")._asdict().items():
+                if isinstance(value, np.ndarray):
+                    out[f"{group}/{field}"] = value
+        out["scratch/mark"] = self._scratch.mark
+        out["counters"] = np.array([self._t, self._updates, self.events], np.int64)
+        return out
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a `state` of the same network, threads aside.
+
+        Raises
+        ------
+        InputError
+            If an array is missing or has another shape: the state is of another network.
+        """
+        own = self.state()
+        if missing := sorted(set(own) - set(state)):
+            raise InputError(f"the state lacks {', '.join(missing)}")
+        for name, have in own.items():
+            if name != "history/log" and have.shape != np.shape(state[name]):
+                raise InputError(f"the state is of another network: {name} has shape {np.shape(state[name])}, not {have.shape}")
+        self._history = self._history._replace(log=np.zeros(np.size(state["history/log"]), np.int32))
+        for name, have in self.state().items():
+            have[...] = state[name]
+        self._t, self._updates, self.events = (int(v) for v in state["counters"])
+
+    # ---------------------------------------------------------------- inside: streaming
+
+    def _stream(self, samples, first, learns, probes, wanted, frozen=False) -> Recording:
+        """Run one sample of ``samples`` as a continuous stretch of time."""
+        n_steps = samples.n_steps
+        topology = self._topology(learns, frozen)
+        out = np.zeros((n_steps, len(probes.table)))
+        y, loss = np.zeros((n_steps, self._neurons.y.size)), np.zeros(n_steps)
+        log: dict[str, list[np.ndarray]] = {p.name: [] for p in wanted}
+        t0, done = self._t, 0
+        while done < n_steps:
+            limit = min(n_steps - done, self._call_steps)
+            if wanted:
+                limit = min(limit, self._history.log_start.shape[0] - 2)
+            begin = self._t
+            done += self._advance(samples, first, done, limit, topology, probes.table, out, y, loss)
+            for p in wanted:
+                log[p.name].append(self._logged(p, begin, self._t))
+        self._check_finite("run")
+        spikes = {name: _joined(parts, t0, self.network.dt) for name, parts in log.items()}
+        times = (np.arange(n_steps) + 1.0) * self.network.dt + t0 * self.network.dt
+        offset = self._built.readout_offset
+        return Recording(times, self._by_readout(y + offset), loss, spikes, probes.collect(out))
+
+    def _advance(self, samples, first, done, limit, topology, probes, out, y, loss) -> int:
+        """One call of the compiled loop; returns the steps it did."""
+        start = samples.event_start[:, first * samples.n_steps : (first + 1) * samples.n_steps + 1]
+        target = samples.target[first]
+        target = target if target.shape[0] == samples.n_steps else np.broadcast_to(target, (samples.n_steps, target.shape[1]))
+        window = samples.window[first if samples.window.shape[0] > 1 else 0]
+        began = time.perf_counter()
+        steps = self._loops().stream(
+            self._t, limit, done, np.uint64(self.network.seed), topology, self._synapses, self._axons, self._neurons,
+            self._history, self._scratch, np.ascontiguousarray(start), samples.event_channels,
+            np.ascontiguousarray(target), np.ascontiguousarray(window), self._built.population_offset,
+            self._built.softmax, probes, out, y, loss,
+        )  # fmt: skip
+        elapsed = time.perf_counter() - began
+        self._t += steps
+        if steps < limit:
+            self._history = grown(self._history, self._t)
+        elif limit == self._call_steps:
+            self._call_steps = int(np.clip(limit * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * limit))
+        return steps
+
+    def _train_stream(self, samples, progress) -> BatchResult:
+        n, n_steps, k = len(samples), samples.n_steps, self._neurons.y.size
+        y, losses = np.zeros((n, n_steps, k)), np.zeros(n)
+        no_probes, nothing = np.zeros((0, 3), np.int64), np.zeros((0, 0))
+        topology = self._topology(True, False)
+        loss = np.zeros(n_steps)
+        before = self._logged_total()
+        for i in range(n):
+            loss[:] = 0.0
+            done = 0
+            while done < n_steps:
+                limit = min(n_steps - done, self._call_steps)
+                done += self._advance(samples, i, done, limit, topology, no_probes, nothing, y[i], loss)
+            losses[i] = loss.sum()
+            if progress:
+                progress(1)
+        self._check_finite("train")
+        return BatchResult(losses, y, None, before)
+
+    def _logged_total(self) -> int:
+        return 0
+
+    def _evaluate_stream(self, samples, progress) -> BatchResult:
+        """Samples in a fixed number of chunks; each chunk is a copy of the network that runs on without resets."""
+        chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
+        y = np.zeros((len(samples), samples.n_steps, self._neurons.y.size))
+        losses = np.zeros(len(samples))
+        run = loops(self._built.models, self._built.two_kappas, self._built.adam_plus, False).stream
+        feedback = self._neurons.feedback
+
+        def one(chunk: np.ndarray) -> None:
+            neurons = neurons_of(self._built)._replace(feedback=feedback)
+            axons, scratch = axons_of(self._built), scratch_of(self._built, learns=False)
+            history, t = history_of(self._built, learns=False), 0
+            loss = np.zeros(samples.n_steps)
+            for i in chunk:
+                loss[:] = 0.0
+                done = 0
+                start, target, window = _views(samples, i)
+                while done < samples.n_steps:
+                    steps = run(
+                        t, samples.n_steps - done, done, np.uint64(self.network.seed), self._static_topology,
+                        self._synapses, axons, neurons, history, scratch, start, samples.event_channels, target, window,
+                        self._built.population_offset, self._built.softmax, np.zeros((0, 3), np.int64),
+                        np.zeros((0, 0)), y[i], loss,
+                    )  # fmt: skip
+                    done, t = done + steps, t + steps
+                    if done < samples.n_steps:
+                        history = grown(history, t)
+                losses[i] = loss.sum()
+                if progress:
+                    progress(1)
+
+        if self.threads > 1 and not _jit.JIT_DISABLED:
+            with ThreadPoolExecutor(self.threads) as pool:
+                list(pool.map(one, chunks))
+        else:
+            for chunk in chunks:
+                one(chunk)
+        return BatchResult(losses, y, None, 0)
+
+    def _logged(self, population, begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Spikes of one population in steps ``begin:end`` that are still in the log."""
+        ring, mask = self._history.log_start.shape[0] - 1, self._history.log.size - 1
+        first = self._built.topology.populations[population.index, lay.POP_SRC]
+        steps, nodes = [], []
+        for t in range(begin, end):
+            row = self._history.log_start[t & ring]
+            at = np.arange(row[population.index], row[population.index + 1]) & mask
+            nodes.append(self._history.log[at] - first)
+            steps.append(np.full(at.size, t))
+        if not steps:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return np.concatenate(steps), np.concatenate(nodes).astype(np.int64)
+
+    # ---------------------------------------------------------------- inside: samples side by side
+
+    def _train_batch(self, samples, progress) -> BatchResult:
+        self._mirror(self._neurons.feedback)
+        try:
+            result = self._run_lanes(samples, np.arange(len(samples)), True, progress)
+        except BaseException:
+            self._synapses.pending[:] = 0.0  # a part of a batch is no batch
+            raise
+        self._updates += 1
+        optimize(self._built.topology, self._synapses, self._updates, self._gradient_scale(samples))
+        self._mirror(self._neurons.feedback)
+        self._check_finite("train")
+        return result
+
+    def _gradient_scale(self, samples) -> np.ndarray:
+        """Mean over the batch; also over the learning window where the rule says so."""
+        length = max(float(np.count_nonzero(samples.window, axis=1).mean()), 1.0)
+        return np.array(
+            [
+                1.0 / len(samples) / (length if getattr(p.rule, "average_gradient", False) else 1.0)
+                for p in self.network.projections
+            ]
+        )
+
+    def _run_lanes(self, samples, index, learn, progress) -> BatchResult:
+        built, k = self._built, self._neurons.y.size
+        lanes = self._lanes_for(samples.n_steps, learn)
+        n = len(index)
+        y, losses = np.zeros((n, samples.n_steps, k)), np.zeros(n)
+        counts = np.zeros((n, self._neurons.psi.size), np.int64)
+        streams = np.arange(n) + (self._updates * n if learn else 0)
+        totals = np.zeros((max(self.threads, 1), self._neurons.psi.size), built.weight.dtype)
+        run, done, width = self._loops().waves, 0, lanes.shape[0]
+        step = width
+        while done < n:
+            began, stop = time.perf_counter(), min(done + step, n)
+            reached = run(
+                done, stop, width, max(self.threads, 1), index, streams, learn, np.uint64(self.network.seed),
+                built.topology, self._synapses.weight, self._synapses.pending, built.initial, self._neurons.feedback,
+                built.rule_constants, built.lag, lanes.state, lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts,
+                lanes.psi, lanes.error, lanes.signal, lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
+                losses, samples.event_start, samples.event_channels, samples.target, samples.window,
+                built.population_offset, built.softmax,
+            )  # fmt: skip
+            if reached < stop:
+                lanes.grow()
+            if progress and reached > done:
+                progress(reached - done)
+            elapsed = time.perf_counter() - began
+            step = max(width, int(np.clip((stop - done) * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * step)) // width * width)
+            done = reached
+        if not np.all(np.isfinite(losses)):
+            check_status(Status.NOT_FINITE, f"sample {int(np.argmin(np.isfinite(losses)))}")
+        if learn and not counts.any() and counts.size:
+            check_status(Status.SILENT, "train")
+        return BatchResult(losses, y, counts.sum(axis=1), self._count_events(samples, index, counts))
+
+    def _lanes_for(self, n_steps: int, learn: bool) -> Lanes:
+        width = max(self.threads, 1)
+        if self._lanes is None or self._lanes.shape[1] != n_steps or (learn and not self._lanes.shape[2]):
+            size = max(4 * n_sources(self._built), 8192) if self._lanes is None else self._lanes.log.shape[1]
+            learns = learn or (self._lanes is not None and self._lanes.shape[2])
+            self._lanes = Lanes(self._built, width, n_steps, learns, size)
+        return self._lanes
+
+    def _count_events(self, samples, index, counts) -> int:
+        """Synaptic events of samples: spikes times out-degrees, from the spike counts."""
+        table = self._built.topology.populations
+        degree = np.diff(self._built.topology.indptr, axis=1).sum(axis=0)
+        total = 0
+        for p in self.network.projections:
+            row = self._built.topology.projections[p.index]
+            out = degree[row[lay.PRO_ROW] : row[lay.PRO_ROW] + row[lay.PRO_ROWS]]
+            if p.pre.model.role == "neuron":
+                first = table[p.pre.index, lay.POP_TARGET]
+                total += int(counts[:, first : first + p.pre.size].sum(axis=0) @ out)
+            elif table[p.pre.index, lay.POP_ROLE] == lay.EVENTS:
+                starts = samples.event_start[table[p.pre.index, lay.POP_CHANNEL]]
+                for i in index:
+                    a, b = starts[i * samples.n_steps], starts[(i + 1) * samples.n_steps]
+                    total += int(out[samples.event_channels[a:b]].sum())
+        self.events += total
+        return total
+
+    # ---------------------------------------------------------------- inside: helpers
+
+    def _loops(self) -> Loops:
+        _jit.set_threads(self.threads)
+        return loops(self._built.models, self._built.two_kappas, self._built.adam_plus, self.threads > 1)
+
+    def _topology(self, learns: bool, frozen: bool):
+        """Tables for a run: with learning, with running traces but frozen weights, or without any plasticity."""
+        if not self._built.has_plus:
+            return self._static_topology
+        if not frozen:
+            return self._built.topology
+        floats = self._built.topology.projection_floats.copy()
+        floats[:, lay.PF_ETA] = 0.0
+        return self._built.topology._replace(projection_floats=floats)
+
+    def _mirror(self, feedback: np.ndarray) -> None:
+        mirror_feedback(self._built.topology, self._synapses.weight, feedback, self._neurons.psi.size)
+
+    def _synapse_order(self, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions of a projection's synapses sorted by (target, source), with sources and targets."""
+        row, indptr = self._built.topology.projections[r], self._built.topology.indptr
+        first, rows = row[lay.PRO_ROW], row[lay.PRO_ROWS]
+        where = np.concatenate([np.arange(part[first], part[first + rows]) for part in indptr])
+        lengths = np.concatenate([np.diff(part[first : first + rows + 1]) for part in indptr])
+        sources = np.repeat(np.tile(np.arange(rows), indptr.shape[0]), lengths)
+        targets = self._built.topology.targets[where] - row[lay.PRO_LO]
+        order = np.lexsort((sources, targets))
+        return where[order], sources[order], targets[order].astype(np.int64)
+
+    def _by_readout(self, y: np.ndarray) -> dict[str, np.ndarray]:
+        table, n = self._built.topology.populations, self._neurons.psi.size
+        spans = {
+            p.name: slice(table[p.index, lay.POP_TARGET] - n, table[p.index, lay.POP_TARGET] - n + p.size)
+            for p in self.network.populations
+            if p.model.role == "readout"
+        }
+        return {name: y[..., span] for name, span in spans.items()}
+
+    def _steps(self, label: str, duration: Any) -> int:
+        try:
+            count = float(duration) / self.network.dt
+        except (TypeError, ValueError) as problem:
+            raise InputError(f"{label} must be a number of ms, got {duration!r}") from problem
+        if not np.isfinite(count) or count < 1 - 1e-9 or abs(count - round(count)) > 1e-6:
+            raise InputError(f"{label} must be a multiple of dt = {self.network.dt:g} ms, at least one step, got {duration!r}")
+        return steps_of(float(duration), self.network.dt)
+
+    def _one_sample(self, n_steps, inputs, targets, window) -> Samples:
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise InputError(f'inputs must be a dictionary such as {{"in": events}}, got {type(inputs).__name__}')
+        if targets is not None and not isinstance(targets, Mapping):
+            raise InputError(f'targets must be a dictionary such as {{"out": array}}, got {type(targets).__name__}')
+        arranged = {name: _one_input(self.network, name, value, n_steps) for name, value in (inputs or {}).items()}
+        aims = {name: np.atleast_2d(np.asarray(value, np.float64))[None] for name, value in (targets or {}).items()}
+        return make_samples(self.network, 1, n_steps, arranged, aims, window)
+
+    def _check_samples(self, samples: Any) -> None:
+        if not isinstance(samples, Samples):
+            raise InputError(f"train and evaluate take Samples (see Simulator.samples), got {type(samples).__name__}")
+        sources = int(np.count_nonzero(self._built.topology.populations[:, lay.POP_ROLE] == lay.EVENTS))
+        if samples.event_start.shape[0] != sources or samples.target.shape[2] != self._neurons.y.size:
+            raise InputError("the samples were made for another network")
+
+    def _check_finite(self, where: str) -> None:
+        """Stop with advice when a voltage or weight is no longer a number."""
+        if not (np.isfinite(self._neurons.state).all() and np.isfinite(self._neurons.y).all()):
+            check_status(Status.NOT_FINITE, where)
+        if not np.isfinite(self._synapses.weight.sum()):
+            check_status(Status.WEIGHT_NOT_FINITE, where)
+
+
+def _thread_count(threads: Any) -> int:
+    available = _jit.available_threads()
+    if threads is None:
+        return available
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise ParameterError(f"Simulator.threads must be a whole number >= 1, got {threads!r}")
+    if threads > available:
+        raise ParameterError(
+            f"Simulator.threads is {threads}, but only {available} are available; set NUMBA_NUM_THREADS before the start"
+        )
+    return int(threads)
+
+
+def _without_learning(built: Built):
+    """The same tables with every rule static."""
+    projections, populations = built.topology.projections.copy(), built.topology.populations.copy()
+    projections[:, lay.PRO_RULE] = lay.STATIC
+    populations[:, lay.POP_GROUP] = -1
+    none = np.full_like(built.topology.signal_groups, -1)
+    return built.topology._replace(projections=projections, populations=populations, signal_groups=none)
+
+
+def _views(samples: Samples, i: int):
+    start = np.ascontiguousarray(samples.event_start[:, i * samples.n_steps : (i + 1) * samples.n_steps + 1])
+    target = samples.target[i]
+    if target.shape[0] != samples.n_steps:
+        target = np.broadcast_to(target, (samples.n_steps, target.shape[1]))
+    window = samples.window[i if samples.window.shape[0] > 1 else 0]
+    return start, np.ascontiguousarray(target), np.ascontiguousarray(window)
+
+
+def _one_input(network: Network, name: str, value: Any, n_steps: int) -> Any:
+    """Input of one run as `make_samples` takes it."""
+    if not (isinstance(value, tuple) and len(value) == 2):
+        dense = np.asarray(value)
+        if dense.ndim != 2:
+            raise InputError(f"input {name!r} must be an array (steps, size) or a pair (times, channels)")
+        return dense[None]
+    times, channels = np.asarray(value[0], np.float64), np.asarray(value[1])
+    if times.shape != channels.shape or times.ndim != 1:
+        raise InputError(f"input {name!r}: times and channels must be lists of one length")
+    if channels.size and channels.dtype.kind not in "iu":
+        raise InputError(f"input {name!r}: channels must be whole numbers")
+    if not np.all(np.isfinite(times)):
+        raise InputError(f"input {name!r}: times must be finite")
+    step = np.floor(times / network.dt + 1e-9).astype(np.int64)
+    if step.size and (step.min() < 0 or step.max() >= n_steps):
+        raise InputError(f"input {name!r}: times must lie in [0, {n_steps * network.dt:g}) ms")
+    order = np.lexsort((channels, step))
+    step, channels = step[order], channels[order].astype(np.int64)
+    keep = np.ones(step.size, bool)
+    keep[1:] = (np.diff(step) != 0) | (np.diff(channels) != 0)
+    ptr = np.searchsorted(step[keep], np.arange(n_steps + 1))
+    return ptr[None], channels[keep]
+
+
+def _joined(parts, t0: int, dt: float):
+    if not parts:
+        return np.zeros(0), np.zeros(0, np.int64)
+    steps = np.concatenate([p[0] for p in parts])
+    return (steps + 1.0) * dt, np.concatenate([p[1] for p in parts])
+
+
+def _from_matrix(name, values, sources, targets, shape):
+    matrix = scipy.sparse.csr_matrix(values)
+    if matrix.shape != shape:
+        raise InputError(f"weights of {name} must have shape {shape} = (targets, sources), got {matrix.shape}")
+    if len(set(zip(targets.tolist(), sources.tolist(), strict=True))) != sources.size:
+        raise InputError(f"{name} has repeated connections; write its weights as a list, in the order of connections()")
+    flat = np.asarray(matrix[targets, sources]).ravel() if sources.size else np.zeros(0)
+    if np.count_nonzero(flat) != np.count_nonzero(matrix.toarray() if matrix.nnz < 1 else matrix.data):
+        raise InputError(f"the matrix for {name} has weights where there is no connection")
+    return flat

@@ -1,0 +1,378 @@
+"""e-prop per sample: run samples side by side, each in a lane of its own, with weights that stay constant.
+
+Forward: a lane is a whole network without plasticity; it keeps its spikes, surrogate gradients and errors. Backward:
+the adjoint pass turns these into ``G_j(t)``, the change of the sample's gradient by one more presynaptic spike at
+step ``t``; it belongs to the postsynaptic neuron alone. A synapse then adds ``G`` up over its spikes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop._jit import kernel, prange
+from eprop.equations import rng
+from eprop.equations.optimize import adam_factor, clip
+from eprop.kernels.deliver import deliver_row
+from eprop.kernels.layout import (
+    EPROP,
+    EVENTS,
+    NEURON,
+    PF_BETA_1,
+    PF_BETA_2,
+    PF_EPSILON,
+    PF_ETA,
+    PF_MAX,
+    PF_MIN,
+    PF_ZETA,
+    POISSON,
+    POP_CHANNEL,
+    POP_ROLE,
+    POP_SIZE,
+    POP_SLOT,
+    POP_SRC,
+    POP_TARGET,
+    PRO_ADAM,
+    PRO_DELAY,
+    PRO_HI,
+    PRO_LO,
+    PRO_MIRROR,
+    PRO_PRE,
+    PRO_ROW,
+    PRO_ROWS,
+    PRO_RULE,
+    PRO_TO_READOUT,
+    READOUT,
+)
+from eprop.kernels.neurons import errors, integrate_readouts
+
+
+def _unbound(*arguments):
+    """Stands for a bound template."""
+    return 0
+
+
+ADVANCE = _unbound
+FORWARD = _unbound
+
+
+def forward(
+    lane, sample, stream, learn, seed, topology, weight, initial, state, x, y, spikes, log, starts, psi, error, out_y,
+    event_start, event_channels, target, window, offsets, softmax, counts,
+):  # fmt: skip
+    """Template: one sample from rest; returns its loss, or NaN with ``starts[0, 0] = -1`` if the log was too short.
+
+    Writes ``log``/``starts`` (sources that spiked in each step), ``psi`` and ``error`` (if ``learn``), ``out_y``, and
+    ``counts`` (spikes of each neuron).
+    """
+    n_steps, n_neurons = out_y.shape[0], state.shape[1]
+    populations, projections = topology.populations, topology.projections
+    for row in range(state.shape[0]):
+        state[row] = initial[row]
+    x[:] = 0.0
+    y[:] = 0.0
+    counts[:] = 0
+    psi_now = psi[0]
+    loss, position = 0.0, 0
+    for t in range(n_steps):
+        if position + populations[-1, POP_SRC] + populations[-1, POP_SIZE] > log.size:
+            starts[0, 0] = -1
+            return np.nan
+        for r in range(projections.shape[0]):
+            emitted = t - projections[r, PRO_DELAY]
+            if emitted < 0:
+                continue
+            pre = projections[r, PRO_PRE]
+            shift = projections[r, PRO_ROW] - populations[pre, POP_SRC]
+            for at in range(starts[emitted, pre], starts[emitted, pre + 1]):
+                i = log[at] + shift
+                for p in range(topology.indptr.shape[0]):
+                    deliver_row(topology.indptr[p, i], topology.indptr[p, i + 1], topology.targets, weight, x)
+        if learn:
+            psi_now = psi[t]
+        for b in range(populations.shape[0]):
+            starts[t, b] = position
+            role, source, size = populations[b, POP_ROLE], populations[b, POP_SRC], populations[b, POP_SIZE]
+            if role == EVENTS:
+                column = sample * n_steps + t
+                channel = populations[b, POP_CHANNEL]
+                for k in range(event_start[channel, column], event_start[channel, column + 1]):
+                    log[position] = source + event_channels[k]
+                    position += 1
+            elif role == POISSON:
+                at = (np.uint64(b) << np.uint64(48)) | np.uint64(stream * n_steps + t)
+                for i in range(size):
+                    if rng.uniform(seed, rng.POISSON, i, at) < topology.rates[b]:
+                        log[position] = source + i
+                        position += 1
+            elif role == NEURON:
+                lo = populations[b, POP_TARGET]
+                count = ADVANCE(populations[b, POP_SLOT], lo, lo + size, state, topology.params, x, psi_now, spikes, 0)
+                for k in range(count):
+                    log[position] = spikes[k] - lo + source
+                    counts[spikes[k]] += 1
+                    position += 1
+        starts[t, populations.shape[0]] = position
+        integrate_readouts(0, y.size, n_neurons, topology.readouts, x, y)
+        out_y[t] = y
+        for b in range(populations.shape[0]):
+            if populations[b, POP_ROLE] == READOUT:
+                lo = populations[b, POP_TARGET] - n_neurons
+                hi = lo + populations[b, POP_SIZE]
+                loss += errors(y[lo:hi], offsets[b], target[sample, t if target.shape[1] > 1 else 0, lo:hi],
+                               window[sample if window.shape[0] > 1 else 0, t], softmax[b], error[t, lo:hi])  # fmt: skip
+    return loss
+
+
+@kernel
+def adjoint(topology, rule_constants, feedback, lag, counts, error, signal, psi, adjoint_readout):
+    """Backward pass of one sample; turns ``psi`` (steps, neurons) into ``G`` in place.
+
+    ``lam = L + kappa lam``, ``G_t = psi_t ((1 - kappa) lam + F) + alpha G_{t+1}`` with the constant
+    ``F = c_reg (f_mean - f_target) / T`` of rate regularisation; ``alpha`` is that of the neuron. For readouts
+    ``G_t = E_t + alpha_o G_{t+1}``. Derived from Bellec et al. 2020 by turning the sums around.
+    """
+    n_steps, n_neurons = psi.shape
+    for b in range(topology.populations.shape[0]):
+        if topology.populations[b, POP_ROLE] != NEURON:
+            continue
+        lo = topology.populations[b, POP_TARGET]
+        hi = lo + topology.populations[b, POP_SIZE]
+        kappa, c_reg, f_target = rule_constants[b, 0], rule_constants[b, 1], rule_constants[b, 2]
+        lam = np.zeros(hi - lo)
+        ahead = np.zeros(hi - lo)
+        drift = c_reg * (counts[lo:hi] / n_steps - f_target) / n_steps
+        decay = rule_constants[b, 3]
+        for t in range(n_steps - 1, -1, -1):
+            _signal_of(t + lag[b], n_steps, lo, hi, error, feedback, signal)
+            _adjoint_step(kappa, decay, drift, signal, psi[t, lo:hi], lam, ahead)
+    for k in range(error.shape[1]):
+        ahead_k = 0.0
+        for t in range(n_steps - 1, -1, -1):
+            ahead_k = error[t, k] + topology.readouts[0, k] * ahead_k
+            adjoint_readout[t, k] = ahead_k
+
+
+@kernel
+def _signal_of(t, n_steps, lo, hi, error, feedback, signal):
+    """Learning signals of neurons ``lo:hi`` from the errors of step ``t`` (zero beyond the sample)."""
+    signal[: hi - lo] = 0.0
+    if t >= n_steps:
+        return
+    for k in range(error.shape[1]):
+        e = error[t, k]
+        if e != 0.0:
+            row = feedback[k, lo:hi]
+            for j in range(row.size):
+                signal[j] += e * row[j]
+
+
+@kernel
+def _adjoint_step(kappa, alpha, drift, signal, psi, lam, ahead):
+    for j in range(lam.size):
+        lam[j] = signal[j] + kappa * lam[j]
+        ahead[j] = psi[j] * ((1.0 - kappa) * lam[j] + drift[j]) + alpha * ahead[j]
+        psi[j] = ahead[j]
+
+
+@kernel
+def sort_by_source(log, starts, n_steps, n_sources, first, steps):
+    """Spikes of a lane grouped by source: source ``i`` spiked in ``steps[first[i]:first[i + 1]]``, ascending."""
+    first[:] = 0
+    total = starts[n_steps - 1, -1]
+    for k in range(total):
+        first[log[k] + 1] += 1
+    for i in range(n_sources):
+        first[i + 1] += first[i]
+    for t in range(n_steps - 1, -1, -1):
+        for k in range(starts[t, -1] - 1, starts[t, 0] - 1, -1):
+            first[log[k] + 1] -= 1
+            steps[first[log[k] + 1]] = t
+    # Each entry was moved to the start of its own group: shift the table back by one.
+    for i in range(n_sources):
+        first[i] = first[i + 1]
+    first[n_sources] = total
+
+
+def run_lanes(
+    begin, lanes, samples, streams, learn, seed, topology, weight, initial, feedback, rule_constants, lag, state, x, y,
+    spikes, log, starts, psi, error, signal, adjoint_readout, first, steps, counts, out_y, out_loss, event_start,
+    event_channels, target, window, offsets, softmax,
+):  # fmt: skip
+    """Template: samples ``samples[begin : begin + lanes]`` forward and, if ``learn``, backward; one thread per lane."""
+    n_sources = first.shape[1] - 1
+    for lane_u in prange(lanes):
+        lane = np.int64(lane_u)
+        index = begin + lane
+        out_loss[index] = FORWARD(
+            lane, samples[index], streams[index], learn, seed, topology, weight, initial, state[lane], x[lane], y[lane],
+            spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index], event_start, event_channels,
+            target, window, offsets, softmax, counts[index],
+        )  # fmt: skip
+        if learn and starts[lane, 0, 0] >= 0:
+            adjoint(topology, rule_constants, feedback, lag, counts[index], error[lane], signal[lane], psi[lane],
+                    adjoint_readout[lane])  # fmt: skip
+            sort_by_source(log[lane], starts[lane], out_y.shape[1], n_sources, first[lane], steps[lane])
+
+
+@kernel
+def accumulate_row(i, source, delay, zeta, lo, hi, lanes, topology, first, steps, adjoints, total, gradient):
+    """Add the gradients of one row from all lanes, in their order; ``total`` (targets,) is scratch.
+
+    Per synapse the sum over spikes is formed first, then added: the same numbers whichever way it is done.
+    """
+    n_steps = adjoints.shape[1]
+    count = 0
+    for p in range(topology.indptr.shape[0]):
+        count += topology.indptr[p, i + 1] - topology.indptr[p, i]
+    if count == 0:
+        return
+    for lane in range(lanes):
+        begin, stop = first[lane, source], first[lane, source + 1]
+        while stop > begin and steps[lane, stop - 1] + delay >= n_steps:
+            stop -= 1
+        if begin == stop:
+            continue
+        rows = adjoints[lane]
+        if 6 * count > hi - lo and stop - begin > 1:
+            _sum_rows(rows, steps[lane], begin, stop, delay, lo, hi, total)
+            for p in range(topology.indptr.shape[0]):
+                for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
+                    gradient[q] += zeta * total[topology.targets[q] - lo]
+        else:
+            for p in range(topology.indptr.shape[0]):
+                for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
+                    j = topology.targets[q]
+                    change = rows[steps[lane, begin] + delay, j]
+                    for k in range(begin + 1, stop):
+                        change += rows[steps[lane, k] + delay, j]
+                    gradient[q] += zeta * change
+
+
+@kernel
+def _sum_rows(rows, steps, begin, stop, delay, lo, hi, total):
+    """Sum of rows of ``G`` over the spikes, for all targets ``lo:hi``."""
+    width = hi - lo
+    head = rows[steps[begin] + delay, lo:hi]
+    for j in range(width):
+        total[j] = head[j]
+    for k in range(begin + 1, stop):
+        row = rows[steps[k] + delay, lo:hi]
+        for j in range(width):
+            total[j] += row[j]
+
+
+def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_readout, totals, gradient):
+    """Template: gradients of all e-prop synapses; each block of rows is one thread's, so no two write one synapse."""
+    for block_u in prange(blocks):
+        block = np.int64(block_u)
+        for r in range(topology.projections.shape[0]):
+            row = topology.projections[r]
+            if row[PRO_RULE] != EPROP:
+                continue
+            zeta = gradient.dtype.type(topology.projection_floats[r, PF_ZETA])
+            source = topology.populations[row[PRO_PRE], POP_SRC]
+            for i in range(block, row[PRO_ROWS], blocks):
+                if row[PRO_TO_READOUT]:
+                    _accumulate_readout(row[PRO_ROW] + i, source + i, row[PRO_DELAY], zeta, lanes, topology, first, steps,
+                                        adjoint_readout, gradient, adjoint_neuron.shape[2])  # fmt: skip
+                else:
+                    accumulate_row(row[PRO_ROW] + i, source + i, row[PRO_DELAY], zeta, row[PRO_LO], row[PRO_HI], lanes, topology,
+                                   first, steps, adjoint_neuron, totals[block], gradient)  # fmt: skip
+
+
+@kernel
+def _accumulate_readout(i, source, delay, zeta, lanes, topology, first, steps, adjoints, gradient, n_neurons):
+    n_steps = adjoints.shape[1]
+    for lane in range(lanes):
+        for k in range(first[lane, source], first[lane, source + 1]):
+            t = steps[lane, k] + delay
+            if t >= n_steps:
+                break
+            for p in range(topology.indptr.shape[0]):
+                for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
+                    gradient[q] += zeta * adjoints[lane, t, topology.targets[q] - n_neurons]
+
+
+@kernel
+def mirror_feedback(topology, weight, feedback, n_neurons):
+    """Symmetric feedback: copy the readout weights of mirrored projections; repeated connections add up."""
+    for r in range(topology.projections.shape[0]):
+        row = topology.projections[r]
+        if not row[PRO_MIRROR]:
+            continue
+        origin = topology.populations[row[PRO_PRE], POP_TARGET]
+        feedback[row[PRO_LO] - n_neurons : row[PRO_HI] - n_neurons, origin : origin + row[PRO_ROWS]] = 0.0
+        for i in range(row[PRO_ROWS]):
+            for p in range(topology.indptr.shape[0]):
+                for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
+                    feedback[topology.targets[q] - n_neurons, origin + i] += weight[q]
+
+
+@kernel
+def optimize(topology, synapses, update, scale):
+    """One optimiser step of all e-prop synapses with gradient ``scale * pending``, which is cleared."""
+    for r in range(topology.projections.shape[0]):
+        row, floats = topology.projections[r], topology.projection_floats[r]
+        if row[PRO_RULE] != EPROP:
+            continue
+        for p in range(topology.indptr.shape[0]):
+            start, stop = topology.indptr[p, row[PRO_ROW]], topology.indptr[p, row[PRO_ROW] + row[PRO_ROWS]]
+            if row[PRO_ADAM]:
+                _adam_range(start, stop, floats, update, scale[r], synapses)
+            else:
+                _descend_range(start, stop, floats, scale[r], synapses)
+
+
+@kernel
+def _adam_range(start, stop, floats, update, scale, synapses):
+    real = synapses.weight.dtype.type
+    b1, b2 = real(floats[PF_BETA_1]), real(floats[PF_BETA_2])
+    factor = real(adam_factor(floats[PF_ETA], floats[PF_BETA_1], floats[PF_BETA_2], update))
+    epsilon, w_min, w_max, s = real(floats[PF_EPSILON]), real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
+    one = real(1.0)
+    weight, m1, m2, g = synapses.weight, synapses.moment_1, synapses.moment_2, synapses.pending
+    for q in range(start, stop):
+        gradient = s * g[q]
+        m1[q] = b1 * m1[q] + (one - b1) * gradient
+        m2[q] = b2 * m2[q] + (one - b2) * gradient * gradient
+        weight[q] = clip(weight[q] - factor * m1[q] / (np.sqrt(m2[q]) + epsilon), w_min, w_max)
+        g[q] = 0.0
+
+
+@kernel
+def _descend_range(start, stop, floats, scale, synapses):
+    real = synapses.weight.dtype.type
+    eta, w_min, w_max, s = real(floats[PF_ETA]), real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
+    weight, g = synapses.weight, synapses.pending
+    for q in range(start, stop):
+        weight[q] = clip(weight[q] - eta * (s * g[q]), w_min, w_max)
+        g[q] = 0.0
+
+
+RUN_LANES = ACCUMULATE = _unbound
+
+
+def run_waves(
+    begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, gradient, initial, feedback,
+    rule_constants, lag, state, x, y, spikes, log, starts, psi, error, signal, adjoint_readout, first, steps, totals,
+    counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax,
+):  # fmt: skip
+    """Template: samples ``begin:stop`` in waves of as many lanes as there are; returns how far it came.
+
+    It stops early, before the gradients of a wave are added, if a lane's spike log was too short.
+    """
+    index = begin
+    while index < stop:
+        width = min(lanes, stop - index)
+        RUN_LANES(
+            index, width, samples, streams, learn, seed, topology, weight, initial, feedback, rule_constants, lag, state,
+            x, y, spikes, log, starts, psi, error, signal, adjoint_readout, first, steps, counts, out_y, out_loss,
+            event_start, event_channels, target, window, offsets, softmax,
+        )  # fmt: skip
+        for lane in range(width):
+            if starts[lane, 0, 0] < 0:
+                return index
+        if learn:
+            ACCUMULATE(width, blocks, topology, first, steps, psi, adjoint_readout, totals, gradient)
+        index += width
+    return index

@@ -1,0 +1,338 @@
+"""The loop over time of a network that learns at every spike (e-prop+), or not at all.
+
+One step of one partition: compose the maps of its neurons, deliver the spikes that arrive, settle what is due,
+advance. Then, once for all partitions: collect the spikes, update the axons, compare readouts with targets. A
+partition writes only its own targets and synapses, and every sum has one order, so the numbers do not depend on how
+many partitions there are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop._jit import kernel, prange
+from eprop.equations import rng
+from eprop.kernels.deliver import deliver_row
+from eprop.kernels.layout import (
+    EPROP_PLUS,
+    EVENTS,
+    GR_REG,
+    NEURON,
+    PF_ALPHA,
+    PF_ZETA,
+    POISSON,
+    POP_CHANNEL,
+    POP_GROUP,
+    POP_ROLE,
+    POP_SIZE,
+    POP_SLOT,
+    POP_SRC,
+    POP_TARGET,
+    PRO_CUTOFF,
+    PRO_DELAY,
+    PRO_GROUP,
+    PRO_PRE,
+    PRO_ROW,
+    PRO_RULE,
+    PRO_TO_READOUT,
+    PROBE_ERROR,
+    PROBE_PSI,
+    PROBE_READOUT,
+    PROBE_SIGNAL,
+    PROBE_STATE,
+    PROBE_WEIGHT,
+    READOUT,
+)
+from eprop.kernels.neurons import errors, integrate_readouts
+from eprop.kernels.plastic_readout import extend_error_sums
+
+FULL = -1
+
+
+def _unbound(*arguments):
+    """Stands for a bound template."""
+    return 0
+
+
+ADVANCE_0 = ADVANCE_1 = ADVANCE_2 = ADVANCE_3 = _unbound
+EXTEND = DELIVER_PLUS = SETTLE_DUE = DELIVER_READOUT = SETTLE_READOUT = _unbound
+STEP_PARTITION = _unbound
+
+
+def advance_slot(slot, lo, hi, state, params, x, psi, spikes, count):
+    """Template: one step of neurons ``lo:hi`` with the model in ``slot``."""
+    if slot == 0:
+        return ADVANCE_0(lo, hi, state, params, x, psi, spikes, count)
+    if slot == 1:
+        return ADVANCE_1(lo, hi, state, params, x, psi, spikes, count)
+    if slot == 2:
+        return ADVANCE_2(lo, hi, state, params, x, psi, spikes, count)
+    return ADVANCE_3(lo, hi, state, params, x, psi, spikes, count)
+
+
+ADVANCE = advance_slot
+
+
+@kernel
+def plan_arrivals(t, topology, axons, history, scratch):
+    """Which rows spike in step ``t`` (sorted by the time of their last spike where they learn), and which are due."""
+    ring = history.log_start.shape[0] - 1
+    n, n_due = 0, 0
+    scratch.order_start[0], scratch.due_start[0] = 0, 0
+    for r in range(topology.projections.shape[0]):
+        row = topology.projections[r]
+        plus = row[PRO_RULE] == EPROP_PLUS
+        emitted = t - row[PRO_DELAY]
+        start = n
+        if emitted >= 0:
+            n = _list_rows(emitted & ring, row, topology.populations, history, scratch.order, n)
+        if plus:
+            _sort_by_last(scratch.order, start, n, axons.last)
+            for index in range(start, n):
+                scratch.mark[scratch.order[index]] = t
+            last = t - row[PRO_CUTOFF]
+            if last - row[PRO_DELAY] >= 0:
+                listed = _list_rows((last - row[PRO_DELAY]) & ring, row, topology.populations, history, scratch.due, n_due)
+                for index in range(n_due, listed):
+                    i = scratch.due[index]
+                    if axons.last[i] == last and scratch.mark[i] != t:
+                        scratch.due[n_due] = i
+                        n_due += 1
+        scratch.order_start[r + 1], scratch.due_start[r + 1] = n, n_due
+
+
+@kernel
+def _list_rows(slot, row, populations, history, out, n):
+    """Append the rows of a projection whose sources spiked in the step logged at ``slot``."""
+    pre = row[PRO_PRE]
+    mask = history.log.size - 1
+    shift = row[PRO_ROW] - populations[pre, POP_SRC]
+    for position in range(history.log_start[slot, pre], history.log_start[slot, pre + 1]):
+        out[n] = history.log[position & mask] + shift
+        n += 1
+    return n
+
+
+@kernel
+def _sort_by_last(order, start, stop, last):
+    """Stable sort of ``order[start:stop]``: insertion for few, merge by NumPy's stable argsort for many."""
+    if stop - start < 48:
+        for k in range(start + 1, stop):
+            i = order[k]
+            key = last[i]
+            m = k - 1
+            while m >= start and last[order[m]] > key:
+                order[m + 1] = order[m]
+                m -= 1
+            order[m + 1] = i
+        return
+    part = order[start:stop].copy()
+    order[start:stop] = part[np.argsort(last[part], kind="mergesort")]
+
+
+def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
+    """Template: one step of partition ``p``."""
+    lo, hi = topology.bounds[0, p], topology.bounds[0, p + 1]
+    k_lo, k_hi = topology.bounds[1, p], topology.bounds[1, p + 1]
+    populations = topology.populations
+    _gather_signals(t, lo, hi, neurons, history.error)
+    for b in range(populations.shape[0]):
+        group = topology.signal_groups[b]
+        if group >= 0 and t > 0:
+            EXTEND(t, max(lo, populations[b, POP_TARGET]), min(hi, populations[b, POP_TARGET] + populations[b, POP_SIZE]),
+                   history.prefix, history.block, history.block_steps, neurons.psi, neurons.signal, neurons.rate,
+                   topology.groups[group], topology.powers[group])  # fmt: skip
+    for r in range(topology.projections.shape[0]):
+        if topology.projections[r, PRO_RULE] != EPROP_PLUS:
+            for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
+                i = scratch.order[index]
+                deliver_row(topology.indptr[p, i], topology.indptr[p, i + 1], topology.targets, synapses.weight,
+                            neurons.input)  # fmt: skip
+        elif topology.projections[r, PRO_TO_READOUT]:
+            DELIVER_READOUT(r, p, t, topology, synapses, axons, neurons, history, scratch)
+            SETTLE_READOUT(r, p, t, topology, synapses, axons, neurons, history, scratch)
+        else:
+            DELIVER_PLUS(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
+            SETTLE_DUE(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
+    _advance_partition(p, lo, hi, topology, neurons, scratch)
+    integrate_readouts(k_lo, k_hi, neurons.psi.size, topology.readouts, neurons.input, neurons.y)
+
+
+@kernel
+def _gather_signals(t, lo, hi, neurons, error):
+    """Learning signals that arrive in step ``t``: the errors of the step before, through the feedback weights."""
+    signal = neurons.signal
+    signal[lo:hi] = 0.0
+    if t == 0:
+        return
+    row = error[(t - 1) & (error.shape[0] - 1)]
+    for k in range(row.size):
+        if row[k] != 0.0:
+            _add_scaled(lo, hi, row[k], neurons.feedback[k], signal)
+
+
+@kernel
+def _add_scaled(lo, hi, factor, row, out):
+    for j in range(lo, hi):
+        out[j] += factor * row[j]
+
+
+def advance_partition(p, lo, hi, topology, neurons, scratch):
+    """Template: advance the neurons of a partition, list their spikes, follow their running rates."""
+    populations = topology.populations
+    count = 0
+    for b in range(populations.shape[0]):
+        if populations[b, POP_ROLE] != NEURON:
+            scratch.spike_count[p, b] = count
+            continue
+        first = max(lo, populations[b, POP_TARGET])
+        stop = min(hi, populations[b, POP_TARGET] + populations[b, POP_SIZE])
+        before = count
+        if first < stop:
+            count = ADVANCE(populations[b, POP_SLOT], first, stop, neurons.state, topology.params, neurons.input,
+                            neurons.psi, scratch.spikes[p], count)  # fmt: skip
+        scratch.spike_count[p, b] = count
+        group = topology.signal_groups[b]
+        if group >= 0:
+            _follow_rates(first, stop, topology.groups[group, GR_REG], neurons.rate, scratch.spikes[p], before, count)
+
+
+_advance_partition = advance_partition
+
+
+@kernel
+def _follow_rates(lo, hi, reg, rate, spikes, first, stop):
+    """Running rate ``f = kappa_reg f + (1 - kappa_reg) z``; keeps the value of the step before."""
+    now, before = rate[0], rate[1]
+    for j in range(lo, hi):
+        before[j] = now[j]
+        now[j] *= reg
+    for k in range(first, stop):
+        now[spikes[k]] += 1.0 - reg
+
+
+@kernel
+def update_axons(t, topology, axons, scratch):
+    """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values."""
+    for r in range(topology.projections.shape[0]):
+        if topology.projections[r, PRO_RULE] != EPROP_PLUS:
+            continue
+        alpha, zeta = topology.projection_floats[r, PF_ALPHA], topology.projection_floats[r, PF_ZETA]
+        powers = topology.powers[topology.projections[r, PRO_GROUP], 0]
+        for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
+            i = scratch.order[index]
+            last = axons.last[i]
+            before = 0.0
+            if last >= 0:
+                n = t - last - 1
+                before = axons.z_bar[i] * (powers[n] if n < powers.size else alpha**n)
+                axons.steps[i] = t - 1
+            axons.z_before[i] = before
+            axons.z_bar[i] = before * alpha + zeta
+            axons.last[i] = t
+
+
+@kernel
+def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels):
+    """Append the spikes of step ``t`` to the log, population by population, in ascending order of the source."""
+    ring, mask = history.log_start.shape[0] - 1, history.log.size - 1
+    starts = history.log_start[t & ring]
+    position = history.log_start[(t - 1) & ring, -1] if t > 0 else 0
+    populations = topology.populations
+    for b in range(populations.shape[0]):
+        starts[b] = position
+        role, source = populations[b, POP_ROLE], populations[b, POP_SRC]
+        if role == EVENTS:
+            channel = populations[b, POP_CHANNEL]
+            for k in range(event_start[channel, s], event_start[channel, s + 1]):
+                history.log[position & mask] = source + event_channels[k]
+                position += 1
+        elif role == POISSON:
+            for i in range(populations[b, POP_SIZE]):
+                if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[b]:
+                    history.log[position & mask] = source + i
+                    position += 1
+        elif role == NEURON:
+            shift = source - populations[b, POP_TARGET]
+            for p in range(scratch.spikes.shape[0]):
+                first = scratch.spike_count[p, b - 1] if b > 0 else 0
+                for k in range(first, scratch.spike_count[p, b]):
+                    history.log[position & mask] = scratch.spikes[p, k] + shift
+                    position += 1
+    starts[populations.shape[0]] = position
+
+
+@kernel
+def _counter(population, t):
+    """Counter of a Poisson draw: the population in the high bits, the step in the low ones."""
+    return (np.uint64(population) << np.uint64(48)) | np.uint64(t)
+
+
+@kernel
+def compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss):
+    """Errors of all readouts in step ``t``; their sums per block; adds the step's losses."""
+    ring = history.error.shape[0] - 1
+    error = history.error[t & ring]
+    populations = topology.populations
+    for b in range(populations.shape[0]):
+        if populations[b, POP_ROLE] != READOUT:
+            continue
+        lo = populations[b, POP_TARGET] - neurons.psi.size
+        hi = lo + populations[b, POP_SIZE]
+        out_loss[s] += errors(neurons.y[lo:hi], offsets[b], target[s, lo:hi], window[s], softmax[b], error[lo:hi])
+        group = populations[b, POP_GROUP]
+        if group >= 0:
+            extend_error_sums(t, lo, hi, error, history.readout_prefix, history.readout_block, history.block_steps,
+                              topology.powers[group])  # fmt: skip
+
+
+@kernel
+def read_probes(s, probes, neurons, error, synapses, out):
+    """Values of the recorded variables after this step."""
+    for m in range(probes.shape[0]):
+        kind, row, index = probes[m, 0], probes[m, 1], probes[m, 2]
+        if kind == PROBE_STATE:
+            out[s, m] = neurons.state[row, index]
+        elif kind == PROBE_PSI:
+            out[s, m] = neurons.psi[index]
+        elif kind == PROBE_SIGNAL:
+            out[s, m] = neurons.signal[index]
+        elif kind == PROBE_READOUT:
+            out[s, m] = neurons.y[index]
+        elif kind == PROBE_ERROR:
+            out[s, m] = error[index]
+        elif kind == PROBE_WEIGHT:
+            out[s, m] = synapses.weight[index]
+        else:
+            out[s, m] = synapses.trace[index]
+
+
+def run_stream(
+    t0, n_steps, offset, seed, topology, synapses, axons, neurons, history, scratch,
+    event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss,
+):  # fmt: skip
+    """Template: run steps ``t0 .. t0 + n_steps - 1``, or until the spike log is full; returns the steps done.
+
+    ``event_start`` (event sources, steps + 1), ``target`` (steps, readouts), ``window`` (steps,), ``out_probes``,
+    ``out_y`` and ``out_loss`` are indexed from ``offset``.
+    """
+    ring = history.log_start.shape[0] - 1
+    n_sources = scratch.n_sources
+    partitions = topology.indptr.shape[0]
+    for done in range(n_steps):
+        t, s = t0 + done, offset + done
+        # The oldest step that may still be read was logged ring - 1 steps ago.
+        oldest = history.log_start[(t + 1) & ring, 0] if t >= ring else 0
+        newest = history.log_start[(t - 1) & ring, -1] if t > 0 else 0
+        if newest - oldest + n_sources > history.log.size:
+            return done
+        plan_arrivals(t, topology, axons, history, scratch)
+        for p in prange(partitions):
+            STEP_PARTITION(np.int64(p), t, topology, synapses, axons, neurons, history, scratch)
+        update_axons(t, topology, axons, scratch)
+        log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
+        compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss)
+        out_y[s] = neurons.y
+        if probes.shape[0] > 0:
+            read_probes(s, probes, neurons, history.error[t & (history.error.shape[0] - 1)], synapses, out_probes)
+    return n_steps

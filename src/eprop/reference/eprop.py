@@ -1,0 +1,222 @@
+"""e-prop (Bellec et al. 2020, Nat. Commun. 11:3625), stepped forward in time, sample by sample.
+
+Timing
+------
+Spikes take one step from one stage to the next, and the clock of every stage of a sample starts when the spikes of
+the first step of the stage before can reach it. So step ``t`` means the same everywhere: input spikes ``x[t]`` enter
+the voltage of step ``t``, the spikes ``z[t]`` it causes enter the output ``y[t]``, which is compared with
+``target[t]``; recurrent spikes enter the voltage one step later. All states and traces start every sample at 0. ::
+
+    z_bar(t) = alpha z_bar(t - 1) + zeta z_in(t)
+    e(t)     = psi(t) (z_bar(t) - beta eps(t - 1)),   eps(t) = rho eps(t - 1) + e(t)
+    e_bar(t) = kappa e_bar(t - 1) + (1 - kappa) e(t)
+    g        = sum_t L(t) e_bar(t) + c_reg (f_mean - f_target) / T sum_t e(t),   L_j = sum_k B_jk E_k
+
+and of a readout ``g = sum_t E_k(t) z_bar(t)`` with its own ``alpha`` and ``zeta``. (NEST drops spikes that arrive at
+the very first step of a sample, and a hidden synapse at which one arrives at the second step misses the last error
+of the sample before; the equations here do neither. Keep the first two steps of the input silent to compare.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from eprop.reference.losses import error_signal, loss
+from eprop.reference.neurons import LIF, Array, Readout, initial_state, start, step_neurons, step_readouts
+from eprop.reference.optimizers import Descent, GradientDescent, Optimizer
+
+PROJECTIONS = ("input", "recurrent", "readout")
+Weights = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class SampleRule:
+    """Parameters of e-prop.
+
+    Parameters
+    ----------
+    optimizer
+        Its clock counts samples: ``batch_size`` samples make one step with their mean gradient.
+    kappa
+        Filter of the eligibility trace; ``None``: decay of the readouts.
+    c_reg, f_target
+        Strength of the rate regularisation and the rate it pulls to (Hz).
+    average_gradient
+        Divide the gradient, regularisation included, by the number of steps in the learning window.
+    """
+
+    optimizer: Optimizer = field(default_factory=GradientDescent)
+    kappa: float | None = None
+    c_reg: float = 0.0
+    f_target: float = 10.0
+    average_gradient: bool = False
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Activity of one sample; T steps, n_in inputs, N neurons, K readouts.
+
+    ``inputs`` [T, n_in], ``v`` (mV), ``spikes``, ``psi`` [T, N], ``y`` (mV), ``error`` [T, K], ``window`` [T],
+    ``loss`` summed over steps and readouts.
+    """
+
+    inputs: Array
+    v: Array
+    spikes: Array
+    psi: Array
+    y: Array
+    error: Array
+    window: Array
+    loss: float
+
+
+def run_sample(
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    weights: Mapping[str, npt.ArrayLike],
+    neuron: LIF,
+    readout: Readout,
+    *,
+    window: npt.ArrayLike | None = None,
+    dt: float = 1.0,
+) -> Sample:
+    """Run a network through one sample.
+
+    Parameters
+    ----------
+    inputs, targets
+        [T, n_in] spikes of 0 and 1, and [T, K].
+    weights
+        ``"input"`` [N, n_in], ``"recurrent"`` [N, N] and ``"readout"`` [K, N] in mV; 0 where there is no synapse.
+    neuron, readout
+        Parameters.
+    window
+        [T], 1 inside the learning window and 0 outside; ``None``: 1.
+    dt
+        Step in ms.
+    """
+    inputs, targets = np.asarray(inputs, dtype=float), np.asarray(targets, dtype=float)
+    w_in, w_rec, w_out = (np.asarray(weights[name], dtype=float) for name in PROJECTIONS)
+    n_steps, (n_out, n) = inputs.shape[0], w_out.shape
+    open_ = np.ones(n_steps) if window is None else np.asarray(window, dtype=float)
+    v, psi, z, y = (np.zeros((n_steps, size)) for size in (n, n, n, n_out))
+    state, output = initial_state(neuron, n), np.full(n_out, start(readout))
+    for t in range(n_steps):
+        state, psi[t] = step_neurons(neuron, state, w_in @ inputs[t] + w_rec @ state.z, t, dt)
+        output = step_readouts(readout, output, w_out @ state.z, t, dt)
+        v[t], z[t], y[t] = state.v + neuron.e_l, state.z, output + readout.e_l
+    error = open_[:, None] * error_signal(readout.loss, y, targets)
+    return Sample(inputs, v, z, psi, y, error, open_, loss(readout.loss, y, targets, open_))
+
+
+def delayed(spikes: Array) -> Array:
+    """The same spikes one step later, [T, N]."""
+    return np.vstack([np.zeros((1, spikes.shape[1])), spikes[:-1]])
+
+
+def filtered(spikes: Array, alpha: float, zeta: float = 1.0) -> Array:
+    """``z_bar`` of every step, [T, n]."""
+    z_bar = np.zeros(spikes.shape)
+    carried = np.zeros(spikes.shape[1])
+    for t, arriving in enumerate(spikes):
+        z_bar[t] = carried = alpha * carried + zeta * arriving
+    return z_bar
+
+
+def eligibility(spikes: Array, psi: Array, neuron: LIF, dt: float) -> Array:
+    """Eligibility ``e`` of every step for arriving ``spikes`` [T, n_pre] and ``psi`` [T, N]; [T, N, n_pre]."""
+    z_bar = filtered(spikes, neuron.alpha(dt), neuron.zeta(dt))
+    beta = np.broadcast_to(neuron.beta, psi.shape[1:])[:, None]
+    e = np.zeros((*psi.shape, spikes.shape[1]))
+    eps = np.zeros(e.shape[1:])
+    for t in range(len(psi)):
+        e[t] = psi[t][:, None] * (z_bar[t] - beta * eps)
+        eps = neuron.rho(dt) * eps + e[t]
+    return e
+
+
+def gradients(
+    sample: Sample, feedback: npt.ArrayLike, neuron: LIF, readout: Readout, rule: SampleRule, *, dt: float = 1.0
+) -> Weights:
+    """Gradients of one sample, per projection in the shape of its weights; ``feedback`` is [N, K]."""
+    kappa = readout.alpha(dt) if rule.kappa is None else rule.kappa
+    learning = sample.error @ np.asarray(feedback, dtype=float).T
+    n_steps = len(learning)
+    f_mean = sample.spikes.sum(axis=0) / (n_steps * dt)
+    rate = rule.c_reg * (f_mean - rule.f_target / 1000.0) / n_steps
+    scale = 1.0 / sample.window.sum() if rule.average_gradient else 1.0
+    found = {}
+    for name, spikes in (("input", sample.inputs), ("recurrent", delayed(sample.spikes))):
+        e = eligibility(spikes, sample.psi, neuron, dt)
+        e_bar, g = np.zeros(e.shape[1:]), np.zeros(e.shape[1:])
+        for t in range(n_steps):
+            e_bar = kappa * e_bar + (1.0 - kappa) * e[t]
+            g += learning[t][:, None] * e_bar
+        found[name] = scale * (g + rate[:, None] * e.sum(axis=0))
+    found["readout"] = scale * (sample.error.T @ filtered(sample.spikes, readout.alpha(dt), readout.zeta(dt)))
+    return found
+
+
+def train(
+    samples: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]],
+    weights: Mapping[str, npt.ArrayLike],
+    feedback: npt.ArrayLike | str,
+    neuron: LIF,
+    readout: Readout,
+    rule: SampleRule,
+    *,
+    window: npt.ArrayLike | None = None,
+    plastic: Iterable[str] = PROJECTIONS,
+    masks: Mapping[str, npt.ArrayLike] | None = None,
+    dt: float = 1.0,
+) -> tuple[list[Sample], list[Weights]]:
+    """Run and learn sample by sample.
+
+    Parameters
+    ----------
+    samples
+        Pairs of ``inputs`` and ``targets`` as in `run_sample`.
+    feedback
+        [N, K], or ``"symmetric"`` for the transposed readout weights of the same sample.
+    plastic, masks
+        The projections that learn, and which of their synapses exist; ``None``: all but those of a neuron to itself.
+
+    Returns
+    -------
+    samples, weights
+        Activity of every sample, and the weights it was run with, followed by the weights at the end.
+    """
+    exists = _masks(weights, masks)
+    w = {name: np.where(exists[name], np.asarray(weights[name], dtype=float), 0.0) for name in PROJECTIONS}
+    descents = {name: Descent(rule.optimizer, w[name].shape) for name in plastic}
+    done, history = [], [_copy(w)]
+    for index, (inputs, targets) in enumerate(samples):
+        sample = run_sample(inputs, targets, w, neuron, readout, window=window, dt=dt)
+        b = w["readout"].T if isinstance(feedback, str) else feedback
+        g = gradients(sample, b, neuron, readout, rule, dt=dt)
+        for name, descent in descents.items():
+            for i in range(w[name].shape[1]):
+                descent.update(w[name], np.where(exists[name][:, i], g[name][:, i], 0.0), i, index + 1)
+            w[name][~exists[name]] = 0.0
+        done.append(sample)
+        history.append(_copy(w))
+    return done, history
+
+
+def _copy(weights: Weights) -> Weights:
+    return {name: w.copy() for name, w in weights.items()}
+
+
+def _masks(
+    weights: Mapping[str, npt.ArrayLike], masks: Mapping[str, npt.ArrayLike] | None
+) -> dict[str, npt.NDArray[np.bool_]]:
+    found = {}
+    for name in PROJECTIONS:
+        shape = np.shape(weights[name])
+        default = ~np.eye(*shape, dtype=bool) if name == "recurrent" else np.ones(shape, dtype=bool)
+        found[name] = np.asarray(masks[name], dtype=bool) if masks is not None and name in masks else default
+    return found

@@ -1,0 +1,258 @@
+"""e-prop+ (Korcsak-Gorzo et al. 2025, arXiv 2511.21674), stepped through time.
+
+Timing
+------
+All delays are one step: a spike emitted at step ``s`` *arrives* at ``s + 1`` and enters the voltage of that step. The
+learning signal needs one step as well, so *entry* ``tau`` of the gradient of a hidden neuron pairs the eligibility
+of step ``tau`` with the errors of step ``tau + 1``::
+
+    z_bar(tau) = alpha z_bar(tau - 1) + (spike arrives at tau)
+    e(tau)     = psi(tau) (z_bar(tau) - beta eps(tau - 1)),   eps(tau) = rho eps(tau - 1) + e(tau)
+    e_bar      = kappa e_bar + e(tau),   e_bar_reg = kappa_reg e_bar_reg + (1 - kappa_reg) e(tau)
+    g         += sum_k B_jk E_k(tau + 1) e_bar + c_reg (f_j(tau) - f_target) e_bar_reg
+    f_j(tau)   = kappa_reg f_j(tau - 1) + (1 - kappa_reg) z_j(tau) / dt
+
+and of a readout ``g += E_k(tau) z_bar(tau)`` with the readout's ``alpha``. At an arrival ``p`` whose predecessor was
+``q`` the weight changes by the entries ``q - 1 .. p - 2``, of which only the first ``cutoff`` count: after
+these the traces decay and nothing is accumulated. The new weight is the one that arrives. The first arrival at a
+synapse changes nothing. The entries after the last arrival of a run are never applied.
+
+With ``feedback="symmetric"`` the learning signal uses the readout weights as they are when the errors are computed,
+that is, after the updates of the readout synapses in that step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from eprop.reference.losses import error_signal
+from eprop.reference.neurons import LIF, Array, Readout, initial_state, start, step_neurons, step_readouts
+from eprop.reference.optimizers import Descent, GradientDescent, Optimizer
+
+PROJECTIONS = ("input", "recurrent", "readout")
+NEVER = 0  # no spike can arrive at step 0
+
+
+@dataclass(frozen=True)
+class PlusRule:
+    """Parameters of e-prop+.
+
+    Parameters
+    ----------
+    optimizer
+        Its clock counts time steps.
+    kappa, kappa_reg
+        Filters of the eligibility trace, and of the rate and the trace it multiplies, per step.
+    c_reg, f_target
+        Strength of the rate regularisation and the rate it pulls to (Hz).
+    cutoff
+        Entries per interval that count, in steps; at least 2, since the spike itself enters with the second.
+    readout_cutoff
+        The same at readouts; ``None``: ``cutoff``.
+    each_step
+        Let the optimiser act on every entry and not on their sum (NEST: ``optimize_each_step``). Not for Adam alone:
+        the clipping happens per entry, too.
+    """
+
+    optimizer: Optimizer = field(default_factory=GradientDescent)
+    kappa: float = 0.97
+    kappa_reg: float = 0.97
+    c_reg: float = 0.0
+    f_target: float = 10.0
+    cutoff: int = 100
+    readout_cutoff: int | None = None
+    each_step: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.cutoff, self.cutoff_of_readouts) < 2:
+            raise ValueError(f"cutoff must be >= 2 steps, got {self.cutoff} and {self.cutoff_of_readouts}")
+
+    @property
+    def cutoff_of_readouts(self) -> int:
+        """Cutoff at readout synapses in steps."""
+        return self.cutoff if self.readout_cutoff is None else self.readout_cutoff
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `simulate` returns; T steps, N neurons, K readouts.
+
+    ``v`` [T, N] and ``y`` [T, K] in mV as NEST records them (after the reset, with the leak potential), ``spikes``
+    [T, N] by emission step, ``psi`` [T, N], ``error`` [T, K]; ``weights`` after the run, and if asked for
+    ``history``: the weights in use in every step, [T, n_post, n_pre] per projection.
+    """
+
+    v: Array
+    spikes: Array
+    psi: Array
+    y: Array
+    error: Array
+    weights: dict[str, Array]
+    history: dict[str, Array]
+
+
+class Synapses:
+    """Weights of one projection, and the traces its synapses carry; all [n_post, n_pre]."""
+
+    def __init__(self, weights: Array, mask: npt.NDArray[np.bool_] | None, rule: PlusRule, cutoff: int):
+        self.mask = np.ones(weights.shape, dtype=bool) if mask is None else mask
+        self.weights = np.where(self.mask, weights, 0.0)
+        self.rule, self.cutoff = rule, cutoff
+        # With `each_step` the optimiser works on these; they become the weights at the next arrival.
+        self.coming = self.weights.copy()
+        self.descent = Descent(rule.optimizer, weights.shape)
+        self.gradient = np.zeros(weights.shape)
+        self.e_bar, self.e_bar_reg, self.eps = (np.zeros(weights.shape) for _ in range(3))
+        self.z_bar = np.zeros(weights.shape[1])
+        self.last = np.full(weights.shape[1], NEVER)
+
+    def arrive(self, arrivals: Array, step: int, plastic: bool) -> Array:
+        """Update the synapses whose presynaptic spikes arrive, and return the input they give, [n_post]."""
+        for i in np.flatnonzero(arrivals):
+            if plastic and self.last[i] != NEVER:
+                self._update(i, step)
+            self.last[i] = step
+            self.gradient[:, i] = 0.0
+        return np.asarray(self.weights @ arrivals)
+
+    def _update(self, i: int, step: int) -> None:
+        if not self.rule.each_step:
+            self.descent.update(self.coming, self.gradient[:, i], i, step - 1)
+        self.weights[:, i] = np.where(self.mask[:, i], self.coming[:, i], 0.0)
+
+    def active(self, step: int) -> npt.NDArray[np.bool_]:
+        """Columns for which entry ``step - 1`` counts, [n_pre]."""
+        return (self.last != NEVER) & (step - self.last < self.cutoff)
+
+    def gather(self, entry: Array, step: int) -> None:
+        """Add entry ``step - 1`` of the gradient, [n_post, n_pre]."""
+        active = self.active(step)
+        entry = np.where(self.mask & active, entry, 0.0)
+        if not self.rule.each_step:
+            self.gradient += entry
+            return
+        for i in np.flatnonzero(active):
+            self.descent.update(self.coming, entry[:, i], i, step)
+
+
+def hidden_entry(s: Synapses, neuron: LIF, psi: Array, learning: Array, rate: Array, step: int, dt: float) -> Array:
+    """Step the traces of hidden synapses through entry ``step - 1``; returns the entry of the gradient."""
+    rule = s.rule
+    beta = np.broadcast_to(neuron.beta, psi.shape)[:, None]
+    e = np.where(s.active(step), psi[:, None] * (s.z_bar - beta * s.eps), 0.0)
+    s.eps = neuron.rho(dt) * s.eps + e
+    s.e_bar = rule.kappa * s.e_bar + e
+    s.e_bar_reg = rule.kappa_reg * s.e_bar_reg + (1.0 - rule.kappa_reg) * e
+    return np.asarray(learning[:, None] * s.e_bar + rate[:, None] * s.e_bar_reg)
+
+
+def simulate(
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    weights: Mapping[str, npt.ArrayLike],
+    feedback: npt.ArrayLike | str,
+    neuron: LIF,
+    readout: Readout,
+    rule: PlusRule,
+    *,
+    window: npt.ArrayLike | None = None,
+    plastic: Collection[str] = PROJECTIONS,
+    masks: Mapping[str, npt.ArrayLike] | None = None,
+    dt: float = 1.0,
+    record_weights: bool = False,
+) -> Run:
+    """Run a recurrent network that learns by e-prop+.
+
+    Parameters
+    ----------
+    inputs
+        [T, n_in], 1 where an input neuron emits a spike.
+    targets
+        [T, K], what the outputs are compared with in the same step.
+    weights
+        ``"input"`` [N, n_in], ``"recurrent"`` [N, N] and ``"readout"`` [K, N] in mV.
+    feedback
+        [N, K], or ``"symmetric"`` for the transposed readout weights.
+    neuron, readout, rule
+        Parameters.
+    window
+        [T], factor of the error signals: 1 inside the learning window, 0 outside; ``None``: 1.
+    plastic
+        The projections that learn.
+    masks
+        Which synapses exist, per projection; ``None``: all, but a neuron has none to itself unless a mask says so.
+    dt
+        Step in ms.
+    record_weights
+        Keep the weights of every step.
+
+    Returns
+    -------
+    Run
+        Activity, errors and weights.
+    """
+    inputs, targets = np.asarray(inputs, dtype=float), np.asarray(targets, dtype=float)
+    n_steps, n_out = targets.shape
+    open_ = np.ones(n_steps) if window is None else np.asarray(window, dtype=float)
+    syn = _synapses(weights, masks, rule)
+    into, rec, out = (syn[name] for name in PROJECTIONS)
+    n = rec.weights.shape[0]
+    v, psi, z, rate = (np.zeros((n_steps, n)) for _ in range(4))
+    y, error = np.zeros((n_steps, n_out)), np.zeros((n_steps, n_out))
+    history = {name: np.zeros((n_steps, *syn[name].weights.shape)) for name in PROJECTIONS if record_weights}
+
+    state, output, f = initial_state(neuron, n), np.full(n_out, start(readout)), np.zeros(n)
+    for s in range(n_steps):
+        x_in, z_in = _before(inputs, s), _before(z, s)
+        x = into.arrive(x_in, s, "input" in plastic) + rec.arrive(z_in, s, "recurrent" in plastic)
+        state, psi[s] = step_neurons(neuron, state, x, s, dt)
+        output = step_readouts(readout, output, out.arrive(z_in, s, "readout" in plastic), s, dt)
+        v[s], z[s], y[s] = state.v + neuron.e_l, state.z, output + readout.e_l
+        f = rule.kappa_reg * f + (1.0 - rule.kappa_reg) * state.z / dt
+        rate[s] = rule.c_reg * (f - rule.f_target / 1000.0)
+        error[s] = open_[s] * error_signal(readout.loss, y[s], targets[s])
+        if s > 0:
+            learning = _feedback(feedback, out.weights) @ error[s]
+            _filter(into, _before(inputs, s - 1), neuron, dt)
+            _filter(rec, _before(z, s - 1), neuron, dt)
+            _filter(out, _before(z, s - 1), readout, dt)
+            for hidden in (into, rec):
+                hidden.gather(hidden_entry(hidden, neuron, psi[s - 1], learning, rate[s - 1], s, dt), s)
+            out.gather(error[s - 1][:, None] * out.z_bar, s)
+        for name in history:
+            history[name][s] = syn[name].weights
+    return Run(v, z, psi, y, error, {name: syn[name].weights for name in PROJECTIONS}, history)
+
+
+def _synapses(
+    weights: Mapping[str, npt.ArrayLike], masks: Mapping[str, npt.ArrayLike] | None, rule: PlusRule
+) -> dict[str, Synapses]:
+    made = {}
+    for name in PROJECTIONS:
+        w = np.asarray(weights[name], dtype=float)
+        mask = ~np.eye(*w.shape, dtype=bool) if name == "recurrent" else np.ones(w.shape, dtype=bool)
+        if masks is not None and name in masks:
+            mask = np.asarray(masks[name], dtype=bool)
+        made[name] = Synapses(w, mask, rule, rule.cutoff_of_readouts if name == "readout" else rule.cutoff)
+    return made
+
+
+def _before(spikes: Array, step: int) -> Array:
+    """Spikes that arrive at ``step``: those emitted one step before."""
+    return np.asarray(spikes[step - 1]) if step > 0 else np.zeros(spikes.shape[1])
+
+
+def _filter(s: Synapses, arrivals: Array, target: LIF | Readout, dt: float) -> None:
+    s.z_bar = target.alpha(dt) * s.z_bar + target.zeta(dt) * arrivals
+
+
+def _feedback(feedback: npt.ArrayLike | str, readout_weights: Array) -> Array:
+    if isinstance(feedback, str):
+        if feedback != "symmetric":
+            raise ValueError(f'feedback must be a matrix or "symmetric", got {feedback!r}')
+        return readout_weights.T
+    return np.asarray(feedback, dtype=float)

@@ -1,0 +1,231 @@
+"""The networks of `eprop.reference` built in NEST 3.10, from the same descriptions.
+
+Clocks, found by experiment. *Step* ``s`` of NEST is what its recorders report at time ``(s + 1) dt``; a spike
+generator's time ``g dt`` makes a parrot emit at step ``g``, and what is emitted at ``s`` arrives at ``s + 1``. A rate
+generator's value of time ``a dt`` is in the readout from step ``a`` on. In the original rule the first step of the
+first sample is step 2 of the neurons and step 3 of the readouts, whose errors are recorded one step later still.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.reference import LIF, Adam, PlusRule, Readout, SampleRule
+
+SURROGATES = {"fast_sigmoid": "fast_sigmoid_derivative", "arctan": "arctan_derivative"}
+TO_HIDDEN, TO_READOUT = 2, 3
+
+
+@dataclass
+class Recording:
+    """Activity by NEST's steps, and every weight as (step of arrival, projection, post, pre, weight)."""
+
+    v: np.ndarray
+    psi: np.ndarray
+    spikes: np.ndarray
+    y: np.ndarray
+    readout_signal: np.ndarray
+    target_signal: np.ndarray
+    weights: list
+
+
+def kernel(dt, **settings):
+    import nest
+
+    nest.ResetKernel()
+    nest.verbosity = nest.VerbosityLevel.ERROR
+    nest.set(resolution=dt, **settings)
+    return nest
+
+
+def neuron_parameters(neuron: LIF, rule: PlusRule | SampleRule) -> dict:
+    parameters = {
+        "tau_m": neuron.tau_m,
+        "V_th": neuron.v_th,
+        "t_ref": neuron.t_ref,
+        "E_L": neuron.e_l,
+        "V_m": neuron.e_l if neuron.v_0 is None else neuron.v_0,
+        "V_min": max(neuron.v_min, -1e300),
+        "C_m": neuron.c_m,
+        "I_e": neuron.i_e,
+        "surrogate_gradient_function": SURROGATES.get(neuron.surrogate, neuron.surrogate),
+        "surrogate_gradient_height": neuron.height,
+        "surrogate_gradient_width": neuron.width,
+        "c_reg": rule.c_reg,
+        "f_target": rule.f_target,
+    }
+    if neuron.beta:
+        parameters |= {"adapt_beta": neuron.beta, "adapt_tau": neuron.tau_a}
+    return parameters
+
+
+def readout_parameters(readout: Readout) -> dict:
+    return {
+        "tau_m": readout.tau_m,
+        "E_L": readout.e_l,
+        "V_m": readout.e_l if readout.v_0 is None else readout.v_0,
+        "V_min": max(readout.v_min, -1e300),
+        "C_m": readout.c_m,
+        "I_e": readout.i_e,
+    }
+
+
+def optimizer_parameters(optimizer) -> dict:
+    parameters = {
+        "eta": optimizer.eta,
+        "batch_size": optimizer.batch_size,
+        "Wmin": max(optimizer.w_min, -1e300),
+        "Wmax": min(optimizer.w_max, 1e300),
+    }
+    if not isinstance(optimizer, Adam):
+        return {"type": "gradient_descent"} | parameters
+    moments = {"beta_1": optimizer.beta_1, "beta_2": optimizer.beta_2, "epsilon": optimizer.epsilon}
+    return {"type": "adam"} | parameters | moments
+
+
+class Network:
+    """Nodes and synapses; which models they are is for the two rules to say."""
+
+    def __init__(self, nest, dt, weights, neuron_model, neuron, readout_model, readout, synapse, feedback_synapse):
+        self.nest, self.dt = nest, dt
+        n_in, (n_out, n) = weights["input"].shape[1], weights["readout"].shape
+        self.generators = nest.Create("spike_generator", n_in)
+        self.inputs = nest.Create("parrot_neuron", n_in)
+        self.neurons = nest.Create(neuron_model, n, neuron)
+        self.readouts = nest.Create(readout_model, n_out, readout)
+        self.targets = nest.Create("step_rate_generator", n_out)
+        self.weight_recorder = nest.Create("weight_recorder")
+        nest.CopyModel(synapse[0], "plastic", synapse[1] | {"weight_recorder": self.weight_recorder})
+        self.feedback_synapse = feedback_synapse
+        nest.Connect(self.generators, self.inputs, "one_to_one", {"delay": dt})
+        self.ends = {
+            "input": (self.inputs, self.neurons),
+            "recurrent": (self.neurons, self.neurons),
+            "readout": (self.neurons, self.readouts),
+        }
+        nest.Connect(self.targets, self.readouts, "one_to_one", self.rate(2))
+        self._record()
+
+    def rate(self, receptor):
+        return {"synapse_model": "rate_connection_delayed", "delay": self.dt, "receptor_type": receptor}
+
+    def connect(self, weights, masks, feedback):
+        """All synapses whose mask is set; no neuron has one to itself."""
+        for name, (source, target) in self.ends.items():
+            mask = masks.get(name, ~np.eye(*weights[name].shape, dtype=bool) if name == "recurrent" else None)
+            post, pre = np.nonzero(np.ones(weights[name].shape) if mask is None else mask)
+            spec = {"synapse_model": "plastic", "weight": weights[name][post, pre], "delay": np.full(post.size, self.dt)}
+            ends = np.array(source.tolist())[pre], np.array(target.tolist())[post]
+            self.nest.Connect(*ends, "one_to_one", spec)
+        spec = {"synapse_model": self.feedback_synapse, "delay": self.dt, "weight": feedback}
+        self.nest.Connect(self.readouts, self.neurons, "all_to_all", spec)
+
+    def emit(self, spikes):
+        """Let input ``i`` emit where ``spikes[s, i]`` is set, ``s`` being a step; none at step 0."""
+        for i, generator in enumerate(self.generators):
+            generator.spike_times = self.dt * np.flatnonzero(spikes[:, i])
+
+    def set_rates(self, generators, values, first):
+        """Hold ``values[s]`` in the readouts at step ``first + s``."""
+        times = self.dt * (np.arange(len(values)) + first)
+        for generator, value in zip(generators, values.T, strict=True):
+            generator.set(amplitude_times=times, amplitude_values=value)
+
+    def _record(self):
+        nest, interval = self.nest, {"interval": self.dt}
+        self.of_neurons = nest.Create("multimeter", 1, interval | {"record_from": ["V_m", "surrogate_gradient"]})
+        signals = ["V_m", "readout_signal", "target_signal"]
+        self.of_readouts = nest.Create("multimeter", 1, interval | {"record_from": signals})
+        self.of_spikes = nest.Create("spike_recorder")
+        nest.Connect(self.of_neurons, self.neurons)
+        nest.Connect(self.of_readouts, self.readouts)
+        nest.Connect(self.neurons, self.of_spikes)
+
+    def run(self, n_steps) -> Recording:
+        self.nest.Simulate((n_steps + 1) * self.dt)
+        spikes = np.zeros((n_steps + 1, len(self.neurons)))
+        e = self.of_spikes.events
+        spikes[self._steps(e), e["senders"] - self.neurons[0].global_id] = 1.0
+        return Recording(
+            self._dense(self.of_neurons, self.neurons, "V_m", n_steps),
+            self._dense(self.of_neurons, self.neurons, "surrogate_gradient", n_steps),
+            spikes[:n_steps],
+            self._dense(self.of_readouts, self.readouts, "V_m", n_steps),
+            self._dense(self.of_readouts, self.readouts, "readout_signal", n_steps),
+            self._dense(self.of_readouts, self.readouts, "target_signal", n_steps),
+            list(self._weights()),
+        )
+
+    def _steps(self, events):
+        return np.rint(events["times"] / self.dt).astype(int) - 1
+
+    def _dense(self, recorder, nodes, name, n_steps):
+        e, found = recorder.events, np.zeros((n_steps, len(nodes)))
+        found[self._steps(e), e["senders"] - nodes[0].global_id] = e[name]
+        return found
+
+    def _weights(self):
+        e = self.weight_recorder.events
+        arrival = self._steps(e) + 1
+        first = {name: (source[0].global_id, target[0].global_id) for name, (source, target) in self.ends.items()}
+        for step, pre, post, weight in zip(arrival, e["senders"], e["targets"], e["weights"], strict=True):
+            name = "input" if pre < first["input"][1] else "recurrent" if post < first["readout"][1] else "readout"
+            yield step, name, post - first[name][1], pre - first[name][0], weight
+
+
+def run_plus(inputs, targets, window, weights, feedback, neuron, readout, rule, masks=None, dt=1.0) -> Recording:
+    """e-prop+; nothing may be emitted at step 0, and target and window of that step must be 0."""
+    nest = kernel(dt)
+    cutoffs = [{"eprop_isi_trace_cutoff": dt * steps} for steps in (rule.cutoff, rule.cutoff_of_readouts)]
+    filters = {"kappa": rule.kappa, "kappa_reg": rule.kappa_reg}
+    optimizer = optimizer_parameters(rule.optimizer) | {"optimize_each_step": rule.each_step}
+    network = Network(
+        nest,
+        dt,
+        weights,
+        "eprop_iaf_adapt" if neuron.beta else "eprop_iaf",
+        neuron_parameters(neuron, rule) | filters | cutoffs[0],
+        "eprop_readout",
+        readout_parameters(readout) | cutoffs[1],
+        ("eprop_synapse", {"optimizer": optimizer}),
+        "eprop_learning_signal_connection",
+    )
+    network.connect(weights, masks or {}, feedback)
+    network.emit(inputs)
+    network.set_rates(network.targets, targets[1:], 1)
+    windows = nest.Create("step_rate_generator", 1)
+    nest.Connect(windows, network.readouts, "all_to_all", network.rate(1))
+    network.set_rates(windows, window[1:, None], 1)
+    return network.run(len(inputs))
+
+
+def run_original(samples, weights, feedback, neuron, readout, rule, n_window, masks=None, dt=1.0) -> Recording:
+    """e-prop on samples of equal length whose last ``n_window`` steps are the learning window."""
+    length = len(samples[0][0])
+    settings = {"eprop_update_interval": dt * length, "eprop_learning_window": dt * n_window}
+    nest = kernel(dt, eprop_reset_neurons_on_update=True, **settings)
+    optimizer = optimizer_parameters(rule.optimizer)
+    synapse = {"optimizer": optimizer, "average_gradient": rule.average_gradient, "tau_m_readout": readout.tau_m}
+    loss = {"squared_error": "mean_squared_error", "cross_entropy": "cross_entropy"}[readout.loss]
+    network = Network(
+        nest,
+        dt,
+        weights,
+        "eprop_iaf_adapt_bsshslm_2020" if neuron.beta else "eprop_iaf_bsshslm_2020",
+        neuron_parameters(neuron, rule) | {"regular_spike_arrival": not neuron.scale_input},
+        "eprop_readout_bsshslm_2020",
+        readout_parameters(readout) | {"regular_spike_arrival": not readout.scale_input, "loss": loss},
+        ("eprop_synapse_bsshslm_2020", synapse),
+        "eprop_learning_signal_connection_bsshslm_2020",
+    )
+    network.connect(weights, masks or {}, feedback)
+    # Softmax: every readout tells the others; one that tells itself as well would count twice.
+    apart = {"rule": "all_to_all", "allow_autapses": False}
+    if readout.loss == "cross_entropy":
+        nest.Connect(network.readouts, network.readouts, apart, network.rate(1))
+    inputs, targets = (np.concatenate(parts) for parts in zip(*samples, strict=True))
+    network.emit(np.vstack([np.zeros((1, inputs.shape[1])), inputs]))
+    network.set_rates(network.targets, targets, TO_READOUT + 1)
+    return network.run(len(inputs) + TO_READOUT + 1)

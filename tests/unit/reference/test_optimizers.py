@@ -1,0 +1,57 @@
+"""The optimisers of the reference, and the steps that a silent synapse owes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eprop.reference import Adam, GradientDescent
+from eprop.reference.optimizers import Descent
+
+
+def updated(optimizer, clock_and_gradients, start=1.0):
+    """Weight of one synapse after each update."""
+    weights, descent, seen = np.array([[start]]), Descent(optimizer, (1, 1)), []
+    for clock, gradient in clock_and_gradients:
+        descent.update(weights, np.array([gradient]), 0, clock)
+        seen.append(weights[0, 0])
+    return seen
+
+
+def test_gradient_descent_and_bounds():
+    optimizer = GradientDescent(0.1, w_min=0.5, w_max=1.2)
+    assert updated(optimizer, [(1, 1.0), (2, 10.0), (9, -90.0)]) == pytest.approx([0.9, 0.5, 1.2])
+
+
+def test_the_first_step_of_adam_has_the_length_eta():
+    assert updated(Adam(0.1, epsilon=1e-12), [(1, 7.0)]) == pytest.approx([0.9])
+
+
+def test_adam_as_published():
+    """Kingma and Ba 2015, algorithm 1, with epsilon moved as at the end of their section 2."""
+    gradients = [0.3, -0.2, 0.7]
+    w, m, v, expected = 1.0, 0.0, 0.0, []
+    for n, g in enumerate(gradients, 1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        m_hat, v_hat = m / (1 - 0.9**n), v / (1 - 0.999**n)
+        w -= 0.05 * m_hat / (np.sqrt(v_hat) + 1e-8 / np.sqrt(1 - 0.999**n))
+        expected.append(w)
+    assert updated(Adam(0.05), list(enumerate(gradients, 1))) == pytest.approx(expected)
+
+
+def test_owed_steps_are_taken_with_no_gradient():
+    at_once = updated(Adam(0.05), [(1, 0.3), (5, -0.2)])
+    step_by_step = updated(Adam(0.05), [(1, 0.3), (2, -0.2), (3, 0.0), (4, 0.0), (5, 0.0)])
+    assert at_once[-1] == step_by_step[-1] != step_by_step[1]
+
+
+@pytest.mark.parametrize("optimizer", [GradientDescent, Adam])
+def test_batches_take_the_mean(optimizer):
+    assert updated(optimizer(0.05, batch_size=2), [(1, 1.0), (2, 3.0)]) == [1.0, *updated(optimizer(0.05), [(1, 2.0)])]
+
+
+def test_columns_have_their_own_clocks():
+    weights, descent = np.ones((2, 2)), Descent(GradientDescent(0.1), (2, 2))
+    descent.update(weights, np.array([1.0, -1.0]), 1, 4)
+    np.testing.assert_allclose(weights, [[1.0, 0.9], [1.0, 1.1]])
+    np.testing.assert_array_equal(descent.taken, [0, 4])
