@@ -29,8 +29,8 @@ def _source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _cache_root() -> pathlib.Path:
-    """Where compiled kernels are kept; ``EPROP_CACHE_DIR`` overrides the user's cache folder."""
+def cache_root() -> pathlib.Path:
+    """Folder of everything the package keeps between runs; ``EPROP_CACHE_DIR`` overrides the user's cache folder."""
     if own := os.environ.get("EPROP_CACHE_DIR"):
         return pathlib.Path(own)
     base = os.environ.get("XDG_CACHE_HOME") or (
@@ -39,7 +39,7 @@ def _cache_root() -> pathlib.Path:
     return pathlib.Path(base) / "eprop"
 
 
-CACHE_DIR = _cache_root() / "kernels" / _source_digest()
+CACHE_DIR = cache_root() / "kernels" / _source_digest()
 # A waiting thread must not burn the core that another rank needs; the OpenMP runtime reads this once, when it starts.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 _previous = os.environ.get("NUMBA_CACHE_DIR")

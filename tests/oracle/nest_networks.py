@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.reference import LIF, Adam, PlusRule, Readout, SampleRule
+from eprop.reference.neurons import existing
 
 SURROGATES = {"fast_sigmoid": "fast_sigmoid_derivative", "arctan": "arctan_derivative"}
 TO_HIDDEN, TO_READOUT = 2, 3
@@ -112,11 +113,11 @@ class Network:
         return {"synapse_model": "rate_connection_delayed", "delay": self.dt, "receptor_type": receptor}
 
     def connect(self, weights, masks, feedback):
-        """All synapses whose mask is set; no neuron has one to itself."""
+        """The synapses that exist in the reference, and the feedback."""
         for name, (source, target) in self.ends.items():
-            mask = masks.get(name, ~np.eye(*weights[name].shape, dtype=bool) if name == "recurrent" else None)
-            post, pre = np.nonzero(np.ones(weights[name].shape) if mask is None else mask)
-            spec = {"synapse_model": "plastic", "weight": weights[name][post, pre], "delay": np.full(post.size, self.dt)}
+            post, pre = np.nonzero(existing(weights, masks)[name])
+            delays = np.full(post.size, self.dt)
+            spec = {"synapse_model": "plastic", "weight": weights[name][post, pre], "delay": delays}
             ends = np.array(source.tolist())[pre], np.array(target.tolist())[post]
             self.nest.Connect(*ends, "one_to_one", spec)
         spec = {"synapse_model": self.feedback_synapse, "delay": self.dt, "weight": feedback}
@@ -192,7 +193,7 @@ def run_plus(inputs, targets, window, weights, feedback, neuron, readout, rule, 
         ("eprop_synapse", {"optimizer": optimizer}),
         "eprop_learning_signal_connection",
     )
-    network.connect(weights, masks or {}, feedback)
+    network.connect(weights, masks, feedback)
     network.emit(inputs)
     network.set_rates(network.targets, targets[1:], 1)
     windows = nest.Create("step_rate_generator", 1)
@@ -220,7 +221,7 @@ def run_original(samples, weights, feedback, neuron, readout, rule, n_window, ma
         ("eprop_synapse_bsshslm_2020", synapse),
         "eprop_learning_signal_connection_bsshslm_2020",
     )
-    network.connect(weights, masks or {}, feedback)
+    network.connect(weights, masks, feedback)
     # Softmax: every readout tells the others; one that tells itself as well would count twice.
     apart = {"rule": "all_to_all", "allow_autapses": False}
     if readout.loss == "cross_entropy":

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from oracle.nest_networks import TO_HIDDEN, TO_READOUT, run_original, run_plus
 
 from eprop.reference import LIF, Adam, GradientDescent, PlusRule, Readout, SampleRule, simulate, train
+from oracle.nest_networks import TO_HIDDEN, TO_READOUT, run_original, run_plus
 
 pytestmark = pytest.mark.nest
 
@@ -106,15 +106,13 @@ def compare_plus(run, recorded, weights):
 
 
 def test_plus_at_another_step_length():
-    # NEST's rate is per ms but its target per step; the two agree at 1 ms only, hence the factor.
+    # NEST's rate is per ms but its target per step; both agree at 1 ms only, hence the factors.
     rng, weights, feedback = drawn(40)
     inputs, targets, window = plus_signals(rng, 300)
     dt, plus = 0.5, rule(cutoff=20, c_reg=2.0)
-    for_nest = dataclasses.replace(plus, f_target=plus.f_target / dt)
+    for_nest = dataclasses.replace(plus, c_reg=plus.c_reg * dt, f_target=plus.f_target / dt)
     recorded = run_plus(inputs, targets, window, weights, feedback, OFFSET, READOUT, for_nest, dt=dt)
-    run = simulate(
-        inputs, targets, weights, feedback, OFFSET, READOUT, plus, window=window, dt=dt, record_weights=True
-    )
+    run = simulate(inputs, targets, weights, feedback, OFFSET, READOUT, plus, window=window, dt=dt, record_weights=True)
     compare_plus(run, recorded, weights)
 
 
@@ -151,12 +149,8 @@ def test_original_equals_nest(case, n_window, dt):
     samples = original_samples(rng, readout.loss, 5, 60)
     window = np.arange(60) >= 60 - n_window
     masks = {"input": rng.random((N, N_IN)) < 0.8}
-    # NEST's rates are per step, ours per ms: the regularisation differs by a factor dt.
-    for_nest = dataclasses.replace(sample_rule, c_reg=sample_rule.c_reg / dt)
-    recorded = run_original(samples, weights, feedback, cell, readout, for_nest, n_window, masks, dt)
-    done, history = train(
-        samples, weights, feedback, cell, readout, sample_rule, window=window, masks=masks, dt=dt
-    )
+    recorded = run_original(samples, weights, feedback, cell, readout, sample_rule, n_window, masks, dt)
+    done, history = train(samples, weights, feedback, cell, readout, sample_rule, window=window, masks=masks, dt=dt)
     compare_original(done, history, recorded, weights)
 
 

@@ -24,6 +24,9 @@ ROW = 40
 TAPS = 8
 #: Levels of light told apart before the logarithm is looked up.
 LEVELS = 4096
+#: Most delays of a path, and the time over which one sets in.
+MAX_DELAYS = 12
+BLEND_US = 10_000.0
 
 _U16 = np.uint64(0xFFFF)
 
@@ -134,8 +137,26 @@ def _plane(q):
     return (q % PHASES) * PHASES * LIGHT * LIGHT + (q // PHASES + MARGIN) * LIGHT
 
 
+@inline
+def _position(path, axis, time, fine):
+    """Path at a time in microseconds; ``path`` has a point every ``fine`` us and rests before and after."""
+    place = min(max(time / fine, 0.0), path.shape[1] - 1.000001)
+    k = np.int64(place)
+    return path[axis, k] + (place - k) * (path[axis, k + 1] - path[axis, k])
+
+
+@inline
+def _lateness(time, delays, drawn, blend):
+    """By how much the path runs late at a time: 0 at first, from each of the ``delays`` on what was drawn for it."""
+    late = 0.0
+    for j in range(delays.shape[0]):
+        share = min(max((time - delays[j, 0]) / blend, 0.0), 1.0)
+        late += share * (drawn[j] - late)
+    return late
+
+
 @kernel
-def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels, noise, scratch, times, channels, n):
+def record_digit(image, target, seed, path, fine_us, step_us, duration_us, optics, pixels, noise, scratch, times, channels, n):
     """Record one image while it moves along the path.
 
     Parameters
@@ -144,8 +165,8 @@ def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels
     target, seed : int
         The digit's index and the seed: with them the noise is fixed.
     path : ndarray of float64, shape (2, n_points)
-        x and y of the image's upper left corner in the field, every ``step_us``.
-    step_us : float
+        x and y of the image's upper left corner in the field, every ``fine_us``.
+    fine_us, step_us : float
     duration_us : tuple of float
         Shortest and longest duration of a recording; drawn uniformly in between.
     optics : tuple
@@ -154,8 +175,8 @@ def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels
         ``(threshold_on, threshold_off, spread, refractory_us, hold)``; while ``hold`` a refractory pixel does not
         follow the light but resumes from the level of its event.
     noise : tuple
-        ``(normals, jitter, threshold_noise, background, on_fraction, stagger_us)``: table of normal quantiles (4096),
-        px, relative, events per pixel and step, share, us.
+        ``(normals, jitter, threshold_noise, background, on_fraction, delays)``: table of normal quantiles (4096), px,
+        relative, events per pixel and step, share, and float64 (n, 2) of a time and the largest delay from there, us.
     scratch : tuple
         Arrays of `make_scratch`.
     times, channels : ndarray of int32, shape (capacity,)
@@ -169,8 +190,8 @@ def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels
     """
     taps, log_table = optics
     on, off, spread, refractory, hold = pixels
-    normals, jitter, threshold_noise, background, on_fraction, stagger = noise
-    light4, rows, upper, lower, level, before, free_at, thresholds, random, flag, words = scratch
+    normals, jitter, threshold_noise, background, on_fraction, delays = noise
+    light4, rows, upper, lower, level, before, free_at, thresholds, random, drawn, flag, words = scratch
     light = light4.reshape(light4.size)
     capacity = times.shape[0]
     field = FIELD * FIELD
@@ -178,10 +199,11 @@ def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels
     _fill_random(seed, target, 0, random)
     shift_x = jitter * normals[random[0] >> 4]
     shift_y = jitter * normals[random[1] >> 4]
-    late = stagger * normals[random[2] >> 4]
-    end = duration_us[0] + (duration_us[1] - duration_us[0]) * (random[3] / 65536.0)
+    for j in range(delays.shape[0]):
+        drawn[j] = delays[j, 1] * (random[4 + j] / 32768.0 - 1.0)
+    end = duration_us[0] + (duration_us[1] - duration_us[0]) * (random[2] / 65536.0)
     for i in range(field):
-        scale = 1.0 + spread * normals[random[8 + i] >> 4]
+        scale = 1.0 + spread * normals[random[4 + MAX_DELAYS + i] >> 4]
         thresholds[i // FIELD * ROW + i % FIELD] = max(scale, 0.25)
 
     box = _image_box(image)
@@ -199,12 +221,13 @@ def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels
     draw = np.int64(0)
     draw_block = 1
     _fill_random(seed, target, draw_block, random)
-    for k in range(path.shape[1]):
-        now = k * step_us + late
+    for k in range(1 + np.int64(np.ceil(duration_us[1] / step_us))):
+        now = k * step_us
         start_of_step = now - step_us
+        source = now - _lateness(now, delays, drawn, BLEND_US)
         # Where field pixel (0, 0) looks, in image pixels * PHASES: whole part q, fraction f.
-        cx = -min(max(path[0, k] + shift_x, -2.0), 9.0) * PHASES
-        cy = -min(max(path[1, k] + shift_y, -2.0), 9.0) * PHASES
+        cx = -min(max(_position(path, 0, source, fine_us) + shift_x, -2.0), 9.0) * PHASES
+        cy = -min(max(_position(path, 1, source, fine_us) + shift_y, -2.0), 9.0) * PHASES
         qx, qy = np.int64(np.floor(cx)), np.int64(np.floor(cy))
         fx, fy = np.float32(cx - qx), np.float32(cy - qy)
         gx, gy = np.float32(1.0) - fx, np.float32(1.0) - fy
@@ -254,7 +277,7 @@ def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels
                             break
                         if (edge - value) * slope > 0.0:
                             at = min(at + (edge - value) / slope, now)
-                        if at >= 0.0 and at < end:
+                        if at < end:
                             if n >= capacity:
                                 return -1
                             times[n] = np.int32(at)
@@ -264,7 +287,7 @@ def record_digit(image, target, seed, path, step_us, duration_us, optics, pixels
                         upper[x] = -np.inf
                         lower[x] = edge
         level, before = before, level
-        if background > 0.0 and start_of_step >= 0.0 and now < end:
+        if background > 0.0 and k > 0 and now < end:
             if draw + 3 > random.shape[0]:
                 draw_block += 1
                 _fill_random(seed, target, draw_block, random)
@@ -298,7 +321,7 @@ def _sort_tail(times, channels, first, last):
 
 
 @kernel
-def record_block(images, indices, seed, path, step_us, duration_us, optics, pixels, noise, scratch, times, channels, offsets):
+def record_block(images, indices, seed, path, fine_us, step_us, duration_us, optics, pixels, noise, scratch, times, channels, offsets):
     """Record digits one after another until all are done or the room is used up.
 
     Reads ``images`` (uint8, (n, SIDE, SIDE)) and ``indices`` (int64, (n,)); writes ``times``, ``channels`` and
@@ -308,7 +331,7 @@ def record_block(images, indices, seed, path, step_us, duration_us, optics, pixe
     offsets[0] = 0
     for i in range(images.shape[0]):
         after = record_digit(
-            images[i], indices[i], seed, path, step_us, duration_us, optics, pixels, noise, scratch, times, channels, n
+            images[i], indices[i], seed, path, fine_us, step_us, duration_us, optics, pixels, noise, scratch, times, channels, n
         )
         if after < 0:
             return i
@@ -330,7 +353,8 @@ def make_scratch() -> tuple[np.ndarray, ...]:
         np.zeros(state, np.float32),
         np.zeros(state, np.float64),
         np.zeros(state, np.float32),
-        np.zeros(8 * (FIELD * FIELD // 8 + 2), np.uint16),
+        np.zeros(8 * (FIELD * FIELD // 8 + 3), np.uint16),
+        np.zeros(MAX_DELAYS, np.float64),
         words.view(np.uint8),
         words,
     )

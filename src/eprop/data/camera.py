@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from eprop.data._camera_kernels import FIELD, LEVELS, PHASES, SIDE, TAPS, make_scratch, record_block
+from eprop.data._camera_kernels import FIELD, LEVELS, MAX_DELAYS, PHASES, SIDE, TAPS, make_scratch, record_block
 from eprop.data.binned import BinnedDataset, Binner
 from eprop.data.camera_path import SACCADES, sample_path
 from eprop.data.events import Events
 from eprop.errors import DataError, ParameterError
 
 _BLOCK = 128
+_FINE = 1.0  # ms between the points at which the path is worked out
 _ROOM = 8192  # events a digit gets room for at first
 _MOST = 1 << 22  # events per digit at which the parameters must be wrong
 
@@ -39,7 +40,6 @@ _BOUNDS = {
     "blur": (0.2, 1.0),
     "ambient": (0.001, 0.999),
     "jitter": (0.0, 0.5),
-    "stagger": (0.0, 50.0),
     "background": (0.0, 50.0),
     "background_on": (0.0, 1.0),
     "shortest": (1.0, 8000.0),
@@ -72,8 +72,9 @@ class EventCamera:
         (dark digit on light ground, so the leading edge is OFF).
     jitter : float
         Standard deviation of the path's offset from recording to recording, in pixels.
-    stagger : float
-        Standard deviation of the path's start from recording to recording, in ms.
+    delays : tuple of (time, largest delay)
+        In ms: from each time on, the path runs late by an amount drawn for each recording, uniformly between minus and
+        plus the largest delay. The second and third saccade of N-MNIST start that irregularly.
     background : float
         Events per second and pixel that no light causes.
     background_on : float
@@ -108,7 +109,7 @@ class EventCamera:
     blur: float = 0.7
     ambient: float = 0.2
     jitter: float = 0.1
-    stagger: float = 0.0
+    delays: tuple[tuple[float, float], ...] = ((103.0, 5.2), (205.0, 4.1))
     background: float = 0.33
     background_on: float = 0.96
     shortest: float = 302.0
@@ -124,7 +125,9 @@ class EventCamera:
                 raise ParameterError(f"EventCamera.{name} must lie in {low:g}..{high:g}, got {value}")
         if self.shortest > self.longest:
             raise ParameterError(f"EventCamera.shortest must be <= longest ({self.longest} ms), got {self.shortest}")
-        sample_path(self.path, self.longest, self.step, self.smoothing)
+        if len(self.delays) > MAX_DELAYS or any(len(pair) != 2 or not 0 <= pair[1] <= 50 for pair in self.delays):
+            raise ParameterError(f"EventCamera.delays must be up to {MAX_DELAYS} pairs (ms, 0..50 ms), got {self.delays}")
+        sample_path(self.path, self.longest, _FINE, self.smoothing)
 
     def describe(self) -> dict[str, Any]:
         """All parameters by name, for logs and cache keys."""
@@ -216,7 +219,7 @@ class EventCamera:
 
         def work(first: int) -> Any:
             part = slice(first, first + _BLOCK)
-            return finish(*_record(images[part], indices[part], seed, settings))
+            return finish(*_record(np.array(images[part]), indices[part], seed, settings))
 
         starts = range(0, images.shape[0], _BLOCK)
         if threads <= 1:
@@ -227,8 +230,7 @@ class EventCamera:
 
     def _settings(self) -> tuple[Any, ...]:
         """The kernel's arguments from ``path`` to ``noise``."""
-        step_us = self.step * 1000.0
-        path = sample_path(self.path, self.longest + 4 * self.stagger + self.step, self.step, self.smoothing)
+        path = sample_path(self.path, self.longest + self.step, _FINE, self.smoothing)
         pixels = (self.threshold_on, self.threshold_off, self.threshold_spread, self.refractory * 1000.0, self.hold)
         noise = (
             _normal_table(),
@@ -236,10 +238,10 @@ class EventCamera:
             self.threshold_noise,
             self.background * self.step / 1000.0,
             self.background_on,
-            self.stagger * 1000.0,
+            1000.0 * np.array(self.delays, np.float64).reshape(-1, 2),
         )
         duration = (self.shortest * 1000.0, self.longest * 1000.0)
-        return path, step_us, duration, (_taps(self.blur), _log_table(self.ambient)), pixels, noise
+        return path, _FINE * 1000.0, self.step * 1000.0, duration, (_taps(self.blur), _log_table(self.ambient)), pixels, noise
 
 
 def _check_images(images: Any, indices: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -210,10 +210,15 @@ def _groups(network: Network, populations: np.ndarray) -> tuple[np.ndarray, np.n
         populations[post.index, lay.POP_GROUP] = len(rows)
         alpha = post.model.membrane_decay(network.dt)
         rows.append(
-            [alpha, rule.kappa, rule.kappa_regularisation, rule.c_reg, rule.f_target * network.dt / 1000.0]
+            [alpha, rule.kappa, rule.kappa_regularisation, *_regularisation(rule, network.dt)]
         )
     signal_groups = np.where(populations[:, lay.POP_ROLE] == lay.NEURON, populations[:, lay.POP_GROUP], -1)
     return np.array(rows).reshape(-1, lay.GR_COLUMNS), signal_groups
+
+
+def _regularisation(rule: EProp | EPropPlus, dt: float) -> tuple[float, float]:
+    """``c_reg`` and ``f_target`` for rates in spikes per step."""
+    return rule.c_reg, rule.f_target * dt / 1000.0
 
 
 def _check_same_traces(first: EPropPlus, second: EPropPlus, name: str) -> None:
@@ -444,7 +449,7 @@ def _eprop_constants(network: Network) -> tuple[np.ndarray, np.ndarray]:
                 raise NetworkError(f"all EProp projections onto {p.post.name!r} must share {field}")
         kappa = p.rule.kappa if p.rule.kappa is not None else _readout_decay(network, p)
         alpha = p.post.model.membrane_decay(network.dt)
-        constants[p.post.index] = kappa, p.rule.c_reg, p.rule.f_target * network.dt / 1000.0, alpha
+        constants[p.post.index] = kappa, *_regularisation(p.rule, network.dt), alpha
     return constants, lag
 
 

@@ -97,7 +97,7 @@ class Simulator:
         self._call_steps = 64
         self._t = 0
         self._updates = 0
-        self.events = 0
+        self._events = np.zeros(1, np.int64)
         self._mirror(self._neurons.feedback)
 
     # ---------------------------------------------------------------- running
@@ -106,6 +106,11 @@ class Simulator:
     def time(self) -> float:
         """Simulated time since the start, ms."""
         return self._t * self.network.dt
+
+    @property
+    def events(self) -> int:
+        """Synaptic events so far: spikes that arrived at synapses."""
+        return int(self._events[0])
 
     @property
     def updates(self) -> int:
@@ -243,6 +248,15 @@ class Simulator:
         self._synapses.weight[order] = flat
         self._mirror(self._neurons.feedback)
 
+    def scale_learning_rates(self, factor: float) -> None:
+        """Learn with ``factor`` times the optimisers' ``eta`` from now on (not cumulative: 1 restores them)."""
+        if isinstance(factor, bool) or not np.isreal(factor) or not np.isfinite(factor) or factor < 0:
+            raise ParameterError(f"scale_learning_rates: factor must be a finite number >= 0, got {factor!r}")
+        floats = self._built.topology.projection_floats
+        for p in self.network.projections:
+            if p.rule.plastic:
+                floats[p.index, lay.PF_ETA] = float(factor) * p.rule.optimizer.eta  # type: ignore[attr-defined]
+
     def feedback_weights(self, pre: str, post: str) -> np.ndarray:
         """Feedback weights ``B`` from readouts ``pre`` to neurons ``post``, shape ``(n_post, n_pre)``."""
         table, n = self._built.topology.populations, self._neurons.psi.size
@@ -293,7 +307,7 @@ class Simulator:
         self._history = self._history._replace(log=np.zeros(np.size(state["history/log"]), np.int32))
         for name, have in self.state().items():
             have[...] = state[name]
-        self._t, self._updates, self.events = (int(v) for v in state["counters"])
+        self._t, self._updates, self._events[0] = (int(v) for v in state["counters"])
 
     # ---------------------------------------------------------------- inside: streaming
 
@@ -330,7 +344,7 @@ class Simulator:
             self._t, limit, done, np.uint64(self.network.seed), topology, self._synapses, self._axons, self._neurons,
             self._history, self._scratch, np.ascontiguousarray(start), samples.event_channels,
             np.ascontiguousarray(target), np.ascontiguousarray(window), self._built.population_offset,
-            self._built.softmax, probes, out, y, loss,
+            self._built.softmax, probes, out, y, loss, self._events,
         )  # fmt: skip
         elapsed = time.perf_counter() - began
         self._t += steps
@@ -346,7 +360,7 @@ class Simulator:
         no_probes, nothing = np.zeros((0, 3), np.int64), np.zeros((0, 0))
         topology = self._topology(True, False)
         loss = np.zeros(n_steps)
-        before = self._logged_total()
+        events = self.events
         for i in range(n):
             loss[:] = 0.0
             done = 0
@@ -357,10 +371,7 @@ class Simulator:
             if progress:
                 progress(1)
         self._check_finite("train")
-        return BatchResult(losses, y, None, before)
-
-    def _logged_total(self) -> int:
-        return 0
+        return BatchResult(losses, y, None, self.events - events)
 
     def _evaluate_stream(self, samples, progress) -> BatchResult:
         """Samples in a fixed number of chunks; each chunk is a copy of the network that runs on without resets."""
@@ -384,7 +395,7 @@ class Simulator:
                         t, samples.n_steps - done, done, np.uint64(self.network.seed), self._static_topology,
                         self._synapses, axons, neurons, history, scratch, start, samples.event_channels, target, window,
                         self._built.population_offset, self._built.softmax, np.zeros((0, 3), np.int64),
-                        np.zeros((0, 0)), y[i], loss,
+                        np.zeros((0, 0)), y[i], loss, np.zeros(1, np.int64),
                     )  # fmt: skip
                     done, t = done + steps, t + steps
                     if done < samples.n_steps:
@@ -497,7 +508,7 @@ class Simulator:
                 for i in index:
                     a, b = starts[i * samples.n_steps], starts[(i + 1) * samples.n_steps]
                     total += int(out[samples.event_channels[a:b]].sum())
-        self.events += total
+        self._events[0] += total
         return total
 
     # ---------------------------------------------------------------- inside: helpers

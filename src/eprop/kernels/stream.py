@@ -212,6 +212,17 @@ def _follow_rates(lo, hi, reg, rate, spikes, first, stop):
 
 
 @kernel
+def count_events(topology, scratch):
+    """Spikes arriving at synapses in this step."""
+    total = 0
+    for p in range(topology.indptr.shape[0]):
+        indptr = topology.indptr[p]
+        for k in range(scratch.order_start[-1]):
+            total += indptr[scratch.order[k] + 1] - indptr[scratch.order[k]]
+    return total
+
+
+@kernel
 def update_axons(t, topology, axons, scratch):
     """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values."""
     for r in range(topology.projections.shape[0]):
@@ -309,12 +320,12 @@ def read_probes(s, probes, neurons, error, synapses, out):
 
 def run_stream(
     t0, n_steps, offset, seed, topology, synapses, axons, neurons, history, scratch,
-    event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss,
+    event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss, events,
 ):  # fmt: skip
     """Template: run steps ``t0 .. t0 + n_steps - 1``, or until the spike log is full; returns the steps done.
 
     ``event_start`` (event sources, steps + 1), ``target`` (steps, readouts), ``window`` (steps,), ``out_probes``,
-    ``out_y`` and ``out_loss`` are indexed from ``offset``.
+    ``out_y`` and ``out_loss`` are indexed from ``offset``. ``events[0]`` counts synaptic events.
     """
     ring = history.log_start.shape[0] - 1
     n_sources = scratch.n_sources
@@ -329,6 +340,7 @@ def run_stream(
         plan_arrivals(t, topology, axons, history, scratch)
         for p in prange(partitions):
             STEP_PARTITION(np.int64(p), t, topology, synapses, axons, neurons, history, scratch)
+        events[0] += count_events(topology, scratch)
         update_axons(t, topology, axons, scratch)
         log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
         compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss)

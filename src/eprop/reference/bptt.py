@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from eprop.reference.eprop import PROJECTIONS, Sample, Weights, delayed, eligibility
-from eprop.reference.neurons import LIF, Array, Readout
+from eprop.reference.eprop import Sample, Weights, delayed, eligibility
+from eprop.reference.neurons import LIF, PROJECTIONS, Array, Readout
 
 
 @dataclass(frozen=True)

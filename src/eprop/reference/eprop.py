@@ -12,9 +12,11 @@ the voltage of step ``t``, the spikes ``z[t]`` it causes enter the output ``y[t]
     e_bar(t) = kappa e_bar(t - 1) + (1 - kappa) e(t)
     g        = sum_t L(t) e_bar(t) + c_reg (f_mean - f_target) / T sum_t e(t),   L_j = sum_k B_jk E_k
 
-and of a readout ``g = sum_t E_k(t) z_bar(t)`` with its own ``alpha`` and ``zeta``. (NEST drops spikes that arrive at
-the very first step of a sample, and a hidden synapse at which one arrives at the second step misses the last error
-of the sample before; the equations here do neither. Keep the first two steps of the input silent to compare.)
+and of a readout ``g = sum_t E_k(t) z_bar(t)`` with its own ``alpha`` and ``zeta``. Rates are in spikes per step.
+
+NEST drops spikes that arrive at the very first step of a sample, and a hidden synapse at which one arrives at the
+second step misses the last error of the sample before. The equations here do neither; to compare, keep the first two
+steps of the input silent.
 """
 
 from __future__ import annotations
@@ -25,11 +27,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from eprop.reference.losses import error_signal, loss
-from eprop.reference.neurons import LIF, Array, Readout, initial_state, start, step_neurons, step_readouts
+from eprop.reference.losses import error_signal, feedback_matrix, loss
+from eprop.reference.neurons import (
+    LIF,
+    PROJECTIONS,
+    Array,
+    Readout,
+    existing,
+    initial_state,
+    start,
+    step_neurons,
+    step_readouts,
+)
 from eprop.reference.optimizers import Descent, GradientDescent, Optimizer
 
-PROJECTIONS = ("input", "recurrent", "readout")
 Weights = dict[str, Array]
 
 
@@ -146,8 +157,8 @@ def gradients(
     kappa = readout.alpha(dt) if rule.kappa is None else rule.kappa
     learning = sample.error @ np.asarray(feedback, dtype=float).T
     n_steps = len(learning)
-    f_mean = sample.spikes.sum(axis=0) / (n_steps * dt)
-    rate = rule.c_reg * (f_mean - rule.f_target / 1000.0) / n_steps
+    f_mean = sample.spikes.sum(axis=0) / n_steps
+    rate = rule.c_reg * (f_mean - rule.f_target * dt / 1000.0) / n_steps
     scale = 1.0 / sample.window.sum() if rule.average_gradient else 1.0
     found = {}
     for name, spikes in (("input", sample.inputs), ("recurrent", delayed(sample.spikes))):
@@ -190,14 +201,13 @@ def train(
     samples, weights
         Activity of every sample, and the weights it was run with, followed by the weights at the end.
     """
-    exists = _masks(weights, masks)
+    exists = existing(weights, masks)
     w = {name: np.where(exists[name], np.asarray(weights[name], dtype=float), 0.0) for name in PROJECTIONS}
     descents = {name: Descent(rule.optimizer, w[name].shape) for name in plastic}
     done, history = [], [_copy(w)]
     for index, (inputs, targets) in enumerate(samples):
         sample = run_sample(inputs, targets, w, neuron, readout, window=window, dt=dt)
-        b = w["readout"].T if isinstance(feedback, str) else feedback
-        g = gradients(sample, b, neuron, readout, rule, dt=dt)
+        g = gradients(sample, feedback_matrix(feedback, w["readout"]), neuron, readout, rule, dt=dt)
         for name, descent in descents.items():
             for i in range(w[name].shape[1]):
                 descent.update(w[name], np.where(exists[name][:, i], g[name][:, i], 0.0), i, index + 1)
@@ -209,14 +219,3 @@ def train(
 
 def _copy(weights: Weights) -> Weights:
     return {name: w.copy() for name, w in weights.items()}
-
-
-def _masks(
-    weights: Mapping[str, npt.ArrayLike], masks: Mapping[str, npt.ArrayLike] | None
-) -> dict[str, npt.NDArray[np.bool_]]:
-    found = {}
-    for name in PROJECTIONS:
-        shape = np.shape(weights[name])
-        default = ~np.eye(*shape, dtype=bool) if name == "recurrent" else np.ones(shape, dtype=bool)
-        found[name] = np.asarray(masks[name], dtype=bool) if masks is not None and name in masks else default
-    return found

@@ -10,12 +10,15 @@ of step ``tau`` with the errors of step ``tau + 1``::
     e(tau)     = psi(tau) (z_bar(tau) - beta eps(tau - 1)),   eps(tau) = rho eps(tau - 1) + e(tau)
     e_bar      = kappa e_bar + e(tau),   e_bar_reg = kappa_reg e_bar_reg + (1 - kappa_reg) e(tau)
     g         += sum_k B_jk E_k(tau + 1) e_bar + c_reg (f_j(tau) - f_target) e_bar_reg
-    f_j(tau)   = kappa_reg f_j(tau - 1) + (1 - kappa_reg) z_j(tau) / dt
+    f_j(tau)   = kappa_reg f_j(tau - 1) + (1 - kappa_reg) z_j(tau)
 
 and of a readout ``g += E_k(tau) z_bar(tau)`` with the readout's ``alpha``. At an arrival ``p`` whose predecessor was
 ``q`` the weight changes by the entries ``q - 1 .. p - 2``, of which only the first ``cutoff`` count: after
 these the traces decay and nothing is accumulated. The new weight is the one that arrives. The first arrival at a
 synapse changes nothing. The entries after the last arrival of a run are never applied.
+
+Rates are in spikes per step. (NEST 3.10 divides the spike by ``dt`` but not the target: at ``dt`` other than 1 ms its
+parameters must be ``c_reg dt`` and ``f_target / dt`` to mean the same.)
 
 With ``feedback="symmetric"`` the learning signal uses the readout weights as they are when the errors are computed,
 that is, after the updates of the readout synapses in that step.
@@ -29,11 +32,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from eprop.reference.losses import error_signal
-from eprop.reference.neurons import LIF, Array, Readout, initial_state, start, step_neurons, step_readouts
+from eprop.reference.losses import error_signal, feedback_matrix
+from eprop.reference.neurons import (
+    LIF,
+    PROJECTIONS,
+    Array,
+    Readout,
+    existing,
+    initial_state,
+    start,
+    step_neurons,
+    step_readouts,
+)
 from eprop.reference.optimizers import Descent, GradientDescent, Optimizer
 
-PROJECTIONS = ("input", "recurrent", "readout")
 NEVER = 0  # no spike can arrive at step 0
 
 
@@ -98,9 +110,9 @@ class Run:
 class Synapses:
     """Weights of one projection, and the traces its synapses carry; all [n_post, n_pre]."""
 
-    def __init__(self, weights: Array, mask: npt.NDArray[np.bool_] | None, rule: PlusRule, cutoff: int):
-        self.mask = np.ones(weights.shape, dtype=bool) if mask is None else mask
-        self.weights = np.where(self.mask, weights, 0.0)
+    def __init__(self, weights: Array, mask: npt.NDArray[np.bool_], rule: PlusRule, cutoff: int):
+        self.mask = mask
+        self.weights = np.where(mask, weights, 0.0)
         self.rule, self.cutoff = rule, cutoff
         # With `each_step` the optimiser works on these; they become the weights at the next arrival.
         self.coming = self.weights.copy()
@@ -112,7 +124,7 @@ class Synapses:
 
     def arrive(self, arrivals: Array, step: int, plastic: bool) -> Array:
         """Update the synapses whose presynaptic spikes arrive, and return the input they give, [n_post]."""
-        for i in np.flatnonzero(arrivals):
+        for i in np.flatnonzero(arrivals).tolist():
             if plastic and self.last[i] != NEVER:
                 self._update(i, step)
             self.last[i] = step
@@ -135,7 +147,7 @@ class Synapses:
         if not self.rule.each_step:
             self.gradient += entry
             return
-        for i in np.flatnonzero(active):
+        for i in np.flatnonzero(active).tolist():
             self.descent.update(self.coming, entry[:, i], i, step)
 
 
@@ -212,11 +224,11 @@ def simulate(
         state, psi[s] = step_neurons(neuron, state, x, s, dt)
         output = step_readouts(readout, output, out.arrive(z_in, s, "readout" in plastic), s, dt)
         v[s], z[s], y[s] = state.v + neuron.e_l, state.z, output + readout.e_l
-        f = rule.kappa_reg * f + (1.0 - rule.kappa_reg) * state.z / dt
-        rate[s] = rule.c_reg * (f - rule.f_target / 1000.0)
+        f = rule.kappa_reg * f + (1.0 - rule.kappa_reg) * state.z
+        rate[s] = rule.c_reg * (f - rule.f_target * dt / 1000.0)
         error[s] = open_[s] * error_signal(readout.loss, y[s], targets[s])
         if s > 0:
-            learning = _feedback(feedback, out.weights) @ error[s]
+            learning = feedback_matrix(feedback, out.weights) @ error[s]
             _filter(into, _before(inputs, s - 1), neuron, dt)
             _filter(rec, _before(z, s - 1), neuron, dt)
             _filter(out, _before(z, s - 1), readout, dt)
@@ -232,12 +244,9 @@ def _synapses(
     weights: Mapping[str, npt.ArrayLike], masks: Mapping[str, npt.ArrayLike] | None, rule: PlusRule
 ) -> dict[str, Synapses]:
     made = {}
-    for name in PROJECTIONS:
-        w = np.asarray(weights[name], dtype=float)
-        mask = ~np.eye(*w.shape, dtype=bool) if name == "recurrent" else np.ones(w.shape, dtype=bool)
-        if masks is not None and name in masks:
-            mask = np.asarray(masks[name], dtype=bool)
-        made[name] = Synapses(w, mask, rule, rule.cutoff_of_readouts if name == "readout" else rule.cutoff)
+    for name, mask in existing(weights, masks).items():
+        cutoff = rule.cutoff_of_readouts if name == "readout" else rule.cutoff
+        made[name] = Synapses(np.asarray(weights[name], dtype=float), mask, rule, cutoff)
     return made
 
 
@@ -248,11 +257,3 @@ def _before(spikes: Array, step: int) -> Array:
 
 def _filter(s: Synapses, arrivals: Array, target: LIF | Readout, dt: float) -> None:
     s.z_bar = target.alpha(dt) * s.z_bar + target.zeta(dt) * arrivals
-
-
-def _feedback(feedback: npt.ArrayLike | str, readout_weights: Array) -> Array:
-    if isinstance(feedback, str):
-        if feedback != "symmetric":
-            raise ValueError(f'feedback must be a matrix or "symmetric", got {feedback!r}')
-        return readout_weights.T
-    return np.asarray(feedback, dtype=float)

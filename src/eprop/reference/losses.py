@@ -1,8 +1,9 @@
-"""What the outputs of the readouts are compared with."""
+"""What the outputs of the readouts are compared with, and how the errors come back to the neurons."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from eprop.reference.neurons import Array
 
@@ -35,6 +36,15 @@ def loss(kind: str, y: Array, target: Array, window: Array) -> float:
     shifted = y - y.max(axis=-1, keepdims=True)
     log_softmax = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return float(-np.sum(window[:, None] * target * log_softmax))
+
+
+def feedback_matrix(feedback: npt.ArrayLike | str, readout_weights: Array) -> Array:
+    """Feedback weights [N, K]: those given, or for ``"symmetric"`` the readout weights [K, N] transposed."""
+    if isinstance(feedback, str):
+        if feedback != "symmetric":
+            raise ValueError(f'feedback must be a matrix or "symmetric", got {feedback!r}')
+        return readout_weights.T
+    return np.asarray(feedback, dtype=float)
 
 
 def _check(kind: str) -> None:

@@ -6,6 +6,7 @@ Sources: Bellec et al. 2020, Nat. Commun. 11:3625 (original rule); Korcsak-Gorzo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+PROJECTIONS = ("input", "recurrent", "readout")
 SURROGATES = ("piecewise_linear", "exponential", "fast_sigmoid", "arctan")
 
 
@@ -108,6 +110,21 @@ def surrogate_gradient(kind: str, u: Array, height: float, width: float) -> Arra
     if kind == "arctan":
         return height / (1.0 + s**2)
     raise ValueError(f"surrogate must be one of {SURROGATES}, got {kind!r}")
+
+
+def existing(
+    weights: Mapping[str, npt.ArrayLike], masks: Mapping[str, npt.ArrayLike] | None
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which synapses exist, per projection: those of ``masks``, else all but the ones of a neuron to itself."""
+    found = {}
+    for name in PROJECTIONS:
+        mask = np.ones(np.shape(weights[name]), dtype=np.bool_)
+        if name == "recurrent":
+            np.fill_diagonal(mask, False)
+        if masks is not None and name in masks:
+            mask = np.asarray(masks[name], dtype=np.bool_)
+        found[name] = mask
+    return found
 
 
 @dataclass

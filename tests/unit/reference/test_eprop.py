@@ -28,12 +28,12 @@ def network():
 
 
 def test_a_spike_takes_no_step_to_voltage_and_output_and_one_to_itself():
-    weights = {"input": np.array([[1.0]]), "recurrent": np.array([[0.5]]), "readout": np.array([[2.0]])}
+    weights = {"input": np.array([[1.0]]), "recurrent": np.array([[0.1]]), "readout": np.array([[2.0]])}
     inputs = np.array([[1.0], [0.0]])
     sample = run_sample(inputs, np.zeros((2, 1)), weights, NEURON, READOUT)
     np.testing.assert_array_equal(sample.spikes, [[1.0], [0.0]])
     assert sample.y[0, 0] == 2.0
-    assert sample.v[1, 0] == pytest.approx(NEURON.alpha(1.0) + 0.5 - 0.6)
+    assert sample.v[1, 0] == pytest.approx(NEURON.alpha(1.0) + 0.1 - 0.6)
 
 
 def test_samples_know_nothing_of_each_other(network):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_an_input_synapse_interval_by_interval(network):
     arrivals = np.flatnonzero(inputs[:-1, i]) + 1
     learning, rate, alpha = run.error @ feedback[j], rates(run.spikes[:, j]), NEURON.alpha(1.0)
     w, z_bar, e_bar, e_reg, arriving = weights["input"][j, i], 0.0, 0.0, 0.0, set(arrivals)
-    for previous, arrival in zip(arrivals[:-1], arrivals[1:], strict=True):
+    for previous, arrival in itertools.pairwise(arrivals):
         g = 0.0
         for n, tau in enumerate(range(previous - 1, arrival - 1)):
             z_bar = alpha * z_bar + (tau in arriving)
@@ -68,7 +69,7 @@ def test_a_readout_synapse_interval_by_interval(network):
     for tau in range(1, STEPS):
         z_bar[tau] = READOUT.alpha(1.0) * z_bar[tau - 1] + run.spikes[tau - 1, j]
     w = weights["readout"][k, j]
-    for previous, arrival in zip(arrivals[:-1], arrivals[1:], strict=True):
+    for previous, arrival in itertools.pairwise(arrivals):
         entries = np.arange(previous - 1, arrival - 1)[:6]
         w -= 1e-3 * np.sum(run.error[entries, k] * z_bar[entries])
         assert run.history["readout"][arrival, k, j] == pytest.approx(w, abs=1e-14)

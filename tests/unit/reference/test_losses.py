@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from eprop.reference import error_signal, loss
+from eprop.reference.losses import feedback_matrix
 
 
 @pytest.mark.parametrize("kind", ["squared_error", "cross_entropy"])
@@ -31,3 +32,11 @@ def test_unknown_loss():
         error_signal("hinge", np.zeros(2), np.zeros(2))
     with pytest.raises(ValueError, match="loss must be one of"):
         loss("hinge", np.zeros((1, 2)), np.zeros((1, 2)), np.ones(1))
+
+
+def test_feedback():
+    w = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(feedback_matrix("symmetric", w), w.T)
+    np.testing.assert_array_equal(feedback_matrix([[1], [2], [3]], w), [[1.0], [2.0], [3.0]])
+    with pytest.raises(ValueError, match='feedback must be a matrix or "symmetric"'):
+        feedback_matrix("random", w)

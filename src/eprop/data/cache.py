@@ -1,0 +1,210 @@
+"""Binned data sets on disk: one folder each, written aside and then renamed, so that it is there whole or not at all.
+
+The arrays are plain ``.npy`` files and mapped into memory, so that several processes on one machine share them. Every
+file's checksum is kept; a damaged entry is made again, with a warning.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import json
+import pathlib
+import shutil
+import tempfile
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from eprop._jit import cache_root
+from eprop.data.binned import BinnedDataset
+from eprop.errors import DataError
+
+#: Version of the layout on disk.
+FORMAT = 1
+_ARRAYS = ("ptr", "channels", "labels")
+_META = "dataset.json"
+_STALE = 24 * 3600.0
+# Whatever decides which events come out; a change of any of these files makes all entries anew.
+_MAKERS = (
+    "_archive.py",
+    "_binning.py",
+    "_camera_kernels.py",
+    "_nmnist_kernels.py",
+    "binned.py",
+    "camera.py",
+    "camera_path.py",
+    "mnist.py",
+    "nmnist.py",
+    "../equations/rng.py",
+)
+
+
+class CacheWarning(UserWarning):
+    """A cached data set was damaged, or could not be kept."""
+
+
+def default_folder() -> pathlib.Path:
+    """Where cached data sets are kept: ``data`` in ``EPROP_CACHE_DIR`` or in the user's cache folder."""
+    return cache_root() / "data"
+
+
+def cached(
+    key: Mapping[str, Any], make: Callable[[], BinnedDataset], folder: str | pathlib.Path | None = None
+) -> BinnedDataset:
+    """The data set for ``key``: from disk, or made and kept for the next time.
+
+    Parameters
+    ----------
+    key : mapping
+        All that decides what ``make`` returns, in values that JSON can write.
+    make : callable
+        Makes the data set.
+    folder : path, optional
+        Parent folder of the entries; `default_folder` if not given.
+
+    Returns
+    -------
+    BinnedDataset
+        From disk where possible, its arrays mapped copy-on-write.
+
+    Warns
+    -----
+    CacheWarning
+        If an entry was damaged and is made anew, or the disk does not take it (the data set is returned all the same).
+    """
+    entry = pathlib.Path(folder or default_folder()) / digest(key)
+    if entry.exists():
+        try:
+            return load_dataset(entry)
+        except DataError as error:
+            warnings.warn(f"cached data set is made anew: {error}", CacheWarning, stacklevel=2)
+            shutil.rmtree(entry, ignore_errors=True)
+    dataset = make()
+    try:
+        save_dataset(dataset, entry, key)
+        return load_dataset(entry)
+    except DataError as error:
+        warnings.warn(f"{error}. The data set is used from memory and not kept.", CacheWarning, stacklevel=2)
+        return dataset
+
+
+def digest(key: Mapping[str, Any]) -> str:
+    """Name of the entry for ``key``: a digest of it, of the layout on disk, and of the code that makes data sets."""
+    text = json.dumps({"key": dict(key), "format": FORMAT, "code": _code_digest()}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def save_dataset(dataset: BinnedDataset, folder: str | pathlib.Path, key: Mapping[str, Any] | None = None) -> None:
+    """Write a data set to a folder of its own, which must not exist or is replaced.
+
+    Raises
+    ------
+    DataError
+        If the disk is full or not writable; nothing is left behind.
+    """
+    folder = pathlib.Path(folder)
+    aside = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder.parent)
+        aside = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        _write(dataset.compact(), aside, key)
+        _swap(aside, folder)
+    except OSError as error:
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+        raise DataError(_advice(folder, error, dataset.nbytes)) from None
+
+
+def load_dataset(folder: str | pathlib.Path) -> BinnedDataset:
+    """Read what `save_dataset` wrote, and check it against its checksums.
+
+    Raises
+    ------
+    DataError
+        If something is missing or damaged.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        meta = json.loads((folder / _META).read_text())
+        # "c": numpy sees arrays that may be written (compiled code would be made a second time for others), the disk
+        # stays as it is.
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _ARRAYS}
+        sums = {name: _checksum(array) for name, array in arrays.items()}
+        if meta["format"] != FORMAT or sums != meta["checksums"]:
+            raise DataError(f"{folder}: damaged, or of another version; delete the folder")
+        return BinnedDataset(**arrays, **meta["attributes"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{folder}: no readable data set ({error}); delete the folder") from None
+
+
+def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] | None) -> None:
+    arrays = {name: getattr(dataset, name) for name in _ARRAYS}
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    meta = {
+        "format": FORMAT,
+        "attributes": {name: getattr(dataset, name) for name in ("n_channels", "dt", "simulated", "name")},
+        "checksums": {name: _checksum(array) for name, array in arrays.items()},
+        "key": dict(key or {}),
+    }
+    (folder / _META).write_text(json.dumps(meta, indent=1))
+
+
+def _swap(aside: pathlib.Path, folder: pathlib.Path) -> None:
+    """Put a finished folder in its place; if another process was faster, its entry is as good."""
+    try:
+        aside.replace(folder)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES) or not folder.is_dir():
+            raise
+        old = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        folder.replace(old / "old")
+        aside.replace(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sweep(parent: pathlib.Path) -> None:
+    """Remove what processes left that died while writing, a day ago or earlier."""
+    for path in parent.glob(".*.*"):
+        if path.is_dir() and time.time() - path.stat().st_mtime > _STALE:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _checksum(array: np.ndarray) -> list[Any]:
+    return [str(array.dtype), list(array.shape), zlib.crc32(memoryview(np.ascontiguousarray(array)).cast("B"))]
+
+
+def _advice(folder: pathlib.Path, error: OSError, size: int) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"{folder}: no room for {size >> 20} MiB; free some, or set EPROP_CACHE_DIR to a folder on another disk"
+        )
+    return f"{folder}: cannot be written ({error.strerror or error}); set EPROP_CACHE_DIR to a folder that can"
+
+
+@functools.lru_cache(maxsize=1)
+def _code_digest() -> str:
+    here = pathlib.Path(__file__).parent
+    out = hashlib.sha256()
+    for name in _MAKERS:
+        out.update((here / name).read_bytes())
+    return out.hexdigest()[:16]
+
+
+def describe_bytes(*arrays: Any) -> str:
+    """Digest of some arrays, for a key."""
+    out = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        out.update(f"{array.dtype}{array.shape}".encode())
+        out.update(memoryview(array).cast("B"))
+    return out.hexdigest()
