@@ -133,10 +133,12 @@ def arrival_mask(c: Case, spikes: np.ndarray, name: str) -> np.ndarray:
 
 
 def shifted(c: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stimulus of the reference for a sample: its stages start one step after each other, the engine's together."""
-    inputs = np.vstack([np.zeros((1, c.inputs.shape[1])), c.inputs[:-1]])
-    targets = np.vstack([c.targets[1:], np.zeros((1, c.targets.shape[1]))])
-    return inputs, targets, np.append(c.window[1:], 0.0)
+    """Stimulus of the reference for a sample.
+
+    The reference's stages start one step after each other, the engine's together: a sample is one step longer here.
+    """
+    inputs = np.vstack([np.zeros((1, c.inputs.shape[1])), c.inputs[:-2]])
+    return inputs, c.targets[1:], c.window[1:]
 
 
 def run_reference_sample(c: Case, repeats: int):

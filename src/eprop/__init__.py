@@ -11,54 +11,106 @@ time-driven version straight from the equations is in ``reference/``. ``data/`` 
 ``cli/`` is the command ``eprop``. Imports run one way, from the command line down to the equations.
 """
 
-from eprop.engine import Record, Recording, Samples, Simulator, make_samples
-from eprop.errors import (
-    CheckpointError,
-    DataError,
-    DivergenceError,
-    EPropError,
-    InputError,
-    MissingExtraError,
-    NetworkError,
-    ParameterError,
-    SilenceWarning,
-)
-from eprop.models import (
-    LIF,
-    Arctan,
-    CrossEntropy,
-    EventSource,
-    Exponential,
-    FastSigmoid,
-    PiecewiseLinear,
-    PoissonSource,
-    Readout,
-    SquaredError,
-)
-from eprop.network import (
-    AllToAll,
-    Bernoulli,
-    Constant,
-    Explicit,
-    FixedIndegree,
-    FixedOutdegree,
-    Glorot,
-    Network,
-    Normal,
-    OneToOne,
-    RandomFeedback,
-    Symmetric,
-    Uniform,
-)
-from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Static
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eprop.engine import Record, Recording, Samples, Simulator, make_samples
+    from eprop.errors import (
+        CheckpointError,
+        DataError,
+        DivergenceError,
+        EPropError,
+        InputError,
+        MissingExtraError,
+        NetworkError,
+        OutputError,
+        ParameterError,
+        SilenceWarning,
+    )
+    from eprop.models import (
+        LIF,
+        Arctan,
+        CrossEntropy,
+        EventSource,
+        Exponential,
+        FastSigmoid,
+        PiecewiseLinear,
+        PoissonSource,
+        Readout,
+        SquaredError,
+    )
+    from eprop.network import (
+        AllToAll,
+        Bernoulli,
+        Constant,
+        Explicit,
+        FixedIndegree,
+        FixedOutdegree,
+        Glorot,
+        Network,
+        Normal,
+        OneToOne,
+        RandomFeedback,
+        Symmetric,
+        Uniform,
+    )
+    from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Static
 
 __version__ = "0.1.0"
+
+# Where the public names live. They are imported when they are first used: `eprop --help` shall not wait for a compiler.
+_HOMES = {
+    "eprop.engine": (
+        "Record", "Recording", "Samples", "Simulator", "make_samples",
+    ),
+    "eprop.errors": (
+        "CheckpointError", "DataError", "DivergenceError", "EPropError", "InputError", "MissingExtraError",
+        "NetworkError", "OutputError", "ParameterError", "SilenceWarning",
+    ),
+    "eprop.models": (
+        "LIF", "Arctan", "CrossEntropy", "EventSource", "Exponential", "FastSigmoid", "PiecewiseLinear",
+        "PoissonSource", "Readout", "SquaredError",
+    ),
+    "eprop.network": (
+        "AllToAll", "Bernoulli", "Constant", "Explicit", "FixedIndegree", "FixedOutdegree", "Glorot", "Network",
+        "Normal", "OneToOne", "RandomFeedback", "Symmetric", "Uniform",
+    ),
+    "eprop.rules": (
+        "Adam", "EProp", "EPropPlus", "GradientDescent", "Static",
+    ),
+}  # fmt: skip
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_SUBPACKAGES = frozenset(
+    ("cli", "data", "engine", "equations", "errors", "interop", "kernels", "models", "network", "parallel", "parameters",
+     "plot", "reference", "rules", "tasks", "training")
+)  # fmt: skip
 
 __all__ = [
     "LIF", "Adam", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant", "CrossEntropy", "DataError",
     "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit", "Exponential", "FastSigmoid",
     "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent", "InputError", "MissingExtraError", "Network",
-    "NetworkError", "Normal", "OneToOne", "ParameterError", "PiecewiseLinear", "PoissonSource", "RandomFeedback",
-    "Readout", "Record", "Recording", "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Symmetric",
+    "NetworkError", "Normal", "OneToOne", "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource",
+    "RandomFeedback", "Readout", "Record", "Recording", "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Symmetric",
     "Uniform", "__version__", "make_samples",
 ]  # fmt: skip
+
+
+if not TYPE_CHECKING:  # a type checker shall still see which names there are
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name, or a subpackage, when it is first asked for."""
+        if name in _HOME:
+            value = getattr(importlib.import_module(_HOME[name]), name)
+        elif name in _SUBPACKAGES:
+            value = importlib.import_module(f"eprop.{name}")
+        else:
+            raise AttributeError(f"module 'eprop' has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBPACKAGES})

@@ -37,6 +37,10 @@ class CheckpointError(EPropError, ValueError):
     """A checkpoint is damaged or belongs to another network."""
 
 
+class OutputError(EPropError, OSError):
+    """A result could not be written: a full disk, a folder that is taken or read-only."""
+
+
 class DivergenceError(EPropError, RuntimeError):
     """Training left the range of finite numbers."""
 

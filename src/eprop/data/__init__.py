@@ -1,0 +1,45 @@
+"""EVENT DATA: recordings of event cameras, real and simulated, and the compact form the engine reads.
+
+::
+
+    load        from a folder, an archive or nothing to data for training, hold-out and test      sources.py
+    BinnedDataset, from_iterable    active channels per step; any iterable of (events, label)     binned.py
+    Events      x, y, polarity and time of one recording                                          events.py
+    read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
+    EventCamera images in, recordings like N-MNIST's out                                          camera.py
+    cached      data sets on disk                                                                 cache.py
+    download_nmnist                                                                               download.py
+"""
+
+from eprop.data.binned import BinnedDataset, concatenate, from_iterable
+from eprop.data.cache import CacheWarning, cached, load_dataset, save_dataset
+from eprop.data.camera import EventCamera
+from eprop.data.events import EventDataset, Events, EventSample, as_events
+from eprop.data.mnist import Digits, embedded_digits, read_mnist
+from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
+from eprop.data.sources import LeakWarning, Loader, Splits, load
+
+__all__ = [
+    "BinnedDataset",
+    "CacheWarning",
+    "Digits",
+    "EventCamera",
+    "EventDataset",
+    "EventSample",
+    "Events",
+    "LeakWarning",
+    "Loader",
+    "NMNISTRecordings",
+    "Splits",
+    "as_events",
+    "cached",
+    "concatenate",
+    "embedded_digits",
+    "from_iterable",
+    "load",
+    "load_dataset",
+    "read_mnist",
+    "read_nmnist",
+    "save_dataset",
+    "write_recording",
+]

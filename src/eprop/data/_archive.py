@@ -31,6 +31,9 @@ class Tree(Protocol):
     def enter(self, name: str) -> Tree:
         """The zip archive ``name`` within this tree, as a tree."""
 
+    def stamp(self, name: str) -> tuple[int, int]:
+        """Numbers that change when the file does: size and time of change, or size and checksum."""
+
 
 class FolderTree:
     """Files below a folder."""
@@ -57,8 +60,12 @@ class FolderTree:
     def where(self, name: str = "") -> str:
         return str(self.root / name)
 
+    def stamp(self, name: str) -> tuple[int, int]:
+        status = os.stat(f"{self.root}/{name}")
+        return status.st_size, status.st_mtime_ns
+
     def enter(self, name: str) -> Tree:
-        return ZipTree(self.where(name), open(self.root / name, "rb"))  # noqa: SIM115 - the tree keeps it
+        return ZipTree(self.where(name), open(self.root / name, "rb"))
 
 
 class ZipTree:
@@ -83,6 +90,10 @@ class ZipTree:
 
     def where(self, name: str = "") -> str:
         return f"{self.label}:{name}" if name else self.label
+
+    def stamp(self, name: str) -> tuple[int, int]:
+        info = self.archive.getinfo(name)
+        return info.file_size, info.CRC
 
     def enter(self, name: str) -> Tree:
         """An archive in the archive: read in place if it is stored, else unpacked to a nameless temporary file."""

@@ -156,7 +156,9 @@ def _lateness(time, delays, drawn, blend):
 
 
 @kernel
-def record_digit(image, target, seed, path, fine_us, step_us, duration_us, optics, pixels, noise, scratch, times, channels, n):
+def record_digit(
+    image, target, seed, path, fine_us, step_us, duration_us, optics, pixels, noise, scratch, times, channels, n
+):
     """Record one image while it moves along the path.
 
     Parameters
@@ -321,7 +323,9 @@ def _sort_tail(times, channels, first, last):
 
 
 @kernel
-def record_block(images, indices, seed, path, fine_us, step_us, duration_us, optics, pixels, noise, scratch, times, channels, offsets):
+def record_block(
+    images, indices, seed, path, fine_us, step_us, duration_us, optics, pixels, noise, scratch, times, channels, offsets
+):
     """Record digits one after another until all are done or the room is used up.
 
     Reads ``images`` (uint8, (n, SIDE, SIDE)) and ``indices`` (int64, (n,)); writes ``times``, ``channels`` and
@@ -331,7 +335,20 @@ def record_block(images, indices, seed, path, fine_us, step_us, duration_us, opt
     offsets[0] = 0
     for i in range(images.shape[0]):
         after = record_digit(
-            images[i], indices[i], seed, path, fine_us, step_us, duration_us, optics, pixels, noise, scratch, times, channels, n
+            images[i],
+            indices[i],
+            seed,
+            path,
+            fine_us,
+            step_us,
+            duration_us,
+            optics,
+            pixels,
+            noise,
+            scratch,
+            times,
+            channels,
+            n,
         )
         if after < 0:
             return i

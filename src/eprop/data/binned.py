@@ -104,7 +104,7 @@ class BinnedDataset:
         return out
 
     def subset(self, indices: Any, name: str | None = None) -> BinnedDataset:
-        """The samples at ``indices`` (whole numbers, a slice or a mask), in that order; channels are shared, not copied.
+        """The samples at ``indices`` (whole numbers, a slice or a mask), in that order; channels are not copied.
 
         Raises
         ------
@@ -116,9 +116,7 @@ class BinnedDataset:
         except IndexError as error:
             raise DataError(f"subset of {len(self)} samples: {error}") from None
         chosen = np.atleast_1d(chosen)
-        return replace(
-            self, ptr=self.ptr[chosen], labels=self.labels[chosen], name=self.name if name is None else name
-        )
+        return replace(self, ptr=self.ptr[chosen], labels=self.labels[chosen], name=self.name if name is None else name)
 
     def shuffled(self, seed: int) -> BinnedDataset:
         """The same samples in a random order that depends only on ``seed`` and the number of samples."""
@@ -379,7 +377,7 @@ def from_iterable(
     >>> from_iterable([(np.array([[3, 2, 1500, 1]]), 7)], n_steps=4).sample(0)  # x, y, t in us, p
     (array([1], dtype=int32), array([1227], dtype=int32))
     """
-    sensor_size = tuple(sensor_size or getattr(samples, "sensor_size", None) or (34, 34, 2))  # type: ignore[assignment]
+    sensor_size = tuple(sensor_size or getattr(samples, "sensor_size", None) or (34, 34, 2))
     width, height, polarities = _sensor(sensor_size)
     binner = Binner(width * height * polarities, n_steps, dt)
     labels: list[int] = []

@@ -180,14 +180,16 @@ def _sweep(parent: pathlib.Path) -> None:
 
 
 def _checksum(array: np.ndarray) -> list[Any]:
-    return [str(array.dtype), list(array.shape), zlib.crc32(memoryview(np.ascontiguousarray(array)).cast("B"))]
+    return [str(array.dtype), list(array.shape), zlib.crc32(_bytes(array))]
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _advice(folder: pathlib.Path, error: OSError, size: int) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"{folder}: no room for {size >> 20} MiB; free some, or set EPROP_CACHE_DIR to a folder on another disk"
-        )
+        return f"{folder}: no room for {size >> 20} MiB; free some, or set EPROP_CACHE_DIR to a folder on another disk"
     return f"{folder}: cannot be written ({error.strerror or error}); set EPROP_CACHE_DIR to a folder that can"
 
 
@@ -204,7 +206,7 @@ def describe_bytes(*arrays: Any) -> str:
     """Digest of some arrays, for a key."""
     out = hashlib.blake2b(digest_size=16)
     for array in arrays:
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array)
         out.update(f"{array.dtype}{array.shape}".encode())
-        out.update(memoryview(array).cast("B"))
+        out.update(_bytes(array))
     return out.hexdigest()

@@ -11,6 +11,7 @@ What comes out is *simulated* and says so: every data set made here carries ``si
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -96,25 +97,25 @@ class EventCamera:
     Examples
     --------
     >>> camera = EventCamera()
-    >>> data = camera.binned(images, labels, seed=1)          # the form the engine reads
-    >>> events = camera.events(images[0], seed=1, index=0)    # one recording with microseconds
+    >>> data = camera.binned(images, labels, seed=1)  # the form the engine reads
+    >>> events = camera.events(images[0], seed=1, index=0)  # one recording with microseconds
     """
 
-    threshold_on: float = 0.2
-    threshold_off: float = 0.2
-    threshold_spread: float = 0.1
-    threshold_noise: float = 0.0
-    refractory: float = 2.0
+    threshold_on: float = 0.16
+    threshold_off: float = 0.16
+    threshold_spread: float = 0.08
+    threshold_noise: float = 0.15
+    refractory: float = 1.3
     hold: bool = True
-    blur: float = 0.7
-    ambient: float = 0.2
-    jitter: float = 0.1
+    blur: float = 0.68
+    ambient: float = 0.32
+    jitter: float = 0.05
     delays: tuple[tuple[float, float], ...] = ((103.0, 5.2), (205.0, 4.1))
-    background: float = 0.33
+    background: float = 0.37
     background_on: float = 0.96
-    shortest: float = 302.0
-    longest: float = 315.0
-    smoothing: float = 4.0
+    shortest: float = 304.0
+    longest: float = 315.5
+    smoothing: float = 6.0
     step: float = 2.0
     path: tuple[tuple[float, float, float], ...] = SACCADES
 
@@ -125,8 +126,10 @@ class EventCamera:
                 raise ParameterError(f"EventCamera.{name} must lie in {low:g}..{high:g}, got {value}")
         if self.shortest > self.longest:
             raise ParameterError(f"EventCamera.shortest must be <= longest ({self.longest} ms), got {self.shortest}")
-        if len(self.delays) > MAX_DELAYS or any(len(pair) != 2 or not 0 <= pair[1] <= 50 for pair in self.delays):
-            raise ParameterError(f"EventCamera.delays must be up to {MAX_DELAYS} pairs (ms, 0..50 ms), got {self.delays}")
+        if len(self.delays) > MAX_DELAYS or not all(0 <= most <= 50 for _, most in self.delays):
+            raise ParameterError(
+                f"EventCamera.delays must be up to {MAX_DELAYS} pairs (ms, 0..50 ms), got {self.delays}"
+            )
         sample_path(self.path, self.longest, _FINE, self.smoothing)
 
     def describe(self) -> dict[str, Any]:
@@ -197,17 +200,15 @@ class EventCamera:
         """
         return next(self.recordings(np.asarray(image)[None], seed=seed, indices=[index]))
 
-    def recordings(
-        self, images: np.ndarray, *, seed: int, indices: Any = None, threads: int = 1
-    ) -> Iterator[Events]:
+    def recordings(self, images: np.ndarray, *, seed: int, indices: Any = None, threads: int = 1) -> Iterator[Events]:
         """Recordings of many images, one after another, as `events` gives them."""
         images, indices = _check_images(images, indices)
         for times, channels, offsets in self._blocks(images, indices, seed, threads, lambda *block: block):
             polarity, pixel = np.divmod(channels, FIELD * FIELD)
-            y, x = np.divmod(pixel, FIELD)
-            for first, last in zip(offsets, offsets[1:], strict=False):
+            y, x = (a.astype(np.uint8) for a in np.divmod(pixel, FIELD))
+            for first, last in itertools.pairwise(offsets):
                 part = slice(first, last)
-                yield Events(*(a[part].astype(np.uint8) for a in (x, y, polarity)), times[part])
+                yield Events(x[part], y[part], polarity[part], times[part])
 
     def _blocks(
         self, images: np.ndarray, indices: np.ndarray, seed: int, threads: int, finish: Callable[..., Any]
@@ -241,7 +242,15 @@ class EventCamera:
             1000.0 * np.array(self.delays, np.float64).reshape(-1, 2),
         )
         duration = (self.shortest * 1000.0, self.longest * 1000.0)
-        return path, _FINE * 1000.0, self.step * 1000.0, duration, (_taps(self.blur), _log_table(self.ambient)), pixels, noise
+        return (
+            path,
+            _FINE * 1000.0,
+            self.step * 1000.0,
+            duration,
+            (_taps(self.blur), _log_table(self.ambient)),
+            pixels,
+            noise,
+        )
 
 
 def _check_images(images: Any, indices: Any) -> tuple[np.ndarray, np.ndarray]:

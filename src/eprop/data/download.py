@@ -108,7 +108,8 @@ def download(
     ----------
     url : str
     target : path
-        Written only once it is complete; until then the bytes are in ``<target>.part``, from where a later call goes on.
+        Written only once it is complete; until then the bytes are in ``<target>.part``, and
+        a later call goes on from there.
     md5 : str, optional
         Checksum the file must have.
     progress : callable of (name, done, total), optional
@@ -199,9 +200,7 @@ def _refused(url: str, part: pathlib.Path, have: int, error: urllib.error.HTTPEr
     raise DataError(f"{url}: refused with HTTP {error.code} {error.reason}") from None
 
 
-def _pump(
-    response: Any, file: BinaryIO, name: str, done: int, total: int | None, progress: Progress | None
-) -> None:
+def _pump(response: Any, file: BinaryIO, name: str, done: int, total: int | None, progress: Progress | None) -> None:
     while True:
         try:
             chunk = response.read(_CHUNK)

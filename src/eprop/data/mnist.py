@@ -18,7 +18,9 @@ from eprop.errors import DataError, MissingExtraError
 SIZES = {"train": 60_000, "test": 10_000}
 _STEM = {"train": "train", "test": "t10k"}
 _IMAGES, _LABELS = 2051, 2049
-_WHERE = "The original four idx files are named train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., plain or .gz."
+_WHERE = (
+    "The original four idx files are named train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., plain or .gz."
+)
 
 
 @dataclass(frozen=True, eq=False)

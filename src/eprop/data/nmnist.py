@@ -6,16 +6,18 @@ index of its digit in MNIST's split, plus one.
 
 from __future__ import annotations
 
+import hashlib
 import pathlib
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from eprop.data._archive import Tree, open_tree
+from eprop.data._archive import Tree
 from eprop.data._nmnist_kernels import decode_block
+from eprop.data._nmnist_layout import find_recordings
 from eprop.data.binned import BinnedDataset, Binner
 from eprop.data.events import Events, EventSample
 from eprop.errors import DataError, ParameterError
@@ -26,13 +28,6 @@ N_CHANNELS = 2 * SIZE * SIZE
 _EVENT = 5
 _BLOCK = 256
 _KINDS = {1: f"an x or y beyond {SIZE - 1}", 2: "a time before that of the event ahead of it"}
-_LAYOUT = "N-MNIST is laid out as <split>/<digit>/<number>.bin: Train/0/00002.bin ... Test/9/..., digits named 0 to 9"
-
-
-class _File(NamedTuple):
-    number: int
-    digit: int
-    name: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +70,13 @@ class NMNISTRecordings:
         where = np.arange(len(self))[chosen]
         files = tuple(self._files[i] for i in where)
         return NMNISTRecordings(self.labels[where], self.indices[where], self.name, files, self._tree)
+
+    def stamp(self) -> str:
+        """Digest of the files' names, sizes and times of change (or checksums), for a cache key."""
+        out = hashlib.sha256()
+        for name in self._files:
+            out.update(f"{name} {self._tree.stamp(name)};".encode())
+        return out.hexdigest()[:32]
 
     def binned(
         self,
@@ -146,63 +148,15 @@ def read_nmnist(path: str | pathlib.Path, split: str | None = None) -> NMNISTRec
     Raises
     ------
     DataError
-        If there is no recording, or a folder or file name does not fit the layout.
+        If there is no recording, the split is not there, or the name of a folder or file does not fit the layout.
     """
-    if split is not None and split.lower() not in ("train", "test"):
-        raise DataError(f'N-MNIST has the splits "train" and "test", not {split!r}')
-    tree = open_tree(path)
-    names = tree.names()
-    inner = _inner_archive(tree, names, split)
-    if inner is not None:
-        tree = tree.enter(inner)
-        names = tree.names()
-    files = sorted(_parse(tree, name) for name in _of_split(tree, names, split) if name.endswith(".bin"))
-    if not files:
-        raise DataError(f"{tree.where()}: no recording found. {_LAYOUT}")
+    tree, files, found = find_recordings(path, split)
     labels = np.array([f.digit for f in files], np.int32)
     indices = np.array([f.number for f in files], np.int64) - 1
-    title = "real N-MNIST recordings" + (f" ({split.lower()} split)" if split else "")
-    return NMNISTRecordings(labels, indices, title, tuple(f.name for f in files), tree)
-
-
-def _inner_archive(tree: Tree, names: list[str], split: str | None) -> str | None:
-    """The Train.zip or Test.zip to enter, if there is one and no recording lies in the open."""
-    found = {name.rsplit("/", 1)[-1].lower(): name for name in names if name.lower().endswith(".zip")}
-    archives = {s: found[f"{s}.zip"] for s in ("train", "test") if f"{s}.zip" in found}
-    if not archives or any(name.endswith(".bin") and _split_of(name) in (split, None) for name in names):
-        return None
-    if split is None and len(archives) > 1:
-        raise DataError(f'{tree.where()} holds both Train.zip and Test.zip: say which split, "train" or "test"')
-    chosen = split.lower() if split else next(iter(archives))
-    if chosen not in archives:
-        raise DataError(f"{tree.where()} holds {sorted(archives.values())} but no {chosen.capitalize()}.zip")
-    return archives[chosen]
-
-
-def _split_of(name: str) -> str | None:
-    """Split named by a file's folders, if any."""
-    folders = [part.lower() for part in name.split("/")[:-1]]
-    return next((part for part in folders if part in ("train", "test")), None)
-
-
-def _of_split(tree: Tree, names: list[str], split: str | None) -> list[str]:
-    present = {_split_of(name) for name in names if name.endswith(".bin")} - {None}
-    if split is None and len(present) > 1:
-        raise DataError(f'{tree.where()} holds both Train and Test: say which split, "train" or "test"')
-    if split is None or not present:
-        return names
-    return [name for name in names if _split_of(name) == split.lower()]
-
-
-def _parse(tree: Tree, name: str) -> _File:
-    parts = name.split("/")
-    folder = parts[-2] if len(parts) > 1 else pathlib.Path(tree.where()).name
-    if not (len(folder) == 1 and folder in "0123456789"):
-        raise DataError(f"{tree.where(name)}: folder {folder!r} is no digit 0 to 9. {_LAYOUT}")
-    stem = parts[-1][: -len(".bin")]
-    if not (stem.isascii() and stem.isdigit() and int(stem) >= 1):
-        raise DataError(f"{tree.where(name)}: file name is no number from 1 up. {_LAYOUT}")
-    return _File(int(stem), int(folder), name)
+    place = "/".join(pathlib.Path(path).expanduser().resolve().parts[-2:])
+    inside = f" ({found})" if found and pathlib.Path(path).stem.lower() != found else ""
+    name = f"real N-MNIST recordings in {place}{inside}"
+    return NMNISTRecordings(labels, indices, name, tuple(f.name for f in files), tree)
 
 
 def _decode(tree: Tree, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

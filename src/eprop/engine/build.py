@@ -14,7 +14,7 @@ from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
 from eprop.kernels.layout import Topology
 from eprop.models import EventSource, Neuron, PoissonSource, Readout
-from eprop.network import Network, Projection, RandomFeedback, Symmetric
+from eprop.network import Explicit, Network, Projection, RandomFeedback, Symmetric
 from eprop.network.distributions import Array
 from eprop.network.network import FeedbackProjection
 from eprop.rules import Adam, EProp, EPropPlus
@@ -153,7 +153,9 @@ def _check_symmetric(network: Network, feedback: FeedbackProjection) -> None:
             f"Symmetric feedback to {feedback.post.name!r} needs one projection onto {feedback.pre.name!r}, "
             f"got {len(mirrored)}"
         )
-    if getattr(mirrored[0].connectivity, "multapses", False):
+    rule = mirrored[0].connectivity
+    repeated = isinstance(rule, Explicit) and len(set(zip(rule.sources, rule.targets, strict=True))) < rule.sources.size
+    if repeated or getattr(rule, "multapses", False):
         raise NetworkError("Symmetric feedback needs readout connections without multapses")
 
 
@@ -277,7 +279,7 @@ def _block_steps(groups: np.ndarray) -> int:
 
 def _powers(groups: np.ndarray, n: int) -> np.ndarray:
     bases = groups[:, [lay.GR_ALPHA, lay.GR_KAPPA, lay.GR_REG]]
-    return bases[:, :, None] ** np.arange(n)[None, None, :]
+    return np.ascontiguousarray(bases[:, :, None] ** np.arange(n)[None, None, :])
 
 
 def _synapses(network, projections, populations, bounds, sizes, dtype):
@@ -303,7 +305,7 @@ def _synapses(network, projections, populations, bounds, sizes, dtype):
             indptr[part, 0] = indptr[part - 1, -1]
         np.cumsum(indptr[part], out=indptr[part])
     total = int(indptr[-1, -1])
-    targets, weight = np.empty(total, np.int32), np.empty(total, dtype)
+    targets, weight = np.empty(total, np.uint32), np.empty(total, dtype)
     for p, (lo, hi), part in spans:
         first, shift = projections[p.index, lay.PRO_ROW], populations[p.post.index, lay.POP_TARGET]
         fill = indptr[part, first : first + p.pre.size].copy()

@@ -85,15 +85,21 @@ def _no_neuron() -> Callable[..., Any]:
 def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Callable[..., Any]]:
     """The kernels of e-prop+ with one or two kappas, with or without Adam."""
     kappa = "two_kappa" if two_kappas else "one_kappa"
-    extend = bind(maps.extend_maps, f"extend_{kappa}", BOTH=two_kappas)
-    one = bind(maps.map_of_interval, f"map_{kappa}", BOTH=two_kappas)
-    many = bind(maps.maps_of_interval, f"maps_{kappa}", BOTH=two_kappas)
+    rows = bind(maps.extend_rows, f"extend_rows_{kappa}", BOTH=two_kappas)
+    extend = bind(maps.extend_maps, f"extend_{kappa}", _extend=rows)
+    entries = bind(maps.entries_of, f"entries_{kappa}", BOTH=two_kappas)
+    one = bind(maps.map_of_interval, f"map_{kappa}", BOTH=two_kappas, _entries=entries)
+    many = bind(
+        maps.maps_of_interval, f"maps_{kappa}",
+        _divide=bind(maps.divide_rows, f"divide_rows_{kappa}", BOTH=two_kappas),
+        _compose=bind(maps.compose_rows, f"compose_rows_{kappa}", BOTH=two_kappas),
+    )  # fmt: skip
     adam_synapse = bind(plastic.adam_synapse, "adam_synapse")
     flags = {"BOTH": two_kappas, "ADAM": adam, "_adam": adam_synapse}
     deliver = bind(
         plastic.deliver_plus, f"deliver_plus_{rule}", MAPS=many, **flags,
-        _learn_row=bind(plastic.learn_row, f"learn_row_{rule}", **flags),
-        _learn_row_directly=bind(plastic.learn_row_directly, f"learn_directly_{rule}", MAP=one, **flags),
+        _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", **flags),
+        _learn_rows_directly=bind(plastic.learn_rows_directly, f"learn_directly_{rule}", MAP=one, **flags),
         _revive_row=bind(plastic.revive_row, f"revive_row_{rule}", **flags),
     )  # fmt: skip
     readout = {"ADAM": adam, "_adam": adam_synapse}

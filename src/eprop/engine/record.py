@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,7 @@ class Recording:
 class Probes:
     """Rows for the compiled loop, and the way back to names."""
 
-    def __init__(self, network: Network, built: Built, wanted: Iterable[Record | tuple], order: Mapping[str, np.ndarray]):
+    def __init__(self, network: Network, built: Built, wanted: Iterable[Record | tuple], order: Callable[[str], np.ndarray]):
         self.rows: list[np.ndarray] = []
         self.columns: list[tuple[tuple[str, str], slice, np.ndarray | float]] = []
         self._network, self._built, self._order = network, built, order
@@ -117,7 +117,7 @@ class Probes:
         kind = _SYNAPSE_KINDS.get(record.variable)
         if kind is None or (kind == lay.PROBE_TRACE and not self._built.has_plus):
             raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(_SYNAPSE_KINDS)}")
-        order = self._order[record.name]
+        order = self._order(record.name)
         rows = np.full((order.size, 3), kind, np.int64)
         rows[:, 1], rows[:, 2] = 0, order
         return rows[_index(record, order.size)], 0.0

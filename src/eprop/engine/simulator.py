@@ -75,7 +75,9 @@ class Simulator:
         If the parts of the network do not fit together.
     """
 
-    def __init__(self, network: Network, *, threads: int | None = None, precision: str = "double"):
+    def __init__(
+        self, network: Network, *, threads: int | None = None, precision: str = "double", partitions: int | None = None
+    ):
         if not isinstance(network, Network):
             raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
         if precision not in PRECISIONS:
@@ -84,7 +86,8 @@ class Simulator:
         self.threads = _thread_count(threads)
         learns_by_spike = any(p.rule.code == lay.EPROP_PLUS for p in network.projections)
         streams = learns_by_spike or not any(isinstance(p.rule, EProp) for p in network.projections)
-        self._partitions = self.threads if streams else 1
+        # `partitions` is for tests: the results must not depend on it.
+        self._partitions = partitions or (self.threads if streams else 1)
         self._built: Built = build(network, self._partitions, PRECISIONS[precision])
         self._synapses = synapses_of(self._built)
         self._axons = axons_of(self._built)
@@ -92,7 +95,6 @@ class Simulator:
         self._history = history_of(self._built)
         self._scratch = scratch_of(self._built)
         self._static_topology = _without_learning(self._built)
-        self._order = {p.name: self._synapse_order(p.index)[0] for p in network.projections}
         self._lanes: Lanes | None = None
         self._call_steps = 64
         self._t = 0
@@ -280,18 +282,21 @@ class Simulator:
     # ---------------------------------------------------------------- checkpoint
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that a run changes, as named arrays: enough to go on bit by bit."""
-        out = {}
-        for group in ("synapses", "axons", "neurons", "history"):
+        """Everything that a run changes, as a copy in named arrays: enough to go on bit by bit.
+
+        Synapses are in the order of `connections`, projection by projection, whatever the number of threads.
+        """
+        order = self._canonical_order()
+        out = {f"synapses/{f}": v[order] if v.size else v.copy() for f, v in self._synapses._asdict().items()}
+        for group in ("axons", "neurons", "history"):
             for field, value in getattr(self, f"_{group}")._asdict().items():
                 if isinstance(value, np.ndarray):
-                    out[f"{group}/{field}"] = value
-        out["scratch/mark"] = self._scratch.mark
+                    out[f"{group}/{field}"] = value.copy()
         out["counters"] = np.array([self._t, self._updates, self.events], np.int64)
         return out
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from a `state` of the same network, threads aside.
+        """Go on from a `state` of the same network, with any number of threads.
 
         Raises
         ------
@@ -305,9 +310,25 @@ class Simulator:
             if name != "history/log" and have.shape != np.shape(state[name]):
                 raise InputError(f"the state is of another network: {name} has shape {np.shape(state[name])}, not {have.shape}")
         self._history = self._history._replace(log=np.zeros(np.size(state["history/log"]), np.int32))
-        for name, have in self.state().items():
-            have[...] = state[name]
+        order = self._canonical_order()
+        for name in own:
+            group, _, field = name.partition("/")
+            if group == "synapses":
+                target = getattr(self._synapses, field)
+                if target.size:
+                    target[order] = state[name]
+            elif group != "counters":
+                getattr(getattr(self, f"_{group}"), field)[...] = state[name]
         self._t, self._updates, self._events[0] = (int(v) for v in state["counters"])
+
+    def _order(self, name: str) -> np.ndarray:
+        """Positions of a projection's synapses, in the order of `connections`."""
+        return self._synapse_order(self.network.projection(name).index)[0]
+
+    def _canonical_order(self) -> np.ndarray:
+        """Positions of all synapses, in the order of `connections`."""
+        parts = [self._synapse_order(p.index)[0] for p in self.network.projections]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     # ---------------------------------------------------------------- inside: streaming
 
@@ -467,7 +488,7 @@ class Simulator:
                 done, stop, width, max(self.threads, 1), index, streams, learn, np.uint64(self.network.seed),
                 built.topology, self._synapses.weight, self._synapses.pending, built.initial, self._neurons.feedback,
                 built.rule_constants, built.lag, lanes.state, lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts,
-                lanes.psi, lanes.error, lanes.signal, lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
+                lanes.psi, lanes.error, lanes.work, lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
                 losses, samples.event_start, samples.event_channels, samples.target, samples.window,
                 built.population_offset, built.softmax,
             )  # fmt: skip
@@ -537,9 +558,9 @@ class Simulator:
         where = np.concatenate([np.arange(part[first], part[first + rows]) for part in indptr])
         lengths = np.concatenate([np.diff(part[first : first + rows + 1]) for part in indptr])
         sources = np.repeat(np.tile(np.arange(rows), indptr.shape[0]), lengths)
-        targets = self._built.topology.targets[where] - row[lay.PRO_LO]
+        targets = self._built.topology.targets[where].astype(np.int64) - row[lay.PRO_LO]
         order = np.lexsort((sources, targets))
-        return where[order], sources[order], targets[order].astype(np.int64)
+        return where[order], sources[order], targets[order]
 
     def _by_readout(self, y: np.ndarray) -> dict[str, np.ndarray]:
         table, n = self._built.topology.populations, self._neurons.psi.size

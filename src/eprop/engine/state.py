@@ -43,7 +43,7 @@ def neurons_of(built: Built) -> Neurons:
         input=np.zeros(n + k),
         psi=np.zeros(n),
         signal=np.zeros(n),
-        rate=np.zeros((2, n)),
+        rate=np.zeros((3, n)),
         y=np.zeros(k),
         feedback=built.feedback.copy(),
     )
@@ -90,6 +90,7 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
     entries = 5 if built.two_kappas else 3
     return Scratch(
         order=np.zeros(rows, np.int32),
+        spare=np.zeros(rows if plus else 0, np.int32),
         order_start=np.zeros(projections + 1, np.int64),
         due=np.zeros(rows if plus else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),
@@ -123,7 +124,7 @@ class Lanes:
         self.starts = np.zeros((lanes, n_steps, populations + 1), np.int64)
         self.psi = np.zeros((lanes, n_steps if learns else 1, n), dtype)
         self.error = np.zeros((lanes, n_steps, k))
-        self.signal = np.zeros((lanes, n))
+        self.work = np.zeros((lanes, 4, n))
         self.adjoint_readout = np.zeros((lanes, n_steps if learns else 1, k), dtype)
         self.first = np.zeros((lanes, sources + 1), np.int64)
         self.steps = np.zeros((lanes, log_size if learns else 0), np.int32)

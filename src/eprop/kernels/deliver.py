@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from eprop._jit import kernel
+import numpy as np
+
+from eprop._jit import inner
 
 
-@kernel
+@inner
 def deliver_row(start, stop, targets, weight, x):
     """Add the weights of one row to the inputs ``x`` of its targets."""
-    for q in range(start, stop):
+    for q in range(np.uint64(start), np.uint64(stop)):
         x[targets[q]] += weight[q]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import kernel, prange
+from eprop._jit import inner, prange
 from eprop.equations import rng
 from eprop.equations.optimize import adam_factor, clip
 from eprop.kernels.deliver import deliver_row
@@ -45,6 +45,9 @@ from eprop.kernels.layout import (
 )
 from eprop.kernels.neurons import errors, integrate_readouts
 
+# Rows of the work space of a lane.
+LAM, AHEAD, DRIFT, SIGNAL = range(4)
+
 
 def _unbound(*arguments):
     """Stands for a bound template."""
@@ -66,8 +69,10 @@ def forward(
     """
     n_steps, n_neurons = out_y.shape[0], state.shape[1]
     populations, projections = topology.populations, topology.projections
+    indptr, targets, params = topology.indptr, topology.targets, topology.params
     for row in range(state.shape[0]):
-        state[row] = initial[row]
+        for j in range(n_neurons):
+            state[row, j] = initial[row, j]
     x[:] = 0.0
     y[:] = 0.0
     counts[:] = 0
@@ -86,7 +91,7 @@ def forward(
             for at in range(starts[emitted, pre], starts[emitted, pre + 1]):
                 i = log[at] + shift
                 for p in range(topology.indptr.shape[0]):
-                    deliver_row(topology.indptr[p, i], topology.indptr[p, i + 1], topology.targets, weight, x)
+                    deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
         if learn:
             psi_now = psi[t]
         for b in range(populations.shape[0]):
@@ -106,14 +111,15 @@ def forward(
                         position += 1
             elif role == NEURON:
                 lo = populations[b, POP_TARGET]
-                count = ADVANCE(populations[b, POP_SLOT], lo, lo + size, state, topology.params, x, psi_now, spikes, 0)
+                count = ADVANCE(populations[b, POP_SLOT], lo, lo + size, state, params, x, psi_now, spikes, 0)
                 for k in range(count):
                     log[position] = spikes[k] - lo + source
                     counts[spikes[k]] += 1
                     position += 1
         starts[t, populations.shape[0]] = position
         integrate_readouts(0, y.size, n_neurons, topology.readouts, x, y)
-        out_y[t] = y
+        for k in range(y.size):
+            out_y[t, k] = y[k]
         for b in range(populations.shape[0]):
             if populations[b, POP_ROLE] == READOUT:
                 lo = populations[b, POP_TARGET] - n_neurons
@@ -123,28 +129,43 @@ def forward(
     return loss
 
 
-@kernel
-def adjoint(topology, rule_constants, feedback, lag, counts, error, signal, psi, adjoint_readout):
-    """Backward pass of one sample; turns ``psi`` (steps, neurons) into ``G`` in place.
+@inner
+def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error, work, lane, psi, adjoint_readout):
+    """Backward pass of one sample; turns ``psi[lane]`` (steps, neurons) into ``G`` in place.
 
     ``lam = L + kappa lam``, ``G_t = psi_t ((1 - kappa) lam + F) + alpha G_{t+1}`` with the constant
     ``F = c_reg (f_mean - f_target) / T`` of rate regularisation; ``alpha`` is that of the neuron. For readouts
-    ``G_t = E_t + alpha_o G_{t+1}``. Derived from Bellec et al. 2020 by turning the sums around.
+    ``G_t = E_t + alpha_o G_{t+1}``. Derived from Bellec et al. 2020 by turning the sums around. ``work`` is scratch.
+
+    The steps of a neuron that count, for its mean rate too, are those whose spikes can still reach a readout within
+    the sample: all but the last ``lag``.
     """
-    n_steps, n_neurons = psi.shape
-    for b in range(topology.populations.shape[0]):
-        if topology.populations[b, POP_ROLE] != NEURON:
+    n_steps = psi.shape[1]
+    populations = topology.populations
+    for b in range(populations.shape[0]):
+        if populations[b, POP_ROLE] != NEURON:
             continue
-        lo = topology.populations[b, POP_TARGET]
-        hi = lo + topology.populations[b, POP_SIZE]
-        kappa, c_reg, f_target = rule_constants[b, 0], rule_constants[b, 1], rule_constants[b, 2]
-        lam = np.zeros(hi - lo)
-        ahead = np.zeros(hi - lo)
-        drift = c_reg * (counts[lo:hi] / n_steps - f_target) / n_steps
-        decay = rule_constants[b, 3]
-        for t in range(n_steps - 1, -1, -1):
-            _signal_of(t + lag[b], n_steps, lo, hi, error, feedback, signal)
-            _adjoint_step(kappa, decay, drift, signal, psi[t, lo:hi], lam, ahead)
+        lo = populations[b, POP_TARGET]
+        hi = lo + populations[b, POP_SIZE]
+        kappa, c_reg, f_target, alpha = (
+            rule_constants[b, 0], rule_constants[b, 1], rule_constants[b, 2], rule_constants[b, 3],
+        )  # fmt: skip
+        length = n_steps - lag[b]
+        for j in range(lo, hi):
+            work[lane, LAM, j] = 0.0
+            work[lane, AHEAD, j] = 0.0
+            work[lane, DRIFT, j] = counts[j]
+        shift = populations[b, POP_TARGET] - populations[b, POP_SRC]
+        for t in range(max(length, 0), n_steps):
+            for k in range(starts[t, b], starts[t, b + 1]):
+                work[lane, DRIFT, log[k] + shift] -= 1.0
+            for j in range(lo, hi):
+                psi[lane, t, j] = 0.0
+        for j in range(lo, hi):
+            work[lane, DRIFT, j] = c_reg * (work[lane, DRIFT, j] / length - f_target) / length
+        for t in range(length - 1, -1, -1):
+            _signal_of(t + lag[b], lo, hi, error, feedback, work, lane)
+            _adjoint_step(kappa, alpha, t, lo, hi, work, lane, psi)
     for k in range(error.shape[1]):
         ahead_k = 0.0
         for t in range(n_steps - 1, -1, -1):
@@ -152,29 +173,36 @@ def adjoint(topology, rule_constants, feedback, lag, counts, error, signal, psi,
             adjoint_readout[t, k] = ahead_k
 
 
-@kernel
-def _signal_of(t, n_steps, lo, hi, error, feedback, signal):
+@inner
+def _signal_of(t, lo, hi, error, feedback, work, lane):
     """Learning signals of neurons ``lo:hi`` from the errors of step ``t`` (zero beyond the sample)."""
-    signal[: hi - lo] = 0.0
-    if t >= n_steps:
+    first, stop = np.uint64(lo), np.uint64(hi)
+    for j in range(first, stop):
+        work[lane, SIGNAL, j] = 0.0
+    if t >= error.shape[0]:
         return
     for k in range(error.shape[1]):
         e = error[t, k]
         if e != 0.0:
-            row = feedback[k, lo:hi]
-            for j in range(row.size):
-                signal[j] += e * row[j]
+            for j in range(first, stop):
+                work[lane, SIGNAL, j] += e * feedback[k, j]
 
 
-@kernel
-def _adjoint_step(kappa, alpha, drift, signal, psi, lam, ahead):
-    for j in range(lam.size):
-        lam[j] = signal[j] + kappa * lam[j]
-        ahead[j] = psi[j] * ((1.0 - kappa) * lam[j] + drift[j]) + alpha * ahead[j]
-        psi[j] = ahead[j]
+@inner
+def _adjoint_step(kappa, alpha, t, lo, hi, work, lane, psi):
+    """One step back; three loops, since one with all its arrays would not vectorise."""
+    first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
+    for j in range(first, stop):
+        work[here, LAM, j] = work[here, SIGNAL, j] + kappa * work[here, LAM, j]
+    for j in range(first, stop):
+        work[here, AHEAD, j] = (
+            psi[here, now, j] * ((1.0 - kappa) * work[here, LAM, j] + work[here, DRIFT, j]) + alpha * work[here, AHEAD, j]
+        )
+    for j in range(first, stop):
+        psi[here, now, j] = work[here, AHEAD, j]
 
 
-@kernel
+@inner
 def sort_by_source(log, starts, n_steps, n_sources, first, steps):
     """Spikes of a lane grouped by source: source ``i`` spiked in ``steps[first[i]:first[i + 1]]``, ascending."""
     first[:] = 0
@@ -195,7 +223,7 @@ def sort_by_source(log, starts, n_steps, n_sources, first, steps):
 
 def run_lanes(
     begin, lanes, samples, streams, learn, seed, topology, weight, initial, feedback, rule_constants, lag, state, x, y,
-    spikes, log, starts, psi, error, signal, adjoint_readout, first, steps, counts, out_y, out_loss, event_start,
+    spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y, out_loss, event_start,
     event_channels, target, window, offsets, softmax,
 ):  # fmt: skip
     """Template: samples ``samples[begin : begin + lanes]`` forward and, if ``learn``, backward; one thread per lane."""
@@ -209,18 +237,19 @@ def run_lanes(
             target, window, offsets, softmax, counts[index],
         )  # fmt: skip
         if learn and starts[lane, 0, 0] >= 0:
-            adjoint(topology, rule_constants, feedback, lag, counts[index], error[lane], signal[lane], psi[lane],
-                    adjoint_readout[lane])  # fmt: skip
+            adjoint(topology, rule_constants, feedback, lag, counts[index], log[lane], starts[lane], error[lane], work, lane,
+                    psi, adjoint_readout[lane])  # fmt: skip
             sort_by_source(log[lane], starts[lane], out_y.shape[1], n_sources, first[lane], steps[lane])
 
 
-@kernel
+@inner
 def accumulate_row(i, source, delay, zeta, lo, hi, lanes, topology, first, steps, adjoints, total, gradient):
     """Add the gradients of one row from all lanes, in their order; ``total`` (targets,) is scratch.
 
     Per synapse the sum over spikes is formed first, then added: the same numbers whichever way it is done.
     """
     n_steps = adjoints.shape[1]
+    indptr, targets = topology.indptr, topology.targets
     count = 0
     for p in range(topology.indptr.shape[0]):
         count += topology.indptr[p, i + 1] - topology.indptr[p, i]
@@ -232,33 +261,32 @@ def accumulate_row(i, source, delay, zeta, lo, hi, lanes, topology, first, steps
             stop -= 1
         if begin == stop:
             continue
-        rows = adjoints[lane]
         if 6 * count > hi - lo and stop - begin > 1:
-            _sum_rows(rows, steps[lane], begin, stop, delay, lo, hi, total)
+            _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total)
             for p in range(topology.indptr.shape[0]):
-                for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
-                    gradient[q] += zeta * total[topology.targets[q] - lo]
+                for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+                    gradient[q] += zeta * total[targets[q] - np.uint32(lo)]
         else:
             for p in range(topology.indptr.shape[0]):
-                for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
-                    j = topology.targets[q]
-                    change = rows[steps[lane, begin] + delay, j]
+                for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+                    j = targets[q]
+                    change = adjoints[lane, steps[lane, begin] + delay, j]
                     for k in range(begin + 1, stop):
-                        change += rows[steps[lane, k] + delay, j]
+                        change += adjoints[lane, steps[lane, k] + delay, j]
                     gradient[q] += zeta * change
 
 
-@kernel
-def _sum_rows(rows, steps, begin, stop, delay, lo, hi, total):
+@inner
+def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total):
     """Sum of rows of ``G`` over the spikes, for all targets ``lo:hi``."""
-    width = hi - lo
-    head = rows[steps[begin] + delay, lo:hi]
-    for j in range(width):
-        total[j] = head[j]
+    size, shift = np.uint64(hi - lo), np.uint64(lo)
+    t = np.uint64(steps[lane, begin] + delay)
+    for j in range(size):
+        total[j] = adjoints[lane, t, j + shift]
     for k in range(begin + 1, stop):
-        row = rows[steps[k] + delay, lo:hi]
-        for j in range(width):
-            total[j] += row[j]
+        t = np.uint64(steps[lane, k] + delay)
+        for j in range(size):
+            total[j] += adjoints[lane, t, j + shift]
 
 
 def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_readout, totals, gradient):
@@ -280,7 +308,7 @@ def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_re
                                    first, steps, adjoint_neuron, totals[block], gradient)  # fmt: skip
 
 
-@kernel
+@inner
 def _accumulate_readout(i, source, delay, zeta, lanes, topology, first, steps, adjoints, gradient, n_neurons):
     n_steps = adjoints.shape[1]
     for lane in range(lanes):
@@ -290,10 +318,10 @@ def _accumulate_readout(i, source, delay, zeta, lanes, topology, first, steps, a
                 break
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
-                    gradient[q] += zeta * adjoints[lane, t, topology.targets[q] - n_neurons]
+                    gradient[q] += zeta * adjoints[lane, t, np.int64(topology.targets[q]) - n_neurons]
 
 
-@kernel
+@inner
 def mirror_feedback(topology, weight, feedback, n_neurons):
     """Symmetric feedback: copy the readout weights of mirrored projections; repeated connections add up."""
     for r in range(topology.projections.shape[0]):
@@ -301,14 +329,15 @@ def mirror_feedback(topology, weight, feedback, n_neurons):
         if not row[PRO_MIRROR]:
             continue
         origin = topology.populations[row[PRO_PRE], POP_TARGET]
-        feedback[row[PRO_LO] - n_neurons : row[PRO_HI] - n_neurons, origin : origin + row[PRO_ROWS]] = 0.0
+        for k in range(row[PRO_LO] - n_neurons, row[PRO_HI] - n_neurons):
+            feedback[k, origin : origin + row[PRO_ROWS]] = 0.0
         for i in range(row[PRO_ROWS]):
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
-                    feedback[topology.targets[q] - n_neurons, origin + i] += weight[q]
+                    feedback[np.int64(topology.targets[q]) - n_neurons, origin + i] += weight[q]
 
 
-@kernel
+@inner
 def optimize(topology, synapses, update, scale):
     """One optimiser step of all e-prop synapses with gradient ``scale * pending``, which is cleared."""
     for r in range(topology.projections.shape[0]):
@@ -323,7 +352,7 @@ def optimize(topology, synapses, update, scale):
                 _descend_range(start, stop, floats, scale[r], synapses)
 
 
-@kernel
+@inner
 def _adam_range(start, stop, floats, update, scale, synapses):
     real = synapses.weight.dtype.type
     b1, b2 = real(floats[PF_BETA_1]), real(floats[PF_BETA_2])
@@ -339,7 +368,7 @@ def _adam_range(start, stop, floats, update, scale, synapses):
         g[q] = 0.0
 
 
-@kernel
+@inner
 def _descend_range(start, stop, floats, scale, synapses):
     real = synapses.weight.dtype.type
     eta, w_min, w_max, s = real(floats[PF_ETA]), real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
@@ -354,7 +383,7 @@ RUN_LANES = ACCUMULATE = _unbound
 
 def run_waves(
     begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, gradient, initial, feedback,
-    rule_constants, lag, state, x, y, spikes, log, starts, psi, error, signal, adjoint_readout, first, steps, totals,
+    rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, totals,
     counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax,
 ):  # fmt: skip
     """Template: samples ``begin:stop`` in waves of as many lanes as there are; returns how far it came.
@@ -366,7 +395,7 @@ def run_waves(
         width = min(lanes, stop - index)
         RUN_LANES(
             index, width, samples, streams, learn, seed, topology, weight, initial, feedback, rule_constants, lag, state,
-            x, y, spikes, log, starts, psi, error, signal, adjoint_readout, first, steps, counts, out_y, out_loss,
+            x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y, out_loss,
             event_start, event_channels, target, window, offsets, softmax,
         )  # fmt: skip
         for lane in range(width):

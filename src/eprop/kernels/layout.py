@@ -44,7 +44,7 @@ class Topology(NamedTuple):
     groups: np.ndarray  # (n_groups, GR_COLUMNS)
     powers: np.ndarray  # (n_groups, 3, n) of alpha, kappa, kappa_reg
     indptr: np.ndarray  # (partitions, rows + 1) into the synapse arrays
-    targets: np.ndarray  # (synapses,) int32
+    targets: np.ndarray  # (synapses,) uint32
     params: np.ndarray  # (parameter rows, neurons)
     readouts: np.ndarray  # (4, readouts): alpha, zeta, drive, population index
     bounds: np.ndarray  # (2, partitions + 1): of neurons, of readouts
@@ -78,7 +78,7 @@ class Neurons(NamedTuple):
     input: np.ndarray  # (neurons + readouts,)
     psi: np.ndarray  # (neurons,)
     signal: np.ndarray  # (neurons,) learning signal that arrived in this step
-    rate: np.ndarray  # (2, neurons): f now, and one step ago
+    rate: np.ndarray  # (3, neurons): f now, one step ago, and work space
     y: np.ndarray  # (readouts,)
     feedback: np.ndarray  # (readouts, neurons)
 
@@ -100,6 +100,7 @@ class Scratch(NamedTuple):
     """Work space: no content survives a step."""
 
     order: np.ndarray  # (rows,) int32: rows that spike, sorted by the time of their last spike
+    spare: np.ndarray  # (rows,) int32
     order_start: np.ndarray  # (n_proj + 1,)
     due: np.ndarray  # (rows,) int32
     due_start: np.ndarray  # (n_proj + 1,)

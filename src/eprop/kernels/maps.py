@@ -4,93 +4,121 @@
 ``b``. The interval ``[a, t)`` is had by dividing out the part before ``a`` in the first block, then composing with
 whole blocks and with the prefix of the last. Everything here exists for equal kappas (three entries) and for two
 kappas (five, in the order of `eprop.equations.maps`); ``BOTH`` chooses when a loop is bound.
+
+The loops over neurons are written to vectorise: unsigned indices (a signed one might count from the end), no views
+(each costs an atomic count), and few arrays in one loop (the compiler gives up when it would have to check many pairs
+for overlap). So the three entries are done one after the other.
 """
 
 from __future__ import annotations
 
-from eprop._jit import kernel
-from eprop.equations.maps import compose, compose_both, divide, divide_both, extend, extend_both
+import numpy as np
+
+from eprop.equations.maps import compose, compose_both, divide, divide_both, extend_both
 
 BOTH = False
 
 
-def extend_maps(t, lo, hi, prefix, block, block_steps, psi, signal, rate, group, powers):
+def extend_maps(t, lo, hi, prefix, block, block_steps, psi, signal, rate, group, groups, powers):
     """Template: compose the step ``t - 1`` onto the maps of neurons ``lo:hi``.
 
     Reads ``psi`` of step ``t - 1`` and ``signal`` that belongs to step ``t - 2``; ``rate[1]`` is the running rate of
     step ``t - 2``. Writes the rows of ``prefix`` (before ``t``) and, at the end of a block, of ``block``.
     """
-    n = (t - 1) % block_steps
-    old = prefix[(t - 1) & (prefix.shape[0] - 1)]
-    ends = t % block_steps == 0
-    new = block[((t - 1) // block_steps) & (block.shape[0] - 1)] if ends else prefix[t & (prefix.shape[0] - 1)]
-    alpha_n, kappa_n, reg_n = powers[0, n], powers[1, n], powers[2, n]
-    kappa, reg = group[1], group[2]
-    c_reg, f_target = group[3], group[4]
+    ring, n = prefix.shape[0] - 1, (t - 1) % block_steps
+    old, now = np.uint64((t - 1) & ring), np.uint64(t & ring)
+    alpha_n, kappa_n, reg_n = powers[group, 0, n], powers[group, 1, n], powers[group, 2, n]
+    kappa, reg = groups[group, 1], groups[group, 2]
+    c_reg, f_target = groups[group, 3], groups[group, 4]
+    first, stop = np.uint64(lo), np.uint64(hi)
+    if t % block_steps == 0:
+        last = np.uint64(((t - 1) // block_steps) & (block.shape[0] - 1))
+        _extend(first, stop, old, last, prefix, block, psi, signal, rate, alpha_n, kappa_n, reg_n, kappa, reg, c_reg, f_target)
+        for c in range(prefix.shape[1]):
+            for j in range(first, stop):
+                prefix[now, c, j] = 0.0
+    else:
+        _extend(first, stop, old, now, prefix, prefix, psi, signal, rate, alpha_n, kappa_n, reg_n, kappa, reg, c_reg, f_target)
+
+
+def extend_rows(lo, hi, a, b, source, out, psi, signal, rate, alpha_n, kappa_n, reg_n, kappa, reg, c_reg, f_target):
+    """Template: row ``b`` of ``out`` from row ``a`` of ``source``; see `eprop.equations.maps`."""
     if BOTH:
         for j in range(lo, hi):
             drift = c_reg * (rate[1, j] - f_target)
-            new[0, j], new[1, j], new[2, j], new[3, j], new[4, j] = extend_both(
-                old[0, j], old[1, j], old[2, j], old[3, j], old[4, j],
+            out[b, 0, j], out[b, 1, j], out[b, 2, j], out[b, 3, j], out[b, 4, j] = extend_both(
+                source[a, 0, j], source[a, 1, j], source[a, 2, j], source[a, 3, j], source[a, 4, j],
                 psi[j], signal[j], drift, alpha_n, kappa_n, reg_n, kappa, reg,
             )  # fmt: skip
-    else:
-        o1, o3, o5, n1, n3, n5 = old[0], old[1], old[2], new[0], new[1], new[2]
-        scale = (1.0 - reg) * c_reg
-        rate_before = rate[1]
-        for j in range(lo, hi):
-            learning = signal[j] + scale * (rate_before[j] - f_target)
-            c1, c3, c5 = o1[j], o3[j], o5[j]
-            n1[j], n3[j], n5[j] = extend(c1, c3, c5, psi[j], learning, alpha_n, kappa_n, kappa)
-    if ends:
-        prefix[t & (prefix.shape[0] - 1)][:, lo:hi] = 0.0
+        return
+    # `extend`, entry by entry; rate regularisation enters the learning signal.
+    scale = (1.0 - reg) * c_reg
+    for j in range(lo, hi):
+        rate[2, j] = signal[j] + scale * (rate[1, j] - f_target)
+    for j in range(lo, hi):
+        out[b, 2, j] = source[a, 2, j] + rate[2, j] * source[a, 0, j]
+    for j in range(lo, hi):
+        out[b, 1, j] = source[a, 1, j] + rate[2, j] * kappa_n
+    for j in range(lo, hi):
+        out[b, 0, j] = kappa * source[a, 0, j] + psi[j] * alpha_n
 
 
-def map_of_interval(a, t, j, prefix, block, block_steps, powers):
+_extend = extend_rows
+
+
+def map_of_interval(a, t, j, prefix, block, block_steps, group, powers):
     """Template: ``(c1, c2, c3, c4, c5)`` of the map over ``[a, t)`` of neuron ``j``; c2 = c4 = 0 with equal kappas."""
     ring, blocks = prefix.shape[0] - 1, block.shape[0] - 1
     first, before = a // block_steps, a % block_steps
-    start = prefix[a & ring]
+    s = a & ring
     same = t < (first + 1) * block_steps
-    end = prefix[t & ring] if same else block[first & blocks]
     n = (t - a) if same else block_steps - before
-    inv_alpha, inv_kappa = 1.0 / powers[0, before], 1.0 / powers[1, before]
+    inv_alpha, inv_kappa = 1.0 / powers[group, 0, before], 1.0 / powers[group, 1, before]
+    c2, c4 = 0.0, 0.0
+    if same:
+        e1, e2, e3, e4, e5 = _entries(prefix, t & ring, j)
+    else:
+        e1, e2, e3, e4, e5 = _entries(block, first & blocks, j)
+    s1, s2, s3, s4, s5 = _entries(prefix, s, j)
     if BOTH:
         c1, c2, c3, c4, c5 = divide_both(
-            end[0, j], end[1, j], end[2, j], end[3, j], end[4, j],
-            start[0, j], start[1, j], start[2, j], start[3, j], start[4, j],
-            inv_alpha, inv_kappa, 1.0 / powers[2, before], powers[1, n], powers[2, n],
+            e1, e2, e3, e4, e5, s1, s2, s3, s4, s5, inv_alpha, inv_kappa, 1.0 / powers[group, 2, before],
+            powers[group, 1, n], powers[group, 2, n],
         )  # fmt: skip
-        at = a + n
-        while at < t:
-            b = at // block_steps
-            whole = (b + 1) * block_steps <= t
-            row = block[b & blocks] if whole else prefix[t & ring]
-            m = block_steps if whole else t - at
-            c1, c2, c3, c4, c5 = compose_both(
-                c1, c2, c3, c4, c5, row[0, j], row[1, j], row[2, j], row[3, j], row[4, j],
-                powers[0, at - a], powers[1, at - a], powers[2, at - a], powers[1, m], powers[2, m],
-            )  # fmt: skip
-            at += m
-        return c1, c2, c3, c4, c5
     else:
-        c1, c3, c5 = divide(
-            end[0, j], end[1, j], end[2, j], start[0, j], start[1, j], start[2, j], inv_alpha, inv_kappa, powers[1, n]
-        )
-        at = a + n
-        while at < t:
-            b = at // block_steps
-            whole = (b + 1) * block_steps <= t
-            row = block[b & blocks] if whole else prefix[t & ring]
-            m = block_steps if whole else t - at
-            c1, c3, c5 = compose(
-                c1, c3, c5, row[0, j], row[1, j], row[2, j], powers[0, at - a], powers[1, at - a], powers[1, m]
-            )
-            at += m
-        return c1, 0.0, c3, 0.0, c5
+        c1, c3, c5 = divide(e1, e3, e5, s1, s3, s5, inv_alpha, inv_kappa, powers[group, 1, n])
+    at = a + n
+    while at < t:
+        b = at // block_steps
+        if (b + 1) * block_steps <= t:
+            e1, e2, e3, e4, e5 = _entries(block, b & blocks, j)
+            m = block_steps
+        else:
+            e1, e2, e3, e4, e5 = _entries(prefix, t & ring, j)
+            m = t - at
+        alpha_a, kappa_a, kappa_b = powers[group, 0, at - a], powers[group, 1, at - a], powers[group, 1, m]
+        if BOTH:
+            c1, c2, c3, c4, c5 = compose_both(
+                c1, c2, c3, c4, c5, e1, e2, e3, e4, e5, alpha_a, kappa_a, powers[group, 2, at - a], kappa_b,
+                powers[group, 2, m],
+            )  # fmt: skip
+        else:
+            c1, c3, c5 = compose(c1, c3, c5, e1, e3, e5, alpha_a, kappa_a, kappa_b)
+        at += m
+    return c1, c2, c3, c4, c5
 
 
-def maps_of_interval(a, t, lo, hi, prefix, block, block_steps, powers, work, out):
+def entries_of(maps, row, j):
+    """Template: the five entries of one map; with equal kappas three are stored."""
+    if BOTH:
+        return maps[row, 0, j], maps[row, 1, j], maps[row, 2, j], maps[row, 3, j], maps[row, 4, j]
+    return maps[row, 0, j], 0.0, maps[row, 1, j], 0.0, maps[row, 2, j]
+
+
+_entries = entries_of
+
+
+def maps_of_interval(a, t, lo, hi, prefix, block, block_steps, group, powers, work, out):
     """Template: `map_of_interval` for all neurons ``lo:hi`` at once, in loops that vectorise.
 
     The operations on each neuron are the same, in the same order, so the numbers are too. ``work`` is scratch;
@@ -98,55 +126,72 @@ def maps_of_interval(a, t, lo, hi, prefix, block, block_steps, powers, work, out
     """
     ring, blocks = prefix.shape[0] - 1, block.shape[0] - 1
     first, before = a // block_steps, a % block_steps
-    start = prefix[a & ring]
+    begin, stop = np.uint64(lo), np.uint64(hi)
     same = t < (first + 1) * block_steps
-    end = prefix[t & ring] if same else block[first & blocks]
     n = (t - a) if same else block_steps - before
-    inv_alpha, inv_kappa, inv_reg = 1.0 / powers[0, before], 1.0 / powers[1, before], 1.0 / powers[2, before]
-    if BOTH:
-        for j in range(lo, hi):
-            work[0, j], work[1, j], work[2, j], work[3, j], work[4, j] = divide_both(
-                end[0, j], end[1, j], end[2, j], end[3, j], end[4, j],
-                start[0, j], start[1, j], start[2, j], start[3, j], start[4, j],
-                inv_alpha, inv_kappa, inv_reg, powers[1, n], powers[2, n],
-            )  # fmt: skip
+    inv_alpha, inv_kappa = 1.0 / powers[group, 0, before], 1.0 / powers[group, 1, before]
+    inv_reg, kappa_n, reg_n = 1.0 / powers[group, 2, before], powers[group, 1, n], powers[group, 2, n]
+    if same:
+        _divide(begin, stop, prefix, np.uint64(t & ring), prefix, np.uint64(a & ring), inv_alpha, inv_kappa, inv_reg,
+                kappa_n, reg_n, work)  # fmt: skip
     else:
-        _divide_rows(lo, hi, end[0], end[1], end[2], start[0], start[1], start[2],
-                     inv_alpha, inv_kappa, powers[1, n], work[0], work[1], work[2])  # fmt: skip
+        _divide(begin, stop, block, np.uint64(first & blocks), prefix, np.uint64(a & ring), inv_alpha, inv_kappa, inv_reg,
+                kappa_n, reg_n, work)  # fmt: skip
     at = a + n
     while at < t:
         b = at // block_steps
-        whole = (b + 1) * block_steps <= t
-        row = block[b & blocks] if whole else prefix[t & ring]
-        m = block_steps if whole else t - at
-        if BOTH:
-            for j in range(lo, hi):
-                work[0, j], work[1, j], work[2, j], work[3, j], work[4, j] = compose_both(
-                    work[0, j], work[1, j], work[2, j], work[3, j], work[4, j],
-                    row[0, j], row[1, j], row[2, j], row[3, j], row[4, j],
-                    powers[0, at - a], powers[1, at - a], powers[2, at - a], powers[1, m], powers[2, m],
-                )  # fmt: skip
+        alpha_a, kappa_a, reg_a = powers[group, 0, at - a], powers[group, 1, at - a], powers[group, 2, at - a]
+        if (b + 1) * block_steps <= t:
+            m = block_steps
+            _compose(begin, stop, work, block, np.uint64(b & blocks), alpha_a, kappa_a, reg_a, powers[group, 1, m],
+                     powers[group, 2, m])  # fmt: skip
         else:
-            _compose_rows(lo, hi, work[0], work[1], work[2], row[0], row[1], row[2],
-                          powers[0, at - a], powers[1, at - a], powers[1, m])  # fmt: skip
+            m = t - at
+            _compose(begin, stop, work, prefix, np.uint64(t & ring), alpha_a, kappa_a, reg_a, powers[group, 1, m],
+                     powers[group, 2, m])  # fmt: skip
         at += m
     for c in range(work.shape[0]):
-        _cast_row(lo, hi, work[c], out[c])
+        for j in range(begin, stop):
+            out[c, j] = work[c, j]
 
 
-@kernel
-def _divide_rows(lo, hi, p1, p3, p5, a1, a3, a5, inv_alpha, inv_kappa, kappa_n, w1, w3, w5):
+def divide_rows(lo, hi, ends, p, starts, a, inv_alpha, inv_kappa, inv_reg, kappa_n, reg_n, work):
+    """Template: `divide` of row ``p`` of ``ends`` by row ``a`` of ``starts`` into ``work``."""
+    if BOTH:
+        for j in range(lo, hi):
+            work[0, j], work[1, j], work[2, j], work[3, j], work[4, j] = divide_both(
+                ends[p, 0, j], ends[p, 1, j], ends[p, 2, j], ends[p, 3, j], ends[p, 4, j],
+                starts[a, 0, j], starts[a, 1, j], starts[a, 2, j], starts[a, 3, j], starts[a, 4, j],
+                inv_alpha, inv_kappa, inv_reg, kappa_n, reg_n,
+            )  # fmt: skip
+        return
     for j in range(lo, hi):
-        w1[j], w3[j], w5[j] = divide(p1[j], p3[j], p5[j], a1[j], a3[j], a5[j], inv_alpha, inv_kappa, kappa_n)
-
-
-@kernel
-def _compose_rows(lo, hi, w1, w3, w5, b1, b3, b5, alpha_a, kappa_a, kappa_b):
+        work[0, j] = (ends[p, 0, j] - kappa_n * starts[a, 0, j]) * inv_alpha
     for j in range(lo, hi):
-        w1[j], w3[j], w5[j] = compose(w1[j], w3[j], w5[j], b1[j], b3[j], b5[j], alpha_a, kappa_a, kappa_b)
-
-
-@kernel
-def _cast_row(lo, hi, source, out):
+        work[1, j] = (ends[p, 1, j] - starts[a, 1, j]) * inv_kappa
     for j in range(lo, hi):
-        out[j] = source[j]
+        work[2, j] = (ends[p, 2, j] - starts[a, 2, j] - work[1, j] * starts[a, 0, j]) * inv_alpha
+
+
+_divide = divide_rows
+
+
+def compose_rows(lo, hi, work, rows, b, alpha_a, kappa_a, reg_a, kappa_b, reg_b):
+    """Template: `compose` ``work`` with row ``b`` of ``rows``, in place."""
+    if BOTH:
+        for j in range(lo, hi):
+            work[0, j], work[1, j], work[2, j], work[3, j], work[4, j] = compose_both(
+                work[0, j], work[1, j], work[2, j], work[3, j], work[4, j],
+                rows[b, 0, j], rows[b, 1, j], rows[b, 2, j], rows[b, 3, j], rows[b, 4, j],
+                alpha_a, kappa_a, reg_a, kappa_b, reg_b,
+            )  # fmt: skip
+        return
+    for j in range(lo, hi):
+        work[2, j] = work[2, j] + rows[b, 1, j] * work[0, j] + rows[b, 2, j] * alpha_a
+    for j in range(lo, hi):
+        work[1, j] = work[1, j] + rows[b, 1, j] * kappa_a
+    for j in range(lo, hi):
+        work[0, j] = kappa_b * work[0, j] + rows[b, 0, j] * alpha_a
+
+
+_compose = compose_rows

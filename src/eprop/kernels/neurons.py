@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import kernel
+from eprop._jit import inner
 
 
 def _unbound(state, params, j, x):
@@ -31,7 +31,7 @@ def advance(lo, hi, state, params, x, psi, spikes, count):
     return count
 
 
-@kernel
+@inner
 def integrate_readouts(lo, hi, n_neurons, readouts, x, y):
     """Leaky integration of readouts ``lo:hi``; reads and clears their input."""
     for k in range(lo, hi):
@@ -39,7 +39,7 @@ def integrate_readouts(lo, hi, n_neurons, readouts, x, y):
         x[n_neurons + k] = 0.0
 
 
-@kernel
+@inner
 def errors(y, offset, target, window, softmax, out):
     """Error signals of one readout population; returns its loss in this step.
 

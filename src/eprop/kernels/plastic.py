@@ -7,9 +7,13 @@ powers) is a scalar of the row, what depends on the target alone is a map; a syn
 
 from __future__ import annotations
 
+import numpy as np
+
 from eprop.equations.optimize import adam_catch_up, clip
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
+    GR_KAPPA,
+    GR_REG,
     PF_ALPHA,
     PF_BETA_1,
     PF_BETA_2,
@@ -35,148 +39,153 @@ def _unbound(*arguments):
 MAPS = MAP = _unbound
 
 
-def learn_row(start, stop, last, t, first_step, z_bar, kappa_n, reg_n, floats, targets, synapses, maps, x):
-    """Template: the synapses ``start:stop`` of one row cross an interval, change and deliver.
+def learn_rows(
+    k, k_end, last, t, order, indptr, p, group, powers, z_bar, steps, r, floats, targets, weight, trace, trace_reg,
+    moment_1, moment_2, maps, x,
+):  # fmt: skip
+    """Template: rows ``order[k:k_end]`` cross the interval from ``last`` to ``t``, change and deliver.
 
     ``maps`` holds, for each target, the map over the interval; writes the synapses and adds to ``x``.
     """
-    weight, trace = synapses.weight, synapses.trace
     real = weight.dtype.type
-    eta, w_min, w_max = real(floats[PF_ETA]), real(floats[PF_MIN]), real(floats[PF_MAX])
-    z0, k_n = real(z_bar), real(kappa_n)
-    if BOTH:
-        trace_reg, r_n = synapses.trace_reg, real(reg_n)
-        m1, m2, m3, m4, m5 = maps[0], maps[1], maps[2], maps[3], maps[4]
-        for q in range(start, stop):
-            j = targets[q]
-            e, r = trace[q], trace_reg[q]
-            g = m3[j] * e + m4[j] * r + m5[j] * z0
-            trace[q] = k_n * e + m1[j] * z0
-            trace_reg[q] = r_n * r + m2[j] * z0
-            if ADAM:
-                _adam(q, g, first_step, t - 1, floats, synapses)
-            else:
-                weight[q] = clip(weight[q] - eta * g, w_min, w_max)
-            x[j] += weight[q]
-    else:
-        m1, m3, m5 = maps[0], maps[1], maps[2]
-        for q in range(start, stop):
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    k_n, r_n = real(powers[group, 1, t - last]), real(powers[group, 2, t - last])
+    for index in range(k, k_end):
+        i = order[index]
+        z0 = real(z_bar[i])
+        for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             e = trace[q]
-            g = m3[j] * e + m5[j] * z0
-            trace[q] = k_n * e + m1[j] * z0
+            if BOTH:
+                rate = trace_reg[q]
+                g = maps[2, j] * e + maps[3, j] * rate + maps[4, j] * z0
+                trace_reg[q] = r_n * rate + maps[1, j] * z0
+            else:
+                g = maps[1, j] * e + maps[2, j] * z0
+            trace[q] = k_n * e + maps[0, j] * z0
             if ADAM:
-                _adam(q, g, first_step, t - 1, floats, synapses)
-                x[j] += weight[q]
+                w = _adam(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
             else:
                 w = clip(weight[q] - eta * g, w_min, w_max)
-                weight[q] = w
-                x[j] += w
+            weight[q] = w
+            x[j] += w
 
 
-def adam_synapse(q, g, first_step, last_step, floats, synapses):
-    """Owed Adam steps of one synapse, the first with gradient ``g``; bounds apply after all of them."""
+def adam_synapse(q, g, first_step, last_step, r, floats, weight, moment_1, moment_2):
+    """Owed Adam steps of one synapse, the first with gradient ``g``; bounds apply after all of them.
+
+    Returns the new weight, writes the moments. A learning rate of zero is a frozen synapse: nothing moves.
+    """
+    if floats[r, PF_ETA] == 0.0:
+        return weight[q]
     w, m, v = adam_catch_up(
-        synapses.weight[q], synapses.moment_1[q], synapses.moment_2[q], g, first_step, last_step,
-        floats[PF_ETA], floats[PF_BETA_1], floats[PF_BETA_2], floats[PF_EPSILON],
+        weight[q], moment_1[q], moment_2[q], g, first_step, last_step,
+        floats[r, PF_ETA], floats[r, PF_BETA_1], floats[r, PF_BETA_2], floats[r, PF_EPSILON],
     )  # fmt: skip
-    synapses.weight[q] = clip(w, floats[PF_MIN], floats[PF_MAX])
-    synapses.moment_1[q], synapses.moment_2[q] = m, v
+    moment_1[q], moment_2[q] = m, v
+    return weight.dtype.type(clip(w, floats[r, PF_MIN], floats[r, PF_MAX]))
 
 
 _adam = adam_synapse
 
 
-def learn_row_directly(start, stop, last, t, first_step, z_bar, powers, floats, targets, synapses, history, x):
-    """Template: `learn_row` where too few synapses share the interval for a map of every target to pay."""
-    real = synapses.weight.dtype.type
-    n = t - last
-    z0, k_n, r_n = real(z_bar), real(powers[1, n]), real(powers[2, n])
-    for q in range(start, stop):
-        j = targets[q]
-        c1, c2, c3, c4, c5 = MAP(last, t, j, history.prefix, history.block, history.block_steps, powers)
-        e = synapses.trace[q]
-        if BOTH:
-            r = synapses.trace_reg[q]
-            g = real(c3) * e + real(c4) * r + real(c5) * z0
-            synapses.trace_reg[q] = r_n * r + real(c2) * z0
-        else:
-            g = real(c3) * e + real(c5) * z0
-        synapses.trace[q] = k_n * e + real(c1) * z0
-        if ADAM:
-            _adam(q, g, first_step, t - 1, floats, synapses)
-        else:
-            w = synapses.weight[q] - real(floats[PF_ETA]) * g
-            synapses.weight[q] = clip(w, real(floats[PF_MIN]), real(floats[PF_MAX]))
-        x[j] += synapses.weight[q]
+def learn_rows_directly(
+    k, k_end, last, t, order, indptr, p, group, powers, z_bar, steps, r, floats, targets, weight, trace, trace_reg,
+    moment_1, moment_2, prefix, block, block_steps, x,
+):  # fmt: skip
+    """Template: `learn_rows` where too few synapses share the interval for a map of every target to pay."""
+    real = weight.dtype.type
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    k_n, r_n = real(powers[group, 1, t - last]), real(powers[group, 2, t - last])
+    for index in range(k, k_end):
+        i = order[index]
+        z0 = real(z_bar[i])
+        for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+            j = targets[q]
+            c1, c2, c3, c4, c5 = MAP(last, t, j, prefix, block, block_steps, group, powers)
+            e = trace[q]
+            if BOTH:
+                rate = trace_reg[q]
+                g = real(c3) * e + real(c4) * rate + real(c5) * z0
+                trace_reg[q] = r_n * rate + real(c2) * z0
+            else:
+                g = real(c3) * e + real(c5) * z0
+            trace[q] = k_n * e + real(c1) * z0
+            if ADAM:
+                w = _adam(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
+            else:
+                w = clip(weight[q] - eta * g, w_min, w_max)
+            weight[q] = w
+            x[j] += w
 
 
-def revive_row(start, stop, last, t, first_step, cutoff, z_bar, alpha, group, floats, targets, synapses, psi, x):
+def revive_row(
+    i, last, t, p, indptr, z_bar, steps, r, floats, cutoff, kappa, reg, targets, weight, trace, trace_reg, pending,
+    moment_1, moment_2, psi, x,
+):  # fmt: skip
     """Template: the first spike after a silence longer than the cutoff; the gradient was settled when it was due.
 
     Since then the traces only decayed; the step before this spike counts again (as in NEST).
     """
-    real = synapses.weight.dtype.type
+    real = weight.dtype.type
     n = t - last
-    k_n = real(group[1] ** (n + 1 - cutoff))
-    r_n = real(group[2] ** (n + 1 - cutoff))
-    z = real(z_bar * alpha ** (n - 1))
-    z_reg = real((1.0 - group[2]) * z_bar * alpha ** (n - 1))
-    for q in range(start, stop):
+    k_n = real(kappa ** (n + 1 - cutoff))
+    r_n = real(reg ** (n + 1 - cutoff))
+    z_now = z_bar * floats[r, PF_ALPHA] ** (n - 1)
+    z, z_reg = real(z_now), real((1.0 - reg) * z_now)
+    for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
         j = targets[q]
-        p = real(psi[j])
-        synapses.trace[q] = k_n * synapses.trace[q] + p * z
+        now = real(psi[j])
+        trace[q] = k_n * trace[q] + now * z
         if BOTH:
-            synapses.trace_reg[q] = r_n * synapses.trace_reg[q] + p * z_reg
+            trace_reg[q] = r_n * trace_reg[q] + now * z_reg
         if ADAM:
-            _adam(q, synapses.pending[q], first_step, t - 1, floats, synapses)
-            synapses.pending[q] = 0.0
-        x[j] += synapses.weight[q]
+            weight[q] = _adam(q, pending[q], steps, t - 1, r, floats, weight, moment_1, moment_2)
+            pending[q] = 0.0
+        x[j] += weight[q]
 
 
-_learn_row, _learn_row_directly, _revive_row = learn_row, learn_row_directly, revive_row
+_learn_rows, _learn_rows_directly, _revive_row = learn_rows, learn_rows_directly, revive_row
 
 
 def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
     """Template: all spikes of projection ``r`` that arrive in step ``t``, within partition ``p`` (neurons ``lo:hi``)."""
-    projection, floats = topology.projections[r], topology.projection_floats[r]
-    group = projection[PRO_GROUP]
-    powers, constants = topology.powers[group], topology.groups[group]
-    indptr, targets, x = topology.indptr[p], topology.targets, neurons.input
-    cutoff, order = projection[PRO_CUTOFF], scratch.order
     k, stop = scratch.order_start[r], scratch.order_start[r + 1]
+    if k == stop:
+        return
+    floats, powers, indptr, targets = topology.projection_floats, topology.powers, topology.indptr, topology.targets
+    weight, trace, trace_reg = synapses.weight, synapses.trace, synapses.trace_reg
+    moment_1, moment_2, pending = synapses.moment_1, synapses.moment_2, synapses.pending
+    prefix, block, block_steps = history.prefix, history.block, history.block_steps
+    order, x, axon_last = scratch.order, neurons.input, axons.last
+    group, cutoff = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
     while k < stop:
-        last = axons.last[order[k]]
+        i = order[k]
+        last = axon_last[i]
         k_end = k + 1
         if last < 0:
-            deliver_row(indptr[order[k]], indptr[order[k] + 1], targets, synapses.weight, x)
+            deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
             k = k_end
             continue
         if t - last > cutoff:
-            i = order[k]
-            _revive_row(indptr[i], indptr[i + 1], last, t, axons.steps[i], cutoff, axons.z_bar[i], floats[PF_ALPHA],
-                        constants, floats, targets, synapses, neurons.psi, x)  # fmt: skip
+            _revive_row(i, last, t, p, indptr, axons.z_bar[i], axons.steps[i], r, floats, cutoff,
+                        topology.groups[group, GR_KAPPA], topology.groups[group, GR_REG], targets, weight, trace,
+                        trace_reg, pending, moment_1, moment_2, neurons.psi, x)  # fmt: skip
             k = k_end
             continue
-        count = indptr[order[k] + 1] - indptr[order[k]]
-        while k_end < stop and axons.last[order[k_end]] == last:
-            count += indptr[order[k_end] + 1] - indptr[order[k_end]]
+        count = indptr[p, i + 1] - indptr[p, i]
+        while k_end < stop and axon_last[order[k_end]] == last:
+            i = order[k_end]
+            count += indptr[p, i + 1] - indptr[p, i]
             k_end += 1
-        if count == 0:
-            k = k_end
-            continue
-        shared = count * DIRECT_COST > hi - lo
-        if shared:
-            MAPS(last, t, lo, hi, history.prefix, history.block, history.block_steps, powers, scratch.passes,
-                 scratch.maps)  # fmt: skip
-        for index in range(k, k_end):
-            i = order[index]
-            if shared:
-                _learn_row(indptr[i], indptr[i + 1], last, t, axons.steps[i], axons.z_bar[i], powers[1, t - last],
-                           powers[2, t - last], floats, targets, synapses, scratch.maps, x)  # fmt: skip
-            else:
-                _learn_row_directly(indptr[i], indptr[i + 1], last, t, axons.steps[i], axons.z_bar[i], powers, floats,
-                                    targets, synapses, history, x)  # fmt: skip
+        if count * DIRECT_COST > hi - lo:
+            MAPS(last, t, lo, hi, prefix, block, block_steps, group, powers, scratch.passes, scratch.maps)
+            _learn_rows(k, k_end, last, t, order, indptr, p, group, powers, axons.z_bar, axons.steps, r, floats, targets,
+                        weight, trace, trace_reg, moment_1, moment_2, scratch.maps, x)  # fmt: skip
+        elif count > 0:
+            _learn_rows_directly(k, k_end, last, t, order, indptr, p, group, powers, axons.z_bar, axons.steps, r, floats,
+                                 targets, weight, trace, trace_reg, moment_1, moment_2, prefix, block, block_steps,
+                                 x)  # fmt: skip
         k = k_end
 
 
@@ -190,35 +199,34 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     first, stop = scratch.due_start[r], scratch.due_start[r + 1]
     if first == stop:
         return
-    projection, floats = topology.projections[r], topology.projection_floats[r]
-    powers = topology.powers[projection[PRO_GROUP]]
-    indptr, targets, due = topology.indptr[p], topology.targets, scratch.due
-    weight, trace, maps = synapses.weight, synapses.trace, scratch.maps
+    floats, powers, indptr, targets = topology.projection_floats, topology.powers, topology.indptr, topology.targets
+    group, n = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
+    prefix, block, block_steps = history.prefix, history.block, history.block_steps
+    due, maps, weight = scratch.due, scratch.maps, synapses.weight
+    trace, trace_reg, pending = synapses.trace, synapses.trace_reg, synapses.pending
     real = weight.dtype.type
-    eta, w_min, w_max = real(floats[PF_ETA]), real(floats[PF_MIN]), real(floats[PF_MAX])
-    n = projection[PRO_CUTOFF]
-    last = t - n
-    MAPS(last, t, lo, hi, history.prefix, history.block, history.block_steps, powers, scratch.passes, maps)
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    MAPS(t - n, t, lo, hi, prefix, block, block_steps, group, powers, scratch.passes, maps)
     for index in range(first, stop):
         i = due[index]
         z0 = real(axons.z_bar[i])
-        for q in range(indptr[i], indptr[i + 1]):
+        for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             if BOTH:
-                g = maps[2, j] * trace[q] + maps[3, j] * synapses.trace_reg[q] + maps[4, j] * z0
+                g = maps[2, j] * trace[q] + maps[3, j] * trace_reg[q] + maps[4, j] * z0
             else:
                 g = maps[1, j] * trace[q] + maps[2, j] * z0
             if ADAM:
-                synapses.pending[q] = g
+                pending[q] = g
             else:
                 weight[q] = clip(weight[q] - eta * g, w_min, w_max)
-    MAPS(last, t - 1, lo, hi, history.prefix, history.block, history.block_steps, powers, scratch.passes, maps)
-    k_n, r_n = real(powers[1, n - 1]), real(powers[2, n - 1])
+    MAPS(t - n, t - 1, lo, hi, prefix, block, block_steps, group, powers, scratch.passes, maps)
+    k_n, r_n = real(powers[group, 1, n - 1]), real(powers[group, 2, n - 1])
     for index in range(first, stop):
         i = due[index]
         z0 = real(axons.z_bar[i])
-        for q in range(indptr[i], indptr[i + 1]):
+        for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             trace[q] = k_n * trace[q] + maps[0, j] * z0
             if BOTH:
-                synapses.trace_reg[q] = r_n * synapses.trace_reg[q] + maps[1, j] * z0
+                trace_reg[q] = r_n * trace_reg[q] + maps[1, j] * z0

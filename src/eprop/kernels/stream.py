@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import kernel, prange
+from eprop._jit import inner, prange
 from eprop.equations import rng
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
@@ -31,6 +31,7 @@ from eprop.kernels.layout import (
     PRO_CUTOFF,
     PRO_DELAY,
     PRO_GROUP,
+    PRO_MIRROR,
     PRO_PRE,
     PRO_ROW,
     PRO_RULE,
@@ -73,7 +74,7 @@ def advance_slot(slot, lo, hi, state, params, x, psi, spikes, count):
 ADVANCE = advance_slot
 
 
-@kernel
+@inner
 def plan_arrivals(t, topology, axons, history, scratch):
     """Which rows spike in step ``t`` (sorted by the time of their last spike where they learn), and which are due."""
     ring = history.log_start.shape[0] - 1
@@ -87,7 +88,7 @@ def plan_arrivals(t, topology, axons, history, scratch):
         if emitted >= 0:
             n = _list_rows(emitted & ring, row, topology.populations, history, scratch.order, n)
         if plus:
-            _sort_by_last(scratch.order, start, n, axons.last)
+            _sort_by_last(scratch.order, start, n, axons.last, scratch.spare)
             for index in range(start, n):
                 scratch.mark[scratch.order[index]] = t
             last = t - row[PRO_CUTOFF]
@@ -101,7 +102,7 @@ def plan_arrivals(t, topology, axons, history, scratch):
         scratch.order_start[r + 1], scratch.due_start[r + 1] = n, n_due
 
 
-@kernel
+@inner
 def _list_rows(slot, row, populations, history, out, n):
     """Append the rows of a projection whose sources spiked in the step logged at ``slot``."""
     pre = row[PRO_PRE]
@@ -113,21 +114,44 @@ def _list_rows(slot, row, populations, history, out, n):
     return n
 
 
-@kernel
-def _sort_by_last(order, start, stop, last):
-    """Stable sort of ``order[start:stop]``: insertion for few, merge by NumPy's stable argsort for many."""
-    if stop - start < 48:
-        for k in range(start + 1, stop):
-            i = order[k]
-            key = last[i]
-            m = k - 1
-            while m >= start and last[order[m]] > key:
-                order[m + 1] = order[m]
-                m -= 1
-            order[m + 1] = i
-        return
-    part = order[start:stop].copy()
-    order[start:stop] = part[np.argsort(last[part], kind="mergesort")]
+@inner
+def _sort_by_last(order, start, stop, last, spare):
+    """Stable merge sort of ``order[start:stop]`` by ``last``; runs of 16 are sorted by insertion, ``spare`` is scratch."""
+    width = 16
+    for begin in range(start, stop, width):
+        _insert_sorted(order, begin, min(begin + width, stop), last)
+    while width < stop - start:
+        for begin in range(start, stop, 2 * width):
+            _merge(order, begin, min(begin + width, stop), min(begin + 2 * width, stop), last, spare)
+        width *= 2
+
+
+@inner
+def _insert_sorted(order, start, stop, last):
+    for k in range(start + 1, stop):
+        i = order[k]
+        key = last[i]
+        m = k - 1
+        while m >= start and last[order[m]] > key:
+            order[m + 1] = order[m]
+            m -= 1
+        order[m + 1] = i
+
+
+@inner
+def _merge(order, start, middle, stop, last, spare):
+    """Merge two sorted runs; equal keys keep their order."""
+    for k in range(start, middle):
+        spare[k] = order[k]
+    a, b, out = start, middle, start
+    while a < middle:
+        if b < stop and last[order[b]] < last[spare[a]]:
+            order[out] = order[b]
+            b += 1
+        else:
+            order[out] = spare[a]
+            a += 1
+        out += 1
 
 
 def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
@@ -135,19 +159,19 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
     lo, hi = topology.bounds[0, p], topology.bounds[0, p + 1]
     k_lo, k_hi = topology.bounds[1, p], topology.bounds[1, p + 1]
     populations = topology.populations
-    _gather_signals(t, lo, hi, neurons, history.error)
+    indptr, targets, weight, x = topology.indptr, topology.targets, synapses.weight, neurons.input
+    _gather_signals(t, lo, hi, neurons.signal, neurons.feedback, history.error)
     for b in range(populations.shape[0]):
         group = topology.signal_groups[b]
         if group >= 0 and t > 0:
             EXTEND(t, max(lo, populations[b, POP_TARGET]), min(hi, populations[b, POP_TARGET] + populations[b, POP_SIZE]),
                    history.prefix, history.block, history.block_steps, neurons.psi, neurons.signal, neurons.rate,
-                   topology.groups[group], topology.powers[group])  # fmt: skip
+                   group, topology.groups, topology.powers)  # fmt: skip
     for r in range(topology.projections.shape[0]):
         if topology.projections[r, PRO_RULE] != EPROP_PLUS:
             for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
                 i = scratch.order[index]
-                deliver_row(topology.indptr[p, i], topology.indptr[p, i + 1], topology.targets, synapses.weight,
-                            neurons.input)  # fmt: skip
+                deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
         elif topology.projections[r, PRO_TO_READOUT]:
             DELIVER_READOUT(r, p, t, topology, synapses, axons, neurons, history, scratch)
             SETTLE_READOUT(r, p, t, topology, synapses, axons, neurons, history, scratch)
@@ -158,23 +182,20 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
     integrate_readouts(k_lo, k_hi, neurons.psi.size, topology.readouts, neurons.input, neurons.y)
 
 
-@kernel
-def _gather_signals(t, lo, hi, neurons, error):
+@inner
+def _gather_signals(t, lo, hi, signal, feedback, error):
     """Learning signals that arrive in step ``t``: the errors of the step before, through the feedback weights."""
-    signal = neurons.signal
-    signal[lo:hi] = 0.0
+    first, stop = np.uint64(lo), np.uint64(hi)
+    for j in range(first, stop):
+        signal[j] = 0.0
     if t == 0:
         return
-    row = error[(t - 1) & (error.shape[0] - 1)]
-    for k in range(row.size):
-        if row[k] != 0.0:
-            _add_scaled(lo, hi, row[k], neurons.feedback[k], signal)
-
-
-@kernel
-def _add_scaled(lo, hi, factor, row, out):
-    for j in range(lo, hi):
-        out[j] += factor * row[j]
+    row = (t - 1) & (error.shape[0] - 1)
+    for k in range(error.shape[1]):
+        e = error[row, k]
+        if e != 0.0:
+            for j in range(first, stop):
+                signal[j] += e * feedback[k, j]
 
 
 def advance_partition(p, lo, hi, topology, neurons, scratch):
@@ -200,18 +221,19 @@ def advance_partition(p, lo, hi, topology, neurons, scratch):
 _advance_partition = advance_partition
 
 
-@kernel
+@inner
 def _follow_rates(lo, hi, reg, rate, spikes, first, stop):
     """Running rate ``f = kappa_reg f + (1 - kappa_reg) z``; keeps the value of the step before."""
-    now, before = rate[0], rate[1]
-    for j in range(lo, hi):
-        before[j] = now[j]
-        now[j] *= reg
+    begin, end = np.uint64(lo), np.uint64(hi)
+    for j in range(begin, end):
+        rate[1, j] = rate[0, j]
+    for j in range(begin, end):
+        rate[0, j] *= reg
     for k in range(first, stop):
-        now[spikes[k]] += 1.0 - reg
+        rate[0, spikes[k]] += 1.0 - reg
 
 
-@kernel
+@inner
 def count_events(topology, scratch):
     """Spikes arriving at synapses in this step."""
     total = 0
@@ -222,7 +244,7 @@ def count_events(topology, scratch):
     return total
 
 
-@kernel
+@inner
 def update_axons(t, topology, axons, scratch):
     """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values."""
     for r in range(topology.projections.shape[0]):
@@ -243,7 +265,22 @@ def update_axons(t, topology, axons, scratch):
             axons.last[i] = t
 
 
-@kernel
+@inner
+def mirror_rows(topology, weight, feedback, n_neurons, scratch):
+    """Symmetric feedback follows the readout weights of the rows that spiked; after all partitions have read it."""
+    targets = topology.targets
+    for r in range(topology.projections.shape[0]):
+        if topology.projections[r, PRO_RULE] != EPROP_PLUS or not topology.projections[r, PRO_MIRROR]:
+            continue
+        origin = topology.populations[topology.projections[r, PRO_PRE], POP_TARGET] - topology.projections[r, PRO_ROW]
+        for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
+            i = scratch.order[index]
+            for p in range(topology.indptr.shape[0]):
+                for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
+                    feedback[np.int64(targets[q]) - n_neurons, origin + i] = weight[q]
+
+
+@inner
 def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels):
     """Append the spikes of step ``t`` to the log, population by population, in ascending order of the source."""
     ring, mask = history.log_start.shape[0] - 1, history.log.size - 1
@@ -273,13 +310,13 @@ def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channe
     starts[populations.shape[0]] = position
 
 
-@kernel
+@inner
 def _counter(population, t):
     """Counter of a Poisson draw: the population in the high bits, the step in the low ones."""
     return (np.uint64(population) << np.uint64(48)) | np.uint64(t)
 
 
-@kernel
+@inner
 def compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss):
     """Errors of all readouts in step ``t``; their sums per block; adds the step's losses."""
     ring = history.error.shape[0] - 1
@@ -293,11 +330,11 @@ def compare_readouts(t, s, topology, neurons, history, target, window, offsets, 
         out_loss[s] += errors(neurons.y[lo:hi], offsets[b], target[s, lo:hi], window[s], softmax[b], error[lo:hi])
         group = populations[b, POP_GROUP]
         if group >= 0:
-            extend_error_sums(t, lo, hi, error, history.readout_prefix, history.readout_block, history.block_steps,
-                              topology.powers[group])  # fmt: skip
+            extend_error_sums(t, lo, hi, error, history.readout_prefix, history.readout_block, history.block_steps, group,
+                              topology.powers)  # fmt: skip
 
 
-@kernel
+@inner
 def read_probes(s, probes, neurons, error, synapses, out):
     """Values of the recorded variables after this step."""
     for m in range(probes.shape[0]):
@@ -342,9 +379,11 @@ def run_stream(
             STEP_PARTITION(np.int64(p), t, topology, synapses, axons, neurons, history, scratch)
         events[0] += count_events(topology, scratch)
         update_axons(t, topology, axons, scratch)
+        mirror_rows(topology, synapses.weight, neurons.feedback, neurons.psi.size, scratch)
         log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
         compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss)
-        out_y[s] = neurons.y
+        for k in range(neurons.y.size):
+            out_y[s, k] = neurons.y[k]
         if probes.shape[0] > 0:
             read_probes(s, probes, neurons, history.error[t & (history.error.shape[0] - 1)], synapses, out_probes)
     return n_steps

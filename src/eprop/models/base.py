@@ -52,7 +52,7 @@ class Arctan(Surrogate):
     """``h / (1 + ((v - v_th) / w)^2)``: derivative of an arctangent."""
 
     code: ClassVar[int] = equations.ARCTAN
-    nest_name: ClassVar[str] = "arctan"
+    nest_name: ClassVar[str] = "arctan_derivative"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,50 @@
+"""Training: epochs over a task's trials, metrics, checkpoints, run folders.
+
+::
+
+    Trainer, Training   mini-batches, decay of the learning rate, reports                       trainer.py
+    evaluate            frozen weights, shuffled trials                                         evaluate.py
+    start_run, resume_run, evaluate_run, restore    from a configuration to a run folder        experiment.py
+    RunConfig           what a run depends on, as a TOML file                                   config.py
+    RunFolder           the files of a run                                                      runs.py
+    Checkpoint          HDF5 with a checksum                                                    checkpoint.py
+    Watcher             is told of progress                                                     watch.py
+    Interrupt, Stopped  Ctrl-C                                                                  interrupt.py
+"""
+
+from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from eprop.training.config import DataChoice, Execution, RunConfig, read_config
+from eprop.training.evaluate import evaluate
+from eprop.training.experiment import Outcome, evaluate_run, restore, resume_run, start_run
+from eprop.training.interrupt import Interrupt, Stopped
+from eprop.training.metrics import Evaluation, confusion_matrix, per_class_error
+from eprop.training.runs import RunFolder
+from eprop.training.trainer import Trainer, Training, UnstableWarning
+from eprop.training.watch import Progress, Watcher
+
+__all__ = [
+    "Checkpoint",
+    "DataChoice",
+    "Evaluation",
+    "Execution",
+    "Interrupt",
+    "Outcome",
+    "Progress",
+    "RunConfig",
+    "RunFolder",
+    "Stopped",
+    "Trainer",
+    "Training",
+    "UnstableWarning",
+    "Watcher",
+    "confusion_matrix",
+    "evaluate",
+    "evaluate_run",
+    "load_checkpoint",
+    "per_class_error",
+    "read_config",
+    "restore",
+    "resume_run",
+    "save_checkpoint",
+    "start_run",
+]

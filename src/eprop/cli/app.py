@@ -1,0 +1,56 @@
+"""The commands of ``eprop`` and how they hang together; one line for each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from eprop.cli import bench, evaluate, info, plot, train
+
+HELP = """Event-driven e-prop training of recurrent spiking neural networks.
+
+A first try, offline, in a few minutes:  eprop train nmnist
+
+It leaves a folder in runs/ with the configuration, the metrics, the trained
+network and figures; eprop evaluate and eprop plot read it.
+"""
+
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(train.app, name="train")
+app.command("evaluate")(evaluate.evaluate)
+app.command("plot")(plot.plot)
+if bench.app.registered_commands:
+    app.add_typer(bench.app, name="bench")
+app.command("info")(info.info)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from eprop import __version__
+
+        typer.echo(f"eprop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+root.__doc__ = HELP
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

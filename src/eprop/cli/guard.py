@@ -1,0 +1,60 @@
+"""From errors of the package to one clear line and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OUTPUT = "Output"
+Debug = Annotated[
+    bool, typer.Option("--debug", rich_help_panel=_OUTPUT, help="Show the whole traceback of an error.")
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", rich_help_panel=_OUTPUT, help="Print the result as JSON, and nothing else, on standard output."),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="Show neither progress nor tables.")
+]
+
+FAILED, INTERRUPTED = 2, 130
+
+
+def guarded(command: Command) -> Command:
+    """Decorate a command: our errors become exit code 2 and a line on standard error, Ctrl-C becomes 130.
+
+    The command's option ``debug`` shows the traceback instead. Errors that are not ours are bugs, and look like it.
+    """
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        from eprop.errors import EPropError
+
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt as stop:
+            _say(str(stop) or "stopped")
+            raise typer.Exit(getattr(stop, "exit_code", INTERRUPTED)) from None
+        except (EPropError, OSError, MemoryError) as error:
+            if kwargs.get("debug"):
+                raise
+            _say(f"error: {_text(error)}")
+            raise typer.Exit(FAILED) from None
+
+    return wrapper  # type: ignore[return-value]
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error}); take fewer samples or neurons, or precision = single"
+    return str(error) or type(error).__name__
+
+
+def _say(text: str) -> None:
+    print(f"eprop: {text}", file=sys.stderr, flush=True)

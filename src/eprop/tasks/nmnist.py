@@ -1,0 +1,220 @@
+"""N-MNIST: which digit did an event camera see? One recurrent layer of LIF neurons, ten readouts.
+
+N-MNIST: Orchard, Jayawant, Cohen and Thakor 2015, doi 10.3389/fnins.2015.00437. The network has the shape of
+Korcsak-Gorzo et al. 2025: 150 neurons, 25 % of the input connections, 10 % of the recurrent ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from eprop.data.binned import BinnedDataset
+from eprop.engine import Samples, make_samples
+from eprop.errors import InputError, ParameterError
+from eprop.models import LIF, CrossEntropy, EventSource, PiecewiseLinear, PoissonSource, Readout, SquaredError
+from eprop.network import (
+    AllToAll,
+    Bernoulli,
+    Feedback,
+    FixedIndegree,
+    Network,
+    Normal,
+    RandomFeedback,
+    Symmetric,
+)
+from eprop.parameters import param
+from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Optimizer, Rule
+from eprop.tasks.base import Classification, check_choice
+
+#: Channels of an N-MNIST recording: two polarities of 34 x 34 pixels.
+N_CHANNELS = 2312
+N_CLASSES = 10
+
+RULES = ("eprop", "eprop+")
+LOSSES = ("softmax", "squared_error")
+FEEDBACKS = ("symmetric", "random")
+OPTIMIZERS = ("adam", "gradient_descent")
+
+#: What suits each rule and loss: the values of all parameters that are left open.
+SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
+    ("eprop", "softmax"): {
+        "tau_m": 20.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3,
+        "feedback": "symmetric", "c_reg": 0.0, "window_start": 100,
+    },
+    ("eprop", "squared_error"): {
+        "tau_m": 20.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "adam", "eta": 2e-3, "eta_out": 2e-3,
+        "feedback": "symmetric", "c_reg": 0.0, "window_start": 100,
+    },
+    ("eprop+", "softmax"): {
+        "tau_m": 15.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 1.5e-5, "eta_out": 1e-4,
+        "feedback": "random", "c_reg": 150.0, "window_start": 100,
+    },
+    ("eprop+", "squared_error"): {
+        "tau_m": 15.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 1e-5, "eta_out": 2e-5,
+        "feedback": "random", "c_reg": 100.0, "window_start": 100,
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class NMNIST(Classification):
+    """The task and its network. What is left open is taken from `SETTINGS` for the rule and loss.
+
+    Examples
+    --------
+    >>> NMNIST(rule="eprop+", neurons=300).eta
+    1.5e-05
+    """
+
+    rule: str = param("eprop", kind=str, doc="eprop (per mini-batch, samples reset) or eprop+ (at every spike, no reset)")
+    loss: str = param("softmax", kind=str, doc="softmax (cross-entropy) or squared_error")
+    neurons: int = param(150, kind=int, at_least=1, doc="recurrent LIF neurons")
+
+    input_probability: float = param(0.25, at_least=0.0, at_most=1.0, doc="probability of an input connection")
+    recurrent_fraction: float = param(
+        0.1, at_least=0.0, at_most=1.0, doc="recurrent in-degree, as a fraction of the neurons"
+    )
+    n_steps: int = param(300, kind=int, at_least=1, doc="time steps of a sample")
+    dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step")
+    window_start: int = param(None, kind=int, at_least=0, optional=True, doc="first step of the learning window")
+    window_stop: int = param(None, kind=int, at_least=1, optional=True, doc="step after the last one of the window")
+
+    tau_m: float = param(None, unit="ms", above=0.0, optional=True, doc="membrane time constant of the neurons")
+    tau_out: float = param(None, unit="ms", above=0.0, optional=True, doc="time constant of the readouts")
+    v_th: float = param(1.0, unit="mV", above=0.0, doc="threshold")
+    t_ref: float = param(0.0, unit="ms", at_least=0.0, doc="refractory time")
+    surrogate_height: float = param(0.3, above=0.0, doc="height of the piecewise linear surrogate gradient")
+    surrogate_width: float = param(1.0, unit="mV", above=0.0, doc="its half width")
+
+    w_in: float = param(None, unit="mV", at_least=0.0, optional=True, doc="sd of the initial input weights")
+    w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(in-degree)")
+    w_out: float = param(0.5, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
+    bias: bool = param(False, kind=bool, doc="give each readout a trained bias: a source that spikes at every step")
+
+    optimizer: str = param(None, kind=str, optional=True, doc="adam or gradient_descent")
+    eta: float = param(None, at_least=0.0, optional=True, doc="learning rate of input and recurrent weights")
+    eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights")
+    feedback: str = param(None, kind=str, optional=True, doc="symmetric or random")
+    w_feedback: float = param(1.0, at_least=0.0, doc="sd of random feedback weights")
+    c_reg: float = param(None, at_least=0.0, optional=True, doc="strength of rate regularisation")
+    f_target: float = param(10.0, unit="Hz", at_least=0.0, doc="rate it pulls to")
+    kappa: float = param(0.97, at_least=0.0, below=1.0, doc="eprop+: filter of the eligibility traces, per step")
+    cutoff: float = param(100.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated")
+
+    name: ClassVar[str] = "nmnist"
+    classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
+
+    def validate(self) -> None:
+        """Names that exist, a window within the sample; fill in what was left open."""
+        check_choice("NMNIST.rule", self.rule, RULES)
+        check_choice("NMNIST.loss", self.loss, LOSSES)
+        suited = self.suited({field.name: getattr(self, field.name) for field in fields(self)})
+        for name, value in suited.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        check_choice("NMNIST.feedback", self.feedback, FEEDBACKS)
+        check_choice("NMNIST.optimizer", self.optimizer, OPTIMIZERS)
+        if not self.window_start < self.window_stop <= self.n_steps:
+            raise ParameterError(
+                f"NMNIST.window_start and window_stop must satisfy 0 <= start < stop <= n_steps = {self.n_steps}, "
+                f"got {self.window_start} and {self.window_stop}"
+            )
+
+    @classmethod
+    def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of the open parameters that suit the rule, loss and number of steps in ``given``."""
+        settings = SETTINGS.get((given.get("rule", cls.rule), given.get("loss", cls.loss)), {})
+        n_steps = given.get("n_steps", cls.n_steps)
+        out = {**settings, "window_stop": n_steps}
+        if isinstance(n_steps, int) and n_steps <= out.get("window_start", 0):
+            out["window_start"] = 0
+        return out
+
+    @property
+    def window(self) -> np.ndarray:
+        """Weight of each step in loss and score, shape ``(n_steps,)``: 1 within the learning window, else 0."""
+        out = np.zeros(self.n_steps)
+        out[self.window_start : self.window_stop] = 1.0
+        return out
+
+    @property
+    def idle_loss(self) -> float:
+        """``log(10)`` or ``1 / 2`` for each step of the window."""
+        return (math.log(N_CLASSES) if self.loss == "softmax" else 0.5) * (self.window_stop - self.window_start)
+
+    @property
+    def recurrent_degree(self) -> int:
+        """Recurrent connections into each neuron; there are no autapses."""
+        return min(round(self.recurrent_fraction * self.neurons), self.neurons - 1)
+
+    def build_network(self) -> Network:
+        """Populations ``in``, ``rec``, ``out`` (and ``bias``), fully plastic."""
+        net = Network(dt=self.dt, seed=self.seed)
+        rule, rule_out = self._rule(self.eta), self._rule(self.eta_out)
+        x = net.add(EventSource(), N_CHANNELS, name="in")
+        rec = net.add(self._neuron(), self.neurons, name="rec")
+        out = net.add(self._readout(), N_CLASSES, name="out")
+        degree = self.recurrent_degree
+        w_rec = Normal(0.0, self.w_rec / math.sqrt(max(degree, 1)))
+        net.connect(x, rec, Bernoulli(self.input_probability), weight=Normal(0.0, self.w_in), rule=rule)
+        net.connect(rec, rec, FixedIndegree(degree), weight=w_rec, rule=rule)
+        net.connect(rec, out, AllToAll(), weight=Normal(0.0, self.w_out / math.sqrt(self.neurons)), rule=rule_out)
+        if self.bias:
+            always = net.add(PoissonSource(rate=1000.0 / self.dt), 1, name="bias")
+            net.connect(always, out, AllToAll(), weight=0.0, rule=rule_out)
+        net.feedback(out, rec, self._feedback())
+        return net
+
+    def make_samples(self, network: Network, trials: BinnedDataset) -> Samples:
+        """Samples from recordings.
+
+        Raises
+        ------
+        InputError
+            If the recordings have other channels, steps or labels than the task.
+        """
+        if (trials.n_channels, trials.n_steps, trials.dt) != (N_CHANNELS, self.n_steps, self.dt):
+            raise InputError(
+                f"the task takes recordings with {N_CHANNELS} channels and {self.n_steps} steps of {self.dt:g} ms, "
+                f"got {trials!r}"
+            )
+        return make_samples(
+            network,
+            len(trials),
+            self.n_steps,
+            inputs={"in": (trials.ptr, trials.channels)},
+            labels=trials.labels,
+            window=self.window,
+        )
+
+    def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """Readouts, or their softmax, summed over the learning window."""
+        # Classes first: sums over them then run along long rows. Single precision decides no class.
+        shown = np.ascontiguousarray(np.moveaxis(y[:, self.window_start : self.window_stop], 2, 0), np.float32)
+        if self.loss == "softmax":
+            shown = np.exp(shown - shown.max(axis=0))
+            shown /= shown.sum(axis=0)
+        return shown.sum(axis=2).T
+
+    def _neuron(self) -> LIF:
+        surrogate = PiecewiseLinear(height=self.surrogate_height, width=self.surrogate_width)
+        return LIF(tau_m=self.tau_m, v_th=self.v_th, t_ref=self.t_ref, surrogate=surrogate)
+
+    def _readout(self) -> Readout:
+        return Readout(tau_m=self.tau_out, loss=CrossEntropy() if self.loss == "softmax" else SquaredError())
+
+    def _rule(self, eta: float) -> Rule:
+        optimizer: Optimizer = Adam(eta=eta) if self.optimizer == "adam" else GradientDescent(eta=eta)
+        if self.rule == "eprop":
+            return EProp(optimizer=optimizer, c_reg=self.c_reg, f_target=self.f_target)
+        return EPropPlus(
+            optimizer=optimizer, kappa=self.kappa, c_reg=self.c_reg, f_target=self.f_target, cutoff=self.cutoff
+        )
+
+    def _feedback(self) -> Feedback:
+        return Symmetric() if self.feedback == "symmetric" else RandomFeedback(Normal(0.0, self.w_feedback))

@@ -1,0 +1,87 @@
+"""Judge a network: weights frozen, trials shuffled."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import Simulator
+from eprop.equations import rng
+from eprop.errors import DataError
+from eprop.tasks import Classification, Task
+from eprop.training.interrupt import Interrupt
+from eprop.training.metrics import Evaluation
+from eprop.training.watch import Watcher
+
+#: Samples evaluated at a time, so that memory is bounded whatever the number of trials. It is a constant because a
+#: network without resets carries its state from sample to sample within a slice.
+SLICE = 512
+#: Streams of `eprop.equations.rng.SHUFFLE`, beside one for each epoch.
+EVALUATION_STREAM = 2**32 - 1
+
+
+def shuffled(seed: int, stream: int, n: int) -> np.ndarray:
+    """Random order of ``0 .. n - 1`` that depends on its arguments only."""
+    return rng.permutation(np.uint64(seed), rng.SHUFFLE, np.uint64(stream), n)
+
+
+def watched(watcher: Watcher, total: int, interrupt: Interrupt) -> Callable[[int], None]:
+    """A ``progress`` for `evaluate` that tells the watcher, and raises `Stopped` after a signal."""
+    lock, done = threading.Lock(), 0
+
+    def progress(count: int) -> None:
+        nonlocal done
+        interrupt.check()
+        with lock:
+            done += count
+        watcher.evaluating(done, total)
+
+    return progress
+
+
+def evaluate(
+    task: Task, simulator: Simulator, trials: Any, progress: Callable[[int], None] | None = None
+) -> Evaluation:
+    """Run trials with frozen weights and score them.
+
+    A network that is not reset between samples (e-prop+) could read the class off the order of the trials, were they
+    sorted; so they are always shuffled, by the task's seed. Results come back in the order of ``trials``.
+
+    Parameters
+    ----------
+    task : Task
+    simulator : Simulator
+        Of the task's network. Its state stays as it is.
+    trials : Trials
+    progress : callable of (samples done since the last call), optional
+
+    Returns
+    -------
+    Evaluation
+    """
+    n = len(trials)
+    if n == 0:
+        raise DataError("there is no trial to evaluate")
+    began = time.perf_counter()
+    order = shuffled(task.seed, EVALUATION_STREAM, n)
+    scores, losses = np.zeros(n), np.zeros(n)
+    predictions = np.zeros(n, np.int64) if isinstance(task, Classification) else None
+    labels = np.zeros(n, np.int64) if predictions is not None else None
+    for first in range(0, n, SLICE):
+        where = order[first : first + SLICE]
+        samples = task.make_samples(simulator.network, trials.subset(where))
+        result = simulator.evaluate(samples, progress=progress)
+        losses[where] = result.loss
+        if isinstance(task, Classification) and predictions is not None and labels is not None:
+            predictions[where] = task.predict(samples, result.y)
+            labels[where] = samples.labels
+        else:
+            scores[where] = task.score(samples, result.y)
+    if labels is not None:
+        scores = (predictions != labels).astype(np.float64)
+    classes = len(task.classes) if isinstance(task, Classification) else 0
+    return Evaluation(scores, losses, labels, predictions, classes, time.perf_counter() - began)

@@ -1,0 +1,415 @@
+"""One run from its data to its summary: what ``eprop train`` and ``eprop evaluate`` do, for any program to call."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import pathlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from eprop.data import BinnedDataset, Loader, Splits, concatenate, load, read_mnist, read_nmnist
+from eprop.data.cache import describe_bytes
+from eprop.engine import Simulator
+from eprop.errors import CheckpointError, DataError, DivergenceError, EPropError
+from eprop.tasks import Task
+from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from eprop.training.config import DataChoice, RunConfig, parse_config
+from eprop.training.evaluate import evaluate, watched
+from eprop.training.interrupt import Interrupt, Stopped
+from eprop.training.machine import describe_machine, package_version, peak_memory
+from eprop.training.metrics import Evaluation, per_class_error
+from eprop.training.runs import RunFolder
+from eprop.training.trainer import Trainer
+from eprop.training.watch import Watcher
+
+#: Held out by default: this many of the training samples, but at most a twentieth (a ninth of the embedded digits).
+HOLD = 1000
+HOLD_EMBEDDED = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A finished run.
+
+    Attributes
+    ----------
+    run : RunFolder
+    summary : dict
+        What is in ``summary.json``.
+    evaluation : Evaluation
+        On the test samples.
+    """
+
+    run: RunFolder
+    summary: dict[str, Any]
+    evaluation: Evaluation
+
+
+def start_run(
+    config: RunConfig, out: str | pathlib.Path | None = None, *, force: bool = False, watcher: Watcher | None = None
+) -> Outcome:
+    """Train, test and leave a run folder.
+
+    Parameters
+    ----------
+    config : RunConfig
+    out : path, optional
+        Folder of the run; ``runs/<task>-<rule>-<seed>-<number>`` if not given.
+    force : bool
+        Replace a run that is in ``out``.
+    watcher : Watcher, optional
+
+    Raises
+    ------
+    EPropError
+        If data are missing, the folder is taken, the disk is full, or the training diverges.
+    Stopped
+        After Ctrl-C; a checkpoint was written, from which `resume_run` goes on.
+    """
+    watcher = watcher or Watcher()
+    config = replace(config, data=config.data.absolute())
+    if out is not None:
+        RunFolder(out).check_free(force=force)
+    return _Run(config, watcher).begin(out, force)
+
+
+def resume_run(path: str | pathlib.Path, *, threads: int | None = None, watcher: Watcher | None = None) -> Outcome:
+    """Go on with a run from its checkpoint, bit by bit as if it had never been stopped.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no checkpoint, it is damaged, or the data have changed since.
+    """
+    run = RunFolder.open(path)
+    checkpoint = load_checkpoint(run.checkpoint)
+    config = config_of(checkpoint, run)
+    if threads is not None:
+        config = replace(config, execution=config.execution.replace(threads=threads))
+    return _Run(config, watcher or Watcher()).resume(run, checkpoint)
+
+
+def evaluate_run(
+    path: str | pathlib.Path,
+    data: Sequence[str | pathlib.Path] | None = None,
+    *,
+    threads: int | None = None,
+    watcher: Watcher | None = None,
+) -> tuple[Evaluation, BinnedDataset]:
+    """Judge the network of a run.
+
+    Parameters
+    ----------
+    path : path
+        Of the run.
+    data : sequence of paths, optional
+        N-MNIST recordings, or folders of MNIST files (simulated); the run's own test data if not given.
+    threads : int, optional
+    watcher : Watcher, optional
+
+    Returns
+    -------
+    evaluation : Evaluation
+    test : BinnedDataset
+        What it was judged by.
+    """
+    watcher = watcher or Watcher()
+    config, _, simulator = restore(path, threads=threads)
+    watcher.phase("reading data")
+    if data is None:
+        test = _test_part(load_parts(config.task, config.data, watcher, simulator.threads))
+    else:
+        test = load_recordings(config.task, data, watcher, simulator.threads)
+    watcher.phase("testing")
+    with Interrupt() as interrupt:
+        return evaluate(config.task, simulator, test, watched(watcher, len(test), interrupt)), test
+
+
+def restore(path: str | pathlib.Path, *, threads: int | None = None) -> tuple[RunConfig, Checkpoint, Simulator]:
+    """Configuration, checkpoint and trained network of a run."""
+    run = RunFolder.open(path)
+    checkpoint = load_checkpoint(run.checkpoint)
+    config = config_of(checkpoint, run)
+    simulator = make_simulator(config, threads)
+    set_state(simulator, checkpoint, run)
+    return config, checkpoint, simulator
+
+
+def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
+    """The configuration that is kept in a checkpoint."""
+    return RunConfig.make(*parse_config(checkpoint.config, f"configuration in {run.checkpoint}"))
+
+
+def make_simulator(config: RunConfig, threads: int | None = None) -> Simulator:
+    """The untrained network of a configuration, ready to run."""
+    threads = config.execution.threads if threads is None else threads
+    return Simulator(config.task.build_network(), threads=threads, precision=config.execution.precision)
+
+
+def set_state(simulator: Simulator, checkpoint: Checkpoint, run: RunFolder) -> None:
+    """Bring a simulator to where a checkpoint was written.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint is of another network.
+    """
+    try:
+        simulator.set_state(checkpoint.state)
+    except EPropError as error:
+        raise CheckpointError(f"{run.checkpoint}: does not fit its own configuration ({error}); repeat the run") from error
+
+
+# -------------------------------------------------------------------------------------------------------------- data
+
+
+def load_parts(task: Task, choice: DataChoice, watcher: Watcher, threads: int = 1) -> Splits:
+    """Training, held-out and test data, as chosen.
+
+    Raises
+    ------
+    DataError
+        If something is missing, damaged or too small.
+    """
+    splits = load(
+        data=choice.data,
+        mnist=choice.mnist,
+        test=list(choice.test_data) or None,
+        span=_needed_span(choice),
+        hold=0,
+        loader=_loader(task, choice, watcher, threads),
+    )
+    train, test = splits.train, splits.test
+    if test is None:
+        names = (f"{train.name}, nine tenths", f"{train.name}, the other tenth")
+        train, test = train.split((-1, math.ceil(len(train) / 10)), seed=choice.seed, names=names)
+    train, hold = _hold_out(train, choice)
+    return Splits(_at_most(train, choice.samples, choice.seed), hold, _at_most(test, choice.test_samples, choice.seed))
+
+
+def load_recordings(
+    task: Task, paths: Sequence[str | pathlib.Path], watcher: Watcher, threads: int = 1
+) -> BinnedDataset:
+    """Recordings to be judged by, from folders and archives.
+
+    Raises
+    ------
+    DataError
+        If something is missing or damaged.
+    """
+    loader = _loader(task, DataChoice(), watcher, threads)
+    parts = []
+    for path in map(pathlib.Path, paths):
+        if path.is_dir() and any(path.glob("t10k-images*")):
+            parts.append(loader.simulate(read_mnist(path, "test")))
+        else:
+            parts.append(loader.read(read_nmnist(path, "test")))
+    return parts[0] if len(parts) == 1 else concatenate(parts, " and ".join(part.name for part in parts))
+
+
+def _test_part(parts: Splits) -> BinnedDataset:
+    assert parts.test is not None  # load_parts sees to it
+    return parts.test
+
+
+def _loader(task: Task, choice: DataChoice, watcher: Watcher, threads: int) -> Loader:
+    n_steps, dt = getattr(task, "n_steps", 300), getattr(task, "dt", 1.0)
+    return Loader(seed=choice.seed, n_steps=n_steps, dt=dt, threads=threads, progress=watcher.reading)
+
+
+def _needed_span(choice: DataChoice) -> tuple[int, int] | None:
+    """The range; cut to what ``samples`` asks for, where digits come in a random order and are to be simulated."""
+    if choice.mnist is None or choice.samples is None:
+        return choice.span
+    start, stop = choice.span or (0, 60_000)
+    wanted = choice.samples + (_default_hold(choice, stop - start) if choice.hold is None else choice.hold)
+    return (start, min(stop, start + wanted))
+
+
+def _default_hold(choice: DataChoice, n: int) -> int:
+    return min(HOLD_EMBEDDED, n // 9) if choice.embedded else min(HOLD, n // 20)
+
+
+def _hold_out(train: BinnedDataset, choice: DataChoice) -> tuple[BinnedDataset, BinnedDataset | None]:
+    count = _default_hold(choice, len(train)) if choice.hold is None else choice.hold
+    if count == 0:
+        return train, None
+    if count >= len(train):
+        raise DataError(f"cannot hold out {count} of {len(train)} training samples")
+    learned, held = train.split((-1, count), seed=choice.seed, names=(train.name, f"{train.name}, held out"))
+    return learned, held
+
+
+def _at_most(data: BinnedDataset, count: int | None, seed: int) -> BinnedDataset:
+    """A random choice of ``count`` samples with equal shares of the classes, or all."""
+    if count is None or count >= len(data):
+        return data
+    return data.split((count,), seed=seed)[0]
+
+
+# --------------------------------------------------------------------------------------------------------------- runs
+
+
+class _Run:
+    """The parts of a run, as they come into being."""
+
+    def __init__(self, config: RunConfig, watcher: Watcher):
+        self.config, self.task, self.watcher = config, config.task, watcher
+        self.began = time.perf_counter()
+        self.interrupt = Interrupt()
+        watcher.phase("building the network")
+        self.simulator = make_simulator(config)
+        watcher.phase("reading data")
+        self.parts = load_parts(self.task, config.data, watcher, self.simulator.threads)
+        self.trainer = Trainer(
+            self.task,
+            self.simulator,
+            self.parts.train,
+            config.training,
+            hold=self.parts.hold,
+            watcher=_Writer(self),
+            save=lambda trainer: self.save(),
+            interrupt=self.interrupt,
+        )
+
+    def begin(self, out: str | pathlib.Path | None, force: bool) -> Outcome:
+        rule = getattr(self.task, "rule", "run")
+        self.folder = RunFolder.create(out, f"{self.task.name}-{rule}-{self.task.seed}", force=force)
+        self.folder.write_config(self.config_text())
+        self.save()
+        return self.learn()
+
+    def resume(self, folder: RunFolder, checkpoint: Checkpoint) -> Outcome:
+        self.folder = folder
+        position = dict(checkpoint.position)
+        if position.pop("data") != self.fingerprint():
+            raise CheckpointError(
+                f"{folder.checkpoint}: was written while learning from other data ({self.parts.train.name} has changed); "
+                "start a new run"
+            )
+        self.trainer.set_position(position)
+        set_state(self.simulator, checkpoint, folder)
+        folder.rewind_metrics(self.trainer.done)
+        return self.learn()
+
+    def learn(self) -> Outcome:
+        self.watcher.phase("compiling")
+        began = time.perf_counter()
+        try:
+            self.trainer.warm_up()
+        except KeyboardInterrupt:
+            raise Stopped(self.how_to_go_on()) from None
+        compiling = time.perf_counter() - began
+        self.watcher.phase("learning")
+        with self.interrupt:
+            try:
+                self.trainer.run()
+            except Stopped as stop:
+                self.save()
+                raise Stopped(self.how_to_go_on(), stop.exit_code) from None
+            except DivergenceError as error:
+                raise DivergenceError(f"{error} The last good checkpoint is {self.folder.checkpoint}.") from error
+            self.save()
+            self.watcher.phase("testing")
+            evaluation = self.test()
+        summary = self.summary(evaluation, compiling)
+        self.folder.write_summary(summary)
+        return Outcome(self.folder, summary, evaluation)
+
+    def test(self) -> Evaluation:
+        test = _test_part(self.parts)
+        try:
+            return evaluate(self.task, self.simulator, test, watched(self.watcher, len(test), self.interrupt))
+        except Stopped as stop:
+            raise Stopped(self.how_to_go_on(), stop.exit_code) from None
+
+    def save(self) -> None:
+        position = {**self.trainer.position(), "data": self.fingerprint()}
+        save_checkpoint(
+            self.folder.checkpoint,
+            Checkpoint(self.config_text(), position, self.simulator.state(), self.example(), package_version()),
+        )
+
+    def how_to_go_on(self) -> str:
+        done, total = self.trainer.done, self.trainer.total
+        return (
+            f"stopped after {done:,} of {total:,} samples; go on with: "
+            f"eprop train {self.task.name} --resume {self.folder.path}"
+        )
+
+    def config_text(self) -> str:
+        return self.config.to_toml(
+            [
+                f"A run of eprop {package_version()}; it is repeated by",
+                f"    eprop train {self.task.name} --config config.toml",
+            ]
+        )
+
+    def fingerprint(self) -> str:
+        """Tells training data apart."""
+        train = self.parts.train
+        return describe_bytes(train.labels, train.counts)
+
+    def example(self) -> dict[str, np.ndarray]:
+        """The first test sample, for figures that shall not need the data."""
+        first = _test_part(self.parts).subset([0]).compact()
+        return {"ptr": first.ptr, "channels": first.channels, "labels": first.labels}
+
+    def summary(self, evaluation: Evaluation, compiling: float) -> dict[str, Any]:
+        trainer, parts, test = self.trainer, self.parts, _test_part(self.parts)
+        confusion = evaluation.confusion() if evaluation.predictions is not None else None
+        return {
+            "version": package_version(),
+            "task": self.task.name,
+            "rule": getattr(self.task, "rule", None),
+            "loss": getattr(self.task, "loss", None),
+            "seed": self.task.seed,
+            "test_error": evaluation.error,
+            "test_error_sigma": evaluation.sigma,
+            "test_loss": evaluation.loss,
+            "test_samples": len(test),
+            "test_data": test.name,
+            "test_simulated": test.simulated,
+            "hold_error": None if math.isnan(trainer.hold_error) else trainer.hold_error,
+            "hold_samples": 0 if parts.hold is None else len(parts.hold),
+            "train_data": parts.train.name,
+            "train_simulated": parts.train.simulated,
+            "train_samples": len(parts.train),
+            "epochs": self.config.training.epochs,
+            "samples_learned": trainer.done,
+            "train_seconds": trainer.seconds,
+            "train_samples_per_second": trainer.done / max(trainer.seconds, 1e-9),
+            "test_seconds": evaluation.seconds,
+            "compile_seconds": compiling,
+            "total_seconds": time.perf_counter() - self.began,
+            "synapses": self.simulator.n_synapses,
+            "synaptic_events": trainer.events,
+            "ns_per_synaptic_event": 1e9 * trainer.seconds / max(trainer.events, 1),
+            "peak_memory_bytes": peak_memory(),
+            "simulator_bytes": self.simulator.memory(),
+            "threads": self.simulator.threads,
+            "precision": self.simulator.precision,
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "machine": describe_machine(),
+            "per_class_error": None if confusion is None else per_class_error(confusion),
+            "confusion": None if confusion is None else confusion.tolist(),
+        }
+
+
+class _Writer(Watcher):
+    """Writes metrics to the run's folder, and tells the run's own watcher everything."""
+
+    def __init__(self, run: _Run):
+        self.run = run
+        self.phase = run.watcher.phase  # type: ignore[method-assign]
+        self.progress = run.watcher.progress  # type: ignore[method-assign]
+        self.evaluating = run.watcher.evaluating  # type: ignore[method-assign]
+
+    def metrics(self, line: dict[str, Any]) -> None:
+        self.run.folder.add_metrics(line)
+        self.run.watcher.metrics(line)

@@ -1,0 +1,58 @@
+"""Ctrl-C as a request: the first one asks to stop where nothing is half done, the second one stops at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import types
+from typing import Any
+
+
+class Stopped(KeyboardInterrupt):
+    """The user asked to stop, and everything learned so far is in order."""
+
+    def __init__(self, message: str = "stopped", exit_code: int = 130):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Interrupt:
+    """Context in which SIGINT and SIGTERM set a flag.
+
+    Long work calls `check` between its pieces, which raises `Stopped` once a signal has come. A second signal does
+    what it would have done without this context. Outside the main thread, nothing is changed.
+    """
+
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._previous: dict[int, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has come."""
+        return self.signal != 0
+
+    def check(self) -> None:
+        """Raise `Stopped` if a signal has come; the exit code is 128 plus its number."""
+        if self.requested:
+            raise Stopped(exit_code=128 + self.signal)
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            for number in self._SIGNALS:
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._restore()
+
+    def _handle(self, number: int, frame: types.FrameType | None) -> None:
+        self.signal = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()

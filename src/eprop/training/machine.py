@@ -1,0 +1,105 @@
+"""What the package runs on and with: for summaries, reports of errors and ``eprop info``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import pathlib
+import platform
+import sys
+from typing import Any
+
+import numpy as np
+
+from eprop import _jit
+
+_PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "h5py", "matplotlib", "rich", "typer", "mlxtend", "tonic", "mpi4py")
+_PACKAGES_ELSEWHERE = {"nest-simulator": "nest"}
+
+
+@_jit.parallel_kernel
+def _start_threads(values):  # type: ignore[no-untyped-def]
+    """A parallel region, after which Numba can say which threading layer it chose. Writes ``values``."""
+    for i in _jit.prange(values.size):
+        values[i] = i
+
+
+def package_version() -> str:
+    """Version of this package."""
+    from eprop import __version__
+
+    return __version__
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores, memory, system and the versions that numbers and speed depend on."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": _memory(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": _version("numpy"),
+        "numba": _version("numba"),
+    }
+
+
+def describe_installation() -> dict[str, Any]:
+    """Everything `describe_machine` says, all versions, threads, caches."""
+    _start_threads(np.zeros(64))
+    settings = _jit.describe()
+    return {
+        "eprop": package_version(),
+        "installed_at": str(pathlib.Path(__file__).parents[1]),
+        **describe_machine(),
+        "packages": {name: _version(name) for name in (*_PACKAGES, *_PACKAGES_ELSEWHERE)},
+        "threads": settings["threads"],
+        "threading_layer": settings["threading_layer"],
+        "compiles": settings["jit"],
+        "kernel_cache": settings["kernel_cache"],
+        "cache_bytes": _folder_bytes(_jit.cache_root()),
+        "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith(("EPROP_", "NUMBA_", "OMP_"))},
+    }
+
+
+def peak_memory() -> int | None:
+    """Largest memory this process has held so far, bytes; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else 1024 * peak)
+
+
+def is_compiled() -> bool:
+    """Whether some kernels of this version have been compiled and kept."""
+    return _jit.JIT_DISABLED or next(_jit.CACHE_DIR.rglob("*.nbi"), None) is not None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _folder_bytes(folder: pathlib.Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,98 @@
+"""Numbers that say how well a network does."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Outcome of an evaluation with frozen weights; arrays are in the order in which the trials were given.
+
+    Attributes
+    ----------
+    scores : ndarray, shape (n,)
+        As the task scores each sample; for a classification 1 where it is wrong.
+    losses : ndarray, shape (n,)
+    labels, predictions : ndarray of int, shape (n,), or None
+        Of a classification.
+    n_classes : int
+        0 if the task is no classification.
+    seconds : float
+        Wall clock time.
+    """
+
+    scores: np.ndarray
+    losses: np.ndarray
+    labels: np.ndarray | None = None
+    predictions: np.ndarray | None = None
+    n_classes: int = 0
+    seconds: float = 0.0
+
+    @property
+    def error(self) -> float:
+        """Mean score."""
+        return float(self.scores.mean())
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of a sample."""
+        return float(self.losses.mean())
+
+    @property
+    def sigma(self) -> float:
+        """One standard deviation of `error` due to the number of samples; binomial for a classification."""
+        n = self.scores.size
+        if self.predictions is not None:
+            return binomial_sigma(self.error, n)
+        return float(self.scores.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+
+    def confusion(self) -> np.ndarray:
+        """Counts of (true class, predicted class), shape (n_classes, n_classes)."""
+        if self.labels is None or self.predictions is None:
+            raise TypeError("only a classification has a confusion matrix")
+        return confusion_matrix(self.labels, self.predictions, self.n_classes)
+
+
+def binomial_sigma(fraction: float, n: int) -> float:
+    """Standard deviation of a fraction counted on ``n`` independent samples."""
+    return math.sqrt(max(fraction * (1.0 - fraction), 0.0) / n)
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
+    """Counts of (true class, predicted class), int64, shape (n_classes, n_classes)."""
+    out = np.zeros((n_classes, n_classes), np.int64)
+    np.add.at(out, (labels, predictions), 1)
+    return out
+
+
+def per_class_error(confusion: np.ndarray) -> list[float | None]:
+    """Share of each true class that was taken for another; None for a class without samples."""
+    totals = confusion.sum(axis=1)
+    right = np.diag(confusion)
+    return [float(1.0 - r / n) if n else None for r, n in zip(right, totals, strict=True)]
+
+
+class Running:
+    """Mean of the last ``length`` values."""
+
+    def __init__(self, length: int = 1000):
+        self._values = np.zeros(length)
+        self._seen = 0
+
+    def add(self, values: np.ndarray) -> None:
+        """Append values."""
+        length = self._values.size
+        values = values[-length:]
+        where = (self._seen + np.arange(values.size)) % length
+        self._values[where] = values
+        self._seen += values.size
+
+    @property
+    def mean(self) -> float:
+        """NaN before the first value."""
+        n = min(self._seen, self._values.size)
+        return float(self._values[:n].mean()) if n else math.nan

@@ -1,0 +1,153 @@
+"""A run: a folder with configuration, metrics, checkpoint, summary and figures."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+from eprop.errors import CheckpointError, OutputError
+from eprop.training.files import output_errors, write_text
+
+CONFIG, METRICS, SUMMARY, CHECKPOINT, FIGURES = (
+    "config.toml",
+    "metrics.jsonl",
+    "summary.json",
+    "checkpoint.h5",
+    "figures",
+)
+
+
+class RunFolder:
+    """The files of one run.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    config, metrics, summary, checkpoint, figures : pathlib.Path
+        Its parts; each is there whole or not at all.
+    """
+
+    def __init__(self, path: str | pathlib.Path):
+        self.path = pathlib.Path(path)
+        self.config = self.path / CONFIG
+        self.metrics = self.path / METRICS
+        self.summary = self.path / SUMMARY
+        self.checkpoint = self.path / CHECKPOINT
+        self.figures = self.path / FIGURES
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @classmethod
+    def create(cls, path: str | pathlib.Path | None, stem: str, *, force: bool = False) -> RunFolder:
+        """Make a folder for a new run.
+
+        Parameters
+        ----------
+        path : path or None
+            None makes ``runs/<stem>-001``, or with the next number that is free.
+        stem : str
+        force : bool
+            Remove the run that is there. Files of other names stay.
+
+        Raises
+        ------
+        OutputError
+            If there is something at ``path`` already, or it cannot be written.
+        """
+        if path is None:
+            return cls._numbered(pathlib.Path("runs"), stem)
+        run = cls(path)
+        run.check_free(force=force)
+        with output_errors(run.path):
+            run.path.mkdir(parents=True, exist_ok=True)
+            run._clear()
+        return run
+
+    @classmethod
+    def open(cls, path: str | pathlib.Path) -> RunFolder:
+        """The folder of a run that has begun.
+
+        Raises
+        ------
+        CheckpointError
+            If it is no such folder.
+        """
+        run = cls(path)
+        if not run.path.is_dir():
+            raise CheckpointError(f"{run.path}: no such folder; give the folder of a run, as eprop train printed it")
+        if not run.checkpoint.is_file():
+            raise CheckpointError(f"{run.path}: holds no {CHECKPOINT}; it is not the folder of a run, or its run never began")
+        return run
+
+    def check_free(self, *, force: bool = False) -> None:
+        """Raise `OutputError` if a new run may not be made here."""
+        with output_errors(self.path):
+            if self.path.exists() and not self.path.is_dir():
+                raise OutputError(f"{self.path}: is a file; give a folder for the run")
+            if not force and self.path.is_dir() and any(self.path.iterdir()):
+                raise OutputError(f"{self.path}: is not empty; choose another folder, or --force to replace a run in it")
+
+    def write_config(self, text: str) -> None:
+        """Write ``config.toml``."""
+        write_text(self.config, text)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write ``summary.json``."""
+        write_text(self.summary, json.dumps(summary, indent=2) + "\n")
+
+    def read_summary(self) -> dict[str, Any]:
+        """The summary; empty if the run did not come to its end."""
+        if not self.summary.is_file():
+            return {}
+        try:
+            summary = json.loads(self.summary.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.summary}: is damaged ({error}); `eprop train --resume` writes it anew") from error
+        return dict(summary)
+
+    def add_metrics(self, line: dict[str, Any]) -> None:
+        """Append a line to ``metrics.jsonl``."""
+        with output_errors(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All lines of metrics; a last line that was cut short is left out."""
+        if not self.metrics.is_file():
+            return []
+        lines = self.metrics.read_text(encoding="utf-8").splitlines()
+        out = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                out.append(dict(json.loads(line)))
+            except ValueError as error:
+                if number < len(lines):
+                    raise CheckpointError(f"{self.metrics}: line {number} is damaged ({error})") from error
+        return out
+
+    def rewind_metrics(self, samples: int) -> None:
+        """Drop lines behind sample number ``samples``: a resumed run writes them again."""
+        kept = [line for line in self.read_metrics() if line["samples"] <= samples]
+        write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+
+    @classmethod
+    def _numbered(cls, parent: pathlib.Path, stem: str) -> RunFolder:
+        with output_errors(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            for number in range(1, 100_000):
+                path = parent / f"{stem}-{number:03d}"
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                return cls(path)
+        raise OutputError(f"{parent}: holds too many runs named {stem}; give another folder")
+
+    def _clear(self) -> None:
+        """Remove the files of an earlier run, and no others."""
+        for path in (self.config, self.metrics, self.summary, self.checkpoint):
+            path.unlink(missing_ok=True)
+        if self.figures.is_dir():
+            for path in self.figures.glob("*.png"):
+                path.unlink()

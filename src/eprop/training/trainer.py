@@ -1,0 +1,310 @@
+"""Teach a network a task: epochs of shuffled trials, a decaying learning rate, a report now and then."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import BatchResult, Samples, Simulator
+from eprop.errors import DataError, DivergenceError
+from eprop.parameters import Description, param
+from eprop.rules import EProp
+from eprop.tasks import Task
+from eprop.training.evaluate import evaluate, shuffled, watched
+from eprop.training.interrupt import Interrupt
+from eprop.training.metrics import Running
+from eprop.training.watch import Progress, Watcher
+
+#: A call that learns should return to Python after this long, so that Ctrl-C is heard.
+CALL_SECONDS = 0.25
+#: Reports per training.
+REPORTS = 200
+#: A loss this many times that of silent readouts is worth a warning.
+UNSTABLE = 3.0
+
+
+class UnstableWarning(UserWarning):
+    """The loss is far above that of a network which outputs nothing."""
+
+
+@dataclass(frozen=True)
+class Training(Description):
+    """How long and how fast to learn."""
+
+    epochs: int = param(1, kind=int, at_least=1, doc="passes over the training data")
+    batch_size: int = param(32, kind=int, at_least=1, doc="samples per weight update (eprop+: per change of eta)")
+    eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates fall linearly to this fraction")
+    hold_evaluations: int = param(10, kind=int, at_least=0, doc="evaluations of held-out samples during training")
+
+
+@dataclass
+class _Interval:
+    """What happened since the last report."""
+
+    samples: int = 0
+    loss: float = 0.0
+    score: float = 0.0
+    spikes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class _Position:
+    """All that a trainer must remember beside the simulator's state."""
+
+    done: int = 0
+    events: int = 0
+    seconds: float = 0.0
+    hold_error: float = math.nan
+    interval: _Interval = field(default_factory=_Interval)
+
+
+class Trainer:
+    """Teaches a simulator a task.
+
+    Parameters
+    ----------
+    task : Task
+    simulator : Simulator
+        Of the task's network.
+    trials : Trials
+        To learn from.
+    training : Training
+    hold : Trials, optional
+        Held out: evaluated now and then, never learned from.
+    watcher : Watcher, optional
+        Is told of progress and metrics.
+    save : callable of (trainer), optional
+        Is called at the end of each epoch, to write a checkpoint.
+    interrupt : Interrupt, optional
+        Where Ctrl-C is noted; the trainer then stops between two updates and raises `Stopped`.
+
+    Examples
+    --------
+    >>> trainer = Trainer(task, ep.Simulator(task.build_network()), trials, Training(epochs=3))
+    >>> trainer.run()
+    >>> evaluate(task, trainer.simulator, test).error
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        simulator: Simulator,
+        trials: Any,
+        training: Training | None = None,
+        *,
+        hold: Any = None,
+        watcher: Watcher | None = None,
+        save: Callable[[Trainer], None] | None = None,
+        interrupt: Interrupt | None = None,
+    ):
+        if len(trials) == 0:
+            raise DataError("there is no trial to learn from")
+        self.task, self.simulator, self.trials, self.hold = task, simulator, trials, hold
+        self.training = training or Training()
+        self.watcher = watcher or Watcher()
+        self._save = save or (lambda trainer: None)
+        self._interrupt = interrupt or Interrupt()
+        self._at = _Position()
+        self._loss, self._error = Running(), Running()
+        self._piece = 1
+        self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
+
+    @property
+    def total(self) -> int:
+        """Samples to be learned in all epochs."""
+        return self.training.epochs * len(self.trials)
+
+    @property
+    def done(self) -> int:
+        """Samples learned."""
+        return self._at.done
+
+    @property
+    def seconds(self) -> float:
+        """Time spent learning."""
+        return self._at.seconds
+
+    @property
+    def events(self) -> int:
+        """Synaptic events while learning."""
+        return self._at.events
+
+    @property
+    def hold_error(self) -> float:
+        """Last error on held-out samples; NaN before the first."""
+        return self._at.hold_error
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether weights change once per mini-batch (e-prop) rather than at every spike (e-prop+)."""
+        return any(isinstance(p.rule, EProp) for p in self.simulator.network.projections)
+
+    def position(self) -> dict[str, Any]:
+        """Where the training is, in plain numbers; with the simulator's state it is enough to go on bit by bit."""
+        at = self._at
+        return {
+            "done": at.done,
+            "events": at.events,
+            "seconds": at.seconds,
+            "hold_error": None if math.isnan(at.hold_error) else at.hold_error,
+            "interval": dict(vars(at.interval)),
+        }
+
+    def set_position(self, position: dict[str, Any]) -> None:
+        """Go on from a `position`."""
+        hold_error = position["hold_error"]
+        self._at = _Position(
+            done=int(position["done"]),
+            events=int(position["events"]),
+            seconds=float(position["seconds"]),
+            hold_error=math.nan if hold_error is None else float(hold_error),
+            interval=_Interval(**position["interval"]),
+        )
+        if not 0 <= self._at.done <= self.total:
+            raise DataError(f"the training is at sample {self._at.done}, but has only {self.total} now")
+
+    def warm_up(self) -> None:
+        """Compile what the training needs, and leave no trace."""
+        state = {name: value.copy() for name, value in self.simulator.state().items()}
+        samples = self._samples(self._epoch_order(0)[: self.training.batch_size])
+        with warnings.catch_warnings(), contextlib.suppress(DivergenceError):
+            warnings.simplefilter("ignore")
+            self.simulator.train(samples)
+        self.simulator.set_state(state)
+        with contextlib.suppress(DivergenceError):
+            self.simulator.evaluate(samples)
+
+    def run(self) -> None:
+        """Learn until all epochs are done.
+
+        Raises
+        ------
+        Stopped
+            After a signal; the simulator is at the end of its last complete update, and `position` tells which.
+        DivergenceError
+            If a voltage or weight is no longer finite.
+        """
+        if self._at.interval.samples and self._is_due(REPORTS):
+            self._report()  # a signal came in its midst
+        while self.done < self.total:
+            self._interrupt.check()
+            self._learn_some()
+            self.watcher.progress(self._progress())
+            if self._is_due(REPORTS):
+                self._report()
+            if self.done % len(self.trials) == 0:
+                self._save(self)
+        self.simulator.scale_learning_rates(1.0)
+
+    # ---------------------------------------------------------------- one step
+
+    def _learn_some(self) -> None:
+        """Learn one mini-batch, or with e-prop+ as much of it as a call may take."""
+        began = time.perf_counter()
+        n, size = len(self.trials), self.training.batch_size
+        first, batch = self.done, self._batch_start(self.done)
+        stop = min(batch + size, first - first % n + n)
+        if not self.by_batch:
+            stop = min(stop, first + self._piece)
+        # Of the batch's first sample, so that the pieces in which it is learned make no difference.
+        self.simulator.scale_learning_rates(self._eta_factor(batch))
+        samples = self._samples(self._epoch_order(first // n)[first % n : first % n + stop - first])
+        self._note(samples, self._train(samples))
+        seconds = time.perf_counter() - began
+        self._at.seconds += seconds
+        self._at.interval.seconds += seconds
+        self._piece = int(np.clip(len(samples) * CALL_SECONDS / max(seconds, 1e-9), 1, 2 * self._piece))
+
+    def _train(self, samples: Samples) -> BatchResult:
+        # A mini-batch may be given up half-way, the simulator then forgets it; a piece of e-prop+ may not.
+        check = (lambda done: self._interrupt.check()) if self.by_batch else None
+        try:
+            return self.simulator.train(samples, progress=check)
+        except DivergenceError as error:
+            raise DivergenceError(f"after {self.done} samples, {error}") from None
+
+    def _samples(self, where: np.ndarray) -> Samples:
+        return self.task.make_samples(self.simulator.network, self.trials.subset(where))
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        if self._order[0] != epoch:
+            self._order = (epoch, shuffled(self.task.seed, epoch, len(self.trials)))
+        return self._order[1]
+
+    def _batch_start(self, sample: int) -> int:
+        """First sample of a sample's mini-batch; an epoch's last batch may be short."""
+        within = sample % len(self.trials)
+        return sample - within + within // self.training.batch_size * self.training.batch_size
+
+    def _eta_factor(self, done: int) -> float:
+        return 1.0 - (1.0 - self.training.eta_final) * done / self.total
+
+    # ---------------------------------------------------------------- book-keeping
+
+    def _note(self, samples: Samples, result: BatchResult) -> None:
+        at, part = self._at, self._at.interval
+        at.done += len(samples)
+        at.events += result.events
+        part.samples += len(samples)
+        part.loss += float(result.loss.sum())
+        self._loss.add(result.loss)
+        if result.spikes is not None:
+            part.spikes += int(np.sum(result.spikes))
+        if self.by_batch:
+            score = self.task.score(samples, result.y)
+            part.score += float(score.sum())
+            self._error.add(score)
+
+    def _is_due(self, times: int) -> bool:
+        """Whether a batch has just ended, and with it the next of ``times`` equal parts of the training."""
+        batch_ended = self._batch_start(self.done) == self.done
+        before = self._batch_start(self.done - 1)
+        return batch_ended and self.done * times // self.total > before * times // self.total
+
+    def _progress(self) -> Progress:
+        epoch = min((self.done - 1) // len(self.trials) + 1, self.training.epochs)
+        return Progress(
+            self.done, self.total, epoch, self.training.epochs, self._loss.mean, self._error.mean, self.hold_error,
+            self.seconds,
+        )  # fmt: skip
+
+    def _report(self) -> None:
+        """One line of metrics; with held-out samples, sometimes their error as well."""
+        part, progress = self._at.interval, self._progress()
+        self._warn_if_unstable(part.loss / part.samples)
+        line: dict[str, Any] = {
+            "samples": self.done,
+            "epoch": progress.epoch,
+            "loss": part.loss / part.samples,
+            "error": part.score / part.samples if self.by_batch else None,
+            "eta_factor": self._eta_factor(self.done),
+            "seconds": self.seconds,
+            "samples_per_second": part.samples / max(part.seconds, 1e-9),
+        }
+        if self.by_batch:
+            line["spikes_per_sample"] = part.spikes / part.samples
+        if self.hold is not None and self._is_due(self.training.hold_evaluations):
+            held = evaluate(self.task, self.simulator, self.hold, watched(self.watcher, len(self.hold), self._interrupt))
+            self._at.hold_error = held.error
+            line |= {"hold_error": held.error, "hold_loss": held.loss}
+        self._at.interval = _Interval()
+        self.watcher.metrics(line)
+
+    def _warn_if_unstable(self, loss: float) -> None:
+        idle = self.task.idle_loss
+        if idle is not None and loss > UNSTABLE * idle:
+            warnings.warn(
+                f"after {self.done} samples the loss is {loss:.4g}, {loss / idle:.1f} times that of readouts which do "
+                "nothing: lower the learning rates (eta, eta_out)",
+                UnstableWarning,
+                stacklevel=2,
+            )
+

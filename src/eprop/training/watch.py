@@ -1,0 +1,59 @@
+"""What happens while a network learns, told to whoever wants to see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class Progress:
+    """Where a training is.
+
+    Attributes
+    ----------
+    done, total : int
+        Samples learned, and to be learned in all epochs.
+    epoch, epochs : int
+        The first epoch is 1.
+    loss : float
+        Mean over the last thousand samples.
+    error : float
+        Mean score of the last thousand samples, each before it was learned. NaN with e-prop+, where the label changes
+        the weights within the sample, so that an error on training samples means nothing.
+    hold_error : float
+        Last error on held-out samples; NaN before the first.
+    seconds : float
+        Spent learning, without compiling and evaluating.
+    """
+
+    done: int
+    total: int
+    epoch: int
+    epochs: int
+    loss: float
+    error: float
+    hold_error: float
+    seconds: float
+
+
+class Watcher:
+    """Is told what happens. All methods do nothing; override those of interest.
+
+    While samples are evaluated side by side, `evaluating` may be called from several threads.
+    """
+
+    def phase(self, text: str) -> None:
+        """Something that takes a moment begins: reading, compiling, testing."""
+
+    def reading(self, what: str, done: int, total: int) -> None:
+        """Samples of a data set were read or simulated."""
+
+    def progress(self, progress: Progress) -> None:
+        """Samples were learned."""
+
+    def metrics(self, line: dict[str, Any]) -> None:
+        """A line of metrics was written."""
+
+    def evaluating(self, done: int, total: int) -> None:
+        """Samples were evaluated."""
