@@ -83,8 +83,8 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def inline(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a scalar function that disappears into the loop that calls it."""
-    return _compiled(function)
+    """Compile a scalar function that disappears into the loop that calls it; like `inner`, it must not allocate."""
+    return _compiled(function, **_INNER)
 
 
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,7 +98,7 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def parallel_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function whose ``prange`` loops run on threads."""
-    return _compiled(function, parallel=True)
+    return _compiled(function, parallel=_PARALLEL)
 
 
 def bind(template: Callable[..., Any], name: str, *, parallel: bool = False, **bound: Any) -> Callable[..., Any]:
@@ -112,7 +112,7 @@ def bind(template: Callable[..., Any], name: str, *, parallel: bool = False, **b
     made.__qualname__ = name
     made.__doc__ = template.__doc__
     made.__module__ = template.__module__
-    return _compiled(made, parallel=parallel)
+    return _compiled(made, parallel=parallel and _PARALLEL, **_INNER)
 
 
 @functools.cache

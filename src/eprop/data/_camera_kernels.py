@@ -24,11 +24,16 @@ ROW = 40
 TAPS = 8
 #: Levels of light told apart before the logarithm is looked up.
 LEVELS = 4096
+#: Smallest relative threshold that noise may leave.
+LEAST = 0.25
 #: Most delays of a path, and the time over which one sets in.
 MAX_DELAYS = 12
 BLEND_US = 10_000.0
 
 _U16 = np.uint64(0xFFFF)
+# Places in the first block of random numbers: 0 and 1 shift of the path, 2 duration, then these.
+_FIRST_DELAY = 4
+_FIRST_PIXEL = _FIRST_DELAY + MAX_DELAYS
 
 
 @inline
@@ -116,6 +121,18 @@ def _outside(level, upper, lower, first, last, flag):
 
 
 @inline
+def _gather(flag, words, first, last, visit):
+    """Write the numbers of the flagged pixels to ``visit``; return how many. Without a branch that depends on a flag."""
+    found = np.int64(0)
+    for word in range(first // 8, last // 8):
+        if words[word] != 0:
+            for x in range(8 * word, 8 * word + 8):
+                visit[found] = x
+                found += flag[x]
+    return found
+
+
+@inline
 def _start(level, upper, lower, free_at, thresholds, on, off):
     """Put the band of every pixel around its first level; beyond the field, where no light change counts."""
     for x in range(FIELD * ROW):
@@ -123,6 +140,36 @@ def _start(level, upper, lower, free_at, thresholds, on, off):
         upper[x] = level[x] + on * thresholds[x] if inside else np.inf
         lower[x] = level[x] - off * thresholds[x] if inside else -np.inf
         free_at[x] = -1e9
+
+
+@inline
+def _draw_thresholds(random, normals, spread, thresholds):
+    """Relative threshold of every pixel, from the first block of random numbers."""
+    for y in range(FIELD):
+        for x in range(FIELD):
+            quantile = normals[random[_FIRST_PIXEL + y * FIELD + x] >> 4]
+            thresholds[y * ROW + x] = max(1.0 + spread * quantile, LEAST)
+
+
+@inline
+def _rows_reached(box, path, shift):
+    """First and one-past-last row of the field that the image's ink comes near."""
+    top, bottom, _, _ = box
+    low, high = path[1, 0], path[1, 0]
+    for k in range(path.shape[1]):
+        low, high = min(low, path[1, k]), max(high, path[1, k])
+    if bottom == 0:
+        return 0, 0
+    reach = TAPS // 2 + 1
+    return max(0, np.int64(top + low + shift) - reach), min(FIELD, np.int64(bottom + high + shift) + reach)
+
+
+@inline
+def _aim(position):
+    """Where pixel 0 of a field axis looks, in image pixels times PHASES: whole part, and float32 fraction."""
+    place = -min(max(position, -2.0), 9.0) * PHASES
+    whole = np.int64(np.floor(place))
+    return whole, np.float32(place - whole)
 
 
 @inline
@@ -138,6 +185,19 @@ def _plane(q):
 
 
 @inline
+def _look(light, qx, fx, qy, fy, y_first, y_last, level):
+    """Write the light on every pixel of some rows, from where the field's axes look (see `_aim`)."""
+    gx, gy = np.float32(1.0) - fx, np.float32(1.0) - fy
+    weights = (gy * gx, gy * fx, fy * gx, fy * fx)
+    left0, left1 = _line(qx), _line(qx + 1)
+    row0, row1 = _plane(qy), _plane(qy + 1)
+    for y in range(y_first, y_last):
+        up, down = row0 + y * LIGHT, row1 + y * LIGHT
+        corners = (np.uint64(up + left0), np.uint64(up + left1), np.uint64(down + left0), np.uint64(down + left1))
+        _interpolate_row(light, corners, weights, level, np.uint64(y * ROW))
+
+
+@inline
 def _position(path, axis, time, fine):
     """Path at a time in microseconds; ``path`` has a point every ``fine`` us and rests before and after."""
     place = min(max(time / fine, 0.0), path.shape[1] - 1.000001)
@@ -146,11 +206,11 @@ def _position(path, axis, time, fine):
 
 
 @inline
-def _lateness(time, delays, drawn, blend):
+def _lateness(time, delays, drawn):
     """By how much the path runs late at a time: 0 at first, from each of the ``delays`` on what was drawn for it."""
     late = 0.0
     for j in range(delays.shape[0]):
-        share = min(max((time - delays[j, 0]) / blend, 0.0), 1.0)
+        share = min(max((time - delays[j, 0]) / BLEND_US, 0.0), 1.0)
         late += share * (drawn[j] - late)
     return late
 
@@ -174,15 +234,14 @@ def record_digit(
     optics : tuple
         ``(taps, log_table)`` as for `_fill_light`.
     pixels : tuple
-        ``(threshold_on, threshold_off, spread, refractory_us, hold)``; while ``hold`` a refractory pixel does not
-        follow the light but resumes from the level of its event.
+        ``(threshold_on, threshold_off, spread, refractory_us)``.
     noise : tuple
         ``(normals, jitter, threshold_noise, background, on_fraction, delays)``: table of normal quantiles (4096), px,
-        relative, events per pixel and step, share, and float64 (n, 2) of a time and the largest delay from there, us.
+        relative, events per step, share, and float64 (n, 2) of a time and the largest delay from there, us.
     scratch : tuple
         Arrays of `make_scratch`.
     times, channels : ndarray of int32, shape (capacity,)
-        Written from ``n`` on.
+        Written from ``n`` on; in order of steps, but not of time within one.
     n : int
 
     Returns
@@ -191,135 +250,86 @@ def record_digit(
         Where the next event goes; -1 if the capacity is too small.
     """
     taps, log_table = optics
-    on, off, spread, refractory, hold = pixels
+    on, off, spread, refractory = pixels
     normals, jitter, threshold_noise, background, on_fraction, delays = noise
-    light4, rows, upper, lower, level, before, free_at, thresholds, random, drawn, flag, words = scratch
+    light4, rows, upper, lower, level, before, free_at, thresholds, random, drawn, visit, flag, words = scratch
     light = light4.reshape(light4.size)
-    capacity = times.shape[0]
     field = FIELD * FIELD
+    backwards = 1.0 / step_us
 
     _fill_random(seed, target, 0, random)
-    shift_x = jitter * normals[random[0] >> 4]
-    shift_y = jitter * normals[random[1] >> 4]
-    for j in range(delays.shape[0]):
-        drawn[j] = delays[j, 1] * (random[4 + j] / 32768.0 - 1.0)
+    shift_x, shift_y = jitter * normals[random[0] >> 4], jitter * normals[random[1] >> 4]
     end = duration_us[0] + (duration_us[1] - duration_us[0]) * (random[2] / 65536.0)
-    for i in range(field):
-        scale = 1.0 + spread * normals[random[4 + MAX_DELAYS + i] >> 4]
-        thresholds[i // FIELD * ROW + i % FIELD] = max(scale, 0.25)
-
+    for j in range(delays.shape[0]):
+        drawn[j] = delays[j, 1] * (random[_FIRST_DELAY + j] / 32768.0 - 1.0)
+    _draw_thresholds(random, normals, spread, thresholds)
     box = _image_box(image)
     _fill_light(image, box, taps, log_table, rows, light4)
-    top, bottom, _, _ = box
-    reach = TAPS // 2
-    low_y, high_y = path[1, 0], path[1, 0]
-    for k in range(path.shape[1]):
-        low_y, high_y = min(low_y, path[1, k]), max(high_y, path[1, k])
-    y_first = max(0, np.int64(top + low_y + shift_y) - reach)
-    y_last = min(FIELD, np.int64(bottom + high_y + shift_y) + 1 + reach)
-    if bottom == 0:
-        y_last = y_first = 0
+    y_first, y_last = _rows_reached(box, path, shift_y)
 
-    draw = np.int64(0)
-    draw_block = 1
-    _fill_random(seed, target, draw_block, random)
+    draw, draw_block = random.shape[0], 0
     for k in range(1 + np.int64(np.ceil(duration_us[1] / step_us))):
         now = k * step_us
-        start_of_step = now - step_us
-        source = now - _lateness(now, delays, drawn, BLEND_US)
-        # Where field pixel (0, 0) looks, in image pixels * PHASES: whole part q, fraction f.
-        cx = -min(max(_position(path, 0, source, fine_us) + shift_x, -2.0), 9.0) * PHASES
-        cy = -min(max(_position(path, 1, source, fine_us) + shift_y, -2.0), 9.0) * PHASES
-        qx, qy = np.int64(np.floor(cx)), np.int64(np.floor(cy))
-        fx, fy = np.float32(cx - qx), np.float32(cy - qy)
-        gx, gy = np.float32(1.0) - fx, np.float32(1.0) - fy
-        weights = (gy * gx, gy * fx, fy * gx, fy * fx)
-        left0, left1 = _line(qx), _line(qx + 1)
-        row0, row1 = _plane(qy), _plane(qy + 1)
-        step_start = n
-        for y in range(y_first, y_last):
-            up, down = row0 + y * LIGHT, row1 + y * LIGHT
-            corners = (np.uint64(up + left0), np.uint64(up + left1), np.uint64(down + left0), np.uint64(down + left1))
-            _interpolate_row(light, corners, weights, level, np.uint64(y * ROW))
+        start = now - step_us
+        source = now - _lateness(now, delays, drawn)
+        qx, fx = _aim(_position(path, 0, source, fine_us) + shift_x)
+        qy, fy = _aim(_position(path, 1, source, fine_us) + shift_y)
+        _look(light, qx, fx, qy, fy, y_first, y_last, level)
         if k == 0:
             _start(level, upper, lower, free_at, thresholds, on, off)
-        else:
-            _outside(level, upper, lower, np.uint64(y_first * ROW), np.uint64(y_last * ROW), flag)
-            for word in range(y_first * ROW // 8, y_last * ROW // 8):
-                if words[word] == 0:
-                    continue
-                for x in range(8 * word, 8 * word + 8):
-                    if flag[x] == 0:
-                        continue
-                    new, old = level[x], before[x]
-                    slope = (new - old) / step_us
-                    at = start_of_step
-                    while True:
-                        at = max(at, free_at[x])
-                        if at >= now:
-                            break
-                        value = old + slope * (at - start_of_step)
-                        if upper[x] == -np.inf:  # back from refractoriness
-                            base = np.float64(lower[x]) if hold else value
-                            bend = thresholds[x]
-                            if threshold_noise > 0.0:
-                                if draw == random.shape[0]:
-                                    draw_block += 1
-                                    _fill_random(seed, target, draw_block, random)
-                                    draw = 0
-                                bend *= max(1.0 + threshold_noise * normals[random[draw] >> 4], 0.25)
-                                draw += 1
-                            upper[x] = base + on * bend
-                            lower[x] = base - off * bend
-                        if new > upper[x]:
-                            edge, polarity = np.float64(upper[x]), 1
-                        elif new < lower[x]:
-                            edge, polarity = np.float64(lower[x]), 0
-                        else:
-                            break
-                        if (edge - value) * slope > 0.0:
-                            at = min(at + (edge - value) / slope, now)
-                        if at < end:
-                            if n >= capacity:
-                                return -1
-                            times[n] = np.int32(at)
-                            channels[n] = polarity * field + x // ROW * FIELD + x % ROW
-                            n += 1
-                        free_at[x] = at + refractory
-                        upper[x] = -np.inf
-                        lower[x] = edge
+            level, before = before, level
+            continue
+        _outside(level, upper, lower, np.uint64(y_first * ROW), np.uint64(y_last * ROW), flag)
+        for v in range(_gather(flag, words, y_first * ROW, y_last * ROW, visit)):
+            x = visit[v]
+            new, old = np.float64(level[x]), np.float64(before[x])
+            slope = (new - old) * backwards
+            at = max(start, free_at[x])
+            while at < now:
+                if new > upper[x]:
+                    edge, polarity = np.float64(upper[x]), 1
+                elif new < lower[x]:
+                    edge, polarity = np.float64(lower[x]), 0
+                else:
+                    break
+                way = edge - (old + slope * (at - start))
+                if way * slope > 0.0:  # else the light had left the band while the pixel was blind
+                    at = min(at + way / slope, now)
+                if at < end:
+                    if n >= times.shape[0]:
+                        return -1
+                    times[n] = np.int32(at)
+                    channels[n] = polarity * field + x // ROW * FIELD + x % ROW
+                    n += 1
+                if draw >= random.shape[0]:
+                    draw_block += 1
+                    _fill_random(seed, target, draw_block, random)
+                    draw = 0
+                # The band closes around the edge, not around the light: what a blind pixel misses counts afterwards.
+                bend = thresholds[x] * max(1.0 + threshold_noise * normals[random[draw] >> 4], LEAST)
+                draw += 1
+                upper[x] = edge + on * bend
+                lower[x] = edge - off * bend
+                at += refractory
+                free_at[x] = at
         level, before = before, level
-        if background > 0.0 and k > 0 and now < end:
-            if draw + 3 > random.shape[0]:
-                draw_block += 1
-                _fill_random(seed, target, draw_block, random)
-                draw = 0
-            if random[draw] < background * field * 65536.0:
-                if n >= capacity:
-                    return -1
-                where = (np.int64(random[draw + 1]) * field) >> 16
-                fine = np.int64(random[draw + 2])
-                is_on = np.int64((fine & 255) < on_fraction * 256.0)
-                times[n] = np.int32(start_of_step + step_us * ((fine >> 8) / 256.0))
-                channels[n] = is_on * field + where
-                n += 1
-            draw += 3
-        _sort_tail(times, channels, step_start, n)
+        if now >= end:
+            continue
+        if draw + 2 * (np.int64(background) + 1) >= random.shape[0]:
+            draw_block += 1
+            _fill_random(seed, target, draw_block, random)
+            draw = 0
+        for _ in range(np.int64(background + random[draw] / 65536.0)):
+            if n >= times.shape[0]:
+                return -1
+            fine = np.int64(random[draw + 2])
+            times[n] = np.int32(start + step_us * ((fine >> 8) / 256.0))
+            channels[n] = np.int64((fine & 255) < on_fraction * 256.0) * field
+            channels[n] += (np.int64(random[draw + 1]) * field) >> 16
+            n += 1
+            draw += 2
+        draw += 1
     return n
-
-
-@inline
-def _sort_tail(times, channels, first, last):
-    """Sort the few events of the last step by time (insertion; a step holds some fifteen)."""
-    for i in range(first + 1, last):
-        t, c = times[i], channels[i]
-        j = i - 1
-        while j >= 0 and (times[j] > t or (times[j] == t and channels[j] > c)):
-            times[j + 1] = times[j]
-            channels[j + 1] = channels[j]
-            j -= 1
-        times[j + 1] = t
-        channels[j + 1] = c
 
 
 @kernel
@@ -372,6 +382,7 @@ def make_scratch() -> tuple[np.ndarray, ...]:
         np.zeros(state, np.float32),
         np.zeros(8 * (FIELD * FIELD // 8 + 3), np.uint16),
         np.zeros(MAX_DELAYS, np.float64),
+        np.zeros(state + 8, np.int32),
         words.view(np.uint8),
         words,
     )

@@ -64,8 +64,6 @@ class EventCamera:
         Relative standard deviation of a pixel's threshold from one event to the next.
     refractory : float
         Time in ms for which a pixel is blind after an event.
-    hold : bool
-        Whether a blind pixel keeps the level of its last event, instead of starting from the light it then sees.
     blur : float
         Standard deviation of the optical blur in pixels.
     ambient : float
@@ -106,7 +104,6 @@ class EventCamera:
     threshold_spread: float = 0.08
     threshold_noise: float = 0.15
     refractory: float = 1.3
-    hold: bool = True
     blur: float = 0.68
     ambient: float = 0.32
     jitter: float = 0.05
@@ -203,7 +200,7 @@ class EventCamera:
     def recordings(self, images: np.ndarray, *, seed: int, indices: Any = None, threads: int = 1) -> Iterator[Events]:
         """Recordings of many images, one after another, as `events` gives them."""
         images, indices = _check_images(images, indices)
-        for times, channels, offsets in self._blocks(images, indices, seed, threads, lambda *block: block):
+        for times, channels, offsets in self._blocks(images, indices, seed, threads, _sorted):
             polarity, pixel = np.divmod(channels, FIELD * FIELD)
             y, x = (a.astype(np.uint8) for a in np.divmod(pixel, FIELD))
             for first, last in itertools.pairwise(offsets):
@@ -232,12 +229,12 @@ class EventCamera:
     def _settings(self) -> tuple[Any, ...]:
         """The kernel's arguments from ``path`` to ``noise``."""
         path = sample_path(self.path, self.longest + self.step, _FINE, self.smoothing)
-        pixels = (self.threshold_on, self.threshold_off, self.threshold_spread, self.refractory * 1000.0, self.hold)
+        pixels = (self.threshold_on, self.threshold_off, self.threshold_spread, self.refractory * 1000.0)
         noise = (
             _normal_table(),
             self.jitter,
             self.threshold_noise,
-            self.background * self.step / 1000.0,
+            self.background * self.step / 1000.0 * FIELD * FIELD,
             self.background_on,
             1000.0 * np.array(self.delays, np.float64).reshape(-1, 2),
         )
@@ -285,6 +282,12 @@ def _record(images: np.ndarray, indices: np.ndarray, seed: int, settings: tuple[
         first += done
     ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
     return _joined(times), _joined(channels), ends
+
+
+def _sorted(times: np.ndarray, channels: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Events of each recording in order of time, then of channel; the camera orders only its steps."""
+    order = np.lexsort((channels, times, np.repeat(np.arange(offsets.size - 1), np.diff(offsets))))
+    return times[order], channels[order], offsets
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
