@@ -61,6 +61,7 @@ _PARALLEL = not numba.config.BOUNDSCHECK
 # error_model="numpy": a zero test at each division would keep loops from vectorising.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True, "nogil": True}
 _INNER = {**_OPTIONS, "_nrt": False}
+_INLINE = {**_INNER, "forceinline": True}
 
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -84,7 +85,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def inline(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a scalar function that disappears into the loop that calls it; like `inner`, it must not allocate."""
-    return _compiled(function, **_INNER)
+    return _compiled(function, **_INLINE)
 
 
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -122,7 +122,7 @@ def _outside(level, upper, lower, first, last, flag):
 
 @inline
 def _gather(flag, words, first, last, visit):
-    """Write the numbers of the flagged pixels to ``visit``; return how many. Without a branch that depends on a flag."""
+    """Write the numbers of the flagged pixels to ``visit``, without a branch for each flag; return how many."""
     found = np.int64(0)
     for word in range(first // 8, last // 8):
         if words[word] != 0:

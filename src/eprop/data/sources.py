@@ -16,7 +16,7 @@ from eprop.data._nmnist_layout import splits_in
 from eprop.data.binned import BinnedDataset, concatenate
 from eprop.data.cache import cached, describe_bytes
 from eprop.data.camera import EventCamera
-from eprop.data.mnist import Digits, embedded_digits, read_mnist
+from eprop.data.mnist import EMBEDDED_COMPLETE, Digits, embedded_digits, read_mnist, shows_training_digits
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist
 from eprop.equations.rng import derive
 from eprop.errors import DataError, ParameterError
@@ -200,18 +200,20 @@ def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hol
             raise DataError(f"{data}: no recording of a digit with index in {span[0]}..{span[1] - 1}")
         recordings = recordings.subset(inside)
     train, held = _cut(loader.read(recordings), hold)
+    trained = recordings.indices if shows_training_digits(recordings.indices, recordings.labels) else None
     if test is not None:
-        return Splits(train, held, _test_data(test, loader, None))
+        return Splits(train, held, _test_data(test, loader, trained))
     tested = loader.read(read_nmnist(data, "test")) if "test" in splits else None
     return Splits(train, held, tested)
 
 
 def _from_mnist(folder: Path, test: object, span: tuple[int, int] | None, hold: int, loader: Loader) -> Splits:
-    everything = read_mnist(folder, "train")
-    digits = everything.span(*(span or (0, len(everything))))
+    digits = read_mnist(folder, "train")
+    digits = digits.span(*(span or (0, len(digits))))
     train, held = _cut(loader.simulate(digits), hold)
-    tested = loader.simulate(read_mnist(folder, "test"), _TEST_STREAM) if test is None else None
-    return Splits(train, held, tested or _test_data(test, loader, (everything, digits)))
+    if test is not None:
+        return Splits(train, held, _test_data(test, loader, digits.indices))
+    return Splits(train, held, loader.simulate(read_mnist(folder, "test"), _TEST_STREAM))
 
 
 def _from_embedded(test: object, span: tuple[int, int] | None, hold: int, loader: Loader) -> Splits:
@@ -221,7 +223,9 @@ def _from_embedded(test: object, span: tuple[int, int] | None, hold: int, loader
     names = [f"{simulated.name}, {part}" for part in ("training part", "held out", "test part")]
     n_test = EMBEDDED_TEST if test is None else 0
     train, held, rest = simulated.split((-1, hold, n_test), seed=loader.seed, names=names)
-    return Splits(train, held if hold else None, rest if test is None else _test_data(test, loader, None))
+    return Splits(
+        train, held if hold else None, rest if test is None else _test_data(test, loader, np.arange(EMBEDDED_COMPLETE))
+    )
 
 
 def _cut(dataset: BinnedDataset, hold: int) -> tuple[BinnedDataset, BinnedDataset | None]:
@@ -234,7 +238,7 @@ def _cut(dataset: BinnedDataset, hold: int) -> tuple[BinnedDataset, BinnedDatase
     return train, held.subset(slice(None), f"{dataset.name}, the last {hold} held out")
 
 
-def _test_data(test: object, loader: Loader, trained: tuple[Digits, Digits] | None) -> BinnedDataset:
+def _test_data(test: object, loader: Loader, trained: np.ndarray | None) -> BinnedDataset:
     paths = [test] if isinstance(test, (str, pathlib.Path)) else list(test)  # type: ignore[call-overload]
     parts = []
     for path in paths:
@@ -243,21 +247,18 @@ def _test_data(test: object, loader: Loader, trained: tuple[Digits, Digits] | No
             continue
         recordings = read_nmnist(path, "test" if len(splits_in(path)) > 1 else None)
         if trained is not None:
-            _warn_of_leak(recordings, *trained)
+            _warn_of_leak(recordings, trained)
         parts.append(loader.read(recordings))
     return parts[0] if len(parts) == 1 else concatenate(parts, " and ".join(dict.fromkeys(p.name for p in parts)))
 
 
-def _warn_of_leak(recordings: NMNISTRecordings, everything: Digits, digits: Digits) -> None:
-    """Warn if the recordings show MNIST's training digits (all labels agree) and some of them are trained on."""
-    known = recordings.indices < len(everything)
-    if not known.all() or (everything.labels[recordings.indices] != recordings.labels).any():
-        return  # recordings of MNIST's test digits
-    shared = int(np.isin(recordings.indices, digits.indices).sum())
-    if shared:
+def _warn_of_leak(recordings: NMNISTRecordings, trained: np.ndarray) -> None:
+    """Warn if recordings of training digits show some whose indices are among those trained on."""
+    shared = int(np.isin(recordings.indices, trained).sum())
+    if shared and shows_training_digits(recordings.indices, recordings.labels):
         warnings.warn(
-            f"{shared} of {len(recordings)} test recordings show digits of the training range "
-            f"{digits.indices[0]}..{digits.indices[-1]}: choose another range, or the test result means little",
+            f"{shared} of {len(recordings)} test recordings in {recordings.name} show digits that are also trained on, "
+            f"MNIST training digits {trained.min()}..{trained.max()}: train on others, or the test means little",
             LeakWarning,
-            stacklevel=4,
+            stacklevel=2,
         )

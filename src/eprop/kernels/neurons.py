@@ -21,7 +21,7 @@ def advance(lo, hi, state, params, x, psi, spikes, count):
     Reads and clears ``x`` (synaptic input), writes ``state`` and ``psi``, appends the neurons that spike to
     ``spikes`` from position ``count`` on, and returns the new count.
     """
-    for j in range(lo, hi):
+    for j in range(np.uint64(lo), np.uint64(hi)):
         spike, psi_j = UPDATE(state, params, j, x[j])
         x[j] = 0.0
         psi[j] = psi_j
