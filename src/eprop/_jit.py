@@ -7,6 +7,7 @@ cannot be loaded. `bind` makes one loop serve many models without losing that ca
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -15,7 +16,7 @@ import pathlib
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -53,6 +54,7 @@ CACHE_DIR = cache_root() / "kernels" / _source_digest()
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numba  # noqa: E402
+from numba.core import event  # noqa: E402
 
 prange = numba.prange
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)
@@ -152,3 +154,18 @@ def describe() -> dict[str, Any]:
         "jit": not JIT_DISABLED,
         "kernel_cache": str(CACHE_DIR),
     }
+
+
+@contextlib.contextmanager
+def watch_compiling(started: Callable[[], None]) -> Iterator[None]:
+    """Call ``started`` whenever a function is compiled instead of loaded from the cache."""
+
+    class Listener(event.Listener):
+        def on_start(self, event: Any) -> None:
+            started()
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Listener()):
+        yield

@@ -12,6 +12,8 @@ import numbers
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from eprop.errors import ParameterError
 
 _META = "eprop"
@@ -78,8 +80,11 @@ class ParameterInfo:
 
 def _as_float(label: str, value: Any, unit: str) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ParameterError(f"{label} must be a number{f' in {unit}' if unit else ''}, got {value!r}")
-    return float(value)
+        raise ParameterError(f"{label} must be a number{f' in {unit}' if unit else ''}, got {value!r:.80}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ParameterError(f"{label} must be a finite number, got one of more than 300 digits") from None
 
 
 def param(default: Any = dataclasses.MISSING, **info: Any) -> Any:
@@ -126,14 +131,20 @@ def parameters_of(cls: type) -> Iterator[tuple[str, ParameterInfo]]:
             yield field.name, info
 
 
+def real_numbers(label: str, values: Any, error: type[Exception]) -> Any:
+    """Array of whole or real numbers in the type they have; raises ``error`` for anything else."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as problem:
+        raise error(f"{label} must be an array of numbers, all rows of one length: {problem}") from problem
+    if array.dtype.kind not in "biuf":
+        raise error(f"{label} must be real numbers, got {values!r:.60} of type {array.dtype}")
+    return array
+
+
 def check_array(label: str, values: Any, shape: tuple[int | None, ...], error: type[Exception]) -> Any:
     """Array of finite float64 with the given shape (``None`` is any length); raises ``error`` otherwise."""
-    import numpy as np
-
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as problem:
-        raise error(f"{label} must be an array of numbers: {problem}") from problem
+    array = real_numbers(label, values, error).astype(np.float64)
     fits = array.ndim == len(shape) and all(
         want is None or want == have for want, have in zip(shape, array.shape, strict=True)
     )

@@ -17,11 +17,11 @@ from rich.text import Text
 
 from eprop.data import BinnedDataset
 from eprop.training import Evaluation, Outcome, Progress, Watcher, per_class_error
-from eprop.training.machine import is_compiled
+from eprop.training.machine import watch_compiling
 
 #: Seconds between lines where there is no terminal to draw a bar on.
 EVERY = 10.0
-_COMPILING = "compiling kernels, once (they are kept; about half a minute)"
+_COMPILING = "compiling kernels, once: about a minute, then they are kept"
 
 
 class Reporter(Watcher):
@@ -50,25 +50,24 @@ class Reporter(Watcher):
         )
         self._bar: Any = None
         self._text = ""
-        self._compiled = is_compiled()
+        self._compiling = watch_compiling(self._say_compiling)
         self._last_line = 0.0
+        self._said_compiling = False
         self._show_warning = warnings.showwarning
 
     def __enter__(self) -> Reporter:
         self._bars.start()
+        self._compiling.__enter__()
         warnings.showwarning = self._warn
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         warnings.showwarning = self._show_warning
+        self._compiling.__exit__(kind, error, trace)
         self._bars.stop()
 
     def phase(self, text: str) -> None:
         """One line for what begins."""
-        if text == "compiling":
-            if self._compiled:
-                return
-            text = _COMPILING
         self._text = text
         self._last_line = time.monotonic()
         self._remove_bar()
@@ -113,6 +112,12 @@ class Reporter(Watcher):
         if self._bar is not None:
             self._bars.remove_task(self._bar)
             self._bar = None
+
+    def _say_compiling(self) -> None:
+        """Once, when the first kernel is compiled that was not kept from an earlier run."""
+        if not self._said_compiling:
+            self._said_compiling = True
+            self._say(_COMPILING)
 
     def _say(self, text: str) -> None:
         if not self.quiet:

@@ -69,14 +69,20 @@ class FolderTree:
 
 
 class ZipTree:
-    """Files in a zip archive."""
+    """Files in a zip archive.
 
-    def __init__(self, label: str, file: BinaryIO):
-        self.label, self.file = label, file
+    It owns its file and closes it when it is no longer used; ``parent`` keeps the archive open that the file lies in.
+    """
+
+    def __init__(self, label: str, file: BinaryIO, parent: ZipTree | None = None):
+        self.label, self.file, self.parent = label, file, parent
         try:
             self.archive = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, struct.error) as error:
             raise DataError(f"{label}: no readable zip archive ({error}); download it again") from None
+
+    def __del__(self) -> None:
+        self.file.close()
 
     def names(self) -> list[str]:
         names = (info.filename for info in self.archive.infolist() if not info.is_dir())
@@ -99,7 +105,8 @@ class ZipTree:
         """An archive in the archive: read in place if it is stored, else unpacked to a nameless temporary file."""
         info = self.archive.getinfo(name)
         if info.compress_type == zipfile.ZIP_STORED:
-            return ZipTree(self.where(name), io.BufferedReader(_Window(self.file, self._start(info), info.file_size)))
+            window = _Window(self.file, self._start(info), info.file_size)
+            return ZipTree(self.where(name), io.BufferedReader(window), self)
         unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the tree keeps it
         try:
             with self.archive.open(info) as source:

@@ -111,8 +111,11 @@ class BinnedDataset:
         DataError
             If an index lies outside the data set.
         """
+        if not isinstance(indices, slice):
+            indices = np.asarray(indices)
+            indices = indices if indices.size else indices.astype(np.int64)  # an empty list is made of floats
         try:
-            chosen = np.arange(len(self))[indices if isinstance(indices, slice) else np.asarray(indices, dtype=None)]
+            chosen = np.arange(len(self))[indices]
         except IndexError as error:
             raise DataError(f"subset of {len(self)} samples: {error}") from None
         chosen = np.atleast_1d(chosen)

@@ -24,6 +24,8 @@ CHUNK = 1 << 20
 # Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits.
 SMALLEST_POWER = 1e-3
 LARGEST_BLOCK = 64
+# Silences shorter than this many steps take their decays from a table.
+TABLED_POWERS = 1024
 
 
 @dataclass
@@ -77,7 +79,7 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
     readouts, softmax, population_offset, readout_offset = _readout_arrays(network, sizes)
     block_steps = _block_steps(groups)
     cutoff = max((row[lay.PRO_CUTOFF] for row in projections), default=0)
-    powers = _powers(groups, max(int(cutoff), block_steps) + 2)
+    powers = _powers(groups, max(int(cutoff), block_steps, TABLED_POWERS) + 2)
     topology = Topology(
         populations=populations,
         rates=_poisson_rates(network),
@@ -278,8 +280,11 @@ def _block_steps(groups: np.ndarray) -> int:
 
 
 def _powers(groups: np.ndarray, n: int) -> np.ndarray:
+    """Powers of alpha, kappa, kappa_reg and their inverses, shape (groups, 6, n)."""
     bases = groups[:, [lay.GR_ALPHA, lay.GR_KAPPA, lay.GR_REG]]
-    return np.ascontiguousarray(bases[:, :, None] ** np.arange(n)[None, None, :])
+    powers = bases[:, :, None] ** np.arange(n)[None, None, :]
+    with np.errstate(divide="ignore", over="ignore"):  # beyond a block the inverse may overflow; it is not used there
+        return np.ascontiguousarray(np.concatenate([powers, 1.0 / powers], axis=1))
 
 
 def _synapses(network, projections, populations, bounds, sizes, dtype):

@@ -100,6 +100,7 @@ def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Callable[..
         plastic.deliver_plus, f"deliver_plus_{rule}", MAPS=many, **flags,
         _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", **flags),
         _learn_rows_directly=bind(plastic.learn_rows_directly, f"learn_directly_{rule}", MAP=one, **flags),
+        _learn_rows_within=bind(plastic.learn_rows_within, "learn_within"),
         _revive_row=bind(plastic.revive_row, f"revive_row_{rule}", **flags),
     )  # fmt: skip
     readout = {"ADAM": adam, "_adam": adam_synapse}

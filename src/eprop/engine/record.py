@@ -12,6 +12,7 @@ from eprop.engine.build import Built
 from eprop.errors import InputError
 from eprop.kernels import layout as lay
 from eprop.network import Network
+from eprop.parameters import real_numbers
 
 _NEURON_KINDS = {"surrogate": lay.PROBE_PSI, "learning_signal": lay.PROBE_SIGNAL}
 _READOUT_KINDS = {"y": lay.PROBE_READOUT, "error": lay.PROBE_ERROR}
@@ -72,7 +73,7 @@ class Probes:
         self.columns: list[tuple[tuple[str, str], slice, np.ndarray | float]] = []
         self._network, self._built, self._order = network, built, order
         at = 0
-        for item in wanted:
+        for item in _listed(wanted):
             record = item if isinstance(item, Record) else Record(*item)
             rows, offset = self._resolve(record)
             self.rows.append(rows)
@@ -116,17 +117,28 @@ class Probes:
     def _synapses(self, record: Record) -> tuple[np.ndarray, float]:
         kind = _SYNAPSE_KINDS.get(record.variable)
         if kind is None or (kind == lay.PROBE_TRACE and not self._built.has_plus):
-            raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(_SYNAPSE_KINDS)}")
+            known = [name for name in _SYNAPSE_KINDS if name != "trace" or self._built.has_plus]
+            raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(known)}")
         order = self._order(record.name)
         rows = np.full((order.size, 3), kind, np.int64)
         rows[:, 1], rows[:, 2] = 0, order
         return rows[_index(record, order.size)], 0.0
 
 
+def _listed(wanted: Any) -> list[Any]:
+    """The items of ``record``, each a `Record` or the arguments of one."""
+    one = isinstance(wanted, Record) or (isinstance(wanted, tuple) and 2 <= len(wanted) <= 3 and isinstance(wanted[0], str))
+    items = [wanted] if one else list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
+    for item in items:
+        if not isinstance(item, Record) and not (isinstance(item, tuple) and 2 <= len(item) <= 3):
+            raise InputError(f'record takes pairs such as ("rec", "v") or ("rec", "v", [0, 1]), got {item!r:.80}')
+    return items
+
+
 def _index(record: Record, size: int) -> np.ndarray:
     if record.index is None:
         return np.arange(size)
-    index = np.atleast_1d(np.asarray(record.index))
-    if index.dtype.kind not in "iu" or (index.size and (index.min() < 0 or index.max() >= size)):
+    index = np.atleast_1d(real_numbers(f"record {record.name!r}: indices", record.index, InputError))
+    if index.size and (index.ndim != 1 or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= size):
         raise InputError(f"record {record.name!r}: indices must be whole numbers in 0..{size - 1}, got {record.index!r}")
     return index.astype(np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,10 @@ import numpy as np
 from eprop.errors import InputError
 from eprop.models import EventSource, Readout
 from eprop.network import Network
+from eprop.parameters import real_numbers
+
+# Positions in the events are kept for every step of every sample.
+MOST_STEPS = 2**31
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,26 @@ def make_samples(
     InputError
         If something is missing, has a wrong shape or is not finite.
     """
-    if n < 1 or n_steps < 1:
-        raise InputError(f"a run needs at least one sample and one step, got {n} samples of {n_steps} steps")
+    n, n_steps = _count("samples", n), _count("steps", n_steps)
+    if n * n_steps > MOST_STEPS:
+        raise InputError(f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts")
     sources = [p for p in network.populations if isinstance(p.model, EventSource)]
     readouts = [p for p in network.populations if isinstance(p.model, Readout)]
-    starts, channels = _events(sources, dict(inputs or {}), n, n_steps)
-    target = _targets(readouts, dict(targets or {}), labels, n, n_steps)
+    starts, channels = _events(sources, _by_name("inputs", inputs), n, n_steps)
+    target = _targets(readouts, _by_name("targets", targets), labels, n, n_steps)
     return Samples(starts, channels, target, _window(window, n, n_steps), n, n_steps, _labels(labels, n))
+
+
+def _count(what: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise InputError(f"number of {what} must be a whole number >= 1, got {value!r:.80}")
+    return int(value)
+
+
+def _by_name(what: str, given: Any) -> dict[str, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise InputError(f"{what} must be a dictionary from names of populations to arrays, got {type(given).__name__}")
+    return dict(given or {})
 
 
 def _events(sources, inputs, n, n_steps):
@@ -98,9 +116,11 @@ def _events(sources, inputs, n, n_steps):
 
 def _pairs(p, given, n, n_steps):
     if isinstance(given, tuple) and len(given) == 2:
-        ptr, channels = np.asarray(given[0]), np.asarray(given[1])
+        ptr, channels = (real_numbers(f"input {p.name!r}", part, InputError) for part in given)
         if ptr.shape != (n, n_steps + 1) or channels.ndim != 1:
             raise InputError(f"input {p.name!r}: ptr must have shape ({n}, {n_steps + 1}), got {ptr.shape}")
+        if any(part.size and part.dtype.kind not in "iu" for part in (ptr, channels)):
+            raise InputError(f"input {p.name!r}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}")
         lengths = ptr[:, 1:] - ptr[:, :-1]
         if lengths.min() < 0 or ptr.min() < 0 or ptr.max() > channels.size:
             raise InputError(f"input {p.name!r}: ptr must ascend within 0..{channels.size}")
@@ -108,8 +128,8 @@ def _pairs(p, given, n, n_steps):
         channels = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
         start = np.concatenate([[0], np.cumsum(lengths.ravel())])
     else:
-        dense = np.asarray(given)
-        if dense.shape != (n, n_steps, p.size) or dense.dtype.kind not in "biuf":
+        dense = real_numbers(f"input {p.name!r}", given, InputError)
+        if dense.shape != (n, n_steps, p.size):
             raise InputError(f"input {p.name!r} must have shape ({n}, {n_steps}, {p.size}), got {dense.shape}")
         if not np.all((dense == 0) | (dense == 1)):
             raise InputError(f"input {p.name!r} must hold zeros and ones only: one event per channel and step at most")
@@ -117,13 +137,24 @@ def _pairs(p, given, n, n_steps):
         start = np.searchsorted(sample * n_steps + step, np.arange(n * n_steps + 1))
     if channels.size and (channels.min() < 0 or channels.max() >= p.size):
         raise InputError(f"input {p.name!r}: channels must lie in 0..{p.size - 1}, got {channels.min()}..{channels.max()}")
-    return start, channels
+    return start, _ascending(p, start, channels)
+
+
+def _ascending(p, start, channels):
+    """The channels of every step in ascending order; each may be there once."""
+    key = np.repeat(np.arange(start.size - 1), np.diff(start)) * p.size + channels
+    if np.all(key[1:] > key[:-1]):
+        return channels
+    order = np.argsort(key, kind="stable")
+    if np.any(np.diff(key[order]) == 0):
+        raise InputError(f"input {p.name!r}: a channel has two events in one step; leave one")
+    return channels[order]
 
 
 def _labels(labels, n):
     if labels is None:
         return None
-    out = np.asarray(labels)
+    out = real_numbers("labels", labels, InputError)
     if out.shape != (n,) or out.dtype.kind not in "iu":
         raise InputError(f"labels must be {n} whole numbers, got shape {out.shape}, type {out.dtype}")
     return out.astype(np.int64)
@@ -137,7 +168,7 @@ def _targets(readouts, targets, labels, n, n_steps):
     if unknown:
         known = ", ".join(p.name for p in readouts) or "none"
         raise InputError(f"no readout named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")
-    arrays = {name: np.asarray(value, dtype=np.float64) for name, value in targets.items()}
+    arrays = {name: real_numbers(f"target {name!r}", value, InputError) for name, value in targets.items()}
     long = any(a.ndim == 3 and a.shape[1] != 1 for a in arrays.values())
     out = np.zeros((n, n_steps if long else 1, size))
     at = 0
@@ -165,7 +196,7 @@ def _one_hot(readouts, targets, labels):
 def _window(window, n, n_steps):
     if window is None:
         return np.ones((1, n_steps))
-    out = np.asarray(window, dtype=np.float64)
+    out = real_numbers("window", window, InputError).astype(np.float64)
     if out.shape not in ((n_steps,), (n, n_steps), (1, n_steps)):
         raise InputError(f"window must have shape ({n_steps},) or ({n}, {n_steps}), got {out.shape}")
     if not np.all(np.isfinite(out)) or out.min() < 0:

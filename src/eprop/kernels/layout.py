@@ -42,7 +42,7 @@ class Topology(NamedTuple):
     projections: np.ndarray  # (n_proj, PRO_COLUMNS)
     projection_floats: np.ndarray  # (n_proj, PF_COLUMNS)
     groups: np.ndarray  # (n_groups, GR_COLUMNS)
-    powers: np.ndarray  # (n_groups, 3, n) of alpha, kappa, kappa_reg
+    powers: np.ndarray  # (n_groups, 6, n) of alpha, kappa, kappa_reg, and their inverses
     indptr: np.ndarray  # (partitions, rows + 1) into the synapse arrays
     targets: np.ndarray  # (synapses,) uint32
     params: np.ndarray  # (parameter rows, neurons)
@@ -93,7 +93,7 @@ class History(NamedTuple):
     error: np.ndarray  # (ring, readouts)
     log: np.ndarray  # (capacity,) int32 source ids, a ring
     log_start: np.ndarray  # (ring, n_pop + 1) positions in the log, ever growing
-    block_steps: int
+    block_steps: int  # a power of two
 
 
 class Scratch(NamedTuple):
@@ -104,8 +104,9 @@ class Scratch(NamedTuple):
     order_start: np.ndarray  # (n_proj + 1,)
     due: np.ndarray  # (rows,) int32
     due_start: np.ndarray  # (n_proj + 1,)
-    maps: np.ndarray  # (entries, neurons) of the synapses' type
-    passes: np.ndarray  # (entries, neurons)
+    maps: np.ndarray  # (entries, neurons)
+    maps_before: np.ndarray  # (entries, neurons)
+    gradient: np.ndarray  # (readouts,)
     spikes: np.ndarray  # (partitions, neurons) int32
     spike_count: np.ndarray  # (partitions, n_pop) running counts over the populations
     mark: np.ndarray  # (rows,) step in which a row last spiked

@@ -25,13 +25,13 @@ def extend_maps(t, lo, hi, prefix, block, block_steps, psi, signal, rate, group,
     Reads ``psi`` of step ``t - 1`` and ``signal`` that belongs to step ``t - 2``; ``rate[1]`` is the running rate of
     step ``t - 2``. Writes the rows of ``prefix`` (before ``t``) and, at the end of a block, of ``block``.
     """
-    ring, n = prefix.shape[0] - 1, (t - 1) % block_steps
+    ring, n = prefix.shape[0] - 1, (t - 1) & (block_steps - 1)
     old, now = np.uint64((t - 1) & ring), np.uint64(t & ring)
     alpha_n, kappa_n, reg_n = powers[group, 0, n], powers[group, 1, n], powers[group, 2, n]
     kappa, reg = groups[group, 1], groups[group, 2]
     c_reg, f_target = groups[group, 3], groups[group, 4]
     first, stop = np.uint64(lo), np.uint64(hi)
-    if t % block_steps == 0:
+    if t & (block_steps - 1) == 0:
         last = np.uint64(((t - 1) // block_steps) & (block.shape[0] - 1))
         _extend(first, stop, old, last, prefix, block, psi, signal, rate, alpha_n, kappa_n, reg_n, kappa, reg, c_reg, f_target)
         for c in range(prefix.shape[1]):
@@ -68,34 +68,29 @@ _extend = extend_rows
 
 def map_of_interval(a, t, j, prefix, block, block_steps, group, powers):
     """Template: ``(c1, c2, c3, c4, c5)`` of the map over ``[a, t)`` of neuron ``j``; c2 = c4 = 0 with equal kappas."""
-    ring, blocks = prefix.shape[0] - 1, block.shape[0] - 1
-    first, before = a // block_steps, a % block_steps
-    s = a & ring
-    same = t < (first + 1) * block_steps
-    n = (t - a) if same else block_steps - before
-    inv_alpha, inv_kappa = 1.0 / powers[group, 0, before], 1.0 / powers[group, 1, before]
+    ring, blocks, before = prefix.shape[0] - 1, block.shape[0] - 1, a & (block_steps - 1)
+    n = min(block_steps - before, t - a)
+    inv_alpha, inv_kappa = powers[group, 3, before], powers[group, 4, before]
     c2, c4 = 0.0, 0.0
-    if same:
+    if before + t - a < block_steps:
         e1, e2, e3, e4, e5 = _entries(prefix, t & ring, j)
     else:
-        e1, e2, e3, e4, e5 = _entries(block, first & blocks, j)
-    s1, s2, s3, s4, s5 = _entries(prefix, s, j)
+        e1, e2, e3, e4, e5 = _entries(block, (a // block_steps) & blocks, j)
+    s1, s2, s3, s4, s5 = _entries(prefix, a & ring, j)
     if BOTH:
         c1, c2, c3, c4, c5 = divide_both(
-            e1, e2, e3, e4, e5, s1, s2, s3, s4, s5, inv_alpha, inv_kappa, 1.0 / powers[group, 2, before],
+            e1, e2, e3, e4, e5, s1, s2, s3, s4, s5, inv_alpha, inv_kappa, powers[group, 5, before],
             powers[group, 1, n], powers[group, 2, n],
         )  # fmt: skip
     else:
         c1, c3, c5 = divide(e1, e3, e5, s1, s3, s5, inv_alpha, inv_kappa, powers[group, 1, n])
     at = a + n
     while at < t:
-        b = at // block_steps
-        if (b + 1) * block_steps <= t:
-            e1, e2, e3, e4, e5 = _entries(block, b & blocks, j)
-            m = block_steps
+        m = min(block_steps, t - at)
+        if m == block_steps:
+            e1, e2, e3, e4, e5 = _entries(block, (at // block_steps) & blocks, j)
         else:
             e1, e2, e3, e4, e5 = _entries(prefix, t & ring, j)
-            m = t - at
         alpha_a, kappa_a, kappa_b = powers[group, 0, at - a], powers[group, 1, at - a], powers[group, 1, m]
         if BOTH:
             c1, c2, c3, c4, c5 = compose_both(
@@ -118,41 +113,33 @@ def entries_of(maps, row, j):
 _entries = entries_of
 
 
-def maps_of_interval(a, t, lo, hi, prefix, block, block_steps, group, powers, work, out):
-    """Template: `map_of_interval` for all neurons ``lo:hi`` at once, in loops that vectorise.
+def maps_of_interval(a, t, lo, hi, prefix, block, block_steps, group, powers, out):
+    """Template: `map_of_interval` for all neurons ``lo:hi`` at once into ``out`` (entries, neurons), in fast loops.
 
-    The operations on each neuron are the same, in the same order, so the numbers are too. ``work`` is scratch;
-    the result goes to ``out`` (entries, neurons), cast to its type.
+    The operations on each neuron are the same, in the same order, so the numbers are too.
     """
-    ring, blocks = prefix.shape[0] - 1, block.shape[0] - 1
-    first, before = a // block_steps, a % block_steps
+    ring, blocks, before = prefix.shape[0] - 1, block.shape[0] - 1, a & (block_steps - 1)
     begin, stop = np.uint64(lo), np.uint64(hi)
-    same = t < (first + 1) * block_steps
-    n = (t - a) if same else block_steps - before
-    inv_alpha, inv_kappa = 1.0 / powers[group, 0, before], 1.0 / powers[group, 1, before]
-    inv_reg, kappa_n, reg_n = 1.0 / powers[group, 2, before], powers[group, 1, n], powers[group, 2, n]
-    if same:
-        _divide(begin, stop, prefix, np.uint64(t & ring), prefix, np.uint64(a & ring), inv_alpha, inv_kappa, inv_reg,
-                kappa_n, reg_n, work)  # fmt: skip
+    n = min(block_steps - before, t - a)
+    inv_alpha, inv_kappa, inv_reg = powers[group, 3, before], powers[group, 4, before], powers[group, 5, before]
+    kappa_n, reg_n = powers[group, 1, n], powers[group, 2, n]
+    start = np.uint64(a & ring)
+    if before + t - a < block_steps:
+        _divide(begin, stop, prefix, np.uint64(t & ring), prefix, start, inv_alpha, inv_kappa, inv_reg, kappa_n, reg_n, out)
     else:
-        _divide(begin, stop, block, np.uint64(first & blocks), prefix, np.uint64(a & ring), inv_alpha, inv_kappa, inv_reg,
-                kappa_n, reg_n, work)  # fmt: skip
+        end = np.uint64((a // block_steps) & blocks)
+        _divide(begin, stop, block, end, prefix, start, inv_alpha, inv_kappa, inv_reg, kappa_n, reg_n, out)
     at = a + n
     while at < t:
-        b = at // block_steps
+        m = min(block_steps, t - at)
         alpha_a, kappa_a, reg_a = powers[group, 0, at - a], powers[group, 1, at - a], powers[group, 2, at - a]
-        if (b + 1) * block_steps <= t:
-            m = block_steps
-            _compose(begin, stop, work, block, np.uint64(b & blocks), alpha_a, kappa_a, reg_a, powers[group, 1, m],
-                     powers[group, 2, m])  # fmt: skip
+        kappa_b, reg_b = powers[group, 1, m], powers[group, 2, m]
+        if m == block_steps:
+            row = np.uint64((at // block_steps) & blocks)
+            _compose(begin, stop, out, block, row, alpha_a, kappa_a, reg_a, kappa_b, reg_b)
         else:
-            m = t - at
-            _compose(begin, stop, work, prefix, np.uint64(t & ring), alpha_a, kappa_a, reg_a, powers[group, 1, m],
-                     powers[group, 2, m])  # fmt: skip
+            _compose(begin, stop, out, prefix, np.uint64(t & ring), alpha_a, kappa_a, reg_a, kappa_b, reg_b)
         at += m
-    for c in range(work.shape[0]):
-        for j in range(begin, stop):
-            out[c, j] = work[c, j]
 
 
 def divide_rows(lo, hi, ends, p, starts, a, inv_alpha, inv_kappa, inv_reg, kappa_n, reg_n, work):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from eprop.equations.maps import divide
 from eprop.equations.optimize import adam_catch_up, clip
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
@@ -27,8 +28,8 @@ from eprop.kernels.layout import (
 
 BOTH = False
 ADAM = False
-# A map for one target costs about as much as this many maps in the loop over all targets.
-DIRECT_COST = 6
+# A map for one target costs about as much as this many in the loop over all targets: within a block, and across.
+COST_WITHIN, COST_ACROSS = 2.5, 5.0
 
 
 def _unbound(*arguments):
@@ -48,11 +49,11 @@ def learn_rows(
     ``maps`` holds, for each target, the map over the interval; writes the synapses and adds to ``x``.
     """
     real = weight.dtype.type
-    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
-    k_n, r_n = real(powers[group, 1, t - last]), real(powers[group, 2, t - last])
+    eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
+    k_n, r_n = powers[group, 1, t - last], powers[group, 2, t - last]
     for index in range(k, k_end):
         i = order[index]
-        z0 = real(z_bar[i])
+        z0 = z_bar[i]
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             e = trace[q]
@@ -66,7 +67,7 @@ def learn_rows(
             if ADAM:
                 w = _adam(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
             else:
-                w = clip(weight[q] - eta * g, w_min, w_max)
+                w = real(clip(weight[q] - eta * g, w_min, w_max))
             weight[q] = w
             x[j] += w
 
@@ -95,47 +96,74 @@ def learn_rows_directly(
 ):  # fmt: skip
     """Template: `learn_rows` where too few synapses share the interval for a map of every target to pay."""
     real = weight.dtype.type
-    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
-    k_n, r_n = real(powers[group, 1, t - last]), real(powers[group, 2, t - last])
+    eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
+    k_n, r_n = powers[group, 1, t - last], powers[group, 2, t - last]
     for index in range(k, k_end):
         i = order[index]
-        z0 = real(z_bar[i])
+        z0 = z_bar[i]
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             c1, c2, c3, c4, c5 = MAP(last, t, j, prefix, block, block_steps, group, powers)
             e = trace[q]
             if BOTH:
                 rate = trace_reg[q]
-                g = real(c3) * e + real(c4) * rate + real(c5) * z0
-                trace_reg[q] = r_n * rate + real(c2) * z0
+                g = c3 * e + c4 * rate + c5 * z0
+                trace_reg[q] = r_n * rate + c2 * z0
             else:
-                g = real(c3) * e + real(c5) * z0
-            trace[q] = k_n * e + real(c1) * z0
+                g = c3 * e + c5 * z0
+            trace[q] = k_n * e + c1 * z0
             if ADAM:
                 w = _adam(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
             else:
-                w = clip(weight[q] - eta * g, w_min, w_max)
+                w = real(clip(weight[q] - eta * g, w_min, w_max))
+            weight[q] = w
+            x[j] += w
+
+
+def learn_rows_within(
+    k, k_end, last, t, order, indptr, p, group, powers, z_bar, r, floats, targets, weight, trace, prefix, block_steps, x
+):
+    """`learn_rows_directly` for the most frequent case: equal kappas, gradient descent, an interval within one block."""
+    real = weight.dtype.type
+    eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
+    before, k_n = last & (block_steps - 1), powers[group, 1, t - last]
+    inv_alpha, inv_kappa = powers[group, 3, before], powers[group, 4, before]
+    start, end = np.uint64(last & (prefix.shape[0] - 1)), np.uint64(t & (prefix.shape[0] - 1))
+    for index in range(k, k_end):
+        i = order[index]
+        z0 = z_bar[i]
+        for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+            j = targets[q]
+            c1, c3, c5 = divide(
+                prefix[end, 0, j], prefix[end, 1, j], prefix[end, 2, j],
+                prefix[start, 0, j], prefix[start, 1, j], prefix[start, 2, j], inv_alpha, inv_kappa, k_n,
+            )  # fmt: skip
+            e = trace[q]
+            trace[q] = k_n * e + c1 * z0
+            w = real(clip(weight[q] - eta * (c3 * e + c5 * z0), w_min, w_max))
             weight[q] = w
             x[j] += w
 
 
 def revive_row(
-    i, last, t, p, indptr, z_bar, steps, r, floats, cutoff, kappa, reg, targets, weight, trace, trace_reg, pending,
-    moment_1, moment_2, psi, x,
+    i, last, t, p, indptr, z_bar, steps, r, floats, cutoff, group, groups, powers, targets, weight, trace, trace_reg,
+    pending, moment_1, moment_2, psi, x,
 ):  # fmt: skip
     """Template: the first spike after a silence longer than the cutoff; the gradient was settled when it was due.
 
     Since then the traces only decayed; the step before this spike counts again (as in NEST).
     """
-    real = weight.dtype.type
     n = t - last
-    k_n = real(kappa ** (n + 1 - cutoff))
-    r_n = real(reg ** (n + 1 - cutoff))
-    z_now = z_bar * floats[r, PF_ALPHA] ** (n - 1)
-    z, z_reg = real(z_now), real((1.0 - reg) * z_now)
+    if n < powers.shape[2]:
+        k_n, r_n = powers[group, 1, n + 1 - cutoff], powers[group, 2, n + 1 - cutoff]
+        z = z_bar * powers[group, 0, n - 1]
+    else:
+        k_n, r_n = groups[group, GR_KAPPA] ** (n + 1 - cutoff), groups[group, GR_REG] ** (n + 1 - cutoff)
+        z = z_bar * floats[r, PF_ALPHA] ** (n - 1)
+    z_reg = (1.0 - groups[group, GR_REG]) * z
     for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
         j = targets[q]
-        now = real(psi[j])
+        now = psi[j]
         trace[q] = k_n * trace[q] + now * z
         if BOTH:
             trace_reg[q] = r_n * trace_reg[q] + now * z_reg
@@ -145,7 +173,8 @@ def revive_row(
         x[j] += weight[q]
 
 
-_learn_rows, _learn_rows_directly, _revive_row = learn_rows, learn_rows_directly, revive_row
+_learn_rows, _learn_rows_directly, _learn_rows_within = learn_rows, learn_rows_directly, learn_rows_within
+_revive_row = revive_row
 
 
 def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
@@ -168,9 +197,9 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
             k = k_end
             continue
         if t - last > cutoff:
-            _revive_row(i, last, t, p, indptr, axons.z_bar[i], axons.steps[i], r, floats, cutoff,
-                        topology.groups[group, GR_KAPPA], topology.groups[group, GR_REG], targets, weight, trace,
-                        trace_reg, pending, moment_1, moment_2, neurons.psi, x)  # fmt: skip
+            _revive_row(i, last, t, p, indptr, axons.z_bar[i], axons.steps[i], r, floats, cutoff, group,
+                        topology.groups, powers, targets, weight, trace, trace_reg, pending, moment_1, moment_2,
+                        neurons.psi, x)  # fmt: skip
             k = k_end
             continue
         count = indptr[p, i + 1] - indptr[p, i]
@@ -178,10 +207,14 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
             i = order[k_end]
             count += indptr[p, i + 1] - indptr[p, i]
             k_end += 1
-        if count * DIRECT_COST > hi - lo:
-            MAPS(last, t, lo, hi, prefix, block, block_steps, group, powers, scratch.passes, scratch.maps)
+        within = (last & (block_steps - 1)) + t - last < block_steps
+        if count * (COST_WITHIN if within else COST_ACROSS) > hi - lo:
+            MAPS(last, t, lo, hi, prefix, block, block_steps, group, powers, scratch.maps)
             _learn_rows(k, k_end, last, t, order, indptr, p, group, powers, axons.z_bar, axons.steps, r, floats, targets,
                         weight, trace, trace_reg, moment_1, moment_2, scratch.maps, x)  # fmt: skip
+        elif within and not BOTH and not ADAM:
+            _learn_rows_within(k, k_end, last, t, order, indptr, p, group, powers, axons.z_bar, r, floats, targets, weight,
+                               trace, prefix, block_steps, x)  # fmt: skip
         elif count > 0:
             _learn_rows_directly(k, k_end, last, t, order, indptr, p, group, powers, axons.z_bar, axons.steps, r, floats,
                                  targets, weight, trace, trace_reg, moment_1, moment_2, prefix, block, block_steps,
@@ -202,31 +235,26 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     floats, powers, indptr, targets = topology.projection_floats, topology.powers, topology.indptr, topology.targets
     group, n = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
     prefix, block, block_steps = history.prefix, history.block, history.block_steps
-    due, maps, weight = scratch.due, scratch.maps, synapses.weight
+    due, maps, before, weight = scratch.due, scratch.maps, scratch.maps_before, synapses.weight
     trace, trace_reg, pending = synapses.trace, synapses.trace_reg, synapses.pending
-    real = weight.dtype.type
-    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
-    MAPS(t - n, t, lo, hi, prefix, block, block_steps, group, powers, scratch.passes, maps)
+    eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
+    k_n, r_n = powers[group, 1, n - 1], powers[group, 2, n - 1]
+    MAPS(t - n, t, lo, hi, prefix, block, block_steps, group, powers, maps)
+    MAPS(t - n, t - 1, lo, hi, prefix, block, block_steps, group, powers, before)
     for index in range(first, stop):
         i = due[index]
-        z0 = real(axons.z_bar[i])
+        z0 = axons.z_bar[i]
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
+            e = trace[q]
             if BOTH:
-                g = maps[2, j] * trace[q] + maps[3, j] * trace_reg[q] + maps[4, j] * z0
+                rate = trace_reg[q]
+                g = maps[2, j] * e + maps[3, j] * rate + maps[4, j] * z0
+                trace_reg[q] = r_n * rate + before[1, j] * z0
             else:
-                g = maps[1, j] * trace[q] + maps[2, j] * z0
+                g = maps[1, j] * e + maps[2, j] * z0
+            trace[q] = k_n * e + before[0, j] * z0
             if ADAM:
                 pending[q] = g
             else:
                 weight[q] = clip(weight[q] - eta * g, w_min, w_max)
-    MAPS(t - n, t - 1, lo, hi, prefix, block, block_steps, group, powers, scratch.passes, maps)
-    k_n, r_n = real(powers[group, 1, n - 1]), real(powers[group, 2, n - 1])
-    for index in range(first, stop):
-        i = due[index]
-        z0 = real(axons.z_bar[i])
-        for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-            j = targets[q]
-            trace[q] = k_n * trace[q] + maps[0, j] * z0
-            if BOTH:
-                trace_reg[q] = r_n * trace_reg[q] + maps[1, j] * z0

@@ -19,33 +19,49 @@ _adam = _unbound
 
 
 @inner
-def error_sum(a, t, k, prefix, block, block_steps, group, powers):
-    """``sum_{s=a}^{t-1} alpha^(s-a) E_k(s)`` from the sums kept per block."""
-    ring, blocks = prefix.shape[0] - 1, block.shape[0] - 1
-    if t <= a:
-        return 0.0
-    first, before = a // block_steps, a % block_steps
-    same = t < (first + 1) * block_steps
-    end = prefix[t & ring, k] if same else block[first & blocks, k]
-    total = (end - prefix[a & ring, k]) / powers[group, 0, before]
-    at = t if same else (first + 1) * block_steps
-    while at < t:
-        b = at // block_steps
-        if (b + 1) * block_steps <= t:
-            total += powers[group, 0, at - a] * block[b & blocks, k]
-            at += block_steps
+def gradients_of_readouts(lo, hi, last, t, z_bar, z_before, error, prefix, block, block_steps, group, powers, out):
+    """Gradients of a row with arrivals at ``last`` and ``t``: errors of steps ``last - 1 .. t - 2`` of readouts ``lo:hi``.
+
+    ``out[k] = E_k(last - 1) z_before + z_bar sum_{s=last}^{t-2} alpha^(s-last) E_k(s)``, the sum from those per block.
+    """
+    ring, blocks, before = prefix.shape[0] - 1, block.shape[0] - 1, last & (block_steps - 1)
+    first, stop, end = np.uint64(lo), np.uint64(hi), t - 1
+    now = np.uint64((last - 1) & (error.shape[0] - 1))
+    for k in range(first, stop):
+        out[k] = error[now, k] * z_before if last > 0 else 0.0
+    if end <= last:
+        return
+    n = min(block_steps - before, end - last)
+    start, scale = np.uint64(last & ring), z_bar * powers[group, 3, before]
+    if before + end - last < block_steps:
+        row = np.uint64(end & ring)
+        for k in range(first, stop):
+            out[k] += scale * (prefix[row, k] - prefix[start, k])
+    else:
+        row = np.uint64((last // block_steps) & blocks)
+        for k in range(first, stop):
+            out[k] += scale * (block[row, k] - prefix[start, k])
+    at = last + n
+    while at < end:
+        m = min(block_steps, end - at)
+        scale = z_bar * powers[group, 0, at - last]
+        if m == block_steps:
+            row = np.uint64((at // block_steps) & blocks)
+            for k in range(first, stop):
+                out[k] += scale * block[row, k]
         else:
-            total += powers[group, 0, at - a] * prefix[t & ring, k]
-            at = t
-    return total
+            row = np.uint64(end & ring)
+            for k in range(first, stop):
+                out[k] += scale * prefix[row, k]
+        at += m
 
 
 @inner
 def extend_error_sums(t, lo, hi, error, prefix, block, block_steps, group, powers):
     """Add the errors of step ``t`` of readouts ``lo:hi`` (of one group) to the sums."""
     ring, blocks = prefix.shape[0] - 1, block.shape[0] - 1
-    ends = (t + 1) % block_steps == 0
-    power = powers[group, 0, t % block_steps]
+    ends = (t + 1) & (block_steps - 1) == 0
+    power = powers[group, 0, t & (block_steps - 1)]
     for k in range(lo, hi):
         total = prefix[t & ring, k] + power * error[k]
         if ends:
@@ -55,43 +71,38 @@ def extend_error_sums(t, lo, hi, error, prefix, block, block_steps, group, power
             prefix[(t + 1) & ring, k] = total
 
 
-@inner
-def _gradient(k, last, t, z_bar, z_before, error, prefix, block, block_steps, group, powers):
-    """Gradient of the interval between an arrival at ``last`` and one at ``t``: errors of steps ``last-1 .. t-2``."""
-    before = error[(last - 1) & (error.shape[0] - 1), k] * z_before if last > 0 else 0.0
-    return before + z_bar * error_sum(last, t - 1, k, prefix, block, block_steps, group, powers)
-
-
-def deliver_readout(r, p, t, topology, synapses, axons, neurons, history, scratch):
-    """Template: all spikes of projection ``r`` that arrive at readouts in step ``t``, within partition ``p``."""
+def deliver_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
+    """Template: all spikes of projection ``r`` that arrive at readouts ``lo:hi`` (partition ``p``) in step ``t``."""
     if scratch.order_start[r] == scratch.order_start[r + 1]:
         return
-    projections, floats, powers = topology.projections, topology.projection_floats, topology.powers
+    floats, powers = topology.projection_floats, topology.powers
     indptr, targets, x = topology.indptr, topology.targets, neurons.input
-    weight, pending = synapses.weight, synapses.pending
-    error, prefix, block = history.error, history.readout_prefix, history.readout_block
+    weight, pending, gradient = synapses.weight, synapses.pending, scratch.gradient
     n_neurons = neurons.psi.size
-    group, cutoff = projections[r, PRO_GROUP], projections[r, PRO_CUTOFF]
+    group, cutoff = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
+    real = weight.dtype.type
     for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
         i = scratch.order[index]
-        last, z_bar, z_before = axons.last[i], axons.z_bar[i], axons.z_before[i]
+        last = axons.last[i]
         settled = t - last > cutoff
-        for q in range(indptr[p, i], indptr[p, i + 1]):
-            k = np.int64(targets[q]) - n_neurons
+        if last >= 0 and not settled:
+            gradients_of_readouts(lo, hi, last, t, axons.z_bar[i], axons.z_before[i], history.error,
+                                  history.readout_prefix, history.readout_block, history.block_steps, group, powers,
+                                  gradient)  # fmt: skip
+        for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+            j = targets[q]
             if last >= 0:
                 if ADAM:
-                    g = np.float64(pending[q])
-                    if not settled:
-                        g = _gradient(k, last, t, z_bar, z_before, error, prefix, block, history.block_steps, group, powers)
+                    g = np.float64(pending[q]) if settled else gradient[np.int64(j) - n_neurons]
                     weight[q] = _adam(q, g, axons.steps[i], t - 1, r, floats, weight, synapses.moment_1, synapses.moment_2)
                     pending[q] = 0.0
                 elif not settled:
-                    g = _gradient(k, last, t, z_bar, z_before, error, prefix, block, history.block_steps, group, powers)
-                    weight[q] = clip(weight[q] - floats[r, PF_ETA] * g, floats[r, PF_MIN], floats[r, PF_MAX])
-            x[n_neurons + k] += weight[q]
+                    g = gradient[np.int64(j) - n_neurons]
+                    weight[q] = real(clip(weight[q] - floats[r, PF_ETA] * g, floats[r, PF_MIN], floats[r, PF_MAX]))
+            x[j] += weight[q]
 
 
-def settle_readout(r, p, t, topology, synapses, axons, neurons, history, scratch):
+def settle_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
     """Template: settle the gradients of rows whose last spike arrived ``cutoff`` steps ago.
 
     Symmetric feedback keeps mirroring the weight as of its last spike, as a learning rule without look-ahead would.
@@ -99,18 +110,16 @@ def settle_readout(r, p, t, topology, synapses, axons, neurons, history, scratch
     if scratch.due_start[r] == scratch.due_start[r + 1]:
         return
     floats, powers, indptr, targets = topology.projection_floats, topology.powers, topology.indptr, topology.targets
-    error, prefix, block = history.error, history.readout_prefix, history.readout_block
-    n_neurons = neurons.psi.size
+    weight, gradient, n_neurons = synapses.weight, scratch.gradient, neurons.psi.size
     group = topology.projections[r, PRO_GROUP]
     last = t - topology.projections[r, PRO_CUTOFF]
     for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
         i = scratch.due[index]
-        z_bar, z_before = axons.z_bar[i], axons.z_before[i]
-        for q in range(indptr[p, i], indptr[p, i + 1]):
-            k = np.int64(targets[q]) - n_neurons
-            g = _gradient(k, last, t, z_bar, z_before, error, prefix, block, history.block_steps, group, powers)
+        gradients_of_readouts(lo, hi, last, t, axons.z_bar[i], axons.z_before[i], history.error, history.readout_prefix,
+                              history.readout_block, history.block_steps, group, powers, gradient)  # fmt: skip
+        for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+            g = gradient[np.int64(targets[q]) - n_neurons]
             if ADAM:
                 synapses.pending[q] = g
             else:
-                w = synapses.weight[q] - floats[r, PF_ETA] * g
-                synapses.weight[q] = clip(w, floats[r, PF_MIN], floats[r, PF_MAX])
+                weight[q] = clip(weight[q] - floats[r, PF_ETA] * g, floats[r, PF_MIN], floats[r, PF_MAX])

@@ -173,8 +173,8 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
                 i = scratch.order[index]
                 deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
         elif topology.projections[r, PRO_TO_READOUT]:
-            DELIVER_READOUT(r, p, t, topology, synapses, axons, neurons, history, scratch)
-            SETTLE_READOUT(r, p, t, topology, synapses, axons, neurons, history, scratch)
+            DELIVER_READOUT(r, p, t, k_lo, k_hi, topology, synapses, axons, neurons, history, scratch)
+            SETTLE_READOUT(r, p, t, k_lo, k_hi, topology, synapses, axons, neurons, history, scratch)
         else:
             DELIVER_PLUS(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
             SETTLE_DUE(r, p, t, lo, hi, topology, synapses, axons, history, scratch)

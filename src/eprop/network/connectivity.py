@@ -10,7 +10,7 @@ import scipy.sparse
 
 from eprop.errors import NetworkError
 from eprop.kernels import draw
-from eprop.parameters import Description, param
+from eprop.parameters import Description, param, real_numbers
 
 
 @dataclass(frozen=True)
@@ -178,17 +178,20 @@ def _as_coo(matrix: Any) -> Any:
     if scipy.sparse.issparse(matrix):
         out = matrix.tocoo()
     else:
-        dense = np.asarray(matrix)
-        if dense.ndim != 2 or dense.dtype.kind not in "biuf":
+        dense = real_numbers("Explicit matrix", matrix, NetworkError)
+        if dense.ndim != 2:
             raise NetworkError(f"Explicit needs a SciPy sparse matrix or a 2-d array of numbers, got {matrix!r:.80}")
         out = scipy.sparse.coo_matrix(dense)
+    real_numbers("Explicit matrix", out.data, NetworkError)
     if not np.all(np.isfinite(out.data)):
         raise NetworkError("Explicit matrix holds weights that are not finite")
     return out
 
 
 def _indices(name: str, values: Any) -> np.ndarray:
-    index = np.asarray(values)
+    index = real_numbers(f"Explicit {name}", values, NetworkError)
     if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
         raise NetworkError(f"Explicit {name} must be a list of whole numbers, got {values!r:.80}")
+    if index.size and (index.min() < 0 or index.max() >= 2**31 - 1):
+        raise NetworkError(f"Explicit {name} must lie in 0..2^31-2, got {index.min()}..{index.max()}")
     return index.astype(np.int64)

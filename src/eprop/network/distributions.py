@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse
 
 from eprop.errors import NetworkError, ParameterError
 from eprop.kernels import draw
-from eprop.parameters import Description, param
+from eprop.parameters import Description, param, real_numbers
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Array:
     values: np.ndarray
 
     def __post_init__(self) -> None:
-        values = np.array(self.values, dtype=np.float64)
+        values = real_numbers("weight", self.values, NetworkError).astype(np.float64)
         if values.ndim not in (1, 2):
             raise NetworkError(f"weight must be a number, a distribution, or a 1- or 2-d array, got shape {values.shape}")
         if not np.all(np.isfinite(values)):
@@ -95,11 +96,10 @@ def as_distribution(value: object) -> Distribution | Array:
         return value
     if isinstance(value, type) and issubclass(value, Distribution):
         raise NetworkError(f"weight got the class {value.__name__}; call it: {value.__name__}(...)")
-    if np.isscalar(value) and not isinstance(value, str):
-        return Constant(value)
-    try:
-        return Array(np.asarray(value, dtype=np.float64))
-    except (TypeError, ValueError) as problem:
-        if isinstance(problem, NetworkError):
-            raise
-        raise NetworkError(f"weight must be a number, a distribution or an array, got {value!r}") from problem
+    if scipy.sparse.issparse(value):
+        raise NetworkError("weight got a sparse matrix; give it as the connections: Explicit(matrix)")
+    if isinstance(value, (str, bytes)) or value is None:
+        raise NetworkError(f"weight must be a number, a distribution or an array, got {value!r:.80}")
+    if np.ndim(value) == 0 and not isinstance(value, (list, tuple)):
+        return Constant(value.item() if isinstance(value, np.ndarray) else value)
+    return Array(value)

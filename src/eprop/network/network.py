@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import numbers
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,9 @@ from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import Array, Distribution, Normal, as_distribution
 from eprop.parameters import Description, param
 from eprop.rules import Rule, Static
+
+# Spikes under way are kept in rings as long as the longest delay.
+LONGEST_DELAY = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,7 @@ class Network:
             raise NetworkError(f"Network.add needs a model such as LIF(), got {model!r}{hint}")
         if isinstance(size, bool) or not isinstance(size, numbers.Integral) or not 1 <= size < 2**31:
             raise NetworkError(f"Network.add: size must be a whole number from 1 to 2^31-1, got {size!r}")
-        name = f"{type(model).__name__.lower()}{len(self._populations)}" if name is None else name
-        if not isinstance(name, str) or not name or "/" in name:
-            raise NetworkError(f"Network.add: name must be a text without '/', got {name!r}")
+        name = _name("add", f"{type(model).__name__.lower()}{len(self._populations)}" if name is None else name)
         if any(p.name == name for p in self._populations):
             raise NetworkError(f"Network.add: there is a population {name!r} already")
         population = Population(name, model, int(size), len(self._populations))
@@ -166,7 +167,7 @@ class Network:
         if post.model.role == "source":
             raise NetworkError(f"{post.name!r} is a source and takes no connections")
         connectivity.check(pre.size, post.size, pre is post)
-        name = f"{pre.name}->{post.name}" if name is None else name
+        name = _name("connect", f"{pre.name}->{post.name}" if name is None else name)
         if any(p.name == name for p in self._projections):
             raise NetworkError(f"there is a projection {name!r} already; give this one another name=")
         delay = self.dt if delay is None else self._delay(delay)
@@ -210,14 +211,16 @@ class Network:
         for population in self._populations:
             if population.name == name:
                 return population
-        raise NetworkError(f"no population {name!r}; there are: {', '.join(p.name for p in self._populations)}")
+        known = ", ".join(p.name for p in self._populations) or "none"
+        raise NetworkError(f"no population {name!r}; there are: {known}")
 
     def projection(self, name: str) -> Projection:
         """Projection with a name, such as ``"in->rec"``."""
         for projection in self._projections:
             if projection.name == name:
                 return projection
-        raise NetworkError(f"no projection {name!r}; there are: {', '.join(p.name for p in self._projections)}")
+        known = ", ".join(p.name for p in self._projections) or "none"
+        raise NetworkError(f"no projection {name!r}; there are: {known}")
 
     def __repr__(self) -> str:
         lines = [f"Network(dt={self.dt:g} ms, seed={self.seed})"]
@@ -238,6 +241,8 @@ class Network:
     def _delay(self, delay: Any) -> float:
         value = _positive("delay", delay, "ms")
         count = value / self.dt
+        if count > LONGEST_DELAY:
+            raise NetworkError(f"delay must be at most {LONGEST_DELAY} steps of {self.dt:g} ms, got {value:g} ms")
         if count < 1 - 1e-9 or abs(count - round(count)) > 1e-9 * max(count, 1.0):
             raise NetworkError(
                 f"delay must be a multiple of dt = {self.dt:g} ms, at least one step, got {value:g} ms"
@@ -265,9 +270,16 @@ class Network:
 
 
 def _positive(label: str, value: Any, unit: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value <= 0:
-        raise NetworkError(f"{label} must be a number > 0 {unit}, got {value!r}")
+    fits = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not fits or not 0 < value <= sys.float_info.max:
+        raise NetworkError(f"{label} must be a finite number > 0 {unit}, got {value!r:.80}")
     return float(value)
+
+
+def _name(call: str, name: Any) -> str:
+    if not isinstance(name, str) or not name.strip() or "/" in name:
+        raise NetworkError(f"Network.{call}: name must be a text without '/', got {name!r}")
+    return name
 
 
 def _check_bounds(name: str, rule: Rule, weights: Distribution | Array) -> None:

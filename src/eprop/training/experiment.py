@@ -15,7 +15,7 @@ import numpy as np
 from eprop.data import BinnedDataset, Loader, Splits, concatenate, load, read_mnist, read_nmnist
 from eprop.data.cache import describe_bytes
 from eprop.engine import Simulator
-from eprop.errors import CheckpointError, DataError, DivergenceError, EPropError
+from eprop.errors import CheckpointError, DataError, DivergenceError, EPropError, InputError
 from eprop.tasks import Task
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import DataChoice, RunConfig, parse_config
@@ -131,13 +131,34 @@ def evaluate_run(
 
 
 def restore(path: str | pathlib.Path, *, threads: int | None = None) -> tuple[RunConfig, Checkpoint, Simulator]:
-    """Configuration, checkpoint and trained network of a run."""
+    """Configuration, checkpoint and trained network of a run; at rest, with the weights of the checkpoint."""
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.checkpoint)
     config = config_of(checkpoint, run)
     simulator = make_simulator(config, threads)
-    set_state(simulator, checkpoint, run)
+    try:
+        _set_weights(simulator, checkpoint.state["synapses/weight"])
+    except (EPropError, KeyError) as error:
+        raise _misfit(run, checkpoint, error) from error
     return config, checkpoint, simulator
+
+
+def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:
+    """Weights of all projections, one after the other in the order of `Simulator.connections`."""
+    if weights.size != simulator.n_synapses:
+        raise InputError(f"{weights.size} weights for {simulator.n_synapses} synapses")
+    first = 0
+    for projection in simulator.network.projections:
+        count = simulator.connections(projection.name)[0].size
+        simulator.set_weights(projection.name, weights[first : first + count])
+        first += count
+
+
+def _misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{run.checkpoint}: does not fit its configuration ({error}); it was written by eprop {checkpoint.version}: "
+        "use that version, or repeat the run"
+    )
 
 
 def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
@@ -149,20 +170,6 @@ def make_simulator(config: RunConfig, threads: int | None = None) -> Simulator:
     """The untrained network of a configuration, ready to run."""
     threads = config.execution.threads if threads is None else threads
     return Simulator(config.task.build_network(), threads=threads, precision=config.execution.precision)
-
-
-def set_state(simulator: Simulator, checkpoint: Checkpoint, run: RunFolder) -> None:
-    """Bring a simulator to where a checkpoint was written.
-
-    Raises
-    ------
-    CheckpointError
-        If the checkpoint is of another network.
-    """
-    try:
-        simulator.set_state(checkpoint.state)
-    except EPropError as error:
-        raise CheckpointError(f"{run.checkpoint}: does not fit its own configuration ({error}); repeat the run") from error
 
 
 # -------------------------------------------------------------------------------------------------------------- data
@@ -293,12 +300,15 @@ class _Run:
                 "start a new run"
             )
         self.trainer.set_position(position)
-        set_state(self.simulator, checkpoint, folder)
+        try:
+            self.simulator.set_state(checkpoint.state)
+        except EPropError as error:
+            raise _misfit(folder, checkpoint, error) from error
         folder.rewind_metrics(self.trainer.done)
         return self.learn()
 
     def learn(self) -> Outcome:
-        self.watcher.phase("compiling")
+        self.watcher.phase("preparing")
         began = time.perf_counter()
         try:
             self.trainer.warm_up()

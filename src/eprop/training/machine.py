@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
 import platform
 import sys
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from eprop import _jit
 
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "h5py", "matplotlib", "rich", "typer", "mlxtend", "tonic", "mpi4py")
 _PACKAGES_ELSEWHERE = {"nest-simulator": "nest"}
-
-
-@_jit.parallel_kernel
-def _start_threads(values):  # type: ignore[no-untyped-def]
-    """A parallel region, after which Numba can say which threading layer it chose. Writes ``values``."""
-    for i in _jit.prange(values.size):
-        values[i] = i
 
 
 def package_version() -> str:
@@ -46,7 +39,7 @@ def describe_machine() -> dict[str, Any]:
 
 def describe_installation() -> dict[str, Any]:
     """Everything `describe_machine` says, all versions, threads, caches."""
-    _start_threads(np.zeros(64))
+    _jit.set_threads(_jit.available_threads())  # starts them: now Numba can say which layer it chose
     settings = _jit.describe()
     return {
         "eprop": package_version(),
@@ -72,9 +65,9 @@ def peak_memory() -> int | None:
     return int(peak if sys.platform == "darwin" else 1024 * peak)
 
 
-def is_compiled() -> bool:
-    """Whether some kernels of this version have been compiled and kept."""
-    return _jit.JIT_DISABLED or next(_jit.CACHE_DIR.rglob("*.nbi"), None) is not None
+def watch_compiling(started: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+    """Context in which ``started`` is called whenever a kernel is compiled instead of loaded from the cache."""
+    return _jit.watch_compiling(started)
 
 
 def _version(name: str) -> str | None:

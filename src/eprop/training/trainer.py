@@ -173,7 +173,7 @@ class Trainer:
 
     def warm_up(self) -> None:
         """Compile what the training needs, and leave no trace."""
-        state = {name: value.copy() for name, value in self.simulator.state().items()}
+        state = self.simulator.state()
         samples = self._samples(self._epoch_order(0)[: self.training.batch_size])
         with warnings.catch_warnings(), contextlib.suppress(DivergenceError):
             warnings.simplefilter("ignore")

@@ -1,0 +1,243 @@
+"""Binning against a plain version, and what one can do with a binned data set."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from eprop.data import BinnedDataset, Events, concatenate, from_iterable
+from eprop.data.binned import Binner, events_to_channels
+from eprop.errors import DataError, ParameterError
+
+pytestmark = pytest.mark.tiny
+
+
+def random_events(rng, n, size=5, t_max=20_000):
+    return Events(rng.integers(0, size, n), rng.integers(0, size, n), rng.integers(0, 2, n), rng.integers(0, t_max, n))
+
+
+def make(n_samples=6, seed=0, n_steps=7, dt=2.0, size=5):
+    rng = np.random.default_rng(seed)
+    samples = [(random_events(rng, int(rng.integers(0, 30)), size), k % 3) for k in range(n_samples)]
+    return from_iterable(samples, sensor_size=(size, size, 2), n_steps=n_steps, dt=dt, name="made up")
+
+
+def plain(events, n_channels_xy, n_steps, dt):
+    """Steps and channels by the definition."""
+    width, height = n_channels_xy
+    found = set()
+    for x, y, p, t in zip(events.x, events.y, events.p, events.t, strict=True):
+        step = int(np.floor(int(t) / (dt * 1000.0)))
+        if step < n_steps:
+            found.add((step, int(p) * width * height + int(y) * width + int(x)))
+    return sorted(found)
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 12_000), st.integers(0, 1)), max_size=40
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from([0.1, 0.3, 1.0, 2.5, 7.0, 50.0]),
+    st.integers(1, 9),
+)
+def test_binning_is_that_of_the_definition(samples, dt, n_steps):
+    events = [np.array(rows, np.int64).reshape(-1, 4) for rows in samples]
+    data = from_iterable([(e, k) for k, e in enumerate(events)], sensor_size=(4, 3, 2), n_steps=n_steps, dt=dt)
+    data.validate()
+    assert (len(data), data.n_steps, data.n_channels, data.dt) == (len(samples), n_steps, 24, dt)
+    for i, e in enumerate(events):
+        whole = Events(e[:, 0], e[:, 1], e[:, 3], e[:, 2])
+        steps, channels = data.sample(i)
+        assert list(zip(steps.tolist(), channels.tolist(), strict=True)) == plain(whole, (4, 3), n_steps, dt)
+
+
+def test_step_boundaries_belong_to_the_later_step():
+    data = from_iterable([(np.array([(0, 0, t, 0) for t in (0, 999, 1000, 2999, 3000)]), 1)], n_steps=3)
+    assert data.sample(0)[0].tolist() == [0, 1, 2]
+
+
+def test_blocks_do_not_show():
+    rng = np.random.default_rng(3)
+    samples = [(random_events(rng, 4), int(k)) for k in rng.integers(0, 9, 600)]  # more than two blocks
+    data = from_iterable(iter(samples), sensor_size=(5, 5, 2), n_steps=5)
+    for i in (0, 255, 256, 511, 512, 599):
+        one = from_iterable([samples[i]], sensor_size=(5, 5, 2), n_steps=5)
+        assert np.array_equal(data.dense(i), one.dense(0))
+        assert data.labels[i] == samples[i][1]
+
+
+def test_sensor_size_comes_from_the_data_set():
+    class Tonic(list):
+        sensor_size = (700, 1, 1)
+
+    rows = np.array([(699, 1500)], dtype=[("x", int), ("t", int)])
+    data = from_iterable(Tonic([(rows, 2)]), n_steps=3)
+    assert data.n_channels == 700
+    assert data.sample(0)[1].tolist() == [699]
+    assert from_iterable([(np.array([(3, 2, 1500, 1)]), 7)], n_steps=4).n_channels == 2312
+
+
+def test_one_polarity_ignores_p():
+    assert events_to_channels(Events([1], [1], [1], [0]), (3, 3, 1)).tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "message"),
+    [
+        ([], {}, "no sample"),
+        ([(np.array([(34, 0, 0, 0)]), 0)], {}, "sample 0: x = 34 lies outside the sensor of 34 x 34"),
+        ([(np.array([(0, 40, 0, 0)]), 0)], {}, "sample 0: y = 40"),
+        ([(np.zeros((0, 4)), 0), (np.zeros((2, 3)), 0)], {}, "sample 1: events must be"),
+        ([(np.zeros((0, 4)), "seven")], {}, "sample 0"),
+        (3, {}, "iterable"),
+    ],
+)
+def test_bad_samples_are_named(samples, options, message):
+    with pytest.raises(DataError, match=message):
+        from_iterable(samples, **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"n_steps": 0}, {"dt": 0.0}, {"dt": float("nan")}, {"sensor_size": (3, 3)}, {"sensor_size": (0, 3, 2)}]
+)
+def test_bad_options(options):
+    with pytest.raises(ParameterError):
+        from_iterable([(np.zeros((0, 4)), 0)], **options)
+
+
+def test_bad_binner():
+    with pytest.raises(ParameterError, match="n_channels"):
+        Binner(0)
+
+
+def test_subsets_share_the_channels():
+    data = make()
+    part = data.subset([4, 1], name="two")
+    assert part.channels is data.channels
+    assert (len(part), part.name) == (2, "two")
+    assert np.array_equal(part.dense(0), data.dense(4))
+    assert np.array_equal(part.dense(1), data.dense(1))
+    assert len(data.subset(slice(1, 4))) == 3
+    assert len(data.subset(data.labels == 2)) == 2
+    assert len(data.subset(3)) == 1
+    assert len(data.subset([])) == 0
+    with pytest.raises(DataError, match="subset of 6"):
+        data.subset([6])
+    compact = part.compact()
+    assert compact.channels.size == part.counts.sum()
+    assert np.array_equal(compact.dense(0), data.dense(4))
+    assert part.counts.tolist() == [data.counts[4], data.counts[1]]
+
+
+def test_shuffling_depends_on_the_seed_only():
+    data = make(40)
+    one, two, other = data.shuffled(1), data.shuffled(1), data.shuffled(2)
+    assert np.array_equal(one.ptr, two.ptr)
+    assert not np.array_equal(one.ptr, other.ptr)
+    assert sorted(one.counts) == sorted(data.counts)
+
+
+def test_a_split_is_disjoint_and_stratified():
+    labels = np.repeat(np.arange(10), 50)
+    ptr = np.repeat(np.arange(500)[:, None], 2, axis=1)
+    ptr[:, 1] += 1
+    data = BinnedDataset(ptr, np.zeros(500, np.int32), labels, 3)
+    train, hold, test = data.split((-1, 50, 100), seed=4, names=("a", "b"))
+    assert [len(part) for part in (train, hold, test)] == [350, 50, 100]
+    assert [part.name for part in (train, hold, test)] == ["a", "b", ""]
+    assert sorted(np.concatenate([p.ptr[:, 0] for p in (train, hold, test)])) == list(range(500))
+    assert np.bincount(hold.labels).tolist() == [5] * 10
+    assert np.bincount(test.labels).tolist() == [10] * 10
+    again = data.split((-1, 50, 100), seed=4)
+    assert np.array_equal(again[1].ptr, hold.ptr)
+    assert not np.array_equal(data.split((50,), seed=5)[0].ptr, hold.ptr)
+    assert np.array_equal(data.split((3, 2), seed=None)[1].ptr[:, 0], [3, 4])
+    assert len(data.split((20,), stratified=False)[0]) == 20
+
+
+@pytest.mark.parametrize("sizes", [(501,), (-1, -1), (-2,), (400, 101)])
+def test_a_split_that_cannot_be(sizes):
+    with pytest.raises(DataError):
+        make(500).split(sizes)
+
+
+def test_least_active_channels_are_dropped():
+    data = make(30)
+    small, kept = data.keep_most_active(20)
+    assert small.n_channels == 20
+    assert kept.dtype == np.int32
+    assert np.all(np.diff(kept) > 0)
+    activity = data.activity()
+    assert activity[kept].min() >= np.delete(activity, kept).max()
+    assert np.array_equal(small.dense(7), data.dense(7)[:, kept])
+    assert np.array_equal(small.activity(), activity[kept])
+    assert np.array_equal(data.subset([7]).keep(kept).dense(0), small.dense(7))
+    small.validate()
+    for count in (0, 51):
+        with pytest.raises(ParameterError):
+            data.keep_most_active(count)
+    for channels in ([], [3, 3], [2, 1], [50], [-1]):
+        with pytest.raises(ParameterError):
+            data.keep(channels)
+
+
+def test_concatenation():
+    one, two = make(3, seed=1), make(4, seed=2)
+    both = concatenate([one, two], name="both")
+    assert (len(both), both.name) == (7, "both")
+    assert np.array_equal(both.dense(5), two.dense(2))
+    both.validate()
+    assert concatenate([one]).name == "made up"
+    with pytest.raises(DataError, match="differ"):
+        concatenate([one, make(n_steps=8)])
+    with pytest.raises(DataError, match="nothing"):
+        concatenate([])
+
+
+def test_broken_promises_are_found():
+    ptr, labels = np.array([[0, 2, 3]]), np.zeros(1)
+    for channels, offsets, message in (
+        ([1, 0, 0], ptr, "unsorted"),
+        ([1, 1, 0], ptr, "unsorted"),
+        ([0, 5, 0], ptr, "out of range"),
+        ([0, -1, 0], ptr, "out of range"),
+        ([0, 1, 0], np.array([[0, 2, 4]]), "offsets"),
+        ([0, 1, 0], np.array([[0, 3, 2]]), "offsets"),
+    ):
+        with pytest.raises(DataError, match=f"sample 0 has .*{message}"):
+            BinnedDataset(offsets, np.array(channels), labels, 5).validate()
+    with pytest.raises(DataError, match="2 dimension"):
+        BinnedDataset(np.zeros(3), np.zeros(0), labels, 5)
+    with pytest.raises(DataError, match="1 rows of offsets but 2 labels"):
+        BinnedDataset(ptr, np.zeros(3), np.zeros(2), 5)
+    with pytest.raises(DataError, match="one step"):
+        BinnedDataset(np.zeros((1, 1)), np.zeros(0), labels, 5)
+    with pytest.raises(ParameterError, match="dt"):
+        BinnedDataset(ptr, np.zeros(3), labels, 5, dt=-1.0)
+
+
+def test_description():
+    data = make()
+    assert repr(data).startswith("<BinnedDataset 'made up': 6 recorded samples, 50 channels, 7 steps of 2 ms, ")
+    assert data.n_classes == 3
+    assert data.subset([]).n_classes == 0
+    assert data.nbytes == data.ptr.nbytes + data.channels.nbytes + data.labels.nbytes
+    assert data.dense(0).sum() == data.counts[0]
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_order_of_events_does_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    rows = np.stack(
+        [rng.integers(0, 5, 60), rng.integers(0, 5, 60), rng.integers(0, 9000, 60), rng.integers(0, 2, 60)], 1
+    )
+    one, two = (from_iterable([(r, 0)], sensor_size=(5, 5, 2), n_steps=9) for r in (rows, rng.permutation(rows)))
+    assert np.array_equal(one.channels, two.channels)
+    assert np.array_equal(one.ptr, two.ptr)

@@ -1,0 +1,193 @@
+"""The cache on disk: there whole or not at all, and never wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+
+from eprop.data import BinnedDataset, CacheWarning, cache, cached, load_dataset, save_dataset
+from eprop.errors import DataError
+
+pytestmark = pytest.mark.tiny
+
+
+def made(n=4):
+    ptr = np.array([[2 * i, 2 * i + 1, 2 * i + 2] for i in range(n)])
+    return BinnedDataset(ptr, np.arange(2 * n) % 5, np.arange(n), 5, dt=0.5, simulated=True, name="made")
+
+
+class Maker:
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+        return made()
+
+
+def same(one, two):
+    arrays = all(np.array_equal(getattr(one, k), getattr(two, k)) for k in ("ptr", "channels", "labels"))
+    return arrays and all(getattr(one, k) == getattr(two, k) for k in ("n_channels", "dt", "simulated", "name"))
+
+
+def test_made_once(tmp_path):
+    maker = Maker()
+    key = {"what": "digits", "seed": 1}
+    first, second = (cached(key, maker, tmp_path) for _ in range(2))
+    assert maker.calls == 1
+    assert same(first, made())
+    assert same(second, made())
+    second.validate()
+    cached({**key, "seed": 2}, maker, tmp_path)
+    assert maker.calls == 2
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_mapped_arrays_do_not_change_the_file(tmp_path):
+    cached({}, made, tmp_path).channels[:] = 4
+    assert same(cached({}, made, tmp_path), made())
+
+
+def test_key_knows_the_code(monkeypatch):
+    before = cache.digest({"a": 1})
+    assert cache.digest({"a": 1}) == before
+    monkeypatch.setattr(cache, "_code_digest", lambda: "another version")
+    assert cache.digest({"a": 1}) != before
+    for name in cache._MAKERS:
+        assert (cache.pathlib.Path(cache.__file__).parent / name).is_file()
+
+
+def test_the_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("EPROP_CACHE_DIR", str(tmp_path))
+    cached({}, made)
+    assert cache.default_folder() == tmp_path / "data"
+    assert len(list((tmp_path / "data").iterdir())) == 1
+
+
+def damage_bit(entry):
+    path = entry / "channels.npy"
+    raw = bytearray(path.read_bytes())
+    raw[-4] ^= 1
+    path.write_bytes(raw)
+
+
+def damage_length(entry):
+    path = entry / "ptr.npy"
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def damage_meta(entry):
+    (entry / "dataset.json").write_text("{")
+
+
+def damage_version(entry):
+    path = entry / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 0}))
+
+
+def damage_missing(entry):
+    (entry / "labels.npy").unlink()
+
+
+def damage_pickle(entry):
+    np.save(entry / "labels.npy", np.array([{}], object), allow_pickle=True)
+
+
+def damage_attributes(entry):
+    path = entry / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "attributes": {"colour": 3}}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_bit,
+        damage_length,
+        damage_meta,
+        damage_version,
+        damage_missing,
+        damage_pickle,
+        damage_attributes,
+    ],
+)
+def test_damaged_entries_are_made_anew(tmp_path, damage):
+    maker = Maker()
+    cached({}, maker, tmp_path)
+    (entry,) = tmp_path.iterdir()
+    damage(entry)
+    with pytest.raises(DataError, match="delete the folder"):
+        load_dataset(entry)
+    with pytest.warns(CacheWarning, match="made anew"):
+        again = cached({}, maker, tmp_path)
+    assert maker.calls == 2
+    assert same(again, made())
+    cached({}, maker, tmp_path)
+    assert maker.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"), [(errno.ENOSPC, "no room for 0 MiB; free some"), (errno.EROFS, "cannot be written")]
+)
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, code, advice):
+    real, calls = np.save, []
+
+    def save(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(code, os.strerror(code))
+        real(*arguments, **options)
+
+    monkeypatch.setattr(np, "save", save)
+    with pytest.warns(CacheWarning, match=f"{advice}.*EPROP_CACHE_DIR.*used from memory"):
+        data = cached({}, made, tmp_path)
+    assert same(data, made())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_dies_leaves_no_entry(tmp_path, monkeypatch):
+    def die(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache, "_swap", die)
+    with pytest.raises(KeyboardInterrupt):
+        cached({}, made, tmp_path)
+    monkeypatch.undo()
+    maker = Maker()
+    cached({}, maker, tmp_path)
+    assert maker.calls == 1
+    (rest,) = tmp_path.glob(".*")
+    old = time.time() - 2 * 24 * 3600
+    os.utime(rest, (old, old))
+    cached({"other": 1}, maker, tmp_path)  # sweeps
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_an_entry_may_be_replaced(tmp_path):
+    save_dataset(made(4), tmp_path / "set")
+    save_dataset(made(6).subset([5, 0]), tmp_path / "set")
+    back = load_dataset(tmp_path / "set")
+    assert back.labels.tolist() == [5, 0]
+    assert back.channels.size == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(DataError, match="no readable data set"):
+        load_dataset(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        save_dataset(made(), tmp_path / "file" / "set")
+
+
+def test_digest_of_arrays():
+    a = np.arange(6)
+    assert cache.describe_bytes(a, a) == cache.describe_bytes(a, a.copy())
+    others = [
+        cache.describe_bytes(*arrays) for arrays in ((a,), (a.reshape(2, 3),), (a.astype(np.int32),), (a + 1,), ())
+    ]
+    assert len(set(others)) == 5

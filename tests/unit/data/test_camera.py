@@ -1,0 +1,263 @@
+"""The event camera: reproducible, like a plain version of itself, and like real recordings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from eprop.data import EventCamera, from_iterable, read_mnist, read_nmnist
+from eprop.data import camera as camera_module
+from eprop.data.camera_path import SACCADES, sample_path
+from eprop.errors import DataError, ParameterError
+
+#: Without anything random.
+QUIET = EventCamera(
+    threshold_spread=0.0, threshold_noise=0.0, jitter=0.0, delays=(), background=0.0, shortest=313.0, longest=313.0
+)
+
+
+def strokes(n, seed=0):
+    """Images with a thick random stroke each, a rough stand-in for digits."""
+    rng = np.random.default_rng(seed)
+    images = np.zeros((n, 28, 28), np.uint8)
+    for image in images:
+        y, x = rng.uniform(8, 20, 2)
+        for _ in range(60):
+            y, x = np.clip([y + rng.normal(), x + rng.normal()], 5, 22)
+            image[int(y) : int(y) + 2, int(x) : int(x) + 2] = rng.integers(120, 256)
+    return images
+
+
+def same(one, two):
+    return all(np.array_equal(getattr(one, name), getattr(two, name)) for name in ("ptr", "channels", "labels"))
+
+
+def test_a_recording_depends_on_seed_index_and_image_only(monkeypatch):
+    images, labels = strokes(300), np.arange(300) % 10
+    camera = EventCamera()
+    one = camera.binned(images, labels, seed=7, name="strokes")
+    one.validate()
+    assert (one.simulated, one.name, one.n_channels, one.n_steps, one.dt) == (True, "strokes", 2312, 300, 1.0)
+    for threads in (2, 3, 5):
+        assert same(one, camera.binned(images, labels, seed=7, threads=threads))
+    part = camera.binned(images[200:], labels[200:], seed=7, indices=np.arange(200, 300))
+    assert all(np.array_equal(one.dense(200 + k), part.dense(k)) for k in (0, 50, 99))
+    monkeypatch.setattr(camera_module, "_BLOCK", 11)
+    monkeypatch.setattr(camera_module, "_ROOM", 500)  # too little: the block is recorded in pieces
+    assert same(one, camera.binned(images, labels, seed=7, threads=2))
+    assert not same(one, camera.binned(images, labels, seed=8))
+    assert not same(one, camera.binned(images, labels, seed=7, indices=np.arange(300) + 1))
+
+
+def test_events_and_bins_are_the_same_recording():
+    images = strokes(5)
+    camera = EventCamera()
+    binned = camera.binned(images, np.arange(5), seed=3, n_steps=100, dt=3.0)
+    recordings = list(camera.recordings(images, seed=3))
+    assert same(binned, from_iterable(zip(recordings, range(5), strict=True), n_steps=100, dt=3.0))
+    assert camera.events(images[4], seed=3, index=4) == recordings[4]
+    for events in recordings:
+        assert np.all(np.diff(events.t) >= 0)
+        assert max(events.x.max(), events.y.max()) <= 33
+        assert 0 <= events.t[0] <= events.t[-1] < 315_500
+
+
+@pytest.mark.tiny
+def test_a_short_recording_in_any_mode():
+    camera = EventCamera(shortest=30.0, longest=30.0)
+    one = camera.binned(strokes(2), [1, 2], seed=1, n_steps=30, threads=1)
+    assert same(one, camera.binned(strokes(2), [1, 2], seed=1, n_steps=30, threads=2))
+    assert one.counts.min() > 0
+
+
+def test_progress_is_told():
+    seen = []
+    EventCamera().binned(strokes(200), np.zeros(200), seed=1, progress=lambda *n: seen.append(n))
+    assert seen == [(128, 200), (200, 200)]
+
+
+def test_no_image_no_event():
+    assert len(QUIET.events(np.zeros((28, 28), np.uint8), seed=1)) == 0
+    noisy = dataclasses.replace(QUIET, background=2.0, background_on=0.75)
+    events = noisy.events(np.zeros((28, 28), np.uint8), seed=1)
+    assert len(events) == pytest.approx(2.0 * 0.313 * 34 * 34, rel=0.15)
+    assert events.p.mean() == pytest.approx(0.75, abs=0.06)
+    assert np.unique(events.x).size == 34
+    crowded = dataclasses.replace(QUIET, background=50.0).events(np.zeros((28, 28), np.uint8), seed=1)
+    assert len(crowded) == pytest.approx(50.0 * 0.313 * 34 * 34, rel=0.05)
+    assert len(QUIET.binned(np.zeros((0, 28, 28), np.uint8), [], seed=1)) == 0
+
+
+def plain_counts(camera, image, step):
+    """Events per channel from the definition: exact optics, small steps, one pixel after another, no noise."""
+    n = int(313 / step)
+    times = np.arange(n + 1) * step
+    path = sample_path(camera.path, 313.0, 1.0, camera.smoothing)
+    at = np.stack([np.interp(times, np.arange(path.shape[1]), row) for row in path])
+    pixels = np.arange(34)[:, None]
+    weights = [np.exp(-0.5 * ((pixels - np.arange(28) - a[:, None, None]) / camera.blur) ** 2) for a in at]
+    blurred = [w / (np.sqrt(2 * np.pi) * camera.blur) for w in weights]
+    ink = np.clip(np.einsum("tyj,ji,txi->tyx", blurred[1], image / 255.0, blurred[0]), 0, 1)
+    light = np.log(camera.ambient + (1 - camera.ambient) * (1 - ink))
+    counts = np.zeros((2, 34, 34))
+    for y in range(34):
+        for x in range(34):
+            level, blind = light[0, y, x], -1.0
+            for k in range(1, n + 1):
+                change = light[k, y, x] - level
+                if abs(change) > camera.threshold_on and times[k] >= blind:
+                    counts[int(change > 0), y, x] += 1
+                    level += np.sign(change) * camera.threshold_on
+                    blind = times[k] + camera.refractory
+    return counts
+
+
+def test_noiseless_camera_is_that_of_the_definition():
+    for image in strokes(2, seed=5):
+        events = QUIET.events(image, seed=1)
+        counts = np.zeros((2, 34, 34))
+        np.add.at(counts, (events.p, events.y, events.x), 1)
+        expected = plain_counts(QUIET, image, 0.25)
+        assert counts.sum() == pytest.approx(expected.sum(), rel=0.02)
+        assert np.corrcoef(counts.ravel(), expected.ravel())[0, 1] > 0.98
+
+
+def test_simulation_step_hardly_matters():
+    image = strokes(1)[0]
+    coarse, fine = (len(dataclasses.replace(QUIET, step=step).events(image, seed=1)) for step in (2.0, 0.25))
+    assert coarse == pytest.approx(fine, rel=0.02)
+
+
+def test_blind_pixels_wait():
+    camera = dataclasses.replace(QUIET, refractory=9.0)
+    events = camera.events(strokes(1)[0], seed=1)
+    pixel = events.y.astype(int) * 34 + events.x
+    order = np.lexsort((events.t, pixel))
+    same_pixel = np.diff(pixel[order]) == 0
+    assert np.diff(events.t[order])[same_pixel].min() >= 9000 - 1
+
+
+def test_thresholds_set_the_share_of_on_events():
+    image = strokes(1)[0]
+    events = dataclasses.replace(QUIET, threshold_on=0.3).events(image, seed=1)
+    assert events.p.mean() < 0.45
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"threshold_on": 0.0},
+        {"blur": 2.0},
+        {"ambient": 1.0},
+        {"refractory": -1.0},
+        {"background": float("nan")},
+        {"shortest": 400.0},
+        {"step": 0.0},
+        {"path": ((0, 1, 1),)},
+        {"path": ((0, 1, 1), (0, 2, 2))},
+        {"delays": ((100.0, 60.0),)},
+        {"delays": ((100.0, 1.0),) * 13},
+    ],
+)
+def test_bounds(change):
+    with pytest.raises(ParameterError):
+        EventCamera(**change)
+
+
+@pytest.mark.tiny
+def test_a_camera_is_a_comparable_description():
+    assert EventCamera() == EventCamera()
+    assert hash(EventCamera()) == hash(EventCamera())
+    assert EventCamera().describe()["path"] == SACCADES
+    assert "array" not in repr(EventCamera())
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("images", "options", "error"),
+    [
+        (np.zeros((2, 28, 28)), {}, DataError),
+        (np.zeros((2, 27, 28), np.uint8), {}, DataError),
+        (np.zeros((2, 28, 28), np.uint8), {"indices": [1]}, DataError),
+        (np.zeros((2, 28, 28), np.uint8), {"indices": [1, -1]}, DataError),
+        (np.zeros((2, 28, 28), np.uint8), {"labels": [1]}, DataError),
+        (np.zeros((2, 28, 28), np.uint8), {"seed": -1}, ParameterError),
+    ],
+)
+def test_unfit_images(images, options, error):
+    with pytest.raises(error):
+        EventCamera().binned(images, **{"labels": [0, 1], "seed": 1, **options})
+
+
+def test_absurd_parameters_end(monkeypatch):
+    monkeypatch.setattr(camera_module, "_MOST", 4000)
+    monkeypatch.setattr(camera_module, "_ROOM", 100)
+    camera = EventCamera(threshold_on=0.01, threshold_off=0.01, refractory=0.0)
+    with pytest.raises(ParameterError, match="raise the thresholds"):
+        camera.binned(strokes(1), [0], seed=1)
+
+
+@pytest.mark.tiny
+def test_path_is_smooth_and_begins_at_rest():
+    path = sample_path(SACCADES, 315.5, 1.0, 6.0)
+    assert path.shape == (2, 317)
+    assert np.abs(np.diff(path)).max() < 0.2
+    assert path.min() > 0
+    assert path.max() < 7
+    assert np.allclose(sample_path(((0, 1, 2), (10, 3, 4)), 10.0, 5.0, 0.0), [[1, 2, 3], [2, 3, 4]])
+
+
+# ------------------------------------------------------------------------------------------------ beside real recordings
+
+
+def voxels(data, width=10):
+    """Entries per sample, channel and 10 steps, as one long vector."""
+    out = np.zeros((len(data), data.n_steps // width, data.n_channels), np.float32)
+    for i in range(len(data)):
+        steps, channels = data.sample(i)
+        np.add.at(out[i], (steps // width, channels), 1)
+    return out.ravel()
+
+
+@pytest.mark.shared
+def test_recordings_resemble_real_ones(shared):
+    """The figures of the camera's documentation, with some room; measured: see the names of the variables."""
+    real = read_nmnist(shared / "data" / "nmnist-small", "train").subset(slice(0, 300))
+    digits = read_mnist(shared / "data" / "mnist").subset(real.indices)
+    assert np.array_equal(real.labels, digits.labels)
+    recorded = real.binned(n_steps=340)
+    made = EventCamera().binned(digits.images, digits.labels, seed=1, indices=digits.indices, n_steps=340)
+    counts, expected = made.counts, recorded.counts
+    assert counts.mean() == pytest.approx(expected.mean(), rel=0.03)
+    assert counts.std() == pytest.approx(expected.std(), rel=0.10)
+    assert np.corrcoef(counts, expected)[0, 1] > 0.99
+    assert np.corrcoef(voxels(made), voxels(recorded))[0, 1] > 0.75
+    share_on = [data.activity()[1156:].sum() / data.counts.sum() for data in (made, recorded)]
+    assert share_on[0] == pytest.approx(share_on[1], abs=0.02)
+    by_saccade = [np.add.reduceat(np.diff(data.ptr).mean(0), [0, 105, 210]) for data in (made, recorded)]
+    assert by_saccade[0] == pytest.approx(by_saccade[1], rel=0.08)
+    ends = [np.mean([data.sample(i)[0][-1] for i in range(300)]) for data in (made, recorded)]
+    assert ends[0] == pytest.approx(ends[1], abs=1.5)
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_what_is_learned_from_simulated_digits_reads_real_ones(shared):
+    """A softmax on three time bins, trained on 3,000 simulated digits, reads real recordings of other digits."""
+    digits = read_mnist(shared / "data" / "mnist").span(1000, 4000)
+    real = read_nmnist(shared / "data" / "nmnist-small", "train").binned()
+    made = EventCamera().binned(digits.images, digits.labels, seed=1, indices=digits.indices)
+    features, tests = (voxels(data, 100).reshape(len(data), -1) / 4 for data in (made, real))
+    rng = np.random.default_rng(0)
+    weights = np.zeros((features.shape[1], 10), np.float32)
+    targets = np.eye(10, dtype=np.float32)[made.labels]
+    for epoch in range(15):
+        for batch in np.array_split(rng.permutation(len(made)), len(made) // 50):
+            z = features[batch] @ weights
+            p = np.exp(z - z.max(1, keepdims=True))
+            p /= p.sum(1, keepdims=True)
+            weights -= 0.02 / (1 + epoch) * features[batch].T @ (p - targets[batch]) / len(batch)
+    assert np.mean((tests @ weights).argmax(1) == real.labels) > 0.91

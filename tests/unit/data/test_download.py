@@ -1,0 +1,247 @@
+"""The downloader against a server on this machine that can be made to misbehave."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import io
+import os
+import socket
+import threading
+import types
+import zipfile
+
+import numpy as np
+import pytest
+
+from eprop.data import Events, read_nmnist
+from eprop.data.download import NMNIST_MD5, NMNIST_URL, download, download_nmnist
+from eprop.data.nmnist import encode
+from eprop.errors import DataError
+
+pytestmark = pytest.mark.tiny
+
+CONTENT = np.random.default_rng(0).bytes(700_000)
+MD5 = hashlib.md5(CONTENT).hexdigest()
+QUICK = {"pause": 0.0, "timeout": 5.0}
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves ``content``; ``plan`` says how to treat one request after another."""
+
+    daemon_threads = True
+
+    def __init__(self, content):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content, self.plan, self.requests = content, [], []
+        self.ranges = self.lengths = True
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}/data.zip"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+    def do_GET(self):
+        server = self.server
+        wanted = self.headers.get("Range")
+        server.requests.append(wanted)
+        act = server.plan.pop(0) if server.plan else "serve"
+        if isinstance(act, int):
+            self.send_response(act)
+            self.send_header("Retry-After", "0")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and server.ranges else 0
+        if start >= len(server.content) and wanted and server.ranges:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(server.content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = server.content[start:]
+        self.send_response(206 if wanted and server.ranges else 200)
+        if wanted and server.ranges:
+            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
+        if server.lengths:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(body[: len(body) // 2] if act == "break" else body)
+            if act == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+@pytest.fixture
+def server():
+    with Server(CONTENT) as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+def test_a_file_is_fetched(server, tmp_path):
+    seen = []
+    path = download(server.url, tmp_path / "new" / "file", md5=MD5, progress=lambda *a: seen.append(a), **QUICK)
+    assert path.read_bytes() == CONTENT
+    assert seen[-1] == ("file", len(CONTENT), len(CONTENT))
+    assert [p.name for p in path.parent.iterdir()] == ["file"]
+
+
+def test_a_broken_transfer_goes_on(server, tmp_path):
+    server.plan = ["break", "break"]
+    assert download(server.url, tmp_path / "file", md5=MD5, **QUICK).read_bytes() == CONTENT
+    half = len(CONTENT) // 2
+    assert server.requests == [None, f"bytes={half}-", f"bytes={half + (len(CONTENT) - half) // 2}-"]
+
+
+def test_a_later_call_goes_on(server, tmp_path):
+    server.plan = ["break"]
+    with pytest.raises(DataError, match=r"broke off after 350000.*1 attempts \(350000 bytes are kept"):
+        download(server.url, tmp_path / "file", md5=MD5, retries=0, **QUICK)
+    assert not (tmp_path / "file").exists()
+    assert download(server.url, tmp_path / "file", md5=MD5, **QUICK).read_bytes() == CONTENT
+    assert server.requests[-1] == "bytes=350000-"
+
+
+def test_a_server_without_ranges_starts_again(server, tmp_path):
+    server.ranges = False
+    server.plan = ["break"]
+    assert download(server.url, tmp_path / "file", md5=MD5, **QUICK).read_bytes() == CONTENT
+    assert len(server.requests) == 2
+
+
+def test_a_server_that_does_not_say_the_length(server, tmp_path):
+    server.lengths = False
+    seen = []
+    download(server.url, tmp_path / "file", md5=MD5, progress=lambda *a: seen.append(a), **QUICK)
+    assert seen[-1] == ("file", len(CONTENT), None)
+
+
+def test_a_complete_part_is_taken(server, tmp_path):
+    (tmp_path / "file.part").write_bytes(CONTENT)
+    assert download(server.url, tmp_path / "file", md5=MD5, **QUICK).read_bytes() == CONTENT
+
+
+def test_a_part_of_another_file_is_given_up(server, tmp_path):
+    for stale in (b"x" * 1000, b"x" * (len(CONTENT) + 5), b"x" * len(CONTENT)):
+        (tmp_path / "file.part").write_bytes(stale)
+        assert download(server.url, tmp_path / "file", md5=MD5, **QUICK).read_bytes() == CONTENT
+
+
+def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
+    with pytest.raises(DataError, match=f"wrong checksum .md5 {MD5}, expected 0"):
+        download(server.url, tmp_path / "file", md5="0" * 32, **QUICK)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_busy_server_is_asked_again(server, tmp_path):
+    server.plan = [503, 429]
+    download(server.url, tmp_path / "file", md5=MD5, **QUICK)
+    assert len(server.requests) == 3
+
+
+def test_a_refusal_is_final(server, tmp_path):
+    server.plan = [404]
+    with pytest.raises(DataError, match="refused with HTTP 404"):
+        download(server.url, tmp_path / "file", **QUICK)
+    assert len(server.requests) == 1
+
+
+def test_no_server(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(DataError, match="cannot be reached .*refused.*after 2 attempts"):
+        download(f"http://127.0.0.1:{port}/x", tmp_path / "file", retries=1, **QUICK)
+
+
+def test_a_full_disk_is_seen_beforehand(server, tmp_path, monkeypatch):
+    if not hasattr(os, "statvfs"):
+        pytest.skip("no statvfs")
+    monkeypatch.setattr(os, "statvfs", lambda path: types.SimpleNamespace(f_bavail=1, f_frsize=1000))
+    with pytest.raises(DataError, match="cannot be written .*MiB free on the disk"):
+        download(server.url, tmp_path / "file", **QUICK)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be made"):
+        download("http://127.0.0.1:1/x", tmp_path / "file" / "x", **QUICK)
+
+
+# ---------------------------------------------------------------------------------------------------------------- N-MNIST
+
+
+def archive(files):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as zipped:
+        for name, content in files.items():
+            zipped.writestr(name, content)
+    return out.getvalue()
+
+
+RECORDING = encode(Events([1], [2], [1], [3]))
+TRAIN, TEST = archive({"Train/5/00001.bin": RECORDING}), archive({"Test/7/00001.bin": RECORDING})
+SUMS = {"Train.zip": hashlib.md5(TRAIN).hexdigest(), "Test.zip": hashlib.md5(TEST).hexdigest()}
+
+
+def fetch(server, folder, **options):
+    return download_nmnist(folder, url=server.url, checksums=SUMS, **{"retries": 2, **QUICK, **options})
+
+
+def test_nmnist_is_fetched_and_read(server, tmp_path):
+    server.content = archive({"N-MNIST/Test.zip": TEST, "N-MNIST/Train.zip": TRAIN})
+    server.plan = ["break"]
+    seen = []
+    folder = fetch(server, tmp_path / "set", progress=lambda *a: seen.append(a))
+    assert sorted(path.name for path in folder.iterdir()) == ["Test.zip", "Train.zip"]
+    assert {name for name, _, _ in seen} == {"nmnist-download.zip", "Train.zip", "Test.zip"}
+    assert read_nmnist(folder, "train").labels.tolist() == [5]
+    assert read_nmnist(folder, "test").labels.tolist() == [7]
+    asked = len(server.requests)
+    fetch(server, folder)
+    assert len(server.requests) == asked  # nothing to do
+    (folder / "Test.zip").write_bytes(b"damaged")
+    fetch(server, folder)
+    assert (folder / "Test.zip").read_bytes() == TEST
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (archive({"Train.zip": TRAIN}), "holds no Test.zip"),
+        (archive({"Train.zip": TRAIN, "Test.zip": TRAIN}), "Test.zip: wrong checksum"),
+        (b"<html>not found</html>", "damaged archive"),
+        (archive({"Train.zip": TRAIN, "Test.zip": TEST})[:-40], "damaged archive"),
+    ],
+)
+def test_wrong_archives_are_explained(server, tmp_path, content, message):
+    server.content = content
+    with pytest.raises(DataError, match=message) as caught:
+        fetch(server, tmp_path)
+    assert "by hand at https://data.mendeley.com/datasets/468j46mzdv" in str(caught.value)
+    assert f"put them into {tmp_path}" in str(caught.value)
+    assert not (tmp_path / "Test.zip").exists()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_without_internet_it_says_what_to_do_by_hand(server, tmp_path):
+    server.plan = [503] * 3
+    with pytest.raises(DataError, match=r"HTTP 503.*Or get Train.zip and Test.zip by hand"):
+        fetch(server, tmp_path)
+
+
+def test_published_addresses():
+    assert NMNIST_URL.startswith("https://data.mendeley.com/")
+    assert NMNIST_MD5 == {
+        "Train.zip": "20959b8e626244a1b502305a9e6e2031",
+        "Test.zip": "69ca8762b2fe404d9b9bad1103e97832",
+    }

