@@ -49,8 +49,8 @@ class ParameterInfo:
         if self.kind is float:
             return self._check_number(label, _as_float(label, value, self.unit))
         if self.kind is int:
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-                raise ParameterError(f"{label} must be a whole number, got {value!r}")
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not -(2**63) <= value < 2**63:
+                raise ParameterError(f"{label} must be a whole number of 64 bits, got {value!r:.80}")
             return int(self._check_number(label, int(value)))
         if self.kind is bool:
             if not isinstance(value, (bool, numbers.Integral)) or value not in (0, 1):
@@ -98,6 +98,15 @@ def param(default: Any = dataclasses.MISSING, **info: Any) -> Any:
 @dataclasses.dataclass(frozen=True)
 class Description:
     """Base of everything that describes and holds no arrays: frozen, comparable, printable, checked."""
+
+    def __new__(cls, *_: Any, **given: Any) -> Any:
+        """Refuse unknown names before the dataclass does, and say which ones there are."""
+        known = [field.name for field in dataclasses.fields(cls) if field.init]
+        if unknown := sorted(set(given) - set(known)):
+            raise ParameterError(
+                f"{cls.__name__} has no parameter {', '.join(unknown)}; it has: {', '.join(known) or 'none'}"
+            )
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for name, info in parameters_of(type(self)):

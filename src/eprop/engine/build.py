@@ -24,6 +24,8 @@ CHUNK = 1 << 20
 # Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits.
 SMALLEST_POWER = 1e-3
 LARGEST_BLOCK = 64
+# The maps of as many steps are kept for every neuron.
+LONGEST_CUTOFF = 1_000_000
 # Silences shorter than this many steps take their decays from a table.
 TABLED_POWERS = 1024
 
@@ -131,21 +133,25 @@ def _check(network: Network) -> None:
         if isinstance(projection.rule, EPropPlus):
             _check_plus(network, projection)
     for feedback in network.feedback_projections:
+        if steps_of(feedback.delay, network.dt) != 1:
+            raise NetworkError(
+                f"feedback to {feedback.post.name!r} takes one step ({network.dt:g} ms), got a delay of {feedback.delay:g} ms"
+            )
         if isinstance(feedback.kind, Symmetric) and rules:
             _check_symmetric(network, feedback)
 
 
 def _check_plus(network: Network, projection: Projection) -> None:
-    if steps_of(projection.rule.cutoff, network.dt) < 2:
-        raise NetworkError(f"{projection.name}: EPropPlus.cutoff must be at least two steps of {network.dt:g} ms")
+    if not 2 <= steps_of(projection.rule.cutoff, network.dt) <= LONGEST_CUTOFF:
+        raise NetworkError(
+            f"{projection.name}: EPropPlus.cutoff must be at least two steps of {network.dt:g} ms, at most {LONGEST_CUTOFF}, "
+            f"got {projection.rule.cutoff:g} ms"
+        )
     if projection.post.model.role == "readout" and steps_of(projection.delay, network.dt) != 1:
         raise NetworkError(
             f"{projection.name}: EPropPlus takes a delay of one step ({network.dt:g} ms) onto readouts, "
             f"got {projection.delay:g} ms; delays onto neurons are free"
         )
-    for feedback in network.feedback_projections:
-        if feedback.post is projection.post and steps_of(feedback.delay, network.dt) != 1:
-            raise NetworkError(f"EPropPlus takes a feedback delay of one step, got {feedback.delay:g} ms")
 
 
 def _check_symmetric(network: Network, feedback: FeedbackProjection) -> None:
@@ -391,7 +397,8 @@ def _neuron_arrays(network: Network, models: list[type[Neuron]], n: int):
         if p.model.role != "neuron":
             continue
         span = slice(at, at + p.size)
-        derived, start = p.model.derived(network.dt), p.model.initial(network.dt)
+        derived = p.model.derived(network.dt)
+        start = p.model.initial(network.dt, p.size, rng.derive(network.seed, rng.PHASE, p.index))
         for row, name in enumerate(p.model.parameter_rows):
             params[row, span] = derived[name]
         for row, name in enumerate(p.model.state_rows):

@@ -142,9 +142,12 @@ def _pairs(p, given, n, n_steps):
 
 def _ascending(p, start, channels):
     """The channels of every step in ascending order; each may be there once."""
-    key = np.repeat(np.arange(start.size - 1), np.diff(start)) * p.size + channels
-    if np.all(key[1:] > key[:-1]):
+    rising = channels[1:] > channels[:-1]
+    begins = start[(start > 0) & (start < channels.size)]
+    rising[begins - 1] = True
+    if rising.all():
         return channels
+    key = np.repeat(np.arange(start.size - 1), np.diff(start)) * p.size + channels
     order = np.argsort(key, kind="stable")
     if np.any(np.diff(key[order]) == 0):
         raise InputError(f"input {p.name!r}: a channel has two events in one step; leave one")

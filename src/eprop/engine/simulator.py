@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +31,9 @@ from eprop.engine.state import (
 from eprop.errors import DivergenceError, InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.lanes import mirror_feedback, optimize
-from eprop.network import Network
+from eprop.models import EventSource
+from eprop.network import Network, Population
+from eprop.parameters import real_numbers
 from eprop.rules import EProp
 
 PRECISIONS = {"double": np.float64, "single": np.float32}
@@ -157,7 +161,7 @@ class Simulator:
         n_steps = self._steps("duration", duration)
         samples = self._one_sample(n_steps, inputs, targets, window)
         probes = Probes(self.network, self._built, record, self._order)
-        wanted = [self.network.population(name) for name in spikes]
+        wanted = self._spiking(spikes)
         if self._built.has_eprop:
             self.reset()
         recording = self._stream(samples, 0, learn and not self._built.has_eprop, probes, wanted, frozen=not learn)
@@ -177,7 +181,7 @@ class Simulator:
         DivergenceError
             If a voltage or weight is no longer finite. Ctrl-C leaves the weights of the last complete update.
         """
-        self._check_samples(samples)
+        self._check_samples(samples, progress)
         if self._built.has_eprop:
             return self._train_batch(samples, progress)
         return self._train_stream(samples, progress)
@@ -193,7 +197,7 @@ class Simulator:
             Start every sample from rest. By default as the network learns: with `EProp` yes, else no, where samples
             follow each other in a few chunks that start from rest (their number does not depend on the threads).
         """
-        self._check_samples(samples)
+        self._check_samples(samples, progress)
         reset = self._built.has_eprop if reset is None else reset
         if reset:
             index = np.arange(len(samples))
@@ -235,10 +239,11 @@ class Simulator:
         """
         projection = self.network.projection(name)
         order, sources, targets = self._synapse_order(projection.index)
-        if scipy.sparse.issparse(values) or np.ndim(values) == 2:
+        given = values.data if scipy.sparse.issparse(values) else values
+        flat = real_numbers(f"weights of {name}", given, InputError).astype(np.float64)
+        if scipy.sparse.issparse(values) or flat.ndim == 2:
             flat = _from_matrix(name, values, sources, targets, (projection.post.size, projection.pre.size))
         else:
-            flat = np.asarray(values, dtype=np.float64)
             flat = np.full(order.size, float(flat)) if flat.ndim == 0 else flat
         if flat.shape != (order.size,):
             raise InputError(f"{name} has {order.size} connections, got {flat.size} weights")
@@ -252,8 +257,9 @@ class Simulator:
 
     def scale_learning_rates(self, factor: float) -> None:
         """Learn with ``factor`` times the optimisers' ``eta`` from now on (not cumulative: 1 restores them)."""
-        if isinstance(factor, bool) or not np.isreal(factor) or not np.isfinite(factor) or factor < 0:
-            raise ParameterError(f"scale_learning_rates: factor must be a finite number >= 0, got {factor!r}")
+        fits = isinstance(factor, numbers.Real) and not isinstance(factor, bool)
+        if not fits or not 0 <= factor <= sys.float_info.max:
+            raise ParameterError(f"scale_learning_rates: factor must be a finite number >= 0, got {factor!r:.80}")
         floats = self._built.topology.projection_floats
         for p in self.network.projections:
             if p.rule.plastic:
@@ -263,8 +269,16 @@ class Simulator:
         """Feedback weights ``B`` from readouts ``pre`` to neurons ``post``, shape ``(n_post, n_pre)``."""
         table, n = self._built.topology.populations, self._neurons.psi.size
         a, b = self.network.population(pre), self.network.population(post)
+        if a.model.role != "readout" or b.model.role != "neuron":
+            raise NetworkError(f"feedback goes from readouts to neurons, not from {pre!r} to {post!r}")
         k, j = table[a.index, lay.POP_TARGET] - n, table[b.index, lay.POP_TARGET]
         return self._neurons.feedback[k : k + a.size, j : j + b.size].T.copy()
+
+    def connection_count(self, name: str) -> int:
+        """Number of synapses of a projection."""
+        row = self._built.topology.projections[self.network.projection(name).index]
+        first, rows = row[lay.PRO_ROW], row[lay.PRO_ROWS]
+        return int(sum(part[first + rows] - part[first] for part in self._built.topology.indptr))
 
     @property
     def n_synapses(self) -> int:
@@ -304,11 +318,19 @@ class Simulator:
             If an array is missing or has another shape: the state is of another network.
         """
         own = self.state()
+        if not isinstance(state, Mapping):
+            raise InputError(f"set_state takes a dictionary as state() gives it, got {type(state).__name__}")
         if missing := sorted(set(own) - set(state)):
             raise InputError(f"the state lacks {', '.join(missing)}")
         for name, have in own.items():
             if name != "history/log" and have.shape != np.shape(state[name]):
                 raise InputError(f"the state is of another network: {name} has shape {np.shape(state[name])}, not {have.shape}")
+            given = real_numbers(f"state {name!r}", state[name], InputError)
+            if have.dtype.kind in "iu" and given.dtype.kind not in "iu":
+                raise InputError(f"state {name!r} must be whole numbers, got {given.dtype}")
+            if not np.isfinite(given).all():
+                raise InputError(f"state {name!r} holds values that are not finite")
+        _check_log(np.asarray(state["history/log"]), n_sources(self._built))
         self._history = self._history._replace(log=np.zeros(np.size(state["history/log"]), np.int32))
         order = self._canonical_order()
         for name in own:
@@ -572,13 +594,22 @@ class Simulator:
         return {name: y[..., span] for name, span in spans.items()}
 
     def _steps(self, label: str, duration: Any) -> int:
-        try:
-            count = float(duration) / self.network.dt
-        except (TypeError, ValueError) as problem:
-            raise InputError(f"{label} must be a number of ms, got {duration!r}") from problem
+        if isinstance(duration, bool) or not isinstance(duration, numbers.Real) or not abs(duration) < sys.float_info.max:
+            raise InputError(f"{label} must be a number of ms, got {duration!r:.80}")
+        count = float(duration) / self.network.dt
         if not np.isfinite(count) or count < 1 - 1e-9 or abs(count - round(count)) > 1e-6:
             raise InputError(f"{label} must be a multiple of dt = {self.network.dt:g} ms, at least one step, got {duration!r}")
         return steps_of(float(duration), self.network.dt)
+
+    def _spiking(self, names: Any) -> list[Population]:
+        """Populations whose spikes are wanted."""
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise InputError(f'spikes takes a list of names such as ["rec"], got {names!r:.80}')
+        found = [self.network.population(name) for name in names]
+        for p in found:
+            if p.model.role == "readout":
+                raise InputError(f"{p.name!r} is a readout and has no spikes; its outputs are in Recording.y")
+        return found
 
     def _one_sample(self, n_steps, inputs, targets, window) -> Samples:
         if inputs is not None and not isinstance(inputs, Mapping):
@@ -586,15 +617,25 @@ class Simulator:
         if targets is not None and not isinstance(targets, Mapping):
             raise InputError(f'targets must be a dictionary such as {{"out": array}}, got {type(targets).__name__}')
         arranged = {name: _one_input(self.network, name, value, n_steps) for name, value in (inputs or {}).items()}
-        aims = {name: np.atleast_2d(np.asarray(value, np.float64))[None] for name, value in (targets or {}).items()}
+        aims = {
+            name: np.atleast_2d(real_numbers(f"target {name!r}", value, InputError))[None]
+            for name, value in (targets or {}).items()
+        }
         return make_samples(self.network, 1, n_steps, arranged, aims, window)
 
-    def _check_samples(self, samples: Any) -> None:
+    def _check_samples(self, samples: Any, progress: Any = None) -> None:
+        if progress is not None and not callable(progress):
+            raise InputError(f"progress must be a function of the number of samples done, got {progress!r:.80}")
         if not isinstance(samples, Samples):
             raise InputError(f"train and evaluate take Samples (see Simulator.samples), got {type(samples).__name__}")
-        sources = int(np.count_nonzero(self._built.topology.populations[:, lay.POP_ROLE] == lay.EVENTS))
-        if samples.event_start.shape[0] != sources or samples.target.shape[2] != self._neurons.y.size:
+        sources = [p for p in self.network.populations if isinstance(p.model, EventSource)]
+        if samples.event_start.shape[0] != len(sources) or samples.target.shape[2] != self._neurons.y.size:
             raise InputError("the samples were made for another network")
+        # Compiled loops do not check where they write.
+        for p, start in zip(sources, samples.event_start, strict=True):
+            channels = samples.event_channels[start[0] : start[-1]]
+            if channels.size and (channels.min() < 0 or channels.max() >= p.size):
+                raise InputError(f"the samples were made for another network: {p.name!r} has {p.size} channels")
 
     def _check_finite(self, where: str) -> None:
         """Stop with advice when a voltage or weight is no longer a number."""
@@ -638,11 +679,11 @@ def _views(samples: Samples, i: int):
 def _one_input(network: Network, name: str, value: Any, n_steps: int) -> Any:
     """Input of one run as `make_samples` takes it."""
     if not (isinstance(value, tuple) and len(value) == 2):
-        dense = np.asarray(value)
-        if dense.ndim != 2:
-            raise InputError(f"input {name!r} must be an array (steps, size) or a pair (times, channels)")
+        dense = value if scipy.sparse.issparse(value) else real_numbers(f"input {name!r}", value, InputError)
+        if scipy.sparse.issparse(value) or dense.ndim != 2:
+            raise InputError(f"input {name!r} must be a dense array (steps, size) or a pair (times, channels)")
         return dense[None]
-    times, channels = np.asarray(value[0], np.float64), np.asarray(value[1])
+    times, channels = (real_numbers(f"input {name!r}", part, InputError) for part in value)
     if times.shape != channels.shape or times.ndim != 1:
         raise InputError(f"input {name!r}: times and channels must be lists of one length")
     if channels.size and channels.dtype.kind not in "iu":
@@ -658,6 +699,12 @@ def _one_input(network: Network, name: str, value: Any, n_steps: int) -> Any:
     keep[1:] = (np.diff(step) != 0) | (np.diff(channels) != 0)
     ptr = np.searchsorted(step[keep], np.arange(n_steps + 1))
     return ptr[None], channels[keep]
+
+
+def _check_log(log: np.ndarray, sources: int) -> None:
+    """The log of spikes is read by compiled loops, which do not check it."""
+    if log.ndim != 1 or log.size == 0 or log.size & (log.size - 1) or log.min() < 0 or log.max() >= sources:
+        raise InputError("the state is of another network, or damaged: its log of spikes names nodes that do not exist")
 
 
 def _joined(parts, t0: int, dt: float):

@@ -83,12 +83,12 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
         raise NetworkError(f"to_nest needs a Network, got {network!r:.80}")
     if simulator is not None and (not isinstance(simulator, Simulator) or simulator.network is not network):
         raise NetworkError("to_nest: the simulator must be one of this network")
-    _nest()
+    nest_module()
     _check(network)
     return NestNetwork(network, simulator or Simulator(network, threads=1))
 
 
-def _nest() -> Any:
+def nest_module() -> Any:
     try:
         import nest
     except ImportError as problem:
@@ -248,7 +248,7 @@ class _Session:
     """One build of the network in NEST's kernel, of which a process has one."""
 
     def __init__(self, simulator: Simulator, suffix: str, first: int, n_steps: int, settings: dict, batch_size: int = 1):
-        self.nest, self.simulator, self.network = _nest(), simulator, simulator.network
+        self.nest, self.simulator, self.network = nest_module(), simulator, simulator.network
         self.suffix, self.first, self.n_steps, self.batch_size = suffix, first, n_steps, batch_size
         self.dt = self.network.dt
         self.nest.ResetKernel()

@@ -81,8 +81,8 @@ class Neuron(Model):
         """Values of ``parameter_rows`` for a step of ``dt`` ms."""
         raise TypeError(f"{type(self).__name__} does not define derived()")
 
-    def initial(self, dt: float) -> dict[str, float]:
-        """Values of ``state_rows`` at the start; zero unless given."""
+    def initial(self, dt: float, size: int, seed: int) -> dict[str, Any]:
+        """Values of ``state_rows`` at the start, numbers or arrays ``(size,)``; zero unless given."""
         return {}
 
     def membrane_decay(self, dt: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +101,6 @@ def as_distribution(value: object) -> Distribution | Array:
         raise NetworkError("weight got a sparse matrix; give it as the connections: Explicit(matrix)")
     if isinstance(value, (str, bytes)) or value is None:
         raise NetworkError(f"weight must be a number, a distribution or an array, got {value!r:.80}")
-    if np.ndim(value) == 0 and not isinstance(value, (list, tuple)):
-        return Constant(value.item() if isinstance(value, np.ndarray) else value)
-    return Array(value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    return Constant(value) if isinstance(value, numbers.Number) else Array(value)  # type: ignore[arg-type]

@@ -1,3 +1,30 @@
-"""placeholder"""
-def draw_run(path, out=None):
-    return []
+"""RESULTS TO MATPLOTLIB. Functions take data and return a figure or axes; none touches pyplot or the user's backend.
+
+::
+
+    draw_learning_curve     error and loss over samples                        learning.py
+    draw_activity           one sample before and after training               activity.py
+    draw_weights, draw_weight_change      before against after                 weights.py
+    draw_confusion          true against predicted classes                     confusion.py
+    draw_run                all of them for a run's folder                     run.py
+    look, save              the style                                          style.py
+"""
+
+from eprop.plot.activity import draw_activity, telling_neuron
+from eprop.plot.confusion import draw_confusion
+from eprop.plot.learning import draw_learning_curve
+from eprop.plot.run import draw_run
+from eprop.plot.style import look, save
+from eprop.plot.weights import draw_weight_change, draw_weights
+
+__all__ = [
+    "draw_activity",
+    "draw_confusion",
+    "draw_learning_curve",
+    "draw_run",
+    "draw_weight_change",
+    "draw_weights",
+    "look",
+    "save",
+    "telling_neuron",
+]

@@ -3,7 +3,7 @@
 ::
 
     Trainer, Training   mini-batches, decay of the learning rate, reports                       trainer.py
-    evaluate            frozen weights, shuffled trials                                         evaluate.py
+    evaluate            frozen weights, shuffled trials                                         evaluation.py
     start_run, resume_run, evaluate_run, restore    from a configuration to a run folder        experiment.py
     RunConfig           what a run depends on, as a TOML file                                   config.py
     RunFolder           the files of a run                                                      runs.py
@@ -14,7 +14,7 @@
 
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import DataChoice, Execution, RunConfig, read_config
-from eprop.training.evaluate import evaluate
+from eprop.training.evaluation import evaluate
 from eprop.training.experiment import Outcome, evaluate_run, restore, resume_run, start_run
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.metrics import Evaluation, confusion_matrix, per_class_error

@@ -19,7 +19,7 @@ from eprop.errors import CheckpointError, DataError, DivergenceError, EPropError
 from eprop.tasks import Task
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import DataChoice, RunConfig, parse_config
-from eprop.training.evaluate import evaluate, watched
+from eprop.training.evaluation import evaluate, watched
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.machine import describe_machine, package_version, peak_memory
 from eprop.training.metrics import Evaluation, per_class_error

@@ -17,7 +17,7 @@ from eprop.errors import DataError, DivergenceError
 from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Task
-from eprop.training.evaluate import evaluate, shuffled, watched
+from eprop.training.evaluation import evaluate, shuffled, watched
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Running
 from eprop.training.watch import Progress, Watcher

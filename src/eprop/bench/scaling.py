@@ -1,0 +1,174 @@
+"""The scaling benchmark: a sparse recurrent network whose neurons spike by the clock.
+
+The shape is that of the benchmark of Korcsak-Gorzo et al. 2025 (arXiv 2511.21674): plastic recurrent connections with
+a fixed in-degree, static connections from Poisson inputs and onto readouts, sparse random feedback, dt and all delays
+1 ms. Spikes are forced with a fixed interval and random phases, membranes are integrated all the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import Simulator
+from eprop.errors import EPropError, MissingExtraError, ParameterError, SilenceWarning
+from eprop.models import ForcedLIF, PiecewiseLinear, PoissonSource, Readout
+from eprop.network import FixedIndegree, FixedOutdegree, Network, Normal, RandomFeedback
+from eprop.parameters import Description, param
+from eprop.rules import EProp, EPropPlus, GradientDescent, Rule, Static
+from eprop.training.machine import peak_memory
+
+MODES = ("static", "eprop", "eprop+")
+WARM_UP = 20
+
+
+@dataclass(frozen=True)
+class ScalingConfig(Description):
+    """What is run; the field names are the options of ``eprop bench scaling``."""
+
+    neurons: int = param(1000, kind=int, at_least=2, doc="recurrent neurons")
+    indegree: int = param(1000, kind=int, at_least=1, doc="recurrent connections into each neuron")
+    rate: float = param(10.0, unit="Hz", above=0.0, doc="rate of the forced spikes")
+    steps: int = param(1000, kind=int, at_least=1, doc="steps that are timed, of 1 ms")
+    mode: str = param("eprop+", kind=str, doc="plasticity of the recurrent connections")
+    threads: int = param(1, kind=int, at_least=1, doc="threads")
+    precision: str = param("single", kind=str, doc="type of what is stored per synapse")
+    cutoff: float = param(100.0, unit="ms", above=0.0, doc="trace cutoff of e-prop+")
+    inputs: int = param(100, kind=int, at_least=1, doc="Poisson inputs, 5 Hz, each neuron takes up to 100")
+    readouts: int = param(2, kind=int, at_least=1, doc="readouts, each takes up to 1000")
+    seed: int = param(1, kind=int, at_least=0, doc="seed")
+
+    def validate(self) -> None:
+        """Known mode, and a rate that the step can carry."""
+        if self.mode not in MODES:
+            raise ParameterError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if self.rate > 1000.0:
+            raise ParameterError(f"rate must be at most 1000 Hz, one spike per step, got {self.rate:g}")
+
+
+@dataclass
+class ScalingResult:
+    """What one side took; times in s, memory in bytes."""
+
+    simulator: str
+    mode: str
+    neurons: int
+    synapses: int
+    plastic_synapses: int
+    threads: int
+    precision: str
+    steps: int
+    build_seconds: float
+    compile_seconds: float
+    run_seconds: float
+    synaptic_events: int
+    ns_per_synaptic_event: float
+    real_time_factor: float
+    bytes_per_synapse: float
+    map_bytes: int
+    peak_memory_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def network_of(config: ScalingConfig) -> Network:
+    """Describe the benchmark's network."""
+    net = Network(dt=1.0, seed=config.seed)
+    neuron = ForcedLIF(
+        tau_m=30.0, v_th=0.6, surrogate=PiecewiseLinear(0.5, 1.0 / 1.7), interval=1000.0 / config.rate
+    )
+    inputs = net.add(PoissonSource(rate=5.0), config.inputs, "in")
+    recurrent = net.add(neuron, config.neurons, "rec")
+    readouts = net.add(Readout(tau_m=100.0), config.readouts, "out")
+    into, out = min(100, config.inputs), min(1000, config.neurons)
+    net.connect(inputs, recurrent, FixedIndegree(into, multapses=True), weight=Normal(0.0, 0.1 / np.sqrt(into)))
+    net.connect(
+        recurrent, recurrent, FixedIndegree(config.indegree, multapses=True, autapses=True),
+        weight=Normal(0.0, 0.1 / np.sqrt(config.indegree)), rule=_rule(config),
+    )  # fmt: skip
+    net.connect(recurrent, readouts, FixedIndegree(out, multapses=True), weight=Normal(0.0, 0.1 / np.sqrt(out)))
+    feedback = FixedOutdegree(min(100, config.neurons), multapses=False)
+    net.feedback(readouts, recurrent, RandomFeedback(Normal(0.0, 1.0), feedback))
+    return net
+
+
+def _rule(config: ScalingConfig) -> Rule:
+    descent = GradientDescent(eta=1e-4, w_min=-100.0, w_max=100.0)
+    if config.mode == "eprop+":
+        return EPropPlus(optimizer=descent, kappa=0.97, c_reg=0.1, f_target=10.0, cutoff=config.cutoff)
+    if config.mode == "eprop":
+        return EProp(optimizer=descent, kappa=0.97, c_reg=0.1, f_target=10.0)
+    return Static()
+
+
+def run_scaling(config: ScalingConfig) -> ScalingResult:
+    """Build and run the network; compiling and the first steps are not timed."""
+    # Compile on a network of the same kinds that takes no time to run.
+    began = time.perf_counter()
+    small = network_of(config.replace(neurons=4, indegree=2, inputs=2, readouts=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SilenceWarning)
+        _timed(Simulator(small, **_options(config)), config, 4)
+    compiled = time.perf_counter() - began
+    network = network_of(config)
+    began = time.perf_counter()
+    sim = Simulator(network, **_options(config))
+    built = time.perf_counter() - began
+    _timed(sim, config, WARM_UP)
+    events = sim.events
+    seconds = _timed(sim, config, config.steps)
+    events = sim.events - events
+    plastic = sum(sim.connection_count(p.name) for p in network.projections if p.rule.plastic)
+    memory = sim.memory()
+    return ScalingResult(
+        "eprop", config.mode, config.neurons, sim.n_synapses, plastic, config.threads, config.precision, config.steps,
+        built, compiled, seconds, events, 1e9 * seconds / max(events, 1), seconds / (config.steps * 1e-3),
+        memory["synapses"] / sim.n_synapses, memory["maps"], peak_memory() or 0,
+    )  # fmt: skip
+
+
+def _options(config: ScalingConfig) -> dict[str, Any]:
+    return {"threads": config.threads, "precision": config.precision}
+
+
+def _timed(sim: Simulator, config: ScalingConfig, steps: int) -> float:
+    """Seconds for some steps; e-prop per sample runs them as one sample, forward, backward and update."""
+    target = np.ones((1, 1, sim.network.population("out").size))
+    began = time.perf_counter()
+    if config.mode == "eprop":
+        sim.train(sim.samples(1, steps, targets={"out": target}))
+    else:
+        sim.run(float(steps), targets={"out": target[0]})
+    return time.perf_counter() - began
+
+
+def compare_with_nest(config: ScalingConfig) -> ScalingResult:
+    """The same network in NEST, in a process of its own so that memory is counted for it alone.
+
+    Raises
+    ------
+    MissingExtraError
+        If NEST is not installed.
+    """
+    import importlib.util
+
+    if importlib.util.find_spec("nest") is None:
+        raise MissingExtraError("nest-simulator", "nest", "comparing with NEST")
+    command = [sys.executable, "-m", "eprop.interop.nest_scaling", json.dumps(config.to_dict())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode != 0 or not lines:
+        raise EPropError(f"NEST failed (exit code {done.returncode}): {done.stderr.strip()[-600:]}")
+    return ScalingResult(**json.loads(lines[-1]))
+
+

@@ -1,0 +1,124 @@
+"""NEST's side of the scaling benchmark: run as a module, with the configuration as JSON, prints the result as JSON.
+
+The network is that of `eprop.bench.scaling`: the same sizes, rates, parameters and delays; connections and weights
+are NEST's own draws from the same distributions. e-prop+ uses the memory-saving synapse (``_hpc``), one optimiser step
+per spike, and flush events, as in the benchmark of Korcsak-Gorzo et al. 2025.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from eprop.interop.nest import nest_module
+
+WARM_UP = 20.0
+
+
+def main(config: dict[str, Any]) -> dict[str, Any]:
+    """Build and run; returns the fields of `eprop.bench.ScalingResult`."""
+    nest = nest_module()
+    nest.ResetKernel()
+    nest.set(resolution=1.0, local_num_threads=config["threads"], rng_seed=config["seed"] + 1)
+    nest.verbosity = nest.VerbosityLevel.ERROR
+    before = _memory()
+    began = time.perf_counter()
+    synapses, plastic, events_per_ms = _build(nest, config)
+    built = time.perf_counter() - began
+    nest.Simulate(WARM_UP)
+    began = time.perf_counter()
+    nest.Simulate(float(config["steps"]))
+    seconds = time.perf_counter() - began
+    memory = _memory()
+    events = events_per_ms * config["steps"]
+    return {
+        "simulator": f"NEST {nest.__version__}", "mode": config["mode"], "neurons": config["neurons"],
+        "synapses": synapses, "plastic_synapses": plastic, "threads": config["threads"], "precision": "double",
+        "steps": config["steps"], "build_seconds": built, "compile_seconds": 0.0, "run_seconds": seconds,
+        "synaptic_events": int(events), "ns_per_synaptic_event": 1e9 * seconds / max(events, 1),
+        "real_time_factor": seconds / (config["steps"] * 1e-3), "bytes_per_synapse": (memory - before) / synapses,
+        "map_bytes": 0, "peak_memory_bytes": _memory(),
+    }  # fmt: skip
+
+
+def _memory() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _build(nest: Any, c: dict[str, Any]) -> tuple[int, int, float]:
+    """Returns (synapses, plastic synapses, expected synaptic events per ms)."""
+    n, k, mode = c["neurons"], c["indegree"], c["mode"]
+    into, out = min(100, c["inputs"]), min(1000, n)
+    rec = _neurons(nest, c)
+    interval = 1000.0 / c["rate"]
+    phases = np.random.default_rng(c["seed"]).integers(1, int(interval) + 1, n)
+    rec.set({"ignore_and_spike": True})
+    rec.set([{"ignore_and_spike_interval": interval, "ignore_and_spike_offset": float(p)} for p in phases])
+    parrots = nest.Create("parrot_neuron", c["inputs"])
+    nest.Connect(nest.Create("poisson_generator", params={"rate": 5.0}), parrots)
+
+    def synapse(model: str, degree: int) -> dict[str, Any]:
+        return {"synapse_model": model, "delay": 1.0, "weight": nest.random.normal(0.0, 0.1 / np.sqrt(degree))}
+
+    def indegree(degree: int) -> dict[str, Any]:
+        return {"rule": "fixed_indegree", "indegree": degree, "allow_multapses": True}
+
+    nest.Connect(parrots, rec, indegree(into), synapse("static_synapse", into))
+    nest.Connect(rec, rec, indegree(k), synapse(_plastic_model(nest, mode), k))
+    synapses, events = n * (into + k), n * into * 0.005 + n * k * c["rate"] / 1000.0
+    if mode != "static":
+        _readouts(nest, c, rec, synapse("static_synapse", out), indegree(out))
+        synapses += c["readouts"] * out
+        events += c["readouts"] * out * c["rate"] / 1000.0
+    return synapses, 0 if mode == "static" else n * k, events
+
+
+def _neurons(nest: Any, c: dict[str, Any]) -> Any:
+    common = {"C_m": 1.0, "E_L": 0.0, "t_ref": 0.0, "tau_m": 30.0, "V_m": 0.0, "V_th": 0.6}
+    if c["mode"] == "static":
+        return nest.Create("iaf_psc_delta", c["neurons"], {**common, "V_reset": 0.0})
+    surrogate = {
+        "surrogate_gradient_function": "piecewise_linear",
+        "surrogate_gradient_height": 0.5,
+        "surrogate_gradient_width": 1.0 / 1.7,
+    }
+    learning = {"c_reg": 0.1, "f_target": 10.0, "kappa": 0.97, "kappa_reg": 0.97}
+    if c["mode"] == "eprop":
+        raise SystemExit("NEST's original e-prop cannot be forced to spike; compare static or eprop+")
+    flush = {"eprop_isi_trace_cutoff": c["cutoff"], "flush_event_send_interval": 300.0}
+    return nest.Create("eprop_iaf", c["neurons"], {**common, **surrogate, **learning, **flush})
+
+
+def _plastic_model(nest: Any, mode: str) -> str:
+    if mode == "static":
+        return "static_synapse"
+    optimizer = {
+        "type": "gradient_descent", "batch_size": 1, "optimize_each_step": False, "Wmin": -100.0, "Wmax": 100.0, "eta": 1e-4,
+    }  # fmt: skip
+    nest.SetDefaults("eprop_synapse_hpc", {"optimizer": optimizer})
+    return "eprop_synapse_hpc"
+
+
+def _readouts(nest: Any, c: dict[str, Any], rec: Any, synapse: dict[str, Any], rule: dict[str, Any]) -> None:
+    out = nest.Create(
+        "eprop_readout", c["readouts"], {"C_m": 1.0, "E_L": 0.0, "tau_m": 100.0, "eprop_isi_trace_cutoff": c["cutoff"]}
+    )
+    nest.Connect(rec, out, rule, synapse)
+    nest.Connect(
+        out, rec, {"rule": "fixed_outdegree", "outdegree": min(100, c["neurons"]), "allow_multapses": False},
+        {"synapse_model": "eprop_learning_signal_connection", "delay": 1.0, "weight": nest.random.normal(0.0, 1.0)},
+    )  # fmt: skip
+    for receptor in (1, 2):  # learning window, target
+        generator = nest.Create("step_rate_generator", params={"amplitude_times": [1.0], "amplitude_values": [1.0]})
+        rate = {"synapse_model": "rate_connection_delayed", "delay": 1.0, "receptor_type": receptor}
+        nest.Connect(generator, out, "all_to_all", rate)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))), flush=True)

@@ -1,0 +1,57 @@
+"""A neuron that spikes by the clock: the load of a benchmark is known beforehand, whatever the weights do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from eprop._jit import inline
+from eprop.equations import rng
+from eprop.equations.surrogate import surrogate as _surrogate
+from eprop.models.base import steps
+from eprop.models.lif import ALPHA, DRIVE, HEIGHT, KIND, LIF, V_MIN, V_TH, WIDTH, ZETA, V
+from eprop.parameters import param
+
+LEFT, INTERVAL = 3, 10
+
+
+@inline
+def update(state, params, j, x):
+    """Integrate the membrane as `LIF` does, but spike when the countdown ends, not at the threshold."""
+    v = params[ALPHA, j] * state[V, j] + params[ZETA, j] * x + params[DRIVE, j]
+    v = max(v, params[V_MIN, j])
+    psi = _surrogate(params[KIND, j], v - params[V_TH, j], params[HEIGHT, j], params[WIDTH, j])
+    left = state[LEFT, j] - 1.0
+    spike = left <= 0.0
+    if spike:
+        left = params[INTERVAL, j]
+        v -= params[V_TH, j]
+    state[V, j] = v
+    state[LEFT, j] = left
+    return spike, psi
+
+
+@dataclass(frozen=True)
+class ForcedLIF(LIF):
+    """`LIF` that spikes every ``interval``, from a random phase on (NEST: ``ignore_and_spike``).
+
+    The membrane, surrogate gradient and learning go on as usual. For benchmarks.
+    """
+
+    interval: float = param(100.0, unit="ms", above=0.0, nest="ignore_and_spike_interval", doc="time between spikes")
+
+    state_rows: ClassVar[tuple[str, ...]] = (*LIF.state_rows, "left")
+    parameter_rows: ClassVar[tuple[str, ...]] = (*LIF.parameter_rows, "interval")
+    update: ClassVar[Any] = staticmethod(update)
+
+    def derived(self, dt: float) -> dict[str, float]:
+        """As of `LIF`, with the interval in steps."""
+        return {**super().derived(dt), "interval": float(steps(self.interval, dt))}
+
+    def initial(self, dt: float, size: int, seed: int) -> dict[str, Any]:
+        """Phases, uniform over an interval."""
+        period = steps(self.interval, dt)
+        draws = [rng.below(np.uint64(seed), rng.PHASE, 0, i, period) for i in range(size)]
+        return {"left": np.array(draws, float) + 1.0}

@@ -1,0 +1,52 @@
+"""Confusion matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from eprop.plot.style import look, new_axes
+
+
+def draw_confusion(matrix: Any, classes: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+    """Counts of (true class, predicted class); the colour shows the share of the true class.
+
+    Parameters
+    ----------
+    matrix : array of int, shape (n, n)
+    classes : sequence of str, optional
+        Names of the classes.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    counts = np.asarray(matrix)
+    names = [str(k) for k in range(len(counts))] if classes is None else list(classes)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    with look():
+        ax = new_axes(ax, 3.9, 3.6)
+        # The square root makes single errors visible beside the diagonal.
+        image = ax.imshow(np.sqrt(share), cmap="Blues", vmin=0.0, vmax=1.0)
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                color = "white" if share[row, column] > 0.4 else "black"
+                ax.text(column, row, str(count), ha="center", va="center", color=color, fontsize=7)
+        ax.set_xticks(range(len(names)), names)
+        ax.set_yticks(range(len(names)), names)
+        ax.tick_params(length=0)
+        ax.set_xlabel("predicted class")
+        ax.set_ylabel("true class")
+        errors = 1.0 - np.trace(counts) / max(counts.sum(), 1)
+        ax.set_title(f"{100 * errors:.1f} % of {counts.sum():,} samples wrong")
+        ax.spines[:].set_visible(False)
+        figure = ax.figure
+        bar = figure.colorbar(image, ax=ax, shrink=0.85, aspect=25, pad=0.02, ticks=np.sqrt([0, 0.01, 0.1, 0.25, 0.5, 1.0]))
+        bar.ax.set_yticklabels(["0", "1", "10", "25", "50", "100"])
+        bar.set_label("share of the true class (%)")
+        bar.outline.set_visible(False)  # type: ignore[operator]
+    return ax

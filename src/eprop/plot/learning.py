@@ -1,0 +1,113 @@
+"""Learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from eprop.plot.style import BLUE, GREEN, ORANGE, PALE, RED, WIDE, look, new_figure
+
+_SMOOTH = 9
+
+
+def draw_learning_curve(metrics: Sequence[dict[str, Any]], summary: dict[str, Any] | None = None) -> Figure:
+    """Error and loss over the samples learned.
+
+    Parameters
+    ----------
+    metrics : sequence of dict
+        The lines of ``metrics.jsonl``: samples, epoch, loss, error (None with e-prop+), sometimes hold_error.
+    summary : dict, optional
+        Of the run: its test error is drawn at the end.
+
+    Returns
+    -------
+    Figure
+    """
+    with look():
+        figure = new_figure(WIDE * 0.62, 4.2)
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        _errors(top, metrics, summary or {})
+        _losses(bottom, metrics)
+        for ax in (top, bottom):
+            _mark_epochs(ax, metrics)
+            ax.grid(axis="y")
+        bottom.set_xlabel("samples learned")
+        bottom.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        bottom.set_xlim(left=0)
+        figure.align_ylabels([top, bottom])
+    return figure
+
+
+def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]) -> None:
+    shown = []
+    trained = [(m["samples"], 100 * m["error"]) for m in metrics if m.get("error") is not None]
+    if trained:
+        x, raw = np.array(trained).T
+        ax.plot(x, _visible(smooth(raw)), color=BLUE, label="training, each sample before it is learned")
+        shown += list(smooth(raw))
+    held = [(m["samples"], 100 * m["hold_error"]) for m in metrics if m.get("hold_error") is not None]
+    if held:
+        x, y = np.array(held).T
+        ax.plot(x, _visible(y), color=ORANGE, marker="o", ms=3, label="held out")
+        shown += list(y)
+    if summary.get("test_error") is not None:
+        error, sigma = 100 * summary["test_error"], 100 * summary["test_error_sigma"]
+        label = f"test: {error:.1f} ± {sigma:.1f} %"
+        low = min(sigma, 0.9 * error)  # a logarithmic axis has no zero
+        ax.errorbar(
+            [summary["samples_learned"]], [error], [[low], [sigma]], color=RED, fmt="D", ms=4, lw=1, label=label,
+            clip_on=False, zorder=5,
+        )  # fmt: skip
+        shown.append(error)
+    ax.set_ylabel("error (%)")
+    ax.set_yscale("log")
+    positive = [value for value in shown if value > 0]
+    ax.set_ylim(max(0.6 * min(positive, default=1.0), 0.1), 100)
+    ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.legend(loc="upper right")
+
+
+def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
+    x, raw = np.array([(m["samples"], m["loss"]) for m in metrics]).reshape(-1, 2).T
+    if x.size:
+        ax.plot(x, raw, color=PALE, lw=0.6)
+        ax.plot(x, smooth(raw), color=GREEN, label="training")
+    held = [(m["samples"], m["hold_loss"]) for m in metrics if m.get("hold_loss") is not None]
+    if held:
+        ax.plot(*np.array(held).T, color=ORANGE, marker="o", ms=3, label="held out")
+    ax.set_ylabel("loss of a sample")
+    if x.size and raw.min() > 0:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _mark_epochs(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
+    """A thin line where a new epoch begins, unless there are many."""
+    epochs = [m["epoch"] for m in metrics]
+    ends = [a["samples"] for a, b in zip(metrics, metrics[1:], strict=False) if b["epoch"] != a["epoch"]]
+    if epochs and epochs[-1] <= 20:
+        for end in ends:
+            ax.axvline(end, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0)
+
+
+def _visible(values: np.ndarray) -> np.ndarray:
+    """Zeros cannot be drawn on a logarithmic axis: put them far below, so that the line leaves the picture there."""
+    return np.maximum(values, 1e-3)
+
+
+def smooth(values: np.ndarray, width: int = _SMOOTH) -> np.ndarray:
+    """Mean over up to ``width`` neighbours, fewer at the ends."""
+    width = min(width, values.size)
+    if width < 2:
+        return values
+    box = np.ones(width)
+    return np.convolve(values, box, "same") / np.convolve(np.ones(values.size), box, "same")

@@ -1,0 +1,78 @@
+"""One look for all figures: small sans-serif type, thin lines, colours that everybody can tell apart."""
+
+from __future__ import annotations
+
+import pathlib
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from eprop.training.files import written_aside
+
+#: Colours of Okabe and Ito (2008), safe for colour-blind readers and in grey print.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+GREY, PALE = "#777777", "#BBBBBB"
+#: Width of a page's two columns, inches.
+WIDE = 7.2
+DPI = 150
+
+_STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"],
+    "font.size": 8.0,
+    "axes.titlesize": 9.0,
+    "axes.labelsize": 8.0,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "figure.facecolor": "white",
+    "grid.color": "#E5E5E5",
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.0,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "mathtext.default": "it",
+    "mathtext.fontset": "dejavusans",
+}
+
+
+def look() -> AbstractContextManager[None]:
+    """Context in which figures are made; what the user has set for his own figures stays as it is."""
+    return mpl.rc_context(_STYLE)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of its own, in inches: no window, no entry in pyplot's list, whatever backend the user chose."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def new_axes(ax: Axes | None, width: float, height: float) -> Axes:
+    """``ax``, or the axes of a new figure."""
+    return new_figure(width, height).add_subplot() if ax is None else ax
+
+
+def save(figure: Figure, path: str | pathlib.Path) -> pathlib.Path:
+    """Write a PNG, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or not writable.
+    """
+    with look(), written_aside(path) as aside:
+        figure.savefig(aside, format="png", dpi=DPI)
+    return pathlib.Path(path)

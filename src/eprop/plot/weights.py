@@ -1,0 +1,87 @@
+"""Weights before against after training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from eprop.plot.style import BLUE, GREY, WIDE, look, new_axes, new_figure
+
+#: More connections than this are drawn as a density.
+MANY = 3000
+# Without its lightest shades, so that single connections can be seen on white.
+_BLUES = ListedColormap(colormaps["Blues"](np.linspace(0.3, 1.0, 256)))
+
+
+def draw_weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """One panel for each projection.
+
+    Parameters
+    ----------
+    changes : mapping of str to (before, after)
+        Weights of a projection's connections, mV, in the same order.
+
+    Returns
+    -------
+    Figure
+    """
+    with look():
+        figure = new_figure(WIDE, 2.9)
+        axes = figure.subplots(1, len(changes), squeeze=False)[0]
+        for ax, (name, (before, after)) in zip(axes, changes.items(), strict=True):
+            _draw(ax, before, after)
+            ax.set_title(name.replace("->", " → "), pad=17)
+            ax.set_xlabel("weight before (mV)")
+            _note_spread(ax, before, after)
+        axes[0].set_ylabel("weight after (mV)")
+    return figure
+
+
+def draw_weight_change(before: np.ndarray, after: np.ndarray, ax: Axes | None = None) -> Axes:
+    """Weights after training over those before; on the diagonal nothing has changed."""
+    with look():
+        ax = new_axes(ax, 2.8, 2.8)
+        _draw(ax, before, after)
+        ax.set_xlabel("weight before (mV)")
+        ax.set_ylabel("weight after (mV)")
+    return ax
+
+
+def _draw(ax: Axes, before: np.ndarray, after: np.ndarray) -> None:
+    """Points or hexagons, and the diagonal."""
+    top = 1.05 * max(float(np.abs(before).max(initial=0.0)), float(np.abs(after).max(initial=0.0)), 1e-6)
+    if before.size > MANY:
+        hexes = ax.hexbin(
+            before, after, gridsize=60, extent=(-top, top, -top, top), bins="log", mincnt=1, cmap=_BLUES, lw=0.1
+        )
+        _explain_colours(ax, hexes)
+    else:
+        ax.scatter(before, after, s=3, lw=0, alpha=0.5, color=BLUE)
+    ax.axline((0, 0), slope=1, color=GREY, lw=0.7, ls="--")
+    ax.set_xlim(-top, top)
+    ax.set_ylim(-top, top)
+    ax.set_aspect("equal")
+    ax.locator_params(nbins=4)
+
+
+def _explain_colours(ax: Axes, hexes: PolyCollection) -> None:
+    """A small bar within the axes."""
+    place = ax.inset_axes((0.62, 0.14, 0.34, 0.03))
+    bar = ax.figure.colorbar(hexes, cax=place, orientation="horizontal")
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    place.xaxis.set_major_locator(LogLocator(base=10))
+    place.xaxis.set_minor_locator(NullLocator())
+    place.tick_params(labelsize=6, length=2, pad=1)
+    place.set_title("per hexagon", fontsize=6, pad=2)
+
+
+def _note_spread(ax: Axes, before: np.ndarray, after: np.ndarray) -> None:
+    text = f"{before.size:,} weights, sd {np.std(before):.3f} → {np.std(after):.3f}"
+    ax.text(0.5, 1.03, text, transform=ax.transAxes, ha="center", va="bottom", fontsize=7, color=GREY)
