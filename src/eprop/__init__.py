@@ -84,8 +84,8 @@ _HOMES = {
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _SUBPACKAGES = frozenset(
-    ("cli", "data", "engine", "equations", "errors", "interop", "kernels", "models", "network", "parallel", "parameters",
-     "plot", "reference", "rules", "tasks", "training")
+    ("cli", "data", "engine", "equations", "errors", "interop", "kernels", "models", "network", "parallel",
+     "parameters", "plot", "reference", "rules", "tasks", "training")
 )  # fmt: skip
 
 __all__ = [
@@ -93,8 +93,8 @@ __all__ = [
     "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit", "Exponential", "FastSigmoid",
     "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent", "InputError", "MissingExtraError", "Network",
     "NetworkError", "Normal", "OneToOne", "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource",
-    "RandomFeedback", "Readout", "Record", "Recording", "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Symmetric",
-    "Uniform", "__version__", "make_samples",
+    "RandomFeedback", "Readout", "Record", "Recording", "Samples", "SilenceWarning", "Simulator", "SquaredError",
+    "Static", "Symmetric", "Uniform", "__version__", "make_samples",
 ]  # fmt: skip
 
 

@@ -160,7 +160,7 @@ def describe() -> dict[str, Any]:
 def watch_compiling(started: Callable[[], None]) -> Iterator[None]:
     """Call ``started`` whenever a function is compiled instead of loaded from the cache."""
 
-    class Listener(event.Listener):
+    class Listener(event.Listener):  # type: ignore[misc]
         def on_start(self, event: Any) -> None:
             started()
 

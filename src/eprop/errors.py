@@ -63,11 +63,13 @@ class Status(enum.IntEnum):
     NOT_FINITE = 1
     WEIGHT_NOT_FINITE = 2
     SILENT = 3
+    EXPLODED = 4
 
 
 _ADVICE = {
     Status.NOT_FINITE: "a membrane voltage became infinite or NaN",
     Status.WEIGHT_NOT_FINITE: "a weight became infinite or NaN",
+    Status.EXPLODED: "a membrane voltage exploded, beyond 1e9 mV",
 }
 
 

@@ -17,9 +17,10 @@ def evaluate(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="DIR|ZIP", show_default=False,
-            help="N-MNIST recordings, or a folder of MNIST files whose test digits are simulated. Where there is a Test "
-            "and a Train part, Test is taken. May be given more than once.  \\[default: the run's own test data]",
+            metavar="DIR|ZIP",
+            show_default=False,
+            help="N-MNIST recordings, or a folder of MNIST files whose test digits are simulated. Where there are a "
+            "Test and a Train part, Test is taken. May be given more than once.  \\[default: the run's own test data]",
         ),
     ] = None,
     threads: Annotated[

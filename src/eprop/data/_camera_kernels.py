@@ -15,7 +15,7 @@ from eprop.equations.rng import CAMERA, philox
 FIELD = 34
 SIDE = 28
 #: Positions per pixel (and axis) at which the blurred image is worked out exactly; linear in between.
-PHASES = 2
+PHASES = 4
 #: Room around the image, so that the path may lead it 2 pixels out of the field without a bounds check.
 MARGIN = 10
 LIGHT = FIELD + MARGIN + 3 + 8

@@ -200,6 +200,9 @@ class BinnedDataset:
 
     def compact(self) -> BinnedDataset:
         """The same samples with channels that belong to them alone, in their order (before saving a subset)."""
+        ends = np.append(self.ptr[:, -1], self.channels.shape[0])
+        if np.array_equal(np.append(0, ends[:-1]), np.append(self.ptr[:, 0], ends[-1])):
+            return self
         return self._renumbered(np.arange(self.n_channels, dtype=np.int32), self.n_channels)
 
     def _renumbered(self, number: np.ndarray, n_channels: int) -> BinnedDataset:

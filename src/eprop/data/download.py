@@ -252,7 +252,7 @@ def _unpack(outer: pathlib.Path, name: str, target: pathlib.Path, md5: str, prog
         with zipfile.ZipFile(outer) as archive:
             info = next((i for i in archive.infolist() if i.filename.rsplit("/", 1)[-1] == name), None)
             if info is None:
-                raise DataError(f"{outer}: holds no {name}, only {archive.namelist()[:5]}")
+                raise zipfile.BadZipFile(f"it holds no {name}, only {archive.namelist()[:3]}")
             done = 0
             with archive.open(info) as source, part.open("wb") as file:
                 while chunk := source.read(_CHUNK):

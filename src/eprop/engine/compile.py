@@ -37,20 +37,23 @@ def model_slots(models: list[type[Neuron]]) -> list[type[Neuron]]:
     return distinct
 
 
-def loops(models: list[type[Neuron]], two_kappas: bool, adam: bool, parallel: bool) -> Loops:
-    """Loops for a list of models (as of `model_slots`) and the options that are fixed when compiling."""
-    return _loops(tuple(models), two_kappas, adam, parallel)
+def loops(models: list[type[Neuron]], plus: bool, two_kappas: bool, adam: bool, parallel: bool) -> Loops:
+    """Loops for a list of models (as of `model_slots`) and the options that are fixed when compiling.
+
+    Without e-prop+ (``plus``), its kernels are left out: half the time to compile.
+    """
+    return _loops(tuple(models), plus, two_kappas, adam, parallel)
 
 
 @functools.cache
-def _loops(models: tuple[type[Neuron], ...], two_kappas: bool, adam: bool, parallel: bool) -> Loops:
+def _loops(models: tuple[type[Neuron], ...], plus: bool, two_kappas: bool, adam: bool, parallel: bool) -> Loops:
     label = "_".join(_label(model) for model in models) or "none"
-    rule = f"{'two' if two_kappas else 'one'}_kappa{'_adam' if adam else ''}"
+    rule = f"{'two' if two_kappas else 'one'}_kappa{'_adam' if adam else ''}" if plus else "fixed"
     threads = "parallel" if parallel else "serial"
     advance = _bind_models(models, label)
     advance_partition = bind(stream.advance_partition, f"advance_partition_{label}", ADVANCE=advance)
     step = bind(
-        stream.step_partition, f"step_{label}_{rule}", _advance_partition=advance_partition, **_bind_rule(two_kappas, adam, rule)
+        stream.step_partition, f"step_{label}_{rule}", _advance_partition=advance_partition, **(_bind_rule(two_kappas, adam, rule) if plus else _no_rule())
     )
     forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
     run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=parallel, FORWARD=forward)
@@ -80,6 +83,12 @@ def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., 
 
 def _no_neuron() -> Callable[..., Any]:
     return bind(neurons._unbound, "no_neuron")
+
+
+def _no_rule() -> dict[str, Callable[..., Any]]:
+    """Nothing learns at spikes."""
+    nothing = bind(stream._unbound, "nothing")
+    return dict.fromkeys(("EXTEND", "DELIVER_PLUS", "SETTLE_DUE", "DELIVER_READOUT", "SETTLE_READOUT"), nothing)
 
 
 def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Callable[..., Any]]:

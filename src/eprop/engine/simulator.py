@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,7 @@ from eprop.engine.state import (
 from eprop.errors import DivergenceError, InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.lanes import mirror_feedback, optimize
-from eprop.models import EventSource
+from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
 from eprop.parameters import real_numbers
 from eprop.rules import EProp
@@ -41,6 +42,9 @@ PRECISIONS = {"double": np.float64, "single": np.float32}
 CALL_SECONDS = 0.1
 # Evaluation without resets runs this many chunks of samples side by side, whatever the number of threads.
 EVALUATION_CHUNKS = 8
+EVALUATION_STEPS = 1000
+# No neuron means such a voltage (mV): the run has diverged, though its numbers are still finite.
+LARGEST_VOLTAGE = 1e9
 
 
 @dataclass
@@ -101,9 +105,8 @@ class Simulator:
         self._static_topology = _without_learning(self._built)
         self._lanes: Lanes | None = None
         self._call_steps = 64
-        self._t = 0
         self._updates = 0
-        self._events = np.zeros(1, np.int64)
+        self._counters = np.zeros(3, np.int64)
         self._mirror(self._neurons.feedback)
 
     # ---------------------------------------------------------------- running
@@ -114,9 +117,14 @@ class Simulator:
         return self._t * self.network.dt
 
     @property
+    def _t(self) -> int:
+        """Steps since the start."""
+        return int(self._counters[lay.COUNT_STEPS])
+
+    @property
     def events(self) -> int:
         """Synaptic events so far: spikes that arrived at synapses."""
-        return int(self._events[0])
+        return int(self._counters[lay.COUNT_EVENTS])
 
     @property
     def updates(self) -> int:
@@ -214,7 +222,7 @@ class Simulator:
             getattr(self._synapses, name)[:] = 0.0
         if self._built.has_plus:
             self._synapses.pending[:] = 0.0
-        self._t = 0
+        self._counters[lay.COUNT_STEPS] = 0
         self._mirror(self._neurons.feedback)
 
     # ---------------------------------------------------------------- weights
@@ -341,7 +349,8 @@ class Simulator:
                     target[order] = state[name]
             elif group != "counters":
                 getattr(getattr(self, f"_{group}"), field)[...] = state[name]
-        self._t, self._updates, self._events[0] = (int(v) for v in state["counters"])
+        steps, self._updates, events = (int(v) for v in state["counters"])
+        self._counters[lay.COUNT_STEPS], self._counters[lay.COUNT_EVENTS] = steps, events
 
     def _order(self, name: str) -> np.ndarray:
         """Positions of a projection's synapses, in the order of `connections`."""
@@ -368,6 +377,7 @@ class Simulator:
                 limit = min(limit, self._history.log_start.shape[0] - 2)
             begin = self._t
             done += self._advance(samples, first, done, limit, topology, probes.table, out, y, loss)
+            self._check_voltages("run", loss[max(done - 1, 0)])
             for p in wanted:
                 log[p.name].append(self._logged(p, begin, self._t))
         self._check_finite("run")
@@ -387,10 +397,9 @@ class Simulator:
             self._t, limit, done, np.uint64(self.network.seed), topology, self._synapses, self._axons, self._neurons,
             self._history, self._scratch, np.ascontiguousarray(start), samples.event_channels,
             np.ascontiguousarray(target), np.ascontiguousarray(window), self._built.population_offset,
-            self._built.softmax, probes, out, y, loss, self._events,
+            self._built.softmax, probes, out, y, loss, self._counters,
         )  # fmt: skip
         elapsed = time.perf_counter() - began
-        self._t += steps
         if steps < limit:
             self._history = grown(self._history, self._t)
         elif limit == self._call_steps:
@@ -402,58 +411,69 @@ class Simulator:
         y, losses = np.zeros((n, n_steps, k)), np.zeros(n)
         no_probes, nothing = np.zeros((0, 3), np.int64), np.zeros((0, 0))
         topology = self._topology(True, False)
-        loss = np.zeros(n_steps)
+        loss, spikes = np.zeros(n_steps), np.zeros(n, np.int64)
         events = self.events
         for i in range(n):
             loss[:] = 0.0
+            before = self._counters[lay.COUNT_SPIKES]
             done = 0
             while done < n_steps:
                 limit = min(n_steps - done, self._call_steps)
                 done += self._advance(samples, i, done, limit, topology, no_probes, nothing, y[i], loss)
-            losses[i] = loss.sum()
+            losses[i], spikes[i] = loss.sum(), self._counters[lay.COUNT_SPIKES] - before
+            self._check_voltages(f"sample {i}", losses[i])
             if progress:
                 progress(1)
         self._check_finite("train")
-        return BatchResult(losses, y, None, self.events - events)
+        self._check_silence(spikes)
+        return BatchResult(losses, y, spikes, self.events - events)
 
     def _evaluate_stream(self, samples, progress) -> BatchResult:
         """Samples in a fixed number of chunks; each chunk is a copy of the network that runs on without resets."""
         chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
         y = np.zeros((len(samples), samples.n_steps, self._neurons.y.size))
         losses = np.zeros(len(samples))
-        run = loops(self._built.models, self._built.two_kappas, self._built.adam_plus, False).stream
-        feedback = self._neurons.feedback
+        spikes, events = np.zeros(len(samples), np.int64), np.zeros(len(chunks), np.int64)
+        run = loops(self._built.models, False, False, False, False).stream
+        feedback, stop = self._neurons.feedback, threading.Event()
 
-        def one(chunk: np.ndarray) -> None:
+        def one(c: int) -> None:
             neurons = neurons_of(self._built)._replace(feedback=feedback)
             axons, scratch = axons_of(self._built), scratch_of(self._built, learns=False)
             history, t = history_of(self._built, learns=False), 0
-            loss = np.zeros(samples.n_steps)
-            for i in chunk:
+            loss, counters = np.zeros(samples.n_steps), np.zeros(3, np.int64)
+            for i in chunks[c]:
                 loss[:] = 0.0
-                done = 0
+                done, before = 0, counters[lay.COUNT_SPIKES]
                 start, target, window = _views(samples, i)
-                while done < samples.n_steps:
+                while done < samples.n_steps and not stop.is_set():
+                    limit = min(samples.n_steps - done, EVALUATION_STEPS)
                     steps = run(
-                        t, samples.n_steps - done, done, np.uint64(self.network.seed), self._static_topology,
+                        t, limit, done, np.uint64(self.network.seed), self._static_topology,
                         self._synapses, axons, neurons, history, scratch, start, samples.event_channels, target, window,
                         self._built.population_offset, self._built.softmax, np.zeros((0, 3), np.int64),
-                        np.zeros((0, 0)), y[i], loss, np.zeros(1, np.int64),
+                        np.zeros((0, 0)), y[i], loss, counters,
                     )  # fmt: skip
                     done, t = done + steps, t + steps
-                    if done < samples.n_steps:
+                    if steps < limit:
                         history = grown(history, t)
-                losses[i] = loss.sum()
+                losses[i], spikes[i] = loss.sum(), counters[lay.COUNT_SPIKES] - before
                 if progress:
                     progress(1)
+            events[c] = counters[lay.COUNT_EVENTS]
 
         if self.threads > 1 and not _jit.JIT_DISABLED:
             with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(one, chunks))
+                try:
+                    list(pool.map(one, range(len(chunks))))
+                except BaseException:
+                    stop.set()  # or Ctrl-C would wait for all samples
+                    raise
         else:
-            for chunk in chunks:
-                one(chunk)
-        return BatchResult(losses, y, None, 0)
+            for c in range(len(chunks)):
+                one(c)
+        _check_losses(losses)
+        return BatchResult(losses, y, spikes, int(events.sum()))
 
     def _logged(self, population, begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Spikes of one population in steps ``begin:end`` that are still in the log."""
@@ -473,13 +493,15 @@ class Simulator:
 
     def _train_batch(self, samples, progress) -> BatchResult:
         self._mirror(self._neurons.feedback)
+        topology, synapses, scale, update = self._built.topology, self._synapses, self._gradient_scale(samples), self._updates + 1
         try:
             result = self._run_lanes(samples, np.arange(len(samples)), True, progress)
+            # Ctrl-C is heard when a call returns: the weights and their clock move together.
+            self._updates = update
+            optimize(topology, synapses, update, scale)
         except BaseException:
-            self._synapses.pending[:] = 0.0  # a part of a batch is no batch
+            synapses.pending[:] = 0.0  # a part of a batch is no batch
             raise
-        self._updates += 1
-        optimize(self._built.topology, self._synapses, self._updates, self._gradient_scale(samples))
         self._mirror(self._neurons.feedback)
         self._check_finite("train")
         return result
@@ -521,10 +543,9 @@ class Simulator:
             elapsed = time.perf_counter() - began
             step = max(width, int(np.clip((stop - done) * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * step)) // width * width)
             done = reached
-        if not np.all(np.isfinite(losses)):
-            check_status(Status.NOT_FINITE, f"sample {int(np.argmin(np.isfinite(losses)))}")
-        if learn and not counts.any() and counts.size:
-            check_status(Status.SILENT, "train")
+        _check_losses(losses)
+        if learn:
+            self._check_silence(counts)
         return BatchResult(losses, y, counts.sum(axis=1), self._count_events(samples, index, counts))
 
     def _lanes_for(self, n_steps: int, learn: bool) -> Lanes:
@@ -551,14 +572,16 @@ class Simulator:
                 for i in index:
                     a, b = starts[i * samples.n_steps], starts[(i + 1) * samples.n_steps]
                     total += int(out[samples.event_channels[a:b]].sum())
-        self._events[0] += total
+        self._counters[lay.COUNT_EVENTS] += total
         return total
 
     # ---------------------------------------------------------------- inside: helpers
 
     def _loops(self) -> Loops:
         _jit.set_threads(self.threads)
-        return loops(self._built.models, self._built.two_kappas, self._built.adam_plus, self.threads > 1)
+        return loops(
+            self._built.models, self._built.has_plus, self._built.two_kappas, self._built.adam_plus, self.threads > 1
+        )
 
     def _topology(self, learns: bool, frozen: bool):
         """Tables for a run: with learning, with running traces but frozen weights, or without any plasticity."""
@@ -637,10 +660,32 @@ class Simulator:
             if channels.size and (channels.min() < 0 or channels.max() >= p.size):
                 raise InputError(f"the samples were made for another network: {p.name!r} has {p.size} channels")
 
+    def _check_voltages(self, where: str, loss: float) -> None:
+        """Stop with advice when a voltage is no longer a number, or beyond all sense."""
+        if not (np.isfinite(self._neurons.state).all() and np.isfinite(self._neurons.y).all() and np.isfinite(loss)):
+            check_status(Status.NOT_FINITE, where)
+        if max((np.abs(v).max() for v in (*self._voltages, self._neurons.y) if v.size), default=0.0) > LARGEST_VOLTAGE:
+            check_status(Status.EXPLODED, where)
+
+    def _check_silence(self, spikes: np.ndarray) -> None:
+        """Warn with advice if no neuron spiked; rate regularisation may still wake them up."""
+        regularised = any(getattr(p.rule, "c_reg", 0.0) > 0.0 for p in self.network.projections)
+        if self._neurons.psi.size and not spikes.any() and not regularised:
+            check_status(Status.SILENT, "train")
+
+    @property
+    def _voltages(self) -> list[np.ndarray]:
+        """Membrane voltages of each population that has some."""
+        found = []
+        for p in self.network.populations:
+            first = self._built.topology.populations[p.index, lay.POP_TARGET]
+            if isinstance(p.model, Neuron) and "v" in p.model.state_rows:
+                found.append(self._neurons.state[p.model.state_rows.index("v"), first : first + p.size])
+        return found
+
     def _check_finite(self, where: str) -> None:
         """Stop with advice when a voltage or weight is no longer a number."""
-        if not (np.isfinite(self._neurons.state).all() and np.isfinite(self._neurons.y).all()):
-            check_status(Status.NOT_FINITE, where)
+        self._check_voltages(where, 0.0)
         if not np.isfinite(self._synapses.weight.sum()):
             check_status(Status.WEIGHT_NOT_FINITE, where)
 
@@ -699,6 +744,11 @@ def _one_input(network: Network, name: str, value: Any, n_steps: int) -> Any:
     keep[1:] = (np.diff(step) != 0) | (np.diff(channels) != 0)
     ptr = np.searchsorted(step[keep], np.arange(n_steps + 1))
     return ptr[None], channels[keep]
+
+
+def _check_losses(losses: np.ndarray) -> None:
+    if not np.all(np.isfinite(losses)):
+        check_status(Status.NOT_FINITE, f"sample {int(np.argmin(np.isfinite(losses)))}")
 
 
 def _check_log(log: np.ndarray, sources: int) -> None:

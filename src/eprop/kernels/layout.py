@@ -30,6 +30,9 @@ PF_COLUMNS = 8
 GR_ALPHA, GR_KAPPA, GR_REG, GR_C_REG, GR_F_TARGET = range(5)
 GR_COLUMNS = 5
 
+# Counters of a run (int64).
+COUNT_EVENTS, COUNT_STEPS, COUNT_SPIKES = range(3)
+
 # Probes: what is recorded at each step (int64 rows of kind, row, index).
 PROBE_STATE, PROBE_PSI, PROBE_SIGNAL, PROBE_READOUT, PROBE_ERROR, PROBE_WEIGHT, PROBE_TRACE = range(7)
 

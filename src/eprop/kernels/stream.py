@@ -14,6 +14,9 @@ from eprop._jit import inner, prange
 from eprop.equations import rng
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
+    COUNT_EVENTS,
+    COUNT_SPIKES,
+    COUNT_STEPS,
     EPROP_PLUS,
     EVENTS,
     GR_REG,
@@ -357,12 +360,13 @@ def read_probes(s, probes, neurons, error, synapses, out):
 
 def run_stream(
     t0, n_steps, offset, seed, topology, synapses, axons, neurons, history, scratch,
-    event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss, events,
+    event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss, counters,
 ):  # fmt: skip
     """Template: run steps ``t0 .. t0 + n_steps - 1``, or until the spike log is full; returns the steps done.
 
     ``event_start`` (event sources, steps + 1), ``target`` (steps, readouts), ``window`` (steps,), ``out_probes``,
-    ``out_y`` and ``out_loss`` are indexed from ``offset``. ``events[0]`` counts synaptic events.
+    ``out_y`` and ``out_loss`` are indexed from ``offset``. ``counters`` adds up synaptic events and spikes of neurons,
+    and holds the time: Ctrl-C strikes between this function's return and whatever the caller does next.
     """
     ring = history.log_start.shape[0] - 1
     n_sources = scratch.n_sources
@@ -377,7 +381,9 @@ def run_stream(
         plan_arrivals(t, topology, axons, history, scratch)
         for p in prange(partitions):
             STEP_PARTITION(np.int64(p), t, topology, synapses, axons, neurons, history, scratch)
-        events[0] += count_events(topology, scratch)
+        counters[COUNT_EVENTS] += count_events(topology, scratch)
+        for p in range(partitions):
+            counters[COUNT_SPIKES] += scratch.spike_count[p, -1]
         update_axons(t, topology, axons, scratch)
         mirror_rows(topology, synapses.weight, neurons.feedback, neurons.psi.size, scratch)
         log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
@@ -386,4 +392,5 @@ def run_stream(
             out_y[s, k] = neurons.y[k]
         if probes.shape[0] > 0:
             read_probes(s, probes, neurons, history.error[t & (history.error.shape[0] - 1)], synapses, out_probes)
+        counters[COUNT_STEPS] = t + 1
     return n_steps

@@ -45,8 +45,9 @@ def draw_confusion(matrix: Any, classes: Sequence[str] | None = None, ax: Axes |
         ax.set_title(f"{100 * errors:.1f} % of {counts.sum():,} samples wrong")
         ax.spines[:].set_visible(False)
         figure = ax.figure
-        bar = figure.colorbar(image, ax=ax, shrink=0.85, aspect=25, pad=0.02, ticks=np.sqrt([0, 0.01, 0.1, 0.25, 0.5, 1.0]))
-        bar.ax.set_yticklabels(["0", "1", "10", "25", "50", "100"])
+        shares = np.array([0, 0.01, 0.1, 0.25, 0.5, 1.0])
+        bar = figure.colorbar(image, ax=ax, shrink=0.85, aspect=25, pad=0.02, ticks=np.sqrt(shares))
+        bar.ax.set_yticklabels([f"{100 * share:g}" for share in shares])
         bar.set_label("share of the true class (%)")
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     return ax

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,7 +94,7 @@ def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
 def _mark_epochs(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
     """A thin line where a new epoch begins, unless there are many."""
     epochs = [m["epoch"] for m in metrics]
-    ends = [a["samples"] for a, b in zip(metrics, metrics[1:], strict=False) if b["epoch"] != a["epoch"]]
+    ends = [a["samples"] for a, b in itertools.pairwise(metrics) if b["epoch"] != a["epoch"]]
     if epochs and epochs[-1] <= 20:
         for end in ends:
             ax.axvline(end, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0)

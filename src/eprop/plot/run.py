@@ -54,7 +54,8 @@ def draw_run(path: str | pathlib.Path, out: str | pathlib.Path | None = None) ->
     if summary.get("confusion") and isinstance(config.task, Classification):
         figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
     trial = example_of(checkpoint, config.task)
-    figures["activity"] = draw_activity(*(record_activity(config.task, simulator, trial) for simulator in (before, after)))
+    first, last = (record_activity(config.task, simulator, trial) for simulator in (before, after))
+    figures["activity"] = draw_activity(first, last)
     folder = pathlib.Path(out) if out is not None else run.figures
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ GREY, PALE = "#777777", "#BBBBBB"
 WIDE = 7.2
 DPI = 150
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"],
     "font.size": 8.0,

@@ -75,7 +75,7 @@ def _explain_colours(ax: Axes, hexes: PolyCollection) -> None:
     """A small bar within the axes."""
     place = ax.inset_axes((0.62, 0.14, 0.34, 0.03))
     bar = ax.figure.colorbar(hexes, cax=place, orientation="horizontal")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     place.xaxis.set_major_locator(LogLocator(base=10))
     place.xaxis.set_minor_locator(NullLocator())
     place.tick_params(labelsize=6, length=2, pad=1)

@@ -16,7 +16,7 @@ from eprop.parameters import Description, param
 
 
 class Trials(Protocol):
-    """Trials of a task, addressed by number: a `BinnedDataset`, or a generator that makes trial ``i`` from a seed and ``i``."""
+    """Trials of a task by number: a `BinnedDataset`, or whatever makes trial ``i`` from a seed and ``i``."""
 
     def __len__(self) -> int: ...
 

@@ -71,7 +71,7 @@ class NMNIST(Classification):
     1.5e-05
     """
 
-    rule: str = param("eprop", kind=str, doc="eprop (per mini-batch, samples reset) or eprop+ (at every spike, no reset)")
+    rule: str = param("eprop", kind=str, doc="eprop (by mini-batch, samples reset) or eprop+ (by spike, no reset)")
     loss: str = param("softmax", kind=str, doc="softmax (cross-entropy) or squared_error")
     neurons: int = param(150, kind=int, at_least=1, doc="recurrent LIF neurons")
 

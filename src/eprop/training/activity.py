@@ -108,13 +108,18 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
         window=samples.window[0],
         softmax=bool(getattr(readout.model.loss, "softmax", False)),
         v_th=float(getattr(neurons.model, "v_th", np.nan)),
-        label=task.classes[samples.labels[0]] if isinstance(task, Classification) and samples.labels is not None else "",
+        label=_label(task, samples),
     )
 
 
 def _only(network: Network, role: str) -> Any:
     """First population of a kind."""
     return next(p for p in network.populations if p.model.role == role)
+
+
+def _label(task: Task, samples: Samples) -> str:
+    known = isinstance(task, Classification) and samples.labels is not None
+    return task.classes[samples.labels[0]] if known else ""  # type: ignore[attr-defined,index]
 
 
 def _events(samples: Samples, dt: float) -> tuple[np.ndarray, np.ndarray]:

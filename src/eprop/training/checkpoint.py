@@ -1,4 +1,8 @@
-"""Checkpoints: HDF5 files without pickled objects, written aside and then renamed, with a checksum over all they hold."""
+"""Checkpoints: HDF5 files without pickled objects, written aside and then renamed, with a checksum over everything.
+
+The checksum stands ahead of the HDF5 part, in the block that HDF5 leaves to the user, and is compared before HDF5 sees
+the file: a damaged file can make the HDF5 library itself crash.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,10 @@ from eprop.training.files import written_aside
 #: Version of the layout; a file of another one is refused.
 FORMAT = 1
 _KIND = "eprop checkpoint"
+_HEADER = 512
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _GROUPS = ("state", "example")
+_WHAT_TO_DO = "take a copy if you have one, or repeat the run with its config.toml"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,21 +61,17 @@ def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
     OutputError
         If the disk is full or not writable; the old checkpoint is still there.
     """
-    texts = {
-        "config": checkpoint.config,
-        "position": json.dumps(dict(checkpoint.position), sort_keys=True),
-        "version": checkpoint.version,
-    }
-    arrays = _flat(checkpoint)
     with written_aside(path) as aside:
         try:
-            with h5py.File(aside, "w") as file:
-                for name, array in arrays.items():
-                    file.create_dataset(name, data=array)
-                file.attrs.update(texts)
-                file.attrs.update({"kind": _KIND, "format": FORMAT, "sha256": _digest(texts, arrays)})
-        except RuntimeError as error:  # h5py cannot flush to a full disk
+            with h5py.File(aside, "w", userblock_size=_HEADER) as file:
+                for group, arrays in zip(_GROUPS, (checkpoint.state, checkpoint.example), strict=True):
+                    for name, array in arrays.items():
+                        file.create_dataset(f"{group}/{name}", data=np.asarray(array))
+                file.attrs["config"] = checkpoint.config
+                file.attrs["position"] = json.dumps(dict(checkpoint.position))
+        except RuntimeError as error:  # h5py's way to say that it cannot flush to a full disk
             raise OSError(str(error)) from error
+        _write_header(aside, checkpoint.version)
 
 
 def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
@@ -83,57 +86,62 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no checkpoint; the run was stopped before its first one, repeat it")
     try:
+        version = _check_header(path)
         with h5py.File(path, "r") as file:
-            attributes = dict(file.attrs)
-            if attributes.get("kind") != _KIND:
-                raise CheckpointError(f"{path}: is an HDF5 file, but no checkpoint of eprop; choose another file")
-            _check_format(path, attributes)
-            arrays: dict[str, np.ndarray] = {}
-            for group in _GROUPS:
-                file.get(group, {}).visititems(lambda name, node, group=group: _collect(arrays, group, name, node))
-            texts = {name: str(attributes[name]) for name in ("config", "position", "version")}
-            if attributes["sha256"] != _digest(texts, arrays):
-                raise CheckpointError(f"{path}: is damaged, its checksum is wrong; {_WHAT_TO_DO}")
-            position = json.loads(texts["position"])
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+            config, position = str(file.attrs["config"]), json.loads(str(file.attrs["position"]))
+            state, example = (_arrays(file, group) for group in _GROUPS)
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{path}: is damaged or no checkpoint ({_short(error)}); {_WHAT_TO_DO}") from error
-    parts = {group: {n.partition("/")[2]: a for n, a in arrays.items() if n.startswith(group + "/")} for group in _GROUPS}
-    return Checkpoint(texts["config"], position, parts["state"], parts["example"], texts["version"])
+        raise CheckpointError(f"{path}: cannot be read ({error}); {_WHAT_TO_DO}") from error
+    return Checkpoint(config, position, state, example, version)
 
 
-_WHAT_TO_DO = "take a copy if you have one, or repeat the run with its config.toml"
+def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:
+    """All arrays of a group, by name."""
+    out: dict[str, np.ndarray] = {}
+
+    def collect(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset):
+            out[name] = np.asarray(node[()])
+
+    if group in file:
+        file[group].visititems(collect)
+    return out
 
 
-def _check_format(path: pathlib.Path, attributes: Mapping[str, Any]) -> None:
-    if attributes.get("format") != FORMAT:
+def _write_header(path: pathlib.Path, version: str) -> None:
+    """Kind, layout, version and checksum as lines of text, ahead of the HDF5 part."""
+    lines = f"{_KIND}\nlayout {FORMAT}\nversion {version}\nsha256 {_digest(path, version)}\n"
+    with path.open("r+b") as file:
+        file.write(lines.encode().ljust(_HEADER, b"\0"))
+
+
+def _check_header(path: pathlib.Path) -> str:
+    """Version of the package that wrote a file; raises `CheckpointError` unless the file is as it was written."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+    kind, *lines = header.rstrip(b"\0").decode("utf-8", "replace").splitlines() or [""]
+    if kind != _KIND:
+        what = "is an HDF5 file, but no checkpoint of eprop" if header.startswith(_HDF5) else "is damaged or no checkpoint"
+        raise CheckpointError(f"{path}: {what}; {_WHAT_TO_DO}")
+    facts = dict(line.split(" ", 1) for line in lines if " " in line)
+    version = facts.get("version", "")
+    if facts.get("layout") != str(FORMAT):
         raise CheckpointError(
-            f"{path}: has layout {attributes.get('format')}, this version of eprop reads layout {FORMAT}; "
-            f"use eprop {attributes.get('version', 'of the time it was written')}"
+            f"{path}: has layout {facts.get('layout')}, this version of eprop reads layout {FORMAT}; "
+            f"it was written by eprop {version}: use that"
         )
+    if facts.get("sha256") != _digest(path, version):
+        raise CheckpointError(f"{path}: is damaged, its checksum is wrong; {_WHAT_TO_DO}")
+    return version
 
 
-def _flat(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-    """All arrays under their names in the file."""
-    groups = {"state": checkpoint.state, "example": checkpoint.example}
-    return {f"{group}/{name}": np.asarray(array) for group, arrays in groups.items() for name, array in arrays.items()}
-
-
-def _collect(arrays: dict[str, np.ndarray], group: str, name: str, node: Any) -> None:
-    if isinstance(node, h5py.Dataset):
-        arrays[f"{group}/{name}"] = np.asarray(node[()])
-
-
-def _digest(texts: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
-    """Checksum of texts and arrays, independent of the order in which they are stored."""
-    out = hashlib.sha256(json.dumps(dict(texts), sort_keys=True).encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        out.update(f"{name} {array.dtype.str} {arrays[name].shape}".encode())
-        out.update(array.reshape(-1).view(np.uint8))
+def _digest(path: pathlib.Path, version: str) -> str:
+    """Checksum of the version and of all that follows the header."""
+    out = hashlib.sha256(version.encode())
+    with path.open("rb") as file:
+        file.seek(_HEADER)
+        while chunk := file.read(1 << 20):
+            out.update(chunk)
     return out.hexdigest()
-
-
-def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -180,8 +180,9 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
         homes = [s for s, kind in kinds.items() if section in ("", s) and name in _keys(kind)]
         if len(homes) != 1:
             known = [f"{s}.{n}" if section else n for s, kind in kinds.items() for n in _keys(kind)]
-            what = f"is ambiguous: {' or '.join(f'{s}.{name}' for s in homes)}" if homes else "is not known"
-            raise ParameterError(f"--set {setting}: {key.strip()!r} {what}{'' if homes else suggestion(key.strip(), known)}")
+            choices = " or ".join(f"{s}.{name}" for s in homes)
+            what = f"is ambiguous: {choices}" if homes else f"is not known{suggestion(key.strip(), known)}"
+            raise ParameterError(f"--set {setting}: {key.strip()!r} {what}")
         out[homes[0]][name] = _value(text.strip())
     return out
 

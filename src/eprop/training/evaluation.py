@@ -69,19 +69,17 @@ def evaluate(
     began = time.perf_counter()
     order = shuffled(task.seed, EVALUATION_STREAM, n)
     scores, losses = np.zeros(n), np.zeros(n)
-    predictions = np.zeros(n, np.int64) if isinstance(task, Classification) else None
-    labels = np.zeros(n, np.int64) if predictions is not None else None
+    labels, predictions = np.zeros(n, np.int64), np.zeros(n, np.int64)
     for first in range(0, n, SLICE):
         where = order[first : first + SLICE]
         samples = task.make_samples(simulator.network, trials.subset(where))
         result = simulator.evaluate(samples, progress=progress)
         losses[where] = result.loss
-        if isinstance(task, Classification) and predictions is not None and labels is not None:
-            predictions[where] = task.predict(samples, result.y)
+        scores[where] = task.score(samples, result.y)
+        if isinstance(task, Classification) and samples.labels is not None:
             labels[where] = samples.labels
-        else:
-            scores[where] = task.score(samples, result.y)
-    if labels is not None:
-        scores = (predictions != labels).astype(np.float64)
-    classes = len(task.classes) if isinstance(task, Classification) else 0
-    return Evaluation(scores, losses, labels, predictions, classes, time.perf_counter() - began)
+            predictions[where] = task.predict(samples, result.y)
+    seconds = time.perf_counter() - began
+    if isinstance(task, Classification):
+        return Evaluation(scores, losses, labels, predictions, len(task.classes), seconds)
+    return Evaluation(scores, losses, seconds=seconds)

@@ -16,6 +16,7 @@ from eprop.data import BinnedDataset, Loader, Splits, concatenate, load, read_mn
 from eprop.data.cache import describe_bytes
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError, DataError, DivergenceError, EPropError, InputError
+from eprop.rules import EPropPlus
 from eprop.tasks import Task
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import DataChoice, RunConfig, parse_config
@@ -30,6 +31,8 @@ from eprop.training.watch import Watcher
 #: Held out by default: this many of the training samples, but at most a twentieth (a ninth of the embedded digits).
 HOLD = 1000
 HOLD_EMBEDDED = 500
+#: From here on, several threads pay for a network that learns spike by spike.
+MANY_NEURONS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,9 +170,17 @@ def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
 
 
 def make_simulator(config: RunConfig, threads: int | None = None) -> Simulator:
-    """The untrained network of a configuration, ready to run."""
+    """The untrained network of a configuration, ready to run.
+
+    Without a number of threads it takes all, or one if the network is small and learns spike by spike: its threads
+    would wait for each other at every step.
+    """
     threads = config.execution.threads if threads is None else threads
-    return Simulator(config.task.build_network(), threads=threads, precision=config.execution.precision)
+    network = config.task.build_network()
+    if threads is None and any(isinstance(p.rule, EPropPlus) for p in network.projections):
+        neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
+        threads = 1 if neurons < MANY_NEURONS else None
+    return Simulator(network, threads=threads, precision=config.execution.precision)
 
 
 # -------------------------------------------------------------------------------------------------------------- data
@@ -296,8 +307,8 @@ class _Run:
         position = dict(checkpoint.position)
         if position.pop("data") != self.fingerprint():
             raise CheckpointError(
-                f"{folder.checkpoint}: was written while learning from other data ({self.parts.train.name} has changed); "
-                "start a new run"
+                f"{folder.checkpoint}: was written while learning from other data; what is now "
+                f"{self.parts.train.name!r} has changed: start a new run"
             )
         self.trainer.set_position(position)
         try:

@@ -51,7 +51,7 @@ def describe_installation() -> dict[str, Any]:
         "compiles": settings["jit"],
         "kernel_cache": settings["kernel_cache"],
         "cache_bytes": _folder_bytes(_jit.cache_root()),
-        "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith(("EPROP_", "NUMBA_", "OMP_"))},
+        "environment": {n: v for n, v in sorted(os.environ.items()) if n.startswith(("EPROP_", "NUMBA_", "OMP_"))},
     }
 
 

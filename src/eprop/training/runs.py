@@ -78,7 +78,9 @@ class RunFolder:
         if not run.path.is_dir():
             raise CheckpointError(f"{run.path}: no such folder; give the folder of a run, as eprop train printed it")
         if not run.checkpoint.is_file():
-            raise CheckpointError(f"{run.path}: holds no {CHECKPOINT}; it is not the folder of a run, or its run never began")
+            raise CheckpointError(
+                f"{run.path}: holds no {CHECKPOINT}; it is no folder of a run, or its run never began"
+            )
         return run
 
     def check_free(self, *, force: bool = False) -> None:
@@ -87,7 +89,9 @@ class RunFolder:
             if self.path.exists() and not self.path.is_dir():
                 raise OutputError(f"{self.path}: is a file; give a folder for the run")
             if not force and self.path.is_dir() and any(self.path.iterdir()):
-                raise OutputError(f"{self.path}: is not empty; choose another folder, or --force to replace a run in it")
+                raise OutputError(
+                    f"{self.path}: is not empty; choose another folder, or replace the run in it with --force"
+                )
 
     def write_config(self, text: str) -> None:
         """Write ``config.toml``."""
@@ -104,7 +108,7 @@ class RunFolder:
         try:
             summary = json.loads(self.summary.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.summary}: is damaged ({error}); `eprop train --resume` writes it anew") from error
+            raise CheckpointError(f"{self.summary}: is damaged ({error}); --resume writes it anew") from error
         return dict(summary)
 
     def add_metrics(self, line: dict[str, Any]) -> None:

@@ -115,6 +115,7 @@ class Trainer:
         self._at = _Position()
         self._loss, self._error = Running(), Running()
         self._piece = 1
+        self._warned = False
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
 
     @property
@@ -175,12 +176,12 @@ class Trainer:
         """Compile what the training needs, and leave no trace."""
         state = self.simulator.state()
         samples = self._samples(self._epoch_order(0)[: self.training.batch_size])
-        with warnings.catch_warnings(), contextlib.suppress(DivergenceError):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.simulator.train(samples)
+            for call in (self.simulator.train, self.simulator.evaluate):
+                with contextlib.suppress(DivergenceError):
+                    call(samples)
         self.simulator.set_state(state)
-        with contextlib.suppress(DivergenceError):
-            self.simulator.evaluate(samples)
 
     def run(self) -> None:
         """Learn until all epochs are done.
@@ -292,7 +293,8 @@ class Trainer:
         if self.by_batch:
             line["spikes_per_sample"] = part.spikes / part.samples
         if self.hold is not None and self._is_due(self.training.hold_evaluations):
-            held = evaluate(self.task, self.simulator, self.hold, watched(self.watcher, len(self.hold), self._interrupt))
+            watch = watched(self.watcher, len(self.hold), self._interrupt)
+            held = evaluate(self.task, self.simulator, self.hold, watch)
             self._at.hold_error = held.error
             line |= {"hold_error": held.error, "hold_loss": held.loss}
         self._at.interval = _Interval()
@@ -300,11 +302,11 @@ class Trainer:
 
     def _warn_if_unstable(self, loss: float) -> None:
         idle = self.task.idle_loss
-        if idle is not None and loss > UNSTABLE * idle:
+        if idle is not None and loss > UNSTABLE * idle and not self._warned:
+            self._warned = True
             warnings.warn(
                 f"after {self.done} samples the loss is {loss:.4g}, {loss / idle:.1f} times that of readouts which do "
                 "nothing: lower the learning rates (eta, eta_out)",
                 UnstableWarning,
                 stacklevel=2,
             )
-

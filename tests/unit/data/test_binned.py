@@ -241,3 +241,18 @@ def test_order_of_events_does_not_matter(seed):
     one, two = (from_iterable([(r, 0)], sensor_size=(5, 5, 2), n_steps=9) for r in (rows, rng.permutation(rows)))
     assert np.array_equal(one.channels, two.channels)
     assert np.array_equal(one.ptr, two.ptr)
+
+
+def test_what_tonic_reads_is_what_we_read(tmp_path):
+    """Tonic's own reader of the same file; its data sets hand out these arrays, with the label."""
+    tonic = pytest.importorskip("tonic")
+    from eprop.data import EventSample, read_nmnist, write_recording
+
+    rng = np.random.default_rng(5)
+    events = Events(*(rng.integers(0, top, 50) for top in (34, 34, 2)), np.sort(rng.integers(0, 300_000, 50)))
+    path = write_recording(tmp_path, 0, EventSample(events, 4))
+    theirs = tonic.io.read_mnist_file(str(path), dtype=tonic.datasets.NMNIST.dtype)
+    size = tonic.datasets.NMNIST.sensor_size
+    one, two = from_iterable([(theirs, 4)], sensor_size=size), read_nmnist(tmp_path).binned()
+    assert np.array_equal(one.channels, two.channels)
+    assert np.array_equal(one.ptr, two.ptr)

@@ -107,21 +107,23 @@ def plain_counts(camera, image, step):
             level, blind = light[0, y, x], -1.0
             for k in range(1, n + 1):
                 change = light[k, y, x] - level
-                if abs(change) > camera.threshold_on and times[k] >= blind:
+                if (change > camera.threshold_on or change < -camera.threshold_off) and times[k] >= blind:
                     counts[int(change > 0), y, x] += 1
-                    level += np.sign(change) * camera.threshold_on
+                    level += camera.threshold_on if change > 0 else -camera.threshold_off
                     blind = times[k] + camera.refractory
     return counts
 
 
 def test_noiseless_camera_is_that_of_the_definition():
+    # Unequal thresholds: else the last event of a pixel that returns to the first light hangs on rounding.
+    camera = dataclasses.replace(QUIET, threshold_on=0.15)
     for image in strokes(2, seed=5):
-        events = QUIET.events(image, seed=1)
+        events = camera.events(image, seed=1)
         counts = np.zeros((2, 34, 34))
         np.add.at(counts, (events.p, events.y, events.x), 1)
-        expected = plain_counts(QUIET, image, 0.25)
+        expected = plain_counts(camera, image, 0.25)
         assert counts.sum() == pytest.approx(expected.sum(), rel=0.02)
-        assert np.corrcoef(counts.ravel(), expected.ravel())[0, 1] > 0.98
+        assert np.corrcoef(counts.ravel(), expected.ravel())[0, 1] > 0.99
 
 
 def test_simulation_step_hardly_matters():
@@ -210,7 +212,7 @@ def test_path_is_smooth_and_begins_at_rest():
     assert np.allclose(sample_path(((0, 1, 2), (10, 3, 4)), 10.0, 5.0, 0.0), [[1, 2, 3], [2, 3, 4]])
 
 
-# ------------------------------------------------------------------------------------------------ beside real recordings
+# ----------------------------------------------------------------------------------------------- beside real recordings
 
 
 def voxels(data, width=10):
@@ -224,7 +226,7 @@ def voxels(data, width=10):
 
 @pytest.mark.shared
 def test_recordings_resemble_real_ones(shared):
-    """The figures of the camera's documentation, with some room; measured: see the names of the variables."""
+    """Counts, share of ON events, saccades, duration, and where and when events fall."""
     real = read_nmnist(shared / "data" / "nmnist-small", "train").subset(slice(0, 300))
     digits = read_mnist(shared / "data" / "mnist").subset(real.indices)
     assert np.array_equal(real.labels, digits.labels)

@@ -159,7 +159,7 @@ def test_no_server(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(DataError, match="cannot be reached .*refused.*after 2 attempts"):
+    with pytest.raises(DataError, match=r"cannot be reached .*refused.*after 2 attempts"):
         download(f"http://127.0.0.1:{port}/x", tmp_path / "file", retries=1, **QUICK)
 
 
@@ -167,7 +167,7 @@ def test_a_full_disk_is_seen_beforehand(server, tmp_path, monkeypatch):
     if not hasattr(os, "statvfs"):
         pytest.skip("no statvfs")
     monkeypatch.setattr(os, "statvfs", lambda path: types.SimpleNamespace(f_bavail=1, f_frsize=1000))
-    with pytest.raises(DataError, match="cannot be written .*MiB free on the disk"):
+    with pytest.raises(DataError, match=r"cannot be written .*MiB free on the disk"):
         download(server.url, tmp_path / "file", **QUICK)
 
 
@@ -177,7 +177,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         download("http://127.0.0.1:1/x", tmp_path / "file" / "x", **QUICK)
 
 
-# ---------------------------------------------------------------------------------------------------------------- N-MNIST
+# -------------------------------------------------------------------------------------------------------------- N-MNIST
 
 
 def archive(files):

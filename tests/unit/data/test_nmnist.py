@@ -201,7 +201,7 @@ def test_nothing_undamaged(tmp_path):
 def test_wrong_layouts_are_explained(tmp_path):
     with pytest.raises(DataError, match="no such folder or zip"):
         read_nmnist(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="no recording found. N-MNIST is laid out as"):
+    with pytest.raises(DataError, match=r"no recording found. N-MNIST is laid out as"):
         read_nmnist(tmp_path)
     for place, message in (
         ("ten/00001.bin", "'ten' is no digit"),
@@ -220,7 +220,7 @@ def test_wrong_layouts_are_explained(tmp_path):
 def test_damaged_archives_are_named(folder, tmp_path):
     archive = tmp_path / "Train.zip"
     archive.write_bytes(b"no zip at all")
-    with pytest.raises(DataError, match="Train.zip: no readable zip archive"):
+    with pytest.raises(DataError, match=r"Train.zip: no readable zip archive"):
         read_nmnist(archive)
     zipped(folder / "Train", archive)
     raw = bytearray(archive.read_bytes())
@@ -242,7 +242,7 @@ def test_damaged_archives_are_named(folder, tmp_path):
 def test_files_that_vanish_are_named(folder):
     data = read_nmnist(folder, "train")
     (folder / "Train" / "5" / "00001.bin").unlink()
-    with pytest.raises(DataError, match="00001.bin: cannot be read"):
+    with pytest.raises(DataError, match=r"00001.bin: cannot be read"):
         data.binned()
 
 

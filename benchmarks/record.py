@@ -1,0 +1,80 @@
+"""Write a result with the command, version and machine that made it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import shlex
+import sys
+from typing import Any
+
+import numpy as np
+
+import eprop
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        processor = names[0] if names else processor
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "load": os.getloadavg(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "triad_GB_per_s": triad(),
+    }
+
+
+def triad(n: int = 4_000_000, repeats: int = 20) -> float:
+    """Memory bandwidth of one thread: ``c = a + b``, GB/s, best of some repeats."""
+    import time
+
+    a, b, c = np.ones(n), np.ones(n), np.empty(n)
+    best = np.inf
+    for _ in range(repeats):
+        began = time.perf_counter()
+        np.add(a, b, out=c)
+        best = min(best, time.perf_counter() - began)
+    return round(3 * 8 * n / best / 1e9, 1)
+
+
+def write(name: str, result: Any) -> pathlib.Path:
+    """Write ``results/NAME.json`` beside the others, atomically."""
+    RESULTS.mkdir(exist_ok=True)
+    document = {
+        "command": "python " + shlex.join([f"benchmarks/{pathlib.Path(sys.argv[0]).name}", *_public(sys.argv[1:])]),
+        "version": eprop.__version__,
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "result": result,
+    }
+    path = RESULTS / f"{name}.json"
+    aside = path.with_suffix(".tmp")
+    aside.write_text(json.dumps(document, indent=2) + "\n")
+    aside.replace(path)
+    return path
+
+
+def _public(arguments: list[str]) -> list[str]:
+    """Arguments with folders reduced to their names."""
+    return [pathlib.Path(a).name if os.sep in a else a for a in arguments]
+
+
+def spread(values: list[float]) -> dict[str, Any]:
+    """Mean, standard deviation and the values themselves."""
+    return {
+        "mean": float(np.mean(values)),
+        "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "values": values,
+    }

@@ -1,0 +1,42 @@
+"""Tiny recordings of invented digits, in memory and on disk."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from eprop.data import BinnedDataset, Events, EventSample, write_recording
+from eprop.tasks.nmnist import N_CHANNELS
+
+#: Two classes are enough to learn something.
+CLASSES = 2
+
+
+def recordings(n: int = 24, n_steps: int = 20, rate: float = 0.02, seed: int = 0) -> BinnedDataset:
+    """Random events; class ``k`` is active in its own half of the channels."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % CLASSES
+    channels, ptr = [], np.zeros((n, n_steps + 1), np.int64)
+    at = 0
+    for i, label in enumerate(labels):
+        half = N_CHANNELS // CLASSES
+        for s in range(n_steps):
+            active = np.flatnonzero(rng.random(half) < rate) + half * label
+            channels.append(active)
+            ptr[i, s] = at
+            at += active.size
+        ptr[i, n_steps] = at
+    return BinnedDataset(ptr, np.concatenate(channels), labels, N_CHANNELS, 1.0, True, "invented")
+
+
+def write_folder(folder: pathlib.Path, train: int = 24, test: int = 12, seed: int = 0) -> pathlib.Path:
+    """Recordings of 300 ms in the layout of N-MNIST, with ``Train`` and ``Test``; returns ``folder``."""
+    rng = np.random.default_rng(seed)
+    for part, count in (("Train", train), ("Test", test)):
+        for i in range(count):
+            label, n = i % CLASSES, 800
+            y = rng.integers(0, 17, n) + 17 * label
+            x, p, t = rng.integers(0, 34, n), rng.integers(0, 2, n), np.sort(rng.integers(0, 300_000, n))
+            write_recording(folder / part, i, EventSample(Events(x, y, p, t), label))
+    return folder

@@ -1,0 +1,64 @@
+"""The event-driven engine equals the time-driven reference: every voltage and every weight in use, to 1e-10.
+
+Relative to the largest value: both sides add up the same numbers in another order, and what a rounding error becomes
+over some hundred steps stays far below (1e-13 is typical). Where Adam divides by the root of a tiny second moment, it
+grows to at most ``eta / epsilon`` times itself, hence the epsilon of `strategies.plus_rules`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+
+from networks import (
+    PROJECTIONS,
+    arrival_mask,
+    disagreement,
+    run_engine_plus,
+    run_engine_samples,
+    run_reference_plus,
+    run_reference_samples,
+    stimuli,
+)
+from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+TOLERANCE = 1e-10
+
+
+@pytest.mark.parametrize("adam", [False, True], ids=["gradient descent", "Adam"])
+@pytest.mark.parametrize("two_kappas", [False, True], ids=["one kappa", "two kappas"])
+def test_plus_equals_time_driven(two_kappas, adam):
+    @examples(0.4)
+    @given(plus_rules(two_kappas, adam).flatmap(networks), st.sampled_from([1, 3]))
+    def holds(c, partitions):
+        ref = run_reference_plus(c)
+        assume(ref.spikes.any())
+        _, v, y, history = run_engine_plus(c, partitions=partitions)
+        assert disagreement(v, ref.v) < TOLERANCE
+        assert disagreement(y, ref.y) < TOLERANCE
+        for name in PROJECTIONS:
+            targets, sources = np.nonzero(c.masks[name])
+            used = arrival_mask(c, ref.spikes, name)
+            assert disagreement(history[name][used], ref.history[name][:, targets, sources][used]) < TOLERANCE
+
+    holds()
+
+
+@examples(0.5)
+@given(st.data(), sample_rules(), SEEDS, st.integers(1, 3))
+def test_samples_equal_time_driven(data, rule, seed, batch_size):
+    bounded = np.isfinite(rule.optimizer.w_max)
+    c = data.draw(networks(rule, original=st.just(False) if bounded else st.booleans()))
+    samples = stimuli(c, 3 * batch_size, seed)
+    wanted, weights = run_reference_samples(c, samples, batch_size)
+    assume(any(sample.spikes.any() for sample in wanted))
+    _, results, found = run_engine_samples(c, samples, batch_size)
+    losses = np.concatenate([result.loss for result in results])
+    assert disagreement(losses, np.array([sample.loss for sample in wanted])) < TOLERANCE
+    y = np.concatenate([result.y for result in results])[:, 1:] + c.readout.e_l
+    assert disagreement(y, np.stack([sample.y for sample in wanted])) < TOLERANCE
+    for update in range(4):
+        for name in PROJECTIONS:
+            assert disagreement(found[update][name], weights[update * batch_size][name]) < TOLERANCE

@@ -1,0 +1,83 @@
+"""What the property tests draw: small random networks of `networks.case`."""
+
+from __future__ import annotations
+
+import hypothesis
+from hypothesis import strategies as st
+
+import eprop as ep
+from networks import SURROGATES, Case, case
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def examples(share: float) -> hypothesis.settings:
+    """A share of the profile's examples (100 unless the profile says otherwise), three at least."""
+    return hypothesis.settings(max_examples=max(3, round(share * hypothesis.settings.default.max_examples)))
+
+
+@st.composite
+def networks(draw, rule, symmetric=st.booleans(), original=st.just(False), dt=st.sampled_from([1.0, 0.5])) -> Case:
+    """A network that learns by ``rule`` and its stimulus."""
+    original = draw(original)
+    return case(
+        draw(SEEDS),
+        rule,
+        steps=draw(st.integers(30, 150)),
+        sizes=(draw(st.integers(1, 7)), draw(st.integers(1, 9)), draw(st.integers(1, 3))),
+        # NEST and the original rule know one surrogate, the engine takes any with any.
+        surrogate=draw(st.sampled_from(list(SURROGATES))),
+        t_ref=draw(st.sampled_from([0.0, 1.0, 3.0])),
+        symmetric=draw(symmetric),
+        softmax=draw(st.booleans()),
+        original=original,
+        dt=draw(dt),
+        tau_m=draw(st.sampled_from([3.0, 12.0, 50.0])),
+        tau_out=draw(st.sampled_from([2.0, 18.0, 80.0])),
+        rate=draw(st.sampled_from([0.05, 0.15, 0.4])),
+        e_l=draw(st.sampled_from([0.0, -0.7])),
+        i_e=draw(st.sampled_from([0.0, 0.01])),
+        density=draw(st.sampled_from([0.3, 0.7, 1.0])),
+        autapses=draw(st.booleans()),
+    )
+
+
+@st.composite
+def plus_rules(draw, two_kappas: bool, adam: bool) -> ep.EPropPlus:
+    """e-prop+ with equal or different kappas, gradient descent or Adam."""
+    bounds = draw(st.sampled_from([{}, {"w_min": -0.7, "w_max": 0.8}]))
+    if adam:
+        # Adam divides by sqrt(v) + epsilon: where gradients are tiny, epsilon bounds how rounding errors grow (1e-16 / 1e-4).
+        optimizer = ep.Adam(draw(st.sampled_from([1e-3, 1e-2])), epsilon=1e-4, **bounds)
+    else:
+        optimizer = ep.GradientDescent(draw(st.sampled_from([1e-3, 5e-3])), **bounds)
+    kappas = [0.0, 0.5, 0.9, 0.97, 0.999]
+    kappa = draw(st.sampled_from(kappas))
+    return ep.EPropPlus(
+        optimizer=optimizer,
+        kappa=kappa,
+        kappa_reg=draw(st.sampled_from([k for k in kappas if k != kappa])) if two_kappas else None,
+        c_reg=draw(st.sampled_from([0.0, 0.05])),
+        cutoff=draw(st.sampled_from([2.0, 3.0, 7.0, 20.0, 64.0, 100.0, 400.0])),
+    )
+
+
+@st.composite
+def sample_rules(draw) -> ep.EProp:
+    """e-prop, gradient descent or Adam."""
+    optimizer = draw(
+        st.sampled_from(
+            [
+                ep.GradientDescent(1e-3),
+                ep.GradientDescent(5e-2, w_min=-0.7, w_max=0.8),
+                ep.Adam(1e-2, epsilon=1e-4),
+                ep.Adam(1e-2, epsilon=1e-4, w_min=-0.7, w_max=0.8),
+            ]
+        )
+    )
+    return ep.EProp(
+        optimizer=optimizer,
+        kappa=draw(st.sampled_from([None, 0.0, 0.9])),
+        c_reg=draw(st.sampled_from([0.0, 0.5])),
+        average_gradient=draw(st.booleans()),
+    )

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from eprop.errors import ParameterError
+from eprop.tasks import NMNIST
+from eprop.training import DataChoice, RunConfig, Training
+from eprop.training.config import parse_config, parse_range, parse_settings, read_config
+
+pytestmark = pytest.mark.tiny
+
+
+def test_a_configuration_survives_its_file(tmp_path: pathlib.Path) -> None:
+    config = RunConfig.make(
+        "nmnist",
+        task={"rule": "eprop+", "neurons": 33, "eta": 1e-7},
+        data={"mnist": "a 'quoted' \"folder\"", "range": "10:20", "test_data": ("x", "y")},
+        training={"epochs": 3},
+        run={"threads": 2, "precision": "double"},
+    )
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml(["a heading"]), encoding="utf-8")
+    assert RunConfig.make(*read_config(path)) == config
+
+
+def test_the_file_says_units_and_meanings() -> None:
+    text = RunConfig.make("nmnist").to_toml(["Repeat me"])
+    assert text.startswith("# Repeat me\n\n[task]\n")
+    assert "tau_m = 20.0  # ms; membrane time constant of the neurons\n" in text
+    assert "# threads: threads; does not change the result\n" in text
+
+
+def test_defaults_depend_on_the_data() -> None:
+    assert RunConfig.make("nmnist").training.epochs == 8
+    assert RunConfig.make("nmnist", data={"mnist": "folder"}).training.epochs == 1
+    assert RunConfig.make("nmnist", {"training": {"epochs": 2}}).training.epochs == 2
+
+
+def test_changes_win_over_the_file() -> None:
+    file = {"task": {"neurons": 10, "seed": 5}, "data": {"samples": 7}}
+    config = RunConfig.make("nmnist", file, task={"neurons": 20}, data={"hold": 0})
+    assert (config.task.neurons, config.task.seed, config.data.samples, config.data.hold) == (20, 5, 7, 0)
+
+
+def test_another_rule_brings_its_own_defaults_but_keeps_choices() -> None:
+    _, file = parse_config(RunConfig.make("nmnist", task={"eta_out": 0.125}).to_toml(), "file")
+    config = RunConfig.make("nmnist", file, task={"rule": "eprop+"})
+    assert config.task == NMNIST(rule="eprop+", eta_out=0.125)
+    explicit = RunConfig.make("nmnist", file, task={"rule": "eprop+", "eta": 5e-3})
+    assert explicit.task.eta == 5e-3
+
+
+def test_paths_become_absolute(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    choice = DataChoice(data="here", test_data=("there", "/else")).absolute()
+    assert choice.data == str(tmp_path / "here")
+    assert choice.test_data == (str(tmp_path / "there"), "/else")
+    assert choice.mnist is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[task]\nneurons = 3\nnuerons = 4\n", "file: line 3: [task] has no key 'nuerons'; did you mean 'neurons'?"),
+        ("[training]\nepoch = 3\n", "file: line 2: [training] has no key 'epoch'; did you mean 'epochs'?"),
+        ("[task]\nneurons = 3\n\n[ran]\n", "file: line 4: unknown section 'ran'"),
+        ("neurons = 3\n", "file: line 1: unknown key outside of a section 'neurons'"),
+        ("[task]\nname = 'ecg'\n", "no task 'ecg'; there are: nmnist"),
+        ("[task\n", "file: is no TOML"),
+        ("[task]\nneurons = \n", "file: is no TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_place(text: str, message: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        parse_config(text, "file")
+    assert message in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ParameterError, match=r"none.toml: cannot be read \(No such file"):
+        read_config(tmp_path / "none.toml")
+    with pytest.raises(ParameterError, match="cannot be read"):
+        read_config(tmp_path)
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ParameterError, match="cannot be read"):
+        read_config(tmp_path / "bytes.toml")
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("data", {"data": "a", "mnist": "b"}, "give either data (real recordings) or mnist"),
+        ("data", {"range": "1:5"}, "a range needs data or mnist"),
+        ("data", {"mnist": "a", "range": "5:1"}, "range must have start < stop, got '5:1'"),
+        ("data", {"mnist": "a", "range": "all"}, "range must be \"start:stop\" such as"),
+        ("data", {"samples": 0}, "DataChoice.samples must be >= 1, got 0"),
+        ("data", {"samples": -5}, "DataChoice.samples must be >= 1, got -5"),
+        ("data", {"test_data": "folder"}, "DataChoice.test_data must be a tuple or list"),
+        ("data", {"test_data": [1]}, "must be a list of paths"),
+        ("data", {"hold": -1}, "DataChoice.hold must be >= 0"),
+        ("training", {"epochs": 0}, "Training.epochs must be >= 1, got 0"),
+        ("training", {"batch_size": -1}, "Training.batch_size must be >= 1"),
+        ("training", {"eta_final": 2.0}, "Training.eta_final must be <= 1"),
+        ("run", {"threads": 0}, "Execution.threads must be >= 1, got 0"),
+        ("run", {"precision": "half"}, "Execution.precision must be \"single\" or \"double\", got 'half'"),
+        ("task", {"eta": float("nan")}, "NMNIST.eta must be a finite number"),
+    ],
+)
+def test_wrong_values_are_refused(section: str, values: dict, message: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        RunConfig.make("nmnist", **{section: values})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0:1", (0, 1)), (" 1000 : 60000 ", (1000, 60000))])
+def test_ranges(text: str, expected: tuple[int, int]) -> None:
+    assert parse_range(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "5", ":5", "5:", "-1:5", "1:5:2", "a:b", "1.5:3", "3:3"])
+def test_wrong_ranges(text: str) -> None:
+    with pytest.raises(ParameterError, match="range must"):
+        parse_range(text)
+
+
+def test_settings_find_their_section() -> None:
+    found = parse_settings("nmnist", ["eta=0.5", "training.batch_size=7", "loss=softmax", "bias = true", "data.seed=3"])
+    assert found["task"] == {"eta": 0.5, "loss": "softmax", "bias": True}
+    assert found["training"] == {"batch_size": 7}
+    assert found["data"] == {"seed": 3}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("eta", "--set takes key=value"),
+        ("etta=1", "'etta' is not known; did you mean 'eta'?"),
+        ("seed=1", "'seed' is ambiguous: task.seed or data.seed"),
+        ("training.eta=1", "'training.eta' is not known; did you mean 'training."),
+    ],
+)
+def test_wrong_settings(setting: str, message: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        parse_settings("nmnist", [setting])
+    assert message in str(caught.value)
+
+
+def test_training_is_frozen_and_printable() -> None:
+    assert repr(Training()) == "Training(epochs=1, batch_size=32, eta_final=0.01, hold_evaluations=10)"

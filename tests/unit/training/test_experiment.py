@@ -1,0 +1,233 @@
+"""Runs from a configuration to a folder, on a few recordings."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import digits
+import numpy as np
+import pytest
+
+from eprop.errors import CheckpointError, DataError, DivergenceError, InputError, OutputError
+from eprop.training import (
+    Progress,
+    RunConfig,
+    RunFolder,
+    Stopped,
+    Watcher,
+    evaluate_run,
+    load_checkpoint,
+    read_config,
+    restore,
+    resume_run,
+    save_checkpoint,
+    start_run,
+)
+from eprop.training import experiment
+
+RULES = ("eprop", "eprop+")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return digits.write_folder(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data sets of these tests are kept nowhere."""
+    monkeypatch.setattr(experiment, "Loader", lambda **given: real_loader(cache=False, **given))
+
+
+real_loader = experiment.Loader
+
+
+def config(folder: pathlib.Path, rule: str = "eprop", **changes: dict[str, Any]) -> RunConfig:
+    parts = {
+        "task": {"rule": rule, "neurons": 5},
+        "data": {"data": str(folder), "hold": 4},
+        "training": {"epochs": 2, "batch_size": 4},
+        "run": {"threads": 1},
+    }
+    if rule == "eprop+":
+        parts["task"] |= {"eta": 1e-7, "eta_out": 1e-6}
+    return RunConfig.make("nmnist", None, **{part: {**parts[part], **changes.get(part, {})} for part in parts})
+
+
+def weights(run: RunFolder) -> bytes:
+    return load_checkpoint(run.checkpoint).state["synapses/weight"].tobytes()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_run_leaves_its_folder(folder: pathlib.Path, tmp_path: pathlib.Path, rule: str) -> None:
+    outcome = start_run(config(folder, rule), tmp_path / "run")
+    names = sorted(path.name for path in outcome.run.path.iterdir())
+    assert names == ["checkpoint.h5", "config.toml", "metrics.jsonl", "summary.json"]
+    summary = json.loads(outcome.run.summary.read_text())
+    wanted = ("test_error", "train_samples_per_second", "synaptic_events", "ns_per_synaptic_event", "peak_memory_bytes")
+    assert all(summary[name] >= 0 for name in wanted)
+    assert (summary["seed"], summary["rule"], summary["version"]) == (1, rule, "0.1.0")
+    assert (summary["train_samples"], summary["hold_samples"], summary["test_samples"]) == (20, 4, 12)
+    assert summary["samples_learned"] == 40
+    assert not summary["test_simulated"]
+    assert np.sum(summary["confusion"]) == 12
+    lines = outcome.run.read_metrics()
+    assert lines[-1]["samples"] == 40
+    assert lines[-1]["hold_error"] == summary["hold_error"]
+
+
+def test_the_configuration_repeats_the_run(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    first = start_run(config(folder), tmp_path / "a")
+    second = start_run(RunConfig.make(*read_config(first.run.config)), tmp_path / "b")
+    assert weights(first.run) == weights(second.run)
+    assert first.run.config.read_text() == second.run.config.read_text()
+    assert first.summary["test_loss"] == second.summary["test_loss"]
+
+
+class StopAt(Watcher):
+    """Sends the process a Ctrl-C once some samples have been learned."""
+
+    def __init__(self, samples: int):
+        self.samples = samples
+
+    def progress(self, progress: Progress) -> None:
+        import os
+        import signal
+
+        if progress.done >= self.samples:
+            self.samples = 10**9
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_stopped_run_is_resumed_bit_by_bit(folder: pathlib.Path, tmp_path: pathlib.Path, rule: str) -> None:
+    whole = start_run(config(folder, rule), tmp_path / "whole")
+    with pytest.raises(Stopped) as stopped:
+        start_run(config(folder, rule), tmp_path / "cut", watcher=StopAt(13))
+    assert stopped.value.exit_code == 130
+    assert f"go on with: eprop train nmnist --resume {tmp_path / 'cut'}" in str(stopped.value)
+    cut = RunFolder.open(tmp_path / "cut")
+    assert not cut.summary.exists()
+    assert 13 <= load_checkpoint(cut.checkpoint).position["done"] < 40
+    evaluate_run(cut.path)  # usable as it is
+    cut.add_metrics({"samples": 39, "loss": 0.0, "epoch": 2})  # a line behind the checkpoint
+    outcome = resume_run(cut.path)
+    assert weights(outcome.run) == weights(whole.run)
+    assert outcome.summary["test_loss"] == whole.summary["test_loss"]
+    assert outcome.summary["synaptic_events"] == whole.summary["synaptic_events"]
+    loss = [[(line["samples"], line["loss"]) for line in run.read_metrics()] for run in (whole.run, cut)]
+    assert loss[0] == loss[1]
+
+
+def test_a_finished_run_is_tested_again(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    first = start_run(config(folder), tmp_path / "run")
+    before = weights(first.run)
+    first.run.summary.unlink()
+    again = resume_run(first.run.path)
+    assert weights(first.run) == before
+    assert again.summary["test_error"] == first.summary["test_error"]
+    assert first.run.summary.exists()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_evaluating_gives_the_error_of_the_run(folder: pathlib.Path, tmp_path: pathlib.Path, rule: str) -> None:
+    outcome = start_run(config(folder, rule), tmp_path / "run")
+    own, test = evaluate_run(outcome.run.path)
+    assert (own.error, len(test)) == (outcome.summary["test_error"], 12)
+    for path in (folder / "Test", folder):
+        given, test = evaluate_run(outcome.run.path, [path])
+        assert (given.error, len(test)) == (outcome.summary["test_error"], 12)
+    both, test = evaluate_run(outcome.run.path, [folder / "Test", folder / "Train"])
+    assert len(test) == 36
+    assert both.confusion().sum() == 36
+
+
+def test_the_restored_network_is_the_trained_one(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    outcome = start_run(config(folder), tmp_path / "run")
+    _, checkpoint, simulator = restore(outcome.run.path)
+    assert simulator.state()["synapses/weight"].tobytes() == checkpoint.state["synapses/weight"].tobytes()
+
+
+def test_recordings_without_a_test_part_are_divided(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    summary = start_run(config(folder / "Train", data={"data": str(folder / "Train"), "hold": 0}), tmp_path / "run").summary
+    assert (summary["train_samples"], summary["test_samples"]) == (21, 3)
+    assert summary["test_data"].endswith("the other tenth")
+
+
+def test_samples_can_be_limited(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    changes = {"data": {"samples": 6, "test_samples": 2}}
+    summary = start_run(config(folder, **changes), tmp_path / "run").summary
+    assert (summary["train_samples"], summary["test_samples"], summary["samples_learned"]) == (6, 2, 12)
+
+
+def test_a_diverging_run_keeps_its_last_checkpoint(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    task = {"optimizer": "gradient_descent", "eta": 1e300, "eta_out": 1e300}
+    with pytest.raises(DivergenceError, match="Lower the learning rate.* The last good checkpoint is .*checkpoint.h5"), np.errstate(all="ignore"):
+        start_run(config(folder, task=task), tmp_path / "run")
+    _, _, simulator = restore(tmp_path / "run")
+    assert np.isfinite(simulator.state()["synapses/weight"]).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"hold": 24}, "cannot hold out 24 of 24 training samples"),
+        ({"data": "/none"}, "/none: no such folder"),
+        ({"data": None, "mnist": "/none"}, "/none"),
+        ({"test_data": ("/none",)}, "/none"),
+        ({"range": "1000:2000"}, "no recording of a digit with index in 1000..1999"),
+    ],
+)
+def test_nothing_is_left_of_a_run_without_data(
+    folder: pathlib.Path, tmp_path: pathlib.Path, data: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        start_run(config(folder, data=data), tmp_path / "run")
+    assert message in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_taken_is_noticed_before_the_work(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    phases: list[str] = []
+    watcher = Watcher()
+    watcher.phase = phases.append  # type: ignore[method-assign]
+    with pytest.raises(OutputError, match="is not empty"):
+        start_run(config(folder), tmp_path, watcher=watcher)
+    assert phases == []
+
+
+def test_changed_data_are_noticed(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    copy = digits.write_folder(tmp_path / "data")
+    start_run(config(copy), tmp_path / "run")
+    digits.write_folder(tmp_path / "data", seed=9)
+    with pytest.raises(CheckpointError, match=r"was written while learning from other data"):
+        resume_run(tmp_path / "run")
+
+
+def test_a_checkpoint_of_another_network_is_refused(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    run = start_run(config(folder), tmp_path / "run").run
+    sound = load_checkpoint(run.checkpoint)
+    other = type(sound)(sound.config.replace("neurons = 5 ", "neurons = 6 "), sound.position, sound.state, sound.example, "0.0")
+    save_checkpoint(run.checkpoint, other)
+    for call in (restore, resume_run):
+        with pytest.raises(CheckpointError, match=r"does not fit its configuration .* written by eprop 0.0"):
+            call(run.path)
+    less = type(sound)(sound.config, sound.position, {}, sound.example, "0.0")
+    save_checkpoint(run.checkpoint, less)
+    for call in (restore, resume_run):
+        with pytest.raises(CheckpointError, match="does not fit its configuration"):
+            call(run.path)
+
+
+def test_other_recordings_are_refused(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    run = start_run(config(folder), tmp_path / "run").run
+    with pytest.raises(DataError, match="no such folder"):
+        evaluate_run(run.path, [tmp_path / "none"])
+    with pytest.raises(DataError, match="no recording found"):
+        evaluate_run(run.path, [tmp_path / "run"])
+    task = restore(run.path)[0].task
+    with pytest.raises(InputError):
+        task.make_samples(task.build_network(), digits.recordings(2))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+
+import pytest
+
+from eprop.errors import OutputError
+from eprop.training.files import write_text, written_aside
+
+pytestmark = pytest.mark.tiny
+
+
+def test_a_file_is_replaced_whole(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    write_text(path, "new ü")
+    assert path.read_text(encoding="utf-8") == "new ü"
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.parametrize("problem", [ValueError("mine"), KeyboardInterrupt()])
+def test_the_old_file_stays_if_writing_fails(tmp_path: pathlib.Path, problem: BaseException) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(type(problem)), written_aside(path) as aside:
+        aside.write_text("half")
+        raise problem
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [(errno.ENOSPC, "the disk is full; free some room"), (errno.EROFS, "that disk is read-only"), (errno.EIO, os.strerror(errno.EIO))],
+)
+def test_trouble_with_the_disk_is_explained(tmp_path: pathlib.Path, code: int, advice: str) -> None:
+    path = tmp_path / "a.txt"
+    with pytest.raises(OutputError) as caught, written_aside(path):
+        raise OSError(code, os.strerror(code))
+    assert f"{path}: cannot be written: {advice}" in str(caught.value)
+    assert isinstance(caught.value, OSError)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder_is_explained(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written: No such file or directory"):
+        write_text(tmp_path / "none" / "a.txt", "text")

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from eprop.training import Interrupt, Stopped
+
+pytestmark = pytest.mark.tiny
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_is_a_request(number: int, code: int) -> None:
+    before = signal.getsignal(number)
+    with Interrupt() as interrupt:
+        interrupt.check()
+        os.kill(os.getpid(), number)
+        assert interrupt.requested
+        assert signal.getsignal(number) is before  # the second one is heard as ever
+        with pytest.raises(Stopped) as stopped:
+            interrupt.check()
+    assert stopped.value.exit_code == code
+    assert signal.getsignal(number) is before
+
+
+def test_the_second_signal_stops_at_once() -> None:
+    with Interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the handler runs at the next bytecode
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(1.0)
+
+
+def test_signals_are_left_alone_outside_the_main_thread() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def work() -> None:
+        with Interrupt() as interrupt:
+            seen.append((signal.getsignal(signal.SIGINT), interrupt.requested))
+
+    seen: list[tuple[object, bool]] = []
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [(before, False)]

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+
+from eprop.errors import CheckpointError, OutputError
+from eprop.training import RunFolder
+
+pytestmark = pytest.mark.tiny
+
+
+def test_runs_are_numbered(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [str(RunFolder.create(None, "nmnist-eprop-1").path) for _ in range(2)]
+    assert names == ["runs/nmnist-eprop-1-001", "runs/nmnist-eprop-1-002"]
+
+
+def test_a_run_is_not_overwritten(tmp_path: pathlib.Path) -> None:
+    run = RunFolder.create(tmp_path / "a", "x")
+    run.write_config("old")
+    run.add_metrics({"samples": 1})
+    with pytest.raises(OutputError, match="a: is not empty; choose another folder, or replace the run in it with --force"):
+        RunFolder.create(tmp_path / "a", "x")
+    assert run.config.read_text() == "old"
+
+
+def test_force_removes_a_run_and_nothing_else(tmp_path: pathlib.Path) -> None:
+    run = RunFolder.create(tmp_path / "a", "x")
+    for path in (run.config, run.metrics, run.summary, run.checkpoint):
+        path.write_text("old")
+    run.figures.mkdir()
+    (run.figures / "weights.png").write_text("old")
+    (run.path / "notes.txt").write_text("mine")
+    RunFolder.create(tmp_path / "a", "x", force=True)
+    assert sorted(p.name for p in run.path.rglob("*")) == ["figures", "notes.txt"]
+
+
+def test_a_file_is_no_folder(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a").write_text("file")
+    for path in (tmp_path / "a", tmp_path / "a" / "b"):
+        with pytest.raises(OutputError, match="is a file"):
+            RunFolder.create(path, "x", force=True)
+
+
+def test_only_runs_are_opened(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(CheckpointError, match="none: no such folder"):
+        RunFolder.open(tmp_path / "none")
+    with pytest.raises(CheckpointError, match=r"holds no checkpoint.h5"):
+        RunFolder.open(tmp_path)
+
+
+def test_metrics_are_appended_and_rewound(tmp_path: pathlib.Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.read_metrics() == []
+    for samples in (10, 20, 30):
+        run.add_metrics({"samples": samples, "error": None})
+    with run.metrics.open("a") as file:
+        file.write('{"samples": 40, "err')  # the power went out
+    assert [line["samples"] for line in run.read_metrics()] == [10, 20, 30]
+    run.rewind_metrics(20)
+    assert run.metrics.read_text() == '{"samples": 10, "error": null}\n{"samples": 20, "error": null}\n'
+
+
+def test_damaged_metrics_and_summaries_are_named(tmp_path: pathlib.Path) -> None:
+    run = RunFolder(tmp_path)
+    run.metrics.write_text("{\n{}\n")
+    with pytest.raises(CheckpointError, match=r"metrics.jsonl: line 1 is damaged"):
+        run.read_metrics()
+    assert run.read_summary() == {}
+    run.write_summary({"test_error": 0.5})
+    assert json.loads(run.summary.read_text()) == run.read_summary() == {"test_error": 0.5}
+    run.summary.write_text("{")
+    with pytest.raises(CheckpointError, match=r"summary.json: is damaged"):
+        run.read_summary()

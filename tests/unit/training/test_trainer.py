@@ -1,0 +1,228 @@
+"""The trainer, with real simulators of a few neurons."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import digits
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.errors import DataError, DivergenceError
+from eprop.tasks import NMNIST
+from eprop.training import Interrupt, Progress, Stopped, Trainer, Training, UnstableWarning, Watcher, evaluate
+from eprop.training.evaluation import SLICE, shuffled
+
+pytestmark = pytest.mark.tiny
+RULES = ("eprop", "eprop+")
+
+
+class Log(Watcher):
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.seen: list[Progress] = []
+        self.evaluated: list[tuple[int, int]] = []
+
+    def metrics(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+
+    def progress(self, progress: Progress) -> None:
+        self.seen.append(progress)
+
+    def evaluating(self, done: int, total: int) -> None:
+        self.evaluated.append((done, total))
+
+
+def make(rule: str = "eprop", n: int = 10, watcher: Watcher | None = None, **options: Any) -> Trainer:
+    training = Training(**{"epochs": 2, "batch_size": 4, **options.pop("training", {})})
+    gentle = {"eta": 1e-6, "eta_out": 1e-5} if rule == "eprop+" else {}
+    task = NMNIST(rule=rule, neurons=4, n_steps=20, w_in=0.4, **{**gentle, **options.pop("task", {})})
+    simulator = ep.Simulator(task.build_network(), threads=1, precision="single")
+    return Trainer(task, simulator, digits.recordings(n), training, watcher=watcher, **options)
+
+
+def weights(trainer: Trainer) -> np.ndarray:
+    return trainer.simulator.state()["synapses/weight"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_sample_is_learned_once_an_epoch_in_a_new_order(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make(rule)
+    learned: list[int] = []
+    original = trainer.trials.subset
+    recorder = type("Recorder", (), {"__len__": lambda _: 10, "subset": lambda _, i: (learned.extend(i), original(i))[1]})
+    trainer.trials = recorder()
+    trainer.run()
+    first, second = learned[:10], learned[10:]
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+    assert first == shuffled(1, 0, 10).tolist()
+    assert trainer.done == trainer.total == 20
+
+
+def test_learning_rates_fall_from_batch_to_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, factors = make(), []
+    monkeypatch.setattr(trainer.simulator, "scale_learning_rates", factors.append)
+    trainer.run()
+    np.testing.assert_allclose(factors, [1 - 0.99 * done / 20 for done in (0, 4, 8, 10, 14, 18)] + [1.0])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_reports_add_up(rule: str) -> None:
+    log = Log()
+    trainer = make(rule, watcher=log, hold=digits.recordings(6, seed=1), training={"hold_evaluations": 2})
+    trainer.run()
+    assert [line["samples"] for line in log.lines] == [4, 8, 10, 14, 18, 20]
+    assert [line["epoch"] for line in log.lines] == [1, 1, 1, 2, 2, 2]
+    held = [line["samples"] for line in log.lines if "hold_error" in line]
+    assert held == [10, 20]
+    assert all((line["error"] is None) == (rule == "eprop+") for line in log.lines)
+    assert log.seen[-1].done == log.seen[-1].total == 20
+    assert log.evaluated[-1] == (6, 6)
+    assert trainer.hold_error == log.lines[-1]["hold_error"]
+    assert trainer.events > 0
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_stopped_training_goes_on_bit_by_bit(rule: str) -> None:
+    whole, log = make(rule), Log()
+    whole.run()
+    interrupt = Interrupt()
+
+    class Stopper(Log):
+        def progress(self, progress: Progress) -> None:
+            interrupt.signal = 2 * (progress.done >= 12)
+
+    first = make(rule, watcher=Stopper(), interrupt=interrupt)
+    with pytest.raises(Stopped):
+        first.run()
+    assert 12 <= first.done < 20
+    second = make(rule, watcher=log)
+    second.warm_up()
+    second.simulator.set_state(first.simulator.state())
+    second.set_position(first.position())
+    second.run()
+    assert weights(second).tobytes() == weights(whole).tobytes()
+    assert second.events == whole.events
+    assert log.lines[-1]["samples"] == 20
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_pieces_make_no_difference(rule: str) -> None:
+    whole, pieces = make(rule), make(rule)
+    whole._piece = 100
+    whole.run()
+    for _ in range(100):
+        if pieces.done < pieces.total:
+            pieces._piece = 1
+            pieces._learn_some()
+    assert pieces.done == 20
+    assert weights(pieces).tobytes() == weights(whole).tobytes()
+
+
+def test_a_batch_that_is_broken_off_is_forgotten() -> None:
+    trainer = make(n=12, training={"batch_size": 12})
+    before, checks = weights(trainer), iter([0, 2])
+    interrupt = trainer._interrupt
+
+    def check() -> None:
+        interrupt.signal = next(checks, 2)
+        Interrupt.check(interrupt)
+
+    interrupt.check = check  # type: ignore[method-assign]
+    with pytest.raises(Stopped):
+        trainer.run()
+    assert trainer.done == 0
+    assert np.array_equal(weights(trainer), before)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_warming_up_leaves_no_trace(rule: str) -> None:
+    trainer = make(rule)
+    before = trainer.simulator.state()
+    trainer.warm_up()
+    after = trainer.simulator.state()
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        if name != "history/log":  # it may have grown
+            assert np.array_equal(value, after[name]), name
+
+
+def test_each_epoch_is_saved() -> None:
+    saved: list[int] = []
+    make(save=lambda trainer: saved.append(trainer.done)).run()
+    assert saved == [10, 20]
+
+
+def test_the_network_learns() -> None:
+    trainer = make(n=40, training={"epochs": 10}, task={"eta": 0.02, "eta_out": 0.02})
+    before = evaluate(trainer.task, trainer.simulator, digits.recordings(40, seed=3))
+    trainer.run()
+    after = evaluate(trainer.task, trainer.simulator, digits.recordings(40, seed=3))
+    assert after.loss < 0.5 * before.loss
+    assert after.error < 0.2
+
+
+def test_a_diverging_training_stops_with_advice() -> None:
+    task = {"optimizer": "gradient_descent", "eta": 1e300, "eta_out": 1e300}
+    trainer = make(task=task)
+    with pytest.raises(DivergenceError, match=r"after \d+ samples, .*Lower the learning rate"), np.errstate(all="ignore"):
+        trainer.run()
+
+
+def test_an_unstable_training_warns_once() -> None:
+    trainer = make(task={"optimizer": "gradient_descent", "eta": 0.0, "eta_out": 1e3})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer.run()
+    unstable = [w for w in caught if w.category is UnstableWarning]
+    assert len(unstable) == 1
+    assert "lower the learning rates (eta, eta_out)" in str(unstable[0].message)
+
+
+def test_empty_data_are_refused() -> None:
+    trainer = make()
+    with pytest.raises(DataError, match="there is no trial to learn from"):
+        Trainer(trainer.task, trainer.simulator, trainer.trials.subset(slice(0, 0)))
+    with pytest.raises(DataError, match="there is no trial to evaluate"):
+        evaluate(trainer.task, trainer.simulator, trainer.trials.subset(slice(0, 0)))
+
+
+def test_a_position_behind_the_end_is_refused() -> None:
+    trainer = make()
+    with pytest.raises(DataError, match="is at sample 99, but has only 20 now"):
+        trainer.set_position({**trainer.position(), "done": 99})
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_evaluating_changes_nothing_and_shuffles(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make(rule)
+    data = digits.recordings(12, seed=2).subset(np.argsort(np.arange(12) % 2))  # sorted by class
+    before = trainer.simulator.state()
+    labels: list[int] = []
+    original = NMNIST.make_samples
+
+    def spy(task: NMNIST, network: Any, trials: Any) -> Any:
+        labels.extend(trials.labels.tolist())
+        return original(task, network, trials)
+
+    monkeypatch.setattr(NMNIST, "make_samples", spy)
+    outcome = evaluate(trainer.task, trainer.simulator, data)
+    assert labels != sorted(labels)
+    assert sorted(labels) == data.labels.tolist() == outcome.labels.tolist()
+    after = trainer.simulator.state()
+    assert all(np.array_equal(before[name], after[name]) for name in before if name != "counters")
+
+
+def test_memory_of_an_evaluation_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, sizes = make(), []
+    original = trainer.simulator.evaluate
+    monkeypatch.setattr("eprop.training.evaluation.SLICE", 5)
+    monkeypatch.setattr(trainer.simulator, "evaluate", lambda s, **k: (sizes.append(len(s)), original(s, **k))[1])
+    small = evaluate(trainer.task, trainer.simulator, trainer.trials)
+    assert sizes == [5, 5]
+    monkeypatch.setattr("eprop.training.evaluation.SLICE", SLICE)
+    large = evaluate(trainer.task, trainer.simulator, trainer.trials)
+    assert np.array_equal(small.losses, large.losses)  # e-prop starts each sample from rest
