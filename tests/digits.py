@@ -13,16 +13,16 @@ from eprop.tasks.nmnist import N_CHANNELS
 CLASSES = 2
 
 
-def recordings(n: int = 24, n_steps: int = 20, rate: float = 0.02, seed: int = 0) -> BinnedDataset:
-    """Random events; class ``k`` is active in its own half of the channels."""
+def recordings(n: int = 24, n_steps: int = 20, rate: float = 0.25, seed: int = 0) -> BinnedDataset:
+    """Random events; class ``k`` is active in a hundred channels of its own."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % CLASSES
     channels, ptr = [], np.zeros((n, n_steps + 1), np.int64)
     at = 0
     for i, label in enumerate(labels):
-        half = N_CHANNELS // CLASSES
+        first = N_CHANNELS // CLASSES * label
         for s in range(n_steps):
-            active = np.flatnonzero(rng.random(half) < rate) + half * label
+            active = np.flatnonzero(rng.random(100) < rate) + first
             channels.append(active)
             ptr[i, s] = at
             at += active.size

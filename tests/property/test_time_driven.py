@@ -1,8 +1,9 @@
 """The event-driven engine equals the time-driven reference: every voltage and every weight in use, to 1e-10.
 
-Relative to the largest value: both sides add up the same numbers in another order, and what a rounding error becomes
-over some hundred steps stays far below (1e-13 is typical). Where Adam divides by the root of a tiny second moment, it
-grows to at most ``eta / epsilon`` times itself, hence the epsilon of `strategies.plus_rules`.
+Relative to the largest value: both sides add up the same numbers in another order. The engine divides maps by powers of
+``alpha`` and ``kappa`` down to 1e-3, which costs three digits of sixteen, and learning carries the difference on from
+update to update; 1e-13 is typical. Adam divides by ``sqrt(v) + epsilon`` on top of that: an epsilon of eta's size
+(`strategies`) keeps tiny gradients from making much of tiny errors.
 """
 
 from __future__ import annotations

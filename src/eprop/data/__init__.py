@@ -2,7 +2,7 @@
 
 ::
 
-    load        from a folder, an archive or nothing to data for training, hold-out and test      sources.py
+    load, load_test     from a folder, an archive or nothing to training, hold-out and test data      sources.py
     BinnedDataset, from_iterable    active channels per step; any iterable of (events, label)     binned.py
     Events      x, y, polarity and time of one recording                                          events.py
     read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
@@ -17,7 +17,7 @@ from eprop.data.camera import EventCamera
 from eprop.data.events import EventDataset, Events, EventSample, as_events
 from eprop.data.mnist import Digits, embedded_digits, read_mnist
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
-from eprop.data.sources import LeakWarning, Loader, Splits, load
+from eprop.data.sources import LeakWarning, Loader, Splits, load, load_test
 
 __all__ = [
     "BinnedDataset",
@@ -38,6 +38,7 @@ __all__ = [
     "from_iterable",
     "load",
     "load_dataset",
+    "load_test",
     "read_mnist",
     "read_nmnist",
     "save_dataset",

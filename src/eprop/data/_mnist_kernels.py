@@ -18,7 +18,7 @@ def parse_bytes(text: np.ndarray, out: np.ndarray) -> int:
     """
     count, value, digits = 0, 0, 0
     for i in range(text.shape[0]):
-        c = np.int64(text[i])
+        c = int(text[i])
         if c == _RETURN:
             continue
         if c != _COMMA and c != _NEWLINE:

@@ -191,6 +191,27 @@ def load(
     return _from_embedded(test, span, EMBEDDED_HOLD if hold is None else hold, loader)
 
 
+def load_test(test: Path | Sequence[Path], *, loader: Loader | None = None) -> BinnedDataset:
+    """Test data alone: recordings, or folders of MNIST files whose test digits are simulated.
+
+    Parameters
+    ----------
+    test : path or sequence of paths
+        As for `load`. Where there are a training and a test split, the test split is taken.
+    loader : Loader, optional
+
+    Returns
+    -------
+    BinnedDataset
+
+    Raises
+    ------
+    DataError
+        If data are missing or damaged.
+    """
+    return _test_data(test, loader or Loader(), None)
+
+
 def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hold: int, loader: Loader) -> Splits:
     splits = splits_in(data)
     recordings = read_nmnist(data, "train" if splits else None)

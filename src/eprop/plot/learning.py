@@ -57,23 +57,28 @@ def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]
         x, y = np.array(held).T
         ax.plot(x, _visible(y), color=ORANGE, marker="o", ms=3, label="held out")
         shown += list(y)
-    if summary.get("test_error") is not None:
-        error, sigma = 100 * summary["test_error"], 100 * summary["test_error_sigma"]
-        label = f"test: {error:.1f} ± {sigma:.1f} %"
-        low = min(sigma, 0.9 * error)  # a logarithmic axis has no zero
-        ax.errorbar(
-            [summary["samples_learned"]], [error], [[low], [sigma]], color=RED, fmt="D", ms=4, lw=1, label=label,
-            clip_on=False, zorder=5,
-        )  # fmt: skip
-        shown.append(error)
+    tested = summary.get("test_error")
+    if tested is not None:
+        shown.append(100 * tested)
+    bottom = max(0.6 * min((value for value in shown if value > 0), default=1.0), 0.1)
+    if tested is not None:
+        _mark_test(ax, summary["samples_learned"], 100 * tested, 100 * summary["test_error_sigma"], bottom)
     ax.set_ylabel("error (%)")
     ax.set_yscale("log")
-    positive = [value for value in shown if value > 0]
-    ax.set_ylim(max(0.6 * min(positive, default=1.0), 0.1), 100)
+    ax.set_ylim(bottom, 100)
     ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.legend(loc="upper right")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper right")
+
+
+def _mark_test(ax: Axes, samples: int, error: float, sigma: float, bottom: float) -> None:
+    """The test error with its spread; a logarithmic axis has no zero, so both end at its bottom."""
+    y = max(error, bottom)
+    low, high = y - max(error - sigma, bottom), error + sigma - min(y, error + sigma)
+    label = f"test: {error:.1f} ± {sigma:.1f} %"
+    ax.errorbar([samples], [y], [[low], [high]], color=RED, fmt="D", ms=4, lw=1, label=label, clip_on=False, zorder=5)
 
 
 def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:

@@ -83,5 +83,6 @@ def _explain_colours(ax: Axes, hexes: PolyCollection) -> None:
 
 
 def _note_spread(ax: Axes, before: np.ndarray, after: np.ndarray) -> None:
-    text = f"{before.size:,} weights, sd {np.std(before):.3f} → {np.std(after):.3f}"
+    spread = f", sd {np.std(before):.3f} → {np.std(after):.3f}" if before.size else ""
+    text = f"{before.size:,} weights{spread}"
     ax.text(0.5, 1.03, text, transform=ax.transAxes, ha="center", va="bottom", fontsize=7, color=GREY)

@@ -44,19 +44,19 @@ OPTIMIZERS = ("adam", "gradient_descent")
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     ("eprop", "softmax"): {
         "tau_m": 20.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3,
-        "feedback": "symmetric", "c_reg": 0.0, "window_start": 100,
+        "feedback": "symmetric", "c_reg": 100.0, "window_start": 100,
     },
     ("eprop", "squared_error"): {
         "tau_m": 20.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "adam", "eta": 2e-3, "eta_out": 2e-3,
-        "feedback": "symmetric", "c_reg": 0.0, "window_start": 100,
+        "feedback": "symmetric", "c_reg": 100.0, "window_start": 100,
     },
     ("eprop+", "softmax"): {
-        "tau_m": 15.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 1.5e-5, "eta_out": 1e-4,
-        "feedback": "random", "c_reg": 150.0, "window_start": 100,
+        "tau_m": 15.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 8e-4, "eta_out": 1.5e-4,
+        "feedback": "symmetric", "c_reg": 10.0, "window_start": 100,
     },
     ("eprop+", "squared_error"): {
-        "tau_m": 15.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 1e-5, "eta_out": 2e-5,
-        "feedback": "random", "c_reg": 100.0, "window_start": 100,
+        "tau_m": 15.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 1e-3, "eta_out": 5e-5,
+        "feedback": "symmetric", "c_reg": 2.0, "window_start": 100,
     },
 }  # fmt: skip
 
@@ -68,7 +68,7 @@ class NMNIST(Classification):
     Examples
     --------
     >>> NMNIST(rule="eprop+", neurons=300).eta
-    1.5e-05
+    0.0008
     """
 
     rule: str = param("eprop", kind=str, doc="eprop (by mini-batch, samples reset) or eprop+ (by spike, no reset)")

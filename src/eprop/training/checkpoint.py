@@ -123,7 +123,9 @@ def _check_header(path: pathlib.Path) -> str:
         header = file.read(_HEADER)
     kind, *lines = header.rstrip(b"\0").decode("utf-8", "replace").splitlines() or [""]
     if kind != _KIND:
-        what = "is an HDF5 file, but no checkpoint of eprop" if header.startswith(_HDF5) else "is damaged or no checkpoint"
+        what = (
+            "is an HDF5 file, but no checkpoint of eprop" if header.startswith(_HDF5) else "is damaged or no checkpoint"
+        )
         raise CheckpointError(f"{path}: {what}; {_WHAT_TO_DO}")
     facts = dict(line.split(" ", 1) for line in lines if " " in line)
     version = facts.get("version", "")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eprop.data import BinnedDataset, Loader, Splits, concatenate, load, read_mnist, read_nmnist
+from eprop.data import BinnedDataset, Loader, Splits, load, load_test
 from eprop.data.cache import describe_bytes
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError, DataError, DivergenceError, EPropError, InputError
@@ -127,7 +127,7 @@ def evaluate_run(
     if data is None:
         test = _test_part(load_parts(config.task, config.data, watcher, simulator.threads))
     else:
-        test = load_recordings(config.task, data, watcher, simulator.threads)
+        test = load_test(list(data), loader=_loader(config.task, DataChoice(), watcher, simulator.threads))
     watcher.phase("testing")
     with Interrupt() as interrupt:
         return evaluate(config.task, simulator, test, watched(watcher, len(test), interrupt)), test
@@ -208,26 +208,6 @@ def load_parts(task: Task, choice: DataChoice, watcher: Watcher, threads: int = 
         train, test = train.split((-1, math.ceil(len(train) / 10)), seed=choice.seed, names=names)
     train, hold = _hold_out(train, choice)
     return Splits(_at_most(train, choice.samples, choice.seed), hold, _at_most(test, choice.test_samples, choice.seed))
-
-
-def load_recordings(
-    task: Task, paths: Sequence[str | pathlib.Path], watcher: Watcher, threads: int = 1
-) -> BinnedDataset:
-    """Recordings to be judged by, from folders and archives.
-
-    Raises
-    ------
-    DataError
-        If something is missing or damaged.
-    """
-    loader = _loader(task, DataChoice(), watcher, threads)
-    parts = []
-    for path in map(pathlib.Path, paths):
-        if path.is_dir() and any(path.glob("t10k-images*")):
-            parts.append(loader.simulate(read_mnist(path, "test")))
-        else:
-            parts.append(loader.read(read_nmnist(path, "test")))
-    return parts[0] if len(parts) == 1 else concatenate(parts, " and ".join(part.name for part in parts))
 
 
 def _test_part(parts: Splits) -> BinnedDataset:
@@ -326,8 +306,8 @@ class _Run:
         except KeyboardInterrupt:
             raise Stopped(self.how_to_go_on()) from None
         compiling = time.perf_counter() - began
-        self.watcher.phase("learning")
         with self.interrupt:
+            self.watcher.phase("learning")
             try:
                 self.trainer.run()
             except Stopped as stop:

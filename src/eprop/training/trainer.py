@@ -176,7 +176,7 @@ class Trainer:
         """Compile what the training needs, and leave no trace."""
         state = self.simulator.state()
         samples = self._samples(self._epoch_order(0)[: self.training.batch_size])
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             for call in (self.simulator.train, self.simulator.evaluate):
                 with contextlib.suppress(DivergenceError):
@@ -228,7 +228,8 @@ class Trainer:
         # A mini-batch may be given up half-way, the simulator then forgets it; a piece of e-prop+ may not.
         check = (lambda done: self._interrupt.check()) if self.by_batch else None
         try:
-            return self.simulator.train(samples, progress=check)
+            with np.errstate(over="ignore", invalid="ignore"):  # what diverges is reported by an error
+                return self.simulator.train(samples, progress=check)
         except DivergenceError as error:
             raise DivergenceError(f"after {self.done} samples, {error}") from None
 
@@ -255,13 +256,13 @@ class Trainer:
         at.done += len(samples)
         at.events += result.events
         part.samples += len(samples)
-        part.loss += float(result.loss.sum())
+        part.loss = _added(part.loss, result.loss)
         self._loss.add(result.loss)
         if result.spikes is not None:
             part.spikes += int(np.sum(result.spikes))
         if self.by_batch:
             score = self.task.score(samples, result.y)
-            part.score += float(score.sum())
+            part.score = _added(part.score, score)
             self._error.add(score)
 
     def _is_due(self, times: int) -> bool:
@@ -310,3 +311,10 @@ class Trainer:
                 UnstableWarning,
                 stacklevel=2,
             )
+
+
+def _added(total: float, values: np.ndarray) -> float:
+    """``total`` plus all values, one after the other: the same bits in whatever pieces they come."""
+    for value in values.tolist():
+        total += value
+    return total

@@ -96,7 +96,9 @@ def test_other_files_are_refused(tmp_path: pathlib.Path, checkpoint: Checkpoint)
         load_checkpoint(path)
     save_checkpoint(path, checkpoint)
     path.write_bytes(path.read_bytes().replace(b"layout 1\n", b"layout 9\n"))
-    with pytest.raises(CheckpointError, match=r"has layout 9, this version of eprop reads layout 1; .* eprop 0.1.0: use"):
+    with pytest.raises(
+        CheckpointError, match=r"has layout 9, this version of eprop reads layout 1; .* eprop 0.1.0: use"
+    ):
         load_checkpoint(path)
 
 

@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
         ("data", {"data": "a", "mnist": "b"}, "give either data (real recordings) or mnist"),
         ("data", {"range": "1:5"}, "a range needs data or mnist"),
         ("data", {"mnist": "a", "range": "5:1"}, "range must have start < stop, got '5:1'"),
-        ("data", {"mnist": "a", "range": "all"}, "range must be \"start:stop\" such as"),
+        ("data", {"mnist": "a", "range": "all"}, 'range must be "start:stop" such as'),
         ("data", {"samples": 0}, "DataChoice.samples must be >= 1, got 0"),
         ("data", {"samples": -5}, "DataChoice.samples must be >= 1, got -5"),
         ("data", {"test_data": "folder"}, "DataChoice.test_data must be a tuple or list"),
@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
         ("training", {"batch_size": -1}, "Training.batch_size must be >= 1"),
         ("training", {"eta_final": 2.0}, "Training.eta_final must be <= 1"),
         ("run", {"threads": 0}, "Execution.threads must be >= 1, got 0"),
-        ("run", {"precision": "half"}, "Execution.precision must be \"single\" or \"double\", got 'half'"),
+        ("run", {"precision": "half"}, 'Execution.precision must be "single" or "double", got \'half\''),
         ("task", {"eta": float("nan")}, "NMNIST.eta must be a finite number"),
     ],
 )

@@ -6,10 +6,10 @@ import json
 import pathlib
 from typing import Any
 
-import digits
 import numpy as np
 import pytest
 
+import digits
 from eprop.errors import CheckpointError, DataError, DivergenceError, InputError, OutputError
 from eprop.training import (
     Progress,
@@ -18,6 +18,7 @@ from eprop.training import (
     Stopped,
     Watcher,
     evaluate_run,
+    experiment,
     load_checkpoint,
     read_config,
     restore,
@@ -25,7 +26,6 @@ from eprop.training import (
     save_checkpoint,
     start_run,
 )
-from eprop.training import experiment
 
 RULES = ("eprop", "eprop+")
 
@@ -46,7 +46,7 @@ real_loader = experiment.Loader
 
 def config(folder: pathlib.Path, rule: str = "eprop", **changes: dict[str, Any]) -> RunConfig:
     parts = {
-        "task": {"rule": rule, "neurons": 5},
+        "task": {"rule": rule, "neurons": 5, "w_in": 0.4, "w_out": 0.05},
         "data": {"data": str(folder), "hold": 4},
         "training": {"epochs": 2, "batch_size": 4},
         "run": {"threads": 1},
@@ -151,7 +151,9 @@ def test_the_restored_network_is_the_trained_one(folder: pathlib.Path, tmp_path:
 
 
 def test_recordings_without_a_test_part_are_divided(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    summary = start_run(config(folder / "Train", data={"data": str(folder / "Train"), "hold": 0}), tmp_path / "run").summary
+    summary = start_run(
+        config(folder / "Train", data={"data": str(folder / "Train"), "hold": 0}), tmp_path / "run"
+    ).summary
     assert (summary["train_samples"], summary["test_samples"]) == (21, 3)
     assert summary["test_data"].endswith("the other tenth")
 
@@ -164,7 +166,10 @@ def test_samples_can_be_limited(folder: pathlib.Path, tmp_path: pathlib.Path) ->
 
 def test_a_diverging_run_keeps_its_last_checkpoint(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     task = {"optimizer": "gradient_descent", "eta": 1e300, "eta_out": 1e300}
-    with pytest.raises(DivergenceError, match="Lower the learning rate.* The last good checkpoint is .*checkpoint.h5"), np.errstate(all="ignore"):
+    with (
+        pytest.raises(DivergenceError, match=r"Lower the learning rate.* The last good checkpoint is .*checkpoint.h5"),
+        np.errstate(all="ignore"),
+    ):
         start_run(config(folder, task=task), tmp_path / "run")
     _, _, simulator = restore(tmp_path / "run")
     assert np.isfinite(simulator.state()["synapses/weight"]).all()
@@ -210,7 +215,9 @@ def test_changed_data_are_noticed(folder: pathlib.Path, tmp_path: pathlib.Path) 
 def test_a_checkpoint_of_another_network_is_refused(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run = start_run(config(folder), tmp_path / "run").run
     sound = load_checkpoint(run.checkpoint)
-    other = type(sound)(sound.config.replace("neurons = 5 ", "neurons = 6 "), sound.position, sound.state, sound.example, "0.0")
+    other = type(sound)(
+        sound.config.replace("neurons = 5 ", "neurons = 6 "), sound.position, sound.state, sound.example, "0.0"
+    )
     save_checkpoint(run.checkpoint, other)
     for call in (restore, resume_run):
         with pytest.raises(CheckpointError, match=r"does not fit its configuration .* written by eprop 0.0"):

@@ -31,7 +31,7 @@ def _umask() -> int:
 def test_the_old_file_stays_if_writing_fails(tmp_path: pathlib.Path, problem: BaseException) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with pytest.raises(type(problem)), written_aside(path) as aside:
+    with pytest.raises(type(problem)), written_aside(path) as aside:  # noqa: PT012 - a context is under test
         aside.write_text("half")
         raise problem
     assert path.read_text() == "old"
@@ -40,7 +40,11 @@ def test_the_old_file_stays_if_writing_fails(tmp_path: pathlib.Path, problem: Ba
 
 @pytest.mark.parametrize(
     ("code", "advice"),
-    [(errno.ENOSPC, "the disk is full; free some room"), (errno.EROFS, "that disk is read-only"), (errno.EIO, os.strerror(errno.EIO))],
+    [
+        (errno.ENOSPC, "the disk is full; free some room"),
+        (errno.EROFS, "that disk is read-only"),
+        (errno.EIO, os.strerror(errno.EIO)),
+    ],
 )
 def test_trouble_with_the_disk_is_explained(tmp_path: pathlib.Path, code: int, advice: str) -> None:
     path = tmp_path / "a.txt"

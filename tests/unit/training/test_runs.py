@@ -21,7 +21,9 @@ def test_a_run_is_not_overwritten(tmp_path: pathlib.Path) -> None:
     run = RunFolder.create(tmp_path / "a", "x")
     run.write_config("old")
     run.add_metrics({"samples": 1})
-    with pytest.raises(OutputError, match="a: is not empty; choose another folder, or replace the run in it with --force"):
+    with pytest.raises(
+        OutputError, match="a: is not empty; choose another folder, or replace the run in it with --force"
+    ):
         RunFolder.create(tmp_path / "a", "x")
     assert run.config.read_text() == "old"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import digits
 import numpy as np
 import pytest
 
+import digits
 import eprop as ep
 from eprop.errors import DataError, DivergenceError
 from eprop.tasks import NMNIST
@@ -38,7 +38,8 @@ class Log(Watcher):
 def make(rule: str = "eprop", n: int = 10, watcher: Watcher | None = None, **options: Any) -> Trainer:
     training = Training(**{"epochs": 2, "batch_size": 4, **options.pop("training", {})})
     gentle = {"eta": 1e-6, "eta_out": 1e-5} if rule == "eprop+" else {}
-    task = NMNIST(rule=rule, neurons=4, n_steps=20, w_in=0.4, **{**gentle, **options.pop("task", {})})
+    small = {"neurons": 4, "n_steps": 20, "w_in": 0.2, "w_out": 0.1}
+    task = NMNIST(rule=rule, **{**small, **gentle, **options.pop("task", {})})
     simulator = ep.Simulator(task.build_network(), threads=1, precision="single")
     return Trainer(task, simulator, digits.recordings(n), training, watcher=watcher, **options)
 
@@ -52,7 +53,9 @@ def test_every_sample_is_learned_once_an_epoch_in_a_new_order(rule: str, monkeyp
     trainer = make(rule)
     learned: list[int] = []
     original = trainer.trials.subset
-    recorder = type("Recorder", (), {"__len__": lambda _: 10, "subset": lambda _, i: (learned.extend(i), original(i))[1]})
+    recorder = type(
+        "Recorder", (), {"__len__": lambda _: 10, "subset": lambda _, i: (learned.extend(i), original(i))[1]}
+    )
     trainer.trials = recorder()
     trainer.run()
     first, second = learned[:10], learned[10:]
@@ -157,7 +160,8 @@ def test_each_epoch_is_saved() -> None:
 
 
 def test_the_network_learns() -> None:
-    trainer = make(n=40, training={"epochs": 10}, task={"eta": 0.02, "eta_out": 0.02})
+    task = {"neurons": 20, "w_in": 0.6, "w_out": 0.5, "eta": 0.005, "eta_out": 0.005}
+    trainer = make(n=40, training={"epochs": 15}, task=task)
     before = evaluate(trainer.task, trainer.simulator, digits.recordings(40, seed=3))
     trainer.run()
     after = evaluate(trainer.task, trainer.simulator, digits.recordings(40, seed=3))
@@ -168,7 +172,10 @@ def test_the_network_learns() -> None:
 def test_a_diverging_training_stops_with_advice() -> None:
     task = {"optimizer": "gradient_descent", "eta": 1e300, "eta_out": 1e300}
     trainer = make(task=task)
-    with pytest.raises(DivergenceError, match=r"after \d+ samples, .*Lower the learning rate"), np.errstate(all="ignore"):
+    with (
+        pytest.raises(DivergenceError, match=r"after \d+ samples, .*Lower the learning rate"),
+        np.errstate(all="ignore"),
+    ):
         trainer.run()
 
 

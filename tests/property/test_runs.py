@@ -1,0 +1,256 @@
+"""What must change nothing: how a run is cut, how many threads share it, a rate of zero, a copy of the state. Bitwise."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import eprop as ep
+from networks import PROJECTIONS, Case, case, disagreement, run_engine_plus, samples_of, stimuli
+from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+# Compiled for other tests anyway: equal kappas with gradient descent, different ones with Adam.
+PLUS = st.sampled_from([(False, False), (True, True)]).flatmap(lambda options: plus_rules(*options)).flatmap(networks)
+SAMPLES = sample_rules().flatmap(lambda rule: networks(rule))
+RULES = [ep.EProp(), ep.EPropPlus(), ep.EPropPlus(optimizer=ep.Adam(), kappa_reg=0.5)]
+EVERYTHING = [
+    *(("rec", variable) for variable in ("v", "refractory", "z", "surrogate", "learning_signal")),
+    *(("out", variable) for variable in ("y", "error")),
+    *((projection, "weight") for projection in PROJECTIONS.values()),
+]
+
+
+def same(first: dict, second: dict) -> None:
+    """Two dictionaries of arrays, or of tuples of arrays, with the same bits."""
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=str(name))
+
+
+def same_state(first: ep.Simulator, second: ep.Simulator) -> None:
+    a, b = first.state(), second.state()
+    # The log is as long as it had to be.
+    logs = [state.pop("history/log") for state in (a, b)]
+    if logs[0].size == logs[1].size:
+        np.testing.assert_array_equal(*logs)
+    same(a, b)
+
+
+def run(c: Case, first: int, last: int, sim: ep.Simulator, **options) -> ep.Recording:
+    """Steps ``first:last`` of the case's stimulus, with everything recorded."""
+    stimulus = {"in": c.inputs[first:last]}, {"out": c.targets[first:last]}, c.window[first:last]
+    steps = (last - first) * c.network.dt
+    return sim.run(steps, *stimulus, record=EVERYTHING, spikes=["in", "rec"], **options)
+
+
+def same_recording(first: ep.Recording, second: ep.Recording) -> None:
+    same(first.traces, second.traces)
+    same(first.y, second.y)
+    np.testing.assert_array_equal(first.loss, second.loss)
+    np.testing.assert_array_equal(first.times, second.times)
+    for name in first.spikes:
+        np.testing.assert_array_equal(first.spikes[name], second.spikes[name])
+
+
+def same_result(first: ep.engine.BatchResult, second: ep.engine.BatchResult) -> None:
+    same(dataclasses.asdict(first), dataclasses.asdict(second))
+
+
+@examples(0.25)
+@given(PLUS, st.data())
+def test_splitting_a_run(c, data):
+    n = len(c.inputs)
+    cuts = data.draw(st.lists(st.integers(1, n - 1), min_size=1, max_size=4, unique=True).map(sorted))
+    whole, parts = ep.Simulator(c.network, threads=1), ep.Simulator(c.network, threads=1)
+    wanted = run(c, 0, n, whole)
+    found = [run(c, a, b, parts) for a, b in zip([0, *cuts], [*cuts, n], strict=True)]
+    for key in EVERYTHING:
+        np.testing.assert_array_equal(np.concatenate([part[key] for part in found]), wanted[key])
+    np.testing.assert_array_equal(np.concatenate([part.loss for part in found]), wanted.loss)
+    for name in wanted.spikes:
+        np.testing.assert_array_equal(np.concatenate([part.spikes[name] for part in found], axis=1), wanted.spikes[name])
+    same_state(whole, parts)
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+@examples(0.03)
+@given(seed=SEEDS, symmetric=st.booleans())
+def test_threads_with_plus(precision, seed, symmetric):
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(3e-3, w_min=-2.0, w_max=2.0), c_reg=0.05, cutoff=20.0)
+    c = case(seed, rule, steps=80, sizes=(9, 17, 5), symmetric=symmetric, density=0.5)
+    sims = [ep.Simulator(c.network, threads=threads, precision=precision) for threads in (1, 2)]
+    same_recording(*(run(c, 0, 80, sim) for sim in sims))
+    given_samples = stimuli(c, 3)
+    same_result(*(sim.train(samples_of(c, sim, given_samples)) for sim in sims))
+    same_result(*(sim.evaluate(samples_of(c, sim, given_samples)) for sim in sims))
+    same_result(*(sim.evaluate(samples_of(c, sim, given_samples), reset=True) for sim in sims))
+    same_state(*sims)
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+@examples(0.03)
+@given(seed=SEEDS, softmax=st.booleans())
+def test_threads_with_samples(precision, seed, softmax):
+    c = case(seed, ep.EProp(optimizer=ep.Adam(1e-2), c_reg=0.1), steps=80, sizes=(9, 17, 5), softmax=softmax, density=0.5)
+    sims = [ep.Simulator(c.network, threads=threads, precision=precision) for threads in (1, 2)]
+    for update in range(3):
+        # Five samples: more than a wave of two, and not a multiple.
+        given_samples = stimuli(c, 5, update)
+        same_result(*(sim.train(samples_of(c, sim, given_samples)) for sim in sims))
+    same_result(*(sim.evaluate(samples_of(c, sim, given_samples)) for sim in sims))
+    same_result(*(sim.evaluate(samples_of(c, sim, given_samples), reset=False) for sim in sims))
+    same_recording(*(run(c, 0, 80, sim) for sim in sims))
+    same_state(*sims)
+
+
+@examples(0.2)
+@given(PLUS, st.sampled_from(["double", "single"]), st.sampled_from([2, 3, 5]))
+def test_partitions(c, precision, partitions):
+    """More partitions than threads, or than neurons: the way to see what threads might do, without them."""
+    sims = [ep.Simulator(c.network, threads=1, precision=precision, partitions=n) for n in (1, partitions)]
+    same_recording(*(run(c, 0, len(c.inputs), sim) for sim in sims))
+    same_state(*sims)
+
+
+@examples(0.1)
+@given(SAMPLES, st.sampled_from([2, 5]))
+def test_partitions_with_samples(c, partitions):
+    sims = [ep.Simulator(c.network, threads=1, partitions=n) for n in (1, partitions)]
+    for _ in range(2):
+        same_result(*(sim.train(samples_of(c, sim, stimuli(c, 2))) for sim in sims))
+    same_state(*sims)
+
+
+@examples(0.2)
+@given(PLUS)
+def test_rate_of_zero_with_plus(c):
+    sims = [ep.Simulator(c.network, threads=1) for _ in range(2)]
+    before = sims[0].state()["synapses/weight"]
+    sims[0].scale_learning_rates(0.0)
+    frozen = run(c, 0, len(c.inputs), sims[0])
+    np.testing.assert_array_equal(sims[0].state()["synapses/weight"], before)
+    # `learn=False` is the same thing: traces and moments go on.
+    same_recording(frozen, run(c, 0, len(c.inputs), sims[1], learn=False))
+    same_state(*sims)
+    # The network runs as one that cannot learn. (Spikes of one step are added up in another order.)
+    static = static_twin(c)
+    v = static.run(len(c.inputs) * c.network.dt, {"in": c.inputs}, record=[("rec", "v")])["rec", "v"]
+    assert disagreement(frozen["rec", "v"], v) < 1e-12
+
+
+def static_twin(c: Case) -> ep.Simulator:
+    net = ep.Network(dt=c.network.dt)
+    made = {p.name: net.add(p.model, p.size, p.name) for p in c.network.populations}
+    for p in c.network.projections:
+        net.connect(made[p.pre.name], made[p.post.name], p.connectivity, weight=1.0)
+    sim, plastic = ep.Simulator(net, threads=1), ep.Simulator(c.network, threads=1)
+    for p in c.network.projections:
+        sim.set_weights(p.name, plastic.connections(p.name)[2])
+    return sim
+
+
+@examples(0.1)
+@given(SAMPLES)
+def test_rate_of_zero_with_samples(c):
+    sim = ep.Simulator(c.network, threads=1)
+    samples = samples_of(c, sim, stimuli(c, 2))
+    before = sim.state()["synapses/weight"]
+    sim.scale_learning_rates(0.0)
+    first = sim.train(samples)
+    np.testing.assert_array_equal(sim.state()["synapses/weight"], before)
+    same_result(first, sim.evaluate(samples))
+    sim.scale_learning_rates(1.0)
+    same_result(first, sim.train(samples))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=["e-prop", "e-prop+", "e-prop+, Adam"])
+def test_another_rate_changes_every_weight(rule):
+    """What the tests above compare is alive."""
+    c = case(8, rule, steps=150, rate=0.2)
+    sim = ep.Simulator(c.network, threads=1)
+    before = sim.state()["synapses/weight"]
+    run(c, 0, 150, sim)
+    assert np.mean(sim.state()["synapses/weight"] != before) > 0.9
+
+
+@examples(0.2)
+@given(PLUS, st.sampled_from([1, 2, 5]), st.floats(0.1, 0.9))
+def test_state_goes_on_elsewhere(c, partitions, share):
+    """Half a run here, the other half in another simulator, with any number of partitions."""
+    n = len(c.inputs)
+    half = max(1, int(share * n))
+    whole = ep.Simulator(c.network, threads=1)
+    run(c, 0, half, whole)
+    state = whole.state()
+    kept = {name: value.copy() for name, value in state.items()}
+    wanted = run(c, half, n, whole)
+    same(state, kept)  # a copy: later runs do not reach it
+    other = ep.Simulator(c.network, threads=1, partitions=partitions)
+    other.set_state(state)
+    assert other.time == half * c.network.dt
+    same_recording(wanted, run(c, half, n, other))
+    same_state(whole, other)
+    same(state, kept)
+
+
+@examples(0.1)
+@given(SAMPLES)
+def test_state_of_samples_goes_on_elsewhere(c):
+    first = ep.Simulator(c.network, threads=1)
+    samples = samples_of(c, first, stimuli(c, 2))
+    first.train(samples)
+    second = ep.Simulator(c.network, threads=1)
+    second.set_state(first.state())
+    same_result(first.train(samples), second.train(samples))
+    same_state(first, second)
+
+
+@examples(0.1)
+@given(PLUS)
+def test_evaluation_leaves_no_trace(c):
+    sim, untouched = ep.Simulator(c.network, threads=1), ep.Simulator(c.network, threads=1)
+    half = len(c.inputs) // 2
+    for each in (sim, untouched):
+        run(c, 0, half, each)
+    samples = samples_of(c, sim, stimuli(c, 2))
+    for reset in (False, True, None):
+        sim.evaluate(samples, reset=reset)
+    state, same_as = sim.state(), untouched.state()
+    counters = state.pop("counters"), same_as.pop("counters")
+    assert counters[0][0] == counters[1][0]
+    same(state, same_as)
+
+
+@examples(0.1)
+@given(PLUS)
+def test_reset_is_a_new_start(c):
+    """After `reset`, a run is that of a new simulator with the same weights."""
+    n = len(c.inputs)
+    used = ep.Simulator(c.network, threads=1)
+    run(c, 0, n, used)
+    used.reset()
+    fresh = ep.Simulator(c.network, threads=1)
+    for projection in PROJECTIONS.values():
+        fresh.set_weights(projection, used.connections(projection)[2])
+    # Moments of Adam stay, so learning is compared with gradient descent only.
+    adam = isinstance(c.rule.optimizer, ep.Adam)
+    same_recording(run(c, 0, n, used, learn=not adam), run(c, 0, n, fresh, learn=not adam))
+
+
+@examples(0.05)
+@given(PLUS)
+def test_same_seed_same_run(c):
+    same_recording(*(run(c, 0, len(c.inputs), ep.Simulator(c.network, threads=1)) for _ in range(2)))
+
+
+def test_recording_changes_nothing():
+    c = case(5, ep.EPropPlus(optimizer=ep.GradientDescent(3e-3), cutoff=20.0), steps=100)
+    plain = ep.Simulator(c.network, threads=1)
+    plain.run(100.0, {"in": c.inputs}, {"out": c.targets}, c.window)
+    recorded, *_ = run_engine_plus(c)
+    same_state(plain, recorded)

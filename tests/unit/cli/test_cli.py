@@ -1,0 +1,395 @@
+"""The command line: what it accepts, what it refuses, what it prints. Runs are tiny and in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import digits
+from eprop.cli import app
+from eprop.cli.report import Reporter, clock, percent, size
+from eprop.tasks import NMNIST
+from eprop.training.config import EPOCHS, EPOCHS_EMBEDDED
+
+SMALL = [
+    "--neurons",
+    "5",
+    "--set",
+    "w_in=0.4",
+    "--set",
+    "w_out=0.05",
+    "--set",
+    "batch_size=8",
+    "--hold",
+    "4",
+    "--threads",
+    "1",
+    "--epochs",
+    "1",
+]
+
+
+def run(*words: Any) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return digits.write_folder(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(autouse=True)
+def _somewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(data: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    done = run("train", "nmnist", "--data", data, "--out", out, *SMALL)
+    assert done.exit_code == 0, done.output
+    return out
+
+
+# --------------------------------------------------------------------------------------------------------------- help
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("words", [[], ["train"], ["train", "nmnist"], ["evaluate"], ["plot"], ["info"]])
+def test_help_teaches(words: list[str]) -> None:
+    done = run(*words, "--help")
+    assert done.exit_code == 0
+    if words not in ([], ["train"]):
+        assert "Example" in done.stdout
+        assert f"eprop {' '.join(words)}" in done.stdout
+
+
+@pytest.mark.tiny
+def test_help_tells_the_true_defaults() -> None:
+    text = re.sub(r"[\s│]+", " ", run("train", "nmnist", "--help").stdout)
+    assert f"Recurrent LIF neurons. [default: {NMNIST.neurons}]" in text
+    assert f"[default: {EPOCHS_EMBEDDED} for the embedded digits, else {EPOCHS}]" in text
+    assert f"[default: {NMNIST.rule}]" in text
+    assert f"[default: {NMNIST.loss}]" in text
+    assert f"[default: {NMNIST().seed}]" in text
+
+
+HELP = """
+import sys
+sys.argv = ["eprop", "--help"]
+import eprop
+from eprop.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+heavy = {"numba", "numpy", "scipy", "h5py", "matplotlib"} & set(sys.modules)
+assert not heavy, heavy
+"""
+NAMES = """
+import sys
+import eprop
+assert "eprop.engine" not in sys.modules
+for name in eprop.__all__:
+    getattr(eprop, name)
+assert set(eprop.__all__) <= set(dir(eprop))
+assert eprop.training.Trainer
+"""
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("code", [HELP, NAMES], ids=["help waits for no compiler", "public names are found"])
+def test_imports(code: str) -> None:
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.tiny
+def test_version_and_info() -> None:
+    assert run("--version").stdout.startswith("eprop 0.")
+    assert "threading layer" in run("info").stdout
+    facts = json.loads(run("info", "--json").stdout)
+    assert {
+        "eprop",
+        "python",
+        "numba",
+        "packages",
+        "threads",
+        "threading_layer",
+        "kernel_cache",
+        "memory_bytes",
+    } <= facts.keys()
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+
+
+def test_a_run_from_end_to_end(trained: pathlib.Path) -> None:
+    names = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
+    figures = {f"figures/{name}.png" for name in ("activity", "confusion", "learning_curve", "weights")}
+    assert names == {"checkpoint.h5", "config.toml", "metrics.jsonl", "summary.json"} | figures
+    config = tomllib.loads((trained / "config.toml").read_text())
+    assert config["task"]["neurons"] == 5
+
+
+def test_json_is_all_there_is_on_standard_output(
+    data: pathlib.Path, trained: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    done = run(
+        "train", "nmnist", "--config", trained / "config.toml", "--out", tmp_path / "again", "--json", "--no-figures"
+    )
+    summary = json.loads(done.stdout)
+    assert summary["run"] == str(tmp_path / "again")
+    wanted = {
+        "test_error", "train_samples_per_second", "synaptic_events", "ns_per_synaptic_event", "peak_memory_bytes",
+        "seed", "rule", "version",
+    }  # fmt: skip
+    assert wanted <= summary.keys()
+    first = json.loads((trained / "summary.json").read_text())
+    assert summary["test_loss"] == first["test_loss"]
+
+
+def test_the_table_says_what_matters(data: pathlib.Path) -> None:
+    done = run(
+        "train",
+        "nmnist",
+        "--data",
+        data,
+        *SMALL,
+        "--no-figures",
+        "--rule",
+        "eprop+",
+        "--set",
+        "eta=1e-7",
+        "--set",
+        "eta_out=1e-6",
+    )
+    assert done.exit_code == 0, done.output
+    for word in ("test error", "held-out error", "samples/s", "ns per synaptic event", "runs/nmnist-eprop+-1-001"):
+        assert word in done.stdout
+    assert "eprop: learning" in done.stderr
+
+
+def test_quiet_is_quiet(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    done = run("train", "nmnist", "--data", data, *SMALL, "--no-figures", "--quiet", "--out", tmp_path / "a")
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_evaluate(data: pathlib.Path, trained: pathlib.Path) -> None:
+    error = json.loads((trained / "summary.json").read_text())["test_error"]
+    result = json.loads(run("evaluate", trained, "--data", data / "Test", "--json").stdout)
+    assert result["error"] == error
+    assert result["samples"] == sum(map(sum, result["confusion"])) == 12
+    assert result["per_class_error"][2] is None  # no sample of that class
+    table = run("evaluate", trained).stdout
+    assert f"{percent(error)[:-2]} ±" in table
+    assert "predicted class" in table
+
+
+def test_plot_needs_the_folder_only(trained: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    done = run("plot", trained, "--out", tmp_path / "new" / "figures")
+    assert done.exit_code == 0, done.output
+    assert [pathlib.Path(line).name for line in done.stdout.split()] == [
+        "activity.png", "confusion.png", "learning_curve.png", "weights.png",
+    ]  # fmt: skip
+
+
+def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", "nmnist", "--data", str(data), *SMALL, "--epochs", "200000", "--out", str(out), "--no-figures"]
+    code = "from eprop.cli import main; main()"
+    with subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert next((line for line in process.stderr if "learning" in line), "")
+        process.send_signal(signal.SIGINT)
+        text = process.stderr.read()
+    assert process.returncode == 130, text
+    assert re.search(r"eprop: stopped after [\d,]+ of 4,000,000 samples; go on with: eprop train nmnist --resume", text)
+    assert "Traceback" not in text
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+    assert run("evaluate", out, "--quiet").exit_code == 0
+    done = run("train", "nmnist", "--resume", out, "--epochs", "3")
+    assert done.exit_code == 2
+    assert "--resume takes everything from the run: leave out --epochs" in done.stderr
+
+
+# ------------------------------------------------------------------------------------------------------- what is wrong
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rule", "e-prop"], "got 'e-prop'; did you mean 'eprop'?"),
+        (["--loss", "mse"], 'NMNIST.loss must be "softmax" or "squared_error"'),
+        (["--neurons", "-5"], "NMNIST.neurons must be >= 1, got -5"),
+        (["--neurons", "0"], "NMNIST.neurons must be >= 1, got 0"),
+        (["--seed", "-1"], "NMNIST.seed must be >= 0"),
+        (["--epochs", "0"], "Training.epochs must be >= 1"),
+        (["--samples", "0"], "DataChoice.samples must be >= 1"),
+        (["--threads", "0"], "Execution.threads must be >= 1"),
+        (["--threads", "100000"], "only"),
+        (["--range", "1:5"], "a range needs data or mnist"),
+        (["--mnist", ".", "--range", "5:1"], "range must have start < stop, got '5:1'"),
+        (["--mnist", ".", "--range", "many"], "range must be"),
+        (["--mnist", ".", "--data", "."], "give either data (real recordings) or mnist"),
+        (["--mnist", "."], "train-images"),
+        (["--mnist", "none"], "none"),
+        (["--data", "none"], "none: no such folder"),
+        (["--data", "."], "no recording found"),
+        (["--test-data", "none"], "none"),
+        (["--set", "eta=nan"], "NMNIST.eta must be a finite number, got nan"),
+        (["--set", "eta=-1"], "NMNIST.eta must be >= 0"),
+        (["--set", "etta=1"], "did you mean 'eta'?"),
+        (["--set", "precision=half"], "Execution.precision must be"),
+        (["--config", "none.toml"], "none.toml: cannot be read"),
+        (["--resume", "none"], "none: no such folder"),
+        (["--resume", "."], "holds no checkpoint.h5"),
+        (["--resume", ".", "--neurons", "3"], "leave out --neurons"),
+    ],
+)
+def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: pathlib.Path) -> None:
+    done = run("train", "nmnist", *words)
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1].startswith("eprop: error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.output
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "mnist"],
+        ["trian"],
+        ["train", "nmnist", "--neurons", "many"],
+        ["evaluate"],
+        ["train", "nmnist", "--nix"],
+    ],
+)
+def test_what_the_parser_refuses(words: list[str]) -> None:
+    assert run(*words).exit_code == 2
+
+
+@pytest.mark.tiny
+def test_debug_shows_the_traceback() -> None:
+    done = run("train", "nmnist", "--neurons", "0", "--debug")
+    assert type(done.exception).__name__ == "ParameterError"
+
+
+@pytest.mark.tiny
+def test_a_key_that_is_not_known_is_named_with_its_line(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "c.toml").write_text("[task]\nneurons = 5\n[training]\nepoch = 3\n")
+    done = run("train", "nmnist", "--config", "c.toml")
+    assert done.exit_code == 2
+    assert "c.toml: line 4: [training] has no key 'epoch'; did you mean 'epochs'?" in done.stderr
+
+
+def test_a_folder_that_is_taken(data: pathlib.Path, trained: pathlib.Path) -> None:
+    before = (trained / "summary.json").read_bytes()
+    done = run("train", "nmnist", "--data", data, *SMALL, "--out", trained)
+    assert done.exit_code == 2
+    assert "is not empty; choose another folder, or replace the run in it with --force" in done.stderr
+    assert (trained / "summary.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["evaluate", "plot", "resume"])
+def test_a_damaged_checkpoint(trained: pathlib.Path, tmp_path: pathlib.Path, command: str) -> None:
+    damaged = tmp_path / "run"
+    damaged.mkdir()
+    content = bytearray((trained / "checkpoint.h5").read_bytes())
+    content[len(content) // 2] ^= 1
+    (damaged / "checkpoint.h5").write_bytes(content)
+    done = run("train", "nmnist", "--resume", damaged) if command == "resume" else run(command, damaged)
+    assert done.exit_code == 2
+    assert "checkpoint.h5: is damaged, its checksum is wrong" in done.stderr
+
+
+def test_a_full_disk(data: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    def full(path: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = run("train", "nmnist", "--data", data, *SMALL, "--out", tmp_path / "run", "--no-figures")
+    assert done.exit_code == 2
+    assert "cannot be written: the disk is full; free some room, or write elsewhere" in done.stderr
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_diverging_run(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    words = [
+        "--set",
+        "optimizer=gradient_descent",
+        "--set",
+        "eta=1e300",
+        "--set",
+        "eta_out=1e300",
+        "--out",
+        tmp_path / "run",
+    ]
+    done = run("train", "nmnist", "--data", data, *SMALL, *words)
+    assert done.exit_code == 2
+    assert "Lower the learning rate" in done.stderr
+    assert run("evaluate", tmp_path / "run", "--quiet").exit_code == 0
+
+
+# -------------------------------------------------------------------------------------------------------------- report
+
+
+@pytest.mark.tiny
+def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    from eprop.training import Progress
+
+    text = io.StringIO()
+    with Reporter(console=Console(file=text, width=200)) as reporter:
+        reporter.phase("learning")
+        reporter.progress(Progress(10, 100, 1, 2, 5.0, 0.5, float("nan"), 1.0))  # too soon
+        monkeypatch.setattr("eprop.cli.report.EVERY", 0.0)
+        reporter.progress(Progress(20, 100, 1, 2, 5.0, 0.25, 0.125, 2.0))
+        reporter.progress(Progress(30, 100, 1, 2, 5.0, float("nan"), float("nan"), 3.0))
+        reporter.evaluating(1, 2)
+    assert text.getvalue().splitlines() == [
+        "eprop: learning",
+        "eprop: epoch 1/2: 20 of 100 samples, 10 samples/s, error 25.0 %, held out 12.5 %, 0:08 left",
+        "eprop: epoch 1/2: 30 of 100 samples, 10 samples/s, loss 5.0, 0:07 left",
+    ]
+
+
+@pytest.mark.tiny
+def test_a_bar_on_a_terminal() -> None:
+    from rich.console import Console
+
+    from eprop.training import Progress
+
+    text = io.StringIO()
+    with Reporter(console=Console(file=text, width=120, force_terminal=True)) as reporter:
+        reporter.phase("reading data")
+        reporter.reading("digits", 5, 10)
+        reporter.phase("learning")
+        reporter.progress(Progress(50, 100, 1, 2, 5.0, 0.5, float("nan"), 1.0))
+        reporter._bars.refresh()
+        reporter.phase("testing")
+        reporter.evaluating(5, 10)
+    assert "50/100" in text.getvalue()
+
+
+@pytest.mark.tiny
+def test_numbers_are_easy_to_read() -> None:
+    assert (percent(0.0215), clock(83.4), clock(3723.0), size(2**20), size(3 * 2**30)) == (
+        "2.1 %", "1:23", "1:02:03", "1 MiB", "3.0 GiB",
+    )  # fmt: skip

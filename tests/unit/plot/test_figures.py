@@ -1,0 +1,129 @@
+"""Figures are made from data alone, and leave the user's Matplotlib alone."""
+
+from __future__ import annotations
+
+import pathlib
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import digits
+import eprop as ep
+from eprop import plot
+from eprop.errors import OutputError
+from eprop.plot.learning import smooth
+from eprop.tasks import NMNIST
+from eprop.training.activity import Activity, record_activity
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def lines(rule: str = "eprop", n: int = 30) -> list[dict]:
+    error = np.linspace(0.9, 0.0, n)
+    out = [
+        {
+            "samples": 10 * i + 10,
+            "epoch": 1 + i // 10,
+            "loss": 1000.0 / (i + 1),
+            "error": error[i] if rule == "eprop" else None,
+        }
+        for i in range(n)
+    ]
+    for line in out[9::10]:
+        line |= {"hold_error": 0.1, "hold_loss": 200.0}
+    return out
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("rule", ["eprop", "eprop+"])
+def test_a_learning_curve_shows_what_means_something(rule: str) -> None:
+    summary = {"test_error": 0.02, "test_error_sigma": 0.005, "samples_learned": 300}
+    figure = plot.draw_learning_curve(lines(rule), summary)
+    top, bottom = figure.axes
+    labels = [text.get_text() for text in top.get_legend().get_texts()]
+    assert labels == ["training, each sample before it is learned"] * (rule == "eprop") + [
+        "held out",
+        "test: 2.0 ± 0.5 %",
+    ]
+    assert (top.get_ylabel(), bottom.get_xlabel()) == ("error (%)", "samples learned")
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("metrics", [[], lines(n=1), [{"samples": 5, "epoch": 1, "loss": 0.0, "error": 0.0}]])
+def test_a_short_learning_curve(metrics: list, tmp_path: pathlib.Path) -> None:
+    zero = {"test_error": 0.0, "test_error_sigma": 0.0, "samples_learned": 5}
+    for summary in (None, {}, zero):
+        plot.save(plot.draw_learning_curve(metrics, summary), tmp_path / "curve.png")
+
+
+@pytest.mark.tiny
+def test_smoothing_keeps_constants_and_length() -> None:
+    np.testing.assert_allclose(smooth(np.full(20, 3.0)), 3.0)
+    assert smooth(np.arange(3.0)).size == 3
+    assert smooth(np.arange(1.0)).tolist() == [0.0]
+
+
+@pytest.mark.tiny
+def test_weights_before_and_after(tmp_path: pathlib.Path) -> None:
+    rng = np.random.default_rng(0)
+    pairs = {name: tuple(rng.normal(size=(2, n))) for name, n in (("in->rec", 5000), ("rec->rec", 50), ("none", 0))}
+    figure = plot.draw_weights(pairs)
+    panels = [ax for ax in figure.axes if ax.get_title() in ("in → rec", "rec → rec", "none")]
+    assert len(panels) == 3
+    assert panels[0].get_ylabel() == "weight after (mV)"
+    plot.save(figure, tmp_path / "weights.png")
+    assert isinstance(plot.draw_weight_change(*pairs["rec->rec"]), Axes)
+    given = Figure().add_subplot()
+    assert plot.draw_weight_change(*pairs["rec->rec"], ax=given) is given
+
+
+@pytest.mark.tiny
+def test_a_confusion_matrix_shows_its_counts(tmp_path: pathlib.Path) -> None:
+    ax = plot.draw_confusion([[9, 1], [0, 0]], ["cat", "dog"])
+    assert sorted(text.get_text() for text in ax.texts) == ["1", "9"]
+    assert ax.get_title() == "10.0 % of 10 samples wrong"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["cat", "dog"]
+    plot.save(ax.figure, tmp_path / "confusion.png")
+
+
+def sample(loss: str = "softmax", spikes: bool = True) -> Activity:
+    task = NMNIST(neurons=6, n_steps=20, window_start=5, loss=loss, w_in=0.5 if spikes else 0.0)
+    simulator = ep.Simulator(task.build_network(), threads=1, precision="single")
+    return record_activity(task, simulator, digits.recordings(1))
+
+
+@pytest.mark.parametrize("loss", ["softmax", "squared_error"])
+def test_activity_is_recorded_and_drawn(loss: str, tmp_path: pathlib.Path) -> None:
+    before, after = sample(loss, spikes=False), sample(loss)
+    assert before.spike_counts().sum() == 0 < after.spike_counts().sum()
+    assert after.v.shape == after.psi.shape == after.learning_signal.shape == (20, 6)
+    assert after.y.shape == after.target.shape == after.error.shape == (20, 10)
+    assert after.label == "0"
+    np.testing.assert_allclose(after.error, after.window[:, None] * (after.output - after.target), atol=1e-6)
+    assert after.inputs[0].size == digits.recordings(1).counts.sum()
+    figure = plot.draw_activity(before, after)
+    assert len(figure.axes) == 2 * (8 if loss == "softmax" else 7)
+    assert plot.telling_neuron(before, after) == after.spike_counts().argmax()
+    path = plot.save(figure, tmp_path / "activity.png")
+    assert path.read_bytes().startswith(PNG)
+
+
+@pytest.mark.tiny
+def test_the_users_settings_are_left_alone() -> None:
+    import matplotlib.pyplot as plt
+
+    before, backend, figures = dict(mpl.rcParams), mpl.get_backend(), plt.get_fignums()
+    plot.draw_confusion([[1]])
+    plot.draw_learning_curve(lines())
+    assert dict(mpl.rcParams) == before
+    assert mpl.get_backend() == backend
+    assert plt.get_fignums() == figures
+
+
+@pytest.mark.tiny
+def test_a_figure_that_cannot_be_written(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(OutputError, match=r"a.png: cannot be written"):
+        plot.save(Figure(), tmp_path / "none" / "a.png")
