@@ -1,12 +1,13 @@
 """Checkpoints: HDF5 files without pickled objects, written aside and then renamed, with a checksum over everything.
 
 The checksum stands ahead of the HDF5 part, in the block that HDF5 leaves to the user, and is compared before HDF5 sees
-the file: a damaged file can make the HDF5 library itself crash.
+the file: a damaged file can make the HDF5 library itself crash, and so can a full disk, which it never sees either.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import pathlib
 from collections.abc import Mapping
@@ -61,17 +62,22 @@ def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
     OutputError
         If the disk is full or not writable; the old checkpoint is still there.
     """
-    with written_aside(path) as aside:
-        try:
-            with h5py.File(aside, "w", userblock_size=_HEADER) as file:
-                for group, arrays in zip(_GROUPS, (checkpoint.state, checkpoint.example), strict=True):
-                    for name, array in arrays.items():
-                        file.create_dataset(f"{group}/{name}", data=np.asarray(array))
-                file.attrs["config"] = checkpoint.config
-                file.attrs["position"] = json.dumps(dict(checkpoint.position))
-        except RuntimeError as error:  # h5py's way to say that it cannot flush to a full disk
-            raise OSError(str(error)) from error
-        _write_header(aside, checkpoint.version)
+    content = _hdf5(checkpoint).getbuffer()
+    with written_aside(path) as aside, aside.open("wb") as file:
+        file.write(_header(checkpoint.version, content[_HEADER:]))
+        file.write(content[_HEADER:])
+
+
+def _hdf5(checkpoint: Checkpoint) -> io.BytesIO:
+    """The file's content. It is made in memory: on a full disk the HDF5 library would crash."""
+    out = io.BytesIO()
+    with h5py.File(out, "w", userblock_size=_HEADER) as file:
+        for group, arrays in zip(_GROUPS, (checkpoint.state, checkpoint.example), strict=True):
+            for name, array in arrays.items():
+                file.create_dataset(f"{group}/{name}", data=np.asarray(array))
+        file.attrs["config"] = checkpoint.config
+        file.attrs["position"] = json.dumps(dict(checkpoint.position))
+    return out
 
 
 def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
@@ -110,11 +116,12 @@ def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:
     return out
 
 
-def _write_header(path: pathlib.Path, version: str) -> None:
-    """Kind, layout, version and checksum as lines of text, ahead of the HDF5 part."""
-    lines = f"{_KIND}\nlayout {FORMAT}\nversion {version}\nsha256 {_digest(path, version)}\n"
-    with path.open("r+b") as file:
-        file.write(lines.encode().ljust(_HEADER, b"\0"))
+def _header(version: str, content: memoryview) -> bytes:
+    """Kind, layout, version and checksum as lines of text, to stand ahead of the HDF5 part."""
+    digest = hashlib.sha256(version.encode())
+    digest.update(content)
+    lines = f"{_KIND}\nlayout {FORMAT}\nversion {version}\nsha256 {digest.hexdigest()}\n"
+    return lines.encode().ljust(_HEADER, b"\0")
 
 
 def _check_header(path: pathlib.Path) -> str:
@@ -140,7 +147,7 @@ def _check_header(path: pathlib.Path) -> str:
 
 
 def _digest(path: pathlib.Path, version: str) -> str:
-    """Checksum of the version and of all that follows the header."""
+    """Checksum of the version and of all that follows the header, piece by piece."""
     out = hashlib.sha256(version.encode())
     with path.open("rb") as file:
         file.seek(_HEADER)

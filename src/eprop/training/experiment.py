@@ -15,7 +15,7 @@ import numpy as np
 from eprop.data import BinnedDataset, Loader, Splits, load, load_test
 from eprop.data.cache import describe_bytes
 from eprop.engine import Simulator
-from eprop.errors import CheckpointError, DataError, DivergenceError, EPropError, InputError
+from eprop.errors import CheckpointError, DataError, DivergenceError, EPropError, InputError, OutputError
 from eprop.rules import EPropPlus
 from eprop.tasks import Task
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -278,8 +278,12 @@ class _Run:
     def begin(self, out: str | pathlib.Path | None, force: bool) -> Outcome:
         rule = getattr(self.task, "rule", "run")
         self.folder = RunFolder.create(out, f"{self.task.name}-{rule}-{self.task.seed}", force=force)
-        self.folder.write_config(self.config_text())
-        self.save()
+        try:
+            self.folder.write_config(self.config_text())
+            self.save()
+        except OutputError:
+            self.folder.remove()
+            raise
         return self.learn()
 
     def resume(self, folder: RunFolder, checkpoint: Checkpoint) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 from typing import Any
@@ -147,6 +148,12 @@ class RunFolder:
                     continue
                 return cls(path)
         raise OutputError(f"{parent}: holds too many runs named {stem}; give another folder")
+
+    def remove(self) -> None:
+        """Take away a run that could not begin."""
+        self._clear()
+        with contextlib.suppress(OSError):  # files of others
+            self.path.rmdir()
 
     def _clear(self) -> None:
         """Remove the files of an earlier run, and no others."""

@@ -326,7 +326,7 @@ def test_a_full_disk(data: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: py
     done = run("train", "nmnist", "--data", data, *SMALL, "--out", tmp_path / "run", "--no-figures")
     assert done.exit_code == 2
     assert "cannot be written: the disk is full; free some room, or write elsewhere" in done.stderr
-    assert list((tmp_path / "run").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_diverging_run(data: pathlib.Path, tmp_path: pathlib.Path) -> None:

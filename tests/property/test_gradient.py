@@ -1,0 +1,96 @@
+"""The gradient of a single layer, the readouts', against finite differences of the loss. Both by the engine.
+
+The weights onto the readouts do not act on the spikes, so that their gradient is a true derivative; those onto neurons have
+none, which is why there are surrogates (for these see `tests/oracle/test_oracle_d.py`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+
+import eprop as ep
+from networks import case, run_engine_plus, samples_of, stimuli
+from strategies import SEEDS, examples, st
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+ETA = 1e-3
+# Central differences err by h^2 f''' / 6 (nothing for the squared error, which is quadratic) and by 1e-16 loss / h.
+STEP = 1e-4
+
+
+def differences(loss, weights: np.ndarray) -> np.ndarray:
+    """Derivative of ``loss(weights)`` by each weight."""
+    out = np.zeros(weights.size)
+    for q in range(weights.size):
+        moved = [weights.copy(), weights.copy()]
+        moved[0][q] += STEP
+        moved[1][q] -= STEP
+        out[q] = (loss(moved[0]) - loss(moved[1])) / (2.0 * STEP)
+    return out
+
+
+@examples(0.2)
+@given(seed=SEEDS, softmax=st.booleans(), original=st.booleans(), n=st.integers(1, 3), averaged=st.booleans())
+def test_samples(seed, softmax, original, n, averaged):
+    rule = ep.EProp(optimizer=ep.GradientDescent(ETA), average_gradient=averaged)
+    c = case(seed, rule, steps=60, sizes=(4, 5, 3), softmax=softmax, original=original, rate=0.2, closed=10)
+    sim = ep.Simulator(c.network, threads=1)
+    samples = samples_of(c, sim, stimuli(c, n))
+    before = sim.connections("rec->out")[2]
+
+    def mean_loss(weights):
+        sim.set_weights("rec->out", weights)
+        return sim.evaluate(samples).loss.mean()
+
+    wanted = differences(mean_loss, before)
+    sim.set_weights("rec->out", before)
+    assume(sim.train(samples).spikes.any())
+    gradient = (before - sim.connections("rec->out")[2]) / ETA
+    scale = 1.0 / np.count_nonzero(c.window) if averaged else 1.0
+    np.testing.assert_allclose(gradient, scale * wanted, rtol=1e-5, atol=1e-6 * scale * max(1.0, np.abs(wanted).max()))
+
+
+@examples(0.2)
+@given(seed=SEEDS, softmax=st.booleans())
+def test_plus(seed, softmax):
+    """One interval of e-prop+: the change at the second spike is the gradient of the loss in between."""
+    rng = np.random.default_rng(seed)
+    first, second, k = 3, int(rng.integers(6, 60)), 3
+    net = ep.Network(seed=seed)
+    x, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.Readout(loss=ep.CrossEntropy() if softmax else ep.SquaredError()), k, "out")
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(ETA), cutoff=100.0)
+    net.connect(x, out, weight=ep.Normal(0.0, 0.5), rule=rule)
+    sim = ep.Simulator(net, threads=1)
+    before = sim.connections("in->out")[2]
+    inputs = np.zeros((second + 2, 4))
+    inputs[[first, second]] = 1.0
+    # Emitted at s, a spike arrives at s + 1, and the update there knows the errors up to two steps before.
+    window = np.arange(second + 2) < second
+    targets = np.eye(k)[rng.integers(k, size=second + 2)] if softmax else rng.normal(size=(second + 2, k))
+
+    def loss(weights):
+        other = ep.Simulator(net, threads=1)
+        other.set_weights("in->out", weights)
+        return other.run(second + 2.0, {"in": inputs}, {"out": targets}, window, learn=False).loss.sum()
+
+    wanted = differences(loss, before)
+    sim.run(second + 2.0, {"in": inputs}, {"out": targets})
+    gradient = (before - sim.connections("in->out")[2]) / ETA
+    assert np.abs(wanted).max() > 1e-3
+    np.testing.assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_hidden_gradient_is_not_a_derivative():
+    """So that nobody repeats the test above for weights onto neurons: the loss has steps there."""
+    c = case(1, ep.EPropPlus(), steps=100)
+    sim, *_ = run_engine_plus(c)
+    sim.reset()
+    frozen = {"inputs": {"in": c.inputs}, "targets": {"out": c.targets}, "learn": False}
+    before = sim.run(100.0, **frozen).loss.sum()
+    weights = sim.connections("in->rec")[2]
+    sim.reset()
+    sim.set_weights("in->rec", weights + 1e-9)
+    assert sim.run(100.0, **frozen).loss.sum() == before

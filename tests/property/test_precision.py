@@ -1,0 +1,57 @@
+"""Single precision: the same spikes, and numbers that differ by what 24 bits allow.
+
+Weights, traces and moments are stored with a relative error of 6e-8; everything that belongs to neurons and readouts
+stays in double precision. An update adds one such error to a weight, some hundred updates add a few at random (1e-6), and
+what a network makes of its own deviations in some hundred steps is one or two digits more: 1e-4 leaves room, while a
+quantity that was forgotten in the cast, or a sum formed in the wrong type, would show (a wrong gradient moves weights
+by 1e-1 here).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from networks import PROJECTIONS, case, disagreement, run_engine_plus, run_engine_samples, stimuli, weights_of
+
+SEEDS = range(6)
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("seed", SEEDS)
+def test_plus(seed):
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0)
+    c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0)
+    (double, v, y, _), (single, v_single, y_single, _) = (run_engine_plus(c, precision=p) for p in ("double", "single"))
+    assert double.events == single.events > 100
+    assert disagreement(v_single, v) < 1e-4
+    assert disagreement(y_single, y) < 1e-4
+    compare_weights(weights_of(c, single), weights_of(c, double), c.weights)
+    # Neurons and maps are in double precision: with the rate at zero only the weights' last digits differ.
+    assert single.memory()["synapses"] == 12 * single.n_synapses
+    assert double.memory()["synapses"] == 20 * double.n_synapses
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("optimizer", [ep.GradientDescent(1e-2), ep.Adam(1e-2)], ids=["gradient descent", "Adam"])
+def test_samples(optimizer, seed):
+    c = case(seed, ep.EProp(optimizer=optimizer, c_reg=0.1), steps=150, sizes=(8, 10, 3), original=True)
+    runs = [run_engine_samples(c, stimuli(c, 8), 2, precision=p) for p in ("double", "single")]
+    (_, wanted, weights), (_, found, weights_single) = runs
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(a.spikes, b.spikes)
+        assert disagreement(a.y, b.y) < 1e-4
+        assert disagreement(a.loss, b.loss) < 1e-4
+    assert sum(result.spikes.sum() for result in wanted) > 100
+    compare_weights(weights_single[-1], weights[-1], weights[0])
+
+
+def compare_weights(single: dict, double: dict, start: dict) -> None:
+    for name in PROJECTIONS:
+        moved = np.abs(double[name] - np.where(double[name] != 0.0, start[name], 0.0)).max()
+        error = np.abs(single[name] - double[name]).max()
+        assert moved > 1e-3
+        assert error < 1e-5 * np.abs(double[name]).max()
+        assert error > 0.0  # or nothing was single
