@@ -1,6 +1,6 @@
 """N-MNIST over several seeds: trained on simulated recordings of MNIST, judged on real recordings.
 
-    python benchmarks/nmnist.py eprop --mnist MNIST --test-data N-MNIST/Train --test-data N-MNIST/Test --epochs 1
+python benchmarks/nmnist.py eprop --mnist MNIST --test-data N-MNIST/Train --test-data N-MNIST/Test --epochs 1
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class ParameterInfo:
         if self.kind is float:
             return self._check_number(label, _as_float(label, value, self.unit))
         if self.kind is int:
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not -(2**63) <= value < 2**63:
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not -(2**63) <= int(value) < 2**63:
                 raise ParameterError(f"{label} must be a whole number of 64 bits, got {value!r:.80}")
             return int(self._check_number(label, int(value)))
         if self.kind is bool:

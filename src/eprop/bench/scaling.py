@@ -84,9 +84,7 @@ class ScalingResult:
 def network_of(config: ScalingConfig) -> Network:
     """Describe the benchmark's network."""
     net = Network(dt=1.0, seed=config.seed)
-    neuron = ForcedLIF(
-        tau_m=30.0, v_th=0.6, surrogate=PiecewiseLinear(0.5, 1.0 / 1.7), interval=1000.0 / config.rate
-    )
+    neuron = ForcedLIF(tau_m=30.0, v_th=0.6, surrogate=PiecewiseLinear(0.5, 1.0 / 1.7), interval=1000.0 / config.rate)
     inputs = net.add(PoissonSource(rate=5.0), config.inputs, "in")
     recurrent = net.add(neuron, config.neurons, "rec")
     readouts = net.add(Readout(tau_m=100.0), config.readouts, "out")
@@ -170,5 +168,3 @@ def compare_with_nest(config: ScalingConfig) -> ScalingResult:
     if done.returncode != 0 or not lines:
         raise EPropError(f"NEST failed (exit code {done.returncode}): {done.stderr.strip()[-600:]}")
     return ScalingResult(**json.loads(lines[-1]))
-
-

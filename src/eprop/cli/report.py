@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
@@ -40,10 +40,8 @@ class Reporter(Watcher):
         self.quiet = quiet
         self._bars = Bars(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=30),
             TextColumn("{task.fields[facts]}"),
-            TimeRemainingColumn(compact=True),
             console=self.console,
             transient=True,
             disable=quiet or not self.console.is_terminal,
@@ -102,13 +100,15 @@ class Reporter(Watcher):
         self._show(name, progress.done, progress.total, ", ".join(facts), left)
 
     def _show(self, name: str, done: int, total: int, facts: str, left: str = "") -> None:
+        counts = f"{done:,} of {total:,} samples"
+        text = ", ".join(part for part in (counts, facts, left) if part)
         if not self._bars.disable:
             if self._bar is None:
-                self._bar = self._bars.add_task(name, total=total, facts=facts)
-            self._bars.update(self._bar, description=name, completed=done, total=total, facts=facts)
+                self._bar = self._bars.add_task(name, total=total, facts=text)
+            self._bars.update(self._bar, description=name, completed=done, total=total, facts=text)
         elif time.monotonic() - self._last_line >= EVERY:
             self._last_line = time.monotonic()
-            self._say(", ".join(part for part in (f"{name}: {done:,} of {total:,} samples", facts, left) if part))
+            self._say(f"{name}: {text}")
 
     def _remove_bar(self) -> None:
         if self._bar is not None:

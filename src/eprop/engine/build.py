@@ -70,9 +70,9 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
     _check(network)
     populations, sizes = _populations(network)
     neurons = [p for p in network.populations if p.model.role == "neuron"]
-    models = model_slots([type(p.model) for p in neurons])
+    models = model_slots([p.model for p in neurons])
     for p in neurons:
-        populations[p.index, lay.POP_SLOT] = models.index(type(p.model))
+        populations[p.index, lay.POP_SLOT] = models.index(type(p.model))  # type: ignore[arg-type]
     groups, signal_groups = _groups(network, populations)
     projections, floats = _projections(network, populations, groups)
     bounds = np.stack([_split(sizes["neurons"], partitions), _split(sizes["readouts"], partitions)])
@@ -219,9 +219,7 @@ def _groups(network: Network, populations: np.ndarray) -> tuple[np.ndarray, np.n
         rules[post.index] = rule
         populations[post.index, lay.POP_GROUP] = len(rows)
         alpha = post.model.membrane_decay(network.dt)
-        rows.append(
-            [alpha, rule.kappa, rule.kappa_regularisation, *_regularisation(rule, network.dt)]
-        )
+        rows.append([alpha, rule.kappa, rule.kappa_regularisation, *_regularisation(rule, network.dt)])
     signal_groups = np.where(populations[:, lay.POP_ROLE] == lay.NEURON, populations[:, lay.POP_GROUP], -1)
     return np.array(rows).reshape(-1, lay.GR_COLUMNS), signal_groups
 
@@ -354,7 +352,7 @@ def _weights(network: Network, p: Projection, lo: int, hi: int, indptr: np.ndarr
         if p.weight.values.ndim == 2:
             rows = np.repeat(np.arange(lo, hi), np.diff(indptr))
             return p.weight.values[rows, sources]
-        begin = np.searchsorted(p.connectivity.targets, lo)  # type: ignore[attr-defined]
+        begin = np.searchsorted(p.connectivity.targets, lo)
         return p.weight.values[begin : begin + sources.size]
     expected = p.connectivity.expected(p.pre.size, p.post.size)
     fan = (expected / p.post.size, expected / p.pre.size)

@@ -1,4 +1,4 @@
-"""Bind the loop templates to the models and rules of a network; each combination is compiled once and cached on disk."""
+"""Bind the loop templates to the models and rules of a network; each combination is compiled once, then cached."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Loops(NamedTuple):
     waves: Callable[..., int]
 
 
-def model_slots(models: list[type[Neuron]]) -> list[type[Neuron]]:
+def model_slots(models: list[Any]) -> list[type[Neuron]]:
     """The distinct neuron models of a network, in order; their position is their slot.
 
     Raises
@@ -31,7 +31,7 @@ def model_slots(models: list[type[Neuron]]) -> list[type[Neuron]]:
     NetworkError
         If there are more than four.
     """
-    distinct = list(dict.fromkeys(models))
+    distinct = list(dict.fromkeys(type(model) for model in models))
     if len(distinct) > MAX_MODELS:
         raise NetworkError(f"a network can have {MAX_MODELS} different neuron models, got {len(distinct)}")
     return distinct
@@ -52,9 +52,8 @@ def _loops(models: tuple[type[Neuron], ...], plus: bool, two_kappas: bool, adam:
     threads = "parallel" if parallel else "serial"
     advance = _bind_models(models, label)
     advance_partition = bind(stream.advance_partition, f"advance_partition_{label}", ADVANCE=advance)
-    step = bind(
-        stream.step_partition, f"step_{label}_{rule}", _advance_partition=advance_partition, **(_bind_rule(two_kappas, adam, rule) if plus else _no_rule())
-    )
+    rule_kernels = _bind_rule(two_kappas, adam, rule) if plus else _no_rule()
+    step = bind(stream.step_partition, f"step_{label}_{rule}", _advance_partition=advance_partition, **rule_kernels)
     forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
     run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=parallel, FORWARD=forward)
     accumulate = bind(lanes.accumulate, f"accumulate_{threads}", parallel=parallel)
@@ -77,7 +76,7 @@ def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., 
     advances = [bind(neurons.advance, f"advance_{_label(model)}", UPDATE=model.update) for model in models]
     if not advances:  # a network of readouts alone still needs something to compile
         advances = [bind(neurons.advance, "advance_none", UPDATE=_no_neuron())]
-    slots = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}
+    slots: dict[str, Any] = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}
     return bind(stream.advance_slot, f"advance_slot_{label}", **slots)
 
 
@@ -85,13 +84,13 @@ def _no_neuron() -> Callable[..., Any]:
     return bind(neurons._unbound, "no_neuron")
 
 
-def _no_rule() -> dict[str, Callable[..., Any]]:
+def _no_rule() -> dict[str, Any]:
     """Nothing learns at spikes."""
     nothing = bind(stream._unbound, "nothing")
     return dict.fromkeys(("EXTEND", "DELIVER_PLUS", "SETTLE_DUE", "DELIVER_READOUT", "SETTLE_READOUT"), nothing)
 
 
-def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Callable[..., Any]]:
+def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Any]:
     """The kernels of e-prop+ with one or two kappas, with or without Adam."""
     kappa = "two_kappa" if two_kappas else "one_kappa"
     rows = bind(maps.extend_rows, f"extend_rows_{kappa}", BOTH=two_kappas)
@@ -104,7 +103,7 @@ def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Callable[..
         _compose=bind(maps.compose_rows, f"compose_rows_{kappa}", BOTH=two_kappas),
     )  # fmt: skip
     adam_synapse = bind(plastic.adam_synapse, "adam_synapse")
-    flags = {"BOTH": two_kappas, "ADAM": adam, "_adam": adam_synapse}
+    flags: dict[str, Any] = {"BOTH": two_kappas, "ADAM": adam, "_adam": adam_synapse}
     deliver = bind(
         plastic.deliver_plus, f"deliver_plus_{rule}", MAPS=many, **flags,
         _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", **flags),
@@ -112,7 +111,7 @@ def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Callable[..
         _learn_rows_within=bind(plastic.learn_rows_within, "learn_within"),
         _revive_row=bind(plastic.revive_row, f"revive_row_{rule}", **flags),
     )  # fmt: skip
-    readout = {"ADAM": adam, "_adam": adam_synapse}
+    readout: dict[str, Any] = {"ADAM": adam, "_adam": adam_synapse}
     return {
         "EXTEND": extend,
         "DELIVER_PLUS": deliver,

@@ -68,7 +68,13 @@ class Recording:
 class Probes:
     """Rows for the compiled loop, and the way back to names."""
 
-    def __init__(self, network: Network, built: Built, wanted: Iterable[Record | tuple], order: Callable[[str], np.ndarray]):
+    def __init__(
+        self,
+        network: Network,
+        built: Built,
+        wanted: Iterable[Record | tuple[Any, ...]],
+        order: Callable[[str], np.ndarray],
+    ):
         self.rows: list[np.ndarray] = []
         self.columns: list[tuple[tuple[str, str], slice, np.ndarray | float]] = []
         self._network, self._built, self._order = network, built, order
@@ -127,8 +133,12 @@ class Probes:
 
 def _listed(wanted: Any) -> list[Any]:
     """The items of ``record``, each a `Record` or the arguments of one."""
-    one = isinstance(wanted, Record) or (isinstance(wanted, tuple) and 2 <= len(wanted) <= 3 and isinstance(wanted[0], str))
-    items = [wanted] if one else list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
+    one = isinstance(wanted, Record) or (
+        isinstance(wanted, tuple) and 2 <= len(wanted) <= 3 and isinstance(wanted[0], str)
+    )
+    items = (
+        [wanted] if one else list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
+    )
     for item in items:
         if not isinstance(item, Record) and not (isinstance(item, tuple) and 2 <= len(item) <= 3):
             raise InputError(f'record takes pairs such as ("rec", "v") or ("rec", "v", [0, 1]), got {item!r:.80}')
@@ -140,5 +150,7 @@ def _index(record: Record, size: int) -> np.ndarray:
         return np.arange(size)
     index = np.atleast_1d(real_numbers(f"record {record.name!r}: indices", record.index, InputError))
     if index.size and (index.ndim != 1 or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= size):
-        raise InputError(f"record {record.name!r}: indices must be whole numbers in 0..{size - 1}, got {record.index!r}")
+        raise InputError(
+            f"record {record.name!r}: indices must be whole numbers in 0..{size - 1}, got {record.index!r}"
+        )
     return index.astype(np.int64)

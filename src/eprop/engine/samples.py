@@ -120,7 +120,9 @@ def _pairs(p, given, n, n_steps):
         if ptr.shape != (n, n_steps + 1) or channels.ndim != 1:
             raise InputError(f"input {p.name!r}: ptr must have shape ({n}, {n_steps + 1}), got {ptr.shape}")
         if any(part.size and part.dtype.kind not in "iu" for part in (ptr, channels)):
-            raise InputError(f"input {p.name!r}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}")
+            raise InputError(
+                f"input {p.name!r}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}"
+            )
         lengths = ptr[:, 1:] - ptr[:, :-1]
         if lengths.min() < 0 or ptr.min() < 0 or ptr.max() > channels.size:
             raise InputError(f"input {p.name!r}: ptr must ascend within 0..{channels.size}")
@@ -136,7 +138,9 @@ def _pairs(p, given, n, n_steps):
         sample, step, channels = np.nonzero(dense)
         start = np.searchsorted(sample * n_steps + step, np.arange(n * n_steps + 1))
     if channels.size and (channels.min() < 0 or channels.max() >= p.size):
-        raise InputError(f"input {p.name!r}: channels must lie in 0..{p.size - 1}, got {channels.min()}..{channels.max()}")
+        raise InputError(
+            f"input {p.name!r}: channels must lie in 0..{p.size - 1}, got {channels.min()}..{channels.max()}"
+        )
     return start, _ascending(p, start, channels)
 
 
@@ -179,7 +183,9 @@ def _targets(readouts, targets, labels, n, n_steps):
         if p.name in arrays:
             value = arrays[p.name]
             if value.ndim != 3 or value.shape[0] != n or value.shape[1] not in (1, n_steps) or value.shape[2] != p.size:
-                raise InputError(f"target {p.name!r} must have shape ({n}, {n_steps} or 1, {p.size}), got {value.shape}")
+                raise InputError(
+                    f"target {p.name!r} must have shape ({n}, {n_steps} or 1, {p.size}), got {value.shape}"
+                )
             if not np.all(np.isfinite(value)):
                 raise InputError(f"target {p.name!r} holds values that are not finite")
             out[:, :, at : at + p.size] = value

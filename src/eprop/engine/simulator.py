@@ -29,7 +29,7 @@ from eprop.engine.state import (
     scratch_of,
     synapses_of,
 )
-from eprop.errors import DivergenceError, InputError, NetworkError, ParameterError, Status, check_status
+from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.lanes import mirror_feedback, optimize
 from eprop.models import EventSource, Neuron
@@ -139,7 +139,7 @@ class Simulator:
         window: Any = None,
         *,
         learn: bool = True,
-        record: Iterable[Record | tuple] = (),
+        record: Iterable[Record | tuple[Any, ...]] = (),
         spikes: Iterable[str] = (),
     ) -> Recording:
         """Simulate from where the last run ended, learning at every spike where `EPropPlus` says so.
@@ -271,7 +271,7 @@ class Simulator:
         floats = self._built.topology.projection_floats
         for p in self.network.projections:
             if p.rule.plastic:
-                floats[p.index, lay.PF_ETA] = float(factor) * p.rule.optimizer.eta  # type: ignore[attr-defined]
+                floats[p.index, lay.PF_ETA] = float(factor) * p.rule.optimizer.eta
 
     def feedback_weights(self, pre: str, post: str) -> np.ndarray:
         """Feedback weights ``B`` from readouts ``pre`` to neurons ``post``, shape ``(n_post, n_pre)``."""
@@ -332,7 +332,9 @@ class Simulator:
             raise InputError(f"the state lacks {', '.join(missing)}")
         for name, have in own.items():
             if name != "history/log" and have.shape != np.shape(state[name]):
-                raise InputError(f"the state is of another network: {name} has shape {np.shape(state[name])}, not {have.shape}")
+                raise InputError(
+                    f"the state is of another network: {name} has shape {np.shape(state[name])}, not {have.shape}"
+                )
             given = real_numbers(f"state {name!r}", state[name], InputError)
             if have.dtype.kind in "iu" and given.dtype.kind not in "iu":
                 raise InputError(f"state {name!r} must be whole numbers, got {given.dtype}")
@@ -369,7 +371,7 @@ class Simulator:
         topology = self._topology(learns, frozen)
         out = np.zeros((n_steps, len(probes.table)))
         y, loss = np.zeros((n_steps, self._neurons.y.size)), np.zeros(n_steps)
-        log: dict[str, list[np.ndarray]] = {p.name: [] for p in wanted}
+        log: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {p.name: [] for p in wanted}
         t0, done = self._t, 0
         while done < n_steps:
             limit = min(n_steps - done, self._call_steps)
@@ -390,7 +392,11 @@ class Simulator:
         """One call of the compiled loop; returns the steps it did."""
         start = samples.event_start[:, first * samples.n_steps : (first + 1) * samples.n_steps + 1]
         target = samples.target[first]
-        target = target if target.shape[0] == samples.n_steps else np.broadcast_to(target, (samples.n_steps, target.shape[1]))
+        target = (
+            target
+            if target.shape[0] == samples.n_steps
+            else np.broadcast_to(target, (samples.n_steps, target.shape[1]))
+        )
         window = samples.window[first if samples.window.shape[0] > 1 else 0]
         began = time.perf_counter()
         steps = self._loops().stream(
@@ -493,7 +499,12 @@ class Simulator:
 
     def _train_batch(self, samples, progress) -> BatchResult:
         self._mirror(self._neurons.feedback)
-        topology, synapses, scale, update = self._built.topology, self._synapses, self._gradient_scale(samples), self._updates + 1
+        topology, synapses, scale, update = (
+            self._built.topology,
+            self._synapses,
+            self._gradient_scale(samples),
+            self._updates + 1,
+        )
         try:
             result = self._run_lanes(samples, np.arange(len(samples)), True, progress)
             # Ctrl-C is heard when a call returns: the weights and their clock move together.
@@ -541,7 +552,9 @@ class Simulator:
             if progress and reached > done:
                 progress(reached - done)
             elapsed = time.perf_counter() - began
-            step = max(width, int(np.clip((stop - done) * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * step)) // width * width)
+            step = max(
+                width, int(np.clip((stop - done) * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * step)) // width * width
+            )
             done = reached
         _check_losses(losses)
         if learn:
@@ -617,11 +630,17 @@ class Simulator:
         return {name: y[..., span] for name, span in spans.items()}
 
     def _steps(self, label: str, duration: Any) -> int:
-        if isinstance(duration, bool) or not isinstance(duration, numbers.Real) or not abs(duration) < sys.float_info.max:
+        if (
+            isinstance(duration, bool)
+            or not isinstance(duration, numbers.Real)
+            or not abs(float(duration)) < sys.float_info.max
+        ):
             raise InputError(f"{label} must be a number of ms, got {duration!r:.80}")
         count = float(duration) / self.network.dt
         if not np.isfinite(count) or count < 1 - 1e-9 or abs(count - round(count)) > 1e-6:
-            raise InputError(f"{label} must be a multiple of dt = {self.network.dt:g} ms, at least one step, got {duration!r}")
+            raise InputError(
+                f"{label} must be a multiple of dt = {self.network.dt:g} ms, at least one step, got {duration!r}"
+            )
         return steps_of(float(duration), self.network.dt)
 
     def _spiking(self, names: Any) -> list[Population]:

@@ -1,0 +1,1 @@
+"""THE MATHS: one equation each, as compiled scalar functions, with its source."""

@@ -1,0 +1,1 @@
+"""Other simulators and formats, each optional, imported where it is used."""

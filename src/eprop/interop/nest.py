@@ -81,7 +81,7 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
     """
     if not isinstance(network, Network):
         raise NetworkError(f"to_nest needs a Network, got {network!r:.80}")
-    if simulator is not None and (not isinstance(simulator, Simulator) or simulator.network is not network):
+    if simulator is not None and getattr(simulator, "network", None) is not network:
         raise NetworkError("to_nest: the simulator must be one of this network")
     nest_module()
     _check(network)
@@ -89,6 +89,13 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
 
 
 def nest_module() -> Any:
+    """The module ``nest``.
+
+    Raises
+    ------
+    MissingExtraError
+        If NEST is not installed.
+    """
     try:
         import nest
     except ImportError as problem:
@@ -141,7 +148,9 @@ class NestNetwork:
             _check_first_step(batch, "NEST loses a part of the gradient at spikes that arrive so early", window=False)
         averaged = any(getattr(p.rule, "average_gradient", False) for p in self.network.projections)
         if averaged and given[0].window[0, 0]:
-            raise InputError("average_gradient: NEST's learning window ends one step short of a sample; close the first step")
+            raise InputError(
+                "average_gradient: NEST's learning window ends one step short of a sample; close the first step"
+            )
         dt, length = self.network.dt, given[0].n_steps - 1
         settings = {
             "eprop_update_interval": dt * length,
@@ -171,11 +180,10 @@ def _check(network: Network) -> None:
         _check_population(population, original, network.dt)
     for projection in network.projections:
         if (original or isinstance(projection.rule, EPropPlus)) and _steps(projection.delay, network.dt) != 1:
-            if original or projection.rule.plastic:
-                raise NetworkError(
-                    f"{projection.name}: NEST's e-prop knows delays of one step ({network.dt:g} ms) only, "
-                    f"got {projection.delay:g} ms"
-                )
+            raise NetworkError(
+                f"{projection.name}: NEST's e-prop knows delays of one step ({network.dt:g} ms) only, "
+                f"got {projection.delay:g} ms"
+            )
     for feedback in network.feedback_projections:
         back = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
         if isinstance(feedback.kind, Symmetric) and any(p.rule.plastic for p in back):
@@ -204,7 +212,9 @@ def _check_population(population: Population, original: bool, dt: float) -> None
     if isinstance(model, Readout) and original and model.i_e != 0.0:
         raise NetworkError(f"{name!r}: a sample of NEST's readouts begins one step later; i_e must be 0 with EProp")
     if isinstance(model, LIF) and original and model.derived(dt)["drive"] >= model.v_th - model.e_l:
-        raise NetworkError(f"{name!r}: i_e makes it spike in the first step of a sample, which NEST does not learn from")
+        raise NetworkError(
+            f"{name!r}: i_e makes it spike in the first step of a sample, which NEST does not learn from"
+        )
 
 
 def _check_first_step(samples: Samples, why: str, window: bool) -> None:
@@ -227,7 +237,9 @@ def _learning_window(batches: Sequence[Samples]) -> int:
     windows = np.concatenate([batch.window[:, 1:] for batch in batches])
     n = int(np.count_nonzero(windows[0]))
     if n == 0 or np.any(windows != (np.arange(windows.shape[1]) >= windows.shape[1] - n)):
-        raise InputError("to compare with NEST, the learning window must be 1 in the last steps of each sample, 0 before")
+        raise InputError(
+            "to compare with NEST, the learning window must be 1 in the last steps of each sample, 0 before"
+        )
     return n
 
 
@@ -247,7 +259,9 @@ def _named(description: Description) -> dict[str, float]:
 class _Session:
     """One build of the network in NEST's kernel, of which a process has one."""
 
-    def __init__(self, simulator: Simulator, suffix: str, first: int, n_steps: int, settings: dict, batch_size: int = 1):
+    def __init__(
+        self, simulator: Simulator, suffix: str, first: int, n_steps: int, settings: dict[str, Any], batch_size: int = 1
+    ):
         self.nest, self.simulator, self.network = nest_module(), simulator, simulator.network
         self.suffix, self.first, self.n_steps, self.batch_size = suffix, first, n_steps, batch_size
         self.dt = self.network.dt
@@ -368,7 +382,7 @@ class _Session:
     def _rate(self, receptor: int) -> dict[str, Any]:
         return {"synapse_model": "rate_connection_delayed", "delay": self.dt, "receptor_type": receptor}
 
-    def _record(self, name: str, what: str, model: str, settings: dict) -> None:
+    def _record(self, name: str, what: str, model: str, settings: dict[str, Any]) -> None:
         recorder = self.recorders[name, what] = self.nest.Create(model, 1, settings)
         ends = (recorder, self.nodes[name]) if model == "multimeter" else (self.nodes[name], recorder)
         self.nest.Connect(*ends)
@@ -406,7 +420,9 @@ class _Session:
         """Hold the targets in the readouts, those of the first ``skip`` steps of each sample left out."""
         values = np.concatenate(
             [
-                np.broadcast_to(b.target, (len(b), b.n_steps, b.target.shape[2]))[:, skip:].reshape(-1, b.target.shape[2])
+                np.broadcast_to(b.target, (len(b), b.n_steps, b.target.shape[2]))[:, skip:].reshape(
+                    -1, b.target.shape[2]
+                )
                 for b in batches
             ]
         )
@@ -449,12 +465,14 @@ class _Session:
         self.nest.Simulate((self.first + self.n_steps + 2) * self.dt)
         n, length = sum(len(batch) for batch in batches), self._length(batches[0])
         v, spikes, y = self._activity()
-        parts = ({name: a[: n * length].reshape(n, length, -1) for name, a in given.items()} for given in (v, spikes, y))
-        out = NestResult(*parts)
-        for p in self.network.populations:
-            if isinstance(p.model, Readout):
-                start = np.full((n, 1, p.size), p.model.e_l)
-                out.y[p.name] = np.concatenate([start, out.y[p.name]], axis=1)
+        v, spikes, y = (
+            {name: a[: n * length].reshape(n, length, -1) for name, a in given.items()} for given in (v, spikes, y)
+        )
+        out = NestResult(v, spikes, y)
+        for population in self.network.populations:
+            if isinstance(population.model, Readout):
+                start = np.full((n, 1, population.size), population.model.e_l)
+                out.y[population.name] = np.concatenate([start, out.y[population.name]], axis=1)
         out.loss = self._training_losses(batches, out.y)
         for p in self._plastic():
             steps, synapses, weights = self._weights(p)

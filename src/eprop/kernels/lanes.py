@@ -196,7 +196,8 @@ def _adjoint_step(kappa, alpha, t, lo, hi, work, lane, psi):
         work[here, LAM, j] = work[here, SIGNAL, j] + kappa * work[here, LAM, j]
     for j in range(first, stop):
         work[here, AHEAD, j] = (
-            psi[here, now, j] * ((1.0 - kappa) * work[here, LAM, j] + work[here, DRIFT, j]) + alpha * work[here, AHEAD, j]
+            psi[here, now, j] * ((1.0 - kappa) * work[here, LAM, j] + work[here, DRIFT, j])
+            + alpha * work[here, AHEAD, j]
         )
     for j in range(first, stop):
         psi[here, now, j] = work[here, AHEAD, j]

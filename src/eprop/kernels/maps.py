@@ -33,12 +33,46 @@ def extend_maps(t, lo, hi, prefix, block, block_steps, psi, signal, rate, group,
     first, stop = np.uint64(lo), np.uint64(hi)
     if t & (block_steps - 1) == 0:
         last = np.uint64(((t - 1) // block_steps) & (block.shape[0] - 1))
-        _extend(first, stop, old, last, prefix, block, psi, signal, rate, alpha_n, kappa_n, reg_n, kappa, reg, c_reg, f_target)
+        _extend(
+            first,
+            stop,
+            old,
+            last,
+            prefix,
+            block,
+            psi,
+            signal,
+            rate,
+            alpha_n,
+            kappa_n,
+            reg_n,
+            kappa,
+            reg,
+            c_reg,
+            f_target,
+        )
         for c in range(prefix.shape[1]):
             for j in range(first, stop):
                 prefix[now, c, j] = 0.0
     else:
-        _extend(first, stop, old, now, prefix, prefix, psi, signal, rate, alpha_n, kappa_n, reg_n, kappa, reg, c_reg, f_target)
+        _extend(
+            first,
+            stop,
+            old,
+            now,
+            prefix,
+            prefix,
+            psi,
+            signal,
+            rate,
+            alpha_n,
+            kappa_n,
+            reg_n,
+            kappa,
+            reg,
+            c_reg,
+            f_target,
+        )
 
 
 def extend_rows(lo, hi, a, b, source, out, psi, signal, rate, alpha_n, kappa_n, reg_n, kappa, reg, c_reg, f_target):
@@ -125,7 +159,9 @@ def maps_of_interval(a, t, lo, hi, prefix, block, block_steps, group, powers, ou
     kappa_n, reg_n = powers[group, 1, n], powers[group, 2, n]
     start = np.uint64(a & ring)
     if before + t - a < block_steps:
-        _divide(begin, stop, prefix, np.uint64(t & ring), prefix, start, inv_alpha, inv_kappa, inv_reg, kappa_n, reg_n, out)
+        _divide(
+            begin, stop, prefix, np.uint64(t & ring), prefix, start, inv_alpha, inv_kappa, inv_reg, kappa_n, reg_n, out
+        )
     else:
         end = np.uint64((a // block_steps) & blocks)
         _divide(begin, stop, block, end, prefix, start, inv_alpha, inv_kappa, inv_reg, kappa_n, reg_n, out)

@@ -94,7 +94,9 @@ def deliver_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history
             if last >= 0:
                 if ADAM:
                     g = np.float64(pending[q]) if settled else gradient[np.int64(j) - n_neurons]
-                    weight[q] = _adam(q, g, axons.steps[i], t - 1, r, floats, weight, synapses.moment_1, synapses.moment_2)
+                    weight[q] = _adam(
+                        q, g, axons.steps[i], t - 1, r, floats, weight, synapses.moment_1, synapses.moment_2
+                    )
                     pending[q] = 0.0
                 elif not settled:
                     g = gradient[np.int64(j) - n_neurons]

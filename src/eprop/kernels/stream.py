@@ -96,7 +96,9 @@ def plan_arrivals(t, topology, axons, history, scratch):
                 scratch.mark[scratch.order[index]] = t
             last = t - row[PRO_CUTOFF]
             if last - row[PRO_DELAY] >= 0:
-                listed = _list_rows((last - row[PRO_DELAY]) & ring, row, topology.populations, history, scratch.due, n_due)
+                listed = _list_rows(
+                    (last - row[PRO_DELAY]) & ring, row, topology.populations, history, scratch.due, n_due
+                )
                 for index in range(n_due, listed):
                     i = scratch.due[index]
                     if axons.last[i] == last and scratch.mark[i] != t:

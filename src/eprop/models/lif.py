@@ -60,9 +60,7 @@ class LIF(Neuron):
     v_min: float = param(-np.inf, unit="mV", infinite=True, nest="V_min", doc="lower bound of the voltage")
     delayed_reset: bool = param(False, kind=bool, doc="subtract the threshold one step after the spike")
     scale_input: bool = param(False, kind=bool, doc="multiply the synaptic input by 1 - alpha")
-    surrogate: Surrogate = field(
-        default=PiecewiseLinear(), metadata=param(PiecewiseLinear(), kind=Surrogate).metadata
-    )
+    surrogate: Surrogate = field(default=PiecewiseLinear(), metadata=param(PiecewiseLinear(), kind=Surrogate).metadata)
 
     state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z")
     parameter_rows: ClassVar[tuple[str, ...]] = (

@@ -159,7 +159,7 @@ class Explicit(ConnectionRule):
         return {"type": "Explicit", "sources": self.sources.tolist(), "targets": self.targets.tolist()}
 
     def check(self, n_pre, n_post, same):  # noqa: D102
-        shape = self.shape  # type: ignore[attr-defined]
+        shape = self.shape
         if shape is not None and shape != (n_post, n_pre):
             raise NetworkError(f"Explicit matrix must have shape ({n_post}, {n_pre}) = (targets, sources), got {shape}")
         for name, index, n in (("sources", self.sources, n_pre), ("targets", self.targets, n_post)):

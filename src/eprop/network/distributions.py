@@ -80,7 +80,9 @@ class Array:
     def __post_init__(self) -> None:
         values = real_numbers("weight", self.values, NetworkError).astype(np.float64)
         if values.ndim not in (1, 2):
-            raise NetworkError(f"weight must be a number, a distribution, or a 1- or 2-d array, got shape {values.shape}")
+            raise NetworkError(
+                f"weight must be a number, a distribution, or a 1- or 2-d array, got shape {values.shape}"
+            )
         if not np.all(np.isfinite(values)):
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
             raise NetworkError(f"weight must be finite everywhere, but is not at index {where}")

@@ -62,9 +62,7 @@ class RandomFeedback(Feedback):
     """Fixed ``B``: drawn, or given as a matrix of shape ``(n_neurons, n_readouts)`` through ``weight``."""
 
     weight: Any = Normal(0.0, 1.0)
-    connectivity: ConnectionRule = field(
-        default=AllToAll(), metadata=param(AllToAll(), kind=ConnectionRule).metadata
-    )
+    connectivity: ConnectionRule = field(default=AllToAll(), metadata=param(AllToAll(), kind=ConnectionRule).metadata)
 
     def validate(self) -> None:
         """Weight as a distribution."""
@@ -97,7 +95,7 @@ class Network:
         self.dt = _positive("Network.dt", dt, "ms")
         if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
             raise NetworkError(f"Network.seed must be a whole number in 0..2^63-1, got {seed!r}")
-        self.seed = int(seed)
+        self.seed: int = int(seed)
         self._populations: list[Population] = []
         self._projections: list[Projection] = []
         self._feedback: list[FeedbackProjection] = []
@@ -226,7 +224,8 @@ class Network:
         lines = [f"Network(dt={self.dt:g} ms, seed={self.seed})"]
         lines += [f"  {p.name}: {p.size} x {p.model}" for p in self._populations]
         lines += [
-            f"  {p.name}: {p.connectivity}, weight {p.weight}, {p.rule}, delay {p.delay:g} ms" for p in self._projections
+            f"  {p.name}: {p.connectivity}, weight {p.weight}, {p.rule}, delay {p.delay:g} ms"
+            for p in self._projections
         ]
         lines += [f"  feedback {f.pre.name}->{f.post.name}: {f.kind}, delay {f.delay:g} ms" for f in self._feedback]
         return "\n".join(lines)
@@ -244,9 +243,7 @@ class Network:
         if count > LONGEST_DELAY:
             raise NetworkError(f"delay must be at most {LONGEST_DELAY} steps of {self.dt:g} ms, got {value:g} ms")
         if count < 1 - 1e-9 or abs(count - round(count)) > 1e-9 * max(count, 1.0):
-            raise NetworkError(
-                f"delay must be a multiple of dt = {self.dt:g} ms, at least one step, got {value:g} ms"
-            )
+            raise NetworkError(f"delay must be a multiple of dt = {self.dt:g} ms, at least one step, got {value:g} ms")
         return value
 
     def _weights(self, rule: ConnectionRule, weight: Any, pre: Population, post: Population) -> Distribution | Array:

@@ -1,0 +1,1 @@
+"""Several processes: reserved for the communicator and its serial default."""

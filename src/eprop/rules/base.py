@@ -57,9 +57,7 @@ class EPropPlus(Rule):
     presynaptic spike nothing is accumulated any more (NEST: ``eprop_synapse`` with ``eprop_iaf``).
     """
 
-    optimizer: Optimizer = field(
-        default=GradientDescent(), metadata=param(GradientDescent(), kind=Optimizer).metadata
-    )
+    optimizer: Optimizer = field(default=GradientDescent(), metadata=param(GradientDescent(), kind=Optimizer).metadata)
     kappa: float = param(0.97, at_least=0.0, below=1.0, nest="kappa", doc="filter of the eligibility trace, per step")
     kappa_reg: float | None = param(
         None, at_least=0.0, below=1.0, optional=True, nest="kappa_reg",

@@ -17,7 +17,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Interrupt:
-    """Context in which SIGINT and SIGTERM set a flag.
+    """Context in which SIGINT and SIGTERM set a flag, unless the process was told to ignore them (``nohup``, ``&``).
 
     Long work calls `check` between its pieces, which raises `Stopped` once a signal has come. A second signal does
     what it would have done without this context. Outside the main thread, nothing is changed.
@@ -42,7 +42,8 @@ class Interrupt:
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
             for number in self._SIGNALS:
-                self._previous[number] = signal.signal(number, self._handle)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *unused: object) -> None:

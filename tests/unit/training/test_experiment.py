@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import signal
 from typing import Any
 
 import numpy as np
@@ -87,18 +89,15 @@ def test_the_configuration_repeats_the_run(folder: pathlib.Path, tmp_path: pathl
 
 
 class StopAt(Watcher):
-    """Sends the process a Ctrl-C once some samples have been learned."""
+    """Sends the process a signal once some samples have been learned."""
 
     def __init__(self, samples: int):
         self.samples = samples
 
     def progress(self, progress: Progress) -> None:
-        import os
-        import signal
-
         if progress.done >= self.samples:
             self.samples = 10**9
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -106,7 +105,7 @@ def test_a_stopped_run_is_resumed_bit_by_bit(folder: pathlib.Path, tmp_path: pat
     whole = start_run(config(folder, rule), tmp_path / "whole")
     with pytest.raises(Stopped) as stopped:
         start_run(config(folder, rule), tmp_path / "cut", watcher=StopAt(13))
-    assert stopped.value.exit_code == 130
+    assert stopped.value.exit_code == 143
     assert f"go on with: eprop train nmnist --resume {tmp_path / 'cut'}" in str(stopped.value)
     cut = RunFolder.open(tmp_path / "cut")
     assert not cut.summary.exists()
