@@ -59,7 +59,8 @@ def readout_pair(softmax=False, **parameters: Any) -> tuple[ep.Readout, referenc
 
 def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="piecewise_linear", t_ref=0.0,
          symmetric=False, softmax=False, original=False, dt=1.0, tau_m=12.0, tau_out=18.0, rate=0.06, e_l=0.0,
-         i_e=0.0, density=0.6, autapses=False, closed=20, pair=None) -> Case:  # fmt: skip
+         i_e=0.0, density=0.6, autapses=False, closed=20, pair=None,
+         feedback_scale=1.0) -> Case:  # fmt: skip
     """A random network of ``sizes`` (inputs, neurons, readouts) and a random stimulus.
 
     ``pair`` is a neuron for the engine and the same for the reference, instead of the one that the other arguments
@@ -84,7 +85,7 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
     }
     if bounds := getattr(rule, "optimizer", None):
         weights = {name: np.clip(w, bounds.w_min, bounds.w_max) for name, w in weights.items()}
-    b = rng.normal(0.0, 1.0, (n, k))
+    b = rng.normal(0.0, 1.0, (n, k)) * feedback_scale
     net = ep.Network(dt=dt, seed=seed)
     x = net.add(ep.EventSource(), n_in, "in")
     rec = net.add(neuron, n, "rec")

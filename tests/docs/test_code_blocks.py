@@ -12,6 +12,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = ["README.md", "docs/start.md"]
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# What the page says is printed, word for word; where digits may differ between machines, a page uses ```text instead.
+OUTPUT = re.compile(r"^```output\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def script_of(page: pathlib.Path) -> str:
@@ -35,6 +37,10 @@ def test_the_page_runs_as_printed(page: str, tmp_path: pathlib.Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, f"{page} fails as printed:\n{done.stdout}\n{done.stderr}"
+    rest = done.stdout
+    for match in OUTPUT.finditer((ROOT / page).read_text(encoding="utf-8")):
+        assert match.group(1) in rest, f"{page} prints something else than\n{match.group(1)}\nnamely\n{rest}"
+        rest = rest.split(match.group(1), 1)[1]
 
 
 def test_blocks_keep_their_line_numbers(tmp_path: pathlib.Path) -> None:

@@ -34,7 +34,7 @@ from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.models import LIF, EventSource, Readout
 from eprop.network import Network, Population, Projection, Symmetric
 from eprop.parameters import Description, parameters_of
-from eprop.rules import Adam, EProp, EPropPlus
+from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
 
 SUFFIX = "_bsshslm_2020"
 FIRST_STEP = 2
@@ -352,7 +352,8 @@ class _Session:
         if sources.size == 0:
             return
         model = "static_synapse"
-        if p.rule.plastic:
+        # A static synapse would carry the last spikes of a sample into the next, which e-prop's do not.
+        if p.rule.plastic or self.suffix:
             model = f"plastic_{p.index}"
             recorder = self.recorders[p.name, "weight"] = self.nest.Create("weight_recorder")
             settings = self._plasticity(p) | {"weight_recorder": recorder}
@@ -363,7 +364,7 @@ class _Session:
         self.nest.Connect(ids[0][sources], ids[1][targets], "one_to_one", spec)
 
     def _plasticity(self, p: Projection) -> dict[str, Any]:
-        rule: Any = p.rule
+        rule: Any = p.rule if p.rule.plastic else EProp(optimizer=GradientDescent(eta=0.0))
         kind = "adam" if isinstance(rule.optimizer, Adam) else "gradient_descent"
         optimizer: dict[str, Any] = _named(rule.optimizer) | {"type": kind, "batch_size": self.batch_size}
         if not self.suffix:

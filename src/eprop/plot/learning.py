@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +23,7 @@ def draw_learning_curve(metrics: Sequence[dict[str, Any]], summary: dict[str, An
     metrics : sequence of dict
         The lines of ``metrics.jsonl``: samples, epoch, loss, error (None with e-prop+), sometimes hold_error.
     summary : dict, optional
-        Of the run: its test error is drawn at the end.
+        Of the run: its test error is drawn at the end, and its epochs are marked.
 
     Returns
     -------
@@ -36,7 +35,7 @@ def draw_learning_curve(metrics: Sequence[dict[str, Any]], summary: dict[str, An
         _errors(top, metrics, summary or {})
         _losses(bottom, metrics)
         for ax in (top, bottom):
-            _mark_epochs(ax, metrics)
+            _mark_epochs(ax, (summary or {}).get("train_samples"), (summary or {}).get("epochs", 0))
             ax.grid(axis="y")
         bottom.set_xlabel("samples learned")
         bottom.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -64,11 +63,8 @@ def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]
     if tested is not None:
         _mark_test(ax, summary["samples_learned"], 100 * tested, 100 * summary["test_error_sigma"], bottom)
     ax.set_ylabel("error (%)")
-    ax.set_yscale("log")
+    _label_decades(ax)
     ax.set_ylim(bottom, 100)
-    ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper right")
 
@@ -91,18 +87,22 @@ def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
         ax.plot(*np.array(held).T, color=ORANGE, marker="o", ms=3, label="held out")
     ax.set_ylabel("loss of a sample")
     if x.size and raw.min() > 0:
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        _label_decades(ax)
 
 
-def _mark_epochs(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
+def _label_decades(ax: Axes) -> None:
+    """A logarithmic axis with plain numbers at 1, 2, 5, 10, ..."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _mark_epochs(ax: Axes, samples: int | None, epochs: int) -> None:
     """A thin line where a new epoch begins, unless there are many."""
-    epochs = [m["epoch"] for m in metrics]
-    ends = [a["samples"] for a, b in itertools.pairwise(metrics) if b["epoch"] != a["epoch"]]
-    if epochs and epochs[-1] <= 20:
-        for end in ends:
-            ax.axvline(end, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0)
+    if samples is not None and epochs <= 20:
+        for epoch in range(1, epochs):
+            ax.axvline(epoch * samples, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0)
 
 
 def _visible(values: np.ndarray) -> np.ndarray:

@@ -62,10 +62,10 @@ def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
     OutputError
         If the disk is full or not writable; the old checkpoint is still there.
     """
-    content = _hdf5(checkpoint).getbuffer()
-    with written_aside(path) as aside, aside.open("wb") as file:
-        file.write(_header(checkpoint.version, content[_HEADER:]))
-        file.write(content[_HEADER:])
+    image = _hdf5(checkpoint)
+    with image.getbuffer() as whole, whole[_HEADER:] as content, written_aside(path) as aside, aside.open("wb") as file:
+        file.write(_header(checkpoint.version, content))
+        file.write(content)
 
 
 def _hdf5(checkpoint: Checkpoint) -> io.BytesIO:

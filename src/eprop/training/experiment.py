@@ -194,6 +194,9 @@ def load_parts(task: Task, choice: DataChoice, watcher: Watcher, threads: int = 
     DataError
         If something is missing, damaged or too small.
     """
+    for path in (choice.data, choice.mnist, *choice.test_data):
+        if path is not None and not pathlib.Path(path).exists():  # before an hour is spent on the other parts
+            raise DataError(f"{path}: no such folder or zip archive")
     splits = load(
         data=choice.data,
         mnist=choice.mnist,

@@ -24,6 +24,8 @@ from eprop.training.watch import Progress, Watcher
 
 #: A call that learns should return to Python after this long, so that Ctrl-C is heard.
 CALL_SECONDS = 0.25
+#: A checkpoint is due after this long, if the epoch does not end before.
+SAVE_SECONDS = 300.0
 #: Reports per training.
 REPORTS = 200
 #: A loss this many times that of silent readouts is worth a warning.
@@ -82,7 +84,7 @@ class Trainer:
     watcher : Watcher, optional
         Is told of progress and metrics.
     save : callable of (trainer), optional
-        Is called at the end of each epoch, to write a checkpoint.
+        Is called at the end of each epoch and every few minutes, to write a checkpoint.
     interrupt : Interrupt, optional
         Where Ctrl-C is noted; the trainer then stops between two updates and raises `Stopped`.
 
@@ -116,6 +118,7 @@ class Trainer:
         self._loss, self._error = Running(), Running()
         self._piece = 1
         self._warned = False
+        self._save_at = time.monotonic() + SAVE_SECONDS
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
 
     @property
@@ -201,8 +204,9 @@ class Trainer:
             self.watcher.progress(self._progress())
             if self._is_due(REPORTS):
                 self._report()
-            if self.done % len(self.trials) == 0:
+            if self.done % len(self.trials) == 0 or time.monotonic() > self._save_at:
                 self._save(self)
+                self._save_at = time.monotonic() + SAVE_SECONDS
         self.simulator.scale_learning_rates(1.0)
 
     # ---------------------------------------------------------------- one step

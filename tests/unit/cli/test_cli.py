@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import digits
+import eprop
 from eprop.cli import app
 from eprop.cli.report import Reporter, clock, percent, size
 from eprop.tasks import NMNIST
@@ -38,6 +39,10 @@ SMALL = [
     "--epochs",
     "1",
 ]
+
+
+# The package under test, for processes that start in another folder.
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(pathlib.Path(eprop.__file__).parents[1])}
 
 
 def run(*words: Any) -> Result:
@@ -111,7 +116,7 @@ assert eprop.training.Trainer
 @pytest.mark.tiny
 @pytest.mark.parametrize("code", [HELP, NAMES], ids=["help waits for no compiler", "public names are found"])
 def test_imports(code: str) -> None:
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=ENVIRONMENT)
 
 
 @pytest.mark.tiny
@@ -209,7 +214,9 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     words = ["train", "nmnist", "--data", str(data), *SMALL, "--epochs", "200000", "--out", str(out), "--no-figures"]
     # Tests that run in the background were told to ignore the signal.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from eprop.cli import main; main()"
-    with subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
         assert process.stderr is not None
         assert next((line for line in process.stderr if "learning" in line), "")
         process.send_signal(signal.SIGINT)
@@ -247,7 +254,7 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
         (["--mnist", "none"], "none"),
         (["--data", "none"], "none: no such folder"),
         (["--data", "."], "no recording found"),
-        (["--test-data", "none"], "none"),
+        (["--test-data", "none"], "none: no such folder or zip archive"),
         (["--set", "eta=nan"], "NMNIST.eta must be a finite number, got nan"),
         (["--set", "eta=-1"], "NMNIST.eta must be >= 0"),
         (["--set", "etta=1"], "did you mean 'eta'?"),

@@ -153,10 +153,13 @@ def test_warming_up_leaves_no_trace(rule: str) -> None:
             assert np.array_equal(value, after[name]), name
 
 
-def test_each_epoch_is_saved() -> None:
+def test_each_epoch_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[int] = []
     make(save=lambda trainer: saved.append(trainer.done)).run()
     assert saved == [10, 20]
+    monkeypatch.setattr("eprop.training.trainer.SAVE_SECONDS", -1.0)
+    make(save=lambda trainer: saved.append(trainer.done)).run()
+    assert saved[2:] == [4, 8, 10, 14, 18, 20]
 
 
 def test_the_network_learns() -> None:

@@ -1,0 +1,133 @@
+"""Promises of every neuron model: what it says of itself, and what its voltage may do."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from conformance.registry import MODELS
+from eprop.parameters import parameters_of
+
+pytestmark = pytest.mark.tiny
+every_model = pytest.mark.parametrize("model", MODELS)
+
+
+def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tuple[ep.LIF, ep.Recording]:
+    """Five neurons under a random fire of inputs, excitatory and inhibitory."""
+    neuron = MODELS[model][0]
+    net = ep.Network(dt=dt, seed=seed)
+    x, rec = net.add(ep.EventSource(), 10, "in"), net.add(neuron, 5, "rec")
+    net.connect(x, rec, weight=ep.Normal(0.2 / neuron.input_scale(dt), 0.3 / neuron.input_scale(dt)))
+    inputs = np.random.default_rng(seed).random((steps, 10)) < 0.3
+    record = [("rec", variable) for variable in ("v", "refractory", "z", "surrogate")]
+    return neuron, ep.Simulator(net, threads=1).run(steps * dt, {"in": inputs}, record=record, spikes=["rec"])
+
+
+@every_model
+@pytest.mark.parametrize("dt", [1.0, 0.5])
+def test_rows_have_values(model, dt):
+    neuron = MODELS[model][0]
+    derived = neuron.derived(dt)
+    assert set(derived) == set(neuron.parameter_rows)
+    assert len(set(neuron.state_rows)) == len(neuron.state_rows)
+    assert all(not np.isnan(value) for value in derived.values())
+    initial = neuron.initial(dt, 3, 0)
+    assert set(initial) <= set(neuron.state_rows)
+    assert all(np.shape(value) in ((), (3,)) for value in initial.values())
+    assert 0.0 <= neuron.membrane_decay(dt) < 1.0
+    assert 0.0 < neuron.input_scale(dt) <= 1.0
+
+
+@every_model
+def test_description(model):
+    neuron = MODELS[model][0]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        neuron.tau_m = 1.0
+    twin = neuron.replace()
+    assert twin == neuron
+    assert twin is not neuron
+    assert neuron.replace(tau_m=neuron.tau_m + 1.0) != neuron
+    assert type(neuron).__name__ in repr(neuron)
+    assert "tau_m=" in repr(neuron)
+    assert neuron.to_dict()["type"] == type(neuron).__name__
+    names = [name for name, info in parameters_of(type(neuron)) if info.doc]
+    assert {"tau_m", "v_th", "t_ref"} <= set(names)
+
+
+@every_model
+def test_rest(model):
+    """Without input the voltage goes to where the current holds it, and stays."""
+    neuron = MODELS[model][0]
+    net = ep.Network()
+    net.add(neuron, 3, "rec")
+    run = ep.Simulator(net, threads=1).run(400.0, record=[("rec", "v")], spikes=["rec"])
+    held = neuron.e_l + neuron.tau_m / neuron.c_m * neuron.i_e
+    assert run.spikes["rec"][0].size == 0
+    np.testing.assert_allclose(run["rec", "v"][-1], held, rtol=0, atol=1e-3)
+    if neuron.i_e == 0.0:
+        assert np.all(run["rec", "v"] == neuron.e_l)
+
+
+@every_model
+@pytest.mark.parametrize("dt", [1.0, 0.5])
+def test_spikes(model, dt):
+    neuron, run = driven(model, dt=dt)
+    v, z, psi, left = (run["rec", name] for name in ("v", "z", "surrogate", "refractory"))
+    assert 10 < z.sum() < z.size
+    times, nodes = run.spikes["rec"]
+    found = np.zeros(z.shape)
+    found[np.rint(times / dt).astype(int) - 1, nodes] = 1.0
+    np.testing.assert_array_equal(found, z)
+    # The voltage was at or above the threshold where there is a spike, below it or the neuron refractory elsewhere.
+    before_reset = v + (0.0 if neuron.delayed_reset else 1.0) * z * (neuron.v_th - neuron.e_l)
+    assert np.all(before_reset[z == 1.0] >= neuron.v_th - 1e-12)
+    quiet = z == 0.0
+    held_back = np.vstack([np.zeros(5), left[:-1] - 1.0]) > 0.0
+    assert np.all((v[quiet] < neuron.v_th) | held_back[quiet])
+    assert v.min() >= neuron.v_min
+    # Refractory: silent for the steps after a spike, and no surrogate gradient.
+    steps = round(neuron.t_ref / dt)
+    for k in range(1, steps):
+        assert not np.any(z[k:][z[:-k] == 1.0])
+        assert not np.any(psi[k:][z[:-k] == 1.0])
+    assert np.all(psi >= 0.0)
+    assert np.all(psi <= neuron.surrogate.height)
+    assert psi.max() > 0.5 * neuron.surrogate.height
+
+
+@every_model
+def test_decay(model):
+    """Between inputs a voltage returns to rest by ``alpha`` per step."""
+    neuron = MODELS[model][0].replace(i_e=0.0)
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 1, "in"), net.add(neuron, 1, "rec")
+    push = 0.9 * min(neuron.v_th - neuron.e_l, neuron.e_l - neuron.v_min)
+    net.connect(x, rec, weight=push / neuron.input_scale(1.0))
+    inputs = np.zeros((30, 1))
+    inputs[3] = 1.0
+    v = ep.Simulator(net, threads=1).run(30.0, {"in": inputs}, record=[("rec", "v")])["rec", "v"][:, 0] - neuron.e_l
+    np.testing.assert_allclose(v[:4], 0.0, atol=1e-12)
+    np.testing.assert_allclose(v[4:], push * np.exp(-np.arange(26) / neuron.tau_m), atol=1e-12)
+
+
+@every_model
+def test_compiled_update_is_the_function_as_written(model):
+    """The scalar function gives the same numbers compiled and as Python."""
+    neuron = MODELS[model][0]
+    derived = neuron.derived(1.0)
+    params = np.array([[derived[name]] for name in neuron.parameter_rows])
+    rng = np.random.default_rng(0)
+    plain = getattr(neuron.update, "py_func", neuron.update)
+    state, other = (np.zeros((len(neuron.state_rows), 1)) for _ in range(2))
+    spikes = 0
+    for _ in range(200):
+        x = rng.normal(0.3, 0.5) / neuron.input_scale(1.0)
+        one, two = neuron.update(state, params, 0, x), plain(other, params, 0, x)
+        assert bool(one[0]) == bool(two[0])
+        assert one[1] == pytest.approx(two[1], rel=1e-15, abs=1e-300)
+        np.testing.assert_allclose(state, other, rtol=1e-15)
+        spikes += bool(one[0])
+    assert spikes > 5

@@ -1,0 +1,55 @@
+"""Keeps the largest deviation from NEST that any test saw, shows them at the end and writes them down if asked to.
+
+``EPROP_NEST_REPORT=path`` makes a Markdown table of them.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+_COLUMNS = ("networks", "weights compared", "spikes", "voltage", "readout", "weight", "loss")
+
+
+class Deviations:
+    """Largest deviations by model, mV (of the loss: relative)."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, float]] = {}
+
+    def note(self, model: str, compared: int, spikes: int, **deviations: float) -> None:
+        """Add one network."""
+        row = self.rows.setdefault(model, dict.fromkeys(_COLUMNS, 0))
+        row["networks"] += 1
+        row["weights compared"] += compared
+        row["spikes"] += spikes
+        for quantity, value in deviations.items():
+            row[quantity] = max(row[quantity], float(value))
+
+    def table(self) -> list[str]:
+        """The lines of a Markdown table."""
+        lines = ["| model | " + " | ".join(_COLUMNS) + " |", "|---" * (len(_COLUMNS) + 1) + "|"]
+        for model, row in sorted(self.rows.items()):
+            cells = [f"{row[c]}" if c in _COLUMNS[:3] else f"{row[c]:.1e}" for c in _COLUMNS]
+            lines.append(f"| {model} | " + " | ".join(cells) + " |")
+        return lines
+
+
+_DEVIATIONS = Deviations()
+
+
+@pytest.fixture(scope="session")
+def deviations() -> Deviations:
+    """Where tests note how far they were from NEST."""
+    return _DEVIATIONS
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if _DEVIATIONS.rows:
+        terminalreporter.section("largest deviations of the engine from NEST 3.10 (mV; loss: relative)")
+        for line in _DEVIATIONS.table():
+            terminalreporter.line(line)
+    if _DEVIATIONS.rows and (path := os.environ.get("EPROP_NEST_REPORT")):
+        pathlib.Path(path).write_text("\n".join(_DEVIATIONS.table()) + "\n", encoding="utf-8")

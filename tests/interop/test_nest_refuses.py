@@ -1,0 +1,141 @@
+"""What NEST cannot do is said in words before NEST is asked."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.interop.nest import to_nest
+
+GD = ep.GradientDescent(1e-3)
+PLUS = ep.EPropPlus(optimizer=GD)
+SAMPLE = ep.EProp(optimizer=GD)
+LATE = ep.LIF(delayed_reset=True)
+
+
+def network(rule=PLUS, neuron=None, readout=None, source=None, *, feedback=None, delay=None, readout_rule=None, **feedback_options):
+    net = ep.Network()
+    x = net.add(source or ep.EventSource(), 3, "in")
+    rec = net.add(neuron or (LATE if rule is SAMPLE else ep.LIF()), 4, "rec")
+    out = net.add(readout or ep.Readout(), 2, "out")
+    net.connect(x, rec, weight=0.5, rule=rule, delay=delay)
+    net.connect(rec, out, weight=0.5, rule=readout_rule or rule)
+    net.feedback(out, rec, feedback or ep.RandomFeedback(), **feedback_options)
+    return net
+
+
+def test_missing_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nest", None)
+    with pytest.raises(ep.MissingExtraError, match=r'needs the package "nest-simulator": pip install "eprop\[nest\]"'):
+        to_nest(network())
+
+
+@pytest.mark.nest
+@pytest.mark.parametrize("given", [None, "net", ep.LIF()])
+def test_not_a_network(given):
+    with pytest.raises(ep.NetworkError, match="to_nest needs a Network"):
+        to_nest(given)
+
+
+@pytest.mark.nest
+def test_simulator_of_another_network():
+    net = network()
+    for simulator in (ep.Simulator(network(), threads=1), "sim"):
+        with pytest.raises(ep.NetworkError, match="the simulator must be one of this network"):
+            to_nest(net, simulator)
+
+
+REFUSED = {
+    "delay with e-prop+": (network(delay=3.0), "in->rec: NEST's e-prop knows delays of one step"),
+    "delay with e-prop": (network(SAMPLE, delay=3.0), "in->rec: NEST's e-prop knows delays of one step"),
+    "softmax with e-prop+": (network(readout=ep.Readout(loss=ep.CrossEntropy())), "'out': .* not softmax"),
+    "symmetric with e-prop+": (network(feedback=ep.Symmetric()), "Symmetric feedback to 'rec': .* use RandomFeedback"),
+    "symmetric with e-prop": (network(SAMPLE, feedback=ep.Symmetric()), "Symmetric feedback to 'rec': .* use RandomFeedback"),
+    "early reset with e-prop": (network(SAMPLE, ep.LIF()), "'rec': .* delayed_reset=True with EProp"),
+    "late reset with e-prop+": (network(neuron=LATE), "'rec': .* delayed_reset=False without EProp"),
+    "scaled input with e-prop+": (network(neuron=ep.LIF(scale_input=True)), "'rec': NEST scales inputs .* with EProp only"),
+    "scaled readout with e-prop+": (network(readout=ep.Readout(scale_input=True)), "'out': NEST scales inputs"),
+    "current into readouts with e-prop": (network(SAMPLE, readout=ep.Readout(i_e=0.1)), "'out': .* i_e must be 0"),
+    "spikes from the start": (network(SAMPLE, ep.LIF(i_e=2.0, delayed_reset=True)), "'rec': i_e makes it spike in the first step"),
+    "Poisson source": (network(source=ep.PoissonSource()), "'in': .* got PoissonSource; .* record the spikes"),
+}
+
+
+@pytest.mark.nest
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name):
+    net, words = REFUSED[name]
+    with pytest.raises(ep.NetworkError, match=words):
+        to_nest(net)
+
+
+@pytest.mark.nest
+def test_symmetric_feedback_of_static_readouts():
+    """Weights that stay as they are can be mirrored."""
+    net = network(feedback=ep.Symmetric(), readout_rule=ep.Static())
+    x = np.zeros((60, 3))
+    x[5::7] = 1.0
+    target = np.ones((60, 2))
+    theirs = to_nest(net).run(60.0, {"in": x}, {"out": target})
+    ours = ep.Simulator(net, threads=1).run(60.0, {"in": x}, {"out": target}, record=[("in->rec", "weight")])
+    seen = ~np.isnan(theirs.weights["in->rec"])
+    assert np.ptp(theirs.weights["in->rec"][seen]) > 1e-6
+    np.testing.assert_allclose(ours["in->rec", "weight"][seen], theirs.weights["in->rec"][seen], rtol=0, atol=1e-12)
+
+
+@pytest.mark.nest
+def test_repeated_connections():
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 4, "rec")
+    net.connect(x, rec, ep.FixedIndegree(5, multapses=True), rule=PLUS)
+    with pytest.raises(ep.NetworkError, match="in->rec has repeated connections"):
+        to_nest(net).run(5.0)
+
+
+@pytest.mark.nest
+def test_each_rule_has_its_method():
+    with pytest.raises(ep.NetworkError, match=r"use train\(\)"):
+        to_nest(network(SAMPLE)).run(5.0)
+    net = network()
+    with pytest.raises(ep.NetworkError, match=r"use run\(\)"):
+        to_nest(net).train(ep.Simulator(net, threads=1).samples(1, 5))
+
+
+@pytest.mark.nest
+def test_first_step_with_adam():
+    net = to_nest(network(ep.EPropPlus(optimizer=ep.Adam())))
+    with pytest.raises(ep.InputError, match="the first step must have no input"):
+        net.run(5.0, {"in": np.ones((5, 3))})
+    with pytest.raises(ep.InputError, match="window must be 0 in the first step"):
+        net.run(5.0)
+
+
+@pytest.mark.nest
+def test_samples_that_nest_cannot_take():
+    net = network(SAMPLE)
+    sim, theirs = ep.Simulator(net, threads=1), to_nest(net)
+    closed = np.arange(10) > 0
+
+    def samples(n=1, steps=10, window=closed, early=False):
+        x = np.zeros((n, steps, 3))
+        x[:, 0] = early
+        return sim.samples(n, steps, inputs={"in": x}, window=window)
+
+    for given, words in (
+        ([], "at least one batch"),
+        (["x"], "takes Samples"),
+        ([samples(), samples(2)], "same number of samples"),
+        ([samples(), samples(steps=12, window=None)], "same number of samples and steps"),
+        (samples(early=True), "the first step must have no input"),
+        (samples(window=np.zeros(10)), "learning window must be 1 in the last steps"),
+        (samples(window=1.0 * (np.arange(10) < 5)), "learning window must be 1 in the last steps"),
+        (samples(window=0.5 * closed), "learning window must be 1 in the last steps"),
+    ):
+        with pytest.raises(ep.InputError, match=words):
+            theirs.train(given)
+    averaged = network(ep.EProp(optimizer=GD, average_gradient=True), LATE)
+    with pytest.raises(ep.InputError, match="close the first step"):
+        to_nest(averaged).train(ep.Simulator(averaged, threads=1).samples(1, 10))

@@ -1,0 +1,172 @@
+"""Every description refuses what is out of bounds or of the wrong type, naming class, field, bound and value."""
+
+from __future__ import annotations
+
+import dataclasses
+import fractions
+import pickle
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.network.distributions import Distribution
+from eprop.network.network import Feedback
+from eprop.parameters import ParameterInfo, check_array, parameters_of, real_numbers
+
+pytestmark = pytest.mark.tiny
+
+NAN, INF = float("nan"), float("inf")
+REQUIRED = {"Bernoulli": {"p": 0.1}, "FixedIndegree": {"degree": 1}, "FixedOutdegree": {"degree": 1}, "Constant": {"value": 1.0}}
+CLASSES = [
+    ep.LIF, ep.Readout, ep.EventSource, ep.PoissonSource, ep.PiecewiseLinear, ep.Exponential, ep.FastSigmoid, ep.Arctan,
+    ep.SquaredError, ep.CrossEntropy, ep.GradientDescent, ep.Adam, ep.Static, ep.EProp, ep.EPropPlus, ep.AllToAll,
+    ep.OneToOne, ep.Bernoulli, ep.FixedIndegree, ep.FixedOutdegree, ep.Constant, ep.Normal, ep.Uniform, ep.Glorot,
+    ep.Symmetric,
+]  # fmt: skip
+
+
+def fields(kind: type) -> list[tuple[type, str, ParameterInfo]]:
+    return [(cls, name, info) for cls in CLASSES for name, info in parameters_of(cls) if info.kind is kind]
+
+
+def make(cls, **given):
+    return cls(**(REQUIRED.get(cls.__name__, {}) | given))
+
+
+def names(items) -> list[str]:
+    return [f"{cls.__name__}.{name}" for cls, name, _ in items]
+
+
+@pytest.mark.parametrize(("cls", "name", "info"), fields(float), ids=names(fields(float)))
+def test_numbers(cls, name, info):
+    wrong = ["1", "", [1.0], (1.0,), {}, object(), 1j, True, np.array([1.0]), b"1", NAN, 10**400]
+    if not info.optional:
+        wrong.append(None)
+    if not info.infinite:
+        wrong += [INF, -INF]
+    for value in wrong:
+        with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be a (finite )?number"):
+            make(cls, **{name: value})
+    for bound, sign, value in (
+        (info.above, ">", info.above),
+        (info.at_least, ">=", None if info.at_least is None else info.at_least - 1e-6),
+        (info.below, "<", info.below),
+        (info.at_most, "<=", None if info.at_most is None else info.at_most + 1e-6),
+    ):
+        if bound is not None:
+            with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be {sign} {bound:g}.*, got"):
+                make(cls, **{name: value})
+    # Whatever is a real number will do, and becomes a plain float.
+    fine = 0.5 if name not in ("v_th", "cutoff", "high") else 3
+    for value in (fine, np.float32(fine), np.float64(fine), fractions.Fraction(fine)):
+        assert type(getattr(make(cls, **{name: value}), name)) is float
+
+
+@pytest.mark.parametrize(("cls", "name", "info"), fields(int), ids=names(fields(int)))
+def test_whole_numbers(cls, name, info):
+    for value in ("1", 1.5, 1.0, None, True, [1], NAN, INF, 2**70, np.float64(1)):
+        with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be a whole number"):
+            make(cls, **{name: value})
+    with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be >= 0"):
+        make(cls, **{name: -1})
+    assert type(getattr(make(cls, **{name: np.int32(2)}), name)) is int
+
+
+@pytest.mark.parametrize(("cls", "name", "info"), fields(bool), ids=names(fields(bool)))
+def test_switches(cls, name, info):
+    for value in ("yes", 2, 1.0, None, [True], NAN):
+        with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be True or False"):
+            make(cls, **{name: value})
+    assert getattr(make(cls, **{name: 1}), name) is True
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [(ep.LIF, "surrogate"), (ep.Readout, "loss"), (ep.EProp, "optimizer"), (ep.EPropPlus, "optimizer"), (ep.RandomFeedback, "connectivity")],
+)
+def test_parts(cls, name):
+    for value in (None, "x", 5, ep.LIF()):
+        with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be a"):
+            cls(**{name: value})
+    # A class instead of an object: the message says what to type.
+    part = type(getattr(cls(), name))
+    with pytest.raises(ep.ParameterError, match=rf"call it: {part.__name__}\(\)"):
+        cls(**{name: part})
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_unknown_names(cls):
+    with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__} has no parameter speed; it has: "):
+        make(cls, speed=1.0)
+    with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__} has no parameter speed"):
+        make(cls).replace(speed=1.0)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_frozen_equal_copied(cls):
+    made = make(cls)
+    assert made == make(cls)
+    assert pickle.loads(pickle.dumps(made)) == made
+    assert made.replace() == made
+    assert repr(made).startswith(f"{cls.__name__}(")
+    assert hash(made) == hash(make(cls))
+    for field in dataclasses.fields(made):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(made, field.name, None)
+
+
+@pytest.mark.parametrize(
+    ("make_it", "words"),
+    [
+        (lambda: ep.LIF(v_th=1.0, e_l=2.0), r"LIF.v_th must be above e_l = 2 mV, got 1"),
+        (lambda: ep.LIF(v_th=1.0, v_min=1.0), r"LIF.v_min must be below v_th = 1 mV, got 1"),
+        (lambda: ep.Adam(w_min=1.0, w_max=-1.0), r"Adam.w_min must not exceed w_max, got 1 and -1"),
+        (lambda: ep.GradientDescent(w_min=1.0, w_max=-1.0), r"GradientDescent.w_min must not exceed w_max"),
+        (lambda: ep.Uniform(2.0, 1.0), r"Uniform.low must not exceed high, got 2 and 1"),
+    ],
+)
+def test_parameters_together(make_it, words):
+    with pytest.raises(ep.ParameterError, match=words):
+        make_it()
+
+
+def test_bases_ask_for_what_is_missing():
+    with pytest.raises(TypeError, match="does not define"):
+        Distribution().draw(0, 1, np.zeros(2), (1.0, 1.0), 0)
+    with pytest.raises(TypeError, match="does not define"):
+        ep.network.ConnectionRule().make(0, 1, 1, 1, False, 0)
+    assert Feedback() == Feedback()
+
+
+def test_to_dict_is_plain():
+    plain = ep.LIF(surrogate=ep.Arctan(0.4, 0.7)).to_dict()
+    assert plain["type"] == "LIF"
+    assert plain["surrogate"] == {"type": "Arctan", "height": 0.4, "width": 0.7}
+    assert ep.EProp(optimizer=ep.GradientDescent(0.1)).to_dict()["optimizer"]["eta"] == 0.1
+
+
+def test_errors_are_builtin_errors_too():
+    """Ordinary ``except`` clauses work."""
+    with pytest.raises(ValueError):
+        ep.LIF(tau_m=-1.0)
+    assert issubclass(ep.ParameterError, ep.EPropError)
+    assert issubclass(ep.NetworkError, ValueError)
+    assert issubclass(ep.InputError, ValueError)
+    assert issubclass(ep.DivergenceError, RuntimeError)
+    assert issubclass(ep.MissingExtraError, ImportError)
+
+
+def test_arrays():
+    np.testing.assert_array_equal(check_array("x", [[1, 2]], (None, 2), ep.InputError), [[1.0, 2.0]])
+    for values, shape, words in (
+        ([1, 2], (3,), r"x must have shape \(3\), got \(2,\)"),
+        ([[1]], (1,), r"x must have shape \(1\)"),
+        ([1, NAN], (2,), r"x holds a value that is not finite, first at index \(1,\)"),
+        (["a"], (1,), "x must be real numbers"),
+        ([[1], [1, 2]], (2, 1), "x must be an array of numbers, all rows of one length"),
+    ):
+        with pytest.raises(ep.InputError, match=words):
+            check_array("x", values, shape, ep.InputError)
+    with pytest.raises(ep.NetworkError, match="real numbers, got .* of type complex128"):
+        real_numbers("x", [1j], ep.NetworkError)
