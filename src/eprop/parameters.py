@@ -87,6 +87,14 @@ def _as_float(label: str, value: Any, unit: str) -> float:
         raise ParameterError(f"{label} must be a finite number, got one of more than 300 digits") from None
 
 
+def is_finite_number(value: Any) -> bool:
+    """Whether something is a real number that fits into a float; True and False are none."""
+    try:
+        return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def param(default: Any = dataclasses.MISSING, **info: Any) -> Any:
     """A dataclass field with bounds and documentation; see `ParameterInfo` for the keywords."""
     metadata = {_META: ParameterInfo(**info)}

@@ -1,4 +1,4 @@
-"""The Python of the README and of the ten-minute start runs as printed, top to bottom."""
+"""The Python of the README and of the pages that teach runs as printed, top to bottom."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGES = ["README.md", "docs/start.md"]
+PAGES = ["README.md", "docs/start.md", "docs/extending.md"]
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What the page says is printed, word for word; where digits may differ between machines, a page uses ```text instead.
 OUTPUT = re.compile(r"^```output\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -77,6 +77,8 @@ class Loader:
     cache : bool
         Keep data sets on disk, see `eprop.data.cache`.
     progress : callable of (what, done, total), optional
+    epoch : int
+        Other recordings of the same digits to train on: the camera trembles anew. They are not kept on disk.
     """
 
     seed: int = 0
@@ -86,10 +88,12 @@ class Loader:
     threads: int = 1
     cache: bool = True
     progress: Progress | None = None
+    epoch: int = 0
 
     def simulate(self, digits: Digits, stream: int = _TRAIN_STREAM) -> BinnedDataset:
         """Simulated recordings of digits; ``stream`` keeps apart digits of different sources with equal indices."""
-        seed = derive(self.seed, stream) >> 1
+        again = self.epoch > 0 and stream == _TRAIN_STREAM
+        seed = derive(self.seed, stream, *([self.epoch] if again else [])) >> 1
         name = f"simulated from {digits.name}"
 
         def make() -> BinnedDataset:
@@ -111,7 +115,7 @@ class Loader:
             "camera": self.camera.describe(),
             "seed": seed,
         }
-        return self._cached(key, make)
+        return make() if again else self._cached(key, make)
 
     def read(self, recordings: NMNISTRecordings) -> BinnedDataset:
         """Real recordings, binned."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ from eprop.errors import NetworkError
 from eprop.models import Model, Readout
 from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import Array, Distribution, Normal, as_distribution
-from eprop.parameters import Description, param
+from eprop.parameters import Description, is_finite_number, param
 from eprop.rules import Rule, Static
 
 # Spikes under way are kept in rings as long as the longest delay.
@@ -267,8 +266,7 @@ class Network:
 
 
 def _positive(label: str, value: Any, unit: str) -> float:
-    fits = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not fits or not 0 < value <= sys.float_info.max:
+    if not is_finite_number(value) or value <= 0:
         raise NetworkError(f"{label} must be a finite number > 0 {unit}, got {value!r:.80}")
     return float(value)
 

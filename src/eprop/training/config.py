@@ -35,6 +35,7 @@ class DataChoice(Description):
     test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="test so many samples at most")
     hold: int | None = param(None, kind=int, at_least=0, optional=True, doc="samples held out, to watch the learning")
     seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")
+    fresh: bool = param(True, kind=bool, doc="simulated digits: record them anew for every epoch")
 
     def validate(self) -> None:
         """One source of training data; a range that reads; names as text."""

@@ -186,8 +186,8 @@ def make_simulator(config: RunConfig, threads: int | None = None) -> Simulator:
 # -------------------------------------------------------------------------------------------------------------- data
 
 
-def load_parts(task: Task, choice: DataChoice, watcher: Watcher, threads: int = 1) -> Splits:
-    """Training, held-out and test data, as chosen.
+def load_parts(task: Task, choice: DataChoice, watcher: Watcher, threads: int = 1, epoch: int = 0) -> Splits:
+    """Training, held-out and test data, as chosen; in a later ``epoch`` with other recordings of simulated digits.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def load_parts(task: Task, choice: DataChoice, watcher: Watcher, threads: int = 
         test=list(choice.test_data) or None,
         span=_needed_span(choice),
         hold=0,
-        loader=_loader(task, choice, watcher, threads),
+        loader=_loader(task, choice, watcher, threads, epoch),
     )
     train, test = splits.train, splits.test
     if test is None:
@@ -218,9 +218,9 @@ def _test_part(parts: Splits) -> BinnedDataset:
     return parts.test
 
 
-def _loader(task: Task, choice: DataChoice, watcher: Watcher, threads: int) -> Loader:
+def _loader(task: Task, choice: DataChoice, watcher: Watcher, threads: int, epoch: int = 0) -> Loader:
     n_steps, dt = getattr(task, "n_steps", 300), getattr(task, "dt", 1.0)
-    return Loader(seed=choice.seed, n_steps=n_steps, dt=dt, threads=threads, progress=watcher.reading)
+    return Loader(seed=choice.seed, n_steps=n_steps, dt=dt, threads=threads, progress=watcher.reading, epoch=epoch)
 
 
 def _needed_span(choice: DataChoice) -> tuple[int, int] | None:
@@ -276,7 +276,13 @@ class _Run:
             watcher=_Writer(self),
             save=lambda trainer: self.save(),
             interrupt=self.interrupt,
+            renew=self.renew if config.data.fresh and self.parts.train.simulated else None,
         )
+
+    def renew(self, epoch: int) -> BinnedDataset:
+        """The same digits, recorded anew."""
+        quiet = Watcher()
+        return load_parts(self.task, self.config.data, quiet, self.simulator.threads, epoch).train
 
     def begin(self, out: str | pathlib.Path | None, force: bool) -> Outcome:
         rule = getattr(self.task, "rule", "run")

@@ -87,6 +87,8 @@ class Trainer:
         Is called at the end of each epoch and every few minutes, to write a checkpoint.
     interrupt : Interrupt, optional
         Where Ctrl-C is noted; the trainer then stops between two updates and raises `Stopped`.
+    renew : callable of (epoch) that returns Trials, optional
+        Other trials for a later epoch, as many as ``trials``: new recordings of the same digits, for example.
 
     Examples
     --------
@@ -106,6 +108,7 @@ class Trainer:
         watcher: Watcher | None = None,
         save: Callable[[Trainer], None] | None = None,
         interrupt: Interrupt | None = None,
+        renew: Callable[[int], Any] | None = None,
     ):
         if len(trials) == 0:
             raise DataError("there is no trial to learn from")
@@ -116,6 +119,7 @@ class Trainer:
         self._interrupt = interrupt or Interrupt()
         self._at = _Position()
         self._loss, self._error = Running(), Running()
+        self._renew, self._trials_of = renew, 0
         self._piece = 1
         self._warned = False
         self._save_at = time.monotonic() + SAVE_SECONDS
@@ -213,8 +217,9 @@ class Trainer:
 
     def _learn_some(self) -> None:
         """Learn one mini-batch, or with e-prop+ as much of it as a call may take."""
-        began = time.perf_counter()
         n, size = len(self.trials), self.training.batch_size
+        self._renew_trials(self.done // n)
+        began = time.perf_counter()
         first, batch = self.done, self._batch_start(self.done)
         stop = min(batch + size, first - first % n + n)
         if not self.by_batch:
@@ -227,6 +232,11 @@ class Trainer:
         self._at.seconds += seconds
         self._at.interval.seconds += seconds
         self._piece = int(np.clip(len(samples) * CALL_SECONDS / max(seconds, 1e-9), 1, 2 * self._piece))
+
+    def _renew_trials(self, epoch: int) -> None:
+        """Other trials in another epoch; making them does not count as learning."""
+        if self._renew is not None and epoch != self._trials_of:
+            self.trials, self._trials_of = self._renew(epoch), epoch
 
     def _train(self, samples: Samples) -> BatchResult:
         # A mini-batch may be given up half-way, the simulator then forgets it; a piece of e-prop+ may not.

@@ -1,0 +1,191 @@
+"""Connection rules and distributions: what they draw, and that any part of a network can be drawn alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given
+
+import eprop as ep
+from strategies import SEEDS, examples, st
+
+pytestmark = pytest.mark.tiny
+
+RULES = [
+    ep.AllToAll(),
+    ep.AllToAll(autapses=True),
+    ep.OneToOne(),
+    ep.Bernoulli(0.0),
+    ep.Bernoulli(0.3),
+    ep.Bernoulli(1.0),
+    ep.Bernoulli(0.5, autapses=True),
+    ep.FixedIndegree(0),
+    ep.FixedIndegree(4),
+    ep.FixedIndegree(11),
+    ep.FixedIndegree(20, multapses=True),
+    ep.FixedIndegree(5, multapses=True, autapses=True),
+    ep.FixedOutdegree(4),
+    ep.FixedOutdegree(20, multapses=True),
+    ep.Explicit(sources=[3, 3, 0, 11], targets=[1, 1, 5, 11]),
+]
+DISTRIBUTIONS = [ep.Constant(0.5), ep.Normal(0.1, 2.0), ep.Uniform(-1.0, 3.0), ep.Glorot(2.0)]
+
+
+def pairs(rule, lo, hi, n=12, same=True, seed=3) -> list[tuple[int, int]]:
+    """``(target, source)`` of the targets ``lo:hi``."""
+    indptr, sources = rule.make(lo, hi, n, n, same, seed)
+    assert indptr.shape == (hi - lo + 1,)
+    assert sources.size == indptr[-1]
+    return [(lo + k, int(i)) for k in range(hi - lo) for i in sources[indptr[k] : indptr[k + 1]]]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_any_part_alone(rule):
+    whole = pairs(rule, 0, 12)
+    assert whole == pairs(rule, 0, 5) + pairs(rule, 5, 6) + pairs(rule, 6, 12)
+    assert whole == sorted(whole)
+    assert pairs(rule, 4, 4) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_autapses_and_multapses(rule):
+    found = pairs(rule, 0, 12)
+    if not getattr(rule, "autapses", True):
+        assert all(target != source for target, source in found)
+        if rule not in (ep.Bernoulli(0.0), ep.FixedIndegree(0)):
+            assert any(target == source for target, source in pairs(rule, 0, 12, same=False))
+    if not getattr(rule, "multapses", isinstance(rule, ep.Explicit)):
+        assert len(set(found)) == len(found)
+
+
+@examples(0.3)
+@given(seed=SEEDS, degree=st.integers(0, 11), multapses=st.booleans())
+def test_degrees(seed, degree, multapses):
+    into = pairs(ep.FixedIndegree(degree, multapses=multapses), 0, 12, seed=seed)
+    out = pairs(ep.FixedOutdegree(degree, multapses=multapses), 0, 12, seed=seed)
+    np.testing.assert_array_equal(np.bincount([t for t, _ in into], minlength=12), degree)
+    np.testing.assert_array_equal(np.bincount([s for _, s in out], minlength=12), degree)
+
+
+def test_bernoulli_has_its_probability():
+    n = 200
+    found = pairs(ep.Bernoulli(0.3, autapses=True), 0, n, n=n)
+    wanted = 0.3 * n * n
+    assert abs(len(found) - wanted) < 5.0 * np.sqrt(wanted * 0.7)
+    # Every row and column has its share: within five standard deviations.
+    for axis in (0, 1):
+        degrees = np.bincount([pair[axis] for pair in found], minlength=n)
+        assert np.all(np.abs(degrees - 0.3 * n) < 5.5 * np.sqrt(0.3 * 0.7 * n))
+
+
+def test_choices_are_uniform():
+    """Floyd's method with an excluded source: each of the others equally often."""
+    n, degree, draws = 12, 5, 400
+    counts = np.zeros((n, n))
+    for seed in range(draws):
+        for target, source in pairs(ep.FixedIndegree(degree), 0, n, seed=seed):
+            counts[target, source] += 1
+    p = degree / (n - 1)
+    off = ~np.eye(n, dtype=bool)
+    assert np.all(counts[~off] == 0)
+    assert np.all(np.abs(counts[off] - draws * p) < 5.0 * np.sqrt(draws * p * (1 - p)))
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=repr)
+def test_any_part_of_the_weights_alone(distribution):
+    indptr, _ = ep.FixedIndegree(7).make(0, 12, 12, 12, True, 3)
+    fan = (7.0, 7.0)
+    whole = distribution.draw(0, 12, indptr, fan, 9)
+    parts = [distribution.draw(lo, hi, indptr[lo : hi + 1] - indptr[lo], fan, 9) for lo, hi in ((0, 5), (5, 12))]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+    assert whole.shape == (84,)
+
+
+def test_moments_of_the_weights():
+    n = 20_000
+    indptr = np.array([0, n])
+    normal = ep.Normal(0.5, 2.0).draw(0, 1, indptr, (1.0, 1.0), 1)
+    uniform = ep.Uniform(-1.0, 3.0).draw(0, 1, indptr, (1.0, 1.0), 1)
+    glorot = ep.Glorot(3.0).draw(0, 1, indptr, (10.0, 40.0), 1)
+    for found, mean, sd in ((normal, 0.5, 2.0), (uniform, 1.0, 4.0 / np.sqrt(12.0)), (glorot, 0.0, 3.0 * np.sqrt(2.0 / 50.0))):
+        assert abs(found.mean() - mean) < 5.0 * sd / np.sqrt(n)
+        assert abs(found.std() / sd - 1.0) < 5.0 / np.sqrt(n)
+    assert uniform.min() >= -1.0
+    assert uniform.max() < 3.0
+    assert np.unique(normal).size == n
+
+
+def test_seeds_and_projections_draw_apart():
+    def weights(seed):
+        net = ep.Network(seed=seed)
+        x, y = net.add(ep.EventSource(), 8, "x"), net.add(ep.LIF(), 8, "y")
+        net.connect(x, y, ep.Bernoulli(0.5), weight=ep.Normal(), name="a")
+        net.connect(x, y, ep.Bernoulli(0.5), weight=ep.Normal(), name="b")
+        sim = ep.Simulator(net, threads=1)
+        return [sim.weights(name).toarray() for name in "ab"]
+
+    (a, b), (c, d) = weights(1), weights(2)
+    assert all(np.any(one != two) for one, two in ((a, b), (a, c), (b, d), (a, d)))
+    np.testing.assert_array_equal(a, weights(1)[0])
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 5])
+def test_a_network_does_not_depend_on_who_builds_it(partitions):
+    net = ep.Network(seed=4)
+    x, rec, out = net.add(ep.EventSource(), 9, "in"), net.add(ep.LIF(), 11, "rec"), net.add(ep.Readout(), 3, "out")
+    net.connect(x, rec, ep.Bernoulli(0.4), weight=ep.Normal(), rule=ep.EPropPlus())
+    net.connect(rec, rec, ep.FixedOutdegree(4), weight=ep.Glorot(), rule=ep.EPropPlus())
+    net.connect(rec, out, weight=ep.Uniform(), rule=ep.EPropPlus())
+    one, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1, partitions=partitions)
+    for p in net.projections:
+        for a, b in zip(one.connections(p.name), other.connections(p.name), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+# ------------------------------------------------------------------------------------------------------------- Explicit
+
+
+def test_explicit_forms():
+    dense = np.array([[0.0, 2.0], [0.5, 0.0], [0.0, -1.0]])
+    net = ep.Network()
+    x, y = net.add(ep.EventSource(), 2, "x"), net.add(ep.LIF(), 3, "y")
+    for k, matrix in enumerate((dense, dense.tolist(), scipy.sparse.csr_matrix(dense), scipy.sparse.coo_array(dense))):
+        net.connect(x, y, ep.Explicit(matrix), name=f"matrix {k}")
+    net.connect(x, y, ep.Explicit(dense), weight=3.0, name="other weights")
+    net.connect(x, y, ep.Explicit(sources=[], targets=[]), name="none")
+    sim = ep.Simulator(net, threads=1)
+    for k in range(4):
+        np.testing.assert_array_equal(sim.weights(f"matrix {k}").toarray(), dense)
+    np.testing.assert_array_equal(sim.weights("other weights").toarray(), 3.0 * (dense != 0.0))
+    assert sim.weights("none").nnz == 0
+    assert ep.Explicit(dense).to_dict() == {"type": "Explicit", "sources": [1, 0, 1], "targets": [0, 1, 2]}
+
+
+NAN = float("nan")
+REFUSED = [
+    ({}, "takes either a matrix, or both sources and targets"),
+    ({"sources": [1]}, "takes either a matrix, or both sources and targets"),
+    ({"targets": [1]}, "takes either a matrix, or both sources and targets"),
+    ({"matrix": np.ones((3, 4)), "sources": [1], "targets": [1]}, "takes either a matrix, or both sources and targets"),
+    ({"matrix": np.ones(3)}, "2-d array of numbers"),
+    ({"matrix": "x"}, "Explicit matrix must be real numbers"),
+    ({"matrix": [[1, 2], [3]]}, "all rows of one length"),
+    ({"matrix": [[NAN, 1.0]]}, "not finite"),
+    ({"matrix": [[1j, 1.0]]}, "real numbers"),
+    ({"matrix": scipy.sparse.csr_matrix(np.array([[1j, 1.0]]))}, "real numbers"),
+    ({"sources": [1], "targets": [1, 2]}, "1 sources, but 2 targets"),
+    ({"sources": [1.5], "targets": [0]}, "Explicit sources must be a list of whole numbers"),
+    ({"sources": [NAN], "targets": [0]}, "Explicit sources must be a list of whole numbers"),
+    ({"sources": [0], "targets": [True]}, "Explicit targets must be a list of whole numbers"),
+    ({"sources": [[1]], "targets": [[0]]}, "Explicit sources must be a list of whole numbers"),
+    ({"sources": "ab", "targets": "cd"}, "Explicit sources must be real numbers"),
+    ({"sources": [2**40], "targets": [0]}, r"Explicit sources must lie in 0..2\^31-2"),
+    ({"sources": [0], "targets": [-1]}, r"Explicit targets must lie in 0..2\^31-2"),
+]
+
+
+@pytest.mark.parametrize(("given_parts", "words"), REFUSED, ids=range(len(REFUSED)))
+def test_explicit_refuses(given_parts, words):
+    with pytest.raises(ep.NetworkError, match=words):
+        ep.Explicit(**given_parts)
