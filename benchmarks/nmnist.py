@@ -26,7 +26,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    runs = [run(arguments, seed) for seed in arguments.seeds]
+    runs = []
+    for seed in arguments.seeds:
+        runs.append(run(arguments, seed))
+        print({k: runs[-1][k] for k in ("seed", "test_error", "hold_error", "train_samples_per_second")}, flush=True)
     keys = ("test_error", "hold_error", "train_samples_per_second", "ns_per_synaptic_event", "train_seconds")
     result = {
         "rule": arguments.rule, "loss": arguments.loss, "epochs": arguments.epochs, "seeds": arguments.seeds,

@@ -54,7 +54,10 @@ def main() -> None:
 
     print(f"{args.duration} ms, {sim.n_synapses} plastic synapses, {sim.events} synaptic events")
     print(f"{'':24s}{'largest value':>16s}{'largest deviation':>20s}")
-    rows = [("voltage of neurons", ours["rec", "v"], theirs.v["rec"]), ("voltage of readouts", ours.y["out"], theirs.y["out"])]
+    rows = [
+        ("voltage of neurons", ours["rec", "v"], theirs.v["rec"]),
+        ("voltage of readouts", ours.y["out"], theirs.y["out"]),
+    ]
     rows += [(f"weights {name}", ours[name, "weight"], theirs.weights[name]) for name in plastic]
     for label, a, b in rows:
         shown = ~np.isnan(b)  # NEST shows a weight only when a spike passes

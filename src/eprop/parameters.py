@@ -89,8 +89,10 @@ def _as_float(label: str, value: Any, unit: str) -> float:
 
 def is_finite_number(value: Any) -> bool:
     """Whether something is a real number that fits into a float; True and False are none."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
     try:
-        return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+        return math.isfinite(value)
     except OverflowError:
         return False
 

@@ -35,7 +35,9 @@ RULES = {
     "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), c_reg=0.05, cutoff=15.0),
     "e-prop+, two kappas": ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), kappa_reg=0.8, c_reg=0.05, cutoff=100.0),
     "e-prop+, Adam": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=3.0),
-    "e-prop+, two kappas, Adam": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.9, kappa_reg=0.5, cutoff=15.0),
+    "e-prop+, two kappas, Adam": ep.EPropPlus(
+        optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.9, kappa_reg=0.5, cutoff=15.0
+    ),
 }
 
 

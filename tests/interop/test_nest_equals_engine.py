@@ -83,7 +83,9 @@ def drawn_plus(seed: int) -> Case:
         f_target=20.0,
         cutoff=float(rng.choice([2.0, 5.0, 20.0, 100.0])),
     )
-    c = case(seed, rule, steps=250, sizes=drawn_sizes(rng), rate=0.1, pair=drawn_pair(rng), autapses=bool(rng.random() < 0.3))
+    c = case(
+        seed, rule, steps=250, sizes=drawn_sizes(rng), rate=0.1, pair=drawn_pair(rng), autapses=bool(rng.random() < 0.3)
+    )
     c.window[:] = drawn_window(rng, 250)
     if adam:  # NEST's optimiser counts the steps of the clock, which then begins with the run
         c.inputs[0], c.window[0] = 0.0, 0.0
@@ -96,7 +98,9 @@ def test_plus(seed, deviations):
     theirs = to_nest(c.network).run(250.0, {"in": c.inputs}, {"out": c.targets}, c.window)
     sim, v, y, history = run_engine_plus(c)
     worst, compared, different = weights_of_arrivals(theirs, history)
-    again = ep.Simulator(c.network, threads=1).run(250.0, {"in": c.inputs}, {"out": c.targets}, c.window, spikes=["rec"])
+    again = ep.Simulator(c.network, threads=1).run(
+        250.0, {"in": c.inputs}, {"out": c.targets}, c.window, spikes=["rec"]
+    )
     np.testing.assert_array_equal(np.argwhere(theirs.spikes["rec"]), np.column_stack(by_step(again.spikes["rec"])))
     kind = "one kappa" if c.rule.kappa_reg is None else "two kappas"
     deviations.note(
@@ -128,7 +132,9 @@ def by_step(spikes: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize("dt", [0.5, 2.0])
 def test_plus_at_other_time_steps(dt, deviations):
     """NEST's rate is per ms and its target per step; `to_nest` makes up for it."""
-    rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3, w_min=-9.0, w_max=9.0), c_reg=0.5, f_target=30.0, cutoff=20.0)
+    rule = ep.EPropPlus(
+        optimizer=ep.GradientDescent(1e-3, w_min=-9.0, w_max=9.0), c_reg=0.5, f_target=30.0, cutoff=20.0
+    )
     c = case(3, rule, steps=200, dt=dt, rate=0.1)
     theirs = to_nest(c.network).run(200 * dt, {"in": c.inputs}, {"out": c.targets}, c.window)
     _, v, y, history = run_engine_plus(c)
@@ -190,7 +196,9 @@ def test_plus_with_several_populations(deviations):
 def test_static_network(deviations):
     c = case(2, ep.Static(), steps=200, rate=0.1, i_e=0.01)
     theirs = to_nest(c.network).run(200.0, {"in": c.inputs}, {"out": c.targets}, c.window)
-    ours = ep.Simulator(c.network, threads=1).run(200.0, {"in": c.inputs}, {"out": c.targets}, c.window, record=[("rec", "v")])
+    ours = ep.Simulator(c.network, threads=1).run(
+        200.0, {"in": c.inputs}, {"out": c.targets}, c.window, record=[("rec", "v")]
+    )
     v, y = deviation(ours["rec", "v"], theirs.v["rec"]), deviation(ours.y["out"], theirs.y["out"])
     deviations.note("static", 0, int(theirs.spikes["rec"].sum()), voltage=v, readout=y)
     assert max(v, y) < EXACT
@@ -221,7 +229,9 @@ def drawn_samples(seed: int):
     rng = np.random.default_rng([2, seed])
     adam = seed % 2 == 1
     bounds = {"w_min": -20.0, "w_max": 20.0}
-    optimizer = ep.Adam(1e-2, epsilon=1e-4, **bounds) if adam else ep.GradientDescent(float(rng.choice([1e-3, 2e-2])), **bounds)
+    optimizer = (
+        ep.Adam(1e-2, epsilon=1e-4, **bounds) if adam else ep.GradientDescent(float(rng.choice([1e-3, 2e-2])), **bounds)
+    )
     rule = ep.EProp(
         optimizer=optimizer,
         kappa=float(rng.choice([0.8, 0.97])) if rng.random() < 0.5 else None,
@@ -249,9 +259,7 @@ def drawn_samples(seed: int):
 def test_samples(seed, deviations):
     c, batches, window = drawn_samples(seed)
     sim = ep.Simulator(c.network, threads=1)
-    given = [
-        sim.samples(len(x), x.shape[1], inputs={"in": x}, targets={"out": y}, window=window) for x, y in batches
-    ]
+    given = [sim.samples(len(x), x.shape[1], inputs={"in": x}, targets={"out": y}, window=window) for x, y in batches]
     theirs = to_nest(c.network).train(given)
     v, y, losses, weights = [], [], [], [connections(sim)]
     for samples, (x, _) in zip(given, batches, strict=True):

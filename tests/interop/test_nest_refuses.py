@@ -16,7 +16,17 @@ SAMPLE = ep.EProp(optimizer=GD)
 LATE = ep.LIF(delayed_reset=True)
 
 
-def network(rule=PLUS, neuron=None, readout=None, source=None, *, feedback=None, delay=None, readout_rule=None, **feedback_options):
+def network(
+    rule=PLUS,
+    neuron=None,
+    readout=None,
+    source=None,
+    *,
+    feedback=None,
+    delay=None,
+    readout_rule=None,
+    **feedback_options,
+):
     net = ep.Network()
     x = net.add(source or ep.EventSource(), 3, "in")
     rec = net.add(neuron or (LATE if rule is SAMPLE else ep.LIF()), 4, "rec")
@@ -53,13 +63,22 @@ REFUSED = {
     "delay with e-prop": (network(SAMPLE, delay=3.0), "in->rec: NEST's e-prop knows delays of one step"),
     "softmax with e-prop+": (network(readout=ep.Readout(loss=ep.CrossEntropy())), "'out': .* not softmax"),
     "symmetric with e-prop+": (network(feedback=ep.Symmetric()), "Symmetric feedback to 'rec': .* use RandomFeedback"),
-    "symmetric with e-prop": (network(SAMPLE, feedback=ep.Symmetric()), "Symmetric feedback to 'rec': .* use RandomFeedback"),
+    "symmetric with e-prop": (
+        network(SAMPLE, feedback=ep.Symmetric()),
+        "Symmetric feedback to 'rec': .* use RandomFeedback",
+    ),
     "early reset with e-prop": (network(SAMPLE, ep.LIF()), "'rec': .* delayed_reset=True with EProp"),
     "late reset with e-prop+": (network(neuron=LATE), "'rec': .* delayed_reset=False without EProp"),
-    "scaled input with e-prop+": (network(neuron=ep.LIF(scale_input=True)), "'rec': NEST scales inputs .* with EProp only"),
+    "scaled input with e-prop+": (
+        network(neuron=ep.LIF(scale_input=True)),
+        "'rec': NEST scales inputs .* with EProp only",
+    ),
     "scaled readout with e-prop+": (network(readout=ep.Readout(scale_input=True)), "'out': NEST scales inputs"),
     "current into readouts with e-prop": (network(SAMPLE, readout=ep.Readout(i_e=0.1)), "'out': .* i_e must be 0"),
-    "spikes from the start": (network(SAMPLE, ep.LIF(i_e=2.0, delayed_reset=True)), "'rec': i_e makes it spike in the first step"),
+    "spikes from the start": (
+        network(SAMPLE, ep.LIF(i_e=2.0, delayed_reset=True)),
+        "'rec': i_e makes it spike in the first step",
+    ),
     "Poisson source": (network(source=ep.PoissonSource()), "'in': .* got PoissonSource; .* record the spikes"),
 }
 

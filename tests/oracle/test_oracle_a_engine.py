@@ -11,7 +11,7 @@ import pytest
 
 import eprop as ep
 from networks import disagreement
-from oracle.test_oracle_a import ITERATIONS, N, N_IN, N_OUT, NEST, RULE, STEPS, TENSORFLOW, pattern_generation
+from oracle.test_oracle_a import ITERATIONS, N_IN, N_OUT, NEST, RULE, STEPS, TENSORFLOW, N, pattern_generation
 
 RULE_OF_ENGINE = ep.EProp(
     optimizer=ep.GradientDescent(RULE.optimizer.eta), c_reg=RULE.c_reg, f_target=RULE.f_target, average_gradient=False

@@ -73,7 +73,9 @@ def test_splitting_a_run(c, data):
         np.testing.assert_array_equal(np.concatenate([part[key] for part in found]), wanted[key])
     np.testing.assert_array_equal(np.concatenate([part.loss for part in found]), wanted.loss)
     for name in wanted.spikes:
-        np.testing.assert_array_equal(np.concatenate([part.spikes[name] for part in found], axis=1), wanted.spikes[name])
+        np.testing.assert_array_equal(
+            np.concatenate([part.spikes[name] for part in found], axis=1), wanted.spikes[name]
+        )
     same_state(whole, parts)
 
 
@@ -96,7 +98,9 @@ def test_threads_with_plus(precision, seed, symmetric):
 @examples(0.03)
 @given(seed=SEEDS, softmax=st.booleans())
 def test_threads_with_samples(precision, seed, softmax):
-    c = case(seed, ep.EProp(optimizer=ep.Adam(1e-2), c_reg=0.1), steps=80, sizes=(9, 17, 5), softmax=softmax, density=0.5)
+    c = case(
+        seed, ep.EProp(optimizer=ep.Adam(1e-2), c_reg=0.1), steps=80, sizes=(9, 17, 5), softmax=softmax, density=0.5
+    )
     sims = [ep.Simulator(c.network, threads=threads, precision=precision) for threads in (1, 2)]
     for update in range(3):
         # Five samples: more than a wave of two, and not a multiple.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -34,7 +32,7 @@ from eprop.kernels import layout as lay
 from eprop.kernels.lanes import mirror_feedback, optimize
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
-from eprop.parameters import real_numbers
+from eprop.parameters import is_finite_number, real_numbers
 from eprop.rules import EProp
 
 PRECISIONS = {"double": np.float64, "single": np.float32}
@@ -265,8 +263,7 @@ class Simulator:
 
     def scale_learning_rates(self, factor: float) -> None:
         """Learn with ``factor`` times the optimisers' ``eta`` from now on (not cumulative: 1 restores them)."""
-        fits = isinstance(factor, numbers.Real) and not isinstance(factor, bool)
-        if not fits or not 0 <= factor <= sys.float_info.max:
+        if not is_finite_number(factor) or factor < 0:
             raise ParameterError(f"scale_learning_rates: factor must be a finite number >= 0, got {factor!r:.80}")
         floats = self._built.topology.projection_floats
         for p in self.network.projections:
@@ -630,11 +627,7 @@ class Simulator:
         return {name: y[..., span] for name, span in spans.items()}
 
     def _steps(self, label: str, duration: Any) -> int:
-        if (
-            isinstance(duration, bool)
-            or not isinstance(duration, numbers.Real)
-            or not abs(float(duration)) < sys.float_info.max
-        ):
+        if not is_finite_number(duration):
             raise InputError(f"{label} must be a number of ms, got {duration!r:.80}")
         count = float(duration) / self.network.dt
         if not np.isfinite(count) or count < 1 - 1e-9 or abs(count - round(count)) > 1e-6:
@@ -754,11 +747,11 @@ def _one_input(network: Network, name: str, value: Any, n_steps: int) -> Any:
         raise InputError(f"input {name!r}: channels must be whole numbers")
     if not np.all(np.isfinite(times)):
         raise InputError(f"input {name!r}: times must be finite")
-    step = np.floor(times / network.dt + 1e-9).astype(np.int64)
+    step = np.floor(times / network.dt + 1e-9)
     if step.size and (step.min() < 0 or step.max() >= n_steps):
         raise InputError(f"input {name!r}: times must lie in [0, {n_steps * network.dt:g}) ms")
     order = np.lexsort((channels, step))
-    step, channels = step[order], channels[order].astype(np.int64)
+    step, channels = step[order].astype(np.int64), channels[order].astype(np.int64)
     keep = np.ones(step.size, bool)
     keep[1:] = (np.diff(step) != 0) | (np.diff(channels) != 0)
     ptr = np.searchsorted(step[keep], np.arange(n_steps + 1))

@@ -108,7 +108,11 @@ def test_moments_of_the_weights():
     normal = ep.Normal(0.5, 2.0).draw(0, 1, indptr, (1.0, 1.0), 1)
     uniform = ep.Uniform(-1.0, 3.0).draw(0, 1, indptr, (1.0, 1.0), 1)
     glorot = ep.Glorot(3.0).draw(0, 1, indptr, (10.0, 40.0), 1)
-    for found, mean, sd in ((normal, 0.5, 2.0), (uniform, 1.0, 4.0 / np.sqrt(12.0)), (glorot, 0.0, 3.0 * np.sqrt(2.0 / 50.0))):
+    for found, mean, sd in (
+        (normal, 0.5, 2.0),
+        (uniform, 1.0, 4.0 / np.sqrt(12.0)),
+        (glorot, 0.0, 3.0 * np.sqrt(2.0 / 50.0)),
+    ):
         assert abs(found.mean() - mean) < 5.0 * sd / np.sqrt(n)
         assert abs(found.std() / sd - 1.0) < 5.0 / np.sqrt(n)
     assert uniform.min() >= -1.0

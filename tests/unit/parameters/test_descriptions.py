@@ -17,7 +17,12 @@ from eprop.parameters import ParameterInfo, check_array, parameters_of, real_num
 pytestmark = pytest.mark.tiny
 
 NAN, INF = float("nan"), float("inf")
-REQUIRED = {"Bernoulli": {"p": 0.1}, "FixedIndegree": {"degree": 1}, "FixedOutdegree": {"degree": 1}, "Constant": {"value": 1.0}}
+REQUIRED = {
+    "Bernoulli": {"p": 0.1},
+    "FixedIndegree": {"degree": 1},
+    "FixedOutdegree": {"degree": 1},
+    "Constant": {"value": 1.0},
+}
 CLASSES = [
     ep.LIF, ep.Readout, ep.EventSource, ep.PoissonSource, ep.PiecewiseLinear, ep.Exponential, ep.FastSigmoid, ep.Arctan,
     ep.SquaredError, ep.CrossEntropy, ep.GradientDescent, ep.Adam, ep.Static, ep.EProp, ep.EPropPlus, ep.AllToAll,
@@ -83,7 +88,13 @@ def test_switches(cls, name, info):
 
 @pytest.mark.parametrize(
     ("cls", "name"),
-    [(ep.LIF, "surrogate"), (ep.Readout, "loss"), (ep.EProp, "optimizer"), (ep.EPropPlus, "optimizer"), (ep.RandomFeedback, "connectivity")],
+    [
+        (ep.LIF, "surrogate"),
+        (ep.Readout, "loss"),
+        (ep.EProp, "optimizer"),
+        (ep.EPropPlus, "optimizer"),
+        (ep.RandomFeedback, "connectivity"),
+    ],
 )
 def test_parts(cls, name):
     for value in (None, "x", 5, ep.LIF()):

@@ -1,0 +1,621 @@
+"""Building and running: bad input is refused before it reaches compiled loops, which check nothing."""
+
+from __future__ import annotations
+
+import decimal
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import eprop as ep
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+NAN, INF = float("nan"), float("inf")
+
+
+def network(rule=None, **options) -> ep.Network:
+    net = ep.Network(**options)
+    x, rec, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
+    net.connect(x, rec, rule=rule)
+    net.connect(rec, out, rule=rule)
+    net.connect(rec, rec, rule=rule)
+    return net
+
+
+@pytest.fixture(scope="module")
+def sim() -> ep.Simulator:
+    return ep.Simulator(network(), threads=1)
+
+
+@pytest.fixture(scope="module")
+def learner() -> ep.Simulator:
+    return ep.Simulator(network(ep.EProp()), threads=1)
+
+
+def refuse(words: str, error=ep.InputError):
+    return pytest.raises(error, match=words)
+
+
+# ----------------------------------------------------------------------------------------------------------- Simulator
+
+
+@pytest.mark.parametrize("given", [None, 5, "net", ep.LIF(), ep.Network], ids=repr)
+def test_not_a_network(given):
+    with refuse("^Simulator needs a Network, got", ep.NetworkError):
+        ep.Simulator(given)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True, NAN, [1]], ids=repr)
+def test_threads(threads):
+    with refuse("^Simulator.threads must be a whole number >= 1", ep.ParameterError):
+        ep.Simulator(network(), threads=threads)
+
+
+def test_more_threads_than_there_are():
+    with refuse("^Simulator.threads is 1000000, but only .* set NUMBA_NUM_THREADS before", ep.ParameterError):
+        ep.Simulator(network(), threads=10**6)
+
+
+@pytest.mark.parametrize("precision", ["half", None, 32, np.float32, ""], ids=repr)
+def test_precision(precision):
+    with refuse('^Simulator.precision must be "double" or "single"', ep.ParameterError):
+        ep.Simulator(network(), threads=1, precision=precision)
+
+
+def test_empty_networks():
+    with refuse(r"no populations; add\(\) some", ep.NetworkError):
+        ep.Simulator(ep.Network(), threads=1)
+    net = ep.Network()
+    net.add(ep.PoissonSource(), 3)
+    with refuse("no neurons or readouts, only sources", ep.NetworkError):
+        ep.Simulator(net, threads=1)
+
+
+def mixed(first, second):
+    net = ep.Network()
+    x, rec, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
+    net.connect(x, rec, rule=first)
+    net.connect(rec, rec, rule=second)
+    net.connect(rec, out, rule=second)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ((ep.EProp(), ep.EPropPlus()), "a network can have one of them"),
+        (
+            (ep.EPropPlus(), ep.EPropPlus(kappa=0.5)),
+            "all EPropPlus projections onto 'rec' must share kappa, got 0.97 and 0.5",
+        ),
+        ((ep.EPropPlus(), ep.EPropPlus(kappa_reg=0.5)), "must share kappa_reg"),
+        ((ep.EPropPlus(), ep.EPropPlus(cutoff=50.0)), "must share cutoff, got 100 and 50"),
+        ((ep.EPropPlus(), ep.EPropPlus(c_reg=1.0)), "must share c_reg"),
+        ((ep.EPropPlus(), ep.EPropPlus(f_target=1.0)), "must share f_target"),
+        ((ep.EProp(c_reg=1.0), ep.EProp()), "all EProp projections onto 'rec' must share c_reg"),
+        ((ep.EProp(kappa=0.5), ep.EProp()), "must share kappa"),
+    ],
+    ids=lambda x: str(x)[:20],
+)
+def test_rules_that_do_not_fit_together(rules, words):
+    with refuse(words, ep.NetworkError):
+        ep.Simulator(mixed(*rules), threads=1)
+
+
+@pytest.mark.parametrize("cutoff", [1.0, 0.1, 1e-300, 1e7, 1e300])
+def test_cutoffs(cutoff):
+    with refuse("in->rec: EPropPlus.cutoff must be at least two steps of 1 ms, at most 1000000, got", ep.NetworkError):
+        ep.Simulator(network(ep.EPropPlus(cutoff=cutoff)), threads=1)
+
+
+def test_rates_of_poisson_sources():
+    net = ep.Network()
+    x, rec = net.add(ep.PoissonSource(1001.0), 4, "noise"), net.add(ep.LIF(), 3, "rec")
+    net.connect(x, rec)
+    with refuse("noise: a Poisson rate of 1001 Hz is more than one spike per step of 1 ms", ep.NetworkError):
+        ep.Simulator(net, threads=1)
+
+
+@pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus(), None], ids=["e-prop", "e-prop+", "static"])
+def test_delays_that_rules_cannot_have(rule):
+    def made(to_readout=1.0, feedback=1.0):
+        net = ep.Network()
+        rec, out = net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
+        net.connect(rec, out, rule=rule, delay=to_readout)
+        net.feedback(out, rec, delay=feedback)
+        return net
+
+    with refuse("feedback to 'rec' takes one step", ep.NetworkError):
+        ep.Simulator(made(feedback=2.0), threads=1)
+    if isinstance(rule, ep.EPropPlus):
+        with refuse("rec->out: EPropPlus takes a delay of one step", ep.NetworkError):
+            ep.Simulator(made(to_readout=2.0), threads=1)
+    else:
+        ep.Simulator(made(to_readout=2.0), threads=1)
+
+
+def test_two_delays_to_readouts():
+    net = ep.Network()
+    rec, out, more = net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out"), net.add(ep.Readout(), 2, "more")
+    net.connect(rec, out, rule=ep.EProp())
+    net.connect(rec, more, rule=ep.EProp(), delay=2.0)
+    with refuse("e-prop needs one delay from 'rec' to all readouts, got", ep.NetworkError):
+        ep.Simulator(net, threads=1)
+
+
+def test_kappa_of_readouts_that_differ():
+    net = ep.Network()
+    rec = net.add(ep.LIF(), 3, "rec")
+    net.connect(rec, rec, rule=ep.EProp())
+    for k, tau in enumerate((10.0, 20.0)):
+        out = net.add(ep.Readout(tau_m=tau), 2, f"out{k}")
+        net.connect(rec, out)
+        net.feedback(out, rec)
+    with refuse("readouts of 'rec' have different tau_m; set EProp.kappa", ep.NetworkError):
+        ep.Simulator(net, threads=1)
+
+
+def test_symmetric_feedback_of_what_cannot_be_mirrored():
+    for connectivity in (ep.FixedIndegree(5, multapses=True), ep.Explicit(sources=[0, 0], targets=[1, 1])):
+        net = ep.Network()
+        rec, out = net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
+        net.connect(rec, out, connectivity, rule=ep.EPropPlus())
+        net.feedback(out, rec)
+        with refuse("Symmetric feedback needs readout connections without multapses", ep.NetworkError):
+            ep.Simulator(net, threads=1)
+    net = ep.Network()
+    rec, out = net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
+    for name in ("a", "b"):
+        net.connect(rec, out, rule=ep.EProp(), name=name)
+    net.feedback(out, rec)
+    with refuse("needs one projection onto 'out', got 2", ep.NetworkError):
+        ep.Simulator(net, threads=1)
+
+
+# ----------------------------------------------------------------------------------------------------------------- run
+
+
+@pytest.mark.parametrize(
+    "duration",
+    [None, "1", b"1", "", [1.0], NAN, INF, -INF, -1.0, 0.0, True, 1j, np.array([1.0, 2.0]), object(), {}, decimal.Decimal(1), 10**400,
+     0.5, 1.5, 1e-12],
+    ids=repr,
+)  # fmt: skip
+def test_durations(sim, duration):
+    with refuse(r"^duration must be (a number of ms|a multiple of dt = 1 ms, at least one step), got"):
+        sim.run(duration)
+
+
+def test_durations_beyond_all_memory(sim):
+    with refuse("give them in several parts"):
+        sim.run(1e15)
+
+
+@pytest.mark.parametrize("duration", [3, 3.0, np.float32(3.0), np.int64(3)], ids=repr)
+def test_durations_that_will_do(sim, duration):
+    assert sim.run(duration).loss.shape == (3,)
+
+
+OK = np.zeros((5, 4))
+INPUTS = [
+    (5, "inputs must be a dictionary"),
+    ("in", "inputs must be a dictionary"),
+    ([OK], "inputs must be a dictionary"),
+    ({"x": OK}, "no event source named 'x'; there are: in"),
+    ({"rec": OK}, "no event source named 'rec'"),
+    ({5: OK}, "no event source named 5"),
+    ({"in": OK[:4]}, r"input 'in' must have shape \(1, 5, 4\), got \(1, 4, 4\)"),
+    ({"in": OK[:, :3]}, r"input 'in' must have shape"),
+    ({"in": OK[None]}, "must be a dense array"),
+    ({"in": OK[0]}, "must be a dense array"),
+    ({"in": scipy.sparse.csr_matrix(OK)}, "must be a dense array"),
+    ({"in": OK + 0.5}, "must hold zeros and ones only: one event per channel and step at most"),
+    ({"in": OK + 2}, "zeros and ones only"),
+    ({"in": OK - 1}, "zeros and ones only"),
+    ({"in": OK + NAN}, "zeros and ones only"),
+    ({"in": OK * 1j}, "input 'in' must be real numbers"),
+    ({"in": OK.astype(str)}, "input 'in' must be real numbers"),
+    ({"in": "x"}, "input 'in' must be real numbers"),
+    ({"in": None}, "input 'in' must be real numbers"),
+    ({"in": [[1, 0], [1]]}, "all rows of one length"),
+    ({"in": ([0.0], [0, 1])}, "times and channels must be lists of one length"),
+    ({"in": ([[0.0]], [[0]])}, "times and channels must be lists of one length"),
+    ({"in": ([0.0, 1.0], [0, 4])}, r"channels must lie in 0..3, got 0..4"),
+    ({"in": ([0.0, 1.0], [0, -1])}, r"channels must lie in 0..3, got -1..0"),
+    ({"in": ([0.0], [0.5])}, "channels must be whole numbers"),
+    ({"in": ([0.0, 5.0], [0, 1])}, r"times must lie in \[0, 5\) ms"),
+    ({"in": ([-1.0, 4.0], [0, 1])}, r"times must lie in \[0, 5\) ms"),
+    ({"in": ([1e300], [0])}, r"times must lie in \[0, 5\) ms"),
+    ({"in": ([NAN], [0])}, "times must be finite"),
+    ({"in": ([INF], [0])}, "times must be finite"),
+    ({"in": (["a"], [0])}, "input 'in' must be real numbers"),
+    ({"in": ([0.0], ["a"])}, "input 'in' must be real numbers"),
+    ({"in": (None, None)}, "input 'in' must be real numbers"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "words"), INPUTS, ids=range(len(INPUTS)))
+def test_inputs(sim, inputs, words):
+    with refuse(words):
+        sim.run(5.0, inputs)
+
+
+@pytest.mark.parametrize(
+    "inputs", [None, {}, {"in": OK}, {"in": OK.astype(bool)}, {"in": OK.tolist()}, {"in": ([], [])}, {"in": ([1], [2])}]
+)
+def test_inputs_that_will_do(sim, inputs):
+    sim.run(5.0, inputs)
+
+
+def test_two_events_at_once_are_one(sim):
+    """Times may repeat (two events of a channel within a step are one spike); a step has no more to tell."""
+    run = sim.run(5.0, {"in": ([0.1, 0.7, 0.7, 3.2], [1, 1, 2, 1])}, spikes=["in"])
+    np.testing.assert_array_equal(run.spikes["in"][1], [1, 2, 1])
+
+
+Y = np.zeros((5, 2))
+TARGETS = [
+    (5, "targets must be a dictionary"),
+    (Y, "targets must be a dictionary"),
+    ({"x": Y}, "no readout named 'x'; there are: out"),
+    ({"rec": Y}, "no readout named 'rec'"),
+    ({"out": Y[:4]}, r"target 'out' must have shape \(1, 5 or 1, 2\), got \(1, 4, 2\)"),
+    ({"out": Y.T}, "target 'out' must have shape"),
+    ({"out": 0.0}, "target 'out' must have shape"),
+    ({"out": []}, "target 'out' must have shape"),
+    ({"out": np.zeros(3)}, "target 'out' must have shape"),
+    ({"out": Y[None]}, "target 'out' must have shape"),
+    ({"out": Y + NAN}, "target 'out' holds values that are not finite"),
+    ({"out": Y + INF}, "target 'out' holds values that are not finite"),
+    ({"out": Y * 1j}, "target 'out' must be real numbers"),
+    ({"out": "x"}, "target 'out' must be real numbers"),
+    ({"out": None}, "target 'out' must be real numbers"),
+    ({"out": [[1, 2], [3]]}, "all rows of one length"),
+]
+
+
+@pytest.mark.parametrize(("targets", "words"), TARGETS, ids=range(len(TARGETS)))
+def test_targets(sim, targets, words):
+    with refuse(words):
+        sim.run(5.0, {"in": OK}, targets)
+
+
+WINDOWS = [
+    (5, r"window must have shape \(5,\) or \(1, 5\), got \(\)"),
+    (np.ones(4), "window must have shape"),
+    (np.ones((5, 1)), "window must have shape"),
+    ([], "window must have shape"),
+    (-np.ones(5), "window must hold finite weights >= 0"),
+    (np.full(5, NAN), "window must hold finite weights >= 0"),
+    (np.full(5, INF), "window must hold finite weights >= 0"),
+    ("x", "window must be real numbers"),
+    ([1, 2, "a", 3, 4], "window must be real numbers"),
+    (1j * np.ones(5), "window must be real numbers"),
+    ([[1, 2], [3]], "all rows of one length"),
+]
+
+
+@pytest.mark.parametrize(("window", "words"), WINDOWS, ids=range(len(WINDOWS)))
+def test_windows(sim, window, words):
+    with refuse(words):
+        sim.run(5.0, {"in": OK}, {"out": Y}, window)
+
+
+RECORDS = [
+    (5, "record takes pairs such as"),
+    (None, "record takes pairs such as"),
+    ("rec", "record takes pairs such as"),
+    ([5], "record takes pairs such as"),
+    (["rec"], "record takes pairs such as"),
+    ([("rec",)], "record takes pairs such as"),
+    ([("rec", "v", None, 3)], "record takes pairs such as"),
+    ([("rec", "x")], "'rec' has no variable 'x'; there are: v, refractory, z, surrogate, learning_signal"),
+    ([("rec", 5)], "'rec' has no variable 5"),
+    ([("out", "v")], "'out' has no variable 'v'; there are: y, error"),
+    ([("in", "v")], r"'in' is a source: record its spikes with spikes=\['in'\]"),
+    ([("in->rec", "trace")], "'in->rec' has no variable 'trace'; there are: weight"),
+    ([("rec", "v", [3])], r"record 'rec': indices must be whole numbers in 0..2, got \[3\]"),
+    ([("rec", "v", [-1])], "indices must be whole numbers in 0..2"),
+    ([("rec", "v", [0.5])], "indices must be whole numbers in 0..2"),
+    ([("rec", "v", [[0]])], "indices must be whole numbers in 0..2"),
+    ([("rec", "v", "a")], "indices must be real numbers"),
+    ([("rec", "v", 2**70)], "indices must be real numbers"),
+    ([("in->rec", "weight", [12])], "record 'in->rec': indices must be whole numbers in 0..11"),
+]
+
+
+@pytest.mark.parametrize(("record", "words"), RECORDS, ids=range(len(RECORDS)))
+def test_records(sim, record, words):
+    with refuse(words):
+        sim.run(5.0, record=record)
+
+
+@pytest.mark.parametrize("record", [[("x", "v")], [("rec->x", "weight")], [ep.Record(5, "v")]], ids=repr)
+def test_records_of_nothing(sim, record):
+    with refuse("no population .*; there are: in, rec, out", ep.NetworkError):
+        sim.run(5.0, record=record)
+
+
+@pytest.mark.parametrize(
+    "record", [("rec", "v"), ep.Record("rec", "v"), [("rec", "v")], [("rec", "v", 1)], [("rec", "v", [])], ()], ids=repr
+)
+def test_records_that_will_do(sim, record):
+    traces = sim.run(5.0, record=record).traces
+    assert all(trace.shape[0] == 5 for trace in traces.values())
+
+
+@pytest.mark.parametrize("spikes", [5, None, "rec"], ids=repr)
+def test_spikes(sim, spikes):
+    with refuse(r'spikes takes a list of names such as \["rec"\]'):
+        sim.run(5.0, spikes=spikes)
+
+
+def test_spikes_of_what_has_none(sim):
+    with refuse("'out' is a readout and has no spikes"):
+        sim.run(5.0, spikes=["out"])
+    with refuse("no population 'x'", ep.NetworkError):
+        sim.run(5.0, spikes=["x"])
+
+
+def test_what_was_not_recorded(sim):
+    run = sim.run(5.0, record=[("rec", "v")])
+    with refuse(r"\('rec', 'z'\) was not recorded; recorded: \('rec', 'v'\)"):
+        run["rec", "z"]
+
+
+# ------------------------------------------------------------------------------------------------------------- samples
+
+
+@pytest.mark.parametrize("n", [0, -1, "a", 2.0, 2.5, None, NAN, True, [2]], ids=repr)
+def test_counts(learner, n):
+    with refuse("number of samples must be a whole number >= 1"):
+        learner.samples(n, 5)
+    with refuse("number of steps must be a whole number >= 1"):
+        learner.samples(2, n)
+
+
+def test_counts_beyond_all_memory(learner):
+    with refuse("give them in several parts"):
+        learner.samples(2**40, 2**40)
+
+
+OKS = np.zeros((2, 5, 4))
+PTR = np.array([[0, 1, 1, 1, 1, 1], [1, 2, 2, 2, 2, 2]])
+SAMPLE_INPUTS = [
+    (5, "inputs must be a dictionary"),
+    ("x", "inputs must be a dictionary"),
+    ([OKS], "inputs must be a dictionary"),
+    (OKS, "inputs must be a dictionary"),
+    ({"x": OKS}, "no event source named 'x'"),
+    ({"in": OKS[:1]}, r"input 'in' must have shape \(2, 5, 4\), got \(1, 5, 4\)"),
+    ({"in": OKS[0]}, "input 'in' must have shape"),
+    ({"in": OKS + 0.5}, "zeros and ones only"),
+    ({"in": OKS + NAN}, "zeros and ones only"),
+    ({"in": "x"}, "input 'in' must be real numbers"),
+    ({"in": None}, "input 'in' must be real numbers"),
+    ({"in": [[1, 0], [1]]}, "all rows of one length"),
+    ({"in": (PTR[:, :5], [0, 1])}, r"ptr must have shape \(2, 6\), got \(2, 5\)"),
+    ({"in": ("a", "b")}, "input 'in' must be real numbers"),
+    ({"in": (None, None)}, "input 'in' must be real numbers"),
+    ({"in": (PTR + 0.0, [0, 1])}, "ptr and channels must be whole numbers"),
+    ({"in": (PTR * NAN, [0, 1])}, "ptr and channels must be whole numbers"),
+    ({"in": (PTR, [0.5, 1.0])}, "ptr and channels must be whole numbers"),
+    ({"in": (PTR, ["a", "b"])}, "input 'in' must be real numbers"),
+    ({"in": (PTR, [[0], [1]])}, "ptr must have shape"),
+    ({"in": (PTR + 1, [0, 1])}, "ptr must ascend within 0..2"),
+    ({"in": (PTR - 1, [0, 1])}, "ptr must ascend within 0..2"),
+    ({"in": (PTR[:, ::-1], [0, 1])}, "ptr must ascend within 0..2"),
+    ({"in": (PTR, [0, 4])}, "channels must lie in 0..3, got 0..4"),
+    ({"in": (PTR, [-1, 0])}, "channels must lie in 0..3, got -1..0"),
+    ({"in": (PTR * 2, [1, 1, 2, 3])}, "a channel has two events in one step"),
+    ({"in": (PTR * 3, [1, 0, 1, 2, 3, 0])}, "a channel has two events in one step"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "words"), SAMPLE_INPUTS, ids=range(len(SAMPLE_INPUTS)))
+def test_inputs_of_samples(learner, inputs, words):
+    with refuse(words):
+        learner.samples(2, 5, inputs=inputs)
+
+
+def test_events_are_sorted_within_a_step(learner):
+    """The order of events within a step, of which nothing can depend, is made canonical."""
+    a = learner.samples(2, 5, inputs={"in": (PTR * 2, [1, 0, 3, 2])})
+    b = learner.samples(2, 5, inputs={"in": (PTR * 2, [0, 1, 2, 3])})
+    np.testing.assert_array_equal(a.event_channels, b.event_channels)
+    dense = np.zeros((2, 5, 4))
+    dense[0, 0, :2] = dense[1, 0, 2:] = 1.0
+    c = learner.samples(2, 5, inputs={"in": dense})
+    np.testing.assert_array_equal(c.event_channels, b.event_channels)
+    np.testing.assert_array_equal(c.event_start, b.event_start)
+
+
+YS = np.zeros((2, 5, 2))
+SAMPLE_TARGETS = [
+    (5, "targets must be a dictionary"),
+    (YS, "targets must be a dictionary"),
+    ({"x": YS}, "no readout named 'x'"),
+    ({"out": YS[:1]}, r"target 'out' must have shape \(2, 5 or 1, 2\), got \(1, 5, 2\)"),
+    ({"out": YS[:, :3]}, "target 'out' must have shape"),
+    ({"out": YS[0]}, "target 'out' must have shape"),
+    ({"out": YS + NAN}, "target 'out' holds values that are not finite"),
+    ({"out": YS * 1j}, "target 'out' must be real numbers"),
+    ({"out": "x"}, "target 'out' must be real numbers"),
+    ({"out": [[1, 2], [3]]}, "all rows of one length"),
+]
+
+
+@pytest.mark.parametrize(("targets", "words"), SAMPLE_TARGETS, ids=range(len(SAMPLE_TARGETS)))
+def test_targets_of_samples(learner, targets, words):
+    with refuse(words):
+        learner.samples(2, 5, targets=targets)
+
+
+LABELS = [
+    ([0, 2], "labels must lie in 0..1, got 0..2"),
+    ([-1, 0], "labels must lie in 0..1, got -1..0"),
+    ([0], "labels must be 2 whole numbers"),
+    ([0.0, 1.0], "labels must be 2 whole numbers"),
+    ([0, NAN], "labels must be 2 whole numbers"),
+    ([True, False], "labels must be 2 whole numbers"),
+    ([[0], [1]], "labels must be 2 whole numbers"),
+    (5, "labels must be 2 whole numbers"),
+    ("ab", "labels must be real numbers"),
+]
+
+
+@pytest.mark.parametrize(("labels", "words"), LABELS, ids=range(len(LABELS)))
+def test_labels(learner, labels, words):
+    with refuse(words):
+        learner.samples(2, 5, labels=labels)
+
+
+def test_labels_or_targets(learner):
+    with refuse("labels need exactly one readout population and no targets beside them"):
+        learner.samples(2, 5, labels=[0, 1], targets={"out": YS})
+    samples = learner.samples(2, 5, labels=[0, 1])
+    np.testing.assert_array_equal(samples.target[:, 0], np.eye(2))
+
+
+@pytest.mark.parametrize("given", [None, 5, "x", [], np.zeros((2, 5, 4))], ids=lambda g: type(g).__name__)
+def test_not_samples(learner, given):
+    for method in (learner.train, learner.evaluate):
+        with refuse(r"train and evaluate take Samples \(see Simulator.samples\)"):
+            method(given)
+
+
+def test_samples_of_another_network(learner):
+    """Also one that differs in a size only: compiled loops would write out of bounds."""
+    other = ep.Network()
+    other.add(ep.EventSource(), 7, "in")
+    other.add(ep.Readout(), 2, "out")
+    samples = ep.make_samples(other, 2, 5, inputs={"in": np.ones((2, 5, 7))})
+    with refuse("made for another network: 'in' has 4 channels"):
+        learner.train(samples)
+    other.add(ep.Readout(), 1, "more")
+    with refuse("made for another network"):
+        learner.evaluate(ep.make_samples(other, 2, 5))
+
+
+def test_progress(learner):
+    samples = learner.samples(2, 5)
+    for method in (learner.train, learner.evaluate):
+        with refuse("progress must be a function"):
+            method(samples, progress=5)
+    done: list[int] = []
+    learner.train(samples, progress=done.append)
+    assert sum(done) == 2
+
+
+# ------------------------------------------------------------------------------------------------------ weights, states
+
+
+@pytest.fixture
+def bounded() -> ep.Simulator:
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec")
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(w_min=-2.0, w_max=2.0))
+    net.connect(x, rec, ep.Explicit(sources=[0, 1, 2, 3, 1, 2], targets=[0, 0, 1, 1, 2, 2]), rule=rule)
+    net.connect(rec, rec, ep.FixedIndegree(5, multapses=True))
+    return ep.Simulator(net, threads=1)
+
+
+@pytest.mark.parametrize("name", ["x", None, 5, "rec", ""], ids=repr)
+def test_unknown_projections(bounded, name):
+    for method in (bounded.weights, bounded.connections, lambda n: bounded.set_weights(n, 1.0)):
+        with refuse("no projection .*; there are: in->rec, rec->rec", ep.NetworkError):
+            method(name)
+
+
+MATRIX = np.array([[1.0, 1, 0, 0], [0, 0, 1, 1], [0, 1, 1, 0]])
+NEW_WEIGHTS = [
+    (NAN, "weights of in->rec must be finite"),
+    (INF, "weights of in->rec must be finite"),
+    ([NAN] * 6, "weights of in->rec must be finite"),
+    (scipy.sparse.csr_matrix(MATRIX) * NAN, "weights of in->rec must be finite"),
+    ([1.0] * 5, "in->rec has 6 connections, got 5 weights"),
+    ([1.0] * 5 + [9.0], r"weights of in->rec must lie in -2..2 mV"),
+    (3.0 * MATRIX, r"weights of in->rec must lie in -2..2 mV"),
+    (MATRIX.T, r"weights of in->rec must have shape \(3, 4\) = \(targets, sources\), got \(4, 3\)"),
+    (np.ones((3, 4)), "the matrix for in->rec has weights where there is no connection"),
+    (scipy.sparse.csr_matrix(np.ones((3, 4))), "the matrix for in->rec has weights where there is no connection"),
+    (np.ones((3, 4, 1)), "in->rec has 6 connections, got 12 weights"),
+    ("x", "weights of in->rec must be real numbers"),
+    (None, "weights of in->rec must be real numbers"),
+    (1j, "weights of in->rec must be real numbers"),
+    (scipy.sparse.csr_matrix(MATRIX * 1j), "weights of in->rec must be real numbers"),
+    (["a"] * 6, "weights of in->rec must be real numbers"),
+    ([[1, 2], [3]], "all rows of one length"),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), NEW_WEIGHTS, ids=range(len(NEW_WEIGHTS)))
+def test_new_weights(bounded, values, words):
+    before = bounded.connections("in->rec")[2]
+    with refuse(words):
+        bounded.set_weights("in->rec", values)
+    np.testing.assert_array_equal(bounded.connections("in->rec")[2], before)
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (1.5, 1.5 * MATRIX),
+        ([0.5] * 6, 0.5 * MATRIX),
+        (MATRIX, MATRIX),
+        (scipy.sparse.csr_matrix(0.5 * MATRIX), 0.5 * MATRIX),
+        (0.0 * MATRIX, 0.0 * MATRIX),
+    ],
+    ids=range(5),
+)
+def test_new_weights_that_will_do(bounded, values, wanted):
+    bounded.set_weights("in->rec", values)
+    np.testing.assert_array_equal(bounded.weights("in->rec").toarray(), wanted)
+
+
+def test_new_weights_of_repeated_connections(bounded):
+    with refuse("rec->rec has repeated connections; write its weights as a list"):
+        bounded.set_weights("rec->rec", bounded.weights("rec->rec"))
+    bounded.set_weights("rec->rec", np.arange(15.0))
+    np.testing.assert_array_equal(bounded.connections("rec->rec")[2], np.arange(15.0))
+
+
+def test_feedback_weights(sim):
+    for pre, post in (("rec", "out"), ("out", "in"), ("in", "rec")):
+        with refuse("feedback goes from readouts to neurons, not from", ep.NetworkError):
+            sim.feedback_weights(pre, post)
+    with refuse("no population 'x'", ep.NetworkError):
+        sim.feedback_weights("x", "rec")
+    assert sim.feedback_weights("out", "rec").shape == (3, 2)
+
+
+@pytest.mark.parametrize("factor", [NAN, INF, -1, "x", None, True, [1.0], 1j, 10**400], ids=repr)
+def test_rates(bounded, factor):
+    with refuse("^scale_learning_rates: factor must be a finite number >= 0", ep.ParameterError):
+        bounded.scale_learning_rates(factor)
+
+
+def test_states(bounded):
+    state = bounded.state()
+    weight = state["synapses/weight"]
+    for given, words in (
+        (None, "set_state takes a dictionary"),
+        (5, "set_state takes a dictionary"),
+        ([], "set_state takes a dictionary"),
+        ({}, "the state lacks axons/last"),
+        (state | {"synapses/weight": weight[:3]}, "the state is of another network: synapses/weight has shape"),
+        (state | {"synapses/weight": "abc"}, "the state is of another network: synapses/weight has shape"),
+        (state | {"synapses/weight": weight * NAN}, "state 'synapses/weight' holds values that are not finite"),
+        (state | {"synapses/weight": weight * 1j}, "state 'synapses/weight' must be real numbers"),
+        (state | {"axons/last": state["axons/last"] + 0.5}, "state 'axons/last' must be whole numbers"),
+        (state | {"counters": np.zeros(2, int)}, "counters has shape"),
+        (state | {"history/log": np.zeros(5, np.int32)}, "another network, or damaged: its log of spikes"),
+        (state | {"history/log": np.full(8, 99, np.int32)}, "another network, or damaged: its log of spikes"),
+    ):
+        with refuse(words):
+            bounded.set_state(given)
+        for name, value in bounded.state().items():
+            np.testing.assert_array_equal(value, state[name])
+    bounded.set_state(state | {"of no interest": np.zeros(3)})
