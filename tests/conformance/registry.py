@@ -68,7 +68,7 @@ class EventDriven:
 
     def learn(self, c: Case) -> Outcome:
         if isinstance(c.rule, ep.EPropPlus):
-            sim, _, y, history = run_engine_plus(c, partitions=self.partitions)
+            _, _, y, history = run_engine_plus(c, partitions=self.partitions)
             return Outcome(y, {name: self.dense(c, name, history[name][-1]) for name in PROJECTIONS})
         _, results, weights = run_engine_samples(c, stimuli(c, 4), 2, partitions=self.partitions)
         y = np.concatenate([result.y for result in results])[:, 1:]

@@ -96,7 +96,7 @@ def drawn_plus(seed: int) -> Case:
 def test_plus(seed, deviations):
     c = drawn_plus(seed)
     theirs = to_nest(c.network).run(250.0, {"in": c.inputs}, {"out": c.targets}, c.window)
-    sim, v, y, history = run_engine_plus(c)
+    _, v, y, history = run_engine_plus(c)
     worst, compared, different = weights_of_arrivals(theirs, history)
     again = ep.Simulator(c.network, threads=1).run(
         250.0, {"in": c.inputs}, {"out": c.targets}, c.window, spikes=["rec"]
@@ -263,8 +263,8 @@ def test_samples(seed, deviations):
     theirs = to_nest(c.network).train(given)
     v, y, losses, weights = [], [], [], [connections(sim)]
     for samples, (x, _) in zip(given, batches, strict=True):
-        for one in x:  # each sample from rest, with the weights of the batch
-            v.append(sim.run(float(len(one)), {"in": one}, learn=False, record=[("rec", "v")])["rec", "v"])
+        # Each sample from rest, with the weights of the batch.
+        v.extend(sim.run(float(len(one)), {"in": one}, learn=False, record=[("rec", "v")])["rec", "v"] for one in x)
         result = sim.train(samples)
         losses.append(result.loss)
         y.append(result.y + c.network.population("out").model.e_l)

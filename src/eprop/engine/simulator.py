@@ -554,6 +554,10 @@ class Simulator:
             )
             done = reached
         _check_losses(losses)
+        if not np.isfinite(lanes.state).all():
+            check_status(Status.NOT_FINITE, "samples")
+        if np.abs(y).max(initial=0.0) > LARGEST_VOLTAGE:
+            check_status(Status.EXPLODED, "samples")
         if learn:
             self._check_silence(counts)
         return BatchResult(losses, y, counts.sum(axis=1), self._count_events(samples, index, counts))

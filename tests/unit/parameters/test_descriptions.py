@@ -179,5 +179,5 @@ def test_arrays():
     ):
         with pytest.raises(ep.InputError, match=words):
             check_array("x", values, shape, ep.InputError)
-    with pytest.raises(ep.NetworkError, match="real numbers, got .* of type complex128"):
+    with pytest.raises(ep.NetworkError, match=r"real numbers, got .* of type complex128"):
         real_numbers("x", [1j], ep.NetworkError)

@@ -1,0 +1,121 @@
+"""Runs that go wrong stop, or warn, with advice."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.errors import Status, check_status
+from networks import case, run_engine_plus, samples_of, stimuli
+
+pytestmark = pytest.mark.tiny
+
+ADVICE = r"Lower the learning rate \(optimizer.eta\), bound the weights \(w_min, w_max\), or scale down"
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("rule", "eta"),
+    [(ep.EPropPlus, 1e3), (ep.EPropPlus, 1e100), (ep.EPropPlus, 1e300), (ep.EProp, 1e12), (ep.EProp, 1e100), (ep.EProp, 1e300)],
+)
+def test_learning_too_fast(rule, eta):
+    c = case(3, rule(optimizer=ep.GradientDescent(eta)), steps=60, rate=0.3)
+    sim = ep.Simulator(c.network, threads=1)
+    samples = samples_of(c, sim, stimuli(c, 2))
+    with pytest.raises(ep.DivergenceError, match=ADVICE):
+        for _ in range(20):
+            sim.train(samples)
+    with pytest.raises(RuntimeError, match="became infinite or NaN|exploded"):  # an ordinary except clause
+        for _ in range(20):
+            sim.train(samples)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_running_too_fast():
+    c = case(3, ep.EPropPlus(optimizer=ep.GradientDescent(1e6)), steps=200, rate=0.3)
+    with pytest.raises(ep.DivergenceError, match=ADVICE):
+        run_engine_plus(c)
+
+
+@pytest.mark.parametrize("where", ["run", "train", "evaluate", "evaluate from rest"])
+def test_voltages_explode(where):
+    """Finite, but of no neuron: noticed in a network that learns nothing, too."""
+    net = ep.Network()
+    x, rec, out = net.add(ep.EventSource(), 1, "in"), net.add(ep.LIF(), 2, "rec"), net.add(ep.Readout(), 1, "out")
+    net.connect(x, rec, weight=1e200, rule=ep.EPropPlus())
+    net.connect(rec, out, weight=1e200)
+    sim = ep.Simulator(net, threads=1)
+    inputs = np.ones((20, 1))
+    samples = sim.samples(1, 20, inputs={"in": inputs[None]})
+    words = "exploded, beyond 1e9 mV" if where == "run" else "exploded, beyond 1e9 mV|became infinite or NaN"
+    with np.errstate(over="ignore"), pytest.raises(ep.DivergenceError, match=words):
+        if where == "run":
+            sim.run(20.0, {"in": inputs}, window=np.zeros(20))
+        elif where == "train":
+            sim.train(samples)
+        else:
+            sim.evaluate(samples, reset=where == "evaluate from rest")
+
+
+def test_weights_that_are_no_numbers():
+    """A weight that nobody uses shows at the end of the run."""
+    c = case(3, ep.EPropPlus(), steps=20)
+    sim = ep.Simulator(c.network, threads=1)
+    sim._synapses.weight[0] = np.nan
+    with pytest.raises(ep.DivergenceError, match="a weight became infinite or NaN"):
+        sim.run(20.0)
+
+
+@pytest.mark.parametrize("rule", [ep.EPropPlus(), ep.EProp()], ids=["e-prop+", "e-prop"])
+def test_silence(rule):
+    c = case(3, rule, steps=40)
+    c.inputs[:] = 0.0
+    sim = ep.Simulator(c.network, threads=1)
+    samples = samples_of(c, sim, stimuli(c, 2))
+    with pytest.warns(ep.SilenceWarning, match="every recurrent neuron stayed silent.*Raise the input weights, lower v_th"):
+        sim.train(samples)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sim.evaluate(samples)
+        sim.run(20.0, learn=isinstance(rule, ep.EPropPlus))
+
+
+@pytest.mark.parametrize("rule", [ep.EPropPlus(c_reg=0.1), ep.EProp(c_reg=0.1)], ids=["e-prop+", "e-prop"])
+def test_silence_that_regularisation_may_end(rule):
+    c = case(3, rule, steps=40)
+    c.inputs[:] = 0.0
+    sim = ep.Simulator(c.network, threads=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sim.train(samples_of(c, sim, stimuli(c, 2)))
+
+
+def test_diverged_simulators_can_be_mended():
+    """Weights from before, and a reset: as if nothing had happened."""
+    c = case(3, ep.EPropPlus(optimizer=ep.GradientDescent(1e3)), steps=100, rate=0.3)
+    sim = ep.Simulator(c.network, threads=1)
+    state = sim.state()
+    with np.errstate(all="ignore"), pytest.raises(ep.DivergenceError):
+        for _ in range(10):
+            sim.run(100.0, {"in": c.inputs}, {"out": c.targets})
+    sim.set_state(state)
+    sim.scale_learning_rates(1e-6)
+    again = sim.run(100.0, {"in": c.inputs}, {"out": c.targets})
+    fresh = ep.Simulator(c.network, threads=1)
+    fresh.scale_learning_rates(1e-6)
+    np.testing.assert_array_equal(again.loss, fresh.run(100.0, {"in": c.inputs}, {"out": c.targets}).loss)
+
+
+def test_codes_have_words():
+    for status in Status:
+        if status is Status.OK:
+            check_status(status, "here")
+        elif status is Status.SILENT:
+            with pytest.warns(ep.SilenceWarning, match="^here: "):
+                check_status(status, "here")
+        else:
+            with pytest.raises(ep.DivergenceError, match="^here: "):
+                check_status(status, "here")

@@ -1,0 +1,100 @@
+"""What a recording holds: the values of the reference, for the nodes and synapses that were asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from networks import PROJECTIONS, case, disagreement, run_reference_plus
+
+pytestmark = pytest.mark.tiny
+
+RULE = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=20.0)
+
+
+@pytest.fixture(scope="module")
+def setting():
+    c = case(3, RULE, steps=80, rate=0.2, e_l=-0.5)
+    sim = ep.Simulator(c.network, threads=1)
+    record = [
+        *(("rec", name) for name in ("v", "refractory", "z", "surrogate", "learning_signal")),
+        *(("out", name) for name in ("y", "error")),
+        *((p, name) for p in PROJECTIONS.values() for name in ("weight", "trace")),
+    ]
+    return c, sim.run(80.0, {"in": c.inputs}, {"out": c.targets}, c.window, record=record, spikes=["in", "rec"]), sim
+
+
+def test_values_are_those_of_the_reference(setting):
+    c, run, _ = setting
+    ref = run_reference_plus(c)
+    for key, wanted in (
+        (("rec", "v"), ref.v),
+        (("rec", "z"), ref.spikes),
+        (("rec", "surrogate"), ref.psi),
+        (("out", "y"), ref.y),
+        (("out", "error"), ref.error),
+    ):
+        assert disagreement(run[key], wanted) < 1e-12
+    np.testing.assert_array_equal(run["out", "y"], run.y["out"])
+    # Learning signals arrive one step after the errors.
+    assert disagreement(run["rec", "learning_signal"][1:], (ref.error @ c.feedback.T)[:-1]) < 1e-12
+    wanted = 0.5 * c.window * np.sum((ref.y - c.targets) ** 2, axis=1)
+    assert disagreement(run.loss, wanted) < 1e-12
+
+
+def test_spikes_are_events_of_the_end_of_their_step(setting):
+    c, run, _ = setting
+    for name, dense in (("in", c.inputs), ("rec", run["rec", "z"])):
+        times, nodes = run.spikes[name]
+        steps, wanted = np.nonzero(dense)
+        np.testing.assert_array_equal(times, steps + 1.0)
+        np.testing.assert_array_equal(nodes, wanted)
+
+
+def test_traces_follow_their_recursion(setting):
+    """``e_bar`` as of the last arrival: it changes at arrivals only."""
+    c, run, _ = setting
+    trace = run["in->rec", "trace"]
+    assert np.any(trace != 0.0)
+    _, sources = np.nonzero(c.masks["input"])
+    arrives = np.vstack([np.zeros((1, c.inputs.shape[1])), c.inputs[:-1]])[:, sources] > 0
+    due = np.zeros_like(arrives)
+    due[20:] = arrives[:-20]  # or at the cutoff
+    changed = np.diff(trace, axis=0) != 0.0
+    assert not np.any(changed & ~arrives[1:] & ~due[1:])
+
+
+def test_chosen_ones(setting):
+    c, run, _ = setting
+    sim = ep.Simulator(c.network, threads=1)
+    record = [ep.Record("rec", "v", [4, 1]), ("out", "y", 2), ("in->rec", "weight", np.array([0, 7], np.uint8))]
+    part = sim.run(80.0, {"in": c.inputs}, {"out": c.targets}, c.window, record=record)
+    np.testing.assert_array_equal(part["rec", "v"], run["rec", "v"][:, [4, 1]])
+    np.testing.assert_array_equal(part["out", "y"], run["out", "y"][:, [2]])
+    np.testing.assert_array_equal(part["in->rec", "weight"], run["in->rec", "weight"][:, [0, 7]])
+    assert part.spikes == {}
+
+
+def test_the_last_weight_is_the_simulators(setting):
+    _, run, sim = setting
+    for p in PROJECTIONS.values():
+        np.testing.assert_array_equal(run[p, "weight"][-1], sim.connections(p)[2])
+
+
+def test_readouts_away_from_zero():
+    net = ep.Network()
+    net.add(ep.Readout(e_l=2.0, i_e=0.1, tau_m=10.0), 2, "out")
+    sim = ep.Simulator(net, threads=1)
+    run = sim.run(300.0, targets={"out": [3.0, 2.0]}, record=[("out", "error")])
+    np.testing.assert_allclose(run.y["out"][-1], 3.0, atol=1e-9)
+    np.testing.assert_allclose(run["out", "error"][-1], [0.0, 1.0], atol=1e-9)
+    np.testing.assert_allclose(run.loss[-1], 0.5, atol=1e-9)
+
+
+def test_softmax():
+    net = ep.Network()
+    net.add(ep.Readout(e_l=2.0, loss=ep.CrossEntropy()), 4, "out")
+    run = ep.Simulator(net, threads=1).run(2.0, targets={"out": [0.0, 1.0, 0.0, 0.0]}, record=[("out", "error")])
+    np.testing.assert_allclose(run.loss, np.log(4.0))
+    np.testing.assert_allclose(run["out", "error"], [[0.25, -0.75, 0.25, 0.25]] * 2)

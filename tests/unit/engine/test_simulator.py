@@ -1,0 +1,207 @@
+"""The simulator's own book-keeping: time, events, updates, memory, weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import eprop as ep
+from networks import PROJECTIONS, case, run_engine_samples, samples_of, stimuli
+
+pytestmark = pytest.mark.tiny
+
+PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), cutoff=20.0)
+SAMPLE = ep.EProp(optimizer=ep.GradientDescent(1e-3))
+
+
+def arrivals(c, spikes: np.ndarray, steps: int) -> int:
+    """Spikes that arrive at synapses within a run."""
+    total = 0
+    for name, emitted in (("input", c.inputs), ("recurrent", spikes), ("readout", spikes)):
+        total += int(emitted[: steps - 1].sum(axis=0) @ c.masks[name].sum(axis=0))
+    return total
+
+
+def test_time_and_events():
+    c = case(3, PLUS, steps=100, rate=0.2, dt=0.5)
+    sim = ep.Simulator(c.network, threads=1)
+    assert (sim.time, sim.events, sim.updates) == (0.0, 0, 0)
+    z = sim.run(50.0, {"in": c.inputs}, record=[("rec", "z")])["rec", "z"]
+    assert sim.time == 50.0
+    assert sim.events == arrivals(c, z, 100)
+    sim.run(0.5)
+    late = (c.inputs[-1] @ c.masks["input"].sum(axis=0)) + z[-1] @ (c.masks["recurrent"].sum(axis=0) + c.masks["readout"].sum(axis=0))
+    assert sim.events == arrivals(c, z, 100) + int(late)
+    sim.reset()
+    assert sim.time == 0.0
+
+
+@pytest.mark.parametrize("rule", [PLUS, SAMPLE], ids=["e-prop+", "e-prop"])
+def test_results_of_training(rule):
+    c = case(3, rule, steps=60, rate=0.2)
+    sim = ep.Simulator(c.network, threads=1)
+    frozen = ep.Simulator(c.network, threads=1)
+    frozen.scale_learning_rates(0.0)
+    given = stimuli(c, 3)
+    result = frozen.train(samples_of(c, frozen, given))
+    assert result.loss.shape == (3,)
+    assert result.y.shape == (3, 60, 3)
+    # Spikes and events are counted in all ways of running.
+    for other in (sim.evaluate(samples_of(c, sim, given)), sim.evaluate(samples_of(c, sim, given), reset=True)):
+        assert other.spikes.shape == (3,)
+        assert other.spikes.sum() > 10
+        assert other.events > 100
+    assert result.spikes[0] == sim.evaluate(samples_of(c, sim, given), reset=True).spikes[0]
+    assert sim.updates == 0
+    sim.train(samples_of(c, sim, given))
+    assert sim.updates == (1 if rule is SAMPLE else 0)
+
+
+def test_events_of_samples():
+    c = case(3, SAMPLE, steps=60, rate=0.2)
+    sim, results, _ = run_engine_samples(c, stimuli(c, 3), 3)
+    static = ep.Simulator(c.network, threads=1)
+    wanted = 0
+    for inputs, _ in stimuli(c, 3):
+        z = static.run(60.0, {"in": inputs}, learn=False, record=[("rec", "z")])["rec", "z"]
+        for name, emitted in (("input", inputs), ("recurrent", z), ("readout", z)):
+            wanted += int(emitted.sum(axis=0) @ c.masks[name].sum(axis=0))
+    assert results[0].events == sim.events == wanted
+
+
+def test_run_of_samples_is_training_on_one():
+    c = case(3, SAMPLE, steps=60, rate=0.2)
+    one, other = ep.Simulator(c.network, threads=1), ep.Simulator(c.network, threads=1)
+    run = one.run(60.0, {"in": c.inputs}, {"out": c.targets}, c.window)
+    result = other.train(samples_of(c, other, stimuli(c, 1)))
+    np.testing.assert_allclose(run.loss.sum(), result.loss[0], rtol=1e-12)
+    np.testing.assert_array_equal(run.y["out"], result.y[0])
+    for p in PROJECTIONS.values():
+        np.testing.assert_array_equal(one.connections(p)[2], other.connections(p)[2])
+    before = one.connections("in->rec")[2]
+    one.run(60.0, {"in": c.inputs}, {"out": c.targets}, c.window, learn=False)
+    np.testing.assert_array_equal(one.connections("in->rec")[2], before)
+
+
+@pytest.mark.parametrize("shape", [(60,), (3, 60), (1, 60)])
+def test_windows_of_samples(shape):
+    c = case(3, SAMPLE, steps=60, rate=0.2)
+    sim = ep.Simulator(c.network, threads=1)
+    rng = np.random.default_rng(0)
+    window = (rng.random(shape) < 0.5).astype(float)
+    x, y = (np.stack(part) for part in zip(*stimuli(c, 3), strict=True))
+    together = sim.evaluate(sim.samples(3, 60, inputs={"in": x}, targets={"out": y}, window=window))
+    for k in range(3):
+        own = np.broadcast_to(window, (3, 60))[k]
+        alone = sim.evaluate(sim.samples(1, 60, inputs={"in": x[k : k + 1]}, targets={"out": y[k : k + 1]}, window=own))
+        assert alone.loss[0] == together.loss[k]
+    assert np.unique(together.loss).size == 3
+
+
+def test_constant_targets_are_broadcast():
+    c = case(3, SAMPLE, steps=60, rate=0.2)
+    sim = ep.Simulator(c.network, threads=1)
+    x = np.stack([c.inputs] * 2)
+    aim = np.array([[[0.1, 0.2, 0.3]], [[0.0, 0.0, 1.0]]])
+    short = sim.evaluate(sim.samples(2, 60, inputs={"in": x}, targets={"out": aim}))
+    long = sim.evaluate(sim.samples(2, 60, inputs={"in": x}, targets={"out": np.repeat(aim, 60, axis=1)}))
+    np.testing.assert_array_equal(short.loss, long.loss)
+
+
+def test_weights_are_read_and_written():
+    c = case(3, PLUS, steps=60)
+    sim = ep.Simulator(c.network, threads=1)
+    for name, p in PROJECTIONS.items():
+        matrix = sim.weights(p)
+        assert scipy.sparse.issparse(matrix)
+        np.testing.assert_array_equal(matrix.toarray(), np.where(c.masks[name], c.weights[name], 0.0))
+        sources, targets, values = sim.connections(p)
+        np.testing.assert_array_equal(np.lexsort((sources, targets)), np.arange(values.size))
+        values[:] = 0.0  # a copy
+        assert sim.weights(p).toarray().any()
+        sim.set_weights(p, 2.0 * matrix)
+        np.testing.assert_array_equal(sim.weights(p).toarray(), 2.0 * matrix.toarray())
+    assert sim.n_synapses == sum(mask.sum() for mask in c.masks.values())
+
+
+def test_symmetric_feedback_mirrors_what_is_written():
+    c = case(3, SAMPLE, steps=60, symmetric=True)
+    sim = ep.Simulator(c.network, threads=1)
+    np.testing.assert_array_equal(sim.feedback_weights("out", "rec"), sim.weights("rec->out").toarray().T)
+    sim.set_weights("rec->out", 3.0 * sim.weights("rec->out"))
+    np.testing.assert_array_equal(sim.feedback_weights("out", "rec"), sim.weights("rec->out").toarray().T)
+    sim.train(samples_of(c, sim, stimuli(c, 2)))
+    np.testing.assert_array_equal(sim.feedback_weights("out", "rec"), sim.weights("rec->out").toarray().T)
+
+
+def test_random_feedback_is_as_given():
+    c = case(3, SAMPLE)
+    np.testing.assert_array_equal(ep.Simulator(c.network, threads=1).feedback_weights("out", "rec"), c.feedback)
+    net = ep.Network(seed=3)
+    rec, out = net.add(ep.LIF(), 50, "rec"), net.add(ep.Readout(), 4, "out")
+    net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, 2.0), ep.FixedIndegree(2)))
+    b = ep.Simulator(net, threads=1).feedback_weights("out", "rec")
+    np.testing.assert_array_equal((b != 0.0).sum(axis=1), 2)
+    assert 1.0 < b[b != 0.0].std() < 3.0
+
+
+def test_memory():
+    c = case(3, PLUS)
+    sim = ep.Simulator(c.network, threads=1)
+    assert sim.memory()["synapses"] == 20 * sim.n_synapses
+    assert set(sim.memory()) == {"synapses", "maps", "rest"}
+    static = ep.Network()
+    x, rec = static.add(ep.EventSource(), 5, "in"), static.add(ep.LIF(), 7, "rec")
+    static.connect(x, rec)
+    assert ep.Simulator(static, threads=1).memory()["synapses"] == 12 * 35
+
+
+def test_memory_does_not_grow_with_silence():
+    """The rings are as long as the cutoff, however long nobody spikes."""
+    c = case(3, PLUS, steps=50, rate=0.3)
+    sim = ep.Simulator(c.network, threads=1)
+    sim.run(50.0, {"in": c.inputs})
+    before = sim.memory()
+    sim.run(5000.0)
+    assert sim.memory() == before
+
+
+def test_a_log_of_spikes_that_grows():
+    """More spikes under way than the log was made for: it doubles, and nothing changes."""
+    net = ep.Network()
+    x, rec = net.add(ep.PoissonSource(1000.0), 300, "in"), net.add(ep.LIF(v_th=1e6), 2, "rec")
+    net.connect(x, rec, weight=0.01, delay=40.0)
+    sim = ep.Simulator(net, threads=1)
+    size = sim.state()["history/log"].size
+    v = sim.run(100.0, record=[("rec", "v")])["rec", "v"]
+    assert sim.state()["history/log"].size > size
+    np.testing.assert_allclose(v[40:, 0], 3.0 * np.cumsum(np.exp(-np.arange(60) / 20.0)), rtol=1e-12)
+
+
+def test_evaluation_does_not_depend_on_who_asks():
+    """Samples that follow each other without a reset, in eight chunks at most: more samples than chunks."""
+    c = case(3, PLUS, steps=30, rate=0.3)
+    sim = ep.Simulator(c.network, threads=1)
+    given = stimuli(c, 20)
+    result = sim.evaluate(samples_of(c, sim, given))
+    # Chunks of 3, 3, 3, 3, 2, 2, 2, 2; the first sample of each starts from rest.
+    from_rest = sim.evaluate(samples_of(c, sim, given), reset=True)
+    first = np.array([0, 3, 6, 9, 12, 14, 16, 18])
+    np.testing.assert_allclose(result.loss[first], from_rest.loss[first], rtol=1e-12)
+    others = np.setdiff1d(np.arange(20), first)
+    assert np.all(result.loss[others] != from_rest.loss[others])
+
+
+def test_models_need_no_neurons():
+    """A perceptron of readouts."""
+    net = ep.Network()
+    x, out = net.add(ep.EventSource(), 3, "in"), net.add(ep.Readout(), 2, "out")
+    net.connect(x, out, weight=0.5, rule=PLUS)
+    sim = ep.Simulator(net, threads=1)
+    inputs = np.zeros((40, 3))
+    inputs[::5] = 1.0
+    sim.run(40.0, {"in": inputs}, {"out": [0.0, 5.0]})
+    w = sim.weights("in->out").toarray()
+    assert np.all(w[0] < 0.5)
+    assert np.all(w[1] > 0.5)
