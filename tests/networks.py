@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 
 import eprop as ep
-from eprop import reference
+from eprop import _jit, reference
+
+two_threads = pytest.mark.skipif(_jit.available_threads() < 2, reason="Numba has one thread: NUMBA_NUM_THREADS=1")
 
 SURROGATES = {
     "piecewise_linear": ep.PiecewiseLinear,

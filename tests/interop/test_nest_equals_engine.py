@@ -267,7 +267,7 @@ def test_samples(seed, deviations):
         v.extend(sim.run(float(len(one)), {"in": one}, learn=False, record=[("rec", "v")])["rec", "v"] for one in x)
         result = sim.train(samples)
         losses.append(result.loss)
-        y.append(result.y + c.network.population("out").model.e_l)
+        y.append(result.y)
         weights.append(connections(sim))
     history = {name: np.stack([w[name] for w in weights]) for name in PROJECTIONS}
     worst, compared, different = weights_of_arrivals(theirs, history)

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 
 import eprop as ep
-from networks import PROJECTIONS, Case, case, disagreement, run_engine_plus, run_reference_plus, samples_of, stimuli
+from networks import (
+    PROJECTIONS,
+    Case,
+    case,
+    disagreement,
+    run_engine_plus,
+    run_reference_plus,
+    samples_of,
+    stimuli,
+    two_threads,
+)
 from strategies import SEEDS, examples, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -267,6 +277,7 @@ def test_noise_does_not_depend_on_partitions_or_cuts(seed):
         np.testing.assert_array_equal(sim.connections("noise->rec")[2], sims[0].connections("noise->rec")[2])
 
 
+@two_threads
 def test_noise_does_not_depend_on_threads():
     sims = [ep.Simulator(noisy(7, PLUS), threads=threads) for threads in (1, 2)]
     first, second = (spikes_of(sim, [200.0]) for sim in sims)
@@ -276,6 +287,7 @@ def test_noise_does_not_depend_on_threads():
     np.testing.assert_array_equal(*(sim.connections("noise->rec")[2] for sim in sims))
 
 
+@two_threads
 def test_noise_of_samples_does_not_depend_on_threads():
     sims = [ep.Simulator(noisy(7, SAMPLE), threads=threads) for threads in (1, 2)]
     for _ in range(2):

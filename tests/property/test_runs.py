@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 import eprop as ep
-from networks import PROJECTIONS, Case, case, disagreement, run_engine_plus, samples_of, stimuli
+from networks import PROJECTIONS, Case, case, disagreement, run_engine_plus, samples_of, stimuli, two_threads
 from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -79,6 +79,7 @@ def test_splitting_a_run(c, data):
     same_state(whole, parts)
 
 
+@two_threads
 @pytest.mark.parametrize("precision", ["double", "single"])
 @examples(0.03)
 @given(seed=SEEDS, symmetric=st.booleans())
@@ -94,6 +95,7 @@ def test_threads_with_plus(precision, seed, symmetric):
     same_state(*sims)
 
 
+@two_threads
 @pytest.mark.parametrize("precision", ["double", "single"])
 @examples(0.03)
 @given(seed=SEEDS, softmax=st.booleans())

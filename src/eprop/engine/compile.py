@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -67,9 +68,14 @@ def _label(model: type[Neuron]) -> str:
     """A name that changes when a user's own model does: its code is not part of the package's digest."""
     if model.__module__.split(".")[0] == "eprop":
         return model.__name__.lower()
-    update = model.update
-    source = inspect.getsource(getattr(update, "py_func", update))
-    return f"{model.__name__.lower()}_{hashlib.sha256(source.encode()).hexdigest()[:8]}"
+    update = getattr(model.update, "py_func", model.update)
+    try:  # the whole file: what the function calls and the constants it freezes count as well
+        source = pathlib.Path(inspect.getfile(update)).read_bytes()
+    except (OSError, TypeError) as problem:
+        raise NetworkError(
+            f"{model.__name__} must be defined in a file, not at a prompt, for its compiled code to be kept"
+        ) from problem
+    return f"{model.__name__.lower()}_{hashlib.sha256(source).hexdigest()[:8]}"
 
 
 def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., Any]:

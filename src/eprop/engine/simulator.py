@@ -172,7 +172,9 @@ class Simulator:
             self.reset()
         recording = self._stream(samples, 0, learn and not self._built.has_eprop, probes, wanted, frozen=not learn)
         if self._built.has_eprop and learn:
+            events = self.events
             self.train(samples)
+            self._counters[lay.COUNT_EVENTS] = events  # the same events once more
         return recording
 
     def samples(self, n: int, n_steps: int, **given: Any) -> Samples:
@@ -429,7 +431,7 @@ class Simulator:
                 progress(1)
         self._check_finite("train")
         self._check_silence(spikes)
-        return BatchResult(losses, y, spikes, self.events - events)
+        return BatchResult(losses, y + self._built.readout_offset, spikes, self.events - events)
 
     def _evaluate_stream(self, samples, progress) -> BatchResult:
         """Samples in a fixed number of chunks; each chunk is a copy of the network that runs on without resets."""
@@ -476,7 +478,7 @@ class Simulator:
             for c in range(len(chunks)):
                 one(c)
         _check_losses(losses)
-        return BatchResult(losses, y, spikes, int(events.sum()))
+        return BatchResult(losses, y + self._built.readout_offset, spikes, int(events.sum()))
 
     def _logged(self, population, begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Spikes of one population in steps ``begin:end`` that are still in the log."""
@@ -560,7 +562,7 @@ class Simulator:
             check_status(Status.EXPLODED, "samples")
         if learn:
             self._check_silence(counts)
-        return BatchResult(losses, y, counts.sum(axis=1), self._count_events(samples, index, counts))
+        return BatchResult(losses, y + self._built.readout_offset, counts.sum(axis=1), self._count_events(samples, index, counts))
 
     def _lanes_for(self, n_steps: int, learn: bool) -> Lanes:
         width = max(self.threads, 1)

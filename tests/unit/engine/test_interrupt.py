@@ -14,6 +14,8 @@ import time
 
 import pytest
 
+from networks import two_threads
+
 COMMON = """
 import sys
 import numpy as np
@@ -110,12 +112,21 @@ for net in (PLUS, SAMPLE):
     np.testing.assert_array_equal(sim.evaluate(few).loss, wanted)
 """
 
-PROGRAMS = {"run": RUN, "one long run": ONE_LONG_RUN, "train e-prop+": TRAIN_PLUS, "train e-prop": TRAIN, "evaluate": EVALUATE}
+PROGRAMS = {
+    "run": RUN,
+    "one long run": ONE_LONG_RUN,
+    "train e-prop+": TRAIN_PLUS,
+    "train e-prop": TRAIN,
+    "evaluate": EVALUATE,
+}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="plain Python listens all the time")
-@pytest.mark.parametrize(("name", "threads"), [*((name, 1) for name in PROGRAMS), ("run", 2), ("evaluate", 2)])
+@pytest.mark.parametrize(
+    ("name", "threads"),
+    [*((name, 1) for name in PROGRAMS), *(pytest.param(name, 2, marks=two_threads) for name in ("run", "evaluate"))],
+)
 def test_interrupt(name, threads, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(COMMON + PROGRAMS[name].replace("THREADS", str(threads)), encoding="utf-8")

@@ -31,7 +31,9 @@ def test_time_and_events():
     assert sim.time == 50.0
     assert sim.events == arrivals(c, z, 100)
     sim.run(0.5)
-    late = (c.inputs[-1] @ c.masks["input"].sum(axis=0)) + z[-1] @ (c.masks["recurrent"].sum(axis=0) + c.masks["readout"].sum(axis=0))
+    late = (c.inputs[-1] @ c.masks["input"].sum(axis=0)) + z[-1] @ (
+        c.masks["recurrent"].sum(axis=0) + c.masks["readout"].sum(axis=0)
+    )
     assert sim.events == arrivals(c, z, 100) + int(late)
     sim.reset()
     assert sim.time == 0.0

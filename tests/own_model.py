@@ -1,0 +1,37 @@
+"""A neuron model that does not belong to the package: an integrator without a leak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from eprop._jit import inline
+from eprop.models.base import Neuron
+
+
+@inline
+def step(state, params, j, x):
+    """Integrate; spike at the threshold and start again."""
+    v = state[0, j] + x
+    spike = v >= params[0, j]
+    if spike:
+        v = 0.0
+    state[0, j] = v
+    return spike, 0.5
+
+
+@dataclass(frozen=True)
+class Integrator(Neuron):
+    """Adds up its input, spikes at 1, starts again at 0."""
+
+    state_rows: ClassVar[tuple[str, ...]] = ("v",)
+    parameter_rows: ClassVar[tuple[str, ...]] = ("v_th",)
+    update: ClassVar[Any] = staticmethod(step)
+
+    def derived(self, dt: float) -> dict[str, float]:
+        """The threshold."""
+        return {"v_th": 1.0}
+
+    def membrane_decay(self, dt: float) -> float:
+        """Of the filtered spikes."""
+        return 0.999
