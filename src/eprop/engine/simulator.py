@@ -562,7 +562,9 @@ class Simulator:
             check_status(Status.EXPLODED, "samples")
         if learn:
             self._check_silence(counts)
-        return BatchResult(losses, y + self._built.readout_offset, counts.sum(axis=1), self._count_events(samples, index, counts))
+        return BatchResult(
+            losses, y + self._built.readout_offset, counts.sum(axis=1), self._count_events(samples, index, counts)
+        )
 
     def _lanes_for(self, n_steps: int, learn: bool) -> Lanes:
         width = max(self.threads, 1)
