@@ -72,7 +72,7 @@ class EventDriven:
             return Outcome(y, {name: self.dense(c, name, history[name][-1]) for name in PROJECTIONS})
         _, results, weights = run_engine_samples(c, stimuli(c, 4), 2, partitions=self.partitions)
         y = np.concatenate([result.y for result in results])[:, 1:]
-        return Outcome(y + c.readout.e_l, weights[-1])
+        return Outcome(y, weights[-1])
 
     @staticmethod
     def dense(c: Case, name: str, weights: np.ndarray) -> np.ndarray:

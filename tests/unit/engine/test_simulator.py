@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.sparse
 
 import eprop as ep
 from networks import PROJECTIONS, case, run_engine_samples, samples_of, stimuli
+from own_model import Integrator
 
 pytestmark = pytest.mark.tiny
 
@@ -207,3 +210,58 @@ def test_models_need_no_neurons():
     w = sim.weights("in->out").toarray()
     assert np.all(w[0] < 0.5)
     assert np.all(w[1] > 0.5)
+
+
+def test_a_log_of_samples_that_grows():
+    """As above, for samples from rest: more spikes in a sample than the log was made for."""
+    net = ep.Network()
+    x, rec, out = (
+        net.add(ep.PoissonSource(1000.0), 300, "in"),
+        net.add(ep.LIF(v_th=1e6), 2, "rec"),
+        net.add(ep.Readout(), 1, "out"),
+    )
+    net.connect(x, rec, weight=0.01, rule=SAMPLE)
+    net.connect(x, out, weight=0.01)
+    sim = ep.Simulator(net, threads=1)
+    result = sim.evaluate(sim.samples(2, 60))
+    wanted = 3.0 * np.cumsum(np.exp(-np.arange(59) / 20.0))
+    np.testing.assert_allclose(result.y[:, 1:, 0], [wanted, wanted], rtol=1e-12)
+
+
+@dataclasses.dataclass(frozen=True)
+class Second(Integrator):
+    """The same model under another name, to fill the slots."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Third(Integrator):
+    """And another."""
+
+
+def test_four_models_in_one_network():
+    """Every model advances its own neurons; a fifth is refused."""
+    models = [ep.LIF(v_th=1.0), Integrator(), Second(), Third()]
+    net = ep.Network()
+    x = net.add(ep.EventSource(), 1, "in")
+    made = [net.add(model, 2, f"rec{k}") for k, model in enumerate(models)]
+    for k, rec in enumerate(made):
+        net.connect(x, rec, weight=0.3 + 0.1 * k)
+    sim = ep.Simulator(net, threads=1)
+    run = sim.run(9.0, {"in": np.ones((9, 1))}, record=[(rec.name, "v") for rec in made])
+    decay = np.exp(-1.0 / 20.0)
+    v, wanted = 0.0, []
+    for step in range(9):
+        v = decay * v + (0.3 if step else 0.0)
+        v -= v >= 1.0
+        wanted.append(v)
+    np.testing.assert_allclose(run["rec0", "v"][:, 1], wanted, rtol=1e-12)
+    for k in (1, 2, 3):
+        w, v, wanted = 0.3 + 0.1 * k, 0.0, []
+        for step in range(9):
+            v += w if step else 0.0
+            v = 0.0 if v >= 1.0 else v
+            wanted.append(v)
+        np.testing.assert_allclose(run[f"rec{k}", "v"][:, 0], wanted, rtol=1e-12)
+    net.add(dataclasses.make_dataclass("Fifth", [], bases=(Integrator,), frozen=True)(), 1)
+    with pytest.raises(ep.NetworkError, match="a network can have 4 different neuron models, got 5"):
+        ep.Simulator(net, threads=1)
