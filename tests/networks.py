@@ -67,8 +67,8 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
     """A random network of ``sizes`` (inputs, neurons, readouts) and a random stimulus.
 
     ``pair`` is a neuron for the engine and the same for the reference, instead of the one that the other arguments
-    describe; its threshold should be near 0.8 mV. The learning window is closed at the start, and for ``closed`` steps
-    in the middle.
+    describe; its threshold should be near 0.8 mV. The learning window is closed at the start and for ``closed`` steps in
+    the middle, and half open near the end.
     """
     rng = np.random.default_rng(seed)
     n_in, n, k = sizes
@@ -106,6 +106,7 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
     window = np.ones(steps)
     window[: steps // 5] = 0.0
     window[steps // 2 : steps // 2 + closed] = 0.0
+    window[-4:-1] = 0.5
     return Case(
         net, inputs, targets, window, weights, masks, "symmetric" if symmetric else b,
         neuron_of_reference, readout_of_reference, rule,

@@ -314,6 +314,31 @@ def test_noise_has_its_rate():
     assert np.all(np.abs(together[np.triu_indices(8, 1)] - chance) < 6.0 * np.sqrt(chance))
 
 
+def test_populations_have_noise_of_their_own():
+    """And not the one a part of the other."""
+    net = ep.Network(seed=3)
+    for name in ("a", "b"):
+        net.add(ep.PoissonSource(200.0), 4, name)
+    net.add(ep.LIF(), 1)
+    found = ep.Simulator(net, threads=1).run(500.0, spikes=["a", "b"]).spikes
+    trains = {}
+    for name in ("a", "b"):
+        trains[name] = np.zeros((4, 501))
+        trains[name][found[name][1], found[name][0].astype(int)] = 1.0
+    together = (trains["a"] * trains["b"]).sum(axis=1)
+    assert np.all(np.abs(together - 500 * 0.04) < 5.0 * np.sqrt(500 * 0.04))
+
+
+def test_each_update_has_noise_of_its_own():
+    sim = ep.Simulator(noisy(7, SAMPLE), threads=1)
+    sim.scale_learning_rates(0.0)
+    first, second = (sim.train(sim.samples(5, 60)) for _ in range(2))
+    assert np.any(first.spikes != second.spikes)
+    # Evaluation always asks the same.
+    one, two = (sim.evaluate(sim.samples(5, 60)) for _ in range(2))
+    np.testing.assert_array_equal(one.spikes, two.spikes)
+
+
 def test_another_seed_is_another_noise():
     one, two = (spikes_of(ep.Simulator(noisy(seed, ep.Static()), threads=1), [100.0]) for seed in (1, 2))
     assert one["noise"].shape != two["noise"].shape or np.any(one["noise"] != two["noise"])

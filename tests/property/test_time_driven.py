@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 
+import eprop as ep
+from eprop.engine import build
 from networks import (
     PROJECTIONS,
     arrival_mask,
+    case,
     disagreement,
     run_engine_plus,
     run_engine_samples,
@@ -63,3 +66,25 @@ def test_samples_equal_time_driven(data, rule, seed, batch_size):
     for update in range(4):
         for name in PROJECTIONS:
             assert disagreement(found[update][name], weights[update * batch_size][name]) < TOLERANCE
+
+
+@pytest.mark.parametrize("optimizer", [ep.GradientDescent(1e-3), ep.Adam(1e-3, epsilon=1e-2)], ids=["gd", "Adam"])
+@pytest.mark.parametrize("kappa_reg", [None, 0.99], ids=["one kappa", "two kappas"])
+@pytest.mark.parametrize("cutoff", [5.0, 30.0])
+@pytest.mark.parametrize("tabled", [True, False], ids=["powers from the table", "powers computed"])
+def test_long_silence(kappa_reg, optimizer, cutoff, tabled, monkeypatch):
+    """Traces that outlive a silence far beyond the cutoff, and beyond the table of powers."""
+    if not tabled:
+        monkeypatch.setattr(build, "TABLED_POWERS", 0)
+    rule = ep.EPropPlus(optimizer=optimizer, kappa=0.999, kappa_reg=kappa_reg, c_reg=0.05, cutoff=cutoff)
+    c = case(5, rule, steps=700, rate=0.5, tau_m=400.0, density=0.8)
+    for span in (slice(40, 350), slice(380, 420), slice(450, 690)):
+        c.inputs[span] = 0.0
+    ref = run_reference_plus(c)
+    _, v, y, history = run_engine_plus(c)
+    assert disagreement(v, ref.v) < TOLERANCE
+    assert disagreement(y, ref.y) < TOLERANCE
+    targets, sources = np.nonzero(c.masks["input"])
+    used = arrival_mask(c, ref.spikes, "input")
+    assert used[350:380].any()
+    assert disagreement(history["input"][used], ref.history["input"][:, targets, sources][used]) < TOLERANCE

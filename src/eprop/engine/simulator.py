@@ -518,7 +518,7 @@ class Simulator:
 
     def _gradient_scale(self, samples) -> np.ndarray:
         """Mean over the batch; also over the learning window where the rule says so."""
-        length = max(float(np.count_nonzero(samples.window, axis=1).mean()), 1.0)
+        length = float(samples.window.sum(axis=1).mean()) or 1.0
         return np.array(
             [
                 1.0 / len(samples) / (length if getattr(p.rule, "average_gradient", False) else 1.0)

@@ -162,7 +162,7 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
             for j in range(lo, hi):
                 psi[lane, t, j] = 0.0
         for j in range(lo, hi):
-            work[lane, DRIFT, j] = c_reg * (work[lane, DRIFT, j] / length - f_target) / length
+            work[lane, DRIFT, j] = c_reg * (work[lane, DRIFT, j] / max(length, 1) - f_target) / max(length, 1)
         for t in range(length - 1, -1, -1):
             _signal_of(t + lag[b], lo, hi, error, feedback, work, lane)
             _adjoint_step(kappa, alpha, t, lo, hi, work, lane, psi)

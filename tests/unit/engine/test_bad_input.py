@@ -110,6 +110,12 @@ def test_cutoffs(cutoff):
         ep.Simulator(network(ep.EPropPlus(cutoff=cutoff)), threads=1)
 
 
+def test_cutoffs_are_in_ms():
+    ep.Simulator(network(ep.EPropPlus(cutoff=1.0), dt=0.5), threads=1)
+    with refuse("in->rec: EPropPlus.cutoff must be at least two steps of 2 ms", ep.NetworkError):
+        ep.Simulator(network(ep.EPropPlus(cutoff=2.0), dt=2.0), threads=1)
+
+
 def test_rates_of_poisson_sources():
     net = ep.Network()
     x, rec = net.add(ep.PoissonSource(1001.0), 4, "noise"), net.add(ep.LIF(), 3, "rec")

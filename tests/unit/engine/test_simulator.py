@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -265,3 +266,23 @@ def test_four_models_in_one_network():
     net.add(dataclasses.make_dataclass("Fifth", [], bases=(Integrator,), frozen=True)(), 1)
     with pytest.raises(ep.NetworkError, match="a network can have 4 different neuron models, got 5"):
         ep.Simulator(net, threads=1)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 3])
+@pytest.mark.parametrize("rule", [PLUS, SAMPLE, SAMPLE.replace(c_reg=0.1)], ids=["e-prop+", "e-prop", "regularised"])
+def test_shortest_samples(rule, n_steps):
+    """Nothing arrives before the second step, nothing is learned before the third."""
+    c = case(3, rule, steps=60)
+    sim = ep.Simulator(c.network, threads=1)
+    before = sim.state()["synapses/weight"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ep.SilenceWarning)
+        result = sim.train(
+            sim.samples(2, n_steps, inputs={"in": np.ones((2, n_steps, 6))}, targets={"out": np.ones((2, 1, 3))})
+        )
+    assert result.loss.shape == (2,)
+    assert np.all(np.isfinite(result.loss))
+    if n_steps < 3:
+        assert result.loss[0] == 0.5 * 3 * n_steps
+    if n_steps == 1 and isinstance(rule, ep.EProp):
+        np.testing.assert_array_equal(sim.state()["synapses/weight"], before)
