@@ -1,12 +1,12 @@
 """NEURON MODELS, one file each: parameters, state, update. Readouts and sources too."""
 
-from eprop.models.base import Arctan, Exponential, FastSigmoid, Model, Neuron, PiecewiseLinear, Surrogate
+from eprop.models.base import Arctan, Eligibility, Exponential, FastSigmoid, Model, Neuron, PiecewiseLinear, Surrogate
 from eprop.models.forced import ForcedLIF
 from eprop.models.lif import LIF
 from eprop.models.readout import CrossEntropy, Loss, Readout, SquaredError
 from eprop.models.sources import EventSource, PoissonSource
 
 __all__ = [
-    "LIF", "Arctan", "CrossEntropy", "EventSource", "Exponential", "FastSigmoid", "ForcedLIF", "Loss", "Model", "Neuron",
+    "LIF", "Arctan", "CrossEntropy", "Eligibility", "EventSource", "Exponential", "FastSigmoid", "ForcedLIF", "Loss", "Model", "Neuron",
     "PiecewiseLinear", "PoissonSource", "Readout", "SquaredError", "Surrogate",
 ]  # fmt: skip

@@ -64,6 +64,49 @@ class Model(Description):
 
 
 @dataclass(frozen=True)
+class Eligibility:
+    """How a presynaptic spike, and the neuron's own spikes, act on the hidden state of a neuron: all that learning needs.
+
+    The eligibility vector of a synapse has one component for each component of the hidden state that counts. It obeys ::
+
+        eps(t + 1) = decay eps(t) + spike e(t)      (+ arrival, when a presynaptic spike arrives)
+        e(t)       = psi(t) output . eps(t)
+
+    with the surrogate gradient ``psi`` (Bellec et al. 2020: ``decay`` and ``spike`` together are the derivative of the
+    hidden state by the one before, ``output`` is that of ``v - v_th`` by the hidden state). For `LIF` it is one number,
+    the filtered presynaptic spikes; an adaptive threshold adds a second component, fed back through ``spike``.
+
+    Each entry is a number, or an array with a value for each neuron of the population.
+
+    Attributes
+    ----------
+    decay : (d, d) nested tuples
+        What is left of each component after a step, row: to, column: from.
+    arrival : (d,) tuple
+        What a presynaptic spike of weight 1 adds to each component in the step in which it arrives.
+    output : (d,) tuple
+        How far each component moves the voltage away from the threshold.
+    spike : (d,) tuple
+        What a spike of the neuron itself adds to each component one step later; the reset of the voltage is left out.
+    """
+
+    decay: tuple[tuple[Any, ...], ...]
+    arrival: tuple[Any, ...]
+    output: tuple[Any, ...]
+    spike: tuple[Any, ...]
+
+    @classmethod
+    def leaky(cls, alpha: Any, zeta: Any = 1.0) -> Eligibility:
+        """Of a voltage that decays by ``alpha``, with input times ``zeta``, and nothing else: one component."""
+        return cls(((alpha,),), (zeta,), (1.0,), (0.0,))
+
+    @property
+    def size(self) -> int:
+        """Number of components."""
+        return len(self.arrival)
+
+
+@dataclass(frozen=True)
 class Neuron(Model):
     """Base of spiking neurons with a linear eligibility.
 
@@ -85,13 +128,9 @@ class Neuron(Model):
         """Values of ``state_rows`` at the start, numbers or arrays ``(size,)``; zero unless given."""
         return {}
 
-    def membrane_decay(self, dt: float) -> float:
-        """``alpha``: what is left of a presynaptic trace after one step."""
-        raise TypeError(f"{type(self).__name__} does not define membrane_decay()")
-
-    def input_scale(self, dt: float) -> float:
-        """``zeta``: factor on every incoming weight."""
-        return 1.0
+    def eligibility(self, dt: float) -> Eligibility:
+        """How learning sees the neuron, for a step of ``dt`` ms."""
+        raise TypeError(f"{type(self).__name__} does not define eligibility()")
 
 
 def steps(duration: float, dt: float) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop._jit import inline
 from eprop.equations.surrogate import surrogate as _surrogate
-from eprop.models.base import Neuron, PiecewiseLinear, Surrogate, decay, steps
+from eprop.models.base import Eligibility, Neuron, PiecewiseLinear, Surrogate, decay, steps
 from eprop.parameters import param
 
 V, R, Z = range(3)
@@ -84,6 +84,10 @@ class LIF(Neuron):
     def input_scale(self, dt: float) -> float:
         """``zeta``: 1, or ``1 - alpha`` with ``scale_input``."""
         return 1.0 - self.membrane_decay(dt) if self.scale_input else 1.0
+
+    def eligibility(self, dt: float) -> Eligibility:
+        """One component: the filtered presynaptic spikes."""
+        return Eligibility.leaky(self.membrane_decay(dt), self.input_scale(dt))
 
     def derived(self, dt: float) -> dict[str, float]:
         """Values of the parameter rows; voltages relative to ``e_l``."""
