@@ -7,6 +7,6 @@ from eprop.models.readout import CrossEntropy, Loss, Readout, SquaredError
 from eprop.models.sources import EventSource, PoissonSource
 
 __all__ = [
-    "LIF", "Arctan", "CrossEntropy", "Eligibility", "EventSource", "Exponential", "FastSigmoid", "ForcedLIF", "Loss", "Model", "Neuron",
-    "PiecewiseLinear", "PoissonSource", "Readout", "SquaredError", "Surrogate",
+    "LIF", "Arctan", "CrossEntropy", "Eligibility", "EventSource", "Exponential", "FastSigmoid", "ForcedLIF", "Loss", "Model",
+    "Neuron",    "PiecewiseLinear", "PoissonSource", "Readout", "SquaredError", "Surrogate",
 ]  # fmt: skip
