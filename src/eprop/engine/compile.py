@@ -104,8 +104,13 @@ def _label(model: type[Neuron]) -> str:
     return f"{model.__name__.lower()}_{hashlib.sha256(source).hexdigest()[:8]}"
 
 
+def advance_of(model: type[Neuron]) -> Callable[..., int]:
+    """The loop that advances neurons of one model by a step, see `kernels.neurons.advance`."""
+    return bind(neurons.advance, f"advance_{_label(model)}", UPDATE=model.update)
+
+
 def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., Any]:
-    advances = [bind(neurons.advance, f"advance_{_label(model)}", UPDATE=model.update) for model in models]
+    advances = [advance_of(model) for model in models]
     if not advances:  # a network of readouts alone still needs something to compile
         advances = [bind(neurons.advance, "advance_none", UPDATE=_no_neuron())]
     slots: dict[str, Any] = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}
