@@ -34,7 +34,16 @@ OFFSET = dataclasses.replace(
 # The current of NEST's delta neurons is there from the first step on.
 DELTA = DeltaLIF(tau_m=30.0, v_th=0.6, v_reset=-0.1, height=0.5, width=0.6)
 DELTA_OFFSET = dataclasses.replace(
-    DELTA, e_l=-1.0, v_th=-0.5, v_0=-0.4, v_min=-1.2, v_reset=-1.1, t_ref=3.0, i_e=0.012, c_m=1.7, surrogate="exponential"
+    DELTA,
+    e_l=-1.0,
+    v_th=-0.5,
+    v_0=-0.4,
+    v_min=-1.2,
+    v_reset=-1.1,
+    t_ref=3.0,
+    i_e=0.012,
+    c_m=1.7,
+    surrogate="exponential",
 )
 READOUT = Readout(tau_m=100.0, current_from=1)
 OFFSET_READOUT = dataclasses.replace(READOUT, e_l=0.3, v_0=0.5, v_min=-0.2, i_e=0.01, c_m=3.0)
@@ -188,6 +197,23 @@ ORIGINAL = {
         dataclasses.replace(HIDDEN, beta=0.3, tau_a=100.0, t_ref=2.0),
         dataclasses.replace(OUT, loss="cross_entropy"),
         dataclasses.replace(DESCENT, optimizer=Adam(eta=5e-3), average_gradient=True),
+    ),
+    "adaptation, all offsets, exponential": (
+        dataclasses.replace(
+            HIDDEN, beta=0.2, tau_a=60.0, e_l=-1.0, v_th=-0.5, v_min=-1.3, t_ref=3.0, i_e=0.012, surrogate="exponential"
+        ),
+        OUT,
+        DESCENT,
+    ),
+    "adaptation, scaled input, batches": (
+        dataclasses.replace(BOTH_SCALED[0], beta=0.01, tau_a=100.0, surrogate="arctan"),
+        BOTH_SCALED[1],
+        dataclasses.replace(DESCENT, optimizer=GradientDescent(1e-4, batch_size=2)),
+    ),
+    "adaptation, scaled neurons, Adam, batches": (
+        dataclasses.replace(BOTH_SCALED[0], beta=0.01, tau_a=100.0, surrogate="fast_sigmoid"),
+        dataclasses.replace(OUT, loss="cross_entropy"),
+        dataclasses.replace(DESCENT, optimizer=Adam(eta=5e-3, batch_size=2)),
     ),
 }
 
