@@ -29,6 +29,25 @@ MODELS = {
     "LIF, original rule": neuron_pair(original=True, tau_m=20.0, v_th=0.8, t_ref=2.0),
 }
 
+# What the engine does not learn with yet: here only their dynamics are tested, until they move up.
+COMING = {
+    "ALIF": neuron_pair(kind="ALIF", tau_m=12.0, v_th=0.8, beta=0.2, tau_adapt=60.0),
+    "ALIF, refractory": neuron_pair("arctan", kind="ALIF", tau_m=30.0, v_th=0.8, beta=0.4, tau_adapt=9.0, t_ref=3.0),
+    "ALIF, original rule": neuron_pair(
+        original=True, kind="ALIF", tau_m=20.0, v_th=0.8, beta=0.3, tau_adapt=200.0, t_ref=2.0
+    ),
+    "delta LIF": neuron_pair(kind="DeltaLIF", tau_m=12.0, v_th=0.8, v_reset=-0.1),
+    "delta LIF, away from 0": neuron_pair(
+        "fast_sigmoid", kind="DeltaLIF", tau_m=20.0, v_th=-60.2, e_l=-61.0, v_reset=-60.9, v_min=-61.2, i_e=0.01,
+        t_ref=3.0, ref_input=True,
+    ),
+    "delta ALIF": neuron_pair(kind="DeltaALIF", tau_m=12.0, v_th=0.8, beta=0.2, tau_adapt=60.0, t_ref=2.0),
+    "delta ALIF, pausing": neuron_pair(
+        "exponential", kind="DeltaALIF", tau_m=12.0, v_th=0.8, v_reset=0.3, beta=0.2, adaptation=0.9, tau_adapt=60.0,
+        t_ref=2.0, pause_adaptation=True, ref_input=True,
+    ),
+}  # fmt: skip
+
 RULES = {
     "e-prop": ep.EProp(optimizer=ep.GradientDescent(1e-2), c_reg=0.2),
     "e-prop, Adam": ep.EProp(optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.8, average_gradient=True),
@@ -95,4 +114,4 @@ def small(model: str, rule: ep.EProp | ep.EPropPlus, seed: int = 1, **changes) -
     return case(seed, rule, pair=MODELS[model], **options)
 
 
-__all__ = ["ENGINES", "MODELS", "RULES", "SURROGATES", "Outcome", "small"]
+__all__ = ["COMING", "ENGINES", "MODELS", "RULES", "SURROGATES", "Outcome", "small"]
