@@ -8,6 +8,7 @@ import numpy as np
 
 import eprop as ep
 from networks import (
+    LEARNING,
     PROJECTIONS,
     SURROGATES,
     Case,
@@ -21,16 +22,12 @@ from networks import (
 )
 
 # Each model twice: for the engine, and for the time-driven reference. Threshold 0.8 mV above rest.
-MODELS = {
+ALL_MODELS = {
     "LIF": neuron_pair(tau_m=12.0, v_th=0.8),
     "LIF, refractory": neuron_pair("exponential", tau_m=12.0, v_th=0.8, t_ref=3.0),
     "LIF, with a floor": neuron_pair("arctan", tau_m=5.0, v_th=0.8, v_min=-0.1),
     "LIF, away from 0": neuron_pair("fast_sigmoid", tau_m=40.0, v_th=-60.2, e_l=-61.0, i_e=0.01, c_m=2.0),
     "LIF, original rule": neuron_pair(original=True, tau_m=20.0, v_th=0.8, t_ref=2.0),
-}
-
-# What the engine does not learn with yet: here only their dynamics are tested, until they move up.
-COMING = {
     "ALIF": neuron_pair(kind="ALIF", tau_m=12.0, v_th=0.8, beta=0.2, tau_adapt=60.0),
     "ALIF, refractory": neuron_pair("arctan", kind="ALIF", tau_m=30.0, v_th=0.8, beta=0.4, tau_adapt=9.0, t_ref=3.0),
     "ALIF, original rule": neuron_pair(
@@ -47,6 +44,7 @@ COMING = {
         t_ref=2.0, pause_adaptation=True, ref_input=True,
     ),
 }  # fmt: skip
+MODELS = {name: pair for name, pair in ALL_MODELS.items() if type(pair[0]).__name__ in LEARNING}
 
 RULES = {
     "e-prop": ep.EProp(optimizer=ep.GradientDescent(1e-2), c_reg=0.2),
@@ -114,4 +112,4 @@ def small(model: str, rule: ep.EProp | ep.EPropPlus, seed: int = 1, **changes) -
     return case(seed, rule, pair=MODELS[model], **options)
 
 
-__all__ = ["COMING", "ENGINES", "MODELS", "RULES", "SURROGATES", "Outcome", "small"]
+__all__ = ["ALL_MODELS", "ENGINES", "MODELS", "RULES", "SURROGATES", "Outcome", "small"]

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from conformance import registry
+from conformance.registry import ALL_MODELS as MODELS
 from eprop.parameters import parameters_of
 
 pytestmark = pytest.mark.tiny
-MODELS = registry.MODELS | registry.COMING
 every_model = pytest.mark.parametrize("model", MODELS)
 
 

@@ -17,13 +17,11 @@ from interop.test_nest_equals_engine import (
     drawn_plus,
     drawn_samples,
 )
-from networks import SURROGATES, case, neuron_pair
+from networks import LEARNING, SURROGATES, case, neuron_pair
 
 pytestmark = pytest.mark.nest
 
 KINDS = ("LIF", "ALIF", "DeltaLIF", "DeltaALIF")
-# Neurons whose eligibility the engine knows; `LIF` is in `test_nest_equals_engine`.
-LEARNING: tuple[str, ...] = ()
 LEARNING_OF_SAMPLES = tuple(kind for kind in LEARNING if not kind.startswith("Delta"))
 
 

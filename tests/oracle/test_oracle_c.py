@@ -114,9 +114,12 @@ def losses(y: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return 0.5 * squares.reshape(ITERATIONS, -1).sum(axis=1)
 
 
+def task_of(name: str) -> Task:
+    return drawn(isinstance(ORACLES[name].neuron, DeltaLIF))
+
+
 def run(name: str) -> tuple[Task, Run]:
-    oracle = ORACLES[name]
-    task = drawn(isinstance(oracle.neuron, DeltaLIF))
+    oracle, task = ORACLES[name], task_of(name)
     rule = rule_of(oracle)
     return task, simulate(
         task.inputs, task.targets, task.weights, task.feedback, oracle.neuron, READOUT, rule, window=task.window
