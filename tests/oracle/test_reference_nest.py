@@ -45,6 +45,15 @@ DELTA_OFFSET = dataclasses.replace(
     c_m=1.7,
     surrogate="exponential",
 )
+# Parameters that differ from neuron to neuron.
+SPREAD = {
+    "tau_m": np.linspace(8.0, 40.0, N),
+    "v_th": np.linspace(0.4, 0.7, N),
+    "t_ref": np.array([0.0, 1.0, 2.0, 3.0, 0.0, 1.0, 2.0]),
+    "beta": np.linspace(0.0, 0.5, N),
+    "tau_a": np.linspace(20.0, 200.0, N),
+    "height": np.linspace(0.3, 0.6, N),
+}
 READOUT = Readout(tau_m=100.0, current_from=1)
 OFFSET_READOUT = dataclasses.replace(READOUT, e_l=0.3, v_0=0.5, v_min=-0.2, i_e=0.01, c_m=3.0)
 SLOW = GradientDescent(eta=2e-4)
@@ -89,6 +98,8 @@ PLUS = {
         rule(GradientDescent(2e-3, w_min=-1.0, w_max=1.0), each_step=True, cutoff=9),
     ),
     "adaptation, Adam each step": (neuron(beta=0.4, tau_a=90.0), READOUT, rule(ADAM, each_step=True, kappa_reg=0.8)),
+    "each its own": (neuron(**SPREAD), READOUT, rule(kappa_reg=0.8)),
+    "delta, each its own": (dataclasses.replace(DELTA, **SPREAD, pause_adaptation=True), READOUT, rule(ADAM)),
     "delta": (DELTA, READOUT, RULE),
     "delta, all offsets": (DELTA_OFFSET, OFFSET_READOUT, RULE),
     "delta, held input, two kappas": (
@@ -204,6 +215,12 @@ ORIGINAL = {
         ),
         OUT,
         DESCENT,
+    ),
+    "each its own": (dataclasses.replace(HIDDEN, **SPREAD), OUT, DESCENT),
+    "each its own, scaled input": (
+        dataclasses.replace(HIDDEN, **SPREAD | {"v_th": np.linspace(0.02, 0.04, N)}, scale_input=True),
+        OUT,
+        dataclasses.replace(DESCENT, optimizer=Adam(eta=1e-3)),
     ),
     "adaptation, scaled input, batches": (
         dataclasses.replace(BOTH_SCALED[0], beta=0.01, tau_a=100.0, surrogate="arctan"),
