@@ -537,7 +537,7 @@ def _initial_values(members: list[Any], name: str, dt: float, size: int, seed: i
 
 
 def _readout_arrays(network: Network, sizes: dict[str, int]):
-    table = np.zeros((4, sizes["readouts"]))
+    table = np.zeros((5, sizes["readouts"]))
     softmax = np.zeros(len(network.populations), np.bool_)
     offset = np.zeros(len(network.populations))
     at = 0
@@ -549,6 +549,7 @@ def _readout_arrays(network: Network, sizes: dict[str, int]):
         table[0, span], table[1, span] = alpha, model.input_scale(network.dt)
         table[2, span] = model.tau_m / model.c_m * (1.0 - alpha) * model.i_e
         table[3, span] = p.index
+        table[4, span] = model.v_min - model.e_l
         softmax[p.index], offset[p.index] = model.loss.softmax, model.e_l
         at += p.size
     per_readout = offset[table[3].astype(np.int64)] if sizes["readouts"] else np.zeros(0)

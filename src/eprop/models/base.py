@@ -126,8 +126,8 @@ class Neuron(Model):
     parameter_rows: ClassVar[tuple[str, ...]]
     update: ClassVar[Callable[..., Any]]
 
-    def derived(self, dt: float) -> dict[str, float]:
-        """Values of ``parameter_rows`` for a step of ``dt`` ms."""
+    def derived(self, dt: float) -> dict[str, Any]:
+        """Values of ``parameter_rows`` for a step of ``dt`` ms, numbers or arrays with one for each neuron."""
         raise TypeError(f"{type(self).__name__} does not define derived()")
 
     def initial(self, dt: float, size: int, seed: int) -> dict[str, Any]:
@@ -139,11 +139,12 @@ class Neuron(Model):
         raise TypeError(f"{type(self).__name__} does not define eligibility()")
 
 
-def steps(duration: float, dt: float) -> int:
-    """Number of steps in a duration (ms), rounded to the nearest."""
-    return round(duration / dt)
+def steps(duration: Any, dt: float) -> Any:
+    """Number of steps in a duration (ms), rounded to the nearest; of an array of durations, an array."""
+    whole = np.rint(np.asarray(duration) / dt).astype(np.int64)
+    return whole if whole.ndim else int(whole)
 
 
-def decay(tau: float, dt: float) -> float:
-    """``exp(-dt / tau)``, the propagator of a leaky integrator."""
-    return float(np.exp(-dt / tau))
+def decay(tau: Any, dt: float) -> Any:
+    """``exp(-dt / tau)``, the propagator of a leaky integrator; of an array of time constants, an array."""
+    return np.exp(-dt / tau)
