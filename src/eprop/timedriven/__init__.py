@@ -7,6 +7,7 @@ layers) ends. It shares the description of the network with the engine: connecti
 and gradients are its own.
 """
 
+from eprop.timedriven.bptt import Backpropagated, backpropagate
 from eprop.timedriven.engine import TimeDriven, TimeDrivenRun
 
-__all__ = ["TimeDriven", "TimeDrivenRun"]
+__all__ = ["Backpropagated", "TimeDriven", "TimeDrivenRun", "backpropagate"]

@@ -20,7 +20,7 @@ from eprop.kernels.neurons import errors, integrate_readouts
 from eprop.network import Network, Symmetric
 from eprop.reference.optimizers import Descent
 from eprop.rules import Adam, EProp, EPropPlus
-from eprop.timedriven.synapses import Synapses
+from eprop.timedriven.synapses import Synapses, eligibility_of_targets
 
 
 @dataclass
@@ -64,7 +64,10 @@ class TimeDriven:
         components = {
             p.index: sort_components(p.name, [m.eligibility(network.dt) for m in members[p.index]]) for p in neurons
         }
-        self._synapses = Synapses.of(self._built, components)
+        parts = eligibility_of_targets(self._built, components)
+        #: decay, arrival, output and spike (see `eprop.models.Eligibility`) of all neurons, then all readouts.
+        self.eligibility_of_targets = tuple(parts[name] for name in ("decay", "arrival", "output", "spike"))
+        self._synapses = Synapses.of(self._built, parts)
         self._advance = [(p, advance_of(type(p.model))) for p in neurons]
         self._plastic = [p for p in network.projections if p.rule.plastic]
         self._parts = {p.index: np.flatnonzero(self._synapses.projection == p.index) for p in self._plastic}
@@ -81,6 +84,15 @@ class TimeDriven:
     def n_synapses(self) -> int:
         """Number of synapses."""
         return self.simulator.n_synapses
+
+    @property
+    def sources_of_neurons(self) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers among the sources, and among the neurons, of all neurons."""
+        rows = [row for row in self._built.topology.populations if row[lay.POP_ROLE] == lay.NEURON]
+        none = np.zeros(0, np.int64)
+        spans = [(np.arange(row[lay.POP_SIZE]) + row[lay.POP_SRC], np.arange(row[lay.POP_SIZE]) + row[lay.POP_TARGET])
+                 for row in rows]  # fmt: skip
+        return np.concatenate([none, *(a for a, _ in spans)]), np.concatenate([none, *(b for _, b in spans)])
 
     def samples(self, n: int, n_steps: int, **given: Any) -> Samples:
         """As `Simulator.samples`."""
@@ -286,20 +298,24 @@ class TimeDriven:
 
     def _compensated_signals(self, state: _State, n_steps: int) -> np.ndarray:
         """Learning signals of each step of emission, (steps, n): errors one delay onto the readouts later."""
-        built = self._built
-        n, k = state.v.shape[1], state.error.shape[1]
-        lag = built.topology.lag
-        if not lag.size:
-            lag = np.ones((k, n), np.int64)
-            for row, own in zip(built.topology.populations, built.lag, strict=True):
-                if row[lay.POP_ROLE] == lay.NEURON:
-                    lag[:, row[lay.POP_TARGET] : row[lay.POP_TARGET] + row[lay.POP_SIZE]] = own
-        feedback, out = self._feedback(), np.zeros((n_steps, n))
+        lag, feedback = self._lags(), self._feedback()
+        out = np.zeros((n_steps, state.v.shape[1]))
         for t in range(n_steps):
             at = t + lag
             then = np.take_along_axis(state.error, np.minimum(at, n_steps - 1).T, 0).T
             out[t] = (np.where(at < n_steps, then, 0.0) * feedback).sum(axis=0)
         return out
+
+    def _lags(self) -> np.ndarray:
+        """Steps from a spike of each neuron to the error it causes at each readout, (readouts, neurons)."""
+        built = self._built
+        if built.topology.lag.size:
+            return built.topology.lag
+        lag = np.ones(built.feedback.shape, np.int64)
+        for row, own in zip(built.topology.populations, built.lag, strict=True):
+            if row[lay.POP_ROLE] == lay.NEURON:
+                lag[:, row[lay.POP_TARGET] : row[lay.POP_TARGET] + row[lay.POP_SIZE]] = own
+        return lag
 
     # ------------------------------------------------------------------------------------------------- one step
 

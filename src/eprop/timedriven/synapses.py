@@ -37,8 +37,8 @@ class Synapses:
     spike: np.ndarray
 
     @classmethod
-    def of(cls, built: Built, components: dict[int, Components]) -> Synapses:
-        """The synapses of a built network (of one partition)."""
+    def of(cls, built: Built, eligibility: dict[str, np.ndarray]) -> Synapses:
+        """The synapses of a built network (of one partition), see `eligibility_of_targets`."""
         topology = built.topology
         tables = topology.projections
         counts = np.diff(topology.indptr[0])
@@ -48,7 +48,6 @@ class Synapses:
         axon = np.repeat(np.arange(counts.size), counts)
         tract = owner[axon]
         target = topology.targets.astype(np.int64)
-        eligibility = _of_targets(built, components)
         return cls(
             source=axon + first[tract],
             target=target,
@@ -70,7 +69,7 @@ class Synapses:
         return np.asarray(moved + self.arrival * arriving[:, None])
 
 
-def _of_targets(built: Built, components: dict[int, Components]) -> dict[str, np.ndarray]:
+def eligibility_of_targets(built: Built, components: dict[int, Components]) -> dict[str, np.ndarray]:
     """Eligibility of all neurons and readouts, padded to one number of components."""
     topology = built.topology
     n, k = topology.params.shape[1], topology.readouts.shape[1]

@@ -1,0 +1,117 @@
+"""Backpropagation through time for any network: what e-prop approximates.
+
+Two conventions are shared with e-prop (Bellec et al. 2020): the derivative of a spike is the surrogate gradient, and what
+a neuron's `eprop.models.Eligibility` leaves out, such as the reset after a spike, is not differentiated.
+
+The *factorisation* behind e-prop says that the gradient is ``sum_t dE/dz(t) e(t)``, with the total derivative of the
+loss by the spikes, except for the way through the neuron's own state, which belongs to the eligibility ``e``. It holds
+exactly. e-prop puts the learning signal in place of the total derivative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.engine import Samples
+from eprop.timedriven.engine import TimeDriven
+
+
+@dataclass
+class Backpropagated:
+    """Gradients of the loss of a sample.
+
+    Attributes
+    ----------
+    gradient : (synapses,) of backpropagation, in the order of `Simulator.connections`, projection by projection
+    factorised : (synapses,) ``sum_t dE/dz(t) e(t)``, equal to it up to rounding
+    eprop : (synapses,) of e-prop without rate regularisation and without the factor ``1 - kappa`` of its filter
+    de_dz : (steps, neurons)
+    """
+
+    gradient: np.ndarray
+    factorised: np.ndarray
+    eprop: np.ndarray
+    de_dz: np.ndarray
+
+    def angle(self, where: np.ndarray | slice = slice(None)) -> float:
+        """Angle between the gradients of e-prop and of backpropagation, degrees; 90 is unrelated."""
+        a, b = self.eprop[where], self.gradient[where]
+        size = np.linalg.norm(a) * np.linalg.norm(b)
+        return float(np.degrees(np.arccos(np.clip(a @ b / size, -1.0, 1.0)))) if size > 0 else float("nan")
+
+
+def backpropagate(network: TimeDriven, samples: Samples, index: int = 0) -> Backpropagated:
+    """Run one sample from rest and backpropagate its loss, with the present weights."""
+    state, s = network._forward(samples, index), network._synapses
+    n_steps, n = state.v.shape
+    dy = _filtered_errors(state.error, network._built.topology.readouts[0])
+    reach, de_dz = _backward(network, state, dy)
+    gradient = np.zeros(s.source.size)
+    for t in range(n_steps):
+        gradient += np.where(s.arriving(state.spikes, t), reach[t, s.target], 0.0)
+    learning = _direct_derivative(network, n_steps, n, dy)
+    sums = [_sum_of_eligibilities(network, state, signal) for signal in (de_dz, learning)]
+    order = network.simulator._canonical_order()
+    return Backpropagated(gradient[order], *(np.where(s.onto_readout, gradient, part)[order] for part in sums), de_dz)
+
+
+def _filtered_errors(error: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Derivative of the loss by the outputs, through all later outputs: ``dy(t) = E(t) + alpha_o dy(t + 1)``."""
+    out = np.zeros((error.shape[0] + 1, error.shape[1]))
+    for t in range(error.shape[0] - 1, -1, -1):
+        out[t] = error[t] + alpha * out[t + 1]
+    return out[:-1]
+
+
+def _backward(network: TimeDriven, state, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Derivative of the loss by the input of each target (steps, targets), and by the spikes of each neuron."""
+    s, (n_steps, n) = network._synapses, state.v.shape
+    decay, arrival, output, spike = network.eligibility_of_targets
+    mu = np.zeros((arrival.shape[0], arrival.shape[1]))
+    reach, de_dz = np.zeros((n_steps, arrival.shape[0])), np.zeros((n_steps, n))
+    reach[:, n:] = dy * arrival[n:, 0]
+    for t in range(n_steps - 1, -1, -1):
+        de_dz[t] = _by_source(network, s, reach, t, n)
+        own = (spike[:n] * mu[:n]).sum(axis=1)
+        mu[:n] = np.einsum("jab,ja->jb", decay[:n], mu[:n]) + (state.psi[t] * (de_dz[t] + own))[:, None] * output[:n]
+        reach[t, :n] = (arrival[:n] * mu[:n]).sum(axis=1)
+    return reach, de_dz
+
+
+def _by_source(network: TimeDriven, s, reach: np.ndarray, t: int, n: int) -> np.ndarray:
+    """What a spike emitted in step ``t`` does to the loss through its synapses, for each neuron."""
+    at = t + s.delay
+    within = at < reach.shape[0]
+    through = np.where(within, network.weight * reach[np.minimum(at, reach.shape[0] - 1), s.target], 0.0)
+    by_source = np.bincount(s.source, through, minlength=int(s.source.max(initial=0)) + 1)
+    out = np.zeros(n)
+    sources, neurons = network.sources_of_neurons
+    known = sources < by_source.size
+    out[neurons[known]] = by_source[sources[known]]
+    return out
+
+
+def _direct_derivative(network: TimeDriven, n_steps: int, n: int, dy: np.ndarray) -> np.ndarray:
+    """The learning signals of e-prop, each summed over what it still does: ``sum_k B_jk zeta dy_k(t + lag)``."""
+    lag, feedback = network._lags(), network._feedback()
+    scale = network._built.topology.readouts[1]
+    out = np.zeros((n_steps, n))
+    for t in range(n_steps):
+        at = t + lag
+        then = np.take_along_axis(dy, np.minimum(at, n_steps - 1).T, 0).T
+        out[t] = (np.where(at < n_steps, then, 0.0) * scale[:, None] * feedback).sum(axis=0)
+    return out
+
+
+def _sum_of_eligibilities(network: TimeDriven, state, signal: np.ndarray) -> np.ndarray:
+    """``sum_t signal_j(t) e_ji(t)`` of every synapse onto a neuron."""
+    s, n_steps = network._synapses, state.v.shape[0]
+    neuron = np.where(s.onto_readout, 0, s.target)
+    eps, e, total = np.zeros((s.source.size, s.decay.shape[1])), np.zeros(s.source.size), np.zeros(s.source.size)
+    for t in range(n_steps):
+        eps = s.filtered(eps, e, s.arriving(state.spikes, t))
+        e = np.where(s.onto_readout, 0.0, state.psi[t, neuron] * np.einsum("sd,sd->s", s.output, eps))
+        total += signal[t, neuron] * e
+    return total

@@ -1,0 +1,177 @@
+"""Delays, parameters per neuron and anyone's own model: the engine equals the network stepped through time.
+
+To 1e-10, relative to the largest value. Learning rates are small: a network that diverges makes much of rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import eprop as ep
+from eprop.timedriven import TimeDriven, backpropagate
+from networks import disagreement
+from own_neurons import Resonator, SynapticCurrent
+from strategies import SEEDS, examples, st
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+TOLERANCE = 1e-10
+
+NEURONS: dict[str, ep.Neuron] = {
+    "LIF": ep.LIF(tau_m=12.0, v_th=0.8, t_ref=2.0),
+    "ALIF": ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0),
+    "DeltaLIF": ep.DeltaLIF(tau_m=12.0, v_th=0.8, v_reset=-0.1, t_ref=2.0),
+    "DeltaALIF": ep.DeltaALIF(tau_m=12.0, v_th=0.8, beta=0.2, tau_adapt=60.0),
+    "LIF, each its own": ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=ep.Normal(0.8, 0.05), t_ref=ep.Uniform(0.0, 3.0)),
+    "ALIF, each its own": ep.ALIF(
+        tau_m=ep.Uniform(8.0, 25.0), v_th=0.8, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)
+    ),
+    "ALIF, own adaptation": ep.ALIF(tau_m=12.0, v_th=0.8, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)),
+    "synaptic current": SynapticCurrent(),
+    "synaptic current, each its own": SynapticCurrent(tau_s=ep.Uniform(2.0, 8.0)),
+    "resonator": Resonator(),
+}
+DELAYS = {"one step": (1.0, 1.0), "several": (4.0, 3.0), "drawn": (ep.Uniform(0.6, 7.0), ep.Uniform(0.6, 5.0))}
+PLUS = {
+    "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.02, cutoff=20.0),
+    "two kappas, Adam": ep.EPropPlus(
+        optimizer=ep.Adam(3e-4, epsilon=1e-2), kappa=0.9, kappa_reg=0.98, c_reg=0.02, cutoff=70.0
+    ),
+}
+
+
+def network(seed: int, neuron: ep.Neuron, rule: Any, delays: tuple[Any, Any], symmetric: bool, mixed: bool = False):
+    """Inputs, one population of neurons or two, readouts; everything learns."""
+    net = ep.Network(seed=seed)
+    x, rec = net.add(ep.EventSource(), 5, "in"), [net.add(neuron, 7, "rec")]
+    if mixed:
+        rec.append(net.add(ep.LIF(tau_m=9.0, v_th=0.8), 4, "other"))
+    out = net.add(ep.Readout(tau_m=18.0), 2, "out")
+    forward, back = delays
+    for post in rec:
+        net.connect(x, post, ep.Bernoulli(0.7), weight=ep.Normal(0.4, 0.3), rule=rule, delay=forward)
+        for pre in rec:
+            net.connect(pre, post, ep.Bernoulli(0.5), weight=ep.Normal(0.0, 0.25), rule=rule, delay=forward)
+        net.connect(post, out, ep.Bernoulli(0.8), weight=ep.Normal(0.0, 0.5), rule=rule, delay=forward)
+        net.feedback(out, post, ep.Symmetric() if symmetric else ep.RandomFeedback(), delay=back)
+    return net
+
+
+def stimulus(seed: int, n: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Input spikes, with a long silence, targets and a learning window."""
+    rng = np.random.default_rng(seed)
+    x = (rng.random((n, steps, 5)) < rng.choice([0.03, 0.15, 0.3])).astype(float)
+    x[:, steps // 3 : steps // 3 + 45, :3] = 0.0
+    window = np.ones(steps)
+    window[: steps // 5] = 0.0
+    return x, rng.normal(0.0, 0.4, (n, steps, 2)), window
+
+
+@pytest.mark.parametrize("delays", DELAYS)
+@pytest.mark.parametrize("name", NEURONS)
+def test_plus(name, delays):
+    @examples(0.04)
+    @given(SEEDS, st.sampled_from(list(PLUS)), st.booleans(), st.sampled_from([1, 2, 5]))
+    def holds(seed, rule, symmetric, partitions):
+        net = network(seed, NEURONS[name], PLUS[rule], DELAYS[delays], symmetric)
+        x, target, window = stimulus(seed, 1, 180)
+        given_ = (180.0, {"in": x[0]}, {"out": target[0]}, window)
+        wanted = TimeDriven(net).run(*given_, record_weights=True)
+        sim = ep.Simulator(net, threads=1, partitions=partitions)
+        found = sim.run(*given_, record=[("rec", "v"), *((p.name, "weight") for p in net.projections)])
+        assert disagreement(found["rec", "v"], wanted.v) < TOLERANCE
+        assert disagreement(found.y["out"], wanted.y) < TOLERANCE
+        first = 0
+        for p in net.projections:
+            sources, _, last = sim.connections(p.name)
+            if isinstance(p.delay, float) and p.pre.name == "in":  # weights in use: where a spike has just arrived
+                delay = round(p.delay)
+                emitted = wanted.spikes[:, :5]
+                arrived = np.vstack([np.zeros((delay, 5), bool), emitted[:-delay]])[:, sources]
+                used = found[p.name, "weight"][arrived]
+                assert disagreement(used, wanted.weights[:, first : first + last.size][arrived]) < TOLERANCE
+            first += last.size
+
+    holds()
+
+
+@pytest.mark.parametrize("delays", DELAYS)
+@pytest.mark.parametrize("name", NEURONS)
+def test_samples(name, delays):
+    @examples(0.04)
+    @given(SEEDS, st.booleans(), st.booleans(), st.booleans())
+    def holds(seed, adam, symmetric, average):
+        optimizer = ep.Adam(3e-3, epsilon=1e-2) if adam else ep.GradientDescent(3e-3)
+        rule = ep.EProp(optimizer=optimizer, c_reg=0.2, average_gradient=average)
+        net = network(seed, NEURONS[name], rule, DELAYS[delays], symmetric, mixed=seed % 2 == 0)
+        sim, stepped = ep.Simulator(net, threads=1), TimeDriven(net)
+        x, target, window = stimulus(seed, 2, 90)
+        for _ in range(3):
+            samples = sim.samples(2, 90, inputs={"in": x}, targets={"out": target}, window=window)
+            found, wanted = sim.train(samples), stepped.train(samples)
+            assert disagreement(found.y, wanted.y) < TOLERANCE
+            assert disagreement(found.loss, wanted.loss) < TOLERANCE
+            for p in net.projections:
+                a, b = sim.connections(p.name)[2], stepped.connections(p.name)[2]
+                assert disagreement(a, b) < TOLERANCE
+
+    holds()
+
+
+@pytest.mark.parametrize("name", ["ALIF", "synaptic current", "resonator", "ALIF, each its own"])
+def test_two_kinds_of_neurons(name):
+    net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], True, mixed=True)
+    x, target, window = stimulus(3, 1, 250)
+    given_ = (250.0, {"in": x[0]}, {"out": target[0]}, window)
+    wanted, results = TimeDriven(net).run(*given_), []
+    for partitions in (1, 2, 5):
+        sim = ep.Simulator(net, threads=1, partitions=partitions)
+        results.append(sim.run(*given_, record=[("rec", "v"), ("other", "v")]))
+        v = np.concatenate([results[-1]["rec", "v"], results[-1]["other", "v"]], axis=1)
+        assert disagreement(v, wanted.v) < TOLERANCE
+    for other in results[1:]:
+        assert np.array_equal(other["rec", "v"], results[0]["rec", "v"])
+        assert np.array_equal(other.y["out"], results[0].y["out"])
+
+
+@pytest.mark.parametrize("delays", DELAYS)
+@pytest.mark.parametrize("name", NEURONS)
+def test_factorisation(name, delays):
+    """The total derivative times the eligibility is the gradient of backpropagation through time."""
+    net = network(5, NEURONS[name], ep.EProp(), DELAYS[delays], symmetric=True, mixed=True)
+    stepped = TimeDriven(net)
+    x, target, window = stimulus(5, 1, 100)
+    samples = stepped.samples(1, 100, inputs={"in": x}, targets={"out": target}, window=window)
+    found = backpropagate(stepped, samples)
+    assert disagreement(found.factorised, found.gradient) < 1e-12
+    assert disagreement(forward_gradient(stepped, samples), found.gradient) < TOLERANCE
+    assert 0.0 < found.angle() < 90.0
+
+
+def forward_gradient(network: TimeDriven, samples: ep.Samples) -> np.ndarray:
+    """The same gradient by carrying the derivative by every weight forward through the whole network."""
+    state, s = network._forward(samples, 0), network._synapses
+    decay, arrival, output, spike = network.eligibility_of_targets
+    n_steps, n = state.v.shape
+    total, sources = s.source.size, state.spikes.shape[1]
+    dz, dx = np.zeros((n_steps, sources, total)), np.zeros((arrival.shape[0], total))
+    dh = np.zeros((arrival.shape[0], arrival.shape[1], total))
+    own, neurons = network.sources_of_neurons
+    out = np.zeros(total)
+    for t in range(n_steps):
+        dx[:] = 0.0
+        dx[s.target, np.arange(total)] = s.arriving(state.spikes, t)
+        for q in range(total):
+            if t >= s.delay[q]:
+                dx[s.target[q]] += network.weight[q] * dz[t - s.delay[q], s.source[q]]
+        back = np.zeros((arrival.shape[0], total))
+        if t > 0:
+            back[neurons] = dz[t - 1, own]
+        dh = np.einsum("jab,jbq->jaq", decay, dh) + spike[:, :, None] * back[:, None] + arrival[:, :, None] * dx[:, None]
+        moved = np.einsum("ja,jaq->jq", output, dh)
+        dz[t, own] = state.psi[t, neurons][:, None] * moved[neurons]
+        out += state.error[t] @ moved[n:]
+    return out[network.simulator._canonical_order()]
