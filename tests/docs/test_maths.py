@@ -108,8 +108,10 @@ RULES = {
     "static": ep.Static(),
     "e-prop, gradient descent": ep.EProp(optimizer=ep.GradientDescent()),
     "e-prop, Adam": ep.EProp(optimizer=ep.Adam()),
+    "e-prop, momentum or RMSprop": ep.EProp(optimizer=ep.Momentum()),
     "e-prop+, gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent()),
     "e-prop+, gradient descent, two kappas": ep.EPropPlus(optimizer=ep.GradientDescent(), kappa_reg=0.5),
+    "e-prop+, momentum or RMSprop": ep.EPropPlus(optimizer=ep.RMSprop()),
     "e-prop+, Adam": ep.EPropPlus(optimizer=ep.Adam()),
     "e-prop+, Adam, two kappas": ep.EPropPlus(optimizer=ep.Adam(), kappa_reg=0.5),
 }

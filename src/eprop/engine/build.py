@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from eprop.models import EventSource, Neuron, PoissonSource, Readout
 from eprop.network import Explicit, Network, Projection, RandomFeedback, Symmetric
 from eprop.network.distributions import Array
 from eprop.network.network import FeedbackProjection
-from eprop.rules import Adam, EProp, EPropPlus
+from eprop.rules import EProp, EPropPlus, Optimizer
 
 # Synapses made at a time: the temporaries of one chunk stay small beside any network that needs chunks.
 CHUNK = 1 << 20
@@ -26,6 +27,11 @@ SMALLEST_POWER = 1e-3
 LARGEST_BLOCK = 64
 # The maps of as many steps are kept for every neuron.
 LONGEST_CUTOFF = 1_000_000
+# Where the constants of optimisers stand.
+OPTIMIZER_COLUMNS = {
+    "eta": lay.PF_ETA, "w_min": lay.PF_MIN, "w_max": lay.PF_MAX, "beta": lay.PF_BETA_1, "beta_1": lay.PF_BETA_1,
+    "beta_2": lay.PF_BETA_2, "epsilon": lay.PF_EPSILON, "nesterov": lay.PF_NESTEROV,
+}  # fmt: skip
 # Silences shorter than this many steps take their decays from a table.
 TABLED_POWERS = 1024
 
@@ -49,7 +55,8 @@ class Built:
     max_delay: int
     block_steps: int
     two_kappas: bool
-    adam_plus: bool
+    moments: tuple[bool, bool]
+    moments_plus: bool
     has_plus: bool
     has_eprop: bool
 
@@ -114,7 +121,8 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         max_delay=max((int(row[lay.PRO_DELAY]) for row in projections), default=1),
         block_steps=block_steps,
         two_kappas=any(rule.kappa != rule.kappa_regularisation for rule in plus),
-        adam_plus=any(isinstance(rule.optimizer, Adam) for rule in plus),
+        moments=_moments([p.rule for p in network.projections if p.rule.plastic]),
+        moments_plus=any(_moments(plus)),
         has_plus=bool(plus),
         has_eprop=any(isinstance(p.rule, EProp) for p in network.projections),
     )
@@ -254,19 +262,25 @@ def _projections(network: Network, populations: np.ndarray, groups: np.ndarray) 
         row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_TARGET], post[lay.POP_TARGET] + p.post.size
         row[lay.PRO_MIRROR] = (p.pre.index, p.post.index) in symmetric
         if p.rule.plastic:
-            optimizer = p.rule.optimizer
-            row[lay.PRO_ADAM] = isinstance(optimizer, Adam)
-            floats[p.index, [lay.PF_ETA, lay.PF_MIN, lay.PF_MAX]] = optimizer.eta, optimizer.w_min, optimizer.w_max
-            if isinstance(optimizer, Adam):
-                floats[p.index, [lay.PF_BETA_1, lay.PF_BETA_2, lay.PF_EPSILON]] = (
-                    optimizer.beta_1, optimizer.beta_2, optimizer.epsilon,
-                )  # fmt: skip
+            _tabulate(p.rule.optimizer, floats[p.index])
         if isinstance(p.rule, EPropPlus):
             row[lay.PRO_CUTOFF] = steps_of(p.rule.cutoff, network.dt)
         floats[p.index, lay.PF_ALPHA] = p.post.model.membrane_decay(network.dt)
         floats[p.index, lay.PF_ZETA] = p.post.model.input_scale(network.dt)
         first_row += p.pre.size
     return table, floats
+
+
+def _tabulate(optimizer: Optimizer, floats: np.ndarray) -> None:
+    """Write an optimiser into the row of its projection."""
+    floats[lay.PF_OPTIMIZER] = optimizer.code
+    for name, column in OPTIMIZER_COLUMNS.items():
+        floats[column] = getattr(optimizer, name, floats[column])
+
+
+def _moments(rules: list[Any]) -> tuple[bool, bool]:
+    """Which moments the optimisers of some rules keep, taken together."""
+    return any(rule.optimizer.moments[0] for rule in rules), any(rule.optimizer.moments[1] for rule in rules)
 
 
 def _split(n: int, parts: int) -> np.ndarray:

@@ -38,22 +38,22 @@ def model_slots(models: list[Any]) -> list[type[Neuron]]:
     return distinct
 
 
-def loops(models: list[type[Neuron]], plus: bool, two_kappas: bool, adam: bool, parallel: bool) -> Loops:
+def loops(models: list[type[Neuron]], plus: bool, two_kappas: bool, moments: bool, parallel: bool) -> Loops:
     """Loops for a list of models (as of `model_slots`) and the options that are fixed when compiling.
 
     Without e-prop+ (``plus``), its kernels are left out: half the time to compile.
     """
-    return _loops(tuple(models), plus, two_kappas, adam, parallel)
+    return _loops(tuple(models), plus, two_kappas, moments, parallel)
 
 
 @functools.cache
-def _loops(models: tuple[type[Neuron], ...], plus: bool, two_kappas: bool, adam: bool, parallel: bool) -> Loops:
+def _loops(models: tuple[type[Neuron], ...], plus: bool, two_kappas: bool, moments: bool, parallel: bool) -> Loops:
     label = "_".join(_label(model) for model in models) or "none"
-    rule = f"{'two' if two_kappas else 'one'}_kappa{'_adam' if adam else ''}" if plus else "fixed"
+    rule = f"{'two' if two_kappas else 'one'}_kappa{'_moments' if moments else ''}" if plus else "fixed"
     threads = "parallel" if parallel else "serial"
     advance = _bind_models(models, label)
     advance_partition = bind(stream.advance_partition, f"advance_partition_{label}", ADVANCE=advance)
-    rule_kernels = _bind_rule(two_kappas, adam, rule) if plus else _no_rule()
+    rule_kernels = _bind_rule(two_kappas, moments, rule) if plus else _no_rule()
     step = bind(stream.step_partition, f"step_{label}_{rule}", _advance_partition=advance_partition, **rule_kernels)
     forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
     run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=parallel, FORWARD=forward)
@@ -96,8 +96,8 @@ def _no_rule() -> dict[str, Any]:
     return dict.fromkeys(("EXTEND", "DELIVER_PLUS", "SETTLE_DUE", "DELIVER_READOUT", "SETTLE_READOUT"), nothing)
 
 
-def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Any]:
-    """The kernels of e-prop+ with one or two kappas, with or without Adam."""
+def _bind_rule(two_kappas: bool, moments: bool, rule: str) -> dict[str, Any]:
+    """The kernels of e-prop+ with one or two kappas, with or without moments of gradients."""
     kappa = "two_kappa" if two_kappas else "one_kappa"
     rows = bind(maps.extend_rows, f"extend_rows_{kappa}", BOTH=two_kappas)
     extend = bind(maps.extend_maps, f"extend_{kappa}", _extend=rows)
@@ -108,8 +108,8 @@ def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Any]:
         _divide=bind(maps.divide_rows, f"divide_rows_{kappa}", BOTH=two_kappas),
         _compose=bind(maps.compose_rows, f"compose_rows_{kappa}", BOTH=two_kappas),
     )  # fmt: skip
-    adam_synapse = bind(plastic.adam_synapse, "adam_synapse")
-    flags: dict[str, Any] = {"BOTH": two_kappas, "ADAM": adam, "_adam": adam_synapse}
+    optimize = bind(plastic.optimize_synapse, "optimize_synapse")
+    flags: dict[str, Any] = {"BOTH": two_kappas, "MOMENTS": moments, "_optimize": optimize}
     deliver = bind(
         plastic.deliver_plus, f"deliver_plus_{rule}", MAPS=many, **flags,
         _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", **flags),
@@ -117,7 +117,7 @@ def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Any]:
         _learn_rows_within=bind(plastic.learn_rows_within, "learn_within"),
         _revive_row=bind(plastic.revive_row, f"revive_row_{rule}", **flags),
     )  # fmt: skip
-    readout: dict[str, Any] = {"ADAM": adam, "_adam": adam_synapse}
+    readout: dict[str, Any] = {"MOMENTS": moments, "_optimize": optimize}
     return {
         "EXTEND": extend,
         "DELIVER_PLUS": deliver,

@@ -598,7 +598,7 @@ class Simulator:
     def _loops(self) -> Loops:
         _jit.set_threads(self.threads)
         return loops(
-            self._built.models, self._built.has_plus, self._built.two_kappas, self._built.adam_plus, self.threads > 1
+            self._built.models, self._built.has_plus, self._built.two_kappas, self._built.moments_plus, self.threads > 1
         )
 
     def _topology(self, learns: bool, frozen: bool):

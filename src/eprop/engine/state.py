@@ -17,15 +17,14 @@ def power_of_two(n: int) -> int:
 def synapses_of(built: Built) -> Synapses:
     """Synapse arrays; only those that the rules of the network need have a length."""
     n, dtype = built.weight.size, built.weight.dtype
-    adam = bool(np.any(built.topology.projections[:, lay.PRO_ADAM])) if len(built.topology.projections) else False
     none = np.zeros(0, dtype)
     return Synapses(
         weight=built.weight,
         trace=np.zeros(n, dtype) if built.has_plus else none,
         trace_reg=np.zeros(n, dtype) if built.two_kappas else none,
-        pending=np.zeros(n, dtype) if built.has_eprop or built.adam_plus else none,
-        moment_1=np.zeros(n, dtype) if adam else none,
-        moment_2=np.zeros(n, dtype) if adam else none,
+        pending=np.zeros(n, dtype) if built.has_eprop or built.moments_plus else none,
+        moment_1=np.zeros(n, dtype) if built.moments[0] else none,
+        moment_2=np.zeros(n, dtype) if built.moments[1] else none,
     )
 
 

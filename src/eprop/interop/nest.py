@@ -184,6 +184,9 @@ def _check(network: Network) -> None:
                 f"{projection.name}: NEST's e-prop knows delays of one step ({network.dt:g} ms) only, "
                 f"got {projection.delay:g} ms"
             )
+        if projection.rule.plastic and not isinstance(projection.rule.optimizer, (Adam, GradientDescent)):  # type: ignore[attr-defined]
+            kind = type(projection.rule.optimizer).__name__  # type: ignore[attr-defined]
+            raise NetworkError(f"{projection.name}: NEST's e-prop knows GradientDescent and Adam, not {kind}")
     for feedback in network.feedback_projections:
         back = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
         if isinstance(feedback.kind, Symmetric) and any(p.rule.plastic for p in back):

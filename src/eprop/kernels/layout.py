@@ -17,16 +17,17 @@ POP_COLUMNS = 7
 EVENTS, POISSON, NEURON, READOUT = range(4)
 
 # Projections, one row each (int64).
-PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_ADAM, PRO_LO, PRO_HI, PRO_DENSE = range(
-    11
-)
-PRO_CUTOFF, PRO_MIRROR = 11, 12
-PRO_COLUMNS = 13
+PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_LO, PRO_HI, PRO_DENSE = range(10)
+PRO_CUTOFF, PRO_MIRROR = 10, 11
+PRO_COLUMNS = 12
 STATIC, EPROP, EPROP_PLUS = range(3)
+DESCENT, ADAM, MOMENTUM, RMSPROP = range(4)
 
 # Projections, one row each (float64).
 PF_ETA, PF_MIN, PF_MAX, PF_BETA_1, PF_BETA_2, PF_EPSILON, PF_ALPHA, PF_ZETA = range(8)
-PF_COLUMNS = 8
+# Which optimiser, one of the codes above, beside its constants; PF_BETA_1 is the decay of an only moment as well.
+PF_OPTIMIZER, PF_NESTEROV = 8, 9
+PF_COLUMNS = 10
 
 # Groups: targets that share the constants of their traces (float64).
 GR_ALPHA, GR_KAPPA, GR_REG, GR_C_REG, GR_F_TARGET = range(5)
@@ -62,9 +63,9 @@ class Synapses(NamedTuple):
     weight: np.ndarray
     trace: np.ndarray  # e_bar
     trace_reg: np.ndarray  # e_bar_reg, only with two kappas
-    pending: np.ndarray  # gradient that waits for its spike, only with Adam per spike
-    moment_1: np.ndarray
-    moment_2: np.ndarray
+    pending: np.ndarray  # gradient that waits for its batch or spike; per spike only with moments
+    moment_1: np.ndarray  # of gradients
+    moment_2: np.ndarray  # of squared gradients
 
 
 class Axons(NamedTuple):
@@ -73,7 +74,7 @@ class Axons(NamedTuple):
     last: np.ndarray  # arrival step of the last spike, -1 if there was none
     z_bar: np.ndarray  # filtered spikes at ``last``, that spike included
     z_before: np.ndarray  # filtered spikes one step before ``last``
-    steps: np.ndarray  # optimiser steps taken, only with Adam
+    steps: np.ndarray  # optimiser steps taken, only with moments
 
 
 class Neurons(NamedTuple):

@@ -10,11 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from eprop.equations.maps import divide
-from eprop.equations.optimize import adam_catch_up, clip
+from eprop.equations.optimize import adam_catch_up, clip, momentum_catch_up, rmsprop_catch_up
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
+    ADAM,
     GR_KAPPA,
     GR_REG,
+    MOMENTUM,
     PF_ALPHA,
     PF_BETA_1,
     PF_BETA_2,
@@ -22,12 +24,15 @@ from eprop.kernels.layout import (
     PF_ETA,
     PF_MAX,
     PF_MIN,
+    PF_NESTEROV,
+    PF_OPTIMIZER,
     PRO_CUTOFF,
     PRO_GROUP,
+    RMSPROP,
 )
 
 BOTH = False
-ADAM = False
+MOMENTS = False
 # A map for one target costs about as much as this many in the loop over all targets: within a block, and across.
 COST_WITHIN, COST_ACROSS = 2.5, 5.0
 
@@ -64,30 +69,39 @@ def learn_rows(
             else:
                 g = maps[1, j] * e + maps[2, j] * z0
             trace[q] = k_n * e + maps[0, j] * z0
-            if ADAM:
-                w = _adam(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
+            if MOMENTS:
+                w = _optimize(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
             else:
                 w = real(clip(weight[q] - eta * g, w_min, w_max))
             weight[q] = w
             x[j] += w
 
 
-def adam_synapse(q, g, first_step, last_step, r, floats, weight, moment_1, moment_2):
-    """Owed Adam steps of one synapse, the first with gradient ``g``; bounds apply after all of them.
+def optimize_synapse(q, g, first_step, last_step, r, floats, weight, moment_1, moment_2):
+    """Owed optimiser steps of one synapse, the first with gradient ``g``; bounds apply after all of them.
 
     Returns the new weight, writes the moments. A learning rate of zero is a frozen synapse: nothing moves.
     """
-    if floats[r, PF_ETA] == 0.0:
+    eta, beta, epsilon = floats[r, PF_ETA], floats[r, PF_BETA_1], floats[r, PF_EPSILON]
+    kind, n = floats[r, PF_OPTIMIZER], last_step - first_step
+    if eta == 0.0:
         return weight[q]
-    w, m, v = adam_catch_up(
-        weight[q], moment_1[q], moment_2[q], g, first_step, last_step,
-        floats[r, PF_ETA], floats[r, PF_BETA_1], floats[r, PF_BETA_2], floats[r, PF_EPSILON],
-    )  # fmt: skip
-    moment_1[q], moment_2[q] = m, v
+    w = np.float64(weight[q])
+    if kind == ADAM:
+        w, m, v = adam_catch_up(
+            w, moment_1[q], moment_2[q], g, first_step, last_step, eta, beta, floats[r, PF_BETA_2], epsilon
+        )
+        moment_1[q], moment_2[q] = m, v
+    elif kind == MOMENTUM:
+        w, moment_1[q] = momentum_catch_up(w, moment_1[q], g, n, eta, beta, floats[r, PF_NESTEROV] != 0.0)
+    elif kind == RMSPROP:
+        w, moment_2[q] = rmsprop_catch_up(w, moment_2[q], g, n, eta, beta, epsilon)
+    else:
+        w -= eta * g
     return weight.dtype.type(clip(w, floats[r, PF_MIN], floats[r, PF_MAX]))
 
 
-_adam = adam_synapse
+_optimize = optimize_synapse
 
 
 def learn_rows_directly(
@@ -112,8 +126,8 @@ def learn_rows_directly(
             else:
                 g = c3 * e + c5 * z0
             trace[q] = k_n * e + c1 * z0
-            if ADAM:
-                w = _adam(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
+            if MOMENTS:
+                w = _optimize(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
             else:
                 w = real(clip(weight[q] - eta * g, w_min, w_max))
             weight[q] = w
@@ -167,8 +181,8 @@ def revive_row(
         trace[q] = k_n * trace[q] + now * z
         if BOTH:
             trace_reg[q] = r_n * trace_reg[q] + now * z_reg
-        if ADAM:
-            weight[q] = _adam(q, pending[q], steps, t - 1, r, floats, weight, moment_1, moment_2)
+        if MOMENTS:
+            weight[q] = _optimize(q, pending[q], steps, t - 1, r, floats, weight, moment_1, moment_2)
             pending[q] = 0.0
         x[j] += weight[q]
 
@@ -212,7 +226,7 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
             MAPS(last, t, lo, hi, prefix, block, block_steps, group, powers, scratch.maps)
             _learn_rows(k, k_end, last, t, order, indptr, p, group, powers, axons.z_bar, axons.steps, r, floats, targets,
                         weight, trace, trace_reg, moment_1, moment_2, scratch.maps, x)  # fmt: skip
-        elif within and not BOTH and not ADAM:
+        elif within and not BOTH and not MOMENTS:
             _learn_rows_within(k, k_end, last, t, order, indptr, p, group, powers, axons.z_bar, r, floats, targets, weight,
                                trace, prefix, block_steps, x)  # fmt: skip
         elif count > 0:
@@ -226,7 +240,7 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     """Template: settle the gradients of rows whose last spike arrived exactly ``cutoff`` steps ago.
 
     They are final now. Gradient descent applies them at once, since nobody reads the weight before the next spike;
-    for Adam, whose step depends on when it is taken, they wait in ``pending``. Traces are left as they were one step
+    for optimisers with moments, whose steps depend on when they are taken, they wait in ``pending``. Traces are left as they were one step
     ago, when the cutoff ended their accumulation.
     """
     first, stop = scratch.due_start[r], scratch.due_start[r + 1]
@@ -254,7 +268,7 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
             else:
                 g = maps[1, j] * e + maps[2, j] * z0
             trace[q] = k_n * e + before[0, j] * z0
-            if ADAM:
+            if MOMENTS:
                 pending[q] = g
             else:
                 weight[q] = clip(weight[q] - eta * g, w_min, w_max)

@@ -9,7 +9,7 @@ tested.
 ==================== ============================================================================
 ``neurons``          leaky integrate-and-fire neuron (with or without adaptation), readout, surrogates
 ``losses``           error signals and losses of the readouts
-``optimizers``       gradient descent and Adam, including the steps a silent synapse owes
+``optimizers``       gradient descent, momentum, RMSprop, Adam; with the steps a silent synapse owes
 ``eprop_plus``       e-prop+: weights change at every presynaptic spike
 ``eprop``            e-prop: weights change once per mini-batch of samples
 ``bptt``             backpropagation through time, which e-prop approximates
@@ -21,14 +21,16 @@ from eprop.reference.eprop import Sample, SampleRule, gradients, run_sample, tra
 from eprop.reference.eprop_plus import PlusRule, Run, simulate
 from eprop.reference.losses import error_signal, loss
 from eprop.reference.neurons import LIF, Readout, surrogate_gradient
-from eprop.reference.optimizers import Adam, GradientDescent
+from eprop.reference.optimizers import Adam, GradientDescent, Momentum, RMSprop
 
 __all__ = [
     "BPTT",
     "LIF",
     "Adam",
     "GradientDescent",
+    "Momentum",
     "PlusRule",
+    "RMSprop",
     "Readout",
     "Run",
     "Sample",
