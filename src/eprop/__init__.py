@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         Symmetric,
         Uniform,
     )
-    from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Momentum, RMSprop, Static
+    from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent, Momentum, RMSprop, Static
 
 __version__ = "0.1.0"
 
@@ -80,7 +80,7 @@ _HOMES = {
         "Normal", "OneToOne", "RandomFeedback", "Symmetric", "Uniform",
     ),
     "eprop.rules": (
-        "Adam", "EProp", "EPropPlus", "GradientDescent", "Momentum", "RMSprop", "Static",
+        "STDP", "Adam", "EProp", "EPropPlus", "GradientDescent", "Momentum", "RMSprop", "Static",
     ),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -90,7 +90,7 @@ _SUBPACKAGES = frozenset(
 )  # fmt: skip
 
 __all__ = [
-    "LIF", "Adam", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant", "CrossEntropy", "DataError",
+    "LIF", "STDP", "Adam", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant", "CrossEntropy", "DataError",
     "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit", "Exponential", "FastSigmoid",
     "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent", "InputError", "MissingExtraError", "Momentum",
     "Network", "NetworkError", "Normal", "OneToOne", "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource",

@@ -13,21 +13,24 @@ import numpy as np
 
 # Populations, one row each (int64).
 POP_ROLE, POP_SRC, POP_SIZE, POP_TARGET, POP_SLOT, POP_GROUP, POP_CHANNEL = range(7)
-POP_COLUMNS = 7
+POP_STDP = 7  # a projection with the constants of the population's postsynaptic traces, or -1
+POP_COLUMNS = 8
 EVENTS, POISSON, NEURON, READOUT = range(4)
 
 # Projections, one row each (int64).
 PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_LO, PRO_HI, PRO_DENSE = range(10)
 PRO_CUTOFF, PRO_MIRROR = 10, 11
 PRO_COLUMNS = 12
-STATIC, EPROP, EPROP_PLUS = range(3)
+STATIC, EPROP, EPROP_PLUS, STDP = range(4)
 DESCENT, ADAM, MOMENTUM, RMSPROP = range(4)
 
 # Projections, one row each (float64).
 PF_ETA, PF_MIN, PF_MAX, PF_BETA_1, PF_BETA_2, PF_EPSILON, PF_ALPHA, PF_ZETA = range(8)
 # Which optimiser, one of the codes above, beside its constants; PF_BETA_1 is the decay of an only moment as well.
 PF_OPTIMIZER, PF_NESTEROV = 8, 9
-PF_COLUMNS = 10
+# STDP: rate, bounds and the decay of presynaptic traces stand in PF_ETA, PF_MIN, PF_MAX and PF_ALPHA.
+PF_POST, PF_RATIO, PF_MU_PLUS, PF_MU_MINUS = range(10, 14)
+PF_COLUMNS = 14
 
 # Groups: targets that share the constants of their traces (float64).
 GR_ALPHA, GR_KAPPA, GR_REG, GR_C_REG, GR_F_TARGET = range(5)
@@ -55,6 +58,7 @@ class Topology(NamedTuple):
     readouts: np.ndarray  # (4, readouts): alpha, zeta, drive, population index
     bounds: np.ndarray  # (2, partitions + 1): of neurons, of readouts
     signal_groups: np.ndarray  # (n_pop,) trace group of a neuron population or -1
+    pair_powers: np.ndarray  # (n_proj, n) powers of the presynaptic decay; without columns unless there is STDP
 
 
 class Synapses(NamedTuple):
@@ -100,6 +104,10 @@ class History(NamedTuple):
     log: np.ndarray  # (capacity,) int32 source ids, a ring
     log_start: np.ndarray  # (ring, n_pop + 1) positions in the log, ever growing
     block_steps: int  # a power of two
+    post_times: np.ndarray  # (neurons, capacity) steps of the last spikes of a neuron, a ring each; only with STDP
+    post_next: np.ndarray  # (neurons,) where the next one goes; the oldest stands there
+    post_trace: np.ndarray  # (ring, neurons) filtered spikes of the steps before
+    post_span: int  # spikes of so many steps may still be read
 
 
 class Scratch(NamedTuple):

@@ -240,8 +240,8 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     """Template: settle the gradients of rows whose last spike arrived exactly ``cutoff`` steps ago.
 
     They are final now. Gradient descent applies them at once, since nobody reads the weight before the next spike;
-    for optimisers with moments, whose steps depend on when they are taken, they wait in ``pending``. Traces are left as they were one step
-    ago, when the cutoff ended their accumulation.
+    for optimisers with moments, whose steps depend on when they are taken, they wait in ``pending``. Traces are left
+    as they were one step ago, when the cutoff ended their accumulation.
     """
     first, stop = scratch.due_start[r], scratch.due_start[r + 1]
     if first == stop:

@@ -46,9 +46,11 @@ from eprop.kernels.layout import (
     PROBE_STATE,
     PROBE_WEIGHT,
     READOUT,
+    STDP,
 )
 from eprop.kernels.neurons import errors, integrate_readouts
 from eprop.kernels.plastic_readout import extend_error_sums
+from eprop.kernels.stdp import follow_pre, posts_full
 
 FULL = -1
 
@@ -85,7 +87,7 @@ def plan_arrivals(t, topology, axons, history, scratch):
     scratch.order_start[0], scratch.due_start[0] = 0, 0
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
-        plus = row[PRO_RULE] == EPROP_PLUS
+        plus = row[PRO_RULE] == EPROP_PLUS or row[PRO_RULE] == STDP
         emitted = t - row[PRO_DELAY]
         start = n
         if emitted >= 0:
@@ -173,7 +175,9 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
                    history.prefix, history.block, history.block_steps, neurons.psi, neurons.signal, neurons.rate,
                    group, topology.groups, topology.powers)  # fmt: skip
     for r in range(topology.projections.shape[0]):
-        if topology.projections[r, PRO_RULE] != EPROP_PLUS:
+        if topology.projections[r, PRO_RULE] == STDP:
+            DELIVER_STDP(r, p, t, topology, synapses, axons, neurons, history, scratch)
+        elif topology.projections[r, PRO_RULE] != EPROP_PLUS:
             for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
                 i = scratch.order[index]
                 deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
@@ -184,6 +188,7 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
             DELIVER_PLUS(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
             SETTLE_DUE(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
     _advance_partition(p, lo, hi, topology, neurons, scratch)
+    FOLLOW_POSTS(p, t, lo, hi, topology, history, scratch)
     integrate_readouts(k_lo, k_hi, neurons.psi.size, topology.readouts, neurons.input, neurons.y)
 
 
@@ -253,6 +258,8 @@ def count_events(topology, scratch):
 def update_axons(t, topology, axons, scratch):
     """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values."""
     for r in range(topology.projections.shape[0]):
+        if topology.projections[r, PRO_RULE] == STDP:
+            follow_pre(r, t, topology, axons, scratch)
         if topology.projections[r, PRO_RULE] != EPROP_PLUS:
             continue
         alpha, zeta = topology.projection_floats[r, PF_ALPHA], topology.projection_floats[r, PF_ZETA]
@@ -378,7 +385,7 @@ def run_stream(
         # The oldest step that may still be read was logged ring - 1 steps ago.
         oldest = history.log_start[(t + 1) & ring, 0] if t >= ring else 0
         newest = history.log_start[(t - 1) & ring, -1] if t > 0 else 0
-        if newest - oldest + n_sources > history.log.size:
+        if newest - oldest + n_sources > history.log.size or posts_full(t, topology, history):
             return done
         plan_arrivals(t, topology, axons, history, scratch)
         for p in prange(partitions):
