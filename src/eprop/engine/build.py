@@ -18,7 +18,7 @@ from eprop.models import EventSource, Neuron, PoissonSource, Readout
 from eprop.network import Explicit, Network, Projection, RandomFeedback, Symmetric
 from eprop.network.distributions import Array
 from eprop.network.network import FeedbackProjection
-from eprop.rules import EProp, EPropPlus, Optimizer
+from eprop.rules import STDP, EProp, EPropPlus, Optimizer
 
 # Synapses made at a time: the temporaries of one chunk stay small beside any network that needs chunks.
 CHUNK = 1 << 20
@@ -52,6 +52,7 @@ class Built:
     rule_constants: np.ndarray
     lag: np.ndarray
     cutoff: int
+    stdp_cutoff: int
     max_delay: int
     block_steps: int
     two_kappas: bool
@@ -59,6 +60,12 @@ class Built:
     moments_plus: bool
     has_plus: bool
     has_eprop: bool
+    has_stdp: bool
+
+    @property
+    def learns_at_spikes(self) -> bool:
+        """Whether weights change in the streaming loop."""
+        return self.has_plus or self.has_stdp
 
 
 def steps_of(duration: float, dt: float) -> int:
@@ -87,8 +94,8 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
     params, initial, leak = _neuron_arrays(network, models, sizes["neurons"])
     readouts, softmax, population_offset, readout_offset = _readout_arrays(network, sizes)
     block_steps = _block_steps(groups)
-    cutoff = max((row[lay.PRO_CUTOFF] for row in projections), default=0)
-    powers = _powers(groups, max(int(cutoff), block_steps, TABLED_POWERS) + 2)
+    cutoff, stdp_cutoff = (_longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
+    powers = _powers(groups, max(cutoff, block_steps, TABLED_POWERS) + 2)
     topology = Topology(
         populations=populations,
         rates=_poisson_rates(network),
@@ -102,6 +109,7 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         readouts=readouts,
         bounds=bounds,
         signal_groups=signal_groups,
+        pair_powers=_pair_powers(projections, floats, stdp_cutoff),
     )
     plus = [p.rule for p in network.projections if isinstance(p.rule, EPropPlus)]
     constants, lag = _eprop_constants(network)
@@ -117,14 +125,16 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         softmax=softmax,
         rule_constants=constants,
         lag=lag,
-        cutoff=int(cutoff),
+        cutoff=cutoff,
+        stdp_cutoff=stdp_cutoff,
         max_delay=max((int(row[lay.PRO_DELAY]) for row in projections), default=1),
         block_steps=block_steps,
         two_kappas=any(rule.kappa != rule.kappa_regularisation for rule in plus),
-        moments=_moments([p.rule for p in network.projections if p.rule.plastic]),
+        moments=_moments([p.rule for p in network.projections if isinstance(p.rule, (EProp, EPropPlus))]),
         moments_plus=any(_moments(plus)),
         has_plus=bool(plus),
         has_eprop=any(isinstance(p.rule, EProp) for p in network.projections),
+        has_stdp=any(isinstance(p.rule, STDP) for p in network.projections),
     )
 
 
@@ -137,9 +147,13 @@ def _check(network: Network) -> None:
     rules = {type(p.rule) for p in network.projections if p.rule.plastic}
     if EProp in rules and EPropPlus in rules:
         raise NetworkError("EProp learns per sample and EPropPlus at every spike; a network can have one of them")
+    if EProp in rules and STDP in rules:
+        raise NetworkError("EProp learns per sample and STDP at every spike; a network can have one of them")
     for projection in network.projections:
         if isinstance(projection.rule, EPropPlus):
             _check_plus(network, projection)
+        if isinstance(projection.rule, STDP):
+            _check_stdp(network, projection)
     for feedback in network.feedback_projections:
         if steps_of(feedback.delay, network.dt) != 1:
             raise NetworkError(
@@ -160,6 +174,18 @@ def _check_plus(network: Network, projection: Projection) -> None:
             f"{projection.name}: EPropPlus takes a delay of one step ({network.dt:g} ms) onto readouts, "
             f"got {projection.delay:g} ms; delays onto neurons are free"
         )
+
+
+def _check_stdp(network: Network, projection: Projection) -> None:
+    if projection.post.model.role == "readout":
+        raise NetworkError(f"{projection.name}: STDP needs postsynaptic spikes, and readouts have none")
+    if projection.rule.cutoff(network.dt) > LONGEST_CUTOFF:
+        raise NetworkError(f"{projection.name}: STDP.tau_plus is too long for steps of {network.dt:g} ms")
+    for other in network.projections:
+        if other.post is projection.post and getattr(other.rule, "tau_minus", projection.rule.tau_minus) != (
+            projection.rule.tau_minus
+        ):
+            raise NetworkError(f"all STDP projections onto {projection.post.name!r} must share tau_minus")
 
 
 def _check_symmetric(network: Network, feedback: FeedbackProjection) -> None:
@@ -183,6 +209,7 @@ def _populations(network: Network) -> tuple[np.ndarray, dict[str, int]]:
         row = table[p.index]
         row[lay.POP_ROLE] = roles.get(type(p.model), lay.NEURON)
         row[lay.POP_SIZE], row[lay.POP_SRC], row[lay.POP_GROUP] = p.size, n_sources, -1
+        row[lay.POP_STDP] = -1
         row[lay.POP_CHANNEL] = n_channels
         if row[lay.POP_ROLE] != lay.READOUT:
             n_sources += p.size
@@ -261,12 +288,16 @@ def _projections(network: Network, populations: np.ndarray, groups: np.ndarray) 
         row[lay.PRO_GROUP] = post[lay.POP_GROUP]
         row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_TARGET], post[lay.POP_TARGET] + p.post.size
         row[lay.PRO_MIRROR] = (p.pre.index, p.post.index) in symmetric
-        if p.rule.plastic:
+        if isinstance(p.rule, (EProp, EPropPlus)):
             _tabulate(p.rule.optimizer, floats[p.index])
         if isinstance(p.rule, EPropPlus):
             row[lay.PRO_CUTOFF] = steps_of(p.rule.cutoff, network.dt)
         floats[p.index, lay.PF_ALPHA] = p.post.model.membrane_decay(network.dt)
         floats[p.index, lay.PF_ZETA] = p.post.model.input_scale(network.dt)
+        if isinstance(p.rule, STDP):
+            post[lay.POP_STDP] = p.index
+            row[lay.PRO_CUTOFF] = p.rule.cutoff(network.dt)
+            _tabulate_stdp(p.rule, network.dt, floats[p.index])
         first_row += p.pre.size
     return table, floats
 
@@ -276,6 +307,25 @@ def _tabulate(optimizer: Optimizer, floats: np.ndarray) -> None:
     floats[lay.PF_OPTIMIZER] = optimizer.code
     for name, column in OPTIMIZER_COLUMNS.items():
         floats[column] = getattr(optimizer, name, floats[column])
+
+
+def _tabulate_stdp(rule: STDP, dt: float, floats: np.ndarray) -> None:
+    """Write the constants of STDP into the row of its projection."""
+    floats[lay.PF_ETA], (floats[lay.PF_MIN], floats[lay.PF_MAX]) = rule.rate, rule.bounds
+    floats[lay.PF_RATIO], floats[lay.PF_MU_PLUS], floats[lay.PF_MU_MINUS] = rule.alpha, rule.mu_plus, rule.mu_minus
+    floats[lay.PF_ALPHA], floats[lay.PF_POST] = math.exp(-dt / rule.tau_plus), math.exp(-dt / rule.tau_minus)
+
+
+def _pair_powers(projections: np.ndarray, floats: np.ndarray, cutoff: int) -> np.ndarray:
+    """Decay of presynaptic traces over any interval within the cutoff, one row per projection."""
+    if cutoff == 0:
+        return np.zeros((len(projections), 0))
+    return np.where(projections[:, [lay.PRO_RULE]] == lay.STDP, floats[:, [lay.PF_ALPHA]] ** np.arange(cutoff + 1), 0.0)
+
+
+def _longest_cutoff(projections: np.ndarray, code: int) -> int:
+    """Longest cutoff of the projections with a rule, in steps."""
+    return max((int(row[lay.PRO_CUTOFF]) for row in projections if row[lay.PRO_RULE] == code), default=0)
 
 
 def _moments(rules: list[Any]) -> tuple[bool, bool]:
@@ -374,13 +424,11 @@ def _weights(network: Network, p: Projection, lo: int, hi: int, indptr: np.ndarr
 
 
 def _check_drawn(p: Projection, values: np.ndarray) -> None:
-    optimizer = getattr(p.rule, "optimizer", None)
-    if optimizer is None or values.size == 0:
-        return
-    if values.min() < optimizer.w_min or values.max() > optimizer.w_max:
+    low, high = p.rule.bounds
+    if values.size and (values.min() < low or values.max() > high):
         raise NetworkError(
             f"weights of {p.name} span {values.min():g}..{values.max():g} mV, outside the bounds "
-            f"{optimizer.w_min:g}..{optimizer.w_max:g} of its optimiser"
+            f"{low:g}..{high:g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}"
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from eprop._jit import bind
 from eprop.errors import NetworkError
 from eprop.kernels import lanes, maps, neurons, plastic, plastic_readout, stream
+from eprop.kernels import stdp as pairs
 from eprop.models import Neuron
 
 MAX_MODELS = 4
@@ -38,28 +39,37 @@ def model_slots(models: list[Any]) -> list[type[Neuron]]:
     return distinct
 
 
-def loops(models: list[type[Neuron]], plus: bool, two_kappas: bool, moments: bool, parallel: bool) -> Loops:
+def loops(
+    models: list[type[Neuron]], plus: bool, two_kappas: bool, moments: bool, stdp: bool, parallel: bool
+) -> Loops:
     """Loops for a list of models (as of `model_slots`) and the options that are fixed when compiling.
 
-    Without e-prop+ (``plus``), its kernels are left out: half the time to compile.
+    Without e-prop+ (``plus``), its kernels are left out: half the time to compile. So are those of STDP.
     """
-    return _loops(tuple(models), plus, two_kappas, moments, parallel)
+    return _loops(tuple(models), plus, two_kappas, moments, stdp, parallel)
 
 
 @functools.cache
-def _loops(models: tuple[type[Neuron], ...], plus: bool, two_kappas: bool, moments: bool, parallel: bool) -> Loops:
+def _loops(
+    models: tuple[type[Neuron], ...], plus: bool, two_kappas: bool, moments: bool, stdp: bool, parallel: bool
+) -> Loops:
     label = "_".join(_label(model) for model in models) or "none"
     rule = f"{'two' if two_kappas else 'one'}_kappa{'_moments' if moments else ''}" if plus else "fixed"
+    rule_and_stdp = f"{rule}_stdp" if stdp else rule
     threads = "parallel" if parallel else "serial"
     advance = _bind_models(models, label)
     advance_partition = bind(stream.advance_partition, f"advance_partition_{label}", ADVANCE=advance)
-    rule_kernels = _bind_rule(two_kappas, moments, rule) if plus else _no_rule()
-    step = bind(stream.step_partition, f"step_{label}_{rule}", _advance_partition=advance_partition, **rule_kernels)
+    rule_kernels = _no_rule() | (_bind_rule(two_kappas, moments, rule) if plus else {})
+    if stdp:
+        rule_kernels |= {"DELIVER_STDP": pairs.deliver_stdp, "FOLLOW_POSTS": pairs.follow_posts}
+    step = bind(
+        stream.step_partition, f"step_{label}_{rule_and_stdp}", _advance_partition=advance_partition, **rule_kernels
+    )
     forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
     run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=parallel, FORWARD=forward)
     accumulate = bind(lanes.accumulate, f"accumulate_{threads}", parallel=parallel)
     return Loops(
-        stream=bind(stream.run_stream, f"stream_{label}_{rule}_{threads}", parallel=parallel, STEP_PARTITION=step),
+        stream=bind(stream.run_stream, f"stream_{label}_{rule_and_stdp}_{threads}", parallel=parallel, STEP_PARTITION=step),
         waves=bind(lanes.run_waves, f"waves_{label}_{threads}", RUN_LANES=run_lanes, ACCUMULATE=accumulate),
     )
 
@@ -93,7 +103,8 @@ def _no_neuron() -> Callable[..., Any]:
 def _no_rule() -> dict[str, Any]:
     """Nothing learns at spikes."""
     nothing = bind(stream._unbound, "nothing")
-    return dict.fromkeys(("EXTEND", "DELIVER_PLUS", "SETTLE_DUE", "DELIVER_READOUT", "SETTLE_READOUT"), nothing)
+    names = ("EXTEND", "DELIVER_PLUS", "SETTLE_DUE", "DELIVER_READOUT", "SETTLE_READOUT", "DELIVER_STDP", "FOLLOW_POSTS")
+    return dict.fromkeys(names, nothing)
 
 
 def _bind_rule(two_kappas: bool, moments: bool, rule: str) -> dict[str, Any]:

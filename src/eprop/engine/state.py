@@ -7,6 +7,11 @@ import numpy as np
 from eprop.engine.build import Built
 from eprop.kernels import layout as lay
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
+from eprop.kernels.stdp import posts_full
+
+# Room for the last spikes of each neuron to begin with; and the step of a spike that has not happened.
+FIRST_POSTS = 8
+NEVER = -(1 << 62)
 
 
 def power_of_two(n: int) -> int:
@@ -56,7 +61,8 @@ def history_of(built: Built, learns: bool = True) -> History:
     entries = 5 if built.two_kappas else 3
     maps = power_of_two(built.cutoff + 2) if plus else 1
     blocks = power_of_two(built.cutoff // built.block_steps + 3) if plus else 1
-    past = power_of_two((built.cutoff if plus else 0) + built.max_delay + 3)
+    pairs = built.has_stdp and learns
+    past = power_of_two(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
     return History(
         prefix=np.zeros((maps, entries, n if plus else 0)),
         block=np.zeros((blocks, entries, n if plus else 0)),
@@ -66,11 +72,31 @@ def history_of(built: Built, learns: bool = True) -> History:
         log=np.zeros(power_of_two(2 * sources + 1024), np.int32),
         log_start=np.zeros((past, populations + 1), np.int64),
         block_steps=built.block_steps,
+        post_times=np.full((n if pairs else 0, FIRST_POSTS), NEVER, np.int64),
+        post_next=np.zeros(n if pairs else 0, np.int64),
+        post_trace=np.zeros((power_of_two(2 * built.max_delay + 2), n if pairs else 0)),
+        post_span=built.stdp_cutoff + 2 * built.max_delay,
     )
 
 
+def with_room(built: Built, history: History, t: int) -> History:
+    """The same history with twice the room for what had none left in step ``t``: postsynaptic spikes, or the log."""
+    if posts_full(t, built.topology, history):
+        return _with_longer_posts(history)
+    return grown(history, t)
+
+
+def _with_longer_posts(history: History) -> History:
+    """Rings of postsynaptic spikes of twice the length, the oldest spikes first."""
+    n, capacity = history.post_times.shape
+    oldest_first = (history.post_next[:, None] + np.arange(capacity)) & (capacity - 1)
+    times = np.full((n, 2 * capacity), NEVER, np.int64)
+    times[:, :capacity] = np.take_along_axis(history.post_times, oldest_first, axis=1)
+    return history._replace(post_times=times, post_next=np.full(n, capacity, np.int64))
+
+
 def grown(history: History, t: int) -> History:
-    """The same history with twice the room for spikes; positions in the log stay valid."""
+    """The same history with twice the room in the log of spikes; positions in it stay valid."""
     old, mask = history.log, history.log.size - 1
     log = np.zeros(2 * old.size, np.int32)
     ring = history.log_start.shape[0]
@@ -85,20 +111,20 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
     topology = built.topology
     n, rows = topology.params.shape[1], topology.indptr.shape[1] - 1
     partitions, projections = topology.indptr.shape[0], topology.projections.shape[0]
-    plus = built.has_plus and learns
+    plus, learns = built.has_plus and learns, built.learns_at_spikes and learns
     entries = 5 if built.two_kappas else 3
     return Scratch(
         order=np.zeros(rows, np.int32),
-        spare=np.zeros(rows if plus else 0, np.int32),
+        spare=np.zeros(rows if learns else 0, np.int32),
         order_start=np.zeros(projections + 1, np.int64),
-        due=np.zeros(rows if plus else 0, np.int32),
+        due=np.zeros(rows if learns else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),
         maps=np.zeros((entries, n if plus else 0)),
         maps_before=np.zeros((entries, n if plus else 0)),
         gradient=np.zeros(topology.readouts.shape[1]),
         spikes=np.zeros((partitions, n), np.int32),
         spike_count=np.zeros((partitions, topology.populations.shape[0]), np.int64),
-        mark=np.full(rows if plus else 0, -1, np.int64),
+        mark=np.full(rows if learns else 0, -1, np.int64),
         n_sources=n_sources(built),
     )
 

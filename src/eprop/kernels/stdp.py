@@ -67,14 +67,12 @@ def _learn_row(start, stop, after, until, trace, floats, powers, targets, weight
     real = weight.dtype.type
     rate, mu_plus, mu_minus, w_max = floats[PF_ETA], floats[PF_MU_PLUS], floats[PF_MU_MINUS], floats[PF_MAX]
     ratio, row = rate * floats[PF_RATIO], np.uint64(until & (post_trace.shape[0] - 1))
-    known = until > 0
     for q in range(np.uint64(start), np.uint64(stop)):
         j = targets[q]
         w = np.float64(weight[q])
         if trace > 0.0:
             w = _pair(w, j, after, until, rate * trace, mu_plus, w_max, powers, times, following)
-        if known:
-            w = depress(w, ratio * post_trace[row, j], mu_minus, w_max)
+        w = depress(w, ratio * post_trace[row, j], mu_minus, w_max)
         weight[q] = w
         x[j] += real(w)
 

@@ -62,6 +62,7 @@ def _unbound(*arguments):
 
 ADVANCE_0 = ADVANCE_1 = ADVANCE_2 = ADVANCE_3 = _unbound
 EXTEND = DELIVER_PLUS = SETTLE_DUE = DELIVER_READOUT = SETTLE_READOUT = _unbound
+DELIVER_STDP = FOLLOW_POSTS = _unbound
 STEP_PARTITION = _unbound
 
 
@@ -87,12 +88,12 @@ def plan_arrivals(t, topology, axons, history, scratch):
     scratch.order_start[0], scratch.due_start[0] = 0, 0
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
-        plus = row[PRO_RULE] == EPROP_PLUS or row[PRO_RULE] == STDP
+        learns = row[PRO_RULE] == EPROP_PLUS or row[PRO_RULE] == STDP
         emitted = t - row[PRO_DELAY]
         start = n
         if emitted >= 0:
             n = _list_rows(emitted & ring, row, topology.populations, history, scratch.order, n)
-        if plus:
+        if learns:
             _sort_by_last(scratch.order, start, n, axons.last, scratch.spare)
             for index in range(start, n):
                 scratch.mark[scratch.order[index]] = t

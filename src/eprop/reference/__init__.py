@@ -12,6 +12,7 @@ tested.
 ``optimizers``       gradient descent, momentum, RMSprop, Adam; with the steps a silent synapse owes
 ``eprop_plus``       e-prop+: weights change at every presynaptic spike
 ``eprop``            e-prop: weights change once per mini-batch of samples
+``stdp``             STDP, pair by pair
 ``bptt``             backpropagation through time, which e-prop approximates
 ==================== ============================================================================
 """
@@ -22,6 +23,7 @@ from eprop.reference.eprop_plus import PlusRule, Run, simulate
 from eprop.reference.losses import error_signal, loss
 from eprop.reference.neurons import LIF, Readout, surrogate_gradient
 from eprop.reference.optimizers import Adam, GradientDescent, Momentum, RMSprop
+from eprop.reference.stdp import PairRule, pair_weights
 
 __all__ = [
     "BPTT",
@@ -29,6 +31,7 @@ __all__ = [
     "Adam",
     "GradientDescent",
     "Momentum",
+    "PairRule",
     "PlusRule",
     "RMSprop",
     "Readout",
@@ -40,6 +43,7 @@ __all__ = [
     "error_signal",
     "gradients",
     "loss",
+    "pair_weights",
     "run_sample",
     "simulate",
     "surrogate_gradient",

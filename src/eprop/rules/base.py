@@ -23,6 +23,12 @@ class Rule(Description):
         optimizer = getattr(self, "optimizer", None)
         return (-math.inf, math.inf) if optimizer is None else (optimizer.w_min, optimizer.w_max)
 
+    @property
+    def learning_rate(self) -> float:
+        """What `Simulator.scale_learning_rates` scales: ``eta`` of the optimiser, if there is one."""
+        optimizer = getattr(self, "optimizer", None)
+        return 0.0 if optimizer is None else float(optimizer.eta)
+
 
 @dataclass(frozen=True)
 class Static(Rule):

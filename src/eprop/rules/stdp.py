@@ -40,6 +40,11 @@ class STDP(Rule):
         """Between 0 and ``w_max``."""
         return 0.0, self.w_max
 
+    @property
+    def learning_rate(self) -> float:
+        """``lambda``."""
+        return self.rate
+
     def cutoff(self, dt: float) -> int:
         """Steps after a presynaptic spike beyond which its pairs are `NEGLIGIBLE`, even if it spiked in every step."""
         largest = -1.0 / math.expm1(-dt / self.tau_plus)
