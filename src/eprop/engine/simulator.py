@@ -26,6 +26,7 @@ from eprop.engine.state import (
     neurons_of,
     scratch_of,
     synapses_of,
+    with_ended_posts,
     with_room,
 )
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
@@ -343,7 +344,7 @@ class Simulator:
             if not np.isfinite(given).all():
                 raise InputError(f"state {name!r} holds values that are not finite")
         _check_log(np.asarray(state["history/log"]), n_sources(self._built))
-        _check_posts(np.asarray(state["history/post_times"]), np.asarray(state["history/post_next"]))
+        _check_posts(np.asarray(state["history/post_times"]), len(self._history.post_times))
         self._history = self._history._replace(
             log=np.zeros(np.size(state["history/log"]), np.int32),
             post_times=np.zeros(np.shape(state["history/post_times"]), np.int64),
@@ -359,6 +360,7 @@ class Simulator:
                 getattr(getattr(self, f"_{group}"), field)[...] = state[name]
         steps, self._updates, events = (int(v) for v in state["counters"])
         self._counters[lay.COUNT_STEPS], self._counters[lay.COUNT_EVENTS] = steps, events
+        self._history = with_ended_posts(self._history, steps)
 
     def _order(self, name: str) -> np.ndarray:
         """Positions of a projection's synapses, in the order of `connections`."""
@@ -785,13 +787,10 @@ def _check_log(log: np.ndarray, sources: int) -> None:
         raise InputError("the state is of another network, or damaged: its log of spikes names nodes that do not exist")
 
 
-def _check_posts(times: np.ndarray, following: np.ndarray) -> None:
-    """So are the rings of postsynaptic spikes."""
-    capacity = times.shape[1] if times.ndim == 2 else 0
-    if times.shape != (following.size, capacity) or capacity == 0 or capacity & (capacity - 1):
-        raise InputError("the state is of another network, or damaged: its rings of postsynaptic spikes do not fit")
-    if following.size and (following.min() < 0 or following.max() >= capacity):
-        raise InputError("the state is damaged: its rings of postsynaptic spikes point outside")
+def _check_posts(times: np.ndarray, neurons: int) -> None:
+    """So are the postsynaptic spikes."""
+    if times.ndim != 2 or times.shape[0] != neurons or times.shape[1] == 0:
+        raise InputError("the state is of another network, or damaged: its postsynaptic spikes do not fit")
 
 
 def _joined(parts, t0: int, dt: float):

@@ -73,7 +73,6 @@ def history_of(built: Built, learns: bool = True) -> History:
         log_start=np.zeros((past, populations + 1), np.int64),
         block_steps=built.block_steps,
         post_times=np.full((n if pairs else 0, FIRST_POSTS), NEVER, np.int64),
-        post_next=np.zeros(n if pairs else 0, np.int64),
         post_trace=np.zeros((power_of_two(2 * built.max_delay + 2), n if pairs else 0)),
         post_span=built.stdp_cutoff + 2 * built.max_delay,
     )
@@ -86,13 +85,16 @@ def with_room(built: Built, history: History, t: int) -> History:
     return grown(history, t)
 
 
+def with_ended_posts(history: History, t: int) -> History:
+    """The same history, its searches for postsynaptic spikes certain to end: for a state from outside."""
+    full = history.post_times.size and history.post_times[:, -1].max() > t - history.post_span
+    return _with_longer_posts(history) if full else history
+
+
 def _with_longer_posts(history: History) -> History:
-    """Rings of postsynaptic spikes of twice the length, the oldest spikes first."""
-    n, capacity = history.post_times.shape
-    oldest_first = (history.post_next[:, None] + np.arange(capacity)) & (capacity - 1)
-    times = np.full((n, 2 * capacity), NEVER, np.int64)
-    times[:, :capacity] = np.take_along_axis(history.post_times, oldest_first, axis=1)
-    return history._replace(post_times=times, post_next=np.full(n, capacity, np.int64))
+    """Room for twice as many postsynaptic spikes per neuron."""
+    older = np.full_like(history.post_times, NEVER)
+    return history._replace(post_times=np.concatenate([history.post_times, older], axis=1))
 
 
 def grown(history: History, t: int) -> History:

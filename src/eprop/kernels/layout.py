@@ -104,8 +104,7 @@ class History(NamedTuple):
     log: np.ndarray  # (capacity,) int32 source ids, a ring
     log_start: np.ndarray  # (ring, n_pop + 1) positions in the log, ever growing
     block_steps: int  # a power of two
-    post_times: np.ndarray  # (neurons, capacity) steps of the last spikes of a neuron, a ring each; only with STDP
-    post_next: np.ndarray  # (neurons,) where the next one goes; the oldest stands there
+    post_times: np.ndarray  # (neurons, capacity) steps of the last spikes of a neuron, the newest first; only with STDP
     post_trace: np.ndarray  # (ring, neurons) filtered spikes of the steps before
     post_span: int  # spikes of so many steps may still be read
 

@@ -5,19 +5,19 @@ dendrite, so at the synapse the spike is met by postsynaptic spikes that were em
 that very step count for potentiation but not yet for depression (as in NEST, by experiment). All of them are known in
 step ``t``, so there is nothing to queue.
 
-Per axon are kept the last arrival and the trace of presynaptic spikes (``z_bar``), per neuron a ring of its last spikes and a
-ring of its trace over the few steps that delays look back. Every synapse has its weight and nothing else.
+Per axon are kept the last arrival and the trace of presynaptic spikes (``z_bar``), per neuron its last spikes, the
+newest first, and a ring of its trace over the few steps that delays look back. Every synapse has its weight and nothing else.
 
 A row that falls silent is due after the cutoff, as in e-prop+: its pairs so far are applied then, and all later ones are
-negligible (`eprop.rules.stdp`). So no postsynaptic spike is needed for longer than ``post_span`` steps, and the rings of
-spikes are as long as the liveliest neuron fills in that time, however long the network runs.
+negligible (`eprop.rules.stdp`). So no postsynaptic spike is needed for longer than ``post_span`` steps, and as many spikes
+are kept per neuron as the liveliest one emits in that time, however long the network runs.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner
+from eprop._jit import inline, inner
 from eprop.equations.stdp import depress, potentiate
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
@@ -53,16 +53,16 @@ def deliver_stdp(r, p, t, topology, synapses, axons, neurons, history, scratch):
         last = axons.last[i]
         trace = axons.z_bar[i] if last >= 0 and t - last <= cutoff else 0.0
         _learn_row(indptr[i], indptr[i + 1], last - 2 * delay, t - 2 * delay, trace, floats, powers, targets, weight,
-                   history.post_times, history.post_next, history.post_trace, x)  # fmt: skip
+                   history.post_times, history.post_trace, x)  # fmt: skip
     if floats[PF_ETA] > 0.0:
         for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
             i = scratch.due[index]
             _potentiate_row(indptr[i], indptr[i + 1], axons.last[i] - 2 * delay, t - 2 * delay, axons.z_bar[i], floats,
-                            powers, targets, weight, history.post_times, history.post_next)  # fmt: skip
+                            powers, targets, weight, history.post_times)  # fmt: skip
 
 
 @inner
-def _learn_row(start, stop, after, until, trace, floats, powers, targets, weight, times, following, post_trace, x):
+def _learn_row(start, stop, after, until, trace, floats, powers, targets, weight, times, post_trace, x):
     """One row: potentiation by the spikes of steps ``after + 1 .. until``, depression by those before ``until``."""
     real = weight.dtype.type
     rate, mu_plus, mu_minus, w_max = floats[PF_ETA], floats[PF_MU_PLUS], floats[PF_MU_MINUS], floats[PF_MAX]
@@ -71,36 +71,35 @@ def _learn_row(start, stop, after, until, trace, floats, powers, targets, weight
         j = targets[q]
         w = np.float64(weight[q])
         if trace > 0.0:
-            w = _pair(w, j, after, until, rate * trace, mu_plus, w_max, powers, times, following)
+            w = _pair(w, j, after, until, rate * trace, mu_plus, w_max, powers, times)
         w = depress(w, ratio * post_trace[row, j], mu_minus, w_max)
         weight[q] = w
         x[j] += real(w)
 
 
 @inner
-def _potentiate_row(start, stop, after, until, trace, floats, powers, targets, weight, times, following):
+def _potentiate_row(start, stop, after, until, trace, floats, powers, targets, weight, times):
     """One row without a spike of its own: potentiation only."""
     for q in range(np.uint64(start), np.uint64(stop)):
         weight[q] = _pair(np.float64(weight[q]), targets[q], after, until, floats[PF_ETA] * trace, floats[PF_MU_PLUS],
-                          floats[PF_MAX], powers, times, following)  # fmt: skip
+                          floats[PF_MAX], powers, times)  # fmt: skip
 
 
-@inner
-def _pair(w, j, after, until, step, mu, w_max, powers, times, following):
+@inline
+def _pair(w, j, after, until, step, mu, w_max, powers, times):
     """Potentiation by the spikes of neuron ``j`` in steps ``after + 1 .. until``, in their order.
 
-    The spike in the place of the next one is older than any that is asked for, so the search needs no other end.
+    The oldest spike that is kept is older than any that is asked for, so the search needs no other end.
     """
-    mask = times.shape[1] - 1
-    at = following[j] - 1
-    while times[j, at & mask] > until:
-        at -= 1
-    first = at
-    while times[j, first & mask] > after:
-        first -= 1
-    while first < at:
-        first += 1
-        w = potentiate(w, step * powers[times[j, first & mask] - after], mu, w_max)
+    newest = np.uint64(0)
+    while times[j, newest] > until:
+        newest += np.uint64(1)
+    k = newest
+    while times[j, k] > after:
+        k += np.uint64(1)
+    while k > newest:
+        k -= np.uint64(1)
+        w = potentiate(w, step * powers[np.uint64(times[j, k] - after)], mu, w_max)
     return w
 
 
@@ -108,9 +107,8 @@ def _pair(w, j, after, until, step, mu, w_max, powers, times, following):
 def follow_posts(p, t, lo, hi, topology, history, scratch):
     """Traces of neurons ``lo:hi`` for step ``t + 1``, and their spikes of step ``t``."""
     populations = topology.populations
-    ring, mask = history.post_trace.shape[0] - 1, history.post_times.shape[1] - 1
+    trace, times, ring = history.post_trace, history.post_times, history.post_trace.shape[0] - 1
     now, then = np.uint64(t & ring), np.uint64((t + 1) & ring)
-    trace = history.post_trace
     for b in range(populations.shape[0]):
         r = populations[b, POP_STDP]
         if populations[b, POP_ROLE] != NEURON or r < 0:
@@ -123,8 +121,9 @@ def follow_posts(p, t, lo, hi, topology, history, scratch):
         for k in range(scratch.spike_count[p, b - 1] if b > 0 else 0, scratch.spike_count[p, b]):
             j = scratch.spikes[p, k]
             trace[then, j] += decay
-            history.post_times[j, history.post_next[j]] = t
-            history.post_next[j] = (history.post_next[j] + 1) & mask
+            for m in range(times.shape[1] - 1, 0, -1):
+                times[j, m] = times[j, m - 1]
+            times[j, 0] = t
 
 
 @inner
@@ -150,6 +149,6 @@ def posts_full(t, topology, history):
         shift = topology.populations[b, POP_TARGET] - topology.populations[b, POP_SRC]
         for position in range(history.log_start[(t - 1) & ring, b], history.log_start[(t - 1) & ring, b + 1]):
             j = history.log[position & mask] + shift
-            if history.post_times[j, history.post_next[j]] > t - history.post_span:
+            if history.post_times[j, -1] > t - history.post_span:
                 return True
     return False
