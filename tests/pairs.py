@@ -56,7 +56,9 @@ def emitted(recording: ep.Recording, name: str, node: int, dt: float) -> np.ndar
 
 def pair_rule(rule: ep.STDP) -> reference.PairRule:
     """The reference's parameters."""
-    return reference.PairRule(rule.rate, rule.alpha, rule.mu_plus, rule.mu_minus, rule.w_max, rule.tau_plus, rule.tau_minus)
+    return reference.PairRule(
+        rule.rate, rule.alpha, rule.mu_plus, rule.mu_minus, rule.w_max, rule.tau_plus, rule.tau_minus
+    )
 
 
 def arrivals(net: ep.Network, name: str, recording: ep.Recording, connections, steps: int):
@@ -64,7 +66,9 @@ def arrivals(net: ep.Network, name: str, recording: ep.Recording, connections, s
     projection = net.projection(name)
     delay = round(projection.delay / net.dt)
     for c, (source, target, weight) in enumerate(zip(*connections, strict=True)):
-        pre, post = (emitted(recording, p.name, k, net.dt) for p, k in ((projection.pre, source), (projection.post, target)))
+        pre, post = (
+            emitted(recording, p.name, k, net.dt) for p, k in ((projection.pre, source), (projection.post, target))
+        )
         pre = pre[pre + delay < steps]
         if pre.size:
             yield c, pre + delay, pre, post, weight

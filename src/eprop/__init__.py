@@ -3,7 +3,7 @@
 Describe a network, build it, run it::
 
     network/   populations, connection rules, feedback     models/  LIF, readout, sources
-    rules/     static, e-prop, e-prop+, optimisers         engine/  build, simulate, record
+    rules/     static, e-prop, e-prop+, STDP, optimisers   engine/  build, simulate, record
 
 The mathematics is in ``equations/`` (one scalar function each), the compiled loops are in ``kernels/``, a slow
 time-driven version straight from the equations is in ``reference/``. ``data/`` reads and simulates event recordings,

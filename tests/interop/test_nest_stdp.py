@@ -27,7 +27,9 @@ def parrots(nest, trains: list[np.ndarray], dt: float, **parameters):
     return nodes
 
 
-def weights_in_nest(net: ep.Network, name: str, recording: ep.Recording, connections) -> dict[tuple[int, int], np.ndarray]:
+def weights_in_nest(
+    net: ep.Network, name: str, recording: ep.Recording, connections
+) -> dict[tuple[int, int], np.ndarray]:
     """Weights that the spikes of each (source, target) take along."""
     nest = nest_module()
     nest.ResetKernel()
@@ -35,9 +37,7 @@ def weights_in_nest(net: ep.Network, name: str, recording: ep.Recording, connect
     nest.set(resolution=net.dt)
     p = net.projection(name)
     rule = p.rule
-    trains = [
-        [emitted(recording, side.name, k, net.dt) for k in range(side.size)] for side in (p.pre, p.post)
-    ]
+    trains = [[emitted(recording, side.name, k, net.dt) for k in range(side.size)] for side in (p.pre, p.post)]
     pre, post = parrots(nest, trains[0], net.dt), parrots(nest, trains[1], net.dt, tau_minus=rule.tau_minus)
     recorder = nest.Create("weight_recorder")
     constants = {
@@ -78,7 +78,9 @@ def test_weight_at_every_spike(seed, deviations):
             worst = max(worst, float(np.abs(ours[name, "weight"][at, c] - wanted).max()))
             compared, different = compared + at.size, different + np.unique(wanted).size
         rule = net.projection(name).rule
-        deviations.note(f"STDP, mu {rule.mu_plus:g} and {rule.mu_minus:g}", compared, ours.spikes["rec"][0].size, weight=worst)
+        deviations.note(
+            f"STDP, mu {rule.mu_plus:g} and {rule.mu_minus:g}", compared, ours.spikes["rec"][0].size, weight=worst
+        )
         assert worst < EXACT
         assert compared > 100
         assert different > 0.05 * compared

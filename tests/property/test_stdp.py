@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,7 +27,7 @@ def run(net: ep.Network, x: np.ndarray, pieces: tuple[int, ...] = (), **options)
     record = [(name, "weight") for name in NAMES]
     parts = [
         sim.run((b - a) * net.dt, {"in": x[a:b]}, record=record, spikes=["in", "rec"])
-        for a, b in zip(cuts, cuts[1:], strict=False)
+        for a, b in itertools.pairwise(cuts)
     ]
     return sim, start, parts
 
@@ -137,6 +139,56 @@ def test_frozen_weights_stay():
     sim.scale_learning_rates(1.0)
     sim.run(120.0, {"in": x})
     assert any(np.any(sim.connections(name)[2] != start[name]) for name in NAMES)
+
+
+@pytest.mark.parametrize("delay", [1.0, 3.0])
+def test_the_new_weight_is_delivered(delay):
+    """The voltage takes the weight that is recorded in the same step."""
+    net = ep.Network(seed=1)
+    x, rec = net.add(ep.EventSource(), 5, "in"), net.add(ep.LIF(tau_m=15.0, v_th=0.8), 4, "rec")
+    net.connect(x, rec, weight=ep.Uniform(0.1, 0.9), rule=ep.STDP(rate=0.1, w_max=0.9), delay=delay)
+    spikes, d = stimulus(1, 120, 5), int(delay)
+    found = ep.Simulator(net, threads=1).run(
+        120.0, {"in": spikes}, record=[("in->rec", "weight"), ("rec", "v")], spikes=["rec"]
+    )
+    arrived = np.vstack([np.zeros((d, 5)), spikes[:-d]])
+    given = np.einsum("tji,ti->tj", found["in->rec", "weight"].reshape(120, 4, 5), arrived)
+    reset = np.zeros((120, 4))
+    reset[np.rint(found.spikes["rec"][0]).astype(int) - 1, found.spikes["rec"][1]] = 0.8
+    v = found["rec", "v"]
+    before = np.vstack([np.zeros(4), v[:-1]])
+    np.testing.assert_allclose(v, np.exp(-1.0 / 15.0) * before + given - reset, atol=1e-12)
+    assert reset.any()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda net, x, rec, out: net.connect(rec, out, weight=0.5, rule=ep.STDP()), "STDP needs postsynaptic spikes"),
+        (lambda net, x, rec, out: net.connect(x, rec, weight=0.5, rule=ep.STDP(tau_minus=9.0), name="b"), "share tau_minus"),
+        (lambda net, x, rec, out: net.connect(rec, rec, weight=0.5, rule=ep.EProp()), "EProp learns per sample and STDP"),
+        (lambda net, x, rec, out: net.connect(rec, rec, weight=ep.Normal(0.0, 1.0), rule=ep.STDP()),
+         "outside the bounds 0..100 of its rule"),
+        (lambda net, x, rec, out: net.connect(rec, rec, weight=0.5, rule=ep.STDP(tau_plus=1e6)), "tau_plus is too long"),
+    ],
+)  # fmt: skip
+def test_refused(build, message):
+    net = ep.Network()
+    x, rec, out = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 1, "out")
+    net.connect(x, rec, weight=0.5, rule=ep.STDP())
+    build(net, x, rec, out)
+    with pytest.raises(ep.NetworkError, match=message):
+        ep.Simulator(net, threads=1)
+
+
+def test_given_weights_are_checked():
+    sim = ep.Simulator(stdp_network(0), threads=1)
+    with pytest.raises(ep.InputError, match=r"must lie in 0..0.9 mV"):
+        sim.set_weights("in->rec", -0.1)
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 1, "in"), net.add(ep.LIF(), 1, "rec")
+    with pytest.raises(ep.NetworkError, match=r"outside the bounds 0..100"):
+        net.connect(x, rec, weight=np.array([[-1.0]]), rule=ep.STDP())
 
 
 def test_weights_stay_within_bounds():

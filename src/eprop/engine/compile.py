@@ -39,9 +39,7 @@ def model_slots(models: list[Any]) -> list[type[Neuron]]:
     return distinct
 
 
-def loops(
-    models: list[type[Neuron]], plus: bool, two_kappas: bool, moments: bool, stdp: bool, parallel: bool
-) -> Loops:
+def loops(models: list[type[Neuron]], plus: bool, two_kappas: bool, moments: bool, stdp: bool, parallel: bool) -> Loops:
     """Loops for a list of models (as of `model_slots`) and the options that are fixed when compiling.
 
     Without e-prop+ (``plus``), its kernels are left out: half the time to compile. So are those of STDP.
@@ -69,7 +67,9 @@ def _loops(
     run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=parallel, FORWARD=forward)
     accumulate = bind(lanes.accumulate, f"accumulate_{threads}", parallel=parallel)
     return Loops(
-        stream=bind(stream.run_stream, f"stream_{label}_{rule_and_stdp}_{threads}", parallel=parallel, STEP_PARTITION=step),
+        stream=bind(
+            stream.run_stream, f"stream_{label}_{rule_and_stdp}_{threads}", parallel=parallel, STEP_PARTITION=step
+        ),
         waves=bind(lanes.run_waves, f"waves_{label}_{threads}", RUN_LANES=run_lanes, ACCUMULATE=accumulate),
     )
 
@@ -103,7 +103,15 @@ def _no_neuron() -> Callable[..., Any]:
 def _no_rule() -> dict[str, Any]:
     """Nothing learns at spikes."""
     nothing = bind(stream._unbound, "nothing")
-    names = ("EXTEND", "DELIVER_PLUS", "SETTLE_DUE", "DELIVER_READOUT", "SETTLE_READOUT", "DELIVER_STDP", "FOLLOW_POSTS")
+    names = (
+        "EXTEND",
+        "DELIVER_PLUS",
+        "SETTLE_DUE",
+        "DELIVER_READOUT",
+        "SETTLE_READOUT",
+        "DELIVER_STDP",
+        "FOLLOW_POSTS",
+    )
     return dict.fromkeys(names, nothing)
 
 

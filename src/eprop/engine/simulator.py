@@ -607,7 +607,11 @@ class Simulator:
     def _loops(self) -> Loops:
         _jit.set_threads(self.threads)
         return loops(
-            self._built.models, self._built.has_plus, self._built.two_kappas, self._built.moments_plus, self._built.has_stdp,
+            self._built.models,
+            self._built.has_plus,
+            self._built.two_kappas,
+            self._built.moments_plus,
+            self._built.has_stdp,
             self.threads > 1,
         )
 

@@ -4,4 +4,15 @@ from eprop.rules.base import EProp, EPropPlus, Rule, Static
 from eprop.rules.optimizers import Adam, GradientDescent, Momentum, Optimizer, RMSprop
 from eprop.rules.stdp import STDP
 
-__all__ = ["STDP", "Adam", "EProp", "EPropPlus", "GradientDescent", "Momentum", "Optimizer", "RMSprop", "Rule", "Static"]
+__all__ = [
+    "STDP",
+    "Adam",
+    "EProp",
+    "EPropPlus",
+    "GradientDescent",
+    "Momentum",
+    "Optimizer",
+    "RMSprop",
+    "Rule",
+    "Static",
+]

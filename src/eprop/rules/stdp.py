@@ -30,7 +30,11 @@ class STDP(Rule):
     w_max: float = param(100.0, unit="mV", above=0.0, nest="Wmax", doc="upper bound of the weights; the lower one is 0")
     tau_plus: float = param(20.0, unit="ms", above=0.0, nest="tau_plus", doc="window of potentiation")
     tau_minus: float = param(
-        20.0, unit="ms", above=0.0, nest="tau_minus", doc="window of depression, the same for all STDP onto a population"
+        20.0,
+        unit="ms",
+        above=0.0,
+        nest="tau_minus",
+        doc="window of depression, the same for all STDP onto a population",
     )
 
     code: ClassVar[int] = 3

@@ -72,7 +72,19 @@ def test_surrogates_have_codes_and_names_of_their_own():
 
 
 @pytest.mark.parametrize(
-    "cls", [ep.LIF, ep.Readout, ep.EProp, ep.EPropPlus, ep.GradientDescent, ep.Adam, ep.PoissonSource]
+    "cls",
+    [
+        ep.LIF,
+        ep.Readout,
+        ep.EProp,
+        ep.EPropPlus,
+        ep.GradientDescent,
+        ep.Adam,
+        ep.Momentum,
+        ep.RMSprop,
+        ep.STDP,
+        ep.PoissonSource,
+    ],
 )
 def test_parameters_are_documented(cls):
     for name, info in parameters_of(cls):
