@@ -1,4 +1,4 @@
-"""The loop over time of a network that learns at every spike (e-prop+), or not at all.
+"""The loop over time of a network that learns at every spike (e-prop+, STDP), or not at all.
 
 One step of one partition: compose the maps of its neurons, deliver the spikes that arrive, settle what is due,
 advance. Then, once for all partitions: collect the spikes, update the axons, compare readouts with targets. A
