@@ -14,6 +14,7 @@ CASES = (
     {"mode": "eprop", "neurons": 1000, "indegree": 1000},
     {"mode": "eprop+", "neurons": 1000, "indegree": 1000},
     {"mode": "eprop+", "neurons": 1000, "indegree": 1000, "precision": "double"},
+    {"mode": "stdp", "neurons": 1000, "indegree": 1000},
     {"mode": "eprop+", "neurons": 10000, "indegree": 1000, "steps": 500},
     {"mode": "eprop+", "neurons": 10000, "indegree": 1000, "steps": 500, "threads": 2},
 )
@@ -28,7 +29,7 @@ def main() -> None:
     rows = []
     for case in CASES:
         config = ScalingConfig(**case)
-        nest = case["mode"] in ("static", "eprop+") and case["neurons"] <= 1000
+        nest = case["mode"] in ("static", "eprop+", "stdp") and case["neurons"] <= 1000
         ours, theirs = [], []
         for _ in range(arguments.repeats):
             ours.append(run_scaling(config))

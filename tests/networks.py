@@ -136,6 +136,10 @@ def optimizer_of(rule: Any, batch_size: int = 1) -> Any:
     bounds = {"eta": o.eta, "w_min": o.w_min, "w_max": o.w_max, "batch_size": batch_size}
     if isinstance(o, ep.Adam):
         return reference.Adam(**bounds, beta_1=o.beta_1, beta_2=o.beta_2, epsilon=o.epsilon)
+    if isinstance(o, ep.Momentum):
+        return reference.Momentum(**bounds, beta=o.beta, nesterov=o.nesterov)
+    if isinstance(o, ep.RMSprop):
+        return reference.RMSprop(**bounds, beta=o.beta, epsilon=o.epsilon)
     return reference.GradientDescent(**bounds)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from eprop._jit import inline
-from eprop.models.base import Neuron
+from eprop.models.base import Eligibility, Neuron
 
 
 @inline
@@ -32,6 +32,6 @@ class Integrator(Neuron):
         """The threshold."""
         return {"v_th": 1.0}
 
-    def membrane_decay(self, dt: float) -> float:
-        """Of the filtered spikes."""
-        return 0.999
+    def eligibility(self, dt: float) -> Eligibility:
+        """Filtered spikes that hardly decay."""
+        return Eligibility.leaky(0.999)

@@ -6,6 +6,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 import eprop as ep
+from eprop import rules
 from networks import LEARNING, SURROGATES, Case, case, neuron_pair
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -70,14 +71,22 @@ def networks(draw, rule, symmetric=st.booleans(), original=st.just(False), dt=st
 
 
 @st.composite
-def plus_rules(draw, two_kappas: bool, adam: bool) -> ep.EPropPlus:
-    """e-prop+ with equal or different kappas, gradient descent or Adam."""
+def optimizers(draw, kind: type[rules.Optimizer]) -> rules.Optimizer:
+    """An optimiser of a kind, for e-prop+."""
     bounds = draw(st.sampled_from([{}, {"w_min": -0.7, "w_max": 0.8}]))
-    if adam:
-        # A step divides by sqrt(v) + epsilon: an error in the gradient enters the weight eta / epsilon times at most.
-        optimizer = ep.Adam(draw(st.sampled_from([1e-3, 1e-2])), epsilon=1e-2, **bounds)
-    else:
-        optimizer = ep.GradientDescent(draw(st.sampled_from([1e-3, 5e-3])), **bounds)
+    if kind is ep.Momentum:
+        beta, nesterov = draw(st.sampled_from([0.0, 0.5, 0.9])), draw(st.booleans())
+        return kind(draw(st.sampled_from([1e-4, 5e-4])), beta=beta, nesterov=nesterov, **bounds)
+    if kind is ep.GradientDescent:
+        return kind(draw(st.sampled_from([1e-3, 5e-3])), **bounds)
+    # A step divides by sqrt(v) + epsilon: an error in the gradient enters the weight eta / epsilon times at most.
+    return kind(draw(st.sampled_from([1e-3, 1e-2])), epsilon=1e-2, **bounds)
+
+
+@st.composite
+def plus_rules(draw, two_kappas: bool, kind: type[rules.Optimizer]) -> ep.EPropPlus:
+    """e-prop+ with equal or different kappas and a kind of optimiser."""
+    optimizer = draw(optimizers(kind))
     kappas = [0.0, 0.5, 0.9, 0.97, 0.999]
     kappa = draw(st.sampled_from(kappas))
     return ep.EPropPlus(
@@ -91,7 +100,7 @@ def plus_rules(draw, two_kappas: bool, adam: bool) -> ep.EPropPlus:
 
 @st.composite
 def sample_rules(draw) -> ep.EProp:
-    """e-prop, gradient descent or Adam."""
+    """e-prop with any optimiser."""
     optimizer = draw(
         st.sampled_from(
             [
@@ -99,6 +108,10 @@ def sample_rules(draw) -> ep.EProp:
                 ep.GradientDescent(5e-2, w_min=-0.7, w_max=0.8),
                 ep.Adam(1e-2, epsilon=1e-2),
                 ep.Adam(1e-2, epsilon=1e-2, w_min=-0.7, w_max=0.8),
+                ep.Momentum(5e-3),
+                ep.Momentum(1e-2, beta=0.5, nesterov=True, w_min=-0.7, w_max=0.8),
+                ep.RMSprop(1e-2, epsilon=1e-2),
+                ep.RMSprop(1e-2, beta=0.99, epsilon=1e-2, w_min=-0.7, w_max=0.8),
             ]
         )
     )

@@ -3,7 +3,7 @@
 Describe a network, build it, run it::
 
     network/   populations, connection rules, feedback     models/  LIF, ALIF, readout, sources
-    rules/     static, e-prop, e-prop+, optimisers         engine/  build, simulate, record
+    rules/     static, e-prop, e-prop+, STDP, optimisers   engine/  build, simulate, record
 
 The mathematics is in ``equations/`` (one scalar function each), the compiled loops are in ``kernels/``, a slow
 time-driven version straight from the equations is in ``reference/``. ``data/`` reads and simulates event recordings,
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         Symmetric,
         Uniform,
     )
-    from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Static
+    from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent, Momentum, RMSprop, Static
 
 __version__ = "0.1.0"
 
@@ -83,7 +83,7 @@ _HOMES = {
         "Normal", "OneToOne", "RandomFeedback", "Symmetric", "Uniform",
     ),
     "eprop.rules": (
-        "Adam", "EProp", "EPropPlus", "GradientDescent", "Static",
+        "STDP", "Adam", "EProp", "EPropPlus", "GradientDescent", "Momentum", "RMSprop", "Static",
     ),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -93,11 +93,11 @@ _SUBPACKAGES = frozenset(
 )  # fmt: skip
 
 __all__ = [
-    "ALIF", "LIF", "Adam", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant", "CrossEntropy",
+    "ALIF", "LIF", "STDP", "Adam", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant", "CrossEntropy",
     "DataError", "DeltaALIF", "DeltaLIF", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource",
     "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent",
-    "InputError", "MissingExtraError", "Network", "NetworkError", "Normal", "OneToOne", "OutputError",
-    "ParameterError", "PiecewiseLinear", "PoissonSource", "RandomFeedback", "Readout", "Record", "Recording",
+    "InputError", "MissingExtraError", "Momentum", "Network", "NetworkError", "Normal", "OneToOne", "OutputError",
+    "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record", "Recording",
     "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Symmetric", "Uniform", "__version__",
     "make_samples",
 ]  # fmt: skip

@@ -49,12 +49,16 @@ MODELS = {name: pair for name, pair in ALL_MODELS.items() if type(pair[0]).__nam
 RULES = {
     "e-prop": ep.EProp(optimizer=ep.GradientDescent(1e-2), c_reg=0.2),
     "e-prop, Adam": ep.EProp(optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.8, average_gradient=True),
+    "e-prop, momentum": ep.EProp(optimizer=ep.Momentum(2e-3, beta=0.8), c_reg=0.2),
+    "e-prop, RMSprop": ep.EProp(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa=0.8),
     "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), c_reg=0.05, cutoff=15.0),
     "e-prop+, two kappas": ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), kappa_reg=0.8, c_reg=0.05, cutoff=100.0),
     "e-prop+, Adam": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=3.0),
     "e-prop+, two kappas, Adam": ep.EPropPlus(
         optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.9, kappa_reg=0.5, cutoff=15.0
     ),
+    "e-prop+, momentum": ep.EPropPlus(optimizer=ep.Momentum(1e-3, nesterov=True), c_reg=0.05, cutoff=15.0),
+    "e-prop+, RMSprop": ep.EPropPlus(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa_reg=0.5, cutoff=15.0),
 }
 
 

@@ -89,11 +89,11 @@ def test_without_recurrence_e_prop_is_backpropagation(scaled: bool) -> None:
     np.testing.assert_allclose(found, exact * (1.0 - readout.alpha(1.0)) / readout.zeta(1.0), rtol=1e-10)
 
 
-def small(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus | ep.Static) -> ep.Network:
+def small(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus | ep.Static | ep.STDP) -> ep.Network:
     net = ep.Network()
     rec, out = net.add(neuron, 8, "rec"), net.add(ep.Readout(), 2, "out")
     net.connect(rec, rec, rule=rule)
-    net.connect(rec, out, rule=rule)
+    net.connect(rec, out, rule=ep.Static() if isinstance(rule, ep.STDP) else rule)
     net.feedback(out, rec)
     return net
 
@@ -106,10 +106,13 @@ def test_block_sizes(tau_m: float, block: int) -> None:
 
 RULES = {
     "static": ep.Static(),
+    "STDP": ep.STDP(),
     "e-prop, gradient descent": ep.EProp(optimizer=ep.GradientDescent()),
     "e-prop, Adam": ep.EProp(optimizer=ep.Adam()),
+    "e-prop, momentum or RMSprop": ep.EProp(optimizer=ep.Momentum()),
     "e-prop+, gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent()),
     "e-prop+, gradient descent, two kappas": ep.EPropPlus(optimizer=ep.GradientDescent(), kappa_reg=0.5),
+    "e-prop+, momentum or RMSprop": ep.EPropPlus(optimizer=ep.RMSprop()),
     "e-prop+, Adam": ep.EPropPlus(optimizer=ep.Adam()),
     "e-prop+, Adam, two kappas": ep.EPropPlus(optimizer=ep.Adam(), kappa_reg=0.5),
 }

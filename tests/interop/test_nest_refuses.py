@@ -62,6 +62,8 @@ def test_simulator_of_another_network():
 REFUSED = {
     "delay with e-prop+": (network(delay=3.0), "in->rec: NEST's e-prop knows delays of one step"),
     "delay with e-prop": (network(SAMPLE, delay=3.0), "in->rec: NEST's e-prop knows delays of one step"),
+    "STDP": (network(ep.STDP(), readout_rule=ep.Static()), "in->rec: NEST's e-prop neurons have no traces for STDP"),
+    "momentum": (network(PLUS.replace(optimizer=ep.Momentum())), "in->rec: NEST's e-prop knows .* not Momentum"),
     "softmax with e-prop+": (network(readout=ep.Readout(loss=ep.CrossEntropy())), "'out': .* not softmax"),
     "symmetric with e-prop+": (network(feedback=ep.Symmetric()), "Symmetric feedback to 'rec': .* use RandomFeedback"),
     "symmetric with e-prop": (

@@ -170,7 +170,9 @@ def forward_gradient(network: TimeDriven, samples: ep.Samples) -> np.ndarray:
         back = np.zeros((arrival.shape[0], total))
         if t > 0:
             back[neurons] = dz[t - 1, own]
-        dh = np.einsum("jab,jbq->jaq", decay, dh) + spike[:, :, None] * back[:, None] + arrival[:, :, None] * dx[:, None]
+        dh = (
+            np.einsum("jab,jbq->jaq", decay, dh) + spike[:, :, None] * back[:, None] + arrival[:, :, None] * dx[:, None]
+        )
         moved = np.einsum("ja,jaq->jq", output, dh)
         dz[t, own] = state.psi[t, neurons][:, None] * moved[neurons]
         out += state.error[t] @ moved[n:]

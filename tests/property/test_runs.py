@@ -14,8 +14,12 @@ from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
-# Compiled for other tests anyway: equal kappas with gradient descent, different ones with Adam.
-PLUS = st.sampled_from([(False, False), (True, True)]).flatmap(lambda options: plus_rules(*options)).flatmap(networks)
+# Compiled for other tests anyway: equal kappas with gradient descent, different ones with moments.
+PLUS = (
+    st.sampled_from([(False, ep.GradientDescent), (True, ep.Adam), (True, ep.Momentum), (True, ep.RMSprop)])
+    .flatmap(lambda options: plus_rules(*options))
+    .flatmap(networks)
+)
 SAMPLES = sample_rules().flatmap(lambda rule: networks(rule))
 RULES = [ep.EProp(), ep.EPropPlus(), ep.EPropPlus(optimizer=ep.Adam(), kappa_reg=0.5)]
 EVERYTHING = [
@@ -243,9 +247,9 @@ def test_reset_is_a_new_start(c):
     fresh = ep.Simulator(c.network, threads=1)
     for projection in PROJECTIONS.values():
         fresh.set_weights(projection, used.connections(projection)[2])
-    # Moments of Adam stay, so learning is compared with gradient descent only.
-    adam = isinstance(c.rule.optimizer, ep.Adam)
-    same_recording(run(c, 0, n, used, learn=not adam), run(c, 0, n, fresh, learn=not adam))
+    # Moments stay, so learning is compared with gradient descent only.
+    moments = any(c.rule.optimizer.moments)
+    same_recording(run(c, 0, n, used, learn=not moments), run(c, 0, n, fresh, learn=not moments))
 
 
 @examples(0.05)

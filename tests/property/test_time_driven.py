@@ -31,11 +31,11 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 TOLERANCE = 1e-10
 
 
-@pytest.mark.parametrize("adam", [False, True], ids=["gradient descent", "Adam"])
+@pytest.mark.parametrize("kind", [ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop])
 @pytest.mark.parametrize("two_kappas", [False, True], ids=["one kappa", "two kappas"])
-def test_plus_equals_time_driven(two_kappas, adam):
-    @examples(0.4)
-    @given(plus_rules(two_kappas, adam).flatmap(networks), st.sampled_from([1, 3]))
+def test_plus_equals_time_driven(two_kappas, kind):
+    @examples(0.3)
+    @given(plus_rules(two_kappas, kind).flatmap(networks), st.sampled_from([1, 3]))
     def holds(c, partitions):
         ref = run_reference_plus(c)
         assume(ref.spikes.any())
@@ -68,7 +68,17 @@ def test_samples_equal_time_driven(data, rule, seed, batch_size):
             assert disagreement(found[update][name], weights[update * batch_size][name]) < TOLERANCE
 
 
-@pytest.mark.parametrize("optimizer", [ep.GradientDescent(1e-3), ep.Adam(1e-3, epsilon=1e-2)], ids=["gd", "Adam"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        ep.GradientDescent(1e-3),
+        ep.Adam(1e-3, epsilon=1e-2),
+        ep.Momentum(1e-4),
+        ep.Momentum(1e-4, nesterov=True),
+        ep.RMSprop(1e-3, epsilon=1e-2),
+    ],
+    ids=["gd", "Adam", "momentum", "Nesterov", "RMSprop"],
+)
 @pytest.mark.parametrize("kappa_reg", [None, 0.99], ids=["one kappa", "two kappas"])
 @pytest.mark.parametrize("cutoff", [5.0, 30.0])
 @pytest.mark.parametrize("tabled", [True, False], ids=["powers from the table", "powers computed"])
@@ -88,3 +98,20 @@ def test_long_silence(kappa_reg, optimizer, cutoff, tabled, monkeypatch):
     used = arrival_mask(c, ref.spikes, "input")
     assert used[350:380].any()
     assert disagreement(history["input"][used], ref.history["input"][:, targets, sources][used]) < TOLERANCE
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_each_projection_has_its_own_optimizer(partitions):
+    """Frozen readouts, whatever froze them: beside Adam, gradient descent is still gradient descent."""
+    weights = []
+    for frozen in (ep.GradientDescent(0.0), ep.Adam(0.0), ep.Momentum(0.0)):
+        rule = ep.EPropPlus(optimizer=ep.GradientDescent(2e-3, w_min=-2.0, w_max=2.0), c_reg=0.05, cutoff=7.0)
+        c = case(3, rule, steps=150, rate=0.2)
+        readout = c.network.projection("rec->out")
+        object.__setattr__(readout, "rule", rule.replace(optimizer=frozen))
+        _, _, _, history = run_engine_plus(c, partitions=partitions)
+        used = arrival_mask(c, run_reference_plus(c).spikes, "input")
+        weights.append(history["input"][used])
+    np.testing.assert_array_equal(weights[0], weights[1])
+    np.testing.assert_array_equal(weights[0], weights[2])
+    assert np.unique(weights[0]).size > 50

@@ -21,12 +21,14 @@ import numpy as np
 from eprop.engine import Simulator
 from eprop.errors import EPropError, MissingExtraError, ParameterError, SilenceWarning
 from eprop.models import ForcedLIF, PiecewiseLinear, PoissonSource, Readout
-from eprop.network import FixedIndegree, FixedOutdegree, Network, Normal, RandomFeedback
+from eprop.network import Distribution, FixedIndegree, FixedOutdegree, Network, Normal, RandomFeedback, Uniform
 from eprop.parameters import Description, param
-from eprop.rules import EProp, EPropPlus, GradientDescent, Rule, Static
+from eprop.rules import STDP, EProp, EPropPlus, GradientDescent, Rule, Static
 from eprop.training.machine import peak_memory
 
-MODES = ("static", "eprop", "eprop+")
+MODES = ("static", "eprop", "eprop+", "stdp")
+# Largest recurrent weight with STDP, mV; weights begin anywhere below.
+STDP_W_MAX = 0.01
 WARM_UP = 20
 
 
@@ -42,6 +44,7 @@ class ScalingConfig(Description):
     threads: int = param(1, kind=int, at_least=1, doc="threads")
     precision: str = param("single", kind=str, doc="type of what is stored per synapse")
     cutoff: float = param(100.0, unit="ms", above=0.0, doc="trace cutoff of e-prop+")
+    mu: float = param(0.0, at_least=0.0, doc="exponents of STDP: 0 additive, 1 multiplicative")
     inputs: int = param(100, kind=int, at_least=1, doc="Poisson inputs, 5 Hz, each neuron takes up to 100")
     readouts: int = param(2, kind=int, at_least=1, doc="readouts, each takes up to 1000")
     seed: int = param(1, kind=int, at_least=0, doc="seed")
@@ -92,12 +95,18 @@ def network_of(config: ScalingConfig) -> Network:
     net.connect(inputs, recurrent, FixedIndegree(into, multapses=True), weight=Normal(0.0, 0.1 / np.sqrt(into)))
     net.connect(
         recurrent, recurrent, FixedIndegree(config.indegree, multapses=True, autapses=True),
-        weight=Normal(0.0, 0.1 / np.sqrt(config.indegree)), rule=_rule(config),
+        weight=_recurrent_weight(config), rule=_rule(config),
     )  # fmt: skip
     net.connect(recurrent, readouts, FixedIndegree(out, multapses=True), weight=Normal(0.0, 0.1 / np.sqrt(out)))
     feedback = FixedOutdegree(min(100, config.neurons), multapses=False)
     net.feedback(readouts, recurrent, RandomFeedback(Normal(0.0, 1.0), feedback))
     return net
+
+
+def _recurrent_weight(config: ScalingConfig) -> Distribution:
+    if config.mode == "stdp":
+        return Uniform(0.0, STDP_W_MAX)
+    return Normal(0.0, 0.1 / np.sqrt(config.indegree))
 
 
 def _rule(config: ScalingConfig) -> Rule:
@@ -106,6 +115,8 @@ def _rule(config: ScalingConfig) -> Rule:
         return EPropPlus(optimizer=descent, kappa=0.97, c_reg=0.1, f_target=10.0, cutoff=config.cutoff)
     if config.mode == "eprop":
         return EProp(optimizer=descent, kappa=0.97, c_reg=0.1, f_target=10.0)
+    if config.mode == "stdp":
+        return STDP(rate=0.01, alpha=1.05, mu_plus=config.mu, mu_minus=config.mu, w_max=STDP_W_MAX)
     return Static()
 
 

@@ -24,10 +24,11 @@ def scaling(
     indegree: Annotated[int, typer.Option(help="Recurrent connections into each neuron.")] = 1000,
     rate: Annotated[float, typer.Option(help="Rate of the forced spikes, Hz.")] = 10.0,
     steps: Annotated[int, typer.Option(help="Steps of 1 ms that are timed.")] = 1000,
-    mode: Annotated[str, typer.Option(help="static, eprop (per sample) or eprop+ (per spike).")] = "eprop+",
+    mode: Annotated[str, typer.Option(help="static, eprop (per sample), eprop+ (per spike) or stdp.")] = "eprop+",
     threads: Annotated[int, typer.Option(help="Threads.")] = 1,
     precision: Annotated[str, typer.Option(help="single or double: what is stored per synapse.")] = "single",
     cutoff: Annotated[float, typer.Option(help="Trace cutoff of e-prop+, ms.")] = 100.0,
+    mu: Annotated[float, typer.Option(help="Exponents of STDP: 0 additive, 1 multiplicative.")] = 0.0,
     inputs: Annotated[int, typer.Option(help="Poisson inputs of 5 Hz.")] = 100,
     readouts: Annotated[int, typer.Option(help="Readouts.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed.")] = 1,
@@ -54,7 +55,7 @@ def scaling(
         raise ParameterError(f'--compare takes "nest", got {compare!r}')
     config = ScalingConfig(
         neurons=neurons, indegree=indegree, rate=rate, steps=steps, mode=mode, threads=threads, precision=precision,
-        cutoff=cutoff, inputs=inputs, readouts=readouts, seed=seed,
+        cutoff=cutoff, mu=mu, inputs=inputs, readouts=readouts, seed=seed,
     )  # fmt: skip
     ours = run_scaling(config)
     report: dict[str, Any] = ours.to_dict()

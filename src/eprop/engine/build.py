@@ -39,7 +39,7 @@ from eprop.models import EventSource, Neuron, PoissonSource, Readout
 from eprop.network import Explicit, Network, Projection, RandomFeedback, Symmetric
 from eprop.network.distributions import Array
 from eprop.network.network import FeedbackProjection
-from eprop.rules import Adam, EProp, EPropPlus
+from eprop.rules import STDP, EProp, EPropPlus, Optimizer
 
 # Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits.
 SMALLEST_POWER = 1e-3
@@ -48,6 +48,11 @@ LARGEST_BLOCK = 64
 LARGEST_HIDDEN_BLOCK = 32
 # The maps of as many steps are kept for every neuron.
 LONGEST_CUTOFF = 1_000_000
+# Where the constants of optimisers stand.
+OPTIMIZER_COLUMNS = {
+    "eta": lay.PF_ETA, "w_min": lay.PF_MIN, "w_max": lay.PF_MAX, "beta": lay.PF_BETA_1, "beta_1": lay.PF_BETA_1,
+    "beta_2": lay.PF_BETA_2, "epsilon": lay.PF_EPSILON, "nesterov": lay.PF_NESTEROV,
+}  # fmt: skip
 # Silences shorter than this many steps take their decays from a table.
 TABLED_POWERS = 1024
 # Silences of up to 2 to this many steps.
@@ -76,12 +81,20 @@ class Built:
     map_entries: int
     identities: list[tuple[int, slice]]
     cutoff: int
+    stdp_cutoff: int
     max_delay: int
     block_steps: int
     two_kappas: bool
-    adam_plus: bool
+    moments: tuple[bool, bool]
+    moments_plus: bool
     has_plus: bool
     has_eprop: bool
+    has_stdp: bool
+
+    @property
+    def learns_at_spikes(self) -> bool:
+        """Whether weights change in the streaming loop."""
+        return self.has_plus or self.has_stdp
 
 
 def build(network: Network, partitions: int, dtype: type) -> Built:
@@ -113,7 +126,7 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
     params, initial, leak = _neuron_arrays(network, models, members, sizes["neurons"])
     readouts, softmax, population_offset, readout_offset = _readout_arrays(network, sizes)
     block_steps = _block_steps(groups, filters, max((m for _, m in kinds), default=0))
-    cutoff = max((int(row[lay.PRO_CUTOFF]) for row in projections), default=0)
+    cutoff, stdp_cutoff = (_longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
     tabled = max(cutoff, block_steps, TABLED_POWERS) + 2
     feedback, signal_delay = _feedback(network, populations, sizes)
     constants, lag = _eprop_constants(network, tracts)
@@ -135,6 +148,7 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         signal_groups=signal_groups,
         signal_delay=signal_delay,
         lag=_lag_of_pairs(network, tracts, populations, lag, indptr, targets, projections, sizes),
+        pair_powers=_pair_powers(projections, floats, stdp_cutoff),
     )
     layouts = [MapLayout.of(*kind, two_kappas) for kind in kinds]
     return Built(
@@ -156,12 +170,15 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         map_entries=max((layout.ENTRIES for layout in layouts), default=0),
         identities=_identities(populations, layouts),
         cutoff=cutoff,
+        stdp_cutoff=stdp_cutoff,
         max_delay=max([1, *projections[:, lay.PRO_DELAY], int(signal_delay.max(initial=1))]),
         block_steps=block_steps,
         two_kappas=two_kappas,
-        adam_plus=any(isinstance(rule.optimizer, Adam) for rule in plus),
+        moments=_moments(plus + _rules(network, EProp)),
+        moments_plus=any(_moments(plus)),
         has_plus=bool(plus),
         has_eprop=bool(_rules(network, EProp)),
+        has_stdp=bool(_rules(network, STDP)),
     )
 
 
@@ -184,9 +201,13 @@ def _check(network: Network) -> None:
     rules = {type(p.rule) for p in network.projections if p.rule.plastic}
     if EProp in rules and EPropPlus in rules:
         raise NetworkError("EProp learns per sample and EPropPlus at every spike; a network can have one of them")
+    if EProp in rules and STDP in rules:
+        raise NetworkError("EProp learns per sample and STDP at every spike; a network can have one of them")
     for projection in network.projections:
         if isinstance(projection.rule, EPropPlus):
             _check_plus(network, projection)
+        if isinstance(projection.rule, STDP):
+            _check_stdp(network, projection)
     for feedback in network.feedback_projections:
         if isinstance(feedback.kind, Symmetric) and rules:
             _check_symmetric(network, feedback)
@@ -198,6 +219,18 @@ def _check_plus(network: Network, projection: Projection) -> None:
             f"{projection.name}: EPropPlus.cutoff must be at least two steps of {network.dt:g} ms, at most {LONGEST_CUTOFF}, "
             f"got {projection.rule.cutoff:g} ms"
         )
+
+
+def _check_stdp(network: Network, projection: Projection) -> None:
+    if projection.post.model.role == "readout":
+        raise NetworkError(f"{projection.name}: STDP needs postsynaptic spikes, and readouts have none")
+    if projection.rule.cutoff(network.dt) > LONGEST_CUTOFF:
+        raise NetworkError(f"{projection.name}: STDP.tau_plus is too long for steps of {network.dt:g} ms")
+    for other in network.projections:
+        if other.post is projection.post and getattr(other.rule, "tau_minus", projection.rule.tau_minus) != (
+            projection.rule.tau_minus
+        ):
+            raise NetworkError(f"all STDP projections onto {projection.post.name!r} must share tau_minus")
 
 
 def _check_symmetric(network: Network, feedback: FeedbackProjection) -> None:
@@ -221,6 +254,7 @@ def _populations(network: Network) -> tuple[np.ndarray, dict[str, int]]:
         row = table[p.index]
         row[lay.POP_ROLE] = roles.get(type(p.model), lay.NEURON)
         row[lay.POP_SIZE], row[lay.POP_SRC], row[lay.POP_GROUP] = p.size, n_sources, -1
+        row[lay.POP_STDP] = -1
         row[lay.POP_CHANNEL] = n_channels
         if row[lay.POP_ROLE] != lay.READOUT:
             n_sources += p.size
@@ -377,7 +411,8 @@ def _projections(network: Network, tracts: list[list[Tract]], populations: np.nd
     floats = np.zeros((len(parts), lay.PF_COLUMNS))
     symmetric = {(f.post.index, f.pre.index) for f in network.feedback_projections if isinstance(f.kind, Symmetric)}
     first_row = 0
-    for row, constants, tract in zip(table, floats, parts, strict=True):
+    for number, tract in enumerate(parts):
+        row, constants = table[number], floats[number]
         p, post = tract.projection, populations[tract.projection.post.index]
         row[lay.PRO_OWNER] = p.index
         row[lay.PRO_PRE], row[lay.PRO_ROW], row[lay.PRO_ROWS] = p.pre.index, first_row, p.pre.size
@@ -386,20 +421,49 @@ def _projections(network: Network, tracts: list[list[Tract]], populations: np.nd
         row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP], post[lay.POP_KIND]
         row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_TARGET], post[lay.POP_TARGET] + p.post.size
         row[lay.PRO_MIRROR] = (p.pre.index, p.post.index) in symmetric
-        if p.rule.plastic:
-            optimizer = p.rule.optimizer
-            row[lay.PRO_ADAM] = isinstance(optimizer, Adam)
-            constants[[lay.PF_ETA, lay.PF_MIN, lay.PF_MAX]] = optimizer.eta, optimizer.w_min, optimizer.w_max
-            if isinstance(optimizer, Adam):
-                constants[[lay.PF_BETA_1, lay.PF_BETA_2, lay.PF_EPSILON]] = (
-                    optimizer.beta_1, optimizer.beta_2, optimizer.epsilon,
-                )  # fmt: skip
+        if isinstance(p.rule, (EProp, EPropPlus)):
+            _tabulate(p.rule.optimizer, constants)
         if isinstance(p.rule, EPropPlus):
             row[lay.PRO_CUTOFF] = steps_of(p.rule.cutoff, network.dt)
         # A neuron's own scale of the input is part of its eligibility.
         constants[lay.PF_ZETA] = p.post.model.input_scale(network.dt) if row[lay.PRO_TO_READOUT] else 1.0
+        if isinstance(p.rule, STDP):
+            post[lay.POP_STDP] = number
+            row[lay.PRO_CUTOFF] = p.rule.cutoff(network.dt)
+            _tabulate_stdp(p.rule, network.dt, constants)
         first_row += p.pre.size
     return table, floats
+
+
+def _tabulate(optimizer: Optimizer, floats: np.ndarray) -> None:
+    """Write an optimiser into the row of its projection."""
+    floats[lay.PF_OPTIMIZER] = optimizer.code
+    for name, column in OPTIMIZER_COLUMNS.items():
+        floats[column] = getattr(optimizer, name, floats[column])
+
+
+def _tabulate_stdp(rule: STDP, dt: float, floats: np.ndarray) -> None:
+    """Write the constants of STDP into the row of its projection."""
+    floats[lay.PF_ETA], (floats[lay.PF_MIN], floats[lay.PF_MAX]) = rule.rate, rule.bounds
+    floats[lay.PF_RATIO], floats[lay.PF_MU_PLUS], floats[lay.PF_MU_MINUS] = rule.alpha, rule.mu_plus, rule.mu_minus
+    floats[lay.PF_PRE], floats[lay.PF_POST] = math.exp(-dt / rule.tau_plus), math.exp(-dt / rule.tau_minus)
+
+
+def _pair_powers(projections: np.ndarray, floats: np.ndarray, cutoff: int) -> np.ndarray:
+    """Decay of presynaptic traces over any interval within the cutoff, one row per projection."""
+    if cutoff == 0:
+        return np.zeros((len(projections), 0))
+    return np.where(projections[:, [lay.PRO_RULE]] == lay.STDP, floats[:, [lay.PF_PRE]] ** np.arange(cutoff + 1), 0.0)
+
+
+def _longest_cutoff(projections: np.ndarray, code: int) -> int:
+    """Longest cutoff of the projections with a rule, in steps."""
+    return max((int(row[lay.PRO_CUTOFF]) for row in projections if row[lay.PRO_RULE] == code), default=0)
+
+
+def _moments(rules: list[Any]) -> tuple[bool, bool]:
+    """Which moments the optimisers of some rules keep, taken together."""
+    return any(rule.optimizer.moments[0] for rule in rules), any(rule.optimizer.moments[1] for rule in rules)
 
 
 def _split(n: int, parts: int) -> np.ndarray:
@@ -483,13 +547,11 @@ def _target_range(row, bounds, part, sizes) -> tuple[int, int]:
 
 
 def _check_drawn(p: Projection, values: np.ndarray) -> None:
-    optimizer = getattr(p.rule, "optimizer", None)
-    if optimizer is None or values.size == 0:
-        return
-    if values.min() < optimizer.w_min or values.max() > optimizer.w_max:
+    low, high = p.rule.bounds
+    if values.size and (values.min() < low or values.max() > high):
         raise NetworkError(
             f"weights of {p.name} span {values.min():g}..{values.max():g} mV, outside the bounds "
-            f"{optimizer.w_min:g}..{optimizer.w_max:g} of its optimiser"
+            f"{low:g}..{high:g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}"
         )
 
 

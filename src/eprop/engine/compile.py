@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from eprop._jit import bind
 from eprop.errors import NetworkError
 from eprop.kernels import lanes, maps, neurons, plastic, plastic_readout, stream
+from eprop.kernels import stdp as pairs
 from eprop.kernels.maps import MapLayout
 from eprop.models import Neuron
 
@@ -47,14 +48,15 @@ class Options(NamedTuple):
     ----------
     kinds : tuple of (filters, hidden)
         Sizes of the eligibilities that learn by e-prop+; without any, its kernels are left out: half the time to compile.
-    two_kappas, adam : bool
-        Whether e-prop+ needs two traces per synapse, and Adam.
-    parallel : bool
+    two_kappas, moments : bool
+        Whether e-prop+ needs two traces per synapse, and moments of gradients.
+    stdp, parallel : bool
     """
 
     kinds: tuple[tuple[int, int], ...] = ()
     two_kappas: bool = False
-    adam: bool = False
+    moments: bool = False
+    stdp: bool = False
     parallel: bool = False
 
 
@@ -70,7 +72,9 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     threads = "parallel" if options.parallel else "serial"
     advance = _bind_models(models, label)
     advance_partition = bind(stream.advance_partition, f"advance_partition_{label}", ADVANCE=advance)
-    rule_kernels = _bind_rule(options, rule) if options.kinds else _no_rule()
+    rule_kernels = _no_rule() | (_bind_rule(options) if options.kinds else {})
+    if options.stdp:
+        rule_kernels |= {"DELIVER_STDP": pairs.deliver_stdp, "FOLLOW_POSTS": pairs.follow_posts}
     step = bind(stream.step_partition, f"step_{label}_{rule}", _advance_partition=advance_partition, **rule_kernels)
     forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
     run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=options.parallel, FORWARD=forward)
@@ -84,10 +88,14 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
 
 
 def _rule_label(options: Options) -> str:
+    return f"{_plus_label(options)}{'_stdp' if options.stdp else ''}"
+
+
+def _plus_label(options: Options) -> str:
     if not options.kinds:
         return "fixed"
     kinds = "_".join(f"{d}f{m}h" for d, m in options.kinds)
-    return f"{kinds}_{'two' if options.two_kappas else 'one'}_kappa{'_adam' if options.adam else ''}"
+    return f"{kinds}_{'two' if options.two_kappas else 'one'}_kappa{'_moments' if options.moments else ''}"
 
 
 def _label(model: type[Neuron]) -> str:
@@ -124,39 +132,41 @@ def _no_neuron() -> Callable[..., Any]:
 def _no_rule() -> dict[str, Any]:
     """Nothing learns at spikes."""
     nothing = bind(stream._unbound, "nothing")
-    return dict.fromkeys(("EXTEND", "LEARN", "DELIVER_READOUT", "SETTLE_READOUT"), nothing)
+    names = ("EXTEND", "LEARN", "DELIVER_READOUT", "SETTLE_READOUT", "DELIVER_STDP", "FOLLOW_POSTS")
+    return dict.fromkeys(names, nothing)
 
 
-def _bind_rule(options: Options, rule: str) -> dict[str, Any]:
-    """The kernels of e-prop+ for its kinds of eligibility, one or two kappas, with or without Adam."""
-    adam_synapse = bind(plastic.adam_synapse, "adam_synapse")
+def _bind_rule(options: Options) -> dict[str, Any]:
+    """The kernels of e-prop+ for its kinds of eligibility, one or two kappas, with or without moments of gradients."""
+    rule, moments = _plus_label(options), "_moments" if options.moments else ""
+    optimize = bind(plastic.optimize_synapse, "optimize_synapse")
     slots: dict[str, Any] = {}
     for k in range(MAX_KINDS):
         d, m = options.kinds[min(k, len(options.kinds) - 1)]
         layout = MapLayout.of(d, m, options.two_kappas)
         slots[f"EXTEND_{k}"], slots[f"DELIVER_{k}"], slots[f"SETTLE_{k}"] = _bind_kind(
-            layout, options.adam, adam_synapse
+            layout, options.moments, optimize
         )
-    readout: dict[str, Any] = {"ADAM": options.adam, "_adam": adam_synapse}
+    readout: dict[str, Any] = {"MOMENTS": options.moments, "_optimize": optimize}
     return {
         "EXTEND": bind(stream.extend_kind, f"extend_{rule}", **slots),
         "LEARN": bind(stream.learn_kind, f"learn_{rule}", **slots),
-        "DELIVER_READOUT": bind(plastic_readout.deliver_readout, f"deliver_readout_{options.adam}", **readout),
-        "SETTLE_READOUT": bind(plastic_readout.settle_readout, f"settle_readout_{options.adam}", **readout),
+        "DELIVER_READOUT": bind(plastic_readout.deliver_readout, f"deliver_readout{moments}", **readout),
+        "SETTLE_READOUT": bind(plastic_readout.settle_readout, f"settle_readout{moments}", **readout),
     }
 
 
 @functools.cache
-def _bind_kind(layout: MapLayout, adam: bool, adam_synapse: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+def _bind_kind(layout: MapLayout, moments: bool, optimize: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
     """Extend, deliver and settle for one kind of eligibility."""
     kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
-    rule = f"{kind}{'_adam' if adam else ''}"
+    rule = f"{kind}{'_moments' if moments else ''}"
     extend, many = bind_maps(layout)
     constants = layout._asdict()
     through = bind(plastic.through, f"through_{kind}", inlined=True, **constants)
     cross = bind(plastic.cross_synapse, f"cross_{kind}", inlined=True, _through=through, **constants)
     decay = bind(plastic.decay_hidden, f"decay_hidden_{kind}", **constants)
-    bound: dict[str, Any] = {**constants, "ADAM": adam, "_adam": adam_synapse, "MAPS": many, "_cross": cross}
+    bound: dict[str, Any] = {**constants, "MOMENTS": moments, "_optimize": optimize, "MAPS": many, "_cross": cross}
     deliver = bind(
         plastic.deliver_plus, f"deliver_plus_{rule}", **bound,
         _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", **bound),

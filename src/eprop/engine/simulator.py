@@ -26,6 +26,8 @@ from eprop.engine.state import (
     neurons_of,
     scratch_of,
     synapses_of,
+    with_ended_posts,
+    with_room,
 )
 from eprop.engine.tracts import steps_of
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
@@ -42,6 +44,8 @@ CALL_SECONDS = 0.1
 # Evaluation without resets runs this many chunks of samples side by side, whatever the number of threads.
 EVALUATION_CHUNKS = 8
 EVALUATION_STEPS = 1000
+# Arrays of the state whose lengths depend on what has happened.
+GROWING = ("history/log", "history/post_times")
 # No neuron means such a voltage (mV): the run has diverged, though its numbers are still finite.
 LARGEST_VOLTAGE = 1e9
 
@@ -258,20 +262,20 @@ class Simulator:
             raise InputError(f"{name} has {order.size} connections, got {flat.size} weights")
         if not np.all(np.isfinite(flat)):
             raise InputError(f"weights of {name} must be finite")
-        optimizer = getattr(projection.rule, "optimizer", None)
-        if optimizer and flat.size and (flat.min() < optimizer.w_min or flat.max() > optimizer.w_max):
-            raise InputError(f"weights of {name} must lie in {optimizer.w_min:g}..{optimizer.w_max:g} mV")
+        w_min, w_max = projection.rule.bounds
+        if flat.size and (flat.min() < w_min or flat.max() > w_max):
+            raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")
         self._synapses.weight[order] = flat
         self._mirror(self._neurons.feedback)
 
     def scale_learning_rates(self, factor: float) -> None:
-        """Learn with ``factor`` times the optimisers' ``eta`` from now on (not cumulative: 1 restores them)."""
+        """Learn with ``factor`` times the rates of optimisers and STDP from now on (not cumulative: 1 restores them)."""
         if not is_finite_number(factor) or factor < 0:
             raise ParameterError(f"scale_learning_rates: factor must be a finite number >= 0, got {factor!r:.80}")
         floats = self._built.topology.projection_floats
         for p, rows in zip(self.network.projections, self._built.tracts, strict=True):
             if p.rule.plastic:
-                floats[rows, lay.PF_ETA] = float(factor) * p.rule.optimizer.eta
+                floats[rows, lay.PF_ETA] = float(factor) * p.rule.learning_rate
 
     def feedback_weights(self, pre: str, post: str) -> np.ndarray:
         """Feedback weights ``B`` from readouts ``pre`` to neurons ``post``, shape ``(n_post, n_pre)``."""
@@ -330,7 +334,7 @@ class Simulator:
         if missing := sorted(set(own) - set(state)):
             raise InputError(f"the state lacks {', '.join(missing)}")
         for name, have in own.items():
-            if name != "history/log" and have.shape != np.shape(state[name]):
+            if name not in GROWING and have.shape != np.shape(state[name]):
                 raise InputError(
                     f"the state is of another network: {name} has shape {np.shape(state[name])}, not {have.shape}"
                 )
@@ -340,7 +344,11 @@ class Simulator:
             if not np.isfinite(given).all():
                 raise InputError(f"state {name!r} holds values that are not finite")
         _check_log(np.asarray(state["history/log"]), n_sources(self._built))
-        self._history = self._history._replace(log=np.zeros(np.size(state["history/log"]), np.int32))
+        _check_posts(np.asarray(state["history/post_times"]), len(self._history.post_times))
+        self._history = self._history._replace(
+            log=np.zeros(np.size(state["history/log"]), np.int32),
+            post_times=np.zeros(np.shape(state["history/post_times"]), np.int64),
+        )
         order = self._canonical_order()
         for name in own:
             group, _, field = name.partition("/")
@@ -352,6 +360,7 @@ class Simulator:
                 getattr(getattr(self, f"_{group}"), field)[...] = state[name]
         steps, self._updates, events = (int(v) for v in state["counters"])
         self._counters[lay.COUNT_STEPS], self._counters[lay.COUNT_EVENTS] = steps, events
+        self._history = with_ended_posts(self._history, steps)
 
     def _order(self, name: str) -> np.ndarray:
         """Positions of a projection's synapses, in the order of `connections`."""
@@ -406,7 +415,7 @@ class Simulator:
         )  # fmt: skip
         elapsed = time.perf_counter() - began
         if steps < limit:
-            self._history = grown(self._history, self._t)
+            self._history = with_room(self._built, self._history, self._t)
         elif limit == self._call_steps:
             self._call_steps = int(np.clip(limit * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * limit))
         return steps
@@ -597,12 +606,12 @@ class Simulator:
 
     def _loops(self) -> Loops:
         _jit.set_threads(self.threads)
-        built = self._built
-        return loops(built.models, Options(built.kinds, built.two_kappas, built.adam_plus, self.threads > 1))
+        b = self._built
+        return loops(b.models, Options(b.kinds, b.two_kappas, b.moments_plus, b.has_stdp, self.threads > 1))
 
     def _topology(self, learns: bool, frozen: bool):
         """Tables for a run: with learning, with running traces but frozen weights, or without any plasticity."""
-        if not self._built.has_plus:
+        if not self._built.learns_at_spikes:
             return self._static_topology
         if not frozen:
             return self._built.topology
@@ -731,7 +740,7 @@ def _without_learning(built: Built):
     """The same tables with every rule static."""
     projections, populations = built.topology.projections.copy(), built.topology.populations.copy()
     projections[:, lay.PRO_RULE] = lay.STATIC
-    populations[:, lay.POP_GROUP] = -1
+    populations[:, [lay.POP_GROUP, lay.POP_STDP]] = -1
     none = np.full_like(built.topology.signal_groups, -1)
     return built.topology._replace(projections=projections, populations=populations, signal_groups=none)
 
@@ -779,6 +788,12 @@ def _check_log(log: np.ndarray, sources: int) -> None:
     """The log of spikes is read by compiled loops, which do not check it."""
     if log.ndim != 1 or log.size == 0 or log.size & (log.size - 1) or log.min() < 0 or log.max() >= sources:
         raise InputError("the state is of another network, or damaged: its log of spikes names nodes that do not exist")
+
+
+def _check_posts(times: np.ndarray, neurons: int) -> None:
+    """So are the postsynaptic spikes."""
+    if times.ndim != 2 or times.shape[0] != neurons or times.shape[1] == 0:
+        raise InputError("the state is of another network, or damaged: its postsynaptic spikes do not fit")
 
 
 def _joined(parts, t0: int, dt: float):

@@ -7,6 +7,11 @@ import numpy as np
 from eprop.engine.build import Built
 from eprop.kernels import layout as lay
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
+from eprop.kernels.stdp import posts_full
+
+# Room for the last spikes of each neuron to begin with; and the step of a spike that has not happened.
+FIRST_POSTS = 8
+NEVER = -(1 << 62)
 
 
 def power_of_two(n: int) -> int:
@@ -17,22 +22,21 @@ def power_of_two(n: int) -> int:
 def synapses_of(built: Built) -> Synapses:
     """Synapse arrays; only those that the rules of the network need have a length."""
     n, dtype = built.weight.size, built.weight.dtype
-    adam = bool(np.any(built.topology.projections[:, lay.PRO_ADAM])) if len(built.topology.projections) else False
     none = np.zeros(0, dtype)
     return Synapses(
         weight=built.weight,
         trace=np.zeros(n, dtype) if built.has_plus else none,
         trace_reg=np.zeros(n, dtype) if built.two_kappas else none,
         hidden=np.zeros((built.n_hidden, n), dtype),
-        pending=np.zeros(n, dtype) if built.has_eprop or built.adam_plus else none,
-        moment_1=np.zeros(n, dtype) if adam else none,
-        moment_2=np.zeros(n, dtype) if adam else none,
+        pending=np.zeros(n, dtype) if built.has_eprop or built.moments_plus else none,
+        moment_1=np.zeros(n, dtype) if built.moments[0] else none,
+        moment_2=np.zeros(n, dtype) if built.moments[1] else none,
     )
 
 
 def axons_of(built: Built) -> Axons:
     """No axon has spiked yet."""
-    n, filters = built.topology.indptr.shape[1] - 1, built.topology.arrivals.shape[1]
+    n, filters = built.topology.indptr.shape[1] - 1, max(built.topology.arrivals.shape[1], int(built.has_stdp))
     return Axons(np.full(n, -1, np.int64), np.zeros((filters, n)), np.zeros((filters, n)), np.zeros(n, np.int64))
 
 
@@ -57,7 +61,8 @@ def history_of(built: Built, learns: bool = True) -> History:
     plus = built.has_plus and learns
     maps = power_of_two(max(built.cutoff, built.block_steps if built.n_hidden else 0) + 2) if plus else 1
     blocks = power_of_two(built.cutoff // built.block_steps + 3) if plus else 1
-    past = power_of_two((built.cutoff if plus else 0) + built.max_delay + 3)
+    pairs = built.has_stdp and learns
+    past = power_of_two(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
     kept = maps if built.n_hidden else 1
     prefix = np.zeros((maps, built.map_entries, n if plus else 0))
     for entry, span in built.identities if plus else ():
@@ -73,11 +78,33 @@ def history_of(built: Built, learns: bool = True) -> History:
         log=np.zeros(power_of_two(2 * sources + 1024), np.int32),
         log_start=np.zeros((past, populations + 1), np.int64),
         block_steps=built.block_steps,
+        post_times=np.full((n if pairs else 0, FIRST_POSTS), NEVER, np.int64),
+        post_trace=np.zeros((power_of_two(2 * built.max_delay + 2), n if pairs else 0)),
+        post_span=built.stdp_cutoff + 2 * built.max_delay,
     )
 
 
+def with_room(built: Built, history: History, t: int) -> History:
+    """The same history with twice the room for what had none left in step ``t``: postsynaptic spikes, or the log."""
+    if posts_full(t, built.topology, history):
+        return _with_longer_posts(history)
+    return grown(history, t)
+
+
+def with_ended_posts(history: History, t: int) -> History:
+    """The same history, its searches for postsynaptic spikes certain to end: for a state from outside."""
+    full = history.post_times.size and history.post_times[:, -1].max() > t - history.post_span
+    return _with_longer_posts(history) if full else history
+
+
+def _with_longer_posts(history: History) -> History:
+    """Room for twice as many postsynaptic spikes per neuron."""
+    older = np.full_like(history.post_times, NEVER)
+    return history._replace(post_times=np.concatenate([history.post_times, older], axis=1))
+
+
 def grown(history: History, t: int) -> History:
-    """The same history with twice the room for spikes; positions in the log stay valid."""
+    """The same history with twice the room in the log of spikes; positions in it stay valid."""
     old, mask = history.log, history.log.size - 1
     log = np.zeros(2 * old.size, np.int32)
     ring = history.log_start.shape[0]
@@ -92,12 +119,12 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
     topology = built.topology
     n, rows = topology.params.shape[1], topology.indptr.shape[1] - 1
     partitions, projections = topology.indptr.shape[0], topology.projections.shape[0]
-    plus = built.has_plus and learns
+    plus, learns = built.has_plus and learns, built.learns_at_spikes and learns
     return Scratch(
         order=np.zeros(rows, np.int32),
-        spare=np.zeros(rows if plus else 0, np.int32),
+        spare=np.zeros(rows if learns else 0, np.int32),
         order_start=np.zeros(projections + 1, np.int64),
-        due=np.zeros(rows if plus else 0, np.int32),
+        due=np.zeros(rows if learns else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),
         maps=np.zeros((1, built.map_entries, n if plus else 0)),
         maps_before=np.zeros((1, built.map_entries, n if plus else 0)),
@@ -105,7 +132,7 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
         gradient=np.zeros(topology.readouts.shape[1]),
         spikes=np.zeros((partitions, n), np.int32),
         spike_count=np.zeros((partitions, topology.populations.shape[0]), np.int64),
-        mark=np.full(rows if plus else 0, -1, np.int64),
+        mark=np.full(rows if learns else 0, -1, np.int64),
         n_sources=n_sources(built),
     )
 

@@ -40,3 +40,40 @@ def adam_catch_up(w, m, v, g, n_from, n_to, eta, beta_1, beta_2, epsilon):
         w -= adam_factor(eta, beta_1, beta_2, n) * m / (math.sqrt(v) + epsilon)
         g = 0.0
     return w, m, v
+
+
+@inline
+def momentum_step(w, m, g, eta, beta, nesterov):
+    """Gradient descent with momentum, ``m <- beta m + g`` (Polyak 1964); returns ``(w, m)``.
+
+    The weight moves along ``m``, or, as if looked at one step ahead, along ``g + beta m`` (Nesterov; in the form of
+    Sutskever et al. 2013 with the weights shifted, as is usual).
+    """
+    m = beta * m + g
+    return w - eta * (g + beta * m if nesterov else m), m
+
+
+@inline
+def momentum_catch_up(w, m, g, n, eta, beta, nesterov):
+    """``n`` steps of momentum, the first with ``g``, the others without; returns ``(w, m)``.
+
+    Without a gradient ``m`` shrinks by ``beta`` at each step, so that the way it goes is a geometric sum.
+    """
+    w, m = momentum_step(w, m, g, eta, beta, nesterov)
+    left = beta ** (n - 1)
+    way = m * beta * (1.0 - left) / (1.0 - beta)
+    return w - eta * (beta * way if nesterov else way), left * m
+
+
+@inline
+def rmsprop_step(w, v, g, eta, beta, epsilon):
+    """RMSprop (Tieleman and Hinton 2012): a step in units of the gradient's running root mean square; ``(w, v)``."""
+    v = beta * v + (1.0 - beta) * g * g
+    return w - eta * g / (math.sqrt(v) + epsilon), v
+
+
+@inline
+def rmsprop_catch_up(w, v, g, n, eta, beta, epsilon):
+    """``n`` steps of RMSprop, the first with ``g``, the others without, which only let ``v`` fade; ``(w, v)``."""
+    w, v = rmsprop_step(w, v, g, eta, beta, epsilon)
+    return w, v * beta ** (n - 1)

@@ -37,7 +37,7 @@ from eprop.models.adaptation import Adaptive
 from eprop.models.membrane import Membrane
 from eprop.network import Network, Population, Projection, Symmetric
 from eprop.parameters import Description, parameters_of
-from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
+from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent
 
 SUFFIX = "_bsshslm_2020"
 FIRST_STEP = 2
@@ -195,6 +195,7 @@ def _check(network: Network) -> None:
                 f"{projection.name}: NEST's e-prop knows delays of one step ({network.dt:g} ms) only, "
                 f"got {projection.delay:g} ms"
             )
+        _check_rule(projection)
     for feedback in network.feedback_projections:
         back = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
         if isinstance(feedback.kind, Symmetric) and any(p.rule.plastic for p in back):
@@ -204,6 +205,15 @@ def _check(network: Network) -> None:
             )
         if _steps(feedback.delay, network.dt) != 1:
             raise NetworkError(f"feedback to {feedback.post.name!r}: NEST needs a delay of one step")
+
+
+def _check_rule(projection: Projection) -> None:
+    rule: Any = projection.rule
+    if isinstance(rule, STDP):
+        raise NetworkError(f"{projection.name}: NEST's e-prop neurons have no traces for STDP")
+    if rule.plastic and not isinstance(rule.optimizer, (Adam, GradientDescent)):
+        kind = type(rule.optimizer).__name__
+        raise NetworkError(f"{projection.name}: NEST's e-prop knows GradientDescent and Adam, not {kind}")
 
 
 def _check_population(population: Population, original: bool, dt: float) -> None:

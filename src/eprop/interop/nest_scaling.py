@@ -19,6 +19,7 @@ import numpy as np
 from eprop.interop.nest import nest_module
 
 WARM_UP = 20.0
+STDP_W_MAX = 0.01  # as in `eprop.bench.scaling`, which may not be imported from here
 
 
 def main(config: dict[str, Any]) -> dict[str, Any]:
@@ -69,15 +70,17 @@ def _build(nest: Any, c: dict[str, Any]) -> tuple[int, int, float]:
     nest.Connect(nest.Create("poisson_generator", params={"rate": 5.0}), parrots)
 
     def synapse(model: str, degree: int) -> dict[str, Any]:
+        if model == "stdp_synapse":
+            return {"synapse_model": model, "delay": 1.0, "weight": nest.random.uniform(0.0, STDP_W_MAX)}
         return {"synapse_model": model, "delay": 1.0, "weight": nest.random.normal(0.0, 0.1 / np.sqrt(degree))}
 
     def indegree(degree: int) -> dict[str, Any]:
         return {"rule": "fixed_indegree", "indegree": degree, "allow_multapses": True}
 
     nest.Connect(parrots, rec, indegree(into), synapse("static_synapse", into))
-    nest.Connect(rec, rec, indegree(k), synapse(_plastic_model(nest, mode), k))
+    nest.Connect(rec, rec, indegree(k), synapse(_plastic_model(nest, c), k))
     synapses, events = n * (into + k), n * into * 0.005 + n * k * c["rate"] / 1000.0
-    if mode != "static":
+    if mode == "eprop+":
         _readouts(nest, c, rec, synapse("static_synapse", out), indegree(out))
         synapses += c["readouts"] * out
         events += c["readouts"] * out * c["rate"] / 1000.0
@@ -86,7 +89,7 @@ def _build(nest: Any, c: dict[str, Any]) -> tuple[int, int, float]:
 
 def _neurons(nest: Any, c: dict[str, Any]) -> Any:
     common = {"C_m": 1.0, "E_L": 0.0, "t_ref": 0.0, "tau_m": 30.0, "V_m": 0.0, "V_th": 0.6}
-    if c["mode"] == "static":
+    if c["mode"] in ("static", "stdp"):
         return nest.Create("iaf_psc_delta", c["neurons"], {**common, "V_reset": 0.0})
     surrogate = {
         "surrogate_gradient_function": "piecewise_linear",
@@ -95,14 +98,18 @@ def _neurons(nest: Any, c: dict[str, Any]) -> Any:
     }
     learning = {"c_reg": 0.1, "f_target": 10.0, "kappa": 0.97, "kappa_reg": 0.97}
     if c["mode"] == "eprop":
-        raise SystemExit("NEST's original e-prop cannot be forced to spike; compare static or eprop+")
+        raise SystemExit("NEST's original e-prop cannot be forced to spike; compare static, eprop+ or stdp")
     flush = {"eprop_isi_trace_cutoff": c["cutoff"], "flush_event_send_interval": 300.0}
     return nest.Create("eprop_iaf", c["neurons"], {**common, **surrogate, **learning, **flush})
 
 
-def _plastic_model(nest: Any, mode: str) -> str:
-    if mode == "static":
+def _plastic_model(nest: Any, c: dict[str, Any]) -> str:
+    if c["mode"] == "static":
         return "static_synapse"
+    if c["mode"] == "stdp":
+        pairs = {"lambda": 0.01, "alpha": 1.05, "mu_plus": c["mu"], "mu_minus": c["mu"], "Wmax": STDP_W_MAX}
+        nest.SetDefaults("stdp_synapse", pairs)
+        return "stdp_synapse"
     optimizer = {
         "type": "gradient_descent", "batch_size": 1, "optimize_each_step": False, "Wmin": -100.0, "Wmax": 100.0, "eta": 1e-4,
     }  # fmt: skip

@@ -11,12 +11,14 @@ import numpy as np
 
 from eprop._jit import inner, prange
 from eprop.equations import rng
-from eprop.equations.optimize import adam_factor, clip
+from eprop.equations.optimize import adam_factor, clip, momentum_step, rmsprop_step
 from eprop.kernels.adjoint import adjoint
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
+    ADAM,
     EPROP,
     EVENTS,
+    MOMENTUM,
     NEURON,
     PF_BETA_1,
     PF_BETA_2,
@@ -24,6 +26,8 @@ from eprop.kernels.layout import (
     PF_ETA,
     PF_MAX,
     PF_MIN,
+    PF_NESTEROV,
+    PF_OPTIMIZER,
     PF_ZETA,
     POISSON,
     POP_CHANNEL,
@@ -32,7 +36,6 @@ from eprop.kernels.layout import (
     POP_SLOT,
     POP_SRC,
     POP_TARGET,
-    PRO_ADAM,
     PRO_DELAY,
     PRO_HI,
     PRO_LO,
@@ -43,6 +46,7 @@ from eprop.kernels.layout import (
     PRO_RULE,
     PRO_TO_READOUT,
     READOUT,
+    RMSPROP,
 )
 from eprop.kernels.neurons import errors, integrate_readouts
 
@@ -275,8 +279,13 @@ def optimize(topology, synapses, update, scale):
             continue
         for p in range(topology.indptr.shape[0]):
             start, stop = topology.indptr[p, row[PRO_ROW]], topology.indptr[p, row[PRO_ROW] + row[PRO_ROWS]]
-            if row[PRO_ADAM]:
+            kind = floats[PF_OPTIMIZER]
+            if kind == ADAM:
                 _adam_range(start, stop, floats, update, scale[r], synapses)
+            elif kind == MOMENTUM:
+                _momentum_range(start, stop, floats, scale[r], synapses)
+            elif kind == RMSPROP:
+                _rmsprop_range(start, stop, floats, scale[r], synapses)
             else:
                 _descend_range(start, stop, floats, scale[r], synapses)
 
@@ -294,6 +303,30 @@ def _adam_range(start, stop, floats, update, scale, synapses):
         m1[q] = b1 * m1[q] + (one - b1) * gradient
         m2[q] = b2 * m2[q] + (one - b2) * gradient * gradient
         weight[q] = clip(weight[q] - factor * m1[q] / (np.sqrt(m2[q]) + epsilon), w_min, w_max)
+        g[q] = 0.0
+
+
+@inner
+def _momentum_range(start, stop, floats, scale, synapses):
+    real = synapses.weight.dtype.type
+    eta, beta, nesterov = real(floats[PF_ETA]), real(floats[PF_BETA_1]), floats[PF_NESTEROV] != 0.0
+    w_min, w_max, s = real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
+    weight, m, g = synapses.weight, synapses.moment_1, synapses.pending
+    for q in range(start, stop):
+        w, m[q] = momentum_step(weight[q], m[q], s * g[q], eta, beta, nesterov)
+        weight[q] = clip(w, w_min, w_max)
+        g[q] = 0.0
+
+
+@inner
+def _rmsprop_range(start, stop, floats, scale, synapses):
+    real = synapses.weight.dtype.type
+    eta, beta, epsilon = real(floats[PF_ETA]), real(floats[PF_BETA_1]), real(floats[PF_EPSILON])
+    w_min, w_max, s = real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
+    weight, v, g = synapses.weight, synapses.moment_2, synapses.pending
+    for q in range(start, stop):
+        w, v[q] = rmsprop_step(weight[q], v[q], s * g[q], eta, beta, epsilon)
+        weight[q] = clip(w, w_min, w_max)
         g[q] = 0.0
 
 

@@ -15,20 +15,24 @@ import numpy as np
 POP_ROLE, POP_SRC, POP_SIZE, POP_TARGET, POP_SLOT, POP_GROUP, POP_CHANNEL, POP_KIND = range(8)
 # Components of the eligibility vector (e-prop), and whether it has any but the first term of `adjoint`.
 POP_COMPONENTS, POP_PLAIN, POP_FED = 8, 9, 10
-POP_COLUMNS = 11
+POP_STDP = 11  # a tract with the constants of the population's postsynaptic traces, or -1
+POP_COLUMNS = 12
 EVENTS, POISSON, NEURON, READOUT = range(4)
 
 # Tracts, one row each (int64).
-PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_ADAM, PRO_LO, PRO_HI, PRO_DENSE = range(
-    11
-)
-PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER = 11, 12, 13, 14
-PRO_COLUMNS = 15
-STATIC, EPROP, EPROP_PLUS = range(3)
+PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_LO, PRO_HI, PRO_DENSE = range(10)
+PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER = range(10, 14)
+PRO_COLUMNS = 14
+STATIC, EPROP, EPROP_PLUS, STDP = range(4)
+DESCENT, ADAM, MOMENTUM, RMSPROP = range(4)
 
 # Tracts, one row each (float64).
 PF_ETA, PF_MIN, PF_MAX, PF_BETA_1, PF_BETA_2, PF_EPSILON, PF_ZETA = range(7)
-PF_COLUMNS = 7
+# Which optimiser, one of the codes above, beside its constants; PF_BETA_1 is the decay of an only moment as well.
+PF_OPTIMIZER, PF_NESTEROV = 7, 8
+# STDP: rate and bounds stand in PF_ETA, PF_MIN and PF_MAX; PF_PRE and PF_POST are the decays of its traces.
+PF_PRE, PF_POST, PF_RATIO, PF_MU_PLUS, PF_MU_MINUS = range(9, 14)
+PF_COLUMNS = 14
 
 # Groups: targets that share the constants of their traces (float64).
 GR_KAPPA, GR_REG, GR_C_REG, GR_F_TARGET = range(4)
@@ -67,6 +71,7 @@ class Topology(NamedTuple):
     signal_groups: np.ndarray  # (n_pop,) trace group of a neuron population or -1
     signal_delay: np.ndarray  # (readouts, neurons) steps that learning signals take; (0, 0): all take one
     lag: np.ndarray  # (readouts, neurons) steps from a spike to the error it causes; (0, 0): those of the population
+    pair_powers: np.ndarray  # (tracts, n) powers of the presynaptic decay; without columns unless there is STDP
 
 
 class Synapses(NamedTuple):
@@ -76,18 +81,18 @@ class Synapses(NamedTuple):
     trace: np.ndarray  # e_bar
     trace_reg: np.ndarray  # e_bar_reg, only with two kappas
     hidden: np.ndarray  # (M, synapses) components of the eligibility vector that are the synapse's own
-    pending: np.ndarray  # gradient that waits for its spike, only with Adam per spike
-    moment_1: np.ndarray
-    moment_2: np.ndarray
+    pending: np.ndarray  # gradient that waits for its batch or spike; per spike only with moments
+    moment_1: np.ndarray  # of gradients
+    moment_2: np.ndarray  # of squared gradients
 
 
 class Axons(NamedTuple):
     """One entry per row: an axon is a source together with a delay, as one projection sees it."""
 
     last: np.ndarray  # arrival step of the last spike, -1 if there was none
-    z_bar: np.ndarray  # (D, rows) filtered spikes at ``last``, that spike included
+    z_bar: np.ndarray  # (D, rows) filtered spikes at ``last``, that spike included; of STDP the presynaptic trace
     z_before: np.ndarray  # (D, rows) filtered spikes one step before ``last``
-    steps: np.ndarray  # optimiser steps taken, only with Adam
+    steps: np.ndarray  # optimiser steps taken, only with moments
 
 
 class Neurons(NamedTuple):
@@ -115,6 +120,9 @@ class History(NamedTuple):
     log: np.ndarray  # (capacity,) int32 source ids, a ring
     log_start: np.ndarray  # (ring, n_pop + 1) positions in the log, ever growing
     block_steps: int  # a power of two
+    post_times: np.ndarray  # (neurons, capacity) steps of the last spikes of a neuron, the newest first; only with STDP
+    post_trace: np.ndarray  # (ring, neurons) filtered spikes of the steps before
+    post_span: int  # spikes of so many steps may still be read
 
 
 class Scratch(NamedTuple):

@@ -11,30 +11,35 @@ from __future__ import annotations
 import numpy as np
 
 from eprop.equations.maps import divide
-from eprop.equations.optimize import adam_catch_up, clip
+from eprop.equations.optimize import adam_catch_up, clip, momentum_catch_up, rmsprop_catch_up
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
+    ADAM,
     DECAY_KAPPA,
     DECAY_REG,
     GR_KAPPA,
     GR_REG,
     GROW_KAPPA,
     INVERSE,
+    MOMENTUM,
     PF_BETA_1,
     PF_BETA_2,
     PF_EPSILON,
     PF_ETA,
     PF_MAX,
     PF_MIN,
+    PF_NESTEROV,
+    PF_OPTIMIZER,
     PRO_CUTOFF,
     PRO_GROUP,
+    RMSPROP,
 )
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
 D, M, BOTH = 1, 0, False
 P, E, R, GE, GR, G, A = 1, 0, 1, 1, 1, 2, 3
 EL_C, EL_U, EL_A, EL_B = 0, 1, 1, 1
-ADAM = False
+MOMENTS = False
 # A map for one target costs about as much as this many in the loop over all targets: within a block, and across.
 COST_WITHIN, COST_ACROSS = 2.5, 5.0
 
@@ -125,30 +130,39 @@ def learn_rows(
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
-            if ADAM:
-                w = _adam(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
+            if MOMENTS:
+                w = _optimize(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
             else:
                 w = real(clip(weight[q] - eta * g, w_min, w_max))
             weight[q] = w
             x[j] += w
 
 
-def adam_synapse(q, g, first_step, last_step, r, floats, weight, moment_1, moment_2):
-    """Owed Adam steps of one synapse, the first with gradient ``g``; bounds apply after all of them.
+def optimize_synapse(q, g, first_step, last_step, r, floats, weight, moment_1, moment_2):
+    """Owed optimiser steps of one synapse, the first with gradient ``g``; bounds apply after all of them.
 
     Returns the new weight, writes the moments. A learning rate of zero is a frozen synapse: nothing moves.
     """
-    if floats[r, PF_ETA] == 0.0:
+    eta, beta, epsilon = floats[r, PF_ETA], floats[r, PF_BETA_1], floats[r, PF_EPSILON]
+    kind, n = floats[r, PF_OPTIMIZER], last_step - first_step
+    if eta == 0.0:
         return weight[q]
-    w, m, v = adam_catch_up(
-        weight[q], moment_1[q], moment_2[q], g, first_step, last_step,
-        floats[r, PF_ETA], floats[r, PF_BETA_1], floats[r, PF_BETA_2], floats[r, PF_EPSILON],
-    )  # fmt: skip
-    moment_1[q], moment_2[q] = m, v
+    w = np.float64(weight[q])
+    if kind == ADAM:
+        w, m, v = adam_catch_up(
+            w, moment_1[q], moment_2[q], g, first_step, last_step, eta, beta, floats[r, PF_BETA_2], epsilon
+        )
+        moment_1[q], moment_2[q] = m, v
+    elif kind == MOMENTUM:
+        w, moment_1[q] = momentum_catch_up(w, moment_1[q], g, n, eta, beta, floats[r, PF_NESTEROV] != 0.0)
+    elif kind == RMSPROP:
+        w, moment_2[q] = rmsprop_catch_up(w, moment_2[q], g, n, eta, beta, epsilon)
+    else:
+        w -= eta * g
     return weight.dtype.type(clip(w, floats[r, PF_MIN], floats[r, PF_MAX]))
 
 
-_adam = adam_synapse
+_optimize = optimize_synapse
 
 
 def learn_rows_directly(
@@ -171,8 +185,8 @@ def learn_rows_directly(
             MAPS(last, t, j, j + np.uint32(1), prefix, block, suffix, history_steps, block_steps, group, groups, decays,
                  filters, eligibility, True, maps)  # fmt: skip
             g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
-            if ADAM:
-                w = _adam(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
+            if MOMENTS:
+                w = _optimize(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
             else:
                 w = real(clip(weight[q] - eta * g, w_min, w_max))
             weight[q] = w
@@ -247,8 +261,8 @@ def revive_row(
                 hidden[m, q] += eligibility[EL_U + m, j] * e
                 if D == 0:
                     hidden[m, q] += eligibility[EL_B + m, j]
-        if ADAM:
-            weight[q] = _adam(q, pending[q], steps, t - 1, r, floats, weight, moment_1, moment_2)
+        if MOMENTS:
+            weight[q] = _optimize(q, pending[q], steps, t - 1, r, floats, weight, moment_1, moment_2)
             pending[q] = 0.0
         x[j] += weight[q]
 
@@ -311,7 +325,7 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
                  eligibility, True, maps)  # fmt: skip
             _learn_rows(k, k_end, last, t, order, indptr, p, group, decays, axons.z_bar, axons.steps, r, floats, targets,
                         weight, trace, trace_reg, hidden, moment_1, moment_2, maps, eligibility, x)  # fmt: skip
-        elif within and D == 1 and M == 0 and not BOTH and not ADAM:
+        elif within and D == 1 and M == 0 and not BOTH and not MOMENTS:
             _learn_rows_within(k, k_end, last, t, order, indptr, p, group, decays, filters, axons.z_bar, r, floats,
                                targets, weight, trace, prefix, block_steps, x)  # fmt: skip
         elif count > 0:
@@ -325,8 +339,8 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     """Template: settle the gradients of rows whose last spike arrived exactly ``cutoff`` steps ago.
 
     They are final now. Gradient descent applies them at once, since nobody reads the weight before the next spike;
-    for Adam, whose step depends on when it is taken, they wait in ``pending``. Traces are left as they were one step
-    ago, when the cutoff ended their accumulation.
+    for optimisers with moments, whose steps depend on when they are taken, they wait in ``pending``. Traces are left
+    as they were one step ago, when the cutoff ended their accumulation.
     """
     first, stop = scratch.due_start[r], scratch.due_start[r + 1]
     if first == stop:
@@ -352,7 +366,7 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
             z_1 = axons.z_bar[1, i]
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             g = _cross(q, targets[q], z_0, z_1, k_n, r_n, maps, before, trace, trace_reg, hidden, eligibility, 0.0)
-            if ADAM:
+            if MOMENTS:
                 pending[q] = g
             else:
                 weight[q] = clip(weight[q] - eta * g, w_min, w_max)

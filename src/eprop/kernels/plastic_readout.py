@@ -8,14 +8,14 @@ from eprop._jit import inner
 from eprop.equations.optimize import clip
 from eprop.kernels.layout import FORWARD, INVERSE, PF_ETA, PF_MAX, PF_MIN, PRO_CUTOFF, PRO_GROUP
 
-ADAM = False
+MOMENTS = False
 
 
 def _unbound(*arguments):
     """Stands for a bound template."""
 
 
-_adam = _unbound
+_optimize = _unbound
 
 
 @inner
@@ -92,9 +92,9 @@ def deliver_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             if last >= 0:
-                if ADAM:
+                if MOMENTS:
                     g = np.float64(pending[q]) if settled else gradient[np.int64(j) - n_neurons]
-                    weight[q] = _adam(
+                    weight[q] = _optimize(
                         q, g, axons.steps[i], t - 1, r, floats, weight, synapses.moment_1, synapses.moment_2
                     )
                     pending[q] = 0.0
@@ -122,7 +122,7 @@ def settle_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history,
                               history.readout_block, history.block_steps, group, filters, gradient)  # fmt: skip
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             g = gradient[np.int64(targets[q]) - n_neurons]
-            if ADAM:
+            if MOMENTS:
                 synapses.pending[q] = g
             else:
                 weight[q] = clip(weight[q] - floats[r, PF_ETA] * g, floats[r, PF_MIN], floats[r, PF_MAX])

@@ -1,4 +1,4 @@
-"""The loop over time of a network that learns at every spike (e-prop+), or not at all.
+"""The loop over time of a network that learns at every spike (e-prop+, STDP), or not at all.
 
 One step of one partition: compose the maps of its neurons, deliver the spikes that arrive, settle what is due,
 advance. Then, once for all partitions: collect the spikes, update the axons, compare readouts with targets. A
@@ -47,9 +47,11 @@ from eprop.kernels.layout import (
     PROBE_STATE,
     PROBE_WEIGHT,
     READOUT,
+    STDP,
 )
 from eprop.kernels.neurons import errors, integrate_readouts
 from eprop.kernels.plastic_readout import extend_error_sums
+from eprop.kernels.stdp import follow_pre, posts_full
 
 FULL = -1
 
@@ -61,7 +63,7 @@ def _unbound(*arguments):
 
 ADVANCE_0 = ADVANCE_1 = ADVANCE_2 = ADVANCE_3 = _unbound
 EXTEND_0 = EXTEND_1 = EXTEND_2 = DELIVER_0 = DELIVER_1 = DELIVER_2 = SETTLE_0 = SETTLE_1 = SETTLE_2 = _unbound
-DELIVER_READOUT = SETTLE_READOUT = _unbound
+DELIVER_READOUT = SETTLE_READOUT = DELIVER_STDP = FOLLOW_POSTS = _unbound
 STEP_PARTITION = _unbound
 
 
@@ -118,16 +120,17 @@ def plan_arrivals(t, topology, axons, history, scratch):
     scratch.order_start[0], scratch.due_start[0] = 0, 0
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
-        plus = row[PRO_RULE] == EPROP_PLUS
+        learns = row[PRO_RULE] == EPROP_PLUS or row[PRO_RULE] == STDP
         emitted = t - row[PRO_DELAY]
         start = n
         if emitted >= 0:
             n = _list_rows(emitted & ring, row, topology.populations, history, scratch.order, n)
-        if plus:
+        if learns:
             _sort_by_last(scratch.order, start, n, axons.last, scratch.spare)
             for index in range(start, n):
                 scratch.mark[scratch.order[index]] = t
-                _look_ahead(t, scratch.order[index], row[PRO_GROUP], topology, axons, scratch.z_ahead)
+                if row[PRO_RULE] == EPROP_PLUS:
+                    _look_ahead(t, scratch.order[index], row[PRO_GROUP], topology, axons, scratch.z_ahead)
             last = t - row[PRO_CUTOFF]
             if last - row[PRO_DELAY] >= 0:
                 listed = _list_rows(
@@ -239,7 +242,9 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
                    neurons.rate, history.prefix, history.block, history.suffix, history.steps, history.block_steps, group,
                    topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
     for r in range(topology.projections.shape[0]):
-        if topology.projections[r, PRO_RULE] != EPROP_PLUS:
+        if topology.projections[r, PRO_RULE] == STDP:
+            DELIVER_STDP(r, p, t, topology, synapses, axons, neurons, history, scratch)
+        elif topology.projections[r, PRO_RULE] != EPROP_PLUS:
             for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
                 i = scratch.order[index]
                 deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
@@ -251,6 +256,7 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
                 topology.projections[r, PRO_KIND], r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch
             )
     _advance_partition(p, lo, hi, topology, neurons, scratch)
+    FOLLOW_POSTS(p, t, lo, hi, topology, history, scratch)
     integrate_readouts(k_lo, k_hi, neurons.psi.size, topology.readouts, neurons.input, neurons.y)
 
 
@@ -332,8 +338,10 @@ def count_events(topology, scratch):
 @inner
 def update_axons(t, topology, axons, scratch):
     """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values."""
-    n_filters = axons.z_bar.shape[0]
+    n_filters = topology.arrivals.shape[1]
     for r in range(topology.projections.shape[0]):
+        if topology.projections[r, PRO_RULE] == STDP:
+            follow_pre(r, t, topology, axons, scratch)
         if topology.projections[r, PRO_RULE] != EPROP_PLUS:
             continue
         group = topology.projections[r, PRO_GROUP]
@@ -458,7 +466,7 @@ def run_stream(
         # The oldest step that may still be read was logged ring - 1 steps ago.
         oldest = history.log_start[(t + 1) & ring, 0] if t >= ring else 0
         newest = history.log_start[(t - 1) & ring, -1] if t > 0 else 0
-        if newest - oldest + n_sources > history.log.size:
+        if newest - oldest + n_sources > history.log.size or posts_full(t, topology, history):
             return done
         plan_arrivals(t, topology, axons, history, scratch)
         for p in prange(partitions):

@@ -323,12 +323,9 @@ def _check_sizes(name: str, description: Description, size: int) -> None:
 
 
 def _check_bounds(name: str, rule: Rule, weights: Distribution | Array) -> None:
-    """Initial weights that are known must lie within the optimiser's bounds; drawn ones are checked at the build."""
-    optimizer = getattr(rule, "optimizer", None)
-    if optimizer is None or not isinstance(weights, Array) or weights.values.size == 0:
+    """Initial weights that are known must lie within the rule's bounds; drawn ones are checked at the build."""
+    if not isinstance(weights, Array) or weights.values.size == 0:
         return
-    low, high = np.min(weights.values), np.max(weights.values)
-    if low < optimizer.w_min or high > optimizer.w_max:
-        raise NetworkError(
-            f"weights of {name} span {low:g}..{high:g} mV, outside the bounds {optimizer.w_min:g}..{optimizer.w_max:g}"
-        )
+    (w_min, w_max), low, high = rule.bounds, np.min(weights.values), np.max(weights.values)
+    if low < w_min or high > w_max:
+        raise NetworkError(f"weights of {name} span {low:g}..{high:g} mV, outside the bounds {w_min:g}..{w_max:g}")

@@ -9,9 +9,10 @@ tested.
 ==================== ============================================================================
 ``neurons``          leaky integrate-and-fire neurons (with or without adaptation), readout, surrogates
 ``losses``           error signals and losses of the readouts
-``optimizers``       gradient descent and Adam, including the steps a silent synapse owes
+``optimizers``       gradient descent, momentum, RMSprop, Adam; with the steps a silent synapse owes
 ``eprop_plus``       e-prop+: weights change at every presynaptic spike
 ``eprop``            e-prop: weights change once per mini-batch of samples
+``stdp``             STDP, pair by pair
 ``bptt``             backpropagation through time, which e-prop approximates
 ==================== ============================================================================
 """
@@ -21,7 +22,8 @@ from eprop.reference.eprop import Sample, SampleRule, gradients, run_sample, tra
 from eprop.reference.eprop_plus import PlusRule, Run, simulate
 from eprop.reference.losses import error_signal, loss
 from eprop.reference.neurons import LIF, DeltaLIF, Readout, surrogate_gradient
-from eprop.reference.optimizers import Adam, GradientDescent
+from eprop.reference.optimizers import Adam, GradientDescent, Momentum, RMSprop
+from eprop.reference.stdp import PairRule, pair_weights
 
 __all__ = [
     "BPTT",
@@ -29,7 +31,10 @@ __all__ = [
     "Adam",
     "DeltaLIF",
     "GradientDescent",
+    "Momentum",
+    "PairRule",
     "PlusRule",
+    "RMSprop",
     "Readout",
     "Run",
     "Sample",
@@ -39,6 +44,7 @@ __all__ = [
     "error_signal",
     "gradients",
     "loss",
+    "pair_weights",
     "run_sample",
     "simulate",
     "surrogate_gradient",

@@ -1,4 +1,4 @@
-"""Gradient descent and Adam on a matrix of weights whose columns (presynaptic neurons) are updated at their own times.
+"""Optimisers on a matrix of weights whose columns (presynaptic neurons) are updated at their own times.
 
 Both count their steps by a clock: after ``clock`` ticks ``clock // batch_size`` steps must have been taken. In e-prop
 the clock counts samples, in e-prop+ time steps. A column that was not updated for a while owes steps and takes them
@@ -37,7 +37,31 @@ class Adam:
     batch_size: int = 1
 
 
-Optimizer = GradientDescent | Adam
+@dataclass(frozen=True)
+class Momentum:
+    """Gradient descent with momentum (Polyak 1964), or that of Nesterov, which looks one step ahead."""
+
+    eta: float = 1e-4
+    beta: float = 0.9
+    nesterov: bool = False
+    w_min: float = -np.inf
+    w_max: float = np.inf
+    batch_size: int = 1
+
+
+@dataclass(frozen=True)
+class RMSprop:
+    """Steps in units of the gradient's running root mean square (Tieleman and Hinton 2012, lecture 6.5 of a course)."""
+
+    eta: float = 1e-4
+    beta: float = 0.9
+    epsilon: float = 1e-8
+    w_min: float = -np.inf
+    w_max: float = np.inf
+    batch_size: int = 1
+
+
+Optimizer = GradientDescent | Adam | Momentum | RMSprop
 
 
 class Descent:
@@ -59,20 +83,24 @@ class Descent:
         mean = self.gradient[:, column] / self.optimizer.batch_size
         self.gradient[:, column] = 0.0
         w = weights[:, column]
-        w = self._adam(w, mean, column, due) if isinstance(self.optimizer, Adam) else w - self.optimizer.eta * mean
+        for n in range(self.taken[column] + 1, due + 1):
+            w = self._step(w, mean, column, n)
+            mean = np.zeros_like(mean)
         self.taken[column] = due
         # Clipped after all owed steps, not after each: as NEST does.
         weights[:, column] = np.clip(w, self.optimizer.w_min, self.optimizer.w_max)
 
-    def _adam(self, w: Array, g: Array, column: int, due: int) -> Array:
-        o = self.optimizer
-        assert isinstance(o, Adam)
-        m, v = self.m[:, column], self.v[:, column]
-        for n in range(self.taken[column] + 1, due + 1):
-            m = o.beta_1 * m + (1.0 - o.beta_1) * g
-            v = o.beta_2 * v + (1.0 - o.beta_2) * g**2
-            eta = o.eta * np.sqrt(1.0 - o.beta_2**n) / (1.0 - o.beta_1**n)
-            w = w - eta * m / (np.sqrt(v) + o.epsilon)
-            g = np.zeros_like(g)
-        self.m[:, column], self.v[:, column] = m, v
-        return w
+    def _step(self, w: Array, g: Array, column: int, n: int) -> Array:
+        """Step ``n`` of a column with gradient ``g``; returns the weights."""
+        o, m, v = self.optimizer, self.m[:, column], self.v[:, column]
+        if isinstance(o, Adam):
+            m[:] = o.beta_1 * m + (1.0 - o.beta_1) * g
+            v[:] = o.beta_2 * v + (1.0 - o.beta_2) * g**2
+            return w - o.eta * np.sqrt(1.0 - o.beta_2**n) / (1.0 - o.beta_1**n) * m / (np.sqrt(v) + o.epsilon)
+        if isinstance(o, Momentum):
+            m[:] = o.beta * m + g
+            return w - o.eta * (g + o.beta * m if o.nesterov else m)
+        if isinstance(o, RMSprop):
+            v[:] = o.beta * v + (1.0 - o.beta) * g**2
+            return w - o.eta * g / (np.sqrt(v) + o.epsilon)
+        return w - o.eta * g

@@ -1,6 +1,18 @@
 """PLASTICITY: rules and optimisers as descriptions."""
 
 from eprop.rules.base import EProp, EPropPlus, Rule, Static
-from eprop.rules.optimizers import Adam, GradientDescent, Optimizer
+from eprop.rules.optimizers import Adam, GradientDescent, Momentum, Optimizer, RMSprop
+from eprop.rules.stdp import STDP
 
-__all__ = ["Adam", "EProp", "EPropPlus", "GradientDescent", "Optimizer", "Rule", "Static"]
+__all__ = [
+    "STDP",
+    "Adam",
+    "EProp",
+    "EPropPlus",
+    "GradientDescent",
+    "Momentum",
+    "Optimizer",
+    "RMSprop",
+    "Rule",
+    "Static",
+]

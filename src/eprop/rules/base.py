@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -15,6 +16,18 @@ class Rule(Description):
 
     code: ClassVar[int]
     plastic: ClassVar[bool] = True
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest weight, mV: those of the optimiser, if there is one."""
+        optimizer = getattr(self, "optimizer", None)
+        return (-math.inf, math.inf) if optimizer is None else (optimizer.w_min, optimizer.w_max)
+
+    @property
+    def learning_rate(self) -> float:
+        """What `Simulator.scale_learning_rates` scales: ``eta`` of the optimiser, if there is one."""
+        optimizer = getattr(self, "optimizer", None)
+        return 0.0 if optimizer is None else float(optimizer.eta)
 
 
 @dataclass(frozen=True)

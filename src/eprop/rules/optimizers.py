@@ -20,6 +20,8 @@ class Optimizer(Description):
     w_max: float = param(np.inf, unit="mV", infinite=True, nest="Wmax", doc="upper bound of the weights")
 
     code: ClassVar[int]
+    #: Which running means it keeps per synapse: of the gradient, of its square.
+    moments: ClassVar[tuple[bool, bool]] = (False, False)
 
     def validate(self) -> None:
         """Bounds in order."""
@@ -50,3 +52,32 @@ class Adam(Optimizer):
     epsilon: float = param(1e-8, above=0.0, nest="epsilon", doc="keeps the division finite")
 
     code: ClassVar[int] = 1
+    moments: ClassVar[tuple[bool, bool]] = (True, True)
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """Gradient descent with momentum (Polyak 1964): ``m <- beta m + g``, ``w <- clip(w - eta m)``.
+
+    With ``nesterov`` the weight moves along ``g + beta m``. A synapse without a gradient keeps moving by its momentum.
+    """
+
+    beta: float = param(0.9, at_least=0.0, below=1.0, symbol="beta", doc="decay of the momentum")
+    nesterov: bool = param(False, kind=bool, doc="look one step ahead")
+
+    code: ClassVar[int] = 2
+    moments: ClassVar[tuple[bool, bool]] = (True, False)
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman and Hinton 2012), the gradient in units of its running root mean square.
+
+    ``v <- beta v + (1 - beta) g^2``, ``w <- clip(w - eta g / (sqrt(v) + epsilon))``.
+    """
+
+    beta: float = param(0.9, at_least=0.0, below=1.0, symbol="beta", doc="decay of the mean square")
+    epsilon: float = param(1e-8, above=0.0, doc="keeps the division finite")
+
+    code: ClassVar[int] = 3
+    moments: ClassVar[tuple[bool, bool]] = (False, True)

@@ -28,7 +28,7 @@ from eprop.network import (
     Symmetric,
 )
 from eprop.parameters import param
-from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Optimizer, Rule
+from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Momentum, Optimizer, RMSprop, Rule
 from eprop.tasks.base import Classification, check_choice
 
 #: Channels of an N-MNIST recording: two polarities of 34 x 34 pixels.
@@ -38,7 +38,7 @@ N_CLASSES = 10
 RULES = ("eprop", "eprop+")
 LOSSES = ("softmax", "squared_error")
 FEEDBACKS = ("symmetric", "random")
-OPTIMIZERS = ("adam", "gradient_descent")
+OPTIMIZERS = {"adam": Adam, "gradient_descent": GradientDescent, "momentum": Momentum, "rmsprop": RMSprop}
 
 #: What suits each rule and loss: the values of all parameters that are left open.
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
@@ -96,7 +96,7 @@ class NMNIST(Classification):
     w_out: float = param(0.5, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
     bias: bool = param(False, kind=bool, doc="give each readout a trained bias: a source that spikes at every step")
 
-    optimizer: str = param(None, kind=str, optional=True, doc="adam or gradient_descent")
+    optimizer: str = param(None, kind=str, optional=True, doc="adam, gradient_descent, momentum or rmsprop")
     eta: float = param(None, at_least=0.0, optional=True, doc="learning rate of input and recurrent weights")
     eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights")
     feedback: str = param(None, kind=str, optional=True, doc="symmetric or random")
@@ -209,7 +209,7 @@ class NMNIST(Classification):
         return Readout(tau_m=self.tau_out, loss=CrossEntropy() if self.loss == "softmax" else SquaredError())
 
     def _rule(self, eta: float) -> Rule:
-        optimizer: Optimizer = Adam(eta=eta) if self.optimizer == "adam" else GradientDescent(eta=eta)
+        optimizer: Optimizer = OPTIMIZERS[self.optimizer](eta=eta)
         if self.rule == "eprop":
             return EProp(optimizer=optimizer, c_reg=self.c_reg, f_target=self.f_target)
         return EPropPlus(

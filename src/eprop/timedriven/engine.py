@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ from eprop.engine.compile import advance_of
 from eprop.engine.eligibility import sort_components
 from eprop.engine.members import members_of
 from eprop.equations import rng
-from eprop.errors import InputError
+from eprop.errors import InputError, NetworkError
 from eprop.kernels import layout as lay
 from eprop.kernels.neurons import errors, integrate_readouts
 from eprop.network import Network, Symmetric
 from eprop.reference.optimizers import Descent
-from eprop.rules import Adam, EProp, EPropPlus
+from eprop.rules import STDP, EProp, EPropPlus
 from eprop.timedriven.synapses import Synapses, eligibility_of_targets
 
 
@@ -56,6 +56,8 @@ class TimeDriven:
     """
 
     def __init__(self, network: Network):
+        if any(isinstance(p.rule, STDP) for p in network.projections):
+            raise NetworkError("TimeDriven learns by EProp and EPropPlus; for STDP see eprop.reference.pair_weights")
         self.network = network
         self.simulator = Simulator(network, threads=1, partitions=1)  # holds the description and the weights
         self._built = self.simulator._built
@@ -69,7 +71,7 @@ class TimeDriven:
         self.eligibility_of_targets = tuple(parts[name] for name in ("decay", "arrival", "output", "spike"))
         self._synapses = Synapses.of(self._built, parts)
         self._advance = [(p, advance_of(type(p.model))) for p in neurons]
-        self._plastic = [p for p in network.projections if p.rule.plastic]
+        self._plastic = [p for p in network.projections if isinstance(p.rule, (EProp, EPropPlus))]
         self._parts = {p.index: np.flatnonzero(self._synapses.projection == p.index) for p in self._plastic}
         self._descents: dict[int, Descent] = {}
         self._factor, self._updates = 1.0, 0
@@ -259,7 +261,9 @@ class TimeDriven:
         s, n, n_steps = self._synapses, state.v.shape[1], samples.n_steps
         hidden = ~s.onto_readout
         neuron, readout = np.where(hidden, s.target, 0), np.where(hidden, 0, s.target - n)
-        kappa, drift, length, scale = self._sample_constants(state, n_steps, samples.window[min(index, len(samples.window) - 1)])
+        kappa, drift, length, scale = self._sample_constants(
+            state, n_steps, samples.window[min(index, len(samples.window) - 1)]
+        )
         learning = self._compensated_signals(state, n_steps)
         traces, gradient = _Traces(s.source.size, s.decay.shape[1]), np.zeros(s.source.size)
         for t in range(n_steps):
@@ -322,7 +326,9 @@ class TimeDriven:
     def _rest(self, n_steps: int) -> _State:
         built = self._built
         n, k = built.topology.params.shape[1], built.topology.readouts.shape[1]
-        sources = int(built.topology.populations[built.topology.populations[:, lay.POP_ROLE] != lay.READOUT, lay.POP_SIZE].sum())
+        sources = int(
+            built.topology.populations[built.topology.populations[:, lay.POP_ROLE] != lay.READOUT, lay.POP_SIZE].sum()
+        )
         return _State(
             rows=built.initial.copy(),
             v=np.zeros((n_steps, n)),
@@ -435,8 +441,8 @@ class _Traces:
 
 
 def _optimizer(rule: Any) -> Any:
-    o = rule.optimizer
-    bounds = {"eta": o.eta, "w_min": o.w_min, "w_max": o.w_max}
-    if isinstance(o, Adam):
-        return reference.Adam(**bounds, beta_1=o.beta_1, beta_2=o.beta_2, epsilon=o.epsilon)
-    return reference.GradientDescent(**bounds)
+    """The reference's optimiser for that of a rule: the same name and fields."""
+    own = rule.optimizer
+    kind = getattr(reference, type(own).__name__)
+    names = {field.name for field in fields(kind)}
+    return kind(**{field.name: getattr(own, field.name) for field in fields(own) if field.name in names})

@@ -82,5 +82,9 @@ def eligibility_of_targets(built: Built, components: dict[int, Components]) -> d
         out["decay"][span, : c.size, : c.size] = c.decay
         for name in ("arrival", "output", "spike"):
             out[name][span, : c.size] = getattr(c, name)
-    out["decay"][n:, 0, 0], out["arrival"][n:, 0], out["output"][n:, 0] = topology.readouts[0], topology.readouts[1], 1.0
+    out["decay"][n:, 0, 0], out["arrival"][n:, 0], out["output"][n:, 0] = (
+        topology.readouts[0],
+        topology.readouts[1],
+        1.0,
+    )
     return out

@@ -124,33 +124,6 @@ def test_rates_of_poisson_sources():
         ep.Simulator(net, threads=1)
 
 
-@pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus(), None], ids=["e-prop", "e-prop+", "static"])
-def test_delays_that_rules_cannot_have(rule):
-    def made(to_readout=1.0, feedback=1.0):
-        net = ep.Network()
-        rec, out = net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
-        net.connect(rec, out, rule=rule, delay=to_readout)
-        net.feedback(out, rec, delay=feedback)
-        return net
-
-    with refuse("feedback to 'rec' takes one step", ep.NetworkError):
-        ep.Simulator(made(feedback=2.0), threads=1)
-    if isinstance(rule, ep.EPropPlus):
-        with refuse("rec->out: EPropPlus takes a delay of one step", ep.NetworkError):
-            ep.Simulator(made(to_readout=2.0), threads=1)
-    else:
-        ep.Simulator(made(to_readout=2.0), threads=1)
-
-
-def test_two_delays_to_readouts():
-    net = ep.Network()
-    rec, out, more = net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out"), net.add(ep.Readout(), 2, "more")
-    net.connect(rec, out, rule=ep.EProp())
-    net.connect(rec, more, rule=ep.EProp(), delay=2.0)
-    with refuse("e-prop needs one delay from 'rec' to all readouts, got", ep.NetworkError):
-        ep.Simulator(net, threads=1)
-
-
 def test_kappa_of_readouts_that_differ():
     net = ep.Network()
     rec = net.add(ep.LIF(), 3, "rec")
@@ -626,3 +599,16 @@ def test_states(bounded):
         for name, value in bounded.state().items():
             np.testing.assert_array_equal(value, state[name])
     bounded.set_state(state | {"of no interest": np.zeros(3)})
+
+
+def test_delays():
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(), 3, "rec")
+    with refuse(r"delay must have shape \(3, 2\) = \(targets, sources\)", ep.NetworkError):
+        net.connect(x, rec, delay=np.ones((2, 3)))
+    with refuse("a list of delays needs Explicit connections", ep.NetworkError):
+        net.connect(x, rec, delay=[1.0, 2.0])
+    with refuse("delay must be a multiple of dt", ep.NetworkError):
+        net.connect(x, rec, delay=np.full((3, 2), 1.5))
+    with refuse("delay must be a number, a distribution or an array", ep.NetworkError):
+        net.connect(x, rec, delay="long")

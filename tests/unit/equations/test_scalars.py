@@ -51,6 +51,33 @@ def test_adam_is_the_reference():
         assert (m, v) == pytest.approx((descent.m[0, 0], descent.v[0, 0]), rel=1e-14)
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("beta", [0.0, 0.8])
+def test_momentum_is_the_reference(beta, nesterov):
+    """Owed steps in closed form are those steps."""
+    o = reference.Momentum(1e-2, beta=beta, nesterov=nesterov)
+    descent, weights, clock = Descent(o, (1, 1)), np.array([[0.3]]), 0
+    w, m = 0.3, 0.0
+    for g, later in ((0.5, 3), (-1.0, 4), (0.2, 11), (0.1, 400)):
+        descent.update(weights, np.array([g]), 0, later)
+        w, m = optimize.momentum_catch_up(w, m, g, later - clock, o.eta, beta, nesterov)
+        clock = later
+        assert w == pytest.approx(weights[0, 0], rel=1e-14)
+        assert m == pytest.approx(descent.m[0, 0], rel=1e-13)
+
+
+def test_rmsprop_is_the_reference():
+    o = reference.RMSprop(1e-2, beta=0.9, epsilon=1e-4)
+    descent, weights, clock = Descent(o, (1, 1)), np.array([[0.3]]), 0
+    w, v = 0.3, 0.0
+    for g, later in ((0.5, 3), (-1.0, 4), (0.2, 11), (0.1, 400)):
+        descent.update(weights, np.array([g]), 0, later)
+        w, v = optimize.rmsprop_catch_up(w, v, g, later - clock, o.eta, o.beta, o.epsilon)
+        clock = later
+        assert w == pytest.approx(weights[0, 0], rel=1e-14)
+        assert v == pytest.approx(descent.v[0, 0], rel=1e-13)
+
+
 def steps(rng, n):
     """Random ``psi``, ``L``, ``F`` of ``n`` steps."""
     return rng.random(n), rng.normal(size=n), rng.normal(size=n)

@@ -59,10 +59,9 @@ def test_a_model_must_say_what_it_does():
     class Silent(Neuron):
         pass
 
-    for method in ("derived", "membrane_decay"):
+    for method in ("derived", "eligibility"):
         with pytest.raises(TypeError, match=f"Silent does not define {method}"):
             getattr(Silent(), method)(1.0)
-    assert Silent().input_scale(1.0) == 1.0
     assert Silent().initial(1.0, 3, 0) == {}
 
 
@@ -72,7 +71,19 @@ def test_surrogates_have_codes_and_names_of_their_own():
 
 
 @pytest.mark.parametrize(
-    "cls", [ep.LIF, ep.Readout, ep.EProp, ep.EPropPlus, ep.GradientDescent, ep.Adam, ep.PoissonSource]
+    "cls",
+    [
+        ep.LIF,
+        ep.Readout,
+        ep.EProp,
+        ep.EPropPlus,
+        ep.GradientDescent,
+        ep.Adam,
+        ep.Momentum,
+        ep.RMSprop,
+        ep.STDP,
+        ep.PoissonSource,
+    ],
 )
 def test_parameters_are_documented(cls):
     for name, info in parameters_of(cls):

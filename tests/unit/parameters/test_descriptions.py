@@ -25,7 +25,8 @@ REQUIRED = {
 }
 CLASSES = [
     ep.LIF, ep.Readout, ep.EventSource, ep.PoissonSource, ep.PiecewiseLinear, ep.Exponential, ep.FastSigmoid, ep.Arctan,
-    ep.SquaredError, ep.CrossEntropy, ep.GradientDescent, ep.Adam, ep.Static, ep.EProp, ep.EPropPlus, ep.AllToAll,
+    ep.SquaredError, ep.CrossEntropy, ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop, ep.Static, ep.EProp,
+    ep.EPropPlus, ep.STDP, ep.AllToAll,
     ep.OneToOne, ep.Bernoulli, ep.FixedIndegree, ep.FixedOutdegree, ep.Constant, ep.Normal, ep.Uniform, ep.Glorot,
     ep.Symmetric,
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eprop.reference import Adam, GradientDescent
+from eprop.reference import Adam, GradientDescent, Momentum, RMSprop
 from eprop.reference.optimizers import Descent
 
 
@@ -39,13 +39,33 @@ def test_adam_as_published():
     assert updated(Adam(0.05), list(enumerate(gradients, 1))) == pytest.approx(expected)
 
 
+def test_momentum_by_hand():
+    assert updated(Momentum(0.1, beta=0.5), [(1, 1.0), (2, 0.0), (3, 2.0)]) == pytest.approx([0.9, 0.85, 0.625])
+    looking = updated(Momentum(0.1, beta=0.5, nesterov=True), [(1, 1.0), (2, 0.0), (3, 2.0)])
+    assert looking == pytest.approx([0.85, 0.825, 0.5125])
+
+
+def test_momentum_is_a_filtered_gradient():
+    """Every gradient moves the weight by ``eta / (1 - beta)`` times itself in the end, with or without looking ahead."""
+    for nesterov in (False, True):
+        assert updated(Momentum(0.01, nesterov=nesterov), [(1, 0.7), (900, 0.0)])[-1] == pytest.approx(1.0 - 0.07)
+
+
+def test_the_first_step_of_rmsprop_is_one_root_of_one_minus_beta():
+    optimizer = RMSprop(0.1, beta=0.75, epsilon=1e-12)
+    assert updated(optimizer, [(1, 7.0)]) == pytest.approx([0.8])
+    v = 0.75 * 0.25 * 49.0 + 0.25
+    assert updated(optimizer, [(1, 7.0), (2, -1.0)])[-1] == pytest.approx(0.8 + 0.1 / np.sqrt(v))
+
+
 def test_owed_steps_are_taken_with_no_gradient():
-    at_once = updated(Adam(0.05), [(1, 0.3), (5, -0.2)])
-    step_by_step = updated(Adam(0.05), [(1, 0.3), (2, -0.2), (3, 0.0), (4, 0.0), (5, 0.0)])
-    assert at_once[-1] == step_by_step[-1] != step_by_step[1]
+    for optimizer in (Adam(0.05), Momentum(0.05)):
+        at_once = updated(optimizer, [(1, 0.3), (5, -0.2)])
+        step_by_step = updated(optimizer, [(1, 0.3), (2, -0.2), (3, 0.0), (4, 0.0), (5, 0.0)])
+        assert at_once[-1] == step_by_step[-1] != step_by_step[1]
 
 
-@pytest.mark.parametrize("optimizer", [GradientDescent, Adam])
+@pytest.mark.parametrize("optimizer", [GradientDescent, Adam, Momentum, RMSprop])
 def test_batches_take_the_mean(optimizer):
     assert updated(optimizer(0.05, batch_size=2), [(1, 1.0), (2, 3.0)]) == [1.0, *updated(optimizer(0.05), [(1, 2.0)])]
 

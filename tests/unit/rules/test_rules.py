@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import eprop as ep
@@ -11,8 +12,8 @@ pytestmark = pytest.mark.tiny
 
 
 def test_codes_are_different():
-    assert len({ep.Static.code, ep.EProp.code, ep.EPropPlus.code}) == 3
-    assert ep.GradientDescent.code != ep.Adam.code
+    assert len({rule.code for rule in (ep.Static, ep.EProp, ep.EPropPlus, ep.STDP)}) == 4
+    assert len({kind.code for kind in (ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop)}) == 4
     assert not ep.Static.plastic
     assert ep.EProp.plastic
     assert ep.EPropPlus.plastic
@@ -37,3 +38,22 @@ def test_defaults_are_those_of_the_documentation():
     assert ep.EPropPlus().optimizer == ep.GradientDescent()
     assert (ep.EPropPlus().kappa, ep.EPropPlus().cutoff) == (0.97, 100.0)
     assert (ep.Adam().beta_1, ep.Adam().beta_2, ep.Adam().epsilon) == (0.9, 0.999, 1e-8)
+
+
+def test_bounds_and_rates():
+    assert ep.Static().bounds == (-np.inf, np.inf)
+    assert ep.EPropPlus(optimizer=ep.Momentum(0.1, w_min=-1.0, w_max=2.0)).bounds == (-1.0, 2.0)
+    assert ep.STDP(w_max=3.0).bounds == (0.0, 3.0)
+    assert ep.Static().learning_rate == 0.0
+    assert ep.EProp(optimizer=ep.RMSprop(0.1)).learning_rate == 0.1
+    assert ep.STDP(rate=0.2).learning_rate == 0.2
+
+
+@pytest.mark.parametrize("dt", [0.1, 1.0, 30.0])
+@pytest.mark.parametrize("tau", [0.5, 20.0])
+def test_pairs_beyond_the_cutoff_are_negligible(dt, tau):
+    """Even those with a spike in every step until then."""
+    cutoff = ep.STDP(tau_plus=tau).cutoff(dt)
+    assert cutoff >= 2
+    assert np.exp(-(cutoff + np.arange(10_000)) * dt / tau).sum() <= 1e-20
+    assert cutoff == 2 or np.exp(-(cutoff - 1 + np.arange(10_000)) * dt / tau).sum() > 1e-20

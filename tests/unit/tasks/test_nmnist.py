@@ -77,9 +77,7 @@ def test_the_network_is_as_described(rule: str, feedback: str, optimizer: str) -
     assert [p.name for p in net.projections] == ["in->rec", "rec->rec", "rec->out", "bias->out"]
     assert net.projection("rec->rec").connectivity.degree == 2
     assert [p.rule.optimizer.eta for p in net.projections] == [0.5, 0.5, 0.25, 0.25]
-    assert {type(p.rule.optimizer).__name__ for p in net.projections} == {
-        "Adam" if optimizer == "adam" else "GradientDescent"
-    }
+    assert {type(p.rule.optimizer).__name__ for p in net.projections} == {OPTIMIZERS[optimizer].__name__}
     assert {type(p.rule) for p in net.projections} == {ep.EProp if rule == "eprop" else ep.EPropPlus}
 
 

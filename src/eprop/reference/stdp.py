@@ -1,0 +1,71 @@
+"""Pair-based STDP (Morrison, Diesmann and Gerstner 2008), every pair of spikes written out.
+
+Timing
+------
+The delay ``d`` of a synapse is that of the dendrite: a presynaptic spike emitted in step ``s`` is at the synapse at once,
+a postsynaptic one emitted in step ``q`` is there in step ``q + d``. At each presynaptic spike, in this order:
+
+1. every postsynaptic spike that came since the last presynaptic one (``s_last < q + d <= s``) potentiates, with the sum of
+   ``exp(-(q + d - s') dt / tau_plus)`` over all presynaptic spikes ``s' <= s_last``;
+2. the presynaptic spike depresses, with the sum of ``exp(-(s - q - d) dt / tau_minus)`` over all postsynaptic spikes with
+   ``q + d < s``;
+3. the new weight goes on its way, to arrive ``d`` steps later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from eprop.reference.neurons import Array
+
+
+@dataclass(frozen=True)
+class PairRule:
+    """Parameters: ``rate`` (lambda) and ``alpha``, exponents, largest weight (mV), time constants (ms)."""
+
+    rate: float = 0.01
+    alpha: float = 1.0
+    mu_plus: float = 1.0
+    mu_minus: float = 1.0
+    w_max: float = 100.0
+    tau_plus: float = 20.0
+    tau_minus: float = 20.0
+
+
+def pair_weights(
+    pre: npt.ArrayLike, post: npt.ArrayLike, delay: int, weight: float, rule: PairRule, dt: float = 1.0
+) -> Array:
+    """Weights of one synapse.
+
+    Parameters
+    ----------
+    pre, post
+        Steps in which the neurons on both sides emit spikes, ascending.
+    delay
+        Steps, at least 1.
+    weight
+        At the start, mV.
+    rule
+        Parameters.
+    dt
+        Step in ms.
+
+    Returns
+    -------
+    array
+        The weight that each presynaptic spike takes along, mV.
+    """
+    steps, reached = np.asarray(pre, dtype=float), np.asarray(post, dtype=float) + delay
+    w, weights = weight / rule.w_max, np.zeros(steps.size)
+    for n, s in enumerate(steps):
+        if n > 0:
+            for q in reached[(reached > steps[n - 1]) & (reached <= s)]:
+                k_plus = np.exp(-(q - steps[:n]) * dt / rule.tau_plus).sum()
+                w = min(1.0, w + rule.rate * (1.0 - w) ** rule.mu_plus * k_plus)
+        k_minus = np.exp(-(s - reached[reached < s]) * dt / rule.tau_minus).sum()
+        w = max(0.0, w - rule.alpha * rule.rate * w**rule.mu_minus * k_minus)
+        weights[n] = w * rule.w_max
+    return weights

@@ -1,0 +1,55 @@
+"""Spike-timing dependent plasticity as a description."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from eprop.parameters import param
+from eprop.rules.base import Rule
+
+# A pair counts until it moves a weight by less than this part of ``w_max``: far below what a double can tell.
+NEGLIGIBLE = 1e-20
+
+
+@dataclass(frozen=True)
+class STDP(Rule):
+    """Pair-based plasticity, all pairs of spikes, as NEST's ``stdp_synapse`` (Morrison, Diesmann and Gerstner 2008).
+
+    With weights in units of ``w_max``, a postsynaptic spike adds ``rate (1 - w)^mu_plus K_plus`` and a presynaptic spike
+    subtracts ``alpha rate w^mu_minus K_minus``; the ``K`` are sums of exponentials over all spikes of the other side.
+    Exponents of 0 make it additive, of 1 multiplicative. The delay is that of the dendrite: postsynaptic spikes reach
+    the synapse one delay after they were emitted.
+    """
+
+    rate: float = param(0.01, at_least=0.0, symbol="lambda", nest="lambda", doc="potentiation by a pair, of w_max")
+    alpha: float = param(1.0, at_least=0.0, symbol="alpha", nest="alpha", doc="depression relative to potentiation")
+    mu_plus: float = param(1.0, at_least=0.0, nest="mu_plus", doc="exponent of potentiation's dependence on the weight")
+    mu_minus: float = param(1.0, at_least=0.0, nest="mu_minus", doc="exponent of depression's dependence on the weight")
+    w_max: float = param(100.0, unit="mV", above=0.0, nest="Wmax", doc="upper bound of the weights; the lower one is 0")
+    tau_plus: float = param(20.0, unit="ms", above=0.0, nest="tau_plus", doc="window of potentiation")
+    tau_minus: float = param(
+        20.0,
+        unit="ms",
+        above=0.0,
+        nest="tau_minus",
+        doc="window of depression, the same for all STDP onto a population",
+    )
+
+    code: ClassVar[int] = 3
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between 0 and ``w_max``."""
+        return 0.0, self.w_max
+
+    @property
+    def learning_rate(self) -> float:
+        """``lambda``."""
+        return self.rate
+
+    def cutoff(self, dt: float) -> int:
+        """Steps after a presynaptic spike beyond which its pairs are `NEGLIGIBLE`, even if it spiked in every step."""
+        largest = -1.0 / math.expm1(-dt / self.tau_plus)
+        return max(2, math.ceil(self.tau_plus / dt * math.log(largest / NEGLIGIBLE)))

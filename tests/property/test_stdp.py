@@ -1,0 +1,215 @@
+"""STDP of the engine: every weight that a spike takes along is that of all pairs written out, to 1e-12."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import eprop as ep
+from eprop import reference
+from networks import two_threads
+from pairs import NAMES, arrivals, drawn_rule, pair_rule, stdp_network, stimulus
+from strategies import SEEDS, examples, st
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+TOLERANCE = 1e-12
+PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=20.0)
+
+
+def run(net: ep.Network, x: np.ndarray, pieces: tuple[int, ...] = (), **options):
+    """Run a network; returns the simulator, the connections at the start and the recordings of the pieces."""
+    sim = ep.Simulator(net, **{"threads": 1, **options})
+    start = {name: sim.connections(name) for name in NAMES}
+    cuts = [0, *pieces, len(x)]
+    record = [(name, "weight") for name in NAMES]
+    parts = [
+        sim.run((b - a) * net.dt, {"in": x[a:b]}, record=record, spikes=["in", "rec"])
+        for a, b in itertools.pairwise(cuts)
+    ]
+    return sim, start, parts
+
+
+def worst_pair(net: ep.Network, start, recording, steps: int) -> tuple[float, int]:
+    """Largest deviation from the reference, of w_max; and how many arrivals were compared."""
+    worst, compared = 0.0, 0
+    for name in NAMES:
+        p = net.projection(name)
+        delay = round(p.delay / net.dt)
+        for c, at, pre, post, weight in arrivals(net, name, recording, start[name], steps):
+            wanted = reference.pair_weights(pre, post, delay, weight, pair_rule(p.rule), net.dt)
+            worst = max(worst, np.abs(recording[name, "weight"][at, c] - wanted).max() / p.rule.w_max)
+            compared += at.size
+    return worst, compared
+
+
+@examples(0.3)
+@given(SEEDS, st.sampled_from([1, 2, 5]), st.sampled_from([1.0, 0.5]), st.sampled_from([None, PLUS]))
+def test_equals_all_pairs(seed, partitions, dt, beside):
+    net = stdp_network(seed, dt=dt, beside=beside)
+    _, start, (recording,) = run(net, stimulus(seed, 150, 7), partitions=partitions)
+    assert worst_pair(net, start, recording, 150)[0] < TOLERANCE
+
+
+def test_long_silence_and_lively_neurons():
+    """Rows that are due long before their next spike, and neurons whose spikes outgrow the room they had."""
+    net, steps = stdp_network(3), 1500
+    x = stimulus(3, steps, 7, rate=0.05)
+    x[20:1400, 1] = False
+    assert steps > 1000 > max(p.rule.cutoff(1.0) for p in map(net.projection, NAMES))
+    sim, start, (recording,) = run(net, x)
+    worst, compared = worst_pair(net, start, recording, steps)
+    assert worst < TOLERANCE
+    assert compared > 1000
+    assert sim._history.post_times.shape[1] > 8
+
+
+def test_memory_is_bounded():
+    """As many spikes are kept as come within the longest window, not as many as there were."""
+    net, kept = stdp_network(1), []
+    sim = ep.Simulator(net, threads=1)
+    for seed in range(6):
+        sim.run(1000.0, {"in": stimulus(seed, 1000, 7)})
+        kept.append(sim._history.post_times.shape[1])
+    assert kept[0] == kept[-1]
+    assert sim._history.post_span < 1000
+
+
+@pytest.mark.parametrize("beside", [None, PLUS], ids=["static beside", "e-prop+ beside"])
+@pytest.mark.parametrize("partitions", [2, 5])
+def test_partitions_change_no_bit(partitions, beside):
+    net, x = stdp_network(7, beside=beside), stimulus(7, 200, 7)
+    one, _, (wanted,) = run(net, x, partitions=1)
+    other, _, (found,) = run(net, x, partitions=partitions)
+    for name in NAMES:
+        np.testing.assert_array_equal(found[name, "weight"], wanted[name, "weight"])
+    mine, theirs = one.state(), other.state()
+    for name, values in mine.items():
+        np.testing.assert_array_equal(theirs[name], values, err_msg=name)
+    assert wanted.spikes["rec"][0].size > 20
+
+
+@two_threads
+def test_threads_change_no_bit():
+    net, x = stdp_network(7, beside=PLUS), stimulus(7, 200, 7)
+    (_, _, (wanted,)), (_, _, (found,)) = run(net, x), run(net, x, threads=2)
+    for name in NAMES:
+        np.testing.assert_array_equal(found[name, "weight"], wanted[name, "weight"])
+
+
+def test_goes_on_from_a_state():
+    net, x = stdp_network(4), stimulus(4, 300, 7)
+    sim, _, parts = run(net, x, pieces=(140,))
+    _, _, (whole,) = run(net, x)
+    fresh = ep.Simulator(net, threads=1, partitions=2)
+    early = ep.Simulator(net, threads=1)
+    early.run(140.0, {"in": x[:140]})
+    fresh.set_state(early.state())
+    again = fresh.run(160.0, {"in": x[140:]}, record=[(name, "weight") for name in NAMES])
+    for name in NAMES:
+        np.testing.assert_array_equal(np.concatenate([p[name, "weight"] for p in parts]), whole[name, "weight"])
+        np.testing.assert_array_equal(again[name, "weight"], whole[name, "weight"][140:])
+    assert sim.time == 300.0
+
+
+def test_a_damaged_state_is_safe():
+    sim = ep.Simulator(stdp_network(4), threads=1)
+    sim.run(100.0, {"in": stimulus(4, 100, 7)})
+    state = sim.state()
+    state["history/post_times"][:] = 99
+    sim.set_state(state)
+    sim.run(100.0, {"in": stimulus(5, 100, 7)})
+    with pytest.raises(ep.InputError, match="postsynaptic spikes do not fit"):
+        sim.set_state(state | {"history/post_times": np.zeros((2, 8), np.int64)})
+
+
+def test_frozen_weights_stay():
+    net, x = stdp_network(2), stimulus(2, 120, 7)
+    sim = ep.Simulator(net, threads=1)
+    start = {name: sim.connections(name)[2] for name in NAMES}
+    sim.run(120.0, {"in": x}, learn=False)
+    for name in NAMES:
+        np.testing.assert_array_equal(sim.connections(name)[2], start[name])
+    sim.scale_learning_rates(0.0)
+    sim.run(120.0, {"in": x})
+    for name in NAMES:
+        np.testing.assert_array_equal(sim.connections(name)[2], start[name])
+    sim.scale_learning_rates(1.0)
+    sim.run(120.0, {"in": x})
+    assert any(np.any(sim.connections(name)[2] != start[name]) for name in NAMES)
+
+
+@pytest.mark.parametrize("delay", [1.0, 3.0])
+def test_the_new_weight_is_delivered(delay):
+    """The voltage takes the weight that is recorded in the same step."""
+    net = ep.Network(seed=1)
+    x, rec = net.add(ep.EventSource(), 5, "in"), net.add(ep.LIF(tau_m=15.0, v_th=0.8), 4, "rec")
+    net.connect(x, rec, weight=ep.Uniform(0.1, 0.9), rule=ep.STDP(rate=0.1, w_max=0.9), delay=delay)
+    spikes, d = stimulus(1, 120, 5), int(delay)
+    found = ep.Simulator(net, threads=1).run(
+        120.0, {"in": spikes}, record=[("in->rec", "weight"), ("rec", "v")], spikes=["rec"]
+    )
+    arrived = np.vstack([np.zeros((d, 5)), spikes[:-d]])
+    given = np.einsum("tji,ti->tj", found["in->rec", "weight"].reshape(120, 4, 5), arrived)
+    reset = np.zeros((120, 4))
+    reset[np.rint(found.spikes["rec"][0]).astype(int) - 1, found.spikes["rec"][1]] = 0.8
+    v = found["rec", "v"]
+    before = np.vstack([np.zeros(4), v[:-1]])
+    np.testing.assert_allclose(v, np.exp(-1.0 / 15.0) * before + given - reset, atol=1e-12)
+    assert reset.any()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda net, x, rec, out: net.connect(rec, out, weight=0.5, rule=ep.STDP()), "STDP needs postsynaptic spikes"),
+        (lambda net, x, rec, out: net.connect(x, rec, weight=0.5, rule=ep.STDP(tau_minus=9.0), name="b"), "share tau_minus"),
+        (lambda net, x, rec, out: net.connect(rec, rec, weight=0.5, rule=ep.EProp()), "EProp learns per sample and STDP"),
+        (lambda net, x, rec, out: net.connect(rec, rec, weight=ep.Normal(0.0, 1.0), rule=ep.STDP()),
+         "outside the bounds 0..100 of its rule"),
+        (lambda net, x, rec, out: net.connect(rec, rec, weight=0.5, rule=ep.STDP(tau_plus=1e6)), "tau_plus is too long"),
+    ],
+)  # fmt: skip
+def test_refused(build, message):
+    net = ep.Network()
+    x, rec, out = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 1, "out")
+    net.connect(x, rec, weight=0.5, rule=ep.STDP())
+    build(net, x, rec, out)
+    with pytest.raises(ep.NetworkError, match=message):
+        ep.Simulator(net, threads=1)
+
+
+def test_given_weights_are_checked():
+    sim = ep.Simulator(stdp_network(0), threads=1)
+    with pytest.raises(ep.InputError, match=r"must lie in 0..0.9 mV"):
+        sim.set_weights("in->rec", -0.1)
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 1, "in"), net.add(ep.LIF(), 1, "rec")
+    with pytest.raises(ep.NetworkError, match=r"outside the bounds 0..100"):
+        net.connect(x, rec, weight=np.array([[-1.0]]), rule=ep.STDP())
+
+
+def test_weights_stay_within_bounds():
+    rng = np.random.default_rng(0)
+    for mu in (0.0, 0.5, 1.0):
+        net = ep.Network(seed=1)
+        x, rec = net.add(ep.EventSource(), 8, "in"), net.add(ep.LIF(v_th=0.5), 6, "rec")
+        rule = drawn_rule(rng, rate=0.9, mu_plus=mu, mu_minus=mu)
+        net.connect(x, rec, weight=ep.Uniform(0.0, rule.w_max), rule=rule)
+        sim = ep.Simulator(net, threads=1)
+        sim.run(200.0, {"in": rng.random((200, 8)) < 0.2})
+        weights = sim.connections("in->rec")[2]
+        assert weights.min() >= 0.0
+        assert weights.max() <= rule.w_max
+        assert mu > 0.0 or {weights.min(), weights.max()} & {0.0, rule.w_max}
+
+
+def test_single_precision():
+    net, x = stdp_network(6), stimulus(6, 100, 7)
+    (double, _, (a,)), (single, _, (b,)) = run(net, x), run(net, x, precision="single")
+    assert single.memory()["synapses"] == 8 * single.n_synapses
+    assert double.memory()["synapses"] == 12 * double.n_synapses
+    for name in NAMES:
+        np.testing.assert_allclose(b[name, "weight"], a[name, "weight"], atol=1e-5)
