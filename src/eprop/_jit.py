@@ -104,18 +104,20 @@ def parallel_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function, parallel=_PARALLEL)
 
 
-def bind(template: Callable[..., Any], name: str, *, parallel: bool = False, **bound: Any) -> Callable[..., Any]:
+def bind(
+    template: Callable[..., Any], name: str, *, parallel: bool = False, inlined: bool = False, **bound: Any
+) -> Callable[..., Any]:
     """Compile ``template`` with some of its global names replaced by ``bound``.
 
     A function passed as an argument, or closed over, would never be found in the disk cache. Replacing a *global*
     keeps the cache working, as long as each combination has its own qualified name: ``name`` must differ whenever
-    ``bound`` does. Like `inner`, the result must not allocate.
+    ``bound`` does. Like `inner`, the result must not allocate; ``inlined`` makes it disappear into its caller.
     """
     made = types.FunctionType(template.__code__, {**template.__globals__, **bound}, name, template.__defaults__)
     made.__qualname__ = name
     made.__doc__ = template.__doc__
     made.__module__ = template.__module__
-    return _compiled(made, parallel=parallel and _PARALLEL, **_INNER)
+    return _compiled(made, parallel=parallel and _PARALLEL, **(_INLINE if inlined else _INNER))
 
 
 @functools.cache

@@ -16,6 +16,8 @@ from eprop.parameters import Description, param
 class Surrogate(Description):
     """Stands for the derivative of a spike with respect to the voltage (Bellec et al. 2020)."""
 
+    per_node: ClassVar[bool] = True
+
     height: float = param(0.3, above=0.0, symbol="h", nest="surrogate_gradient_height", doc="largest value")
     width: float = param(1.0, unit="mV", above=0.0, symbol="w", nest="surrogate_gradient_width", doc="scale")
 
@@ -113,9 +115,13 @@ class Neuron(Model):
     A subclass gives the names of its state rows and of its derived parameter rows, their values for a step ``dt``,
     and one compiled scalar function ``update(state, params, j, x) -> (spike, psi)`` that advances neuron ``j`` by one
     step with synaptic input ``x`` (mV) and writes its rows of ``state``.
+
+    Each numeric parameter may be a number, a list with a value for each neuron, or a distribution such as
+    ``Normal(20.0, 2.0)``. The methods here always see numbers: where neurons differ, they are asked for each of them.
     """
 
     role: ClassVar[str] = "neuron"
+    per_node: ClassVar[bool] = True
     state_rows: ClassVar[tuple[str, ...]]
     parameter_rows: ClassVar[tuple[str, ...]]
     update: ClassVar[Callable[..., Any]]
