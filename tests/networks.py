@@ -49,7 +49,7 @@ NEURONS = {
     "DeltaALIF": (ep.DeltaALIF, reference.DeltaLIF),
 }
 # Those that the engine learns with; of the others, tests look at the dynamics only.
-LEARNING: tuple[str, ...] = ("LIF", "DeltaLIF")
+LEARNING: tuple[str, ...] = ("LIF", "ALIF", "DeltaLIF", "DeltaALIF")
 # What the reference calls otherwise.
 NAMES = {"tau_adapt": "tau_a", "adaptation": "a_0", "v_init": "v_0"}
 

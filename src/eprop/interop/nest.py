@@ -358,7 +358,7 @@ class _Session:
             out["adaptation"] = model.adaptation / model.adaptation_decay(self.dt)
         if self.suffix:
             assert isinstance(model, LIF)
-            _, c_reg, per_step, _ = self.simulator._built.rule_constants[population.index]
+            _, c_reg, per_step = self.simulator._built.rule_constants[population.index][:3]
             return out | {
                 "c_reg": c_reg,
                 "f_target": per_step * 1000.0 / self.dt,
