@@ -34,6 +34,7 @@ from eprop.engine import Samples, Simulator
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.models import ALIF, LIF, DeltaALIF, DeltaLIF, EventSource, Readout
 from eprop.models.adaptation import Adaptive
+from eprop.models.base import steps as steps_of
 from eprop.models.membrane import Membrane
 from eprop.network import Network, Population, Projection, Symmetric
 from eprop.parameters import Description, parameters_of
@@ -190,7 +191,7 @@ def _check(network: Network) -> None:
     for population in network.populations:
         _check_population(population, original, network.dt)
     for projection in network.projections:
-        if (original or isinstance(projection.rule, EPropPlus)) and _steps(projection.delay, network.dt) != 1:
+        if (original or isinstance(projection.rule, EPropPlus)) and steps_of(projection.delay, network.dt) != 1:
             raise NetworkError(
                 f"{projection.name}: NEST's e-prop knows delays of one step ({network.dt:g} ms) only, "
                 f"got {projection.delay:g} ms"
@@ -203,7 +204,7 @@ def _check(network: Network) -> None:
                 f"Symmetric feedback to {feedback.post.name!r}: NEST's feedback weights stay as they are; use RandomFeedback, "
                 "or let the readout weights be static"
             )
-        if _steps(feedback.delay, network.dt) != 1:
+        if steps_of(feedback.delay, network.dt) != 1:
             raise NetworkError(f"feedback to {feedback.post.name!r}: NEST needs a delay of one step")
 
 
@@ -237,29 +238,30 @@ def _check_population(population: Population, original: bool, dt: float) -> None
 def _check_neuron(model: Membrane, name: str, original: bool, dt: float) -> None:
     if isinstance(model, DeltaLIF) and original:
         raise NetworkError(f"{name!r}: NEST's {type(model).__name__} learns by EPropPlus only, not by EProp")
-    if isinstance(model, LIF) and model.delayed_reset != original:
+    if isinstance(model, LIF) and np.any(model.delayed_reset != original):
         wanted = "delayed_reset=True with EProp" if original else "delayed_reset=False without EProp"
         raise NetworkError(f"{name!r}: NEST's neuron is that of {type(model).__name__} with {wanted}")
-    if isinstance(model, DeltaALIF) and _steps(model.t_ref, dt) > 0 and not model.pause_adaptation:
+    if isinstance(model, DeltaALIF) and np.any((steps_of(model.t_ref, dt) > 0) > model.pause_adaptation):
         raise NetworkError(
             f"{name!r}: NEST's DeltaALIF does not adapt in its refractory time; set pause_adaptation=True, or t_ref=0"
         )
-    if original and (model.v_init not in (None, model.e_l) or getattr(model, "adaptation", 0.0) != 0.0):
+    v_th, start = model.v_th - model.e_l, 0.0 if model.v_init is None else model.v_init - model.e_l
+    if original and np.any((start != 0.0) | (getattr(model, "adaptation", 0.0) != 0.0)):
         raise NetworkError(f"{name!r}: NEST's samples begin at rest; v_init and adaptation must be left out with EProp")
-    if original and model.derived(dt)["drive"] >= model.v_th - model.e_l:
+    if original and np.any(model.derived(dt)["drive"] >= v_th):
         raise NetworkError(
             f"{name!r}: i_e makes it spike in the first step of a sample, which NEST does not learn from"
         )
-    if model.v_init is not None and _before_first_step(model, dt) * model.membrane_decay(dt) >= model.v_th - model.e_l:
+    if np.any(start >= v_th):
         raise NetworkError(f"{name!r}: v_init makes it spike in the empty step that NEST begins with")
 
 
-def _before_first_step(model: Membrane, dt: float) -> float:
+def _before_first_step(model: Membrane, dt: float) -> Any:
     """Voltage above ``e_l`` from which an empty step of NEST leads to the start, in mV."""
     start = 0.0 if model.v_init is None else model.v_init - model.e_l
     # The constant current of the delta neurons acts from the very first step on, that of the others from the second.
     push = model.derived(dt)["drive"] if isinstance(model, DeltaLIF) else 0.0
-    return float((start - push) / model.membrane_decay(dt))
+    return (start - push) / model.membrane_decay(dt)
 
 
 def _check_first_step(samples: Samples, why: str, window: bool) -> None:
@@ -288,10 +290,6 @@ def _learning_window(batches: Sequence[Samples]) -> int:
     return n
 
 
-def _steps(duration: float, dt: float) -> int:
-    return round(duration / dt)
-
-
 # ---------------------------------------------------------------------------------------------------- building, running
 
 
@@ -302,7 +300,16 @@ def _named(description: Description) -> dict[str, Any]:
 
 
 def _bounded(value: Any) -> Any:
-    return value if isinstance(value, bool) else float(np.clip(value, -LARGEST, LARGEST))
+    """A value or an array of values, one for each neuron, as NEST takes it."""
+    if np.asarray(value).dtype == np.bool_:
+        return value
+    bounded = np.clip(value, -LARGEST, LARGEST)
+    return bounded if bounded.ndim else float(bounded)
+
+
+def _of_each(parameters: dict[str, Any], n: int) -> list[dict[str, Any]]:
+    """Parameters of each of ``n`` nodes; beside a list, NEST would take the name of a surrogate apart."""
+    return [{k: v[j] if np.ndim(v) else v for k, v in parameters.items()} for j in range(n)]
 
 
 class _Session:
@@ -336,7 +343,8 @@ class _Session:
             nest.Connect(self.generators[name], self.nodes[name], "one_to_one", {"delay": self.dt})
             return
         if isinstance(model, Membrane):
-            self.nodes[name] = nest.Create(NEURONS[type(model)] + self.suffix, size, self._neuron(population))
+            self.nodes[name] = nest.Create(NEURONS[type(model)] + self.suffix, size)
+            self.nodes[name].set(_of_each(self._neuron(population), size))
             self._record(name, "spikes", "spike_recorder", {})
         else:
             assert isinstance(model, Readout)
@@ -353,14 +361,14 @@ class _Session:
         model = population.model
         assert isinstance(model, Membrane)
         out: dict[str, Any] = _named(model) | _named(model.surrogate)
-        out["t_ref"] = _steps(model.t_ref, self.dt) * self.dt
+        out["t_ref"] = steps_of(model.t_ref, self.dt) * self.dt
         out["surrogate_gradient_function"] = model.surrogate.nest_name
         out["V_m"] = self._start(model)
         if isinstance(model, Adaptive) and self.first:
             out["adaptation"] = model.adaptation / model.adaptation_decay(self.dt)
         if self.suffix:
             assert isinstance(model, LIF)
-            _, c_reg, per_step, _ = self.simulator._built.rule_constants[population.index]
+            _, c_reg, per_step = self.simulator._built.rule_constants[population.index][:3]
             return out | {
                 "c_reg": c_reg,
                 "f_target": per_step * 1000.0 / self.dt,
@@ -378,7 +386,7 @@ class _Session:
         cutoff = self._traces(population).get("eprop_isi_trace_cutoff")
         return out if cutoff is None else out | {"eprop_isi_trace_cutoff": cutoff}
 
-    def _start(self, model: Membrane | Readout) -> float:
+    def _start(self, model: Membrane | Readout) -> Any:
         """Voltage before the first step.
 
         NEST's current starts one step late, but that of the delta neurons: without an empty step, make up for it.
@@ -389,7 +397,7 @@ class _Session:
         if isinstance(model, DeltaLIF):
             return start
         alpha = model.membrane_decay(self.dt)
-        return float(start + model.tau_m / model.c_m * (1.0 - alpha) * model.i_e / alpha)
+        return start + model.tau_m / model.c_m * (1.0 - alpha) * model.i_e / alpha
 
     def _traces(self, population: Population) -> dict[str, Any]:
         """Constants of the traces, which NEST keeps in the neuron and not in the rule."""
@@ -397,7 +405,7 @@ class _Session:
             if p.post is population and isinstance(p.rule, EPropPlus):
                 out = _named(p.rule)
                 out["kappa_reg"] = p.rule.kappa_regularisation
-                out["eprop_isi_trace_cutoff"] = _steps(p.rule.cutoff, self.dt) * self.dt
+                out["eprop_isi_trace_cutoff"] = steps_of(p.rule.cutoff, self.dt) * self.dt
                 # NEST divides the spike by dt, but not the target: only at 1 ms both are meant per the same time.
                 out["c_reg"], out["f_target"] = p.rule.c_reg * self.dt, p.rule.f_target / self.dt
                 return out
@@ -418,7 +426,7 @@ class _Session:
             settings = self._plasticity(p) | {"weight_recorder": recorder}
             self.nest.CopyModel(f"eprop_synapse{self.suffix}", model, settings)
         ids = [np.array(self.nodes[q.name].tolist()) for q in (p.pre, p.post)]
-        delays = np.full(sources.size, _steps(p.delay, self.dt) * self.dt)
+        delays = np.full(sources.size, steps_of(p.delay, self.dt) * self.dt)
         spec = {"synapse_model": model, "weight": weights, "delay": delays}
         self.nest.Connect(ids[0][sources], ids[1][targets], "one_to_one", spec)
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from eprop.reference import LIF, Readout, surrogate_gradient
+from eprop.reference import LIF, DeltaLIF, Readout, surrogate_gradient
 from eprop.reference.neurons import SURROGATES, initial_state, step_neurons, step_readouts
 
 NEURON = LIF(tau_m=10.0, v_th=1.0, height=0.5, width=2.0)
@@ -81,6 +81,48 @@ def test_adaptation_raises_the_threshold():
     neuron = dataclasses.replace(NEURON, beta=1.0, tau_a=20.0)
     _, z, _ = driven(neuron, [1.5, 1.2, 1.2])
     np.testing.assert_array_equal(z, [1, 0, 1])
+
+
+def test_initial_adaptation():
+    neuron = dataclasses.replace(NEURON, beta=1.0, tau_a=20.0, a_0=1.0)
+    _, z, _ = driven(neuron, [1.9, 0.4])
+    np.testing.assert_array_equal(z, [0, 1])  # 1.9 < 1 + exp(-1/20), then 1.9 alpha + 0.4 > 1 + exp(-2/20)
+
+
+def test_clamp_holds_for_all_of_the_refractory_time():
+    neuron = DeltaLIF(tau_m=10.0, v_reset=-0.2, t_ref=2.0, width=2.0)
+    v, z, psi = driven(neuron, [1.5, 9.0, 9.0, 0.5])
+    np.testing.assert_allclose(v, [-0.2, -0.2, -0.2, 0.5 - 0.2 * ALPHA])
+    np.testing.assert_array_equal(z, [1, 0, 0, 0])
+    np.testing.assert_array_equal(psi == 0.0, [False, True, False, False])
+
+
+def test_input_held_by_the_clamp():
+    neuron = DeltaLIF(tau_m=10.0, t_ref=2.0, ref_input=True, v_min=-0.05)
+    v, _, _ = driven(neuron, [1.5, 0.3, 0.2, 0.1, -9.0])
+    assert v[3] == pytest.approx(0.3 * ALPHA**2 + 0.2 * ALPHA + 0.1)
+    assert v[4] == -0.05
+
+
+@pytest.mark.parametrize("pause", [False, True])
+def test_adaptation_under_the_clamp(pause):
+    neuron = DeltaLIF(tau_m=10.0, t_ref=1.0, beta=1.0, tau_a=20.0, pause_adaptation=pause)
+    _, z, _ = driven(neuron, [1.5, 0.0, 1.2, 0.0])
+    np.testing.assert_array_equal(z, [1, 0, pause, 0])
+
+
+def test_values_per_neuron():
+    """Neurons of one population are as each would be alone."""
+    taus, resets = np.array([5.0, 10.0, 30.0]), np.array([0.0, 0.3, -0.1])
+    both = DeltaLIF(tau_m=taus, v_reset=resets, t_ref=np.array([0.0, 1.0, 3.0]), beta=np.array([0.0, 0.2, 0.4]))
+    inputs = np.random.default_rng(0).normal(0.4, 0.4, 60)
+    state, v = initial_state(both, 3), []
+    for step, x in enumerate(inputs):
+        state, _ = step_neurons(both, state, np.full(3, x), step, 1.0)
+        v.append(state.v)
+    for j in range(3):
+        values = {name: getattr(both, name)[j] for name in ("tau_m", "v_reset", "t_ref", "beta")}
+        np.testing.assert_array_equal(np.array(v)[:, j], driven(dataclasses.replace(both, **values), inputs)[0])
 
 
 def test_readout_integrates():
