@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from eprop._jit import bind
+from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
 from eprop.kernels import lanes, maps, neurons, plastic, plastic_readout, stream
 from eprop.models import Neuron
@@ -79,11 +80,34 @@ def _label(model: type[Neuron]) -> str:
 
 
 def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., Any]:
-    advances = [bind(neurons.advance, f"advance_{_label(model)}", UPDATE=model.update) for model in models]
+    advances = [_bind_model(model, _label(model)) for model in models]
     if not advances:  # a network of readouts alone still needs something to compile
-        advances = [bind(neurons.advance, "advance_none", UPDATE=_no_neuron())]
+        advances = [_bind_update(_no_neuron(), "none")]
     slots: dict[str, Any] = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}
     return bind(stream.advance_slot, f"advance_slot_{label}", **slots)
+
+
+def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
+    """The loop over neurons of one model; a second one for the triangle if the model has the choice of surrogates.
+
+    It has if there is a parameter row ``kind`` and `eprop.equations.surrogate.surrogate` is called with it. An
+    exponential is a call, and a loop with a call in it does not vectorise, whether the call is made or not.
+    """
+    general = _bind_update(model.update, label)
+    function = getattr(model.update, "py_func", model.update)
+    names = [n for n in function.__code__.co_names if function.__globals__.get(n) is surrogate]
+    if not names or "kind" not in model.parameter_rows:
+        return general
+    update = bind(function, f"update_{label}_triangle", inlined=True, **dict.fromkeys(names, neurons.triangle))
+    return bind(
+        neurons.advance_by_kind, f"advance_{label}_by_kind", KIND=model.parameter_rows.index("kind"),
+        ADVANCE_ANY=general, ADVANCE_TRIANGLE=_bind_update(update, f"{label}_triangle"),
+    )  # fmt: skip
+
+
+def _bind_update(update: Callable[..., Any], label: str) -> Callable[..., Any]:
+    step = bind(neurons.step_range, f"step_range_{label}", apart=True, UPDATE=update)
+    return bind(neurons.advance, f"advance_{label}", STEP=step)
 
 
 def _no_neuron() -> Callable[..., Any]:
