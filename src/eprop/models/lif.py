@@ -19,20 +19,21 @@ ALPHA, ZETA, DRIVE, V_TH, V_MIN, R_STEPS, LATE, KIND, HEIGHT, WIDTH = range(10)
 @inline
 def update(state, params, j, x):
     """One step of neuron ``j``: returns (spike, surrogate gradient); voltages are relative to the leak potential."""
+    # All is read before it is chosen from, and a refractory neuron has an infinite threshold instead of a branch: the
+    # loop over neurons would not vectorise otherwise.
+    v_th, late, r_steps = params[V_TH, j], params[LATE, j], params[R_STEPS, j]
+    kind, height, width = params[KIND, j], params[HEIGHT, j], params[WIDTH, j]
     refractory = max(state[R, j] - 1.0, 0.0)
-    v_th = params[V_TH, j]
-    late = params[LATE, j]
     v = params[ALPHA, j] * state[V, j] + params[ZETA, j] * x + params[DRIVE, j] - late * v_th * state[Z, j]
     v = max(v, params[V_MIN, j])
-    free = refractory == 0.0
-    psi = 0.0
-    if free:
-        psi = _surrogate(params[KIND, j], v - v_th, params[HEIGHT, j], params[WIDTH, j])
-    spike = free and v >= v_th
+    psi = _surrogate(kind, v - v_th, height, width)
+    psi = psi if refractory == 0.0 else 0.0
+    barrier = v_th if refractory == 0.0 else np.inf
+    spike = v >= barrier
     z = 0.0
     if spike:
         z = 1.0
-        refractory = params[R_STEPS, j]
+        refractory = r_steps
         v -= (1.0 - late) * v_th
     state[V, j] = v
     state[R, j] = refractory
