@@ -29,6 +29,7 @@ from eprop.engine.state import (
 )
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
+from eprop.kernels.deliver import fill_dense
 from eprop.kernels.lanes import mirror_feedback, optimize
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
@@ -536,12 +537,13 @@ class Simulator:
         totals = np.zeros((max(self.threads, 1), self._neurons.psi.size), built.weight.dtype)
         run, done, width = self._loops().waves, 0, lanes.shape[0]
         step = width
+        fill_dense(built.topology, self._synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width)
         while done < n:
             began, stop = time.perf_counter(), min(done + step, n)
             reached = run(
                 done, stop, width, max(self.threads, 1), index, streams, learn, np.uint64(self.network.seed),
-                built.topology, self._synapses.weight, self._synapses.pending, built.initial, self._neurons.feedback,
-                built.rule_constants, built.lag, lanes.state, lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts,
+                built.topology, self._synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width,
+                self._synapses.pending, built.initial, self._neurons.feedback, built.rule_constants, built.lag, lanes.state, lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts,
                 lanes.psi, lanes.error, lanes.work, lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
                 losses, samples.event_start, samples.event_channels, samples.target, samples.window,
                 built.population_offset, built.softmax,

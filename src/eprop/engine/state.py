@@ -110,6 +110,43 @@ def n_sources(built: Built) -> int:
     return int(table[table[:, lay.POP_ROLE] != lay.READOUT, lay.POP_SIZE].sum())
 
 
+# A table of all weights pays from about this share of possible connections on; beyond this size it is not in reach.
+DENSE_FROM, DENSE_TO, DENSE_TARGETS = 0.2, 2**22, 16
+PAD = 32
+
+
+def dense_tables(built: Built) -> tuple[np.ndarray, np.ndarray, int]:
+    """Which projections get a table of all weights, zeros included: its place or -1, and the length of a row.
+
+    Also the size of all tables. Where a pair is connected twice, there is none: the sum in the table could round.
+    """
+    rows, indptr = built.topology.projections, built.topology.indptr
+    at, width, size = np.full(len(rows), -1, np.int64), np.zeros(len(rows), np.int64), 0
+    for r, row in enumerate(rows):
+        first, n, targets = row[lay.PRO_ROW], row[lay.PRO_ROWS], int(row[lay.PRO_HI] - row[lay.PRO_LO])
+        synapses = int((indptr[:, first + n] - indptr[:, first]).sum())
+        stride = -(-targets // PAD) * PAD
+        if targets < DENSE_TARGETS or synapses < DENSE_FROM * n * stride or size + n * stride > DENSE_TO:
+            continue
+        if _repeats(built, first, n):
+            continue
+        at[r], width[r] = size, stride
+        size += int(n) * stride
+    return at, width, size
+
+
+def _repeats(built: Built, first: int, rows: int) -> bool:
+    """Whether a row of a projection has a target twice."""
+    for part in built.topology.indptr:
+        targets = built.topology.targets[part[first] : part[first + rows]].astype(np.int64)
+        same = targets[1:] == targets[:-1]
+        begins = part[first : first + rows + 1] - part[first]
+        same[begins[(begins > 0) & (begins < targets.size)] - 1] = False
+        if same.any():
+            return True
+    return False
+
+
 class Lanes:
     """Work space for samples side by side: one network state, spike log and history per lane."""
 
@@ -119,7 +156,10 @@ class Lanes:
         dtype = built.weight.dtype
         self.shape = (lanes, n_steps, learns)
         self.state = np.zeros((lanes, built.initial.shape[0], n))
-        self.x, self.y = np.zeros((lanes, n + k)), np.zeros((lanes, k))
+        self.dense_at, self.dense_width, size = dense_tables(built)
+        self.dense = np.zeros(size, dtype)
+        # Rows of tables are padded with zeros, and so what they are added to.
+        self.x, self.y = np.zeros((lanes, n + k + PAD)), np.zeros((lanes, k))
         self.spikes = np.zeros((lanes, n), np.int32)
         self.log = np.zeros((lanes, log_size), np.int32)
         self.starts = np.zeros((lanes, n_steps, populations + 1), np.int64)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, prange
+from eprop._jit import apart, inner, prange
 from eprop.equations import rng
 from eprop.equations.optimize import adam_factor, clip
-from eprop.kernels.deliver import deliver_row
+from eprop.kernels.deliver import deliver_dense, deliver_row
 from eprop.kernels.layout import (
     EPROP,
     EVENTS,
@@ -59,8 +59,8 @@ FORWARD = _unbound
 
 
 def forward(
-    lane, sample, stream, learn, seed, topology, weight, initial, state, x, y, spikes, log, starts, psi, error, out_y,
-    event_start, event_channels, target, window, offsets, softmax, counts,
+    lane, sample, stream, learn, seed, topology, weight, dense, dense_at, dense_width, initial, state, x, y, spikes, log,
+    starts, psi, error, out_y, event_start, event_channels, target, window, offsets, softmax, counts,
 ):  # fmt: skip
     """Template: one sample from rest; returns its loss, or NaN with ``starts[0, 0] = -1`` if the log was too short.
 
@@ -87,6 +87,10 @@ def forward(
             if emitted < 0:
                 continue
             pre = projections[r, PRO_PRE]
+            if dense_at[r] >= 0:
+                deliver_dense(starts[emitted, pre], starts[emitted, pre + 1], log, populations[pre, POP_SRC], dense,
+                              dense_at[r], dense_width[r], x, projections[r, PRO_LO])  # fmt: skip
+                continue
             shift = projections[r, PRO_ROW] - populations[pre, POP_SRC]
             for at in range(starts[emitted, pre], starts[emitted, pre + 1]):
                 i = log[at] + shift
@@ -223,7 +227,7 @@ def sort_by_source(log, starts, n_steps, n_sources, first, steps):
 
 
 def run_lanes(
-    begin, lanes, samples, streams, learn, seed, topology, weight, initial, feedback, rule_constants, lag, state, x, y,
+    begin, lanes, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback, rule_constants, lag, state, x, y,
     spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y, out_loss, event_start,
     event_channels, target, window, offsets, softmax,
 ):  # fmt: skip
@@ -233,7 +237,7 @@ def run_lanes(
         lane = np.int64(lane_u)
         index = begin + lane
         out_loss[index] = FORWARD(
-            lane, samples[index], streams[index], learn, seed, topology, weight, initial, state[lane], x[lane], y[lane],
+            lane, samples[index], streams[index], learn, seed, topology, weight, dense, dense_at, dense_width, initial, state[lane], x[lane], y[lane],
             spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index], event_start, event_channels,
             target, window, offsets, softmax, counts[index],
         )  # fmt: skip
@@ -277,17 +281,29 @@ def accumulate_row(i, source, delay, zeta, lo, hi, lanes, topology, first, steps
                     gradient[q] += zeta * change
 
 
-@inner
+@apart
 def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total):
-    """Sum of rows of ``G`` over the spikes, for all targets ``lo:hi``."""
-    size, shift = np.uint64(hi - lo), np.uint64(lo)
-    t = np.uint64(steps[lane, begin] + delay)
+    """Sum of rows of ``G`` over the spikes, for all targets ``lo:hi``; four rows at once, added in their order."""
+    size, shift, here = np.uint64(hi - lo), np.uint64(lo), np.uint64(lane)
+    t = np.uint64(steps[here, begin] + delay)
     for j in range(size):
-        total[j] = adjoints[lane, t, j + shift]
-    for k in range(begin + 1, stop):
-        t = np.uint64(steps[lane, k] + delay)
+        total[j] = adjoints[here, t, j + shift]
+    k = begin + 1
+    while k + 4 <= stop:
+        t = np.uint64(steps[here, k] + delay)
+        u = np.uint64(steps[here, k + 1] + delay)
+        v = np.uint64(steps[here, k + 2] + delay)
+        w = np.uint64(steps[here, k + 3] + delay)
         for j in range(size):
-            total[j] += adjoints[lane, t, j + shift]
+            total[j] = (
+                ((total[j] + adjoints[here, t, j + shift]) + adjoints[here, u, j + shift]) + adjoints[here, v, j + shift]
+            ) + adjoints[here, w, j + shift]
+        k += 4
+    while k < stop:
+        t = np.uint64(steps[here, k] + delay)
+        for j in range(size):
+            total[j] += adjoints[here, t, j + shift]
+        k += 1
 
 
 def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_readout, totals, gradient):
@@ -383,7 +399,7 @@ RUN_LANES = ACCUMULATE = _unbound
 
 
 def run_waves(
-    begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, gradient, initial, feedback,
+    begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, gradient, initial, feedback,
     rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, totals,
     counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax,
 ):  # fmt: skip
@@ -395,7 +411,7 @@ def run_waves(
     while index < stop:
         width = min(lanes, stop - index)
         RUN_LANES(
-            index, width, samples, streams, learn, seed, topology, weight, initial, feedback, rule_constants, lag, state,
+            index, width, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback, rule_constants, lag, state,
             x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y, out_loss,
             event_start, event_channels, target, window, offsets, softmax,
         )  # fmt: skip
