@@ -248,37 +248,40 @@ def run_lanes(
 
 
 @inner
-def accumulate_row(i, source, delay, zeta, lo, hi, lanes, topology, first, steps, adjoints, total, gradient):
-    """Add the gradients of one row from all lanes, in their order; ``total`` (targets,) is scratch.
+def accumulate_rows(
+    block, blocks, row, rows, source, delay, zeta, lo, hi, lanes, indptr, targets, first, steps, adjoints, total, gradient
+):  # fmt: skip
+    """Add the gradients of each ``blocks``-th row of a projection from all lanes, in their order; ``total`` (targets,) is scratch.
 
-    Per synapse the sum over spikes is formed first, then added: the same numbers whichever way it is done.
+    Per synapse the sum over spikes is formed first, then added: the same numbers whichever way it is done. All rows in one
+    call, for the arrays of a call cost as much as a row.
     """
-    n_steps = adjoints.shape[1]
-    indptr, targets = topology.indptr, topology.targets
-    count = 0
-    for p in range(topology.indptr.shape[0]):
-        count += topology.indptr[p, i + 1] - topology.indptr[p, i]
-    if count == 0:
-        return
-    for lane in range(lanes):
-        begin, stop = first[lane, source], first[lane, source + 1]
-        while stop > begin and steps[lane, stop - 1] + delay >= n_steps:
-            stop -= 1
-        if begin == stop:
+    n_steps, size, shift = adjoints.shape[1], np.int64(hi - lo), np.uint64(lo)
+    for i in range(block, rows, blocks):
+        count = np.int64(0)
+        for p in range(indptr.shape[0]):
+            count += indptr[p, row + i + 1] - indptr[p, row + i]
+        if count == 0:
             continue
-        if 6 * count > hi - lo and stop - begin > 1:
-            _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total)
-            for p in range(topology.indptr.shape[0]):
-                for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-                    gradient[q] += zeta * total[targets[q] - np.uint32(lo)]
-        else:
-            for p in range(topology.indptr.shape[0]):
-                for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-                    j = targets[q]
-                    change = adjoints[lane, steps[lane, begin] + delay, j]
-                    for k in range(begin + 1, stop):
-                        change += adjoints[lane, steps[lane, k] + delay, j]
-                    gradient[q] += zeta * change
+        for lane in range(lanes):
+            begin, stop = first[lane, source + i], first[lane, source + i + 1]
+            while stop > begin and steps[lane, stop - 1] + delay >= n_steps:
+                stop -= 1
+            if begin == stop:
+                continue
+            if 12 * count > size and stop - begin > 1:
+                _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total)
+                for p in range(indptr.shape[0]):
+                    for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
+                        gradient[q] += zeta * total[np.uint64(targets[q]) - shift]
+            else:
+                for p in range(indptr.shape[0]):
+                    for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
+                        j = targets[q]
+                        change = adjoints[lane, steps[lane, begin] + delay, j]
+                        for k in range(begin + 1, stop):
+                            change += adjoints[lane, steps[lane, k] + delay, j]
+                        gradient[q] += zeta * change
 
 
 @apart
@@ -316,26 +319,29 @@ def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_re
                 continue
             zeta = gradient.dtype.type(topology.projection_floats[r, PF_ZETA])
             source = topology.populations[row[PRO_PRE], POP_SRC]
-            for i in range(block, row[PRO_ROWS], blocks):
-                if row[PRO_TO_READOUT]:
-                    _accumulate_readout(row[PRO_ROW] + i, source + i, row[PRO_DELAY], zeta, lanes, topology, first, steps,
-                                        adjoint_readout, gradient, adjoint_neuron.shape[2])  # fmt: skip
-                else:
-                    accumulate_row(row[PRO_ROW] + i, source + i, row[PRO_DELAY], zeta, row[PRO_LO], row[PRO_HI], lanes, topology,
-                                   first, steps, adjoint_neuron, totals[block], gradient)  # fmt: skip
+            if row[PRO_TO_READOUT]:
+                _accumulate_readout(block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, lanes, topology.indptr,
+                                    topology.targets, first, steps, adjoint_readout, gradient, adjoint_neuron.shape[2])  # fmt: skip
+            else:
+                accumulate_rows(block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, row[PRO_LO], row[PRO_HI],
+                                lanes, topology.indptr, topology.targets, first, steps, adjoint_neuron, totals[block],
+                                gradient)  # fmt: skip
 
 
 @inner
-def _accumulate_readout(i, source, delay, zeta, lanes, topology, first, steps, adjoints, gradient, n_neurons):
-    n_steps = adjoints.shape[1]
-    for lane in range(lanes):
-        for k in range(first[lane, source], first[lane, source + 1]):
-            t = steps[lane, k] + delay
-            if t >= n_steps:
-                break
-            for p in range(topology.indptr.shape[0]):
-                for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
-                    gradient[q] += zeta * adjoints[lane, t, np.int64(topology.targets[q]) - n_neurons]
+def _accumulate_readout(
+    block, blocks, row, rows, source, delay, zeta, lanes, indptr, targets, first, steps, adjoints, gradient, n_neurons
+):  # fmt: skip
+    n_steps, shift = adjoints.shape[1], np.uint64(n_neurons)
+    for i in range(block, rows, blocks):
+        for lane in range(lanes):
+            for k in range(first[lane, source + i], first[lane, source + i + 1]):
+                t = np.uint64(steps[lane, k] + delay)
+                if t >= n_steps:
+                    break
+                for p in range(indptr.shape[0]):
+                    for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
+                        gradient[q] += zeta * adjoints[lane, t, np.uint64(targets[q]) - shift]
 
 
 @inner
