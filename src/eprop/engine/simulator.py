@@ -534,7 +534,7 @@ class Simulator:
         y, losses = np.zeros((n, samples.n_steps, k)), np.zeros(n)
         counts = np.zeros((n, self._neurons.psi.size), np.int64)
         streams = np.arange(n) + (self._updates * n if learn else 0)
-        totals = np.zeros((max(self.threads, 1), self._neurons.psi.size), built.weight.dtype)
+        totals = np.zeros((max(self.threads, 1), lanes.psi.shape[2]), built.weight.dtype)
         run, done, width = self._loops().waves, 0, lanes.shape[0]
         step = width
         fill_dense(built.topology, self._synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from eprop.engine.build import Built
 from eprop.kernels import layout as lay
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
+
+
+CACHE_LINE = 64
 
 
 def power_of_two(n: int) -> int:
@@ -33,6 +38,14 @@ def axons_of(built: Built) -> Axons:
     """No axon has spiked yet."""
     n = built.topology.indptr.shape[1] - 1
     return Axons(np.full(n, -1, np.int64), np.zeros(n), np.zeros(n), np.zeros(n, np.int64))
+
+
+def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
+    """Zeros that begin at a cache line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.zeros(size + CACHE_LINE, np.uint8)
+    first = -room.ctypes.data % CACHE_LINE
+    return room[first : first + size].view(dtype).reshape(shape)
 
 
 def neurons_of(built: Built) -> Neurons:
@@ -157,13 +170,13 @@ class Lanes:
         self.shape = (lanes, n_steps, learns)
         self.state = np.zeros((lanes, built.initial.shape[0], n))
         self.dense_at, self.dense_width, size = dense_tables(built)
-        self.dense = np.zeros(size, dtype)
+        self.dense = aligned((size,), dtype)
         # Rows of tables are padded with zeros, and so what they are added to.
-        self.x, self.y = np.zeros((lanes, n + k + PAD)), np.zeros((lanes, k))
+        self.x, self.y = aligned((lanes, -(-(n + k) // PAD) * PAD + PAD)), np.zeros((lanes, k))
         self.spikes = np.zeros((lanes, n), np.int32)
         self.log = np.zeros((lanes, log_size), np.int32)
         self.starts = np.zeros((lanes, n_steps, populations + 1), np.int64)
-        self.psi = np.zeros((lanes, n_steps if learns else 1, n), dtype)
+        self.psi = aligned((lanes, n_steps if learns else 1, -(-n // PAD) * PAD), dtype)
         self.error = np.zeros((lanes, n_steps, k))
         self.work = np.zeros((lanes, 4, n))
         self.adjoint_readout = np.zeros((lanes, n_steps if learns else 1, k), dtype)

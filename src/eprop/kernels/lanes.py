@@ -257,6 +257,8 @@ def accumulate_rows(
     call, for the arrays of a call cost as much as a row.
     """
     n_steps, size, shift = adjoints.shape[1], np.int64(hi - lo), np.uint64(lo)
+    # Whole vectors: what they read beyond the targets is not used.
+    padded = lo + min(-(-size // 32) * 32, adjoints.shape[2] - lo)
     for i in range(block, rows, blocks):
         count = np.int64(0)
         for p in range(indptr.shape[0]):
@@ -269,8 +271,8 @@ def accumulate_rows(
                 stop -= 1
             if begin == stop:
                 continue
-            if 12 * count > size and stop - begin > 1:
-                _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total)
+            if 12 * count > size:
+                _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, padded, total)
                 for p in range(indptr.shape[0]):
                     for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
                         gradient[q] += zeta * total[np.uint64(targets[q]) - shift]
@@ -321,7 +323,7 @@ def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_re
             source = topology.populations[row[PRO_PRE], POP_SRC]
             if row[PRO_TO_READOUT]:
                 _accumulate_readout(block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, lanes, topology.indptr,
-                                    topology.targets, first, steps, adjoint_readout, gradient, adjoint_neuron.shape[2])  # fmt: skip
+                                    topology.targets, first, steps, adjoint_readout, gradient, topology.params.shape[1])  # fmt: skip
             else:
                 accumulate_rows(block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, row[PRO_LO], row[PRO_HI],
                                 lanes, topology.indptr, topology.targets, first, steps, adjoint_neuron, totals[block],
@@ -336,9 +338,9 @@ def _accumulate_readout(
     for i in range(block, rows, blocks):
         for lane in range(lanes):
             for k in range(first[lane, source + i], first[lane, source + i + 1]):
-                t = np.uint64(steps[lane, k] + delay)
-                if t >= n_steps:
+                if steps[lane, k] + delay >= n_steps:
                     break
+                t = np.uint64(steps[lane, k] + delay)
                 for p in range(indptr.shape[0]):
                     for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
                         gradient[q] += zeta * adjoints[lane, t, np.uint64(targets[q]) - shift]
