@@ -84,7 +84,7 @@ def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., 
     if not advances:  # a network of readouts alone still needs something to compile
         advances = [_bind_update(_no_neuron(), "none")]
     slots: dict[str, Any] = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}
-    return bind(stream.advance_slot, f"advance_slot_{label}", **slots)
+    return bind(stream.advance_slot, f"advance_slot_{label}", inlined=True, **slots)
 
 
 def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
@@ -100,14 +100,14 @@ def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
         return general
     update = bind(function, f"update_{label}_triangle", inlined=True, **dict.fromkeys(names, neurons.triangle))
     return bind(
-        neurons.advance_by_kind, f"advance_{label}_by_kind", KIND=model.parameter_rows.index("kind"),
+        neurons.advance_by_kind, f"advance_{label}_by_kind", inlined=True, KIND=model.parameter_rows.index("kind"),
         ADVANCE_ANY=general, ADVANCE_TRIANGLE=_bind_update(update, f"{label}_triangle"),
     )  # fmt: skip
 
 
 def _bind_update(update: Callable[..., Any], label: str) -> Callable[..., Any]:
     step = bind(neurons.step_range, f"step_range_{label}", apart=True, UPDATE=update)
-    return bind(neurons.advance, f"advance_{label}", STEP=step)
+    return bind(neurons.advance, f"advance_{label}", inlined=True, STEP=step)
 
 
 def _no_neuron() -> Callable[..., Any]:

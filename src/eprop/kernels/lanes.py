@@ -372,25 +372,27 @@ def optimize(topology, synapses, update, scale):
         for p in range(topology.indptr.shape[0]):
             start, stop = topology.indptr[p, row[PRO_ROW]], topology.indptr[p, row[PRO_ROW] + row[PRO_ROWS]]
             if row[PRO_ADAM]:
-                _adam_range(start, stop, floats, update, scale[r], synapses)
+                _adam_range(start, stop, floats, update, scale[r], synapses.weight, synapses.moment_1, synapses.moment_2,
+                            synapses.pending)  # fmt: skip
             else:
                 _descend_range(start, stop, floats, scale[r], synapses)
 
 
-@inner
-def _adam_range(start, stop, floats, update, scale, synapses):
-    real = synapses.weight.dtype.type
+@apart
+def _adam_range(start, stop, floats, update, scale, weight, m1, m2, g):
+    real = weight.dtype.type
     b1, b2 = real(floats[PF_BETA_1]), real(floats[PF_BETA_2])
     factor = real(adam_factor(floats[PF_ETA], floats[PF_BETA_1], floats[PF_BETA_2], update))
     epsilon, w_min, w_max, s = real(floats[PF_EPSILON]), real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
-    one = real(1.0)
-    weight, m1, m2, g = synapses.weight, synapses.moment_1, synapses.moment_2, synapses.pending
-    for q in range(start, stop):
+    one, none = real(1.0), real(0.0)
+    for q in range(np.uint64(start), np.uint64(stop)):
         gradient = s * g[q]
-        m1[q] = b1 * m1[q] + (one - b1) * gradient
-        m2[q] = b2 * m2[q] + (one - b2) * gradient * gradient
-        weight[q] = clip(weight[q] - factor * m1[q] / (np.sqrt(m2[q]) + epsilon), w_min, w_max)
-        g[q] = 0.0
+        first = b1 * m1[q] + (one - b1) * gradient
+        second = b2 * m2[q] + (one - b2) * gradient * gradient
+        m1[q] = first
+        m2[q] = second
+        weight[q] = clip(weight[q] - factor * first / (np.sqrt(second) + epsilon), w_min, w_max)
+        g[q] = none
 
 
 @inner
