@@ -30,7 +30,7 @@ from eprop.engine.state import (
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
-from eprop.kernels.lanes import mirror_feedback, optimize
+from eprop.kernels.lanes import count_arrivals, mirror_feedback, optimize
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
 from eprop.parameters import is_finite_number, real_numbers
@@ -560,12 +560,13 @@ class Simulator:
         _check_losses(losses)
         if not np.isfinite(lanes.state).all():
             check_status(Status.NOT_FINITE, "samples")
-        if np.abs(y).max(initial=0.0) > LARGEST_VOLTAGE:
+        if max(y.max(initial=0.0), -y.min(initial=0.0)) > LARGEST_VOLTAGE:
             check_status(Status.EXPLODED, "samples")
+        y += built.readout_offset
         if learn:
             self._check_silence(counts)
         return BatchResult(
-            losses, y + self._built.readout_offset, counts.sum(axis=1), self._count_events(samples, index, counts)
+            losses, y, counts.sum(axis=1), self._count_events(samples, index, counts)
         )
 
     def _lanes_for(self, n_steps: int, learn: bool) -> Lanes:
@@ -589,9 +590,7 @@ class Simulator:
                 total += int(counts[:, first : first + p.pre.size].sum(axis=0) @ out)
             elif table[p.pre.index, lay.POP_ROLE] == lay.EVENTS:
                 starts = samples.event_start[table[p.pre.index, lay.POP_CHANNEL]]
-                for i in index:
-                    a, b = starts[i * samples.n_steps], starts[(i + 1) * samples.n_steps]
-                    total += int(out[samples.event_channels[a:b]].sum())
+                total += int(count_arrivals(index, samples.n_steps, starts, samples.event_channels, out))
         self._counters[lay.COUNT_EVENTS] += total
         return total
 

@@ -375,7 +375,7 @@ def optimize(topology, synapses, update, scale):
                 _adam_range(start, stop, floats, update, scale[r], synapses.weight, synapses.moment_1, synapses.moment_2,
                             synapses.pending)  # fmt: skip
             else:
-                _descend_range(start, stop, floats, scale[r], synapses)
+                _descend_range(start, stop, floats, scale[r], synapses.weight, synapses.pending)
 
 
 @apart
@@ -395,14 +395,23 @@ def _adam_range(start, stop, floats, update, scale, weight, m1, m2, g):
         g[q] = none
 
 
-@inner
-def _descend_range(start, stop, floats, scale, synapses):
-    real = synapses.weight.dtype.type
+@apart
+def _descend_range(start, stop, floats, scale, weight, g):
+    real = weight.dtype.type
     eta, w_min, w_max, s = real(floats[PF_ETA]), real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
-    weight, g = synapses.weight, synapses.pending
-    for q in range(start, stop):
+    for q in range(np.uint64(start), np.uint64(stop)):
         weight[q] = clip(weight[q] - eta * (s * g[q]), w_min, w_max)
-        g[q] = 0.0
+        g[q] = real(0.0)
+
+
+@inner
+def count_arrivals(samples, n_steps, starts, channels, degree):
+    """Synapses at which the events of some samples arrive: of each event the ``degree`` of its channel."""
+    total = 0
+    for k in range(samples.size):
+        for at in range(np.uint64(starts[samples[k] * n_steps]), np.uint64(starts[(samples[k] + 1) * n_steps])):
+            total += degree[np.uint32(channels[at])]
+    return total
 
 
 RUN_LANES = ACCUMULATE = _unbound
