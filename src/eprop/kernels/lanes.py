@@ -177,34 +177,48 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
             adjoint_readout[t, k] = ahead_k
 
 
-@inner
+@apart
 def _signal_of(t, lo, hi, error, feedback, work, lane):
     """Learning signals of neurons ``lo:hi`` from the errors of step ``t`` (zero beyond the sample)."""
-    first, stop = np.uint64(lo), np.uint64(hi)
-    for j in range(first, stop):
-        work[lane, SIGNAL, j] = 0.0
-    if t >= error.shape[0]:
-        return
-    for k in range(error.shape[1]):
-        e = error[t, k]
-        if e != 0.0:
-            for j in range(first, stop):
-                work[lane, SIGNAL, j] += e * feedback[k, j]
-
-
-@inner
-def _adjoint_step(kappa, alpha, t, lo, hi, work, lane, psi):
-    """One step back; three loops, since one with all its arrays would not vectorise."""
     first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
     for j in range(first, stop):
-        work[here, LAM, j] = work[here, SIGNAL, j] + kappa * work[here, LAM, j]
+        work[here, SIGNAL, j] = 0.0
+    if t >= error.shape[0]:
+        return
+    some = False
+    for k in range(np.uint64(error.shape[1])):
+        some |= error[now, k] != 0.0
+    if not some:
+        return
+    # Five readouts at once spare the sums the way to memory and back; each is still added in its turn.
+    k, n = np.uint64(0), np.uint64(error.shape[1])
+    while k + np.uint64(5) <= n:
+        l, m, o, p = k + np.uint64(1), k + np.uint64(2), k + np.uint64(3), k + np.uint64(4)
+        for j in range(first, stop):
+            work[here, SIGNAL, j] = (
+                (
+                    ((work[here, SIGNAL, j] + error[now, k] * feedback[k, j]) + error[now, l] * feedback[l, j])
+                    + error[now, m] * feedback[m, j]
+                )
+                + error[now, o] * feedback[o, j]
+            ) + error[now, p] * feedback[p, j]
+        k += np.uint64(5)
+    while k < n:
+        for j in range(first, stop):
+            work[here, SIGNAL, j] += error[now, k] * feedback[k, j]
+        k += np.uint64(1)
+
+
+@apart
+def _adjoint_step(kappa, alpha, t, lo, hi, work, lane, psi):
+    """One step back."""
+    first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
     for j in range(first, stop):
-        work[here, AHEAD, j] = (
-            psi[here, now, j] * ((1.0 - kappa) * work[here, LAM, j] + work[here, DRIFT, j])
-            + alpha * work[here, AHEAD, j]
-        )
-    for j in range(first, stop):
-        psi[here, now, j] = work[here, AHEAD, j]
+        lam = work[here, SIGNAL, j] + kappa * work[here, LAM, j]
+        ahead = psi[here, now, j] * ((1.0 - kappa) * lam + work[here, DRIFT, j]) + alpha * work[here, AHEAD, j]
+        work[here, LAM, j] = lam
+        work[here, AHEAD, j] = ahead
+        psi[here, now, j] = ahead
 
 
 @inner
