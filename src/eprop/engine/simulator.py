@@ -103,7 +103,7 @@ class Simulator:
         self._scratch = scratch_of(self._built)
         self._static_topology = _without_learning(self._built)
         self._lanes: Lanes | None = None
-        self._call_steps = 64
+        self._call_steps, self._lane_steps = 64, 0
         self._updates = 0
         self._counters = np.zeros(3, np.int64)
         self._mirror(self._neurons.feedback)
@@ -536,7 +536,7 @@ class Simulator:
         streams = np.arange(n) + (self._updates * n if learn else 0)
         totals = np.zeros((max(self.threads, 1), lanes.psi.shape[2]), built.weight.dtype)
         run, done, width = self._loops().waves, 0, lanes.shape[0]
-        step = width
+        step = max(width, self._lane_steps // samples.n_steps // width * width)
         fill_dense(built.topology, self._synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width)
         while done < n:
             began, stop = time.perf_counter(), min(done + step, n)
@@ -557,6 +557,7 @@ class Simulator:
                 width, int(np.clip((stop - done) * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * step)) // width * width
             )
             done = reached
+        self._lane_steps = step * samples.n_steps
         _check_losses(losses)
         if not np.isfinite(lanes.state).all():
             check_status(Status.NOT_FINITE, "samples")
@@ -565,9 +566,7 @@ class Simulator:
         y += built.readout_offset
         if learn:
             self._check_silence(counts)
-        return BatchResult(
-            losses, y, counts.sum(axis=1), self._count_events(samples, index, counts)
-        )
+        return BatchResult(losses, y, counts.sum(axis=1), self._count_events(samples, index, counts))
 
     def _lanes_for(self, n_steps: int, learn: bool) -> Lanes:
         width = max(self.threads, 1)

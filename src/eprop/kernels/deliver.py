@@ -28,7 +28,9 @@ def fill_dense(topology, weight, dense, dense_at, dense_width):
         for i in range(row[PRO_ROWS]):
             at = dense_at[r] + i * dense_width[r] - row[PRO_LO]
             for p in range(topology.indptr.shape[0]):
-                for q in range(np.uint64(topology.indptr[p, row[PRO_ROW] + i]), np.uint64(topology.indptr[p, row[PRO_ROW] + i + 1])):
+                for q in range(
+                    np.uint64(topology.indptr[p, row[PRO_ROW] + i]), np.uint64(topology.indptr[p, row[PRO_ROW] + i + 1])
+                ):
                     dense[at + np.int64(topology.targets[q])] = weight[q]
 
 

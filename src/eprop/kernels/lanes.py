@@ -315,7 +315,8 @@ def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total):
         w = np.uint64(steps[here, k + 3] + delay)
         for j in range(size):
             total[j] = (
-                ((total[j] + adjoints[here, t, j + shift]) + adjoints[here, u, j + shift]) + adjoints[here, v, j + shift]
+                ((total[j] + adjoints[here, t, j + shift]) + adjoints[here, u, j + shift])
+                + adjoints[here, v, j + shift]
             ) + adjoints[here, w, j + shift]
         k += 4
     while k < stop:
