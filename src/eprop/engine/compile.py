@@ -98,7 +98,8 @@ def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
     names = [n for n in function.__code__.co_names if function.__globals__.get(n) is surrogate]
     if not names or "kind" not in model.parameter_rows:
         return general
-    update = bind(function, f"update_{label}_triangle", inlined=True, **dict.fromkeys(names, neurons.triangle))
+    replaced: dict[str, Any] = dict.fromkeys(names, neurons.triangle)
+    update = bind(function, f"update_{label}_triangle", inlined=True, **replaced)
     return bind(
         neurons.advance_by_kind, f"advance_{label}_by_kind", inlined=True, KIND=model.parameter_rows.index("kind"),
         ADVANCE_ANY=general, ADVANCE_TRIANGLE=_bind_update(update, f"{label}_triangle"),

@@ -543,8 +543,9 @@ class Simulator:
             reached = run(
                 done, stop, width, max(self.threads, 1), index, streams, learn, np.uint64(self.network.seed),
                 built.topology, self._synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width,
-                self._synapses.pending, built.initial, self._neurons.feedback, built.rule_constants, built.lag, lanes.state, lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts,
-                lanes.psi, lanes.error, lanes.work, lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
+                self._synapses.pending, built.initial, self._neurons.feedback, built.rule_constants, built.lag, lanes.state,
+                lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work,
+                lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
                 losses, samples.event_start, samples.event_channels, samples.target, samples.window,
                 built.population_offset, built.softmax,
             )  # fmt: skip

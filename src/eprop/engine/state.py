@@ -10,7 +10,6 @@ from eprop.engine.build import Built
 from eprop.kernels import layout as lay
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
 
-
 CACHE_LINE = 64
 
 

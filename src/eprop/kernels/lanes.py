@@ -193,15 +193,15 @@ def _signal_of(t, lo, hi, error, feedback, work, lane):
     # Five readouts at once spare the sums the way to memory and back; each is still added in its turn.
     k, n = np.uint64(0), np.uint64(error.shape[1])
     while k + np.uint64(5) <= n:
-        l, m, o, p = k + np.uint64(1), k + np.uint64(2), k + np.uint64(3), k + np.uint64(4)
+        k1, k2, k3, k4 = k + np.uint64(1), k + np.uint64(2), k + np.uint64(3), k + np.uint64(4)
         for j in range(first, stop):
             work[here, SIGNAL, j] = (
                 (
-                    ((work[here, SIGNAL, j] + error[now, k] * feedback[k, j]) + error[now, l] * feedback[l, j])
-                    + error[now, m] * feedback[m, j]
+                    ((work[here, SIGNAL, j] + error[now, k] * feedback[k, j]) + error[now, k1] * feedback[k1, j])
+                    + error[now, k2] * feedback[k2, j]
                 )
-                + error[now, o] * feedback[o, j]
-            ) + error[now, p] * feedback[p, j]
+                + error[now, k3] * feedback[k3, j]
+            ) + error[now, k4] * feedback[k4, j]
         k += np.uint64(5)
     while k < n:
         for j in range(first, stop):
@@ -241,9 +241,9 @@ def sort_by_source(log, starts, n_steps, n_sources, first, steps):
 
 
 def run_lanes(
-    begin, lanes, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback, rule_constants, lag, state, x, y,
-    spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y, out_loss, event_start,
-    event_channels, target, window, offsets, softmax,
+    begin, lanes, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback,
+    rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y,
+    out_loss, event_start, event_channels, target, window, offsets, softmax,
 ):  # fmt: skip
     """Template: samples ``samples[begin : begin + lanes]`` forward and, if ``learn``, backward; one thread per lane."""
     n_sources = first.shape[1] - 1
@@ -251,9 +251,9 @@ def run_lanes(
         lane = np.int64(lane_u)
         index = begin + lane
         out_loss[index] = FORWARD(
-            lane, samples[index], streams[index], learn, seed, topology, weight, dense, dense_at, dense_width, initial, state[lane], x[lane], y[lane],
-            spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index], event_start, event_channels,
-            target, window, offsets, softmax, counts[index],
+            lane, samples[index], streams[index], learn, seed, topology, weight, dense, dense_at, dense_width, initial,
+            state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
+            event_start, event_channels, target, window, offsets, softmax, counts[index],
         )  # fmt: skip
         if learn and starts[lane, 0, 0] >= 0:
             adjoint(topology, rule_constants, feedback, lag, counts[index], log[lane], starts[lane], error[lane], work, lane,
@@ -265,7 +265,9 @@ def run_lanes(
 def accumulate_rows(
     block, blocks, row, rows, source, delay, zeta, lo, hi, lanes, indptr, targets, first, steps, adjoints, total, gradient
 ):  # fmt: skip
-    """Add the gradients of each ``blocks``-th row of a projection from all lanes, in their order; ``total`` (targets,) is scratch.
+    """Add the gradients of each ``blocks``-th row of a projection from all lanes, in their order.
+
+    ``total`` (targets,) is scratch.
 
     Per synapse the sum over spikes is formed first, then added: the same numbers whichever way it is done. All rows in one
     call, for the arrays of a call cost as much as a row.
@@ -337,12 +339,15 @@ def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_re
             zeta = gradient.dtype.type(topology.projection_floats[r, PF_ZETA])
             source = topology.populations[row[PRO_PRE], POP_SRC]
             if row[PRO_TO_READOUT]:
-                _accumulate_readout(block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, lanes, topology.indptr,
-                                    topology.targets, first, steps, adjoint_readout, gradient, topology.params.shape[1])  # fmt: skip
+                _accumulate_readout(
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, lanes, topology.indptr,
+                    topology.targets, first, steps, adjoint_readout, gradient, topology.params.shape[1],
+                )  # fmt: skip
             else:
-                accumulate_rows(block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, row[PRO_LO], row[PRO_HI],
-                                lanes, topology.indptr, topology.targets, first, steps, adjoint_neuron, totals[block],
-                                gradient)  # fmt: skip
+                accumulate_rows(
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, row[PRO_LO], row[PRO_HI], lanes,
+                    topology.indptr, topology.targets, first, steps, adjoint_neuron, totals[block], gradient,
+                )  # fmt: skip
 
 
 @inner
@@ -433,9 +438,9 @@ RUN_LANES = ACCUMULATE = _unbound
 
 
 def run_waves(
-    begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, gradient, initial, feedback,
-    rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, totals,
-    counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax,
+    begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, gradient,
+    initial, feedback, rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps,
+    totals, counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax,
 ):  # fmt: skip
     """Template: samples ``begin:stop`` in waves of as many lanes as there are; returns how far it came.
 
@@ -445,9 +450,9 @@ def run_waves(
     while index < stop:
         width = min(lanes, stop - index)
         RUN_LANES(
-            index, width, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback, rule_constants, lag, state,
-            x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y, out_loss,
-            event_start, event_channels, target, window, offsets, softmax,
+            index, width, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback,
+            rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts,
+            out_y, out_loss, event_start, event_channels, target, window, offsets, softmax,
         )  # fmt: skip
         for lane in range(width):
             if starts[lane, 0, 0] < 0:

@@ -19,8 +19,8 @@ UPDATE = _unbound
 def step_range(lo, hi, state, params, x, psi, spikes):
     """Template: one step of neurons ``lo:hi``; returns whether any spiked.
 
-    Reads and clears ``x`` (synaptic input), writes ``state``, ``psi`` and the marks ``spikes[j]``, 1 or 0. Nothing here depends on
-    the neuron before, so that several are advanced at once wherever ``UPDATE`` is without calls.
+    Reads and clears ``x`` (synaptic input), writes ``state``, ``psi`` and the marks ``spikes[j]``, 1 or 0. Nothing here
+    depends on the neuron before, so that several are advanced at once wherever ``UPDATE`` is without calls.
     """
     some = np.int32(0)
     for j in range(np.uint64(lo), np.uint64(hi)):
