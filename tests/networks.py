@@ -42,12 +42,29 @@ class Case:
         return f"{self.network}\n  {len(self.inputs)} steps, {int(self.inputs.sum())} input spikes"
 
 
-def neuron_pair(surrogate="piecewise_linear", original=False, **lif: Any) -> tuple[ep.Neuron, reference.LIF]:
-    """The same neuron for the engine and for the reference."""
-    switches = {"delayed_reset": original, "scale_input": original}
+NEURONS = {
+    "LIF": (ep.LIF, reference.LIF),
+    "ALIF": (ep.ALIF, reference.LIF),
+    "DeltaLIF": (ep.DeltaLIF, reference.DeltaLIF),
+    "DeltaALIF": (ep.DeltaALIF, reference.DeltaLIF),
+}
+# Those that the engine learns with; of the others, tests look at the dynamics only.
+LEARNING: tuple[str, ...] = ("LIF", "DeltaLIF")
+# What the reference calls otherwise.
+NAMES = {"tau_adapt": "tau_a", "adaptation": "a_0", "v_init": "v_0"}
+
+
+def neuron_pair(
+    surrogate="piecewise_linear", original=False, kind="LIF", **parameters: Any
+) -> tuple[ep.Neuron, reference.LIF]:
+    """The same neuron for the engine and for the reference; ``beta`` must be given for those that adapt."""
+    ours, theirs = NEURONS[kind]
+    if not issubclass(ours, ep.DeltaLIF):
+        parameters = {"delayed_reset": original, "scale_input": original} | parameters
+    renamed = {NAMES.get(name, name): value for name, value in parameters.items()}
     return (
-        ep.LIF(**lif, **switches, surrogate=SURROGATES[surrogate](height=0.4, width=0.7)),
-        reference.LIF(**lif, **switches, surrogate=surrogate, height=0.4, width=0.7),
+        ours(**parameters, surrogate=SURROGATES[surrogate](height=0.4, width=0.7)),
+        theirs(**renamed, surrogate=surrogate, height=0.4, width=0.7),
     )
 
 

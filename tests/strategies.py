@@ -6,7 +6,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 import eprop as ep
-from networks import SURROGATES, Case, case
+from networks import LEARNING, SURROGATES, Case, case, neuron_pair
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -14,6 +14,28 @@ SEEDS = st.integers(0, 2**32 - 1)
 def examples(share: float) -> hypothesis.settings:
     """A share of the profile's examples (100 unless the profile says otherwise), three at least."""
     return hypothesis.settings(max_examples=max(3, round(share * hypothesis.settings.default.max_examples)))
+
+
+@st.composite
+def neurons(draw, e_l: float, original: bool):
+    """A neuron that the engine learns with, for the engine and for the reference; its threshold is 0.8 mV above rest."""
+    kind = draw(st.sampled_from(LEARNING))
+    parameters = {
+        "tau_m": draw(st.sampled_from([3.0, 12.0, 50.0])),
+        "v_th": 0.8 + e_l,
+        "t_ref": draw(st.sampled_from([0.0, 1.0, 3.0])),
+        "e_l": e_l,
+        "i_e": draw(st.sampled_from([0.0, 0.01])),
+    }
+    if kind in ("ALIF", "DeltaALIF"):
+        parameters["beta"] = draw(st.sampled_from([0.05, 0.4]))
+        parameters["tau_adapt"] = draw(st.sampled_from([8.0, 200.0]))
+        parameters["adaptation"] = draw(st.sampled_from([0.0, 0.5]))
+    if kind in ("DeltaLIF", "DeltaALIF"):
+        parameters["v_reset"] = e_l + draw(st.sampled_from([-0.2, 0.3]))
+        parameters["ref_input"] = draw(st.booleans())
+    # NEST and the original rule know one surrogate, the engine takes any with any.
+    return neuron_pair(draw(st.sampled_from(list(SURROGATES))), original, kind, **parameters)
 
 
 @st.composite
@@ -28,23 +50,20 @@ def networks(draw, rule, symmetric=st.booleans(), original=st.just(False), dt=st
         draw(st.integers(1, 3)),
     )
     density = draw(st.sampled_from([0.03, 0.08] if sparse else [0.3, 0.7, 1.0]))
+    e_l = draw(st.sampled_from([0.0, -0.7]))
     return case(
         draw(SEEDS),
         rule,
         steps=draw(st.integers(30, 150)),
         sizes=sizes,
-        # NEST and the original rule know one surrogate, the engine takes any with any.
-        surrogate=draw(st.sampled_from(list(SURROGATES))),
-        t_ref=draw(st.sampled_from([0.0, 1.0, 3.0])),
+        pair=draw(neurons(e_l, original)),
         symmetric=draw(symmetric),
         softmax=draw(st.booleans()),
         original=original,
         dt=draw(dt),
-        tau_m=draw(st.sampled_from([3.0, 12.0, 50.0])),
         tau_out=draw(st.sampled_from([2.0, 18.0, 80.0])),
         rate=draw(st.sampled_from([0.05, 0.15, 0.4])),
-        e_l=draw(st.sampled_from([0.0, -0.7])),
-        i_e=draw(st.sampled_from([0.0, 0.01])),
+        e_l=e_l,
         density=density,
         autapses=draw(st.booleans()),
     )

@@ -2,7 +2,7 @@
 
 Describe a network, build it, run it::
 
-    network/   populations, connection rules, feedback     models/  LIF, readout, sources
+    network/   populations, connection rules, feedback     models/  LIF, ALIF, readout, sources
     rules/     static, e-prop, e-prop+, optimisers         engine/  build, simulate, record
 
 The mathematics is in ``equations/`` (one scalar function each), the compiled loops are in ``kernels/``, a slow
@@ -32,9 +32,12 @@ if TYPE_CHECKING:
         SilenceWarning,
     )
     from eprop.models import (
+        ALIF,
         LIF,
         Arctan,
         CrossEntropy,
+        DeltaALIF,
+        DeltaLIF,
         EventSource,
         Exponential,
         FastSigmoid,
@@ -72,8 +75,8 @@ _HOMES = {
         "NetworkError", "OutputError", "ParameterError", "SilenceWarning",
     ),
     "eprop.models": (
-        "LIF", "Arctan", "CrossEntropy", "EventSource", "Exponential", "FastSigmoid", "PiecewiseLinear",
-        "PoissonSource", "Readout", "SquaredError",
+        "ALIF", "LIF", "Arctan", "CrossEntropy", "DeltaALIF", "DeltaLIF", "EventSource", "Exponential", "FastSigmoid",
+        "PiecewiseLinear", "PoissonSource", "Readout", "SquaredError",
     ),
     "eprop.network": (
         "AllToAll", "Bernoulli", "Constant", "Explicit", "FixedIndegree", "FixedOutdegree", "Glorot", "Network",
@@ -90,12 +93,13 @@ _SUBPACKAGES = frozenset(
 )  # fmt: skip
 
 __all__ = [
-    "LIF", "Adam", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant", "CrossEntropy", "DataError",
-    "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit", "Exponential", "FastSigmoid",
-    "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent", "InputError", "MissingExtraError", "Network",
-    "NetworkError", "Normal", "OneToOne", "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource",
-    "RandomFeedback", "Readout", "Record", "Recording", "Samples", "SilenceWarning", "Simulator", "SquaredError",
-    "Static", "Symmetric", "Uniform", "__version__", "make_samples",
+    "ALIF", "LIF", "Adam", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant", "CrossEntropy",
+    "DataError", "DeltaALIF", "DeltaLIF", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource",
+    "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent",
+    "InputError", "MissingExtraError", "Network", "NetworkError", "Normal", "OneToOne", "OutputError",
+    "ParameterError", "PiecewiseLinear", "PoissonSource", "RandomFeedback", "Readout", "Record", "Recording",
+    "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Symmetric", "Uniform", "__version__",
+    "make_samples",
 ]  # fmt: skip
 
 

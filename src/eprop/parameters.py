@@ -10,7 +10,7 @@ import dataclasses
 import math
 import numbers
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,8 +35,8 @@ class ParameterInfo:
     nest: str = ""
     doc: str = ""
 
-    def check(self, owner: str, name: str, value: Any) -> Any:
-        """Return ``value`` in its final type.
+    def check(self, owner: str, name: str, value: Any, per_node: bool = False) -> Any:
+        """Return ``value`` in its final type; with ``per_node``, a number may vary from node to node.
 
         Raises
         ------
@@ -46,6 +46,14 @@ class ParameterInfo:
         label = f"{owner}.{name}"
         if value is None and self.optional:
             return None
+        if self.kind is float and per_node and not isinstance(value, numbers.Real):
+            if isinstance(value, Values):
+                value = value.values
+            if isinstance(value, (np.ndarray, list, tuple)) and np.ndim(value) == 1 and len(value) > 0:
+                each = (v.item() if isinstance(v, np.generic) else v for v in value)
+                return Values(tuple(self.check(owner, f"{name}[{k}]", v) for k, v in enumerate(each)))
+            if isinstance(value, Description) and hasattr(value, "draw"):
+                return value
         if self.kind is float:
             return self._check_number(label, _as_float(label, value, self.unit))
         if self.kind is int:
@@ -87,6 +95,17 @@ def _as_float(label: str, value: Any, unit: str) -> float:
         raise ParameterError(f"{label} must be a finite number, got one of more than 300 digits") from None
 
 
+@dataclasses.dataclass(frozen=True)
+class Values:
+    """A parameter with a value for each node of a population."""
+
+    values: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{value:g}" for value in self.values[:3])
+        return f"[{shown}{', ...' if len(self.values) > 3 else ''}]"
+
+
 def is_finite_number(value: Any) -> bool:
     """Whether something is a real number that fits into a float; True and False are none."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -109,6 +128,9 @@ def param(default: Any = dataclasses.MISSING, **info: Any) -> Any:
 class Description:
     """Base of everything that describes and holds no arrays: frozen, comparable, printable, checked."""
 
+    per_node: ClassVar[bool] = False
+    """Whether a numeric parameter may be a distribution, or a list with a value for each node."""
+
     def __new__(cls, *_: Any, **given: Any) -> Any:
         """Refuse unknown names before the dataclass does, and say which ones there are."""
         known = [field.name for field in dataclasses.fields(cls) if field.init]
@@ -120,8 +142,9 @@ class Description:
 
     def __post_init__(self) -> None:
         for name, info in parameters_of(type(self)):
-            object.__setattr__(self, name, info.check(type(self).__name__, name, getattr(self, name)))
-        self.validate()
+            object.__setattr__(self, name, info.check(type(self).__name__, name, getattr(self, name), self.per_node))
+        if not varies(self):
+            self.validate()
 
     def validate(self) -> None:
         """Check what involves several parameters at once; the base class has nothing to check."""
@@ -140,6 +163,16 @@ class Description:
             value = getattr(self, field.name)
             out[field.name] = value.to_dict() if isinstance(value, Description) else value
         return out
+
+
+def varies(description: Description) -> bool:
+    """Whether a parameter of a description, or of one within it, differs from node to node."""
+    if not description.per_node:
+        return False
+    values = (getattr(description, field.name) for field in dataclasses.fields(description))
+    return any(
+        isinstance(v, Values) or (isinstance(v, Description) and (hasattr(v, "draw") or varies(v))) for v in values
+    )
 
 
 def parameters_of(cls: type) -> Iterator[tuple[str, ParameterInfo]]:

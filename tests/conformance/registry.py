@@ -8,6 +8,7 @@ import numpy as np
 
 import eprop as ep
 from networks import (
+    LEARNING,
     PROJECTIONS,
     SURROGATES,
     Case,
@@ -21,13 +22,29 @@ from networks import (
 )
 
 # Each model twice: for the engine, and for the time-driven reference. Threshold 0.8 mV above rest.
-MODELS = {
+ALL_MODELS = {
     "LIF": neuron_pair(tau_m=12.0, v_th=0.8),
     "LIF, refractory": neuron_pair("exponential", tau_m=12.0, v_th=0.8, t_ref=3.0),
     "LIF, with a floor": neuron_pair("arctan", tau_m=5.0, v_th=0.8, v_min=-0.1),
     "LIF, away from 0": neuron_pair("fast_sigmoid", tau_m=40.0, v_th=-60.2, e_l=-61.0, i_e=0.01, c_m=2.0),
     "LIF, original rule": neuron_pair(original=True, tau_m=20.0, v_th=0.8, t_ref=2.0),
-}
+    "ALIF": neuron_pair(kind="ALIF", tau_m=12.0, v_th=0.8, beta=0.2, tau_adapt=60.0),
+    "ALIF, refractory": neuron_pair("arctan", kind="ALIF", tau_m=30.0, v_th=0.8, beta=0.4, tau_adapt=9.0, t_ref=3.0),
+    "ALIF, original rule": neuron_pair(
+        original=True, kind="ALIF", tau_m=20.0, v_th=0.8, beta=0.3, tau_adapt=200.0, t_ref=2.0
+    ),
+    "delta LIF": neuron_pair(kind="DeltaLIF", tau_m=12.0, v_th=0.8, v_reset=-0.1),
+    "delta LIF, away from 0": neuron_pair(
+        "fast_sigmoid", kind="DeltaLIF", tau_m=20.0, v_th=-60.2, e_l=-61.0, v_reset=-60.9, v_min=-61.2, i_e=0.01,
+        t_ref=3.0, ref_input=True,
+    ),
+    "delta ALIF": neuron_pair(kind="DeltaALIF", tau_m=12.0, v_th=0.8, beta=0.2, tau_adapt=60.0, t_ref=2.0),
+    "delta ALIF, pausing": neuron_pair(
+        "exponential", kind="DeltaALIF", tau_m=12.0, v_th=0.8, v_reset=0.3, beta=0.2, adaptation=0.9, tau_adapt=60.0,
+        t_ref=2.0, pause_adaptation=True, ref_input=True,
+    ),
+}  # fmt: skip
+MODELS = {name: pair for name, pair in ALL_MODELS.items() if type(pair[0]).__name__ in LEARNING}
 
 RULES = {
     "e-prop": ep.EProp(optimizer=ep.GradientDescent(1e-2), c_reg=0.2),
@@ -95,4 +112,4 @@ def small(model: str, rule: ep.EProp | ep.EPropPlus, seed: int = 1, **changes) -
     return case(seed, rule, pair=MODELS[model], **options)
 
 
-__all__ = ["ENGINES", "MODELS", "RULES", "SURROGATES", "Outcome", "small"]
+__all__ = ["ALL_MODELS", "ENGINES", "MODELS", "RULES", "SURROGATES", "Outcome", "small"]

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from conformance.registry import MODELS
+from conformance.registry import ALL_MODELS as MODELS
 from eprop.parameters import parameters_of
 
 pytestmark = pytest.mark.tiny
 every_model = pytest.mark.parametrize("model", MODELS)
+
+
+def adapts(neuron: ep.Neuron) -> bool:
+    return "threshold" in neuron.state_rows
 
 
 def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tuple[ep.LIF, ep.Recording]:
@@ -23,6 +27,7 @@ def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tupl
     net.connect(x, rec, weight=ep.Normal(0.2 / neuron.input_scale(dt), 0.3 / neuron.input_scale(dt)))
     inputs = np.random.default_rng(seed).random((steps, 10)) < 0.3
     record = [("rec", variable) for variable in ("v", "refractory", "z", "surrogate")]
+    record += [("rec", "threshold"), ("rec", "adaptation")] if adapts(neuron) else []
     return neuron, ep.Simulator(net, threads=1).run(steps * dt, {"in": inputs}, record=record, spikes=["rec"])
 
 
@@ -82,11 +87,15 @@ def test_spikes(model, dt):
     found[np.rint(times / dt).astype(int) - 1, nodes] = 1.0
     np.testing.assert_array_equal(found, z)
     # The voltage was at or above the threshold where there is a spike, below it or the neuron refractory elsewhere.
-    before_reset = v + (0.0 if neuron.delayed_reset else 1.0) * z * (neuron.v_th - neuron.e_l)
-    assert np.all(before_reset[z == 1.0] >= neuron.v_th - 1e-12)
-    quiet = z == 0.0
+    threshold = run["rec", "threshold"] if adapts(neuron) else np.full(z.shape, neuron.v_th)
+    fired = z == 1.0
+    if isinstance(neuron, ep.DeltaLIF):
+        np.testing.assert_allclose(v[fired], neuron.v_reset, rtol=0, atol=1e-12)
+    else:
+        before_reset = v + (0.0 if neuron.delayed_reset else 1.0) * z * (neuron.v_th - neuron.e_l)
+        assert np.all(before_reset[fired] >= threshold[fired] - 1e-12)
     held_back = np.vstack([np.zeros(5), left[:-1] - 1.0]) > 0.0
-    assert np.all((v[quiet] < neuron.v_th) | held_back[quiet])
+    assert np.all((v[~fired] < threshold[~fired]) | held_back[~fired])
     assert v.min() >= neuron.v_min
     # Refractory: silent for the steps after a spike, and no surrogate gradient.
     steps = round(neuron.t_ref / dt)
@@ -96,6 +105,32 @@ def test_spikes(model, dt):
     assert np.all(psi >= 0.0)
     assert np.all(psi <= neuron.surrogate.height)
     assert psi.max() > 0.5 * neuron.surrogate.height
+
+
+@pytest.mark.parametrize("model", [name for name, (neuron, _) in MODELS.items() if adapts(neuron)])
+def test_adaptation(model):
+    """Each spike raises the threshold one step later, and it comes back; in a pause it stands still."""
+    neuron, run = driven(model)
+    a, z, left = (run["rec", name] for name in ("adaptation", "z", "refractory"))
+    np.testing.assert_allclose(run["rec", "threshold"], neuron.v_th + neuron.beta * a, rtol=0, atol=1e-12)
+    rho = np.exp(-1.0 / neuron.tau_adapt)
+    np.testing.assert_allclose(a[0], rho * neuron.adaptation, rtol=1e-12)
+    paused = (left[:-1] > 0.0) & getattr(neuron, "pause_adaptation", False)
+    np.testing.assert_allclose(a[1:], np.where(paused, a[:-1], rho * a[:-1] + z[:-1]), rtol=0, atol=1e-12)
+
+
+@every_model
+def test_eligibility(model):
+    """As many components as it says; where one leads to the spike it decays, and the neuron's input reaches the first."""
+    neuron = MODELS[model][0]
+    found = neuron.eligibility(0.5)
+    d = found.size
+    assert d == (2 if adapts(neuron) else 1)
+    assert np.shape(found.decay) == (d, d)
+    assert len(found.arrival) == len(found.output) == len(found.spike) == d
+    assert np.abs(np.linalg.eigvals(np.array(found.decay, float))).max() < 1.0
+    assert found.decay[0][0] == neuron.membrane_decay(0.5)
+    assert found.arrival[0] == neuron.input_scale(0.5)
 
 
 @every_model

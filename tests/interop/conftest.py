@@ -10,7 +10,7 @@ import pathlib
 
 import pytest
 
-_COLUMNS = ("networks", "weights compared", "spikes", "voltage", "readout", "weight", "loss")
+_COLUMNS = ("networks", "weights compared", "spikes", "voltage", "threshold", "readout", "weight", "loss")
 
 
 class Deviations:

@@ -67,7 +67,7 @@ def weights_of_arrivals(theirs: NestResult, ours: dict[str, np.ndarray]) -> tupl
 # ------------------------------------------------------------------------------------------------------------ e-prop+
 
 
-def drawn_plus(seed: int) -> Case:
+def drawn_plus(seed: int, draw_pair=drawn_pair) -> Case:
     rng = np.random.default_rng([1, seed])
     kappa = float(rng.choice([0.3, 0.9, 0.97]))
     adam, two_kappas = seed % 2 == 1, seed % 4 >= 2
@@ -84,7 +84,7 @@ def drawn_plus(seed: int) -> Case:
         cutoff=float(rng.choice([2.0, 5.0, 20.0, 100.0])),
     )
     c = case(
-        seed, rule, steps=250, sizes=drawn_sizes(rng), rate=0.1, pair=drawn_pair(rng), autapses=bool(rng.random() < 0.3)
+        seed, rule, steps=250, sizes=drawn_sizes(rng), rate=0.1, pair=draw_pair(rng), autapses=bool(rng.random() < 0.3)
     )
     c.window[:] = drawn_window(rng, 250)
     if adam:  # NEST's optimiser counts the steps of the clock, which then begins with the run
@@ -94,7 +94,11 @@ def drawn_plus(seed: int) -> Case:
 
 @pytest.mark.parametrize("seed", range(24))
 def test_plus(seed, deviations):
-    c = drawn_plus(seed)
+    compare_plus(drawn_plus(seed), "e-prop+", deviations)
+
+
+def compare_plus(c: Case, label: str, deviations) -> None:
+    """Run a network in both and note the largest deviations under a label and what is learned how."""
     theirs = to_nest(c.network).run(250.0, {"in": c.inputs}, {"out": c.targets}, c.window)
     _, v, y, history = run_engine_plus(c)
     worst, compared, different = weights_of_arrivals(theirs, history)
@@ -104,7 +108,7 @@ def test_plus(seed, deviations):
     np.testing.assert_array_equal(np.argwhere(theirs.spikes["rec"]), np.column_stack(by_step(again.spikes["rec"])))
     kind = "one kappa" if c.rule.kappa_reg is None else "two kappas"
     deviations.note(
-        f"e-prop+, {kind}, {type(c.rule.optimizer).__name__}",
+        f"{label}, {kind}, {type(c.rule.optimizer).__name__}",
         compared,
         int(theirs.spikes["rec"].sum()),
         voltage=deviation(v, theirs.v["rec"]),
@@ -224,7 +228,7 @@ def test_weights_of_a_simulator():
 # -------------------------------------------------------------------------------------------------------------- e-prop
 
 
-def drawn_samples(seed: int):
+def drawn_samples(seed: int, draw_pair=drawn_pair):
     """A network that learns by the original rule, three batches of samples, and the length of the learning window."""
     rng = np.random.default_rng([2, seed])
     adam = seed % 2 == 1
@@ -242,7 +246,7 @@ def drawn_samples(seed: int):
     softmax = seed % 4 >= 2
     sizes = drawn_sizes(rng)
     sizes = (*sizes[:2], max(sizes[2], 2)) if softmax else sizes  # one readout alone has nothing to learn
-    c = case(seed, rule, sizes=sizes, softmax=softmax, original=True, pair=drawn_pair(rng, original=True))
+    c = case(seed, rule, sizes=sizes, softmax=softmax, original=True, pair=draw_pair(rng, original=True))
     batch, steps, window = int(rng.choice([1, 2])), 100, int(rng.choice([30, 99]))
     batches = []
     for _ in range(3):
@@ -257,7 +261,11 @@ def drawn_samples(seed: int):
 
 @pytest.mark.parametrize("seed", range(16))
 def test_samples(seed, deviations):
-    c, batches, window = drawn_samples(seed)
+    compare_samples(*drawn_samples(seed), "e-prop", deviations)
+
+
+def compare_samples(c: Case, batches: list, window: np.ndarray, label: str, deviations) -> None:
+    """Train a network in both and note the largest deviations under a label and what is learned how."""
     sim = ep.Simulator(c.network, threads=1)
     given = [sim.samples(len(x), x.shape[1], inputs={"in": x}, targets={"out": y}, window=window) for x, y in batches]
     theirs = to_nest(c.network).train(given)
@@ -279,7 +287,7 @@ def test_samples(seed, deviations):
     loss = deviation(np.concatenate(losses), theirs.loss) / theirs.loss.max()
     kind = "softmax" if c.readout.loss == "cross_entropy" else "squared error"
     spikes = int(theirs.spikes["rec"].sum())
-    deviations.note(f"e-prop, {kind}, {type(c.rule.optimizer).__name__}", compared, spikes, **found, loss=loss)
+    deviations.note(f"{label}, {kind}, {type(c.rule.optimizer).__name__}", compared, spikes, **found, loss=loss)
     assert max(found.values()) < EXACT
     assert loss < EXACT
     assert spikes > 20

@@ -9,6 +9,7 @@ import pytest
 
 import eprop as ep
 from eprop.interop.nest import to_nest
+from eprop.models import ForcedLIF
 
 GD = ep.GradientDescent(1e-3)
 PLUS = ep.EPropPlus(optimizer=GD)
@@ -79,6 +80,28 @@ REFUSED = {
         network(SAMPLE, ep.LIF(i_e=2.0, delayed_reset=True)),
         "'rec': i_e makes it spike in the first step",
     ),
+    "clamped neurons with e-prop": (
+        network(SAMPLE, ep.DeltaLIF()),
+        "'rec': NEST's DeltaLIF learns by EPropPlus only, not by EProp",
+    ),
+    "late reset of ALIF with e-prop+": (
+        network(neuron=ep.ALIF(delayed_reset=True)),
+        "'rec': .* ALIF with delayed_reset=False without EProp",
+    ),
+    "adaptation in the refractory time": (
+        network(neuron=ep.DeltaALIF(t_ref=2.0)),
+        "'rec': NEST's DeltaALIF does not adapt in its refractory time; set pause_adaptation=True",
+    ),
+    "start off rest with e-prop": (
+        network(SAMPLE, ep.LIF(v_init=0.2, delayed_reset=True)),
+        "'rec': NEST's samples begin at rest",
+    ),
+    "start with adaptation with e-prop": (
+        network(SAMPLE, ep.ALIF(adaptation=0.2, delayed_reset=True)),
+        "'rec': NEST's samples begin at rest",
+    ),
+    "start at the threshold": (network(neuron=ep.LIF(v_init=1.0)), "'rec': v_init makes it spike in the empty step"),
+    "neuron of one's own": (network(neuron=ForcedLIF()), "'rec': NEST takes .*, got ForcedLIF"),
     "Poisson source": (network(source=ep.PoissonSource()), "'in': .* got PoissonSource; .* record the spikes"),
 }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eprop.reference import LIF, Adam, PlusRule, Readout, SampleRule
+from eprop.reference import LIF, Adam, DeltaLIF, PlusRule, Readout, SampleRule
 from eprop.reference.neurons import existing
 
 SURROGATES = {"fast_sigmoid": "fast_sigmoid_derivative", "arctan": "arctan_derivative"}
@@ -57,9 +57,22 @@ def neuron_parameters(neuron: LIF, rule: PlusRule | SampleRule) -> dict:
         "c_reg": rule.c_reg,
         "f_target": rule.f_target,
     }
-    if neuron.beta:
-        parameters |= {"adapt_beta": neuron.beta, "adapt_tau": neuron.tau_a}
+    if np.any(neuron.beta):
+        parameters |= {"adapt_beta": neuron.beta, "adapt_tau": neuron.tau_a, "adaptation": neuron.a_0}
+    if isinstance(neuron, DeltaLIF):
+        parameters |= {"V_reset": neuron.v_reset, "refractory_input": neuron.ref_input}
     return parameters
+
+
+def of_each(parameters: dict, n: int) -> list[dict]:
+    """Parameters of every neuron; NEST would take a name apart if another value were a list."""
+    return [{k: v[j] if isinstance(v, np.ndarray) else v for k, v in parameters.items()} for j in range(n)]
+
+
+def neuron_model(neuron: LIF) -> str:
+    return (
+        "eprop_iaf" + ("_psc_delta" if isinstance(neuron, DeltaLIF) else "") + ("_adapt" if np.any(neuron.beta) else "")
+    )
 
 
 def readout_parameters(readout: Readout) -> dict:
@@ -94,7 +107,8 @@ class Network:
         n_in, (n_out, n) = weights["input"].shape[1], weights["readout"].shape
         self.generators = nest.Create("spike_generator", n_in)
         self.inputs = nest.Create("parrot_neuron", n_in)
-        self.neurons = nest.Create(neuron_model, n, neuron)
+        self.neurons = nest.Create(neuron_model, n)
+        self.neurons.set(of_each(neuron, n))
         self.readouts = nest.Create(readout_model, n_out, readout)
         self.targets = nest.Create("step_rate_generator", n_out)
         self.weight_recorder = nest.Create("weight_recorder")
@@ -186,7 +200,7 @@ def run_plus(inputs, targets, window, weights, feedback, neuron, readout, rule, 
         nest,
         dt,
         weights,
-        "eprop_iaf_adapt" if neuron.beta else "eprop_iaf",
+        neuron_model(neuron),
         neuron_parameters(neuron, rule) | filters | cutoffs[0],
         "eprop_readout",
         readout_parameters(readout) | cutoffs[1],
@@ -214,7 +228,7 @@ def run_original(samples, weights, feedback, neuron, readout, rule, n_window, ma
         nest,
         dt,
         weights,
-        "eprop_iaf_adapt_bsshslm_2020" if neuron.beta else "eprop_iaf_bsshslm_2020",
+        f"{neuron_model(neuron)}_bsshslm_2020",
         neuron_parameters(neuron, rule) | {"regular_spike_arrival": not neuron.scale_input},
         "eprop_readout_bsshslm_2020",
         readout_parameters(readout) | {"regular_spike_arrival": not readout.scale_input, "loss": loss},

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from eprop.reference import LIF, Readout, SampleRule, backpropagate, eligibility_sum, gradients, run_sample
+from eprop.reference import LIF, DeltaLIF, Readout, SampleRule, backpropagate, eligibility_sum, gradients, run_sample
 
 N_IN, N, N_OUT, STEPS = 6, 9, 3, 80
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
@@ -16,11 +16,15 @@ LIF_DELAYED = LIF(tau_m=15.0, v_th=0.6, height=0.5, width=0.6, delayed_reset=Tru
 MIXED = dataclasses.replace(
     LIF_DELAYED, beta=np.where(np.arange(N) < N // 2, 0.0, 0.4), tau_a=60.0, surrogate="exponential", t_ref=3.0
 )
+TAUS = np.linspace(8.0, 30.0, N)
 NEURONS = {
     "LIF": LIF_DELAYED,
     "LIF, reset at once": dataclasses.replace(LIF_DELAYED, delayed_reset=False, surrogate="arctan"),
     "LIF and ALIF": MIXED,
     "ALIF, scaled input": dataclasses.replace(MIXED, beta=0.02, scale_input=True, v_th=0.05, height=5.0, width=0.05),
+    "delta, adaptation": DeltaLIF(tau_m=15.0, v_th=0.6, v_reset=0.1, height=0.5, width=0.6, beta=0.3, tau_a=60.0),
+    "each its own": dataclasses.replace(MIXED, tau_m=TAUS, tau_a=3.0 * TAUS, v_th=0.4 + TAUS / 60.0, scale_input=False),
+    "each its own, scaled input": dataclasses.replace(LIF_DELAYED, tau_m=TAUS, v_th=0.5 / TAUS, scale_input=True),
 }
 READOUTS = {
     "squared error": Readout(tau_m=20.0),

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from eprop.reference import LIF, Adam, GradientDescent, PlusRule, Readout, SampleRule, simulate, train
+from eprop.reference import LIF, Adam, DeltaLIF, GradientDescent, PlusRule, Readout, SampleRule, simulate, train
 from oracle.nest_networks import TO_HIDDEN, TO_READOUT, run_original, run_plus
 
 pytestmark = pytest.mark.nest
@@ -31,6 +31,29 @@ NEURON = LIF(tau_m=30.0, v_th=0.6, height=0.5, width=0.6, current_from=1)
 OFFSET = dataclasses.replace(
     NEURON, e_l=-1.0, v_th=-0.5, v_0=-0.4, v_min=-1.2, t_ref=3.0, i_e=0.012, c_m=1.7, surrogate="exponential"
 )
+# The current of NEST's delta neurons is there from the first step on.
+DELTA = DeltaLIF(tau_m=30.0, v_th=0.6, v_reset=-0.1, height=0.5, width=0.6)
+DELTA_OFFSET = dataclasses.replace(
+    DELTA,
+    e_l=-1.0,
+    v_th=-0.5,
+    v_0=-0.4,
+    v_min=-1.2,
+    v_reset=-1.1,
+    t_ref=3.0,
+    i_e=0.012,
+    c_m=1.7,
+    surrogate="exponential",
+)
+# Parameters that differ from neuron to neuron.
+SPREAD = {
+    "tau_m": np.linspace(8.0, 40.0, N),
+    "v_th": np.linspace(0.4, 0.7, N),
+    "t_ref": np.array([0.0, 1.0, 2.0, 3.0, 0.0, 1.0, 2.0]),
+    "beta": np.linspace(0.0, 0.5, N),
+    "tau_a": np.linspace(20.0, 200.0, N),
+    "height": np.linspace(0.3, 0.6, N),
+}
 READOUT = Readout(tau_m=100.0, current_from=1)
 OFFSET_READOUT = dataclasses.replace(READOUT, e_l=0.3, v_0=0.5, v_min=-0.2, i_e=0.01, c_m=3.0)
 SLOW = GradientDescent(eta=2e-4)
@@ -63,6 +86,55 @@ PLUS = {
     "batch of steps": (NEURON, READOUT, rule(dataclasses.replace(SLOW, batch_size=20))),
     "Adam, batch of steps": (NEURON, READOUT, rule(dataclasses.replace(ADAM, batch_size=7), each_step=True)),
     "adaptation": (neuron(beta=0.7, tau_a=40.0, t_ref=2.0), READOUT, rule(cutoff=15)),
+    "adaptation, all offsets": (
+        dataclasses.replace(OFFSET, beta=0.2, tau_a=200.0, a_0=0.4),
+        OFFSET_READOUT,
+        rule(kappa=0.9, kappa_reg=0.98),
+    ),
+    "adaptation, fast sigmoid, Adam": (neuron(beta=0.4, tau_a=90.0, surrogate="fast_sigmoid"), READOUT, rule(ADAM)),
+    "adaptation, arctan, each step": (
+        neuron(beta=0.4, tau_a=90.0, surrogate="arctan", t_ref=1.0),
+        READOUT,
+        rule(GradientDescent(2e-3, w_min=-1.0, w_max=1.0), each_step=True, cutoff=9),
+    ),
+    "adaptation, Adam each step": (neuron(beta=0.4, tau_a=90.0), READOUT, rule(ADAM, each_step=True, kappa_reg=0.8)),
+    "each its own": (neuron(**SPREAD), READOUT, rule(kappa_reg=0.8)),
+    "delta, each its own": (dataclasses.replace(DELTA, **SPREAD, pause_adaptation=True), READOUT, rule(ADAM)),
+    "delta": (DELTA, READOUT, RULE),
+    "delta, all offsets": (DELTA_OFFSET, OFFSET_READOUT, RULE),
+    "delta, held input, two kappas": (
+        dataclasses.replace(DELTA_OFFSET, ref_input=True, surrogate="fast_sigmoid"),
+        READOUT,
+        rule(kappa=0.9, kappa_reg=0.98, cutoff=15, readout_cutoff=9),
+    ),
+    "delta, arctan, Adam": (dataclasses.replace(DELTA, t_ref=2.0, surrogate="arctan"), READOUT, rule(ADAM, cutoff=9)),
+    "delta, Adam each step": (dataclasses.replace(DELTA, t_ref=1.0), READOUT, rule(ADAM, each_step=True)),
+    "delta, each step, bounds": (
+        dataclasses.replace(DELTA, t_ref=4.0, ref_input=True),
+        READOUT,
+        rule(GradientDescent(2e-3, w_min=-1.0, w_max=1.0), each_step=True),
+    ),
+    "delta, adaptation": (dataclasses.replace(DELTA, beta=0.4, tau_a=90.0, a_0=0.3), READOUT, RULE),
+    "delta, adaptation, all offsets": (
+        dataclasses.replace(DELTA_OFFSET, beta=0.3, tau_a=60.0, a_0=0.5, pause_adaptation=True),
+        OFFSET_READOUT,
+        rule(kappa=0.9, kappa_reg=0.98),
+    ),
+    "delta, adaptation, held input, Adam": (
+        dataclasses.replace(DELTA, beta=0.3, tau_a=60.0, t_ref=2.0, ref_input=True, pause_adaptation=True, a_0=0.9),
+        READOUT,
+        rule(ADAM, cutoff=9),
+    ),
+    "delta, adaptation, arctan, each step": (
+        dataclasses.replace(DELTA, beta=0.3, tau_a=60.0, surrogate="arctan"),
+        READOUT,
+        rule(GradientDescent(2e-3), each_step=True, cutoff=20),
+    ),
+    "delta, adaptation, fast sigmoid, Adam each step": (
+        dataclasses.replace(DELTA, beta=0.3, tau_a=60.0, surrogate="fast_sigmoid"),
+        READOUT,
+        rule(ADAM, each_step=True),
+    ),
 }
 
 
@@ -136,6 +208,29 @@ ORIGINAL = {
         dataclasses.replace(HIDDEN, beta=0.3, tau_a=100.0, t_ref=2.0),
         dataclasses.replace(OUT, loss="cross_entropy"),
         dataclasses.replace(DESCENT, optimizer=Adam(eta=5e-3), average_gradient=True),
+    ),
+    "adaptation, all offsets, exponential": (
+        dataclasses.replace(
+            HIDDEN, beta=0.2, tau_a=60.0, e_l=-1.0, v_th=-0.5, v_min=-1.3, t_ref=3.0, i_e=0.012, surrogate="exponential"
+        ),
+        OUT,
+        DESCENT,
+    ),
+    "each its own": (dataclasses.replace(HIDDEN, **SPREAD), OUT, DESCENT),
+    "each its own, scaled input": (
+        dataclasses.replace(HIDDEN, **SPREAD | {"v_th": np.linspace(0.02, 0.04, N)}, scale_input=True),
+        OUT,
+        dataclasses.replace(DESCENT, optimizer=Adam(eta=1e-3)),
+    ),
+    "adaptation, scaled input, batches": (
+        dataclasses.replace(BOTH_SCALED[0], beta=0.01, tau_a=100.0, surrogate="arctan"),
+        BOTH_SCALED[1],
+        dataclasses.replace(DESCENT, optimizer=GradientDescent(1e-4, batch_size=2)),
+    ),
+    "adaptation, scaled neurons, Adam, batches": (
+        dataclasses.replace(BOTH_SCALED[0], beta=0.01, tau_a=100.0, surrogate="fast_sigmoid"),
+        dataclasses.replace(OUT, loss="cross_entropy"),
+        dataclasses.replace(DESCENT, optimizer=Adam(eta=5e-3, batch_size=2)),
     ),
 }
 

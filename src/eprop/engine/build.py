@@ -4,30 +4,54 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from eprop._jit import kernel
-from eprop.engine.compile import model_slots
+from eprop.engine.compile import MAX_KINDS, model_slots
+from eprop.engine.eligibility import (
+    Components,
+    adjoint_constants,
+    check_kind,
+    doublings,
+    filter_powers,
+    map_constants,
+    sort_components,
+)
+from eprop.engine.members import members_of
+from eprop.engine.tracts import (
+    Tract,
+    chunks,
+    draw_connections,
+    draw_delays,
+    draw_weights,
+    signal_delays,
+    steps_of,
+    tracts_of,
+)
 from eprop.equations import rng
 from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
 from eprop.kernels.layout import Topology
+from eprop.kernels.maps import MapLayout
 from eprop.models import EventSource, Neuron, PoissonSource, Readout
 from eprop.network import Explicit, Network, Projection, RandomFeedback, Symmetric
 from eprop.network.distributions import Array
 from eprop.network.network import FeedbackProjection
 from eprop.rules import Adam, EProp, EPropPlus
 
-# Synapses made at a time: the temporaries of one chunk stay small beside any network that needs chunks.
-CHUNK = 1 << 20
 # Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits.
 SMALLEST_POWER = 1e-3
 LARGEST_BLOCK = 64
+# Where maps cannot be divided, an interval within a block is stepped through.
+LARGEST_HIDDEN_BLOCK = 32
 # The maps of as many steps are kept for every neuron.
 LONGEST_CUTOFF = 1_000_000
 # Silences shorter than this many steps take their decays from a table.
 TABLED_POWERS = 1024
+# Silences of up to 2 to this many steps.
+DOUBLINGS = 62
 
 
 @dataclass
@@ -45,6 +69,12 @@ class Built:
     softmax: np.ndarray
     rule_constants: np.ndarray
     lag: np.ndarray
+    tracts: list[list[int]]
+    kinds: tuple[tuple[int, int], ...]
+    n_hidden: int
+    n_components: int
+    map_entries: int
+    identities: list[tuple[int, slice]]
     cutoff: int
     max_delay: int
     block_steps: int
@@ -52,11 +82,6 @@ class Built:
     adam_plus: bool
     has_plus: bool
     has_eprop: bool
-
-
-def steps_of(duration: float, dt: float) -> int:
-    """Number of steps in a duration, ms."""
-    return round(duration / dt)
 
 
 def build(network: Network, partitions: int, dtype: type) -> Built:
@@ -73,35 +98,49 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
     models = model_slots([p.model for p in neurons])
     for p in neurons:
         populations[p.index, lay.POP_SLOT] = models.index(type(p.model))  # type: ignore[arg-type]
-    groups, signal_groups = _groups(network, populations)
-    projections, floats = _projections(network, populations, groups)
+    members = {p.index: members_of(p, rng.derive(network.seed, rng.PARAMETER, p.index)) for p in neurons}
+    components = {
+        p.index: sort_components(p.name, [m.eligibility(network.dt) for m in members[p.index]]) for p in neurons
+    }
+    plus = _rules(network, EPropPlus)
+    two_kappas = any(rule.kappa != rule.kappa_regularisation for rule in plus)
+    kinds = _kinds(network, components, populations)
+    groups, filters, signal_groups = _groups(network, populations, components)
+    tracts = tracts_of(network)
+    projections, floats = _projections(network, tracts, populations)
     bounds = np.stack([_split(sizes["neurons"], partitions), _split(sizes["readouts"], partitions)])
-    indptr, targets, weight = _synapses(network, projections, populations, bounds, sizes, dtype)
-    params, initial, leak = _neuron_arrays(network, models, sizes["neurons"])
+    indptr, targets, weight = _synapses(network, tracts, projections, populations, bounds, sizes, dtype)
+    params, initial, leak = _neuron_arrays(network, models, members, sizes["neurons"])
     readouts, softmax, population_offset, readout_offset = _readout_arrays(network, sizes)
-    block_steps = _block_steps(groups)
-    cutoff = max((row[lay.PRO_CUTOFF] for row in projections), default=0)
-    powers = _powers(groups, max(int(cutoff), block_steps, TABLED_POWERS) + 2)
+    block_steps = _block_steps(groups, filters, max((m for _, m in kinds), default=0))
+    cutoff = max((int(row[lay.PRO_CUTOFF]) for row in projections), default=0)
+    tabled = max(cutoff, block_steps, TABLED_POWERS) + 2
+    feedback, signal_delay = _feedback(network, populations, sizes)
+    constants, lag = _eprop_constants(network, tracts)
     topology = Topology(
         populations=populations,
         rates=_poisson_rates(network),
         projections=projections,
         projection_floats=floats,
         groups=groups,
-        powers=powers,
+        decays=_decays(groups, tabled),
+        **_filter_tables(filters, tabled),
+        eligibility=_map_table(network, populations, components, two_kappas, sizes["neurons"]),
+        adjoint=_adjoint_table(populations, components, sizes["neurons"], bool(_rules(network, EProp))),
         indptr=indptr,
         targets=targets,
         params=params,
         readouts=readouts,
         bounds=bounds,
         signal_groups=signal_groups,
+        signal_delay=signal_delay,
+        lag=_lag_of_pairs(network, tracts, populations, lag, indptr, targets, projections, sizes),
     )
-    plus = [p.rule for p in network.projections if isinstance(p.rule, EPropPlus)]
-    constants, lag = _eprop_constants(network)
+    layouts = [MapLayout.of(*kind, two_kappas) for kind in kinds]
     return Built(
         topology=topology,
         weight=weight,
-        feedback=_feedback(network, populations, sizes),
+        feedback=feedback,
         initial=initial,
         models=models,
         leak=leak,
@@ -110,14 +149,30 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         softmax=softmax,
         rule_constants=constants,
         lag=lag,
-        cutoff=int(cutoff),
-        max_delay=max((int(row[lay.PRO_DELAY]) for row in projections), default=1),
+        tracts=_tract_rows(tracts),
+        kinds=kinds,
+        n_hidden=max((m for _, m in kinds), default=0),
+        n_components=max((c.size for c in components.values()), default=0),
+        map_entries=max((layout.ENTRIES for layout in layouts), default=0),
+        identities=_identities(populations, layouts),
+        cutoff=cutoff,
+        max_delay=max([1, *projections[:, lay.PRO_DELAY], int(signal_delay.max(initial=1))]),
         block_steps=block_steps,
-        two_kappas=any(rule.kappa != rule.kappa_regularisation for rule in plus),
+        two_kappas=two_kappas,
         adam_plus=any(isinstance(rule.optimizer, Adam) for rule in plus),
         has_plus=bool(plus),
-        has_eprop=any(isinstance(p.rule, EProp) for p in network.projections),
+        has_eprop=bool(_rules(network, EProp)),
     )
+
+
+def _rules(network: Network, kind: type) -> list[Any]:
+    return [p.rule for p in network.projections if isinstance(p.rule, kind)]
+
+
+def _tract_rows(tracts: list[list[Tract]]) -> list[list[int]]:
+    """Rows of the table of tracts that belong to each projection."""
+    counts = np.cumsum([0, *(len(parts) for parts in tracts)])
+    return [list(range(counts[k], counts[k + 1])) for k in range(len(tracts))]
 
 
 def _check(network: Network) -> None:
@@ -133,10 +188,6 @@ def _check(network: Network) -> None:
         if isinstance(projection.rule, EPropPlus):
             _check_plus(network, projection)
     for feedback in network.feedback_projections:
-        if steps_of(feedback.delay, network.dt) != 1:
-            raise NetworkError(
-                f"feedback to {feedback.post.name!r} takes one step ({network.dt:g} ms), got a delay of {feedback.delay:g} ms"
-            )
         if isinstance(feedback.kind, Symmetric) and rules:
             _check_symmetric(network, feedback)
 
@@ -146,11 +197,6 @@ def _check_plus(network: Network, projection: Projection) -> None:
         raise NetworkError(
             f"{projection.name}: EPropPlus.cutoff must be at least two steps of {network.dt:g} ms, at most {LONGEST_CUTOFF}, "
             f"got {projection.rule.cutoff:g} ms"
-        )
-    if projection.post.model.role == "readout" and steps_of(projection.delay, network.dt) != 1:
-        raise NetworkError(
-            f"{projection.name}: EPropPlus takes a delay of one step ({network.dt:g} ms) onto readouts, "
-            f"got {projection.delay:g} ms; delays onto neurons are free"
         )
 
 
@@ -204,9 +250,34 @@ def _poisson_rates(network: Network) -> np.ndarray:
     return rates
 
 
-def _groups(network: Network, populations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Constants of traces, one group per population that e-prop+ synapses reach."""
+def _kinds(network: Network, components: dict[int, Components], populations: np.ndarray) -> tuple[tuple[int, int], ...]:
+    """The distinct kinds of eligibility that e-prop+ meets, in order; notes them and what the adjoint pass must know."""
+    for index, c in components.items():
+        row = populations[index]
+        row[lay.POP_COMPONENTS] = c.size
+        row[lay.POP_FED] = bool(c.spike.any())
+        row[lay.POP_PLAIN] = (
+            c.size == 1 and not c.spike.any() and bool((c.arrival == 1.0).all() and (c.output == 1.0).all())
+        )
+    reached = [p.post for p in network.projections if isinstance(p.rule, EPropPlus) and p.post.index in components]
+    for post in reached:
+        check_kind(post.name, components[post.index].kind)
+    kinds = list(dict.fromkeys(components[post.index].kind for post in reached))
+    if len(kinds) > MAX_KINDS:
+        raise NetworkError(f"EPropPlus takes neurons of {MAX_KINDS} different kinds of eligibility, got {len(kinds)}")
+    for post in reached:
+        populations[post.index, lay.POP_KIND] = kinds.index(components[post.index].kind)
+    if not kinds and _rules(network, EPropPlus):
+        kinds = [(1, 0)]  # readouts alone learn
+    return tuple(kinds)
+
+
+def _groups(
+    network: Network, populations: np.ndarray, components: dict[int, Components]
+) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Constants of traces, one group per population that e-prop+ synapses reach, and its filter of spikes and ``b``."""
     rows: list[list[float]] = []
+    filters: list[tuple[np.ndarray, np.ndarray]] = []
     rules: dict[int, EPropPlus] = {}
     for projection in network.projections:
         rule = projection.rule
@@ -218,10 +289,69 @@ def _groups(network: Network, populations: np.ndarray) -> tuple[np.ndarray, np.n
             continue
         rules[post.index] = rule
         populations[post.index, lay.POP_GROUP] = len(rows)
-        alpha = post.model.membrane_decay(network.dt)
-        rows.append([alpha, rule.kappa, rule.kappa_regularisation, *_regularisation(rule, network.dt)])
+        rows.append([rule.kappa, rule.kappa_regularisation, *_regularisation(rule, network.dt)])
+        if post.index in components:
+            c = components[post.index]
+            part = list(c.filters)
+            filters.append((c.decay[0][np.ix_(part, part)], c.arrival[0][part]))
+        else:
+            decay, scale = post.model.membrane_decay(network.dt), post.model.input_scale(network.dt)
+            filters.append((np.array([[decay]]), np.array([scale])))
     signal_groups = np.where(populations[:, lay.POP_ROLE] == lay.NEURON, populations[:, lay.POP_GROUP], -1)
-    return np.array(rows).reshape(-1, lay.GR_COLUMNS), signal_groups
+    return np.array(rows).reshape(-1, lay.GR_COLUMNS), filters, signal_groups
+
+
+def _decays(groups: np.ndarray, n: int) -> np.ndarray:
+    """Powers of kappa and kappa_reg and their inverses, shape (groups, 4, n)."""
+    bases = groups[:, [lay.GR_KAPPA, lay.GR_REG]]
+    powers = bases[:, :, None] ** np.arange(n)[None, None, :]
+    with np.errstate(divide="ignore", over="ignore"):  # beyond a block the inverse may overflow; it is not used there
+        return np.ascontiguousarray(np.concatenate([powers, 1.0 / powers], axis=1))
+
+
+def _filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], n: int) -> dict[str, np.ndarray]:
+    """Powers of the filters of spikes, all of one size; unused components stay zero."""
+    size = max((len(b) for _, b in filters), default=0)
+    table = np.zeros((len(filters), 2, n, size, size))
+    doubled, arrivals = np.zeros((len(filters), DOUBLINGS, size, size)), np.zeros((len(filters), size))
+    for g, (decay, b) in enumerate(filters):
+        d = len(b)
+        if d:
+            table[g, :, :, :d, :d] = filter_powers(decay, n)
+            doubled[g, :, :d, :d] = doublings(decay, DOUBLINGS)
+        arrivals[g, :d] = b
+    return {"filters": table, "doublings": doubled, "arrivals": arrivals}
+
+
+def _map_table(network, populations, components, two_kappas, n_neurons) -> np.ndarray:
+    """Constants of maps for each neuron, see `kernels.maps`."""
+    parts = {i: map_constants(c, two_kappas) for i, c in components.items() if populations[i, lay.POP_GROUP] >= 0}
+    return _spread(parts, populations, n_neurons)
+
+
+def _adjoint_table(populations, components, n_neurons, wanted) -> np.ndarray:
+    """Constants of the adjoint pass for each neuron, see `kernels.adjoint`."""
+    return _spread({i: adjoint_constants(c) for i, c in components.items()} if wanted else {}, populations, n_neurons)
+
+
+def _spread(parts: dict[int, np.ndarray], populations: np.ndarray, n_neurons: int) -> np.ndarray:
+    """Tables of populations (rows, n or 1) side by side, one column for each neuron."""
+    out = np.zeros((max((len(part) for part in parts.values()), default=0), n_neurons))
+    for index, part in parts.items():
+        first = populations[index, lay.POP_TARGET]
+        out[: len(part), first : first + populations[index, lay.POP_SIZE]] = part
+    return out
+
+
+def _identities(populations: np.ndarray, layouts: list[MapLayout]) -> list[tuple[int, slice]]:
+    """Entries of a map of no steps that are 1, with their neurons."""
+    found = []
+    for row in populations:
+        if row[lay.POP_ROLE] == lay.NEURON and row[lay.POP_GROUP] >= 0:
+            at = layouts[row[lay.POP_KIND]]
+            span = slice(int(row[lay.POP_TARGET]), int(row[lay.POP_TARGET] + row[lay.POP_SIZE]))
+            found += [(at.A + m * at.P + at.D + m, span) for m in range(at.M)]
+    return found
 
 
 def _regularisation(rule: EProp | EPropPlus, dt: float) -> tuple[float, float]:
@@ -240,31 +370,34 @@ def _check_same_traces(first: EPropPlus, second: EPropPlus, name: str) -> None:
             )
 
 
-def _projections(network: Network, populations: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    table = np.zeros((len(network.projections), lay.PRO_COLUMNS), np.int64)
-    floats = np.zeros((len(network.projections), lay.PF_COLUMNS))
+def _projections(network: Network, tracts: list[list[Tract]], populations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The tables of tracts."""
+    parts = [tract for own in tracts for tract in own]
+    table = np.zeros((len(parts), lay.PRO_COLUMNS), np.int64)
+    floats = np.zeros((len(parts), lay.PF_COLUMNS))
     symmetric = {(f.post.index, f.pre.index) for f in network.feedback_projections if isinstance(f.kind, Symmetric)}
     first_row = 0
-    for p in network.projections:
-        row, post = table[p.index], populations[p.post.index]
+    for row, constants, tract in zip(table, floats, parts, strict=True):
+        p, post = tract.projection, populations[tract.projection.post.index]
+        row[lay.PRO_OWNER] = p.index
         row[lay.PRO_PRE], row[lay.PRO_ROW], row[lay.PRO_ROWS] = p.pre.index, first_row, p.pre.size
-        row[lay.PRO_RULE], row[lay.PRO_DELAY] = p.rule.code, steps_of(p.delay, network.dt)
+        row[lay.PRO_RULE], row[lay.PRO_DELAY] = p.rule.code, tract.delay
         row[lay.PRO_TO_READOUT] = post[lay.POP_ROLE] == lay.READOUT
-        row[lay.PRO_GROUP] = post[lay.POP_GROUP]
+        row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP], post[lay.POP_KIND]
         row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_TARGET], post[lay.POP_TARGET] + p.post.size
         row[lay.PRO_MIRROR] = (p.pre.index, p.post.index) in symmetric
         if p.rule.plastic:
             optimizer = p.rule.optimizer
             row[lay.PRO_ADAM] = isinstance(optimizer, Adam)
-            floats[p.index, [lay.PF_ETA, lay.PF_MIN, lay.PF_MAX]] = optimizer.eta, optimizer.w_min, optimizer.w_max
+            constants[[lay.PF_ETA, lay.PF_MIN, lay.PF_MAX]] = optimizer.eta, optimizer.w_min, optimizer.w_max
             if isinstance(optimizer, Adam):
-                floats[p.index, [lay.PF_BETA_1, lay.PF_BETA_2, lay.PF_EPSILON]] = (
+                constants[[lay.PF_BETA_1, lay.PF_BETA_2, lay.PF_EPSILON]] = (
                     optimizer.beta_1, optimizer.beta_2, optimizer.epsilon,
                 )  # fmt: skip
         if isinstance(p.rule, EPropPlus):
             row[lay.PRO_CUTOFF] = steps_of(p.rule.cutoff, network.dt)
-        floats[p.index, lay.PF_ALPHA] = p.post.model.membrane_decay(network.dt)
-        floats[p.index, lay.PF_ZETA] = p.post.model.input_scale(network.dt)
+        # A neuron's own scale of the input is part of its eligibility.
+        constants[lay.PF_ZETA] = p.post.model.input_scale(network.dt) if row[lay.PRO_TO_READOUT] else 1.0
         first_row += p.pre.size
     return table, floats
 
@@ -274,24 +407,27 @@ def _split(n: int, parts: int) -> np.ndarray:
     return np.linspace(0, n, parts + 1).astype(np.int64)
 
 
-def _block_steps(groups: np.ndarray) -> int:
+def _block_steps(groups: np.ndarray, filters: list[tuple[np.ndarray, np.ndarray]], n_hidden: int) -> int:
     """Steps per block of maps: as many as division allows."""
-    smallest = min([1.0, *groups[:, lay.GR_ALPHA], *groups[:, lay.GR_KAPPA], *groups[:, lay.GR_REG]])
-    block = LARGEST_BLOCK
-    while block > 1 and smallest**block < SMALLEST_POWER:
+    smallest = min([1.0, *groups[:, lay.GR_KAPPA], *groups[:, lay.GR_REG]])
+    block = LARGEST_HIDDEN_BLOCK if n_hidden else LARGEST_BLOCK
+    while block > 1 and (smallest**block < SMALLEST_POWER or not all(_divides(d, block) for d, _ in filters)):
         block //= 2
     return block
 
 
-def _powers(groups: np.ndarray, n: int) -> np.ndarray:
-    """Powers of alpha, kappa, kappa_reg and their inverses, shape (groups, 6, n)."""
-    bases = groups[:, [lay.GR_ALPHA, lay.GR_KAPPA, lay.GR_REG]]
-    powers = bases[:, :, None] ** np.arange(n)[None, None, :]
-    with np.errstate(divide="ignore", over="ignore"):  # beyond a block the inverse may overflow; it is not used there
-        return np.ascontiguousarray(np.concatenate([powers, 1.0 / powers], axis=1))
+def _divides(decay: np.ndarray, n: int) -> bool:
+    """Whether dividing by ``n`` steps of a filter costs no more digits than it may."""
+    if decay.size == 0:
+        return True
+    try:
+        inverse = np.linalg.matrix_power(decay, -n)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.abs(inverse).max() * SMALLEST_POWER <= 1.0)
 
 
-def _synapses(network, projections, populations, bounds, sizes, dtype):
+def _synapses(network, tracts, projections, populations, bounds, sizes, dtype):
     """Draw all connections, partition by partition and projection by projection, rows sorted by source.
 
     Every projection is drawn twice: once to count, once to place. That needs no list of the whole network beside it.
@@ -299,16 +435,17 @@ def _synapses(network, projections, populations, bounds, sizes, dtype):
     partitions = bounds.shape[1] - 1
     n_rows = int(projections[:, lay.PRO_ROWS].sum()) if len(projections) else 0
     indptr = np.zeros((partitions, n_rows + 1), np.int64)
+    first_rows = np.cumsum([0, *(len(own) * own[0].projection.pre.size for own in tracts)])
     spans = [
         (p, _target_range(populations[p.post.index], bounds, part, sizes), part)
         for part in range(partitions)
         for p in network.projections
     ]
     for p, (lo, hi), part in spans:
-        first = projections[p.index, lay.PRO_ROW]
-        for begin, stop in _chunks(p, lo, hi):
-            _, sources = _draw(network, p, begin, stop)
-            _count_rows(sources, indptr[part, first + 1 :])
+        for begin, stop in chunks(p, lo, hi):
+            by_target, sources = draw_connections(network, p, begin, stop)
+            rows = _rows_of(network, p, tracts[p.index], begin, stop, by_target, sources)
+            _count_rows(rows, indptr[part, first_rows[p.index] + 1 :])
     for part in range(partitions):
         if part:
             indptr[part, 0] = indptr[part - 1, -1]
@@ -316,14 +453,24 @@ def _synapses(network, projections, populations, bounds, sizes, dtype):
     total = int(indptr[-1, -1])
     targets, weight = np.empty(total, np.uint32), np.empty(total, dtype)
     for p, (lo, hi), part in spans:
-        first, shift = projections[p.index, lay.PRO_ROW], populations[p.post.index, lay.POP_TARGET]
-        fill = indptr[part, first : first + p.pre.size].copy()
-        for begin, stop in _chunks(p, lo, hi):
-            by_target, sources = _draw(network, p, begin, stop)
-            values = _weights(network, p, begin, stop, by_target, sources)
+        shift = populations[p.post.index, lay.POP_TARGET]
+        fill = indptr[part, first_rows[p.index] : first_rows[p.index + 1]].copy()
+        for begin, stop in chunks(p, lo, hi):
+            by_target, sources = draw_connections(network, p, begin, stop)
+            values = draw_weights(network, p, begin, stop, by_target, sources)
             _check_drawn(p, values)
-            _place(by_target, sources, values.astype(dtype), begin + shift, fill, targets, weight)
+            rows = _rows_of(network, p, tracts[p.index], begin, stop, by_target, sources)
+            _place(by_target, rows, values.astype(dtype), begin + shift, fill, targets, weight)
     return indptr, targets, weight
+
+
+def _rows_of(network, p, tracts, lo, hi, by_target, sources) -> np.ndarray:
+    """Row of each connection, counted from the projection's first."""
+    if len(tracts) == 1:
+        return sources
+    delays = draw_delays(network, p, lo, hi, by_target, sources)
+    tract = np.searchsorted([part.delay for part in tracts], delays)
+    return tract * p.pre.size + sources
 
 
 def _target_range(row, bounds, part, sizes) -> tuple[int, int]:
@@ -333,30 +480,6 @@ def _target_range(row, bounds, part, sizes) -> tuple[int, int]:
     lo = max(bounds[kind, part] - shift, 0)
     hi = min(bounds[kind, part + 1] - shift, row[lay.POP_SIZE])
     return int(lo), int(max(lo, hi))
-
-
-def _chunks(p: Projection, lo: int, hi: int):
-    per_target = p.connectivity.expected(p.pre.size, p.post.size) / p.post.size
-    size = max(1, int(CHUNK / max(per_target, 1.0)))
-    for begin in range(lo, hi, size):
-        yield begin, min(begin + size, hi)
-
-
-def _draw(network: Network, p: Projection, lo: int, hi: int):
-    seed = rng.derive(network.seed, rng.CONNECT, p.index)
-    return p.connectivity.make(lo, hi, p.pre.size, p.post.size, p.pre is p.post, seed)
-
-
-def _weights(network: Network, p: Projection, lo: int, hi: int, indptr: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    if isinstance(p.weight, Array):
-        if p.weight.values.ndim == 2:
-            rows = np.repeat(np.arange(lo, hi), np.diff(indptr))
-            return p.weight.values[rows, sources]
-        begin = np.searchsorted(p.connectivity.targets, lo)
-        return p.weight.values[begin : begin + sources.size]
-    expected = p.connectivity.expected(p.pre.size, p.post.size)
-    fan = (expected / p.post.size, expected / p.pre.size)
-    return p.weight.draw(lo, hi, indptr, fan, rng.derive(network.seed, rng.WEIGHT, p.index))
 
 
 def _check_drawn(p: Projection, values: np.ndarray) -> None:
@@ -371,22 +494,22 @@ def _check_drawn(p: Projection, values: np.ndarray) -> None:
 
 
 @kernel
-def _count_rows(sources, counts):
-    for k in range(sources.size):
-        counts[sources[k]] += 1
+def _count_rows(rows, counts):
+    for k in range(rows.size):
+        counts[rows[k]] += 1
 
 
 @kernel
-def _place(by_target, sources, values, first_target, fill, targets, weight):
+def _place(by_target, rows, values, first_target, fill, targets, weight):
     for j in range(by_target.size - 1):
         for k in range(by_target[j], by_target[j + 1]):
-            q = fill[sources[k]]
+            q = fill[rows[k]]
             targets[q] = first_target + j
             weight[q] = values[k]
-            fill[sources[k]] += 1
+            fill[rows[k]] += 1
 
 
-def _neuron_arrays(network: Network, models: list[type[Neuron]], n: int):
+def _neuron_arrays(network: Network, models: list[type[Neuron]], members: dict[int, list[Any]], n: int):
     n_params = max((len(m.parameter_rows) for m in models), default=1)
     n_state = max((len(m.state_rows) for m in models), default=1)
     params, initial, leak = np.zeros((n_params, n)), np.zeros((n_state, n)), np.zeros(n)
@@ -394,20 +517,27 @@ def _neuron_arrays(network: Network, models: list[type[Neuron]], n: int):
     for p in network.populations:
         if p.model.role != "neuron":
             continue
-        span = slice(at, at + p.size)
-        derived = p.model.derived(network.dt)
-        start = p.model.initial(network.dt, p.size, rng.derive(network.seed, rng.PHASE, p.index))
-        for row, name in enumerate(p.model.parameter_rows):
-            params[row, span] = derived[name]
-        for row, name in enumerate(p.model.state_rows):
-            initial[row, span] = start.get(name, 0.0)
-        leak[span] = getattr(p.model, "e_l", 0.0)
+        span, own = slice(at, at + p.size), members[p.index]
+        derived = [member.derived(network.dt) for member in own]
+        seed = rng.derive(network.seed, rng.PHASE, p.index)
+        for row, name in enumerate(own[0].parameter_rows):
+            params[row, span] = [values[name] for values in derived]
+        for row, name in enumerate(own[0].state_rows):
+            initial[row, span] = _initial_values(own, name, network.dt, p.size, seed)
+        leak[span] = [getattr(member, "e_l", 0.0) for member in own]
         at += p.size
     return params, initial, leak
 
 
+def _initial_values(members: list[Any], name: str, dt: float, size: int, seed: int) -> Any:
+    """Values of one row of state at the start, for all neurons of a population."""
+    if len(members) == 1:
+        return members[0].initial(dt, size, seed).get(name, 0.0)
+    return [np.ravel(m.initial(dt, 1, rng.derive(seed, j)).get(name, 0.0))[0] for j, m in enumerate(members)]
+
+
 def _readout_arrays(network: Network, sizes: dict[str, int]):
-    table = np.zeros((4, sizes["readouts"]))
+    table = np.zeros((5, sizes["readouts"]))
     softmax = np.zeros(len(network.populations), np.bool_)
     offset = np.zeros(len(network.populations))
     at = 0
@@ -419,40 +549,54 @@ def _readout_arrays(network: Network, sizes: dict[str, int]):
         table[0, span], table[1, span] = alpha, model.input_scale(network.dt)
         table[2, span] = model.tau_m / model.c_m * (1.0 - alpha) * model.i_e
         table[3, span] = p.index
+        table[4, span] = model.v_min - model.e_l
         softmax[p.index], offset[p.index] = model.loss.softmax, model.e_l
         at += p.size
     per_readout = offset[table[3].astype(np.int64)] if sizes["readouts"] else np.zeros(0)
     return table, softmax, offset, per_readout
 
 
-def _feedback(network: Network, populations: np.ndarray, sizes: dict[str, int]) -> np.ndarray:
-    """Dense feedback weights (readouts, neurons); symmetric ones are filled in from the readout weights."""
+def _feedback(network: Network, populations: np.ndarray, sizes: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Dense feedback weights and delays (readouts, neurons); symmetric weights are filled in from the readout weights.
+
+    Where all delays are one step, there is no table of them.
+    """
     out = np.zeros((sizes["readouts"], sizes["neurons"]))
+    delays = np.ones(out.shape, np.int64)
     for f in network.feedback_projections:
-        if not isinstance(f.kind, RandomFeedback):
-            continue
         k = populations[f.pre.index, lay.POP_TARGET] - sizes["neurons"]
         j = populations[f.post.index, lay.POP_TARGET]
-        block = out[k : k + f.pre.size, j : j + f.post.size]
-        if isinstance(f.kind.weight, Array):
-            block += f.kind.weight.values.T
-            continue
-        seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
-        indptr, sources = f.kind.connectivity.make(0, f.post.size, f.pre.size, f.post.size, False, seed)
-        fan = (sources.size / f.post.size, sources.size / f.pre.size)
-        values = f.kind.weight.draw(0, f.post.size, indptr, fan, rng.derive(seed, rng.WEIGHT))
-        np.add.at(block, (sources, np.repeat(np.arange(f.post.size), np.diff(indptr))), values)
-    return out
+        part = np.s_[k : k + f.pre.size, j : j + f.post.size]
+        delays[part] = signal_delays(network, f.pre.size, f.post.size, f.delay, f.index)
+        if isinstance(f.kind, RandomFeedback):
+            out[part] += _feedback_weights(network, f)
+    return out, delays if (delays != 1).any() else np.zeros((0, 0), np.int64)
 
 
-def _eprop_constants(network: Network) -> tuple[np.ndarray, np.ndarray]:
-    """Per population ``(kappa, c_reg, f_target per step, alpha)`` of e-prop, and the lag of its learning signals."""
-    constants = np.zeros((len(network.populations), 4))
+def _feedback_weights(network: Network, f: FeedbackProjection) -> np.ndarray:
+    """Drawn or given weights of one feedback projection, (readouts, neurons)."""
+    kind = f.kind
+    assert isinstance(kind, RandomFeedback)
+    if isinstance(kind.weight, Array):
+        return kind.weight.values.T
+    block = np.zeros((f.pre.size, f.post.size))
+    seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
+    indptr, sources = kind.connectivity.make(0, f.post.size, f.pre.size, f.post.size, False, seed)
+    fan = (sources.size / f.post.size, sources.size / f.pre.size)
+    values = kind.weight.draw(0, f.post.size, indptr, fan, rng.derive(seed, rng.WEIGHT))
+    np.add.at(block, (sources, np.repeat(np.arange(f.post.size), np.diff(indptr))), values)
+    return block
+
+
+def _eprop_constants(network: Network, tracts: list[list[Tract]]) -> tuple[np.ndarray, np.ndarray]:
+    """Per population ``(kappa, c_reg, f_target per step)`` of e-prop, and the shortest delay onto a readout."""
+    constants = np.zeros((len(network.populations), 3))
     lag = np.ones(len(network.populations), np.int64)
     rules: dict[int, EProp] = {}
     for p in network.projections:
         if p.post.model.role == "readout" and p.pre.model.role == "neuron":
-            lag[p.pre.index] = _lag(network, p)
+            same = [q for q in network.projections if q.pre is p.pre and q.post.model.role == "readout"]
+            lag[p.pre.index] = min(part.delay for q in same for part in tracts[q.index])
         if not isinstance(p.rule, EProp) or p.post.model.role != "neuron":
             continue
         known = rules.setdefault(p.post.index, p.rule)
@@ -460,21 +604,44 @@ def _eprop_constants(network: Network) -> tuple[np.ndarray, np.ndarray]:
             if getattr(known, field) != getattr(p.rule, field):
                 raise NetworkError(f"all EProp projections onto {p.post.name!r} must share {field}")
         kappa = p.rule.kappa if p.rule.kappa is not None else _readout_decay(network, p)
-        alpha = p.post.model.membrane_decay(network.dt)
-        constants[p.post.index] = kappa, *_regularisation(p.rule, network.dt), alpha
+        constants[p.post.index] = kappa, *_regularisation(p.rule, network.dt)
     return constants, lag
 
 
-def _lag(network: Network, p: Projection) -> int:
-    delays = {q.delay for q in network.projections if q.pre is p.pre and q.post.model.role == "readout"}
-    if len(delays) > 1 and any(isinstance(q.rule, EProp) for q in network.projections):
-        raise NetworkError(f"e-prop needs one delay from {p.pre.name!r} to all readouts, got {sorted(delays)} ms")
-    return steps_of(p.delay, network.dt)
+def _lag_of_pairs(network, tracts, populations, lag, indptr, targets, projections, sizes) -> np.ndarray:
+    """Steps from a spike of a neuron to the error it causes, (readouts, neurons), if they differ within a population.
+
+    A neuron without a connection to a readout counts as having the population's shortest.
+    """
+    none = np.zeros((0, 0), np.int64)
+    onto = [p for p in network.projections if p.post.model.role == "readout" and p.pre.model.role == "neuron"]
+    delays = {p.pre.index: {part.delay for q in onto if q.pre is p.pre for part in tracts[q.index]} for p in onto}
+    if not _rules(network, EProp) or all(len(found) == 1 for found in delays.values()):
+        return none
+    out = np.ones((sizes["readouts"], sizes["neurons"]), np.int64)
+    for index in delays:
+        first = populations[index, lay.POP_TARGET]
+        out[:, first : first + populations[index, lay.POP_SIZE]] = lag[index]
+    for row in projections[::-1]:  # the shortest delay of a projection is written last
+        if not row[lay.PRO_TO_READOUT] or populations[row[lay.PRO_PRE], lay.POP_ROLE] != lay.NEURON:
+            continue
+        first = populations[row[lay.PRO_PRE], lay.POP_TARGET]
+        for part in indptr:
+            bounds = part[row[lay.PRO_ROW] : row[lay.PRO_ROW] + row[lay.PRO_ROWS] + 1]
+            sources = np.repeat(np.arange(row[lay.PRO_ROWS]), np.diff(bounds))
+            out[targets[bounds[0] : bounds[-1]].astype(np.int64) - sizes["neurons"], first + sources] = row[
+                lay.PRO_DELAY
+            ]
+    return out
 
 
 def _readout_decay(network: Network, p: Projection) -> float:
     """``kappa`` where the rule leaves it open: the decay of the readouts that send feedback."""
-    decays = {f.pre.model.membrane_decay(network.dt) for f in network.feedback_projections if f.post is p.post}
+    decays = {
+        f.pre.model.membrane_decay(network.dt)  # type: ignore[attr-defined]
+        for f in network.feedback_projections
+        if f.post is p.post
+    }
     if len(decays) > 1:
         raise NetworkError(f"readouts of {p.post.name!r} have different tau_m; set EProp.kappa")
     if decays:

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import inspect
 import pathlib
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,9 +14,11 @@ from eprop._jit import bind
 from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
 from eprop.kernels import lanes, maps, neurons, plastic, plastic_readout, stream
+from eprop.kernels.maps import MapLayout
 from eprop.models import Neuron
 
 MAX_MODELS = 4
+MAX_KINDS = 3
 
 
 class Loops(NamedTuple):
@@ -39,30 +42,54 @@ def model_slots(models: list[Any]) -> list[type[Neuron]]:
     return distinct
 
 
-def loops(models: list[type[Neuron]], plus: bool, two_kappas: bool, adam: bool, parallel: bool) -> Loops:
-    """Loops for a list of models (as of `model_slots`) and the options that are fixed when compiling.
+class Options(NamedTuple):
+    """What is fixed when the loops are compiled, beside the models.
 
-    Without e-prop+ (``plus``), its kernels are left out: half the time to compile.
+    Attributes
+    ----------
+    kinds : tuple of (filters, hidden)
+        Sizes of the eligibilities that learn by e-prop+; without any, its kernels are left out: half the time to compile.
+    two_kappas, adam : bool
+        Whether e-prop+ needs two traces per synapse, and Adam.
+    parallel : bool
     """
-    return _loops(tuple(models), plus, two_kappas, adam, parallel)
+
+    kinds: tuple[tuple[int, int], ...] = ()
+    two_kappas: bool = False
+    adam: bool = False
+    parallel: bool = False
+
+
+def loops(models: list[type[Neuron]], options: Options) -> Loops:
+    """Loops for a list of models (as of `model_slots`) and the options that are fixed when compiling."""
+    return _loops(tuple(models), options)
 
 
 @functools.cache
-def _loops(models: tuple[type[Neuron], ...], plus: bool, two_kappas: bool, adam: bool, parallel: bool) -> Loops:
+def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     label = "_".join(_label(model) for model in models) or "none"
-    rule = f"{'two' if two_kappas else 'one'}_kappa{'_adam' if adam else ''}" if plus else "fixed"
-    threads = "parallel" if parallel else "serial"
+    rule = _rule_label(options)
+    threads = "parallel" if options.parallel else "serial"
     advance = _bind_models(models, label)
     advance_partition = bind(stream.advance_partition, f"advance_partition_{label}", ADVANCE=advance)
-    rule_kernels = _bind_rule(two_kappas, adam, rule) if plus else _no_rule()
+    rule_kernels = _bind_rule(options, rule) if options.kinds else _no_rule()
     step = bind(stream.step_partition, f"step_{label}_{rule}", _advance_partition=advance_partition, **rule_kernels)
     forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
-    run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=parallel, FORWARD=forward)
-    accumulate = bind(lanes.accumulate, f"accumulate_{threads}", parallel=parallel)
+    run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=options.parallel, FORWARD=forward)
+    accumulate = bind(lanes.accumulate, f"accumulate_{threads}", parallel=options.parallel)
     return Loops(
-        stream=bind(stream.run_stream, f"stream_{label}_{rule}_{threads}", parallel=parallel, STEP_PARTITION=step),
+        stream=bind(
+            stream.run_stream, f"stream_{label}_{rule}_{threads}", parallel=options.parallel, STEP_PARTITION=step
+        ),
         waves=bind(lanes.run_waves, f"waves_{label}_{threads}", RUN_LANES=run_lanes, ACCUMULATE=accumulate),
     )
+
+
+def _rule_label(options: Options) -> str:
+    if not options.kinds:
+        return "fixed"
+    kinds = "_".join(f"{d}f{m}h" for d, m in options.kinds)
+    return f"{kinds}_{'two' if options.two_kappas else 'one'}_kappa{'_adam' if options.adam else ''}"
 
 
 def _label(model: type[Neuron]) -> str:
@@ -79,8 +106,13 @@ def _label(model: type[Neuron]) -> str:
     return f"{model.__name__.lower()}_{hashlib.sha256(source).hexdigest()[:8]}"
 
 
+def advance_of(model: type[Neuron]) -> Callable[..., int]:
+    """The loop that advances neurons of one model by a step, see `kernels.neurons.advance`."""
+    return _bind_model(model, _label(model))
+
+
 def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., Any]:
-    advances = [_bind_model(model, _label(model)) for model in models]
+    advances = [advance_of(model) for model in models]
     if not advances:  # a network of readouts alone still needs something to compile
         advances = [_bind_update(_no_neuron(), "none")]
     slots: dict[str, Any] = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}
@@ -94,16 +126,28 @@ def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
     exponential is a call, and a loop with a call in it does not vectorise, whether the call is made or not.
     """
     general = _bind_update(model.update, label)
-    function = getattr(model.update, "py_func", model.update)
-    names = [n for n in function.__code__.co_names if function.__globals__.get(n) is surrogate]
-    if not names or "kind" not in model.parameter_rows:
+    update = _with_triangle(model.update, label)
+    if update is None or "kind" not in model.parameter_rows:
         return general
-    replaced: dict[str, Any] = dict.fromkeys(names, neurons.triangle)
-    update = bind(function, f"update_{label}_triangle", inlined=True, **replaced)
     return bind(
         neurons.advance_by_kind, f"advance_{label}_by_kind", inlined=True, KIND=model.parameter_rows.index("kind"),
         ADVANCE_ANY=general, ADVANCE_TRIANGLE=_bind_update(update, f"{label}_triangle"),
     )  # fmt: skip
+
+
+def _with_triangle(function: Any, label: str) -> Callable[..., Any] | None:
+    """A compiled function, and the functions it calls, with the triangle as surrogate; None if it calls none."""
+    plain = getattr(function, "py_func", function)
+    if not isinstance(plain, types.FunctionType):
+        return None
+    replaced: dict[str, Any] = {}
+    for name in plain.__code__.co_names:
+        value = plain.__globals__.get(name)
+        if value is surrogate:
+            replaced[name] = neurons.triangle
+        elif value is not None and value is not function and (made := _with_triangle(value, label)):
+            replaced[name] = made
+    return bind(plain, f"{plain.__name__}_{label}_triangle", inlined=True, **replaced) if replaced else None
 
 
 def _bind_update(update: Callable[..., Any], label: str) -> Callable[..., Any]:
@@ -118,35 +162,64 @@ def _no_neuron() -> Callable[..., Any]:
 def _no_rule() -> dict[str, Any]:
     """Nothing learns at spikes."""
     nothing = bind(stream._unbound, "nothing")
-    return dict.fromkeys(("EXTEND", "DELIVER_PLUS", "SETTLE_DUE", "DELIVER_READOUT", "SETTLE_READOUT"), nothing)
+    return dict.fromkeys(("EXTEND", "LEARN", "DELIVER_READOUT", "SETTLE_READOUT"), nothing)
 
 
-def _bind_rule(two_kappas: bool, adam: bool, rule: str) -> dict[str, Any]:
-    """The kernels of e-prop+ with one or two kappas, with or without Adam."""
-    kappa = "two_kappa" if two_kappas else "one_kappa"
-    rows = bind(maps.extend_rows, f"extend_rows_{kappa}", BOTH=two_kappas)
-    extend = bind(maps.extend_maps, f"extend_{kappa}", _extend=rows)
-    entries = bind(maps.entries_of, f"entries_{kappa}", BOTH=two_kappas)
-    one = bind(maps.map_of_interval, f"map_{kappa}", BOTH=two_kappas, _entries=entries)
-    many = bind(
-        maps.maps_of_interval, f"maps_{kappa}",
-        _divide=bind(maps.divide_rows, f"divide_rows_{kappa}", BOTH=two_kappas),
-        _compose=bind(maps.compose_rows, f"compose_rows_{kappa}", BOTH=two_kappas),
-    )  # fmt: skip
+def _bind_rule(options: Options, rule: str) -> dict[str, Any]:
+    """The kernels of e-prop+ for its kinds of eligibility, one or two kappas, with or without Adam."""
     adam_synapse = bind(plastic.adam_synapse, "adam_synapse")
-    flags: dict[str, Any] = {"BOTH": two_kappas, "ADAM": adam, "_adam": adam_synapse}
-    deliver = bind(
-        plastic.deliver_plus, f"deliver_plus_{rule}", MAPS=many, **flags,
-        _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", **flags),
-        _learn_rows_directly=bind(plastic.learn_rows_directly, f"learn_directly_{rule}", MAP=one, **flags),
-        _learn_rows_within=bind(plastic.learn_rows_within, "learn_within"),
-        _revive_row=bind(plastic.revive_row, f"revive_row_{rule}", **flags),
-    )  # fmt: skip
-    readout: dict[str, Any] = {"ADAM": adam, "_adam": adam_synapse}
+    slots: dict[str, Any] = {}
+    for k in range(MAX_KINDS):
+        d, m = options.kinds[min(k, len(options.kinds) - 1)]
+        layout = MapLayout.of(d, m, options.two_kappas)
+        slots[f"EXTEND_{k}"], slots[f"DELIVER_{k}"], slots[f"SETTLE_{k}"] = _bind_kind(
+            layout, options.adam, adam_synapse
+        )
+    readout: dict[str, Any] = {"ADAM": options.adam, "_adam": adam_synapse}
     return {
-        "EXTEND": extend,
-        "DELIVER_PLUS": deliver,
-        "SETTLE_DUE": bind(plastic.settle_due, f"settle_due_{rule}", MAPS=many, **flags),
-        "DELIVER_READOUT": bind(plastic_readout.deliver_readout, f"deliver_readout_{rule}", **readout),
-        "SETTLE_READOUT": bind(plastic_readout.settle_readout, f"settle_readout_{rule}", **readout),
+        "EXTEND": bind(stream.extend_kind, f"extend_{rule}", **slots),
+        "LEARN": bind(stream.learn_kind, f"learn_{rule}", **slots),
+        "DELIVER_READOUT": bind(plastic_readout.deliver_readout, f"deliver_readout_{options.adam}", **readout),
+        "SETTLE_READOUT": bind(plastic_readout.settle_readout, f"settle_readout_{options.adam}", **readout),
     }
+
+
+@functools.cache
+def _bind_kind(layout: MapLayout, adam: bool, adam_synapse: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+    """Extend, deliver and settle for one kind of eligibility."""
+    kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
+    rule = f"{kind}{'_adam' if adam else ''}"
+    extend, many = bind_maps(layout)
+    constants = layout._asdict()
+    through = bind(plastic.through, f"through_{kind}", inlined=True, **constants)
+    cross = bind(plastic.cross_synapse, f"cross_{kind}", inlined=True, _through=through, **constants)
+    decay = bind(plastic.decay_hidden, f"decay_hidden_{kind}", **constants)
+    bound: dict[str, Any] = {**constants, "ADAM": adam, "_adam": adam_synapse, "MAPS": many, "_cross": cross}
+    deliver = bind(
+        plastic.deliver_plus, f"deliver_plus_{rule}", **bound,
+        _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", **bound),
+        _learn_rows_directly=bind(plastic.learn_rows_directly, f"learn_directly_{rule}", **bound),
+        _learn_rows_within=bind(plastic.learn_rows_within, "learn_within"),
+        _revive_row=bind(plastic.revive_row, f"revive_row_{rule}", _decay_hidden=decay, **bound),
+        _first_row=bind(plastic.first_row, f"first_row_{kind}", **constants),
+    )  # fmt: skip
+    return extend, deliver, bind(plastic.settle_due, f"settle_due_{rule}", **bound)
+
+
+@functools.cache
+def bind_maps(layout: MapLayout) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The loops that extend maps by a step, and that evaluate them over an interval."""
+    kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
+    constants = layout._asdict()
+
+    def made(name: str, **others: Any) -> Callable[..., Any]:
+        return bind(getattr(maps, name), f"{name}_{kind}", **constants, **others)
+
+    identity, row, through, hidden = (
+        made(name) for name in ("identity_rows", "eligibility_row", "add_through", "compose_hidden")
+    )
+    extend = made("extend_rows", _eligibility_row=row)
+    compose = made("compose_rows", _add_through=through, _compose_hidden=hidden)
+    divide = made("divide_rows", _divide_errors=made("divide_errors"))
+    shared: dict[str, Any] = {"_identity": identity, "_extend": extend, "_compose": compose, "_divide": divide}
+    return made("extend_maps", _note_step=made("note_step"), **shared), made("maps_of_interval", **shared)

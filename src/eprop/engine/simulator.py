@@ -13,8 +13,8 @@ import numpy as np
 import scipy.sparse
 
 from eprop import _jit
-from eprop.engine.build import Built, build, steps_of
-from eprop.engine.compile import Loops, loops
+from eprop.engine.build import Built, build
+from eprop.engine.compile import Loops, Options, loops
 from eprop.engine.record import Probes, Record, Recording
 from eprop.engine.samples import Samples, make_samples
 from eprop.engine.state import (
@@ -27,6 +27,7 @@ from eprop.engine.state import (
     scratch_of,
     synapses_of,
 )
+from eprop.engine.tracts import steps_of
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
@@ -269,9 +270,9 @@ class Simulator:
         if not is_finite_number(factor) or factor < 0:
             raise ParameterError(f"scale_learning_rates: factor must be a finite number >= 0, got {factor!r:.80}")
         floats = self._built.topology.projection_floats
-        for p in self.network.projections:
+        for p, rows in zip(self.network.projections, self._built.tracts, strict=True):
             if p.rule.plastic:
-                floats[p.index, lay.PF_ETA] = float(factor) * p.rule.optimizer.eta
+                floats[rows, lay.PF_ETA] = float(factor) * p.rule.optimizer.eta
 
     def feedback_weights(self, pre: str, post: str) -> np.ndarray:
         """Feedback weights ``B`` from readouts ``pre`` to neurons ``post``, shape ``(n_post, n_pre)``."""
@@ -284,8 +285,7 @@ class Simulator:
 
     def connection_count(self, name: str) -> int:
         """Number of synapses of a projection."""
-        row = self._built.topology.projections[self.network.projection(name).index]
-        first, rows = row[lay.PRO_ROW], row[lay.PRO_ROWS]
+        first, rows = self._rows_of(self.network.projection(name).index)
         return int(sum(part[first + rows] - part[first] for part in self._built.topology.indptr))
 
     @property
@@ -309,7 +309,7 @@ class Simulator:
         Synapses are in the order of `connections`, projection by projection, whatever the number of threads.
         """
         order = self._canonical_order()
-        out = {f"synapses/{f}": v[order] if v.size else v.copy() for f, v in self._synapses._asdict().items()}
+        out = {f"synapses/{f}": v[..., order] if v.size else v.copy() for f, v in self._synapses._asdict().items()}
         for group in ("axons", "neurons", "history"):
             for field, value in getattr(self, f"_{group}")._asdict().items():
                 if isinstance(value, np.ndarray):
@@ -348,7 +348,7 @@ class Simulator:
             if group == "synapses":
                 target = getattr(self._synapses, field)
                 if target.size:
-                    target[order] = state[name]
+                    target[..., order] = state[name]
             elif group != "counters":
                 getattr(getattr(self, f"_{group}"), field)[...] = state[name]
         steps, self._updates, events = (int(v) for v in state["counters"])
@@ -440,7 +440,7 @@ class Simulator:
         y = np.zeros((len(samples), samples.n_steps, self._neurons.y.size))
         losses = np.zeros(len(samples))
         spikes, events = np.zeros(len(samples), np.int64), np.zeros(len(chunks), np.int64)
-        run = loops(self._built.models, False, False, False, False).stream
+        run = loops(self._built.models, Options()).stream
         feedback, stop = self._neurons.feedback, threading.Event()
 
         def one(c: int) -> None:
@@ -582,8 +582,8 @@ class Simulator:
         table = self._built.topology.populations
         degree = np.diff(self._built.topology.indptr, axis=1).sum(axis=0)
         total = 0
-        for p in self.network.projections:
-            row = self._built.topology.projections[p.index]
+        for row in self._built.topology.projections:
+            p = self.network.projections[row[lay.PRO_OWNER]]
             out = degree[row[lay.PRO_ROW] : row[lay.PRO_ROW] + row[lay.PRO_ROWS]]
             if p.pre.model.role == "neuron":
                 first = table[p.pre.index, lay.POP_TARGET]
@@ -598,9 +598,8 @@ class Simulator:
 
     def _loops(self) -> Loops:
         _jit.set_threads(self.threads)
-        return loops(
-            self._built.models, self._built.has_plus, self._built.two_kappas, self._built.adam_plus, self.threads > 1
-        )
+        built = self._built
+        return loops(built.models, Options(built.kinds, built.two_kappas, built.adam_plus, self.threads > 1))
 
     def _topology(self, learns: bool, frozen: bool):
         """Tables for a run: with learning, with running traces but frozen weights, or without any plasticity."""
@@ -617,14 +616,19 @@ class Simulator:
 
     def _synapse_order(self, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of a projection's synapses sorted by (target, source), with sources and targets."""
-        row, indptr = self._built.topology.projections[r], self._built.topology.indptr
-        first, rows = row[lay.PRO_ROW], row[lay.PRO_ROWS]
+        indptr, tracts = self._built.topology.indptr, self._built.topology.projections[self._built.tracts[r]]
+        (first, rows), size = self._rows_of(r), tracts[0, lay.PRO_ROWS]
         where = np.concatenate([np.arange(part[first], part[first + rows]) for part in indptr])
         lengths = np.concatenate([np.diff(part[first : first + rows + 1]) for part in indptr])
-        sources = np.repeat(np.tile(np.arange(rows), indptr.shape[0]), lengths)
-        targets = self._built.topology.targets[where].astype(np.int64) - row[lay.PRO_LO]
+        sources = np.repeat(np.tile(np.arange(rows) % size, indptr.shape[0]), lengths)
+        targets = self._built.topology.targets[where].astype(np.int64) - tracts[0, lay.PRO_LO]
         order = np.lexsort((sources, targets))
         return where[order], sources[order], targets[order]
+
+    def _rows_of(self, r: int) -> tuple[int, int]:
+        """First row (axon) of a projection, and how many it has in all its tracts."""
+        tracts = self._built.topology.projections[self._built.tracts[r]]
+        return int(tracts[0, lay.PRO_ROW]), int(tracts[:, lay.PRO_ROWS].sum())
 
     def _by_readout(self, y: np.ndarray) -> dict[str, np.ndarray]:
         table, n = self._built.topology.populations, self._neurons.psi.size

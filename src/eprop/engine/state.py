@@ -27,6 +27,7 @@ def synapses_of(built: Built) -> Synapses:
         weight=built.weight,
         trace=np.zeros(n, dtype) if built.has_plus else none,
         trace_reg=np.zeros(n, dtype) if built.two_kappas else none,
+        hidden=np.zeros((built.n_hidden, n), dtype),
         pending=np.zeros(n, dtype) if built.has_eprop or built.adam_plus else none,
         moment_1=np.zeros(n, dtype) if adam else none,
         moment_2=np.zeros(n, dtype) if adam else none,
@@ -35,8 +36,8 @@ def synapses_of(built: Built) -> Synapses:
 
 def axons_of(built: Built) -> Axons:
     """No axon has spiked yet."""
-    n = built.topology.indptr.shape[1] - 1
-    return Axons(np.full(n, -1, np.int64), np.zeros(n), np.zeros(n), np.zeros(n, np.int64))
+    n, filters = built.topology.indptr.shape[1] - 1, built.topology.arrivals.shape[1]
+    return Axons(np.full(n, -1, np.int64), np.zeros((filters, n)), np.zeros((filters, n)), np.zeros(n, np.int64))
 
 
 def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
@@ -55,7 +56,7 @@ def neurons_of(built: Built) -> Neurons:
         input=np.zeros(n + k),
         psi=np.zeros(n),
         signal=np.zeros(n),
-        rate=np.zeros((3, n)),
+        rate=np.zeros((2, n)),
         y=np.zeros(k),
         feedback=built.feedback.copy(),
     )
@@ -66,13 +67,18 @@ def history_of(built: Built, learns: bool = True) -> History:
     n, k = built.topology.params.shape[1], built.topology.readouts.shape[1]
     sources, populations = n_sources(built), built.topology.populations.shape[0]
     plus = built.has_plus and learns
-    entries = 5 if built.two_kappas else 3
-    maps = power_of_two(built.cutoff + 2) if plus else 1
+    maps = power_of_two(max(built.cutoff, built.block_steps if built.n_hidden else 0) + 2) if plus else 1
     blocks = power_of_two(built.cutoff // built.block_steps + 3) if plus else 1
     past = power_of_two((built.cutoff if plus else 0) + built.max_delay + 3)
+    kept = maps if built.n_hidden else 1
+    prefix = np.zeros((maps, built.map_entries, n if plus else 0))
+    for entry, span in built.identities if plus else ():
+        prefix[0, entry, span] = 1.0
     return History(
-        prefix=np.zeros((maps, entries, n if plus else 0)),
-        block=np.zeros((blocks, entries, n if plus else 0)),
+        prefix=prefix,
+        block=np.zeros((blocks, built.map_entries, n if plus else 0)),
+        suffix=np.zeros((kept, built.map_entries if built.n_hidden else 0, n if plus else 0)),
+        steps=np.zeros((kept, 4, n if plus else 0)),
         readout_prefix=np.zeros((maps, k)),
         readout_block=np.zeros((blocks, k)),
         error=np.zeros((past, k)),
@@ -99,15 +105,15 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
     n, rows = topology.params.shape[1], topology.indptr.shape[1] - 1
     partitions, projections = topology.indptr.shape[0], topology.projections.shape[0]
     plus = built.has_plus and learns
-    entries = 5 if built.two_kappas else 3
     return Scratch(
         order=np.zeros(rows, np.int32),
         spare=np.zeros(rows if plus else 0, np.int32),
         order_start=np.zeros(projections + 1, np.int64),
         due=np.zeros(rows if plus else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),
-        maps=np.zeros((entries, n if plus else 0)),
-        maps_before=np.zeros((entries, n if plus else 0)),
+        maps=np.zeros((1, built.map_entries, n if plus else 0)),
+        maps_before=np.zeros((1, built.map_entries, n if plus else 0)),
+        z_ahead=np.zeros((topology.arrivals.shape[1], rows if plus else 0)),
         gradient=np.zeros(topology.readouts.shape[1]),
         spikes=np.zeros((partitions, n), np.int32),
         spike_count=np.zeros((partitions, topology.populations.shape[0]), np.int64),
@@ -177,7 +183,7 @@ class Lanes:
         self.starts = np.zeros((lanes, n_steps, populations + 1), np.int64)
         self.psi = aligned((lanes, n_steps if learns else 1, -(-n // PAD) * PAD), dtype)
         self.error = np.zeros((lanes, n_steps, k))
-        self.work = np.zeros((lanes, 4, n))
+        self.work = np.zeros((lanes, 4 + 2 * built.n_components, n))
         self.adjoint_readout = np.zeros((lanes, n_steps if learns else 1, k), dtype)
         self.first = np.zeros((lanes, sources + 1), np.int64)
         self.steps = np.zeros((lanes, log_size if learns else 0), np.int32)

@@ -8,8 +8,9 @@
     ours = ep.Simulator(net).run(300.0, {"in": events}, {"out": target}, record=[("rec", "v")])
     abs(theirs.v["rec"] - ours["rec", "v"]).max()  # 1e-15 or so
 
-Populations become ``eprop_iaf`` and ``eprop_readout``, projections ``eprop_synapse``; with the rule `EProp` their
-``_bsshslm_2020`` siblings. NEST draws no number: connections, weights and feedback are those of a `Simulator`.
+Populations become the neurons of `NEURONS` and ``eprop_readout``, projections ``eprop_synapse``; with the rule `EProp`
+their ``_bsshslm_2020`` siblings, which the neurons that reset to a fixed voltage do not have. NEST draws no number:
+connections, weights and feedback are those of a `Simulator`.
 
 Clocks (found by experiment). *Step* ``s`` of NEST is what its recorders report at time ``(s + 1) dt``; a spike
 generator's time ``g dt`` makes a parrot emit at step ``g``, and what is emitted at ``s`` arrives at ``s + 1``. A rate
@@ -31,7 +32,9 @@ import numpy as np
 
 from eprop.engine import Samples, Simulator
 from eprop.errors import InputError, MissingExtraError, NetworkError
-from eprop.models import LIF, EventSource, Readout
+from eprop.models import ALIF, LIF, DeltaALIF, DeltaLIF, EventSource, Readout
+from eprop.models.adaptation import Adaptive
+from eprop.models.membrane import Membrane
 from eprop.network import Network, Population, Projection, Symmetric
 from eprop.parameters import Description, parameters_of
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
@@ -39,6 +42,12 @@ from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
 SUFFIX = "_bsshslm_2020"
 FIRST_STEP = 2
 LARGEST = 1e300  # NEST takes no infinite bounds
+NEURONS: dict[type, str] = {
+    LIF: "eprop_iaf",
+    ALIF: "eprop_iaf_adapt",
+    DeltaLIF: "eprop_iaf_psc_delta",
+    DeltaALIF: "eprop_iaf_psc_delta_adapt",
+}
 
 
 @dataclass
@@ -48,6 +57,7 @@ class NestResult:
     Attributes
     ----------
     v : dict of (steps, size), mV; of `NestNetwork.train`: (samples, steps - 1, size)
+    threshold : dict of the same shapes, mV; of neurons that adapt
     spikes : dict of the same shapes, bool
     y : dict of (steps, size) or (samples, steps, size), mV
     loss : (steps,) or (samples,)
@@ -57,6 +67,7 @@ class NestResult:
     """
 
     v: dict[str, np.ndarray] = field(default_factory=dict)
+    threshold: dict[str, np.ndarray] = field(default_factory=dict)
     spikes: dict[str, np.ndarray] = field(default_factory=dict)
     y: dict[str, np.ndarray] = field(default_factory=dict)
     loss: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -197,24 +208,48 @@ def _check(network: Network) -> None:
 
 def _check_population(population: Population, original: bool, dt: float) -> None:
     model, name = population.model, population.name
-    if type(model) not in (EventSource, LIF, Readout):
+    if type(model) not in (EventSource, *NEURONS, Readout):
+        names = ", ".join(kind.__name__ for kind in (EventSource, *NEURONS))
         raise NetworkError(
-            f"{name!r}: NEST takes EventSource, LIF and Readout, got {type(model).__name__}; "
+            f"{name!r}: NEST takes {names} and Readout, got {type(model).__name__}; "
             "of a Poisson source, record the spikes and give them to an EventSource"
         )
-    if isinstance(model, LIF) and model.delayed_reset != original:
-        wanted = "delayed_reset=True with EProp" if original else "delayed_reset=False without EProp"
-        raise NetworkError(f"{name!r}: NEST's neuron is that of LIF with {wanted}")
     if not original and getattr(model, "scale_input", False):
         raise NetworkError(f"{name!r}: NEST scales inputs (scale_input) with EProp only")
+    if isinstance(model, Membrane):
+        _check_neuron(model, name, original, dt)
     if isinstance(model, Readout) and not original and model.loss.softmax:
         raise NetworkError(f"{name!r}: NEST's e-prop+ has the squared error only, not softmax")
     if isinstance(model, Readout) and original and model.i_e != 0.0:
         raise NetworkError(f"{name!r}: a sample of NEST's readouts begins one step later; i_e must be 0 with EProp")
-    if isinstance(model, LIF) and original and model.derived(dt)["drive"] >= model.v_th - model.e_l:
+
+
+def _check_neuron(model: Membrane, name: str, original: bool, dt: float) -> None:
+    if isinstance(model, DeltaLIF) and original:
+        raise NetworkError(f"{name!r}: NEST's {type(model).__name__} learns by EPropPlus only, not by EProp")
+    if isinstance(model, LIF) and model.delayed_reset != original:
+        wanted = "delayed_reset=True with EProp" if original else "delayed_reset=False without EProp"
+        raise NetworkError(f"{name!r}: NEST's neuron is that of {type(model).__name__} with {wanted}")
+    if isinstance(model, DeltaALIF) and _steps(model.t_ref, dt) > 0 and not model.pause_adaptation:
+        raise NetworkError(
+            f"{name!r}: NEST's DeltaALIF does not adapt in its refractory time; set pause_adaptation=True, or t_ref=0"
+        )
+    if original and (model.v_init not in (None, model.e_l) or getattr(model, "adaptation", 0.0) != 0.0):
+        raise NetworkError(f"{name!r}: NEST's samples begin at rest; v_init and adaptation must be left out with EProp")
+    if original and model.derived(dt)["drive"] >= model.v_th - model.e_l:
         raise NetworkError(
             f"{name!r}: i_e makes it spike in the first step of a sample, which NEST does not learn from"
         )
+    if model.v_init is not None and _before_first_step(model, dt) * model.membrane_decay(dt) >= model.v_th - model.e_l:
+        raise NetworkError(f"{name!r}: v_init makes it spike in the empty step that NEST begins with")
+
+
+def _before_first_step(model: Membrane, dt: float) -> float:
+    """Voltage above ``e_l`` from which an empty step of NEST leads to the start, in mV."""
+    start = 0.0 if model.v_init is None else model.v_init - model.e_l
+    # The constant current of the delta neurons acts from the very first step on, that of the others from the second.
+    push = model.derived(dt)["drive"] if isinstance(model, DeltaLIF) else 0.0
+    return float((start - push) / model.membrane_decay(dt))
 
 
 def _check_first_step(samples: Samples, why: str, window: bool) -> None:
@@ -250,10 +285,14 @@ def _steps(duration: float, dt: float) -> int:
 # ---------------------------------------------------------------------------------------------------- building, running
 
 
-def _named(description: Description) -> dict[str, float]:
+def _named(description: Description) -> dict[str, Any]:
     """Parameters under NEST's names."""
     values = {info.nest: getattr(description, name) for name, info in parameters_of(type(description)) if info.nest}
-    return {name: float(np.clip(value, -LARGEST, LARGEST)) for name, value in values.items() if value is not None}
+    return {name: _bounded(value) for name, value in values.items() if value is not None}
+
+
+def _bounded(value: Any) -> Any:
+    return value if isinstance(value, bool) else float(np.clip(value, -LARGEST, LARGEST))
 
 
 class _Session:
@@ -286,8 +325,8 @@ class _Session:
             self.generators[name] = nest.Create("spike_generator", size)
             nest.Connect(self.generators[name], self.nodes[name], "one_to_one", {"delay": self.dt})
             return
-        if isinstance(model, LIF):
-            self.nodes[name] = nest.Create(f"eprop_iaf{self.suffix}", size, self._neuron(population))
+        if isinstance(model, Membrane):
+            self.nodes[name] = nest.Create(NEURONS[type(model)] + self.suffix, size, self._neuron(population))
             self._record(name, "spikes", "spike_recorder", {})
         else:
             assert isinstance(model, Readout)
@@ -297,16 +336,20 @@ class _Session:
             if model.loss.softmax and size > 1:  # each readout tells the others; itself it knows
                 apart = {"rule": "all_to_all", "allow_autapses": False}
                 nest.Connect(self.nodes[name], self.nodes[name], apart, self._rate(1))
-        self._record(name, "v", "multimeter", {"interval": self.dt, "record_from": ["V_m"]})
+        rows = ["V_m", "V_th_adapt"] if isinstance(model, Adaptive) else ["V_m"]
+        self._record(name, "v", "multimeter", {"interval": self.dt, "record_from": rows})
 
     def _neuron(self, population: Population) -> dict[str, Any]:
         model = population.model
-        assert isinstance(model, LIF)
+        assert isinstance(model, Membrane)
         out: dict[str, Any] = _named(model) | _named(model.surrogate)
         out["t_ref"] = _steps(model.t_ref, self.dt) * self.dt
         out["surrogate_gradient_function"] = model.surrogate.nest_name
         out["V_m"] = self._start(model)
+        if isinstance(model, Adaptive) and self.first:
+            out["adaptation"] = model.adaptation / model.adaptation_decay(self.dt)
         if self.suffix:
+            assert isinstance(model, LIF)
             _, c_reg, per_step, _ = self.simulator._built.rule_constants[population.index]
             return out | {
                 "c_reg": c_reg,
@@ -318,19 +361,25 @@ class _Session:
     def _readout(self, population: Population) -> dict[str, Any]:
         model = population.model
         assert isinstance(model, Readout)
-        out: dict[str, Any] = _named(model) | {"V_min": -LARGEST, "V_m": self._start(model)}
+        out: dict[str, Any] = _named(model) | {"V_m": self._start(model)}
         if self.suffix:
             loss = "cross_entropy" if model.loss.softmax else "mean_squared_error"
             return out | {"regular_spike_arrival": not model.scale_input, "loss": loss}
         cutoff = self._traces(population).get("eprop_isi_trace_cutoff")
         return out if cutoff is None else out | {"eprop_isi_trace_cutoff": cutoff}
 
-    def _start(self, model: LIF | Readout) -> float:
-        """Voltage before the first step. NEST's current starts one step late: without an empty step, make up for it."""
+    def _start(self, model: Membrane | Readout) -> float:
+        """Voltage before the first step.
+
+        NEST's current starts one step late, but that of the delta neurons: without an empty step, make up for it.
+        """
         if self.first:
-            return model.e_l
+            return model.e_l + (_before_first_step(model, self.dt) if isinstance(model, Membrane) else 0.0)
+        start = model.e_l if isinstance(model, Readout) or model.v_init is None else model.v_init
+        if isinstance(model, DeltaLIF):
+            return start
         alpha = model.membrane_decay(self.dt)
-        return model.e_l + model.tau_m / model.c_m * (1.0 - alpha) * model.i_e / alpha
+        return float(start + model.tau_m / model.c_m * (1.0 - alpha) * model.i_e / alpha)
 
     def _traces(self, population: Population) -> dict[str, Any]:
         """Constants of the traces, which NEST keeps in the neuron and not in the rule."""
@@ -453,8 +502,8 @@ class _Session:
     def run_of(self, samples: Samples) -> NestResult:
         """Simulate one continuous stretch."""
         self.nest.Simulate((self.first + self.n_steps + 1) * self.dt)
-        v, spikes, y = self._activity()
-        out = NestResult(v, spikes, y, self._losses(y, samples.target[0], samples.window[0]))
+        v, threshold, spikes, y = self._activity()
+        out = NestResult(v, threshold, spikes, y, self._losses(y, samples.target[0], samples.window[0]))
         for p in self._plastic():
             steps, synapses, weights = self._weights(p)
             out.weights[p.name] = np.full((self.n_steps, self._size(p)), np.nan)
@@ -465,11 +514,10 @@ class _Session:
         """Simulate batch after batch."""
         self.nest.Simulate((self.first + self.n_steps + 2) * self.dt)
         n, length = sum(len(batch) for batch in batches), self._length(batches[0])
-        v, spikes, y = self._activity()
-        v, spikes, y = (
-            {name: a[: n * length].reshape(n, length, -1) for name, a in given.items()} for given in (v, spikes, y)
+        v, threshold, spikes, y = (
+            {name: a[: n * length].reshape(n, length, -1) for name, a in given.items()} for given in self._activity()
         )
-        out = NestResult(v, spikes, y)
+        out = NestResult(v, threshold, spikes, y)
         for population in self.network.populations:
             if isinstance(population.model, Readout):
                 start = np.full((n, 1, population.size), population.model.e_l)
@@ -484,16 +532,19 @@ class _Session:
             out.weights[p.name][batch, synapses[counts]] = weights[counts]
         return out
 
-    def _activity(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
-        v, spikes, y = {}, {}, {}
+    def _activity(self) -> tuple[dict[str, np.ndarray], ...]:
+        """Voltages, thresholds, spikes and outputs."""
+        v, threshold, spikes, y = {}, {}, {}, {}
         for p in self.network.populations:
-            if isinstance(p.model, LIF):
+            if isinstance(p.model, Membrane):
                 v[p.name] = self._dense(p, "v", "V_m")
+                if isinstance(p.model, Adaptive):
+                    threshold[p.name] = self._dense(p, "v", "V_th_adapt")
                 spikes[p.name] = self._dense(p, "spikes", None) > 0.0
             elif isinstance(p.model, Readout):
                 # In NEST's samples, too, outputs come one step after the spikes.
                 y[p.name] = self._dense(p, "v", "V_m", 1 if self.suffix else 0)
-        return v, spikes, y
+        return v, threshold, spikes, y
 
     def _dense(self, p: Population, what: str, key: str | None, late: int = 0) -> np.ndarray:
         events = self.recorders[p.name, what].events

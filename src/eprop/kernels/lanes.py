@@ -12,6 +12,7 @@ import numpy as np
 from eprop._jit import apart, inner, prange
 from eprop.equations import rng
 from eprop.equations.optimize import adam_factor, clip
+from eprop.kernels.adjoint import adjoint
 from eprop.kernels.deliver import deliver_dense, deliver_row
 from eprop.kernels.layout import (
     EPROP,
@@ -44,9 +45,6 @@ from eprop.kernels.layout import (
     READOUT,
 )
 from eprop.kernels.neurons import errors, integrate_readouts
-
-# Rows of the work space of a lane.
-LAM, AHEAD, DRIFT, SIGNAL = range(4)
 
 
 def _unbound(*arguments):
@@ -131,94 +129,6 @@ def forward(
                 loss += errors(y[lo:hi], offsets[b], target[sample, t if target.shape[1] > 1 else 0, lo:hi],
                                window[sample if window.shape[0] > 1 else 0, t], softmax[b], error[t, lo:hi])  # fmt: skip
     return loss
-
-
-@inner
-def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error, work, lane, psi, adjoint_readout):
-    """Backward pass of one sample; turns ``psi[lane]`` (steps, neurons) into ``G`` in place.
-
-    ``lam = L + kappa lam``, ``G_t = psi_t ((1 - kappa) lam + F) + alpha G_{t+1}`` with the constant
-    ``F = c_reg (f_mean - f_target) / T`` of rate regularisation; ``alpha`` is that of the neuron. For readouts
-    ``G_t = E_t + alpha_o G_{t+1}``. Derived from Bellec et al. 2020 by turning the sums around. ``work`` is scratch.
-
-    The steps of a neuron that count, for its mean rate too, are those whose spikes can still reach a readout within
-    the sample: all but the last ``lag``.
-    """
-    n_steps = psi.shape[1]
-    populations = topology.populations
-    for b in range(populations.shape[0]):
-        if populations[b, POP_ROLE] != NEURON:
-            continue
-        lo = populations[b, POP_TARGET]
-        hi = lo + populations[b, POP_SIZE]
-        kappa, c_reg, f_target, alpha = (
-            rule_constants[b, 0], rule_constants[b, 1], rule_constants[b, 2], rule_constants[b, 3],
-        )  # fmt: skip
-        length = n_steps - lag[b]
-        for j in range(lo, hi):
-            work[lane, LAM, j] = 0.0
-            work[lane, AHEAD, j] = 0.0
-            work[lane, DRIFT, j] = counts[j]
-        shift = populations[b, POP_TARGET] - populations[b, POP_SRC]
-        for t in range(max(length, 0), n_steps):
-            for k in range(starts[t, b], starts[t, b + 1]):
-                work[lane, DRIFT, log[k] + shift] -= 1.0
-            for j in range(lo, hi):
-                psi[lane, t, j] = 0.0
-        for j in range(lo, hi):
-            work[lane, DRIFT, j] = c_reg * (work[lane, DRIFT, j] / max(length, 1) - f_target) / max(length, 1)
-        for t in range(length - 1, -1, -1):
-            _signal_of(t + lag[b], lo, hi, error, feedback, work, lane)
-            _adjoint_step(kappa, alpha, t, lo, hi, work, lane, psi)
-    for k in range(error.shape[1]):
-        ahead_k = 0.0
-        for t in range(n_steps - 1, -1, -1):
-            ahead_k = error[t, k] + topology.readouts[0, k] * ahead_k
-            adjoint_readout[t, k] = ahead_k
-
-
-@apart
-def _signal_of(t, lo, hi, error, feedback, work, lane):
-    """Learning signals of neurons ``lo:hi`` from the errors of step ``t`` (zero beyond the sample)."""
-    first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
-    for j in range(first, stop):
-        work[here, SIGNAL, j] = 0.0
-    if t >= error.shape[0]:
-        return
-    some = False
-    for k in range(np.uint64(error.shape[1])):
-        some |= error[now, k] != 0.0
-    if not some:
-        return
-    # Five readouts at once spare the sums the way to memory and back; each is still added in its turn.
-    k, n = np.uint64(0), np.uint64(error.shape[1])
-    while k + np.uint64(5) <= n:
-        k1, k2, k3, k4 = k + np.uint64(1), k + np.uint64(2), k + np.uint64(3), k + np.uint64(4)
-        for j in range(first, stop):
-            work[here, SIGNAL, j] = (
-                (
-                    ((work[here, SIGNAL, j] + error[now, k] * feedback[k, j]) + error[now, k1] * feedback[k1, j])
-                    + error[now, k2] * feedback[k2, j]
-                )
-                + error[now, k3] * feedback[k3, j]
-            ) + error[now, k4] * feedback[k4, j]
-        k += np.uint64(5)
-    while k < n:
-        for j in range(first, stop):
-            work[here, SIGNAL, j] += error[now, k] * feedback[k, j]
-        k += np.uint64(1)
-
-
-@apart
-def _adjoint_step(kappa, alpha, t, lo, hi, work, lane, psi):
-    """One step back."""
-    first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
-    for j in range(first, stop):
-        lam = work[here, SIGNAL, j] + kappa * work[here, LAM, j]
-        ahead = psi[here, now, j] * ((1.0 - kappa) * lam + work[here, DRIFT, j]) + alpha * work[here, AHEAD, j]
-        work[here, LAM, j] = lam
-        work[here, AHEAD, j] = ahead
-        psi[here, now, j] = ahead
 
 
 @inner
@@ -371,11 +281,15 @@ def mirror_feedback(topology, weight, feedback, n_neurons):
     """Symmetric feedback: copy the readout weights of mirrored projections; repeated connections add up."""
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
+        if row[PRO_MIRROR]:
+            origin = topology.populations[row[PRO_PRE], POP_TARGET]
+            for k in range(row[PRO_LO] - n_neurons, row[PRO_HI] - n_neurons):
+                feedback[k, origin : origin + row[PRO_ROWS]] = 0.0
+    for r in range(topology.projections.shape[0]):
+        row = topology.projections[r]
         if not row[PRO_MIRROR]:
             continue
         origin = topology.populations[row[PRO_PRE], POP_TARGET]
-        for k in range(row[PRO_LO] - n_neurons, row[PRO_HI] - n_neurons):
-            feedback[k, origin : origin + row[PRO_ROWS]] = 0.0
         for i in range(row[PRO_ROWS]):
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):

@@ -12,25 +12,31 @@ from typing import NamedTuple
 import numpy as np
 
 # Populations, one row each (int64).
-POP_ROLE, POP_SRC, POP_SIZE, POP_TARGET, POP_SLOT, POP_GROUP, POP_CHANNEL = range(7)
-POP_COLUMNS = 7
+POP_ROLE, POP_SRC, POP_SIZE, POP_TARGET, POP_SLOT, POP_GROUP, POP_CHANNEL, POP_KIND = range(8)
+# Components of the eligibility vector (e-prop), and whether it has any but the first term of `adjoint`.
+POP_COMPONENTS, POP_PLAIN, POP_FED = 8, 9, 10
+POP_COLUMNS = 11
 EVENTS, POISSON, NEURON, READOUT = range(4)
 
-# Projections, one row each (int64).
+# Tracts, one row each (int64).
 PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_ADAM, PRO_LO, PRO_HI, PRO_DENSE = range(
     11
 )
-PRO_CUTOFF, PRO_MIRROR = 11, 12
-PRO_COLUMNS = 13
+PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER = 11, 12, 13, 14
+PRO_COLUMNS = 15
 STATIC, EPROP, EPROP_PLUS = range(3)
 
-# Projections, one row each (float64).
-PF_ETA, PF_MIN, PF_MAX, PF_BETA_1, PF_BETA_2, PF_EPSILON, PF_ALPHA, PF_ZETA = range(8)
-PF_COLUMNS = 8
+# Tracts, one row each (float64).
+PF_ETA, PF_MIN, PF_MAX, PF_BETA_1, PF_BETA_2, PF_EPSILON, PF_ZETA = range(7)
+PF_COLUMNS = 7
 
 # Groups: targets that share the constants of their traces (float64).
-GR_ALPHA, GR_KAPPA, GR_REG, GR_C_REG, GR_F_TARGET = range(5)
-GR_COLUMNS = 5
+GR_KAPPA, GR_REG, GR_C_REG, GR_F_TARGET = range(4)
+GR_COLUMNS = 4
+# Their decays over n steps.
+DECAY_KAPPA, DECAY_REG, GROW_KAPPA, GROW_REG = range(4)
+# Their filters of spikes over n steps: forward, and inverted.
+FORWARD, INVERSE = range(2)
 
 # Counters of a run (int64).
 COUNT_EVENTS, COUNT_STEPS, COUNT_SPIKES = range(3)
@@ -44,16 +50,23 @@ class Topology(NamedTuple):
 
     populations: np.ndarray  # (n_pop, POP_COLUMNS)
     rates: np.ndarray  # (n_pop,) spikes per step of Poisson sources
-    projections: np.ndarray  # (n_proj, PRO_COLUMNS)
-    projection_floats: np.ndarray  # (n_proj, PF_COLUMNS)
+    projections: np.ndarray  # (tracts, PRO_COLUMNS)
+    projection_floats: np.ndarray  # (tracts, PF_COLUMNS)
     groups: np.ndarray  # (n_groups, GR_COLUMNS)
-    powers: np.ndarray  # (n_groups, 6, n) of alpha, kappa, kappa_reg, and their inverses
+    decays: np.ndarray  # (n_groups, 4, n) powers of kappa, kappa_reg, and their inverses
+    filters: np.ndarray  # (n_groups, 2, n, D, D) powers of the filter of spikes, and their inverses
+    doublings: np.ndarray  # (n_groups, bits, D, D) the filter to the power of 2^bit
+    arrivals: np.ndarray  # (n_groups, D) what a spike adds to the filter
+    eligibility: np.ndarray  # (rows, neurons) what maps need of a neuron, see `kernels.maps`
+    adjoint: np.ndarray  # (rows, neurons) what the adjoint pass needs, see `kernels.adjoint`
     indptr: np.ndarray  # (partitions, rows + 1) into the synapse arrays
     targets: np.ndarray  # (synapses,) uint32
     params: np.ndarray  # (parameter rows, neurons)
     readouts: np.ndarray  # (4, readouts): alpha, zeta, drive, population index
     bounds: np.ndarray  # (2, partitions + 1): of neurons, of readouts
     signal_groups: np.ndarray  # (n_pop,) trace group of a neuron population or -1
+    signal_delay: np.ndarray  # (readouts, neurons) steps that learning signals take; (0, 0): all take one
+    lag: np.ndarray  # (readouts, neurons) steps from a spike to the error it causes; (0, 0): those of the population
 
 
 class Synapses(NamedTuple):
@@ -62,6 +75,7 @@ class Synapses(NamedTuple):
     weight: np.ndarray
     trace: np.ndarray  # e_bar
     trace_reg: np.ndarray  # e_bar_reg, only with two kappas
+    hidden: np.ndarray  # (M, synapses) components of the eligibility vector that are the synapse's own
     pending: np.ndarray  # gradient that waits for its spike, only with Adam per spike
     moment_1: np.ndarray
     moment_2: np.ndarray
@@ -71,8 +85,8 @@ class Axons(NamedTuple):
     """One entry per row: an axon is a source together with a delay, as one projection sees it."""
 
     last: np.ndarray  # arrival step of the last spike, -1 if there was none
-    z_bar: np.ndarray  # filtered spikes at ``last``, that spike included
-    z_before: np.ndarray  # filtered spikes one step before ``last``
+    z_bar: np.ndarray  # (D, rows) filtered spikes at ``last``, that spike included
+    z_before: np.ndarray  # (D, rows) filtered spikes one step before ``last``
     steps: np.ndarray  # optimiser steps taken, only with Adam
 
 
@@ -83,7 +97,7 @@ class Neurons(NamedTuple):
     input: np.ndarray  # (neurons + readouts,)
     psi: np.ndarray  # (neurons,)
     signal: np.ndarray  # (neurons,) learning signal that arrived in this step
-    rate: np.ndarray  # (3, neurons): f now, one step ago, and work space
+    rate: np.ndarray  # (2, neurons): f now, one step ago
     y: np.ndarray  # (readouts,)
     feedback: np.ndarray  # (readouts, neurons)
 
@@ -93,6 +107,8 @@ class History(NamedTuple):
 
     prefix: np.ndarray  # (ring, entries, neurons): map from the start of the block to before the step
     block: np.ndarray  # (blocks, entries, neurons): map of a whole block
+    suffix: np.ndarray  # (ring or 1, entries, neurons): map from the step to the end of its block
+    steps: np.ndarray  # (ring or 1, 4, neurons): psi, L and F of a step, and work space
     readout_prefix: np.ndarray  # (ring, readouts)
     readout_block: np.ndarray  # (blocks, readouts)
     error: np.ndarray  # (ring, readouts)
@@ -109,8 +125,9 @@ class Scratch(NamedTuple):
     order_start: np.ndarray  # (n_proj + 1,)
     due: np.ndarray  # (rows,) int32
     due_start: np.ndarray  # (n_proj + 1,)
-    maps: np.ndarray  # (entries, neurons)
-    maps_before: np.ndarray  # (entries, neurons)
+    maps: np.ndarray  # (1, entries, neurons)
+    maps_before: np.ndarray  # (1, entries, neurons)
+    z_ahead: np.ndarray  # (D, rows): filtered spikes one step before the arrival of this step
     gradient: np.ndarray  # (readouts,)
     spikes: np.ndarray  # (partitions, neurons) int32
     spike_count: np.ndarray  # (partitions, n_pop) running counts over the populations

@@ -86,7 +86,8 @@ def triangle(kind, u, height, width):
 def integrate_readouts(lo, hi, n_neurons, readouts, x, y):
     """Leaky integration of readouts ``lo:hi``; reads and clears their input."""
     for k in range(lo, hi):
-        y[k] = readouts[0, k] * y[k] + readouts[1, k] * x[n_neurons + k] + readouts[2, k]
+        integral = readouts[0, k] * y[k] + readouts[1, k] * x[n_neurons + k] + readouts[2, k]
+        y[k] = max(integral, readouts[4, k])
         x[n_neurons + k] = 0.0
 
 

@@ -1,8 +1,9 @@
 """Deliver spikes over e-prop+ synapses: settle the gradient since the last spike, change the weight, pass it on.
 
 All loops are over the synapses of one row (axon) within one partition. What depends on the axon alone (`z_bar`, the
-powers) is a scalar of the row, what depends on the target alone is a map; a synapse only keeps its weight and
-``e_bar``. Rows whose last spikes arrived in the same step share one set of maps.
+powers) is a scalar of the row, what depends on the target alone is a map; a synapse keeps its weight, ``e_bar``, and the
+``hidden`` components of its eligibility vector that spikes of its target act on. Rows whose last spikes arrived in the
+same step share one set of maps.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from eprop.equations.maps import divide
 from eprop.equations.optimize import adam_catch_up, clip
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
+    DECAY_KAPPA,
+    DECAY_REG,
     GR_KAPPA,
     GR_REG,
-    PF_ALPHA,
+    GROW_KAPPA,
+    INVERSE,
     PF_BETA_1,
     PF_BETA_2,
     PF_EPSILON,
@@ -26,7 +30,10 @@ from eprop.kernels.layout import (
     PRO_GROUP,
 )
 
-BOTH = False
+# Bound to the constants of one `kernels.maps.MapLayout`.
+D, M, BOTH = 1, 0, False
+P, E, R, GE, GR, G, A = 1, 0, 1, 1, 1, 2, 3
+EL_C, EL_U, EL_A, EL_B = 0, 1, 1, 1
 ADAM = False
 # A map for one target costs about as much as this many in the loop over all targets: within a block, and across.
 COST_WITHIN, COST_ACROSS = 2.5, 5.0
@@ -34,15 +41,72 @@ COST_WITHIN, COST_ACROSS = 2.5, 5.0
 
 def _unbound(*arguments):
     """Stands for a bound template."""
-    return 0.0, 0.0, 0.0, 0.0, 0.0
+    return 0.0
 
 
-MAPS = MAP = _unbound
+MAPS = _unbound
+
+
+def through(maps, entry, j, x_0, x_1, x_2, x_3):
+    """Template: what the components ``x`` do through the ``P`` entries of a map that start at ``entry``."""
+    total = maps[0, entry, j] * x_0
+    if P > 1:
+        total += maps[0, entry + 1, j] * x_1
+    if P > 2:
+        total += maps[0, entry + 2, j] * x_2
+    if P > 3:
+        total += maps[0, entry + 3, j] * x_3
+    return total
+
+
+_through = through
+
+
+def cross_synapse(
+    q, j, z_0, z_1, k_n, r_n, maps, ends, trace, trace_reg, hidden, eligibility, arrives
+):  # fmt: skip
+    """Template: one synapse crosses an interval; returns the gradient, writes its traces.
+
+    The gradient is over the interval of ``maps``, the traces are carried over that of ``ends``; ``z_0`` and ``z_1`` are
+    the axon's filtered spikes at the start. With ``arrives`` 1, a spike enters the synapse's own components at the end.
+    """
+    x_0, x_1, x_2, x_3 = z_0, z_1, 0.0, 0.0
+    if D == 0:
+        x_0 = hidden[0, q]
+        if M > 1:
+            x_1 = hidden[1, q]
+    if D == 1:
+        if M > 0:
+            x_1 = hidden[0, q]
+        if M > 1:
+            x_2 = hidden[1, q]
+    if D == 2:
+        if M > 0:
+            x_2 = hidden[0, q]
+        if M > 1:
+            x_3 = hidden[1, q]
+    e = trace[q]
+    g = maps[0, GE, j] * e
+    if BOTH:
+        rate = trace_reg[q]
+        g += maps[0, GR, j] * rate
+        trace_reg[q] = r_n * rate + _through(ends, R, j, x_0, x_1, x_2, x_3)
+    g += _through(maps, G, j, x_0, x_1, x_2, x_3)
+    trace[q] = k_n * e + _through(ends, E, j, x_0, x_1, x_2, x_3)
+    for m in range(M):
+        value = _through(ends, A + m * P, j, x_0, x_1, x_2, x_3)
+        if D == 0:
+            value += arrives * eligibility[EL_B + m, j]
+        hidden[m, q] = value
+    return g
+
+
+_cross = cross_synapse
 
 
 def learn_rows(
-    k, k_end, last, t, order, indptr, p, group, powers, z_bar, steps, r, floats, targets, weight, trace, trace_reg,
-    moment_1, moment_2, maps, x,
+    k, k_end, last, t, order, indptr, p, group, decays, z_bar, steps, r, floats, targets, weight, trace, trace_reg, hidden,
+    moment_1, moment_2, maps, eligibility, x,
 ):  # fmt: skip
     """Template: rows ``order[k:k_end]`` cross the interval from ``last`` to ``t``, change and deliver.
 
@@ -50,20 +114,17 @@ def learn_rows(
     """
     real = weight.dtype.type
     eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
-    k_n, r_n = powers[group, 1, t - last], powers[group, 2, t - last]
+    k_n, r_n = decays[group, DECAY_KAPPA, t - last], decays[group, DECAY_REG, t - last]
+    z_0, z_1 = 0.0, 0.0
     for index in range(k, k_end):
         i = order[index]
-        z0 = z_bar[i]
+        if D > 0:
+            z_0 = z_bar[0, i]
+        if D > 1:
+            z_1 = z_bar[1, i]
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
-            e = trace[q]
-            if BOTH:
-                rate = trace_reg[q]
-                g = maps[2, j] * e + maps[3, j] * rate + maps[4, j] * z0
-                trace_reg[q] = r_n * rate + maps[1, j] * z0
-            else:
-                g = maps[1, j] * e + maps[2, j] * z0
-            trace[q] = k_n * e + maps[0, j] * z0
+            g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
             if ADAM:
                 w = _adam(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
             else:
@@ -91,27 +152,25 @@ _adam = adam_synapse
 
 
 def learn_rows_directly(
-    k, k_end, last, t, order, indptr, p, group, powers, z_bar, steps, r, floats, targets, weight, trace, trace_reg,
-    moment_1, moment_2, prefix, block, block_steps, x,
+    k, k_end, last, t, order, indptr, p, group, groups, decays, filters, z_bar, steps, r, floats, targets, weight, trace,
+    trace_reg, hidden, moment_1, moment_2, prefix, block, suffix, history_steps, block_steps, maps, eligibility, x,
 ):  # fmt: skip
     """Template: `learn_rows` where too few synapses share the interval for a map of every target to pay."""
     real = weight.dtype.type
     eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
-    k_n, r_n = powers[group, 1, t - last], powers[group, 2, t - last]
+    k_n, r_n = decays[group, DECAY_KAPPA, t - last], decays[group, DECAY_REG, t - last]
+    z_0, z_1 = 0.0, 0.0
     for index in range(k, k_end):
         i = order[index]
-        z0 = z_bar[i]
+        if D > 0:
+            z_0 = z_bar[0, i]
+        if D > 1:
+            z_1 = z_bar[1, i]
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
-            c1, c2, c3, c4, c5 = MAP(last, t, j, prefix, block, block_steps, group, powers)
-            e = trace[q]
-            if BOTH:
-                rate = trace_reg[q]
-                g = c3 * e + c4 * rate + c5 * z0
-                trace_reg[q] = r_n * rate + c2 * z0
-            else:
-                g = c3 * e + c5 * z0
-            trace[q] = k_n * e + c1 * z0
+            MAPS(last, t, j, j + np.uint32(1), prefix, block, suffix, history_steps, block_steps, group, groups, decays,
+                 filters, eligibility, True, maps)  # fmt: skip
+            g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
             if ADAM:
                 w = _adam(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
             else:
@@ -121,17 +180,18 @@ def learn_rows_directly(
 
 
 def learn_rows_within(
-    k, k_end, last, t, order, indptr, p, group, powers, z_bar, r, floats, targets, weight, trace, prefix, block_steps, x
-):
-    """`learn_rows_directly` for the most frequent case: equal kappas, gradient descent, an interval within one block."""
+    k, k_end, last, t, order, indptr, p, group, decays, filters, z_bar, r, floats, targets, weight, trace, prefix,
+    block_steps, x,
+):  # fmt: skip
+    """`learn_rows_directly` for the most frequent case: LIF, equal kappas, gradient descent, within one block."""
     real = weight.dtype.type
     eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
-    before, k_n = last & (block_steps - 1), powers[group, 1, t - last]
-    inv_alpha, inv_kappa = powers[group, 3, before], powers[group, 4, before]
+    before, k_n = last & (block_steps - 1), decays[group, DECAY_KAPPA, t - last]
+    inv_alpha, inv_kappa = filters[group, INVERSE, before, 0, 0], decays[group, GROW_KAPPA, before]
     start, end = np.uint64(last & (prefix.shape[0] - 1)), np.uint64(t & (prefix.shape[0] - 1))
     for index in range(k, k_end):
         i = order[index]
-        z0 = z_bar[i]
+        z0 = z_bar[0, i]
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             c1, c3, c5 = divide(
@@ -145,61 +205,99 @@ def learn_rows_within(
             x[j] += w
 
 
+def first_row(i, p, indptr, targets, weight, hidden, eligibility, x):
+    """Template: the first spike of a row changes nothing yet."""
+    deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
+    if D == 0:
+        for m in range(M):
+            for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+                hidden[m, q] = eligibility[EL_B + m, targets[q]]
+
+
 def revive_row(
-    i, last, t, p, indptr, z_bar, steps, r, floats, cutoff, group, groups, powers, targets, weight, trace, trace_reg,
-    pending, moment_1, moment_2, psi, x,
+    i, last, t, p, indptr, z_ahead, steps, r, floats, cutoff, group, groups, decays, targets, weight, trace, trace_reg,
+    hidden, pending, moment_1, moment_2, psi, eligibility, x,
 ):  # fmt: skip
     """Template: the first spike after a silence longer than the cutoff; the gradient was settled when it was due.
 
     Since then the traces only decayed; the step before this spike counts again (as in NEST).
     """
     n = t - last
-    if n < powers.shape[2]:
-        k_n, r_n = powers[group, 1, n + 1 - cutoff], powers[group, 2, n + 1 - cutoff]
-        z = z_bar * powers[group, 0, n - 1]
+    if n + 1 - cutoff < decays.shape[2]:
+        k_n, r_n = decays[group, DECAY_KAPPA, n + 1 - cutoff], decays[group, DECAY_REG, n + 1 - cutoff]
     else:
         k_n, r_n = groups[group, GR_KAPPA] ** (n + 1 - cutoff), groups[group, GR_REG] ** (n + 1 - cutoff)
-        z = z_bar * floats[r, PF_ALPHA] ** (n - 1)
-    z_reg = (1.0 - groups[group, GR_REG]) * z
+    reg = groups[group, GR_REG]
     for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
         j = targets[q]
-        now = psi[j]
-        trace[q] = k_n * trace[q] + now * z
+        e = 0.0
+        for d in range(D):
+            e += eligibility[EL_C + d, j] * z_ahead[d, i]
+        if M > 0:
+            _decay_hidden(q, j, n - cutoff, hidden, eligibility)
+            for m in range(M):
+                e += eligibility[EL_C + D + m, j] * hidden[m, q]
+        e *= psi[j]
+        trace[q] = k_n * trace[q] + e
         if BOTH:
-            trace_reg[q] = r_n * trace_reg[q] + now * z_reg
+            trace_reg[q] = r_n * trace_reg[q] + (1.0 - reg) * e
+        if M > 0:
+            _decay_hidden(q, j, 1, hidden, eligibility)
+            for m in range(M):
+                hidden[m, q] += eligibility[EL_U + m, j] * e
+                if D == 0:
+                    hidden[m, q] += eligibility[EL_B + m, j]
         if ADAM:
             weight[q] = _adam(q, pending[q], steps, t - 1, r, floats, weight, moment_1, moment_2)
             pending[q] = 0.0
         x[j] += weight[q]
 
 
+def decay_hidden(q, j, n, hidden, eligibility):
+    """Template: ``n`` steps of a synapse's own components without a spike of the target, by squaring."""
+    if M == 1:
+        hidden[0, q] *= eligibility[EL_A, j] ** n
+        return
+    a, b, c, d = eligibility[EL_A, j], eligibility[EL_A + 1, j], eligibility[EL_A + 2, j], eligibility[EL_A + 3, j]
+    while n > 0:
+        if n & 1:
+            h_0, h_1 = hidden[0, q], hidden[1, q]
+            hidden[0, q] = a * h_0 + b * h_1
+            hidden[1, q] = c * h_0 + d * h_1
+        a, b, c, d = a * a + b * c, (a + d) * b, (a + d) * c, b * c + d * d
+        n >>= 1
+
+
+_decay_hidden = decay_hidden
 _learn_rows, _learn_rows_directly, _learn_rows_within = learn_rows, learn_rows_directly, learn_rows_within
-_revive_row = revive_row
+_revive_row, _first_row = revive_row, first_row
 
 
 def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
-    """Template: all spikes of projection ``r`` that arrive in step ``t``, within partition ``p`` (neurons ``lo:hi``)."""
+    """Template: all spikes of tract ``r`` that arrive in step ``t``, within partition ``p`` (neurons ``lo:hi``)."""
     k, stop = scratch.order_start[r], scratch.order_start[r + 1]
     if k == stop:
         return
-    floats, powers, indptr, targets = topology.projection_floats, topology.powers, topology.indptr, topology.targets
-    weight, trace, trace_reg = synapses.weight, synapses.trace, synapses.trace_reg
+    floats, indptr, targets = topology.projection_floats, topology.indptr, topology.targets
+    groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
+    weight, trace, trace_reg, hidden = synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden
     moment_1, moment_2, pending = synapses.moment_1, synapses.moment_2, synapses.pending
-    prefix, block, block_steps = history.prefix, history.block, history.block_steps
-    order, x, axon_last = scratch.order, neurons.input, axons.last
+    prefix, block, suffix, history_steps = history.prefix, history.block, history.suffix, history.steps
+    block_steps = history.block_steps
+    order, x, axon_last, maps = scratch.order, neurons.input, axons.last, scratch.maps
     group, cutoff = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
     while k < stop:
         i = order[k]
         last = axon_last[i]
         k_end = k + 1
         if last < 0:
-            deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
+            _first_row(i, p, indptr, targets, weight, hidden, eligibility, x)
             k = k_end
             continue
         if t - last > cutoff:
-            _revive_row(i, last, t, p, indptr, axons.z_bar[i], axons.steps[i], r, floats, cutoff, group,
-                        topology.groups, powers, targets, weight, trace, trace_reg, pending, moment_1, moment_2,
-                        neurons.psi, x)  # fmt: skip
+            _revive_row(i, last, t, p, indptr, scratch.z_ahead, axons.steps[i], r, floats, cutoff, group, groups, decays,
+                        targets, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, neurons.psi, eligibility,
+                        x)  # fmt: skip
             k = k_end
             continue
         count = indptr[p, i + 1] - indptr[p, i]
@@ -209,16 +307,17 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
             k_end += 1
         within = (last & (block_steps - 1)) + t - last < block_steps
         if count * (COST_WITHIN if within else COST_ACROSS) > hi - lo:
-            MAPS(last, t, lo, hi, prefix, block, block_steps, group, powers, scratch.maps)
-            _learn_rows(k, k_end, last, t, order, indptr, p, group, powers, axons.z_bar, axons.steps, r, floats, targets,
-                        weight, trace, trace_reg, moment_1, moment_2, scratch.maps, x)  # fmt: skip
-        elif within and not BOTH and not ADAM:
-            _learn_rows_within(k, k_end, last, t, order, indptr, p, group, powers, axons.z_bar, r, floats, targets, weight,
-                               trace, prefix, block_steps, x)  # fmt: skip
+            MAPS(last, t, lo, hi, prefix, block, suffix, history_steps, block_steps, group, groups, decays, filters,
+                 eligibility, True, maps)  # fmt: skip
+            _learn_rows(k, k_end, last, t, order, indptr, p, group, decays, axons.z_bar, axons.steps, r, floats, targets,
+                        weight, trace, trace_reg, hidden, moment_1, moment_2, maps, eligibility, x)  # fmt: skip
+        elif within and D == 1 and M == 0 and not BOTH and not ADAM:
+            _learn_rows_within(k, k_end, last, t, order, indptr, p, group, decays, filters, axons.z_bar, r, floats,
+                               targets, weight, trace, prefix, block_steps, x)  # fmt: skip
         elif count > 0:
-            _learn_rows_directly(k, k_end, last, t, order, indptr, p, group, powers, axons.z_bar, axons.steps, r, floats,
-                                 targets, weight, trace, trace_reg, moment_1, moment_2, prefix, block, block_steps,
-                                 x)  # fmt: skip
+            _learn_rows_directly(k, k_end, last, t, order, indptr, p, group, groups, decays, filters, axons.z_bar,
+                                 axons.steps, r, floats, targets, weight, trace, trace_reg, hidden, moment_1, moment_2,
+                                 prefix, block, suffix, history_steps, block_steps, maps, eligibility, x)  # fmt: skip
         k = k_end
 
 
@@ -232,28 +331,27 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     first, stop = scratch.due_start[r], scratch.due_start[r + 1]
     if first == stop:
         return
-    floats, powers, indptr, targets = topology.projection_floats, topology.powers, topology.indptr, topology.targets
+    floats, indptr, targets = topology.projection_floats, topology.indptr, topology.targets
+    groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
     group, n = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
-    prefix, block, block_steps = history.prefix, history.block, history.block_steps
+    prefix, block, suffix, history_steps = history.prefix, history.block, history.suffix, history.steps
     due, maps, before, weight = scratch.due, scratch.maps, scratch.maps_before, synapses.weight
-    trace, trace_reg, pending = synapses.trace, synapses.trace_reg, synapses.pending
+    trace, trace_reg, hidden, pending = synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending
     eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
-    k_n, r_n = powers[group, 1, n - 1], powers[group, 2, n - 1]
-    MAPS(t - n, t, lo, hi, prefix, block, block_steps, group, powers, maps)
-    MAPS(t - n, t - 1, lo, hi, prefix, block, block_steps, group, powers, before)
+    k_n, r_n = decays[group, DECAY_KAPPA, n - 1], decays[group, DECAY_REG, n - 1]
+    MAPS(t - n, t, lo, hi, prefix, block, suffix, history_steps, history.block_steps, group, groups, decays, filters,
+         eligibility, True, maps)  # fmt: skip
+    MAPS(t - n, t - 1, lo, hi, prefix, block, suffix, history_steps, history.block_steps, group, groups, decays, filters,
+         eligibility, False, before)  # fmt: skip
+    z_0, z_1 = 0.0, 0.0
     for index in range(first, stop):
         i = due[index]
-        z0 = axons.z_bar[i]
+        if D > 0:
+            z_0 = axons.z_bar[0, i]
+        if D > 1:
+            z_1 = axons.z_bar[1, i]
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-            j = targets[q]
-            e = trace[q]
-            if BOTH:
-                rate = trace_reg[q]
-                g = maps[2, j] * e + maps[3, j] * rate + maps[4, j] * z0
-                trace_reg[q] = r_n * rate + before[1, j] * z0
-            else:
-                g = maps[1, j] * e + maps[2, j] * z0
-            trace[q] = k_n * e + before[0, j] * z0
+            g = _cross(q, targets[q], z_0, z_1, k_n, r_n, maps, before, trace, trace_reg, hidden, eligibility, 0.0)
             if ADAM:
                 pending[q] = g
             else:

@@ -6,7 +6,7 @@ import numpy as np
 
 from eprop._jit import inner
 from eprop.equations.optimize import clip
-from eprop.kernels.layout import PF_ETA, PF_MAX, PF_MIN, PRO_CUTOFF, PRO_GROUP
+from eprop.kernels.layout import FORWARD, INVERSE, PF_ETA, PF_MAX, PF_MIN, PRO_CUTOFF, PRO_GROUP
 
 ADAM = False
 
@@ -19,7 +19,7 @@ _adam = _unbound
 
 
 @inner
-def gradients_of_readouts(lo, hi, last, t, z_bar, z_before, error, prefix, block, block_steps, group, powers, out):
+def gradients_of_readouts(lo, hi, last, t, z_bar, z_before, error, prefix, block, block_steps, group, filters, out):
     """Gradients of a row with arrivals at ``last`` and ``t``: errors of steps ``last - 1 .. t - 2`` of readouts ``lo:hi``.
 
     ``out[k] = E_k(last - 1) z_before + z_bar sum_{s=last}^{t-2} alpha^(s-last) E_k(s)``, the sum from those per block.
@@ -32,7 +32,7 @@ def gradients_of_readouts(lo, hi, last, t, z_bar, z_before, error, prefix, block
     if end <= last:
         return
     n = min(block_steps - before, end - last)
-    start, scale = np.uint64(last & ring), z_bar * powers[group, 3, before]
+    start, scale = np.uint64(last & ring), z_bar * filters[group, INVERSE, before, 0, 0]
     if before + end - last < block_steps:
         row = np.uint64(end & ring)
         for k in range(first, stop):
@@ -44,7 +44,7 @@ def gradients_of_readouts(lo, hi, last, t, z_bar, z_before, error, prefix, block
     at = last + n
     while at < end:
         m = min(block_steps, end - at)
-        scale = z_bar * powers[group, 0, at - last]
+        scale = z_bar * filters[group, FORWARD, at - last, 0, 0]
         if m == block_steps:
             row = np.uint64((at // block_steps) & blocks)
             for k in range(first, stop):
@@ -57,11 +57,11 @@ def gradients_of_readouts(lo, hi, last, t, z_bar, z_before, error, prefix, block
 
 
 @inner
-def extend_error_sums(t, lo, hi, error, prefix, block, block_steps, group, powers):
+def extend_error_sums(t, lo, hi, error, prefix, block, block_steps, group, filters):
     """Add the errors of step ``t`` of readouts ``lo:hi`` (of one group) to the sums."""
     ring, blocks = prefix.shape[0] - 1, block.shape[0] - 1
     ends = (t + 1) & (block_steps - 1) == 0
-    power = powers[group, 0, t & (block_steps - 1)]
+    power = filters[group, FORWARD, t & (block_steps - 1), 0, 0]
     for k in range(lo, hi):
         total = prefix[t & ring, k] + power * error[k]
         if ends:
@@ -75,7 +75,7 @@ def deliver_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history
     """Template: all spikes of projection ``r`` that arrive at readouts ``lo:hi`` (partition ``p``) in step ``t``."""
     if scratch.order_start[r] == scratch.order_start[r + 1]:
         return
-    floats, powers = topology.projection_floats, topology.powers
+    floats, filters = topology.projection_floats, topology.filters
     indptr, targets, x = topology.indptr, topology.targets, neurons.input
     weight, pending, gradient = synapses.weight, synapses.pending, scratch.gradient
     n_neurons = neurons.psi.size
@@ -86,8 +86,8 @@ def deliver_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history
         last = axons.last[i]
         settled = t - last > cutoff
         if last >= 0 and not settled:
-            gradients_of_readouts(lo, hi, last, t, axons.z_bar[i], axons.z_before[i], history.error,
-                                  history.readout_prefix, history.readout_block, history.block_steps, group, powers,
+            gradients_of_readouts(lo, hi, last, t, axons.z_bar[0, i], axons.z_before[0, i], history.error,
+                                  history.readout_prefix, history.readout_block, history.block_steps, group, filters,
                                   gradient)  # fmt: skip
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
@@ -111,14 +111,15 @@ def settle_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history,
     """
     if scratch.due_start[r] == scratch.due_start[r + 1]:
         return
-    floats, powers, indptr, targets = topology.projection_floats, topology.powers, topology.indptr, topology.targets
+    floats, filters = topology.projection_floats, topology.filters
+    indptr, targets = topology.indptr, topology.targets
     weight, gradient, n_neurons = synapses.weight, scratch.gradient, neurons.psi.size
     group = topology.projections[r, PRO_GROUP]
     last = t - topology.projections[r, PRO_CUTOFF]
     for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
         i = scratch.due[index]
-        gradients_of_readouts(lo, hi, last, t, axons.z_bar[i], axons.z_before[i], history.error, history.readout_prefix,
-                              history.readout_block, history.block_steps, group, powers, gradient)  # fmt: skip
+        gradients_of_readouts(lo, hi, last, t, axons.z_bar[0, i], axons.z_before[0, i], history.error, history.readout_prefix,
+                              history.readout_block, history.block_steps, group, filters, gradient)  # fmt: skip
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             g = gradient[np.int64(targets[q]) - n_neurons]
             if ADAM:

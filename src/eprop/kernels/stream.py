@@ -19,13 +19,13 @@ from eprop.kernels.layout import (
     COUNT_STEPS,
     EPROP_PLUS,
     EVENTS,
+    FORWARD,
     GR_REG,
     NEURON,
-    PF_ALPHA,
-    PF_ZETA,
     POISSON,
     POP_CHANNEL,
     POP_GROUP,
+    POP_KIND,
     POP_ROLE,
     POP_SIZE,
     POP_SLOT,
@@ -34,6 +34,7 @@ from eprop.kernels.layout import (
     PRO_CUTOFF,
     PRO_DELAY,
     PRO_GROUP,
+    PRO_KIND,
     PRO_MIRROR,
     PRO_PRE,
     PRO_ROW,
@@ -59,7 +60,8 @@ def _unbound(*arguments):
 
 
 ADVANCE_0 = ADVANCE_1 = ADVANCE_2 = ADVANCE_3 = _unbound
-EXTEND = DELIVER_PLUS = SETTLE_DUE = DELIVER_READOUT = SETTLE_READOUT = _unbound
+EXTEND_0 = EXTEND_1 = EXTEND_2 = DELIVER_0 = DELIVER_1 = DELIVER_2 = SETTLE_0 = SETTLE_1 = SETTLE_2 = _unbound
+DELIVER_READOUT = SETTLE_READOUT = _unbound
 STEP_PARTITION = _unbound
 
 
@@ -75,6 +77,37 @@ def advance_slot(slot, lo, hi, state, params, x, psi, spikes, count):
 
 
 ADVANCE = advance_slot
+
+
+def extend_kind(
+    kind, t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters, eligibility
+):  # fmt: skip
+    """Template: extend the maps of neurons ``lo:hi`` with a kind of eligibility."""
+    if kind == 0:
+        EXTEND_0(t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters,
+                 eligibility)  # fmt: skip
+    elif kind == 1:
+        EXTEND_1(t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters,
+                 eligibility)  # fmt: skip
+    else:
+        EXTEND_2(t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters,
+                 eligibility)  # fmt: skip
+
+
+def learn_kind(kind, r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
+    """Template: deliver over a tract onto neurons with a kind of eligibility, and settle what is due."""
+    if kind == 0:
+        DELIVER_0(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
+        SETTLE_0(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
+    elif kind == 1:
+        DELIVER_1(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
+        SETTLE_1(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
+    else:
+        DELIVER_2(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
+        SETTLE_2(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
+
+
+EXTEND, LEARN = extend_kind, learn_kind
 
 
 @inner
@@ -94,6 +127,7 @@ def plan_arrivals(t, topology, axons, history, scratch):
             _sort_by_last(scratch.order, start, n, axons.last, scratch.spare)
             for index in range(start, n):
                 scratch.mark[scratch.order[index]] = t
+                _look_ahead(t, scratch.order[index], row[PRO_GROUP], topology, axons, scratch.z_ahead)
             last = t - row[PRO_CUTOFF]
             if last - row[PRO_DELAY] >= 0:
                 listed = _list_rows(
@@ -105,6 +139,37 @@ def plan_arrivals(t, topology, axons, history, scratch):
                         scratch.due[n_due] = i
                         n_due += 1
         scratch.order_start[r + 1], scratch.due_start[r + 1] = n, n_due
+
+
+@inner
+def _look_ahead(t, i, group, topology, axons, z_ahead):
+    """Filtered spikes of row ``i`` one step before ``t``, from those at its last spike."""
+    n_filters = z_ahead.shape[0]
+    n = t - axons.last[i] - 1
+    for d in range(n_filters):
+        z_ahead[d, i] = axons.z_bar[d, i]
+    if axons.last[i] < 0:
+        return
+    if n < topology.filters.shape[2]:
+        _apply(topology.filters[group, FORWARD, n], i, z_ahead)
+        return
+    bit = 0
+    while n > 0:
+        if n & 1:
+            _apply(topology.doublings[group, bit], i, z_ahead)
+        n >>= 1
+        bit += 1
+
+
+@inner
+def _apply(matrix, i, z):
+    """Multiply column ``i`` of ``z`` by a matrix of one or two rows."""
+    if z.shape[0] == 1:
+        z[0, i] *= matrix[0, 0]
+    elif z.shape[0] == 2:
+        z_0, z_1 = z[0, i], z[1, i]
+        z[0, i] = matrix[0, 0] * z_0 + matrix[0, 1] * z_1
+        z[1, i] = matrix[1, 0] * z_0 + matrix[1, 1] * z_1
 
 
 @inner
@@ -165,13 +230,14 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
     k_lo, k_hi = topology.bounds[1, p], topology.bounds[1, p + 1]
     populations = topology.populations
     indptr, targets, weight, x = topology.indptr, topology.targets, synapses.weight, neurons.input
-    _gather_signals(t, lo, hi, neurons.signal, neurons.feedback, history.error)
+    _gather_signals(t, lo, hi, neurons.signal, neurons.feedback, history.error, topology.signal_delay)
     for b in range(populations.shape[0]):
         group = topology.signal_groups[b]
         if group >= 0 and t > 0:
-            EXTEND(t, max(lo, populations[b, POP_TARGET]), min(hi, populations[b, POP_TARGET] + populations[b, POP_SIZE]),
-                   history.prefix, history.block, history.block_steps, neurons.psi, neurons.signal, neurons.rate,
-                   group, topology.groups, topology.powers)  # fmt: skip
+            EXTEND(populations[b, POP_KIND], t, max(lo, populations[b, POP_TARGET]),
+                   min(hi, populations[b, POP_TARGET] + populations[b, POP_SIZE]), neurons.psi, neurons.signal,
+                   neurons.rate, history.prefix, history.block, history.suffix, history.steps, history.block_steps, group,
+                   topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
     for r in range(topology.projections.shape[0]):
         if topology.projections[r, PRO_RULE] != EPROP_PLUS:
             for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
@@ -181,19 +247,23 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
             DELIVER_READOUT(r, p, t, k_lo, k_hi, topology, synapses, axons, neurons, history, scratch)
             SETTLE_READOUT(r, p, t, k_lo, k_hi, topology, synapses, axons, neurons, history, scratch)
         else:
-            DELIVER_PLUS(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
-            SETTLE_DUE(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
+            LEARN(
+                topology.projections[r, PRO_KIND], r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch
+            )
     _advance_partition(p, lo, hi, topology, neurons, scratch)
     integrate_readouts(k_lo, k_hi, neurons.psi.size, topology.readouts, neurons.input, neurons.y)
 
 
 @inner
-def _gather_signals(t, lo, hi, signal, feedback, error):
-    """Learning signals that arrive in step ``t``: the errors of the step before, through the feedback weights."""
+def _gather_signals(t, lo, hi, signal, feedback, error, delay):
+    """Learning signals that arrive in step ``t``: errors of earlier steps, through the feedback weights."""
     first, stop = np.uint64(lo), np.uint64(hi)
     for j in range(first, stop):
         signal[j] = 0.0
     if t == 0:
+        return
+    if delay.size > 0:
+        _gather_delayed(t, first, stop, signal, feedback, error, delay)
         return
     row = (t - 1) & (error.shape[0] - 1)
     for k in range(error.shape[1]):
@@ -201,6 +271,16 @@ def _gather_signals(t, lo, hi, signal, feedback, error):
         if e != 0.0:
             for j in range(first, stop):
                 signal[j] += e * feedback[k, j]
+
+
+@inner
+def _gather_delayed(t, lo, hi, signal, feedback, error, delay):
+    """`_gather_signals` where each pair of readout and neuron has a delay of its own."""
+    mask = error.shape[0] - 1
+    for k in range(error.shape[1]):
+        for j in range(lo, hi):
+            if t >= delay[k, j]:
+                signal[j] += error[(t - delay[k, j]) & mask, k] * feedback[k, j]
 
 
 def advance_partition(p, lo, hi, topology, neurons, scratch):
@@ -252,21 +332,21 @@ def count_events(topology, scratch):
 @inner
 def update_axons(t, topology, axons, scratch):
     """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values."""
+    n_filters = axons.z_bar.shape[0]
     for r in range(topology.projections.shape[0]):
         if topology.projections[r, PRO_RULE] != EPROP_PLUS:
             continue
-        alpha, zeta = topology.projection_floats[r, PF_ALPHA], topology.projection_floats[r, PF_ZETA]
-        powers = topology.powers[topology.projections[r, PRO_GROUP], 0]
+        group = topology.projections[r, PRO_GROUP]
         for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
             i = scratch.order[index]
-            last = axons.last[i]
-            before = 0.0
-            if last >= 0:
-                n = t - last - 1
-                before = axons.z_bar[i] * (powers[n] if n < powers.size else alpha**n)
+            if axons.last[i] >= 0:
                 axons.steps[i] = t - 1
-            axons.z_before[i] = before
-            axons.z_bar[i] = before * alpha + zeta
+            for d in range(n_filters):
+                axons.z_before[d, i] = scratch.z_ahead[d, i]
+                axons.z_bar[d, i] = scratch.z_ahead[d, i]
+            _apply(topology.filters[group, FORWARD, 1], i, axons.z_bar)
+            for d in range(n_filters):
+                axons.z_bar[d, i] += topology.arrivals[group, d]
             axons.last[i] = t
 
 
@@ -336,7 +416,7 @@ def compare_readouts(t, s, topology, neurons, history, target, window, offsets, 
         group = populations[b, POP_GROUP]
         if group >= 0:
             extend_error_sums(t, lo, hi, error, history.readout_prefix, history.readout_block, history.block_steps, group,
-                              topology.powers)  # fmt: skip
+                              topology.filters)  # fmt: skip
 
 
 @inner

@@ -1,12 +1,16 @@
 """NEURON MODELS, one file each: parameters, state, update. Readouts and sources too."""
 
+from eprop.models.alif import ALIF
 from eprop.models.base import Arctan, Eligibility, Exponential, FastSigmoid, Model, Neuron, PiecewiseLinear, Surrogate
+from eprop.models.delta import DeltaLIF
+from eprop.models.delta_adapt import DeltaALIF
 from eprop.models.forced import ForcedLIF
 from eprop.models.lif import LIF
 from eprop.models.readout import CrossEntropy, Loss, Readout, SquaredError
 from eprop.models.sources import EventSource, PoissonSource
 
 __all__ = [
-    "LIF", "Arctan", "CrossEntropy", "Eligibility", "EventSource", "Exponential", "FastSigmoid", "ForcedLIF", "Loss", "Model", "Neuron",
-    "PiecewiseLinear", "PoissonSource", "Readout", "SquaredError", "Surrogate",
+    "ALIF", "LIF", "Arctan", "CrossEntropy", "DeltaALIF", "DeltaLIF", "Eligibility", "EventSource", "Exponential",
+    "FastSigmoid", "ForcedLIF", "Loss", "Model", "Neuron", "PiecewiseLinear", "PoissonSource", "Readout", "SquaredError",
+    "Surrogate",
 ]  # fmt: skip

@@ -16,6 +16,8 @@ from eprop.parameters import Description, param
 class Surrogate(Description):
     """Stands for the derivative of a spike with respect to the voltage (Bellec et al. 2020)."""
 
+    per_node: ClassVar[bool] = True
+
     height: float = param(0.3, above=0.0, symbol="h", nest="surrogate_gradient_height", doc="largest value")
     width: float = param(1.0, unit="mV", above=0.0, symbol="w", nest="surrogate_gradient_width", doc="scale")
 
@@ -113,15 +115,19 @@ class Neuron(Model):
     A subclass gives the names of its state rows and of its derived parameter rows, their values for a step ``dt``,
     and one compiled scalar function ``update(state, params, j, x) -> (spike, psi)`` that advances neuron ``j`` by one
     step with synaptic input ``x`` (mV) and writes its rows of ``state``.
+
+    Each numeric parameter may be a number, a list with a value for each neuron, or a distribution such as
+    ``Normal(20.0, 2.0)``. The methods here always see numbers: where neurons differ, they are asked for each of them.
     """
 
     role: ClassVar[str] = "neuron"
+    per_node: ClassVar[bool] = True
     state_rows: ClassVar[tuple[str, ...]]
     parameter_rows: ClassVar[tuple[str, ...]]
     update: ClassVar[Callable[..., Any]]
 
-    def derived(self, dt: float) -> dict[str, float]:
-        """Values of ``parameter_rows`` for a step of ``dt`` ms."""
+    def derived(self, dt: float) -> dict[str, Any]:
+        """Values of ``parameter_rows`` for a step of ``dt`` ms, numbers or arrays with one for each neuron."""
         raise TypeError(f"{type(self).__name__} does not define derived()")
 
     def initial(self, dt: float, size: int, seed: int) -> dict[str, Any]:
@@ -133,11 +139,12 @@ class Neuron(Model):
         raise TypeError(f"{type(self).__name__} does not define eligibility()")
 
 
-def steps(duration: float, dt: float) -> int:
-    """Number of steps in a duration (ms), rounded to the nearest."""
-    return round(duration / dt)
+def steps(duration: Any, dt: float) -> Any:
+    """Number of steps in a duration (ms), rounded to the nearest; of an array of durations, an array."""
+    whole = np.rint(np.asarray(duration) / dt).astype(np.int64)
+    return whole if whole.ndim else int(whole)
 
 
-def decay(tau: float, dt: float) -> float:
-    """``exp(-dt / tau)``, the propagator of a leaky integrator."""
-    return float(np.exp(-dt / tau))
+def decay(tau: Any, dt: float) -> Any:
+    """``exp(-dt / tau)``, the propagator of a leaky integrator; of an array of time constants, an array."""
+    return np.exp(-dt / tau)

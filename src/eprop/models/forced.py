@@ -9,20 +9,19 @@ import numpy as np
 
 from eprop._jit import inline
 from eprop.equations import rng
-from eprop.equations.surrogate import surrogate as _surrogate
 from eprop.models.base import steps
-from eprop.models.lif import ALPHA, DRIVE, HEIGHT, KIND, LIF, V_MIN, V_TH, WIDTH, ZETA, V
+from eprop.models.lif import LATE, LIF, V
+from eprop.models.membrane import V_MIN, V_TH, integrate, surrogate_gradient
 from eprop.parameters import param
 
-LEFT, INTERVAL = 3, 10
+LEFT, INTERVAL = 3, LATE + 1
 
 
 @inline
 def update(state, params, j, x):
     """Integrate the membrane as `LIF` does, but spike when the countdown ends, not at the threshold."""
-    v = params[ALPHA, j] * state[V, j] + params[ZETA, j] * x + params[DRIVE, j]
-    v = max(v, params[V_MIN, j])
-    psi = _surrogate(params[KIND, j], v - params[V_TH, j], params[HEIGHT, j], params[WIDTH, j])
+    v = max(integrate(params, j, state[V, j], x), params[V_MIN, j])
+    psi = surrogate_gradient(params, j, v - params[V_TH, j])
     left = state[LEFT, j] - 1.0
     spike = left <= 0.0
     if spike:
@@ -46,12 +45,12 @@ class ForcedLIF(LIF):
     parameter_rows: ClassVar[tuple[str, ...]] = (*LIF.parameter_rows, "interval")
     update: ClassVar[Any] = staticmethod(update)
 
-    def derived(self, dt: float) -> dict[str, float]:
+    def derived(self, dt: float) -> dict[str, Any]:
         """As of `LIF`, with the interval in steps."""
-        return {**super().derived(dt), "interval": float(steps(self.interval, dt))}
+        return {**super().derived(dt), "interval": 1.0 * steps(self.interval, dt)}
 
     def initial(self, dt: float, size: int, seed: int) -> dict[str, Any]:
         """Phases, uniform over an interval."""
         period = steps(self.interval, dt)
         draws = [rng.below(np.uint64(seed), rng.PHASE, 0, i, period) for i in range(size)]
-        return {"left": np.array(draws, float) + 1.0}
+        return {**super().initial(dt, size, seed), "left": np.array(draws, float) + 1.0}

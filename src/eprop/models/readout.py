@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from eprop.models.base import Model, decay
 from eprop.parameters import Description, param
@@ -30,21 +32,25 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class Readout(Model):
-    """Leaky integrator ``y_t = alpha y_{t-1} + zeta x_t + (tau_m / c_m)(1 - alpha) i_e``."""
+    """Leaky integrator ``y_t = max(alpha y_{t-1} + zeta x_t + (tau_m / c_m)(1 - alpha) i_e, v_min)``.
+
+    The lower bound is not differentiated: learning takes the output as the integral of its input.
+    """
 
     tau_m: float = param(20.0, unit="ms", above=0.0, symbol="tau_out", nest="tau_m", doc="membrane time constant")
     e_l: float = param(0.0, unit="mV", nest="E_L", doc="leak potential")
     c_m: float = param(1.0, unit="pF", above=0.0, nest="C_m", doc="membrane capacitance")
     i_e: float = param(0.0, unit="pA", nest="I_e", doc="constant external current")
+    v_min: float = param(-np.inf, unit="mV", infinite=True, nest="V_min", doc="lower bound of the output")
     scale_input: bool = param(False, kind=bool, doc="multiply the synaptic input by 1 - alpha")
     loss: Loss = field(default=SquaredError(), metadata=param(SquaredError(), kind=Loss).metadata)
 
     role: ClassVar[str] = "readout"
 
-    def membrane_decay(self, dt: float) -> float:
+    def membrane_decay(self, dt: float) -> Any:
         """``alpha_o = exp(-dt / tau_m)``."""
         return decay(self.tau_m, dt)
 
-    def input_scale(self, dt: float) -> float:
+    def input_scale(self, dt: float) -> Any:
         """``zeta``: 1, or ``1 - alpha_o`` with ``scale_input``."""
-        return 1.0 - self.membrane_decay(dt) if self.scale_input else 1.0
+        return 1.0 - self.membrane_decay(dt) * self.scale_input

@@ -93,16 +93,16 @@ class Array:
         return f"Array(shape={self.values.shape})"
 
 
-def as_distribution(value: object) -> Distribution | Array:
-    """A number becomes `Constant`, an array `Array`; distributions pass."""
+def as_distribution(value: object, what: str = "weight") -> Distribution | Array:
+    """A number becomes `Constant`, an array `Array`; distributions pass. ``what`` it is stands in messages."""
     if isinstance(value, (Distribution, Array)):
         return value
     if isinstance(value, type) and issubclass(value, Distribution):
-        raise NetworkError(f"weight got the class {value.__name__}; call it: {value.__name__}(...)")
+        raise NetworkError(f"{what} got the class {value.__name__}; call it: {value.__name__}(...)")
     if scipy.sparse.issparse(value):
-        raise NetworkError("weight got a sparse matrix; give it as the connections: Explicit(matrix)")
+        raise NetworkError(f"{what} got a sparse matrix; give it as the connections: Explicit(matrix)")
     if isinstance(value, (str, bytes)) or value is None:
-        raise NetworkError(f"weight must be a number, a distribution or an array, got {value!r:.80}")
+        raise NetworkError(f"{what} must be a number, a distribution or an array, got {value!r:.80}")
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     return Constant(value) if isinstance(value, numbers.Number) else Array(value)  # type: ignore[arg-type]

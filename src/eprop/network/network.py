@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import numbers
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from eprop.errors import NetworkError
 from eprop.models import Model, Readout
 from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import Array, Distribution, Normal, as_distribution
-from eprop.parameters import Description, is_finite_number, param
+from eprop.parameters import Description, Values, is_finite_number, param
 from eprop.rules import Rule, Static
 
 # Spikes under way are kept in rings as long as the longest delay.
@@ -42,7 +43,7 @@ class Projection:
     connectivity: ConnectionRule
     weight: Distribution | Array
     rule: Rule
-    delay: float
+    delay: float | Distribution | Array
     index: int
 
 
@@ -75,7 +76,7 @@ class FeedbackProjection:
     pre: Population
     post: Population
     kind: Feedback
-    delay: float
+    delay: float | Distribution | Array
     index: int
 
 
@@ -124,6 +125,7 @@ class Network:
         name = _name("add", f"{type(model).__name__.lower()}{len(self._populations)}" if name is None else name)
         if any(p.name == name for p in self._populations):
             raise NetworkError(f"Network.add: there is a population {name!r} already")
+        _check_sizes(name, model, int(size))
         population = Population(name, model, int(size), len(self._populations))
         self._populations.append(population)
         return population
@@ -136,7 +138,7 @@ class Network:
         *,
         weight: Any = None,
         rule: Rule | None = None,
-        delay: float | None = None,
+        delay: Any = None,
         name: str | None = None,
     ) -> Projection:
         """Connect two populations.
@@ -149,8 +151,9 @@ class Network:
             mV; an array of shape ``(n_post, n_pre)``, or one value per connection of an `Explicit` rule.
         rule : Rule
             Plasticity; static by default.
-        delay : float
-            ms, a multiple of ``dt``; one step by default.
+        delay : float, Distribution or array
+            ms, at least one step, which is the default. A number and the values of an array, which has the shapes of
+            ``weight``, are multiples of ``dt``; what is drawn is rounded to the nearest step, at least one.
         """
         self._own("connect", pre, post)
         connectivity = AllToAll() if connectivity is None else connectivity
@@ -167,7 +170,7 @@ class Network:
         name = _name("connect", f"{pre.name}->{post.name}" if name is None else name)
         if any(p.name == name for p in self._projections):
             raise NetworkError(f"there is a projection {name!r} already; give this one another name=")
-        delay = self.dt if delay is None else self._delay(delay)
+        delay = self._delays(connectivity, delay, pre, post)
         weights = self._weights(connectivity, weight, pre, post)
         _check_bounds(name, rule, weights)
         projection = Projection(name, pre, post, connectivity, weights, rule, delay, len(self._projections))
@@ -175,9 +178,12 @@ class Network:
         return projection
 
     def feedback(
-        self, pre: Population, post: Population, kind: Feedback | None = None, *, delay: float | None = None
+        self, pre: Population, post: Population, kind: Feedback | None = None, *, delay: Any = None
     ) -> FeedbackProjection:
-        """Send the errors of readouts ``pre`` as learning signals to the neurons ``post``."""
+        """Send the errors of readouts ``pre`` as learning signals to the neurons ``post``.
+
+        ``delay`` (ms) is a number, a distribution or an array ``(n_post, n_pre)``, as in `connect`.
+        """
         self._own("feedback", pre, post)
         kind = Symmetric() if kind is None else kind
         if not isinstance(kind, Feedback):
@@ -198,7 +204,7 @@ class Network:
                     f"RandomFeedback.weight must have shape ({post.size}, {pre.size}) = (neurons, readouts), "
                     f"got {kind.weight.values.shape}"
                 )
-        delay = self.dt if delay is None else self._delay(delay)
+        delay = self._delays(AllToAll(), delay, pre, post)
         made = FeedbackProjection(pre, post, kind, delay, len(self._feedback))
         self._feedback.append(made)
         return made
@@ -223,10 +229,10 @@ class Network:
         lines = [f"Network(dt={self.dt:g} ms, seed={self.seed})"]
         lines += [f"  {p.name}: {p.size} x {p.model}" for p in self._populations]
         lines += [
-            f"  {p.name}: {p.connectivity}, weight {p.weight}, {p.rule}, delay {p.delay:g} ms"
+            f"  {p.name}: {p.connectivity}, weight {p.weight}, {p.rule}, delay {_shown(p.delay)}"
             for p in self._projections
         ]
-        lines += [f"  feedback {f.pre.name}->{f.post.name}: {f.kind}, delay {f.delay:g} ms" for f in self._feedback]
+        lines += [f"  feedback {f.pre.name}->{f.post.name}: {f.kind}, delay {_shown(f.delay)}" for f in self._feedback]
         return "\n".join(lines)
 
     def _own(self, call: str, *populations: Population) -> None:
@@ -244,6 +250,31 @@ class Network:
         if count < 1 - 1e-9 or abs(count - round(count)) > 1e-9 * max(count, 1.0):
             raise NetworkError(f"delay must be a multiple of dt = {self.dt:g} ms, at least one step, got {value:g} ms")
         return value
+
+    def _delays(
+        self, rule: ConnectionRule, delay: Any, pre: Population, post: Population
+    ) -> float | Distribution | Array:
+        if delay is None:
+            return self.dt
+        if isinstance(delay, numbers.Real) or delay is True:
+            return self._delay(delay)
+        delays = as_distribution(delay, "delay")
+        if not isinstance(delays, Array):
+            return delays
+        values = delays.values
+        if values.ndim == 2 and values.shape != (post.size, pre.size):
+            raise NetworkError(
+                f"delay must have shape ({post.size}, {pre.size}) = (targets, sources), got {values.shape}"
+            )
+        if values.ndim == 1:
+            if not isinstance(rule, Explicit) or values.size != rule.sources.size:
+                raise NetworkError(
+                    "a list of delays needs Explicit connections, as many; else give an (n_post, n_pre) array"
+                )
+            delays = Array(values[rule.order])  # type: ignore[attr-defined]
+        for value in np.unique(values):
+            self._delay(float(value))
+        return delays
 
     def _weights(self, rule: ConnectionRule, weight: Any, pre: Population, post: Population) -> Distribution | Array:
         if isinstance(rule, Explicit):
@@ -265,6 +296,10 @@ class Network:
         return weights
 
 
+def _shown(delay: float | Distribution | Array) -> str:
+    return f"{delay:g} ms" if isinstance(delay, float) else f"{delay} ms"
+
+
 def _positive(label: str, value: Any, unit: str) -> float:
     if not is_finite_number(value) or value <= 0:
         raise NetworkError(f"{label} must be a finite number > 0 {unit}, got {value!r:.80}")
@@ -275,6 +310,16 @@ def _name(call: str, name: Any) -> str:
     if not isinstance(name, str) or not name.strip() or "/" in name:
         raise NetworkError(f"Network.{call}: name must be a text without '/', got {name!r}")
     return name
+
+
+def _check_sizes(name: str, description: Description, size: int) -> None:
+    """A parameter that is a list has a value for each node."""
+    for part in dataclasses.fields(description):
+        value = getattr(description, part.name)
+        if isinstance(value, Values) and len(value.values) != size:
+            raise NetworkError(f"{name}: {part.name} has {len(value.values)} values for {size} nodes")
+        if isinstance(value, Description):
+            _check_sizes(name, value, size)
 
 
 def _check_bounds(name: str, rule: Rule, weights: Distribution | Array) -> None:

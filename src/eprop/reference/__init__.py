@@ -7,7 +7,7 @@ tested.
 ==================== ============================================================================
 `eprop.reference`
 ==================== ============================================================================
-``neurons``          leaky integrate-and-fire neuron (with or without adaptation), readout, surrogates
+``neurons``          leaky integrate-and-fire neurons (with or without adaptation), readout, surrogates
 ``losses``           error signals and losses of the readouts
 ``optimizers``       gradient descent and Adam, including the steps a silent synapse owes
 ``eprop_plus``       e-prop+: weights change at every presynaptic spike
@@ -20,13 +20,14 @@ from eprop.reference.bptt import BPTT, backpropagate, eligibility_sum
 from eprop.reference.eprop import Sample, SampleRule, gradients, run_sample, train
 from eprop.reference.eprop_plus import PlusRule, Run, simulate
 from eprop.reference.losses import error_signal, loss
-from eprop.reference.neurons import LIF, Readout, surrogate_gradient
+from eprop.reference.neurons import LIF, DeltaLIF, Readout, surrogate_gradient
 from eprop.reference.optimizers import Adam, GradientDescent
 
 __all__ = [
     "BPTT",
     "LIF",
     "Adam",
+    "DeltaLIF",
     "GradientDescent",
     "PlusRule",
     "Readout",

@@ -48,14 +48,14 @@ def backpropagate(
     da = np.zeros(n)
     for t in reversed(range(n_steps)):
         dy[t] = sample.error[t] + readout.alpha(dt) * dy[t + 1]
-        de_dz[t] = readout.zeta(dt) * w_out.T @ dy[t] + neuron.zeta(dt) * w_rec.T @ dv[t + 1]
+        de_dz[t] = w_out.T @ (readout.zeta(dt) * dy[t]) + w_rec.T @ (neuron.zeta(dt) * dv[t + 1])
         through_spike = sample.psi[t] * (de_dz[t] + da)
         dv[t] = through_spike + neuron.alpha(dt) * dv[t + 1]
         da = neuron.rho(dt) * da - neuron.beta * through_spike
     gradients = {
-        "input": neuron.zeta(dt) * dv[:-1].T @ sample.inputs,
-        "recurrent": neuron.zeta(dt) * dv[:-1].T @ delayed(sample.spikes),
-        "readout": readout.zeta(dt) * dy[:-1].T @ sample.spikes,
+        "input": (neuron.zeta(dt) * dv[:-1]).T @ sample.inputs,
+        "recurrent": (neuron.zeta(dt) * dv[:-1]).T @ delayed(sample.spikes),
+        "readout": (readout.zeta(dt) * dy[:-1]).T @ sample.spikes,
     }
     return BPTT(gradients, de_dz)
 

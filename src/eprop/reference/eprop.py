@@ -21,7 +21,7 @@ steps of the input silent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +35,7 @@ from eprop.reference.neurons import (
     Readout,
     existing,
     initial_state,
+    per_neuron,
     start,
     step_neurons,
     step_readouts,
@@ -129,24 +130,24 @@ def delayed(spikes: Array) -> Array:
     return np.vstack([np.zeros((1, spikes.shape[1])), spikes[:-1]])
 
 
-def filtered(spikes: Array, alpha: float, zeta: float = 1.0) -> Array:
-    """``z_bar`` of every step, [T, n]."""
-    z_bar = np.zeros(spikes.shape)
-    carried = np.zeros(spikes.shape[1])
-    for t, arriving in enumerate(spikes):
-        z_bar[t] = carried = alpha * carried + zeta * arriving
-    return z_bar
+def filtered(spikes: Array, target: LIF | Readout, n: int, dt: float) -> Iterator[Array]:
+    """``z_bar`` of one step after the other, [n_post, n_pre], at ``n`` neurons or readouts."""
+    alpha, zeta = per_neuron(target.alpha(dt), n), per_neuron(target.zeta(dt), n)
+    z_bar = np.zeros((n, spikes.shape[1]))
+    for arriving in spikes:
+        z_bar = alpha * z_bar + zeta * arriving
+        yield z_bar
 
 
 def eligibility(spikes: Array, psi: Array, neuron: LIF, dt: float) -> Array:
     """Eligibility ``e`` of every step for arriving ``spikes`` [T, n_pre] and ``psi`` [T, N]; [T, N, n_pre]."""
-    z_bar = filtered(spikes, neuron.alpha(dt), neuron.zeta(dt))
-    beta = np.broadcast_to(neuron.beta, psi.shape[1:])[:, None]
+    n = psi.shape[1]
+    beta, rho = per_neuron(neuron.beta, n), per_neuron(neuron.rho(dt), n)
     e = np.zeros((*psi.shape, spikes.shape[1]))
     eps = np.zeros(e.shape[1:])
-    for t in range(len(psi)):
-        e[t] = psi[t][:, None] * (z_bar[t] - beta * eps)
-        eps = neuron.rho(dt) * eps + e[t]
+    for t, z_bar in enumerate(filtered(spikes, neuron, n, dt)):
+        e[t] = psi[t][:, None] * (z_bar - beta * eps)
+        eps = rho * eps + e[t]
     return e
 
 
@@ -168,7 +169,8 @@ def gradients(
             e_bar = kappa * e_bar + (1.0 - kappa) * e[t]
             g += learning[t][:, None] * e_bar
         found[name] = scale * (g + rate[:, None] * e.sum(axis=0))
-    found["readout"] = scale * (sample.error.T @ filtered(sample.spikes, readout.alpha(dt), readout.zeta(dt)))
+    z_bars = filtered(sample.spikes, readout, sample.error.shape[1], dt)
+    found["readout"] = scale * sum(error[:, None] * z_bar for error, z_bar in zip(sample.error, z_bars, strict=True))
     return found
 
 

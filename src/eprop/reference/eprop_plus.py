@@ -40,6 +40,7 @@ from eprop.reference.neurons import (
     Readout,
     existing,
     initial_state,
+    per_neuron,
     start,
     step_neurons,
     step_readouts,
@@ -119,7 +120,7 @@ class Synapses:
         self.descent = Descent(rule.optimizer, weights.shape)
         self.gradient = np.zeros(weights.shape)
         self.e_bar, self.e_bar_reg, self.eps = (np.zeros(weights.shape) for _ in range(3))
-        self.z_bar = np.zeros(weights.shape[1])
+        self.z_bar = np.zeros(weights.shape)
         self.last = np.full(weights.shape[1], NEVER)
 
     def arrive(self, arrivals: Array, step: int, plastic: bool) -> Array:
@@ -154,9 +155,9 @@ class Synapses:
 def hidden_entry(s: Synapses, neuron: LIF, psi: Array, learning: Array, rate: Array, step: int, dt: float) -> Array:
     """Step the traces of hidden synapses through entry ``step - 1``; returns the entry of the gradient."""
     rule = s.rule
-    beta = np.broadcast_to(neuron.beta, psi.shape)[:, None]
+    beta, rho = per_neuron(neuron.beta, psi.size), per_neuron(neuron.rho(dt), psi.size)
     e = np.where(s.active(step), psi[:, None] * (s.z_bar - beta * s.eps), 0.0)
-    s.eps = neuron.rho(dt) * s.eps + e
+    s.eps = rho * s.eps + e
     s.e_bar = rule.kappa * s.e_bar + e
     s.e_bar_reg = rule.kappa_reg * s.e_bar_reg + (1.0 - rule.kappa_reg) * e
     return np.asarray(learning[:, None] * s.e_bar + rate[:, None] * s.e_bar_reg)
@@ -256,4 +257,5 @@ def _before(spikes: Array, step: int) -> Array:
 
 
 def _filter(s: Synapses, arrivals: Array, target: LIF | Readout, dt: float) -> None:
-    s.z_bar = target.alpha(dt) * s.z_bar + target.zeta(dt) * arrivals
+    alpha, zeta = (per_neuron(value, len(s.z_bar)) for value in (target.alpha(dt), target.zeta(dt)))
+    s.z_bar = alpha * s.z_bar + zeta * arrivals

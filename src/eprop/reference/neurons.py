@@ -22,6 +22,8 @@ SURROGATES = ("piecewise_linear", "exponential", "fast_sigmoid", "arctan")
 class LIF:
     """Leaky integrate-and-fire neuron; with ``beta`` an adaptive threshold (ALIF).
 
+    A number may be an array [N] with one for each neuron.
+
     Parameters
     ----------
     tau_m, t_ref, tau_a
@@ -30,8 +32,8 @@ class LIF:
         Threshold, leak potential, lower bound and initial voltage (``None``: ``e_l``) in mV.
     c_m, i_e
         Capacitance in pF and constant current in pA; spikes add their weight in mV whatever ``c_m`` is.
-    beta
-        Strength of the adaptation in mV, one number or one per neuron; 0 is no adaptation.
+    beta, a_0
+        Strength of the adaptation in mV, 0 is no adaptation; the adaptation at the start.
     surrogate, height, width
         One of `SURROGATES`, its height (1/mV) and its width (mV).
     delayed_reset
@@ -42,34 +44,54 @@ class LIF:
         First step with ``i_e``. NEST buffers the current for one step: 1.
     """
 
-    tau_m: float = 20.0
-    v_th: float = 1.0
-    t_ref: float = 0.0
-    e_l: float = 0.0
-    v_min: float = -np.inf
-    v_0: float | None = None
-    c_m: float = 1.0
-    i_e: float = 0.0
+    tau_m: float | Array = 20.0
+    v_th: float | Array = 1.0
+    t_ref: float | Array = 0.0
+    e_l: float | Array = 0.0
+    v_min: float | Array = -np.inf
+    v_0: float | Array | None = None
+    c_m: float | Array = 1.0
+    i_e: float | Array = 0.0
     beta: float | Array = 0.0
-    tau_a: float = 2000.0
+    a_0: float | Array = 0.0
+    tau_a: float | Array = 2000.0
     surrogate: str = "piecewise_linear"
-    height: float = 0.3
-    width: float = 1.0
+    height: float | Array = 0.3
+    width: float | Array = 1.0
     delayed_reset: bool = False
     scale_input: bool = False
     current_from: int = 0
 
-    def alpha(self, dt: float) -> float:
+    def alpha(self, dt: float) -> float | Array:
         """Decay of the voltage in one step."""
-        return float(np.exp(-dt / self.tau_m))
+        return np.exp(-dt / self.tau_m)
 
-    def rho(self, dt: float) -> float:
+    def rho(self, dt: float) -> float | Array:
         """Decay of the adaptation in one step."""
-        return float(np.exp(-dt / self.tau_a))
+        return np.exp(-dt / self.tau_a)
 
-    def zeta(self, dt: float) -> float:
+    def zeta(self, dt: float) -> float | Array:
         """Factor of the synaptic input."""
         return 1.0 - self.alpha(dt) if self.scale_input else 1.0
+
+
+@dataclass(frozen=True)
+class DeltaLIF(LIF):
+    """Leaky integrate-and-fire neuron that a spike sets to ``v_reset`` and clamps there; with ``beta`` it adapts.
+
+    Parameters
+    ----------
+    v_reset
+        Voltage after a spike and in the refractory time, in mV.
+    ref_input
+        Keep what arrives in the refractory time and let it in, decayed, when that is over; else it is lost.
+    pause_adaptation
+        Let the adaptation stand still in the refractory time and miss the spike before it, as NEST does.
+    """
+
+    v_reset: float | Array = 0.0
+    ref_input: bool = False
+    pause_adaptation: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,26 +101,26 @@ class Readout:
     ``loss`` is ``"squared_error"`` or ``"cross_entropy"`` (softmax over all readouts).
     """
 
-    tau_m: float = 20.0
-    e_l: float = 0.0
-    v_min: float = -np.inf
-    v_0: float | None = None
-    c_m: float = 1.0
-    i_e: float = 0.0
+    tau_m: float | Array = 20.0
+    e_l: float | Array = 0.0
+    v_min: float | Array = -np.inf
+    v_0: float | Array | None = None
+    c_m: float | Array = 1.0
+    i_e: float | Array = 0.0
     scale_input: bool = False
     current_from: int = 0
     loss: str = "squared_error"
 
-    def alpha(self, dt: float) -> float:
+    def alpha(self, dt: float) -> float | Array:
         """Decay of the output in one step."""
-        return float(np.exp(-dt / self.tau_m))
+        return np.exp(-dt / self.tau_m)
 
-    def zeta(self, dt: float) -> float:
+    def zeta(self, dt: float) -> float | Array:
         """Factor of the synaptic input."""
         return 1.0 - self.alpha(dt) if self.scale_input else 1.0
 
 
-def surrogate_gradient(kind: str, u: Array, height: float, width: float) -> Array:
+def surrogate_gradient(kind: str, u: Array, height: float | Array, width: float | Array) -> Array:
     """What stands for the derivative of a spike, ``u`` being the distance to the threshold in mV."""
     s = np.abs(u) / width
     if kind == "piecewise_linear":
@@ -127,28 +149,37 @@ def existing(
     return found
 
 
+def per_neuron(value: float | Array, n: int) -> Array:
+    """A parameter as a column, [n, 1], to multiply what synapses carry."""
+    return np.broadcast_to(value, (n,))[:, None]
+
+
 @dataclass
 class NeuronState:
-    """Voltage relative to ``e_l`` (mV), adaptation, refractory steps left, spike of the last step; shape [N] each."""
+    """Voltage relative to ``e_l`` (mV), adaptation, refractory steps left, spike of the last step, input held back.
+
+    All of shape [N]; only `DeltaLIF` holds back input (mV).
+    """
 
     v: Array
     a: Array
     r: npt.NDArray[np.int64]
     z: Array
+    held: Array
 
 
 def initial_state(neuron: LIF, n: int) -> NeuronState:
     """State before step 0."""
-    v = np.full(n, start(neuron))
-    return NeuronState(v, np.zeros(n), np.zeros(n, dtype=np.int64), np.zeros(n))
+    v, a = (np.array(np.broadcast_to(value, (n,)), dtype=float) for value in (start(neuron), neuron.a_0))
+    return NeuronState(v, a, np.zeros(n, dtype=np.int64), np.zeros(n), np.zeros(n))
 
 
-def start(cell: LIF | Readout) -> float:
+def start(cell: LIF | Readout) -> float | Array:
     """Initial voltage relative to the leak potential."""
     return 0.0 if cell.v_0 is None else cell.v_0 - cell.e_l
 
 
-def drive(cell: LIF | Readout, step: int, dt: float) -> float:
+def drive(cell: LIF | Readout, step: int, dt: float) -> float | Array:
     """What the constant current adds to the voltage in a step, in mV."""
     if step < cell.current_from:
         return 0.0
@@ -160,6 +191,8 @@ def step_neurons(neuron: LIF, state: NeuronState, x: Array, step: int, dt: float
 
     The surrogate gradient is taken before the spike resets the voltage, and is 0 while the neuron is refractory.
     """
+    if isinstance(neuron, DeltaLIF):
+        return step_delta_neurons(neuron, state, x, step, dt)
     v_th = neuron.v_th - neuron.e_l
     r = np.maximum(state.r - 1, 0)
     a = neuron.rho(dt) * state.a + state.z
@@ -167,13 +200,44 @@ def step_neurons(neuron: LIF, state: NeuronState, x: Array, step: int, dt: float
     if neuron.delayed_reset:
         v = v - v_th * state.z
     v = np.maximum(v, neuron.v_min - neuron.e_l)
-    u = v - (v_th + neuron.beta * a)
-    psi = np.where(r > 0, 0.0, surrogate_gradient(neuron.surrogate, u, neuron.height, neuron.width))
-    z = ((u >= 0.0) & (r == 0)).astype(float)
-    r = np.where(z > 0.0, round(neuron.t_ref / dt), r)
+    psi, z = threshold(neuron, v, a, r == 0)
+    r = np.where(z > 0.0, steps_of(neuron.t_ref, dt), r)
     if not neuron.delayed_reset:
         v = v - v_th * z
-    return NeuronState(v, a, r, z), psi
+    return NeuronState(v, a, r, z, state.held), psi
+
+
+def step_delta_neurons(
+    neuron: DeltaLIF, state: NeuronState, x: Array, step: int, dt: float
+) -> tuple[NeuronState, Array]:
+    """As `step_neurons`, for neurons that are clamped after a spike.
+
+    The step in which the counter reaches 0 is still clamped, but has a surrogate gradient.
+    """
+    clamped = state.r > 0
+    kept = x * np.exp(-state.r * dt / neuron.tau_m) if neuron.ref_input else 0.0
+    held = np.where(clamped, state.held + kept, 0.0)
+    v = neuron.alpha(dt) * state.v + neuron.zeta(dt) * x + drive(neuron, step, dt) + state.held
+    v = np.where(clamped, state.v, np.maximum(v, neuron.v_min - neuron.e_l))
+    a = neuron.rho(dt) * state.a + state.z
+    if neuron.pause_adaptation:
+        a = np.where(clamped, state.a, a)
+    r = np.maximum(state.r - 1, 0)
+    psi, z = threshold(neuron, v, a, r == 0)
+    v = np.where(z > 0.0, neuron.v_reset - neuron.e_l, v)
+    return NeuronState(v, a, np.where(z > 0.0, steps_of(neuron.t_ref, dt), r), z, held), psi
+
+
+def threshold(neuron: LIF, v: Array, a: Array, free: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Surrogate gradient and spikes at the voltage ``v`` and the adaptation ``a``; 0 where neurons are not ``free``."""
+    u = v - (neuron.v_th - neuron.e_l + neuron.beta * a)
+    psi = np.where(free, surrogate_gradient(neuron.surrogate, u, neuron.height, neuron.width), 0.0)
+    return psi, ((u >= 0.0) & free).astype(float)
+
+
+def steps_of(duration: float | Array, dt: float) -> npt.NDArray[np.int64]:
+    """Number of steps in a duration (ms)."""
+    return np.rint(np.asarray(duration) / dt).astype(np.int64)
 
 
 def step_readouts(readout: Readout, y: Array, x: Array, step: int, dt: float) -> Array:

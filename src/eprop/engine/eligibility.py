@@ -1,0 +1,149 @@
+"""Sort the components of an eligibility vector: filters of spikes, shared by an axon, and what belongs to a synapse.
+
+A component that spikes of the neuron itself never reach is the same for all targets of an axon, if all targets have the
+same constants: then it is kept once per axon. Everything else is kept at the synapse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.errors import NetworkError
+from eprop.kernels.maps import MOST_FILTERS, MOST_HIDDEN, MapLayout
+from eprop.models import Eligibility
+
+
+@dataclass
+class Components:
+    """The eligibility of a population, sorted; d components, n neurons (1 if they are all alike).
+
+    Attributes
+    ----------
+    decay, arrival, output, spike : (n, d, d), (n, d), (n, d), (n, d)
+        Of `Eligibility`.
+    filters, hidden : tuples of int
+        Components that an axon keeps, and that a synapse keeps; one component may be in both.
+    """
+
+    decay: np.ndarray
+    arrival: np.ndarray
+    output: np.ndarray
+    spike: np.ndarray
+    filters: tuple[int, ...]
+    hidden: tuple[int, ...]
+
+    @property
+    def kind(self) -> tuple[int, int]:
+        """Numbers of filters and of hidden components: what loops are compiled for."""
+        return len(self.filters), len(self.hidden)
+
+    @property
+    def size(self) -> int:
+        """Number of components."""
+        return self.arrival.shape[1]
+
+
+def sort_components(name: str, members: Sequence[Eligibility]) -> Components:
+    """Sort the components of a population's neurons.
+
+    Raises
+    ------
+    NetworkError
+        If the parts of an eligibility do not fit together.
+    """
+    decay, arrival, output, spike = (
+        np.array([getattr(e, part) for e in members], np.float64) for part in ("decay", "arrival", "output", "spike")
+    )
+    d = arrival.shape[-1]
+    if decay.shape[1:] != (d, d) or output.shape[1:] != (d,) or spike.shape[1:] != (d,) or d == 0:
+        raise NetworkError(
+            f"{name}: the eligibility needs decay (d, d), arrival, output and spike (d,) of one d, got {members[0]}"
+        )
+    if not all(np.isfinite(a).all() for a in (decay, arrival, output, spike)):
+        raise NetworkError(f"{name}: the eligibility holds a value that is not finite")
+    filters = _reached(arrival, decay)
+    alike = all((a[:, filters] == a[:1, filters]).all() for a in (decay, arrival))
+    if not alike:
+        filters, hidden = (), _reached(np.abs(arrival) + np.abs(spike), decay)
+    else:
+        hidden = _reached(spike, decay)
+    return Components(decay, arrival, output, spike, tuple(filters), tuple(hidden))
+
+
+def _reached(start: np.ndarray, decay: np.ndarray) -> list[int]:
+    """Components that become other than zero, in any neuron, once ``start`` is added."""
+    reached = (start != 0.0).any(axis=0)
+    leads = (decay != 0.0).any(axis=0)
+    for _ in range(len(reached)):
+        reached = reached | (leads @ reached)
+    return [int(i) for i in np.flatnonzero(reached)]
+
+
+def check_kind(name: str, kind: tuple[int, int]) -> None:
+    """Whether the loops of e-prop+ know an eligibility.
+
+    Raises
+    ------
+    NetworkError
+        If it has too many components.
+    """
+    if kind[0] > MOST_FILTERS or kind[1] > MOST_HIDDEN:
+        raise NetworkError(
+            f"{name}: EPropPlus takes at most {MOST_FILTERS} components of the eligibility that filter spikes and "
+            f"{MOST_HIDDEN} that are a synapse's own, got {kind[0]} and {kind[1]}; EProp takes any number"
+        )
+
+
+def map_constants(c: Components, both: bool) -> np.ndarray:
+    """Constants of maps, shape (rows, n), in the order of `MapLayout`."""
+    layout = MapLayout.of(*c.kind, both)
+    rows = np.zeros((layout.EL_ROWS, len(c.arrival)))
+    filters, hidden = list(c.filters), list(c.hidden)
+    rows[layout.EL_C : layout.EL_U] = c.output[:, filters + hidden].T
+    rows[layout.EL_U : layout.EL_A] = c.spike[:, hidden].T
+    own = c.decay[:, hidden][:, :, hidden]
+    rows[layout.EL_A : layout.EL_B] = own.reshape(len(rows[0]), -1).T
+    if not filters:
+        rows[layout.EL_B :] = c.arrival[:, hidden].T
+    return rows
+
+
+def adjoint_constants(c: Components) -> np.ndarray:
+    """Constants of the adjoint pass, shape (d d + 3 d, n): decay (row: to), arrival, output, spike."""
+    n = len(c.arrival)
+    return np.concatenate([c.decay.reshape(n, -1).T, c.arrival.T, c.output.T, c.spike.T])
+
+
+def filter_powers(decay: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """``decay`` (D, D) to the powers 0 .. n - 1, and their inverses, each (n, D, D).
+
+    An inverse may overflow where it is not used; where ``decay`` has none, it is not a number.
+    """
+    size = decay.shape[0]
+    if size == 1:
+        with np.errstate(divide="ignore", over="ignore"):
+            powers = decay[0, 0] ** np.arange(n)
+            return powers.reshape(n, 1, 1), (1.0 / powers).reshape(n, 1, 1)
+    powers, inverses = np.empty((n, size, size)), np.empty((n, size, size))
+    powers[0] = inverses[0] = np.eye(size)
+    try:
+        back = np.linalg.inv(decay)
+    except np.linalg.LinAlgError:
+        back = np.full_like(decay, np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in range(1, n):
+            powers[k], inverses[k] = decay @ powers[k - 1], back @ inverses[k - 1]
+    return powers, inverses
+
+
+def doublings(decay: np.ndarray, bits: int) -> np.ndarray:
+    """``decay`` to the powers 1, 2, 4, ..., shape (bits, D, D)."""
+    out = np.empty((bits, *decay.shape))
+    power = decay
+    for bit in range(bits):
+        out[bit] = power
+        power = power @ power
+    return out

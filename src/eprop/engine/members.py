@@ -1,0 +1,58 @@
+"""Neurons of one population with parameters of their own: one model for each, with plain numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from eprop.equations import rng
+from eprop.errors import NetworkError, ParameterError
+from eprop.network import Distribution, Population
+from eprop.parameters import Description, Values, varies
+
+
+def members_of(population: Population, seed: int) -> list[Any]:
+    """The model of each neuron, or a list of the one model if they are all alike.
+
+    A drawn parameter depends on (seed, parameter, neuron) only.
+
+    Raises
+    ------
+    NetworkError
+        If a drawn value breaks a bound of its parameter, or values do not fit together.
+    """
+    if not varies(population.model):
+        return [population.model]
+    columns = _columns(population.model, population.size, seed)
+    found = []
+    for j in range(population.size):
+        try:
+            found.append(_member(population.model, columns, j))
+        except ParameterError as error:
+            raise NetworkError(f"{population.name}, neuron {j}: {error}") from None
+    return found
+
+
+def _columns(description: Description, size: int, seed: int) -> dict[str, Any]:
+    """Values of the parameters that vary, each ``(size,)``; nested descriptions give a nested dictionary."""
+    out: dict[str, Any] = {}
+    for k, field in enumerate(dataclasses.fields(description)):
+        value = getattr(description, field.name)
+        own = rng.derive(seed, k)
+        if isinstance(value, Values):
+            out[field.name] = np.array(value.values)
+        elif isinstance(value, Distribution):
+            out[field.name] = value.draw(0, size, np.arange(size + 1), (1.0, 1.0), rng.derive(own, rng.WEIGHT))
+        elif isinstance(value, Description) and varies(value):
+            out[field.name] = _columns(value, size, own)
+    return out
+
+
+def _member(description: Any, columns: dict[str, Any], j: int) -> Any:
+    changes = {}
+    for name, column in columns.items():
+        nested = isinstance(column, dict)
+        changes[name] = _member(getattr(description, name), column, j) if nested else float(column[j])
+    return description.replace(**changes)

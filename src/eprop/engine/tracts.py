@@ -1,0 +1,109 @@
+"""Tracts: the parts of projections whose synapses share one delay. A source within a tract is an axon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.equations import rng
+from eprop.network import Distribution, Network, Projection
+from eprop.network.distributions import Array
+
+# Synapses made at a time: the temporaries of one chunk stay small beside any network that needs chunks.
+CHUNK = 1 << 20
+
+
+def steps_of(duration: float, dt: float) -> int:
+    """Number of steps in a duration, ms."""
+    return round(duration / dt)
+
+
+@dataclass
+class Tract:
+    """One part of a projection: its delay in steps, and which of the projection's tracts it is."""
+
+    projection: Projection
+    delay: int
+    index: int
+
+
+def tracts_of(network: Network) -> list[list[Tract]]:
+    """The tracts of each projection, by ascending delay."""
+    return [
+        [Tract(p, int(delay), k) for k, delay in enumerate(_distinct_delays(network, p))] for p in network.projections
+    ]
+
+
+def _distinct_delays(network: Network, p: Projection) -> np.ndarray:
+    if isinstance(p.delay, float):
+        return np.array([steps_of(p.delay, network.dt)])
+    if isinstance(p.delay, Array):
+        return np.unique(_rounded(p.delay.values, network.dt))
+    found = np.zeros(0, np.int64)
+    for lo, hi in chunks(p, 0, p.post.size):
+        indptr, sources = draw_connections(network, p, lo, hi)
+        found = np.union1d(found, draw_delays(network, p, lo, hi, indptr, sources))
+    return found if found.size else np.array([1])
+
+
+def chunks(p: Projection, lo: int, hi: int) -> Iterator[tuple[int, int]]:
+    """Runs of targets ``lo:hi`` with about `CHUNK` synapses each."""
+    per_target = p.connectivity.expected(p.pre.size, p.post.size) / p.post.size
+    size = max(1, int(CHUNK / max(per_target, 1.0)))
+    for begin in range(lo, hi, size):
+        yield begin, min(begin + size, hi)
+
+
+def draw_connections(network: Network, p: Projection, lo: int, hi: int) -> tuple[np.ndarray, np.ndarray]:
+    """``(indptr, sources)`` of targets ``lo:hi``."""
+    seed = rng.derive(network.seed, rng.CONNECT, p.index)
+    return p.connectivity.make(lo, hi, p.pre.size, p.post.size, p.pre is p.post, seed)
+
+
+def draw_weights(
+    network: Network, p: Projection, lo: int, hi: int, indptr: np.ndarray, sources: np.ndarray
+) -> np.ndarray:
+    """Weights (mV) of the connections of targets ``lo:hi``."""
+    return _values(p, p.weight, lo, hi, indptr, sources, rng.derive(network.seed, rng.WEIGHT, p.index))
+
+
+def draw_delays(
+    network: Network, p: Projection, lo: int, hi: int, indptr: np.ndarray, sources: np.ndarray
+) -> np.ndarray:
+    """Delays (steps) of the connections of targets ``lo:hi``; what is drawn takes one step at least."""
+    if isinstance(p.delay, float):
+        return np.full(sources.size, steps_of(p.delay, network.dt))
+    drawn = _values(p, p.delay, lo, hi, indptr, sources, rng.derive(network.seed, rng.DELAY, p.index))
+    return _rounded(drawn, network.dt)
+
+
+def _rounded(delays: np.ndarray, dt: float) -> np.ndarray:
+    return np.maximum(np.rint(delays / dt).astype(np.int64), 1)
+
+
+def _values(
+    p: Projection, given: Distribution | Array, lo: int, hi: int, indptr: np.ndarray, sources: np.ndarray, seed: int
+) -> np.ndarray:
+    if isinstance(given, Array):
+        if given.values.ndim == 2:
+            return given.values[np.repeat(np.arange(lo, hi), np.diff(indptr)), sources]
+        begin = np.searchsorted(p.connectivity.targets, lo)  # type: ignore[attr-defined]
+        return given.values[begin : begin + sources.size]
+    expected = p.connectivity.expected(p.pre.size, p.post.size)
+    return given.draw(lo, hi, indptr, (expected / p.post.size, expected / p.pre.size), seed)
+
+
+def signal_delays(
+    network: Network, pre_size: int, post_size: int, delay: float | Distribution | Array, index: int
+) -> np.ndarray:
+    """Delays (steps) of one feedback projection, shape ``(n_readouts, n_neurons)``."""
+    if isinstance(delay, float):
+        return np.full((pre_size, post_size), steps_of(delay, network.dt))
+    if isinstance(delay, Array):
+        return _rounded(delay.values.T, network.dt)
+    indptr = np.arange(post_size + 1) * pre_size
+    seed = rng.derive(network.seed, rng.DELAY, rng.FEEDBACK, index)
+    drawn = delay.draw(0, post_size, indptr, (float(pre_size), float(post_size)), seed)
+    return _rounded(drawn.reshape(post_size, pre_size).T, network.dt)

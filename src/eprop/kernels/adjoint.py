@@ -1,0 +1,176 @@
+"""The adjoint pass of e-prop: backward in time, from the errors of a sample to its gradient by each spike.
+
+The gradient of a sample is linear in the presynaptic spikes, and what a spike adds to it depends on the postsynaptic
+neuron and on the step of its arrival alone. With the neuron's `eprop.models.Eligibility` (``A``, ``b``, ``c``, ``u``)::
+
+    lam(t)  = L(t) + kappa lam(t + 1)
+    d(t)    = (1 - kappa) lam(t) + F + u . mu(t + 1)
+    mu(t)   = A^T mu(t + 1) + psi(t) d(t) c
+    G(t)    = b . mu(t)
+
+and the constant ``F = c_reg (f_mean - f_target) / T`` of rate regularisation. For readouts ``G_t = E_t + alpha_o
+G_{t+1}``. Derived from Bellec et al. 2020 by turning the sums around; exact, and not backpropagation through time,
+since only the neuron's own recurrences are followed.
+
+``topology.adjoint`` has for each neuron ``A`` (d x d, row: to, column: from), ``b``, ``c`` and ``u`` (d each).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop._jit import apart, inner
+from eprop.kernels.layout import (
+    NEURON,
+    POP_COMPONENTS,
+    POP_FED,
+    POP_PLAIN,
+    POP_ROLE,
+    POP_SIZE,
+    POP_SRC,
+    POP_TARGET,
+)
+
+# Rows of the work space of a lane; from MU on ``d`` of them, and as many for the next step.
+LAM, DRIFT, SIGNAL, DRIVE, MU = range(5)
+
+
+@inner
+def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error, work, lane, psi, adjoint_readout):
+    """Backward pass of one sample; turns ``psi[lane]`` (steps, neurons) into ``G`` in place.
+
+    ``rule_constants`` are (kappa, c_reg, f_target) of each population, ``work`` is scratch. The steps of a neuron that
+    count, for its mean rate too, are those whose spikes can still reach a readout within the sample: all but the last
+    ``lag`` of its population.
+    """
+    n_steps = psi.shape[1]
+    populations = topology.populations
+    for b in range(populations.shape[0]):
+        if populations[b, POP_ROLE] != NEURON:
+            continue
+        lo = populations[b, POP_TARGET]
+        hi = lo + populations[b, POP_SIZE]
+        size, plain, fed = populations[b, POP_COMPONENTS], populations[b, POP_PLAIN] != 0, populations[b, POP_FED] != 0
+        kappa, length = rule_constants[b, 0], n_steps - lag[b]
+        for row in range(work.shape[1]):
+            for j in range(lo, hi):
+                work[lane, row, j] = 0.0
+        for j in range(lo, hi):
+            work[lane, DRIFT, j] = counts[j]
+        shift = populations[b, POP_TARGET] - populations[b, POP_SRC]
+        for t in range(max(length, 0), n_steps):
+            for k in range(starts[t, b], starts[t, b + 1]):
+                work[lane, DRIFT, log[k] + shift] -= 1.0
+            for j in range(lo, hi):
+                psi[lane, t, j] = 0.0
+        c_reg, f_target = rule_constants[b, 1], rule_constants[b, 2]
+        for j in range(lo, hi):
+            work[lane, DRIFT, j] = c_reg * (work[lane, DRIFT, j] / max(length, 1) - f_target) / max(length, 1)
+        for t in range(length - 1, -1, -1):
+            if topology.lag.size > 0:
+                _signal_of_pairs(t, lo, hi, error, feedback, topology.lag, work, lane)
+            else:
+                _signal_of(t + lag[b], lo, hi, error, feedback, work, lane)
+            _drive(kappa, lo, hi, work, lane)
+            if plain:
+                _leaky_step(t, lo, hi, topology.adjoint, work, lane, psi)
+            else:
+                _linear_step(t, lo, hi, size, fed, topology.adjoint, work, lane, psi)
+    for k in range(error.shape[1]):
+        ahead_k = 0.0
+        for t in range(n_steps - 1, -1, -1):
+            ahead_k = error[t, k] + topology.readouts[0, k] * ahead_k
+            adjoint_readout[t, k] = ahead_k
+
+
+@apart
+def _signal_of(t, lo, hi, error, feedback, work, lane):
+    """Learning signals of neurons ``lo:hi`` from the errors of step ``t`` (zero beyond the sample)."""
+    first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
+    for j in range(first, stop):
+        work[here, SIGNAL, j] = 0.0
+    if t >= error.shape[0]:
+        return
+    some = False
+    for k in range(np.uint64(error.shape[1])):
+        some |= error[now, k] != 0.0
+    if not some:
+        return
+    # Five readouts at once spare the sums the way to memory and back; each is still added in its turn.
+    k, n = np.uint64(0), np.uint64(error.shape[1])
+    while k + np.uint64(5) <= n:
+        k1, k2, k3, k4 = k + np.uint64(1), k + np.uint64(2), k + np.uint64(3), k + np.uint64(4)
+        for j in range(first, stop):
+            work[here, SIGNAL, j] = (
+                (
+                    ((work[here, SIGNAL, j] + error[now, k] * feedback[k, j]) + error[now, k1] * feedback[k1, j])
+                    + error[now, k2] * feedback[k2, j]
+                )
+                + error[now, k3] * feedback[k3, j]
+            ) + error[now, k4] * feedback[k4, j]
+        k += np.uint64(5)
+    while k < n:
+        for j in range(first, stop):
+            work[here, SIGNAL, j] += error[now, k] * feedback[k, j]
+        k += np.uint64(1)
+
+
+@inner
+def _signal_of_pairs(t, lo, hi, error, feedback, lag, work, lane):
+    """`_signal_of` where each pair of readout and neuron has a lag of its own."""
+    for j in range(lo, hi):
+        work[lane, SIGNAL, j] = 0.0
+    for k in range(error.shape[1]):
+        for j in range(lo, hi):
+            at = t + lag[k, j]
+            if at < error.shape[0]:
+                work[lane, SIGNAL, j] += error[at, k] * feedback[k, j]
+
+
+@apart
+def _drive(kappa, lo, hi, work, lane):
+    """What of the gradient the eligibility of this step is multiplied by."""
+    first, stop, here = np.uint64(lo), np.uint64(hi), np.uint64(lane)
+    for j in range(first, stop):
+        lam = work[here, SIGNAL, j] + kappa * work[here, LAM, j]
+        work[here, LAM, j] = lam
+        work[here, DRIVE, j] = (1.0 - kappa) * lam + work[here, DRIFT, j]
+
+
+@apart
+def _leaky_step(t, lo, hi, constants, work, lane, psi):
+    """One step back with one component that ``b`` and ``c`` of 1 lead to and from, and without ``u``."""
+    first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
+    for j in range(first, stop):
+        ahead = psi[here, now, j] * work[here, DRIVE, j] + constants[0, j] * work[here, MU, j]
+        work[here, MU, j] = ahead
+        psi[here, now, j] = ahead
+
+
+@inner
+def _linear_step(t, lo, hi, size, fed, constants, work, lane, psi):
+    """One step back with ``size`` components."""
+    first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
+    b, c, u, ahead = size * size, size * size + size, size * size + 2 * size, MU + size
+    if fed:
+        for i in range(size):
+            for j in range(first, stop):
+                work[here, DRIVE, j] += constants[u + i, j] * work[here, MU + i, j]
+    for j in range(first, stop):
+        work[here, DRIVE, j] *= psi[here, now, j]
+    for i in range(size):
+        for j in range(first, stop):
+            work[here, ahead + i, j] = constants[c + i, j] * work[here, DRIVE, j]
+        for k in range(size):
+            for j in range(first, stop):
+                work[here, ahead + i, j] += constants[k * size + i, j] * work[here, MU + k, j]
+    for i in range(size):
+        for j in range(first, stop):
+            work[here, MU + i, j] = work[here, ahead + i, j]
+    for j in range(first, stop):
+        work[here, DRIVE, j] = constants[b, j] * work[here, MU, j]
+    for i in range(1, size):
+        for j in range(first, stop):
+            work[here, DRIVE, j] += constants[b + i, j] * work[here, MU + i, j]
+    for j in range(first, stop):
+        psi[here, now, j] = work[here, DRIVE, j]

@@ -1,0 +1,54 @@
+"""An adaptive threshold: each spike raises it, and it comes back with a time constant of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from eprop._jit import inline
+from eprop.models.base import Eligibility, decay
+from eprop.models.membrane import Membrane
+from eprop.parameters import param
+
+
+@inline
+def adapt(rho, a, z):
+    """``a_t = rho a_{t-1} + z_{t-1}``."""
+    return rho * a + z
+
+
+@dataclass(frozen=True)
+class Adaptive(Membrane):
+    """Parameters of the adaptation and what it means for learning; to be mixed into a neuron."""
+
+    tau_adapt: float = param(
+        2000.0, unit="ms", above=0.0, symbol="tau_a", nest="adapt_tau", doc="time constant of the adaptation"
+    )
+    beta: float = param(
+        0.1, unit="mV", at_least=0.0, symbol="beta", nest="adapt_beta", doc="rise of the threshold by a spike"
+    )
+    adaptation: float = param(0.0, nest="adaptation", doc="adaptation at the start")
+
+    def adaptation_decay(self, dt: float) -> Any:
+        """``rho = exp(-dt / tau_adapt)``."""
+        return decay(self.tau_adapt, dt)
+
+    def eligibility(self, dt: float) -> Eligibility:
+        """Two components: the filtered presynaptic spikes, and the adaptation that the neuron's spikes leave behind.
+
+        ``e = psi (z_bar - beta eps)``, ``eps(t + 1) = rho eps(t) + e(t)`` (Bellec et al. 2020).
+        """
+        alpha, rho = self.membrane_decay(dt), self.adaptation_decay(dt)
+        return Eligibility(((alpha, 0.0), (0.0, rho)), (self.input_scale(dt), 0.0), (1.0, -self.beta), (0.0, 1.0))
+
+    def derived(self, dt: float) -> dict[str, Any]:
+        """Values of the parameter rows, those of the adaptation added."""
+        return {**super().derived(dt), "rho": self.adaptation_decay(dt), "beta": self.beta, "e_l": self.e_l}
+
+    def initial(self, dt: float, size: int, seed: int) -> dict[str, Any]:
+        """Voltage and adaptation at the start."""
+        return {
+            **super().initial(dt, size, seed),
+            "adaptation": self.adaptation,
+            "threshold": self.v_th + self.beta * self.adaptation,
+        }

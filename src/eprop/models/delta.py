@@ -1,0 +1,88 @@
+"""Leaky integrate-and-fire neuron with a reset to a fixed voltage (NEST: ``eprop_iaf_psc_delta``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from eprop._jit import inline
+from eprop.errors import ParameterError
+from eprop.models.membrane import ALPHA, OWN, R_STEPS, V_MIN, V_TH, Membrane, integrate, shown, surrogate_gradient
+from eprop.parameters import param
+
+V, R, Z, HELD = range(4)
+V_RESET, KEEP = OWN, OWN + 1
+
+
+@inline
+def reset_at_threshold(state, params, j, x, rise):
+    """One step of neuron ``j`` whose threshold is ``rise`` mV higher now; a spike sets ``v`` and clamps it for a while.
+
+    Returns (spike, surrogate gradient) and writes the rows ``V``, ``R``, ``Z`` and ``HELD`` of ``state``; voltages are
+    relative to the leak potential.
+    """
+    v, left = state[V, j], state[R, j]
+    if left == 0.0:
+        v = max(integrate(params, j, v, x) + state[HELD, j], params[V_MIN, j])
+        state[HELD, j] = 0.0
+    else:
+        # What is held back decays as it would in the voltage until the clamp is released, ``left`` steps later.
+        state[HELD, j] += params[KEEP, j] * params[ALPHA, j] ** left * x
+        left -= 1.0
+    above = v - (params[V_TH, j] + rise)
+    free = left == 0.0
+    psi = 0.0
+    if free:
+        psi = surrogate_gradient(params, j, above)
+    spike = free and above >= 0.0
+    z = 0.0
+    if spike:
+        z = 1.0
+        left = params[R_STEPS, j]
+        v = params[V_RESET, j]
+    state[V, j] = v
+    state[R, j] = left
+    state[Z, j] = z
+    return spike, psi
+
+
+@inline
+def update(state, params, j, x):
+    """One step of neuron ``j``: returns (spike, surrogate gradient); voltages are relative to the leak potential."""
+    return reset_at_threshold(state, params, j, x, 0.0)
+
+
+@dataclass(frozen=True)
+class DeltaLIF(Membrane):
+    """Leaky integrate-and-fire neuron that is set to ``v_reset`` by a spike and clamped there for ``t_ref``.
+
+    ``v_t = alpha v_{t-1} + x_t + (tau_m / c_m)(1 - alpha) i_e``, a spike where ``v >= v_th``. What arrives in the
+    refractory time is lost; with ``ref_input`` it is kept, decays, and enters together when that time is over. Learning
+    does not see the reset nor the clamp (Korcsak-Gorzo et al. 2025; NEST).
+    """
+
+    v_reset: float = param(0.0, unit="mV", nest="V_reset", doc="voltage after a spike")
+    ref_input: bool = param(False, kind=bool, nest="refractory_input", doc="keep what arrives in the refractory time")
+
+    state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z", "held")
+    parameter_rows: ClassVar[tuple[str, ...]] = (*Membrane.parameter_rows, "v_reset", "keep")
+    update: ClassVar[Any] = staticmethod(update)
+
+    def validate(self) -> None:
+        """Reset below the threshold, and not below the lower bound."""
+        super().validate()
+        name = type(self).__name__
+        if np.any(self.v_reset >= self.v_th):
+            raise ParameterError(
+                f"{name}.v_reset must be below v_th = {shown(self.v_th)} mV, got {shown(self.v_reset)}"
+            )
+        if np.any(self.v_reset < self.v_min):
+            raise ParameterError(
+                f"{name}.v_reset must be at least v_min = {shown(self.v_min)} mV, got {shown(self.v_reset)}"
+            )
+
+    def derived(self, dt: float) -> dict[str, Any]:
+        """Values of the parameter rows; voltages relative to ``e_l``."""
+        return {**super().derived(dt), "v_reset": self.v_reset - self.e_l, "keep": 1.0 * self.ref_input}

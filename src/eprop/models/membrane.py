@@ -1,0 +1,96 @@
+"""What the neurons of NEST's e-prop family share: a leaky integral with a floor, a threshold, a surrogate gradient.
+
+The compiled functions take the parameters of neuron ``j`` from the first rows of ``params``, which all of these models
+have; rows of their own follow from `OWN` on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from eprop._jit import inline
+from eprop.equations.surrogate import surrogate as _surrogate
+from eprop.errors import ParameterError
+from eprop.models.base import Eligibility, Neuron, PiecewiseLinear, Surrogate, decay, steps
+from eprop.parameters import param
+
+ALPHA, ZETA, DRIVE, V_TH, V_MIN, R_STEPS, KIND, HEIGHT, WIDTH, OWN = range(10)
+
+
+@inline
+def integrate(params, j, v, x):
+    """Decay of the voltage ``v`` in one step, with the synaptic input ``x`` (mV) and the constant current."""
+    return params[ALPHA, j] * v + params[ZETA, j] * x + params[DRIVE, j]
+
+
+@inline
+def surrogate_gradient(params, j, u):
+    """Surrogate gradient at the distance ``u`` (mV) of the voltage from the threshold."""
+    return _surrogate(params[KIND, j], u, params[HEIGHT, j], params[WIDTH, j])
+
+
+@dataclass(frozen=True)
+class Membrane(Neuron):
+    """Base of neurons whose voltage is a leaky integral; it says nothing of what a spike does to it."""
+
+    tau_m: float = param(20.0, unit="ms", above=0.0, symbol="tau_m", nest="tau_m", doc="membrane time constant")
+    v_th: float = param(1.0, unit="mV", nest="V_th", doc="threshold; above e_l")
+    t_ref: float = param(0.0, unit="ms", at_least=0.0, nest="t_ref", doc="refractory time")
+    e_l: float = param(0.0, unit="mV", nest="E_L", doc="leak potential")
+    c_m: float = param(1.0, unit="pF", above=0.0, nest="C_m", doc="membrane capacitance")
+    i_e: float = param(0.0, unit="pA", nest="I_e", doc="constant external current")
+    v_min: float = param(-np.inf, unit="mV", infinite=True, nest="V_min", doc="lower bound of the voltage")
+    v_init: float | None = param(None, unit="mV", optional=True, nest="V_m", doc="voltage at the start; None takes e_l")
+    surrogate: Surrogate = field(default=PiecewiseLinear(), metadata=param(PiecewiseLinear(), kind=Surrogate).metadata)
+
+    parameter_rows: ClassVar[tuple[str, ...]] = (
+        "alpha", "zeta", "drive", "v_th", "v_min", "r_steps", "kind", "height", "width",
+    )  # fmt: skip
+
+    def validate(self) -> None:
+        """Threshold above leak potential and lower bound."""
+        name = type(self).__name__
+        if np.any(self.v_th <= self.e_l):
+            raise ParameterError(f"{name}.v_th must be above e_l = {shown(self.e_l)} mV, got {shown(self.v_th)}")
+        if np.any(self.v_min >= self.v_th):
+            raise ParameterError(f"{name}.v_min must be below v_th = {shown(self.v_th)} mV, got {shown(self.v_min)}")
+
+    def membrane_decay(self, dt: float) -> Any:
+        """``alpha = exp(-dt / tau_m)``."""
+        return decay(self.tau_m, dt)
+
+    def input_scale(self, dt: float) -> Any:
+        """``zeta``: factor of the synaptic input, 1."""
+        return 1.0
+
+    def eligibility(self, dt: float) -> Eligibility:
+        """One component: the filtered presynaptic spikes."""
+        return Eligibility.leaky(self.membrane_decay(dt), self.input_scale(dt))
+
+    def derived(self, dt: float) -> dict[str, Any]:
+        """Values of the shared parameter rows; voltages relative to ``e_l``."""
+        alpha = self.membrane_decay(dt)
+        return {
+            "alpha": alpha,
+            "zeta": self.input_scale(dt),
+            "drive": self.tau_m / self.c_m * (1.0 - alpha) * self.i_e,
+            "v_th": self.v_th - self.e_l,
+            "v_min": self.v_min - self.e_l,
+            "r_steps": 1.0 * steps(self.t_ref, dt),
+            "kind": float(self.surrogate.code),
+            "height": self.surrogate.height,
+            "width": self.surrogate.width,
+        }
+
+    def initial(self, dt: float, size: int, seed: int) -> dict[str, Any]:
+        """The voltage, where it does not start at rest."""
+        return {} if self.v_init is None else {"v": self.v_init - self.e_l}
+
+
+def shown(value: Any) -> str:
+    """A parameter in a message: a number, or the range of one that differs between neurons."""
+    lowest, highest = np.min(value), np.max(value)
+    return f"{lowest:g}" if lowest == highest else f"{lowest:g}..{highest:g}"

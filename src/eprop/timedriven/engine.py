@@ -1,0 +1,426 @@
+"""Time-driven e-prop and e-prop+ for any network: see `TimeDriven`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from eprop import reference
+from eprop.engine import BatchResult, Samples, Simulator, make_samples
+from eprop.engine.compile import advance_of
+from eprop.engine.eligibility import sort_components
+from eprop.engine.members import members_of
+from eprop.equations import rng
+from eprop.errors import InputError
+from eprop.kernels import layout as lay
+from eprop.kernels.neurons import errors, integrate_readouts
+from eprop.network import Network, Symmetric
+from eprop.reference.optimizers import Descent
+from eprop.rules import Adam, EProp, EPropPlus
+from eprop.timedriven.synapses import Synapses
+
+
+@dataclass
+class TimeDrivenRun:
+    """Activity of a run; ``n`` neurons, ``k`` readouts.
+
+    Attributes
+    ----------
+    v : (steps, n) first state variable of each neuron (the voltage), relative to the leak potential, mV
+    psi : (steps, n) surrogate gradients
+    spikes : (steps, sources) bool, of all sources
+    y, error : (steps, k)
+    loss : (steps,)
+    weights : (steps, synapses) weights after the arrivals of each step, in the order of `Simulator.connections`,
+        projection by projection; empty unless asked for
+    """
+
+    v: np.ndarray
+    psi: np.ndarray
+    spikes: np.ndarray
+    y: np.ndarray
+    error: np.ndarray
+    loss: np.ndarray
+    weights: np.ndarray
+
+
+class TimeDriven:
+    """Runs and trains a network time step by time step; the methods are those of `eprop.Simulator` of the same name.
+
+    Parameters
+    ----------
+    network : Network
+    """
+
+    def __init__(self, network: Network):
+        self.network = network
+        self.simulator = Simulator(network, threads=1, partitions=1)  # holds the description and the weights
+        self._built = self.simulator._built
+        neurons = [p for p in network.populations if p.model.role == "neuron"]
+        members = {p.index: members_of(p, rng.derive(network.seed, rng.PARAMETER, p.index)) for p in neurons}
+        components = {
+            p.index: sort_components(p.name, [m.eligibility(network.dt) for m in members[p.index]]) for p in neurons
+        }
+        self._synapses = Synapses.of(self._built, components)
+        self._advance = [(p, advance_of(type(p.model))) for p in neurons]
+        self._plastic = [p for p in network.projections if p.rule.plastic]
+        self._parts = {p.index: np.flatnonzero(self._synapses.projection == p.index) for p in self._plastic}
+        self._descents: dict[int, Descent] = {}
+        self._factor, self._updates = 1.0, 0
+        self.threads, self.precision = 1, "double"
+
+    @property
+    def weight(self) -> np.ndarray:
+        """All weights, mV, in the engine's order."""
+        return self.simulator._synapses.weight
+
+    @property
+    def n_synapses(self) -> int:
+        """Number of synapses."""
+        return self.simulator.n_synapses
+
+    def samples(self, n: int, n_steps: int, **given: Any) -> Samples:
+        """As `Simulator.samples`."""
+        return make_samples(self.network, n, n_steps, **given)
+
+    def connections(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `Simulator.connections`."""
+        return self.simulator.connections(name)
+
+    def weights(self, name: str) -> Any:
+        """As `Simulator.weights`."""
+        return self.simulator.weights(name)
+
+    def set_weights(self, name: str, values: Any) -> None:
+        """As `Simulator.set_weights`."""
+        self.simulator.set_weights(name, values)
+
+    def scale_learning_rates(self, factor: float) -> None:
+        """As `Simulator.scale_learning_rates`."""
+        self._factor = factor
+
+    # ------------------------------------------------------------------------------------------------- e-prop+
+
+    def run(
+        self,
+        duration: float,
+        inputs: Mapping[str, Any] | None = None,
+        targets: Mapping[str, Any] | None = None,
+        window: Any = None,
+        *,
+        record_weights: bool = False,
+    ) -> TimeDrivenRun:
+        """One run from rest of a network that learns by `EPropPlus` or not at all; see `Simulator.run`."""
+        if self._built.has_eprop:
+            raise InputError("a network with EProp learns from samples: use train()")
+        n_steps = self.simulator._steps("duration", duration)
+        samples = self.simulator._one_sample(n_steps, inputs, targets, window)
+        return self._run_plus(samples, 0, record_weights)
+
+    def _run_plus(self, samples: Samples, index: int, record_weights: bool = False) -> TimeDrivenRun:
+        """Entry ``t - 1`` of the gradient is added in step ``t``, see `eprop.reference.eprop_plus`."""
+        n_steps, s = samples.n_steps, self._synapses
+        state = self._rest(n_steps)
+        n_syn, n_neurons = s.source.size, state.v.shape[1]
+        traces = _Traces(n_syn, s.decay.shape[1])
+        kappa, reg, c_reg, f_target, cutoff = self._plus_constants()
+        plastic = s.rule == lay.EPROP_PLUS
+        rate, drift = np.zeros(n_neurons), np.zeros((n_steps, n_neurons))
+        reg_of_neuron, c_of_neuron, f_of_neuron = self._regularisation(reg, c_reg, f_target)
+        history = np.zeros((n_steps if record_weights else 0, n_syn))
+        delays = self._signal_delays()
+        arrived_before = np.zeros(n_syn, bool)
+        self._emit(samples, index, state)
+        for t in range(n_steps):
+            arriving = s.arriving(state.spikes, t)
+            self._update(np.flatnonzero(arriving & plastic & (traces.last >= 0)), traces.gradient, t - 1)
+            traces.last[arriving] = t
+            traces.gradient[arriving] = 0.0
+            self._step(t, arriving, state, samples, index)
+            z = self._neuron_spikes(state, t)
+            rate = reg_of_neuron * rate + (1.0 - reg_of_neuron) * z
+            drift[t] = c_of_neuron * (rate - f_of_neuron)
+            if t > 0:
+                active = plastic & (traces.last >= 0) & (t - traces.last < cutoff)
+                traces.eps = s.filtered(traces.eps, traces.e, arrived_before)
+                entry = self._entry(traces, state, t, active, kappa, reg, drift[t - 1], delays)
+                traces.gradient += np.where(active, entry, 0.0)
+            arrived_before = arriving
+            if record_weights:
+                history[t] = self.weight
+        order = self.simulator._canonical_order()
+        return TimeDrivenRun(
+            state.v, state.psi, state.spikes, state.y + self._built.readout_offset, state.error, state.loss,
+            history[:, order] if record_weights else history,
+        )  # fmt: skip
+
+    def _entry(self, traces, state, t, active, kappa, reg, drift, delays) -> np.ndarray:
+        """Entry ``t - 1`` of every synapse's gradient; steps ``e``, ``e_bar`` and ``e_bar_reg``."""
+        s, n = self._synapses, state.v.shape[1]
+        hidden = ~s.onto_readout
+        neuron = np.where(hidden, s.target, 0)
+        reached = np.einsum("sd,sd->s", s.output, traces.eps)
+        psi = state.psi[t - 1, neuron] if n else np.zeros(neuron.size)
+        traces.e = np.where(active & hidden, psi * reached, 0.0)
+        traces.e_bar = kappa * traces.e_bar + traces.e
+        traces.e_bar_reg = reg * traces.e_bar_reg + (1.0 - reg) * traces.e
+        learning = self._learning_signals(state, t + 1, delays)
+        readout = np.where(hidden, 0, s.target - n)
+        error = state.error[t - 1, readout] if state.error.shape[1] else np.zeros(readout.size)
+        if not n:
+            return np.asarray(error * reached)
+        own = learning[neuron] * traces.e_bar + drift[neuron] * traces.e_bar_reg
+        return np.where(hidden, own, error * reached)
+
+    def _learning_signals(self, state, t: int, delays: np.ndarray) -> np.ndarray:
+        """Learning signals that arrive in step ``t``, (n,)."""
+        emitted = t - delays
+        errors_then = np.where(emitted >= 0, np.take_along_axis(state.error, np.maximum(emitted, 0).T, 0).T, 0.0)
+        return np.asarray((errors_then * self._feedback()).sum(axis=0))
+
+    def _plus_constants(self) -> tuple[np.ndarray, ...]:
+        """kappa, kappa_reg, c_reg, f_target (per step) and cutoff (steps) of each synapse."""
+        out = np.zeros((5, self._synapses.source.size))
+        for p in self._plastic:
+            if isinstance(p.rule, EPropPlus):
+                out[:, self._parts[p.index]] = np.array([
+                    p.rule.kappa, p.rule.kappa_regularisation, p.rule.c_reg, p.rule.f_target * self.network.dt / 1000.0,
+                    round(p.rule.cutoff / self.network.dt),
+                ])[:, None]  # fmt: skip
+        return tuple(out)
+
+    def _regularisation(self, *of_synapses: np.ndarray) -> list[np.ndarray]:
+        """Constants of synapses as constants of their targets."""
+        plus = (self._synapses.rule == lay.EPROP_PLUS) & ~self._synapses.onto_readout
+        out = []
+        for values in of_synapses:
+            of_neurons = np.zeros(self._built.topology.params.shape[1])
+            of_neurons[self._synapses.target[plus]] = values[plus]
+            out.append(of_neurons)
+        return out
+
+    # --------------------------------------------------------------------------------------------- samples, e-prop
+
+    def train(self, samples: Samples, progress: Any = None) -> BatchResult:
+        """As `Simulator.train`; with `EPropPlus`, every sample starts from rest."""
+        self.simulator._check_samples(samples)
+        if not self._built.has_eprop:
+            return self._result(samples, [self._run_plus(samples, i) for i in range(len(samples))])
+        total, runs = np.zeros(self.weight.size), []
+        for i in range(len(samples)):
+            runs.append(self._forward(samples, i))
+            total += self._gradient(samples, i, runs[-1])
+            if progress:
+                progress(1)
+        self._updates += 1
+        plastic = np.flatnonzero(self._synapses.rule == lay.EPROP)
+        self._update(plastic, total / len(samples), self._updates)
+        return self._result(samples, runs)
+
+    def evaluate(self, samples: Samples, *, reset: bool | None = None, progress: Any = None) -> BatchResult:
+        """As `Simulator.evaluate`; every sample starts from rest."""
+        self.simulator._check_samples(samples)
+        return self._result(samples, [self._forward(samples, i) for i in range(len(samples))])
+
+    def _result(self, samples: Samples, runs: list[Any]) -> BatchResult:
+        offset = 0.0 if runs and isinstance(runs[0], TimeDrivenRun) else self._built.readout_offset
+        degree = np.bincount(self._synapses.source, minlength=runs[0].spikes.shape[1])
+        return BatchResult(
+            np.array([run.loss.sum() for run in runs]),
+            np.stack([run.y + offset for run in runs]),
+            np.array([int(self._spikes_of_neurons(run.spikes).sum()) for run in runs]),
+            int(sum((run.spikes @ degree).sum() for run in runs)),
+        )
+
+    def _forward(self, samples: Samples, index: int) -> _State:
+        state = self._rest(samples.n_steps)
+        self._emit(samples, index, state)
+        for t in range(samples.n_steps):
+            self._step(t, self._synapses.arriving(state.spikes, t), state, samples, index)
+        return state
+
+    def _gradient(self, samples: Samples, index: int, state: _State) -> np.ndarray:
+        """Gradient of a sample for every synapse, by its traces; see `eprop.reference.eprop`."""
+        s, n, n_steps = self._synapses, state.v.shape[1], samples.n_steps
+        hidden = ~s.onto_readout
+        neuron, readout = np.where(hidden, s.target, 0), np.where(hidden, 0, s.target - n)
+        kappa, drift, length, scale = self._sample_constants(state, n_steps, samples.window[min(index, len(samples.window) - 1)])
+        learning = self._compensated_signals(state, n_steps)
+        traces, gradient = _Traces(s.source.size, s.decay.shape[1]), np.zeros(s.source.size)
+        for t in range(n_steps):
+            traces.eps = s.filtered(traces.eps, traces.e, s.arriving(state.spikes, t))
+            reached = np.einsum("sd,sd->s", s.output, traces.eps)
+            counts = hidden & (t < length[neuron])
+            traces.e = np.where(counts, state.psi[t, neuron] * reached, 0.0) if n else np.zeros(neuron.size)
+            traces.e_bar = kappa * traces.e_bar + (1.0 - kappa) * traces.e
+            if n:
+                gradient += np.where(counts, learning[t, neuron] * traces.e_bar + drift[neuron] * traces.e, 0.0)
+            if state.error.shape[1]:
+                gradient += np.where(hidden, 0.0, state.error[t, readout] * reached)
+        return gradient * scale
+
+    def _sample_constants(self, state, n_steps: int, window: np.ndarray):
+        """Per synapse kappa and scale of the gradient; per neuron regularisation and number of steps that count."""
+        built, s = self._built, self._synapses
+        n = state.v.shape[1]
+        drift, length = np.zeros(n), np.zeros(n, np.int64)
+        kappa, scale = np.zeros(s.source.size), np.ones(s.source.size)
+        for p in self.network.populations:
+            if p.model.role != "neuron":
+                continue
+            row = built.topology.populations[p.index]
+            span = slice(row[lay.POP_TARGET], row[lay.POP_TARGET] + p.size)
+            length[span] = max(n_steps - built.lag[p.index], 0)
+            spikes = state.spikes[: length[span][0], row[lay.POP_SRC] : row[lay.POP_SRC] + p.size].sum(axis=0)
+            _, c_reg, f_target = built.rule_constants[p.index]
+            many = max(int(length[span][0]), 1)
+            drift[span] = c_reg * (spikes / many - f_target) / many
+        for p in self._plastic:
+            kappa[self._parts[p.index]] = built.rule_constants[p.post.index, 0]
+            if isinstance(p.rule, EProp) and p.rule.average_gradient:
+                scale[self._parts[p.index]] = 1.0 / np.count_nonzero(window)
+        return kappa, drift, length, scale
+
+    def _compensated_signals(self, state: _State, n_steps: int) -> np.ndarray:
+        """Learning signals of each step of emission, (steps, n): errors one delay onto the readouts later."""
+        built = self._built
+        n, k = state.v.shape[1], state.error.shape[1]
+        lag = built.topology.lag
+        if not lag.size:
+            lag = np.ones((k, n), np.int64)
+            for row, own in zip(built.topology.populations, built.lag, strict=True):
+                if row[lay.POP_ROLE] == lay.NEURON:
+                    lag[:, row[lay.POP_TARGET] : row[lay.POP_TARGET] + row[lay.POP_SIZE]] = own
+        feedback, out = self._feedback(), np.zeros((n_steps, n))
+        for t in range(n_steps):
+            at = t + lag
+            then = np.take_along_axis(state.error, np.minimum(at, n_steps - 1).T, 0).T
+            out[t] = (np.where(at < n_steps, then, 0.0) * feedback).sum(axis=0)
+        return out
+
+    # ------------------------------------------------------------------------------------------------- one step
+
+    def _rest(self, n_steps: int) -> _State:
+        built = self._built
+        n, k = built.topology.params.shape[1], built.topology.readouts.shape[1]
+        sources = int(built.topology.populations[built.topology.populations[:, lay.POP_ROLE] != lay.READOUT, lay.POP_SIZE].sum())
+        return _State(
+            rows=built.initial.copy(),
+            v=np.zeros((n_steps, n)),
+            psi=np.zeros((n_steps, n)),
+            spikes=np.zeros((n_steps, sources), bool),
+            y=np.zeros((n_steps, k)),
+            error=np.zeros((n_steps, k)),
+            loss=np.zeros(n_steps),
+            now=np.zeros(k),
+        )
+
+    def _emit(self, samples: Samples, index: int, state: _State) -> None:
+        """Spikes of the sources that do not listen to anyone."""
+        for p in self.network.populations:
+            row = self._built.topology.populations[p.index]
+            first = row[lay.POP_SRC]
+            if row[lay.POP_ROLE] == lay.EVENTS:
+                starts = samples.event_start[row[lay.POP_CHANNEL], index * samples.n_steps :]
+                for t in range(samples.n_steps):
+                    state.spikes[t, first + samples.event_channels[starts[t] : starts[t + 1]]] = True
+            elif row[lay.POP_ROLE] == lay.POISSON:
+                self._emit_poisson(p.index, index * samples.n_steps, state.spikes[:, first : first + p.size])
+
+    def _emit_poisson(self, population: int, first_step: int, spikes: np.ndarray) -> None:
+        seed, rate = np.uint64(self.network.seed), self._built.topology.rates[population]
+        for t in range(spikes.shape[0]):
+            counter = np.uint64((population << 48) | (first_step + t))
+            for i in range(spikes.shape[1]):
+                spikes[t, i] = rng.uniform(seed, rng.POISSON, i, counter) < rate
+
+    def _step(self, t: int, arriving: np.ndarray, state: _State, samples: Samples, index: int) -> None:
+        """Deliver, advance neurons and readouts, compare with the targets."""
+        built, n = self._built, state.v.shape[1]
+        x = np.bincount(self._synapses.target, self.weight * arriving, minlength=n + state.now.size)
+        found = np.zeros(n, np.int32)
+        for p, advance in self._advance:
+            row = built.topology.populations[p.index]
+            lo = int(row[lay.POP_TARGET])
+            count = advance(lo, lo + p.size, state.rows, built.topology.params, x, state.psi[t], found, 0)
+            state.spikes[t, row[lay.POP_SRC] - lo + found[:count]] = True
+        state.v[t] = state.rows[0] if n else 0.0
+        integrate_readouts(0, state.now.size, n, built.topology.readouts, x, state.now)
+        state.y[t] = state.now
+        target = samples.target[index, t if samples.target.shape[1] > 1 else 0]
+        window = samples.window[min(index, len(samples.window) - 1), t]
+        for p in self.network.populations:
+            row = built.topology.populations[p.index]
+            if row[lay.POP_ROLE] == lay.READOUT:
+                part = slice(int(row[lay.POP_TARGET]) - n, int(row[lay.POP_TARGET]) - n + p.size)
+                state.loss[t] += errors(
+                    state.now[part], built.population_offset[p.index], target[part], window, built.softmax[p.index],
+                    state.error[t, part],
+                )  # fmt: skip
+
+    def _neuron_spikes(self, state: _State, t: int) -> np.ndarray:
+        return self._spikes_of_neurons(state.spikes[t : t + 1])[0].astype(float)
+
+    def _spikes_of_neurons(self, spikes: np.ndarray) -> np.ndarray:
+        rows = [row for row in self._built.topology.populations if row[lay.POP_ROLE] == lay.NEURON]
+        parts = [spikes[:, row[lay.POP_SRC] : row[lay.POP_SRC] + row[lay.POP_SIZE]] for row in rows]
+        return np.concatenate(parts, axis=1) if parts else spikes[:, :0]
+
+    def _feedback(self) -> np.ndarray:
+        """Feedback weights of this moment, (readouts, neurons)."""
+        feedback = self._built.feedback.copy()
+        if any(isinstance(f.kind, Symmetric) for f in self.network.feedback_projections):
+            self.simulator._mirror(feedback)
+        return feedback
+
+    def _signal_delays(self) -> np.ndarray:
+        delays = self._built.topology.signal_delay
+        return delays if delays.size else np.ones(self._built.feedback.shape, np.int64)
+
+    def _update(self, where: np.ndarray, gradient: np.ndarray, clock: int) -> None:
+        """An optimiser step of the synapses ``where``, at a time of their optimiser's clock."""
+        for p in self._plastic:
+            part = self._parts[p.index]
+            chosen = np.flatnonzero(np.isin(part, where))
+            if not chosen.size:
+                continue
+            descent = self._descents.setdefault(p.index, Descent(_optimizer(p.rule), (1, part.size)))
+            descent.optimizer = replace(descent.optimizer, eta=self._factor * p.rule.optimizer.eta)
+            weights = self.weight[part][None]
+            for i in chosen.tolist():
+                descent.update(weights, gradient[part[i : i + 1]], i, clock)
+            self.weight[part] = weights[0]
+
+
+@dataclass
+class _State:
+    """Activity as it comes into being, see `TimeDrivenRun`; ``rows`` and ``now`` are the present states."""
+
+    rows: np.ndarray
+    v: np.ndarray
+    psi: np.ndarray
+    spikes: np.ndarray
+    y: np.ndarray
+    error: np.ndarray
+    loss: np.ndarray
+    now: np.ndarray
+
+
+class _Traces:
+    """What a synapse remembers."""
+
+    def __init__(self, n: int, d: int):
+        self.last = np.full(n, -1)
+        self.eps = np.zeros((n, d))
+        self.e, self.e_bar, self.e_bar_reg, self.gradient = (np.zeros(n) for _ in range(4))
+
+
+def _optimizer(rule: Any) -> Any:
+    o = rule.optimizer
+    bounds = {"eta": o.eta, "w_min": o.w_min, "w_max": o.w_max}
+    if isinstance(o, Adam):
+        return reference.Adam(**bounds, beta_1=o.beta_1, beta_2=o.beta_2, epsilon=o.epsilon)
+    return reference.GradientDescent(**bounds)

@@ -1,0 +1,87 @@
+"""All synapses of a network in flat arrays, with the traces that both rules of e-prop keep of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.engine.build import Built
+from eprop.engine.eligibility import Components
+from eprop.kernels import layout as lay
+
+
+@dataclass
+class Synapses:
+    """``n`` synapses, in the engine's order for one partition.
+
+    Attributes
+    ----------
+    source, target : (n,)
+        Numbers among all sources, and among all neurons followed by all readouts.
+    delay, projection, rule : (n,)
+        Steps; index of the projection; code of its rule.
+    decay, arrival, output, spike : (n, d, d), (n, d), (n, d), (n, d)
+        Eligibility of the target.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    delay: np.ndarray
+    projection: np.ndarray
+    rule: np.ndarray
+    onto_readout: np.ndarray
+    decay: np.ndarray
+    arrival: np.ndarray
+    output: np.ndarray
+    spike: np.ndarray
+
+    @classmethod
+    def of(cls, built: Built, components: dict[int, Components]) -> Synapses:
+        """The synapses of a built network (of one partition)."""
+        topology = built.topology
+        tables = topology.projections
+        counts = np.diff(topology.indptr[0])
+        rows = [np.arange(row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS]) for row in tables]
+        owner = np.repeat(np.arange(len(tables)), [len(r) for r in rows])
+        first = np.array([topology.populations[row[lay.PRO_PRE], lay.POP_SRC] - row[lay.PRO_ROW] for row in tables])
+        axon = np.repeat(np.arange(counts.size), counts)
+        tract = owner[axon]
+        target = topology.targets.astype(np.int64)
+        eligibility = _of_targets(built, components)
+        return cls(
+            source=axon + first[tract],
+            target=target,
+            delay=tables[tract, lay.PRO_DELAY],
+            projection=tables[tract, lay.PRO_OWNER],
+            rule=tables[tract, lay.PRO_RULE],
+            onto_readout=tables[tract, lay.PRO_TO_READOUT] == 1,
+            **{name: part[target] for name, part in eligibility.items()},
+        )
+
+    def arriving(self, emitted: np.ndarray, t: int) -> np.ndarray:
+        """Which synapses a spike arrives at in step ``t``; ``emitted`` is (steps, sources)."""
+        at = t - self.delay
+        return (at >= 0) & emitted[np.maximum(at, 0), self.source]
+
+    def filtered(self, eps: np.ndarray, e: np.ndarray, arriving: np.ndarray) -> np.ndarray:
+        """Eligibility vectors (n, d) one step on: ``decay eps + spike e``, and ``arrival`` where a spike arrives."""
+        moved = np.einsum("sij,sj->si", self.decay, eps) + self.spike * e[:, None]
+        return np.asarray(moved + self.arrival * arriving[:, None])
+
+
+def _of_targets(built: Built, components: dict[int, Components]) -> dict[str, np.ndarray]:
+    """Eligibility of all neurons and readouts, padded to one number of components."""
+    topology = built.topology
+    n, k = topology.params.shape[1], topology.readouts.shape[1]
+    d = max([1, *(c.size for c in components.values())])
+    out = {name: np.zeros((n + k, d)) for name in ("arrival", "output", "spike")}
+    out["decay"] = np.zeros((n + k, d, d))
+    for index, c in components.items():
+        row = topology.populations[index]
+        span = slice(row[lay.POP_TARGET], row[lay.POP_TARGET] + row[lay.POP_SIZE])
+        out["decay"][span, : c.size, : c.size] = c.decay
+        for name in ("arrival", "output", "spike"):
+            out[name][span, : c.size] = getattr(c, name)
+    out["decay"][n:, 0, 0], out["arrival"][n:, 0], out["output"][n:, 0] = topology.readouts[0], topology.readouts[1], 1.0
+    return out
