@@ -55,6 +55,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numba  # noqa: E402
 from numba.core import event  # noqa: E402
+from numba.core.cpu import CPUTargetOptions  # noqa: E402
 
 prange = numba.prange
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)
@@ -64,6 +65,9 @@ _PARALLEL = not numba.config.BOUNDSCHECK
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True, "nogil": True}
 _INNER = {**_OPTIONS, "_nrt": False}
 _INLINE = {**_INNER, "forceinline": True}
+# Numba can tell LLVM that no two arrays of a call overlap, but has no option for it; this adds one.
+CPUTargetOptions.noalias = CPUTargetOptions.Mapping("noalias")
+_APART = {**_INNER, "noalias": True}
 
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -99,25 +103,35 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function, **_INNER)
 
 
+def apart(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile an `inner` function none of whose arrays overlaps another that is written.
+
+    The compiler then needs no check of that, and vectorises loops over more arrays than it would ever check.
+    """
+    return _compiled(function, **_APART)
+
+
 def parallel_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function whose ``prange`` loops run on threads."""
     return _compiled(function, parallel=_PARALLEL)
 
 
 def bind(
-    template: Callable[..., Any], name: str, *, parallel: bool = False, inlined: bool = False, **bound: Any
-) -> Callable[..., Any]:
+    template: Callable[..., Any], name: str, *, parallel: bool = False, inlined: bool = False, apart: bool = False,
+    **bound: Any,
+) -> Callable[..., Any]:  # fmt: skip
     """Compile ``template`` with some of its global names replaced by ``bound``.
 
     A function passed as an argument, or closed over, would never be found in the disk cache. Replacing a *global*
     keeps the cache working, as long as each combination has its own qualified name: ``name`` must differ whenever
-    ``bound`` does. Like `inner`, the result must not allocate; ``inlined`` makes it disappear into its caller.
+    ``bound`` does. Like `inner`, the result must not allocate; ``inlined`` and ``apart`` make it like `inline` and `apart`.
     """
     made = types.FunctionType(template.__code__, {**template.__globals__, **bound}, name, template.__defaults__)
     made.__qualname__ = name
     made.__doc__ = template.__doc__
     made.__module__ = template.__module__
-    return _compiled(made, parallel=parallel and _PARALLEL, **(_INLINE if inlined else _INNER))
+    options = _INLINE if inlined else _APART if apart else _INNER
+    return _compiled(made, parallel=parallel and _PARALLEL, **options)
 
 
 @functools.cache

@@ -6,10 +6,12 @@ import functools
 import hashlib
 import inspect
 import pathlib
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from eprop._jit import bind
+from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
 from eprop.kernels import lanes, maps, neurons, plastic, plastic_readout, stream
 from eprop.kernels import stdp as pairs
@@ -114,15 +116,51 @@ def _label(model: type[Neuron]) -> str:
 
 def advance_of(model: type[Neuron]) -> Callable[..., int]:
     """The loop that advances neurons of one model by a step, see `kernels.neurons.advance`."""
-    return bind(neurons.advance, f"advance_{_label(model)}", UPDATE=model.update)
+    return _bind_model(model, _label(model))
 
 
 def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., Any]:
     advances = [advance_of(model) for model in models]
     if not advances:  # a network of readouts alone still needs something to compile
-        advances = [bind(neurons.advance, "advance_none", UPDATE=_no_neuron())]
+        advances = [_bind_update(_no_neuron(), "none")]
     slots: dict[str, Any] = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}
-    return bind(stream.advance_slot, f"advance_slot_{label}", **slots)
+    return bind(stream.advance_slot, f"advance_slot_{label}", inlined=True, **slots)
+
+
+def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
+    """The loop over neurons of one model; a second one for the triangle if the model has the choice of surrogates.
+
+    It has if there is a parameter row ``kind`` and `eprop.equations.surrogate.surrogate` is called with it. An
+    exponential is a call, and a loop with a call in it does not vectorise, whether the call is made or not.
+    """
+    general = _bind_update(model.update, label)
+    update = _with_triangle(model.update, label)
+    if update is None or "kind" not in model.parameter_rows:
+        return general
+    return bind(
+        neurons.advance_by_kind, f"advance_{label}_by_kind", inlined=True, KIND=model.parameter_rows.index("kind"),
+        ADVANCE_ANY=general, ADVANCE_TRIANGLE=_bind_update(update, f"{label}_triangle"),
+    )  # fmt: skip
+
+
+def _with_triangle(function: Any, label: str) -> Callable[..., Any] | None:
+    """A compiled function, and the functions it calls, with the triangle as surrogate; None if it calls none."""
+    plain = getattr(function, "py_func", function)
+    if not isinstance(plain, types.FunctionType):
+        return None
+    replaced: dict[str, Any] = {}
+    for name in plain.__code__.co_names:
+        value = plain.__globals__.get(name)
+        if value is surrogate:
+            replaced[name] = neurons.triangle
+        elif value is not None and value is not function and (made := _with_triangle(value, label)):
+            replaced[name] = made
+    return bind(plain, f"{plain.__name__}_{label}_triangle", inlined=True, **replaced) if replaced else None
+
+
+def _bind_update(update: Callable[..., Any], label: str) -> Callable[..., Any]:
+    step = bind(neurons.step_range, f"step_range_{label}", apart=True, UPDATE=update)
+    return bind(neurons.advance, f"advance_{label}", inlined=True, STEP=step)
 
 
 def _no_neuron() -> Callable[..., Any]:

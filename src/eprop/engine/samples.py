@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from eprop.errors import InputError
+from eprop.kernels.arrange import arrange
 from eprop.models import EventSource, Readout
 from eprop.network import Network
 from eprop.parameters import real_numbers
@@ -111,6 +112,8 @@ def _events(sources, inputs, n, n_steps):
         starts[c] = start + offset
         parts.append(channels)
         offset += channels.size
+    if len(parts) == 1:
+        return starts, parts[0].astype(np.int32, copy=False)
     return starts, np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
 
 
@@ -123,11 +126,13 @@ def _pairs(p, given, n, n_steps):
             raise InputError(
                 f"input {p.name!r}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}"
             )
+        if (quick := _arranged(ptr, channels, p.size)) is not None:
+            return quick
         lengths = ptr[:, 1:] - ptr[:, :-1]
         if lengths.min() < 0 or ptr.min() < 0 or ptr.max() > channels.size:
             raise InputError(f"input {p.name!r}: ptr must ascend within 0..{channels.size}")
         pieces = [channels[a:b] for a, b in zip(ptr[:, 0], ptr[:, -1], strict=True)]
-        channels = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+        channels = np.concatenate(pieces)
         start = np.concatenate([[0], np.cumsum(lengths.ravel())])
     else:
         dense = real_numbers(f"input {p.name!r}", given, InputError)
@@ -142,6 +147,16 @@ def _pairs(p, given, n, n_steps):
             f"input {p.name!r}: channels must lie in 0..{p.size - 1}, got {channels.min()}..{channels.max()}"
         )
     return start, _ascending(p, start, channels)
+
+
+def _arranged(ptr, channels, size):
+    """Offsets and a copy of the channels if they are as they should be, in one pass; else None, and a closer look follows."""
+    n, total = ptr.size - ptr.shape[0], int((ptr[:, -1] - ptr[:, 0]).sum())
+    if (ptr.dtype, channels.dtype) != (np.int64, np.int32) or not 0 <= total <= channels.size * ptr.shape[0]:
+        return None
+    start, out = np.empty(n + 1, np.int64), np.empty(total, np.int32)
+    well = arrange(np.ascontiguousarray(ptr), np.ascontiguousarray(channels), size, start, out)
+    return (start, out) if well else None
 
 
 def _ascending(p, start, channels):

@@ -32,7 +32,8 @@ from eprop.engine.state import (
 from eprop.engine.tracts import steps_of
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
-from eprop.kernels.lanes import mirror_feedback, optimize
+from eprop.kernels.deliver import fill_dense
+from eprop.kernels.lanes import count_arrivals, mirror_feedback, optimize
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
 from eprop.parameters import is_finite_number, real_numbers
@@ -107,7 +108,7 @@ class Simulator:
         self._scratch = scratch_of(self._built)
         self._static_topology = _without_learning(self._built)
         self._lanes: Lanes | None = None
-        self._call_steps = 64
+        self._call_steps, self._lane_steps = 64, 0
         self._updates = 0
         self._counters = np.zeros(3, np.int64)
         self._mirror(self._neurons.feedback)
@@ -526,14 +527,11 @@ class Simulator:
         return result
 
     def _gradient_scale(self, samples) -> np.ndarray:
-        """Mean over the batch; also over the learning window where the rule says so."""
+        """Per tract: mean over the batch; also over the learning window where the rule says so."""
         length = float(samples.window.sum(axis=1).mean()) or 1.0
-        return np.array(
-            [
-                1.0 / len(samples) / (length if getattr(p.rule, "average_gradient", False) else 1.0)
-                for p in self.network.projections
-            ]
-        )
+        rules = [self.network.projections[k].rule for k in self._built.topology.projections[:, lay.PRO_OWNER]]
+        averaged = [getattr(rule, "average_gradient", False) for rule in rules]
+        return np.array([1.0 / len(samples) / (length if average else 1.0) for average in averaged])
 
     def _run_lanes(self, samples, index, learn, progress) -> BatchResult:
         built, k = self._built, self._neurons.y.size
@@ -542,16 +540,18 @@ class Simulator:
         y, losses = np.zeros((n, samples.n_steps, k)), np.zeros(n)
         counts = np.zeros((n, self._neurons.psi.size), np.int64)
         streams = np.arange(n) + (self._updates * n if learn else 0)
-        totals = np.zeros((max(self.threads, 1), self._neurons.psi.size), built.weight.dtype)
+        totals = np.zeros((max(self.threads, 1), lanes.psi.shape[2]), built.weight.dtype)
         run, done, width = self._loops().waves, 0, lanes.shape[0]
-        step = width
+        step = max(width, self._lane_steps // samples.n_steps // width * width)
+        fill_dense(built.topology, self._synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width)
         while done < n:
             began, stop = time.perf_counter(), min(done + step, n)
             reached = run(
                 done, stop, width, max(self.threads, 1), index, streams, learn, np.uint64(self.network.seed),
-                built.topology, self._synapses.weight, self._synapses.pending, built.initial, self._neurons.feedback,
-                built.rule_constants, built.lag, lanes.state, lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts,
-                lanes.psi, lanes.error, lanes.work, lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
+                built.topology, self._synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width,
+                self._synapses.pending, built.initial, self._neurons.feedback, built.rule_constants, built.lag, lanes.state,
+                lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work,
+                lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
                 losses, samples.event_start, samples.event_channels, samples.target, samples.window,
                 built.population_offset, built.softmax,
             )  # fmt: skip
@@ -564,16 +564,16 @@ class Simulator:
                 width, int(np.clip((stop - done) * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * step)) // width * width
             )
             done = reached
+        self._lane_steps = step * samples.n_steps
         _check_losses(losses)
         if not np.isfinite(lanes.state).all():
             check_status(Status.NOT_FINITE, "samples")
-        if np.abs(y).max(initial=0.0) > LARGEST_VOLTAGE:
+        if max(y.max(initial=0.0), -y.min(initial=0.0)) > LARGEST_VOLTAGE:
             check_status(Status.EXPLODED, "samples")
+        y += built.readout_offset
         if learn:
             self._check_silence(counts)
-        return BatchResult(
-            losses, y + self._built.readout_offset, counts.sum(axis=1), self._count_events(samples, index, counts)
-        )
+        return BatchResult(losses, y, counts.sum(axis=1), self._count_events(samples, index, counts))
 
     def _lanes_for(self, n_steps: int, learn: bool) -> Lanes:
         width = max(self.threads, 1)
@@ -596,9 +596,7 @@ class Simulator:
                 total += int(counts[:, first : first + p.pre.size].sum(axis=0) @ out)
             elif table[p.pre.index, lay.POP_ROLE] == lay.EVENTS:
                 starts = samples.event_start[table[p.pre.index, lay.POP_CHANNEL]]
-                for i in index:
-                    a, b = starts[i * samples.n_steps], starts[(i + 1) * samples.n_steps]
-                    total += int(out[samples.event_channels[a:b]].sum())
+                total += int(count_arrivals(index, samples.n_steps, starts, samples.event_channels, out))
         self._counters[lay.COUNT_EVENTS] += total
         return total
 

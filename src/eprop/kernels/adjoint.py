@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner
+from eprop._jit import apart, inner
 from eprop.kernels.layout import (
     NEURON,
     POP_COMPONENTS,
@@ -83,19 +83,36 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
             adjoint_readout[t, k] = ahead_k
 
 
-@inner
+@apart
 def _signal_of(t, lo, hi, error, feedback, work, lane):
     """Learning signals of neurons ``lo:hi`` from the errors of step ``t`` (zero beyond the sample)."""
-    first, stop = np.uint64(lo), np.uint64(hi)
+    first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
     for j in range(first, stop):
-        work[lane, SIGNAL, j] = 0.0
+        work[here, SIGNAL, j] = 0.0
     if t >= error.shape[0]:
         return
-    for k in range(error.shape[1]):
-        e = error[t, k]
-        if e != 0.0:
-            for j in range(first, stop):
-                work[lane, SIGNAL, j] += e * feedback[k, j]
+    some = False
+    for k in range(np.uint64(error.shape[1])):
+        some |= error[now, k] != 0.0
+    if not some:
+        return
+    # Five readouts at once spare the sums the way to memory and back; each is still added in its turn.
+    k, n = np.uint64(0), np.uint64(error.shape[1])
+    while k + np.uint64(5) <= n:
+        k1, k2, k3, k4 = k + np.uint64(1), k + np.uint64(2), k + np.uint64(3), k + np.uint64(4)
+        for j in range(first, stop):
+            work[here, SIGNAL, j] = (
+                (
+                    ((work[here, SIGNAL, j] + error[now, k] * feedback[k, j]) + error[now, k1] * feedback[k1, j])
+                    + error[now, k2] * feedback[k2, j]
+                )
+                + error[now, k3] * feedback[k3, j]
+            ) + error[now, k4] * feedback[k4, j]
+        k += np.uint64(5)
+    while k < n:
+        for j in range(first, stop):
+            work[here, SIGNAL, j] += error[now, k] * feedback[k, j]
+        k += np.uint64(1)
 
 
 @inner
@@ -110,24 +127,24 @@ def _signal_of_pairs(t, lo, hi, error, feedback, lag, work, lane):
                 work[lane, SIGNAL, j] += error[at, k] * feedback[k, j]
 
 
-@inner
+@apart
 def _drive(kappa, lo, hi, work, lane):
-    """What of the gradient the eligibility of this step is multiplied by; loops of few arrays, or they do not vectorise."""
+    """What of the gradient the eligibility of this step is multiplied by."""
     first, stop, here = np.uint64(lo), np.uint64(hi), np.uint64(lane)
     for j in range(first, stop):
-        work[here, LAM, j] = work[here, SIGNAL, j] + kappa * work[here, LAM, j]
-    for j in range(first, stop):
-        work[here, DRIVE, j] = (1.0 - kappa) * work[here, LAM, j] + work[here, DRIFT, j]
+        lam = work[here, SIGNAL, j] + kappa * work[here, LAM, j]
+        work[here, LAM, j] = lam
+        work[here, DRIVE, j] = (1.0 - kappa) * lam + work[here, DRIFT, j]
 
 
-@inner
+@apart
 def _leaky_step(t, lo, hi, constants, work, lane, psi):
     """One step back with one component that ``b`` and ``c`` of 1 lead to and from, and without ``u``."""
     first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
     for j in range(first, stop):
-        work[here, MU, j] = psi[here, now, j] * work[here, DRIVE, j] + constants[0, j] * work[here, MU, j]
-    for j in range(first, stop):
-        psi[here, now, j] = work[here, MU, j]
+        ahead = psi[here, now, j] * work[here, DRIVE, j] + constants[0, j] * work[here, MU, j]
+        work[here, MU, j] = ahead
+        psi[here, now, j] = ahead
 
 
 @inner

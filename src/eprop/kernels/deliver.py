@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner
+from eprop._jit import apart, inner
+from eprop.kernels.layout import PRO_LO, PRO_ROW, PRO_ROWS
 
 
 @inner
@@ -12,3 +13,46 @@ def deliver_row(start, stop, targets, weight, x):
     """Add the weights of one row to the inputs ``x`` of its targets."""
     for q in range(np.uint64(start), np.uint64(stop)):
         x[targets[q]] += weight[q]
+
+
+@inner
+def fill_dense(topology, weight, dense, dense_at, dense_width):
+    """Write the weights of dense projections into their tables ``dense``, whose other entries stay zero.
+
+    A projection's table begins at ``dense_at`` (-1: it has none) with ``dense_width`` entries a row.
+    """
+    for r in range(dense_at.size):
+        if dense_at[r] < 0:
+            continue
+        row = topology.projections[r]
+        for i in range(row[PRO_ROWS]):
+            at = dense_at[r] + i * dense_width[r] - row[PRO_LO]
+            for p in range(topology.indptr.shape[0]):
+                for q in range(
+                    np.uint64(topology.indptr[p, row[PRO_ROW] + i]), np.uint64(topology.indptr[p, row[PRO_ROW] + i + 1])
+                ):
+                    dense[at + np.int64(topology.targets[q])] = weight[q]
+
+
+@apart
+def deliver_dense(begin, stop, log, source, dense, at, width, x, lo):
+    """Add whole rows of a dense table at ``at`` to the inputs ``x[lo:]``: those of the sources ``log[begin:stop]``.
+
+    The zeros are added as well, which changes no number, and several entries at a time: faster than to pick the targets, from one
+    in seven on. Four rows at once spare ``x`` the way to memory and back; each entry is still added in the order of the log.
+    """
+    size, to = np.uint64(width), np.uint64(lo)
+    k = begin
+    while k + 4 <= stop:
+        a = np.uint64(at + (log[k] - source) * width)
+        b = np.uint64(at + (log[k + 1] - source) * width)
+        c = np.uint64(at + (log[k + 2] - source) * width)
+        d = np.uint64(at + (log[k + 3] - source) * width)
+        for j in range(size):
+            x[to + j] = (((x[to + j] + dense[a + j]) + dense[b + j]) + dense[c + j]) + dense[d + j]
+        k += 4
+    while k < stop:
+        a = np.uint64(at + (log[k] - source) * width)
+        for j in range(size):
+            x[to + j] += dense[a + j]
+        k += 1

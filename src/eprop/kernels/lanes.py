@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, prange
+from eprop._jit import apart, inner, prange
 from eprop.equations import rng
 from eprop.equations.optimize import adam_factor, clip, momentum_step, rmsprop_step
 from eprop.kernels.adjoint import adjoint
-from eprop.kernels.deliver import deliver_row
+from eprop.kernels.deliver import deliver_dense, deliver_row
 from eprop.kernels.layout import (
     ADAM,
     EPROP,
@@ -61,8 +61,8 @@ FORWARD = _unbound
 
 
 def forward(
-    lane, sample, stream, learn, seed, topology, weight, initial, state, x, y, spikes, log, starts, psi, error, out_y,
-    event_start, event_channels, target, window, offsets, softmax, counts,
+    lane, sample, stream, learn, seed, topology, weight, dense, dense_at, dense_width, initial, state, x, y, spikes, log,
+    starts, psi, error, out_y, event_start, event_channels, target, window, offsets, softmax, counts,
 ):  # fmt: skip
     """Template: one sample from rest; returns its loss, or NaN with ``starts[0, 0] = -1`` if the log was too short.
 
@@ -89,6 +89,10 @@ def forward(
             if emitted < 0:
                 continue
             pre = projections[r, PRO_PRE]
+            if dense_at[r] >= 0:
+                deliver_dense(starts[emitted, pre], starts[emitted, pre + 1], log, populations[pre, POP_SRC], dense,
+                              dense_at[r], dense_width[r], x, projections[r, PRO_LO])  # fmt: skip
+                continue
             shift = projections[r, PRO_ROW] - populations[pre, POP_SRC]
             for at in range(starts[emitted, pre], starts[emitted, pre + 1]):
                 i = log[at] + shift
@@ -151,9 +155,9 @@ def sort_by_source(log, starts, n_steps, n_sources, first, steps):
 
 
 def run_lanes(
-    begin, lanes, samples, streams, learn, seed, topology, weight, initial, feedback, rule_constants, lag, state, x, y,
-    spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y, out_loss, event_start,
-    event_channels, target, window, offsets, softmax,
+    begin, lanes, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback,
+    rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y,
+    out_loss, event_start, event_channels, target, window, offsets, softmax,
 ):  # fmt: skip
     """Template: samples ``samples[begin : begin + lanes]`` forward and, if ``learn``, backward; one thread per lane."""
     n_sources = first.shape[1] - 1
@@ -161,9 +165,9 @@ def run_lanes(
         lane = np.int64(lane_u)
         index = begin + lane
         out_loss[index] = FORWARD(
-            lane, samples[index], streams[index], learn, seed, topology, weight, initial, state[lane], x[lane], y[lane],
-            spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index], event_start, event_channels,
-            target, window, offsets, softmax, counts[index],
+            lane, samples[index], streams[index], learn, seed, topology, weight, dense, dense_at, dense_width, initial,
+            state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
+            event_start, event_channels, target, window, offsets, softmax, counts[index],
         )  # fmt: skip
         if learn and starts[lane, 0, 0] >= 0:
             adjoint(topology, rule_constants, feedback, lag, counts[index], log[lane], starts[lane], error[lane], work, lane,
@@ -172,50 +176,70 @@ def run_lanes(
 
 
 @inner
-def accumulate_row(i, source, delay, zeta, lo, hi, lanes, topology, first, steps, adjoints, total, gradient):
-    """Add the gradients of one row from all lanes, in their order; ``total`` (targets,) is scratch.
+def accumulate_rows(
+    block, blocks, row, rows, source, delay, zeta, lo, hi, lanes, indptr, targets, first, steps, adjoints, total, gradient
+):  # fmt: skip
+    """Add the gradients of each ``blocks``-th row of a projection from all lanes, in their order.
 
-    Per synapse the sum over spikes is formed first, then added: the same numbers whichever way it is done.
+    ``total`` (targets,) is scratch.
+
+    Per synapse the sum over spikes is formed first, then added: the same numbers whichever way it is done. All rows in one
+    call, for the arrays of a call cost as much as a row.
     """
-    n_steps = adjoints.shape[1]
-    indptr, targets = topology.indptr, topology.targets
-    count = 0
-    for p in range(topology.indptr.shape[0]):
-        count += topology.indptr[p, i + 1] - topology.indptr[p, i]
-    if count == 0:
-        return
-    for lane in range(lanes):
-        begin, stop = first[lane, source], first[lane, source + 1]
-        while stop > begin and steps[lane, stop - 1] + delay >= n_steps:
-            stop -= 1
-        if begin == stop:
+    n_steps, size, shift = adjoints.shape[1], np.int64(hi - lo), np.uint64(lo)
+    # Whole vectors: what they read beyond the targets is not used.
+    padded = lo + min(-(-size // 32) * 32, adjoints.shape[2] - lo)
+    for i in range(block, rows, blocks):
+        count = np.int64(0)
+        for p in range(indptr.shape[0]):
+            count += indptr[p, row + i + 1] - indptr[p, row + i]
+        if count == 0:
             continue
-        if 6 * count > hi - lo and stop - begin > 1:
-            _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total)
-            for p in range(topology.indptr.shape[0]):
-                for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-                    gradient[q] += zeta * total[targets[q] - np.uint32(lo)]
-        else:
-            for p in range(topology.indptr.shape[0]):
-                for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-                    j = targets[q]
-                    change = adjoints[lane, steps[lane, begin] + delay, j]
-                    for k in range(begin + 1, stop):
-                        change += adjoints[lane, steps[lane, k] + delay, j]
-                    gradient[q] += zeta * change
+        for lane in range(lanes):
+            begin, stop = first[lane, source + i], first[lane, source + i + 1]
+            while stop > begin and steps[lane, stop - 1] + delay >= n_steps:
+                stop -= 1
+            if begin == stop:
+                continue
+            if 12 * count > size:
+                _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, padded, total)
+                for p in range(indptr.shape[0]):
+                    for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
+                        gradient[q] += zeta * total[np.uint64(targets[q]) - shift]
+            else:
+                for p in range(indptr.shape[0]):
+                    for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
+                        j = targets[q]
+                        change = adjoints[lane, steps[lane, begin] + delay, j]
+                        for k in range(begin + 1, stop):
+                            change += adjoints[lane, steps[lane, k] + delay, j]
+                        gradient[q] += zeta * change
 
 
-@inner
+@apart
 def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total):
-    """Sum of rows of ``G`` over the spikes, for all targets ``lo:hi``."""
-    size, shift = np.uint64(hi - lo), np.uint64(lo)
-    t = np.uint64(steps[lane, begin] + delay)
+    """Sum of rows of ``G`` over the spikes, for all targets ``lo:hi``; four rows at once, added in their order."""
+    size, shift, here = np.uint64(hi - lo), np.uint64(lo), np.uint64(lane)
+    t = np.uint64(steps[here, begin] + delay)
     for j in range(size):
-        total[j] = adjoints[lane, t, j + shift]
-    for k in range(begin + 1, stop):
-        t = np.uint64(steps[lane, k] + delay)
+        total[j] = adjoints[here, t, j + shift]
+    k = begin + 1
+    while k + 4 <= stop:
+        t = np.uint64(steps[here, k] + delay)
+        u = np.uint64(steps[here, k + 1] + delay)
+        v = np.uint64(steps[here, k + 2] + delay)
+        w = np.uint64(steps[here, k + 3] + delay)
         for j in range(size):
-            total[j] += adjoints[lane, t, j + shift]
+            total[j] = (
+                ((total[j] + adjoints[here, t, j + shift]) + adjoints[here, u, j + shift])
+                + adjoints[here, v, j + shift]
+            ) + adjoints[here, w, j + shift]
+        k += 4
+    while k < stop:
+        t = np.uint64(steps[here, k] + delay)
+        for j in range(size):
+            total[j] += adjoints[here, t, j + shift]
+        k += 1
 
 
 def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_readout, totals, gradient):
@@ -228,26 +252,32 @@ def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_re
                 continue
             zeta = gradient.dtype.type(topology.projection_floats[r, PF_ZETA])
             source = topology.populations[row[PRO_PRE], POP_SRC]
-            for i in range(block, row[PRO_ROWS], blocks):
-                if row[PRO_TO_READOUT]:
-                    _accumulate_readout(row[PRO_ROW] + i, source + i, row[PRO_DELAY], zeta, lanes, topology, first, steps,
-                                        adjoint_readout, gradient, adjoint_neuron.shape[2])  # fmt: skip
-                else:
-                    accumulate_row(row[PRO_ROW] + i, source + i, row[PRO_DELAY], zeta, row[PRO_LO], row[PRO_HI], lanes, topology,
-                                   first, steps, adjoint_neuron, totals[block], gradient)  # fmt: skip
+            if row[PRO_TO_READOUT]:
+                _accumulate_readout(
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, lanes, topology.indptr,
+                    topology.targets, first, steps, adjoint_readout, gradient, topology.params.shape[1],
+                )  # fmt: skip
+            else:
+                accumulate_rows(
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, row[PRO_LO], row[PRO_HI], lanes,
+                    topology.indptr, topology.targets, first, steps, adjoint_neuron, totals[block], gradient,
+                )  # fmt: skip
 
 
 @inner
-def _accumulate_readout(i, source, delay, zeta, lanes, topology, first, steps, adjoints, gradient, n_neurons):
-    n_steps = adjoints.shape[1]
-    for lane in range(lanes):
-        for k in range(first[lane, source], first[lane, source + 1]):
-            t = steps[lane, k] + delay
-            if t >= n_steps:
-                break
-            for p in range(topology.indptr.shape[0]):
-                for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
-                    gradient[q] += zeta * adjoints[lane, t, np.int64(topology.targets[q]) - n_neurons]
+def _accumulate_readout(
+    block, blocks, row, rows, source, delay, zeta, lanes, indptr, targets, first, steps, adjoints, gradient, n_neurons
+):  # fmt: skip
+    n_steps, shift = adjoints.shape[1], np.uint64(n_neurons)
+    for i in range(block, rows, blocks):
+        for lane in range(lanes):
+            for k in range(first[lane, source + i], first[lane, source + i + 1]):
+                if steps[lane, k] + delay >= n_steps:
+                    break
+                t = np.uint64(steps[lane, k] + delay)
+                for p in range(indptr.shape[0]):
+                    for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
+                        gradient[q] += zeta * adjoints[lane, t, np.uint64(targets[q]) - shift]
 
 
 @inner
@@ -279,74 +309,84 @@ def optimize(topology, synapses, update, scale):
             continue
         for p in range(topology.indptr.shape[0]):
             start, stop = topology.indptr[p, row[PRO_ROW]], topology.indptr[p, row[PRO_ROW] + row[PRO_ROWS]]
-            kind = floats[PF_OPTIMIZER]
+            kind, weight, pending = floats[PF_OPTIMIZER], synapses.weight, synapses.pending
             if kind == ADAM:
-                _adam_range(start, stop, floats, update, scale[r], synapses)
+                _adam_range(
+                    start, stop, floats, update, scale[r], weight, synapses.moment_1, synapses.moment_2, pending
+                )
             elif kind == MOMENTUM:
-                _momentum_range(start, stop, floats, scale[r], synapses)
+                _momentum_range(start, stop, floats, scale[r], weight, synapses.moment_1, pending)
             elif kind == RMSPROP:
-                _rmsprop_range(start, stop, floats, scale[r], synapses)
+                _rmsprop_range(start, stop, floats, scale[r], weight, synapses.moment_2, pending)
             else:
-                _descend_range(start, stop, floats, scale[r], synapses)
+                _descend_range(start, stop, floats, scale[r], synapses.weight, synapses.pending)
 
 
-@inner
-def _adam_range(start, stop, floats, update, scale, synapses):
-    real = synapses.weight.dtype.type
+@apart
+def _adam_range(start, stop, floats, update, scale, weight, m1, m2, g):
+    real = weight.dtype.type
     b1, b2 = real(floats[PF_BETA_1]), real(floats[PF_BETA_2])
     factor = real(adam_factor(floats[PF_ETA], floats[PF_BETA_1], floats[PF_BETA_2], update))
     epsilon, w_min, w_max, s = real(floats[PF_EPSILON]), real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
-    one = real(1.0)
-    weight, m1, m2, g = synapses.weight, synapses.moment_1, synapses.moment_2, synapses.pending
-    for q in range(start, stop):
+    one, none = real(1.0), real(0.0)
+    for q in range(np.uint64(start), np.uint64(stop)):
         gradient = s * g[q]
-        m1[q] = b1 * m1[q] + (one - b1) * gradient
-        m2[q] = b2 * m2[q] + (one - b2) * gradient * gradient
-        weight[q] = clip(weight[q] - factor * m1[q] / (np.sqrt(m2[q]) + epsilon), w_min, w_max)
-        g[q] = 0.0
+        first = b1 * m1[q] + (one - b1) * gradient
+        second = b2 * m2[q] + (one - b2) * gradient * gradient
+        m1[q] = first
+        m2[q] = second
+        weight[q] = clip(weight[q] - factor * first / (np.sqrt(second) + epsilon), w_min, w_max)
+        g[q] = none
 
 
-@inner
-def _momentum_range(start, stop, floats, scale, synapses):
-    real = synapses.weight.dtype.type
+@apart
+def _momentum_range(start, stop, floats, scale, weight, m, g):
+    real = weight.dtype.type
     eta, beta, nesterov = real(floats[PF_ETA]), real(floats[PF_BETA_1]), floats[PF_NESTEROV] != 0.0
     w_min, w_max, s = real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
-    weight, m, g = synapses.weight, synapses.moment_1, synapses.pending
-    for q in range(start, stop):
+    for q in range(np.uint64(start), np.uint64(stop)):
         w, m[q] = momentum_step(weight[q], m[q], s * g[q], eta, beta, nesterov)
         weight[q] = clip(w, w_min, w_max)
-        g[q] = 0.0
+        g[q] = real(0.0)
 
 
-@inner
-def _rmsprop_range(start, stop, floats, scale, synapses):
-    real = synapses.weight.dtype.type
+@apart
+def _rmsprop_range(start, stop, floats, scale, weight, v, g):
+    real = weight.dtype.type
     eta, beta, epsilon = real(floats[PF_ETA]), real(floats[PF_BETA_1]), real(floats[PF_EPSILON])
     w_min, w_max, s = real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
-    weight, v, g = synapses.weight, synapses.moment_2, synapses.pending
-    for q in range(start, stop):
+    for q in range(np.uint64(start), np.uint64(stop)):
         w, v[q] = rmsprop_step(weight[q], v[q], s * g[q], eta, beta, epsilon)
         weight[q] = clip(w, w_min, w_max)
-        g[q] = 0.0
+        g[q] = real(0.0)
+
+
+@apart
+def _descend_range(start, stop, floats, scale, weight, g):
+    real = weight.dtype.type
+    eta, w_min, w_max, s = real(floats[PF_ETA]), real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
+    for q in range(np.uint64(start), np.uint64(stop)):
+        weight[q] = clip(weight[q] - eta * (s * g[q]), w_min, w_max)
+        g[q] = real(0.0)
 
 
 @inner
-def _descend_range(start, stop, floats, scale, synapses):
-    real = synapses.weight.dtype.type
-    eta, w_min, w_max, s = real(floats[PF_ETA]), real(floats[PF_MIN]), real(floats[PF_MAX]), real(scale)
-    weight, g = synapses.weight, synapses.pending
-    for q in range(start, stop):
-        weight[q] = clip(weight[q] - eta * (s * g[q]), w_min, w_max)
-        g[q] = 0.0
+def count_arrivals(samples, n_steps, starts, channels, degree):
+    """Synapses at which the events of some samples arrive: of each event the ``degree`` of its channel."""
+    total = 0
+    for k in range(samples.size):
+        for at in range(np.uint64(starts[samples[k] * n_steps]), np.uint64(starts[(samples[k] + 1) * n_steps])):
+            total += degree[np.uint32(channels[at])]
+    return total
 
 
 RUN_LANES = ACCUMULATE = _unbound
 
 
 def run_waves(
-    begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, gradient, initial, feedback,
-    rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, totals,
-    counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax,
+    begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, gradient,
+    initial, feedback, rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps,
+    totals, counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax,
 ):  # fmt: skip
     """Template: samples ``begin:stop`` in waves of as many lanes as there are; returns how far it came.
 
@@ -356,9 +396,9 @@ def run_waves(
     while index < stop:
         width = min(lanes, stop - index)
         RUN_LANES(
-            index, width, samples, streams, learn, seed, topology, weight, initial, feedback, rule_constants, lag, state,
-            x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y, out_loss,
-            event_start, event_channels, target, window, offsets, softmax,
+            index, width, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback,
+            rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts,
+            out_y, out_loss, event_start, event_channels, target, window, offsets, softmax,
         )  # fmt: skip
         for lane in range(width):
             if starts[lane, 0, 0] < 0:

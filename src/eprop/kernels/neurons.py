@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner
+from eprop._jit import inline, inner
+from eprop.equations.surrogate import PIECEWISE_LINEAR, piecewise_linear
 
 
 def _unbound(state, params, j, x):
@@ -15,20 +16,70 @@ def _unbound(state, params, j, x):
 UPDATE = _unbound
 
 
-def advance(lo, hi, state, params, x, psi, spikes, count):
-    """Template: advance neurons ``lo:hi`` by one step.
+def step_range(lo, hi, state, params, x, psi, spikes):
+    """Template: one step of neurons ``lo:hi``; returns whether any spiked.
 
-    Reads and clears ``x`` (synaptic input), writes ``state`` and ``psi``, appends the neurons that spike to
-    ``spikes`` from position ``count`` on, and returns the new count.
+    Reads and clears ``x`` (synaptic input), writes ``state``, ``psi`` and the marks ``spikes[j]``, 1 or 0. Nothing here
+    depends on the neuron before, so that several are advanced at once wherever ``UPDATE`` is without calls.
     """
+    some = np.int32(0)
     for j in range(np.uint64(lo), np.uint64(hi)):
         spike, psi_j = UPDATE(state, params, j, x[j])
         x[j] = 0.0
         psi[j] = psi_j
-        if spike:
-            spikes[count] = j
-            count += 1
+        mark = np.int32(1) if spike else np.int32(0)
+        spikes[j] = mark
+        some |= mark
+    return some
+
+
+STEP = step_range
+
+
+def advance(lo, hi, state, params, x, psi, spikes, count):
+    """Template: advance neurons ``lo:hi`` by one step.
+
+    Reads and clears ``x`` (synaptic input), writes ``state`` and ``psi``, appends the neurons that spike to
+    ``spikes`` from position ``count <= lo`` on, and returns the new count.
+    """
+    if STEP(lo, hi, state, params, x, psi, spikes):
+        return collect(lo, hi, spikes, count)
     return count
+
+
+@inner
+def collect(lo, hi, spikes, count):
+    """Turn the marks ``spikes[lo:hi]`` into a list of the neurons that spiked, from position ``count <= lo`` on."""
+    first = lo
+    while first < hi:
+        stop = min(first + 32, hi)
+        some = np.int32(0)
+        for j in range(np.uint64(first), np.uint64(stop)):
+            some |= spikes[j]
+        if some:
+            for j in range(first, stop):
+                if spikes[j]:
+                    spikes[count] = j
+                    count += 1
+        first = stop
+    return count
+
+
+ADVANCE_TRIANGLE = ADVANCE_ANY = _unbound
+KIND = 0
+
+
+def advance_by_kind(lo, hi, state, params, x, psi, spikes, count):
+    """Template: `advance`, with a loop of its own for the surrogate gradient that needs no call (row ``KIND``)."""
+    if hi > lo and params[KIND, lo] == PIECEWISE_LINEAR:
+        return ADVANCE_TRIANGLE(lo, hi, state, params, x, psi, spikes, count)
+    return ADVANCE_ANY(lo, hi, state, params, x, psi, spikes, count)
+
+
+@inline
+def triangle(kind, u, height, width):
+    """Stands for `eprop.equations.surrogate.surrogate` where all of a population is piecewise linear."""
+    return piecewise_linear(u, height, width)
 
 
 @inner

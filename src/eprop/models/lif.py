@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from eprop._jit import inline
 from eprop.models.membrane import OWN, R_STEPS, V_MIN, V_TH, Membrane, integrate, surrogate_gradient
 from eprop.parameters import param
@@ -20,21 +22,21 @@ def subtract_at_threshold(state, params, j, x, rise):
     Returns (spike, surrogate gradient) and writes the rows ``V``, ``R`` and ``Z`` of ``state``; voltages are relative to
     the leak potential.
     """
+    # All is read before it is chosen from, and a refractory neuron has an infinite threshold instead of a branch: the
+    # loop over neurons would not vectorise otherwise.
+    v_th, late, r_steps = params[V_TH, j], params[LATE, j], params[R_STEPS, j]
     refractory = max(state[R, j] - 1.0, 0.0)
-    v_th = params[V_TH, j]
-    late = params[LATE, j]
     v = integrate(params, j, state[V, j], x) - late * v_th * state[Z, j]
     v = max(v, params[V_MIN, j])
     above = v - (v_th + rise)
-    free = refractory == 0.0
-    psi = 0.0
-    if free:
-        psi = surrogate_gradient(params, j, above)
-    spike = free and above >= 0.0
+    psi = surrogate_gradient(params, j, above)
+    psi = psi if refractory == 0.0 else 0.0
+    barrier = 0.0 if refractory == 0.0 else np.inf
+    spike = above >= barrier
     z = 0.0
     if spike:
         z = 1.0
-        refractory = params[R_STEPS, j]
+        refractory = r_steps
         v -= (1.0 - late) * v_th
     state[V, j] = v
     state[R, j] = refractory

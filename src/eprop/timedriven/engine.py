@@ -297,7 +297,7 @@ class TimeDriven:
         for p in self._plastic:
             kappa[self._parts[p.index]] = built.rule_constants[p.post.index, 0]
             if isinstance(p.rule, EProp) and p.rule.average_gradient:
-                scale[self._parts[p.index]] = 1.0 / np.count_nonzero(window)
+                scale[self._parts[p.index]] = 1.0 / (window.sum() or 1.0)
         return kappa, drift, length, scale
 
     def _compensated_signals(self, state: _State, n_steps: int) -> np.ndarray:
