@@ -48,7 +48,7 @@ def draw_run(path: str | pathlib.Path, out: str | pathlib.Path | None = None) ->
     """
     run = RunFolder.open(path)
     config, checkpoint, after = restore(path)
-    before = make_simulator(config.event_driven())
+    before = make_simulator(config)
     summary, metrics = run.read_summary(), run.read_metrics()
     figures: dict[str, Figure] = {}
     if metrics:

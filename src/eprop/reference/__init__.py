@@ -18,7 +18,7 @@ tested.
 
 from eprop.reference.bptt import BPTT, backpropagate, eligibility_sum
 from eprop.reference.eprop import Sample, SampleRule, gradients, run_sample, train
-from eprop.reference.eprop_plus import PlusRule, Run, simulate
+from eprop.reference.eprop_plus import PlusNetwork, PlusRule, Run, simulate
 from eprop.reference.losses import error_signal, loss
 from eprop.reference.neurons import LIF, Readout, surrogate_gradient
 from eprop.reference.optimizers import Adam, GradientDescent
@@ -28,6 +28,7 @@ __all__ = [
     "LIF",
     "Adam",
     "GradientDescent",
+    "PlusNetwork",
     "PlusRule",
     "Readout",
     "Run",

@@ -65,7 +65,9 @@ class EvidenceAccumulation(Learner, GeneratedTask, Classification):
     surrogate_height: float = param(0.3 / 0.6, above=0.0, doc="height of the piecewise linear surrogate gradient")
     surrogate_width: float = param(0.6, unit="mV", above=0.0, doc="its half width")
     average_gradient: bool = param(True, kind=bool, doc="eprop: divide the gradient by the length of the window")
-    cutoff: float = param(2500.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated")
+    cutoff: float = param(
+        2500.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated"
+    )
 
     w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(inputs)")
     w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(neurons)")

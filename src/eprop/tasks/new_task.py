@@ -28,7 +28,9 @@ def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path,
     """
     words = name.split("-")
     if not all(re.fullmatch(r"[a-z][a-z0-9]*", word) for word in words) or keyword.iskeyword(name):
-        raise ParameterError(f"a task is named by lower-case words joined by hyphens, such as delayed-match, got {name!r}")
+        raise ParameterError(
+            f"a task is named by lower-case words joined by hyphens, such as delayed-match, got {name!r}"
+        )
     if name in TASKS:
         raise ParameterError(f"there is a task {name!r} already: {', '.join(TASKS)} are taken")
     file = pathlib.Path(f"{'_'.join(words)}.py") if file is None else pathlib.Path(file)

@@ -50,7 +50,9 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     An iteration is one presentation of the pattern: an epoch of one trial.
     """
 
-    target: str = param("sines", kind=str, doc="sines, lemniscate, handwriting, or a CSV file with a column per readout")
+    target: str = param(
+        "sines", kind=str, doc="sines, lemniscate, handwriting, or a CSV file with a column per readout"
+    )
     duration: float = param(1000.0, unit="ms", above=0.0, doc="length of the pattern")
     lead: float = param(
         None, unit="ms", at_least=0.0, optional=True, doc="the end of the noise, heard before the pattern begins"
@@ -77,7 +79,9 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         if self.n_steps < 2:
             raise ParameterError(f"PatternGeneration.duration must be two steps at least, got {self.duration:g} ms")
         if self.n_lead > self.n_steps:
-            raise ParameterError(f"PatternGeneration.lead must not exceed duration = {self.duration:g} ms, got {self.lead:g}")
+            raise ParameterError(
+                f"PatternGeneration.lead must not exceed duration = {self.duration:g} ms, got {self.lead:g}"
+            )
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +148,11 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         x = net.add(EventSource(), self.inputs, name="in")
         rec = net.add(self.make_neuron(), self.neurons, name="rec")
         out = net.add(Readout(tau_m=self.tau_out), self.pattern().shape[1], name="out")
-        for pre, post, size, learns in ((x, rec, self.w_in, rule), (rec, rec, self.w_rec, rule), (rec, out, self.w_out, rule_out)):
+        for pre, post, size, learns in (
+            (x, rec, self.w_in, rule),
+            (rec, rec, self.w_rec, rule),
+            (rec, out, self.w_out, rule_out),
+        ):
             net.connect(pre, post, AllToAll(), weight=Normal(0.0, size / math.sqrt(pre.size)), rule=learns)
         net.feedback(out, rec, self.make_feedback())
         return net

@@ -71,9 +71,7 @@ class DataChoice(Description):
         """
         raise TypeError(f"{type(self).__name__} does not define load()")
 
-    def load_test(
-        self, task: Any, paths: Sequence[Any], *, threads: int = 1, progress: Progress | None = None
-    ) -> Any:
+    def load_test(self, task: Any, paths: Sequence[Any], *, threads: int = 1, progress: Progress | None = None) -> Any:
         """Trials from files, to be judged by."""
         raise ParameterError(f"the task {task.name!r} makes its trials from a seed: leave out --data")
 

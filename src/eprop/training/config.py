@@ -75,10 +75,6 @@ class RunConfig:
         """The same with absolute paths, so that it means the same everywhere."""
         return dataclasses.replace(self, task=self.task.absolute(), data=self.data.absolute())
 
-    def event_driven(self) -> RunConfig:
-        """The same for the engine of this package, which gives the same network with the same weights."""
-        return dataclasses.replace(self, execution=self.execution.replace(engine="event"))
-
     def to_toml(self, heading: Iterable[str] = ()) -> str:
         """Text of a configuration file, with unit and meaning behind each value."""
         lines = [f"# {line}".rstrip() for line in heading]

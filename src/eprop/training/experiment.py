@@ -18,11 +18,12 @@ from eprop.rules import EPropPlus
 from eprop.tasks import Parts, Trials
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import RunConfig, parse_config
-from eprop.training.evaluation import evaluate, watched
+from eprop.training.evaluation import Engine, evaluate, watched
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.machine import describe_machine, package_version, peak_memory
 from eprop.training.metrics import Evaluation, per_class_error
 from eprop.training.runs import RunFolder
+from eprop.training.time_driven import TimeDriven
 from eprop.training.trainer import Trainer
 from eprop.training.watch import Watcher
 
@@ -131,11 +132,14 @@ def evaluate_run(
 
 
 def restore(path: str | pathlib.Path, *, threads: int | None = None) -> tuple[RunConfig, Checkpoint, Simulator]:
-    """Configuration, checkpoint and trained network of a run; at rest, with the weights of the checkpoint."""
+    """Configuration, checkpoint and trained network of a run; at rest, with the weights of the checkpoint.
+
+    The network is in the event-driven engine, whatever trained it: both give the same.
+    """
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.checkpoint)
     config = config_of(checkpoint, run)
-    simulator = make_simulator(config.event_driven(), threads)
+    simulator = make_simulator(config, threads)
     try:
         _set_weights(simulator, checkpoint.state["synapses/weight"])
     except (EPropError, KeyError) as error:
@@ -166,6 +170,13 @@ def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
     return RunConfig.make(*parse_config(checkpoint.config, f"configuration in {run.checkpoint}"))
 
 
+def make_engine(config: RunConfig) -> Engine:
+    """The untrained network of a configuration, in the engine that it names."""
+    if config.execution.engine == "time":
+        return TimeDriven(config.task.build_network())
+    return make_simulator(config)
+
+
 def make_simulator(config: RunConfig, threads: int | None = None) -> Simulator:
     """The untrained network of a configuration, ready to run.
 
@@ -191,7 +202,7 @@ class _Run:
         self.began = time.perf_counter()
         self.interrupt = Interrupt()
         watcher.phase("building the network")
-        self.simulator = make_simulator(config)
+        self.simulator = make_engine(config)
         watcher.phase("reading data")
         self.parts = self.load(watcher)
         self.trainer = Trainer(

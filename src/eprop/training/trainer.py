@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine import BatchResult, Samples, Simulator
+from eprop.engine import BatchResult, Samples
 from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Task, check_choice
-from eprop.training.evaluation import evaluate, shuffled, watched
+from eprop.training.evaluation import Engine, evaluate, shuffled, watched
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Running
 from eprop.training.schedule import GEOMETRIC, SCHEDULES
@@ -44,7 +44,9 @@ class Training(Description):
 
     epochs: int = param(1, kind=int, at_least=1, doc="passes over the training data")
     batch_size: int = param(32, kind=int, at_least=1, doc="samples per weight update (eprop+: per change of eta)")
-    schedule: str = param("linear", kind=str, doc="of the learning rates: constant, linear, exponential, cosine or step")
+    schedule: str = param(
+        "linear", kind=str, doc="of the learning rates: constant, linear, exponential, cosine or step"
+    )
     eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates end at this fraction")
     hold_evaluations: int = param(10, kind=int, at_least=0, doc="evaluations of held-out samples during training")
 
@@ -87,7 +89,7 @@ class Trainer:
     Parameters
     ----------
     task : Task
-    simulator : Simulator
+    simulator : Simulator or TimeDriven
         Of the task's network.
     trials : Trials
         To learn from.
@@ -97,7 +99,7 @@ class Trainer:
     watcher : Watcher, optional
         Is told of progress and metrics.
     save : callable of (trainer), optional
-        Is called at the end of each epoch and every few minutes, to write a checkpoint.
+        Is called at the end of an epoch, unless it took no time, and every few minutes, to write a checkpoint.
     interrupt : Interrupt, optional
         Where Ctrl-C is noted; the trainer then stops between two updates and raises `Stopped`.
     renew : callable of (epoch) that returns Trials, optional
@@ -113,7 +115,7 @@ class Trainer:
     def __init__(
         self,
         task: Task,
-        simulator: Simulator,
+        simulator: Engine,
         trials: Any,
         training: Training | None = None,
         *,

@@ -88,9 +88,7 @@ def _common(
     ] = None,
     out: Annotated[
         Path | None,
-        option(
-            RUN, "DIR", "Folder for the run.  \\[default: runs/TASK-RULE-SEED-001 or the next number that is free]"
-        ),
+        option(RUN, "DIR", "Folder for the run.  \\[default: runs/TASK-RULE-SEED-001 or the next number that is free]"),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", rich_help_panel=RUN, help="Replace a run that is in the folder already.")
@@ -152,6 +150,4 @@ def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """Parameters of a function, with their annotations evaluated."""
     hints = get_type_hints(function, include_extras=True)
     given = inspect.signature(function).parameters
-    return {
-        name: p.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name, p in given.items()
-    }
+    return {name: p.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name, p in given.items()}
