@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,7 +12,7 @@ from matplotlib.lines import Line2D
 from eprop.plot.style import BLACK, GREY, ORANGE, WIDE, look, new_figure
 from eprop.training.activity import Activity
 
-_TARGET = {"color": BLACK, "lw": 1.0, "ls": (0, (3, 2))}
+_TARGET: dict[str, Any] = {"color": BLACK, "lw": 1.0, "ls": (0, (3, 2))}
 
 
 def draw_pattern(before: Activity, after: Activity) -> Figure:

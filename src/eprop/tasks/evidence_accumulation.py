@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from eprop.engine import Samples
 from eprop.errors import ParameterError
 from eprop.models import CrossEntropy, EventSource, Readout
 from eprop.network import AllToAll, Glorot, Network, Normal
@@ -21,7 +22,6 @@ from eprop.parameters import param
 from eprop.tasks.base import Classification
 from eprop.tasks.generated import GeneratedTask, Trial
 from eprop.tasks.learner import Learner
-from eprop.engine import Samples
 
 #: Inputs come in four groups: cues of the two sides, recall, background.
 LEFT, RIGHT, RECALL, BACKGROUND = range(4)

@@ -1,4 +1,4 @@
-"""MyTask: which of two groups of inputs is louder?
+"""MyTask, which of two groups of inputs is louder.
 
 A task of one's own, for the command ``eprop train FILE``. It says five things: parameters, what suits each rule, how a
 trial is drawn, the network, and how outputs are scored. Change them one after the other; the file runs at every step:

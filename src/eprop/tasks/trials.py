@@ -1,6 +1,7 @@
-"""Where the trials of a task come from: recordings on a disk, or a seed. A task names one kind of choice; it is the section ``[data]``.
+"""Where the trials of a task come from: recordings on a disk, or a seed.
 
-A choice hands out trials by number; the task turns them into samples (`Task.make_samples`).
+A task names one kind of choice, which is the section ``[data]`` of a configuration. A choice hands out trials by number;
+the task turns them into samples (`Task.make_samples`).
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
         target=target,
         error=recording[readout.name, "error"],
         window=samples.window[0],
-        softmax=bool(getattr(readout.model.loss, "softmax", False)),
+        softmax=bool(getattr(getattr(readout.model, "loss", None), "softmax", False)),
         v_th=np.repeat([float(getattr(p.model, "v_th", np.nan)) for p in neurons], [p.size for p in neurons]),
         label=_label(task, samples),
     )

@@ -10,7 +10,8 @@ import eprop as ep
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import parameters_of
 from eprop.tasks import NMNIST, TASKS, task_named
-from eprop.tasks.nmnist import FEEDBACKS, LOSSES, N_CHANNELS, OPTIMIZERS, RULES, SETTINGS
+from eprop.tasks.learner import FEEDBACKS, LOSSES, OPTIMIZERS, RULES
+from eprop.tasks.nmnist import N_CHANNELS, SETTINGS
 
 pytestmark = pytest.mark.tiny
 
