@@ -33,8 +33,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "c_reg": 300.0,
     },
     "eprop+": {
-        "tau_m": 20.0, "tau_out": 20.0, "optimizer": "gradient_descent", "eta": 1e-3, "eta_out": 1e-3,
-        "feedback": "symmetric", "c_reg": 1.0,
+        "tau_m": 20.0, "tau_out": 20.0, "optimizer": "gradient_descent", "eta": 2e-6, "eta_out": 1e-5,
+        "feedback": "symmetric", "c_reg": 10.0,
     },
 }  # fmt: skip
 

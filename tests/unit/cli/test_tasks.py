@@ -85,8 +85,9 @@ def test_the_time_driven_engine_gives_the_same(rule: str) -> None:
         "--set",
         "schedule=constant",
     ]
-    found = [json.loads(run("train", *words, "--engine", engine, "--json", "--out", engine).stdout) for engine in ("event", "time")]  # fmt: skip
-    losses = [[json.loads(line)["loss"] for line in open(f"{e}/metrics.jsonl")] for e in ("event", "time")]
+    found = [json.loads(run("train", *words, "--engine", e, "--json", "--out", e).stdout) for e in ("event", "time")]
+    texts = [pathlib.Path(engine, "metrics.jsonl").read_text() for engine in ("event", "time")]
+    losses = [[json.loads(line)["loss"] for line in text.splitlines()] for text in texts]
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
     assert [summary["engine"] for summary in found] == ["event", "time"]
     if rule == "eprop":

@@ -16,7 +16,9 @@ from eprop.training.time_driven import TimeDriven
 pytestmark = pytest.mark.tiny
 
 PATTERN = {"duration": 80.0, "neurons": 8, "inputs": 6, "input_rate": 200.0, "lead": 10.0, "eta": 1e-3, "eta_out": 1e-3}
-EVIDENCE = {"lif": 6, "alif": 0, "group": 2, "cues": 3, "cue": 20.0, "gap": 5.0, "delay": 20.0, "recall": 20.0, "cue_rate": 200.0}  # fmt: skip
+EVIDENCE = {
+    "lif": 6, "alif": 0, "group": 2, "cues": 3, "cue": 20.0, "gap": 5.0, "delay": 20.0, "recall": 20.0, "cue_rate": 200.0,
+}  # fmt: skip
 RULES = ("eprop", "eprop+")
 tasks = pytest.mark.parametrize(
     "task",
@@ -121,5 +123,5 @@ def test_what_the_reference_cannot_do_is_refused(changes: dict, message: str) ->
 
 
 def test_a_bias_is_refused() -> None:
-    with pytest.raises(ParameterError, match="--engine time: .*; use --engine event"):
+    with pytest.raises(ParameterError, match=r"--engine time: .*; use --engine event"):
         TimeDriven(NMNIST(neurons=3, bias=True).build_network())
