@@ -85,8 +85,12 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the open parameters that suit the rule in ``given``."""
-        return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
+        """Values of the open parameters that suit the rule and the duration in ``given``."""
+        settings = dict(SETTINGS.get(given.get("rule", cls.rule), {}))
+        duration = given.get("duration", cls.duration)
+        if settings and isinstance(duration, (int, float)):
+            settings["lead"] = min(settings["lead"], float(duration))
+        return settings
 
     def default_data(self) -> dict[str, Any]:
         """There is but one trial."""

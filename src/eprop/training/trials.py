@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import statistics
 from dataclasses import replace
@@ -89,7 +88,6 @@ def run_trials(
 
 def _trial(text: str, seed: int, out: str, force: bool) -> dict[str, Any]:
     """One trial, in a process of its own."""
-    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
     from eprop.training.config import parse_config
 
     name, given = parse_config(text, "configuration of the trials")

@@ -11,7 +11,19 @@ from typer.testing import CliRunner, Result
 
 from eprop.cli import app
 
-PATTERN = ["pattern-generation", "--neurons", 5, "--epochs", 6, "--set", "duration=60", "--set", "inputs=5"]
+PATTERN = [
+    "pattern-generation",
+    "--neurons",
+    5,
+    "--epochs",
+    6,
+    "--set",
+    "duration=60",
+    "--set",
+    "inputs=5",
+    "--set",
+    "w_out=0.1",
+]
 EVIDENCE = [
     "evidence-accumulation",
     "--alif",

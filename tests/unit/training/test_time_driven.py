@@ -112,7 +112,7 @@ def network(**changes: Any) -> ep.Network:
         ({"tau": 10.0}, "differ by nothing but their adaptation"),
         ({"rule": ep.Static()}, "needs projections that learn"),
         ({"second": ep.EProp(c_reg=1.0)}, "one rule for the whole network"),
-        ({"second": ep.EProp(optimizer=ep.Adam())}, "one optimiser for all input synapses"),
+        ({"second": ep.EProp(optimizer=ep.GradientDescent())}, "one optimiser for all input synapses"),
         ({"delay": 2.0}, "delays of one step only"),
         ({"feedback": ep.RandomFeedback()}, "symmetric feedback to all neurons, or to none"),
     ],
