@@ -89,8 +89,8 @@ class EvidenceAccumulation(Learner, GeneratedTask, Classification):
         return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """100 epochs of 320 trials are 1000 mini-batches of 32."""
-        return {"epochs": 100, "batch_size": 32, "schedule": "constant"}
+        """150 epochs of 320 trials are 1500 mini-batches of 32."""
+        return {"epochs": 150, "batch_size": 32, "schedule": "linear", "eta_final": 0.05}
 
     @property
     def neurons(self) -> int:

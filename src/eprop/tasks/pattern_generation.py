@@ -31,11 +31,11 @@ PERIODS = (1000, 500, 333, 200)
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {
         "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "eta": 3e-3, "eta_out": 3e-3, "feedback": "symmetric",
-        "c_reg": 300.0, "lead": 0.0,
+        "c_reg": 10.0, "lead": 0.0,
     },
     "eprop+": {
-        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "gradient_descent", "eta": 1e-4, "eta_out": 1e-4,
-        "feedback": "symmetric", "c_reg": 1.0, "lead": 100.0,
+        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "gradient_descent", "eta": 3e-3, "eta_out": 1e-3,
+        "feedback": "symmetric", "c_reg": 0.0, "lead": 100.0,
     },
 }  # fmt: skip
 
@@ -163,7 +163,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
 
 
 #: Iterations, by default.
-EPOCHS = 1000
+EPOCHS = 2000
 
 
 @functools.lru_cache(maxsize=4)
