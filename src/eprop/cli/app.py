@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli import bench, evaluate, info, plot, train
+from eprop.cli import bench, evaluate, info, new_task, plot, train
 
 HELP = """Event-driven e-prop training of recurrent spiking neural networks.
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train.app, name="train")
+app.command("new-task")(new_task.new_task)
 app.command("evaluate")(evaluate.evaluate)
 app.command("plot")(plot.plot)
 if bench.app.registered_commands:

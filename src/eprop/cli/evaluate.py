@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from eprop.cli.guard import Debug, Json, Quiet, guarded
+
+if TYPE_CHECKING:
+    from eprop.tasks import Task, Trials
+    from eprop.training import Evaluation
 
 
 @guarded
@@ -19,7 +24,7 @@ def evaluate(
         typer.Option(
             metavar="DIR|ZIP",
             show_default=False,
-            help="N-MNIST recordings, or a folder of MNIST files whose test digits are simulated. Where there are a "
+            help="For nmnist: recordings, or a folder of MNIST files whose test digits are simulated. Where there are a "
             "Test and a Train part, Test is taken. May be given more than once.  \\[default: the run's own test data]",
         ),
     ] = None,
@@ -30,7 +35,7 @@ def evaluate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Judge the network of a run: error, confusion matrix, error of each class.
+    """Judge the network of a run: its score; of classes also the confusion matrix.
 
     Weights are frozen and samples shuffled. A run that was stopped is judged
     as its last checkpoint left it.
@@ -41,24 +46,31 @@ def evaluate(
       eprop evaluate runs/nmnist-eprop-1-001 --data N-MNIST/Test --json
     """
     from eprop.cli.report import Reporter, print_evaluation
-    from eprop.training import evaluate_run, per_class_error
+    from eprop.training import evaluate_run
 
     with Reporter(quiet=quiet) as reporter:
-        outcome, test = evaluate_run(run, data or None, threads=threads, watcher=reporter)
-    confusion = outcome.confusion()
+        config, outcome, test = evaluate_run(run, data or None, threads=threads, watcher=reporter)
     if as_json:
-        result = {
-            "run": str(run),
-            "data": test.name,
-            "simulated": test.simulated,
-            "samples": len(test),
-            "error": outcome.error,
-            "error_sigma": outcome.sigma,
-            "loss": outcome.loss,
-            "per_class_error": per_class_error(confusion),
-            "confusion": confusion.tolist(),
-            "seconds": outcome.seconds,
-        }
-        print(json.dumps(result, indent=2))
+        print(json.dumps({"run": str(run), **_facts(config.task, outcome, test)}, indent=2))
     elif not quiet:
-        print_evaluation(outcome, test)
+        print_evaluation(config.task, outcome, test)
+
+
+def _facts(task: Task, outcome: Evaluation, test: Trials) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    from eprop.training import per_class_error
+
+    facts = {
+        "data": test.name,
+        "simulated": test.simulated,
+        "samples": len(test),
+        "score": task.score_name,
+        "error": outcome.error,
+        "error_sigma": None if math.isnan(outcome.sigma) else outcome.sigma,
+        "loss": outcome.loss,
+        "seconds": outcome.seconds,
+    }
+    if outcome.predictions is not None:
+        confusion = outcome.confusion()
+        facts |= {"per_class_error": per_class_error(confusion), "confusion": confusion.tolist()}
+    return facts

@@ -15,8 +15,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from eprop.data import BinnedDataset
-from eprop.training import Evaluation, Outcome, Progress, Watcher, per_class_error
+from eprop.tasks import Classification, Task, Trials
+from eprop.training import Evaluation, Outcome, Progress, RunFolder, Watcher, per_class_error
 from eprop.training.machine import watch_compiling
 
 #: Seconds between lines where there is no terminal to draw a bar on.
@@ -99,6 +99,11 @@ class Reporter(Watcher):
         left = f"{clock((progress.total - progress.done) * seconds / max(progress.done, 1))} left"
         self._show(name, progress.done, progress.total, ", ".join(facts), left)
 
+    def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
+        """A trial has ended."""
+        score = f"{summary['score']} {percent(summary['test_error'])}"
+        self._say(f"trial {done} of {total}: seed {summary['seed']}, {score}, {clock(summary['total_seconds'])}")
+
     def _show(self, name: str, done: int, total: int, facts: str, left: str = "") -> None:
         counts = f"{done:,} of {total:,} samples"
         text = ", ".join(part for part in (counts, facts, left) if part)
@@ -144,10 +149,11 @@ def print_outcome(outcome: Outcome) -> None:
     table.add_column(style="bold")
     table.add_column()
     error = with_spread(summary["test_error"], summary["test_error_sigma"])
-    table.add_row("test error", f"{error} on {summary['test_samples']:,} samples")
+    name = summary["score"]
+    table.add_row(f"test {name}", f"{error} on {summary['test_samples']:,} samples")
     table.add_row("", summary["test_data"])
     if summary["hold_error"] is not None:
-        table.add_row("held-out error", f"{percent(summary['hold_error'])} on {summary['hold_samples']:,} samples")
+        table.add_row(f"held-out {name}", f"{percent(summary['hold_error'])} on {summary['hold_samples']:,} samples")
     table.add_row("learned", f"{summary['samples_learned']:,} samples in {clock(summary['train_seconds'])}")
     rate, cost = summary["train_samples_per_second"], summary["ns_per_synaptic_event"]
     table.add_row("speed", f"{rate:,.0f} samples/s, {cost:.1f} ns per synaptic event")
@@ -157,20 +163,41 @@ def print_outcome(outcome: Outcome) -> None:
     _out().print(table)
 
 
-def print_evaluation(evaluation: Evaluation, test: BinnedDataset) -> None:
-    """Error, confusion matrix and error of each class, on standard output."""
-    console, confusion = _out(), evaluation.confusion()
+def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
+    """Small table of several runs, on standard output: each, then mean and spread."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("seed", f"test {summary['score']}", "run"):
+        table.add_column(heading, justify="left" if heading == "run" else "right")
+    for trial in summary["trials"]:
+        table.add_row(str(trial["seed"]), percent(trial["test_error"]), trial["run"])
+    console = _out()
+    console.print(table)
+    text = f"{with_spread(summary['mean'], summary['sd'])} over {len(summary['trials'])} trials"
+    extremes = f"lowest {percent(summary['lowest'])}, highest {percent(summary['highest'])}"
+    console.print(Text.assemble((f"test {summary['score']} ", "bold"), f"{text}; {extremes}"))
+    console.print(Text(f"runs in {folder.path}"))
+
+
+def print_evaluation(task: Task, evaluation: Evaluation, test: Trials) -> None:
+    """Score; of a classification also the confusion matrix and the error of each class; on standard output."""
+    console = _out()
     console.print(Text(f"{test.name}: {len(test):,} samples"))
-    console.print(Text.assemble(("error ", "bold"), with_spread(evaluation.error, evaluation.sigma)))
+    console.print(Text.assemble((f"{task.score_name} ", "bold"), with_spread(evaluation.error, evaluation.sigma)))
+    if isinstance(task, Classification):
+        console.print(_confusion(evaluation, task.classes))
+
+
+def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> Table:
+    confusion = evaluation.confusion()
     table = Table(title="rows: true class, columns: predicted class", title_justify="left", box=None, pad_edge=False)
     table.add_column("", style="bold")
-    for name in range(len(confusion)):
-        table.add_column(str(name), justify="right")
+    for name in classes:
+        table.add_column(name, justify="right")
     table.add_column("error", justify="right", style="bold")
-    for name, (row, error) in enumerate(zip(confusion, per_class_error(confusion), strict=True)):
+    for name, row, error in zip(classes, confusion, per_class_error(confusion), strict=True):
         cells = [str(count) if count else "." for count in row]
-        table.add_row(str(name), *cells, "" if error is None else percent(error))
-    console.print(table)
+        table.add_row(name, *cells, "" if error is None else percent(error))
+    return table
 
 
 def print_info(facts: dict[str, Any]) -> None:
@@ -196,8 +223,10 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
 
 
-def with_spread(fraction: float, sigma: float) -> str:
-    """``2.1 ± 0.5 %``."""
+def with_spread(fraction: float, sigma: float | None) -> str:
+    """``2.1 ± 0.5 %``; without a spread, where there is none."""
+    if sigma is None or math.isnan(sigma):
+        return percent(fraction)
     return f"{100 * fraction:.1f} ± {100 * sigma:.1f} %"
 
 

@@ -4,6 +4,7 @@
 
     draw_learning_curve     error and loss over samples                        learning.py
     draw_activity           one sample before and after training               activity.py
+    draw_pattern            output against target                          pattern.py
     draw_weights, draw_weight_change      before against after                 weights.py
     draw_confusion          true against predicted classes                     confusion.py
     draw_run                all of them for a run's folder                     run.py
@@ -13,6 +14,7 @@
 from eprop.plot.activity import draw_activity, telling_neuron
 from eprop.plot.confusion import draw_confusion
 from eprop.plot.learning import draw_learning_curve
+from eprop.plot.pattern import draw_pattern
 from eprop.plot.run import draw_run
 from eprop.plot.style import look, save
 from eprop.plot.weights import draw_weight_change, draw_weights
@@ -21,6 +23,7 @@ __all__ = [
     "draw_activity",
     "draw_confusion",
     "draw_learning_curve",
+    "draw_pattern",
     "draw_run",
     "draw_weight_change",
     "draw_weights",

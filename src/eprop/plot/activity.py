@@ -93,10 +93,10 @@ def _draw_spikes(ax: Axes, a: Activity, neuron: int) -> None:
 
 
 def _draw_voltage(ax: Axes, a: Activity, neuron: int) -> None:
-    ax.axhline(a.v_th, color=GREY, lw=0.6, ls="--")
+    ax.axhline(a.v_th[neuron], color=GREY, lw=0.6, ls="--")
     times = a.spikes[0][a.spikes[1] == neuron]
     ax.plot(a.times, a.v[:, neuron], color=BLUE)
-    ax.scatter(times, np.full(times.size, a.v_th), s=9.0, lw=0, color=RED, zorder=3)
+    ax.scatter(times, np.full(times.size, a.v_th[neuron]), s=9.0, lw=0, color=RED, zorder=3)
 
 
 def _draw_trace(ax: Axes, times: np.ndarray, values: np.ndarray, color: str) -> None:
@@ -105,8 +105,8 @@ def _draw_trace(ax: Axes, times: np.ndarray, values: np.ndarray, color: str) -> 
 
 
 def _draw_readouts(ax: Axes, a: Activity, values: np.ndarray, target: np.ndarray | None) -> None:
-    """All readouts in grey, the one of the sample's class on top in colour."""
-    right = int(a.target.sum(axis=0).argmax())
+    """All readouts in grey, the one of the sample's class (else the first) on top in colour."""
+    right = int(a.target.sum(axis=0).argmax()) if a.label else 0
     ax.axhline(0.0, color=PALE, lw=0.5)
     others = np.delete(values, right, axis=1)
     ax.plot(a.times, others, color=PALE, lw=0.8)

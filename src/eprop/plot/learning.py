@@ -15,7 +15,9 @@ from eprop.plot.style import BLUE, GREEN, ORANGE, PALE, RED, WIDE, look, new_fig
 _SMOOTH = 9
 
 
-def draw_learning_curve(metrics: Sequence[dict[str, Any]], summary: dict[str, Any] | None = None) -> Figure:
+def draw_learning_curve(
+    metrics: Sequence[dict[str, Any]], summary: dict[str, Any] | None = None, score: str = "error"
+) -> Figure:
     """Error and loss over the samples learned.
 
     Parameters
@@ -24,6 +26,8 @@ def draw_learning_curve(metrics: Sequence[dict[str, Any]], summary: dict[str, An
         The lines of ``metrics.jsonl``: samples, epoch, loss, error (None with e-prop+), sometimes hold_error.
     summary : dict, optional
         Of the run: its test error is drawn at the end, and its epochs are marked.
+    score : str
+        Name of what is shown as error.
 
     Returns
     -------
@@ -33,6 +37,7 @@ def draw_learning_curve(metrics: Sequence[dict[str, Any]], summary: dict[str, An
         figure = new_figure(WIDE * 0.62, 4.2)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         _errors(top, metrics, summary or {})
+        top.set_ylabel(f"{score} (%)")
         _losses(bottom, metrics)
         for ax in (top, bottom):
             _mark_epochs(ax, (summary or {}).get("train_samples"), (summary or {}).get("epochs", 0))
@@ -61,19 +66,19 @@ def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]
         shown.append(100 * tested)
     bottom = max(0.6 * min((value for value in shown if value > 0), default=1.0), 0.1)
     if tested is not None:
-        _mark_test(ax, summary["samples_learned"], 100 * tested, 100 * summary["test_error_sigma"], bottom)
-    ax.set_ylabel("error (%)")
+        _mark_test(ax, summary["samples_learned"], 100 * tested, summary["test_error_sigma"], bottom)
     _label_decades(ax)
-    ax.set_ylim(bottom, 100)
+    ax.set_ylim(bottom, max(100.0, 1.1 * max(shown, default=0.0)))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper right")
 
 
-def _mark_test(ax: Axes, samples: int, error: float, sigma: float, bottom: float) -> None:
-    """The test error with its spread; a logarithmic axis has no zero, so both end at its bottom."""
+def _mark_test(ax: Axes, samples: int, error: float, spread: float | None, bottom: float) -> None:
+    """The test error with its spread, if any; a logarithmic axis has no zero, so both end at its bottom."""
+    sigma = 100 * (spread or 0.0)
     y = max(error, bottom)
     low, high = y - max(error - sigma, bottom), error + sigma - min(y, error + sigma)
-    label = f"test: {error:.1f} ± {sigma:.1f} %"
+    label = f"test: {error:.1f} %" if spread is None else f"test: {error:.1f} ± {sigma:.1f} %"
     ax.errorbar([samples], [y], [[low], [high]], color=RED, fmt="D", ms=4, lw=1, label=label, clip_on=False, zorder=5)
 
 

@@ -8,22 +8,25 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from eprop.data import BinnedDataset
 from eprop.engine import Simulator
 from eprop.plot.activity import draw_activity
 from eprop.plot.confusion import draw_confusion
 from eprop.plot.learning import draw_learning_curve
+from eprop.plot.pattern import draw_pattern
 from eprop.plot.style import save
 from eprop.plot.weights import draw_weights
-from eprop.tasks import Classification, Task
-from eprop.training import Checkpoint, RunFolder, restore
+from eprop.tasks import Classification, Regression
+from eprop.training import RunFolder, restore
 from eprop.training.activity import record_activity
 from eprop.training.experiment import make_simulator
 from eprop.training.files import output_errors
 
 
 def draw_run(path: str | pathlib.Path, out: str | pathlib.Path | None = None) -> list[pathlib.Path]:
-    """Draw the figures of a run: ``learning_curve``, ``activity``, ``weights`` and ``confusion``, as PNG.
+    """Draw the figures of a run, as PNG.
+
+    ``learning_curve``, ``activity`` and ``weights``; ``confusion`` of a classification, ``pattern`` where readouts follow
+    a target.
 
     Parameters
     ----------
@@ -49,13 +52,15 @@ def draw_run(path: str | pathlib.Path, out: str | pathlib.Path | None = None) ->
     summary, metrics = run.read_summary(), run.read_metrics()
     figures: dict[str, Figure] = {}
     if metrics:
-        figures["learning_curve"] = draw_learning_curve(metrics, summary)
+        figures["learning_curve"] = draw_learning_curve(metrics, summary, config.task.score_name)
     figures["weights"] = draw_weights(weight_changes(before, after))
     if summary.get("confusion") and isinstance(config.task, Classification):
         figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
-    trial = example_of(checkpoint, config.task)
+    trial = config.data.unpack(config.task, checkpoint.example)
     first, last = (record_activity(config.task, simulator, trial) for simulator in (before, after))
     figures["activity"] = draw_activity(first, last)
+    if isinstance(config.task, Regression):
+        figures["pattern"] = draw_pattern(first, last)
     folder = pathlib.Path(out) if out is not None else run.figures
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,13 +71,6 @@ def weight_changes(before: Simulator, after: Simulator) -> dict[str, tuple[np.nd
     """Weights of all projections, mV, in two simulators of one network."""
     names = [projection.name for projection in before.network.projections]
     return {name: (before.connections(name)[2], after.connections(name)[2]) for name in names}
-
-
-def example_of(checkpoint: Checkpoint, task: Task) -> BinnedDataset:
-    """The sample that is kept in a checkpoint."""
-    kept = checkpoint.example
-    channels = next(p.size for p in task.build_network().populations if p.model.role == "source")
-    return BinnedDataset(kept["ptr"], kept["channels"], kept["labels"], channels, getattr(task, "dt", 1.0))
 
 
 def figure_of(ax: Any) -> Figure:

@@ -208,37 +208,83 @@ def simulate(
     Run
         Activity, errors and weights.
     """
-    inputs, targets = np.asarray(inputs, dtype=float), np.asarray(targets, dtype=float)
-    n_steps, n_out = targets.shape
-    open_ = np.ones(n_steps) if window is None else np.asarray(window, dtype=float)
-    syn = _synapses(weights, masks, rule)
-    into, rec, out = (syn[name] for name in PROJECTIONS)
-    n = rec.weights.shape[0]
-    v, psi, z, rate = (np.zeros((n_steps, n)) for _ in range(4))
-    y, error = np.zeros((n_steps, n_out)), np.zeros((n_steps, n_out))
-    history = {name: np.zeros((n_steps, *syn[name].weights.shape)) for name in PROJECTIONS if record_weights}
+    network = PlusNetwork(weights, feedback, neuron, readout, rule, plastic=plastic, masks=masks, dt=dt)
+    return network.run(inputs, targets, window=window, record_weights=record_weights)
 
-    state, output, f = initial_state(neuron, n), np.full(n_out, start(readout)), np.zeros(n)
-    for s in range(n_steps):
-        x_in, z_in = _before(inputs, s), _before(z, s)
-        x = into.arrive(x_in, s, "input" in plastic) + rec.arrive(z_in, s, "recurrent" in plastic)
-        state, psi[s] = step_neurons(neuron, state, x, s, dt)
-        output = step_readouts(readout, output, out.arrive(z_in, s, "readout" in plastic), s, dt)
-        v[s], z[s], y[s] = state.v + neuron.e_l, state.z, output + readout.e_l
-        f = rule.kappa_reg * f + (1.0 - rule.kappa_reg) * state.z
-        rate[s] = rule.c_reg * (f - rule.f_target * dt / 1000.0)
-        error[s] = open_[s] * error_signal(readout.loss, y[s], targets[s])
-        if s > 0:
-            learning = feedback_matrix(feedback, out.weights) @ error[s]
-            _filter(into, _before(inputs, s - 1), neuron, dt)
-            _filter(rec, _before(z, s - 1), neuron, dt)
-            _filter(out, _before(z, s - 1), readout, dt)
-            for hidden in (into, rec):
-                hidden.gather(hidden_entry(hidden, neuron, psi[s - 1], learning, rate[s - 1], s, dt), s)
-            out.gather(error[s - 1][:, None] * out.z_bar, s)
-        for name in history:
-            history[name][s] = syn[name].weights
-    return Run(v, z, psi, y, error, {name: syn[name].weights for name in PROJECTIONS}, history)
+
+class PlusNetwork:
+    """A recurrent network that learns by e-prop+, to be run piece by piece; parameters as of `simulate`."""
+
+    def __init__(
+        self,
+        weights: Mapping[str, npt.ArrayLike],
+        feedback: npt.ArrayLike | str,
+        neuron: LIF,
+        readout: Readout,
+        rule: PlusRule,
+        *,
+        plastic: Collection[str] = PROJECTIONS,
+        masks: Mapping[str, npt.ArrayLike] | None = None,
+        dt: float = 1.0,
+    ):
+        self.feedback, self.neuron, self.readout, self.rule = feedback, neuron, readout, rule
+        self.plastic, self.dt = plastic, dt
+        self.synapses = _synapses(weights, masks, rule)
+        n_in, n = self.synapses["input"].weights.shape[1], self.synapses["recurrent"].weights.shape[0]
+        n_out = self.synapses["readout"].weights.shape[0]
+        self.step = 0
+        self.state, self.output, self.f = initial_state(neuron, n), np.full(n_out, start(readout)), np.zeros(n)
+        # Spikes of two steps ago are still on their way through the traces.
+        self.x, self.z, self.psi, self.rate = (np.zeros((2, size)) for size in (n_in, n, n, n))
+        self.error = np.zeros((2, n_out))
+
+    def run(
+        self,
+        inputs: npt.ArrayLike,
+        targets: npt.ArrayLike,
+        *,
+        window: npt.ArrayLike | None = None,
+        record_weights: bool = False,
+    ) -> Run:
+        """Go on from where the last run ended."""
+        inputs, targets = np.asarray(inputs, dtype=float), np.asarray(targets, dtype=float)
+        n_steps, (n, dt) = len(targets), (self.f.size, self.dt)
+        open_ = np.ones(n_steps) if window is None else np.asarray(window, dtype=float)
+        into, rec, out = (self.synapses[name] for name in PROJECTIONS)
+        v, y = np.zeros((n_steps, n)), np.zeros((n_steps, self.output.size))
+        x = np.vstack([self.x, inputs])
+        z, psi, rate, error = (
+            np.vstack([old, np.zeros((n_steps, old.shape[1]))]) for old in (self.z, self.psi, self.rate, self.error)
+        )
+        history = {
+            name: np.zeros((n_steps, *self.synapses[name].weights.shape)) for name in PROJECTIONS if record_weights
+        }
+        for i, now in enumerate(range(2, n_steps + 2)):  # the first two rows are of the past
+            s, before = self.step, now - 1
+            arriving = into.arrive(x[before], s, "input" in self.plastic)
+            arriving = arriving + rec.arrive(z[before], s, "recurrent" in self.plastic)
+            self.state, psi[now] = step_neurons(self.neuron, self.state, arriving, s, dt)
+            arriving = out.arrive(z[before], s, "readout" in self.plastic)
+            self.output = step_readouts(self.readout, self.output, arriving, s, dt)
+            v[i], z[now], y[i] = self.state.v + self.neuron.e_l, self.state.z, self.output + self.readout.e_l
+            self.f = self.rule.kappa_reg * self.f + (1.0 - self.rule.kappa_reg) * self.state.z
+            rate[now] = self.rule.c_reg * (self.f - self.rule.f_target * dt / 1000.0)
+            error[now] = open_[i] * error_signal(self.readout.loss, y[i], targets[i])
+            if s > 0:
+                learning = feedback_matrix(self.feedback, out.weights) @ error[now]
+                _filter(into, x[now - 2], self.neuron, dt)
+                _filter(rec, z[now - 2], self.neuron, dt)
+                _filter(out, z[now - 2], self.readout, dt)
+                for hidden in (into, rec):
+                    entry = hidden_entry(hidden, self.neuron, psi[before], learning, rate[before], s, dt)
+                    hidden.gather(entry, s)
+                out.gather(error[before][:, None] * out.z_bar, s)
+            for name in history:
+                history[name][i] = self.synapses[name].weights
+            self.step += 1
+        self.x, self.z, self.psi, self.rate, self.error = (part[-2:].copy() for part in (x, z, psi, rate, error))
+        weights = {name: self.synapses[name].weights for name in PROJECTIONS}
+        return Run(v, z[2:], psi[2:], y, error[2:], weights, history)
 
 
 def _synapses(
@@ -249,11 +295,6 @@ def _synapses(
         cutoff = rule.cutoff_of_readouts if name == "readout" else rule.cutoff
         made[name] = Synapses(np.asarray(weights[name], dtype=float), mask, rule, cutoff)
     return made
-
-
-def _before(spikes: Array, step: int) -> Array:
-    """Spikes that arrive at ``step``: those emitted one step before."""
-    return np.asarray(spikes[step - 1]) if step > 0 else np.zeros(spikes.shape[1])
 
 
 def _filter(s: Synapses, arrivals: Array, target: LIF | Readout, dt: float) -> None:

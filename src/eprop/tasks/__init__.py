@@ -1,26 +1,28 @@
-"""THE TASKS, one file each, pure data: inputs, targets and a score."""
+"""THE TASKS, one file each, pure data: inputs, targets and a score.
 
-from eprop.errors import ParameterError
-from eprop.tasks.base import Classification, Task, Trials, check_choice, suggestion
+::
+
+    PatternGeneration, EvidenceAccumulation, NMNIST     the tasks                  pattern_generation.py, ...
+    Task, Classification, Regression                    what a task is             base.py
+    GeneratedTask, Trial                                trials made from a seed    generated.py
+    Learner                                             rule, settings, neurons    learner.py
+    DataChoice, Generated, Recordings                   where trials come from     trials.py, recordings.py
+    task_named                                          by name, or from a file    registry.py
+    template                                            a task of one's own        template.py
+"""
+
+from eprop.tasks.base import Classification, Regression, Task, check_choice, suggestion
+from eprop.tasks.evidence_accumulation import EvidenceAccumulation
+from eprop.tasks.generated import GeneratedTask, Trial
+from eprop.tasks.learner import Learner
 from eprop.tasks.nmnist import NMNIST
+from eprop.tasks.pattern_generation import PatternGeneration
+from eprop.tasks.recordings import Recordings
+from eprop.tasks.registry import TASKS, task_named
+from eprop.tasks.trials import DataChoice, Generated, GeneratedTrials, Parts, Trials
 
-#: Every task by name; one line each.
-TASKS: dict[str, type[Task]] = {
-    NMNIST.name: NMNIST,
-}
-
-
-def task_named(name: str) -> type[Task]:
-    """The task with a name, such as ``"nmnist"``.
-
-    Raises
-    ------
-    ParameterError
-        If there is none; the message suggests the nearest.
-    """
-    if name not in TASKS:
-        raise ParameterError(f"no task {name!r}; there are: {', '.join(TASKS)}{suggestion(str(name), TASKS)}")
-    return TASKS[name]
-
-
-__all__ = ["NMNIST", "TASKS", "Classification", "Task", "Trials", "check_choice", "suggestion", "task_named"]
+__all__ = [
+    "NMNIST", "TASKS", "Classification", "DataChoice", "EvidenceAccumulation", "Generated", "GeneratedTask",
+    "GeneratedTrials", "Learner", "Parts", "PatternGeneration", "Recordings", "Regression", "Task", "Trial", "Trials",
+    "check_choice", "suggestion", "task_named",
+]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,28 +13,25 @@ from eprop.engine import Samples
 from eprop.errors import ParameterError
 from eprop.network import Network
 from eprop.parameters import Description, param
-
-
-class Trials(Protocol):
-    """Trials of a task by number: a `BinnedDataset`, or whatever makes trial ``i`` from a seed and ``i``."""
-
-    def __len__(self) -> int: ...
-
-    def subset(self, indices: Any) -> Trials:
-        """The trials at ``indices``, in that order."""
+from eprop.tasks.trials import DataChoice, Generated
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Description):
     """Base of all tasks: a frozen set of parameters that says what is learned, by which network, and how it is scored.
 
-    A task is one file with one subclass, and one line in ``eprop/tasks/__init__.py``. It gives a name, the network,
-    samples made from trials, and the score of each sample.
+    A task is one file with one subclass, and one line in ``eprop/tasks/__init__.py``. It gives a name, where its trials
+    come from, the network, samples made from trials, and the score of each sample. `GeneratedTask` makes most of this
+    shorter where trials are made from a seed.
     """
 
     name: ClassVar[str]
     score_name: ClassVar[str] = "error"
-    """What `score` measures, in a word; smaller is better."""
+    """What `score` measures, in a word; a fraction that is shown in per cent, smaller is better."""
+    data: ClassVar[type[DataChoice]] = Generated
+    """Where trials come from: the kind of the section ``[data]``."""
+    origin: ClassVar[str | None] = None
+    """File of a task that is not part of the package; set when it is loaded."""
 
     seed: int = param(1, kind=int, at_least=0, doc="seed of connections, weights and the order of samples")
 
@@ -42,6 +39,23 @@ class Task(Description):
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Defaults that depend on other parameters, such as learning rates on the rule, for the values in ``given``."""
         return {}
+
+    def default_data(self) -> dict[str, Any]:
+        """Values of ``[data]`` that suit the task, for those that are not given."""
+        return {}
+
+    def default_training(self, data: Any) -> dict[str, Any]:
+        """Values of ``[training]`` that suit the task and its data, for those that are not given."""
+        return {}
+
+    def absolute(self) -> Any:
+        """The same with absolute paths, so that it means the same everywhere."""
+        return self
+
+    @property
+    def variant(self) -> str:
+        """What tells runs of one task apart in the name of their folder."""
+        return str(getattr(self, "rule", "run"))
 
     @property
     def idle_loss(self) -> float | None:
@@ -80,6 +94,26 @@ class Classification(Task):
         if samples.labels is None:
             raise ParameterError(f"{type(self).__name__}.score needs samples with labels")
         return (self.predict(samples, y) != samples.labels).astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regression(Task):
+    """Base of tasks whose readouts follow targets; the score is the normalised error.
+
+    That is the sum of squared errors over the learning window, in units of the target's variance: 1 for a readout that
+    gives the target's mean, whatever the target.
+    """
+
+    score_name: ClassVar[str] = "normalised error"
+
+    def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """``sum (y - y*)^2 / sum (y* - mean y*)^2`` of each sample, all readouts together."""
+        weight = np.broadcast_to(samples.window, (len(samples), samples.n_steps))[:, :, None]
+        target = np.broadcast_to(samples.target, y.shape)
+        mean = (weight * target).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
+        spread = (weight * (target - mean) ** 2).sum(axis=(1, 2))
+        error: np.ndarray = (weight * (y - target) ** 2).sum(axis=(1, 2)) / np.maximum(spread, 1e-300)
+        return error
 
 
 def check_choice(label: str, value: str, choices: Iterable[str]) -> None:

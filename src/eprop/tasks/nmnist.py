@@ -1,4 +1,4 @@
-"""N-MNIST: which digit did an event camera see? One recurrent layer of LIF neurons, ten readouts.
+"""N-MNIST: which digit did an event camera see? One recurrent layer of LIF or ALIF neurons, ten readouts.
 
 N-MNIST: Orchard, Jayawant, Cohen and Thakor 2015, doi 10.3389/fnins.2015.00437. The network has the shape of
 Korcsak-Gorzo et al. 2025: 150 neurons, 25 % of the input connections, 10 % of the recurrent ones.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,29 +16,18 @@ import numpy as np
 from eprop.data.binned import BinnedDataset
 from eprop.engine import Samples, make_samples
 from eprop.errors import InputError, ParameterError
-from eprop.models import LIF, CrossEntropy, EventSource, PiecewiseLinear, PoissonSource, Readout, SquaredError
-from eprop.network import (
-    AllToAll,
-    Bernoulli,
-    Feedback,
-    FixedIndegree,
-    Network,
-    Normal,
-    RandomFeedback,
-    Symmetric,
-)
+from eprop.models import CrossEntropy, EventSource, PoissonSource, Readout, SquaredError
+from eprop.network import AllToAll, Bernoulli, FixedIndegree, Network, Normal
 from eprop.parameters import param
-from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Momentum, Optimizer, RMSprop, Rule
-from eprop.tasks.base import Classification, check_choice
+from eprop.tasks.base import Classification
+from eprop.tasks.learner import LOSSES, NEURONS, RULES, Learner
+from eprop.tasks.recordings import Recordings
 
 #: Channels of an N-MNIST recording: two polarities of 34 x 34 pixels.
 N_CHANNELS = 2312
 N_CLASSES = 10
-
-RULES = ("eprop", "eprop+")
-LOSSES = ("softmax", "squared_error")
-FEEDBACKS = ("symmetric", "random")
-OPTIMIZERS = {"adam": Adam, "gradient_descent": GradientDescent, "momentum": Momentum, "rmsprop": RMSprop}
+#: Epochs over the embedded digits, and over data given by the user.
+EPOCHS_EMBEDDED, EPOCHS = 8, 1
 
 #: What suits each rule and loss: the values of all parameters that are left open.
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
@@ -62,7 +51,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class NMNIST(Classification):
+class NMNIST(Learner, Classification):
     """The task and its network. What is left open is taken from `SETTINGS` for the rule and loss.
 
     Examples
@@ -71,59 +60,44 @@ class NMNIST(Classification):
     0.0008
     """
 
-    rule: str = param("eprop", kind=str, doc="eprop (by mini-batch, samples reset) or eprop+ (by spike, no reset)")
     loss: str = param("softmax", kind=str, doc="softmax (cross-entropy) or squared_error")
-    neurons: int = param(150, kind=int, at_least=1, doc="recurrent LIF neurons")
+    neurons: int = param(150, kind=int, at_least=1, doc="recurrent neurons")
+    neuron: str = param("lif", kind=str, doc="lif, or alif with an adaptive threshold")
 
     input_probability: float = param(0.25, at_least=0.0, at_most=1.0, doc="probability of an input connection")
     recurrent_fraction: float = param(
         0.1, at_least=0.0, at_most=1.0, doc="recurrent in-degree, as a fraction of the neurons"
     )
     n_steps: int = param(300, kind=int, at_least=1, doc="time steps of a sample")
-    dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step")
     window_start: int = param(None, kind=int, at_least=0, optional=True, doc="first step of the learning window")
     window_stop: int = param(None, kind=int, at_least=1, optional=True, doc="step after the last one of the window")
-
-    tau_m: float = param(None, unit="ms", above=0.0, optional=True, doc="membrane time constant of the neurons")
-    tau_out: float = param(None, unit="ms", above=0.0, optional=True, doc="time constant of the readouts")
-    v_th: float = param(1.0, unit="mV", above=0.0, doc="threshold")
-    t_ref: float = param(0.0, unit="ms", at_least=0.0, doc="refractory time")
-    surrogate_height: float = param(0.3, above=0.0, doc="height of the piecewise linear surrogate gradient")
-    surrogate_width: float = param(1.0, unit="mV", above=0.0, doc="its half width")
 
     w_in: float = param(None, unit="mV", at_least=0.0, optional=True, doc="sd of the initial input weights")
     w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(in-degree)")
     w_out: float = param(0.5, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
     bias: bool = param(False, kind=bool, doc="give each readout a trained bias: a source that spikes at every step")
 
-    optimizer: str = param(None, kind=str, optional=True, doc="adam, gradient_descent, momentum or rmsprop")
-    eta: float = param(None, at_least=0.0, optional=True, doc="learning rate of input and recurrent weights")
-    eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights")
-    feedback: str = param(None, kind=str, optional=True, doc="symmetric or random")
-    w_feedback: float = param(1.0, at_least=0.0, doc="sd of random feedback weights")
-    c_reg: float = param(None, at_least=0.0, optional=True, doc="strength of rate regularisation")
-    f_target: float = param(10.0, unit="Hz", at_least=0.0, doc="rate it pulls to")
-    kappa: float = param(0.97, at_least=0.0, below=1.0, doc="eprop+: filter of the eligibility traces, per step")
-    cutoff: float = param(100.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated")
-
     name: ClassVar[str] = "nmnist"
     classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    data: ClassVar[Any] = Recordings
 
     def validate(self) -> None:
         """Names that exist, a window within the sample; fill in what was left open."""
-        check_choice("NMNIST.rule", self.rule, RULES)
-        check_choice("NMNIST.loss", self.loss, LOSSES)
-        suited = self.suited({field.name: getattr(self, field.name) for field in fields(self)})
-        for name, value in suited.items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
-        check_choice("NMNIST.feedback", self.feedback, FEEDBACKS)
-        check_choice("NMNIST.optimizer", self.optimizer, OPTIMIZERS)
+        super().validate()
         if not self.window_start < self.window_stop <= self.n_steps:
             raise ParameterError(
                 f"NMNIST.window_start and window_stop must satisfy 0 <= start < stop <= n_steps = {self.n_steps}, "
                 f"got {self.window_start} and {self.window_stop}"
             )
+
+    @classmethod
+    def choices(cls) -> Mapping[str, tuple[str, ...]]:
+        """Parameters that are one of some names."""
+        return {"rule": RULES, "loss": LOSSES, "neuron": NEURONS}
+
+    def default_training(self, data: Any) -> dict[str, Any]:
+        """More epochs over the few digits that come with a package."""
+        return {"epochs": EPOCHS_EMBEDDED if data.embedded else EPOCHS}
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,9 +129,9 @@ class NMNIST(Classification):
     def build_network(self) -> Network:
         """Populations ``in``, ``rec``, ``out`` (and ``bias``), fully plastic."""
         net = Network(dt=self.dt, seed=self.seed)
-        rule, rule_out = self._rule(self.eta), self._rule(self.eta_out)
+        rule, rule_out = self.make_rule(self.eta), self.make_rule(self.eta_out)
         x = net.add(EventSource(), N_CHANNELS, name="in")
-        rec = net.add(self._neuron(), self.neurons, name="rec")
+        rec = net.add(self.make_neuron(self.neuron), self.neurons, name="rec")
         out = net.add(self._readout(), N_CLASSES, name="out")
         degree = self.recurrent_degree
         w_rec = Normal(0.0, self.w_rec / math.sqrt(max(degree, 1)))
@@ -167,7 +141,7 @@ class NMNIST(Classification):
         if self.bias:
             always = net.add(PoissonSource(rate=1000.0 / self.dt), 1, name="bias")
             net.connect(always, out, AllToAll(), weight=0.0, rule=rule_out)
-        net.feedback(out, rec, self._feedback())
+        net.feedback(out, rec, self.make_feedback())
         return net
 
     def make_samples(self, network: Network, trials: BinnedDataset) -> Samples:
@@ -201,20 +175,5 @@ class NMNIST(Classification):
             shown /= shown.sum(axis=0)
         return shown.sum(axis=2).T
 
-    def _neuron(self) -> LIF:
-        surrogate = PiecewiseLinear(height=self.surrogate_height, width=self.surrogate_width)
-        return LIF(tau_m=self.tau_m, v_th=self.v_th, t_ref=self.t_ref, surrogate=surrogate)
-
     def _readout(self) -> Readout:
         return Readout(tau_m=self.tau_out, loss=CrossEntropy() if self.loss == "softmax" else SquaredError())
-
-    def _rule(self, eta: float) -> Rule:
-        optimizer: Optimizer = OPTIMIZERS[self.optimizer](eta=eta)
-        if self.rule == "eprop":
-            return EProp(optimizer=optimizer, c_reg=self.c_reg, f_target=self.f_target)
-        return EPropPlus(
-            optimizer=optimizer, kappa=self.kappa, c_reg=self.c_reg, f_target=self.f_target, cutoff=self.cutoff
-        )
-
-    def _feedback(self) -> Feedback:
-        return Symmetric() if self.feedback == "symmetric" else RandomFeedback(Normal(0.0, self.w_feedback))

@@ -5,6 +5,7 @@
     Trainer, Training   mini-batches, decay of the learning rate, reports                       trainer.py
     evaluate            frozen weights, shuffled trials                                         evaluation.py
     start_run, resume_run, evaluate_run, restore    from a configuration to a run folder        experiment.py
+    run_trials          the same with several seeds, side by side                               trials.py
     RunConfig           what a run depends on, as a TOML file                                   config.py
     RunFolder           the files of a run                                                      runs.py
     Checkpoint          HDF5 with a checksum                                                    checkpoint.py
@@ -13,18 +14,18 @@
 """
 
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from eprop.training.config import DataChoice, Execution, RunConfig, read_config
+from eprop.training.config import Execution, RunConfig, read_config
 from eprop.training.evaluation import evaluate
 from eprop.training.experiment import Outcome, evaluate_run, restore, resume_run, start_run
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.metrics import Evaluation, confusion_matrix, per_class_error
 from eprop.training.runs import RunFolder
 from eprop.training.trainer import Trainer, Training, UnstableWarning
+from eprop.training.trials import run_trials
 from eprop.training.watch import Progress, Watcher
 
 __all__ = [
     "Checkpoint",
-    "DataChoice",
     "Evaluation",
     "Execution",
     "Interrupt",
@@ -45,6 +46,7 @@ __all__ = [
     "read_config",
     "restore",
     "resume_run",
+    "run_trials",
     "save_checkpoint",
     "start_run",
 ]

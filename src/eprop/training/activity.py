@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine import Samples, Simulator
-from eprop.network import Network
+from eprop.engine import Recording, Samples, Simulator
+from eprop.network import Network, Population
 from eprop.tasks import Classification, Task
 
 
@@ -23,6 +23,7 @@ class Activity:
     inputs, spikes : tuple of ndarray
         Times (ms) and numbers of the nodes, of the event source and of the neurons.
     n_inputs, n_neurons : int
+        Neurons of several populations are numbered through.
     v, psi, learning_signal : ndarray, shape (n_steps, n_neurons)
         Membrane voltage (mV), surrogate gradient, learning signal.
     y, target, error : ndarray, shape (n_steps, n_readouts)
@@ -30,8 +31,8 @@ class Activity:
     window : ndarray, shape (n_steps,)
     softmax : bool
         Whether the softmax of the readouts is compared with the target, rather than the readouts.
-    v_th : float
-        mV.
+    v_th : ndarray, shape (n_neurons,)
+        mV; of a neuron at rest, where the threshold moves.
     label : str
         Class of the sample; empty if it has none.
     """
@@ -49,7 +50,7 @@ class Activity:
     error: np.ndarray
     window: np.ndarray
     softmax: bool
-    v_th: float
+    v_th: np.ndarray
     label: str
 
     @property
@@ -72,12 +73,13 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
     ----------
     task : Task
     simulator : Simulator
-        Of the task's network, which has one event source, one population of neurons and one of readouts.
+        Of the task's network, which has one event source, populations of neurons and one of readouts.
     trial : Trials
         With one trial.
     """
     network = simulator.network
-    source, neurons, readout = (_only(network, role) for role in ("source", "neuron", "readout"))
+    source, readout = _all(network, "source")[0], _all(network, "readout")[0]
+    neurons = _all(network, "neuron")
     samples = task.make_samples(network, trial)
     target = np.broadcast_to(samples.target[0], (samples.n_steps, samples.target.shape[2]))
     simulator.reset()
@@ -88,33 +90,42 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
         window=samples.window[0],
         learn=False,
         record=[
-            *((neurons.name, variable) for variable in ("v", "surrogate", "learning_signal")),
+            *((p.name, variable) for p in neurons for variable in ("v", "surrogate", "learning_signal")),
             *((readout.name, variable) for variable in ("y", "error")),
         ],
-        spikes=[source.name, neurons.name],
+        spikes=[source.name, *(p.name for p in neurons)],
     )
     return Activity(
         times=recording.times,
         inputs=recording.spikes[source.name],
-        spikes=recording.spikes[neurons.name],
+        spikes=_numbered_through(neurons, recording),
         n_inputs=source.size,
-        n_neurons=neurons.size,
-        v=recording[neurons.name, "v"],
-        psi=recording[neurons.name, "surrogate"],
-        learning_signal=recording[neurons.name, "learning_signal"],
+        n_neurons=sum(p.size for p in neurons),
+        v=np.hstack([recording[p.name, "v"] for p in neurons]),
+        psi=np.hstack([recording[p.name, "surrogate"] for p in neurons]),
+        learning_signal=np.hstack([recording[p.name, "learning_signal"] for p in neurons]),
         y=recording[readout.name, "y"],
         target=target,
         error=recording[readout.name, "error"],
         window=samples.window[0],
-        softmax=bool(getattr(readout.model.loss, "softmax", False)),
-        v_th=float(getattr(neurons.model, "v_th", np.nan)),
+        softmax=bool(getattr(getattr(readout.model, "loss", None), "softmax", False)),
+        v_th=np.repeat([float(getattr(p.model, "v_th", np.nan)) for p in neurons], [p.size for p in neurons]),
         label=_label(task, samples),
     )
 
 
-def _only(network: Network, role: str) -> Any:
-    """First population of a kind."""
-    return next(p for p in network.populations if p.model.role == role)
+def _all(network: Network, role: str) -> list[Population]:
+    """Populations of a kind."""
+    return [p for p in network.populations if p.model.role == role]
+
+
+def _numbered_through(populations: list[Population], recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """Times and neurons of all spikes, in order of time."""
+    first = np.cumsum([0, *(p.size for p in populations)])
+    times = np.concatenate([recording.spikes[p.name][0] for p in populations])
+    nodes = np.concatenate([recording.spikes[p.name][1] + at for p, at in zip(populations, first, strict=False)])
+    order = np.argsort(times, kind="stable")
+    return times[order], nodes[order]
 
 
 def _label(task: Task, samples: Samples) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import re
 import tomllib
@@ -15,54 +14,11 @@ import tomli_w
 
 from eprop.errors import ParameterError
 from eprop.parameters import Description, ParameterInfo, param, parameters_of
-from eprop.tasks import Task, check_choice, suggestion, task_named
+from eprop.tasks import DataChoice, Task, check_choice, suggestion, task_named
 from eprop.training.trainer import Training
 
-#: Epochs over the embedded digits, and over data given by the user.
-EPOCHS_EMBEDDED, EPOCHS = 8, 1
+ENGINES = ("event", "time")
 _SECTIONS = ("task", "data", "training", "run")
-
-
-@dataclass(frozen=True)
-class DataChoice(Description):
-    """Which recordings to learn from, and which to be judged by."""
-
-    data: str | None = param(None, kind=str, optional=True, doc="real recordings to learn from: N-MNIST folder or zip")
-    mnist: str | None = param(None, kind=str, optional=True, doc="folder with MNIST's idx files, to be simulated")
-    range: str | None = param(None, kind=str, optional=True, doc='digits to learn from, by MNIST index, "start:stop"')
-    test_data: tuple[str, ...] = param((), kind=(tuple, list), doc="recordings or MNIST folders to be judged by")
-    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="learn from so many samples at most")
-    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="test so many samples at most")
-    hold: int | None = param(None, kind=int, at_least=0, optional=True, doc="samples held out, to watch the learning")
-    seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")
-    fresh: bool = param(True, kind=bool, doc="simulated digits: record them anew for every epoch")
-
-    def validate(self) -> None:
-        """One source of training data; a range that reads; names as text."""
-        if self.data is not None and self.mnist is not None:
-            raise ParameterError("give either data (real recordings) or mnist (digits to simulate), not both")
-        if any(not isinstance(path, str) for path in self.test_data):
-            raise ParameterError(f"DataChoice.test_data must be a list of paths, got {self.test_data!r}")
-        object.__setattr__(self, "test_data", tuple(self.test_data))
-        if self.range is not None and self.data is None and self.mnist is None:
-            raise ParameterError("a range needs data or mnist; the embedded digits are sorted by class")
-        self.span  # noqa: B018 - raises if it does not read
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the digits that come with a package are learned."""
-        return self.data is None and self.mnist is None
-
-    @property
-    def span(self) -> tuple[int, int] | None:
-        """``range`` as two numbers."""
-        return None if self.range is None else parse_range(self.range)
-
-    def absolute(self) -> DataChoice:
-        """The same with absolute paths, so that it means the same everywhere."""
-        whole = {name: _absolute(path) for name in ("data", "mnist") if (path := getattr(self, name)) is not None}
-        changed: DataChoice = self.replace(test_data=tuple(map(_absolute, self.test_data)), **whole)
-        return changed
 
 
 @dataclass(frozen=True)
@@ -71,10 +27,12 @@ class Execution(Description):
 
     threads: int | None = param(None, kind=int, at_least=1, optional=True, doc="threads; does not change the result")
     precision: str = param("single", kind=str, doc="type of the weights and traces: single or double")
+    engine: str = param("event", kind=str, doc="event (driven by events) or time (the slow reference, in double)")
 
     def validate(self) -> None:
-        """A precision that exists."""
+        """A precision and an engine that exist."""
         check_choice("Execution.precision", self.precision, ("single", "double"))
+        check_choice("Execution.engine", self.engine, ENGINES)
 
 
 @dataclass(frozen=True)
@@ -108,9 +66,14 @@ class RunConfig:
         stale = {k for k, v in task.items() if k in before and v == before[k] and before[k] != after.get(k)}
         task = {k: v for k, v in wanted.items() if k not in stale or k in changes.get("task", {})}
         parts = {part: {**given.get(part, {}), **changes.get(part, {})} for part in ("data", "training", "run")}
-        data = DataChoice(**parts["data"])
-        training = {"epochs": EPOCHS_EMBEDDED if data.embedded else EPOCHS, **parts["training"]}
-        return cls(kind(**task), data, Training(**training), Execution(**parts["run"]))
+        made = kind(**task)
+        data = kind.data(**{**made.default_data(), **parts["data"]})
+        training = Training(**{**made.default_training(data), **parts["training"]})
+        return cls(made, data, training, Execution(**parts["run"]))
+
+    def absolute(self) -> RunConfig:
+        """The same with absolute paths, so that it means the same everywhere."""
+        return dataclasses.replace(self, task=self.task.absolute(), data=self.data.absolute())
 
     def to_toml(self, heading: Iterable[str] = ()) -> str:
         """Text of a configuration file, with unit and meaning behind each value."""
@@ -118,9 +81,14 @@ class RunConfig:
         for section, part in self._sections().items():
             lines += ["", f"[{section}]"]
             if section == "task":
-                lines.append(f'name = "{self.task.name}"')
+                lines.append(tomli_w.dumps({"name": self.task_name}).strip())
             lines += _entries(part)
         return "\n".join(lines).lstrip("\n") + "\n"
+
+    @property
+    def task_name(self) -> str:
+        """What ``eprop train`` calls the task: its name, or the file that holds it."""
+        return self.task.origin or self.task.name
 
     def _sections(self) -> dict[str, Description]:
         return {"task": self.task, "data": self.data, "training": self.training, "run": self.execution}
@@ -198,28 +166,12 @@ def _value(text: str) -> Any:
 
 def _kinds(task: str) -> dict[str, type[Description]]:
     """Sections of a configuration, and what they describe."""
-    return {"task": task_named(task), "data": DataChoice, "training": Training, "run": Execution}
+    kind = task_named(task)
+    return {"task": kind, "data": kind.data, "training": Training, "run": Execution}
 
 
 def _keys(kind: type[Description]) -> list[str]:
     return [field.name for field in dataclasses.fields(kind)]
-
-
-def parse_range(text: str) -> tuple[int, int]:
-    """``"1000:60000"`` as two numbers.
-
-    Raises
-    ------
-    ParameterError
-        If it does not read, or is empty.
-    """
-    match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
-    if match is None:
-        raise ParameterError(f'range must be "start:stop" such as "1000:60000", got {text!r}')
-    start, stop = int(match[1]), int(match[2])
-    if start >= stop:
-        raise ParameterError(f"range must have start < stop, got {text!r}")
-    return start, stop
 
 
 def _entries(part: Description) -> list[str]:
@@ -253,7 +205,3 @@ def _line(text: str, section: str, key: str) -> int | str:
         if inside == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
             return number
     return "?"
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))

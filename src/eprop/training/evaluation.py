@@ -15,11 +15,14 @@ from eprop.errors import DataError
 from eprop.tasks import Classification, Task
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Evaluation
+from eprop.training.time_driven import TimeDriven
 from eprop.training.watch import Watcher
 
 #: Samples evaluated at a time, so that memory is bounded whatever the number of trials. It is a constant because a
 #: network without resets carries its state from sample to sample within a slice.
 SLICE = 512
+#: What trains and evaluates a network.
+Engine = Simulator | TimeDriven
 #: Streams of `eprop.equations.rng.SHUFFLE`, beside one for each epoch.
 EVALUATION_STREAM = 2**32 - 1
 
@@ -43,9 +46,7 @@ def watched(watcher: Watcher, total: int, interrupt: Interrupt) -> Callable[[int
     return progress
 
 
-def evaluate(
-    task: Task, simulator: Simulator, trials: Any, progress: Callable[[int], None] | None = None
-) -> Evaluation:
+def evaluate(task: Task, simulator: Engine, trials: Any, progress: Callable[[int], None] | None = None) -> Evaluation:
     """Run trials with frozen weights and score them.
 
     A network that is not reset between samples (e-prop+) could read the class off the order of the trials, were they
@@ -54,7 +55,7 @@ def evaluate(
     Parameters
     ----------
     task : Task
-    simulator : Simulator
+    simulator : Simulator or TimeDriven
         Of the task's network. Its state stays as it is.
     trials : Trials
     progress : callable of (samples done since the last call), optional

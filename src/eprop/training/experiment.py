@@ -12,25 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from eprop.data import BinnedDataset, Loader, Splits, load, load_test
-from eprop.data.cache import describe_bytes
 from eprop.engine import Simulator
-from eprop.errors import CheckpointError, DataError, DivergenceError, EPropError, InputError, OutputError
+from eprop.errors import CheckpointError, DivergenceError, EPropError, InputError, OutputError
 from eprop.rules import EPropPlus
-from eprop.tasks import Task
+from eprop.tasks import Parts, Trials
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from eprop.training.config import DataChoice, RunConfig, parse_config
-from eprop.training.evaluation import evaluate, watched
+from eprop.training.config import RunConfig, parse_config
+from eprop.training.evaluation import Engine, evaluate, watched
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.machine import describe_machine, package_version, peak_memory
 from eprop.training.metrics import Evaluation, per_class_error
 from eprop.training.runs import RunFolder
+from eprop.training.time_driven import TimeDriven
 from eprop.training.trainer import Trainer
 from eprop.training.watch import Watcher
 
-#: Held out by default: this many of the training samples, but at most a twentieth (a ninth of the embedded digits).
-HOLD = 1000
-HOLD_EMBEDDED = 500
 #: From here on, several threads pay for a network that learns spike by spike.
 MANY_NEURONS = 2000
 
@@ -75,7 +71,7 @@ def start_run(
         After Ctrl-C; a checkpoint was written, from which `resume_run` goes on.
     """
     watcher = watcher or Watcher()
-    config = replace(config, data=config.data.absolute())
+    config = config.absolute()
     if out is not None:
         RunFolder(out).check_free(force=force)
     return _Run(config, watcher).begin(out, force)
@@ -103,7 +99,7 @@ def evaluate_run(
     *,
     threads: int | None = None,
     watcher: Watcher | None = None,
-) -> tuple[Evaluation, BinnedDataset]:
+) -> tuple[RunConfig, Evaluation, Trials]:
     """Judge the network of a run.
 
     Parameters
@@ -111,30 +107,35 @@ def evaluate_run(
     path : path
         Of the run.
     data : sequence of paths, optional
-        N-MNIST recordings, or folders of MNIST files (simulated); the run's own test data if not given.
+        Recordings, for a task that learns from some; the run's own test data if not given.
     threads : int, optional
     watcher : Watcher, optional
 
     Returns
     -------
+    config : RunConfig
     evaluation : Evaluation
-    test : BinnedDataset
+    test : Trials
         What it was judged by.
     """
     watcher = watcher or Watcher()
     config, _, simulator = restore(path, threads=threads)
     watcher.phase("reading data")
+    source: dict[str, Any] = {"threads": simulator.threads, "progress": watcher.reading}
     if data is None:
-        test = _test_part(load_parts(config.task, config.data, watcher, simulator.threads))
+        test = config.data.load(config.task, **source).test
     else:
-        test = load_test(list(data), loader=_loader(config.task, DataChoice(), watcher, simulator.threads))
+        test = config.data.load_test(config.task, data, **source)
     watcher.phase("testing")
     with Interrupt() as interrupt:
-        return evaluate(config.task, simulator, test, watched(watcher, len(test), interrupt)), test
+        return config, evaluate(config.task, simulator, test, watched(watcher, len(test), interrupt)), test
 
 
 def restore(path: str | pathlib.Path, *, threads: int | None = None) -> tuple[RunConfig, Checkpoint, Simulator]:
-    """Configuration, checkpoint and trained network of a run; at rest, with the weights of the checkpoint."""
+    """Configuration, checkpoint and trained network of a run; at rest, with the weights of the checkpoint.
+
+    The network is in the event-driven engine, whatever trained it: both give the same.
+    """
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.checkpoint)
     config = config_of(checkpoint, run)
@@ -169,6 +170,13 @@ def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
     return RunConfig.make(*parse_config(checkpoint.config, f"configuration in {run.checkpoint}"))
 
 
+def make_engine(config: RunConfig) -> Engine:
+    """The untrained network of a configuration, in the engine that it names."""
+    if config.execution.engine == "time":
+        return TimeDriven(config.task.build_network())
+    return make_simulator(config)
+
+
 def make_simulator(config: RunConfig, threads: int | None = None) -> Simulator:
     """The untrained network of a configuration, ready to run.
 
@@ -183,76 +191,6 @@ def make_simulator(config: RunConfig, threads: int | None = None) -> Simulator:
     return Simulator(network, threads=threads, precision=config.execution.precision)
 
 
-# -------------------------------------------------------------------------------------------------------------- data
-
-
-def load_parts(task: Task, choice: DataChoice, watcher: Watcher, threads: int = 1, epoch: int = 0) -> Splits:
-    """Training, held-out and test data, as chosen; in a later ``epoch`` with other recordings of simulated digits.
-
-    Raises
-    ------
-    DataError
-        If something is missing, damaged or too small.
-    """
-    for path in (choice.data, choice.mnist, *choice.test_data):
-        if path is not None and not pathlib.Path(path).exists():  # before an hour is spent on the other parts
-            raise DataError(f"{path}: no such folder or zip archive")
-    splits = load(
-        data=choice.data,
-        mnist=choice.mnist,
-        test=list(choice.test_data) or None,
-        span=_needed_span(choice),
-        hold=0,
-        loader=_loader(task, choice, watcher, threads, epoch),
-    )
-    train, test = splits.train, splits.test
-    if test is None:
-        names = (f"{train.name}, nine tenths", f"{train.name}, the other tenth")
-        train, test = train.split((-1, math.ceil(len(train) / 10)), seed=choice.seed, names=names)
-    train, hold = _hold_out(train, choice)
-    return Splits(_at_most(train, choice.samples, choice.seed), hold, _at_most(test, choice.test_samples, choice.seed))
-
-
-def _test_part(parts: Splits) -> BinnedDataset:
-    assert parts.test is not None  # load_parts sees to it
-    return parts.test
-
-
-def _loader(task: Task, choice: DataChoice, watcher: Watcher, threads: int, epoch: int = 0) -> Loader:
-    n_steps, dt = getattr(task, "n_steps", 300), getattr(task, "dt", 1.0)
-    return Loader(seed=choice.seed, n_steps=n_steps, dt=dt, threads=threads, progress=watcher.reading, epoch=epoch)
-
-
-def _needed_span(choice: DataChoice) -> tuple[int, int] | None:
-    """The range; cut to what ``samples`` asks for, where digits come in a random order and are to be simulated."""
-    if choice.mnist is None or choice.samples is None:
-        return choice.span
-    start, stop = choice.span or (0, 60_000)
-    wanted = choice.samples + (_default_hold(choice, stop - start) if choice.hold is None else choice.hold)
-    return (start, min(stop, start + wanted))
-
-
-def _default_hold(choice: DataChoice, n: int) -> int:
-    return min(HOLD_EMBEDDED, n // 9) if choice.embedded else min(HOLD, n // 20)
-
-
-def _hold_out(train: BinnedDataset, choice: DataChoice) -> tuple[BinnedDataset, BinnedDataset | None]:
-    count = _default_hold(choice, len(train)) if choice.hold is None else choice.hold
-    if count == 0:
-        return train, None
-    if count >= len(train):
-        raise DataError(f"cannot hold out {count} of {len(train)} training samples")
-    learned, held = train.split((-1, count), seed=choice.seed, names=(train.name, f"{train.name}, held out"))
-    return learned, held
-
-
-def _at_most(data: BinnedDataset, count: int | None, seed: int) -> BinnedDataset:
-    """A random choice of ``count`` samples with equal shares of the classes, or all."""
-    if count is None or count >= len(data):
-        return data
-    return data.split((count,), seed=seed)[0]
-
-
 # --------------------------------------------------------------------------------------------------------------- runs
 
 
@@ -264,9 +202,9 @@ class _Run:
         self.began = time.perf_counter()
         self.interrupt = Interrupt()
         watcher.phase("building the network")
-        self.simulator = make_simulator(config)
+        self.simulator = make_engine(config)
         watcher.phase("reading data")
-        self.parts = load_parts(self.task, config.data, watcher, self.simulator.threads)
+        self.parts = self.load(watcher)
         self.trainer = Trainer(
             self.task,
             self.simulator,
@@ -276,17 +214,20 @@ class _Run:
             watcher=_Writer(self),
             save=lambda trainer: self.save(),
             interrupt=self.interrupt,
-            renew=self.renew if config.data.fresh and self.parts.train.simulated else None,
+            renew=self.renew if config.data.fresh_epochs else None,
         )
 
-    def renew(self, epoch: int) -> BinnedDataset:
-        """The same digits, recorded anew."""
-        quiet = Watcher()
-        return load_parts(self.task, self.config.data, quiet, self.simulator.threads, epoch).train
+    def load(self, watcher: Watcher, epoch: int = 0) -> Parts:
+        """Trials to learn from, to watch the learning by, and to be judged by."""
+        threads = self.simulator.threads
+        return self.config.data.load(self.task, threads=threads, progress=watcher.reading, epoch=epoch)
+
+    def renew(self, epoch: int) -> Trials:
+        """Other trials of the same kind, for a later epoch."""
+        return self.load(Watcher(), epoch).train
 
     def begin(self, out: str | pathlib.Path | None, force: bool) -> Outcome:
-        rule = getattr(self.task, "rule", "run")
-        self.folder = RunFolder.create(out, f"{self.task.name}-{rule}-{self.task.seed}", force=force)
+        self.folder = RunFolder.create(out, f"{self.task.name}-{self.task.variant}-{self.task.seed}", force=force)
         try:
             self.folder.write_config(self.config_text())
             self.save()
@@ -336,7 +277,7 @@ class _Run:
         return Outcome(self.folder, summary, evaluation)
 
     def test(self) -> Evaluation:
-        test = _test_part(self.parts)
+        test = self.parts.test
         try:
             return evaluate(self.task, self.simulator, test, watched(self.watcher, len(test), self.interrupt))
         except Stopped as stop:
@@ -353,29 +294,27 @@ class _Run:
         done, total = self.trainer.done, self.trainer.total
         return (
             f"stopped after {done:,} of {total:,} samples; go on with: "
-            f"eprop train {self.task.name} --resume {self.folder.path}"
+            f"eprop train {self.config.task_name} --resume {self.folder.path}"
         )
 
     def config_text(self) -> str:
         return self.config.to_toml(
             [
                 f"A run of eprop {package_version()}; it is repeated by",
-                f"    eprop train {self.task.name} --config config.toml",
+                f"    eprop train {self.config.task_name} --config config.toml",
             ]
         )
 
     def fingerprint(self) -> str:
         """Tells training data apart."""
-        train = self.parts.train
-        return describe_bytes(train.labels, train.counts)
+        return self.config.data.fingerprint(self.task, self.parts.train)
 
     def example(self) -> dict[str, np.ndarray]:
         """The first test sample, for figures that shall not need the data."""
-        first = _test_part(self.parts).subset([0]).compact()
-        return {"ptr": first.ptr, "channels": first.channels, "labels": first.labels}
+        return self.config.data.pack(self.parts.test.subset([0]))
 
     def summary(self, evaluation: Evaluation, compiling: float) -> dict[str, Any]:
-        trainer, parts, test = self.trainer, self.parts, _test_part(self.parts)
+        trainer, parts, test = self.trainer, self.parts, self.parts.test
         confusion = evaluation.confusion() if evaluation.predictions is not None else None
         return {
             "version": package_version(),
@@ -383,8 +322,9 @@ class _Run:
             "rule": getattr(self.task, "rule", None),
             "loss": getattr(self.task, "loss", None),
             "seed": self.task.seed,
+            "score": self.task.score_name,
             "test_error": evaluation.error,
-            "test_error_sigma": evaluation.sigma,
+            "test_error_sigma": None if math.isnan(evaluation.sigma) else evaluation.sigma,
             "test_loss": evaluation.loss,
             "test_samples": len(test),
             "test_data": test.name,
@@ -408,6 +348,7 @@ class _Run:
             "simulator_bytes": self.simulator.memory(),
             "threads": self.simulator.threads,
             "precision": self.simulator.precision,
+            "engine": self.config.execution.engine,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "machine": describe_machine(),
             "per_class_error": None if confusion is None else per_class_error(confusion),

@@ -12,20 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine import BatchResult, Samples, Simulator
-from eprop.errors import DataError, DivergenceError
+from eprop.engine import BatchResult, Samples
+from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.parameters import Description, param
 from eprop.rules import EProp
-from eprop.tasks import Task
-from eprop.training.evaluation import evaluate, shuffled, watched
+from eprop.tasks import Task, check_choice
+from eprop.training.evaluation import Engine, evaluate, shuffled, watched
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Running
+from eprop.training.schedule import GEOMETRIC, SCHEDULES
 from eprop.training.watch import Progress, Watcher
 
 #: A call that learns should return to Python after this long, so that Ctrl-C is heard.
 CALL_SECONDS = 0.25
-#: A checkpoint is due after this long, if the epoch does not end before.
+#: A checkpoint is due after this long, and at the end of an epoch unless there was one just before.
 SAVE_SECONDS = 300.0
+SAVE_EPOCH_SECONDS = 5.0
 #: Reports per training.
 REPORTS = 200
 #: A loss this many times that of silent readouts is worth a warning.
@@ -42,8 +44,21 @@ class Training(Description):
 
     epochs: int = param(1, kind=int, at_least=1, doc="passes over the training data")
     batch_size: int = param(32, kind=int, at_least=1, doc="samples per weight update (eprop+: per change of eta)")
-    eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates fall linearly to this fraction")
+    schedule: str = param(
+        "linear", kind=str, doc="of the learning rates: constant, linear, exponential, cosine or step"
+    )
+    eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates end at this fraction")
     hold_evaluations: int = param(10, kind=int, at_least=0, doc="evaluations of held-out samples during training")
+
+    def validate(self) -> None:
+        """A schedule that exists and can come to its end."""
+        check_choice("Training.schedule", self.schedule, SCHEDULES)
+        if self.schedule in GEOMETRIC and self.eta_final == 0.0:
+            raise ParameterError(f"Training.eta_final must be > 0 with the schedule {self.schedule!r}, got 0")
+
+    def eta_factor(self, done: float) -> float:
+        """Factor of the learning rates after the part ``done`` (0 to 1) of the training."""
+        return SCHEDULES[self.schedule](done, self.eta_final)
 
 
 @dataclass
@@ -74,7 +89,7 @@ class Trainer:
     Parameters
     ----------
     task : Task
-    simulator : Simulator
+    simulator : Simulator or TimeDriven
         Of the task's network.
     trials : Trials
         To learn from.
@@ -84,7 +99,7 @@ class Trainer:
     watcher : Watcher, optional
         Is told of progress and metrics.
     save : callable of (trainer), optional
-        Is called at the end of each epoch and every few minutes, to write a checkpoint.
+        Is called at the end of an epoch, unless it took no time, and every few minutes, to write a checkpoint.
     interrupt : Interrupt, optional
         Where Ctrl-C is noted; the trainer then stops between two updates and raises `Stopped`.
     renew : callable of (epoch) that returns Trials, optional
@@ -100,7 +115,7 @@ class Trainer:
     def __init__(
         self,
         task: Task,
-        simulator: Simulator,
+        simulator: Engine,
         trials: Any,
         training: Training | None = None,
         *,
@@ -122,7 +137,7 @@ class Trainer:
         self._renew, self._trials_of = renew, 0
         self._piece = 1
         self._warned = False
-        self._save_at = time.monotonic() + SAVE_SECONDS
+        self._saved_at = time.monotonic()
         self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
 
     @property
@@ -208,10 +223,15 @@ class Trainer:
             self.watcher.progress(self._progress())
             if self._is_due(REPORTS):
                 self._report()
-            if self.done % len(self.trials) == 0 or time.monotonic() > self._save_at:
-                self._save(self)
-                self._save_at = time.monotonic() + SAVE_SECONDS
+            self._save_if_due()
         self.simulator.scale_learning_rates(1.0)
+
+    def _save_if_due(self) -> None:
+        """Write a checkpoint where an epoch ends, but not for epochs that take no time, and now and then."""
+        epoch_ended = self.done % len(self.trials) == 0
+        if time.monotonic() - self._saved_at > (SAVE_EPOCH_SECONDS if epoch_ended else SAVE_SECONDS):
+            self._save(self)
+            self._saved_at = time.monotonic()
 
     # ---------------------------------------------------------------- one step
 
@@ -261,7 +281,7 @@ class Trainer:
         return sample - within + within // self.training.batch_size * self.training.batch_size
 
     def _eta_factor(self, done: int) -> float:
-        return 1.0 - (1.0 - self.training.eta_final) * done / self.total
+        return self.training.eta_factor(done / self.total)
 
     # ---------------------------------------------------------------- book-keeping
 

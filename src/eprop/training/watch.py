@@ -57,3 +57,6 @@ class Watcher:
 
     def evaluating(self, done: int, total: int) -> None:
         """Samples were evaluated."""
+
+    def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
+        """One of several trials has come to its end."""

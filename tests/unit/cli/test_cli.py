@@ -21,7 +21,7 @@ import eprop
 from eprop.cli import app
 from eprop.cli.report import Reporter, clock, percent, size
 from eprop.tasks import NMNIST
-from eprop.training.config import EPOCHS, EPOCHS_EMBEDDED
+from eprop.tasks.nmnist import EPOCHS, EPOCHS_EMBEDDED
 
 SMALL = [
     "--neurons",
@@ -71,7 +71,20 @@ def trained(data: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pat
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("words", [[], ["train"], ["train", "nmnist"], ["evaluate"], ["plot"], ["info"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["train"],
+        ["train", "nmnist"],
+        ["train", "pattern-generation"],
+        ["train", "evidence-accumulation"],
+        ["new-task"],
+        ["evaluate"],
+        ["plot"],
+        ["info"],
+    ],
+)
 def test_help_teaches(words: list[str]) -> None:
     done = run(*words, "--help")
     assert done.exit_code == 0
@@ -83,7 +96,7 @@ def test_help_teaches(words: list[str]) -> None:
 @pytest.mark.tiny
 def test_help_tells_the_true_defaults() -> None:
     text = re.sub(r"[\s│]+", " ", run("train", "nmnist", "--help").stdout)
-    assert f"Recurrent LIF neurons. [default: {NMNIST.neurons}]" in text
+    assert f"Recurrent neurons. [default: {NMNIST.neurons}]" in text
     assert f"[default: {EPOCHS_EMBEDDED} for the embedded digits, else {EPOCHS}]" in text
     assert f"[default: {NMNIST.rule}]" in text
     assert f"[default: {NMNIST.loss}]" in text
@@ -243,7 +256,7 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
         (["--neurons", "0"], "NMNIST.neurons must be >= 1, got 0"),
         (["--seed", "-1"], "NMNIST.seed must be >= 0"),
         (["--epochs", "0"], "Training.epochs must be >= 1"),
-        (["--samples", "0"], "DataChoice.samples must be >= 1"),
+        (["--samples", "0"], "Recordings.samples must be >= 1"),
         (["--threads", "0"], "Execution.threads must be >= 1"),
         (["--threads", "100000"], "only"),
         (["--range", "1:5"], "a range needs data or mnist"),

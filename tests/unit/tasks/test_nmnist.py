@@ -10,7 +10,8 @@ import eprop as ep
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import parameters_of
 from eprop.tasks import NMNIST, TASKS, task_named
-from eprop.tasks.nmnist import FEEDBACKS, LOSSES, N_CHANNELS, OPTIMIZERS, RULES, SETTINGS
+from eprop.tasks.learner import FEEDBACKS, LOSSES, OPTIMIZERS, RULES
+from eprop.tasks.nmnist import N_CHANNELS, SETTINGS
 
 pytestmark = pytest.mark.tiny
 
@@ -131,6 +132,6 @@ def test_idle_loss_is_the_loss_of_silent_readouts() -> None:
 
 def test_tasks_are_found_by_name() -> None:
     assert task_named("nmnist") is NMNIST
-    assert list(TASKS) == ["nmnist"]
+    assert list(TASKS) == ["pattern-generation", "evidence-accumulation", "nmnist"]
     with pytest.raises(ParameterError, match="no task 'mnist'; there are: nmnist; did you mean 'nmnist'"):
         task_named("mnist")

@@ -5,9 +5,10 @@ import pathlib
 import pytest
 
 from eprop.errors import ParameterError
-from eprop.tasks import NMNIST
-from eprop.training import DataChoice, RunConfig, Training
-from eprop.training.config import parse_config, parse_range, parse_settings, read_config
+from eprop.tasks import NMNIST, Recordings
+from eprop.tasks.recordings import parse_range
+from eprop.training import RunConfig, Training
+from eprop.training.config import parse_config, parse_settings, read_config
 
 pytestmark = pytest.mark.tiny
 
@@ -54,7 +55,7 @@ def test_another_rule_brings_its_own_defaults_but_keeps_choices() -> None:
 
 def test_paths_become_absolute(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    choice = DataChoice(data="here", test_data=("there", "/else")).absolute()
+    choice = Recordings(data="here", test_data=("there", "/else")).absolute()
     assert choice.data == str(tmp_path / "here")
     assert choice.test_data == (str(tmp_path / "there"), "/else")
     assert choice.mnist is None
@@ -67,7 +68,7 @@ def test_paths_become_absolute(tmp_path: pathlib.Path, monkeypatch: pytest.Monke
         ("[training]\nepoch = 3\n", "file: line 2: [training] has no key 'epoch'; did you mean 'epochs'?"),
         ("[task]\nneurons = 3\n\n[ran]\n", "file: line 4: unknown section 'ran'"),
         ("neurons = 3\n", "file: line 1: unknown key outside of a section 'neurons'"),
-        ("[task]\nname = 'ecg'\n", "no task 'ecg'; there are: nmnist"),
+        ("[task]\nname = 'ecg'\n", "no task 'ecg'; there are: pattern-generation, evidence-accumulation, nmnist"),
         ("[task\n", "file: is no TOML"),
         ("[task]\nneurons = \n", "file: is no TOML"),
     ],
@@ -95,11 +96,11 @@ def test_a_file_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
         ("data", {"range": "1:5"}, "a range needs data or mnist"),
         ("data", {"mnist": "a", "range": "5:1"}, "range must have start < stop, got '5:1'"),
         ("data", {"mnist": "a", "range": "all"}, 'range must be "start:stop" such as'),
-        ("data", {"samples": 0}, "DataChoice.samples must be >= 1, got 0"),
-        ("data", {"samples": -5}, "DataChoice.samples must be >= 1, got -5"),
-        ("data", {"test_data": "folder"}, "DataChoice.test_data must be a tuple or list"),
+        ("data", {"samples": 0}, "Recordings.samples must be >= 1, got 0"),
+        ("data", {"samples": -5}, "Recordings.samples must be >= 1, got -5"),
+        ("data", {"test_data": "folder"}, "Recordings.test_data must be a tuple or list"),
         ("data", {"test_data": [1]}, "must be a list of paths"),
-        ("data", {"hold": -1}, "DataChoice.hold must be >= 0"),
+        ("data", {"hold": -1}, "Recordings.hold must be >= 0"),
         ("training", {"epochs": 0}, "Training.epochs must be >= 1, got 0"),
         ("training", {"batch_size": -1}, "Training.batch_size must be >= 1"),
         ("training", {"eta_final": 2.0}, "Training.eta_final must be <= 1"),
@@ -148,4 +149,6 @@ def test_wrong_settings(setting: str, message: str) -> None:
 
 
 def test_training_is_frozen_and_printable() -> None:
-    assert repr(Training()) == "Training(epochs=1, batch_size=32, eta_final=0.01, hold_evaluations=10)"
+    assert repr(Training()) == (
+        "Training(epochs=1, batch_size=32, schedule='linear', eta_final=0.01, hold_evaluations=10)"
+    )

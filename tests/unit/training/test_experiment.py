@@ -13,6 +13,7 @@ import pytest
 
 import digits
 from eprop.errors import CheckpointError, DataError, DivergenceError, InputError, OutputError
+from eprop.tasks import recordings
 from eprop.training import (
     Progress,
     RunConfig,
@@ -20,7 +21,6 @@ from eprop.training import (
     Stopped,
     Watcher,
     evaluate_run,
-    experiment,
     load_checkpoint,
     read_config,
     restore,
@@ -40,10 +40,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Data sets of these tests are kept nowhere."""
-    monkeypatch.setattr(experiment, "Loader", lambda **given: real_loader(cache=False, **given))
+    monkeypatch.setattr(recordings, "Loader", lambda **given: real_loader(cache=False, **given))
 
 
-real_loader = experiment.Loader
+real_loader = recordings.Loader
 
 
 def config(folder: pathlib.Path, rule: str = "eprop", **changes: dict[str, Any]) -> RunConfig:
@@ -133,12 +133,12 @@ def test_a_finished_run_is_tested_again(folder: pathlib.Path, tmp_path: pathlib.
 @pytest.mark.parametrize("rule", RULES)
 def test_evaluating_gives_the_error_of_the_run(folder: pathlib.Path, tmp_path: pathlib.Path, rule: str) -> None:
     outcome = start_run(config(folder, rule), tmp_path / "run")
-    own, test = evaluate_run(outcome.run.path)
+    _, own, test = evaluate_run(outcome.run.path)
     assert (own.error, len(test)) == (outcome.summary["test_error"], 12)
     for path in (folder / "Test", folder):
-        given, test = evaluate_run(outcome.run.path, [path])
+        _, given, test = evaluate_run(outcome.run.path, [path])
         assert (given.error, len(test)) == (outcome.summary["test_error"], 12)
-    both, test = evaluate_run(outcome.run.path, [folder / "Test", folder / "Train"])
+    _, both, test = evaluate_run(outcome.run.path, [folder / "Test", folder / "Train"])
     assert len(test) == 36
     assert both.confusion().sum() == 36
 

@@ -155,6 +155,7 @@ def test_warming_up_leaves_no_trace(rule: str) -> None:
 
 def test_each_epoch_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[int] = []
+    monkeypatch.setattr("eprop.training.trainer.SAVE_EPOCH_SECONDS", -1.0)
     make(save=lambda trainer: saved.append(trainer.done)).run()
     assert saved == [10, 20]
     monkeypatch.setattr("eprop.training.trainer.SAVE_SECONDS", -1.0)

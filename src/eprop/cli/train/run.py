@@ -1,0 +1,145 @@
+"""From the options of a command to a run, or to several with different seeds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eprop.cli.report import Reporter, print_outcome, print_trials
+from eprop.errors import ParameterError
+from eprop.training import Outcome, RunConfig, RunFolder, resume_run, run_trials, start_run
+from eprop.training.config import parse_settings, read_config
+
+Sections = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A command as it was given: the task, what its own options change, and the common options."""
+
+    task: str
+    sections: Sections
+    epochs: int | None
+    seed: int | None
+    settings: list[str] | None
+    engine: str | None
+    trials: int | None
+    jobs: int | None
+    config: Path | None
+    resume: Path | None
+    out: Path | None
+    force: bool
+    threads: int | None
+    figures: bool
+    as_json: bool
+    quiet: bool
+
+    def changes(self) -> Sections:
+        """Options that were given, by section, with paths as text."""
+        common: Sections = {
+            "task": {"seed": self.seed},
+            "training": {"epochs": self.epochs},
+            "run": {"threads": self.threads, "engine": self.engine},
+        }
+        out: Sections = {"task": {}, "data": {}, "training": {}, "run": {}}
+        for sections in (self.sections, common):
+            for section, values in sections.items():
+                out[section] |= _given(values)
+        return out
+
+
+def carry_out(wanted: Wanted) -> None:
+    """Begin or resume a run, draw its figures, print its result."""
+    if wanted.trials is not None:
+        _several(wanted, wanted.trials)
+        return
+    if wanted.jobs is not None:
+        raise ParameterError("--jobs says how many processes --trials may take: give --trials as well")
+    with Reporter(quiet=wanted.quiet) as reporter:
+        if wanted.resume is not None:
+            _refuse_beside_resume(wanted)
+            outcome = resume_run(wanted.resume, threads=wanted.threads, watcher=reporter)
+        else:
+            outcome = start_run(_config(wanted), wanted.out, force=wanted.force, watcher=reporter)
+        if wanted.figures:
+            reporter.phase("drawing figures")
+            _draw(outcome.run)
+    _print(outcome, wanted)
+
+
+def _several(wanted: Wanted, count: int) -> None:
+    """Train with several seeds side by side."""
+    if wanted.resume is not None:
+        raise ParameterError("--resume goes on with one run: leave out --trials")
+    with Reporter(quiet=wanted.quiet) as reporter:
+        folder, summary = run_trials(
+            _config(wanted), count, wanted.out, jobs=wanted.jobs, force=wanted.force, watcher=reporter
+        )
+        if wanted.figures:
+            reporter.phase("drawing figures")
+            for trial in summary["trials"]:
+                _draw(RunFolder(folder.path / trial["run"]))
+    if wanted.as_json:
+        print(json.dumps({"run": str(folder.path), **summary}, indent=2))
+    elif not wanted.quiet:
+        print_trials(folder, summary)
+
+
+def _draw(run: RunFolder) -> None:
+    from eprop.plot import draw_run
+
+    draw_run(run.path)
+
+
+def _print(outcome: Outcome, wanted: Wanted) -> None:
+    if wanted.as_json:
+        print(json.dumps({"run": str(outcome.run.path), **outcome.summary}, indent=2))
+    elif not wanted.quiet:
+        print_outcome(outcome)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """Options that were given, with paths as text."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, list) and value:
+            out[name] = tuple(map(str, value))
+        elif value is not None and value != []:
+            out[name] = str(value) if isinstance(value, Path) else value
+    return out
+
+
+def _config(wanted: Wanted) -> RunConfig:
+    """File, then ``--set``, then options: the later wins."""
+    name, given = (wanted.task, {}) if wanted.config is None else read_config(wanted.config)
+    if not same_task(name, wanted.task):
+        raise ParameterError(
+            f"{wanted.config}: configures the task {name!r}; run it with: eprop train {name} --config {wanted.config}"
+        )
+    changed = parse_settings(wanted.task, wanted.settings or [])
+    for section, values in wanted.changes().items():
+        changed.setdefault(section, {}).update(values)
+    if changed["data"].keys() & {"data", "mnist"}:  # one source takes the place of the other
+        given = {**given, "data": {k: v for k, v in given.get("data", {}).items() if k not in ("data", "mnist")}}
+    return RunConfig.make(wanted.task, given, **changed)
+
+
+def same_task(one: str, other: str) -> bool:
+    """Whether two names mean the same task: equal, or the same file."""
+    if one.endswith(".py") and other.endswith(".py"):
+        return Path(one).resolve() == Path(other).resolve()
+    return one == other
+
+
+def _refuse_beside_resume(wanted: Wanted) -> None:
+    """A resumed run is the old run: nothing but the number of threads may change."""
+    names = [
+        name for section, values in wanted.changes().items() for name in values if (section, name) != ("run", "threads")
+    ]
+    others = {"set": wanted.settings, "config": wanted.config, "out": wanted.out, "force": wanted.force}
+    names += [name for name, value in others.items() if value]
+    if names:
+        listed = ", ".join("--" + name.replace("_", "-") for name in names)
+        raise ParameterError(f"--resume takes everything from the run: leave out {listed}, or begin a new run")

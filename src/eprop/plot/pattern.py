@@ -1,0 +1,74 @@
+"""What the readouts draw, against what they shall draw; before and after training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from eprop.plot.style import BLACK, GREY, ORANGE, WIDE, look, new_figure
+from eprop.training.activity import Activity
+
+_TARGET: dict[str, Any] = {"color": BLACK, "lw": 1.0, "ls": (0, (3, 2))}
+
+
+def draw_pattern(before: Activity, after: Activity) -> Figure:
+    """Outputs over time, and for two readouts also the path that they draw; inside the learning window only.
+
+    Parameters
+    ----------
+    before, after : Activity
+        The same sample in the untrained and in the trained network.
+
+    Returns
+    -------
+    Figure
+    """
+    inside = np.flatnonzero(before.window)
+    outputs = before.y.shape[1]
+    with look():
+        figure = new_figure(WIDE, max(1.5 * outputs + 0.6, 2.8 if outputs == 2 else 0.0))
+        grid = figure.add_gridspec(outputs, 2 if outputs == 2 else 1, width_ratios=(3, 2) if outputs == 2 else None)
+        for k in range(outputs):
+            ax = figure.add_subplot(grid[k, 0])
+            _draw_over_time(ax, before, after, inside, k)
+            if k == outputs - 1:
+                ax.set_xlabel("time (ms)")
+        if outputs == 2:
+            _draw_path(figure.add_subplot(grid[:, 1]), before, after, inside)
+        figure.legend(handles=_entries(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _draw_over_time(ax: Axes, before: Activity, after: Activity, inside: np.ndarray, k: int) -> None:
+    times = before.times[inside] - before.times[inside[0]]
+    ax.plot(times, before.output[inside, k], color=GREY, lw=0.7)
+    ax.plot(times, after.output[inside, k], color=ORANGE, lw=1.2)
+    ax.plot(times, before.target[inside, k], **_TARGET)
+    ax.set_ylabel(f"$y_{k + 1}$ (mV)")
+    ax.set_xlim(0, float(times[-1]))
+
+
+def _draw_path(ax: Axes, before: Activity, after: Activity, inside: np.ndarray) -> None:
+    for activity, color, width in ((before, GREY, 0.5), (after, ORANGE, 1.2)):
+        ax.plot(*activity.output[inside].T, color=color, lw=width)
+    ax.plot(*before.target[inside].T, **_TARGET)
+    # The untrained network may wander far; the target decides what is seen.
+    x, y = before.target[inside].T
+    margin = 0.3 * max(np.ptp(x), np.ptp(y))
+    ax.set_xlim(x.min() - margin, x.max() + margin)
+    ax.set_ylim(y.min() - margin, y.max() + margin)
+    ax.set_aspect("equal")
+    ax.set_xlabel("$y_1$ (mV)")
+    ax.set_ylabel("$y_2$ (mV)")
+
+
+def _entries() -> list[Line2D]:
+    return [
+        Line2D([], [], color=GREY, lw=0.7, label="before training"),
+        Line2D([], [], color=ORANGE, lw=1.2, label="after training"),
+        Line2D([], [], label="target", **_TARGET),
+    ]

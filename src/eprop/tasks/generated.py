@@ -1,0 +1,64 @@
+"""Tasks whose trials are made from a seed: one function draws a trial, the rest is here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from eprop.engine import Samples, make_samples
+from eprop.errors import InputError
+from eprop.network import Network
+from eprop.tasks.base import Task
+from eprop.tasks.trials import Generated
+
+
+class Trial(NamedTuple):
+    """One trial.
+
+    Attributes
+    ----------
+    inputs : ndarray of bool, shape (n_steps, inputs)
+        Which input emits a spike in which step.
+    target : int, or ndarray of shape (n_steps, readouts)
+        The class, or what the readouts shall be.
+    """
+
+    inputs: np.ndarray
+    target: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedTask(Task):
+    """Base of tasks whose trials are made from a seed; the network's populations of inputs and readouts are ``in`` and ``out``.
+
+    A subclass gives `draw_trial` and, where not all steps count, `window`.
+    """
+
+    data: ClassVar[Any] = Generated
+
+    def draw_trial(self, rng: np.random.Generator) -> Trial:
+        """A trial, random by ``rng`` alone."""
+        raise TypeError(f"{type(self).__name__} does not define draw_trial()")
+
+    @property
+    def window(self) -> np.ndarray | None:
+        """Weight of each step in loss and score, shape ``(n_steps,)``; None: all count."""
+        return None
+
+    def make_samples(self, network: Network, trials: Any) -> Samples:
+        """Draw trials and arrange them.
+
+        Raises
+        ------
+        InputError
+            If the trials are not made from a seed.
+        """
+        if not hasattr(trials, "generators"):
+            raise InputError(f"the task {self.name!r} makes its trials from a seed, got {trials!r:.80}")
+        drawn = [self.draw_trial(rng) for rng in trials.generators()]
+        inputs = np.stack([trial.inputs for trial in drawn])
+        targets = np.stack([np.asarray(trial.target) for trial in drawn])
+        aims: dict[str, Any] = {"labels": targets} if targets.ndim == 1 else {"targets": {"out": targets}}
+        return make_samples(network, len(drawn), inputs.shape[1], {"in": inputs}, window=self.window, **aims)

@@ -1,0 +1,87 @@
+"""What tasks of a recurrent network have in common: the rule of learning, its settings, the neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from eprop.models import ALIF, LIF, Neuron, PiecewiseLinear
+from eprop.network import Feedback, Normal, RandomFeedback, Symmetric
+from eprop.parameters import param
+from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Momentum, Optimizer, RMSprop, Rule
+from eprop.tasks.base import Task, check_choice
+
+RULES = ("eprop", "eprop+")
+LOSSES = ("softmax", "squared_error")
+NEURONS = ("lif", "alif")
+FEEDBACKS = ("symmetric", "random")
+OPTIMIZERS = {"adam": Adam, "gradient_descent": GradientDescent, "momentum": Momentum, "rmsprop": RMSprop}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner(Task):
+    """Base of tasks that a recurrent network learns by e-prop or e-prop+.
+
+    What is left open is taken from `suited`, for the rule.
+    """
+
+    rule: str = param("eprop", kind=str, doc="eprop (by mini-batch, samples reset) or eprop+ (by spike, no reset)")
+    dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step")
+
+    tau_m: float = param(None, unit="ms", above=0.0, optional=True, doc="membrane time constant of the neurons")
+    tau_out: float = param(None, unit="ms", above=0.0, optional=True, doc="time constant of the readouts")
+    v_th: float = param(1.0, unit="mV", above=0.0, doc="threshold")
+    t_ref: float = param(0.0, unit="ms", at_least=0.0, doc="refractory time")
+    beta: float = param(0.1, unit="mV", at_least=0.0, doc="alif: what a spike adds to the threshold")
+    tau_adapt: float = param(200.0, unit="ms", above=0.0, doc="alif: time constant of the threshold")
+    surrogate_height: float = param(0.3, above=0.0, doc="height of the piecewise linear surrogate gradient")
+    surrogate_width: float = param(1.0, unit="mV", above=0.0, doc="its half width")
+
+    optimizer: str = param(None, kind=str, optional=True, doc="adam, gradient_descent, momentum or rmsprop")
+    eta: float = param(None, at_least=0.0, optional=True, doc="learning rate of input and recurrent weights")
+    eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights")
+    feedback: str = param(None, kind=str, optional=True, doc="symmetric or random")
+    w_feedback: float = param(1.0, at_least=0.0, doc="sd of random feedback weights")
+    c_reg: float = param(None, at_least=0.0, optional=True, doc="strength of rate regularisation")
+    f_target: float = param(10.0, unit="Hz", at_least=0.0, doc="rate it pulls to")
+    average_gradient: bool = param(False, kind=bool, doc="eprop: divide the gradient by the length of the window")
+    kappa: float = param(0.97, at_least=0.0, below=1.0, doc="eprop+: filter of the eligibility traces, per step")
+    cutoff: float = param(100.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated")
+
+    def validate(self) -> None:
+        """Names that exist; fill in what was left open."""
+        label = type(self).__name__
+        for name, choices in self.choices().items():
+            check_choice(f"{label}.{name}", getattr(self, name), choices)
+        suited = self.suited({field.name: getattr(self, field.name) for field in fields(self)})
+        for name, value in suited.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        check_choice(f"{label}.feedback", self.feedback, FEEDBACKS)
+        check_choice(f"{label}.optimizer", self.optimizer, OPTIMIZERS)
+
+    @classmethod
+    def choices(cls) -> Mapping[str, tuple[str, ...]]:
+        """Parameters that are one of some names."""
+        return {"rule": RULES}
+
+    def make_neuron(self, kind: str = "lif") -> Neuron:
+        """A neuron, with (``alif``) or without (``lif``) an adaptive threshold."""
+        surrogate = PiecewiseLinear(height=self.surrogate_height, width=self.surrogate_width)
+        common: dict[str, Any] = {"tau_m": self.tau_m, "v_th": self.v_th, "t_ref": self.t_ref, "surrogate": surrogate}
+        if kind == "lif":
+            return LIF(**common)
+        return ALIF(**common, beta=self.beta, tau_adapt=self.tau_adapt)
+
+    def make_rule(self, eta: float) -> Rule:
+        """Plasticity with learning rate ``eta``."""
+        optimizer: Optimizer = OPTIMIZERS[self.optimizer](eta=eta)
+        common: dict[str, Any] = {"optimizer": optimizer, "c_reg": self.c_reg, "f_target": self.f_target}
+        if self.rule == "eprop":
+            return EProp(**common, average_gradient=self.average_gradient)
+        return EPropPlus(**common, kappa=self.kappa, cutoff=self.cutoff)
+
+    def make_feedback(self) -> Feedback:
+        """How errors come back."""
+        return Symmetric() if self.feedback == "symmetric" else RandomFeedback(Normal(0.0, self.w_feedback))

@@ -1,0 +1,238 @@
+"""Pattern generation: readouts learn to follow a curve, with frozen noise as the only clock.
+
+The task of Bellec et al. 2020 (Nat. Commun. 11:3625, figure 2): 100 neurons hear the same second of noise again and again
+and a readout learns a sum of four sines. With two readouts the pattern is a path: a lemniscate, or writing.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from eprop.errors import DataError, ParameterError
+from eprop.models import EventSource, Readout
+from eprop.network import AllToAll, Network, Normal
+from eprop.parameters import param
+from eprop.tasks.base import Regression, suggestion
+from eprop.tasks.generated import GeneratedTask, Trial
+from eprop.tasks.handwriting import written
+from eprop.tasks.learner import Learner
+
+#: Periods of the sines, ms, for a pattern of 1000 ms; others are stretched.
+PERIODS = (1000, 500, 333, 200)
+
+#: What suits each rule: the values of all parameters that are left open.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "eprop": {
+        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "eta": 3e-3, "eta_out": 3e-3, "feedback": "symmetric",
+        "c_reg": 10.0, "lead": 0.0,
+    },
+    "eprop+": {
+        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "gradient_descent", "eta": 3e-3, "eta_out": 1e-3,
+        "feedback": "symmetric", "c_reg": 0.0, "lead": 100.0,
+    },
+}  # fmt: skip
+
+#: Streams of random numbers, beside the seed.
+_NOISE, _SINES = 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatternGeneration(Learner, GeneratedTask, Regression):
+    """The task and its network. What is left open is taken from `SETTINGS` for the rule.
+
+    An iteration is one presentation of the pattern: an epoch of one trial.
+    """
+
+    target: str = param(
+        "sines", kind=str, doc="sines, lemniscate, handwriting, or a CSV file with a column per readout"
+    )
+    duration: float = param(1000.0, unit="ms", above=0.0, doc="length of the pattern")
+    lead: float = param(
+        None, unit="ms", at_least=0.0, optional=True, doc="the end of the noise, heard before the pattern begins"
+    )
+    inputs: int = param(100, kind=int, at_least=1, doc="input channels")
+    input_rate: float = param(50.0, unit="Hz", at_least=0.0, doc="rate of the frozen noise of a channel")
+    neurons: int = param(100, kind=int, at_least=1, doc="recurrent neurons")
+
+    w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(inputs)")
+    w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(neurons)")
+    w_out: float = param(0.3, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
+
+    name: ClassVar[str] = "pattern-generation"
+
+    def validate(self) -> None:
+        """A target that exists, steps that fit; fill in what was left open."""
+        super().validate()
+        if self.target not in TARGETS and not self.target.lower().endswith(".csv"):
+            names = [*TARGETS, "file.csv"]
+            raise ParameterError(
+                f"PatternGeneration.target must be one of {', '.join(TARGETS)} or a file that ends with .csv, "
+                f"got {self.target!r}{suggestion(self.target, names)}"
+            )
+        if self.n_steps < 2:
+            raise ParameterError(f"PatternGeneration.duration must be two steps at least, got {self.duration:g} ms")
+        if self.n_lead > self.n_steps:
+            raise ParameterError(
+                f"PatternGeneration.lead must not exceed duration = {self.duration:g} ms, got {self.lead:g}"
+            )
+
+    @classmethod
+    def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of the open parameters that suit the rule and the duration in ``given``."""
+        settings = dict(SETTINGS.get(given.get("rule", cls.rule), {}))
+        duration = given.get("duration", cls.duration)
+        if settings and isinstance(duration, (int, float)):
+            settings["lead"] = min(settings["lead"], float(duration))
+        return settings
+
+    def default_data(self) -> dict[str, Any]:
+        """There is but one trial."""
+        return {"samples": 1, "test_samples": 1}
+
+    def default_training(self, data: Any) -> dict[str, Any]:
+        """Weights change after every presentation."""
+        return {"epochs": EPOCHS, "batch_size": 1}
+
+    def absolute(self) -> Any:
+        """A file by its absolute path."""
+        if self.target in TARGETS:
+            return self
+        return self.replace(target=os.path.abspath(os.path.expanduser(self.target)))
+
+    @property
+    def variant(self) -> str:
+        """Target and rule."""
+        target = os.path.splitext(os.path.basename(self.target))[0]
+        return f"{target}-{self.rule}"
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the pattern."""
+        return round(self.duration / self.dt)
+
+    @property
+    def n_lead(self) -> int:
+        """Steps before the pattern."""
+        return round((self.lead or 0.0) / self.dt)
+
+    @property
+    def window(self) -> np.ndarray:
+        """0 before the pattern begins, 1 then; shape ``(n_lead + n_steps,)``."""
+        return np.repeat([0.0, 1.0], [self.n_lead, self.n_steps])
+
+    @property
+    def idle_loss(self) -> float:
+        """Half the sum of squares of the pattern."""
+        return 0.5 * float((self.pattern() ** 2).sum())
+
+    def pattern(self) -> np.ndarray:
+        """What the readouts shall be, from 0 on and within -1 .. 1; shape ``(n_steps, readouts)``."""
+        path = curve(self.target, self.n_steps, self.seed)
+        path = path - path[0]
+        largest = np.abs(path).max()
+        if not largest > 0.0:
+            raise DataError(f"{self.target}: the curve never leaves its first point")
+        return np.asarray(path / largest)
+
+    def draw_trial(self, rng: np.random.Generator) -> Trial:
+        """The only trial, the same at all times: noise and pattern are fixed by the task's seed."""
+        return _frozen(self)
+
+    def build_network(self) -> Network:
+        """Populations ``in``, ``rec`` and ``out``, fully connected and plastic."""
+        net = Network(dt=self.dt, seed=self.seed)
+        rule, rule_out = self.make_rule(self.eta), self.make_rule(self.eta_out)
+        x = net.add(EventSource(), self.inputs, name="in")
+        rec = net.add(self.make_neuron(), self.neurons, name="rec")
+        out = net.add(Readout(tau_m=self.tau_out), self.pattern().shape[1], name="out")
+        for pre, post, size, learns in (
+            (x, rec, self.w_in, rule),
+            (rec, rec, self.w_rec, rule),
+            (rec, out, self.w_out, rule_out),
+        ):
+            net.connect(pre, post, AllToAll(), weight=Normal(0.0, size / math.sqrt(pre.size)), rule=learns)
+        net.feedback(out, rec, self.make_feedback())
+        return net
+
+
+#: Iterations, by default.
+EPOCHS = 2000
+
+
+@functools.lru_cache(maxsize=4)
+def _frozen(task: PatternGeneration) -> Trial:
+    """Noise and pattern of a task; its end comes once more before its beginning (`lead`)."""
+    rng = np.random.default_rng([task.seed, _NOISE])
+    noise = rng.random((task.n_steps, task.inputs)) < task.input_rate * task.dt / 1000.0
+    pattern = task.pattern()
+    steps = np.arange(-task.n_lead, task.n_steps)
+    return Trial(noise[steps], np.where(steps[:, None] < 0, 0.0, pattern[steps]))
+
+
+def curve(target: str, n: int, seed: int) -> np.ndarray:
+    """A target by name or file, as ``n`` points; shape ``(n, readouts)``."""
+    return TARGETS[target](n, seed) if target in TARGETS else read_path(target, n)
+
+
+def sines(n: int, seed: int) -> np.ndarray:
+    """Sum of four sines with random amplitudes (0.5 to 2) and phases."""
+    rng = np.random.default_rng([seed, _SINES])
+    amplitudes, phases = rng.uniform(0.5, 2.0, len(PERIODS)), rng.uniform(0.0, 2.0 * np.pi, len(PERIODS))
+    turns = np.linspace(0.0, 2.0 * np.pi, n)[:, None] * [PERIODS[0] // period for period in PERIODS]
+    return np.asarray((amplitudes * np.sin(phases + turns)).sum(axis=1, keepdims=True))
+
+
+def lemniscate(n: int, seed: int) -> np.ndarray:
+    """A lying eight, from its crossing: the lemniscate of Gerono."""
+    phase = np.linspace(0.0, 2.0 * np.pi, n)
+    return np.column_stack([np.sin(phase), np.sin(phase) * np.cos(phase)])
+
+
+def handwriting(n: int, seed: int) -> np.ndarray:
+    """A word in joined-up writing."""
+    return written(n)
+
+
+#: Targets by name: functions of the number of steps and the seed.
+TARGETS = {"sines": sines, "lemniscate": lemniscate, "handwriting": handwriting}
+
+
+def read_path(file: str, n: int) -> np.ndarray:
+    """Rows of a CSV file as points of a path, one column per readout, brought to ``n`` points by linear interpolation.
+
+    A first row that holds no numbers is taken for the names of the columns.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, or is not a table of numbers with two rows at least.
+    """
+    try:
+        with open(file, encoding="utf-8") as lines:
+            rows = [line.strip().split(",") for line in lines if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    try:
+        table = np.array([[float(cell) for cell in row] for row in rows[_has_names(rows) :]])
+    except ValueError as error:
+        raise DataError(f"{file}: must be rows of numbers, all of one length, separated by commas ({error})") from error
+    if table.ndim != 2 or len(table) < 2 or not np.isfinite(table).all():
+        raise DataError(f"{file}: must hold two rows of finite numbers at least, a column for each readout")
+    at = np.linspace(0.0, len(table) - 1.0, n)
+    return np.column_stack([np.interp(at, np.arange(len(table)), column) for column in table.T])
+
+
+def _has_names(rows: list[list[str]]) -> int:
+    """1 if the first row is not all numbers, else 0."""
+    try:
+        [float(cell) for cell in rows[0]]
+    except (ValueError, IndexError):
+        return int(len(rows) > 0)
+    return 0

@@ -1,0 +1,163 @@
+"""Recordings of digits as trials: real N-MNIST, or digits shown to a simulated camera."""
+
+from __future__ import annotations
+
+import math
+import os
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eprop.data import BinnedDataset, Loader, load, load_test
+from eprop.data.cache import describe_bytes
+from eprop.errors import DataError, ParameterError
+from eprop.parameters import param
+from eprop.tasks.trials import DataChoice, Parts, Progress
+
+#: Held out by default: this many of the training samples, but at most a twentieth (a ninth of the embedded digits).
+HOLD = 1000
+HOLD_EMBEDDED = 500
+
+
+@dataclass(frozen=True)
+class Recordings(DataChoice):
+    """Which recordings to learn from, and which to be judged by."""
+
+    data: str | None = param(None, kind=str, optional=True, doc="real recordings to learn from: N-MNIST folder or zip")
+    mnist: str | None = param(None, kind=str, optional=True, doc="folder with MNIST's idx files, to be simulated")
+    range: str | None = param(None, kind=str, optional=True, doc='digits to learn from, by MNIST index, "start:stop"')
+    test_data: tuple[str, ...] = param((), kind=(tuple, list), doc="recordings or MNIST folders to be judged by")
+    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="learn from so many samples at most")
+    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="test so many samples at most")
+    hold: int | None = param(None, kind=int, at_least=0, optional=True, doc="samples held out, to watch the learning")
+    seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")
+    fresh: bool = param(True, kind=bool, doc="simulated digits: record them anew for every epoch")
+
+    def validate(self) -> None:
+        """One source of training data; a range that reads; names as text."""
+        if self.data is not None and self.mnist is not None:
+            raise ParameterError("give either data (real recordings) or mnist (digits to simulate), not both")
+        if any(not isinstance(path, str) for path in self.test_data):
+            raise ParameterError(f"Recordings.test_data must be a list of paths, got {self.test_data!r}")
+        object.__setattr__(self, "test_data", tuple(self.test_data))
+        if self.range is not None and self.data is None and self.mnist is None:
+            raise ParameterError("a range needs data or mnist; the embedded digits are sorted by class")
+        self.span  # noqa: B018 - raises if it does not read
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the digits that come with a package are learned."""
+        return self.data is None and self.mnist is None
+
+    @property
+    def fresh_epochs(self) -> bool:
+        """Simulated digits are recorded anew; what a real camera saw stays as it is."""
+        return self.fresh and self.data is None
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """``range`` as two numbers."""
+        return None if self.range is None else parse_range(self.range)
+
+    def absolute(self) -> Recordings:
+        """The same with absolute paths."""
+        whole = {name: _absolute(path) for name in ("data", "mnist") if (path := getattr(self, name)) is not None}
+        changed: Recordings = self.replace(test_data=tuple(map(_absolute, self.test_data)), **whole)
+        return changed
+
+    def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Parts:
+        """Training, held-out and test data; in a later ``epoch`` with other recordings of simulated digits."""
+        for path in (self.data, self.mnist, *self.test_data):
+            if path is not None and not pathlib.Path(path).exists():  # before an hour is spent on the other parts
+                raise DataError(f"{path}: no such folder or zip archive")
+        splits = load(
+            data=self.data,
+            mnist=self.mnist,
+            test=list(self.test_data) or None,
+            span=self._needed_span(),
+            hold=0,
+            loader=self._loader(task, self.seed, threads, progress, epoch),
+        )
+        train, test = splits.train, splits.test
+        if test is None:
+            names = (f"{train.name}, nine tenths", f"{train.name}, the other tenth")
+            train, test = train.split((-1, math.ceil(len(train) / 10)), seed=self.seed, names=names)
+        train, hold = self._hold_out(train)
+        return Parts(_at_most(train, self.samples, self.seed), hold, _at_most(test, self.test_samples, self.seed))
+
+    def load_test(
+        self, task: Any, paths: Sequence[Any], *, threads: int = 1, progress: Progress | None = None
+    ) -> BinnedDataset:
+        """Recordings, or the test digits of folders of MNIST files, simulated as by default."""
+        return load_test(list(paths), loader=self._loader(task, Recordings().seed, threads, progress))
+
+    def fingerprint(self, task: Any, trials: Any) -> str:
+        """Checksum of labels and numbers of events."""
+        return describe_bytes(trials.labels, trials.counts)
+
+    def pack(self, trials: Any) -> dict[str, np.ndarray]:
+        """Offsets, channels and labels."""
+        kept = trials.compact()
+        return {"ptr": kept.ptr, "channels": kept.channels, "labels": kept.labels}
+
+    def unpack(self, task: Any, arrays: Mapping[str, np.ndarray]) -> BinnedDataset:
+        """Recordings again."""
+        channels = next(p.size for p in task.build_network().populations if p.model.role == "source")
+        return BinnedDataset(arrays["ptr"], arrays["channels"], arrays["labels"], channels, getattr(task, "dt", 1.0))
+
+    @staticmethod
+    def _loader(task: Any, seed: int, threads: int, progress: Progress | None, epoch: int = 0) -> Loader:
+        n_steps, dt = getattr(task, "n_steps", 300), getattr(task, "dt", 1.0)
+        return Loader(seed=seed, n_steps=n_steps, dt=dt, threads=threads, progress=progress, epoch=epoch)
+
+    def _needed_span(self) -> tuple[int, int] | None:
+        """The range; cut to what ``samples`` asks for, where digits come in a random order and are to be simulated."""
+        if self.mnist is None or self.samples is None:
+            return self.span
+        start, stop = self.span or (0, 60_000)
+        wanted = self.samples + (self._default_hold(stop - start) if self.hold is None else self.hold)
+        return (start, min(stop, start + wanted))
+
+    def _default_hold(self, n: int) -> int:
+        return min(HOLD_EMBEDDED, n // 9) if self.embedded else min(HOLD, n // 20)
+
+    def _hold_out(self, train: BinnedDataset) -> tuple[BinnedDataset, BinnedDataset | None]:
+        count = self._default_hold(len(train)) if self.hold is None else self.hold
+        if count == 0:
+            return train, None
+        if count >= len(train):
+            raise DataError(f"cannot hold out {count} of {len(train)} training samples")
+        learned, held = train.split((-1, count), seed=self.seed, names=(train.name, f"{train.name}, held out"))
+        return learned, held
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """``"1000:60000"`` as two numbers.
+
+    Raises
+    ------
+    ParameterError
+        If it does not read, or is empty.
+    """
+    match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
+    if match is None:
+        raise ParameterError(f'range must be "start:stop" such as "1000:60000", got {text!r}')
+    start, stop = int(match[1]), int(match[2])
+    if start >= stop:
+        raise ParameterError(f"range must have start < stop, got {text!r}")
+    return start, stop
+
+
+def _at_most(data: BinnedDataset, count: int | None, seed: int) -> BinnedDataset:
+    """A random choice of ``count`` samples with equal shares of the classes, or all."""
+    if count is None or count >= len(data):
+        return data
+    return data.split((count,), seed=seed)[0]
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))

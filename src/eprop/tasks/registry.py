@@ -1,0 +1,73 @@
+"""Tasks by name; a task of one's own by the file that holds it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import pathlib
+import sys
+from types import ModuleType
+
+from eprop.errors import ParameterError
+from eprop.tasks.base import Task, suggestion
+from eprop.tasks.evidence_accumulation import EvidenceAccumulation
+from eprop.tasks.nmnist import NMNIST
+from eprop.tasks.pattern_generation import PatternGeneration
+
+#: Every task by name; one line each.
+TASKS: dict[str, type[Task]] = {
+    PatternGeneration.name: PatternGeneration,
+    EvidenceAccumulation.name: EvidenceAccumulation,
+    NMNIST.name: NMNIST,
+}
+
+
+def task_named(name: str) -> type[Task]:
+    """The task with a name, such as ``"nmnist"``, or the one in a file, such as ``"my_task.py"``.
+
+    Raises
+    ------
+    ParameterError
+        If there is none; the message suggests the nearest.
+    """
+    name = str(name)
+    if name.endswith(".py"):
+        return _from_file(pathlib.Path(name).expanduser().resolve())
+    if name not in TASKS:
+        raise ParameterError(f"no task {name!r}; there are: {', '.join(TASKS)}{suggestion(name, TASKS)}")
+    return TASKS[name]
+
+
+def _from_file(path: pathlib.Path) -> type[Task]:
+    """The only task that a file defines."""
+    module = _module(path)
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__
+        and "name" in vars(value)
+    ]  # fmt: skip
+    if len(found) != 1:
+        listed = ", ".join(kind.__name__ for kind in found) or "none"
+        raise ParameterError(f"{path}: must define one task (a subclass of Task with a name), found {listed}")
+    found[0].origin = str(path)
+    return found[0]
+
+
+def _module(path: pathlib.Path) -> ModuleType:
+    # Named after its path, so that files of one name in two folders are two modules. Once loaded it stays: a class
+    # that is loaded twice would be two classes.
+    name = f"eprop_task_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise ParameterError(f"{path}: no such file; eprop new-task NAME writes a template")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ParameterError(f"{path}: cannot be loaded as a task: {type(error).__name__}: {error}") from error
+    return module

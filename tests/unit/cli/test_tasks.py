@@ -1,0 +1,156 @@
+"""``eprop train`` for each task, from end to end: run folder, evaluate, plot, resume; ``--engine``, ``--trials``, files."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from eprop.cli import app
+
+PATTERN = [
+    "pattern-generation",
+    "--neurons",
+    5,
+    "--epochs",
+    6,
+    "--set",
+    "duration=60",
+    "--set",
+    "inputs=5",
+    "--set",
+    "w_out=0.1",
+]
+EVIDENCE = [
+    "evidence-accumulation",
+    "--alif",
+    0,
+    "--lif",
+    5,
+    "--samples",
+    6,
+    "--test-samples",
+    8,
+    "--hold",
+    4,
+    "--epochs",
+    2,
+]
+SHORT = [word for key in ("cues=3", "cue=10", "gap=5", "delay=10", "recall=10") for word in ("--set", key)]
+TASKS = {"pattern-generation": PATTERN, "evidence-accumulation": [*EVIDENCE, *SHORT]}
+FIGURES = {"learning_curve", "activity", "weights"}
+
+
+def run(*words: Any) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(autouse=True)
+def _somewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("rule", ["eprop", "eprop+"])
+@pytest.mark.parametrize(("name", "own"), [("pattern-generation", "pattern"), ("evidence-accumulation", "confusion")])
+def test_a_task_from_end_to_end(name: str, own: str, rule: str, tmp_path: pathlib.Path) -> None:
+    done = run("train", *TASKS[name], "--rule", rule, "--threads", 1)
+    assert done.exit_code == 0, done.output
+    (out,) = (tmp_path / "runs").iterdir()
+    assert out.name.startswith(name)
+    assert {path.stem for path in (out / "figures").iterdir()} == FIGURES | {own}
+    summary = json.loads((out / "summary.json").read_text())
+    assert f"test {summary['score']}" in done.stdout
+    judged = json.loads(run("evaluate", out, "--json").stdout)
+    assert judged["error"] == pytest.approx(summary["test_error"], abs=1e-12)
+    assert judged["score"] == summary["score"]
+    assert run("evaluate", out).exit_code == 0
+    refused = run("evaluate", out, "--data", ".")
+    assert refused.exit_code == 2
+    assert "makes its trials from a seed: leave out --data" in refused.stderr
+    again = json.loads(run("train", name, "--config", out / "config.toml", "--json", "--no-figures").stdout)
+    assert again["test_loss"] == summary["test_loss"]
+    resumed = json.loads(run("train", name, "--resume", out, "--json", "--no-figures").stdout)
+    assert resumed["test_loss"] == summary["test_loss"]
+
+
+@pytest.mark.parametrize("target", ["lemniscate", "handwriting", "own.csv"])
+def test_targets(target: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "own.csv").write_text("0,0,0\n1,2,3\n0,1,0\n")
+    done = run("train", *PATTERN, "--target", target, "--json", "--out", "run")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "run" / "figures" / "pattern.png").exists()
+
+
+@pytest.mark.parametrize("rule", ["eprop", "eprop+"])
+def test_the_time_driven_engine_gives_the_same(rule: str) -> None:
+    words = [
+        *PATTERN,
+        "--rule",
+        rule,
+        "--set",
+        "precision=double",
+        "--set",
+        "cutoff=1000",
+        "--set",
+        "schedule=constant",
+    ]
+    found = [json.loads(run("train", *words, "--engine", e, "--json", "--out", e).stdout) for e in ("event", "time")]
+    texts = [pathlib.Path(engine, "metrics.jsonl").read_text() for engine in ("event", "time")]
+    losses = [[json.loads(line)["loss"] for line in text.splitlines()] for text in texts]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+    assert [summary["engine"] for summary in found] == ["event", "time"]
+    if rule == "eprop":
+        assert found[0]["test_loss"] == pytest.approx(found[1]["test_loss"], rel=1e-9)
+    resumed = run("train", "pattern-generation", "--resume", "time", "--json", "--no-figures")
+    assert json.loads(resumed.stdout)["test_loss"] == found[1]["test_loss"]
+
+
+def test_trials() -> None:
+    done = run("train", *PATTERN, "--trials", 2, "--jobs", 1, "--seed", 5)
+    assert done.exit_code == 0, done.output
+    assert "over 2 trials" in done.stdout
+    folder = pathlib.Path("runs/pattern-generation-sines-eprop-trials-001")
+    assert (folder / "seed-6" / "figures" / "pattern.png").exists()
+    assert json.loads((folder / "summary.json").read_text())["trials"][1]["seed"] == 6
+
+
+def test_a_task_of_ones_own() -> None:
+    assert run("new-task", "my-own").stdout == "my_own.py: written; run it with: eprop train my_own.py\n"
+    assert run("new-task", "my-own").exit_code == 2
+    words = ["--set", "neurons=10", "--epochs", 1, "--threads", 1]
+    done = run("train", "my_own.py", *words)
+    assert done.exit_code == 0, done.output
+    out = pathlib.Path("runs/my-own-eprop-1-001")
+    assert (out / "figures" / "confusion.png").exists()
+    assert run("evaluate", out).exit_code == 0
+    assert run("train", "my_own.py", "--resume", out, "--quiet").exit_code == 0
+    assert run("train", "my_own.py", "--config", out / "config.toml", "--quiet", "--out", "b").exit_code == 0
+    assert "Learn the task in a file" in run("train", "my_own.py", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pattern-generation", "--target", "circle"], "PatternGeneration.target must be one of sines, lemniscate"),
+        (["pattern-generation", "--target", "none.csv"], "none.csv: cannot be read"),
+        (["pattern-generation", "--engine", "gpu"], "Execution.engine must be"),
+        (["pattern-generation", "--trials", "0"], "the number of trials must be >= 1, got 0"),
+        (["pattern-generation", "--jobs", "2"], "give --trials as well"),
+        (["pattern-generation", "--trials", "2", "--resume", "x"], "leave out --trials"),
+        (["pattern-generation", "--set", "schedule=fast"], "Training.schedule must be"),
+        (["evidence-accumulation", "--set", "cues=2"], "cues must be odd"),
+        (["evidence-accumulation", "--samples", "0"], "Generated.samples must be >= 1"),
+        (["nmnist", "--neuron", "izhikevich"], 'NMNIST.neuron must be "lif" or "alif"'),
+        (["own.py"], "own.py: no such file"),
+    ],
+)
+def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: pathlib.Path) -> None:
+    done = run("train", *words)
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1].startswith("eprop: error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.output
+    assert list(tmp_path.iterdir()) == []

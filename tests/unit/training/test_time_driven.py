@@ -1,0 +1,127 @@
+"""The time-driven engine in the place of the simulator: the same losses on tiny tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.errors import InputError, ParameterError
+from eprop.tasks import NMNIST, EvidenceAccumulation, PatternGeneration, Task
+from eprop.training import Trainer, Training, evaluate
+from eprop.training.time_driven import TimeDriven
+
+pytestmark = pytest.mark.tiny
+
+PATTERN = {"duration": 80.0, "neurons": 8, "inputs": 6, "input_rate": 200.0, "lead": 10.0, "eta": 1e-3, "eta_out": 1e-3}
+EVIDENCE = {
+    "lif": 6, "alif": 0, "group": 2, "cues": 3, "cue": 20.0, "gap": 5.0, "delay": 20.0, "recall": 20.0, "cue_rate": 200.0,
+}  # fmt: skip
+RULES = ("eprop", "eprop+")
+tasks = pytest.mark.parametrize(
+    "task",
+    [
+        *(PatternGeneration(**PATTERN, rule=rule, cutoff=500.0) for rule in RULES),
+        *(EvidenceAccumulation(**EVIDENCE, rule=rule, feedback="random", optimizer="adam") for rule in RULES),
+    ],
+    ids=lambda task: f"{task.name} {task.rule}",
+)
+
+
+def trained(task: Task, simulator: Any, epochs: int = 3) -> tuple[Trainer, list[float]]:
+    """A training with a constant learning rate, and the loss of each sample."""
+    choice = task.data(**{**task.default_data(), "samples": 4, "test_samples": 3})
+    training = Training(epochs=epochs, batch_size=3, schedule="constant")
+    trainer = Trainer(
+        task, simulator, choice.load(task).train, training, renew=lambda epoch: choice.load(task, epoch=epoch).train
+    )
+    losses: list[float] = []
+    note = trainer._note
+    trainer._note = lambda samples, result: (losses.extend(result.loss), note(samples, result))  # type: ignore[assignment,func-returns-value,return-value]
+    trainer.run()
+    return trainer, losses
+
+
+@tasks
+def test_losses_are_those_of_the_event_driven_engine(task: Task) -> None:
+    network = task.build_network()
+    event, losses = trained(task, ep.Simulator(network, threads=1))
+    time, wanted = trained(task, TimeDriven(network))
+    np.testing.assert_allclose(losses, wanted, rtol=1e-9)
+    assert event.events == pytest.approx(time.events, rel=0.02)
+    for projection in network.projections:
+        assert not np.array_equal(
+            time.simulator.connections(projection.name)[2], TimeDriven(network).connections(projection.name)[2]
+        )
+    if task.rule == "eprop":  # with e-prop+ some gradients are late in the reference
+        test = task.data(samples=1, test_samples=3).load(task).test
+        both = [evaluate(task, trainer.simulator, test).losses for trainer in (event, time)]
+        np.testing.assert_allclose(*both, rtol=1e-9)
+
+
+@tasks
+def test_going_on_from_a_state(task: Task) -> None:
+    network = task.build_network()
+    first, _ = trained(task, TimeDriven(network), epochs=1)
+    second = TimeDriven(network)
+    second.set_state(first.simulator.state())
+    samples = first._samples(np.arange(3))
+    one, other = first.simulator.train(samples), second.train(samples)
+    assert np.array_equal(one.loss, other.loss)
+    assert all(np.array_equal(value, second.state()[name]) for name, value in first.simulator.state().items())
+    assert np.array_equal(first.simulator.evaluate(samples).y, second.evaluate(samples).y)
+    with pytest.raises(InputError, match="of another network or engine"):
+        second.set_state(ep.Simulator(network, threads=1).state())
+
+
+def test_pieces_of_a_run_make_no_difference() -> None:
+    from eprop.reference import PlusNetwork, PlusRule, simulate
+    from networks import case
+
+    c = case(1, ep.EPropPlus(), steps=60)
+    rule = PlusRule(c_reg=0.1)
+    whole = simulate(c.inputs, c.targets, c.weights, c.feedback, c.neuron, c.readout, rule, masks=c.masks)
+    network = PlusNetwork(c.weights, c.feedback, c.neuron, c.readout, rule, masks=c.masks)
+    parts = [network.run(c.inputs[a:b], c.targets[a:b]) for a, b in ((0, 1), (1, 20), (20, 60))]
+    assert np.array_equal(np.concatenate([part.y for part in parts]), whole.y)
+    assert np.array_equal(parts[-1].weights["input"], whole.weights["input"])
+
+
+def network(**changes: Any) -> ep.Network:
+    net = ep.Network()
+    x = net.add(changes.get("source", ep.EventSource()), 3, "in")
+    rec = net.add(ep.LIF(), 3, "rec")
+    other = net.add(ep.LIF(tau_m=changes.get("tau", 20.0)), 2, "other")
+    out = net.add(ep.Readout(), 1, "out")
+    rule = changes.get("rule", ep.EProp())
+    net.connect(x, rec, rule=rule, delay=changes.get("delay", 1.0))
+    net.connect(x, other, rule=changes.get("second", rule))
+    net.connect(rec, out, rule=rule)
+    net.connect(other, out, rule=rule)
+    net.feedback(out, rec, ep.Symmetric())
+    net.feedback(out, other, changes.get("feedback", ep.Symmetric()))
+    return net
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": ep.PoissonSource()}, "one population of events"),
+        ({"tau": 10.0}, "differ by nothing but their adaptation"),
+        ({"rule": ep.Static()}, "needs projections that learn"),
+        ({"second": ep.EProp(c_reg=1.0)}, "one rule for the whole network"),
+        ({"second": ep.EProp(optimizer=ep.GradientDescent())}, "one optimiser for all input synapses"),
+        ({"delay": 2.0}, "delays of one step only"),
+        ({"feedback": ep.RandomFeedback()}, "symmetric feedback to all neurons, or to none"),
+    ],
+)
+def test_what_the_reference_cannot_do_is_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        TimeDriven(network(**changes))
+
+
+def test_a_bias_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"--engine time: .*; use --engine event"):
+        TimeDriven(NMNIST(neurons=3, bias=True).build_network())
