@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         SquaredError,
     )
     from eprop.network import (
+        Adaptive,
         AllToAll,
         Bernoulli,
         Constant,
@@ -79,7 +80,7 @@ _HOMES = {
         "PiecewiseLinear", "PoissonSource", "Readout", "SquaredError",
     ),
     "eprop.network": (
-        "AllToAll", "Bernoulli", "Constant", "Explicit", "FixedIndegree", "FixedOutdegree", "Glorot", "Network",
+        "Adaptive", "AllToAll", "Bernoulli", "Constant", "Explicit", "FixedIndegree", "FixedOutdegree", "Glorot", "Network",
         "Normal", "OneToOne", "RandomFeedback", "Symmetric", "Uniform",
     ),
     "eprop.rules": (
@@ -89,12 +90,12 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _SUBPACKAGES = frozenset(
     ("bench", "cli", "data", "engine", "equations", "errors", "interop", "kernels", "models", "network", "parallel",
-     "parameters", "plot", "reference", "rules", "tasks", "training")
+     "parameters", "plot", "reference", "rules", "tasks", "timedriven", "training")
 )  # fmt: skip
 
 __all__ = [
-    "ALIF", "LIF", "STDP", "Adam", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant", "CrossEntropy",
-    "DataError", "DeltaALIF", "DeltaLIF", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource",
+    "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant",
+    "CrossEntropy", "DataError", "DeltaALIF", "DeltaLIF", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource",
     "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent",
     "InputError", "MissingExtraError", "Momentum", "Network", "NetworkError", "Normal", "OneToOne", "OutputError",
     "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record", "Recording",

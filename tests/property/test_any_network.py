@@ -34,16 +34,33 @@ NEURONS: dict[str, ep.Neuron] = {
     "synaptic current, each its own": SynapticCurrent(tau_s=ep.Uniform(2.0, 8.0)),
     "resonator": Resonator(),
 }
+FEEDBACK = {
+    "symmetric": ep.Symmetric(),
+    "random": ep.RandomFeedback(),
+    "adaptive": ep.Adaptive(ep.Normal(0.0, 1.0), ep.Bernoulli(0.7)),
+}
 DELAYS = {"one step": (1.0, 1.0), "several": (4.0, 3.0), "drawn": (ep.Uniform(0.6, 7.0), ep.Uniform(0.6, 5.0))}
 PLUS = {
     "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.02, cutoff=20.0),
     "two kappas, Adam": ep.EPropPlus(
         optimizer=ep.Adam(3e-4, epsilon=1e-2), kappa=0.9, kappa_reg=0.98, c_reg=0.02, cutoff=70.0
     ),
+    "decay": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4, decay=1e-3), c_reg=0.02, cutoff=20.0),
+    "Adam, decay": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2, decay=1e-3), cutoff=20.0),
+    "Adam at each step": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2), c_reg=0.02, cutoff=20.0, each_step=True),
+    "momentum at each step, two kappas": ep.EPropPlus(
+        optimizer=ep.Momentum(1e-4, decay=1e-4, w_min=-1.5, w_max=2.0),
+        kappa_reg=0.9,
+        c_reg=0.02,
+        cutoff=15.0,
+        each_step=True,
+    ),
 }
 
 
-def network(seed: int, neuron: ep.Neuron, rule: Any, delays: tuple[Any, Any], symmetric: bool, mixed: bool = False):
+def network(
+    seed: int, neuron: ep.Neuron, rule: Any, delays: tuple[Any, Any], feedback: ep.network.Feedback, mixed: bool = False
+):
     """Inputs, one population of neurons or two, readouts; everything learns."""
     net = ep.Network(seed=seed)
     x, rec = net.add(ep.EventSource(), 5, "in"), [net.add(neuron, 7, "rec")]
@@ -52,11 +69,11 @@ def network(seed: int, neuron: ep.Neuron, rule: Any, delays: tuple[Any, Any], sy
     out = net.add(ep.Readout(tau_m=18.0), 2, "out")
     forward, back = delays
     for post in rec:
-        net.connect(x, post, ep.Bernoulli(0.7), weight=ep.Normal(0.4, 0.3), rule=rule, delay=forward)
+        net.connect(x, post, ep.Bernoulli(0.7), weight=ep.Uniform(0.0, 0.8), rule=rule, delay=forward)
         for pre in rec:
             net.connect(pre, post, ep.Bernoulli(0.5), weight=ep.Normal(0.0, 0.25), rule=rule, delay=forward)
         net.connect(post, out, ep.Bernoulli(0.8), weight=ep.Normal(0.0, 0.5), rule=rule, delay=forward)
-        net.feedback(out, post, ep.Symmetric() if symmetric else ep.RandomFeedback(), delay=back)
+        net.feedback(out, post, feedback, delay=back)
     return net
 
 
@@ -74,39 +91,50 @@ def stimulus(seed: int, n: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.
 @pytest.mark.parametrize("name", NEURONS)
 def test_plus(name, delays):
     @examples(0.04)
-    @given(SEEDS, st.sampled_from(list(PLUS)), st.booleans(), st.sampled_from([1, 2, 5]))
-    def holds(seed, rule, symmetric, partitions):
-        net = network(seed, NEURONS[name], PLUS[rule], DELAYS[delays], symmetric)
-        x, target, window = stimulus(seed, 1, 180)
-        given_ = (180.0, {"in": x[0]}, {"out": target[0]}, window)
-        wanted = TimeDriven(net).run(*given_, record_weights=True)
-        sim = ep.Simulator(net, threads=1, partitions=partitions)
-        found = sim.run(*given_, record=[("rec", "v"), *((p.name, "weight") for p in net.projections)])
-        assert disagreement(found["rec", "v"], wanted.v) < TOLERANCE
-        assert disagreement(found.y["out"], wanted.y) < TOLERANCE
-        first = 0
-        for p in net.projections:
-            sources, _, last = sim.connections(p.name)
-            if isinstance(p.delay, float) and p.pre.name == "in":  # weights in use: where a spike has just arrived
-                delay = round(p.delay)
-                emitted = wanted.spikes[:, :5]
-                arrived = np.vstack([np.zeros((delay, 5), bool), emitted[:-delay]])[:, sources]
-                used = found[p.name, "weight"][arrived]
-                assert disagreement(used, wanted.weights[:, first : first + last.size][arrived]) < TOLERANCE
-            first += last.size
+    @given(SEEDS, st.sampled_from(list(PLUS)), st.sampled_from(list(FEEDBACK)), st.sampled_from([1, 2, 5]))
+    def holds(seed, rule, feedback, partitions):
+        check_plus(network(seed, NEURONS[name], PLUS[rule], DELAYS[delays], FEEDBACK[feedback]), seed, partitions)
 
     holds()
+
+
+@pytest.mark.parametrize("feedback", FEEDBACK)
+@pytest.mark.parametrize("rule", PLUS)
+@pytest.mark.parametrize("name", ["LIF", "ALIF", "ALIF, each its own"])
+def test_plus_of_every_kind(name, rule, feedback):
+    check_plus(network(7, NEURONS[name], PLUS[rule], DELAYS["one step"], FEEDBACK[feedback]), 7, 2)
+
+
+def check_plus(net: ep.Network, seed: int, partitions: int) -> None:
+    """Voltages, outputs and the weights in use."""
+    x, target, window = stimulus(seed, 1, 180)
+    given_ = (180.0, {"in": x[0]}, {"out": target[0]}, window)
+    wanted = TimeDriven(net).run(*given_, record_weights=True)
+    sim = ep.Simulator(net, threads=1, partitions=partitions)
+    found = sim.run(*given_, record=[("rec", "v"), *((p.name, "weight") for p in net.projections)])
+    assert disagreement(found["rec", "v"], wanted.v) < TOLERANCE
+    assert disagreement(found.y["out"], wanted.y) < TOLERANCE
+    first = 0
+    for p in net.projections:
+        sources, _, last = sim.connections(p.name)
+        if isinstance(p.delay, float) and p.pre.name == "in":  # weights in use: where a spike has just arrived
+            delay = round(p.delay)
+            emitted = wanted.spikes[:, :5]
+            arrived = np.vstack([np.zeros((delay, 5), bool), emitted[:-delay]])[:, sources]
+            used = found[p.name, "weight"][arrived]
+            assert disagreement(used, wanted.weights[:, first : first + last.size][arrived]) < TOLERANCE
+        first += last.size
 
 
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("name", NEURONS)
 def test_samples(name, delays):
     @examples(0.04)
-    @given(SEEDS, st.booleans(), st.booleans(), st.booleans())
-    def holds(seed, adam, symmetric, average):
-        optimizer = ep.Adam(3e-3, epsilon=1e-2) if adam else ep.GradientDescent(3e-3)
+    @given(SEEDS, st.booleans(), st.sampled_from(list(FEEDBACK)), st.booleans())
+    def holds(seed, adam, feedback, average):
+        optimizer = ep.Adam(3e-3, epsilon=1e-2, decay=0.1) if adam else ep.GradientDescent(3e-3)
         rule = ep.EProp(optimizer=optimizer, c_reg=0.2, average_gradient=average)
-        net = network(seed, NEURONS[name], rule, DELAYS[delays], symmetric, mixed=seed % 2 == 0)
+        net = network(seed, NEURONS[name], rule, DELAYS[delays], FEEDBACK[feedback], mixed=seed % 2 == 0)
         sim, stepped = ep.Simulator(net, threads=1), TimeDriven(net)
         x, target, window = stimulus(seed, 2, 90)
         for _ in range(3):
@@ -123,7 +151,7 @@ def test_samples(name, delays):
 
 @pytest.mark.parametrize("name", ["ALIF", "synaptic current", "resonator", "ALIF, each its own"])
 def test_two_kinds_of_neurons(name):
-    net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], True, mixed=True)
+    net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], ep.Symmetric(), mixed=True)
     x, target, window = stimulus(3, 1, 250)
     given_ = (250.0, {"in": x[0]}, {"out": target[0]}, window)
     wanted, results = TimeDriven(net).run(*given_), []
@@ -141,7 +169,7 @@ def test_two_kinds_of_neurons(name):
 @pytest.mark.parametrize("name", NEURONS)
 def test_factorisation(name, delays):
     """The total derivative times the eligibility is the gradient of backpropagation through time."""
-    net = network(5, NEURONS[name], ep.EProp(), DELAYS[delays], symmetric=True, mixed=True)
+    net = network(5, NEURONS[name], ep.EProp(), DELAYS[delays], ep.Symmetric(), mixed=True)
     stepped = TimeDriven(net)
     x, target, window = stimulus(5, 1, 100)
     samples = stepped.samples(1, 100, inputs={"in": x}, targets={"out": target}, window=window)

@@ -36,7 +36,7 @@ from eprop.kernels import layout as lay
 from eprop.kernels.layout import Topology
 from eprop.kernels.maps import MapLayout
 from eprop.models import EventSource, Neuron, PoissonSource, Readout
-from eprop.network import Explicit, Network, Projection, RandomFeedback, Symmetric
+from eprop.network import Adaptive, Explicit, Network, Projection, RandomFeedback, Symmetric
 from eprop.network.distributions import Array
 from eprop.network.network import FeedbackProjection
 from eprop.rules import STDP, EProp, EPropPlus, Optimizer
@@ -53,6 +53,8 @@ OPTIMIZER_COLUMNS = {
     "eta": lay.PF_ETA, "w_min": lay.PF_MIN, "w_max": lay.PF_MAX, "beta": lay.PF_BETA_1, "beta_1": lay.PF_BETA_1,
     "beta_2": lay.PF_BETA_2, "epsilon": lay.PF_EPSILON, "nesterov": lay.PF_NESTEROV,
 }  # fmt: skip
+# What feedback takes over from the readout weights.
+MIRRORS = {Symmetric: lay.MIRROR_WEIGHT, Adaptive: lay.MIRROR_CHANGE}
 # Silences shorter than this many steps take their decays from a table.
 TABLED_POWERS = 1024
 # Silences of up to 2 to this many steps.
@@ -87,6 +89,7 @@ class Built:
     two_kappas: bool
     moments: tuple[bool, bool]
     moments_plus: bool
+    each_step: bool
     has_plus: bool
     has_eprop: bool
     has_stdp: bool
@@ -148,6 +151,7 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         signal_groups=signal_groups,
         signal_delay=signal_delay,
         lag=_lag_of_pairs(network, tracts, populations, lag, indptr, targets, projections, sizes),
+        feedback_gap=_feedback_gap(network, populations, sizes, projections, indptr, targets, weight, feedback),
         pair_powers=_pair_powers(projections, floats, stdp_cutoff),
     )
     layouts = [MapLayout.of(*kind, two_kappas) for kind in kinds]
@@ -175,7 +179,8 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         block_steps=block_steps,
         two_kappas=two_kappas,
         moments=_moments(plus + _rules(network, EProp)),
-        moments_plus=any(_moments(plus)),
+        moments_plus=any(_moments(plus)) or any(rule.each_step or rule.optimizer.decay > 0.0 for rule in plus),
+        each_step=any(rule.each_step for rule in plus),
         has_plus=bool(plus),
         has_eprop=bool(_rules(network, EProp)),
         has_stdp=bool(_rules(network, STDP)),
@@ -209,8 +214,8 @@ def _check(network: Network) -> None:
         if isinstance(projection.rule, STDP):
             _check_stdp(network, projection)
     for feedback in network.feedback_projections:
-        if isinstance(feedback.kind, Symmetric) and rules:
-            _check_symmetric(network, feedback)
+        if type(feedback.kind) in MIRRORS and rules:
+            _check_mirrored(network, feedback)
 
 
 def _check_plus(network: Network, projection: Projection) -> None:
@@ -233,17 +238,17 @@ def _check_stdp(network: Network, projection: Projection) -> None:
             raise NetworkError(f"all STDP projections onto {projection.post.name!r} must share tau_minus")
 
 
-def _check_symmetric(network: Network, feedback: FeedbackProjection) -> None:
+def _check_mirrored(network: Network, feedback: FeedbackProjection) -> None:
     mirrored = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
     if len(mirrored) > 1:
         raise NetworkError(
-            f"Symmetric feedback to {feedback.post.name!r} needs one projection onto {feedback.pre.name!r}, "
+            f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r} needs one projection onto {feedback.pre.name!r}, "
             f"got {len(mirrored)}"
         )
     rule = mirrored[0].connectivity
     repeated = isinstance(rule, Explicit) and len(set(zip(rule.sources, rule.targets, strict=True))) < rule.sources.size
     if repeated or getattr(rule, "multapses", False):
-        raise NetworkError("Symmetric feedback needs readout connections without multapses")
+        raise NetworkError(f"{type(feedback.kind).__name__} feedback needs readout connections without multapses")
 
 
 def _populations(network: Network) -> tuple[np.ndarray, dict[str, int]]:
@@ -409,7 +414,7 @@ def _projections(network: Network, tracts: list[list[Tract]], populations: np.nd
     parts = [tract for own in tracts for tract in own]
     table = np.zeros((len(parts), lay.PRO_COLUMNS), np.int64)
     floats = np.zeros((len(parts), lay.PF_COLUMNS))
-    symmetric = {(f.post.index, f.pre.index) for f in network.feedback_projections if isinstance(f.kind, Symmetric)}
+    mirrors = {(f.post.index, f.pre.index): MIRRORS.get(type(f.kind), 0) for f in network.feedback_projections}
     first_row = 0
     for number, tract in enumerate(parts):
         row, constants = table[number], floats[number]
@@ -420,11 +425,11 @@ def _projections(network: Network, tracts: list[list[Tract]], populations: np.nd
         row[lay.PRO_TO_READOUT] = post[lay.POP_ROLE] == lay.READOUT
         row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP], post[lay.POP_KIND]
         row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_TARGET], post[lay.POP_TARGET] + p.post.size
-        row[lay.PRO_MIRROR] = (p.pre.index, p.post.index) in symmetric
+        row[lay.PRO_MIRROR] = mirrors.get((p.pre.index, p.post.index), 0)
         if isinstance(p.rule, (EProp, EPropPlus)):
             _tabulate(p.rule.optimizer, constants)
         if isinstance(p.rule, EPropPlus):
-            row[lay.PRO_CUTOFF] = steps_of(p.rule.cutoff, network.dt)
+            row[lay.PRO_CUTOFF], row[lay.PRO_EACH] = steps_of(p.rule.cutoff, network.dt), p.rule.each_step
         # A neuron's own scale of the input is part of its eligibility.
         constants[lay.PF_ZETA] = p.post.model.input_scale(network.dt) if row[lay.PRO_TO_READOUT] else 1.0
         if isinstance(p.rule, STDP):
@@ -440,6 +445,7 @@ def _tabulate(optimizer: Optimizer, floats: np.ndarray) -> None:
     floats[lay.PF_OPTIMIZER] = optimizer.code
     for name, column in OPTIMIZER_COLUMNS.items():
         floats[column] = getattr(optimizer, name, floats[column])
+    floats[lay.PF_KEEP] = 1.0 - optimizer.decay
 
 
 def _tabulate_stdp(rule: STDP, dt: float, floats: np.ndarray) -> None:
@@ -630,7 +636,7 @@ def _feedback(network: Network, populations: np.ndarray, sizes: dict[str, int]) 
         j = populations[f.post.index, lay.POP_TARGET]
         part = np.s_[k : k + f.pre.size, j : j + f.post.size]
         delays[part] = signal_delays(network, f.pre.size, f.post.size, f.delay, f.index)
-        if isinstance(f.kind, RandomFeedback):
+        if not isinstance(f.kind, Symmetric):
             out[part] += _feedback_weights(network, f)
     return out, delays if (delays != 1).any() else np.zeros((0, 0), np.int64)
 
@@ -638,16 +644,44 @@ def _feedback(network: Network, populations: np.ndarray, sizes: dict[str, int]) 
 def _feedback_weights(network: Network, f: FeedbackProjection) -> np.ndarray:
     """Drawn or given weights of one feedback projection, (readouts, neurons)."""
     kind = f.kind
-    assert isinstance(kind, RandomFeedback)
+    assert isinstance(kind, (RandomFeedback, Adaptive))
     if isinstance(kind.weight, Array):
         return kind.weight.values.T
     block = np.zeros((f.pre.size, f.post.size))
     seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
-    indptr, sources = kind.connectivity.make(0, f.post.size, f.pre.size, f.post.size, False, seed)
+    indptr, sources = _feedback_connections(network, f)
     fan = (sources.size / f.post.size, sources.size / f.pre.size)
     values = kind.weight.draw(0, f.post.size, indptr, fan, rng.derive(seed, rng.WEIGHT))
     np.add.at(block, (sources, np.repeat(np.arange(f.post.size), np.diff(indptr))), values)
     return block
+
+
+def _feedback_connections(network: Network, f: FeedbackProjection) -> tuple[np.ndarray, np.ndarray]:
+    """``(indptr, sources)``: the readouts that each neuron hears of."""
+    seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
+    return f.kind.connectivity.make(0, f.post.size, f.pre.size, f.post.size, False, seed)  # type: ignore[attr-defined]
+
+
+def _feedback_gap(network, populations, sizes, projections, indptr, targets, weight, feedback) -> np.ndarray:
+    """First difference of adaptive feedback from the readout weights, (readouts, neurons); NaN without a connection."""
+    adaptive = [f for f in network.feedback_projections if isinstance(f.kind, Adaptive)]
+    if not adaptive:
+        return np.zeros((0, 0))
+    out = np.full((sizes["readouts"], sizes["neurons"]), np.nan)
+    for f in adaptive:
+        k = populations[f.pre.index, lay.POP_TARGET] - sizes["neurons"]
+        j = populations[f.post.index, lay.POP_TARGET]
+        by_neuron, readouts = _feedback_connections(network, f)
+        neurons = np.repeat(np.arange(f.post.size), np.diff(by_neuron))
+        out[k + readouts, j + neurons] = feedback[k + readouts, j + neurons]
+    for row in projections[projections[:, lay.PRO_MIRROR] == lay.MIRROR_CHANGE]:
+        first = populations[row[lay.PRO_PRE], lay.POP_TARGET]
+        for part in indptr:
+            bounds = part[row[lay.PRO_ROW] : row[lay.PRO_ROW] + row[lay.PRO_ROWS] + 1]
+            neurons = first + np.repeat(np.arange(row[lay.PRO_ROWS]), np.diff(bounds))
+            readouts = targets[bounds[0] : bounds[-1]].astype(np.int64) - sizes["neurons"]
+            out[readouts, neurons] -= weight[bounds[0] : bounds[-1]]
+    return out
 
 
 def _eprop_constants(network: Network, tracts: list[list[Tract]]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from eprop._jit import bind
 from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
-from eprop.kernels import lanes, maps, neurons, plastic, plastic_readout, stream
+from eprop.kernels import each_step, lanes, maps, neurons, plastic, plastic_readout, stream
 from eprop.kernels import stdp as pairs
 from eprop.kernels.maps import MapLayout
 from eprop.models import Neuron
@@ -52,12 +52,13 @@ class Options(NamedTuple):
         Sizes of the eligibilities that learn by e-prop+; without any, its kernels are left out: half the time to compile.
     two_kappas, moments : bool
         Whether e-prop+ needs two traces per synapse, and moments of gradients.
-    stdp, parallel : bool
+    each_step, stdp, parallel : bool
     """
 
     kinds: tuple[tuple[int, int], ...] = ()
     two_kappas: bool = False
     moments: bool = False
+    each_step: bool = False
     stdp: bool = False
     parallel: bool = False
 
@@ -97,7 +98,11 @@ def _plus_label(options: Options) -> str:
     if not options.kinds:
         return "fixed"
     kinds = "_".join(f"{d}f{m}h" for d, m in options.kinds)
-    return f"{kinds}_{'two' if options.two_kappas else 'one'}_kappa{'_moments' if options.moments else ''}"
+    return f"{kinds}_{'two' if options.two_kappas else 'one'}_kappa{_moments_label(options)}"
+
+
+def _moments_label(options: Options) -> str:
+    return f"{'_moments' if options.moments else ''}{'_each' if options.each_step else ''}"
 
 
 def _label(model: type[Neuron]) -> str:
@@ -176,16 +181,18 @@ def _no_rule() -> dict[str, Any]:
 
 def _bind_rule(options: Options) -> dict[str, Any]:
     """The kernels of e-prop+ for its kinds of eligibility, one or two kappas, with or without moments of gradients."""
-    rule, moments = _plus_label(options), "_moments" if options.moments else ""
+    rule, moments = _plus_label(options), _moments_label(options)
     optimize = bind(plastic.optimize_synapse, "optimize_synapse")
     slots: dict[str, Any] = {}
     for k in range(MAX_KINDS):
         d, m = options.kinds[min(k, len(options.kinds) - 1)]
         layout = MapLayout.of(d, m, options.two_kappas)
-        slots[f"EXTEND_{k}"], slots[f"DELIVER_{k}"], slots[f"SETTLE_{k}"] = _bind_kind(
-            layout, options.moments, optimize
-        )
-    readout: dict[str, Any] = {"MOMENTS": options.moments, "_optimize": optimize}
+        slots[f"EXTEND_{k}"], slots[f"DELIVER_{k}"], slots[f"SETTLE_{k}"] = _bind_kind(layout, options, optimize)
+    readout: dict[str, Any] = {"MOMENTS": options.moments, "_optimize": optimize, "EACH": options.each_step}
+    if options.each_step:
+        replay = bind(each_step.replay_readout, "replay_readout", _optimize=optimize)
+        readout["_deliver_each"] = bind(each_step.deliver_readout_each, "deliver_readout_each", _replay_readout=replay)
+        readout["_settle_each"] = bind(each_step.settle_readout_each, "settle_readout_each", _replay_readout=replay)
     return {
         "EXTEND": bind(stream.extend_kind, f"extend_{rule}", **slots),
         "LEARN": bind(stream.learn_kind, f"learn_{rule}", **slots),
@@ -195,25 +202,47 @@ def _bind_rule(options: Options) -> dict[str, Any]:
 
 
 @functools.cache
-def _bind_kind(layout: MapLayout, moments: bool, optimize: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
     """Extend, deliver and settle for one kind of eligibility."""
     kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
-    rule = f"{kind}{'_moments' if moments else ''}"
+    rule = f"{kind}{_moments_label(options)}"
     extend, many = bind_maps(layout)
     constants = layout._asdict()
     through = bind(plastic.through, f"through_{kind}", inlined=True, **constants)
     cross = bind(plastic.cross_synapse, f"cross_{kind}", inlined=True, _through=through, **constants)
     decay = bind(plastic.decay_hidden, f"decay_hidden_{kind}", **constants)
-    bound: dict[str, Any] = {**constants, "MOMENTS": moments, "_optimize": optimize, "MAPS": many, "_cross": cross}
+    bound: dict[str, Any] = {
+        **constants,
+        "MOMENTS": options.moments,
+        "_optimize": optimize,
+        "EACH": options.each_step,
+        "MAPS": many,
+        "_cross": cross,
+    }
+    revive = bind(plastic.revive_row, f"revive_row_{rule}", _decay_hidden=decay, **bound)
+    first = bind(plastic.first_row, f"first_row_{kind}", **constants)
+    if options.each_step:
+        row = _bind_replay(kind, rule, constants, optimize)
+        still = bind(
+            plastic.revive_row, f"revive_row_{kind}_each", **{**bound, "_decay_hidden": decay, "MOMENTS": False}
+        )
+        each: dict[str, Any] = {**constants, "_replay_row": row, "_first_row": first, "_revive_row": still}
+        bound["_deliver_each"] = bind(each_step.deliver_each, f"deliver_each_{rule}", **each)
+        bound["_settle_each"] = bind(each_step.settle_each, f"settle_each_{rule}", **each)
     deliver = bind(
         plastic.deliver_plus, f"deliver_plus_{rule}", **bound,
         _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", **bound),
         _learn_rows_directly=bind(plastic.learn_rows_directly, f"learn_directly_{rule}", **bound),
         _learn_rows_within=bind(plastic.learn_rows_within, "learn_within"),
-        _revive_row=bind(plastic.revive_row, f"revive_row_{rule}", _decay_hidden=decay, **bound),
-        _first_row=bind(plastic.first_row, f"first_row_{kind}", **constants),
+        _revive_row=revive,
+        _first_row=first,
     )  # fmt: skip
     return extend, deliver, bind(plastic.settle_due, f"settle_due_{rule}", **bound)
+
+
+def _bind_replay(kind: str, rule: str, constants: dict[str, Any], optimize: Callable[..., Any]) -> Callable[..., Any]:
+    synapse = bind(each_step.replay_synapse, f"replay_synapse_{rule}", _optimize=optimize, **constants)
+    return bind(each_step.replay_row, f"replay_row_{rule}", _replay=synapse, **constants)
 
 
 @functools.cache

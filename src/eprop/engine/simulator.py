@@ -605,7 +605,9 @@ class Simulator:
     def _loops(self) -> Loops:
         _jit.set_threads(self.threads)
         b = self._built
-        return loops(b.models, Options(b.kinds, b.two_kappas, b.moments_plus, b.has_stdp, self.threads > 1))
+        return loops(
+            b.models, Options(b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, self.threads > 1)
+        )
 
     def _topology(self, learns: bool, frozen: bool):
         """Tables for a run: with learning, with running traces but frozen weights, or without any plasticity."""
@@ -618,7 +620,8 @@ class Simulator:
         return self._built.topology._replace(projection_floats=floats)
 
     def _mirror(self, feedback: np.ndarray) -> None:
-        mirror_feedback(self._built.topology, self._synapses.weight, feedback, self._neurons.psi.size)
+        taken = np.full(self._axons.steps.shape, self._updates) if self._built.has_eprop else self._axons.steps
+        mirror_feedback(self._built.topology, self._synapses.weight, taken, feedback, self._neurons.psi.size)
 
     def _synapse_order(self, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of a projection's synapses sorted by (target, source), with sources and targets."""

@@ -75,14 +75,14 @@ def history_of(built: Built, learns: bool = True) -> History:
     blocks = power_of_two(built.cutoff // built.block_steps + 3) if plus else 1
     pairs = built.has_stdp and learns
     past = power_of_two(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
-    kept = maps if built.n_hidden else 1
+    kept = maps if built.n_hidden or built.each_step else 1
     prefix = np.zeros((maps, built.map_entries, n if plus else 0))
     for entry, span in built.identities if plus else ():
         prefix[0, entry, span] = 1.0
     return History(
         prefix=prefix,
         block=np.zeros((blocks, built.map_entries, n if plus else 0)),
-        suffix=np.zeros((kept, built.map_entries if built.n_hidden else 0, n if plus else 0)),
+        suffix=np.zeros((kept if built.n_hidden else 1, built.map_entries if built.n_hidden else 0, n if plus else 0)),
         steps=np.zeros((kept, 4, n if plus else 0)),
         readout_prefix=np.zeros((maps, k)),
         readout_block=np.zeros((blocks, k)),

@@ -18,12 +18,14 @@ from eprop.kernels.layout import (
     ADAM,
     EPROP,
     EVENTS,
+    MIRROR_WEIGHT,
     MOMENTUM,
     NEURON,
     PF_BETA_1,
     PF_BETA_2,
     PF_EPSILON,
     PF_ETA,
+    PF_KEEP,
     PF_MAX,
     PF_MIN,
     PF_NESTEROV,
@@ -281,11 +283,16 @@ def _accumulate_readout(
 
 
 @inner
-def mirror_feedback(topology, weight, feedback, n_neurons):
-    """Symmetric feedback: copy the readout weights of mirrored projections; repeated connections add up."""
+def mirror_feedback(topology, weight, taken, feedback, n_neurons):
+    """Feedback that follows the readout weights; repeated connections add up.
+
+    Symmetric feedback is the weight. Adaptive feedback learns the same updates and decays alike (Kolen and Pollack
+    1994), so its difference from the weight only decays: ``feedback_gap`` at first, ``keep`` times that after each of
+    the optimiser's steps, of which row ``i`` has taken ``taken[i]``; NaN where the two are not connected.
+    """
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
-        if row[PRO_MIRROR]:
+        if row[PRO_MIRROR] == MIRROR_WEIGHT:
             origin = topology.populations[row[PRO_PRE], POP_TARGET]
             for k in range(row[PRO_LO] - n_neurons, row[PRO_HI] - n_neurons):
                 feedback[k, origin : origin + row[PRO_ROWS]] = 0.0
@@ -295,9 +302,14 @@ def mirror_feedback(topology, weight, feedback, n_neurons):
             continue
         origin = topology.populations[row[PRO_PRE], POP_TARGET]
         for i in range(row[PRO_ROWS]):
+            left = topology.projection_floats[r, PF_KEEP] ** taken[row[PRO_ROW] + i]
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
-                    feedback[np.int64(topology.targets[q]) - n_neurons, origin + i] += weight[q]
+                    k = np.int64(topology.targets[q]) - n_neurons
+                    if row[PRO_MIRROR] == MIRROR_WEIGHT:
+                        feedback[k, origin + i] += weight[q]
+                    elif not np.isnan(topology.feedback_gap[k, origin + i]):
+                        feedback[k, origin + i] = weight[q] + left * topology.feedback_gap[k, origin + i]
 
 
 @inner
@@ -310,6 +322,9 @@ def optimize(topology, synapses, update, scale):
         for p in range(topology.indptr.shape[0]):
             start, stop = topology.indptr[p, row[PRO_ROW]], topology.indptr[p, row[PRO_ROW] + row[PRO_ROWS]]
             kind, weight, pending = floats[PF_OPTIMIZER], synapses.weight, synapses.pending
+            if floats[PF_KEEP] < 1.0 and floats[PF_ETA] != 0.0:
+                for q in range(start, stop):
+                    weight[q] *= floats[PF_KEEP]
             if kind == ADAM:
                 _adam_range(
                     start, stop, floats, update, scale[r], weight, synapses.moment_1, synapses.moment_2, pending

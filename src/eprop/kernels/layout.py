@@ -21,8 +21,10 @@ EVENTS, POISSON, NEURON, READOUT = range(4)
 
 # Tracts, one row each (int64).
 PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_LO, PRO_HI, PRO_DENSE = range(10)
-PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER = range(10, 14)
-PRO_COLUMNS = 14
+PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER, PRO_EACH = range(10, 15)
+PRO_COLUMNS = 15
+# What feedback mirrors of a tract onto readouts.
+MIRROR_WEIGHT, MIRROR_CHANGE = 1, 2
 STATIC, EPROP, EPROP_PLUS, STDP = range(4)
 DESCENT, ADAM, MOMENTUM, RMSPROP = range(4)
 
@@ -32,7 +34,9 @@ PF_ETA, PF_MIN, PF_MAX, PF_BETA_1, PF_BETA_2, PF_EPSILON, PF_ZETA = range(7)
 PF_OPTIMIZER, PF_NESTEROV = 7, 8
 # STDP: rate and bounds stand in PF_ETA, PF_MIN and PF_MAX; PF_PRE and PF_POST are the decays of its traces.
 PF_PRE, PF_POST, PF_RATIO, PF_MU_PLUS, PF_MU_MINUS = range(9, 14)
-PF_COLUMNS = 14
+# What is left of a weight after an optimiser step without a gradient.
+PF_KEEP = 14
+PF_COLUMNS = 15
 
 # Groups: targets that share the constants of their traces (float64).
 GR_KAPPA, GR_REG, GR_C_REG, GR_F_TARGET = range(4)
@@ -71,6 +75,9 @@ class Topology(NamedTuple):
     signal_groups: np.ndarray  # (n_pop,) trace group of a neuron population or -1
     signal_delay: np.ndarray  # (readouts, neurons) steps that learning signals take; (0, 0): all take one
     lag: np.ndarray  # (readouts, neurons) steps from a spike to the error it causes; (0, 0): those of the population
+    feedback_gap: (
+        np.ndarray
+    )  # (readouts, neurons) adaptive feedback: its first difference from the weights; else (0, 0)
     pair_powers: np.ndarray  # (tracts, n) powers of the presynaptic decay; without columns unless there is STDP
 
 

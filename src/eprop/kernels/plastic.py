@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from eprop._jit import inner
 from eprop.equations.maps import divide
 from eprop.equations.optimize import adam_catch_up, clip, momentum_catch_up, rmsprop_catch_up
 from eprop.kernels.deliver import deliver_row
@@ -17,6 +18,7 @@ from eprop.kernels.layout import (
     ADAM,
     DECAY_KAPPA,
     DECAY_REG,
+    DESCENT,
     GR_KAPPA,
     GR_REG,
     GROW_KAPPA,
@@ -26,11 +28,13 @@ from eprop.kernels.layout import (
     PF_BETA_2,
     PF_EPSILON,
     PF_ETA,
+    PF_KEEP,
     PF_MAX,
     PF_MIN,
     PF_NESTEROV,
     PF_OPTIMIZER,
     PRO_CUTOFF,
+    PRO_EACH,
     PRO_GROUP,
     RMSPROP,
 )
@@ -144,11 +148,13 @@ def optimize_synapse(q, g, first_step, last_step, r, floats, weight, moment_1, m
     Returns the new weight, writes the moments. A learning rate of zero is a frozen synapse: nothing moves.
     """
     eta, beta, epsilon = floats[r, PF_ETA], floats[r, PF_BETA_1], floats[r, PF_EPSILON]
-    kind, n = floats[r, PF_OPTIMIZER], last_step - first_step
+    kind, n, keep = floats[r, PF_OPTIMIZER], last_step - first_step, floats[r, PF_KEEP]
     if eta == 0.0:
         return weight[q]
     w = np.float64(weight[q])
-    if kind == ADAM:
+    if keep < 1.0:
+        w = _decaying_steps(q, w, g, first_step, last_step, r, floats, moment_1, moment_2)
+    elif kind == ADAM:
         w, m, v = adam_catch_up(
             w, moment_1[q], moment_2[q], g, first_step, last_step, eta, beta, floats[r, PF_BETA_2], epsilon
         )
@@ -163,6 +169,30 @@ def optimize_synapse(q, g, first_step, last_step, r, floats, weight, moment_1, m
 
 
 _optimize = optimize_synapse
+
+
+@inner
+def _decaying_steps(q, w, g, first_step, last_step, r, floats, moment_1, moment_2):
+    """Owed steps of an optimiser whose weights decay: each first leaves ``keep`` of the weight, then moves it."""
+    eta, beta, epsilon = floats[r, PF_ETA], floats[r, PF_BETA_1], floats[r, PF_EPSILON]
+    kind, n, keep = floats[r, PF_OPTIMIZER], last_step - first_step, floats[r, PF_KEEP]
+    if kind == RMSPROP:
+        w, moment_2[q] = rmsprop_catch_up(keep * w, moment_2[q], g, n, eta, beta, epsilon)
+        return w * keep ** (n - 1)
+    if kind != DESCENT:
+        for k in range(first_step, last_step):
+            if kind == ADAM:
+                w, m, v = adam_catch_up(
+                    keep * w, moment_1[q], moment_2[q], g, k, k + 1, eta, beta, floats[r, PF_BETA_2], epsilon
+                )
+                moment_1[q], moment_2[q] = m, v
+            else:
+                w, moment_1[q] = momentum_catch_up(
+                    keep * w, moment_1[q], g, 1, eta, beta, floats[r, PF_NESTEROV] != 0.0
+                )
+            g = 0.0
+        return w
+    return (keep * w - eta * g) * keep ** (n - 1)
 
 
 def learn_rows_directly(
@@ -285,12 +315,17 @@ def decay_hidden(q, j, n, hidden, eligibility):
 _decay_hidden = decay_hidden
 _learn_rows, _learn_rows_directly, _learn_rows_within = learn_rows, learn_rows_directly, learn_rows_within
 _revive_row, _first_row = revive_row, first_row
+EACH = False
+_deliver_each = _settle_each = _unbound
 
 
 def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
     """Template: all spikes of tract ``r`` that arrive in step ``t``, within partition ``p`` (neurons ``lo:hi``)."""
     k, stop = scratch.order_start[r], scratch.order_start[r + 1]
     if k == stop:
+        return
+    if EACH and topology.projections[r, PRO_EACH] != 0:
+        _deliver_each(r, p, t, topology, synapses, axons, neurons, history, scratch)
         return
     floats, indptr, targets = topology.projection_floats, topology.indptr, topology.targets
     groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
@@ -344,6 +379,9 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     """
     first, stop = scratch.due_start[r], scratch.due_start[r + 1]
     if first == stop:
+        return
+    if EACH and topology.projections[r, PRO_EACH] != 0:
+        _settle_each(r, p, t, topology, synapses, axons, history, scratch)
         return
     floats, indptr, targets = topology.projection_floats, topology.indptr, topology.targets
     groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility

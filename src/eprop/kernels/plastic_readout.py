@@ -6,7 +6,7 @@ import numpy as np
 
 from eprop._jit import inner
 from eprop.equations.optimize import clip
-from eprop.kernels.layout import FORWARD, INVERSE, PF_ETA, PF_MAX, PF_MIN, PRO_CUTOFF, PRO_GROUP
+from eprop.kernels.layout import FORWARD, INVERSE, PF_ETA, PF_MAX, PF_MIN, PRO_CUTOFF, PRO_EACH, PRO_GROUP
 
 MOMENTS = False
 
@@ -16,6 +16,8 @@ def _unbound(*arguments):
 
 
 _optimize = _unbound
+EACH = False
+_deliver_each = _settle_each = _unbound
 
 
 @inner
@@ -75,6 +77,9 @@ def deliver_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history
     """Template: all spikes of projection ``r`` that arrive at readouts ``lo:hi`` (partition ``p``) in step ``t``."""
     if scratch.order_start[r] == scratch.order_start[r + 1]:
         return
+    if EACH and topology.projections[r, PRO_EACH] != 0:
+        _deliver_each(r, p, t, topology, synapses, axons, neurons, history, scratch)
+        return
     floats, filters = topology.projection_floats, topology.filters
     indptr, targets, x = topology.indptr, topology.targets, neurons.input
     weight, pending, gradient = synapses.weight, synapses.pending, scratch.gradient
@@ -110,6 +115,9 @@ def settle_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history,
     Symmetric feedback keeps mirroring the weight as of its last spike, as a learning rule without look-ahead would.
     """
     if scratch.due_start[r] == scratch.due_start[r + 1]:
+        return
+    if EACH and topology.projections[r, PRO_EACH] != 0:
+        _settle_each(r, p, t, topology, synapses, axons, neurons, history, scratch)
         return
     floats, filters = topology.projection_floats, topology.filters
     indptr, targets = topology.indptr, topology.targets

@@ -21,7 +21,10 @@ from eprop.kernels.layout import (
     EVENTS,
     FORWARD,
     GR_REG,
+    MIRROR_CHANGE,
     NEURON,
+    PF_ETA,
+    PF_KEEP,
     POISSON,
     POP_CHANNEL,
     POP_GROUP,
@@ -33,6 +36,7 @@ from eprop.kernels.layout import (
     POP_TARGET,
     PRO_CUTOFF,
     PRO_DELAY,
+    PRO_EACH,
     PRO_GROUP,
     PRO_KIND,
     PRO_MIRROR,
@@ -349,6 +353,8 @@ def update_axons(t, topology, axons, scratch):
             i = scratch.order[index]
             if axons.last[i] >= 0:
                 axons.steps[i] = t - 1
+                if topology.projections[r, PRO_EACH] != 0:
+                    axons.steps[i] = min(t - 1, axons.last[i] + topology.projections[r, PRO_CUTOFF] - 1)
             for d in range(n_filters):
                 axons.z_before[d, i] = scratch.z_ahead[d, i]
                 axons.z_bar[d, i] = scratch.z_ahead[d, i]
@@ -359,18 +365,29 @@ def update_axons(t, topology, axons, scratch):
 
 
 @inner
-def mirror_rows(topology, weight, feedback, n_neurons, scratch):
-    """Symmetric feedback follows the readout weights of the rows that spiked; after all partitions have read it."""
+def mirror_rows(topology, weight, steps, feedback, n_neurons, scratch):
+    """Feedback that follows the readout weights of the rows that spiked; after all partitions have read it.
+
+    Adaptive feedback is the weight and what is left of the first difference from it (`kernels.lanes.mirror_feedback`).
+    """
     targets = topology.targets
     for r in range(topology.projections.shape[0]):
-        if topology.projections[r, PRO_RULE] != EPROP_PLUS or not topology.projections[r, PRO_MIRROR]:
+        mirror = topology.projections[r, PRO_MIRROR]
+        if topology.projections[r, PRO_RULE] != EPROP_PLUS or mirror == 0:
             continue
+        if mirror == MIRROR_CHANGE and topology.projection_floats[r, PF_ETA] == 0.0:
+            continue  # frozen: neither moves
         origin = topology.populations[topology.projections[r, PRO_PRE], POP_TARGET] - topology.projections[r, PRO_ROW]
         for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
             i = scratch.order[index]
+            left = topology.projection_floats[r, PF_KEEP] ** steps[i]
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
-                    feedback[np.int64(targets[q]) - n_neurons, origin + i] = weight[q]
+                    k = np.int64(targets[q]) - n_neurons
+                    if mirror != MIRROR_CHANGE:
+                        feedback[k, origin + i] = weight[q]
+                    elif not np.isnan(topology.feedback_gap[k, origin + i]):
+                        feedback[k, origin + i] = weight[q] + left * topology.feedback_gap[k, origin + i]
 
 
 @inner
@@ -475,7 +492,7 @@ def run_stream(
         for p in range(partitions):
             counters[COUNT_SPIKES] += scratch.spike_count[p, -1]
         update_axons(t, topology, axons, scratch)
-        mirror_rows(topology, synapses.weight, neurons.feedback, neurons.psi.size, scratch)
+        mirror_rows(topology, synapses.weight, axons.steps, neurons.feedback, neurons.psi.size, scratch)
         log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
         compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss)
         for k in range(neurons.y.size):

@@ -11,6 +11,7 @@ from eprop.network.connectivity import (
 )
 from eprop.network.distributions import Constant, Distribution, Glorot, Normal, Uniform
 from eprop.network.network import (
+    Adaptive,
     Feedback,
     FeedbackProjection,
     Network,
@@ -21,7 +22,7 @@ from eprop.network.network import (
 )
 
 __all__ = [
-    "AllToAll", "Bernoulli", "ConnectionRule", "Constant", "Distribution", "Explicit", "Feedback", "FeedbackProjection",
-    "FixedIndegree", "FixedOutdegree", "Glorot", "Network", "Normal", "OneToOne", "Population", "Projection",
+    "Adaptive", "AllToAll", "Bernoulli", "ConnectionRule", "Constant", "Distribution", "Explicit", "Feedback",
+    "FeedbackProjection", "FixedIndegree", "FixedOutdegree", "Glorot", "Network", "Normal", "OneToOne", "Population", "Projection",
     "RandomFeedback", "Symmetric", "Uniform",
 ]  # fmt: skip

@@ -70,6 +70,15 @@ class RandomFeedback(Feedback):
 
 
 @dataclass(frozen=True)
+class Adaptive(RandomFeedback):
+    """``B`` starts like `RandomFeedback` and learns the same updates as the readout weights, where the two are connected.
+
+    With a ``decay`` of the optimiser of the readout weights, both forget their start at the same rate, and feedback
+    becomes symmetric by itself (Kolen and Pollack 1994; "adaptive e-prop" of Bellec et al. 2020).
+    """
+
+
+@dataclass(frozen=True)
 class FeedbackProjection:
     """Learning signals from a readout population to a population of neurons."""
 
@@ -188,20 +197,25 @@ class Network:
         kind = Symmetric() if kind is None else kind
         if not isinstance(kind, Feedback):
             hint = f"; call it: {kind.__name__}()" if isinstance(kind, type) else ""
-            raise NetworkError(f"Network.feedback needs Symmetric() or RandomFeedback(), got {kind!r}{hint}")
+            raise NetworkError(
+                f"Network.feedback needs Symmetric(), RandomFeedback() or Adaptive(), got {kind!r}{hint}"
+            )
         if not isinstance(pre.model, Readout):
             raise NetworkError(f"feedback starts at a readout, but {pre.name!r} is a {type(pre.model).__name__}")
         if post.model.role != "neuron":
             raise NetworkError(f"feedback ends at neurons, but {post.name!r} is a {type(post.model).__name__}")
         if any(f.pre is pre and f.post is post for f in self._feedback):
             raise NetworkError(f"there is feedback from {pre.name!r} to {post.name!r} already")
-        if isinstance(kind, Symmetric) and not any(p.pre is post and p.post is pre for p in self._projections):
-            raise NetworkError(f"Symmetric feedback needs a projection {post.name}->{pre.name}; connect it first")
+        followed = any(p.pre is post and p.post is pre for p in self._projections)
+        if isinstance(kind, (Symmetric, Adaptive)) and not followed:
+            raise NetworkError(
+                f"{type(kind).__name__} feedback needs a projection {post.name}->{pre.name}; connect it first"
+            )
         if isinstance(kind, RandomFeedback):
             kind.connectivity.check(pre.size, post.size, False)
             if isinstance(kind.weight, Array) and kind.weight.values.shape != (post.size, pre.size):
                 raise NetworkError(
-                    f"RandomFeedback.weight must have shape ({post.size}, {pre.size}) = (neurons, readouts), "
+                    f"{type(kind).__name__}.weight must have shape ({post.size}, {pre.size}) = (neurons, readouts), "
                     f"got {kind.weight.values.shape}"
                 )
         delay = self._delays(AllToAll(), delay, pre, post)

@@ -22,6 +22,7 @@ class GradientDescent:
     w_min: float = -np.inf
     w_max: float = np.inf
     batch_size: int = 1
+    decay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Adam:
     w_min: float = -np.inf
     w_max: float = np.inf
     batch_size: int = 1
+    decay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Momentum:
     w_min: float = -np.inf
     w_max: float = np.inf
     batch_size: int = 1
+    decay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class RMSprop:
     w_min: float = -np.inf
     w_max: float = np.inf
     batch_size: int = 1
+    decay: float = 0.0
 
 
 Optimizer = GradientDescent | Adam | Momentum | RMSprop
@@ -84,7 +88,7 @@ class Descent:
         self.gradient[:, column] = 0.0
         w = weights[:, column]
         for n in range(self.taken[column] + 1, due + 1):
-            w = self._step(w, mean, column, n)
+            w = self._step((1.0 - self.optimizer.decay) * w, mean, column, n)
             mean = np.zeros_like(mean)
         self.taken[column] = due
         # Clipped after all owed steps, not after each: as NEST does.

@@ -68,6 +68,10 @@ class EPropPlus(Rule):
     The gradient of the interval between two spikes is ``sum_t (L_t e_bar_t + c_reg (f_t - f_target) e_bar_reg_t)``
     with ``e_bar = kappa e_bar + e`` and ``f`` a running average with ``kappa_reg``; after ``cutoff`` ms without a
     presynaptic spike nothing is accumulated any more (NEST: ``eprop_synapse`` with ``eprop_iaf``).
+
+    With ``each_step`` the optimiser takes a step with every time step's part of the gradient. For gradient descent without
+    bounds this makes no difference; for the others the steps have to be replayed, so that a spike costs as much as the
+    interval before it is long.
     """
 
     optimizer: Optimizer = field(default=GradientDescent(), metadata=param(GradientDescent(), kind=Optimizer).metadata)
@@ -80,6 +84,9 @@ class EPropPlus(Rule):
     f_target: float = param(10.0, unit="Hz", at_least=0.0, nest="f_target", doc="rate it pulls to")
     cutoff: float = param(
         100.0, unit="ms", above=0.0, nest="eprop_isi_trace_cutoff", doc="longest interval that is integrated"
+    )
+    each_step: bool = param(
+        False, kind=bool, nest="optimize_each_step", doc="one optimiser step for every time step, not for every spike"
     )
 
     code: ClassVar[int] = 2

@@ -17,7 +17,7 @@ from eprop.equations import rng
 from eprop.errors import InputError, NetworkError
 from eprop.kernels import layout as lay
 from eprop.kernels.neurons import errors, integrate_readouts
-from eprop.network import Network, Symmetric
+from eprop.network import Adaptive, Network, Symmetric
 from eprop.reference.optimizers import Descent
 from eprop.rules import STDP, EProp, EPropPlus
 from eprop.timedriven.synapses import Synapses, eligibility_of_targets
@@ -146,11 +146,13 @@ class TimeDriven:
         reg_of_neuron, c_of_neuron, f_of_neuron = self._regularisation(reg, c_reg, f_target)
         history = np.zeros((n_steps if record_weights else 0, n_syn))
         delays = self._signal_delays()
-        arrived_before = np.zeros(n_syn, bool)
+        arrived_before, coming = np.zeros(n_syn, bool), self.weight.copy()
+        each = self._each_step()
         self._emit(samples, index, state)
         for t in range(n_steps):
             arriving = s.arriving(state.spikes, t)
-            self._update(np.flatnonzero(arriving & plastic & (traces.last >= 0)), traces.gradient, t - 1)
+            self._update(arriving & plastic & ~each & (traces.last >= 0), traces.gradient, t - 1, self.weight)
+            self.weight[arriving & each] = coming[arriving & each]
             traces.last[arriving] = t
             traces.gradient[arriving] = 0.0
             self._step(t, arriving, state, samples, index)
@@ -162,6 +164,7 @@ class TimeDriven:
                 traces.eps = s.filtered(traces.eps, traces.e, arrived_before)
                 entry = self._entry(traces, state, t, active, kappa, reg, drift[t - 1], delays)
                 traces.gradient += np.where(active, entry, 0.0)
+                self._update(active & each, entry, t, coming)
             arrived_before = arriving
             if record_weights:
                 history[t] = self.weight
@@ -230,8 +233,7 @@ class TimeDriven:
             if progress:
                 progress(1)
         self._updates += 1
-        plastic = np.flatnonzero(self._synapses.rule == lay.EPROP)
-        self._update(plastic, total / len(samples), self._updates)
+        self._update(self._synapses.rule == lay.EPROP, total / len(samples), self._updates, self.weight)
         return self._result(samples, runs)
 
     def evaluate(self, samples: Samples, *, reset: bool | None = None, progress: Any = None) -> BatchResult:
@@ -396,25 +398,51 @@ class TimeDriven:
         feedback = self._built.feedback.copy()
         if any(isinstance(f.kind, Symmetric) for f in self.network.feedback_projections):
             self.simulator._mirror(feedback)
+        for f in self.network.feedback_projections:
+            if isinstance(f.kind, Adaptive):
+                self._adapt(f, feedback)
         return feedback
+
+    def _adapt(self, f: Any, feedback: np.ndarray) -> None:
+        """Adaptive feedback: what the readout weights have learned, and what is left of its start."""
+        gap, n = self._built.topology.feedback_gap, self._built.topology.params.shape[1]
+        for p in self._plastic:
+            if p.pre is f.post and p.post is f.pre:
+                part = self._parts[p.index]
+                sources, neurons = self.sources_of_neurons
+                j = neurons[np.searchsorted(sources, self._synapses.source[part])]
+                k = self._synapses.target[part] - n
+                left = (1.0 - p.rule.optimizer.decay) ** self._descent(p).taken
+                connected = ~np.isnan(gap[k, j])
+                feedback[k, j] = np.where(connected, self.weight[part] + left * gap[k, j], feedback[k, j])
 
     def _signal_delays(self) -> np.ndarray:
         delays = self._built.topology.signal_delay
         return delays if delays.size else np.ones(self._built.feedback.shape, np.int64)
 
-    def _update(self, where: np.ndarray, gradient: np.ndarray, clock: int) -> None:
-        """An optimiser step of the synapses ``where``, at a time of their optimiser's clock."""
+    def _each_step(self) -> np.ndarray:
+        """Which synapses have an optimiser that takes a step at every time step."""
+        out = np.zeros(self._synapses.source.size, bool)
+        for p in self._plastic:
+            out[self._parts[p.index]] = getattr(p.rule, "each_step", False)
+        return out
+
+    def _update(self, where: np.ndarray, gradient: np.ndarray, clock: int, weight: np.ndarray) -> None:
+        """An optimiser step of some synapses, at a time of their optimiser's clock; changes ``weight``."""
         for p in self._plastic:
             part = self._parts[p.index]
-            chosen = np.flatnonzero(np.isin(part, where))
+            chosen = np.flatnonzero(where[part])
             if not chosen.size:
                 continue
-            descent = self._descents.setdefault(p.index, Descent(_optimizer(p.rule), (1, part.size)))
+            descent = self._descent(p)
             descent.optimizer = replace(descent.optimizer, eta=self._factor * p.rule.optimizer.eta)
-            weights = self.weight[part][None]
+            weights = weight[part][None]
             for i in chosen.tolist():
                 descent.update(weights, gradient[part[i : i + 1]], i, clock)
-            self.weight[part] = weights[0]
+            weight[part] = weights[0]
+
+    def _descent(self, p: Any) -> Descent:
+        return self._descents.setdefault(p.index, Descent(_optimizer(p.rule), (1, self._parts[p.index].size)))
 
 
 @dataclass
