@@ -23,6 +23,6 @@ from eprop.network.network import (
 
 __all__ = [
     "Adaptive", "AllToAll", "Bernoulli", "ConnectionRule", "Constant", "Distribution", "Explicit", "Feedback",
-    "FeedbackProjection", "FixedIndegree", "FixedOutdegree", "Glorot", "Network", "Normal", "OneToOne", "Population", "Projection",
-    "RandomFeedback", "Symmetric", "Uniform",
+    "FeedbackProjection", "FixedIndegree", "FixedOutdegree", "Glorot", "Network", "Normal", "OneToOne", "Population",
+    "Projection", "RandomFeedback", "Symmetric", "Uniform",
 ]  # fmt: skip
