@@ -1,77 +1,82 @@
-"""Angle between the gradients of e-prop and of backpropagation through time, on the paper's tasks.
+"""Angle between the gradients of e-prop and of backpropagation through time, before and after a training.
 
-``python benchmarks/gradient_angle.py``
+``python benchmarks/gradient_angle.py RUN...``, for runs of ``eprop train`` with the rule e-prop, or folders of several
+trials::
 
-Each task is trained with its defaults (N-MNIST on fewer digits); the angle is measured before and after, on trials of the
-test, in double precision and without rate regularisation. 0 degrees: the same direction; 90: unrelated. The gradient of the
-readout weights is the same by both rules. The angle of a mini-batch is that between the sums over its trials, which is what
-learning follows; in brackets mean and standard deviation over single trials.
+    eprop train pattern-generation --trials 3 --out runs/sines
+    eprop train evidence-accumulation --trials 3 --out runs/evidence
+    eprop train nmnist --trials 3 --out runs/nmnist
+    python benchmarks/gradient_angle.py runs/sines runs/evidence runs/nmnist
+
+The angle is that of a mini-batch of test trials, in double precision and without rate regularisation. 0 degrees: the same
+direction; 90: unrelated. The gradients of the readout weights are the same by both rules. In brackets mean and standard
+deviation over single trials.
 """
 
 from __future__ import annotations
 
 import argparse
 import pathlib
-import tempfile
 from typing import Any
 
 import numpy as np
 import record
 
 from eprop.timedriven import TimeDriven, gradient_angles
-from eprop.training import RunConfig, restore, start_run
+from eprop.training import RunFolder, restore
 
-#: Tasks, what is changed in them, and the number of trials of the mini-batch.
-CASES: dict[str, tuple[str, dict[str, dict[str, Any]], int]] = {
-    "pattern generation, sines": ("pattern-generation", {}, 1),
-    "pattern generation, lemniscate": ("pattern-generation", {"task": {"target": "lemniscate"}}, 1),
-    "pattern generation, handwriting": ("pattern-generation", {"task": {"target": "handwriting"}}, 1),
-    "evidence accumulation": ("evidence-accumulation", {}, 16),
-    "N-MNIST": ("nmnist", {"training": {"epochs": 2}}, 16),
-}
+MOMENTS = ("before", "after")
 
 
 def main() -> None:
-    """Train, measure, print a table, record."""
+    """Measure, print a table, record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument(
-        "--task", action="append", choices=list(CASES), help="some of the tasks only; nothing is recorded"
-    )
+    parser.add_argument("runs", nargs="+", type=pathlib.Path)
+    parser.add_argument("--samples", type=int, default=16, help="trials of the mini-batch, as far as the test has them")
     arguments = parser.parse_args()
-    result = {}
-    print(f"{'degrees':<32} {'weights':<10} {'before training':>24} {'after training':>24}")
-    for label in arguments.task or CASES:
-        name, changes, trials = CASES[label]
-        found = [angles_of(name, changes, trials, seed) for seed in arguments.seeds]
-        result[label] = {
-            kind: {moment: _over_seeds([f[moment][kind] for f in found]) for moment in ("before", "after")}
-            for kind in found[0]["before"]
-        } | {"trials": trials, "test_error": record.spread([f["test_error"] for f in found])}
-        for kind in found[0]["before"]:
-            cells = [_cell(result[label][kind][moment]) for moment in ("before", "after")]
-            print(f"{label:<32} {kind:<10} {cells[0]:>24} {cells[1]:>24}", flush=True)
-    if not arguments.task:
-        print(record.write("gradient-angle", {"seeds": arguments.seeds, **result}))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in arguments.runs:
+        for run in sorted(path.glob("seed-*")) or [path]:
+            label, angles = angles_of(run, arguments.samples)
+            found.setdefault(label, []).append(angles)
+    result = {label: summarise(of_runs) for label, of_runs in found.items()}
+    print(f"{'degrees':<36} {'weights':<10} {'before training':>22} {'after training':>22}")
+    for label, angles in result.items():
+        for kind, of_kind in angles["angles"].items():
+            print(f"{label:<36} {kind:<10} {cell(of_kind['before']):>22} {cell(of_kind['after']):>22}")
+    print(record.write("gradient-angle", result))
 
 
-def angles_of(name: str, changes: dict[str, dict[str, Any]], trials: int, seed: int) -> dict[str, Any]:
-    """Angles before and after one training, by kind of weights."""
-    changes = {**changes, "task": {**changes.get("task", {}), "seed": seed}, "run": {"threads": 1}}
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = start_run(RunConfig.make(name, changes), pathlib.Path(folder) / "run")
-        config, _, trained = restore(outcome.run.path, threads=1)
+def angles_of(path: pathlib.Path, n: int) -> tuple[str, dict[str, Any]]:
+    """What the run learned, and the angles by moment and kind of weights."""
+    config, _, trained = restore(path, threads=1)
     network = TimeDriven(config.task.build_network())
-    some = config.data.load(config.task).test.subset(np.arange(trials))
-    samples = config.task.make_samples(network.network, some)
-    found: dict[str, Any] = {"test_error": outcome.summary["test_error"], "before": gradient_angles(network, samples)}
+    test = config.data.load(config.task).test
+    samples = config.task.make_samples(network.network, test.subset(np.arange(min(n, len(test)))))
+    out: dict[str, Any] = {"before": gradient_angles(network, samples)}
     for projection in network.network.projections:
         network.set_weights(projection.name, trained.connections(projection.name)[2])
-    found["after"] = gradient_angles(network, samples)
-    return found
+    out |= {"after": gradient_angles(network, samples), "samples": len(samples)}
+    summary = RunFolder.open(path).read_summary()
+    out |= {key: summary[key] for key in ("seed", "test_error", "epochs")}
+    label = " ".join(filter(None, [config.task.name, getattr(config.task, "target", None), config.task.rule]))
+    print(f"{path}: {label}, test error {out['test_error']:.4f}", flush=True)
+    return label, out
 
 
-def _over_seeds(angles: list[Any]) -> dict[str, Any]:
+def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and spread over seeds."""
+    return {
+        "samples": runs[0]["samples"], "epochs": runs[0]["epochs"], "seeds": [r["seed"] for r in runs],
+        "test_error": record.spread([r["test_error"] for r in runs]),
+        "angles": {
+            kind: {moment: over_seeds([r[moment][kind] for r in runs]) for moment in MOMENTS}
+            for kind in runs[0]["before"]
+        },
+    }  # fmt: skip
+
+
+def over_seeds(angles: list[Any]) -> dict[str, Any]:
     """Mean and spread of angles, cosines and relative lengths."""
     return {
         "degrees": record.spread([a.degrees for a in angles]),
@@ -81,11 +86,12 @@ def _over_seeds(angles: list[Any]) -> dict[str, Any]:
     }
 
 
-def _cell(found: dict[str, Any]) -> str:
-    batch, single = found["degrees"], found["degrees_of_single_trials"]
-    spread = "" if batch["sd"] is None else f" ± {batch['sd']:.1f}"
-    single_spread = "" if single["sd"] is None else f" ± {single['sd']:.0f}"
-    return f"{batch['mean']:.1f}{spread} ({single['mean']:.0f}{single_spread})"
+def cell(found: dict[str, Any]) -> str:
+    """Of the mini-batch, and in brackets of single trials."""
+    (batch, sd), (single, spread) = (
+        (f["mean"], f["sd"]) for f in (found["degrees"], found["degrees_of_single_trials"])
+    )
+    return f"{batch:.1f}{'' if sd is None else f' ± {sd:.1f}'} ({single:.0f}{'' if spread is None else f' ± {spread:.0f}'})"
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=1, help="of the first trial")
+    parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; they are thrown away without")
     arguments = parser.parse_args()
     for case in arguments.cases or CASES:
         for rule in arguments.rule or RULES:
@@ -53,7 +54,8 @@ def measure(case: str, rule: str, arguments: argparse.Namespace) -> dict[str, An
     task, watch = {**settings, "rule": rule, "seed": arguments.seed}, {"hold_evaluations": POINTS}
     config = RunConfig.make(name, task=task, data=watched(name), training=watch)
     with tempfile.TemporaryDirectory() as folder:
-        out, summary = run_trials(config, arguments.trials, pathlib.Path(folder) / "trials", jobs=arguments.jobs)
+        where = (arguments.keep or pathlib.Path(folder)) / f"{case}-{rule}"
+        out, summary = run_trials(config, arguments.trials, where, jobs=arguments.jobs)
         metrics = [RunFolder(out.path / trial["run"]).read_metrics() for trial in summary["trials"]]
     batch = config.training.batch_size
     curve = learning_curve(metrics, batch)
