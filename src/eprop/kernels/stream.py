@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, prange
+from eprop._jit import inline, inner, prange
 from eprop.equations import rng
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
@@ -71,13 +71,17 @@ DELIVER_READOUT = SETTLE_READOUT = DELIVER_STDP = FOLLOW_POSTS = _unbound
 STEP_PARTITION = _unbound
 
 
+# How many of them there are.
+MODELS, KINDS = 4, 3
+
+
 def advance_slot(slot, lo, hi, state, params, x, psi, spikes, count):
     """Template: one step of neurons ``lo:hi`` with the model in ``slot``."""
-    if slot == 0:
+    if MODELS == 1 or slot == 0:
         return ADVANCE_0(lo, hi, state, params, x, psi, spikes, count)
-    if slot == 1:
+    if MODELS == 2 or slot == 1:
         return ADVANCE_1(lo, hi, state, params, x, psi, spikes, count)
-    if slot == 2:
+    if MODELS == 3 or slot == 2:
         return ADVANCE_2(lo, hi, state, params, x, psi, spikes, count)
     return ADVANCE_3(lo, hi, state, params, x, psi, spikes, count)
 
@@ -89,10 +93,10 @@ def extend_kind(
     kind, t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters, eligibility
 ):  # fmt: skip
     """Template: extend the maps of neurons ``lo:hi`` with a kind of eligibility."""
-    if kind == 0:
+    if KINDS == 1 or kind == 0:
         EXTEND_0(t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters,
                  eligibility)  # fmt: skip
-    elif kind == 1:
+    elif KINDS == 2 or kind == 1:
         EXTEND_1(t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters,
                  eligibility)  # fmt: skip
     else:
@@ -102,10 +106,10 @@ def extend_kind(
 
 def learn_kind(kind, r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
     """Template: deliver over a tract onto neurons with a kind of eligibility, and settle what is due."""
-    if kind == 0:
+    if KINDS == 1 or kind == 0:
         DELIVER_0(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
         SETTLE_0(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
-    elif kind == 1:
+    elif KINDS == 2 or kind == 1:
         DELIVER_1(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
         SETTLE_1(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
     else:
@@ -116,7 +120,7 @@ def learn_kind(kind, r, p, t, lo, hi, topology, synapses, axons, neurons, histor
 EXTEND, LEARN = extend_kind, learn_kind
 
 
-@inner
+@inline
 def plan_arrivals(t, topology, axons, history, scratch):
     """Which rows spike in step ``t`` (sorted by the time of their last spike where they learn), and which are due."""
     ring = history.log_start.shape[0] - 1
@@ -148,7 +152,7 @@ def plan_arrivals(t, topology, axons, history, scratch):
         scratch.order_start[r + 1], scratch.due_start[r + 1] = n, n_due
 
 
-@inner
+@inline
 def _look_ahead(t, i, group, topology, axons, z_ahead):
     """Filtered spikes of row ``i`` one step before ``t``, from those at its last spike."""
     n_filters = z_ahead.shape[0]
@@ -168,7 +172,7 @@ def _look_ahead(t, i, group, topology, axons, z_ahead):
         bit += 1
 
 
-@inner
+@inline
 def _apply(matrix, i, z):
     """Multiply column ``i`` of ``z`` by a matrix of one or two rows."""
     if z.shape[0] == 1:
@@ -179,7 +183,7 @@ def _apply(matrix, i, z):
         z[1, i] = matrix[1, 0] * z_0 + matrix[1, 1] * z_1
 
 
-@inner
+@inline
 def _list_rows(slot, row, populations, history, out, n):
     """Append the rows of a projection whose sources spiked in the step logged at ``slot``."""
     pre = row[PRO_PRE]
@@ -328,7 +332,7 @@ def _follow_rates(lo, hi, reg, rate, spikes, first, stop):
         rate[0, spikes[k]] += 1.0 - reg
 
 
-@inner
+@inline
 def count_events(topology, scratch):
     """Spikes arriving at synapses in this step."""
     total = 0
@@ -339,7 +343,7 @@ def count_events(topology, scratch):
     return total
 
 
-@inner
+@inline
 def update_axons(t, topology, axons, scratch):
     """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values."""
     n_filters = topology.arrivals.shape[1]
@@ -364,7 +368,7 @@ def update_axons(t, topology, axons, scratch):
             axons.last[i] = t
 
 
-@inner
+@inline
 def mirror_rows(topology, weight, steps, feedback, n_neurons, scratch):
     """Feedback that follows the readout weights of the rows that spiked; after all partitions have read it.
 
@@ -390,7 +394,7 @@ def mirror_rows(topology, weight, steps, feedback, n_neurons, scratch):
                         feedback[k, origin + i] = weight[q] + left * topology.feedback_gap[k, origin + i]
 
 
-@inner
+@inline
 def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels):
     """Append the spikes of step ``t`` to the log, population by population, in ascending order of the source."""
     ring, mask = history.log_start.shape[0] - 1, history.log.size - 1
@@ -426,7 +430,7 @@ def _counter(population, t):
     return (np.uint64(population) << np.uint64(48)) | np.uint64(t)
 
 
-@inner
+@inline
 def compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss):
     """Errors of all readouts in step ``t``; their sums per block; adds the step's losses."""
     ring = history.error.shape[0] - 1
