@@ -79,7 +79,11 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     if options.stdp:
         rule_kernels |= {"DELIVER_STDP": pairs.deliver_stdp, "FOLLOW_POSTS": pairs.follow_posts}
     step = bind(
-        stream.step_partition, f"step_{label}_{rule}", inlined=True, _advance_partition=advance_partition, **rule_kernels
+        stream.step_partition,
+        f"step_{label}_{rule}",
+        inlined=True,
+        _advance_partition=advance_partition,
+        **rule_kernels,
     )
     forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
     run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=options.parallel, FORWARD=forward)

@@ -47,7 +47,7 @@ DECAY_KAPPA, DECAY_REG, GROW_KAPPA, GROW_REG = range(4)
 FORWARD, INVERSE = range(2)
 
 # Counters of a run (int64).
-COUNT_EVENTS, COUNT_STEPS, COUNT_SPIKES = range(3)
+COUNT_EVENTS, COUNT_STEPS = range(2)
 
 # Probes: what is recorded at each step (int64 rows of kind, row, index).
 PROBE_STATE, PROBE_PSI, PROBE_SIGNAL, PROBE_READOUT, PROBE_ERROR, PROBE_WEIGHT, PROBE_TRACE = range(7)

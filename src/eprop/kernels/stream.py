@@ -15,7 +15,6 @@ from eprop.equations import rng
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
     COUNT_EVENTS,
-    COUNT_SPIKES,
     COUNT_STEPS,
     EPROP_PLUS,
     EVENTS,
@@ -432,16 +431,21 @@ def _counter(population, t):
 
 @inline
 def compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss):
-    """Errors of all readouts in step ``t``; their sums per block; adds the step's losses."""
+    """Errors of all readouts in step ``t``, which is step ``s`` of all samples; their sums per block; adds the losses."""
     ring = history.error.shape[0] - 1
     error = history.error[t & ring]
     populations = topology.populations
+    sample, step = s // window.shape[1], s % window.shape[1]
+    weight = window[sample if window.shape[0] > 1 else 0, step]
+    if target.shape[1] == 1:
+        step = 0
     for b in range(populations.shape[0]):
         if populations[b, POP_ROLE] != READOUT:
             continue
         lo = populations[b, POP_TARGET] - neurons.psi.size
         hi = lo + populations[b, POP_SIZE]
-        out_loss[s] += errors(neurons.y[lo:hi], offsets[b], target[s, lo:hi], window[s], softmax[b], error[lo:hi])
+        out_loss[s] += errors(neurons.y[lo:hi], offsets[b], target[sample, step, lo:hi], weight, softmax[b],
+                              error[lo:hi])  # fmt: skip
         group = populations[b, POP_GROUP]
         if group >= 0:
             extend_error_sums(t, lo, hi, error, history.readout_prefix, history.readout_block, history.block_steps, group,
@@ -471,13 +475,15 @@ def read_probes(s, probes, neurons, error, synapses, out):
 
 def run_stream(
     t0, n_steps, offset, seed, topology, synapses, axons, neurons, history, scratch,
-    event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss, counters,
+    event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss, out_spikes,
+    counters,
 ):  # fmt: skip
     """Template: run steps ``t0 .. t0 + n_steps - 1``, or until the spike log is full; returns the steps done.
 
-    ``event_start`` (event sources, steps + 1), ``target`` (steps, readouts), ``window`` (steps,), ``out_probes``,
-    ``out_y`` and ``out_loss`` are indexed from ``offset``. ``counters`` adds up synaptic events and spikes of neurons,
-    and holds the time: Ctrl-C strikes between this function's return and whatever the caller does next.
+    They are the steps from ``offset`` on of samples that follow each other: ``event_start`` (event sources, steps + 1),
+    ``out_probes``, ``out_y`` and ``out_loss`` have an entry for each step of all samples; ``target`` (samples, steps or 1,
+    readouts), ``window`` (samples or 1, steps) and ``out_spikes`` (samples,) one for each sample. ``counters`` adds up
+    synaptic events, and holds the time: Ctrl-C strikes between this function's return and whatever the caller does next.
     """
     ring = history.log_start.shape[0] - 1
     n_sources = scratch.n_sources
@@ -494,7 +500,7 @@ def run_stream(
             STEP_PARTITION(np.int64(p), t, topology, synapses, axons, neurons, history, scratch)
         counters[COUNT_EVENTS] += count_events(topology, scratch)
         for p in range(partitions):
-            counters[COUNT_SPIKES] += scratch.spike_count[p, -1]
+            out_spikes[s // window.shape[1]] += scratch.spike_count[p, -1]
         update_axons(t, topology, axons, scratch)
         mirror_rows(topology, synapses.weight, axons.steps, neurons.feedback, neurons.psi.size, scratch)
         log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
