@@ -227,6 +227,12 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
         "_extend": carry,
         "_cross": cross,
     }
+    until_cutoff = bind(plastic.maps_until_cutoff, f"maps_until_cutoff_{kind}", inlined=True, **bound)
+    bound["_maps_until_cutoff"] = until_cutoff
+    if (layout.D, layout.M, layout.BOTH) == (1, 0, False) and not options.moments and not options.each_step:
+        bound["_deliver_dense"] = bind(plastic.deliver_dense, f"deliver_dense_{rule}", inlined=True, **bound)
+        bound["_settle_dense"] = bind(plastic.settle_dense, f"settle_dense_{rule}", inlined=True, **bound)
+        bound["DENSE"] = True
     revive = bind(plastic.revive_row, f"revive_row_{rule}", _decay_hidden=decay, **bound)
     first = bind(plastic.first_row, f"first_row_{kind}", **constants)
     if options.each_step:

@@ -28,12 +28,14 @@ from eprop.engine.state import (
     synapses_of,
     with_ended_posts,
     with_room,
+    with_tables,
 )
 from eprop.engine.tracts import steps_of
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.lanes import count_arrivals, mirror_feedback, optimize
+from eprop.kernels.layout import Scratch
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
 from eprop.parameters import is_finite_number, real_numbers
@@ -42,6 +44,8 @@ from eprop.rules import EProp
 PRECISIONS = {"double": np.float64, "single": np.float32}
 # A compiled call cannot be interrupted; keep each near this length, so that Ctrl-C is heard.
 CALL_SECONDS = 0.1
+# Calls of fewer steps look every synapse up instead of making tables of them.
+TABLED_STEPS = 2000
 # Evaluation without resets runs this many chunks of samples side by side, whatever the number of threads.
 EVALUATION_CHUNKS = 8
 EVALUATION_STEPS = 1000
@@ -106,6 +110,7 @@ class Simulator:
         self._neurons = neurons_of(self._built)
         self._history = history_of(self._built)
         self._scratch = scratch_of(self._built)
+        self._with_tables: Scratch | None = None
         self._static_topology = _without_learning(self._built)
         self._lanes: Lanes | None = None
         self._call_steps, self._lane_steps = 64, 0
@@ -224,6 +229,7 @@ class Simulator:
         self._neurons = neurons_of(self._built)
         self._history = history_of(self._built)
         self._scratch = scratch_of(self._built)
+        self._with_tables = None
         for name in ("trace", "trace_reg"):
             getattr(self._synapses, name)[:] = 0.0
         if self._built.has_plus:
@@ -400,9 +406,10 @@ class Simulator:
     def _advance(self, samples, done, limit, topology, probes, out, y, loss, spikes) -> int:
         """One call of the compiled loop, from step ``done`` of all samples on; returns the steps it did."""
         began = time.perf_counter()
+        scratch = self._scratch if limit < TABLED_STEPS or len(probes) else self._tabled()
         steps = self._loops().stream(
             self._t, limit, done, np.uint64(self.network.seed), topology, self._synapses, self._axons, self._neurons,
-            self._history, self._scratch, samples.event_start, samples.event_channels, samples.target, samples.window,
+            self._history, scratch, samples.event_start, samples.event_channels, samples.target, samples.window,
             self._built.population_offset, self._built.softmax, probes, out, y, loss, spikes, self._counters,
         )  # fmt: skip
         elapsed = time.perf_counter() - began
@@ -411,6 +418,12 @@ class Simulator:
         elif limit == self._call_steps:
             self._call_steps = int(np.clip(limit * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * limit))
         return steps
+
+    def _tabled(self) -> Scratch:
+        """Work space with tables of synapses, where they pay; a call must be long to be worth the way there and back."""
+        if self._with_tables is None:
+            self._with_tables = with_tables(self._built, self._scratch)
+        return self._with_tables
 
     def _train_stream(self, samples, progress) -> BatchResult:
         n, n_steps, k = len(samples), samples.n_steps, self._neurons.y.size

@@ -147,4 +147,8 @@ class Scratch(NamedTuple):
     spikes: np.ndarray  # (partitions, neurons) int32
     spike_count: np.ndarray  # (partitions, n_pop) running counts over the populations
     mark: np.ndarray  # (rows,) step in which a row last spiked
+    dense_at: np.ndarray  # (tracts,) where the table of a tract begins that stands for its synapses, or -1
+    dense_width: np.ndarray  # (tracts,) entries of a row
+    dense_weight: np.ndarray  # all tables
+    dense_trace: np.ndarray
     n_sources: int

@@ -16,6 +16,7 @@ import numpy as np
 from eprop._jit import inner
 from eprop.equations.maps import divide
 from eprop.equations.optimize import adam_catch_up, clip, momentum_catch_up, rmsprop_catch_up
+from eprop.kernels import plastic_dense as tables
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
     ADAM,
@@ -39,6 +40,9 @@ from eprop.kernels.layout import (
     PRO_CUTOFF,
     PRO_EACH,
     PRO_GROUP,
+    PRO_HI,
+    PRO_LO,
+    PRO_ROW,
     RMSPROP,
 )
 
@@ -320,7 +324,64 @@ _decay_hidden = decay_hidden
 _learn_rows, _learn_rows_directly, _learn_rows_within = learn_rows, learn_rows_directly, learn_rows_within
 _revive_row, _first_row = revive_row, first_row
 EACH = False
+# Whether the loops know tables of whole rows (`kernels.plastic_dense`).
+DENSE = False
 _deliver_each = _settle_each = _extend = _unbound
+
+
+def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
+    """Template: `deliver_plus` over a table of whole rows."""
+    groups, decays, floats = topology.groups, topology.decays, topology.projection_floats
+    weight, trace, x, maps = scratch.dense_weight, scratch.dense_trace, neurons.input, scratch.maps
+    real, row = weight.dtype.type, topology.projections[r]
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    group, first, stop = row[PRO_GROUP], max(lo, row[PRO_LO]), min(hi, row[PRO_HI])
+    crossed = np.int64(-1)
+    for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
+        i = scratch.order[index]
+        last = axons.last[i]
+        at = scratch.dense_at[r] + (i - row[PRO_ROW]) * scratch.dense_width[r] - row[PRO_LO]
+        if last >= 0 and t - last > row[PRO_CUTOFF]:
+            n = t - last + 1 - row[PRO_CUTOFF]
+            k_n = decays[group, DECAY_KAPPA, n] if n < decays.shape[2] else groups[group, GR_KAPPA] ** n
+            tables.revive_row(
+                at, first, stop, scratch.z_ahead[0, i], k_n, EL_C, neurons.psi, topology.eligibility, trace
+            )
+        elif last >= 0:
+            if last != crossed:
+                MAPS(last, t, lo, hi, history.prefix, history.block, history.suffix, history.steps, history.block_steps,
+                     group, groups, decays, topology.filters, topology.eligibility, maps)  # fmt: skip
+                crossed = last
+            tables.change_row(at, first, stop, real(axons.z_bar[0, i]), real(decays[group, DECAY_KAPPA, t - last]), eta,
+                              w_min, w_max, maps, maps, weight, trace)  # fmt: skip
+        tables.pass_row(at, first, stop, weight, x)
+
+
+def settle_dense(r, t, lo, hi, topology, axons, history, scratch):
+    """Template: `settle_due` over a table of whole rows."""
+    weight, row, floats = scratch.dense_weight, topology.projections[r], topology.projection_floats
+    real, group, n = weight.dtype.type, row[PRO_GROUP], row[PRO_CUTOFF]
+    _maps_until_cutoff(t, n, lo, hi, group, topology, history, scratch)
+    k_n = real(topology.decays[group, DECAY_KAPPA, n - 1])
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
+        i = scratch.due[index]
+        at = scratch.dense_at[r] + (i - row[PRO_ROW]) * scratch.dense_width[r] - row[PRO_LO]
+        tables.change_row(at, max(lo, row[PRO_LO]), min(hi, row[PRO_HI]), real(axons.z_bar[0, i]), k_n, eta, w_min, w_max,
+                          scratch.maps, scratch.maps_before, weight, scratch.dense_trace)  # fmt: skip
+
+
+def maps_until_cutoff(t, n, lo, hi, group, topology, history, scratch):
+    """Template: maps over the last ``n`` steps, of which the traces take part in all but the last."""
+    groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
+    here, s = np.uint64(0), np.uint64((t - 1) & (history.steps.shape[0] - 1))
+    MAPS(t - n, t - 1, lo, hi, history.prefix, history.block, history.suffix, history.steps, history.block_steps, group,
+         groups, decays, filters, eligibility, scratch.maps_before)  # fmt: skip
+    _extend(np.uint64(lo), np.uint64(hi), n - 1, here, scratch.maps_before, here, scratch.maps, s, history.steps, group,
+            groups, decays, filters, eligibility)  # fmt: skip
+
+
+_deliver_dense, _settle_dense, _maps_until_cutoff = deliver_dense, settle_dense, maps_until_cutoff
 
 
 def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
@@ -330,6 +391,9 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
         return
     if EACH and topology.projections[r, PRO_EACH] != 0:
         _deliver_each(r, p, t, topology, synapses, axons, neurons, history, scratch)
+        return
+    if DENSE and scratch.dense_at[r] >= 0:
+        _deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch)
         return
     floats, indptr, targets = topology.projection_floats, topology.indptr, topology.targets
     groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
@@ -387,20 +451,18 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     if EACH and topology.projections[r, PRO_EACH] != 0:
         _settle_each(r, p, t, topology, synapses, axons, history, scratch)
         return
+    if DENSE and scratch.dense_at[r] >= 0:
+        _settle_dense(r, t, lo, hi, topology, axons, history, scratch)
+        return
     floats, indptr, targets = topology.projection_floats, topology.indptr, topology.targets
-    groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
+    decays, eligibility = topology.decays, topology.eligibility
     group, n = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
-    prefix, block, suffix, history_steps = history.prefix, history.block, history.suffix, history.steps
     due, maps, before, weight = scratch.due, scratch.maps, scratch.maps_before, synapses.weight
     trace, trace_reg, hidden, pending = synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending
     real = weight.dtype.type
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     k_n, r_n = real(decays[group, DECAY_KAPPA, n - 1]), real(decays[group, DECAY_REG, n - 1])
-    here, s = np.uint64(0), np.uint64((t - 1) & (history_steps.shape[0] - 1))
-    MAPS(t - n, t - 1, lo, hi, prefix, block, suffix, history_steps, history.block_steps, group, groups, decays, filters,
-         eligibility, before)  # fmt: skip
-    _extend(np.uint64(lo), np.uint64(hi), n - 1, here, before, here, maps, s, history_steps, group, groups, decays, filters,
-            eligibility)  # fmt: skip
+    _maps_until_cutoff(t, n, lo, hi, group, topology, history, scratch)
     z_0, z_1 = real(0.0), real(0.0)
     for index in range(first, stop):
         i = due[index]

@@ -53,6 +53,7 @@ from eprop.kernels.layout import (
     STDP,
 )
 from eprop.kernels.neurons import errors, integrate_readouts
+from eprop.kernels.plastic_dense import fill_tables, read_tables
 from eprop.kernels.plastic_readout import extend_error_sums
 from eprop.kernels.stdp import follow_pre, posts_full
 
@@ -488,13 +489,16 @@ def run_stream(
     ring = history.log_start.shape[0] - 1
     n_sources = scratch.n_sources
     partitions = topology.indptr.shape[0]
+    fill_tables(topology, synapses, scratch.dense_at, scratch.dense_width, scratch.dense_weight, scratch.dense_trace)
+    todo = n_steps
     for done in range(n_steps):
         t, s = t0 + done, offset + done
         # The oldest step that may still be read was logged ring - 1 steps ago.
         oldest = history.log_start[(t + 1) & ring, 0] if t >= ring else 0
         newest = history.log_start[(t - 1) & ring, -1] if t > 0 else 0
         if newest - oldest + n_sources > history.log.size or posts_full(t, topology, history):
-            return done
+            todo = done
+            break
         plan_arrivals(t, topology, axons, history, scratch)
         for p in prange(partitions):
             STEP_PARTITION(np.int64(p), t, topology, synapses, axons, neurons, history, scratch)
@@ -510,4 +514,5 @@ def run_stream(
         if probes.shape[0] > 0:
             read_probes(s, probes, neurons, history.error[t & (history.error.shape[0] - 1)], synapses, out_probes)
         counters[COUNT_STEPS] = t + 1
-    return n_steps
+    read_tables(topology, synapses, scratch.dense_at, scratch.dense_width, scratch.dense_weight, scratch.dense_trace)
+    return todo
