@@ -67,7 +67,7 @@ def weights_of_arrivals(theirs: NestResult, ours: dict[str, np.ndarray]) -> tupl
 # ------------------------------------------------------------------------------------------------------------ e-prop+
 
 
-def drawn_plus(seed: int, draw_pair=drawn_pair) -> Case:
+def drawn_plus(seed: int, draw_pair=drawn_pair, each_step: bool = False) -> Case:
     rng = np.random.default_rng([1, seed])
     kappa = float(rng.choice([0.3, 0.9, 0.97]))
     adam, two_kappas = seed % 2 == 1, seed % 4 >= 2
@@ -82,6 +82,7 @@ def drawn_plus(seed: int, draw_pair=drawn_pair) -> Case:
         c_reg=float(rng.choice([0.0, 0.05])),
         f_target=20.0,
         cutoff=float(rng.choice([2.0, 5.0, 20.0, 100.0])),
+        each_step=each_step,
     )
     c = case(
         seed, rule, steps=250, sizes=drawn_sizes(rng), rate=0.1, pair=draw_pair(rng), autapses=bool(rng.random() < 0.3)
@@ -95,6 +96,11 @@ def drawn_plus(seed: int, draw_pair=drawn_pair) -> Case:
 @pytest.mark.parametrize("seed", range(24))
 def test_plus(seed, deviations):
     compare_plus(drawn_plus(seed), "e-prop+", deviations)
+
+
+@pytest.mark.parametrize("seed", range(200, 208))
+def test_plus_with_a_step_of_the_optimiser_in_every_step(seed, deviations):
+    compare_plus(drawn_plus(seed, each_step=True), "e-prop+, each step", deviations)
 
 
 def compare_plus(c: Case, label: str, deviations) -> None:

@@ -19,6 +19,7 @@ from eprop.engine.eligibility import (
     map_constants,
     sort_components,
 )
+from eprop.engine.feedback import adaptive_pairs, check_mirrored, feedback_of, mirror_of
 from eprop.engine.members import members_of
 from eprop.engine.tracts import (
     Tract,
@@ -26,7 +27,6 @@ from eprop.engine.tracts import (
     draw_connections,
     draw_delays,
     draw_weights,
-    signal_delays,
     steps_of,
     tracts_of,
 )
@@ -36,9 +36,7 @@ from eprop.kernels import layout as lay
 from eprop.kernels.layout import Topology
 from eprop.kernels.maps import MapLayout
 from eprop.models import EventSource, Neuron, PoissonSource, Readout
-from eprop.network import Adaptive, Explicit, Network, Projection, RandomFeedback, Symmetric
-from eprop.network.distributions import Array
-from eprop.network.network import FeedbackProjection
+from eprop.network import Network, Projection
 from eprop.rules import STDP, EProp, EPropPlus, Optimizer
 
 # Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits.
@@ -53,8 +51,6 @@ OPTIMIZER_COLUMNS = {
     "eta": lay.PF_ETA, "w_min": lay.PF_MIN, "w_max": lay.PF_MAX, "beta": lay.PF_BETA_1, "beta_1": lay.PF_BETA_1,
     "beta_2": lay.PF_BETA_2, "epsilon": lay.PF_EPSILON, "nesterov": lay.PF_NESTEROV,
 }  # fmt: skip
-# What feedback takes over from the readout weights.
-MIRRORS = {Symmetric: lay.MIRROR_WEIGHT, Adaptive: lay.MIRROR_CHANGE}
 # Silences shorter than this many steps take their decays from a table.
 TABLED_POWERS = 1024
 # Silences of up to 2 to this many steps.
@@ -131,7 +127,8 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
     block_steps = _block_steps(groups, filters, max((m for _, m in kinds), default=0))
     cutoff, stdp_cutoff = (_longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
     tabled = max(cutoff, block_steps, TABLED_POWERS) + 2
-    feedback, signal_delay = _feedback(network, populations, sizes)
+    feedback, signal_delay = feedback_of(network, populations, sizes)
+    adaptive = adaptive_pairs(network, populations, sizes)
     constants, lag = _eprop_constants(network, tracts)
     topology = Topology(
         populations=populations,
@@ -151,7 +148,7 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         signal_groups=signal_groups,
         signal_delay=signal_delay,
         lag=_lag_of_pairs(network, tracts, populations, lag, indptr, targets, projections, sizes),
-        feedback_gap=_feedback_gap(network, populations, sizes, projections, indptr, targets, weight, feedback),
+        adaptive=adaptive,
         pair_powers=_pair_powers(projections, floats, stdp_cutoff),
     )
     layouts = [MapLayout.of(*kind, two_kappas) for kind in kinds]
@@ -214,8 +211,8 @@ def _check(network: Network) -> None:
         if isinstance(projection.rule, STDP):
             _check_stdp(network, projection)
     for feedback in network.feedback_projections:
-        if type(feedback.kind) in MIRRORS and rules:
-            _check_mirrored(network, feedback)
+        if mirror_of(feedback) and rules:
+            check_mirrored(network, feedback)
 
 
 def _check_plus(network: Network, projection: Projection) -> None:
@@ -236,19 +233,6 @@ def _check_stdp(network: Network, projection: Projection) -> None:
             projection.rule.tau_minus
         ):
             raise NetworkError(f"all STDP projections onto {projection.post.name!r} must share tau_minus")
-
-
-def _check_mirrored(network: Network, feedback: FeedbackProjection) -> None:
-    mirrored = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
-    if len(mirrored) > 1:
-        raise NetworkError(
-            f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r} needs one projection onto {feedback.pre.name!r}, "
-            f"got {len(mirrored)}"
-        )
-    rule = mirrored[0].connectivity
-    repeated = isinstance(rule, Explicit) and len(set(zip(rule.sources, rule.targets, strict=True))) < rule.sources.size
-    if repeated or getattr(rule, "multapses", False):
-        raise NetworkError(f"{type(feedback.kind).__name__} feedback needs readout connections without multapses")
 
 
 def _populations(network: Network) -> tuple[np.ndarray, dict[str, int]]:
@@ -414,7 +398,7 @@ def _projections(network: Network, tracts: list[list[Tract]], populations: np.nd
     parts = [tract for own in tracts for tract in own]
     table = np.zeros((len(parts), lay.PRO_COLUMNS), np.int64)
     floats = np.zeros((len(parts), lay.PF_COLUMNS))
-    mirrors = {(f.post.index, f.pre.index): MIRRORS.get(type(f.kind), 0) for f in network.feedback_projections}
+    mirrors = {(f.post.index, f.pre.index): mirror_of(f) for f in network.feedback_projections}
     first_row = 0
     for number, tract in enumerate(parts):
         row, constants = table[number], floats[number]
@@ -622,66 +606,6 @@ def _readout_arrays(network: Network, sizes: dict[str, int]):
         at += p.size
     per_readout = offset[table[3].astype(np.int64)] if sizes["readouts"] else np.zeros(0)
     return table, softmax, offset, per_readout
-
-
-def _feedback(network: Network, populations: np.ndarray, sizes: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Dense feedback weights and delays (readouts, neurons); symmetric weights are filled in from the readout weights.
-
-    Where all delays are one step, there is no table of them.
-    """
-    out = np.zeros((sizes["readouts"], sizes["neurons"]))
-    delays = np.ones(out.shape, np.int64)
-    for f in network.feedback_projections:
-        k = populations[f.pre.index, lay.POP_TARGET] - sizes["neurons"]
-        j = populations[f.post.index, lay.POP_TARGET]
-        part = np.s_[k : k + f.pre.size, j : j + f.post.size]
-        delays[part] = signal_delays(network, f.pre.size, f.post.size, f.delay, f.index)
-        if not isinstance(f.kind, Symmetric):
-            out[part] += _feedback_weights(network, f)
-    return out, delays if (delays != 1).any() else np.zeros((0, 0), np.int64)
-
-
-def _feedback_weights(network: Network, f: FeedbackProjection) -> np.ndarray:
-    """Drawn or given weights of one feedback projection, (readouts, neurons)."""
-    kind = f.kind
-    assert isinstance(kind, (RandomFeedback, Adaptive))
-    if isinstance(kind.weight, Array):
-        return kind.weight.values.T
-    block = np.zeros((f.pre.size, f.post.size))
-    seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
-    indptr, sources = _feedback_connections(network, f)
-    fan = (sources.size / f.post.size, sources.size / f.pre.size)
-    values = kind.weight.draw(0, f.post.size, indptr, fan, rng.derive(seed, rng.WEIGHT))
-    np.add.at(block, (sources, np.repeat(np.arange(f.post.size), np.diff(indptr))), values)
-    return block
-
-
-def _feedback_connections(network: Network, f: FeedbackProjection) -> tuple[np.ndarray, np.ndarray]:
-    """``(indptr, sources)``: the readouts that each neuron hears of."""
-    seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
-    return f.kind.connectivity.make(0, f.post.size, f.pre.size, f.post.size, False, seed)  # type: ignore[attr-defined]
-
-
-def _feedback_gap(network, populations, sizes, projections, indptr, targets, weight, feedback) -> np.ndarray:
-    """First difference of adaptive feedback from the readout weights, (readouts, neurons); NaN without a connection."""
-    adaptive = [f for f in network.feedback_projections if isinstance(f.kind, Adaptive)]
-    if not adaptive:
-        return np.zeros((0, 0))
-    out = np.full((sizes["readouts"], sizes["neurons"]), np.nan)
-    for f in adaptive:
-        k = populations[f.pre.index, lay.POP_TARGET] - sizes["neurons"]
-        j = populations[f.post.index, lay.POP_TARGET]
-        by_neuron, readouts = _feedback_connections(network, f)
-        neurons = np.repeat(np.arange(f.post.size), np.diff(by_neuron))
-        out[k + readouts, j + neurons] = feedback[k + readouts, j + neurons]
-    for row in projections[projections[:, lay.PRO_MIRROR] == lay.MIRROR_CHANGE]:
-        first = populations[row[lay.PRO_PRE], lay.POP_TARGET]
-        for part in indptr:
-            bounds = part[row[lay.PRO_ROW] : row[lay.PRO_ROW] + row[lay.PRO_ROWS] + 1]
-            neurons = first + np.repeat(np.arange(row[lay.PRO_ROWS]), np.diff(bounds))
-            readouts = targets[bounds[0] : bounds[-1]].astype(np.int64) - sizes["neurons"]
-            out[readouts, neurons] -= weight[bounds[0] : bounds[-1]]
-    return out
 
 
 def _eprop_constants(network: Network, tracts: list[list[Tract]]) -> tuple[np.ndarray, np.ndarray]:

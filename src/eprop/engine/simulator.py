@@ -33,7 +33,7 @@ from eprop.engine.tracts import steps_of
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
-from eprop.kernels.lanes import count_arrivals, mirror_feedback, optimize
+from eprop.kernels.lanes import count_arrivals, fade_gaps, measure_gaps, mirror_feedback, optimize
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
 from eprop.parameters import is_finite_number, real_numbers
@@ -111,6 +111,7 @@ class Simulator:
         self._call_steps, self._lane_steps = 64, 0
         self._updates = 0
         self._counters = np.zeros(3, np.int64)
+        self._measure_gaps(list(range(len(self._built.topology.projections))))
         self._mirror(self._neurons.feedback)
 
     # ---------------------------------------------------------------- running
@@ -221,7 +222,7 @@ class Simulator:
     def reset(self) -> None:
         """All nodes to rest, all traces and spikes under way to nothing; weights and optimisers stay."""
         self._axons = axons_of(self._built)
-        self._neurons = neurons_of(self._built)
+        self._neurons = neurons_of(self._built)._replace(feedback=self._neurons.feedback, gap=self._neurons.gap)
         self._history = history_of(self._built)
         self._scratch = scratch_of(self._built)
         for name in ("trace", "trace_reg"):
@@ -249,7 +250,8 @@ class Simulator:
     def set_weights(self, name: str, values: Any) -> None:
         """Write the weights of a projection: a matrix as `weights` gives it, or a list as of `connections`.
 
-        A matrix must have a value wherever there is a connection; where there is none it must be zero.
+        A matrix must have a value wherever there is a connection; where there is none it must be zero. Symmetric feedback
+        follows, adaptive feedback stays as it is.
         """
         projection = self.network.projection(name)
         order, sources, targets = self._synapse_order(projection.index)
@@ -267,6 +269,7 @@ class Simulator:
         if flat.size and (flat.min() < w_min or flat.max() > w_max):
             raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")
         self._synapses.weight[order] = flat
+        self._measure_gaps(self._built.tracts[projection.index])
         self._mirror(self._neurons.feedback)
 
     def scale_learning_rates(self, factor: float) -> None:
@@ -519,6 +522,7 @@ class Simulator:
             # Ctrl-C is heard when a call returns: the weights and their clock move together.
             self._updates = update
             optimize(topology, synapses, update, scale)
+            fade_gaps(topology, self._neurons.gap, self._neurons.psi.size)
         except BaseException:
             synapses.pending[:] = 0.0  # a part of a batch is no batch
             raise
@@ -620,8 +624,17 @@ class Simulator:
         return self._built.topology._replace(projection_floats=floats)
 
     def _mirror(self, feedback: np.ndarray) -> None:
-        taken = np.full(self._axons.steps.shape, self._updates) if self._built.has_eprop else self._axons.steps
-        mirror_feedback(self._built.topology, self._synapses.weight, taken, feedback, self._neurons.psi.size)
+        mirror_feedback(
+            self._built.topology, self._synapses.weight, feedback, self._neurons.gap, self._neurons.psi.size
+        )
+
+    def _measure_gaps(self, tracts: list[int]) -> None:
+        """Let adaptive feedback stay as it is where weights were set from outside."""
+        first, stop = (tracts[0], tracts[-1] + 1) if tracts else (0, 0)
+        measure_gaps(
+            first, stop, self._built.topology, self._synapses.weight, self._neurons.feedback, self._neurons.gap,
+            self._neurons.psi.size,
+        )  # fmt: skip
 
     def _synapse_order(self, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of a projection's synapses sorted by (target, source), with sources and targets."""

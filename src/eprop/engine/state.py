@@ -63,6 +63,7 @@ def neurons_of(built: Built) -> Neurons:
         rate=np.zeros((2, n)),
         y=np.zeros(k),
         feedback=built.feedback.copy(),
+        gap=np.zeros(built.topology.adaptive.shape),
     )
 
 

@@ -33,10 +33,10 @@ import numpy as np
 from eprop.engine import Samples, Simulator
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.models import ALIF, LIF, DeltaALIF, DeltaLIF, EventSource, Readout
-from eprop.models.adaptation import Adaptive
+from eprop.models.adaptation import Adaptive as Adapting
 from eprop.models.base import steps as steps_of
 from eprop.models.membrane import Membrane
-from eprop.network import Network, Population, Projection, Symmetric
+from eprop.network import Adaptive, Network, Population, Projection, Symmetric
 from eprop.parameters import Description, parameters_of
 from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent
 
@@ -199,10 +199,10 @@ def _check(network: Network) -> None:
         _check_rule(projection)
     for feedback in network.feedback_projections:
         back = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
-        if isinstance(feedback.kind, Symmetric) and any(p.rule.plastic for p in back):
+        if isinstance(feedback.kind, (Symmetric, Adaptive)) and any(p.rule.plastic for p in back):
             raise NetworkError(
-                f"Symmetric feedback to {feedback.post.name!r}: NEST's feedback weights stay as they are; use RandomFeedback, "
-                "or let the readout weights be static"
+                f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r}: NEST's feedback weights stay as they are; "
+                "use RandomFeedback, or let the readout weights be static"
             )
         if steps_of(feedback.delay, network.dt) != 1:
             raise NetworkError(f"feedback to {feedback.post.name!r}: NEST needs a delay of one step")
@@ -215,6 +215,10 @@ def _check_rule(projection: Projection) -> None:
     if rule.plastic and not isinstance(rule.optimizer, (Adam, GradientDescent)):
         kind = type(rule.optimizer).__name__
         raise NetworkError(f"{projection.name}: NEST's e-prop knows GradientDescent and Adam, not {kind}")
+    if rule.plastic and rule.optimizer.decay > 0.0:
+        raise NetworkError(
+            f"{projection.name}: NEST's weights do not decay; set {type(rule.optimizer).__name__}.decay = 0"
+        )
 
 
 def _check_population(population: Population, original: bool, dt: float) -> None:
@@ -354,7 +358,7 @@ class _Session:
             if model.loss.softmax and size > 1:  # each readout tells the others; itself it knows
                 apart = {"rule": "all_to_all", "allow_autapses": False}
                 nest.Connect(self.nodes[name], self.nodes[name], apart, self._rate(1))
-        rows = ["V_m", "V_th_adapt"] if isinstance(model, Adaptive) else ["V_m"]
+        rows = ["V_m", "V_th_adapt"] if isinstance(model, Adapting) else ["V_m"]
         self._record(name, "v", "multimeter", {"interval": self.dt, "record_from": rows})
 
     def _neuron(self, population: Population) -> dict[str, Any]:
@@ -364,7 +368,7 @@ class _Session:
         out["t_ref"] = steps_of(model.t_ref, self.dt) * self.dt
         out["surrogate_gradient_function"] = model.surrogate.nest_name
         out["V_m"] = self._start(model)
-        if isinstance(model, Adaptive) and self.first:
+        if isinstance(model, Adapting) and self.first:
             out["adaptation"] = model.adaptation / model.adaptation_decay(self.dt)
         if self.suffix:
             assert isinstance(model, LIF)
@@ -435,7 +439,7 @@ class _Session:
         kind = "adam" if isinstance(rule.optimizer, Adam) else "gradient_descent"
         optimizer: dict[str, Any] = _named(rule.optimizer) | {"type": kind, "batch_size": self.batch_size}
         if not self.suffix:
-            return {"optimizer": optimizer | {"optimize_each_step": False}}
+            return {"optimizer": optimizer | {"optimize_each_step": getattr(rule, "each_step", False)}}
         kappa = self.simulator._built.rule_constants[p.post.index, 0]
         tau = -self.dt / np.log(kappa) if kappa > 0.0 else 1e-3 * self.dt
         return {"optimizer": optimizer, "average_gradient": rule.average_gradient, "tau_m_readout": float(tau)}
@@ -556,7 +560,7 @@ class _Session:
         for p in self.network.populations:
             if isinstance(p.model, Membrane):
                 v[p.name] = self._dense(p, "v", "V_m")
-                if isinstance(p.model, Adaptive):
+                if isinstance(p.model, Adapting):
                     threshold[p.name] = self._dense(p, "v", "V_th_adapt")
                 spikes[p.name] = self._dense(p, "spikes", None) > 0.0
             elif isinstance(p.model, Readout):

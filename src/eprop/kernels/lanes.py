@@ -18,6 +18,7 @@ from eprop.kernels.layout import (
     ADAM,
     EPROP,
     EVENTS,
+    MIRROR_CHANGE,
     MIRROR_WEIGHT,
     MOMENTUM,
     NEURON,
@@ -283,12 +284,11 @@ def _accumulate_readout(
 
 
 @inner
-def mirror_feedback(topology, weight, taken, feedback, n_neurons):
-    """Feedback that follows the readout weights; repeated connections add up.
+def mirror_feedback(topology, weight, feedback, gap, n_neurons):
+    """Feedback that follows the readout weights: symmetric feedback is the weight, and repeated connections add up.
 
-    Symmetric feedback is the weight. Adaptive feedback learns the same updates and decays alike (Kolen and Pollack
-    1994), so its difference from the weight only decays: ``feedback_gap`` at first, ``keep`` times that after each of
-    the optimiser's steps, of which row ``i`` has taken ``taken[i]``; NaN where the two are not connected.
+    Adaptive feedback learns the same updates and decays alike, so that its difference ``gap`` from the weight only decays
+    (Kolen and Pollack 1994).
     """
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
@@ -302,14 +302,43 @@ def mirror_feedback(topology, weight, taken, feedback, n_neurons):
             continue
         origin = topology.populations[row[PRO_PRE], POP_TARGET]
         for i in range(row[PRO_ROWS]):
-            left = topology.projection_floats[r, PF_KEEP] ** taken[row[PRO_ROW] + i]
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
                     k = np.int64(topology.targets[q]) - n_neurons
                     if row[PRO_MIRROR] == MIRROR_WEIGHT:
                         feedback[k, origin + i] += weight[q]
-                    elif not np.isnan(topology.feedback_gap[k, origin + i]):
-                        feedback[k, origin + i] = weight[q] + left * topology.feedback_gap[k, origin + i]
+                    elif topology.adaptive[k, origin + i]:
+                        feedback[k, origin + i] = weight[q] + gap[k, origin + i]
+
+
+@inner
+def measure_gaps(first, stop, topology, weight, feedback, gap, n_neurons):
+    """Difference of adaptive feedback from the weights of tracts ``first:stop``, which it follows from now on."""
+    for r in range(first, stop):
+        row = topology.projections[r]
+        if row[PRO_MIRROR] != MIRROR_CHANGE:
+            continue
+        origin = topology.populations[row[PRO_PRE], POP_TARGET]
+        for i in range(row[PRO_ROWS]):
+            for p in range(topology.indptr.shape[0]):
+                for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
+                    k = np.int64(topology.targets[q]) - n_neurons
+                    if topology.adaptive[k, origin + i]:
+                        gap[k, origin + i] = feedback[k, origin + i] - weight[q]
+
+
+@inner
+def fade_gaps(topology, gap, n_neurons):
+    """What decaying weights and adaptive feedback forget in an optimiser step of e-prop, their difference forgets, too."""
+    for r in range(topology.projections.shape[0]):
+        row, floats = topology.projections[r], topology.projection_floats[r]
+        if row[PRO_MIRROR] != MIRROR_CHANGE or row[PRO_RULE] != EPROP or floats[PF_ETA] == 0.0:
+            continue
+        origin = topology.populations[row[PRO_PRE], POP_TARGET]
+        for i in range(row[PRO_ROWS]):
+            for p in range(topology.indptr.shape[0]):
+                for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
+                    gap[np.int64(topology.targets[q]) - n_neurons, origin + i] *= floats[PF_KEEP]
 
 
 @inner

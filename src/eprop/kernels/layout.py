@@ -75,9 +75,7 @@ class Topology(NamedTuple):
     signal_groups: np.ndarray  # (n_pop,) trace group of a neuron population or -1
     signal_delay: np.ndarray  # (readouts, neurons) steps that learning signals take; (0, 0): all take one
     lag: np.ndarray  # (readouts, neurons) steps from a spike to the error it causes; (0, 0): those of the population
-    feedback_gap: (
-        np.ndarray
-    )  # (readouts, neurons) adaptive feedback: its first difference from the weights; else (0, 0)
+    adaptive: np.ndarray  # (readouts, neurons) bool: pairs whose feedback learns like the readout weights; else (0, 0)
     pair_powers: np.ndarray  # (tracts, n) powers of the presynaptic decay; without columns unless there is STDP
 
 
@@ -112,6 +110,7 @@ class Neurons(NamedTuple):
     rate: np.ndarray  # (2, neurons): f now, one step ago
     y: np.ndarray  # (readouts,)
     feedback: np.ndarray  # (readouts, neurons)
+    gap: np.ndarray  # (readouts, neurons) adaptive feedback minus the weight it follows; else (0, 0)
 
 
 class History(NamedTuple):

@@ -22,6 +22,7 @@ from eprop.kernels.layout import (
     FORWARD,
     GR_REG,
     MIRROR_CHANGE,
+    MIRROR_WEIGHT,
     NEURON,
     PF_ETA,
     PF_KEEP,
@@ -351,10 +352,7 @@ def update_axons(t, topology, axons, scratch):
         group = topology.projections[r, PRO_GROUP]
         for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
             i = scratch.order[index]
-            if axons.last[i] >= 0:
-                axons.steps[i] = t - 1
-                if topology.projections[r, PRO_EACH] != 0:
-                    axons.steps[i] = min(t - 1, axons.last[i] + topology.projections[r, PRO_CUTOFF] - 1)
+            axons.steps[i] = _clock(r, i, t, topology, axons)
             for d in range(n_filters):
                 axons.z_before[d, i] = scratch.z_ahead[d, i]
                 axons.z_bar[d, i] = scratch.z_ahead[d, i]
@@ -365,10 +363,10 @@ def update_axons(t, topology, axons, scratch):
 
 
 @inner
-def mirror_rows(topology, weight, steps, feedback, n_neurons, scratch):
+def mirror_rows(t, topology, weight, axons, feedback, gap, n_neurons, scratch):
     """Feedback that follows the readout weights of the rows that spiked; after all partitions have read it.
 
-    Adaptive feedback is the weight and what is left of the first difference from it (`kernels.lanes.mirror_feedback`).
+    Of adaptive feedback the difference from the weight decays, see `kernels.lanes.mirror_feedback`.
     """
     targets = topology.targets
     for r in range(topology.projections.shape[0]):
@@ -380,14 +378,25 @@ def mirror_rows(topology, weight, steps, feedback, n_neurons, scratch):
         origin = topology.populations[topology.projections[r, PRO_PRE], POP_TARGET] - topology.projections[r, PRO_ROW]
         for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
             i = scratch.order[index]
-            left = topology.projection_floats[r, PF_KEEP] ** steps[i]
+            left = topology.projection_floats[r, PF_KEEP] ** (_clock(r, i, t, topology, axons) - axons.steps[i])
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
                     k = np.int64(targets[q]) - n_neurons
-                    if mirror != MIRROR_CHANGE:
+                    if mirror == MIRROR_WEIGHT:
                         feedback[k, origin + i] = weight[q]
-                    elif not np.isnan(topology.feedback_gap[k, origin + i]):
-                        feedback[k, origin + i] = weight[q] + left * topology.feedback_gap[k, origin + i]
+                    elif topology.adaptive[k, origin + i]:
+                        gap[k, origin + i] *= left
+                        feedback[k, origin + i] = weight[q] + gap[k, origin + i]
+
+
+@inner
+def _clock(r, i, t, topology, axons):
+    """Steps that the optimiser has taken of row ``i`` when a spike has arrived in step ``t``."""
+    if axons.last[i] < 0:
+        return axons.steps[i]
+    if topology.projections[r, PRO_EACH] != 0:
+        return min(t - 1, axons.last[i] + topology.projections[r, PRO_CUTOFF] - 1)
+    return t - 1
 
 
 @inner
@@ -491,8 +500,8 @@ def run_stream(
         counters[COUNT_EVENTS] += count_events(topology, scratch)
         for p in range(partitions):
             counters[COUNT_SPIKES] += scratch.spike_count[p, -1]
+        mirror_rows(t, topology, synapses.weight, axons, neurons.feedback, neurons.gap, neurons.psi.size, scratch)
         update_axons(t, topology, axons, scratch)
-        mirror_rows(topology, synapses.weight, axons.steps, neurons.feedback, neurons.psi.size, scratch)
         log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
         compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss)
         for k in range(neurons.y.size):
