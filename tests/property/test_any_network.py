@@ -61,15 +61,23 @@ MORE_PLUS = {
 }
 
 
+READOUTS = {
+    "drawn": ep.Readout(tau_m=ep.Uniform(8.0, 40.0), i_e=ep.Normal(0.0, 0.005), v_init=ep.Uniform(-0.3, 0.3)),
+    "given": ep.Readout(tau_m=[10.0, 30.0], e_l=[0.2, -0.3], v_min=[-0.4, -0.35], scale_input=True),
+    "softmax": ep.Readout(tau_m=[10.0, 30.0], e_l=[0.2, -0.3], loss=ep.CrossEntropy()),
+}
+
+
 def network(
-    seed: int, neuron: ep.Neuron, rule: Any, delays: tuple[Any, Any], feedback: ep.network.Feedback, mixed: bool = False
-):
+    seed: int, neuron: ep.Neuron, rule: Any, delays: tuple[Any, Any], feedback: ep.network.Feedback, mixed: bool = False,
+    readout: ep.Readout | None = None,
+):  # fmt: skip
     """Inputs, one population of neurons or two, readouts; everything learns."""
     net = ep.Network(seed=seed)
     x, rec = net.add(ep.EventSource(), 5, "in"), [net.add(neuron, 7, "rec")]
     if mixed:
         rec.append(net.add(ep.LIF(tau_m=9.0, v_th=0.8), 4, "other"))
-    out = net.add(ep.Readout(tau_m=18.0), 2, "out")
+    out = net.add(readout or ep.Readout(tau_m=18.0), 2, "out")
     forward, back = delays
     for post in rec:
         net.connect(x, post, ep.Bernoulli(0.7), weight=ep.Uniform(0.0, 0.8), rule=rule, delay=forward)
@@ -131,6 +139,25 @@ def check_plus(net: ep.Network, seed: int, partitions: int) -> None:
 
 
 @pytest.mark.parametrize("delays", DELAYS)
+@pytest.mark.parametrize("rule", ["gradient descent", "two kappas, Adam", "Adam at each step"])
+@pytest.mark.parametrize("readout", READOUTS)
+def test_plus_with_readouts_that_differ(readout, rule, delays):
+    for seed, feedback in enumerate(FEEDBACK.values()):
+        net = network(
+            seed, NEURONS["LIF"], (PLUS | MORE_PLUS)[rule], DELAYS[delays], feedback, readout=READOUTS[readout]
+        )
+        check_plus(net, seed, 2)
+
+
+@pytest.mark.parametrize("delays", DELAYS)
+@pytest.mark.parametrize("readout", READOUTS)
+def test_samples_with_readouts_that_differ(readout, delays):
+    for seed, feedback in enumerate(FEEDBACK.values()):
+        rule = ep.EProp(optimizer=ep.Adam(3e-3, epsilon=1e-2), c_reg=0.2, kappa=0.9)
+        check_samples(network(seed, NEURONS["LIF"], rule, DELAYS[delays], feedback, True, READOUTS[readout]), seed)
+
+
+@pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("name", NEURONS)
 def test_samples(name, delays):
     @examples(0.04)
@@ -138,19 +165,23 @@ def test_samples(name, delays):
     def holds(seed, adam, feedback, average):
         optimizer = ep.Adam(3e-3, epsilon=1e-2, decay=0.1) if adam else ep.GradientDescent(3e-3)
         rule = ep.EProp(optimizer=optimizer, c_reg=0.2, average_gradient=average)
-        net = network(seed, NEURONS[name], rule, DELAYS[delays], FEEDBACK[feedback], mixed=seed % 2 == 0)
-        sim, stepped = ep.Simulator(net, threads=1), TimeDriven(net)
-        x, target, window = stimulus(seed, 2, 90)
-        for _ in range(3):
-            samples = sim.samples(2, 90, inputs={"in": x}, targets={"out": target}, window=window)
-            found, wanted = sim.train(samples), stepped.train(samples)
-            assert disagreement(found.y, wanted.y) < TOLERANCE
-            assert disagreement(found.loss, wanted.loss) < TOLERANCE
-            for p in net.projections:
-                a, b = sim.connections(p.name)[2], stepped.connections(p.name)[2]
-                assert disagreement(a, b) < TOLERANCE
+        check_samples(network(seed, NEURONS[name], rule, DELAYS[delays], FEEDBACK[feedback], mixed=seed % 2 == 0), seed)
 
     holds()
+
+
+def check_samples(net: ep.Network, seed: int) -> None:
+    """Outputs, losses and weights of some updates."""
+    sim, stepped = ep.Simulator(net, threads=1), TimeDriven(net)
+    x, target, window = stimulus(seed, 2, 90)
+    for _ in range(3):
+        samples = sim.samples(2, 90, inputs={"in": x}, targets={"out": target}, window=window)
+        found, wanted = sim.train(samples), stepped.train(samples)
+        assert disagreement(found.y, wanted.y) < TOLERANCE
+        assert disagreement(found.loss, wanted.loss) < TOLERANCE
+        for p in net.projections:
+            a, b = sim.connections(p.name)[2], stepped.connections(p.name)[2]
+            assert disagreement(a, b) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", ["ALIF", "synaptic current", "resonator", "ALIF, each its own"])

@@ -21,6 +21,7 @@ from eprop.engine.eligibility import (
 )
 from eprop.engine.feedback import adaptive_pairs, check_mirrored, feedback_of, mirror_of
 from eprop.engine.members import members_of
+from eprop.engine.readouts import ReadoutClasses, readout_arrays
 from eprop.engine.tracts import (
     Tract,
     chunks,
@@ -68,7 +69,6 @@ class Built:
     models: list[type[Neuron]]
     leak: np.ndarray
     readout_offset: np.ndarray
-    population_offset: np.ndarray
     softmax: np.ndarray
     rule_constants: np.ndarray
     lag: np.ndarray
@@ -110,26 +110,31 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
     models = model_slots([p.model for p in neurons])
     for p in neurons:
         populations[p.index, lay.POP_SLOT] = models.index(type(p.model))  # type: ignore[arg-type]
-    members = {p.index: members_of(p, rng.derive(network.seed, rng.PARAMETER, p.index)) for p in neurons}
+    members = {p.index: members_of(network, p) for p in network.populations if p.model.role != "source"}
+    classes = {
+        p.index: ReadoutClasses.of(members[p.index], p.size, network.dt)
+        for p in network.populations
+        if p.model.role == "readout"
+    }
     components = {
         p.index: sort_components(p.name, [m.eligibility(network.dt) for m in members[p.index]]) for p in neurons
     }
     plus = _rules(network, EPropPlus)
     two_kappas = any(rule.kappa != rule.kappa_regularisation for rule in plus)
     kinds = _kinds(network, components, populations)
-    groups, filters, signal_groups = _groups(network, populations, components)
-    tracts = tracts_of(network)
-    projections, floats = _projections(network, tracts, populations)
+    groups, filters, signal_groups = _groups(network, populations, components, classes)
+    tracts = tracts_of(network, {index: c.decay.size for index, c in classes.items()})
+    projections, floats = _projections(network, tracts, populations, classes)
     bounds = np.stack([_split(sizes["neurons"], partitions), _split(sizes["readouts"], partitions)])
-    indptr, targets, weight = _synapses(network, tracts, projections, populations, bounds, sizes, dtype)
+    indptr, targets, weight = _synapses(network, tracts, projections, populations, bounds, sizes, dtype, classes)
     params, initial, leak = _neuron_arrays(network, models, members, sizes["neurons"])
-    readouts, softmax, population_offset, readout_offset = _readout_arrays(network, sizes)
+    readouts, softmax = readout_arrays(network, populations, members, classes)
     block_steps = _block_steps(groups, filters, max((m for _, m in kinds), default=0))
     cutoff, stdp_cutoff = (_longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
     tabled = max(cutoff, block_steps, TABLED_POWERS) + 2
     feedback, signal_delay = feedback_of(network, populations, sizes)
     adaptive = adaptive_pairs(network, populations, sizes)
-    constants, lag = _eprop_constants(network, tracts)
+    constants, lag = _eprop_constants(network, tracts, classes)
     topology = Topology(
         populations=populations,
         rates=_poisson_rates(network),
@@ -159,8 +164,7 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         initial=initial,
         models=models,
         leak=leak,
-        readout_offset=readout_offset,
-        population_offset=population_offset,
+        readout_offset=readouts[lay.READ_LEAK].copy(),
         softmax=softmax,
         rule_constants=constants,
         lag=lag,
@@ -296,9 +300,15 @@ def _kinds(network: Network, components: dict[int, Components], populations: np.
 
 
 def _groups(
-    network: Network, populations: np.ndarray, components: dict[int, Components]
+    network: Network,
+    populations: np.ndarray,
+    components: dict[int, Components],
+    classes: dict[int, ReadoutClasses],
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
-    """Constants of traces, one group per population that e-prop+ synapses reach, and its filter of spikes and ``b``."""
+    """Constants of traces, and the filter of spikes and ``b``, of each group that e-prop+ synapses reach.
+
+    A population of neurons is a group, one of readouts has a group for each class.
+    """
     rows: list[list[float]] = []
     filters: list[tuple[np.ndarray, np.ndarray]] = []
     rules: dict[int, EPropPlus] = {}
@@ -312,14 +322,14 @@ def _groups(
             continue
         rules[post.index] = rule
         populations[post.index, lay.POP_GROUP] = len(rows)
-        rows.append([rule.kappa, rule.kappa_regularisation, *_regularisation(rule, network.dt)])
         if post.index in components:
             c = components[post.index]
             part = list(c.filters)
-            filters.append((c.decay[0][np.ix_(part, part)], c.arrival[0][part]))
+            own = [(c.decay[0][np.ix_(part, part)], c.arrival[0][part])]
         else:
-            decay, scale = post.model.membrane_decay(network.dt), post.model.input_scale(network.dt)
-            filters.append((np.array([[decay]]), np.array([scale])))
+            own = classes[post.index].filters
+        filters += own
+        rows += [[rule.kappa, rule.kappa_regularisation, *_regularisation(rule, network.dt)]] * len(own)
     signal_groups = np.where(populations[:, lay.POP_ROLE] == lay.NEURON, populations[:, lay.POP_GROUP], -1)
     return np.array(rows).reshape(-1, lay.GR_COLUMNS), filters, signal_groups
 
@@ -393,7 +403,9 @@ def _check_same_traces(first: EPropPlus, second: EPropPlus, name: str) -> None:
             )
 
 
-def _projections(network: Network, tracts: list[list[Tract]], populations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _projections(
+    network: Network, tracts: list[list[Tract]], populations: np.ndarray, classes: dict[int, ReadoutClasses]
+) -> tuple[np.ndarray, np.ndarray]:
     """The tables of tracts."""
     parts = [tract for own in tracts for tract in own]
     table = np.zeros((len(parts), lay.PRO_COLUMNS), np.int64)
@@ -407,7 +419,8 @@ def _projections(network: Network, tracts: list[list[Tract]], populations: np.nd
         row[lay.PRO_PRE], row[lay.PRO_ROW], row[lay.PRO_ROWS] = p.pre.index, first_row, p.pre.size
         row[lay.PRO_RULE], row[lay.PRO_DELAY] = p.rule.code, tract.delay
         row[lay.PRO_TO_READOUT] = post[lay.POP_ROLE] == lay.READOUT
-        row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP], post[lay.POP_KIND]
+        # The classes of a population's readouts are groups that follow each other.
+        row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP] + tract.kind, post[lay.POP_KIND]
         row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_TARGET], post[lay.POP_TARGET] + p.post.size
         row[lay.PRO_MIRROR] = mirrors.get((p.pre.index, p.post.index), 0)
         if isinstance(p.rule, (EProp, EPropPlus)):
@@ -415,7 +428,7 @@ def _projections(network: Network, tracts: list[list[Tract]], populations: np.nd
         if isinstance(p.rule, EPropPlus):
             row[lay.PRO_CUTOFF], row[lay.PRO_EACH] = steps_of(p.rule.cutoff, network.dt), p.rule.each_step
         # A neuron's own scale of the input is part of its eligibility.
-        constants[lay.PF_ZETA] = p.post.model.input_scale(network.dt) if row[lay.PRO_TO_READOUT] else 1.0
+        constants[lay.PF_ZETA] = classes[p.post.index].scale[tract.kind] if row[lay.PRO_TO_READOUT] else 1.0
         if isinstance(p.rule, STDP):
             post[lay.POP_STDP] = number
             row[lay.PRO_CUTOFF] = p.rule.cutoff(network.dt)
@@ -481,7 +494,7 @@ def _divides(decay: np.ndarray, n: int) -> bool:
     return bool(np.abs(inverse).max() * SMALLEST_POWER <= 1.0)
 
 
-def _synapses(network, tracts, projections, populations, bounds, sizes, dtype):
+def _synapses(network, tracts, projections, populations, bounds, sizes, dtype, classes):
     """Draw all connections, partition by partition and projection by projection, rows sorted by source.
 
     Every projection is drawn twice: once to count, once to place. That needs no list of the whole network beside it.
@@ -498,7 +511,7 @@ def _synapses(network, tracts, projections, populations, bounds, sizes, dtype):
     for p, (lo, hi), part in spans:
         for begin, stop in chunks(p, lo, hi):
             by_target, sources = draw_connections(network, p, begin, stop)
-            rows = _rows_of(network, p, tracts[p.index], begin, stop, by_target, sources)
+            rows = _rows_of(network, p, tracts[p.index], begin, stop, by_target, sources, classes)
             _count_rows(rows, indptr[part, first_rows[p.index] + 1 :])
     for part in range(partitions):
         if part:
@@ -513,17 +526,20 @@ def _synapses(network, tracts, projections, populations, bounds, sizes, dtype):
             by_target, sources = draw_connections(network, p, begin, stop)
             values = draw_weights(network, p, begin, stop, by_target, sources)
             _check_drawn(p, values)
-            rows = _rows_of(network, p, tracts[p.index], begin, stop, by_target, sources)
+            rows = _rows_of(network, p, tracts[p.index], begin, stop, by_target, sources, classes)
             _place(by_target, rows, values.astype(dtype), begin + shift, fill, targets, weight)
     return indptr, targets, weight
 
 
-def _rows_of(network, p, tracts, lo, hi, by_target, sources) -> np.ndarray:
+def _rows_of(network, p, tracts, lo, hi, by_target, sources, classes) -> np.ndarray:
     """Row of each connection, counted from the projection's first."""
     if len(tracts) == 1:
         return sources
     delays = draw_delays(network, p, lo, hi, by_target, sources)
-    tract = np.searchsorted([part.delay for part in tracts], delays)
+    kinds = 1 + tracts[-1].kind
+    tract = kinds * np.searchsorted([part.delay for part in tracts[::kinds]], delays)
+    if kinds > 1:
+        tract += np.repeat(classes[p.post.index].of_readout[lo:hi], np.diff(by_target))
     return tract * p.pre.size + sources
 
 
@@ -588,27 +604,9 @@ def _initial_values(members: list[Any], name: str, dt: float, size: int, seed: i
     return [np.ravel(m.initial(dt, 1, rng.derive(seed, j)).get(name, 0.0))[0] for j, m in enumerate(members)]
 
 
-def _readout_arrays(network: Network, sizes: dict[str, int]):
-    table = np.zeros((5, sizes["readouts"]))
-    softmax = np.zeros(len(network.populations), np.bool_)
-    offset = np.zeros(len(network.populations))
-    at = 0
-    for p in network.populations:
-        if not isinstance(p.model, Readout):
-            continue
-        model, span = p.model, slice(at, at + p.size)
-        alpha = model.membrane_decay(network.dt)
-        table[0, span], table[1, span] = alpha, model.input_scale(network.dt)
-        table[2, span] = model.tau_m / model.c_m * (1.0 - alpha) * model.i_e
-        table[3, span] = p.index
-        table[4, span] = model.v_min - model.e_l
-        softmax[p.index], offset[p.index] = model.loss.softmax, model.e_l
-        at += p.size
-    per_readout = offset[table[3].astype(np.int64)] if sizes["readouts"] else np.zeros(0)
-    return table, softmax, offset, per_readout
-
-
-def _eprop_constants(network: Network, tracts: list[list[Tract]]) -> tuple[np.ndarray, np.ndarray]:
+def _eprop_constants(
+    network: Network, tracts: list[list[Tract]], classes: dict[int, ReadoutClasses]
+) -> tuple[np.ndarray, np.ndarray]:
     """Per population ``(kappa, c_reg, f_target per step)`` of e-prop, and the shortest delay onto a readout."""
     constants = np.zeros((len(network.populations), 3))
     lag = np.ones(len(network.populations), np.int64)
@@ -623,7 +621,7 @@ def _eprop_constants(network: Network, tracts: list[list[Tract]]) -> tuple[np.nd
         for field in ("kappa", "c_reg", "f_target"):
             if getattr(known, field) != getattr(p.rule, field):
                 raise NetworkError(f"all EProp projections onto {p.post.name!r} must share {field}")
-        kappa = p.rule.kappa if p.rule.kappa is not None else _readout_decay(network, p)
+        kappa = p.rule.kappa if p.rule.kappa is not None else _readout_decay(network, p, classes)
         constants[p.post.index] = kappa, *_regularisation(p.rule, network.dt)
     return constants, lag
 
@@ -655,19 +653,13 @@ def _lag_of_pairs(network, tracts, populations, lag, indptr, targets, projection
     return out
 
 
-def _readout_decay(network: Network, p: Projection) -> float:
+def _readout_decay(network: Network, p: Projection, classes: dict[int, ReadoutClasses]) -> float:
     """``kappa`` where the rule leaves it open: the decay of the readouts that send feedback."""
-    decays = {
-        f.pre.model.membrane_decay(network.dt)  # type: ignore[attr-defined]
-        for f in network.feedback_projections
-        if f.post is p.post
-    }
+    heard = [f.pre.index for f in network.feedback_projections if f.post is p.post]
+    decays = {float(decay) for index in heard or list(classes)[:1] for decay in classes[index].decay}
     if len(decays) > 1:
         raise NetworkError(f"readouts of {p.post.name!r} have different tau_m; set EProp.kappa")
-    if decays:
-        return decays.pop()
-    readouts = [q.model for q in network.populations if isinstance(q.model, Readout)]
-    return readouts[0].membrane_decay(network.dt) if readouts else 0.0
+    return decays.pop() if decays else 0.0
 
 
 def memory_of(built: Built) -> int:

@@ -414,7 +414,7 @@ class Simulator:
         steps = self._loops().stream(
             self._t, limit, done, np.uint64(self.network.seed), topology, self._synapses, self._axons, self._neurons,
             self._history, self._scratch, np.ascontiguousarray(start), samples.event_channels,
-            np.ascontiguousarray(target), np.ascontiguousarray(window), self._built.population_offset,
+            np.ascontiguousarray(target), np.ascontiguousarray(window), self._built.readout_offset,
             self._built.softmax, probes, out, y, loss, self._counters,
         )  # fmt: skip
         elapsed = time.perf_counter() - began
@@ -469,7 +469,7 @@ class Simulator:
                     steps = run(
                         t, limit, done, np.uint64(self.network.seed), self._static_topology,
                         self._synapses, axons, neurons, history, scratch, start, samples.event_channels, target, window,
-                        self._built.population_offset, self._built.softmax, np.zeros((0, 3), np.int64),
+                        self._built.readout_offset, self._built.softmax, np.zeros((0, 3), np.int64),
                         np.zeros((0, 0)), y[i], loss, counters,
                     )  # fmt: skip
                     done, t = done + steps, t + steps
@@ -557,7 +557,7 @@ class Simulator:
                 lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work,
                 lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
                 losses, samples.event_start, samples.event_channels, samples.target, samples.window,
-                built.population_offset, built.softmax,
+                built.readout_offset, built.softmax,
             )  # fmt: skip
             if reached < stop:
                 lanes.grow()

@@ -48,6 +48,7 @@ from eprop.kernels.layout import (
     PRO_ROWS,
     PRO_RULE,
     PRO_TO_READOUT,
+    READ_START,
     READOUT,
     RMSPROP,
 )
@@ -79,7 +80,8 @@ def forward(
         for j in range(n_neurons):
             state[row, j] = initial[row, j]
     x[:] = 0.0
-    y[:] = 0.0
+    for k in range(y.size):
+        y[k] = topology.readouts[READ_START, k]
     counts[:] = 0
     psi_now = psi[0]
     loss, position = 0.0, 0
@@ -133,7 +135,7 @@ def forward(
             if populations[b, POP_ROLE] == READOUT:
                 lo = populations[b, POP_TARGET] - n_neurons
                 hi = lo + populations[b, POP_SIZE]
-                loss += errors(y[lo:hi], offsets[b], target[sample, t if target.shape[1] > 1 else 0, lo:hi],
+                loss += errors(y[lo:hi], offsets[lo:hi], target[sample, t if target.shape[1] > 1 else 0, lo:hi],
                                window[sample if window.shape[0] > 1 else 0, t], softmax[b], error[t, lo:hi])  # fmt: skip
     return loss
 

@@ -46,6 +46,10 @@ DECAY_KAPPA, DECAY_REG, GROW_KAPPA, GROW_REG = range(4)
 # Their filters of spikes over n steps: forward, and inverted.
 FORWARD, INVERSE = range(2)
 
+# Readouts, one column each (float64); voltages relative to the leak potential, which stands in the last row.
+READ_ALPHA, READ_ZETA, READ_DRIVE, READ_MIN, READ_START, READ_GROUP, READ_LEAK = range(7)
+READ_ROWS = 7
+
 # Counters of a run (int64).
 COUNT_EVENTS, COUNT_STEPS, COUNT_SPIKES = range(3)
 
@@ -70,7 +74,7 @@ class Topology(NamedTuple):
     indptr: np.ndarray  # (partitions, rows + 1) into the synapse arrays
     targets: np.ndarray  # (synapses,) uint32
     params: np.ndarray  # (parameter rows, neurons)
-    readouts: np.ndarray  # (4, readouts): alpha, zeta, drive, population index
+    readouts: np.ndarray  # (READ_ROWS, readouts), see READ_ALPHA
     bounds: np.ndarray  # (2, partitions + 1): of neurons, of readouts
     signal_groups: np.ndarray  # (n_pop,) trace group of a neuron population or -1
     signal_delay: np.ndarray  # (readouts, neurons) steps that learning signals take; (0, 0): all take one

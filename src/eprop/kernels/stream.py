@@ -51,6 +51,7 @@ from eprop.kernels.layout import (
     PROBE_SIGNAL,
     PROBE_STATE,
     PROBE_WEIGHT,
+    READ_GROUP,
     READOUT,
     STDP,
 )
@@ -446,11 +447,20 @@ def compare_readouts(t, s, topology, neurons, history, target, window, offsets, 
             continue
         lo = populations[b, POP_TARGET] - neurons.psi.size
         hi = lo + populations[b, POP_SIZE]
-        out_loss[s] += errors(neurons.y[lo:hi], offsets[b], target[s, lo:hi], window[s], softmax[b], error[lo:hi])
-        group = populations[b, POP_GROUP]
-        if group >= 0:
-            extend_error_sums(t, lo, hi, error, history.readout_prefix, history.readout_block, history.block_steps, group,
-                              topology.filters)  # fmt: skip
+        out_loss[s] += errors(neurons.y[lo:hi], offsets[lo:hi], target[s, lo:hi], window[s], softmax[b], error[lo:hi])
+        if populations[b, POP_GROUP] >= 0:
+            _sum_errors(t, lo, hi, topology, history, error)
+
+
+@inner
+def _sum_errors(t, lo, hi, topology, history, error):
+    """Add the errors of readouts ``lo:hi`` to their sums, those of one group after the other."""
+    group, first = topology.readouts[READ_GROUP], lo
+    for k in range(lo + 1, hi + 1):
+        if k == hi or group[k] != group[first]:
+            extend_error_sums(t, first, k, error, history.readout_prefix, history.readout_block, history.block_steps,
+                              np.int64(group[first]), topology.filters)  # fmt: skip
+            first = k
 
 
 @inner

@@ -63,7 +63,7 @@ class TimeDriven:
         self.simulator = Simulator(network, threads=1, partitions=1)  # holds the description and the weights
         self._built = self.simulator._built
         neurons = [p for p in network.populations if p.model.role == "neuron"]
-        members = {p.index: members_of(p, rng.derive(network.seed, rng.PARAMETER, p.index)) for p in neurons}
+        members = {p.index: members_of(network, p) for p in neurons}
         components = {
             p.index: sort_components(p.name, [m.eligibility(network.dt) for m in members[p.index]]) for p in neurons
         }
@@ -350,7 +350,7 @@ class TimeDriven:
             y=np.zeros((n_steps, k)),
             error=np.zeros((n_steps, k)),
             loss=np.zeros(n_steps),
-            now=np.zeros(k),
+            now=built.topology.readouts[lay.READ_START].copy(),
         )
 
     def _emit(self, samples: Samples, index: int, state: _State) -> None:
@@ -392,7 +392,7 @@ class TimeDriven:
             if row[lay.POP_ROLE] == lay.READOUT:
                 part = slice(int(row[lay.POP_TARGET]) - n, int(row[lay.POP_TARGET]) - n + p.size)
                 state.loss[t] += errors(
-                    state.now[part], built.population_offset[p.index], target[part], window, built.softmax[p.index],
+                    state.now[part], built.readout_offset[part], target[part], window, built.softmax[p.index],
                     state.error[t, part],
                 )  # fmt: skip
 

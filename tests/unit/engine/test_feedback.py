@@ -11,8 +11,8 @@ from eprop.timedriven import TimeDriven
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
 RULES = {
-    "e-prop": ep.EProp(optimizer=ep.GradientDescent(2e-2, decay=0.05)),
-    "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(2e-3, decay=5e-3), cutoff=20.0),
+    "e-prop": ep.EProp(optimizer=ep.GradientDescent(2e-2, decay=0.1)),
+    "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(2e-3, decay=2e-2), cutoff=20.0),
 }
 each_rule = pytest.mark.parametrize("rule", RULES)
 
@@ -48,10 +48,10 @@ def test_the_difference_from_the_readout_weights_decays(rule):
     np.testing.assert_array_equal(b[~connected], 0.0)
     left = (b - w)[connected] / (b_0 - w_0)[connected]
     if rule == "e-prop":
-        np.testing.assert_allclose(left, 0.95, rtol=1e-12)
+        np.testing.assert_allclose(left, 0.9, rtol=1e-12)
     else:  # of each neuron at its last spike
-        assert np.all((left > 0.99**200 * 0.3) & (left < 1.0))
-    for _ in range(150):
+        assert np.all((left > 0.98**200) & (left < 1.0))
+    for _ in range(20):
         sim.run(200.0, *stimulus())
     b, w = weights(sim)
     assert np.abs((b - w)[connected]).max() < 0.02 * np.abs((b_0 - w_0)[connected]).max()
@@ -76,7 +76,7 @@ def test_it_stays_where_weights_are_set(rule):
     before = weights(sim)[0]
     for network_ in (sim, stepped):
         network_.set_weights("rec->out", 0.3)
-    np.testing.assert_array_equal(weights(sim)[0], before)
+    np.testing.assert_allclose(weights(sim)[0], before, rtol=0, atol=1e-15)
     np.testing.assert_array_equal(stepped._feedback(), sim._neurons.feedback)
 
 
