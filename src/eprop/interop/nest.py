@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Samples, Simulator
+from eprop.engine.members import members_of
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.models import ALIF, LIF, DeltaALIF, DeltaLIF, EventSource, Readout
 from eprop.models.adaptation import Adaptive as Adapting
@@ -189,7 +190,9 @@ def _check(network: Network) -> None:
     """Raise `NetworkError` for what NEST has not, or does otherwise."""
     original = any(isinstance(p.rule, EProp) for p in network.projections)
     for population in network.populations:
-        _check_population(population, original, network.dt)
+        _check_population(population, original)
+        for member in members_of(network, population) if population.model.per_node else []:
+            _check_member(member, population.name, original, network.dt)
     for projection in network.projections:
         if (original or isinstance(projection.rule, EPropPlus)) and steps_of(projection.delay, network.dt) != 1:
             raise NetworkError(
@@ -221,7 +224,7 @@ def _check_rule(projection: Projection) -> None:
         )
 
 
-def _check_population(population: Population, original: bool, dt: float) -> None:
+def _check_population(population: Population, original: bool) -> None:
     model, name = population.model, population.name
     if type(model) not in (EventSource, *NEURONS, Readout):
         names = ", ".join(kind.__name__ for kind in (EventSource, *NEURONS))
@@ -231,12 +234,17 @@ def _check_population(population: Population, original: bool, dt: float) -> None
         )
     if not original and getattr(model, "scale_input", False):
         raise NetworkError(f"{name!r}: NEST scales inputs (scale_input) with EProp only")
-    if isinstance(model, Membrane):
-        _check_neuron(model, name, original, dt)
     if isinstance(model, Readout) and not original and model.loss.softmax:
         raise NetworkError(f"{name!r}: NEST's e-prop+ has the squared error only, not softmax")
+
+
+def _check_member(model: Any, name: str, original: bool, dt: float) -> None:
+    if isinstance(model, Membrane):
+        _check_neuron(model, name, original, dt)
     if isinstance(model, Readout) and original and model.i_e != 0.0:
         raise NetworkError(f"{name!r}: a sample of NEST's readouts begins one step later; i_e must be 0 with EProp")
+    if isinstance(model, Readout) and original and model.v_init not in (None, model.e_l):
+        raise NetworkError(f"{name!r}: NEST's samples begin at rest; v_init must be left out with EProp")
 
 
 def _check_neuron(model: Membrane, name: str, original: bool, dt: float) -> None:
@@ -260,7 +268,7 @@ def _check_neuron(model: Membrane, name: str, original: bool, dt: float) -> None
         raise NetworkError(f"{name!r}: v_init makes it spike in the empty step that NEST begins with")
 
 
-def _before_first_step(model: Membrane, dt: float) -> Any:
+def _before_first_step(model: Membrane | Readout, dt: float) -> Any:
     """Voltage above ``e_l`` from which an empty step of NEST leads to the start, in mV."""
     start = 0.0 if model.v_init is None else model.v_init - model.e_l
     # The constant current of the delta neurons acts from the very first step on, that of the others from the second.
@@ -311,11 +319,6 @@ def _bounded(value: Any) -> Any:
     return bounded if bounded.ndim else float(bounded)
 
 
-def _of_each(parameters: dict[str, Any], n: int) -> list[dict[str, Any]]:
-    """Parameters of each of ``n`` nodes; beside a list, NEST would take the name of a surrogate apart."""
-    return [{k: v[j] if np.ndim(v) else v for k, v in parameters.items()} for j in range(n)]
-
-
 class _Session:
     """One build of the network in NEST's kernel, of which a process has one."""
 
@@ -348,11 +351,13 @@ class _Session:
             return
         if isinstance(model, Membrane):
             self.nodes[name] = nest.Create(NEURONS[type(model)] + self.suffix, size)
-            self.nodes[name].set(_of_each(self._neuron(population), size))
+            # One dictionary for each: beside a list of values, NEST would take the name of a surrogate apart.
+            self.nodes[name].set(self._of_each(population, self._neuron))
             self._record(name, "spikes", "spike_recorder", {})
         else:
             assert isinstance(model, Readout)
-            self.nodes[name] = nest.Create(f"eprop_readout{self.suffix}", size, self._readout(population))
+            self.nodes[name] = nest.Create(f"eprop_readout{self.suffix}", size)
+            self.nodes[name].set(self._of_each(population, self._readout))
             self.generators[name] = nest.Create("step_rate_generator", size)
             nest.Connect(self.generators[name], self.nodes[name], "one_to_one", self._rate(2))
             if model.loss.softmax and size > 1:  # each readout tells the others; itself it knows
@@ -361,9 +366,13 @@ class _Session:
         rows = ["V_m", "V_th_adapt"] if isinstance(model, Adapting) else ["V_m"]
         self._record(name, "v", "multimeter", {"interval": self.dt, "record_from": rows})
 
-    def _neuron(self, population: Population) -> dict[str, Any]:
-        model = population.model
-        assert isinstance(model, Membrane)
+    def _of_each(self, population: Population, parameters: Any) -> list[dict[str, Any]]:
+        """Parameters of each node, from its own model."""
+        members = members_of(self.network, population)
+        found = [parameters(population, member) for member in members]
+        return found * population.size if len(members) == 1 else found
+
+    def _neuron(self, population: Population, model: Any) -> dict[str, Any]:
         out: dict[str, Any] = _named(model) | _named(model.surrogate)
         out["t_ref"] = steps_of(model.t_ref, self.dt) * self.dt
         out["surrogate_gradient_function"] = model.surrogate.nest_name
@@ -380,9 +389,7 @@ class _Session:
             }
         return out | self._traces(population)
 
-    def _readout(self, population: Population) -> dict[str, Any]:
-        model = population.model
-        assert isinstance(model, Readout)
+    def _readout(self, population: Population, model: Any) -> dict[str, Any]:
         out: dict[str, Any] = _named(model) | {"V_m": self._start(model)}
         if self.suffix:
             loss = "cross_entropy" if model.loss.softmax else "mean_squared_error"
@@ -395,10 +402,10 @@ class _Session:
 
         NEST's current starts one step late, but that of the delta neurons: without an empty step, make up for it.
         """
-        if self.first:
-            return model.e_l + (_before_first_step(model, self.dt) if isinstance(model, Membrane) else 0.0)
-        start = model.e_l if isinstance(model, Readout) or model.v_init is None else model.v_init
-        if isinstance(model, DeltaLIF):
+        if self.first and not self.suffix:
+            return model.e_l + _before_first_step(model, self.dt)
+        start = model.e_l if model.v_init is None else model.v_init
+        if self.suffix or isinstance(model, DeltaLIF):
             return start
         alpha = model.membrane_decay(self.dt)
         return start + model.tau_m / model.c_m * (1.0 - alpha) * model.i_e / alpha
@@ -408,6 +415,7 @@ class _Session:
         for p in self.network.projections:
             if p.post is population and isinstance(p.rule, EPropPlus):
                 out = _named(p.rule)
+                out.pop("optimize_each_step")  # the optimiser's
                 out["kappa_reg"] = p.rule.kappa_regularisation
                 out["eprop_isi_trace_cutoff"] = steps_of(p.rule.cutoff, self.dt) * self.dt
                 # NEST divides the spike by dt, but not the target: only at 1 ms both are meant per the same time.
@@ -542,7 +550,8 @@ class _Session:
         out = NestResult(v, threshold, spikes, y)
         for population in self.network.populations:
             if isinstance(population.model, Readout):
-                start = np.full((n, 1, population.size), population.model.e_l)
+                leak = [m.e_l for m in members_of(self.network, population)]
+                start = np.broadcast_to(leak, (n, 1, population.size))
                 out.y[population.name] = np.concatenate([start, out.y[population.name]], axis=1)
         out.loss = self._training_losses(batches, out.y)
         for p in self._plastic():

@@ -8,6 +8,7 @@ and gradients are its own.
 """
 
 from eprop.timedriven.bptt import Backpropagated, backpropagate
+from eprop.timedriven.check import check_neuron
 from eprop.timedriven.engine import TimeDriven, TimeDrivenRun
 
-__all__ = ["Backpropagated", "TimeDriven", "TimeDrivenRun", "backpropagate"]
+__all__ = ["Backpropagated", "TimeDriven", "TimeDrivenRun", "backpropagate", "check_neuron"]
