@@ -41,10 +41,10 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> dict[str,
     -------
     dict
         Largest deviations, relative to the largest value: of the response of row ``v`` to a pulse from what
-        `eprop.models.Eligibility` says of it; of what weights learn in the engine from what they learn in `TimeDriven`, which keeps
-        every trace of every synapse, by both rules, with delays of several steps, in 1, 2 and 5 partitions; of the gradient by
-        the eligibility and the total derivative from that of backpropagation through time. What a spike of the neuron does
-        to its own state (``Eligibility.spike``) is taken on trust.
+        `eprop.models.Eligibility` says of it; of what weights learn in the engine from what they learn in `TimeDriven`, which
+        keeps every trace of every synapse, by both rules, with delays of several steps, in 1, 2 and 5 partitions; of the
+        gradient by the eligibility and the total derivative from that of backpropagation through time. What a spike of the
+        neuron does to its own state (``Eligibility.spike``) is taken on trust.
 
     Raises
     ------
