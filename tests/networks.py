@@ -97,7 +97,7 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
     lif = {"tau_m": tau_m, "v_th": 0.8 + e_l, "t_ref": t_ref, "e_l": e_l, "i_e": i_e}
     neuron, neuron_of_reference = pair or neuron_pair(surrogate, original, **lif)
     readout, readout_of_reference = readout_pair(softmax, tau_m=tau_out, e_l=0.3 * e_l, scale_input=original)
-    gain = 1.0 / neuron.input_scale(dt)
+    gain = 1.0 / neuron.input_scale(dt) if getattr(neuron, "scale_input", False) else 1.0
     weights = {
         "input": rng.normal(0.35, 0.4, (n, n_in)) * gain,
         "recurrent": rng.normal(0.0, 0.3, (n, n)) * gain,

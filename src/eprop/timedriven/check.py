@@ -9,6 +9,7 @@ import numpy as np
 
 from eprop.engine import Simulator
 from eprop.engine.eligibility import sort_components
+from eprop.engine.members import members_of
 from eprop.errors import NetworkError, ParameterError, SilenceWarning
 from eprop.models import EventSource, Neuron, Readout
 from eprop.network import Bernoulli, FixedIndegree, Network, Symmetric, Uniform
@@ -87,7 +88,7 @@ def _response(neuron: Neuron, dt: float, steps: int = 40) -> float:
         Simulator(net, threads=1).run(steps * dt, {"in": p}, record=[("rec", "v")])["rec", "v"]
         for p in (pulse, 0 * pulse)
     ]
-    c = sort_components("rec", [neuron.eligibility(dt)])
+    c = sort_components("rec", [member.eligibility(dt) for member in members_of(net, rec)])
     eps, wanted = c.arrival[0], np.zeros(steps)
     for t in range(1, steps):
         wanted[t] = size * (c.output[0] @ eps)
