@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 import eprop as ep
-from eprop import _jit, timedriven
-from eprop.parameters import varies
+from eprop import timedriven
 from networks import PROJECTIONS, SURROGATES, Case, case, neuron_pair, samples_of, stimuli
 from own_neurons import Resonator, SynapticCurrent
 
@@ -62,18 +61,6 @@ RULES = {
     "e-prop+, Adam at each step": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=15.0, each_step=True),
     "e-prop+, RMSprop": ep.EPropPlus(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa_reg=0.5, cutoff=15.0),
 }
-
-
-# Every combination of a model's class and a rule's loops is compiled by itself, which takes longer than its tests. Of these
-# rules the loops are compiled with each model; of the others with `LIF` alone, unless there is time (--slow) or no compiler.
-COMPILED_WITH_EACH = {"e-prop+", "e-prop+, two kappas, Adam"}
-
-
-def is_slow(model: str, rule: str) -> bool:
-    """Whether a combination is for those with time only."""
-    plain = type(MODELS[model]) is ep.LIF and not varies(MODELS[model])
-    few = rule in COMPILED_WITH_EACH or not rule.startswith("e-prop+")
-    return not (_jit.JIT_DISABLED or plain or few)
 
 
 @dataclass
@@ -133,4 +120,4 @@ def small(model: str, rule: ep.EProp | ep.EPropPlus, seed: int = 1, **changes) -
     return case(seed, rule, pair=(MODELS[model], None), **options)
 
 
-__all__ = ["ENGINES", "MODELS", "RULES", "SURROGATES", "Outcome", "is_slow", "small"]
+__all__ = ["ENGINES", "MODELS", "RULES", "SURROGATES", "Outcome", "small"]

@@ -7,18 +7,15 @@ import functools
 import numpy as np
 import pytest
 
-from conformance.registry import ENGINES, MODELS, RULES, Outcome, is_slow, small
+from combinations import marks_of
+from conformance.registry import ENGINES, MODELS, RULES, Outcome, small
 from networks import PROJECTIONS, disagreement
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
 every_model_and_rule = pytest.mark.parametrize(
     ("model", "rule"),
-    [
-        pytest.param(model, rule, marks=pytest.mark.slow if is_slow(model, rule) else [])
-        for model in MODELS
-        for rule in RULES
-    ],
+    [pytest.param(model, rule, marks=marks_of(MODELS[model], RULES[rule])) for model in MODELS for rule in RULES],
 )
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 
