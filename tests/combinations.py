@@ -3,7 +3,7 @@
 Each combination of a neuron's class with the loops that a rule needs is compiled by itself, in about half a minute, while its
 tests take seconds. An ordinary run compiles each loop at least once, with `LIF`, and each class of neurons with the simplest
 loops; the package's own with both ends of what there is. All combinations run where nothing is compiled (``NUMBA_DISABLE_JIT=1``,
-which is a part of continuous integration), and with ``--slow``.
+which is a part of continuous integration), and with ``--rare``.
 """
 
 from __future__ import annotations
@@ -36,5 +36,5 @@ def is_ordinary(neuron: ep.Neuron, rule: Any) -> bool:
 
 
 def marks_of(neuron: ep.Neuron, rule: Any) -> list[pytest.MarkDecorator]:
-    """For a parameter of a test: nothing, or the mark `slow`."""
-    return [] if is_ordinary(neuron, rule) else [pytest.mark.slow]
+    """For a parameter of a test: nothing, or the mark `rare`."""
+    return [] if is_ordinary(neuron, rule) else [pytest.mark.rare]

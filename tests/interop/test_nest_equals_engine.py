@@ -130,7 +130,7 @@ def drawn_plus(seed: int, draw_pair=drawn_pair, each_step: bool = False) -> Case
 
 
 def plus_seeds(neuron: ep.Neuron, first: int, each_step: bool = False) -> list:
-    """Sixteen seeds: four kinds of loops times four surrogates; those of loops that no other test compiles are slow."""
+    """Sixteen seeds: four kinds of loops times four surrogates; those of loops that no other test compiles are rare."""
     rules = {seed: drawn_plus(seed, each_step=each_step).rule for seed in range(first, first + 16)}
     return [pytest.param(seed, marks=marks_of(neuron, rule)) for seed, rule in rules.items()]
 

@@ -201,7 +201,7 @@ def check_samples(net: ep.Network, seed: int) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if _jit.JIT_DISABLED or name == "resonator" else pytest.mark.slow)
+        pytest.param(name, marks=[] if _jit.JIT_DISABLED or name == "resonator" else pytest.mark.rare)
         for name in ("ALIF", "synaptic current", "resonator", "ALIF, each its own")
     ],
 )
