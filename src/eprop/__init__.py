@@ -7,8 +7,9 @@ Describe a network, build it, run it::
 
 The mathematics is in ``equations/`` (one scalar function each), the compiled loops are in ``kernels/``, a slow
 time-driven version straight from the equations is in ``reference/``. ``data/`` reads and simulates event recordings,
-``tasks/`` says what to learn, ``training/`` learns it, ``plot/`` draws, ``interop/`` speaks to other simulators, ``bench/``
-measures, ``figures/`` makes the figures of the paper, ``cli/`` is the command ``eprop``. Imports run one way, from the command line down to the equations.
+``tasks/`` says what to learn, ``training/`` learns it, ``plot/`` draws, ``interop/`` speaks to other simulators,
+``bench/`` measures, ``figures/`` makes the figures of the paper, ``cli/`` is the command ``eprop``. Imports run one way,
+from the command line down to the equations.
 """
 
 from __future__ import annotations
