@@ -124,7 +124,8 @@ def run_sample(
     v, psi, z, y = (np.zeros((n_steps, size)) for size in (n, n, n, n_out))
     state, output = begin or (initial_state(neuron, n), np.full(n_out, start(readout)))
     for t in range(n_steps):
-        x = w_in @ inputs[t] + w_rec @ state.z if t > 0 else np.zeros(n)  # as in NEST, what arrives in step 0 is lost
+        within = t > 0  # as in NEST, spikes between two samples are lost
+        x = w_in @ inputs[t] + within * (w_rec @ state.z)
         state, psi[t] = step_neurons(neuron, state, x, first_step + t, dt)
         output = step_readouts(readout, output, w_out @ state.z, first_step + t, dt)
         v[t], z[t], y[t] = state.v + neuron.e_l, state.z, output + readout.e_l
@@ -146,16 +147,15 @@ def filtered(spikes: Array, target: LIF | Readout, n: int, dt: float) -> Iterato
         yield z_bar
 
 
-def eligibility(spikes: Array, psi: Array, neuron: LIF, dt: float) -> Array:
-    """Eligibility ``e`` of every step for arriving ``spikes`` [T, n_pre] and ``psi`` [T, N]; [T, N, n_pre]."""
+def eligibility(spikes: Array, psi: Array, neuron: LIF, dt: float) -> Iterator[Array]:
+    """Eligibility ``e`` [N, n_pre] of one step after the other, for arriving ``spikes`` [T, n_pre] and ``psi`` [T, N]."""
     n = psi.shape[1]
     beta, rho = per_neuron(neuron.beta, n), per_neuron(neuron.rho(dt), n)
-    e = np.zeros((*psi.shape, spikes.shape[1]))
-    eps = np.zeros(e.shape[1:])
-    for t, z_bar in enumerate(filtered(spikes, neuron, n, dt)):
-        e[t] = psi[t][:, None] * (z_bar - beta * eps)
-        eps = rho * eps + e[t]
-    return e
+    eps = np.zeros((n, spikes.shape[1]))
+    for psi_t, z_bar in zip(psi, filtered(spikes, neuron, n, dt), strict=True):
+        e = psi_t[:, None] * (z_bar - beta * eps)
+        eps = rho * eps + e
+        yield e
 
 
 def gradients(
@@ -170,12 +170,11 @@ def gradients(
     scale = 1.0 / sample.window.sum() if rule.average_gradient else 1.0
     found = {}
     for name, spikes in (("input", sample.inputs), ("recurrent", delayed(sample.spikes))):
-        e = eligibility(spikes, sample.psi, neuron, dt)
-        e_bar, g = np.zeros(e.shape[1:]), np.zeros(e.shape[1:])
-        for t in range(n_steps):
-            e_bar = kappa * e_bar + (1.0 - kappa) * e[t]
-            g += learning[t][:, None] * e_bar
-        found[name] = scale * (g + rate[:, None] * e.sum(axis=0))
+        e_bar, g = (np.zeros((sample.psi.shape[1], spikes.shape[1])) for _ in range(2))
+        for signal, e in zip(learning, eligibility(spikes, sample.psi, neuron, dt), strict=True):
+            e_bar = kappa * e_bar + (1.0 - kappa) * e
+            g += signal[:, None] * e_bar + rate[:, None] * e
+        found[name] = scale * g
     z_bars = filtered(sample.spikes, readout, sample.error.shape[1], dt)
     found["readout"] = scale * sum(error[:, None] * z_bar for error, z_bar in zip(sample.error, z_bars, strict=True))
     return found
