@@ -2,7 +2,7 @@
 
 An update differs by 1e-16 to 1e-13: sums in another order, and division by powers of ``alpha`` and ``kappa`` down to 1e-3.
 What a network makes of that grows, as it learns and spikes, by some digits in some hundred steps (the reference's difference
-from NEST does so too). Adam divides by ``sqrt(v) + epsilon`` and may multiply an error by ``eta / epsilon``: at most 100 here.
+from NEST does so too). Adam divides by ``sqrt(v) + epsilon`` and may multiply an error by ``eta / epsilon``: at most 50 here.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def drawn_plus(seed: int, draw_pair=drawn_pair, each_step: bool = False) -> Case
     kappa = float(rng.choice([0.3, 0.9, 0.97]))
     adam, two_kappas = seed % 2 == 1, seed % 4 >= 2
     if adam:
-        optimizer = drawn_adam(rng, 1e-3, float(rng.choice([1e-5, 1e-4])), **drawn_bounds(rng))
+        optimizer = drawn_adam(rng, 5e-4, float(rng.choice([1e-5, 1e-4])), **drawn_bounds(rng))
     else:
         optimizer = ep.GradientDescent(float(rng.choice([2e-4, 6e-4])), **drawn_bounds(rng))
     rule = ep.EPropPlus(
@@ -120,7 +120,7 @@ def drawn_plus(seed: int, draw_pair=drawn_pair, each_step: bool = False) -> Case
         each_step=each_step,
     )
     c = case(
-        seed, rule, steps=250, sizes=drawn_sizes(rng), rate=0.1, pair=draw_pair(rng, surrogate=surrogate_of(seed)),
+        seed, rule, steps=250, sizes=drawn_sizes(rng), rate=0.15, pair=draw_pair(rng, surrogate=surrogate_of(seed)),
         autapses=bool(rng.random() < 0.3), readout_of=drawn_readout(rng),
     )  # fmt: skip
     c.window[:] = drawn_window(rng, 250)
