@@ -110,7 +110,7 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
     models = model_slots([p.model for p in neurons])
     for p in neurons:
         populations[p.index, lay.POP_SLOT] = models.index(type(p.model))  # type: ignore[arg-type]
-    members = {p.index: members_of(network, p) for p in network.populations if p.model.role != "source"}
+    members = {p.index: members_of(network, p) for p in network.populations if p.model.per_node}
     classes = {
         p.index: ReadoutClasses.of(members[p.index], p.size, network.dt)
         for p in network.populations
@@ -137,7 +137,7 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
     constants, lag = _eprop_constants(network, tracts, classes)
     topology = Topology(
         populations=populations,
-        rates=_poisson_rates(network),
+        rates=_poisson_rates(network, populations, members, sizes["sources"]),
         projections=projections,
         projection_floats=floats,
         groups=groups,
@@ -264,16 +264,21 @@ def _populations(network: Network) -> tuple[np.ndarray, dict[str, int]]:
     return table, sizes
 
 
-def _poisson_rates(network: Network) -> np.ndarray:
-    """Spikes per step of each population; 0 for all but Poisson sources."""
-    rates = np.zeros(len(network.populations))
+def _poisson_rates(
+    network: Network, populations: np.ndarray, members: dict[int, list[Any]], n_sources: int
+) -> np.ndarray:
+    """Spikes per step of each source; 0 for all but Poisson sources."""
+    rates = np.zeros(n_sources)
     for p in network.populations:
-        if isinstance(p.model, PoissonSource):
-            rates[p.index] = p.model.rate * network.dt / 1000.0
-            if rates[p.index] > 1.0:
-                raise NetworkError(
-                    f"{p.name}: a Poisson rate of {p.model.rate:g} Hz is more than one spike per step of {network.dt:g} ms"
-                )
+        if not isinstance(p.model, PoissonSource):
+            continue
+        first = populations[p.index, lay.POP_SRC]
+        own = np.array([m.rate for m in members[p.index]])
+        if own.max() * network.dt > 1000.0:
+            raise NetworkError(
+                f"{p.name}: a Poisson rate of {own.max():g} Hz is more than one spike per step of {network.dt:g} ms"
+            )
+        rates[first : first + p.size] = own * network.dt / 1000.0
     return rates
 
 

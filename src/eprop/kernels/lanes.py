@@ -117,7 +117,7 @@ def forward(
             elif role == POISSON:
                 at = (np.uint64(b) << np.uint64(48)) | np.uint64(stream * n_steps + t)
                 for i in range(size):
-                    if rng.uniform(seed, rng.POISSON, i, at) < topology.rates[b]:
+                    if rng.uniform(seed, rng.POISSON, i, at) < topology.rates[source + i]:
                         log[position] = source + i
                         position += 1
             elif role == NEURON:

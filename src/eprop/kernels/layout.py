@@ -61,7 +61,7 @@ class Topology(NamedTuple):
     """What stays the same after the build."""
 
     populations: np.ndarray  # (n_pop, POP_COLUMNS)
-    rates: np.ndarray  # (n_pop,) spikes per step of Poisson sources
+    rates: np.ndarray  # (sources,) spikes per step of Poisson sources
     projections: np.ndarray  # (tracts, PRO_COLUMNS)
     projection_floats: np.ndarray  # (tracts, PF_COLUMNS)
     groups: np.ndarray  # (n_groups, GR_COLUMNS)

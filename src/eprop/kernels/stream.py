@@ -417,7 +417,7 @@ def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channe
                 position += 1
         elif role == POISSON:
             for i in range(populations[b, POP_SIZE]):
-                if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[b]:
+                if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[source + i]:
                     history.log[position & mask] = source + i
                     position += 1
         elif role == NEURON:

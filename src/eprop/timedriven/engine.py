@@ -355,6 +355,7 @@ class TimeDriven:
 
     def _emit(self, samples: Samples, index: int, state: _State) -> None:
         """Spikes of the sources that do not listen to anyone."""
+        built = self._built
         for p in self.network.populations:
             row = self._built.topology.populations[p.index]
             first = row[lay.POP_SRC]
@@ -363,14 +364,16 @@ class TimeDriven:
                 for t in range(samples.n_steps):
                     state.spikes[t, first + samples.event_channels[starts[t] : starts[t + 1]]] = True
             elif row[lay.POP_ROLE] == lay.POISSON:
-                self._emit_poisson(p.index, index * samples.n_steps, state.spikes[:, first : first + p.size])
+                span = slice(first, first + p.size)
+                rates = built.topology.rates[span]
+                self._emit_poisson(p.index, rates, index * samples.n_steps, state.spikes[:, span])
 
-    def _emit_poisson(self, population: int, first_step: int, spikes: np.ndarray) -> None:
-        seed, rate = np.uint64(self.network.seed), self._built.topology.rates[population]
+    def _emit_poisson(self, population: int, rates: np.ndarray, first_step: int, spikes: np.ndarray) -> None:
+        seed = np.uint64(self.network.seed)
         for t in range(spikes.shape[0]):
             counter = np.uint64((population << 48) | (first_step + t))
             for i in range(spikes.shape[1]):
-                spikes[t, i] = rng.uniform(seed, rng.POISSON, i, counter) < rate
+                spikes[t, i] = rng.uniform(seed, rng.POISSON, i, counter) < rates[i]
 
     def _step(self, t: int, arriving: np.ndarray, state: _State, samples: Samples, index: int) -> None:
         """Deliver, advance neurons and readouts, compare with the targets."""
