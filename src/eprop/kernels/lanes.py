@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inner, prange
+from eprop._jit import apart, inner, outer, prange
 from eprop.equations import rng
 from eprop.equations.optimize import adam_factor, clip, momentum_step, rmsprop_step
 from eprop.kernels.adjoint import adjoint
@@ -282,7 +282,7 @@ def _accumulate_readout(
                         gradient[q] += zeta * adjoints[lane, t, np.uint64(targets[q]) - shift]
 
 
-@inner
+@outer
 def mirror_feedback(topology, weight, taken, feedback, n_neurons):
     """Feedback that follows the readout weights; repeated connections add up.
 
@@ -312,7 +312,7 @@ def mirror_feedback(topology, weight, taken, feedback, n_neurons):
                         feedback[k, origin + i] = weight[q] + left * topology.feedback_gap[k, origin + i]
 
 
-@inner
+@outer
 def optimize(topology, synapses, update, scale):
     """One optimiser step of all e-prop synapses with gradient ``scale * pending``, which is cleared."""
     for r in range(topology.projections.shape[0]):
@@ -385,7 +385,7 @@ def _descend_range(start, stop, floats, scale, weight, g):
         g[q] = real(0.0)
 
 
-@inner
+@outer
 def count_arrivals(samples, n_steps, starts, channels, degree):
     """Synapses at which the events of some samples arrive: of each event the ``degree`` of its channel."""
     total = 0
