@@ -84,9 +84,13 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     accumulate = bind(lanes.accumulate, f"accumulate_{threads}", parallel=options.parallel)
     return Loops(
         stream=bind(
-            stream.run_stream, f"stream_{label}_{rule}_{threads}", parallel=options.parallel, STEP_PARTITION=step
+            stream.run_stream,
+            f"stream_{label}_{rule}_{threads}",
+            parallel=options.parallel,
+            outer=True,
+            STEP_PARTITION=step,
         ),
-        waves=bind(lanes.run_waves, f"waves_{label}_{threads}", RUN_LANES=run_lanes, ACCUMULATE=accumulate),
+        waves=bind(lanes.run_waves, f"waves_{label}_{threads}", outer=True, RUN_LANES=run_lanes, ACCUMULATE=accumulate),
     )
 
 

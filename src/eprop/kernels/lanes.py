@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inner, prange
+from eprop._jit import apart, inner, outer, prange
 from eprop.equations import rng
 from eprop.equations.optimize import adam_factor, clip, momentum_step, rmsprop_step
 from eprop.kernels.adjoint import adjoint
@@ -285,7 +285,7 @@ def _accumulate_readout(
                         gradient[q] += zeta * adjoints[lane, t, np.uint64(targets[q]) - shift]
 
 
-@inner
+@outer
 def mirror_feedback(topology, weight, feedback, gap, n_neurons):
     """Feedback that follows the readout weights: symmetric feedback is the weight, and repeated connections add up.
 
@@ -313,7 +313,7 @@ def mirror_feedback(topology, weight, feedback, gap, n_neurons):
                         feedback[k, origin + i] = weight[q] + gap[k, origin + i]
 
 
-@inner
+@outer
 def measure_gaps(first, stop, topology, weight, feedback, gap, n_neurons):
     """Difference of adaptive feedback from the weights of tracts ``first:stop``, which it follows from now on."""
     for r in range(first, stop):
@@ -329,7 +329,7 @@ def measure_gaps(first, stop, topology, weight, feedback, gap, n_neurons):
                         gap[k, origin + i] = feedback[k, origin + i] - weight[q]
 
 
-@inner
+@outer
 def fade_gaps(topology, gap, n_neurons):
     """What decaying weights and adaptive feedback forget in an optimiser step of e-prop, their difference forgets, too."""
     for r in range(topology.projections.shape[0]):
@@ -343,7 +343,7 @@ def fade_gaps(topology, gap, n_neurons):
                     gap[np.int64(topology.targets[q]) - n_neurons, origin + i] *= floats[PF_KEEP]
 
 
-@inner
+@outer
 def optimize(topology, synapses, update, scale):
     """One optimiser step of all e-prop synapses with gradient ``scale * pending``, which is cleared."""
     for r in range(topology.projections.shape[0]):
@@ -416,7 +416,7 @@ def _descend_range(start, stop, floats, scale, weight, g):
         g[q] = real(0.0)
 
 
-@inner
+@outer
 def count_arrivals(samples, n_steps, starts, channels, degree):
     """Synapses at which the events of some samples arrive: of each event the ``degree`` of its channel."""
     total = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inline, inner
+from eprop._jit import inline, inner, outer
 from eprop.equations.surrogate import PIECEWISE_LINEAR, piecewise_linear
 from eprop.kernels.layout import READ_ALPHA, READ_DRIVE, READ_MIN, READ_ZETA
 
@@ -83,7 +83,7 @@ def triangle(kind, u, height, width):
     return piecewise_linear(u, height, width)
 
 
-@inner
+@outer
 def integrate_readouts(lo, hi, n_neurons, readouts, x, y):
     """Leaky integration of readouts ``lo:hi``; reads and clears their input."""
     for k in range(lo, hi):
@@ -92,7 +92,7 @@ def integrate_readouts(lo, hi, n_neurons, readouts, x, y):
         x[n_neurons + k] = 0.0
 
 
-@inner
+@outer
 def errors(y, offset, target, window, softmax, out):
     """Error signals of one readout population with leak potentials ``offset``; returns its loss in this step.
 
