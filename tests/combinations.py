@@ -2,8 +2,8 @@
 
 Each combination of a neuron's class with the loops that a rule needs is compiled by itself, in about half a minute, while its
 tests take seconds. An ordinary run compiles each loop with `LIF`, and each class of neurons with the simplest loops; `ALIF`,
-whose eligibility is of another kind, also with those that are furthest from it. All combinations run where nothing is compiled (``NUMBA_DISABLE_JIT=1``,
-which is a part of continuous integration), and with ``--rare``.
+whose eligibility is of another kind, also with those that are furthest from it. All combinations run where nothing is compiled
+(``NUMBA_DISABLE_JIT=1``, which is a part of continuous integration), and with ``--rare``.
 """
 
 from __future__ import annotations
