@@ -19,14 +19,15 @@ from eprop.engine.eligibility import (
     map_constants,
     sort_components,
 )
+from eprop.engine.feedback import adaptive_pairs, check_mirrored, feedback_of, mirror_of
 from eprop.engine.members import members_of
+from eprop.engine.readouts import ReadoutClasses, readout_arrays
 from eprop.engine.tracts import (
     Tract,
     chunks,
     draw_connections,
     draw_delays,
     draw_weights,
-    signal_delays,
     steps_of,
     tracts_of,
 )
@@ -36,9 +37,7 @@ from eprop.kernels import layout as lay
 from eprop.kernels.layout import Topology
 from eprop.kernels.maps import MapLayout
 from eprop.models import EventSource, Neuron, PoissonSource, Readout
-from eprop.network import Adaptive, Explicit, Network, Projection, RandomFeedback, Symmetric
-from eprop.network.distributions import Array
-from eprop.network.network import FeedbackProjection
+from eprop.network import Network, Projection
 from eprop.rules import STDP, EProp, EPropPlus, Optimizer
 
 # Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits.
@@ -53,8 +52,6 @@ OPTIMIZER_COLUMNS = {
     "eta": lay.PF_ETA, "w_min": lay.PF_MIN, "w_max": lay.PF_MAX, "beta": lay.PF_BETA_1, "beta_1": lay.PF_BETA_1,
     "beta_2": lay.PF_BETA_2, "epsilon": lay.PF_EPSILON, "nesterov": lay.PF_NESTEROV,
 }  # fmt: skip
-# What feedback takes over from the readout weights.
-MIRRORS = {Symmetric: lay.MIRROR_WEIGHT, Adaptive: lay.MIRROR_CHANGE}
 # Silences shorter than this many steps take their decays from a table.
 TABLED_POWERS = 1024
 # Silences of up to 2 to this many steps.
@@ -72,7 +69,6 @@ class Built:
     models: list[type[Neuron]]
     leak: np.ndarray
     readout_offset: np.ndarray
-    population_offset: np.ndarray
     softmax: np.ndarray
     rule_constants: np.ndarray
     lag: np.ndarray
@@ -114,28 +110,34 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
     models = model_slots([p.model for p in neurons])
     for p in neurons:
         populations[p.index, lay.POP_SLOT] = models.index(type(p.model))  # type: ignore[arg-type]
-    members = {p.index: members_of(p, rng.derive(network.seed, rng.PARAMETER, p.index)) for p in neurons}
+    members = {p.index: members_of(network, p) for p in network.populations if p.model.per_node}
+    classes = {
+        p.index: ReadoutClasses.of(members[p.index], p.size, network.dt)
+        for p in network.populations
+        if p.model.role == "readout"
+    }
     components = {
         p.index: sort_components(p.name, [m.eligibility(network.dt) for m in members[p.index]]) for p in neurons
     }
     plus = _rules(network, EPropPlus)
     two_kappas = any(rule.kappa != rule.kappa_regularisation for rule in plus)
     kinds = _kinds(network, components, populations)
-    groups, filters, signal_groups = _groups(network, populations, components)
-    tracts = tracts_of(network)
-    projections, floats = _projections(network, tracts, populations)
+    groups, filters, signal_groups = _groups(network, populations, components, classes)
+    tracts = tracts_of(network, {index: c.decay.size for index, c in classes.items()})
+    projections, floats = _projections(network, tracts, populations, classes)
     bounds = np.stack([_split(sizes["neurons"], partitions), _split(sizes["readouts"], partitions)])
-    indptr, targets, weight = _synapses(network, tracts, projections, populations, bounds, sizes, dtype)
+    indptr, targets, weight = _synapses(network, tracts, projections, populations, bounds, sizes, dtype, classes)
     params, initial, leak = _neuron_arrays(network, models, members, sizes["neurons"])
-    readouts, softmax, population_offset, readout_offset = _readout_arrays(network, sizes)
+    readouts, softmax = readout_arrays(network, populations, members, classes)
     block_steps = _block_steps(groups, filters, max((m for _, m in kinds), default=0))
     cutoff, stdp_cutoff = (_longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
     tabled = max(cutoff, block_steps, TABLED_POWERS) + 2
-    feedback, signal_delay = _feedback(network, populations, sizes)
-    constants, lag = _eprop_constants(network, tracts)
+    feedback, signal_delay = feedback_of(network, populations, sizes)
+    adaptive = adaptive_pairs(network, populations, sizes)
+    constants, lag = _eprop_constants(network, tracts, classes)
     topology = Topology(
         populations=populations,
-        rates=_poisson_rates(network),
+        rates=_poisson_rates(network, populations, members, sizes["sources"]),
         projections=projections,
         projection_floats=floats,
         groups=groups,
@@ -151,7 +153,7 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         signal_groups=signal_groups,
         signal_delay=signal_delay,
         lag=_lag_of_pairs(network, tracts, populations, lag, indptr, targets, projections, sizes),
-        feedback_gap=_feedback_gap(network, populations, sizes, projections, indptr, targets, weight, feedback),
+        adaptive=adaptive,
         pair_powers=_pair_powers(projections, floats, stdp_cutoff),
     )
     layouts = [MapLayout.of(*kind, two_kappas) for kind in kinds]
@@ -162,8 +164,7 @@ def build(network: Network, partitions: int, dtype: type) -> Built:
         initial=initial,
         models=models,
         leak=leak,
-        readout_offset=readout_offset,
-        population_offset=population_offset,
+        readout_offset=readouts[lay.READ_LEAK].copy(),
         softmax=softmax,
         rule_constants=constants,
         lag=lag,
@@ -214,8 +215,8 @@ def _check(network: Network) -> None:
         if isinstance(projection.rule, STDP):
             _check_stdp(network, projection)
     for feedback in network.feedback_projections:
-        if type(feedback.kind) in MIRRORS and rules:
-            _check_mirrored(network, feedback)
+        if mirror_of(feedback) and rules:
+            check_mirrored(network, feedback)
 
 
 def _check_plus(network: Network, projection: Projection) -> None:
@@ -236,19 +237,6 @@ def _check_stdp(network: Network, projection: Projection) -> None:
             projection.rule.tau_minus
         ):
             raise NetworkError(f"all STDP projections onto {projection.post.name!r} must share tau_minus")
-
-
-def _check_mirrored(network: Network, feedback: FeedbackProjection) -> None:
-    mirrored = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
-    if len(mirrored) > 1:
-        raise NetworkError(
-            f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r} needs one projection onto {feedback.pre.name!r}, "
-            f"got {len(mirrored)}"
-        )
-    rule = mirrored[0].connectivity
-    repeated = isinstance(rule, Explicit) and len(set(zip(rule.sources, rule.targets, strict=True))) < rule.sources.size
-    if repeated or getattr(rule, "multapses", False):
-        raise NetworkError(f"{type(feedback.kind).__name__} feedback needs readout connections without multapses")
 
 
 def _populations(network: Network) -> tuple[np.ndarray, dict[str, int]]:
@@ -276,16 +264,21 @@ def _populations(network: Network) -> tuple[np.ndarray, dict[str, int]]:
     return table, sizes
 
 
-def _poisson_rates(network: Network) -> np.ndarray:
-    """Spikes per step of each population; 0 for all but Poisson sources."""
-    rates = np.zeros(len(network.populations))
+def _poisson_rates(
+    network: Network, populations: np.ndarray, members: dict[int, list[Any]], n_sources: int
+) -> np.ndarray:
+    """Spikes per step of each source; 0 for all but Poisson sources."""
+    rates = np.zeros(n_sources)
     for p in network.populations:
-        if isinstance(p.model, PoissonSource):
-            rates[p.index] = p.model.rate * network.dt / 1000.0
-            if rates[p.index] > 1.0:
-                raise NetworkError(
-                    f"{p.name}: a Poisson rate of {p.model.rate:g} Hz is more than one spike per step of {network.dt:g} ms"
-                )
+        if not isinstance(p.model, PoissonSource):
+            continue
+        first = populations[p.index, lay.POP_SRC]
+        own = np.array([m.rate for m in members[p.index]])
+        if own.max() * network.dt > 1000.0:
+            raise NetworkError(
+                f"{p.name}: a Poisson rate of {own.max():g} Hz is more than one spike per step of {network.dt:g} ms"
+            )
+        rates[first : first + p.size] = own * network.dt / 1000.0
     return rates
 
 
@@ -312,9 +305,15 @@ def _kinds(network: Network, components: dict[int, Components], populations: np.
 
 
 def _groups(
-    network: Network, populations: np.ndarray, components: dict[int, Components]
+    network: Network,
+    populations: np.ndarray,
+    components: dict[int, Components],
+    classes: dict[int, ReadoutClasses],
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
-    """Constants of traces, one group per population that e-prop+ synapses reach, and its filter of spikes and ``b``."""
+    """Constants of traces, and the filter of spikes and ``b``, of each group that e-prop+ synapses reach.
+
+    A population of neurons is a group, one of readouts has a group for each class.
+    """
     rows: list[list[float]] = []
     filters: list[tuple[np.ndarray, np.ndarray]] = []
     rules: dict[int, EPropPlus] = {}
@@ -328,14 +327,14 @@ def _groups(
             continue
         rules[post.index] = rule
         populations[post.index, lay.POP_GROUP] = len(rows)
-        rows.append([rule.kappa, rule.kappa_regularisation, *_regularisation(rule, network.dt)])
         if post.index in components:
             c = components[post.index]
             part = list(c.filters)
-            filters.append((c.decay[0][np.ix_(part, part)], c.arrival[0][part]))
+            own = [(c.decay[0][np.ix_(part, part)], c.arrival[0][part])]
         else:
-            decay, scale = post.model.membrane_decay(network.dt), post.model.input_scale(network.dt)
-            filters.append((np.array([[decay]]), np.array([scale])))
+            own = classes[post.index].filters
+        filters += own
+        rows += [[rule.kappa, rule.kappa_regularisation, *_regularisation(rule, network.dt)]] * len(own)
     signal_groups = np.where(populations[:, lay.POP_ROLE] == lay.NEURON, populations[:, lay.POP_GROUP], -1)
     return np.array(rows).reshape(-1, lay.GR_COLUMNS), filters, signal_groups
 
@@ -409,12 +408,14 @@ def _check_same_traces(first: EPropPlus, second: EPropPlus, name: str) -> None:
             )
 
 
-def _projections(network: Network, tracts: list[list[Tract]], populations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _projections(
+    network: Network, tracts: list[list[Tract]], populations: np.ndarray, classes: dict[int, ReadoutClasses]
+) -> tuple[np.ndarray, np.ndarray]:
     """The tables of tracts."""
     parts = [tract for own in tracts for tract in own]
     table = np.zeros((len(parts), lay.PRO_COLUMNS), np.int64)
     floats = np.zeros((len(parts), lay.PF_COLUMNS))
-    mirrors = {(f.post.index, f.pre.index): MIRRORS.get(type(f.kind), 0) for f in network.feedback_projections}
+    mirrors = {(f.post.index, f.pre.index): mirror_of(f) for f in network.feedback_projections}
     first_row = 0
     for number, tract in enumerate(parts):
         row, constants = table[number], floats[number]
@@ -423,7 +424,8 @@ def _projections(network: Network, tracts: list[list[Tract]], populations: np.nd
         row[lay.PRO_PRE], row[lay.PRO_ROW], row[lay.PRO_ROWS] = p.pre.index, first_row, p.pre.size
         row[lay.PRO_RULE], row[lay.PRO_DELAY] = p.rule.code, tract.delay
         row[lay.PRO_TO_READOUT] = post[lay.POP_ROLE] == lay.READOUT
-        row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP], post[lay.POP_KIND]
+        # The classes of a population's readouts are groups that follow each other.
+        row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP] + tract.kind, post[lay.POP_KIND]
         row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_TARGET], post[lay.POP_TARGET] + p.post.size
         row[lay.PRO_MIRROR] = mirrors.get((p.pre.index, p.post.index), 0)
         if isinstance(p.rule, (EProp, EPropPlus)):
@@ -431,7 +433,7 @@ def _projections(network: Network, tracts: list[list[Tract]], populations: np.nd
         if isinstance(p.rule, EPropPlus):
             row[lay.PRO_CUTOFF], row[lay.PRO_EACH] = steps_of(p.rule.cutoff, network.dt), p.rule.each_step
         # A neuron's own scale of the input is part of its eligibility.
-        constants[lay.PF_ZETA] = p.post.model.input_scale(network.dt) if row[lay.PRO_TO_READOUT] else 1.0
+        constants[lay.PF_ZETA] = classes[p.post.index].scale[tract.kind] if row[lay.PRO_TO_READOUT] else 1.0
         if isinstance(p.rule, STDP):
             post[lay.POP_STDP] = number
             row[lay.PRO_CUTOFF] = p.rule.cutoff(network.dt)
@@ -497,7 +499,7 @@ def _divides(decay: np.ndarray, n: int) -> bool:
     return bool(np.abs(inverse).max() * SMALLEST_POWER <= 1.0)
 
 
-def _synapses(network, tracts, projections, populations, bounds, sizes, dtype):
+def _synapses(network, tracts, projections, populations, bounds, sizes, dtype, classes):
     """Draw all connections, partition by partition and projection by projection, rows sorted by source.
 
     Every projection is drawn twice: once to count, once to place. That needs no list of the whole network beside it.
@@ -514,7 +516,7 @@ def _synapses(network, tracts, projections, populations, bounds, sizes, dtype):
     for p, (lo, hi), part in spans:
         for begin, stop in chunks(p, lo, hi):
             by_target, sources = draw_connections(network, p, begin, stop)
-            rows = _rows_of(network, p, tracts[p.index], begin, stop, by_target, sources)
+            rows = _rows_of(network, p, tracts[p.index], begin, stop, by_target, sources, classes)
             _count_rows(rows, indptr[part, first_rows[p.index] + 1 :])
     for part in range(partitions):
         if part:
@@ -529,17 +531,20 @@ def _synapses(network, tracts, projections, populations, bounds, sizes, dtype):
             by_target, sources = draw_connections(network, p, begin, stop)
             values = draw_weights(network, p, begin, stop, by_target, sources)
             _check_drawn(p, values)
-            rows = _rows_of(network, p, tracts[p.index], begin, stop, by_target, sources)
+            rows = _rows_of(network, p, tracts[p.index], begin, stop, by_target, sources, classes)
             _place(by_target, rows, values.astype(dtype), begin + shift, fill, targets, weight)
     return indptr, targets, weight
 
 
-def _rows_of(network, p, tracts, lo, hi, by_target, sources) -> np.ndarray:
+def _rows_of(network, p, tracts, lo, hi, by_target, sources, classes) -> np.ndarray:
     """Row of each connection, counted from the projection's first."""
     if len(tracts) == 1:
         return sources
     delays = draw_delays(network, p, lo, hi, by_target, sources)
-    tract = np.searchsorted([part.delay for part in tracts], delays)
+    kinds = 1 + tracts[-1].kind
+    tract = kinds * np.searchsorted([part.delay for part in tracts[::kinds]], delays)
+    if kinds > 1:
+        tract += np.repeat(classes[p.post.index].of_readout[lo:hi], np.diff(by_target))
     return tract * p.pre.size + sources
 
 
@@ -604,87 +609,9 @@ def _initial_values(members: list[Any], name: str, dt: float, size: int, seed: i
     return [np.ravel(m.initial(dt, 1, rng.derive(seed, j)).get(name, 0.0))[0] for j, m in enumerate(members)]
 
 
-def _readout_arrays(network: Network, sizes: dict[str, int]):
-    table = np.zeros((5, sizes["readouts"]))
-    softmax = np.zeros(len(network.populations), np.bool_)
-    offset = np.zeros(len(network.populations))
-    at = 0
-    for p in network.populations:
-        if not isinstance(p.model, Readout):
-            continue
-        model, span = p.model, slice(at, at + p.size)
-        alpha = model.membrane_decay(network.dt)
-        table[0, span], table[1, span] = alpha, model.input_scale(network.dt)
-        table[2, span] = model.tau_m / model.c_m * (1.0 - alpha) * model.i_e
-        table[3, span] = p.index
-        table[4, span] = model.v_min - model.e_l
-        softmax[p.index], offset[p.index] = model.loss.softmax, model.e_l
-        at += p.size
-    per_readout = offset[table[3].astype(np.int64)] if sizes["readouts"] else np.zeros(0)
-    return table, softmax, offset, per_readout
-
-
-def _feedback(network: Network, populations: np.ndarray, sizes: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Dense feedback weights and delays (readouts, neurons); symmetric weights are filled in from the readout weights.
-
-    Where all delays are one step, there is no table of them.
-    """
-    out = np.zeros((sizes["readouts"], sizes["neurons"]))
-    delays = np.ones(out.shape, np.int64)
-    for f in network.feedback_projections:
-        k = populations[f.pre.index, lay.POP_TARGET] - sizes["neurons"]
-        j = populations[f.post.index, lay.POP_TARGET]
-        part = np.s_[k : k + f.pre.size, j : j + f.post.size]
-        delays[part] = signal_delays(network, f.pre.size, f.post.size, f.delay, f.index)
-        if not isinstance(f.kind, Symmetric):
-            out[part] += _feedback_weights(network, f)
-    return out, delays if (delays != 1).any() else np.zeros((0, 0), np.int64)
-
-
-def _feedback_weights(network: Network, f: FeedbackProjection) -> np.ndarray:
-    """Drawn or given weights of one feedback projection, (readouts, neurons)."""
-    kind = f.kind
-    assert isinstance(kind, (RandomFeedback, Adaptive))
-    if isinstance(kind.weight, Array):
-        return kind.weight.values.T
-    block = np.zeros((f.pre.size, f.post.size))
-    seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
-    indptr, sources = _feedback_connections(network, f)
-    fan = (sources.size / f.post.size, sources.size / f.pre.size)
-    values = kind.weight.draw(0, f.post.size, indptr, fan, rng.derive(seed, rng.WEIGHT))
-    np.add.at(block, (sources, np.repeat(np.arange(f.post.size), np.diff(indptr))), values)
-    return block
-
-
-def _feedback_connections(network: Network, f: FeedbackProjection) -> tuple[np.ndarray, np.ndarray]:
-    """``(indptr, sources)``: the readouts that each neuron hears of."""
-    seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
-    return f.kind.connectivity.make(0, f.post.size, f.pre.size, f.post.size, False, seed)  # type: ignore[attr-defined]
-
-
-def _feedback_gap(network, populations, sizes, projections, indptr, targets, weight, feedback) -> np.ndarray:
-    """First difference of adaptive feedback from the readout weights, (readouts, neurons); NaN without a connection."""
-    adaptive = [f for f in network.feedback_projections if isinstance(f.kind, Adaptive)]
-    if not adaptive:
-        return np.zeros((0, 0))
-    out = np.full((sizes["readouts"], sizes["neurons"]), np.nan)
-    for f in adaptive:
-        k = populations[f.pre.index, lay.POP_TARGET] - sizes["neurons"]
-        j = populations[f.post.index, lay.POP_TARGET]
-        by_neuron, readouts = _feedback_connections(network, f)
-        neurons = np.repeat(np.arange(f.post.size), np.diff(by_neuron))
-        out[k + readouts, j + neurons] = feedback[k + readouts, j + neurons]
-    for row in projections[projections[:, lay.PRO_MIRROR] == lay.MIRROR_CHANGE]:
-        first = populations[row[lay.PRO_PRE], lay.POP_TARGET]
-        for part in indptr:
-            bounds = part[row[lay.PRO_ROW] : row[lay.PRO_ROW] + row[lay.PRO_ROWS] + 1]
-            neurons = first + np.repeat(np.arange(row[lay.PRO_ROWS]), np.diff(bounds))
-            readouts = targets[bounds[0] : bounds[-1]].astype(np.int64) - sizes["neurons"]
-            out[readouts, neurons] -= weight[bounds[0] : bounds[-1]]
-    return out
-
-
-def _eprop_constants(network: Network, tracts: list[list[Tract]]) -> tuple[np.ndarray, np.ndarray]:
+def _eprop_constants(
+    network: Network, tracts: list[list[Tract]], classes: dict[int, ReadoutClasses]
+) -> tuple[np.ndarray, np.ndarray]:
     """Per population ``(kappa, c_reg, f_target per step)`` of e-prop, and the shortest delay onto a readout."""
     constants = np.zeros((len(network.populations), 3))
     lag = np.ones(len(network.populations), np.int64)
@@ -699,7 +626,7 @@ def _eprop_constants(network: Network, tracts: list[list[Tract]]) -> tuple[np.nd
         for field in ("kappa", "c_reg", "f_target"):
             if getattr(known, field) != getattr(p.rule, field):
                 raise NetworkError(f"all EProp projections onto {p.post.name!r} must share {field}")
-        kappa = p.rule.kappa if p.rule.kappa is not None else _readout_decay(network, p)
+        kappa = p.rule.kappa if p.rule.kappa is not None else _readout_decay(network, p, classes)
         constants[p.post.index] = kappa, *_regularisation(p.rule, network.dt)
     return constants, lag
 
@@ -731,19 +658,13 @@ def _lag_of_pairs(network, tracts, populations, lag, indptr, targets, projection
     return out
 
 
-def _readout_decay(network: Network, p: Projection) -> float:
+def _readout_decay(network: Network, p: Projection, classes: dict[int, ReadoutClasses]) -> float:
     """``kappa`` where the rule leaves it open: the decay of the readouts that send feedback."""
-    decays = {
-        f.pre.model.membrane_decay(network.dt)  # type: ignore[attr-defined]
-        for f in network.feedback_projections
-        if f.post is p.post
-    }
+    heard = [f.pre.index for f in network.feedback_projections if f.post is p.post]
+    decays = {float(decay) for index in heard or list(classes)[:1] for decay in classes[index].decay}
     if len(decays) > 1:
         raise NetworkError(f"readouts of {p.post.name!r} have different tau_m; set EProp.kappa")
-    if decays:
-        return decays.pop()
-    readouts = [q.model for q in network.populations if isinstance(q.model, Readout)]
-    return readouts[0].membrane_decay(network.dt) if readouts else 0.0
+    return decays.pop() if decays else 0.0
 
 
 def memory_of(built: Built) -> int:

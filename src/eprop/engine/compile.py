@@ -90,9 +90,13 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     accumulate = bind(lanes.accumulate, f"accumulate_{threads}", parallel=options.parallel)
     return Loops(
         stream=bind(
-            stream.run_stream, f"stream_{label}_{rule}_{threads}", parallel=options.parallel, STEP_PARTITION=step
+            stream.run_stream,
+            f"stream_{label}_{rule}_{threads}",
+            parallel=options.parallel,
+            outer=True,
+            STEP_PARTITION=step,
         ),
-        waves=bind(lanes.run_waves, f"waves_{label}_{threads}", RUN_LANES=run_lanes, ACCUMULATE=accumulate),
+        waves=bind(lanes.run_waves, f"waves_{label}_{threads}", outer=True, RUN_LANES=run_lanes, ACCUMULATE=accumulate),
     )
 
 
@@ -149,7 +153,7 @@ def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
     if update is None or "kind" not in model.parameter_rows:
         return general
     return bind(
-        neurons.advance_by_kind, f"advance_{label}_by_kind", inlined=True, KIND=model.parameter_rows.index("kind"),
+        neurons.advance_by_kind, f"advance_{label}_by_kind", inlined=True, outer=True, KIND=model.parameter_rows.index("kind"),
         ADVANCE_ANY=general, ADVANCE_TRIANGLE=_bind_update(update, f"{label}_triangle"),
     )  # fmt: skip
 
@@ -171,7 +175,7 @@ def _with_triangle(function: Any, label: str) -> Callable[..., Any] | None:
 
 def _bind_update(update: Callable[..., Any], label: str) -> Callable[..., Any]:
     step = bind(neurons.step_range, f"step_range_{label}", apart=True, UPDATE=update)
-    return bind(neurons.advance, f"advance_{label}", inlined=True, STEP=step)
+    return bind(neurons.advance, f"advance_{label}", inlined=True, outer=True, STEP=step)
 
 
 def _no_neuron() -> Callable[..., Any]:

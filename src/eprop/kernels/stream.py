@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inline, inner, prange
+from eprop._jit import inner, prange, within
 from eprop.equations import rng
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
@@ -21,6 +21,7 @@ from eprop.kernels.layout import (
     FORWARD,
     GR_REG,
     MIRROR_CHANGE,
+    MIRROR_WEIGHT,
     NEURON,
     PF_ETA,
     PF_KEEP,
@@ -49,6 +50,7 @@ from eprop.kernels.layout import (
     PROBE_SIGNAL,
     PROBE_STATE,
     PROBE_WEIGHT,
+    READ_GROUP,
     READOUT,
     STDP,
 )
@@ -120,7 +122,7 @@ def learn_kind(kind, r, p, t, lo, hi, topology, synapses, axons, neurons, histor
 EXTEND, LEARN = extend_kind, learn_kind
 
 
-@inline
+@within
 def plan_arrivals(t, topology, axons, history, scratch):
     """Which rows spike in step ``t`` (sorted by the time of their last spike where they learn), and which are due."""
     ring = history.log_start.shape[0] - 1
@@ -152,7 +154,7 @@ def plan_arrivals(t, topology, axons, history, scratch):
         scratch.order_start[r + 1], scratch.due_start[r + 1] = n, n_due
 
 
-@inline
+@within
 def _look_ahead(t, i, group, topology, axons, z_ahead):
     """Filtered spikes of row ``i`` one step before ``t``, from those at its last spike."""
     n_filters = z_ahead.shape[0]
@@ -172,7 +174,7 @@ def _look_ahead(t, i, group, topology, axons, z_ahead):
         bit += 1
 
 
-@inline
+@within
 def _apply(matrix, i, z):
     """Multiply column ``i`` of ``z`` by a matrix of one or two rows."""
     if z.shape[0] == 1:
@@ -183,7 +185,7 @@ def _apply(matrix, i, z):
         z[1, i] = matrix[1, 0] * z_0 + matrix[1, 1] * z_1
 
 
-@inline
+@within
 def _list_rows(slot, row, populations, history, out, n):
     """Append the rows of a projection whose sources spiked in the step logged at ``slot``."""
     pre = row[PRO_PRE]
@@ -332,7 +334,7 @@ def _follow_rates(lo, hi, reg, rate, spikes, first, stop):
         rate[0, spikes[k]] += 1.0 - reg
 
 
-@inline
+@within
 def count_events(topology, scratch):
     """Spikes arriving at synapses in this step."""
     total = 0
@@ -343,7 +345,7 @@ def count_events(topology, scratch):
     return total
 
 
-@inline
+@within
 def update_axons(t, topology, axons, scratch):
     """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values."""
     n_filters = topology.arrivals.shape[1]
@@ -355,10 +357,7 @@ def update_axons(t, topology, axons, scratch):
         group = topology.projections[r, PRO_GROUP]
         for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
             i = scratch.order[index]
-            if axons.last[i] >= 0:
-                axons.steps[i] = t - 1
-                if topology.projections[r, PRO_EACH] != 0:
-                    axons.steps[i] = min(t - 1, axons.last[i] + topology.projections[r, PRO_CUTOFF] - 1)
+            axons.steps[i] = _clock(r, i, t, topology, axons)
             for d in range(n_filters):
                 axons.z_before[d, i] = scratch.z_ahead[d, i]
                 axons.z_bar[d, i] = scratch.z_ahead[d, i]
@@ -368,11 +367,11 @@ def update_axons(t, topology, axons, scratch):
             axons.last[i] = t
 
 
-@inline
-def mirror_rows(topology, weight, steps, feedback, n_neurons, scratch):
+@within
+def mirror_rows(t, topology, weight, axons, feedback, gap, n_neurons, scratch):
     """Feedback that follows the readout weights of the rows that spiked; after all partitions have read it.
 
-    Adaptive feedback is the weight and what is left of the first difference from it (`kernels.lanes.mirror_feedback`).
+    Of adaptive feedback the difference from the weight decays, see `kernels.lanes.mirror_feedback`.
     """
     targets = topology.targets
     for r in range(topology.projections.shape[0]):
@@ -384,17 +383,28 @@ def mirror_rows(topology, weight, steps, feedback, n_neurons, scratch):
         origin = topology.populations[topology.projections[r, PRO_PRE], POP_TARGET] - topology.projections[r, PRO_ROW]
         for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
             i = scratch.order[index]
-            left = topology.projection_floats[r, PF_KEEP] ** steps[i]
+            left = topology.projection_floats[r, PF_KEEP] ** (_clock(r, i, t, topology, axons) - axons.steps[i])
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
                     k = np.int64(targets[q]) - n_neurons
-                    if mirror != MIRROR_CHANGE:
+                    if mirror == MIRROR_WEIGHT:
                         feedback[k, origin + i] = weight[q]
-                    elif not np.isnan(topology.feedback_gap[k, origin + i]):
-                        feedback[k, origin + i] = weight[q] + left * topology.feedback_gap[k, origin + i]
+                    elif topology.adaptive[k, origin + i]:
+                        gap[k, origin + i] *= left
+                        feedback[k, origin + i] = weight[q] + gap[k, origin + i]
 
 
-@inline
+@within
+def _clock(r, i, t, topology, axons):
+    """Steps that the optimiser has taken of row ``i`` when a spike has arrived in step ``t``."""
+    if axons.last[i] < 0:
+        return axons.steps[i]
+    if topology.projections[r, PRO_EACH] != 0:
+        return min(t - 1, axons.last[i] + topology.projections[r, PRO_CUTOFF] - 1)
+    return t - 1
+
+
+@within
 def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels):
     """Append the spikes of step ``t`` to the log, population by population, in ascending order of the source."""
     ring, mask = history.log_start.shape[0] - 1, history.log.size - 1
@@ -411,7 +421,7 @@ def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channe
                 position += 1
         elif role == POISSON:
             for i in range(populations[b, POP_SIZE]):
-                if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[b]:
+                if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[source + i]:
                     history.log[position & mask] = source + i
                     position += 1
         elif role == NEURON:
@@ -430,7 +440,7 @@ def _counter(population, t):
     return (np.uint64(population) << np.uint64(48)) | np.uint64(t)
 
 
-@inline
+@within
 def compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss):
     """Errors of all readouts in step ``t``, which is step ``s`` of all samples; their sums per block; adds the losses."""
     ring = history.error.shape[0] - 1
@@ -445,12 +455,21 @@ def compare_readouts(t, s, topology, neurons, history, target, window, offsets, 
             continue
         lo = populations[b, POP_TARGET] - neurons.psi.size
         hi = lo + populations[b, POP_SIZE]
-        out_loss[s] += errors(neurons.y[lo:hi], offsets[b], target[sample, step, lo:hi], weight, softmax[b],
+        out_loss[s] += errors(neurons.y[lo:hi], offsets[lo:hi], target[sample, step, lo:hi], weight, softmax[b],
                               error[lo:hi])  # fmt: skip
-        group = populations[b, POP_GROUP]
-        if group >= 0:
-            extend_error_sums(t, lo, hi, error, history.readout_prefix, history.readout_block, history.block_steps, group,
-                              topology.filters)  # fmt: skip
+        if populations[b, POP_GROUP] >= 0:
+            _sum_errors(t, lo, hi, topology, history, error)
+
+
+@within
+def _sum_errors(t, lo, hi, topology, history, error):
+    """Add the errors of readouts ``lo:hi`` to their sums, those of one group after the other."""
+    group, first = topology.readouts[READ_GROUP], lo
+    for k in range(lo + 1, hi + 1):
+        if k == hi or group[k] != group[first]:
+            extend_error_sums(t, first, k, error, history.readout_prefix, history.readout_block, history.block_steps,
+                              np.int64(group[first]), topology.filters)  # fmt: skip
+            first = k
 
 
 @inner
@@ -505,8 +524,8 @@ def run_stream(
         counters[COUNT_EVENTS] += count_events(topology, scratch)
         for p in range(partitions):
             out_spikes[s // window.shape[1]] += scratch.spike_count[p, -1]
+        mirror_rows(t, topology, synapses.weight, axons, neurons.feedback, neurons.gap, neurons.psi.size, scratch)
         update_axons(t, topology, axons, scratch)
-        mirror_rows(topology, synapses.weight, axons.steps, neurons.feedback, neurons.psi.size, scratch)
         log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
         compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss)
         for k in range(neurons.y.size):
