@@ -283,12 +283,16 @@ def bind_maps(layout: MapLayout) -> tuple[Callable[..., Any], ...]:
             for name in ("divide", "compose")
         }  # fmt: skip
     else:
-        row, through, hidden = (made(name) for name in ("eligibility_row", "add_through", "compose_hidden"))
+        row, through, hidden = (made(name, apart=True) for name in ("eligibility_row", "add_through", "compose_hidden"))
         many = {
-            "_extend": made("extend_rows", _eligibility_row=row),
-            "_compose": made("compose_rows", _add_through=through, _compose_hidden=hidden),
-            "_divide": made("divide_rows", _divide_errors=made("divide_errors")),
+            "_extend": made("extend_rows", apart=True, _eligibility_row=row),
+            "_compose": made("compose_rows", apart=True, _add_through=through, _compose_hidden=hidden),
+            "_divide": made("divide_rows", apart=True, _divide_errors=made("divide_errors", apart=True)),
         }
+        if layout.M > 0:
+            many["_extend_in_place"] = made(
+                "extend_rows", "extend_in_place", _eligibility_row=made("eligibility_row", "row_in_place")
+            )
         one = {}
     many["_identity"] = made("identity_rows")
     one = {**many, **one}

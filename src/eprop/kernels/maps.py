@@ -117,7 +117,8 @@ def extend_maps(
         for at in range(t - 1, t - 1 - block_steps, -1):
             row, s = np.uint64(at & ring), np.uint64(at & (steps.shape[0] - 1))
             _identity(first, stop, row, suffix)
-            _extend(first, stop, 0, row, suffix, row, suffix, s, steps, group, groups, decays, filters, eligibility)
+            _extend_in_place(first, stop, 0, row, suffix, row, suffix, s, steps, group, groups, decays, filters,
+                             eligibility)  # fmt: skip
             if at < t - 1:
                 _compose(first, stop, 1, t - 1 - at, row, suffix, np.uint64((at + 1) & ring), suffix, group, decays,
                          filters)  # fmt: skip
@@ -155,7 +156,10 @@ _identity = identity_rows
 
 
 def extend_rows(lo, hi, n, a, source, b, out, s, steps, group, groups, decays, filters, eligibility):
-    """Template: row ``b`` of ``out``: ``n`` steps of row ``a`` of ``source``, then step ``s``; may be the same row."""
+    """Template: row ``b`` of ``out``: ``n`` steps of row ``a`` of ``source``, then step ``s``.
+
+    In place, where they are one row, it must be compiled to expect that.
+    """
     kappa, reg = groups[group, GR_KAPPA], groups[group, GR_REG]
     kappa_n, reg_n = decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n]
     for k in range(P):
@@ -192,7 +196,7 @@ def extend_rows(lo, hi, n, a, source, b, out, s, steps, group, groups, decays, f
                 )
 
 
-_extend = extend_rows
+_extend = _extend_in_place = extend_rows
 
 
 def eligibility_row(lo, hi, k, n, a, source, s, steps, group, filters, eligibility):
@@ -231,8 +235,8 @@ def maps_of_interval(
         if within:
             _identity(begin, stop, here, out)
             for at in range(a, t):
-                _extend(begin, stop, at - a, here, out, here, out, np.uint64(at & (steps.shape[0] - 1)), steps, group,
-                        groups, decays, filters, eligibility)  # fmt: skip
+                _extend_in_place(begin, stop, at - a, here, out, here, out, np.uint64(at & (steps.shape[0] - 1)), steps,
+                                 group, groups, decays, filters, eligibility)  # fmt: skip
             return
         for c in range(A + M * P):
             for j in range(begin, stop):
