@@ -9,6 +9,7 @@ import pytest
 
 from combinations import marks_of
 from conformance.registry import ENGINES, MODELS, RULES, Outcome, small
+from eprop.parameters import varies
 from networks import PROJECTIONS, disagreement
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
