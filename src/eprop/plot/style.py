@@ -86,7 +86,7 @@ def letter(ax: Axes, name: str, left: float = 32.0) -> None:
     ax.annotate(name, (0, 1), (-left, 6), "axes fraction", "offset points", fontweight="bold", fontsize=10.0)
 
 
-def save(figure: Figure, path: str | pathlib.Path) -> pathlib.Path:
+def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Path:
     """Write a PNG or a PDF, by the ending of the name; whole or not at all.
 
     Raises
@@ -98,5 +98,5 @@ def save(figure: Figure, path: str | pathlib.Path) -> pathlib.Path:
     # Without a date, so that the same numbers give the same file.
     metadata: Any = {"CreationDate": None} if kind == "pdf" else None
     with look(), written_aside(path) as aside:
-        figure.savefig(aside, format=kind, dpi=DPI, metadata=metadata)
+        figure.savefig(aside, format=kind, dpi=dpi, metadata=metadata)
     return pathlib.Path(path)
