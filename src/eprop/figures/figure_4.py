@@ -79,16 +79,17 @@ class Figure4(NMNISTFigure):
         with look():
             figure = new_figure(WIDE, 9.0)
             top, middle, bottom = figure.subfigures(3, 1, height_ratios=(5.3, 2.25, 1.45))
-            letter(draw_traces(top, *_traces(tables))[0, 0], "a", 40)
+            draw_traces(top, *_traces(tables))
             of_kind = {kind: rows(tables["weights"], kind=kind) for kind in KINDS.values()}
             changes = {f"{kind} weights": (w["before_mV"], w["after_mV"]) for kind, w in of_kind.items()}
-            letter(draw_weight_panels(middle, changes)[0], "b", 40)
+            draw_weight_panels(middle, changes)
             axes = bottom.subplots(1, len(KINDS))
             for ax, kind in zip(axes, KINDS.values(), strict=True):
                 _draw_densities(ax, rows(tables["distributions"], kind=kind))
-            axes[0].set_ylabel("density (1/mV)")
-            axes[0].legend(loc="upper left")
-            letter(axes[0], "c", 40)
+            axes[0].set_ylabel("density\n(1/mV)")
+            axes[0].legend(loc="lower center")
+            for panel, name in ((top, "a"), (middle, "b"), (bottom, "c")):
+                letter(panel, name)
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:

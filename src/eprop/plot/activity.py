@@ -129,14 +129,14 @@ def _rows(softmax: bool) -> Sequence[Row]:
     rows: list[Row] = [
         (_draw_inputs, "input\nchannel", 1.6),
         (_draw_spikes, "neuron", 1.6),
-        (_draw_voltage, "$v_j$ (mV)", 1.0),
-        (lambda ax, a: _draw_trace(ax, a.times, a.psi, GREEN), r"$\psi_j$ (1/mV)", 0.8),
+        (_draw_voltage, "$v_j$\n(mV)", 1.0),
+        (lambda ax, a: _draw_trace(ax, a.times, a.psi, GREEN), "$\\psi_j$\n(1/mV)", 0.8),
         (lambda ax, a: _draw_trace(ax, a.times, a.learning_signal, PURPLE), "$L_j$", 0.8),
-        (lambda ax, a: _draw_readouts(ax, a, a.y, None if softmax else a.target), "$y_k$ (mV)", 1.1),
+        (lambda ax, a: _draw_readouts(ax, a, a.y, None if softmax else a.target), "$y_k$\n(mV)", 1.1),
     ]
     if softmax:
-        rows.append((lambda ax, a: _draw_readouts(ax, a, a.output, a.target), r"$\pi_k$, $\pi_k^*$", 1.1))
-    rows.append((lambda ax, a: _draw_readouts(ax, a, a.error, None), "error $E_k$", 1.1))
+        rows.append((lambda ax, a: _draw_readouts(ax, a, a.output, a.target), "$\\pi_k$, $\\pi_k^*$", 1.1))
+    rows.append((lambda ax, a: _draw_readouts(ax, a, a.error, None), "error\n$E_k$", 1.1))
     return rows
 
 
