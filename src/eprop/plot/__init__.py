@@ -6,6 +6,7 @@
     draw_activity           one sample before and after training               activity.py
     draw_pattern            output against target                          pattern.py
     draw_weights, draw_weight_change      before against after                 weights.py
+    draw_event_cost         time per event against what it may depend on       cost.py
     draw_confusion          true against predicted classes                     confusion.py
     draw_run                all of them for a run's folder                     run.py
     look, save              the style                                          style.py
@@ -13,6 +14,7 @@
 
 from eprop.plot.activity import draw_activity, telling_neuron
 from eprop.plot.confusion import draw_confusion
+from eprop.plot.cost import draw_event_cost
 from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
 from eprop.plot.run import draw_run
@@ -22,6 +24,7 @@ from eprop.plot.weights import draw_weight_change, draw_weights
 __all__ = [
     "draw_activity",
     "draw_confusion",
+    "draw_event_cost",
     "draw_learning_curve",
     "draw_pattern",
     "draw_run",
