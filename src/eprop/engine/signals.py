@@ -52,7 +52,7 @@ def _feedback_weights(network: Network, f: FeedbackProjection) -> np.ndarray:
 def _feedback_connections(network: Network, f: FeedbackProjection) -> tuple[np.ndarray, np.ndarray]:
     """``(indptr, sources)``: the readouts that each neuron hears of."""
     seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
-    return f.kind.connectivity.make(0, f.post.size, f.pre.size, f.post.size, False, seed)  # type: ignore[attr-defined]
+    return f.kind.connectivity.make(0, f.post.size, f.pre.size, f.post.size, False, seed)
 
 
 def feedback_gap(network, populations, sizes, projections, indptr, targets, weight, feedback) -> np.ndarray:
@@ -126,11 +126,7 @@ def lag_of_pairs(network, tracts, populations, lag, indptr, targets, projections
 
 def _readout_decay(network: Network, p: Projection) -> float:
     """``kappa`` where the rule leaves it open: the decay of the readouts that send feedback."""
-    decays = {
-        f.pre.model.membrane_decay(network.dt)  # type: ignore[attr-defined]
-        for f in network.feedback_projections
-        if f.post is p.post
-    }
+    decays = {f.pre.model.membrane_decay(network.dt) for f in network.feedback_projections if f.post is p.post}
     if len(decays) > 1:
         raise NetworkError(f"readouts of {p.post.name!r} have different tau_m; set EProp.kappa")
     if decays:

@@ -249,8 +249,9 @@ class Simulator:
         """
         if not self._timers:
             return {}
-        found = phases_of(self._scratch.clock, self._seconds["loop"])
-        return {**found, **{name: s for name, s in self._seconds.items() if name != "loop" and self._built.has_eprop}}
+        if self._built.has_eprop:
+            return {name: self._seconds[name] for name in ("samples", "update")}
+        return phases_of(self._scratch.clock, self._seconds["loop"])
 
     # ---------------------------------------------------------------- weights
 

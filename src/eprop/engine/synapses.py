@@ -65,7 +65,8 @@ def draw_synapses(
     for part in range(partitions):
         place_starts(fill[part * each : (part + 1) * each], indptr[part], indptr[part - 1, -1] if part else 0)
     total = int(indptr[-1, -1])
-    targets, weight = np.empty(total, np.uint32), np.empty(total, dtype)
+    targets = np.empty(total, np.uint32)
+    weight: np.ndarray = np.empty(total, dtype)
     _on_threads(threads, lambda k: drawing.place(shares[k], fill[k], targets, weight), len(shares))
     return indptr, targets, weight
 
