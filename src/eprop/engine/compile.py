@@ -92,10 +92,11 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
             stream.run_stream,
             f"stream_{label}_{rule}_{threads}",
             parallel=options.parallel,
+            outer=True,
             STEP_PARTITION=step,
             LAP=rule_kernels["LAP"],
         ),
-        waves=bind(lanes.run_waves, f"waves_{label}_{threads}", RUN_LANES=run_lanes, ACCUMULATE=accumulate),
+        waves=bind(lanes.run_waves, f"waves_{label}_{threads}", outer=True, RUN_LANES=run_lanes, ACCUMULATE=accumulate),
     )
 
 

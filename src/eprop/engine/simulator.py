@@ -34,7 +34,7 @@ from eprop.engine.tracts import steps_of
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
-from eprop.kernels.lanes import count_arrivals, mirror_feedback, optimize
+from eprop.kernels.lanes import count_arrivals, fade_gaps, measure_gaps, mirror_feedback, optimize
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
 from eprop.parameters import is_finite_number, real_numbers
@@ -121,6 +121,7 @@ class Simulator:
         self._updates = 0
         self._timers, self._seconds = timers, {"loop": 0.0, "samples": 0.0, "update": 0.0}
         self._counters = np.zeros(3, np.int64)
+        self._measure_gaps(list(range(len(self._built.topology.projections))))
         self._mirror(self._neurons.feedback)
 
     # ---------------------------------------------------------------- running
@@ -231,7 +232,7 @@ class Simulator:
     def reset(self) -> None:
         """All nodes to rest, all traces and spikes under way to nothing; weights and optimisers stay."""
         self._axons = axons_of(self._built)
-        self._neurons = neurons_of(self._built)
+        self._neurons = neurons_of(self._built)._replace(feedback=self._neurons.feedback, gap=self._neurons.gap)
         self._history = history_of(self._built)
         self._scratch = scratch_of(self._built)._replace(clock=self._scratch.clock)
         for name in ("trace", "trace_reg"):
@@ -271,7 +272,8 @@ class Simulator:
     def set_weights(self, name: str, values: Any) -> None:
         """Write the weights of a projection: a matrix as `weights` gives it, or a list as of `connections`.
 
-        A matrix must have a value wherever there is a connection; where there is none it must be zero.
+        A matrix must have a value wherever there is a connection; where there is none it must be zero. Symmetric feedback
+        follows, adaptive feedback stays as it is.
         """
         projection = self.network.projection(name)
         order, sources, targets = self._synapse_order(projection.index)
@@ -289,6 +291,7 @@ class Simulator:
         if flat.size and (flat.min() < w_min or flat.max() > w_max):
             raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")
         self._synapses.weight[order] = flat
+        self._measure_gaps(self._built.tracts[projection.index])
         self._mirror(self._neurons.feedback)
 
     def scale_learning_rates(self, factor: float) -> None:
@@ -433,7 +436,7 @@ class Simulator:
         steps = self._loops().stream(
             self._t, limit, done, np.uint64(self.network.seed), topology, self._synapses, self._axons, self._neurons,
             self._history, self._scratch, np.ascontiguousarray(start), samples.event_channels,
-            np.ascontiguousarray(target), np.ascontiguousarray(window), self._built.population_offset,
+            np.ascontiguousarray(target), np.ascontiguousarray(window), self._built.readout_offset,
             self._built.softmax, probes, out, y, loss, self._counters,
         )  # fmt: skip
         elapsed = time.perf_counter() - began
@@ -489,7 +492,7 @@ class Simulator:
                     steps = run(
                         t, limit, done, np.uint64(self.network.seed), self._static_topology,
                         self._synapses, axons, neurons, history, scratch, start, samples.event_channels, target, window,
-                        self._built.population_offset, self._built.softmax, np.zeros((0, 3), np.int64),
+                        self._built.readout_offset, self._built.softmax, np.zeros((0, 3), np.int64),
                         np.zeros((0, 0)), y[i], loss, counters,
                     )  # fmt: skip
                     done, t = done + steps, t + steps
@@ -544,6 +547,7 @@ class Simulator:
             began = time.perf_counter()
             optimize(topology, synapses, update, scale)
             self._seconds["update"] += time.perf_counter() - began
+            fade_gaps(topology, self._neurons.gap, self._neurons.psi.size)
         except BaseException:
             synapses.pending[:] = 0.0  # a part of a batch is no batch
             raise
@@ -578,7 +582,7 @@ class Simulator:
                 lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work,
                 lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
                 losses, samples.event_start, samples.event_channels, samples.target, samples.window,
-                built.population_offset, built.softmax,
+                built.readout_offset, built.softmax,
             )  # fmt: skip
             if reached < stop:
                 lanes.grow()
@@ -647,8 +651,17 @@ class Simulator:
         return self._built.topology._replace(projection_floats=floats)
 
     def _mirror(self, feedback: np.ndarray) -> None:
-        taken = np.full(self._axons.steps.shape, self._updates) if self._built.has_eprop else self._axons.steps
-        mirror_feedback(self._built.topology, self._synapses.weight, taken, feedback, self._neurons.psi.size)
+        mirror_feedback(
+            self._built.topology, self._synapses.weight, feedback, self._neurons.gap, self._neurons.psi.size
+        )
+
+    def _measure_gaps(self, tracts: list[int]) -> None:
+        """Let adaptive feedback stay as it is where weights were set from outside."""
+        first, stop = (tracts[0], tracts[-1] + 1) if tracts else (0, 0)
+        measure_gaps(
+            first, stop, self._built.topology, self._synapses.weight, self._neurons.feedback, self._neurons.gap,
+            self._neurons.psi.size,
+        )  # fmt: skip
 
     def _synapse_order(self, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of a projection's synapses sorted by (target, source), with sources and targets."""

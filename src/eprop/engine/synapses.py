@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop.engine.readouts import ReadoutClasses
 from eprop.engine.tracts import Tract, chunks, draw_connections, draw_delays, draw_weights
 from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
@@ -37,45 +38,15 @@ class Share:
         return int(first), int(max(first, min(hi - shift, row[lay.POP_SIZE])))
 
 
-def draw_synapses(
-    network: Network, tracts: list[list[Tract]], populations: np.ndarray, bounds: np.ndarray, n_neurons: int, dtype: type,
-    threads: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """All synapses of a network.
+class Places:
+    """Where connections go: draws those of any share of the targets, chunk by chunk, and knows the row of each."""
 
-    Parameters
-    ----------
-    bounds : (2, partitions + 1)
-        Ranges of neurons and of readouts that the partitions own.
-
-    Returns
-    -------
-    indptr : (partitions, rows + 1) int64
-    targets : (synapses,) uint32
-    weight : (synapses,) dtype
-    """
-    partitions = bounds.shape[1] - 1
-    rows = sum(len(own) * own[0].projection.pre.size for own in tracts)
-    shares = _shares(bounds, -(-threads // partitions))
-    each = len(shares) // partitions
-    drawing = _Drawing(network, tracts, populations, n_neurons)
-    fill = np.zeros((len(shares), rows), np.int64)
-    _on_threads(threads, lambda k: drawing.count(shares[k], fill[k]), len(shares))
-    indptr = np.zeros((partitions, rows + 1), np.int64)
-    for part in range(partitions):
-        place_starts(fill[part * each : (part + 1) * each], indptr[part], indptr[part - 1, -1] if part else 0)
-    total = int(indptr[-1, -1])
-    targets = np.empty(total, np.uint32)
-    weight: np.ndarray = np.empty(total, dtype)
-    _on_threads(threads, lambda k: drawing.place(shares[k], fill[k], targets, weight), len(shares))
-    return indptr, targets, weight
-
-
-class _Drawing:
-    """Draws the connections of any share of the targets, chunk by chunk."""
-
-    def __init__(self, network: Network, tracts: list[list[Tract]], populations: np.ndarray, n_neurons: int):
-        self.network, self.tracts, self.populations, self.n_neurons = network, tracts, populations, n_neurons
+    def __init__(
+        self, network: Network, tracts: list[list[Tract]], populations: np.ndarray, classes: dict[int, ReadoutClasses],
+        n_neurons: int,
+    ):  # fmt: skip
+        self.network, self.tracts, self.populations = network, tracts, populations
+        self.classes, self.n_neurons = classes, n_neurons
         self.first_rows = np.cumsum([0, *(len(own) * own[0].projection.pre.size for own in tracts)])
 
     def count(self, share: Share, counts: np.ndarray) -> None:
@@ -104,8 +75,43 @@ class _Drawing:
         if len(tracts) == 1:
             return sources
         delays = draw_delays(self.network, p, lo, hi, by_target, sources)
-        tract = np.searchsorted([part.delay for part in tracts], delays)
+        kinds = 1 + tracts[-1].kind
+        tract = kinds * np.searchsorted([part.delay for part in tracts[::kinds]], delays)
+        if kinds > 1:
+            tract += np.repeat(self.classes[p.post.index].of_readout[lo:hi], np.diff(by_target))
         return tract * p.pre.size + sources
+
+
+def draw_synapses(
+    places: Places, bounds: np.ndarray, dtype: type, threads: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All synapses of a network.
+
+    Parameters
+    ----------
+    bounds : (2, partitions + 1)
+        Ranges of neurons and of readouts that the partitions own.
+
+    Returns
+    -------
+    indptr : (partitions, rows + 1) int64
+    targets : (synapses,) uint32
+    weight : (synapses,) dtype
+    """
+    partitions = bounds.shape[1] - 1
+    rows = int(places.first_rows[-1])
+    shares = _shares(bounds, -(-threads // partitions))
+    each = len(shares) // partitions
+    fill = np.zeros((len(shares), rows), np.int64)
+    _on_threads(threads, lambda k: places.count(shares[k], fill[k]), len(shares))
+    indptr = np.zeros((partitions, rows + 1), np.int64)
+    for part in range(partitions):
+        place_starts(fill[part * each : (part + 1) * each], indptr[part], indptr[part - 1, -1] if part else 0)
+    total = int(indptr[-1, -1])
+    targets = np.empty(total, np.uint32)
+    weight: np.ndarray = np.empty(total, dtype)
+    _on_threads(threads, lambda k: places.place(shares[k], fill[k], targets, weight), len(shares))
+    return indptr, targets, weight
 
 
 def _shares(bounds: np.ndarray, each: int) -> list[Share]:
