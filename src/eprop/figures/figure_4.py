@@ -101,7 +101,7 @@ class Figure4(NMNISTFigure):
         for kind in KINDS.values():
             weights = rows(tables["weights"], kind=kind)
             change = weights["after_mV"] - weights["before_mV"]
-            out[f"{kind} weights, rms change (mV)"] = float(np.sqrt(np.mean(change**2)))
+            out[f"{kind} weights, rms change (mV)"] = float(np.sqrt(np.mean(change**2))) if change.size else 0.0
         return out
 
 
@@ -157,11 +157,12 @@ def _distributions(changes: Mapping[int, Mapping[str, tuple[np.ndarray, np.ndarr
     """Densities of the weights of all trials, in the same bins."""
     out = []
     for kind in KINDS.values():
-        top = max(float(np.abs(weights).max()) for of_seed in changes.values() for weights in of_seed[kind])
+        largest = max(np.abs(weights).max(initial=0.0) for of_seed in changes.values() for weights in of_seed[kind])
+        top = float(largest) or 1.0  # mV; a very small network has no recurrent connection
         edges = np.linspace(-1.02 * top, 1.02 * top, BINS + 1)
         for seed, of_seed in changes.items():
             for network, weights in zip(NETWORKS, of_seed[kind], strict=True):
-                density = np.histogram(weights, edges, density=True)[0]
+                density = np.histogram(weights, edges)[0] / (max(weights.size, 1) * np.diff(edges))
                 out.append(
                     table(kind=kind, seed=seed, network=network, low_mV=edges[:-1], high_mV=edges[1:], density=density)
                 )
@@ -201,8 +202,9 @@ def _draw_densities(ax: Any, of_kind: Table) -> None:
         each = [rows(of_kind, network=network, seed=seed) for seed in seeds]
         edges = np.append(each[0]["low_mV"], each[0]["high_mV"][-1])
         draw_distribution(ax, edges, np.stack([of_seed["density"] for of_seed in each]), color, network)
-    ax.set_yscale("log")
-    smallest = of_kind["density"][of_kind["density"] > 0].min()
-    ax.set_ylim(0.7 * smallest, 3.0 * of_kind["density"].max())
+    there = of_kind["density"][of_kind["density"] > 0.0]
+    if there.size:
+        ax.set_yscale("log")
+        ax.set_ylim(0.7 * there.min(), 3.0 * there.max())
     ax.set_xlim(edges[0], edges[-1])
     ax.set_xlabel("weight (mV)")

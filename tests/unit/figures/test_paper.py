@@ -16,6 +16,7 @@ from eprop.errors import DataError, ParameterError
 from eprop.figures import Figure2, Figure3, Figure4, figure_2, make_figure, read_tables, rows, table
 from eprop.figures.learning import RUN, combined_spread, learning
 from eprop.figures.work import Work
+from eprop.tasks import nmnist
 from eprop.training import RunConfig, Stopped, Watcher
 
 TINY = {
@@ -95,6 +96,8 @@ def test_figure_2_without_a_time_driven_network(tiny: None) -> None:
 def recorded(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Options of a tiny figure on N-MNIST."""
     monkeypatch.chdir(tmp_path)
+    for kind in (("eprop", "softmax"), ("eprop+", "softmax")):  # few channels are active in these digits
+        monkeypatch.setitem(nmnist.SETTINGS, kind, {**nmnist.SETTINGS[kind], "w_in": 0.4})
     folder = digits.write_folder(tmp_path / "digits")
     return {"quick": True, "data": str(folder), "neurons": 5, "hold": 4, "samples": 16, "trials": 2}
 
