@@ -23,6 +23,6 @@ from eprop.figures.tables import Table, Tables, read_tables, rows, stacked, tabl
 from eprop.figures.work import Part, Work
 
 __all__ = [
-    "FIGURES", "Figure2", "Figure3", "Figure4", "Figure5", "Made", "PaperFigure", "Part", "Table", "Tables", "Work", "figure_numbered",
-    "make_figure", "read_tables", "rows", "stacked", "table", "write_tables",
+    "FIGURES", "Figure2", "Figure3", "Figure4", "Figure5", "Made", "PaperFigure", "Part", "Table", "Tables", "Work",
+    "figure_numbered", "make_figure", "read_tables", "rows", "stacked", "table", "write_tables",
 ]  # fmt: skip
