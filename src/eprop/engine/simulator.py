@@ -30,6 +30,7 @@ from eprop.engine.state import (
     with_room,
     with_tables,
 )
+from eprop.engine.timers import phases_of
 from eprop.engine.tracts import steps_of
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
@@ -84,6 +85,8 @@ class Simulator:
         Threads to use; all that are available by default. The results do not depend on it.
     precision : {"double", "single"}
         Type of what is stored per synapse. Neurons and maps are kept in double precision.
+    timers : bool
+        Measure `phases`; costs well below a microsecond per step, and compiling anew.
 
     Raises
     ------
@@ -92,7 +95,13 @@ class Simulator:
     """
 
     def __init__(
-        self, network: Network, *, threads: int | None = None, precision: str = "double", partitions: int | None = None
+        self,
+        network: Network,
+        *,
+        threads: int | None = None,
+        precision: str = "double",
+        timers: bool = False,
+        partitions: int | None = None,
     ):
         if not isinstance(network, Network):
             raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
@@ -104,7 +113,7 @@ class Simulator:
         streams = learns_by_spike or not any(isinstance(p.rule, EProp) for p in network.projections)
         # `partitions` is for tests: the results must not depend on it.
         self._partitions = partitions or (self.threads if streams else 1)
-        self._built: Built = build(network, self._partitions, PRECISIONS[precision])
+        self._built: Built = build(network, self._partitions, PRECISIONS[precision], self.threads)
         self._synapses = synapses_of(self._built)
         self._axons = axons_of(self._built)
         self._neurons = neurons_of(self._built)
@@ -115,6 +124,7 @@ class Simulator:
         self._lanes: Lanes | None = None
         self._call_steps, self._lane_steps = 64, 0
         self._updates = 0
+        self._timers, self._seconds = timers, {"loop": 0.0, "samples": 0.0, "update": 0.0}
         self._counters = np.zeros(2, np.int64)
         self._measure_gaps(list(range(len(self._built.topology.projections))))
         self._mirror(self._neurons.feedback)
@@ -229,7 +239,7 @@ class Simulator:
         self._axons = axons_of(self._built)
         self._neurons = neurons_of(self._built)._replace(feedback=self._neurons.feedback, gap=self._neurons.gap)
         self._history = history_of(self._built)
-        self._scratch = scratch_of(self._built)
+        self._scratch = scratch_of(self._built)._replace(clock=self._scratch.clock)
         self._with_tables = None
         for name in ("trace", "trace_reg"):
             getattr(self._synapses, name)[:] = 0.0
@@ -237,6 +247,18 @@ class Simulator:
             self._synapses.pending[:] = 0.0
         self._counters[lay.COUNT_STEPS] = 0
         self._mirror(self._neurons.feedback)
+
+    @property
+    def phases(self) -> dict[str, float]:
+        """Seconds spent so far in each phase of a step, see `eprop.engine.timers`; with ``timers`` only.
+
+        Of e-prop per sample they are ``samples``, forward and backward, and ``update``, the optimiser.
+        """
+        if not self._timers:
+            return {}
+        if self._built.has_eprop:
+            return {name: self._seconds[name] for name in ("samples", "update")}
+        return phases_of(self._scratch.clock, self._seconds["loop"])
 
     # ---------------------------------------------------------------- weights
 
@@ -416,6 +438,7 @@ class Simulator:
             self._built.readout_offset, self._built.softmax, probes, out, y, loss, spikes, self._counters,
         )  # fmt: skip
         elapsed = time.perf_counter() - began
+        self._seconds["loop"] += elapsed
         if steps < limit:
             self._history = with_room(self._built, self._history, self._t)
         elif limit == self._call_steps:
@@ -519,7 +542,9 @@ class Simulator:
             result = self._run_lanes(samples, np.arange(len(samples)), True, progress)
             # Ctrl-C is heard when a call returns: the weights and their clock move together.
             self._updates = update
+            began = time.perf_counter()
             optimize(topology, synapses, update, scale)
+            self._seconds["update"] += time.perf_counter() - began
             fade_gaps(topology, self._neurons.gap, self._neurons.psi.size)
         except BaseException:
             synapses.pending[:] = 0.0  # a part of a batch is no batch
@@ -562,6 +587,7 @@ class Simulator:
             if progress and reached > done:
                 progress(reached - done)
             elapsed = time.perf_counter() - began
+            self._seconds["samples"] += elapsed
             step = max(
                 width, int(np.clip((stop - done) * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * step)) // width * width
             )
@@ -608,7 +634,8 @@ class Simulator:
         _jit.set_threads(self.threads)
         b = self._built
         return loops(
-            b.models, Options(b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, self.threads > 1)
+            b.models,
+            Options(b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, self.threads > 1, self._timers),
         )
 
     def _topology(self, learns: bool, frozen: bool):

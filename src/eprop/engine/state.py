@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eprop.engine.build import Built
 from eprop.kernels import layout as lay
+from eprop.kernels.clock import COLUMNS
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
 from eprop.kernels.stdp import posts_full
+
+if TYPE_CHECKING:
+    from eprop.engine.build import Built
 
 # Room for the last spikes of each neuron to begin with; and the step of a spike that has not happened.
 FIRST_POSTS = 8
@@ -151,6 +154,7 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
         dense_weight=aligned((0,), built.weight.dtype),
         dense_trace=aligned((0,), built.weight.dtype),
         n_sources=n_sources(built),
+        clock=np.zeros((partitions + 1, COLUMNS), np.int64),
     )
 
 

@@ -155,3 +155,4 @@ class Scratch(NamedTuple):
     dense_weight: np.ndarray  # all tables
     dense_trace: np.ndarray
     n_sources: int
+    clock: np.ndarray  # (partitions + 1, COLUMNS) of `kernels.clock`
