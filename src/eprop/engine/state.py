@@ -10,6 +10,7 @@ from eprop.kernels import layout as lay
 from eprop.kernels.clock import COLUMNS
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
 from eprop.kernels.stdp import posts_full
+from eprop.kernels.stream import RUN
 
 if TYPE_CHECKING:
     from eprop.engine.build import Built
@@ -139,6 +140,8 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
     return Scratch(
         order=np.zeros(rows, np.int32),
         spare=np.zeros(rows if learns else 0, np.int32),
+        keys=np.zeros(RUN, np.int64),
+        ranks=np.zeros(RUN, np.int64),
         order_start=np.zeros(projections + 1, np.int64),
         due=np.zeros(rows if learns else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),

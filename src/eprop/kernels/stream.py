@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, prange, within
+from eprop._jit import apart, inner, prange, within
 from eprop.equations import rng
 from eprop.kernels.clock import ADVANCE as ADVANCE_NEURONS
 from eprop.kernels.clock import DELIVER, EXCHANGE, MAPS, OUTSIDE, REGION
@@ -62,7 +62,9 @@ from eprop.kernels.plastic_dense import fill_tables, read_tables
 from eprop.kernels.plastic_readout import extend_error_sums
 from eprop.kernels.stdp import follow_pre, posts_full
 
-FULL = -1
+# Rows sorted at a time; more than any key of a row, which is the step of its last spike, then its number.
+RUN = 16
+LARGEST, ROW_BITS = (1 << 63) - 1, (1 << 32) - 1
 
 
 def _unbound(*arguments):
@@ -140,7 +142,7 @@ def plan_arrivals(t, topology, axons, history, scratch):
         if emitted >= 0:
             n = _list_rows(emitted & ring, row, topology.populations, history, scratch.order, n)
         if learns:
-            _sort_by_last(scratch.order, start, n, axons.last, scratch.spare)
+            _sort_by_last(scratch.order, start, n, axons.last, scratch.spare, scratch.keys, scratch.ranks)
             for index in range(start, n):
                 scratch.mark[scratch.order[index]] = t
                 if row[PRO_RULE] == EPROP_PLUS:
@@ -202,27 +204,33 @@ def _list_rows(slot, row, populations, history, out, n):
 
 
 @inner
-def _sort_by_last(order, start, stop, last, spare):
-    """Stable merge sort of ``order[start:stop]`` by ``last``; runs of 16 are sorted by insertion, ``spare`` is scratch."""
-    width = 16
-    for begin in range(start, stop, width):
-        _insert_sorted(order, begin, min(begin + width, stop), last)
+def _sort_by_last(order, start, stop, last, spare, keys, ranks):
+    """Stable merge sort of ``order[start:stop]``, which ascends, by ``last``; ``spare``, ``keys``, ``ranks`` are scratch."""
+    if stop - start < 2:
+        return
+    for begin in range(start, stop, RUN):
+        _sort_run(order, begin, min(begin + RUN, stop), last, keys, ranks)
+    width = RUN
     while width < stop - start:
         for begin in range(start, stop, 2 * width):
             _merge(order, begin, min(begin + width, stop), min(begin + 2 * width, stop), last, spare)
         width *= 2
 
 
-@inner
-def _insert_sorted(order, start, stop, last):
-    for k in range(start + 1, stop):
-        i = order[k]
-        key = last[i]
-        m = k - 1
-        while m >= start and last[order[m]] > key:
-            order[m + 1] = order[m]
-            m -= 1
-        order[m + 1] = i
+@apart
+def _sort_run(order, start, stop, last, keys, ranks):
+    """Sort a short run: the place of each row is the number of rows before it, counted without a branch."""
+    for k in range(np.uint64(RUN)):
+        keys[k], ranks[k] = LARGEST, 0
+    for k in range(start, stop):
+        i = np.int64(order[k])
+        keys[k - start] = ((last[i] + 1) << 32) | i
+    for m in range(np.uint64(RUN)):
+        key = keys[m]
+        for k in range(np.uint64(RUN)):
+            ranks[k] += 1 if key < keys[k] else 0
+    for k in range(stop - start):
+        order[start + ranks[k]] = keys[k] & ROW_BITS
 
 
 @inner
