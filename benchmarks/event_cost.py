@@ -21,7 +21,7 @@ from eprop.plot import draw_event_cost, save
 def main() -> None:
     """Measure some quantities, or draw what has been measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("quantities", nargs="*", choices=[*SWEEPS, []])
+    parser.add_argument("quantities", nargs="*", help=", ".join(SWEEPS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--draw", type=pathlib.Path)
     arguments = parser.parse_args()
