@@ -39,8 +39,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
 
 
 def texts(figure: Figure) -> set[str]:
-    """Titles, labels and letters of all axes."""
-    out = set()
+    """Titles, labels and letters of all axes, and letters of parts of the figure."""
+    out = {text.get_text() for part in figure.subfigs for text in part.texts}
     for ax in figure.axes:
         out |= {ax.get_title(), ax.get_xlabel(), ax.get_ylabel(), *(text.get_text() for text in ax.texts)}
     return out
