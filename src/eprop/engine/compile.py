@@ -27,6 +27,9 @@ class Loops(NamedTuple):
 
     stream: Callable[..., int]
     waves: Callable[..., int]
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    accumulate: Callable[..., Any]
 
 
 def model_slots(models: list[Any]) -> list[type[Neuron]]:
@@ -87,6 +90,12 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
             stream.run_stream, f"stream_{label}_{rule}_{threads}", parallel=options.parallel, STEP_PARTITION=step
         ),
         waves=bind(lanes.run_waves, f"waves_{label}_{threads}", RUN_LANES=run_lanes, ACCUMULATE=accumulate),
+        # With several ranks the parts of a wave are called one by one.
+        forward=bind(
+            lanes.forward_lanes, f"forward_lanes_{label}_{threads}", parallel=options.parallel, FORWARD=forward
+        ),
+        backward=bind(lanes.backward_lanes, f"backward_lanes_{threads}", parallel=options.parallel),
+        accumulate=accumulate,
     )
 
 

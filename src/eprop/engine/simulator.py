@@ -15,6 +15,7 @@ import scipy.sparse
 from eprop import _jit
 from eprop.engine.build import Built, build
 from eprop.engine.compile import Loops, Options, loops
+from eprop.engine.ranks import Ranks
 from eprop.engine.record import Probes, Record, Recording
 from eprop.engine.samples import Samples, make_samples
 from eprop.engine.state import (
@@ -27,15 +28,19 @@ from eprop.engine.state import (
     scratch_of,
     synapses_of,
     with_ended_posts,
+    with_longer_posts,
     with_room,
 )
 from eprop.engine.tracts import steps_of
+from eprop.engine.whole import Whole
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
-from eprop.kernels.lanes import count_arrivals, mirror_feedback, optimize
+from eprop.kernels.lanes import count_arrivals, count_logged, mirror_feedback, optimize, receive_lanes
+from eprop.kernels.stream import receive
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
+from eprop.parallel import Communicator, Serial
 from eprop.parameters import is_finite_number, real_numbers
 from eprop.rules import EProp
 
@@ -80,6 +85,10 @@ class Simulator:
         Threads to use; all that are available by default. The results do not depend on it.
     precision : {"double", "single"}
         Type of what is stored per synapse. Neurons and maps are kept in double precision.
+    comm : Communicator, optional
+        The ranks that simulate the network together, see `eprop.parallel`; this process alone by default. Each rank
+        owns a range of the neurons. Every method and every attribute but `memory` gives the same on all ranks, and
+        methods are called by all of them, in the same order.
 
     Raises
     ------
@@ -88,19 +97,25 @@ class Simulator:
     """
 
     def __init__(
-        self, network: Network, *, threads: int | None = None, precision: str = "double", partitions: int | None = None
-    ):
+        self, network: Network, *, threads: int | None = None, precision: str = "double", partitions: int | None = None,
+        comm: Communicator | None = None,
+    ):  # fmt: skip
         if not isinstance(network, Network):
             raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
         if precision not in PRECISIONS:
             raise ParameterError(f'Simulator.precision must be "double" or "single", got {precision!r}')
         self.network, self.precision = network, precision
-        self.threads = _thread_count(threads)
+        self.comm: Communicator = comm or Serial()
+        self.threads = _thread_count(threads, self.comm)
         learns_by_spike = any(p.rule.code == lay.EPROP_PLUS for p in network.projections)
         streams = learns_by_spike or not any(isinstance(p.rule, EProp) for p in network.projections)
         # `partitions` is for tests: the results must not depend on it.
         self._partitions = partitions or (self.threads if streams else 1)
-        self._built: Built = build(network, self._partitions, PRECISIONS[precision])
+        self._built: Built = build(network, self._partitions, PRECISIONS[precision], self.threads, self.comm)
+        self._ranks = Ranks(self._built)
+        self._outbox = self._ranks.outbox()
+        self._here = np.array([self._count_here(p.index) for p in network.projections], np.int64)
+        self._whole = Whole(network, self._built, self._here)
         self._synapses = synapses_of(self._built)
         self._axons = axons_of(self._built)
         self._neurons = neurons_of(self._built)
@@ -170,13 +185,14 @@ class Simulator:
         -------
         Recording
         """
-        n_steps = self._steps("duration", duration)
+        n_steps, before = self._steps("duration", duration), self.events
         samples = self._one_sample(n_steps, inputs, targets, window)
         probes = Probes(self.network, self._built, record, self._order)
         wanted = self._spiking(spikes)
         if self._built.has_eprop:
             self.reset()
         recording = self._stream(samples, 0, learn and not self._built.has_eprop, probes, wanted, frozen=not learn)
+        self._ranks.count(self._counters, before)
         if self._built.has_eprop and learn:
             events = self.events
             self.train(samples)
@@ -237,7 +253,11 @@ class Simulator:
         """Sources, targets and weights (mV) of a projection, sorted by target, then source."""
         projection = self.network.projection(name)
         order, sources, targets = self._synapse_order(projection.index)
-        return sources, targets, self._synapses.weight[order].astype(np.float64)
+        found = sources, targets, self._synapses.weight[order].astype(np.float64)
+        if projection.post.model.role == "readout" or not self._ranks.several:
+            return found
+        sources, targets, weights = self._ranks.joined(found)
+        return sources, targets, weights
 
     def weights(self, name: str) -> scipy.sparse.csr_matrix:
         """Weights of a projection, mV, shape ``(n_post, n_pre)``; repeated connections add up."""
@@ -252,21 +272,23 @@ class Simulator:
         A matrix must have a value wherever there is a connection; where there is none it must be zero.
         """
         projection = self.network.projection(name)
-        order, sources, targets = self._synapse_order(projection.index)
+        sources, targets, _ = self.connections(name)
         given = values.data if scipy.sparse.issparse(values) else values
         flat = real_numbers(f"weights of {name}", given, InputError).astype(np.float64)
+        size = sources.size
         if scipy.sparse.issparse(values) or flat.ndim == 2:
             flat = _from_matrix(name, values, sources, targets, (projection.post.size, projection.pre.size))
         else:
-            flat = np.full(order.size, float(flat)) if flat.ndim == 0 else flat
-        if flat.shape != (order.size,):
-            raise InputError(f"{name} has {order.size} connections, got {flat.size} weights")
+            flat = np.full(size, float(flat)) if flat.ndim == 0 else flat
+        if flat.shape != (size,):
+            raise InputError(f"{name} has {size} connections, got {flat.size} weights")
         if not np.all(np.isfinite(flat)):
             raise InputError(f"weights of {name} must be finite")
         w_min, w_max = projection.rule.bounds
         if flat.size and (flat.min() < w_min or flat.max() > w_max):
             raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")
-        self._synapses.weight[order] = flat
+        order = self._synapse_order(projection.index)[0]
+        self._synapses.weight[order] = flat[self._whole.held(projection.index)]
         self._mirror(self._neurons.feedback)
 
     def scale_learning_rates(self, factor: float) -> None:
@@ -284,21 +306,24 @@ class Simulator:
         a, b = self.network.population(pre), self.network.population(post)
         if a.model.role != "readout" or b.model.role != "neuron":
             raise NetworkError(f"feedback goes from readouts to neurons, not from {pre!r} to {post!r}")
-        k, j = table[a.index, lay.POP_TARGET] - n, table[b.index, lay.POP_TARGET]
-        return self._neurons.feedback[k : k + a.size, j : j + b.size].T.copy()
+        k, (lo, hi) = table[a.index, lay.POP_LO] - n, table[b.index, [lay.POP_LO, lay.POP_HI]]
+        return self._ranks.joined([self._neurons.feedback[k : k + a.size, lo:hi]])[0].T.copy()
 
     def connection_count(self, name: str) -> int:
         """Number of synapses of a projection."""
-        first, rows = self._rows_of(self.network.projection(name).index)
+        return self._whole.count(self.network.projection(name).index)
+
+    def _count_here(self, r: int) -> int:
+        first, rows = self._rows_of(r)
         return int(sum(part[first + rows] - part[first] for part in self._built.topology.indptr))
 
     @property
     def n_synapses(self) -> int:
         """Number of synapses of all projections."""
-        return int(self._built.weight.size)
+        return sum(self._whole.count(p.index) for p in self.network.projections)
 
     def memory(self) -> dict[str, int]:
-        """Bytes held: per-synapse arrays (with targets), maps and rings, all else that was built."""
+        """Bytes held by this rank: per-synapse arrays (with targets), maps and rings, all else that was built."""
         synapses = sum(a.nbytes for a in self._synapses) + self._built.topology.targets.nbytes
         maps = sum(a.nbytes for a in self._history if isinstance(a, np.ndarray))
         rest = sum(a.nbytes for a in self._built.topology) - self._built.topology.targets.nbytes
@@ -310,8 +335,13 @@ class Simulator:
     def state(self) -> dict[str, np.ndarray]:
         """Everything that a run changes, as a copy in named arrays: enough to go on bit by bit.
 
-        Synapses are in the order of `connections`, projection by projection, whatever the number of threads.
+        Synapses are in the order of `connections`, projection by projection, whatever the number of threads and ranks.
+        With several ranks it is the whole network's state, on every rank; its log of spikes then begins anew.
         """
+        return self._whole.state(self._state_here(), self._t)
+
+    def _state_here(self) -> dict[str, np.ndarray]:
+        """The part of the state that this rank holds."""
         order = self._canonical_order()
         out = {f"synapses/{f}": v[..., order] if v.size else v.copy() for f, v in self._synapses._asdict().items()}
         for group in ("axons", "neurons", "history"):
@@ -322,14 +352,15 @@ class Simulator:
         return out
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from a `state` of the same network, with any number of threads.
+        """Go on from a `state` of the same network, with any number of threads and ranks.
 
         Raises
         ------
         InputError
             If an array is missing or has another shape: the state is of another network.
         """
-        own = self.state()
+        here = self._state_here()
+        own = self._whole.state(here, self._t)
         if not isinstance(state, Mapping):
             raise InputError(f"set_state takes a dictionary as state() gives it, got {type(state).__name__}")
         if missing := sorted(set(own) - set(state)):
@@ -344,14 +375,17 @@ class Simulator:
                 raise InputError(f"state {name!r} must be whole numbers, got {given.dtype}")
             if not np.isfinite(given).all():
                 raise InputError(f"state {name!r} holds values that are not finite")
-        _check_log(np.asarray(state["history/log"]), n_sources(self._built))
-        _check_posts(np.asarray(state["history/post_times"]), len(self._history.post_times))
+        _check_log(
+            np.asarray(state["history/log"]), sum(p.size for p in self.network.populations if p.model.role != "readout")
+        )
+        _check_posts(np.asarray(state["history/post_times"]), len(own["history/post_times"]))
+        state = self._whole.part(state, here)
         self._history = self._history._replace(
             log=np.zeros(np.size(state["history/log"]), np.int32),
             post_times=np.zeros(np.shape(state["history/post_times"]), np.int64),
         )
         order = self._canonical_order()
-        for name in own:
+        for name in here:
             group, _, field = name.partition("/")
             if group == "synapses":
                 target = getattr(self._synapses, field)
@@ -364,8 +398,15 @@ class Simulator:
         self._history = with_ended_posts(self._history, steps)
 
     def _order(self, name: str) -> np.ndarray:
-        """Positions of a projection's synapses, in the order of `connections`."""
-        return self._synapse_order(self.network.projection(name).index)[0]
+        """Positions of a projection's synapses, in the order of `connections`; -1: another rank gives it."""
+        r = self.network.projection(name).index
+        order = self._synapse_order(r)[0]
+        if not self._ranks.several:
+            return order
+        out = np.full(self._whole.count(r), -1)
+        if self._whole.gives(r):
+            out[self._whole.held(r)] = order
+        return out
 
     def _canonical_order(self) -> np.ndarray:
         """Positions of all synapses, in the order of `connections`."""
@@ -383,7 +424,7 @@ class Simulator:
         log: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {p.name: [] for p in wanted}
         t0, done = self._t, 0
         while done < n_steps:
-            limit = min(n_steps - done, self._call_steps)
+            limit = n_steps - done if self._ranks.several else min(n_steps - done, self._call_steps)
             if wanted:
                 limit = min(limit, self._history.log_start.shape[0] - 2)
             begin = self._t
@@ -392,10 +433,10 @@ class Simulator:
             for p in wanted:
                 log[p.name].append(self._logged(p, begin, self._t))
         self._check_finite("run")
-        spikes = {name: _joined(parts, t0, self.network.dt) for name, parts in log.items()}
+        spikes = {name: self._joined(name, parts) for name, parts in log.items()}
         times = (np.arange(n_steps) + 1.0) * self.network.dt + t0 * self.network.dt
         offset = self._built.readout_offset
-        return Recording(times, self._by_readout(y + offset), loss, spikes, probes.collect(out))
+        return Recording(times, self._by_readout(y + offset), loss, spikes, probes.collect(out, self._ranks))
 
     def _advance(self, samples, first, done, limit, topology, probes, out, y, loss) -> int:
         """One call of the compiled loop; returns the steps it did."""
@@ -408,18 +449,59 @@ class Simulator:
         )
         window = samples.window[first if samples.window.shape[0] > 1 else 0]
         began = time.perf_counter()
-        steps = self._loops().stream(
-            self._t, limit, done, np.uint64(self.network.seed), topology, self._synapses, self._axons, self._neurons,
-            self._history, self._scratch, np.ascontiguousarray(start), samples.event_channels,
-            np.ascontiguousarray(target), np.ascontiguousarray(window), self._built.population_offset,
-            self._built.softmax, probes, out, y, loss, self._counters,
+        given = (
+            np.ascontiguousarray(start), samples.event_channels, np.ascontiguousarray(target),
+            np.ascontiguousarray(window), self._built.population_offset, self._built.softmax, probes, out, y, loss,
         )  # fmt: skip
+        nodes = (self._axons, self._neurons, self._history, self._scratch)
+        steps, self._history = self._steps_of(
+            self._loops().stream, self._t, limit, done, topology, nodes, given, self._counters
+        )
         elapsed = time.perf_counter() - began
+        if self._ranks.several:
+            return steps
         if steps < limit:
             self._history = with_room(self._built, self._history, self._t)
         elif limit == self._call_steps:
             self._call_steps = int(np.clip(limit * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * limit))
         return steps
+
+    def _steps_of(self, run, t, limit, offset, topology, nodes, given, counters):
+        """Steps ``t .. t + limit - 1`` of a loop, or as many as there is room for; with several ranks slice by slice, all.
+
+        Returns the steps done, and the history, which may have been replaced by a longer one.
+        """
+        axons, neurons, history, scratch = nodes
+        seed, several, done = np.uint64(self.network.seed), self._ranks.several, 0
+        while done < limit:
+            stop = min(done + self._ranks.slice_steps, limit) if several else limit
+            begin = done
+            while done < stop:
+                steps = run(
+                    t + done, stop - done, offset + done, seed, topology, self._synapses, axons, neurons, history, scratch,
+                    *given, counters, self._outbox,
+                )  # fmt: skip
+                done += steps
+                if not several:
+                    return done, history
+                if done < stop:
+                    history = with_longer_posts(history)
+            history = self._log_slice(
+                t + begin, stop - begin, offset + begin, topology, history, scratch.n_sources, given
+            )
+        return done, history
+
+    def _log_slice(self, t, n_steps, offset, topology, history, sources, given):
+        """Exchange the spikes of a slice and log them; returns the history, longer if need be."""
+        inbox, done = self._ranks.swap(1, self._outbox), 0
+        while done < n_steps:
+            done += receive(
+                t + done, n_steps - done, offset + done, np.uint64(self.network.seed), topology, history, sources, *given[:2],
+                inbox,
+            )  # fmt: skip
+            if done < n_steps:
+                history = grown(history, t + done)
+        return history
 
     def _train_stream(self, samples, progress) -> BatchResult:
         n, n_steps, k = len(samples), samples.n_steps, self._neurons.y.size
@@ -433,13 +515,15 @@ class Simulator:
             before = self._counters[lay.COUNT_SPIKES]
             done = 0
             while done < n_steps:
-                limit = min(n_steps - done, self._call_steps)
+                limit = n_steps - done if self._ranks.several else min(n_steps - done, self._call_steps)
                 done += self._advance(samples, i, done, limit, topology, no_probes, nothing, y[i], loss)
             losses[i], spikes[i] = loss.sum(), self._counters[lay.COUNT_SPIKES] - before
             self._check_voltages(f"sample {i}", losses[i])
             if progress:
                 progress(1)
         self._check_finite("train")
+        spikes = self._ranks.sum(spikes)
+        self._ranks.count(self._counters, events)
         self._check_silence(spikes)
         return BatchResult(losses, y + self._built.readout_offset, spikes, self.events - events)
 
@@ -463,12 +547,13 @@ class Simulator:
                 start, target, window = _views(samples, i)
                 while done < samples.n_steps and not stop.is_set():
                     limit = min(samples.n_steps - done, EVALUATION_STEPS)
-                    steps = run(
-                        t, limit, done, np.uint64(self.network.seed), self._static_topology,
-                        self._synapses, axons, neurons, history, scratch, start, samples.event_channels, target, window,
-                        self._built.population_offset, self._built.softmax, np.zeros((0, 3), np.int64),
-                        np.zeros((0, 0)), y[i], loss, counters,
+                    given = (
+                        start, samples.event_channels, target, window, self._built.population_offset, self._built.softmax,
+                        np.zeros((0, 3), np.int64), np.zeros((0, 0)), y[i], loss,
                     )  # fmt: skip
+                    steps, history = self._steps_of(
+                        run, t, limit, done, self._static_topology, (axons, neurons, history, scratch), given, counters
+                    )
                     done, t = done + steps, t + steps
                     if steps < limit:
                         history = grown(history, t)
@@ -477,7 +562,7 @@ class Simulator:
                     progress(1)
             events[c] = counters[lay.COUNT_EVENTS]
 
-        if self.threads > 1 and not _jit.JIT_DISABLED:
+        if self.threads > 1 and not _jit.JIT_DISABLED and not self._ranks.several:
             with ThreadPoolExecutor(self.threads) as pool:
                 try:
                     list(pool.map(one, range(len(chunks))))
@@ -488,21 +573,34 @@ class Simulator:
             for c in range(len(chunks)):
                 one(c)
         _check_losses(losses)
+        spikes, events = self._ranks.sum(spikes), self._ranks.sum(events)
         return BatchResult(losses, y + self._built.readout_offset, spikes, int(events.sum()))
 
     def _logged(self, population, begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Spikes of one population in steps ``begin:end`` that are still in the log."""
         ring, mask = self._history.log_start.shape[0] - 1, self._history.log.size - 1
-        first = self._built.topology.populations[population.index, lay.POP_SRC]
+        first, share = self._built.topology.populations[population.index, lay.POP_SRC], self._built.share
+        own, lo = share.own_rows(population), share.own(population)[0]
+        if population.model.role != "neuron" and self.comm.rank > 0:
+            own = slice(0, 0)  # every rank has all inputs, one gives them
         steps, nodes = [], []
         for t in range(begin, end):
             row = self._history.log_start[t & ring]
             at = np.arange(row[population.index], row[population.index + 1]) & mask
-            nodes.append(self._history.log[at] - first)
-            steps.append(np.full(at.size, t))
+            rows = self._history.log[at].astype(np.int64) - first
+            rows = rows[(rows >= own.start) & (rows < own.stop)]
+            nodes.append(rows - own.start + lo)
+            steps.append(np.full(rows.size, t))
         if not steps:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        return np.concatenate(steps), np.concatenate(nodes).astype(np.int64)
+        return np.concatenate(steps), np.concatenate(nodes)
+
+    def _joined(self, name: str, parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        """Times (ms) and nodes of the spikes of one population, from all calls and all ranks."""
+        none = np.zeros(0, np.int64)
+        steps, nodes = (np.concatenate([none, *(part[k] for part in parts)]) for k in range(2))
+        steps, nodes = self._ranks.spikes(steps, nodes)
+        return (steps + 1.0) * self.network.dt, nodes
 
     # ---------------------------------------------------------------- inside: samples side by side
 
@@ -534,6 +632,8 @@ class Simulator:
         return np.array([1.0 / len(samples) / (length if average else 1.0) for average in averaged])
 
     def _run_lanes(self, samples, index, learn, progress) -> BatchResult:
+        if self._ranks.several:
+            return self._run_lanes_together(samples, index, learn, progress)
         built, k = self._built, self._neurons.y.size
         lanes = self._lanes_for(samples.n_steps, learn)
         n = len(index)
@@ -553,7 +653,7 @@ class Simulator:
                 lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work,
                 lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
                 losses, samples.event_start, samples.event_channels, samples.target, samples.window,
-                built.population_offset, built.softmax,
+                built.population_offset, built.softmax, self._outbox,
             )  # fmt: skip
             if reached < stop:
                 lanes.grow()
@@ -565,23 +665,92 @@ class Simulator:
             )
             done = reached
         self._lane_steps = step * samples.n_steps
-        _check_losses(losses)
-        if not np.isfinite(lanes.state).all():
-            check_status(Status.NOT_FINITE, "samples")
-        if max(y.max(initial=0.0), -y.min(initial=0.0)) > LARGEST_VOLTAGE:
-            check_status(Status.EXPLODED, "samples")
-        y += built.readout_offset
+        self._check_lanes(losses, lanes, y)
         if learn:
             self._check_silence(counts)
-        return BatchResult(losses, y, counts.sum(axis=1), self._count_events(samples, index, counts))
+        events = self._count_events(samples, index, counts)
+        return BatchResult(losses, y + built.readout_offset, counts.sum(axis=1), events)
 
-    def _lanes_for(self, n_steps: int, learn: bool) -> Lanes:
-        width = max(self.threads, 1)
-        if self._lanes is None or self._lanes.shape[1] != n_steps or (learn and not self._lanes.shape[2]):
-            size = max(4 * n_sources(self._built), 8192) if self._lanes is None else self._lanes.log.shape[1]
-            learns = learn or (self._lanes is not None and self._lanes.shape[2])
-            self._lanes = Lanes(self._built, width, n_steps, learns, size)
-        return self._lanes
+    def _run_lanes_together(self, samples, index, learn, progress) -> BatchResult:
+        """`_run_lanes` on several ranks: all lanes go forward slice by slice, with one message for all of them."""
+        built, n, n_steps = self._built, len(index), samples.n_steps
+        lanes = self._lanes_for(n_steps, learn, self._ranks.lanes(n_steps, n, built.weight.itemsize))
+        outbox, run = self._ranks.outbox(lanes.shape[0]), self._loops()
+        y, losses = np.zeros((n, n_steps, self._neurons.y.size)), np.zeros(n)
+        counts = np.zeros((n, self._neurons.psi.size), np.int64)
+        streams = np.arange(n) + (self._updates * n if learn else 0)
+        totals = np.zeros((max(self.threads, 1), lanes.psi.shape[2]), built.weight.dtype)
+        seed, degree, events = np.uint64(self.network.seed), self._degrees(), 0
+        inputs = samples.event_start, samples.event_channels
+        fill_dense(built.topology, self._synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width)
+        for begin in range(0, n, lanes.shape[0]):
+            width = min(lanes.shape[0], n - begin)
+            for t in range(0, n_steps, self._ranks.slice_steps):
+                stop = min(t + self._ranks.slice_steps, n_steps)
+                run.forward(
+                    begin, width, t, stop, index, streams, learn, seed, built.topology, self._synapses.weight, lanes.dense,
+                    lanes.dense_at, lanes.dense_width, built.initial, lanes.state, lanes.x, lanes.y, lanes.spikes,
+                    lanes.log, lanes.starts, lanes.psi, lanes.error, counts, y, losses, *inputs, samples.target,
+                    samples.window, built.population_offset, built.softmax, outbox,
+                )  # fmt: skip
+                inbox, lane = self._ranks.swap(width, outbox), 0
+                while lane < width:
+                    lane = receive_lanes(
+                        lane, width, t, stop, begin, index, streams, n_steps, seed, built.topology, lanes.log, lanes.starts,
+                        *inputs, inbox,
+                    )  # fmt: skip
+                    if lane < width:
+                        lanes.grow(keep=True)
+            if learn:
+                run.backward(
+                    begin, width, built.topology, built.rule_constants, self._neurons.feedback, built.lag, counts,
+                    lanes.log, lanes.starts, lanes.error, lanes.work, lanes.psi, lanes.adjoint_readout, lanes.first,
+                    lanes.steps,
+                )  # fmt: skip
+                run.accumulate(
+                    width, max(self.threads, 1), built.topology, lanes.first, lanes.steps, lanes.psi,
+                    lanes.adjoint_readout, totals, self._synapses.pending,
+                )  # fmt: skip
+            events += int(count_logged(width, lanes.log, lanes.starts, degree))
+            if progress:
+                progress(width)
+        self._check_lanes(losses, lanes, y)
+        spikes = self._ranks.sum(counts.sum(axis=1))
+        if learn:
+            self._check_silence(spikes)
+        events = int(self._ranks.sum(np.array([events]))[0])
+        self._counters[lay.COUNT_EVENTS] += events
+        return BatchResult(losses, y + built.readout_offset, spikes, events)
+
+    def _degrees(self) -> np.ndarray:
+        """Synapses of each source that this rank counts; a Poisson source counts for none, as in `_count_events`."""
+        table, out = self._built.topology.populations, np.zeros(n_sources(self._built), np.int64)
+        degree = np.diff(self._built.topology.indptr, axis=1).sum(axis=0)
+        for row in self._built.topology.projections:
+            pre = table[row[lay.PRO_PRE]]
+            if row[lay.PRO_COUNTED] and pre[lay.POP_ROLE] != lay.POISSON:
+                first = pre[lay.POP_SRC]
+                out[first : first + row[lay.PRO_ROWS]] += degree[
+                    row[lay.PRO_ROW] : row[lay.PRO_ROW] + row[lay.PRO_ROWS]
+                ]
+        return out
+
+    def _check_lanes(self, losses: np.ndarray, lanes: Lanes, y: np.ndarray) -> None:
+        """Stop with advice when a voltage is no longer a number, or beyond all sense."""
+        _check_losses(losses)
+        status = Status.OK if np.isfinite(lanes.state).all() else Status.NOT_FINITE
+        if status is Status.OK and max(y.max(initial=0.0), -y.min(initial=0.0)) > LARGEST_VOLTAGE:
+            status = Status.EXPLODED
+        check_status(self._ranks.agree(status), "samples")
+
+    def _lanes_for(self, n_steps: int, learn: bool, width: int | None = None) -> Lanes:
+        width = width or max(self.threads, 1)
+        lanes = self._lanes
+        if lanes is None or lanes.shape[0] < width or lanes.shape[1] != n_steps or (learn and not lanes.shape[2]):
+            size = max(4 * n_sources(self._built), 8192) if lanes is None else lanes.log.shape[1]
+            learns = learn or (lanes is not None and lanes.shape[2])
+            self._lanes = lanes = Lanes(self._built, width, n_steps, learns, size)
+        return lanes
 
     def _count_events(self, samples, index, counts) -> int:
         """Synaptic events of samples: spikes times out-degrees, from the spike counts."""
@@ -626,11 +795,14 @@ class Simulator:
     def _synapse_order(self, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of a projection's synapses sorted by (target, source), with sources and targets."""
         indptr, tracts = self._built.topology.indptr, self._built.topology.projections[self._built.tracts[r]]
+        share, projection = self._built.share, self.network.projections[r]
         (first, rows), size = self._rows_of(r), tracts[0, lay.PRO_ROWS]
         where = np.concatenate([np.arange(part[first], part[first + rows]) for part in indptr])
         lengths = np.concatenate([np.diff(part[first : first + rows + 1]) for part in indptr])
-        sources = np.repeat(np.tile(np.arange(rows) % size, indptr.shape[0]), lengths)
-        targets = self._built.topology.targets[where].astype(np.int64) - tracts[0, lay.PRO_LO]
+        nodes = np.tile(share.nodes(projection.pre), rows // max(size, 1) * indptr.shape[0])
+        sources = np.repeat(nodes, lengths)
+        own = share.own(projection.post)[0] - tracts[0, lay.PRO_LO]
+        targets = self._built.topology.targets[where].astype(np.int64) + own
         order = np.lexsort((sources, targets))
         return where[order], sources[order], targets[order]
 
@@ -696,10 +868,14 @@ class Simulator:
 
     def _check_voltages(self, where: str, loss: float) -> None:
         """Stop with advice when a voltage is no longer a number, or beyond all sense."""
+        status = Status.OK
         if not (np.isfinite(self._neurons.state).all() and np.isfinite(self._neurons.y).all() and np.isfinite(loss)):
-            check_status(Status.NOT_FINITE, where)
-        if max((np.abs(v).max() for v in (*self._voltages, self._neurons.y) if v.size), default=0.0) > LARGEST_VOLTAGE:
-            check_status(Status.EXPLODED, where)
+            status = Status.NOT_FINITE
+        elif (
+            max((np.abs(v).max() for v in (*self._voltages, self._neurons.y) if v.size), default=0.0) > LARGEST_VOLTAGE
+        ):
+            status = Status.EXPLODED
+        check_status(self._ranks.agree(status), where)
 
     def _check_silence(self, spikes: np.ndarray) -> None:
         """Warn with advice if no neuron spiked; rate regularisation may still wake them up."""
@@ -712,22 +888,22 @@ class Simulator:
         """Membrane voltages of each population that has some."""
         found = []
         for p in self.network.populations:
-            first = self._built.topology.populations[p.index, lay.POP_TARGET]
+            lo, hi = self._built.topology.populations[p.index, [lay.POP_LO, lay.POP_HI]]
             if isinstance(p.model, Neuron) and "v" in p.model.state_rows:
-                found.append(self._neurons.state[p.model.state_rows.index("v"), first : first + p.size])
+                found.append(self._neurons.state[p.model.state_rows.index("v"), lo:hi])
         return found
 
     def _check_finite(self, where: str) -> None:
         """Stop with advice when a voltage or weight is no longer a number."""
         self._check_voltages(where, 0.0)
-        if not np.isfinite(self._synapses.weight.sum()):
-            check_status(Status.WEIGHT_NOT_FINITE, where)
+        finite = np.isfinite(self._synapses.weight.sum())
+        check_status(self._ranks.agree(Status.OK if finite else Status.WEIGHT_NOT_FINITE), where)
 
 
-def _thread_count(threads: Any) -> int:
+def _thread_count(threads: Any, comm: Communicator) -> int:
     available = _jit.available_threads()
     if threads is None:
-        return available
+        return comm.threads(available)
     if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
         raise ParameterError(f"Simulator.threads must be a whole number >= 1, got {threads!r}")
     if threads > available:
@@ -795,13 +971,6 @@ def _check_posts(times: np.ndarray, neurons: int) -> None:
     """So are the postsynaptic spikes."""
     if times.ndim != 2 or times.shape[0] != neurons or times.shape[1] == 0:
         raise InputError("the state is of another network, or damaged: its postsynaptic spikes do not fit")
-
-
-def _joined(parts, t0: int, dt: float):
-    if not parts:
-        return np.zeros(0), np.zeros(0, np.int64)
-    steps = np.concatenate([p[0] for p in parts])
-    return (steps + 1.0) * dt, np.concatenate([p[1] for p in parts])
 
 
 def _from_matrix(name, values, sources, targets, shape):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eprop.engine.build import Built
 from eprop.kernels import layout as lay
+from eprop.kernels.exchange import Outbox
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
 from eprop.kernels.stdp import posts_full
+
+if TYPE_CHECKING:
+    from eprop.engine.build import Built
 
 # Room for the last spikes of each neuron to begin with; and the step of a spike that has not happened.
 FIRST_POSTS = 8
@@ -98,18 +101,19 @@ def history_of(built: Built, learns: bool = True) -> History:
 
 def with_room(built: Built, history: History, t: int) -> History:
     """The same history with twice the room for what had none left in step ``t``: postsynaptic spikes, or the log."""
-    if posts_full(t, built.topology, history):
-        return _with_longer_posts(history)
+    none = Outbox(np.zeros((1, 0), np.int32), np.zeros((0, 0), np.int64), np.zeros(1, np.int64))
+    if posts_full(t, built.topology, history, none):
+        return with_longer_posts(history)
     return grown(history, t)
 
 
 def with_ended_posts(history: History, t: int) -> History:
     """The same history, its searches for postsynaptic spikes certain to end: for a state from outside."""
     full = history.post_times.size and history.post_times[:, -1].max() > t - history.post_span
-    return _with_longer_posts(history) if full else history
+    return with_longer_posts(history) if full else history
 
 
-def _with_longer_posts(history: History) -> History:
+def with_longer_posts(history: History) -> History:
     """Room for twice as many postsynaptic spikes per neuron."""
     older = np.full_like(history.post_times, NEVER)
     return history._replace(post_times=np.concatenate([history.post_times, older], axis=1))
@@ -215,8 +219,10 @@ class Lanes:
         self.first = np.zeros((lanes, sources + 1), np.int64)
         self.steps = np.zeros((lanes, log_size if learns else 0), np.int32)
 
-    def grow(self) -> None:
-        """Twice the room for spikes."""
+    def grow(self, keep: bool = False) -> None:
+        """Twice the room for spikes; those of before may be needed still (``keep``)."""
         lanes, size = self.log.shape
-        self.log = np.zeros((lanes, 2 * size), np.int32)
+        before, self.log = self.log, np.zeros((lanes, 2 * size), np.int32)
+        if keep:
+            self.log[:, :size] = before
         self.steps = np.zeros((lanes, 2 * size if self.shape[2] else 0), np.int32)

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop.engine.share import RankShare
 from eprop.equations import rng
 from eprop.network import Distribution, Network, Projection
 from eprop.network.distributions import Array
 
-# Synapses made at a time: the temporaries of one chunk stay small beside any network that needs chunks.
-CHUNK = 1 << 20
+# Synapses made at a time: few enough to stay in the cache, enough that Python between two chunks takes no time.
+CHUNK = 1 << 18
+# A chunk is also no more than this share of its projection: the temporaries stay small beside any network.
+CHUNK_SHARE, SMALLEST_CHUNK = 1 / 64, 1 << 12
 
 
 def steps_of(duration: float, dt: float) -> int:
@@ -29,29 +32,32 @@ class Tract:
     index: int
 
 
-def tracts_of(network: Network) -> list[list[Tract]]:
-    """The tracts of each projection, by ascending delay."""
+def tracts_of(network: Network, share: RankShare) -> list[list[Tract]]:
+    """The tracts of each projection, by ascending delay; the same on every rank."""
     return [
-        [Tract(p, int(delay), k) for k, delay in enumerate(_distinct_delays(network, p))] for p in network.projections
+        [Tract(p, int(delay), k) for k, delay in enumerate(_distinct_delays(network, p, share))]
+        for p in network.projections
     ]
 
 
-def _distinct_delays(network: Network, p: Projection) -> np.ndarray:
+def _distinct_delays(network: Network, p: Projection, share: RankShare) -> np.ndarray:
     if isinstance(p.delay, float):
         return np.array([steps_of(p.delay, network.dt)])
     if isinstance(p.delay, Array):
         return np.unique(_rounded(p.delay.values, network.dt))
-    found = np.zeros(0, np.int64)
-    for lo, hi in chunks(p, 0, p.post.size):
+    found: set[int] = set()
+    for lo, hi in chunks(p, *share.own(p.post)):
         indptr, sources = draw_connections(network, p, lo, hi)
-        found = np.union1d(found, draw_delays(network, p, lo, hi, indptr, sources))
-    return found if found.size else np.array([1])
+        found.update(np.flatnonzero(np.bincount(draw_delays(network, p, lo, hi, indptr, sources))).tolist())
+    found.update(*share.comm.gather(found))
+    return np.array(sorted(found) or [1])
 
 
 def chunks(p: Projection, lo: int, hi: int) -> Iterator[tuple[int, int]]:
-    """Runs of targets ``lo:hi`` with about `CHUNK` synapses each."""
-    per_target = p.connectivity.expected(p.pre.size, p.post.size) / p.post.size
-    size = max(1, int(CHUNK / max(per_target, 1.0)))
+    """Runs of targets ``lo:hi`` with about `CHUNK` synapses each, fewer in a small network."""
+    expected = p.connectivity.expected(p.pre.size, p.post.size)
+    synapses = min(max(CHUNK_SHARE * expected, SMALLEST_CHUNK), CHUNK)
+    size = max(1, int(synapses / max(expected / p.post.size, 1.0)))
     for begin in range(lo, hi, size):
         yield begin, min(begin + size, hi)
 
@@ -96,14 +102,14 @@ def _values(
 
 
 def signal_delays(
-    network: Network, pre_size: int, post_size: int, delay: float | Distribution | Array, index: int
+    network: Network, pre_size: int, post_size: int, delay: float | Distribution | Array, index: int, lo: int, hi: int
 ) -> np.ndarray:
-    """Delays (steps) of one feedback projection, shape ``(n_readouts, n_neurons)``."""
+    """Delays (steps) of one feedback projection onto neurons ``lo:hi``, shape ``(n_readouts, hi - lo)``."""
     if isinstance(delay, float):
-        return np.full((pre_size, post_size), steps_of(delay, network.dt))
+        return np.full((pre_size, hi - lo), steps_of(delay, network.dt))
     if isinstance(delay, Array):
-        return _rounded(delay.values.T, network.dt)
-    indptr = np.arange(post_size + 1) * pre_size
+        return _rounded(delay.values.T[:, lo:hi], network.dt)
+    indptr = np.arange(hi - lo + 1) * pre_size
     seed = rng.derive(network.seed, rng.DELAY, rng.FEEDBACK, index)
-    drawn = delay.draw(0, post_size, indptr, (float(pre_size), float(post_size)), seed)
-    return _rounded(drawn.reshape(post_size, pre_size).T, network.dt)
+    drawn = delay.draw(lo, hi, indptr, (float(pre_size), float(post_size)), seed)
+    return _rounded(drawn.reshape(hi - lo, pre_size).T, network.dt)

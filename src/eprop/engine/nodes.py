@@ -1,0 +1,73 @@
+"""Parameters and first states of neurons and readouts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eprop.engine.share import RankShare
+from eprop.equations import rng
+from eprop.models import Neuron, Readout
+from eprop.network import Network
+
+
+def neuron_arrays(network: Network, models: list[type[Neuron]], members: dict[int, list[Any]], share: RankShare):
+    """``(params, initial, leak)`` of a rank's ``n`` neurons: (parameter rows, n), (state rows, n), (n,)."""
+    n = share.neurons
+    n_params = max((len(m.parameter_rows) for m in models), default=1)
+    n_state = max((len(m.state_rows) for m in models), default=1)
+    params, initial, leak = np.zeros((n_params, n)), np.zeros((n_state, n)), np.zeros(n)
+    at = 0
+    for p in network.populations:
+        if p.model.role != "neuron":
+            continue
+        lo, hi = share.own(p)
+        if lo == hi:
+            continue
+        span, own = slice(at, at + hi - lo), own_members(members[p.index], lo, hi)
+        derived = [member.derived(network.dt) for member in own]
+        seed = rng.derive(network.seed, rng.PHASE, p.index)
+        for row, name in enumerate(own[0].parameter_rows):
+            params[row, span] = [values[name] for values in derived]
+        for row, name in enumerate(own[0].state_rows):
+            initial[row, span] = _initial_values(own, name, network.dt, range(lo, hi), seed)
+        leak[span] = [getattr(member, "e_l", 0.0) for member in own]
+        at += hi - lo
+    return params, initial, leak
+
+
+def own_members(members: list[Any], lo: int, hi: int) -> list[Any]:
+    """Models of neurons ``lo:hi`` of a population: one for each, or one for all."""
+    return members if len(members) == 1 else members[lo:hi]
+
+
+def _initial_values(members: list[Any], name: str, dt: float, nodes: range, seed: int) -> Any:
+    """Values of one row of state at the start, for some neurons of a population."""
+    if len(members) == 1:
+        return members[0].initial(dt, nodes, seed).get(name, 0.0)
+    one = range(1)
+    return [
+        np.ravel(m.initial(dt, one, rng.derive(seed, j)).get(name, 0.0))[0] for j, m in zip(nodes, members, strict=True)
+    ]
+
+
+def readout_arrays(network: Network, sizes: dict[str, int]):
+    """``(table, softmax, offset, offset of each readout)``: (5, readouts), (populations,), (populations,), (readouts,)."""
+    table = np.zeros((5, sizes["readouts"]))
+    softmax = np.zeros(len(network.populations), np.bool_)
+    offset = np.zeros(len(network.populations))
+    at = 0
+    for p in network.populations:
+        if not isinstance(p.model, Readout):
+            continue
+        model, span = p.model, slice(at, at + p.size)
+        alpha = model.membrane_decay(network.dt)
+        table[0, span], table[1, span] = alpha, model.input_scale(network.dt)
+        table[2, span] = model.tau_m / model.c_m * (1.0 - alpha) * model.i_e
+        table[3, span] = p.index
+        table[4, span] = model.v_min - model.e_l
+        softmax[p.index], offset[p.index] = model.loss.softmax, model.e_l
+        at += p.size
+    per_readout = offset[table[3].astype(np.int64)] if sizes["readouts"] else np.zeros(0)
+    return table, softmax, offset, per_readout
