@@ -59,7 +59,9 @@ OWN = (ep.LIF(tau_m=ep.Uniform(9.0, 15.0), v_th=0.6), ep.ALIF(tau_m=15.0, v_th=0
 
 def plus(optimizer: Any = None, **others: Any) -> ep.EPropPlus:
     """A rule that learns at every spike."""
-    return ep.EPropPlus(optimizer=optimizer or ep.GradientDescent(eta=0.001, w_min=-2.0, w_max=2.0), **{**PLUS, **others})
+    return ep.EPropPlus(
+        optimizer=optimizer or ep.GradientDescent(eta=0.001, w_min=-2.0, w_max=2.0), **{**PLUS, **others}
+    )
 
 
 def sample(optimizer: Any = None) -> ep.EProp:

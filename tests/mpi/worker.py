@@ -31,7 +31,13 @@ def stream(make: Any, comm: Communicator, threads: int, states: list[Any]) -> Re
     """Run on, frozen too, evaluate, and go on from a state that was taken on the way."""
     sim = ep.Simulator(make(), threads=threads, comm=comm)
     spikes = ["in", "noise", "a", "b"]
-    record = [("a", "v"), ("b", "surrogate", [0, 5, 2]), ("out", "error"), ("a->b", "weight"), ("b->out", "weight", [3])]
+    record = [
+        ("a", "v"),
+        ("b", "surrogate", [0, 5, 2]),
+        ("out", "error"),
+        ("a->b", "weight"),
+        ("b->out", "weight", [3]),
+    ]
     first = sim.run(STEPS, cases.inputs(), cases.targets(), record=record, spikes=spikes)
     frozen = sim.run(11, cases.inputs(11), learn=False, spikes=spikes)
     out = described("first", first) | described("frozen", frozen) | weights(sim)
@@ -41,7 +47,9 @@ def stream(make: Any, comm: Communicator, threads: int, states: list[Any]) -> Re
     states.append(sim.state())
     out |= {name: value for name, value in states[-1].items() if not name.startswith("history/log")}
     out["history/steps"] = out["history/steps"][:, :3]  # without the work space
-    return out | described("second", sim.run(25, cases.inputs(25), record=record, spikes=spikes)) | {"events": sim.events}
+    return (
+        out | described("second", sim.run(25, cases.inputs(25), record=record, spikes=spikes)) | {"events": sim.events}
+    )
 
 
 def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any]) -> Results:
@@ -85,6 +93,7 @@ def resumed(run: Any, make: Any, comm: Communicator, threads: int, state: Any) -
 
 def differing(one: Results, other: Results) -> list[str]:
     """Names of what is not the same, to the last bit."""
+
     def same(a: Any, b: Any) -> bool:
         a, b = np.asarray(a), np.asarray(b)
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
@@ -106,7 +115,10 @@ def main() -> None:
             report[name] = differing(ours, alone) + [f"resumed: {k}" for k in differing(gone_on, back)]
             if not any(ours[key].size for key in ours if "spikes a 1" in str(key)):
                 report[name].append("nothing happened")
-        if len({str(sorted((str(k), np.asarray(v).tobytes()) for k, v in ours.items())) for ours in comm.gather(ours)}) > 1:
+        if (
+            len({str(sorted((str(k), np.asarray(v).tobytes()) for k, v in ours.items())) for ours in comm.gather(ours)})
+            > 1
+        ):
             report.setdefault(name, []).append("ranks differ")
     if comm.rank == 0:
         print(json.dumps(report))

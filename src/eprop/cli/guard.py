@@ -37,15 +37,26 @@ def guarded(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as stop:
+            if not hasattr(stop, "exit_code"):  # this rank alone was stopped; the others would wait for it
+                _end_ranks("stopped", INTERRUPTED)
             _say(str(stop) or "stopped")
             raise typer.Exit(getattr(stop, "exit_code", INTERRUPTED)) from None
         except (EPropError, OSError, MemoryError) as error:
             if kwargs.get("debug"):
                 raise
+            _end_ranks(f"error: {_text(error)}", FAILED)
             _say(f"error: {_text(error)}")
             raise typer.Exit(FAILED) from None
 
     return wrapper  # type: ignore[return-value]
+
+
+def _end_ranks(text: str, code: int) -> None:
+    """If there are several ranks, say what happened and end all of them."""
+    from eprop.parallel import find_communicator, started_by_mpi
+
+    if started_by_mpi():
+        find_communicator().abort(f"eprop: {text}", code)
 
 
 def _text(error: BaseException) -> str:

@@ -33,7 +33,7 @@ from eprop.engine.state import (
 )
 from eprop.engine.tracts import steps_of
 from eprop.engine.whole import Whole
-from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
+from eprop.errors import DivergenceError, InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.lanes import count_arrivals, count_logged, mirror_feedback, optimize, receive_lanes
@@ -50,6 +50,8 @@ CALL_SECONDS = 0.1
 # Evaluation without resets runs this many chunks of samples side by side, whatever the number of threads.
 EVALUATION_CHUNKS = 8
 EVALUATION_STEPS = 1000
+# What several ranks divide among them: the neurons of one network, or the samples, each with a network of its own.
+DIVISIONS = ("model", "data")
 # Arrays of the state whose lengths depend on what has happened.
 GROWING = ("history/log", "history/post_times")
 # No neuron means such a voltage (mV): the run has diverged, though its numbers are still finite.
@@ -89,6 +91,10 @@ class Simulator:
         The ranks that simulate the network together, see `eprop.parallel`; this process alone by default. Each rank
         owns a range of the neurons. Every method and every attribute but `memory` gives the same on all ranks, and
         methods are called by all of them, in the same order.
+    parallel : {"model", "data"}
+        What the ranks divide. With "data" each has the whole network and its share of every mini-batch; their gradients
+        are added in the order of the ranks. The result then depends on the number of ranks, in the last digits, and on
+        nothing else.
 
     Raises
     ------
@@ -98,7 +104,7 @@ class Simulator:
 
     def __init__(
         self, network: Network, *, threads: int | None = None, precision: str = "double", partitions: int | None = None,
-        comm: Communicator | None = None,
+        comm: Communicator | None = None, parallel: str = "model",
     ):  # fmt: skip
         if not isinstance(network, Network):
             raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
@@ -106,12 +112,14 @@ class Simulator:
             raise ParameterError(f'Simulator.precision must be "double" or "single", got {precision!r}')
         self.network, self.precision = network, precision
         self.comm: Communicator = comm or Serial()
+        self._replicas = self._replicated(parallel)
+        divided = Serial() if self._replicas.size > 1 else self.comm
         self.threads = _thread_count(threads, self.comm)
         learns_by_spike = any(p.rule.code == lay.EPROP_PLUS for p in network.projections)
         streams = learns_by_spike or not any(isinstance(p.rule, EProp) for p in network.projections)
         # `partitions` is for tests: the results must not depend on it.
         self._partitions = partitions or (self.threads if streams else 1)
-        self._built: Built = build(network, self._partitions, PRECISIONS[precision], self.threads, self.comm)
+        self._built: Built = build(network, self._partitions, PRECISIONS[precision], self.threads, divided)
         self._ranks = Ranks(self._built)
         self._outbox = self._ranks.outbox()
         self._here = np.array([self._count_here(p.index) for p in network.projections], np.int64)
@@ -230,8 +238,7 @@ class Simulator:
         self._check_samples(samples, progress)
         reset = self._built.has_eprop if reset is None else reset
         if reset:
-            index = np.arange(len(samples))
-            return self._run_lanes(samples, index, False, progress)
+            return self._run_samples(samples, False, progress)
         return self._evaluate_stream(samples, progress)
 
     def reset(self) -> None:
@@ -613,7 +620,7 @@ class Simulator:
             self._updates + 1,
         )
         try:
-            result = self._run_lanes(samples, np.arange(len(samples)), True, progress)
+            result = self._run_samples(samples, True, progress)
             # Ctrl-C is heard when a call returns: the weights and their clock move together.
             self._updates = update
             optimize(topology, synapses, update, scale)
@@ -622,7 +629,44 @@ class Simulator:
             raise
         self._mirror(self._neurons.feedback)
         self._check_finite("train")
+        self._check_silence(result.spikes)
         return result
+
+    def _replicated(self, parallel: str) -> Communicator:
+        """The ranks that have a copy of the network each; one, if they divide its neurons instead."""
+        if parallel not in DIVISIONS:
+            raise ParameterError(f'Simulator.parallel must be "model" or "data", got {parallel!r}')
+        if parallel == "data" and not any(isinstance(p.rule, EProp) for p in self.network.projections):
+            raise NetworkError(
+                'parallel="data" divides mini-batches, and only EProp learns from those; take parallel="model"'
+            )
+        return self.comm if parallel == "data" else Serial()
+
+    def _run_samples(self, samples, learn, progress) -> BatchResult:
+        """All samples from rest; gradients are added up. Replicas take a share each and put the results together."""
+        comm, index = self._replicas, np.arange(len(samples))
+        if comm.size == 1:
+            return self._run_lanes(samples, index, learn, progress)
+        own, found, problem = np.array_split(index, comm.size)[comm.rank], None, ""
+        try:
+            found = self._run_lanes(samples, own, learn, None) if own.size else None
+        except DivergenceError as error:
+            problem = str(error)
+        parts = comm.gather((found, problem))
+        for _, problem in parts:
+            if problem:
+                raise DivergenceError(problem)
+        results = [part for part, _ in parts if part is not None]
+        if learn:
+            self._synapses.pending[:] = comm.sum(self._synapses.pending)
+        if progress:
+            progress(len(samples))
+        events = sum(part.events for part in results)
+        self._counters[lay.COUNT_EVENTS] += events - (found.events if found else 0)
+        loss, y, spikes = (
+            np.concatenate([getattr(part, name) for part in results]) for name in ("loss", "y", "spikes")
+        )
+        return BatchResult(loss, y, spikes, events)
 
     def _gradient_scale(self, samples) -> np.ndarray:
         """Per tract: mean over the batch; also over the learning window where the rule says so."""
@@ -639,7 +683,7 @@ class Simulator:
         n = len(index)
         y, losses = np.zeros((n, samples.n_steps, k)), np.zeros(n)
         counts = np.zeros((n, self._neurons.psi.size), np.int64)
-        streams = np.arange(n) + (self._updates * n if learn else 0)
+        streams = index + (self._updates * len(samples) if learn else 0)
         totals = np.zeros((max(self.threads, 1), lanes.psi.shape[2]), built.weight.dtype)
         run, done, width = self._loops().waves, 0, lanes.shape[0]
         step = max(width, self._lane_steps // samples.n_steps // width * width)
@@ -666,8 +710,6 @@ class Simulator:
             done = reached
         self._lane_steps = step * samples.n_steps
         self._check_lanes(losses, lanes, y)
-        if learn:
-            self._check_silence(counts)
         events = self._count_events(samples, index, counts)
         return BatchResult(losses, y + built.readout_offset, counts.sum(axis=1), events)
 
@@ -678,7 +720,7 @@ class Simulator:
         outbox, run = self._ranks.outbox(lanes.shape[0]), self._loops()
         y, losses = np.zeros((n, n_steps, self._neurons.y.size)), np.zeros(n)
         counts = np.zeros((n, self._neurons.psi.size), np.int64)
-        streams = np.arange(n) + (self._updates * n if learn else 0)
+        streams = index + (self._updates * len(samples) if learn else 0)
         totals = np.zeros((max(self.threads, 1), lanes.psi.shape[2]), built.weight.dtype)
         seed, degree, events = np.uint64(self.network.seed), self._degrees(), 0
         inputs = samples.event_start, samples.event_channels
@@ -716,8 +758,6 @@ class Simulator:
                 progress(width)
         self._check_lanes(losses, lanes, y)
         spikes = self._ranks.sum(counts.sum(axis=1))
-        if learn:
-            self._check_silence(spikes)
         events = int(self._ranks.sum(np.array([events]))[0])
         self._counters[lay.COUNT_EVENTS] += events
         return BatchResult(losses, y + built.readout_offset, spikes, events)

@@ -75,7 +75,7 @@ class TimeDriven:
         self._parts = {p.index: np.flatnonzero(self._synapses.projection == p.index) for p in self._plastic}
         self._descents: dict[int, Descent] = {}
         self._factor, self._updates = 1.0, 0
-        self.threads, self.precision = 1, "double"
+        self.threads, self.precision, self.comm = 1, "double", self.simulator.comm
 
     @property
     def weight(self) -> np.ndarray:
