@@ -7,9 +7,9 @@ Describe a network, build it, run it::
 
 The mathematics is in ``equations/`` (one scalar function each), the compiled loops are in ``kernels/``, a slow
 time-driven version straight from the equations is in ``reference/``. ``data/`` reads and simulates event recordings,
-``tasks/`` says what to learn, ``training/`` learns it, ``plot/`` draws, ``interop/`` speaks to other simulators, ``bench/``
-measures,
-``cli/`` is the command ``eprop``. Imports run one way, from the command line down to the equations.
+``tasks/`` says what to learn, ``training/`` learns it, ``plot/`` draws, ``interop/`` speaks to other simulators,
+``bench/`` measures, ``figures/`` makes the figures of the paper, ``cli/`` is the command ``eprop``. Imports run one way,
+from the command line down to the equations.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ _HOMES = {
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _SUBPACKAGES = frozenset(
-    ("bench", "cli", "data", "engine", "equations", "errors", "interop", "kernels", "models", "network", "parallel",
+    ("bench", "cli", "data", "engine", "equations", "errors", "figures", "interop", "kernels", "models", "network", "parallel",
      "parameters", "plot", "reference", "rules", "tasks", "timedriven", "training")
 )  # fmt: skip
 

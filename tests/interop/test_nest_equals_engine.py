@@ -327,3 +327,7 @@ def test_samples_with_several_populations(deviations):
     deviations.note("e-prop, several populations", compared, spikes, weight=worst, loss=loss)
     assert worst < EXACT
     assert loss < EXACT
+    quiet = to_nest(net).train([samples, samples], record=False)
+    np.testing.assert_array_equal(quiet.loss, theirs.loss)
+    assert (quiet.v, quiet.weights, quiet.seconds.shape) == ({}, {}, (2,))
+    assert quiet.seconds.min() > 0.0

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 
 import eprop as ep
-from eprop.timedriven import TimeDriven, backpropagate
+from eprop.errors import InputError
+from eprop.timedriven import TimeDriven, backpropagate, gradient_angles
 from networks import disagreement
 from own_neurons import Resonator, SynapticCurrent
 from strategies import SEEDS, examples, st
@@ -177,6 +178,33 @@ def test_factorisation(name, delays):
     assert disagreement(found.factorised, found.gradient) < 1e-12
     assert disagreement(forward_gradient(stepped, samples), found.gradient) < TOLERANCE
     assert 0.0 < found.angle() < 90.0
+
+
+def test_angles_by_kind_of_weights():
+    """Of a mini-batch by its sum; nothing is left out where neurons do not reach each other."""
+    net = network(5, NEURONS["ALIF"], ep.EProp(), DELAYS["several"], ep.Symmetric())
+    stepped = TimeDriven(net)
+    x, target, window = stimulus(5, 3, 100)
+    samples = stepped.samples(3, 100, inputs={"in": x}, targets={"out": target}, window=window)
+    found = gradient_angles(stepped, samples)
+    assert list(found) == ["input", "recurrent", "readout"]
+    assert found["readout"].cosine == pytest.approx(1.0)
+    recurrent = np.concatenate(
+        [np.full(stepped.connections(p.name)[0].size, p.name == "rec->rec") for p in net.projections]
+    )
+    each = [backpropagate(stepped, samples, i) for i in range(3)]
+    np.testing.assert_allclose(found["recurrent"].each, [f.angle(recurrent) for f in each])
+    ours, theirs = (sum(getattr(f, kind) for f in each)[recurrent] for kind in ("eprop", "gradient"))
+    size = np.linalg.norm(ours) / np.linalg.norm(theirs)
+    assert found["recurrent"].size == pytest.approx(size)
+    assert found["recurrent"].cosine == pytest.approx(ours @ theirs / np.linalg.norm(theirs) ** 2 / size)
+    assert 1.0 < found["recurrent"].degrees < 90.0
+    for p in net.projections:
+        if p.pre is p.post:
+            stepped.set_weights(p.name, 0.0)
+    assert gradient_angles(stepped, samples)["input"].cosine == pytest.approx(1.0)
+    with pytest.raises(InputError, match="gradient_angles takes Samples"):
+        gradient_angles(stepped, x)
 
 
 def forward_gradient(network: TimeDriven, samples: ep.Samples) -> np.ndarray:

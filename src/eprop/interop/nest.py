@@ -24,6 +24,7 @@ generator's value of time ``a dt`` is in the readout from step ``a`` on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,9 @@ class NestResult:
     weights : dict of (steps, connections) or (batches + 1, connections)
         Weights with which spikes arrived in a step, or during a batch, in the order of `Simulator.connections`; NaN
         where none arrived, since NEST shows a weight at a spike only. Row ``b`` of a training is after ``b`` updates.
+    seconds : (batches,)
+        Of a training: wall clock time of each batch, without the time to build the network. NEST takes the step of the
+        optimiser when spikes arrive after the update, so the work for one batch is partly in the time of the next.
     """
 
     v: dict[str, np.ndarray] = field(default_factory=dict)
@@ -73,6 +77,7 @@ class NestResult:
     y: dict[str, np.ndarray] = field(default_factory=dict)
     loss: np.ndarray = field(default_factory=lambda: np.zeros(0))
     weights: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork:
@@ -145,8 +150,10 @@ class NestNetwork:
         session.open(samples.window[0], first)
         return session.run_of(samples)
 
-    def train(self, batches: Samples | Iterable[Samples]) -> NestResult:
+    def train(self, batches: Samples | Iterable[Samples], *, record: bool = True) -> NestResult:
         """As `Simulator.train` for one batch after the other, for networks that learn by `EProp`.
+
+        Without ``record`` NEST notes outputs and losses only, which makes it as fast as it is.
 
         All batches have the same number of samples and steps, and the same learning window: the last so many steps. No
         input may come in the first step of a sample, where NEST would miss a part of the gradient before.
@@ -169,10 +176,10 @@ class NestNetwork:
             "eprop_learning_window": dt * n_window,
             "eprop_reset_neurons_on_update": True,
         }
-        # Spikes of one more sample show the weights after the last update.
-        shown = [*given, given[-1]]
+        # Spikes of one more batch show the weights after the last update.
+        shown = [*given, given[-1]] if record else given
         total = sum(len(batch) for batch in shown) * length
-        session = _Session(self._simulator, SUFFIX, FIRST_STEP, total, settings, len(given[0]))
+        session = _Session(self._simulator, SUFFIX, FIRST_STEP, total, settings, len(given[0]), record)
         session.emit(shown, FIRST_STEP)
         session.aim(shown, FIRST_STEP, 1, skip=1)
         return session.training_of(given)
@@ -316,11 +323,18 @@ class _Session:
     """One build of the network in NEST's kernel, of which a process has one."""
 
     def __init__(
-        self, simulator: Simulator, suffix: str, first: int, n_steps: int, settings: dict[str, Any], batch_size: int = 1
+        self,
+        simulator: Simulator,
+        suffix: str,
+        first: int,
+        n_steps: int,
+        settings: dict[str, Any],
+        batch_size: int = 1,
+        record: bool = True,
     ):
         self.nest, self.simulator, self.network = nest_module(), simulator, simulator.network
         self.suffix, self.first, self.n_steps, self.batch_size = suffix, first, n_steps, batch_size
-        self.dt = self.network.dt
+        self.dt, self.record = self.network.dt, record
         self.nest.ResetKernel()
         self.nest.verbosity = self.nest.VerbosityLevel.ERROR
         self.nest.set(resolution=self.dt, **settings)
@@ -345,6 +359,8 @@ class _Session:
         if isinstance(model, Membrane):
             self.nodes[name] = nest.Create(NEURONS[type(model)] + self.suffix, size)
             self.nodes[name].set(_of_each(self._neuron(population), size))
+            if not self.record:
+                return
             self._record(name, "spikes", "spike_recorder", {})
         else:
             assert isinstance(model, Readout)
@@ -422,8 +438,9 @@ class _Session:
         # A static synapse would carry the last spikes of a sample into the next, which e-prop's do not.
         if p.rule.plastic or self.suffix:
             model = f"plastic_{p.index}"
-            recorder = self.recorders[p.name, "weight"] = self.nest.Create("weight_recorder")
-            settings = self._plasticity(p) | {"weight_recorder": recorder}
+            settings = self._plasticity(p)
+            if self.record:
+                self.recorders[p.name, "weight"] = settings["weight_recorder"] = self.nest.Create("weight_recorder")
             self.nest.CopyModel(f"eprop_synapse{self.suffix}", model, settings)
         ids = [np.array(self.nodes[q.name].tolist()) for q in (p.pre, p.post)]
         delays = np.full(sources.size, steps_of(p.delay, self.dt) * self.dt)
@@ -530,18 +547,18 @@ class _Session:
 
     def training_of(self, batches: Sequence[Samples]) -> NestResult:
         """Simulate batch after batch."""
-        self.nest.Simulate((self.first + self.n_steps + 2) * self.dt)
         n, length = sum(len(batch) for batch in batches), self._length(batches[0])
+        seconds = self._simulate([len(batch) * length for batch in batches])
         v, threshold, spikes, y = (
             {name: a[: n * length].reshape(n, length, -1) for name, a in given.items()} for given in self._activity()
         )
-        out = NestResult(v, threshold, spikes, y)
+        out = NestResult(v, threshold, spikes, y, seconds=seconds)
         for population in self.network.populations:
             if isinstance(population.model, Readout):
                 start = np.full((n, 1, population.size), population.model.e_l)
                 out.y[population.name] = np.concatenate([start, out.y[population.name]], axis=1)
         out.loss = self._training_losses(batches, out.y)
-        for p in self._plastic():
+        for p in self._plastic() if self.record else []:
             steps, synapses, weights = self._weights(p)
             out.weights[p.name] = np.full((len(batches) + 1, self._size(p)), np.nan)
             # What arrives at the first step of a sample is dropped, with the weight of before.
@@ -550,11 +567,22 @@ class _Session:
             out.weights[p.name][batch, synapses[counts]] = weights[counts]
         return out
 
+    def _simulate(self, steps: list[int]) -> np.ndarray:
+        """All steps, in parts of so many each and the rest; wall clock time of the parts."""
+        self.nest.Simulate(self.first * self.dt)
+        seconds = np.zeros(len(steps))
+        for part, count in enumerate(steps):
+            began = time.perf_counter()
+            self.nest.Simulate(count * self.dt)
+            seconds[part] = time.perf_counter() - began
+        self.nest.Simulate((self.n_steps - sum(steps) + 2) * self.dt)
+        return seconds
+
     def _activity(self) -> tuple[dict[str, np.ndarray], ...]:
         """Voltages, thresholds, spikes and outputs."""
         v, threshold, spikes, y = {}, {}, {}, {}
         for p in self.network.populations:
-            if isinstance(p.model, Membrane):
+            if isinstance(p.model, Membrane) and self.record:
                 v[p.name] = self._dense(p, "v", "V_m")
                 if isinstance(p.model, Adaptive):
                     threshold[p.name] = self._dense(p, "v", "V_th_adapt")

@@ -7,11 +7,13 @@
     draw_pattern            output against target                          pattern.py
     draw_weights, draw_weight_change      before against after                 weights.py
     draw_confusion          true against predicted classes                     confusion.py
+    draw_band, draw_bars    several trials of several variants             compare.py
     draw_run                all of them for a run's folder                     run.py
     look, save              the style                                          style.py
 """
 
 from eprop.plot.activity import draw_activity, telling_neuron
+from eprop.plot.compare import draw_band, draw_bars
 from eprop.plot.confusion import draw_confusion
 from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
@@ -21,6 +23,8 @@ from eprop.plot.weights import draw_weight_change, draw_weights
 
 __all__ = [
     "draw_activity",
+    "draw_band",
+    "draw_bars",
     "draw_confusion",
     "draw_learning_curve",
     "draw_pattern",

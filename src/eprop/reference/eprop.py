@@ -139,16 +139,15 @@ def filtered(spikes: Array, target: LIF | Readout, n: int, dt: float) -> Iterato
         yield z_bar
 
 
-def eligibility(spikes: Array, psi: Array, neuron: LIF, dt: float) -> Array:
-    """Eligibility ``e`` of every step for arriving ``spikes`` [T, n_pre] and ``psi`` [T, N]; [T, N, n_pre]."""
+def eligibility(spikes: Array, psi: Array, neuron: LIF, dt: float) -> Iterator[Array]:
+    """Eligibility ``e`` [N, n_pre] of one step after the other, for arriving ``spikes`` [T, n_pre] and ``psi`` [T, N]."""
     n = psi.shape[1]
     beta, rho = per_neuron(neuron.beta, n), per_neuron(neuron.rho(dt), n)
-    e = np.zeros((*psi.shape, spikes.shape[1]))
-    eps = np.zeros(e.shape[1:])
-    for t, z_bar in enumerate(filtered(spikes, neuron, n, dt)):
-        e[t] = psi[t][:, None] * (z_bar - beta * eps)
-        eps = rho * eps + e[t]
-    return e
+    eps = np.zeros((n, spikes.shape[1]))
+    for psi_t, z_bar in zip(psi, filtered(spikes, neuron, n, dt), strict=True):
+        e = psi_t[:, None] * (z_bar - beta * eps)
+        eps = rho * eps + e
+        yield e
 
 
 def gradients(
@@ -163,12 +162,11 @@ def gradients(
     scale = 1.0 / sample.window.sum() if rule.average_gradient else 1.0
     found = {}
     for name, spikes in (("input", sample.inputs), ("recurrent", delayed(sample.spikes))):
-        e = eligibility(spikes, sample.psi, neuron, dt)
-        e_bar, g = np.zeros(e.shape[1:]), np.zeros(e.shape[1:])
-        for t in range(n_steps):
-            e_bar = kappa * e_bar + (1.0 - kappa) * e[t]
-            g += learning[t][:, None] * e_bar
-        found[name] = scale * (g + rate[:, None] * e.sum(axis=0))
+        e_bar, g = (np.zeros((sample.psi.shape[1], spikes.shape[1])) for _ in range(2))
+        for signal, e in zip(learning, eligibility(spikes, sample.psi, neuron, dt), strict=True):
+            e_bar = kappa * e_bar + (1.0 - kappa) * e
+            g += signal[:, None] * e_bar + rate[:, None] * e
+        found[name] = scale * g
     z_bars = filtered(sample.spikes, readout, sample.error.shape[1], dt)
     found["readout"] = scale * sum(error[:, None] * z_bar for error, z_bar in zip(sample.error, z_bars, strict=True))
     return found

@@ -7,7 +7,8 @@ layers) ends. It shares the description of the network with the engine: connecti
 and gradients are its own.
 """
 
+from eprop.timedriven.angles import GradientAngle, gradient_angles
 from eprop.timedriven.bptt import Backpropagated, backpropagate
 from eprop.timedriven.engine import TimeDriven, TimeDrivenRun
 
-__all__ = ["Backpropagated", "TimeDriven", "TimeDrivenRun", "backpropagate"]
+__all__ = ["Backpropagated", "GradientAngle", "TimeDriven", "TimeDrivenRun", "backpropagate", "gradient_angles"]

@@ -1,0 +1,24 @@
+"""Every figure by its number; one line each."""
+
+from __future__ import annotations
+
+from eprop.errors import ParameterError
+from eprop.figures.base import PaperFigure
+from eprop.figures.figure_3 import Figure3
+
+FIGURES: dict[int, type[PaperFigure]] = {
+    3: Figure3,
+}
+
+
+def figure_numbered(number: int) -> type[PaperFigure]:
+    """The figure with a number.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    if number not in FIGURES:
+        raise ParameterError(f"no figure {number}; there are: {', '.join(map(str, FIGURES))}")
+    return FIGURES[number]
