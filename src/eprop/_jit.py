@@ -13,8 +13,10 @@ import hashlib
 import importlib.metadata
 import os
 import pathlib
+import platform
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -54,7 +56,9 @@ CACHE_DIR = cache_root() / "kernels" / _source_digest()
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numba  # noqa: E402
-from numba.core import event  # noqa: E402
+import numba.extending  # noqa: E402
+from llvmlite import ir  # noqa: E402
+from numba.core import cgutils, event  # noqa: E402
 from numba.core.cpu import CPUTargetOptions  # noqa: E402
 
 prange = numba.prange
@@ -144,6 +148,25 @@ def _start_threads() -> None:
     starter = threading.Thread(target=numba.set_num_threads, args=(1,))
     starter.start()
     starter.join()
+
+
+def _tick(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Code of `ticks`: the counter of the processor that user programs may read, and that no throttling slows."""
+    name = "llvm.readcyclecounter" if platform.machine().lower() in ("x86_64", "amd64") else "llvm.readsteadycounter"
+    word = ir.IntType(64)
+    return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(word, []), name), [])
+
+
+@numba.extending.intrinsic
+def _compiled_ticks(typing: Any) -> Any:
+    return numba.int64(), _tick
+
+
+if JIT_DISABLED:
+    ticks = time.perf_counter_ns
+else:
+    # Ticks since some moment; how long one is differs from machine to machine. Reading them takes a few nanoseconds.
+    ticks = _compiled_ticks
 
 
 def set_threads(count: int) -> None:

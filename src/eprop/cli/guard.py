@@ -60,7 +60,9 @@ def _end_ranks(text: str, code: int) -> None:
 
 
 def _text(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
+    from eprop.errors import EPropError
+
+    if isinstance(error, MemoryError) and not isinstance(error, EPropError):
         return f"not enough memory ({error}); take fewer samples or neurons, or precision = single"
     return str(error) or type(error).__name__
 

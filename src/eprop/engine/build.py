@@ -126,7 +126,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     map_entries, n_hidden = max((at.ENTRIES for at in layouts), default=0), max((m for _, m in kinds), default=0)
     block_steps = block_steps_of(groups, filters, n_hidden)
     cutoff, stdp_cutoff = (longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
-    check_memory(network, np.dtype(dtype).itemsize, n_hidden, map_entries, block_steps)
+    check_memory(network, np.dtype(dtype).itemsize, n_hidden, map_entries, block_steps, share)
     indptr, targets, weight = draw_synapses(network, tracts, populations, bounds, share, dtype, threads)
     params, initial, leak = neuron_arrays(network, models, members, share)
     readouts, softmax, population_offset, readout_offset = readout_arrays(network, sizes)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eprop.kernels import layout as lay
+from eprop.kernels.clock import COLUMNS
 from eprop.kernels.exchange import Outbox
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
 from eprop.kernels.stdp import posts_full
@@ -150,6 +151,7 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
         spike_count=np.zeros((partitions, topology.populations.shape[0]), np.int64),
         mark=np.full(rows if learns else 0, -1, np.int64),
         n_sources=n_sources(built),
+        clock=np.zeros((partitions + 1, COLUMNS), np.int64),
     )
 
 

@@ -156,3 +156,4 @@ class Scratch(NamedTuple):
     spike_count: np.ndarray  # (partitions, n_pop) running counts over the populations
     mark: np.ndarray  # (rows,) step in which a row last spiked
     n_sources: int
+    clock: np.ndarray  # (partitions + 1, COLUMNS) of `kernels.clock`

@@ -12,6 +12,9 @@ import numpy as np
 
 from eprop._jit import inner, kernel, prange
 from eprop.equations import rng
+from eprop.kernels.clock import ADVANCE as ADVANCE_NEURONS
+from eprop.kernels.clock import DELIVER, EXCHANGE, MAPS, OUTSIDE, REGION
+from eprop.kernels.clock import READOUT as READOUTS
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
@@ -73,6 +76,7 @@ ADVANCE_0 = ADVANCE_1 = ADVANCE_2 = ADVANCE_3 = _unbound
 EXTEND_0 = EXTEND_1 = EXTEND_2 = DELIVER_0 = DELIVER_1 = DELIVER_2 = SETTLE_0 = SETTLE_1 = SETTLE_2 = _unbound
 DELIVER_READOUT = SETTLE_READOUT = DELIVER_STDP = FOLLOW_POSTS = _unbound
 STEP_PARTITION = _unbound
+LAP = _unbound
 
 
 def advance_slot(slot, lo, hi, state, params, x, psi, spikes, count):
@@ -241,6 +245,7 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
     k_lo, k_hi = topology.bounds[1, p], topology.bounds[1, p + 1]
     populations = topology.populations
     indptr, targets, weight, x = topology.indptr, topology.targets, synapses.weight, neurons.input
+    LAP(scratch.clock, p, OUTSIDE)
     _gather_signals(t, lo, hi, neurons.signal, neurons.feedback, history.error, topology.signal_delay)
     for b in range(populations.shape[0]):
         group = topology.signal_groups[b]
@@ -249,6 +254,7 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
                    neurons.psi, neurons.signal, neurons.rate, history.prefix, history.block, history.suffix, history.steps,
                    history.block_steps, group, topology.groups, topology.decays, topology.filters,
                    topology.eligibility)  # fmt: skip
+    LAP(scratch.clock, p, MAPS)
     for r in range(topology.projections.shape[0]):
         if topology.projections[r, PRO_RULE] == STDP:
             DELIVER_STDP(r, p, t, topology, synapses, axons, neurons, history, scratch)
@@ -263,9 +269,12 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
             LEARN(
                 topology.projections[r, PRO_KIND], r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch
             )
+    LAP(scratch.clock, p, DELIVER)
     _advance_partition(p, lo, hi, topology, neurons, scratch)
     FOLLOW_POSTS(p, t, lo, hi, topology, history, scratch)
+    LAP(scratch.clock, p, ADVANCE_NEURONS)
     integrate_readouts(k_lo, k_hi, neurons.psi.size, topology.readouts, neurons.input, neurons.y)
+    LAP(scratch.clock, p, READOUTS)
 
 
 @inner
@@ -546,9 +555,12 @@ def run_stream(
             return done
         if posts_full(t, topology, history, outbox):
             return done
+        LAP(scratch.clock, partitions, EXCHANGE if done > 0 else OUTSIDE)
         plan_arrivals(t, topology, axons, history, scratch)
+        LAP(scratch.clock, partitions, EXCHANGE)
         for p in prange(partitions):
             STEP_PARTITION(np.int64(p), t, topology, synapses, axons, neurons, history, scratch)
+        LAP(scratch.clock, partitions, REGION)
         counters[COUNT_EVENTS] += count_events(topology, scratch)
         for p in range(partitions):
             counters[COUNT_SPIKES] += scratch.spike_count[p, -1]
@@ -560,9 +572,11 @@ def run_stream(
             end_step(0, outbox)
         else:
             log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
+        LAP(scratch.clock, partitions, EXCHANGE)
         compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss)
         for k in range(neurons.y.size):
             out_y[s, k] = neurons.y[k]
+        LAP(scratch.clock, partitions, READOUTS)
         if probes.shape[0] > 0:
             read_probes(s, probes, neurons, history.error[t & (history.error.shape[0] - 1)], synapses, out_probes)
         counters[COUNT_STEPS] = t + 1

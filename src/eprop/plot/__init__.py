@@ -6,6 +6,7 @@
     draw_activity           one sample before and after training               activity.py
     draw_pattern            output against target                          pattern.py
     draw_weights, draw_weight_change      before against after                 weights.py
+    draw_event_cost         time per event against what it may depend on       cost.py
     draw_confusion          true against predicted classes                     confusion.py
     draw_band, draw_bars    several trials of several variants             compare.py
     draw_run                all of them for a run's folder                     run.py
@@ -15,6 +16,7 @@
 from eprop.plot.activity import draw_activity, telling_neuron
 from eprop.plot.compare import draw_band, draw_bars
 from eprop.plot.confusion import draw_confusion
+from eprop.plot.cost import draw_event_cost
 from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
 from eprop.plot.run import draw_run
@@ -26,6 +28,7 @@ __all__ = [
     "draw_band",
     "draw_bars",
     "draw_confusion",
+    "draw_event_cost",
     "draw_learning_curve",
     "draw_pattern",
     "draw_run",
