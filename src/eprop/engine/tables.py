@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.check import MIRRORS
-from eprop.engine.share import Share
+from eprop.engine.share import RankShare
 from eprop.engine.tracts import Tract, steps_of
 from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
@@ -39,7 +39,7 @@ def tract_rows(tracts: list[list[Tract]]) -> list[list[int]]:
     return [list(range(counts[k], counts[k + 1])) for k in range(len(tracts))]
 
 
-def populations_of(network: Network, share: Share) -> tuple[np.ndarray, dict[str, int]]:
+def populations_of(network: Network, share: RankShare) -> tuple[np.ndarray, dict[str, int]]:
     """The table of populations, and how many sources, neurons, readouts and event channels there are for this rank."""
     table = np.zeros((len(network.populations), lay.POP_COLUMNS), np.int64)
     roles = {EventSource: lay.EVENTS, PoissonSource: lay.POISSON, Readout: lay.READOUT}
@@ -80,7 +80,7 @@ def poisson_rates(network: Network) -> np.ndarray:
 
 
 def projections_of(
-    network: Network, tracts: list[list[Tract]], populations: np.ndarray, share: Share
+    network: Network, tracts: list[list[Tract]], populations: np.ndarray, share: RankShare
 ) -> tuple[np.ndarray, np.ndarray]:
     """The tables of tracts."""
     parts = [tract for own in tracts for tract in own]
