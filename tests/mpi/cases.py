@@ -69,6 +69,8 @@ def sample(optimizer: Any = None) -> ep.EProp:
     return ep.EProp(optimizer=optimizer or ep.Adam(eta=0.01), kappa=0.95, c_reg=0.05, f_target=20.0)
 
 
+LIKE = (ep.LIF(tau_m=12.0, v_th=0.6), ep.LIF(tau_m=15.0, v_th=0.6, t_ref=2.0))
+
 #: Networks that run on and learn, or not, as they run.
 STREAMS: dict[str, Any] = {
     "plus": lambda: network(plus(), plus()),
@@ -80,11 +82,14 @@ STREAMS: dict[str, Any] = {
     "plus_own_parameters": lambda: network(plus(), plus(), models=OWN),
     "stdp": lambda: network(ep.STDP(rate=0.02, w_max=2.0), weights=ep.Uniform(0.2, 1.0)),
     "static": lambda: network(ep.Static(), delays=3.0),
+    # What other tests have compiled as well.
+    "plus_lif": lambda: network(plus(), plus(), models=LIKE),
 }
 #: Networks that learn from samples.
 SAMPLES: dict[str, Any] = {
     "eprop": lambda: network(sample(), sample()),
     "eprop_symmetric": lambda: network(sample(), sample(), feedback=ep.Symmetric(), loss=ep.CrossEntropy()),
     "eprop_delta": lambda: network(sample(ep.GradientDescent(eta=0.1)), sample(), models=DELTA, delays=2.0),
+    "eprop_lif": lambda: network(sample(), sample(), models=LIKE),
     "eprop_own_parameters": lambda: network(sample(ep.Momentum(eta=0.05)), sample(), models=OWN),
 }

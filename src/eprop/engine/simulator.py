@@ -354,12 +354,20 @@ class Simulator:
         return sum(self._whole.count(p.index) for p in self.network.projections)
 
     def memory(self) -> dict[str, int]:
-        """Bytes held by this rank: per-synapse arrays (with targets), maps and rings, all else that was built."""
-        synapses = sum(a.nbytes for a in self._synapses) + self._built.topology.targets.nbytes
+        """Bytes held by this rank.
+
+        ``synapses``: arrays with one entry per synapse, targets included; ``maps``: maps and rings of the past, the log of
+        spikes included; ``axons``: all with one entry per axon; ``rest``: parameters and state of neurons, tables,
+        feedback, and with several ranks the numbers of the neurons that this one knows.
+        """
+        topology, scratch, share = self._built.topology, self._scratch, self._built.share
+        synapses = sum(a.nbytes for a in self._synapses) + topology.targets.nbytes
         maps = sum(a.nbytes for a in self._history if isinstance(a, np.ndarray))
-        rest = sum(a.nbytes for a in self._built.topology) - self._built.topology.targets.nbytes
-        rest += sum(a.nbytes for a in (*self._neurons, *self._axons))
-        return {"synapses": int(synapses), "maps": int(maps), "rest": int(rest)}
+        per_row = (*self._axons, scratch.order, scratch.spare, scratch.due, scratch.mark, scratch.z_ahead)
+        axons = sum(a.nbytes for a in per_row) + topology.indptr.nbytes
+        rest = sum(a.nbytes for a in topology) - topology.targets.nbytes - topology.indptr.nbytes
+        rest += sum(a.nbytes for a in (*self._neurons, share.bits, share.counts))
+        return {"synapses": int(synapses), "maps": int(maps), "axons": int(axons), "rest": int(rest)}
 
     # ---------------------------------------------------------------- checkpoint
 

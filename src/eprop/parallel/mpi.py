@@ -104,7 +104,9 @@ class Mpi:
         if self.rank > 0:
             time.sleep(COURTESY_SECONDS)
         print(f"rank {self.rank} of {self.size}: {message}", file=sys.stderr, flush=True)  # noqa: T201
+        sys.stdout.flush()
         self._comm.Abort(code)
+        os._exit(code)  # where the library leaves it to the launcher to end this process, too
 
     def _fail(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """The exception hook of the interpreter."""
