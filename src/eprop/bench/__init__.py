@@ -3,12 +3,12 @@
 ::
 
     ScalingConfig, run_scaling, compare_with_nest      one network, timed          scaling.py
-    EventCostConfig, event_cost                        the cost of one event       event_cost.py
+    EventCostConfig, event_cost                        the cost of one event       costs.py
     triad_bandwidth, bytes_per_event                   what memory allows          bandwidth.py
 """
 
 from eprop.bench.bandwidth import bytes_per_event, triad_bandwidth
-from eprop.bench.event_cost import EventCost, EventCostConfig, event_cost
+from eprop.bench.costs import EventCost, EventCostConfig, event_cost
 from eprop.bench.scaling import ScalingConfig, ScalingResult, compare_with_nest, run_scaling
 
 __all__ = [

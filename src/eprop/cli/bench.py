@@ -119,7 +119,7 @@ def event_cost(
 
     from eprop.bench import EventCostConfig
     from eprop.bench import event_cost as measure
-    from eprop.bench.event_cost import SWEEPS
+    from eprop.bench.costs import SWEEPS
 
     _check_compare(compare)
     config = EventCostConfig(

@@ -21,7 +21,6 @@ SWEEPS: dict[str, tuple[float, ...]] = {
     "neurons": (100, 300, 1000, 3000, 10000),
     "indegree": (10, 30, 100, 300, 1000, 3000),
 }
-UNITS = {"interval": "ms", "cutoff": "ms", "neurons": "", "indegree": ""}
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class EventCostConfig(Description):
 
     def at(self, quantity: str, value: float) -> ScalingConfig:
         """The benchmark with one quantity changed."""
-        have = {name: getattr(self, name) for name in SWEEPS}
+        have = {name: getattr(self, name) for name in ("interval", "cutoff", "neurons", "indegree")}
         have[quantity] = type(have[quantity])(value)
         per_step = have["neurons"] * have["indegree"] / have["interval"]
         return ScalingConfig(
@@ -65,10 +64,11 @@ class EventCost:
 
 
 def event_cost(
-    config: EventCostConfig, quantities: Sequence[str] = tuple(SWEEPS), nest: bool = False,
+    config: EventCostConfig, quantities: Sequence[str] | None = None, nest: bool = False,
     tell: Callable[[EventCost], None] = lambda point: None,
 ) -> list[EventCost]:  # fmt: skip
     """Measure all points of some sweeps, NEST's after ours in turn; ``tell`` is called with each."""
+    quantities = tuple(SWEEPS) if quantities is None else quantities
     if unknown := [q for q in quantities if q not in SWEEPS]:
         raise ParameterError(f"quantities must be some of {', '.join(SWEEPS)}, got {unknown[0]!r}")
     found = []
