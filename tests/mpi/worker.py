@@ -91,6 +91,28 @@ def resumed(run: Any, make: Any, comm: Communicator, threads: int, state: Any) -
     return batch("", sim.train(samples)) | weights(sim)
 
 
+def messages(comm: Communicator) -> list[str]:
+    """Bytes of all lengths, beyond what goes in one call too, and sums in the order of the ranks."""
+    wrong = []
+    for length in (0, 3, 511, 512, 513, 7000, 20, 100_000):
+
+        def message(rank: int, length: int = length) -> np.ndarray:
+            return np.random.default_rng(rank).integers(0, 256, length // (rank + 1), np.uint8)
+
+        found, bounds = comm.exchange(message(comm.rank))
+        parts = [found[bounds[rank] : bounds[rank + 1]] for rank in range(comm.size)]
+        if not all(np.array_equal(part, message(rank)) for rank, part in enumerate(parts)):
+            wrong.append(f"{length} bytes")
+    total = 0.0
+    for rank in range(comm.size):
+        total += 0.1 * 3.0**rank
+    if comm.sum(np.array([0.1 * 3.0**comm.rank]))[0] != total:
+        wrong.append("sum")
+    if not 1 <= comm.threads(8) <= 8 or comm.share_of(comm.rank) != 0:
+        wrong.append("threads or share")
+    return wrong
+
+
 def differing(one: Results, other: Results) -> list[str]:
     """Names of what is not the same, to the last bit."""
 
@@ -103,6 +125,8 @@ def differing(one: Results, other: Results) -> list[str]:
 
 def main() -> None:
     comm, threads, report = find_communicator(), int(sys.argv[1]), {}
+    if wrong := messages(comm):
+        report["messages"] = wrong
     for name in sys.argv[2:]:
         run, make = (stream, cases.STREAMS[name]) if name in cases.STREAMS else (learn_samples, cases.SAMPLES[name])
         states: list[Any] = []

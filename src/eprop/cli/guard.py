@@ -37,9 +37,7 @@ def guarded(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as stop:
-            if not hasattr(stop, "exit_code"):  # this rank alone was stopped; the others would wait for it
-                _end_ranks("stopped", INTERRUPTED)
-            _say(str(stop) or "stopped")
+            _say_stopped(str(stop) or "stopped", together=hasattr(stop, "exit_code"))
             raise typer.Exit(getattr(stop, "exit_code", INTERRUPTED)) from None
         except (EPropError, OSError, MemoryError) as error:
             if kwargs.get("debug"):
@@ -49,6 +47,16 @@ def guarded(command: Command) -> Command:
             raise typer.Exit(FAILED) from None
 
     return wrapper  # type: ignore[return-value]
+
+
+def _say_stopped(text: str, together: bool) -> None:
+    """One line, from rank 0 if all ranks stopped together; if this one did not, the others would wait for it forever."""
+    from eprop.parallel import find_communicator, started_by_mpi
+
+    if not together:
+        _end_ranks(text, INTERRUPTED)
+    if not started_by_mpi() or find_communicator().rank == 0:
+        _say(text)
 
 
 def _end_ranks(text: str, code: int) -> None:

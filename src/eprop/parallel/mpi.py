@@ -35,7 +35,7 @@ class Mpi:
         self.rank, self.size = int(self._comm.Get_rank()), int(self._comm.Get_size())
         self._room = FIRST_ROOM
         self._send, self._receive = self._buffers()
-        self._previous, sys.excepthook = sys.excepthook, self._fail
+        sys.excepthook = self._fail
 
     def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give bytes to all ranks, in one collective call if no message is longer than the longest before it.
