@@ -16,6 +16,7 @@ from eprop.engine.share import RankShare
 from eprop.engine.signals import eprop_constants, feedback_gap, feedback_of, lag_of_pairs
 from eprop.engine.synapses import draw_synapses, find_sources
 from eprop.engine.tables import (
+    learning_rows,
     longest_cutoff,
     moments_of,
     pair_powers,
@@ -77,6 +78,7 @@ class Built:
     stdp_cutoff: int
     max_delay: int
     share: RankShare
+    learning_rows: int
     slice_steps: int
     block_steps: int
     two_kappas: bool
@@ -127,7 +129,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     block_steps = block_steps_of(groups, filters, n_hidden)
     cutoff, stdp_cutoff = (longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
     check_memory(network, np.dtype(dtype).itemsize, n_hidden, map_entries, block_steps, share)
-    indptr, targets, weight = draw_synapses(network, tracts, populations, bounds, share, dtype, threads)
+    indptr, targets, weight = draw_synapses(network, tracts, populations, projections, bounds, share, dtype, threads)
     params, initial, leak = neuron_arrays(network, models, members, share)
     readouts, softmax, population_offset, readout_offset = readout_arrays(network, sizes)
     tabled = max(cutoff, block_steps, TABLED_POWERS) + 2
@@ -177,6 +179,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
         stdp_cutoff=stdp_cutoff,
         max_delay=share.largest(max([1, *projections[:, lay.PRO_DELAY].tolist(), int(signal_delay.max(initial=1))])),
         share=share,
+        learning_rows=learning_rows(projections),
         slice_steps=int(projections[:, lay.PRO_DELAY].min(initial=LONGEST_SLICE)),
         block_steps=block_steps,
         two_kappas=two_kappas,

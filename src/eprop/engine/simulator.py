@@ -868,7 +868,8 @@ class Simulator:
         return self._built.topology._replace(projection_floats=floats)
 
     def _mirror(self, feedback: np.ndarray) -> None:
-        taken = np.full(self._axons.steps.shape, self._updates) if self._built.has_eprop else self._axons.steps
+        taken = np.full(self._built.topology.indptr.shape[1] - 1, self._updates if self._built.has_eprop else 0)
+        taken[: self._axons.steps.size] = self._axons.steps  # of e-prop per sample there are none
         mirror_feedback(self._built.topology, self._synapses.weight, taken, feedback, self._neurons.psi.size)
 
     def _synapse_order(self, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

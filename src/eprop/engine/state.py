@@ -44,7 +44,7 @@ def synapses_of(built: Built) -> Synapses:
 
 def axons_of(built: Built) -> Axons:
     """No axon has spiked yet."""
-    n, filters = built.topology.indptr.shape[1] - 1, max(built.topology.arrivals.shape[1], int(built.has_stdp))
+    n, filters = built.learning_rows, max(built.topology.arrivals.shape[1], int(built.has_stdp))
     return Axons(np.full(n, -1, np.int64), np.zeros((filters, n)), np.zeros((filters, n)), np.zeros(n, np.int64))
 
 
@@ -134,22 +134,22 @@ def grown(history: History, t: int) -> History:
 def scratch_of(built: Built, learns: bool = True) -> Scratch:
     """Work space of the streaming loop."""
     topology = built.topology
-    n, rows = topology.params.shape[1], topology.indptr.shape[1] - 1
+    n, rows, learning = topology.params.shape[1], topology.indptr.shape[1] - 1, built.learning_rows
     partitions, projections = topology.indptr.shape[0], topology.projections.shape[0]
     plus, learns = built.has_plus and learns, built.learns_at_spikes and learns
     return Scratch(
         order=np.zeros(rows, np.int32),
         spare=np.zeros(rows if learns else 0, np.int32),
         order_start=np.zeros(projections + 1, np.int64),
-        due=np.zeros(rows if learns else 0, np.int32),
+        due=np.zeros(learning if learns else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),
         maps=np.zeros((1, built.map_entries, n if plus else 0)),
         maps_before=np.zeros((1, built.map_entries, n if plus else 0)),
-        z_ahead=np.zeros((topology.arrivals.shape[1], rows if plus else 0)),
+        z_ahead=np.zeros((topology.arrivals.shape[1], learning if plus else 0)),
         gradient=np.zeros(topology.readouts.shape[1]),
         spikes=np.zeros((partitions, n), np.int32),
         spike_count=np.zeros((partitions, topology.populations.shape[0]), np.int64),
-        mark=np.full(rows if learns else 0, -1, np.int64),
+        mark=np.full(learning if learns else 0, -1, np.int64),
         n_sources=n_sources(built),
         clock=np.zeros((partitions + 1, COLUMNS), np.int64),
     )

@@ -37,13 +37,15 @@ class Share:
 
 
 def draw_synapses(
-    network: Network, tracts: list[list[Tract]], populations: np.ndarray, bounds: np.ndarray, rank: RankShare, dtype: type,
-    threads: int,
+    network: Network, tracts: list[list[Tract]], populations: np.ndarray, projections: np.ndarray, bounds: np.ndarray,
+    rank: RankShare, dtype: type, threads: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """All synapses onto the targets of a rank.
 
     Parameters
     ----------
+    populations, projections : tables
+        Of `kernels.layout`.
     bounds : (2, partitions + 1)
         Ranges of neurons and of readouts that the partitions own.
 
@@ -54,10 +56,10 @@ def draw_synapses(
     weight : (synapses,) dtype
     """
     partitions = bounds.shape[1] - 1
-    rows = sum(len(own) * rank.known(own[0].projection.pre) for own in tracts)
+    rows = int(projections[:, lay.PRO_ROWS].sum())
     shares = _shares(bounds, -(-threads // partitions))
     each = len(shares) // partitions
-    drawing = _Drawing(network, tracts, populations, rank)
+    drawing = _Drawing(network, tracts, populations, projections, rank)
     fill = np.zeros((len(shares), rows), np.int64)
     _on_threads(threads, lambda k: drawing.count(shares[k], fill[k]), len(shares))
     indptr = np.zeros((partitions, rows + 1), np.int64)
@@ -72,10 +74,20 @@ def draw_synapses(
 class _Drawing:
     """Draws the connections of any share of the targets, chunk by chunk."""
 
-    def __init__(self, network: Network, tracts: list[list[Tract]], populations: np.ndarray, rank: RankShare):
+    def __init__(
+        self,
+        network: Network,
+        tracts: list[list[Tract]],
+        populations: np.ndarray,
+        projections: np.ndarray,
+        rank: RankShare,
+    ):
         self.network, self.tracts, self.populations, self.rank = network, tracts, populations, rank
         self.known = [rank.known(p.pre) for p in network.projections]
-        self.first_rows = np.cumsum([0, *(len(own) * n for own, n in zip(tracts, self.known, strict=True))])
+        self.rows = []
+        for p, own in zip(network.projections, tracts, strict=True):
+            first = projections[projections[:, lay.PRO_OWNER] == p.index, lay.PRO_ROW].min()
+            self.rows.append(slice(first, first + len(own) * self.known[p.index]))
 
     def count(self, share: Share, counts: np.ndarray) -> None:
         """Add a share's connections of each row to ``counts``."""
@@ -83,13 +95,13 @@ class _Drawing:
             for begin, stop in chunks(p, *self._targets(share, p.post)):
                 by_target, sources = draw_connections(self.network, p, begin, stop)
                 rows = self._rows(p, begin, stop, by_target, sources)
-                count_rows(rows, counts[self.first_rows[p.index] : self.first_rows[p.index + 1]])
+                count_rows(rows, counts[self.rows[p.index]])
 
     def place(self, share: Share, fill: np.ndarray, targets: np.ndarray, weight: np.ndarray) -> None:
         """Write a share's connections to where ``fill`` says."""
         for p in self.network.projections:
             shift = self._first_target(p.post)
-            own = fill[self.first_rows[p.index] : self.first_rows[p.index + 1]]
+            own = fill[self.rows[p.index]]
             for begin, stop in chunks(p, *self._targets(share, p.post)):
                 by_target, sources = draw_connections(self.network, p, begin, stop)
                 values = draw_weights(self.network, p, begin, stop, by_target, sources)

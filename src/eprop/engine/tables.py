@@ -87,12 +87,12 @@ def projections_of(
     table = np.zeros((len(parts), lay.PRO_COLUMNS), np.int64)
     floats = np.zeros((len(parts), lay.PF_COLUMNS))
     mirrors = {(f.post.index, f.pre.index): MIRRORS.get(type(f.kind), 0) for f in network.feedback_projections}
-    first_row = 0
+    firsts = _first_rows(parts, share)
     for number, tract in enumerate(parts):
         row, constants = table[number], floats[number]
         p, post = tract.projection, populations[tract.projection.post.index]
         row[lay.PRO_OWNER] = p.index
-        row[lay.PRO_PRE], row[lay.PRO_ROW], row[lay.PRO_ROWS] = p.pre.index, first_row, share.known(p.pre)
+        row[lay.PRO_PRE], row[lay.PRO_ROW], row[lay.PRO_ROWS] = p.pre.index, firsts[number], share.known(p.pre)
         row[lay.PRO_RULE], row[lay.PRO_DELAY] = p.rule.code, tract.delay
         row[lay.PRO_TO_READOUT] = post[lay.POP_ROLE] == lay.READOUT
         row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP], post[lay.POP_KIND]
@@ -109,8 +109,24 @@ def projections_of(
             post[lay.POP_STDP] = number
             row[lay.PRO_CUTOFF] = p.rule.cutoff(network.dt)
             _tabulate_stdp(p.rule, network.dt, constants)
-        first_row += share.known(p.pre)
     return table, floats
+
+
+def _first_rows(tracts: list[Tract], share: RankShare) -> list[int]:
+    """First row of each tract. Those that learn at spikes come first: the others need no state of their axons."""
+    firsts, at = [0] * len(tracts), 0
+    learns = [tract.projection.rule.code in lay.AT_SPIKES for tract in tracts]
+    for wanted in (True, False):
+        for number, tract in enumerate(tracts):
+            if learns[number] == wanted:
+                firsts[number] = at
+                at += share.known(tract.projection.pre)
+    return firsts
+
+
+def learning_rows(projections: np.ndarray) -> int:
+    """Rows that learn at spikes; they are the first ones."""
+    return int(projections[np.isin(projections[:, lay.PRO_RULE], lay.AT_SPIKES), lay.PRO_ROWS].sum())
 
 
 def _tabulate(optimizer: Optimizer, floats: np.ndarray) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop.engine.state import NEVER, power_of_two
 from eprop.kernels import layout as lay
-from eprop.network import Network
+from eprop.network import Network, Population
 
 if TYPE_CHECKING:
     from eprop.engine.build import Built
@@ -106,19 +106,21 @@ class Whole:
             n = self._share.neurons
             return [value[:n], value[n:] if self._share.comm.rank == 0 else value[:0]]
         if name.startswith("axons/"):
-            return [value[..., rows] for rows in self._rows_to_give()]
+            return [value[..., :0], *(value[..., rows] for rows in self._rows_to_give())]
         if name.startswith("synapses/"):
-            return [
-                value[..., self._here[k] : self._here[k + 1] if self.gives(k) else self._here[k]]
-                for k in range(len(self._onto_readouts))
-            ]
+            spans = [(k, self.gives(k)) for k in range(len(self._onto_readouts))]
+            return [value[..., :0], *(value[..., self._here[k] : self._here[k + gives]] for k, gives in spans)]
         return None
+
+    def _learning(self) -> list[tuple[np.ndarray, Population]]:
+        """Tracts whose axons have a state, each with the population of its sources."""
+        rows = [row for row in self._built.topology.projections if row[lay.PRO_RULE] in lay.AT_SPIKES]
+        return [(row, self._network.populations[row[lay.PRO_PRE]]) for row in rows]
 
     def _rows_to_give(self) -> list[slice]:
         """Rows of each tract that belong to own sources; those of inputs are on every rank."""
         found = []
-        for row in self._built.topology.projections:
-            pre = self._network.populations[row[lay.PRO_PRE]]
+        for row, pre in self._learning():
             own = self._share.own_rows(pre)
             if pre.model.role != "neuron" and self._share.comm.rank > 0:
                 own = slice(0, 0)
@@ -127,8 +129,7 @@ class Whole:
 
     def _own_rows(self, value: np.ndarray) -> np.ndarray:
         parts, at = [value[..., :0]], 0
-        for row in self._built.topology.projections:
-            pre = self._network.populations[row[lay.PRO_PRE]]
+        for _, pre in self._learning():
             parts.append(value[..., at + self._share.nodes(pre)])
             at += pre.size
         return np.concatenate(parts, axis=-1)

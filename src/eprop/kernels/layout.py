@@ -34,6 +34,7 @@ PRO_COLUMNS = 16
 # What feedback mirrors of a tract onto readouts.
 MIRROR_WEIGHT, MIRROR_CHANGE = 1, 2
 STATIC, EPROP, EPROP_PLUS, STDP = range(4)
+AT_SPIKES = (EPROP_PLUS, STDP)
 DESCENT, ADAM, MOMENTUM, RMSPROP = range(4)
 
 # Tracts, one row each (float64).
@@ -102,7 +103,7 @@ class Synapses(NamedTuple):
 
 
 class Axons(NamedTuple):
-    """One entry per row: an axon is a source together with a delay, as one projection sees it."""
+    """One entry per row that learns at spikes: an axon is a source together with a delay, as one projection sees it."""
 
     last: np.ndarray  # arrival step of the last spike, -1 if there was none
     z_bar: np.ndarray  # (D, rows) filtered spikes at ``last``, that spike included; of STDP the presynaptic trace
