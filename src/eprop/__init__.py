@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         DivergenceError,
         EPropError,
         InputError,
+        MemoryLimitError,
         MissingExtraError,
         NetworkError,
         OutputError,
@@ -72,7 +73,7 @@ _HOMES = {
         "Record", "Recording", "Samples", "Simulator", "make_samples",
     ),
     "eprop.errors": (
-        "CheckpointError", "DataError", "DivergenceError", "EPropError", "InputError", "MissingExtraError",
+        "CheckpointError", "DataError", "DivergenceError", "EPropError", "InputError", "MemoryLimitError", "MissingExtraError",
         "NetworkError", "OutputError", "ParameterError", "SilenceWarning",
     ),
     "eprop.models": (
@@ -97,8 +98,9 @@ __all__ = [
     "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant",
     "CrossEntropy", "DataError", "DeltaALIF", "DeltaLIF", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource",
     "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent",
-    "InputError", "MissingExtraError", "Momentum", "Network", "NetworkError", "Normal", "OneToOne", "OutputError",
-    "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record", "Recording",
+    "InputError", "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "Normal", "OneToOne",
+    "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record",
+    "Recording",
     "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Symmetric", "Uniform", "__version__",
     "make_samples",
 ]  # fmt: skip

@@ -5,9 +5,11 @@ from __future__ import annotations
 from eprop.errors import ParameterError
 from eprop.figures.base import PaperFigure
 from eprop.figures.figure_3 import Figure3
+from eprop.figures.figure_5 import Figure5
 
 FIGURES: dict[int, type[PaperFigure]] = {
     3: Figure3,
+    5: Figure5,
 }
 
 
