@@ -48,6 +48,9 @@ class OneOfMany:
     def threads(self, available: int) -> int:
         return available
 
+    def neighbours(self) -> int:
+        return 1
+
     def abort(self, message: str, code: int = 1) -> None:
         raise SystemExit(message)
 

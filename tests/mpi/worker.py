@@ -108,7 +108,7 @@ def messages(comm: Communicator) -> list[str]:
         total += 0.1 * 3.0**rank
     if comm.sum(np.array([0.1 * 3.0**comm.rank]))[0] != total:
         wrong.append("sum")
-    if not 1 <= comm.threads(8) <= 8 or comm.share_of(comm.rank) != 0:
+    if not 1 <= comm.threads(8) <= 8 or comm.share_of(comm.rank) != 0 or comm.neighbours() != comm.size:
         wrong.append("threads or share")
     return wrong
 

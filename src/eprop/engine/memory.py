@@ -66,7 +66,8 @@ def check_memory(
     MemoryLimitError
         If the estimate exceeds the memory that is available.
     """
-    free = available_memory()
+    free, neighbours = available_memory(), share.comm.neighbours()
+    free = None if free is None else free // neighbours
     needed = estimate(network, itemsize, n_hidden, map_entries, block_steps, share)
     if free is None or needed.total <= (1.0 - SPARE) * free:
         return
@@ -81,8 +82,9 @@ def check_memory(
         verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
         advice.append(f'precision="single" with {single.total / GIGA:.1f} GB {verdict}')
     raise MemoryLimitError(
-        f"the network needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
-        f"{needed.others / GIGA:.1f} GB for maps, neurons and axons), but {free / GIGA:.1f} GB are available. "
+        f"{'a share of the network' if share.several else 'the network'} needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
+        f"{needed.others / GIGA:.1f} GB for maps, neurons and axons), but {free / GIGA:.1f} GB are available"
+        f"{f' to each of {neighbours} ranks' if neighbours > 1 else ''}. "
         f"What would fit: {'; '.join(advice)}"
     )
 

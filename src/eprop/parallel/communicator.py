@@ -41,6 +41,10 @@ class Communicator(Protocol):
         """Threads for this rank, of those ``available`` to it, so that the ranks of a machine do not share cores."""
         ...
 
+    def neighbours(self) -> int:
+        """Ranks on the machine of this one, itself included: they share its memory."""
+        ...
+
     def abort(self, message: str, code: int = 1) -> None:
         """End all ranks, at once."""
         ...
@@ -70,6 +74,10 @@ class Serial:
     def threads(self, available: int) -> int:
         """All of them."""
         return available
+
+    def neighbours(self) -> int:
+        """Itself."""
+        return 1
 
     def abort(self, message: str, code: int = 1) -> None:
         """Leave the program."""

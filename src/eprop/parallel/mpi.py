@@ -99,6 +99,13 @@ class Mpi:
         node.Free()
         return max(1, min(available, len(cores) // sharing))
 
+    def neighbours(self) -> int:
+        """Ranks on the machine of this one, itself included."""
+        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        count = int(node.Get_size())
+        node.Free()
+        return count
+
     def abort(self, message: str, code: int = 1) -> None:
         """End all ranks. A rank other than 0 waits a moment: if rank 0 has met the same mistake, it alone reports it."""
         if self.rank > 0:
