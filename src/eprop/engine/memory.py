@@ -81,8 +81,9 @@ def check_memory(
         single = estimate(network, 4, n_hidden, map_entries, block_steps, share)
         verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
         advice.append(f'precision="single" with {single.total / GIGA:.1f} GB {verdict}')
+    what = "a share of the network" if share.several else "the network"
     raise MemoryLimitError(
-        f"{'a share of the network' if share.several else 'the network'} needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
+        f"{what} needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
         f"{needed.others / GIGA:.1f} GB for maps, neurons and axons), but {free / GIGA:.1f} GB are available"
         f"{f' to each of {neighbours} ranks' if neighbours > 1 else ''}. "
         f"What would fit: {'; '.join(advice)}"
