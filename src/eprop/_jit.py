@@ -66,9 +66,12 @@ JIT_DISABLED = bool(numba.config.DISABLE_JIT)
 # An index out of bounds inside a parallel region would not be reported: with bounds checks on, loops run serially.
 _PARALLEL = not numba.config.BOUNDSCHECK
 # error_model="numpy": a zero test at each division would keep loops from vectorising.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True, "nogil": True}
-_INNER = {**_OPTIONS, "_nrt": False}
-_INLINE = {**_INNER, "forceinline": True}
+# No function is called from C.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True, "nogil": True, "no_cfunc_wrapper": True}
+_OUTER = {**_OPTIONS, "_nrt": False}
+# What only compiled code calls needs no way in from Python, which took a quarter of the time to compile.
+_INNER = {**_OUTER, "no_cpython_wrapper": True}
+_INLINE = {**_OUTER, "forceinline": True}
 # Numba can tell LLVM that no two arrays of a call overlap, but has no option for it; this adds one.
 CPUTargetOptions.noalias = CPUTargetOptions.Mapping("noalias")
 _APART = {**_INNER, "noalias": True}
@@ -102,9 +105,15 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function for inner loops, which must not allocate arrays.
 
     It holds no references of its own to its arrays: counting them up and down, atomically, at every call and view cost
-    more than the work itself (e-prop+ on N-MNIST ran 3 times slower). The caller keeps the arrays alive.
+    more than the work itself (e-prop+ on N-MNIST ran 3 times slower). The caller keeps the arrays alive, and is
+    compiled itself: there is no way in from Python (see `outer`).
     """
     return _compiled(function, **_INNER)
+
+
+def outer(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function like `inner`, but one that is called from Python."""
+    return _compiled(function, **_OUTER)
 
 
 def apart(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,19 +131,20 @@ def parallel_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def bind(
     template: Callable[..., Any], name: str, *, parallel: bool = False, inlined: bool = False, apart: bool = False,
-    **bound: Any,
+    outer: bool = False, **bound: Any,
 ) -> Callable[..., Any]:  # fmt: skip
     """Compile ``template`` with some of its global names replaced by ``bound``.
 
     A function passed as an argument, or closed over, would never be found in the disk cache. Replacing a *global*
     keeps the cache working, as long as each combination has its own qualified name: ``name`` must differ whenever
-    ``bound`` does. Like `inner`, the result must not allocate; ``inlined`` and ``apart`` make it like `inline` and `apart`.
+    ``bound`` does. Like `inner`, the result must not allocate; ``inlined``, ``apart`` and ``outer`` make it like `inline`,
+    `apart` and `outer`.
     """
     made = types.FunctionType(template.__code__, {**template.__globals__, **bound}, name, template.__defaults__)
     made.__qualname__ = name
     made.__doc__ = template.__doc__
     made.__module__ = template.__module__
-    options = _INLINE if inlined else _APART if apart else _INNER
+    options = _INLINE if inlined else _APART if apart else _OUTER if outer else _INNER
     return _compiled(made, parallel=parallel and _PARALLEL, **options)
 
 

@@ -9,11 +9,13 @@ import numpy as np
 from eprop.engine.check import check_network
 from eprop.engine.compile import model_slots
 from eprop.engine.eligibility import sort_components
+from eprop.engine.feedback import adaptive_pairs, feedback_of
 from eprop.engine.members import members_of
 from eprop.engine.memory import check_memory
-from eprop.engine.nodes import neuron_arrays, readout_arrays
+from eprop.engine.nodes import neuron_arrays
+from eprop.engine.readouts import ReadoutClasses, readout_arrays
 from eprop.engine.share import RankShare
-from eprop.engine.signals import eprop_constants, feedback_gap, feedback_of, lag_of_pairs
+from eprop.engine.signals import eprop_constants, lag_of_pairs
 from eprop.engine.synapses import draw_synapses, find_sources
 from eprop.engine.tables import (
     learning_rows,
@@ -38,7 +40,6 @@ from eprop.engine.traces import (
     map_table,
 )
 from eprop.engine.tracts import tracts_of
-from eprop.equations import rng
 from eprop.kernels import layout as lay
 from eprop.kernels.layout import Topology
 from eprop.kernels.maps import MapLayout
@@ -64,7 +65,6 @@ class Built:
     models: list[type[Neuron]]
     leak: np.ndarray
     readout_offset: np.ndarray
-    population_offset: np.ndarray
     softmax: np.ndarray
     rule_constants: np.ndarray
     lag: np.ndarray
@@ -113,32 +113,40 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     models = model_slots([p.model for p in neurons])
     for p in neurons:
         populations[p.index, lay.POP_SLOT] = models.index(type(p.model))  # type: ignore[arg-type]
-    members = {p.index: members_of(p, rng.derive(network.seed, rng.PARAMETER, p.index)) for p in neurons}
+    members = {p.index: members_of(network, p) for p in network.populations if p.model.per_node}
+    classes = {
+        p.index: ReadoutClasses.of(members[p.index], p.size, network.dt)
+        for p in network.populations
+        if p.model.role == "readout"
+    }
     components = {
         p.index: sort_components(p.name, [m.eligibility(network.dt) for m in members[p.index]]) for p in neurons
     }
     plus = rules_of(network, EPropPlus)
     two_kappas = any(rule.kappa != rule.kappa_regularisation for rule in plus)
     kinds = kinds_of(network, components, populations)
-    groups, filters, signal_groups = groups_of(network, populations, components)
-    tracts = tracts_of(network, share)
-    projections, floats = projections_of(network, tracts, populations, share)
+    groups, filters, signal_groups = groups_of(network, populations, components, classes)
+    tracts = tracts_of(network, share, {index: c.decay.size for index, c in classes.items()})
+    projections, floats = projections_of(network, tracts, populations, classes, share)
     bounds = np.stack([split(sizes["neurons"], partitions), split(sizes["readouts"], partitions)])
     layouts = [MapLayout.of(*kind, two_kappas) for kind in kinds]
     map_entries, n_hidden = max((at.ENTRIES for at in layouts), default=0), max((m for _, m in kinds), default=0)
     block_steps = block_steps_of(groups, filters, n_hidden)
     cutoff, stdp_cutoff = (longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
     check_memory(network, np.dtype(dtype).itemsize, n_hidden, map_entries, block_steps, share)
-    indptr, targets, weight = draw_synapses(network, tracts, populations, projections, bounds, share, dtype, threads)
+    indptr, targets, weight = draw_synapses(
+        network, tracts, populations, projections, bounds, classes, share, dtype, threads
+    )
     params, initial, leak = neuron_arrays(network, models, members, share)
-    readouts, softmax, population_offset, readout_offset = readout_arrays(network, sizes)
+    readouts, softmax = readout_arrays(network, populations, members, classes)
     tabled = max(cutoff, block_steps, TABLED_POWERS) + 2
     feedback, signal_delay = feedback_of(network, populations, sizes, share)
+    adaptive = adaptive_pairs(network, populations, sizes, share)
     own = {p.index: slice(*share.own(p)) for p in neurons}
-    constants, lag = eprop_constants(network, tracts)
+    constants, lag = eprop_constants(network, tracts, classes)
     topology = Topology(
         populations=populations,
-        rates=poisson_rates(network),
+        rates=poisson_rates(network, populations, members),
         projections=projections,
         projection_floats=floats,
         groups=groups,
@@ -154,7 +162,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
         signal_groups=signal_groups,
         signal_delay=signal_delay,
         lag=lag_of_pairs(network, tracts, populations, lag, indptr, targets, projections, sizes),
-        feedback_gap=feedback_gap(network, populations, sizes, projections, indptr, targets, weight, feedback, share),
+        adaptive=adaptive,
         pair_powers=pair_powers(projections, floats, stdp_cutoff),
     )
     return Built(
@@ -164,8 +172,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
         initial=initial,
         models=models,
         leak=leak,
-        readout_offset=readout_offset,
-        population_offset=population_offset,
+        readout_offset=readouts[lay.READ_LEAK].copy(),
         softmax=softmax,
         rule_constants=constants,
         lag=lag,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from eprop.engine.feedback import check_mirrored, mirror_of
 from eprop.engine.tracts import steps_of
 from eprop.errors import NetworkError
-from eprop.kernels import layout as lay
-from eprop.network import Adaptive, Explicit, Network, Projection, Symmetric
-from eprop.network.network import FeedbackProjection
+from eprop.network import Network, Projection
 from eprop.rules import STDP, EProp, EPropPlus
 
 # The maps of as many steps are kept for every neuron.
 LONGEST_CUTOFF = 1_000_000
-# What feedback takes over from the readout weights.
-MIRRORS = {Symmetric: lay.MIRROR_WEIGHT, Adaptive: lay.MIRROR_CHANGE}
 
 
 def check_network(network: Network) -> None:
@@ -32,8 +29,8 @@ def check_network(network: Network) -> None:
         if isinstance(projection.rule, STDP):
             _check_stdp(network, projection)
     for feedback in network.feedback_projections:
-        if type(feedback.kind) in MIRRORS and rules:
-            _check_mirrored(network, feedback)
+        if mirror_of(feedback) and rules:
+            check_mirrored(network, feedback)
 
 
 def _check_plus(network: Network, projection: Projection) -> None:
@@ -54,16 +51,3 @@ def _check_stdp(network: Network, projection: Projection) -> None:
             projection.rule.tau_minus
         ):
             raise NetworkError(f"all STDP projections onto {projection.post.name!r} must share tau_minus")
-
-
-def _check_mirrored(network: Network, feedback: FeedbackProjection) -> None:
-    mirrored = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
-    if len(mirrored) > 1:
-        raise NetworkError(
-            f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r} needs one projection onto {feedback.pre.name!r}, "
-            f"got {len(mirrored)}"
-        )
-    rule = mirrored[0].connectivity
-    repeated = isinstance(rule, Explicit) and len(set(zip(rule.sources, rule.targets, strict=True))) < rule.sources.size
-    if repeated or getattr(rule, "multapses", False):
-        raise NetworkError(f"{type(feedback.kind).__name__} feedback needs readout connections without multapses")

@@ -95,16 +95,21 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
             stream.run_stream,
             f"stream_{label}_{rule}_{threads}",
             parallel=options.parallel,
+            outer=True,
             STEP_PARTITION=step,
             LAP=rule_kernels["LAP"],
         ),
-        waves=bind(lanes.run_waves, f"waves_{label}_{threads}", RUN_LANES=run_lanes, ACCUMULATE=accumulate),
+        waves=bind(lanes.run_waves, f"waves_{label}_{threads}", outer=True, RUN_LANES=run_lanes, ACCUMULATE=accumulate),
         # With several ranks the parts of a wave are called one by one.
         forward=bind(
-            lanes.forward_lanes, f"forward_lanes_{label}_{threads}", parallel=options.parallel, FORWARD=forward
+            lanes.forward_lanes,
+            f"forward_lanes_{label}_{threads}",
+            parallel=options.parallel,
+            outer=True,
+            FORWARD=forward,
         ),
-        backward=bind(lanes.backward_lanes, f"backward_lanes_{threads}", parallel=options.parallel),
-        accumulate=accumulate,
+        backward=bind(lanes.backward_lanes, f"backward_lanes_{threads}", parallel=options.parallel, outer=True),
+        accumulate=bind(lanes.accumulate, f"accumulate_lanes_{threads}", parallel=options.parallel, outer=True),
     )
 
 

@@ -1,4 +1,4 @@
-"""Parameters and first states of neurons and readouts."""
+"""Parameters and first states of neurons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from eprop.engine.share import RankShare
 from eprop.equations import rng
-from eprop.models import Neuron, Readout
+from eprop.models import Neuron
 from eprop.network import Network
 
 
@@ -50,24 +50,3 @@ def _initial_values(members: list[Any], name: str, dt: float, nodes: range, seed
     return [
         np.ravel(m.initial(dt, one, rng.derive(seed, j)).get(name, 0.0))[0] for j, m in zip(nodes, members, strict=True)
     ]
-
-
-def readout_arrays(network: Network, sizes: dict[str, int]):
-    """``(table, softmax, offset, offset of each readout)``: (5, readouts), (populations,), (populations,), (readouts,)."""
-    table = np.zeros((5, sizes["readouts"]))
-    softmax = np.zeros(len(network.populations), np.bool_)
-    offset = np.zeros(len(network.populations))
-    at = 0
-    for p in network.populations:
-        if not isinstance(p.model, Readout):
-            continue
-        model, span = p.model, slice(at, at + p.size)
-        alpha = model.membrane_decay(network.dt)
-        table[0, span], table[1, span] = alpha, model.input_scale(network.dt)
-        table[2, span] = model.tau_m / model.c_m * (1.0 - alpha) * model.i_e
-        table[3, span] = p.index
-        table[4, span] = model.v_min - model.e_l
-        softmax[p.index], offset[p.index] = model.loss.softmax, model.e_l
-        at += p.size
-    per_readout = offset[table[3].astype(np.int64)] if sizes["readouts"] else np.zeros(0)
-    return table, softmax, offset, per_readout

@@ -37,7 +37,15 @@ from eprop.engine.whole import Whole
 from eprop.errors import DivergenceError, InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
-from eprop.kernels.lanes import count_arrivals, count_logged, mirror_feedback, optimize, receive_lanes
+from eprop.kernels.lanes import (
+    count_arrivals,
+    count_logged,
+    fade_gaps,
+    measure_gaps,
+    mirror_feedback,
+    optimize,
+    receive_lanes,
+)
 from eprop.kernels.stream import receive
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
@@ -146,6 +154,7 @@ class Simulator:
         self._timers = timers
         self._seconds = {"loop": 0.0, "messages": 0.0, "samples": 0.0, "update": 0.0}
         self._counters = np.zeros(3, np.int64)
+        self._measure_gaps(list(range(len(self._built.topology.projections))))
         self._mirror(self._neurons.feedback)
 
     # ---------------------------------------------------------------- running
@@ -256,7 +265,7 @@ class Simulator:
     def reset(self) -> None:
         """All nodes to rest, all traces and spikes under way to nothing; weights and optimisers stay."""
         self._axons = axons_of(self._built)
-        self._neurons = neurons_of(self._built)
+        self._neurons = neurons_of(self._built)._replace(feedback=self._neurons.feedback, gap=self._neurons.gap)
         self._history = history_of(self._built)
         self._scratch = scratch_of(self._built)._replace(clock=self._scratch.clock)
         for name in ("trace", "trace_reg"):
@@ -300,7 +309,8 @@ class Simulator:
     def set_weights(self, name: str, values: Any) -> None:
         """Write the weights of a projection: a matrix as `weights` gives it, or a list as of `connections`.
 
-        A matrix must have a value wherever there is a connection; where there is none it must be zero.
+        A matrix must have a value wherever there is a connection; where there is none it must be zero. Symmetric feedback
+        follows, adaptive feedback stays as it is.
         """
         projection = self.network.projection(name)
         sources, targets, _ = self.connections(name)
@@ -320,6 +330,7 @@ class Simulator:
             raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")
         order = self._synapse_order(projection.index)[0]
         self._synapses.weight[order] = flat[self._whole.held(projection.index)]
+        self._measure_gaps(self._built.tracts[projection.index])
         self._mirror(self._neurons.feedback)
 
     def scale_learning_rates(self, factor: float) -> None:
@@ -490,7 +501,7 @@ class Simulator:
         began, messages = time.perf_counter(), self._seconds["messages"]
         given = (
             np.ascontiguousarray(start), samples.event_channels, np.ascontiguousarray(target),
-            np.ascontiguousarray(window), self._built.population_offset, self._built.softmax, probes, out, y, loss,
+            np.ascontiguousarray(window), self._built.readout_offset, self._built.softmax, probes, out, y, loss,
         )  # fmt: skip
         nodes = (self._axons, self._neurons, self._history, self._scratch)
         steps, self._history = self._steps_of(
@@ -590,7 +601,7 @@ class Simulator:
                 while done < samples.n_steps and not stop.is_set():
                     limit = min(samples.n_steps - done, EVALUATION_STEPS)
                     given = (
-                        start, samples.event_channels, target, window, self._built.population_offset, self._built.softmax,
+                        start, samples.event_channels, target, window, self._built.readout_offset, self._built.softmax,
                         np.zeros((0, 3), np.int64), np.zeros((0, 0)), y[i], loss,
                     )  # fmt: skip
                     steps, history = self._steps_of(
@@ -660,6 +671,7 @@ class Simulator:
             self._updates = update
             began = time.perf_counter()
             optimize(topology, synapses, update, scale)
+            fade_gaps(topology, self._neurons.gap, self._neurons.psi.size)
             self._seconds["update"] += time.perf_counter() - began
         except BaseException:
             synapses.pending[:] = 0.0  # a part of a batch is no batch
@@ -734,7 +746,7 @@ class Simulator:
                 lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work,
                 lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
                 losses, samples.event_start, samples.event_channels, samples.target, samples.window,
-                built.population_offset, built.softmax, self._outbox,
+                built.readout_offset, built.softmax, self._outbox,
             )  # fmt: skip
             if reached < stop:
                 lanes.grow()
@@ -771,7 +783,7 @@ class Simulator:
                     begin, width, t, stop, index, streams, learn, seed, built.topology, self._synapses.weight, lanes.dense,
                     lanes.dense_at, lanes.dense_width, built.initial, lanes.state, lanes.x, lanes.y, lanes.spikes,
                     lanes.log, lanes.starts, lanes.psi, lanes.error, counts, y, losses, *inputs, samples.target,
-                    samples.window, built.population_offset, built.softmax, outbox,
+                    samples.window, built.readout_offset, built.softmax, outbox,
                 )  # fmt: skip
                 inbox, lane = self._ranks.swap(width, outbox), 0
                 while lane < width:
@@ -868,9 +880,17 @@ class Simulator:
         return self._built.topology._replace(projection_floats=floats)
 
     def _mirror(self, feedback: np.ndarray) -> None:
-        taken = np.full(self._built.topology.indptr.shape[1] - 1, self._updates if self._built.has_eprop else 0)
-        taken[: self._axons.steps.size] = self._axons.steps  # of e-prop per sample there are none
-        mirror_feedback(self._built.topology, self._synapses.weight, taken, feedback, self._neurons.psi.size)
+        mirror_feedback(
+            self._built.topology, self._synapses.weight, feedback, self._neurons.gap, self._neurons.psi.size
+        )
+
+    def _measure_gaps(self, tracts: list[int]) -> None:
+        """Let adaptive feedback stay as it is where weights were set from outside."""
+        first, stop = (tracts[0], tracts[-1] + 1) if tracts else (0, 0)
+        measure_gaps(
+            first, stop, self._built.topology, self._synapses.weight, self._neurons.feedback, self._neurons.gap,
+            self._neurons.psi.size,
+        )  # fmt: skip
 
     def _synapse_order(self, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of a projection's synapses sorted by (target, source), with sources and targets."""

@@ -65,8 +65,9 @@ def neurons_of(built: Built) -> Neurons:
         psi=np.zeros(n),
         signal=np.zeros(n),
         rate=np.zeros((2, n)),
-        y=np.zeros(k),
+        y=built.topology.readouts[lay.READ_START].copy(),
         feedback=built.feedback.copy(),
+        gap=np.zeros(built.topology.adaptive.shape),
     )
 
 

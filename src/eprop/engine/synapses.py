@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop.engine.readouts import ReadoutClasses
 from eprop.engine.share import RankShare
 from eprop.engine.tracts import Tract, chunks, draw_connections, draw_delays, draw_weights
 from eprop.errors import NetworkError
@@ -38,7 +39,7 @@ class Share:
 
 def draw_synapses(
     network: Network, tracts: list[list[Tract]], populations: np.ndarray, projections: np.ndarray, bounds: np.ndarray,
-    rank: RankShare, dtype: type, threads: int,
+    classes: dict[int, ReadoutClasses], rank: RankShare, dtype: type, threads: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """All synapses onto the targets of a rank.
 
@@ -48,6 +49,8 @@ def draw_synapses(
         Of `kernels.layout`.
     bounds : (2, partitions + 1)
         Ranges of neurons and of readouts that the partitions own.
+    classes : dict
+        Of the readouts of each population.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def draw_synapses(
     rows = int(projections[:, lay.PRO_ROWS].sum())
     shares = _shares(bounds, -(-threads // partitions))
     each = len(shares) // partitions
-    drawing = _Drawing(network, tracts, populations, projections, rank)
+    drawing = _Drawing(network, tracts, populations, projections, classes, rank)
     fill = np.zeros((len(shares), rows), np.int64)
     _on_threads(threads, lambda k: drawing.count(shares[k], fill[k]), len(shares))
     indptr = np.zeros((partitions, rows + 1), np.int64)
@@ -80,9 +83,11 @@ class _Drawing:
         tracts: list[list[Tract]],
         populations: np.ndarray,
         projections: np.ndarray,
+        classes: dict[int, ReadoutClasses],
         rank: RankShare,
     ):
-        self.network, self.tracts, self.populations, self.rank = network, tracts, populations, rank
+        self.network, self.tracts, self.populations = network, tracts, populations
+        self.classes, self.rank = classes, rank
         self.known = [rank.known(p.pre) for p in network.projections]
         self.rows = []
         for p, own in zip(network.projections, tracts, strict=True):
@@ -115,7 +120,10 @@ class _Drawing:
         if len(tracts) == 1:
             return known
         delays = draw_delays(self.network, p, lo, hi, by_target, sources)
-        tract = np.searchsorted([part.delay for part in tracts], delays)
+        kinds = 1 + tracts[-1].kind
+        tract = kinds * np.searchsorted([part.delay for part in tracts[::kinds]], delays)
+        if kinds > 1:
+            tract += np.repeat(self.classes[p.post.index].of_readout[lo:hi], np.diff(by_target))
         return tract * self.known[p.index] + known
 
     def _first_target(self, p: Population) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine.check import MIRRORS
+from eprop.engine.feedback import mirror_of
+from eprop.engine.readouts import ReadoutClasses
 from eprop.engine.share import RankShare
 from eprop.engine.tracts import Tract, steps_of
 from eprop.errors import NetworkError
@@ -66,27 +67,33 @@ def populations_of(network: Network, share: RankShare) -> tuple[np.ndarray, dict
     return table, sizes
 
 
-def poisson_rates(network: Network) -> np.ndarray:
-    """Spikes per step of each population; 0 for all but Poisson sources."""
-    rates = np.zeros(len(network.populations))
-    for p in network.populations:
-        if isinstance(p.model, PoissonSource):
-            rates[p.index] = p.model.rate * network.dt / 1000.0
-            if rates[p.index] > 1.0:
-                raise NetworkError(
-                    f"{p.name}: a Poisson rate of {p.model.rate:g} Hz is more than one spike per step of {network.dt:g} ms"
-                )
+def poisson_rates(network: Network, populations: np.ndarray, members: dict[int, list[Any]]) -> np.ndarray:
+    """Spikes per step of each source up to the last Poisson source; 0 for all others."""
+    poisson = [p for p in network.populations if isinstance(p.model, PoissonSource)]
+    rates = np.zeros(max((populations[p.index, lay.POP_SRC] + p.size for p in poisson), default=0))
+    for p in poisson:
+        first = populations[p.index, lay.POP_SRC]
+        own = np.array([m.rate for m in members[p.index]])
+        if own.max() * network.dt > 1000.0:
+            raise NetworkError(
+                f"{p.name}: a Poisson rate of {own.max():g} Hz is more than one spike per step of {network.dt:g} ms"
+            )
+        rates[first : first + p.size] = own * network.dt / 1000.0
     return rates
 
 
 def projections_of(
-    network: Network, tracts: list[list[Tract]], populations: np.ndarray, share: RankShare
+    network: Network,
+    tracts: list[list[Tract]],
+    populations: np.ndarray,
+    classes: dict[int, ReadoutClasses],
+    share: RankShare,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The tables of tracts."""
     parts = [tract for own in tracts for tract in own]
     table = np.zeros((len(parts), lay.PRO_COLUMNS), np.int64)
     floats = np.zeros((len(parts), lay.PF_COLUMNS))
-    mirrors = {(f.post.index, f.pre.index): MIRRORS.get(type(f.kind), 0) for f in network.feedback_projections}
+    mirrors = {(f.post.index, f.pre.index): mirror_of(f) for f in network.feedback_projections}
     firsts = _first_rows(parts, share)
     for number, tract in enumerate(parts):
         row, constants = table[number], floats[number]
@@ -95,7 +102,8 @@ def projections_of(
         row[lay.PRO_PRE], row[lay.PRO_ROW], row[lay.PRO_ROWS] = p.pre.index, firsts[number], share.known(p.pre)
         row[lay.PRO_RULE], row[lay.PRO_DELAY] = p.rule.code, tract.delay
         row[lay.PRO_TO_READOUT] = post[lay.POP_ROLE] == lay.READOUT
-        row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP], post[lay.POP_KIND]
+        # The classes of a population's readouts are groups that follow each other.
+        row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP] + tract.kind, post[lay.POP_KIND]
         row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_LO], post[lay.POP_HI]
         row[lay.PRO_COUNTED] = not row[lay.PRO_TO_READOUT] or share.comm.rank == 0
         row[lay.PRO_MIRROR] = mirrors.get((p.pre.index, p.post.index), 0)
@@ -104,7 +112,7 @@ def projections_of(
         if isinstance(p.rule, EPropPlus):
             row[lay.PRO_CUTOFF], row[lay.PRO_EACH] = steps_of(p.rule.cutoff, network.dt), p.rule.each_step
         # A neuron's own scale of the input is part of its eligibility.
-        constants[lay.PF_ZETA] = p.post.model.input_scale(network.dt) if row[lay.PRO_TO_READOUT] else 1.0
+        constants[lay.PF_ZETA] = classes[p.post.index].scale[tract.kind] if row[lay.PRO_TO_READOUT] else 1.0
         if isinstance(p.rule, STDP):
             post[lay.POP_STDP] = number
             row[lay.PRO_CUTOFF] = p.rule.cutoff(network.dt)

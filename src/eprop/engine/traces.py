@@ -13,6 +13,7 @@ from eprop.engine.eligibility import (
     filter_powers,
     map_constants,
 )
+from eprop.engine.readouts import ReadoutClasses
 from eprop.engine.tables import rules_of
 from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
@@ -54,9 +55,15 @@ def kinds_of(
 
 
 def groups_of(
-    network: Network, populations: np.ndarray, components: dict[int, Components]
+    network: Network,
+    populations: np.ndarray,
+    components: dict[int, Components],
+    classes: dict[int, ReadoutClasses],
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
-    """Constants of traces, one group per population that e-prop+ synapses reach, and its filter of spikes and ``b``."""
+    """Constants of traces, and the filter of spikes and ``b``, of each group that e-prop+ synapses reach.
+
+    A population of neurons is a group, one of readouts has a group for each class.
+    """
     rows: list[list[float]] = []
     filters: list[tuple[np.ndarray, np.ndarray]] = []
     rules: dict[int, EPropPlus] = {}
@@ -70,14 +77,14 @@ def groups_of(
             continue
         rules[post.index] = rule
         populations[post.index, lay.POP_GROUP] = len(rows)
-        rows.append([rule.kappa, rule.kappa_regularisation, *regularisation(rule, network.dt)])
         if post.index in components:
             c = components[post.index]
             part = list(c.filters)
-            filters.append((c.decay[0][np.ix_(part, part)], c.arrival[0][part]))
+            own = [(c.decay[0][np.ix_(part, part)], c.arrival[0][part])]
         else:
-            decay, scale = post.model.membrane_decay(network.dt), post.model.input_scale(network.dt)
-            filters.append((np.array([[decay]]), np.array([scale])))
+            own = classes[post.index].filters
+        filters += own
+        rows += [[rule.kappa, rule.kappa_regularisation, *regularisation(rule, network.dt)]] * len(own)
     signal_groups = np.where(populations[:, lay.POP_ROLE] == lay.NEURON, populations[:, lay.POP_GROUP], -1)
     return np.array(rows).reshape(-1, lay.GR_COLUMNS), filters, signal_groups
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,17 +25,24 @@ def steps_of(duration: float, dt: float) -> int:
 
 @dataclass
 class Tract:
-    """One part of a projection: its delay in steps, and which of the projection's tracts it is."""
+    """One part of a projection: its delay in steps, and the class of its targets, see `eprop.engine.readouts`."""
 
     projection: Projection
     delay: int
-    index: int
+    kind: int
 
 
-def tracts_of(network: Network, share: RankShare) -> list[list[Tract]]:
-    """The tracts of each projection, by ascending delay; the same on every rank."""
+def tracts_of(network: Network, share: RankShare, kinds: Mapping[int, int]) -> list[list[Tract]]:
+    """The tracts of each projection, by ascending delay, then class; the same on every rank.
+
+    ``kinds`` is the number of classes of populations.
+    """
     return [
-        [Tract(p, int(delay), k) for k, delay in enumerate(_distinct_delays(network, p, share))]
+        [
+            Tract(p, int(delay), k)
+            for delay in _distinct_delays(network, p, share)
+            for k in range(kinds.get(p.post.index, 1))
+        ]
         for p in network.projections
     ]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, kernel
+from eprop._jit import kernel, outer
 
 
-@inner
+@outer
 def ones(word):
     """Number of bits set in a word of 64."""
     w = np.uint64(word)
@@ -25,7 +25,7 @@ def ones(word):
     return np.int64(w & np.uint64(0x7F))
 
 
-@inner
+@outer
 def known_before(bits, counts, i):
     """How many neurons before number ``i`` are known."""
     word = i >> 6
@@ -33,7 +33,7 @@ def known_before(bits, counts, i):
     return np.int64(counts[word]) + ones(below)
 
 
-@inner
+@outer
 def is_known(bits, i):
     """Whether neuron ``i`` is known."""
     return (bits[i >> 6] >> np.uint64(i & 63)) & np.uint64(1) != np.uint64(0)

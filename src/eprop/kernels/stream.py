@@ -26,6 +26,7 @@ from eprop.kernels.layout import (
     FORWARD,
     GR_REG,
     MIRROR_CHANGE,
+    MIRROR_WEIGHT,
     NEURON,
     PF_ETA,
     PF_KEEP,
@@ -57,6 +58,7 @@ from eprop.kernels.layout import (
     PROBE_SIGNAL,
     PROBE_STATE,
     PROBE_WEIGHT,
+    READ_GROUP,
     READOUT,
     STDP,
 )
@@ -366,10 +368,7 @@ def update_axons(t, topology, axons, scratch):
         group = topology.projections[r, PRO_GROUP]
         for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
             i = scratch.order[index]
-            if axons.last[i] >= 0:
-                axons.steps[i] = t - 1
-                if topology.projections[r, PRO_EACH] != 0:
-                    axons.steps[i] = min(t - 1, axons.last[i] + topology.projections[r, PRO_CUTOFF] - 1)
+            axons.steps[i] = _clock(r, i, t, topology, axons)
             for d in range(n_filters):
                 axons.z_before[d, i] = scratch.z_ahead[d, i]
                 axons.z_bar[d, i] = scratch.z_ahead[d, i]
@@ -380,10 +379,10 @@ def update_axons(t, topology, axons, scratch):
 
 
 @inner
-def mirror_rows(topology, weight, steps, feedback, n_neurons, scratch):
+def mirror_rows(t, topology, weight, axons, feedback, gap, n_neurons, scratch):
     """Feedback that follows the readout weights of the rows that spiked; after all partitions have read it.
 
-    Adaptive feedback is the weight and what is left of the first difference from it (`kernels.lanes.mirror_feedback`).
+    Of adaptive feedback the difference from the weight decays, see `kernels.lanes.mirror_feedback`.
     """
     targets = topology.targets
     for r in range(topology.projections.shape[0]):
@@ -398,14 +397,25 @@ def mirror_rows(topology, weight, steps, feedback, n_neurons, scratch):
             i = scratch.order[index]
             if origin + i < pre[POP_LO] or origin + i >= pre[POP_HI]:
                 continue  # a neuron of another rank
-            left = topology.projection_floats[r, PF_KEEP] ** steps[i]
+            left = topology.projection_floats[r, PF_KEEP] ** (_clock(r, i, t, topology, axons) - axons.steps[i])
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
                     k = np.int64(targets[q]) - n_neurons
-                    if mirror != MIRROR_CHANGE:
+                    if mirror == MIRROR_WEIGHT:
                         feedback[k, origin + i] = weight[q]
-                    elif not np.isnan(topology.feedback_gap[k, origin + i]):
-                        feedback[k, origin + i] = weight[q] + left * topology.feedback_gap[k, origin + i]
+                    elif topology.adaptive[k, origin + i]:
+                        gap[k, origin + i] *= left
+                        feedback[k, origin + i] = weight[q] + gap[k, origin + i]
+
+
+@inner
+def _clock(r, i, t, topology, axons):
+    """Steps that the optimiser has taken of row ``i`` when a spike has arrived in step ``t``."""
+    if axons.last[i] < 0:
+        return axons.steps[i]
+    if topology.projections[r, PRO_EACH] != 0:
+        return min(t - 1, axons.last[i] + topology.projections[r, PRO_CUTOFF] - 1)
+    return t - 1
 
 
 @inner
@@ -441,7 +451,7 @@ def _log_source(b, t, s, position, topology, log, seed, event_start, event_chann
             position += 1
     elif role == POISSON:
         for i in range(topology.populations[b, POP_SIZE]):
-            if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[b]:
+            if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[source + i]:
                 log[position & mask] = source + i
                 position += 1
     return position
@@ -507,11 +517,20 @@ def compare_readouts(t, s, topology, neurons, history, target, window, offsets, 
             continue
         lo = populations[b, POP_TARGET] - neurons.psi.size
         hi = lo + populations[b, POP_SIZE]
-        out_loss[s] += errors(neurons.y[lo:hi], offsets[b], target[s, lo:hi], window[s], softmax[b], error[lo:hi])
-        group = populations[b, POP_GROUP]
-        if group >= 0:
-            extend_error_sums(t, lo, hi, error, history.readout_prefix, history.readout_block, history.block_steps, group,
-                              topology.filters)  # fmt: skip
+        out_loss[s] += errors(neurons.y[lo:hi], offsets[lo:hi], target[s, lo:hi], window[s], softmax[b], error[lo:hi])
+        if populations[b, POP_GROUP] >= 0:
+            _sum_errors(t, lo, hi, topology, history, error)
+
+
+@inner
+def _sum_errors(t, lo, hi, topology, history, error):
+    """Add the errors of readouts ``lo:hi`` to their sums, those of one group after the other."""
+    group, first = topology.readouts[READ_GROUP], lo
+    for k in range(lo + 1, hi + 1):
+        if k == hi or group[k] != group[first]:
+            extend_error_sums(t, first, k, error, history.readout_prefix, history.readout_block, history.block_steps,
+                              np.int64(group[first]), topology.filters)  # fmt: skip
+            first = k
 
 
 @inner
@@ -564,8 +583,8 @@ def run_stream(
         counters[COUNT_EVENTS] += count_events(topology, scratch)
         for p in range(partitions):
             counters[COUNT_SPIKES] += scratch.spike_count[p, -1]
+        mirror_rows(t, topology, synapses.weight, axons, neurons.feedback, neurons.gap, neurons.psi.size, scratch)
         update_axons(t, topology, axons, scratch)
-        mirror_rows(topology, synapses.weight, axons.steps, neurons.feedback, neurons.psi.size, scratch)
         if several:
             for p in range(partitions):
                 post_spikes(0, scratch.spikes[p], scratch.spike_count[p, -1], outbox)

@@ -9,6 +9,9 @@ and gradients are its own.
 
 from eprop.timedriven.angles import GradientAngle, gradient_angles
 from eprop.timedriven.bptt import Backpropagated, backpropagate
+from eprop.timedriven.check import check_neuron
 from eprop.timedriven.engine import TimeDriven, TimeDrivenRun
 
-__all__ = ["Backpropagated", "GradientAngle", "TimeDriven", "TimeDrivenRun", "backpropagate", "gradient_angles"]
+__all__ = [
+    "Backpropagated", "GradientAngle", "TimeDriven", "TimeDrivenRun", "backpropagate", "check_neuron", "gradient_angles",
+]  # fmt: skip
