@@ -1,9 +1,9 @@
 """Which combinations of models and rules are compiled by an ordinary run of the tests.
 
 Each combination of a neuron's class with the loops that a rule needs is compiled by itself, in about half a minute, while its
-tests take seconds. An ordinary run compiles each loop at least once, with `LIF`, and each class of neurons with the simplest
-loops; the package's own with both ends of what there is. All combinations run where nothing is compiled (``NUMBA_DISABLE_JIT=1``,
-which is a part of continuous integration), and with ``--rare``.
+tests take seconds. An ordinary run compiles each loop with `LIF`, and each class of neurons with the simplest loops; `ALIF`,
+whose eligibility is of another kind, also with those that are furthest from it. All combinations run where nothing is compiled
+(``NUMBA_DISABLE_JIT=1``, which is a part of continuous integration), and with ``--rare``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import pytest
 import eprop as ep
 from eprop import _jit
 from eprop.parameters import varies
-
-OWN = (ep.ALIF, ep.DeltaLIF, ep.DeltaALIF)
 
 
 def loops_of(rule: Any) -> tuple[bool, bool, bool] | None:
@@ -32,7 +30,7 @@ def is_ordinary(neuron: ep.Neuron, rule: Any) -> bool:
     loops = loops_of(rule)
     if _jit.JIT_DISABLED or loops in (None, (False, False, False)) or (type(neuron) is ep.LIF and not varies(neuron)):
         return True
-    return loops == (True, True, False) and type(neuron) in OWN and not varies(neuron)
+    return loops == (True, True, False) and type(neuron) is ep.ALIF and not varies(neuron)
 
 
 def marks_of(neuron: ep.Neuron, rule: Any) -> list[pytest.MarkDecorator]:

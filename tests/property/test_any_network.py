@@ -103,8 +103,15 @@ def stimulus(seed: int, n: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.
     return x, rng.normal(0.0, 0.4, (n, steps, 2)), window
 
 
+# Two more of a class and a kind of eligibility that others have.
+PLAIN = ("synaptic current, each its own", "ALIF, own adaptation")
+EACH_NEURON = [
+    pytest.param(name, marks=pytest.mark.rare if name in PLAIN and not _jit.JIT_DISABLED else []) for name in NEURONS
+]
+
+
 @pytest.mark.parametrize("delays", DELAYS)
-@pytest.mark.parametrize("name", NEURONS)
+@pytest.mark.parametrize("name", EACH_NEURON)
 def test_plus(name, delays):
     rules = [rule for rule in PLUS if is_ordinary(NEURONS[name], PLUS[rule])]
 
