@@ -34,7 +34,7 @@ class Whole:
     def __init__(self, network: Network, built: Built, counts: np.ndarray):
         self._network, self._built, self._share = network, built, built.share
         self._onto_readouts = [p.post.model.role == "readout" for p in network.projections]
-        self._synapses = np.array(self._share.comm.gather(counts), np.int64).reshape(-1, len(network.projections))
+        self._synapses = np.stack(self._share.comm.gather(counts))  # (ranks, projections)
         # Where a projection's synapses begin among this rank's, and among those of all.
         self._here = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
