@@ -32,6 +32,7 @@ from eprop.engine.state import (
     with_room,
 )
 from eprop.engine.timers import phases_of
+from eprop.engine.together import Together
 from eprop.engine.tracts import steps_of
 from eprop.engine.whole import Whole
 from eprop.errors import DivergenceError, InputError, NetworkError, ParameterError, Status, check_status
@@ -39,12 +40,10 @@ from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.lanes import (
     count_arrivals,
-    count_logged,
     fade_gaps,
     measure_gaps,
     mirror_feedback,
     optimize,
-    receive_lanes,
 )
 from eprop.kernels.stream import receive
 from eprop.models import EventSource, Neuron
@@ -61,6 +60,8 @@ EVALUATION_CHUNKS = 8
 EVALUATION_STEPS = 1000
 # What several ranks divide among them: the neurons of one network, or the samples, each with a network of its own.
 DIVISIONS = ("model", "data")
+# Room for the spikes of a sample to begin with.
+FIRST_LOG = 8192
 # Arrays of the state whose lengths depend on what has happened.
 GROWING = ("history/log", "history/post_times")
 # No neuron means such a voltage (mV): the run has diverged, though its numbers are still finite.
@@ -764,66 +765,14 @@ class Simulator:
         return BatchResult(losses, y + built.readout_offset, counts.sum(axis=1), events)
 
     def _run_lanes_together(self, samples, index, learn, progress) -> BatchResult:
-        """`_run_lanes` on several ranks: all lanes go forward slice by slice, with one message for all of them."""
-        built, n, n_steps = self._built, len(index), samples.n_steps
-        lanes = self._lanes_for(n_steps, learn, self._ranks.lanes(n_steps, n, built.weight.itemsize))
-        outbox, run = self._ranks.outbox(lanes.shape[0]), self._loops()
-        y, losses = np.zeros((n, n_steps, self._neurons.y.size)), np.zeros(n)
-        counts = np.zeros((n, self._neurons.psi.size), np.int64)
-        streams = index + (self._updates * len(samples) if learn else 0)
-        totals = np.zeros((max(self.threads, 1), lanes.psi.shape[2]), built.weight.dtype)
-        seed, degree, events = np.uint64(self.network.seed), self._degrees(), 0
-        inputs = samples.event_start, samples.event_channels
-        fill_dense(built.topology, self._synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width)
-        for begin in range(0, n, lanes.shape[0]):
-            width = min(lanes.shape[0], n - begin)
-            for t in range(0, n_steps, self._ranks.slice_steps):
-                stop = min(t + self._ranks.slice_steps, n_steps)
-                run.forward(
-                    begin, width, t, stop, index, streams, learn, seed, built.topology, self._synapses.weight, lanes.dense,
-                    lanes.dense_at, lanes.dense_width, built.initial, lanes.state, lanes.x, lanes.y, lanes.spikes,
-                    lanes.log, lanes.starts, lanes.psi, lanes.error, counts, y, losses, *inputs, samples.target,
-                    samples.window, built.readout_offset, built.softmax, outbox,
-                )  # fmt: skip
-                inbox, lane = self._ranks.swap(width, outbox), 0
-                while lane < width:
-                    lane = receive_lanes(
-                        lane, width, t, stop, begin, index, streams, n_steps, seed, built.topology, lanes.log, lanes.starts,
-                        *inputs, inbox,
-                    )  # fmt: skip
-                    if lane < width:
-                        lanes.grow(keep=True)
-            if learn:
-                run.backward(
-                    begin, width, built.topology, built.rule_constants, self._neurons.feedback, built.lag, counts,
-                    lanes.log, lanes.starts, lanes.error, lanes.work, lanes.psi, lanes.adjoint_readout, lanes.first,
-                    lanes.steps,
-                )  # fmt: skip
-                run.accumulate(
-                    width, max(self.threads, 1), built.topology, lanes.first, lanes.steps, lanes.psi,
-                    lanes.adjoint_readout, totals, self._synapses.pending,
-                )  # fmt: skip
-            events += int(count_logged(width, lanes.log, lanes.starts, degree))
-            if progress:
-                progress(width)
-        self._check_lanes(losses, lanes, y)
-        spikes = self._ranks.sum(counts.sum(axis=1))
-        events = int(self._ranks.sum(np.array([events]))[0])
+        """`_run_lanes` on several ranks."""
+        together = Together(self, samples, index, learn)
+        together.run(progress)
+        self._check_lanes(together.losses, together.lanes, together.y)
+        spikes = self._ranks.sum(together.counts.sum(axis=1))
+        events = int(self._ranks.sum(np.array([together.events]))[0])
         self._counters[lay.COUNT_EVENTS] += events
-        return BatchResult(losses, y + built.readout_offset, spikes, events)
-
-    def _degrees(self) -> np.ndarray:
-        """Synapses of each source that this rank counts; a Poisson source counts for none, as in `_count_events`."""
-        table, out = self._built.topology.populations, np.zeros(n_sources(self._built), np.int64)
-        degree = np.diff(self._built.topology.indptr, axis=1).sum(axis=0)
-        for row in self._built.topology.projections:
-            pre = table[row[lay.PRO_PRE]]
-            if row[lay.PRO_COUNTED] and pre[lay.POP_ROLE] != lay.POISSON:
-                first = pre[lay.POP_SRC]
-                out[first : first + row[lay.PRO_ROWS]] += degree[
-                    row[lay.PRO_ROW] : row[lay.PRO_ROW] + row[lay.PRO_ROWS]
-                ]
-        return out
+        return BatchResult(together.losses, together.y + self._built.readout_offset, spikes, events)
 
     def _check_lanes(self, losses: np.ndarray, lanes: Lanes, y: np.ndarray) -> None:
         """Stop with advice when a voltage is no longer a number, or beyond all sense."""
@@ -837,7 +786,7 @@ class Simulator:
         width = width or max(self.threads, 1)
         lanes = self._lanes
         if lanes is None or lanes.shape[0] < width or lanes.shape[1] != n_steps or (learn and not lanes.shape[2]):
-            size = max(4 * n_sources(self._built), 8192) if lanes is None else lanes.log.shape[1]
+            size = max(4 * n_sources(self._built), FIRST_LOG) if lanes is None else lanes.log.shape[1]
             learns = learn or (lanes is not None and lanes.shape[2])
             self._lanes = lanes = Lanes(self._built, width, n_steps, learns, size)
         return lanes

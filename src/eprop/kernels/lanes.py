@@ -177,33 +177,33 @@ def _log_source(b, column, clock, position, topology, log, seed, event_start, ev
 
 @kernel
 def receive_lanes(
-    lane, lanes, begin, stop, first_sample, samples, streams, n_steps, seed, topology, log, starts, event_start, event_channels,
-    inbox,
+    place, lanes, begin, stop, first_sample, samples, streams, n_steps, seed, topology, log, starts, event_start,
+    event_channels, inbox,
 ):  # fmt: skip
-    """Log the spikes of all ranks in steps ``begin:stop`` of ``lanes``, from lane ``lane`` on.
+    """Log the spikes of all ranks in steps ``begin:stop`` of all lanes, lane after lane, from step number ``place`` on.
 
-    Returns the lane whose log was too short before any of its steps was read, or ``lanes``.
+    Returns the number of the step for which there was no room in the log, before it is read, or of the end.
     """
-    populations = topology.populations
+    populations, length = topology.populations, stop - begin
     most = populations[-1, POP_SRC] + populations[-1, POP_SIZE]
-    for k in range(lane, lanes):
-        position = starts[k, begin - 1, -1] if begin > 0 else 0
-        if position + most * (stop - begin) > log.shape[1]:
-            return k
-        for t in range(begin, stop):
-            sample, stream = samples[first_sample + k], streams[first_sample + k]
-            position = _log_received(
-                position, sample * n_steps + t, stream * n_steps + t, unpack_step(inbox), topology, log[k], starts[k, t], seed,
-                event_start, event_channels, inbox,
-            )  # fmt: skip
-    return lanes
+    for at in range(place, lanes * length):
+        k, t = at // length, begin + at % length
+        position = starts[k, t - 1, -1] if t > 0 else 0
+        if position + most > log.shape[1]:
+            return at
+        sample, stream = samples[first_sample + k], streams[first_sample + k]
+        _log_received(
+            position, sample * n_steps + t, stream * n_steps + t, unpack_step(inbox), topology, log[k], starts[k, t], seed,
+            event_start, event_channels, inbox,
+        )  # fmt: skip
+    return lanes * length
 
 
 @inner
 def _log_received(
     position, column, clock, count, topology, log, starts, seed, event_start, event_channels, inbox
 ):  # fmt: skip
-    """One step of one lane; returns the new position."""
+    """One step of one lane, from ``position`` of its log on."""
     populations = topology.populations
     k, before = 0, np.int64(0)
     for b in range(populations.shape[0]):
@@ -218,7 +218,6 @@ def _log_received(
         else:
             position = _log_source(b, column, clock, position, topology, log, seed, event_start, event_channels)
     starts[populations.shape[0]] = position
-    return position
 
 
 @kernel
