@@ -57,7 +57,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numba  # noqa: E402
 import numba.extending  # noqa: E402
-from llvmlite import ir  # noqa: E402
+from llvmlite import ir  # type: ignore[import-untyped]  # noqa: E402
 from numba.core import cgutils, event  # noqa: E402
 from numba.core.cpu import CPUTargetOptions  # noqa: E402
 
@@ -167,7 +167,7 @@ def _tick(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(word, []), name), [])
 
 
-@numba.extending.intrinsic
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
 def _compiled_ticks(typing: Any) -> Any:
     return numba.int64(), _tick
 

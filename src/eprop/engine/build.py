@@ -16,7 +16,7 @@ from eprop.engine.nodes import neuron_arrays
 from eprop.engine.readouts import ReadoutClasses, readout_arrays
 from eprop.engine.share import RankShare
 from eprop.engine.signals import eprop_constants, lag_of_pairs
-from eprop.engine.synapses import draw_synapses, find_sources
+from eprop.engine.synapses import Places, draw_synapses, find_sources
 from eprop.engine.tables import (
     learning_rows,
     longest_cutoff,
@@ -134,9 +134,8 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     block_steps = block_steps_of(groups, filters, n_hidden)
     cutoff, stdp_cutoff = (longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
     check_memory(network, np.dtype(dtype).itemsize, n_hidden, map_entries, block_steps, share)
-    indptr, targets, weight = draw_synapses(
-        network, tracts, populations, projections, bounds, classes, share, dtype, threads
-    )
+    places = Places(network, tracts, populations, projections, classes, share)
+    indptr, targets, weight = draw_synapses(places, bounds, dtype, threads)
     params, initial, leak = neuron_arrays(network, models, members, share)
     readouts, softmax = readout_arrays(network, populations, members, classes)
     tabled = max(cutoff, block_steps, TABLED_POWERS) + 2

@@ -1,4 +1,4 @@
-"""What e-prop per sample must know of learning signals: how errors are filtered, and how long they take."""
+"""What e-prop per sample must know of errors: filters of learning signals, and how long a spike takes to cause an error."""
 
 from __future__ import annotations
 

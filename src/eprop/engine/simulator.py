@@ -284,9 +284,11 @@ class Simulator:
         """
         if not self._timers:
             return {}
+        if self._built.has_eprop:
+            return {name: self._seconds[name] for name in ("samples", "update")}
         found = phases_of(self._scratch.clock, self._seconds["loop"])
         found["exchange"] += self._seconds["messages"]
-        return {**found, **{n: self._seconds[n] for n in ("samples", "update") if self._built.has_eprop}}
+        return found
 
     # ---------------------------------------------------------------- weights
 
@@ -672,8 +674,8 @@ class Simulator:
             self._updates = update
             began = time.perf_counter()
             optimize(topology, synapses, update, scale)
-            fade_gaps(topology, self._neurons.gap, self._neurons.psi.size)
             self._seconds["update"] += time.perf_counter() - began
+            fade_gaps(topology, self._neurons.gap, self._neurons.psi.size)
         except BaseException:
             synapses.pending[:] = 0.0  # a part of a batch is no batch
             raise

@@ -37,59 +37,17 @@ class Share:
         return int(first), int(max(first, min(hi - shift, p.size)))
 
 
-def draw_synapses(
-    network: Network, tracts: list[list[Tract]], populations: np.ndarray, projections: np.ndarray, bounds: np.ndarray,
-    classes: dict[int, ReadoutClasses], rank: RankShare, dtype: type, threads: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """All synapses onto the targets of a rank.
-
-    Parameters
-    ----------
-    populations, projections : tables
-        Of `kernels.layout`.
-    bounds : (2, partitions + 1)
-        Ranges of neurons and of readouts that the partitions own.
-    classes : dict
-        Of the readouts of each population.
-
-    Returns
-    -------
-    indptr : (partitions, rows + 1) int64
-    targets : (synapses,) uint32
-    weight : (synapses,) dtype
-    """
-    partitions = bounds.shape[1] - 1
-    rows = int(projections[:, lay.PRO_ROWS].sum())
-    shares = _shares(bounds, -(-threads // partitions))
-    each = len(shares) // partitions
-    drawing = _Drawing(network, tracts, populations, projections, classes, rank)
-    fill = np.zeros((len(shares), rows), np.int64)
-    _on_threads(threads, lambda k: drawing.count(shares[k], fill[k]), len(shares))
-    indptr = np.zeros((partitions, rows + 1), np.int64)
-    for part in range(partitions):
-        place_starts(fill[part * each : (part + 1) * each], indptr[part], indptr[part - 1, -1] if part else 0)
-    total = int(indptr[-1, -1])
-    targets, weight = np.empty(total, np.uint32), np.empty(total, dtype)
-    _on_threads(threads, lambda k: drawing.place(shares[k], fill[k], targets, weight), len(shares))
-    return indptr, targets, weight
-
-
-class _Drawing:
-    """Draws the connections of any share of the targets, chunk by chunk."""
+class Places:
+    """Where connections go: draws those of any share of the targets, chunk by chunk, and knows the row of each."""
 
     def __init__(
-        self,
-        network: Network,
-        tracts: list[list[Tract]],
-        populations: np.ndarray,
-        projections: np.ndarray,
-        classes: dict[int, ReadoutClasses],
-        rank: RankShare,
-    ):
+        self, network: Network, tracts: list[list[Tract]], populations: np.ndarray, projections: np.ndarray,
+        classes: dict[int, ReadoutClasses], rank: RankShare,
+    ):  # fmt: skip
         self.network, self.tracts, self.populations = network, tracts, populations
         self.classes, self.rank = classes, rank
         self.known = [rank.known(p.pre) for p in network.projections]
-        self.rows = []
+        self.n_rows, self.rows = int(projections[:, lay.PRO_ROWS].sum()), []
         for p, own in zip(network.projections, tracts, strict=True):
             first = projections[projections[:, lay.PRO_OWNER] == p.index, lay.PRO_ROW].min()
             self.rows.append(slice(first, first + len(own) * self.known[p.index]))
@@ -153,6 +111,38 @@ def _drawn(
         begin, stop = rank.within(p.post, lo, hi) if p.post.model.role == "neuron" else (0, p.post.size * readouts)
         for first, last in chunks(p, begin, stop):
             yield p.pre, draw_connections(network, p, first, last)[1]
+
+
+def draw_synapses(
+    places: Places, bounds: np.ndarray, dtype: type, threads: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All synapses onto the targets of a rank.
+
+    Parameters
+    ----------
+    bounds : (2, partitions + 1)
+        Ranges of neurons and of readouts that the partitions own.
+
+    Returns
+    -------
+    indptr : (partitions, rows + 1) int64
+    targets : (synapses,) uint32
+    weight : (synapses,) dtype
+    """
+    partitions = bounds.shape[1] - 1
+    rows = places.n_rows
+    shares = _shares(bounds, -(-threads // partitions))
+    each = len(shares) // partitions
+    fill = np.zeros((len(shares), rows), np.int64)
+    _on_threads(threads, lambda k: places.count(shares[k], fill[k]), len(shares))
+    indptr = np.zeros((partitions, rows + 1), np.int64)
+    for part in range(partitions):
+        place_starts(fill[part * each : (part + 1) * each], indptr[part], indptr[part - 1, -1] if part else 0)
+    total = int(indptr[-1, -1])
+    targets = np.empty(total, np.uint32)
+    weight: np.ndarray = np.empty(total, dtype)
+    _on_threads(threads, lambda k: places.place(shares[k], fill[k], targets, weight), len(shares))
+    return indptr, targets, weight
 
 
 def _shares(bounds: np.ndarray, each: int) -> list[Share]:

@@ -102,7 +102,7 @@ def _values(
     if isinstance(given, Array):
         if given.values.ndim == 2:
             return given.values[np.repeat(np.arange(lo, hi), np.diff(indptr)), sources]
-        begin = np.searchsorted(p.connectivity.targets, lo)  # type: ignore[attr-defined]
+        begin = np.searchsorted(p.connectivity.targets, lo)
         return given.values[begin : begin + sources.size]
     expected = p.connectivity.expected(p.pre.size, p.post.size)
     return given.draw(lo, hi, indptr, (expected / p.post.size, expected / p.pre.size), seed)

@@ -13,10 +13,10 @@ import numpy as np
 from eprop._jit import kernel
 from eprop.equations.rng import CONNECT, WEIGHT, below, normal, uniform
 
-# Rows are sorted by digits of so many bits, if they are as long as this.
-DIGIT_BITS = 11
-DIGITS = 1 << DIGIT_BITS
-SHORT_ROW = 256
+# Rows of some length are sorted by digits; the longer the row, the more does a larger digit pay.
+SHORT_ROW, LONG_ROW = 32, 512
+SHORT_DIGIT, LONG_DIGIT = 6, 11
+DIGITS = 1 << LONG_DIGIT
 
 
 @kernel
@@ -68,21 +68,22 @@ def _sort(row, n, spare, counts):
     if row.size < SHORT_ROW:
         row.sort()
         return
-    here, there, shift, passes = row, spare, 0, 0
+    bits = SHORT_DIGIT if row.size < LONG_ROW else LONG_DIGIT
+    here, there, shift, passes, mask = row, spare, 0, 0, np.int32((1 << bits) - 1)
     while (n - 1) >> shift:
-        digits = min((n - 1) >> shift, DIGITS - 1) + 1
+        digits = min((n - 1) >> shift, mask) + 1
         counts[:digits] = 0
         for k in range(here.size):
-            counts[(here[k] >> shift) & (DIGITS - 1)] += 1
+            counts[(here[k] >> shift) & mask] += 1
         at = np.int32(0)
         for d in range(digits):
             counts[d], at = at, at + counts[d]
         for k in range(here.size):
-            d = (here[k] >> shift) & (DIGITS - 1)
+            d = (here[k] >> shift) & mask
             there[counts[d]] = here[k]
             counts[d] += 1
         here, there = there, here
-        shift += DIGIT_BITS
+        shift += bits
         passes += 1
     if passes & 1:
         row[:] = spare

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import eprop as ep
+from eprop._jit import JIT_DISABLED
 from eprop.engine import memory
 from eprop.engine.build import build
 from eprop.engine.tracts import chunks
@@ -54,14 +56,16 @@ def test_rows_hold_ascending_targets_and_the_degrees_asked_for():
 
 
 def test_long_rows_are_sorted_by_digits():
+    from eprop.equations.rng import CONNECT, below
     from eprop.kernels.draw import fixed_indegree
 
-    for n_pre in (1, 1000, 2048, 2049, 5_000_000):
-        indptr, sources = fixed_indegree(0, 2, n_pre, 700, False, True, np.uint64(1))
+    for n_pre, degree in itertools.product((1, 64, 65, 1000, 2048, 2049, 5_000_000), (31, 100, 700)):
+        indptr, sources = fixed_indegree(0, 2, n_pre, degree, False, True, np.uint64(1))
         for k in range(2):
             row = sources[indptr[k] : indptr[k + 1]]
-            assert (np.diff(row) >= 0).all()
-            assert 0 <= row[0] <= row[-1] < n_pre
+            # The draws themselves, one for each place in the row.
+            drawn = [below(np.uint64(1), CONNECT, k, i, n_pre) for i in range(degree)]
+            np.testing.assert_array_equal(row, np.sort(drawn))
 
 
 def test_chunks_are_small_beside_the_network():
@@ -72,7 +76,7 @@ def test_chunks_are_small_beside_the_network():
         assert 16 * (stop - begin) * degree <= 0.1 * 8 * neurons * degree
 
 
-@pytest.mark.skipif(ep._jit.JIT_DISABLED, reason="plain Python has temporaries of its own")
+@pytest.mark.skipif(JIT_DISABLED, reason="plain Python has temporaries of its own")
 def test_temporaries_take_less_than_a_tenth():
     net = network(FixedIndegree(1000, multapses=True), neurons=3000)
     build(net, 1, np.float32)

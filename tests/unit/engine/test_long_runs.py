@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop._jit import JIT_DISABLED
 
 
 def simulator():
@@ -31,7 +32,7 @@ def run(sim, steps, seed=0):
     return sim.run(float(steps), {"in": inputs}, {"out": np.ones(2)}, spikes=["busy", "silent"])
 
 
-@pytest.mark.skipif(ep._jit.JIT_DISABLED, reason="takes long in plain Python")
+@pytest.mark.skipif(JIT_DISABLED, reason="takes long in plain Python")
 def test_rings_and_bytes_stay_as_they_are():
     sim = simulator()
     first = run(sim, 500)
@@ -44,14 +45,12 @@ def test_rings_and_bytes_stay_as_they_are():
     assert {name: a.shape for name, a in sim.state().items()} == shapes
 
 
-@pytest.mark.skipif(ep._jit.JIT_DISABLED, reason="takes long in plain Python")
+@pytest.mark.skipif(JIT_DISABLED, reason="takes long in plain Python")
 def test_calls_leave_nothing_behind():
     sim = simulator()
-    for seed in range(20):
-        run(sim, 2, seed)
-    gc.collect()
     tracemalloc.start()
-    run(sim, 2)
+    for seed in range(200):  # until all that Python and Numba keep for themselves is there
+        run(sim, 2, seed)
     gc.collect()
     before, objects = tracemalloc.get_traced_memory()[0], len(gc.get_objects())
     for seed in range(1000):
