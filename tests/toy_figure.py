@@ -31,9 +31,11 @@ def square(folder: pathlib.Path, tell: Callable[[float], None], value: int) -> d
 class Toy(PaperFigure):
     """Squares of the seeds.
 
-    [bold]Examples[/bold]
+    Examples
+    --------
+    ::
 
-      eprop figure 7
+        eprop figure 7
     """
 
     number: ClassVar[int] = 7

@@ -9,14 +9,22 @@ import pytest
 
 from combinations import marks_of
 from conformance.registry import ENGINES, MODELS, RULES, Outcome, small
+from eprop.parameters import varies
 from networks import PROJECTIONS, disagreement
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
-every_model_and_rule = pytest.mark.parametrize(
-    ("model", "rule"),
-    [pytest.param(model, rule, marks=marks_of(MODELS[model], RULES[rule])) for model in MODELS for rule in RULES],
-)
+
+def each(models) -> pytest.MarkDecorator:
+    """Models with all rules."""
+    pairs = [(model, rule) for model in models for rule in RULES]
+    marked = [pytest.param(model, rule, marks=marks_of(MODELS[model], RULES[rule])) for model, rule in pairs]
+    return pytest.mark.parametrize(("model", "rule"), marked)
+
+
+every_model_and_rule = each(MODELS)
+# One model of each class, for promises that do not depend on its constants.
+every_class_and_rule = each({(type(neuron), varies(neuron)): name for name, neuron in MODELS.items()}.values())
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 
 
@@ -57,7 +65,7 @@ def spikes(model: str, rule: str, symmetric: bool) -> np.ndarray:
     return found
 
 
-@every_model_and_rule
+@every_class_and_rule
 @every_engine
 def test_learning_moves_existing_synapses_only(model, rule, engine):
     c, found = small(model, RULES[rule]), learned(model, rule, engine)
@@ -67,7 +75,7 @@ def test_learning_moves_existing_synapses_only(model, rule, engine):
         assert np.any(found.weights[name] != start[name])
 
 
-@every_model_and_rule
+@every_class_and_rule
 @every_engine
 def test_rate_of_zero(model, rule, engine):
     still = RULES[rule].replace(optimizer=RULES[rule].optimizer.replace(eta=0.0))
@@ -77,7 +85,7 @@ def test_rate_of_zero(model, rule, engine):
         np.testing.assert_array_equal(found.weights[name], weights)
 
 
-@every_model_and_rule
+@every_class_and_rule
 @every_engine
 def test_bounds(model, rule, engine):
     optimizer = RULES[rule].optimizer
@@ -92,7 +100,7 @@ def test_bounds(model, rule, engine):
     assert any(where.any() for where in at_bounds)
 
 
-@every_model_and_rule
+@every_class_and_rule
 @every_engine
 def test_no_input_no_change(model, rule, engine):
     c = small(model, RULES[rule])
@@ -103,7 +111,7 @@ def test_no_input_no_change(model, rule, engine):
         np.testing.assert_array_equal(found.weights[name], weights)
 
 
-@every_model_and_rule
+@every_class_and_rule
 @every_engine
 def test_closed_window_no_change(model, rule, engine):
     """Without errors, and without regularisation, there is nothing to learn."""
@@ -115,7 +123,7 @@ def test_closed_window_no_change(model, rule, engine):
         np.testing.assert_array_equal(found.weights[name], weights)
 
 
-@every_model_and_rule
+@every_class_and_rule
 @every_engine
 def test_no_feedback_readouts_learn_alone(model, rule, engine):
     c = small(model, RULES[rule].replace(c_reg=0.0), feedback_scale=0.0)
@@ -126,7 +134,7 @@ def test_no_feedback_readouts_learn_alone(model, rule, engine):
     assert np.any(found.weights["readout"] != start["readout"])
 
 
-@every_model_and_rule
+@every_class_and_rule
 @every_engine
 def test_repeatable(model, rule, engine):
     again = ENGINES[engine].learn(small(model, RULES[rule]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,8 +96,7 @@ def _command(kind: type[PaperFigure]) -> Any:
         options = {name: _plain(given[name]) for name in own if given[name] not in (None, [])}
         _carry_out(kind.number, options, **{name: given[name] for name in shared if name != "debug"})
 
-    text, _, _ = inspect.cleandoc(kind.__doc__ or "").partition("\nParameters\n---")
-    command.__doc__ = text
+    command.__doc__ = _help(kind)
     made = guarded(command)
     parameters = {**own, **shared}
     made.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
@@ -104,6 +104,12 @@ def _command(kind: type[PaperFigure]) -> Any:
     alone = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
     alone.command(str(kind.number), context_settings={"help_option_names": ["-h", "--help"]})(made)
     return typer.main.get_command(alone)
+
+
+def _help(kind: type[PaperFigure]) -> str:
+    """The docstring of a figure, its heading of examples as a terminal shows one."""
+    text, heading, examples = inspect.cleandoc(kind.__doc__ or "").partition("Examples\n--------\n::\n\n")
+    return text + ("[bold]Examples[/bold]\n\n" + textwrap.indent(textwrap.dedent(examples), "  ") if heading else "")
 
 
 def _option(kind: type[PaperFigure], name: str, info: ParameterInfo, default: Any) -> inspect.Parameter:

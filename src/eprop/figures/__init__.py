@@ -2,7 +2,8 @@
 
 ::
 
-    Figure3                     the figures                               figure_3.py
+    Figure2, ... Figure5        the figures                               figure_2.py, ... figure_5.py
+    difference                  two engines compared, as a part           difference.py
     make_figure                 from options to a folder with a figure    make.py
     PaperFigure                 what a figure is                          base.py
     Work, Part                  computed side by side, and kept           work.py
@@ -12,13 +13,16 @@
 """
 
 from eprop.figures.base import PaperFigure
+from eprop.figures.figure_2 import Figure2
 from eprop.figures.figure_3 import Figure3
+from eprop.figures.figure_4 import Figure4
+from eprop.figures.figure_5 import Figure5
 from eprop.figures.make import Made, make_figure
 from eprop.figures.registry import FIGURES, figure_numbered
 from eprop.figures.tables import Table, Tables, read_tables, rows, stacked, table, write_tables
 from eprop.figures.work import Part, Work
 
 __all__ = [
-    "FIGURES", "Figure3", "Made", "PaperFigure", "Part", "Table", "Tables", "Work", "figure_numbered",
-    "make_figure", "read_tables", "rows", "stacked", "table", "write_tables",
+    "FIGURES", "Figure2", "Figure3", "Figure4", "Figure5", "Made", "PaperFigure", "Part", "Table", "Tables", "Work",
+    "figure_numbered", "make_figure", "read_tables", "rows", "stacked", "table", "write_tables",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ class PaperFigure(Description):
     """Base of all figures: the options that all have, and what a figure must give.
 
     A figure is one file with one subclass, and one line in ``eprop/figures/registry.py``. The command ``eprop figure``
-    makes its options from the parameters, and its help from the docstring, up to the first section of numpydoc.
+    makes its options from the parameters, and its help from the docstring.
     """
 
     number: ClassVar[int]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from eprop.figures.learning import combined_spread, curves, learning, tests
+from eprop.figures.learning import combined_spread, learning, reports, test_scores
 from eprop.figures.nmnist import NMNISTFigure
 from eprop.figures.tables import Tables, rows
 from eprop.figures.work import Work
@@ -34,12 +34,14 @@ class Figure3(NMNISTFigure):
 
     Without options it works offline, with digits that come with a package.
 
-    [bold]Examples[/bold]
+    Examples
+    --------
+    ::
 
-      eprop figure 3
-      eprop figure 3 --quick
-      eprop figure 3 --trials 3 --mnist mnist/ --range 1000:60000 --epochs 3
-      eprop figure 3 --data N-MNIST/ --out figures/real
+        eprop figure 3
+        eprop figure 3 --quick
+        eprop figure 3 --trials 3 --mnist mnist/ --range 1000:60000 --epochs 3
+        eprop figure 3 --data N-MNIST/ --out figures/real
     """
 
     number: ClassVar[int] = 3
@@ -54,7 +56,7 @@ class Figure3(NMNISTFigure):
         }
         work.watcher.phase(f"learning, {len(parts)} trainings on {self.describe_data()}")
         found = dict(zip(parts, work.each(list(parts.values())), strict=True))
-        return {"learning": curves(found), "test": tests(found)}
+        return {"learning": reports(found), "test": test_scores(found)}
 
     def draw(self, tables: Tables) -> Figure:
         """Curves on the left, bars on the right."""
@@ -78,16 +80,17 @@ class Figure3(NMNISTFigure):
 
     @staticmethod
     def _draw_curves(ax: Any, tables: Tables) -> None:
-        top = 0.0
+        shown = 100 * tables["learning"]["hold_error"]
         for rule in RULES:
             of_rule = rows(tables["learning"], rule=rule)
-            samples = np.unique(of_rule["samples"])
-            each = np.stack([of_rule["hold_error"][of_rule["seed"] == seed] for seed in np.unique(of_rule["seed"])])
+            known = np.isfinite(of_rule["hold_error"])
+            samples = np.unique(of_rule["samples"][known])
+            seeds = np.unique(of_rule["seed"])
+            each = np.stack([of_rule["hold_error"][known & (of_rule["seed"] == seed)] for seed in seeds])
             draw_band(ax, samples, 100 * each, RULE_COLORS[rule], RULE_NAMES[rule])
-            top = max(top, 100 * each.max())
         decades(ax)
         ax.set_xlim(0, samples[-1])
-        ax.set_ylim(top=max(top * 1.1, 10))
+        ax.set_ylim(0.7 * np.nanmin(np.maximum(shown, 0.1)), 1.15 * np.nanmax(shown))
         ax.set_xlabel("samples learned")
         ax.set_ylabel("held-out error (%)")
         ax.xaxis.set_major_formatter(thousands())

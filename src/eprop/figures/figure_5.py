@@ -56,11 +56,13 @@ class Figure5(PaperFigure):
 
     Timings are of use on a machine that does nothing else.
 
-    [bold]Examples[/bold]
+    Examples
+    --------
+    ::
 
-      eprop figure 5
-      eprop figure 5 --compare nest --trials 5
-      eprop figure 5 --quick
+        eprop figure 5
+        eprop figure 5 --compare nest --trials 5
+        eprop figure 5 --quick
     """
 
     number: ClassVar[int] = 5

@@ -10,84 +10,104 @@ import numpy as np
 
 from eprop.figures.tables import Table, rows, stacked, table
 from eprop.figures.work import Part
-from eprop.training import Outcome, Progress, RunConfig, RunFolder, Watcher, resume_run, start_run
-from eprop.training.config import read_config
+from eprop.training import Outcome, Progress, RunConfig, RunFolder, Stopped, Watcher, resume_run, start_run
+from eprop.training.config import parse_config, read_config
 
 #: Folder of the run in the part's folder.
 RUN = "run"
 
 
-def learning(name: str, config: RunConfig, cost: float = 1.0) -> Part:
-    """A part that trains and tests as ``config`` says, with one thread; `learn` tells what comes out."""
+def learning(name: str, config: RunConfig, cost: float = 1.0, *, batches: int | None = None) -> Part:
+    """A part that trains and tests as ``config`` says, with one thread; `learn` tells what comes out.
+
+    With ``batches`` it stops at the first report after so many mini-batches, and does not test.
+    """
     config = config.absolute()
     if config.execution.threads is None:
         config = RunConfig(config.task, config.data, config.training, config.execution.replace(threads=1))
-    return Part(name, learn, {"config": config.to_toml()}, cost)
+    return Part(name, learn, {"config": config.to_toml(), "batches": batches}, cost)
 
 
-def learn(folder: pathlib.Path, tell: Callable[[float], None], config: str) -> dict[str, Any]:
+def learn(
+    folder: pathlib.Path, tell: Callable[[float], None], config: str, batches: int | None = None
+) -> dict[str, Any]:
     """Train and test; go on with a training that was stopped.
 
     Returns
     -------
     dict
-        ``summary`` as in the run's ``summary.json`` and ``metrics`` as in its ``metrics.jsonl``.
+        ``metrics`` as in the run's ``metrics.jsonl``, and ``summary`` as in its ``summary.json``, or None of a training
+        that ends early.
     """
-    run, wanted = folder / RUN, _parsed(config)
-    outcome = _go_on(run, wanted, tell) or start_run(wanted, run, force=True, watcher=_Share(tell))
-    return {"summary": outcome.summary, "metrics": RunFolder(run).read_metrics()}
+    run = folder / RUN
+    wanted = RunConfig.make(*parse_config(config, "configuration of a figure"))
+    share = _Share(tell, None if batches is None else batches * wanted.training.batch_size)
+    summary = None
+    try:
+        summary = (_go_on(run, wanted, share) or start_run(wanted, run, force=True, watcher=share)).summary
+    except Stopped:
+        if not share.enough:
+            raise
+    return {"summary": summary, "metrics": RunFolder(run).read_metrics()}
 
 
-def _parsed(text: str) -> RunConfig:
-    from eprop.training.config import parse_config
-
-    return RunConfig.make(*parse_config(text, "configuration of a figure"))
-
-
-def _go_on(run: pathlib.Path, wanted: RunConfig, tell: Callable[[float], None]) -> Outcome | None:
+def _go_on(run: pathlib.Path, wanted: RunConfig, watcher: Watcher) -> Outcome | None:
     """Resume the run in the folder, if there is one of the same configuration."""
     found = RunFolder(run)
     if not (found.checkpoint.is_file() and found.config.is_file()):
         return None
     if RunConfig.make(*read_config(found.config)) != wanted:
         return None
-    return resume_run(run, watcher=_Share(tell))
+    return resume_run(run, watcher=watcher)
 
 
 class _Share(Watcher):
-    """Tells which share of the samples is learned."""
+    """Tells which share of the samples is learned; stops the training where ``last`` are."""
 
-    def __init__(self, tell: Callable[[float], None]):
-        self.tell = tell
+    def __init__(self, tell: Callable[[float], None], last: int | None):
+        self.tell, self.last, self.enough = tell, last, False
 
     def progress(self, progress: Progress) -> None:
         """Samples were learned; the test is the last hundredth."""
-        self.tell(0.99 * progress.done / progress.total)
+        self.tell(0.99 * progress.done / (self.last or progress.total))
+
+    def metrics(self, line: dict[str, Any]) -> None:
+        """A line was written: only here nothing is lost."""
+        if self.last is not None and line["samples"] >= self.last:
+            self.enough = True
+            raise Stopped
 
 
 Found = Mapping[tuple[str, int], dict[str, Any]]
 
 
-def curves(found: Found) -> Table:
-    """Reports with a held-out error of all trainings; ``found`` holds what `learn` returns, by name and seed."""
+def reports(found: Found, batch: int = 1) -> Table:
+    """All reports of all trainings; ``found`` holds what `learn` returns, by name and seed, ``batch`` the samples of one."""
     return stacked(
         [
             table(
                 rule=name,
                 seed=seed,
+                iteration=[-(-line["samples"] // batch) for line in lines],
                 samples=[line["samples"] for line in lines],
-                hold_error=[line["hold_error"] for line in lines],
-                hold_loss=[line["hold_loss"] for line in lines],
                 loss=[line["loss"] for line in lines],
+                error=_column(lines, "error"),
+                hold_error=_column(lines, "hold_error"),
+                hold_loss=_column(lines, "hold_loss"),
                 eta_factor=[line["eta_factor"] for line in lines],
             )
             for (name, seed), result in found.items()
-            if (lines := [line for line in result["metrics"] if "hold_error" in line])
+            if (lines := result["metrics"])
         ]
     )
 
 
-def tests(found: Found) -> Table:
+def _column(lines: list[dict[str, Any]], name: str) -> list[float]:
+    """A value of each report; NaN where it has none."""
+    return [np.nan if line.get(name) is None else line[name] for line in lines]
+
+
+def test_scores(found: Found) -> Table:
     """Test scores of all trainings, and what they took."""
     summaries = {key: result["summary"] for key, result in found.items()}
     return stacked(

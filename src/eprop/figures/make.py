@@ -22,6 +22,8 @@ from eprop.training.watch import Watcher
 
 #: Of a figure's folder: what was computed, and the folder of its tables.
 FACTS, NUMBERS = "figure.json", "numbers"
+#: Dots per inch; in a PDF, of clouds of points only.
+RESOLUTION = {"png": 200, "pdf": 400}
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +131,7 @@ def _compute(folder: pathlib.Path, figure: PaperFigure, work: Work, fresh: bool)
 
 def _draw(folder: pathlib.Path, figure: PaperFigure, tables: Tables) -> list[pathlib.Path]:
     drawing = figure.draw(tables)
-    return [save(drawing, folder / f"figure-{figure.number}.{kind}") for kind in ("png", "pdf")]
+    return [save(drawing, folder / f"figure-{figure.number}.{kind}", dpi) for kind, dpi in RESOLUTION.items()]
 
 
 def _options(figure: PaperFigure) -> dict[str, Any]:

@@ -84,9 +84,13 @@ def _text(content: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(content)
-    # Of Python's own types, whose text has all digits that are needed to come back to the same bits.
-    writer.writerows(zip(*(column.tolist() for column in content.values()), strict=True))
+    writer.writerows(zip(*(_texts(column) for column in content.values()), strict=True))
     return out.getvalue()
+
+
+def _texts(column: np.ndarray) -> list[Any]:
+    """Values with the digits that are needed to come back to the same bits, in the precision that they have."""
+    return list((column.astype(np.str_) if column.dtype == np.float32 else column).tolist())
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from eprop.training.files import written_aside
@@ -81,12 +81,19 @@ def decades(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def letter(ax: Axes, name: str, left: float = 32.0) -> None:
-    """The letter of a panel, bold, above its upper left corner; ``left`` points beside it, over the axis' label."""
-    ax.annotate(name, (0, 1), (-left, 6), "axes fraction", "offset points", fontweight="bold", fontsize=10.0)
+def letter(where: Axes | Figure | SubFigure, name: str, left: float = 32.0) -> None:
+    """The letter of a panel, bold, in its upper left corner.
+
+    Above axes it stands ``left`` points beside them, over the label; panels with several axes are parts of a figure.
+    """
+    font: Any = {"fontweight": "bold", "fontsize": 10.0}
+    if isinstance(where, Axes):
+        where.annotate(name, (0, 1), (-left, 6), "axes fraction", "offset points", **font)
+    else:
+        where.text(0.005, 0.99, name, ha="left", va="top", **font)
 
 
-def save(figure: Figure, path: str | pathlib.Path) -> pathlib.Path:
+def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Path:
     """Write a PNG or a PDF, by the ending of the name; whole or not at all.
 
     Raises
@@ -98,5 +105,5 @@ def save(figure: Figure, path: str | pathlib.Path) -> pathlib.Path:
     # Without a date, so that the same numbers give the same file.
     metadata: Any = {"CreationDate": None} if kind == "pdf" else None
     with look(), written_aside(path) as aside:
-        figure.savefig(aside, format=kind, dpi=DPI, metadata=metadata)
+        figure.savefig(aside, format=kind, dpi=dpi, metadata=metadata)
     return pathlib.Path(path)

@@ -26,7 +26,8 @@ def test_nothing_is_lost_on_the_way(tmp_path: pathlib.Path) -> None:
     for name, columns in given.items():
         assert list(back[name]) == list(columns)
         for column, values in columns.items():
-            np.testing.assert_array_equal(back[name][column], values)
+            read = back[name][column]
+            np.testing.assert_array_equal(read.astype(values.dtype), values)
     assert back["numbers"]["count"].dtype == np.int64
     assert back["none"]["x"].size == 0
 
