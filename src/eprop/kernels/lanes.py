@@ -277,11 +277,12 @@ def forward_lanes(
     for lane_u in prange(lanes):
         lane = np.int64(lane_u)
         index = begin + lane
+        loss = 0.0 if t_begin == 0 else out_loss[index]
         out_loss[index] = FORWARD(
             lane, samples[index], streams[index], learn, seed, topology, weight, dense, dense_at, dense_width, initial,
             state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
             event_start, event_channels, target, window, offsets, softmax, counts[index], t_begin, t_stop,
-            0.0 if t_begin == 0 else out_loss[index], outbox,
+            loss, outbox,
         )  # fmt: skip
 
 
