@@ -55,7 +55,7 @@ def write(name: str, result: Any) -> pathlib.Path:
     """Write ``results/NAME.json`` beside the others, atomically."""
     RESULTS.mkdir(exist_ok=True)
     document = {
-        "command": "python " + shlex.join([f"benchmarks/{pathlib.Path(sys.argv[0]).name}", *_public(sys.argv[1:])]),
+        "command": "python " + shlex.join([_script(pathlib.Path(sys.argv[0])), *_public(sys.argv[1:])]),
         "version": eprop.__version__,
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
@@ -66,6 +66,12 @@ def write(name: str, result: Any) -> pathlib.Path:
     aside.write_text(json.dumps(document, indent=2) + "\n")
     aside.replace(path)
     return path
+
+
+def _script(path: pathlib.Path) -> str:
+    """The script as it is called from the top of the repository."""
+    own = pathlib.Path(__file__).resolve().parents[1]
+    return str(path.resolve().relative_to(own)) if path.resolve().is_relative_to(own) else path.name
 
 
 def _public(arguments: list[str]) -> list[str]:

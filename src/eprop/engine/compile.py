@@ -77,13 +77,19 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     rule = _rule_label(options)
     threads = "parallel" if options.parallel else "serial"
     advance = _bind_models(models, label)
-    advance_partition = bind(stream.advance_partition, f"advance_partition_{label}", ADVANCE=advance)
+    advance_partition = bind(stream.advance_partition, f"advance_partition_{label}", inlined=True, ADVANCE=advance)
     rule_kernels = _no_rule() | (_bind_rule(options) if options.kinds else {})
     if options.stdp:
         rule_kernels |= {"DELIVER_STDP": pairs.deliver_stdp, "FOLLOW_POSTS": pairs.follow_posts}
     if options.timed:
         rule_kernels["LAP"] = clock.lap
-    step = bind(stream.step_partition, f"step_{label}_{rule}", _advance_partition=advance_partition, **rule_kernels)
+    step = bind(
+        stream.step_partition,
+        f"step_{label}_{rule}",
+        inlined=True,
+        _advance_partition=advance_partition,
+        **rule_kernels,
+    )
     forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
     run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=options.parallel, FORWARD=forward)
     accumulate = bind(lanes.accumulate, f"accumulate_{threads}", parallel=options.parallel)
@@ -139,7 +145,7 @@ def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., 
     if not advances:  # a network of readouts alone still needs something to compile
         advances = [_bind_update(_no_neuron(), "none")]
     slots: dict[str, Any] = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}
-    return bind(stream.advance_slot, f"advance_slot_{label}", inlined=True, **slots)
+    return bind(stream.advance_slot, f"advance_slot_{label}", inlined=True, MODELS=len(advances), **slots)
 
 
 def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
@@ -153,7 +159,7 @@ def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
     if update is None or "kind" not in model.parameter_rows:
         return general
     return bind(
-        neurons.advance_by_kind, f"advance_{label}_by_kind", inlined=True, KIND=model.parameter_rows.index("kind"),
+        neurons.advance_by_kind, f"advance_{label}_by_kind", inlined=True, outer=True, KIND=model.parameter_rows.index("kind"),
         ADVANCE_ANY=general, ADVANCE_TRIANGLE=_bind_update(update, f"{label}_triangle"),
     )  # fmt: skip
 
@@ -175,7 +181,7 @@ def _with_triangle(function: Any, label: str) -> Callable[..., Any] | None:
 
 def _bind_update(update: Callable[..., Any], label: str) -> Callable[..., Any]:
     step = bind(neurons.step_range, f"step_range_{label}", apart=True, UPDATE=update)
-    return bind(neurons.advance, f"advance_{label}", inlined=True, STEP=step)
+    return bind(neurons.advance, f"advance_{label}", inlined=True, outer=True, STEP=step)
 
 
 def _no_neuron() -> Callable[..., Any]:
@@ -193,7 +199,7 @@ def _bind_rule(options: Options) -> dict[str, Any]:
     """The kernels of e-prop+ for its kinds of eligibility, one or two kappas, with or without moments of gradients."""
     rule, moments = _plus_label(options), _moments_label(options)
     optimize = bind(plastic.optimize_synapse, "optimize_synapse")
-    slots: dict[str, Any] = {}
+    slots: dict[str, Any] = {"KINDS": len(options.kinds)}
     for k in range(MAX_KINDS):
         d, m = options.kinds[min(k, len(options.kinds) - 1)]
         layout = MapLayout.of(d, m, options.two_kappas)
@@ -204,10 +210,10 @@ def _bind_rule(options: Options) -> dict[str, Any]:
         readout["_deliver_each"] = bind(each_step.deliver_readout_each, "deliver_readout_each", _replay_readout=replay)
         readout["_settle_each"] = bind(each_step.settle_readout_each, "settle_readout_each", _replay_readout=replay)
     return {
-        "EXTEND": bind(stream.extend_kind, f"extend_{rule}", **slots),
-        "LEARN": bind(stream.learn_kind, f"learn_{rule}", **slots),
-        "DELIVER_READOUT": bind(plastic_readout.deliver_readout, f"deliver_readout{moments}", **readout),
-        "SETTLE_READOUT": bind(plastic_readout.settle_readout, f"settle_readout{moments}", **readout),
+        "EXTEND": bind(stream.extend_kind, f"extend_{rule}", inlined=True, **slots),
+        "LEARN": bind(stream.learn_kind, f"learn_{rule}", inlined=True, **slots),
+        "DELIVER_READOUT": bind(plastic_readout.deliver_readout, f"deliver_readout{moments}", inlined=True, **readout),
+        "SETTLE_READOUT": bind(plastic_readout.settle_readout, f"settle_readout{moments}", inlined=True, **readout),
     }
 
 
@@ -216,7 +222,7 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
     """Extend, deliver and settle for one kind of eligibility."""
     kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
     rule = f"{kind}{_moments_label(options)}"
-    extend, many = bind_maps(layout)
+    extend, many, one, carry = bind_maps(layout)
     constants = layout._asdict()
     through = bind(plastic.through, f"through_{kind}", inlined=True, **constants)
     cross = bind(plastic.cross_synapse, f"cross_{kind}", inlined=True, _through=through, **constants)
@@ -227,8 +233,16 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
         "_optimize": optimize,
         "EACH": options.each_step,
         "MAPS": many,
+        "MAPS_OF_ONE": one,
+        "_extend": carry,
         "_cross": cross,
     }
+    until_cutoff = bind(plastic.maps_until_cutoff, f"maps_until_cutoff_{kind}", inlined=True, **bound)
+    bound["_maps_until_cutoff"] = until_cutoff
+    if (layout.D, layout.M, layout.BOTH) == (1, 0, False) and not options.moments and not options.each_step:
+        bound["_deliver_dense"] = bind(plastic.deliver_dense, f"deliver_dense_{rule}", inlined=True, **bound)
+        bound["_settle_dense"] = bind(plastic.settle_dense, f"settle_dense_{rule}", inlined=True, **bound)
+        bound["DENSE"] = True
     revive = bind(plastic.revive_row, f"revive_row_{rule}", _decay_hidden=decay, **bound)
     first = bind(plastic.first_row, f"first_row_{kind}", **constants)
     if options.each_step:
@@ -240,14 +254,14 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
         bound["_deliver_each"] = bind(each_step.deliver_each, f"deliver_each_{rule}", **each)
         bound["_settle_each"] = bind(each_step.settle_each, f"settle_each_{rule}", **each)
     deliver = bind(
-        plastic.deliver_plus, f"deliver_plus_{rule}", **bound,
-        _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", **bound),
+        plastic.deliver_plus, f"deliver_plus_{rule}", inlined=True, **bound,
+        _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", inlined=True, **bound),
         _learn_rows_directly=bind(plastic.learn_rows_directly, f"learn_directly_{rule}", **bound),
-        _learn_rows_within=bind(plastic.learn_rows_within, "learn_within"),
+        _learn_rows_within=bind(plastic.learn_rows_within, "learn_within", inlined=True),
         _revive_row=revive,
         _first_row=first,
     )  # fmt: skip
-    return extend, deliver, bind(plastic.settle_due, f"settle_due_{rule}", **bound)
+    return extend, deliver, bind(plastic.settle_due, f"settle_due_{rule}", inlined=True, **bound)
 
 
 def _bind_replay(kind: str, rule: str, constants: dict[str, Any], optimize: Callable[..., Any]) -> Callable[..., Any]:
@@ -256,19 +270,41 @@ def _bind_replay(kind: str, rule: str, constants: dict[str, Any], optimize: Call
 
 
 @functools.cache
-def bind_maps(layout: MapLayout) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The loops that extend maps by a step, and that evaluate them over an interval."""
+def bind_maps(layout: MapLayout) -> tuple[Callable[..., Any], ...]:
+    """The loops that extend maps by a step, evaluate them over an interval for many neurons and for one, and carry on."""
     kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
     constants = layout._asdict()
 
-    def made(name: str, **others: Any) -> Callable[..., Any]:
-        return bind(getattr(maps, name), f"{name}_{kind}", **constants, **others)
+    def made(name: str, called: str = "", **others: Any) -> Callable[..., Any]:
+        return bind(getattr(maps, name), f"{called or name}_{kind}", **constants, **others)
 
-    identity, row, through, hidden = (
-        made(name) for name in ("identity_rows", "eligibility_row", "add_through", "compose_hidden")
+    if (layout.D, layout.M) == (1, 0):
+        alone = {name: made(f"{name}_one", apart=True) for name in ("extend", "divide", "compose")}
+        many = {f"_{name}": made(f"{name}_filter", inlined=True, **{f"_{name}_one": alone[name]}) for name in alone}
+        one = {
+            f"_{name}": made(
+                f"{name}_filter", f"{name}_filter_of_one", inlined=True,
+                **{f"_{name}_one": made(f"{name}_one", f"{name}_one_of_one", inlined=True)},
+            )
+            for name in ("divide", "compose")
+        }  # fmt: skip
+    else:
+        row, through, hidden = (made(name, apart=True) for name in ("eligibility_row", "add_through", "compose_hidden"))
+        many = {
+            "_extend": made("extend_rows", apart=True, _eligibility_row=row),
+            "_compose": made("compose_rows", apart=True, _add_through=through, _compose_hidden=hidden),
+            "_divide": made("divide_rows", apart=True, _divide_errors=made("divide_errors", apart=True)),
+        }
+        if layout.M > 0:
+            many["_extend_in_place"] = made(
+                "extend_rows", "extend_in_place", _eligibility_row=made("eligibility_row", "row_in_place")
+            )
+        one = {}
+    many["_identity"] = made("identity_rows")
+    one = {**many, **one}
+    return (
+        made("extend_maps", inlined=True, _note_step=made("note_step", apart=True), **many),
+        made("maps_of_interval", inlined=True, **many),
+        made("maps_of_interval", "map_of_one", inlined=True, **one),
+        many["_extend"],
     )
-    extend = made("extend_rows", _eligibility_row=row)
-    compose = made("compose_rows", _add_through=through, _compose_hidden=hidden)
-    divide = made("divide_rows", _divide_errors=made("divide_errors"))
-    shared: dict[str, Any] = {"_identity": identity, "_extend": extend, "_compose": compose, "_divide": divide}
-    return made("extend_maps", _note_step=made("note_step"), **shared), made("maps_of_interval", **shared)

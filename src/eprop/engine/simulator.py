@@ -28,6 +28,7 @@ from eprop.engine.state import (
     synapses_of,
     with_ended_posts,
     with_room,
+    with_tables,
 )
 from eprop.engine.timers import phases_of
 from eprop.engine.tracts import steps_of
@@ -35,6 +36,7 @@ from eprop.errors import InputError, NetworkError, ParameterError, Status, check
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.lanes import count_arrivals, fade_gaps, measure_gaps, mirror_feedback, optimize
+from eprop.kernels.layout import Scratch
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
 from eprop.parameters import is_finite_number, real_numbers
@@ -43,6 +45,8 @@ from eprop.rules import EProp
 PRECISIONS = {"double": np.float64, "single": np.float32}
 # A compiled call cannot be interrupted; keep each near this length, so that Ctrl-C is heard.
 CALL_SECONDS = 0.1
+# Calls of fewer steps look every synapse up instead of making tables of them.
+TABLED_STEPS = 2000
 # Evaluation without resets runs this many chunks of samples side by side, whatever the number of threads.
 EVALUATION_CHUNKS = 8
 EVALUATION_STEPS = 1000
@@ -115,12 +119,13 @@ class Simulator:
         self._neurons = neurons_of(self._built)
         self._history = history_of(self._built)
         self._scratch = scratch_of(self._built)
+        self._with_tables: Scratch | None = None
         self._static_topology = _without_learning(self._built)
         self._lanes: Lanes | None = None
         self._call_steps, self._lane_steps = 64, 0
         self._updates = 0
         self._timers, self._seconds = timers, {"loop": 0.0, "samples": 0.0, "update": 0.0}
-        self._counters = np.zeros(3, np.int64)
+        self._counters = np.zeros(2, np.int64)
         self._measure_gaps(list(range(len(self._built.topology.projections))))
         self._mirror(self._neurons.feedback)
 
@@ -187,7 +192,7 @@ class Simulator:
         wanted = self._spiking(spikes)
         if self._built.has_eprop:
             self.reset()
-        recording = self._stream(samples, 0, learn and not self._built.has_eprop, probes, wanted, frozen=not learn)
+        recording = self._stream(samples, learn and not self._built.has_eprop, probes, wanted, frozen=not learn)
         if self._built.has_eprop and learn:
             events = self.events
             self.train(samples)
@@ -235,6 +240,7 @@ class Simulator:
         self._neurons = neurons_of(self._built)._replace(feedback=self._neurons.feedback, gap=self._neurons.gap)
         self._history = history_of(self._built)
         self._scratch = scratch_of(self._built)._replace(clock=self._scratch.clock)
+        self._with_tables = None
         for name in ("trace", "trace_reg"):
             getattr(self._synapses, name)[:] = 0.0
         if self._built.has_plus:
@@ -399,12 +405,12 @@ class Simulator:
 
     # ---------------------------------------------------------------- inside: streaming
 
-    def _stream(self, samples, first, learns, probes, wanted, frozen=False) -> Recording:
-        """Run one sample of ``samples`` as a continuous stretch of time."""
+    def _stream(self, samples, learns, probes, wanted, frozen=False) -> Recording:
+        """Run the one sample of ``samples`` as a continuous stretch of time."""
         n_steps = samples.n_steps
         topology = self._topology(learns, frozen)
         out = np.zeros((n_steps, len(probes.table)))
-        y, loss = np.zeros((n_steps, self._neurons.y.size)), np.zeros(n_steps)
+        y, loss, counts = np.zeros((n_steps, self._neurons.y.size)), np.zeros(n_steps), np.zeros(1, np.int64)
         log: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {p.name: [] for p in wanted}
         t0, done = self._t, 0
         while done < n_steps:
@@ -412,7 +418,7 @@ class Simulator:
             if wanted:
                 limit = min(limit, self._history.log_start.shape[0] - 2)
             begin = self._t
-            done += self._advance(samples, first, done, limit, topology, probes.table, out, y, loss)
+            done += self._advance(samples, done, limit, topology, probes.table, out, y, loss, counts)
             self._check_voltages("run", loss[max(done - 1, 0)])
             for p in wanted:
                 log[p.name].append(self._logged(p, begin, self._t))
@@ -422,22 +428,14 @@ class Simulator:
         offset = self._built.readout_offset
         return Recording(times, self._by_readout(y + offset), loss, spikes, probes.collect(out))
 
-    def _advance(self, samples, first, done, limit, topology, probes, out, y, loss) -> int:
-        """One call of the compiled loop; returns the steps it did."""
-        start = samples.event_start[:, first * samples.n_steps : (first + 1) * samples.n_steps + 1]
-        target = samples.target[first]
-        target = (
-            target
-            if target.shape[0] == samples.n_steps
-            else np.broadcast_to(target, (samples.n_steps, target.shape[1]))
-        )
-        window = samples.window[first if samples.window.shape[0] > 1 else 0]
+    def _advance(self, samples, done, limit, topology, probes, out, y, loss, spikes) -> int:
+        """One call of the compiled loop, from step ``done`` of all samples on; returns the steps it did."""
         began = time.perf_counter()
+        scratch = self._scratch if limit < TABLED_STEPS or len(probes) else self._tabled()
         steps = self._loops().stream(
             self._t, limit, done, np.uint64(self.network.seed), topology, self._synapses, self._axons, self._neurons,
-            self._history, self._scratch, np.ascontiguousarray(start), samples.event_channels,
-            np.ascontiguousarray(target), np.ascontiguousarray(window), self._built.readout_offset,
-            self._built.softmax, probes, out, y, loss, self._counters,
+            self._history, scratch, samples.event_start, samples.event_channels, samples.target, samples.window,
+            self._built.readout_offset, self._built.softmax, probes, out, y, loss, spikes, self._counters,
         )  # fmt: skip
         elapsed = time.perf_counter() - began
         self._seconds["loop"] += elapsed
@@ -447,60 +445,58 @@ class Simulator:
             self._call_steps = int(np.clip(limit * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * limit))
         return steps
 
+    def _tabled(self) -> Scratch:
+        """Work space with tables of synapses, where they pay; a call must be long to be worth the way there and back."""
+        if self._with_tables is None:
+            self._with_tables = with_tables(self._built, self._scratch)
+        return self._with_tables
+
     def _train_stream(self, samples, progress) -> BatchResult:
         n, n_steps, k = len(samples), samples.n_steps, self._neurons.y.size
-        y, losses = np.zeros((n, n_steps, k)), np.zeros(n)
+        y, loss, spikes = np.zeros((n * n_steps, k)), np.zeros(n * n_steps), np.zeros(n, np.int64)
         no_probes, nothing = np.zeros((0, 3), np.int64), np.zeros((0, 0))
-        topology = self._topology(True, False)
-        loss, spikes = np.zeros(n_steps), np.zeros(n, np.int64)
-        events = self.events
-        for i in range(n):
-            loss[:] = 0.0
-            before = self._counters[lay.COUNT_SPIKES]
-            done = 0
-            while done < n_steps:
-                limit = min(n_steps - done, self._call_steps)
-                done += self._advance(samples, i, done, limit, topology, no_probes, nothing, y[i], loss)
-            losses[i], spikes[i] = loss.sum(), self._counters[lay.COUNT_SPIKES] - before
-            self._check_voltages(f"sample {i}", losses[i])
-            if progress:
-                progress(1)
+        topology, events, done = self._topology(True, False), self.events, 0
+        while done < n * n_steps:
+            limit, before = min(n * n_steps - done, self._call_steps), done
+            done += self._advance(samples, done, limit, topology, no_probes, nothing, y, loss, spikes)
+            finite = np.isfinite(loss[before:done])
+            last = max(done - 1, 0) if finite.all() else before + int(np.argmin(finite))
+            self._check_voltages(f"sample {last // n_steps}", loss[last])
+            if progress and done // n_steps > before // n_steps:
+                progress(done // n_steps - before // n_steps)
         self._check_finite("train")
         self._check_silence(spikes)
-        return BatchResult(losses, y + self._built.readout_offset, spikes, self.events - events)
+        y += self._built.readout_offset
+        losses = loss.reshape(n, n_steps).sum(axis=1)
+        return BatchResult(losses, y.reshape(n, n_steps, k), spikes, self.events - events)
 
     def _evaluate_stream(self, samples, progress) -> BatchResult:
         """Samples in a fixed number of chunks; each chunk is a copy of the network that runs on without resets."""
-        chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
-        y = np.zeros((len(samples), samples.n_steps, self._neurons.y.size))
-        losses = np.zeros(len(samples))
-        spikes, events = np.zeros(len(samples), np.int64), np.zeros(len(chunks), np.int64)
+        n, n_steps, k = len(samples), samples.n_steps, self._neurons.y.size
+        chunks = np.array_split(np.arange(n), min(EVALUATION_CHUNKS, n))
+        y, loss, spikes = np.zeros((n * n_steps, k)), np.zeros(n * n_steps), np.zeros(n, np.int64)
+        events = np.zeros(len(chunks), np.int64)
         run = loops(self._built.models, Options()).stream
         feedback, stop = self._neurons.feedback, threading.Event()
 
         def one(c: int) -> None:
             neurons = neurons_of(self._built)._replace(feedback=feedback)
             axons, scratch = axons_of(self._built), scratch_of(self._built, learns=False)
-            history, t = history_of(self._built, learns=False), 0
-            loss, counters = np.zeros(samples.n_steps), np.zeros(3, np.int64)
-            for i in chunks[c]:
-                loss[:] = 0.0
-                done, before = 0, counters[lay.COUNT_SPIKES]
-                start, target, window = _views(samples, i)
-                while done < samples.n_steps and not stop.is_set():
-                    limit = min(samples.n_steps - done, EVALUATION_STEPS)
-                    steps = run(
-                        t, limit, done, np.uint64(self.network.seed), self._static_topology,
-                        self._synapses, axons, neurons, history, scratch, start, samples.event_channels, target, window,
-                        self._built.readout_offset, self._built.softmax, np.zeros((0, 3), np.int64),
-                        np.zeros((0, 0)), y[i], loss, counters,
-                    )  # fmt: skip
-                    done, t = done + steps, t + steps
-                    if steps < limit:
-                        history = grown(history, t)
-                losses[i], spikes[i] = loss.sum(), counters[lay.COUNT_SPIKES] - before
-                if progress:
-                    progress(1)
+            history, counters = history_of(self._built, learns=False), np.zeros(2, np.int64)
+            first, total, t = chunks[c][0] * n_steps, len(chunks[c]) * n_steps, 0
+            while t < total and not stop.is_set():
+                limit = min(total - t, EVALUATION_STEPS)
+                steps = run(
+                    t, limit, first + t, np.uint64(self.network.seed), self._static_topology, self._synapses, axons,
+                    neurons, history, scratch, samples.event_start, samples.event_channels, samples.target, samples.window,
+                    self._built.readout_offset, self._built.softmax, np.zeros((0, 3), np.int64), np.zeros((0, 0)), y,
+                    loss, spikes, counters,
+                )  # fmt: skip
+                before, t = t, t + steps
+                if steps < limit:
+                    history = grown(history, t)
+                if progress and t // n_steps > before // n_steps:
+                    progress(t // n_steps - before // n_steps)
             events[c] = counters[lay.COUNT_EVENTS]
 
         if self.threads > 1 and not _jit.JIT_DISABLED:
@@ -513,8 +509,10 @@ class Simulator:
         else:
             for c in range(len(chunks)):
                 one(c)
+        losses = loss.reshape(n, n_steps).sum(axis=1)
         _check_losses(losses)
-        return BatchResult(losses, y + self._built.readout_offset, spikes, int(events.sum()))
+        y += self._built.readout_offset
+        return BatchResult(losses, y.reshape(n, n_steps, k), spikes, int(events.sum()))
 
     def _logged(self, population, begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Spikes of one population in steps ``begin:end`` that are still in the log."""
@@ -784,15 +782,6 @@ def _without_learning(built: Built):
     populations[:, [lay.POP_GROUP, lay.POP_STDP]] = -1
     none = np.full_like(built.topology.signal_groups, -1)
     return built.topology._replace(projections=projections, populations=populations, signal_groups=none)
-
-
-def _views(samples: Samples, i: int):
-    start = np.ascontiguousarray(samples.event_start[:, i * samples.n_steps : (i + 1) * samples.n_steps + 1])
-    target = samples.target[i]
-    if target.shape[0] != samples.n_steps:
-        target = np.broadcast_to(target, (samples.n_steps, target.shape[1]))
-    window = samples.window[i if samples.window.shape[0] > 1 else 0]
-    return start, np.ascontiguousarray(target), np.ascontiguousarray(window)
 
 
 def _one_input(network: Network, name: str, value: Any, n_steps: int) -> Any:

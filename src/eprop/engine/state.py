@@ -10,6 +10,7 @@ from eprop.kernels import layout as lay
 from eprop.kernels.clock import COLUMNS
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
 from eprop.kernels.stdp import posts_full
+from eprop.kernels.stream import RUN
 
 if TYPE_CHECKING:
     from eprop.engine.build import Built
@@ -139,16 +140,22 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
     return Scratch(
         order=np.zeros(rows, np.int32),
         spare=np.zeros(rows if learns else 0, np.int32),
+        keys=np.zeros(RUN, np.int64),
+        ranks=np.zeros(RUN, np.int64),
         order_start=np.zeros(projections + 1, np.int64),
         due=np.zeros(rows if learns else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),
-        maps=np.zeros((1, built.map_entries, n if plus else 0)),
-        maps_before=np.zeros((1, built.map_entries, n if plus else 0)),
+        maps=aligned((1, built.map_entries, n if plus else 0), built.weight.dtype),
+        maps_before=aligned((1, built.map_entries, n if plus else 0), built.weight.dtype),
         z_ahead=np.zeros((topology.arrivals.shape[1], rows if plus else 0)),
         gradient=np.zeros(topology.readouts.shape[1]),
         spikes=np.zeros((partitions, n), np.int32),
         spike_count=np.zeros((partitions, topology.populations.shape[0]), np.int64),
         mark=np.full(rows if learns else 0, -1, np.int64),
+        dense_at=np.full(projections, -1, np.int64),
+        dense_width=np.zeros(projections, np.int64),
+        dense_weight=aligned((0,), built.weight.dtype),
+        dense_trace=aligned((0,), built.weight.dtype),
         n_sources=n_sources(built),
         clock=np.zeros((partitions + 1, COLUMNS), np.int64),
     )
@@ -165,8 +172,20 @@ DENSE_FROM, DENSE_TO, DENSE_TARGETS = 0.2, 2**22, 16
 PAD = 32
 
 
-def dense_tables(built: Built) -> tuple[np.ndarray, np.ndarray, int]:
-    """Which projections get a table of all weights, zeros included: its place or -1, and the length of a row.
+def with_tables(built: Built, scratch: Scratch) -> Scratch:
+    """The same work space with room for the tables of e-prop+ (`kernels.plastic_dense`), where they pay and are known."""
+    rows = built.topology.projections
+    plain = len(built.kinds) == 1 and built.kinds[0] == (1, 0) and not (built.two_kappas or built.moments_plus)
+    wanted = (rows[:, lay.PRO_RULE] == lay.EPROP_PLUS) & (rows[:, lay.PRO_TO_READOUT] == 0) & plain
+    at, width, size = dense_tables(built, wanted)
+    dtype = built.weight.dtype
+    return scratch._replace(
+        dense_at=at, dense_width=width, dense_weight=aligned((size,), dtype), dense_trace=aligned((size,), dtype)
+    )
+
+
+def dense_tables(built: Built, wanted: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, int]:
+    """Which tracts (of those ``wanted``) get a table of all weights, gaps included: its place or -1, and the length of a row.
 
     Also the size of all tables. Where a pair is connected twice, there is none: the sum in the table could round.
     """
@@ -176,6 +195,8 @@ def dense_tables(built: Built) -> tuple[np.ndarray, np.ndarray, int]:
         first, n, targets = row[lay.PRO_ROW], row[lay.PRO_ROWS], int(row[lay.PRO_HI] - row[lay.PRO_LO])
         synapses = int((indptr[:, first + n] - indptr[:, first]).sum())
         stride = -(-targets // PAD) * PAD
+        if wanted is not None and not wanted[r]:
+            continue
         if targets < DENSE_TARGETS or synapses < DENSE_FROM * n * stride or size + n * stride > DENSE_TO:
             continue
         if _repeats(built, first, n):

@@ -51,7 +51,7 @@ READ_ALPHA, READ_ZETA, READ_DRIVE, READ_MIN, READ_START, READ_GROUP, READ_LEAK =
 READ_ROWS = 7
 
 # Counters of a run (int64).
-COUNT_EVENTS, COUNT_STEPS, COUNT_SPIKES = range(3)
+COUNT_EVENTS, COUNT_STEPS = range(2)
 
 # Probes: what is recorded at each step (int64 rows of kind, row, index).
 PROBE_STATE, PROBE_PSI, PROBE_SIGNAL, PROBE_READOUT, PROBE_ERROR, PROBE_WEIGHT, PROBE_TRACE = range(7)
@@ -140,6 +140,8 @@ class Scratch(NamedTuple):
 
     order: np.ndarray  # (rows,) int32: rows that spike, sorted by the time of their last spike
     spare: np.ndarray  # (rows,) int32
+    keys: np.ndarray  # (16,) int64, and the next: a run that is sorted
+    ranks: np.ndarray
     order_start: np.ndarray  # (n_proj + 1,)
     due: np.ndarray  # (rows,) int32
     due_start: np.ndarray  # (n_proj + 1,)
@@ -150,5 +152,9 @@ class Scratch(NamedTuple):
     spikes: np.ndarray  # (partitions, neurons) int32
     spike_count: np.ndarray  # (partitions, n_pop) running counts over the populations
     mark: np.ndarray  # (rows,) step in which a row last spiked
+    dense_at: np.ndarray  # (tracts,) where the table of a tract begins that stands for its synapses, or -1
+    dense_width: np.ndarray  # (tracts,) entries of a row
+    dense_weight: np.ndarray  # all tables
+    dense_trace: np.ndarray
     n_sources: int
     clock: np.ndarray  # (partitions + 1, COLUMNS) of `kernels.clock`

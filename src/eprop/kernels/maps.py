@@ -23,7 +23,8 @@ A    x -> a                  M rows of P
 
 The loops over neurons are written to vectorise: unsigned indices (a signed one might count from the end), no views
 (each costs an atomic count), and few arrays in one loop (the compiler gives up when it would have to check many pairs
-for overlap). So the entries are done one after the other.
+for overlap). So the entries are done one after the other; or, for the eligibility of a single filter, which is that of
+LIF, all at once in functions that promise that their arrays do not overlap (`extend_filter` and those below it).
 """
 
 from __future__ import annotations
@@ -116,10 +117,11 @@ def extend_maps(
         for at in range(t - 1, t - 1 - block_steps, -1):
             row, s = np.uint64(at & ring), np.uint64(at & (steps.shape[0] - 1))
             _identity(first, stop, row, suffix)
-            _extend(first, stop, 0, row, suffix, row, suffix, s, steps, group, groups, decays, filters, eligibility)
+            _extend_in_place(first, stop, 0, row, suffix, row, suffix, s, steps, group, groups, decays, filters,
+                             eligibility)  # fmt: skip
             if at < t - 1:
                 _compose(first, stop, 1, t - 1 - at, row, suffix, np.uint64((at + 1) & ring), suffix, group, decays,
-                         filters, True)  # fmt: skip
+                         filters)  # fmt: skip
 
 
 def note_step(lo, hi, s, steps, psi, signal, rate, reg, c_reg, f_target):
@@ -154,7 +156,10 @@ _identity = identity_rows
 
 
 def extend_rows(lo, hi, n, a, source, b, out, s, steps, group, groups, decays, filters, eligibility):
-    """Template: row ``b`` of ``out``: ``n`` steps of row ``a`` of ``source``, then step ``s``; may be the same row."""
+    """Template: row ``b`` of ``out``: ``n`` steps of row ``a`` of ``source``, then step ``s``.
+
+    In place, where they are one row, it must be compiled to expect that.
+    """
     kappa, reg = groups[group, GR_KAPPA], groups[group, GR_REG]
     kappa_n, reg_n = decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n]
     for k in range(P):
@@ -191,7 +196,7 @@ def extend_rows(lo, hi, n, a, source, b, out, s, steps, group, groups, decays, f
                 )
 
 
-_extend = extend_rows
+_extend = _extend_in_place = extend_rows
 
 
 def eligibility_row(lo, hi, k, n, a, source, s, steps, group, filters, eligibility):
@@ -218,9 +223,9 @@ _eligibility_row = eligibility_row
 
 
 def maps_of_interval(
-    a, t, lo, hi, prefix, block, suffix, steps, block_steps, group, groups, decays, filters, eligibility, gradients, out
-):
-    """Template: maps over ``[a, t)`` of neurons ``lo:hi`` into ``out[0]``; without ``gradients`` only those of traces."""
+    a, t, lo, hi, prefix, block, suffix, steps, block_steps, group, groups, decays, filters, eligibility, out
+):  # fmt: skip
+    """Template: maps over ``[a, t)`` of neurons ``lo:hi`` into ``out[0]``."""
     ring, blocks, before = prefix.shape[0] - 1, block.shape[0] - 1, a & (block_steps - 1)
     begin, stop, here = np.uint64(lo), np.uint64(hi), np.uint64(0)
     n = min(block_steps - before, t - a)
@@ -230,29 +235,29 @@ def maps_of_interval(
         if within:
             _identity(begin, stop, here, out)
             for at in range(a, t):
-                _extend(begin, stop, at - a, here, out, here, out, np.uint64(at & (steps.shape[0] - 1)), steps, group,
-                        groups, decays, filters, eligibility)  # fmt: skip
+                _extend_in_place(begin, stop, at - a, here, out, here, out, np.uint64(at & (steps.shape[0] - 1)), steps,
+                                 group, groups, decays, filters, eligibility)  # fmt: skip
             return
         for c in range(A + M * P):
             for j in range(begin, stop):
                 out[here, c, j] = suffix[start, c, j]
     elif within:
-        _divide(begin, stop, before, n, now, prefix, start, prefix, group, decays, filters, out, gradients)
+        _divide(begin, stop, before, n, now, prefix, start, prefix, group, decays, filters, out)
     else:
         end = np.uint64((a // block_steps) & blocks)
-        _divide(begin, stop, before, n, end, block, start, prefix, group, decays, filters, out, gradients)
+        _divide(begin, stop, before, n, end, block, start, prefix, group, decays, filters, out)
     at = a + n
     while at < t:
         m = min(block_steps, t - at)
         if m == block_steps:
             row = np.uint64((at // block_steps) & blocks)
-            _compose(begin, stop, at - a, m, here, out, row, block, group, decays, filters, gradients)
+            _compose(begin, stop, at - a, m, here, out, row, block, group, decays, filters)
         else:
-            _compose(begin, stop, at - a, m, here, out, now, prefix, group, decays, filters, gradients)
+            _compose(begin, stop, at - a, m, here, out, now, prefix, group, decays, filters)
         at += m
 
 
-def divide_rows(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, out, gradients):
+def divide_rows(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, out):
     """Template: the last ``n`` steps of row ``p`` of ``ends``, whose first ``n_a`` are row ``a`` of ``starts``."""
     kappa_n, reg_n = decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n]
     inv_kappa, inv_reg = decays[group, GROW_KAPPA, n_a], decays[group, GROW_REG, n_a]
@@ -263,8 +268,6 @@ def divide_rows(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, out,
         if BOTH:
             for j in range(lo, hi):
                 out[0, R, j] = (ends[p, R, j] - reg_n * starts[a, R, j]) * f
-        if not gradients:
-            return
         _divide_errors(lo, hi, p, ends, a, starts, out, inv_kappa, inv_reg)
         if BOTH:
             for j in range(lo, hi):
@@ -286,8 +289,6 @@ def divide_rows(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, out,
                 out[0, R + k, j] = (ends[p, R, j] - reg_n * starts[a, R, j]) * f_0 + (
                     ends[p, R + 1, j] - reg_n * starts[a, R + 1, j]
                 ) * f_1
-    if not gradients:
-        return
     _divide_errors(lo, hi, p, ends, a, starts, out, inv_kappa, inv_reg)
     for k in range(D):
         f_0, f_1 = filters[group, INVERSE, n_a, 0, k], filters[group, INVERSE, n_a, 1, k]
@@ -315,23 +316,22 @@ def divide_errors(lo, hi, p, ends, a, starts, out, inv_kappa, inv_reg):
 _divide_errors = divide_errors
 
 
-def compose_rows(lo, hi, n_a, n_b, a, maps, b, rows, group, decays, filters, gradients):
+def compose_rows(lo, hi, n_a, n_b, a, maps, b, rows, group, decays, filters):
     """Template: row ``a`` of ``maps`` (``n_a`` steps) and then row ``b`` of ``rows`` (``n_b`` steps), into the former."""
     kappa_a, reg_a = decays[group, DECAY_KAPPA, n_a], decays[group, DECAY_REG, n_a]
     kappa_b, reg_b = decays[group, DECAY_KAPPA, n_b], decays[group, DECAY_REG, n_b]
-    if gradients:
-        for k in range(P):
-            for j in range(lo, hi):
-                maps[a, G + k, j] += rows[b, GE, j] * maps[a, E + k, j]
-            if BOTH:
-                for j in range(lo, hi):
-                    maps[a, G + k, j] += rows[b, GR, j] * maps[a, R + k, j]
-            _add_through(lo, hi, k, G, n_a, a, maps, b, rows, G + k, group, filters)
+    for k in range(P):
         for j in range(lo, hi):
-            maps[a, GE, j] += rows[b, GE, j] * kappa_a
+            maps[a, G + k, j] += rows[b, GE, j] * maps[a, E + k, j]
         if BOTH:
             for j in range(lo, hi):
-                maps[a, GR, j] += rows[b, GR, j] * reg_a
+                maps[a, G + k, j] += rows[b, GR, j] * maps[a, R + k, j]
+        _add_through(lo, hi, k, G, n_a, a, maps, b, rows, G + k, group, filters)
+    for j in range(lo, hi):
+        maps[a, GE, j] += rows[b, GE, j] * kappa_a
+    if BOTH:
+        for j in range(lo, hi):
+            maps[a, GR, j] += rows[b, GR, j] * reg_a
     for k in range(P):
         for j in range(lo, hi):
             maps[a, E + k, j] *= kappa_b
@@ -381,3 +381,85 @@ def compose_hidden(lo, hi, k, n_a, a, maps, b, rows, group, filters):
 
 
 _compose_hidden = compose_hidden
+
+
+# One filter (D = 1, M = 0): all entries in one loop. Same operations in the same order as above.
+
+
+def extend_filter(lo, hi, n, a, source, b, out, s, steps, group, groups, decays, filters, eligibility):
+    """Template: `extend_rows` for one filter; the two rows must be two."""
+    _extend_one(lo, hi, a, source, b, out, s, steps, groups[group, GR_KAPPA], groups[group, GR_REG],
+                decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n], filters[group, FORWARD, n, 0, 0],
+                eligibility)  # fmt: skip
+
+
+def extend_one(lo, hi, a, source, b, out, s, steps, kappa, reg, kappa_n, reg_n, power, eligibility):
+    """Template: the loop of `extend_filter`."""
+    for j in range(lo, hi):
+        learning, e = steps[s, STEP_LEARNING, j], source[a, E, j]
+        change = (eligibility[EL_C, j] * power) * steps[s, STEP_PSI, j]
+        g = source[a, G, j] + learning * e
+        out[b, GE, j] = source[a, GE, j] + learning * kappa_n
+        if BOTH:
+            drift, rate = steps[s, STEP_DRIFT, j], source[a, R, j]
+            g += drift * rate
+            out[b, GR, j] = source[a, GR, j] + drift * reg_n
+            out[b, R, j] = reg * rate + (1.0 - reg) * change
+        out[b, G, j] = g
+        out[b, E, j] = kappa * e + change
+
+
+_extend_one = extend_one
+
+
+def divide_filter(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, out):
+    """Template: `divide_rows` for one filter."""
+    _divide_one(lo, hi, p, ends, a, starts, out, decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n],
+                decays[group, GROW_KAPPA, n_a], decays[group, GROW_REG, n_a],
+                filters[group, INVERSE, n_a, 0, 0])  # fmt: skip
+
+
+def divide_one(lo, hi, p, ends, a, starts, out, kappa_n, reg_n, inv_kappa, inv_reg, inverse):
+    """Template: the loop of `divide_filter`."""
+    here = np.uint64(0)
+    for j in range(lo, hi):
+        start = starts[a, E, j]
+        through_e = (ends[p, GE, j] - starts[a, GE, j]) * inv_kappa
+        g = ends[p, G, j] - starts[a, G, j] - through_e * start
+        out[here, E, j] = (ends[p, E, j] - kappa_n * start) * inverse
+        out[here, GE, j] = through_e
+        if BOTH:
+            start = starts[a, R, j]
+            through_r = (ends[p, GR, j] - starts[a, GR, j]) * inv_reg
+            g -= through_r * start
+            out[here, R, j] = (ends[p, R, j] - reg_n * start) * inverse
+            out[here, GR, j] = through_r
+        out[here, G, j] = g * inverse
+
+
+_divide_one = divide_one
+
+
+def compose_filter(lo, hi, n_a, n_b, a, maps, b, rows, group, decays, filters):
+    """Template: `compose_rows` for one filter."""
+    _compose_one(lo, hi, a, maps, b, rows, decays[group, DECAY_KAPPA, n_a], decays[group, DECAY_REG, n_a],
+                 decays[group, DECAY_KAPPA, n_b], decays[group, DECAY_REG, n_b],
+                 filters[group, FORWARD, n_a, 0, 0])  # fmt: skip
+
+
+def compose_one(lo, hi, a, maps, b, rows, kappa_a, reg_a, kappa_b, reg_b, power):
+    """Template: the loop of `compose_filter`."""
+    for j in range(lo, hi):
+        e = maps[a, E, j]
+        g = maps[a, G, j] + rows[b, GE, j] * e
+        maps[a, GE, j] += rows[b, GE, j] * kappa_a
+        maps[a, E, j] = e * kappa_b + rows[b, E, j] * power
+        if BOTH:
+            rate = maps[a, R, j]
+            g += rows[b, GR, j] * rate
+            maps[a, GR, j] += rows[b, GR, j] * reg_a
+            maps[a, R, j] = rate * reg_b + rows[b, R, j] * power
+        maps[a, G, j] = g + rows[b, G, j] * power
+
+
+_compose_one = compose_one

@@ -4,6 +4,9 @@ All loops are over the synapses of one row (axon) within one partition. What dep
 powers) is a scalar of the row, what depends on the target alone is a map; a synapse keeps its weight, ``e_bar``, and the
 ``hidden`` components of its eligibility vector that spikes of its target act on. Rows whose last spikes arrived in the
 same step share one set of maps.
+
+Neurons and their maps are in double precision. What is gathered for a synapse is rounded to the type of its weight first, and
+all arithmetic of a synapse is done in that type.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import numpy as np
 from eprop._jit import inner
 from eprop.equations.maps import divide
 from eprop.equations.optimize import adam_catch_up, clip, momentum_catch_up, rmsprop_catch_up
+from eprop.kernels import plastic_dense as tables
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
     ADAM,
@@ -36,6 +40,9 @@ from eprop.kernels.layout import (
     PRO_CUTOFF,
     PRO_EACH,
     PRO_GROUP,
+    PRO_HI,
+    PRO_LO,
+    PRO_ROW,
     RMSPROP,
 )
 
@@ -53,7 +60,8 @@ def _unbound(*arguments):
     return 0.0
 
 
-MAPS = _unbound
+# Maps of many targets, and of one.
+MAPS = MAPS_OF_ONE = _unbound
 
 
 def through(maps, entry, j, x_0, x_1, x_2, x_3):
@@ -79,7 +87,7 @@ def cross_synapse(
     The gradient is over the interval of ``maps``, the traces are carried over that of ``ends``; ``z_0`` and ``z_1`` are
     the axon's filtered spikes at the start. With ``arrives`` 1, a spike enters the synapse's own components at the end.
     """
-    x_0, x_1, x_2, x_3 = z_0, z_1, 0.0, 0.0
+    x_0, x_1, x_2, x_3 = z_0, z_1, z_0, z_0
     if D == 0:
         x_0 = hidden[0, q]
         if M > 1:
@@ -122,22 +130,22 @@ def learn_rows(
     ``maps`` holds, for each target, the map over the interval; writes the synapses and adds to ``x``.
     """
     real = weight.dtype.type
-    eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
-    k_n, r_n = decays[group, DECAY_KAPPA, t - last], decays[group, DECAY_REG, t - last]
-    z_0, z_1 = 0.0, 0.0
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    k_n, r_n = real(decays[group, DECAY_KAPPA, t - last]), real(decays[group, DECAY_REG, t - last])
+    z_0, z_1 = real(0.0), real(0.0)
     for index in range(k, k_end):
         i = order[index]
         if D > 0:
-            z_0 = z_bar[0, i]
+            z_0 = real(z_bar[0, i])
         if D > 1:
-            z_1 = z_bar[1, i]
+            z_1 = real(z_bar[1, i])
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
             if MOMENTS:
-                w = _optimize(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
+                w = _optimize(q, np.float64(g), steps[i], t - 1, r, floats, weight, moment_1, moment_2)
             else:
-                w = real(clip(weight[q] - eta * g, w_min, w_max))
+                w = clip(weight[q] - eta * g, w_min, w_max)
             weight[q] = w
             x[j] += w
 
@@ -201,24 +209,24 @@ def learn_rows_directly(
 ):  # fmt: skip
     """Template: `learn_rows` where too few synapses share the interval for a map of every target to pay."""
     real = weight.dtype.type
-    eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
-    k_n, r_n = decays[group, DECAY_KAPPA, t - last], decays[group, DECAY_REG, t - last]
-    z_0, z_1 = 0.0, 0.0
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    k_n, r_n = real(decays[group, DECAY_KAPPA, t - last]), real(decays[group, DECAY_REG, t - last])
+    z_0, z_1 = real(0.0), real(0.0)
     for index in range(k, k_end):
         i = order[index]
         if D > 0:
-            z_0 = z_bar[0, i]
+            z_0 = real(z_bar[0, i])
         if D > 1:
-            z_1 = z_bar[1, i]
+            z_1 = real(z_bar[1, i])
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
-            MAPS(last, t, j, j + np.uint32(1), prefix, block, suffix, history_steps, block_steps, group, groups, decays,
-                 filters, eligibility, True, maps)  # fmt: skip
+            MAPS_OF_ONE(last, t, np.uint64(j), np.uint64(j) + np.uint64(1), prefix, block, suffix, history_steps, block_steps,
+                        group, groups, decays, filters, eligibility, maps)  # fmt: skip
             g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
             if MOMENTS:
-                w = _optimize(q, g, steps[i], t - 1, r, floats, weight, moment_1, moment_2)
+                w = _optimize(q, np.float64(g), steps[i], t - 1, r, floats, weight, moment_1, moment_2)
             else:
-                w = real(clip(weight[q] - eta * g, w_min, w_max))
+                w = clip(weight[q] - eta * g, w_min, w_max)
             weight[q] = w
             x[j] += w
 
@@ -229,22 +237,22 @@ def learn_rows_within(
 ):  # fmt: skip
     """`learn_rows_directly` for the most frequent case: LIF, equal kappas, gradient descent, within one block."""
     real = weight.dtype.type
-    eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
-    before, k_n = last & (block_steps - 1), decays[group, DECAY_KAPPA, t - last]
-    inv_alpha, inv_kappa = filters[group, INVERSE, before, 0, 0], decays[group, GROW_KAPPA, before]
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    before, kappa_n = last & (block_steps - 1), decays[group, DECAY_KAPPA, t - last]
+    inv_alpha, inv_kappa, k_n = filters[group, INVERSE, before, 0, 0], decays[group, GROW_KAPPA, before], real(kappa_n)
     start, end = np.uint64(last & (prefix.shape[0] - 1)), np.uint64(t & (prefix.shape[0] - 1))
     for index in range(k, k_end):
         i = order[index]
-        z0 = z_bar[0, i]
+        z_0 = real(z_bar[0, i])
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             c1, c3, c5 = divide(
                 prefix[end, 0, j], prefix[end, 1, j], prefix[end, 2, j],
-                prefix[start, 0, j], prefix[start, 1, j], prefix[start, 2, j], inv_alpha, inv_kappa, k_n,
+                prefix[start, 0, j], prefix[start, 1, j], prefix[start, 2, j], inv_alpha, inv_kappa, kappa_n,
             )  # fmt: skip
             e = trace[q]
-            trace[q] = k_n * e + c1 * z0
-            w = real(clip(weight[q] - eta * (c3 * e + c5 * z0), w_min, w_max))
+            trace[q] = k_n * e + real(c1) * z_0
+            w = clip(weight[q] - eta * (real(c3) * e + real(c5) * z_0), w_min, w_max)
             weight[q] = w
             x[j] += w
 
@@ -316,7 +324,64 @@ _decay_hidden = decay_hidden
 _learn_rows, _learn_rows_directly, _learn_rows_within = learn_rows, learn_rows_directly, learn_rows_within
 _revive_row, _first_row = revive_row, first_row
 EACH = False
-_deliver_each = _settle_each = _unbound
+# Whether the loops know tables of whole rows (`kernels.plastic_dense`).
+DENSE = False
+_deliver_each = _settle_each = _extend = _unbound
+
+
+def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
+    """Template: `deliver_plus` over a table of whole rows."""
+    groups, decays, floats = topology.groups, topology.decays, topology.projection_floats
+    weight, trace, x, maps = scratch.dense_weight, scratch.dense_trace, neurons.input, scratch.maps
+    real, row = weight.dtype.type, topology.projections[r]
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    group, first, stop = row[PRO_GROUP], max(lo, row[PRO_LO]), min(hi, row[PRO_HI])
+    crossed = np.int64(-1)
+    for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
+        i = scratch.order[index]
+        last = axons.last[i]
+        at = scratch.dense_at[r] + (i - row[PRO_ROW]) * scratch.dense_width[r] - row[PRO_LO]
+        if last >= 0 and t - last > row[PRO_CUTOFF]:
+            n = t - last + 1 - row[PRO_CUTOFF]
+            k_n = decays[group, DECAY_KAPPA, n] if n < decays.shape[2] else groups[group, GR_KAPPA] ** n
+            tables.revive_row(
+                at, first, stop, scratch.z_ahead[0, i], k_n, EL_C, neurons.psi, topology.eligibility, trace
+            )
+        elif last >= 0:
+            if last != crossed:
+                MAPS(last, t, lo, hi, history.prefix, history.block, history.suffix, history.steps, history.block_steps,
+                     group, groups, decays, topology.filters, topology.eligibility, maps)  # fmt: skip
+                crossed = last
+            tables.change_row(at, first, stop, real(axons.z_bar[0, i]), real(decays[group, DECAY_KAPPA, t - last]), eta,
+                              w_min, w_max, maps, maps, weight, trace)  # fmt: skip
+        tables.pass_row(at, first, stop, weight, x)
+
+
+def settle_dense(r, t, lo, hi, topology, axons, history, scratch):
+    """Template: `settle_due` over a table of whole rows."""
+    weight, row, floats = scratch.dense_weight, topology.projections[r], topology.projection_floats
+    real, group, n = weight.dtype.type, row[PRO_GROUP], row[PRO_CUTOFF]
+    _maps_until_cutoff(t, n, lo, hi, group, topology, history, scratch)
+    k_n = real(topology.decays[group, DECAY_KAPPA, n - 1])
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
+        i = scratch.due[index]
+        at = scratch.dense_at[r] + (i - row[PRO_ROW]) * scratch.dense_width[r] - row[PRO_LO]
+        tables.change_row(at, max(lo, row[PRO_LO]), min(hi, row[PRO_HI]), real(axons.z_bar[0, i]), k_n, eta, w_min, w_max,
+                          scratch.maps, scratch.maps_before, weight, scratch.dense_trace)  # fmt: skip
+
+
+def maps_until_cutoff(t, n, lo, hi, group, topology, history, scratch):
+    """Template: maps over the last ``n`` steps, of which the traces take part in all but the last."""
+    groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
+    here, s = np.uint64(0), np.uint64((t - 1) & (history.steps.shape[0] - 1))
+    MAPS(t - n, t - 1, lo, hi, history.prefix, history.block, history.suffix, history.steps, history.block_steps, group,
+         groups, decays, filters, eligibility, scratch.maps_before)  # fmt: skip
+    _extend(np.uint64(lo), np.uint64(hi), n - 1, here, scratch.maps_before, here, scratch.maps, s, history.steps, group,
+            groups, decays, filters, eligibility)  # fmt: skip
+
+
+_deliver_dense, _settle_dense, _maps_until_cutoff = deliver_dense, settle_dense, maps_until_cutoff
 
 
 def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
@@ -326,6 +391,9 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
         return
     if EACH and topology.projections[r, PRO_EACH] != 0:
         _deliver_each(r, p, t, topology, synapses, axons, neurons, history, scratch)
+        return
+    if DENSE and scratch.dense_at[r] >= 0:
+        _deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch)
         return
     floats, indptr, targets = topology.projection_floats, topology.indptr, topology.targets
     groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
@@ -357,7 +425,7 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
         within = (last & (block_steps - 1)) + t - last < block_steps
         if count * (COST_WITHIN if within else COST_ACROSS) > hi - lo:
             MAPS(last, t, lo, hi, prefix, block, suffix, history_steps, block_steps, group, groups, decays, filters,
-                 eligibility, True, maps)  # fmt: skip
+                 eligibility, maps)  # fmt: skip
             _learn_rows(k, k_end, last, t, order, indptr, p, group, decays, axons.z_bar, axons.steps, r, floats, targets,
                         weight, trace, trace_reg, hidden, moment_1, moment_2, maps, eligibility, x)  # fmt: skip
         elif within and D == 1 and M == 0 and not BOTH and not MOMENTS:
@@ -383,25 +451,25 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     if EACH and topology.projections[r, PRO_EACH] != 0:
         _settle_each(r, p, t, topology, synapses, axons, history, scratch)
         return
+    if DENSE and scratch.dense_at[r] >= 0:
+        _settle_dense(r, t, lo, hi, topology, axons, history, scratch)
+        return
     floats, indptr, targets = topology.projection_floats, topology.indptr, topology.targets
-    groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
+    decays, eligibility = topology.decays, topology.eligibility
     group, n = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
-    prefix, block, suffix, history_steps = history.prefix, history.block, history.suffix, history.steps
     due, maps, before, weight = scratch.due, scratch.maps, scratch.maps_before, synapses.weight
     trace, trace_reg, hidden, pending = synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending
-    eta, w_min, w_max = floats[r, PF_ETA], floats[r, PF_MIN], floats[r, PF_MAX]
-    k_n, r_n = decays[group, DECAY_KAPPA, n - 1], decays[group, DECAY_REG, n - 1]
-    MAPS(t - n, t, lo, hi, prefix, block, suffix, history_steps, history.block_steps, group, groups, decays, filters,
-         eligibility, True, maps)  # fmt: skip
-    MAPS(t - n, t - 1, lo, hi, prefix, block, suffix, history_steps, history.block_steps, group, groups, decays, filters,
-         eligibility, False, before)  # fmt: skip
-    z_0, z_1 = 0.0, 0.0
+    real = weight.dtype.type
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    k_n, r_n = real(decays[group, DECAY_KAPPA, n - 1]), real(decays[group, DECAY_REG, n - 1])
+    _maps_until_cutoff(t, n, lo, hi, group, topology, history, scratch)
+    z_0, z_1 = real(0.0), real(0.0)
     for index in range(first, stop):
         i = due[index]
         if D > 0:
-            z_0 = axons.z_bar[0, i]
+            z_0 = real(axons.z_bar[0, i])
         if D > 1:
-            z_1 = axons.z_bar[1, i]
+            z_1 = real(axons.z_bar[1, i])
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             g = _cross(q, targets[q], z_0, z_1, k_n, r_n, maps, before, trace, trace_reg, hidden, eligibility, 0.0)
             if MOMENTS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, prange
+from eprop._jit import apart, inner, prange, within
 from eprop.equations import rng
 from eprop.kernels.clock import ADVANCE as ADVANCE_NEURONS
 from eprop.kernels.clock import DELIVER, EXCHANGE, MAPS, OUTSIDE, REGION
@@ -18,7 +18,6 @@ from eprop.kernels.clock import READOUT as READOUTS
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
     COUNT_EVENTS,
-    COUNT_SPIKES,
     COUNT_STEPS,
     EPROP_PLUS,
     EVENTS,
@@ -59,10 +58,13 @@ from eprop.kernels.layout import (
     STDP,
 )
 from eprop.kernels.neurons import errors, integrate_readouts
+from eprop.kernels.plastic_dense import fill_tables, read_tables
 from eprop.kernels.plastic_readout import extend_error_sums
 from eprop.kernels.stdp import follow_pre, posts_full
 
-FULL = -1
+# Rows sorted at a time; more than any key of a row, which is the step of its last spike, then its number.
+RUN = 16
+LARGEST, ROW_BITS = (1 << 63) - 1, (1 << 32) - 1
 
 
 def _unbound(*arguments):
@@ -77,13 +79,17 @@ STEP_PARTITION = _unbound
 LAP = _unbound
 
 
+# How many of them there are.
+MODELS, KINDS = 4, 3
+
+
 def advance_slot(slot, lo, hi, state, params, x, psi, spikes, count):
     """Template: one step of neurons ``lo:hi`` with the model in ``slot``."""
-    if slot == 0:
+    if MODELS == 1 or slot == 0:
         return ADVANCE_0(lo, hi, state, params, x, psi, spikes, count)
-    if slot == 1:
+    if MODELS == 2 or slot == 1:
         return ADVANCE_1(lo, hi, state, params, x, psi, spikes, count)
-    if slot == 2:
+    if MODELS == 3 or slot == 2:
         return ADVANCE_2(lo, hi, state, params, x, psi, spikes, count)
     return ADVANCE_3(lo, hi, state, params, x, psi, spikes, count)
 
@@ -95,10 +101,10 @@ def extend_kind(
     kind, t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters, eligibility
 ):  # fmt: skip
     """Template: extend the maps of neurons ``lo:hi`` with a kind of eligibility."""
-    if kind == 0:
+    if KINDS == 1 or kind == 0:
         EXTEND_0(t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters,
                  eligibility)  # fmt: skip
-    elif kind == 1:
+    elif KINDS == 2 or kind == 1:
         EXTEND_1(t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters,
                  eligibility)  # fmt: skip
     else:
@@ -108,10 +114,10 @@ def extend_kind(
 
 def learn_kind(kind, r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
     """Template: deliver over a tract onto neurons with a kind of eligibility, and settle what is due."""
-    if kind == 0:
+    if KINDS == 1 or kind == 0:
         DELIVER_0(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
         SETTLE_0(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
-    elif kind == 1:
+    elif KINDS == 2 or kind == 1:
         DELIVER_1(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
         SETTLE_1(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
     else:
@@ -122,7 +128,7 @@ def learn_kind(kind, r, p, t, lo, hi, topology, synapses, axons, neurons, histor
 EXTEND, LEARN = extend_kind, learn_kind
 
 
-@inner
+@within
 def plan_arrivals(t, topology, axons, history, scratch):
     """Which rows spike in step ``t`` (sorted by the time of their last spike where they learn), and which are due."""
     ring = history.log_start.shape[0] - 1
@@ -136,7 +142,7 @@ def plan_arrivals(t, topology, axons, history, scratch):
         if emitted >= 0:
             n = _list_rows(emitted & ring, row, topology.populations, history, scratch.order, n)
         if learns:
-            _sort_by_last(scratch.order, start, n, axons.last, scratch.spare)
+            _sort_by_last(scratch.order, start, n, axons.last, scratch.spare, scratch.keys, scratch.ranks)
             for index in range(start, n):
                 scratch.mark[scratch.order[index]] = t
                 if row[PRO_RULE] == EPROP_PLUS:
@@ -154,7 +160,7 @@ def plan_arrivals(t, topology, axons, history, scratch):
         scratch.order_start[r + 1], scratch.due_start[r + 1] = n, n_due
 
 
-@inner
+@within
 def _look_ahead(t, i, group, topology, axons, z_ahead):
     """Filtered spikes of row ``i`` one step before ``t``, from those at its last spike."""
     n_filters = z_ahead.shape[0]
@@ -174,7 +180,7 @@ def _look_ahead(t, i, group, topology, axons, z_ahead):
         bit += 1
 
 
-@inner
+@within
 def _apply(matrix, i, z):
     """Multiply column ``i`` of ``z`` by a matrix of one or two rows."""
     if z.shape[0] == 1:
@@ -185,7 +191,7 @@ def _apply(matrix, i, z):
         z[1, i] = matrix[1, 0] * z_0 + matrix[1, 1] * z_1
 
 
-@inner
+@within
 def _list_rows(slot, row, populations, history, out, n):
     """Append the rows of a projection whose sources spiked in the step logged at ``slot``."""
     pre = row[PRO_PRE]
@@ -198,27 +204,33 @@ def _list_rows(slot, row, populations, history, out, n):
 
 
 @inner
-def _sort_by_last(order, start, stop, last, spare):
-    """Stable merge sort of ``order[start:stop]`` by ``last``; runs of 16 are sorted by insertion, ``spare`` is scratch."""
-    width = 16
-    for begin in range(start, stop, width):
-        _insert_sorted(order, begin, min(begin + width, stop), last)
+def _sort_by_last(order, start, stop, last, spare, keys, ranks):
+    """Stable merge sort of ``order[start:stop]``, which ascends, by ``last``; ``spare``, ``keys``, ``ranks`` are scratch."""
+    if stop - start < 2:
+        return
+    for begin in range(start, stop, RUN):
+        _sort_run(order, begin, min(begin + RUN, stop), last, keys, ranks)
+    width = RUN
     while width < stop - start:
         for begin in range(start, stop, 2 * width):
             _merge(order, begin, min(begin + width, stop), min(begin + 2 * width, stop), last, spare)
         width *= 2
 
 
-@inner
-def _insert_sorted(order, start, stop, last):
-    for k in range(start + 1, stop):
-        i = order[k]
-        key = last[i]
-        m = k - 1
-        while m >= start and last[order[m]] > key:
-            order[m + 1] = order[m]
-            m -= 1
-        order[m + 1] = i
+@apart
+def _sort_run(order, start, stop, last, keys, ranks):
+    """Sort a short run: the place of each row is the number of rows before it, counted without a branch."""
+    for k in range(np.uint64(RUN)):
+        keys[k], ranks[k] = LARGEST, 0
+    for k in range(start, stop):
+        i = np.int64(order[k])
+        keys[k - start] = ((last[i] + 1) << 32) | i
+    for m in range(np.uint64(RUN)):
+        key = keys[m]
+        for k in range(np.uint64(RUN)):
+            ranks[k] += 1 if key < keys[k] else 0
+    for k in range(stop - start):
+        order[start + ranks[k]] = keys[k] & ROW_BITS
 
 
 @inner
@@ -339,7 +351,7 @@ def _follow_rates(lo, hi, reg, rate, spikes, first, stop):
         rate[0, spikes[k]] += 1.0 - reg
 
 
-@inner
+@within
 def count_events(topology, scratch):
     """Spikes arriving at synapses in this step."""
     total = 0
@@ -350,7 +362,7 @@ def count_events(topology, scratch):
     return total
 
 
-@inner
+@within
 def update_axons(t, topology, axons, scratch):
     """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values."""
     n_filters = topology.arrivals.shape[1]
@@ -372,7 +384,7 @@ def update_axons(t, topology, axons, scratch):
             axons.last[i] = t
 
 
-@inner
+@within
 def mirror_rows(t, topology, weight, axons, feedback, gap, n_neurons, scratch):
     """Feedback that follows the readout weights of the rows that spiked; after all partitions have read it.
 
@@ -399,7 +411,7 @@ def mirror_rows(t, topology, weight, axons, feedback, gap, n_neurons, scratch):
                         feedback[k, origin + i] = weight[q] + gap[k, origin + i]
 
 
-@inner
+@within
 def _clock(r, i, t, topology, axons):
     """Steps that the optimiser has taken of row ``i`` when a spike has arrived in step ``t``."""
     if axons.last[i] < 0:
@@ -409,7 +421,7 @@ def _clock(r, i, t, topology, axons):
     return t - 1
 
 
-@inner
+@within
 def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels):
     """Append the spikes of step ``t`` to the log, population by population, in ascending order of the source."""
     ring, mask = history.log_start.shape[0] - 1, history.log.size - 1
@@ -445,23 +457,28 @@ def _counter(population, t):
     return (np.uint64(population) << np.uint64(48)) | np.uint64(t)
 
 
-@inner
+@within
 def compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss):
-    """Errors of all readouts in step ``t``; their sums per block; adds the step's losses."""
+    """Errors of all readouts in step ``t``, which is step ``s`` of all samples; their sums per block; adds the losses."""
     ring = history.error.shape[0] - 1
     error = history.error[t & ring]
     populations = topology.populations
+    sample, step = s // window.shape[1], s % window.shape[1]
+    weight = window[sample if window.shape[0] > 1 else 0, step]
+    if target.shape[1] == 1:
+        step = 0
     for b in range(populations.shape[0]):
         if populations[b, POP_ROLE] != READOUT:
             continue
         lo = populations[b, POP_TARGET] - neurons.psi.size
         hi = lo + populations[b, POP_SIZE]
-        out_loss[s] += errors(neurons.y[lo:hi], offsets[lo:hi], target[s, lo:hi], window[s], softmax[b], error[lo:hi])
+        out_loss[s] += errors(neurons.y[lo:hi], offsets[lo:hi], target[sample, step, lo:hi], weight, softmax[b],
+                              error[lo:hi])  # fmt: skip
         if populations[b, POP_GROUP] >= 0:
             _sum_errors(t, lo, hi, topology, history, error)
 
 
-@inner
+@within
 def _sum_errors(t, lo, hi, topology, history, error):
     """Add the errors of readouts ``lo:hi`` to their sums, those of one group after the other."""
     group, first = topology.readouts[READ_GROUP], lo
@@ -495,24 +512,29 @@ def read_probes(s, probes, neurons, error, synapses, out):
 
 def run_stream(
     t0, n_steps, offset, seed, topology, synapses, axons, neurons, history, scratch,
-    event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss, counters,
+    event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss, out_spikes,
+    counters,
 ):  # fmt: skip
     """Template: run steps ``t0 .. t0 + n_steps - 1``, or until the spike log is full; returns the steps done.
 
-    ``event_start`` (event sources, steps + 1), ``target`` (steps, readouts), ``window`` (steps,), ``out_probes``,
-    ``out_y`` and ``out_loss`` are indexed from ``offset``. ``counters`` adds up synaptic events and spikes of neurons,
-    and holds the time: Ctrl-C strikes between this function's return and whatever the caller does next.
+    They are the steps from ``offset`` on of samples that follow each other: ``event_start`` (event sources, steps + 1),
+    ``out_probes``, ``out_y`` and ``out_loss`` have an entry for each step of all samples; ``target`` (samples, steps or 1,
+    readouts), ``window`` (samples or 1, steps) and ``out_spikes`` (samples,) one for each sample. ``counters`` adds up
+    synaptic events, and holds the time: Ctrl-C strikes between this function's return and whatever the caller does next.
     """
     ring = history.log_start.shape[0] - 1
     n_sources = scratch.n_sources
     partitions = topology.indptr.shape[0]
+    fill_tables(topology, synapses, scratch.dense_at, scratch.dense_width, scratch.dense_weight, scratch.dense_trace)
+    todo = n_steps
     for done in range(n_steps):
         t, s = t0 + done, offset + done
         # The oldest step that may still be read was logged ring - 1 steps ago.
         oldest = history.log_start[(t + 1) & ring, 0] if t >= ring else 0
         newest = history.log_start[(t - 1) & ring, -1] if t > 0 else 0
         if newest - oldest + n_sources > history.log.size or posts_full(t, topology, history):
-            return done
+            todo = done
+            break
         LAP(scratch.clock, partitions, EXCHANGE if done > 0 else OUTSIDE)
         plan_arrivals(t, topology, axons, history, scratch)
         LAP(scratch.clock, partitions, EXCHANGE)
@@ -521,7 +543,7 @@ def run_stream(
         LAP(scratch.clock, partitions, REGION)
         counters[COUNT_EVENTS] += count_events(topology, scratch)
         for p in range(partitions):
-            counters[COUNT_SPIKES] += scratch.spike_count[p, -1]
+            out_spikes[s // window.shape[1]] += scratch.spike_count[p, -1]
         mirror_rows(t, topology, synapses.weight, axons, neurons.feedback, neurons.gap, neurons.psi.size, scratch)
         update_axons(t, topology, axons, scratch)
         log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
@@ -533,4 +555,5 @@ def run_stream(
         if probes.shape[0] > 0:
             read_probes(s, probes, neurons, history.error[t & (history.error.shape[0] - 1)], synapses, out_probes)
         counters[COUNT_STEPS] = t + 1
-    return n_steps
+    read_tables(topology, synapses, scratch.dense_at, scratch.dense_width, scratch.dense_weight, scratch.dense_trace)
+    return todo

@@ -1,0 +1,193 @@
+"""What an event of e-prop+ costs with other models and options than LIF, one kappa, one step of delay: ratios within one run.
+
+python benchmarks/micro/event_cost.py
+
+1,000 inputs spike at 10 Hz, by the clock as in ``eprop bench scaling`` or at random, onto 1,000 neurons with 1,000
+synapses each; the neurons stay silent. All cases take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import numpy as np
+import record
+
+import eprop as ep
+from eprop._jit import inline
+from eprop.models import Eligibility, Neuron
+
+RATE = 10.0
+
+
+@inline
+def step_own_lif(state, params, j, x):
+    """A leaky integrator with a triangular surrogate gradient."""
+    v = params[0, j] * state[0, j] + x
+    psi = 0.3 * max(0.0, 1.0 - abs(v - 1.0))
+    spike = v >= 1.0
+    state[0, j] = v - 1.0 if spike else v
+    return spike, psi
+
+
+@dataclass(frozen=True)
+class OwnLIF(Neuron):
+    """As a user would write it: one filter of the spikes, like LIF."""
+
+    state_rows: ClassVar[tuple[str, ...]] = ("v",)
+    parameter_rows: ClassVar[tuple[str, ...]] = ("alpha",)
+    update: ClassVar[Any] = staticmethod(step_own_lif)
+
+    def derived(self, dt: float) -> dict[str, float]:
+        """The decay of the voltage."""
+        return {"alpha": float(np.exp(-dt / 20.0))}
+
+    def eligibility(self, dt: float) -> Eligibility:
+        """Filtered spikes."""
+        return Eligibility.leaky(self.derived(dt)["alpha"])
+
+
+@inline
+def step_own_alif(state, params, j, x):
+    """The same with a threshold that rises with each spike."""
+    v = params[0, j] * state[0, j] + x
+    a = params[1, j] * state[1, j]
+    psi = 0.3 * max(0.0, 1.0 - abs(v - 1.0 - 0.05 * a))
+    spike = v >= 1.0 + 0.05 * a
+    state[0, j] = v - 1.0 if spike else v
+    state[1, j] = a + 1.0 if spike else a
+    return spike, psi
+
+
+@dataclass(frozen=True)
+class OwnALIF(Neuron):
+    """As a user would write it: one filter and one component that belongs to the synapse, like ALIF."""
+
+    state_rows: ClassVar[tuple[str, ...]] = ("v", "a")
+    parameter_rows: ClassVar[tuple[str, ...]] = ("alpha", "rho")
+    update: ClassVar[Any] = staticmethod(step_own_alif)
+
+    def derived(self, dt: float) -> dict[str, float]:
+        """The decays of voltage and threshold."""
+        return {"alpha": float(np.exp(-dt / 20.0)), "rho": float(np.exp(-dt / 100.0))}
+
+    def eligibility(self, dt: float) -> Eligibility:
+        """(voltage, threshold): a spike of the neuron acts on its threshold alone."""
+        alpha, rho = self.derived(dt).values()
+        return Eligibility(((alpha, 0.0), (0.0, rho)), (1.0, 0.0), (1.0, -0.05), (0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Case:
+    """What differs from LIF with one kappa and a delay of one step, and what it is held against."""
+
+    neuron: Any
+    kappa_reg: float = 0.97
+    delay: Any = 1.0
+    against: str = "LIF"
+    goal: float | None = None
+
+
+LIF = ep.LIF(tau_m=20.0, v_th=1.0)
+ALIF = ep.ALIF(tau_m=20.0, v_th=1.0, tau_adapt=100.0, beta=0.05)
+CASES = {
+    "LIF": Case(LIF),
+    "LIF, two kappas": Case(LIF, kappa_reg=0.95, goal=2.5),
+    "ALIF": Case(ALIF, goal=2.5),
+    "ALIF, two kappas": Case(ALIF, kappa_reg=0.95, goal=2.5),
+    "LIF, delay of 7 steps": Case(LIF, delay=7.0, goal=1.0),
+    "LIF, delays of 1 to 5 steps": Case(LIF, delay=ep.Uniform(0.5, 5.5), goal=1.0),
+    "own LIF": Case(OwnLIF(), goal=1.5),
+    "own ALIF": Case(OwnALIF(), against="ALIF", goal=1.5),
+}
+
+
+def network(case: Case, neurons: int, indegree: int) -> ep.Network:
+    """Inputs onto neurons, plastic; readouts that send learning signals."""
+    net = ep.Network(dt=1.0, seed=1)
+    rule = ep.EPropPlus(
+        optimizer=ep.GradientDescent(eta=1e-6), kappa=0.97, kappa_reg=case.kappa_reg, c_reg=0.1, f_target=10.0,
+        cutoff=100.0,
+    )  # fmt: skip
+    inputs = net.add(ep.EventSource(), neurons, "in")
+    recurrent = net.add(case.neuron, neurons, "rec")
+    readouts = net.add(ep.Readout(tau_m=100.0), 2, "out")
+    weight = ep.Normal(0.0, 0.01 / np.sqrt(indegree))
+    net.connect(
+        inputs, recurrent, ep.FixedIndegree(indegree, multapses=True), weight=weight, rule=rule, delay=case.delay
+    )
+    net.connect(recurrent, readouts, ep.AllToAll(), weight=ep.Normal(0.0, 0.1))
+    net.feedback(readouts, recurrent, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    return net
+
+
+def spikes(neurons: int, steps: int, regular: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Where each step begins in the channels that are active, and those: each by its own clock, or at random."""
+    draw = np.random.default_rng(1)
+    if regular:
+        interval = round(1000.0 / RATE)
+        phase = draw.integers(0, interval, neurons)
+        active = (np.arange(steps)[:, None] - phase) % interval == 0
+    else:
+        active = draw.random((steps, neurons)) < RATE / 1000.0
+    starts = np.concatenate([[0], np.cumsum(active.sum(axis=1))])
+    return starts[None], np.nonzero(active)[1].astype(np.int32)
+
+
+def ns_per_event(sim: ep.Simulator, given: tuple[np.ndarray, np.ndarray], steps: int) -> float:
+    """Time per event of one run."""
+    samples = sim.samples(1, steps, inputs={"in": given}, targets={"out": np.ones((1, 1, 2))})
+    events, began = sim.events, time.perf_counter()
+    sim.train(samples)
+    return 1e9 * (time.perf_counter() - began) / (sim.events - events)
+
+
+def main() -> None:
+    """All cases in turn, some times, with both kinds of input; write means, spreads and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--neurons", type=int, default=1000)
+    parser.add_argument("--indegree", type=int, default=1000)
+    arguments = parser.parse_args()
+    result = {}
+    for regular in (True, False):
+        given = spikes(arguments.neurons, arguments.steps, regular)
+        found: dict[str, list[float]] = {name: [] for name in CASES}
+        sims = {
+            name: ep.Simulator(network(case, arguments.neurons, arguments.indegree), threads=1, precision="single")
+            for name, case in CASES.items()
+        }
+        for sim in sims.values():
+            ns_per_event(sim, given, arguments.steps)
+        for _ in range(arguments.repeats):
+            for name, sim in sims.items():
+                found[name].append(ns_per_event(sim, given, arguments.steps))
+        rows = {}
+        for name, case in CASES.items():
+            ratios = [a / b for a, b in zip(found[name], found[case.against], strict=True)]
+            rows[name] = {
+                "ns_per_synaptic_event": record.spread(found[name]),
+                "against": case.against,
+                "ratio": record.spread(ratios),
+                "goal": case.goal,
+            }
+            print(
+                f"{'regular' if regular else 'random':8} {name:28} {np.mean(found[name]):6.2f} ns "
+                f"{np.mean(ratios):5.2f} x {case.against}",
+                flush=True,
+            )
+        result["regular" if regular else "random"] = rows
+    print(json.dumps(record.write("event-cost-of-models", result).name))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What a step costs in which nothing happens: e-prop+ with maps, no spikes, against the number of neurons.
+
+python benchmarks/micro/step_overhead.py
+
+The goal is one microsecond a step and 5 ns a neuron on one thread. The largest and smallest network give both numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import numpy as np
+import record
+
+import eprop as ep
+
+SIZES = (100, 200, 500, 1000)
+
+
+def network(neurons: int) -> ep.Network:
+    """Recurrent LIF neurons that learn and are never driven, two readouts with feedback to all of them."""
+    net = ep.Network(dt=1.0, seed=1)
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-4), kappa=0.97, c_reg=0.1, f_target=10.0, cutoff=100.0)
+    recurrent = net.add(ep.LIF(tau_m=20.0, v_th=1.0), neurons, "rec")
+    readouts = net.add(ep.Readout(tau_m=50.0), 2, "out")
+    net.connect(recurrent, recurrent, ep.FixedIndegree(10), weight=ep.Normal(0.0, 0.1), rule=rule)
+    net.connect(recurrent, readouts, ep.AllToAll(), weight=ep.Normal(0.0, 0.1), rule=rule)
+    net.feedback(readouts, recurrent, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    return net
+
+
+def ns_per_step(sim: ep.Simulator, steps: int) -> float:
+    """Time of a step; the errors are those of readouts that rest away from their targets."""
+    samples = sim.samples(1, steps, targets={"out": np.ones((1, 1, 2))})
+    began = time.perf_counter()
+    sim.train(samples)
+    return 1e9 * (time.perf_counter() - began) / steps
+
+
+def main() -> None:
+    """All sizes in turn, some times; write means and spreads."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=50_000)
+    arguments = parser.parse_args()
+    sims = {n: ep.Simulator(network(n), threads=1, precision="single") for n in SIZES}
+    for sim in sims.values():
+        ns_per_step(sim, 2000)
+    found: dict[int, list[float]] = {n: [] for n in SIZES}
+    for _ in range(arguments.repeats):
+        for n, sim in sims.items():
+            found[n].append(ns_per_step(sim, arguments.steps))
+    slopes = [(b - a) / (SIZES[-1] - SIZES[0]) for a, b in zip(found[SIZES[0]], found[SIZES[-1]], strict=True)]
+    result = {
+        "ns_per_step": {str(n): record.spread(values) for n, values in found.items()},
+        "ns_per_neuron": record.spread(slopes),
+        "ns_per_step_without_neurons": record.spread(
+            [a - SIZES[0] * slope for a, slope in zip(found[SIZES[0]], slopes, strict=True)]
+        ),
+        "goal_ns": {str(n): 1000.0 + 5.0 * n for n in SIZES},
+    }
+    print(json.dumps(result, indent=2))
+    print(record.write("step-overhead", result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""e-prop+ over projections that make a good part of all possible connections: whole rows of a table, gaps included.
+
+The loops of `kernels.plastic` look targets up, one synapse after the other. Here a row has an entry for every target, so
+that nothing is looked up and many entries are done at a time. Where there is no synapse, the weight is NaN, which it
+stays whatever is done to it, and which is not passed on. Each number goes through the same operations in the same order
+as over there, so that the bits are the same.
+
+The tables stand for the arrays of synapses while samples are learned; `fill_tables` and `read_tables` go there and back.
+This is for one filter (D = 1, M = 0), one kappa and gradient descent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop._jit import apart, inner
+from eprop.equations.optimize import clip
+from eprop.kernels.layout import PRO_LO, PRO_ROW, PRO_ROWS
+
+E, GE, G = range(3)
+
+
+@apart
+def change_row(at, lo, hi, z, k_n, eta, w_min, w_max, maps, ends, weight, trace):
+    """Row that begins ``at`` (of target 0): targets ``lo:hi`` cross an interval, see `kernels.plastic.cross_synapse`."""
+    here, first = np.uint64(0), np.uint64(at)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        e = trace[first + j]
+        g = maps[here, GE, j] * e + maps[here, G, j] * z
+        trace[first + j] = k_n * e + ends[here, E, j] * z
+        weight[first + j] = clip(weight[first + j] - eta * g, w_min, w_max)
+
+
+@apart
+def pass_row(at, lo, hi, weight, x):
+    """Add the weights of a row to the inputs ``x``."""
+    first = np.uint64(at)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        w = np.float64(weight[first + j])
+        x[j] += w if w == w else 0.0
+
+
+@apart
+def revive_row(at, lo, hi, z, k_n, output, psi, eligibility, trace):
+    """Traces of a row whose silence ends, see `kernels.plastic.revive_row`; ``output`` is a row of ``eligibility``."""
+    first, row = np.uint64(at), np.uint64(output)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        e = 0.0 + eligibility[row, j] * z
+        trace[first + j] = k_n * trace[first + j] + e * psi[j]
+
+
+@inner
+def fill_tables(topology, synapses, at, width, weight, trace):
+    """Write the synapses of the tracts that have a table (``at`` >= 0, with ``width`` entries a row) into it."""
+    for r in range(at.size):
+        if at[r] < 0:
+            continue
+        row = topology.projections[r]
+        for k in range(at[r], at[r] + row[PRO_ROWS] * width[r]):
+            weight[k], trace[k] = np.nan, 0.0
+        for i in range(row[PRO_ROWS]):
+            first = at[r] + i * width[r] - row[PRO_LO]
+            for p in range(topology.indptr.shape[0]):
+                for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
+                    k = first + np.int64(topology.targets[q])
+                    weight[k], trace[k] = synapses.weight[q], synapses.trace[q]
+
+
+@inner
+def read_tables(topology, synapses, at, width, weight, trace):
+    """The way back from `fill_tables`."""
+    for r in range(at.size):
+        if at[r] < 0:
+            continue
+        row = topology.projections[r]
+        for i in range(row[PRO_ROWS]):
+            first = at[r] + i * width[r] - row[PRO_LO]
+            for p in range(topology.indptr.shape[0]):
+                for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
+                    k = first + np.int64(topology.targets[q])
+                    synapses.weight[q], synapses.trace[q] = weight[k], trace[k]
