@@ -23,9 +23,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("quantities", nargs="*", help=", ".join(SWEEPS))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--events", type=float, default=1e7, help="of each point, about")
     parser.add_argument("--draw", type=pathlib.Path)
     arguments = parser.parse_args()
-    config = EventCostConfig(repeats=arguments.repeats, events=1e7)
+    config = EventCostConfig(repeats=arguments.repeats, events=arguments.events)
     for quantity in arguments.quantities:
         points = event_cost(config, [quantity], nest=True, tell=lambda point: print(point, flush=True))
         rows = [dataclasses.asdict(point) for point in points]

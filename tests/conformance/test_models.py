@@ -51,7 +51,7 @@ def test_rows_have_values(model, dt):
     assert set(derived) == set(neuron.parameter_rows)
     assert len(set(neuron.state_rows)) == len(neuron.state_rows)
     assert all(not np.isnan(value) for value in derived.values())
-    initial = neuron.initial(dt, 3, 0)
+    initial = neuron.initial(dt, range(3), 0)
     assert set(initial) <= set(neuron.state_rows)
     assert all(np.shape(value) in ((), (3,)) for value in initial.values())
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from eprop._jit import available_threads
 from eprop.bench.scaling import ScalingConfig, run_scaling
+from eprop.training.machine import describe_installation
 
 #: What the time of each phase is made of.
 TERMS: dict[str, tuple[str, ...]] = {
@@ -24,7 +24,7 @@ TERMS: dict[str, tuple[str, ...]] = {
     "advance": ("neuron_steps", "steps"),
     "readout": ("readout_steps", "steps"),
     "exchange": ("spikes", "input_draws", "steps"),
-    "samples": ("events", "neuron_steps", "input_draws", "synapse_samples"),
+    "samples": ("events", "rows", "neuron_steps", "input_draws", "synapse_samples"),
     "update": ("synapse_samples",),
 }
 #: Phases that one thread of a process does for all.
@@ -33,6 +33,7 @@ SERIAL = ("exchange", "readout")
 SHAPES: tuple[dict[str, Any], ...] = (
     {"neurons": 4000, "indegree": 1000, "rate": 10.0, "inputs": 100, "readouts": 2},
     {"neurons": 8000, "indegree": 200, "rate": 20.0, "inputs": 1000, "readouts": 10},
+    {"neurons": 20000, "indegree": 20, "rate": 20.0, "inputs": 100, "readouts": 2},
     {"neurons": 8000, "indegree": 400, "rate": 2.0, "inputs": 100, "readouts": 2},
     {"neurons": 1000, "indegree": 100, "rate": 5.0, "inputs": 1000, "readouts": 10},
 )
@@ -140,7 +141,7 @@ def calibrate(mode: str, *, steps: int = 300, repeats: int = 3, **fixed: Any) ->
         found = [run_scaling(config).phases for _ in range(repeats)]
         runs.append((config, {name: min(phases[name] for phases in found) for name in found[0]}))
     model = CostModel.fitted(mode, runs)
-    if available_threads() > 1:
+    if describe_installation()["threads"] > 1:
         config = ScalingConfig(mode=mode, steps=steps, timers=True, threads=2, **SHAPES[-1], **fixed)
         waits = [run_scaling(config).phases.get("wait", 0.0) for _ in range(repeats)]
         model.wait = min(waits) / config.timed_steps

@@ -24,6 +24,7 @@ from eprop.engine import Simulator
 from eprop.errors import EPropError, MissingExtraError, ParameterError, SilenceWarning
 from eprop.models import ForcedLIF, PiecewiseLinear, PoissonSource, Readout
 from eprop.network import Distribution, FixedIndegree, FixedOutdegree, Network, Normal, RandomFeedback, Uniform
+from eprop.parallel import Communicator, Serial
 from eprop.parameters import Description, param
 from eprop.rules import STDP, EProp, EPropPlus, GradientDescent, Rule, Static
 from eprop.training.machine import peak_memory, resident_memory
@@ -107,6 +108,7 @@ class ScalingResult:
     triad_bytes_per_second: float | None = None
     bandwidth_fraction: float | None = None
     phases: dict[str, float] = field(default_factory=dict)
+    ranks: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
@@ -149,21 +151,26 @@ def _rule(config: ScalingConfig) -> Rule:
     return Static()
 
 
-def run_scaling(config: ScalingConfig) -> ScalingResult:
-    """Build and run the network; compiling and the first steps are not timed."""
+def run_scaling(config: ScalingConfig, comm: Communicator | None = None) -> ScalingResult:
+    """Build and run the network, on several ranks together; compiling and the first steps are not timed.
+
+    Memory is that of all ranks, times and phases are those of this one.
+    """
+    comm = comm or Serial()
     # Compile on a network of the same kinds that takes no time to run.
     began = time.perf_counter()
-    small = network_of(config.replace(neurons=4, indegree=2, inputs=2, readouts=1))
+    small = network_of(config.replace(neurons=4 * comm.size, indegree=2, inputs=2, readouts=1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SilenceWarning)
-        _run(Simulator(small, **_options(config)), config, 4)
+        _run(Simulator(small, comm=comm, **_options(config)), config, 4)
     compiled = time.perf_counter() - began
     network, before = network_of(config), resident_memory() or 0
     began = time.perf_counter()
-    sim = Simulator(network, **_options(config))
+    sim = Simulator(network, comm=comm, **_options(config))
     built = time.perf_counter() - began
     _run(sim, config, config.warm_up)
     events, phases = sim.events, sim.phases
+    comm.gather(None)  # begin together
     began = time.perf_counter()
     for _ in range(config.timed_steps // config.sample_steps if config.mode == "eprop" else 1):
         _run(sim, config, config.sample_steps if config.mode == "eprop" else config.steps)
@@ -171,13 +178,15 @@ def run_scaling(config: ScalingConfig) -> ScalingResult:
     events = sim.events - events
     plastic = sum(sim.connection_count(p.name) for p in network.projections if p.rule.plastic)
     memory, bandwidth = sim.memory(), triad_bandwidth(config.threads)
+    held = comm.sum(np.array([memory["synapses"], memory["maps"], peak_memory() or 0, after - before]))
     moved = _moved(config, events, sim.n_synapses)
     return ScalingResult(
         "eprop", config.mode, config.neurons, sim.n_synapses, plastic, config.threads, config.precision, config.timed_steps,
         built, compiled, seconds, events, 1e9 * seconds / max(events, 1), seconds / (config.timed_steps * 1e-3),
-        memory["synapses"] / sim.n_synapses, (after - before) / sim.n_synapses, memory["maps"], peak_memory() or 0,
-        bandwidth, moved / seconds / bandwidth,
+        held[0] / sim.n_synapses, held[3] / sim.n_synapses, int(held[1]), int(held[2]),
+        bandwidth, moved / comm.size / seconds / bandwidth,
         {"build": built, **{name: s - phases.get(name, 0.0) for name, s in sim.phases.items()}} if config.timers else {},
+        comm.size,
     )  # fmt: skip
 
 

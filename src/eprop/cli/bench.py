@@ -56,15 +56,24 @@ def scaling(
       eprop bench scaling --neurons 10000 --threads 2 --timers --compare nest
 
       eprop bench scaling --neurons 12800 --rate 5 --inputs 1000 --readouts 10 --json
+
+      mpiexec -n 4 eprop bench scaling --neurons 4000 --timers
     """
     from eprop.bench import ScalingConfig, compare_with_nest, run_scaling
+    from eprop.errors import ParameterError
+    from eprop.parallel import find_communicator
 
     _check_compare(compare)
+    comm = find_communicator()
+    if compare and comm.size > 1:
+        raise ParameterError("NEST's packages run in one process: leave out --compare, or mpiexec")
     config = ScalingConfig(
         neurons=neurons, indegree=indegree, rate=rate, steps=steps, mode=mode, threads=threads, precision=precision,
         cutoff=cutoff, sample=sample, mu=mu, inputs=inputs, readouts=readouts, seed=seed, timers=timers,
     )  # fmt: skip
-    ours = run_scaling(config)
+    ours = run_scaling(config, comm)
+    if comm.rank > 0:
+        return
     report: dict[str, Any] = ours.to_dict()
     if compare:
         theirs = compare_with_nest(config)

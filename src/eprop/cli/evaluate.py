@@ -46,10 +46,14 @@ def evaluate(
       eprop evaluate runs/nmnist-eprop-1-001 --data N-MNIST/Test --json
     """
     from eprop.cli.report import Reporter, print_evaluation
+    from eprop.parallel import find_communicator
     from eprop.training import evaluate_run
 
-    with Reporter(quiet=quiet) as reporter:
-        config, outcome, test = evaluate_run(run, data or None, threads=threads, watcher=reporter)
+    comm = find_communicator()
+    with Reporter(quiet=quiet, silent=comm.rank > 0) as reporter:
+        config, outcome, test = evaluate_run(run, data or None, threads=threads, watcher=reporter, comm=comm)
+    if comm.rank > 0:
+        return
     if as_json:
         print(json.dumps({"run": str(run), **_facts(config.task, outcome, test)}, indent=2))
     elif not quiet:

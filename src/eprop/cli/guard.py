@@ -37,15 +37,34 @@ def guarded(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as stop:
-            _say(str(stop) or "stopped")
+            _say_stopped(str(stop) or "stopped", together=hasattr(stop, "exit_code"))
             raise typer.Exit(getattr(stop, "exit_code", INTERRUPTED)) from None
         except (EPropError, OSError, MemoryError) as error:
             if kwargs.get("debug"):
                 raise
+            _end_ranks(f"error: {_text(error)}", FAILED)
             _say(f"error: {_text(error)}")
             raise typer.Exit(FAILED) from None
 
     return wrapper  # type: ignore[return-value]
+
+
+def _say_stopped(text: str, together: bool) -> None:
+    """One line, from rank 0 if all ranks stopped together; if this one did not, the others would wait for it forever."""
+    from eprop.parallel import find_communicator, started_by_mpi
+
+    if not together:
+        _end_ranks(text, INTERRUPTED)
+    if not started_by_mpi() or find_communicator().rank == 0:
+        _say(text)
+
+
+def _end_ranks(text: str, code: int) -> None:
+    """If there are several ranks, say what happened and end all of them."""
+    from eprop.parallel import find_communicator, started_by_mpi
+
+    if started_by_mpi():
+        find_communicator().abort(f"eprop: {text}", code)
 
 
 def _text(error: BaseException) -> str:

@@ -34,13 +34,15 @@ class Reporter(Watcher):
     ----------
     quiet : bool
         Show warnings only.
+    silent : bool
+        Show nothing: another rank shows the same.
     console : Console, optional
         Standard error if not given.
     """
 
-    def __init__(self, *, quiet: bool = False, console: Console | None = None):
-        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
-        self.quiet = quiet
+    def __init__(self, *, quiet: bool = False, silent: bool = False, console: Console | None = None):
+        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True, quiet=silent)
+        self.quiet = quiet = quiet or silent
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),

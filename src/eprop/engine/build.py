@@ -14,9 +14,11 @@ from eprop.engine.members import members_of
 from eprop.engine.memory import check_memory
 from eprop.engine.nodes import neuron_arrays
 from eprop.engine.readouts import ReadoutClasses, readout_arrays
+from eprop.engine.share import RankShare
 from eprop.engine.signals import eprop_constants, lag_of_pairs
-from eprop.engine.synapses import Places, draw_synapses
+from eprop.engine.synapses import Places, draw_synapses, find_sources
 from eprop.engine.tables import (
+    learning_rows,
     longest_cutoff,
     moments_of,
     pair_powers,
@@ -43,10 +45,13 @@ from eprop.kernels.layout import Topology
 from eprop.kernels.maps import MapLayout
 from eprop.models import Neuron
 from eprop.network import Network
+from eprop.parallel import Communicator
 from eprop.rules import STDP, EProp, EPropPlus
 
 # Silences shorter than this many steps take their decays from a table.
 TABLED_POWERS = 1024
+# So many steps go by between exchanges of spikes where no delay is shorter: their spikes are kept until then.
+LONGEST_SLICE = 64
 
 
 @dataclass
@@ -72,6 +77,9 @@ class Built:
     cutoff: int
     stdp_cutoff: int
     max_delay: int
+    share: RankShare
+    learning_rows: int
+    slice_steps: int
     block_steps: int
     two_kappas: bool
     moments: tuple[bool, bool]
@@ -87,8 +95,8 @@ class Built:
         return self.has_plus or self.has_stdp
 
 
-def build(network: Network, partitions: int, dtype: type, threads: int = 1) -> Built:
-    """Build all arrays.
+def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm: Communicator | None = None) -> Built:
+    """Build all arrays, of several ranks those of this one.
 
     Raises
     ------
@@ -98,7 +106,9 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1) -> B
         If the network will not fit into the memory that is available.
     """
     check_network(network)
-    populations, sizes = populations_of(network)
+    share = RankShare(network, comm)
+    find_sources(network, share, threads)
+    populations, sizes = populations_of(network, share)
     neurons = [p for p in network.populations if p.model.role == "neuron"]
     models = model_slots([p.model for p in neurons])
     for p in neurons:
@@ -116,32 +126,33 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1) -> B
     two_kappas = any(rule.kappa != rule.kappa_regularisation for rule in plus)
     kinds = kinds_of(network, components, populations)
     groups, filters, signal_groups = groups_of(network, populations, components, classes)
-    tracts = tracts_of(network, {index: c.decay.size for index, c in classes.items()})
-    projections, floats = projections_of(network, tracts, populations, classes)
+    tracts = tracts_of(network, share, {index: c.decay.size for index, c in classes.items()})
+    projections, floats = projections_of(network, tracts, populations, classes, share)
     bounds = np.stack([split(sizes["neurons"], partitions), split(sizes["readouts"], partitions)])
     layouts = [MapLayout.of(*kind, two_kappas) for kind in kinds]
     map_entries, n_hidden = max((at.ENTRIES for at in layouts), default=0), max((m for _, m in kinds), default=0)
     block_steps = block_steps_of(groups, filters, n_hidden)
     cutoff, stdp_cutoff = (longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
-    check_memory(network, np.dtype(dtype).itemsize, n_hidden, map_entries, block_steps)
-    places = Places(network, tracts, populations, classes, sizes["neurons"])
+    check_memory(network, np.dtype(dtype).itemsize, n_hidden, map_entries, block_steps, share)
+    places = Places(network, tracts, populations, projections, classes, share)
     indptr, targets, weight = draw_synapses(places, bounds, dtype, threads)
-    params, initial, leak = neuron_arrays(network, models, members, sizes["neurons"])
+    params, initial, leak = neuron_arrays(network, models, members, share)
     readouts, softmax = readout_arrays(network, populations, members, classes)
     tabled = max(cutoff, block_steps, TABLED_POWERS) + 2
-    feedback, signal_delay = feedback_of(network, populations, sizes)
-    adaptive = adaptive_pairs(network, populations, sizes)
+    feedback, signal_delay = feedback_of(network, populations, sizes, share)
+    adaptive = adaptive_pairs(network, populations, sizes, share)
+    own = {p.index: slice(*share.own(p)) for p in neurons}
     constants, lag = eprop_constants(network, tracts, classes)
     topology = Topology(
         populations=populations,
-        rates=poisson_rates(network, populations, members, sizes["sources"]),
+        rates=poisson_rates(network, populations, members),
         projections=projections,
         projection_floats=floats,
         groups=groups,
         decays=decays_of(groups, tabled),
         **filter_tables(filters, tabled),
-        eligibility=map_table(network, populations, components, two_kappas, sizes["neurons"]),
-        adjoint=adjoint_table(populations, components, sizes["neurons"], bool(rules_of(network, EProp))),
+        eligibility=map_table(populations, components, two_kappas, own),
+        adjoint=adjoint_table(populations, components, own, bool(rules_of(network, EProp))),
         indptr=indptr,
         targets=targets,
         params=params,
@@ -172,7 +183,10 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1) -> B
         identities=identities_of(populations, layouts),
         cutoff=cutoff,
         stdp_cutoff=stdp_cutoff,
-        max_delay=max([1, *projections[:, lay.PRO_DELAY], int(signal_delay.max(initial=1))]),
+        max_delay=share.largest(max([1, *projections[:, lay.PRO_DELAY].tolist(), int(signal_delay.max(initial=1))])),
+        share=share,
+        learning_rows=learning_rows(projections),
+        slice_steps=int(projections[:, lay.PRO_DELAY].min(initial=LONGEST_SLICE)),
         block_steps=block_steps,
         two_kappas=two_kappas,
         moments=moments_of(plus + rules_of(network, EProp)),

@@ -27,6 +27,9 @@ class Loops(NamedTuple):
 
     stream: Callable[..., int]
     waves: Callable[..., int]
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    accumulate: Callable[..., Any]
 
 
 def model_slots(models: list[Any]) -> list[type[Neuron]]:
@@ -103,6 +106,16 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
             LAP=rule_kernels["LAP"],
         ),
         waves=bind(lanes.run_waves, f"waves_{label}_{threads}", outer=True, RUN_LANES=run_lanes, ACCUMULATE=accumulate),
+        # With several ranks the parts of a wave are called one by one.
+        forward=bind(
+            lanes.forward_lanes,
+            f"forward_lanes_{label}_{threads}",
+            parallel=options.parallel,
+            outer=True,
+            FORWARD=forward,
+        ),
+        backward=bind(lanes.backward_lanes, f"backward_lanes_{threads}", parallel=options.parallel, outer=True),
+        accumulate=bind(lanes.accumulate, f"accumulate_lanes_{threads}", parallel=options.parallel, outer=True),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from eprop.engine.share import RankShare
 from eprop.engine.tracts import signal_delays
 from eprop.equations import rng
 from eprop.errors import NetworkError
@@ -40,8 +41,10 @@ def check_mirrored(network: Network, feedback: FeedbackProjection) -> None:
         raise NetworkError(f"{kind} feedback needs readout connections without multapses")
 
 
-def feedback_of(network: Network, populations: np.ndarray, sizes: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Dense feedback weights and delays (readouts, neurons); symmetric weights are filled in from the readout weights.
+def feedback_of(
+    network: Network, populations: np.ndarray, sizes: dict[str, int], share: RankShare
+) -> tuple[np.ndarray, np.ndarray]:
+    """Dense feedback weights and delays (readouts, own neurons); symmetric weights are filled in from the readout weights.
 
     Where all delays are one step, there is no table of them.
     """
@@ -49,50 +52,55 @@ def feedback_of(network: Network, populations: np.ndarray, sizes: dict[str, int]
     delays = np.ones(out.shape, np.int64)
     for f in network.feedback_projections:
         part = _part(f, populations, sizes)
-        delays[part] = signal_delays(network, f.pre.size, f.post.size, f.delay, f.index)
+        delays[part] = signal_delays(network, f.pre.size, f.post.size, f.delay, f.index, *share.own(f.post))
         if isinstance(f.kind, RandomFeedback):
-            out[part] += _weights(network, f)
+            out[part] += _weights(network, f, share)
     return out, delays if (delays != 1).any() else np.zeros((0, 0), np.int64)
 
 
-def adaptive_pairs(network: Network, populations: np.ndarray, sizes: dict[str, int]) -> np.ndarray:
-    """Which pairs (readouts, neurons) have adaptive feedback; (0, 0) if none has."""
+def adaptive_pairs(network: Network, populations: np.ndarray, sizes: dict[str, int], share: RankShare) -> np.ndarray:
+    """Which pairs (readouts, own neurons) have adaptive feedback; (0, 0) if none has."""
     adaptive = [f for f in network.feedback_projections if isinstance(f.kind, Adaptive)]
     if not adaptive:
         return np.zeros((0, 0), np.bool_)
     out = np.zeros((sizes["readouts"], sizes["neurons"]), np.bool_)
     for f in adaptive:
-        indptr, readouts = _connections(network, f)
-        out[_part(f, populations, sizes)][readouts, np.repeat(np.arange(f.post.size), np.diff(indptr))] = True
+        indptr, readouts = _connections(network, f, share)
+        out[_part(f, populations, sizes)][readouts, _listeners(indptr)] = True
     return out
 
 
 def _part(f: FeedbackProjection, populations: np.ndarray, sizes: dict[str, int]) -> tuple[slice, slice]:
     """Where a projection stands in tables of (readouts, neurons)."""
     k = populations[f.pre.index, lay.POP_TARGET] - sizes["neurons"]
-    j = populations[f.post.index, lay.POP_TARGET]
-    return np.s_[k : k + f.pre.size, j : j + f.post.size]
+    return np.s_[k : k + f.pre.size, populations[f.post.index, lay.POP_LO] : populations[f.post.index, lay.POP_HI]]
 
 
-def _weights(network: Network, f: FeedbackProjection) -> np.ndarray:
-    """Drawn or given weights of one feedback projection, (readouts, neurons)."""
-    kind = f.kind
+def _weights(network: Network, f: FeedbackProjection, share: RankShare) -> np.ndarray:
+    """Drawn or given weights of one feedback projection, (readouts, own neurons)."""
+    kind, (lo, hi) = f.kind, share.own(f.post)
     assert isinstance(kind, RandomFeedback)
-    block = np.zeros((f.pre.size, f.post.size))
-    indptr, sources = _connections(network, f)
+    block = np.zeros((f.pre.size, hi - lo))
+    indptr, sources = _connections(network, f, share)
     if isinstance(kind.weight, Array):
-        pairs = sources, np.repeat(np.arange(f.post.size), np.diff(indptr))
-        block[pairs] = kind.weight.values.T[pairs]
+        pairs = sources, _listeners(indptr)
+        block[pairs] = kind.weight.values.T[:, lo:hi][pairs]
         return block
-    fan = (sources.size / f.post.size, sources.size / f.pre.size)
+    total = sum(share.comm.gather(sources.size))
+    fan = (total / f.post.size, total / f.pre.size)
     seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
-    values = kind.weight.draw(0, f.post.size, indptr, fan, rng.derive(seed, rng.WEIGHT))
-    np.add.at(block, (sources, np.repeat(np.arange(f.post.size), np.diff(indptr))), values)
+    values = kind.weight.draw(lo, hi, indptr, fan, rng.derive(seed, rng.WEIGHT))
+    np.add.at(block, (sources, _listeners(indptr)), values)
     return block
 
 
-def _connections(network: Network, f: FeedbackProjection) -> tuple[np.ndarray, np.ndarray]:
-    """``(indptr, sources)``: the readouts that each neuron hears of."""
+def _listeners(indptr: np.ndarray) -> np.ndarray:
+    """The own neuron of each connection."""
+    return np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+
+
+def _connections(network: Network, f: FeedbackProjection, share: RankShare) -> tuple[np.ndarray, np.ndarray]:
+    """``(indptr, sources)``: the readouts that each own neuron hears of."""
     assert isinstance(f.kind, RandomFeedback)
     seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
-    return f.kind.connectivity.make(0, f.post.size, f.pre.size, f.post.size, False, seed)
+    return f.kind.connectivity.make(*share.own(f.post), f.pre.size, f.post.size, False, seed)

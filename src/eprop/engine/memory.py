@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from dataclasses import dataclass
 
+from eprop.engine.share import RankShare
 from eprop.engine.state import power_of_two
 from eprop.engine.tables import moments_of, rules_of
 from eprop.engine.tracts import steps_of
@@ -31,15 +32,19 @@ class Estimate:
         return self.synapses * self.per_synapse + self.others
 
 
-def estimate(network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int) -> Estimate:
+def estimate(
+    network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int, share: RankShare
+) -> Estimate:
     """Memory of a network whose synaptic values have ``itemsize`` bytes; the other numbers are those of `Built`."""
     plus, eprop = rules_of(network, EPropPlus), rules_of(network, EProp)
     two_kappas = any(rule.kappa != rule.kappa_regularisation for rule in plus)
     waits = bool(eprop) or any(moments_of(plus)) or any(rule.each_step or rule.optimizer.decay > 0.0 for rule in plus)
     values = 1 + bool(plus) + two_kappas + n_hidden + waits + sum(moments_of(plus + eprop))
-    synapses = sum(p.connectivity.expected(p.pre.size, p.post.size) for p in network.projections)
-    rows = sum(p.pre.size for p in network.projections)
-    neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
+    synapses = sum(
+        p.connectivity.expected(p.pre.size, p.post.size) * len(range(*share.own(p.post))) / p.post.size
+        for p in network.projections
+    )
+    rows, neurons = sum(share.known(p.pre) for p in network.projections), share.neurons
     readouts = sum(p.size for p in network.populations if p.model.role == "readout")
     cutoff = max((steps_of(rule.cutoff, network.dt) for rule in plus), default=0)
     ring = power_of_two(max(cutoff, block_steps if n_hidden else 0) + 2) if plus else 0
@@ -51,7 +56,9 @@ def estimate(network: Network, itemsize: int, n_hidden: int, map_entries: int, b
     return Estimate(round(synapses), 4 + itemsize * values, others)
 
 
-def check_memory(network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int) -> None:
+def check_memory(
+    network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int, share: RankShare
+) -> None:
     """Refuse a network that will not fit, with what it needs and what would fit.
 
     Raises
@@ -59,8 +66,9 @@ def check_memory(network: Network, itemsize: int, n_hidden: int, map_entries: in
     MemoryLimitError
         If the estimate exceeds the memory that is available.
     """
-    free = available_memory()
-    needed = estimate(network, itemsize, n_hidden, map_entries, block_steps)
+    free, neighbours = available_memory(), share.comm.neighbours()
+    free = None if free is None else free // neighbours
+    needed = estimate(network, itemsize, n_hidden, map_entries, block_steps, share)
     if free is None or needed.total <= (1.0 - SPARE) * free:
         return
     fits = (1.0 - SPARE) * free - needed.others
@@ -70,12 +78,14 @@ def check_memory(network: Network, itemsize: int, n_hidden: int, map_entries: in
     if fits <= 0:
         advice = ["fewer neurons, or a shorter cutoff"]
     if itemsize == 8:
-        single = estimate(network, 4, n_hidden, map_entries, block_steps)
+        single = estimate(network, 4, n_hidden, map_entries, block_steps, share)
         verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
         advice.append(f'precision="single" with {single.total / GIGA:.1f} GB {verdict}')
+    what = "a share of the network" if share.several else "the network"
     raise MemoryLimitError(
-        f"the network needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
-        f"{needed.others / GIGA:.1f} GB for maps, neurons and axons), but {free / GIGA:.1f} GB are available. "
+        f"{what} needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
+        f"{needed.others / GIGA:.1f} GB for maps, neurons and axons), but {free / GIGA:.1f} GB are available"
+        f"{f' to each of {neighbours} ranks' if neighbours > 1 else ''}. "
         f"What would fit: {'; '.join(advice)}"
     )
 

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from eprop.engine.share import RankShare
 from eprop.equations import rng
 from eprop.models import Neuron
 from eprop.network import Network
 
 
-def neuron_arrays(network: Network, models: list[type[Neuron]], members: dict[int, list[Any]], n: int):
-    """``(params, initial, leak)`` of ``n`` neurons: (parameter rows, n), (state rows, n), (n,)."""
+def neuron_arrays(network: Network, models: list[type[Neuron]], members: dict[int, list[Any]], share: RankShare):
+    """``(params, initial, leak)`` of a rank's ``n`` neurons: (parameter rows, n), (state rows, n), (n,)."""
+    n = share.neurons
     n_params = max((len(m.parameter_rows) for m in models), default=1)
     n_state = max((len(m.state_rows) for m in models), default=1)
     params, initial, leak = np.zeros((n_params, n)), np.zeros((n_state, n)), np.zeros(n)
@@ -20,20 +22,31 @@ def neuron_arrays(network: Network, models: list[type[Neuron]], members: dict[in
     for p in network.populations:
         if p.model.role != "neuron":
             continue
-        span, own = slice(at, at + p.size), members[p.index]
+        lo, hi = share.own(p)
+        if lo == hi:
+            continue
+        span, own = slice(at, at + hi - lo), own_members(members[p.index], lo, hi)
         derived = [member.derived(network.dt) for member in own]
         seed = rng.derive(network.seed, rng.PHASE, p.index)
         for row, name in enumerate(own[0].parameter_rows):
             params[row, span] = [values[name] for values in derived]
         for row, name in enumerate(own[0].state_rows):
-            initial[row, span] = _initial_values(own, name, network.dt, p.size, seed)
+            initial[row, span] = _initial_values(own, name, network.dt, range(lo, hi), seed)
         leak[span] = [getattr(member, "e_l", 0.0) for member in own]
-        at += p.size
+        at += hi - lo
     return params, initial, leak
 
 
-def _initial_values(members: list[Any], name: str, dt: float, size: int, seed: int) -> Any:
-    """Values of one row of state at the start, for all neurons of a population."""
+def own_members(members: list[Any], lo: int, hi: int) -> list[Any]:
+    """Models of neurons ``lo:hi`` of a population: one for each, or one for all."""
+    return members if len(members) == 1 else members[lo:hi]
+
+
+def _initial_values(members: list[Any], name: str, dt: float, nodes: range, seed: int) -> Any:
+    """Values of one row of state at the start, for some neurons of a population."""
     if len(members) == 1:
-        return members[0].initial(dt, size, seed).get(name, 0.0)
-    return [np.ravel(m.initial(dt, 1, rng.derive(seed, j)).get(name, 0.0))[0] for j, m in enumerate(members)]
+        return members[0].initial(dt, nodes, seed).get(name, 0.0)
+    one = range(1)
+    return [
+        np.ravel(m.initial(dt, one, rng.derive(seed, j)).get(name, 0.0))[0] for j, m in zip(nodes, members, strict=True)
+    ]

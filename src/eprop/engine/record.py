@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.build import Built
+from eprop.engine.ranks import Ranks
 from eprop.errors import InputError
 from eprop.kernels import layout as lay
 from eprop.network import Network
@@ -76,20 +77,25 @@ class Probes:
         order: Callable[[str], np.ndarray],
     ):
         self.rows: list[np.ndarray] = []
-        self.columns: list[tuple[tuple[str, str], slice, np.ndarray | float]] = []
+        self.columns: list[tuple[tuple[str, str], slice]] = []
         self._network, self._built, self._order = network, built, order
-        at = 0
+        at, offsets = 0, [np.zeros(0)]
         for item in _listed(wanted):
             record = item if isinstance(item, Record) else Record(*item)
             rows, offset = self._resolve(record)
             self.rows.append(rows)
-            self.columns.append(((record.name, record.variable), slice(at, at + len(rows)), offset))
+            offsets.append(np.broadcast_to(offset, len(rows)))
+            self.columns.append(((record.name, record.variable), slice(at, at + len(rows))))
             at += len(rows)
-        self.table = np.concatenate(self.rows) if self.rows else np.zeros((0, 3), np.int64)
+        table = np.concatenate(self.rows) if self.rows else np.zeros((0, 3), np.int64)
+        # Of several ranks each reads what it owns; the others see a row without an index there.
+        self._count, self._positions = at, np.flatnonzero(table[:, 2] >= 0)
+        self.table, self._offsets = table[self._positions], np.concatenate(offsets)[self._positions]
 
-    def collect(self, values: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-        """Recorded values under their names; voltages get their leak potential back."""
-        return {key: values[:, span] + offset for key, span, offset in self.columns}
+    def collect(self, values: np.ndarray, ranks: Ranks) -> dict[tuple[str, str], np.ndarray]:
+        """Recorded values of all ranks under their names; voltages get their leak potential back."""
+        found = ranks.columns(values + self._offsets, self._positions, self._count)
+        return {key: found[:, span] for key, span in self.columns}
 
     def _resolve(self, record: Record) -> tuple[np.ndarray, np.ndarray | float]:
         for projection in self._network.projections:
@@ -97,7 +103,7 @@ class Probes:
                 return self._synapses(record)
         population = self._network.population(record.name)
         index = _index(record, population.size)
-        first = int(self._built.topology.populations[population.index, lay.POP_TARGET])
+        first = int(self._built.topology.populations[population.index, lay.POP_LO])
         role = population.model.role
         if role == "source":
             raise InputError(f"{record.name!r} is a source: record its spikes with spikes=[{record.name!r}]")
@@ -105,19 +111,23 @@ class Probes:
             kind = _READOUT_KINDS.get(record.variable)
             first -= self._built.initial.shape[1]
             offset = self._built.readout_offset[first + index] if record.variable == "y" else 0.0
+            here = first + index if self._built.share.comm.rank == 0 else np.full(index.size, -1)
             names: Iterable[str] = _READOUT_KINDS
         else:
             kind, offset = _NEURON_KINDS.get(record.variable), 0.0
+            lo, hi = self._built.share.own(population)
+            here = np.where((index >= lo) & (index < hi), first + index - lo, -1)
             names = [*population.model.state_rows, *_NEURON_KINDS]
             if record.variable in population.model.state_rows:
                 rows = np.zeros((index.size, 3), np.int64)
                 rows[:, 1] = population.model.state_rows.index(record.variable)
-                rows[:, 2] = first + index
-                return rows, self._built.leak[first + index] if record.variable == "v" else 0.0
+                rows[:, 2] = here
+                leak = np.append(self._built.leak, 0.0)  # the last one is for what is not here
+                return rows, leak[here] if record.variable == "v" else 0.0
         if kind is None:
             raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(names)}")
         rows = np.full((index.size, 3), kind, np.int64)
-        rows[:, 1], rows[:, 2] = 0, first + index
+        rows[:, 1], rows[:, 2] = 0, here
         return rows, offset
 
     def _synapses(self, record: Record) -> tuple[np.ndarray, float]:

@@ -14,6 +14,14 @@ from eprop.network import Network, Projection
 from eprop.rules import EProp
 
 
+def _own_synapses(row, populations, indptr) -> tuple[np.ndarray, slice]:
+    """Synapses of a tract whose sources are this rank's own neurons: the targets that these are, and where they lie."""
+    pre = populations[row[lay.PRO_PRE]]
+    lo, hi = pre[lay.POP_LO] - pre[lay.POP_TARGET], pre[lay.POP_HI] - pre[lay.POP_TARGET]
+    bounds = indptr[row[lay.PRO_ROW] + lo : row[lay.PRO_ROW] + hi + 1]
+    return np.repeat(np.arange(pre[lay.POP_LO], pre[lay.POP_HI]), np.diff(bounds)), slice(bounds[0], bounds[-1])
+
+
 def eprop_constants(
     network: Network, tracts: list[list[Tract]], classes: dict[int, ReadoutClasses]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +45,7 @@ def eprop_constants(
 
 
 def lag_of_pairs(network, tracts, populations, lag, indptr, targets, projections, sizes) -> np.ndarray:
-    """Steps from a spike of a neuron to the error it causes, (readouts, neurons), if they differ within a population.
+    """Steps from a spike of a neuron to the error it causes, (readouts, own neurons), if they differ within a population.
 
     A neuron without a connection to a readout counts as having the population's shortest.
     """
@@ -48,18 +56,13 @@ def lag_of_pairs(network, tracts, populations, lag, indptr, targets, projections
         return none
     out = np.ones((sizes["readouts"], sizes["neurons"]), np.int64)
     for index in delays:
-        first = populations[index, lay.POP_TARGET]
-        out[:, first : first + populations[index, lay.POP_SIZE]] = lag[index]
+        out[:, populations[index, lay.POP_LO] : populations[index, lay.POP_HI]] = lag[index]
     for row in projections[::-1]:  # the shortest delay of a projection is written last
         if not row[lay.PRO_TO_READOUT] or populations[row[lay.PRO_PRE], lay.POP_ROLE] != lay.NEURON:
             continue
-        first = populations[row[lay.PRO_PRE], lay.POP_TARGET]
         for part in indptr:
-            bounds = part[row[lay.PRO_ROW] : row[lay.PRO_ROW] + row[lay.PRO_ROWS] + 1]
-            sources = np.repeat(np.arange(row[lay.PRO_ROWS]), np.diff(bounds))
-            out[targets[bounds[0] : bounds[-1]].astype(np.int64) - sizes["neurons"], first + sources] = row[
-                lay.PRO_DELAY
-            ]
+            neurons, span = _own_synapses(row, populations, part)
+            out[targets[span].astype(np.int64) - sizes["neurons"], neurons] = row[lay.PRO_DELAY]
     return out
 
 

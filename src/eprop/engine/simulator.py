@@ -15,6 +15,7 @@ import scipy.sparse
 from eprop import _jit
 from eprop.engine.build import Built, build
 from eprop.engine.compile import Loops, Options, loops
+from eprop.engine.ranks import Ranks
 from eprop.engine.record import Probes, Record, Recording
 from eprop.engine.samples import Samples, make_samples
 from eprop.engine.state import (
@@ -27,18 +28,23 @@ from eprop.engine.state import (
     scratch_of,
     synapses_of,
     with_ended_posts,
+    with_longer_posts,
     with_room,
     with_tables,
 )
 from eprop.engine.timers import phases_of
+from eprop.engine.together import Together
 from eprop.engine.tracts import steps_of
-from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
+from eprop.engine.whole import Whole
+from eprop.errors import DivergenceError, InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.lanes import count_arrivals, fade_gaps, measure_gaps, mirror_feedback, optimize
 from eprop.kernels.layout import Scratch
+from eprop.kernels.stream import receive
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
+from eprop.parallel import Communicator, Serial
 from eprop.parameters import is_finite_number, real_numbers
 from eprop.rules import EProp
 
@@ -50,6 +56,10 @@ TABLED_STEPS = 2000
 # Evaluation without resets runs this many chunks of samples side by side, whatever the number of threads.
 EVALUATION_CHUNKS = 8
 EVALUATION_STEPS = 1000
+# What several ranks divide among them: the neurons of one network, or the samples, each with a network of its own.
+DIVISIONS = ("model", "data")
+# Room for the spikes of a sample to begin with.
+FIRST_LOG = 8192
 # Arrays of the state whose lengths depend on what has happened.
 GROWING = ("history/log", "history/post_times")
 # No neuron means such a voltage (mV): the run has diverged, though its numbers are still finite.
@@ -85,6 +95,14 @@ class Simulator:
         Threads to use; all that are available by default. The results do not depend on it.
     precision : {"double", "single"}
         Type of what is stored per synapse. Neurons and maps are kept in double precision.
+    comm : Communicator, optional
+        The ranks that simulate the network together, see `eprop.parallel`; this process alone by default. Each rank
+        owns a range of the neurons. Every method and every attribute but `memory` gives the same on all ranks, and
+        methods are called by all of them, in the same order.
+    parallel : {"model", "data"}
+        What the ranks divide. With "data" each has the whole network and its share of every mini-batch; their gradients
+        are added in the order of the ranks. The result then depends on the number of ranks, in the last digits, and on
+        nothing else.
     timers : bool
         Measure `phases`; costs well below a microsecond per step, and compiling anew.
 
@@ -102,18 +120,27 @@ class Simulator:
         precision: str = "double",
         timers: bool = False,
         partitions: int | None = None,
+        comm: Communicator | None = None,
+        parallel: str = "model",
     ):
         if not isinstance(network, Network):
             raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
         if precision not in PRECISIONS:
             raise ParameterError(f'Simulator.precision must be "double" or "single", got {precision!r}')
         self.network, self.precision = network, precision
-        self.threads = _thread_count(threads)
+        self.comm: Communicator = comm or Serial()
+        self._replicas = self._replicated(parallel)
+        divided = Serial() if self._replicas.size > 1 else self.comm
+        self.threads = _thread_count(threads, self.comm)
         learns_by_spike = any(p.rule.code == lay.EPROP_PLUS for p in network.projections)
         streams = learns_by_spike or not any(isinstance(p.rule, EProp) for p in network.projections)
         # `partitions` is for tests: the results must not depend on it.
         self._partitions = partitions or (self.threads if streams else 1)
-        self._built: Built = build(network, self._partitions, PRECISIONS[precision], self.threads)
+        self._built: Built = build(network, self._partitions, PRECISIONS[precision], self.threads, divided)
+        self._ranks = Ranks(self._built)
+        self._outbox = self._ranks.outbox()
+        self._here = np.array([self._count_here(p.index) for p in network.projections], np.int64)
+        self._whole = Whole(network, self._built, self._here)
         self._synapses = synapses_of(self._built)
         self._axons = axons_of(self._built)
         self._neurons = neurons_of(self._built)
@@ -124,7 +151,8 @@ class Simulator:
         self._lanes: Lanes | None = None
         self._call_steps, self._lane_steps = 64, 0
         self._updates = 0
-        self._timers, self._seconds = timers, {"loop": 0.0, "samples": 0.0, "update": 0.0}
+        self._timers = timers
+        self._seconds = {"loop": 0.0, "messages": 0.0, "samples": 0.0, "update": 0.0}
         self._counters = np.zeros(2, np.int64)
         self._measure_gaps(list(range(len(self._built.topology.projections))))
         self._mirror(self._neurons.feedback)
@@ -186,13 +214,14 @@ class Simulator:
         -------
         Recording
         """
-        n_steps = self._steps("duration", duration)
+        n_steps, before = self._steps("duration", duration), self.events
         samples = self._one_sample(n_steps, inputs, targets, window)
         probes = Probes(self.network, self._built, record, self._order)
         wanted = self._spiking(spikes)
         if self._built.has_eprop:
             self.reset()
         recording = self._stream(samples, learn and not self._built.has_eprop, probes, wanted, frozen=not learn)
+        self._ranks.count(self._counters, before)
         if self._built.has_eprop and learn:
             events = self.events
             self.train(samples)
@@ -230,8 +259,7 @@ class Simulator:
         self._check_samples(samples, progress)
         reset = self._built.has_eprop if reset is None else reset
         if reset:
-            index = np.arange(len(samples))
-            return self._run_lanes(samples, index, False, progress)
+            return self._run_samples(samples, False, progress)
         return self._evaluate_stream(samples, progress)
 
     def reset(self) -> None:
@@ -258,7 +286,9 @@ class Simulator:
             return {}
         if self._built.has_eprop:
             return {name: self._seconds[name] for name in ("samples", "update")}
-        return phases_of(self._scratch.clock, self._seconds["loop"])
+        found = phases_of(self._scratch.clock, self._seconds["loop"])
+        found["exchange"] += self._seconds["messages"]
+        return found
 
     # ---------------------------------------------------------------- weights
 
@@ -266,7 +296,11 @@ class Simulator:
         """Sources, targets and weights (mV) of a projection, sorted by target, then source."""
         projection = self.network.projection(name)
         order, sources, targets = self._synapse_order(projection.index)
-        return sources, targets, self._synapses.weight[order].astype(np.float64)
+        found = sources, targets, self._synapses.weight[order].astype(np.float64)
+        if projection.post.model.role == "readout" or not self._ranks.several:
+            return found
+        sources, targets, weights = self._ranks.joined(found)
+        return sources, targets, weights
 
     def weights(self, name: str) -> scipy.sparse.csr_matrix:
         """Weights of a projection, mV, shape ``(n_post, n_pre)``; repeated connections add up."""
@@ -282,21 +316,23 @@ class Simulator:
         follows, adaptive feedback stays as it is.
         """
         projection = self.network.projection(name)
-        order, sources, targets = self._synapse_order(projection.index)
+        sources, targets, _ = self.connections(name)
         given = values.data if scipy.sparse.issparse(values) else values
         flat = real_numbers(f"weights of {name}", given, InputError).astype(np.float64)
+        size = sources.size
         if scipy.sparse.issparse(values) or flat.ndim == 2:
             flat = _from_matrix(name, values, sources, targets, (projection.post.size, projection.pre.size))
         else:
-            flat = np.full(order.size, float(flat)) if flat.ndim == 0 else flat
-        if flat.shape != (order.size,):
-            raise InputError(f"{name} has {order.size} connections, got {flat.size} weights")
+            flat = np.full(size, float(flat)) if flat.ndim == 0 else flat
+        if flat.shape != (size,):
+            raise InputError(f"{name} has {size} connections, got {flat.size} weights")
         if not np.all(np.isfinite(flat)):
             raise InputError(f"weights of {name} must be finite")
         w_min, w_max = projection.rule.bounds
         if flat.size and (flat.min() < w_min or flat.max() > w_max):
             raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")
-        self._synapses.weight[order] = flat
+        order = self._synapse_order(projection.index)[0]
+        self._synapses.weight[order] = flat[self._whole.held(projection.index)]
         self._measure_gaps(self._built.tracts[projection.index])
         self._mirror(self._neurons.feedback)
 
@@ -315,34 +351,50 @@ class Simulator:
         a, b = self.network.population(pre), self.network.population(post)
         if a.model.role != "readout" or b.model.role != "neuron":
             raise NetworkError(f"feedback goes from readouts to neurons, not from {pre!r} to {post!r}")
-        k, j = table[a.index, lay.POP_TARGET] - n, table[b.index, lay.POP_TARGET]
-        return self._neurons.feedback[k : k + a.size, j : j + b.size].T.copy()
+        k, (lo, hi) = table[a.index, lay.POP_LO] - n, table[b.index, [lay.POP_LO, lay.POP_HI]]
+        return self._ranks.joined([self._neurons.feedback[k : k + a.size, lo:hi]])[0].T.copy()
 
     def connection_count(self, name: str) -> int:
         """Number of synapses of a projection."""
-        first, rows = self._rows_of(self.network.projection(name).index)
+        return self._whole.count(self.network.projection(name).index)
+
+    def _count_here(self, r: int) -> int:
+        first, rows = self._rows_of(r)
         return int(sum(part[first + rows] - part[first] for part in self._built.topology.indptr))
 
     @property
     def n_synapses(self) -> int:
         """Number of synapses of all projections."""
-        return int(self._built.weight.size)
+        return sum(self._whole.count(p.index) for p in self.network.projections)
 
     def memory(self) -> dict[str, int]:
-        """Bytes held: per-synapse arrays (with targets), maps and rings, all else that was built."""
-        synapses = sum(a.nbytes for a in self._synapses) + self._built.topology.targets.nbytes
+        """Bytes held by this rank.
+
+        ``synapses``: arrays with one entry per synapse, targets included; ``maps``: maps and rings of the past, the log of
+        spikes included; ``axons``: all with one entry per axon; ``rest``: parameters and state of neurons, tables,
+        feedback, and with several ranks the numbers of the neurons that this one knows.
+        """
+        topology, scratch, share = self._built.topology, self._scratch, self._built.share
+        synapses = sum(a.nbytes for a in self._synapses) + topology.targets.nbytes
         maps = sum(a.nbytes for a in self._history if isinstance(a, np.ndarray))
-        rest = sum(a.nbytes for a in self._built.topology) - self._built.topology.targets.nbytes
-        rest += sum(a.nbytes for a in (*self._neurons, *self._axons))
-        return {"synapses": int(synapses), "maps": int(maps), "rest": int(rest)}
+        per_row = (*self._axons, scratch.order, scratch.spare, scratch.due, scratch.mark, scratch.z_ahead)
+        axons = sum(a.nbytes for a in per_row) + topology.indptr.nbytes
+        rest = sum(a.nbytes for a in topology) - topology.targets.nbytes - topology.indptr.nbytes
+        rest += sum(a.nbytes for a in (*self._neurons, share.bits, share.counts))
+        return {"synapses": int(synapses), "maps": int(maps), "axons": int(axons), "rest": int(rest)}
 
     # ---------------------------------------------------------------- checkpoint
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that a run changes, as a copy in named arrays: enough to go on bit by bit.
 
-        Synapses are in the order of `connections`, projection by projection, whatever the number of threads.
+        Synapses are in the order of `connections`, projection by projection, whatever the number of threads and ranks.
+        With several ranks it is the whole network's state, on every rank; its log of spikes then begins anew.
         """
+        return self._whole.state(self._state_here(), self._t)
+
+    def _state_here(self) -> dict[str, np.ndarray]:
+        """The part of the state that this rank holds."""
         order = self._canonical_order()
         out = {f"synapses/{f}": v[..., order] if v.size else v.copy() for f, v in self._synapses._asdict().items()}
         for group in ("axons", "neurons", "history"):
@@ -353,14 +405,15 @@ class Simulator:
         return out
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from a `state` of the same network, with any number of threads.
+        """Go on from a `state` of the same network, with any number of threads and ranks.
 
         Raises
         ------
         InputError
             If an array is missing or has another shape: the state is of another network.
         """
-        own = self.state()
+        here = self._state_here()
+        own = self._whole.state(here, self._t)
         if not isinstance(state, Mapping):
             raise InputError(f"set_state takes a dictionary as state() gives it, got {type(state).__name__}")
         if missing := sorted(set(own) - set(state)):
@@ -375,14 +428,17 @@ class Simulator:
                 raise InputError(f"state {name!r} must be whole numbers, got {given.dtype}")
             if not np.isfinite(given).all():
                 raise InputError(f"state {name!r} holds values that are not finite")
-        _check_log(np.asarray(state["history/log"]), n_sources(self._built))
-        _check_posts(np.asarray(state["history/post_times"]), len(self._history.post_times))
+        _check_log(
+            np.asarray(state["history/log"]), sum(p.size for p in self.network.populations if p.model.role != "readout")
+        )
+        _check_posts(np.asarray(state["history/post_times"]), len(own["history/post_times"]))
+        state = self._whole.part(state, here)
         self._history = self._history._replace(
             log=np.zeros(np.size(state["history/log"]), np.int32),
             post_times=np.zeros(np.shape(state["history/post_times"]), np.int64),
         )
         order = self._canonical_order()
-        for name in own:
+        for name in here:
             group, _, field = name.partition("/")
             if group == "synapses":
                 target = getattr(self._synapses, field)
@@ -395,8 +451,15 @@ class Simulator:
         self._history = with_ended_posts(self._history, steps)
 
     def _order(self, name: str) -> np.ndarray:
-        """Positions of a projection's synapses, in the order of `connections`."""
-        return self._synapse_order(self.network.projection(name).index)[0]
+        """Positions of a projection's synapses, in the order of `connections`; -1: another rank gives it."""
+        r = self.network.projection(name).index
+        order = self._synapse_order(r)[0]
+        if not self._ranks.several:
+            return order
+        out = np.full(self._whole.count(r), -1)
+        if self._whole.gives(r):
+            out[self._whole.held(r)] = order
+        return out
 
     def _canonical_order(self) -> np.ndarray:
         """Positions of all synapses, in the order of `connections`."""
@@ -414,7 +477,7 @@ class Simulator:
         log: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {p.name: [] for p in wanted}
         t0, done = self._t, 0
         while done < n_steps:
-            limit = min(n_steps - done, self._call_steps)
+            limit = n_steps - done if self._ranks.several else min(n_steps - done, self._call_steps)
             if wanted:
                 limit = min(limit, self._history.log_start.shape[0] - 2)
             begin = self._t
@@ -423,27 +486,71 @@ class Simulator:
             for p in wanted:
                 log[p.name].append(self._logged(p, begin, self._t))
         self._check_finite("run")
-        spikes = {name: _joined(parts, t0, self.network.dt) for name, parts in log.items()}
+        spikes = {name: self._joined(name, parts) for name, parts in log.items()}
         times = (np.arange(n_steps) + 1.0) * self.network.dt + t0 * self.network.dt
         offset = self._built.readout_offset
-        return Recording(times, self._by_readout(y + offset), loss, spikes, probes.collect(out))
+        return Recording(times, self._by_readout(y + offset), loss, spikes, probes.collect(out, self._ranks))
 
     def _advance(self, samples, done, limit, topology, probes, out, y, loss, spikes) -> int:
         """One call of the compiled loop, from step ``done`` of all samples on; returns the steps it did."""
-        began = time.perf_counter()
-        scratch = self._scratch if limit < TABLED_STEPS or len(probes) else self._tabled()
-        steps = self._loops().stream(
-            self._t, limit, done, np.uint64(self.network.seed), topology, self._synapses, self._axons, self._neurons,
-            self._history, scratch, samples.event_start, samples.event_channels, samples.target, samples.window,
-            self._built.readout_offset, self._built.softmax, probes, out, y, loss, spikes, self._counters,
+        began, messages = time.perf_counter(), self._seconds["messages"]
+        plain = limit < TABLED_STEPS or len(probes) or self._ranks.several
+        given = (
+            samples.event_start, samples.event_channels, samples.target, samples.window, self._built.readout_offset,
+            self._built.softmax, probes, out, y, loss, spikes,
         )  # fmt: skip
+        nodes = (self._axons, self._neurons, self._history, self._scratch if plain else self._tabled())
+        steps, self._history = self._steps_of(
+            self._loops().stream, self._t, limit, done, topology, nodes, given, self._counters
+        )
         elapsed = time.perf_counter() - began
-        self._seconds["loop"] += elapsed
+        self._seconds["loop"] += elapsed - (self._seconds["messages"] - messages)
+        if self._ranks.several:
+            return steps
         if steps < limit:
             self._history = with_room(self._built, self._history, self._t)
         elif limit == self._call_steps:
             self._call_steps = int(np.clip(limit * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * limit))
         return steps
+
+    def _steps_of(self, run, t, limit, offset, topology, nodes, given, counters):
+        """Steps ``t .. t + limit - 1`` of a loop, or as many as there is room for; with several ranks slice by slice, all.
+
+        Returns the steps done, and the history, which may have been replaced by a longer one.
+        """
+        axons, neurons, history, scratch = nodes
+        seed, several, done = np.uint64(self.network.seed), self._ranks.several, 0
+        while done < limit:
+            stop = min(done + self._ranks.slice_steps, limit) if several else limit
+            begin = done
+            while done < stop:
+                steps = run(
+                    t + done, stop - done, offset + done, seed, topology, self._synapses, axons, neurons, history, scratch,
+                    *given, counters, self._outbox,
+                )  # fmt: skip
+                done += steps
+                if not several:
+                    return done, history
+                if done < stop:
+                    history = with_longer_posts(history)
+            history = self._log_slice(
+                t + begin, stop - begin, offset + begin, topology, history, scratch.n_sources, given
+            )
+        return done, history
+
+    def _log_slice(self, t, n_steps, offset, topology, history, sources, given):
+        """Exchange the spikes of a slice and log them; returns the history, longer if need be."""
+        began = time.perf_counter()
+        inbox, done = self._ranks.swap(1, self._outbox), 0
+        while done < n_steps:
+            done += receive(
+                t + done, n_steps - done, offset + done, np.uint64(self.network.seed), topology, history, sources, *given[:2],
+                inbox,
+            )  # fmt: skip
+            if done < n_steps:
+                history = grown(history, t + done)
+        self._seconds["messages"] += time.perf_counter() - began
+        return history
 
     def _tabled(self) -> Scratch:
         """Work space with tables of synapses, where they pay; a call must be long to be worth the way there and back."""
@@ -457,7 +564,7 @@ class Simulator:
         no_probes, nothing = np.zeros((0, 3), np.int64), np.zeros((0, 0))
         topology, events, done = self._topology(True, False), self.events, 0
         while done < n * n_steps:
-            limit, before = min(n * n_steps - done, self._call_steps), done
+            limit, before = min(n * n_steps - done, n_steps if self._ranks.several else self._call_steps), done
             done += self._advance(samples, done, limit, topology, no_probes, nothing, y, loss, spikes)
             finite = np.isfinite(loss[before:done])
             last = max(done - 1, 0) if finite.all() else before + int(np.argmin(finite))
@@ -465,6 +572,8 @@ class Simulator:
             if progress and done // n_steps > before // n_steps:
                 progress(done // n_steps - before // n_steps)
         self._check_finite("train")
+        spikes = self._ranks.sum(spikes)
+        self._ranks.count(self._counters, events)
         self._check_silence(spikes)
         y += self._built.readout_offset
         losses = loss.reshape(n, n_steps).sum(axis=1)
@@ -484,14 +593,14 @@ class Simulator:
             axons, scratch = axons_of(self._built), scratch_of(self._built, learns=False)
             history, counters = history_of(self._built, learns=False), np.zeros(2, np.int64)
             first, total, t = chunks[c][0] * n_steps, len(chunks[c]) * n_steps, 0
+            given = (
+                samples.event_start, samples.event_channels, samples.target, samples.window, self._built.readout_offset,
+                self._built.softmax, np.zeros((0, 3), np.int64), np.zeros((0, 0)), y, loss, spikes,
+            )  # fmt: skip
             while t < total and not stop.is_set():
                 limit = min(total - t, EVALUATION_STEPS)
-                steps = run(
-                    t, limit, first + t, np.uint64(self.network.seed), self._static_topology, self._synapses, axons,
-                    neurons, history, scratch, samples.event_start, samples.event_channels, samples.target, samples.window,
-                    self._built.readout_offset, self._built.softmax, np.zeros((0, 3), np.int64), np.zeros((0, 0)), y,
-                    loss, spikes, counters,
-                )  # fmt: skip
+                nodes = (axons, neurons, history, scratch)
+                steps, history = self._steps_of(run, t, limit, first + t, self._static_topology, nodes, given, counters)
                 before, t = t, t + steps
                 if steps < limit:
                     history = grown(history, t)
@@ -499,7 +608,7 @@ class Simulator:
                     progress(t // n_steps - before // n_steps)
             events[c] = counters[lay.COUNT_EVENTS]
 
-        if self.threads > 1 and not _jit.JIT_DISABLED:
+        if self.threads > 1 and not _jit.JIT_DISABLED and not self._ranks.several:
             with ThreadPoolExecutor(self.threads) as pool:
                 try:
                     list(pool.map(one, range(len(chunks))))
@@ -511,22 +620,35 @@ class Simulator:
                 one(c)
         losses = loss.reshape(n, n_steps).sum(axis=1)
         _check_losses(losses)
+        spikes, events = self._ranks.sum(spikes), self._ranks.sum(events)
         y += self._built.readout_offset
         return BatchResult(losses, y.reshape(n, n_steps, k), spikes, int(events.sum()))
 
     def _logged(self, population, begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Spikes of one population in steps ``begin:end`` that are still in the log."""
         ring, mask = self._history.log_start.shape[0] - 1, self._history.log.size - 1
-        first = self._built.topology.populations[population.index, lay.POP_SRC]
+        first, share = self._built.topology.populations[population.index, lay.POP_SRC], self._built.share
+        own, lo = share.own_rows(population), share.own(population)[0]
+        if population.model.role != "neuron" and self.comm.rank > 0:
+            own = slice(0, 0)  # every rank has all inputs, one gives them
         steps, nodes = [], []
         for t in range(begin, end):
             row = self._history.log_start[t & ring]
             at = np.arange(row[population.index], row[population.index + 1]) & mask
-            nodes.append(self._history.log[at] - first)
-            steps.append(np.full(at.size, t))
+            rows = self._history.log[at].astype(np.int64) - first
+            rows = rows[(rows >= own.start) & (rows < own.stop)]
+            nodes.append(rows - own.start + lo)
+            steps.append(np.full(rows.size, t))
         if not steps:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        return np.concatenate(steps), np.concatenate(nodes).astype(np.int64)
+        return np.concatenate(steps), np.concatenate(nodes)
+
+    def _joined(self, name: str, parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        """Times (ms) and nodes of the spikes of one population, from all calls and all ranks."""
+        none = np.zeros(0, np.int64)
+        steps, nodes = (np.concatenate([none, *(part[k] for part in parts)]) for k in range(2))
+        steps, nodes = self._ranks.spikes(steps, nodes)
+        return (steps + 1.0) * self.network.dt, nodes
 
     # ---------------------------------------------------------------- inside: samples side by side
 
@@ -539,7 +661,7 @@ class Simulator:
             self._updates + 1,
         )
         try:
-            result = self._run_lanes(samples, np.arange(len(samples)), True, progress)
+            result = self._run_samples(samples, True, progress)
             # Ctrl-C is heard when a call returns: the weights and their clock move together.
             self._updates = update
             began = time.perf_counter()
@@ -551,7 +673,45 @@ class Simulator:
             raise
         self._mirror(self._neurons.feedback)
         self._check_finite("train")
+        assert result.spikes is not None
+        self._check_silence(result.spikes)
         return result
+
+    def _replicated(self, parallel: str) -> Communicator:
+        """The ranks that have a copy of the network each; one, if they divide its neurons instead."""
+        if parallel not in DIVISIONS:
+            raise ParameterError(f'Simulator.parallel must be "model" or "data", got {parallel!r}')
+        if parallel == "data" and not any(isinstance(p.rule, EProp) for p in self.network.projections):
+            raise NetworkError(
+                'parallel="data" divides mini-batches, and only EProp learns from those; take parallel="model"'
+            )
+        return self.comm if parallel == "data" else Serial()
+
+    def _run_samples(self, samples, learn, progress) -> BatchResult:
+        """All samples from rest; gradients are added up. Replicas take a share each and put the results together."""
+        comm, index = self._replicas, np.arange(len(samples))
+        if comm.size == 1:
+            return self._run_lanes(samples, index, learn, progress)
+        own, found, problem = np.array_split(index, comm.size)[comm.rank], None, ""
+        try:
+            found = self._run_lanes(samples, own, learn, None) if own.size else None
+        except DivergenceError as error:
+            problem = str(error)
+        parts = comm.gather((found, problem))
+        for _, problem in parts:
+            if problem:
+                raise DivergenceError(problem)
+        results = [part for part, _ in parts if part is not None]
+        if learn:
+            self._synapses.pending[:] = comm.sum(self._synapses.pending)
+        if progress:
+            progress(len(samples))
+        events = sum(part.events for part in results)
+        self._counters[lay.COUNT_EVENTS] += events - (found.events if found else 0)
+        loss, y, spikes = (
+            np.concatenate([getattr(part, name) for part in results]) for name in ("loss", "y", "spikes")
+        )
+        return BatchResult(loss, y, spikes, events)
 
     def _gradient_scale(self, samples) -> np.ndarray:
         """Per tract: mean over the batch; also over the learning window where the rule says so."""
@@ -561,12 +721,14 @@ class Simulator:
         return np.array([1.0 / len(samples) / (length if average else 1.0) for average in averaged])
 
     def _run_lanes(self, samples, index, learn, progress) -> BatchResult:
+        if self._ranks.several:
+            return self._run_lanes_together(samples, index, learn, progress)
         built, k = self._built, self._neurons.y.size
         lanes = self._lanes_for(samples.n_steps, learn)
         n = len(index)
         y, losses = np.zeros((n, samples.n_steps, k)), np.zeros(n)
         counts = np.zeros((n, self._neurons.psi.size), np.int64)
-        streams = np.arange(n) + (self._updates * n if learn else 0)
+        streams = index + (self._updates * len(samples) if learn else 0)
         totals = np.zeros((max(self.threads, 1), lanes.psi.shape[2]), built.weight.dtype)
         run, done, width = self._loops().waves, 0, lanes.shape[0]
         step = max(width, self._lane_steps // samples.n_steps // width * width)
@@ -580,7 +742,7 @@ class Simulator:
                 lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work,
                 lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
                 losses, samples.event_start, samples.event_channels, samples.target, samples.window,
-                built.readout_offset, built.softmax,
+                built.readout_offset, built.softmax, self._outbox,
             )  # fmt: skip
             if reached < stop:
                 lanes.grow()
@@ -593,23 +755,36 @@ class Simulator:
             )
             done = reached
         self._lane_steps = step * samples.n_steps
-        _check_losses(losses)
-        if not np.isfinite(lanes.state).all():
-            check_status(Status.NOT_FINITE, "samples")
-        if max(y.max(initial=0.0), -y.min(initial=0.0)) > LARGEST_VOLTAGE:
-            check_status(Status.EXPLODED, "samples")
-        y += built.readout_offset
-        if learn:
-            self._check_silence(counts)
-        return BatchResult(losses, y, counts.sum(axis=1), self._count_events(samples, index, counts))
+        self._check_lanes(losses, lanes, y)
+        events = self._count_events(samples, index, counts)
+        return BatchResult(losses, y + built.readout_offset, counts.sum(axis=1), events)
 
-    def _lanes_for(self, n_steps: int, learn: bool) -> Lanes:
-        width = max(self.threads, 1)
-        if self._lanes is None or self._lanes.shape[1] != n_steps or (learn and not self._lanes.shape[2]):
-            size = max(4 * n_sources(self._built), 8192) if self._lanes is None else self._lanes.log.shape[1]
-            learns = learn or (self._lanes is not None and self._lanes.shape[2])
-            self._lanes = Lanes(self._built, width, n_steps, learns, size)
-        return self._lanes
+    def _run_lanes_together(self, samples, index, learn, progress) -> BatchResult:
+        """`_run_lanes` on several ranks."""
+        together = Together(self, samples, index, learn)
+        together.run(progress)
+        self._check_lanes(together.losses, together.lanes, together.y)
+        spikes = self._ranks.sum(together.counts.sum(axis=1))
+        events = int(self._ranks.sum(np.array([together.events]))[0])
+        self._counters[lay.COUNT_EVENTS] += events
+        return BatchResult(together.losses, together.y + self._built.readout_offset, spikes, events)
+
+    def _check_lanes(self, losses: np.ndarray, lanes: Lanes, y: np.ndarray) -> None:
+        """Stop with advice when a voltage is no longer a number, or beyond all sense."""
+        _check_losses(losses)
+        status = Status.OK if np.isfinite(lanes.state).all() else Status.NOT_FINITE
+        if status is Status.OK and max(y.max(initial=0.0), -y.min(initial=0.0)) > LARGEST_VOLTAGE:
+            status = Status.EXPLODED
+        check_status(self._ranks.agree(status), "samples")
+
+    def _lanes_for(self, n_steps: int, learn: bool, width: int | None = None) -> Lanes:
+        width = width or max(self.threads, 1)
+        lanes = self._lanes
+        if lanes is None or lanes.shape[0] < width or lanes.shape[1] != n_steps or (learn and not lanes.shape[2]):
+            size = max(4 * n_sources(self._built), FIRST_LOG) if lanes is None else lanes.log.shape[1]
+            learns = learn or (lanes is not None and lanes.shape[2])
+            self._lanes = lanes = Lanes(self._built, width, n_steps, learns, size)
+        return lanes
 
     def _count_events(self, samples, index, counts) -> int:
         """Synaptic events of samples: spikes times out-degrees, from the spike counts."""
@@ -664,11 +839,14 @@ class Simulator:
     def _synapse_order(self, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of a projection's synapses sorted by (target, source), with sources and targets."""
         indptr, tracts = self._built.topology.indptr, self._built.topology.projections[self._built.tracts[r]]
+        share, projection = self._built.share, self.network.projections[r]
         (first, rows), size = self._rows_of(r), tracts[0, lay.PRO_ROWS]
         where = np.concatenate([np.arange(part[first], part[first + rows]) for part in indptr])
         lengths = np.concatenate([np.diff(part[first : first + rows + 1]) for part in indptr])
-        sources = np.repeat(np.tile(np.arange(rows) % size, indptr.shape[0]), lengths)
-        targets = self._built.topology.targets[where].astype(np.int64) - tracts[0, lay.PRO_LO]
+        nodes = np.tile(share.nodes(projection.pre), rows // max(size, 1) * indptr.shape[0])
+        sources = np.repeat(nodes, lengths)
+        own = share.own(projection.post)[0] - tracts[0, lay.PRO_LO]
+        targets = self._built.topology.targets[where].astype(np.int64) + own
         order = np.lexsort((sources, targets))
         return where[order], sources[order], targets[order]
 
@@ -734,10 +912,14 @@ class Simulator:
 
     def _check_voltages(self, where: str, loss: float) -> None:
         """Stop with advice when a voltage is no longer a number, or beyond all sense."""
+        status = Status.OK
         if not (np.isfinite(self._neurons.state).all() and np.isfinite(self._neurons.y).all() and np.isfinite(loss)):
-            check_status(Status.NOT_FINITE, where)
-        if max((np.abs(v).max() for v in (*self._voltages, self._neurons.y) if v.size), default=0.0) > LARGEST_VOLTAGE:
-            check_status(Status.EXPLODED, where)
+            status = Status.NOT_FINITE
+        elif (
+            max((np.abs(v).max() for v in (*self._voltages, self._neurons.y) if v.size), default=0.0) > LARGEST_VOLTAGE
+        ):
+            status = Status.EXPLODED
+        check_status(self._ranks.agree(status), where)
 
     def _check_silence(self, spikes: np.ndarray) -> None:
         """Warn with advice if no neuron spiked; rate regularisation may still wake them up."""
@@ -750,22 +932,22 @@ class Simulator:
         """Membrane voltages of each population that has some."""
         found = []
         for p in self.network.populations:
-            first = self._built.topology.populations[p.index, lay.POP_TARGET]
+            lo, hi = self._built.topology.populations[p.index, [lay.POP_LO, lay.POP_HI]]
             if isinstance(p.model, Neuron) and "v" in p.model.state_rows:
-                found.append(self._neurons.state[p.model.state_rows.index("v"), first : first + p.size])
+                found.append(self._neurons.state[p.model.state_rows.index("v"), lo:hi])
         return found
 
     def _check_finite(self, where: str) -> None:
         """Stop with advice when a voltage or weight is no longer a number."""
         self._check_voltages(where, 0.0)
-        if not np.isfinite(self._synapses.weight.sum()):
-            check_status(Status.WEIGHT_NOT_FINITE, where)
+        finite = np.isfinite(self._synapses.weight.sum())
+        check_status(self._ranks.agree(Status.OK if finite else Status.WEIGHT_NOT_FINITE), where)
 
 
-def _thread_count(threads: Any) -> int:
+def _thread_count(threads: Any, comm: Communicator) -> int:
     available = _jit.available_threads()
     if threads is None:
-        return available
+        return comm.threads(available)
     if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
         raise ParameterError(f"Simulator.threads must be a whole number >= 1, got {threads!r}")
     if threads > available:
@@ -824,13 +1006,6 @@ def _check_posts(times: np.ndarray, neurons: int) -> None:
     """So are the postsynaptic spikes."""
     if times.ndim != 2 or times.shape[0] != neurons or times.shape[1] == 0:
         raise InputError("the state is of another network, or damaged: its postsynaptic spikes do not fit")
-
-
-def _joined(parts, t0: int, dt: float):
-    if not parts:
-        return np.zeros(0), np.zeros(0, np.int64)
-    steps = np.concatenate([p[0] for p in parts])
-    return (steps + 1.0) * dt, np.concatenate([p[1] for p in parts])
 
 
 def _from_matrix(name, values, sources, targets, shape):

@@ -8,6 +8,7 @@ import numpy as np
 
 from eprop.kernels import layout as lay
 from eprop.kernels.clock import COLUMNS
+from eprop.kernels.exchange import Outbox
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
 from eprop.kernels.stdp import posts_full
 from eprop.kernels.stream import RUN
@@ -44,7 +45,7 @@ def synapses_of(built: Built) -> Synapses:
 
 def axons_of(built: Built) -> Axons:
     """No axon has spiked yet."""
-    n, filters = built.topology.indptr.shape[1] - 1, max(built.topology.arrivals.shape[1], int(built.has_stdp))
+    n, filters = built.learning_rows, max(built.topology.arrivals.shape[1], int(built.has_stdp))
     return Axons(np.full(n, -1, np.int64), np.zeros((filters, n)), np.zeros((filters, n)), np.zeros(n, np.int64))
 
 
@@ -103,18 +104,19 @@ def history_of(built: Built, learns: bool = True) -> History:
 
 def with_room(built: Built, history: History, t: int) -> History:
     """The same history with twice the room for what had none left in step ``t``: postsynaptic spikes, or the log."""
-    if posts_full(t, built.topology, history):
-        return _with_longer_posts(history)
+    none = Outbox(np.zeros((1, 0), np.int32), np.zeros((0, 0), np.int64), np.zeros(1, np.int64))
+    if posts_full(t, built.topology, history, none):
+        return with_longer_posts(history)
     return grown(history, t)
 
 
 def with_ended_posts(history: History, t: int) -> History:
     """The same history, its searches for postsynaptic spikes certain to end: for a state from outside."""
     full = history.post_times.size and history.post_times[:, -1].max() > t - history.post_span
-    return _with_longer_posts(history) if full else history
+    return with_longer_posts(history) if full else history
 
 
-def _with_longer_posts(history: History) -> History:
+def with_longer_posts(history: History) -> History:
     """Room for twice as many postsynaptic spikes per neuron."""
     older = np.full_like(history.post_times, NEVER)
     return history._replace(post_times=np.concatenate([history.post_times, older], axis=1))
@@ -134,7 +136,7 @@ def grown(history: History, t: int) -> History:
 def scratch_of(built: Built, learns: bool = True) -> Scratch:
     """Work space of the streaming loop."""
     topology = built.topology
-    n, rows = topology.params.shape[1], topology.indptr.shape[1] - 1
+    n, rows, learning = topology.params.shape[1], topology.indptr.shape[1] - 1, built.learning_rows
     partitions, projections = topology.indptr.shape[0], topology.projections.shape[0]
     plus, learns = built.has_plus and learns, built.learns_at_spikes and learns
     return Scratch(
@@ -143,15 +145,15 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
         keys=np.zeros(RUN, np.int64),
         ranks=np.zeros(RUN, np.int64),
         order_start=np.zeros(projections + 1, np.int64),
-        due=np.zeros(rows if learns else 0, np.int32),
+        due=np.zeros(learning if learns else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),
         maps=aligned((1, built.map_entries, n if plus else 0), built.weight.dtype),
         maps_before=aligned((1, built.map_entries, n if plus else 0), built.weight.dtype),
-        z_ahead=np.zeros((topology.arrivals.shape[1], rows if plus else 0)),
+        z_ahead=np.zeros((topology.arrivals.shape[1], learning if plus else 0)),
         gradient=np.zeros(topology.readouts.shape[1]),
         spikes=np.zeros((partitions, n), np.int32),
         spike_count=np.zeros((partitions, topology.populations.shape[0]), np.int64),
-        mark=np.full(rows if learns else 0, -1, np.int64),
+        mark=np.full(learning if learns else 0, -1, np.int64),
         dense_at=np.full(projections, -1, np.int64),
         dense_width=np.zeros(projections, np.int64),
         dense_weight=aligned((0,), built.weight.dtype),
@@ -241,8 +243,10 @@ class Lanes:
         self.first = np.zeros((lanes, sources + 1), np.int64)
         self.steps = np.zeros((lanes, log_size if learns else 0), np.int32)
 
-    def grow(self) -> None:
-        """Twice the room for spikes."""
+    def grow(self, keep: bool = False) -> None:
+        """Twice the room for spikes; those of before may be needed still (``keep``)."""
         lanes, size = self.log.shape
-        self.log = np.zeros((lanes, 2 * size), np.int32)
+        before, self.log = self.log, np.zeros((lanes, 2 * size), np.int32)
+        if keep:
+            self.log[:, :size] = before
         self.steps = np.zeros((lanes, 2 * size if self.shape[2] else 0), np.int32)

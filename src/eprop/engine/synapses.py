@@ -7,18 +7,19 @@ list of the network beside the network. Threads share the targets; what a thread
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from eprop.engine.readouts import ReadoutClasses
+from eprop.engine.share import RankShare
 from eprop.engine.tracts import Tract, chunks, draw_connections, draw_delays, draw_weights
 from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
 from eprop.kernels.place import count_rows, place_rows, place_starts
-from eprop.network import Network, Projection
+from eprop.network import Network, Population, Projection
 
 # Rows that are filled at a time.
 TILE = 1024
@@ -32,40 +33,42 @@ class Share:
     neurons: tuple[int, int]
     readouts: tuple[int, int]
 
-    def of(self, row: np.ndarray, n_neurons: int) -> tuple[int, int]:
-        """Targets of a population (counted within it; ``row`` of its table) that belong to this share."""
-        onto_readouts = row[lay.POP_ROLE] == lay.READOUT
-        lo, hi = self.readouts if onto_readouts else self.neurons
-        shift = row[lay.POP_TARGET] - (n_neurons if onto_readouts else 0)
+    def of(self, p: Population, shift: int) -> tuple[int, int]:
+        """Targets of a population (counted within it) that belong to this share; ``shift`` is the number of its first."""
+        lo, hi = self.readouts if p.model.role == "readout" else self.neurons
         first = max(lo - shift, 0)
-        return int(first), int(max(first, min(hi - shift, row[lay.POP_SIZE])))
+        return int(first), int(max(first, min(hi - shift, p.size)))
 
 
 class Places:
     """Where connections go: draws those of any share of the targets, chunk by chunk, and knows the row of each."""
 
     def __init__(
-        self, network: Network, tracts: list[list[Tract]], populations: np.ndarray, classes: dict[int, ReadoutClasses],
-        n_neurons: int,
+        self, network: Network, tracts: list[list[Tract]], populations: np.ndarray, projections: np.ndarray,
+        classes: dict[int, ReadoutClasses], rank: RankShare,
     ):  # fmt: skip
         self.network, self.tracts, self.populations = network, tracts, populations
-        self.classes, self.n_neurons = classes, n_neurons
-        self.first_rows = np.cumsum([0, *(len(own) * own[0].projection.pre.size for own in tracts)])
+        self.classes, self.rank = classes, rank
+        self.known = [rank.known(p.pre) for p in network.projections]
+        self.n_rows, self.rows = int(projections[:, lay.PRO_ROWS].sum()), []
+        for p, own in zip(network.projections, tracts, strict=True):
+            first = projections[projections[:, lay.PRO_OWNER] == p.index, lay.PRO_ROW].min()
+            self.rows.append(slice(first, first + len(own) * self.known[p.index]))
 
     def count(self, share: Share, counts: np.ndarray) -> None:
         """Add a share's connections of each row to ``counts``."""
         for p in self.network.projections:
-            for begin, stop in chunks(p, *share.of(self.populations[p.post.index], self.n_neurons)):
+            for begin, stop in chunks(p, *self._targets(share, p.post)):
                 by_target, sources = draw_connections(self.network, p, begin, stop)
                 rows = self._rows(p, begin, stop, by_target, sources)
-                count_rows(rows, counts[self.first_rows[p.index] : self.first_rows[p.index + 1]])
+                count_rows(rows, counts[self.rows[p.index]])
 
     def place(self, share: Share, fill: np.ndarray, targets: np.ndarray, weight: np.ndarray) -> None:
         """Write a share's connections to where ``fill`` says."""
         for p in self.network.projections:
-            shift = self.populations[p.post.index, lay.POP_TARGET]
-            own = fill[self.first_rows[p.index] : self.first_rows[p.index + 1]]
-            for begin, stop in chunks(p, *share.of(self.populations[p.post.index], self.n_neurons)):
+            shift = self._first_target(p.post)
+            own = fill[self.rows[p.index]]
+            for begin, stop in chunks(p, *self._targets(share, p.post)):
                 by_target, sources = draw_connections(self.network, p, begin, stop)
                 values = draw_weights(self.network, p, begin, stop, by_target, sources)
                 _check_drawn(p, values)
@@ -75,21 +78,49 @@ class Places:
 
     def _rows(self, p: Projection, lo: int, hi: int, by_target: np.ndarray, sources: np.ndarray) -> np.ndarray:
         """Row of each connection, counted from the projection's first."""
-        tracts = self.tracts[p.index]
+        tracts, known = self.tracts[p.index], self.rank.rows(p.pre, sources)
         if len(tracts) == 1:
-            return sources
+            return known
         delays = draw_delays(self.network, p, lo, hi, by_target, sources)
         kinds = 1 + tracts[-1].kind
         tract = kinds * np.searchsorted([part.delay for part in tracts[::kinds]], delays)
         if kinds > 1:
             tract += np.repeat(self.classes[p.post.index].of_readout[lo:hi], np.diff(by_target))
-        return tract * p.pre.size + sources
+        return tract * self.known[p.index] + known
+
+    def _first_target(self, p: Population) -> int:
+        """The target here that node 0 of a population is, or would be if it were this rank's."""
+        return self.rank.target_of(p) if p.model.role == "neuron" else int(self.populations[p.index, lay.POP_LO])
+
+    def _targets(self, share: Share, p: Population) -> tuple[int, int]:
+        """Nodes of a population in a thread's share."""
+        return share.of(p, self._first_target(p) - (self.rank.neurons if p.model.role == "readout" else 0))
+
+
+def find_sources(network: Network, rank: RankShare, threads: int) -> None:
+    """Draw the sources of all connections onto own targets, for a rank to number what it knows."""
+    if not rank.several:
+        return
+    lo, hi = rank.first, rank.stop
+    cuts = np.linspace(lo, hi, threads + 1).astype(np.int64)
+    _on_threads(threads, lambda k: rank.know(_drawn(network, rank, k == 0, int(cuts[k]), int(cuts[k + 1]))), threads)
+    rank.number()
+
+
+def _drawn(
+    network: Network, rank: RankShare, readouts: bool, lo: int, hi: int
+) -> Iterator[tuple[Population, np.ndarray]]:
+    """Sources of connections onto neurons ``lo:hi`` of all neurons, and onto all readouts if asked for, chunk by chunk."""
+    for p in network.projections:
+        begin, stop = rank.within(p.post, lo, hi) if p.post.model.role == "neuron" else (0, p.post.size * readouts)
+        for first, last in chunks(p, begin, stop):
+            yield p.pre, draw_connections(network, p, first, last)[1]
 
 
 def draw_synapses(
     places: Places, bounds: np.ndarray, dtype: type, threads: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All synapses of a network.
+    """All synapses onto the targets of a rank.
 
     Parameters
     ----------
@@ -103,7 +134,7 @@ def draw_synapses(
     weight : (synapses,) dtype
     """
     partitions = bounds.shape[1] - 1
-    rows = int(places.first_rows[-1])
+    rows = places.n_rows
     shares = _shares(bounds, -(-threads // partitions))
     each = len(shares) // partitions
     fill = np.zeros((len(shares), rows), np.int64)

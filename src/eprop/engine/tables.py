@@ -9,6 +9,7 @@ import numpy as np
 
 from eprop.engine.feedback import mirror_of
 from eprop.engine.readouts import ReadoutClasses
+from eprop.engine.share import RankShare
 from eprop.engine.tracts import Tract, steps_of
 from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
@@ -39,40 +40,38 @@ def tract_rows(tracts: list[list[Tract]]) -> list[list[int]]:
     return [list(range(counts[k], counts[k + 1])) for k in range(len(tracts))]
 
 
-def populations_of(network: Network) -> tuple[np.ndarray, dict[str, int]]:
-    """The table of populations, and how many sources, neurons, readouts and event channels there are."""
+def populations_of(network: Network, share: RankShare) -> tuple[np.ndarray, dict[str, int]]:
+    """The table of populations, and how many sources, neurons, readouts and event channels there are for this rank."""
     table = np.zeros((len(network.populations), lay.POP_COLUMNS), np.int64)
     roles = {EventSource: lay.EVENTS, PoissonSource: lay.POISSON, Readout: lay.READOUT}
-    n_sources = n_neurons = n_channels = 0
+    n_sources = n_channels = 0
     for p in network.populations:
         row = table[p.index]
         row[lay.POP_ROLE] = roles.get(type(p.model), lay.NEURON)
-        row[lay.POP_SIZE], row[lay.POP_SRC], row[lay.POP_GROUP] = p.size, n_sources, -1
+        row[lay.POP_SIZE], row[lay.POP_SRC], row[lay.POP_GROUP] = share.known(p), n_sources, -1
         row[lay.POP_STDP] = -1
         row[lay.POP_CHANNEL] = n_channels
         if row[lay.POP_ROLE] != lay.READOUT:
-            n_sources += p.size
+            n_sources += share.known(p)
         if row[lay.POP_ROLE] == lay.NEURON:
-            row[lay.POP_TARGET] = n_neurons
-            n_neurons += p.size
+            row[[lay.POP_LO, lay.POP_HI]] = np.clip(share.target_of(p) + np.array(share.own(p)), 0, share.neurons)
+            row[lay.POP_TARGET] = row[lay.POP_LO] - share.own_rows(p).start
         n_channels += row[lay.POP_ROLE] == lay.EVENTS
     n_readouts = 0
     for p in network.populations:
         if table[p.index, lay.POP_ROLE] == lay.READOUT:
-            table[p.index, lay.POP_TARGET] = n_neurons + n_readouts
+            first = share.neurons + n_readouts
+            table[p.index, [lay.POP_TARGET, lay.POP_LO, lay.POP_HI]] = first, first, first + p.size
             n_readouts += p.size
-    sizes = {"sources": n_sources, "neurons": n_neurons, "readouts": n_readouts, "channels": int(n_channels)}
+    sizes = {"sources": n_sources, "neurons": share.neurons, "readouts": n_readouts, "channels": int(n_channels)}
     return table, sizes
 
 
-def poisson_rates(
-    network: Network, populations: np.ndarray, members: dict[int, list[Any]], n_sources: int
-) -> np.ndarray:
-    """Spikes per step of each source; 0 for all but Poisson sources."""
-    rates = np.zeros(n_sources)
-    for p in network.populations:
-        if not isinstance(p.model, PoissonSource):
-            continue
+def poisson_rates(network: Network, populations: np.ndarray, members: dict[int, list[Any]]) -> np.ndarray:
+    """Spikes per step of each source up to the last Poisson source; 0 for all others."""
+    poisson = [p for p in network.populations if isinstance(p.model, PoissonSource)]
+    rates = np.zeros(max((populations[p.index, lay.POP_SRC] + p.size for p in poisson), default=0))
+    for p in poisson:
         first = populations[p.index, lay.POP_SRC]
         own = np.array([m.rate for m in members[p.index]])
         if own.max() * network.dt > 1000.0:
@@ -84,24 +83,29 @@ def poisson_rates(
 
 
 def projections_of(
-    network: Network, tracts: list[list[Tract]], populations: np.ndarray, classes: dict[int, ReadoutClasses]
+    network: Network,
+    tracts: list[list[Tract]],
+    populations: np.ndarray,
+    classes: dict[int, ReadoutClasses],
+    share: RankShare,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The tables of tracts."""
     parts = [tract for own in tracts for tract in own]
     table = np.zeros((len(parts), lay.PRO_COLUMNS), np.int64)
     floats = np.zeros((len(parts), lay.PF_COLUMNS))
     mirrors = {(f.post.index, f.pre.index): mirror_of(f) for f in network.feedback_projections}
-    first_row = 0
+    firsts = _first_rows(parts, share)
     for number, tract in enumerate(parts):
         row, constants = table[number], floats[number]
         p, post = tract.projection, populations[tract.projection.post.index]
         row[lay.PRO_OWNER] = p.index
-        row[lay.PRO_PRE], row[lay.PRO_ROW], row[lay.PRO_ROWS] = p.pre.index, first_row, p.pre.size
+        row[lay.PRO_PRE], row[lay.PRO_ROW], row[lay.PRO_ROWS] = p.pre.index, firsts[number], share.known(p.pre)
         row[lay.PRO_RULE], row[lay.PRO_DELAY] = p.rule.code, tract.delay
         row[lay.PRO_TO_READOUT] = post[lay.POP_ROLE] == lay.READOUT
         # The classes of a population's readouts are groups that follow each other.
         row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP] + tract.kind, post[lay.POP_KIND]
-        row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_TARGET], post[lay.POP_TARGET] + p.post.size
+        row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_LO], post[lay.POP_HI]
+        row[lay.PRO_COUNTED] = not row[lay.PRO_TO_READOUT] or share.comm.rank == 0
         row[lay.PRO_MIRROR] = mirrors.get((p.pre.index, p.post.index), 0)
         if isinstance(p.rule, (EProp, EPropPlus)):
             _tabulate(p.rule.optimizer, constants)
@@ -113,8 +117,24 @@ def projections_of(
             post[lay.POP_STDP] = number
             row[lay.PRO_CUTOFF] = p.rule.cutoff(network.dt)
             _tabulate_stdp(p.rule, network.dt, constants)
-        first_row += p.pre.size
     return table, floats
+
+
+def _first_rows(tracts: list[Tract], share: RankShare) -> list[int]:
+    """First row of each tract. Those that learn at spikes come first: the others need no state of their axons."""
+    firsts, at = [0] * len(tracts), 0
+    learns = [tract.projection.rule.code in lay.AT_SPIKES for tract in tracts]
+    for wanted in (True, False):
+        for number, tract in enumerate(tracts):
+            if learns[number] == wanted:
+                firsts[number] = at
+                at += share.known(tract.projection.pre)
+    return firsts
+
+
+def learning_rows(projections: np.ndarray) -> int:
+    """Rows that learn at spikes; they are the first ones."""
+    return int(projections[np.isin(projections[:, lay.PRO_RULE], lay.AT_SPIKES), lay.PRO_ROWS].sum())
 
 
 def _tabulate(optimizer: Optimizer, floats: np.ndarray) -> None:

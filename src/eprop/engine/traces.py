@@ -122,23 +122,25 @@ def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], n: int) -> dict[
     return {"filters": table, "doublings": doubled, "arrivals": arrivals}
 
 
-def map_table(network, populations, components, two_kappas, n_neurons) -> np.ndarray:
+def map_table(populations, components, two_kappas, own) -> np.ndarray:
     """Constants of maps for each neuron, see `kernels.maps`."""
     parts = {i: map_constants(c, two_kappas) for i, c in components.items() if populations[i, lay.POP_GROUP] >= 0}
-    return _spread(parts, populations, n_neurons)
+    return _spread(parts, populations, own)
 
 
-def adjoint_table(populations, components, n_neurons, wanted) -> np.ndarray:
+def adjoint_table(populations, components, own, wanted) -> np.ndarray:
     """Constants of the adjoint pass for each neuron, see `kernels.adjoint`."""
-    return _spread({i: adjoint_constants(c) for i, c in components.items()} if wanted else {}, populations, n_neurons)
+    return _spread({i: adjoint_constants(c) for i, c in components.items()} if wanted else {}, populations, own)
 
 
-def _spread(parts: dict[int, np.ndarray], populations: np.ndarray, n_neurons: int) -> np.ndarray:
-    """Tables of populations (rows, n or 1) side by side, one column for each neuron."""
+def _spread(parts: dict[int, np.ndarray], populations: np.ndarray, own: dict[int, slice]) -> np.ndarray:
+    """Tables of populations (rows, n or 1) side by side, one column for each own neuron: ``own`` of each population."""
+    n_neurons = sum(part.stop - part.start for part in own.values())
     out = np.zeros((max((len(part) for part in parts.values()), default=0), n_neurons))
     for index, part in parts.items():
-        first = populations[index, lay.POP_TARGET]
-        out[: len(part), first : first + populations[index, lay.POP_SIZE]] = part
+        out[: len(part), populations[index, lay.POP_LO] : populations[index, lay.POP_HI]] = (
+            part if part.shape[1] == 1 else part[:, own[index]]
+        )
     return out
 
 
@@ -148,7 +150,7 @@ def identities_of(populations: np.ndarray, layouts: list[MapLayout]) -> list[tup
     for row in populations:
         if row[lay.POP_ROLE] == lay.NEURON and row[lay.POP_GROUP] >= 0:
             at = layouts[row[lay.POP_KIND]]
-            span = slice(int(row[lay.POP_TARGET]), int(row[lay.POP_TARGET] + row[lay.POP_SIZE]))
+            span = slice(int(row[lay.POP_LO]), int(row[lay.POP_HI]))
             found += [(at.A + m * at.P + at.D + m, span) for m in range(at.M)]
     return found
 

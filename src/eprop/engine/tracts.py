@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop.engine.share import RankShare
 from eprop.equations import rng
 from eprop.network import Distribution, Network, Projection
 from eprop.network.distributions import Array
@@ -33,23 +34,31 @@ class Tract:
     kind: int
 
 
-def tracts_of(network: Network, kinds: Mapping[int, int]) -> list[list[Tract]]:
-    """The tracts of each projection, by ascending delay, then class; ``kinds`` is the number of classes of populations."""
+def tracts_of(network: Network, share: RankShare, kinds: Mapping[int, int]) -> list[list[Tract]]:
+    """The tracts of each projection, by ascending delay, then class; the same on every rank.
+
+    ``kinds`` is the number of classes of populations.
+    """
     return [
-        [Tract(p, int(delay), k) for delay in _distinct_delays(network, p) for k in range(kinds.get(p.post.index, 1))]
+        [
+            Tract(p, int(delay), k)
+            for delay in _distinct_delays(network, p, share)
+            for k in range(kinds.get(p.post.index, 1))
+        ]
         for p in network.projections
     ]
 
 
-def _distinct_delays(network: Network, p: Projection) -> np.ndarray:
+def _distinct_delays(network: Network, p: Projection, share: RankShare) -> np.ndarray:
     if isinstance(p.delay, float):
         return np.array([steps_of(p.delay, network.dt)])
     if isinstance(p.delay, Array):
         return np.unique(_rounded(p.delay.values, network.dt))
     found: set[int] = set()
-    for lo, hi in chunks(p, 0, p.post.size):
+    for lo, hi in chunks(p, *share.own(p.post)):
         indptr, sources = draw_connections(network, p, lo, hi)
         found.update(np.flatnonzero(np.bincount(draw_delays(network, p, lo, hi, indptr, sources))).tolist())
+    found.update(*share.comm.gather(found))
     return np.array(sorted(found) or [1])
 
 
@@ -106,14 +115,14 @@ def _values(
 
 
 def signal_delays(
-    network: Network, pre_size: int, post_size: int, delay: float | Distribution | Array, index: int
+    network: Network, pre_size: int, post_size: int, delay: float | Distribution | Array, index: int, lo: int, hi: int
 ) -> np.ndarray:
-    """Delays (steps) of one feedback projection, shape ``(n_readouts, n_neurons)``."""
+    """Delays (steps) of one feedback projection onto neurons ``lo:hi``, shape ``(n_readouts, hi - lo)``."""
     if isinstance(delay, float):
-        return np.full((pre_size, post_size), steps_of(delay, network.dt))
+        return np.full((pre_size, hi - lo), steps_of(delay, network.dt))
     if isinstance(delay, Array):
-        return _rounded(delay.values.T, network.dt)
-    indptr = np.arange(post_size + 1) * pre_size
+        return _rounded(delay.values.T[:, lo:hi], network.dt)
+    indptr = np.arange(hi - lo + 1) * pre_size
     seed = rng.derive(network.seed, rng.DELAY, rng.FEEDBACK, index)
-    drawn = delay.draw(0, post_size, indptr, (float(pre_size), float(post_size)), seed)
-    return _rounded(drawn.reshape(post_size, pre_size).T, network.dt)
+    drawn = delay.draw(lo, hi, indptr, (float(pre_size), float(post_size)), seed)
+    return _rounded(drawn.reshape(hi - lo, pre_size).T, network.dt)

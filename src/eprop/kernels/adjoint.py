@@ -24,9 +24,10 @@ from eprop.kernels.layout import (
     NEURON,
     POP_COMPONENTS,
     POP_FED,
+    POP_HI,
+    POP_LO,
     POP_PLAIN,
     POP_ROLE,
-    POP_SIZE,
     POP_SRC,
     POP_TARGET,
     READ_ALPHA,
@@ -49,8 +50,7 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
     for b in range(populations.shape[0]):
         if populations[b, POP_ROLE] != NEURON:
             continue
-        lo = populations[b, POP_TARGET]
-        hi = lo + populations[b, POP_SIZE]
+        lo, hi = populations[b, POP_LO], populations[b, POP_HI]
         size, plain, fed = populations[b, POP_COMPONENTS], populations[b, POP_PLAIN] != 0, populations[b, POP_FED] != 0
         kappa, length = rule_constants[b, 0], n_steps - lag[b]
         for row in range(work.shape[1]):
@@ -61,7 +61,8 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
         shift = populations[b, POP_TARGET] - populations[b, POP_SRC]
         for t in range(max(length, 0), n_steps):
             for k in range(starts[t, b], starts[t, b + 1]):
-                work[lane, DRIFT, log[k] + shift] -= 1.0
+                if lo <= log[k] + shift < hi:  # not of another rank
+                    work[lane, DRIFT, log[k] + shift] -= 1.0
             for j in range(lo, hi):
                 psi[lane, t, j] = 0.0
         c_reg, f_target = rule_constants[b, 1], rule_constants[b, 2]

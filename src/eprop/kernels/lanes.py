@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inner, outer, prange
+from eprop._jit import apart, inner, kernel, outer, prange
 from eprop.equations import rng
 from eprop.equations.optimize import adam_factor, clip, momentum_step, rmsprop_step
 from eprop.kernels.adjoint import adjoint
 from eprop.kernels.deliver import deliver_dense, deliver_row
+from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
     ADAM,
     EPROP,
@@ -34,6 +35,8 @@ from eprop.kernels.layout import (
     PF_ZETA,
     POISSON,
     POP_CHANNEL,
+    POP_HI,
+    POP_LO,
     POP_ROLE,
     POP_SIZE,
     POP_SLOT,
@@ -66,27 +69,33 @@ FORWARD = _unbound
 
 def forward(
     lane, sample, stream, learn, seed, topology, weight, dense, dense_at, dense_width, initial, state, x, y, spikes, log,
-    starts, psi, error, out_y, event_start, event_channels, target, window, offsets, softmax, counts,
+    starts, psi, error, out_y, event_start, event_channels, target, window, offsets, softmax, counts, begin, stop, loss,
+    outbox,
 ):  # fmt: skip
-    """Template: one sample from rest; returns its loss, or NaN with ``starts[0, 0] = -1`` if the log was too short.
+    """Template: steps ``begin:stop`` of one sample, from rest if ``begin`` is 0.
+
+    Returns ``loss`` plus that of the steps, or NaN with ``starts[0, 0] = -1`` if the log was too short.
 
     Writes ``log``/``starts`` (sources that spiked in each step), ``psi`` and ``error`` (if ``learn``), ``out_y``, and
-    ``counts`` (spikes of each neuron).
+    ``counts`` (spikes of each neuron). With several ranks the steps must lie within one slice; spikes go to ``outbox``
+    instead of the log (`receive_lanes`).
     """
+    several = outbox.starts.size > 0
     n_steps, n_neurons = out_y.shape[0], state.shape[1]
     populations, projections = topology.populations, topology.projections
     indptr, targets, params = topology.indptr, topology.targets, topology.params
-    for row in range(state.shape[0]):
-        for j in range(n_neurons):
-            state[row, j] = initial[row, j]
-    x[:] = 0.0
-    for k in range(y.size):
-        y[k] = topology.readouts[READ_START, k]
-    counts[:] = 0
+    if begin == 0:
+        for row in range(state.shape[0]):
+            for j in range(n_neurons):
+                state[row, j] = initial[row, j]
+        x[:] = 0.0
+        for k in range(y.size):
+            y[k] = topology.readouts[READ_START, k]
+        counts[:] = 0
     psi_now = psi[0]
-    loss, position = 0.0, 0
-    for t in range(n_steps):
-        if position + populations[-1, POP_SRC] + populations[-1, POP_SIZE] > log.size:
+    position = 0
+    for t in range(begin, stop):
+        if not several and position + populations[-1, POP_SRC] + populations[-1, POP_SIZE] > log.size:
             starts[0, 0] = -1
             return np.nan
         for r in range(projections.shape[0]):
@@ -106,28 +115,36 @@ def forward(
         if learn:
             psi_now = psi[t]
         for b in range(populations.shape[0]):
-            starts[t, b] = position
-            role, source, size = populations[b, POP_ROLE], populations[b, POP_SRC], populations[b, POP_SIZE]
-            if role == EVENTS:
-                column = sample * n_steps + t
-                channel = populations[b, POP_CHANNEL]
-                for k in range(event_start[channel, column], event_start[channel, column + 1]):
-                    log[position] = source + event_channels[k]
-                    position += 1
-            elif role == POISSON:
-                at = (np.uint64(b) << np.uint64(48)) | np.uint64(stream * n_steps + t)
-                for i in range(size):
-                    if rng.uniform(seed, rng.POISSON, i, at) < topology.rates[source + i]:
-                        log[position] = source + i
-                        position += 1
-            elif role == NEURON:
-                lo = populations[b, POP_TARGET]
-                count = ADVANCE(populations[b, POP_SLOT], lo, lo + size, state, params, x, psi_now, spikes, 0)
+            if not several:
+                starts[t, b] = position
+            if populations[b, POP_ROLE] == NEURON:
+                count = ADVANCE(populations[b, POP_SLOT], populations[b, POP_LO], populations[b, POP_HI], state, params, x,
+                                psi_now, spikes, 0)  # fmt: skip
                 for k in range(count):
-                    log[position] = spikes[k] - lo + source
                     counts[spikes[k]] += 1
-                    position += 1
-        starts[t, populations.shape[0]] = position
+                if several:
+                    post_spikes(lane, spikes, count, outbox)
+                else:
+                    shift = populations[b, POP_SRC] - populations[b, POP_TARGET]
+                    for k in range(count):
+                        log[position] = spikes[k] + shift
+                        position += 1
+            elif not several:
+                position = _log_source(
+                    b,
+                    sample * n_steps + t,
+                    stream * n_steps + t,
+                    position,
+                    topology,
+                    log,
+                    seed,
+                    event_start,
+                    event_channels,
+                )
+        if several:
+            end_step(lane, outbox)
+        else:
+            starts[t, populations.shape[0]] = position
         integrate_readouts(0, y.size, n_neurons, topology.readouts, x, y)
         for k in range(y.size):
             out_y[t, k] = y[k]
@@ -138,6 +155,79 @@ def forward(
                 loss += errors(y[lo:hi], offsets[lo:hi], target[sample, t if target.shape[1] > 1 else 0, lo:hi],
                                window[sample if window.shape[0] > 1 else 0, t], softmax[b], error[t, lo:hi])  # fmt: skip
     return loss
+
+
+@inner
+def _log_source(b, column, clock, position, topology, log, seed, event_start, event_channels):
+    """Append the spikes of a population that takes no input, if it has any; returns the new position."""
+    role, source = topology.populations[b, POP_ROLE], topology.populations[b, POP_SRC]
+    if role == EVENTS:
+        channel = topology.populations[b, POP_CHANNEL]
+        for k in range(event_start[channel, column], event_start[channel, column + 1]):
+            log[position] = source + event_channels[k]
+            position += 1
+    elif role == POISSON:
+        at = (np.uint64(b) << np.uint64(48)) | np.uint64(clock)
+        for i in range(topology.populations[b, POP_SIZE]):
+            if rng.uniform(seed, rng.POISSON, i, at) < topology.rates[source + i]:
+                log[position] = source + i
+                position += 1
+    return position
+
+
+@kernel
+def receive_lanes(
+    place, lanes, begin, stop, first_sample, samples, streams, n_steps, seed, topology, log, starts, event_start,
+    event_channels, inbox,
+):  # fmt: skip
+    """Log the spikes of all ranks in steps ``begin:stop`` of all lanes, lane after lane, from step number ``place`` on.
+
+    Returns the number of the step for which there was no room in the log, before it is read, or of the end.
+    """
+    populations, length = topology.populations, stop - begin
+    most = populations[-1, POP_SRC] + populations[-1, POP_SIZE]
+    for at in range(place, lanes * length):
+        k, t = at // length, begin + at % length
+        position = starts[k, t - 1, -1] if t > 0 else 0
+        if position + most > log.shape[1]:
+            return at
+        sample, stream = samples[first_sample + k], streams[first_sample + k]
+        _log_received(
+            position, sample * n_steps + t, stream * n_steps + t, unpack_step(inbox), topology, log[k], starts[k, t], seed,
+            event_start, event_channels, inbox,
+        )  # fmt: skip
+    return lanes * length
+
+
+@inner
+def _log_received(
+    position, column, clock, count, topology, log, starts, seed, event_start, event_channels, inbox
+):  # fmt: skip
+    """One step of one lane, from ``position`` of its log on."""
+    populations = topology.populations
+    k, before = 0, np.int64(0)
+    for b in range(populations.shape[0]):
+        starts[b] = position
+        if populations[b, POP_ROLE] == NEURON:
+            shift, end = populations[b, POP_SRC] - before, before + populations[b, POP_SIZE]
+            while k < count and inbox.spikes[k] < end:
+                log[position] = inbox.spikes[k] + shift
+                position += 1
+                k += 1
+            before = end
+        else:
+            position = _log_source(b, column, clock, position, topology, log, seed, event_start, event_channels)
+    starts[populations.shape[0]] = position
+
+
+@kernel
+def count_logged(lanes, log, starts, degree):
+    """Synapses at which the logged spikes of some lanes arrive: of each the ``degree`` of its source."""
+    total = np.int64(0)
+    for lane in range(lanes):
+        for k in range(starts[lane, -1, -1]):
+            total += degree[log[lane, k]]
+    return total
 
 
 @inner
@@ -162,22 +252,58 @@ def sort_by_source(log, starts, n_steps, n_sources, first, steps):
 def run_lanes(
     begin, lanes, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback,
     rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y,
-    out_loss, event_start, event_channels, target, window, offsets, softmax,
+    out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
 ):  # fmt: skip
     """Template: samples ``samples[begin : begin + lanes]`` forward and, if ``learn``, backward; one thread per lane."""
-    n_sources = first.shape[1] - 1
     for lane_u in prange(lanes):
         lane = np.int64(lane_u)
         index = begin + lane
         out_loss[index] = FORWARD(
             lane, samples[index], streams[index], learn, seed, topology, weight, dense, dense_at, dense_width, initial,
             state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
-            event_start, event_channels, target, window, offsets, softmax, counts[index],
+            event_start, event_channels, target, window, offsets, softmax, counts[index], 0, out_y.shape[1], 0.0, outbox,
         )  # fmt: skip
         if learn and starts[lane, 0, 0] >= 0:
-            adjoint(topology, rule_constants, feedback, lag, counts[index], log[lane], starts[lane], error[lane], work, lane,
-                    psi, adjoint_readout[lane])  # fmt: skip
-            sort_by_source(log[lane], starts[lane], out_y.shape[1], n_sources, first[lane], steps[lane])
+            look_back(lane, topology, rule_constants, feedback, lag, counts[index], log, starts, error, work, psi,
+                      adjoint_readout, first, steps)  # fmt: skip
+
+
+def forward_lanes(
+    begin, lanes, t_begin, t_stop, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial,
+    state, x, y, spikes, log, starts, psi, error, counts, out_y, out_loss, event_start, event_channels, target, window,
+    offsets, softmax, outbox,
+):  # fmt: skip
+    """Template: steps ``t_begin:t_stop``, of one slice, of samples ``samples[begin : begin + lanes]`` on several ranks."""
+    for lane_u in prange(lanes):
+        lane = np.int64(lane_u)
+        index = begin + lane
+        loss = 0.0 if t_begin == 0 else out_loss[index]
+        out_loss[index] = FORWARD(
+            lane, samples[index], streams[index], learn, seed, topology, weight, dense, dense_at, dense_width, initial,
+            state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
+            event_start, event_channels, target, window, offsets, softmax, counts[index], t_begin, t_stop,
+            loss, outbox,
+        )  # fmt: skip
+
+
+def backward_lanes(
+    begin, lanes, topology, rule_constants, feedback, lag, counts, log, starts, error, work, psi, adjoint_readout, first, steps
+):  # fmt: skip
+    """Template: samples ``begin : begin + lanes`` backward, after all their steps."""
+    for lane_u in prange(lanes):
+        lane = np.int64(lane_u)
+        look_back(lane, topology, rule_constants, feedback, lag, counts[begin + lane], log, starts, error, work, psi,
+                  adjoint_readout, first, steps)  # fmt: skip
+
+
+@inner
+def look_back(
+    lane, topology, rule_constants, feedback, lag, counts, log, starts, error, work, psi, adjoint_readout, first, steps
+):  # fmt: skip
+    """The adjoint pass of one lane, and its spikes by source."""
+    adjoint(topology, rule_constants, feedback, lag, counts, log[lane], starts[lane], error[lane], work, lane, psi,
+            adjoint_readout[lane])  # fmt: skip
+    sort_by_source(log[lane], starts[lane], psi.shape[1], first.shape[1] - 1, first[lane], steps[lane])
 
 
 @inner
@@ -295,15 +421,16 @@ def mirror_feedback(topology, weight, feedback, gap, n_neurons):
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
         if row[PRO_MIRROR] == MIRROR_WEIGHT:
-            origin = topology.populations[row[PRO_PRE], POP_TARGET]
+            pre = topology.populations[row[PRO_PRE]]
             for k in range(row[PRO_LO] - n_neurons, row[PRO_HI] - n_neurons):
-                feedback[k, origin : origin + row[PRO_ROWS]] = 0.0
+                feedback[k, pre[POP_LO] : pre[POP_HI]] = 0.0
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
         if not row[PRO_MIRROR]:
             continue
-        origin = topology.populations[row[PRO_PRE], POP_TARGET]
-        for i in range(row[PRO_ROWS]):
+        pre = topology.populations[row[PRO_PRE]]
+        origin = pre[POP_TARGET]
+        for i in range(pre[POP_LO] - origin, pre[POP_HI] - origin):
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
                     k = np.int64(topology.targets[q]) - n_neurons
@@ -320,8 +447,9 @@ def measure_gaps(first, stop, topology, weight, feedback, gap, n_neurons):
         row = topology.projections[r]
         if row[PRO_MIRROR] != MIRROR_CHANGE:
             continue
-        origin = topology.populations[row[PRO_PRE], POP_TARGET]
-        for i in range(row[PRO_ROWS]):
+        pre = topology.populations[row[PRO_PRE]]
+        origin = pre[POP_TARGET]
+        for i in range(pre[POP_LO] - origin, pre[POP_HI] - origin):
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
                     k = np.int64(topology.targets[q]) - n_neurons
@@ -336,8 +464,9 @@ def fade_gaps(topology, gap, n_neurons):
         row, floats = topology.projections[r], topology.projection_floats[r]
         if row[PRO_MIRROR] != MIRROR_CHANGE or row[PRO_RULE] != EPROP or floats[PF_ETA] == 0.0:
             continue
-        origin = topology.populations[row[PRO_PRE], POP_TARGET]
-        for i in range(row[PRO_ROWS]):
+        pre = topology.populations[row[PRO_PRE]]
+        origin = pre[POP_TARGET]
+        for i in range(pre[POP_LO] - origin, pre[POP_HI] - origin):
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
                     gap[np.int64(topology.targets[q]) - n_neurons, origin + i] *= floats[PF_KEEP]
@@ -432,7 +561,7 @@ RUN_LANES = ACCUMULATE = _unbound
 def run_waves(
     begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, gradient,
     initial, feedback, rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps,
-    totals, counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax,
+    totals, counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
 ):  # fmt: skip
     """Template: samples ``begin:stop`` in waves of as many lanes as there are; returns how far it came.
 
@@ -444,7 +573,7 @@ def run_waves(
         RUN_LANES(
             index, width, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback,
             rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts,
-            out_y, out_loss, event_start, event_channels, target, window, offsets, softmax,
+            out_y, out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
         )  # fmt: skip
         for lane in range(width):
             if starts[lane, 0, 0] < 0:

@@ -3,6 +3,10 @@
 Every population and projection is a row of a table and a range of flat arrays, so that compiled loops have one
 signature whatever the network. Numberings: *sources* are all nodes that spike (event sources, Poisson sources,
 neurons), *targets* are all neurons followed by all readouts, *rows* are the axons of all projections.
+
+With several ranks each owns a range of the neurons, and its tables hold nothing else: its own neurons are its targets,
+followed by all readouts, which every rank computes; the neurons among its sources are those that reach a target of its
+own, and its own. Both are numbered in the order of the whole network.
 """
 
 from __future__ import annotations
@@ -16,16 +20,21 @@ POP_ROLE, POP_SRC, POP_SIZE, POP_TARGET, POP_SLOT, POP_GROUP, POP_CHANNEL, POP_K
 # Components of the eligibility vector (e-prop), and whether it has any but the first term of `adjoint`.
 POP_COMPONENTS, POP_PLAIN, POP_FED = 8, 9, 10
 POP_STDP = 11  # a tract with the constants of the population's postsynaptic traces, or -1
-POP_COLUMNS = 12
+# Its targets here. POP_TARGET is the target that its first source would be: with it, sources and targets are translated.
+POP_LO, POP_HI = 12, 13
+POP_COLUMNS = 14
 EVENTS, POISSON, NEURON, READOUT = range(4)
 
 # Tracts, one row each (int64).
 PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_LO, PRO_HI, PRO_DENSE = range(10)
 PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER, PRO_EACH = range(10, 15)
-PRO_COLUMNS = 15
+# Whether this rank counts its events: every rank has all readouts, one counts them.
+PRO_COUNTED = 15
+PRO_COLUMNS = 16
 # What feedback mirrors of a tract onto readouts.
 MIRROR_WEIGHT, MIRROR_CHANGE = 1, 2
 STATIC, EPROP, EPROP_PLUS, STDP = range(4)
+AT_SPIKES = (EPROP_PLUS, STDP)
 DESCENT, ADAM, MOMENTUM, RMSPROP = range(4)
 
 # Tracts, one row each (float64).
@@ -96,7 +105,7 @@ class Synapses(NamedTuple):
 
 
 class Axons(NamedTuple):
-    """One entry per row: an axon is a source together with a delay, as one projection sees it."""
+    """One entry per row that learns at spikes: an axon is a source together with a delay, as one projection sees it."""
 
     last: np.ndarray  # arrival step of the last spike, -1 if there was none
     z_bar: np.ndarray  # (D, rows) filtered spikes at ``last``, that spike included; of STDP the presynaptic trace

@@ -29,8 +29,9 @@ from eprop.kernels.layout import (
     PF_POST,
     PF_PRE,
     PF_RATIO,
+    POP_HI,
+    POP_LO,
     POP_ROLE,
-    POP_SIZE,
     POP_SRC,
     POP_STDP,
     POP_TARGET,
@@ -114,8 +115,8 @@ def follow_posts(p, t, lo, hi, topology, history, scratch):
         if populations[b, POP_ROLE] != NEURON or r < 0:
             continue
         decay = topology.projection_floats[r, PF_POST]
-        first = np.uint64(max(lo, populations[b, POP_TARGET]))
-        stop = np.uint64(max(min(hi, populations[b, POP_TARGET] + populations[b, POP_SIZE]), np.int64(first)))
+        first = np.uint64(max(lo, populations[b, POP_LO]))
+        stop = np.uint64(max(min(hi, populations[b, POP_HI]), np.int64(first)))
         for j in range(first, stop):
             trace[then, j] = decay * trace[now, j]
         for k in range(scratch.spike_count[p, b - 1] if b > 0 else 0, scratch.spike_count[p, b]):
@@ -138,17 +139,26 @@ def follow_pre(r, t, topology, axons, scratch):
 
 
 @outer
-def posts_full(t, topology, history):
-    """Whether step ``t`` might overwrite a spike that is still needed: one of a neuron that just spiked."""
+def posts_full(t, topology, history, outbox):
+    """Whether step ``t`` might overwrite a spike that is still needed: one of a neuron that just spiked.
+
+    Within a slice the last spikes are in ``outbox`` and not in the log yet.
+    """
     ring, mask = history.log_start.shape[0] - 1, history.log.size - 1
     if t == 0 or history.post_times.size == 0:
         return False
+    if outbox.starts.size > 0 and outbox.filled[0] > 0:
+        step = outbox.filled[0] - 1
+        for k in range(outbox.starts[0, step], outbox.starts[0, step + 1]):
+            if history.post_times[outbox.spikes[0, k], -1] > t - history.post_span:
+                return True
+        return False
     for b in range(topology.populations.shape[0]):
-        if topology.populations[b, POP_STDP] < 0:
+        row = topology.populations[b]
+        if row[POP_STDP] < 0:
             continue
-        shift = topology.populations[b, POP_TARGET] - topology.populations[b, POP_SRC]
         for position in range(history.log_start[(t - 1) & ring, b], history.log_start[(t - 1) & ring, b + 1]):
-            j = history.log[position & mask] + shift
-            if history.post_times[j, -1] > t - history.post_span:
+            j = history.log[position & mask] + row[POP_TARGET] - row[POP_SRC]
+            if row[POP_LO] <= j < row[POP_HI] and history.post_times[j, -1] > t - history.post_span:
                 return True
     return False

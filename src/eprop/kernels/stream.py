@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inner, prange, within
+from eprop._jit import apart, inner, kernel, prange, within
 from eprop.equations import rng
 from eprop.kernels.clock import ADVANCE as ADVANCE_NEURONS
 from eprop.kernels.clock import DELIVER, EXCHANGE, MAPS, OUTSIDE, REGION
 from eprop.kernels.clock import READOUT as READOUTS
 from eprop.kernels.deliver import deliver_row
+from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
     COUNT_EVENTS,
     COUNT_STEPS,
@@ -31,12 +32,15 @@ from eprop.kernels.layout import (
     POISSON,
     POP_CHANNEL,
     POP_GROUP,
+    POP_HI,
     POP_KIND,
+    POP_LO,
     POP_ROLE,
     POP_SIZE,
     POP_SLOT,
     POP_SRC,
     POP_TARGET,
+    PRO_COUNTED,
     PRO_CUTOFF,
     PRO_DELAY,
     PRO_EACH,
@@ -260,10 +264,10 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
     for b in range(populations.shape[0]):
         group = topology.signal_groups[b]
         if group >= 0 and t > 0:
-            EXTEND(populations[b, POP_KIND], t, max(lo, populations[b, POP_TARGET]),
-                   min(hi, populations[b, POP_TARGET] + populations[b, POP_SIZE]), neurons.psi, neurons.signal,
-                   neurons.rate, history.prefix, history.block, history.suffix, history.steps, history.block_steps, group,
-                   topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
+            EXTEND(populations[b, POP_KIND], t, max(lo, populations[b, POP_LO]), min(hi, populations[b, POP_HI]),
+                   neurons.psi, neurons.signal, neurons.rate, history.prefix, history.block, history.suffix, history.steps,
+                   history.block_steps, group, topology.groups, topology.decays, topology.filters,
+                   topology.eligibility)  # fmt: skip
     LAP(scratch.clock, p, MAPS)
     for r in range(topology.projections.shape[0]):
         if topology.projections[r, PRO_RULE] == STDP:
@@ -324,8 +328,7 @@ def advance_partition(p, lo, hi, topology, neurons, scratch):
         if populations[b, POP_ROLE] != NEURON:
             scratch.spike_count[p, b] = count
             continue
-        first = max(lo, populations[b, POP_TARGET])
-        stop = min(hi, populations[b, POP_TARGET] + populations[b, POP_SIZE])
+        first, stop = max(lo, populations[b, POP_LO]), min(hi, populations[b, POP_HI])
         before = count
         if first < stop:
             count = ADVANCE(populations[b, POP_SLOT], first, stop, neurons.state, topology.params, neurons.input,
@@ -355,10 +358,13 @@ def _follow_rates(lo, hi, reg, rate, spikes, first, stop):
 def count_events(topology, scratch):
     """Spikes arriving at synapses in this step."""
     total = 0
-    for p in range(topology.indptr.shape[0]):
-        indptr = topology.indptr[p]
-        for k in range(scratch.order_start[-1]):
-            total += indptr[scratch.order[k] + 1] - indptr[scratch.order[k]]
+    for r in range(topology.projections.shape[0]):
+        if topology.projections[r, PRO_COUNTED] == 0:
+            continue
+        for p in range(topology.indptr.shape[0]):
+            indptr = topology.indptr[p]
+            for k in range(scratch.order_start[r], scratch.order_start[r + 1]):
+                total += indptr[scratch.order[k] + 1] - indptr[scratch.order[k]]
     return total
 
 
@@ -397,9 +403,12 @@ def mirror_rows(t, topology, weight, axons, feedback, gap, n_neurons, scratch):
             continue
         if mirror == MIRROR_CHANGE and topology.projection_floats[r, PF_ETA] == 0.0:
             continue  # frozen: neither moves
-        origin = topology.populations[topology.projections[r, PRO_PRE], POP_TARGET] - topology.projections[r, PRO_ROW]
+        pre = topology.populations[topology.projections[r, PRO_PRE]]
+        origin = pre[POP_TARGET] - topology.projections[r, PRO_ROW]
         for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
             i = scratch.order[index]
+            if origin + i < pre[POP_LO] or origin + i >= pre[POP_HI]:
+                continue  # a neuron of another rank
             left = topology.projection_floats[r, PF_KEEP] ** (_clock(r, i, t, topology, axons) - axons.steps[i])
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
@@ -430,25 +439,77 @@ def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channe
     populations = topology.populations
     for b in range(populations.shape[0]):
         starts[b] = position
-        role, source = populations[b, POP_ROLE], populations[b, POP_SRC]
-        if role == EVENTS:
-            channel = populations[b, POP_CHANNEL]
-            for k in range(event_start[channel, s], event_start[channel, s + 1]):
-                history.log[position & mask] = source + event_channels[k]
-                position += 1
-        elif role == POISSON:
-            for i in range(populations[b, POP_SIZE]):
-                if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[source + i]:
-                    history.log[position & mask] = source + i
-                    position += 1
-        elif role == NEURON:
-            shift = source - populations[b, POP_TARGET]
+        if populations[b, POP_ROLE] == NEURON:
+            shift = populations[b, POP_SRC] - populations[b, POP_TARGET]
             for p in range(scratch.spikes.shape[0]):
                 first = scratch.spike_count[p, b - 1] if b > 0 else 0
                 for k in range(first, scratch.spike_count[p, b]):
                     history.log[position & mask] = scratch.spikes[p, k] + shift
                     position += 1
+        else:
+            position = _log_source(b, t, s, position, topology, history.log, seed, event_start, event_channels)
     starts[populations.shape[0]] = position
+
+
+@inner
+def _log_source(b, t, s, position, topology, log, seed, event_start, event_channels):
+    """Append the spikes of a population that takes no input, if it has any; returns the new position."""
+    role, source = topology.populations[b, POP_ROLE], topology.populations[b, POP_SRC]
+    mask = log.size - 1
+    if role == EVENTS:
+        channel = topology.populations[b, POP_CHANNEL]
+        for k in range(event_start[channel, s], event_start[channel, s + 1]):
+            log[position & mask] = source + event_channels[k]
+            position += 1
+    elif role == POISSON:
+        for i in range(topology.populations[b, POP_SIZE]):
+            if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[source + i]:
+                log[position & mask] = source + i
+                position += 1
+    return position
+
+
+@kernel
+def receive(t0, n_steps, offset, seed, topology, history, n_sources, event_start, event_channels, inbox):
+    """Log the spikes of all ranks in steps ``t0 .. t0 + n_steps - 1``, or until the log is full; returns the steps done."""
+    for done in range(n_steps):
+        t = t0 + done
+        if log_full(t, history, n_sources):
+            return done
+        _log_received(t, offset + done, unpack_step(inbox), topology, history, seed, event_start, event_channels, inbox)
+    return n_steps
+
+
+@inner
+def _log_received(t, s, count, topology, history, seed, event_start, event_channels, inbox):
+    """`log_spikes` with the spikes of neurons from ``inbox``, which counts the known neurons of all populations."""
+    ring, mask = history.log_start.shape[0] - 1, history.log.size - 1
+    starts = history.log_start[t & ring]
+    position = history.log_start[(t - 1) & ring, -1] if t > 0 else 0
+    populations = topology.populations
+    k, before = 0, np.int64(0)
+    for b in range(populations.shape[0]):
+        starts[b] = position
+        if populations[b, POP_ROLE] == NEURON:
+            shift, stop = populations[b, POP_SRC] - before, before + populations[b, POP_SIZE]
+            while k < count and inbox.spikes[k] < stop:
+                history.log[position & mask] = inbox.spikes[k] + shift
+                position += 1
+                k += 1
+            before = stop
+        else:
+            position = _log_source(b, t, s, position, topology, history.log, seed, event_start, event_channels)
+    starts[populations.shape[0]] = position
+
+
+@inner
+def log_full(t, history, n_sources):
+    """Whether step ``t`` might not fit into the log."""
+    ring = history.log_start.shape[0] - 1
+    # The oldest step that may still be read was logged ring - 1 steps ago.
+    oldest = history.log_start[(t + 1) & ring, 0] if t >= ring else 0
+    newest = history.log_start[(t - 1) & ring, -1] if t > 0 else 0
+    return newest - oldest + n_sources > history.log.size
 
 
 @inner
@@ -513,7 +574,7 @@ def read_probes(s, probes, neurons, error, synapses, out):
 def run_stream(
     t0, n_steps, offset, seed, topology, synapses, axons, neurons, history, scratch,
     event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss, out_spikes,
-    counters,
+    counters, outbox,
 ):  # fmt: skip
     """Template: run steps ``t0 .. t0 + n_steps - 1``, or until the spike log is full; returns the steps done.
 
@@ -521,18 +582,16 @@ def run_stream(
     ``out_probes``, ``out_y`` and ``out_loss`` have an entry for each step of all samples; ``target`` (samples, steps or 1,
     readouts), ``window`` (samples or 1, steps) and ``out_spikes`` (samples,) one for each sample. ``counters`` adds up
     synaptic events, and holds the time: Ctrl-C strikes between this function's return and whatever the caller does next.
+
+    With several ranks the steps must lie within one slice; spikes go to ``outbox`` instead of the log (`receive`).
     """
-    ring = history.log_start.shape[0] - 1
-    n_sources = scratch.n_sources
+    several = outbox.starts.size > 0
     partitions = topology.indptr.shape[0]
     fill_tables(topology, synapses, scratch.dense_at, scratch.dense_width, scratch.dense_weight, scratch.dense_trace)
     todo = n_steps
     for done in range(n_steps):
         t, s = t0 + done, offset + done
-        # The oldest step that may still be read was logged ring - 1 steps ago.
-        oldest = history.log_start[(t + 1) & ring, 0] if t >= ring else 0
-        newest = history.log_start[(t - 1) & ring, -1] if t > 0 else 0
-        if newest - oldest + n_sources > history.log.size or posts_full(t, topology, history):
+        if (not several and log_full(t, history, scratch.n_sources)) or posts_full(t, topology, history, outbox):
             todo = done
             break
         LAP(scratch.clock, partitions, EXCHANGE if done > 0 else OUTSIDE)
@@ -546,7 +605,12 @@ def run_stream(
             out_spikes[s // window.shape[1]] += scratch.spike_count[p, -1]
         mirror_rows(t, topology, synapses.weight, axons, neurons.feedback, neurons.gap, neurons.psi.size, scratch)
         update_axons(t, topology, axons, scratch)
-        log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
+        if several:
+            for p in range(partitions):
+                post_spikes(0, scratch.spikes[p], scratch.spike_count[p, -1], outbox)
+            end_step(0, outbox)
+        else:
+            log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
         LAP(scratch.clock, partitions, EXCHANGE)
         compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss)
         for k in range(neurons.y.size):

@@ -45,10 +45,10 @@ class Adaptive(Membrane):
         """Values of the parameter rows, those of the adaptation added."""
         return {**super().derived(dt), "rho": self.adaptation_decay(dt), "beta": self.beta, "e_l": self.e_l}
 
-    def initial(self, dt: float, size: int, seed: int) -> dict[str, Any]:
+    def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
         """Voltage and adaptation at the start."""
         return {
-            **super().initial(dt, size, seed),
+            **super().initial(dt, nodes, seed),
             "adaptation": self.adaptation,
             "threshold": self.v_th + self.beta * self.adaptation,
         }

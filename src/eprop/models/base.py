@@ -130,8 +130,12 @@ class Neuron(Model):
         """Values of ``parameter_rows`` for a step of ``dt`` ms, numbers or arrays with one for each neuron."""
         raise TypeError(f"{type(self).__name__} does not define derived()")
 
-    def initial(self, dt: float, size: int, seed: int) -> dict[str, Any]:
-        """Values of ``state_rows`` at the start, numbers or arrays ``(size,)``; zero unless given."""
+    def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
+        """Values of ``state_rows`` at the start, numbers or arrays ``(len(nodes),)``; zero unless given.
+
+        ``nodes`` are numbers within the population. What is drawn must depend on ``seed`` and the number alone: several
+        processes may each ask for a part.
+        """
         return {}
 
     def eligibility(self, dt: float) -> Eligibility:

@@ -49,8 +49,8 @@ class ForcedLIF(LIF):
         """As of `LIF`, with the interval in steps."""
         return {**super().derived(dt), "interval": 1.0 * steps(self.interval, dt)}
 
-    def initial(self, dt: float, size: int, seed: int) -> dict[str, Any]:
+    def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
         """Phases, uniform over an interval."""
         period = steps(self.interval, dt)
-        draws = [rng.below(np.uint64(seed), rng.PHASE, 0, i, period) for i in range(size)]
-        return {**super().initial(dt, size, seed), "left": np.array(draws, float) + 1.0}
+        draws = [rng.below(np.uint64(seed), rng.PHASE, 0, i, period) for i in nodes]
+        return {**super().initial(dt, nodes, seed), "left": np.array(draws, float) + 1.0}

@@ -85,7 +85,7 @@ class Membrane(Neuron):
             "width": self.surrogate.width,
         }
 
-    def initial(self, dt: float, size: int, seed: int) -> dict[str, Any]:
+    def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
         """The voltage, where it does not start at rest."""
         return {} if self.v_init is None else {"v": self.v_init - self.e_l}
 

@@ -1,1 +1,9 @@
-"""Several processes: reserved for the communicator and its serial default."""
+"""What several processes say to each other: the communicator, its serial default, and MPI.
+
+A process is a *rank*. Every rank runs the same program and makes the same calls; each owns a part of the neurons.
+"""
+
+from eprop.parallel.communicator import Communicator, Serial
+from eprop.parallel.launch import find_communicator, started_by_mpi
+
+__all__ = ["Communicator", "Serial", "find_communicator", "started_by_mpi"]

@@ -80,7 +80,7 @@ class TimeDriven:
         self._gap = np.zeros(self.n_synapses)
         for pair, where, _ in self._followed:
             self._gap[where] = self._built.feedback[pair] - self.weight[where]
-        self.threads, self.precision = 1, "double"
+        self.threads, self.precision, self.comm = 1, "double", self.simulator.comm
 
     @property
     def weight(self) -> np.ndarray:

@@ -43,7 +43,9 @@ class Synapses:
         tables = topology.projections
         counts = np.diff(topology.indptr[0])
         rows = [np.arange(row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS]) for row in tables]
-        owner = np.repeat(np.arange(len(tables)), [len(r) for r in rows])
+        owner = np.zeros(counts.size, np.int64)
+        for tract, numbers in enumerate(rows):
+            owner[numbers] = tract
         first = np.array([topology.populations[row[lay.PRO_PRE], lay.POP_SRC] - row[lay.PRO_ROW] for row in tables])
         axon = np.repeat(np.arange(counts.size), counts)
         tract = owner[axon]

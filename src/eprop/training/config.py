@@ -12,6 +12,7 @@ from typing import Any
 
 import tomli_w
 
+from eprop.engine.simulator import DIVISIONS
 from eprop.errors import ParameterError
 from eprop.parameters import Description, ParameterInfo, param, parameters_of
 from eprop.tasks import DataChoice, Task, check_choice, suggestion, task_named
@@ -28,11 +29,13 @@ class Execution(Description):
     threads: int | None = param(None, kind=int, at_least=1, optional=True, doc="threads; does not change the result")
     precision: str = param("single", kind=str, doc="type of the weights and traces: single or double")
     engine: str = param("event", kind=str, doc="event (driven by events) or time (the slow reference, in double)")
+    parallel: str = param("model", kind=str, doc="what several ranks divide: model (the neurons) or data (the samples)")
 
     def validate(self) -> None:
-        """A precision and an engine that exist."""
+        """A precision, an engine and a division of the work that exist."""
         check_choice("Execution.precision", self.precision, ("single", "double"))
         check_choice("Execution.engine", self.engine, ENGINES)
+        check_choice("Execution.parallel", self.parallel, DIVISIONS)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,15 @@ import datetime
 import math
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.errors import CheckpointError, DivergenceError, EPropError, InputError, OutputError
+from eprop.errors import CheckpointError, DivergenceError, EPropError, InputError, OutputError, ParameterError
+from eprop.parallel import Communicator, Serial
 from eprop.rules import EPropPlus
 from eprop.tasks import Parts, Trials
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -50,8 +51,9 @@ class Outcome:
 
 
 def start_run(
-    config: RunConfig, out: str | pathlib.Path | None = None, *, force: bool = False, watcher: Watcher | None = None
-) -> Outcome:
+    config: RunConfig, out: str | pathlib.Path | None = None, *, force: bool = False, watcher: Watcher | None = None,
+    comm: Communicator | None = None,
+) -> Outcome:  # fmt: skip
     """Train, test and leave a run folder.
 
     Parameters
@@ -62,6 +64,8 @@ def start_run(
     force : bool
         Replace a run that is in ``out``.
     watcher : Watcher, optional
+    comm : Communicator, optional
+        Ranks that train together and all call this; the first one writes the folder.
 
     Raises
     ------
@@ -74,10 +78,16 @@ def start_run(
     config = config.absolute()
     if out is not None:
         RunFolder(out).check_free(force=force)
-    return _Run(config, watcher).begin(out, force)
+    return _Run(config, watcher, comm or Serial()).begin(out, force)
 
 
-def resume_run(path: str | pathlib.Path, *, threads: int | None = None, watcher: Watcher | None = None) -> Outcome:
+def resume_run(
+    path: str | pathlib.Path,
+    *,
+    threads: int | None = None,
+    watcher: Watcher | None = None,
+    comm: Communicator | None = None,
+) -> Outcome:
     """Go on with a run from its checkpoint, bit by bit as if it had never been stopped.
 
     Raises
@@ -90,7 +100,7 @@ def resume_run(path: str | pathlib.Path, *, threads: int | None = None, watcher:
     config = config_of(checkpoint, run)
     if threads is not None:
         config = replace(config, execution=config.execution.replace(threads=threads))
-    return _Run(config, watcher or Watcher()).resume(run, checkpoint)
+    return _Run(config, watcher or Watcher(), comm or Serial()).resume(run, checkpoint)
 
 
 def evaluate_run(
@@ -99,6 +109,7 @@ def evaluate_run(
     *,
     threads: int | None = None,
     watcher: Watcher | None = None,
+    comm: Communicator | None = None,
 ) -> tuple[RunConfig, Evaluation, Trials]:
     """Judge the network of a run.
 
@@ -110,6 +121,8 @@ def evaluate_run(
         Recordings, for a task that learns from some; the run's own test data if not given.
     threads : int, optional
     watcher : Watcher, optional
+    comm : Communicator, optional
+        Ranks that judge it together.
 
     Returns
     -------
@@ -119,19 +132,25 @@ def evaluate_run(
         What it was judged by.
     """
     watcher = watcher or Watcher()
-    config, _, simulator = restore(path, threads=threads)
+    config, _, simulator = restore(path, threads=threads, comm=comm)
     watcher.phase("reading data")
     source: dict[str, Any] = {"threads": simulator.threads, "progress": watcher.reading}
-    if data is None:
-        test = config.data.load(config.task, **source).test
-    else:
-        test = config.data.load_test(config.task, data, **source)
+    test = in_turn(
+        simulator.comm,
+        lambda: (
+            config.data.load(config.task, **source).test
+            if data is None
+            else config.data.load_test(config.task, data, **source)
+        ),
+    )
     watcher.phase("testing")
-    with Interrupt() as interrupt:
+    with Interrupt(simulator.comm) as interrupt:
         return config, evaluate(config.task, simulator, test, watched(watcher, len(test), interrupt)), test
 
 
-def restore(path: str | pathlib.Path, *, threads: int | None = None) -> tuple[RunConfig, Checkpoint, Simulator]:
+def restore(
+    path: str | pathlib.Path, *, threads: int | None = None, comm: Communicator | None = None
+) -> tuple[RunConfig, Checkpoint, Simulator]:
     """Configuration, checkpoint and trained network of a run; at rest, with the weights of the checkpoint.
 
     The network is in the event-driven engine, whatever trained it: both give the same.
@@ -139,7 +158,7 @@ def restore(path: str | pathlib.Path, *, threads: int | None = None) -> tuple[Ru
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.checkpoint)
     config = config_of(checkpoint, run)
-    simulator = make_simulator(config, threads)
+    simulator = make_simulator(config, threads, comm)
     try:
         _set_weights(simulator, checkpoint.state["synapses/weight"])
     except (EPropError, KeyError) as error:
@@ -153,7 +172,7 @@ def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:
         raise InputError(f"{weights.size} weights for {simulator.n_synapses} synapses")
     first = 0
     for projection in simulator.network.projections:
-        count = simulator.connections(projection.name)[0].size
+        count = simulator.connection_count(projection.name)
         simulator.set_weights(projection.name, weights[first : first + count])
         first += count
 
@@ -170,14 +189,31 @@ def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
     return RunConfig.make(*parse_config(checkpoint.config, f"configuration in {run.checkpoint}"))
 
 
-def make_engine(config: RunConfig) -> Engine:
-    """The untrained network of a configuration, in the engine that it names."""
+def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
+    """The untrained network of a configuration, in the engine that it names.
+
+    Raises
+    ------
+    ParameterError
+        If several ranks shall use the time-driven engine, which knows only one process.
+    """
     if config.execution.engine == "time":
+        if comm is not None and comm.size > 1:
+            raise ParameterError("--engine time runs in one process: leave out mpiexec, or take the engine event")
         return TimeDriven(config.task.build_network())
-    return make_simulator(config)
+    return make_simulator(config, comm=comm)
 
 
-def make_simulator(config: RunConfig, threads: int | None = None) -> Simulator:
+def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:
+    """What ``load`` gives, on every rank: rank 0 first, so that the others find what it has written to a cache."""
+    if comm.size == 1:
+        return load()
+    first = load() if comm.rank == 0 else None
+    comm.share_of(None)
+    return first if comm.rank == 0 else load()
+
+
+def make_simulator(config: RunConfig, threads: int | None = None, comm: Communicator | None = None) -> Simulator:
     """The untrained network of a configuration, ready to run.
 
     Without a number of threads it takes all, or one if the network is small and learns spike by spike: its threads
@@ -188,7 +224,8 @@ def make_simulator(config: RunConfig, threads: int | None = None) -> Simulator:
     if threads is None and any(isinstance(p.rule, EPropPlus) for p in network.projections):
         neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
         threads = 1 if neurons < MANY_NEURONS else None
-    return Simulator(network, threads=threads, precision=config.execution.precision)
+    execution = config.execution
+    return Simulator(network, threads=threads, precision=execution.precision, comm=comm, parallel=execution.parallel)
 
 
 # --------------------------------------------------------------------------------------------------------------- runs
@@ -197,12 +234,13 @@ def make_simulator(config: RunConfig, threads: int | None = None) -> Simulator:
 class _Run:
     """The parts of a run, as they come into being."""
 
-    def __init__(self, config: RunConfig, watcher: Watcher):
-        self.config, self.task, self.watcher = config, config.task, watcher
+    def __init__(self, config: RunConfig, watcher: Watcher, comm: Communicator):
+        self.config, self.task, self.watcher, self.comm = config, config.task, watcher, comm
+        self.writes = comm.rank == 0
         self.began = time.perf_counter()
-        self.interrupt = Interrupt()
+        self.interrupt = Interrupt(comm)
         watcher.phase("building the network")
-        self.simulator = make_engine(config)
+        self.simulator = make_engine(config, comm)
         watcher.phase("reading data")
         self.parts = self.load(watcher)
         self.trainer = Trainer(
@@ -220,16 +258,23 @@ class _Run:
     def load(self, watcher: Watcher, epoch: int = 0) -> Parts:
         """Trials to learn from, to watch the learning by, and to be judged by."""
         threads = self.simulator.threads
-        return self.config.data.load(self.task, threads=threads, progress=watcher.reading, epoch=epoch)
+        return in_turn(
+            self.comm,
+            lambda: self.config.data.load(self.task, threads=threads, progress=watcher.reading, epoch=epoch),
+        )
 
     def renew(self, epoch: int) -> Trials:
         """Other trials of the same kind, for a later epoch."""
         return self.load(Watcher(), epoch).train
 
     def begin(self, out: str | pathlib.Path | None, force: bool) -> Outcome:
-        self.folder = RunFolder.create(out, f"{self.task.name}-{self.task.variant}-{self.task.seed}", force=force)
+        made = None
+        if self.writes:
+            made = RunFolder.create(out, f"{self.task.name}-{self.task.variant}-{self.task.seed}", force=force).path
+        self.folder = RunFolder(self.comm.share_of(made))
         try:
-            self.folder.write_config(self.config_text())
+            if self.writes:
+                self.folder.write_config(self.config_text())
             self.save()
         except OutputError:
             self.folder.remove()
@@ -249,7 +294,8 @@ class _Run:
             self.simulator.set_state(checkpoint.state)
         except EPropError as error:
             raise _misfit(folder, checkpoint, error) from error
-        folder.rewind_metrics(self.trainer.done)
+        if self.writes:
+            folder.rewind_metrics(self.trainer.done)
         return self.learn()
 
     def learn(self) -> Outcome:
@@ -273,7 +319,8 @@ class _Run:
             self.watcher.phase("testing")
             evaluation = self.test()
         summary = self.summary(evaluation, compiling)
-        self.folder.write_summary(summary)
+        if self.writes:
+            self.folder.write_summary(summary)
         return Outcome(self.folder, summary, evaluation)
 
     def test(self) -> Evaluation:
@@ -284,11 +331,13 @@ class _Run:
             raise Stopped(self.how_to_go_on(), stop.exit_code) from None
 
     def save(self) -> None:
-        position = {**self.trainer.position(), "data": self.fingerprint()}
-        save_checkpoint(
-            self.folder.checkpoint,
-            Checkpoint(self.config_text(), position, self.simulator.state(), self.example(), package_version()),
-        )
+        state = self.simulator.state()  # from all ranks
+        if self.writes:
+            position = {**self.trainer.position(), "data": self.fingerprint()}
+            save_checkpoint(
+                self.folder.checkpoint,
+                Checkpoint(self.config_text(), position, state, self.example(), package_version()),
+            )
 
     def how_to_go_on(self) -> str:
         done, total = self.trainer.done, self.trainer.total
@@ -347,6 +396,7 @@ class _Run:
             "peak_memory_bytes": peak_memory(),
             "simulator_bytes": self.simulator.memory(),
             "threads": self.simulator.threads,
+            "ranks": self.comm.size,
             "precision": self.simulator.precision,
             "engine": self.config.execution.engine,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -366,5 +416,6 @@ class _Writer(Watcher):
         self.evaluating = run.watcher.evaluating  # type: ignore[method-assign]
 
     def metrics(self, line: dict[str, Any]) -> None:
-        self.run.folder.add_metrics(line)
+        if self.run.writes:
+            self.run.folder.add_metrics(line)
         self.run.watcher.metrics(line)

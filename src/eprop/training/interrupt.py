@@ -7,6 +7,8 @@ import threading
 import types
 from typing import Any
 
+from eprop.parallel import Communicator, Serial
+
 
 class Stopped(KeyboardInterrupt):
     """The user asked to stop, and everything learned so far is in order."""
@@ -20,13 +22,15 @@ class Interrupt:
     """Context in which SIGINT and SIGTERM set a flag, unless the process was told to ignore them (``nohup``, ``&``).
 
     Long work calls `check` between its pieces, which raises `Stopped` once a signal has come. A second signal does
-    what it would have done without this context. Outside the main thread, nothing is changed.
+    what it would have done without this context. Outside the main thread, nothing is changed. Of several ranks all stop
+    at the same `check` if any of them was told to, so all must call it equally often.
     """
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
+    def __init__(self, comm: Communicator | None = None) -> None:
         self.signal = 0
+        self._comm: Communicator = comm or Serial()
         self._previous: dict[int, Any] = {}
 
     @property
@@ -36,8 +40,9 @@ class Interrupt:
 
     def check(self) -> None:
         """Raise `Stopped` if a signal has come; the exit code is 128 plus its number."""
-        if self.requested:
-            raise Stopped(exit_code=128 + self.signal)
+        number = max(self._comm.gather(self.signal)) if self._comm.size > 1 else self.signal
+        if number:
+            raise Stopped(exit_code=128 + number)
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():

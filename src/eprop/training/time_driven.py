@@ -51,6 +51,7 @@ class TimeDriven:
     def __init__(self, network: Network):
         self.network = network
         self._drawn = Simulator(network, threads=1, precision="double")  # the same connections and weights
+        self.comm = self._drawn.comm
         self._layout = _Layout(network)
         self._dt = network.dt
         self._rule = self._layout.rule

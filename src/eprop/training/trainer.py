@@ -129,6 +129,7 @@ class Trainer:
         self.task, self.simulator, self.trials, self.hold = task, simulator, trials, hold
         self.training = training or Training()
         self.watcher = watcher or Watcher()
+        self._comm = simulator.comm
         self._save = save or (lambda trainer: None)
         self._interrupt = interrupt or Interrupt()
         self._at = _Position()
@@ -228,7 +229,8 @@ class Trainer:
     def _save_if_due(self) -> None:
         """Write a checkpoint where an epoch ends, but not for epochs that take no time, and now and then."""
         epoch_ended = self.done % len(self.trials) == 0
-        if time.monotonic() - self._saved_at > (SAVE_EPOCH_SECONDS if epoch_ended else SAVE_SECONDS):
+        patience = SAVE_EPOCH_SECONDS if epoch_ended else SAVE_SECONDS
+        if self._comm.share_of(time.monotonic() - self._saved_at > patience):
             self._save(self)
             self._saved_at = time.monotonic()
 
@@ -247,7 +249,7 @@ class Trainer:
         self.simulator.scale_learning_rates(self._eta_factor(batch))
         samples = self._samples(self._epoch_order(first // n)[first % n : first % n + stop - first])
         self._note(samples, self._train(samples))
-        seconds = time.perf_counter() - began
+        seconds = self._comm.share_of(time.perf_counter() - began)  # ranks must take pieces of one length
         self._at.seconds += seconds
         self._at.interval.seconds += seconds
         self._piece = int(np.clip(len(samples) * CALL_SECONDS / max(seconds, 1e-9), 1, 2 * self._piece))

@@ -157,7 +157,7 @@ def test_memory():
     c = case(3, PLUS)
     sim = ep.Simulator(c.network, threads=1)
     assert sim.memory()["synapses"] == 20 * sim.n_synapses
-    assert set(sim.memory()) == {"synapses", "maps", "rest"}
+    assert set(sim.memory()) == {"synapses", "maps", "axons", "rest"}
     static = ep.Network()
     x, rec = static.add(ep.EventSource(), 5, "in"), static.add(ep.LIF(), 7, "rec")
     static.connect(x, rec)

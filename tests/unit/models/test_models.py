@@ -62,7 +62,7 @@ def test_a_model_must_say_what_it_does():
     for method in ("derived", "eligibility"):
         with pytest.raises(TypeError, match=f"Silent does not define {method}"):
             getattr(Silent(), method)(1.0)
-    assert Silent().initial(1.0, 3, 0) == {}
+    assert Silent().initial(1.0, range(3), 0) == {}
 
 
 def test_surrogates_have_codes_and_names_of_their_own():

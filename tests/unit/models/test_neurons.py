@@ -15,7 +15,7 @@ ALPHA = np.exp(-1.0 / 20.0)
 
 def stepped(neuron: ep.Neuron, inputs, dt: float = 1.0) -> dict[str, np.ndarray]:
     """Rows of state, spikes and surrogate gradients of one neuron under ``inputs`` (mV per step)."""
-    derived, initial = neuron.derived(dt), neuron.initial(dt, 1, 0)
+    derived, initial = neuron.derived(dt), neuron.initial(dt, range(1), 0)
     params = np.array([[derived[name]] for name in neuron.parameter_rows])
     state = np.array([[initial.get(name, 0.0)] for name in neuron.state_rows])
     rows = []
@@ -66,7 +66,7 @@ def test_adaptation_of_clamped_neurons(pause):
 
 def test_initial_voltage():
     assert stepped(ep.LIF(e_l=-1.0, v_init=-0.5), [0.0])["v"][0] == pytest.approx(ALPHA * 0.5)
-    assert ep.LIF().initial(1.0, 3, 0) == {}
+    assert ep.LIF().initial(1.0, range(3), 0) == {}
 
 
 def test_wrong_resets():

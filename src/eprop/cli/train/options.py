@@ -102,6 +102,15 @@ def _common(
             "with --trials]",
         ),
     ] = None,
+    parallel: Annotated[
+        str | None,
+        option(
+            RUN,
+            "model|data",
+            "Under mpiexec, what the ranks divide. model: the neurons, with the same result for any number of ranks. "
+            "data: the samples of each mini-batch (rule eprop).  \\[default: model]",
+        ),
+    ] = None,
     figures: Annotated[
         bool, typer.Option("--figures/--no-figures", rich_help_panel=RUN, help="Draw figures at the end.")
     ] = True,

@@ -9,6 +9,7 @@ from typing import Any
 
 from eprop.cli.report import Reporter, print_outcome, print_trials
 from eprop.errors import ParameterError
+from eprop.parallel import find_communicator, started_by_mpi
 from eprop.training import Outcome, RunConfig, RunFolder, resume_run, run_trials, start_run
 from eprop.training.config import parse_settings, read_config
 
@@ -32,6 +33,7 @@ class Wanted:
     out: Path | None
     force: bool
     threads: int | None
+    parallel: str | None
     figures: bool
     as_json: bool
     quiet: bool
@@ -41,7 +43,7 @@ class Wanted:
         common: Sections = {
             "task": {"seed": self.seed},
             "training": {"epochs": self.epochs},
-            "run": {"threads": self.threads, "engine": self.engine},
+            "run": {"threads": self.threads, "engine": self.engine, "parallel": self.parallel},
         }
         out: Sections = {"task": {}, "data": {}, "training": {}, "run": {}}
         for sections in (self.sections, common):
@@ -57,12 +59,15 @@ def carry_out(wanted: Wanted) -> None:
         return
     if wanted.jobs is not None:
         raise ParameterError("--jobs says how many processes --trials may take: give --trials as well")
-    with Reporter(quiet=wanted.quiet) as reporter:
+    comm = find_communicator()
+    with Reporter(quiet=wanted.quiet, silent=comm.rank > 0) as reporter:
         if wanted.resume is not None:
             _refuse_beside_resume(wanted)
-            outcome = resume_run(wanted.resume, threads=wanted.threads, watcher=reporter)
+            outcome = resume_run(wanted.resume, threads=wanted.threads, watcher=reporter, comm=comm)
         else:
-            outcome = start_run(_config(wanted), wanted.out, force=wanted.force, watcher=reporter)
+            outcome = start_run(_config(wanted), wanted.out, force=wanted.force, watcher=reporter, comm=comm)
+        if comm.rank > 0:
+            return
         if wanted.figures:
             reporter.phase("drawing figures")
             _draw(outcome.run)
@@ -73,6 +78,8 @@ def _several(wanted: Wanted, count: int) -> None:
     """Train with several seeds side by side."""
     if wanted.resume is not None:
         raise ParameterError("--resume goes on with one run: leave out --trials")
+    if started_by_mpi():
+        raise ParameterError("--trials starts processes of its own: leave out mpiexec")
     with Reporter(quiet=wanted.quiet) as reporter:
         folder, summary = run_trials(
             _config(wanted), count, wanted.out, jobs=wanted.jobs, force=wanted.force, watcher=reporter

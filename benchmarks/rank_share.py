@@ -1,0 +1,112 @@
+"""Memory of one rank's share of a network that is far too large for this machine: the other ranks are not there.
+
+    python benchmarks/rank_share.py
+
+The network is that of `eprop bench scaling` (e-prop+, single precision, 1,000 inputs, 10 readouts). One rank out of many
+builds its neurons, its synapses and what it must know of the rest; a process for each, so that memory is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import record
+
+SHARES = [
+    # (neurons, in-degree, ranks)
+    (2_000_000, 1_000, (200, 2_000, 20_000)),
+    (2_000_000, 10_000, (2_000, 20_000)),
+    (100_000_000, 1_000, (10_000, 100_000, 1_000_000)),
+    (100_000_000, 10_000, (100_000, 1_000_000)),
+]
+
+
+class OneOfMany:
+    """A rank whose others are not there: whatever it asks for, it hears itself only."""
+
+    def __init__(self, rank: int, size: int):
+        self.rank, self.size = rank, size
+
+    def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return message, np.array([0, message.size])
+
+    def gather(self, value: Any) -> list[Any]:
+        return [value]
+
+    def share_of(self, value: Any) -> Any:
+        return value
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        return values
+
+    def threads(self, available: int) -> int:
+        return available
+
+    def neighbours(self) -> int:
+        return 1
+
+    def abort(self, message: str, code: int = 1) -> None:
+        raise SystemExit(message)
+
+
+def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
+    """Build the share of a rank in the middle."""
+    from eprop.bench.scaling import ScalingConfig, network_of
+    from eprop.engine import Simulator
+    from eprop.training.machine import peak_memory
+
+    def simulator(n: int, k: int, size: int) -> Simulator:
+        config = ScalingConfig(neurons=n, indegree=k, mode="eprop+", inputs=1000, readouts=10)
+        return Simulator(network_of(config), threads=1, precision="single", comm=OneOfMany(size // 2, size))
+
+    simulator(1000, 10, 4)  # compile
+    before, began = peak_memory() or 0, time.perf_counter()
+    sim = simulator(neurons, indegree, ranks)
+    seconds, memory = time.perf_counter() - began, sim.memory()
+    share = sim._built.share
+    rec = sim.network.population("rec")
+    return {
+        "neurons": neurons,
+        "indegree": indegree,
+        "ranks": ranks,
+        "own_neurons": share.neurons,
+        "known_neurons": share.known(rec),
+        "synapses": sim._built.weight.size,
+        "bytes": memory,
+        "total_bytes": sum(memory.values()),
+        "peak_growth_bytes": (peak_memory() or 0) - before,
+        "build_seconds": seconds,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--one", nargs=3, type=int, metavar=("NEURONS", "INDEGREE", "RANKS"), help="one share only")
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(build(*given.one)))
+        return
+    found = []
+    for neurons, indegree, sizes in SHARES:
+        for ranks in sizes:
+            command = [sys.executable, __file__, "--one", str(neurons), str(indegree), str(ranks)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found.append(json.loads(done.stdout.splitlines()[-1]))
+            r = found[-1]
+            parts = ", ".join(f"{name} {value / 1e6:,.0f}" for name, value in r["bytes"].items())
+            print(
+                f"{neurons:>11,} neurons x {indegree:>6,}, {ranks:>9,} ranks: {r['own_neurons']:>6,} own, "
+                f"{r['known_neurons']:>10,} known, {r['total_bytes'] / 1e6:>7,.0f} MB ({parts}), {r['build_seconds']:.1f} s",
+                flush=True,
+            )
+    record.write("rank_share", found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""The state of a whole network from the parts that ranks hold, and back: a checkpoint fits any number of ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eprop.engine.state import NEVER, power_of_two
+from eprop.kernels import layout as lay
+from eprop.network import Network, Population
+
+if TYPE_CHECKING:
+    from eprop.engine.build import Built
+
+# Arrays with one entry for each neuron, on their last axis. The others but those below are the same on every rank.
+OF_NEURONS = frozenset(
+    ("neurons/state", "neurons/psi", "neurons/signal", "neurons/rate", "neurons/feedback", "neurons/gap", "history/prefix",
+     "history/block", "history/suffix", "history/steps", "history/post_trace")
+)  # fmt: skip
+LOG = ("history/log", "history/log_start")
+
+
+class Whole:
+    """Puts arrays of a rank together with those of the others, and takes its own from the whole.
+
+    Parameters
+    ----------
+    counts : (projections,)
+        This rank's synapses of each projection.
+    """
+
+    def __init__(self, network: Network, built: Built, counts: np.ndarray):
+        self._network, self._built, self._share = network, built, built.share
+        self._onto_readouts = [p.post.model.role == "readout" for p in network.projections]
+        self._synapses = np.stack(self._share.comm.gather(counts))  # (ranks, projections)
+        # Where a projection's synapses begin among this rank's, and among those of all.
+        self._here = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    def count(self, projection: int) -> int:
+        """Synapses of a projection, on all ranks."""
+        held = self._synapses[:, projection]
+        return int(held[0] if self._onto_readouts[projection] else held.sum())
+
+    def held(self, projection: int) -> slice:
+        """Which of a projection's connections, in the order of `Simulator.connections`, this rank has."""
+        held, rank = self._synapses[:, projection], self._share.comm.rank
+        first = 0 if self._onto_readouts[projection] else int(held[:rank].sum())
+        return slice(first, first + int(held[rank]))
+
+    def gives(self, projection: int) -> bool:
+        """Whether this rank's synapses of a projection are its own: those onto readouts are on every rank."""
+        return not self._onto_readouts[projection] or self._share.comm.rank == 0
+
+    def state(self, own: dict[str, np.ndarray], t: int) -> dict[str, np.ndarray]:
+        """The state of the whole network at step ``t`` from that of each rank, on every rank."""
+        if not self._share.several:
+            return own
+        pieces: dict[str, Any] = {name: self._pieces(name, value) for name, value in own.items()}
+        pieces[LOG[0]] = self._logged(own, t)
+        pieces = {name: value for name, value in pieces.items() if value is not None}
+        everyone = self._share.comm.gather(pieces)
+        out = dict(own)
+        for name in pieces:
+            parts = [part[name] for part in everyone]
+            if name == LOG[0]:
+                out[LOG[0]], out[LOG[1]] = self._whole_log(parts, own[LOG[1]].shape, t)
+            elif name == "history/post_times":
+                out[name] = _stacked(parts)
+            else:
+                out[name] = _interleaved(parts)
+        return out
+
+    def part(self, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """What of a state of the whole network is this rank's; ``own`` has the shapes."""
+        if not self._share.several:
+            return state
+        out: dict[str, np.ndarray] = {}
+        lo, hi = self._share.first, self._share.stop
+        neurons = int(self._share.bounds[-1])
+        for name in own:
+            value = np.asarray(state[name])
+            if name in OF_NEURONS:
+                value = value[..., lo:hi] if value.shape[-1] == neurons else value
+            elif name == "history/post_times":
+                value = value[lo:hi]
+            elif name == "neurons/input":
+                value = np.concatenate([value[lo:hi], value[neurons:]])
+            elif name.startswith("axons/"):
+                value = self._own_rows(value)
+            elif name.startswith("synapses/"):
+                value = self._own_synapses(value)
+            out[name] = value
+        out[LOG[0]], out[LOG[1]] = self._own_log(state)
+        return out
+
+    # ------------------------------------------------------------------ pieces: lists of arrays, joined one by one
+
+    def _pieces(self, name: str, value: np.ndarray) -> Any:
+        if name in OF_NEURONS:
+            return [value]
+        if name == "history/post_times":
+            return value
+        if name == "neurons/input":
+            n = self._share.neurons
+            return [value[:n], value[n:] if self._share.comm.rank == 0 else value[:0]]
+        if name.startswith("axons/"):
+            return [value[..., :0], *(value[..., rows] for rows in self._rows_to_give())]
+        if name.startswith("synapses/"):
+            spans = [(k, self.gives(k)) for k in range(len(self._onto_readouts))]
+            return [value[..., :0], *(value[..., self._here[k] : self._here[k + gives]] for k, gives in spans)]
+        return None
+
+    def _learning(self) -> list[tuple[np.ndarray, Population]]:
+        """Tracts whose axons have a state, each with the population of its sources."""
+        rows = [row for row in self._built.topology.projections if row[lay.PRO_RULE] in lay.AT_SPIKES]
+        return [(row, self._network.populations[row[lay.PRO_PRE]]) for row in rows]
+
+    def _rows_to_give(self) -> list[slice]:
+        """Rows of each tract that belong to own sources; those of inputs are on every rank."""
+        found = []
+        for row, pre in self._learning():
+            own = self._share.own_rows(pre)
+            if pre.model.role != "neuron" and self._share.comm.rank > 0:
+                own = slice(0, 0)
+            found.append(slice(row[lay.PRO_ROW] + own.start, row[lay.PRO_ROW] + own.stop))
+        return found
+
+    def _own_rows(self, value: np.ndarray) -> np.ndarray:
+        parts, at = [value[..., :0]], 0
+        for _, pre in self._learning():
+            parts.append(value[..., at + self._share.nodes(pre)])
+            at += pre.size
+        return np.concatenate(parts, axis=-1)
+
+    def _own_synapses(self, value: np.ndarray) -> np.ndarray:
+        parts, at = [value[..., :0]], 0
+        for k in range(len(self._onto_readouts)):
+            held = self.held(k)
+            parts.append(value[..., at + held.start : at + held.stop])
+            at += self.count(k)
+        return np.concatenate(parts, axis=-1)
+
+    # ------------------------------------------------------------------ the log of spikes
+
+    def _logged(self, own: Mapping[str, np.ndarray], t: int) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and sources, numbered as in the whole network, of the spikes in the log that this rank gives."""
+        steps, sources = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for step, p, known, first in _spikes_of(self._network, own, t):
+            source = known - self._built.topology.populations[p.index, lay.POP_SRC]
+            if p.model.role == "neuron":
+                rows = self._share.own_rows(p)
+                source = source[(source >= rows.start) & (source < rows.stop)] - rows.start + self._share.own(p)[0]
+            elif self._share.comm.rank > 0:
+                continue
+            steps.append(np.full(source.size, step))
+            sources.append(source + first)
+        return np.concatenate(steps), np.concatenate(sources)
+
+    def _whole_log(self, parts: list[Any], shape: tuple[int, ...], t: int) -> tuple[np.ndarray, np.ndarray]:
+        steps, sources = (np.concatenate([part[k] for part in parts]) for k in range(2))
+        order = np.lexsort((sources, steps))
+        firsts = np.cumsum([0, *(_spiking(p) for p in self._network.populations)])
+        return _made_log(steps[order], sources[order], firsts, shape, t)
+
+    def _own_log(self, state: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The log of a whole state, reduced to what this rank knows and in its numbers."""
+        t = int(state["counters"][0])
+        steps, sources = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        table = self._built.topology.populations
+        nodes = {p.index: self._share.nodes(p) for p in self._network.populations if _spiking(p)}
+        for step, p, source, first in _spikes_of(self._network, state, t):
+            known = np.searchsorted(nodes[p.index], source - first)
+            inside = known < nodes[p.index].size
+            inside[inside] = nodes[p.index][known[inside]] == source[inside] - first
+            steps.append(np.full(int(inside.sum()), step))
+            sources.append(known[inside] + table[p.index, lay.POP_SRC])
+        ends = table[:, lay.POP_SRC] + np.where(table[:, lay.POP_ROLE] == lay.READOUT, 0, table[:, lay.POP_SIZE])
+        firsts = np.concatenate([table[:, lay.POP_SRC], ends[-1:]])
+        return _made_log(np.concatenate(steps), np.concatenate(sources), firsts, np.shape(state[LOG[1]]), t)
+
+
+def _spiking(p: Any) -> int:
+    """Number of nodes of a population that can spike."""
+    return 0 if p.model.role == "readout" else p.size
+
+
+def _spikes_of(network: Network, state: Mapping[str, np.ndarray], t: int):
+    """``(step, population, sources as logged, first source of the population in the whole network)`` of a log."""
+    log, starts = np.asarray(state[LOG[0]]), np.asarray(state[LOG[1]])
+    firsts = np.cumsum([0, *(_spiking(p) for p in network.populations)])
+    for step in range(max(0, t + 1 - len(starts)), t):
+        row = starts[step % len(starts)]
+        for p in network.populations:
+            if _spiking(p) and row[p.index + 1] > row[p.index]:
+                positions = np.arange(row[p.index], row[p.index + 1]) & (log.size - 1)
+                yield step, p, log[positions].astype(np.int64), firsts[p.index]
+
+
+def _made_log(steps, sources, firsts, shape, t) -> tuple[np.ndarray, np.ndarray]:
+    """Log and starts of spikes in the order of step and source; the log begins with the oldest step that is kept."""
+    log = np.zeros(power_of_two(max(2 * int(firsts[-1]) + 1024, steps.size)), np.int32)
+    log[: sources.size] = sources
+    starts = np.zeros(shape, np.int64)
+    for step in range(max(0, t + 1 - shape[0]), t):
+        first, stop = np.searchsorted(steps, [step, step + 1])
+        starts[step % shape[0]] = first + np.searchsorted(sources[first:stop], firsts)
+    return log, starts
+
+
+def _interleaved(parts: list[list[np.ndarray]]) -> np.ndarray:
+    """Piece by piece, each put together from all ranks, along the last axis."""
+    pieces = [piece for pieces in zip(*parts, strict=True) for piece in pieces]
+    return np.concatenate(pieces, axis=-1)
+
+
+def _stacked(parts: list[np.ndarray]) -> np.ndarray:
+    """Rows of neurons, padded to one length."""
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=NEVER) for part in parts])

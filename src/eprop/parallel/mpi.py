@@ -1,0 +1,120 @@
+"""Ranks by MPI; the only module that imports mpi4py."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+# Bytes of a message that fit into the first of two exchanges; it grows with the longest message so far.
+FIRST_ROOM = 512
+HEADER = 8
+# So long another rank may take to notice the same mistake, which then is reported once, by rank 0.
+COURTESY_SECONDS = 1.0
+
+
+class Mpi:
+    """All ranks of ``MPI_COMM_WORLD``, or of another communicator.
+
+    Once there is one, an exception that nobody catches ends all ranks, with its traceback and the number of its rank;
+    the others would wait for this one forever.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Comm, optional
+    """
+
+    def __init__(self, comm: Any = None):
+        self._comm = MPI.COMM_WORLD if comm is None else comm
+        self.rank, self.size = int(self._comm.Get_rank()), int(self._comm.Get_size())
+        self._room = FIRST_ROOM
+        self._send, self._receive = self._buffers()
+        sys.excepthook = self._fail
+
+    def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give bytes to all ranks, in one collective call if no message is longer than the longest before it.
+
+        The first part of each message goes with its length; only if that was not all, the rest follows.
+        """
+        room, first = self._room, min(message.size, self._room)
+        self._send[:HEADER].view(np.int64)[0] = message.size
+        self._send[HEADER : HEADER + first] = message[:first]
+        self._comm.Allgather(self._send, self._receive)
+        parts = self._receive.reshape(self.size, HEADER + room)
+        sizes = parts[:, :HEADER].copy().view(np.int64)[:, 0]
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        out = np.empty(bounds[-1], np.uint8)
+        for r in range(self.size):
+            begin = bounds[r]
+            out[begin : begin + min(sizes[r], room)] = parts[r, HEADER : HEADER + min(sizes[r], room)]
+        if sizes.max() > room:
+            self._exchange_rest(message, sizes, bounds, out)
+        return out, bounds
+
+    def _exchange_rest(self, message: np.ndarray, sizes: np.ndarray, bounds: np.ndarray, out: np.ndarray) -> None:
+        room = self._room
+        counts = np.maximum(sizes - room, 0)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        rest = np.empty(starts[-1], np.uint8)
+        self._comm.Allgatherv(np.ascontiguousarray(message[room:]), [rest, (counts, starts[:-1])])
+        for r in range(self.size):
+            if counts[r]:
+                out[bounds[r] + room : bounds[r + 1]] = rest[starts[r] : starts[r + 1]]
+        self._room = int(sizes.max() * 5 // 4)
+        self._send, self._receive = self._buffers()
+
+    def _buffers(self) -> tuple[np.ndarray, np.ndarray]:
+        width = -(-(HEADER + self._room) // 8) * 8
+        self._room = width - HEADER
+        return np.zeros(width, np.uint8), np.zeros(width * self.size, np.uint8)
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all ranks, in their order, on every rank."""
+        return list(self._comm.allgather(value))
+
+    def share_of(self, value: Any) -> Any:
+        """The value of rank 0, on every rank."""
+        return self._comm.bcast(value, root=0)
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """Sum in the order of the ranks; MPI's own may depend on how the ranks are spread over machines."""
+        received = np.empty((self.size, *values.shape), values.dtype)
+        self._comm.Allgather(np.ascontiguousarray(values), received)
+        total = received[0].copy()
+        for part in received[1:]:
+            total += part
+        return total
+
+    def threads(self, available: int) -> int:
+        """Cores of this rank, divided among the ranks of its machine that may run on them, too."""
+        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+        sharing = sum(not cores.isdisjoint(other) for other in node.allgather(cores))
+        node.Free()
+        return max(1, min(available, len(cores) // sharing))
+
+    def neighbours(self) -> int:
+        """Ranks on the machine of this one, itself included."""
+        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        count = int(node.Get_size())
+        node.Free()
+        return count
+
+    def abort(self, message: str, code: int = 1) -> None:
+        """End all ranks. A rank other than 0 waits a moment: if rank 0 has met the same mistake, it alone reports it."""
+        if self.rank > 0:
+            time.sleep(COURTESY_SECONDS)
+        print(f"rank {self.rank} of {self.size}: {message}", file=sys.stderr, flush=True)  # noqa: T201
+        sys.stdout.flush()
+        self._comm.Abort(code)
+        os._exit(code)  # where the library leaves it to the launcher to end this process, too
+
+    def _fail(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """The exception hook of the interpreter."""
+        self.abort("".join(traceback.format_exception(kind, error, trace)))

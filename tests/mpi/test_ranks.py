@@ -1,0 +1,142 @@
+"""Several ranks do what one process does, to the last bit; if one of them fails, all end, and say why."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.parallel import Serial, find_communicator, started_by_mpi
+
+HERE = pathlib.Path(__file__).parent
+# Launchers that are themselves under a launcher, as in a batch job, would confuse these.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "OMPI", "SLURM"))}
+SECONDS = 240
+
+STREAMS = [
+    "static",
+    "stdp",
+    "plus",
+    "plus_symmetric",
+    "plus_adaptive_adam",
+    "plus_two_kappas_delta",
+    "plus_own_parameters",
+]
+SAMPLES = ["eprop", "eprop_symmetric", "eprop_delta", "eprop_own_parameters"]
+
+
+def launch(mpiexec: str, ranks: int, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python on several ranks, which share the cores."""
+    return subprocess.run(
+        [mpiexec, "-n", str(ranks), sys.executable, *command], capture_output=True, text=True, timeout=SECONDS, check=False,
+        env={**CLEAN, "OMP_NUM_THREADS": "1", **environment},
+    )  # fmt: skip
+
+
+def compare(mpiexec: str, ranks: int, threads: int, cases: list[str], **environment: str) -> None:
+    done = launch(mpiexec, ranks, str(HERE / "worker.py"), str(threads), *cases, **environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {name: [] for name in cases}
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def test_any_number_of_ranks_gives_the_same_bits(mpiexec, ranks):
+    """Both rules, all models, delays of every kind: as plain Python, so that nothing has to be compiled."""
+    cases = STREAMS + SAMPLES if ranks in (2, 4) else [*STREAMS[1::2], *SAMPLES[::2]]
+    compare(mpiexec, ranks, 1, cases, NUMBA_DISABLE_JIT="1", NUMBA_NUM_THREADS="1")
+
+
+@pytest.mark.mpi
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="compiled code is what it is about")
+def test_ranks_and_threads_give_the_same_bits(mpiexec):
+    compare(mpiexec, 2, 2, ["plus_lif", "eprop_lif"], NUMBA_NUM_THREADS="2")
+
+
+PROGRAM = """
+import os, signal, sys
+import eprop as ep
+from eprop.parallel import find_communicator
+
+comm = find_communicator()
+net = ep.Network(seed=1)
+rec = net.add(ep.LIF(), 8, "rec")
+net.connect(rec, rec, ep.FixedIndegree(3), weight=0.1, delay=2.0)
+sim = ep.Simulator(net, threads=1, comm=comm)
+sim.run(4.0)
+if comm.rank == 1:
+    {mishap}
+sim.run(1e5)
+"""
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(
+    ("mishap", "said"),
+    [
+        ("raise RuntimeError('out of luck')", ["rank 1 of 3", "RuntimeError: out of luck"]),
+        ("os.kill(os.getpid(), signal.SIGKILL)", ["RANK 1", "KILLED BY SIGNAL: 9"]),
+    ],
+)
+def test_a_rank_that_fails_ends_all(mpiexec, tmp_path, mishap, said):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(mishap=mishap))
+    began = time.monotonic()
+    done = launch(mpiexec, 3, str(program), NUMBA_DISABLE_JIT="1")
+    assert done.returncode != 0
+    assert time.monotonic() - began < 60.0
+    for text in said:
+        assert text in done.stderr + done.stdout
+
+
+TRAIN = "from eprop.cli import main; main()"
+
+
+@pytest.mark.mpi
+def test_the_command_trains_on_ranks(mpiexec, tmp_path):
+    """The same metrics and network as in one process, one folder, one report; replicas learn something else."""
+    options = ["train", "pattern-generation", "--epochs", "2", "--no-figures", "--json", "--threads", "1"]
+    options += [part for value in ("neurons=8", "inputs=20", "duration=40.0", "samples=4", "batch_size=2")
+                for part in ("--set", value)]  # fmt: skip
+    plain = {"NUMBA_DISABLE_JIT": "1"}
+    found = {}
+    for name, ranks, more in (("one", 1, []), ("two", 2, []), ("replicas", 2, ["--parallel", "data"])):
+        done = launch(mpiexec, ranks, "-c", TRAIN, *options, *more, "--out", str(tmp_path / name), **plain)
+        assert done.returncode == 0, done.stderr
+        found[name] = json.loads(done.stdout)
+        assert found[name]["ranks"] == ranks
+        assert "rank" not in done.stderr
+    for name in ("test_loss", "synaptic_events", "samples_learned"):
+        assert found["one"][name] == found["two"][name]
+    np.testing.assert_allclose(found["one"]["test_loss"], found["replicas"]["test_loss"], rtol=1e-4)
+    again = launch(mpiexec, 2, "-c", TRAIN, *options, "--out", str(tmp_path / "two"), **plain)
+    assert again.returncode != 0
+    assert "rank 0 of 2" in again.stderr
+    assert again.stderr.count("is not empty; choose another folder") == 1
+
+
+@pytest.mark.tiny
+def test_one_process_is_alone(monkeypatch):
+    for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    assert not started_by_mpi()
+    assert isinstance(find_communicator(), Serial)
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
+    assert started_by_mpi()
+
+
+@pytest.mark.tiny
+def test_wrong_divisions_are_refused():
+    net = ep.Network()
+    net.add(ep.LIF(), 2, "rec")
+    with pytest.raises(ep.ParameterError, match=r'Simulator\.parallel must be "model" or "data"'):
+        ep.Simulator(net, parallel="both")
+    with pytest.raises(ep.NetworkError, match="only EProp learns from those"):
+        ep.Simulator(net, parallel="data")

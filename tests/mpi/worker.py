@@ -1,0 +1,157 @@
+"""Run by every rank: simulate with all ranks, and on rank 0 alone as well, and compare bit by bit.
+
+    mpiexec -n R python tests/mpi/worker.py THREADS CASE...
+
+Prints one line of JSON on rank 0: for each case the names of what differs, which must be none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import sys
+import warnings
+from typing import Any
+
+os.environ.setdefault("NUMBA_NUM_THREADS", sys.argv[1])
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import cases
+import numpy as np
+
+import eprop as ep
+from eprop.engine import simulator
+from eprop.parallel import Communicator, Serial, find_communicator
+
+STEPS = cases.STEPS
+Results = dict[str, Any]
+
+
+def stream(make: Any, comm: Communicator, threads: int, states: list[Any]) -> Results:
+    """Run on, frozen too, evaluate, and go on from a state that was taken on the way."""
+    sim = ep.Simulator(make(), threads=threads, comm=comm)
+    sim._history = sim._history._replace(log=np.zeros(32, np.int32))  # it has to grow
+    spikes = ["in", "noise", "a", "b"]
+    record = [
+        ("a", "v"),
+        ("b", "surrogate", [0, 5, 2]),
+        ("out", "error"),
+        ("a->b", "weight"),
+        ("b->out", "weight", [3]),
+    ]
+    first = sim.run(STEPS, cases.inputs(), cases.targets(), record=record, spikes=spikes)
+    frozen = sim.run(11, cases.inputs(11), learn=False, spikes=spikes)
+    out = described("first", first) | described("frozen", frozen) | weights(sim)
+    samples = sim.samples(3, 17, inputs=cases.inputs(17, 3), targets=cases.targets(17, 3))
+    out |= batch("trained", sim.train(samples)) | batch("evaluated", sim.evaluate(samples))
+    out |= batch("evaluated_from_rest", sim.evaluate(samples, reset=True))
+    states.append(sim.state())
+    out |= {name: value for name, value in states[-1].items() if not name.startswith("history/log")}
+    out["history/steps"] = out["history/steps"][:, :3]  # without the work space
+    return (
+        out | described("second", sim.run(25, cases.inputs(25), record=record, spikes=spikes)) | {"events": sim.events}
+    )
+
+
+def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any]) -> Results:
+    """Two mini-batches, an evaluation, and a run that is recorded."""
+    sim = ep.Simulator(make(), threads=threads, comm=comm)
+    samples = sim.samples(5, 31, inputs=cases.inputs(31, 5), targets=cases.targets(31, 5))
+    out = batch("trained", sim.train(samples)) | batch("again", sim.train(samples)) | weights(sim)
+    out |= batch("evaluated", sim.evaluate(samples))
+    states.append(sim.state())
+    run = sim.run(29, cases.inputs(29), cases.targets(29), record=[("b", "v")], spikes=["a", "b"])
+    return out | described("run", run) | weights(sim) | {"updates": sim.updates, "events": sim.events}
+
+
+def described(label: str, r: ep.Recording) -> Results:
+    out = {f"{label} loss": r.loss, f"{label} times": r.times}
+    out |= {f"{label} y of {name}": value for name, value in r.y.items()}
+    out |= {f"{label} {name}": value for name, value in r.traces.items()}
+    return out | {f"{label} spikes {name} {k}": pair[k] for name, pair in r.spikes.items() for k in range(2)}
+
+
+def batch(label: str, r: Any) -> Results:
+    return {f"{label} {name}": value for name, value in vars(r).items()}
+
+
+def weights(sim: ep.Simulator) -> Results:
+    out: Results = {f"{p.name} {k}": v for p in sim.network.projections for k, v in enumerate(sim.connections(p.name))}
+    out |= {f"B {post}": sim.feedback_weights("out", post) for post in ("a", "b")}
+    return out | {"counts": [sim.connection_count(p.name) for p in sim.network.projections], "n": sim.n_synapses}
+
+
+def resumed(run: Any, make: Any, comm: Communicator, threads: int, state: Any) -> Results:
+    """Go on from a state, whoever took it."""
+    sim = ep.Simulator(make(), threads=threads, comm=comm)
+    sim.set_weights("a->b", 0.1 + 0.01 * np.arange(sim.connection_count("a->b")))
+    sim.set_state(state)
+    if run is stream:
+        return described("", sim.run(25, cases.inputs(25), spikes=["a", "b"])) | weights(sim)
+    samples = sim.samples(4, 31, inputs=cases.inputs(31, 4), targets=cases.targets(31, 4))
+    return batch("", sim.train(samples)) | weights(sim)
+
+
+def messages(comm: Communicator) -> list[str]:
+    """Bytes of all lengths, beyond what goes in one call too, and sums in the order of the ranks."""
+    wrong = []
+    for length in (0, 3, 511, 512, 513, 7000, 20, 100_000):
+
+        def message(rank: int, length: int = length) -> np.ndarray:
+            return np.random.default_rng(rank).integers(0, 256, length // (rank + 1), np.uint8)
+
+        found, bounds = comm.exchange(message(comm.rank))
+        parts = [found[bounds[rank] : bounds[rank + 1]] for rank in range(comm.size)]
+        if not all(np.array_equal(part, message(rank)) for rank, part in enumerate(parts)):
+            wrong.append(f"{length} bytes")
+    total = 0.0
+    for rank in range(comm.size):
+        total += 0.1 * 3.0**rank
+    if comm.sum(np.array([0.1 * 3.0**comm.rank]))[0] != total:
+        wrong.append("sum")
+    if not 1 <= comm.threads(8) <= 8 or comm.share_of(comm.rank) != 0 or comm.neighbours() != comm.size:
+        wrong.append("threads or share")
+    return wrong
+
+
+def differing(one: Results, other: Results) -> list[str]:
+    """Names of what is not the same, to the last bit."""
+
+    def same(a: Any, b: Any) -> bool:
+        a, b = np.asarray(a), np.asarray(b)
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+    return sorted({*one} ^ {*other}) + [str(name) for name in one if name in other and not same(one[name], other[name])]
+
+
+def main() -> None:
+    simulator.FIRST_LOG = 1
+    comm, threads, report = find_communicator(), int(sys.argv[1]), {}
+    if wrong := messages(comm):
+        report["messages"] = wrong
+    for name in sys.argv[2:]:
+        run, make = (stream, cases.STREAMS[name]) if name in cases.STREAMS else (learn_samples, cases.SAMPLES[name])
+        states: list[Any] = []
+        ours = run(make, comm, threads, states)
+        alone = run(make, Serial(), 1, states) if comm.rank == 0 else {}
+        given = comm.share_of(states[-1])  # by one process, for all ranks, and the other way round
+        gone_on = resumed(run, make, comm, threads, given)
+        if comm.rank == 0:
+            back = resumed(run, make, Serial(), 1, states[0])
+            report[name] = differing(ours, alone) + [f"resumed: {k}" for k in differing(gone_on, back)]
+            if not any(ours[key].size for key in ours if "spikes a 1" in str(key)):
+                report[name].append("nothing happened")
+        if (
+            len({str(sorted((str(k), np.asarray(v).tobytes()) for k, v in ours.items())) for ours in comm.gather(ours)})
+            > 1
+        ):
+            report.setdefault(name, []).append("ranks differ")
+    if comm.rank == 0:
+        print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("error")
+    warnings.simplefilter("ignore", ep.SilenceWarning)
+    main()
