@@ -55,7 +55,7 @@ def write(name: str, result: Any) -> pathlib.Path:
     """Write ``results/NAME.json`` beside the others, atomically."""
     RESULTS.mkdir(exist_ok=True)
     document = {
-        "command": "python " + shlex.join([f"benchmarks/{pathlib.Path(sys.argv[0]).name}", *_public(sys.argv[1:])]),
+        "command": "python " + shlex.join([f"benchmarks/{pathlib.Path(sys.argv[0]).name}", *map(public, sys.argv[1:])]),
         "version": eprop.__version__,
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
@@ -68,9 +68,9 @@ def write(name: str, result: Any) -> pathlib.Path:
     return path
 
 
-def _public(arguments: list[str]) -> list[str]:
-    """Arguments with folders reduced to their names."""
-    return [pathlib.Path(a).name if os.sep in a else a for a in arguments]
+def public(argument: str) -> str:
+    """An argument as it may be published: a folder's path reduced to its name."""
+    return pathlib.Path(argument).name if os.sep in argument else argument
 
 
 def spread(values: list[float]) -> dict[str, Any]:

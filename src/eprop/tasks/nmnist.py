@@ -32,8 +32,8 @@ EPOCHS_EMBEDDED, EPOCHS = 8, 1
 #: What suits each rule and loss: the values of all parameters that are left open.
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     ("eprop", "softmax"): {
-        "tau_m": 20.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3,
-        "feedback": "symmetric", "c_reg": 100.0, "window_start": 100,
+        "tau_m": 20.0, "tau_out": 100.0, "w_in": 0.05, "optimizer": "adam", "eta": 6e-3, "eta_out": 6e-3,
+        "feedback": "symmetric", "c_reg": 20.0, "window_start": 100,
     },
     ("eprop", "squared_error"): {
         "tau_m": 20.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "adam", "eta": 2e-3, "eta_out": 2e-3,
