@@ -82,7 +82,7 @@ class EventCamera:
         Standard deviation of the path's offset from recording to recording, in pixels.
     warp : float
         Standard deviation of the four elements of a linear map that each recording applies to the image, about its
-        centre: 0.1 turns it by 4 degrees, slants it by 8 and changes its size by 10 % in one standard deviation.
+        centre: with 0.1 it is turned by 4 degrees, and its height and width differ by 10 % (standard deviations).
     contrast : float
         Relative standard deviation of all thresholds together from recording to recording.
     delays : tuple of (time, largest delay)
