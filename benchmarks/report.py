@@ -55,7 +55,60 @@ def nmnist() -> None:
         print(f"| {' | '.join(cells)} |")
 
 
+def tasks() -> None:
+    """One row for each task and rule."""
+    print("| task | rule | iterations | score, % | lowest and highest, % | below the goal after | training, s |")
+    print("|---|---|---|---|---|---|---|")
+    for case in ("sines", "lemniscate", "handwriting", "evidence"):
+        for rule in ("eprop", "eprop-plus"):
+            found = load(f"tasks-{case}-{rule}")
+            if found is None:
+                continue
+            r = found["result"]
+            scores, needed = r["test_error"]["values"], r["iterations_until_mean_error_below_goal"]
+            print(
+                f"| {r['task'].replace('-', ' ')}{', ' + r['target'] if 'target' in r else ''} | {r['rule']} "
+                f"| {r['iterations']:,} | {plus_minus(r['test_error'], 100.0, 2)} "
+                f"| {100 * min(scores):.2f}, {100 * max(scores):.2f} "
+                f"| {'-' if needed is None else f'{needed:,}'} | {plus_minus(r['train_seconds'], digits=0)} |"
+            )
+
+
+def tasks_speed() -> None:
+    """Times beside NEST and beside dense ways."""
+    print("| evidence accumulation | time here | of | takes | times faster |")
+    print("|---|---|---|---|---|")
+    nest, matrices = load("tasks-speed-nest"), load("tasks-speed-dense")
+    if nest is not None:
+        r = nest["result"]
+        took = r["seconds_per_iteration"]
+        for precision, ratio in r["times_faster_than_nest"].items():
+            cells = [f"{plus_minus(took[precision], 1e3, 0)} ms", "NEST", f"{plus_minus(took['nest'], 1.0, 2)} s"]
+            print(
+                f"| {r['network']}: {r['batch']} trials, {precision} | {' | '.join(cells)} | {plus_minus(ratio, 1.0, 0)} |"
+            )
+    if matrices is not None:
+        r = matrices["result"]
+        took = r["seconds_per_trial"]
+        for way, ratio in r["times_faster_than"].items():
+            cells = [f"{plus_minus(took['events'], 1e3, 1)} ms", f"dense, {way}", f"{plus_minus(took[way], 1.0, 2)} s"]
+            print(f"| {r['network']}: a trial | {' | '.join(cells)} | {plus_minus(ratio, 1.0, 0)} |")
+
+
+def gradient_angle() -> None:
+    """Angle between the gradients of e-prop and of backpropagation."""
+    found = load("gradient-angle")
+    if found is None:
+        return
+    print("| task | weights | before training | after training |")
+    print("|---|---|---|---|")
+    for task, r in found["result"].items():
+        for kind, moments in r["angles"].items():
+            cells = [f"{plus_minus(moments[moment]['degrees'])}°" for moment in ("before", "after")]
+            print(f"| {task} | {kind} | {' | '.join(cells)} |")
+
+
 if __name__ == "__main__":
-    scaling()
-    print()
-    nmnist()
+    for table in (scaling, nmnist, tasks, tasks_speed, gradient_angle):
+        table()
+        print()

@@ -29,7 +29,7 @@ extensions = [
     "parameter_table",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "nest_deviations.md"]
 nitpicky = False
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]

@@ -28,6 +28,7 @@ SHARED = pathlib.Path(os.environ.get("EPROP_SHARED", ROOT.parent / "shared"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked `slow` as well")
+    parser.addoption("--rare", action="store_true", help="compile the combinations of loops marked `rare` as well")
 
 
 def find_mpiexec() -> str | None:
@@ -50,7 +51,11 @@ def _why_not(config: pytest.Config) -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what this machine cannot run."""
+    """Skip, with the reason, what this machine cannot run; leave out what is better run without the compiler."""
+    if not (config.getoption("--rare") or os.environ.get("NUMBA_DISABLE_JIT") == "1"):
+        rare = [item for item in items if item.get_closest_marker("rare")]
+        config.hook.pytest_deselected(items=rare)
+        items[:] = [item for item in items if not item.get_closest_marker("rare")]
     reasons = _why_not(config)
     for item in items:
         for mark, reason in reasons.items():

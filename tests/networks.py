@@ -79,13 +79,13 @@ def readout_pair(softmax=False, **parameters: Any) -> tuple[ep.Readout, referenc
 
 def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="piecewise_linear", t_ref=0.0,
          symmetric=False, softmax=False, original=False, dt=1.0, tau_m=12.0, tau_out=18.0, rate=0.06, e_l=0.0,
-         i_e=0.0, density=0.6, autapses=False, closed=20, pair=None,
+         i_e=0.0, density=0.6, autapses=False, closed=20, pair=None, readout_of=None,
          feedback_scale=1.0) -> Case:  # fmt: skip
     """A random network of ``sizes`` (inputs, neurons, readouts) and a random stimulus.
 
     ``pair`` is a neuron for the engine and the same for the reference, instead of the one that the other arguments
-    describe; its threshold should be near 0.8 mV. The learning window is closed at the start and for ``closed`` steps in
-    the middle, and half open near the end.
+    describe; its threshold should be near 0.8 mV. ``readout_of`` is the same for readouts. The learning window is closed at
+    the start and for ``closed`` steps in the middle, and half open near the end.
     """
     rng = np.random.default_rng(seed)
     n_in, n, k = sizes
@@ -96,8 +96,10 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
     }
     lif = {"tau_m": tau_m, "v_th": 0.8 + e_l, "t_ref": t_ref, "e_l": e_l, "i_e": i_e}
     neuron, neuron_of_reference = pair or neuron_pair(surrogate, original, **lif)
-    readout, readout_of_reference = readout_pair(softmax, tau_m=tau_out, e_l=0.3 * e_l, scale_input=original)
-    gain = 1.0 / neuron.input_scale(dt)
+    readout, readout_of_reference = readout_of or readout_pair(
+        softmax, tau_m=tau_out, e_l=0.3 * e_l, scale_input=original
+    )
+    gain = 1.0 / neuron.input_scale(dt) if getattr(neuron, "scale_input", False) else 1.0
     weights = {
         "input": rng.normal(0.35, 0.4, (n, n_in)) * gain,
         "recurrent": rng.normal(0.0, 0.3, (n, n)) * gain,

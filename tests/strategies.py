@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis
 from hypothesis import strategies as st
 
 import eprop as ep
+from combinations import is_ordinary
 from eprop import rules
-from networks import LEARNING, SURROGATES, Case, case, neuron_pair
+from networks import LEARNING, NEURONS, SURROGATES, Case, case, neuron_pair
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -18,9 +21,9 @@ def examples(share: float) -> hypothesis.settings:
 
 
 @st.composite
-def neurons(draw, e_l: float, original: bool):
+def neurons(draw, e_l: float, original: bool, rule: Any):
     """A neuron that the engine learns with, for the engine and for the reference; its threshold is 0.8 mV above rest."""
-    kind = draw(st.sampled_from(LEARNING))
+    kind = draw(st.sampled_from([name for name in LEARNING if is_ordinary(NEURONS[name][0](), rule)]))
     parameters = {
         "tau_m": draw(st.sampled_from([3.0, 12.0, 50.0])),
         "v_th": 0.8 + e_l,
@@ -57,7 +60,7 @@ def networks(draw, rule, symmetric=st.booleans(), original=st.just(False), dt=st
         rule,
         steps=draw(st.integers(30, 150)),
         sizes=sizes,
-        pair=draw(neurons(e_l, original)),
+        pair=draw(neurons(e_l, original, rule)),
         symmetric=draw(symmetric),
         softmax=draw(st.booleans()),
         original=original,

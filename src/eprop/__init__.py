@@ -7,9 +7,9 @@ Describe a network, build it, run it::
 
 The mathematics is in ``equations/`` (one scalar function each), the compiled loops are in ``kernels/``, a slow
 time-driven version straight from the equations is in ``reference/``. ``data/`` reads and simulates event recordings,
-``tasks/`` says what to learn, ``training/`` learns it, ``plot/`` draws, ``interop/`` speaks to other simulators, ``bench/``
-measures,
-``cli/`` is the command ``eprop``. Imports run one way, from the command line down to the equations.
+``tasks/`` says what to learn, ``training/`` learns it, ``plot/`` draws, ``interop/`` speaks to other simulators,
+``bench/`` measures, ``figures/`` makes the figures of the paper, ``cli/`` is the command ``eprop``. Imports run one way,
+from the command line down to the equations.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         DivergenceError,
         EPropError,
         InputError,
+        MemoryLimitError,
         MissingExtraError,
         NetworkError,
         OutputError,
@@ -72,7 +73,7 @@ _HOMES = {
         "Record", "Recording", "Samples", "Simulator", "make_samples",
     ),
     "eprop.errors": (
-        "CheckpointError", "DataError", "DivergenceError", "EPropError", "InputError", "MissingExtraError",
+        "CheckpointError", "DataError", "DivergenceError", "EPropError", "InputError", "MemoryLimitError", "MissingExtraError",
         "NetworkError", "OutputError", "ParameterError", "SilenceWarning",
     ),
     "eprop.models": (
@@ -89,7 +90,7 @@ _HOMES = {
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _SUBPACKAGES = frozenset(
-    ("bench", "cli", "data", "engine", "equations", "errors", "interop", "kernels", "models", "network", "parallel",
+    ("bench", "cli", "data", "engine", "equations", "errors", "figures", "interop", "kernels", "models", "network", "parallel",
      "parameters", "plot", "reference", "rules", "tasks", "timedriven", "training")
 )  # fmt: skip
 
@@ -97,8 +98,9 @@ __all__ = [
     "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant",
     "CrossEntropy", "DataError", "DeltaALIF", "DeltaLIF", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource",
     "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent",
-    "InputError", "MissingExtraError", "Momentum", "Network", "NetworkError", "Normal", "OneToOne", "OutputError",
-    "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record", "Recording",
+    "InputError", "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "Normal", "OneToOne",
+    "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record",
+    "Recording",
     "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Symmetric", "Uniform", "__version__",
     "make_samples",
 ]  # fmt: skip

@@ -13,8 +13,10 @@ import hashlib
 import importlib.metadata
 import os
 import pathlib
+import platform
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -54,7 +56,9 @@ CACHE_DIR = cache_root() / "kernels" / _source_digest()
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numba  # noqa: E402
-from numba.core import event  # noqa: E402
+import numba.extending  # noqa: E402
+from llvmlite import ir  # type: ignore[import-untyped]  # noqa: E402
+from numba.core import cgutils, event  # noqa: E402
 from numba.core.cpu import CPUTargetOptions  # noqa: E402
 
 prange = numba.prange
@@ -62,9 +66,12 @@ JIT_DISABLED = bool(numba.config.DISABLE_JIT)
 # An index out of bounds inside a parallel region would not be reported: with bounds checks on, loops run serially.
 _PARALLEL = not numba.config.BOUNDSCHECK
 # error_model="numpy": a zero test at each division would keep loops from vectorising.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True, "nogil": True}
-_INNER = {**_OPTIONS, "_nrt": False}
-_INLINE = {**_INNER, "forceinline": True}
+# No function is called from C.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True, "nogil": True, "no_cfunc_wrapper": True}
+_OUTER = {**_OPTIONS, "_nrt": False}
+# What only compiled code calls needs no way in from Python, which took a quarter of the time to compile.
+_INNER = {**_OUTER, "no_cpython_wrapper": True}
+_INLINE = {**_OUTER, "forceinline": True}
 # Numba can tell LLVM that no two arrays of a call overlap, but has no option for it; this adds one.
 CPUTargetOptions.noalias = CPUTargetOptions.Mapping("noalias")
 _APART = {**_INNER, "noalias": True}
@@ -98,9 +105,15 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function for inner loops, which must not allocate arrays.
 
     It holds no references of its own to its arrays: counting them up and down, atomically, at every call and view cost
-    more than the work itself (e-prop+ on N-MNIST ran 3 times slower). The caller keeps the arrays alive.
+    more than the work itself (e-prop+ on N-MNIST ran 3 times slower). The caller keeps the arrays alive, and is
+    compiled itself: there is no way in from Python (see `outer`).
     """
     return _compiled(function, **_INNER)
+
+
+def outer(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function like `inner`, but one that is called from Python."""
+    return _compiled(function, **_OUTER)
 
 
 def apart(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -118,19 +131,20 @@ def parallel_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def bind(
     template: Callable[..., Any], name: str, *, parallel: bool = False, inlined: bool = False, apart: bool = False,
-    **bound: Any,
+    outer: bool = False, **bound: Any,
 ) -> Callable[..., Any]:  # fmt: skip
     """Compile ``template`` with some of its global names replaced by ``bound``.
 
     A function passed as an argument, or closed over, would never be found in the disk cache. Replacing a *global*
     keeps the cache working, as long as each combination has its own qualified name: ``name`` must differ whenever
-    ``bound`` does. Like `inner`, the result must not allocate; ``inlined`` and ``apart`` make it like `inline` and `apart`.
+    ``bound`` does. Like `inner`, the result must not allocate; ``inlined``, ``apart`` and ``outer`` make it like `inline`,
+    `apart` and `outer`.
     """
     made = types.FunctionType(template.__code__, {**template.__globals__, **bound}, name, template.__defaults__)
     made.__qualname__ = name
     made.__doc__ = template.__doc__
     made.__module__ = template.__module__
-    options = _INLINE if inlined else _APART if apart else _INNER
+    options = _INLINE if inlined else _APART if apart else _OUTER if outer else _INNER
     return _compiled(made, parallel=parallel and _PARALLEL, **options)
 
 
@@ -144,6 +158,25 @@ def _start_threads() -> None:
     starter = threading.Thread(target=numba.set_num_threads, args=(1,))
     starter.start()
     starter.join()
+
+
+def _tick(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Code of `ticks`: the counter of the processor that user programs may read, and that no throttling slows."""
+    name = "llvm.readcyclecounter" if platform.machine().lower() in ("x86_64", "amd64") else "llvm.readsteadycounter"
+    word = ir.IntType(64)
+    return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(word, []), name), [])
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _compiled_ticks(typing: Any) -> Any:
+    return numba.int64(), _tick
+
+
+if JIT_DISABLED:
+    ticks = time.perf_counter_ns
+else:
+    # Ticks since some moment; how long one is differs from machine to machine. Reading them takes a few nanoseconds.
+    ticks = _compiled_ticks
 
 
 def set_threads(count: int) -> None:

@@ -41,6 +41,10 @@ class OutputError(EPropError, OSError):
     """A result could not be written: a full disk, a folder that is taken or read-only."""
 
 
+class MemoryLimitError(EPropError, MemoryError):
+    """A network would not fit into the memory that is available."""
+
+
 class DivergenceError(EPropError, RuntimeError):
     """Training left the range of finite numbers."""
 

@@ -8,11 +8,23 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from conformance.registry import ALL_MODELS as MODELS
-from eprop.parameters import parameters_of
+from conformance.registry import MODELS
+from eprop.engine.members import members_of
+from eprop.models.membrane import Membrane
+from eprop.parameters import parameters_of, varies
+from eprop.timedriven import check_neuron
 
 pytestmark = pytest.mark.tiny
 every_model = pytest.mark.parametrize("model", MODELS)
+# Of these, more is known than of anyone's model.
+MEMBRANES = [name for name, neuron in MODELS.items() if isinstance(neuron, Membrane) and not varies(neuron)]
+every_membrane = pytest.mark.parametrize("model", MEMBRANES)
+
+
+def member(model: str) -> ep.Neuron:
+    """The model, or the first neuron of a population of it, if they differ."""
+    net = ep.Network()
+    return members_of(net, net.add(MODELS[model], 3))[0]
 
 
 def adapts(neuron: ep.Neuron) -> bool:
@@ -21,7 +33,7 @@ def adapts(neuron: ep.Neuron) -> bool:
 
 def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tuple[ep.LIF, ep.Recording]:
     """Five neurons under a random fire of inputs, excitatory and inhibitory."""
-    neuron = MODELS[model][0]
+    neuron = MODELS[model]
     net = ep.Network(dt=dt, seed=seed)
     x, rec = net.add(ep.EventSource(), 10, "in"), net.add(neuron, 5, "rec")
     net.connect(x, rec, weight=ep.Normal(0.2 / neuron.input_scale(dt), 0.3 / neuron.input_scale(dt)))
@@ -34,7 +46,7 @@ def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tupl
 @every_model
 @pytest.mark.parametrize("dt", [1.0, 0.5])
 def test_rows_have_values(model, dt):
-    neuron = MODELS[model][0]
+    neuron = member(model)
     derived = neuron.derived(dt)
     assert set(derived) == set(neuron.parameter_rows)
     assert len(set(neuron.state_rows)) == len(neuron.state_rows)
@@ -42,30 +54,45 @@ def test_rows_have_values(model, dt):
     initial = neuron.initial(dt, 3, 0)
     assert set(initial) <= set(neuron.state_rows)
     assert all(np.shape(value) in ((), (3,)) for value in initial.values())
-    assert 0.0 <= neuron.membrane_decay(dt) < 1.0
-    assert 0.0 < neuron.input_scale(dt) <= 1.0
+
+
+@every_membrane
+@pytest.mark.parametrize("dt", [1.0, 0.5])
+def test_the_membrane_decays(model, dt):
+    assert 0.0 <= MODELS[model].membrane_decay(dt) < 1.0
+    assert 0.0 < MODELS[model].input_scale(dt) <= 1.0
 
 
 @every_model
 def test_description(model):
-    neuron = MODELS[model][0]
+    neuron = member(model)
+    declared = dict(parameters_of(type(neuron)))
+    assert all(info.doc for info in declared.values() if info.kind is float)
+    first = next(name for name, info in declared.items() if info.kind is float)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        neuron.tau_m = 1.0
+        setattr(neuron, first, 1.0)
     twin = neuron.replace()
     assert twin == neuron
     assert twin is not neuron
-    assert neuron.replace(tau_m=neuron.tau_m + 1.0) != neuron
+    assert neuron.replace(**{first: getattr(neuron, first) + 1.0}) != neuron
     assert type(neuron).__name__ in repr(neuron)
-    assert "tau_m=" in repr(neuron)
+    assert f"{first}=" in repr(neuron)
     assert neuron.to_dict()["type"] == type(neuron).__name__
-    names = [name for name, info in parameters_of(type(neuron)) if info.doc]
-    assert {"tau_m", "v_th", "t_ref"} <= set(names)
 
 
 @every_model
+def test_check(model):
+    """What anyone can ask of a model of their own."""
+    found = check_neuron(MODELS[model], steps=60)
+    assert set(found) == {"response to a pulse", "e-prop", "e-prop+", "backpropagation"}
+    assert max(found.values()) < 1e-9
+    assert found["backpropagation"] < 1e-10
+
+
+@every_membrane
 def test_rest(model):
     """Without input the voltage goes to where the current holds it, and stays."""
-    neuron = MODELS[model][0]
+    neuron = MODELS[model]
     net = ep.Network()
     net.add(neuron, 3, "rec")
     run = ep.Simulator(net, threads=1).run(400.0, record=[("rec", "v")], spikes=["rec"])
@@ -76,7 +103,7 @@ def test_rest(model):
         assert np.all(run["rec", "v"] == neuron.e_l)
 
 
-@every_model
+@every_membrane
 @pytest.mark.parametrize("dt", [1.0, 0.5])
 def test_spikes(model, dt):
     neuron, run = driven(model, dt=dt)
@@ -107,7 +134,7 @@ def test_spikes(model, dt):
     assert psi.max() > 0.5 * neuron.surrogate.height
 
 
-@pytest.mark.parametrize("model", [name for name, (neuron, _) in MODELS.items() if adapts(neuron)])
+@pytest.mark.parametrize("model", [name for name in MEMBRANES if adapts(MODELS[name])])
 def test_adaptation(model):
     """Each spike raises the threshold one step later, and it comes back; in a pause it stands still."""
     neuron, run = driven(model)
@@ -119,10 +146,10 @@ def test_adaptation(model):
     np.testing.assert_allclose(a[1:], np.where(paused, a[:-1], rho * a[:-1] + z[:-1]), rtol=0, atol=1e-12)
 
 
-@every_model
+@every_membrane
 def test_eligibility(model):
     """As many components as it says; where one leads to the spike it decays, and the neuron's input reaches the first."""
-    neuron = MODELS[model][0]
+    neuron = MODELS[model]
     found = neuron.eligibility(0.5)
     d = found.size
     assert d == (2 if adapts(neuron) else 1)
@@ -133,10 +160,10 @@ def test_eligibility(model):
     assert found.arrival[0] == neuron.input_scale(0.5)
 
 
-@every_model
+@every_membrane
 def test_decay(model):
     """Between inputs a voltage returns to rest by ``alpha`` per step."""
-    neuron = MODELS[model][0].replace(i_e=0.0)
+    neuron = MODELS[model].replace(i_e=0.0)
     net = ep.Network()
     x, rec = net.add(ep.EventSource(), 1, "in"), net.add(neuron, 1, "rec")
     push = 0.9 * min(neuron.v_th - neuron.e_l, neuron.e_l - neuron.v_min)
@@ -151,7 +178,7 @@ def test_decay(model):
 @every_model
 def test_compiled_update_is_the_function_as_written(model):
     """The scalar function gives the same numbers compiled and as Python."""
-    neuron = MODELS[model][0]
+    neuron = member(model)
     derived = neuron.derived(1.0)
     params = np.array([[derived[name]] for name in neuron.parameter_rows])
     rng = np.random.default_rng(0)
@@ -159,7 +186,7 @@ def test_compiled_update_is_the_function_as_written(model):
     state, other = (np.zeros((len(neuron.state_rows), 1)) for _ in range(2))
     spikes = 0
     for _ in range(200):
-        x = rng.normal(0.3, 0.5) / neuron.input_scale(1.0)
+        x = rng.normal(0.3, 0.5) / (neuron.input_scale(1.0) if isinstance(neuron, Membrane) else 1.0)
         one, two = neuron.update(state, params, 0, x), plain(other, params, 0, x)
         assert bool(one[0]) == bool(two[0])
         assert one[1] == pytest.approx(two[1], rel=1e-15, abs=1e-300)

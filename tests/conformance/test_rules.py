@@ -7,13 +7,24 @@ import functools
 import numpy as np
 import pytest
 
+from combinations import marks_of
 from conformance.registry import ENGINES, MODELS, RULES, Outcome, small
-from networks import PROJECTIONS, disagreement, run_reference_plus
+from eprop.parameters import varies
+from networks import PROJECTIONS, disagreement
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
-every_model = pytest.mark.parametrize("model", MODELS)
-every_rule = pytest.mark.parametrize("rule", RULES)
+
+def each(models) -> pytest.MarkDecorator:
+    """Models with all rules."""
+    pairs = [(model, rule) for model in models for rule in RULES]
+    marked = [pytest.param(model, rule, marks=marks_of(MODELS[model], RULES[rule])) for model, rule in pairs]
+    return pytest.mark.parametrize(("model", "rule"), marked)
+
+
+every_model_and_rule = each(MODELS)
+# One model of each class, for promises that do not depend on its constants.
+every_class_and_rule = each({(type(neuron), varies(neuron)): name for name, neuron in MODELS.items()}.values())
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 
 
@@ -26,8 +37,7 @@ def initial(c) -> dict[str, np.ndarray]:
     return {name: np.where(c.masks[name], c.weights[name], 0.0) for name in PROJECTIONS}
 
 
-@every_model
-@every_rule
+@every_model_and_rule
 @pytest.mark.parametrize("engine", [name for name in ENGINES if name != "time-driven"])
 @pytest.mark.parametrize("symmetric", [False, True], ids=["random feedback", "symmetric feedback"])
 def test_all_engines_agree(model, rule, engine, symmetric):
@@ -49,13 +59,13 @@ def unsettled(model: str, rule: str, symmetric: bool, name: str) -> np.ndarray:
     return np.broadcast_to(emitted[late:-1].any(axis=0), c.masks[name].shape)
 
 
-@functools.cache
 def spikes(model: str, rule: str, symmetric: bool) -> np.ndarray:
-    return run_reference_plus(small(model, RULES[rule], symmetric=symmetric)).spikes
+    found = learned(model, rule, "time-driven", symmetric).spikes
+    assert found is not None
+    return found
 
 
-@every_model
-@every_rule
+@every_class_and_rule
 @every_engine
 def test_learning_moves_existing_synapses_only(model, rule, engine):
     c, found = small(model, RULES[rule]), learned(model, rule, engine)
@@ -65,8 +75,7 @@ def test_learning_moves_existing_synapses_only(model, rule, engine):
         assert np.any(found.weights[name] != start[name])
 
 
-@every_model
-@every_rule
+@every_class_and_rule
 @every_engine
 def test_rate_of_zero(model, rule, engine):
     still = RULES[rule].replace(optimizer=RULES[rule].optimizer.replace(eta=0.0))
@@ -76,8 +85,7 @@ def test_rate_of_zero(model, rule, engine):
         np.testing.assert_array_equal(found.weights[name], weights)
 
 
-@every_model
-@every_rule
+@every_class_and_rule
 @every_engine
 def test_bounds(model, rule, engine):
     optimizer = RULES[rule].optimizer
@@ -92,8 +100,7 @@ def test_bounds(model, rule, engine):
     assert any(where.any() for where in at_bounds)
 
 
-@every_model
-@every_rule
+@every_class_and_rule
 @every_engine
 def test_no_input_no_change(model, rule, engine):
     c = small(model, RULES[rule])
@@ -104,8 +111,7 @@ def test_no_input_no_change(model, rule, engine):
         np.testing.assert_array_equal(found.weights[name], weights)
 
 
-@every_model
-@every_rule
+@every_class_and_rule
 @every_engine
 def test_closed_window_no_change(model, rule, engine):
     """Without errors, and without regularisation, there is nothing to learn."""
@@ -117,8 +123,7 @@ def test_closed_window_no_change(model, rule, engine):
         np.testing.assert_array_equal(found.weights[name], weights)
 
 
-@every_model
-@every_rule
+@every_class_and_rule
 @every_engine
 def test_no_feedback_readouts_learn_alone(model, rule, engine):
     c = small(model, RULES[rule].replace(c_reg=0.0), feedback_scale=0.0)
@@ -129,8 +134,7 @@ def test_no_feedback_readouts_learn_alone(model, rule, engine):
     assert np.any(found.weights["readout"] != start["readout"])
 
 
-@every_model
-@every_rule
+@every_class_and_rule
 @every_engine
 def test_repeatable(model, rule, engine):
     again = ENGINES[engine].learn(small(model, RULES[rule]))

@@ -1,6 +1,6 @@
 """Keeps the largest deviation from NEST that any test saw, shows them at the end and writes them down if asked to.
 
-``EPROP_NEST_REPORT=path`` makes a Markdown table of them.
+``EPROP_NEST_REPORT=path`` makes the table of the documentation (`test_nest_table`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import pathlib
 
 import pytest
 
-_COLUMNS = ("networks", "weights compared", "spikes", "voltage", "threshold", "readout", "weight", "loss")
+_COUNTS = ("networks", "spikes", "weights compared")
+_COLUMNS = (*_COUNTS, "voltage", "threshold", "weight", "loss")
 
 
 class Deviations:
@@ -21,18 +22,19 @@ class Deviations:
 
     def note(self, model: str, compared: int, spikes: int, **deviations: float) -> None:
         """Add one network."""
-        row = self.rows.setdefault(model, dict.fromkeys(_COLUMNS, 0))
+        row = self.rows.setdefault(model, dict.fromkeys(_COUNTS, 0))
         row["networks"] += 1
         row["weights compared"] += compared
         row["spikes"] += spikes
         for quantity, value in deviations.items():
-            row[quantity] = max(row[quantity], float(value))
+            assert quantity in _COLUMNS
+            row[quantity] = max(row.get(quantity, 0.0), float(value))
 
     def table(self) -> list[str]:
         """The lines of a Markdown table."""
         lines = ["| model | " + " | ".join(_COLUMNS) + " |", "|---" * (len(_COLUMNS) + 1) + "|"]
         for model, row in sorted(self.rows.items()):
-            cells = [f"{row[c]}" if c in _COLUMNS[:3] else f"{row[c]:.1e}" for c in _COLUMNS]
+            cells = [f"{row[c]}" if c in _COUNTS else f"{row[c]:.0e}" if c in row else "" for c in _COLUMNS]
             lines.append(f"| {model} | " + " | ".join(cells) + " |")
         return lines
 

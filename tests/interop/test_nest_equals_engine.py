@@ -2,7 +2,7 @@
 
 An update differs by 1e-16 to 1e-13: sums in another order, and division by powers of ``alpha`` and ``kappa`` down to 1e-3.
 What a network makes of that grows, as it learns and spikes, by some digits in some hundred steps (the reference's difference
-from NEST does so too). Adam divides by ``sqrt(v) + epsilon`` and may multiply an error by ``eta / epsilon``: at most 100 here.
+from NEST does so too). Adam divides by ``sqrt(v) + epsilon`` and may multiply an error by ``eta / epsilon``: at most 50 here.
 """
 
 from __future__ import annotations
@@ -11,18 +11,24 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.interop.nest import NestResult, to_nest
-from networks import PROJECTIONS, SURROGATES, Case, case, neuron_pair, run_engine_plus
+from combinations import marks_of
+from eprop.interop.nest import NEURONS, SUFFIX, NestResult, to_nest
+from networks import PROJECTIONS, SURROGATES, Case, case, neuron_pair, readout_pair, run_engine_plus
 
 pytestmark = pytest.mark.nest
 EXACT = 1e-9
 
 
-def drawn_pair(rng, original: bool = False):
+def surrogate_of(seed: int) -> str:
+    """One of the four, so that each of 16 seeds in a row has another combination of optimiser, variant and surrogate."""
+    return list(SURROGATES)[seed // 4 % 4]
+
+
+def drawn_pair(rng, surrogate: str, original: bool = False):
     """A neuron of random constants whose threshold is 0.8 mV above its leak potential."""
     e_l = float(rng.choice([0.0, -0.6, 2.0]))
     return neuron_pair(
-        str(rng.choice(list(SURROGATES))),
+        surrogate,
         original,
         tau_m=float(rng.uniform(5.0, 40.0)),
         v_th=0.8 + e_l,
@@ -32,6 +38,35 @@ def drawn_pair(rng, original: bool = False):
         i_e=float(rng.choice([0.0, 0.01])),
         v_min=float(rng.choice([-np.inf, e_l - 0.5])),
     )
+
+
+def drawn_readout(rng, softmax: bool = False, original: bool = False):
+    """A readout of random constants."""
+    e_l = float(rng.choice([0.0, -0.3, 0.5]))
+    parameters = {
+        "tau_m": float(rng.uniform(5.0, 40.0)),
+        "e_l": e_l,
+        "c_m": float(rng.choice([1.0, 250.0])),
+        "v_min": float(rng.choice([-np.inf, e_l - 0.2])),
+    }
+    if original:
+        parameters["scale_input"] = bool(rng.random() < 0.5)
+    else:
+        parameters["i_e"] = float(rng.choice([0.0, 0.01]))
+    return readout_pair(softmax, **parameters)
+
+
+def drawn_adam(rng, eta: float, epsilon: float, **bounds: float) -> ep.Adam:
+    betas = {"beta_1": float(rng.choice([0.9, 0.6])), "beta_2": float(rng.choice([0.999, 0.95]))}
+    return ep.Adam(eta, epsilon=epsilon, **betas, **bounds)
+
+
+def row_of(c: Case) -> str:
+    """Of the table: NEST's neuron, and how it learns."""
+    original = isinstance(c.rule, ep.EProp)
+    name = NEURONS[type(c.network.population("rec").model)] + (SUFFIX if original else "")
+    when = "every batch" if original else "every step" if c.rule.each_step else "every spike"
+    return f"`{name}`, {type(c.rule.optimizer).__name__} {when}"
 
 
 def drawn_bounds(rng) -> dict[str, float]:
@@ -67,12 +102,12 @@ def weights_of_arrivals(theirs: NestResult, ours: dict[str, np.ndarray]) -> tupl
 # ------------------------------------------------------------------------------------------------------------ e-prop+
 
 
-def drawn_plus(seed: int, draw_pair=drawn_pair) -> Case:
+def drawn_plus(seed: int, draw_pair=drawn_pair, each_step: bool = False) -> Case:
     rng = np.random.default_rng([1, seed])
     kappa = float(rng.choice([0.3, 0.9, 0.97]))
     adam, two_kappas = seed % 2 == 1, seed % 4 >= 2
     if adam:
-        optimizer = ep.Adam(1e-3, epsilon=float(rng.choice([1e-5, 1e-4])), **drawn_bounds(rng))
+        optimizer = drawn_adam(rng, 5e-4, float(rng.choice([1e-5, 1e-4])), **drawn_bounds(rng))
     else:
         optimizer = ep.GradientDescent(float(rng.choice([2e-4, 6e-4])), **drawn_bounds(rng))
     rule = ep.EPropPlus(
@@ -82,23 +117,31 @@ def drawn_plus(seed: int, draw_pair=drawn_pair) -> Case:
         c_reg=float(rng.choice([0.0, 0.05])),
         f_target=20.0,
         cutoff=float(rng.choice([2.0, 5.0, 20.0, 100.0])),
+        each_step=each_step,
     )
     c = case(
-        seed, rule, steps=250, sizes=drawn_sizes(rng), rate=0.1, pair=draw_pair(rng), autapses=bool(rng.random() < 0.3)
-    )
+        seed, rule, steps=250, sizes=drawn_sizes(rng), rate=0.15, pair=draw_pair(rng, surrogate=surrogate_of(seed)),
+        autapses=bool(rng.random() < 0.3), readout_of=drawn_readout(rng),
+    )  # fmt: skip
     c.window[:] = drawn_window(rng, 250)
     if adam:  # NEST's optimiser counts the steps of the clock, which then begins with the run
         c.inputs[0], c.window[0] = 0.0, 0.0
     return c
 
 
-@pytest.mark.parametrize("seed", range(24))
+def plus_seeds(neuron: ep.Neuron, first: int, each_step: bool = False) -> list:
+    """Sixteen seeds: four kinds of loops times four surrogates; those of loops that no other test compiles are rare."""
+    rules = {seed: drawn_plus(seed, each_step=each_step).rule for seed in range(first, first + 16)}
+    return [pytest.param(seed, marks=marks_of(neuron, rule)) for seed, rule in rules.items()]
+
+
+@pytest.mark.parametrize("seed", range(8))
 def test_plus(seed, deviations):
-    compare_plus(drawn_plus(seed), "e-prop+", deviations)
+    compare_plus(drawn_plus(seed), deviations)
 
 
-def compare_plus(c: Case, label: str, deviations) -> None:
-    """Run a network in both and note the largest deviations under a label and what is learned how."""
+def compare_plus(c: Case, deviations) -> None:
+    """Run a network in both and note the largest deviations."""
     theirs = to_nest(c.network).run(250.0, {"in": c.inputs}, {"out": c.targets}, c.window)
     _, v, y, history = run_engine_plus(c)
     worst, compared, different = weights_of_arrivals(theirs, history)
@@ -106,16 +149,9 @@ def compare_plus(c: Case, label: str, deviations) -> None:
         250.0, {"in": c.inputs}, {"out": c.targets}, c.window, spikes=["rec"]
     )
     np.testing.assert_array_equal(np.argwhere(theirs.spikes["rec"]), np.column_stack(by_step(again.spikes["rec"])))
-    kind = "one kappa" if c.rule.kappa_reg is None else "two kappas"
-    deviations.note(
-        f"{label}, {kind}, {type(c.rule.optimizer).__name__}",
-        compared,
-        int(theirs.spikes["rec"].sum()),
-        voltage=deviation(v, theirs.v["rec"]),
-        readout=deviation(y, theirs.y["out"]),
-        weight=worst,
-        loss=deviation(again.loss, theirs.loss) / theirs.loss.max(),
-    )
+    spikes, loss = int(theirs.spikes["rec"].sum()), deviation(again.loss, theirs.loss) / theirs.loss.max()
+    deviations.note(row_of(c), compared, spikes, voltage=deviation(v, theirs.v["rec"]), weight=worst)
+    deviations.note("`eprop_readout`", compared, spikes, voltage=deviation(y, theirs.y["out"]), loss=loss)
     assert deviation(v, theirs.v["rec"]) < EXACT
     assert deviation(y, theirs.y["out"]) < EXACT
     assert worst < EXACT
@@ -144,9 +180,9 @@ def test_plus_at_other_time_steps(dt, deviations):
     _, v, y, history = run_engine_plus(c)
     worst, compared, _ = weights_of_arrivals(theirs, history)
     spikes = int(theirs.spikes["rec"].sum())
-    found = {"voltage": deviation(v, theirs.v["rec"]), "readout": deviation(y, theirs.y["out"]), "weight": worst}
-    deviations.note("e-prop+, other time steps", compared, spikes, **found)
-    assert max(found.values()) < EXACT
+    found = {"voltage": deviation(v, theirs.v["rec"]), "weight": worst}
+    deviations.note("e-prop+, steps of 0.5 and 2 ms", compared, spikes, **found)
+    assert max(*found.values(), deviation(y, theirs.y["out"])) < EXACT
     assert spikes > 10
 
 
@@ -191,7 +227,7 @@ def test_plus_with_several_populations(deviations):
     w = max(deviation(ours[name, "weight"][seen[name]], theirs.weights[name][seen[name]]) for name in plastic)
     spikes = sum(int(theirs.spikes[name].sum()) for name in ("fast", "slow"))
     compared = sum(int(where.sum()) for where in seen.values())
-    deviations.note("e-prop+, several populations", compared, spikes, voltage=v, readout=y, weight=w)
+    deviations.note("e-prop+, several populations", compared, spikes, voltage=max(v, y), weight=w)
     assert max(v, y, w) < EXACT
     assert min(theirs.spikes[name].sum() for name in ("fast", "slow")) > 5
     assert all(where.any() for where in seen.values())
@@ -204,7 +240,7 @@ def test_static_network(deviations):
         200.0, {"in": c.inputs}, {"out": c.targets}, c.window, record=[("rec", "v")]
     )
     v, y = deviation(ours["rec", "v"], theirs.v["rec"]), deviation(ours.y["out"], theirs.y["out"])
-    deviations.note("static", 0, int(theirs.spikes["rec"].sum()), voltage=v, readout=y)
+    deviations.note("`eprop_iaf`, static", 0, int(theirs.spikes["rec"].sum()), voltage=max(v, y))
     assert max(v, y) < EXACT
     assert theirs.spikes["rec"].sum() > 10
     assert theirs.weights == {}
@@ -234,7 +270,7 @@ def drawn_samples(seed: int, draw_pair=drawn_pair):
     adam = seed % 2 == 1
     bounds = {"w_min": -20.0, "w_max": 20.0}
     optimizer = (
-        ep.Adam(1e-2, epsilon=1e-4, **bounds) if adam else ep.GradientDescent(float(rng.choice([1e-3, 2e-2])), **bounds)
+        drawn_adam(rng, 1e-2, 1e-4, **bounds) if adam else ep.GradientDescent(float(rng.choice([1e-3, 2e-2])), **bounds)
     )
     rule = ep.EProp(
         optimizer=optimizer,
@@ -246,7 +282,9 @@ def drawn_samples(seed: int, draw_pair=drawn_pair):
     softmax = seed % 4 >= 2
     sizes = drawn_sizes(rng)
     sizes = (*sizes[:2], max(sizes[2], 2)) if softmax else sizes  # one readout alone has nothing to learn
-    c = case(seed, rule, sizes=sizes, softmax=softmax, original=True, pair=draw_pair(rng, original=True))
+    pair = draw_pair(rng, surrogate=surrogate_of(seed), original=True)
+    readout = drawn_readout(rng, softmax, original=True)
+    c = case(seed, rule, sizes=sizes, softmax=softmax, original=True, pair=pair, readout_of=readout)
     batch, steps, window = int(rng.choice([1, 2])), 100, int(rng.choice([30, 99]))
     batches = []
     for _ in range(3):
@@ -259,13 +297,13 @@ def drawn_samples(seed: int, draw_pair=drawn_pair):
     return c, batches, np.arange(steps) >= steps - window
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(8))
 def test_samples(seed, deviations):
-    compare_samples(*drawn_samples(seed), "e-prop", deviations)
+    compare_samples(*drawn_samples(seed), deviations)
 
 
-def compare_samples(c: Case, batches: list, window: np.ndarray, label: str, deviations) -> None:
-    """Train a network in both and note the largest deviations under a label and what is learned how."""
+def compare_samples(c: Case, batches: list, window: np.ndarray, deviations) -> None:
+    """Train a network in both and note the largest deviations."""
     sim = ep.Simulator(c.network, threads=1)
     given = [sim.samples(len(x), x.shape[1], inputs={"in": x}, targets={"out": y}, window=window) for x, y in batches]
     theirs = to_nest(c.network).train(given)
@@ -279,17 +317,12 @@ def compare_samples(c: Case, batches: list, window: np.ndarray, label: str, devi
         weights.append(connections(sim))
     history = {name: np.stack([w[name] for w in weights]) for name in PROJECTIONS}
     worst, compared, different = weights_of_arrivals(theirs, history)
-    found = {
-        "voltage": deviation(np.stack(v)[:, :-1], theirs.v["rec"]),
-        "readout": deviation(np.concatenate(y), theirs.y["out"]),
-        "weight": worst,
-    }
-    loss = deviation(np.concatenate(losses), theirs.loss) / theirs.loss.max()
-    kind = "softmax" if c.readout.loss == "cross_entropy" else "squared error"
-    spikes = int(theirs.spikes["rec"].sum())
-    deviations.note(f"{label}, {kind}, {type(c.rule.optimizer).__name__}", compared, spikes, **found, loss=loss)
-    assert max(found.values()) < EXACT
-    assert loss < EXACT
+    v_worst, y_worst = deviation(np.stack(v)[:, :-1], theirs.v["rec"]), deviation(np.concatenate(y), theirs.y["out"])
+    loss, spikes = deviation(np.concatenate(losses), theirs.loss) / theirs.loss.max(), int(theirs.spikes["rec"].sum())
+    of_nest = "cross_entropy" if c.readout.loss == "cross_entropy" else "mean_squared_error"
+    deviations.note(row_of(c), compared, spikes, voltage=v_worst, weight=worst)
+    deviations.note(f"`eprop_readout{SUFFIX}`, `{of_nest}`", compared, spikes, voltage=y_worst, loss=loss)
+    assert max(v_worst, y_worst, worst, loss) < EXACT
     assert spikes > 20
     assert compared > 50
     assert different > 0.3 * compared
@@ -327,3 +360,7 @@ def test_samples_with_several_populations(deviations):
     deviations.note("e-prop, several populations", compared, spikes, weight=worst, loss=loss)
     assert worst < EXACT
     assert loss < EXACT
+    quiet = to_nest(net).train([samples, samples], record=False)
+    np.testing.assert_array_equal(quiet.loss, theirs.loss)
+    assert (quiet.v, quiet.weights, quiet.seconds.shape) == ({}, {}, (2,))
+    assert quiet.seconds.min() > 0.0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.interop.nest import NEURONS as NAMES_IN_NEST
 from eprop.interop.nest import to_nest
 from interop.test_nest_equals_engine import (
     EXACT,
@@ -16,16 +17,18 @@ from interop.test_nest_equals_engine import (
     deviation,
     drawn_plus,
     drawn_samples,
+    plus_seeds,
+    surrogate_of,
 )
-from networks import LEARNING, SURROGATES, case, neuron_pair
+from networks import NEURONS, case, neuron_pair
 
 pytestmark = pytest.mark.nest
 
 KINDS = ("LIF", "ALIF", "DeltaLIF", "DeltaALIF")
-LEARNING_OF_SAMPLES = tuple(kind for kind in LEARNING if not kind.startswith("Delta"))
+ORIGINAL = ("LIF", "ALIF")
 
 
-def drawn_neuron(rng, kind: str, original: bool = False, at_rest: bool = True):
+def drawn_neuron(rng, kind: str, surrogate: str, original: bool = False, at_rest: bool = True):
     """A neuron of random constants whose threshold is 0.8 mV above its leak potential."""
     e_l = float(rng.choice([0.0, -0.6, 2.0]))
     parameters = {
@@ -49,7 +52,11 @@ def drawn_neuron(rng, kind: str, original: bool = False, at_rest: bool = True):
         parameters |= {"t_ref": 0.0} if at_rest else {"pause_adaptation": True}
     if original and rng.random() < 0.5:
         parameters["scale_input"] = False
-    return neuron_pair(str(rng.choice(list(SURROGATES))), original, kind, **parameters)
+    return neuron_pair(surrogate, original, kind, **parameters)
+
+
+def to_nest_name(kind: str) -> str:
+    return NAMES_IN_NEST[NEURONS[kind][0]]
 
 
 # ------------------------------------------------------------------------------------------------------- what they do
@@ -59,7 +66,7 @@ def drawn_neuron(rng, kind: str, original: bool = False, at_rest: bool = True):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_learning(kind, seed, dt, deviations):
-    pair = drawn_neuron(np.random.default_rng([3, seed]), kind, at_rest=seed % 2 == 0)
+    pair = drawn_neuron(np.random.default_rng([3, seed]), kind, surrogate_of(4 * seed), at_rest=seed % 2 == 0)
     c = case(seed, ep.Static(), steps=250, rate=0.1, pair=pair, dt=dt)
     adapts = "threshold" in pair[0].state_rows
     theirs = to_nest(c.network).run(250.0 * dt, {"in": c.inputs}, {"out": c.targets}, c.window)
@@ -67,16 +74,13 @@ def test_without_learning(kind, seed, dt, deviations):
     ours = ep.Simulator(c.network, threads=1).run(
         250.0 * dt, {"in": c.inputs}, {"out": c.targets}, c.window, record=record
     )
-    found = {
-        "voltage": deviation(ours["rec", "v"], theirs.v["rec"]),
-        "readout": deviation(ours.y["out"], theirs.y["out"]),
-    }
+    found = {"voltage": max(deviation(ours["rec", "v"], theirs.v["rec"]), deviation(ours.y["out"], theirs.y["out"]))}
     if adapts:
         found["threshold"] = deviation(ours["rec", "threshold"], theirs.threshold["rec"])
         assert np.ptp(theirs.threshold["rec"]) > 0.01
     spikes = int(theirs.spikes["rec"].sum())
     np.testing.assert_array_equal(ours["rec", "z"], theirs.spikes["rec"])
-    deviations.note(f"static, {kind}", 0, spikes, **found)
+    deviations.note(f"`{to_nest_name(kind)}`, static", 0, spikes, **found)
     assert max(found.values()) < EXACT
     assert spikes > 10
 
@@ -85,7 +89,7 @@ def test_without_learning(kind, seed, dt, deviations):
 @pytest.mark.parametrize("kind", ["LIF", "ALIF"])
 def test_samples_without_learning(kind, seed, deviations):
     """The siblings of the original rule; NEST has them with its rule only, which may learn nothing."""
-    pair = drawn_neuron(np.random.default_rng([4, seed]), kind, original=True)
+    pair = drawn_neuron(np.random.default_rng([4, seed]), kind, surrogate_of(4 * seed), original=True)
     c = case(seed, ep.EProp(optimizer=ep.GradientDescent(0.0)), steps=100, original=True, pair=pair, rate=0.15)
     c.inputs[0] = 0.0
     sim = ep.Simulator(c.network, threads=1)
@@ -96,43 +100,127 @@ def test_samples_without_learning(kind, seed, deviations):
     adapts = kind == "ALIF"
     record = [("rec", row) for row in ("v", "z", "threshold") if adapts or row != "threshold"]
     ours = sim.run(100.0, {"in": c.inputs}, learn=False, record=record)
-    found = {"voltage": 0.0, "readout": deviation(ours.y["out"], theirs.y["out"][1])}
+    found = {"voltage": deviation(ours.y["out"], theirs.y["out"][1])}
     for sample in range(2):
         np.testing.assert_array_equal(ours["rec", "z"][:-1], theirs.spikes["rec"][sample])
         found["voltage"] = max(found["voltage"], deviation(ours["rec", "v"][:-1], theirs.v["rec"][sample]))
         if adapts:
             found["threshold"] = deviation(ours["rec", "threshold"][:-1], theirs.threshold["rec"][sample])
-    deviations.note(f"samples without learning, {kind}", 0, int(theirs.spikes["rec"].sum()), **found)
+    deviations.note(f"`{to_nest_name(kind)}_bsshslm_2020`, static", 0, int(theirs.spikes["rec"].sum()), **found)
     assert max(found.values()) < EXACT
     assert theirs.spikes["rec"].sum() > 10
 
 
-def test_readouts_with_a_lower_bound(deviations):
+READOUTS = {
+    "with a lower bound": ep.Readout(e_l=0.3, v_min=0.1, i_e=0.01),
+    "off rest at the start": ep.Readout(e_l=0.3, c_m=2.0, v_init=-0.4),
+    "each its own": ep.Readout(
+        tau_m=[5.0, 20.0, 60.0], e_l=ep.Normal(0.0, 0.3), c_m=ep.Uniform(1.0, 3.0), i_e=[0.0, 0.01, -0.01],
+        v_min=[-50.0, -0.2, -0.2], v_init=ep.Uniform(0.0, 0.5),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_readouts(name, deviations):
     net = ep.Network(seed=1)
     x, rec = net.add(ep.EventSource(), 6, "in"), net.add(ep.LIF(v_th=0.6), 8, "rec")
-    out = net.add(ep.Readout(e_l=0.3, v_min=0.1, i_e=0.01), 3, "out")
+    out = net.add(READOUTS[name], 3, "out")
     net.connect(x, rec, weight=ep.Normal(0.4, 0.3))
     net.connect(rec, out, weight=ep.Normal(0.0, 0.5))
     inputs = {"in": np.random.default_rng(0).random((200, 6)) < 0.1}
     theirs, ours = to_nest(net).run(200.0, inputs), ep.Simulator(net, threads=1).run(200.0, inputs)
-    assert np.any(theirs.y["out"] == 0.1)
+    assert name != "with a lower bound" or np.any(theirs.y["out"] == 0.1)
     y = deviation(ours.y["out"], theirs.y["out"])
-    deviations.note("readout with a lower bound", 0, int(theirs.spikes["rec"].sum()), readout=y)
+    deviations.note("`eprop_readout`, static", 0, int(theirs.spikes["rec"].sum()), voltage=y)
     assert y < EXACT
 
 
 # ----------------------------------------------------------------------------------------------------- how they learn
 
 
-@pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("kind", LEARNING)
+def pairs_of(seeds) -> list:
+    """Kinds with the seeds of each."""
+    return [pytest.param(kind, *p.values, marks=p.marks) for kind in KINDS for p in seeds(NEURONS[kind][0]())]
+
+
+@pytest.mark.parametrize(("kind", "seed"), pairs_of(lambda neuron: plus_seeds(neuron, 100)))
 def test_plus(kind, seed, deviations):
     draw = functools.partial(drawn_neuron, kind=kind, at_rest=seed % 3 > 0)
-    compare_plus(drawn_plus(100 + seed, draw), f"e-prop+, {kind}", deviations)
+    compare_plus(drawn_plus(seed, draw), deviations)
 
 
-@pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("kind", LEARNING_OF_SAMPLES)
+@pytest.mark.parametrize(("kind", "seed"), pairs_of(lambda neuron: plus_seeds(neuron, 200, each_step=True)))
+def test_plus_with_a_step_of_the_optimiser_in_every_step(kind, seed, deviations):
+    draw = functools.partial(drawn_neuron, kind=kind, at_rest=seed % 3 > 0)
+    compare_plus(drawn_plus(seed, draw, each_step=True), deviations)
+
+
+@pytest.mark.parametrize("seed", range(100, 116))
+@pytest.mark.parametrize("kind", ORIGINAL)
 def test_samples(kind, seed, deviations):
-    draw = functools.partial(drawn_neuron, kind=kind)
-    compare_samples(*drawn_samples(100 + seed, draw), f"e-prop, {kind}", deviations)
+    compare_samples(*drawn_samples(seed, functools.partial(drawn_neuron, kind=kind)), deviations)
+
+
+EACH_ITS_OWN = {
+    "LIF": {"tau_m": ep.Uniform(8.0, 30.0), "v_th": ep.Uniform(0.6, 0.9), "t_ref": [0.0, 2.0] * 4},
+    "ALIF": {"tau_m": ep.Uniform(8.0, 30.0), "beta": ep.Uniform(0.1, 0.5), "tau_adapt": ep.Uniform(20.0, 200.0), "v_th": 0.7},
+}  # fmt: skip
+
+
+def mixed_network(kind: str, rule) -> ep.Network:
+    """Neurons and readouts whose parameters differ from each to each."""
+    original = isinstance(rule, ep.EProp)
+    parameters = EACH_ITS_OWN[kind] | ({"delayed_reset": True, "scale_input": False} if original else {})
+    surrogate = ep.Arctan(height=ep.Uniform(0.2, 0.5), width=ep.Uniform(0.4, 0.8))
+    net = ep.Network(seed=9)
+    x = net.add(ep.EventSource(), 8, "in")
+    rec = net.add(NEURONS[kind][0](**parameters, surrogate=surrogate), 8, "rec")
+    out = net.add(ep.Readout(tau_m=[8.0, 20.0, 50.0], e_l=ep.Normal(0.0, 0.3), c_m=ep.Uniform(1.0, 2.0)), 3, "out")
+    net.connect(x, rec, weight=ep.Normal(0.2, 0.2), rule=rule)
+    net.connect(rec, rec, ep.Bernoulli(0.5), weight=ep.Normal(0.0, 0.2), rule=rule)
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.5), rule=rule)
+    net.feedback(out, rec, ep.RandomFeedback())
+    return net
+
+
+@pytest.mark.parametrize("kind", EACH_ITS_OWN)
+def test_plus_where_each_has_its_own_parameters(kind, deviations):
+    net = mixed_network(kind, ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.05, cutoff=30.0))
+    rng = np.random.default_rng(1)
+    given = 250.0, {"in": rng.random((250, 8)) < 0.1}, {"out": rng.normal(size=(250, 3))}
+    names = [p.name for p in net.projections]
+    theirs = to_nest(net).run(*given)
+    ours = ep.Simulator(net, threads=1).run(*given, record=[("rec", "v"), *((name, "weight") for name in names)])
+    seen = {name: ~np.isnan(theirs.weights[name]) for name in names}
+    w = max(deviation(ours[name, "weight"][seen[name]], theirs.weights[name][seen[name]]) for name in names)
+    v = max(deviation(ours["rec", "v"], theirs.v["rec"]), deviation(ours.y["out"], theirs.y["out"]))
+    spikes, compared = int(theirs.spikes["rec"].sum()), sum(int(where.sum()) for where in seen.values())
+    deviations.note("e-prop+, each its own parameters", compared, spikes, voltage=v, weight=w)
+    assert max(v, w) < EXACT
+    assert spikes > 50
+    assert all(np.ptp(theirs.weights[name][seen[name]]) > 0.1 for name in names)
+
+
+@pytest.mark.parametrize("kind", EACH_ITS_OWN)
+def test_samples_where_each_has_its_own_parameters(kind, deviations):
+    net = mixed_network(kind, ep.EProp(optimizer=ep.Adam(1e-2, epsilon=1e-4), kappa=0.9, c_reg=0.3))
+    sim, rng = ep.Simulator(net, threads=1), np.random.default_rng(1)
+    x = rng.random((2, 80, 8)) < 0.1
+    x[:, 0] = False
+    targets = {"out": rng.normal(size=(2, 80, 3))}
+    samples = sim.samples(2, 80, inputs={"in": x}, targets=targets, window=np.arange(80) >= 40)
+    theirs, names = to_nest(net).train([samples, samples]), [p.name for p in net.projections]
+    history, y = [{name: sim.connections(name)[2] for name in names}], []
+    for _ in range(2):
+        y.append(sim.train(samples).y)
+        history.append({name: sim.connections(name)[2] for name in names})
+    w = compared = 0
+    for name in names:
+        ours, seen = np.stack([weights[name] for weights in history]), ~np.isnan(theirs.weights[name])
+        w, compared = max(w, deviation(ours[seen], theirs.weights[name][seen])), compared + int(seen.sum())
+        assert seen[2].any()
+    spikes, v = int(theirs.spikes["rec"].sum()), deviation(np.concatenate(y), theirs.y["out"])
+    deviations.note("e-prop, each its own parameters", compared, spikes, voltage=v, weight=w)
+    assert max(v, w) < EXACT
+    assert spikes > 20

@@ -70,6 +70,11 @@ REFUSED = {
         network(SAMPLE, feedback=ep.Symmetric()),
         "Symmetric feedback to 'rec': .* use RandomFeedback",
     ),
+    "adaptive feedback": (network(feedback=ep.Adaptive()), "Adaptive feedback to 'rec': .* use RandomFeedback"),
+    "decay": (
+        network(PLUS.replace(optimizer=ep.Adam(decay=0.1))),
+        "in->rec: NEST's weights do not decay; set Adam.decay = 0",
+    ),
     "early reset with e-prop": (network(SAMPLE, ep.LIF()), "'rec': .* delayed_reset=True with EProp"),
     "late reset with e-prop+": (network(neuron=LATE), "'rec': .* delayed_reset=False without EProp"),
     "scaled input with e-prop+": (

@@ -79,7 +79,10 @@ def test_weight_at_every_spike(seed, deviations):
             compared, different = compared + at.size, different + np.unique(wanted).size
         rule = net.projection(name).rule
         deviations.note(
-            f"STDP, mu {rule.mu_plus:g} and {rule.mu_minus:g}", compared, ours.spikes["rec"][0].size, weight=worst
+            f"`stdp_synapse`, `mu_plus` {rule.mu_plus:g}, `mu_minus` {rule.mu_minus:g}",
+            compared,
+            ours.spikes["rec"][0].size,
+            weight=worst,
         )
         assert worst < EXACT
         assert compared > 100

@@ -1,6 +1,6 @@
-"""Oracle C with the event-driven engine: gradient descent, for which one update a spike is the sum of NEST's many.
+"""Oracle C with the event-driven engine: an optimiser step in every step, as NEST takes by default, and one for each spike.
 
-The provenance of the numbers is in `test_oracle_c`. With Adam it is not the same, and the engine has no update a step.
+For gradient descent one update a spike is the sum of NEST's many. The provenance of the numbers is in `test_oracle_c`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from networks import LEARNING
 from oracle.test_oracle_c import N_IN, N_OUT, ORACLES, N, losses, rule_of, task_of
 
 NEURONS = {
+    "LIF, Adam": ep.LIF(tau_m=30.0, v_th=0.03, surrogate=ep.PiecewiseLinear(10.0, 0.03)),
     "ALIF": ep.ALIF(tau_m=30.0, v_th=0.03, beta=0.0174, tau_adapt=2000.0, surrogate=ep.PiecewiseLinear(10.0, 0.03)),
     "delta LIF": ep.DeltaLIF(tau_m=30.0, v_th=0.5, v_reset=-0.5, surrogate=ep.PiecewiseLinear(10.0, 0.03)),
     "delta ALIF": ep.DeltaALIF(
@@ -24,13 +25,25 @@ LEARNED = [name for name, neuron in NEURONS.items() if type(neuron).__name__ in 
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_losses_of_nest(name):
+    check(name, each_step=name == "LIF, Adam")
+
+
+@pytest.mark.rare
+def test_losses_of_nest_with_a_step_in_every_step():
+    """With gradient descent, too."""
+    check("ALIF", each_step=True)
+
+
+def check(name: str, each_step: bool) -> None:
     task, wanted = task_of(name), rule_of(ORACLES[name])
+    eta = wanted.optimizer.eta
     rule = ep.EPropPlus(
-        optimizer=ep.GradientDescent(wanted.optimizer.eta),
+        optimizer=ep.Adam(eta, epsilon=1e-7) if "Adam" in name else ep.GradientDescent(eta),
         kappa=wanted.kappa,
         c_reg=wanted.c_reg,
         f_target=wanted.f_target,
         cutoff=float(wanted.cutoff),
+        each_step=each_step,
     )
     net = ep.Network(dt=1.0)
     x, rec = net.add(ep.EventSource(), N_IN, "in"), net.add(NEURONS[name], N, "rec")

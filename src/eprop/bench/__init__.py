@@ -1,5 +1,17 @@
-"""BENCHMARKS: the networks that are measured, and how; ``eprop bench`` prints them."""
+"""BENCHMARKS: the networks that are measured, and how; ``eprop bench`` prints them.
 
+::
+
+    ScalingConfig, run_scaling, compare_with_nest      one network, timed          scaling.py
+    EventCostConfig, event_cost                        the cost of one event       costs.py
+    triad_bandwidth, bytes_per_event                   what memory allows          bandwidth.py
+"""
+
+from eprop.bench.bandwidth import bytes_per_event, triad_bandwidth
+from eprop.bench.costs import EventCost, EventCostConfig, event_cost
 from eprop.bench.scaling import ScalingConfig, ScalingResult, compare_with_nest, run_scaling
 
-__all__ = ["ScalingConfig", "ScalingResult", "compare_with_nest", "run_scaling"]
+__all__ = [
+    "EventCost", "EventCostConfig", "ScalingConfig", "ScalingResult", "bytes_per_event", "compare_with_nest", "event_cost",
+    "run_scaling", "triad_bandwidth",
+]  # fmt: skip

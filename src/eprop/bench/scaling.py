@@ -9,27 +9,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import subprocess
 import sys
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from eprop.bench.bandwidth import bytes_per_event, bytes_per_sample, triad_bandwidth
 from eprop.engine import Simulator
 from eprop.errors import EPropError, MissingExtraError, ParameterError, SilenceWarning
 from eprop.models import ForcedLIF, PiecewiseLinear, PoissonSource, Readout
 from eprop.network import Distribution, FixedIndegree, FixedOutdegree, Network, Normal, RandomFeedback, Uniform
 from eprop.parameters import Description, param
 from eprop.rules import STDP, EProp, EPropPlus, GradientDescent, Rule, Static
-from eprop.training.machine import peak_memory
+from eprop.training.machine import peak_memory, resident_memory
 
 MODES = ("static", "eprop", "eprop+", "stdp")
 # Largest recurrent weight with STDP, mV; weights begin anywhere below.
 STDP_W_MAX = 0.01
-WARM_UP = 20
+SHORTEST_WARM_UP = 20
+VALUE_BYTES = {"single": 4, "double": 8}
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,12 @@ class ScalingConfig(Description):
     threads: int = param(1, kind=int, at_least=1, doc="threads")
     precision: str = param("single", kind=str, doc="type of what is stored per synapse")
     cutoff: float = param(100.0, unit="ms", above=0.0, doc="trace cutoff of e-prop+")
+    sample: int = param(1000, kind=int, at_least=2, doc="steps of a sample, after which e-prop changes its weights")
     mu: float = param(0.0, at_least=0.0, doc="exponents of STDP: 0 additive, 1 multiplicative")
     inputs: int = param(100, kind=int, at_least=1, doc="Poisson inputs, 5 Hz, each neuron takes up to 100")
     readouts: int = param(2, kind=int, at_least=1, doc="readouts, each takes up to 1000")
     seed: int = param(1, kind=int, at_least=0, doc="seed")
+    timers: bool = param(False, kind=bool, doc="measure the phases of a step as well")
 
     def validate(self) -> None:
         """Known mode, and a rate that the step can carry."""
@@ -56,10 +61,30 @@ class ScalingConfig(Description):
         if self.rate > 1000.0:
             raise ParameterError(f"rate must be at most 1000 Hz, one spike per step, got {self.rate:g}")
 
+    @property
+    def sample_steps(self) -> int:
+        """Steps of a sample: no more than there are."""
+        return min(self.sample, self.steps)
+
+    @property
+    def timed_steps(self) -> int:
+        """Steps that are timed; with e-prop whole samples."""
+        return self.steps // self.sample_steps * self.sample_steps if self.mode == "eprop" else self.steps
+
+    @property
+    def warm_up(self) -> int:
+        """Steps before: until every neuron has spiked, for the first spike of a synapse costs less than any other."""
+        return self.sample_steps if self.mode == "eprop" else max(SHORTEST_WARM_UP, math.ceil(1000.0 / self.rate) + 1)
+
 
 @dataclass
 class ScalingResult:
-    """What one side took; times in s, memory in bytes."""
+    """What one side took; times in s, memory in bytes.
+
+    ``bytes_per_synapse`` counts the arrays with one entry per synapse, of NEST all that the process grew by;
+    ``resident_bytes_per_synapse`` is the latter on both sides. ``phases`` are seconds of the run, if they were measured;
+    ``bandwidth_fraction`` is what the bytes that events must move make of the triad's, NaN for NEST.
+    """
 
     simulator: str
     mode: str
@@ -76,8 +101,12 @@ class ScalingResult:
     ns_per_synaptic_event: float
     real_time_factor: float
     bytes_per_synapse: float
+    resident_bytes_per_synapse: float
     map_bytes: int
     peak_memory_bytes: int
+    triad_bytes_per_second: float | None = None
+    bandwidth_fraction: float | None = None
+    phases: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
@@ -127,38 +156,49 @@ def run_scaling(config: ScalingConfig) -> ScalingResult:
     small = network_of(config.replace(neurons=4, indegree=2, inputs=2, readouts=1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SilenceWarning)
-        _timed(Simulator(small, **_options(config)), config, 4)
+        _run(Simulator(small, **_options(config)), config, 4)
     compiled = time.perf_counter() - began
-    network = network_of(config)
+    network, before = network_of(config), resident_memory() or 0
     began = time.perf_counter()
     sim = Simulator(network, **_options(config))
     built = time.perf_counter() - began
-    _timed(sim, config, WARM_UP)
-    events = sim.events
-    seconds = _timed(sim, config, config.steps)
+    _run(sim, config, config.warm_up)
+    events, phases = sim.events, sim.phases
+    began = time.perf_counter()
+    for _ in range(config.timed_steps // config.sample_steps if config.mode == "eprop" else 1):
+        _run(sim, config, config.sample_steps if config.mode == "eprop" else config.steps)
+    seconds, after = time.perf_counter() - began, resident_memory() or 0
     events = sim.events - events
     plastic = sum(sim.connection_count(p.name) for p in network.projections if p.rule.plastic)
-    memory = sim.memory()
+    memory, bandwidth = sim.memory(), triad_bandwidth(config.threads)
+    moved = _moved(config, events, sim.n_synapses)
     return ScalingResult(
-        "eprop", config.mode, config.neurons, sim.n_synapses, plastic, config.threads, config.precision, config.steps,
-        built, compiled, seconds, events, 1e9 * seconds / max(events, 1), seconds / (config.steps * 1e-3),
-        memory["synapses"] / sim.n_synapses, memory["maps"], peak_memory() or 0,
+        "eprop", config.mode, config.neurons, sim.n_synapses, plastic, config.threads, config.precision, config.timed_steps,
+        built, compiled, seconds, events, 1e9 * seconds / max(events, 1), seconds / (config.timed_steps * 1e-3),
+        memory["synapses"] / sim.n_synapses, (after - before) / sim.n_synapses, memory["maps"], peak_memory() or 0,
+        bandwidth, moved / seconds / bandwidth,
+        {"build": built, **{name: s - phases.get(name, 0.0) for name, s in sim.phases.items()}} if config.timers else {},
     )  # fmt: skip
 
 
+def _moved(config: ScalingConfig, events: int, synapses: int) -> float:
+    """Bytes of synapse arrays that the events must move at least."""
+    value = VALUE_BYTES[config.precision]
+    per_sample = bytes_per_sample(config.mode, value) * synapses * (config.timed_steps / config.sample_steps)
+    return bytes_per_event(config.mode, value) * events + per_sample
+
+
 def _options(config: ScalingConfig) -> dict[str, Any]:
-    return {"threads": config.threads, "precision": config.precision}
+    return {"threads": config.threads, "precision": config.precision, "timers": config.timers}
 
 
-def _timed(sim: Simulator, config: ScalingConfig, steps: int) -> float:
-    """Seconds for some steps; e-prop per sample runs them as one sample, forward, backward and update."""
+def _run(sim: Simulator, config: ScalingConfig, steps: int) -> None:
+    """Some steps; e-prop per sample runs them as one sample, forward, backward and update."""
     target = np.ones((1, 1, sim.network.population("out").size))
-    began = time.perf_counter()
     if config.mode == "eprop":
         sim.train(sim.samples(1, steps, targets={"out": target}))
     else:
         sim.run(float(steps), targets={"out": target[0]})
-    return time.perf_counter() - began
 
 
 def compare_with_nest(config: ScalingConfig) -> ScalingResult:
@@ -173,7 +213,8 @@ def compare_with_nest(config: ScalingConfig) -> ScalingResult:
 
     if importlib.util.find_spec("nest") is None:
         raise MissingExtraError("nest-simulator", "nest", "comparing with NEST")
-    command = [sys.executable, "-m", "eprop.interop.nest_scaling", json.dumps(config.to_dict())]
+    given = {**config.to_dict(), "warm_up": config.warm_up, "sample": config.sample_steps, "steps": config.timed_steps}
+    command = [sys.executable, "-m", "eprop.interop.nest_scaling", json.dumps(given)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode != 0 or not lines:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli import bench, evaluate, info, new_task, plot, train
+from eprop.cli import bench, evaluate, figure, info, new_task, plot, train
 
 HELP = """Event-driven e-prop training of recurrent spiking neural networks.
 
@@ -27,6 +27,7 @@ app.add_typer(train.app, name="train")
 app.command("new-task")(new_task.new_task)
 app.command("evaluate")(evaluate.evaluate)
 app.command("plot")(plot.plot)
+app.add_typer(figure.app, name="figure")
 if bench.app.registered_commands:
     app.add_typer(bench.app, name="bench")
 app.command("info")(info.info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,34 +29,40 @@ def scaling(
     threads: Annotated[int, typer.Option(help="Threads.")] = 1,
     precision: Annotated[str, typer.Option(help="single or double: what is stored per synapse.")] = "single",
     cutoff: Annotated[float, typer.Option(help="Trace cutoff of e-prop+, ms.")] = 100.0,
+    sample: Annotated[int, typer.Option(help="Steps of a sample of e-prop, of NEST's update interval.")] = 1000,
     mu: Annotated[float, typer.Option(help="Exponents of STDP: 0 additive, 1 multiplicative.")] = 0.0,
     inputs: Annotated[int, typer.Option(help="Poisson inputs of 5 Hz.")] = 100,
     readouts: Annotated[int, typer.Option(help="Readouts.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed.")] = 1,
+    timers: Annotated[
+        bool, typer.Option("--timers", help="Measure the phases of a step; compiles loops apart.")
+    ] = False,
     compare: Annotated[str | None, typer.Option(help="nest: run the same network in NEST as well.")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Time a sparse recurrent network whose neurons spike by the clock.
 
-    An event is a spike that arrives at a synapse. Compiling and building are not part of the time. The memory per
-    synapse counts the arrays that have one entry per synapse; maps belong to neurons and are given apart. NEST runs in
-    a process of its own; its memory is the growth of that process.
+    An event is a spike that arrives at a synapse. Compiling, building and
+    the steps until all neurons have spiked once are not part of the time.
+    The memory per synapse counts the arrays that have one entry per synapse;
+    maps belong to neurons and are given apart. NEST runs in a process of its
+    own; its memory is the growth of that process.
 
     [bold]Examples[/bold]
 
       eprop bench scaling --neurons 1000 --indegree 1000 --mode eprop+
 
-      eprop bench scaling --neurons 10000 --threads 2 --compare nest --json
+      eprop bench scaling --neurons 10000 --threads 2 --timers --compare nest
+
+      eprop bench scaling --neurons 12800 --rate 5 --inputs 1000 --readouts 10 --json
     """
     from eprop.bench import ScalingConfig, compare_with_nest, run_scaling
-    from eprop.errors import ParameterError
 
-    if compare not in (None, "nest"):
-        raise ParameterError(f'--compare takes "nest", got {compare!r}')
+    _check_compare(compare)
     config = ScalingConfig(
         neurons=neurons, indegree=indegree, rate=rate, steps=steps, mode=mode, threads=threads, precision=precision,
-        cutoff=cutoff, mu=mu, inputs=inputs, readouts=readouts, seed=seed,
+        cutoff=cutoff, sample=sample, mu=mu, inputs=inputs, readouts=readouts, seed=seed, timers=timers,
     )  # fmt: skip
     ours = run_scaling(config)
     report: dict[str, Any] = ours.to_dict()
@@ -64,12 +71,80 @@ def scaling(
         report["nest"] = theirs.to_dict()
         report["ratios"] = {
             name: getattr(theirs, name) / getattr(ours, name)
-            for name in ("ns_per_synaptic_event", "bytes_per_synapse", "real_time_factor")
+            for name in ("ns_per_synaptic_event", "bytes_per_synapse", "resident_bytes_per_synapse", "real_time_factor")
+            if getattr(ours, name)
         }
     if as_json:
         print(json.dumps(report))
     else:
         _print_table(report)
+
+
+@app.command("event-cost")
+@guarded
+def event_cost(
+    quantity: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What is varied: interval, cutoff, neurons or indegree; may be given more than once.  \\[default: all]"
+        ),
+    ] = None,
+    neurons: Annotated[int, typer.Option(help="Recurrent neurons.")] = 1000,
+    indegree: Annotated[int, typer.Option(help="Recurrent connections into each neuron.")] = 1000,
+    interval: Annotated[float, typer.Option(help="Interval between the spikes of a neuron, ms.")] = 100.0,
+    cutoff: Annotated[float, typer.Option(help="Trace cutoff of e-prop+, ms.")] = 100.0,
+    events: Annotated[float, typer.Option(help="Events of each measurement, about.")] = 2e7,
+    mode: Annotated[str, typer.Option(help="static, eprop+ or stdp.")] = "eprop+",
+    precision: Annotated[str, typer.Option(help="single or double: what is stored per synapse.")] = "single",
+    threads: Annotated[int, typer.Option(help="Threads.")] = 1,
+    repeats: Annotated[int, typer.Option(help="Measurements of each point; the median counts.")] = 3,
+    compare: Annotated[str | None, typer.Option(help="nest: measure NEST as well.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the curves: a PNG or PDF.")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what one event costs, against the silence before it, the cutoff and the size of the network.
+
+    One quantity at a time is varied around a network. The cost is the time
+    of a run by its events, neurons and maps included, and, of ours, what
+    delivering takes of that.
+
+    [bold]Examples[/bold]
+
+      eprop bench event-cost --quantity interval --compare nest
+
+      eprop bench event-cost --figure event-cost.png --json
+    """
+    import dataclasses
+
+    from eprop.bench import EventCostConfig
+    from eprop.bench import event_cost as measure
+    from eprop.bench.costs import SWEEPS
+
+    _check_compare(compare)
+    config = EventCostConfig(
+        neurons=neurons, indegree=indegree, interval=interval, cutoff=cutoff, events=events, mode=mode, threads=threads,
+        precision=precision, repeats=repeats,
+    )  # fmt: skip
+    names = tuple(quantity or SWEEPS)
+    points = measure(config, names, compare is not None)
+    if figure is not None:
+        from eprop.plot import draw_event_cost, save
+
+        save(draw_event_cost({name: [p for p in points if p.quantity == name] for name in names}), figure)
+    if as_json:
+        # What was not measured is null: JSON has no NaN.
+        rows = [{k: None if v != v else v for k, v in dataclasses.asdict(p).items()} for p in points]
+        print(json.dumps({"config": config.to_dict(), "points": rows}))
+    else:
+        _print_costs(points)
+
+
+def _check_compare(compare: str | None) -> None:
+    from eprop.errors import ParameterError
+
+    if compare not in (None, "nest"):
+        raise ParameterError(f'--compare takes "nest", got {compare!r}')
 
 
 def _print_table(report: dict[str, Any]) -> None:
@@ -86,12 +161,40 @@ def _print_table(report: dict[str, Any]) -> None:
     rows = (
         ("time per synaptic event", "ns_per_synaptic_event", "{:.2f} ns"),
         ("memory per synapse", "bytes_per_synapse", "{:.1f} B"),
+        ("memory of the process per synapse", "resident_bytes_per_synapse", "{:.1f} B"),
         ("real-time factor", "real_time_factor", "{:.3f}"),
         ("synaptic events", "synaptic_events", "{:,}"),
         ("building", "build_seconds", "{:.2f} s"),
         ("running", "run_seconds", "{:.3f} s"),
+        ("peak memory", "peak_memory_bytes", "{:,} B"),
     )
     for label, key, form in rows:
         ratio = [f"{report['ratios'][key]:.1f}" if key in report["ratios"] else ""] if "nest" in report else []
         table.add_row(label, *(form.format(side[key]) for side in sides), *ratio)
+    console = Console()
+    console.print(table)
+    triad, share = report["triad_bytes_per_second"], report["bandwidth_fraction"]
+    console.print(
+        f"memory: the triad runs at {triad / 1e9:.1f} GB/s; the events alone move {100 * share:.0f} % of that"
+    )
+    if report["phases"]:
+        console.print("phases: " + ", ".join(f"{name} {seconds:.3f} s" for name, seconds in report["phases"].items()))
+
+
+def _print_costs(points: list[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="time per synaptic event, ns: median (span)")
+    for name in ("varied", "value", "eprop", "its delivery alone", "NEST", "ratio"):
+        table.add_column(name, justify="left" if name == "varied" else "right")
+    last = ""
+    for p in points:
+        nest = p.nest_ns_per_event == p.nest_ns_per_event
+        table.add_row(
+            p.quantity if p.quantity != last else "", f"{p.value:g}", f"{p.ns_per_event:.2f} ({p.ns_spread:.2f})",
+            f"{p.deliver_ns_per_event:.2f}", f"{p.nest_ns_per_event:.0f} ({p.nest_ns_spread:.0f})" if nest else "",
+            f"{p.nest_ns_per_event / p.ns_per_event:.0f}" if nest else "",
+        )  # fmt: skip
+        last = p.quantity
     Console().print(table)

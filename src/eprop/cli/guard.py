@@ -49,7 +49,9 @@ def guarded(command: Command) -> Command:
 
 
 def _text(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
+    from eprop.errors import EPropError
+
+    if isinstance(error, MemoryError) and not isinstance(error, EPropError):
         return f"not enough memory ({error}); take fewer samples or neurons, or precision = single"
     return str(error) or type(error).__name__
 

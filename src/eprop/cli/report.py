@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
@@ -18,6 +18,9 @@ from rich.text import Text
 from eprop.tasks import Classification, Task, Trials
 from eprop.training import Evaluation, Outcome, Progress, RunFolder, Watcher, per_class_error
 from eprop.training.machine import watch_compiling
+
+if TYPE_CHECKING:
+    from eprop.figures import Made
 
 #: Seconds between lines where there is no terminal to draw a bar on.
 EVERY = 10.0
@@ -104,9 +107,16 @@ class Reporter(Watcher):
         score = f"{summary['score']} {percent(summary['test_error'])}"
         self._say(f"trial {done} of {total}: seed {summary['seed']}, {score}, {clock(summary['total_seconds'])}")
 
+    def working(self, done: int, total: int, share: float, seconds: float) -> None:
+        """Parts of a figure are done."""
+        left = f", {clock(seconds * (1.0 - share) / share)} left" if share > 0.0 else ""
+        self._draw("computing", share, 1.0, f"{done} of {total} parts, {100 * share:.0f} %{left}")
+
     def _show(self, name: str, done: int, total: int, facts: str, left: str = "") -> None:
         counts = f"{done:,} of {total:,} samples"
-        text = ", ".join(part for part in (counts, facts, left) if part)
+        self._draw(name, done, total, ", ".join(part for part in (counts, facts, left) if part))
+
+    def _draw(self, name: str, done: float, total: float, text: str) -> None:
         if not self._bars.disable:
             if self._bar is None:
                 self._bar = self._bars.add_task(name, total=total, facts=text)
@@ -176,6 +186,20 @@ def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
     extremes = f"lowest {percent(summary['lowest'])}, highest {percent(summary['highest'])}"
     console.print(Text.assemble((f"test {summary['score']} ", "bold"), f"{text}; {extremes}"))
     console.print(Text(f"runs in {folder.path}"))
+
+
+def print_figure(made: Made) -> None:
+    """Key numbers of a figure and where it is, on standard output."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in made.facts["summary"].items():
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+    table.add_row("computed in", clock(made.facts["seconds"]) + ("" if made.computed else ", before"))
+    for path in made.pictures:
+        table.add_row("figure", str(path))
+    table.add_row("numbers", str(made.folder / "numbers"))
+    _out().print(table)
 
 
 def print_evaluation(task: Task, evaluation: Evaluation, test: Trials) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from eprop._jit import bind
 from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
-from eprop.kernels import each_step, lanes, maps, neurons, plastic, plastic_readout, stream
+from eprop.kernels import clock, each_step, lanes, maps, neurons, plastic, plastic_readout, stream
 from eprop.kernels import stdp as pairs
 from eprop.kernels.maps import MapLayout
 from eprop.models import Neuron
@@ -53,6 +53,8 @@ class Options(NamedTuple):
     two_kappas, moments : bool
         Whether e-prop+ needs two traces per synapse, and moments of gradients.
     each_step, stdp, parallel : bool
+    timed : bool
+        Whether phases are timed: the loops that do so are compiled apart.
     """
 
     kinds: tuple[tuple[int, int], ...] = ()
@@ -61,6 +63,7 @@ class Options(NamedTuple):
     each_step: bool = False
     stdp: bool = False
     parallel: bool = False
+    timed: bool = False
 
 
 def loops(models: list[type[Neuron]], options: Options) -> Loops:
@@ -78,20 +81,27 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     rule_kernels = _no_rule() | (_bind_rule(options) if options.kinds else {})
     if options.stdp:
         rule_kernels |= {"DELIVER_STDP": pairs.deliver_stdp, "FOLLOW_POSTS": pairs.follow_posts}
+    if options.timed:
+        rule_kernels["LAP"] = clock.lap
     step = bind(stream.step_partition, f"step_{label}_{rule}", _advance_partition=advance_partition, **rule_kernels)
     forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
     run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=options.parallel, FORWARD=forward)
     accumulate = bind(lanes.accumulate, f"accumulate_{threads}", parallel=options.parallel)
     return Loops(
         stream=bind(
-            stream.run_stream, f"stream_{label}_{rule}_{threads}", parallel=options.parallel, STEP_PARTITION=step
+            stream.run_stream,
+            f"stream_{label}_{rule}_{threads}",
+            parallel=options.parallel,
+            outer=True,
+            STEP_PARTITION=step,
+            LAP=rule_kernels["LAP"],
         ),
-        waves=bind(lanes.run_waves, f"waves_{label}_{threads}", RUN_LANES=run_lanes, ACCUMULATE=accumulate),
+        waves=bind(lanes.run_waves, f"waves_{label}_{threads}", outer=True, RUN_LANES=run_lanes, ACCUMULATE=accumulate),
     )
 
 
 def _rule_label(options: Options) -> str:
-    return f"{_plus_label(options)}{'_stdp' if options.stdp else ''}"
+    return f"{_plus_label(options)}{'_stdp' if options.stdp else ''}{'_timed' if options.timed else ''}"
 
 
 def _plus_label(options: Options) -> str:
@@ -175,7 +185,7 @@ def _no_neuron() -> Callable[..., Any]:
 def _no_rule() -> dict[str, Any]:
     """Nothing learns at spikes."""
     nothing = bind(stream._unbound, "nothing")
-    names = ("EXTEND", "LEARN", "DELIVER_READOUT", "SETTLE_READOUT", "DELIVER_STDP", "FOLLOW_POSTS")
+    names = ("EXTEND", "LEARN", "DELIVER_READOUT", "SETTLE_READOUT", "DELIVER_STDP", "FOLLOW_POSTS", "LAP")
     return dict.fromkeys(names, nothing)
 
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from eprop.equations import rng
 from eprop.errors import NetworkError, ParameterError
-from eprop.network import Distribution, Population
+from eprop.network import Distribution, Network, Population
 from eprop.parameters import Description, Values, varies
 
 
-def members_of(population: Population, seed: int) -> list[Any]:
-    """The model of each neuron, or a list of the one model if they are all alike.
+def members_of(network: Network, population: Population) -> list[Any]:
+    """The model of each neuron or readout, or a list of the one model if they are all alike.
 
-    A drawn parameter depends on (seed, parameter, neuron) only.
+    A drawn parameter depends on (the network's seed, population, parameter, neuron) only.
 
     Raises
     ------
@@ -25,13 +25,14 @@ def members_of(population: Population, seed: int) -> list[Any]:
     """
     if not varies(population.model):
         return [population.model]
+    seed = rng.derive(network.seed, rng.PARAMETER, population.index)
     columns = _columns(population.model, population.size, seed)
     found = []
     for j in range(population.size):
         try:
             found.append(_member(population.model, columns, j))
         except ParameterError as error:
-            raise NetworkError(f"{population.name}, neuron {j}: {error}") from None
+            raise NetworkError(f"{population.name}, {population.model.role} {j}: {error}") from None
     return found
 
 

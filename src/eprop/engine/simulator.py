@@ -29,11 +29,12 @@ from eprop.engine.state import (
     with_ended_posts,
     with_room,
 )
+from eprop.engine.timers import phases_of
 from eprop.engine.tracts import steps_of
 from eprop.errors import InputError, NetworkError, ParameterError, Status, check_status
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
-from eprop.kernels.lanes import count_arrivals, mirror_feedback, optimize
+from eprop.kernels.lanes import count_arrivals, fade_gaps, measure_gaps, mirror_feedback, optimize
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
 from eprop.parameters import is_finite_number, real_numbers
@@ -80,6 +81,8 @@ class Simulator:
         Threads to use; all that are available by default. The results do not depend on it.
     precision : {"double", "single"}
         Type of what is stored per synapse. Neurons and maps are kept in double precision.
+    timers : bool
+        Measure `phases`; costs well below a microsecond per step, and compiling anew.
 
     Raises
     ------
@@ -88,7 +91,13 @@ class Simulator:
     """
 
     def __init__(
-        self, network: Network, *, threads: int | None = None, precision: str = "double", partitions: int | None = None
+        self,
+        network: Network,
+        *,
+        threads: int | None = None,
+        precision: str = "double",
+        timers: bool = False,
+        partitions: int | None = None,
     ):
         if not isinstance(network, Network):
             raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
@@ -100,7 +109,7 @@ class Simulator:
         streams = learns_by_spike or not any(isinstance(p.rule, EProp) for p in network.projections)
         # `partitions` is for tests: the results must not depend on it.
         self._partitions = partitions or (self.threads if streams else 1)
-        self._built: Built = build(network, self._partitions, PRECISIONS[precision])
+        self._built: Built = build(network, self._partitions, PRECISIONS[precision], self.threads)
         self._synapses = synapses_of(self._built)
         self._axons = axons_of(self._built)
         self._neurons = neurons_of(self._built)
@@ -110,7 +119,9 @@ class Simulator:
         self._lanes: Lanes | None = None
         self._call_steps, self._lane_steps = 64, 0
         self._updates = 0
+        self._timers, self._seconds = timers, {"loop": 0.0, "samples": 0.0, "update": 0.0}
         self._counters = np.zeros(3, np.int64)
+        self._measure_gaps(list(range(len(self._built.topology.projections))))
         self._mirror(self._neurons.feedback)
 
     # ---------------------------------------------------------------- running
@@ -221,15 +232,27 @@ class Simulator:
     def reset(self) -> None:
         """All nodes to rest, all traces and spikes under way to nothing; weights and optimisers stay."""
         self._axons = axons_of(self._built)
-        self._neurons = neurons_of(self._built)
+        self._neurons = neurons_of(self._built)._replace(feedback=self._neurons.feedback, gap=self._neurons.gap)
         self._history = history_of(self._built)
-        self._scratch = scratch_of(self._built)
+        self._scratch = scratch_of(self._built)._replace(clock=self._scratch.clock)
         for name in ("trace", "trace_reg"):
             getattr(self._synapses, name)[:] = 0.0
         if self._built.has_plus:
             self._synapses.pending[:] = 0.0
         self._counters[lay.COUNT_STEPS] = 0
         self._mirror(self._neurons.feedback)
+
+    @property
+    def phases(self) -> dict[str, float]:
+        """Seconds spent so far in each phase of a step, see `eprop.engine.timers`; with ``timers`` only.
+
+        Of e-prop per sample they are ``samples``, forward and backward, and ``update``, the optimiser.
+        """
+        if not self._timers:
+            return {}
+        if self._built.has_eprop:
+            return {name: self._seconds[name] for name in ("samples", "update")}
+        return phases_of(self._scratch.clock, self._seconds["loop"])
 
     # ---------------------------------------------------------------- weights
 
@@ -249,7 +272,8 @@ class Simulator:
     def set_weights(self, name: str, values: Any) -> None:
         """Write the weights of a projection: a matrix as `weights` gives it, or a list as of `connections`.
 
-        A matrix must have a value wherever there is a connection; where there is none it must be zero.
+        A matrix must have a value wherever there is a connection; where there is none it must be zero. Symmetric feedback
+        follows, adaptive feedback stays as it is.
         """
         projection = self.network.projection(name)
         order, sources, targets = self._synapse_order(projection.index)
@@ -267,6 +291,7 @@ class Simulator:
         if flat.size and (flat.min() < w_min or flat.max() > w_max):
             raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")
         self._synapses.weight[order] = flat
+        self._measure_gaps(self._built.tracts[projection.index])
         self._mirror(self._neurons.feedback)
 
     def scale_learning_rates(self, factor: float) -> None:
@@ -411,10 +436,11 @@ class Simulator:
         steps = self._loops().stream(
             self._t, limit, done, np.uint64(self.network.seed), topology, self._synapses, self._axons, self._neurons,
             self._history, self._scratch, np.ascontiguousarray(start), samples.event_channels,
-            np.ascontiguousarray(target), np.ascontiguousarray(window), self._built.population_offset,
+            np.ascontiguousarray(target), np.ascontiguousarray(window), self._built.readout_offset,
             self._built.softmax, probes, out, y, loss, self._counters,
         )  # fmt: skip
         elapsed = time.perf_counter() - began
+        self._seconds["loop"] += elapsed
         if steps < limit:
             self._history = with_room(self._built, self._history, self._t)
         elif limit == self._call_steps:
@@ -466,7 +492,7 @@ class Simulator:
                     steps = run(
                         t, limit, done, np.uint64(self.network.seed), self._static_topology,
                         self._synapses, axons, neurons, history, scratch, start, samples.event_channels, target, window,
-                        self._built.population_offset, self._built.softmax, np.zeros((0, 3), np.int64),
+                        self._built.readout_offset, self._built.softmax, np.zeros((0, 3), np.int64),
                         np.zeros((0, 0)), y[i], loss, counters,
                     )  # fmt: skip
                     done, t = done + steps, t + steps
@@ -518,7 +544,10 @@ class Simulator:
             result = self._run_lanes(samples, np.arange(len(samples)), True, progress)
             # Ctrl-C is heard when a call returns: the weights and their clock move together.
             self._updates = update
+            began = time.perf_counter()
             optimize(topology, synapses, update, scale)
+            self._seconds["update"] += time.perf_counter() - began
+            fade_gaps(topology, self._neurons.gap, self._neurons.psi.size)
         except BaseException:
             synapses.pending[:] = 0.0  # a part of a batch is no batch
             raise
@@ -553,13 +582,14 @@ class Simulator:
                 lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work,
                 lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y,
                 losses, samples.event_start, samples.event_channels, samples.target, samples.window,
-                built.population_offset, built.softmax,
+                built.readout_offset, built.softmax,
             )  # fmt: skip
             if reached < stop:
                 lanes.grow()
             if progress and reached > done:
                 progress(reached - done)
             elapsed = time.perf_counter() - began
+            self._seconds["samples"] += elapsed
             step = max(
                 width, int(np.clip((stop - done) * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * step)) // width * width
             )
@@ -606,7 +636,8 @@ class Simulator:
         _jit.set_threads(self.threads)
         b = self._built
         return loops(
-            b.models, Options(b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, self.threads > 1)
+            b.models,
+            Options(b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, self.threads > 1, self._timers),
         )
 
     def _topology(self, learns: bool, frozen: bool):
@@ -620,8 +651,17 @@ class Simulator:
         return self._built.topology._replace(projection_floats=floats)
 
     def _mirror(self, feedback: np.ndarray) -> None:
-        taken = np.full(self._axons.steps.shape, self._updates) if self._built.has_eprop else self._axons.steps
-        mirror_feedback(self._built.topology, self._synapses.weight, taken, feedback, self._neurons.psi.size)
+        mirror_feedback(
+            self._built.topology, self._synapses.weight, feedback, self._neurons.gap, self._neurons.psi.size
+        )
+
+    def _measure_gaps(self, tracts: list[int]) -> None:
+        """Let adaptive feedback stay as it is where weights were set from outside."""
+        first, stop = (tracts[0], tracts[-1] + 1) if tracts else (0, 0)
+        measure_gaps(
+            first, stop, self._built.topology, self._synapses.weight, self._neurons.feedback, self._neurons.gap,
+            self._neurons.psi.size,
+        )  # fmt: skip
 
     def _synapse_order(self, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions of a projection's synapses sorted by (target, source), with sources and targets."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eprop.engine.build import Built
 from eprop.kernels import layout as lay
+from eprop.kernels.clock import COLUMNS
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
 from eprop.kernels.stdp import posts_full
+
+if TYPE_CHECKING:
+    from eprop.engine.build import Built
 
 # Room for the last spikes of each neuron to begin with; and the step of a spike that has not happened.
 FIRST_POSTS = 8
@@ -61,8 +64,9 @@ def neurons_of(built: Built) -> Neurons:
         psi=np.zeros(n),
         signal=np.zeros(n),
         rate=np.zeros((2, n)),
-        y=np.zeros(k),
+        y=built.topology.readouts[lay.READ_START].copy(),
         feedback=built.feedback.copy(),
+        gap=np.zeros(built.topology.adaptive.shape),
     )
 
 
@@ -146,6 +150,7 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
         spike_count=np.zeros((partitions, topology.populations.shape[0]), np.int64),
         mark=np.full(rows if learns else 0, -1, np.int64),
         n_sources=n_sources(built),
+        clock=np.zeros((partitions + 1, COLUMNS), np.int64),
     )
 
 

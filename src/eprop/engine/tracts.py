@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,10 @@ from eprop.equations import rng
 from eprop.network import Distribution, Network, Projection
 from eprop.network.distributions import Array
 
-# Synapses made at a time: the temporaries of one chunk stay small beside any network that needs chunks.
-CHUNK = 1 << 20
+# Synapses made at a time: few enough to stay in the cache, enough that Python between two chunks takes no time.
+CHUNK = 1 << 18
+# A chunk is also no more than this share of its projection: the temporaries stay small beside any network.
+CHUNK_SHARE, SMALLEST_CHUNK = 1 / 64, 1 << 12
 
 
 def steps_of(duration: float, dt: float) -> int:
@@ -22,17 +24,18 @@ def steps_of(duration: float, dt: float) -> int:
 
 @dataclass
 class Tract:
-    """One part of a projection: its delay in steps, and which of the projection's tracts it is."""
+    """One part of a projection: its delay in steps, and the class of its targets, see `eprop.engine.readouts`."""
 
     projection: Projection
     delay: int
-    index: int
+    kind: int
 
 
-def tracts_of(network: Network) -> list[list[Tract]]:
-    """The tracts of each projection, by ascending delay."""
+def tracts_of(network: Network, kinds: Mapping[int, int]) -> list[list[Tract]]:
+    """The tracts of each projection, by ascending delay, then class; ``kinds`` is the number of classes of populations."""
     return [
-        [Tract(p, int(delay), k) for k, delay in enumerate(_distinct_delays(network, p))] for p in network.projections
+        [Tract(p, int(delay), k) for delay in _distinct_delays(network, p) for k in range(kinds.get(p.post.index, 1))]
+        for p in network.projections
     ]
 
 
@@ -41,17 +44,18 @@ def _distinct_delays(network: Network, p: Projection) -> np.ndarray:
         return np.array([steps_of(p.delay, network.dt)])
     if isinstance(p.delay, Array):
         return np.unique(_rounded(p.delay.values, network.dt))
-    found = np.zeros(0, np.int64)
+    found: set[int] = set()
     for lo, hi in chunks(p, 0, p.post.size):
         indptr, sources = draw_connections(network, p, lo, hi)
-        found = np.union1d(found, draw_delays(network, p, lo, hi, indptr, sources))
-    return found if found.size else np.array([1])
+        found.update(np.flatnonzero(np.bincount(draw_delays(network, p, lo, hi, indptr, sources))).tolist())
+    return np.array(sorted(found) or [1])
 
 
 def chunks(p: Projection, lo: int, hi: int) -> Iterator[tuple[int, int]]:
-    """Runs of targets ``lo:hi`` with about `CHUNK` synapses each."""
-    per_target = p.connectivity.expected(p.pre.size, p.post.size) / p.post.size
-    size = max(1, int(CHUNK / max(per_target, 1.0)))
+    """Runs of targets ``lo:hi`` with about `CHUNK` synapses each, fewer in a small network."""
+    expected = p.connectivity.expected(p.pre.size, p.post.size)
+    synapses = min(max(CHUNK_SHARE * expected, SMALLEST_CHUNK), CHUNK)
+    size = max(1, int(synapses / max(expected / p.post.size, 1.0)))
     for begin in range(lo, hi, size):
         yield begin, min(begin + size, hi)
 
@@ -89,7 +93,7 @@ def _values(
     if isinstance(given, Array):
         if given.values.ndim == 2:
             return given.values[np.repeat(np.arange(lo, hi), np.diff(indptr)), sources]
-        begin = np.searchsorted(p.connectivity.targets, lo)  # type: ignore[attr-defined]
+        begin = np.searchsorted(p.connectivity.targets, lo)
         return given.values[begin : begin + sources.size]
     expected = p.connectivity.expected(p.pre.size, p.post.size)
     return given.draw(lo, hi, indptr, (expected / p.post.size, expected / p.pre.size), seed)

@@ -29,6 +29,7 @@ from eprop.kernels.layout import (
     POP_SIZE,
     POP_SRC,
     POP_TARGET,
+    READ_ALPHA,
 )
 
 # Rows of the work space of a lane; from MU on ``d`` of them, and as many for the next step.
@@ -79,7 +80,7 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
     for k in range(error.shape[1]):
         ahead_k = 0.0
         for t in range(n_steps - 1, -1, -1):
-            ahead_k = error[t, k] + topology.readouts[0, k] * ahead_k
+            ahead_k = error[t, k] + topology.readouts[READ_ALPHA, k] * ahead_k
             adjoint_readout[t, k] = ahead_k
 
 

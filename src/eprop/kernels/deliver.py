@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inner
+from eprop._jit import apart, inner, outer
 from eprop.kernels.layout import PRO_LO, PRO_ROW, PRO_ROWS
 
 
@@ -15,7 +15,7 @@ def deliver_row(start, stop, targets, weight, x):
         x[targets[q]] += weight[q]
 
 
-@inner
+@outer
 def fill_dense(topology, weight, dense, dense_at, dense_width):
     """Write the weights of dense projections into their tables ``dense``, whose other entries stay zero.
 

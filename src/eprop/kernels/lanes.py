@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inner, prange
+from eprop._jit import apart, inner, outer, prange
 from eprop.equations import rng
 from eprop.equations.optimize import adam_factor, clip, momentum_step, rmsprop_step
 from eprop.kernels.adjoint import adjoint
@@ -18,6 +18,7 @@ from eprop.kernels.layout import (
     ADAM,
     EPROP,
     EVENTS,
+    MIRROR_CHANGE,
     MIRROR_WEIGHT,
     MOMENTUM,
     NEURON,
@@ -47,6 +48,7 @@ from eprop.kernels.layout import (
     PRO_ROWS,
     PRO_RULE,
     PRO_TO_READOUT,
+    READ_START,
     READOUT,
     RMSPROP,
 )
@@ -78,7 +80,8 @@ def forward(
         for j in range(n_neurons):
             state[row, j] = initial[row, j]
     x[:] = 0.0
-    y[:] = 0.0
+    for k in range(y.size):
+        y[k] = topology.readouts[READ_START, k]
     counts[:] = 0
     psi_now = psi[0]
     loss, position = 0.0, 0
@@ -114,7 +117,7 @@ def forward(
             elif role == POISSON:
                 at = (np.uint64(b) << np.uint64(48)) | np.uint64(stream * n_steps + t)
                 for i in range(size):
-                    if rng.uniform(seed, rng.POISSON, i, at) < topology.rates[b]:
+                    if rng.uniform(seed, rng.POISSON, i, at) < topology.rates[source + i]:
                         log[position] = source + i
                         position += 1
             elif role == NEURON:
@@ -132,7 +135,7 @@ def forward(
             if populations[b, POP_ROLE] == READOUT:
                 lo = populations[b, POP_TARGET] - n_neurons
                 hi = lo + populations[b, POP_SIZE]
-                loss += errors(y[lo:hi], offsets[b], target[sample, t if target.shape[1] > 1 else 0, lo:hi],
+                loss += errors(y[lo:hi], offsets[lo:hi], target[sample, t if target.shape[1] > 1 else 0, lo:hi],
                                window[sample if window.shape[0] > 1 else 0, t], softmax[b], error[t, lo:hi])  # fmt: skip
     return loss
 
@@ -282,13 +285,12 @@ def _accumulate_readout(
                         gradient[q] += zeta * adjoints[lane, t, np.uint64(targets[q]) - shift]
 
 
-@inner
-def mirror_feedback(topology, weight, taken, feedback, n_neurons):
-    """Feedback that follows the readout weights; repeated connections add up.
+@outer
+def mirror_feedback(topology, weight, feedback, gap, n_neurons):
+    """Feedback that follows the readout weights: symmetric feedback is the weight, and repeated connections add up.
 
-    Symmetric feedback is the weight. Adaptive feedback learns the same updates and decays alike (Kolen and Pollack
-    1994), so its difference from the weight only decays: ``feedback_gap`` at first, ``keep`` times that after each of
-    the optimiser's steps, of which row ``i`` has taken ``taken[i]``; NaN where the two are not connected.
+    Adaptive feedback learns the same updates and decays alike, so that its difference ``gap`` from the weight only decays
+    (Kolen and Pollack 1994).
     """
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
@@ -302,17 +304,46 @@ def mirror_feedback(topology, weight, taken, feedback, n_neurons):
             continue
         origin = topology.populations[row[PRO_PRE], POP_TARGET]
         for i in range(row[PRO_ROWS]):
-            left = topology.projection_floats[r, PF_KEEP] ** taken[row[PRO_ROW] + i]
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
                     k = np.int64(topology.targets[q]) - n_neurons
                     if row[PRO_MIRROR] == MIRROR_WEIGHT:
                         feedback[k, origin + i] += weight[q]
-                    elif not np.isnan(topology.feedback_gap[k, origin + i]):
-                        feedback[k, origin + i] = weight[q] + left * topology.feedback_gap[k, origin + i]
+                    elif topology.adaptive[k, origin + i]:
+                        feedback[k, origin + i] = weight[q] + gap[k, origin + i]
 
 
-@inner
+@outer
+def measure_gaps(first, stop, topology, weight, feedback, gap, n_neurons):
+    """Difference of adaptive feedback from the weights of tracts ``first:stop``, which it follows from now on."""
+    for r in range(first, stop):
+        row = topology.projections[r]
+        if row[PRO_MIRROR] != MIRROR_CHANGE:
+            continue
+        origin = topology.populations[row[PRO_PRE], POP_TARGET]
+        for i in range(row[PRO_ROWS]):
+            for p in range(topology.indptr.shape[0]):
+                for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
+                    k = np.int64(topology.targets[q]) - n_neurons
+                    if topology.adaptive[k, origin + i]:
+                        gap[k, origin + i] = feedback[k, origin + i] - weight[q]
+
+
+@outer
+def fade_gaps(topology, gap, n_neurons):
+    """What decaying weights and adaptive feedback forget in an optimiser step of e-prop, their difference forgets, too."""
+    for r in range(topology.projections.shape[0]):
+        row, floats = topology.projections[r], topology.projection_floats[r]
+        if row[PRO_MIRROR] != MIRROR_CHANGE or row[PRO_RULE] != EPROP or floats[PF_ETA] == 0.0:
+            continue
+        origin = topology.populations[row[PRO_PRE], POP_TARGET]
+        for i in range(row[PRO_ROWS]):
+            for p in range(topology.indptr.shape[0]):
+                for q in range(topology.indptr[p, row[PRO_ROW] + i], topology.indptr[p, row[PRO_ROW] + i + 1]):
+                    gap[np.int64(topology.targets[q]) - n_neurons, origin + i] *= floats[PF_KEEP]
+
+
+@outer
 def optimize(topology, synapses, update, scale):
     """One optimiser step of all e-prop synapses with gradient ``scale * pending``, which is cleared."""
     for r in range(topology.projections.shape[0]):
@@ -385,7 +416,7 @@ def _descend_range(start, stop, floats, scale, weight, g):
         g[q] = real(0.0)
 
 
-@inner
+@outer
 def count_arrivals(samples, n_steps, starts, channels, degree):
     """Synapses at which the events of some samples arrive: of each event the ``degree`` of its channel."""
     total = 0

@@ -46,6 +46,10 @@ DECAY_KAPPA, DECAY_REG, GROW_KAPPA, GROW_REG = range(4)
 # Their filters of spikes over n steps: forward, and inverted.
 FORWARD, INVERSE = range(2)
 
+# Readouts, one column each (float64); voltages relative to the leak potential, which stands in the last row.
+READ_ALPHA, READ_ZETA, READ_DRIVE, READ_MIN, READ_START, READ_GROUP, READ_LEAK = range(7)
+READ_ROWS = 7
+
 # Counters of a run (int64).
 COUNT_EVENTS, COUNT_STEPS, COUNT_SPIKES = range(3)
 
@@ -57,7 +61,7 @@ class Topology(NamedTuple):
     """What stays the same after the build."""
 
     populations: np.ndarray  # (n_pop, POP_COLUMNS)
-    rates: np.ndarray  # (n_pop,) spikes per step of Poisson sources
+    rates: np.ndarray  # (sources,) spikes per step of Poisson sources
     projections: np.ndarray  # (tracts, PRO_COLUMNS)
     projection_floats: np.ndarray  # (tracts, PF_COLUMNS)
     groups: np.ndarray  # (n_groups, GR_COLUMNS)
@@ -70,14 +74,12 @@ class Topology(NamedTuple):
     indptr: np.ndarray  # (partitions, rows + 1) into the synapse arrays
     targets: np.ndarray  # (synapses,) uint32
     params: np.ndarray  # (parameter rows, neurons)
-    readouts: np.ndarray  # (4, readouts): alpha, zeta, drive, population index
+    readouts: np.ndarray  # (READ_ROWS, readouts), see READ_ALPHA
     bounds: np.ndarray  # (2, partitions + 1): of neurons, of readouts
     signal_groups: np.ndarray  # (n_pop,) trace group of a neuron population or -1
     signal_delay: np.ndarray  # (readouts, neurons) steps that learning signals take; (0, 0): all take one
     lag: np.ndarray  # (readouts, neurons) steps from a spike to the error it causes; (0, 0): those of the population
-    feedback_gap: (
-        np.ndarray
-    )  # (readouts, neurons) adaptive feedback: its first difference from the weights; else (0, 0)
+    adaptive: np.ndarray  # (readouts, neurons) bool: pairs whose feedback learns like the readout weights; else (0, 0)
     pair_powers: np.ndarray  # (tracts, n) powers of the presynaptic decay; without columns unless there is STDP
 
 
@@ -112,6 +114,7 @@ class Neurons(NamedTuple):
     rate: np.ndarray  # (2, neurons): f now, one step ago
     y: np.ndarray  # (readouts,)
     feedback: np.ndarray  # (readouts, neurons)
+    gap: np.ndarray  # (readouts, neurons) adaptive feedback minus the weight it follows; else (0, 0)
 
 
 class History(NamedTuple):
@@ -148,3 +151,4 @@ class Scratch(NamedTuple):
     spike_count: np.ndarray  # (partitions, n_pop) running counts over the populations
     mark: np.ndarray  # (rows,) step in which a row last spiked
     n_sources: int
+    clock: np.ndarray  # (partitions + 1, COLUMNS) of `kernels.clock`

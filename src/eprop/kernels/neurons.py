@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inline, inner
+from eprop._jit import inline, inner, outer
 from eprop.equations.surrogate import PIECEWISE_LINEAR, piecewise_linear
+from eprop.kernels.layout import READ_ALPHA, READ_DRIVE, READ_MIN, READ_ZETA
 
 
 def _unbound(state, params, j, x):
@@ -82,18 +83,18 @@ def triangle(kind, u, height, width):
     return piecewise_linear(u, height, width)
 
 
-@inner
+@outer
 def integrate_readouts(lo, hi, n_neurons, readouts, x, y):
     """Leaky integration of readouts ``lo:hi``; reads and clears their input."""
     for k in range(lo, hi):
-        integral = readouts[0, k] * y[k] + readouts[1, k] * x[n_neurons + k] + readouts[2, k]
-        y[k] = max(integral, readouts[4, k])
+        integral = readouts[READ_ALPHA, k] * y[k] + readouts[READ_ZETA, k] * x[n_neurons + k] + readouts[READ_DRIVE, k]
+        y[k] = max(integral, readouts[READ_MIN, k])
         x[n_neurons + k] = 0.0
 
 
-@inner
+@outer
 def errors(y, offset, target, window, softmax, out):
-    """Error signals of one readout population; returns its loss in this step.
+    """Error signals of one readout population with leak potentials ``offset``; returns its loss in this step.
 
     Squared error: ``y - y*`` and ``0.5 sum (y - y*)^2``. Softmax: ``softmax(y) - y*`` and the cross-entropy. Outside
     the learning window all is zero.
@@ -104,18 +105,18 @@ def errors(y, offset, target, window, softmax, out):
     loss = 0.0
     if not softmax:
         for k in range(y.size):
-            out[k] = window * (y[k] + offset - target[k])
-            loss += 0.5 * window * (y[k] + offset - target[k]) ** 2
+            out[k] = window * (y[k] + offset[k] - target[k])
+            loss += 0.5 * window * (y[k] + offset[k] - target[k]) ** 2
         return loss
-    top = y[0]
+    top = y[0] + offset[0]
     for k in range(1, y.size):
-        top = max(top, y[k])
+        top = max(top, y[k] + offset[k])
     total = 0.0
     for k in range(y.size):
-        out[k] = np.exp(y[k] - top)
+        out[k] = np.exp(y[k] + offset[k] - top)
         total += out[k]
     log_total = np.log(total) + top
     for k in range(y.size):
-        loss -= window * target[k] * (y[k] - log_total)
+        loss -= window * target[k] * (y[k] + offset[k] - log_total)
         out[k] = window * (out[k] / total - target[k])
     return loss

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inline, inner
+from eprop._jit import inline, inner, outer
 from eprop.equations.stdp import depress, potentiate
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
@@ -137,7 +137,7 @@ def follow_pre(r, t, topology, axons, scratch):
         axons.last[i] = t
 
 
-@inner
+@outer
 def posts_full(t, topology, history):
     """Whether step ``t`` might overwrite a spike that is still needed: one of a neuron that just spiked."""
     ring, mask = history.log_start.shape[0] - 1, history.log.size - 1

@@ -12,6 +12,9 @@ import numpy as np
 
 from eprop._jit import inner, prange
 from eprop.equations import rng
+from eprop.kernels.clock import ADVANCE as ADVANCE_NEURONS
+from eprop.kernels.clock import DELIVER, EXCHANGE, MAPS, OUTSIDE, REGION
+from eprop.kernels.clock import READOUT as READOUTS
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
     COUNT_EVENTS,
@@ -22,6 +25,7 @@ from eprop.kernels.layout import (
     FORWARD,
     GR_REG,
     MIRROR_CHANGE,
+    MIRROR_WEIGHT,
     NEURON,
     PF_ETA,
     PF_KEEP,
@@ -50,6 +54,7 @@ from eprop.kernels.layout import (
     PROBE_SIGNAL,
     PROBE_STATE,
     PROBE_WEIGHT,
+    READ_GROUP,
     READOUT,
     STDP,
 )
@@ -69,6 +74,7 @@ ADVANCE_0 = ADVANCE_1 = ADVANCE_2 = ADVANCE_3 = _unbound
 EXTEND_0 = EXTEND_1 = EXTEND_2 = DELIVER_0 = DELIVER_1 = DELIVER_2 = SETTLE_0 = SETTLE_1 = SETTLE_2 = _unbound
 DELIVER_READOUT = SETTLE_READOUT = DELIVER_STDP = FOLLOW_POSTS = _unbound
 STEP_PARTITION = _unbound
+LAP = _unbound
 
 
 def advance_slot(slot, lo, hi, state, params, x, psi, spikes, count):
@@ -237,6 +243,7 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
     k_lo, k_hi = topology.bounds[1, p], topology.bounds[1, p + 1]
     populations = topology.populations
     indptr, targets, weight, x = topology.indptr, topology.targets, synapses.weight, neurons.input
+    LAP(scratch.clock, p, OUTSIDE)
     _gather_signals(t, lo, hi, neurons.signal, neurons.feedback, history.error, topology.signal_delay)
     for b in range(populations.shape[0]):
         group = topology.signal_groups[b]
@@ -245,6 +252,7 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
                    min(hi, populations[b, POP_TARGET] + populations[b, POP_SIZE]), neurons.psi, neurons.signal,
                    neurons.rate, history.prefix, history.block, history.suffix, history.steps, history.block_steps, group,
                    topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
+    LAP(scratch.clock, p, MAPS)
     for r in range(topology.projections.shape[0]):
         if topology.projections[r, PRO_RULE] == STDP:
             DELIVER_STDP(r, p, t, topology, synapses, axons, neurons, history, scratch)
@@ -259,9 +267,12 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
             LEARN(
                 topology.projections[r, PRO_KIND], r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch
             )
+    LAP(scratch.clock, p, DELIVER)
     _advance_partition(p, lo, hi, topology, neurons, scratch)
     FOLLOW_POSTS(p, t, lo, hi, topology, history, scratch)
+    LAP(scratch.clock, p, ADVANCE_NEURONS)
     integrate_readouts(k_lo, k_hi, neurons.psi.size, topology.readouts, neurons.input, neurons.y)
+    LAP(scratch.clock, p, READOUTS)
 
 
 @inner
@@ -351,10 +362,7 @@ def update_axons(t, topology, axons, scratch):
         group = topology.projections[r, PRO_GROUP]
         for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
             i = scratch.order[index]
-            if axons.last[i] >= 0:
-                axons.steps[i] = t - 1
-                if topology.projections[r, PRO_EACH] != 0:
-                    axons.steps[i] = min(t - 1, axons.last[i] + topology.projections[r, PRO_CUTOFF] - 1)
+            axons.steps[i] = _clock(r, i, t, topology, axons)
             for d in range(n_filters):
                 axons.z_before[d, i] = scratch.z_ahead[d, i]
                 axons.z_bar[d, i] = scratch.z_ahead[d, i]
@@ -365,10 +373,10 @@ def update_axons(t, topology, axons, scratch):
 
 
 @inner
-def mirror_rows(topology, weight, steps, feedback, n_neurons, scratch):
+def mirror_rows(t, topology, weight, axons, feedback, gap, n_neurons, scratch):
     """Feedback that follows the readout weights of the rows that spiked; after all partitions have read it.
 
-    Adaptive feedback is the weight and what is left of the first difference from it (`kernels.lanes.mirror_feedback`).
+    Of adaptive feedback the difference from the weight decays, see `kernels.lanes.mirror_feedback`.
     """
     targets = topology.targets
     for r in range(topology.projections.shape[0]):
@@ -380,14 +388,25 @@ def mirror_rows(topology, weight, steps, feedback, n_neurons, scratch):
         origin = topology.populations[topology.projections[r, PRO_PRE], POP_TARGET] - topology.projections[r, PRO_ROW]
         for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
             i = scratch.order[index]
-            left = topology.projection_floats[r, PF_KEEP] ** steps[i]
+            left = topology.projection_floats[r, PF_KEEP] ** (_clock(r, i, t, topology, axons) - axons.steps[i])
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
                     k = np.int64(targets[q]) - n_neurons
-                    if mirror != MIRROR_CHANGE:
+                    if mirror == MIRROR_WEIGHT:
                         feedback[k, origin + i] = weight[q]
-                    elif not np.isnan(topology.feedback_gap[k, origin + i]):
-                        feedback[k, origin + i] = weight[q] + left * topology.feedback_gap[k, origin + i]
+                    elif topology.adaptive[k, origin + i]:
+                        gap[k, origin + i] *= left
+                        feedback[k, origin + i] = weight[q] + gap[k, origin + i]
+
+
+@inner
+def _clock(r, i, t, topology, axons):
+    """Steps that the optimiser has taken of row ``i`` when a spike has arrived in step ``t``."""
+    if axons.last[i] < 0:
+        return axons.steps[i]
+    if topology.projections[r, PRO_EACH] != 0:
+        return min(t - 1, axons.last[i] + topology.projections[r, PRO_CUTOFF] - 1)
+    return t - 1
 
 
 @inner
@@ -407,7 +426,7 @@ def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channe
                 position += 1
         elif role == POISSON:
             for i in range(populations[b, POP_SIZE]):
-                if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[b]:
+                if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[source + i]:
                     history.log[position & mask] = source + i
                     position += 1
         elif role == NEURON:
@@ -437,11 +456,20 @@ def compare_readouts(t, s, topology, neurons, history, target, window, offsets, 
             continue
         lo = populations[b, POP_TARGET] - neurons.psi.size
         hi = lo + populations[b, POP_SIZE]
-        out_loss[s] += errors(neurons.y[lo:hi], offsets[b], target[s, lo:hi], window[s], softmax[b], error[lo:hi])
-        group = populations[b, POP_GROUP]
-        if group >= 0:
-            extend_error_sums(t, lo, hi, error, history.readout_prefix, history.readout_block, history.block_steps, group,
-                              topology.filters)  # fmt: skip
+        out_loss[s] += errors(neurons.y[lo:hi], offsets[lo:hi], target[s, lo:hi], window[s], softmax[b], error[lo:hi])
+        if populations[b, POP_GROUP] >= 0:
+            _sum_errors(t, lo, hi, topology, history, error)
+
+
+@inner
+def _sum_errors(t, lo, hi, topology, history, error):
+    """Add the errors of readouts ``lo:hi`` to their sums, those of one group after the other."""
+    group, first = topology.readouts[READ_GROUP], lo
+    for k in range(lo + 1, hi + 1):
+        if k == hi or group[k] != group[first]:
+            extend_error_sums(t, first, k, error, history.readout_prefix, history.readout_block, history.block_steps,
+                              np.int64(group[first]), topology.filters)  # fmt: skip
+            first = k
 
 
 @inner
@@ -485,18 +513,23 @@ def run_stream(
         newest = history.log_start[(t - 1) & ring, -1] if t > 0 else 0
         if newest - oldest + n_sources > history.log.size or posts_full(t, topology, history):
             return done
+        LAP(scratch.clock, partitions, EXCHANGE if done > 0 else OUTSIDE)
         plan_arrivals(t, topology, axons, history, scratch)
+        LAP(scratch.clock, partitions, EXCHANGE)
         for p in prange(partitions):
             STEP_PARTITION(np.int64(p), t, topology, synapses, axons, neurons, history, scratch)
+        LAP(scratch.clock, partitions, REGION)
         counters[COUNT_EVENTS] += count_events(topology, scratch)
         for p in range(partitions):
             counters[COUNT_SPIKES] += scratch.spike_count[p, -1]
+        mirror_rows(t, topology, synapses.weight, axons, neurons.feedback, neurons.gap, neurons.psi.size, scratch)
         update_axons(t, topology, axons, scratch)
-        mirror_rows(topology, synapses.weight, axons.steps, neurons.feedback, neurons.psi.size, scratch)
         log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
+        LAP(scratch.clock, partitions, EXCHANGE)
         compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss)
         for k in range(neurons.y.size):
             out_y[s, k] = neurons.y[k]
+        LAP(scratch.clock, partitions, READOUTS)
         if probes.shape[0] > 0:
             read_probes(s, probes, neurons, history.error[t & (history.error.shape[0] - 1)], synapses, out_probes)
         counters[COUNT_STEPS] = t + 1

@@ -1,16 +1,31 @@
-"""NEURON MODELS, one file each: parameters, state, update. Readouts and sources too."""
+"""NEURON MODELS, one file each: parameters, state, update. Readouts and sources too.
 
+For a model of one's own: `Neuron`, `Eligibility`, `inline` (compiles its update), `param` (declares a parameter), `decay`.
+"""
+
+from eprop._jit import inline
 from eprop.models.alif import ALIF
-from eprop.models.base import Arctan, Eligibility, Exponential, FastSigmoid, Model, Neuron, PiecewiseLinear, Surrogate
+from eprop.models.base import (
+    Arctan,
+    Eligibility,
+    Exponential,
+    FastSigmoid,
+    Model,
+    Neuron,
+    PiecewiseLinear,
+    Surrogate,
+    decay,
+)
 from eprop.models.delta import DeltaLIF
 from eprop.models.delta_adapt import DeltaALIF
 from eprop.models.forced import ForcedLIF
 from eprop.models.lif import LIF
 from eprop.models.readout import CrossEntropy, Loss, Readout, SquaredError
 from eprop.models.sources import EventSource, PoissonSource
+from eprop.parameters import param
 
 __all__ = [
     "ALIF", "LIF", "Arctan", "CrossEntropy", "DeltaALIF", "DeltaLIF", "Eligibility", "EventSource", "Exponential",
     "FastSigmoid", "ForcedLIF", "Loss", "Model", "Neuron", "PiecewiseLinear", "PoissonSource", "Readout", "SquaredError",
-    "Surrogate",
+    "Surrogate", "decay", "inline", "param",
 ]  # fmt: skip

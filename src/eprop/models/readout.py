@@ -34,7 +34,8 @@ class CrossEntropy(Loss):
 class Readout(Model):
     """Leaky integrator ``y_t = max(alpha y_{t-1} + zeta x_t + (tau_m / c_m)(1 - alpha) i_e, v_min)``.
 
-    The lower bound is not differentiated: learning takes the output as the integral of its input.
+    The lower bound is not differentiated: learning takes the output as the integral of its input. Each numeric parameter may
+    be a number, a list with a value for each readout, or a distribution.
     """
 
     tau_m: float = param(20.0, unit="ms", above=0.0, symbol="tau_out", nest="tau_m", doc="membrane time constant")
@@ -42,10 +43,12 @@ class Readout(Model):
     c_m: float = param(1.0, unit="pF", above=0.0, nest="C_m", doc="membrane capacitance")
     i_e: float = param(0.0, unit="pA", nest="I_e", doc="constant external current")
     v_min: float = param(-np.inf, unit="mV", infinite=True, nest="V_min", doc="lower bound of the output")
+    v_init: float | None = param(None, unit="mV", optional=True, nest="V_m", doc="output at the start; None takes e_l")
     scale_input: bool = param(False, kind=bool, doc="multiply the synaptic input by 1 - alpha")
     loss: Loss = field(default=SquaredError(), metadata=param(SquaredError(), kind=Loss).metadata)
 
     role: ClassVar[str] = "readout"
+    per_node: ClassVar[bool] = True
 
     def membrane_decay(self, dt: float) -> Any:
         """``alpha_o = exp(-dt / tau_m)``."""

@@ -20,8 +20,11 @@ class EventSource(Model):
 class PoissonSource(Model):
     """Emits independent spikes with a constant rate (at most one per node and step).
 
-    The draw of node ``i`` in step ``t`` depends on (seed, population, i, t) only.
+    The draw of node ``i`` in step ``t`` depends on (seed, population, i, t) only. The rate may be a number, a list with a
+    value for each node, or a distribution.
     """
+
+    per_node: ClassVar[bool] = True
 
     rate: float = param(10.0, unit="Hz", at_least=0.0, nest="rate", doc="mean rate")
 

@@ -105,4 +105,9 @@ def as_distribution(value: object, what: str = "weight") -> Distribution | Array
         raise NetworkError(f"{what} must be a number, a distribution or an array, got {value!r:.80}")
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
-    return Constant(value) if isinstance(value, numbers.Number) else Array(value)  # type: ignore[arg-type]
+    if isinstance(value, numbers.Number):
+        return Constant(value)  # type: ignore[arg-type]
+    try:
+        return Array(value)  # type: ignore[arg-type]
+    except NetworkError as error:
+        raise NetworkError(str(error).replace("weight", what, 1)) from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from eprop.errors import NetworkError
 from eprop.models import Model, Readout
@@ -270,7 +271,8 @@ class Network:
     ) -> float | Distribution | Array:
         if delay is None:
             return self.dt
-        if isinstance(delay, numbers.Real) or delay is True:
+        many = isinstance(delay, (Distribution, Array, np.ndarray, list, tuple, type)) or scipy.sparse.issparse(delay)
+        if not many:
             return self._delay(delay)
         delays = as_distribution(delay, "delay")
         if not isinstance(delays, Array):

@@ -6,13 +6,17 @@
     draw_activity           one sample before and after training               activity.py
     draw_pattern            output against target                          pattern.py
     draw_weights, draw_weight_change      before against after                 weights.py
+    draw_event_cost         time per event against what it may depend on       cost.py
     draw_confusion          true against predicted classes                     confusion.py
+    draw_band, draw_bars    several trials of several variants             compare.py
     draw_run                all of them for a run's folder                     run.py
     look, save              the style                                          style.py
 """
 
 from eprop.plot.activity import draw_activity, telling_neuron
+from eprop.plot.compare import draw_band, draw_bars
 from eprop.plot.confusion import draw_confusion
+from eprop.plot.cost import draw_event_cost
 from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
 from eprop.plot.run import draw_run
@@ -21,7 +25,10 @@ from eprop.plot.weights import draw_weight_change, draw_weights
 
 __all__ = [
     "draw_activity",
+    "draw_band",
+    "draw_bars",
     "draw_confusion",
+    "draw_event_cost",
     "draw_learning_curve",
     "draw_pattern",
     "draw_run",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, WIDE, look, new_figure
@@ -15,10 +16,61 @@ from eprop.training.activity import Activity
 _OUTSIDE = "#F4F4F4"
 
 
+@dataclass(frozen=True, eq=False)
+class Traces:
+    """What is drawn of one sample: all spikes and readouts, and the traces of one neuron.
+
+    Attributes
+    ----------
+    times : ndarray, shape (n_steps,)
+        ms.
+    inputs, spikes : tuple of ndarray
+        Times (ms) and numbers of the nodes.
+    n_inputs, n_neurons, neuron : int
+        ``neuron`` is the one with the traces.
+    v, psi, learning_signal : ndarray, shape (n_steps,)
+        Of that neuron.
+    v_th : float
+        Its threshold, mV.
+    y, output, target, error : ndarray, shape (n_steps, n_readouts)
+        ``output`` is what is compared with the target: ``y``, or its softmax.
+    window : ndarray, shape (n_steps,)
+    softmax : bool
+    label : str
+        Class of the sample; empty if it has none.
+    """
+
+    times: np.ndarray
+    inputs: tuple[np.ndarray, np.ndarray]
+    spikes: tuple[np.ndarray, np.ndarray]
+    n_inputs: int
+    n_neurons: int
+    neuron: int
+    v: np.ndarray
+    psi: np.ndarray
+    learning_signal: np.ndarray
+    v_th: float
+    y: np.ndarray
+    output: np.ndarray
+    target: np.ndarray
+    error: np.ndarray
+    window: np.ndarray
+    softmax: bool
+    label: str
+
+    @classmethod
+    def of(cls, activity: Activity, neuron: int) -> Traces:
+        """The traces of one neuron."""
+        a = activity
+        return cls(
+            a.times, a.inputs, a.spikes, a.n_inputs, a.n_neurons, neuron, a.v[:, neuron], a.psi[:, neuron],
+            a.learning_signal[:, neuron], float(a.v_th[neuron]), a.y, a.output, a.target, a.error, a.window, a.softmax,
+            a.label,
+        )  # fmt: skip
+
+
 def draw_activity(before: Activity, after: Activity, neuron: int | None = None) -> Figure:
     """Raster of a sample, traces of one neuron and of all readouts; before training on the left, after on the right.
-
-    The arrangement follows figure 4 of Korcsak-Gorzo et al. 2025.
 
     Parameters
     ----------
@@ -32,25 +84,34 @@ def draw_activity(before: Activity, after: Activity, neuron: int | None = None) 
     Figure
     """
     neuron = telling_neuron(before, after) if neuron is None else neuron
-    rows = _rows(neuron, before.softmax)
     with look():
         figure = new_figure(WIDE, 8.4)
-        axes = figure.subplots(
-            len(rows), 2, sharex=True, sharey="row", squeeze=False, height_ratios=[height for _, _, height in rows]
-        )
-        for column, (sample, title) in enumerate(((before, "before training"), (after, "after training"))):
-            for row, (draw, label, _) in enumerate(rows):
-                ax = axes[row, column]
-                _shade_outside(ax, sample)
-                draw(ax, sample)
-                if column == 0:
-                    ax.set_ylabel(label)
-            axes[0, column].set_title(title)
-            axes[-1, column].set_xlabel("time (ms)")
-            axes[-1, column].set_xlim(0, float(sample.times[-1]))
-        figure.align_ylabels(axes[:, 0])
-        _legend(figure, before)
+        draw_traces(figure, Traces.of(before, neuron), Traces.of(after, neuron))
     return figure
+
+
+def draw_traces(figure: Figure | SubFigure, before: Traces, after: Traces) -> np.ndarray:
+    """As `draw_activity`, into a figure or a part of one; returns the axes, shape (rows, 2).
+
+    The arrangement follows figure 4 of Korcsak-Gorzo et al. 2025.
+    """
+    rows = _rows(before.softmax)
+    axes = figure.subplots(
+        len(rows), 2, sharex=True, sharey="row", squeeze=False, height_ratios=[height for _, _, height in rows]
+    )
+    for column, (sample, title) in enumerate(((before, "before training"), (after, "after training"))):
+        for row, (draw, label, _) in enumerate(rows):
+            ax = axes[row, column]
+            _shade_outside(ax, sample)
+            draw(ax, sample)
+            if column == 0:
+                ax.set_ylabel(label)
+        axes[0, column].set_title(title)
+        axes[-1, column].set_xlabel("time (ms)")
+        axes[-1, column].set_xlim(0, float(sample.times[-1]))
+    figure.align_ylabels(axes[:, 0])
+    _legend(figure, before)
+    return axes
 
 
 def telling_neuron(before: Activity, after: Activity) -> int:
@@ -60,43 +121,43 @@ def telling_neuron(before: Activity, after: Activity) -> int:
     return int(np.argmax(both if both.any() else first + last))
 
 
-Row = tuple[Callable[[Axes, Activity], None], str, float]
+Row = tuple[Callable[[Axes, Traces], None], str, float]
 
 
-def _rows(neuron: int, softmax: bool) -> Sequence[Row]:
+def _rows(softmax: bool) -> Sequence[Row]:
     """How to draw each row, its label and its height."""
     rows: list[Row] = [
         (_draw_inputs, "input\nchannel", 1.6),
-        (lambda ax, a: _draw_spikes(ax, a, neuron), "neuron", 1.6),
-        (lambda ax, a: _draw_voltage(ax, a, neuron), "$v_j$ (mV)", 1.0),
-        (lambda ax, a: _draw_trace(ax, a.times, a.psi[:, neuron], GREEN), r"$\psi_j$ (1/mV)", 0.8),
-        (lambda ax, a: _draw_trace(ax, a.times, a.learning_signal[:, neuron], PURPLE), "$L_j$", 0.8),
-        (lambda ax, a: _draw_readouts(ax, a, a.y, None if softmax else a.target), "$y_k$ (mV)", 1.1),
+        (_draw_spikes, "neuron", 1.6),
+        (_draw_voltage, "$v_j$\n(mV)", 1.0),
+        (lambda ax, a: _draw_trace(ax, a.times, a.psi, GREEN), "$\\psi_j$\n(1/mV)", 0.8),
+        (lambda ax, a: _draw_trace(ax, a.times, a.learning_signal, PURPLE), "$L_j$", 0.8),
+        (lambda ax, a: _draw_readouts(ax, a, a.y, None if softmax else a.target), "$y_k$\n(mV)", 1.1),
     ]
     if softmax:
-        rows.append((lambda ax, a: _draw_readouts(ax, a, a.output, a.target), r"$\pi_k$, $\pi_k^*$", 1.1))
-    rows.append((lambda ax, a: _draw_readouts(ax, a, a.error, None), "error $E_k$", 1.1))
+        rows.append((lambda ax, a: _draw_readouts(ax, a, a.output, a.target), "$\\pi_k$, $\\pi_k^*$", 1.1))
+    rows.append((lambda ax, a: _draw_readouts(ax, a, a.error, None), "error\n$E_k$", 1.1))
     return rows
 
 
-def _draw_inputs(ax: Axes, a: Activity) -> None:
+def _draw_inputs(ax: Axes, a: Traces) -> None:
     ax.scatter(*a.inputs, s=0.5, lw=0, color=GREY, rasterized=True)
     ax.set_ylim(0, a.n_inputs)
 
 
-def _draw_spikes(ax: Axes, a: Activity, neuron: int) -> None:
+def _draw_spikes(ax: Axes, a: Traces) -> None:
     times, nodes = a.spikes
-    chosen = nodes == neuron
+    chosen = nodes == a.neuron
     ax.scatter(times[~chosen], nodes[~chosen], s=2.0, lw=0, color=BLACK, rasterized=True)
     ax.scatter(times[chosen], nodes[chosen], s=9.0, lw=0, color=RED, zorder=3)
     ax.set_ylim(-1, a.n_neurons)
 
 
-def _draw_voltage(ax: Axes, a: Activity, neuron: int) -> None:
-    ax.axhline(a.v_th[neuron], color=GREY, lw=0.6, ls="--")
-    times = a.spikes[0][a.spikes[1] == neuron]
-    ax.plot(a.times, a.v[:, neuron], color=BLUE)
-    ax.scatter(times, np.full(times.size, a.v_th[neuron]), s=9.0, lw=0, color=RED, zorder=3)
+def _draw_voltage(ax: Axes, a: Traces) -> None:
+    ax.axhline(a.v_th, color=GREY, lw=0.6, ls="--")
+    times = a.spikes[0][a.spikes[1] == a.neuron]
+    ax.plot(a.times, a.v, color=BLUE)
+    ax.scatter(times, np.full(times.size, a.v_th), s=9.0, lw=0, color=RED, zorder=3)
 
 
 def _draw_trace(ax: Axes, times: np.ndarray, values: np.ndarray, color: str) -> None:
@@ -104,7 +165,7 @@ def _draw_trace(ax: Axes, times: np.ndarray, values: np.ndarray, color: str) -> 
     ax.plot(times, values, color=color)
 
 
-def _draw_readouts(ax: Axes, a: Activity, values: np.ndarray, target: np.ndarray | None) -> None:
+def _draw_readouts(ax: Axes, a: Traces, values: np.ndarray, target: np.ndarray | None) -> None:
     """All readouts in grey, the one of the sample's class (else the first) on top in colour."""
     right = int(a.target.sum(axis=0).argmax()) if a.label else 0
     ax.axhline(0.0, color=PALE, lw=0.5)
@@ -116,7 +177,7 @@ def _draw_readouts(ax: Axes, a: Activity, values: np.ndarray, target: np.ndarray
     ax.plot(a.times, values[:, right], color=ORANGE, lw=1.3)
 
 
-def _shade_outside(ax: Axes, a: Activity) -> None:
+def _shade_outside(ax: Axes, a: Traces) -> None:
     """Grey where nothing is learned."""
     inside = np.flatnonzero(a.window)
     step = a.times[0]
@@ -126,7 +187,7 @@ def _shade_outside(ax: Axes, a: Activity) -> None:
                 ax.axvspan(start, stop, color=_OUTSIDE, lw=0, zorder=-10)
 
 
-def _legend(figure: Figure, a: Activity) -> None:
+def _legend(figure: Figure | SubFigure, a: Traces) -> None:
     name = f"readout of the sample's class, {a.label}" if a.label else "first readout"
     entries = [
         Line2D([], [], color=RED, marker="o", ms=3, lw=0, label="neuron $j$"),

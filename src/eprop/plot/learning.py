@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from eprop.plot.style import BLUE, GREEN, ORANGE, PALE, RED, WIDE, look, new_figure
+from eprop.plot.style import BLUE, GREEN, ORANGE, PALE, RED, WIDE, decades, look, new_figure, thousands
 
 _SMOOTH = 9
 
@@ -43,7 +42,7 @@ def draw_learning_curve(
             _mark_epochs(ax, (summary or {}).get("train_samples"), (summary or {}).get("epochs", 0))
             ax.grid(axis="y")
         bottom.set_xlabel("samples learned")
-        bottom.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        bottom.xaxis.set_major_formatter(thousands())
         bottom.set_xlim(left=0)
         figure.align_ylabels([top, bottom])
     return figure
@@ -67,7 +66,7 @@ def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]
     bottom = max(0.6 * min((value for value in shown if value > 0), default=1.0), 0.1)
     if tested is not None:
         _mark_test(ax, summary["samples_learned"], 100 * tested, summary["test_error_sigma"], bottom)
-    _label_decades(ax)
+    decades(ax)
     ax.set_ylim(bottom, max(100.0, 1.1 * max(shown, default=0.0)))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper right")
@@ -92,15 +91,7 @@ def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
         ax.plot(*np.array(held).T, color=ORANGE, marker="o", ms=3, label="held out")
     ax.set_ylabel("loss of a sample")
     if x.size and raw.min() > 0:
-        _label_decades(ax)
-
-
-def _label_decades(ax: Axes) -> None:
-    """A logarithmic axis with plain numbers at 1, 2, 5, 10, ..."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+        decades(ax)
 
 
 def _mark_epochs(ax: Axes, samples: int | None, epochs: int) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from eprop.training.files import written_aside
 
@@ -45,6 +46,8 @@ _STYLE: Any = {
     "ytick.major.size": 3.0,
     "xtick.minor.size": 1.5,
     "ytick.minor.size": 1.5,
+    # Text in a PDF stays text, in a font that journals accept.
+    "pdf.fonttype": 42,
     "mathtext.default": "it",
     "mathtext.fontset": "dejavusans",
 }
@@ -65,14 +68,42 @@ def new_axes(ax: Axes | None, width: float, height: float) -> Axes:
     return new_figure(width, height).add_subplot() if ax is None else ax
 
 
-def save(figure: Figure, path: str | pathlib.Path) -> pathlib.Path:
-    """Write a PNG, whole or not at all.
+def thousands() -> FuncFormatter:
+    """Numbers of an axis as 20,000."""
+    return FuncFormatter(lambda value, _: f"{value:,.0f}")
+
+
+def decades(ax: Axes) -> None:
+    """Make the vertical axis logarithmic, with plain numbers at 1, 2, 5, 10, ..."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def letter(where: Axes | Figure | SubFigure, name: str, left: float = 32.0) -> None:
+    """The letter of a panel, bold, in its upper left corner.
+
+    Above axes it stands ``left`` points beside them, over the label; panels with several axes are parts of a figure.
+    """
+    font: Any = {"fontweight": "bold", "fontsize": 10.0}
+    if isinstance(where, Axes):
+        where.annotate(name, (0, 1), (-left, 6), "axes fraction", "offset points", **font)
+    else:
+        where.text(0.005, 0.99, name, ha="left", va="top", **font)
+
+
+def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Path:
+    """Write a PNG or a PDF, by the ending of the name; whole or not at all.
 
     Raises
     ------
     OutputError
         If the disk is full or not writable.
     """
+    kind = pathlib.Path(path).suffix.lstrip(".") or "png"
+    # Without a date, so that the same numbers give the same file.
+    metadata: Any = {"CreationDate": None} if kind == "pdf" else None
     with look(), written_aside(path) as aside:
-        figure.savefig(aside, format="png", dpi=DPI)
+        figure.savefig(aside, format=kind, dpi=dpi, metadata=metadata)
     return pathlib.Path(path)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from eprop.plot.style import BLUE, GREY, WIDE, look, new_axes, new_figure
@@ -34,14 +35,47 @@ def draw_weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure
     """
     with look():
         figure = new_figure(WIDE, 2.9)
-        axes = figure.subplots(1, len(changes), squeeze=False)[0]
-        for ax, (name, (before, after)) in zip(axes, changes.items(), strict=True):
-            _draw(ax, before, after)
-            ax.set_title(name.replace("->", " → "), pad=17)
-            ax.set_xlabel("weight before (mV)")
-            _note_spread(ax, before, after)
-        axes[0].set_ylabel("weight after (mV)")
+        draw_weight_panels(figure, changes)
     return figure
+
+
+def draw_weight_panels(
+    figure: Figure | SubFigure,
+    changes: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    names: Mapping[str, str] | None = None,
+) -> np.ndarray:
+    """As `draw_weights`, into a figure or a part of one, perhaps under other names; returns the axes."""
+    axes: np.ndarray = figure.subplots(1, len(changes), squeeze=False)[0]
+    for ax, (name, (before, after)) in zip(axes, changes.items(), strict=True):
+        _draw(ax, before, after)
+        ax.set_title((names or {}).get(name, name.replace("->", " → ")), pad=17)
+        ax.set_xlabel("weight before (mV)")
+        _note_spread(ax, before, after)
+    axes[0].set_ylabel("weight after (mV)")
+    return axes
+
+
+def draw_distribution(ax: Axes, edges: np.ndarray, trials: np.ndarray, color: str, label: str, **line: Any) -> None:
+    """Density of weights over trials: the mean as steps, one standard deviation to either side as a band.
+
+    Parameters
+    ----------
+    ax : Axes
+    edges : ndarray, shape (n + 1,)
+        Of the bins, mV.
+    trials : ndarray, shape (trials, n)
+        Densities, 1/mV.
+    color, label : str
+    **line
+        Further properties of the line.
+    """
+    mean = trials.mean(axis=0)
+    if len(trials) > 1:
+        spread = trials.std(axis=0, ddof=1)
+        ax.stairs(
+            mean + spread, edges, baseline=np.maximum(mean - spread, 0.0), fill=True, color=color, alpha=0.25, lw=0
+        )
+    ax.stairs(mean, edges, **{"color": color, "label": label, "baseline": None, **line})
 
 
 def draw_weight_change(before: np.ndarray, after: np.ndarray, ax: Axes | None = None) -> Axes:

@@ -64,6 +64,8 @@ def eligibility_sum(sample: Sample, de_dz: Array, neuron: LIF, *, dt: float = 1.
     """``sum_t dE/dz_t e_t`` for the synapses onto the neurons, input and recurrent."""
     arriving = {"input": sample.inputs, "recurrent": delayed(sample.spikes)}
     return {
-        name: np.einsum("tj,tji->ji", de_dz, eligibility(spikes, sample.psi, neuron, dt))
+        name: np.asarray(
+            sum(d[:, None] * e for d, e in zip(de_dz, eligibility(spikes, sample.psi, neuron, dt), strict=True))
+        )
         for name, spikes in arriving.items()
     }

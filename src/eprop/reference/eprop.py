@@ -32,6 +32,7 @@ from eprop.reference.neurons import (
     LIF,
     PROJECTIONS,
     Array,
+    NeuronState,
     Readout,
     existing,
     initial_state,
@@ -73,7 +74,7 @@ class Sample:
     """Activity of one sample; T steps, n_in inputs, N neurons, K readouts.
 
     ``inputs`` [T, n_in], ``v`` (mV), ``spikes``, ``psi`` [T, N], ``y`` (mV), ``error`` [T, K], ``window`` [T],
-    ``loss`` summed over steps and readouts.
+    ``loss`` summed over steps and readouts; ``end`` is the state of neurons and outputs (relative to ``e_l``) after it.
     """
 
     inputs: Array
@@ -84,6 +85,7 @@ class Sample:
     error: Array
     window: Array
     loss: float
+    end: tuple[NeuronState, Array]
 
 
 def run_sample(
@@ -95,6 +97,8 @@ def run_sample(
     *,
     window: npt.ArrayLike | None = None,
     dt: float = 1.0,
+    begin: tuple[NeuronState, Array] | None = None,
+    first_step: int = 0,
 ) -> Sample:
     """Run a network through one sample.
 
@@ -110,19 +114,23 @@ def run_sample(
         [T], 1 inside the learning window and 0 outside; ``None``: 1.
     dt
         Step in ms.
+    begin, first_step
+        State to go on from, with the spikes of its last step, and the number of its next step; ``None``: at rest.
     """
     inputs, targets = np.asarray(inputs, dtype=float), np.asarray(targets, dtype=float)
     w_in, w_rec, w_out = (np.asarray(weights[name], dtype=float) for name in PROJECTIONS)
     n_steps, (n_out, n) = inputs.shape[0], w_out.shape
     open_ = np.ones(n_steps) if window is None else np.asarray(window, dtype=float)
     v, psi, z, y = (np.zeros((n_steps, size)) for size in (n, n, n, n_out))
-    state, output = initial_state(neuron, n), np.full(n_out, start(readout))
+    state, output = begin or (initial_state(neuron, n), np.full(n_out, start(readout)))
     for t in range(n_steps):
-        state, psi[t] = step_neurons(neuron, state, w_in @ inputs[t] + w_rec @ state.z, t, dt)
-        output = step_readouts(readout, output, w_out @ state.z, t, dt)
+        within = t > 0  # as in NEST, spikes between two samples are lost
+        x = w_in @ inputs[t] + within * (w_rec @ state.z)
+        state, psi[t] = step_neurons(neuron, state, x, first_step + t, dt)
+        output = step_readouts(readout, output, w_out @ state.z, first_step + t, dt)
         v[t], z[t], y[t] = state.v + neuron.e_l, state.z, output + readout.e_l
     error = open_[:, None] * error_signal(readout.loss, y, targets)
-    return Sample(inputs, v, z, psi, y, error, open_, loss(readout.loss, y, targets, open_))
+    return Sample(inputs, v, z, psi, y, error, open_, loss(readout.loss, y, targets, open_), (state, output))
 
 
 def delayed(spikes: Array) -> Array:
@@ -139,16 +147,15 @@ def filtered(spikes: Array, target: LIF | Readout, n: int, dt: float) -> Iterato
         yield z_bar
 
 
-def eligibility(spikes: Array, psi: Array, neuron: LIF, dt: float) -> Array:
-    """Eligibility ``e`` of every step for arriving ``spikes`` [T, n_pre] and ``psi`` [T, N]; [T, N, n_pre]."""
+def eligibility(spikes: Array, psi: Array, neuron: LIF, dt: float) -> Iterator[Array]:
+    """Eligibility ``e`` [N, n_pre] of one step after the other, for arriving ``spikes`` [T, n_pre] and ``psi`` [T, N]."""
     n = psi.shape[1]
     beta, rho = per_neuron(neuron.beta, n), per_neuron(neuron.rho(dt), n)
-    e = np.zeros((*psi.shape, spikes.shape[1]))
-    eps = np.zeros(e.shape[1:])
-    for t, z_bar in enumerate(filtered(spikes, neuron, n, dt)):
-        e[t] = psi[t][:, None] * (z_bar - beta * eps)
-        eps = rho * eps + e[t]
-    return e
+    eps = np.zeros((n, spikes.shape[1]))
+    for psi_t, z_bar in zip(psi, filtered(spikes, neuron, n, dt), strict=True):
+        e = psi_t[:, None] * (z_bar - beta * eps)
+        eps = rho * eps + e
+        yield e
 
 
 def gradients(
@@ -163,12 +170,11 @@ def gradients(
     scale = 1.0 / sample.window.sum() if rule.average_gradient else 1.0
     found = {}
     for name, spikes in (("input", sample.inputs), ("recurrent", delayed(sample.spikes))):
-        e = eligibility(spikes, sample.psi, neuron, dt)
-        e_bar, g = np.zeros(e.shape[1:]), np.zeros(e.shape[1:])
-        for t in range(n_steps):
-            e_bar = kappa * e_bar + (1.0 - kappa) * e[t]
-            g += learning[t][:, None] * e_bar
-        found[name] = scale * (g + rate[:, None] * e.sum(axis=0))
+        e_bar, g = (np.zeros((sample.psi.shape[1], spikes.shape[1])) for _ in range(2))
+        for signal, e in zip(learning, eligibility(spikes, sample.psi, neuron, dt), strict=True):
+            e_bar = kappa * e_bar + (1.0 - kappa) * e
+            g += signal[:, None] * e_bar + rate[:, None] * e
+        found[name] = scale * g
     z_bars = filtered(sample.spikes, readout, sample.error.shape[1], dt)
     found["readout"] = scale * sum(error[:, None] * z_bar for error, z_bar in zip(sample.error, z_bars, strict=True))
     return found
@@ -186,6 +192,7 @@ def train(
     plastic: Iterable[str] = PROJECTIONS,
     masks: Mapping[str, npt.ArrayLike] | None = None,
     dt: float = 1.0,
+    reset: bool = True,
 ) -> tuple[list[Sample], list[Weights]]:
     """Run and learn sample by sample.
 
@@ -197,6 +204,9 @@ def train(
         [N, K], or ``"symmetric"`` for the transposed readout weights of the same sample.
     plastic, masks
         The projections that learn, and which of their synapses exist; ``None``: all but those of a neuron to itself.
+    reset
+        Start each sample from rest; otherwise the activity goes on, and only the traces start anew (NEST:
+        ``eprop_reset_neurons_on_update``).
 
     Returns
     -------
@@ -208,7 +218,9 @@ def train(
     descents = {name: Descent(rule.optimizer, w[name].shape) for name in plastic}
     done, history = [], [_copy(w)]
     for index, (inputs, targets) in enumerate(samples):
-        sample = run_sample(inputs, targets, w, neuron, readout, window=window, dt=dt)
+        begin = done[-1].end if done and not reset else None
+        first = 0 if reset else index * len(np.asarray(targets))
+        sample = run_sample(inputs, targets, w, neuron, readout, window=window, dt=dt, begin=begin, first_step=first)
         g = gradients(sample, feedback_matrix(feedback, w["readout"]), neuron, readout, rule, dt=dt)
         for name, descent in descents.items():
             for i in range(w[name].shape[1]):

@@ -86,9 +86,9 @@ class Descent:
             return
         mean = self.gradient[:, column] / self.optimizer.batch_size
         self.gradient[:, column] = 0.0
-        w = weights[:, column]
+        w, keep = weights[:, column], 1.0 - self.optimizer.decay if self.optimizer.eta > 0.0 else 1.0
         for n in range(self.taken[column] + 1, due + 1):
-            w = self._step((1.0 - self.optimizer.decay) * w, mean, column, n)
+            w = self._step(keep * w, mean, column, n)
             mean = np.zeros_like(mean)
         self.taken[column] = due
         # Clipped after all owed steps, not after each: as NEST does.

@@ -17,7 +17,7 @@ import numpy as np
 from eprop.engine import Samples
 from eprop.errors import ParameterError
 from eprop.models import CrossEntropy, EventSource, Readout
-from eprop.network import AllToAll, Glorot, Network, Normal
+from eprop.network import AllToAll, Bernoulli, Glorot, Network, Normal
 from eprop.parameters import param
 from eprop.tasks.base import Classification
 from eprop.tasks.generated import GeneratedTask, Trial
@@ -29,7 +29,7 @@ LEFT, RIGHT, RECALL, BACKGROUND = range(4)
 #: What suits each rule: the values of all parameters that are left open.
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {
-        "tau_m": 20.0, "tau_out": 20.0, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3, "feedback": "symmetric",
+        "tau_m": 20.0, "tau_out": 20.0, "optimizer": "adam", "eta": 1e-2, "eta_out": 1e-2, "feedback": "symmetric",
         "c_reg": 300.0,
     },
     "eprop+": {
@@ -69,8 +69,9 @@ class EvidenceAccumulation(Learner, GeneratedTask, Classification):
         2500.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated"
     )
 
-    w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(inputs)")
-    w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(neurons)")
+    connectivity: float = param(1.0, above=0.0, at_most=1.0, doc="probability of an input or recurrent connection")
+    w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(connected inputs)")
+    w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(connected neurons)")
 
     name: ClassVar[str] = "evidence-accumulation"
     classes: ClassVar[tuple[str, ...]] = ("left", "right")
@@ -90,7 +91,7 @@ class EvidenceAccumulation(Learner, GeneratedTask, Classification):
 
     def default_training(self, data: Any) -> dict[str, Any]:
         """150 epochs of 320 trials are 1500 mini-batches of 32."""
-        return {"epochs": 150, "batch_size": 32, "schedule": "linear", "eta_final": 0.05}
+        return {"epochs": 150, "batch_size": 32, "schedule": "cosine", "eta_final": 0.05}
 
     @property
     def neurons(self) -> int:
@@ -132,18 +133,20 @@ class EvidenceAccumulation(Learner, GeneratedTask, Classification):
         return Trial(rng.random(chance.shape) < chance, int(2 * cues.sum() > self.cues))
 
     def build_network(self) -> Network:
-        """Populations ``in``, ``lif`` and ``alif`` (those that have neurons) and ``out``, fully connected and plastic."""
+        """Populations ``in``, ``lif`` and ``alif`` (those that have neurons) and ``out``; everything learns."""
         net = Network(dt=self.dt, seed=self.seed)
         rule, rule_out = self.make_rule(self.eta), self.make_rule(self.eta_out)
         x = net.add(EventSource(), 4 * self.group, name="in")
         sizes = {"lif": self.lif, "alif": self.alif}
         hidden = [net.add(self.make_neuron(kind), size, name=kind) for kind, size in sizes.items() if size]
         out = net.add(Readout(tau_m=self.tau_out, scale_input=True, loss=CrossEntropy()), 2, name="out")
-        w_in, w_rec = self.w_in / math.sqrt(x.size), self.w_rec / math.sqrt(self.neurons)
+        p = self.connectivity
+        who = AllToAll() if p == 1.0 else Bernoulli(p)
+        w_in, w_rec = self.w_in / math.sqrt(p * x.size), self.w_rec / math.sqrt(p * self.neurons)
         for post in hidden:
-            net.connect(x, post, AllToAll(), weight=Normal(0.0, w_in), rule=rule)
+            net.connect(x, post, who, weight=Normal(0.0, w_in), rule=rule)
             for pre in hidden:
-                net.connect(pre, post, AllToAll(), weight=Normal(0.0, w_rec), rule=rule)
+                net.connect(pre, post, who, weight=Normal(0.0, w_rec), rule=rule)
             net.connect(post, out, AllToAll(), weight=Glorot(), rule=rule_out)
             net.feedback(out, post, self.make_feedback())
         return net

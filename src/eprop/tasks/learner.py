@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from eprop.models import ALIF, LIF, Neuron, PiecewiseLinear
-from eprop.network import Feedback, Normal, RandomFeedback, Symmetric
+from eprop.network import Adaptive, Feedback, Normal, RandomFeedback, Symmetric
 from eprop.parameters import param
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Momentum, Optimizer, RMSprop, Rule
 from eprop.tasks.base import Task, check_choice
@@ -15,7 +15,7 @@ from eprop.tasks.base import Task, check_choice
 RULES = ("eprop", "eprop+")
 LOSSES = ("softmax", "squared_error")
 NEURONS = ("lif", "alif")
-FEEDBACKS = ("symmetric", "random")
+FEEDBACKS = ("symmetric", "random", "adaptive")
 OPTIMIZERS = {"adam": Adam, "gradient_descent": GradientDescent, "momentum": Momentum, "rmsprop": RMSprop}
 
 
@@ -41,13 +41,15 @@ class Learner(Task):
     optimizer: str = param(None, kind=str, optional=True, doc="adam, gradient_descent, momentum or rmsprop")
     eta: float = param(None, at_least=0.0, optional=True, doc="learning rate of input and recurrent weights")
     eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights")
-    feedback: str = param(None, kind=str, optional=True, doc="symmetric or random")
-    w_feedback: float = param(1.0, at_least=0.0, doc="sd of random feedback weights")
+    feedback: str = param(None, kind=str, optional=True, doc="symmetric, random or adaptive")
+    w_feedback: float = param(1.0, at_least=0.0, doc="sd of random feedback weights, and of adaptive ones at first")
+    decay: float = param(0.0, at_least=0.0, below=1.0, doc="share of the weights that an optimiser step takes away")
     c_reg: float = param(None, at_least=0.0, optional=True, doc="strength of rate regularisation")
     f_target: float = param(10.0, unit="Hz", at_least=0.0, doc="rate it pulls to")
     average_gradient: bool = param(False, kind=bool, doc="eprop: divide the gradient by the length of the window")
     kappa: float = param(0.97, at_least=0.0, below=1.0, doc="eprop+: filter of the eligibility traces, per step")
     cutoff: float = param(100.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated")
+    each_step: bool = param(False, kind=bool, doc="eprop+: one optimiser step for every time step, not for every spike")
 
     def validate(self) -> None:
         """Names that exist; fill in what was left open."""
@@ -76,12 +78,14 @@ class Learner(Task):
 
     def make_rule(self, eta: float) -> Rule:
         """Plasticity with learning rate ``eta``."""
-        optimizer: Optimizer = OPTIMIZERS[self.optimizer](eta=eta)
+        optimizer: Optimizer = OPTIMIZERS[self.optimizer](eta=eta, decay=self.decay)
         common: dict[str, Any] = {"optimizer": optimizer, "c_reg": self.c_reg, "f_target": self.f_target}
         if self.rule == "eprop":
             return EProp(**common, average_gradient=self.average_gradient)
-        return EPropPlus(**common, kappa=self.kappa, cutoff=self.cutoff)
+        return EPropPlus(**common, kappa=self.kappa, cutoff=self.cutoff, each_step=self.each_step)
 
     def make_feedback(self) -> Feedback:
         """How errors come back."""
-        return Symmetric() if self.feedback == "symmetric" else RandomFeedback(Normal(0.0, self.w_feedback))
+        if self.feedback == "symmetric":
+            return Symmetric()
+        return (Adaptive if self.feedback == "adaptive" else RandomFeedback)(Normal(0.0, self.w_feedback))

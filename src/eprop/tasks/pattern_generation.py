@@ -216,23 +216,27 @@ def read_path(file: str, n: int) -> np.ndarray:
     """
     try:
         with open(file, encoding="utf-8") as lines:
-            rows = [line.strip().split(",") for line in lines if line.strip()]
+            rows = [(number, line.strip().split(",")) for number, line in enumerate(lines, start=1) if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    try:
-        table = np.array([[float(cell) for cell in row] for row in rows[_has_names(rows) :]])
-    except ValueError as error:
-        raise DataError(f"{file}: must be rows of numbers, all of one length, separated by commas ({error})") from error
+    if rows and _numbers(rows[0][1]) is None:
+        del rows[0]
+    for number, row in rows:
+        if _numbers(row) is None or len(row) != len(rows[0][1]):
+            raise DataError(
+                f"{file}: line {number}: must be rows of numbers, all of one length, separated by commas; "
+                f"got {','.join(row)!r:.80}"
+            )
+    table = np.array([_numbers(row) for _, row in rows])
     if table.ndim != 2 or len(table) < 2 or not np.isfinite(table).all():
         raise DataError(f"{file}: must hold two rows of finite numbers at least, a column for each readout")
     at = np.linspace(0.0, len(table) - 1.0, n)
     return np.column_stack([np.interp(at, np.arange(len(table)), column) for column in table.T])
 
 
-def _has_names(rows: list[list[str]]) -> int:
-    """1 if the first row is not all numbers, else 0."""
+def _numbers(row: list[str]) -> list[float] | None:
+    """Numbers of a row, or None if something else is in it."""
     try:
-        [float(cell) for cell in rows[0]]
-    except (ValueError, IndexError):
-        return int(len(rows) > 0)
-    return 0
+        return [float(cell) for cell in row]
+    except ValueError:
+        return None

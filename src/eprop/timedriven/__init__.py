@@ -7,7 +7,11 @@ layers) ends. It shares the description of the network with the engine: connecti
 and gradients are its own.
 """
 
+from eprop.timedriven.angles import GradientAngle, gradient_angles
 from eprop.timedriven.bptt import Backpropagated, backpropagate
+from eprop.timedriven.check import check_neuron
 from eprop.timedriven.engine import TimeDriven, TimeDrivenRun
 
-__all__ = ["Backpropagated", "TimeDriven", "TimeDrivenRun", "backpropagate"]
+__all__ = [
+    "Backpropagated", "GradientAngle", "TimeDriven", "TimeDrivenRun", "backpropagate", "check_neuron", "gradient_angles",
+]  # fmt: skip

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.engine import Samples
+from eprop.kernels import layout as lay
 from eprop.timedriven.engine import TimeDriven
 
 
@@ -46,7 +47,7 @@ def backpropagate(network: TimeDriven, samples: Samples, index: int = 0) -> Back
     """Run one sample from rest and backpropagate its loss, with the present weights."""
     state, s = network._forward(samples, index), network._synapses
     n_steps, n = state.v.shape
-    dy = _filtered_errors(state.error, network._built.topology.readouts[0])
+    dy = _filtered_errors(state.error, network._built.topology.readouts[lay.READ_ALPHA])
     reach, de_dz = _backward(network, state, dy)
     gradient = np.zeros(s.source.size)
     for t in range(n_steps):
@@ -96,7 +97,7 @@ def _by_source(network: TimeDriven, s, reach: np.ndarray, t: int, n: int) -> np.
 def _direct_derivative(network: TimeDriven, n_steps: int, n: int, dy: np.ndarray) -> np.ndarray:
     """The learning signals of e-prop, each summed over what it still does: ``sum_k B_jk zeta dy_k(t + lag)``."""
     lag, feedback = network._lags(), network._feedback()
-    scale = network._built.topology.readouts[1]
+    scale = network._built.topology.readouts[lay.READ_ZETA]
     out = np.zeros((n_steps, n))
     for t in range(n_steps):
         at = t + lag

@@ -12,12 +12,13 @@ from eprop import reference
 from eprop.engine import BatchResult, Samples, Simulator, make_samples
 from eprop.engine.compile import advance_of
 from eprop.engine.eligibility import sort_components
+from eprop.engine.feedback import mirror_of
 from eprop.engine.members import members_of
 from eprop.equations import rng
 from eprop.errors import InputError, NetworkError
 from eprop.kernels import layout as lay
 from eprop.kernels.neurons import errors, integrate_readouts
-from eprop.network import Adaptive, Network, Symmetric
+from eprop.network import Network
 from eprop.reference.optimizers import Descent
 from eprop.rules import STDP, EProp, EPropPlus
 from eprop.timedriven.synapses import Synapses, eligibility_of_targets
@@ -62,7 +63,7 @@ class TimeDriven:
         self.simulator = Simulator(network, threads=1, partitions=1)  # holds the description and the weights
         self._built = self.simulator._built
         neurons = [p for p in network.populations if p.model.role == "neuron"]
-        members = {p.index: members_of(p, rng.derive(network.seed, rng.PARAMETER, p.index)) for p in neurons}
+        members = {p.index: members_of(network, p) for p in neurons}
         components = {
             p.index: sort_components(p.name, [m.eligibility(network.dt) for m in members[p.index]]) for p in neurons
         }
@@ -75,6 +76,10 @@ class TimeDriven:
         self._parts = {p.index: np.flatnonzero(self._synapses.projection == p.index) for p in self._plastic}
         self._descents: dict[int, Descent] = {}
         self._factor, self._updates = 1.0, 0
+        self._followed, self._followed_steps = self._follow(), np.zeros(self.n_synapses, np.int64)
+        self._gap = np.zeros(self.n_synapses)
+        for pair, where, _ in self._followed:
+            self._gap[where] = self._built.feedback[pair] - self.weight[where]
         self.threads, self.precision = 1, "double"
 
     @property
@@ -110,7 +115,11 @@ class TimeDriven:
 
     def set_weights(self, name: str, values: Any) -> None:
         """As `Simulator.set_weights`."""
+        feedback = self._feedback()
         self.simulator.set_weights(name, values)
+        for pair, where, _ in self._followed:
+            changed = self._synapses.projection[where] == self.network.projection(name).index
+            self._gap[where] = np.where(changed, feedback[pair] - self.weight[where], self._gap[where])
 
     def scale_learning_rates(self, factor: float) -> None:
         """As `Simulator.scale_learning_rates`."""
@@ -153,6 +162,7 @@ class TimeDriven:
             arriving = s.arriving(state.spikes, t)
             self._update(arriving & plastic & ~each & (traces.last >= 0), traces.gradient, t - 1, self.weight)
             self.weight[arriving & each] = coming[arriving & each]
+            self._fade_gaps(arriving)
             traces.last[arriving] = t
             traces.gradient[arriving] = 0.0
             self._step(t, arriving, state, samples, index)
@@ -234,6 +244,7 @@ class TimeDriven:
                 progress(1)
         self._updates += 1
         self._update(self._synapses.rule == lay.EPROP, total / len(samples), self._updates, self.weight)
+        self._fade_gaps(self._synapses.rule == lay.EPROP)
         return self._result(samples, runs)
 
     def evaluate(self, samples: Samples, *, reset: bool | None = None, progress: Any = None) -> BatchResult:
@@ -339,11 +350,12 @@ class TimeDriven:
             y=np.zeros((n_steps, k)),
             error=np.zeros((n_steps, k)),
             loss=np.zeros(n_steps),
-            now=np.zeros(k),
+            now=built.topology.readouts[lay.READ_START].copy(),
         )
 
     def _emit(self, samples: Samples, index: int, state: _State) -> None:
         """Spikes of the sources that do not listen to anyone."""
+        built = self._built
         for p in self.network.populations:
             row = self._built.topology.populations[p.index]
             first = row[lay.POP_SRC]
@@ -352,14 +364,16 @@ class TimeDriven:
                 for t in range(samples.n_steps):
                     state.spikes[t, first + samples.event_channels[starts[t] : starts[t + 1]]] = True
             elif row[lay.POP_ROLE] == lay.POISSON:
-                self._emit_poisson(p.index, index * samples.n_steps, state.spikes[:, first : first + p.size])
+                span = slice(first, first + p.size)
+                rates = built.topology.rates[span]
+                self._emit_poisson(p.index, rates, index * samples.n_steps, state.spikes[:, span])
 
-    def _emit_poisson(self, population: int, first_step: int, spikes: np.ndarray) -> None:
-        seed, rate = np.uint64(self.network.seed), self._built.topology.rates[population]
+    def _emit_poisson(self, population: int, rates: np.ndarray, first_step: int, spikes: np.ndarray) -> None:
+        seed = np.uint64(self.network.seed)
         for t in range(spikes.shape[0]):
             counter = np.uint64((population << 48) | (first_step + t))
             for i in range(spikes.shape[1]):
-                spikes[t, i] = rng.uniform(seed, rng.POISSON, i, counter) < rate
+                spikes[t, i] = rng.uniform(seed, rng.POISSON, i, counter) < rates[i]
 
     def _step(self, t: int, arriving: np.ndarray, state: _State, samples: Samples, index: int) -> None:
         """Deliver, advance neurons and readouts, compare with the targets."""
@@ -381,7 +395,7 @@ class TimeDriven:
             if row[lay.POP_ROLE] == lay.READOUT:
                 part = slice(int(row[lay.POP_TARGET]) - n, int(row[lay.POP_TARGET]) - n + p.size)
                 state.loss[t] += errors(
-                    state.now[part], built.population_offset[p.index], target[part], window, built.softmax[p.index],
+                    state.now[part], built.readout_offset[part], target[part], window, built.softmax[p.index],
                     state.error[t, part],
                 )  # fmt: skip
 
@@ -396,25 +410,37 @@ class TimeDriven:
     def _feedback(self) -> np.ndarray:
         """Feedback weights of this moment, (readouts, neurons)."""
         feedback = self._built.feedback.copy()
-        if any(isinstance(f.kind, Symmetric) for f in self.network.feedback_projections):
-            self.simulator._mirror(feedback)
-        for f in self.network.feedback_projections:
-            if isinstance(f.kind, Adaptive):
-                self._adapt(f, feedback)
+        for pair, where, kind in self._followed:
+            feedback[pair] = self.weight[where] + (self._gap[where] if kind == lay.MIRROR_CHANGE else 0.0)
         return feedback
 
-    def _adapt(self, f: Any, feedback: np.ndarray) -> None:
-        """Adaptive feedback: what the readout weights have learned, and what is left of its start."""
-        gap, n = self._built.topology.feedback_gap, self._built.topology.params.shape[1]
+    def _follow(self) -> list[tuple[tuple[np.ndarray, np.ndarray], np.ndarray, int]]:
+        """Pairs (readout, neuron) whose feedback follows a weight, the synapses with these weights, and how."""
+        found, n = [], self._built.topology.params.shape[1]
+        sources, neurons = self.sources_of_neurons
+        for f in self.network.feedback_projections:
+            if not mirror_of(f):
+                continue
+            for p in self.network.projections:
+                if p.pre is f.post and p.post is f.pre:
+                    where = np.flatnonzero(self._synapses.projection == p.index)
+                    j = neurons[np.searchsorted(sources, self._synapses.source[where])]
+                    k = self._synapses.target[where] - n
+                    if mirror_of(f) == lay.MIRROR_CHANGE:
+                        adaptive = self._built.topology.adaptive[k, j]
+                        where, j, k = where[adaptive], j[adaptive], k[adaptive]
+                    found.append(((k, j), where, mirror_of(f)))
+        return found
+
+    def _fade_gaps(self, where: np.ndarray) -> None:
+        """Adaptive feedback of some synapses forgets its difference from the weight, as the weight forgets its own."""
         for p in self._plastic:
-            if p.pre is f.post and p.post is f.pre:
-                part = self._parts[p.index]
-                sources, neurons = self.sources_of_neurons
-                j = neurons[np.searchsorted(sources, self._synapses.source[part])]
-                k = self._synapses.target[part] - n
-                left = (1.0 - p.rule.optimizer.decay) ** self._descent(p).taken
-                connected = ~np.isnan(gap[k, j])
-                feedback[k, j] = np.where(connected, self.weight[part] + left * gap[k, j], feedback[k, j])
+            part = self._parts[p.index][where[self._parts[p.index]]]
+            optimizer, taken = self._descent(p).optimizer, np.zeros(self._gap.size, np.int64)
+            taken[self._parts[p.index]] = self._descent(p).taken
+            if optimizer.eta > 0.0:
+                self._gap[part] *= (1.0 - optimizer.decay) ** (taken[part] - self._followed_steps[part])
+            self._followed_steps[part] = taken[part]
 
     def _signal_delays(self) -> np.ndarray:
         delays = self._built.topology.signal_delay

@@ -83,8 +83,8 @@ def eligibility_of_targets(built: Built, components: dict[int, Components]) -> d
         for name in ("arrival", "output", "spike"):
             out[name][span, : c.size] = getattr(c, name)
     out["decay"][n:, 0, 0], out["arrival"][n:, 0], out["output"][n:, 0] = (
-        topology.readouts[0],
-        topology.readouts[1],
+        topology.readouts[lay.READ_ALPHA],
+        topology.readouts[lay.READ_ZETA],
         1.0,
     )
     return out

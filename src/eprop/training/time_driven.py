@@ -11,7 +11,7 @@ which shows when weights are frozen between two spikes, or when the learning rat
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,11 @@ from eprop import reference
 from eprop.engine import BatchResult, Samples, Simulator
 from eprop.errors import InputError, ParameterError, Status, check_status
 from eprop.models import EventSource
-from eprop.network import Network, Population, Symmetric
+from eprop.network import Adaptive, Network, Population, Symmetric
+from eprop.parameters import varies
 from eprop.reference.neurons import PROJECTIONS, SURROGATES
 from eprop.reference.optimizers import Descent
-from eprop.rules import Adam, EProp, EPropPlus
+from eprop.rules import EProp, EPropPlus
 
 Progress = Callable[[int], None]
 #: Evaluation without resets runs so many chunks of samples, each from rest, as the simulator does.
@@ -187,8 +188,9 @@ class TimeDriven:
         r = self._rule
         cutoff = round(r.cutoff / self._dt)
         rule = reference.PlusRule(
-            kappa=r.kappa, kappa_reg=r.kappa_regularisation, c_reg=r.c_reg, f_target=r.f_target, cutoff=cutoff
-        )
+            kappa=r.kappa, kappa_reg=r.kappa_regularisation, c_reg=r.c_reg, f_target=r.f_target, cutoff=cutoff,
+            each_step=r.each_step,
+        )  # fmt: skip
         network = reference.PlusNetwork(
             self._weights, self._feedback, self._neuron, self._readout, rule,
             plastic=plastic, masks=self._masks, dt=self._dt,
@@ -277,7 +279,7 @@ class _Layout:
         self.first = dict(
             zip((p.name for p in self.neurons), np.cumsum([0, *(p.size for p in self.neurons)]), strict=False)
         )
-        if any(abs(p.delay - network.dt) > 1e-9 for p in network.projections):
+        if any(not isinstance(p.delay, float) or abs(p.delay - network.dt) > 1e-9 for p in network.projections):
             raise _misfit("knows delays of one step only")
         self._find_rules()
 
@@ -331,6 +333,11 @@ class _Layout:
 
     def feedback(self, drawn: Simulator) -> Any:
         """Feedback weights (neurons, readouts), or "symmetric"."""
+        for f in self.network.feedback_projections:
+            if not isinstance(f.delay, float) or abs(f.delay - self.network.dt) > 1e-9:
+                raise _misfit("knows feedback with a delay of one step only")
+            if isinstance(f.kind, Adaptive):
+                raise _misfit("knows symmetric and fixed feedback, not Adaptive")
         kinds = {f.post.name: isinstance(f.kind, Symmetric) for f in self.network.feedback_projections}
         if kinds and all(kinds.values()) and len(kinds) == len(self.neurons):
             return "symmetric"
@@ -352,7 +359,11 @@ class _Layout:
     def readout(self) -> reference.Readout:
         """The readouts."""
         model: Any = self.out.model
-        names = ("tau_m", "e_l", "c_m", "i_e", "scale_input")
+        if varies(model):
+            raise _misfit("needs readouts with the same parameters")
+        if model.v_init is not None or (model.i_e != 0.0 and isinstance(self.rule, EProp)):
+            raise _misfit("needs readouts that begin at rest and stay there")
+        names = ("tau_m", "e_l", "c_m", "i_e", "v_min", "scale_input")
         loss = "cross_entropy" if model.loss.softmax else "squared_error"
         return reference.Readout(**{name: getattr(model, name) for name in names}, loss=loss)
 
@@ -362,21 +373,23 @@ def _described(population: Population) -> dict[str, Any]:
     model: Any = population.model
     if type(model).__name__ not in ("LIF", "ALIF"):
         raise _misfit(f"knows LIF and ALIF, not {type(model).__name__}")
+    if varies(model):
+        raise _misfit("needs neurons with the same parameters")
     surrogate = model.surrogate
     return {
         **{name: getattr(model, name) for name in _SHARED},
         "surrogate": SURROGATES[surrogate.code],
         "height": surrogate.height,
         "width": surrogate.width,
+        "v_0": model.v_init,
+        "a_0": getattr(model, "adaptation", 0.0),
     }
 
 
 def _optimizer(o: Any) -> Any:
-    """An optimiser of the reference."""
-    common = {"eta": o.eta, "w_min": o.w_min, "w_max": o.w_max}
-    if isinstance(o, Adam):
-        return reference.Adam(**common, beta_1=o.beta_1, beta_2=o.beta_2, epsilon=o.epsilon)
-    return reference.GradientDescent(**common)
+    """An optimiser of the reference: the same name and fields."""
+    kind = getattr(reference, type(o).__name__)
+    return kind(**{field.name: getattr(o, field.name) for field in fields(o)})
 
 
 def _dense(samples: Samples, i: int, n_inputs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -28,8 +28,6 @@ CALL_SECONDS = 0.25
 #: A checkpoint is due after this long, and at the end of an epoch unless there was one just before.
 SAVE_SECONDS = 300.0
 SAVE_EPOCH_SECONDS = 5.0
-#: Reports per training.
-REPORTS = 200
 #: A loss this many times that of silent readouts is worth a warning.
 UNSTABLE = 3.0
 
@@ -48,6 +46,7 @@ class Training(Description):
         "linear", kind=str, doc="of the learning rates: constant, linear, exponential, cosine or step"
     )
     eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates end at this fraction")
+    reports: int = param(200, kind=int, at_least=1, doc="lines of metrics, at most one for each mini-batch")
     hold_evaluations: int = param(10, kind=int, at_least=0, doc="evaluations of held-out samples during training")
 
     def validate(self) -> None:
@@ -215,13 +214,13 @@ class Trainer:
         DivergenceError
             If a voltage or weight is no longer finite.
         """
-        if self._at.interval.samples and self._is_due(REPORTS):
+        if self._at.interval.samples and self._is_due(self.training.reports):
             self._report()  # a signal came in its midst
         while self.done < self.total:
             self._interrupt.check()
             self._learn_some()
             self.watcher.progress(self._progress())
-            if self._is_due(REPORTS):
+            if self._is_due(self.training.reports):
                 self._report()
             self._save_if_due()
         self.simulator.scale_learning_rates(1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import statistics
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -58,32 +59,60 @@ def run_trials(
     for name, value in (("trials", count), ("jobs", jobs)):
         if value is not None and value < 1:
             raise ParameterError(f"the number of {name} must be >= 1, got {value}")
-    try:
-        import joblib
-    except ImportError as error:
-        raise MissingExtraError("joblib", "trials", "training several trials") from error
-
+    jobs = processes(jobs, count)
     watcher, config = watcher or Watcher(), config.absolute()
     if config.execution.threads is None:
         config = replace(config, execution=config.execution.replace(threads=1))
     folder = RunFolder.create(out, f"{config.task.name}-{config.task.variant}-trials", force=force)
     folder.write_config(config.to_toml([f"The first of {count} trials; the others have the seeds that follow"]))
     seeds = [config.task.seed + i for i in range(count)]
-    jobs = min(jobs or joblib.cpu_count(), count)
     watcher.phase(f"learning, {count} trials in {jobs} process{'es' if jobs > 1 else ''}")
     text = config.to_toml()
-    calls = (joblib.delayed(_trial)(text, seed, str(folder.path / f"seed-{seed}"), force) for seed in seeds)
+    calls = [(_trial, (text, seed, str(folder.path / f"seed-{seed}"), force)) for seed in seeds]
     found = []
     try:
-        with joblib.Parallel(n_jobs=jobs, backend="loky", return_as="generator") as pool:
-            for trial in pool(calls):
-                found.append(trial)
-                watcher.trial(len(found), count, trial)
+        for trial in side_by_side(calls, jobs):
+            found.append(trial)
+            watcher.trial(len(found), count, trial)
     except KeyboardInterrupt:
         raise Stopped(f"stopped; the trials that had begun are in {folder.path}") from None
     summary = summarise(config, found)
     folder.write_summary(summary)
     return folder, summary
+
+
+def processes(jobs: int | None, count: int) -> int:
+    """How many processes carry out ``count`` calls: ``jobs``, or one for each core, but not more than there are calls.
+
+    Raises
+    ------
+    MissingExtraError
+        If joblib is not installed.
+    """
+    return min(jobs or _joblib().cpu_count(), max(count, 1))
+
+
+def side_by_side(calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]], jobs: int) -> Iterator[Any]:
+    """Results of calls of functions with their arguments, in that order, as ``jobs`` processes come to their ends.
+
+    When it is left early, by Ctrl-C or an error, the processes are stopped.
+
+    Raises
+    ------
+    MissingExtraError
+        If joblib is not installed.
+    """
+    joblib = _joblib()
+    with joblib.Parallel(n_jobs=jobs, backend="loky", return_as="generator") as pool:
+        yield from pool(joblib.delayed(function)(*arguments) for function, arguments in calls)
+
+
+def _joblib() -> Any:
+    try:
+        import joblib
+    except ImportError as error:
+        raise MissingExtraError("joblib", "trials", "computing several trials side by side") from error
+    return joblib
 
 
 def _trial(text: str, seed: int, out: str, force: bool) -> dict[str, Any]:

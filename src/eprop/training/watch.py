@@ -60,3 +60,6 @@ class Watcher:
 
     def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
         """One of several trials has come to its end."""
+
+    def working(self, done: int, total: int, share: float, seconds: float) -> None:
+        """So many parts of some work are done, and this share of the whole (0 to 1), after so many seconds."""

@@ -83,12 +83,14 @@ def trained(data: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pat
         ["evaluate"],
         ["plot"],
         ["info"],
+        ["figure"],
+        ["figure", "3"],
     ],
 )
 def test_help_teaches(words: list[str]) -> None:
     done = run(*words, "--help")
     assert done.exit_code == 0
-    if words not in ([], ["train"]):
+    if words not in ([], ["train"], ["figure"]):
         assert "Example" in done.stdout
         assert f"eprop {' '.join(words)}" in done.stdout
 

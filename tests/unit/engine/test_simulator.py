@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse
 
 import eprop as ep
+from eprop.timedriven import TimeDriven
 from networks import PROJECTIONS, case, run_engine_samples, samples_of, stimuli
 from own_model import Integrator
 
@@ -286,3 +287,16 @@ def test_shortest_samples(rule, n_steps):
         assert result.loss[0] == 0.5 * 3 * n_steps
     if n_steps == 1 and isinstance(rule, ep.EProp):
         np.testing.assert_array_equal(sim.state()["synapses/weight"], before)
+
+
+def test_rates_of_each_poisson_source():
+    """Given, or drawn from the seed, with the same spikes stepped through time."""
+    for rate, least, most in (([0.0, 100.0, 500.0], [0, 60, 430], [0, 140, 570]), (ep.Uniform(100.0, 900.0), 60, 940)):
+        net = ep.Network(seed=2)
+        x, rec = net.add(ep.PoissonSource(rate), 3, "in"), net.add(ep.LIF(), 2, "rec")
+        net.connect(x, rec, weight=0.01)
+        run = ep.Simulator(net, threads=1).run(1000.0, spikes=["in"])
+        counts = np.bincount(run.spikes["in"][1], minlength=3)
+        assert np.all((least <= counts) & (counts <= most))
+        assert np.unique(counts).size == 3
+        np.testing.assert_array_equal(TimeDriven(net).run(1000.0).spikes[:, :3].sum(axis=0), counts)

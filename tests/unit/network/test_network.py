@@ -200,7 +200,8 @@ def test_delays(parts, delay):
         assert parts[0].connect(parts[1], parts[2], delay=None).delay == 1.0
         return
     with refuse(
-        "^delay must be (a finite number > 0 ms|a multiple of dt = 1 ms, at least one step|at most 1000000 steps)"
+        "^(delay must be (a finite number > 0 ms|a multiple of dt = 1 ms, at least one step|at most 1000000 steps)"
+        "|a list of delays needs Explicit connections)"
     ):
         parts[0].connect(parts[1], parts[2], delay=delay)
 
@@ -302,7 +303,7 @@ def test_feedback_ends(parts):
 
 @pytest.mark.parametrize("kind", ["sym", 5, ep.AllToAll(), np.ones((3, 2))], ids=lambda k: type(k).__name__)
 def test_feedback_kinds(parts, kind):
-    with refuse(r"Network.feedback needs Symmetric\(\) or RandomFeedback\(\), got"):
+    with refuse(r"Network.feedback needs Symmetric\(\), RandomFeedback\(\) or Adaptive\(\), got"):
         parts[0].feedback(parts[3], parts[2], kind)
     with refuse(r"call it: RandomFeedback\(\)"):
         parts[0].feedback(parts[3], parts[2], ep.RandomFeedback)

@@ -28,7 +28,7 @@ CLASSES = [
     ep.SquaredError, ep.CrossEntropy, ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop, ep.Static, ep.EProp,
     ep.EPropPlus, ep.STDP, ep.AllToAll,
     ep.OneToOne, ep.Bernoulli, ep.FixedIndegree, ep.FixedOutdegree, ep.Constant, ep.Normal, ep.Uniform, ep.Glorot,
-    ep.Symmetric,
+    ep.Symmetric, ep.RandomFeedback, ep.Adaptive, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF,
 ]  # fmt: skip
 
 
@@ -46,7 +46,9 @@ def names(items) -> list[str]:
 
 @pytest.mark.parametrize(("cls", "name", "info"), fields(float), ids=names(fields(float)))
 def test_numbers(cls, name, info):
-    wrong = ["1", "", [1.0], (1.0,), {}, object(), 1j, True, np.array([1.0]), b"1", NAN, 10**400]
+    wrong = ["1", "", {}, object(), 1j, True, b"1", NAN, 10**400, [], [[1.0]], np.ones((2, 2))]
+    if not cls.per_node:
+        wrong += [[1.0], (1.0,), np.array([1.0]), ep.Normal()]
     if not info.optional:
         wrong.append(None)
     if not info.infinite:
@@ -64,7 +66,12 @@ def test_numbers(cls, name, info):
             with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be {sign} {bound:g}.*, got"):
                 make(cls, **{name: value})
     # Whatever is a real number will do, and becomes a plain float.
-    fine = 0.5 if name not in ("v_th", "cutoff", "high") else 3
+    fine = {"v_th": 3, "cutoff": 3, "high": 3, "v_min": -0.5}.get(name, 0.5)
+    if cls.per_node:
+        for values in ([fine, fine], (fine,), np.array([fine, fine])):
+            assert set(getattr(make(cls, **{name: values}), name).values) == {fine}
+        with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name}\[1\] must be a (finite )?number"):
+            make(cls, **{name: [fine, NAN]})
     for value in (fine, np.float32(fine), np.float64(fine), fractions.Fraction(fine)):
         assert type(getattr(make(cls, **{name: value}), name)) is float
 

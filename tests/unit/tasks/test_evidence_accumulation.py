@@ -64,9 +64,19 @@ def test_half_of_the_neurons_adapt() -> None:
     assert models["alif"][0].tau_adapt == 2000.0
 
 
+def test_connections_may_be_sparse() -> None:
+    sparse = ep.Simulator(EvidenceAccumulation(lif=100, alif=0, connectivity=0.1).build_network(), threads=1)
+    sources, _, weights = sparse.connections("lif->lif")
+    assert 0.08 < sources.size / 100**2 < 0.12
+    assert weights.std() == pytest.approx(1.0 / np.sqrt(0.1 * 100), rel=0.1)
+    assert 0.07 < sparse.connections("in->lif")[0].size / (40 * 100) < 0.13
+    assert sparse.connections("lif->out")[0].size == 2 * 100
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"connectivity": 0.0}, "connectivity must be > 0"),
         ({"cues": 4}, "cues must be odd"),
         ({"lif": 0, "alif": 0}, "must not both be 0"),
         ({"bias": 0.7}, "bias must be <= 0.5"),

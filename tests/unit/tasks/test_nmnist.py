@@ -72,7 +72,10 @@ def test_a_wrong_value_is_refused_by_name(values: dict, message: str) -> None:
 @pytest.mark.parametrize("feedback", FEEDBACKS)
 @pytest.mark.parametrize("rule", RULES)
 def test_the_network_is_as_described(rule: str, feedback: str, optimizer: str) -> None:
-    task = NMNIST(rule=rule, feedback=feedback, optimizer=optimizer, neurons=20, bias=True, eta=0.5, eta_out=0.25)
+    task = NMNIST(
+        rule=rule, feedback=feedback, optimizer=optimizer, neurons=20, bias=True, eta=0.5, eta_out=0.25, decay=0.01,
+        each_step=True,
+    )  # fmt: skip
     net = task.build_network()
     assert [(p.name, p.size) for p in net.populations] == [("in", N_CHANNELS), ("rec", 20), ("out", 10), ("bias", 1)]
     assert [p.name for p in net.projections] == ["in->rec", "rec->rec", "rec->out", "bias->out"]
@@ -80,6 +83,10 @@ def test_the_network_is_as_described(rule: str, feedback: str, optimizer: str) -
     assert [p.rule.optimizer.eta for p in net.projections] == [0.5, 0.5, 0.25, 0.25]
     assert {type(p.rule.optimizer).__name__ for p in net.projections} == {OPTIMIZERS[optimizer].__name__}
     assert {type(p.rule) for p in net.projections} == {ep.EProp if rule == "eprop" else ep.EPropPlus}
+    assert {p.rule.optimizer.decay for p in net.projections} == {0.01}
+    assert rule == "eprop" or all(p.rule.each_step for p in net.projections)
+    kinds = {"symmetric": ep.Symmetric, "random": ep.RandomFeedback, "adaptive": ep.Adaptive}
+    assert type(net.feedback_projections[0].kind) is kinds[feedback]
 
 
 def test_a_single_neuron_has_no_recurrent_connection() -> None:

@@ -94,14 +94,14 @@ def network(**changes: Any) -> ep.Network:
     x = net.add(changes.get("source", ep.EventSource()), 3, "in")
     rec = net.add(ep.LIF(), 3, "rec")
     other = net.add(ep.LIF(tau_m=changes.get("tau", 20.0)), 2, "other")
-    out = net.add(ep.Readout(), 1, "out")
+    out = net.add(changes.get("readout", ep.Readout()), 1, "out")
     rule = changes.get("rule", ep.EProp())
     net.connect(x, rec, rule=rule, delay=changes.get("delay", 1.0))
     net.connect(x, other, rule=changes.get("second", rule))
     net.connect(rec, out, rule=rule)
     net.connect(other, out, rule=rule)
     net.feedback(out, rec, ep.Symmetric())
-    net.feedback(out, other, changes.get("feedback", ep.Symmetric()))
+    net.feedback(out, other, changes.get("feedback", ep.Symmetric()), delay=changes.get("back", 1.0))
     return net
 
 
@@ -114,6 +114,13 @@ def network(**changes: Any) -> ep.Network:
         ({"second": ep.EProp(c_reg=1.0)}, "one rule for the whole network"),
         ({"second": ep.EProp(optimizer=ep.GradientDescent())}, "one optimiser for all input synapses"),
         ({"delay": 2.0}, "delays of one step only"),
+        ({"delay": ep.Uniform(1.0, 3.0)}, "delays of one step only"),
+        ({"back": 3.0}, "feedback with a delay of one step only"),
+        ({"feedback": ep.Adaptive()}, "symmetric and fixed feedback, not Adaptive"),
+        ({"tau": ep.Uniform(10.0, 20.0)}, "neurons with the same parameters"),
+        ({"readout": ep.Readout(tau_m=ep.Uniform(10.0, 20.0))}, "readouts with the same parameters"),
+        ({"readout": ep.Readout(v_init=0.5)}, "begin at rest"),
+        ({"readout": ep.Readout(i_e=0.5)}, "begin at rest"),
         ({"feedback": ep.RandomFeedback()}, "symmetric feedback to all neurons, or to none"),
     ],
 )

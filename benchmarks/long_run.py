@@ -1,0 +1,159 @@
+"""Long runs: memory, calls and the drift of maps over a million steps: ``python benchmarks/long_run.py``.
+
+Memory is compared with NEST, with and without its flush events; drift with the time-driven reference, which knows no
+maps. Half of the neurons are silent, and hear of silent neurons only: nothing may wait in memory for their next spike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import record
+
+import eprop as ep
+from eprop import reference
+from eprop.training.machine import resident_memory
+
+NEURONS, INTERVAL, CUTOFF, NEVER = 10, 100.0, 100.0, 1e7
+PIECE = 1000
+
+
+def ours(steps: int) -> dict:
+    """Memory of the engine: calls of `Simulator.run` over ``PIECE`` steps each."""
+    from eprop.models import ForcedLIF
+
+    net = ep.Network(seed=1)
+    spiking, silent = (
+        net.add(ForcedLIF(interval=INTERVAL), NEURONS, "spiking"), net.add(ForcedLIF(interval=NEVER), NEURONS, "silent"),
+    )  # fmt: skip
+    out = net.add(ep.Readout(), 1, "out")
+    for half in (spiking, silent):
+        rule = ep.EPropPlus(ep.GradientDescent(1e-4), cutoff=CUTOFF)
+        net.connect(half, half, ep.AllToAll(autapses=True), weight=0.0, rule=rule)
+        net.connect(half, out, weight=0.1)
+        net.feedback(out, half, ep.RandomFeedback())
+    sim = ep.Simulator(net, threads=1)
+    return _curve(steps, lambda: sim.run(float(PIECE), targets={"out": np.ones(1)}), lambda: sum(sim.memory().values()))
+
+
+def nest(steps: int, flush: bool) -> dict:
+    """Memory of NEST, the same network."""
+    from eprop.interop.nest import nest_module
+
+    nest = nest_module()
+    nest.ResetKernel()
+    nest.set(resolution=1.0)
+    nest.verbosity = nest.VerbosityLevel.ERROR
+    common = {"C_m": 1.0, "E_L": 0.0, "t_ref": 0.0, "tau_m": 30.0, "V_m": 0.0, "V_th": 1e6}
+    extra = {"eprop_isi_trace_cutoff": CUTOFF, **({"flush_event_send_interval": 300.0} if flush else {})}
+    rec = nest.Create("eprop_iaf", 2 * NEURONS, {**common, **extra})
+    rec.set({"ignore_and_spike": True, "ignore_and_spike_interval": INTERVAL})
+    # After one spike: NEST flushes only what has spiked before.
+    rec[NEURONS:].set({"ignore_and_spike_interval": NEVER, "ignore_and_spike_offset": 5.0})
+    nest.SetDefaults("eprop_synapse_hpc", {"optimizer": {"type": "gradient_descent", "optimize_each_step": False}})
+    for half in (rec[:NEURONS], rec[NEURONS:]):
+        nest.Connect(half, half, "all_to_all", {"synapse_model": "eprop_synapse_hpc", "delay": 1.0, "weight": 0.0})
+    out = nest.Create("eprop_readout", 1, {"C_m": 1.0, "E_L": 0.0, "V_m": 0.0, "eprop_isi_trace_cutoff": CUTOFF})
+    nest.Connect(rec, out, "all_to_all", {"synapse_model": "static_synapse", "delay": 1.0, "weight": 0.1})
+    signal = {"synapse_model": "eprop_learning_signal_connection", "delay": 1.0, "weight": 1.0}
+    nest.Connect(out, rec, "all_to_all", signal)
+    for receptor in (1, 2):
+        generator = nest.Create("step_rate_generator", params={"amplitude_times": [1.0], "amplitude_values": [1.0]})
+        rate = {"synapse_model": "rate_connection_delayed", "delay": 1.0, "receptor_type": receptor}
+        nest.Connect(generator, out, "all_to_all", rate)
+    return _curve(steps, lambda: nest.Simulate(float(PIECE)), lambda: 0)
+
+
+def _curve(steps: int, piece, held) -> dict:
+    """Resident memory and bytes held after the first piece, and then ten times."""
+    at, memory, arrays, began = [], [], [], time.perf_counter()
+    for k in range(steps // PIECE):
+        piece()
+        if k == 0 or (k + 1) % max(steps // PIECE // 10, 1) == 0:
+            at.append((k + 1) * PIECE)
+            memory.append(resident_memory())
+            arrays.append(held())
+    return {"steps": at, "resident_bytes": memory, "array_bytes": arrays, "seconds": time.perf_counter() - began}
+
+
+def drift(steps: int) -> dict:
+    """Largest difference of a weight from the reference's, as the run goes on; with the weights' own change beside it."""
+    rng = np.random.default_rng(1)
+    sizes, rates = (4, 5, 2), (0.05, 0.01, 0.001, 0.0001)
+    shapes = {"input": (5, 4), "recurrent": (5, 5), "readout": (2, 5)}
+    weights = {
+        name: rng.normal(0.0, 0.5, shape) * (0.1 if name == "recurrent" else 1.0) for name, shape in shapes.items()
+    }
+    np.fill_diagonal(weights["recurrent"], 0.0)
+    feedback = rng.normal(0.0, 1.0, (5, 2))
+    eta = 1e-6
+    net = ep.Network(seed=1)
+    x, rec, out = (
+        net.add(ep.EventSource(), sizes[0], "in"), net.add(ep.LIF(tau_m=20.0, v_th=0.6), sizes[1], "rec"),
+        net.add(ep.Readout(tau_m=20.0), sizes[2], "out"),
+    )  # fmt: skip
+    rule = ep.EPropPlus(ep.GradientDescent(eta), kappa=0.97, c_reg=0.1, cutoff=CUTOFF)
+    net.connect(x, rec, weight=weights["input"], rule=rule)
+    net.connect(rec, rec, weight=weights["recurrent"], rule=rule)
+    net.connect(rec, out, weight=weights["readout"], rule=rule)
+    net.feedback(out, rec, ep.RandomFeedback(feedback))
+    sim = ep.Simulator(net, threads=1)
+    theirs = reference.PlusNetwork(
+        weights, feedback, reference.LIF(tau_m=20.0, v_th=0.6), reference.Readout(tau_m=20.0),
+        reference.PlusRule(reference.GradientDescent(eta), kappa=0.97, kappa_reg=0.97, c_reg=0.1, cutoff=int(CUTOFF)),
+    )  # fmt: skip
+    names = {"input": "in->rec", "recurrent": "rec->rec", "readout": "rec->out"}
+    found: dict[str, list] = {"steps": [], "largest_difference": [], "largest_change": [], "spikes": []}
+    spikes, done, report = 0, 0, 1000
+    while done < steps:
+        inputs = (rng.random((PIECE, sizes[0])) < rates).astype(float)
+        targets = np.sin(np.arange(done, done + PIECE)[:, None] * (0.02, 0.03))
+        run = theirs.run(inputs, targets)
+        spikes += int(run.spikes.sum())
+        sim.run(float(PIECE), {"in": inputs}, {"out": targets})
+        done += PIECE
+        if done in (report, steps):
+            report *= 10
+            now = {name: sim.weights(names[name]).toarray() for name in names}
+            found["steps"].append(done)
+            found["spikes"].append(spikes)
+            found["largest_difference"].append(
+                max(float(np.abs(now[name] - theirs.synapses[name].weights).max()) for name in names)
+            )
+            found["largest_change"].append(max(float(np.abs(now[name] - weights[name]).max()) for name in names))
+    return found
+
+
+PARTS = {
+    "eprop": ours,
+    "nest with flush events": lambda steps: nest(steps, True),
+    "nest without": lambda steps: nest(steps, False),
+    "drift": drift,
+}
+
+
+def main() -> None:
+    """Each part in a process of its own, so that memory is counted for it alone."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=1_000_000)
+    parser.add_argument("--part", choices=PARTS, help="only this, and print it")
+    arguments = parser.parse_args()
+    if arguments.part:
+        print(json.dumps(PARTS[arguments.part](arguments.steps)))
+        return
+    found = {}
+    for part in PARTS:
+        command = [sys.executable, __file__, "--steps", str(arguments.steps), "--part", part]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found[part] = json.loads(done.stdout.splitlines()[-1])
+        print(part, json.dumps(found[part]), flush=True)
+    print(record.write("long_run", found))
+
+
+if __name__ == "__main__":
+    main()

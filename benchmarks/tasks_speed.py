@@ -1,0 +1,237 @@
+"""Evidence accumulation, time of an iteration: beside NEST, and beside dense ways. ``python benchmarks/tasks_speed.py``
+
+Everything on one thread, in turns, in one process, with the same networks, the same trials and the same learning:
+
+* ``nest``: the network of the task, 50 LIF and 50 ALIF neurons, batches of 32. NEST's neurons and synapses are those of its
+  own example (``eprop_iaf_bsshslm_2020``, ``eprop_iaf_adapt_bsshslm_2020``, ``eprop_synapse_bsshslm_2020``, Adam), without
+  recorders but for the readouts; it runs a batch one trial after the other. Building is not counted. The losses of both are
+  compared.
+* ``dense``: 1,000 neurons, half of them ALIF, 10 % connectivity. Three ways without events: ``reference``, what
+  ``--engine time`` runs, in double precision; ``stepped`` and ``adjoint`` of `dense.py`, NumPy at its best in single
+  precision. Times are those of a trial. The gradients of all are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import dense
+import numpy as np
+import record
+
+import eprop as ep
+from eprop.engine import Samples
+from eprop.interop.nest import to_nest
+from eprop.tasks import EvidenceAccumulation
+from eprop.training.time_driven import TimeDriven
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared(EvidenceAccumulation):
+    """The task with what NEST can do: the reset one step late, feedback that does not follow the readout weights."""
+
+    name: ClassVar[str] = "evidence-accumulation"
+    feedback: str | None = "random"
+
+    def make_neuron(self, kind: str = "lif") -> Any:
+        """Subtracts the threshold one step after a spike."""
+        return super().make_neuron(kind).replace(delayed_reset=True)
+
+    def drawn(self, network: ep.Network, n: int, first: int = 0) -> Samples:
+        """Trials without input in the first step, which NEST does not learn from."""
+        trials = self.data(samples=first + n).load(self).train.subset(slice(first, first + n))
+        drawn = [self.draw_trial(rng) for rng in trials.generators()]
+        inputs = np.stack([trial.inputs for trial in drawn])
+        inputs[:, 0] = False
+        labels = np.array([trial.target for trial in drawn])
+        return ep.engine.make_samples(network, n, self.n_steps, {"in": inputs}, window=self.window, labels=labels)
+
+
+def main() -> None:
+    """Measure, print, record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--part", choices=("nest", "dense"), action="append", help="one part only, recorded all the same"
+    )
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    take_one_thread()
+    parts: dict[str, Callable[[int], dict]] = {"nest": beside_nest, "dense": beside_dense}
+    for name in arguments.part or parts:
+        result = parts[name](arguments.repeats)
+        print(json.dumps(result, indent=2))
+        print(record.write(f"tasks-speed-{name}", result))
+
+
+# ------------------------------------------------------------------------------------------------------------- NEST
+
+
+def beside_nest(repeats: int, batch: int = 32) -> dict[str, Any]:
+    """Iterations of the same training here and in NEST."""
+    task = Compared()
+    network = task.build_network()
+    batches = [task.drawn(network, batch, first=i * batch) for i in range(repeats + 1)]
+    ours = {precision: ep.Simulator(network, threads=1, precision=precision) for precision in ("single", "double")}
+    times: dict[str, list[float]] = {name: [] for name in (*ours, "nest")}
+    losses: dict[str, list[float]] = {name: [] for name in ours}
+    events = []
+    for simulator in ours.values():
+        warm_up(simulator, batches[0])
+    for samples in batches:
+        for name, simulator in ours.items():
+            took, result = timed(simulator.train, samples)
+            times[name].append(took)
+            losses[name].append(float(result.loss.mean()))
+        events.append(result.events)
+    theirs = to_nest(network).train(batches, record=False)
+    times["nest"] = theirs.seconds.tolist()
+    # NEST computes a batch's gradients when spikes arrive after it: its first batch has no such work yet.
+    times = {name: values[1:] for name, values in times.items()}
+    wanted = theirs.loss.reshape(repeats + 1, batch).mean(axis=1)
+    return {
+        "network": f"{task.lif} LIF + {task.alif} ALIF, {4 * task.group} inputs, {ours['single'].n_synapses:,} synapses",
+        "batch": batch, "steps": task.n_steps, "synaptic_events_of_a_batch": record.spread(events[1:]),
+        "seconds_per_iteration": {name: record.spread(values) for name, values in times.items()},
+        "times_faster_than_nest": {
+            name: record.spread([b / a for a, b in zip(times[name], times["nest"], strict=True)]) for name in ours
+        },
+        "largest_relative_deviation_of_losses": {
+            name: float(np.max(np.abs(np.array(losses[name]) / wanted - 1.0))) for name in ours
+        },
+    }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------------ dense
+
+
+def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: int = 32) -> dict[str, Any]:
+    """A trial of the same training here and in matrices."""
+    task = Compared(lif=n // 2, alif=n // 2, connectivity=connectivity)
+    network = task.build_network()
+    samples, one = task.drawn(network, batch), task.drawn(network, 1)
+    simulator = ep.Simulator(network, threads=1)
+    deviations = compare_gradients(Compared(lif=30, alif=30, connectivity=0.3))
+    stepped, matrices = TimeDriven(network), matrices_of(task, ep.Simulator(network, threads=1), np.float32)
+    inputs, label = dense_inputs(one), int(one.labels[0])
+    ways: dict[str, Callable[[], Any]] = {
+        "events": lambda: simulator.train(samples),
+        "stepped": lambda: matrices.gradients("stepped", inputs, label, task.window),
+        "adjoint": lambda: matrices.gradients("adjoint", inputs, label, task.window),
+    }
+    warm_up(simulator, samples)
+    times: dict[str, list[float]] = {name: [] for name in (*ways, "reference")}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            times[name].append(timed(way)[0] / (batch if name == "events" else 1))
+    for _ in range(min(repeats, 2)):
+        times["reference"].append(timed(stepped.train, one)[0])
+    ours = np.median(times["events"])
+    return {
+        "network": f"{task.lif} LIF + {task.alif} ALIF, connectivity {connectivity:g}, {simulator.n_synapses:,} synapses",
+        "batch": batch, "steps": task.n_steps,
+        "synaptic_events_of_a_trial": simulator.train(samples).events / batch,
+        "seconds_per_trial": {name: record.spread(values) for name, values in times.items()},
+        "times_faster_than": {
+            name: record.spread([value / ours for value in times[name]]) for name in times if name != "events"
+        },
+        "largest_deviation_of_gradients": deviations,
+    }  # fmt: skip
+
+
+def compare_gradients(task: Compared) -> dict[str, float]:
+    """Largest deviation of gradients from the engine's, in units of the largest, on a small network."""
+    task = task.replace(optimizer="gradient_descent", eta=1.0, eta_out=1.0, average_gradient=False, delay=200.0)
+    network = task.build_network()
+    one = task.drawn(network, 1)
+    found = {}
+    before, engines = matrices_of(task, ep.Simulator(network, threads=1, precision="double"), np.float64), {}
+    for name, engine in (
+        ("engine", ep.Simulator(network, threads=1, precision="double")),
+        ("reference", TimeDriven(network)),
+    ):
+        engine.scale_learning_rates(1e-3)
+        engine.train(one)
+        after = matrices_of(task, engine, np.float64)
+        engines[name] = {
+            kind: (getattr(before, key) - getattr(after, key)) / 1e-3
+            for kind, key in (("input", "w_in"), ("recurrent", "w_rec"), ("readout", "w_out"))
+        }
+    ways = {
+        name: before.gradients(name, dense_inputs(one), int(one.labels[0]), task.window)
+        for name in ("stepped", "adjoint")
+    }
+    ways["reference"] = engines["reference"]
+    masks = {"input": before.w_in != 0.0, "recurrent": before.w_rec != 0.0, "readout": before.w_out != 0.0}
+    for name, way in ways.items():
+        found[name] = max(
+            float(np.abs((way[k] - g)[masks[k]]).max() / np.abs(g).max()) for k, g in engines["engine"].items()
+        )
+    return found
+
+
+def matrices_of(task: Compared, engine: Any, dtype: Any) -> dense.Dense:
+    """Weights and constants of a network as matrices."""
+    first = {"lif": 0, "alif": task.lif}
+    w_in, w_rec = np.zeros((task.neurons, 4 * task.group), dtype), np.zeros((task.neurons, task.neurons), dtype)
+    w_out, b = np.zeros((2, task.neurons), dtype), np.zeros((task.neurons, 2), dtype)
+    for p in engine.network.projections:
+        sources, targets, weights = engine.connections(p.name)
+        if p.pre.name == "in":
+            w_in[targets + first[p.post.name], sources] = weights
+        elif p.post.name == "out":
+            w_out[targets, sources + first[p.pre.name]] = weights
+        else:
+            w_rec[targets + first[p.post.name], sources + first[p.pre.name]] = weights
+    drawn = ep.Simulator(engine.network, threads=1, precision="double")
+    for name, size in (("lif", task.lif), ("alif", task.alif)):
+        b[first[name] : first[name] + size] = drawn.feedback_weights("out", name)
+    return dense.Dense(
+        w_in, w_rec, w_out, b, np.repeat([0.0, task.beta], [task.lif, task.alif]).astype(dtype),
+        alpha=math.exp(-task.dt / task.tau_m), rho=math.exp(-task.dt / task.tau_adapt),
+        alpha_out=math.exp(-task.dt / task.tau_out), kappa=math.exp(-task.dt / task.tau_out), v_th=task.v_th,
+        ref_steps=round(task.t_ref / task.dt), height=task.surrogate_height, width=task.surrogate_width,
+        c_reg=task.c_reg, target_per_step=task.f_target * task.dt / 1000.0,
+    )  # fmt: skip
+
+
+def dense_inputs(one: Samples) -> np.ndarray:
+    """Inputs of the only sample, (steps, channels)."""
+    out = np.zeros((one.n_steps, 40), np.float32)
+    out[np.repeat(np.arange(one.n_steps), np.diff(one.event_start[0])), one.event_channels] = 1.0
+    return out
+
+
+# ------------------------------------------------------------------------------------------------------------ both
+
+
+def take_one_thread() -> None:
+    """Begin again with NumPy's matrix products on one thread, which is settled when NumPy is loaded."""
+    wanted = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    if wanted.items() - os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **wanted})
+
+
+def warm_up(simulator: ep.Simulator, samples: Samples) -> None:
+    """Compile, and leave no trace."""
+    state = simulator.state()
+    simulator.train(samples)
+    simulator.set_state(state)
+
+
+def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    """Wall clock time and result of a call."""
+    began = time.perf_counter()
+    result = call(*arguments)
+    return time.perf_counter() - began, result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The scaling benchmark in processes of its own: threads, ranks and memory are what they are when nothing came before."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+from eprop.bench.scaling import ScalingConfig
+from eprop.errors import EPropError
+
+#: The options of ``eprop bench scaling`` that are fields of a configuration.
+_COMMAND = [sys.executable, "-c", "from eprop.cli import app; app()", "bench", "scaling", "--json"]
+
+
+def mpiexec() -> str | None:
+    """The launcher of ranks, if there is one."""
+    return shutil.which("mpiexec")
+
+
+def has_ranks() -> bool:
+    """Whether networks can be spread over ranks here."""
+    installed = all(importlib.util.find_spec(name) is not None for name in ("eprop.parallel.mpi", "mpi4py"))
+    return installed and mpiexec() is not None
+
+
+def measure_apart(config: ScalingConfig, *, ranks: int = 1, nest: bool = False) -> dict[str, Any]:
+    """Fields of `ScalingResult`, ours or NEST's, from a process of its own, or from several ranks.
+
+    Raises
+    ------
+    EPropError
+        If the process fails; the text says what it said.
+    """
+    if nest:
+        from eprop.bench.scaling import compare_with_nest
+
+        return compare_with_nest(config).to_dict()
+    options = [f"--{name}={value}" for name, value in config.to_dict().items() if name not in ("type", "timers")]
+    launcher = [str(mpiexec()), "-n", str(ranks)] if ranks > 1 else []
+    # A process that computes for a figure may have been told to use one thread.
+    environment = {**os.environ, "NUMBA_NUM_THREADS": str(config.threads)}
+    environment.pop("OMP_NUM_THREADS", None)
+    done = subprocess.run(
+        [*launcher, *_COMMAND, *options, *(["--timers"] if config.timers else [])],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode != 0 or not lines:
+        raise EPropError(f"the benchmark failed (exit code {done.returncode}): {done.stderr.strip()[-600:]}")
+    return dict(json.loads(lines[-1]))

@@ -1,0 +1,105 @@
+"""What one synaptic event costs, against what the cost might depend on: the silence before, the cutoff, the size.
+
+An event of e-prop+ has to make up for all steps since the synapse's last one. Here maps composed per neuron make that one
+multiplication, however long the silence was; a synapse that steps through the past takes longer the longer it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eprop.bench.scaling import ScalingConfig, ScalingResult, compare_with_nest, run_scaling
+from eprop.errors import ParameterError
+from eprop.parameters import Description, param
+
+#: What is varied, and through which values.
+SWEEPS: dict[str, tuple[float, ...]] = {
+    "interval": (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0),
+    "cutoff": (10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0),
+    "neurons": (100, 300, 1000, 3000, 10000),
+    "indegree": (10, 30, 100, 300, 1000, 3000),
+}
+
+
+@dataclass(frozen=True)
+class EventCostConfig(Description):
+    """The network around which one quantity at a time is varied."""
+
+    neurons: int = param(1000, kind=int, at_least=2, doc="recurrent neurons")
+    indegree: int = param(1000, kind=int, at_least=1, doc="recurrent connections into each neuron")
+    interval: float = param(100.0, unit="ms", at_least=1.0, doc="interval between the spikes of a neuron")
+    cutoff: float = param(100.0, unit="ms", above=0.0, doc="trace cutoff")
+    events: float = param(2e7, above=0.0, doc="events of each measurement, about; at least two intervals are run")
+    mode: str = param("eprop+", kind=str, doc="plasticity of the recurrent connections")
+    precision: str = param("single", kind=str, doc="type of what is stored per synapse")
+    threads: int = param(1, kind=int, at_least=1, doc="threads")
+    repeats: int = param(3, kind=int, at_least=1, doc="measurements of each point; the median counts")
+    seed: int = param(1, kind=int, at_least=0, doc="seed")
+
+    def at(self, quantity: str, value: float) -> ScalingConfig:
+        """The benchmark with one quantity changed."""
+        have = {name: getattr(self, name) for name in ("interval", "cutoff", "neurons", "indegree")}
+        have[quantity] = type(have[quantity])(value)
+        per_step = have["neurons"] * have["indegree"] / have["interval"]
+        return ScalingConfig(
+            neurons=have["neurons"], indegree=have["indegree"], rate=1000.0 / have["interval"], cutoff=have["cutoff"],
+            steps=max(round(2 * have["interval"]), round(self.events / per_step), 20), mode=self.mode,
+            precision=self.precision, threads=self.threads, seed=self.seed, timers=True,
+        )  # fmt: skip
+
+
+@dataclass
+class EventCost:
+    """One point: ns per event, of all that a step does and of delivering alone; NaN where there is no such number."""
+
+    quantity: str
+    value: float
+    ns_per_event: float
+    ns_spread: float
+    deliver_ns_per_event: float
+    nest_ns_per_event: float
+    nest_ns_spread: float
+
+
+def event_cost(
+    config: EventCostConfig, quantities: Sequence[str] | None = None, nest: bool = False,
+    tell: Callable[[EventCost], None] = lambda point: None,
+) -> list[EventCost]:  # fmt: skip
+    """Measure all points of some sweeps, NEST's after ours in turn; ``tell`` is called with each."""
+    quantities = tuple(SWEEPS) if quantities is None else quantities
+    if unknown := [q for q in quantities if q not in SWEEPS]:
+        raise ParameterError(f"quantities must be some of {', '.join(SWEEPS)}, got {unknown[0]!r}")
+    found = []
+    for point in _points(config, quantities, nest):
+        found.append(point)
+        tell(point)
+    return found
+
+
+def _points(config: EventCostConfig, quantities: Sequence[str], nest: bool) -> Iterator[EventCost]:
+    for quantity in quantities:
+        for value in SWEEPS[quantity]:
+            of_point = config.at(quantity, value)
+            ours, theirs = [], []
+            for _ in range(config.repeats):
+                ours.append(run_scaling(of_point))
+                if nest:
+                    theirs.append(compare_with_nest(of_point))
+            yield EventCost(
+                quantity, value, *_median([r.ns_per_synaptic_event for r in ours]), _median([_deliver(r) for r in ours])[0],
+                *_median([r.ns_per_synaptic_event for r in theirs]),
+            )  # fmt: skip
+
+
+def _deliver(result: ScalingResult) -> float:
+    return 1e9 * result.phases.get("deliver", float("nan")) / max(result.synaptic_events, 1)
+
+
+def _median(values: list[float]) -> tuple[float, float]:
+    """Median, and the span of the values."""
+    if not values:
+        return float("nan"), float("nan")
+    ordered: list[Any] = sorted(values)
+    return float(ordered[len(ordered) // 2]), float(ordered[-1] - ordered[0])

@@ -1,0 +1,166 @@
+"""``eprop figure``: make a figure of the paper. A command for each figure, its options from the figure's parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import typer.main
+from typer.core import TyperGroup
+
+from eprop.cli.guard import Debug, Json, Quiet, guarded
+
+if TYPE_CHECKING:
+    from eprop.figures import Made, PaperFigure
+    from eprop.parameters import ParameterInfo
+
+HELP = """Make a counterpart of a figure of the paper: compute its numbers, draw it.
+
+A folder holds the figure as PNG and PDF, the numbers behind it as CSV
+files, and all that was computed for them. The same command again only
+draws; after Ctrl-C it goes on with what is missing.
+"""
+_OF_FIGURE, _RUN = "This figure", "Run"
+_METAVARS = {int: "N", float: "X", str: "TEXT"}
+
+
+class _Figures(TyperGroup):
+    """A command for each figure, made when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        from eprop.figures import FIGURES
+
+        return [str(number) for number in sorted(FIGURES)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        from eprop.figures import FIGURES
+
+        return _command(FIGURES[int(cmd_name)]) if cmd_name in self.list_commands(ctx) else None
+
+
+app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Figures)
+
+
+@app.callback()
+def figure() -> None:
+    """Make a counterpart of a figure of the paper."""
+
+
+figure.__doc__ = HELP
+
+
+def _make(
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=_RUN,
+            show_default=False,
+            help="Folder of the figure. Where it holds the figure already, its options stay, but for those given.  "
+            "\\[default: figures/figure-NUMBER, with -quick behind for a quick one]",
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", rich_help_panel=_RUN, help="Forget what is in the folder: compute all anew.")
+    ] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", rich_help_panel=_RUN, show_default=False, help="Cores to take.  \\[default: all there are]"
+        ),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """The options that all figures have, behind their own."""
+
+
+def _command(kind: type[PaperFigure]) -> Any:
+    """The command of one figure."""
+    from eprop.parameters import parameters_of
+
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    own = {name: _option(kind, name, info, defaults[name]) for name, info in parameters_of(kind)}
+    shared = {
+        name: p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, p in inspect.signature(_make, eval_str=True).parameters.items()
+    }
+
+    def command(**given: Any) -> None:
+        options = {name: _plain(given[name]) for name in own if given[name] not in (None, [])}
+        _carry_out(kind.number, options, **{name: given[name] for name in shared if name != "debug"})
+
+    command.__doc__ = _help(kind)
+    made = guarded(command)
+    parameters = {**own, **shared}
+    made.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    made.__annotations__ = {name: p.annotation for name, p in parameters.items()}
+    alone = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
+    alone.command(str(kind.number), context_settings={"help_option_names": ["-h", "--help"]})(made)
+    return typer.main.get_command(alone)
+
+
+def _help(kind: type[PaperFigure]) -> str:
+    """The docstring of a figure, its heading of examples as a terminal shows one."""
+    text, heading, examples = inspect.cleandoc(kind.__doc__ or "").partition("Examples\n--------\n::\n\n")
+    return text + ("[bold]Examples[/bold]\n\n" + textwrap.indent(textwrap.dedent(examples), "  ") if heading else "")
+
+
+def _option(kind: type[PaperFigure], name: str, info: ParameterInfo, default: Any) -> inspect.Parameter:
+    """An option from a parameter; what is not given is None, for the folder may know better."""
+    flag = "--" + name.replace("_", "-")
+    several = isinstance(info.kind, tuple)
+    told = "" if default in (None, (), False) else f"  \\[default: {default}]"
+    text = info.doc[0].upper() + info.doc[1:] + ("; may be given more than once." if several else ".") + told
+    common: dict[str, Any] = {"rich_help_panel": _OF_FIGURE, "show_default": False, "help": text}
+    if info.kind is bool:
+        type_: Any = bool | None
+        option = typer.Option(f"{flag}/--no-{name.replace('_', '-')}", **common)
+    else:
+        type_ = list[str] | None if several else info.kind | None  # type: ignore[operator]
+        option = typer.Option(flag, metavar=kind.metavars.get(name, _METAVARS.get(info.kind, "TEXT")), **common)  # type: ignore[arg-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, option])
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _carry_out(
+    number: int,
+    options: dict[str, Any],
+    *,
+    out: Path | None,
+    fresh: bool,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from eprop.cli.report import Reporter
+    from eprop.figures import make_figure
+
+    with Reporter(quiet=quiet) as reporter:
+        made = make_figure(number, options, out, fresh=fresh, threads=threads, watcher=reporter)
+    if as_json:
+        print(json.dumps(_facts(made), indent=2))
+    elif not quiet:
+        from eprop.cli.report import print_figure
+
+        print_figure(made)
+
+
+def _facts(made: Made) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    return {
+        "folder": str(made.folder),
+        "pictures": [str(path) for path in made.pictures],
+        "tables": [str(path) for path in made.tables],
+        "computed": made.computed,
+        **made.facts,
+    }

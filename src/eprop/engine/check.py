@@ -1,0 +1,53 @@
+"""What only the whole description of a network can show: rules, delays and feedback that do not fit together."""
+
+from __future__ import annotations
+
+from eprop.engine.feedback import check_mirrored, mirror_of
+from eprop.engine.tracts import steps_of
+from eprop.errors import NetworkError
+from eprop.network import Network, Projection
+from eprop.rules import STDP, EProp, EPropPlus
+
+# The maps of as many steps are kept for every neuron.
+LONGEST_CUTOFF = 1_000_000
+
+
+def check_network(network: Network) -> None:
+    """What only the whole network can show."""
+    if not network.populations:
+        raise NetworkError("the network has no populations; add() some")
+    if not any(p.model.role in ("neuron", "readout") for p in network.populations):
+        raise NetworkError("the network has no neurons or readouts, only sources")
+    rules = {type(p.rule) for p in network.projections if p.rule.plastic}
+    if EProp in rules and EPropPlus in rules:
+        raise NetworkError("EProp learns per sample and EPropPlus at every spike; a network can have one of them")
+    if EProp in rules and STDP in rules:
+        raise NetworkError("EProp learns per sample and STDP at every spike; a network can have one of them")
+    for projection in network.projections:
+        if isinstance(projection.rule, EPropPlus):
+            _check_plus(network, projection)
+        if isinstance(projection.rule, STDP):
+            _check_stdp(network, projection)
+    for feedback in network.feedback_projections:
+        if mirror_of(feedback) and rules:
+            check_mirrored(network, feedback)
+
+
+def _check_plus(network: Network, projection: Projection) -> None:
+    if not 2 <= steps_of(projection.rule.cutoff, network.dt) <= LONGEST_CUTOFF:
+        raise NetworkError(
+            f"{projection.name}: EPropPlus.cutoff must be at least two steps of {network.dt:g} ms, at most {LONGEST_CUTOFF}, "
+            f"got {projection.rule.cutoff:g} ms"
+        )
+
+
+def _check_stdp(network: Network, projection: Projection) -> None:
+    if projection.post.model.role == "readout":
+        raise NetworkError(f"{projection.name}: STDP needs postsynaptic spikes, and readouts have none")
+    if projection.rule.cutoff(network.dt) > LONGEST_CUTOFF:
+        raise NetworkError(f"{projection.name}: STDP.tau_plus is too long for steps of {network.dt:g} ms")
+    for other in network.projections:
+        if other.post is projection.post and getattr(other.rule, "tau_minus", projection.rule.tau_minus) != (
+            projection.rule.tau_minus
+        ):
+            raise NetworkError(f"all STDP projections onto {projection.post.name!r} must share tau_minus")

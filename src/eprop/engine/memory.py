@@ -1,0 +1,103 @@
+"""Whether a network will fit into memory: an estimate from its description, before anything is built."""
+
+from __future__ import annotations
+
+import pathlib
+from dataclasses import dataclass
+
+from eprop.engine.state import power_of_two
+from eprop.engine.tables import moments_of, rules_of
+from eprop.engine.tracts import steps_of
+from eprop.errors import MemoryLimitError
+from eprop.network import Network
+from eprop.rules import EProp, EPropPlus
+
+GIGA = 1e9
+# Of what is available, so much is left to the rest of the process and the system.
+SPARE = 0.03
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes of a network: ``synapses`` of ``per_synapse`` bytes, and all that belongs to neurons, readouts and axons."""
+
+    synapses: int
+    per_synapse: int
+    others: int
+
+    @property
+    def total(self) -> int:
+        """All bytes."""
+        return self.synapses * self.per_synapse + self.others
+
+
+def estimate(network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int) -> Estimate:
+    """Memory of a network whose synaptic values have ``itemsize`` bytes; the other numbers are those of `Built`."""
+    plus, eprop = rules_of(network, EPropPlus), rules_of(network, EProp)
+    two_kappas = any(rule.kappa != rule.kappa_regularisation for rule in plus)
+    waits = bool(eprop) or any(moments_of(plus)) or any(rule.each_step or rule.optimizer.decay > 0.0 for rule in plus)
+    values = 1 + bool(plus) + two_kappas + n_hidden + waits + sum(moments_of(plus + eprop))
+    synapses = sum(p.connectivity.expected(p.pre.size, p.post.size) for p in network.projections)
+    rows = sum(p.pre.size for p in network.projections)
+    neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
+    readouts = sum(p.size for p in network.populations if p.model.role == "readout")
+    cutoff = max((steps_of(rule.cutoff, network.dt) for rule in plus), default=0)
+    ring = power_of_two(max(cutoff, block_steps if n_hidden else 0) + 2) if plus else 0
+    blocks = power_of_two(cutoff // block_steps + 3) if plus else 0
+    suffix = ring if n_hidden else 0
+    maps = 8 * neurons * (map_entries * (ring + blocks + suffix + 2) + 4 * (suffix or 1))
+    # Feedback, its delays while they are drawn; axons with their filtered spikes; parameters and state of neurons.
+    others = maps + 32 * readouts * neurons + 64 * rows + 256 * neurons
+    return Estimate(round(synapses), 4 + itemsize * values, others)
+
+
+def check_memory(network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int) -> None:
+    """Refuse a network that will not fit, with what it needs and what would fit.
+
+    Raises
+    ------
+    MemoryLimitError
+        If the estimate exceeds the memory that is available.
+    """
+    free = available_memory()
+    needed = estimate(network, itemsize, n_hidden, map_entries, block_steps)
+    if free is None or needed.total <= (1.0 - SPARE) * free:
+        return
+    fits = (1.0 - SPARE) * free - needed.others
+    advice = [
+        f"{fits / needed.per_synapse:,.0f} synapses, {100 * fits / needed.per_synapse / needed.synapses:.0f} % of them"
+    ]
+    if fits <= 0:
+        advice = ["fewer neurons, or a shorter cutoff"]
+    if itemsize == 8:
+        single = estimate(network, 4, n_hidden, map_entries, block_steps)
+        verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
+        advice.append(f'precision="single" with {single.total / GIGA:.1f} GB {verdict}')
+    raise MemoryLimitError(
+        f"the network needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
+        f"{needed.others / GIGA:.1f} GB for maps, neurons and axons), but {free / GIGA:.1f} GB are available. "
+        f"What would fit: {'; '.join(advice)}"
+    )
+
+
+def available_memory() -> int | None:
+    """Bytes that a process can still take, without others being swapped out; None where the system does not say."""
+    try:
+        lines = pathlib.Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    found = {name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(":") for line in lines) if value}
+    free = found.get("MemAvailable")
+    limit = _group_limit()
+    return limit if free is None else free if limit is None else min(free, limit)
+
+
+def _group_limit() -> int | None:
+    """What a control group (a container, a batch job) leaves; None without a limit."""
+    folder = pathlib.Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text(encoding="utf-8").strip()
+        used = (folder / "memory.current").read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    return None if limit == "max" else max(int(limit) - int(used), 0)

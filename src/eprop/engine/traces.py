@@ -1,0 +1,178 @@
+"""What e-prop needs of the target neurons: kinds of eligibility, groups of traces, constants of maps, blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop.engine.compile import MAX_KINDS
+from eprop.engine.eligibility import (
+    Components,
+    adjoint_constants,
+    check_kind,
+    doublings,
+    filter_powers,
+    map_constants,
+)
+from eprop.engine.readouts import ReadoutClasses
+from eprop.engine.tables import rules_of
+from eprop.errors import NetworkError
+from eprop.kernels import layout as lay
+from eprop.kernels.maps import MapLayout
+from eprop.network import Network
+from eprop.rules import EProp, EPropPlus
+
+# Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits.
+SMALLEST_POWER = 1e-3
+LARGEST_BLOCK = 64
+# Where maps cannot be divided, an interval within a block is stepped through.
+LARGEST_HIDDEN_BLOCK = 32
+# Silences of up to 2 to this many steps.
+DOUBLINGS = 62
+
+
+def kinds_of(
+    network: Network, components: dict[int, Components], populations: np.ndarray
+) -> tuple[tuple[int, int], ...]:
+    """The distinct kinds of eligibility that e-prop+ meets, in order; notes them and what the adjoint pass must know."""
+    for index, c in components.items():
+        row = populations[index]
+        row[lay.POP_COMPONENTS] = c.size
+        row[lay.POP_FED] = bool(c.spike.any())
+        row[lay.POP_PLAIN] = (
+            c.size == 1 and not c.spike.any() and bool((c.arrival == 1.0).all() and (c.output == 1.0).all())
+        )
+    reached = [p.post for p in network.projections if isinstance(p.rule, EPropPlus) and p.post.index in components]
+    for post in reached:
+        check_kind(post.name, components[post.index].kind)
+    kinds = list(dict.fromkeys(components[post.index].kind for post in reached))
+    if len(kinds) > MAX_KINDS:
+        raise NetworkError(f"EPropPlus takes neurons of {MAX_KINDS} different kinds of eligibility, got {len(kinds)}")
+    for post in reached:
+        populations[post.index, lay.POP_KIND] = kinds.index(components[post.index].kind)
+    if not kinds and rules_of(network, EPropPlus):
+        kinds = [(1, 0)]  # readouts alone learn
+    return tuple(kinds)
+
+
+def groups_of(
+    network: Network,
+    populations: np.ndarray,
+    components: dict[int, Components],
+    classes: dict[int, ReadoutClasses],
+) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Constants of traces, and the filter of spikes and ``b``, of each group that e-prop+ synapses reach.
+
+    A population of neurons is a group, one of readouts has a group for each class.
+    """
+    rows: list[list[float]] = []
+    filters: list[tuple[np.ndarray, np.ndarray]] = []
+    rules: dict[int, EPropPlus] = {}
+    for projection in network.projections:
+        rule = projection.rule
+        if not isinstance(rule, EPropPlus):
+            continue
+        post = projection.post
+        if post.index in rules:
+            _check_same_traces(rules[post.index], rule, post.name)
+            continue
+        rules[post.index] = rule
+        populations[post.index, lay.POP_GROUP] = len(rows)
+        if post.index in components:
+            c = components[post.index]
+            part = list(c.filters)
+            own = [(c.decay[0][np.ix_(part, part)], c.arrival[0][part])]
+        else:
+            own = classes[post.index].filters
+        filters += own
+        rows += [[rule.kappa, rule.kappa_regularisation, *regularisation(rule, network.dt)]] * len(own)
+    signal_groups = np.where(populations[:, lay.POP_ROLE] == lay.NEURON, populations[:, lay.POP_GROUP], -1)
+    return np.array(rows).reshape(-1, lay.GR_COLUMNS), filters, signal_groups
+
+
+def _check_same_traces(first: EPropPlus, second: EPropPlus, name: str) -> None:
+    """Traces are kept per neuron, so all e-prop+ synapses of a population share their constants."""
+    for field in ("kappa", "kappa_regularisation", "c_reg", "f_target", "cutoff"):
+        a, b = getattr(first, field), getattr(second, field)
+        if a != b:
+            raise NetworkError(
+                f"all EPropPlus projections onto {name!r} must share {field.replace('_regularisation', '_reg')}, "
+                f"got {a:g} and {b:g}; optimisers may differ"
+            )
+
+
+def decays_of(groups: np.ndarray, n: int) -> np.ndarray:
+    """Powers of kappa and kappa_reg and their inverses, shape (groups, 4, n)."""
+    bases = groups[:, [lay.GR_KAPPA, lay.GR_REG]]
+    powers = bases[:, :, None] ** np.arange(n)[None, None, :]
+    with np.errstate(divide="ignore", over="ignore"):  # beyond a block the inverse may overflow; it is not used there
+        return np.ascontiguousarray(np.concatenate([powers, 1.0 / powers], axis=1))
+
+
+def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], n: int) -> dict[str, np.ndarray]:
+    """Powers of the filters of spikes, all of one size; unused components stay zero."""
+    size = max((len(b) for _, b in filters), default=0)
+    table = np.zeros((len(filters), 2, n, size, size))
+    doubled, arrivals = np.zeros((len(filters), DOUBLINGS, size, size)), np.zeros((len(filters), size))
+    for g, (decay, b) in enumerate(filters):
+        d = len(b)
+        if d:
+            table[g, :, :, :d, :d] = filter_powers(decay, n)
+            doubled[g, :, :d, :d] = doublings(decay, DOUBLINGS)
+        arrivals[g, :d] = b
+    return {"filters": table, "doublings": doubled, "arrivals": arrivals}
+
+
+def map_table(network, populations, components, two_kappas, n_neurons) -> np.ndarray:
+    """Constants of maps for each neuron, see `kernels.maps`."""
+    parts = {i: map_constants(c, two_kappas) for i, c in components.items() if populations[i, lay.POP_GROUP] >= 0}
+    return _spread(parts, populations, n_neurons)
+
+
+def adjoint_table(populations, components, n_neurons, wanted) -> np.ndarray:
+    """Constants of the adjoint pass for each neuron, see `kernels.adjoint`."""
+    return _spread({i: adjoint_constants(c) for i, c in components.items()} if wanted else {}, populations, n_neurons)
+
+
+def _spread(parts: dict[int, np.ndarray], populations: np.ndarray, n_neurons: int) -> np.ndarray:
+    """Tables of populations (rows, n or 1) side by side, one column for each neuron."""
+    out = np.zeros((max((len(part) for part in parts.values()), default=0), n_neurons))
+    for index, part in parts.items():
+        first = populations[index, lay.POP_TARGET]
+        out[: len(part), first : first + populations[index, lay.POP_SIZE]] = part
+    return out
+
+
+def identities_of(populations: np.ndarray, layouts: list[MapLayout]) -> list[tuple[int, slice]]:
+    """Entries of a map of no steps that are 1, with their neurons."""
+    found = []
+    for row in populations:
+        if row[lay.POP_ROLE] == lay.NEURON and row[lay.POP_GROUP] >= 0:
+            at = layouts[row[lay.POP_KIND]]
+            span = slice(int(row[lay.POP_TARGET]), int(row[lay.POP_TARGET] + row[lay.POP_SIZE]))
+            found += [(at.A + m * at.P + at.D + m, span) for m in range(at.M)]
+    return found
+
+
+def regularisation(rule: EProp | EPropPlus, dt: float) -> tuple[float, float]:
+    """``c_reg`` and ``f_target`` for rates in spikes per step."""
+    return rule.c_reg, rule.f_target * dt / 1000.0
+
+
+def block_steps_of(groups: np.ndarray, filters: list[tuple[np.ndarray, np.ndarray]], n_hidden: int) -> int:
+    """Steps per block of maps: as many as division allows."""
+    smallest = min([1.0, *groups[:, lay.GR_KAPPA], *groups[:, lay.GR_REG]])
+    block = LARGEST_HIDDEN_BLOCK if n_hidden else LARGEST_BLOCK
+    while block > 1 and (smallest**block < SMALLEST_POWER or not all(_divides(d, block) for d, _ in filters)):
+        block //= 2
+    return block
+
+
+def _divides(decay: np.ndarray, n: int) -> bool:
+    """Whether dividing by ``n`` steps of a filter costs no more digits than it may."""
+    if decay.size == 0:
+        return True
+    try:
+        inverse = np.linalg.matrix_power(decay, -n)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.abs(inverse).max() * SMALLEST_POWER <= 1.0)

@@ -1,0 +1,28 @@
+"""THE PAPER'S FIGURES, one file each: what is computed for one, kept as tables of numbers, and drawn from these alone.
+
+::
+
+    Figure2, ... Figure5        the figures                               figure_2.py, ... figure_5.py
+    difference                  two engines compared, as a part           difference.py
+    make_figure                 from options to a folder with a figure    make.py
+    PaperFigure                 what a figure is                          base.py
+    Work, Part                  computed side by side, and kept           work.py
+    table, rows, ...            columns by name, as CSV                   tables.py
+    learn                       a training as a part                      learning.py
+    FIGURES, figure_numbered    by number                                 registry.py
+"""
+
+from eprop.figures.base import PaperFigure
+from eprop.figures.figure_2 import Figure2
+from eprop.figures.figure_3 import Figure3
+from eprop.figures.figure_4 import Figure4
+from eprop.figures.figure_5 import Figure5
+from eprop.figures.make import Made, make_figure
+from eprop.figures.registry import FIGURES, figure_numbered
+from eprop.figures.tables import Table, Tables, read_tables, rows, stacked, table, write_tables
+from eprop.figures.work import Part, Work
+
+__all__ = [
+    "FIGURES", "Figure2", "Figure3", "Figure4", "Figure5", "Made", "PaperFigure", "Part", "Table", "Tables", "Work",
+    "figure_numbered", "make_figure", "read_tables", "rows", "stacked", "table", "write_tables",
+]  # fmt: skip

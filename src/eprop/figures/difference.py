@@ -1,0 +1,76 @@
+"""How far the losses of event-driven and time-driven learning are apart, step by step: a part of figure 2."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import Samples
+from eprop.figures.work import Part
+from eprop.training import RunConfig
+from eprop.training.config import parse_config
+from eprop.training.evaluation import shuffled
+from eprop.training.experiment import make_engine
+
+
+def difference(name: str, config: RunConfig, iterations: int, cost: float = 1.0) -> Part:
+    """A part in which both engines learn a few samples, one after the other, with a constant learning rate."""
+    training = config.training.replace(batch_size=1, schedule="constant")
+    config = replace(config, training=training).absolute()
+    return Part(name, differ, {"config": config.to_toml(), "iterations": iterations}, cost)
+
+
+def differ(folder: pathlib.Path, tell: Callable[[float], None], config: str, iterations: int) -> dict[str, Any]:
+    """Losses of both engines.
+
+    Returns
+    -------
+    dict
+        ``event`` and ``time``: each with the losses of the ``samples``, as the engine tells them, and for each sample a
+        list with those of its ``steps`` in the learning window.
+    """
+    wanted = RunConfig.make(*parse_config(config, "configuration of a figure"))
+    out = {}
+    for number, engine in enumerate(("event", "time")):
+        execution = wanted.execution.replace(engine=engine, precision="double", threads=1)
+        out[engine] = _losses(
+            replace(wanted, execution=execution), iterations, lambda share, n=number: tell((n + share) / 2)
+        )
+    return out
+
+
+def _losses(config: RunConfig, iterations: int, tell: Callable[[float], None]) -> dict[str, Any]:
+    """Learn the first samples of a training, in the order in which a training would."""
+    task, simulator = config.task, make_engine(config)
+    softmax = _softmax(simulator)
+    found: dict[str, Any] = {"steps": [], "samples": []}
+    for iteration in range(iterations):
+        epoch, within = divmod(iteration, len(config.data.load(task).train))
+        trials = config.data.load(task, epoch=epoch).train
+        where = shuffled(task.seed, epoch, len(trials))[within]
+        samples = task.make_samples(simulator.network, trials.subset([where]))
+        result = simulator.train(samples)
+        found["samples"].append(float(result.loss[0]))
+        found["steps"].append(losses_of_steps(samples, result.y[0], softmax).tolist())
+        tell((iteration + 1) / iterations)
+    return found
+
+
+def losses_of_steps(samples: Samples, y: np.ndarray, softmax: bool) -> np.ndarray:
+    """Loss of each step of the learning window of the first sample, of readouts ``y`` of shape (n_steps, readouts)."""
+    target, weight = np.broadcast_to(samples.target[0], y.shape), samples.window[0]
+    if softmax:
+        shifted = y - y.max(axis=1, keepdims=True)
+        loss = -(target * (shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))).sum(axis=1)
+    else:
+        loss = 0.5 * ((y - target) ** 2).sum(axis=1)
+    return np.asarray((weight * loss)[weight > 0])
+
+
+def _softmax(simulator: Any) -> bool:
+    readout = next(p for p in simulator.network.populations if p.model.role == "readout")
+    return bool(getattr(getattr(readout.model, "loss", None), "softmax", False))

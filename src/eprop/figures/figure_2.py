@@ -1,0 +1,310 @@
+"""Figure 2: time-driven against event-driven learning, and how both rules learn a regression and a classification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from eprop.figures.base import PaperFigure
+from eprop.figures.difference import difference
+from eprop.figures.learning import combined_spread, learning, reports, test_scores
+from eprop.figures.tables import Table, Tables, rows, stacked, table
+from eprop.figures.work import Part, Work
+from eprop.parameters import param
+from eprop.plot.compare import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
+from eprop.plot.losses import draw_differences
+from eprop.plot.style import BLACK, WIDE, decades, letter, look, new_figure, thousands
+from eprop.training import RunConfig
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RULES = ("eprop", "eprop+")
+#: The curves: a rule and an engine.
+CURVES = {"eprop": "e-prop, event-driven", "time": "e-prop, time-driven", "eprop+": "e-prop+, event-driven"}
+FIRST = 4
+"""Iterations of which the difference is shown."""
+EVALUATIONS = 60
+"""Of held-out samples, with e-prop+."""
+#: Longest interval between spikes that e-prop+ integrates where its losses are compared, ms: longer than all iterations.
+#: The engine applies a gradient when the cutoff has made it final, the time-driven network at the next spike; feedback
+#: that follows the weights would see the one before the other.
+NO_CUTOFF = 100_000.0
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two tasks, and what is special about it.
+
+    Attributes
+    ----------
+    task : str
+    word : str
+        What kind of task it is.
+    loss, score : str
+        Labels of axes.
+    data, quick_task, quick_data : dict
+        Settings, those of a quick figure on top.
+    batch, quick_iterations : int
+        Samples of a mini-batch; mini-batches of a quick figure.
+    cost, time_cost : float
+        Seconds that a mini-batch takes, about, event-driven and time-driven.
+    """
+
+    task: str
+    word: str
+    loss: str
+    score: str
+    batch: int
+    data: Mapping[str, Any]
+    quick_task: Mapping[str, Any]
+    quick_data: Mapping[str, Any]
+    quick_iterations: int
+    cost: float
+    time_cost: float
+
+
+SIDES = {
+    "regression": Side(
+        "pattern-generation", "regression", "loss of a step (mV²)", "normalised error (%)", 1,
+        {"hold": 1},
+        {"duration": 300.0, "neurons": 40, "inputs": 40}, {},
+        40, 0.002, 0.5,
+    ),
+    "classification": Side(
+        "evidence-accumulation", "classification", "loss of a step (nats)", "error (%)", 32,
+        {"hold": 128},
+        {"cues": 1, "cue": 50.0, "delay": 50.0, "recall": 50.0, "lif": 20, "alif": 20},
+        {"samples": 320, "test_samples": 64, "hold": 32},
+        10, 0.05, 20.0,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure2(PaperFigure):
+    """Time-driven against event-driven learning, for a regression and a classification.
+
+    Above pattern generation, below evidence accumulation. Panels a and c: the
+    loss of every step of the first four samples, and how much it differs
+    between the two engines, from the same weights and inputs, in double
+    precision. Panels b and d: how networks learn, mean and standard deviation
+    over the trials, with their test scores; a dot is a trial, the error bar
+    the square root of the variance between trials plus that within a trial.
+
+    A time-driven network takes hundreds of times as long. It learns the first
+    iterations only, as many as --time-driven says, a tenth of them in the
+    classification, whose iterations have 32 samples.
+
+    Examples
+    --------
+    ::
+
+        eprop figure 2
+        eprop figure 2 --quick
+        eprop figure 2 --trials 3 --time-driven 30
+        eprop figure 2 --iterations 900 --time-driven 900
+    """
+
+    number: ClassVar[int] = 2
+    title: ClassVar[str] = "time-driven and event-driven learning: losses and learning curves"
+
+    iterations: int | None = param(
+        None, kind=int, at_least=10, optional=True, doc="mini-batches, in place of each task's default"
+    )
+    time_driven: int = param(
+        100, kind=int, at_least=0, doc="mini-batches of the time-driven network; classification: a tenth"
+    )
+
+    def config(self, side: Side, rule: str, seed: int, engine: str = "event") -> RunConfig:
+        """Of the training of one network."""
+        task: dict[str, Any] = {"rule": rule, "seed": seed, **(side.quick_task if self.quick else {})}
+        data = {**side.data, **(side.quick_data if self.quick else {})}
+        if engine == "time" or rule == "eprop":
+            data["hold"] = 0  # their errors are counted on each mini-batch before it is learned
+        execution = {"precision": "double", "engine": engine}
+        plain = RunConfig.make(side.task, task=task, data=data, run=execution)
+        per_epoch = -(-plain.data.samples // side.batch)
+        iterations = self.iterations or (side.quick_iterations if self.quick else plain.training.epochs * per_epoch)
+        training = {
+            "epochs": -(-iterations // per_epoch), "batch_size": side.batch, "hold_evaluations": EVALUATIONS,
+            "reports": iterations,
+        }  # fmt: skip
+        return RunConfig.make(side.task, task=task, data=data, run=execution, training=training)
+
+    def compute(self, work: Work) -> Tables:
+        """Compare losses, train with all seeds, rules and engines."""
+        parts = {**self._differences(), **self._trainings()}
+        work.watcher.phase(f"comparing and learning, {len(parts)} parts")
+        found = dict(zip(parts, work.each(list(parts.values())), strict=True))
+        out: dict[str, Table] = {"differences": _differences(found), "samples": _samples(found)}
+        for name in SIDES:
+            runs = {key[1:]: result for key, result in found.items() if key[0] == name}
+            out[f"learning_{name}"] = reports(runs, SIDES[name].batch)
+            out[f"test_{name}"] = test_scores({key: run for key, run in runs.items() if run["summary"] is not None})
+        return out
+
+    def draw(self, tables: Tables) -> Figure:
+        """Differences, curves and bars; a row for each task."""
+        with look():
+            figure = new_figure(WIDE, 4.8)
+            axes = figure.subplots(2, 3, width_ratios=(1.15, 1.5, 0.85))
+            for row, (name, side), letters in zip(axes, SIDES.items(), ("ab", "cd"), strict=True):
+                _draw_differences(row[0], rows(tables["differences"], task=name), side)
+                _draw_curves(row[1], tables[f"learning_{name}"], side)
+                _draw_tests(row[2], tables[f"test_{name}"], side)
+                for ax, character in zip(row, letters, strict=False):
+                    letter(ax, character)
+                row[1].set_title(f"{side.word}: {side.task.replace('-', ' ')}")
+            for ax, title in zip(axes[1, :2], ("iteration", "iteration"), strict=True):
+                ax.set_xlabel(title)
+            axes[0, 0].legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
+            axes[0, 1].legend(loc="lower left")
+        return figure
+
+    def summary(self, tables: Tables) -> dict[str, Any]:
+        """Largest differences of losses, and test scores, as fractions."""
+        out: dict[str, Any] = {}
+        for name in SIDES:
+            for rule in RULES:
+                of_rule = rows(tables["samples"], task=name, rule=rule)
+                apart = np.abs(of_rule["event"] - of_rule["time"]) / of_rule["time"]
+                out[f"{name}, {rule}: largest relative difference of losses"] = float(apart.max())
+        for name in SIDES:
+            test = tables[f"test_{name}"]
+            for curve in _present(test):
+                error = rows(test, rule=curve)["error"]
+                out[f"{name}, {CURVES[curve]}: test score"] = float(error.mean())
+                out[f"{name}, {CURVES[curve]}: spread"] = combined_spread(test, curve)
+            out[f"{name}: trials"] = len(set(test["seed"]))
+        return out
+
+    # ---------------------------------------------------------------- parts
+
+    def _differences(self) -> dict[tuple[str, ...], Part]:
+        out: dict[tuple[str, ...], Part] = {}
+        for name, side in SIDES.items():
+            for rule in RULES:
+                config = self.config(side, rule, self.seed)
+                if rule == "eprop+":
+                    config = RunConfig(
+                        config.task.replace(cutoff=NO_CUTOFF), config.data, config.training, config.execution
+                    )
+                cost = 2 * FIRST * side.time_cost / side.batch
+                out["difference", name, rule] = difference(f"difference-{name}-{rule}", config, FIRST, cost)
+        return out
+
+    def _trainings(self) -> dict[tuple[Any, ...], Part]:
+        out: dict[tuple[Any, ...], Part] = {}
+        for name, side in SIDES.items():
+            for seed in self.seeds:
+                for rule in RULES:
+                    config = self.config(side, rule, seed)
+                    total = config.training.reports
+                    cost = side.cost * total * (1.0 if rule == "eprop" else 2.0)
+                    out[name, rule, seed] = learning(f"{name}-{rule}-{seed}", config, cost)
+                batches = min(total, self.time_driven if side.batch == 1 else -(-self.time_driven // 10))
+                if batches:
+                    config = self.config(side, "eprop", seed, "time")
+                    stop = None if batches == total else batches
+                    out[name, "time", seed] = learning(
+                        f"{name}-time-{seed}", config, side.time_cost * batches, batches=stop
+                    )
+        return out
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+
+
+def _differences(found: Mapping[Any, Any]) -> Table:
+    """A row for each step of each sample."""
+    return stacked(
+        [
+            table(
+                task=key[1], rule=key[2], iteration=number + 1, step=np.arange(len(event)), event=event, time=time,
+                difference=np.abs(np.subtract(event, time)),
+            )
+            for key, result in found.items()
+            if key[0] == "difference"
+            for number, (event, time) in enumerate(
+                zip(result["event"]["steps"], result["time"]["steps"], strict=True)
+            )
+        ]
+    )  # fmt: skip
+
+
+def _samples(found: Mapping[Any, Any]) -> Table:
+    """A row for each sample."""
+    return stacked(
+        [
+            table(
+                task=key[1], rule=key[2], iteration=np.arange(len(result["event"]["samples"])) + 1,
+                event=result["event"]["samples"], time=result["time"]["samples"],
+            )
+            for key, result in found.items()
+            if key[0] == "difference"
+        ]
+    )  # fmt: skip
+
+
+def _present(of: Table) -> list[str]:
+    """Curves that a table has, in the order of the legend."""
+    return [curve for curve in CURVES if (of["rule"] == curve).any()]
+
+
+# ------------------------------------------------------------------------------------------------------------- drawing
+
+_COLORS = {**RULE_COLORS, "time": BLACK}
+
+
+def _draw_differences(ax: Any, of_task: Table, side: Side) -> None:
+    by_rule = {rule: rows(of_task, rule=rule) for rule in RULES}
+    draw_differences(
+        ax,
+        by_rule["eprop"]["time"],
+        {RULE_NAMES[rule]: of_rule["difference"] for rule, of_rule in by_rule.items()},
+        {RULE_NAMES[rule]: RULE_COLORS[rule] for rule in RULES},
+        int(of_task["iteration"].max()),
+    )
+    ax.set_ylabel(side.loss)
+
+
+def _draw_curves(ax: Any, of_task: Table, side: Side) -> None:
+    for curve in _present(of_task):
+        of_curve = rows(of_task, rule=curve)
+        score = of_curve["hold_error"] if curve == "eprop+" else of_curve["error"]
+        seeds = np.unique(of_curve["seed"])
+        known = np.isfinite(score)
+        iterations = np.unique(of_curve["iteration"][known])
+        each = np.stack([100 * score[known & (of_curve["seed"] == seed)] for seed in seeds])
+        line: dict[str, Any] = {"ls": (0, (2, 2)), "zorder": 5, "filled": False} if curve == "time" else {}
+        draw_band(ax, iterations, each, _COLORS[curve], CURVES[curve], **line)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(thousands())
+    ax.set_xlim(1, of_task["iteration"].max())
+    if side.batch == 1:
+        decades(ax)
+    else:
+        ax.set_ylim(0, None)
+    ax.set_ylabel(side.score)
+
+
+def _draw_tests(ax: Any, test: Table, side: Side) -> None:
+    present = _present(test)
+    draw_bars(
+        ax,
+        {_short(curve, present): 100 * rows(test, rule=curve)["error"] for curve in present},
+        {_short(curve, present): 100 * combined_spread(test, curve) for curve in present},
+        [_COLORS[curve] for curve in present],
+        2 if side.batch == 1 else 1,
+    )
+    ax.set_ylabel(f"test {side.score}")
+
+
+def _short(curve: str, present: list[str]) -> str:
+    """Name of a curve in two lines; the rule alone, where there is one engine."""
+    rule, engine = CURVES[curve].split(", ")
+    return f"{rule}\n{engine.removesuffix('-driven')}" if "time" in present else rule

@@ -1,0 +1,108 @@
+"""Figure 3: learning curves and test errors of e-prop and e-prop+ on N-MNIST."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from eprop.figures.learning import combined_spread, learning, reports, test_scores
+from eprop.figures.nmnist import NMNISTFigure
+from eprop.figures.tables import Tables, rows
+from eprop.figures.work import Work
+from eprop.plot.compare import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
+from eprop.plot.style import decades, letter, look, new_figure, thousands
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RULES = ("eprop", "eprop+")
+#: How long a training with each rule takes, about, for the time that is left.
+COSTS = {"eprop": 1.0, "eprop+": 1.6}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure3(NMNISTFigure):
+    """Learning curves and test errors of e-prop and e-prop+ on N-MNIST.
+
+    Trains networks by both rules, each with its own tuned settings, with
+    several seeds. The curves are errors on held-out samples, with frozen
+    weights: mean and standard deviation over the trials. The bars are errors
+    on test samples; a dot is a trial, the error bar is the square root of the
+    variance between trials plus that within a trial.
+
+    Without options it works offline, with digits that come with a package.
+
+    Examples
+    --------
+    ::
+
+        eprop figure 3
+        eprop figure 3 --quick
+        eprop figure 3 --trials 3 --mnist mnist/ --range 1000:60000 --epochs 3
+        eprop figure 3 --data N-MNIST/ --out figures/real
+    """
+
+    number: ClassVar[int] = 3
+    title: ClassVar[str] = "N-MNIST: learning curves and test errors of both rules"
+
+    def compute(self, work: Work) -> Tables:
+        """Train both rules with all seeds."""
+        parts = {
+            (rule, seed): learning(f"{rule}-{seed}", self.config(rule, seed), COSTS[rule])
+            for seed in self.seeds
+            for rule in RULES
+        }
+        work.watcher.phase(f"learning, {len(parts)} trainings on {self.describe_data()}")
+        found = dict(zip(parts, work.each(list(parts.values())), strict=True))
+        return {"learning": reports(found), "test": test_scores(found)}
+
+    def draw(self, tables: Tables) -> Figure:
+        """Curves on the left, bars on the right."""
+        with look():
+            figure = new_figure(5.5, 2.6)
+            left, right = figure.subplots(1, 2, width_ratios=(3, 1.25))
+            self._draw_curves(left, tables)
+            self._draw_tests(right, tables)
+            for ax, name in ((left, "a"), (right, "b")):
+                letter(ax, name)
+        return figure
+
+    def summary(self, tables: Tables) -> dict[str, Any]:
+        """Test errors, as fractions."""
+        test = tables["test"]
+        out: dict[str, Any] = {"trials": len(set(test["seed"])), "test_data": str(test["data"][0])}
+        for rule in RULES:
+            error = rows(test, rule=rule)["error"]
+            out |= {f"{rule} test error": float(error.mean()), f"{rule} test error sd": combined_spread(test, rule)}
+        return out
+
+    @staticmethod
+    def _draw_curves(ax: Any, tables: Tables) -> None:
+        shown = 100 * tables["learning"]["hold_error"]
+        for rule in RULES:
+            of_rule = rows(tables["learning"], rule=rule)
+            known = np.isfinite(of_rule["hold_error"])
+            samples = np.unique(of_rule["samples"][known])
+            seeds = np.unique(of_rule["seed"])
+            each = np.stack([of_rule["hold_error"][known & (of_rule["seed"] == seed)] for seed in seeds])
+            draw_band(ax, samples, 100 * each, RULE_COLORS[rule], RULE_NAMES[rule])
+        decades(ax)
+        ax.set_xlim(0, samples[-1])
+        ax.set_ylim(0.7 * np.nanmin(np.maximum(shown, 0.1)), 1.15 * np.nanmax(shown))
+        ax.set_xlabel("samples learned")
+        ax.set_ylabel("held-out error (%)")
+        ax.xaxis.set_major_formatter(thousands())
+        ax.legend(loc="upper right")
+
+    @staticmethod
+    def _draw_tests(ax: Any, tables: Tables) -> None:
+        test = tables["test"]
+        draw_bars(
+            ax,
+            {RULE_NAMES[rule]: 100 * rows(test, rule=rule)["error"] for rule in RULES},
+            {RULE_NAMES[rule]: 100 * combined_spread(test, rule) for rule in RULES},
+            [RULE_COLORS[rule] for rule in RULES],
+        )
+        ax.set_ylabel("test error (%)")

@@ -1,0 +1,210 @@
+"""Figure 4: one sample in a network before and after learning N-MNIST by e-prop+, and what became of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from eprop.engine import Simulator
+from eprop.figures.learning import RUN, learning
+from eprop.figures.nmnist import NMNISTFigure
+from eprop.figures.tables import Table, Tables, rows, stacked, table
+from eprop.figures.work import Work
+from eprop.parameters import param
+from eprop.plot.activity import Traces, draw_traces, telling_neuron
+from eprop.plot.run import weight_changes
+from eprop.plot.style import BLUE, GREY, WIDE, letter, look, new_figure
+from eprop.plot.weights import draw_distribution, draw_weight_panels
+from eprop.training import restore
+from eprop.training.activity import record_activity
+from eprop.training.experiment import make_simulator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Kinds of weights, as in the paper, by the network's projections.
+KINDS = {"in->rec": "input", "rec->rec": "recurrent", "rec->out": "output"}
+NETWORKS = ("before", "after")
+BINS = 61
+#: Readouts' columns of the table of traces: what is compared (softmax or readout), its target, and the error.
+_READOUTS = {"y": "y", "output": "output", "target": "target", "error": "error"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure4(NMNISTFigure):
+    """Dynamics and weights before and after learning N-MNIST by e-prop+.
+
+    Panel a: one test sample in the untrained and in the trained network, with
+    frozen weights: events of the camera, spikes of all neurons, traces of the
+    neuron (red) that spikes most in both, and the ten readouts, in colour
+    that of the sample's class. Nothing is learned where the ground is grey.
+    Panel b: each weight after training over what it was before. Panel c: the
+    distributions, mean and standard deviation over the trials.
+
+    Examples
+    --------
+    ::
+
+        eprop figure 4
+        eprop figure 4 --quick
+        eprop figure 4 --trials 1 --seed 5 --neurons 300
+        eprop figure 4 --mnist mnist/ --range 1000:60000
+    """
+
+    number: ClassVar[int] = 4
+    title: ClassVar[str] = "N-MNIST: dynamics and weights before and after training"
+
+    trials: int = param(3, kind=int, at_least=1, doc="trials for the distributions of weights; quick: 2 at most")
+
+    def compute(self, work: Work) -> Tables:
+        """Train with all seeds; look into the network of the first one."""
+        parts = [learning(f"eprop+-{seed}", self.config("eprop+", seed)) for seed in self.seeds]
+        work.watcher.phase(f"learning, {len(parts)} trainings on {self.describe_data()}")
+        results = work.each(parts)
+        work.watcher.phase("looking into the networks")
+        changes = {seed: _changes(work, part.name) for seed, part in zip(self.seeds, parts, strict=True)}
+        facts = table(seed=self.seeds, error=[result["summary"]["test_error"] for result in results])
+        return {
+            **_sample(work, parts[0].name),
+            "weights": _weights(changes[self.seed]),
+            "distributions": _distributions(changes),
+            "trials": facts,
+        }
+
+    def draw(self, tables: Tables) -> Figure:
+        """Traces above, weights below."""
+        with look():
+            figure = new_figure(WIDE, 9.0)
+            top, middle, bottom = figure.subfigures(3, 1, height_ratios=(5.3, 2.25, 1.45))
+            draw_traces(top, *_traces(tables))
+            of_kind = {kind: rows(tables["weights"], kind=kind) for kind in KINDS.values()}
+            changes = {f"{kind} weights": (w["before_mV"], w["after_mV"]) for kind, w in of_kind.items()}
+            draw_weight_panels(middle, changes)
+            axes = bottom.subplots(1, len(KINDS))
+            for ax, kind in zip(axes, KINDS.values(), strict=True):
+                _draw_densities(ax, rows(tables["distributions"], kind=kind))
+            axes[0].set_ylabel("density\n(1/mV)")
+            axes[0].legend(loc="lower center")
+            for panel, name in ((top, "a"), (middle, "b"), (bottom, "c")):
+                letter(panel, name)
+        return figure
+
+    def summary(self, tables: Tables) -> dict[str, Any]:
+        """How far the weights of the first trial moved, mV, and test errors."""
+        out: dict[str, Any] = {
+            "trials": tables["trials"]["seed"].size,
+            "test error": float(tables["trials"]["error"].mean()),
+        }
+        for kind in KINDS.values():
+            weights = rows(tables["weights"], kind=kind)
+            change = weights["after_mV"] - weights["before_mV"]
+            out[f"{kind} weights, rms change (mV)"] = float(np.sqrt(np.mean(change**2))) if change.size else 0.0
+        return out
+
+
+# ------------------------------------------------------------------------------------------------------------- compute
+
+
+def _sample(work: Work, part: str) -> dict[str, Table]:
+    """Traces, spikes and facts of the run's test sample, before and after."""
+    config, checkpoint, trained = restore(work.path(part) / RUN, threads=1)
+    trial = config.data.unpack(config.task, checkpoint.example)
+    both = [record_activity(config.task, simulator, trial) for simulator in (make_simulator(config, 1), trained)]
+    neuron = telling_neuron(*both)
+    traces, spikes = [], []
+    for network, activity in zip(NETWORKS, (Traces.of(activity, neuron) for activity in both), strict=True):
+        single = {"v_mV": activity.v, "psi": activity.psi, "learning_signal": activity.learning_signal}
+        readouts = {
+            f"{column}_{k}": getattr(activity, name)[:, k]
+            for name, column in _READOUTS.items()
+            for k in range(activity.y.shape[1])
+        }
+        traces.append(table(network=network, time_ms=activity.times, window=activity.window, **single, **readouts))
+        for kind, (times, nodes) in (("input", activity.inputs), ("neuron", activity.spikes)):
+            spikes.append(table(network=[network] * len(times), kind=[kind] * len(times), time_ms=times, node=nodes))
+    first = both[0]
+    facts = table(
+        neuron=neuron, v_th_mV=first.v_th[neuron], inputs=first.n_inputs, neurons=first.n_neurons,
+        softmax=int(first.softmax), label=first.label,
+    )  # fmt: skip
+    return {
+        "traces": stacked(traces),
+        "spikes": stacked([part for part in spikes if part["node"].size]),
+        "sample": facts,
+    }
+
+
+def _changes(work: Work, part: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Weights before and after, by kind, mV."""
+    config, _, after = restore(work.path(part) / RUN, threads=1)
+    before: Simulator = make_simulator(config, 1)
+    return {KINDS[name]: pair for name, pair in weight_changes(before, after).items() if name in KINDS}
+
+
+def _weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Table:
+    return stacked(
+        [
+            table(kind=kind, before_mV=before.astype(np.float32), after_mV=after.astype(np.float32))
+            for kind, (before, after) in changes.items()
+        ]
+    )
+
+
+def _distributions(changes: Mapping[int, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> Table:
+    """Densities of the weights of all trials, in the same bins."""
+    out = []
+    for kind in KINDS.values():
+        largest = max(np.abs(weights).max(initial=0.0) for of_seed in changes.values() for weights in of_seed[kind])
+        top = float(largest) or 1.0  # mV; a very small network has no recurrent connection
+        edges = np.linspace(-1.02 * top, 1.02 * top, BINS + 1)
+        for seed, of_seed in changes.items():
+            for network, weights in zip(NETWORKS, of_seed[kind], strict=True):
+                density = np.histogram(weights, edges)[0] / (max(weights.size, 1) * np.diff(edges))
+                out.append(
+                    table(kind=kind, seed=seed, network=network, low_mV=edges[:-1], high_mV=edges[1:], density=density)
+                )
+    return stacked(out)
+
+
+# ---------------------------------------------------------------------------------------------------------------- draw
+
+
+def _traces(tables: Tables) -> list[Traces]:
+    """Traces before and after, from the tables."""
+    sample = {name: column[0] for name, column in tables["sample"].items()}
+    out = []
+    for network in NETWORKS:
+        steps = rows(tables["traces"], network=network)
+        spikes = [rows(tables["spikes"], network=network, kind=kind) for kind in ("input", "neuron")]
+        n_readouts = sum(name.startswith("y_") for name in steps)
+        readouts = {
+            name: np.stack([steps[f"{column}_{k}"] for k in range(n_readouts)], axis=1)
+            for name, column in _READOUTS.items()
+        }
+        inputs, neurons = [(of["time_ms"], of["node"]) for of in spikes]
+        out.append(
+            Traces(
+                times=steps["time_ms"], inputs=inputs, spikes=neurons, n_inputs=int(sample["inputs"]),
+                n_neurons=int(sample["neurons"]), neuron=int(sample["neuron"]), v=steps["v_mV"], psi=steps["psi"],
+                learning_signal=steps["learning_signal"], v_th=float(sample["v_th_mV"]), window=steps["window"],
+                softmax=bool(sample["softmax"]), label=str(sample["label"]), **readouts,
+            )
+        )  # fmt: skip
+    return out
+
+
+def _draw_densities(ax: Any, of_kind: Table) -> None:
+    seeds = np.unique(of_kind["seed"])
+    for network, color in zip(NETWORKS, (GREY, BLUE), strict=True):
+        each = [rows(of_kind, network=network, seed=seed) for seed in seeds]
+        edges = np.append(each[0]["low_mV"], each[0]["high_mV"][-1])
+        draw_distribution(ax, edges, np.stack([of_seed["density"] for of_seed in each]), color, network)
+    there = of_kind["density"][of_kind["density"] > 0.0]
+    if there.size:
+        ax.set_yscale("log")
+        ax.set_ylim(0.7 * there.min(), 3.0 * there.max())
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_xlabel("weight (mV)")

@@ -1,0 +1,195 @@
+"""Figure 5: run time and real-time factor of the scaling benchmark over threads and ranks, beside NEST."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from eprop.bench import ScalingConfig
+from eprop.bench.apart import has_ranks, measure_apart
+from eprop.bench.scaling import MODES
+from eprop.errors import ParameterError
+from eprop.figures.base import PaperFigure
+from eprop.figures.tables import Table, Tables, rows, table
+from eprop.figures.work import Part, Work
+from eprop.parameters import param
+from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, decades, letter, look, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAMES = {"static": "static", "stdp": "STDP", "eprop": "e-prop", "eprop+": "e-prop+"}
+COLORS = {"static": BLACK, "stdp": GREEN, "eprop": BLUE, "eprop+": ORANGE}
+KINDS = {"strong": "strong scaling", "weak": "weak scaling"}
+WORKERS = ("threads", "ranks")
+KEYS = (
+    "synapses", "synaptic_events", "build_seconds", "run_seconds", "real_time_factor", "ns_per_synaptic_event",
+    "bytes_per_synapse", "resident_bytes_per_synapse", "peak_memory_bytes",
+)  # fmt: skip
+QUICK_NEURONS, QUICK_STEPS = 200, 200
+
+
+def measure(
+    folder: pathlib.Path, tell: Callable[[float], None], config: dict[str, Any], ranks: int, nest: bool
+) -> dict[str, Any]:
+    """One point, once: a part of the figure."""
+    fields = {name: value for name, value in config.items() if name != "type"}
+    found = measure_apart(ScalingConfig(**fields), ranks=ranks, nest=nest)
+    tell(1.0)
+    return {key: found[key] for key in KEYS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure5(PaperFigure):
+    """Weak and strong scaling: static, STDP, e-prop and e-prop+, beside NEST.
+
+    The benchmark network of ``eprop bench scaling``, with its neurons made to
+    spike at 5 Hz. Strong: one network on more and more threads, and on as many
+    ranks if there is an mpiexec. Weak: as many neurons for each thread. Points
+    are means, error bars standard deviations over the trials; the right axis
+    is the run time by the time that is simulated, 1 at real time.
+
+    Timings are of use on a machine that does nothing else.
+
+    Examples
+    --------
+    ::
+
+        eprop figure 5
+        eprop figure 5 --compare nest --trials 5
+        eprop figure 5 --quick
+    """
+
+    number: ClassVar[int] = 5
+    title: ClassVar[str] = "weak and strong scaling of four kinds of synapse, beside NEST"
+
+    trials: int = param(3, kind=int, at_least=1, doc="measurements of each point, with the seeds S, S+1, ...")
+    neurons: int = param(2000, kind=int, at_least=4, doc="neurons; of weak scaling for each thread or rank")
+    indegree: int = param(1000, kind=int, at_least=1, doc="recurrent connections into each neuron")
+    rate: float = param(5.0, unit="Hz", above=0.0, doc="rate of the forced spikes")
+    steps: int = param(1000, kind=int, at_least=100, doc="steps of 1 ms that are timed")
+    workers: int = param(2, kind=int, at_least=1, doc="largest number of threads, and of ranks, in powers of two")
+    compare: str | None = param(None, kind=str, optional=True, doc="nest: measure NEST as well, over threads")
+
+    def validate(self) -> None:
+        """A simulator that is known."""
+        if self.compare not in (None, "nest"):
+            raise ParameterError(f'compare takes "nest", got {self.compare!r}')
+
+    def compute(self, work: Work) -> Tables:
+        """All points, one process after the other; what differs least stands side by side in time."""
+        points = list(self._points())
+        parts = [
+            Part(_name(p), measure, {"config": self._config(p), "ranks": p["ranks"], "nest": p["nest"]}) for p in points
+        ]
+        work.watcher.phase(f"{len(parts)} measurements, one after the other")
+        found = work.each(parts, threads=1)
+        columns: dict[str, Any] = {
+            "kind": [p["kind"] for p in points],
+            "simulator": ["NEST" if p["nest"] else "eprop" for p in points],
+            **{name: [p[name] for p in points] for name in ("mode", "over", "workers", "seed", "neurons")},
+            **{key: [f[key] for f in found] for key in KEYS},
+        }
+        return {"scaling": table(**columns)}
+
+    def _points(self) -> Iterator[dict[str, Any]]:
+        """Each once for every seed; a network on one thread is one on one rank, and weak scaling's first is strong scaling's."""
+        neurons = QUICK_NEURONS if self.quick else self.neurons
+        counts = [1 << k for k in range(self.workers.bit_length()) if 1 << k <= self.workers]
+        over = WORKERS if has_ranks() else WORKERS[:1]
+        for seed in self.seeds:
+            for kind in KINDS:
+                for count in counts:
+                    for mode in MODES:
+                        for by in over:
+                            for nest in (False, True) if self.compare and by == "threads" else (False,):
+                                yield {
+                                    "kind": kind, "mode": mode, "over": by, "workers": count, "seed": seed, "nest": nest,
+                                    "neurons": neurons * (count if kind == "weak" else 1),
+                                    "ranks": count if by == "ranks" else 1,
+                                }  # fmt: skip
+
+    def _config(self, point: dict[str, Any]) -> dict[str, Any]:
+        return ScalingConfig(
+            neurons=point["neurons"], indegree=min(self.indegree, point["neurons"]), rate=self.rate,
+            steps=QUICK_STEPS if self.quick else self.steps, mode=point["mode"],
+            threads=point["workers"] if point["over"] == "threads" else 1, inputs=1000, readouts=10, seed=point["seed"],
+        ).to_dict()  # fmt: skip
+
+    def draw(self, tables: Tables) -> Figure:
+        """Strong scaling on the left, weak on the right."""
+        found = tables["scaling"]
+        seconds = float(found["run_seconds"][0] / found["real_time_factor"][0])
+        with look():
+            figure = new_figure(7.2, 3.0)
+            axes = figure.subplots(1, 2, sharey=True)
+            for ax, kind, name in zip(axes, KINDS, "ab", strict=True):
+                _draw_kind(ax, rows(found, kind=kind), kind)
+                ax.set_title(KINDS[kind])
+                letter(ax, name)
+            axes[0].set_ylabel("run time (s)")
+            right = axes[1].secondary_yaxis("right", functions=(lambda y: y / seconds, lambda y: y * seconds))
+            right.set_ylabel("real-time factor")
+            handles, labels = axes[0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside right center")
+        return figure
+
+    def summary(self, tables: Tables) -> dict[str, Any]:
+        """Speed-ups on the most threads, weak scaling's loss, and what NEST takes longer."""
+        found, out = tables["scaling"], {}
+        top = int(found["workers"].max())
+        for mode in MODES:
+            ours = rows(found, simulator="eprop", mode=mode)
+            for over in sorted(set(ours["over"])):
+                strong, weak = (rows(rows(ours, over=over), kind=kind) for kind in KINDS)
+                out[f"{mode}: speed-up on {top} {over}"] = _time(strong, 1) / _time(strong, top)
+                out[f"{mode}: weak scaling on {top} {over}"] = _time(weak, 1) / _time(weak, top)
+            nest = rows(rows(found, simulator="NEST", mode=mode), kind="strong")
+            if len(nest["mode"]):
+                first = rows(rows(ours, over="threads"), kind="strong")
+                out[f"{mode}: NEST takes longer by"] = _time(nest, 1) / _time(first, 1)
+        return out
+
+
+def _name(point: dict[str, Any]) -> str:
+    simulator = "nest" if point["nest"] else "eprop"
+    mode = point["mode"].replace("+", "-plus")
+    return f"{point['kind']}-{simulator}-{mode}-{point['workers']}-{point['over']}-{point['seed']}"
+
+
+def _time(of: Table, workers: int) -> float:
+    return float(of["run_seconds"][of["workers"] == workers].mean())
+
+
+def _draw_kind(ax: Axes, found: Table, kind: str) -> None:
+    counts = np.unique(found["workers"])
+    for simulator, style in (("eprop", "-"), ("NEST", "--")):
+        for mode in MODES:
+            for over in WORKERS:
+                of = rows(rows(found, simulator=simulator, mode=mode), over=over)
+                if not len(of["mode"]):
+                    continue
+                each = [of["run_seconds"][of["workers"] == count] for count in counts]
+                mean, spread = (
+                    np.array([e.mean() for e in each]),
+                    np.array([e.std(ddof=1) if len(e) > 1 else 0.0 for e in each]),
+                )
+                by_ranks = over == "ranks"
+                label = f"{NAMES[mode]}, {'NEST' if simulator == 'NEST' else over}"
+                ax.errorbar(
+                    counts, mean, spread, ls=":" if by_ranks else style, marker="s" if by_ranks else "o", ms=3.5, lw=1.0,
+                    mfc=COLORS[mode] if simulator == "eprop" else "white", color=COLORS[mode], label=label, capsize=2,
+                )  # fmt: skip
+    if kind == "strong":
+        top = float(found["run_seconds"].max())
+        ax.plot(counts, top / counts, color=GREY, lw=0.8, ls="-", zorder=0)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(counts, [str(c) for c in counts])
+    ax.minorticks_off()
+    decades(ax)
+    ax.set_xlabel("threads or ranks")

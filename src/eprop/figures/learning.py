@@ -1,0 +1,138 @@
+"""A training as a part of a figure: a run folder of its own, from which its numbers are read."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from eprop.figures.tables import Table, rows, stacked, table
+from eprop.figures.work import Part
+from eprop.training import Outcome, Progress, RunConfig, RunFolder, Stopped, Watcher, resume_run, start_run
+from eprop.training.config import parse_config, read_config
+
+#: Folder of the run in the part's folder.
+RUN = "run"
+
+
+def learning(name: str, config: RunConfig, cost: float = 1.0, *, batches: int | None = None) -> Part:
+    """A part that trains and tests as ``config`` says, with one thread; `learn` tells what comes out.
+
+    With ``batches`` it stops at the first report after so many mini-batches, and does not test.
+    """
+    config = config.absolute()
+    if config.execution.threads is None:
+        config = RunConfig(config.task, config.data, config.training, config.execution.replace(threads=1))
+    return Part(name, learn, {"config": config.to_toml(), "batches": batches}, cost)
+
+
+def learn(
+    folder: pathlib.Path, tell: Callable[[float], None], config: str, batches: int | None = None
+) -> dict[str, Any]:
+    """Train and test; go on with a training that was stopped.
+
+    Returns
+    -------
+    dict
+        ``metrics`` as in the run's ``metrics.jsonl``, and ``summary`` as in its ``summary.json``, or None of a training
+        that ends early.
+    """
+    run = folder / RUN
+    wanted = RunConfig.make(*parse_config(config, "configuration of a figure"))
+    share = _Share(tell, None if batches is None else batches * wanted.training.batch_size)
+    summary = None
+    try:
+        summary = (_go_on(run, wanted, share) or start_run(wanted, run, force=True, watcher=share)).summary
+    except Stopped:
+        if not share.enough:
+            raise
+    return {"summary": summary, "metrics": RunFolder(run).read_metrics()}
+
+
+def _go_on(run: pathlib.Path, wanted: RunConfig, watcher: Watcher) -> Outcome | None:
+    """Resume the run in the folder, if there is one of the same configuration."""
+    found = RunFolder(run)
+    if not (found.checkpoint.is_file() and found.config.is_file()):
+        return None
+    if RunConfig.make(*read_config(found.config)) != wanted:
+        return None
+    return resume_run(run, watcher=watcher)
+
+
+class _Share(Watcher):
+    """Tells which share of the samples is learned; stops the training where ``last`` are."""
+
+    def __init__(self, tell: Callable[[float], None], last: int | None):
+        self.tell, self.last, self.enough = tell, last, False
+
+    def progress(self, progress: Progress) -> None:
+        """Samples were learned; the test is the last hundredth."""
+        self.tell(0.99 * progress.done / (self.last or progress.total))
+
+    def metrics(self, line: dict[str, Any]) -> None:
+        """A line was written: only here nothing is lost."""
+        if self.last is not None and line["samples"] >= self.last:
+            self.enough = True
+            raise Stopped
+
+
+Found = Mapping[tuple[str, int], dict[str, Any]]
+
+
+def reports(found: Found, batch: int = 1) -> Table:
+    """All reports of all trainings; ``found`` holds what `learn` returns, by name and seed, ``batch`` the samples of one."""
+    return stacked(
+        [
+            table(
+                rule=name,
+                seed=seed,
+                iteration=[-(-line["samples"] // batch) for line in lines],
+                samples=[line["samples"] for line in lines],
+                loss=[line["loss"] for line in lines],
+                error=_column(lines, "error"),
+                hold_error=_column(lines, "hold_error"),
+                hold_loss=_column(lines, "hold_loss"),
+                eta_factor=[line["eta_factor"] for line in lines],
+            )
+            for (name, seed), result in found.items()
+            if (lines := result["metrics"])
+        ]
+    )
+
+
+def _column(lines: list[dict[str, Any]], name: str) -> list[float]:
+    """A value of each report; NaN where it has none."""
+    return [np.nan if line.get(name) is None else line[name] for line in lines]
+
+
+def test_scores(found: Found) -> Table:
+    """Test scores of all trainings, and what they took."""
+    summaries = {key: result["summary"] for key, result in found.items()}
+    return stacked(
+        [
+            table(
+                rule=name,
+                seed=seed,
+                error=summary["test_error"],
+                error_sd=np.nan if summary["test_error_sigma"] is None else summary["test_error_sigma"],
+                loss=summary["test_loss"],
+                samples=summary["test_samples"],
+                train_seconds=summary["train_seconds"],
+                data=summary["test_data"],
+            )
+            for (name, seed), summary in summaries.items()
+        ]
+    )
+
+
+def combined_spread(test: Table, rule: str) -> float:
+    """Square root of the variance between trials plus the mean variance within a trial, as in the paper's bars.
+
+    Within a trial it is that of a mean over its test samples (binomial, of a classification); none where the test is
+    one sample.
+    """
+    of_rule = rows(test, rule=rule)
+    between = float(np.var(of_rule["error"], ddof=1)) if of_rule["error"].size > 1 else 0.0
+    return float(np.sqrt(between + np.mean(np.nan_to_num(of_rule["error_sd"]) ** 2)))

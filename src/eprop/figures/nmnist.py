@@ -1,0 +1,76 @@
+"""What figures 3 and 4 share: options of the data, and the configuration of a training on N-MNIST."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from eprop.figures.base import PaperFigure
+from eprop.parameters import param
+from eprop.training import RunConfig
+
+_DATA = ("data", "mnist", "range", "test_data", "samples", "test_samples", "hold")
+#: Of a quick figure, where nothing else is given.
+QUICK_DATA = {"samples": 320, "test_samples": 100, "hold": 100}
+QUICK_NEURONS, QUICK_EVALUATIONS = 50, 5
+#: Evaluations of held-out samples: the points of a learning curve.
+EVALUATIONS = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class NMNISTFigure(PaperFigure):
+    """Base of figures that train on N-MNIST; the options of the data are those of ``eprop train nmnist``."""
+
+    metavars: ClassVar[Mapping[str, str]] = {
+        "data": "DIR|ZIP", "mnist": "DIR", "range": "START:STOP", "test_data": "DIR|ZIP",
+    }  # fmt: skip
+
+    data: str | None = param(None, kind=str, optional=True, doc="real recordings to learn from: N-MNIST folder or zip")
+    mnist: str | None = param(
+        None,
+        kind=str,
+        optional=True,
+        doc="folder with MNIST's files, whose digits a simulated camera records",
+    )
+    range: str | None = param(None, kind=str, optional=True, doc="with data or mnist: digits to learn from")
+    test_data: tuple[str, ...] = param(
+        (), kind=(tuple, list), doc="recordings or MNIST folders to be judged by instead"
+    )
+    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="learn from so many samples at most")
+    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="test so many samples at most")
+    hold: int | None = param(None, kind=int, at_least=1, optional=True, doc="samples held out, for the learning curves")
+    epochs: int | None = param(None, kind=int, at_least=1, optional=True, doc="passes over the training data")
+    neurons: int | None = param(None, kind=int, at_least=1, optional=True, doc="recurrent neurons")
+
+    def validate(self) -> None:
+        """Data that can be; the same is asked again when the run is configured."""
+        object.__setattr__(self, "test_data", tuple(self.test_data))
+        self.config("eprop", self.seed)
+
+    def absolute(self) -> Any:
+        """The same with absolute paths."""
+        data = self.config("eprop", self.seed).data.absolute()
+        return self.replace(**{name: getattr(data, name) for name in ("data", "mnist", "test_data")})
+
+    def config(self, rule: str, seed: int) -> RunConfig:
+        """Of the training of one network."""
+        data = {name: getattr(self, name) for name in _DATA}
+        task: dict[str, Any] = {"rule": rule, "seed": seed, "neurons": self.neurons}
+        training: dict[str, Any] = {"epochs": self.epochs, "hold_evaluations": EVALUATIONS}
+        if self.quick:
+            data |= {name: count for name, count in QUICK_DATA.items() if data[name] is None}
+            task["neurons"] = task["neurons"] or QUICK_NEURONS
+            training |= {"epochs": self.epochs or 1, "hold_evaluations": QUICK_EVALUATIONS}
+        return RunConfig.make("nmnist", task=_given(task), data=_given(data), training=_given(training))
+
+    def describe_data(self) -> str:
+        """Where the training data come from, in words."""
+        data: Any = self.config("eprop", self.seed).data
+        if data.data:
+            return f"real recordings in {data.data}"
+        return f"simulated recordings of {'MNIST' if data.mnist else 'the 5,000 embedded'} digits"
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,113 @@
+"""Tables of numbers as CSV files: a name for each column, nothing lost on the way to the file and back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from eprop.errors import DataError
+from eprop.training.files import output_errors, write_text
+
+#: Columns by name, one-dimensional and of one length. Names end with the unit, where there is one: ``time_ms``.
+Table = Mapping[str, np.ndarray]
+Tables = Mapping[str, Table]
+
+
+def table(**columns: Any) -> dict[str, np.ndarray]:
+    """A table; a single value stands for a column of equal ones.
+
+    Examples
+    --------
+    >>> table(rule="eprop", loss=[0.5, 0.25])
+    {'rule': array(['eprop', 'eprop'], dtype='<U5'), 'loss': array([0.5 , 0.25])}
+    """
+    arrays = np.broadcast_arrays(*(np.asarray(column) for column in columns.values()))
+    return {name: np.atleast_1d(array).copy() for name, array in zip(columns, arrays, strict=True)}
+
+
+def stacked(tables: list[Table]) -> dict[str, np.ndarray]:
+    """Tables with the same columns, one below the other."""
+    return {name: np.concatenate([part[name] for part in tables]) for name in tables[0]}
+
+
+def rows(of: Table, **wanted: Any) -> dict[str, np.ndarray]:
+    """The rows in which columns have the wanted values.
+
+    Examples
+    --------
+    >>> rows(table(rule=["eprop", "eprop+"], error=[0.1, 0.2]), rule="eprop+")["error"]
+    array([0.2])
+    """
+    keep = np.ones(next(iter(of.values())).size, bool)
+    for name, value in wanted.items():
+        keep &= of[name] == value
+    return {name: column[keep] for name, column in of.items()}
+
+
+def write_tables(folder: pathlib.Path, tables: Tables) -> list[pathlib.Path]:
+    """Write each table to ``<name>.csv``, whole or not at all; tables of an earlier time with other names go.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or not writable.
+    """
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.csv" for name in tables]
+    for path, content in zip(paths, tables.values(), strict=True):
+        write_text(path, _text(content))
+    with output_errors(folder):
+        for path in folder.glob("*.csv"):
+            if path not in paths:
+                path.unlink()
+    return paths
+
+
+def read_tables(folder: pathlib.Path) -> dict[str, dict[str, np.ndarray]]:
+    """All tables of a folder, by name.
+
+    Raises
+    ------
+    DataError
+        If one cannot be read, or its rows differ in length.
+    """
+    return {path.stem: _read(path) for path in sorted(folder.glob("*.csv"))}
+
+
+def _text(content: Table) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(content)
+    writer.writerows(zip(*(_texts(column) for column in content.values()), strict=True))
+    return out.getvalue()
+
+
+def _texts(column: np.ndarray) -> list[Any]:
+    """Values with the digits that are needed to come back to the same bits, in the precision that they have."""
+    return list((column.astype(np.str_) if column.dtype == np.float32 else column).tolist())
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            names, *lines = list(csv.reader(file))
+        columns = list(zip(*lines, strict=True)) if lines else [()] * len(names)
+        return {name: _column(texts) for name, texts in zip(names, columns, strict=True)}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); --fresh computes it again") from error
+
+
+def _column(texts: tuple[str, ...]) -> np.ndarray:
+    """Whole numbers, else numbers, else text."""
+    for kind in (np.int64, np.float64):
+        try:
+            return np.array(texts, dtype=np.str_).astype(kind) if texts else np.zeros(0)
+        except ValueError:
+            continue
+    return np.array(texts)

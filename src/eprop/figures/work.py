@@ -1,0 +1,195 @@
+"""Work in parts: side by side in processes, each part kept as soon as it is done, so that nothing is computed twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eprop.errors import DataError
+from eprop.training.files import output_errors, write_text
+from eprop.training.interrupt import Stopped
+from eprop.training.machine import package_version
+from eprop.training.trials import processes, side_by_side
+from eprop.training.watch import Watcher
+
+#: Seconds between two looks at how far the parts are.
+LOOK = 1.0
+#: Files in the folder of a part.
+RESULT, SHARE = "part.json", "share.txt"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of work: a call of a function.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder.
+    function : callable of (folder, tell, **arguments)
+        A module's function, for it is called in another process. It returns what JSON can hold, may leave files in
+        ``folder`` (and finds there what an earlier call left, that was stopped), and calls ``tell`` with the share
+        of its work that is done, 0 to 1, as often as it likes.
+    arguments : dict
+        What JSON can hold. A part that is done is not done again with the same arguments and version of the package.
+    cost : float
+        How long it may take, in units of the other parts; for the time that is left.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    arguments: dict[str, Any] = field(default_factory=dict)
+    cost: float = 1.0
+
+    def key(self) -> dict[str, Any]:
+        """What the result depends on."""
+        function = f"{self.function.__module__}.{self.function.__qualname__}"
+        # As JSON gives it back: tuples are lists there.
+        key = {"version": package_version(), "function": function, "arguments": self.arguments}
+        return dict(json.loads(json.dumps(key)))
+
+
+class Work:
+    """Where the parts of a figure are computed and kept.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the figure; parts go to ``parts/``.
+    threads : int, optional
+        Cores to take; all that are available if not given.
+    watcher : Watcher, optional
+        Is told how much is done.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, threads: int | None = None, watcher: Watcher | None = None):
+        self.folder, self.threads, self.watcher = folder, threads, watcher or Watcher()
+        self.computed, self.seconds = 0, 0.0
+
+    def each(self, parts: Sequence[Part], *, threads: int | None = None) -> list[Any]:
+        """Results of all parts, in order; those that are kept from an earlier time are not computed again.
+
+        Parameters
+        ----------
+        parts : sequence of Part
+        threads : int, optional
+            Cores to take for these; 1 where time itself is measured.
+
+        Raises
+        ------
+        Stopped
+            After Ctrl-C: all processes are stopped, and what is done is kept.
+        """
+        found = {part.name: self._kept(part) for part in parts}
+        missing = [part for part in parts if found[part.name] is None]
+        for part in missing:
+            self._prepare(part)
+        # The long ones first, or else one of them is left over at the end, with one core busy.
+        longest = sorted(missing, key=lambda part: -part.cost)
+        calls = [(_carry_out, (str(self._folder(part)), part)) for part in longest]
+        with _Look(self, parts, {part.name for part in missing}):
+            try:
+                found |= dict(side_by_side(calls, processes(threads or self.threads, len(calls))))
+            except KeyboardInterrupt as stop:
+                raise Stopped(self._say_stopped(parts), getattr(stop, "exit_code", 130)) from None
+        self.computed += len(missing)
+        entries = [found[part.name] for part in parts]
+        self.seconds += sum(entry["seconds"] for entry in entries if entry)
+        return [entry["result"] for entry in entries if entry]
+
+    def path(self, part: str) -> pathlib.Path:
+        """Folder of a part."""
+        return self.folder / "parts" / part
+
+    def clear(self) -> None:
+        """Forget all parts."""
+        with output_errors(self.folder):
+            if (self.folder / "parts").is_dir():
+                shutil.rmtree(self.folder / "parts")
+
+    def _folder(self, part: Part) -> pathlib.Path:
+        return self.path(part.name)
+
+    def _prepare(self, part: Part) -> None:
+        folder = self._folder(part)
+        with output_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in (RESULT, SHARE):
+                (folder / name).unlink(missing_ok=True)
+
+    def _kept(self, part: Part) -> dict[str, Any] | None:
+        """What is kept of a part; None if it is not there, or of other arguments."""
+        path = self._folder(part) / RESULT
+        if not path.is_file():
+            return None
+        try:
+            entry = dict(json.loads(path.read_text(encoding="utf-8")))
+            return entry if entry["key"] == part.key() else None
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{path}: is damaged ({error}); delete it, and it is computed again") from error
+
+    def _say_stopped(self, parts: Sequence[Part]) -> str:
+        done = sum(self._kept(part) is not None for part in parts)
+        return f"stopped; {done} of {len(parts)} parts are done and kept in {self.folder}: the same command goes on"
+
+
+def _carry_out(folder: str, part: Part) -> tuple[str, dict[str, Any]]:
+    """One part, perhaps in a process of its own; its result is on the disk before it is told."""
+    where, began = pathlib.Path(folder), time.perf_counter()
+    last = 0.0
+
+    def tell(share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last > LOOK / 2:
+            last = time.monotonic()
+            with contextlib.suppress(OSError):  # progress is not worth an error
+                (where / SHARE).write_text(f"{share:.6f}")
+
+    result = part.function(where, tell, **part.arguments)
+    entry = {"key": part.key(), "seconds": time.perf_counter() - began, "result": result}
+    write_text(where / RESULT, json.dumps(entry) + "\n")
+    with contextlib.suppress(OSError):
+        (where / SHARE).unlink(missing_ok=True)
+    return part.name, entry
+
+
+class _Look(contextlib.AbstractContextManager[None]):
+    """A thread that looks now and then how far all parts are, and tells the watcher."""
+
+    def __init__(self, work: Work, parts: Sequence[Part], missing: set[str]):
+        self.work, self.parts, self.missing = work, [part for part in parts if part.name in missing], missing
+        self.began = time.monotonic()
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> None:
+        if self.parts:
+            self.thread.start()
+
+    def __exit__(self, *unused: object) -> None:
+        if self.parts:
+            self.ended.set()
+            self.thread.join()
+
+    def _run(self) -> None:
+        while not self.ended.wait(LOOK):
+            shares = list(self._shares())
+            total = sum(part.cost for part in self.parts)
+            share = sum(s * part.cost for s, part in zip(shares, self.parts, strict=True)) / total
+            done = sum(s >= 1.0 for s in shares)
+            self.work.watcher.working(done, len(self.parts), share, time.monotonic() - self.began)
+
+    def _shares(self) -> Iterator[float]:
+        for part in self.parts:
+            folder = self.work.path(part.name)
+            try:
+                yield float((folder / SHARE).read_text() or 0.0)
+            except (OSError, ValueError):
+                yield float((folder / RESULT).is_file())

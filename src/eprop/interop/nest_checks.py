@@ -1,0 +1,132 @@
+"""What NEST's e-prop has not, or does otherwise: said in words before NEST is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import Samples
+from eprop.engine.members import members_of
+from eprop.errors import InputError, NetworkError
+from eprop.interop.nest_session import NEURONS
+from eprop.models import LIF, DeltaALIF, DeltaLIF, EventSource, Readout
+from eprop.models.base import steps as steps_of
+from eprop.models.membrane import Membrane
+from eprop.network import Adaptive, Network, Population, Projection, Symmetric
+from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent
+
+
+def optimizers_of(network: Network) -> list[Any]:
+    """Optimisers of all projections that learn."""
+    return [p.rule.optimizer for p in network.projections if p.rule.plastic]  # type: ignore[attr-defined]
+
+
+def check_network(network: Network) -> None:
+    """Raise `NetworkError` for what NEST has not, or does otherwise."""
+    original = any(isinstance(p.rule, EProp) for p in network.projections)
+    for population in network.populations:
+        _check_population(population, original)
+        for member in members_of(network, population) if population.model.per_node else []:
+            _check_member(member, population.name, original, network.dt)
+    for projection in network.projections:
+        if (original or isinstance(projection.rule, EPropPlus)) and steps_of(projection.delay, network.dt) != 1:
+            raise NetworkError(
+                f"{projection.name}: NEST's e-prop knows delays of one step ({network.dt:g} ms) only, "
+                f"got {projection.delay:g} ms"
+            )
+        _check_rule(projection)
+    for feedback in network.feedback_projections:
+        back = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
+        if isinstance(feedback.kind, (Symmetric, Adaptive)) and any(p.rule.plastic for p in back):
+            raise NetworkError(
+                f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r}: NEST's feedback weights stay as they are; "
+                "use RandomFeedback, or let the readout weights be static"
+            )
+        if steps_of(feedback.delay, network.dt) != 1:
+            raise NetworkError(f"feedback to {feedback.post.name!r}: NEST needs a delay of one step")
+
+
+def _check_rule(projection: Projection) -> None:
+    rule: Any = projection.rule
+    if isinstance(rule, STDP):
+        raise NetworkError(f"{projection.name}: NEST's e-prop neurons have no traces for STDP")
+    if rule.plastic and not isinstance(rule.optimizer, (Adam, GradientDescent)):
+        kind = type(rule.optimizer).__name__
+        raise NetworkError(f"{projection.name}: NEST's e-prop knows GradientDescent and Adam, not {kind}")
+    if rule.plastic and rule.optimizer.decay > 0.0:
+        raise NetworkError(
+            f"{projection.name}: NEST's weights do not decay; set {type(rule.optimizer).__name__}.decay = 0"
+        )
+
+
+def _check_population(population: Population, original: bool) -> None:
+    model, name = population.model, population.name
+    if type(model) not in (EventSource, *NEURONS, Readout):
+        names = ", ".join(kind.__name__ for kind in (EventSource, *NEURONS))
+        raise NetworkError(
+            f"{name!r}: NEST takes {names} and Readout, got {type(model).__name__}; "
+            "of a Poisson source, record the spikes and give them to an EventSource"
+        )
+    if not original and getattr(model, "scale_input", False):
+        raise NetworkError(f"{name!r}: NEST scales inputs (scale_input) with EProp only")
+    if isinstance(model, Readout) and not original and model.loss.softmax:
+        raise NetworkError(f"{name!r}: NEST's e-prop+ has the squared error only, not softmax")
+
+
+def _check_member(model: Any, name: str, original: bool, dt: float) -> None:
+    if isinstance(model, Membrane):
+        _check_neuron(model, name, original, dt)
+    if isinstance(model, Readout) and original and model.i_e != 0.0:
+        raise NetworkError(f"{name!r}: a sample of NEST's readouts begins one step later; i_e must be 0 with EProp")
+    if isinstance(model, Readout) and original and model.v_init not in (None, model.e_l):
+        raise NetworkError(f"{name!r}: NEST's samples begin at rest; v_init must be left out with EProp")
+
+
+def _check_neuron(model: Membrane, name: str, original: bool, dt: float) -> None:
+    if isinstance(model, DeltaLIF) and original:
+        raise NetworkError(f"{name!r}: NEST's {type(model).__name__} learns by EPropPlus only, not by EProp")
+    if isinstance(model, LIF) and np.any(model.delayed_reset != original):
+        wanted = "delayed_reset=True with EProp" if original else "delayed_reset=False without EProp"
+        raise NetworkError(f"{name!r}: NEST's neuron is that of {type(model).__name__} with {wanted}")
+    if isinstance(model, DeltaALIF) and np.any((steps_of(model.t_ref, dt) > 0) > model.pause_adaptation):
+        raise NetworkError(
+            f"{name!r}: NEST's DeltaALIF does not adapt in its refractory time; set pause_adaptation=True, or t_ref=0"
+        )
+    v_th, start = model.v_th - model.e_l, 0.0 if model.v_init is None else model.v_init - model.e_l
+    if original and np.any((start != 0.0) | (getattr(model, "adaptation", 0.0) != 0.0)):
+        raise NetworkError(f"{name!r}: NEST's samples begin at rest; v_init and adaptation must be left out with EProp")
+    if original and np.any(model.derived(dt)["drive"] >= v_th):
+        raise NetworkError(
+            f"{name!r}: i_e makes it spike in the first step of a sample, which NEST does not learn from"
+        )
+    if np.any(start >= v_th):
+        raise NetworkError(f"{name!r}: v_init makes it spike in the empty step that NEST begins with")
+
+
+def check_first_step(samples: Samples, why: str, window: bool) -> None:
+    """Raise `InputError` where a sample has input in its first step, or with ``window`` a learning window."""
+    starts = np.arange(len(samples)) * samples.n_steps
+    if np.any(samples.event_start[:, starts + 1] > samples.event_start[:, starts]):
+        raise InputError(f"to compare with NEST, the first step must have no input: {why}")
+    if window and np.any(samples.window[:, 0] != 0.0):
+        raise InputError(f"to compare with NEST, window must be 0 in the first step: {why}")
+
+
+def learning_window_of(batches: Sequence[Samples]) -> int:
+    """Number of steps of the learning window that all samples have at their end."""
+    if not batches:
+        raise InputError("NestNetwork.train needs at least one batch of samples")
+    for batch in batches:
+        if not isinstance(batch, Samples):
+            raise InputError(f"NestNetwork.train takes Samples (see Simulator.samples), got {type(batch).__name__}")
+        if (len(batch), batch.n_steps) != (len(batches[0]), batches[0].n_steps):
+            raise InputError("to compare with NEST, all batches must have the same number of samples and steps")
+    windows = np.concatenate([batch.window[:, 1:] for batch in batches])
+    n = int(np.count_nonzero(windows[0]))
+    if n == 0 or np.any(windows != (np.arange(windows.shape[1]) >= windows.shape[1] - n)):
+        raise InputError(
+            "to compare with NEST, the learning window must be 1 in the last steps of each sample, 0 before"
+        )
+    return n

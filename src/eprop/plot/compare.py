@@ -1,0 +1,80 @@
+"""Several trials of several variants beside each other: curves with their spread, bars with their trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from eprop.plot.style import BLACK, BLUE, ORANGE
+
+#: Each rule has one colour in all figures.
+RULE_COLORS = {"eprop": BLUE, "eprop+": ORANGE}
+RULE_NAMES = {"eprop": "e-prop", "eprop+": "e-prop+"}
+
+
+def draw_band(
+    ax: Axes, x: np.ndarray, trials: np.ndarray, color: str, label: str, *, filled: bool = True, **line: Any
+) -> None:
+    """Mean over trials as a line, and one standard deviation to either side as a band.
+
+    Parameters
+    ----------
+    ax : Axes
+    x : ndarray, shape (n,)
+    trials : ndarray, shape (trials, n)
+    color, label : str
+    filled : bool
+        Fill the band, or else draw its edges, for what lies on top of another one.
+    **line
+        Further properties of the line.
+    """
+    mean = trials.mean(axis=0)
+    if len(trials) > 1:
+        spread = trials.std(axis=0, ddof=1)
+        # A logarithmic axis has no zero: the band ends far below what is shown.
+        low = np.maximum(mean - spread, 1e-6 * mean) if (mean > 0).all() else mean - spread
+        if filled:
+            ax.fill_between(x, low, mean + spread, color=color, alpha=0.2, lw=0)
+        else:
+            for edge in (low, mean + spread):
+                ax.plot(x, edge, color=color, lw=0.5, ls=(0, (1, 2)), zorder=4)
+    ax.plot(x, mean, **{"color": color, "label": label, **line})
+
+
+def draw_bars(
+    ax: Axes,
+    values: Mapping[str, np.ndarray],
+    spreads: Mapping[str, float],
+    colors: Sequence[str],
+    digits: int = 1,
+) -> None:
+    """A bar for the mean of each variant with an error bar, a dot for each trial, and the mean in figures.
+
+    Parameters
+    ----------
+    ax : Axes
+    values : mapping of str to ndarray
+        Of the trials, by the name below the bar.
+    spreads : mapping of str to float
+        Half lengths of the error bars.
+    colors : sequence of str
+    digits : int
+        Behind the point, of the figures above a bar.
+    """
+    rng = np.random.default_rng(0)
+    for at, (name, trials) in enumerate(values.items()):
+        mean, spread = float(np.mean(trials)), spreads[name]
+        ax.bar(at, mean, width=0.62, color=colors[at], alpha=0.55, lw=0)
+        ax.errorbar([at], [mean], [[min(spread, mean)], [spread]], color=BLACK, lw=0.9, capsize=2.5, capthick=0.9)
+        aside = rng.uniform(-0.18, 0.18, len(trials)) if len(trials) > 1 else np.zeros(1)
+        ax.scatter(at + aside, trials, s=7, color=colors[at], edgecolor="white", lw=0.3, zorder=3)
+        highest = max(mean + spread, float(np.max(trials)))
+        text = f"{mean:.{digits}f}\n± {spread:.{digits}f}"
+        ax.annotate(text, (at, highest), (0, 3), textcoords="offset points", ha="center", fontsize=7, linespacing=1.0)
+    ax.set_xticks(range(len(values)), list(values), fontsize=7 if len(values) > 2 else None)
+    ax.tick_params(axis="x", length=0)
+    ax.set_xlim(-0.6, len(values) - 0.4)
+    ax.set_ylim(0, ax.get_ylim()[1] * 1.15)

@@ -1,0 +1,169 @@
+"""Hold a neuron model against what it says of itself, and the engine against the time-driven rules with it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import Simulator
+from eprop.engine.eligibility import sort_components
+from eprop.engine.members import members_of
+from eprop.errors import NetworkError, ParameterError, SilenceWarning
+from eprop.models import EventSource, Neuron, Readout
+from eprop.network import Bernoulli, FixedIndegree, Network, Symmetric, Uniform
+from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Rule
+from eprop.timedriven.bptt import backpropagate
+from eprop.timedriven.engine import TimeDriven
+
+#: Largest deviation that rounding may cause, relative to the largest value.
+TOLERANCE = 1e-9
+INPUTS, NEURONS, READOUTS = 12, 8, 2
+PARTITIONS = (1, 2, 5)
+RULES: dict[str, Rule] = {
+    "e-prop": EProp(optimizer=Adam(1e-3, epsilon=1e-2), c_reg=0.1),
+    "e-prop+": EPropPlus(optimizer=GradientDescent(1e-4), c_reg=0.01, cutoff=40.0),
+}
+
+
+def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> dict[str, float]:
+    """What every neuron model must hold; for a model of one's own, before it is trusted.
+
+    Parameters
+    ----------
+    neuron : Neuron
+    dt : float
+        Time step, ms.
+    steps : int
+        Length of the runs.
+
+    Returns
+    -------
+    dict
+        Largest deviations, relative to the largest value: of the response of row ``v`` to a pulse from what
+        `eprop.models.Eligibility` says of it; of what weights learn in the engine from what they learn in `TimeDriven`, which
+        keeps every trace of every synapse, by both rules, with delays of several steps, in 1, 2 and 5 partitions; of the
+        gradient by the eligibility and the total derivative from that of backpropagation through time. What a spike of the
+        neuron does to its own state (``Eligibility.spike``) is taken on trust.
+
+    Raises
+    ------
+    NetworkError
+        If one of them is more than rounding, or if the neuron does not spike whatever the input.
+    """
+    if not isinstance(neuron, Neuron):
+        hint = f"; call it: {neuron.__name__}()" if isinstance(neuron, type) else ""
+        raise ParameterError(f"check_neuron needs a neuron model, got {neuron!r:.80}{hint}")
+    found = {}
+    if "v" in neuron.state_rows:
+        found["response to a pulse"] = _response(neuron, dt)
+        _judge(neuron, found, "update() and eligibility() do not describe the same neuron")
+    gain = _gain(neuron, dt, steps)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SilenceWarning)
+        for name, deviation in (("e-prop", _samples), ("e-prop+", _plus)):
+            found[name] = deviation(neuron, gain, dt, steps)
+            _judge(neuron, found, "the engine and the time-driven rule disagree")
+        found["backpropagation"] = _factorisation(neuron, gain, dt, steps)
+        _judge(neuron, found, "eligibility() does not factorise the gradient")
+    return found
+
+
+def _judge(neuron: Neuron, found: dict[str, float], what: str) -> None:
+    name, deviation = list(found.items())[-1]
+    if not deviation < TOLERANCE:
+        raise NetworkError(f"{type(neuron).__name__}, {name}: {what}; largest deviation {deviation:.2g}")
+
+
+def _response(neuron: Neuron, dt: float, steps: int = 40) -> float:
+    """Deviation of the voltage after a small pulse, against a run without, from ``output . decay^n arrival``."""
+    net = Network(dt=dt)
+    x, rec = net.add(EventSource(), 1, "in"), net.add(neuron, 1, "rec")
+    size = 1e-3
+    net.connect(x, rec, weight=size)
+    pulse = np.zeros((steps, 1))
+    pulse[0] = 1.0
+    v = [
+        Simulator(net, threads=1).run(steps * dt, {"in": p}, record=[("rec", "v")])["rec", "v"]
+        for p in (pulse, 0 * pulse)
+    ]
+    c = sort_components("rec", [member.eligibility(dt) for member in members_of(net, rec)])
+    eps, wanted = c.arrival[0], np.zeros(steps)
+    for t in range(1, steps):
+        wanted[t] = size * (c.output[0] @ eps)
+        eps = c.decay[0] @ eps
+    return _deviation((v[0] - v[1])[:, 0], wanted)
+
+
+def _network(neuron: Neuron, rule: Rule, gain: float, dt: float) -> Network:
+    """Everything learns, with delays of their own for spikes and learning signals."""
+    net = Network(dt=dt, seed=1)
+    x, rec = net.add(EventSource(), INPUTS, "in"), net.add(neuron, NEURONS, "rec")
+    out = net.add(Readout(tau_m=20.0 * dt), READOUTS, "out")
+    some = Uniform(0.6 * dt, 5.4 * dt)
+    net.connect(x, rec, Bernoulli(0.8), weight=Uniform(-0.2 * gain, gain), rule=rule, delay=some)
+    net.connect(rec, rec, FixedIndegree(3), weight=Uniform(-0.5 * gain, 0.5 * gain), rule=rule, delay=some)
+    net.connect(rec, out, weight=Uniform(-1.0, 1.0), rule=rule, delay=some)
+    net.feedback(out, rec, Symmetric(), delay=3.0 * dt)
+    return net
+
+
+def _stimulus(steps: int) -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    return {
+        "inputs": {"in": rng.random((1, steps, INPUTS)) < 0.1},
+        "targets": {"out": rng.normal(size=(1, steps, READOUTS))},
+    }
+
+
+def _gain(neuron: Neuron, dt: float, steps: int) -> float:
+    """Weights at which every neuron spikes in about every tenth step."""
+    for gain in 2.0 ** np.arange(-12, 21):
+        sim = Simulator(_network(neuron, EProp(), gain, dt), threads=1)
+        spikes = sim.evaluate(sim.samples(1, steps, **_stimulus(steps))).spikes
+        if spikes is not None and spikes.sum() > 0.05 * steps * NEURONS:
+            return float(gain)
+    raise NetworkError(f"{type(neuron).__name__} does not spike, whatever its input: update() never returns True")
+
+
+def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
+    """Largest deviation of the weights with which spikes arrive, in any partitions, from the time-driven e-prop+."""
+    net, given = _network(neuron, RULES["e-prop+"], gain, dt), _stimulus(steps)
+    once = steps * dt, {"in": given["inputs"]["in"][0]}, {"out": given["targets"]["out"][0]}
+    stepped = TimeDriven(net)
+    order, first = stepped.simulator._canonical_order(), stepped.weight.copy()
+    wanted = stepped.run(*once, record_weights=True)
+    arriving = np.stack([stepped._synapses.arriving(wanted.spikes, t)[order] for t in range(steps)])
+    change = np.abs(wanted.weights - first[order]).max()
+    worst = 0.0
+    for partitions in PARTITIONS:
+        run = Simulator(net, threads=1, partitions=partitions).run(
+            *once, record=[(p.name, "weight") for p in net.projections]
+        )
+        found = np.concatenate([run[p.name, "weight"] for p in net.projections], axis=1)
+        worst = max(worst, np.abs(found - wanted.weights)[arriving].max(initial=0.0) / change)
+    return float(worst)
+
+
+def _samples(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
+    """Largest deviation of the weights after two batches, in any partitions, from the time-driven e-prop."""
+    net = _network(neuron, RULES["e-prop"], gain, dt)
+    results = []
+    for network in (TimeDriven(net), *(Simulator(net, threads=1, partitions=n) for n in PARTITIONS)):
+        samples = network.samples(1, steps, **_stimulus(steps))
+        before = np.concatenate([network.connections(p.name)[2] for p in net.projections])
+        for _ in range(2):
+            network.train(samples)
+        results.append(np.concatenate([network.connections(p.name)[2] for p in net.projections]) - before)
+    return max(_deviation(change, results[0]) for change in results[1:])
+
+
+def _factorisation(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
+    stepped = TimeDriven(_network(neuron, EProp(), gain, dt))
+    found = backpropagate(stepped, stepped.samples(1, steps, **_stimulus(steps)))
+    return _deviation(found.factorised, found.gradient)
+
+
+def _deviation(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.abs(found - wanted).max(initial=0.0) / max(np.abs(wanted).max(initial=0.0), 1e-300))

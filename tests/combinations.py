@@ -1,0 +1,38 @@
+"""Which combinations of models and rules are compiled by an ordinary run of the tests.
+
+Each combination of a neuron's class with the loops that a rule needs is compiled by itself, in about half a minute, while its
+tests take seconds. An ordinary run compiles each loop with `LIF`, and each class of neurons with the simplest loops; `ALIF`,
+whose eligibility is of another kind, also with those that are furthest from it. All combinations run where nothing is compiled
+(``NUMBA_DISABLE_JIT=1``, which is a part of continuous integration), and with ``--rare``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import eprop as ep
+from eprop import _jit
+from eprop.parameters import varies
+
+
+def loops_of(rule: Any) -> tuple[bool, bool, bool] | None:
+    """What of a rule its loops depend on: two kappas, moments, a step of the optimiser in every step."""
+    if not isinstance(rule, ep.EPropPlus):
+        return None
+    many = any(rule.optimizer.moments) or rule.optimizer.decay > 0.0 or rule.each_step
+    return rule.kappa != rule.kappa_regularisation, many, rule.each_step
+
+
+def is_ordinary(neuron: ep.Neuron, rule: Any) -> bool:
+    """Whether an ordinary run of the tests compiles a combination."""
+    loops = loops_of(rule)
+    if _jit.JIT_DISABLED or loops in (None, (False, False, False)) or (type(neuron) is ep.LIF and not varies(neuron)):
+        return True
+    return loops == (True, True, False) and type(neuron) is ep.ALIF and not varies(neuron)
+
+
+def marks_of(neuron: ep.Neuron, rule: Any) -> list[pytest.MarkDecorator]:
+    """For a parameter of a test: nothing, or the mark `rare`."""
+    return [] if is_ordinary(neuron, rule) else [pytest.mark.rare]

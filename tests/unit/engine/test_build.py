@@ -1,0 +1,131 @@
+"""Building: the same network for any number of threads, small temporaries, and a word before memory runs out."""
+
+from __future__ import annotations
+
+import itertools
+import tracemalloc
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import eprop as ep
+from eprop._jit import JIT_DISABLED
+from eprop.engine import memory
+from eprop.engine.build import build
+from eprop.engine.tracts import chunks
+from eprop.errors import MemoryLimitError
+from eprop.kernels import layout as lay
+from eprop.models import LIF, PoissonSource, Readout
+from eprop.network import Bernoulli, FixedIndegree, FixedOutdegree, Network, Normal, Uniform
+from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
+
+RULES = (FixedIndegree(20), FixedIndegree(270, multapses=True), FixedOutdegree(7), Bernoulli(0.1))
+
+
+def network(connectivity=RULES[0], rule=None, delay=None, neurons=300):
+    net = Network(seed=3)
+    source, rec, out = (
+        net.add(PoissonSource(rate=5.0), 50, "in"), net.add(LIF(), neurons, "rec"), net.add(Readout(), 3, "out"),
+    )  # fmt: skip
+    net.connect(source, rec, Bernoulli(0.3))
+    net.connect(rec, rec, connectivity, weight=Normal(0.0, 0.1), rule=rule or EPropPlus(), delay=delay)
+    net.connect(rec, out)
+    net.feedback(out, rec)
+    return net
+
+
+@pytest.mark.parametrize("connectivity", RULES, ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("delay", [None, Uniform(1.0, 4.0)], ids=["one delay", "delays"])
+@pytest.mark.parametrize("partitions", [1, 2])
+def test_threads_do_not_matter(connectivity, delay, partitions):
+    alone, shared = (build(network(connectivity, delay=delay), partitions, np.float32, threads) for threads in (1, 5))
+    for name in ("indptr", "targets"):
+        np.testing.assert_array_equal(getattr(alone.topology, name), getattr(shared.topology, name))
+    np.testing.assert_array_equal(alone.weight, shared.weight)
+
+
+def test_rows_hold_ascending_targets_and_the_degrees_asked_for():
+    built = build(network(FixedIndegree(270, multapses=True)), 1, np.float64, 3)
+    table, rows = built.topology.projections[1], built.topology.indptr[0]
+    first, stop = table[lay.PRO_ROW], table[lay.PRO_ROW] + table[lay.PRO_ROWS]
+    for row in range(first, stop):
+        assert (np.diff(built.topology.targets[rows[row] : rows[row + 1]].astype(np.int64)) >= 0).all()
+    counts = np.bincount(built.topology.targets[rows[first] : rows[stop]], minlength=300)
+    assert (counts[:300] == 270).all()
+
+
+def test_long_rows_are_sorted_by_digits():
+    from eprop.equations.rng import CONNECT, below
+    from eprop.kernels.draw import fixed_indegree
+
+    for n_pre, degree in itertools.product((1, 64, 65, 1000, 2048, 2049, 5_000_000), (31, 100, 700)):
+        indptr, sources = fixed_indegree(0, 2, n_pre, degree, False, True, np.uint64(1))
+        for k in range(2):
+            row = sources[indptr[k] : indptr[k + 1]]
+            # The draws themselves, one for each place in the row.
+            drawn = [below(np.uint64(1), CONNECT, k, i, n_pre) for i in range(degree)]
+            np.testing.assert_array_equal(row, np.sort(drawn))
+
+
+def test_chunks_are_small_beside_the_network():
+    for neurons, degree in ((3000, 2000), (2_000_000, 10_000)):
+        projection = network(FixedIndegree(degree, multapses=True), neurons=neurons).projection("rec->rec")
+        _, (begin, stop) = next(chunks(projection, 0, neurons)), next(chunks(projection, 0, neurons))
+        # 16 bytes while a synapse is drawn, 8 to 12 afterwards.
+        assert 16 * (stop - begin) * degree <= 0.1 * 8 * neurons * degree
+
+
+@pytest.mark.skipif(JIT_DISABLED, reason="plain Python has temporaries of its own")
+def test_temporaries_take_less_than_a_tenth():
+    net = network(FixedIndegree(1000, multapses=True), neurons=3000)
+    build(net, 1, np.float32)
+    tracemalloc.start()
+    built = build(net, 1, np.float32)
+    now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert built.weight.size > 3_000_000
+    assert now > 8 * built.weight.size
+    assert peak - now < 0.1 * 8 * built.weight.size
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [EPropPlus(), EPropPlus(optimizer=Adam()), EPropPlus(kappa_reg=0.5), EProp(), EProp(optimizer=GradientDescent())],
+    ids=["plus", "adam", "two kappas", "eprop adam", "eprop"],
+)
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_the_estimate_is_what_is_built(rule, precision, monkeypatch):
+    found = []
+    estimate = memory.estimate
+    monkeypatch.setattr(memory, "estimate", lambda *given: found.append(estimate(*given)) or found[-1])
+    sim = ep.Simulator(network(FixedIndegree(200), rule), threads=1, precision=precision)
+    held = sim.memory()
+    assert found[0].per_synapse * sim.n_synapses == held["synapses"]
+    assert abs(found[0].synapses / sim.n_synapses - 1.0) < 0.02
+    assert found[0].others > 0.8 * held["maps"]
+
+
+def test_what_does_not_fit_is_refused_with_advice(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
+    net = network(FixedIndegree(10_000, multapses=True), neurons=10_000)
+    words = r"needs about 2\.\d GB \(100,\d+,\d+ synapses of 20 bytes.*1\.0 GB are available.*[\d,]+ synapses, \d+ % of them"
+    with pytest.raises(MemoryLimitError, match=words):
+        ep.Simulator(net, threads=1)
+    with pytest.raises(MemoryLimitError, match=r"precision=\"single\" with 1\.\d GB does not fit either"):
+        ep.Simulator(net, threads=1)
+
+
+def test_the_command_line_says_so_as_well(monkeypatch):
+    from eprop.cli import app
+
+    monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000)
+    done = CliRunner().invoke(app, ["bench", "scaling", "--neurons", "3000", "--indegree", "3000", "--mode", "static"])
+    assert done.exit_code == 2
+    assert "GB are available" in done.stderr
+    assert "not enough memory" not in done.stderr
+
+
+def test_memory_is_known_on_linux():
+    free = memory.available_memory()
+    assert free is None or free > 0

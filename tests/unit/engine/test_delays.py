@@ -1,0 +1,61 @@
+"""Learning signals that take their time: an update uses those that have arrived, each once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+
+pytestmark = pytest.mark.tiny
+STEPS, INPUTS, NEURONS, READOUTS, KAPPA, ETA = 200, 5, 6, 2, 0.9, 1e-9
+RNG = np.random.default_rng(3)
+EVENTS = RNG.random((STEPS, INPUTS)) < 0.15
+SPIKE_DELAYS = RNG.integers(1, 8, (NEURONS, INPUTS))
+SIGNAL_DELAYS = RNG.integers(1, 9, (NEURONS, READOUTS))
+FEEDBACK = RNG.normal(size=(NEURONS, READOUTS))
+
+
+def network() -> ep.Network:
+    """So slow a learner that the activity does not change."""
+    net, rule = ep.Network(seed=1), ep.EPropPlus(optimizer=ep.GradientDescent(ETA), kappa=KAPPA, cutoff=2.0 * STEPS)
+    x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(v_th=0.8), NEURONS, "rec")
+    out = net.add(ep.Readout(), READOUTS, "out")
+    net.connect(x, rec, weight=ep.Uniform(0.1, 0.6), rule=rule, delay=SPIKE_DELAYS.astype(float))
+    net.connect(rec, out, weight=ep.Uniform(-1.0, 1.0), rule=rule, delay=ep.Uniform(1.0, 6.0))
+    net.feedback(out, rec, ep.RandomFeedback(FEEDBACK), delay=SIGNAL_DELAYS.astype(float))
+    return net
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_every_signal_that_has_arrived_counts_once(partitions):
+    sim = ep.Simulator(network(), threads=1, partitions=partitions)
+    target = np.random.default_rng(4).normal(size=(STEPS, READOUTS))
+    record = [("rec", "surrogate"), ("rec", "learning_signal"), ("out", "error"), ("in->rec", "weight")]
+    sources, targets, first = sim.connections("in->rec")
+    run = sim.run(float(STEPS), {"in": EVENTS}, {"out": target}, record=record)
+    signal, error = run["rec", "learning_signal"], run["out", "error"]
+    # What arrives in a step left the readouts as many steps before as the pair's delay says; nothing is lost on the way.
+    arrived = np.zeros((STEPS, NEURONS))
+    for j, k in np.ndindex(NEURONS, READOUTS):
+        d = SIGNAL_DELAYS[j, k]
+        arrived[d:, j] += FEEDBACK[j, k] * error[:-d, k]
+    np.testing.assert_allclose(signal, arrived, rtol=0, atol=1e-12)
+    compared = 0
+    for q, (i, j) in enumerate(zip(sources, targets, strict=True)):
+        x = np.zeros(STEPS)
+        x[SPIKE_DELAYS[j, i] :] = EVENTS[: -SPIKE_DELAYS[j, i], i]
+        steps = np.flatnonzero(x)
+        traces = np.zeros((STEPS, 2))  # filtered spikes, filtered eligibility
+        z_bar = e_bar = 0.0
+        for t in range(STEPS):
+            z_bar = np.exp(-1.0 / 20.0) * z_bar + x[t]
+            e_bar = KAPPA * e_bar + run["rec", "surrogate"][t, j] * z_bar
+            traces[t] = z_bar, e_bar
+        for p in steps[[len(steps) // 2, -1]]:
+            # In step p the signals up to that of step p have arrived; that of step s belongs to the eligibility of s - 2.
+            gradient = sum(signal[s, j] * traces[s - 2, 1] for s in range(steps[0] + 1, p + 1))
+            moved = (run["in->rec", "weight"][p, q] - first[q]) / -ETA
+            assert moved == pytest.approx(gradient, rel=1e-5, abs=1e-6)
+            compared += abs(gradient) > 0.01
+    assert compared > 20

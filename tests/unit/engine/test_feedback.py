@@ -1,0 +1,123 @@
+"""Feedback: sparse, fixed, and adaptive, which learns what the readout weights learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.timedriven import TimeDriven
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+RULES = {
+    "e-prop": ep.EProp(optimizer=ep.GradientDescent(2e-2, decay=0.1)),
+    "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4, decay=5e-4), cutoff=20.0),
+}
+each_rule = pytest.mark.parametrize("rule", RULES)
+
+
+def network(rule, feedback=None, density: float = 1.0) -> ep.Network:
+    net = ep.Network(seed=4)
+    x, rec = net.add(ep.EventSource(), 6, "in"), net.add(ep.LIF(v_th=0.6), 9, "rec")
+    out = net.add(ep.Readout(), 3, "out")
+    net.connect(x, rec, weight=ep.Uniform(0.1, 0.5), rule=rule)
+    net.connect(rec, out, ep.Bernoulli(density), weight=ep.Normal(0.0, 0.5), rule=rule)
+    net.feedback(out, rec, feedback or ep.Adaptive(ep.Normal(0.0, 1.0), ep.Bernoulli(0.6)))
+    return net
+
+
+def stimulus(seed: int = 0):
+    rng = np.random.default_rng(seed)
+    return {"in": rng.random((200, 6)) < 0.2}, {"out": rng.normal(size=(200, 3))}
+
+
+def weights(sim) -> tuple[np.ndarray, np.ndarray]:
+    return sim.feedback_weights("out", "rec"), sim.weights("rec->out").toarray().T
+
+
+@each_rule
+def test_the_difference_from_the_readout_weights_decays(rule):
+    sim = ep.Simulator(network(RULES[rule]), threads=1)
+    b_0, w_0 = weights(sim)
+    run = sim.run(200.0, *stimulus(), spikes=["rec"])
+    b, w = weights(sim)
+    assert np.abs(w - w_0).max() > 1e-3
+    connected = b_0 != 0.0
+    assert 0.3 < connected.mean() < 0.9
+    np.testing.assert_array_equal(b[~connected], 0.0)
+    steps = np.ones((9, 3))  # e-prop: one of the optimiser
+    if rule == "e-prop+":  # those until a neuron's last spike arrived
+        times, neurons = run.spikes["rec"]
+        arrived = [times[(neurons == j) & (times < 200.0)] for j in range(9)]
+        steps *= [[t[-1] - 1.0 if t.size > 1 else 0.0] for t in arrived]
+        assert (steps > 100.0).all(axis=1).sum() > 4
+    left = (1.0 - RULES[rule].optimizer.decay) ** steps
+    np.testing.assert_allclose((b - w)[connected], (left * (b_0 - w_0))[connected], rtol=1e-12, atol=1e-14)
+
+
+def test_without_decay_it_learns_the_same_updates():
+    rule = ep.EProp(optimizer=ep.Adam(1e-2))
+    sim = ep.Simulator(network(rule, density=0.7), threads=1)
+    b_0, w_0 = weights(sim)
+    sim.run(200.0, *stimulus())
+    b, w = weights(sim)
+    both = (b_0 != 0.0) & (w_0 != 0.0)
+    np.testing.assert_allclose((b - b_0)[both], (w - w_0)[both], rtol=0, atol=1e-14)
+    assert np.abs((w - w_0)[both]).max() > 1e-3
+    np.testing.assert_array_equal(b[~both], b_0[~both])  # no readout weight to learn from
+
+
+@each_rule
+def test_it_stays_where_weights_are_set(rule):
+    net = network(RULES[rule])
+    sim, stepped = ep.Simulator(net, threads=1), TimeDriven(net)
+    before = weights(sim)[0]
+    for network_ in (sim, stepped):
+        network_.set_weights("rec->out", 0.3)
+    np.testing.assert_allclose(weights(sim)[0], before, rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(stepped._feedback(), sim._neurons.feedback)
+
+
+@each_rule
+def test_it_stays_where_nothing_learns(rule):
+    sim = ep.Simulator(network(RULES[rule]), threads=1)
+    before = weights(sim)
+    sim.run(200.0, *stimulus(), learn=False)
+    sim.scale_learning_rates(0.0)
+    sim.run(200.0, *stimulus())
+    np.testing.assert_array_equal(weights(sim), before)
+
+
+@each_rule
+def test_it_survives_a_reset_and_a_checkpoint(rule):
+    net = network(RULES[rule])
+    sim, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1)
+    sim.run(200.0, *stimulus())
+    before = weights(sim)[0]
+    sim.reset()
+    np.testing.assert_array_equal(weights(sim)[0], before)
+    other.set_state(sim.state())
+    for s in (sim, other):
+        s.run(200.0, *stimulus(1))
+    np.testing.assert_array_equal(weights(sim), weights(other))
+    assert np.abs(weights(sim)[0] - before).max() > 1e-6
+
+
+def test_a_given_matrix_reaches_connected_pairs_only():
+    given = np.arange(27.0).reshape(9, 3) + 1.0
+    sparse = ep.Simulator(network(RULES["e-prop+"], ep.RandomFeedback(given, ep.FixedIndegree(2))), threads=1)
+    found = sparse.feedback_weights("out", "rec")
+    assert np.all((found != 0.0).sum(axis=1) == 2)
+    np.testing.assert_array_equal(found[found != 0.0], given[found != 0.0])
+
+
+def test_what_cannot_be_followed_is_refused():
+    net = ep.Network()
+    rec, out = net.add(ep.LIF(), 4, "rec"), net.add(ep.Readout(), 2, "out")
+    with pytest.raises(ep.NetworkError, match="Adaptive feedback needs a projection rec->out"):
+        net.feedback(out, rec, ep.Adaptive())
+    net.connect(rec, out, ep.FixedIndegree(3, multapses=True), rule=ep.EPropPlus())
+    net.feedback(out, rec, ep.Adaptive())
+    with pytest.raises(ep.NetworkError, match="Adaptive feedback needs readout connections without multapses"):
+        ep.Simulator(net, threads=1)

@@ -1,0 +1,77 @@
+"""Figure 5: every point once, and a drawing from its numbers; nothing is timed here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eprop.bench import ScalingConfig
+from eprop.errors import ParameterError
+from eprop.figures import figure_5
+from eprop.figures.figure_5 import KEYS, Figure5, measure
+from eprop.figures.tables import table
+from eprop.plot import save
+
+pytestmark = pytest.mark.tiny
+
+
+def points(figure):
+    found = list(figure._points())
+    names = [figure_5._name(p) for p in found]
+    assert len(set(names)) == len(names)
+    return found
+
+
+def test_points_of_both_kinds(monkeypatch):
+    monkeypatch.setattr(figure_5, "has_ranks", lambda: True)
+    found = points(Figure5(neurons=100, workers=4, trials=2, compare="nest"))
+    # 2 seeds, 2 kinds, 1, 2 and 4 workers, 4 modes, on threads, on ranks, and NEST's.
+    assert len(found) == 2 * 2 * 3 * 4 * 3
+    assert {p["neurons"] for p in found if p["kind"] == "weak"} == {100, 200, 400}
+    assert {p["neurons"] for p in found if p["kind"] == "strong"} == {100}
+    assert all(p["ranks"] == (p["workers"] if p["over"] == "ranks" else 1) for p in found)
+    monkeypatch.setattr(figure_5, "has_ranks", lambda: False)
+    assert {p["over"] for p in points(Figure5())} == {"threads"}
+
+
+def test_a_part_measures_what_its_point_says(monkeypatch, tmp_path):
+    asked = []
+
+    def measured(config, *, ranks, nest):
+        asked.append((config, ranks, nest))
+        return dict.fromkeys(KEYS, 1.0) | {"phases": {}}
+
+    monkeypatch.setattr(figure_5, "measure_apart", measured)
+    figure = Figure5(neurons=100, indegree=500)
+    point = next(p for p in points(figure) if p["workers"] == 2 and p["mode"] == "stdp")
+    assert set(measure(tmp_path, lambda share: None, figure._config(point), 3, True)) == set(KEYS)
+    ((config, ranks, nest),) = asked
+    assert (ranks, nest) == (3, True)
+    assert isinstance(config, ScalingConfig)
+    assert (config.mode, config.threads, config.indegree, config.rate) == ("stdp", 2, 100, 5.0)
+
+
+def test_only_nest_can_be_compared_with():
+    with pytest.raises(ParameterError, match="compare takes \"nest\", got 'brian'"):
+        Figure5(compare="brian")
+
+
+def test_drawing_and_summary(monkeypatch, tmp_path):
+    monkeypatch.setattr(figure_5, "has_ranks", lambda: True)
+    figure = Figure5(compare="nest", trials=2, workers=4)
+    found = points(figure)
+    cost = {"static": 1.0, "stdp": 3.0, "eprop": 2.0, "eprop+": 4.0}
+    seconds = [
+        cost[p["mode"]] * (100.0 if p["nest"] else 1.0) * p["neurons"] / figure.neurons / p["workers"] for p in found
+    ]  # fmt: skip
+    columns = {name: [p[name] for p in found] for name in ("kind", "mode", "over", "workers", "seed", "neurons")}
+    of = table(
+        **columns, simulator=["NEST" if p["nest"] else "eprop" for p in found], run_seconds=seconds,
+        real_time_factor=np.array(seconds),
+    )  # fmt: skip
+    summary = figure.summary({"scaling": of})
+    assert summary["eprop+: speed-up on 4 threads"] == pytest.approx(4.0)
+    assert summary["static: weak scaling on 4 ranks"] == pytest.approx(1.0)
+    assert summary["stdp: NEST takes longer by"] == pytest.approx(100.0)
+    path = save(figure.draw({"scaling": of}), tmp_path / "figure.png")
+    assert path.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,197 @@
+"""The figures of the paper on tiny networks: their tables, and that they are drawn from these."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import digits
+from eprop.errors import DataError, ParameterError
+from eprop.figures import Figure2, Figure3, Figure4, figure_2, make_figure, read_tables, rows, table
+from eprop.figures.learning import RUN, combined_spread, learning
+from eprop.figures.work import Work
+from eprop.tasks import nmnist
+from eprop.training import RunConfig, Stopped, Watcher
+
+TINY = {
+    "regression": {"quick_task": {"duration": 60.0, "neurons": 6, "inputs": 5}},
+    "classification": {
+        "quick_task": {
+            "lif": 6, "alif": 0, "group": 2, "cues": 1, "cue": 20.0, "gap": 5.0, "delay": 20.0, "recall": 20.0,
+            "feedback": "random", "optimizer": "adam", "eta": 1e-3, "eta_out": 1e-3,
+        },
+        "quick_data": {"samples": 8, "test_samples": 6, "hold": 4}, "batch": 4,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, changes in TINY.items():
+        monkeypatch.setitem(figure_2.SIDES, name, dataclasses.replace(figure_2.SIDES[name], **changes))
+
+
+def texts(figure: Figure) -> set[str]:
+    """Titles, labels and letters of all axes."""
+    out = set()
+    for ax in figure.axes:
+        out |= {ax.get_title(), ax.get_xlabel(), ax.get_ylabel(), *(text.get_text() for text in ax.texts)}
+    return out
+
+
+@pytest.mark.tiny
+def test_figure_2(tiny: None) -> None:
+    options = {"quick": True, "trials": 2, "iterations": 10, "time_driven": 20}
+    made = make_figure(2, options, threads=1)
+    tables = read_tables(made.folder / "numbers")
+    assert set(tables) == {
+        "differences", "samples", "learning_regression", "learning_classification", "test_regression", "test_classification",
+    }  # fmt: skip
+    # The same weights, the same inputs: the same losses, whoever computes them, whatever was learned before.
+    samples = tables["samples"]
+    np.testing.assert_allclose(samples["event"], samples["time"], rtol=1e-9)
+    first = rows(samples, task="regression", rule="eprop")["event"]
+    assert (np.abs(np.diff(first)) > 1e-9 * first[1:]).all()
+    steps = tables["differences"]
+    assert np.unique(steps["iteration"]).tolist() == [1, 2, 3, 4]
+    for task, rule, iteration in (("regression", "eprop+", 3), ("classification", "eprop", 4)):
+        of_sample = rows(steps, task=task, rule=rule, iteration=iteration)
+        whole = rows(samples, task=task, rule=rule, iteration=iteration)
+        assert of_sample["event"].sum() == pytest.approx(whole["event"][0], rel=1e-9)
+    np.testing.assert_array_equal(steps["difference"], np.abs(steps["event"] - steps["time"]))
+    for name, batches in (("regression", 10), ("classification", 2)):
+        learned = tables[f"learning_{name}"]
+        event, time = rows(learned, rule="eprop", seed=2), rows(learned, rule="time", seed=2)
+        assert event["iteration"].tolist() == list(range(1, 11))
+        assert time["iteration"].tolist() == list(range(1, batches + 1))
+        np.testing.assert_allclose(event["loss"][:batches], time["loss"], rtol=1e-9)
+        assert np.isfinite(rows(learned, rule="eprop+")["hold_error"]).sum() == 20
+    # It learned in full in one task only, so it is tested in that only.
+    assert sorted(np.unique(tables["test_regression"]["rule"])) == ["eprop", "eprop+", "time"]
+    assert sorted(np.unique(tables["test_classification"]["rule"])) == ["eprop", "eprop+"]
+    test = rows(tables["test_regression"], rule="time")["error"]
+    np.testing.assert_allclose(test, rows(tables["test_regression"], rule="eprop")["error"], rtol=1e-9)
+    assert {"a", "b", "c", "d", "normalised error (%)", "test error (%)"} <= texts(made.figure.draw(tables))
+    assert made.facts["summary"]["regression: trials"] == 2
+    assert made.facts["summary"]["regression, eprop: largest relative difference of losses"] < 1e-9
+
+
+@pytest.mark.tiny
+def test_figure_2_without_a_time_driven_network(tiny: None) -> None:
+    figure = Figure2(quick=True, trials=1, time_driven=0)
+    assert {key[1] for key in figure._trainings()} == {"eprop", "eprop+"}
+    assert Figure2(quick=True).config(figure_2.SIDES["classification"], "eprop", 1).training.reports == 10
+    with pytest.raises(ParameterError, match=r"Figure2.iterations must be >= 10"):
+        Figure2(iterations=1)
+
+
+@pytest.fixture
+def recorded(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Options of a tiny figure on N-MNIST."""
+    monkeypatch.chdir(tmp_path)
+    for kind in (("eprop", "softmax"), ("eprop+", "softmax")):  # few channels are active in these digits
+        monkeypatch.setitem(nmnist.SETTINGS, kind, {**nmnist.SETTINGS[kind], "w_in": 0.4})
+    folder = digits.write_folder(tmp_path / "digits")
+    return {"quick": True, "data": str(folder), "neurons": 5, "hold": 4, "samples": 16, "trials": 2}
+
+
+def test_figures_3_and_4(recorded: dict[str, Any]) -> None:
+    made = make_figure(3, recorded, threads=1)
+    tables = read_tables(made.folder / "numbers")
+    assert len(tables["test"]["seed"]) == 4
+    held = tables["learning"]["hold_error"]
+    assert ((held >= 0.0) & (held <= 1.0)).all()
+    assert {"a", "b", "held-out error (%)", "samples learned"} <= texts(made.figure.draw(tables))
+    assert made.facts["options"]["data"] == recorded["data"]
+    assert made.facts["summary"]["trials"] == 2
+    _check_figure_4(recorded)
+
+
+def _check_figure_4(recorded: dict[str, Any]) -> None:
+    """In the same test as figure 3, for both need the same code to be compiled."""
+    made = make_figure(4, recorded, threads=1)
+    tables = read_tables(made.folder / "numbers")
+    run = made.folder / "parts" / "eprop+-1" / RUN
+    assert json.loads((run / "summary.json").read_text())["rule"] == "eprop+"
+    assert set(tables) == {"traces", "spikes", "sample", "weights", "distributions", "trials"}
+    for network in ("before", "after"):
+        steps = rows(tables["traces"], network=network)
+        assert steps["time_ms"].tolist() == list(range(1, 301))
+        softmax = np.stack([steps[f"output_{k}"] for k in range(10)])
+        np.testing.assert_allclose(softmax.sum(axis=0), 1.0)
+        for seed in (1, 2):
+            of_seed = rows(tables["distributions"], network=network, seed=seed, kind="input")
+            assert (of_seed["density"] * (of_seed["high_mV"] - of_seed["low_mV"])).sum() == pytest.approx(1.0)
+    weights = rows(tables["weights"], kind="output")
+    assert weights["before_mV"].size == 50
+    assert not np.array_equal(weights["before_mV"], weights["after_mV"])
+    wanted = {
+        "a",
+        "b",
+        "c",
+        "before training",
+        "after training",
+        "input weights",
+        "weight after (mV)",
+        "density (1/mV)",
+    }
+    assert wanted <= texts(made.figure.draw(tables))
+
+
+@pytest.mark.tiny
+def test_options_of_nmnist(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    figure = Figure3(mnist="digits", range="5:9", test_data=["a"]).absolute()
+    assert (figure.mnist, figure.test_data) == (str(tmp_path / "digits"), (str(tmp_path / "a"),))
+    assert figure.config("eprop+", 3).task.seed == 3
+    assert "MNIST digits" in figure.describe_data()
+    assert Figure4(quick=True).config("eprop+", 1).task.neurons == 50
+    for wrong, message in (({"range": "1:2"}, "needs data or mnist"), ({"data": "a", "mnist": "b"}, "not both")):
+        with pytest.raises(ParameterError, match=message):
+            Figure4(**wrong)
+    with pytest.raises(DataError, match="none: no such folder"):
+        make_figure(3, {"data": "none"}, threads=1)
+
+
+@pytest.mark.tiny
+def test_spread_between_and_within_trials() -> None:
+    test = table(rule=["a", "a", "b"], error=[0.1, 0.3, 0.2], error_sd=[0.03, 0.05, np.nan])
+    assert combined_spread(test, "a") == pytest.approx(np.sqrt(0.02 + (0.03**2 + 0.05**2) / 2))
+    assert combined_spread(test, "b") == 0.0
+
+
+@pytest.mark.tiny
+def test_a_training_goes_on_where_it_was_stopped(tmp_path: pathlib.Path) -> None:
+    config = RunConfig.make(
+        "pattern-generation",
+        task={"duration": 60.0, "neurons": 6, "inputs": 5},
+        training={"epochs": 8, "reports": 8},
+        run={"precision": "double"},
+    )
+    whole = Work(tmp_path / "whole", threads=1).each([learning("a", config)])[0]
+    part = learning("a", config)
+    folder = tmp_path / "parts" / "a"
+
+    def stop_late(share: float) -> None:
+        if share > 0.5:
+            raise Stopped
+
+    folder.mkdir(parents=True)
+    with pytest.raises(Stopped):
+        part.function(folder, stop_late, **part.arguments)
+    assert 0 < len((folder / RUN / "metrics.jsonl").read_text().splitlines()) < 8
+    heard = []
+    result = part.function(folder, heard.append, **part.arguments)
+    assert heard[0] > 0.5  # it did not begin anew
+    assert [line["loss"] for line in result["metrics"]] == [line["loss"] for line in whole["metrics"]]
+    assert result["summary"]["test_loss"] == whole["summary"]["test_loss"]
+    early = Work(tmp_path, threads=1, watcher=Watcher()).each([learning("b", config, batches=3)])[0]
+    assert early["summary"] is None
+    assert [line["loss"] for line in early["metrics"]] == [line["loss"] for line in whole["metrics"][:3]]
