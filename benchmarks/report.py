@@ -49,8 +49,13 @@ def nmnist() -> None:
     print("| rule | loss | settings | epochs | seeds | error on real recordings, % | on simulated held-out ones, % |")
     print("|---|---|---|---|---|---|---|")
     found = [json.loads(path.read_text())["result"] for path in RESULTS.glob("nmnist-*-epochs*.json")]
-    for r in sorted(found, key=lambda r: (r["rule"], r["loss"], bool(r["settings"]), r["epochs"])):
-        cells = [r["rule"], r["loss"].replace("_", " "), ", ".join(f"`{s}`" for s in r["settings"]), str(r["epochs"])]
+    for r in sorted(found, key=lambda r: (r["rule"], r["loss"], bool(r.get("settings")), r["epochs"])):
+        cells = [
+            r["rule"],
+            r["loss"].replace("_", " "),
+            ", ".join(f"`{s}`" for s in r.get("settings", [])),
+            str(r["epochs"]),
+        ]
         cells += [str(len(r["seeds"])), *(plus_minus(r[key], 100.0) for key in ("test_error", "hold_error"))]
         print(f"| {' | '.join(cells)} |")
 

@@ -1,7 +1,8 @@
 """Pattern generation and evidence accumulation: scores over trials. ``python benchmarks/tasks.py``
 
 Ten trials of every task and rule with the settings of the package, one process for each core; mean and spread of the score,
-the learning curve, and the number of iterations (presentations, or mini-batches) needed.
+the learning curve, and the number of iterations (presentations, or mini-batches) needed. With ``--keep`` a long measurement
+can be made in parts: runs that are in the folder already are not trained again.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import pathlib
 import tempfile
 from typing import Any
 
+import joblib
 import numpy as np
 import record
 
-from eprop.training import RunConfig, RunFolder, run_trials
+from eprop.training import RunConfig, RunFolder, start_run
 
 #: Tasks and targets, and the score that is the goal.
 CASES: dict[str, tuple[str, dict[str, Any], float]] = {
@@ -35,9 +37,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="all, if none is given")
     parser.add_argument("--rule", action="append", choices=RULES)
-    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 11)))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--seed", type=int, default=1, help="of the first trial")
     parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; they are thrown away without")
     arguments = parser.parse_args()
     for case in arguments.cases or CASES:
@@ -51,24 +52,38 @@ def main() -> None:
 def measure(case: str, rule: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """All trials of one task and rule."""
     name, settings, goal = CASES[case]
-    task, watch = {**settings, "rule": rule, "seed": arguments.seed}, {"hold_evaluations": POINTS}
-    config = RunConfig.make(name, task=task, data=watched(name), training=watch)
     with tempfile.TemporaryDirectory() as folder:
         where = (arguments.keep or pathlib.Path(folder)) / f"{case}-{rule}"
-        out, summary = run_trials(config, arguments.trials, where, jobs=arguments.jobs)
-        metrics = [RunFolder(out.path / trial["run"]).read_metrics() for trial in summary["trials"]]
-    batch = config.training.batch_size
-    curve = learning_curve(metrics, batch)
+        calls = [joblib.delayed(trial)(case, rule, seed, where / f"seed-{seed}") for seed in arguments.seeds]
+        runs = joblib.Parallel(n_jobs=arguments.jobs)(calls)
+    summaries, metrics = [run[0] for run in runs], [run[1] for run in runs]
+    training = configuration(case, rule, 1).training
+    curve = learning_curve(metrics, training.batch_size)
     reached = [iteration for iteration, error in zip(curve["iterations"], curve["mean"], strict=True) if error < goal]
-    scores = [trial["test_error"] for trial in summary["trials"]]
     return {
-        "task": name, **settings, "rule": rule, "score": summary["score"], "goal": goal, "trials": arguments.trials,
-        "test_samples": summary["test_samples"], "test_error": record.spread(scores),
-        "iterations": config.training.epochs * config.data.samples // batch, "batch_size": batch,
+        "task": name, **settings, "rule": rule, "score": summaries[0]["score"], "goal": goal, "seeds": arguments.seeds,
+        "test_samples": summaries[0]["test_samples"],
+        "test_error": record.spread([summary["test_error"] for summary in summaries]),
+        "iterations": summaries[0]["samples_learned"] // training.batch_size, "batch_size": training.batch_size,
         "iterations_until_mean_error_below_goal": reached[0] if reached else None,
-        "train_seconds": record.spread([trial["train_seconds"] for trial in summary["trials"]]),
+        "train_seconds": record.spread([summary["train_seconds"] for summary in summaries]),
         "curve": curve,
     }  # fmt: skip
+
+
+def configuration(case: str, rule: str, seed: int) -> RunConfig:
+    """What the package does by default, with some trials to watch the learning by."""
+    name, settings, _ = CASES[case]
+    task, watch = {**settings, "rule": rule, "seed": seed}, {"hold_evaluations": POINTS}
+    return RunConfig.make(name, task=task, data=watched(name), training=watch, run={"threads": 1})
+
+
+def trial(case: str, rule: str, seed: int, path: pathlib.Path) -> tuple[dict[str, Any], list[dict]]:
+    """Summary and metrics of one run, trained unless it is there already."""
+    if not (path / "summary.json").exists():
+        start_run(configuration(case, rule, seed), path, force=True)
+    run = RunFolder(path)
+    return run.read_summary(), run.read_metrics()
 
 
 def watched(name: str) -> dict[str, Any]:

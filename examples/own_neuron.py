@@ -1,7 +1,7 @@
 """Write a neuron model in Python; it is compiled into the loops of the engine and learns like the built-in ones.
 
 The neuron here is one that neither the package nor NEST's e-prop has: spikes cause a synaptic current that decays, and the
-current drives the voltage. The example checks it, lets it learn by both rules with delays, and needs half a minute
+current drives the voltage. The example checks it, lets it learn by both rules with delays, and needs a minute
 for the compiler when it is run for the first time.
 
     python own_neuron.py

@@ -67,7 +67,7 @@ def sort_components(name: str, members: Sequence[Eligibility]) -> Components:
     filters = _reached(arrival, decay)
     alike = all((a[:, filters] == a[:1, filters]).all() for a in (decay, arrival))
     if not alike:
-        filters, hidden = (), _reached(np.abs(arrival) + np.abs(spike), decay)
+        filters, hidden = [], _reached(np.abs(arrival) + np.abs(spike), decay)
     else:
         hidden = _reached(spike, decay)
     return Components(decay, arrival, output, spike, tuple(filters), tuple(hidden))

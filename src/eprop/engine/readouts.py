@@ -53,6 +53,7 @@ def readout_arrays(
     at = 0
     for p in readouts:
         part, own, dt = table[:, at : at + p.size], members[p.index], network.dt
+        model: Any = p.model
         alpha = np.array([m.membrane_decay(dt) for m in own])
         part[lay.READ_ALPHA] = alpha
         part[lay.READ_ZETA] = [m.input_scale(dt) for m in own]
@@ -61,6 +62,6 @@ def readout_arrays(
         part[lay.READ_START] = [0.0 if m.v_init is None else m.v_init - m.e_l for m in own]
         part[lay.READ_GROUP] = populations[p.index, lay.POP_GROUP] + classes[p.index].of_readout
         part[lay.READ_LEAK] = [m.e_l for m in own]
-        softmax[p.index] = p.model.loss.softmax  # type: ignore[union-attr]
+        softmax[p.index] = model.loss.softmax
         at += p.size
     return table, softmax

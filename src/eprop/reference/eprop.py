@@ -216,7 +216,8 @@ def train(
     exists = existing(weights, masks)
     w = {name: np.where(exists[name], np.asarray(weights[name], dtype=float), 0.0) for name in PROJECTIONS}
     descents = {name: Descent(rule.optimizer, w[name].shape) for name in plastic}
-    done, history = [], [_copy(w)]
+    done: list[Sample] = []
+    history = [_copy(w)]
     for index, (inputs, targets) in enumerate(samples):
         begin = done[-1].end if done and not reset else None
         first = 0 if reset else index * len(np.asarray(targets))

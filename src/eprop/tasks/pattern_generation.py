@@ -31,7 +31,7 @@ PERIODS = (1000, 500, 333, 200)
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {
         "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "eta": 3e-3, "eta_out": 3e-3, "feedback": "symmetric",
-        "c_reg": 10.0, "lead": 0.0,
+        "c_reg": 0.0, "lead": 0.0,
     },
     "eprop+": {
         "tau_m": 30.0, "tau_out": 30.0, "optimizer": "gradient_descent", "eta": 3e-3, "eta_out": 1e-3,
@@ -163,7 +163,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
 
 
 #: Iterations, by default.
-EPOCHS = 2000
+EPOCHS = 3000
 
 
 @functools.lru_cache(maxsize=4)

@@ -11,12 +11,14 @@ exactly. e-prop puts the learning signal in place of the total derivative.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from eprop.engine import Samples
 from eprop.kernels import layout as lay
 from eprop.timedriven.engine import TimeDriven
+from eprop.timedriven.synapses import Synapses
 
 
 @dataclass
@@ -55,7 +57,8 @@ def backpropagate(network: TimeDriven, samples: Samples, index: int = 0) -> Back
     learning = _direct_derivative(network, n_steps, n, dy)
     sums = [_sum_of_eligibilities(network, state, signal) for signal in (de_dz, learning)]
     order = network.simulator._canonical_order()
-    return Backpropagated(gradient[order], *(np.where(s.onto_readout, gradient, part)[order] for part in sums), de_dz)
+    factorised, eprop = (np.where(s.onto_readout, gradient, part)[order] for part in sums)
+    return Backpropagated(gradient[order], factorised, eprop, de_dz)
 
 
 def _filtered_errors(error: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -66,7 +69,7 @@ def _filtered_errors(error: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return out[:-1]
 
 
-def _backward(network: TimeDriven, state, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _backward(network: TimeDriven, state: Any, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Derivative of the loss by the input of each target (steps, targets), and by the spikes of each neuron."""
     s, (n_steps, n) = network._synapses, state.v.shape
     decay, arrival, output, spike = network.eligibility_of_targets
@@ -81,7 +84,7 @@ def _backward(network: TimeDriven, state, dy: np.ndarray) -> tuple[np.ndarray, n
     return reach, de_dz
 
 
-def _by_source(network: TimeDriven, s, reach: np.ndarray, t: int, n: int) -> np.ndarray:
+def _by_source(network: TimeDriven, s: Synapses, reach: np.ndarray, t: int, n: int) -> np.ndarray:
     """What a spike emitted in step ``t`` does to the loss through its synapses, for each neuron."""
     at = t + s.delay
     within = at < reach.shape[0]
@@ -106,7 +109,7 @@ def _direct_derivative(network: TimeDriven, n_steps: int, n: int, dy: np.ndarray
     return out
 
 
-def _sum_of_eligibilities(network: TimeDriven, state, signal: np.ndarray) -> np.ndarray:
+def _sum_of_eligibilities(network: TimeDriven, state: Any, signal: np.ndarray) -> np.ndarray:
     """``sum_t signal_j(t) e_ji(t)`` of every synapse onto a neuron."""
     s, n_steps = network._synapses, state.v.shape[0]
     neuron = np.where(s.onto_readout, 0, s.target)

@@ -149,8 +149,9 @@ def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
 def _samples(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
     """Largest deviation of the weights after two batches, in any partitions, from the time-driven e-prop."""
     net = _network(neuron, RULES["e-prop"], gain, dt)
-    results = []
-    for network in (TimeDriven(net), *(Simulator(net, threads=1, partitions=n) for n in PARTITIONS)):
+    results: list[np.ndarray] = []
+    networks: list[Any] = [TimeDriven(net), *(Simulator(net, threads=1, partitions=n) for n in PARTITIONS)]
+    for network in networks:
         samples = network.samples(1, steps, **_stimulus(steps))
         before = np.concatenate([network.connections(p.name)[2] for p in net.projections])
         for _ in range(2):

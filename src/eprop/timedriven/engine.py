@@ -71,7 +71,7 @@ class TimeDriven:
         #: decay, arrival, output and spike (see `eprop.models.Eligibility`) of all neurons, then all readouts.
         self.eligibility_of_targets = tuple(parts[name] for name in ("decay", "arrival", "output", "spike"))
         self._synapses = Synapses.of(self._built, parts)
-        self._advance = [(p, advance_of(type(p.model))) for p in neurons]
+        self._advance = [(p, advance_of(type(p.model))) for p in neurons]  # type: ignore[arg-type]
         self._plastic = [p for p in network.projections if isinstance(p.rule, (EProp, EPropPlus))]
         self._parts = {p.index: np.flatnonzero(self._synapses.projection == p.index) for p in self._plastic}
         self._descents: dict[int, Descent] = {}
@@ -184,7 +184,10 @@ class TimeDriven:
             history[:, order] if record_weights else history,
         )  # fmt: skip
 
-    def _entry(self, traces, state, t, active, kappa, reg, drift, delays) -> np.ndarray:
+    def _entry(
+        self, traces: _Traces, state: _State, t: int, active: np.ndarray, kappa: np.ndarray, reg: np.ndarray,
+        drift: np.ndarray, delays: np.ndarray,
+    ) -> np.ndarray:  # fmt: skip
         """Entry ``t - 1`` of every synapse's gradient; steps ``e``, ``e_bar`` and ``e_bar_reg``."""
         s, n = self._synapses, state.v.shape[1]
         hidden = ~s.onto_readout
@@ -202,7 +205,7 @@ class TimeDriven:
         own = learning[neuron] * traces.e_bar + drift[neuron] * traces.e_bar_reg
         return np.where(hidden, own, error * reached)
 
-    def _learning_signals(self, state, t: int, delays: np.ndarray) -> np.ndarray:
+    def _learning_signals(self, state: _State, t: int, delays: np.ndarray) -> np.ndarray:
         """Learning signals that arrive in step ``t``, (n,)."""
         emitted = t - delays
         errors_then = np.where(emitted >= 0, np.take_along_axis(state.error, np.maximum(emitted, 0).T, 0).T, 0.0)
@@ -291,7 +294,9 @@ class TimeDriven:
                 gradient += np.where(hidden, 0.0, state.error[t, readout] * reached)
         return gradient * scale
 
-    def _sample_constants(self, state, n_steps: int, window: np.ndarray):
+    def _sample_constants(
+        self, state: _State, n_steps: int, window: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Per synapse kappa and scale of the gradient; per neuron regularisation and number of steps that count."""
         built, s = self._built, self._synapses
         n = state.v.shape[1]
@@ -307,10 +312,11 @@ class TimeDriven:
             _, c_reg, f_target = built.rule_constants[p.index]
             many = max(int(length[span][0]), 1)
             drift[span] = c_reg * (spikes / many - f_target) / many
-        for p in self._plastic:
-            kappa[self._parts[p.index]] = built.rule_constants[p.post.index, 0]
-            if isinstance(p.rule, EProp) and p.rule.average_gradient:
-                scale[self._parts[p.index]] = 1.0 / (window.sum() or 1.0)
+        for projection in self._plastic:
+            part = self._parts[projection.index]
+            kappa[part] = built.rule_constants[projection.post.index, 0]
+            if isinstance(projection.rule, EProp) and projection.rule.average_gradient:
+                scale[part] = 1.0 / (window.sum() or 1.0)
         return kappa, drift, length, scale
 
     def _compensated_signals(self, state: _State, n_steps: int) -> np.ndarray:
@@ -461,7 +467,7 @@ class TimeDriven:
             if not chosen.size:
                 continue
             descent = self._descent(p)
-            descent.optimizer = replace(descent.optimizer, eta=self._factor * p.rule.optimizer.eta)
+            descent.optimizer = replace(descent.optimizer, eta=self._factor * p.rule.learning_rate)
             weights = weight[part][None]
             for i in chosen.tolist():
                 descent.update(weights, gradient[part[i : i + 1]], i, clock)

@@ -7,7 +7,7 @@ from typing import Annotated
 from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, trains
 
 
-@trains("pattern-generation", "Iterations: presentations of the pattern, one after the other.  \\[default: 2000]")
+@trains("pattern-generation", "Iterations: presentations of the pattern, one after the other.  \\[default: 3000]")
 def pattern_generation(
     target: Annotated[
         str | None,
@@ -37,7 +37,7 @@ def pattern_generation(
       eprop train pattern-generation
       eprop train pattern-generation --rule eprop+ --seed 2
       eprop train pattern-generation --target handwriting
-      eprop train pattern-generation --target path.csv --epochs 4000
+      eprop train pattern-generation --target path.csv --epochs 5000
       eprop train pattern-generation --trials 10
     """
     return {"task": {"target": target, "rule": rule, "neurons": neurons}}
