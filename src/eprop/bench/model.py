@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
+from eprop._jit import available_threads
 from eprop.bench.scaling import ScalingConfig, run_scaling
 
 #: What the time of each phase is made of.
@@ -129,10 +130,18 @@ class CostModel:
 
 
 def calibrate(mode: str, *, steps: int = 300, repeats: int = 3, **fixed: Any) -> CostModel:
-    """Measure the phases of the networks in `SHAPES` on one thread, each some times, and fit the constants to their least."""
+    """Measure the phases of the networks in `SHAPES` on one thread, each some times, and fit the constants to their least.
+
+    What a second thread costs is measured with the smallest of them on two.
+    """
     runs = []
     for shape in SHAPES:
         config = ScalingConfig(mode=mode, steps=steps, timers=True, **shape, **fixed)
         found = [run_scaling(config).phases for _ in range(repeats)]
         runs.append((config, {name: min(phases[name] for phases in found) for name in found[0]}))
-    return CostModel.fitted(mode, runs)
+    model = CostModel.fitted(mode, runs)
+    if available_threads() > 1:
+        config = ScalingConfig(mode=mode, steps=steps, timers=True, threads=2, **SHAPES[-1], **fixed)
+        waits = [run_scaling(config).phases.get("wait", 0.0) for _ in range(repeats)]
+        model.wait = min(waits) / config.timed_steps
+    return model

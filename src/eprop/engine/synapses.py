@@ -20,6 +20,9 @@ from eprop.kernels import layout as lay
 from eprop.kernels.place import count_rows, place_rows, place_starts
 from eprop.network import Network, Projection
 
+# Rows that are filled at a time.
+TILE = 1024
+
 
 @dataclass
 class Share:
@@ -67,7 +70,8 @@ class Places:
                 values = draw_weights(self.network, p, begin, stop, by_target, sources)
                 _check_drawn(p, values)
                 rows = self._rows(p, begin, stop, by_target, sources)
-                place_rows(by_target, rows, values, begin + shift, own, targets, weight)
+                tile = TILE if len(self.tracts[p.index]) == 1 else own.size  # rows ascend as sources do
+                place_rows(by_target, rows, values, begin + shift, own, targets, weight, max(tile, 1))
 
     def _rows(self, p: Projection, lo: int, hi: int, by_target: np.ndarray, sources: np.ndarray) -> np.ndarray:
         """Row of each connection, counted from the projection's first."""

@@ -11,10 +11,12 @@ from eprop.equations import rng
 from eprop.network import Distribution, Network, Projection
 from eprop.network.distributions import Array
 
-# Synapses made at a time: few enough to stay in the cache, enough that Python between two chunks takes no time.
-CHUNK = 1 << 18
-# A chunk is also no more than this share of its projection: the temporaries stay small beside any network.
+# Synapses made at a time: enough that those of many targets are put into a row together.
+CHUNK = 1 << 21
+# A chunk is also no more than this share of what is to be made: the temporaries stay small beside any network.
 CHUNK_SHARE, SMALLEST_CHUNK = 1 / 64, 1 << 12
+# Where any chunk takes all draws, there are few of them, as large as a tenth of the network allows.
+SWEEP_CHUNK, SWEEP_SHARE = 1 << 20, 1 / 16
 
 
 def steps_of(duration: float, dt: float) -> int:
@@ -54,7 +56,11 @@ def _distinct_delays(network: Network, p: Projection) -> np.ndarray:
 def chunks(p: Projection, lo: int, hi: int) -> Iterator[tuple[int, int]]:
     """Runs of targets ``lo:hi`` with about `CHUNK` synapses each, fewer in a small network."""
     expected = p.connectivity.expected(p.pre.size, p.post.size)
-    synapses = min(max(CHUNK_SHARE * expected, SMALLEST_CHUNK), CHUNK)
+    if p.connectivity.sweeps:
+        synapses = max(SWEEP_SHARE * expected, SWEEP_CHUNK)
+    else:
+        here = expected * (hi - lo) / p.post.size
+        synapses = min(max(CHUNK_SHARE * here, SMALLEST_CHUNK), CHUNK)
     size = max(1, int(synapses / max(expected / p.post.size, 1.0)))
     for begin in range(lo, hi, size):
         yield begin, min(begin + size, hi)

@@ -33,7 +33,7 @@ class Part:
     ----------
     name : str
         Of its folder.
-    function : callable of (folder, tell, **arguments)
+    function : callable of (folder, tell, ``**arguments``)
         A module's function, for it is called in another process. It returns what JSON can hold, may leave files in
         ``folder`` (and finds there what an earlier call left, that was stopped), and calls ``tell`` with the share
         of its work that is done, 0 to 1, as often as it likes.

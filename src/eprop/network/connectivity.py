@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse
@@ -15,7 +15,12 @@ from eprop.parameters import Description, param, real_numbers
 
 @dataclass(frozen=True)
 class ConnectionRule(Description):
-    """Base of all connection rules."""
+    """Base of all connection rules.
+
+    ``sweeps`` says that `make` draws all connections to find those of a few targets.
+    """
+
+    sweeps: ClassVar[bool] = False
 
     def check(self, n_pre: int, n_post: int, same: bool) -> None:
         """Raise `NetworkError` if the rule cannot be satisfied; ``same`` is true within one population."""
@@ -95,6 +100,8 @@ class FixedIndegree(ConnectionRule):
 @dataclass(frozen=True)
 class FixedOutdegree(ConnectionRule):
     """Exactly ``degree`` targets for each source."""
+
+    sweeps: ClassVar[bool] = True
 
     degree: int = param(kind=int, at_least=0, doc="connections out of each source")
     autapses: bool = param(False, kind=bool, doc="may a neuron reach itself")

@@ -129,3 +129,10 @@ def test_the_command_line_says_so_as_well(monkeypatch):
 def test_memory_is_known_on_linux():
     free = memory.available_memory()
     assert free is None or free > 0
+
+
+def test_a_rule_that_draws_all_for_any_target_is_not_asked_often():
+    few = network(FixedOutdegree(7)).projection("rec->rec")
+    many = network(FixedOutdegree(1000, multapses=True), neurons=100_000).projection("rec->rec")
+    assert len(list(chunks(few, 0, 300))) == 1
+    assert len(list(chunks(many, 0, 100_000))) <= 17

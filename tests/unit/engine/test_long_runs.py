@@ -49,15 +49,18 @@ def test_rings_and_bytes_stay_as_they_are():
 def test_calls_leave_nothing_behind():
     sim = simulator()
     tracemalloc.start()
-    for seed in range(200):  # until all that Python and Numba keep for themselves is there
+    for seed in range(50):
         run(sim, 2, seed)
-    gc.collect()
-    before, objects = tracemalloc.get_traced_memory()[0], len(gc.get_objects())
+    arrays, objects = held_now()
     for seed in range(1000):
         run(sim, 2, seed)
-    gc.collect()
-    after = tracemalloc.get_traced_memory()[0]
+    assert held_now()[0] == arrays
+    assert len(held_now()[1] - objects) < 100
     tracemalloc.stop()
-    # Not a byte a call, apart from what Python's own caches took.
-    assert after - before < 1000
-    assert len(gc.get_objects()) - objects < 50
+
+
+def held_now():
+    """Bytes of all arrays that were made while memory was traced, and the identities of all objects with parts."""
+    gc.collect()
+    found = tracemalloc.take_snapshot().filter_traces([tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)])
+    return sum(trace.size for trace in found.traces), {id(thing) for thing in gc.get_objects()}
