@@ -1,22 +1,46 @@
 """N-MNIST over several seeds: trained on simulated recordings of MNIST, judged on real recordings.
 
 python benchmarks/nmnist.py eprop --mnist MNIST --test-data N-MNIST/Train --test-data N-MNIST/Test --epochs 1
+python benchmarks/nmnist.py eprop ... --label wide --set neurons=500
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
 
 import record
 
+#: What is kept of each run's summary, as mean and spread.
+KEYS = ("test_error", "hold_error", "train_samples_per_second", "ns_per_synaptic_event", "train_seconds")
+
 
 def main() -> None:
     """Run the command once for each seed and record the figures that matter."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    arguments = parse()
+    runs = []
+    for seed in arguments.seeds:
+        runs.append(run(arguments, seed))
+        print({k: runs[-1][k] for k in ("seed", "test_error", "hold_error", "train_samples_per_second")}, flush=True)
+    result = {
+        "train": shlex.join(train_command(arguments, record.public)),
+        "rule": arguments.rule, "loss": arguments.loss, "epochs": arguments.epochs, "settings": arguments.set,
+        "seeds": arguments.seeds, "threads": arguments.threads,
+        **{key: runs[0][key] for key in ("train_data", "test_data", "test_samples", "hold_samples", "synapses")},
+        **{key: record.spread([r[key] for r in runs]) for key in KEYS},
+    }  # fmt: skip
+    name = f"nmnist-{arguments.rule.replace('+', '-plus')}-{arguments.loss}-{arguments.epochs}-epochs"
+    print(json.dumps(result, indent=2))
+    print(record.write("-".join([name, *([arguments.label] if arguments.label else [])]), result))
+
+
+def parse() -> argparse.Namespace:
+    """The arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rule", choices=("eprop", "eprop+"))
     parser.add_argument("--loss", default="softmax", choices=("softmax", "squared_error"))
     parser.add_argument("--mnist", required=True)
@@ -25,33 +49,30 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="handed on to eprop train")
+    parser.add_argument("--label", default="", help="end of the result's name, where settings are not the defaults")
     arguments = parser.parse_args()
-    runs = []
-    for seed in arguments.seeds:
-        runs.append(run(arguments, seed))
-        print({k: runs[-1][k] for k in ("seed", "test_error", "hold_error", "train_samples_per_second")}, flush=True)
-    keys = ("test_error", "hold_error", "train_samples_per_second", "ns_per_synaptic_event", "train_seconds")
-    result = {
-        "rule": arguments.rule, "loss": arguments.loss, "epochs": arguments.epochs, "seeds": arguments.seeds,
-        "train_data": runs[0]["train_data"], "test_data": runs[0]["test_data"], "test_samples": runs[0]["test_samples"],
-        **{key: record.spread([r[key] for r in runs]) for key in keys},
-    }  # fmt: skip
-    name = f"nmnist-{arguments.rule.replace('+', '-plus')}-{arguments.loss}-{arguments.epochs}-epochs"
-    print(json.dumps(result, indent=2))
-    print(record.write(name, result))
+    if arguments.set and not arguments.label:
+        parser.error("--set needs a --label, or the result would take the place of that of the defaults")
+    return arguments
+
+
+def train_command(arguments: argparse.Namespace, shown=str) -> list[str]:
+    """The command of a seed, but for the seed and where to write; paths as ``shown`` gives them."""
+    command = ["eprop", "train", "nmnist", "--rule", arguments.rule, "--loss", arguments.loss]
+    command += ["--mnist", shown(arguments.mnist), "--range", arguments.range]
+    for path in arguments.test_data:
+        command += ["--test-data", shown(path)]
+    for setting in arguments.set:
+        command += ["--set", setting]
+    return [*command, "--epochs", str(arguments.epochs), "--threads", str(arguments.threads)]
 
 
 def run(arguments: argparse.Namespace, seed: int) -> dict:
     """One training; returns its summary."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable, "-c", "from eprop.cli import main; main()", "train", "nmnist", "--rule", arguments.rule,
-            "--loss", arguments.loss, "--mnist", arguments.mnist, "--range", arguments.range, "--seed", str(seed),
-            "--epochs", str(arguments.epochs), "--threads", str(arguments.threads), "--out", f"{folder}/run",
-            "--no-figures", "--json",
-        ]  # fmt: skip
-        for path in arguments.test_data:
-            command += ["--test-data", path]
+        command = [sys.executable, "-c", "from eprop.cli import main; main()", *train_command(arguments)[1:]]
+        command += ["--seed", str(seed), "--out", f"{folder}/run", "--no-figures", "--json"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         return json.loads(done.stdout)
 

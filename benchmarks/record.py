@@ -55,7 +55,7 @@ def write(name: str, result: Any) -> pathlib.Path:
     """Write ``results/NAME.json`` beside the others, atomically."""
     RESULTS.mkdir(exist_ok=True)
     document = {
-        "command": "python " + shlex.join([_script(pathlib.Path(sys.argv[0])), *_public(sys.argv[1:])]),
+        "command": "python " + shlex.join([_script(pathlib.Path(sys.argv[0])), *map(public, sys.argv[1:])]),
         "version": eprop.__version__,
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
@@ -74,9 +74,9 @@ def _script(path: pathlib.Path) -> str:
     return str(path.resolve().relative_to(own)) if path.resolve().is_relative_to(own) else path.name
 
 
-def _public(arguments: list[str]) -> list[str]:
-    """Arguments with folders reduced to their names."""
-    return [pathlib.Path(a).name if os.sep in a else a for a in arguments]
+def public(argument: str) -> str:
+    """An argument as it may be published: a folder's path reduced to its name."""
+    return pathlib.Path(argument).name if os.sep in argument else argument
 
 
 def spread(values: list[float]) -> dict[str, Any]:

@@ -46,14 +46,18 @@ def scaling() -> None:
 
 def nmnist() -> None:
     """One row for each training on N-MNIST."""
-    print("| rule | loss | epochs | seeds | error on real recordings, % | error on simulated hold-out, % |")
-    print("|---|---|---|---|---|---|")
-    for path in sorted(RESULTS.glob("nmnist-*-epochs.json")):
-        r = json.loads(path.read_text())["result"]
-        errors = [plus_minus(r[key], 100.0) for key in ("test_error", "hold_error")]
-        print(
-            f"| {r['rule']} | {r['loss'].replace('_', ' ')} | {r['epochs']} | {len(r['seeds'])} | {errors[0]} | {errors[1]} |"
-        )
+    print("| rule | loss | settings | epochs | seeds | error on real recordings, % | on simulated held-out ones, % |")
+    print("|---|---|---|---|---|---|---|")
+    found = [json.loads(path.read_text())["result"] for path in RESULTS.glob("nmnist-*-epochs*.json")]
+    for r in sorted(found, key=lambda r: (r["rule"], r["loss"], bool(r.get("settings")), r["epochs"])):
+        cells = [
+            r["rule"],
+            r["loss"].replace("_", " "),
+            ", ".join(f"`{s}`" for s in r.get("settings", [])),
+            str(r["epochs"]),
+        ]
+        cells += [str(len(r["seeds"])), *(plus_minus(r[key], 100.0) for key in ("test_error", "hold_error"))]
+        print(f"| {' | '.join(cells)} |")
 
 
 def tasks() -> None:

@@ -31,9 +31,10 @@ MAX_DELAYS = 12
 BLEND_US = 10_000.0
 
 _U16 = np.uint64(0xFFFF)
-# Places in the first block of random numbers: 0 and 1 shift of the path, 2 duration, then these.
+# Places in the first block of random numbers: 0 and 1 shift of the path, 2 duration, 3 contrast, then these.
 _FIRST_DELAY = 4
 _FIRST_PIXEL = _FIRST_DELAY + MAX_DELAYS
+_FIRST_WARP = _FIRST_PIXEL + FIELD * FIELD
 
 
 @inline
@@ -63,6 +64,35 @@ def _image_box(image):
                 left = min(left, x)
                 right = max(right, x + 1)
     return top, bottom, left, right
+
+
+@inline
+def _warp(image, random, normals, warp, out):
+    """Write the image to ``out`` as a random linear map of the plane shows it, with the image's centre at rest."""
+    centre = 0.5 * (SIDE - 1)
+    a = 1.0 + warp * normals[random[_FIRST_WARP] >> 4]
+    b = warp * normals[random[_FIRST_WARP + 1] >> 4]
+    c = warp * normals[random[_FIRST_WARP + 2] >> 4]
+    d = 1.0 + warp * normals[random[_FIRST_WARP + 3] >> 4]
+    for y in range(SIDE):
+        for x in range(SIDE):
+            out[y, x] = _ink(
+                image, centre + a * (x - centre) + b * (y - centre), centre + c * (x - centre) + d * (y - centre)
+            )
+
+
+@inline
+def _ink(image, x, y):
+    """Ink at a place between the pixels, rounded; paper beyond the image."""
+    left, top = np.int64(np.floor(x)), np.int64(np.floor(y))
+    fx, fy = x - left, y - top
+    total = 0.5
+    for j in range(2):
+        for i in range(2):
+            if 0 <= left + i < SIDE and 0 <= top + j < SIDE:
+                share = (fx if i else 1.0 - fx) * (fy if j else 1.0 - fy)
+                total += share * image[top + j, left + i]
+    return np.uint8(total)
 
 
 @kernel
@@ -236,8 +266,9 @@ def record_digit(
     pixels : tuple
         ``(threshold_on, threshold_off, spread, refractory_us)``.
     noise : tuple
-        ``(normals, jitter, threshold_noise, background, on_fraction, delays)``: table of normal quantiles (4096), px,
-        relative, events per step, share, and float64 (n, 2) of a time and the largest delay from there, us.
+        ``(normals, jitter, warp, contrast, threshold_noise, background, on_fraction, delays)``: table of normal
+        quantiles (4096), px, three relative ones, events per step, share, and float64 (n, 2) of a time and the largest
+        delay from there, us.
     scratch : tuple
         Arrays of `make_scratch`.
     times, channels : ndarray of int32, shape (capacity,)
@@ -251,8 +282,8 @@ def record_digit(
     """
     taps, log_table = optics
     on, off, spread, refractory = pixels
-    normals, jitter, threshold_noise, background, on_fraction, delays = noise
-    light4, rows, upper, lower, level, before, free_at, thresholds, random, drawn, visit, flag, words = scratch
+    normals, jitter, warp, contrast, threshold_noise, background, on_fraction, delays = noise
+    warped, light4, rows, upper, lower, level, before, free_at, thresholds, random, drawn, visit, flag, words = scratch
     light = light4.reshape(light4.size)
     field = FIELD * FIELD
     backwards = 1.0 / step_us
@@ -263,6 +294,11 @@ def record_digit(
     for j in range(delays.shape[0]):
         drawn[j] = delays[j, 1] * (random[_FIRST_DELAY + j] / 32768.0 - 1.0)
     _draw_thresholds(random, normals, spread, thresholds)
+    rise = max(1.0 + contrast * normals[random[3] >> 4], LEAST)
+    on, off = rise * on, rise * off
+    if warp > 0.0:
+        _warp(image, random, normals, warp, warped)
+        image = warped
     box = _image_box(image)
     _fill_light(image, box, taps, log_table, rows, light4)
     y_first, y_last = _rows_reached(box, path, shift_y)
@@ -372,6 +408,7 @@ def make_scratch() -> tuple[np.ndarray, ...]:
     state = FIELD * ROW
     words = np.zeros(state // 8, np.uint64)
     return (
+        np.zeros((SIDE, SIDE), np.uint8),
         np.zeros((PHASES, PHASES, LIGHT, LIGHT), np.float32),
         np.zeros((SIDE, LIGHT), np.float32),
         np.zeros(state, np.float32),

@@ -6,6 +6,7 @@ share one array of channels, so that a subset or another order of the samples co
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -146,15 +147,9 @@ class BinnedDataset:
         DataError
             If the sizes ask for more samples than there are.
         """
-        sizes = _complete(sizes, len(self))
-        order = np.arange(len(self))
-        if seed is not None:
-            order = np.random.default_rng(seed).permutation(len(self))
-            if stratified:
-                order = order[_interleave(self.labels[order])]
-        ends = np.cumsum([0, *sizes])
-        labels = [*names, *[self.name] * (len(sizes) - len(names))]
-        return [self.subset(order[a:b], label) for a, b, label in zip(ends, ends[1:], labels, strict=False)]
+        parts = split_rows(self.labels, sizes, seed, stratified)
+        labels = [*names, *[self.name] * (len(parts) - len(names))]
+        return [self.subset(part, label) for part, label in zip(parts, labels, strict=True)]
 
     def activity(self) -> np.ndarray:
         """How often each channel is active over all samples, shape (n_channels,), int64."""
@@ -230,6 +225,18 @@ def check_steps(n_steps: int, dt: float) -> None:
         raise ParameterError(f"n_steps must be >= 1, got {n_steps}")
     if not (dt > 0 and np.isfinite(dt)):
         raise ParameterError(f"dt must be > 0 ms, got {dt}")
+
+
+def split_rows(labels: np.ndarray, sizes: Sequence[int], seed: int | None, stratified: bool = True) -> list[np.ndarray]:
+    """Which samples belong to which part; the arguments are those of `BinnedDataset.split`."""
+    sizes = _complete(sizes, labels.shape[0])
+    order = np.arange(labels.shape[0])
+    if seed is not None:
+        order = np.random.default_rng(seed).permutation(labels.shape[0])
+        if stratified:
+            order = order[_interleave(labels[order])]
+    ends = np.cumsum([0, *sizes])
+    return [order[a:b] for a, b in itertools.pairwise(ends)]
 
 
 def _complete(sizes: Sequence[int], available: int) -> list[int]:

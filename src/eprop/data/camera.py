@@ -47,7 +47,9 @@ _BOUNDS = {
     "refractory": (0.0, 1000.0),
     "blur": (0.2, 1.0),
     "ambient": (0.001, 0.999),
-    "jitter": (0.0, 0.5),
+    "jitter": (0.0, 2.0),
+    "warp": (0.0, 0.5),
+    "contrast": (0.0, 0.5),
     "background": (0.0, 50.0),
     "background_on": (0.0, 1.0),
     "shortest": (1.0, 8000.0),
@@ -78,6 +80,11 @@ class EventCamera:
         (dark digit on light ground, so the leading edge is OFF).
     jitter : float
         Standard deviation of the path's offset from recording to recording, in pixels.
+    warp : float
+        Standard deviation of the four elements of a linear map that each recording applies to the image, about its
+        centre: with 0.1 it is turned by 4 degrees, and its height and width differ by 10 % (standard deviations).
+    contrast : float
+        Relative standard deviation of all thresholds together from recording to recording.
     delays : tuple of (time, largest delay)
         In ms: from each time on, the path runs late by an amount drawn for each recording, uniformly between minus and
         plus the largest delay. The second and third saccade of N-MNIST start that irregularly.
@@ -114,6 +121,8 @@ class EventCamera:
     blur: float = 0.7
     ambient: float = 0.32
     jitter: float = 0.05
+    warp: float = 0.0
+    contrast: float = 0.0
     delays: tuple[tuple[float, float], ...] = ((103.0, 5.2), (205.0, 4.1))
     background: float = 0.37
     background_on: float = 0.96
@@ -240,6 +249,8 @@ class EventCamera:
         noise = (
             _normal_table(),
             self.jitter,
+            self.warp,
+            self.contrast,
             self.threshold_noise,
             self.background * self.step / 1000.0 * FIELD * FIELD,
             self.background_on,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.data._nmnist_layout import splits_in
-from eprop.data.binned import BinnedDataset, concatenate
+from eprop.data.binned import BinnedDataset, concatenate, split_rows
 from eprop.data.cache import cached, describe_bytes
 from eprop.data.camera import EventCamera
 from eprop.data.mnist import EMBEDDED_COMPLETE, Digits, embedded_digits, read_mnist, shows_training_digits
@@ -23,6 +23,7 @@ from eprop.errors import DataError, ParameterError
 
 Progress = Callable[[str, int, int], None]
 Path = str | pathlib.Path
+Hold = int | Callable[[int], int]
 
 #: Samples held out and tested of the 5,000 embedded digits.
 EMBEDDED_HOLD = EMBEDDED_TEST = 500
@@ -73,6 +74,8 @@ class Loader:
         Length of a step in ms.
     camera : EventCamera
         For digits that are to be simulated.
+    training_camera : EventCamera, optional
+        For those of them that are learned from, if it is to be another: one that shows them with more variety.
     threads : int
     cache : bool
         Keep data sets on disk, see `eprop.data.cache`.
@@ -85,19 +88,24 @@ class Loader:
     n_steps: int = 300
     dt: float = 1.0
     camera: EventCamera = EventCamera()
+    training_camera: EventCamera | None = None
     threads: int = 1
     cache: bool = True
     progress: Progress | None = None
     epoch: int = 0
 
-    def simulate(self, digits: Digits, stream: int = _TRAIN_STREAM) -> BinnedDataset:
-        """Simulated recordings of digits; ``stream`` keeps apart digits of different sources with equal indices."""
-        again = self.epoch > 0 and stream == _TRAIN_STREAM
+    def simulate(self, digits: Digits, stream: int = _TRAIN_STREAM, *, learned: bool = False) -> BinnedDataset:
+        """Simulated recordings of digits; ``stream`` keeps apart digits of different sources with equal indices.
+
+        Those that are ``learned`` from are seen by the training camera, and anew in each epoch.
+        """
+        again = self.epoch > 0 and learned
+        camera = (self.training_camera or self.camera) if learned else self.camera
         seed = derive(self.seed, stream, *([self.epoch] if again else [])) >> 1
         name = f"simulated from {digits.name}"
 
         def make() -> BinnedDataset:
-            return self.camera.binned(
+            return camera.binned(
                 digits.images,
                 digits.labels,
                 seed=seed,
@@ -112,7 +120,7 @@ class Loader:
         key = {
             "digits": describe_bytes(digits.images, digits.labels, digits.indices),
             "name": name,
-            "camera": self.camera.describe(),
+            "camera": camera.describe(),
             "seed": seed,
         }
         return make() if again else self._cached(key, make)
@@ -139,7 +147,7 @@ def load(
     mnist: Path | None = None,
     test: Path | Sequence[Path] | None = None,
     span: tuple[int, int] | None = None,
-    hold: int | None = None,
+    hold: Hold | None = None,
     loader: Loader | None = None,
 ) -> Splits:
     """Data for training, hold-out and test.
@@ -156,9 +164,9 @@ def load(
         Test data: N-MNIST recordings (folder or archive), or a folder of MNIST files (simulated from its test digits).
     span : (start, stop), optional
         Train on the digits with MNIST index ``start .. stop - 1`` only.
-    hold : int, optional
-        Samples held out: the last ones of the span, or for the embedded digits a random choice with equal shares of
-        each class. 500 for the embedded digits if not given, else 0.
+    hold : int or callable of (number of samples) that returns one, optional
+        Samples held out: a random choice by the loader's seed, with equal shares of each class. 500 for the embedded
+        digits if not given, else 0.
     loader : Loader, optional
         Seed, steps, camera, threads, cache.
 
@@ -216,7 +224,7 @@ def load_test(test: Path | Sequence[Path], *, loader: Loader | None = None) -> B
     return _test_data(test, loader or Loader(), None)
 
 
-def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hold: int, loader: Loader) -> Splits:
+def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hold: Hold, loader: Loader) -> Splits:
     splits = splits_in(data)
     recordings = read_nmnist(data, "train" if splits else None)
     if span is not None:
@@ -224,7 +232,10 @@ def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hol
         if not inside.any():
             raise DataError(f"{data}: no recording of a digit with index in {span[0]}..{span[1] - 1}")
         recordings = recordings.subset(inside)
-    train, held = _cut(loader.read(recordings), hold)
+    both = loader.read(recordings)
+    learned, watched = _held_out(both.labels, hold, loader)
+    train = both.subset(learned)
+    held = both.subset(watched, f"{both.name}, held out") if watched.size else None
     trained = recordings.indices if shows_training_digits(recordings.indices, recordings.labels) else None
     if test is not None:
         return Splits(train, held, _test_data(test, loader, trained))
@@ -232,35 +243,41 @@ def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hol
     return Splits(train, held, tested)
 
 
-def _from_mnist(folder: Path, test: object, span: tuple[int, int] | None, hold: int, loader: Loader) -> Splits:
+def _from_mnist(folder: Path, test: object, span: tuple[int, int] | None, hold: Hold, loader: Loader) -> Splits:
     digits = read_mnist(folder, "train")
     digits = digits.span(*(span or (0, len(digits))))
-    train, held = _cut(loader.simulate(digits), hold)
+    train, held = _simulated(digits, hold, loader)
     if test is not None:
         return Splits(train, held, _test_data(test, loader, digits.indices))
     return Splits(train, held, loader.simulate(read_mnist(folder, "test"), _TEST_STREAM))
 
 
-def _from_embedded(test: object, span: tuple[int, int] | None, hold: int, loader: Loader) -> Splits:
+def _from_embedded(test: object, span: tuple[int, int] | None, hold: Hold, loader: Loader) -> Splits:
     if span is not None:
         raise ParameterError("a range of digits needs a data or mnist folder; the embedded digits are sorted by class")
-    simulated = loader.simulate(embedded_digits())
-    names = [f"{simulated.name}, {part}" for part in ("training part", "held out", "test part")]
-    n_test = EMBEDDED_TEST if test is None else 0
-    train, held, rest = simulated.split((-1, hold, n_test), seed=loader.seed, names=names)
-    return Splits(
-        train, held if hold else None, rest if test is None else _test_data(test, loader, np.arange(EMBEDDED_COMPLETE))
-    )
+    digits = embedded_digits()
+    if test is not None:
+        return Splits(*_simulated(digits, hold, loader), _test_data(test, loader, np.arange(EMBEDDED_COMPLETE)))
+    rest, last = split_rows(digits.labels, (-1, EMBEDDED_TEST), loader.seed)
+    tested = loader.simulate(digits.subset(last, f"{digits.name}, test part"))
+    return Splits(*_simulated(digits.subset(rest, f"{digits.name}, training part"), hold, loader), tested)
 
 
-def _cut(dataset: BinnedDataset, hold: int) -> tuple[BinnedDataset, BinnedDataset | None]:
-    """Hold out the last samples."""
-    if not 0 <= hold < len(dataset):
-        raise DataError(f"cannot hold out {hold} of {len(dataset)} samples")
-    if hold == 0:
-        return dataset, None
-    train, held = dataset.split((-1, hold), seed=None)
-    return train, held.subset(slice(None), f"{dataset.name}, the last {hold} held out")
+def _simulated(digits: Digits, hold: Hold, loader: Loader) -> tuple[BinnedDataset, BinnedDataset | None]:
+    """Recordings to learn from, and of held-out digits."""
+    learned, watched = _held_out(digits.labels, hold, loader)
+    train = loader.simulate(digits.subset(learned), learned=True)
+    if watched.size == 0:
+        return train, None
+    return train, loader.simulate(digits.subset(watched, f"{digits.name}, held out"))
+
+
+def _held_out(labels: np.ndarray, hold: Hold, loader: Loader) -> list[np.ndarray]:
+    """Which samples are learned from, and which are held out; in their order if it is none."""
+    count = hold(labels.size) if callable(hold) else hold
+    if not 0 <= count < labels.size:
+        raise DataError(f"cannot hold out {count} of {labels.size} training samples")
+    return split_rows(labels, (-1, count), loader.seed if count else None)
 
 
 def _test_data(test: object, loader: Loader, trained: np.ndarray | None) -> BinnedDataset:

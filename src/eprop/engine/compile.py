@@ -288,7 +288,7 @@ def bind_maps(layout: MapLayout) -> tuple[Callable[..., Any], ...]:
     kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
     constants = layout._asdict()
 
-    def made(name: str, called: str = "", **others: Any) -> Callable[..., Any]:
+    def made(name: str, called: str = "", /, **others: Any) -> Callable[..., Any]:
         return bind(getattr(maps, name), f"{called or name}_{kind}", **constants, **others)
 
     if (layout.D, layout.M) == (1, 0):

@@ -37,10 +37,13 @@ def differ(folder: pathlib.Path, tell: Callable[[float], None], config: str, ite
     out = {}
     for number, engine in enumerate(("event", "time")):
         execution = wanted.execution.replace(engine=engine, precision="double", threads=1)
-        out[engine] = _losses(
-            replace(wanted, execution=execution), iterations, lambda share, n=number: tell((n + share) / 2)
-        )
+        out[engine] = _losses(replace(wanted, execution=execution), iterations, _half(tell, number))
     return out
+
+
+def _half(tell: Callable[[float], None], number: int) -> Callable[[float], None]:
+    """Progress of one of two halves."""
+    return lambda share: tell((number + share) / 2)
 
 
 def _losses(config: RunConfig, iterations: int, tell: Callable[[float], None]) -> dict[str, Any]:

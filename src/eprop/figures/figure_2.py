@@ -127,7 +127,8 @@ class Figure2(PaperFigure):
             data["hold"] = 0  # their errors are counted on each mini-batch before it is learned
         execution = {"precision": "double", "engine": engine}
         plain = RunConfig.make(side.task, task=task, data=data, run=execution)
-        per_epoch = -(-plain.data.samples // side.batch)
+        choice: Any = plain.data  # of a task that draws its trials: so many in an epoch
+        per_epoch = -(-choice.samples // side.batch)
         iterations = self.iterations or (side.quick_iterations if self.quick else plain.training.epochs * per_epoch)
         training = {
             "epochs": -(-iterations // per_epoch), "batch_size": side.batch, "hold_evaluations": EVALUATIONS,

@@ -78,7 +78,8 @@ class Figure4(NMNISTFigure):
         """Traces above, weights below."""
         with look():
             figure = new_figure(WIDE, 9.0)
-            top, middle, bottom = figure.subfigures(3, 1, height_ratios=(5.3, 2.25, 1.45))
+            parts: Any = figure.subfigures(3, 1, height_ratios=(5.3, 2.25, 1.45))  # an array, as there are several
+            top, middle, bottom = parts
             draw_traces(top, *_traces(tables))
             of_kind = {kind: rows(tables["weights"], kind=kind) for kind in KINDS.values()}
             changes = {f"{kind} weights": (w["before_mV"], w["after_mV"]) for kind, w in of_kind.items()}

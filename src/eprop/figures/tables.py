@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ def table(**columns: Any) -> dict[str, np.ndarray]:
     return {name: np.atleast_1d(array).copy() for name, array in zip(columns, arrays, strict=True)}
 
 
-def stacked(tables: list[Table]) -> dict[str, np.ndarray]:
+def stacked(tables: Sequence[Table]) -> dict[str, np.ndarray]:
     """Tables with the same columns, one below the other."""
     return {name: np.concatenate([part[name] for part in tables]) for name in tables[0]}
 

@@ -32,16 +32,16 @@ EPOCHS_EMBEDDED, EPOCHS = 8, 1
 #: What suits each rule and loss: the values of all parameters that are left open.
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     ("eprop", "softmax"): {
-        "tau_m": 20.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3,
-        "feedback": "symmetric", "c_reg": 100.0, "window_start": 100,
+        "tau_m": 20.0, "tau_out": 100.0, "w_in": 0.05, "optimizer": "adam", "eta": 6e-3, "eta_out": 6e-3,
+        "feedback": "symmetric", "c_reg": 20.0, "window_start": 100,
     },
     ("eprop", "squared_error"): {
         "tau_m": 20.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "adam", "eta": 2e-3, "eta_out": 2e-3,
         "feedback": "symmetric", "c_reg": 100.0, "window_start": 100,
     },
     ("eprop+", "softmax"): {
-        "tau_m": 15.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 8e-4, "eta_out": 1.5e-4,
-        "feedback": "symmetric", "c_reg": 10.0, "window_start": 100,
+        "tau_m": 15.0, "tau_out": 100.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 8e-4, "eta_out": 1.5e-4,
+        "feedback": "symmetric", "c_reg": 10.0, "window_start": 100, "kappa": 0.98,
     },
     ("eprop+", "squared_error"): {
         "tau_m": 15.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 1e-3, "eta_out": 5e-5,
@@ -75,6 +75,9 @@ class NMNIST(Learner, Classification):
     w_in: float = param(None, unit="mV", at_least=0.0, optional=True, doc="sd of the initial input weights")
     w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(in-degree)")
     w_out: float = param(0.5, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
+    kappa: float = param(
+        None, at_least=0.0, below=1.0, optional=True, doc="eprop+: filter of the eligibility traces, per step"
+    )
     bias: bool = param(False, kind=bool, doc="give each readout a trained bias: a source that spikes at every step")
 
     name: ClassVar[str] = "nmnist"
@@ -104,7 +107,7 @@ class NMNIST(Learner, Classification):
         """Values of the open parameters that suit the rule, loss and number of steps in ``given``."""
         settings = SETTINGS.get((given.get("rule", cls.rule), given.get("loss", cls.loss)), {})
         n_steps = given.get("n_steps", cls.n_steps)
-        out = {**settings, "window_stop": n_steps}
+        out = {"kappa": Learner.kappa, **settings, "window_stop": n_steps}
         if isinstance(n_steps, int) and n_steps <= out.get("window_start", 0):
             out["window_start"] = 0
         return out

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from eprop.data import EventCamera, from_iterable, read_mnist, read_nmnist
 from eprop.data import camera as camera_module
@@ -88,6 +89,23 @@ def test_no_image_no_event():
     crowded = dataclasses.replace(QUIET, background=50.0).events(np.zeros((28, 28), np.uint8), seed=1)
     assert len(crowded) == pytest.approx(50.0 * 0.313 * 34 * 34, rel=0.05)
     assert len(QUIET.binned(np.zeros((0, 28, 28), np.uint8), [], seed=1)) == 0
+
+
+def test_what_differs_between_recordings_is_a_map_of_the_image_and_a_factor_of_the_thresholds(monkeypatch):
+    # Every random quantile is 1: what is drawn is then one standard deviation above its mean.
+    monkeypatch.setattr(camera_module, "_normal_table", lambda: np.ones(4096, np.float32))
+    images, labels = strokes(20, seed=3), np.arange(20)
+    matrix = np.array([[1.125, 0.125], [0.125, 1.125]])  # exact in binary, so that no ink is rounded in another way
+    mapped = [scipy.ndimage.affine_transform(
+        image.astype(float), matrix, 13.5 - matrix @ [13.5, 13.5], order=1, mode="grid-constant"
+    ) for image in images]  # fmt: skip
+    mapped = np.floor(np.array(mapped) + 0.5).astype(np.uint8)
+    one = dataclasses.replace(QUIET, warp=0.125).binned(images, labels, seed=1)
+    assert not same(one, QUIET.binned(images, labels, seed=1))
+    assert same(one, QUIET.binned(mapped, labels, seed=1))
+    stricter = dataclasses.replace(QUIET, threshold_on=1.25 * 0.16, threshold_off=1.25 * 0.16)
+    other = dataclasses.replace(QUIET, contrast=0.25).binned(images, labels, seed=1)
+    assert same(other, stricter.binned(images, labels, seed=1))
 
 
 def plain_counts(camera, image, step):

@@ -158,7 +158,8 @@ def test_symmetric_feedback_of_what_cannot_be_mirrored():
 
 @pytest.mark.parametrize(
     "duration",
-    [None, "1", b"1", "", [1.0], NAN, INF, -INF, -1.0, 0.0, True, 1j, np.array([1.0, 2.0]), object(), {}, decimal.Decimal(1),
+    [None, "1", b"1", "", [1.0], NAN, INF, -INF, -1.0, 0.0, True, 1j, np.array([1.0, 2.0]),
+     pytest.param(object(), id="object"), {}, decimal.Decimal(1),
      10**400,
      0.5, 1.5, 1e-12],
     ids=repr,

@@ -19,7 +19,7 @@ NOT_POSITIVE = [
     "",
     [1.0],
     {},
-    object(),
+    pytest.param(object(), id="object"),
     1j,
     True,
     NAN,

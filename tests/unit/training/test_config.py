@@ -101,6 +101,8 @@ def test_a_file_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
         ("data", {"test_data": "folder"}, "Recordings.test_data must be a tuple or list"),
         ("data", {"test_data": [1]}, "must be a list of paths"),
         ("data", {"hold": -1}, "Recordings.hold must be >= 0"),
+        ("data", {"warp": 0.6}, "Recordings.warp must be <= 0.5, got 0.6"),
+        ("data", {"shift": -1.0}, "Recordings.shift must be >= 0 px, got -1"),
         ("training", {"epochs": 0}, "Training.epochs must be >= 1, got 0"),
         ("training", {"batch_size": -1}, "Training.batch_size must be >= 1"),
         ("training", {"eta_final": 2.0}, "Training.eta_final must be <= 1"),
@@ -150,5 +152,5 @@ def test_wrong_settings(setting: str, message: str) -> None:
 
 def test_training_is_frozen_and_printable() -> None:
     assert repr(Training()) == (
-        "Training(epochs=1, batch_size=32, schedule='linear', eta_final=0.01, hold_evaluations=10)"
+        "Training(epochs=1, batch_size=32, schedule='linear', eta_final=0.01, reports=200, hold_evaluations=10)"
     )
