@@ -88,7 +88,7 @@ class Figure4(NMNISTFigure):
             for ax, kind in zip(axes, KINDS.values(), strict=True):
                 _draw_densities(ax, rows(tables["distributions"], kind=kind))
             axes[0].set_ylabel("density\n(1/mV)")
-            axes[0].legend(loc="lower center")
+            axes[-1].legend(loc="upper right")
             for panel, name in ((top, "a"), (middle, "b"), (bottom, "c")):
                 letter(panel, name)
         return figure

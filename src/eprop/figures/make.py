@@ -23,7 +23,7 @@ from eprop.training.watch import Watcher
 #: Of a figure's folder: what was computed, and the folder of its tables.
 FACTS, NUMBERS = "figure.json", "numbers"
 #: Dots per inch; in a PDF, of clouds of points only.
-RESOLUTION = {"png": 200, "pdf": 400}
+RESOLUTION = {"png": 180, "pdf": 400}
 
 
 @dataclass(frozen=True, eq=False)

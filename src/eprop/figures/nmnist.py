@@ -14,8 +14,8 @@ _DATA = ("data", "mnist", "range", "test_data", "samples", "test_samples", "hold
 #: Of a quick figure, where nothing else is given.
 QUICK_DATA = {"samples": 320, "test_samples": 100, "hold": 100}
 QUICK_NEURONS, QUICK_EVALUATIONS = 50, 5
-#: Evaluations of held-out samples: the points of a learning curve.
-EVALUATIONS = 24
+#: Evaluations of held-out samples: the points of a learning curve. They happen at reports, so this divides the number of those.
+EVALUATIONS = 25
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,7 @@ def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]
     if tested is not None:
         _mark_test(ax, summary["samples_learned"], 100 * tested, summary["test_error_sigma"], bottom)
     decades(ax)
-    ax.set_ylim(bottom, max(100.0, 1.1 * max(shown, default=0.0)))
+    ax.set_ylim(bottom, max(10.0, 1.6 * max(shown, default=100.0)))  # room for the legend
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper right")
 
@@ -90,6 +90,8 @@ def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
     if held:
         ax.plot(*np.array(held).T, color=ORANGE, marker="o", ms=3, label="held out")
     ax.set_ylabel("loss of a sample")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper right")
     if x.size and raw.min() > 0:
         decades(ax)
 
