@@ -287,12 +287,14 @@ def bind_maps(layout: MapLayout) -> tuple[Callable[..., Any], ...]:
     """The loops that extend maps by a step, evaluate them over an interval for many neurons and for one, and carry on."""
     kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
     constants = layout._asdict()
+    many: dict[str, Any]
+    one: dict[str, Any]
 
     def made(name: str, called: str = "", /, **others: Any) -> Callable[..., Any]:
         return bind(getattr(maps, name), f"{called or name}_{kind}", **constants, **others)
 
     if (layout.D, layout.M) == (1, 0):
-        alone = {name: made(f"{name}_one", apart=True) for name in ("extend", "divide", "compose")}
+        alone: dict[str, Any] = {name: made(f"{name}_one", apart=True) for name in ("extend", "divide", "compose")}
         many = {f"_{name}": made(f"{name}_filter", inlined=True, **{f"_{name}_one": alone[name]}) for name in alone}
         one = {
             f"_{name}": made(
