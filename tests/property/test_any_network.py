@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 
 import eprop as ep
 from combinations import is_ordinary, marks_of
@@ -118,9 +118,25 @@ def test_plus(name, delays):
     @examples(0.04)
     @given(SEEDS, st.sampled_from(rules), st.sampled_from(list(FEEDBACK)), st.sampled_from([1, 2, 5]))
     def holds(seed, rule, feedback, partitions):
-        check_plus(network(seed, NEURONS[name], PLUS[rule], DELAYS[delays], FEEDBACK[feedback]), seed, partitions)
+        net = network(seed, NEURONS[name], PLUS[rule], DELAYS[delays], FEEDBACK[feedback])
+        assume(is_steady(net, seed))
+        check_plus(net, seed, partitions)
 
     holds()
+
+
+def is_steady(net: ep.Network, seed: int) -> bool:
+    """Whether a rounding stays one: learning that diverges makes anything of it, stepped through time as well.
+
+    With a synaptic current and seed 35529, weights that differ by 1e-15 give voltages that differ by 3e-8 after 180 steps.
+    """
+    x, target, window = stimulus(seed, 1, 180)
+    runs = []
+    for size in (0.0, 1e-15):
+        each = TimeDriven(net)
+        each.weight[:] *= 1.0 + size * np.random.default_rng(seed).standard_normal(each.weight.size)
+        runs.append(each.run(180.0, {"in": x[0]}, {"out": target[0]}, window).v)
+    return disagreement(*runs) < 0.1 * TOLERANCE
 
 
 @pytest.mark.parametrize("feedback", FEEDBACK)

@@ -611,5 +611,5 @@ def test_delays():
         net.connect(x, rec, delay=[1.0, 2.0])
     with refuse("delay must be a multiple of dt", ep.NetworkError):
         net.connect(x, rec, delay=np.full((3, 2), 1.5))
-    with refuse("delay must be a number, a distribution or an array", ep.NetworkError):
+    with refuse("delay must be a finite number > 0 ms, got 'long'", ep.NetworkError):
         net.connect(x, rec, delay="long")

@@ -140,7 +140,7 @@ def _check_figure_4(recorded: dict[str, Any]) -> None:
         "after training",
         "input weights",
         "weight after (mV)",
-        "density (1/mV)",
+        "density\n(1/mV)",
     }
     assert wanted <= texts(made.figure.draw(tables))
 

@@ -65,7 +65,7 @@ def test_a_later_epoch_records_the_same_digits_anew() -> None:
     images = np.zeros((3, 28, 28), np.uint8)
     images[:, 8:20, 8:20] = 255
     chosen = Digits(images, np.arange(3, dtype=np.int32), np.arange(3), "squares")
-    made = [Loader(cache=False, epoch=epoch).simulate(chosen) for epoch in (0, 1, 1)]
+    made = [Loader(cache=False, epoch=epoch).simulate(chosen, learned=True) for epoch in (0, 1, 1)]
     np.testing.assert_array_equal(made[0].labels, made[1].labels)
     assert not np.array_equal(made[0].channels, made[1].channels)
     np.testing.assert_array_equal(made[1].channels, made[2].channels)
