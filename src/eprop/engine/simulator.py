@@ -41,6 +41,7 @@ from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.lanes import count_arrivals, fade_gaps, measure_gaps, mirror_feedback, optimize
 from eprop.kernels.layout import Scratch
+from eprop.kernels.maps import STEP_WORK
 from eprop.kernels.stream import receive
 from eprop.models import EventSource, Neuron
 from eprop.network import Network, Population
@@ -401,6 +402,8 @@ class Simulator:
             for field, value in getattr(self, f"_{group}")._asdict().items():
                 if isinstance(value, np.ndarray):
                     out[f"{group}/{field}"] = value.copy()
+        # Work space: what was left there depends on the partitions, and is of no use to anybody.
+        out["history/steps"][:, STEP_WORK:] = 0.0
         out["counters"] = np.array([self._t, self._updates, self.events], np.int64)
         return out
 
