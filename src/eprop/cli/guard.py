@@ -33,6 +33,7 @@ def guarded(command: Command) -> Command:
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         from eprop.errors import EPropError
+        from eprop.parallel import end_ranks
 
         try:
             return command(*args, **kwargs)
@@ -42,7 +43,7 @@ def guarded(command: Command) -> Command:
         except (EPropError, OSError, MemoryError) as error:
             if kwargs.get("debug"):
                 raise
-            _end_ranks(f"error: {_text(error)}", FAILED)
+            end_ranks(f"eprop: error: {_text(error)}", FAILED)
             _say(f"error: {_text(error)}")
             raise typer.Exit(FAILED) from None
 
@@ -51,20 +52,12 @@ def guarded(command: Command) -> Command:
 
 def _say_stopped(text: str, together: bool) -> None:
     """One line, from rank 0 if all ranks stopped together; if this one did not, the others would wait for it forever."""
-    from eprop.parallel import find_communicator, started_by_mpi
+    from eprop.parallel import end_ranks, find_communicator, started_by_mpi
 
     if not together:
-        _end_ranks(text, INTERRUPTED)
+        end_ranks(f"eprop: {text}", INTERRUPTED)
     if not started_by_mpi() or find_communicator().rank == 0:
         _say(text)
-
-
-def _end_ranks(text: str, code: int) -> None:
-    """If there are several ranks, say what happened and end all of them."""
-    from eprop.parallel import find_communicator, started_by_mpi
-
-    if started_by_mpi():
-        find_communicator().abort(f"eprop: {text}", code)
 
 
 def _text(error: BaseException) -> str:

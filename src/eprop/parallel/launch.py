@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
+from typing import TYPE_CHECKING
 
 from eprop.errors import MissingExtraError
 from eprop.parallel.communicator import Communicator, Serial
+
+if TYPE_CHECKING:
+    from eprop.parallel.mpi import Mpi
 
 #: Where launchers say how many processes they started: MPICH and Intel MPI, Open MPI, MVAPICH, Slurm's srun.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
@@ -19,6 +25,8 @@ def started_by_mpi() -> bool:
 def find_communicator() -> Communicator:
     """All ranks under ``mpiexec -n R`` or ``srun``, else this process alone.
 
+    All ranks call this, as everything else; from then on a rank that is killed is named.
+
     Raises
     ------
     MissingExtraError
@@ -26,6 +34,20 @@ def find_communicator() -> Communicator:
     """
     if not started_by_mpi():
         return Serial()
+    comm = _all_ranks()
+    comm.watch()
+    return comm
+
+
+def end_ranks(message: str, code: int) -> None:
+    """End all ranks, if there are several, with a message. One rank on its own may call this, at any time."""
+    if started_by_mpi():
+        with contextlib.suppress(MissingExtraError):  # then each is on its own
+            _all_ranks().abort(message, code)
+
+
+@functools.cache
+def _all_ranks() -> Mpi:
     try:
         from eprop.parallel.mpi import Mpi
     except ImportError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import time
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from mpi4py import MPI
+
+from eprop.parallel import watched
 
 # Bytes of a message that fit into the first of two exchanges; it grows with the longest message so far.
 FIRST_ROOM = 512
@@ -23,7 +26,7 @@ class Mpi:
     """All ranks of ``MPI_COMM_WORLD``, or of another communicator.
 
     Once there is one, an exception that nobody catches ends all ranks, with its traceback and the number of its rank;
-    the others would wait for this one forever.
+    the others would wait for this one forever. After `watch`, a rank that is killed is named, too.
 
     Parameters
     ----------
@@ -35,7 +38,28 @@ class Mpi:
         self.rank, self.size = int(self._comm.Get_rank()), int(self._comm.Get_size())
         self._room = FIRST_ROOM
         self._send, self._receive = self._buffers()
+        self._line: watched.Line | None = None
+        self._is_watched = self.size == 1
         sys.excepthook = self._fail
+
+    def watch(self) -> None:
+        """Have a process on each machine say which rank was killed, if one is. Collective, the first time."""
+        if self._is_watched:
+            return
+        self._is_watched = True
+        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        lowest = node.Get_rank() == 0
+        started = watched.start_watcher(self.rank, self.size, node.Get_size()) if lowest else None
+        path, self._line = started or (None, None)
+        path = node.bcast(path)
+        if path is not None and not lowest:
+            self._line = watched.connect(path, self.rank)
+        node.Barrier()
+        node.Free()
+        if path is not None and lowest:
+            watched.remove(path)
+        if self._line is not None:
+            atexit.register(self._line.goodbye)
 
     def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give bytes to all ranks, in one collective call if no message is longer than the longest before it.
@@ -112,6 +136,8 @@ class Mpi:
             time.sleep(COURTESY_SECONDS)
         print(f"rank {self.rank} of {self.size}: {message}", file=sys.stderr, flush=True)  # noqa: T201
         sys.stdout.flush()
+        if self._line is not None:
+            self._line.goodbye(reported=True)
         self._comm.Abort(code)
         os._exit(code)  # where the library leaves it to the launcher to end this process, too
 
