@@ -29,9 +29,10 @@ TERMS: dict[str, tuple[str, ...]] = {
     "exchange": ("spikes", "input_draws", "steps"),
     "samples": ("events", "rows", "neuron_steps", "input_draws", "synapse_samples"),
     "update": ("synapse_samples",),
+    "check": ("checked",),
 }
 #: Phases that one thread of a process does for all.
-SERIAL = ("exchange", "readout", "update")
+SERIAL = ("exchange", "readout", "update", "check")
 #: Networks whose phases give the constants: larger than the caches, of different shapes.
 SHAPES: tuple[dict[str, Any], ...] = (
     {"neurons": 4000, "indegree": 1000, "rate": 10.0, "inputs": 100, "readouts": 2},
@@ -54,7 +55,8 @@ def work_of(config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str
 
     ``events`` synapses reached, ``settled`` those of them that were visited once more before, for their last spike was
     longer ago than the cutoff, ``rows`` runs of synapses of one spike, ``spikes`` sorted and logged by the process,
-    ``input_draws`` of Poisson sources, ``signals`` errors gathered per neuron.
+    ``input_draws`` of Poisson sources, ``signals`` errors gathered per neuron, ``checked`` synapses that were looked at after a
+    call, whether one has diverged.
     """
     steps, workers = config.timed_steps, threads * ranks
     n, into, out = config.neurons, min(100, config.inputs), min(1000, config.neurons)
@@ -78,6 +80,7 @@ def work_of(config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str
         "input_draws": float(config.inputs * steps),
         "readout_steps": float(config.readouts * steps),
         "synapse_samples": synapses / workers * steps / config.sample_steps,
+        "checked": synapses / ranks * (steps / config.sample_steps if config.mode == "eprop" else 1.0),
         "sent": emitted / ranks,
     }
 
@@ -136,7 +139,7 @@ class CostModel:
         """`wait`, and `alone` or `crowding`, from runs on some threads, by least squares of relative errors."""
         table, rest, scale = [], [], []
         for config, phases in runs:
-            seconds = sum(phases[name] for name in phases if name in self.constants or name == "wait")
+            seconds = sum(phases.values())
             shared, whole = self._shared(config, threads), self._shared(config, 1)
             alike = self.mode == "eprop"
             table.append([whole - shared, 0.0] if alike else [shared, config.timed_steps])
@@ -206,5 +209,7 @@ def _measured(mode: str, threads: int, steps: int, repeats: int, fixed: Mapping[
     for shape in SHAPES:
         config = ScalingConfig(mode=mode, steps=steps, timers=True, threads=threads, **shape, **fixed)
         found = sorted((run_scaling(config) for _ in range(repeats)), key=lambda result: result.run_seconds)
-        runs.append((config, found[repeats // 2].phases))
+        median = found[repeats // 2]
+        phases = {name: seconds for name, seconds in median.phases.items() if name != "build"}
+        runs.append((config, {**phases, "check": median.run_seconds - sum(phases.values())}))
     return runs
