@@ -16,6 +16,8 @@ import pytest
 
 import eprop as ep
 from eprop.parallel import Serial, find_communicator, started_by_mpi
+from eprop.training.checkpoint import load_checkpoint
+from eprop.training.runs import RunFolder
 
 HERE = pathlib.Path(__file__).parent
 # Launchers that are themselves under a launcher, as in a batch job, would confuse these.
@@ -125,6 +127,23 @@ def test_the_command_trains_on_ranks(mpiexec, tmp_path):
     assert again.returncode != 0
     assert "rank 0 of 2" in again.stderr
     assert again.stderr.count("is not empty; choose another folder") == 1
+
+
+@pytest.mark.mpi
+def test_replicas_learn_the_same_in_every_run(mpiexec, tmp_path):
+    """To the last bit, for a given number of ranks."""
+    options = ["train", "pattern-generation", "--epochs", "2", "--no-figures", "--json", "--threads", "1"]
+    options += ["--parallel", "data", "--set", "neurons=8", "--set", "inputs=20", "--set", "duration=40.0"]
+    options += ["--set", "samples=4", "--set", "batch_size=2"]
+    learned = []
+    for name in ("first", "second"):
+        done = launch(mpiexec, 2, "-c", TRAIN, *options, "--out", str(tmp_path / name), NUMBA_DISABLE_JIT="1")
+        assert done.returncode == 0, done.stderr
+        state = load_checkpoint(RunFolder(tmp_path / name).checkpoint).state
+        learned.append({"test_loss": json.loads(done.stdout)["test_loss"], **state})
+    assert learned[0].keys() == learned[1].keys()
+    for name, value in learned[0].items():
+        np.testing.assert_array_equal(value, learned[1][name], err_msg=name)
 
 
 @pytest.mark.tiny

@@ -14,6 +14,7 @@ from hypothesis import assume, given
 import eprop as ep
 from combinations import is_ordinary, marks_of
 from eprop import _jit
+from eprop.engine.order import all_synapses
 from eprop.errors import InputError
 from eprop.timedriven import TimeDriven, backpropagate, gradient_angles
 from networks import disagreement
@@ -305,4 +306,4 @@ def forward_gradient(network: TimeDriven, samples: ep.Samples) -> np.ndarray:
         moved = np.einsum("ja,jaq->jq", output, dh)
         dz[t, own] = state.psi[t, neurons][:, None] * moved[neurons]
         out += state.error[t] @ moved[n:]
-    return out[network.simulator._canonical_order()]
+    return out[all_synapses(network.simulator.arrays)]

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from typing import Any
 
 from eprop.bench.scaling import ScalingConfig
@@ -18,8 +19,8 @@ _COMMAND = [sys.executable, "-c", "from eprop.cli import app; app()", "bench", "
 
 
 def mpiexec() -> str | None:
-    """The launcher of ranks, if there is one."""
-    return shutil.which("mpiexec")
+    """The launcher of ranks, if there is one: beside the running Python, or the machine's."""
+    return shutil.which("mpiexec", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
 
 
 def has_ranks() -> bool:

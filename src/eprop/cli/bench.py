@@ -46,8 +46,9 @@ def scaling(
     An event is a spike that arrives at a synapse. Compiling, building and
     the steps until all neurons have spiked once are not part of the time.
     The memory per synapse counts the arrays that have one entry per synapse;
-    maps belong to neurons and are given apart. NEST runs in a process of its
-    own; its memory is the growth of that process.
+    maps belong to neurons and are given apart. Memory is that of all ranks
+    together, threads are those of each. NEST runs in a process of its own;
+    its memory is the growth of that process.
 
     [bold]Examples[/bold]
 
@@ -160,7 +161,10 @@ def _print_table(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{report['mode']}, {report['neurons']:,} neurons, {report['synapses']:,} synapses")
+    title = f"{report['mode']}, {report['neurons']:,} neurons, {report['synapses']:,} synapses"
+    if report["ranks"] > 1:
+        title += f", {report['ranks']} ranks of {report['threads']} threads"
+    table = Table(title=title)
     table.add_column("")
     sides = [report, *([report["nest"]] if "nest" in report else [])]
     for side in sides:
@@ -183,11 +187,14 @@ def _print_table(report: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     triad, share = report["triad_bytes_per_second"], report["bandwidth_fraction"]
+    of = " of rank 0" if report["ranks"] > 1 else ""
     console.print(
-        f"memory: the triad runs at {triad / 1e9:.1f} GB/s; the events alone move {100 * share:.0f} % of that"
+        f"memory: the triad{of} runs at {triad / 1e9:.1f} GB/s; the events alone move {100 * share:.0f} % of that"
     )
     if report["phases"]:
-        console.print("phases: " + ", ".join(f"{name} {seconds:.3f} s" for name, seconds in report["phases"].items()))
+        console.print(
+            f"phases{of}: " + ", ".join(f"{name} {seconds:.3f} s" for name, seconds in report["phases"].items())
+        )
 
 
 def _print_costs(points: list[Any]) -> None:

@@ -50,7 +50,7 @@ class Figure5(PaperFigure):
 
     The benchmark network of ``eprop bench scaling``, with its neurons made to
     spike at 5 Hz. Strong: one network on more and more threads, and on as many
-    ranks if there is an mpiexec. Weak: as many neurons for each thread. Points
+    ranks if there are mpi4py and an mpiexec. Weak: as many neurons for each thread. Points
     are means, error bars standard deviations over the trials; the right axis
     is the run time by the time that is simulated, 1 at real time.
 
@@ -84,21 +84,24 @@ class Figure5(PaperFigure):
     def compute(self, work: Work) -> Tables:
         """All points, one process after the other; what differs least stands side by side in time."""
         points = list(self._points())
-        parts = [
-            Part(_name(p), measure, {"config": self._config(p), "ranks": p["ranks"], "nest": p["nest"]}) for p in points
-        ]
+        parts = {
+            _name(p): Part(_name(p), measure, {"config": self._config(p), "ranks": p["ranks"], "nest": p["nest"]})
+            for p in points
+        }
         work.watcher.phase(f"{len(parts)} measurements, one after the other")
-        found = work.each(parts, threads=1)
+        measured = dict(zip(parts, work.each(list(parts.values()), threads=1), strict=True))
+        found = [measured[_name(p)] for p in points]
         columns: dict[str, Any] = {
             "kind": [p["kind"] for p in points],
             "simulator": ["NEST" if p["nest"] else "eprop" for p in points],
             **{name: [p[name] for p in points] for name in ("mode", "over", "workers", "seed", "neurons")},
             **{key: [f[key] for f in found] for key in KEYS},
         }
-        return {"scaling": table(**columns)}
+        each = table(**columns)
+        return {"scaling": each, "means": _means(each)}
 
     def _points(self) -> Iterator[dict[str, Any]]:
-        """Each once for every seed; a network on one thread is one on one rank, and weak scaling's first is strong scaling's."""
+        """Of every seed. A network on one thread is one on one rank, and weak scaling's first is strong scaling's."""
         neurons = QUICK_NEURONS if self.quick else self.neurons
         counts = [1 << k for k in range(self.workers.bit_length()) if 1 << k <= self.workers]
         over = WORKERS if has_ranks() else WORKERS[:1]
@@ -118,7 +121,7 @@ class Figure5(PaperFigure):
         return ScalingConfig(
             neurons=point["neurons"], indegree=min(self.indegree, point["neurons"]), rate=self.rate,
             steps=QUICK_STEPS if self.quick else self.steps, mode=point["mode"],
-            threads=point["workers"] if point["over"] == "threads" else 1, inputs=1000, readouts=10, seed=point["seed"],
+            threads=_threads(point), inputs=1000, readouts=10, seed=point["seed"],
         ).to_dict()  # fmt: skip
 
     def draw(self, tables: Tables) -> Figure:
@@ -157,9 +160,29 @@ class Figure5(PaperFigure):
 
 
 def _name(point: dict[str, Any]) -> str:
+    """Of a measurement, which may serve several points."""
     simulator = "nest" if point["nest"] else "eprop"
-    mode = point["mode"].replace("+", "-plus")
-    return f"{point['kind']}-{simulator}-{mode}-{point['workers']}-{point['over']}-{point['seed']}"
+    mode, threads = point["mode"].replace("+", "-plus"), _threads(point)
+    return f"{simulator}-{mode}-{point['neurons']}-neurons-{point['ranks']}x{threads}-{point['seed']}"
+
+
+def _threads(point: dict[str, Any]) -> int:
+    return int(point["workers"]) if point["over"] == "threads" else 1
+
+
+def _means(each: Table) -> Table:
+    """Mean and standard deviation (not a number, of one) over the seeds of each point."""
+    names = ("kind", "simulator", "mode", "over", "workers", "neurons")
+    points = dict.fromkeys(zip(*(each[name].tolist() for name in names), strict=True))
+    of = [rows(each, **dict(zip(names, point, strict=True))) for point in points]
+    columns: dict[str, Any] = {
+        name: list(column) for name, column in zip(names, zip(*points, strict=True), strict=True)
+    }
+    columns["trials"] = [part["seed"].size for part in of]
+    for key in ("run_seconds", "real_time_factor", "ns_per_synaptic_event", "build_seconds"):
+        columns[key] = [part[key].mean() for part in of]
+        columns[f"{key}_sd"] = [part[key].std(ddof=1) if part[key].size > 1 else np.nan for part in of]
+    return table(**columns)
 
 
 def _time(of: Table, workers: int) -> float:

@@ -9,16 +9,20 @@ from eprop.bench import ScalingConfig
 from eprop.errors import ParameterError
 from eprop.figures import figure_5
 from eprop.figures.figure_5 import KEYS, Figure5, measure
-from eprop.figures.tables import table
+from eprop.figures.tables import rows, table
 from eprop.plot import save
+from eprop.training.watch import Watcher
 
 pytestmark = pytest.mark.tiny
 
 
 def points(figure):
+    """All points; one measurement serves those alone that measure the same."""
     found = list(figure._points())
-    names = [figure_5._name(p) for p in found]
-    assert len(set(names)) == len(names)
+    same: dict[str, list] = {}
+    for p in found:
+        same.setdefault(figure_5._name(p), []).append((figure._config(p), p["ranks"], p["nest"]))
+    assert all(part == parts[0] for parts in same.values() for part in parts)
     return found
 
 
@@ -49,6 +53,32 @@ def test_a_part_measures_what_its_point_says(monkeypatch, tmp_path):
     assert (ranks, nest) == (3, True)
     assert isinstance(config, ScalingConfig)
     assert (config.mode, config.threads, config.indegree, config.rate) == ("stdp", 2, 100, 5.0)
+
+
+class Measured:
+    """Stands for `Work`: each part takes as many seconds as there were before it."""
+
+    watcher = Watcher()
+
+    def each(self, parts, threads):
+        self.parts = parts
+        return [dict.fromkeys(KEYS, float(k)) for k in range(len(parts))]
+
+
+def test_mean_and_spread_are_recorded(monkeypatch):
+    monkeypatch.setattr(figure_5, "has_ranks", lambda: True)
+    work = Measured()
+    tables = Figure5(neurons=100, workers=2, trials=2).compute(work)
+    # Of 2 seeds and 4 modes: one worker, and two threads or ranks, each strong and weak.
+    assert len(work.parts) == len({part.name for part in work.parts}) == 2 * 4 * (1 + 2 * 2)
+    means = tables["means"]
+    assert means["kind"].size == 2 * 4 * 2 * 2
+    assert set(means["trials"]) == {2}
+    for k in range(means["kind"].size):
+        point = {name: means[name][k] for name in ("kind", "mode", "over", "workers")}
+        seconds = rows(tables["scaling"], **point)["run_seconds"]
+        assert means["run_seconds"][k] == seconds.mean()
+        assert means["run_seconds_sd"][k] == pytest.approx(abs(seconds[1] - seconds[0]) / np.sqrt(2.0))
 
 
 def test_only_nest_can_be_compared_with():
