@@ -69,7 +69,7 @@ def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
     before, began = peak_memory() or 0, time.perf_counter()
     sim = simulator(neurons, indegree, ranks)
     seconds, memory = time.perf_counter() - began, sim.memory()
-    share = sim._built.share
+    share = sim.arrays.built.share
     rec = sim.network.population("rec")
     return {
         "neurons": neurons,
@@ -77,7 +77,7 @@ def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
         "ranks": ranks,
         "own_neurons": share.neurons,
         "known_neurons": share.known(rec),
-        "synapses": sim._built.weight.size,
+        "synapses": sim.arrays.built.weight.size,
         "bytes": memory,
         "total_bytes": sum(memory.values()),
         "peak_growth_bytes": (peak_memory() or 0) - before,

@@ -101,7 +101,7 @@ def small(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus | ep.Static | ep.STDP) -
 @pytest.mark.parametrize(("tau_m", "block"), [(20.0, 64), (5.0, 32), (2.0, 8)])
 def test_block_sizes(tau_m: float, block: int) -> None:
     sim = ep.Simulator(small(ep.LIF(tau_m=tau_m), ep.EPropPlus(kappa=0.97)), threads=1)
-    assert sim._history.block_steps == block
+    assert sim.arrays.history.block_steps == block
 
 
 RULES = {
@@ -130,5 +130,5 @@ def test_bytes_per_synapse() -> None:
 
 def test_bytes_of_maps() -> None:
     sim = ep.Simulator(small(ep.LIF(), ep.EPropPlus(cutoff=100.0)), threads=1)
-    assert sim._history.prefix.nbytes == 3072 * 8
-    assert sim._history.block.nbytes == 96 * 8
+    assert sim.arrays.history.prefix.nbytes == 3072 * 8
+    assert sim.arrays.history.block.nbytes == 96 * 8

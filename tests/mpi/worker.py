@@ -21,7 +21,7 @@ import cases
 import numpy as np
 
 import eprop as ep
-from eprop.engine import simulator
+from eprop.engine import batches
 from eprop.parallel import Communicator, Serial, find_communicator
 
 STEPS = cases.STEPS
@@ -31,7 +31,7 @@ Results = dict[str, Any]
 def stream(make: Any, comm: Communicator, threads: int, states: list[Any]) -> Results:
     """Run on, frozen too, evaluate, and go on from a state that was taken on the way."""
     sim = ep.Simulator(make(), threads=threads, comm=comm)
-    sim._history = sim._history._replace(log=np.zeros(32, np.int32))  # it has to grow
+    sim.arrays.history = sim.arrays.history._replace(log=np.zeros(32, np.int32))  # it has to grow
     spikes = ["in", "noise", "a", "b"]
     record = [
         ("a", "v"),
@@ -126,7 +126,7 @@ def differing(one: Results, other: Results) -> list[str]:
 
 
 def main() -> None:
-    simulator.FIRST_LOG = 1
+    batches.FIRST_LOG = 1
     comm, threads, report = find_communicator(), int(sys.argv[1]), {}
     if wrong := messages(comm):
         report["messages"] = wrong

@@ -14,6 +14,7 @@ from hypothesis import assume, given
 import eprop as ep
 from combinations import is_ordinary, marks_of
 from eprop import _jit
+from eprop.engine.order import all_synapses
 from eprop.errors import InputError
 from eprop.timedriven import TimeDriven, backpropagate, gradient_angles
 from networks import disagreement
@@ -222,13 +223,8 @@ def check_samples(net: ep.Network, seed: int) -> None:
             assert disagreement(a, b) < TOLERANCE
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[] if _jit.JIT_DISABLED or name == "resonator" else pytest.mark.rare)
-        for name in ("ALIF", "synaptic current", "resonator", "ALIF, each its own")
-    ],
-)
+@pytest.mark.rare  # loops of four models at once are compiled by test_simulator.py
+@pytest.mark.parametrize("name", ["ALIF", "synaptic current", "resonator", "ALIF, each its own"])
 def test_two_kinds_of_neurons(name):
     net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], ep.Symmetric(), mixed=True)
     x, target, window = stimulus(3, 1, 250)
@@ -310,4 +306,4 @@ def forward_gradient(network: TimeDriven, samples: ep.Samples) -> np.ndarray:
         moved = np.einsum("ja,jaq->jq", output, dh)
         dz[t, own] = state.psi[t, neurons][:, None] * moved[neurons]
         out += state.error[t] @ moved[n:]
-    return out[network.simulator._canonical_order()]
+    return out[all_synapses(network.simulator.arrays)]

@@ -63,7 +63,7 @@ def test_long_silence_and_lively_neurons():
     worst, compared = worst_pair(net, start, recording, steps)
     assert worst < TOLERANCE
     assert compared > 1000
-    assert sim._history.post_times.shape[1] > 8
+    assert sim.arrays.history.post_times.shape[1] > 8
 
 
 def test_memory_is_bounded():
@@ -72,9 +72,9 @@ def test_memory_is_bounded():
     sim = ep.Simulator(net, threads=1)
     for seed in range(6):
         sim.run(1000.0, {"in": stimulus(seed, 1000, 7)})
-        kept.append(sim._history.post_times.shape[1])
+        kept.append(sim.arrays.history.post_times.shape[1])
     assert kept[0] == kept[-1]
-    assert sim._history.post_span < 1000
+    assert sim.arrays.history.post_span < 1000
 
 
 @pytest.mark.parametrize("beside", [None, PLUS], ids=["static beside", "e-prop+ beside"])

@@ -1,4 +1,4 @@
-"""Samples as the engine takes them: events, targets and learning windows of many runs of one length."""
+"""Samples as the engine takes them, events, targets and learning windows of many runs of one length; what they gave."""
 
 from __future__ import annotations
 
@@ -45,6 +45,24 @@ class Samples:
 
     def __len__(self) -> int:
         return self.n
+
+
+@dataclass
+class BatchResult:
+    """Outcome of samples, in the order they were given.
+
+    Attributes
+    ----------
+    loss : (n,) loss of each sample, summed over the learning window
+    y : (n, n_steps, readouts) readout voltages
+    spikes : (n,) spikes of all neurons, or None where they were not counted
+    events : int, synaptic events: spikes arriving at synapses
+    """
+
+    loss: np.ndarray
+    y: np.ndarray
+    spikes: np.ndarray | None
+    events: int
 
 
 def make_samples(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Samples
+from eprop.engine.order import all_synapses
 from eprop.kernels import layout as lay
 from eprop.timedriven.engine import TimeDriven
 from eprop.timedriven.synapses import Synapses
@@ -56,7 +57,7 @@ def backpropagate(network: TimeDriven, samples: Samples, index: int = 0) -> Back
         gradient += np.where(s.arriving(state.spikes, t), reach[t, s.target], 0.0)
     learning = _direct_derivative(network, n_steps, n, dy)
     sums = [_sum_of_eligibilities(network, state, signal) for signal in (de_dz, learning)]
-    order = network.simulator._canonical_order()
+    order = all_synapses(network.simulator.arrays)
     factorised, eprop = (np.where(s.onto_readout, gradient, part)[order] for part in sums)
     return Backpropagated(gradient[order], factorised, eprop, de_dz)
 

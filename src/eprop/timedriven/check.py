@@ -10,6 +10,7 @@ import numpy as np
 from eprop.engine import Simulator
 from eprop.engine.eligibility import sort_components
 from eprop.engine.members import members_of
+from eprop.engine.order import all_synapses
 from eprop.errors import NetworkError, ParameterError, SilenceWarning
 from eprop.models import EventSource, Neuron, Readout
 from eprop.network import Bernoulli, FixedIndegree, Network, Symmetric, Uniform
@@ -132,7 +133,7 @@ def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
     net, given = _network(neuron, RULES["e-prop+"], gain, dt), _stimulus(steps)
     once = steps * dt, {"in": given["inputs"]["in"][0]}, {"out": given["targets"]["out"][0]}
     stepped = TimeDriven(net)
-    order, first = stepped.simulator._canonical_order(), stepped.weight.copy()
+    order, first = all_synapses(stepped.simulator.arrays), stepped.weight.copy()
     wanted = stepped.run(*once, record_weights=True)
     arriving = np.stack([stepped._synapses.arriving(wanted.spikes, t)[order] for t in range(steps)])
     change = np.abs(wanted.weights - first[order]).max()

@@ -13,7 +13,9 @@ from eprop.engine import BatchResult, Samples, Simulator, make_samples
 from eprop.engine.compile import advance_of
 from eprop.engine.eligibility import sort_components
 from eprop.engine.feedback import mirror_of
+from eprop.engine.inputs import check_samples, one_sample, steps_in
 from eprop.engine.members import members_of
+from eprop.engine.order import all_synapses
 from eprop.equations import rng
 from eprop.errors import InputError, NetworkError
 from eprop.kernels import layout as lay
@@ -61,7 +63,7 @@ class TimeDriven:
             raise NetworkError("TimeDriven learns by EProp and EPropPlus; for STDP see eprop.reference.pair_weights")
         self.network = network
         self.simulator = Simulator(network, threads=1, partitions=1)  # holds the description and the weights
-        self._built = self.simulator._built
+        self._built = self.simulator.arrays.built
         neurons = [p for p in network.populations if p.model.role == "neuron"]
         members = {p.index: members_of(network, p) for p in neurons}
         components = {
@@ -85,7 +87,7 @@ class TimeDriven:
     @property
     def weight(self) -> np.ndarray:
         """All weights, mV, in the engine's order."""
-        return self.simulator._synapses.weight
+        return self.simulator.arrays.synapses.weight
 
     @property
     def n_synapses(self) -> int:
@@ -139,8 +141,8 @@ class TimeDriven:
         """One run from rest of a network that learns by `EPropPlus` or not at all; see `Simulator.run`."""
         if self._built.has_eprop:
             raise InputError("a network with EProp learns from samples: use train()")
-        n_steps = self.simulator._steps("duration", duration)
-        samples = self.simulator._one_sample(n_steps, inputs, targets, window)
+        n_steps = steps_in("duration", duration, self.network.dt)
+        samples = one_sample(self.network, n_steps, inputs, targets, window)
         return self._run_plus(samples, 0, record_weights)
 
     def _run_plus(self, samples: Samples, index: int, record_weights: bool = False) -> TimeDrivenRun:
@@ -178,7 +180,7 @@ class TimeDriven:
             arrived_before = arriving
             if record_weights:
                 history[t] = self.weight
-        order = self.simulator._canonical_order()
+        order = all_synapses(self.simulator.arrays)
         return TimeDrivenRun(
             state.v, state.psi, state.spikes, state.y + self._built.readout_offset, state.error, state.loss,
             history[:, order] if record_weights else history,
@@ -236,7 +238,7 @@ class TimeDriven:
 
     def train(self, samples: Samples, progress: Any = None) -> BatchResult:
         """As `Simulator.train`; with `EPropPlus`, every sample starts from rest."""
-        self.simulator._check_samples(samples)
+        check_samples(self.network, samples)
         if not self._built.has_eprop:
             return self._result(samples, [self._run_plus(samples, i) for i in range(len(samples))])
         total, runs = np.zeros(self.weight.size), []
@@ -252,7 +254,7 @@ class TimeDriven:
 
     def evaluate(self, samples: Samples, *, reset: bool | None = None, progress: Any = None) -> BatchResult:
         """As `Simulator.evaluate`; every sample starts from rest."""
-        self.simulator._check_samples(samples)
+        check_samples(self.network, samples)
         return self._result(samples, [self._forward(samples, i) for i in range(len(samples))])
 
     def _result(self, samples: Samples, runs: list[Any]) -> BatchResult:

@@ -12,7 +12,7 @@ from typing import Any
 
 import tomli_w
 
-from eprop.engine.simulator import DIVISIONS
+from eprop.engine.division import DIVISIONS
 from eprop.errors import ParameterError
 from eprop.parameters import Description, ParameterInfo, param, parameters_of
 from eprop.tasks import DataChoice, Task, check_choice, suggestion, task_named

@@ -50,18 +50,22 @@ def test_tables_change_no_bit(monkeypatch, precision, delay):
     assert np.array_equal(y, y_without)
 
 
+def lanes_of(net: ep.Network) -> state.Lanes:
+    return state.Lanes(ep.Simulator(net).arrays.built, 1, 3, learns=True, log_size=64)
+
+
 @pytest.mark.tiny
 def test_which_projections_get_a_table():
-    at = ep.Simulator(network(ep.Bernoulli(0.6)))._lanes_for(3, True).dense_at
+    at = lanes_of(network(ep.Bernoulli(0.6))).dense_at
     assert (at >= 0).tolist() == [True, True, False]  # 3 readouts are too few
-    few = ep.Simulator(network(ep.Bernoulli(0.05)))._lanes_for(3, True).dense_at
+    few = lanes_of(network(ep.Bernoulli(0.05))).dense_at
     assert (few >= 0).tolist() == [False, True, False]
 
 
 @pytest.mark.tiny
 def test_repeated_connections_get_no_table():
-    once = ep.Simulator(network(ep.FixedIndegree(30)))._lanes_for(3, True)
-    twice = ep.Simulator(network(ep.FixedIndegree(30, multapses=True)))._lanes_for(3, True)
+    once = lanes_of(network(ep.FixedIndegree(30)))
+    twice = lanes_of(network(ep.FixedIndegree(30, multapses=True)))
     assert once.dense_at[0] >= 0
     assert twice.dense_at[0] == -1
 
@@ -69,7 +73,7 @@ def test_repeated_connections_get_no_table():
 @pytest.mark.tiny
 def test_tables_are_bounded(monkeypatch):
     monkeypatch.setattr(state, "DENSE_TO", 1)
-    assert ep.Simulator(network(ep.Bernoulli(0.6)))._lanes_for(3, True).dense.size == 0
+    assert lanes_of(network(ep.Bernoulli(0.6))).dense.size == 0
 
 
 @pytest.mark.tiny

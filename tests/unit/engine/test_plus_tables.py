@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.engine import simulator, state
+from eprop.engine import state, streaming
 
 RULE = ep.EPropPlus(optimizer=ep.GradientDescent(eta=0.01, w_min=-1.5, w_max=1.2), c_reg=0.5, cutoff=9.0)
 
@@ -41,7 +41,7 @@ def learned(partitions: int, precision: str) -> tuple[dict[str, np.ndarray], np.
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_tables_change_no_bit(monkeypatch, precision):
     without, y_without = learned(1, precision)
-    monkeypatch.setattr(simulator, "TABLED_STEPS", 1)
+    monkeypatch.setattr(streaming, "TABLED_STEPS", 1)
     for partitions in (1, 3):
         tables, y = learned(partitions, precision)
         assert all(np.array_equal(value, without[name]) for name, value in tables.items())
@@ -52,7 +52,7 @@ def test_tables_change_no_bit(monkeypatch, precision):
 def test_which_tracts_get_a_table():
     def has_table(net: ep.Network) -> list[bool]:
         sim = ep.Simulator(net, threads=1)
-        scratch = state.with_tables(sim._built, sim._scratch)
+        scratch = state.with_tables(sim.arrays.built, sim.arrays.scratch)
         assert scratch.dense_weight.size == scratch.dense_trace.size == (scratch.dense_width[0] * 40 or 0)
         return (scratch.dense_at >= 0).tolist()
 

@@ -1,0 +1,145 @@
+"""The working arrays of a simulator: what the build made of the network, and all that changes while it runs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop.engine.build import Built
+from eprop.engine.compile import Loops, Options, loops
+from eprop.engine.division import use_threads
+from eprop.engine.order import count_here
+from eprop.engine.ranks import Ranks
+from eprop.engine.state import axons_of, history_of, neurons_of, scratch_of, synapses_of, with_tables
+from eprop.engine.whole import Whole
+from eprop.kernels import layout as lay
+from eprop.kernels.lanes import measure_gaps, mirror_feedback
+from eprop.kernels.layout import Scratch, Topology
+from eprop.network import Network
+
+
+class Arrays:
+    """Everything that the parts of a simulator share, and nothing of what they do.
+
+    Parameters
+    ----------
+    network : Network
+    built : Built
+    threads : int
+    timed : bool
+        Whether phases are timed.
+
+    Attributes
+    ----------
+    ranks : Ranks
+    whole : Whole
+    outbox : Outbox
+        Own spikes of a slice, for the other ranks.
+    synapses, axons, neurons, history, scratch
+        Of the network as it runs on, see `eprop.kernels.layout`. All but the synapses may be replaced by others.
+    counters : (2,) int64
+        Steps and synaptic events since the start.
+    updates : int
+        Optimiser steps taken (e-prop).
+    seconds : dict
+        What calls took by the wall clock.
+    static_topology : Topology
+        The tables with every rule static.
+    """
+
+    def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
+        self.network, self.built, self.threads, self._timed = network, built, threads, timed
+        self.ranks = Ranks(built)
+        self.outbox = self.ranks.outbox()
+        self.whole = Whole(
+            network, built, np.array([count_here(built, p.index) for p in network.projections], np.int64)
+        )
+        self.synapses, self.axons, self.neurons = synapses_of(built), axons_of(built), neurons_of(built)
+        self.history, self.scratch = history_of(built), scratch_of(built)
+        self._with_tables: Scratch | None = None
+        self.static_topology = _without_learning(built)
+        self.counters, self.updates = np.zeros(2, np.int64), 0
+        self.seconds = {"loop": 0.0, "messages": 0.0, "samples": 0.0, "update": 0.0}
+        self.measure_gaps(list(range(len(built.topology.projections))))
+        self.mirror()
+
+    @property
+    def t(self) -> int:
+        """Steps since the start."""
+        return int(self.counters[lay.COUNT_STEPS])
+
+    @property
+    def events(self) -> int:
+        """Synaptic events since the start."""
+        return int(self.counters[lay.COUNT_EVENTS])
+
+    def reset(self) -> None:
+        """All nodes to rest, all traces and spikes under way to nothing; weights and optimisers stay."""
+        self.axons = axons_of(self.built)
+        self.neurons = neurons_of(self.built)._replace(feedback=self.neurons.feedback, gap=self.neurons.gap)
+        self.history = history_of(self.built)
+        self.scratch = scratch_of(self.built)._replace(clock=self.scratch.clock)
+        self._with_tables = None
+        for trace in (self.synapses.trace, self.synapses.trace_reg):
+            trace[:] = 0.0
+        if self.built.has_plus:
+            self.synapses.pending[:] = 0.0
+        self.counters[lay.COUNT_STEPS] = 0
+        self.mirror()
+
+    def tabled(self) -> Scratch:
+        """Work space with tables of synapses, where they pay; a call must be long to be worth the way there and back."""
+        if self._with_tables is None:
+            self._with_tables = with_tables(self.built, self.scratch)
+        return self._with_tables
+
+    def loops(self) -> Loops:
+        """Compiled loops for this network, with its threads."""
+        use_threads(self.threads)
+        b = self.built
+        return loops(
+            b.models,
+            Options(b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, self.threads > 1, self._timed),
+        )
+
+    def topology(self, frozen: bool) -> Topology:
+        """Tables for a run: with learning, with running traces but frozen weights, or without any plasticity."""
+        if not self.built.learns_at_spikes:
+            return self.static_topology
+        if not frozen:
+            return self.built.topology
+        floats = self.built.topology.projection_floats.copy()
+        floats[:, lay.PF_ETA] = 0.0
+        return self.built.topology._replace(projection_floats=floats)
+
+    def mirror(self) -> None:
+        """Let symmetric and adaptive feedback follow the weights."""
+        neurons = self.neurons
+        mirror_feedback(self.built.topology, self.synapses.weight, neurons.feedback, neurons.gap, neurons.psi.size)
+
+    def measure_gaps(self, tracts: list[int]) -> None:
+        """Let adaptive feedback stay as it is where weights were set from outside."""
+        first, stop = (tracts[0], tracts[-1] + 1) if tracts else (0, 0)
+        neurons = self.neurons
+        measure_gaps(
+            first, stop, self.built.topology, self.synapses.weight, neurons.feedback, neurons.gap, neurons.psi.size
+        )
+
+    def memory(self) -> dict[str, int]:
+        """Bytes held by this rank, see `Simulator.memory`."""
+        topology, scratch, share = self.built.topology, self.scratch, self.built.share
+        synapses = sum(a.nbytes for a in self.synapses) + topology.targets.nbytes
+        maps = sum(a.nbytes for a in self.history if isinstance(a, np.ndarray))
+        per_row = (*self.axons, scratch.order, scratch.spare, scratch.due, scratch.mark, scratch.z_ahead)
+        axons = sum(a.nbytes for a in per_row) + topology.indptr.nbytes
+        rest = sum(a.nbytes for a in topology) - topology.targets.nbytes - topology.indptr.nbytes
+        rest += sum(a.nbytes for a in (*self.neurons, share.bits, share.counts))
+        return {"synapses": int(synapses), "maps": int(maps), "axons": int(axons), "rest": int(rest)}
+
+
+def _without_learning(built: Built) -> Topology:
+    """The same tables with every rule static."""
+    projections, populations = built.topology.projections.copy(), built.topology.populations.copy()
+    projections[:, lay.PRO_RULE] = lay.STATIC
+    populations[:, [lay.POP_GROUP, lay.POP_STDP]] = -1
+    none = np.full_like(built.topology.signal_groups, -1)
+    return built.topology._replace(projections=projections, populations=populations, signal_groups=none)

@@ -1,0 +1,71 @@
+"""What threads and ranks divide among them: how many threads, which ranks hold what, work in several threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from eprop import _jit
+from eprop.errors import NetworkError, ParameterError
+from eprop.kernels.layout import EPROP_PLUS
+from eprop.network import Network
+from eprop.parallel import Communicator, Serial
+from eprop.rules import EProp
+
+# What several ranks divide among them: the neurons of one network, or the samples, each with a network of its own.
+DIVISIONS = ("model", "data")
+
+
+def thread_count(threads: Any, comm: Communicator) -> int:
+    """Threads to use: as many as are wanted, by default all that this rank may have."""
+    available = _jit.available_threads()
+    if threads is None:
+        return comm.threads(available)
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise ParameterError(f"Simulator.threads must be a whole number >= 1, got {threads!r}")
+    if threads > available:
+        raise ParameterError(
+            f"Simulator.threads is {threads}, but only {available} are available; set NUMBA_NUM_THREADS before the start"
+        )
+    return int(threads)
+
+
+def use_threads(threads: int) -> None:
+    """Let compiled loops use so many threads from now on."""
+    _jit.set_threads(threads)
+
+
+def in_threads(work: Callable[[int], None], n: int, threads: int, stop: threading.Event) -> None:
+    """Do ``work(0)`` to ``work(n - 1)``, in several threads where there are some; ``stop`` is set if one of them fails."""
+    if threads <= 1 or _jit.JIT_DISABLED:
+        for k in range(n):
+            work(k)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            list(pool.map(work, range(n)))
+        except BaseException:
+            stop.set()  # or Ctrl-C would wait for all of them
+            raise
+
+
+def replicas_of(network: Network, parallel: str, comm: Communicator) -> Communicator:
+    """The ranks that have a copy of the network each; one, if they divide its neurons instead."""
+    if parallel not in DIVISIONS:
+        raise ParameterError(f'Simulator.parallel must be "model" or "data", got {parallel!r}')
+    if parallel == "data" and not any(isinstance(p.rule, EProp) for p in network.projections):
+        raise NetworkError(
+            'parallel="data" divides mini-batches, and only EProp learns from those; take parallel="model"'
+        )
+    return comm if parallel == "data" else Serial()
+
+
+def partitions_of(network: Network, threads: int) -> int:
+    """Partitions of the neurons: one for each thread, but one in all where threads divide the samples instead."""
+    at_spikes = any(p.rule.code == EPROP_PLUS for p in network.projections)
+    streams = at_spikes or not any(isinstance(p.rule, EProp) for p in network.projections)
+    return threads if streams else 1

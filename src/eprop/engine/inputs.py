@@ -1,0 +1,92 @@
+"""Check what a run, a training or an evaluation is given, and bring the inputs of one run into the form of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from eprop.engine.samples import Samples, make_samples
+from eprop.engine.tracts import steps_of
+from eprop.errors import InputError
+from eprop.models import EventSource
+from eprop.network import Network, Population
+from eprop.parameters import is_finite_number, real_numbers
+
+
+def steps_in(label: str, duration: Any, dt: float) -> int:
+    """A duration (ms) in steps."""
+    if not is_finite_number(duration):
+        raise InputError(f"{label} must be a number of ms, got {duration!r:.80}")
+    count = float(duration) / dt
+    if not np.isfinite(count) or count < 1 - 1e-9 or abs(count - round(count)) > 1e-6:
+        raise InputError(f"{label} must be a multiple of dt = {dt:g} ms, at least one step, got {duration!r}")
+    return steps_of(float(duration), dt)
+
+
+def spiking(network: Network, names: Any) -> list[Population]:
+    """Populations whose spikes are wanted."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise InputError(f'spikes takes a list of names such as ["rec"], got {names!r:.80}')
+    found = [network.population(name) for name in names]
+    for p in found:
+        if p.model.role == "readout":
+            raise InputError(f"{p.name!r} is a readout and has no spikes; its outputs are in Recording.y")
+    return found
+
+
+def one_sample(network: Network, n_steps: int, inputs: Any, targets: Any, window: Any) -> Samples:
+    """What a run is given, see `Simulator.run`, as one sample."""
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise InputError(f'inputs must be a dictionary such as {{"in": events}}, got {type(inputs).__name__}')
+    if targets is not None and not isinstance(targets, Mapping):
+        raise InputError(f'targets must be a dictionary such as {{"out": array}}, got {type(targets).__name__}')
+    arranged = {name: _one_input(network, name, value, n_steps) for name, value in (inputs or {}).items()}
+    aims = {
+        name: np.atleast_2d(real_numbers(f"target {name!r}", value, InputError))[None]
+        for name, value in (targets or {}).items()
+    }
+    return make_samples(network, 1, n_steps, arranged, aims, window)
+
+
+def check_samples(network: Network, samples: Any, progress: Any = None) -> None:
+    """Whether samples are of this network; compiled loops do not check where they write."""
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress must be a function of the number of samples done, got {progress!r:.80}")
+    if not isinstance(samples, Samples):
+        raise InputError(f"train and evaluate take Samples (see Simulator.samples), got {type(samples).__name__}")
+    sources = [p for p in network.populations if isinstance(p.model, EventSource)]
+    readouts = sum(p.size for p in network.populations if p.model.role == "readout")
+    if samples.event_start.shape[0] != len(sources) or samples.target.shape[2] != readouts:
+        raise InputError("the samples were made for another network")
+    for p, start in zip(sources, samples.event_start, strict=True):
+        channels = samples.event_channels[start[0] : start[-1]]
+        if channels.size and (channels.min() < 0 or channels.max() >= p.size):
+            raise InputError(f"the samples were made for another network: {p.name!r} has {p.size} channels")
+
+
+def _one_input(network: Network, name: str, value: Any, n_steps: int) -> Any:
+    """Input of one run as `make_samples` takes it."""
+    if not (isinstance(value, tuple) and len(value) == 2):
+        dense = value if scipy.sparse.issparse(value) else real_numbers(f"input {name!r}", value, InputError)
+        if scipy.sparse.issparse(value) or dense.ndim != 2:
+            raise InputError(f"input {name!r} must be a dense array (steps, size) or a pair (times, channels)")
+        return dense[None]
+    times, channels = (real_numbers(f"input {name!r}", part, InputError) for part in value)
+    if times.shape != channels.shape or times.ndim != 1:
+        raise InputError(f"input {name!r}: times and channels must be lists of one length")
+    if channels.size and channels.dtype.kind not in "iu":
+        raise InputError(f"input {name!r}: channels must be whole numbers")
+    if not np.all(np.isfinite(times)):
+        raise InputError(f"input {name!r}: times must be finite")
+    step = np.floor(times / network.dt + 1e-9)
+    if step.size and (step.min() < 0 or step.max() >= n_steps):
+        raise InputError(f"input {name!r}: times must lie in [0, {n_steps * network.dt:g}) ms")
+    order = np.lexsort((channels, step))
+    step, channels = step[order].astype(np.int64), channels[order].astype(np.int64)
+    keep = np.ones(step.size, bool)
+    keep[1:] = (np.diff(step) != 0) | (np.diff(channels) != 0)
+    ptr = np.searchsorted(step[keep], np.arange(n_steps + 1))
+    return ptr[None], channels[keep]

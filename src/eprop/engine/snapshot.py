@@ -1,0 +1,96 @@
+"""The state of a simulator as named arrays, and back: enough to go on bit by bit, in any partitions and on any ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eprop.engine.order import all_synapses
+from eprop.engine.state import with_ended_posts
+from eprop.errors import InputError
+from eprop.kernels import layout as lay
+from eprop.kernels.maps import STEP_WORK
+from eprop.parameters import real_numbers
+
+if TYPE_CHECKING:
+    from eprop.engine.arrays import Arrays
+
+# Arrays of the state whose lengths depend on what has happened.
+GROWING = ("history/log", "history/post_times")
+
+
+def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
+    """The state of the whole network, on every rank, see `Simulator.state`."""
+    return arrays.whole.state(_state_here(arrays), arrays.t)
+
+
+def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
+    """Go on from a state of the whole network, see `Simulator.set_state`."""
+    here = _state_here(arrays)
+    own = arrays.whole.state(here, arrays.t)
+    _check_state(state, own, sum(p.size for p in arrays.network.populations if p.model.role != "readout"))
+    state = arrays.whole.part(state, here)
+    arrays.history = arrays.history._replace(
+        log=np.zeros(np.size(state["history/log"]), np.int32),
+        post_times=np.zeros(np.shape(state["history/post_times"]), np.int64),
+    )
+    order = all_synapses(arrays)
+    for name in here:
+        group, _, field = name.partition("/")
+        if group == "synapses":
+            target = getattr(arrays.synapses, field)
+            if target.size:
+                target[..., order] = state[name]
+        elif group != "counters":
+            getattr(getattr(arrays, group), field)[...] = state[name]
+    steps, arrays.updates, events = (int(v) for v in state["counters"])
+    arrays.counters[lay.COUNT_STEPS], arrays.counters[lay.COUNT_EVENTS] = steps, events
+    arrays.history = with_ended_posts(arrays.history, steps)
+
+
+def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
+    """The part of the state that this rank holds."""
+    order = all_synapses(arrays)
+    out = {f"synapses/{f}": v[..., order] if v.size else v.copy() for f, v in arrays.synapses._asdict().items()}
+    for group in ("axons", "neurons", "history"):
+        for field, value in getattr(arrays, group)._asdict().items():
+            if isinstance(value, np.ndarray):
+                out[f"{group}/{field}"] = value.copy()
+    # Work space: what was left there depends on the partitions, and is of no use to anybody.
+    out["history/steps"][:, STEP_WORK:] = 0.0
+    out["counters"] = np.array([arrays.t, arrays.updates, arrays.events], np.int64)
+    return out
+
+
+def _check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int) -> None:
+    """Whether a state is of a network like this one, whose state is ``own``."""
+    if not isinstance(state, Mapping):
+        raise InputError(f"set_state takes a dictionary as state() gives it, got {type(state).__name__}")
+    if missing := sorted(set(own) - set(state)):
+        raise InputError(f"the state lacks {', '.join(missing)}")
+    for name, have in own.items():
+        if name not in GROWING and have.shape != np.shape(state[name]):
+            raise InputError(
+                f"the state is of another network: {name} has shape {np.shape(state[name])}, not {have.shape}"
+            )
+        given = real_numbers(f"state {name!r}", state[name], InputError)
+        if have.dtype.kind in "iu" and given.dtype.kind not in "iu":
+            raise InputError(f"state {name!r} must be whole numbers, got {given.dtype}")
+        if not np.isfinite(given).all():
+            raise InputError(f"state {name!r} holds values that are not finite")
+    _check_log(np.asarray(state["history/log"]), sources)
+    _check_posts(np.asarray(state["history/post_times"]), len(own["history/post_times"]))
+
+
+def _check_log(log: np.ndarray, sources: int) -> None:
+    """The log of spikes is read by compiled loops, which do not check it."""
+    if log.ndim != 1 or log.size == 0 or log.size & (log.size - 1) or log.min() < 0 or log.max() >= sources:
+        raise InputError("the state is of another network, or damaged: its log of spikes names nodes that do not exist")
+
+
+def _check_posts(times: np.ndarray, neurons: int) -> None:
+    """So are the postsynaptic spikes."""
+    if times.ndim != 2 or times.shape[0] != neurons or times.shape[1] == 0:
+        raise InputError("the state is of another network, or damaged: its postsynaptic spikes do not fit")

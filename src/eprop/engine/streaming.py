@@ -1,0 +1,152 @@
+"""Continuous time: a run, learning from samples one after the other spike by spike, and evaluation in the same way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from eprop.engine.arrays import Arrays
+from eprop.engine.compile import Options, loops
+from eprop.engine.division import in_threads
+from eprop.engine.record import Probes, Recording
+from eprop.engine.samples import BatchResult, Samples
+from eprop.engine.spike_log import SpikeLog
+from eprop.engine.state import grown, with_room
+from eprop.engine.stretch import Given, Nodes, advance, at_rest, given
+from eprop.engine.verdicts import check_finite, check_losses, check_silence, check_voltages
+from eprop.kernels import layout as lay
+from eprop.kernels.layout import Topology
+from eprop.network import Population
+
+Progress = Callable[[int], None] | None
+# A compiled call cannot be interrupted; keep each near this length, so that Ctrl-C is heard.
+CALL_SECONDS = 0.1
+FIRST_CALL_STEPS = 64
+# Calls of fewer steps look every synapse up instead of making tables of them.
+TABLED_STEPS = 2000
+# Evaluation without resets runs this many chunks of samples side by side, whatever the number of threads.
+EVALUATION_CHUNKS = 8
+EVALUATION_STEPS = 1000
+
+
+class Streaming:
+    """Lets the network of a simulator run on from where it is."""
+
+    def __init__(self, arrays: Arrays):
+        self._arrays = arrays
+        self._call_steps = FIRST_CALL_STEPS
+
+    def run(self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool) -> Recording:
+        """Run one sample; see `Simulator.run`."""
+        arrays, n_steps = self._arrays, sample.n_steps
+        topology, out = arrays.topology(frozen), given(arrays, sample, probes.table)
+        t0, done, before, log = arrays.t, 0, arrays.events, SpikeLog(arrays, wanted)
+        while done < n_steps:
+            done += self._advance(out, done, log.limit(self._limit(n_steps - done, n_steps)), topology)
+            check_voltages(arrays, "run", out.loss[max(done - 1, 0)])
+            log.read()
+        check_finite(arrays, "run")
+        spikes, dt = log.spikes(), arrays.network.dt
+        times = (np.arange(n_steps) + 1.0) * dt + t0 * dt
+        y = _by_readout(arrays, out.y + arrays.built.readout_offset)
+        recording = Recording(times, y, out.loss, spikes, probes.collect(out.probed, arrays.ranks))
+        arrays.ranks.count(arrays.counters, before)
+        return recording
+
+    def train(self, samples: Samples, progress: Progress) -> BatchResult:
+        """Learn at every spike, from one sample after the other."""
+        arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
+        topology, out = arrays.topology(frozen=False), given(arrays, samples)
+        events, done = arrays.events, 0
+        while done < total:
+            before = done
+            done += self._advance(out, done, self._limit(total - done, n_steps), topology)
+            finite = np.isfinite(out.loss[before:done])
+            last = max(done - 1, 0) if finite.all() else before + int(np.argmin(finite))
+            check_voltages(arrays, f"sample {last // n_steps}", out.loss[last])
+            _tell(progress, before, done, n_steps)
+        check_finite(arrays, "train")
+        spikes = arrays.ranks.sum(out.spikes)
+        arrays.ranks.count(arrays.counters, events)
+        check_silence(arrays, spikes)
+        return _result(samples, out, spikes, arrays.events - events)
+
+    def evaluate(self, samples: Samples, progress: Progress) -> BatchResult:
+        """Samples in a fixed number of chunks; each chunk is a copy of the network that runs on without resets."""
+        arrays, several = self._arrays, self._arrays.ranks.several
+        chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
+        events, out, stop = np.zeros(len(chunks), np.int64), given(arrays, samples), threading.Event()
+        run = loops(arrays.built.models, Options()).stream
+
+        def one(c: int) -> None:
+            events[c] = _run_chunk(run, arrays, out, chunks[c], samples.n_steps, stop, progress)
+
+        in_threads(one, len(chunks), 1 if several else arrays.threads, stop)
+        check_losses(out.loss.reshape(len(samples), -1).sum(axis=1))
+        spikes, events = arrays.ranks.sum(out.spikes), arrays.ranks.sum(events)
+        return _result(samples, out, spikes, int(events.sum()))
+
+    def _limit(self, left: int, length: int) -> int:
+        """How many of the steps that are left the next call may do; ranks do calls of one ``length``."""
+        return min(left, length if self._arrays.ranks.several else self._call_steps)
+
+    def _advance(self, out: Given, done: int, limit: int, topology: Topology) -> int:
+        """One call of the compiled loop, from step ``done`` of all samples on; returns the steps it did."""
+        arrays, seconds = self._arrays, self._arrays.seconds
+        began, messages = time.perf_counter(), seconds["messages"]
+        plain = limit < TABLED_STEPS or len(out.probes) or arrays.ranks.several
+        nodes = Nodes(arrays.axons, arrays.neurons, arrays.history, arrays.scratch if plain else arrays.tabled())
+        run = arrays.loops().stream
+        steps, arrays.history = advance(run, arrays, nodes, topology, out, arrays.counters, done, limit)
+        elapsed = time.perf_counter() - began
+        seconds["loop"] += elapsed - (seconds["messages"] - messages)
+        if arrays.ranks.several:
+            return steps
+        if steps < limit:
+            arrays.history = with_room(arrays.built, arrays.history, arrays.t)
+        elif limit == self._call_steps:
+            self._call_steps = int(np.clip(limit * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * limit))
+        return steps
+
+
+def _run_chunk(
+    run: Callable[..., int], arrays: Arrays, out: Given, chunk: np.ndarray, n_steps: int, stop: threading.Event,
+    progress: Progress,
+) -> int:  # fmt: skip
+    """Samples of one chunk from rest and with frozen weights; returns their synaptic events on this rank."""
+    nodes, counters = at_rest(arrays), np.zeros(2, np.int64)
+    first, total, t = chunk[0] * n_steps, len(chunk) * n_steps, 0
+    while t < total and not stop.is_set():
+        limit = min(total - t, EVALUATION_STEPS)
+        steps, history = advance(run, arrays, nodes, arrays.static_topology, out, counters, first + t, limit)
+        before, t = t, t + steps
+        nodes = nodes._replace(history=grown(history, t) if steps < limit else history)
+        _tell(progress, before, t, n_steps)
+    return int(counters[lay.COUNT_EVENTS])
+
+
+def _tell(progress: Progress, before: int, done: int, n_steps: int) -> None:
+    """Report the samples that have come to their end since step ``before``."""
+    if progress and done // n_steps > before // n_steps:
+        progress(done // n_steps - before // n_steps)
+
+
+def _result(samples: Samples, out: Given, spikes: np.ndarray, events: int) -> BatchResult:
+    n, n_steps = len(samples), samples.n_steps
+    y = out.y
+    y += out.readout_offset
+    return BatchResult(out.loss.reshape(n, n_steps).sum(axis=1), y.reshape(n, n_steps, y.shape[1]), spikes, events)
+
+
+def _by_readout(arrays: Arrays, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns of each population of readouts."""
+    table, n = arrays.built.topology.populations, arrays.neurons.psi.size
+    spans = {
+        p.name: slice(table[p.index, lay.POP_TARGET] - n, table[p.index, lay.POP_TARGET] - n + p.size)
+        for p in arrays.network.populations
+        if p.model.role == "readout"
+    }
+    return {name: y[..., span] for name, span in spans.items()}

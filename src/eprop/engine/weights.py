@@ -1,0 +1,100 @@
+"""Read and write the weights of a network: lists of connections, matrices, feedback, learning rates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse
+
+from eprop.engine.order import synapse_order
+from eprop.errors import InputError, NetworkError, ParameterError
+from eprop.kernels import layout as lay
+from eprop.parameters import is_finite_number, real_numbers
+
+if TYPE_CHECKING:
+    from eprop.engine.arrays import Arrays
+
+
+def connections(arrays: Arrays, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sources, targets and weights of a projection on all ranks, see `Simulator.connections`."""
+    projection = arrays.network.projection(name)
+    order, sources, targets = synapse_order(arrays, projection.index)
+    found = sources, targets, arrays.synapses.weight[order].astype(np.float64)
+    if projection.post.model.role == "readout" or not arrays.ranks.several:
+        return found
+    sources, targets, weights = arrays.ranks.joined(found)
+    return sources, targets, weights
+
+
+def matrix(arrays: Arrays, name: str) -> scipy.sparse.csr_matrix:
+    """Weights of a projection as a matrix, see `Simulator.weights`."""
+    projection = arrays.network.projection(name)
+    sources, targets, values = connections(arrays, name)
+    shape = (projection.post.size, projection.pre.size)
+    return scipy.sparse.coo_matrix((values, (targets, sources)), shape=shape).tocsr()
+
+
+def set_weights(arrays: Arrays, name: str, values: Any) -> None:
+    """Write the weights of a projection, see `Simulator.set_weights`."""
+    projection = arrays.network.projection(name)
+    sources, targets, _ = connections(arrays, name)
+    flat = _flat(name, values, sources, targets, (projection.post.size, projection.pre.size))
+    w_min, w_max = projection.rule.bounds
+    if flat.size and (flat.min() < w_min or flat.max() > w_max):
+        raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")
+    order = synapse_order(arrays, projection.index)[0]
+    arrays.synapses.weight[order] = flat[arrays.whole.held(projection.index)]
+    arrays.measure_gaps(arrays.built.tracts[projection.index])
+    arrays.mirror()
+
+
+def scale_learning_rates(arrays: Arrays, factor: float) -> None:
+    """Learn with ``factor`` times the rates of optimisers and STDP, see `Simulator.scale_learning_rates`."""
+    if not is_finite_number(factor) or factor < 0:
+        raise ParameterError(f"scale_learning_rates: factor must be a finite number >= 0, got {factor!r:.80}")
+    floats = arrays.built.topology.projection_floats
+    for p, rows in zip(arrays.network.projections, arrays.built.tracts, strict=True):
+        if p.rule.plastic:
+            floats[rows, lay.PF_ETA] = float(factor) * p.rule.learning_rate
+
+
+def feedback_matrix(arrays: Arrays, pre: str, post: str) -> np.ndarray:
+    """Feedback weights from readouts to neurons, see `Simulator.feedback_weights`."""
+    table, n = arrays.built.topology.populations, arrays.neurons.psi.size
+    a, b = arrays.network.population(pre), arrays.network.population(post)
+    if a.model.role != "readout" or b.model.role != "neuron":
+        raise NetworkError(f"feedback goes from readouts to neurons, not from {pre!r} to {post!r}")
+    k, (lo, hi) = table[a.index, lay.POP_LO] - n, table[b.index, [lay.POP_LO, lay.POP_HI]]
+    return arrays.ranks.joined([arrays.neurons.feedback[k : k + a.size, lo:hi]])[0].T.copy()
+
+
+def _flat(name: str, values: Any, sources: np.ndarray, targets: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Given weights, one for each connection."""
+    given = values.data if scipy.sparse.issparse(values) else values
+    flat = real_numbers(f"weights of {name}", given, InputError).astype(np.float64)
+    size = sources.size
+    if scipy.sparse.issparse(values) or flat.ndim == 2:
+        flat = _from_matrix(name, values, sources, targets, shape)
+    else:
+        flat = np.full(size, float(flat)) if flat.ndim == 0 else flat
+    if flat.shape != (size,):
+        raise InputError(f"{name} has {size} connections, got {flat.size} weights")
+    if not np.all(np.isfinite(flat)):
+        raise InputError(f"weights of {name} must be finite")
+    return flat
+
+
+def _from_matrix(
+    name: str, values: Any, sources: np.ndarray, targets: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Values of a matrix where there are connections; elsewhere it must have none."""
+    matrix = scipy.sparse.csr_matrix(values)
+    if matrix.shape != shape:
+        raise InputError(f"weights of {name} must have shape {shape} = (targets, sources), got {matrix.shape}")
+    if len(set(zip(targets.tolist(), sources.tolist(), strict=True))) != sources.size:
+        raise InputError(f"{name} has repeated connections; write its weights as a list, in the order of connections()")
+    flat = np.asarray(matrix[targets, sources]).ravel() if sources.size else np.zeros(0)
+    if np.count_nonzero(flat) != np.count_nonzero(matrix.toarray() if matrix.nnz < 1 else matrix.data):
+        raise InputError(f"the matrix for {name} has weights where there is no connection")
+    return flat
