@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import pathlib
 import shlex
 import subprocess
 import sys
@@ -33,9 +34,14 @@ def main() -> None:
         **{key: runs[0][key] for key in ("train_data", "test_data", "test_samples", "hold_samples", "synapses")},
         **{key: record.spread([r[key] for r in runs]) for key in KEYS},
     }  # fmt: skip
-    name = f"nmnist-{arguments.rule.replace('+', '-plus')}-{arguments.loss}-{arguments.epochs}-epochs"
     print(json.dumps(result, indent=2))
-    print(record.write("-".join([name, *([arguments.label] if arguments.label else [])]), result))
+    print(record.write(name_of(arguments), result))
+
+
+def name_of(arguments: argparse.Namespace) -> str:
+    """What the result is called."""
+    name = f"nmnist-{arguments.rule.replace('+', '-plus')}-{arguments.loss}-{arguments.epochs}-epochs"
+    return "-".join([name, *([arguments.label] if arguments.label else [])])
 
 
 def parse() -> argparse.Namespace:
@@ -50,6 +56,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="handed on to eprop train")
+    parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; they are thrown away without")
     parser.add_argument("--label", default="", help="end of the result's name, where settings are not the defaults")
     arguments = parser.parse_args()
     if arguments.set and not arguments.label:
@@ -69,10 +76,13 @@ def train_command(arguments: argparse.Namespace, shown=str) -> list[str]:
 
 
 def run(arguments: argparse.Namespace, seed: int) -> dict:
-    """One training; returns its summary."""
+    """One training; returns its summary. What is kept already is not trained again."""
     with tempfile.TemporaryDirectory() as folder:
+        where = (arguments.keep or pathlib.Path(folder)) / f"{name_of(arguments)}-seed-{seed}"
+        if (where / "summary.json").exists():
+            return json.loads((where / "summary.json").read_text())
         command = [sys.executable, "-c", "from eprop.cli import main; main()", *train_command(arguments)[1:]]
-        command += ["--seed", str(seed), "--out", f"{folder}/run", "--no-figures", "--json"]
+        command += ["--seed", str(seed), "--out", str(where), "--no-figures", "--json"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         return json.loads(done.stdout)
 

@@ -223,13 +223,8 @@ def check_samples(net: ep.Network, seed: int) -> None:
             assert disagreement(a, b) < TOLERANCE
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[] if _jit.JIT_DISABLED or name == "resonator" else pytest.mark.rare)
-        for name in ("ALIF", "synaptic current", "resonator", "ALIF, each its own")
-    ],
-)
+@pytest.mark.rare  # loops of four models at once are compiled by test_simulator.py
+@pytest.mark.parametrize("name", ["ALIF", "synaptic current", "resonator", "ALIF, each its own"])
 def test_two_kinds_of_neurons(name):
     net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], ep.Symmetric(), mixed=True)
     x, target, window = stimulus(3, 1, 250)

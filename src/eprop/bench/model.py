@@ -1,7 +1,9 @@
 """A model of what a step costs: per phase, the work that it does times a measured constant; see docs/design/scaling.md.
 
 Every thread works on its own targets: neurons and events are shared out, rows are not, for any spike may have targets
-anywhere. Plans and logs of spikes are made once per process. Between processes spikes are exchanged once per slice.
+anywhere. Plans and logs of spikes are made once per process. Between processes spikes are exchanged once per slice. How much
+less than its share a second thread takes over, for it has to be woken and reads the same memory, and what it costs a
+process to be one of several, is measured as well.
 """
 
 from __future__ import annotations
@@ -14,21 +16,23 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
+from eprop.bench.apart import has_ranks, measure_apart
 from eprop.bench.scaling import ScalingConfig, run_scaling
 from eprop.training.machine import describe_installation
 
 #: What the time of each phase is made of.
 TERMS: dict[str, tuple[str, ...]] = {
     "maps": ("neuron_steps", "signals", "steps"),
-    "deliver": ("events", "rows", "steps"),
+    "deliver": ("events", "settled", "rows", "steps"),
     "advance": ("neuron_steps", "steps"),
     "readout": ("readout_steps", "steps"),
     "exchange": ("spikes", "input_draws", "steps"),
     "samples": ("events", "rows", "neuron_steps", "input_draws", "synapse_samples"),
     "update": ("synapse_samples",),
+    "check": ("checked",),
 }
 #: Phases that one thread of a process does for all.
-SERIAL = ("exchange", "readout")
+SERIAL = ("exchange", "readout", "update", "check")
 #: Networks whose phases give the constants: larger than the caches, of different shapes.
 SHAPES: tuple[dict[str, Any], ...] = (
     {"neurons": 4000, "indegree": 1000, "rate": 10.0, "inputs": 100, "readouts": 2},
@@ -36,14 +40,23 @@ SHAPES: tuple[dict[str, Any], ...] = (
     {"neurons": 20000, "indegree": 20, "rate": 20.0, "inputs": 100, "readouts": 2},
     {"neurons": 8000, "indegree": 400, "rate": 2.0, "inputs": 100, "readouts": 2},
     {"neurons": 1000, "indegree": 100, "rate": 5.0, "inputs": 1000, "readouts": 10},
+    {"neurons": 3000, "indegree": 700, "rate": 4.0, "inputs": 1000, "readouts": 10},
 )
+#: Those of them whose steps on two ranks tell what a slice costs: one that is small, and one that is not.
+SHAPES_OF_RANKS = (SHAPES[4], SHAPES[5])
+
+
+#: Networks, and the seconds of each of their phases.
+Runs = Sequence[tuple[ScalingConfig, Mapping[str, float]]]
 
 
 def work_of(config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str, float]:
     """What one thread does in the whole run, of ``threads`` in each of ``ranks`` processes.
 
-    ``events`` synapses reached, ``rows`` runs of synapses of one spike, ``spikes`` sorted and logged by the process,
-    ``input_draws`` of Poisson sources, ``signals`` errors gathered per neuron.
+    ``events`` synapses reached, ``settled`` those of them that were visited once more before, for their last spike was
+    longer ago than the cutoff, ``rows`` runs of synapses of one spike, ``spikes`` sorted and logged by the process,
+    ``input_draws`` of Poisson sources, ``signals`` errors gathered per neuron, ``checked`` synapses that were looked at after a
+    call, whether one has diverged.
     """
     steps, workers = config.timed_steps, threads * ranks
     n, into, out = config.neurons, min(100, config.inputs), min(1000, config.neurons)
@@ -53,17 +66,21 @@ def work_of(config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str
     reached = _reached(config.indegree, ranks) * emitted
     reached_in = _reached(n * into / config.inputs, ranks) * arriving
     synapses = n * (config.indegree + into) + config.readouts * out
+    arrived = config.indegree * emitted / workers
+    twice = config.mode == "eprop+" and 1000.0 / config.rate > config.cutoff
     events = (config.indegree * emitted + 0.005 * into * n * steps) / workers + config.readouts * out / n * emitted
     return {
         "steps": float(steps),
         "neuron_steps": n * steps / workers,
         "signals": config.readouts * n * steps / workers,
         "events": events,
+        "settled": arrived if twice else 0.0,
         "rows": reached + reached_in + emitted * min(1.0, config.readouts * out / n),
         "spikes": 2.0 * reached + reached_in,
         "input_draws": float(config.inputs * steps),
         "readout_steps": float(config.readouts * steps),
         "synapse_samples": synapses / workers * steps / config.sample_steps,
+        "checked": synapses / ranks * (steps / config.sample_steps if config.mode == "eprop" else 1.0),
         "sent": emitted / ranks,
     }
 
@@ -82,21 +99,29 @@ class CostModel:
     constants : dict of dict
         Seconds for one unit of each term, by phase.
     wait : float
-        What starting threads for one step, and waiting for the slowest, takes.
+        Seconds that starting threads for one step takes.
+    alone : float
+        Share of the work that threads could share but one does alone: of e-prop per sample, with one sample at a time.
+    crowding : float
+        By how much the work that is shared takes longer than its share: threads read the same memory, and wait for the
+        slowest.
+    slice : float
+        Seconds by which a process that is one of several takes longer for a slice, message included, on one machine.
     latency, byte : float
-        Seconds of one message between processes, and of one byte in it.
+        Seconds of one message between machines, and of one byte in it.
     """
 
     mode: str
     constants: dict[str, dict[str, float]]
-    wait: float = 2e-6
-    latency: float = 2e-6
-    byte: float = 1e-10
+    wait: float = 0.0
+    alone: float = 0.0
+    crowding: float = 0.0
+    slice: float = 0.0
+    latency: float = 0.0
+    byte: float = 0.0
 
     @classmethod
-    def fitted(
-        cls, mode: str, runs: Sequence[tuple[ScalingConfig, Mapping[str, float]]], **network: float
-    ) -> CostModel:
+    def fitted(cls, mode: str, runs: Runs) -> CostModel:
         """Constants from the phases of some runs on one thread, by least squares of relative errors, none below zero."""
         constants: dict[str, dict[str, float]] = {}
         for phase in sorted({name for _, phases in runs for name in phases} & set(TERMS)):
@@ -108,22 +133,55 @@ class CostModel:
             table = np.array([[work_of(config)[term] for term in terms] for config, _ in runs])
             found, _ = nnls(table / scale[:, None], seconds / scale)
             constants[phase] = dict(zip(terms, (float(c) for c in found), strict=True))
-        return cls(mode, constants, **network)
+        return cls(mode, constants)
+
+    def fit_threads(self, runs: Runs, threads: int) -> None:
+        """`wait`, and `alone` or `crowding`, from runs on some threads, by least squares of relative errors."""
+        table, rest, scale = [], [], []
+        for config, phases in runs:
+            seconds = sum(phases.values())
+            shared, whole = self._shared(config, threads), self._shared(config, 1)
+            alike = self.mode == "eprop"
+            table.append([whole - shared, 0.0] if alike else [shared, config.timed_steps])
+            rest.append(seconds - sum(self.phases(config, threads).values()))
+            scale.append(seconds)
+        found, _ = nnls(np.array(table) / np.array(scale)[:, None], np.array(rest) / scale)
+        self.alone, self.crowding = (float(found[0]), 0.0) if self.mode == "eprop" else (0.0, float(found[0]))
+        self.wait = float(found[1])
+
+    def fit_ranks(self, runs: Sequence[tuple[ScalingConfig, float]], ranks: int) -> None:
+        """`slice`, from the run time of networks on some ranks of this machine, one thread each."""
+        scale = np.array([seconds for _, seconds in runs])
+        rest = scale - [self.seconds(config, ranks=ranks) for config, _ in runs]
+        steps = np.array([config.timed_steps for config, _ in runs])
+        self.slice = float(nnls((steps / scale)[:, None], rest / scale)[0][0])
 
     def phases(self, config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str, float]:
         """Predicted seconds of each phase."""
-        work = work_of(config, threads, ranks)
-        out = {
-            phase: sum(constant * work[term] for term, constant in terms.items())
-            for phase, terms in self.constants.items()
-        }
+        work, out = work_of(config, threads, ranks), self._phases(config, threads, ranks)
         if threads > 1:
+            one = self._phases(config, 1, ranks) if self.alone else out
+            for name in set(out) - set(SERIAL):
+                out[name] = (1.0 + self.crowding) * ((1.0 - self.alone) * out[name] + self.alone * one[name])
             out["wait"] = self.wait * work["steps"]
         if ranks > 1:
             # One allgather per step of 1 ms: spikes as four bytes each, in as many rounds as ranks can be halved.
             rounds, others = math.ceil(math.log2(ranks)), work["sent"] * (ranks - 1)
-            out["messages"] = self.latency * rounds * work["steps"] + 4.0 * self.byte * others
+            out["messages"] = (self.slice + self.latency * rounds) * work["steps"] + 4.0 * self.byte * others
         return out
+
+    def _phases(self, config: ScalingConfig, threads: int, ranks: int) -> dict[str, float]:
+        """Seconds of the work alone."""
+        shared, whole = work_of(config, threads, ranks), work_of(config, 1, ranks)
+        return {
+            phase: sum(constant * (whole if phase in SERIAL else shared)[term] for term, constant in terms.items())
+            for phase, terms in self.constants.items()
+        }
+
+    def _shared(self, config: ScalingConfig, threads: int) -> float:
+        """Seconds of the work that threads share."""
+        found = self._phases(config, threads, 1)
+        return sum(seconds for name, seconds in found.items() if name not in SERIAL)
 
     def seconds(self, config: ScalingConfig, threads: int = 1, ranks: int = 1) -> float:
         """Predicted run time."""
@@ -131,18 +189,27 @@ class CostModel:
 
 
 def calibrate(mode: str, *, steps: int = 300, repeats: int = 3, **fixed: Any) -> CostModel:
-    """Measure the phases of the networks in `SHAPES` on one thread, each some times, and fit the constants to their least.
+    """Measure the networks in `SHAPES`, each some times, and fit the constants to the medians.
 
-    What a second thread costs is measured with the smallest of them on two.
+    On one thread, phase by phase; then, where they exist, on two threads, and some of them on two ranks.
     """
+    model = CostModel.fitted(mode, _measured(mode, 1, steps, repeats, fixed))
+    if describe_installation()["threads"] > 1:
+        model.fit_threads(_measured(mode, 2, steps, repeats, fixed), 2)
+    if has_ranks():
+        configs = [ScalingConfig(mode=mode, steps=steps, **shape, **fixed) for shape in SHAPES_OF_RANKS]
+        found = [np.median([measure_apart(c, ranks=2)["run_seconds"] for _ in range(repeats)]) for c in configs]
+        model.fit_ranks(list(zip(configs, found, strict=True)), 2)
+    return model
+
+
+def _measured(mode: str, threads: int, steps: int, repeats: int, fixed: Mapping[str, Any]) -> Runs:
+    """The phases of each network, of the run among some that took the median time."""
     runs = []
     for shape in SHAPES:
-        config = ScalingConfig(mode=mode, steps=steps, timers=True, **shape, **fixed)
-        found = [run_scaling(config).phases for _ in range(repeats)]
-        runs.append((config, {name: min(phases[name] for phases in found) for name in found[0]}))
-    model = CostModel.fitted(mode, runs)
-    if describe_installation()["threads"] > 1:
-        config = ScalingConfig(mode=mode, steps=steps, timers=True, threads=2, **SHAPES[-1], **fixed)
-        waits = [run_scaling(config).phases.get("wait", 0.0) for _ in range(repeats)]
-        model.wait = min(waits) / config.timed_steps
-    return model
+        config = ScalingConfig(mode=mode, steps=steps, timers=True, threads=threads, **shape, **fixed)
+        found = sorted((run_scaling(config) for _ in range(repeats)), key=lambda result: result.run_seconds)
+        median = found[repeats // 2]
+        phases = {name: seconds for name, seconds in median.phases.items() if name != "build"}
+        runs.append((config, {**phases, "check": median.run_seconds - sum(phases.values())}))
+    return runs

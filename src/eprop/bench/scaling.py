@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -33,6 +34,8 @@ MODES = ("static", "eprop", "eprop+", "stdp")
 # Largest recurrent weight with STDP, mV; weights begin anywhere below.
 STDP_W_MAX = 0.01
 SHORTEST_WARM_UP = 20
+# So often GNU's OpenMP looks whether a waiting thread has work, before the thread sleeps, if nothing else is said.
+OPENMP_SPINS = "300000"
 VALUE_BYTES = {"single": 4, "double": 8}
 
 
@@ -224,7 +227,9 @@ def compare_with_nest(config: ScalingConfig) -> ScalingResult:
         raise MissingExtraError("nest-simulator", "nest", "comparing with NEST")
     given = {**config.to_dict(), "warm_up": config.warm_up, "sample": config.sample_steps, "steps": config.timed_steps}
     command = [sys.executable, "-m", "eprop.interop.nest_scaling", json.dumps(given)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Its threads wait for each other as OpenMP lets them by default, not as ours do.
+    environment = {**os.environ, "GOMP_SPINCOUNT": OPENMP_SPINS}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode != 0 or not lines:
         raise EPropError(f"NEST failed (exit code {done.returncode}): {done.stderr.strip()[-600:]}")

@@ -29,7 +29,7 @@ LEFT, RIGHT, RECALL, BACKGROUND = range(4)
 #: What suits each rule: the values of all parameters that are left open.
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {
-        "tau_m": 20.0, "tau_out": 20.0, "optimizer": "adam", "eta": 1e-2, "eta_out": 1e-2, "feedback": "symmetric",
+        "tau_m": 20.0, "tau_out": 20.0, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3, "feedback": "symmetric",
         "c_reg": 300.0,
     },
     "eprop+": {
@@ -90,8 +90,8 @@ class EvidenceAccumulation(Learner, GeneratedTask, Classification):
         return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """150 epochs of 320 trials are 1500 mini-batches of 32."""
-        return {"epochs": 150, "batch_size": 32, "schedule": "cosine", "eta_final": 0.05}
+        """200 epochs of 320 trials are 2000 mini-batches of 32."""
+        return {"epochs": 200, "batch_size": 32, "schedule": "cosine", "eta_final": 0.05}
 
     @property
     def neurons(self) -> int:

@@ -25,6 +25,49 @@ def test_constants_are_found_again(phase):
     assert found[phase] == pytest.approx(constants[phase], rel=1e-6)
 
 
+WORK = {
+    "eprop+": {"deliver": {"events": 4e-9, "settled": 1e-9, "rows": 3e-8}, "exchange": {"spikes": 2e-8}},
+    "eprop": {"samples": {"events": 2e-9, "neuron_steps": 5e-9}, "update": {"synapse_samples": 1e-9}},
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "given"),
+    [("eprop+", {"crowding": 0.3, "wait": 4e-5}), ("eprop+", {"wait": 1e-5}), ("eprop", {"alone": 0.6})],
+)
+def test_what_a_second_thread_costs_is_found_again(mode, given):
+    made_with, found = CostModel(mode, WORK[mode], **given), CostModel(mode, WORK[mode])
+    configs = [ScalingConfig(mode=mode, steps=300, **shape) for shape in SHAPES]
+    found.fit_threads([(c, made_with.phases(c, threads=2)) for c in configs], 2)
+    for name in ("alone", "crowding", "wait"):
+        assert getattr(found, name) == pytest.approx(given.get(name, 0.0), abs=1e-9)
+    assert made_with.seconds(configs[0], threads=2) > CostModel(mode, WORK[mode]).seconds(configs[0], threads=2)
+
+
+def test_what_one_thread_does_alone_is_not_shared():
+    alone, shared = (CostModel("eprop", WORK["eprop"], alone=share) for share in (1.0, 0.0))
+    config = ScalingConfig(mode="eprop")
+    assert alone.seconds(config, threads=4) == pytest.approx(alone.seconds(config))
+    assert shared.phases(config, threads=4)["samples"] < 0.3 * shared.phases(config)["samples"]
+    assert shared.phases(config, threads=4)["update"] == shared.phases(config)["update"]
+    assert shared.phases(config, ranks=4)["update"] == pytest.approx(shared.phases(config)["update"] / 4, rel=0.05)
+
+
+def test_what_a_slice_costs_a_rank_is_found_again():
+    made_with, found = CostModel("eprop+", WORK["eprop+"], slice=1e-4), CostModel("eprop+", WORK["eprop+"])
+    configs = [ScalingConfig(mode="eprop+", steps=300, **shape) for shape in SHAPES]
+    found.fit_ranks([(c, made_with.seconds(c, ranks=2)) for c in configs], 2)
+    assert found.slice == pytest.approx(1e-4)
+
+
+def test_events_after_a_long_silence_are_two_visits():
+    config = ScalingConfig(mode="eprop+", rate=5.0, cutoff=100.0)
+    assert work_of(config)["settled"] == 1000 * 1000 * 5.0
+    assert work_of(config, threads=2)["settled"] == 1000 * 1000 * 2.5
+    assert work_of(config.replace(cutoff=300.0))["settled"] == 0.0
+    assert work_of(config.replace(mode="static"))["settled"] == 0.0
+
+
 def test_work_is_shared_out():
     config = ScalingConfig(neurons=4000, indegree=1000)
     one, four, ranks = work_of(config), work_of(config, threads=4), work_of(config, ranks=4)

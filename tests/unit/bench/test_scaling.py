@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -16,10 +17,11 @@ from eprop.bench import (
     compare_with_nest,
     costs,
     run_scaling,
+    scaling,
 )
 from eprop.bench.scaling import MODES, network_of
 from eprop.cli import app
-from eprop.errors import ParameterError
+from eprop.errors import EPropError, ParameterError
 from eprop.interop import nest_scaling
 from eprop.network import FixedIndegree, FixedOutdegree
 from eprop.plot import draw_event_cost
@@ -69,6 +71,23 @@ def test_stdp_is_what_was_asked_for():
     rule = network_of(SMALL.replace(mode="stdp", mu=0.5)).projection("rec->rec").rule
     assert (rule.mu_plus, rule.mu_minus) == (0.5, 0.5)
     assert rule.w_max == nest_scaling.STDP_W_MAX
+
+
+@pytest.mark.tiny
+def test_threads_of_nest_wait_as_they_do_by_default(monkeypatch):
+    """And not as ours, which soon sleep."""
+    seen = {}
+
+    def run(command, *, env, **options):
+        seen.update(env)
+        return subprocess.CompletedProcess(command, 1, "", "seen")
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr(scaling.subprocess, "run", run)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "1000")
+    with pytest.raises(EPropError, match="seen"):
+        compare_with_nest(SMALL)
+    assert seen["GOMP_SPINCOUNT"] == scaling.OPENMP_SPINS
 
 
 def test_unknown_mode():

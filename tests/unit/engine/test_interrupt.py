@@ -17,7 +17,10 @@ import pytest
 from networks import two_threads
 
 COMMON = """
+import signal
 import sys
+# A program that was started in the background of a shell may have been told not to listen.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np
 import eprop as ep
 

@@ -10,6 +10,7 @@ import pytest
 
 import digits
 import eprop as ep
+from eprop import _jit
 from eprop.errors import DataError, DivergenceError
 from eprop.tasks import NMNIST
 from eprop.training import Interrupt, Progress, Stopped, Trainer, Training, UnstableWarning, Watcher, evaluate
@@ -184,6 +185,7 @@ def test_each_epoch_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert saved[2:] == [4, 8, 10, 14, 18, 20]
 
 
+@pytest.mark.skipif(_jit.JIT_DISABLED, reason="takes long as plain Python")
 def test_the_network_learns() -> None:
     task = {"neurons": 20, "w_in": 0.6, "w_out": 0.5, "eta": 0.005, "eta_out": 0.005}
     trainer = make(n=40, training={"epochs": 15}, task=task)

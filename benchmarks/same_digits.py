@@ -1,0 +1,64 @@
+"""Is it the camera or the digits? Runs of N-MNIST judged by real and by simulated recordings of the very same digits.
+
+``python benchmarks/same_digits.py RUN... --recordings N-MNIST/Train --recordings N-MNIST/Test --mnist MNIST``
+
+Every run reads the real recordings, simulated ones of the same digits, and simulated ones of MNIST's 10,000 test digits.
+Were the simulated camera unlike the real one, the first error would be above the second; are these digits harder than
+others, both are above the third.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from typing import Any
+
+import numpy as np
+import record
+
+from eprop.data import EventCamera, read_mnist, read_nmnist
+from eprop.data.binned import BinnedDataset, concatenate
+from eprop.training import restore
+from eprop.training.evaluation import evaluate
+
+
+def main() -> None:
+    """Judge each run, print a line for it, record all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=pathlib.Path)
+    parser.add_argument("--recordings", action="append", required=True, type=pathlib.Path)
+    parser.add_argument("--mnist", required=True, type=pathlib.Path)
+    parser.add_argument("--repeats", type=int, default=3, help="simulated recordings of each of the same digits")
+    arguments = parser.parse_args()
+    sets = judges(arguments)
+    errors: dict[str, list[float]] = {name: [] for name in sets}
+    for path in arguments.runs:
+        config, _, simulator = restore(path, threads=1)
+        for name, data in sets.items():
+            errors[name].append(evaluate(config.task, simulator, data).error)
+        print(path, {name: round(values[-1], 4) for name, values in errors.items()}, flush=True)
+    result: dict[str, Any] = {
+        name: {"recordings": len(data), "error": record.spread(errors[name])} for name, data in sets.items()
+    }
+    print(record.write("nmnist-same-digits", result))
+
+
+def judges(arguments: argparse.Namespace) -> dict[str, BinnedDataset]:
+    """The sets of recordings by which the runs are judged."""
+    real = [read_nmnist(path) for path in arguments.recordings]
+    same = np.concatenate([recordings.indices for recordings in real])
+    train, test = read_mnist(arguments.mnist, "train"), read_mnist(arguments.mnist, "test")
+    camera = EventCamera()
+    repeats = [
+        camera.binned(train.images[same], train.labels[same], seed=seed, indices=same)
+        for seed in range(1, 1 + arguments.repeats)
+    ]
+    return {
+        "real": concatenate([recordings.binned() for recordings in real]),
+        "simulated, the same digits": concatenate(repeats),
+        "simulated, MNIST test digits": camera.binned(test.images, test.labels, seed=1),
+    }
+
+
+if __name__ == "__main__":
+    main()
