@@ -46,8 +46,12 @@ class Training(Description):
         "linear", kind=str, doc="of the learning rates: constant, linear, exponential, cosine or step"
     )
     eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates end at this fraction")
-    reports: int = param(200, kind=int, at_least=1, doc="lines of metrics, at most one per mini-batch; one more at each evaluation")
-    hold_evaluations: int = param(10, kind=int, at_least=0, doc="evaluations of held-out samples, at equal distances up to the end")
+    reports: int = param(
+        200, kind=int, at_least=1, doc="lines of metrics, at most one per mini-batch, beside evaluations"
+    )
+    hold_evaluations: int = param(
+        10, kind=int, at_least=0, doc="evaluations of held-out samples, evenly spaced up to the end"
+    )
 
     def validate(self) -> None:
         """A schedule that exists and can come to its end."""
