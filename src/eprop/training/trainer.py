@@ -46,8 +46,12 @@ class Training(Description):
         "linear", kind=str, doc="of the learning rates: constant, linear, exponential, cosine or step"
     )
     eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates end at this fraction")
-    reports: int = param(200, kind=int, at_least=1, doc="lines of metrics, at most one for each mini-batch")
-    hold_evaluations: int = param(10, kind=int, at_least=0, doc="evaluations of held-out samples during training")
+    reports: int = param(
+        200, kind=int, at_least=1, doc="lines of metrics, at most one per mini-batch, beside evaluations"
+    )
+    hold_evaluations: int = param(
+        10, kind=int, at_least=0, doc="evaluations of held-out samples, evenly spaced up to the end"
+    )
 
     def validate(self) -> None:
         """A schedule that exists and can come to its end."""
@@ -215,14 +219,13 @@ class Trainer:
         DivergenceError
             If a voltage or weight is no longer finite.
         """
-        if self._at.interval.samples and self._is_due(self.training.reports):
-            self._report()  # a signal came in its midst
+        if self._at.interval.samples:
+            self._report_if_due()  # a signal came in its midst
         while self.done < self.total:
             self._interrupt.check()
             self._learn_some()
             self.watcher.progress(self._progress())
-            if self._is_due(self.training.reports):
-                self._report()
+            self._report_if_due()
             self._save_if_due()
         self.simulator.scale_learning_rates(1.0)
 
@@ -313,8 +316,14 @@ class Trainer:
             self.seconds,
         )  # fmt: skip
 
-    def _report(self) -> None:
-        """One line of metrics; with held-out samples, sometimes their error as well."""
+    def _report_if_due(self) -> None:
+        """Evaluations have places of their own, and a line wherever they are: ``reports`` may be any number."""
+        evaluates = self.hold is not None and self._is_due(self.training.hold_evaluations)
+        if evaluates or self._is_due(self.training.reports):
+            self._report(evaluates)
+
+    def _report(self, evaluates: bool) -> None:
+        """One line of metrics; where it ``evaluates``, with the error on held-out samples as well."""
         part, progress = self._at.interval, self._progress()
         self._warn_if_unstable(part.loss / part.samples)
         line: dict[str, Any] = {
@@ -328,7 +337,7 @@ class Trainer:
         }
         if self.by_batch:
             line["spikes_per_sample"] = part.spikes / part.samples
-        if self.hold is not None and self._is_due(self.training.hold_evaluations):
+        if self.hold is not None and evaluates:
             watch = watched(self.watcher, len(self.hold), self._interrupt)
             held = evaluate(self.task, self.simulator, self.hold, watch)
             self._at.hold_error = held.error

@@ -90,6 +90,27 @@ def test_reports_add_up(rule: str) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("reports", [1, 2, 3, 7, 20, 200])
+def test_evaluations_keep_their_distances_whatever_is_reported(rule: str, reports: int) -> None:
+    log = Log()
+    options = {"batch_size": 1, "reports": reports, "hold_evaluations": 5}
+    trainer = make(rule, watcher=log, hold=digits.recordings(2, seed=1), training=options)
+    trainer.run()
+    assert [line["samples"] for line in log.lines if "hold_error" in line] == [4, 8, 12, 16, 20]
+    places = {-(-20 * k // reports) for k in range(1, reports + 1)}  # of reports: the first batch that ends there
+    assert [line["samples"] for line in log.lines] == sorted(places | {4, 8, 12, 16, 20})
+
+
+@pytest.mark.parametrize("evaluations", [3, 7])
+def test_an_evaluation_waits_for_the_batch_to_end(evaluations: int) -> None:
+    log = Log()
+    options = {"batch_size": 2, "reports": 4, "hold_evaluations": evaluations}
+    make(watcher=log, hold=digits.recordings(2, seed=1), training=options).run()
+    places = [2 * -(-10 * k // evaluations) for k in range(1, evaluations + 1)]
+    assert [line["samples"] for line in log.lines if "hold_error" in line] == places
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_a_stopped_training_goes_on_bit_by_bit(rule: str) -> None:
     whole, log = make(rule), Log()
     whole.run()
