@@ -283,7 +283,7 @@ def test_angles_by_kind_of_weights():
 
 def forward_gradient(network: TimeDriven, samples: ep.Samples) -> np.ndarray:
     """The same gradient by carrying the derivative by every weight forward through the whole network."""
-    state, s = network._forward(samples, 0), network._synapses
+    state, s = network.forward.run(samples, 0), network.synapses
     decay, arrival, output, spike = network.eligibility_of_targets
     n_steps, n = state.v.shape
     total, sources = s.source.size, state.spikes.shape[1]

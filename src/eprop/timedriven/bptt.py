@@ -19,6 +19,7 @@ from eprop.engine import Samples
 from eprop.engine.order import all_synapses
 from eprop.kernels import layout as lay
 from eprop.timedriven.engine import TimeDriven
+from eprop.timedriven.learner import lags
 from eprop.timedriven.synapses import Synapses
 
 
@@ -48,9 +49,9 @@ class Backpropagated:
 
 def backpropagate(network: TimeDriven, samples: Samples, index: int = 0) -> Backpropagated:
     """Run one sample from rest and backpropagate its loss, with the present weights."""
-    state, s = network._forward(samples, index), network._synapses
+    state, s = network.forward.run(samples, index), network.synapses
     n_steps, n = state.v.shape
-    dy = _filtered_errors(state.error, network._built.topology.readouts[lay.READ_ALPHA])
+    dy = _filtered_errors(state.error, network.built.topology.readouts[lay.READ_ALPHA])
     reach, de_dz = _backward(network, state, dy)
     gradient = np.zeros(s.source.size)
     for t in range(n_steps):
@@ -72,7 +73,7 @@ def _filtered_errors(error: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def _backward(network: TimeDriven, state: Any, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Derivative of the loss by the input of each target (steps, targets), and by the spikes of each neuron."""
-    s, (n_steps, n) = network._synapses, state.v.shape
+    s, (n_steps, n) = network.synapses, state.v.shape
     decay, arrival, output, spike = network.eligibility_of_targets
     mu = np.zeros((arrival.shape[0], arrival.shape[1]))
     reach, de_dz = np.zeros((n_steps, arrival.shape[0])), np.zeros((n_steps, n))
@@ -100,8 +101,8 @@ def _by_source(network: TimeDriven, s: Synapses, reach: np.ndarray, t: int, n: i
 
 def _direct_derivative(network: TimeDriven, n_steps: int, n: int, dy: np.ndarray) -> np.ndarray:
     """The learning signals of e-prop, each summed over what it still does: ``sum_k B_jk zeta dy_k(t + lag)``."""
-    lag, feedback = network._lags(), network._feedback()
-    scale = network._built.topology.readouts[lay.READ_ZETA]
+    lag, feedback = lags(network.built), network.learner.feedback()
+    scale = network.built.topology.readouts[lay.READ_ZETA]
     out = np.zeros((n_steps, n))
     for t in range(n_steps):
         at = t + lag
@@ -112,7 +113,7 @@ def _direct_derivative(network: TimeDriven, n_steps: int, n: int, dy: np.ndarray
 
 def _sum_of_eligibilities(network: TimeDriven, state: Any, signal: np.ndarray) -> np.ndarray:
     """``sum_t signal_j(t) e_ji(t)`` of every synapse onto a neuron."""
-    s, n_steps = network._synapses, state.v.shape[0]
+    s, n_steps = network.synapses, state.v.shape[0]
     neuron = np.where(s.onto_readout, 0, s.target)
     eps, e, total = np.zeros((s.source.size, s.decay.shape[1])), np.zeros(s.source.size), np.zeros(s.source.size)
     for t in range(n_steps):

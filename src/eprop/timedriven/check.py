@@ -135,7 +135,7 @@ def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
     stepped = TimeDriven(net)
     order, first = all_synapses(stepped.simulator.arrays), stepped.weight.copy()
     wanted = stepped.run(*once, record_weights=True)
-    arriving = np.stack([stepped._synapses.arriving(wanted.spikes, t)[order] for t in range(steps)])
+    arriving = np.stack([stepped.synapses.arriving(wanted.spikes, t)[order] for t in range(steps)])
     change = np.abs(wanted.weights - first[order]).max()
     worst = 0.0
     for partitions in PARTITIONS:

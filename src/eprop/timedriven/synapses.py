@@ -90,3 +90,12 @@ def eligibility_of_targets(built: Built, components: dict[int, Components]) -> d
         1.0,
     )
     return out
+
+
+def sources_of_neurons(built: Built) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers among the sources, and among the neurons, of all neurons."""
+    rows = [row for row in built.topology.populations if row[lay.POP_ROLE] == lay.NEURON]
+    none = np.zeros(0, np.int64)
+    spans = [(np.arange(row[lay.POP_SIZE]) + row[lay.POP_SRC], np.arange(row[lay.POP_SIZE]) + row[lay.POP_TARGET])
+             for row in rows]  # fmt: skip
+    return np.concatenate([none, *(a for a, _ in spans)]), np.concatenate([none, *(b for _, b in spans)])

@@ -1,0 +1,126 @@
+"""A network of any kind stepped through time, with its weights as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.engine import Samples
+from eprop.engine.build import Built
+from eprop.engine.compile import advance_of
+from eprop.equations import rng
+from eprop.kernels import layout as lay
+from eprop.kernels.neurons import errors, integrate_readouts
+from eprop.network import Network
+from eprop.timedriven.synapses import Synapses
+
+
+@dataclass
+class Activity:
+    """Activity as it comes into being, see `eprop.timedriven.TimeDrivenRun`; ``rows`` and ``now`` are the present states."""
+
+    rows: np.ndarray
+    v: np.ndarray
+    psi: np.ndarray
+    spikes: np.ndarray
+    y: np.ndarray
+    error: np.ndarray
+    loss: np.ndarray
+    now: np.ndarray
+
+
+class Forward:
+    """Steps a network.
+
+    Parameters
+    ----------
+    network : Network
+    built : Built
+    synapses : Synapses
+    weight : (synapses,)
+        mV; read at every step.
+    """
+
+    def __init__(self, network: Network, built: Built, synapses: Synapses, weight: np.ndarray):
+        self._network, self._built, self._synapses, self._weight = network, built, synapses, weight
+        neurons = [p for p in network.populations if p.model.role == "neuron"]
+        self._advance = [(p, advance_of(type(p.model))) for p in neurons]  # type: ignore[arg-type]
+
+    def run(self, samples: Samples, index: int) -> Activity:
+        """One sample from rest."""
+        state = self.rest(samples.n_steps)
+        self.emit(samples, index, state)
+        for t in range(samples.n_steps):
+            self.step(t, self._synapses.arriving(state.spikes, t), state, samples, index)
+        return state
+
+    def rest(self, n_steps: int) -> Activity:
+        """Before the first step, with room for ``n_steps``."""
+        built = self._built
+        n, k = built.topology.params.shape[1], built.topology.readouts.shape[1]
+        sources = int(
+            built.topology.populations[built.topology.populations[:, lay.POP_ROLE] != lay.READOUT, lay.POP_SIZE].sum()
+        )
+        return Activity(
+            rows=built.initial.copy(),
+            v=np.zeros((n_steps, n)),
+            psi=np.zeros((n_steps, n)),
+            spikes=np.zeros((n_steps, sources), bool),
+            y=np.zeros((n_steps, k)),
+            error=np.zeros((n_steps, k)),
+            loss=np.zeros(n_steps),
+            now=built.topology.readouts[lay.READ_START].copy(),
+        )
+
+    def emit(self, samples: Samples, index: int, state: Activity) -> None:
+        """Spikes of the sources that do not listen to anyone."""
+        built = self._built
+        for p in self._network.populations:
+            row = self._built.topology.populations[p.index]
+            first = row[lay.POP_SRC]
+            if row[lay.POP_ROLE] == lay.EVENTS:
+                starts = samples.event_start[row[lay.POP_CHANNEL], index * samples.n_steps :]
+                for t in range(samples.n_steps):
+                    state.spikes[t, first + samples.event_channels[starts[t] : starts[t + 1]]] = True
+            elif row[lay.POP_ROLE] == lay.POISSON:
+                span = slice(first, first + p.size)
+                rates = built.topology.rates[span]
+                self._emit_poisson(p.index, rates, index * samples.n_steps, state.spikes[:, span])
+
+    def step(self, t: int, arriving: np.ndarray, state: Activity, samples: Samples, index: int) -> None:
+        """Deliver, advance neurons and readouts, compare with the targets."""
+        built, n = self._built, state.v.shape[1]
+        x = np.bincount(self._synapses.target, self._weight * arriving, minlength=n + state.now.size)
+        found = np.zeros(n, np.int32)
+        for p, advance in self._advance:
+            row = built.topology.populations[p.index]
+            lo = int(row[lay.POP_TARGET])
+            count = advance(lo, lo + p.size, state.rows, built.topology.params, x, state.psi[t], found, 0)
+            state.spikes[t, row[lay.POP_SRC] - lo + found[:count]] = True
+        state.v[t] = state.rows[0] if n else 0.0
+        integrate_readouts(0, state.now.size, n, built.topology.readouts, x, state.now)
+        state.y[t] = state.now
+        target = samples.target[index, t if samples.target.shape[1] > 1 else 0]
+        window = samples.window[min(index, len(samples.window) - 1), t]
+        for p in self._network.populations:
+            row = built.topology.populations[p.index]
+            if row[lay.POP_ROLE] == lay.READOUT:
+                part = slice(int(row[lay.POP_TARGET]) - n, int(row[lay.POP_TARGET]) - n + p.size)
+                state.loss[t] += errors(
+                    state.now[part], built.readout_offset[part], target[part], window, built.softmax[p.index],
+                    state.error[t, part],
+                )  # fmt: skip
+
+    def spikes_of_neurons(self, spikes: np.ndarray) -> np.ndarray:
+        """Columns of the neurons, of all sources."""
+        rows = [row for row in self._built.topology.populations if row[lay.POP_ROLE] == lay.NEURON]
+        parts = [spikes[:, row[lay.POP_SRC] : row[lay.POP_SRC] + row[lay.POP_SIZE]] for row in rows]
+        return np.concatenate(parts, axis=1) if parts else spikes[:, :0]
+
+    def _emit_poisson(self, population: int, rates: np.ndarray, first_step: int, spikes: np.ndarray) -> None:
+        seed = np.uint64(self._network.seed)
+        for t in range(spikes.shape[0]):
+            counter = np.uint64((population << 48) | (first_step + t))
+            for i in range(spikes.shape[1]):
+                spikes[t, i] = rng.uniform(seed, rng.POISSON, i, counter) < rates[i]
