@@ -31,7 +31,7 @@ import eprop as ep
 from eprop.engine import Samples
 from eprop.interop.nest import to_nest
 from eprop.tasks import EvidenceAccumulation
-from eprop.training.time_driven import TimeDriven
+from eprop.training.reference import ReferenceSimulator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: 
     samples, one = task.drawn(network, batch), task.drawn(network, 1)
     simulator = ep.Simulator(network, threads=1)
     deviations = compare_gradients(Compared(lif=30, alif=30, connectivity=0.3))
-    stepped, matrices = TimeDriven(network), matrices_of(task, ep.Simulator(network, threads=1), np.float32)
+    stepped, matrices = ReferenceSimulator(network), matrices_of(task, ep.Simulator(network, threads=1), np.float32)
     inputs, label = dense_inputs(one), int(one.labels[0])
     ways: dict[str, Callable[[], Any]] = {
         "events": lambda: simulator.train(samples),
@@ -155,7 +155,7 @@ def compare_gradients(task: Compared) -> dict[str, float]:
     before, engines = matrices_of(task, ep.Simulator(network, threads=1, precision="double"), np.float64), {}
     for name, engine in (
         ("engine", ep.Simulator(network, threads=1, precision="double")),
-        ("reference", TimeDriven(network)),
+        ("reference", ReferenceSimulator(network)),
     ):
         engine.scale_learning_rates(1e-3)
         engine.train(one)

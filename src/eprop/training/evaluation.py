@@ -15,14 +15,14 @@ from eprop.errors import DataError
 from eprop.tasks import Classification, Task
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Evaluation
-from eprop.training.time_driven import TimeDriven
+from eprop.training.reference import ReferenceSimulator
 from eprop.training.watch import Watcher
 
 #: Samples evaluated at a time, so that memory is bounded whatever the number of trials. It is a constant because a
 #: network without resets carries its state from sample to sample within a slice.
 SLICE = 512
 #: What trains and evaluates a network.
-Engine = Simulator | TimeDriven
+Engine = Simulator | ReferenceSimulator
 #: Streams of `eprop.equations.rng.SHUFFLE`, beside one for each epoch.
 EVALUATION_STREAM = 2**32 - 1
 
@@ -55,7 +55,7 @@ def evaluate(task: Task, simulator: Engine, trials: Any, progress: Callable[[int
     Parameters
     ----------
     task : Task
-    simulator : Simulator or TimeDriven
+    simulator : Simulator or ReferenceSimulator
         Of the task's network. Its state stays as it is.
     trials : Trials
     progress : callable of (samples done since the last call), optional

@@ -23,8 +23,8 @@ from eprop.training.evaluation import Engine, evaluate, watched
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.machine import describe_machine, package_version, peak_memory
 from eprop.training.metrics import Evaluation, per_class_error
+from eprop.training.reference import ReferenceSimulator
 from eprop.training.runs import RunFolder
-from eprop.training.time_driven import TimeDriven
 from eprop.training.trainer import Trainer
 from eprop.training.watch import Watcher
 
@@ -200,7 +200,7 @@ def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
     if config.execution.engine == "time":
         if comm is not None and comm.size > 1:
             raise ParameterError("--engine time runs in one process: leave out mpiexec, or take the engine event")
-        return TimeDriven(config.task.build_network())
+        return ReferenceSimulator(config.task.build_network())
     return make_simulator(config, comm=comm)
 
 

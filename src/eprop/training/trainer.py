@@ -92,7 +92,7 @@ class Trainer:
     Parameters
     ----------
     task : Task
-    simulator : Simulator or TimeDriven
+    simulator : Simulator or ReferenceSimulator
         Of the task's network.
     trials : Trials
         To learn from.

@@ -11,7 +11,7 @@ import eprop as ep
 from eprop.errors import InputError, ParameterError
 from eprop.tasks import NMNIST, EvidenceAccumulation, PatternGeneration, Task
 from eprop.training import Trainer, Training, evaluate
-from eprop.training.time_driven import TimeDriven
+from eprop.training.reference import ReferenceSimulator
 
 pytestmark = pytest.mark.tiny
 
@@ -48,12 +48,12 @@ def trained(task: Task, simulator: Any, epochs: int = 3) -> tuple[Trainer, list[
 def test_losses_are_those_of_the_event_driven_engine(task: Task) -> None:
     network = task.build_network()
     event, losses = trained(task, ep.Simulator(network, threads=1))
-    time, wanted = trained(task, TimeDriven(network))
+    time, wanted = trained(task, ReferenceSimulator(network))
     np.testing.assert_allclose(losses, wanted, rtol=1e-9)
     assert event.events == pytest.approx(time.events, rel=0.02)
     for projection in network.projections:
         assert not np.array_equal(
-            time.simulator.connections(projection.name)[2], TimeDriven(network).connections(projection.name)[2]
+            time.simulator.connections(projection.name)[2], ReferenceSimulator(network).connections(projection.name)[2]
         )
     if task.rule == "eprop":  # with e-prop+ some gradients are late in the reference
         test = task.data(samples=1, test_samples=3).load(task).test
@@ -64,8 +64,8 @@ def test_losses_are_those_of_the_event_driven_engine(task: Task) -> None:
 @tasks
 def test_going_on_from_a_state(task: Task) -> None:
     network = task.build_network()
-    first, _ = trained(task, TimeDriven(network), epochs=1)
-    second = TimeDriven(network)
+    first, _ = trained(task, ReferenceSimulator(network), epochs=1)
+    second = ReferenceSimulator(network)
     second.set_state(first.simulator.state())
     samples = first._samples(np.arange(3))
     one, other = first.simulator.train(samples), second.train(samples)
@@ -126,9 +126,9 @@ def network(**changes: Any) -> ep.Network:
 )
 def test_what_the_reference_cannot_do_is_refused(changes: dict, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        TimeDriven(network(**changes))
+        ReferenceSimulator(network(**changes))
 
 
 def test_a_bias_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"--engine time: .*; use --engine event"):
-        TimeDriven(NMNIST(neurons=3, bias=True).build_network())
+        ReferenceSimulator(NMNIST(neurons=3, bias=True).build_network())

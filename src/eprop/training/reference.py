@@ -6,6 +6,9 @@ It answers what a training asks of a simulator: train, evaluate, state. Networks
 The losses are those of the engine, to the last digits. With e-prop+ and gradient descent the engine applies a gradient one
 cutoff after the spike it belongs to, when it is final, and the reference at the next spike: a weight may be late there,
 which shows when weights are frozen between two spikes, or when the learning rate has changed between them.
+
+`eprop.timedriven.TimeDriven` is something else: it steps any network, synapse by synapse, but every sample from rest, and
+has no state to go on from.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ CHUNKS = 8
 _SHARED = ("tau_m", "v_th", "t_ref", "e_l", "v_min", "c_m", "i_e", "delayed_reset", "scale_input")
 
 
-class TimeDriven:
+class ReferenceSimulator:
     """Trains a network with `eprop.reference`; a `Simulator` to those who train, evaluate, save and resume.
 
     Parameters
