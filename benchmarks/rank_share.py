@@ -15,8 +15,9 @@ import sys
 import time
 from typing import Any
 
-import numpy as np
 import record
+
+from eprop.parallel import Serial
 
 SHARES = [
     # (neurons, in-degree, ranks)
@@ -27,32 +28,11 @@ SHARES = [
 ]
 
 
-class OneOfMany:
+class OneOfMany(Serial):
     """A rank whose others are not there: whatever it asks for, it hears itself only."""
 
     def __init__(self, rank: int, size: int):
         self.rank, self.size = rank, size
-
-    def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return message, np.array([0, message.size])
-
-    def gather(self, value: Any) -> list[Any]:
-        return [value]
-
-    def share_of(self, value: Any) -> Any:
-        return value
-
-    def sum(self, values: np.ndarray) -> np.ndarray:
-        return values
-
-    def threads(self, available: int) -> int:
-        return available
-
-    def neighbours(self) -> int:
-        return 1
-
-    def abort(self, message: str, code: int = 1) -> None:
-        raise SystemExit(message)
 
 
 def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
