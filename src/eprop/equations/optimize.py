@@ -33,12 +33,19 @@ def adam_moments(m, v, g, beta_1, beta_2):
 def adam_catch_up(w, m, v, g, n_from, n_to, eta, beta_1, beta_2, epsilon):
     """Adam steps ``n_from + 1 .. n_to``: the first takes ``g``, the others none; returns ``(w, m, v)``.
 
-    In e-prop+ the optimiser takes one step per time step; a silent synapse owes its steps until its next spike.
+    In e-prop+ the optimiser takes one step per time step; a silent synapse owes its steps until its next spike. Steps
+    without a gradient shrink, by ``beta_1 / sqrt(beta_2)`` or nearly so: once one is too small to move the weight, none
+    after it can, and only the moments fade.
     """
+    left_1, left_2 = beta_1**n_from, beta_2**n_from
     for n in range(n_from + 1, n_to + 1):
+        left_1, left_2 = beta_1 * left_1, beta_2 * left_2
         m, v = adam_moments(m, v, g, beta_1, beta_2)
-        w -= adam_factor(eta, beta_1, beta_2, n) * m / (math.sqrt(v) + epsilon)
-        g = 0.0
+        w_next = w - eta * math.sqrt(1.0 - left_2) / (1.0 - left_1) * m / (math.sqrt(v) + epsilon)
+        # The bias correction of the second moment lets a step grow by sqrt(1 + 1 / n) at most.
+        if w_next == w and g == 0.0 and beta_1 * beta_1 * (n + 1) < beta_2 * n:
+            return w, m * beta_1 ** (n_to - n), v * beta_2 ** (n_to - n)
+        w, g = w_next, 0.0
     return w, m, v
 
 

@@ -51,6 +51,20 @@ def test_adam_is_the_reference():
         assert (m, v) == pytest.approx((descent.m[0, 0], descent.v[0, 0]), rel=1e-14)
 
 
+def test_adam_after_a_long_silence_is_the_reference():
+    """Steps too small to move the weight may be left out, but the moments must have faded as if they had been taken."""
+    o = reference.Adam(1e-2)
+    descent, weights, clock = Descent(o, (1, 1)), np.array([[0.3]]), 0
+    w, m, v = 0.3, 0.0, 0.0
+    for g, later in ((0.5, 3), (-1.0, 4000), (0.2, 4010), (-0.1, 9000)):
+        descent.update(weights, np.array([g]), 0, later)
+        w, m, v = optimize.adam_catch_up(w, m, v, g, clock, later, o.eta, o.beta_1, o.beta_2, o.epsilon)
+        clock = later
+        assert w == pytest.approx(weights[0, 0], rel=1e-13)
+        assert m == pytest.approx(descent.m[0, 0], rel=1e-11)
+        assert v == pytest.approx(descent.v[0, 0], rel=1e-11)
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("beta", [0.0, 0.8])
 def test_momentum_is_the_reference(beta, nesterov):
