@@ -40,7 +40,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "feedback": "symmetric", "c_reg": 100.0, "window_start": 100,
     },
     ("eprop+", "softmax"): {
-        "tau_m": 15.0, "tau_out": 100.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 8e-4, "eta_out": 1.5e-4,
+        "tau_m": 15.0, "tau_out": 100.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 4e-4, "eta_out": 1e-4,
         "feedback": "symmetric", "c_reg": 10.0, "window_start": 100, "kappa": 0.98,
     },
     ("eprop+", "squared_error"): {
@@ -57,7 +57,7 @@ class NMNIST(Learner, Classification):
     Examples
     --------
     >>> NMNIST(rule="eprop+", neurons=300).eta
-    0.0008
+    0.0004
     """
 
     loss: str = param("softmax", kind=str, doc="softmax (cross-entropy) or squared_error")
