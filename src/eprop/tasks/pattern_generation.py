@@ -34,8 +34,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "c_reg": 0.0, "lead": 0.0,
     },
     "eprop+": {
-        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "gradient_descent", "eta": 3e-3, "eta_out": 1e-3,
-        "feedback": "symmetric", "c_reg": 0.0, "lead": 100.0,
+        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "gradient_descent", "eta": 1.5e-3, "eta_out": 5e-4,
+        "feedback": "symmetric", "c_reg": 0.0, "lead": 200.0,
     },
 }  # fmt: skip
 
@@ -97,8 +97,8 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return {"samples": 1, "test_samples": 1}
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """Weights change after every presentation."""
-        return {"epochs": EPOCHS, "batch_size": 1}
+        """e-prop changes weights after every presentation; e-prop+, by plain gradient descent, takes twice as many."""
+        return {"epochs": EPOCHS[self.rule], "batch_size": 1}
 
     def absolute(self) -> Any:
         """A file by its absolute path."""
@@ -162,8 +162,8 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return net
 
 
-#: Iterations, by default.
-EPOCHS = 3000
+#: Iterations by rule, by default.
+EPOCHS = {"eprop": 3000, "eprop+": 6000}
 
 
 @functools.lru_cache(maxsize=4)

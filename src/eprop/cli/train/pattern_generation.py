@@ -7,7 +7,10 @@ from typing import Annotated
 from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, trains
 
 
-@trains("pattern-generation", "Iterations: presentations of the pattern, one after the other.  \\[default: 3000]")
+@trains(
+    "pattern-generation",
+    "Iterations: presentations of the pattern, one after the other.  \\[default: 3000, with e-prop+ 6000]",
+)
 def pattern_generation(
     target: Annotated[
         str | None,
