@@ -142,8 +142,8 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
     return Scratch(
         order=np.zeros(rows, np.int32),
         spare=np.zeros(rows if learns else 0, np.int32),
-        keys=np.zeros(RUN, np.int64),
-        ranks=np.zeros(RUN, np.int64),
+        keys=np.zeros(RUN, np.int32),
+        ranks=np.zeros(RUN, np.int32),
         order_start=np.zeros(projections + 1, np.int64),
         due=np.zeros(learning if learns else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),

@@ -149,7 +149,7 @@ class Scratch(NamedTuple):
 
     order: np.ndarray  # (rows,) int32: rows that spike, sorted by the time of their last spike
     spare: np.ndarray  # (rows,) int32
-    keys: np.ndarray  # (16,) int64, and the next: a run that is sorted
+    keys: np.ndarray  # (32,) int32, and the next: a run that is sorted
     ranks: np.ndarray
     order_start: np.ndarray  # (n_proj + 1,)
     due: np.ndarray  # (rows,) int32
