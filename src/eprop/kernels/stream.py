@@ -264,8 +264,11 @@ def _sort_run(oldest, order, start, stop, last, keys, ranks):
     for m in range(np.uint64(0), count, np.uint64(4)):
         a, b, c, d = keys[m], keys[m + np.uint64(1)], keys[m + np.uint64(2)], keys[m + np.uint64(3)]
         for k in range(np.uint64(RUN)):
-            key = keys[k]
-            ranks[k] += np.int32(a < key) + np.int32(b < key) + np.int32(c < key) + np.int32(d < key)
+            key, rank = keys[k], ranks[k]
+            rank = np.int32(rank + np.int32(a < key))
+            rank = np.int32(rank + np.int32(b < key))
+            rank = np.int32(rank + np.int32(c < key))
+            ranks[k] = np.int32(rank + np.int32(d < key))
     for k in range(count):
         keys[k] = order[first + k]
     for k in range(count):
@@ -338,12 +341,29 @@ def _gather_signals(t, lo, hi, signal, feedback, error, delay):
     if delay.size > 0:
         _gather_delayed(t, first, stop, signal, feedback, error, delay)
         return
-    row = (t - 1) & (error.shape[0] - 1)
-    for k in range(error.shape[1]):
-        e = error[row, k]
-        if e != 0.0:
-            for j in range(first, stop):
-                signal[j] += e * feedback[k, j]
+    row, n = np.uint64((t - 1) & (error.shape[0] - 1)), np.int64(error.shape[1])
+    for k in range(0, n, 4):
+        e_0, e_1 = error[row, np.uint64(k)], _error(row, k + 1, error)
+        e_2, e_3 = _error(row, k + 2, error), _error(row, k + 3, error)
+        if e_0 != 0.0 or e_1 != 0.0 or e_2 != 0.0 or e_3 != 0.0:
+            _add_signals(first, stop, np.uint64(k), np.uint64(min(k + 1, n - 1)), np.uint64(min(k + 2, n - 1)),
+                         np.uint64(min(k + 3, n - 1)), e_0, e_1, e_2, e_3, feedback, signal)  # fmt: skip
+
+
+@inline
+def _error(row, k, error):
+    """Error of readout ``k``, 0 beyond the last one."""
+    return error[row, np.uint64(k)] if k < error.shape[1] else 0.0
+
+
+@apart
+def _add_signals(lo, hi, a, b, c, d, e_a, e_b, e_c, e_d, feedback, signal):
+    """Add the errors of four readouts: neurons are gone through less often than readout by readout, in the same order."""
+    for j in range(lo, hi):
+        s = signal[j] + e_a * feedback[a, j]
+        s += e_b * feedback[b, j]
+        s += e_c * feedback[c, j]
+        signal[j] = s + e_d * feedback[d, j]
 
 
 @inner
