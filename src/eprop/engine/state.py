@@ -62,10 +62,10 @@ def neurons_of(built: Built) -> Neurons:
     n, k = built.topology.params.shape[1], built.topology.readouts.shape[1]
     return Neurons(
         state=built.initial.copy(),
-        input=np.zeros(n + k),
-        psi=np.zeros(n),
-        signal=np.zeros(n),
-        rate=np.zeros((2, n)),
+        input=aligned((n + k,)),
+        psi=aligned((n,)),
+        signal=aligned((n,)),
+        rate=aligned((2, n)),
         y=built.topology.readouts[lay.READ_START].copy(),
         feedback=built.feedback.copy(),
         gap=np.zeros(built.topology.adaptive.shape),

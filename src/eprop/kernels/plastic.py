@@ -336,26 +336,27 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
     weight, trace, x, maps = scratch.dense_weight, scratch.dense_trace, neurons.input, scratch.maps
     real, row = weight.dtype.type, topology.projections[r]
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
-    group, first, stop, crossed = row[PRO_GROUP], max(lo, row[PRO_LO]), min(hi, row[PRO_HI]), np.int64(-1)
+    group, first, stop = row[PRO_GROUP], max(lo, row[PRO_LO]), min(hi, row[PRO_HI])
     end = row_end(hi, neurons.psi.size, maps)
     change_stop = min(row_end(stop, neurons.psi.size, maps), row[PRO_LO] + scratch.dense_width[r])
-    for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
-        i = scratch.order[index]
-        last = axons.last[i]
-        at = scratch.dense_at[r] + (i - row[PRO_ROW]) * scratch.dense_width[r] - row[PRO_LO]
+    width, origin = scratch.dense_width[r], scratch.dense_at[r] - row[PRO_ROW] * scratch.dense_width[r] - row[PRO_LO]
+    here, crossed, k_n = np.uint64(0), np.int64(-1), real(0.0)
+    for index in range(np.uint64(scratch.order_start[r]), np.uint64(scratch.order_start[r + 1])):
+        i = np.uint64(scratch.order[index])
+        last, at = axons.last[i], origin + np.int64(i) * width
         if last >= 0 and t - last > row[PRO_CUTOFF]:
             n = t - last + 1 - row[PRO_CUTOFF]
-            k_n = decays[group, DECAY_KAPPA, n] if n < decays.shape[2] else groups[group, GR_KAPPA] ** n
+            left = decays[group, DECAY_KAPPA, n] if n < decays.shape[2] else groups[group, GR_KAPPA] ** n
             tables.revive_row(
-                at, first, stop, scratch.z_ahead[0, i], k_n, EL_C, neurons.psi, topology.eligibility, trace
+                at, first, stop, scratch.z_ahead[here, i], left, EL_C, neurons.psi, topology.eligibility, trace
             )
         elif last >= 0:
             if last != crossed:
                 MAPS(last, t, lo, end, history.prefix, history.block, history.suffix, history.steps, history.block_steps,
                      group, groups, decays, topology.filters, topology.eligibility, maps)  # fmt: skip
-                crossed = last
-            tables.change_row(at, first, change_stop, real(axons.z_bar[0, i]), real(decays[group, DECAY_KAPPA, t - last]), eta,
-                              w_min, w_max, maps, maps, weight, trace)  # fmt: skip
+                crossed, k_n = last, real(decays[group, DECAY_KAPPA, t - last])
+            tables.change_row(at, first, change_stop, real(axons.z_bar[here, i]), k_n, eta, w_min, w_max, maps, maps, weight,
+                              trace)  # fmt: skip
         tables.pass_row(at, first, stop, weight, x)
 
 
