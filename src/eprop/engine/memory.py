@@ -9,8 +9,8 @@ from eprop.engine.share import RankShare
 from eprop.engine.state import power_of_two
 from eprop.engine.tables import moments_of, rules_of
 from eprop.engine.tracts import steps_of
-from eprop.kernels.layout import padded
 from eprop.errors import MemoryLimitError
+from eprop.kernels.layout import padded
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
 

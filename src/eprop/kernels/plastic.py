@@ -409,6 +409,7 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
     block_steps = history.block_steps
     order, x, axon_last, maps = scratch.order, neurons.input, axons.last, scratch.maps
     group, cutoff = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
+    end = row_end(hi, neurons.psi.size, maps)
     while k < stop:
         i = order[k]
         last = axon_last[i]
@@ -430,7 +431,7 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
             k_end += 1
         within = (last & (block_steps - 1)) + t - last < block_steps
         if count * (COST_WITHIN if within else COST_ACROSS) > hi - lo:
-            MAPS(last, t, lo, row_end(hi, neurons.psi.size, maps), prefix, block, suffix, history_steps, block_steps, group, groups, decays, filters,
+            MAPS(last, t, lo, end, prefix, block, suffix, history_steps, block_steps, group, groups, decays, filters,
                  eligibility, maps)  # fmt: skip
             _learn_rows(k, k_end, last, t, order, indptr, p, group, decays, axons.z_bar, axons.steps, r, floats, targets,
                         weight, trace, trace_reg, hidden, moment_1, moment_2, maps, eligibility, x)  # fmt: skip

@@ -28,6 +28,21 @@ def arrivals(c, spikes: np.ndarray, steps: int) -> int:
     return total
 
 
+def test_padding_of_maps_is_not_part_of_the_state():
+    c = case(3, PLUS, steps=60, rate=0.2)
+    sim = ep.Simulator(c.network, threads=1)
+    sim.run(60.0, {"in": c.inputs}, {"out": c.targets})
+    n = sim.arrays.neurons.psi.size
+    for name in ("prefix", "block", "suffix", "steps"):
+        held = getattr(sim.arrays.history, name)
+        assert held.shape[-1] > n == sim.state()[f"history/{name}"].shape[-1]
+        assert not held[..., n:].any()
+    state = sim.state()
+    other = ep.Simulator(c.network, threads=1)
+    other.set_state(state)
+    assert all(np.array_equal(value, state[name]) for name, value in other.state().items())
+
+
 def test_reset_clears_what_synapses_keep_of_adaptation():
     """The components of the eligibility vector that are the synapse's own go to rest with the traces."""
     net = ep.Network(seed=1)
