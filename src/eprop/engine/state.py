@@ -150,6 +150,7 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
         due_start=np.zeros(projections + 1, np.int64),
         maps=aligned((1, built.map_entries, lay.padded(n) if plus else 0), built.weight.dtype),
         maps_before=aligned((1, built.map_entries, lay.padded(n) if plus else 0), built.weight.dtype),
+        totals=aligned((lay.padded(n) if plus else 0,)),
         z_ahead=np.zeros((topology.arrivals.shape[1], learning if plus else 0)),
         gradient=np.zeros(topology.readouts.shape[1]),
         spikes=np.zeros((partitions, n), np.int32),

@@ -164,6 +164,7 @@ class Scratch(NamedTuple):
     due_start: np.ndarray  # (n_proj + 1,)
     maps: np.ndarray  # (1, entries, width)
     maps_before: np.ndarray  # (1, entries, width)
+    totals: np.ndarray  # (width,): inputs while rows of tables are added
     z_ahead: np.ndarray  # (D, rows): filtered spikes one step before the arrival of this step
     gradient: np.ndarray  # (readouts,)
     spikes: np.ndarray  # (partitions, neurons) int32

@@ -341,6 +341,7 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
     change_stop = min(row_end(stop, neurons.psi.size, maps), row[PRO_LO] + scratch.dense_width[r])
     width, origin = scratch.dense_width[r], scratch.dense_at[r] - row[PRO_ROW] * scratch.dense_width[r] - row[PRO_LO]
     here, crossed, k_n = np.uint64(0), np.int64(-1), real(0.0)
+    tables.copy_inputs(first, stop, x, scratch.totals)
     for index in range(np.uint64(scratch.order_start[r]), np.uint64(scratch.order_start[r + 1])):
         i = np.uint64(scratch.order[index])
         last, at = axons.last[i], origin + np.int64(i) * width
@@ -357,7 +358,8 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
                 crossed, k_n = last, real(decays[group, DECAY_KAPPA, t - last])
             tables.change_row(at, first, change_stop, real(axons.z_bar[here, i]), k_n, eta, w_min, w_max, maps, maps, weight,
                               trace)  # fmt: skip
-        tables.pass_row(at, first, stop, weight, x)
+        tables.pass_row(at, first, change_stop, weight, scratch.totals)
+    tables.copy_inputs(first, stop, scratch.totals, x)
 
 
 def settle_dense(r, t, lo, hi, topology, axons, history, scratch):
