@@ -11,6 +11,7 @@ import pytest
 import eprop as ep
 from eprop import reference
 from eprop.equations import maps
+from eprop.kernels.layout import LANES, padded
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 ALPHA, KAPPA, REG = 0.93, 0.97, 0.9
@@ -130,5 +131,7 @@ def test_bytes_per_synapse() -> None:
 
 def test_bytes_of_maps() -> None:
     sim = ep.Simulator(small(ep.LIF(), ep.EPropPlus(cutoff=100.0)), threads=1)
-    assert sim.arrays.history.prefix.nbytes == 3072 * 8
-    assert sim.arrays.history.block.nbytes == 96 * 8
+    columns = padded(sim.arrays.neurons.psi.size)
+    assert columns == LANES
+    assert sim.arrays.history.prefix.nbytes == 3072 * columns
+    assert sim.arrays.history.block.nbytes == 96 * columns

@@ -79,7 +79,7 @@ class Arrays:
         self.history = history_of(self.built)
         self.scratch = scratch_of(self.built)._replace(clock=self.scratch.clock)
         self._with_tables = None
-        for trace in (self.synapses.trace, self.synapses.trace_reg):
+        for trace in (self.synapses.trace, self.synapses.trace_reg, self.synapses.hidden):
             trace[:] = 0.0
         if self.built.has_plus:
             self.synapses.pending[:] = 0.0

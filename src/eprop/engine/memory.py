@@ -10,6 +10,7 @@ from eprop.engine.state import power_of_two
 from eprop.engine.tables import moments_of, rules_of
 from eprop.engine.tracts import steps_of
 from eprop.errors import MemoryLimitError
+from eprop.kernels.layout import padded
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
 
@@ -50,7 +51,7 @@ def estimate(
     ring = power_of_two(max(cutoff, block_steps if n_hidden else 0) + 2) if plus else 0
     blocks = power_of_two(cutoff // block_steps + 3) if plus else 0
     suffix = ring if n_hidden else 0
-    maps = 8 * neurons * (map_entries * (ring + blocks + suffix + 2) + 4 * (suffix or 1))
+    maps = 8 * padded(neurons) * (map_entries * (ring + blocks + suffix + 2) + 4 * (suffix or 1))
     # Feedback, its delays while they are drawn; axons with their filtered spikes; parameters and state of neurons.
     others = maps + 32 * readouts * neurons + 64 * rows + 256 * neurons
     return Estimate(round(synapses), 4 + itemsize * values, others)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Arrays of the state whose lengths depend on what has happened.
 GROWING = ("history/log", "history/post_times")
+# Arrays with padded rows.
+MAPS = ("history/prefix", "history/block", "history/suffix", "history/steps")
 
 
 def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
@@ -44,7 +46,7 @@ def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
             if target.size:
                 target[..., order] = state[name]
         elif group != "counters":
-            getattr(getattr(arrays, group), field)[...] = state[name]
+            _shown(arrays, name, getattr(getattr(arrays, group), field))[...] = state[name]
     steps, arrays.updates, events = (int(v) for v in state["counters"])
     arrays.counters[lay.COUNT_STEPS], arrays.counters[lay.COUNT_EVENTS] = steps, events
     arrays.history = with_ended_posts(arrays.history, steps)
@@ -57,11 +59,16 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     for group in ("axons", "neurons", "history"):
         for field, value in getattr(arrays, group)._asdict().items():
             if isinstance(value, np.ndarray):
-                out[f"{group}/{field}"] = value.copy()
+                out[f"{group}/{field}"] = _shown(arrays, f"{group}/{field}", value).copy()
     # Work space: what was left there depends on the partitions, and is of no use to anybody.
     out["history/steps"][:, STEP_WORK:] = 0.0
     out["counters"] = np.array([arrays.t, arrays.updates, arrays.events], np.int64)
     return out
+
+
+def _shown(arrays: Arrays, name: str, value: np.ndarray) -> np.ndarray:
+    """An array without what pads the rows of maps."""
+    return value[..., : arrays.neurons.psi.size] if name in MAPS else value
 
 
 def _check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int) -> None:

@@ -125,7 +125,9 @@ def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], n: int) -> dict[
 def map_table(populations, components, two_kappas, own) -> np.ndarray:
     """Constants of maps for each neuron, see `kernels.maps`."""
     parts = {i: map_constants(c, two_kappas) for i, c in components.items() if populations[i, lay.POP_GROUP] >= 0}
-    return _spread(parts, populations, own)
+    table = _spread(parts, populations, own)
+    n = table.shape[1]
+    return np.pad(table, ((0, 0), (0, lay.padded(n) - n)))
 
 
 def adjoint_table(populations, components, own, wanted) -> np.ndarray:

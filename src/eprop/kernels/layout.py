@@ -62,8 +62,16 @@ READ_ROWS = 7
 # Counters of a run (int64).
 COUNT_EVENTS, COUNT_STEPS = range(2)
 
+# Rows of maps are padded to so many neurons: loops over all neurons end with the row, and leave no remainder to do one by one.
+LANES = 16
+
 # Probes: what is recorded at each step (int64 rows of kind, row, index).
 PROBE_STATE, PROBE_PSI, PROBE_SIGNAL, PROBE_READOUT, PROBE_ERROR, PROBE_WEIGHT, PROBE_TRACE = range(7)
+
+
+def padded(n: int) -> int:
+    """Length of a row of maps of ``n`` neurons."""
+    return -(-n // LANES) * LANES
 
 
 class Topology(NamedTuple):
@@ -78,7 +86,7 @@ class Topology(NamedTuple):
     filters: np.ndarray  # (n_groups, 2, n, D, D) powers of the filter of spikes, and their inverses
     doublings: np.ndarray  # (n_groups, bits, D, D) the filter to the power of 2^bit
     arrivals: np.ndarray  # (n_groups, D) what a spike adds to the filter
-    eligibility: np.ndarray  # (rows, neurons) what maps need of a neuron, see `kernels.maps`
+    eligibility: np.ndarray  # (rows, width) what maps need of a neuron, see `kernels.maps`
     adjoint: np.ndarray  # (rows, neurons) what the adjoint pass needs, see `kernels.adjoint`
     indptr: np.ndarray  # (partitions, rows + 1) into the synapse arrays
     targets: np.ndarray  # (synapses,) uint32
@@ -127,12 +135,12 @@ class Neurons(NamedTuple):
 
 
 class History(NamedTuple):
-    """Rings of the recent past."""
+    """Rings of the recent past. ``width`` is the number of neurons, rounded up, see `padded`."""
 
-    prefix: np.ndarray  # (ring, entries, neurons): map from the start of the block to before the step
-    block: np.ndarray  # (blocks, entries, neurons): map of a whole block
-    suffix: np.ndarray  # (ring or 1, entries, neurons): map from the step to the end of its block
-    steps: np.ndarray  # (ring or 1, 4, neurons): psi, L and F of a step, and work space
+    prefix: np.ndarray  # (ring, entries, width): map from the start of the block to before the step
+    block: np.ndarray  # (blocks, entries, width): map of a whole block
+    suffix: np.ndarray  # (ring or 1, entries, width): map from the step to the end of its block
+    steps: np.ndarray  # (ring or 1, 4, width): psi, L and F of a step, and work space
     readout_prefix: np.ndarray  # (ring, readouts)
     readout_block: np.ndarray  # (blocks, readouts)
     error: np.ndarray  # (ring, readouts)
@@ -149,13 +157,14 @@ class Scratch(NamedTuple):
 
     order: np.ndarray  # (rows,) int32: rows that spike, sorted by the time of their last spike
     spare: np.ndarray  # (rows,) int32
-    keys: np.ndarray  # (16,) int64, and the next: a run that is sorted
+    keys: np.ndarray  # (32,) int32, and the next: a run that is sorted
     ranks: np.ndarray
     order_start: np.ndarray  # (n_proj + 1,)
     due: np.ndarray  # (rows,) int32
     due_start: np.ndarray  # (n_proj + 1,)
-    maps: np.ndarray  # (1, entries, neurons)
-    maps_before: np.ndarray  # (1, entries, neurons)
+    maps: np.ndarray  # (1, entries, width)
+    maps_before: np.ndarray  # (1, entries, width)
+    totals: np.ndarray  # (width,): inputs while rows of tables are added
     z_ahead: np.ndarray  # (D, rows): filtered spikes one step before the arrival of this step
     gradient: np.ndarray  # (readouts,)
     spikes: np.ndarray  # (partitions, neurons) int32

@@ -33,6 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eprop._jit import inline
 from eprop.kernels.layout import (
     DECAY_KAPPA,
     DECAY_REG,
@@ -87,6 +88,12 @@ class MapLayout(NamedTuple):
         return cls(d, m, both, p, e, r, ge, ge + two, g, a, a + m * p, 0, el_u, el_a, el_b, el_b + m)
 
 
+@inline
+def row_end(hi, n, maps):
+    """Where a loop over neurons up to ``hi`` of ``n`` ends: with the padded row if they are the last ones."""
+    return maps.shape[2] if hi == n else hi
+
+
 # Bound to the constants of one `MapLayout` each.
 D, M, BOTH = 1, 0, False
 P, E, R, GE, GR, G, A = 1, 0, 1, 1, 1, 2, 3
@@ -104,8 +111,8 @@ def extend_maps(
     """
     ring, n = prefix.shape[0] - 1, (t - 1) & (block_steps - 1)
     old, now, s = np.uint64((t - 1) & ring), np.uint64(t & ring), np.uint64((t - 1) & (steps.shape[0] - 1))
-    first, stop = np.uint64(lo), np.uint64(hi)
-    _note_step(first, stop, s, steps, psi, signal, rate, groups[group, GR_REG], groups[group, GR_C_REG],
+    first, stop = np.uint64(lo), np.uint64(row_end(hi, psi.size, prefix))
+    _note_step(first, np.uint64(hi), s, steps, psi, signal, rate, groups[group, GR_REG], groups[group, GR_C_REG],
                groups[group, GR_F_TARGET])  # fmt: skip
     if t & (block_steps - 1) != 0:
         _extend(first, stop, n, old, prefix, now, prefix, s, steps, group, groups, decays, filters, eligibility)

@@ -45,6 +45,7 @@ from eprop.kernels.layout import (
     PRO_ROW,
     RMSPROP,
 )
+from eprop.kernels.maps import row_end
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
 D, M, BOTH = 1, 0, False
@@ -336,48 +337,55 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
     real, row = weight.dtype.type, topology.projections[r]
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     group, first, stop = row[PRO_GROUP], max(lo, row[PRO_LO]), min(hi, row[PRO_HI])
-    crossed = np.int64(-1)
-    for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
-        i = scratch.order[index]
-        last = axons.last[i]
-        at = scratch.dense_at[r] + (i - row[PRO_ROW]) * scratch.dense_width[r] - row[PRO_LO]
+    end = row_end(hi, neurons.psi.size, maps)
+    change_stop = min(row_end(stop, neurons.psi.size, maps), row[PRO_LO] + scratch.dense_width[r])
+    width, origin = scratch.dense_width[r], scratch.dense_at[r] - row[PRO_ROW] * scratch.dense_width[r] - row[PRO_LO]
+    here, crossed, k_n = np.uint64(0), np.int64(-1), real(0.0)
+    tables.copy_inputs(first, stop, x, scratch.totals)
+    for index in range(np.uint64(scratch.order_start[r]), np.uint64(scratch.order_start[r + 1])):
+        i = np.uint64(scratch.order[index])
+        last, at = axons.last[i], origin + np.int64(i) * width
         if last >= 0 and t - last > row[PRO_CUTOFF]:
             n = t - last + 1 - row[PRO_CUTOFF]
-            k_n = decays[group, DECAY_KAPPA, n] if n < decays.shape[2] else groups[group, GR_KAPPA] ** n
+            left = decays[group, DECAY_KAPPA, n] if n < decays.shape[2] else groups[group, GR_KAPPA] ** n
             tables.revive_row(
-                at, first, stop, scratch.z_ahead[0, i], k_n, EL_C, neurons.psi, topology.eligibility, trace
+                at, first, stop, scratch.z_ahead[here, i], left, EL_C, neurons.psi, topology.eligibility, trace
             )
         elif last >= 0:
             if last != crossed:
-                MAPS(last, t, lo, hi, history.prefix, history.block, history.suffix, history.steps, history.block_steps,
+                MAPS(last, t, lo, end, history.prefix, history.block, history.suffix, history.steps, history.block_steps,
                      group, groups, decays, topology.filters, topology.eligibility, maps)  # fmt: skip
-                crossed = last
-            tables.change_row(at, first, stop, real(axons.z_bar[0, i]), real(decays[group, DECAY_KAPPA, t - last]), eta,
-                              w_min, w_max, maps, maps, weight, trace)  # fmt: skip
-        tables.pass_row(at, first, stop, weight, x)
+                crossed, k_n = last, real(decays[group, DECAY_KAPPA, t - last])
+            tables.change_row(at, first, change_stop, real(axons.z_bar[here, i]), k_n, eta, w_min, w_max, maps, maps, weight,
+                              trace)  # fmt: skip
+        tables.pass_row(at, first, change_stop, weight, scratch.totals)
+    tables.copy_inputs(first, stop, scratch.totals, x)
 
 
 def settle_dense(r, t, lo, hi, topology, axons, history, scratch):
     """Template: `settle_due` over a table of whole rows."""
     weight, row, floats = scratch.dense_weight, topology.projections[r], topology.projection_floats
     real, group, n = weight.dtype.type, row[PRO_GROUP], row[PRO_CUTOFF]
+    stop = row_end(min(hi, row[PRO_HI]), topology.params.shape[1], scratch.maps)
+    first, stop = max(lo, row[PRO_LO]), min(stop, row[PRO_LO] + scratch.dense_width[r])
     _maps_until_cutoff(t, n, lo, hi, group, topology, history, scratch)
     k_n = real(topology.decays[group, DECAY_KAPPA, n - 1])
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
         i = scratch.due[index]
         at = scratch.dense_at[r] + (i - row[PRO_ROW]) * scratch.dense_width[r] - row[PRO_LO]
-        tables.change_row(at, max(lo, row[PRO_LO]), min(hi, row[PRO_HI]), real(axons.z_bar[0, i]), k_n, eta, w_min, w_max,
-                          scratch.maps, scratch.maps_before, weight, scratch.dense_trace)  # fmt: skip
+        tables.change_row(at, first, stop, real(axons.z_bar[0, i]), k_n, eta, w_min, w_max, scratch.maps,
+                          scratch.maps_before, weight, scratch.dense_trace)  # fmt: skip
 
 
 def maps_until_cutoff(t, n, lo, hi, group, topology, history, scratch):
     """Template: maps over the last ``n`` steps, of which the traces take part in all but the last."""
     groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
     here, s = np.uint64(0), np.uint64((t - 1) & (history.steps.shape[0] - 1))
-    MAPS(t - n, t - 1, lo, hi, history.prefix, history.block, history.suffix, history.steps, history.block_steps, group,
+    end = row_end(hi, topology.params.shape[1], scratch.maps)
+    MAPS(t - n, t - 1, lo, end, history.prefix, history.block, history.suffix, history.steps, history.block_steps, group,
          groups, decays, filters, eligibility, scratch.maps_before)  # fmt: skip
-    _extend(np.uint64(lo), np.uint64(hi), n - 1, here, scratch.maps_before, here, scratch.maps, s, history.steps, group,
+    _extend(np.uint64(lo), np.uint64(end), n - 1, here, scratch.maps_before, here, scratch.maps, s, history.steps, group,
             groups, decays, filters, eligibility)  # fmt: skip
 
 
@@ -403,6 +411,7 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
     block_steps = history.block_steps
     order, x, axon_last, maps = scratch.order, neurons.input, axons.last, scratch.maps
     group, cutoff = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
+    end = row_end(hi, neurons.psi.size, maps)
     while k < stop:
         i = order[k]
         last = axon_last[i]
@@ -424,7 +433,7 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
             k_end += 1
         within = (last & (block_steps - 1)) + t - last < block_steps
         if count * (COST_WITHIN if within else COST_ACROSS) > hi - lo:
-            MAPS(last, t, lo, hi, prefix, block, suffix, history_steps, block_steps, group, groups, decays, filters,
+            MAPS(last, t, lo, end, prefix, block, suffix, history_steps, block_steps, group, groups, decays, filters,
                  eligibility, maps)  # fmt: skip
             _learn_rows(k, k_end, last, t, order, indptr, p, group, decays, axons.z_bar, axons.steps, r, floats, targets,
                         weight, trace, trace_reg, hidden, moment_1, moment_2, maps, eligibility, x)  # fmt: skip

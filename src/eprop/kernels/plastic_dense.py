@@ -2,7 +2,8 @@
 
 The loops of `kernels.plastic` look targets up, one synapse after the other. Here a row has an entry for every target, so
 that nothing is looked up and many entries are done at a time. Where there is no synapse, the weight is NaN, which it
-stays whatever is done to it, and which is not passed on. Each number goes through the same operations in the same order
+stays whatever is done to it, and which is not passed on. So loops may go on beyond the last target, to the end of a row that is a
+whole number of vectors. Each number goes through the same operations in the same order
 as over there, so that the bits are the same.
 
 The tables stand for the arrays of synapses while samples are learned; `fill_tables` and `read_tables` go there and back.
@@ -29,6 +30,13 @@ def change_row(at, lo, hi, z, k_n, eta, w_min, w_max, maps, ends, weight, trace)
         g = maps[here, GE, j] * e + maps[here, G, j] * z
         trace[first + j] = k_n * e + ends[here, E, j] * z
         weight[first + j] = clip(weight[first + j] - eta * g, w_min, w_max)
+
+
+@apart
+def copy_inputs(lo, hi, x, out):
+    """Copy the inputs of targets ``lo:hi`` to where rows are added, and back: beyond the last target's are those of readouts."""
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        out[j] = x[j]
 
 
 @apart

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inner, kernel, prange, within
+from eprop._jit import apart, inline, inner, kernel, prange, within
 from eprop.equations import rng
 from eprop.kernels.clock import ADVANCE as ADVANCE_NEURONS
 from eprop.kernels.clock import DELIVER, EXCHANGE, MAPS, OUTSIDE, REGION
@@ -66,9 +66,12 @@ from eprop.kernels.plastic_dense import fill_tables, read_tables
 from eprop.kernels.plastic_readout import extend_error_sums
 from eprop.kernels.stdp import follow_pre, posts_full
 
-# Rows sorted at a time; more than any key of a row, which is the step of its last spike, then its number.
-RUN = 16
-LARGEST, ROW_BITS = (1 << 63) - 1, (1 << 32) - 1
+# Rows sorted at a time. A key is a number of 31 bits: the step of a row's last spike, then its place in the run; so steps are
+# told apart for so long, more than a cutoff may ever be.
+RUN_BITS = 5
+RUN = 1 << RUN_BITS
+LARGEST = (1 << 31) - 1
+LONGEST_AGO = LARGEST >> RUN_BITS
 
 
 def _unbound(*arguments):
@@ -135,122 +138,158 @@ EXTEND, LEARN = extend_kind, learn_kind
 @within
 def plan_arrivals(t, topology, axons, history, scratch):
     """Which rows spike in step ``t`` (sorted by the time of their last spike where they learn), and which are due."""
-    ring = history.log_start.shape[0] - 1
+    ring, log = history.log_start.shape[0] - 1, history.log
     n, n_due = 0, 0
     scratch.order_start[0], scratch.due_start[0] = 0, 0
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
-        learns = row[PRO_RULE] == EPROP_PLUS or row[PRO_RULE] == STDP
+        pre = row[PRO_PRE]
+        shift = row[PRO_ROW] - topology.populations[pre, POP_SRC]
         emitted = t - row[PRO_DELAY]
         start = n
         if emitted >= 0:
-            n = _list_rows(emitted & ring, row, topology.populations, history, scratch.order, n)
-        if learns:
-            _sort_by_last(scratch.order, start, n, axons.last, scratch.spare, scratch.keys, scratch.ranks)
-            for index in range(start, n):
-                scratch.mark[scratch.order[index]] = t
-                if row[PRO_RULE] == EPROP_PLUS:
-                    _look_ahead(t, scratch.order[index], row[PRO_GROUP], topology, axons, scratch.z_ahead)
+            slot = emitted & ring
+            n = _list_rows(history.log_start[slot, pre], history.log_start[slot, pre + 1], log, shift, scratch.order, n)
+        if row[PRO_RULE] == EPROP_PLUS or row[PRO_RULE] == STDP:
+            _sort_by_last(t, scratch.order, start, n, axons.last, scratch.spare, scratch.keys, scratch.ranks)
+            _mark(t, scratch.order, start, n, scratch.mark)
+            if row[PRO_RULE] == EPROP_PLUS:
+                _look_ahead(t, scratch.order, start, n, row[PRO_GROUP], axons.last, axons.z_bar, topology.filters,
+                            topology.doublings, scratch.z_ahead)  # fmt: skip
             last = t - row[PRO_CUTOFF]
             if last - row[PRO_DELAY] >= 0:
+                slot = (last - row[PRO_DELAY]) & ring
                 listed = _list_rows(
-                    (last - row[PRO_DELAY]) & ring, row, topology.populations, history, scratch.due, n_due
+                    history.log_start[slot, pre], history.log_start[slot, pre + 1], log, shift, scratch.due, n_due
                 )
-                for index in range(n_due, listed):
-                    i = scratch.due[index]
-                    if axons.last[i] == last and scratch.mark[i] != t:
-                        scratch.due[n_due] = i
-                        n_due += 1
+                n_due = _keep_due(t, last, scratch.due, n_due, listed, axons.last, scratch.mark)
         scratch.order_start[r + 1], scratch.due_start[r + 1] = n, n_due
 
 
-@within
-def _look_ahead(t, i, group, topology, axons, z_ahead):
-    """Filtered spikes of row ``i`` one step before ``t``, from those at its last spike."""
-    n_filters = z_ahead.shape[0]
-    n = t - axons.last[i] - 1
-    for d in range(n_filters):
-        z_ahead[d, i] = axons.z_bar[d, i]
-    if axons.last[i] < 0:
-        return
-    if n < topology.filters.shape[2]:
-        _apply(topology.filters[group, FORWARD, n], i, z_ahead)
-        return
-    bit = 0
-    while n > 0:
-        if n & 1:
-            _apply(topology.doublings[group, bit], i, z_ahead)
-        n >>= 1
-        bit += 1
-
-
-@within
-def _apply(matrix, i, z):
-    """Multiply column ``i`` of ``z`` by a matrix of one or two rows."""
-    if z.shape[0] == 1:
-        z[0, i] *= matrix[0, 0]
-    elif z.shape[0] == 2:
-        z_0, z_1 = z[0, i], z[1, i]
-        z[0, i] = matrix[0, 0] * z_0 + matrix[0, 1] * z_1
-        z[1, i] = matrix[1, 0] * z_0 + matrix[1, 1] * z_1
-
-
-@within
-def _list_rows(slot, row, populations, history, out, n):
-    """Append the rows of a projection whose sources spiked in the step logged at ``slot``."""
-    pre = row[PRO_PRE]
-    mask = history.log.size - 1
-    shift = row[PRO_ROW] - populations[pre, POP_SRC]
-    for position in range(history.log_start[slot, pre], history.log_start[slot, pre + 1]):
-        out[n] = history.log[position & mask] + shift
-        n += 1
-    return n
+# The loops over rows take few arrays and unsigned indices: within the whole step, with all its arrays, each row cost
+# several times as much.
 
 
 @inner
-def _sort_by_last(order, start, stop, last, spare, keys, ranks):
-    """Stable merge sort of ``order[start:stop]``, which ascends, by ``last``; ``spare``, ``keys``, ``ranks`` are scratch."""
+def _list_rows(first, stop, log, shift, out, n):
+    """Append the rows of the sources at positions ``first`` to ``stop - 1`` of the log; returns the new length."""
+    mask, at = np.uint64(log.size - 1), np.uint64(n)
+    for position in range(np.uint64(first), np.uint64(stop)):
+        out[at] = log[position & mask] + shift
+        at += np.uint64(1)
+    return n + stop - first
+
+
+@inner
+def _mark(t, order, start, stop, mark):
+    """Note that rows spike in step ``t``."""
+    for index in range(np.uint64(start), np.uint64(stop)):
+        mark[np.uint64(order[index])] = t
+
+
+@inner
+def _keep_due(t, last, due, start, stop, last_of, mark):
+    """Of the rows ``due[start:stop]`` keep those that have not spiked since step ``last``; returns the new end."""
+    n = np.uint64(start)
+    for index in range(np.uint64(start), np.uint64(stop)):
+        i = np.uint64(due[index])
+        due[n] = due[index]
+        n += np.uint64(last_of[i] == last and mark[i] != t)
+    return np.int64(n)
+
+
+@inner
+def _look_ahead(t, order, start, stop, group, last, z_bar, filters, doublings, z_ahead):
+    """Filtered spikes of rows one step before ``t``, from those at their last spikes, into ``z_ahead``."""
+    which, n_filters = np.uint64(group), np.uint64(z_bar.shape[0])
+    for index in range(np.uint64(start), np.uint64(stop)):
+        i = np.uint64(order[index])
+        for d in range(n_filters):
+            z_ahead[d, i] = z_bar[d, i]
+        n = t - last[i] - 1
+        if last[i] < 0:
+            continue
+        if n < filters.shape[2]:
+            _apply(filters[which, np.uint64(FORWARD), np.uint64(n)], i, z_ahead)
+            continue
+        bit = np.uint64(0)
+        while n > 0:
+            if n & 1:
+                _apply(doublings[which, bit], i, z_ahead)
+            n >>= 1
+            bit += np.uint64(1)
+
+
+@inline
+def _apply(matrix, i, z):
+    """Multiply column ``i`` of ``z`` by a matrix of one or two rows."""
+    a, b = np.uint64(0), np.uint64(1)
+    if z.shape[0] == 1:
+        z[a, i] *= matrix[a, a]
+    elif z.shape[0] == 2:
+        z_0, z_1 = z[a, i], z[b, i]
+        z[a, i] = matrix[a, a] * z_0 + matrix[a, b] * z_1
+        z[b, i] = matrix[b, a] * z_0 + matrix[b, b] * z_1
+
+
+@inner
+def _sort_by_last(t, order, start, stop, last, spare, keys, ranks):
+    """Stable merge sort of ``order[start:stop]`` by ``last``; ``spare``, ``keys`` and ``ranks`` are scratch.
+
+    Spikes before ``t - LONGEST_AGO`` count as equally long ago.
+    """
     if stop - start < 2:
         return
     for begin in range(start, stop, RUN):
-        _sort_run(order, begin, min(begin + RUN, stop), last, keys, ranks)
+        _sort_run(t - LONGEST_AGO, order, begin, min(begin + RUN, stop), last, keys, ranks)
     width = RUN
     while width < stop - start:
         for begin in range(start, stop, 2 * width):
-            _merge(order, begin, min(begin + width, stop), min(begin + 2 * width, stop), last, spare)
+            middle, end = min(begin + width, stop), min(begin + 2 * width, stop)
+            _merge(t - LONGEST_AGO, order, begin, middle, end, last, spare)
         width *= 2
 
 
 @apart
-def _sort_run(order, start, stop, last, keys, ranks):
-    """Sort a short run: the place of each row is the number of rows before it, counted without a branch."""
+def _sort_run(oldest, order, start, stop, last, keys, ranks):
+    """Sort a short run: the place of each row is the number of rows before it, counted without a branch.
+
+    A key is the step of a row's last spike, counted from ``oldest``, then its place.
+    """
+    first, count = np.uint64(start), np.uint64(stop - start)
     for k in range(np.uint64(RUN)):
         keys[k], ranks[k] = LARGEST, 0
-    for k in range(start, stop):
-        i = np.int64(order[k])
-        keys[k - start] = ((last[i] + 1) << 32) | i
-    for m in range(np.uint64(RUN)):
-        key = keys[m]
+    for k in range(count):
+        keys[k] = (max(last[np.uint64(order[first + k])] - oldest, 0) << RUN_BITS) | np.int64(k)
+    for m in range(np.uint64(0), count, np.uint64(4)):
+        a, b, c, d = keys[m], keys[m + np.uint64(1)], keys[m + np.uint64(2)], keys[m + np.uint64(3)]
         for k in range(np.uint64(RUN)):
-            ranks[k] += 1 if key < keys[k] else 0
-    for k in range(stop - start):
-        order[start + ranks[k]] = keys[k] & ROW_BITS
+            key, rank = keys[k], ranks[k]
+            rank = np.int32(rank + np.int32(a < key))
+            rank = np.int32(rank + np.int32(b < key))
+            rank = np.int32(rank + np.int32(c < key))
+            ranks[k] = np.int32(rank + np.int32(d < key))
+    for k in range(count):
+        keys[k] = order[first + k]
+    for k in range(count):
+        order[first + np.uint64(ranks[k])] = keys[k]
 
 
 @inner
-def _merge(order, start, middle, stop, last, spare):
+def _merge(oldest, order, start, middle, stop, last, spare):
     """Merge two sorted runs; equal keys keep their order."""
-    for k in range(start, middle):
+    for k in range(np.uint64(start), np.uint64(middle)):
         spare[k] = order[k]
-    a, b, out = start, middle, start
-    while a < middle:
-        if b < stop and last[order[b]] < last[spare[a]]:
+    a, b, out = np.uint64(start), np.uint64(middle), np.uint64(start)
+    end_a, end_b = np.uint64(middle), np.uint64(stop)
+    while a < end_a:
+        if b < end_b and max(last[np.uint64(order[b])], oldest) < max(last[np.uint64(spare[a])], oldest):
             order[out] = order[b]
-            b += 1
+            b += np.uint64(1)
         else:
             order[out] = spare[a]
-            a += 1
-        out += 1
+            a += np.uint64(1)
+        out += np.uint64(1)
 
 
 def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
@@ -302,12 +341,29 @@ def _gather_signals(t, lo, hi, signal, feedback, error, delay):
     if delay.size > 0:
         _gather_delayed(t, first, stop, signal, feedback, error, delay)
         return
-    row = (t - 1) & (error.shape[0] - 1)
-    for k in range(error.shape[1]):
-        e = error[row, k]
-        if e != 0.0:
-            for j in range(first, stop):
-                signal[j] += e * feedback[k, j]
+    row, n = np.uint64((t - 1) & (error.shape[0] - 1)), np.int64(error.shape[1])
+    for k in range(0, n, 4):
+        e_0, e_1 = error[row, np.uint64(k)], _error(row, k + 1, error)
+        e_2, e_3 = _error(row, k + 2, error), _error(row, k + 3, error)
+        if e_0 != 0.0 or e_1 != 0.0 or e_2 != 0.0 or e_3 != 0.0:
+            _add_signals(first, stop, np.uint64(k), np.uint64(min(k + 1, n - 1)), np.uint64(min(k + 2, n - 1)),
+                         np.uint64(min(k + 3, n - 1)), e_0, e_1, e_2, e_3, feedback, signal)  # fmt: skip
+
+
+@inline
+def _error(row, k, error):
+    """Error of readout ``k``, 0 beyond the last one."""
+    return error[row, np.uint64(k)] if k < error.shape[1] else 0.0
+
+
+@apart
+def _add_signals(lo, hi, a, b, c, d, e_a, e_b, e_c, e_d, feedback, signal):
+    """Add the errors of four readouts: neurons are gone through less often than readout by readout, in the same order."""
+    for j in range(lo, hi):
+        s = signal[j] + e_a * feedback[a, j]
+        s += e_b * feedback[b, j]
+        s += e_c * feedback[c, j]
+        signal[j] = s + e_d * feedback[d, j]
 
 
 @inner
@@ -359,35 +415,51 @@ def count_events(topology, scratch):
     """Spikes arriving at synapses in this step."""
     total = 0
     for r in range(topology.projections.shape[0]):
-        if topology.projections[r, PRO_COUNTED] == 0:
-            continue
-        for p in range(topology.indptr.shape[0]):
-            indptr = topology.indptr[p]
-            for k in range(scratch.order_start[r], scratch.order_start[r + 1]):
-                total += indptr[scratch.order[k] + 1] - indptr[scratch.order[k]]
+        if topology.projections[r, PRO_COUNTED] != 0:
+            total += _count_synapses(scratch.order, scratch.order_start[r], scratch.order_start[r + 1], topology.indptr)
+    return total
+
+
+@inner
+def _count_synapses(order, start, stop, indptr):
+    """Synapses of rows in all partitions."""
+    total = 0
+    for p in range(np.uint64(indptr.shape[0])):
+        for index in range(np.uint64(start), np.uint64(stop)):
+            i = np.uint64(order[index])
+            total += indptr[p, i + np.uint64(1)] - indptr[p, i]
     return total
 
 
 @within
 def update_axons(t, topology, axons, scratch):
     """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values."""
-    n_filters = topology.arrivals.shape[1]
     for r in range(topology.projections.shape[0]):
-        if topology.projections[r, PRO_RULE] == STDP:
+        row = topology.projections[r]
+        if row[PRO_RULE] == STDP:
             follow_pre(r, t, topology, axons, scratch)
-        if topology.projections[r, PRO_RULE] != EPROP_PLUS:
+        if row[PRO_RULE] != EPROP_PLUS:
             continue
-        group = topology.projections[r, PRO_GROUP]
-        for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
-            i = scratch.order[index]
-            axons.steps[i] = _clock(r, i, t, topology, axons)
-            for d in range(n_filters):
-                axons.z_before[d, i] = scratch.z_ahead[d, i]
-                axons.z_bar[d, i] = scratch.z_ahead[d, i]
-            _apply(topology.filters[group, FORWARD, 1], i, axons.z_bar)
-            for d in range(n_filters):
-                axons.z_bar[d, i] += topology.arrivals[group, d]
-            axons.last[i] = t
+        cutoff = row[PRO_CUTOFF] if row[PRO_EACH] != 0 else -1
+        _renew(t, cutoff, scratch.order, scratch.order_start[r], scratch.order_start[r + 1], row[PRO_GROUP],
+               topology.filters, topology.arrivals, scratch.z_ahead, axons.last, axons.steps, axons.z_before,
+               axons.z_bar)  # fmt: skip
+
+
+@inner
+def _renew(t, cutoff, order, start, stop, group, filters, arrivals, z_ahead, last, steps, z_before, z_bar):
+    """State of rows with a spike in step ``t``; ``cutoff`` as for `_steps_taken`."""
+    which, n_filters = np.uint64(group), np.uint64(z_bar.shape[0])
+    for index in range(np.uint64(start), np.uint64(stop)):
+        i = np.uint64(order[index])
+        steps[i] = _steps_taken(t, cutoff, last[i], steps[i])
+        for d in range(n_filters):
+            z_before[d, i] = z_ahead[d, i]
+            z_bar[d, i] = z_ahead[d, i]
+        _apply(filters[which, np.uint64(FORWARD), np.uint64(1)], i, z_bar)
+        for d in range(n_filters):
+            z_bar[d, i] += arrivals[which, d]
+        last[i] = t
 
 
 @within
@@ -405,11 +477,13 @@ def mirror_rows(t, topology, weight, axons, feedback, gap, n_neurons, scratch):
             continue  # frozen: neither moves
         pre = topology.populations[topology.projections[r, PRO_PRE]]
         origin = pre[POP_TARGET] - topology.projections[r, PRO_ROW]
+        cutoff = topology.projections[r, PRO_CUTOFF] if topology.projections[r, PRO_EACH] != 0 else -1
         for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
             i = scratch.order[index]
             if origin + i < pre[POP_LO] or origin + i >= pre[POP_HI]:
                 continue  # a neuron of another rank
-            left = topology.projection_floats[r, PF_KEEP] ** (_clock(r, i, t, topology, axons) - axons.steps[i])
+            taken = _steps_taken(t, cutoff, axons.last[i], axons.steps[i])
+            left = topology.projection_floats[r, PF_KEEP] ** (taken - axons.steps[i])
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
                     k = np.int64(targets[q]) - n_neurons
@@ -420,14 +494,15 @@ def mirror_rows(t, topology, weight, axons, feedback, gap, n_neurons, scratch):
                         feedback[k, origin + i] = weight[q] + gap[k, origin + i]
 
 
-@within
-def _clock(r, i, t, topology, axons):
-    """Steps that the optimiser has taken of row ``i`` when a spike has arrived in step ``t``."""
-    if axons.last[i] < 0:
-        return axons.steps[i]
-    if topology.projections[r, PRO_EACH] != 0:
-        return min(t - 1, axons.last[i] + topology.projections[r, PRO_CUTOFF] - 1)
-    return t - 1
+@inline
+def _steps_taken(t, cutoff, last, steps):
+    """Steps that the optimiser has taken of a row when a spike has arrived in step ``t``.
+
+    ``cutoff`` is that of a rule with an optimiser step in each step, otherwise -1.
+    """
+    if last < 0:
+        return steps
+    return t - 1 if cutoff < 0 else min(t - 1, last + cutoff - 1)
 
 
 @within

@@ -48,6 +48,32 @@ def test_tables_change_no_bit(monkeypatch, precision):
         assert np.array_equal(y, y_without)
 
 
+def populations(sizes: tuple[int, ...], partitions: int) -> dict[str, np.ndarray]:
+    """Populations side by side, each with a table if it is large enough, learn from the same inputs."""
+    net, rule = ep.Network(seed=3), RULE.replace(optimizer=ep.GradientDescent(eta=0.0005, w_min=-1.5, w_max=1.2))
+    x, out = net.add(ep.EventSource(), 40, name="in"), net.add(ep.Readout(tau_m=20.0), 3, name="out")
+    for size in sizes:
+        rec = net.add(ep.LIF(tau_m=20.0, v_th=1.0), size, name=f"rec {len(net.populations)}")
+        net.connect(x, rec, ep.Bernoulli(0.6), weight=ep.Normal(0.05, 0.3), rule=rule)
+        net.connect(rec, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.3), rule=rule)
+        net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    sim, rng = ep.Simulator(net, threads=1, partitions=partitions), np.random.default_rng(5)
+    inputs = (rng.random((4, 30, 40)) < 0.1).astype(float)
+    sim.train(sim.samples(4, 30, inputs={"in": inputs}, targets={"out": rng.normal(size=(4, 30, 3))}))
+    return sim.state()
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("sizes", [(20, 20, 20), (20, 5, 32)], ids=str)
+def test_rows_of_several_populations_end_where_they_should(monkeypatch, sizes):
+    """Loops over the last neurons go on to the end of a padded row; those of others, and short rows, must not."""
+    without = populations(sizes, 1)
+    monkeypatch.setattr(streaming, "TABLED_STEPS", 1)
+    for partitions in (1, 2, 5):
+        tables = populations(sizes, partitions)
+        assert all(np.array_equal(value, without[name]) for name, value in tables.items())
+
+
 @pytest.mark.tiny
 def test_which_tracts_get_a_table():
     def has_table(net: ep.Network) -> list[bool]:

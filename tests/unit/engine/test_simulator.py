@@ -28,6 +28,36 @@ def arrivals(c, spikes: np.ndarray, steps: int) -> int:
     return total
 
 
+def test_padding_of_maps_is_not_part_of_the_state():
+    c = case(3, PLUS, steps=60, rate=0.2)
+    sim = ep.Simulator(c.network, threads=1)
+    sim.run(60.0, {"in": c.inputs}, {"out": c.targets})
+    n = sim.arrays.neurons.psi.size
+    for name in ("prefix", "block", "suffix", "steps"):
+        held = getattr(sim.arrays.history, name)
+        assert held.shape[-1] > n == sim.state()[f"history/{name}"].shape[-1]
+        assert not held[..., n:].any()
+    state = sim.state()
+    other = ep.Simulator(c.network, threads=1)
+    other.set_state(state)
+    assert all(np.array_equal(value, state[name]) for name, value in other.state().items())
+
+
+def test_reset_clears_what_synapses_keep_of_adaptation():
+    """The components of the eligibility vector that are the synapse's own go to rest with the traces."""
+    net = ep.Network(seed=1)
+    x = net.add(ep.EventSource(), 6, name="in")
+    rec = net.add(ep.ALIF(tau_m=10.0, v_th=0.5), 5, name="rec")
+    out = net.add(ep.Readout(), 2, name="out")
+    net.connect(x, rec, ep.AllToAll(), weight=ep.Normal(0.3, 0.2), rule=PLUS)
+    net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    sim = ep.Simulator(net, threads=1)
+    sim.run(60.0, {"in": (np.random.default_rng(2).random((60, 6)) < 0.2).astype(float)}, {"out": np.ones(2)})
+    assert sim.state()["synapses/hidden"].any()
+    sim.reset()
+    assert not sim.state()["synapses/hidden"].any()
+
+
 def test_time_and_events():
     c = case(3, PLUS, steps=100, rate=0.2, dt=0.5)
     sim = ep.Simulator(c.network, threads=1)
