@@ -44,8 +44,8 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "feedback": "symmetric", "c_reg": 10.0, "window_start": 100, "kappa": 0.98,
     },
     ("eprop+", "squared_error"): {
-        "tau_m": 15.0, "tau_out": 50.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 1e-3, "eta_out": 5e-5,
-        "feedback": "symmetric", "c_reg": 2.0, "window_start": 100,
+        "tau_m": 15.0, "tau_out": 100.0, "w_in": 0.05, "optimizer": "gradient_descent", "eta": 1.5e-3, "eta_out": 1e-4,
+        "feedback": "symmetric", "c_reg": 2.0, "window_start": 100, "kappa": 0.98,
     },
 }  # fmt: skip
 
