@@ -33,7 +33,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "c_reg": 300.0,
     },
     "eprop+": {
-        "tau_m": 20.0, "tau_out": 20.0, "optimizer": "gradient_descent", "eta": 2e-6, "eta_out": 1e-5,
+        "tau_m": 20.0, "tau_out": 20.0, "optimizer": "gradient_descent", "eta": 5e-5, "eta_out": 1e-5,
         "feedback": "symmetric", "c_reg": 10.0,
     },
 }  # fmt: skip
