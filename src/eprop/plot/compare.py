@@ -34,8 +34,8 @@ def draw_band(
     mean = trials.mean(axis=0)
     if len(trials) > 1:
         spread = trials.std(axis=0, ddof=1)
-        # A logarithmic axis has no zero: the band ends far below what is shown.
-        low = np.maximum(mean - spread, 1e-6 * mean) if (mean > 0).all() else mean - spread
+        # A logarithmic axis has no zero: where the band would reach it, it ends at the lowest trial.
+        low = np.maximum(mean - spread, trials.min(axis=0)) if (mean > 0).all() else mean - spread
         if filled:
             ax.fill_between(x, low, mean + spread, color=color, alpha=0.2, lw=0)
         else:
