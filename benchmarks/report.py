@@ -63,7 +63,9 @@ def nmnist() -> None:
 
 def tasks() -> None:
     """One row for each task and rule."""
-    print("| task | rule | iterations | score, % | lowest and highest, % | below the goal after | training, median, s |")
+    print(
+        "| task | rule | iterations | score, % | lowest and highest, % | below the goal after | training, median, s |"
+    )
     print("|---|---|---|---|---|---|---|")
     for case in ("sines", "lemniscate", "handwriting", "evidence"):
         for rule in ("eprop", "eprop-plus"):
