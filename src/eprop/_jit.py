@@ -186,9 +186,30 @@ def _compiled_ticks(typing: Any) -> Any:
     return numba.int64(), _tick
 
 
+def _fetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Code of `fetch`: a hint to the processor, which ignores places that do not exist."""
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+    place = builder.bitcast(builder.gep(array.data, [arguments[1]]), byte)
+    hint = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+    read, soon, data = word(0), word(3), word(1)
+    builder.call(cgutils.get_or_insert_function(builder.module, hint, "llvm.prefetch.p0i8"), [place, read, soon, data])
+    return context.get_dummy_value()
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _compiled_fetch(typing: Any, array: Any, index: Any) -> Any:
+    return numba.void(array, index), _fetch
+
+
 if JIT_DISABLED:
     ticks = time.perf_counter_ns
+
+    def fetch(array: Any, index: Any) -> None:
+        """Nothing."""
 else:
+    # Let the processor fetch an element of an array (contiguous, the index is that of the flattened one) that will be read soon.
+    fetch = _compiled_fetch
     # Ticks since some moment; how long one is differs from machine to machine. Reading them takes a few nanoseconds.
     ticks = _compiled_ticks
 

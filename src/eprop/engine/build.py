@@ -35,9 +35,10 @@ from eprop.engine.traces import (
     decays_of,
     filter_tables,
     groups_of,
-    identities_of,
     kinds_of,
+    map_of_nothing,
     map_table,
+    span_blocks_of,
 )
 from eprop.engine.tracts import tracts_of
 from eprop.kernels import layout as lay
@@ -73,7 +74,6 @@ class Built:
     n_hidden: int
     n_components: int
     map_entries: int
-    identities: list[tuple[int, slice]]
     cutoff: int
     stdp_cutoff: int
     max_delay: int
@@ -81,6 +81,7 @@ class Built:
     learning_rows: int
     slice_steps: int
     block_steps: int
+    span_blocks: int
     two_kappas: bool
     moments: tuple[bool, bool]
     moments_plus: bool
@@ -133,12 +134,13 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     map_entries, n_hidden = max((at.ENTRIES for at in layouts), default=0), max((m for _, m in kinds), default=0)
     block_steps = block_steps_of(groups, filters, n_hidden)
     cutoff, stdp_cutoff = (longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
+    span_blocks = span_blocks_of(cutoff // block_steps)
     check_memory(network, np.dtype(dtype).itemsize, n_hidden, map_entries, block_steps, share)
     places = Places(network, tracts, populations, projections, classes, share)
     indptr, targets, weight = draw_synapses(places, bounds, dtype, threads)
     params, initial, leak = neuron_arrays(network, models, members, share)
     readouts, softmax = readout_arrays(network, populations, members, classes)
-    tabled = max(cutoff, block_steps, TABLED_POWERS) + 2
+    tabled = max(cutoff, block_steps * max(span_blocks, 1), TABLED_POWERS) + 2
     feedback, signal_delay = feedback_of(network, populations, sizes, share)
     adaptive = adaptive_pairs(network, populations, sizes, share)
     own = {p.index: slice(*share.own(p)) for p in neurons}
@@ -152,6 +154,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
         decays=decays_of(groups, tabled),
         **filter_tables(filters, tabled),
         eligibility=map_table(populations, components, two_kappas, own),
+        nothing=map_of_nothing(populations, layouts, map_entries, sizes["neurons"], dtype),
         adjoint=adjoint_table(populations, components, own, bool(rules_of(network, EProp))),
         indptr=indptr,
         targets=targets,
@@ -180,7 +183,6 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
         n_hidden=n_hidden,
         n_components=max((c.size for c in components.values()), default=0),
         map_entries=map_entries,
-        identities=identities_of(populations, layouts),
         cutoff=cutoff,
         stdp_cutoff=stdp_cutoff,
         max_delay=share.largest(max([1, *projections[:, lay.PRO_DELAY].tolist(), int(signal_delay.max(initial=1))])),
@@ -188,6 +190,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
         learning_rows=learning_rows(projections),
         slice_steps=int(projections[:, lay.PRO_DELAY].min(initial=LONGEST_SLICE)),
         block_steps=block_steps,
+        span_blocks=span_blocks,
         two_kappas=two_kappas,
         moments=moments_of(plus + rules_of(network, EProp)),
         moments_plus=any(moments_of(plus)) or any(rule.each_step or rule.optimizer.decay > 0.0 for rule in plus),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from eprop._jit import bind
 from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
-from eprop.kernels import clock, each_step, lanes, maps, neurons, plastic, plastic_readout, stream
+from eprop.kernels import clock, each_step, intervals, joins, lanes, maps, neurons, plastic, plastic_readout, stream
 from eprop.kernels import stdp as pairs
 from eprop.kernels.maps import MapLayout
 from eprop.models import Neuron
@@ -235,19 +235,24 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
     """Extend, deliver and settle for one kind of eligibility."""
     kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
     rule = f"{kind}{_moments_label(options)}"
-    extend, many, one, carry = bind_maps(layout)
+    maps_of = bind_maps(layout)
     constants = layout._asdict()
     through = bind(plastic.through, f"through_{kind}", inlined=True, **constants)
     cross = bind(plastic.cross_synapse, f"cross_{kind}", inlined=True, _through=through, **constants)
-    decay = bind(plastic.decay_hidden, f"decay_hidden_{kind}", **constants)
+    decay: dict[str, Any] = {
+        f"_{name}": bind(getattr(plastic, name), f"{name}_{kind}", inlined=True, **constants)
+        for name in ("decay_hidden", "step_hidden")
+    }
     bound: dict[str, Any] = {
         **constants,
         "MOMENTS": options.moments,
         "_optimize": optimize,
         "EACH": options.each_step,
-        "MAPS": many,
-        "MAPS_OF_ONE": one,
-        "_extend": carry,
+        "MAPS": maps_of.many,
+        "MAPS_OF_ONE": maps_of.one,
+        "_extend": maps_of.carry,
+        "_look_ahead": maps_of.look_ahead,
+        "_turn_to": maps_of.turn,
         "_cross": cross,
     }
     until_cutoff = bind(plastic.maps_until_cutoff, f"maps_until_cutoff_{kind}", inlined=True, **bound)
@@ -256,13 +261,11 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
         bound["_deliver_dense"] = bind(plastic.deliver_dense, f"deliver_dense_{rule}", inlined=True, **bound)
         bound["_settle_dense"] = bind(plastic.settle_dense, f"settle_dense_{rule}", inlined=True, **bound)
         bound["DENSE"] = True
-    revive = bind(plastic.revive_row, f"revive_row_{rule}", _decay_hidden=decay, **bound)
+    revive = bind(plastic.revive_row, f"revive_row_{rule}", **decay, **bound)
     first = bind(plastic.first_row, f"first_row_{kind}", **constants)
     if options.each_step:
         row = _bind_replay(kind, rule, constants, optimize)
-        still = bind(
-            plastic.revive_row, f"revive_row_{kind}_each", **{**bound, "_decay_hidden": decay, "MOMENTS": False}
-        )
+        still = bind(plastic.revive_row, f"revive_row_{kind}_each", **{**bound, **decay, "MOMENTS": False})
         each: dict[str, Any] = {**constants, "_replay_row": row, "_first_row": first, "_revive_row": still}
         bound["_deliver_each"] = bind(each_step.deliver_each, f"deliver_each_{rule}", **each)
         bound["_settle_each"] = bind(each_step.settle_each, f"settle_each_{rule}", **each)
@@ -271,10 +274,12 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
         _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", inlined=True, **bound),
         _learn_rows_directly=bind(plastic.learn_rows_directly, f"learn_directly_{rule}", **bound),
         _learn_rows_within=bind(plastic.learn_rows_within, "learn_within", inlined=True),
-        _revive_row=revive,
-        _first_row=first,
+        _new_and_silent_rows=bind(
+            plastic.new_and_silent_rows, f"new_and_silent_rows_{rule}", _revive_row=revive, _first_row=first
+        ),
+        _find_way_ahead=bind(plastic.find_way_ahead, f"find_way_ahead_{rule}", inlined=True, **bound),
     )  # fmt: skip
-    return extend, deliver, bind(plastic.settle_due, f"settle_due_{rule}", inlined=True, **bound)
+    return maps_of.extend, deliver, bind(plastic.settle_due, f"settle_due_{rule}", inlined=True, **bound)
 
 
 def _bind_replay(kind: str, rule: str, constants: dict[str, Any], optimize: Callable[..., Any]) -> Callable[..., Any]:
@@ -282,44 +287,77 @@ def _bind_replay(kind: str, rule: str, constants: dict[str, Any], optimize: Call
     return bind(each_step.replay_row, f"replay_row_{rule}", _replay=synapse, **constants)
 
 
+class Maps(NamedTuple):
+    """Compiled loops over the maps of one kind of eligibility."""
+
+    extend: Callable[..., Any]
+    carry: Callable[..., Any]
+    turn: Callable[..., Any]
+    look_ahead: Callable[..., Any]
+    many: Callable[..., Any]
+    one: Callable[..., Any]
+
+
+# Of more components than these, joining is compiled in two parts.
+JOINED_AT_ONCE = 3
+
+
 @functools.cache
-def bind_maps(layout: MapLayout) -> tuple[Callable[..., Any], ...]:
-    """The loops that extend maps by a step, evaluate them over an interval for many neurons and for one, and carry on."""
+def bind_maps(layout: MapLayout) -> Maps:
+    """The loops that extend maps by a step, and that evaluate them over an interval for many neurons and for one."""
     kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
     constants = layout._asdict()
-    many: dict[str, Any]
-    one: dict[str, Any]
 
-    def made(name: str, called: str = "", /, **others: Any) -> Callable[..., Any]:
-        return bind(getattr(maps, name), f"{called or name}_{kind}", **constants, **others)
+    def made(module: types.ModuleType, name: str, called: str = "", /, **others: Any) -> Callable[..., Any]:
+        return bind(getattr(module, name), f"{called or name}_{kind}", **constants, **others)
 
-    if (layout.D, layout.M) == (1, 0):
-        alone: dict[str, Any] = {name: made(f"{name}_one", apart=True) for name in ("extend", "divide", "compose")}
-        many = {f"_{name}": made(f"{name}_filter", inlined=True, **{f"_{name}_one": alone[name]}) for name in alone}
-        one = {
-            f"_{name}": made(
-                f"{name}_filter", f"{name}_filter_of_one", inlined=True,
-                **{f"_{name}_one": made(f"{name}_one", f"{name}_one_of_one", inlined=True)},
-            )
-            for name in ("divide", "compose")
-        }  # fmt: skip
-    else:
-        row, through, hidden = (made(name, apart=True) for name in ("eligibility_row", "add_through", "compose_hidden"))
-        many = {
-            "_extend": made("extend_rows", apart=True, _eligibility_row=row),
-            "_compose": made("compose_rows", apart=True, _add_through=through, _compose_hidden=hidden),
-            "_divide": made("divide_rows", apart=True, _divide_errors=made("divide_errors", apart=True)),
-        }
-        if layout.M > 0:
-            many["_extend_in_place"] = made(
-                "extend_rows", "extend_in_place", _eligibility_row=made("eligibility_row", "row_in_place")
-            )
-        one = {}
-    many["_identity"] = made("identity_rows")
-    one = {**many, **one}
-    return (
-        made("extend_maps", inlined=True, _note_step=made("note_step", apart=True), **many),
-        made("maps_of_interval", inlined=True, **many),
-        made("maps_of_interval", "map_of_one", inlined=True, **one),
-        many["_extend"],
+    joined = _bind_joins(layout, made, "", apart=True)
+    alone = _bind_joins(layout, made, "_one", inlined=True)
+    ahead = made(intervals, "look_ahead", **joined)
+    near = made(intervals, "look_near", **joined)
+    one = {
+        "_look_ahead": made(intervals, "look_ahead", "look_ahead_of_one", inlined=True, KEEP=False, **alone),
+        "_look_near": made(intervals, "look_near", "look_near_of_one", inlined=True, KEEP=False, **alone),
+    }
+    ends = {f"_{name}": made(intervals, name, **joined) for name in ("end_block", "end_span")}
+    carry = _bind_extend(layout, made)
+    extend = made(
+        maps, "extend_maps", inlined=True, _note_step=made(maps, "note_step", apart=True), _extend=carry,
+        _identity=made(joins, "identity_rows"), **ends,
+    )  # fmt: skip
+    return Maps(
+        extend=extend,
+        carry=carry,
+        turn=bind(intervals.turn_to, "turn_to"),
+        look_ahead=ahead,
+        many=made(intervals, "maps_of_interval", inlined=True, _look_ahead=ahead, _look_near=near, **joined),
+        one=made(intervals, "maps_of_interval", "map_of_one", inlined=True, **one, **alone),
     )
+
+
+def _bind_extend(layout: MapLayout, made: Callable[..., Any]) -> Callable[..., Any]:
+    if (layout.D, layout.M) == (1, 0):
+        return made(maps, "extend_filter", inlined=True, _extend_one=made(maps, "extend_one", apart=True))
+    row = made(maps, "eligibility_row", apart=True)
+    return made(maps, "extend_rows", apart=True, _eligibility_row=row)
+
+
+def _bind_joins(layout: MapLayout, made: Callable[..., Any], suffix: str, **options: bool) -> dict[str, Any]:
+    """What puts maps together, and takes them apart, for many neurons or (``suffix``) for one."""
+    nothing = bind(joins._unbound, "nothing")
+    out = {"_copy": made(joins, "copy_rows", f"copy_rows{suffix}", **options), "_divide": nothing, "_prepend": nothing}
+    for name in ("compose", "prepend") if layout.M > 0 else ("compose",):
+        last, more = layout.P, nothing
+        if layout.P > JOINED_AT_ONCE:
+            last = JOINED_AT_ONCE - 1
+            more = made(
+                joins, f"{name}_rows", f"{name}_more{suffix}", FIRST=last, LAST=layout.P, MORE=nothing, **options
+            )
+        out[f"_{name}"] = made(joins, f"{name}_rows", f"{name}_rows{suffix}", FIRST=0, LAST=last, MORE=more, **options)
+    if layout.M == 0 and layout.D == 1:
+        divide = made(joins, "divide_one", f"divide_one{suffix}", **options)
+        out["_divide"] = made(joins, "divide_filter", f"divide_filter{suffix}", inlined=True, _divide_one=divide)
+    elif layout.M == 0:
+        errors = made(joins, "divide_errors", f"divide_errors{suffix}", **options)
+        out["_divide"] = made(joins, "divide_rows", f"divide_rows{suffix}", _divide_errors=errors, **options)
+    return out

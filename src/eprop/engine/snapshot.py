@@ -11,7 +11,7 @@ from eprop.engine.order import all_synapses
 from eprop.engine.state import with_ended_posts
 from eprop.errors import InputError
 from eprop.kernels import layout as lay
-from eprop.kernels.maps import STEP_WORK
+from eprop.kernels.joins import STEP_WORK
 from eprop.parameters import real_numbers
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Arrays of the state whose lengths depend on what has happened.
 GROWING = ("history/log", "history/post_times")
 # Arrays with padded rows.
-MAPS = ("history/prefix", "history/block", "history/suffix", "history/steps")
+MAPS = ("history/prefix", "history/block", "history/suffix", "history/tails", "history/steps")
 
 
 def state_of(arrays: Arrays) -> dict[str, np.ndarray]:

@@ -83,13 +83,14 @@ def history_of(built: Built, learns: bool = True) -> History:
     pairs = built.has_stdp and learns
     past = power_of_two(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
     kept = maps if built.n_hidden or built.each_step else 1
-    prefix = aligned((maps, built.map_entries, width))
-    for entry, span in built.identities if plus else ():
-        prefix[0, entry, span] = 1.0
+    entries, dtype, own = built.map_entries, built.weight.dtype, built.map_entries if built.n_hidden else 0
+    prefix = aligned((maps, entries, width))
+    prefix[0] = built.topology.nothing[0] if plus else 0.0
     return History(
         prefix=prefix,
-        block=aligned((blocks, built.map_entries, width)),
-        suffix=aligned((kept if built.n_hidden else 1, built.map_entries if built.n_hidden else 0, width)),
+        block=aligned((blocks, entries, width)),
+        suffix=aligned((kept if built.n_hidden else 1, own, width), dtype),
+        tails=aligned((blocks if built.span_blocks else 1, entries if built.span_blocks else 0, width), dtype),
         steps=aligned((kept, 4, width)),
         readout_prefix=np.zeros((maps, k)),
         readout_block=np.zeros((blocks, k)),
@@ -97,6 +98,7 @@ def history_of(built: Built, learns: bool = True) -> History:
         log=np.zeros(power_of_two(2 * sources + 1024), np.int32),
         log_start=np.zeros((past, populations + 1), np.int64),
         block_steps=built.block_steps,
+        span_blocks=built.span_blocks,
         post_times=np.full((n if pairs else 0, FIRST_POSTS), NEVER, np.int64),
         post_trace=np.zeros((power_of_two(2 * built.max_delay + 2), n if pairs else 0)),
         post_span=built.stdp_cutoff + 2 * built.max_delay,
@@ -140,6 +142,8 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
     n, rows, learning = topology.params.shape[1], topology.indptr.shape[1] - 1, built.learning_rows
     partitions, projections = topology.indptr.shape[0], topology.projections.shape[0]
     plus, learns = built.has_plus and learns, built.learns_at_spikes and learns
+    groups, entries, width = topology.groups.shape[0], built.map_entries, lay.padded(n) if plus else 0
+    blocks, dtype = power_of_two(built.cutoff // built.block_steps + 3) if plus else 1, built.weight.dtype
     return Scratch(
         order=np.zeros(rows, np.int32),
         spare=np.zeros(rows if learns else 0, np.int32),
@@ -148,9 +152,16 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
         order_start=np.zeros(projections + 1, np.int64),
         due=np.zeros(learning if learns else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),
-        maps=aligned((1, built.map_entries, lay.padded(n) if plus else 0), built.weight.dtype),
-        maps_before=aligned((1, built.map_entries, lay.padded(n) if plus else 0), built.weight.dtype),
-        totals=aligned((lay.padded(n) if plus else 0,)),
+        maps=aligned((1, entries, width), dtype),
+        rest=aligned((1, entries, width), dtype),
+        ahead=aligned((blocks, entries, width), dtype),
+        near=aligned((built.block_steps if built.n_hidden else 1, entries if built.n_hidden else 0, width), dtype),
+        known=np.zeros((partitions, groups, blocks), np.bool_),
+        near_from=np.full((partitions, groups, 2), -1, np.int64),
+        due_maps=aligned((1, entries, width), dtype),
+        due_before=aligned((1, entries, width), dtype),
+        due_found=np.full((partitions, groups), -1, np.int64),
+        totals=aligned((width,)),
         z_ahead=np.zeros((topology.arrivals.shape[1], learning if plus else 0)),
         gradient=np.zeros(topology.readouts.shape[1]),
         spikes=np.zeros((partitions, n), np.int32),
@@ -180,7 +191,9 @@ def with_tables(built: Built, scratch: Scratch) -> Scratch:
     """The same work space with room for the tables of e-prop+ (`kernels.plastic_dense`), where they pay and are known."""
     rows = built.topology.projections
     plain = len(built.kinds) == 1 and built.kinds[0] == (1, 0) and not (built.two_kappas or built.moments_plus)
-    wanted = (rows[:, lay.PRO_RULE] == lay.EPROP_PLUS) & (rows[:, lay.PRO_TO_READOUT] == 0) & plain
+    # Rows of several tracts are sorted together: there is no one table for them.
+    alone = np.bincount(rows[:, lay.PRO_LEADER], minlength=len(rows)) == 1
+    wanted = (rows[:, lay.PRO_RULE] == lay.EPROP_PLUS) & (rows[:, lay.PRO_TO_READOUT] == 0) & plain & alone
     at, width, size = dense_tables(built, wanted)
     dtype = built.weight.dtype
     return scratch._replace(

@@ -105,6 +105,14 @@ def projections_of(
         # The classes of a population's readouts are groups that follow each other.
         row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP] + tract.kind, post[lay.POP_KIND]
         row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_LO], post[lay.POP_HI]
+        row[lay.PRO_LEADER] = number
+        if (
+            isinstance(p.rule, EPropPlus)
+            and not row[lay.PRO_TO_READOUT]
+            and number
+            and table[number - 1, lay.PRO_OWNER] == p.index
+        ):
+            row[lay.PRO_LEADER] = table[number - 1, lay.PRO_LEADER]
         row[lay.PRO_COUNTED] = not row[lay.PRO_TO_READOUT] or share.comm.rank == 0
         row[lay.PRO_MIRROR] = mirrors.get((p.pre.index, p.post.index), 0)
         if isinstance(p.rule, (EProp, EPropPlus)):

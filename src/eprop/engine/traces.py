@@ -25,7 +25,9 @@ from eprop.rules import EProp, EPropPlus
 SMALLEST_POWER = 1e-3
 LARGEST_BLOCK = 64
 # Where maps cannot be divided, an interval within a block is stepped through.
-LARGEST_HIDDEN_BLOCK = 32
+LARGEST_HIDDEN_BLOCK = 16
+# Blocks that a way ahead may cross one by one.
+LONGEST_WAY = 16
 # Silences of up to 2 to this many steps.
 DOUBLINGS = 62
 
@@ -146,15 +148,17 @@ def _spread(parts: dict[int, np.ndarray], populations: np.ndarray, own: dict[int
     return out
 
 
-def identities_of(populations: np.ndarray, layouts: list[MapLayout]) -> list[tuple[int, slice]]:
-    """Entries of a map of no steps that are 1, with their neurons."""
-    found = []
+def map_of_nothing(
+    populations: np.ndarray, layouts: list[MapLayout], entries: int, n_neurons: int, dtype: type
+) -> np.ndarray:
+    """The map of no steps of each neuron, shape (1, entries, padded neurons): the synapse's own components stay."""
+    out: np.ndarray = np.zeros((1, entries, lay.padded(n_neurons) if layouts else 0), dtype)
     for row in populations:
         if row[lay.POP_ROLE] == lay.NEURON and row[lay.POP_GROUP] >= 0:
             at = layouts[row[lay.POP_KIND]]
-            span = slice(int(row[lay.POP_LO]), int(row[lay.POP_HI]))
-            found += [(at.A + m * at.P + at.D + m, span) for m in range(at.M)]
-    return found
+            for m in range(at.M):
+                out[0, at.A + m * at.P + at.D + m, row[lay.POP_LO] : row[lay.POP_HI]] = 1.0
+    return out
 
 
 def regularisation(rule: EProp | EPropPlus, dt: float) -> tuple[float, float]:
@@ -169,6 +173,17 @@ def block_steps_of(groups: np.ndarray, filters: list[tuple[np.ndarray, np.ndarra
     while block > 1 and (smallest**block < SMALLEST_POWER or not all(_divides(d, block) for d, _ in filters)):
         block //= 2
     return block
+
+
+def span_blocks_of(blocks: int) -> int:
+    """Blocks of a span, 0 without spans, where the cutoff is ``blocks`` blocks long.
+
+    The way ahead then takes at most the blocks of one span and all spans: both about the root of all blocks.
+    """
+    span = 1
+    while span * span < blocks:
+        span *= 2
+    return span if blocks > LONGEST_WAY else 0
 
 
 def _divides(decay: np.ndarray, n: int) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from eprop.kernels.joins import STEP_DRIFT, STEP_LEARNING, STEP_PSI
 from eprop.kernels.layout import FORWARD, GR_KAPPA, GR_REG, PRO_CUTOFF, PRO_GROUP
-from eprop.kernels.maps import STEP_DRIFT, STEP_LEARNING, STEP_PSI
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
 D, M, BOTH = 1, 0, False

@@ -30,7 +30,9 @@ PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_
 PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER, PRO_EACH = range(10, 15)
 # Whether this rank counts its events: every rank has all readouts, one counts them.
 PRO_COUNTED = 15
-PRO_COLUMNS = 16
+# The first of the tracts whose rows are sorted together: those of a projection that learns at spikes, onto neurons.
+PRO_LEADER = 16
+PRO_COLUMNS = 17
 # What feedback mirrors of a tract onto readouts.
 MIRROR_WEIGHT, MIRROR_CHANGE = 1, 2
 STATIC, EPROP, EPROP_PLUS, STDP = range(4)
@@ -87,6 +89,7 @@ class Topology(NamedTuple):
     doublings: np.ndarray  # (n_groups, bits, D, D) the filter to the power of 2^bit
     arrivals: np.ndarray  # (n_groups, D) what a spike adds to the filter
     eligibility: np.ndarray  # (rows, width) what maps need of a neuron, see `kernels.maps`
+    nothing: np.ndarray  # (1, entries, width) the map of no step at all
     adjoint: np.ndarray  # (rows, neurons) what the adjoint pass needs, see `kernels.adjoint`
     indptr: np.ndarray  # (partitions, rows + 1) into the synapse arrays
     targets: np.ndarray  # (synapses,) uint32
@@ -140,6 +143,7 @@ class History(NamedTuple):
     prefix: np.ndarray  # (ring, entries, width): map from the start of the block to before the step
     block: np.ndarray  # (blocks, entries, width): map of a whole block
     suffix: np.ndarray  # (ring or 1, entries, width): map from the step to the end of its block
+    tails: np.ndarray  # (blocks or 1, entries, width): map from the start of the block to the end of its span
     steps: np.ndarray  # (ring or 1, 4, width): psi, L and F of a step, and work space
     readout_prefix: np.ndarray  # (ring, readouts)
     readout_block: np.ndarray  # (blocks, readouts)
@@ -147,6 +151,7 @@ class History(NamedTuple):
     log: np.ndarray  # (capacity,) int32 source ids, a ring
     log_start: np.ndarray  # (ring, n_pop + 1) positions in the log, ever growing
     block_steps: int  # a power of two
+    span_blocks: int  # blocks of a span, 0 without spans
     post_times: np.ndarray  # (neurons, capacity) steps of the last spikes of a neuron, the newest first; only with STDP
     post_trace: np.ndarray  # (ring, neurons) filtered spikes of the steps before
     post_span: int  # spikes of so many steps may still be read
@@ -162,8 +167,15 @@ class Scratch(NamedTuple):
     order_start: np.ndarray  # (n_proj + 1,)
     due: np.ndarray  # (rows,) int32
     due_start: np.ndarray  # (n_proj + 1,)
-    maps: np.ndarray  # (1, entries, width)
-    maps_before: np.ndarray  # (1, entries, width)
+    maps: np.ndarray  # (1, entries, width): maps of an interval
+    rest: np.ndarray  # (1, entries, width): of the rest of its first block
+    ahead: np.ndarray  # (blocks, entries, width): from the start of a block to this step
+    near: np.ndarray  # (steps of a block or 1, entries, width): from a step of the current block to this step
+    known: np.ndarray  # (partitions, groups, blocks) bool: rows of ``ahead`` that hold for this step
+    near_from: np.ndarray  # (partitions, groups, 2): this step, and the first row of ``near`` that holds for it
+    due_maps: np.ndarray  # (1, entries, width): over the cutoff that ends with this step
+    due_before: np.ndarray  # (1, entries, width): the same without the last step
+    due_found: np.ndarray  # (partitions, groups): the step they hold for
     totals: np.ndarray  # (width,): inputs while rows of tables are added
     z_ahead: np.ndarray  # (D, rows): filtered spikes one step before the arrival of this step
     gradient: np.ndarray  # (readouts,)

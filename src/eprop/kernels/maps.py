@@ -1,12 +1,7 @@
-"""Composed maps of neurons: extend them by a step, and evaluate them over an interval.
+"""Composed maps of neurons: what they are made of, and how a step extends them.
 
-``prefix[t]`` maps from the start of t's block to *before* step ``t``; ``block[b]`` maps across the whole of block
-``b``. The interval ``[a, t)`` is the rest of the first block, then whole blocks, then the prefix of the last. The rest of
-the first block is had in one of two ways:
-
-- by dividing out the part before ``a``, where the eligibility is a filter of the spikes alone (``M = 0``);
-- from ``suffix[a]``, the map from ``a`` to the end of its block, and within one block step by step, where spikes of the
-  neuron itself act on it (``M > 0``): such a map need not have an inverse.
+How they are joined is in `kernels.joins`, how they are evaluated over an interval in `kernels.intervals`.
+``prefix[t]`` maps from the start of t's block to *before* step ``t``; ``block[b]`` maps across the whole of block ``b``.
 
 A map has these entries, in this order; ``P = D + M`` of them in each row (see `eprop.equations.maps`):
 
@@ -34,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eprop._jit import inline
+from eprop.kernels.joins import STEP_DRIFT, STEP_LEARNING, STEP_PSI, STEP_WORK
 from eprop.kernels.layout import (
     DECAY_KAPPA,
     DECAY_REG,
@@ -42,17 +38,11 @@ from eprop.kernels.layout import (
     GR_F_TARGET,
     GR_KAPPA,
     GR_REG,
-    GROW_KAPPA,
-    GROW_REG,
-    INVERSE,
 )
 
 # Of the eligibilities that the loops of e-prop+ know: components that filter spikes, and that belong to a synapse.
 MOST_FILTERS = 2
 MOST_HIDDEN = 2
-
-# Rows of `History.steps`.
-STEP_PSI, STEP_LEARNING, STEP_DRIFT, STEP_WORK = range(4)
 
 
 class MapLayout(NamedTuple):
@@ -100,14 +90,22 @@ P, E, R, GE, GR, G, A = 1, 0, 1, 1, 1, 2, 3
 EL_C, EL_U, EL_A = 0, 1, 1
 
 
+def _unbound(*arguments):
+    """Stands for a bound template."""
+
+
+_identity = _end_block = _end_span = _unbound
+
+
 def extend_maps(
-    t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters, eligibility
+    t, lo, hi, psi, signal, rate, prefix, block, suffix, tails, nothing, steps, block_steps, span_blocks, group, groups,
+    decays, filters, eligibility,
 ):  # fmt: skip
     """Template: compose the step ``t - 1`` onto the maps of neurons ``lo:hi``.
 
     Reads ``psi`` of step ``t - 1`` and ``signal`` that belongs to step ``t - 2``; ``rate[1]`` is the running rate of
-    step ``t - 2``. Writes the rows of ``steps``, of ``prefix`` (before ``t``) and, at the end of a block, of ``block``
-    and ``suffix``.
+    step ``t - 2``. Writes the rows of ``steps``, of ``prefix`` (before ``t``) and, at the end of a block, of ``block``,
+    ``suffix`` and ``tails``.
     """
     ring, n = prefix.shape[0] - 1, (t - 1) & (block_steps - 1)
     old, now, s = np.uint64((t - 1) & ring), np.uint64(t & ring), np.uint64((t - 1) & (steps.shape[0] - 1))
@@ -120,15 +118,9 @@ def extend_maps(
     last = np.uint64(((t - 1) // block_steps) & (block.shape[0] - 1))
     _extend(first, stop, n, old, prefix, last, block, s, steps, group, groups, decays, filters, eligibility)
     _identity(first, stop, now, prefix)
-    if M > 0:
-        for at in range(t - 1, t - 1 - block_steps, -1):
-            row, s = np.uint64(at & ring), np.uint64(at & (steps.shape[0] - 1))
-            _identity(first, stop, row, suffix)
-            _extend_in_place(first, stop, 0, row, suffix, row, suffix, s, steps, group, groups, decays, filters,
-                             eligibility)  # fmt: skip
-            if at < t - 1:
-                _compose(first, stop, 1, t - 1 - at, row, suffix, np.uint64((at + 1) & ring), suffix, group, decays,
-                         filters)  # fmt: skip
+    _end_block(t, first, stop, suffix, nothing, steps, block_steps, group, groups, decays, filters, eligibility)
+    if span_blocks > 0 and t % (span_blocks * block_steps) == 0:
+        _end_span(t, first, stop, block, tails, block_steps, span_blocks, group, decays, filters)
 
 
 def note_step(lo, hi, s, steps, psi, signal, rate, reg, c_reg, f_target):
@@ -149,23 +141,10 @@ def note_step(lo, hi, s, steps, psi, signal, rate, reg, c_reg, f_target):
 _note_step = note_step
 
 
-def identity_rows(lo, hi, row, maps):
-    """Template: the map of no step at all."""
-    for c in range(A + M * P):
-        for j in range(lo, hi):
-            maps[row, c, j] = 0.0
-    for m in range(M):
-        for j in range(lo, hi):
-            maps[row, A + m * P + D + m, j] = 1.0
-
-
-_identity = identity_rows
-
-
 def extend_rows(lo, hi, n, a, source, b, out, s, steps, group, groups, decays, filters, eligibility):
     """Template: row ``b`` of ``out``: ``n`` steps of row ``a`` of ``source``, then step ``s``.
 
-    In place, where they are one row, it must be compiled to expect that.
+    The two rows must be two.
     """
     kappa, reg = groups[group, GR_KAPPA], groups[group, GR_REG]
     kappa_n, reg_n = decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n]
@@ -203,7 +182,7 @@ def extend_rows(lo, hi, n, a, source, b, out, s, steps, group, groups, decays, f
                 )
 
 
-_extend = _extend_in_place = extend_rows
+_extend = extend_rows
 
 
 def eligibility_row(lo, hi, k, n, a, source, s, steps, group, filters, eligibility):
@@ -227,167 +206,6 @@ def eligibility_row(lo, hi, k, n, a, source, s, steps, group, filters, eligibili
 
 
 _eligibility_row = eligibility_row
-
-
-def maps_of_interval(
-    a, t, lo, hi, prefix, block, suffix, steps, block_steps, group, groups, decays, filters, eligibility, out
-):  # fmt: skip
-    """Template: maps over ``[a, t)`` of neurons ``lo:hi`` into ``out[0]``."""
-    ring, blocks, before = prefix.shape[0] - 1, block.shape[0] - 1, a & (block_steps - 1)
-    begin, stop, here = np.uint64(lo), np.uint64(hi), np.uint64(0)
-    n = min(block_steps - before, t - a)
-    start, now = np.uint64(a & ring), np.uint64(t & ring)
-    within = before + t - a < block_steps
-    if M > 0:
-        if within:
-            _identity(begin, stop, here, out)
-            for at in range(a, t):
-                _extend_in_place(begin, stop, at - a, here, out, here, out, np.uint64(at & (steps.shape[0] - 1)), steps,
-                                 group, groups, decays, filters, eligibility)  # fmt: skip
-            return
-        for c in range(A + M * P):
-            for j in range(begin, stop):
-                out[here, c, j] = suffix[start, c, j]
-    elif within:
-        _divide(begin, stop, before, n, now, prefix, start, prefix, group, decays, filters, out)
-    else:
-        end = np.uint64((a // block_steps) & blocks)
-        _divide(begin, stop, before, n, end, block, start, prefix, group, decays, filters, out)
-    at = a + n
-    while at < t:
-        m = min(block_steps, t - at)
-        if m == block_steps:
-            row = np.uint64((at // block_steps) & blocks)
-            _compose(begin, stop, at - a, m, here, out, row, block, group, decays, filters)
-        else:
-            _compose(begin, stop, at - a, m, here, out, now, prefix, group, decays, filters)
-        at += m
-
-
-def divide_rows(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, out):
-    """Template: the last ``n`` steps of row ``p`` of ``ends``, whose first ``n_a`` are row ``a`` of ``starts``."""
-    kappa_n, reg_n = decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n]
-    inv_kappa, inv_reg = decays[group, GROW_KAPPA, n_a], decays[group, GROW_REG, n_a]
-    if D == 1:
-        f = filters[group, INVERSE, n_a, 0, 0]
-        for j in range(lo, hi):
-            out[0, E, j] = (ends[p, E, j] - kappa_n * starts[a, E, j]) * f
-        if BOTH:
-            for j in range(lo, hi):
-                out[0, R, j] = (ends[p, R, j] - reg_n * starts[a, R, j]) * f
-        _divide_errors(lo, hi, p, ends, a, starts, out, inv_kappa, inv_reg)
-        if BOTH:
-            for j in range(lo, hi):
-                out[0, G, j] = (
-                    ends[p, G, j] - starts[a, G, j] - out[0, GE, j] * starts[a, E, j] - out[0, GR, j] * starts[a, R, j]
-                ) * f
-        else:
-            for j in range(lo, hi):
-                out[0, G, j] = (ends[p, G, j] - starts[a, G, j] - out[0, GE, j] * starts[a, E, j]) * f
-        return
-    for k in range(D):
-        f_0, f_1 = filters[group, INVERSE, n_a, 0, k], filters[group, INVERSE, n_a, 1, k]
-        for j in range(lo, hi):
-            out[0, E + k, j] = (ends[p, E, j] - kappa_n * starts[a, E, j]) * f_0 + (
-                ends[p, E + 1, j] - kappa_n * starts[a, E + 1, j]
-            ) * f_1
-        if BOTH:
-            for j in range(lo, hi):
-                out[0, R + k, j] = (ends[p, R, j] - reg_n * starts[a, R, j]) * f_0 + (
-                    ends[p, R + 1, j] - reg_n * starts[a, R + 1, j]
-                ) * f_1
-    _divide_errors(lo, hi, p, ends, a, starts, out, inv_kappa, inv_reg)
-    for k in range(D):
-        f_0, f_1 = filters[group, INVERSE, n_a, 0, k], filters[group, INVERSE, n_a, 1, k]
-        for j in range(lo, hi):
-            g_0 = ends[p, G, j] - starts[a, G, j] - out[0, GE, j] * starts[a, E, j]
-            g_1 = ends[p, G + 1, j] - starts[a, G + 1, j] - out[0, GE, j] * starts[a, E + 1, j]
-            if BOTH:
-                g_0 -= out[0, GR, j] * starts[a, R, j]
-                g_1 -= out[0, GR, j] * starts[a, R + 1, j]
-            out[0, G + k, j] = g_0 * f_0 + g_1 * f_1
-
-
-_divide = divide_rows
-
-
-def divide_errors(lo, hi, p, ends, a, starts, out, inv_kappa, inv_reg):
-    """Template: the entries from the traces to the gradient."""
-    for j in range(lo, hi):
-        out[0, GE, j] = (ends[p, GE, j] - starts[a, GE, j]) * inv_kappa
-    if BOTH:
-        for j in range(lo, hi):
-            out[0, GR, j] = (ends[p, GR, j] - starts[a, GR, j]) * inv_reg
-
-
-_divide_errors = divide_errors
-
-
-def compose_rows(lo, hi, n_a, n_b, a, maps, b, rows, group, decays, filters):
-    """Template: row ``a`` of ``maps`` (``n_a`` steps) and then row ``b`` of ``rows`` (``n_b`` steps), into the former."""
-    kappa_a, reg_a = decays[group, DECAY_KAPPA, n_a], decays[group, DECAY_REG, n_a]
-    kappa_b, reg_b = decays[group, DECAY_KAPPA, n_b], decays[group, DECAY_REG, n_b]
-    for k in range(P):
-        for j in range(lo, hi):
-            maps[a, G + k, j] += rows[b, GE, j] * maps[a, E + k, j]
-        if BOTH:
-            for j in range(lo, hi):
-                maps[a, G + k, j] += rows[b, GR, j] * maps[a, R + k, j]
-        _add_through(lo, hi, k, G, n_a, a, maps, b, rows, G + k, group, filters)
-    for j in range(lo, hi):
-        maps[a, GE, j] += rows[b, GE, j] * kappa_a
-    if BOTH:
-        for j in range(lo, hi):
-            maps[a, GR, j] += rows[b, GR, j] * reg_a
-    for k in range(P):
-        for j in range(lo, hi):
-            maps[a, E + k, j] *= kappa_b
-        _add_through(lo, hi, k, E, n_a, a, maps, b, rows, E + k, group, filters)
-        if BOTH:
-            for j in range(lo, hi):
-                maps[a, R + k, j] *= reg_b
-            _add_through(lo, hi, k, R, n_a, a, maps, b, rows, R + k, group, filters)
-    for k in range(P):
-        _compose_hidden(lo, hi, k, n_a, a, maps, b, rows, group, filters)
-
-
-_compose = compose_rows
-
-
-def add_through(lo, hi, k, row, n_a, a, maps, b, rows, to, group, filters):
-    """Template: add to entry ``to`` what component ``k`` does by way of all components, through ``row`` of ``rows[b]``."""
-    if k < D:
-        for d in range(D):
-            f = filters[group, FORWARD, n_a, d, k]
-            for j in range(lo, hi):
-                maps[a, to, j] += rows[b, row + d, j] * f
-    for m in range(M):
-        for j in range(lo, hi):
-            maps[a, to, j] += rows[b, row + D + m, j] * maps[a, A + m * P + k, j]
-
-
-_add_through = add_through
-
-
-def compose_hidden(lo, hi, k, n_a, a, maps, b, rows, group, filters):
-    """Template: the entries from component ``k`` to the synapse's own components."""
-    if M == 1:
-        for j in range(lo, hi):
-            maps[a, A + k, j] *= rows[b, A + D, j]
-    if M == 2:
-        for j in range(lo, hi):
-            a_0, a_1 = maps[a, A + k, j], maps[a, A + P + k, j]
-            maps[a, A + k, j] = rows[b, A + D, j] * a_0 + rows[b, A + D + 1, j] * a_1
-            maps[a, A + P + k, j] = rows[b, A + P + D, j] * a_0 + rows[b, A + P + D + 1, j] * a_1
-    if k < D:
-        for m in range(M):
-            for d in range(D):
-                f = filters[group, FORWARD, n_a, d, k]
-                for j in range(lo, hi):
-                    maps[a, A + m * P + k, j] += rows[b, A + m * P + d, j] * f
-
-
-_compose_hidden = compose_hidden
 
 
 # One filter (D = 1, M = 0): all entries in one loop. Same operations in the same order as above.
@@ -417,56 +235,3 @@ def extend_one(lo, hi, a, source, b, out, s, steps, kappa, reg, kappa_n, reg_n, 
 
 
 _extend_one = extend_one
-
-
-def divide_filter(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, out):
-    """Template: `divide_rows` for one filter."""
-    _divide_one(lo, hi, p, ends, a, starts, out, decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n],
-                decays[group, GROW_KAPPA, n_a], decays[group, GROW_REG, n_a],
-                filters[group, INVERSE, n_a, 0, 0])  # fmt: skip
-
-
-def divide_one(lo, hi, p, ends, a, starts, out, kappa_n, reg_n, inv_kappa, inv_reg, inverse):
-    """Template: the loop of `divide_filter`."""
-    here = np.uint64(0)
-    for j in range(lo, hi):
-        start = starts[a, E, j]
-        through_e = (ends[p, GE, j] - starts[a, GE, j]) * inv_kappa
-        g = ends[p, G, j] - starts[a, G, j] - through_e * start
-        out[here, E, j] = (ends[p, E, j] - kappa_n * start) * inverse
-        out[here, GE, j] = through_e
-        if BOTH:
-            start = starts[a, R, j]
-            through_r = (ends[p, GR, j] - starts[a, GR, j]) * inv_reg
-            g -= through_r * start
-            out[here, R, j] = (ends[p, R, j] - reg_n * start) * inverse
-            out[here, GR, j] = through_r
-        out[here, G, j] = g * inverse
-
-
-_divide_one = divide_one
-
-
-def compose_filter(lo, hi, n_a, n_b, a, maps, b, rows, group, decays, filters):
-    """Template: `compose_rows` for one filter."""
-    _compose_one(lo, hi, a, maps, b, rows, decays[group, DECAY_KAPPA, n_a], decays[group, DECAY_REG, n_a],
-                 decays[group, DECAY_KAPPA, n_b], decays[group, DECAY_REG, n_b],
-                 filters[group, FORWARD, n_a, 0, 0])  # fmt: skip
-
-
-def compose_one(lo, hi, a, maps, b, rows, kappa_a, reg_a, kappa_b, reg_b, power):
-    """Template: the loop of `compose_filter`."""
-    for j in range(lo, hi):
-        e = maps[a, E, j]
-        g = maps[a, G, j] + rows[b, GE, j] * e
-        maps[a, GE, j] += rows[b, GE, j] * kappa_a
-        maps[a, E, j] = e * kappa_b + rows[b, E, j] * power
-        if BOTH:
-            rate = maps[a, R, j]
-            g += rows[b, GR, j] * rate
-            maps[a, GR, j] += rows[b, GR, j] * reg_a
-            maps[a, R, j] = rate * reg_b + rows[b, R, j] * power
-        maps[a, G, j] = g + rows[b, G, j] * power
-
-
-_compose_one = compose_one

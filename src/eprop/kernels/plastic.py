@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner
+from eprop._jit import fetch, inline, inner
 from eprop.equations.maps import divide
 from eprop.equations.optimize import adam_catch_up, clip, momentum_catch_up, rmsprop_catch_up
 from eprop.kernels import plastic_dense as tables
@@ -52,8 +52,10 @@ D, M, BOTH = 1, 0, False
 P, E, R, GE, GR, G, A = 1, 0, 1, 1, 1, 2, 3
 EL_C, EL_U, EL_A, EL_B = 0, 1, 1, 1
 MOMENTS = False
-# A map for one target costs about as much as this many in the loop over all targets: within a block, and across.
-COST_WITHIN, COST_ACROSS = 2.5, 5.0
+# A map for one target costs about as much as this many in the loop over all targets.
+COST_ALONE = 5.5
+# And a step of the way ahead, most of which many rows share, as much as this many.
+COST_AHEAD = 2.0
 
 
 def _unbound(*arguments):
@@ -61,8 +63,27 @@ def _unbound(*arguments):
     return 0.0
 
 
+# How much of a row is fetched ahead, in lines of 64 bytes of single numbers: the processor finds out by itself how it goes on.
+FETCHED, LINE = 8, 16
+
+
+@inline
+def fetch_row(index, order, indptr, p, targets, weight, trace):
+    """Fetch the beginning of row ``order[index]``, if there is one.
+
+    Rows lie anywhere, and a short one is over before the processor has seen that it goes on.
+    """
+    if index >= order.size:
+        return
+    first = np.uint64(indptr[p, order[index]])
+    for line in range(np.uint64(FETCHED)):
+        fetch(targets, first + line * np.uint64(LINE))
+        fetch(weight, first + line * np.uint64(LINE))
+        fetch(trace, first + line * np.uint64(LINE))
+
+
 # Maps of many targets, and of one.
-MAPS = MAPS_OF_ONE = _unbound
+MAPS = MAPS_OF_ONE = _look_ahead = _turn_to = _unbound
 
 
 def through(maps, entry, j, x_0, x_1, x_2, x_3):
@@ -136,6 +157,7 @@ def learn_rows(
     z_0, z_1 = real(0.0), real(0.0)
     for index in range(k, k_end):
         i = order[index]
+        fetch_row(index + 1, order, indptr, p, targets, weight, trace)
         if D > 0:
             z_0 = real(z_bar[0, i])
         if D > 1:
@@ -205,24 +227,27 @@ def _decaying_steps(q, w, g, first_step, last_step, r, floats, moment_1, moment_
 
 
 def learn_rows_directly(
-    k, k_end, last, t, order, indptr, p, group, groups, decays, filters, z_bar, steps, r, floats, targets, weight, trace,
-    trace_reg, hidden, moment_1, moment_2, prefix, block, suffix, history_steps, block_steps, maps, eligibility, x,
+    k, k_end, last, t, p, r, group, topology, synapses, axons, history, scratch, x
 ):  # fmt: skip
     """Template: `learn_rows` where too few synapses share the interval for a map of every target to pay."""
+    order, indptr, targets, maps = scratch.order, topology.indptr, topology.targets, scratch.maps
+    floats, decays, eligibility = topology.projection_floats, topology.decays, topology.eligibility
+    weight, trace, trace_reg, hidden = synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden
+    z_bar, steps, moment_1, moment_2 = axons.z_bar, axons.steps, synapses.moment_1, synapses.moment_2
     real = weight.dtype.type
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     k_n, r_n = real(decays[group, DECAY_KAPPA, t - last]), real(decays[group, DECAY_REG, t - last])
     z_0, z_1 = real(0.0), real(0.0)
     for index in range(k, k_end):
         i = order[index]
+        fetch_row(index + 1, order, indptr, p, targets, weight, trace)
         if D > 0:
             z_0 = real(z_bar[0, i])
         if D > 1:
             z_1 = real(z_bar[1, i])
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
-            MAPS_OF_ONE(last, t, np.uint64(j), np.uint64(j) + np.uint64(1), prefix, block, suffix, history_steps, block_steps,
-                        group, groups, decays, filters, eligibility, maps)  # fmt: skip
+            MAPS_OF_ONE(last, t, np.uint64(j), np.uint64(j) + np.uint64(1), p, group, topology, history, scratch, maps)
             g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
             if MOMENTS:
                 w = _optimize(q, np.float64(g), steps[i], t - 1, r, floats, weight, moment_1, moment_2)
@@ -244,6 +269,7 @@ def learn_rows_within(
     start, end = np.uint64(last & (prefix.shape[0] - 1)), np.uint64(t & (prefix.shape[0] - 1))
     for index in range(k, k_end):
         i = order[index]
+        fetch_row(index + 1, order, indptr, p, targets, weight, trace)
         z_0 = real(z_bar[0, i])
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
@@ -280,14 +306,14 @@ def revive_row(
         k_n, r_n = decays[group, DECAY_KAPPA, n + 1 - cutoff], decays[group, DECAY_REG, n + 1 - cutoff]
     else:
         k_n, r_n = groups[group, GR_KAPPA] ** (n + 1 - cutoff), groups[group, GR_REG] ** (n + 1 - cutoff)
-    reg = groups[group, GR_REG]
+    reg, powers = groups[group, GR_REG], NO_POWERS
     for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
         j = targets[q]
         e = 0.0
         for d in range(D):
             e += eligibility[EL_C + d, j] * z_ahead[d, i]
         if M > 0:
-            _decay_hidden(q, j, n - cutoff, hidden, eligibility)
+            powers = _decay_hidden(q, j, n - cutoff, powers, hidden, eligibility)
             for m in range(M):
                 e += eligibility[EL_C + D + m, j] * hidden[m, q]
         e *= psi[j]
@@ -295,7 +321,7 @@ def revive_row(
         if BOTH:
             trace_reg[q] = r_n * trace_reg[q] + (1.0 - reg) * e
         if M > 0:
-            _decay_hidden(q, j, 1, hidden, eligibility)
+            _step_hidden(q, j, hidden, eligibility)
             for m in range(M):
                 hidden[m, q] += eligibility[EL_U + m, j] * e
                 if D == 0:
@@ -306,22 +332,52 @@ def revive_row(
         x[j] += weight[q]
 
 
-def decay_hidden(q, j, n, hidden, eligibility):
-    """Template: ``n`` steps of a synapse's own components without a spike of the target, by squaring."""
+def decay_hidden(q, j, n, powers, hidden, eligibility):
+    """Template: ``n`` steps of a synapse's own components without a spike of the target.
+
+    ``powers`` is the matrix of the target before and its power, returned for the next one: most neurons of a population
+    have the same.
+    """
     if M == 1:
-        hidden[0, q] *= eligibility[EL_A, j] ** n
-        return
+        a, power = eligibility[EL_A, j], powers[4]
+        if a != powers[0]:
+            power = a**n
+        hidden[0, q] *= power
+        return a, 0.0, 0.0, 0.0, power, 0.0, 0.0, 0.0
     a, b, c, d = eligibility[EL_A, j], eligibility[EL_A + 1, j], eligibility[EL_A + 2, j], eligibility[EL_A + 3, j]
+    if a != powers[0] or b != powers[1] or c != powers[2] or d != powers[3]:
+        powers = (a, b, c, d) + _matrix_power(a, b, c, d, n)  # noqa: RUF005 (the compiler knows no star here)
+    h_0, h_1 = hidden[0, q], hidden[1, q]
+    hidden[0, q] = powers[4] * h_0 + powers[5] * h_1
+    hidden[1, q] = powers[6] * h_0 + powers[7] * h_1
+    return powers
+
+
+@inner
+def _matrix_power(a, b, c, d, n):
+    """Power of a matrix of two rows, by squaring."""
+    p, q, r, s = 1.0, 0.0, 0.0, 1.0
     while n > 0:
         if n & 1:
-            h_0, h_1 = hidden[0, q], hidden[1, q]
-            hidden[0, q] = a * h_0 + b * h_1
-            hidden[1, q] = c * h_0 + d * h_1
+            p, q, r, s = a * p + b * r, a * q + b * s, c * p + d * r, c * q + d * s
         a, b, c, d = a * a + b * c, (a + d) * b, (a + d) * c, b * c + d * d
         n >>= 1
+    return p, q, r, s
 
 
-_decay_hidden = decay_hidden
+def step_hidden(q, j, hidden, eligibility):
+    """Template: `decay_hidden` of one step."""
+    if M == 1:
+        hidden[0, q] *= eligibility[EL_A, j]
+        return
+    h_0, h_1 = hidden[0, q], hidden[1, q]
+    hidden[0, q] = eligibility[EL_A, j] * h_0 + eligibility[EL_A + 1, j] * h_1
+    hidden[1, q] = eligibility[EL_A + 2, j] * h_0 + eligibility[EL_A + 3, j] * h_1
+
+
+_decay_hidden, _step_hidden = decay_hidden, step_hidden
+# Of no matrix: none is equal to it.
+NO_POWERS = (np.nan,) * 8
 _learn_rows, _learn_rows_directly, _learn_rows_within = learn_rows, learn_rows_directly, learn_rows_within
 _revive_row, _first_row = revive_row, first_row
 EACH = False
@@ -337,8 +393,9 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
     real, row = weight.dtype.type, topology.projections[r]
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     group, first, stop = row[PRO_GROUP], max(lo, row[PRO_LO]), min(hi, row[PRO_HI])
-    end = row_end(hi, neurons.psi.size, maps)
-    change_stop = min(row_end(stop, neurons.psi.size, maps), row[PRO_LO] + scratch.dense_width[r])
+    end = row_end(stop, neurons.psi.size, maps)
+    change_stop = min(end, row[PRO_LO] + scratch.dense_width[r])
+    _turn_to(t, p, group, scratch.known, scratch.near_from)
     width, origin = scratch.dense_width[r], scratch.dense_at[r] - row[PRO_ROW] * scratch.dense_width[r] - row[PRO_LO]
     here, crossed, k_n = np.uint64(0), np.int64(-1), real(0.0)
     tables.copy_inputs(first, stop, x, scratch.totals)
@@ -353,8 +410,7 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
             )
         elif last >= 0:
             if last != crossed:
-                MAPS(last, t, lo, end, history.prefix, history.block, history.suffix, history.steps, history.block_steps,
-                     group, groups, decays, topology.filters, topology.eligibility, maps)  # fmt: skip
+                MAPS(last, t, first, end, p, group, topology, history, scratch, maps)
                 crossed, k_n = last, real(decays[group, DECAY_KAPPA, t - last])
             tables.change_row(at, first, change_stop, real(axons.z_bar[here, i]), k_n, eta, w_min, w_max, maps, maps, weight,
                               trace)  # fmt: skip
@@ -362,34 +418,42 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
     tables.copy_inputs(first, stop, scratch.totals, x)
 
 
-def settle_dense(r, t, lo, hi, topology, axons, history, scratch):
+def settle_dense(r, p, t, lo, hi, topology, axons, history, scratch):
     """Template: `settle_due` over a table of whole rows."""
     weight, row, floats = scratch.dense_weight, topology.projections[r], topology.projection_floats
     real, group, n = weight.dtype.type, row[PRO_GROUP], row[PRO_CUTOFF]
     stop = row_end(min(hi, row[PRO_HI]), topology.params.shape[1], scratch.maps)
     first, stop = max(lo, row[PRO_LO]), min(stop, row[PRO_LO] + scratch.dense_width[r])
-    _maps_until_cutoff(t, n, lo, hi, group, topology, history, scratch)
+    _maps_until_cutoff(r, p, t, lo, hi, topology, history, scratch)
     k_n = real(topology.decays[group, DECAY_KAPPA, n - 1])
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
         i = scratch.due[index]
         at = scratch.dense_at[r] + (i - row[PRO_ROW]) * scratch.dense_width[r] - row[PRO_LO]
-        tables.change_row(at, first, stop, real(axons.z_bar[0, i]), k_n, eta, w_min, w_max, scratch.maps,
-                          scratch.maps_before, weight, scratch.dense_trace)  # fmt: skip
+        tables.change_row(at, first, stop, real(axons.z_bar[0, i]), k_n, eta, w_min, w_max, scratch.due_maps,
+                          scratch.due_before, weight, scratch.dense_trace)  # fmt: skip
 
 
-def maps_until_cutoff(t, n, lo, hi, group, topology, history, scratch):
-    """Template: maps over the last ``n`` steps, of which the traces take part in all but the last."""
-    groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
+def maps_until_cutoff(r, p, t, lo, hi, topology, history, scratch):
+    """Template: maps over the last ``cutoff`` steps, of which the traces take part in all but the last.
+
+    All tracts onto a population share them.
+    """
+    group, n = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
+    if scratch.due_found[p, group] == t:
+        return
+    scratch.due_found[p, group] = t
+    first = max(lo, topology.projections[r, PRO_LO])
+    end = row_end(min(hi, topology.projections[r, PRO_HI]), topology.params.shape[1], scratch.maps)
     here, s = np.uint64(0), np.uint64((t - 1) & (history.steps.shape[0] - 1))
-    end = row_end(hi, topology.params.shape[1], scratch.maps)
-    MAPS(t - n, t - 1, lo, end, history.prefix, history.block, history.suffix, history.steps, history.block_steps, group,
-         groups, decays, filters, eligibility, scratch.maps_before)  # fmt: skip
-    _extend(np.uint64(lo), np.uint64(end), n - 1, here, scratch.maps_before, here, scratch.maps, s, history.steps, group,
-            groups, decays, filters, eligibility)  # fmt: skip
+    _turn_to(t - 1, p, group, scratch.known, scratch.near_from)
+    MAPS(t - n, t - 1, first, end, p, group, topology, history, scratch, scratch.due_before)
+    _extend(np.uint64(first), np.uint64(end), n - 1, here, scratch.due_before, here, scratch.due_maps, s, history.steps, group,
+            topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
 
 
 _deliver_dense, _settle_dense, _maps_until_cutoff = deliver_dense, settle_dense, maps_until_cutoff
+_new_and_silent_rows = _find_way_ahead = _unbound
 
 
 def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
@@ -404,47 +468,70 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
         _deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch)
         return
     floats, indptr, targets = topology.projection_floats, topology.indptr, topology.targets
-    groups, decays, filters, eligibility = topology.groups, topology.decays, topology.filters, topology.eligibility
+    decays, eligibility, group = topology.decays, topology.eligibility, topology.projections[r, PRO_GROUP]
     weight, trace, trace_reg, hidden = synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden
-    moment_1, moment_2, pending = synapses.moment_1, synapses.moment_2, synapses.pending
-    prefix, block, suffix, history_steps = history.prefix, history.block, history.suffix, history.steps
-    block_steps = history.block_steps
+    moment_1, moment_2, block_steps = synapses.moment_1, synapses.moment_2, history.block_steps
     order, x, axon_last, maps = scratch.order, neurons.input, axons.last, scratch.maps
-    group, cutoff = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
-    end = row_end(hi, neurons.psi.size, maps)
+    first = max(lo, topology.projections[r, PRO_LO])
+    end = row_end(min(hi, topology.projections[r, PRO_HI]), neurons.psi.size, maps)
+    k = _new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, scratch)
+    if k == stop:
+        return
+    _turn_to(t, p, group, scratch.known, scratch.near_from)
+    _find_way_ahead(k, stop, r, p, t, first, end, topology, axons, history, scratch)
     while k < stop:
-        i = order[k]
-        last = axon_last[i]
-        k_end = k + 1
-        if last < 0:
-            _first_row(i, p, indptr, targets, weight, hidden, eligibility, x)
-            k = k_end
-            continue
-        if t - last > cutoff:
-            _revive_row(i, last, t, p, indptr, scratch.z_ahead, axons.steps[i], r, floats, cutoff, group, groups, decays,
-                        targets, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, neurons.psi, eligibility,
-                        x)  # fmt: skip
-            k = k_end
-            continue
-        count = indptr[p, i + 1] - indptr[p, i]
+        last, count, k_end = axon_last[order[k]], 0, k
         while k_end < stop and axon_last[order[k_end]] == last:
             i = order[k_end]
             count += indptr[p, i + 1] - indptr[p, i]
             k_end += 1
-        within = (last & (block_steps - 1)) + t - last < block_steps
-        if count * (COST_WITHIN if within else COST_ACROSS) > hi - lo:
-            MAPS(last, t, lo, end, prefix, block, suffix, history_steps, block_steps, group, groups, decays, filters,
-                 eligibility, maps)  # fmt: skip
+        if count * COST_ALONE > end - first:
+            MAPS(last, t, first, end, p, group, topology, history, scratch, maps)
             _learn_rows(k, k_end, last, t, order, indptr, p, group, decays, axons.z_bar, axons.steps, r, floats, targets,
                         weight, trace, trace_reg, hidden, moment_1, moment_2, maps, eligibility, x)  # fmt: skip
-        elif within and D == 1 and M == 0 and not BOTH and not MOMENTS:
-            _learn_rows_within(k, k_end, last, t, order, indptr, p, group, decays, filters, axons.z_bar, r, floats,
-                               targets, weight, trace, prefix, block_steps, x)  # fmt: skip
+        elif D == 1 and M == 0 and not BOTH and not MOMENTS and t // block_steps == last // block_steps:
+            _learn_rows_within(k, k_end, last, t, order, indptr, p, group, decays, topology.filters, axons.z_bar, r, floats,
+                               targets, weight, trace, history.prefix, block_steps, x)  # fmt: skip
         elif count > 0:
-            _learn_rows_directly(k, k_end, last, t, order, indptr, p, group, groups, decays, filters, axons.z_bar,
-                                 axons.steps, r, floats, targets, weight, trace, trace_reg, hidden, moment_1, moment_2,
-                                 prefix, block, suffix, history_steps, block_steps, maps, eligibility, x)  # fmt: skip
+            _learn_rows_directly(k, k_end, last, t, p, r, group, topology, synapses, axons, history, scratch, x)
         k = k_end
+
+
+def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, scratch):
+    """Template: rows ``order[k:stop]`` that spike for the first time, or after a long silence; returns what follows them."""
+    cutoff, group = topology.projections[r, PRO_CUTOFF], topology.projections[r, PRO_GROUP]
+    while k < stop:
+        i = scratch.order[k]
+        last = axons.last[i]
+        if last >= 0 and t - last <= cutoff:
+            break
+        fetch_row(k + 1, scratch.order, topology.indptr, p, topology.targets, synapses.weight, synapses.trace)
+        if last < 0:
+            _first_row(i, p, topology.indptr, topology.targets, synapses.weight, synapses.hidden, topology.eligibility,
+                       neurons.input)  # fmt: skip
+        else:
+            _revive_row(i, last, t, p, topology.indptr, scratch.z_ahead, axons.steps[i], r, topology.projection_floats, cutoff,
+                        group, topology.groups, topology.decays, topology.targets, synapses.weight, synapses.trace,
+                        synapses.trace_reg, synapses.hidden, synapses.pending, synapses.moment_1, synapses.moment_2,
+                        neurons.psi, topology.eligibility, neurons.input)  # fmt: skip
+        k += 1
+    return k
+
+
+def find_way_ahead(k, stop, r, p, t, first, end, topology, axons, history, scratch):
+    """Template: the way ahead for all targets, as far as the oldest of rows ``order[k:stop]`` wants it, where that pays.
+
+    It is shared by all synapses at which spikes arrive in this step.
+    """
+    count = 0
+    for index in range(k, stop):
+        i = scratch.order[index]
+        count += topology.indptr[p, i + 1] - topology.indptr[p, i]
+    lowest = axons.last[scratch.order[k]] // history.block_steps + 1
+    if count * COST_AHEAD > end - first and lowest <= t // history.block_steps:
+        _look_ahead(lowest, t, np.uint64(first), np.uint64(end), p, history.prefix, history.block, history.tails, scratch.ahead,
+                    scratch.known, history.block_steps, history.span_blocks, topology.projections[r, PRO_GROUP],
+                    topology.decays, topology.filters)  # fmt: skip
 
 
 def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
@@ -461,20 +548,21 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
         _settle_each(r, p, t, topology, synapses, axons, history, scratch)
         return
     if DENSE and scratch.dense_at[r] >= 0:
-        _settle_dense(r, t, lo, hi, topology, axons, history, scratch)
+        _settle_dense(r, p, t, lo, hi, topology, axons, history, scratch)
         return
     floats, indptr, targets = topology.projection_floats, topology.indptr, topology.targets
     decays, eligibility = topology.decays, topology.eligibility
     group, n = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
-    due, maps, before, weight = scratch.due, scratch.maps, scratch.maps_before, synapses.weight
+    due, maps, before, weight = scratch.due, scratch.due_maps, scratch.due_before, synapses.weight
     trace, trace_reg, hidden, pending = synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending
     real = weight.dtype.type
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     k_n, r_n = real(decays[group, DECAY_KAPPA, n - 1]), real(decays[group, DECAY_REG, n - 1])
-    _maps_until_cutoff(t, n, lo, hi, group, topology, history, scratch)
+    _maps_until_cutoff(r, p, t, lo, hi, topology, history, scratch)
     z_0, z_1 = real(0.0), real(0.0)
     for index in range(first, stop):
         i = due[index]
+        fetch_row(index + 1, due, indptr, p, targets, weight, trace)
         if D > 0:
             z_0 = real(axons.z_bar[0, i])
         if D > 1:

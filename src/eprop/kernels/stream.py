@@ -18,6 +18,7 @@ from eprop.kernels.clock import READOUT as READOUTS
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
+    AT_SPIKES,
     COUNT_EVENTS,
     COUNT_STEPS,
     EPROP_PLUS,
@@ -46,6 +47,7 @@ from eprop.kernels.layout import (
     PRO_EACH,
     PRO_GROUP,
     PRO_KIND,
+    PRO_LEADER,
     PRO_MIRROR,
     PRO_PRE,
     PRO_ROW,
@@ -105,31 +107,35 @@ ADVANCE = advance_slot
 
 
 def extend_kind(
-    kind, t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters, eligibility
+    kind, t, lo, hi, psi, signal, rate, prefix, block, suffix, tails, nothing, steps, block_steps, span_blocks, group, groups,
+    decays, filters, eligibility,
 ):  # fmt: skip
     """Template: extend the maps of neurons ``lo:hi`` with a kind of eligibility."""
     if KINDS == 1 or kind == 0:
-        EXTEND_0(t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters,
-                 eligibility)  # fmt: skip
+        EXTEND_0(t, lo, hi, psi, signal, rate, prefix, block, suffix, tails, nothing, steps, block_steps, span_blocks, group,
+                 groups, decays, filters, eligibility)  # fmt: skip
     elif KINDS == 2 or kind == 1:
-        EXTEND_1(t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters,
-                 eligibility)  # fmt: skip
+        EXTEND_1(t, lo, hi, psi, signal, rate, prefix, block, suffix, tails, nothing, steps, block_steps, span_blocks, group,
+                 groups, decays, filters, eligibility)  # fmt: skip
     else:
-        EXTEND_2(t, lo, hi, psi, signal, rate, prefix, block, suffix, steps, block_steps, group, groups, decays, filters,
-                 eligibility)  # fmt: skip
+        EXTEND_2(t, lo, hi, psi, signal, rate, prefix, block, suffix, tails, nothing, steps, block_steps, span_blocks, group,
+                 groups, decays, filters, eligibility)  # fmt: skip
 
 
 def learn_kind(kind, r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
-    """Template: deliver over a tract onto neurons with a kind of eligibility, and settle what is due."""
+    """Template: settle what is due of a tract onto neurons with a kind of eligibility, and deliver.
+
+    In this order, for what is due is settled as of the step before, whose maps are still there.
+    """
     if KINDS == 1 or kind == 0:
-        DELIVER_0(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
         SETTLE_0(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
+        DELIVER_0(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
     elif KINDS == 2 or kind == 1:
-        DELIVER_1(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
         SETTLE_1(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
+        DELIVER_1(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
     else:
-        DELIVER_2(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
         SETTLE_2(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
+        DELIVER_2(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
 
 
 EXTEND, LEARN = extend_kind, learn_kind
@@ -137,33 +143,46 @@ EXTEND, LEARN = extend_kind, learn_kind
 
 @within
 def plan_arrivals(t, topology, axons, history, scratch):
-    """Which rows spike in step ``t`` (sorted by the time of their last spike where they learn), and which are due."""
-    ring, log = history.log_start.shape[0] - 1, history.log
-    n, n_due = 0, 0
+    """Which rows spike in step ``t`` (sorted by the time of their last spike where they learn), and which are due.
+
+    Tracts that follow a leader have their rows listed with its own: those with the same last spike share maps, whatever
+    their delays.
+    """
+    projections = topology.projections
+    n, n_due, stop = 0, 0, 0
     scratch.order_start[0], scratch.due_start[0] = 0, 0
-    for r in range(topology.projections.shape[0]):
-        row = topology.projections[r]
-        pre = row[PRO_PRE]
-        shift = row[PRO_ROW] - topology.populations[pre, POP_SRC]
-        emitted = t - row[PRO_DELAY]
-        start = n
-        if emitted >= 0:
-            slot = emitted & ring
-            n = _list_rows(history.log_start[slot, pre], history.log_start[slot, pre + 1], log, shift, scratch.order, n)
-        if row[PRO_RULE] == EPROP_PLUS or row[PRO_RULE] == STDP:
-            _sort_by_last(t, scratch.order, start, n, axons.last, scratch.spare, scratch.keys, scratch.ranks)
-            _mark(t, scratch.order, start, n, scratch.mark)
-            if row[PRO_RULE] == EPROP_PLUS:
-                _look_ahead(t, scratch.order, start, n, row[PRO_GROUP], axons.last, axons.z_bar, topology.filters,
-                            topology.doublings, scratch.z_ahead)  # fmt: skip
-            last = t - row[PRO_CUTOFF]
-            if last - row[PRO_DELAY] >= 0:
-                slot = (last - row[PRO_DELAY]) & ring
-                listed = _list_rows(
-                    history.log_start[slot, pre], history.log_start[slot, pre + 1], log, shift, scratch.due, n_due
-                )
-                n_due = _keep_due(t, last, scratch.due, n_due, listed, axons.last, scratch.mark)
+    for r in range(projections.shape[0]):
+        rule = projections[r, PRO_RULE]
+        if projections[r, PRO_LEADER] == r:
+            start, stop = n, r + 1
+            while stop < projections.shape[0] and projections[stop, PRO_LEADER] == r:
+                stop += 1
+            for tract in range(r, stop):
+                emitted = t - projections[tract, PRO_DELAY]
+                if emitted >= 0:
+                    n = _list_emitted(emitted, tract, topology, history, scratch.order, n)
+            if rule in AT_SPIKES:
+                _sort_by_last(t, scratch.order, start, n, axons.last, scratch.spare, scratch.keys, scratch.ranks)
+                _mark(t, scratch.order, start, n, scratch.mark)
+                if rule == EPROP_PLUS:
+                    _look_ahead(t, scratch.order, start, n, projections[r, PRO_GROUP], axons.last, axons.z_bar,
+                                topology.filters, topology.doublings, scratch.z_ahead)  # fmt: skip
+                last = t - projections[r, PRO_CUTOFF]
+                for tract in range(r, stop):
+                    emitted = last - projections[tract, PRO_DELAY]
+                    if emitted >= 0:
+                        listed = _list_emitted(emitted, tract, topology, history, scratch.due, n_due)
+                        n_due = _keep_due(t, last, scratch.due, n_due, listed, axons.last, scratch.mark)
         scratch.order_start[r + 1], scratch.due_start[r + 1] = n, n_due
+
+
+@within
+def _list_emitted(emitted, tract, topology, history, out, n):
+    """Append the rows of a tract whose sources spiked in step ``emitted``; returns the new length."""
+    row = topology.projections[tract]
+    pre, slot = row[PRO_PRE], emitted & (history.log_start.shape[0] - 1)
+    return _list_rows(history.log_start[slot, pre], history.log_start[slot, pre + 1], history.log,
+                      row[PRO_ROW] - topology.populations[pre, POP_SRC], out, n)  # fmt: skip
 
 
 # The loops over rows take few arrays and unsigned indices: within the whole step, with all its arrays, each row cost
@@ -304,9 +323,9 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
         group = topology.signal_groups[b]
         if group >= 0 and t > 0:
             EXTEND(populations[b, POP_KIND], t, max(lo, populations[b, POP_LO]), min(hi, populations[b, POP_HI]),
-                   neurons.psi, neurons.signal, neurons.rate, history.prefix, history.block, history.suffix, history.steps,
-                   history.block_steps, group, topology.groups, topology.decays, topology.filters,
-                   topology.eligibility)  # fmt: skip
+                   neurons.psi, neurons.signal, neurons.rate, history.prefix, history.block, history.suffix, history.tails,
+                   topology.nothing, history.steps, history.block_steps, history.span_blocks, group, topology.groups,
+                   topology.decays, topology.filters, topology.eligibility)  # fmt: skip
     LAP(scratch.clock, p, MAPS)
     for r in range(topology.projections.shape[0]):
         if topology.projections[r, PRO_RULE] == STDP:
@@ -544,6 +563,14 @@ def _log_source(b, t, s, position, topology, log, seed, event_start, event_chann
     return position
 
 
+@inner
+def forget_found(near_from, due_found):
+    """Maps that were found in a run before are those of another state."""
+    for p in range(due_found.shape[0]):
+        for group in range(due_found.shape[1]):
+            near_from[p, group, 0] = due_found[p, group] = -1
+
+
 @kernel
 def receive(t0, n_steps, offset, seed, topology, history, n_sources, event_start, event_channels, inbox):
     """Log the spikes of all ranks in steps ``t0 .. t0 + n_steps - 1``, or until the log is full; returns the steps done."""
@@ -662,6 +689,7 @@ def run_stream(
     """
     several = outbox.starts.size > 0
     partitions = topology.indptr.shape[0]
+    forget_found(scratch.near_from, scratch.due_found)
     fill_tables(topology, synapses, scratch.dense_at, scratch.dense_width, scratch.dense_weight, scratch.dense_trace)
     todo = n_steps
     for done in range(n_steps):

@@ -1,0 +1,136 @@
+"""Maps of neurons over any interval of the recent past, from what was composed as time went on.
+
+Of the interval ``[a, now)`` the rest of a's block comes first, then the way from the end of that block to ``now``:
+
+- The *rest of a block* is had by division, where the eligibility is a filter of the spikes alone (``M = 0``): the whole
+  block without the part before ``a``. Where spikes of the neuron itself act on it (``M > 0``), such a part need not have an
+  inverse; there ``suffix[a]`` maps from ``a`` to the end of its block, made when the block ends (`end_block`).
+- The *way ahead* from the start of a block to ``now`` is the same for all intervals that begin in the block before. It is
+  composed backward, block by block, as far as it is wanted, and kept in ``ahead`` for the rest of the step. Long ways
+  take strides: ``tails[b]`` maps from the start of block ``b`` to the end of its *span* of blocks (`end_span`).
+- An interval within the current block is had by division, too, or composed backward, step by step, and kept in ``near``.
+
+So an interval costs one composition, whatever its length, and what intervals share is done once. The same numbers come
+out for all neurons at once as for a single one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Bound to the constants of one `kernels.maps.MapLayout`.
+M = 0
+
+
+def _unbound(*arguments):
+    """Stands for a bound template."""
+
+
+_copy = _compose = _prepend = _divide = _unbound
+_look_ahead = _look_near = _unbound
+# Whether what is found is kept: for all neurons it is, for a single one it is not.
+KEEP = True
+
+
+def end_block(t, lo, hi, suffix, nothing, steps, block_steps, group, groups, decays, filters, eligibility):
+    """Template: maps from each step of the block that ends before ``t`` to its end."""
+    if M == 0:
+        return
+    here, ring = np.uint64(0), suffix.shape[0] - 1
+    for at in range(t - 1, t - 1 - block_steps, -1):
+        row, s = np.uint64(at & ring), np.uint64(at & (steps.shape[0] - 1))
+        if at == t - 1:
+            _prepend(lo, hi, s, steps, 0, here, nothing, row, suffix, group, groups, decays, filters, eligibility)
+        else:
+            _prepend(lo, hi, s, steps, t - 1 - at, np.uint64((at + 1) & ring), suffix, row, suffix, group, groups, decays,
+                     filters, eligibility)  # fmt: skip
+
+
+def end_span(t, lo, hi, block, tails, block_steps, span_blocks, group, decays, filters):
+    """Template: maps from each block of the span that ends before ``t`` to its end."""
+    mask, end = block.shape[0] - 1, t // block_steps
+    for b in range(end - 1, end - 1 - span_blocks, -1):
+        row = np.uint64(b & mask)
+        if b == end - 1:
+            _copy(lo, hi, row, block, row, tails)
+        else:
+            _compose(lo, hi, block_steps, (end - 1 - b) * block_steps, row, block, np.uint64((b + 1) & mask), tails, row, tails,
+                     group, decays, filters)  # fmt: skip
+
+
+def turn_to(now, p, group, known, near_from):
+    """Template: forget what was found before another step than ``now``."""
+    if near_from[p, group, 0] != now:
+        near_from[p, group, 0] = near_from[p, group, 1] = now
+        for b in range(known.shape[2]):
+            known[p, group, b] = False
+
+
+def look_ahead(
+    lowest, now, lo, hi, p, prefix, block, tails, ahead, known, block_steps, span_blocks, group, decays, filters
+):  # fmt: skip
+    """Template: maps from the start of block ``lowest`` to ``now``, and of all blocks on the way, into ``ahead``."""
+    mask, current = block.shape[0] - 1, now // block_steps
+    if known[p, group, lowest & mask]:
+        return
+    # Before this block there are whole spans.
+    spans_end = current // span_blocks * span_blocks if span_blocks > 0 else 0
+    at = current
+    if not known[p, group, at & mask]:
+        _copy(lo, hi, np.uint64(now & (prefix.shape[0] - 1)), prefix, np.uint64(at & mask), ahead)
+        if KEEP:
+            known[p, group, at & mask] = True
+    while at > lowest:
+        begin = at - 1 if at > spans_end else max(lowest, (at - 1) // span_blocks * span_blocks)
+        if not known[p, group, begin & mask]:
+            n_a, n_b = (at - begin) * block_steps, now - at * block_steps
+            here, there = np.uint64(begin & mask), np.uint64(at & mask)
+            if at > spans_end:
+                _compose(lo, hi, n_a, n_b, here, block, there, ahead, here, ahead, group, decays, filters)
+            else:
+                _compose(lo, hi, n_a, n_b, here, tails, there, ahead, here, ahead, group, decays, filters)
+            if KEEP:
+                known[p, group, begin & mask] = True
+        at = begin
+
+
+def look_near(a, now, lo, hi, p, nothing, near, near_from, steps, group, groups, decays, filters, eligibility):
+    """Template: maps from ``a`` to ``now``, in the same block, and from all steps between, into ``near``."""
+    here, mask = np.uint64(0), near.shape[0] - 1
+    for at in range((near_from[p, group, 1] if KEEP else now) - 1, a - 1, -1):
+        row, s = np.uint64(at & mask), np.uint64(at & (steps.shape[0] - 1))
+        if at == now - 1:
+            _prepend(lo, hi, s, steps, 0, here, nothing, row, near, group, groups, decays, filters, eligibility)
+        else:
+            _prepend(lo, hi, s, steps, now - 1 - at, np.uint64((at + 1) & mask), near, row, near, group, groups, decays,
+                     filters, eligibility)  # fmt: skip
+    if KEEP:
+        near_from[p, group, 1] = min(near_from[p, group, 1], a)
+
+
+def maps_of_interval(a, now, lo, hi, p, group, topology, history, scratch, out):
+    """Template: maps over ``[a, now)`` of neurons ``lo:hi`` into ``out[0]``, after `turn_to`."""
+    decays, filters, block_steps = topology.decays, topology.filters, history.block_steps
+    prefix, block, suffix, ahead = history.prefix, history.block, history.suffix, scratch.ahead
+    begin, stop, here = np.uint64(lo), np.uint64(hi), np.uint64(0)
+    before, first = a & (block_steps - 1), a // block_steps
+    start = np.uint64(a & (prefix.shape[0] - 1))
+    if now // block_steps == first:
+        if M > 0:
+            _look_near(a, now, begin, stop, p, topology.nothing, scratch.near, scratch.near_from, history.steps, group,
+                       topology.groups, decays, filters, topology.eligibility)  # fmt: skip
+            _copy(begin, stop, np.uint64(a & (scratch.near.shape[0] - 1)), scratch.near, here, out)
+        else:
+            _divide(begin, stop, before, now - a, np.uint64(now & (prefix.shape[0] - 1)), prefix, start, prefix, group, decays,
+                    filters, out)  # fmt: skip
+        return
+    _look_ahead(first + 1, now, begin, stop, p, prefix, block, history.tails, ahead, scratch.known, block_steps,
+                history.span_blocks, group, decays, filters)  # fmt: skip
+    n_a, then = block_steps - before, np.uint64((first + 1) & (block.shape[0] - 1))
+    if M > 0:
+        _compose(begin, stop, n_a, now - a - n_a, np.uint64(a & (suffix.shape[0] - 1)), suffix, then, ahead, here, out, group,
+                 decays, filters)  # fmt: skip
+    else:
+        _divide(begin, stop, before, n_a, np.uint64(first & (block.shape[0] - 1)), block, start, prefix, group, decays, filters,
+                scratch.rest)  # fmt: skip
+        _compose(begin, stop, n_a, now - a - n_a, here, scratch.rest, then, ahead, here, out, group, decays, filters)

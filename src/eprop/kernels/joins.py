@@ -1,0 +1,261 @@
+"""Join maps of neurons: one after another, a step before one, and what is left of one without its beginning.
+
+Loops over neurons do all entries at once, component by component of the eligibility vector: inner loops over components
+have constant bounds, so the compiler unrolls them and vectorises the outer one. All promise that their arrays do not
+overlap: what is written is another row than what is read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, FORWARD, GR_KAPPA, GR_REG, GROW_KAPPA, GROW_REG, INVERSE
+
+# Rows of `History.steps`.
+STEP_PSI, STEP_LEARNING, STEP_DRIFT, STEP_WORK = range(4)
+
+# Bound to the constants of one `kernels.maps.MapLayout`.
+D, M, BOTH = 1, 0, False
+P, E, R, GE, GR, G, A = 1, 0, 1, 1, 1, 2, 3
+ENTRIES = 3
+EL_C, EL_U, EL_A = 0, 1, 1
+# Components done in one loop: of more than three the compiler would not unroll all.
+FIRST, LAST = 0, 1
+
+
+def _unbound(*arguments):
+    """Stands for a bound template."""
+
+
+# What does the others.
+MORE = _unbound
+
+
+def identity_rows(lo, hi, row, maps):
+    """Template: the map of no step at all."""
+    for c in range(ENTRIES):
+        for j in range(lo, hi):
+            maps[row, c, j] = 0.0
+    for m in range(M):
+        for j in range(lo, hi):
+            maps[row, A + m * P + D + m, j] = 1.0
+
+
+def copy_rows(lo, hi, a, source, b, out):
+    """Template: row ``b`` of ``out`` is row ``a`` of ``source``."""
+    for c in range(ENTRIES):
+        for j in range(lo, hi):
+            out[b, c, j] = source[a, c, j]
+
+
+def compose_rows(lo, hi, n_a, n_b, a, first, b, second, c, out, group, decays, filters):
+    """Template: row ``c`` of ``out``: row ``a`` of ``first`` (``n_a`` steps), then row ``b`` of ``second`` (``n_b`` steps)."""
+    real = out.dtype.type
+    kappa_a, reg_a = real(decays[group, DECAY_KAPPA, n_a]), real(decays[group, DECAY_REG, n_a])
+    kappa_b, reg_b = real(decays[group, DECAY_KAPPA, n_b]), real(decays[group, DECAY_REG, n_b])
+    f_00 = f_01 = f_10 = f_11 = real(0.0)
+    if D > 0:
+        f_00 = real(filters[group, FORWARD, n_a, 0, 0])
+    if D > 1:
+        f_01, f_10 = real(filters[group, FORWARD, n_a, 0, 1]), real(filters[group, FORWARD, n_a, 1, 0])
+        f_11 = real(filters[group, FORWARD, n_a, 1, 1])
+    for j in range(lo, hi):
+        if FIRST == 0:
+            out[c, GE, j] = first[a, GE, j] + second[b, GE, j] * kappa_a
+            if BOTH:
+                out[c, GR, j] = first[a, GR, j] + second[b, GR, j] * reg_a
+        for k in range(FIRST, LAST):
+            f_0, f_1 = (f_00, f_10) if k == 0 else (f_01, f_11)
+            e = first[a, E + k, j]
+            g = first[a, G + k, j] + second[b, GE, j] * e
+            if BOTH:
+                rate = first[a, R + k, j]
+                g += second[b, GR, j] * rate
+                rate *= reg_b
+            e *= kappa_b
+            if D > 0 and k < D:
+                g += second[b, G, j] * f_0
+                e += second[b, E, j] * f_0
+                if BOTH:
+                    rate += second[b, R, j] * f_0
+            if D > 1 and k < D:
+                g += second[b, G + 1, j] * f_1
+                e += second[b, E + 1, j] * f_1
+                if BOTH:
+                    rate += second[b, R + 1, j] * f_1
+            for m in range(M):
+                own = first[a, A + m * P + k, j]
+                g += second[b, G + D + m, j] * own
+                e += second[b, E + D + m, j] * own
+                if BOTH:
+                    rate += second[b, R + D + m, j] * own
+            out[c, G + k, j] = g
+            out[c, E + k, j] = e
+            if BOTH:
+                out[c, R + k, j] = rate
+            for m in range(M):
+                own = second[b, A + m * P + D, j] * first[a, A + k, j]
+                if M > 1:
+                    own += second[b, A + m * P + D + 1, j] * first[a, A + P + k, j]
+                if D > 0 and k < D:
+                    own += second[b, A + m * P, j] * f_0
+                if D > 1 and k < D:
+                    own += second[b, A + m * P + 1, j] * f_1
+                out[c, A + m * P + k, j] = own
+    MORE(lo, hi, n_a, n_b, a, first, b, second, c, out, group, decays, filters)
+
+
+def prepend_rows(lo, hi, s, steps, n_b, b, second, c, out, group, groups, decays, filters, eligibility):
+    """Template: row ``c`` of ``out``: step ``s``, then row ``b`` of ``second`` (``n_b`` steps)."""
+    real = out.dtype.type
+    kappa, reg = real(groups[group, GR_KAPPA]), real(groups[group, GR_REG])
+    kappa_b, reg_b = real(decays[group, DECAY_KAPPA, n_b]), real(decays[group, DECAY_REG, n_b])
+    new = real(1.0 - groups[group, GR_REG])
+    f_00 = f_01 = f_10 = f_11 = real(0.0)
+    if D > 0:
+        f_00 = real(filters[group, FORWARD, 1, 0, 0])
+    if D > 1:
+        f_01, f_10 = real(filters[group, FORWARD, 1, 0, 1]), real(filters[group, FORWARD, 1, 1, 0])
+        f_11 = real(filters[group, FORWARD, 1, 1, 1])
+    for j in range(lo, hi):
+        if FIRST == 0:
+            out[c, GE, j] = real(steps[s, STEP_LEARNING, j]) + second[b, GE, j] * kappa
+            if BOTH:
+                out[c, GR, j] = real(steps[s, STEP_DRIFT, j]) + second[b, GR, j] * reg
+        for k in range(FIRST, LAST):
+            f_0, f_1 = (f_00, f_10) if k == 0 else (f_01, f_11)
+            change = real(eligibility[EL_C + k, j]) * real(steps[s, STEP_PSI, j])
+            e, g = change * kappa_b, second[b, GE, j] * change
+            if BOTH:
+                rate = new * change
+                g += second[b, GR, j] * rate
+                rate *= reg_b
+            if D > 0 and k < D:
+                g += second[b, G, j] * f_0
+                e += second[b, E, j] * f_0
+                if BOTH:
+                    rate += second[b, R, j] * f_0
+            if D > 1 and k < D:
+                g += second[b, G + 1, j] * f_1
+                e += second[b, E + 1, j] * f_1
+                if BOTH:
+                    rate += second[b, R + 1, j] * f_1
+            own_0 = own_1 = real(0.0)
+            if M > 0:
+                own_0 = real(eligibility[EL_U, j]) * change
+                if k >= D:
+                    own_0 += real(eligibility[EL_A + k - D, j])
+            if M > 1:
+                own_1 = real(eligibility[EL_U + 1, j]) * change
+                if k >= D:
+                    own_1 += real(eligibility[EL_A + M + k - D, j])
+            for m in range(M):
+                own = own_0 if m == 0 else own_1
+                g += second[b, G + D + m, j] * own
+                e += second[b, E + D + m, j] * own
+                if BOTH:
+                    rate += second[b, R + D + m, j] * own
+            out[c, G + k, j] = g
+            out[c, E + k, j] = e
+            if BOTH:
+                out[c, R + k, j] = rate
+            for m in range(M):
+                own = second[b, A + m * P + D, j] * own_0
+                if M > 1:
+                    own += second[b, A + m * P + D + 1, j] * own_1
+                if D > 0 and k < D:
+                    own += second[b, A + m * P, j] * f_0
+                if D > 1 and k < D:
+                    own += second[b, A + m * P + 1, j] * f_1
+                out[c, A + m * P + k, j] = own
+    MORE(lo, hi, s, steps, n_b, b, second, c, out, group, groups, decays, filters, eligibility)
+
+
+def divide_rows(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, out):
+    """Template: the last ``n`` steps of row ``p`` of ``ends``, whose first ``n_a`` are row ``a`` of ``starts``."""
+    kappa_n, reg_n = decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n]
+    inv_kappa, inv_reg = decays[group, GROW_KAPPA, n_a], decays[group, GROW_REG, n_a]
+    if D == 1:
+        f = filters[group, INVERSE, n_a, 0, 0]
+        for j in range(lo, hi):
+            out[0, E, j] = (ends[p, E, j] - kappa_n * starts[a, E, j]) * f
+        if BOTH:
+            for j in range(lo, hi):
+                out[0, R, j] = (ends[p, R, j] - reg_n * starts[a, R, j]) * f
+        _divide_errors(lo, hi, p, ends, a, starts, out, inv_kappa, inv_reg)
+        if BOTH:
+            for j in range(lo, hi):
+                out[0, G, j] = (
+                    ends[p, G, j] - starts[a, G, j] - out[0, GE, j] * starts[a, E, j] - out[0, GR, j] * starts[a, R, j]
+                ) * f
+        else:
+            for j in range(lo, hi):
+                out[0, G, j] = (ends[p, G, j] - starts[a, G, j] - out[0, GE, j] * starts[a, E, j]) * f
+        return
+    for k in range(D):
+        f_0, f_1 = filters[group, INVERSE, n_a, 0, k], filters[group, INVERSE, n_a, 1, k]
+        for j in range(lo, hi):
+            out[0, E + k, j] = (ends[p, E, j] - kappa_n * starts[a, E, j]) * f_0 + (
+                ends[p, E + 1, j] - kappa_n * starts[a, E + 1, j]
+            ) * f_1
+        if BOTH:
+            for j in range(lo, hi):
+                out[0, R + k, j] = (ends[p, R, j] - reg_n * starts[a, R, j]) * f_0 + (
+                    ends[p, R + 1, j] - reg_n * starts[a, R + 1, j]
+                ) * f_1
+    _divide_errors(lo, hi, p, ends, a, starts, out, inv_kappa, inv_reg)
+    for k in range(D):
+        f_0, f_1 = filters[group, INVERSE, n_a, 0, k], filters[group, INVERSE, n_a, 1, k]
+        for j in range(lo, hi):
+            g_0 = ends[p, G, j] - starts[a, G, j] - out[0, GE, j] * starts[a, E, j]
+            g_1 = ends[p, G + 1, j] - starts[a, G + 1, j] - out[0, GE, j] * starts[a, E + 1, j]
+            if BOTH:
+                g_0 -= out[0, GR, j] * starts[a, R, j]
+                g_1 -= out[0, GR, j] * starts[a, R + 1, j]
+            out[0, G + k, j] = g_0 * f_0 + g_1 * f_1
+
+
+_divide = divide_rows
+
+
+def divide_errors(lo, hi, p, ends, a, starts, out, inv_kappa, inv_reg):
+    """Template: the entries from the traces to the gradient."""
+    for j in range(lo, hi):
+        out[0, GE, j] = (ends[p, GE, j] - starts[a, GE, j]) * inv_kappa
+    if BOTH:
+        for j in range(lo, hi):
+            out[0, GR, j] = (ends[p, GR, j] - starts[a, GR, j]) * inv_reg
+
+
+_divide_errors = divide_errors
+
+
+# One filter (D = 1, M = 0), all entries in one loop: the same operations in the same order as above.
+
+
+def divide_filter(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, out):
+    """Template: `divide_rows` for one filter."""
+    _divide_one(lo, hi, p, ends, a, starts, out, decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n],
+                decays[group, GROW_KAPPA, n_a], decays[group, GROW_REG, n_a],
+                filters[group, INVERSE, n_a, 0, 0])  # fmt: skip
+
+
+def divide_one(lo, hi, p, ends, a, starts, out, kappa_n, reg_n, inv_kappa, inv_reg, inverse):
+    """Template: the loop of `divide_filter`."""
+    here = np.uint64(0)
+    for j in range(lo, hi):
+        start = starts[a, E, j]
+        through_e = (ends[p, GE, j] - starts[a, GE, j]) * inv_kappa
+        g = ends[p, G, j] - starts[a, G, j] - through_e * start
+        out[here, E, j] = (ends[p, E, j] - kappa_n * start) * inverse
+        out[here, GE, j] = through_e
+        if BOTH:
+            start = starts[a, R, j]
+            through_r = (ends[p, GR, j] - starts[a, GR, j]) * inv_reg
+            g -= through_r * start
+            out[here, R, j] = (ends[p, R, j] - reg_n * start) * inverse
+            out[here, GR, j] = through_r
+        out[here, G, j] = g * inverse
+
+
+_divide_one = divide_one
