@@ -241,6 +241,31 @@ def test_two_kinds_of_neurons(name):
 
 
 @pytest.mark.parametrize("delays", DELAYS)
+@pytest.mark.parametrize("indegree", ["all", "few"])
+def test_long_intervals(delays, indegree):
+    """Some cross many blocks of maps, and spans of blocks; rows of few synapses do so alone."""
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.02, cutoff=600.0)
+    net = network(7, NEURONS["ALIF"], rule, DELAYS[delays], ep.Symmetric(), mixed=True)
+    if indegree == "few":
+        x, rec = net.populations[0], net.add(NEURONS["ALIF"], 40, "many")
+        net.connect(x, rec, ep.FixedIndegree(1), weight=0.9, rule=rule, delay=DELAYS[delays][0])
+        net.feedback(net.populations[-2], rec, ep.RandomFeedback())
+    steps = 1500
+    rng = np.random.default_rng(7)
+    x = rng.random((steps, 5)) < np.array([0.002, 0.005, 0.01, 0.03, 0.1])
+    given_ = (float(steps), {"in": x.astype(float)}, {"out": rng.normal(0.0, 0.4, (steps, 2))})
+    names = [p.name for p in net.populations if isinstance(p.model, ep.LIF | ep.ALIF)]
+    wanted, results = TimeDriven(net).run(*given_), []
+    for partitions in (1, 2, 5):
+        sim = ep.Simulator(net, threads=1, partitions=partitions)
+        found = sim.run(*given_, record=[(name, "v") for name in names])
+        results.append(np.concatenate([found[name, "v"] for name in names], axis=1))
+        assert sim.arrays.history.span_blocks > 1
+        assert disagreement(results[-1], wanted.v) < TOLERANCE
+        assert np.array_equal(results[-1], results[0])
+
+
+@pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("name", NEURONS)
 def test_factorisation(name, delays):
     """The total derivative times the eligibility is the gradient of backpropagation through time."""
