@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from eprop.engine.share import RankShare
 from eprop.engine.state import power_of_two
 from eprop.engine.tables import moments_of, rules_of
+from eprop.engine.traces import span_blocks_of
 from eprop.engine.tracts import steps_of
 from eprop.errors import MemoryLimitError
 from eprop.kernels.layout import padded
@@ -50,8 +51,10 @@ def estimate(
     cutoff = max((steps_of(rule.cutoff, network.dt) for rule in plus), default=0)
     ring = power_of_two(max(cutoff, block_steps if n_hidden else 0) + 2) if plus else 0
     blocks = power_of_two(cutoff // block_steps + 3) if plus else 0
-    suffix = ring if n_hidden else 0
-    maps = 8 * padded(neurons) * (map_entries * (ring + blocks + suffix + 2) + 4 * (suffix or 1))
+    suffix, spans = ring if n_hidden else 0, span_blocks_of(cutoff // block_steps) > 0
+    # In the type of a synapse: suffixes, the way ahead, tails of spans, the steps of a block, and maps of an interval.
+    joined = suffix + blocks * (1 + spans) + (block_steps if n_hidden else 0) + 4 if plus else 0
+    maps = padded(neurons) * (map_entries * (8 * (ring + blocks) + itemsize * joined) + 32 * (suffix or 1))
     # Feedback, its delays while they are drawn; axons with their filtered spikes; parameters and state of neurons.
     others = maps + 32 * readouts * neurons + 64 * rows + 256 * neurons
     return Estimate(round(synapses), 4 + itemsize * values, others)
