@@ -56,6 +56,14 @@ def test_epochs_bring_new_trials_and_the_test_is_the_same_for_all_seeds() -> Non
     assert len(one.train.subset(np.array([True, False, True, False]))) == 2
 
 
+def test_e_prop_plus_takes_fewer_trials() -> None:
+    plus = EvidenceAccumulation(rule="eprop+")
+    assert (TASK.default_training(None)["epochs"], plus.default_training(None)["epochs"]) == (200, 40)
+    assert (plus.optimizer, plus.c_reg) == ("gradient_descent", 1.0)
+    # The eligibility of a synapse onto a neuron is filtered twice, and not normalised: its gradients are larger by far.
+    assert plus.eta_out > 100 * plus.eta
+
+
 @needs_alif
 def test_half_of_the_neurons_adapt() -> None:
     models = {p.name: (p.model, p.size) for p in TASK.build_network().populations}
