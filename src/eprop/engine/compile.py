@@ -13,7 +13,19 @@ from typing import Any, NamedTuple
 from eprop._jit import bind
 from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
-from eprop.kernels import clock, each_step, intervals, joins, lanes, maps, neurons, plastic, plastic_readout, stream
+from eprop.kernels import (
+    clock,
+    each_step,
+    intervals,
+    joins,
+    lanes,
+    maps,
+    neurons,
+    plastic,
+    plastic_readout,
+    silence,
+    stream,
+)
 from eprop.kernels import stdp as pairs
 from eprop.kernels.maps import MapLayout
 from eprop.models import Neuron
@@ -240,7 +252,7 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
     through = bind(plastic.through, f"through_{kind}", inlined=True, **constants)
     cross = bind(plastic.cross_synapse, f"cross_{kind}", inlined=True, _through=through, **constants)
     decay: dict[str, Any] = {
-        f"_{name}": bind(getattr(plastic, name), f"{name}_{kind}", inlined=True, **constants)
+        f"_{name}": bind(getattr(silence, name), f"{name}_{kind}", inlined=True, **constants)
         for name in ("decay_hidden", "step_hidden")
     }
     bound: dict[str, Any] = {
@@ -261,11 +273,11 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
         bound["_deliver_dense"] = bind(plastic.deliver_dense, f"deliver_dense_{rule}", inlined=True, **bound)
         bound["_settle_dense"] = bind(plastic.settle_dense, f"settle_dense_{rule}", inlined=True, **bound)
         bound["DENSE"] = True
-    revive = bind(plastic.revive_row, f"revive_row_{rule}", **decay, **bound)
-    first = bind(plastic.first_row, f"first_row_{kind}", **constants)
+    revive = bind(silence.revive_row, f"revive_row_{rule}", **decay, **bound)
+    first = bind(silence.first_row, f"first_row_{kind}", **constants)
     if options.each_step:
         row = _bind_replay(kind, rule, constants, optimize)
-        still = bind(plastic.revive_row, f"revive_row_{kind}_each", **{**bound, **decay, "MOMENTS": False})
+        still = bind(silence.revive_row, f"revive_row_{kind}_each", **{**bound, **decay, "MOMENTS": False})
         each: dict[str, Any] = {**constants, "_replay_row": row, "_first_row": first, "_revive_row": still}
         bound["_deliver_each"] = bind(each_step.deliver_each, f"deliver_each_{rule}", **each)
         bound["_settle_each"] = bind(each_step.settle_each, f"settle_each_{rule}", **each)
@@ -275,7 +287,7 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
         _learn_rows_directly=bind(plastic.learn_rows_directly, f"learn_directly_{rule}", **bound),
         _learn_rows_within=bind(plastic.learn_rows_within, "learn_within", inlined=True),
         _new_and_silent_rows=bind(
-            plastic.new_and_silent_rows, f"new_and_silent_rows_{rule}", _revive_row=revive, _first_row=first
+            silence.new_and_silent_rows, f"new_and_silent_rows_{rule}", _revive_row=revive, _first_row=first
         ),
         _find_way_ahead=bind(plastic.find_way_ahead, f"find_way_ahead_{rule}", inlined=True, **bound),
     )  # fmt: skip

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inner, outer
+from eprop._jit import apart, fetch, inline, inner, outer
 from eprop.kernels.layout import PRO_LO, PRO_ROW, PRO_ROWS
+
+# How much of a row is fetched ahead, in lines of 64 bytes of single numbers: the processor finds out by itself how it goes on.
+FETCHED, LINE = 8, 16
+
+
+@inline
+def fetch_row(index, order, indptr, p, targets, weight, trace):
+    """Fetch the beginning of row ``order[index]``, if there is one.
+
+    Rows lie anywhere, and a short one is over before the processor has seen that it goes on.
+    """
+    if index >= order.size:
+        return
+    first = np.uint64(indptr[p, order[index]])
+    for line in range(np.uint64(FETCHED)):
+        fetch(targets, first + line * np.uint64(LINE))
+        fetch(weight, first + line * np.uint64(LINE))
+        fetch(trace, first + line * np.uint64(LINE))
 
 
 @inner

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import fetch, inline, inner
+from eprop._jit import inner
 from eprop.equations.maps import divide
 from eprop.equations.optimize import adam_catch_up, clip, momentum_catch_up, rmsprop_catch_up
 from eprop.kernels import plastic_dense as tables
-from eprop.kernels.deliver import deliver_row
+from eprop.kernels.deliver import fetch_row
 from eprop.kernels.layout import (
     ADAM,
     DECAY_KAPPA,
     DECAY_REG,
     DESCENT,
     GR_KAPPA,
-    GR_REG,
     GROW_KAPPA,
     INVERSE,
     MOMENTUM,
@@ -61,25 +60,6 @@ COST_AHEAD = 2.0
 def _unbound(*arguments):
     """Stands for a bound template."""
     return 0.0
-
-
-# How much of a row is fetched ahead, in lines of 64 bytes of single numbers: the processor finds out by itself how it goes on.
-FETCHED, LINE = 8, 16
-
-
-@inline
-def fetch_row(index, order, indptr, p, targets, weight, trace):
-    """Fetch the beginning of row ``order[index]``, if there is one.
-
-    Rows lie anywhere, and a short one is over before the processor has seen that it goes on.
-    """
-    if index >= order.size:
-        return
-    first = np.uint64(indptr[p, order[index]])
-    for line in range(np.uint64(FETCHED)):
-        fetch(targets, first + line * np.uint64(LINE))
-        fetch(weight, first + line * np.uint64(LINE))
-        fetch(trace, first + line * np.uint64(LINE))
 
 
 # Maps of many targets, and of one.
@@ -284,102 +264,7 @@ def learn_rows_within(
             x[j] += w
 
 
-def first_row(i, p, indptr, targets, weight, hidden, eligibility, x):
-    """Template: the first spike of a row changes nothing yet."""
-    deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
-    if D == 0:
-        for m in range(M):
-            for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-                hidden[m, q] = eligibility[EL_B + m, targets[q]]
-
-
-def revive_row(
-    i, last, t, p, indptr, z_ahead, steps, r, floats, cutoff, group, groups, decays, targets, weight, trace, trace_reg,
-    hidden, pending, moment_1, moment_2, psi, eligibility, x,
-):  # fmt: skip
-    """Template: the first spike after a silence longer than the cutoff; the gradient was settled when it was due.
-
-    Since then the traces only decayed; the step before this spike counts again (as in NEST).
-    """
-    n = t - last
-    if n + 1 - cutoff < decays.shape[2]:
-        k_n, r_n = decays[group, DECAY_KAPPA, n + 1 - cutoff], decays[group, DECAY_REG, n + 1 - cutoff]
-    else:
-        k_n, r_n = groups[group, GR_KAPPA] ** (n + 1 - cutoff), groups[group, GR_REG] ** (n + 1 - cutoff)
-    reg, powers = groups[group, GR_REG], NO_POWERS
-    for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-        j = targets[q]
-        e = 0.0
-        for d in range(D):
-            e += eligibility[EL_C + d, j] * z_ahead[d, i]
-        if M > 0:
-            powers = _decay_hidden(q, j, n - cutoff, powers, hidden, eligibility)
-            for m in range(M):
-                e += eligibility[EL_C + D + m, j] * hidden[m, q]
-        e *= psi[j]
-        trace[q] = k_n * trace[q] + e
-        if BOTH:
-            trace_reg[q] = r_n * trace_reg[q] + (1.0 - reg) * e
-        if M > 0:
-            _step_hidden(q, j, hidden, eligibility)
-            for m in range(M):
-                hidden[m, q] += eligibility[EL_U + m, j] * e
-                if D == 0:
-                    hidden[m, q] += eligibility[EL_B + m, j]
-        if MOMENTS:
-            weight[q] = _optimize(q, pending[q], steps, t - 1, r, floats, weight, moment_1, moment_2)
-            pending[q] = 0.0
-        x[j] += weight[q]
-
-
-def decay_hidden(q, j, n, powers, hidden, eligibility):
-    """Template: ``n`` steps of a synapse's own components without a spike of the target.
-
-    ``powers`` is the matrix of the target before and its power, returned for the next one: most neurons of a population
-    have the same.
-    """
-    if M == 1:
-        a, power = eligibility[EL_A, j], powers[4]
-        if a != powers[0]:
-            power = a**n
-        hidden[0, q] *= power
-        return a, 0.0, 0.0, 0.0, power, 0.0, 0.0, 0.0
-    a, b, c, d = eligibility[EL_A, j], eligibility[EL_A + 1, j], eligibility[EL_A + 2, j], eligibility[EL_A + 3, j]
-    if a != powers[0] or b != powers[1] or c != powers[2] or d != powers[3]:
-        powers = (a, b, c, d) + _matrix_power(a, b, c, d, n)  # noqa: RUF005 (the compiler knows no star here)
-    h_0, h_1 = hidden[0, q], hidden[1, q]
-    hidden[0, q] = powers[4] * h_0 + powers[5] * h_1
-    hidden[1, q] = powers[6] * h_0 + powers[7] * h_1
-    return powers
-
-
-@inner
-def _matrix_power(a, b, c, d, n):
-    """Power of a matrix of two rows, by squaring."""
-    p, q, r, s = 1.0, 0.0, 0.0, 1.0
-    while n > 0:
-        if n & 1:
-            p, q, r, s = a * p + b * r, a * q + b * s, c * p + d * r, c * q + d * s
-        a, b, c, d = a * a + b * c, (a + d) * b, (a + d) * c, b * c + d * d
-        n >>= 1
-    return p, q, r, s
-
-
-def step_hidden(q, j, hidden, eligibility):
-    """Template: `decay_hidden` of one step."""
-    if M == 1:
-        hidden[0, q] *= eligibility[EL_A, j]
-        return
-    h_0, h_1 = hidden[0, q], hidden[1, q]
-    hidden[0, q] = eligibility[EL_A, j] * h_0 + eligibility[EL_A + 1, j] * h_1
-    hidden[1, q] = eligibility[EL_A + 2, j] * h_0 + eligibility[EL_A + 3, j] * h_1
-
-
-_decay_hidden, _step_hidden = decay_hidden, step_hidden
-# Of no matrix: none is equal to it.
-NO_POWERS = (np.nan,) * 8
 _learn_rows, _learn_rows_directly, _learn_rows_within = learn_rows, learn_rows_directly, learn_rows_within
-_revive_row, _first_row = revive_row, first_row
 EACH = False
 # Whether the loops know tables of whole rows (`kernels.plastic_dense`).
 DENSE = False
@@ -495,27 +380,6 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
         elif count > 0:
             _learn_rows_directly(k, k_end, last, t, p, r, group, topology, synapses, axons, history, scratch, x)
         k = k_end
-
-
-def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, scratch):
-    """Template: rows ``order[k:stop]`` that spike for the first time, or after a long silence; returns what follows them."""
-    cutoff, group = topology.projections[r, PRO_CUTOFF], topology.projections[r, PRO_GROUP]
-    while k < stop:
-        i = scratch.order[k]
-        last = axons.last[i]
-        if last >= 0 and t - last <= cutoff:
-            break
-        fetch_row(k + 1, scratch.order, topology.indptr, p, topology.targets, synapses.weight, synapses.trace)
-        if last < 0:
-            _first_row(i, p, topology.indptr, topology.targets, synapses.weight, synapses.hidden, topology.eligibility,
-                       neurons.input)  # fmt: skip
-        else:
-            _revive_row(i, last, t, p, topology.indptr, scratch.z_ahead, axons.steps[i], r, topology.projection_floats, cutoff,
-                        group, topology.groups, topology.decays, topology.targets, synapses.weight, synapses.trace,
-                        synapses.trace_reg, synapses.hidden, synapses.pending, synapses.moment_1, synapses.moment_2,
-                        neurons.psi, topology.eligibility, neurons.input)  # fmt: skip
-        k += 1
-    return k
 
 
 def find_way_ahead(k, stop, r, p, t, first, end, topology, axons, history, scratch):

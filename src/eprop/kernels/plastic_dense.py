@@ -50,7 +50,7 @@ def pass_row(at, lo, hi, weight, x):
 
 @apart
 def revive_row(at, lo, hi, z, k_n, output, psi, eligibility, trace):
-    """Traces of a row whose silence ends, see `kernels.plastic.revive_row`; ``output`` is a row of ``eligibility``."""
+    """Traces of a row whose silence ends, see `kernels.silence.revive_row`; ``output`` is a row of ``eligibility``."""
     first, row = np.uint64(at), np.uint64(output)
     for j in range(np.uint64(lo), np.uint64(hi)):
         e = 0.0 + eligibility[row, j] * z

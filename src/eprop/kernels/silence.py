@@ -1,0 +1,139 @@
+"""Rows of e-prop+ that spike for the first time, or after a silence longer than the cutoff.
+
+Of these nothing is to be learned at the spike: the gradient of the last interval was settled when it was due. What is left
+to do is to let the traces decay, and to pass the weights on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop._jit import inner
+from eprop.kernels.deliver import deliver_row, fetch_row
+from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, GR_KAPPA, GR_REG, PRO_CUTOFF, PRO_GROUP
+
+# Bound to the constants of one `kernels.maps.MapLayout`.
+D, M, BOTH = 1, 0, False
+EL_C, EL_U, EL_A, EL_B = 0, 1, 1, 1
+MOMENTS = False
+# Of no matrix: none is equal to it.
+NO_POWERS = (np.nan,) * 8
+
+
+def _unbound(*arguments):
+    """Stands for a bound template."""
+
+
+_optimize = _decay_hidden = _step_hidden = _first_row = _revive_row = _unbound
+
+
+def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, scratch):
+    """Template: rows ``order[k:stop]`` that spike for the first time, or after a long silence; returns what follows them."""
+    cutoff, group = topology.projections[r, PRO_CUTOFF], topology.projections[r, PRO_GROUP]
+    while k < stop:
+        i = scratch.order[k]
+        last = axons.last[i]
+        if last >= 0 and t - last <= cutoff:
+            break
+        fetch_row(k + 1, scratch.order, topology.indptr, p, topology.targets, synapses.weight, synapses.trace)
+        if last < 0:
+            _first_row(i, p, topology.indptr, topology.targets, synapses.weight, synapses.hidden, topology.eligibility,
+                       neurons.input)  # fmt: skip
+        else:
+            _revive_row(i, last, t, p, topology.indptr, scratch.z_ahead, axons.steps[i], r, topology.projection_floats, cutoff,
+                        group, topology.groups, topology.decays, topology.targets, synapses.weight, synapses.trace,
+                        synapses.trace_reg, synapses.hidden, synapses.pending, synapses.moment_1, synapses.moment_2,
+                        neurons.psi, topology.eligibility, neurons.input)  # fmt: skip
+        k += 1
+    return k
+
+
+def first_row(i, p, indptr, targets, weight, hidden, eligibility, x):
+    """Template: the first spike of a row changes nothing yet."""
+    deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
+    if D == 0:
+        for m in range(M):
+            for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+                hidden[m, q] = eligibility[EL_B + m, targets[q]]
+
+
+def revive_row(
+    i, last, t, p, indptr, z_ahead, steps, r, floats, cutoff, group, groups, decays, targets, weight, trace, trace_reg,
+    hidden, pending, moment_1, moment_2, psi, eligibility, x,
+):  # fmt: skip
+    """Template: the first spike after a silence longer than the cutoff; the gradient was settled when it was due.
+
+    Since then the traces only decayed; the step before this spike counts again (as in NEST).
+    """
+    n = t - last
+    if n + 1 - cutoff < decays.shape[2]:
+        k_n, r_n = decays[group, DECAY_KAPPA, n + 1 - cutoff], decays[group, DECAY_REG, n + 1 - cutoff]
+    else:
+        k_n, r_n = groups[group, GR_KAPPA] ** (n + 1 - cutoff), groups[group, GR_REG] ** (n + 1 - cutoff)
+    reg, powers = groups[group, GR_REG], NO_POWERS
+    for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+        j = targets[q]
+        e = 0.0
+        for d in range(D):
+            e += eligibility[EL_C + d, j] * z_ahead[d, i]
+        if M > 0:
+            powers = _decay_hidden(q, j, n - cutoff, powers, hidden, eligibility)
+            for m in range(M):
+                e += eligibility[EL_C + D + m, j] * hidden[m, q]
+        e *= psi[j]
+        trace[q] = k_n * trace[q] + e
+        if BOTH:
+            trace_reg[q] = r_n * trace_reg[q] + (1.0 - reg) * e
+        if M > 0:
+            _step_hidden(q, j, hidden, eligibility)
+            for m in range(M):
+                hidden[m, q] += eligibility[EL_U + m, j] * e
+                if D == 0:
+                    hidden[m, q] += eligibility[EL_B + m, j]
+        if MOMENTS:
+            weight[q] = _optimize(q, pending[q], steps, t - 1, r, floats, weight, moment_1, moment_2)
+            pending[q] = 0.0
+        x[j] += weight[q]
+
+
+def decay_hidden(q, j, n, powers, hidden, eligibility):
+    """Template: ``n`` steps of a synapse's own components without a spike of the target.
+
+    ``powers`` is the matrix of the target before and its power, returned for the next one: most neurons of a population
+    have the same.
+    """
+    if M == 1:
+        a, power = eligibility[EL_A, j], powers[4]
+        if a != powers[0]:
+            power = a**n
+        hidden[0, q] *= power
+        return a, 0.0, 0.0, 0.0, power, 0.0, 0.0, 0.0
+    a, b, c, d = eligibility[EL_A, j], eligibility[EL_A + 1, j], eligibility[EL_A + 2, j], eligibility[EL_A + 3, j]
+    if a != powers[0] or b != powers[1] or c != powers[2] or d != powers[3]:
+        powers = (a, b, c, d) + _matrix_power(a, b, c, d, n)  # noqa: RUF005 (the compiler knows no star here)
+    h_0, h_1 = hidden[0, q], hidden[1, q]
+    hidden[0, q] = powers[4] * h_0 + powers[5] * h_1
+    hidden[1, q] = powers[6] * h_0 + powers[7] * h_1
+    return powers
+
+
+@inner
+def _matrix_power(a, b, c, d, n):
+    """Power of a matrix of two rows, by squaring."""
+    p, q, r, s = 1.0, 0.0, 0.0, 1.0
+    while n > 0:
+        if n & 1:
+            p, q, r, s = a * p + b * r, a * q + b * s, c * p + d * r, c * q + d * s
+        a, b, c, d = a * a + b * c, (a + d) * b, (a + d) * c, b * c + d * d
+        n >>= 1
+    return p, q, r, s
+
+
+def step_hidden(q, j, hidden, eligibility):
+    """Template: `decay_hidden` of one step."""
+    if M == 1:
+        hidden[0, q] *= eligibility[EL_A, j]
+        return
+    h_0, h_1 = hidden[0, q], hidden[1, q]
+    hidden[0, q] = eligibility[EL_A, j] * h_0 + eligibility[EL_A + 1, j] * h_1
+    hidden[1, q] = eligibility[EL_A + 2, j] * h_0 + eligibility[EL_A + 3, j] * h_1
