@@ -69,8 +69,8 @@ class NMNIST(Learner, Classification):
 
     input_probability: float = param(0.25, at_least=0.0, at_most=1.0, doc="probability of an input connection")
     receptive_field: int = param(
-        None, kind=int, at_least=1, at_most=SIDE, unit="px", optional=True,
-        doc="each neuron sees only a square of so many pixels a side, at a random place; the whole field if not given",
+        SIDE, kind=int, at_least=1, at_most=SIDE, unit="px",
+        doc="side of the square of pixels that a neuron sees, at a random place; 34 is the whole field",
     )  # fmt: skip
     recurrent_fraction: float = param(
         0.1, at_least=0.0, at_most=1.0, doc="recurrent in-degree, as a fraction of the neurons"
@@ -187,7 +187,7 @@ class NMNIST(Learner, Classification):
 
     def _input_connections(self) -> ConnectionRule:
         """From all pixels, or from those of each neuron's receptive field, with both polarities."""
-        if self.receptive_field is None:
+        if self.receptive_field == SIDE:
             return Bernoulli(self.input_probability)
         size = self.receptive_field
         rng = np.random.default_rng([self.seed, _FIELDS])
