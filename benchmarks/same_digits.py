@@ -10,6 +10,7 @@ others, both are above the third.
 from __future__ import annotations
 
 import argparse
+import functools
 import pathlib
 from typing import Any
 
@@ -29,8 +30,10 @@ def main() -> None:
     parser.add_argument("--recordings", action="append", required=True, type=pathlib.Path)
     parser.add_argument("--mnist", required=True, type=pathlib.Path)
     parser.add_argument("--repeats", type=int, default=3, help="simulated recordings of each of the same digits")
+    parser.add_argument("--label", default="", help="end of the result's name, for networks that are not the default's")
     arguments = parser.parse_args()
-    sets = judges(arguments)
+    task = restore(arguments.runs[0], threads=1)[0].task  # all runs read recordings with steps of one length
+    sets = judges(arguments, task.n_steps, task.dt)
     errors: dict[str, list[float]] = {name: [] for name in sets}
     for path in arguments.runs:
         config, _, simulator = restore(path, threads=1)
@@ -40,23 +43,23 @@ def main() -> None:
     result: dict[str, Any] = {
         name: {"recordings": len(data), "error": record.spread(errors[name])} for name, data in sets.items()
     }
-    print(record.write("nmnist-same-digits", result))
+    print(record.write("-".join(["nmnist-same-digits", *([arguments.label] if arguments.label else [])]), result))
 
 
-def judges(arguments: argparse.Namespace) -> dict[str, BinnedDataset]:
+def judges(arguments: argparse.Namespace, n_steps: int, dt: float) -> dict[str, BinnedDataset]:
     """The sets of recordings by which the runs are judged."""
     real = [read_nmnist(path) for path in arguments.recordings]
     same = np.concatenate([recordings.indices for recordings in real])
     train, test = read_mnist(arguments.mnist, "train"), read_mnist(arguments.mnist, "test")
-    camera = EventCamera()
+    simulate = functools.partial(EventCamera().binned, n_steps=n_steps, dt=dt)
     repeats = [
-        camera.binned(train.images[same], train.labels[same], seed=seed, indices=same)
+        simulate(train.images[same], train.labels[same], seed=seed, indices=same)
         for seed in range(1, 1 + arguments.repeats)
     ]
     return {
-        "real": concatenate([recordings.binned() for recordings in real]),
+        "real": concatenate([recordings.binned(n_steps=n_steps, dt=dt) for recordings in real]),
         "simulated, the same digits": concatenate(repeats),
-        "simulated, MNIST test digits": camera.binned(test.images, test.labels, seed=1),
+        "simulated, MNIST test digits": simulate(test.images, test.labels, seed=1),
     }
 
 

@@ -6,6 +6,8 @@ a digit's events depend on nothing but its image, the seed and its index.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from eprop._jit import inline, kernel
@@ -26,6 +28,11 @@ TAPS = 8
 LEVELS = 4096
 #: Smallest relative threshold that noise may leave.
 LEAST = 0.25
+#: Pixels between the nodes of an elastic distortion, and nodes along an axis: a spline reaches two to each side.
+SPACING = 7
+NODES = 7
+#: Standard deviation of a field of splines over that of its nodes: the root mean square of a spline, of each axis.
+SMOOTHED = 151.0 / 315.0
 #: Most delays of a path, and the time over which one sets in.
 MAX_DELAYS = 12
 BLEND_US = 10_000.0
@@ -35,6 +42,8 @@ _U16 = np.uint64(0xFFFF)
 _FIRST_DELAY = 4
 _FIRST_PIXEL = _FIRST_DELAY + MAX_DELAYS
 _FIRST_WARP = _FIRST_PIXEL + FIELD * FIELD
+#: Block of random numbers of the elastic distortion; what is drawn event by event counts its blocks from 1.
+_ELASTIC_BLOCK = 0xFFFF
 
 
 @inline
@@ -67,8 +76,12 @@ def _image_box(image):
 
 
 @inline
-def _warp(image, random, normals, warp, out):
-    """Write the image to ``out`` as a random linear map of the plane shows it, with the image's centre at rest."""
+def _distort(image, random, nodes, normals, warp, splines, out):
+    """Write to ``out`` the image as a random linear map about its centre and a field of displacements show it.
+
+    ``nodes`` (float64, (2, NODES, NODES)) holds the displacements of the nodes, in pixels; ``splines`` (float64,
+    (SIDE, 4)) the weights of the four nodes around each pixel of an axis.
+    """
     centre = 0.5 * (SIDE - 1)
     a = 1.0 + warp * normals[random[_FIRST_WARP] >> 4]
     b = warp * normals[random[_FIRST_WARP + 1] >> 4]
@@ -76,9 +89,23 @@ def _warp(image, random, normals, warp, out):
     d = 1.0 + warp * normals[random[_FIRST_WARP + 3] >> 4]
     for y in range(SIDE):
         for x in range(SIDE):
-            out[y, x] = _ink(
-                image, centre + a * (x - centre) + b * (y - centre), centre + c * (x - centre) + d * (y - centre)
-            )
+            dx, dy = 0.0, 0.0
+            for j in range(4):
+                for i in range(4):
+                    weight = splines[y, j] * splines[x, i]
+                    dx += weight * nodes[0, y // SPACING + j, x // SPACING + i]
+                    dy += weight * nodes[1, y // SPACING + j, x // SPACING + i]
+            right, down = x - centre, y - centre
+            out[y, x] = _ink(image, centre + a * right + b * down + dx, centre + c * right + d * down + dy)
+
+
+@inline
+def _draw_nodes(seed, target, normals, elastic, random, nodes):
+    """Displacements of the nodes such that those of the pixels have the standard deviation ``elastic``."""
+    flat = nodes.reshape(nodes.size)
+    _fill_random(seed, target, _ELASTIC_BLOCK, random)
+    for k in range(flat.shape[0]):
+        flat[k] = elastic / SMOOTHED * normals[random[k] >> 4]
 
 
 @inline
@@ -266,9 +293,9 @@ def record_digit(
     pixels : tuple
         ``(threshold_on, threshold_off, spread, refractory_us)``.
     noise : tuple
-        ``(normals, jitter, warp, contrast, threshold_noise, background, on_fraction, delays)``: table of normal
-        quantiles (4096), px, three relative ones, events per step, share, and float64 (n, 2) of a time and the largest
-        delay from there, us.
+        ``(normals, jitter, warp, elastic, splines, contrast, threshold_noise, background, on_fraction, delays)``: table
+        of normal quantiles (4096), px, relative, px, the weights for `_distort`, two relative ones, events per step,
+        share, and float64 (n, 2) of a time and the largest delay from there, us.
     scratch : tuple
         Arrays of `make_scratch`.
     times, channels : ndarray of int32, shape (capacity,)
@@ -282,8 +309,10 @@ def record_digit(
     """
     taps, log_table = optics
     on, off, spread, refractory = pixels
-    normals, jitter, warp, contrast, threshold_noise, background, on_fraction, delays = noise
-    warped, light4, rows, upper, lower, level, before, free_at, thresholds, random, drawn, visit, flag, words = scratch
+    normals, jitter, warp, elastic, splines, contrast, threshold_noise, background, on_fraction, delays = noise
+    distortion, light4, rows, upper, lower, level, before, free_at, thresholds, random, drawn, visit, flag, words = (
+        scratch
+    )
     light = light4.reshape(light4.size)
     field = FIELD * FIELD
     backwards = 1.0 / step_us
@@ -296,9 +325,12 @@ def record_digit(
     _draw_thresholds(random, normals, spread, thresholds)
     rise = max(1.0 + contrast * normals[random[3] >> 4], LEAST)
     on, off = rise * on, rise * off
-    if warp > 0.0:
-        _warp(image, random, normals, warp, warped)
-        image = warped
+    if warp > 0.0 or elastic > 0.0:
+        distorted, few, nodes = distortion
+        if elastic > 0.0:
+            _draw_nodes(seed, target, normals, elastic, few, nodes)
+        _distort(image, random, nodes, normals, warp, splines, distorted)
+        image = distorted
     box = _image_box(image)
     _fill_light(image, box, taps, log_table, rows, light4)
     y_first, y_last = _rows_reached(box, path, shift_y)
@@ -403,12 +435,16 @@ def record_block(
     return images.shape[0]
 
 
-def make_scratch() -> tuple[np.ndarray, ...]:
+def make_scratch() -> tuple[Any, ...]:
     """Arrays that one thread needs while it records."""
     state = FIELD * ROW
     words = np.zeros(state // 8, np.uint64)
     return (
-        np.zeros((SIDE, SIDE), np.uint8),
+        (
+            np.zeros((SIDE, SIDE), np.uint8),
+            np.zeros(2 * NODES * NODES, np.uint16),
+            np.zeros((2, NODES, NODES), np.float64),
+        ),
         np.zeros((PHASES, PHASES, LIGHT, LIGHT), np.float32),
         np.zeros((SIDE, LIGHT), np.float32),
         np.zeros(state, np.float32),

@@ -27,7 +27,17 @@ from typing import Any
 
 import numpy as np
 
-from eprop.data._camera_kernels import FIELD, LEVELS, MAX_DELAYS, PHASES, SIDE, TAPS, make_scratch, record_block
+from eprop.data._camera_kernels import (
+    FIELD,
+    LEVELS,
+    MAX_DELAYS,
+    PHASES,
+    SIDE,
+    SPACING,
+    TAPS,
+    make_scratch,
+    record_block,
+)
 from eprop.data.binned import BinnedDataset, Binner
 from eprop.data.camera_path import SACCADES, sample_path
 from eprop.data.events import Events
@@ -49,6 +59,7 @@ _BOUNDS = {
     "ambient": (0.001, 0.999),
     "jitter": (0.0, 2.0),
     "warp": (0.0, 0.5),
+    "elastic": (0.0, 3.0),
     "contrast": (0.0, 0.5),
     "background": (0.0, 50.0),
     "background_on": (0.0, 1.0),
@@ -83,6 +94,10 @@ class EventCamera:
     warp : float
         Standard deviation of the four elements of a linear map that each recording applies to the image, about its
         centre: with 0.1 it is turned by 4 degrees, and its height and width differ by 10 % (standard deviations).
+    elastic : float
+        Standard deviation in pixels of a smooth field of displacements that each recording applies to the image, each
+        axis (elastic distortion, Simard, Steinkraus and Platt 2003, doi 10.1109/ICDAR.2003.1227801): cubic splines
+        through nodes 7 pixels apart, about as smooth as a Gaussian of 4 pixels makes noise.
     contrast : float
         Relative standard deviation of all thresholds together from recording to recording.
     delays : tuple of (time, largest delay)
@@ -122,6 +137,7 @@ class EventCamera:
     ambient: float = 0.32
     jitter: float = 0.05
     warp: float = 0.0
+    elastic: float = 0.0
     contrast: float = 0.0
     delays: tuple[tuple[float, float], ...] = ((103.0, 5.2), (205.0, 4.1))
     background: float = 0.37
@@ -250,6 +266,8 @@ class EventCamera:
             _normal_table(),
             self.jitter,
             self.warp,
+            self.elastic,
+            _splines(),
             self.contrast,
             self.threshold_noise,
             self.background * self.step / 1000.0 * FIELD * FIELD,
@@ -338,6 +356,12 @@ def _normal_table() -> np.ndarray:
     inverse = NormalDist().inv_cdf
     half = [inverse((i + 0.5) / 4096) for i in range(2048, 4096)]
     return np.array([-v for v in reversed(half)] + half, np.float32)
+
+
+def _splines() -> np.ndarray:
+    """Weights of the four nodes around each pixel of an axis, cubic splines, shape (SIDE, 4); rows sum to one."""
+    t = np.arange(SIDE) % SPACING / SPACING
+    return np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1) / 6.0
 
 
 def _taps(blur: float) -> np.ndarray:

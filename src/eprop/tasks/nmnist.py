@@ -17,17 +17,20 @@ from eprop.data.binned import BinnedDataset
 from eprop.engine import Samples, make_samples
 from eprop.errors import InputError, ParameterError
 from eprop.models import CrossEntropy, EventSource, PoissonSource, Readout, SquaredError
-from eprop.network import AllToAll, Bernoulli, FixedIndegree, Network, Normal
+from eprop.network import AllToAll, Bernoulli, ConnectionRule, Explicit, FixedIndegree, Network, Normal
 from eprop.parameters import param
 from eprop.tasks.base import Classification
 from eprop.tasks.learner import LOSSES, NEURONS, RULES, Learner
 from eprop.tasks.recordings import Recordings
 
-#: Channels of an N-MNIST recording: two polarities of 34 x 34 pixels.
-N_CHANNELS = 2312
+#: Pixels along each side of what the camera sees, and channels of a recording: two polarities of all pixels.
+SIDE = 34
+N_CHANNELS = 2 * SIDE**2
 N_CLASSES = 10
 #: Epochs over the embedded digits, and over data given by the user.
 EPOCHS_EMBEDDED, EPOCHS = 8, 1
+#: With the task's seed, decides where receptive fields lie.
+_FIELDS = 1
 
 #: What suits each rule and loss: the values of all parameters that are left open.
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
@@ -65,6 +68,10 @@ class NMNIST(Learner, Classification):
     neuron: str = param("lif", kind=str, doc="lif, or alif with an adaptive threshold")
 
     input_probability: float = param(0.25, at_least=0.0, at_most=1.0, doc="probability of an input connection")
+    receptive_field: int = param(
+        SIDE, kind=int, at_least=1, at_most=SIDE, unit="px",
+        doc="side of the square of pixels that a neuron sees, at a random place; 34 is the whole field",
+    )  # fmt: skip
     recurrent_fraction: float = param(
         0.1, at_least=0.0, at_most=1.0, doc="recurrent in-degree, as a fraction of the neurons"
     )
@@ -138,7 +145,7 @@ class NMNIST(Learner, Classification):
         out = net.add(self._readout(), N_CLASSES, name="out")
         degree = self.recurrent_degree
         w_rec = Normal(0.0, self.w_rec / math.sqrt(max(degree, 1)))
-        net.connect(x, rec, Bernoulli(self.input_probability), weight=Normal(0.0, self.w_in), rule=rule)
+        net.connect(x, rec, self._input_connections(), weight=Normal(0.0, self.w_in), rule=rule)
         net.connect(rec, rec, FixedIndegree(degree), weight=w_rec, rule=rule)
         net.connect(rec, out, AllToAll(), weight=Normal(0.0, self.w_out / math.sqrt(self.neurons)), rule=rule_out)
         if self.bias:
@@ -177,6 +184,19 @@ class NMNIST(Learner, Classification):
             shown = np.exp(shown - shown.max(axis=0))
             shown /= shown.sum(axis=0)
         return shown.sum(axis=2).T
+
+    def _input_connections(self) -> ConnectionRule:
+        """From all pixels, or from those of each neuron's receptive field, with both polarities."""
+        if self.receptive_field == SIDE:
+            return Bernoulli(self.input_probability)
+        size = self.receptive_field
+        rng = np.random.default_rng([self.seed, _FIELDS])
+        corners = rng.integers(0, SIDE - size + 1, (self.neurons, 2, 1))
+        y, x = np.moveaxis(corners + np.arange(size), 1, 0)
+        pixels = SIDE * y[:, :, None] + x[:, None, :]
+        sources = np.stack([pixels, pixels + SIDE**2], axis=1).reshape(self.neurons, -1)
+        targets, which = np.nonzero(rng.random(sources.shape) < self.input_probability)
+        return Explicit(sources=sources[targets, which], targets=targets)
 
     def _readout(self) -> Readout:
         return Readout(tau_m=self.tau_out, loss=CrossEntropy() if self.loss == "softmax" else SquaredError())

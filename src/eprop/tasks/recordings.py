@@ -42,6 +42,9 @@ class Recordings(DataChoice):
     warp: float = param(
         WARP, at_least=0.0, at_most=0.5, doc="simulated digits to learn from: sd of a linear map of each"
     )
+    elastic: float = param(
+        0.0, unit="px", at_least=0.0, at_most=3.0, doc="simulated digits to learn from: sd of smooth displacements"
+    )
     shift: float = param(
         SHIFT, unit="px", at_least=0.0, at_most=2.0, doc="simulated digits to learn from: sd of the place of each"
     )
@@ -120,7 +123,8 @@ class Recordings(DataChoice):
 
     def _varied(self) -> EventCamera:
         """The camera for digits to learn from."""
-        return EventCamera(warp=self.warp, jitter=math.hypot(EventCamera.jitter, self.shift))
+        jitter = math.hypot(EventCamera.jitter, self.shift)
+        return EventCamera(warp=self.warp, elastic=self.elastic, jitter=jitter)
 
     @staticmethod
     def _loader(task: Any, seed: int, threads: int, progress: Progress | None, epoch: int = 0) -> Loader:

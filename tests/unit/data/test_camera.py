@@ -108,6 +108,20 @@ def test_what_differs_between_recordings_is_a_map_of_the_image_and_a_factor_of_t
     assert same(other, stricter.binned(images, labels, seed=1))
 
 
+def test_an_elastic_distortion_moves_every_pixel_by_a_spline_through_drawn_nodes(monkeypatch):
+    images, labels = strokes(30, seed=3), np.arange(30)
+    # With nodes that all move by one and the same amount, the digit moves as a whole: here by 2 pixels.
+    monkeypatch.setattr(camera_module, "_normal_table", lambda: np.full(4096, 2.0, np.float32))
+    moved = np.roll(images, (-2, -2), axis=(1, 2))
+    whole = dataclasses.replace(QUIET, elastic=151.0 / 315.0).binned(images, labels, seed=1)
+    assert same(whole, QUIET.binned(moved, labels, seed=1))
+    monkeypatch.undo()
+    elastic = dataclasses.replace(QUIET, elastic=1.0)
+    one, threads = (elastic.binned(images, labels, seed=1, threads=n) for n in (1, 2))
+    assert same(one, threads)
+    assert not same(one, elastic.binned(images, labels, seed=2))
+
+
 def plain_counts(camera, image, step):
     """Events per channel from the definition: exact optics, small steps, one pixel after another, no noise."""
     n = int(313 / step)
@@ -173,6 +187,7 @@ def test_thresholds_set_the_share_of_on_events():
         {"blur": 2.0},
         {"ambient": 1.0},
         {"refractory": -1.0},
+        {"elastic": 3.5},
         {"background": float("nan")},
         {"shortest": 400.0},
         {"step": 0.0},

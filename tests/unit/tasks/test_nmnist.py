@@ -59,6 +59,8 @@ def test_the_window_ends_with_the_sample() -> None:
         ({"tau_m": 0.0}, "NMNIST.tau_m must be > 0 ms, got 0"),
         ({"window_start": 100, "window_stop": 100}, "0 <= start < stop <= n_steps = 300, got 100 and 100"),
         ({"window_stop": 301}, "0 <= start < stop <= n_steps = 300"),
+        ({"receptive_field": 0}, "NMNIST.receptive_field must be >= 1 px, got 0"),
+        ({"receptive_field": 35}, "NMNIST.receptive_field must be <= 34 px, got 35"),
         ({"bias": "yes"}, "NMNIST.bias must be True or False"),
     ],
 )
@@ -93,6 +95,31 @@ def test_a_single_neuron_has_no_recurrent_connection() -> None:
     assert NMNIST(neurons=1).recurrent_degree == 0
     assert NMNIST(neurons=5, recurrent_fraction=1.0).recurrent_degree == 4
     ep.Simulator(NMNIST(neurons=1).build_network(), threads=1)
+
+
+def input_channels(task: NMNIST) -> list[np.ndarray]:
+    """Polarity, row and column of each neuron's inputs."""
+    rule = task.build_network().projection("in->rec").connectivity
+    return [np.array(np.unravel_index(rule.sources[rule.targets == i], (2, 34, 34))) for i in range(task.neurons)]
+
+
+def test_a_neuron_sees_both_polarities_of_a_square_of_its_own() -> None:
+    fields = input_channels(NMNIST(neurons=30, receptive_field=5, input_probability=1.0))
+    for field in fields:
+        assert np.unique(field, axis=1).shape == (3, 50)
+        assert np.ptp(field, axis=1).tolist() == [1, 4, 4]
+    assert len({field.tobytes() for field in fields}) > 20
+    again = input_channels(NMNIST(neurons=30, receptive_field=5, input_probability=1.0))
+    assert all(np.array_equal(one, other) for one, other in zip(fields, again, strict=True))
+    assert isinstance(NMNIST().build_network().projection("in->rec").connectivity, ep.Bernoulli)  # the whole field
+
+
+def test_of_a_receptive_field_a_part_is_connected() -> None:
+    fields = input_channels(NMNIST(neurons=100, receptive_field=10, input_probability=0.25))
+    assert np.mean([field.shape[1] for field in fields]) == pytest.approx(50, rel=0.05)
+    assert max(np.ptp(field, axis=1).max() for field in fields) == 9
+    task = NMNIST(neurons=3, n_steps=20, receptive_field=10)
+    assert ep.Simulator(task.build_network(), threads=1).n_synapses < 3 * 100 + 10 * 3
 
 
 def test_samples_carry_events_labels_and_window() -> None:
