@@ -344,7 +344,7 @@ _new_and_silent_rows = _find_way_ahead = _unbound
 def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
     """Template: all spikes of tract ``r`` that arrive in step ``t``, within partition ``p`` (neurons ``lo:hi``)."""
     k, stop = scratch.order_start[r], scratch.order_start[r + 1]
-    if k == stop:
+    if k == stop or lo >= topology.projections[r, PRO_HI] or hi <= topology.projections[r, PRO_LO]:
         return
     if EACH and topology.projections[r, PRO_EACH] != 0:
         _deliver_each(r, p, t, topology, synapses, axons, neurons, history, scratch)
@@ -406,7 +406,7 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     as they were one step ago, when the cutoff ended their accumulation.
     """
     first, stop = scratch.due_start[r], scratch.due_start[r + 1]
-    if first == stop:
+    if first == stop or lo >= topology.projections[r, PRO_HI] or hi <= topology.projections[r, PRO_LO]:
         return
     if EACH and topology.projections[r, PRO_EACH] != 0:
         _settle_each(r, p, t, topology, synapses, axons, history, scratch)
