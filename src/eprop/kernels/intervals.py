@@ -71,8 +71,6 @@ def look_ahead(
 ):  # fmt: skip
     """Template: maps from the start of block ``lowest`` to ``now``, and of all blocks on the way, into ``ahead``."""
     mask, current = block.shape[0] - 1, now // block_steps
-    if known[p, group, lowest & mask]:
-        return
     # Before this block there are whole spans.
     spans_end = current // span_blocks * span_blocks if span_blocks > 0 else 0
     at = current
@@ -124,9 +122,10 @@ def maps_of_interval(a, now, lo, hi, p, group, topology, history, scratch, out):
             _divide(begin, stop, before, now - a, np.uint64(now & (prefix.shape[0] - 1)), prefix, start, prefix, group, decays,
                     filters, out)  # fmt: skip
         return
-    _look_ahead(first + 1, now, begin, stop, p, prefix, block, history.tails, ahead, scratch.known, block_steps,
-                history.span_blocks, group, decays, filters)  # fmt: skip
     n_a, then = block_steps - before, np.uint64((first + 1) & (block.shape[0] - 1))
+    if not scratch.known[p, group, then]:
+        _look_ahead(first + 1, now, begin, stop, p, prefix, block, history.tails, ahead, scratch.known, block_steps,
+                    history.span_blocks, group, decays, filters)  # fmt: skip
     if M > 0:
         _compose(begin, stop, n_a, now - a - n_a, np.uint64(a & (suffix.shape[0] - 1)), suffix, then, ahead, here, out, group,
                  decays, filters)  # fmt: skip

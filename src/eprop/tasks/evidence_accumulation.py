@@ -40,7 +40,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 #: Epochs by rule, by default.
-EPOCHS = {"eprop": 200, "eprop+": 40}
+EPOCHS = {"eprop": 200, "eprop+": 100}
 
 #: ``1.7 (1 - exp(-1 / 2000)) / (1 - exp(-1 / 20))``, as in the code of Bellec et al.
 BETA = 1.7 * (1.0 - math.exp(-1.0 / 2000.0)) / (1.0 - math.exp(-1.0 / 20.0))

@@ -58,7 +58,7 @@ def test_epochs_bring_new_trials_and_the_test_is_the_same_for_all_seeds() -> Non
 
 def test_e_prop_plus_takes_fewer_trials() -> None:
     plus = EvidenceAccumulation(rule="eprop+")
-    assert (TASK.default_training(None)["epochs"], plus.default_training(None)["epochs"]) == (200, 40)
+    assert (TASK.default_training(None)["epochs"], plus.default_training(None)["epochs"]) == (200, 100)
     assert (plus.optimizer, plus.c_reg) == ("gradient_descent", 1.0)
     # The eligibility of a synapse onto a neuron is filtered twice, and not normalised: its gradients are larger by far.
     assert plus.eta_out > 100 * plus.eta
