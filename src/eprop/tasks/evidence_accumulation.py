@@ -39,9 +39,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-#: Epochs by rule, by default.
-EPOCHS = {"eprop": 200, "eprop+": 100}
-
 #: ``1.7 (1 - exp(-1 / 2000)) / (1 - exp(-1 / 20))``, as in the code of Bellec et al.
 BETA = 1.7 * (1.0 - math.exp(-1.0 / 2000.0)) / (1.0 - math.exp(-1.0 / 20.0))
 
@@ -94,8 +91,8 @@ class EvidenceAccumulation(Learner, GeneratedTask, Classification):
         return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """200 epochs of 320 trials are 2000 mini-batches of 32; e-prop+ needs fewer trials, each of which takes longer."""
-        return {"epochs": EPOCHS[self.rule], "batch_size": 32, "schedule": "cosine", "eta_final": 0.05}
+        """200 epochs of 320 trials are 2000 mini-batches of 32."""
+        return {"epochs": 200, "batch_size": 32, "schedule": "cosine", "eta_final": 0.05}
 
     @property
     def neurons(self) -> int:
