@@ -10,6 +10,7 @@ from eprop.engine.division import use_threads
 from eprop.engine.order import count_here
 from eprop.engine.ranks import Ranks
 from eprop.engine.state import axons_of, history_of, neurons_of, scratch_of, synapses_of, with_tables
+from eprop.engine.timers import PHASES, phases_of
 from eprop.engine.whole import Whole
 from eprop.kernels import layout as lay
 from eprop.kernels.lanes import measure_gaps, mirror_feedback
@@ -41,7 +42,7 @@ class Arrays:
     updates : int
         Optimiser steps taken (e-prop).
     seconds : dict
-        What calls took by the wall clock.
+        What calls, and phases of a step, took by the wall clock.
     static_topology : Topology
         The tables with every rule static.
     """
@@ -58,9 +59,16 @@ class Arrays:
         self._with_tables: Scratch | None = None
         self.static_topology = _without_learning(built)
         self.counters, self.updates = np.zeros(2, np.int64), 0
-        self.seconds = {"loop": 0.0, "messages": 0.0, "samples": 0.0, "update": 0.0}
+        self.seconds = dict.fromkeys((*PHASES, "messages", "samples", "update"), 0.0)
         self.measure_gaps(list(range(len(built.topology.projections))))
         self.mirror()
+
+    def read_clock(self, seconds: float) -> None:
+        """Add the phases of a call that took ``seconds``, and set the clock back: each call has its own length of a tick."""
+        if self._timed:
+            for name, found in phases_of(self.scratch.clock, seconds).items():
+                self.seconds[name] += found
+            self.scratch.clock[:] = 0
 
     @property
     def t(self) -> int:

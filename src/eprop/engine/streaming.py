@@ -102,7 +102,7 @@ class Streaming:
         run = arrays.loops().stream
         steps, arrays.history = advance(run, arrays, nodes, topology, out, arrays.counters, done, limit)
         elapsed = time.perf_counter() - began
-        seconds["loop"] += elapsed - (seconds["messages"] - messages)
+        arrays.read_clock(elapsed - (seconds["messages"] - messages))
         if arrays.ranks.several:
             return steps
         if steps < limit:

@@ -6,9 +6,12 @@ import numpy as np
 
 from eprop.kernels import clock
 
+#: Of a step. They add up to what the loop took.
+PHASES = ("maps", "deliver", "advance", "readout", "wait", "exchange")
+
 
 def phases_of(laps: np.ndarray, seconds: float) -> dict[str, float]:
-    """Seconds of each phase.
+    """Seconds of each phase in one call of the loop.
 
     Parameters
     ----------
