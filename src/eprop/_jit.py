@@ -65,6 +65,8 @@ from llvmlite import ir  # type: ignore[import-untyped]  # noqa: E402
 from numba.core import cgutils, event  # noqa: E402
 from numba.core.cpu import CPUTargetOptions  # noqa: E402
 
+from eprop._ingredients import IngredientCache, IngredientCompiler  # noqa: E402
+
 prange = numba.prange
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)
 # An index out of bounds inside a parallel region would not be reported: with bounds checks on, loops run serially.
@@ -73,8 +75,8 @@ _PARALLEL = not numba.config.BOUNDSCHECK
 # No function is called from C.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True, "nogil": True, "no_cfunc_wrapper": True}
 _OUTER = {**_OPTIONS, "_nrt": False}
-# What only compiled code calls needs no way in from Python, which took a quarter of the time to compile.
-_INNER = {**_OUTER, "no_cpython_wrapper": True}
+# What only compiled code calls needs no way in from Python, which took a quarter of the time to compile, nor machine code.
+_INNER = {**_OUTER, "no_cpython_wrapper": True, "pipeline_class": IngredientCompiler}
 _INLINE = {**_OUTER, "forceinline": True}
 _WITHIN = {**_INNER, "forceinline": True}
 # Numba can tell LLVM that no two arrays of a call overlap, but has no option for it; this adds one.
@@ -91,7 +93,10 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
     """
     theirs, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(CACHE_DIR)
     try:
-        return numba.njit(**{**_OPTIONS, **options})(function)
+        made = numba.njit(**{**_OPTIONS, **options})(function)
+        if "pipeline_class" in options and not JIT_DISABLED:
+            made._cache = IngredientCache(function)
+        return made
     finally:
         numba.config.CACHE_DIR = theirs
 
