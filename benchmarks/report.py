@@ -108,11 +108,13 @@ def gradient_angle() -> None:
     found = load("gradient-angle")
     if found is None:
         return
-    print("| task | weights | before training | after training |")
-    print("|---|---|---|---|")
+    print("| task | weights | before training | after training | length before | length after |")
+    print("|---|---|---|---|---|---|")
     for task, r in found["result"].items():
         for kind, moments in r["angles"].items():
-            cells = [f"{plus_minus(moments[moment]['degrees'])}°" for moment in ("before", "after")]
+            when = [moments["before"], moments["after"]]
+            cells = [f"{plus_minus(m['degrees'])}°" for m in when]
+            cells += [f"{min(values):.0e} to {max(values):.0e}" for values in (m["size"]["values"] for m in when)]
             print(f"| {task} | {kind} | {' | '.join(cells)} |")
 
 

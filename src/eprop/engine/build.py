@@ -41,6 +41,7 @@ from eprop.engine.traces import (
     span_blocks_of,
 )
 from eprop.engine.tracts import tracts_of
+from eprop.engine.trial import try_update
 from eprop.kernels import layout as lay
 from eprop.kernels.layout import Topology
 from eprop.kernels.maps import MapLayout
@@ -115,6 +116,8 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     for p in neurons:
         populations[p.index, lay.POP_SLOT] = models.index(type(p.model))  # type: ignore[arg-type]
     members = {p.index: members_of(network, p) for p in network.populations if p.model.per_node}
+    for p in neurons:
+        try_update(members[p.index][0], network.dt)
     classes = {
         p.index: ReadoutClasses.of(members[p.index], p.size, network.dt)
         for p in network.populations

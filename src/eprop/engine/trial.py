@@ -1,0 +1,70 @@
+"""A model's `update`, tried once as Python: compiled code writes wherever it is told to, and would not say that it did."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from eprop import _jit
+from eprop.errors import NetworkError
+from eprop.models import Neuron
+
+#: Synaptic inputs of the trial, mV: rest, small ones of both signs, and what makes any neuron spike.
+INPUTS = (0.0, 0.1, -0.1, 10.0, 1e4, 1e4, -1e4, 0.0)
+
+
+def try_update(neuron: Neuron, dt: float) -> None:
+    """Run some steps of one neuron of a user's own model, with every index checked.
+
+    Raises
+    ------
+    NetworkError
+        If rows are missing, if `update` is not compiled, fails, reaches beyond its rows or returns anything but two numbers.
+    """
+    kind = type(neuron)
+    if kind.__module__.split(".")[0] == "eprop":
+        return
+    label = kind.__name__
+    if not (_jit.JIT_DISABLED or hasattr(kind.update, "py_func")):
+        raise NetworkError(f"{label}.update is not compiled: write @inline (from eprop.models) above the function")
+    derived = neuron.derived(dt)
+    if missing := [name for name in kind.parameter_rows if name not in derived]:
+        raise NetworkError(f"{label}.derived() has no value for {', '.join(missing)}, named in parameter_rows")
+    params = np.array([np.ravel(derived[name])[:1] for name in kind.parameter_rows], dtype=np.float64).reshape(-1, 1)
+    state = np.zeros((len(kind.state_rows), 1))
+    update = interpreted(kind.update, {})
+    with np.errstate(all="ignore"):
+        for x in INPUTS:
+            _check_result(label, _step(neuron, update, state, params, x))
+
+
+def _step(neuron: Neuron, update: Callable[..., Any], state: np.ndarray, params: np.ndarray, x: float) -> Any:
+    label, rows = type(neuron).__name__, f"state_rows = {neuron.state_rows}, parameter_rows = {neuron.parameter_rows}"
+    try:
+        return update(state, params, 0, np.float64(x))
+    except IndexError as error:
+        raise NetworkError(f"{label}.update uses a row that is not there ({error}): {rows}") from error
+    except Exception as error:
+        raise NetworkError(f"{label}.update fails: {type(error).__name__}: {error}") from error
+
+
+def _check_result(label: str, result: Any) -> None:
+    two = isinstance(result, tuple) and len(result) == 2 and all(np.ndim(value) == 0 for value in result)
+    if not two:
+        raise NetworkError(f"{label}.update must return whether the neuron spikes, and psi; it returned {result!r:.80}")
+
+
+def interpreted(function: Callable[..., Any], made: dict[Any, Any]) -> Callable[..., Any]:
+    """A compiled function as Python, and with it the compiled functions that it calls; ``made`` are those met before."""
+    plain = getattr(function, "py_func", function)
+    if plain in made or not isinstance(plain, types.FunctionType):
+        return made.get(plain, plain)
+    names = dict(plain.__globals__)
+    made[plain] = types.FunctionType(plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__)
+    for name in plain.__code__.co_names:
+        if hasattr(names.get(name), "py_func"):
+            names[name] = interpreted(names[name], made)
+    return made[plain]

@@ -1,0 +1,108 @@
+"""Mistakes in a neuron model of one's own are named before compiled code makes them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+import eprop as ep
+from eprop import _jit
+from eprop.models import inline
+from eprop.timedriven import check_neuron
+from own_model import Integrator
+
+pytestmark = pytest.mark.tiny
+
+
+@inline
+def half(x):
+    """A function that updates call."""
+    return 0.5 * x
+
+
+@inline
+def second_row(state, params, j, x):
+    """Writes a row that is not there, but only when it spikes."""
+    state[0, j] += half(x)
+    if state[0, j] > 1.0:
+        state[1, j] = 1.0
+    return state[0, j] > 1.0, 0.3
+
+
+@inline
+def second_parameter(state, params, j, x):
+    """Reads a row that is not there."""
+    return x > params[1, j], 0.3
+
+
+@inline
+def one_value(state, params, j, x):
+    """Forgets psi."""
+    return x > params[0, j]
+
+
+@inline
+def misspelt(state, params, j, x):
+    """Calls what does not exist."""
+    return hafl(x) > params[0, j], 0.3  # noqa: F821
+
+
+def not_compiled(state, params, j, x):
+    """Is not decorated."""
+    return x > params[0, j], 0.3
+
+
+@inline
+def divides(state, params, j, x):
+    """Divides by zero, which compiled code may."""
+    return x / state[0, j] > params[0, j], 0.3
+
+
+def network(update, **changes):
+    @dataclasses.dataclass(frozen=True)
+    class Own(Integrator):
+        pass
+
+    Own.update = staticmethod(update)
+    for name, value in changes.items():
+        setattr(Own, name, value)
+    net = ep.Network()
+    net.add(Own(), 3, "rec")
+    return net
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        (second_row, r"Own.update uses a row that is not there \(index 1 .*state_rows = \('v',\)"),
+        (second_parameter, r"Own.update uses a row .*parameter_rows = \('v_th',\)"),
+        (one_value, r"Own.update must return whether the neuron spikes, and psi; it returned"),
+        (misspelt, r"Own.update fails: NameError: name 'hafl'"),
+    ],
+)
+def test_a_wrong_update_is_refused(update, message):
+    with pytest.raises(ep.NetworkError, match=message):
+        ep.Simulator(network(update), threads=1)
+
+
+@pytest.mark.skipif(_jit.JIT_DISABLED, reason="nothing is compiled")
+def test_a_forgotten_decorator_is_named():
+    with pytest.raises(ep.NetworkError, match=r"Own.update is not compiled: write @inline"):
+        ep.Simulator(network(not_compiled), threads=1)
+
+
+def test_a_forgotten_parameter_is_named():
+    net = network(divides, parameter_rows=("v_th", "width"))
+    with pytest.raises(ep.NetworkError, match=r"Own.derived\(\) has no value for width"):
+        ep.Simulator(net, threads=1)
+
+
+def test_division_by_zero_is_let_pass():
+    ep.Simulator(network(divides), threads=1)
+
+
+def test_check_neuron_names_the_mistake():
+    neuron = network(second_row).populations[0].model
+    with pytest.raises(ep.NetworkError, match="uses a row that is not there"):
+        check_neuron(neuron)
