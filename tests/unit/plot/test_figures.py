@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
+import warnings
 
 import matplotlib as mpl
 import numpy as np
@@ -78,6 +80,21 @@ def test_weights_before_and_after(tmp_path: pathlib.Path) -> None:
     assert isinstance(plot.draw_weight_change(*pairs["rec->rec"]), Axes)
     given = Figure().add_subplot()
     assert plot.draw_weight_change(*pairs["rec->rec"], ax=given) is given
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("count", [1, 3, 4, 8, 12])
+def test_many_projections_take_several_rows(count: int) -> None:
+    rng = np.random.default_rng(0)
+    figure = plot.draw_weights({f"a->{i}": tuple(rng.normal(size=(2, 12_000 if i == 1 else 9))) for i in range(count)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of Matplotlib, if panels collapse
+        figure.draw_without_rendering()
+    panels = [ax for ax in figure.axes if ax.get_title()]
+    boxes = [ax.get_tightbbox() for ax in panels]
+    assert len(panels) == count
+    assert all(ax.get_window_extent().width > 100 for ax in panels)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
 @pytest.mark.tiny
