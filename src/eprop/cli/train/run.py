@@ -53,7 +53,7 @@ class Wanted:
 
 
 def carry_out(wanted: Wanted) -> None:
-    """Begin or resume a run, draw its figures, print its result."""
+    """Begin or resume a run, print its result, draw its figures."""
     if wanted.trials is not None:
         _several(wanted, wanted.trials)
         return
@@ -66,12 +66,10 @@ def carry_out(wanted: Wanted) -> None:
             outcome = resume_run(wanted.resume, threads=wanted.threads, watcher=reporter, comm=comm)
         else:
             outcome = start_run(_config(wanted), wanted.out, force=wanted.force, watcher=reporter, comm=comm)
-        if comm.rank > 0:
-            return
-        if wanted.figures:
-            reporter.phase("drawing figures")
-            _draw(outcome.run)
+    if comm.rank > 0:
+        return
     _print(outcome, wanted)
+    _draw([outcome.run], wanted)
 
 
 def _several(wanted: Wanted, count: int) -> None:
@@ -84,20 +82,23 @@ def _several(wanted: Wanted, count: int) -> None:
         folder, summary = run_trials(
             _config(wanted), count, wanted.out, jobs=wanted.jobs, force=wanted.force, watcher=reporter
         )
-        if wanted.figures:
-            reporter.phase("drawing figures")
-            for trial in summary["trials"]:
-                _draw(RunFolder(folder.path / trial["run"]))
     if wanted.as_json:
         print(json.dumps({"run": str(folder.path), **summary}, indent=2))
     elif not wanted.quiet:
         print_trials(folder, summary)
+    _draw([RunFolder(folder.path / trial["run"]) for trial in summary["trials"]], wanted)
 
 
-def _draw(run: RunFolder) -> None:
+def _draw(runs: list[RunFolder], wanted: Wanted) -> None:
+    """Figures come last: whatever goes wrong with them, the result has been told."""
+    if not wanted.figures:
+        return
     from eprop.plot import draw_run
 
-    draw_run(run.path)
+    with Reporter(quiet=wanted.quiet) as reporter:
+        reporter.phase("drawing figures")
+        for run in runs:
+            draw_run(run.path)
 
 
 def _print(outcome: Outcome, wanted: Wanted) -> None:
