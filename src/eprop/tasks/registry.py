@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import pathlib
@@ -50,8 +51,19 @@ def _from_file(path: pathlib.Path) -> type[Task]:
     if len(found) != 1:
         listed = ", ".join(kind.__name__ for kind in found) or "none"
         raise ParameterError(f"{path}: must define one task (a subclass of Task with a name), found {listed}")
+    _check_dataclasses(found[0], path)
     found[0].origin = str(path)
     return found[0]
+
+
+def _check_dataclasses(kind: type[Task], path: pathlib.Path) -> None:
+    """Parameters that `dataclass` has turned into fields are no longer attributes of the class."""
+    for base in kind.__mro__:
+        if any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
+            raise ParameterError(
+                f"{path}: the class {base.__name__} has parameters, but is no dataclass: "
+                "write @dataclass(frozen=True, kw_only=True) above it"
+            )
 
 
 def _module(path: pathlib.Path) -> ModuleType:

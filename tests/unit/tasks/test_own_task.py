@@ -6,9 +6,10 @@ import pathlib
 
 import pytest
 
-from eprop.errors import ParameterError
+from eprop.errors import InputError, ParameterError
 from eprop.tasks import Classification, task_named
 from eprop.tasks.new_task import new_task
+from eprop.training import RunConfig, start_run
 
 pytestmark = pytest.mark.tiny
 
@@ -69,3 +70,45 @@ def test_files_that_hold_no_task(text: str | None, message: str, tmp_path: pathl
         (tmp_path / "own.py").write_text(text)
     with pytest.raises(ParameterError, match=message):
         task_named(str(tmp_path / "own.py"))
+
+
+TUPLE = ("return Trial(rng.random((self.n_steps, chance.size)) < chance, label)", "return chance, label")
+LENGTHS = ("rng.random((self.n_steps, chance.size))", "rng.random((self.n_steps + int(rng.integers(9)), chance.size))")
+EVIDENCE = ("return shown", "return shown.sum(axis=1)")
+WIDE = ("return shown", "return np.repeat(shown, 3, axis=1)")
+LABEL = ('("first", "second")', '("only",)')  # the readouts are as many as the classes
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (TUPLE, r"OneTask.draw_trial must return a Trial\(inputs, target\), got tuple"),
+        (LENGTHS, r"the same shapes in all trials; got inputs \(1\d\d, 20\) with target"),
+        (EVIDENCE, r"OneTask.evidence must return an array of shape \(samples, classes\), here \(2, 2\), got \(2,\)"),
+        (WIDE, r"OneTask.evidence must .* got \(2, 6\)"),
+        (LABEL, r"labels must lie in 0..0, got 1..1"),
+    ],
+    ids=["a tuple", "unequal lengths", "no axis of classes", "too many classes", "too few classes"],
+)
+def test_a_mistake_is_named_before_the_training(change: tuple[str, str], message: str, tmp_path: pathlib.Path) -> None:
+    file = written(tmp_path, "one-task")
+    assert change[0] in file.read_text()
+    file.write_text(file.read_text().replace(*change))
+    config = RunConfig.make(str(file), training={"epochs": 1}, data={"samples": 16})
+    with pytest.raises(InputError, match=message):
+        start_run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_scores_of_a_wrong_shape(tmp_path: pathlib.Path) -> None:
+    file = written(tmp_path)
+    file.write_text(file.read_text() + "\n    def score(self, samples, y):\n        return y\n")
+    with pytest.raises(InputError, match=r"DelayedMatch.score must return an array of shape \(samples,\), here \(2,\)"):
+        start_run(RunConfig.make(str(file)), tmp_path / "run")
+
+
+def test_a_class_that_is_no_dataclass(tmp_path: pathlib.Path) -> None:
+    file = written(tmp_path)
+    file.write_text(file.read_text().replace("@dataclass(frozen=True, kw_only=True)\n", ""))
+    with pytest.raises(ParameterError, match=r"DelayedMatch has parameters, but is no dataclass: write @dataclass\("):
+        task_named(str(file))
