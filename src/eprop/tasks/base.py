@@ -32,6 +32,8 @@ class Task(Description):
     """Where trials come from: the kind of the section ``[data]``."""
     origin: ClassVar[str | None] = None
     """File of a task that is not part of the package; set when it is loaded."""
+    digest: ClassVar[str] = ""
+    """Checksum of that file as it was loaded, so that a run notices that its task was edited."""
 
     seed: int = param(1, kind=int, at_least=0, doc="seed of connections, weights and the order of samples")
 

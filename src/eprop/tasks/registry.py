@@ -21,6 +21,7 @@ TASKS: dict[str, type[Task]] = {
     EvidenceAccumulation.name: EvidenceAccumulation,
     NMNIST.name: NMNIST,
 }
+_DIGEST = "__digest__"
 
 
 def task_named(name: str) -> type[Task]:
@@ -52,7 +53,7 @@ def _from_file(path: pathlib.Path) -> type[Task]:
         listed = ", ".join(kind.__name__ for kind in found) or "none"
         raise ParameterError(f"{path}: must define one task (a subclass of Task with a name), found {listed}")
     _check_dataclasses(found[0], path)
-    found[0].origin = str(path)
+    found[0].origin, found[0].digest = str(path), vars(module)[_DIGEST]
     return found[0]
 
 
@@ -77,6 +78,8 @@ def _module(path: pathlib.Path) -> ModuleType:
         raise ParameterError(f"{path}: no such file; eprop new-task NAME writes a template")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    # Of the text that is carried out now: the file may be edited while the class lives.
+    vars(module)[_DIGEST] = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -93,8 +93,37 @@ class RunConfig:
         """What ``eprop train`` calls the task: its name, or the file that holds it."""
         return self.task.origin or self.task.name
 
+    def differences(self, other: RunConfig) -> list[str]:
+        """What another configuration has otherwise, as ``"training.epochs = 5, not 3"``; threads aside, they change nothing.
+
+        The first value is the other's.
+        """
+        if not same_task(self.task_name, other.task_name):
+            return [f"task.name = {other.task_name!r}, not {self.task_name!r}"]
+        ours, theirs = self._values(), other._values()
+        return [
+            f"{name} = {theirs[name]!r}, not {value!r}"
+            for name, value in ours.items()
+            if theirs[name] != value and name != "run.threads"
+        ]
+
+    def _values(self) -> dict[str, Any]:
+        """All values by section and key, such as ``training.epochs``."""
+        return {
+            f"{section}.{field.name}": getattr(part, field.name)
+            for section, part in self._sections().items()
+            for field in dataclasses.fields(part)
+        }
+
     def _sections(self) -> dict[str, Description]:
         return {"task": self.task, "data": self.data, "training": self.training, "run": self.execution}
+
+
+def same_task(one: str, other: str) -> bool:
+    """Whether two names mean the same task: equal, or the same file."""
+    if one.endswith(".py") and other.endswith(".py"):
+        return pathlib.Path(one).resolve() == pathlib.Path(other).resolve()
+    return one == other
 
 
 def read_config(path: str | pathlib.Path) -> tuple[str, dict[str, dict[str, Any]]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pathlib
+import sys
+import warnings
 
 import pytest
 
-from eprop.errors import InputError, ParameterError
+from eprop.errors import CheckpointError, InputError, ParameterError
 from eprop.tasks import Classification, task_named
 from eprop.tasks.new_task import new_task
-from eprop.training import RunConfig, start_run
+from eprop.training import ChangedTaskWarning, RunConfig, evaluate_run, resume_run, start_run
 
 pytestmark = pytest.mark.tiny
 
@@ -112,3 +114,46 @@ def test_a_class_that_is_no_dataclass(tmp_path: pathlib.Path) -> None:
     file.write_text(file.read_text().replace("@dataclass(frozen=True, kw_only=True)\n", ""))
     with pytest.raises(ParameterError, match=r"DelayedMatch has parameters, but is no dataclass: write @dataclass\("):
         task_named(str(file))
+
+
+def trained(file: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
+    small = {"task": {"neurons": 3, "group": 2, "n_steps": 4}, "data": {"samples": 4, "test_samples": 2}}
+    start_run(RunConfig.make(str(file), **small, training={"epochs": 1}, run={"threads": 1}), out)
+    return out
+
+
+def test_an_edited_file_is_noticed(tmp_path: pathlib.Path) -> None:
+    file = written(tmp_path)
+    run = trained(file, tmp_path / "run")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate_run(run)
+    file.write_text(file.read_text() + "# another line\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate_run(run)  # what is carried out is still what was loaded
+    for name in [name for name in sys.modules if name.startswith("eprop_task_")]:
+        del sys.modules[name]  # as in another process
+    with pytest.warns(ChangedTaskWarning, match=r"own.py: has changed since .*run was trained"):
+        evaluate_run(run)
+    with pytest.warns(ChangedTaskWarning):
+        resume_run(run)
+
+
+def test_a_run_is_resumed_as_what_it_is(tmp_path: pathlib.Path) -> None:
+    run = trained(written(tmp_path), tmp_path / "run")
+    resume_run(run, task=str(tmp_path / "own.py"), threads=2)
+    resume_run(run)  # the number of threads is no change
+    with pytest.raises(
+        ParameterError, match=r"is a run of the task '.*own.py'; go on with: eprop train .*own.py --resume"
+    ):
+        resume_run(run, task="nmnist")
+    config = run / "config.toml"
+    text = config.read_text()
+    config.write_text(text.replace("epochs = 1", "epochs = 5").replace("loud = 80.0", "loud = 90.0"))
+    with pytest.raises(
+        CheckpointError, match=r"edited since .* \(task.loud = 90.0, not 80.0; training.epochs = 5, not 1\)"
+    ):
+        resume_run(run)
+    config.write_text("# a remark\n" + text)
+    assert resume_run(run).summary["epochs"] == 1

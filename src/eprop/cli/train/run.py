@@ -11,7 +11,7 @@ from eprop.cli.report import Reporter, print_outcome, print_trials
 from eprop.errors import ParameterError
 from eprop.parallel import find_communicator, started_by_mpi
 from eprop.training import Outcome, RunConfig, RunFolder, resume_run, run_trials, start_run
-from eprop.training.config import parse_settings, read_config
+from eprop.training.config import parse_settings, read_config, same_task
 
 Sections = dict[str, dict[str, Any]]
 
@@ -63,7 +63,7 @@ def carry_out(wanted: Wanted) -> None:
     with Reporter(quiet=wanted.quiet, silent=comm.rank > 0) as reporter:
         if wanted.resume is not None:
             _refuse_beside_resume(wanted)
-            outcome = resume_run(wanted.resume, threads=wanted.threads, watcher=reporter, comm=comm)
+            outcome = resume_run(wanted.resume, task=wanted.task, threads=wanted.threads, watcher=reporter, comm=comm)
         else:
             outcome = start_run(_config(wanted), wanted.out, force=wanted.force, watcher=reporter, comm=comm)
     if comm.rank > 0:
@@ -132,13 +132,6 @@ def _config(wanted: Wanted) -> RunConfig:
     if changed["data"].keys() & {"data", "mnist"}:  # one source takes the place of the other
         given = {**given, "data": {k: v for k, v in given.get("data", {}).items() if k not in ("data", "mnist")}}
     return RunConfig.make(wanted.task, given, **changed)
-
-
-def same_task(one: str, other: str) -> bool:
-    """Whether two names mean the same task: equal, or the same file."""
-    if one.endswith(".py") and other.endswith(".py"):
-        return Path(one).resolve() == Path(other).resolve()
-    return one == other
 
 
 def _refuse_beside_resume(wanted: Wanted) -> None:
