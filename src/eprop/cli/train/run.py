@@ -121,7 +121,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 def _config(wanted: Wanted) -> RunConfig:
     """File, then ``--set``, then options: the later wins."""
-    name, given = (wanted.task, {}) if wanted.config is None else read_config(wanted.config)
+    name, given = (wanted.task, {}) if wanted.config is None else read_config(wanted.config, wanted.task)
     if not same_task(name, wanted.task):
         raise ParameterError(
             f"{wanted.config}: configures the task {name!r}; run it with: eprop train {name} --config {wanted.config}"
