@@ -29,6 +29,7 @@ def test_a_new_task_is_a_task(tmp_path: pathlib.Path) -> None:
     assert issubclass(kind, Classification)
     assert task_named(str(file)) is kind
     assert "FILE" not in file.read_text()
+    assert file.read_text().startswith('"""DelayedMatch, a task of one')
     assert kind(rule="eprop+").eta == 1e-4
 
 
@@ -41,6 +42,7 @@ def test_files_of_one_name_are_two_tasks(tmp_path: pathlib.Path) -> None:
 
 def test_the_name_of_the_file(tmp_path: pathlib.Path) -> None:
     assert new_task("delayed-match")[0] == pathlib.Path("delayed_match.py")
+    assert new_task("numpy", pathlib.Path("my_numpy.py"))[0] == pathlib.Path("my_numpy.py")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,9 @@ def test_the_name_of_the_file(tmp_path: pathlib.Path) -> None:
         ("class", None, "lower-case words joined by hyphens"),
         ("nmnist", None, "there is a task 'nmnist' already"),
         ("mine", "mine.txt", "ends with .py"),
+        ("numpy", None, "numpy.py: Python programs .* in place of the module 'numpy'; give another name"),
+        ("json", None, "in place of the module 'json'"),
+        ("mine", "x/numpy.py", "in place of the module 'numpy'"),
     ],
 )
 def test_names_that_cannot_be(name: str, file: str | None, message: str) -> None:
