@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from eprop.errors import OutputError, ParameterError
 from eprop.training.files import written_aside
@@ -75,10 +75,19 @@ def thousands() -> FuncFormatter:
     return FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
-def decades(ax: Axes) -> None:
-    """Make the vertical axis logarithmic, with plain numbers at 1, 2, 5, 10, ..."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+def decades(ax: Axes, zero_below: float | None = None) -> None:
+    """Make the vertical axis logarithmic, with plain numbers at 1, 2, 5, 10, ...
+
+    A logarithmic axis has no zero: with ``zero_below``, the axis is linear from there down to zero.
+    """
+    if zero_below is None:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    else:
+        ax.set_yscale("symlog", linthresh=zero_below, linscale=0.6)
+        ticks = [m * 10.0**k for k in range(-6, 7) for m in (1.0, 2.0, 5.0) if m * 10.0**k >= zero_below]
+        ax.yaxis.set_major_locator(FixedLocator([0.0, *ticks]))
+        ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
