@@ -390,8 +390,8 @@ def from_iterable(
     Raises
     ------
     DataError
-        If there is no sample, a label is no whole number from 0 on, a time is no whole number of microseconds, or an event
-        lies outside the sensor; the message names the sample.
+        If there is no sample, a label is no whole number from 0 on, a time is no whole number of microseconds, or an
+        event lies outside the sensor; the message names the sample.
 
     Warns
     -----
@@ -422,12 +422,15 @@ def from_iterable(
 
 
 def _warn_of_times(spans: list[tuple[int, int, int]], n_steps: int, dt: float) -> None:
-    """Warn of events behind the last step, and if all are in the first; of each block: events, those behind, last time (us)."""
+    """Warn of events behind the last step, and if all are in the first.
+
+    Each block of ``spans`` gives the number of its events, of those behind, and the last time in microseconds.
+    """
     events, late, last = sum(s[0] for s in spans), sum(s[1] for s in spans), max(s[2] for s in spans)
     if late > LATE * events:
         text = (
-            f"{late:,} of {events:,} events come after the end of a sample at {n_steps * dt:g} ms, and are left out; the "
-            f"last one at {last / 1000.0:g} ms: take more steps (n_steps) or longer ones (dt) if they matter"
+            f"{late:,} of {events:,} events come after the end of a sample at {n_steps * dt:g} ms, and are left out; "
+            f"the last one at {last / 1000.0:g} ms: take more steps (n_steps) or longer ones (dt) if they matter"
         )
     elif events > 1 and n_steps > 1 and last < dt * 1000.0:
         text = (

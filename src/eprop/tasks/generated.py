@@ -66,7 +66,8 @@ class GeneratedTask(Task):
         if len(shapes) > 1 or any(len(inputs) != 2 for inputs, _ in shapes):
             listed = ", ".join(f"inputs {inputs} with target {target}" for inputs, target in sorted(shapes)[:2])
             raise InputError(
-                f"{label} must return inputs of shape (n_steps, inputs), and the same shapes in all trials; got {listed}"
+                f"{label} must return inputs of shape (n_steps, inputs), and the same shapes in all trials; "
+                f"got {listed}"
             )
         return out
 

@@ -1,8 +1,8 @@
 """MyTask, a task of one's own, for the command ``eprop train FILE``.
 
-What is learned so far is an example: which of two groups of inputs is louder. The file says five things: parameters, what
-suits each rule, how a trial is drawn, the network, and how outputs are scored. Change them one after the other, and this
-text; the file runs at every step:
+What is learned so far is an example: which of two groups of inputs is louder. The file says five things: parameters,
+what suits each rule, how a trial is drawn, the network, and how outputs are scored. Change them one after the other,
+and this text; the file runs at every step:
 
     eprop train FILE
     eprop train FILE --epochs 5 --seed 2 --trials 3

@@ -94,9 +94,9 @@ class RunConfig:
         return self.task.origin or self.task.name
 
     def differences(self, other: RunConfig) -> list[str]:
-        """What another configuration has otherwise, as ``"training.epochs = 5, not 3"``; threads aside, they change nothing.
+        """What another configuration has otherwise, as ``"training.epochs = 5, not 3"``.
 
-        The first value is the other's.
+        The first value is the other's. The number of threads is left out, since it does not change the result.
         """
         if not same_task(self.task_name, other.task_name):
             return [f"task.name = {other.task_name!r}, not {self.task_name!r}"]
@@ -138,8 +138,8 @@ def read_config(path: str | pathlib.Path, task: str | None = None) -> tuple[str,
     Raises
     ------
     ParameterError
-        If the file is missing, is no TOML, names no task where none is meant, or has a section or key that is not known;
-        the message names file and line.
+        If the file is missing, is no TOML, names no task where none is meant, or has a section or key that is not
+        known; the message names file and line.
     """
     path = pathlib.Path(path)
     try:

@@ -214,8 +214,8 @@ def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
     config = RunConfig.make(*parse_config(checkpoint.config, f"configuration in {run.checkpoint}"))
     if checkpoint.source not in ("", config.task.digest):
         warnings.warn(
-            f"{config.task.origin}: has changed since {run.path} was trained; network, trials and scores are those of the "
-            "file as it is now: undo the changes, or train anew",
+            f"{config.task.origin}: has changed since {run.path} was trained; network, trials and scores are those of "
+            "the file as it is now: undo the changes, or train anew",
             ChangedTaskWarning,
             stacklevel=3,
         )
@@ -223,7 +223,7 @@ def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
 
 
 def _refuse_edited(run: RunFolder, config: RunConfig) -> None:
-    """A run goes on as it began: were its edited ``config.toml`` left beside it, the file would no longer tell the truth."""
+    """A run goes on as it began: an edited ``config.toml`` beside it would no longer tell the truth."""
     if not run.config.is_file():
         return
     changed = config.differences(RunConfig.make(*read_config(run.config)))
