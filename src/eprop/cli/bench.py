@@ -137,17 +137,19 @@ def event_cost(
         precision=precision, repeats=repeats,
     )  # fmt: skip
     names = tuple(quantity or SWEEPS)
-    points = measure(config, names, compare is not None)
     if figure is not None:
-        from eprop.plot import draw_event_cost, save
+        from eprop.plot import check_picture, draw_event_cost, save
 
-        save(draw_event_cost({name: [p for p in points if p.quantity == name] for name in names}), figure)
+        check_picture(figure)
+    points = measure(config, names, compare is not None)
     if as_json:
         # What was not measured is null: JSON has no NaN.
         rows = [{k: None if v != v else v for k, v in dataclasses.asdict(p).items()} for p in points]
         print(json.dumps({"config": config.to_dict(), "points": rows}))
     else:
         _print_costs(points)
+    if figure is not None:  # last: what was measured is told even if the disk is full
+        save(draw_event_cost({name: [p for p in points if p.quantity == name] for name in names}), figure)
 
 
 def _check_compare(compare: str | None) -> None:

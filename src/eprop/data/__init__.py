@@ -11,7 +11,7 @@
     download_nmnist                                                                               download.py
 """
 
-from eprop.data.binned import BinnedDataset, concatenate, from_iterable
+from eprop.data.binned import BinnedDataset, EventTimeWarning, concatenate, from_iterable
 from eprop.data.cache import CacheWarning, cached, load_dataset, save_dataset
 from eprop.data.camera import EventCamera
 from eprop.data.events import EventDataset, Events, EventSample, as_events
@@ -26,6 +26,7 @@ __all__ = [
     "EventCamera",
     "EventDataset",
     "EventSample",
+    "EventTimeWarning",
     "Events",
     "LeakWarning",
     "Loader",

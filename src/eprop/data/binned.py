@@ -7,6 +7,7 @@ share one array of channels, so that a subset or another order of the samples co
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,12 @@ from eprop.errors import DataError, ParameterError
 
 _FAULTS = {1: "offsets fall or leave the array of channels", 2: "a channel out of range", 3: "unsorted channels"}
 _BLOCK = 256
+#: Share of the events that may come after the last step without a word: recordings differ a little in length.
+LATE = 0.01
+
+
+class EventTimeWarning(UserWarning):
+    """Times of events do not suit the steps into which they are binned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -383,7 +390,13 @@ def from_iterable(
     Raises
     ------
     DataError
-        If there is no sample, or an event lies outside the sensor; the message names the sample.
+        If there is no sample, a label is no whole number from 0 on, a time is no whole number of microseconds, or an
+        event lies outside the sensor; the message names the sample.
+
+    Warns
+    -----
+    EventTimeWarning
+        If more than one in a hundred events come after the last step, and are left out; or if all fall into the first.
 
     Examples
     --------
@@ -394,14 +407,39 @@ def from_iterable(
     width, height, polarities = _sensor(sensor_size)
     binner = Binner(width * height * polarities, n_steps, dt)
     labels: list[int] = []
+    spans: list[tuple[int, int, int]] = []
     for block in _blocks(iterate(samples)):
         numbers = [events_to_channels(e, sensor_size, len(labels) + i) for i, (e, _) in enumerate(block)]
         offsets = np.cumsum([0, *(len(e) for e, _ in block)]).astype(np.int64)
-        binner.add(*binner.bin(np.concatenate([e.t for e, _ in block]), np.concatenate(numbers), offsets))
+        times = np.concatenate([e.t for e, _ in block])
+        binner.add(*binner.bin(times, np.concatenate(numbers), offsets))
         labels += [label for _, label in block]
+        spans.append((times.size, int(np.count_nonzero(times >= n_steps * dt * 1000.0)), int(times.max(initial=0))))
     if not labels:
         raise DataError("the data set holds no sample")
+    _warn_of_times(spans, n_steps, dt)
     return binner.finish(np.array(labels, np.int32), simulated, name)
+
+
+def _warn_of_times(spans: list[tuple[int, int, int]], n_steps: int, dt: float) -> None:
+    """Warn of events behind the last step, and if all are in the first.
+
+    Each block of ``spans`` gives the number of its events, of those behind, and the last time in microseconds.
+    """
+    events, late, last = sum(s[0] for s in spans), sum(s[1] for s in spans), max(s[2] for s in spans)
+    if late > LATE * events:
+        text = (
+            f"{late:,} of {events:,} events come after the end of a sample at {n_steps * dt:g} ms, and are left out; "
+            f"the last one at {last / 1000.0:g} ms: take more steps (n_steps) or longer ones (dt) if they matter"
+        )
+    elif events > 1 and n_steps > 1 and last < dt * 1000.0:
+        text = (
+            f"all {events:,} events fall into the first of {n_steps} steps, the last one at {last} us: are the times "
+            "in microseconds?"
+        )
+    else:
+        return
+    warnings.warn(text, EventTimeWarning, stacklevel=3)
 
 
 def _sensor(sensor_size: Any) -> tuple[int, int, int]:
@@ -415,7 +453,7 @@ def _blocks(pairs: Iterable[tuple[Any, Any]]) -> Iterator[list[tuple[Events, int
     block: list[tuple[Events, int]] = []
     for number, (events, label) in enumerate(pairs):
         try:
-            block.append((as_events(events), int(label)))
+            block.append((as_events(events), _label(label)))
         except (DataError, TypeError, ValueError) as error:
             raise DataError(f"sample {number}: {error}") from None
         if len(block) == _BLOCK:
@@ -423,6 +461,14 @@ def _blocks(pairs: Iterable[tuple[Any, Any]]) -> Iterator[list[tuple[Events, int
             block = []
     if block:
         yield block
+
+
+def _label(label: Any) -> int:
+    """A class as a whole number; also from a one-element array or tensor."""
+    number = int(label)
+    if number != label or not 0 <= number <= np.iinfo(np.int32).max:
+        raise DataError(f"a label must be a whole number >= 0, got {label}")
+    return number
 
 
 def events_to_channels(events: Events, sensor_size: tuple[int, int, int], number: int = 0) -> np.ndarray:

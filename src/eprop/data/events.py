@@ -35,7 +35,7 @@ class Events:
     Raises
     ------
     DataError
-        If the arrays differ in length, or a value is negative or does not fit.
+        If the arrays differ in length, a value is negative or does not fit, or a time is no whole number.
     """
 
     x: np.ndarray
@@ -178,4 +178,11 @@ def _polarity(values: Any) -> np.ndarray:
 
 
 def _time(values: Any) -> np.ndarray:
+    values = np.asarray(values)
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values != np.floor(values)).any():
+        # Mostly seconds: cut to whole numbers, all events would come at once.
+        raise DataError(
+            f"event field t must be whole microseconds, got {values[values != np.floor(values)][0]:g}; "
+            "of seconds take np.round(1e6 * t)"
+        )
     return np.ascontiguousarray(_whole(values, "t", MAX_TIME).astype(np.int32, copy=False))

@@ -30,7 +30,8 @@ class Record:
         A population (``"rec"``) or a projection (``"in->rec"``).
     variable : str
         Neurons: ``"v"`` and the other state variables, ``"surrogate"``, ``"learning_signal"``. Readouts: ``"y"``,
-        ``"error"``. Projections: ``"weight"``, ``"trace"``. Spikes are always recorded if asked for by ``spikes=``.
+        ``"error"``. Projections: ``"weight"``, and in a network that learns by `EPropPlus` ``"trace"``; `EProp`
+        computes gradients backwards and keeps no traces. Spikes are always recorded if asked for by ``spikes=``.
     index : sequence of int, optional
         Nodes, or synapses in the order of `Simulator.connections`; all by default.
     """

@@ -10,7 +10,7 @@
     draw_confusion          true against predicted classes                     confusion.py
     draw_band, draw_bars    several trials of several variants             compare.py
     draw_run                all of them for a run's folder                     run.py
-    look, save              the style                                          style.py
+    look, save, check_picture   the style                                         style.py
 """
 
 from eprop.plot.activity import draw_activity, telling_neuron
@@ -20,10 +20,11 @@ from eprop.plot.cost import draw_event_cost
 from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
 from eprop.plot.run import draw_run
-from eprop.plot.style import look, save
+from eprop.plot.style import check_picture, look, save
 from eprop.plot.weights import draw_weight_change, draw_weights
 
 __all__ = [
+    "check_picture",
     "draw_activity",
     "draw_band",
     "draw_bars",

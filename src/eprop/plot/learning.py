@@ -49,43 +49,45 @@ def draw_learning_curve(
 
 
 def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]) -> None:
-    shown = []
+    shown: list[float] = []
     trained = [(m["samples"], 100 * m["error"]) for m in metrics if m.get("error") is not None]
     if trained:
         x, raw = np.array(trained).T
-        ax.plot(x, _visible(smooth(raw)), color=BLUE, label="training, each sample before it is learned")
+        ax.plot(x, smooth(raw), color=BLUE, label="training, each sample before it is learned", **_marked(x))
         shown += list(smooth(raw))
     held = [(m["samples"], 100 * m["hold_error"]) for m in metrics if m.get("hold_error") is not None]
     if held:
         x, y = np.array(held).T
-        ax.plot(x, _visible(y), color=ORANGE, marker="o", ms=3, label="held out")
+        ax.plot(x, y, color=ORANGE, marker="o", ms=3, label="held out")
         shown += list(y)
     tested = summary.get("test_error")
     if tested is not None:
         shown.append(100 * tested)
-    bottom = max(0.6 * min((value for value in shown if value > 0), default=1.0), 0.1)
+    least = max(0.6 * min((value for value in shown if value > 0), default=1.0), 0.1)
+    bottom = 0.0 if min(shown, default=least) < least else least
     if tested is not None:
         _mark_test(ax, summary["samples_learned"], 100 * tested, summary["test_error_sigma"], bottom)
-    decades(ax)
+    decades(ax, least if bottom == 0.0 else None)
     ax.set_ylim(bottom, max(10.0, 1.6 * max(shown, default=100.0)))  # room for the legend
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper right")
 
 
 def _mark_test(ax: Axes, samples: int, error: float, spread: float | None, bottom: float) -> None:
-    """The test error with its spread, if any; a logarithmic axis has no zero, so both end at its bottom."""
+    """The test error with its spread, if any, which ends at the bottom of the axis."""
     sigma = 100 * (spread or 0.0)
-    y = max(error, bottom)
-    low, high = y - max(error - sigma, bottom), error + sigma - min(y, error + sigma)
+    low = error - max(error - sigma, bottom)
     label = f"test: {error:.1f} %" if spread is None else f"test: {error:.1f} ± {sigma:.1f} %"
-    ax.errorbar([samples], [y], [[low], [high]], color=RED, fmt="D", ms=4, lw=1, label=label, clip_on=False, zorder=5)
+    ax.errorbar(
+        [samples], [error], [[low], [sigma]], color=RED, fmt="D", ms=4, lw=1, label=label, clip_on=False, zorder=5
+    )
 
 
 def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
     x, raw = np.array([(m["samples"], m["loss"]) for m in metrics]).reshape(-1, 2).T
     if x.size:
         ax.plot(x, raw, color=PALE, lw=0.6)
-        ax.plot(x, smooth(raw), color=GREEN, label="training")
+        ax.plot(x, smooth(raw), color=GREEN, label="training", **_marked(x))
     held = [(m["samples"], m["hold_loss"]) for m in metrics if m.get("hold_loss") is not None]
     if held:
         ax.plot(*np.array(held).T, color=ORANGE, marker="o", ms=3, label="held out")
@@ -96,16 +98,16 @@ def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
         decades(ax)
 
 
+def _marked(x: np.ndarray) -> dict[str, Any]:
+    """A marker for a line of one point, which could not be seen."""
+    return {"marker": "o", "ms": 3} if x.size == 1 else {}
+
+
 def _mark_epochs(ax: Axes, samples: int | None, epochs: int) -> None:
     """A thin line where a new epoch begins, unless there are many."""
     if samples is not None and epochs <= 20:
         for epoch in range(1, epochs):
             ax.axvline(epoch * samples, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0)
-
-
-def _visible(values: np.ndarray) -> np.ndarray:
-    """Zeros cannot be drawn on a logarithmic axis: put them far below, so that the line leaves the picture there."""
-    return np.maximum(values, 1e-3)
 
 
 def smooth(values: np.ndarray, width: int = _SMOOTH) -> np.ndarray:

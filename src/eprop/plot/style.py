@@ -8,9 +8,11 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from eprop.errors import OutputError, ParameterError
 from eprop.training.files import written_aside
 
 #: Colours of Okabe and Ito (2008), safe for colour-blind readers and in grey print.
@@ -73,10 +75,19 @@ def thousands() -> FuncFormatter:
     return FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
-def decades(ax: Axes) -> None:
-    """Make the vertical axis logarithmic, with plain numbers at 1, 2, 5, 10, ..."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+def decades(ax: Axes, zero_below: float | None = None) -> None:
+    """Make the vertical axis logarithmic, with plain numbers at 1, 2, 5, 10, ...
+
+    A logarithmic axis has no zero: with ``zero_below``, the axis is linear from there down to zero.
+    """
+    if zero_below is None:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    else:
+        ax.set_yscale("symlog", linthresh=zero_below, linscale=0.6)
+        ticks = [m * 10.0**k for k in range(-6, 7) for m in (1.0, 2.0, 5.0) if m * 10.0**k >= zero_below]
+        ax.yaxis.set_major_locator(FixedLocator([0.0, *ticks]))
+        ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
@@ -93,15 +104,36 @@ def letter(where: Axes | Figure | SubFigure, name: str, left: float = 32.0) -> N
         where.text(0.005, 0.99, name, ha="left", va="top", **font)
 
 
+def check_picture(path: str | pathlib.Path) -> str:
+    """Kind of picture that a name asks for, such as ``"png"``; to be called before what is drawn is computed.
+
+    Raises
+    ------
+    ParameterError
+        If Matplotlib writes no such pictures.
+    OutputError
+        If the folder is missing.
+    """
+    path = pathlib.Path(path)
+    kind = path.suffix.lstrip(".").lower() or "png"
+    if kind not in FigureCanvasBase.filetypes:
+        raise ParameterError(f"{path}: no picture is written as {path.suffix}; give a name that ends with .png or .pdf")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: cannot be written: there is no folder {path.parent}; make it, or choose another")
+    return kind
+
+
 def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Path:
     """Write a PNG or a PDF, by the ending of the name; whole or not at all.
 
     Raises
     ------
+    ParameterError
+        If the name has another ending, that Matplotlib does not know.
     OutputError
-        If the disk is full or not writable.
+        If the folder is missing, or the disk is full or not writable.
     """
-    kind = pathlib.Path(path).suffix.lstrip(".") or "png"
+    kind = check_picture(path)
     # Without a date, so that the same numbers give the same file.
     metadata: Any = {"CreationDate": None} if kind == "pdf" else None
     with look(), written_aside(path) as aside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from eprop.plot.style import BLUE, GREY, WIDE, look, new_axes, new_figure
 
 #: More connections than this are drawn as a density.
 MANY = 3000
+#: Panels side by side; more are wrapped into rows, where each still has room for its labels.
+ACROSS = 3
 # Without its lightest shades, so that single connections can be seen on white.
 _BLUES = ListedColormap(colormaps["Blues"](np.linspace(0.3, 1.0, 256)))
 
@@ -33,8 +36,9 @@ def draw_weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure
     -------
     Figure
     """
+    rows = math.ceil(len(changes) / ACROSS)
     with look():
-        figure = new_figure(WIDE, 2.9)
+        figure = new_figure(WIDE, 2.9 if rows <= 1 else 2.6 * rows)
         draw_weight_panels(figure, changes)
     return figure
 
@@ -45,14 +49,24 @@ def draw_weight_panels(
     names: Mapping[str, str] | None = None,
 ) -> np.ndarray:
     """As `draw_weights`, into a figure or a part of one, perhaps under other names; returns the axes."""
-    axes: np.ndarray = figure.subplots(1, len(changes), squeeze=False)[0]
+    axes = _panels(figure, len(changes))
     for ax, (name, (before, after)) in zip(axes, changes.items(), strict=True):
         _draw(ax, before, after)
         ax.set_title((names or {}).get(name, name.replace("->", " → ")), pad=17)
         ax.set_xlabel("weight before (mV)")
         _note_spread(ax, before, after)
-    axes[0].set_ylabel("weight after (mV)")
+        if ax.get_subplotspec().is_first_col():
+            ax.set_ylabel("weight after (mV)")
     return axes
+
+
+def _panels(figure: Figure | SubFigure, count: int) -> np.ndarray:
+    """``count`` axes in rows that are as even as they can be, shape ``(count,)``."""
+    rows = max(math.ceil(count / ACROSS), 1)
+    axes: np.ndarray = figure.subplots(rows, max(math.ceil(count / rows), 1), squeeze=False).ravel()
+    for spare in axes[count:]:
+        spare.remove()
+    return axes[:count]
 
 
 def draw_distribution(ax: Axes, edges: np.ndarray, trials: np.ndarray, color: str, label: str, **line: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eprop.engine import Samples
-from eprop.errors import ParameterError
+from eprop.errors import InputError, ParameterError
 from eprop.network import Network
 from eprop.parameters import Description, param
 from eprop.tasks.trials import DataChoice, Generated
@@ -32,6 +32,8 @@ class Task(Description):
     """Where trials come from: the kind of the section ``[data]``."""
     origin: ClassVar[str | None] = None
     """File of a task that is not part of the package; set when it is loaded."""
+    digest: ClassVar[str] = ""
+    """Checksum of that file as it was loaded, so that a run notices that its task was edited."""
 
     seed: int = param(1, kind=int, at_least=0, doc="seed of connections, weights and the order of samples")
 
@@ -86,11 +88,29 @@ class Classification(Task):
         raise TypeError(f"{type(self).__name__} does not define evidence()")
 
     def predict(self, samples: Samples, y: np.ndarray) -> np.ndarray:
-        """Class of each sample, shape ``(n,)``."""
-        return self.evidence(samples, y).argmax(axis=1)
+        """Class of each sample, shape ``(n,)``.
+
+        Raises
+        ------
+        InputError
+            If `evidence` has another shape than it should.
+        """
+        evidence, wanted = self.evidence(samples, y), (len(samples), len(self.classes))
+        if np.shape(evidence) != wanted:
+            raise InputError(
+                f"{type(self).__name__}.evidence must return an array of shape (samples, classes), here {wanted}, got "
+                f"{np.shape(evidence)}"
+            )
+        return np.asarray(evidence).argmax(axis=1)
 
     def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
-        """1.0 where the predicted class is wrong, 0.0 where it is right."""
+        """1.0 where the predicted class is wrong, 0.0 where it is right.
+
+        Raises
+        ------
+        ParameterError
+            If the samples have no labels.
+        """
         if samples.labels is None:
             raise ParameterError(f"{type(self).__name__}.score needs samples with labels")
         return (self.predict(samples, y) != samples.labels).astype(np.float64)

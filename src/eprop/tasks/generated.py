@@ -47,17 +47,33 @@ class GeneratedTask(Task):
         """Weight of each step in loss and score, shape ``(n_steps,)``; None: all count."""
         return None
 
-    def make_samples(self, network: Network, trials: Any) -> Samples:
-        """Draw trials and arrange them.
+    def drawn(self, trials: Any) -> list[Trial]:
+        """Trials from their seeds.
 
         Raises
         ------
         InputError
-            If the trials are not made from a seed.
+            If the trials are not made from a seed, or `draw_trial` gives something else than trials of one shape.
         """
         if not hasattr(trials, "generators"):
             raise InputError(f"the task {self.name!r} makes its trials from a seed, got {trials!r:.80}")
-        drawn = [self.draw_trial(rng) for rng in trials.generators()]
+        out = [self.draw_trial(rng) for rng in trials.generators()]
+        label = f"{type(self).__name__}.draw_trial"
+        for trial in out:
+            if not isinstance(trial, Trial):
+                raise InputError(f"{label} must return a Trial(inputs, target), got {type(trial).__name__}")
+        shapes = {(np.shape(trial.inputs), np.shape(trial.target)) for trial in out}
+        if len(shapes) > 1 or any(len(inputs) != 2 for inputs, _ in shapes):
+            listed = ", ".join(f"inputs {inputs} with target {target}" for inputs, target in sorted(shapes)[:2])
+            raise InputError(
+                f"{label} must return inputs of shape (n_steps, inputs), and the same shapes in all trials; "
+                f"got {listed}"
+            )
+        return out
+
+    def make_samples(self, network: Network, trials: Any) -> Samples:
+        """Draw trials and arrange them; raises what `drawn` does."""
+        drawn = self.drawn(trials)
         inputs = np.stack([trial.inputs for trial in drawn])
         targets = np.stack([np.asarray(trial.target) for trial in drawn])
         aims: dict[str, Any] = {"labels": targets} if targets.ndim == 1 else {"targets": {"out": targets}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import importlib.util
 import keyword
 import pathlib
 import re
@@ -24,7 +25,7 @@ def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path,
     Raises
     ------
     ParameterError
-        If the name cannot be one, or is taken; or the file does not end with ``.py``.
+        If the name cannot be one, or is taken; or the file does not end with ``.py``, or would hide a module.
     """
     words = name.split("-")
     if not all(re.fullmatch(r"[a-z][a-z0-9]*", word) for word in words) or keyword.iskeyword(name):
@@ -36,6 +37,21 @@ def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path,
     file = pathlib.Path(f"{'_'.join(words)}.py") if file is None else pathlib.Path(file)
     if file.suffix != ".py":
         raise ParameterError(f"{file}: a task is a file of Python, give a name that ends with .py")
+    if _hides_module(file):
+        raise ParameterError(
+            f"{file}: Python programs in its folder would import this file in place of the module {file.stem!r}; "
+            "give another name, or another file with --out"
+        )
     text = importlib.resources.files("eprop.tasks").joinpath("template.py").read_text(encoding="utf-8")
     text = text.replace("MyTask", "".join(word.capitalize() for word in words)).replace("my-task", name)
     return file, text.replace("FILE", str(file))
+
+
+def _hides_module(file: pathlib.Path) -> bool:
+    """Whether there is a module with the file's name that is not this file."""
+    try:
+        spec = importlib.util.find_spec(file.stem.partition(".")[0])
+    except (ImportError, ValueError):
+        return False
+    # Without an origin it is a folder that happens to be there.
+    return spec is not None and spec.origin is not None and pathlib.Path(spec.origin).resolve() != file.resolve()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import pathlib
@@ -20,6 +21,7 @@ TASKS: dict[str, type[Task]] = {
     EvidenceAccumulation.name: EvidenceAccumulation,
     NMNIST.name: NMNIST,
 }
+_DIGEST = "__digest__"
 
 
 def task_named(name: str) -> type[Task]:
@@ -50,8 +52,19 @@ def _from_file(path: pathlib.Path) -> type[Task]:
     if len(found) != 1:
         listed = ", ".join(kind.__name__ for kind in found) or "none"
         raise ParameterError(f"{path}: must define one task (a subclass of Task with a name), found {listed}")
-    found[0].origin = str(path)
+    _check_dataclasses(found[0], path)
+    found[0].origin, found[0].digest = str(path), vars(module)[_DIGEST]
     return found[0]
+
+
+def _check_dataclasses(kind: type[Task], path: pathlib.Path) -> None:
+    """Parameters that `dataclass` has turned into fields are no longer attributes of the class."""
+    for base in kind.__mro__:
+        if any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
+            raise ParameterError(
+                f"{path}: the class {base.__name__} has parameters, but is no dataclass: "
+                "write @dataclass(frozen=True, kw_only=True) above it"
+            )
 
 
 def _module(path: pathlib.Path) -> ModuleType:
@@ -65,6 +78,8 @@ def _module(path: pathlib.Path) -> ModuleType:
         raise ParameterError(f"{path}: no such file; eprop new-task NAME writes a template")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    # Of the text that is carried out now: the file may be edited while the class lives.
+    vars(module)[_DIGEST] = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -1,7 +1,8 @@
-"""MyTask, which of two groups of inputs is louder.
+"""MyTask, a task of one's own, for the command ``eprop train FILE``.
 
-A task of one's own, for the command ``eprop train FILE``. It says five things: parameters, what suits each rule, how a
-trial is drawn, the network, and how outputs are scored. Change them one after the other; the file runs at every step:
+What is learned so far is an example: which of two groups of inputs is louder. The file says five things: parameters,
+what suits each rule, how a trial is drawn, the network, and how outputs are scored. Change them one after the other,
+and this text; the file runs at every step:
 
     eprop train FILE
     eprop train FILE --epochs 5 --seed 2 --trials 3
@@ -26,7 +27,7 @@ from eprop.tasks import Classification, GeneratedTask, Learner, Trial
 
 @dataclass(frozen=True, kw_only=True)
 class MyTask(Learner, GeneratedTask, Classification):
-    """Two classes: the group that fires at the higher rate.
+    """The example, to be replaced: two classes, by which group of inputs fires at the higher rate.
 
     `Learner` brings rule, learning rates, time constants and regularisation as parameters. `GeneratedTask` makes samples
     from `draw_trial`. `Classification` scores by `evidence`; the base for readouts that follow a curve is `Regression`,

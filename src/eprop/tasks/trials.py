@@ -143,7 +143,7 @@ class Generated(DataChoice):
     def fingerprint(self, task: Any, trials: Any) -> str:
         """Checksum of the first trial, and their number."""
         digest = hashlib.sha256(f"{trials.seed} {self.samples}".encode())
-        first = task.draw_trial(trials.subset([0]).generators()[0])
+        (first,) = task.drawn(trials.subset([0]))
         for part in (first.inputs, first.target):
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()

@@ -16,7 +16,7 @@
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, RunConfig, read_config
 from eprop.training.evaluation import evaluate
-from eprop.training.experiment import Outcome, evaluate_run, restore, resume_run, start_run
+from eprop.training.experiment import ChangedTaskWarning, Outcome, evaluate_run, restore, resume_run, start_run
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.metrics import Evaluation, confusion_matrix, per_class_error
 from eprop.training.runs import RunFolder
@@ -25,6 +25,7 @@ from eprop.training.trials import run_trials
 from eprop.training.watch import Progress, Watcher
 
 __all__ = [
+    "ChangedTaskWarning",
     "Checkpoint",
     "Evaluation",
     "Execution",

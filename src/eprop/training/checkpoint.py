@@ -45,6 +45,8 @@ class Checkpoint:
         One test sample, for figures.
     version : str
         Of the package that wrote it.
+    source : str
+        Checksum of the file that holds the task, see `Task.digest`; empty for a task of the package.
     """
 
     config: str
@@ -52,6 +54,7 @@ class Checkpoint:
     state: Mapping[str, np.ndarray]
     example: Mapping[str, np.ndarray] = field(default_factory=dict)
     version: str = ""
+    source: str = ""
 
 
 def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
@@ -77,6 +80,7 @@ def _hdf5(checkpoint: Checkpoint) -> io.BytesIO:
                 file.create_dataset(f"{group}/{name}", data=np.asarray(array))
         file.attrs["config"] = checkpoint.config
         file.attrs["position"] = json.dumps(dict(checkpoint.position))
+        file.attrs["source"] = checkpoint.source
     return out
 
 
@@ -95,12 +99,13 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
         version = _check_header(path)
         with h5py.File(path, "r") as file:
             config, position = str(file.attrs["config"]), json.loads(str(file.attrs["position"]))
+            source = str(file.attrs.get("source", ""))  # files of eprop 0.1 have none
             state, example = (_arrays(file, group) for group in _GROUPS)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path}: cannot be read ({error}); {_WHAT_TO_DO}") from error
-    return Checkpoint(config, position, state, example, version)
+    return Checkpoint(config, position, state, example, version, source)
 
 
 def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ import tomli_w
 from eprop.engine.division import DIVISIONS
 from eprop.errors import ParameterError
 from eprop.parameters import Description, ParameterInfo, param, parameters_of
-from eprop.tasks import DataChoice, Task, check_choice, suggestion, task_named
+from eprop.tasks import TASKS, DataChoice, Task, check_choice, suggestion, task_named
 from eprop.training.trainer import Training
 
 ENGINES = ("event", "time")
@@ -93,27 +93,63 @@ class RunConfig:
         """What ``eprop train`` calls the task: its name, or the file that holds it."""
         return self.task.origin or self.task.name
 
+    def differences(self, other: RunConfig) -> list[str]:
+        """What another configuration has otherwise, as ``"training.epochs = 5, not 3"``.
+
+        The first value is the other's. The number of threads is left out, since it does not change the result.
+        """
+        if not same_task(self.task_name, other.task_name):
+            return [f"task.name = {other.task_name!r}, not {self.task_name!r}"]
+        ours, theirs = self._values(), other._values()
+        return [
+            f"{name} = {theirs[name]!r}, not {value!r}"
+            for name, value in ours.items()
+            if theirs[name] != value and name != "run.threads"
+        ]
+
+    def _values(self) -> dict[str, Any]:
+        """All values by section and key, such as ``training.epochs``."""
+        return {
+            f"{section}.{field.name}": getattr(part, field.name)
+            for section, part in self._sections().items()
+            for field in dataclasses.fields(part)
+        }
+
     def _sections(self) -> dict[str, Description]:
         return {"task": self.task, "data": self.data, "training": self.training, "run": self.execution}
 
 
-def read_config(path: str | pathlib.Path) -> tuple[str, dict[str, dict[str, Any]]]:
+def same_task(one: str, other: str) -> bool:
+    """Whether two names mean the same task: equal, or the same file."""
+    if one.endswith(".py") and other.endswith(".py"):
+        return pathlib.Path(one).resolve() == pathlib.Path(other).resolve()
+    return one == other
+
+
+def read_config(path: str | pathlib.Path, task: str | None = None) -> tuple[str, dict[str, dict[str, Any]]]:
     """Name of the task and sections of a configuration file.
+
+    Parameters
+    ----------
+    path : path
+    task : str, optional
+        The task that is meant by a file that names none.
 
     Raises
     ------
     ParameterError
-        If the file is missing, is no TOML, or has a section or key that is not known; the message names file and line.
+        If the file is missing, is no TOML, names no task where none is meant, or has a section or key that is not
+        known; the message names file and line.
     """
     path = pathlib.Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    return parse_config(text, str(path))
+    return parse_config(text, str(path), task)
 
 
-def parse_config(text: str, where: str) -> tuple[str, dict[str, dict[str, Any]]]:
+def parse_config(text: str, where: str, task: str | None = None) -> tuple[str, dict[str, dict[str, Any]]]:
     """As `read_config`, of a text; ``where`` names it in messages."""
     try:
         table = tomllib.loads(text)
@@ -124,13 +160,15 @@ def parse_config(text: str, where: str) -> tuple[str, dict[str, dict[str, Any]]]
             what = "section" if isinstance(values, dict) else "key outside of a section"
             near = suggestion(section, _SECTIONS)
             raise ParameterError(f"{where}: line {_line(text, '', section)}: unknown {what} {section!r}{near}")
-    name = table.get("task", {}).get("name", "nmnist")
+    name = table.get("task", {}).get("name", task)
+    if name is None:
+        raise ParameterError(f'{where}: names no task; write name = "{next(iter(TASKS))}" or another one under [task]')
     for section, kind in _kinds(name).items():
         known = [*_keys(kind), *["name"] * (section == "task")]
         for key in table.get(section, {}):
             if key not in known:
                 line = _line(text, section, key)
-                raise ParameterError(f"{where}: line {line}: [{section}] has no key {key!r}{suggestion(key, known)}")
+                raise ParameterError(f"{where}: line {line}: [{section}] has no key {key!r}{_instead(key, known)}")
     return name, table
 
 
@@ -151,12 +189,38 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
         section, _, name = key.strip().rpartition(".")
         homes = [s for s, kind in kinds.items() if section in ("", s) and name in _keys(kind)]
         if len(homes) != 1:
-            known = [f"{s}.{n}" if section else n for s, kind in kinds.items() for n in _keys(kind)]
-            choices = " or ".join(f"{s}.{name}" for s in homes)
-            what = f"is ambiguous: {choices}" if homes else f"is not known{suggestion(key.strip(), known)}"
-            raise ParameterError(f"--set {setting}: {key.strip()!r} {what}")
+            raise ParameterError(f"--set {setting}: {_not_one(section, name, homes, kinds)}")
         out[homes[0]][name] = _value(text.strip())
     return out
+
+
+def is_key(task: str, name: str) -> bool:
+    """Whether ``--set`` knows a key.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such task.
+    """
+    return any(name in _keys(kind) for kind in _kinds(task).values())
+
+
+def _not_one(section: str, name: str, homes: list[str], kinds: Mapping[str, type[Description]]) -> str:
+    """Why a key of ``--set`` means no parameter, or several."""
+    if homes:
+        return f"{name!r} is ambiguous: {' or '.join(f'{home}.{name}' for home in homes)}"
+    if section in kinds:
+        return f"[{section}] has no key {name!r}{_instead(name, _keys(kinds[section]))}"
+    if section:
+        return f"there is no section {section!r}; there are: {', '.join(kinds)}"
+    listed = "; ".join(f"[{s}] {', '.join(_keys(kind))}" for s, kind in kinds.items())
+    near = suggestion(name, [key for kind in kinds.values() for key in _keys(kind)])
+    return f"{name!r} is not known{near or f'; there are: {listed}'}"
+
+
+def _instead(key: str, known: list[str]) -> str:
+    """The nearest key, or all there are."""
+    return suggestion(key, known) or f"; it has: {', '.join(known)}"
 
 
 def _value(text: str) -> Any:

@@ -11,7 +11,8 @@ import numpy as np
 
 from eprop.engine import Simulator
 from eprop.equations import rng
-from eprop.errors import DataError
+from eprop.errors import DataError, InputError
+from eprop.network import Network
 from eprop.tasks import Classification, Task
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Evaluation
@@ -44,6 +45,24 @@ def watched(watcher: Watcher, total: int, interrupt: Interrupt) -> Callable[[int
         watcher.evaluating(done, total)
 
     return progress
+
+
+def check_task(task: Task, network: Network, trials: Any) -> None:
+    """Make samples of two trials and score readouts that do nothing, so that a mistake shows before the training.
+
+    Raises
+    ------
+    InputError
+        If the samples do not fit the network, or the scores have a wrong shape.
+    """
+    samples = task.make_samples(network, trials.subset(np.arange(min(len(trials), 2))))
+    with np.errstate(all="ignore"):
+        scores = task.score(samples, np.zeros((len(samples), samples.n_steps, samples.target.shape[2])))
+    if np.shape(scores) != (len(samples),):
+        raise InputError(
+            f"{type(task).__name__}.score must return an array of shape (samples,), here ({len(samples)},), got "
+            f"{np.shape(scores)}"
+        )
 
 
 def evaluate(task: Task, simulator: Engine, trials: Any, progress: Callable[[int], None] | None = None) -> Evaluation:

@@ -6,6 +6,7 @@ import datetime
 import math
 import pathlib
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,7 @@ from eprop.parallel import Communicator, Serial
 from eprop.rules import EPropPlus
 from eprop.tasks import Parts, Trials
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from eprop.training.config import RunConfig, parse_config
+from eprop.training.config import RunConfig, parse_config, read_config, same_task
 from eprop.training.evaluation import Engine, evaluate, watched
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.machine import describe_machine, package_version, peak_memory
@@ -30,6 +31,10 @@ from eprop.training.watch import Watcher
 
 #: From here on, several threads pay for a network that learns spike by spike.
 MANY_NEURONS = 2000
+
+
+class ChangedTaskWarning(UserWarning):
+    """The file that holds a run's task is not the one that the run was trained with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,20 +89,40 @@ def start_run(
 def resume_run(
     path: str | pathlib.Path,
     *,
+    task: str | None = None,
     threads: int | None = None,
     watcher: Watcher | None = None,
     comm: Communicator | None = None,
 ) -> Outcome:
     """Go on with a run from its checkpoint, bit by bit as if it had never been stopped.
 
+    Parameters
+    ----------
+    path : path
+        Of the run.
+    task : str, optional
+        Task that the run is meant to have, by its name or file.
+    threads : int, optional
+    watcher : Watcher, optional
+    comm : Communicator, optional
+        Ranks that train together.
+
     Raises
     ------
     CheckpointError
-        If there is no checkpoint, it is damaged, or the data have changed since.
+        If there is no checkpoint, it is damaged, or the data or the run's ``config.toml`` have changed since.
+    ParameterError
+        If it is a run of another task.
     """
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.checkpoint)
     config = config_of(checkpoint, run)
+    if task is not None and not same_task(task, config.task_name):
+        raise ParameterError(
+            f"{run.path}: is a run of the task {config.task_name!r}; go on with: "
+            f"eprop train {config.task_name} --resume {run.path}"
+        )
+    _refuse_edited(run, config)
     if threads is not None:
         config = replace(config, execution=config.execution.replace(threads=threads))
     return _Run(config, watcher or Watcher(), comm or Serial()).resume(run, checkpoint)
@@ -185,8 +210,28 @@ def _misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> Checkpo
 
 
 def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
-    """The configuration that is kept in a checkpoint."""
-    return RunConfig.make(*parse_config(checkpoint.config, f"configuration in {run.checkpoint}"))
+    """The configuration that is kept in a checkpoint; warns if the task's own file has been edited since."""
+    config = RunConfig.make(*parse_config(checkpoint.config, f"configuration in {run.checkpoint}"))
+    if checkpoint.source not in ("", config.task.digest):
+        warnings.warn(
+            f"{config.task.origin}: has changed since {run.path} was trained; network, trials and scores are those of "
+            "the file as it is now: undo the changes, or train anew",
+            ChangedTaskWarning,
+            stacklevel=3,
+        )
+    return config
+
+
+def _refuse_edited(run: RunFolder, config: RunConfig) -> None:
+    """A run goes on as it began: an edited ``config.toml`` beside it would no longer tell the truth."""
+    if not run.config.is_file():
+        return
+    changed = config.differences(RunConfig.make(*read_config(run.config)))
+    if changed:
+        raise CheckpointError(
+            f"{run.config}: was edited since the run began ({'; '.join(changed)}): undo that to go on, or begin a new "
+            f"run with: eprop train {config.task_name} --config {run.config}"
+        )
 
 
 def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
@@ -336,7 +381,7 @@ class _Run:
             position = {**self.trainer.position(), "data": self.fingerprint()}
             save_checkpoint(
                 self.folder.checkpoint,
-                Checkpoint(self.config_text(), position, state, self.example(), package_version()),
+                Checkpoint(self.config_text(), position, state, self.example(), package_version(), self.task.digest),
             )
 
     def how_to_go_on(self) -> str:

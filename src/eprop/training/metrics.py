@@ -44,7 +44,7 @@ class Evaluation:
 
     @property
     def sigma(self) -> float:
-        """One standard deviation of `error` due to the number of samples; binomial for a classification."""
+        """Uncertainty of `error` due to the number of samples, one sigma; of a classification see `binomial_sigma`."""
         n = self.scores.size
         if self.predictions is not None:
             return binomial_sigma(self.error, n)
@@ -58,8 +58,13 @@ class Evaluation:
 
 
 def binomial_sigma(fraction: float, n: int) -> float:
-    """Standard deviation of a fraction counted on ``n`` independent samples."""
-    return math.sqrt(max(fraction * (1.0 - fraction), 0.0) / n)
+    """Uncertainty of a fraction counted on ``n`` independent samples: half the width of Wilson's interval of one sigma.
+
+    It is the binomial standard deviation where both outcomes were counted often, and not zero where one never was: no
+    error among 200 samples does not mean that there are none.
+    """
+    spread = max(fraction * (1.0 - fraction), 0.0) / n
+    return math.sqrt(spread + 1.0 / (4.0 * n * n)) / (1.0 + 1.0 / n)
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:

@@ -79,10 +79,21 @@ class RunFolder:
         if not run.path.is_dir():
             raise CheckpointError(f"{run.path}: no such folder; give the folder of a run, as eprop train printed it")
         if not run.checkpoint.is_file():
+            if trials := run._trials():
+                listed = ", ".join(path.name for path in trials[:3]) + (", ..." if len(trials) > 3 else "")
+                raise CheckpointError(
+                    f"{run.path}: holds several trials, {listed}; give the folder of one, such as {trials[0]}"
+                )
             raise CheckpointError(
                 f"{run.path}: holds no {CHECKPOINT}; it is no folder of a run, or its run never began"
             )
         return run
+
+    def _trials(self) -> list[pathlib.Path]:
+        """Folders of single runs, if this one holds several, in the order of their seeds."""
+        return sorted(
+            (found.parent for found in self.path.glob(f"seed-*/{CHECKPOINT}")), key=lambda path: (len(path.name), path)
+        )
 
     def check_free(self, *, force: bool = False) -> None:
         """Raise `OutputError` if a new run may not be made here."""

@@ -17,7 +17,7 @@ from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Task, check_choice
-from eprop.training.evaluation import Engine, evaluate, shuffled, watched
+from eprop.training.evaluation import Engine, check_task, evaluate, shuffled, watched
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Running
 from eprop.training.schedule import GEOMETRIC, SCHEDULES
@@ -130,6 +130,7 @@ class Trainer:
     ):
         if len(trials) == 0:
             raise DataError("there is no trial to learn from")
+        check_task(task, simulator.network, trials)
         self.task, self.simulator, self.trials, self.hold = task, simulator, trials, hold
         self.training = training or Training()
         self.watcher = watcher or Watcher()

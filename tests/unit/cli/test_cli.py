@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 import digits
 import eprop
+from eprop.bench import EventCost
 from eprop.cli import app
 from eprop.cli.report import Reporter, clock, percent, size
 from eprop.tasks import NMNIST
@@ -288,6 +290,38 @@ def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: p
     assert "Traceback" not in done.output
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [
+        ("x.foo", "x.foo: no picture is written as .foo; give a name that ends with .png or .pdf"),
+        ("none/x.png", "none/x.png: cannot be written: there is no folder none"),
+    ],
+)
+def test_a_picture_that_cannot_be_is_refused_before_anything_is_measured(
+    figure: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eprop.bench.event_cost", lambda *_: pytest.fail("measured"))
+    done = run("bench", "event-cost", "--figure", figure)
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+@pytest.mark.tiny
+def test_costs_are_printed_before_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    from eprop.errors import OutputError
+
+    def full(*_: Any) -> None:
+        raise OutputError("x.png: cannot be written: the disk is full")
+
+    point = EventCost("interval", 10.0, *[1.0] * (len(dataclasses.fields(EventCost)) - 2))
+    monkeypatch.setattr("eprop.bench.event_cost", lambda *_: [point])
+    monkeypatch.setattr("eprop.plot.save", full)
+    done = run("bench", "event-cost", "--quantity", "interval", "--figure", "x.png")
+    assert done.exit_code == 2
+    assert "time per synaptic event" in done.stdout
 
 
 @pytest.mark.tiny

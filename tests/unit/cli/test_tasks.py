@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -154,3 +155,27 @@ def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: p
     assert message in done.stderr
     assert "Traceback" not in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.tiny
+def test_a_configuration_without_a_name_means_the_commands_task(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "c.toml").write_text("[task]\nlif = -1\n")
+    refused = run("train", "evidence-accumulation", "--config", "c.toml")
+    assert "EvidenceAccumulation.lif must be >= 0, got -1" in refused.stderr
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["my_task.py", "--rule", "eprop+"], "--set rule=VALUE"),
+        (["my_task.py", "--neurons", "5"], "--set neurons=VALUE"),
+        (["evidence-accumulation", "--batch-size", "5"], "--set batch_size=VALUE"),
+        (["evidence-accumulation", "--epoch", "5"], "--epochs"),
+    ],
+)
+def test_an_option_that_only_set_knows(words: list[str], hint: str) -> None:
+    run("new-task", "my-task")
+    done = run("train", *words)
+    assert done.exit_code == 2
+    assert hint in re.sub(r"[\s│]+", " ", done.stderr)

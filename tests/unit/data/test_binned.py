@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from eprop.data import BinnedDataset, Events, concatenate, from_iterable
+from eprop.data import BinnedDataset, Events, EventTimeWarning, concatenate, from_iterable
 from eprop.data.binned import Binner, events_to_channels
 from eprop.errors import DataError, ParameterError
 
-pytestmark = pytest.mark.tiny
+# Many of the events that are made up lie behind the last step, as they are meant to.
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.data.EventTimeWarning")]
 
 
 def random_events(rng, n, size=5, t_max=20_000):
@@ -95,12 +96,33 @@ def test_one_polarity_ignores_p():
         ([(np.array([(0, 40, 0, 0)]), 0)], {}, "sample 0: y = 40"),
         ([(np.zeros((0, 4)), 0), (np.zeros((2, 3)), 0)], {}, "sample 1: events must be"),
         ([(np.zeros((0, 4)), "seven")], {}, "sample 0"),
+        ([(np.zeros((0, 4)), -1)], {}, "sample 0: a label must be a whole number >= 0, got -1"),
+        ([(np.zeros((0, 4)), 1.5)], {}, "sample 0: a label must be a whole number >= 0, got 1.5"),
+        (
+            [(np.array([(0, 0, 0.25, 0)]), 1)],
+            {},
+            "sample 0: event field t must be whole microseconds, got 0.25; of seconds",
+        ),
         (3, {}, "iterable"),
     ],
 )
 def test_bad_samples_are_named(samples, options, message):
     with pytest.raises(DataError, match=message):
         from_iterable(samples, **options)
+
+
+def test_events_behind_the_last_step_are_counted():
+    rows = np.array([(0, 0, t, 0) for t in (0, 2999, 3000, 4500)])
+    with pytest.warns(
+        EventTimeWarning, match=r"2 of 4 events come after the end .* at 3 ms, .* the last one at 4.5 ms"
+    ):
+        assert from_iterable([(rows, 0)], n_steps=3).counts.tolist() == [2]
+
+
+def test_times_in_another_unit_are_suspected():
+    seconds = np.array([(0, 0, 0, 0), (1, 0, 1, 0)])
+    with pytest.warns(EventTimeWarning, match=r"all 2 events fall into the first of 300 steps, the last one at 1 us"):
+        from_iterable([(seconds, 0)])
 
 
 @pytest.mark.parametrize(

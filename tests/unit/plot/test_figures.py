@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
+import warnings
 
 import matplotlib as mpl
 import numpy as np
@@ -60,6 +62,26 @@ def test_a_short_learning_curve(metrics: list, tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.tiny
+def test_an_error_of_zero_is_at_zero() -> None:
+    summary = {"test_error": 0.0, "test_error_sigma": 0.0025, "samples_learned": 300}
+    top = plot.draw_learning_curve(lines(), summary).axes[0]
+    (diamond,) = [line for line in top.lines if line.get_marker() == "D"]
+    assert (top.get_ylim()[0], diamond.get_ydata()[0]) == (0.0, 0.0)
+    assert 0.0 in top.get_yticks()
+    pixels = top.transData.transform([(0.0, value) for value in (0.0, 0.25, 1.0, 10.0)])[:, 1]
+    assert (np.diff(pixels) > 3).all()
+    positive = {**summary, "test_error": 0.02}
+    assert plot.draw_learning_curve(lines()[:20], positive).axes[0].get_yscale() == "log"
+
+
+@pytest.mark.tiny
+def test_one_report_can_be_seen() -> None:
+    top, bottom = plot.draw_learning_curve(lines(n=1)).axes
+    assert "o" in [line.get_marker() for line in top.lines]
+    assert "o" in [line.get_marker() for line in bottom.lines]
+
+
+@pytest.mark.tiny
 def test_smoothing_keeps_constants_and_length() -> None:
     np.testing.assert_allclose(smooth(np.full(20, 3.0)), 3.0)
     assert smooth(np.arange(3.0)).size == 3
@@ -78,6 +100,21 @@ def test_weights_before_and_after(tmp_path: pathlib.Path) -> None:
     assert isinstance(plot.draw_weight_change(*pairs["rec->rec"]), Axes)
     given = Figure().add_subplot()
     assert plot.draw_weight_change(*pairs["rec->rec"], ax=given) is given
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("count", [1, 3, 4, 8, 12])
+def test_many_projections_take_several_rows(count: int) -> None:
+    rng = np.random.default_rng(0)
+    figure = plot.draw_weights({f"a->{i}": tuple(rng.normal(size=(2, 12_000 if i == 1 else 9))) for i in range(count)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of Matplotlib, if panels collapse
+        figure.draw_without_rendering()
+    panels = [ax for ax in figure.axes if ax.get_title()]
+    boxes = [ax.get_tightbbox() for ax in panels]
+    assert len(panels) == count
+    assert all(ax.get_window_extent().width > 100 for ax in panels)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
 @pytest.mark.tiny

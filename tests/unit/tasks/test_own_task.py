@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pathlib
+import sys
+import warnings
 
 import pytest
 
-from eprop.errors import ParameterError
+from eprop.errors import CheckpointError, InputError, ParameterError
 from eprop.tasks import Classification, task_named
 from eprop.tasks.new_task import new_task
+from eprop.training import ChangedTaskWarning, RunConfig, evaluate_run, resume_run, start_run
 
 pytestmark = pytest.mark.tiny
 
@@ -26,6 +29,7 @@ def test_a_new_task_is_a_task(tmp_path: pathlib.Path) -> None:
     assert issubclass(kind, Classification)
     assert task_named(str(file)) is kind
     assert "FILE" not in file.read_text()
+    assert file.read_text().startswith('"""DelayedMatch, a task of one')
     assert kind(rule="eprop+").eta == 1e-4
 
 
@@ -38,6 +42,7 @@ def test_files_of_one_name_are_two_tasks(tmp_path: pathlib.Path) -> None:
 
 def test_the_name_of_the_file(tmp_path: pathlib.Path) -> None:
     assert new_task("delayed-match")[0] == pathlib.Path("delayed_match.py")
+    assert new_task("numpy", pathlib.Path("my_numpy.py"))[0] == pathlib.Path("my_numpy.py")
 
 
 @pytest.mark.parametrize(
@@ -48,6 +53,9 @@ def test_the_name_of_the_file(tmp_path: pathlib.Path) -> None:
         ("class", None, "lower-case words joined by hyphens"),
         ("nmnist", None, "there is a task 'nmnist' already"),
         ("mine", "mine.txt", "ends with .py"),
+        ("numpy", None, "numpy.py: Python programs .* in place of the module 'numpy'; give another name"),
+        ("json", None, "in place of the module 'json'"),
+        ("mine", "x/numpy.py", "in place of the module 'numpy'"),
     ],
 )
 def test_names_that_cannot_be(name: str, file: str | None, message: str) -> None:
@@ -69,3 +77,88 @@ def test_files_that_hold_no_task(text: str | None, message: str, tmp_path: pathl
         (tmp_path / "own.py").write_text(text)
     with pytest.raises(ParameterError, match=message):
         task_named(str(tmp_path / "own.py"))
+
+
+TUPLE = ("return Trial(rng.random((self.n_steps, chance.size)) < chance, label)", "return chance, label")
+LENGTHS = ("rng.random((self.n_steps, chance.size))", "rng.random((self.n_steps + int(rng.integers(9)), chance.size))")
+EVIDENCE = ("return shown", "return shown.sum(axis=1)")
+WIDE = ("return shown", "return np.repeat(shown, 3, axis=1)")
+LABEL = ('("first", "second")', '("only",)')  # the readouts are as many as the classes
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (TUPLE, r"OneTask.draw_trial must return a Trial\(inputs, target\), got tuple"),
+        (LENGTHS, r"the same shapes in all trials; got inputs \(1\d\d, 20\) with target"),
+        (EVIDENCE, r"OneTask.evidence must return an array of shape \(samples, classes\), here \(2, 2\), got \(2,\)"),
+        (WIDE, r"OneTask.evidence must .* got \(2, 6\)"),
+        (LABEL, r"labels must lie in 0..0, got 1..1"),
+    ],
+    ids=["a tuple", "unequal lengths", "no axis of classes", "too many classes", "too few classes"],
+)
+def test_a_mistake_is_named_before_the_training(change: tuple[str, str], message: str, tmp_path: pathlib.Path) -> None:
+    file = written(tmp_path, "one-task")
+    assert change[0] in file.read_text()
+    file.write_text(file.read_text().replace(*change))
+    config = RunConfig.make(str(file), training={"epochs": 1}, data={"samples": 16})
+    with pytest.raises(InputError, match=message):
+        start_run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_scores_of_a_wrong_shape(tmp_path: pathlib.Path) -> None:
+    file = written(tmp_path)
+    file.write_text(file.read_text() + "\n    def score(self, samples, y):\n        return y\n")
+    with pytest.raises(InputError, match=r"DelayedMatch.score must return an array of shape \(samples,\), here \(2,\)"):
+        start_run(RunConfig.make(str(file)), tmp_path / "run")
+
+
+def test_a_class_that_is_no_dataclass(tmp_path: pathlib.Path) -> None:
+    file = written(tmp_path)
+    file.write_text(file.read_text().replace("@dataclass(frozen=True, kw_only=True)\n", ""))
+    with pytest.raises(ParameterError, match=r"DelayedMatch has parameters, but is no dataclass: write @dataclass\("):
+        task_named(str(file))
+
+
+def trained(file: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
+    small = {"task": {"neurons": 3, "group": 2, "n_steps": 4}, "data": {"samples": 4, "test_samples": 2}}
+    start_run(RunConfig.make(str(file), **small, training={"epochs": 1}, run={"threads": 1}), out)
+    return out
+
+
+def test_an_edited_file_is_noticed(tmp_path: pathlib.Path) -> None:
+    file = written(tmp_path)
+    run = trained(file, tmp_path / "run")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate_run(run)
+    file.write_text(file.read_text() + "# another line\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate_run(run)  # what is carried out is still what was loaded
+    for name in [name for name in sys.modules if name.startswith("eprop_task_")]:
+        del sys.modules[name]  # as in another process
+    with pytest.warns(ChangedTaskWarning, match=r"own.py: has changed since .*run was trained"):
+        evaluate_run(run)
+    with pytest.warns(ChangedTaskWarning):
+        resume_run(run)
+
+
+def test_a_run_is_resumed_as_what_it_is(tmp_path: pathlib.Path) -> None:
+    run = trained(written(tmp_path), tmp_path / "run")
+    resume_run(run, task=str(tmp_path / "own.py"), threads=2)
+    resume_run(run)  # the number of threads is no change
+    with pytest.raises(
+        ParameterError, match=r"is a run of the task '.*own.py'; go on with: eprop train .*own.py --resume"
+    ):
+        resume_run(run, task="nmnist")
+    config = run / "config.toml"
+    text = config.read_text()
+    config.write_text(text.replace("epochs = 1", "epochs = 5").replace("loud = 80.0", "loud = 90.0"))
+    with pytest.raises(
+        CheckpointError, match=r"edited since .* \(task.loud = 90.0, not 80.0; training.epochs = 5, not 1\)"
+    ):
+        resume_run(run)
+    config.write_text("# a remark\n" + text)
+    assert resume_run(run).summary["epochs"] == 1

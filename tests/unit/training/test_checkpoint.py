@@ -23,11 +23,13 @@ def checkpoint() -> Checkpoint:
         "neurons/z": np.array([True, False]),
         "single": np.array(3.5),
     }
-    return Checkpoint("a = 'ü'\n", {"done": 7, "hold_error": None, "x": 0.1}, state, {"ptr": np.arange(4)}, "0.1.0")
+    return Checkpoint(
+        "a = 'ü'\n", {"done": 7, "hold_error": None, "x": 0.1}, state, {"ptr": np.arange(4)}, "0.1.0", "ab12"
+    )
 
 
 def same(a: Checkpoint, b: Checkpoint) -> bool:
-    equal = (a.config, a.position, a.version) == (b.config, b.position, b.version)
+    equal = (a.config, a.position, a.version, a.source) == (b.config, b.position, b.version, b.source)
     for have, want in ((a.state, b.state), (a.example, b.example)):
         equal &= have.keys() == want.keys()
         equal &= all(have[k].dtype == want[k].dtype and np.array_equal(have[k], want[k]) for k in have)

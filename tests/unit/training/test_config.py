@@ -75,8 +75,17 @@ def test_paths_become_absolute(tmp_path: pathlib.Path, monkeypatch: pytest.Monke
 )
 def test_a_wrong_file_is_refused_with_the_place(text: str, message: str) -> None:
     with pytest.raises(ParameterError) as caught:
-        parse_config(text, "file")
+        parse_config(text, "file", "nmnist")
     assert message in str(caught.value)
+
+
+def test_a_file_without_a_name_means_the_task_that_is_asked_for() -> None:
+    text = "[task]\nlif = 5\n"
+    assert parse_config(text, "file", "evidence-accumulation") == ("evidence-accumulation", {"task": {"lif": 5}})
+    named = '[task]\nname = "nmnist"\n'
+    assert parse_config(named, "file", "evidence-accumulation")[0] == "nmnist"
+    with pytest.raises(ParameterError, match=r'file: names no task; write name = "pattern-generation" or another one'):
+        parse_config(text, "file")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
@@ -142,7 +151,10 @@ def test_settings_find_their_section() -> None:
         ("eta", "--set takes key=value"),
         ("etta=1", "'etta' is not known; did you mean 'eta'?"),
         ("seed=1", "'seed' is ambiguous: task.seed or data.seed"),
-        ("training.eta=1", "'training.eta' is not known; did you mean 'training."),
+        ("training.eta=1", "[training] has no key 'eta'; did you mean 'eta_final'?"),
+        ("data.trials=1", "[data] has no key 'trials'; it has: data, mnist, range"),
+        ("foo=1", "'foo' is not known; there are: [task] seed, rule,"),
+        ("foo.eta=1", "there is no section 'foo'; there are: task, data, training, run"),
     ],
 )
 def test_wrong_settings(setting: str, message: str) -> None:

@@ -21,7 +21,7 @@ def test_an_evaluation_of_a_classification() -> None:
     labels, predictions = np.arange(4) % 2, np.array([0, 1, 1, 1])
     outcome = Evaluation((labels != predictions).astype(float), np.arange(4.0), labels, predictions, 2)
     assert (outcome.error, outcome.loss) == (0.25, 1.5)
-    assert outcome.sigma == pytest.approx(math.sqrt(0.25 * 0.75 / 4))
+    assert outcome.sigma == pytest.approx(binomial_sigma(0.25, 4))
     assert outcome.confusion().tolist() == [[1, 1], [0, 2]]
 
 
@@ -35,7 +35,10 @@ def test_an_evaluation_of_something_else() -> None:
 
 
 def test_binomial_sigma() -> None:
-    assert binomial_sigma(0.0, 10) == binomial_sigma(1.0, 10) == 0.0
+    # Half the widths of Wilson's intervals: of 0 among 200 it reaches from 0 to 1 / 201.
+    assert binomial_sigma(0.0, 200) == pytest.approx(0.5 / 201)
+    assert binomial_sigma(1.0, 200) == pytest.approx(0.5 / 201)
+    assert binomial_sigma(0.5, 1) == pytest.approx(math.sqrt(0.5) / 2)
     assert binomial_sigma(0.02, 1100) == pytest.approx(0.0042, abs=1e-4)
 
 

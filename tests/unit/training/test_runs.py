@@ -49,6 +49,13 @@ def test_a_file_is_no_folder(tmp_path: pathlib.Path) -> None:
 def test_only_runs_are_opened(tmp_path: pathlib.Path) -> None:
     with pytest.raises(CheckpointError, match="none: no such folder"):
         RunFolder.open(tmp_path / "none")
+    for seed in (2, 10, 3, 4):
+        (tmp_path / "trials" / f"seed-{seed}").mkdir(parents=True)
+        (tmp_path / "trials" / f"seed-{seed}" / "checkpoint.h5").touch()
+    with pytest.raises(
+        CheckpointError, match=r"several trials, seed-2, seed-3, seed-4, ...; give .* as .*trials/seed-2$"
+    ):
+        RunFolder.open(tmp_path / "trials")
     with pytest.raises(CheckpointError, match=r"holds no checkpoint.h5"):
         RunFolder.open(tmp_path)
 

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from eprop.cli.train.evidence_accumulation import evidence_accumulation
 from eprop.cli.train.nmnist import nmnist
+from eprop.cli.train.options import TaskCommand
 from eprop.cli.train.own import command_for
 from eprop.cli.train.pattern_generation import pattern_generation
 
@@ -27,6 +28,6 @@ class _Tasks(TyperGroup):
 
 
 app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Tasks)
-app.command("pattern-generation")(pattern_generation)
-app.command("evidence-accumulation")(evidence_accumulation)
-app.command("nmnist")(nmnist)
+app.command("pattern-generation", cls=TaskCommand)(pattern_generation)
+app.command("evidence-accumulation", cls=TaskCommand)(evidence_accumulation)
+app.command("nmnist", cls=TaskCommand)(nmnist)

@@ -9,12 +9,42 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from eprop.cli.guard import Debug, Json, Quiet, guarded
 
 DATA, MODEL, RUN = "Data", "Network and learning", "Run"
 
 Sections = dict[str, dict[str, Any]]
+# The parser has no public name for it.
+_UsageError: Any = typer.BadParameter.__bases__[0]
+
+
+class TaskCommand(TyperCommand):
+    """A command that trains a task; of an option it does not have, it says how the parameter is set."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As the base class; an unknown option that is a parameter of the configuration is explained."""
+        try:
+            return super().parse_args(ctx, args)
+        except _UsageError as error:
+            if hasattr(error, "possibilities"):  # an option that does not exist
+                hint = _hint(self.name or "", str(error.option_name).lstrip("-").replace("-", "_"))
+                if hint:
+                    error.message, error.possibilities = error.message + hint, None
+            raise
+
+
+def _hint(task: str, name: str) -> str:
+    """How a parameter without an option of its own is set; nothing if there is no such parameter."""
+    from eprop.errors import EPropError
+    from eprop.training.config import is_key
+
+    try:
+        known = is_key(task, name)
+    except EPropError:  # a file that is missing or broken: told when the command runs
+        known = True
+    return f"; this parameter is set with: --set {name}=VALUE" if known else ""
 
 
 def option(panel: str, metavar: str, text: str, *names: str) -> Any:

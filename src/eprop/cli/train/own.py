@@ -7,7 +7,7 @@ from typing import Any
 import typer
 import typer.main
 
-from eprop.cli.train.options import Sections, trains
+from eprop.cli.train.options import Sections, TaskCommand, trains
 
 
 def command_for(file: str) -> Any:
@@ -28,5 +28,5 @@ def command_for(file: str) -> Any:
 
     app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
     settings = {"help_option_names": ["-h", "--help"]}
-    app.command(file, context_settings=settings)(trains(file, "Passes over the training data.")(own))
+    app.command(file, cls=TaskCommand, context_settings=settings)(trains(file, "Passes over the training data.")(own))
     return typer.main.get_command(app)

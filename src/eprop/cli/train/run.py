@@ -11,7 +11,7 @@ from eprop.cli.report import Reporter, print_outcome, print_trials
 from eprop.errors import ParameterError
 from eprop.parallel import find_communicator, started_by_mpi
 from eprop.training import Outcome, RunConfig, RunFolder, resume_run, run_trials, start_run
-from eprop.training.config import parse_settings, read_config
+from eprop.training.config import parse_settings, read_config, same_task
 
 Sections = dict[str, dict[str, Any]]
 
@@ -53,7 +53,7 @@ class Wanted:
 
 
 def carry_out(wanted: Wanted) -> None:
-    """Begin or resume a run, draw its figures, print its result."""
+    """Begin or resume a run, print its result, draw its figures."""
     if wanted.trials is not None:
         _several(wanted, wanted.trials)
         return
@@ -63,15 +63,13 @@ def carry_out(wanted: Wanted) -> None:
     with Reporter(quiet=wanted.quiet, silent=comm.rank > 0) as reporter:
         if wanted.resume is not None:
             _refuse_beside_resume(wanted)
-            outcome = resume_run(wanted.resume, threads=wanted.threads, watcher=reporter, comm=comm)
+            outcome = resume_run(wanted.resume, task=wanted.task, threads=wanted.threads, watcher=reporter, comm=comm)
         else:
             outcome = start_run(_config(wanted), wanted.out, force=wanted.force, watcher=reporter, comm=comm)
-        if comm.rank > 0:
-            return
-        if wanted.figures:
-            reporter.phase("drawing figures")
-            _draw(outcome.run)
+    if comm.rank > 0:
+        return
     _print(outcome, wanted)
+    _draw([outcome.run], wanted)
 
 
 def _several(wanted: Wanted, count: int) -> None:
@@ -84,20 +82,23 @@ def _several(wanted: Wanted, count: int) -> None:
         folder, summary = run_trials(
             _config(wanted), count, wanted.out, jobs=wanted.jobs, force=wanted.force, watcher=reporter
         )
-        if wanted.figures:
-            reporter.phase("drawing figures")
-            for trial in summary["trials"]:
-                _draw(RunFolder(folder.path / trial["run"]))
     if wanted.as_json:
         print(json.dumps({"run": str(folder.path), **summary}, indent=2))
     elif not wanted.quiet:
         print_trials(folder, summary)
+    _draw([RunFolder(folder.path / trial["run"]) for trial in summary["trials"]], wanted)
 
 
-def _draw(run: RunFolder) -> None:
+def _draw(runs: list[RunFolder], wanted: Wanted) -> None:
+    """Figures come last: whatever goes wrong with them, the result has been told."""
+    if not wanted.figures:
+        return
     from eprop.plot import draw_run
 
-    draw_run(run.path)
+    with Reporter(quiet=wanted.quiet) as reporter:
+        reporter.phase("drawing figures")
+        for run in runs:
+            draw_run(run.path)
 
 
 def _print(outcome: Outcome, wanted: Wanted) -> None:
@@ -120,7 +121,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 def _config(wanted: Wanted) -> RunConfig:
     """File, then ``--set``, then options: the later wins."""
-    name, given = (wanted.task, {}) if wanted.config is None else read_config(wanted.config)
+    name, given = (wanted.task, {}) if wanted.config is None else read_config(wanted.config, wanted.task)
     if not same_task(name, wanted.task):
         raise ParameterError(
             f"{wanted.config}: configures the task {name!r}; run it with: eprop train {name} --config {wanted.config}"
@@ -131,13 +132,6 @@ def _config(wanted: Wanted) -> RunConfig:
     if changed["data"].keys() & {"data", "mnist"}:  # one source takes the place of the other
         given = {**given, "data": {k: v for k, v in given.get("data", {}).items() if k not in ("data", "mnist")}}
     return RunConfig.make(wanted.task, given, **changed)
-
-
-def same_task(one: str, other: str) -> bool:
-    """Whether two names mean the same task: equal, or the same file."""
-    if one.endswith(".py") and other.endswith(".py"):
-        return Path(one).resolve() == Path(other).resolve()
-    return one == other
 
 
 def _refuse_beside_resume(wanted: Wanted) -> None:
