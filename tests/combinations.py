@@ -25,14 +25,19 @@ def loops_of(rule: Any) -> tuple[bool, bool, bool] | None:
     return rule.kappa != rule.kappa_regularisation, many, rule.each_step
 
 
-def is_ordinary(neuron: ep.Neuron, rule: Any) -> bool:
+def is_compiled(neuron: ep.Neuron, rule: Any) -> bool:
     """Whether an ordinary run of the tests compiles a combination."""
     loops = loops_of(rule)
-    if _jit.JIT_DISABLED or loops in (None, (False, False, False)) or (type(neuron) is ep.LIF and not varies(neuron)):
+    if loops in (None, (False, False, False)) or (type(neuron) is ep.LIF and not varies(neuron)):
         return True
     return loops == (True, True, False) and type(neuron) is ep.ALIF and not varies(neuron)
 
 
+def is_ordinary(neuron: ep.Neuron, rule: Any) -> bool:
+    """Whether this run of the tests may draw a combination: any, where nothing is compiled."""
+    return _jit.JIT_DISABLED or is_compiled(neuron, rule)
+
+
 def marks_of(neuron: ep.Neuron, rule: Any) -> list[pytest.MarkDecorator]:
     """For a parameter of a test: nothing, or the mark `rare`."""
-    return [] if is_ordinary(neuron, rule) else [pytest.mark.rare]
+    return [] if is_compiled(neuron, rule) else [pytest.mark.rare]

@@ -106,9 +106,7 @@ def stimulus(seed: int, n: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.
 
 # Two more of a class and a kind of eligibility that others have.
 PLAIN = ("synaptic current, each its own", "ALIF, own adaptation")
-EACH_NEURON = [
-    pytest.param(name, marks=pytest.mark.rare if name in PLAIN and not _jit.JIT_DISABLED else []) for name in NEURONS
-]
+EACH_NEURON = [pytest.param(name, marks=pytest.mark.rare if name in PLAIN else []) for name in NEURONS]
 
 
 @pytest.mark.parametrize("delays", DELAYS)
