@@ -30,6 +30,7 @@ class Samples:
         in step ``k % n_steps`` of sample ``k // n_steps``.
     event_channels : (events,) int32
     target : (n, n_steps or 1, readouts) float64
+        NaN for all readouts of a population that has no target: it has no error and no loss.
     window : (n or 1, n_steps) float64
         Weight of each step in loss and error: 0 outside the learning window.
     labels : (n,) int, or None
@@ -83,7 +84,8 @@ def make_samples(
         ``(n, n_steps + 1)`` pointing into ``channels`` (as `eprop.data.BinnedDataset` has them), or a dense array
         ``(n, n_steps, size)`` of zeros and ones.
     targets : dict
-        For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``.
+        For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``. A population without one
+        has no error and no loss; all else goes on, regularisation and optimisers included.
     window : array
         ``(n_steps,)`` or ``(n, n_steps)``, weights of the steps; all ones by default.
     labels : array
@@ -210,7 +212,7 @@ def _targets(readouts, targets, labels, n, n_steps):
         raise InputError(f"no readout named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")
     arrays = {name: real_numbers(f"target {name!r}", value, InputError) for name, value in targets.items()}
     long = any(a.ndim == 3 and a.shape[1] != 1 for a in arrays.values())
-    out = np.zeros((n, n_steps if long else 1, size))
+    out = np.full((n, n_steps if long else 1, size), np.nan)
     at = 0
     for p in readouts:
         if p.name in arrays:

@@ -126,7 +126,8 @@ class Simulator:
             Per event source: a dense array ``(steps, size)`` of zeros and ones, or a pair ``(times, channels)`` with
             times in ms from the start of this run; an event in step ``s`` has ``s dt <= time < (s + 1) dt``.
         targets : dict
-            Per readout population: an array ``(steps, size)`` or ``(size,)``.
+            Per readout population: an array ``(steps, size)`` or ``(size,)``. A population without one has no error and
+            no loss in this run; all else goes on, regularisation and optimisers included.
         window : array
             ``(steps,)`` weights of the steps in the loss; all ones by default.
         learn : bool
