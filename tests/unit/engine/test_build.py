@@ -116,6 +116,16 @@ def test_what_does_not_fit_is_refused_with_advice(monkeypatch):
         ep.Simulator(net, threads=1)
 
 
+def test_axons_of_every_delay_count(monkeypatch):
+    """Each delay that occurs has an axon for each source."""
+    monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000)
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 10_000, "in"), net.add(ep.LIF(), 100, "rec")
+    net.connect(x, rec, FixedIndegree(10), delay=ep.Uniform(1.0, 100_000.0))
+    with pytest.raises(MemoryLimitError, match=r"GB for maps, neurons and axons"):
+        ep.Simulator(net, threads=1)
+
+
 def test_the_command_line_says_so_as_well(monkeypatch):
     from eprop.cli import app
 
