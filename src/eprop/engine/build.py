@@ -10,6 +10,7 @@ from eprop.engine.check import check_network
 from eprop.engine.compile import model_slots
 from eprop.engine.eligibility import sort_components
 from eprop.engine.feedback import adaptive_pairs, feedback_of
+from eprop.engine.fingerprint import fingerprint_of
 from eprop.engine.members import members_of
 from eprop.engine.memory import check_memory
 from eprop.engine.nodes import neuron_arrays
@@ -60,6 +61,7 @@ class Built:
     """All arrays of a network at its start, and what the simulator must know to use them."""
 
     topology: Topology
+    fingerprint: np.ndarray
     weight: np.ndarray
     feedback: np.ndarray
     initial: np.ndarray
@@ -170,6 +172,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     )
     return Built(
         topology=topology,
+        fingerprint=fingerprint_of(network, dtype),
         weight=weight,
         feedback=feedback,
         initial=initial,

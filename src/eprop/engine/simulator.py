@@ -255,16 +255,21 @@ class Simulator:
         """Everything that a run changes, as a copy in named arrays: enough to go on bit by bit.
 
         Synapses are in the order of `connections`, projection by projection, whatever the number of threads and ranks.
-        With several ranks it is the whole network's state, on every rank; its log of spikes then begins anew.
+        With several ranks it is the whole network's state, on every rank; its log of spikes then begins anew. The entry
+        ``network`` tells of which network it is.
         """
         return snapshot.state_of(self.arrays)
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a `state` of the same network, with any number of threads and ranks.
 
+        The networks must be the same but for their first weights: seed, precision, connections, models, rules with their
+        learning rates, delays. A state without the entry ``network`` is checked by the shapes of its arrays alone.
+
         Raises
         ------
         InputError
-            If an array is missing or has another shape: the state is of another network.
+            If the state is of another network: a parameter differs, which is named, or an array is missing or has another
+            shape.
         """
         snapshot.set_state(self.arrays, state)

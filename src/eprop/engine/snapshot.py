@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eprop.engine.fingerprint import check_fingerprint
 from eprop.engine.order import all_synapses
 from eprop.engine.state import with_ended_posts
 from eprop.errors import InputError
@@ -19,17 +20,21 @@ if TYPE_CHECKING:
 
 # Arrays of the state whose lengths depend on what has happened.
 GROWING = ("history/log", "history/post_times")
+# The entry that tells of which network a state is.
+NETWORK = "network"
 # Arrays with padded rows.
 MAPS = ("history/prefix", "history/block", "history/suffix", "history/tails", "history/steps")
 
 
 def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
     """The state of the whole network, on every rank, see `Simulator.state`."""
-    return arrays.whole.state(_state_here(arrays), arrays.t)
+    return arrays.whole.state(_state_here(arrays), arrays.t) | {NETWORK: arrays.built.fingerprint.copy()}
 
 
 def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
     """Go on from a state of the whole network, see `Simulator.set_state`."""
+    if isinstance(state, Mapping) and NETWORK in state:  # those of former versions have none
+        check_fingerprint(state[NETWORK], arrays.built.fingerprint)
     here = _state_here(arrays)
     own = arrays.whole.state(here, arrays.t)
     _check_state(state, own, sum(p.size for p in arrays.network.populations if p.model.role != "readout"))

@@ -602,6 +602,64 @@ def test_states(bounded):
     bounded.set_state(state | {"of no interest": np.zeros(3)})
 
 
+def state_network(
+    seed=1, dt=1.0, tau_m=20.0, eta=1e-3, v_th=None, p=0.5, delay=1.0, weight=0.5, loss=None, sources=(0, 1)
+):
+    net = ep.Network(seed=seed, dt=dt)
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(tau_m=tau_m, v_th=v_th or [1.0, 2.0, 3.0]), 3, "rec")
+    out = net.add(ep.Readout(loss=loss or ep.SquaredError()), 2, "out")
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta))
+    net.connect(x, rec, ep.Explicit(sources=sources, targets=[0, 1]), weight=weight, rule=rule)
+    net.connect(rec, rec, ep.FixedIndegree(1, autapses=p > 0.5))
+    net.connect(rec, out, rule=rule, delay=delay)
+    net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, weight)))
+    return net
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"seed": 2}, "Network.seed is 2 there, 1 here"),
+        ({"dt": 0.5}, "Network.dt is 0.5 there, 1.0 here"),
+        ({"tau_m": 30.0}, "rec.tau_m is 30.0 there, 20.0 here"),
+        ({"v_th": [1.0, 2.0, 4.0]}, "rec.v_th differs"),
+        ({"eta": 1e-2}, "in->rec.rule.optimizer.eta is 0.01 there, 0.001 here"),
+        ({"p": 1.0}, "rec->rec.connectivity.autapses is True there, False here"),
+        ({"sources": (0, 2)}, "in->rec.connectivity.sources differs"),
+        ({"delay": 2.0}, "rec->out.delay is 2.0 there, 1.0 here"),
+        ({"loss": ep.CrossEntropy()}, "out.loss is CrossEntropy there, SquaredError here"),
+    ],
+    ids=lambda x: str(x)[:20],
+)
+def test_states_of_other_networks(other, words):
+    sim = ep.Simulator(state_network(), threads=1)
+    state = ep.Simulator(state_network(**other), threads=1).state()
+    with refuse(f"^the state is of another network: {words}. Build the network as it was; to take over weights alone"):
+        sim.set_state(state)
+
+
+def test_states_of_the_same_network():
+    sim = ep.Simulator(state_network(), threads=1)
+    state = ep.Simulator(state_network(weight=0.7), threads=1).state()
+    sim.set_state(state)  # weights are part of the state
+    np.testing.assert_array_equal(sim.connections("in->rec")[2], [0.7, 0.7])
+    np.testing.assert_array_equal(sim.state()["neurons/feedback"], state["neurons/feedback"])
+    with refuse("precision is float64 there, float32 here"):
+        ep.Simulator(state_network(), threads=1, precision="single").set_state(state)
+    for damaged in (b"no text", np.zeros(3), None, "x", np.frombuffer(b"[1]", np.uint8)):
+        with refuse("the state is damaged: its entry 'network'"):
+            sim.set_state(state | {"network": damaged})
+    del state["network"]  # as of former versions
+    sim.set_state(state)
+
+
+def test_the_network_of_a_state_is_the_one_that_was_built():
+    net = state_network()
+    sim = ep.Simulator(net, threads=1)
+    net.add(ep.LIF(), 2, "more")
+    ep.Simulator(state_network(), threads=1).set_state(sim.state())
+
+
 def test_delays():
     net = ep.Network()
     x, rec = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(), 3, "rec")
