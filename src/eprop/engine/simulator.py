@@ -216,10 +216,22 @@ class Simulator:
         return weights.matrix(self.arrays, name)
 
     def set_weights(self, name: str, values: Any) -> None:
-        """Write the weights of a projection: a matrix as `weights` gives it, or a list as of `connections`.
+        """Write the weights of a projection, mV.
+
+        Parameters
+        ----------
+        name : str
+        values : matrix, array, tuple or float
+            A matrix ``(n_post, n_pre)`` as `weights` gives it, sparse or dense; a list with a weight for each connection,
+            in the order of `connections`; what `connections` returns, with other weights; or one number for all.
 
         A matrix must have a value wherever there is a connection; where there is none it must be zero. Symmetric feedback
         follows, adaptive feedback stays as it is.
+
+        Raises
+        ------
+        InputError
+            If the values do not fit the connections, are not finite, or lie outside the bounds of the optimiser.
         """
         weights.set_weights(self.arrays, name, values)
 

@@ -33,10 +33,9 @@ def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
 
 def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
     """Go on from a state of the whole network, see `Simulator.set_state`."""
-    if isinstance(state, Mapping) and NETWORK in state:  # those of former versions have none
-        check_fingerprint(state[NETWORK], arrays.built.fingerprint)
     here = _state_here(arrays)
     own = arrays.whole.state(here, arrays.t)
+    _check_network(state, arrays.built.fingerprint)
     _check_state(state, own, sum(p.size for p in arrays.network.populations if p.model.role != "readout"))
     state = arrays.whole.part(state, here)
     arrays.history = arrays.history._replace(
@@ -76,10 +75,16 @@ def _shown(arrays: Arrays, name: str, value: np.ndarray) -> np.ndarray:
     return value[..., : arrays.neurons.psi.size] if name in MAPS else value
 
 
-def _check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int) -> None:
-    """Whether a state is of a network like this one, whose state is ``own``."""
+def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> None:
+    """Whether a state says that it is of this network; those of former versions say nothing."""
     if not isinstance(state, Mapping):
         raise InputError(f"set_state takes a dictionary as state() gives it, got {type(state).__name__}")
+    if NETWORK in state:
+        check_fingerprint(state[NETWORK], fingerprint)
+
+
+def _check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int) -> None:
+    """Whether a state has the shapes of this network, whose state is ``own``."""
     if missing := sorted(set(own) - set(state)):
         raise InputError(f"the state lacks {', '.join(missing)}")
     for name, have in own.items():

@@ -303,6 +303,8 @@ RECORDS = [
     ([("rec", "v", [[0]])], "indices must be whole numbers in 0..2"),
     ([("rec", "v", "a")], "indices must be real numbers"),
     ([("rec", "v", 2**70)], "indices must be real numbers"),
+    ([("rec", "v", [1]), ("rec", "v", [2])], "asks twice for 'v' of 'rec'; ask once, for all indices, as in"),
+    ([("rec", "v"), ep.Record("rec", "v")], "asks twice for 'v' of 'rec'"),
     ([("in->rec", "weight", [12])], "record 'in->rec': indices must be whole numbers in 0..11"),
 ]
 
@@ -529,6 +531,13 @@ NEW_WEIGHTS = [
     (scipy.sparse.csr_matrix(MATRIX * 1j), "weights of in->rec must be real numbers"),
     (["a"] * 6, "weights of in->rec must be real numbers"),
     ([[1, 2], [3]], "all rows of one length"),
+    (([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2], [1.0] * 5), "in->rec has 6 connections, got 5 weights"),
+    (([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2], [NAN] * 6), "weights of in->rec must be finite"),
+    (
+        ([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 0], [1.0] * 6),
+        r"the targets must be those of connections\(\), in their order",
+    ),
+    (([0, 1], [0, 0, 1, 1, 2, 2], [1.0] * 6), r"the sources must be those of connections\(\)"),
 ]
 
 
@@ -554,6 +563,15 @@ def test_new_weights(bounded, values, words):
 def test_new_weights_that_will_do(bounded, values, wanted):
     bounded.set_weights("in->rec", values)
     np.testing.assert_array_equal(bounded.weights("in->rec").toarray(), wanted)
+
+
+@pytest.mark.parametrize("name", ["in->rec", "rec->rec"])
+def test_what_connections_gives_is_taken_back(bounded, name):
+    sources, targets, weights = bounded.connections(name)
+    bounded.set_weights(name, (sources, targets, 0.5 * weights))
+    np.testing.assert_array_equal(bounded.connections(name)[2], 0.5 * weights)
+    bounded.set_weights(name, bounded.connections(name))
+    np.testing.assert_array_equal(bounded.connections(name)[2], 0.5 * weights)
 
 
 def test_new_weights_of_repeated_connections(bounded):
