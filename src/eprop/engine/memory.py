@@ -18,6 +18,9 @@ from eprop.rules import EProp, EPropPlus
 GIGA = 1e9
 # Of what is available, so much is left to the rest of the process and the system.
 SPARE = 0.03
+# Of what takes less than so many bytes, nobody asks whether it fits.
+NOTICEABLE = 100_000_000
+FEWER = "fewer neurons, or a shorter cutoff"
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,8 @@ def check_memory(
     needed = estimate(network, itemsize, n_hidden, map_entries, block_steps, share, n_axons)
     if free is None or needed.total <= (1.0 - SPARE) * free:
         return
-    fits = (1.0 - SPARE) * free - needed.others
-    advice = [
-        f"{fits / needed.per_synapse:,.0f} synapses, {100 * fits / needed.per_synapse / needed.synapses:.0f} % of them"
-    ]
-    if fits <= 0:
-        advice = ["fewer neurons, or a shorter cutoff"]
+    fits = ((1.0 - SPARE) * free - needed.others) / needed.per_synapse
+    advice = [f"{fits:,.0f} synapses, {100 * fits / needed.synapses:.0f} % of them"] if fits > 0 else [FEWER]
     if itemsize == 8:
         single = estimate(network, 4, n_hidden, map_entries, block_steps, share, n_axons)
         verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
@@ -91,6 +90,28 @@ def check_memory(
         f"{f' to each of {neighbours} ranks' if neighbours > 1 else ''}. "
         f"What would fit: {'; '.join(advice)}"
     )
+
+
+def check_room(what: str, needed: int, advice: str) -> None:
+    """Refuse a call whose arrays, of ``needed`` bytes, will not fit.
+
+    Raises
+    ------
+    MemoryLimitError
+        If they exceed the memory that is available.
+    """
+    free = available_memory() if needed > NOTICEABLE else None
+    if free is not None and needed > (1.0 - SPARE) * free:
+        raise MemoryLimitError(
+            f"{what} would take {needed / GIGA:.1f} GB, but {free / GIGA:.1f} GB are available; {advice}"
+        )
+
+
+def check_results(n_steps: int, readouts: int, recorded: int = 0) -> None:
+    """As `check_room`, of what so many steps leave behind: outputs, the loss and what is recorded."""
+    what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
+    advice = "run them in several parts" + (", or record less" if recorded else "")
+    check_room(what, 8 * n_steps * (readouts + recorded + 1), advice)
 
 
 def available_memory() -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eprop.engine.memory import check_room
 from eprop.errors import InputError
 from eprop.kernels.arrange import arrange
 from eprop.models import EventSource, Readout
@@ -95,12 +96,15 @@ def make_samples(
     ------
     InputError
         If something is missing, has a wrong shape or is not finite.
+    MemoryLimitError
+        If there is no room for so many steps.
     """
     n, n_steps = _count("samples", n), _count("steps", n_steps)
     if n * n_steps > MOST_STEPS:
         raise InputError(f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts")
     sources = [p for p in network.populations if isinstance(p.model, EventSource)]
     readouts = [p for p in network.populations if isinstance(p.model, Readout)]
+    check_room(f"the events of {n:,} x {n_steps:,} steps", 8 * n * n_steps * (len(sources) + 1), "give them in parts")
     starts, channels = _events(sources, _by_name("inputs", inputs), n, n_steps)
     target = _targets(readouts, _by_name("targets", targets), labels, n, n_steps)
     return Samples(starts, channels, target, _window(window, n, n_steps), n, n_steps, _labels(labels, n))

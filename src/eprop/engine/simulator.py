@@ -140,6 +140,15 @@ class Simulator:
         Returns
         -------
         Recording
+
+        Raises
+        ------
+        InputError
+            If what is given does not fit the network, or is not finite.
+        MemoryLimitError
+            If there is no room for what so many steps leave behind.
+        DivergenceError
+            If a voltage or weight is no longer finite.
         """
         n_steps = given.steps_in("duration", duration, self.network.dt)
         samples = given.one_sample(self.network, n_steps, inputs, targets, window)
