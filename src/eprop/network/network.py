@@ -15,7 +15,7 @@ from eprop.errors import NetworkError
 from eprop.models import Model, Readout
 from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import Array, Constant, Distribution, Normal, as_distribution
-from eprop.parameters import Description, Values, is_finite_number, param
+from eprop.parameters import Description, Values, is_finite_number, is_multiple, param
 from eprop.rules import Rule, Static
 
 # Spikes under way are kept in rings as long as the longest delay.
@@ -264,7 +264,7 @@ class Network:
         count = value / self.dt
         if count > LONGEST_DELAY:
             raise NetworkError(f"delay must be at most {LONGEST_DELAY} steps of {self.dt:g} ms, got {value:g} ms")
-        if count < 1 - 1e-9 or abs(count - round(count)) > 1e-9 * max(count, 1.0):
+        if count < 1 - 1e-9 or not is_multiple(value, self.dt):
             raise NetworkError(f"delay must be a multiple of dt = {self.dt:g} ms, at least one step, got {value:g} ms")
         return value
 

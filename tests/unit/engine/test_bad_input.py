@@ -104,6 +104,27 @@ def test_rules_that_do_not_fit_together(rules, words):
         ep.Simulator(mixed(*rules), threads=1)
 
 
+@pytest.mark.parametrize("t_ref", [0.4, 2.5, [2.0, 1.0, 1.5]], ids=repr)
+@pytest.mark.parametrize("kind", [ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF])
+def test_refractory_times_are_multiples_of_the_step(kind, t_ref):
+    net = ep.Network()
+    net.add(kind(t_ref=t_ref), 3, "rec")
+    with refuse(rf"^rec: {kind.__name__}.t_ref must be a multiple of dt = 1 ms, got \S+ ms", ep.ParameterError):
+        ep.Simulator(net, threads=1)
+
+
+def test_refractory_times_that_will_do():
+    net = ep.Network(dt=0.1)
+    net.add(ep.LIF(t_ref=0.3), 3)  # 0.3 is not three times 0.1 in binary
+    net.add(ep.LIF(t_ref=ep.Uniform(0.0, 3.0)), 3)  # what is drawn is rounded
+    ep.Simulator(net, threads=1)
+
+
+def test_cutoffs_are_multiples_of_the_step():
+    with refuse("^in->rec: EPropPlus.cutoff must be a multiple of dt = 1 ms, got 20.5 ms", ep.ParameterError):
+        ep.Simulator(network(ep.EPropPlus(cutoff=20.5)), threads=1)
+
+
 @pytest.mark.parametrize("cutoff", [1.0, 0.1, 1e-300, 1e7, 1e300])
 def test_cutoffs(cutoff):
     with refuse("in->rec: EPropPlus.cutoff must be at least two steps of 1 ms, at most 1000000, got", ep.NetworkError):
