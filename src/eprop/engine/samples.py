@@ -83,7 +83,8 @@ def make_samples(
     inputs : dict
         For each `EventSource` population by name: a pair ``(ptr, channels)`` with ``ptr`` of shape
         ``(n, n_steps + 1)`` pointing into ``channels`` (as `eprop.data.BinnedDataset` has them), or a dense array
-        ``(n, n_steps, size)`` of zeros and ones.
+        ``(n, n_steps, size)`` of zeros and ones. A channel may be active once in a step: both forms refuse repeated
+        events, unlike the times that `Simulator.run` takes, where those of one step count once.
     targets : dict
         For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``. A population without one
         has no error and no loss; all else goes on, regularisation and optimisers included.

@@ -124,7 +124,8 @@ class Simulator:
             ms, a multiple of ``dt``.
         inputs : dict
             Per event source: a dense array ``(steps, size)`` of zeros and ones, or a pair ``(times, channels)`` with
-            times in ms from the start of this run; an event in step ``s`` has ``s dt <= time < (s + 1) dt``.
+            times in ms from the start of this run; an event in step ``s`` has ``s dt <= time < (s + 1) dt``. Events of one
+            channel in one step are one event: a spike has no size. A dense array must not hold anything above 1.
         targets : dict
             Per readout population: an array ``(steps, size)`` or ``(size,)``. A population without one has no error and
             no loss in this run; all else goes on, regularisation and optimisers included.

@@ -40,6 +40,11 @@ def set_weights(arrays: Arrays, name: str, values: Any) -> None:
     projection = arrays.network.projection(name)
     sources, targets, _ = connections(arrays, name)
     flat = _flat(name, values, sources, targets, (projection.post.size, projection.pre.size))
+    largest = float(np.finfo(arrays.synapses.weight.dtype).max)
+    if np.abs(flat).max(initial=0.0) > largest:
+        raise InputError(
+            f'weights of {name} must be at most {largest:g} mV with precision="single", got {np.abs(flat).max():g}'
+        )
     w_min, w_max = projection.rule.bounds
     if flat.size and (flat.min() < w_min or flat.max() > w_max):
         raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")

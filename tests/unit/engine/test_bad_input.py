@@ -586,6 +586,22 @@ def test_new_weights_that_will_do(bounded, values, wanted):
     np.testing.assert_array_equal(bounded.weights("in->rec").toarray(), wanted)
 
 
+def test_weights_beyond_single_precision():
+    """They would be infinite."""
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec")
+    net.connect(x, rec, weight=0.5)
+    sim = ep.Simulator(net, threads=1, precision="single")
+    with refuse(r'weights of in->rec must be at most 3.40282e\+38 mV with precision="single", got 1e\+39'):
+        sim.set_weights("in->rec", -1e39)
+    np.testing.assert_array_equal(sim.connections("in->rec")[2], 0.5)
+    sim.set_weights("in->rec", 1e38)
+    net.connect(rec, rec, weight=-1e39)
+    with refuse(r"weights of rec->rec span -1e\+39..-1e\+39 mV, but must be finite, and at most 3.4", ep.NetworkError):
+        ep.Simulator(net, threads=1, precision="single")
+    ep.Simulator(net, threads=1)
+
+
 @pytest.mark.parametrize("name", ["in->rec", "rec->rec"])
 def test_what_connections_gives_is_taken_back(bounded, name):
     sources, targets, weights = bounded.connections(name)
