@@ -54,7 +54,7 @@ def test_the_normalised_error_is_that_of_the_window() -> None:
     assert task.score(samples, y) == pytest.approx(1.0)
     y[:, 20:] = pattern + 0.1
     assert task.score(samples, y) == pytest.approx(0.01 / pattern.var(axis=0).sum() * 2)
-    with pytest.raises(ParameterError, match="PatternGeneration.score needs samples with targets"):
+    with pytest.raises(ParameterError, match=r"PatternGeneration\.score needs samples with targets"):
         task.score(make_samples(task.build_network(), 1, 120), y)
 
 
