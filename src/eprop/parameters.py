@@ -21,7 +21,10 @@ _META = "eprop"
 
 @dataclasses.dataclass(frozen=True)
 class ParameterInfo:
-    """What is known of one parameter: bounds, unit, paper symbol and NEST's name for it."""
+    """What is known of one parameter: bounds, unit, paper symbol and NEST's name for it.
+
+    ``in_steps`` says that it is a duration which has to be a multiple of the time step, see `check_steps`.
+    """
 
     kind: type | tuple[type, ...] = float
     unit: str = ""
@@ -30,6 +33,7 @@ class ParameterInfo:
     below: float | None = None
     at_most: float | None = None
     infinite: bool = False
+    in_steps: bool = False
     optional: bool = False
     symbol: str = ""
     nest: str = ""
@@ -181,6 +185,31 @@ def parameters_of(cls: type) -> Iterator[tuple[str, ParameterInfo]]:
         info = field.metadata.get(_META)
         if info is not None:
             yield field.name, info
+
+
+def is_multiple(duration: float, dt: float) -> bool:
+    """Whether a duration is a whole number of steps, up to the rounding of floats."""
+    count = duration / dt
+    return math.isfinite(count) and abs(count - round(count)) <= 1e-9 * max(count, 1.0)
+
+
+def check_steps(where: str, description: Description, dt: float) -> None:
+    """Whether durations of a description, which is used in ``where``, are multiples of the step ``dt`` (ms).
+
+    What is drawn is not known here, and rounded to the nearest step.
+
+    Raises
+    ------
+    ParameterError
+        If a number, or one of a list, is none.
+    """
+    for name, info in parameters_of(type(description)):
+        value = getattr(description, name)
+        for each in value.values if isinstance(value, Values) else (value,):
+            if info.in_steps and isinstance(each, float) and not is_multiple(each, dt):
+                raise ParameterError(
+                    f"{where}: {type(description).__name__}.{name} must be a multiple of dt = {dt:g} ms, got {each:g} ms"
+                )
 
 
 def real_numbers(label: str, values: Any, error: type[Exception]) -> Any:

@@ -202,6 +202,26 @@ def test_plus_where_each_has_its_own_parameters(kind, deviations):
     assert all(np.ptp(theirs.weights[name][seen[name]]) > 0.1 for name in names)
 
 
+def test_plus_with_a_readout_that_has_no_target(deviations):
+    net = mixed_network("LIF", ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=30.0))
+    rec, more = net.population("rec"), net.add(ep.Readout(), 2, "more")
+    net.connect(rec, more, weight=ep.Normal(0.0, 0.5), rule=net.projection("rec->out").rule)
+    net.feedback(more, rec, ep.RandomFeedback())
+    rng = np.random.default_rng(2)
+    given = 250.0, {"in": rng.random((250, 8)) < 0.1}, {"out": rng.normal(size=(250, 3))}
+    names = ["in->rec", "rec->out", "rec->more"]
+    theirs, sim = to_nest(net).run(*given), ep.Simulator(net, threads=1)
+    untaught = sim.connections("rec->more")[2]
+    ours = sim.run(*given, record=[(name, "weight") for name in names])
+    seen = {name: ~np.isnan(theirs.weights[name]) for name in names}
+    w = max(deviation(ours[name, "weight"][seen[name]], theirs.weights[name][seen[name]]) for name in names)
+    loss = deviation(ours.loss, theirs.loss)
+    spikes, compared = int(theirs.spikes["rec"].sum()), sum(int(where.sum()) for where in seen.values())
+    deviations.note("e-prop+, a readout without a target", compared, spikes, weight=w, loss=loss)
+    assert max(w, loss) < EXACT
+    np.testing.assert_array_equal(sim.connections("rec->more")[2], untaught)
+
+
 @pytest.mark.parametrize("kind", EACH_ITS_OWN)
 def test_samples_where_each_has_its_own_parameters(kind, deviations):
     net = mixed_network(kind, ep.EProp(optimizer=ep.Adam(1e-2, epsilon=1e-4), kappa=0.9, c_reg=0.3))

@@ -182,6 +182,7 @@ def test_samples_that_nest_cannot_take():
         (samples(window=np.zeros(10)), "learning window must be 1 in the last steps"),
         (samples(window=1.0 * (np.arange(10) < 5)), "learning window must be 1 in the last steps"),
         (samples(window=0.5 * closed), "learning window must be 1 in the last steps"),
+        (samples(), "samples need a target for 'out'"),
     ):
         with pytest.raises(ep.InputError, match=words):
             theirs.train(given)

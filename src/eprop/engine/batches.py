@@ -10,6 +10,7 @@ import numpy as np
 
 from eprop.engine.arrays import Arrays
 from eprop.engine.degrees import events_of
+from eprop.engine.memory import check_results
 from eprop.engine.samples import BatchResult, Samples
 from eprop.engine.state import Lanes, n_sources
 from eprop.engine.together import Together
@@ -103,6 +104,7 @@ class Batches:
     def _run(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> BatchResult:
         """The samples ``index`` on this replica."""
         arrays, ranks = self._arrays, self._arrays.ranks
+        check_results(len(index) * samples.n_steps, arrays.neurons.y.size)
         ran = (self._run_together if ranks.several else self._run_waves)(samples, index, learn, progress)
         check_lanes(arrays, ran.losses, ran.lanes, ran.y)
         spikes, events = ranks.sum(ran.counts.sum(axis=1)), int(ranks.sum(np.array([ran.events]))[0])

@@ -10,6 +10,7 @@ from eprop.engine.check import check_network
 from eprop.engine.compile import model_slots
 from eprop.engine.eligibility import sort_components
 from eprop.engine.feedback import adaptive_pairs, feedback_of
+from eprop.engine.fingerprint import fingerprint_of
 from eprop.engine.members import members_of
 from eprop.engine.memory import check_memory
 from eprop.engine.nodes import neuron_arrays
@@ -61,6 +62,7 @@ class Built:
     """All arrays of a network at its start, and what the simulator must know to use them."""
 
     topology: Topology
+    fingerprint: np.ndarray
     weight: np.ndarray
     feedback: np.ndarray
     initial: np.ndarray
@@ -138,7 +140,8 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     block_steps = block_steps_of(groups, filters, n_hidden)
     cutoff, stdp_cutoff = (longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
     span_blocks = span_blocks_of(cutoff // block_steps)
-    check_memory(network, np.dtype(dtype).itemsize, n_hidden, map_entries, block_steps, share)
+    n_axons = int(projections[:, lay.PRO_ROWS].sum())
+    check_memory(network, np.dtype(dtype).itemsize, n_hidden, map_entries, block_steps, share, n_axons)
     places = Places(network, tracts, populations, projections, classes, share)
     indptr, targets, weight = draw_synapses(places, bounds, dtype, threads)
     params, initial, leak = neuron_arrays(network, models, members, share)
@@ -172,6 +175,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     )
     return Built(
         topology=topology,
+        fingerprint=fingerprint_of(network, dtype),
         weight=weight,
         feedback=feedback,
         initial=initial,

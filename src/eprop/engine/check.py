@@ -6,6 +6,7 @@ from eprop.engine.feedback import check_mirrored, mirror_of
 from eprop.engine.tracts import steps_of
 from eprop.errors import NetworkError
 from eprop.network import Network, Projection
+from eprop.parameters import check_steps
 from eprop.rules import STDP, EProp, EPropPlus
 
 # The maps of as many steps are kept for every neuron.
@@ -23,6 +24,8 @@ def check_network(network: Network) -> None:
         raise NetworkError("EProp learns per sample and EPropPlus at every spike; a network can have one of them")
     if EProp in rules and STDP in rules:
         raise NetworkError("EProp learns per sample and STDP at every spike; a network can have one of them")
+    for population in network.populations:
+        check_steps(population.name, population.model, network.dt)
     for projection in network.projections:
         if isinstance(projection.rule, EPropPlus):
             _check_plus(network, projection)
@@ -39,6 +42,7 @@ def _check_plus(network: Network, projection: Projection) -> None:
             f"{projection.name}: EPropPlus.cutoff must be at least two steps of {network.dt:g} ms, at most {LONGEST_CUTOFF}, "
             f"got {projection.rule.cutoff:g} ms"
         )
+    check_steps(projection.name, projection.rule, network.dt)
 
 
 def _check_stdp(network: Network, projection: Projection) -> None:

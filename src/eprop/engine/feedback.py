@@ -52,7 +52,7 @@ def feedback_of(
     delays = np.ones(out.shape, np.int64)
     for f in network.feedback_projections:
         part = _part(f, populations, sizes)
-        delays[part] = signal_delays(network, f.pre.size, f.post.size, f.delay, f.index, *share.own(f.post))
+        delays[part] = signal_delays(network, f, *share.own(f.post))
         if isinstance(f.kind, RandomFeedback):
             out[part] += _weights(network, f, share)
     return out, delays if (delays != 1).any() else np.zeros((0, 0), np.int64)

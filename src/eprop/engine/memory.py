@@ -18,6 +18,9 @@ from eprop.rules import EProp, EPropPlus
 GIGA = 1e9
 # Of what is available, so much is left to the rest of the process and the system.
 SPARE = 0.03
+# Of what takes less than so many bytes, nobody asks whether it fits.
+NOTICEABLE = 100_000_000
+FEWER = "fewer neurons, or a shorter cutoff"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Estimate:
 
 
 def estimate(
-    network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int, share: RankShare
+    network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int, share: RankShare, n_axons: int
 ) -> Estimate:
     """Memory of a network whose synaptic values have ``itemsize`` bytes; the other numbers are those of `Built`."""
     plus, eprop = rules_of(network, EPropPlus), rules_of(network, EProp)
@@ -46,8 +49,7 @@ def estimate(
         p.connectivity.expected(p.pre.size, p.post.size) * len(range(*share.own(p.post))) / p.post.size
         for p in network.projections
     )
-    rows, neurons = sum(share.known(p.pre) for p in network.projections), share.neurons
-    readouts = sum(p.size for p in network.populations if p.model.role == "readout")
+    neurons, readouts = share.neurons, sum(p.size for p in network.populations if p.model.role == "readout")
     cutoff = max((steps_of(rule.cutoff, network.dt) for rule in plus), default=0)
     ring = power_of_two(max(cutoff, block_steps if n_hidden else 0) + 2) if plus else 0
     blocks = power_of_two(cutoff // block_steps + 3) if plus else 0
@@ -56,12 +58,12 @@ def estimate(
     joined = suffix + blocks * (1 + spans) + (block_steps if n_hidden else 0) + 4 if plus else 0
     maps = padded(neurons) * (map_entries * (8 * (ring + blocks) + itemsize * joined) + 32 * (suffix or 1))
     # Feedback, its delays while they are drawn; axons with their filtered spikes; parameters and state of neurons.
-    others = maps + 32 * readouts * neurons + 64 * rows + 256 * neurons
+    others = maps + 32 * readouts * neurons + 64 * n_axons + 256 * neurons
     return Estimate(round(synapses), 4 + itemsize * values, others)
 
 
 def check_memory(
-    network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int, share: RankShare
+    network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int, share: RankShare, n_axons: int
 ) -> None:
     """Refuse a network that will not fit, with what it needs and what would fit.
 
@@ -72,17 +74,13 @@ def check_memory(
     """
     free, neighbours = available_memory(), share.comm.neighbours()
     free = None if free is None else free // neighbours
-    needed = estimate(network, itemsize, n_hidden, map_entries, block_steps, share)
+    needed = estimate(network, itemsize, n_hidden, map_entries, block_steps, share, n_axons)
     if free is None or needed.total <= (1.0 - SPARE) * free:
         return
-    fits = (1.0 - SPARE) * free - needed.others
-    advice = [
-        f"{fits / needed.per_synapse:,.0f} synapses, {100 * fits / needed.per_synapse / needed.synapses:.0f} % of them"
-    ]
-    if fits <= 0:
-        advice = ["fewer neurons, or a shorter cutoff"]
+    fits = ((1.0 - SPARE) * free - needed.others) / needed.per_synapse
+    advice = [f"{fits:,.0f} synapses, {100 * fits / needed.synapses:.0f} % of them"] if fits > 0 else [FEWER]
     if itemsize == 8:
-        single = estimate(network, 4, n_hidden, map_entries, block_steps, share)
+        single = estimate(network, 4, n_hidden, map_entries, block_steps, share, n_axons)
         verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
         advice.append(f'precision="single" with {single.total / GIGA:.1f} GB {verdict}')
     what = "a share of the network" if share.several else "the network"
@@ -92,6 +90,28 @@ def check_memory(
         f"{f' to each of {neighbours} ranks' if neighbours > 1 else ''}. "
         f"What would fit: {'; '.join(advice)}"
     )
+
+
+def check_room(what: str, needed: int, advice: str) -> None:
+    """Refuse a call whose arrays, of ``needed`` bytes, will not fit.
+
+    Raises
+    ------
+    MemoryLimitError
+        If they exceed the memory that is available.
+    """
+    free = available_memory() if needed > NOTICEABLE else None
+    if free is not None and needed > (1.0 - SPARE) * free:
+        raise MemoryLimitError(
+            f"{what} would take {needed / GIGA:.1f} GB, but {free / GIGA:.1f} GB are available; {advice}"
+        )
+
+
+def check_results(n_steps: int, readouts: int, recorded: int = 0) -> None:
+    """As `check_room`, of what so many steps leave behind: outputs, the loss and what is recorded."""
+    what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
+    advice = "run them in several parts" + (", or record less" if recorded else "")
+    check_room(what, 8 * n_steps * (readouts + recorded + 1), advice)
 
 
 def available_memory() -> int | None:

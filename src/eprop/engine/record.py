@@ -33,7 +33,7 @@ class Record:
         ``"error"``. Projections: ``"weight"``, and in a network that learns by `EPropPlus` ``"trace"``; `EProp`
         computes gradients backwards and keeps no traces. Spikes are always recorded if asked for by ``spikes=``.
     index : sequence of int, optional
-        Nodes, or synapses in the order of `Simulator.connections`; all by default.
+        Nodes, or synapses in the order of `Simulator.connections`; all by default. A variable is asked for once in a run.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Probes:
         at, offsets = 0, [np.zeros(0)]
         for item in _listed(wanted):
             record = item if isinstance(item, Record) else Record(*item)
+            self._check_new(record)
             rows, offset = self._resolve(record)
             self.rows.append(rows)
             offsets.append(np.broadcast_to(offset, len(rows)))
@@ -97,6 +98,14 @@ class Probes:
         """Recorded values of all ranks under their names; voltages get their leak potential back."""
         found = ranks.columns(values + self._offsets, self._positions, self._count)
         return {key: found[:, span] for key, span in self.columns}
+
+    def _check_new(self, record: Record) -> None:
+        """A recording has one place for each variable."""
+        if any(key == (record.name, record.variable) for key, _ in self.columns):
+            raise InputError(
+                f"record asks twice for {record.variable!r} of {record.name!r}; ask once, for all indices, as in "
+                f'("{record.name}", "{record.variable}", [1, 2])'
+            )
 
     def _resolve(self, record: Record) -> tuple[np.ndarray, np.ndarray | float]:
         for projection in self._network.projections:

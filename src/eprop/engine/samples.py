@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eprop.engine.memory import check_room
 from eprop.errors import InputError
 from eprop.kernels.arrange import arrange
 from eprop.models import EventSource, Readout
@@ -30,6 +31,7 @@ class Samples:
         in step ``k % n_steps`` of sample ``k // n_steps``.
     event_channels : (events,) int32
     target : (n, n_steps or 1, readouts) float64
+        NaN for all readouts of a population that has no target: it has no error and no loss.
     window : (n or 1, n_steps) float64
         Weight of each step in loss and error: 0 outside the learning window.
     labels : (n,) int, or None
@@ -81,9 +83,11 @@ def make_samples(
     inputs : dict
         For each `EventSource` population by name: a pair ``(ptr, channels)`` with ``ptr`` of shape
         ``(n, n_steps + 1)`` pointing into ``channels`` (as `eprop.data.BinnedDataset` has them), or a dense array
-        ``(n, n_steps, size)`` of zeros and ones.
+        ``(n, n_steps, size)`` of zeros and ones. A channel may be active once in a step: both forms refuse repeated
+        events, unlike the times that `Simulator.run` takes, where those of one step count once.
     targets : dict
-        For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``.
+        For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``. A population without one
+        has no error and no loss; all else goes on, regularisation and optimisers included.
     window : array
         ``(n_steps,)`` or ``(n, n_steps)``, weights of the steps; all ones by default.
     labels : array
@@ -93,12 +97,15 @@ def make_samples(
     ------
     InputError
         If something is missing, has a wrong shape or is not finite.
+    MemoryLimitError
+        If there is no room for so many steps.
     """
     n, n_steps = _count("samples", n), _count("steps", n_steps)
     if n * n_steps > MOST_STEPS:
         raise InputError(f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts")
     sources = [p for p in network.populations if isinstance(p.model, EventSource)]
     readouts = [p for p in network.populations if isinstance(p.model, Readout)]
+    check_room(f"the events of {n:,} x {n_steps:,} steps", 8 * n * n_steps * (len(sources) + 1), "give them in parts")
     starts, channels = _events(sources, _by_name("inputs", inputs), n, n_steps)
     target = _targets(readouts, _by_name("targets", targets), labels, n, n_steps)
     return Samples(starts, channels, target, _window(window, n, n_steps), n, n_steps, _labels(labels, n))
@@ -210,7 +217,7 @@ def _targets(readouts, targets, labels, n, n_steps):
         raise InputError(f"no readout named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")
     arrays = {name: real_numbers(f"target {name!r}", value, InputError) for name, value in targets.items()}
     long = any(a.ndim == 3 and a.shape[1] != 1 for a in arrays.values())
-    out = np.zeros((n, n_steps if long else 1, size))
+    out = np.full((n, n_steps if long else 1, size), np.nan)
     at = 0
     for p in readouts:
         if p.name in arrays:

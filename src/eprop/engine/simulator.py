@@ -124,9 +124,11 @@ class Simulator:
             ms, a multiple of ``dt``.
         inputs : dict
             Per event source: a dense array ``(steps, size)`` of zeros and ones, or a pair ``(times, channels)`` with
-            times in ms from the start of this run; an event in step ``s`` has ``s dt <= time < (s + 1) dt``.
+            times in ms from the start of this run; an event in step ``s`` has ``s dt <= time < (s + 1) dt``. Events of one
+            channel in one step are one event: a spike has no size. A dense array must not hold anything above 1.
         targets : dict
-            Per readout population: an array ``(steps, size)`` or ``(size,)``.
+            Per readout population: an array ``(steps, size)`` or ``(size,)``. A population without one has no error and
+            no loss in this run; all else goes on, regularisation and optimisers included.
         window : array
             ``(steps,)`` weights of the steps in the loss; all ones by default.
         learn : bool
@@ -139,6 +141,15 @@ class Simulator:
         Returns
         -------
         Recording
+
+        Raises
+        ------
+        InputError
+            If what is given does not fit the network, or is not finite.
+        MemoryLimitError
+            If there is no room for what so many steps leave behind.
+        DivergenceError
+            If a voltage or weight is no longer finite.
         """
         n_steps = given.steps_in("duration", duration, self.network.dt)
         samples = given.one_sample(self.network, n_steps, inputs, targets, window)
@@ -215,10 +226,22 @@ class Simulator:
         return weights.matrix(self.arrays, name)
 
     def set_weights(self, name: str, values: Any) -> None:
-        """Write the weights of a projection: a matrix as `weights` gives it, or a list as of `connections`.
+        """Write the weights of a projection, mV.
+
+        Parameters
+        ----------
+        name : str
+        values : matrix, array, tuple or float
+            A matrix ``(n_post, n_pre)`` as `weights` gives it, sparse or dense; a list with a weight for each connection,
+            in the order of `connections`; what `connections` returns, with other weights; or one number for all.
 
         A matrix must have a value wherever there is a connection; where there is none it must be zero. Symmetric feedback
         follows, adaptive feedback stays as it is.
+
+        Raises
+        ------
+        InputError
+            If the values do not fit the connections, are not finite, or lie outside the bounds of the optimiser.
         """
         weights.set_weights(self.arrays, name, values)
 
@@ -254,16 +277,21 @@ class Simulator:
         """Everything that a run changes, as a copy in named arrays: enough to go on bit by bit.
 
         Synapses are in the order of `connections`, projection by projection, whatever the number of threads and ranks.
-        With several ranks it is the whole network's state, on every rank; its log of spikes then begins anew.
+        With several ranks it is the whole network's state, on every rank; its log of spikes then begins anew. The entry
+        ``network`` tells of which network it is.
         """
         return snapshot.state_of(self.arrays)
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a `state` of the same network, with any number of threads and ranks.
 
+        The networks must be the same but for their first weights: seed, precision, connections, models, rules with their
+        learning rates, delays. A state without the entry ``network`` is checked by the shapes of its arrays alone.
+
         Raises
         ------
         InputError
-            If an array is missing or has another shape: the state is of another network.
+            If the state is of another network: a parameter differs, which is named, or an array is missing or has another
+            shape.
         """
         snapshot.set_state(self.arrays, state)

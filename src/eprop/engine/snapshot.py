@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eprop.engine.fingerprint import check_fingerprint
 from eprop.engine.order import all_synapses
 from eprop.engine.state import with_ended_posts
 from eprop.errors import InputError
@@ -19,19 +20,22 @@ if TYPE_CHECKING:
 
 # Arrays of the state whose lengths depend on what has happened.
 GROWING = ("history/log", "history/post_times")
+# The entry that tells of which network a state is.
+NETWORK = "network"
 # Arrays with padded rows.
 MAPS = ("history/prefix", "history/block", "history/suffix", "history/tails", "history/steps")
 
 
 def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
     """The state of the whole network, on every rank, see `Simulator.state`."""
-    return arrays.whole.state(_state_here(arrays), arrays.t)
+    return arrays.whole.state(_state_here(arrays), arrays.t) | {NETWORK: arrays.built.fingerprint.copy()}
 
 
 def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
     """Go on from a state of the whole network, see `Simulator.set_state`."""
     here = _state_here(arrays)
     own = arrays.whole.state(here, arrays.t)
+    _check_network(state, arrays.built.fingerprint)
     _check_state(state, own, sum(p.size for p in arrays.network.populations if p.model.role != "readout"))
     state = arrays.whole.part(state, here)
     arrays.history = arrays.history._replace(
@@ -71,10 +75,16 @@ def _shown(arrays: Arrays, name: str, value: np.ndarray) -> np.ndarray:
     return value[..., : arrays.neurons.psi.size] if name in MAPS else value
 
 
-def _check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int) -> None:
-    """Whether a state is of a network like this one, whose state is ``own``."""
+def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> None:
+    """Whether a state says that it is of this network; those of former versions say nothing."""
     if not isinstance(state, Mapping):
         raise InputError(f"set_state takes a dictionary as state() gives it, got {type(state).__name__}")
+    if NETWORK in state:
+        check_fingerprint(state[NETWORK], fingerprint)
+
+
+def _check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int) -> None:
+    """Whether a state has the shapes of this network, whose state is ``own``."""
     if missing := sorted(set(own) - set(state)):
         raise InputError(f"the state lacks {', '.join(missing)}")
     for name, have in own.items():

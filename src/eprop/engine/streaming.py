@@ -85,7 +85,7 @@ class Streaming:
             events[c] = _run_chunk(run, arrays, out, chunks[c], samples.n_steps, stop, progress)
 
         in_threads(one, len(chunks), 1 if several else arrays.threads, stop)
-        check_losses(out.loss.reshape(len(samples), -1).sum(axis=1))
+        check_losses(out.loss.reshape(len(samples), -1).sum(axis=1), out.y)
         spikes, events = arrays.ranks.sum(out.spikes), arrays.ranks.sum(events)
         return _result(samples, out, spikes, int(events.sum()))
 

@@ -71,7 +71,7 @@ class Places:
             for begin, stop in chunks(p, *self._targets(share, p.post)):
                 by_target, sources = draw_connections(self.network, p, begin, stop)
                 values = draw_weights(self.network, p, begin, stop, by_target, sources)
-                _check_drawn(p, values)
+                _check_drawn(p, values, float(np.finfo(weight.dtype).max))
                 rows = self._rows(p, begin, stop, by_target, sources)
                 tile = TILE if len(self.tracts[p.index]) == 1 else own.size  # rows ascend as sources do
                 place_rows(by_target, rows, values, begin + shift, own, targets, weight, max(tile, 1))
@@ -169,10 +169,17 @@ def _on_threads(threads: int, work: Callable[[int], None], n: int) -> None:
         list(pool.map(work, range(n)))
 
 
-def _check_drawn(p: Projection, values: np.ndarray) -> None:
-    low, high = p.rule.bounds
-    if values.size and (values.min() < low or values.max() > high):
+def _check_drawn(p: Projection, values: np.ndarray, largest: float) -> None:
+    """Weights must lie within the bounds of the rule, and not beyond the ``largest`` number of their precision."""
+    if values.size == 0:
+        return
+    (low, high), least, most = p.rule.bounds, values.min(), values.max()
+    if not max(-least, most) <= largest:  # NaN included
         raise NetworkError(
-            f"weights of {p.name} span {values.min():g}..{values.max():g} mV, outside the bounds "
+            f"weights of {p.name} span {least:g}..{most:g} mV, but must be finite, and at most {largest:g} mV"
+        )
+    if least < low or most > high:
+        raise NetworkError(
+            f"weights of {p.name} span {least:g}..{most:g} mV, outside the bounds "
             f"{low:g}..{high:g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}"
         )

@@ -9,8 +9,10 @@ import numpy as np
 
 from eprop.engine.share import RankShare
 from eprop.equations import rng
+from eprop.errors import NetworkError
 from eprop.network import Distribution, Network, Projection
 from eprop.network.distributions import Array
+from eprop.network.network import LONGEST_DELAY, FeedbackProjection
 
 # Synapses made at a time: enough that those of many targets are put into a row together.
 CHUNK = 1 << 21
@@ -53,7 +55,7 @@ def _distinct_delays(network: Network, p: Projection, share: RankShare) -> np.nd
     if isinstance(p.delay, float):
         return np.array([steps_of(p.delay, network.dt)])
     if isinstance(p.delay, Array):
-        return np.unique(_rounded(p.delay.values, network.dt))
+        return np.unique(_rounded(p.name, p.delay.values, network.dt))
     found: set[int] = set()
     for lo, hi in chunks(p, *share.own(p.post)):
         indptr, sources = draw_connections(network, p, lo, hi)
@@ -95,11 +97,18 @@ def draw_delays(
     if isinstance(p.delay, float):
         return np.full(sources.size, steps_of(p.delay, network.dt))
     drawn = _values(p, p.delay, lo, hi, indptr, sources, rng.derive(network.seed, rng.DELAY, p.index))
-    return _rounded(drawn, network.dt)
+    return _rounded(p.name, drawn, network.dt)
 
 
-def _rounded(delays: np.ndarray, dt: float) -> np.ndarray:
-    return np.maximum(np.rint(delays / dt).astype(np.int64), 1)
+def _rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
+    """Delays in steps; those of distributions without ends may be anything."""
+    steps = np.rint(delays / dt)
+    if steps.size and not (np.isfinite(steps.min()) and steps.max() <= LONGEST_DELAY):
+        raise NetworkError(
+            f"delays of {name} must be finite and at most {LONGEST_DELAY} steps of {dt:g} ms, "
+            f"but {delays.min():g}..{delays.max():g} ms were drawn"
+        )
+    return np.maximum(steps.astype(np.int64), 1)
 
 
 def _values(
@@ -114,15 +123,14 @@ def _values(
     return given.draw(lo, hi, indptr, (expected / p.post.size, expected / p.pre.size), seed)
 
 
-def signal_delays(
-    network: Network, pre_size: int, post_size: int, delay: float | Distribution | Array, index: int, lo: int, hi: int
-) -> np.ndarray:
+def signal_delays(network: Network, f: FeedbackProjection, lo: int, hi: int) -> np.ndarray:
     """Delays (steps) of one feedback projection onto neurons ``lo:hi``, shape ``(n_readouts, hi - lo)``."""
+    delay, name = f.delay, f"feedback {f.pre.name}->{f.post.name}"
     if isinstance(delay, float):
-        return np.full((pre_size, hi - lo), steps_of(delay, network.dt))
+        return np.full((f.pre.size, hi - lo), steps_of(delay, network.dt))
     if isinstance(delay, Array):
-        return _rounded(delay.values.T[:, lo:hi], network.dt)
-    indptr = np.arange(hi - lo + 1) * pre_size
-    seed = rng.derive(network.seed, rng.DELAY, rng.FEEDBACK, index)
-    drawn = delay.draw(lo, hi, indptr, (float(pre_size), float(post_size)), seed)
-    return _rounded(drawn.reshape(hi - lo, pre_size).T, network.dt)
+        return _rounded(name, delay.values.T[:, lo:hi], network.dt)
+    indptr = np.arange(hi - lo + 1) * f.pre.size
+    seed = rng.derive(network.seed, rng.DELAY, rng.FEEDBACK, f.index)
+    drawn = delay.draw(lo, hi, indptr, (float(f.pre.size), float(f.post.size)), seed)
+    return _rounded(name, drawn.reshape(hi - lo, f.pre.size).T, network.dt)

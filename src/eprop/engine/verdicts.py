@@ -35,18 +35,19 @@ def check_finite(arrays: Arrays, where: str) -> None:
     check_status(arrays.ranks.agree(Status.OK if finite else Status.WEIGHT_NOT_FINITE), where)
 
 
-def check_losses(losses: np.ndarray) -> None:
-    """Stop and name the first sample whose loss is no longer a number."""
+def check_losses(losses: np.ndarray, y: np.ndarray) -> None:
+    """Stop and name the first sample whose loss is no longer a number, or the outputs where no loss tells of them."""
     if not np.all(np.isfinite(losses)):
         check_status(Status.NOT_FINITE, f"sample {int(np.argmin(np.isfinite(losses)))}")
+    largest = max(y.max(initial=0.0), -y.min(initial=0.0))
+    if not largest <= LARGEST_VOLTAGE:  # NaN included
+        check_status(Status.EXPLODED if largest > LARGEST_VOLTAGE else Status.NOT_FINITE, "samples")
 
 
 def check_lanes(arrays: Arrays, losses: np.ndarray, lanes: Lanes, y: np.ndarray) -> None:
     """As `check_voltages`, of samples side by side."""
-    check_losses(losses)
+    check_losses(losses, y)
     status = Status.OK if np.isfinite(lanes.state).all() else Status.NOT_FINITE
-    if status is Status.OK and max(y.max(initial=0.0), -y.min(initial=0.0)) > LARGEST_VOLTAGE:
-        status = Status.EXPLODED
     check_status(arrays.ranks.agree(status), "samples")
 
 

@@ -40,6 +40,11 @@ def set_weights(arrays: Arrays, name: str, values: Any) -> None:
     projection = arrays.network.projection(name)
     sources, targets, _ = connections(arrays, name)
     flat = _flat(name, values, sources, targets, (projection.post.size, projection.pre.size))
+    largest = float(np.finfo(arrays.synapses.weight.dtype).max)
+    if np.abs(flat).max(initial=0.0) > largest:
+        raise InputError(
+            f'weights of {name} must be at most {largest:g} mV with precision="single", got {np.abs(flat).max():g}'
+        )
     w_min, w_max = projection.rule.bounds
     if flat.size and (flat.min() < w_min or flat.max() > w_max):
         raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")
@@ -71,6 +76,8 @@ def feedback_matrix(arrays: Arrays, pre: str, post: str) -> np.ndarray:
 
 def _flat(name: str, values: Any, sources: np.ndarray, targets: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Given weights, one for each connection."""
+    if isinstance(values, tuple) and len(values) == 3:
+        values = _own_weights(name, values, sources, targets)
     given = values.data if scipy.sparse.issparse(values) else values
     flat = real_numbers(f"weights of {name}", given, InputError).astype(np.float64)
     size = sources.size
@@ -83,6 +90,17 @@ def _flat(name: str, values: Any, sources: np.ndarray, targets: np.ndarray, shap
     if not np.all(np.isfinite(flat)):
         raise InputError(f"weights of {name} must be finite")
     return flat
+
+
+def _own_weights(name: str, triple: tuple[Any, ...], sources: np.ndarray, targets: np.ndarray) -> Any:
+    """The weights of ``(sources, targets, weights)``, as `connections` gives it."""
+    for what, given, own in zip(("sources", "targets"), triple[:2], (sources, targets), strict=True):
+        if not np.array_equal(real_numbers(f"{what} of {name}", given, InputError), own):
+            raise InputError(
+                f"three lists for {name} are taken as sources, targets and weights, and the {what} must be those of "
+                "connections(), in their order"
+            )
+    return np.ravel(real_numbers(f"weights of {name}", triple[2], InputError))
 
 
 def _from_matrix(

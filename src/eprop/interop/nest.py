@@ -30,7 +30,7 @@ from typing import Any
 from eprop.engine import Samples, Simulator
 from eprop.engine.inputs import check_samples, one_sample, steps_in
 from eprop.errors import InputError, MissingExtraError, NetworkError
-from eprop.interop.nest_checks import check_first_step, check_network, learning_window_of, optimizers_of
+from eprop.interop.nest_checks import check_first_step, check_network, check_targets, learning_window_of, optimizers_of
 from eprop.interop.nest_session import NEURONS, SUFFIX, NestResult, Session
 from eprop.network import Network
 from eprop.rules import Adam, EProp
@@ -105,7 +105,7 @@ class NestNetwork:
         session = Session(nest_module(), self._simulator, "", first, n_steps, {})
         session.emit([samples], first)
         session.aim([samples], first, 1)
-        session.open(samples.window[0], first)
+        session.open(samples.window[0], first, samples.target[0])
         return session.run_of(samples)
 
     def train(self, batches: Samples | Iterable[Samples], *, record: bool = True) -> NestResult:
@@ -114,7 +114,8 @@ class NestNetwork:
         Without ``record`` NEST notes outputs and losses only, which makes it as fast as it is.
 
         All batches have the same number of samples and steps, and the same learning window: the last so many steps. No
-        input may come in the first step of a sample, where NEST would miss a part of the gradient before.
+        input may come in the first step of a sample, where NEST would miss a part of the gradient before. Every readout has
+        a target: NEST's learning window is that of all.
         """
         if not self._eprop:
             raise NetworkError("the network does not learn by EProp: use run()")
@@ -128,6 +129,8 @@ class NestNetwork:
             raise InputError(
                 "average_gradient: NEST's learning window ends one step short of a sample; close the first step"
             )
+        for batch in given:
+            check_targets(self.network, batch)
         dt, length = self.network.dt, given[0].n_steps - 1
         settings = {
             "eprop_update_interval": dt * length,

@@ -114,6 +114,18 @@ def check_first_step(samples: Samples, why: str, window: bool) -> None:
         raise InputError(f"to compare with NEST, window must be 0 in the first step: {why}")
 
 
+def check_targets(network: Network, samples: Samples) -> None:
+    """Raise `InputError` where a readout has no target."""
+    at = 0
+    for p in network.populations:
+        if p.model.role == "readout":
+            if np.isnan(samples.target[:, :, at]).any():
+                raise InputError(
+                    f"to compare with NEST, samples need a target for {p.name!r}: its learning window is one for all"
+                )
+            at += p.size
+
+
 def learning_window_of(batches: Sequence[Samples]) -> int:
     """Number of steps of the learning window that all samples have at their end."""
     if not batches:

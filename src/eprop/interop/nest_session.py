@@ -269,7 +269,7 @@ class Session:
         return batch.n_steps - 1 if self.suffix else batch.n_steps
 
     def aim(self, batches: Sequence[Samples], first: int, delay: int, skip: int = 0) -> None:
-        """Hold the targets in the readouts, those of the first ``skip`` steps of each sample left out."""
+        """Hold the targets in the readouts that have some, those of the first ``skip`` steps of each sample left out."""
         values = np.concatenate(
             [
                 np.broadcast_to(b.target, (len(b), b.n_steps, b.target.shape[2]))[:, skip:].reshape(
@@ -281,15 +281,19 @@ class Session:
         at = 0
         for p in self.network.populations:
             if isinstance(p.model, Readout):
-                begin = first + (2 * skip if skip else 0)
-                self._hold(self.generators[p.name], values[:, at : at + p.size], begin)
+                begin, own = first + (2 * skip if skip else 0), values[:, at : at + p.size]
+                if not np.isnan(own).any():
+                    self._hold(self.generators[p.name], own, begin)
                 at += p.size
 
-    def open(self, window: np.ndarray, first: int) -> None:
-        """Open the learning windows."""
-        generator = self.nest.Create("step_rate_generator", 1)
+    def open(self, window: np.ndarray, first: int, target: np.ndarray) -> None:
+        """Open the learning windows of the readouts that have a target; the others' stay closed."""
+        generator, at = self.nest.Create("step_rate_generator", 1), 0
         for p in self.network.populations:
             if isinstance(p.model, Readout):
+                at += p.size
+                if np.isnan(target[0, at - 1]):
+                    continue
                 self.nest.Connect(generator, self.nodes[p.name], "all_to_all", self._rate(1))
         self._hold(generator, window[:, None], first)
 
@@ -395,7 +399,8 @@ class Session:
         for p in self.network.populations:
             if isinstance(p.model, Readout):
                 aim = np.broadcast_to(target, (window.size, target.shape[1]))[:, at : at + p.size]
-                total += window * _loss(p.model.loss.softmax, y[p.name], aim)
+                if not np.isnan(aim).any():
+                    total += window * _loss(p.model.loss.softmax, y[p.name], aim)
                 at += p.size
         return total
 

@@ -97,9 +97,9 @@ def errors(y, offset, target, window, softmax, out):
     """Error signals of one readout population with leak potentials ``offset``; returns its loss in this step.
 
     Squared error: ``y - y*`` and ``0.5 sum (y - y*)^2``. Softmax: ``softmax(y) - y*`` and the cross-entropy. Outside
-    the learning window all is zero.
+    the learning window all is zero, and so it is without a target, which is NaN for the whole population.
     """
-    if window == 0.0:
+    if window == 0.0 or np.isnan(target[0]):
         out[:] = 0.0
         return 0.0
     loss = 0.0

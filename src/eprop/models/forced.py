@@ -39,7 +39,9 @@ class ForcedLIF(LIF):
     The membrane, surrogate gradient and learning go on as usual. For benchmarks.
     """
 
-    interval: float = param(100.0, unit="ms", above=0.0, nest="ignore_and_spike_interval", doc="time between spikes")
+    interval: float = param(
+        100.0, unit="ms", above=0.0, nest="ignore_and_spike_interval", doc="time between spikes, to the nearest step"
+    )
 
     state_rows: ClassVar[tuple[str, ...]] = (*LIF.state_rows, "left")
     parameter_rows: ClassVar[tuple[str, ...]] = (*LIF.parameter_rows, "interval")

@@ -38,7 +38,14 @@ class Membrane(Neuron):
 
     tau_m: float = param(20.0, unit="ms", above=0.0, symbol="tau_m", nest="tau_m", doc="membrane time constant")
     v_th: float = param(1.0, unit="mV", nest="V_th", doc="threshold; above e_l")
-    t_ref: float = param(0.0, unit="ms", at_least=0.0, nest="t_ref", doc="refractory time")
+    t_ref: float = param(
+        0.0,
+        unit="ms",
+        at_least=0.0,
+        in_steps=True,
+        nest="t_ref",
+        doc="refractory time, a multiple of dt; drawn ones are rounded",
+    )
     e_l: float = param(0.0, unit="mV", nest="E_L", doc="leak potential")
     c_m: float = param(1.0, unit="pF", above=0.0, nest="C_m", doc="membrane capacitance")
     i_e: float = param(0.0, unit="pA", nest="I_e", doc="constant external current")

@@ -140,8 +140,11 @@ class Explicit(ConnectionRule):
 
     def validate(self) -> None:
         """Bring all forms to lists of sources and targets."""
-        if (self.matrix is None) == (self.sources is None or self.targets is None):
-            raise NetworkError("Explicit takes either a matrix, or both sources and targets")
+        given = [part is not None for part in (self.matrix, self.sources, self.targets)]
+        if given not in ([True, False, False], [False, True, True]):
+            raise NetworkError(
+                "Explicit takes either a matrix, or both sources and targets, by name: Explicit(sources=[0, 9], targets=[0, 1])"
+            )
         if self.matrix is not None:
             sparse = _as_coo(self.matrix)
             sources, targets, weights, shape = sparse.col, sparse.row, sparse.data.astype(np.float64), sparse.shape
@@ -187,7 +190,10 @@ def _as_coo(matrix: Any) -> Any:
     else:
         dense = real_numbers("Explicit matrix", matrix, NetworkError)
         if dense.ndim != 2:
-            raise NetworkError(f"Explicit needs a SciPy sparse matrix or a 2-d array of numbers, got {matrix!r:.80}")
+            raise NetworkError(
+                f"Explicit needs a SciPy sparse matrix or a 2-d array of numbers, got {matrix!r:.80}; "
+                "lists are given by name: Explicit(sources=[0, 9], targets=[0, 1])"
+            )
         out = scipy.sparse.coo_matrix(dense)
     real_numbers("Explicit matrix", out.data, NetworkError)
     if not np.all(np.isfinite(out.data)):

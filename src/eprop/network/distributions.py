@@ -22,6 +22,11 @@ class Distribution(Description):
         """One value per connection; ``fan`` is the mean number of connections (into a target, out of a source)."""
         raise TypeError(f"{type(self).__name__} does not define draw()")
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lowest and highest value that may be drawn; infinite where that is not known before."""
+        return -math.inf, math.inf
+
 
 @dataclass(frozen=True)
 class Constant(Distribution):
@@ -31,6 +36,10 @@ class Constant(Distribution):
 
     def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
         return np.full(int(indptr[-1]), self.value)
+
+    @property
+    def ends(self):  # noqa: D102
+        return self.value, self.value
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,10 @@ class Normal(Distribution):
 
     def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
         return draw.normal_weights(lo, hi, indptr, self.mean, self.sd, np.uint64(seed))
+
+    @property
+    def ends(self):  # noqa: D102
+        return (self.mean, self.mean) if self.sd == 0.0 else (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,10 @@ class Uniform(Distribution):
 
     def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
         return draw.uniform_weights(lo, hi, indptr, self.low, self.high, np.uint64(seed))
+
+    @property
+    def ends(self):  # noqa: D102
+        return self.low, self.high
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import numbers
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,8 @@ import scipy.sparse
 from eprop.errors import NetworkError
 from eprop.models import Model, Readout
 from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
-from eprop.network.distributions import Array, Distribution, Normal, as_distribution
-from eprop.parameters import Description, Values, is_finite_number, param
+from eprop.network.distributions import Array, Constant, Distribution, Normal, as_distribution
+from eprop.parameters import Description, Values, is_finite_number, is_multiple, param
 from eprop.rules import Rule, Static
 
 # Spikes under way are kept in rings as long as the longest delay.
@@ -163,7 +164,8 @@ class Network:
             Plasticity; static by default.
         delay : float, Distribution or array
             ms, at least one step, which is the default. A number and the values of an array, which has the shapes of
-            ``weight``, are multiples of ``dt``; what is drawn is rounded to the nearest step, at least one.
+            ``weight``, are multiples of ``dt``; what is drawn is rounded to the nearest step, at least one. The longest
+            is a million steps.
         """
         self._own("connect", pre, post)
         connectivity = AllToAll() if connectivity is None else connectivity
@@ -262,9 +264,20 @@ class Network:
         count = value / self.dt
         if count > LONGEST_DELAY:
             raise NetworkError(f"delay must be at most {LONGEST_DELAY} steps of {self.dt:g} ms, got {value:g} ms")
-        if count < 1 - 1e-9 or abs(count - round(count)) > 1e-9 * max(count, 1.0):
+        if count < 1 - 1e-9 or not is_multiple(value, self.dt):
             raise NetworkError(f"delay must be a multiple of dt = {self.dt:g} ms, at least one step, got {value:g} ms")
         return value
+
+    def _drawn_delay(self, delays: Distribution) -> Distribution:
+        """A distribution of delays, unless its ends are no delays; of one without ends, what is drawn is checked."""
+        low, high = delays.ends
+        if -math.inf < low < 0.0 or high < 0.0:
+            raise NetworkError(f"delay must be > 0 ms, but {delays} draws from {low:g} ms up; raise its lower end")
+        if self.dt * LONGEST_DELAY < high < math.inf:
+            raise NetworkError(
+                f"delay must be at most {LONGEST_DELAY} steps of {self.dt:g} ms, but {delays} draws up to {high:g} ms"
+            )
+        return delays
 
     def _delays(
         self, rule: ConnectionRule, delay: Any, pre: Population, post: Population
@@ -275,8 +288,10 @@ class Network:
         if not many:
             return self._delay(delay)
         delays = as_distribution(delay, "delay")
+        if isinstance(delays, Constant):
+            return self._delay(delays.value)
         if not isinstance(delays, Array):
-            return delays
+            return self._drawn_delay(delays)
         values = delays.values
         if values.ndim == 2 and values.shape != (post.size, pre.size):
             raise NetworkError(

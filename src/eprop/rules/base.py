@@ -83,7 +83,12 @@ class EPropPlus(Rule):
     c_reg: float = param(0.0, at_least=0.0, nest="c_reg", doc="strength of rate regularisation")
     f_target: float = param(10.0, unit="Hz", at_least=0.0, nest="f_target", doc="rate it pulls to")
     cutoff: float = param(
-        100.0, unit="ms", above=0.0, nest="eprop_isi_trace_cutoff", doc="longest interval that is integrated"
+        100.0,
+        unit="ms",
+        above=0.0,
+        in_steps=True,
+        nest="eprop_isi_trace_cutoff",
+        doc="longest interval that is integrated, a multiple of dt",
     )
     each_step: bool = param(
         False, kind=bool, nest="optimize_each_step", doc="one optimiser step for every time step, not for every spike"

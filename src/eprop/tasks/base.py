@@ -127,9 +127,12 @@ class Regression(Task):
     score_name: ClassVar[str] = "normalised error"
 
     def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
-        """``sum (y - y*)^2 / sum (y* - mean y*)^2`` of each sample, all readouts together."""
+        """``sum (y - y*)^2 / sum (y* - mean y*)^2`` of each sample, all readouts that have a target together."""
         weight = np.broadcast_to(samples.window, (len(samples), samples.n_steps))[:, :, None]
-        target = np.broadcast_to(samples.target, y.shape)
+        taught = ~np.isnan(samples.target[0, 0])
+        if not taught.any():
+            raise ParameterError(f"{type(self).__name__}.score needs samples with targets")
+        y, target = y[:, :, taught], np.broadcast_to(samples.target, y.shape)[:, :, taught]
         mean = (weight * target).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
         spread = (weight * (target - mean) ** 2).sum(axis=(1, 2))
         error: np.ndarray = (weight * (y - target) ** 2).sum(axis=(1, 2)) / np.maximum(spread, 1e-300)

@@ -86,7 +86,7 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
     recording = simulator.run(
         samples.n_steps * network.dt,
         inputs={source.name: _events(samples, network.dt)},
-        targets={readout.name: target},
+        targets={} if np.isnan(target).any() else {readout.name: target},
         window=samples.window[0],
         learn=False,
         record=[

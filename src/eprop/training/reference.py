@@ -397,13 +397,16 @@ def _optimizer(o: Any) -> Any:
 
 
 def _dense(samples: Samples, i: int, n_inputs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Inputs, targets and window of one sample."""
+    """Inputs, targets and window of one sample; without a target the window is closed."""
     starts = samples.event_start[0, i * samples.n_steps : (i + 1) * samples.n_steps + 1]
     inputs = np.zeros((samples.n_steps, n_inputs))
     steps = np.repeat(np.arange(samples.n_steps), np.diff(starts))
     inputs[steps, samples.event_channels[starts[0] : starts[-1]]] = 1.0
     target = np.broadcast_to(samples.target[i], (samples.n_steps, samples.target.shape[2]))
-    return inputs, target, samples.window[i if samples.window.shape[0] > 1 else 0]
+    window = samples.window[i if samples.window.shape[0] > 1 else 0]
+    if np.isnan(target).any():
+        target, window = np.zeros(target.shape), np.zeros(window.shape)
+    return inputs, target, window
 
 
 def _misfit(why: str) -> ParameterError:

@@ -104,6 +104,27 @@ def test_rules_that_do_not_fit_together(rules, words):
         ep.Simulator(mixed(*rules), threads=1)
 
 
+@pytest.mark.parametrize("t_ref", [0.4, 2.5, [2.0, 1.0, 1.5]], ids=repr)
+@pytest.mark.parametrize("kind", [ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF])
+def test_refractory_times_are_multiples_of_the_step(kind, t_ref):
+    net = ep.Network()
+    net.add(kind(t_ref=t_ref), 3, "rec")
+    with refuse(rf"^rec: {kind.__name__}.t_ref must be a multiple of dt = 1 ms, got \S+ ms", ep.ParameterError):
+        ep.Simulator(net, threads=1)
+
+
+def test_refractory_times_that_will_do():
+    net = ep.Network(dt=0.1)
+    net.add(ep.LIF(t_ref=0.3), 3)  # 0.3 is not three times 0.1 in binary
+    net.add(ep.LIF(t_ref=ep.Uniform(0.0, 3.0)), 3)  # what is drawn is rounded
+    ep.Simulator(net, threads=1)
+
+
+def test_cutoffs_are_multiples_of_the_step():
+    with refuse("^in->rec: EPropPlus.cutoff must be a multiple of dt = 1 ms, got 20.5 ms", ep.ParameterError):
+        ep.Simulator(network(ep.EPropPlus(cutoff=20.5)), threads=1)
+
+
 @pytest.mark.parametrize("cutoff", [1.0, 0.1, 1e-300, 1e7, 1e300])
 def test_cutoffs(cutoff):
     with refuse("in->rec: EPropPlus.cutoff must be at least two steps of 1 ms, at most 1000000, got", ep.NetworkError):
@@ -303,6 +324,8 @@ RECORDS = [
     ([("rec", "v", [[0]])], "indices must be whole numbers in 0..2"),
     ([("rec", "v", "a")], "indices must be real numbers"),
     ([("rec", "v", 2**70)], "indices must be real numbers"),
+    ([("rec", "v", [1]), ("rec", "v", [2])], "asks twice for 'v' of 'rec'; ask once, for all indices, as in"),
+    ([("rec", "v"), ep.Record("rec", "v")], "asks twice for 'v' of 'rec'"),
     ([("in->rec", "weight", [12])], "record 'in->rec': indices must be whole numbers in 0..11"),
 ]
 
@@ -529,6 +552,13 @@ NEW_WEIGHTS = [
     (scipy.sparse.csr_matrix(MATRIX * 1j), "weights of in->rec must be real numbers"),
     (["a"] * 6, "weights of in->rec must be real numbers"),
     ([[1, 2], [3]], "all rows of one length"),
+    (([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2], [1.0] * 5), "in->rec has 6 connections, got 5 weights"),
+    (([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2], [NAN] * 6), "weights of in->rec must be finite"),
+    (
+        ([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 0], [1.0] * 6),
+        r"the targets must be those of connections\(\), in their order",
+    ),
+    (([0, 1], [0, 0, 1, 1, 2, 2], [1.0] * 6), r"the sources must be those of connections\(\)"),
 ]
 
 
@@ -554,6 +584,31 @@ def test_new_weights(bounded, values, words):
 def test_new_weights_that_will_do(bounded, values, wanted):
     bounded.set_weights("in->rec", values)
     np.testing.assert_array_equal(bounded.weights("in->rec").toarray(), wanted)
+
+
+def test_weights_beyond_single_precision():
+    """They would be infinite."""
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec")
+    net.connect(x, rec, weight=0.5)
+    sim = ep.Simulator(net, threads=1, precision="single")
+    with refuse(r'weights of in->rec must be at most 3.40282e\+38 mV with precision="single", got 1e\+39'):
+        sim.set_weights("in->rec", -1e39)
+    np.testing.assert_array_equal(sim.connections("in->rec")[2], 0.5)
+    sim.set_weights("in->rec", 1e38)
+    net.connect(rec, rec, weight=-1e39)
+    with refuse(r"weights of rec->rec span -1e\+39..-1e\+39 mV, but must be finite, and at most 3.4", ep.NetworkError):
+        ep.Simulator(net, threads=1, precision="single")
+    ep.Simulator(net, threads=1)
+
+
+@pytest.mark.parametrize("name", ["in->rec", "rec->rec"])
+def test_what_connections_gives_is_taken_back(bounded, name):
+    sources, targets, weights = bounded.connections(name)
+    bounded.set_weights(name, (sources, targets, 0.5 * weights))
+    np.testing.assert_array_equal(bounded.connections(name)[2], 0.5 * weights)
+    bounded.set_weights(name, bounded.connections(name))
+    np.testing.assert_array_equal(bounded.connections(name)[2], 0.5 * weights)
 
 
 def test_new_weights_of_repeated_connections(bounded):
@@ -600,6 +655,64 @@ def test_states(bounded):
         for name, value in bounded.state().items():
             np.testing.assert_array_equal(value, state[name])
     bounded.set_state(state | {"of no interest": np.zeros(3)})
+
+
+def state_network(
+    seed=1, dt=1.0, tau_m=20.0, eta=1e-3, v_th=None, p=0.5, delay=1.0, weight=0.5, loss=None, sources=(0, 1)
+):
+    net = ep.Network(seed=seed, dt=dt)
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(tau_m=tau_m, v_th=v_th or [1.0, 2.0, 3.0]), 3, "rec")
+    out = net.add(ep.Readout(loss=loss or ep.SquaredError()), 2, "out")
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta))
+    net.connect(x, rec, ep.Explicit(sources=sources, targets=[0, 1]), weight=weight, rule=rule)
+    net.connect(rec, rec, ep.FixedIndegree(1, autapses=p > 0.5))
+    net.connect(rec, out, rule=rule, delay=delay)
+    net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, weight)))
+    return net
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"seed": 2}, "Network.seed is 2 there, 1 here"),
+        ({"dt": 0.5}, "Network.dt is 0.5 there, 1.0 here"),
+        ({"tau_m": 30.0}, "rec.tau_m is 30.0 there, 20.0 here"),
+        ({"v_th": [1.0, 2.0, 4.0]}, "rec.v_th differs"),
+        ({"eta": 1e-2}, "in->rec.rule.optimizer.eta is 0.01 there, 0.001 here"),
+        ({"p": 1.0}, "rec->rec.connectivity.autapses is True there, False here"),
+        ({"sources": (0, 2)}, "in->rec.connectivity.sources differs"),
+        ({"delay": 2.0}, "rec->out.delay is 2.0 there, 1.0 here"),
+        ({"loss": ep.CrossEntropy()}, "out.loss is CrossEntropy there, SquaredError here"),
+    ],
+    ids=lambda x: str(x)[:20],
+)
+def test_states_of_other_networks(other, words):
+    sim = ep.Simulator(state_network(), threads=1)
+    state = ep.Simulator(state_network(**other), threads=1).state()
+    with refuse(f"^the state is of another network: {words}. Build the network as it was; to take over weights alone"):
+        sim.set_state(state)
+
+
+def test_states_of_the_same_network():
+    sim = ep.Simulator(state_network(), threads=1)
+    state = ep.Simulator(state_network(weight=0.7), threads=1).state()
+    sim.set_state(state)  # weights are part of the state
+    np.testing.assert_array_equal(sim.connections("in->rec")[2], [0.7, 0.7])
+    np.testing.assert_array_equal(sim.state()["neurons/feedback"], state["neurons/feedback"])
+    with refuse("precision is float64 there, float32 here"):
+        ep.Simulator(state_network(), threads=1, precision="single").set_state(state)
+    for damaged in (b"no text", np.zeros(3), None, "x", np.frombuffer(b"[1]", np.uint8)):
+        with refuse("the state is damaged: its entry 'network'"):
+            sim.set_state(state | {"network": damaged})
+    del state["network"]  # as of former versions
+    sim.set_state(state)
+
+
+def test_the_network_of_a_state_is_the_one_that_was_built():
+    net = state_network()
+    sim = ep.Simulator(net, threads=1)
+    net.add(ep.LIF(), 2, "more")
+    ep.Simulator(state_network(), threads=1).set_state(sim.state())
 
 
 def test_delays():

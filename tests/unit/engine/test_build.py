@@ -116,6 +116,42 @@ def test_what_does_not_fit_is_refused_with_advice(monkeypatch):
         ep.Simulator(net, threads=1)
 
 
+def test_neurons_alone_can_be_too_many(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
+    net = ep.Network()
+    net.add(ep.LIF(), 10**9)
+    with pytest.raises(MemoryLimitError, match="What would fit: fewer neurons"):
+        ep.Simulator(net, threads=1)
+
+
+@pytest.mark.tiny
+def test_results_that_do_not_fit(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
+    net = ep.Network()
+    net.add(ep.LIF(), 3, "rec")
+    net.add(ep.Readout(), 2, "out")
+    sim = ep.Simulator(net, threads=1)
+    with pytest.raises(MemoryLimitError, match=r"events of 1 x 1,000,000,000 steps would take 8\.0 GB, .* in parts"):
+        sim.run(1e9)
+    words = r"results of 30,000,000 steps \(2 readouts, 3 recorded values\) would take 1\.4 GB.*several parts, or record less"
+    with pytest.raises(MemoryLimitError, match=words):
+        sim.run(3e7, record=[("rec", "v")])
+    samples = sim.samples(1, 50_000_000, window=None)
+    for reset in (False, True):
+        with pytest.raises(MemoryLimitError, match=r"results of 50,000,000 steps \(2 readouts\) would take 1\.2 GB"):
+            sim.evaluate(samples, reset=reset)
+
+
+def test_axons_of_every_delay_count(monkeypatch):
+    """Each delay that occurs has an axon for each source."""
+    monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000)
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 10_000, "in"), net.add(ep.LIF(), 100, "rec")
+    net.connect(x, rec, FixedIndegree(10), delay=ep.Uniform(1.0, 100_000.0))
+    with pytest.raises(MemoryLimitError, match=r"GB for maps, neurons and axons"):
+        ep.Simulator(net, threads=1)
+
+
 def test_the_command_line_says_so_as_well(monkeypatch):
     from eprop.cli import app
 

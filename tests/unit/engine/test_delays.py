@@ -27,6 +27,33 @@ def network() -> ep.Network:
     return net
 
 
+@pytest.mark.parametrize("onto", ["connections", "feedback"])
+def test_drawn_delays_that_are_too_long(onto):
+    """A normal distribution has no ends: what it draws is checked."""
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(), NEURONS, "rec")
+    out = net.add(ep.Readout(), READOUTS, "out")
+    far = ep.Normal(1e20, 1.0)
+    net.connect(x, rec, delay=far if onto == "connections" else None)
+    net.feedback(out, rec, ep.RandomFeedback(), delay=far if onto == "feedback" else None)
+    name = "in->rec" if onto == "connections" else "feedback out->rec"
+    with pytest.raises(
+        ep.NetworkError, match=f"delays of {name} must be finite and at most 1000000 steps of 1 ms, but"
+    ):
+        ep.Simulator(net, threads=1)
+
+
+def test_what_is_drawn_takes_a_step_at_least():
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 50, "in"), net.add(ep.LIF(v_th=0.5), 50, "rec")
+    net.connect(x, rec, ep.OneToOne(), weight=1.0, delay=ep.Normal(1.0, 3.0))
+    events = np.zeros((20, 50))
+    events[0] = 1.0
+    z = ep.Simulator(net, threads=1).run(20.0, {"in": events}, record=[("rec", "z")])["rec", "z"]
+    assert z.any(axis=0).all()
+    assert not z[0].any()
+
+
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_every_signal_that_has_arrived_counts_once(partitions):
     sim = ep.Simulator(network(), threads=1, partitions=partitions)

@@ -206,6 +206,32 @@ def test_delays(parts, delay):
         parts[0].connect(parts[1], parts[2], delay=delay)
 
 
+@pytest.mark.parametrize(
+    ("delay", "words"),
+    [
+        (ep.Uniform(1e7, 1e8), r"delay must be at most 1000000 steps of 1 ms, but Uniform\(.*\) draws up to 1e\+08 ms"),
+        (ep.Uniform(-5.0, -1.0), "delay must be > 0 ms, but .* draws from -5 ms up; raise its lower end"),
+        (ep.Uniform(-0.1, 5.0), "delay must be > 0 ms"),
+        (ep.Normal(-3.0, 0.0), "delay must be > 0 ms"),
+        (ep.Constant(-3.0), "delay must be a finite number > 0 ms, got -3"),
+        (ep.Constant(1.5), "delay must be a multiple of dt = 1 ms"),
+        (ep.Constant(3e9), "delay must be at most 1000000 steps"),
+        (ep.Constant(1e20), "delay must be at most 1000000 steps"),
+    ],
+    ids=repr,
+)
+def test_distributions_that_draw_no_delays(parts, delay, words):
+    net, x, rec, out = parts[:4]
+    with refuse(words):
+        net.connect(x, rec, delay=delay)
+    with refuse(words):
+        net.feedback(out, rec, ep.RandomFeedback(), delay=delay)
+
+
+def test_a_constant_delay_is_a_number(parts):
+    assert parts[0].connect(parts[1], parts[2], delay=ep.Constant(3.0)).delay == 3.0
+
+
 def test_delays_that_do_not_divide_exactly():
     """0.3 is not three times 0.1 in binary."""
     net = ep.Network(dt=0.1)

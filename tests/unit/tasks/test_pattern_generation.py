@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from eprop.engine import make_samples
 from eprop.errors import DataError, ParameterError
 from eprop.tasks import PatternGeneration
 from eprop.tasks.handwriting import written
@@ -53,6 +54,8 @@ def test_the_normalised_error_is_that_of_the_window() -> None:
     assert task.score(samples, y) == pytest.approx(1.0)
     y[:, 20:] = pattern + 0.1
     assert task.score(samples, y) == pytest.approx(0.01 / pattern.var(axis=0).sum() * 2)
+    with pytest.raises(ParameterError, match=r"PatternGeneration\.score needs samples with targets"):
+        task.score(make_samples(task.build_network(), 1, 120), y)
 
 
 def test_writing_is_one_smooth_stroke() -> None:

@@ -62,6 +62,21 @@ def test_losses_are_those_of_the_event_driven_engine(task: Task) -> None:
 
 
 @tasks
+def test_without_targets_there_is_no_error(task: Task) -> None:
+    network = task.build_network()
+    event, time = ep.Simulator(network, threads=1), ReferenceSimulator(network)
+    events = np.random.default_rng(0).random((2, 60, network.populations[0].size)) < 0.2
+    samples = event.samples(2, 60, inputs={network.populations[0].name: events})
+    one, other = event.train(samples), time.train(samples)
+    np.testing.assert_allclose(one.y, other.y, rtol=1e-9, atol=1e-12)
+    assert not one.loss.any()
+    assert not other.loss.any()
+    for projection in network.projections:
+        found, wanted = (sim.connections(projection.name)[2] for sim in (event, time))
+        np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+@tasks
 def test_going_on_from_a_state(task: Task) -> None:
     network = task.build_network()
     first, _ = trained(task, ReferenceSimulator(network), epochs=1)
