@@ -16,7 +16,7 @@ from eprop.parameters import Description, Values
 
 
 def fingerprint_of(network: Network, dtype: type) -> np.ndarray:
-    """All that a network is but its first weights, which a state replaces: (bytes,) uint8, the same on every rank.
+    """All that a network is but its first weights and learning rates: (bytes,) uint8, the same on every rank.
 
     Connections are a function of it: they are drawn from the seed, or given, and then a digest stands for them.
     """
@@ -61,7 +61,8 @@ def _describe(name: str, value: Any, out: dict[str, str]) -> None:
     if isinstance(value, Description):
         out[name] = type(value).__name__
         for part in dataclasses.fields(value):
-            if not (part.name == "weight" and name.startswith("feedback ")):
+            # First weights are replaced by those of the state; at another rate one may go on.
+            if part.name != "eta" and not (part.name == "weight" and name.startswith("feedback ")):
                 _describe(f"{name}.{part.name}", getattr(value, part.name), out)
     elif isinstance(value, (Values, Array, np.ndarray, list, tuple)):
         out[name] = _digest(getattr(value, "values", value))

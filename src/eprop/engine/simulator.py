@@ -285,8 +285,8 @@ class Simulator:
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a `state` of the same network, with any number of threads and ranks.
 
-        The networks must be the same but for their first weights: seed, precision, connections, models, rules with their
-        learning rates, delays. A state without the entry ``network`` is checked by the shapes of its arrays alone.
+        The networks must be the same but for their first weights and learning rates: seed, precision, connections, models,
+        rules, delays. A state without the entry ``network`` is checked by the shapes of its arrays alone.
 
         Raises
         ------
