@@ -97,8 +97,9 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return {"samples": 1, "test_samples": 1}
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """e-prop changes weights after every presentation; e-prop+, by plain gradient descent, takes twice as many."""
-        return {"epochs": EPOCHS[self.rule], "batch_size": 1}
+        """e-prop takes its mini-batches of one presentation; e-prop+, by plain gradient descent, needs more of them."""
+        longer = WRITING if (self.rule, self.target) == ("eprop+", "handwriting") else {}
+        return {"epochs": EPOCHS[self.rule], "batch_size": 1, **longer}
 
     def absolute(self) -> Any:
         """A file by its absolute path."""
@@ -164,6 +165,8 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
 
 #: Iterations by rule, by default.
 EPOCHS = {"eprop": 3000, "eprop+": 6000}
+#: By e-prop+, the many turns of a word take longer, and a schedule that stays high for long.
+WRITING = {"epochs": 12000, "schedule": "cosine"}
 
 
 @functools.lru_cache(maxsize=4)

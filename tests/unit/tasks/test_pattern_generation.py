@@ -26,6 +26,16 @@ def test_sines_have_their_periods() -> None:
     assert {1, 2, 3, 5} == set(np.argsort(spectrum[1:])[-4:] + 1)
 
 
+@pytest.mark.parametrize(
+    ("rule", "target", "epochs"),
+    [("eprop", "handwriting", 3000), ("eprop+", "sines", 6000), ("eprop+", "handwriting", 12000)],
+)
+def test_iterations_by_rule_and_target(rule: str, target: str, epochs: int) -> None:
+    training = PatternGeneration(rule=rule, target=target).default_training(None)
+    assert training["epochs"] == epochs
+    assert training.get("schedule", "linear") == ("cosine" if epochs == 12000 else "linear")
+
+
 def test_the_trial_is_frozen_and_the_seed_changes_it() -> None:
     first, second = (PatternGeneration(seed=3).draw_trial(np.random.default_rng(i)) for i in (0, 1))
     assert np.array_equal(first.inputs, second.inputs)
