@@ -39,7 +39,8 @@ class Ingredient(JITCodeLibrary):  # type: ignore[misc]
         """Take in the functions that are called, and no more."""
         self._raise_if_finalized()
         for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
+            if hasattr(library, "_reload_init"):  # of what runs in parallel; older versions of Numba do not tell
+                self._reload_init.update(library._reload_init)
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         self._finalized = True
 
