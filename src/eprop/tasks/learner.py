@@ -17,6 +17,8 @@ LOSSES = ("softmax", "squared_error")
 NEURONS = ("lif", "alif")
 FEEDBACKS = ("symmetric", "random", "adaptive")
 OPTIMIZERS = {"adam": Adam, "gradient_descent": GradientDescent, "momentum": Momentum, "rmsprop": RMSprop}
+#: Of RMSprop, by rule: e-prop+ steps with the clock, so that a mean over some trials is one over many steps.
+BETA_SQUARE = {"eprop": 0.9, "eprop+": 0.9999}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,10 @@ class Learner(Task):
     surrogate_width: float = param(1.0, unit="mV", above=0.0, doc="its half width")
 
     optimizer: str = param(None, kind=str, optional=True, doc="adam, gradient_descent, momentum or rmsprop")
+    beta_square: float = param(
+        None, at_least=0.0, below=1.0, optional=True,
+        doc="rmsprop: decay of the mean square, 0.9 in a mini-batch of eprop, 0.9999 in a step of eprop+",
+    )  # fmt: skip
     eta: float = param(None, at_least=0.0, optional=True, doc="learning rate of input and recurrent weights")
     eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights")
     feedback: str = param(None, kind=str, optional=True, doc="symmetric, random or adaptive")
@@ -60,6 +66,8 @@ class Learner(Task):
         for name, value in suited.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
+        if self.beta_square is None:
+            object.__setattr__(self, "beta_square", BETA_SQUARE[self.rule])
         check_choice(f"{label}.feedback", self.feedback, FEEDBACKS)
         check_choice(f"{label}.optimizer", self.optimizer, OPTIMIZERS)
 
@@ -78,7 +86,9 @@ class Learner(Task):
 
     def make_rule(self, eta: float) -> Rule:
         """Plasticity with learning rate ``eta``."""
-        optimizer: Optimizer = OPTIMIZERS[self.optimizer](eta=eta, decay=self.decay)
+        kind = OPTIMIZERS[self.optimizer]
+        more = {"beta": self.beta_square} if kind is RMSprop else {}
+        optimizer: Optimizer = kind(eta=eta, decay=self.decay, **more)
         common: dict[str, Any] = {"optimizer": optimizer, "c_reg": self.c_reg, "f_target": self.f_target}
         if self.rule == "eprop":
             return EProp(**common, average_gradient=self.average_gradient)

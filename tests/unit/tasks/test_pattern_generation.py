@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
+import eprop as ep
 from eprop.engine import make_samples
 from eprop.errors import DataError, ParameterError
 from eprop.tasks import PatternGeneration
@@ -26,14 +27,13 @@ def test_sines_have_their_periods() -> None:
     assert {1, 2, 3, 5} == set(np.argsort(spectrum[1:])[-4:] + 1)
 
 
-@pytest.mark.parametrize(
-    ("rule", "target", "epochs"),
-    [("eprop", "handwriting", 3000), ("eprop+", "sines", 6000), ("eprop+", "handwriting", 12000)],
-)
-def test_iterations_by_rule_and_target(rule: str, target: str, epochs: int) -> None:
-    training = PatternGeneration(rule=rule, target=target).default_training(None)
-    assert training["epochs"] == epochs
-    assert training.get("schedule", "linear") == ("cosine" if epochs == 12000 else "linear")
+def test_handwriting_by_eprop_plus_has_an_optimiser_of_its_own() -> None:
+    task = PatternGeneration(rule="eprop+", target="handwriting")
+    assert task.make_rule(task.eta).optimizer == ep.RMSprop(eta=1e-4, beta=0.9999)
+    assert task.default_training(None) == {"epochs": 6000, "batch_size": 1, "schedule": "cosine"}
+    assert PatternGeneration(rule="eprop+").optimizer == "gradient_descent"
+    assert PatternGeneration(target="handwriting").optimizer == "adam"
+    assert PatternGeneration(optimizer="rmsprop", beta_square=0.8).make_rule(0.1).optimizer.beta == 0.8
 
 
 def test_the_trial_is_frozen_and_the_seed_changes_it() -> None:

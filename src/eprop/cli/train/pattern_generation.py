@@ -9,7 +9,7 @@ from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, trains
 
 @trains(
     "pattern-generation",
-    "Iterations: presentations of the pattern, one after the other.  \\[default: 3000, with e-prop+ 6000, of handwriting 12000]",
+    "Iterations: presentations of the pattern, one after the other.  \\[default: 3000, with e-prop+ 6000]",
 )
 def pattern_generation(
     target: Annotated[
