@@ -17,8 +17,6 @@ LOSSES = ("softmax", "squared_error")
 NEURONS = ("lif", "alif")
 FEEDBACKS = ("symmetric", "random", "adaptive")
 OPTIMIZERS = {"adam": Adam, "gradient_descent": GradientDescent, "momentum": Momentum, "rmsprop": RMSprop}
-#: Of RMSprop, by rule: e-prop+ steps with the clock, so that a mean over some trials is one over many steps.
-BETA_SQUARE = {"eprop": 0.9, "eprop+": 0.9999}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +40,8 @@ class Learner(Task):
 
     optimizer: str = param(None, kind=str, optional=True, doc="adam, gradient_descent, momentum or rmsprop")
     beta_square: float = param(
-        None, at_least=0.0, below=1.0, optional=True,
-        doc="rmsprop: decay of the mean square, 0.9 in a mini-batch of eprop, 0.9999 in a step of eprop+",
-    )  # fmt: skip
+        0.9, at_least=0.0, below=1.0, doc="rmsprop: decay of the mean square, in a mini-batch, or in a step of eprop+"
+    )
     eta: float = param(None, at_least=0.0, optional=True, doc="learning rate of input and recurrent weights")
     eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights")
     feedback: str = param(None, kind=str, optional=True, doc="symmetric, random or adaptive")
@@ -66,8 +63,6 @@ class Learner(Task):
         for name, value in suited.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        if self.beta_square is None:
-            object.__setattr__(self, "beta_square", BETA_SQUARE[self.rule])
         check_choice(f"{label}.feedback", self.feedback, FEEDBACKS)
         check_choice(f"{label}.optimizer", self.optimizer, OPTIMIZERS)
 
