@@ -39,10 +39,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-#: Handwriting by e-prop+: a step in units of the usual gradient. Plain descent ends with twice the error, in a third of the time.
-#: The mean square is one over ten patterns, since e-prop+ steps with the clock.
-WRITING = {"optimizer": "rmsprop", "beta_square": 0.9999, "eta": 1e-4, "eta_out": 1e-4}
-
 #: Streams of random numbers, beside the seed.
 _NOISE, _SINES = 1, 2
 
@@ -65,9 +61,6 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     input_rate: float = param(50.0, unit="Hz", at_least=0.0, doc="rate of the frozen noise of a channel")
     neurons: int = param(100, kind=int, at_least=1, doc="recurrent neurons")
 
-    beta_square: float = param(
-        None, at_least=0.0, below=1.0, optional=True, doc="rmsprop: decay of the mean square, in a step of eprop+"
-    )
     w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(inputs)")
     w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(neurons)")
     w_out: float = param(0.3, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
@@ -93,11 +86,9 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Values of the open parameters that suit the rule and the duration in ``given``."""
-        settings = {"beta_square": Learner.beta_square, **SETTINGS.get(given.get("rule", cls.rule), {})}
-        if (given.get("rule", cls.rule), given.get("target", cls.target)) == ("eprop+", "handwriting"):
-            settings |= WRITING
+        settings = dict(SETTINGS.get(given.get("rule", cls.rule), {}))
         duration = given.get("duration", cls.duration)
-        if "lead" in settings and isinstance(duration, (int, float)):
+        if settings and isinstance(duration, (int, float)):
             settings["lead"] = min(settings["lead"], float(duration))
         return settings
 
@@ -106,9 +97,8 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return {"samples": 1, "test_samples": 1}
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """e-prop changes weights after every presentation; e-prop+, after every spike, takes twice as many."""
-        training = {"epochs": EPOCHS[self.rule], "batch_size": 1}
-        return training if self.optimizer != "rmsprop" else {**training, "schedule": "cosine"}
+        """e-prop changes weights after every presentation; e-prop+, by plain gradient descent, takes twice as many."""
+        return {"epochs": EPOCHS[self.rule], "batch_size": 1}
 
     def absolute(self) -> Any:
         """A file by its absolute path."""
