@@ -223,17 +223,17 @@ def _no_rule() -> dict[str, Any]:
 def _bind_rule(options: Options) -> dict[str, Any]:
     """The kernels of e-prop+ for its kinds of eligibility, one or two kappas, with or without moments of gradients."""
     rule, moments = _plus_label(options), _moments_label(options)
-    optimize = bind(plastic.optimize_synapse, "optimize_synapse")
     slots: dict[str, Any] = {"KINDS": len(options.kinds)}
     for k in range(MAX_KINDS):
         d, m = options.kinds[min(k, len(options.kinds) - 1)]
         layout = MapLayout.of(d, m, options.two_kappas)
-        slots[f"EXTEND_{k}"], slots[f"DELIVER_{k}"], slots[f"SETTLE_{k}"] = _bind_kind(layout, options, optimize)
-    readout: dict[str, Any] = {"MOMENTS": options.moments, "_optimize": optimize, "EACH": options.each_step}
+        slots[f"EXTEND_{k}"], slots[f"DELIVER_{k}"], slots[f"SETTLE_{k}"] = _bind_kind(layout, options)
+    readout: dict[str, Any] = {"MOMENTS": options.moments, "EACH": options.each_step}
     if options.each_step:
-        replay = bind(each_step.replay_readout, "replay_readout", _optimize=optimize)
-        readout["_deliver_each"] = bind(each_step.deliver_readout_each, "deliver_readout_each", _replay_readout=replay)
-        readout["_settle_each"] = bind(each_step.settle_readout_each, "settle_readout_each", _replay_readout=replay)
+        readout["_deliver_each"], readout["_settle_each"] = (
+            each_step.deliver_readout_each,
+            each_step.settle_readout_each,
+        )
     return {
         "EXTEND": bind(stream.extend_kind, f"extend_{rule}", inlined=True, **slots),
         "LEARN": bind(stream.learn_kind, f"learn_{rule}", inlined=True, **slots),
@@ -243,7 +243,7 @@ def _bind_rule(options: Options) -> dict[str, Any]:
 
 
 @functools.cache
-def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any], ...]:
     """Extend, deliver and settle for one kind of eligibility."""
     kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
     rule = f"{kind}{_moments_label(options)}"
@@ -258,7 +258,6 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
     bound: dict[str, Any] = {
         **constants,
         "MOMENTS": options.moments,
-        "_optimize": optimize,
         "EACH": options.each_step,
         "MAPS": maps_of.many,
         "MAPS_OF_ONE": maps_of.one,
@@ -276,7 +275,7 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
     revive = bind(silence.revive_row, f"revive_row_{rule}", **decay, **bound)
     first = bind(silence.first_row, f"first_row_{kind}", **constants)
     if options.each_step:
-        row = _bind_replay(kind, rule, constants, optimize)
+        row = _bind_replay(kind, rule, constants)
         still = bind(silence.revive_row, f"revive_row_{kind}_each", **{**bound, **decay, "MOMENTS": False})
         each: dict[str, Any] = {**constants, "_replay_row": row, "_first_row": first, "_revive_row": still}
         bound["_deliver_each"] = bind(each_step.deliver_each, f"deliver_each_{rule}", **each)
@@ -294,8 +293,8 @@ def _bind_kind(layout: MapLayout, options: Options, optimize: Callable[..., Any]
     return maps_of.extend, deliver, bind(plastic.settle_due, f"settle_due_{rule}", inlined=True, **bound)
 
 
-def _bind_replay(kind: str, rule: str, constants: dict[str, Any], optimize: Callable[..., Any]) -> Callable[..., Any]:
-    synapse = bind(each_step.replay_synapse, f"replay_synapse_{rule}", _optimize=optimize, **constants)
+def _bind_replay(kind: str, rule: str, constants: dict[str, Any]) -> Callable[..., Any]:
+    synapse = bind(each_step.replay_synapse, f"replay_synapse_{rule}", **constants)
     return bind(each_step.replay_row, f"replay_row_{rule}", _replay=synapse, **constants)
 
 

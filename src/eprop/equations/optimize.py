@@ -61,13 +61,13 @@ def momentum_step(w, m, g, eta, beta, nesterov):
 
 
 @inline
-def momentum_catch_up(w, m, g, n, eta, beta, nesterov):
+def momentum_catch_up(w, m, g, left, eta, beta, nesterov):
     """``n`` steps of momentum, the first with ``g``, the others without; returns ``(w, m)``.
 
-    Without a gradient ``m`` shrinks by ``beta`` at each step, so that the way it goes is a geometric sum.
+    Without a gradient ``m`` shrinks by ``beta`` at each step, so that the way it goes is a geometric sum; ``left`` is
+    ``beta ** (n - 1)``, which many synapses have in common.
     """
     w, m = momentum_step(w, m, g, eta, beta, nesterov)
-    left = beta ** (n - 1)
     way = m * beta * (1.0 - left) / (1.0 - beta)
     return w - eta * (beta * way if nesterov else way), left * m
 
@@ -80,7 +80,10 @@ def rmsprop_step(w, v, g, eta, beta, epsilon):
 
 
 @inline
-def rmsprop_catch_up(w, v, g, n, eta, beta, epsilon):
-    """``n`` steps of RMSprop, the first with ``g``, the others without, which only let ``v`` fade; ``(w, v)``."""
+def rmsprop_catch_up(w, v, g, left, eta, beta, epsilon):
+    """``n`` steps of RMSprop, the first with ``g``, the others without, which only let ``v`` fade; ``(w, v)``.
+
+    ``left`` is ``beta ** (n - 1)``, as in `momentum_catch_up`.
+    """
     w, v = rmsprop_step(w, v, g, eta, beta, epsilon)
-    return w, v * beta ** (n - 1)
+    return w, v * left

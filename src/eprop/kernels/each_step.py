@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from eprop._jit import inner
 from eprop.kernels.joins import STEP_DRIFT, STEP_LEARNING, STEP_PSI
 from eprop.kernels.layout import FORWARD, GR_KAPPA, GR_REG, PRO_CUTOFF, PRO_GROUP
+from eprop.kernels.optimize import decay_owed, optimize_synapse
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
 D, M, BOTH = 1, 0, False
@@ -21,7 +23,7 @@ def _unbound(*arguments):
     return 0.0
 
 
-_optimize = _first_row = _revive_row = _unbound
+_first_row = _revive_row = _unbound
 
 
 def replay_synapse(
@@ -43,7 +45,8 @@ def replay_synapse(
         g = steps[row, STEP_LEARNING, j] * e_bar
         if BOTH:
             g += steps[row, STEP_DRIFT, j] * e_reg
-        weight[q] = _optimize(q, g, taken, u, r, floats, weight, moment_1, moment_2)
+        left = decay_owed(taken, u, r, floats)
+        weight[q] = optimize_synapse(q, g, taken, u, left, r, floats, weight, moment_1, moment_2)
         taken = u
         if ends and u == stop - 1:
             break
@@ -136,8 +139,9 @@ def settle_each(r, p, t, topology, synapses, axons, history, scratch):
         _replay_row(r, p, i, axons.last[i], t, topology, synapses, axons, history, True)
 
 
+@inner
 def replay_readout(r, p, i, t, topology, synapses, axons, history, n_neurons):
-    """Template: steps of a row onto readouts up to ``t - 1``: step ``u`` takes the error of ``u - 1``."""
+    """Steps of a row onto readouts up to ``t - 1``: step ``u`` takes the error of ``u - 1``."""
     group = topology.projections[r, PRO_GROUP]
     alpha, first, error = topology.filters[group, FORWARD, 1, 0, 0], axons.last[i], history.error
     for q in range(np.uint64(topology.indptr[p, i]), np.uint64(topology.indptr[p, i + 1])):
@@ -145,27 +149,27 @@ def replay_readout(r, p, i, t, topology, synapses, axons, history, n_neurons):
         z, taken = axons.z_before[0, i], axons.steps[i]
         for u in range(first, t):
             g = error[(u - 1) & (error.shape[0] - 1), k] * z if u > 0 else 0.0
-            synapses.weight[q] = _optimize(q, g, taken, u, r, topology.projection_floats, synapses.weight,
-                                           synapses.moment_1, synapses.moment_2)  # fmt: skip
+            left = decay_owed(taken, u, r, topology.projection_floats)
+            synapses.weight[q] = optimize_synapse(q, g, taken, u, left, r, topology.projection_floats, synapses.weight,
+                                                  synapses.moment_1, synapses.moment_2)  # fmt: skip
             taken = u
             z = axons.z_bar[0, i] if u == first else alpha * z
 
 
-_replay_readout = replay_readout
-
-
+@inner
 def deliver_readout_each(r, p, t, topology, synapses, axons, neurons, history, scratch):
-    """Template: `deliver_each` onto readouts."""
+    """`deliver_each` onto readouts."""
     indptr, cutoff = topology.indptr, topology.projections[r, PRO_CUTOFF]
     for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
         i = scratch.order[index]
         if axons.last[i] >= 0 and t - axons.last[i] <= cutoff:
-            _replay_readout(r, p, i, t, topology, synapses, axons, history, neurons.psi.size)
+            replay_readout(r, p, i, t, topology, synapses, axons, history, neurons.psi.size)
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             neurons.input[topology.targets[q]] += synapses.weight[q]
 
 
+@inner
 def settle_readout_each(r, p, t, topology, synapses, axons, neurons, history, scratch):
-    """Template: `settle_each` onto readouts."""
+    """`settle_each` onto readouts."""
     for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
-        _replay_readout(r, p, scratch.due[index], t, topology, synapses, axons, history, neurons.psi.size)
+        replay_readout(r, p, scratch.due[index], t, topology, synapses, axons, history, neurons.psi.size)

@@ -13,38 +13,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner
 from eprop.equations.maps import divide
-from eprop.equations.optimize import adam_catch_up, clip, momentum_catch_up, rmsprop_catch_up
+from eprop.equations.optimize import clip
 from eprop.kernels import plastic_dense as tables
 from eprop.kernels.deliver import fetch_row
 from eprop.kernels.layout import (
-    ADAM,
     DECAY_KAPPA,
     DECAY_REG,
-    DESCENT,
     GR_KAPPA,
     GROW_KAPPA,
     INVERSE,
-    MOMENTUM,
-    PF_BETA_1,
-    PF_BETA_2,
-    PF_EPSILON,
     PF_ETA,
-    PF_KEEP,
     PF_MAX,
     PF_MIN,
-    PF_NESTEROV,
-    PF_OPTIMIZER,
     PRO_CUTOFF,
     PRO_EACH,
     PRO_GROUP,
     PRO_HI,
     PRO_LO,
     PRO_ROW,
-    RMSPROP,
 )
 from eprop.kernels.maps import row_end
+from eprop.kernels.optimize import decay_owed, optimize_synapse
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
 D, M, BOTH = 1, 0, False
@@ -142,68 +132,17 @@ def learn_rows(
             z_0 = real(z_bar[0, i])
         if D > 1:
             z_1 = real(z_bar[1, i])
+        if MOMENTS:
+            left = decay_owed(steps[i], t - 1, r, floats)
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
             if MOMENTS:
-                w = _optimize(q, np.float64(g), steps[i], t - 1, r, floats, weight, moment_1, moment_2)
+                w = optimize_synapse(q, np.float64(g), steps[i], t - 1, left, r, floats, weight, moment_1, moment_2)
             else:
                 w = clip(weight[q] - eta * g, w_min, w_max)
             weight[q] = w
             x[j] += w
-
-
-def optimize_synapse(q, g, first_step, last_step, r, floats, weight, moment_1, moment_2):
-    """Owed optimiser steps of one synapse, the first with gradient ``g``; bounds apply after all of them.
-
-    Returns the new weight, writes the moments. A learning rate of zero is a frozen synapse: nothing moves.
-    """
-    eta, beta, epsilon = floats[r, PF_ETA], floats[r, PF_BETA_1], floats[r, PF_EPSILON]
-    kind, n, keep = floats[r, PF_OPTIMIZER], last_step - first_step, floats[r, PF_KEEP]
-    if eta == 0.0:
-        return weight[q]
-    w = np.float64(weight[q])
-    if keep < 1.0:
-        w = _decaying_steps(q, w, g, first_step, last_step, r, floats, moment_1, moment_2)
-    elif kind == ADAM:
-        w, m, v = adam_catch_up(
-            w, moment_1[q], moment_2[q], g, first_step, last_step, eta, beta, floats[r, PF_BETA_2], epsilon
-        )
-        moment_1[q], moment_2[q] = m, v
-    elif kind == MOMENTUM:
-        w, moment_1[q] = momentum_catch_up(w, moment_1[q], g, n, eta, beta, floats[r, PF_NESTEROV] != 0.0)
-    elif kind == RMSPROP:
-        w, moment_2[q] = rmsprop_catch_up(w, moment_2[q], g, n, eta, beta, epsilon)
-    else:
-        w -= eta * g
-    return weight.dtype.type(clip(w, floats[r, PF_MIN], floats[r, PF_MAX]))
-
-
-_optimize = optimize_synapse
-
-
-@inner
-def _decaying_steps(q, w, g, first_step, last_step, r, floats, moment_1, moment_2):
-    """Owed steps of an optimiser whose weights decay: each first leaves ``keep`` of the weight, then moves it."""
-    eta, beta, epsilon = floats[r, PF_ETA], floats[r, PF_BETA_1], floats[r, PF_EPSILON]
-    kind, n, keep = floats[r, PF_OPTIMIZER], last_step - first_step, floats[r, PF_KEEP]
-    if kind == RMSPROP:
-        w, moment_2[q] = rmsprop_catch_up(keep * w, moment_2[q], g, n, eta, beta, epsilon)
-        return w * keep ** (n - 1)
-    if kind != DESCENT:
-        for k in range(first_step, last_step):
-            if kind == ADAM:
-                w, m, v = adam_catch_up(
-                    keep * w, moment_1[q], moment_2[q], g, k, k + 1, eta, beta, floats[r, PF_BETA_2], epsilon
-                )
-                moment_1[q], moment_2[q] = m, v
-            else:
-                w, moment_1[q] = momentum_catch_up(
-                    keep * w, moment_1[q], g, 1, eta, beta, floats[r, PF_NESTEROV] != 0.0
-                )
-            g = 0.0
-        return w
-    return (keep * w - eta * g) * keep ** (n - 1)
 
 
 def learn_rows_directly(
@@ -225,12 +164,14 @@ def learn_rows_directly(
             z_0 = real(z_bar[0, i])
         if D > 1:
             z_1 = real(z_bar[1, i])
+        if MOMENTS:
+            left = decay_owed(steps[i], t - 1, r, floats)
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             MAPS_OF_ONE(last, t, np.uint64(j), np.uint64(j) + np.uint64(1), p, group, topology, history, scratch, maps)
             g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
             if MOMENTS:
-                w = _optimize(q, np.float64(g), steps[i], t - 1, r, floats, weight, moment_1, moment_2)
+                w = optimize_synapse(q, np.float64(g), steps[i], t - 1, left, r, floats, weight, moment_1, moment_2)
             else:
                 w = clip(weight[q] - eta * g, w_min, w_max)
             weight[q] = w

@@ -7,6 +7,7 @@ import numpy as np
 from eprop._jit import inner
 from eprop.equations.optimize import clip
 from eprop.kernels.layout import FORWARD, INVERSE, PF_ETA, PF_MAX, PF_MIN, PRO_CUTOFF, PRO_EACH, PRO_GROUP
+from eprop.kernels.optimize import decay_owed, optimize_synapse
 
 MOMENTS = False
 
@@ -15,7 +16,6 @@ def _unbound(*arguments):
     """Stands for a bound template."""
 
 
-_optimize = _unbound
 EACH = False
 _deliver_each = _settle_each = _unbound
 
@@ -94,13 +94,15 @@ def deliver_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history
             gradients_of_readouts(lo, hi, last, t, axons.z_bar[0, i], axons.z_before[0, i], history.error,
                                   history.readout_prefix, history.readout_block, history.block_steps, group, filters,
                                   gradient)  # fmt: skip
+        if MOMENTS:
+            left = decay_owed(axons.steps[i], t - 1, r, floats)
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             if last >= 0:
                 if MOMENTS:
                     g = np.float64(pending[q]) if settled else gradient[np.int64(j) - n_neurons]
-                    weight[q] = _optimize(
-                        q, g, axons.steps[i], t - 1, r, floats, weight, synapses.moment_1, synapses.moment_2
+                    weight[q] = optimize_synapse(
+                        q, g, axons.steps[i], t - 1, left, r, floats, weight, synapses.moment_1, synapses.moment_2
                     )
                     pending[q] = 0.0
                 elif not settled:

@@ -11,6 +11,7 @@ import numpy as np
 from eprop._jit import inner
 from eprop.kernels.deliver import deliver_row, fetch_row
 from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, GR_KAPPA, GR_REG, PRO_CUTOFF, PRO_GROUP
+from eprop.kernels.optimize import decay_owed, optimize_synapse
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
 D, M, BOTH = 1, 0, False
@@ -24,7 +25,7 @@ def _unbound(*arguments):
     """Stands for a bound template."""
 
 
-_optimize = _decay_hidden = _step_hidden = _first_row = _revive_row = _unbound
+_decay_hidden = _step_hidden = _first_row = _revive_row = _unbound
 
 
 def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, scratch):
@@ -71,6 +72,8 @@ def revive_row(
     else:
         k_n, r_n = groups[group, GR_KAPPA] ** (n + 1 - cutoff), groups[group, GR_REG] ** (n + 1 - cutoff)
     reg, powers = groups[group, GR_REG], NO_POWERS
+    if MOMENTS:
+        left = decay_owed(steps, t - 1, r, floats)
     for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
         j = targets[q]
         e = 0.0
@@ -91,7 +94,7 @@ def revive_row(
                 if D == 0:
                     hidden[m, q] += eligibility[EL_B + m, j]
         if MOMENTS:
-            weight[q] = _optimize(q, pending[q], steps, t - 1, r, floats, weight, moment_1, moment_2)
+            weight[q] = optimize_synapse(q, pending[q], steps, t - 1, left, r, floats, weight, moment_1, moment_2)
             pending[q] = 0.0
         x[j] += weight[q]
 
