@@ -86,8 +86,10 @@ _APART = {**_INNER, "noalias": True}
 
 
 class _CollectLater(event.Listener):  # type: ignore[misc]
-    """Keeps Python's garbage collector still while Numba compiles: it looked for cycles among millions of new objects, few
-    of them garbage, for an eighth of the time. Numba compiles one function at a time, with those it calls.
+    """Keeps Python's garbage collector still while Numba compiles.
+
+    It looked for cycles among millions of new objects, few of them garbage, for a tenth of the time. Numba compiles one
+    function at a time, with those it calls.
     """
 
     def __init__(self) -> None:

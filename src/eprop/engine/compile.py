@@ -249,8 +249,7 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
     rule = f"{kind}{_moments_label(options)}"
     maps_of = bind_maps(layout)
     constants = layout._asdict()
-    through = bind(plastic.through, f"through_{kind}", inlined=True, **constants)
-    cross = bind(plastic.cross_synapse, f"cross_{kind}", inlined=True, _through=through, **constants)
+    cross = _bind_cross(kind, constants)
     decay: dict[str, Any] = {
         f"_{name}": bind(getattr(silence, name), f"{name}_{kind}", inlined=True, **constants)
         for name in ("decay_hidden", "step_hidden")
@@ -260,11 +259,13 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         "MOMENTS": options.moments,
         "EACH": options.each_step,
         "MAPS": maps_of.many,
+        "MAPS_WITHIN": maps_of.within,
         "MAPS_OF_ONE": maps_of.one,
         "_extend": maps_of.carry,
         "_look_ahead": maps_of.look_ahead,
+        "_look_ahead_of_one": maps_of.look_ahead_of_one,
         "_turn_to": maps_of.turn,
-        "_cross": cross,
+        **cross,
     }
     until_cutoff = bind(plastic.maps_until_cutoff, f"maps_until_cutoff_{kind}", inlined=True, **bound)
     bound["_maps_until_cutoff"] = until_cutoff
@@ -282,6 +283,7 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         bound["_settle_each"] = bind(each_step.settle_each, f"settle_each_{rule}", **each)
     deliver = bind(
         plastic.deliver_plus, f"deliver_plus_{rule}", inlined=True, **bound,
+        _learn_rows_across=bind(plastic.learn_rows_across, f"learn_across_{rule}", **bound),
         _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", inlined=True, **bound),
         _learn_rows_directly=bind(plastic.learn_rows_directly, f"learn_directly_{rule}", **bound),
         _learn_rows_within=bind(plastic.learn_rows_within, "learn_within", inlined=True),
@@ -291,6 +293,17 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         _find_way_ahead=bind(plastic.find_way_ahead, f"find_way_ahead_{rule}", inlined=True, **bound),
     )  # fmt: skip
     return maps_of.extend, deliver, bind(plastic.settle_due, f"settle_due_{rule}", inlined=True, **bound)
+
+
+def _bind_cross(kind: str, constants: dict[str, Any]) -> dict[str, Any]:
+    """How a synapse crosses an interval, at once and in parts."""
+    through = bind(plastic.through, f"through_{kind}", inlined=True, **constants)
+    parts: dict[str, Any] = {
+        "_interval": bind(plastic.cross_interval, f"interval_{kind}", inlined=True, _through=through, **constants),
+        "_read": bind(plastic.read_synapse, f"read_{kind}", inlined=True, **constants),
+        "_write": bind(plastic.write_synapse, f"write_{kind}", inlined=True, **constants),
+    }
+    return {**parts, "_cross": bind(plastic.cross_synapse, f"cross_{kind}", inlined=True, **parts, **constants)}
 
 
 def _bind_replay(kind: str, rule: str, constants: dict[str, Any]) -> Callable[..., Any]:
@@ -305,7 +318,9 @@ class Maps(NamedTuple):
     carry: Callable[..., Any]
     turn: Callable[..., Any]
     look_ahead: Callable[..., Any]
+    look_ahead_of_one: Callable[..., Any]
     many: Callable[..., Any]
+    within: Callable[..., Any]
     one: Callable[..., Any]
 
 
@@ -326,10 +341,8 @@ def bind_maps(layout: MapLayout) -> Maps:
     alone = _bind_joins(layout, made, "_one", inlined=True)
     ahead = made(intervals, "look_ahead", **joined)
     near = made(intervals, "look_near", **joined)
-    one = {
-        "_look_ahead": made(intervals, "look_ahead", "look_ahead_of_one", inlined=True, KEEP=False, **alone),
-        "_look_near": made(intervals, "look_near", "look_near_of_one", inlined=True, KEEP=False, **alone),
-    }
+    near_of_one = made(intervals, "look_near", "look_near_of_one", inlined=True, KEEP=False, **alone)
+    within = made(intervals, "maps_within_block", "maps_within", inlined=True, _look_near=near, **joined)
     ends = {f"_{name}": made(intervals, name, **joined) for name in ("end_block", "end_span")}
     carry = _bind_extend(layout, made)
     extend = made(
@@ -341,8 +354,10 @@ def bind_maps(layout: MapLayout) -> Maps:
         carry=carry,
         turn=bind(intervals.turn_to, "turn_to"),
         look_ahead=ahead,
-        many=made(intervals, "maps_of_interval", inlined=True, _look_ahead=ahead, _look_near=near, **joined),
-        one=made(intervals, "maps_of_interval", "map_of_one", inlined=True, **one, **alone),
+        look_ahead_of_one=made(intervals, "look_ahead", "look_ahead_of_one", inlined=True, KEEP=False, **alone),
+        many=made(intervals, "maps_of_interval", inlined=True, _look_ahead=ahead, _within_block=within, **joined),
+        within=within,
+        one=made(intervals, "maps_within_block", "map_of_one", inlined=True, _look_near=near_of_one, **alone),
     )
 
 

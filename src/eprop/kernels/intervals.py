@@ -2,16 +2,17 @@
 
 Of the interval ``[a, now)`` the rest of a's block comes first, then the way from the end of that block to ``now``:
 
-- The *rest of a block* is had by division, where the eligibility is a filter of the spikes alone (``M = 0``): the whole
-  block without the part before ``a``. Where spikes of the neuron itself act on it (``M > 0``), such a part need not have an
-  inverse; there ``suffix[a]`` maps from ``a`` to the end of its block, made when the block ends (`end_block`).
+- The *rest of a block* is ``suffix[a]``, made for all steps of a block when it ends (`end_block`): by division, where the
+  eligibility is a filter of the spikes alone (``M = 0``), the whole block without the part before ``a``. Where spikes of the
+  neuron itself act on it (``M > 0``), such a part need not have an inverse; there it is composed backward, step by step.
 - The *way ahead* from the start of a block to ``now`` is the same for all intervals that begin in the block before. It is
   composed backward, block by block, as far as it is wanted, and kept in ``ahead`` for the rest of the step. Long ways
   take strides: ``tails[b]`` maps from the start of block ``b`` to the end of its *span* of blocks (`end_span`).
 - An interval within the current block is had by division, too, or composed backward, step by step, and kept in ``near``.
 
-So an interval costs one composition, whatever its length, and what intervals share is done once. The same numbers come
-out for all neurons at once as for a single one.
+A synapse crosses the rest of the block, then the way ahead (`kernels.plastic.cross_blocks`): it costs the same whatever the
+length of the interval, and whether or not others share it. The same numbers come out for all neurons at once as for a
+single one.
 """
 
 from __future__ import annotations
@@ -32,14 +33,19 @@ _look_ahead = _look_near = _unbound
 KEEP = True
 
 
-def end_block(t, lo, hi, suffix, nothing, steps, block_steps, group, groups, decays, filters, eligibility):
+def end_block(
+    t, lo, hi, prefix, block, suffix, nothing, steps, block_steps, group, groups, decays, filters, eligibility
+):  # fmt: skip
     """Template: maps from each step of the block that ends before ``t`` to its end."""
-    if M == 0:
-        return
     here, ring = np.uint64(0), suffix.shape[0] - 1
+    last = np.uint64(((t - 1) // block_steps) & (block.shape[0] - 1))
     for at in range(t - 1, t - 1 - block_steps, -1):
         row, s = np.uint64(at & ring), np.uint64(at & (steps.shape[0] - 1))
-        if at == t - 1:
+        if M == 0:
+            before = at & (block_steps - 1)
+            _divide(lo, hi, before, block_steps - before, last, block, np.uint64(before), prefix, group, decays, filters, row,
+                    suffix)  # fmt: skip
+        elif at == t - 1:
             _prepend(lo, hi, s, steps, 0, here, nothing, row, suffix, group, groups, decays, filters, eligibility)
         else:
             _prepend(lo, hi, s, steps, t - 1 - at, np.uint64((at + 1) & ring), suffix, row, suffix, group, groups, decays,
@@ -106,30 +112,33 @@ def look_near(a, now, lo, hi, p, nothing, near, near_from, steps, group, groups,
         near_from[p, group, 1] = min(near_from[p, group, 1], a)
 
 
+def maps_within_block(a, now, lo, hi, p, group, topology, history, scratch, out):
+    """Template: maps over ``[a, now)``, in the current block, of neurons ``lo:hi`` into ``out[0]``, after `turn_to`."""
+    begin, stop, here = np.uint64(lo), np.uint64(hi), np.uint64(0)
+    if M > 0:
+        _look_near(a, now, begin, stop, p, topology.nothing, scratch.near, scratch.near_from, history.steps, group,
+                   topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
+        _copy(begin, stop, np.uint64(a & (scratch.near.shape[0] - 1)), scratch.near, here, out)
+    else:
+        before, mask = a & (history.block_steps - 1), history.prefix.shape[0] - 1
+        _divide(begin, stop, before, now - a, np.uint64(now & mask), history.prefix, np.uint64(a & mask), history.prefix, group,
+                topology.decays, topology.filters, here, out)  # fmt: skip
+
+
+_within_block = maps_within_block
+
+
 def maps_of_interval(a, now, lo, hi, p, group, topology, history, scratch, out):
     """Template: maps over ``[a, now)`` of neurons ``lo:hi`` into ``out[0]``, after `turn_to`."""
-    decays, filters, block_steps = topology.decays, topology.filters, history.block_steps
-    prefix, block, suffix, ahead = history.prefix, history.block, history.suffix, scratch.ahead
-    begin, stop, here = np.uint64(lo), np.uint64(hi), np.uint64(0)
-    before, first = a & (block_steps - 1), a // block_steps
-    start = np.uint64(a & (prefix.shape[0] - 1))
+    decays, filters, block_steps, ahead = topology.decays, topology.filters, history.block_steps, scratch.ahead
+    first = a // block_steps
     if now // block_steps == first:
-        if M > 0:
-            _look_near(a, now, begin, stop, p, topology.nothing, scratch.near, scratch.near_from, history.steps, group,
-                       topology.groups, decays, filters, topology.eligibility)  # fmt: skip
-            _copy(begin, stop, np.uint64(a & (scratch.near.shape[0] - 1)), scratch.near, here, out)
-        else:
-            _divide(begin, stop, before, now - a, np.uint64(now & (prefix.shape[0] - 1)), prefix, start, prefix, group, decays,
-                    filters, out)  # fmt: skip
+        _within_block(a, now, lo, hi, p, group, topology, history, scratch, out)
         return
-    n_a, then = block_steps - before, np.uint64((first + 1) & (block.shape[0] - 1))
+    begin, stop, then = np.uint64(lo), np.uint64(hi), np.uint64((first + 1) & (ahead.shape[0] - 1))
     if not scratch.known[p, group, then]:
-        _look_ahead(first + 1, now, begin, stop, p, prefix, block, history.tails, ahead, scratch.known, block_steps,
-                    history.span_blocks, group, decays, filters)  # fmt: skip
-    if M > 0:
-        _compose(begin, stop, n_a, now - a - n_a, np.uint64(a & (suffix.shape[0] - 1)), suffix, then, ahead, here, out, group,
-                 decays, filters)  # fmt: skip
-    else:
-        _divide(begin, stop, before, n_a, np.uint64(first & (block.shape[0] - 1)), block, start, prefix, group, decays, filters,
-                scratch.rest)  # fmt: skip
-        _compose(begin, stop, n_a, now - a - n_a, here, scratch.rest, then, ahead, here, out, group, decays, filters)
+        _look_ahead(first + 1, now, begin, stop, p, history.prefix, history.block, history.tails, ahead, scratch.known,
+                    block_steps, history.span_blocks, group, decays, filters)  # fmt: skip
+    n_a = (first + 1) * block_steps - a
+    _compose(begin, stop, n_a, now - a - n_a, np.uint64(a & (history.suffix.shape[0] - 1)), history.suffix, then, ahead,
+             np.uint64(0), out, group, decays, filters)  # fmt: skip

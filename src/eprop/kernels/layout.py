@@ -140,9 +140,9 @@ class Neurons(NamedTuple):
 class History(NamedTuple):
     """Rings of the recent past. ``width`` is the number of neurons, rounded up, see `padded`."""
 
-    prefix: np.ndarray  # (ring, entries, width): map from the start of the block to before the step
+    prefix: np.ndarray  # (steps of a block, entries, width): map from the start of the current block to before the step
     block: np.ndarray  # (blocks, entries, width): map of a whole block
-    suffix: np.ndarray  # (ring or 1, entries, width): map from the step to the end of its block
+    suffix: np.ndarray  # (ring, entries, width): map from the step to the end of its block
     tails: np.ndarray  # (blocks or 1, entries, width): map from the start of the block to the end of its span
     steps: np.ndarray  # (ring or 1, 4, width): psi, L and F of a step, and work space
     readout_prefix: np.ndarray  # (ring, readouts)
@@ -168,7 +168,6 @@ class Scratch(NamedTuple):
     due: np.ndarray  # (rows,) int32
     due_start: np.ndarray  # (n_proj + 1,)
     maps: np.ndarray  # (1, entries, width): maps of an interval
-    rest: np.ndarray  # (1, entries, width): of the rest of its first block
     ahead: np.ndarray  # (blocks, entries, width): from the start of a block to this step
     near: np.ndarray  # (steps of a block or 1, entries, width): from a step of the current block to this step
     known: np.ndarray  # (partitions, groups, blocks) bool: rows of ``ahead`` that hold for this step

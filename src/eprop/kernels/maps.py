@@ -1,7 +1,8 @@
 """Composed maps of neurons: what they are made of, and how a step extends them.
 
 How they are joined is in `kernels.joins`, how they are evaluated over an interval in `kernels.intervals`.
-``prefix[t]`` maps from the start of t's block to *before* step ``t``; ``block[b]`` maps across the whole of block ``b``.
+``prefix[t]`` maps from the start of the current block to *before* its step ``t``; ``block[b]`` maps across the whole of
+block ``b``.
 
 A map has these entries, in this order; ``P = D + M`` of them in each row (see `eprop.equations.maps`):
 
@@ -118,7 +119,9 @@ def extend_maps(
     last = np.uint64(((t - 1) // block_steps) & (block.shape[0] - 1))
     _extend(first, stop, n, old, prefix, last, block, s, steps, group, groups, decays, filters, eligibility)
     _identity(first, stop, now, prefix)
-    _end_block(t, first, stop, suffix, nothing, steps, block_steps, group, groups, decays, filters, eligibility)
+    _end_block(
+        t, first, stop, prefix, block, suffix, nothing, steps, block_steps, group, groups, decays, filters, eligibility
+    )
     if span_blocks > 0 and t % (span_blocks * block_steps) == 0:
         _end_span(t, first, stop, block, tails, block_steps, span_blocks, group, decays, filters)
 

@@ -2,8 +2,8 @@
 
 All loops are over the synapses of one row (axon) within one partition. What depends on the axon alone (`z_bar`, the
 powers) is a scalar of the row, what depends on the target alone is a map; a synapse keeps its weight, ``e_bar``, and the
-``hidden`` components of its eligibility vector that spikes of its target act on. Rows whose last spikes arrived in the
-same step share one set of maps.
+``hidden`` components of its eligibility vector that spikes of its target act on. It crosses the rest of the block of its last
+spike, then the way ahead; or, within one block, the interval at once.
 
 Neurons and their maps are in double precision. What is gathered for a synapse is rounded to the type of its weight first, and
 all arithmetic of a synapse is done in that type.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from eprop._jit import inline
 from eprop.equations.maps import divide
 from eprop.equations.optimize import clip
 from eprop.kernels import plastic_dense as tables
@@ -20,6 +21,7 @@ from eprop.kernels.deliver import fetch_row
 from eprop.kernels.layout import (
     DECAY_KAPPA,
     DECAY_REG,
+    FORWARD,
     GR_KAPPA,
     GROW_KAPPA,
     INVERSE,
@@ -41,7 +43,7 @@ D, M, BOTH = 1, 0, False
 P, E, R, GE, GR, G, A = 1, 0, 1, 1, 1, 2, 3
 EL_C, EL_U, EL_A, EL_B = 0, 1, 1, 1
 MOMENTS = False
-# A map for one target costs about as much as this many in the loop over all targets.
+# Within a block, a map for one target costs about as much as this many in the loop over all targets.
 COST_ALONE = 5.5
 # And a step of the way ahead, most of which many rows share, as much as this many.
 COST_AHEAD = 2.0
@@ -52,72 +54,147 @@ def _unbound(*arguments):
     return 0.0
 
 
-# Maps of many targets, and of one.
-MAPS = MAPS_OF_ONE = _look_ahead = _turn_to = _unbound
+# Maps of many targets; within one block of many, and of one.
+MAPS = MAPS_WITHIN = MAPS_OF_ONE = _look_ahead = _look_ahead_of_one = _turn_to = _unbound
 
 
-def through(maps, entry, j, x_0, x_1, x_2, x_3):
+def through(maps, row, entry, j, x_0, x_1, x_2, x_3):
     """Template: what the components ``x`` do through the ``P`` entries of a map that start at ``entry``."""
-    total = maps[0, entry, j] * x_0
+    total = maps[row, entry, j] * x_0
     if P > 1:
-        total += maps[0, entry + 1, j] * x_1
+        total += maps[row, entry + 1, j] * x_1
     if P > 2:
-        total += maps[0, entry + 2, j] * x_2
+        total += maps[row, entry + 2, j] * x_2
     if P > 3:
-        total += maps[0, entry + 3, j] * x_3
+        total += maps[row, entry + 3, j] * x_3
     return total
 
 
 _through = through
 
 
-def cross_synapse(
-    q, j, z_0, z_1, k_n, r_n, maps, ends, trace, trace_reg, hidden, eligibility, arrives
-):  # fmt: skip
-    """Template: one synapse crosses an interval; returns the gradient, writes its traces.
+def cross_interval(j, z_0, z_1, k_n, r_n, maps, a, ends, b, e, rate, h_0, h_1):
+    """Template: values of a synapse cross an interval; returns the gradient, and what becomes of them.
 
-    The gradient is over the interval of ``maps``, the traces are carried over that of ``ends``; ``z_0`` and ``z_1`` are
-    the axon's filtered spikes at the start. With ``arrives`` 1, a spike enters the synapse's own components at the end.
+    The gradient is over the interval of row ``a`` of ``maps``, the values (traces ``e`` and ``rate``, own components ``h``) are
+    carried over that of row ``b`` of ``ends``; ``z_0`` and ``z_1`` are the axon's filtered spikes at the start.
     """
     x_0, x_1, x_2, x_3 = z_0, z_1, z_0, z_0
     if D == 0:
-        x_0 = hidden[0, q]
-        if M > 1:
-            x_1 = hidden[1, q]
+        x_0, x_1 = h_0, h_1
     if D == 1:
-        if M > 0:
-            x_1 = hidden[0, q]
-        if M > 1:
-            x_2 = hidden[1, q]
+        x_1, x_2 = h_0, h_1
     if D == 2:
-        if M > 0:
-            x_2 = hidden[0, q]
-        if M > 1:
-            x_3 = hidden[1, q]
-    e = trace[q]
-    g = maps[0, GE, j] * e
+        x_2, x_3 = h_0, h_1
+    g = maps[a, GE, j] * e
     if BOTH:
-        rate = trace_reg[q]
-        g += maps[0, GR, j] * rate
-        trace_reg[q] = r_n * rate + _through(ends, R, j, x_0, x_1, x_2, x_3)
-    g += _through(maps, G, j, x_0, x_1, x_2, x_3)
-    trace[q] = k_n * e + _through(ends, E, j, x_0, x_1, x_2, x_3)
-    for m in range(M):
-        value = _through(ends, A + m * P, j, x_0, x_1, x_2, x_3)
-        if D == 0:
-            value += arrives * eligibility[EL_B + m, j]
-        hidden[m, q] = value
+        g += maps[a, GR, j] * rate
+        rate = r_n * rate + _through(ends, b, R, j, x_0, x_1, x_2, x_3)
+    g += _through(maps, a, G, j, x_0, x_1, x_2, x_3)
+    e = k_n * e + _through(ends, b, E, j, x_0, x_1, x_2, x_3)
+    if M > 0:
+        h_0 = _through(ends, b, A, j, x_0, x_1, x_2, x_3)
+    if M > 1:
+        h_1 = _through(ends, b, A + P, j, x_0, x_1, x_2, x_3)
+    return g, e, rate, h_0, h_1
+
+
+_interval = cross_interval
+
+
+def read_synapse(q, trace, trace_reg, hidden):
+    """Template: what crosses an interval, zeros for what a synapse does not have."""
+    none = trace.dtype.type(0.0)
+    rate = trace_reg[q] if BOTH else none
+    return trace[q], rate, hidden[0, q] if M > 0 else none, hidden[1, q] if M > 1 else none
+
+
+_read = read_synapse
+
+
+def write_synapse(q, j, e, rate, h_0, h_1, trace, trace_reg, hidden, eligibility, arrives):
+    """Template: the way back; with ``arrives`` 1, a spike enters the synapse's own components."""
+    trace[q] = e
+    if BOTH:
+        trace_reg[q] = rate
+    if M > 0:
+        hidden[0, q] = h_0 + arrives * eligibility[EL_B, j] if D == 0 else h_0
+    if M > 1:
+        hidden[1, q] = h_1 + arrives * eligibility[EL_B + 1, j] if D == 0 else h_1
+
+
+_write = write_synapse
+
+
+def cross_synapse(q, j, z_0, z_1, k_n, r_n, maps, ends, trace, trace_reg, hidden, eligibility, arrives):
+    """Template: one synapse crosses an interval at once, see `cross_interval`; returns the gradient."""
+    here = np.uint64(0)
+    e, rate, h_0, h_1 = _read(q, trace, trace_reg, hidden)
+    g, e, rate, h_0, h_1 = _interval(j, z_0, z_1, k_n, r_n, maps, here, ends, here, e, rate, h_0, h_1)
+    _write(q, j, e, rate, h_0, h_1, trace, trace_reg, hidden, eligibility, arrives)
     return g
 
 
 _cross = cross_synapse
 
 
+@inline
+def _filtered(n, d, group, filters, z_bar, i):
+    """Component ``d`` of a row's filtered spikes ``n`` steps later, of two."""
+    return filters[group, FORWARD, n, d, 0] * z_bar[0, i] + filters[group, FORWARD, n, d, 1] * z_bar[1, i]
+
+
+def learn_rows_across(
+    k, stop, t, p, r, group, block_steps, order, last, z_bar, steps, indptr, decays, filters, floats, targets, weight, trace,
+    trace_reg, hidden, moment_1, moment_2, suffix, ahead, eligibility, x,
+):  # fmt: skip
+    """Template: rows ``order[k:stop]``, last active in earlier blocks, cross the rest of theirs and the way ahead.
+
+    Changes the synapses and delivers: adds to ``x``.
+    """
+    real = weight.dtype.type
+    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
+    z_0 = z_1 = mid_0 = mid_1 = real(0.0)
+    for index in range(k, stop):
+        i = order[index]
+        fetch_row(index + 1, order, indptr, p, targets, weight, trace)
+        then = last[i] // block_steps + 1
+        rest = then * block_steps - last[i]
+        a, b, way = (
+            np.uint64(last[i] & (suffix.shape[0] - 1)),
+            np.uint64(then & (ahead.shape[0] - 1)),
+            t - last[i] - rest,
+        )
+        k_a, r_a = real(decays[group, DECAY_KAPPA, rest]), real(decays[group, DECAY_REG, rest])
+        k_b, r_b = real(decays[group, DECAY_KAPPA, way]), real(decays[group, DECAY_REG, way])
+        if D == 1:
+            z_0, mid_0 = real(z_bar[0, i]), real(filters[group, FORWARD, rest, 0, 0] * z_bar[0, i])
+        if D == 2:
+            z_0, z_1 = real(z_bar[0, i]), real(z_bar[1, i])
+            mid_0 = real(_filtered(rest, 0, group, filters, z_bar, i))
+            mid_1 = real(_filtered(rest, 1, group, filters, z_bar, i))
+        if MOMENTS:
+            left = decay_owed(steps[i], t - 1, r, floats)
+        for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+            j = targets[q]
+            e, rate, h_0, h_1 = _read(q, trace, trace_reg, hidden)
+            g, e, rate, h_0, h_1 = _interval(j, z_0, z_1, k_a, r_a, suffix, a, suffix, a, e, rate, h_0, h_1)
+            more, e, rate, h_0, h_1 = _interval(j, mid_0, mid_1, k_b, r_b, ahead, b, ahead, b, e, rate, h_0, h_1)
+            _write(q, j, e, rate, h_0, h_1, trace, trace_reg, hidden, eligibility, 1.0)
+            g += more
+            if MOMENTS:
+                w = optimize_synapse(q, np.float64(g), steps[i], t - 1, left, r, floats, weight, moment_1, moment_2)
+            else:
+                w = clip(weight[q] - eta * g, w_min, w_max)
+            weight[q] = w
+            x[j] += w
+
+
 def learn_rows(
     k, k_end, last, t, order, indptr, p, group, decays, z_bar, steps, r, floats, targets, weight, trace, trace_reg, hidden,
     moment_1, moment_2, maps, eligibility, x,
 ):  # fmt: skip
-    """Template: rows ``order[k:k_end]`` cross the interval from ``last`` to ``t``, change and deliver.
+    """Template: rows ``order[k:k_end]``, last active in step ``last`` of the block of ``t``, change and deliver.
 
     ``maps`` holds, for each target, the map over the interval; writes the synapses and adds to ``x``.
     """
@@ -205,7 +282,8 @@ def learn_rows_within(
             x[j] += w
 
 
-_learn_rows, _learn_rows_directly, _learn_rows_within = learn_rows, learn_rows_directly, learn_rows_within
+_learn_rows_across, _learn_rows = learn_rows_across, learn_rows
+_learn_rows_directly, _learn_rows_within = learn_rows_directly, learn_rows_within
 EACH = False
 # Whether the loops know tables of whole rows (`kernels.plastic_dense`).
 DENSE = False
@@ -223,7 +301,7 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
     change_stop = min(end, row[PRO_LO] + scratch.dense_width[r])
     _turn_to(t, p, group, scratch.known, scratch.near_from)
     width, origin = scratch.dense_width[r], scratch.dense_at[r] - row[PRO_ROW] * scratch.dense_width[r] - row[PRO_LO]
-    here, crossed, k_n = np.uint64(0), np.int64(-1), real(0.0)
+    here, crossed, block_steps = np.uint64(0), np.int64(-1), history.block_steps
     tables.copy_inputs(first, stop, x, scratch.totals)
     for index in range(np.uint64(scratch.order_start[r]), np.uint64(scratch.order_start[r + 1])):
         i = np.uint64(scratch.order[index])
@@ -235,11 +313,25 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
                 at, first, stop, scratch.z_ahead[here, i], left, EL_C, neurons.psi, topology.eligibility, trace
             )
         elif last >= 0:
-            if last != crossed:
-                MAPS(last, t, first, end, p, group, topology, history, scratch, maps)
-                crossed, k_n = last, real(decays[group, DECAY_KAPPA, t - last])
-            tables.change_row(at, first, change_stop, real(axons.z_bar[here, i]), k_n, eta, w_min, w_max, maps, maps, weight,
-                              trace)  # fmt: skip
+            then = last // block_steps + 1
+            if t // block_steps < then:
+                if last != crossed:
+                    MAPS_WITHIN(last, t, first, end, p, group, topology, history, scratch, maps)
+                    crossed = last
+                tables.change_row(at, first, change_stop, real(axons.z_bar[here, i]), real(decays[group, DECAY_KAPPA, t - last]),
+                                  eta, w_min, w_max, maps, maps, weight, trace)  # fmt: skip
+            else:
+                if not scratch.known[p, group, then & (scratch.ahead.shape[0] - 1)]:
+                    _look_ahead(then, t, np.uint64(first), np.uint64(end), p, history.prefix, history.block, history.tails,
+                                scratch.ahead, scratch.known, block_steps, history.span_blocks, group, decays,
+                                topology.filters)  # fmt: skip
+                rest = then * block_steps - last
+                tables.change_row_across(
+                    at, first, change_stop, last, then, real(axons.z_bar[here, i]),
+                    real(topology.filters[group, FORWARD, rest, 0, 0] * axons.z_bar[here, i]),
+                    real(decays[group, DECAY_KAPPA, rest]), real(decays[group, DECAY_KAPPA, t - last - rest]), eta, w_min,
+                    w_max, history.suffix, scratch.ahead, weight, trace,
+                )  # fmt: skip
         tables.pass_row(at, first, change_stop, weight, scratch.totals)
     tables.copy_inputs(first, stop, scratch.totals, x)
 
@@ -304,7 +396,15 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
     if k == stop:
         return
     _turn_to(t, p, group, scratch.known, scratch.near_from)
-    _find_way_ahead(k, stop, r, p, t, first, end, topology, axons, history, scratch)
+    across = k
+    while across < stop and axon_last[order[across]] // block_steps < t // block_steps:
+        across += 1
+    if across > k:
+        _find_way_ahead(k, across, r, p, t, first, end, topology, axons, history, scratch)
+        _learn_rows_across(k, across, t, p, r, group, block_steps, order, axon_last, axons.z_bar, axons.steps, indptr, decays,
+                           topology.filters, floats, targets, weight, trace, trace_reg, hidden, moment_1, moment_2,
+                           history.suffix, scratch.ahead, eligibility, x)  # fmt: skip
+    k = across
     while k < stop:
         last, count, k_end = axon_last[order[k]], 0, k
         while k_end < stop and axon_last[order[k_end]] == last:
@@ -312,10 +412,10 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
             count += indptr[p, i + 1] - indptr[p, i]
             k_end += 1
         if count * COST_ALONE > end - first:
-            MAPS(last, t, first, end, p, group, topology, history, scratch, maps)
+            MAPS_WITHIN(last, t, first, end, p, group, topology, history, scratch, maps)
             _learn_rows(k, k_end, last, t, order, indptr, p, group, decays, axons.z_bar, axons.steps, r, floats, targets,
                         weight, trace, trace_reg, hidden, moment_1, moment_2, maps, eligibility, x)  # fmt: skip
-        elif D == 1 and M == 0 and not BOTH and not MOMENTS and t // block_steps == last // block_steps:
+        elif D == 1 and M == 0 and not BOTH and not MOMENTS:
             _learn_rows_within(k, k_end, last, t, order, indptr, p, group, decays, topology.filters, axons.z_bar, r, floats,
                                targets, weight, trace, history.prefix, block_steps, x)  # fmt: skip
         elif count > 0:
@@ -324,19 +424,30 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
 
 
 def find_way_ahead(k, stop, r, p, t, first, end, topology, axons, history, scratch):
-    """Template: the way ahead for all targets, as far as the oldest of rows ``order[k:stop]`` wants it, where that pays.
+    """Template: the way ahead as rows ``order[k:stop]``, the oldest first, want it.
 
-    It is shared by all synapses at which spikes arrive in this step.
+    For all targets, where that pays: it is shared by all synapses at which spikes arrive in this step. Or for those of each row.
     """
-    count = 0
+    indptr, targets, block_steps = topology.indptr, topology.targets, history.block_steps
+    group = topology.projections[r, PRO_GROUP]
+    count, lowest = 0, axons.last[scratch.order[k]] // block_steps + 1
     for index in range(k, stop):
         i = scratch.order[index]
-        count += topology.indptr[p, i + 1] - topology.indptr[p, i]
-    lowest = axons.last[scratch.order[k]] // history.block_steps + 1
-    if count * COST_AHEAD > end - first and lowest <= t // history.block_steps:
+        count += indptr[p, i + 1] - indptr[p, i]
+    if count * COST_AHEAD > end - first:
         _look_ahead(lowest, t, np.uint64(first), np.uint64(end), p, history.prefix, history.block, history.tails, scratch.ahead,
-                    scratch.known, history.block_steps, history.span_blocks, topology.projections[r, PRO_GROUP],
-                    topology.decays, topology.filters)  # fmt: skip
+                    scratch.known, block_steps, history.span_blocks, group, topology.decays, topology.filters)  # fmt: skip
+        return
+    for index in range(k, stop):
+        i = scratch.order[index]
+        lowest = axons.last[i] // block_steps + 1
+        if scratch.known[p, group, lowest & (scratch.ahead.shape[0] - 1)]:
+            continue
+        for q in range(indptr[p, i], indptr[p, i + 1]):
+            j = np.uint64(targets[q])
+            _look_ahead_of_one(lowest, t, j, j + np.uint64(1), p, history.prefix, history.block, history.tails, scratch.ahead,
+                               scratch.known, block_steps, history.span_blocks, group, topology.decays,
+                               topology.filters)  # fmt: skip
 
 
 def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):

@@ -33,6 +33,19 @@ def change_row(at, lo, hi, z, k_n, eta, w_min, w_max, maps, ends, weight, trace)
 
 
 @apart
+def change_row_across(at, lo, hi, last, then, z, mid, k_a, k_b, eta, w_min, w_max, suffix, ahead, weight, trace):
+    """The same across blocks, see `kernels.plastic.learn_rows_across`: the rest of that of step ``last``, then the way ahead."""
+    a, b, first = np.uint64(last & (suffix.shape[0] - 1)), np.uint64(then & (ahead.shape[0] - 1)), np.uint64(at)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        e = trace[first + j]
+        g = suffix[a, GE, j] * e + suffix[a, G, j] * z
+        e = k_a * e + suffix[a, E, j] * z
+        more = ahead[b, GE, j] * e + ahead[b, G, j] * mid
+        trace[first + j] = k_b * e + ahead[b, E, j] * mid
+        weight[first + j] = clip(weight[first + j] - eta * (g + more), w_min, w_max)
+
+
+@apart
 def copy_inputs(lo, hi, x, out):
     """Copy the inputs of targets ``lo:hi`` to where rows are added, and back: beyond the last target's are those of readouts."""
     for j in range(np.uint64(lo), np.uint64(hi)):
