@@ -56,9 +56,7 @@ def estimate(
     steps, spans = ring if n_hidden else 1, span_blocks_of(cutoff // block_steps) > 0
     # In the type of a synapse: suffixes, the way ahead, tails of spans, the steps of a block, and maps of an interval.
     joined = ring + blocks * (1 + spans) + (block_steps if n_hidden else 0) + 3 if plus else 0
-    maps = (
-        padded(neurons) * (map_entries * (8 * (block_steps + blocks) + itemsize * joined) + 32 * steps) if plus else 0
-    )
+    maps = padded(neurons) * (map_entries * (8 * (block_steps + 1) + itemsize * joined) + 32 * steps) if plus else 0
     # Feedback, its delays while they are drawn; axons with their filtered spikes; parameters and state of neurons.
     others = maps + 32 * readouts * neurons + 64 * n_axons + 256 * neurons
     return Estimate(round(synapses), 4 + itemsize * values, others)

@@ -88,7 +88,7 @@ def history_of(built: Built, learns: bool = True) -> History:
     prefix[0] = built.topology.nothing[0] if plus else 0.0
     return History(
         prefix=prefix,
-        block=aligned((blocks, entries, width)),
+        block=aligned((1, entries, width)),
         suffix=aligned((maps, entries, width), dtype),
         tails=aligned((blocks if built.span_blocks else 1, entries if built.span_blocks else 0, width), dtype),
         steps=aligned((kept, 4, width)),

@@ -23,7 +23,7 @@ from eprop.rules import EProp, EPropPlus
 
 # Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits.
 SMALLEST_POWER = 1e-3
-LARGEST_BLOCK = 64
+LARGEST_BLOCK = 32
 # Where maps cannot be divided, an interval within a block is stepped through.
 LARGEST_HIDDEN_BLOCK = 16
 # Blocks that a way ahead may cross one by one.

@@ -2,7 +2,7 @@
 
 Of the interval ``[a, now)`` the rest of a's block comes first, then the way from the end of that block to ``now``:
 
-- The *rest of a block* is ``suffix[a]``, made for all steps of a block when it ends (`end_block`): by division, where the
+- The *rest of a block* is ``suffix[a]``, made for all steps of the block when it ends (`end_block`): by division, where the
   eligibility is a filter of the spikes alone (``M = 0``), the whole block without the part before ``a``. Where spikes of the
   neuron itself act on it (``M > 0``), such a part need not have an inverse; there it is composed backward, step by step.
 - The *way ahead* from the start of a block to ``now`` is the same for all intervals that begin in the block before. It is
@@ -38,12 +38,11 @@ def end_block(
 ):  # fmt: skip
     """Template: maps from each step of the block that ends before ``t`` to its end."""
     here, ring = np.uint64(0), suffix.shape[0] - 1
-    last = np.uint64(((t - 1) // block_steps) & (block.shape[0] - 1))
     for at in range(t - 1, t - 1 - block_steps, -1):
         row, s = np.uint64(at & ring), np.uint64(at & (steps.shape[0] - 1))
         if M == 0:
             before = at & (block_steps - 1)
-            _divide(lo, hi, before, block_steps - before, last, block, np.uint64(before), prefix, group, decays, filters, row,
+            _divide(lo, hi, before, block_steps - before, here, block, np.uint64(before), prefix, group, decays, filters, row,
                     suffix)  # fmt: skip
         elif at == t - 1:
             _prepend(lo, hi, s, steps, 0, here, nothing, row, suffix, group, groups, decays, filters, eligibility)
@@ -52,16 +51,16 @@ def end_block(
                      filters, eligibility)  # fmt: skip
 
 
-def end_span(t, lo, hi, block, tails, block_steps, span_blocks, group, decays, filters):
+def end_span(t, lo, hi, suffix, tails, block_steps, span_blocks, group, decays, filters):
     """Template: maps from each block of the span that ends before ``t`` to its end."""
-    mask, end = block.shape[0] - 1, t // block_steps
+    mask, ring, end = tails.shape[0] - 1, suffix.shape[0] - 1, t // block_steps
     for b in range(end - 1, end - 1 - span_blocks, -1):
-        row = np.uint64(b & mask)
+        row, start = np.uint64(b & mask), np.uint64((b * block_steps) & ring)
         if b == end - 1:
-            _copy(lo, hi, row, block, row, tails)
+            _copy(lo, hi, start, suffix, row, tails)
         else:
-            _compose(lo, hi, block_steps, (end - 1 - b) * block_steps, row, block, np.uint64((b + 1) & mask), tails, row, tails,
-                     group, decays, filters)  # fmt: skip
+            _compose(lo, hi, block_steps, (end - 1 - b) * block_steps, start, suffix, np.uint64((b + 1) & mask), tails, row,
+                     tails, group, decays, filters)  # fmt: skip
 
 
 def turn_to(now, p, group, known, near_from):
@@ -73,10 +72,10 @@ def turn_to(now, p, group, known, near_from):
 
 
 def look_ahead(
-    lowest, now, lo, hi, p, prefix, block, tails, ahead, known, block_steps, span_blocks, group, decays, filters
+    lowest, now, lo, hi, p, prefix, suffix, tails, ahead, known, block_steps, span_blocks, group, decays, filters
 ):  # fmt: skip
     """Template: maps from the start of block ``lowest`` to ``now``, and of all blocks on the way, into ``ahead``."""
-    mask, current = block.shape[0] - 1, now // block_steps
+    mask, ring, current = ahead.shape[0] - 1, suffix.shape[0] - 1, now // block_steps
     # Before this block there are whole spans.
     spans_end = current // span_blocks * span_blocks if span_blocks > 0 else 0
     at = current
@@ -90,7 +89,8 @@ def look_ahead(
             n_a, n_b = (at - begin) * block_steps, now - at * block_steps
             here, there = np.uint64(begin & mask), np.uint64(at & mask)
             if at > spans_end:
-                _compose(lo, hi, n_a, n_b, here, block, there, ahead, here, ahead, group, decays, filters)
+                start = np.uint64((begin * block_steps) & ring)
+                _compose(lo, hi, n_a, n_b, start, suffix, there, ahead, here, ahead, group, decays, filters)
             else:
                 _compose(lo, hi, n_a, n_b, here, tails, there, ahead, here, ahead, group, decays, filters)
             if KEEP:
@@ -137,7 +137,7 @@ def maps_of_interval(a, now, lo, hi, p, group, topology, history, scratch, out):
         return
     begin, stop, then = np.uint64(lo), np.uint64(hi), np.uint64((first + 1) & (ahead.shape[0] - 1))
     if not scratch.known[p, group, then]:
-        _look_ahead(first + 1, now, begin, stop, p, history.prefix, history.block, history.tails, ahead, scratch.known,
+        _look_ahead(first + 1, now, begin, stop, p, history.prefix, history.suffix, history.tails, ahead, scratch.known,
                     block_steps, history.span_blocks, group, decays, filters)  # fmt: skip
     n_a = (first + 1) * block_steps - a
     _compose(begin, stop, n_a, now - a - n_a, np.uint64(a & (history.suffix.shape[0] - 1)), history.suffix, then, ahead,

@@ -170,7 +170,7 @@ def prepend_rows(lo, hi, s, steps, n_b, b, second, c, out, group, groups, decays
 
 
 def divide_rows(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, c, out):
-    """Template: row ``c`` of ``out``: the last ``n`` steps of row ``p`` of ``ends``; its first ``n_a`` are row ``a`` of ``starts``."""
+    """Template: row ``c`` of ``out``: the last ``n`` steps of row ``p`` of ``ends``, after row ``a`` of ``starts``."""
     kappa_n, reg_n = decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n]
     inv_kappa, inv_reg = decays[group, GROW_KAPPA, n_a], decays[group, GROW_REG, n_a]
     if D == 1:

@@ -141,7 +141,7 @@ class History(NamedTuple):
     """Rings of the recent past. ``width`` is the number of neurons, rounded up, see `padded`."""
 
     prefix: np.ndarray  # (steps of a block, entries, width): map from the start of the current block to before the step
-    block: np.ndarray  # (blocks, entries, width): map of a whole block
+    block: np.ndarray  # (1, entries, width): map of the whole block before the current one
     suffix: np.ndarray  # (ring, entries, width): map from the step to the end of its block
     tails: np.ndarray  # (blocks or 1, entries, width): map from the start of the block to the end of its span
     steps: np.ndarray  # (ring or 1, 4, width): psi, L and F of a step, and work space

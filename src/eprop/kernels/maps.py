@@ -1,8 +1,8 @@
 """Composed maps of neurons: what they are made of, and how a step extends them.
 
 How they are joined is in `kernels.joins`, how they are evaluated over an interval in `kernels.intervals`.
-``prefix[t]`` maps from the start of the current block to *before* its step ``t``; ``block[b]`` maps across the whole of
-block ``b``.
+``prefix[t]`` maps from the start of the current block to *before* its step ``t``; ``block[0]`` maps
+across the whole of the one before it.
 
 A map has these entries, in this order; ``P = D + M`` of them in each row (see `eprop.equations.maps`):
 
@@ -116,14 +116,14 @@ def extend_maps(
     if t & (block_steps - 1) != 0:
         _extend(first, stop, n, old, prefix, now, prefix, s, steps, group, groups, decays, filters, eligibility)
         return
-    last = np.uint64(((t - 1) // block_steps) & (block.shape[0] - 1))
-    _extend(first, stop, n, old, prefix, last, block, s, steps, group, groups, decays, filters, eligibility)
+    here = np.uint64(0)
+    _extend(first, stop, n, old, prefix, here, block, s, steps, group, groups, decays, filters, eligibility)
     _identity(first, stop, now, prefix)
     _end_block(
         t, first, stop, prefix, block, suffix, nothing, steps, block_steps, group, groups, decays, filters, eligibility
     )
     if span_blocks > 0 and t % (span_blocks * block_steps) == 0:
-        _end_span(t, first, stop, block, tails, block_steps, span_blocks, group, decays, filters)
+        _end_span(t, first, stop, suffix, tails, block_steps, span_blocks, group, decays, filters)
 
 
 def note_step(lo, hi, s, steps, psi, signal, rate, reg, c_reg, f_target):

@@ -322,7 +322,7 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
                                   eta, w_min, w_max, maps, maps, weight, trace)  # fmt: skip
             else:
                 if not scratch.known[p, group, then & (scratch.ahead.shape[0] - 1)]:
-                    _look_ahead(then, t, np.uint64(first), np.uint64(end), p, history.prefix, history.block, history.tails,
+                    _look_ahead(then, t, np.uint64(first), np.uint64(end), p, history.prefix, history.suffix, history.tails,
                                 scratch.ahead, scratch.known, block_steps, history.span_blocks, group, decays,
                                 topology.filters)  # fmt: skip
                 rest = then * block_steps - last
@@ -424,29 +424,30 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
 
 
 def find_way_ahead(k, stop, r, p, t, first, end, topology, axons, history, scratch):
-    """Template: the way ahead as rows ``order[k:stop]``, the oldest first, want it.
+    """Template: the ways ahead that rows ``order[k:stop]`` want.
 
-    For all targets, where that pays: it is shared by all synapses at which spikes arrive in this step. Or for those of each row.
+    Where that pays, for all targets: they are shared by all synapses at which spikes arrive in this step. Else for those of
+    each row.
     """
     indptr, targets, block_steps = topology.indptr, topology.targets, history.block_steps
-    group = topology.projections[r, PRO_GROUP]
-    count, lowest = 0, axons.last[scratch.order[k]] // block_steps + 1
+    group, mask, count = topology.projections[r, PRO_GROUP], scratch.ahead.shape[0] - 1, 0
     for index in range(k, stop):
         i = scratch.order[index]
         count += indptr[p, i + 1] - indptr[p, i]
-    if count * COST_AHEAD > end - first:
-        _look_ahead(lowest, t, np.uint64(first), np.uint64(end), p, history.prefix, history.block, history.tails, scratch.ahead,
-                    scratch.known, block_steps, history.span_blocks, group, topology.decays, topology.filters)  # fmt: skip
-        return
     for index in range(k, stop):
         i = scratch.order[index]
         lowest = axons.last[i] // block_steps + 1
-        if scratch.known[p, group, lowest & (scratch.ahead.shape[0] - 1)]:
+        if scratch.known[p, group, lowest & mask]:
+            continue
+        if count * COST_AHEAD > end - first:
+            _look_ahead(lowest, t, np.uint64(first), np.uint64(end), p, history.prefix, history.suffix, history.tails,
+                        scratch.ahead, scratch.known, block_steps, history.span_blocks, group, topology.decays,
+                        topology.filters)  # fmt: skip
             continue
         for q in range(indptr[p, i], indptr[p, i + 1]):
             j = np.uint64(targets[q])
-            _look_ahead_of_one(lowest, t, j, j + np.uint64(1), p, history.prefix, history.block, history.tails, scratch.ahead,
-                               scratch.known, block_steps, history.span_blocks, group, topology.decays,
+            _look_ahead_of_one(lowest, t, j, j + np.uint64(1), p, history.prefix, history.suffix, history.tails,
+                               scratch.ahead, scratch.known, block_steps, history.span_blocks, group, topology.decays,
                                topology.filters)  # fmt: skip
 
 
