@@ -2,7 +2,8 @@
 
 Each combination of a neuron's class with the loops that a rule needs is compiled by itself, in about half a minute, while its
 tests take seconds. An ordinary run compiles each loop with `LIF`, and each class of neurons with the simplest loops; `ALIF`,
-whose eligibility is of another kind, also with those that are furthest from it. All combinations run where nothing is compiled
+whose eligibility is of another kind, also with those that are furthest from it. The neurons with a reset to a fixed voltage
+differ from these two in their own step alone, and are compiled with e-prop. All combinations run where nothing is compiled
 (``NUMBA_DISABLE_JIT=1``, which is a part of continuous integration), and with ``--rare``.
 """
 
@@ -28,8 +29,10 @@ def loops_of(rule: Any) -> tuple[bool, bool, bool] | None:
 def is_compiled(neuron: ep.Neuron, rule: Any) -> bool:
     """Whether an ordinary run of the tests compiles a combination."""
     loops = loops_of(rule)
-    if loops in (None, (False, False, False)) or (type(neuron) is ep.LIF and not varies(neuron)):
+    if loops is None or (type(neuron) is ep.LIF and not varies(neuron)):
         return True
+    if loops == (False, False, False):
+        return not isinstance(neuron, ep.DeltaLIF | ep.DeltaALIF)
     return loops == (True, True, False) and type(neuron) is ep.ALIF and not varies(neuron)
 
 
