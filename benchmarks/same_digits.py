@@ -4,7 +4,8 @@
 
 Every run reads the real recordings, simulated ones of the same digits, and simulated ones of MNIST's 10,000 test digits.
 Were the simulated camera unlike the real one, the first error would be above the second; are these digits harder than
-others, both are above the third.
+others, both are above the third. Real recordings that all runs misread are listed, by their index among MNIST's training
+digits.
 """
 
 from __future__ import annotations
@@ -33,21 +34,31 @@ def main() -> None:
     parser.add_argument("--label", default="", help="end of the result's name, for networks that are not the default's")
     arguments = parser.parse_args()
     task = restore(arguments.runs[0], threads=1)[0].task  # all runs read recordings with steps of one length
-    sets = judges(arguments, task.n_steps, task.dt)
+    indices, sets = judges(arguments, task.n_steps, task.dt)
     errors: dict[str, list[float]] = {name: [] for name in sets}
+    misread: list[dict[int, tuple[int, int]]] = []
     for path in arguments.runs:
         config, _, simulator = restore(path, threads=1)
         for name, data in sets.items():
-            errors[name].append(evaluate(config.task, simulator, data).error)
+            found = evaluate(config.task, simulator, data)
+            errors[name].append(found.error)
+            if name == "real":
+                wrong = np.flatnonzero(found.labels != found.predictions)
+                misread.append({int(indices[k]): (int(found.labels[k]), int(found.predictions[k])) for k in wrong})
         print(path, {name: round(values[-1], 4) for name, values in errors.items()}, flush=True)
     result: dict[str, Any] = {
         name: {"recordings": len(data), "error": record.spread(errors[name])} for name, data in sets.items()
     }
+    by_all = sorted(set.intersection(*map(set, misread)))
+    result["real"]["misread by all"] = [
+        {"digit": i, "label": misread[0][i][0], "read as": [run[i][1] for run in misread]} for i in by_all
+    ]
+    print(result["real"]["misread by all"])
     print(record.write("-".join(["nmnist-same-digits", *([arguments.label] if arguments.label else [])]), result))
 
 
-def judges(arguments: argparse.Namespace, n_steps: int, dt: float) -> dict[str, BinnedDataset]:
-    """The sets of recordings by which the runs are judged."""
+def judges(arguments: argparse.Namespace, n_steps: int, dt: float) -> tuple[np.ndarray, dict[str, BinnedDataset]]:
+    """Indices of the real recordings, and the sets by which the runs are judged."""
     real = [read_nmnist(path) for path in arguments.recordings]
     same = np.concatenate([recordings.indices for recordings in real])
     train, test = read_mnist(arguments.mnist, "train"), read_mnist(arguments.mnist, "test")
@@ -56,7 +67,7 @@ def judges(arguments: argparse.Namespace, n_steps: int, dt: float) -> dict[str, 
         simulate(train.images[same], train.labels[same], seed=seed, indices=same)
         for seed in range(1, 1 + arguments.repeats)
     ]
-    return {
+    return same, {
         "real": concatenate([recordings.binned(n_steps=n_steps, dt=dt) for recordings in real]),
         "simulated, the same digits": concatenate(repeats),
         "simulated, MNIST test digits": simulate(test.images, test.labels, seed=1),
