@@ -31,11 +31,11 @@ PERIODS = (1000, 500, 333, 200)
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {
         "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "beta_square": 0.9, "eta": 3e-3, "eta_out": 3e-3,
-        "feedback": "symmetric", "c_reg": 0.0, "lead": 0.0, "w_rec": 1.0,
+        "feedback": "symmetric", "c_reg": 0.0, "pause": 0.0, "w_rec": 1.0,
     },
     "eprop+": {
         "tau_m": 30.0, "tau_out": 30.0, "optimizer": "rmsprop", "beta_square": 0.9999, "eta": 3e-5, "eta_out": 3e-5,
-        "feedback": "symmetric", "c_reg": 0.0, "lead": 200.0, "w_rec": 0.5,
+        "feedback": "symmetric", "c_reg": 0.0, "pause": 300.0, "w_rec": 1.0,
     },
 }  # fmt: skip
 
@@ -57,8 +57,12 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         "sines", kind=str, doc="sines, lemniscate, handwriting, or a CSV file with a column per readout"
     )
     duration: float = param(1000.0, unit="ms", above=0.0, doc="length of the pattern")
-    lead: float = param(
-        None, unit="ms", at_least=0.0, optional=True, doc="the end of the noise, heard before the pattern begins"
+    pause: float = param(
+        None,
+        unit="ms",
+        at_least=0.0,
+        optional=True,
+        doc="silence before the pattern, in which the network comes to rest",
     )
     inputs: int = param(100, kind=int, at_least=1, doc="input channels")
     input_rate: float = param(50.0, unit="Hz", at_least=0.0, doc="rate of the frozen noise of a channel")
@@ -87,21 +91,14 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
             )
         if self.n_steps < 2:
             raise ParameterError(f"PatternGeneration.duration must be two steps at least, got {self.duration:g} ms")
-        if self.n_lead > self.n_steps:
-            raise ParameterError(
-                f"PatternGeneration.lead must not exceed duration = {self.duration:g} ms, got {self.lead:g}"
-            )
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the open parameters that suit the rule, the optimiser and the duration in ``given``."""
+        """Values of the open parameters that suit the rule and the optimiser in ``given``."""
         rule = given.get("rule", cls.rule)
         settings = dict(SETTINGS.get(rule, {}))
         if rule == "eprop+":
             settings |= RATES.get(given.get("optimizer", ""), {})
-        duration = given.get("duration", cls.duration)
-        if settings and isinstance(duration, (int, float)):
-            settings["lead"] = min(settings["lead"], float(duration))
         return settings
 
     def default_data(self) -> dict[str, Any]:
@@ -130,14 +127,14 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return round(self.duration / self.dt)
 
     @property
-    def n_lead(self) -> int:
+    def n_pause(self) -> int:
         """Steps before the pattern."""
-        return round((self.lead or 0.0) / self.dt)
+        return round((self.pause or 0.0) / self.dt)
 
     @property
     def window(self) -> np.ndarray:
-        """0 before the pattern begins, 1 then; shape ``(n_lead + n_steps,)``."""
-        return np.repeat([0.0, 1.0], [self.n_lead, self.n_steps])
+        """0 before the pattern begins, 1 then; shape ``(n_pause + n_steps,)``."""
+        return np.repeat([0.0, 1.0], [self.n_pause, self.n_steps])
 
     @property
     def idle_loss(self) -> float:
@@ -183,12 +180,11 @@ TRAINING: dict[str, dict[str, Any]] = {
 
 @functools.lru_cache(maxsize=4)
 def _frozen(task: PatternGeneration) -> Trial:
-    """Noise and pattern of a task; its end comes once more before its beginning (`lead`)."""
+    """Noise and pattern of a task, after a pause."""
     rng = np.random.default_rng([task.seed, _NOISE])
     noise = rng.random((task.n_steps, task.inputs)) < task.input_rate * task.dt / 1000.0
-    pattern = task.pattern()
-    steps = np.arange(-task.n_lead, task.n_steps)
-    return Trial(noise[steps], np.where(steps[:, None] < 0, 0.0, pattern[steps]))
+    before = ((task.n_pause, 0), (0, 0))
+    return Trial(np.pad(noise, before), np.pad(task.pattern(), before))
 
 
 def curve(target: str, n: int, seed: int) -> np.ndarray:
