@@ -30,17 +30,14 @@ PERIODS = (1000, 500, 333, 200)
 #: What suits each rule: the values of all parameters that are left open.
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {
-        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "beta_square": 0.9, "eta": 3e-3, "eta_out": 3e-3,
-        "feedback": "symmetric", "c_reg": 0.0, "pause": 0.0, "w_rec": 1.0,
+        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "eta": 3e-3, "eta_out": 3e-3, "feedback": "symmetric",
+        "c_reg": 0.0, "lead": 0.0,
     },
     "eprop+": {
-        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "rmsprop", "beta_square": 0.9999, "eta": 3e-5, "eta_out": 3e-5,
-        "feedback": "symmetric", "c_reg": 0.0, "pause": 300.0, "w_rec": 1.0,
+        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "gradient_descent", "eta": 1.5e-3, "eta_out": 5e-4,
+        "feedback": "symmetric", "c_reg": 0.0, "lead": 200.0,
     },
 }  # fmt: skip
-
-#: Learning rates of e-prop+ for another optimiser than the suited one.
-RATES: dict[str, dict[str, float]] = {"gradient_descent": {"eta": 1.5e-3, "eta_out": 5e-4}}
 
 #: Streams of random numbers, beside the seed.
 _NOISE, _SINES = 1, 2
@@ -57,25 +54,15 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         "sines", kind=str, doc="sines, lemniscate, handwriting, or a CSV file with a column per readout"
     )
     duration: float = param(1000.0, unit="ms", above=0.0, doc="length of the pattern")
-    pause: float = param(
-        None,
-        unit="ms",
-        at_least=0.0,
-        optional=True,
-        doc="silence before the pattern, in which the network comes to rest",
+    lead: float = param(
+        None, unit="ms", at_least=0.0, optional=True, doc="the end of the noise, heard before the pattern begins"
     )
     inputs: int = param(100, kind=int, at_least=1, doc="input channels")
     input_rate: float = param(50.0, unit="Hz", at_least=0.0, doc="rate of the frozen noise of a channel")
     neurons: int = param(100, kind=int, at_least=1, doc="recurrent neurons")
 
     w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(inputs)")
-    w_rec: float = param(
-        None, unit="mV", at_least=0.0, optional=True, doc="sd of the recurrent weights times sqrt(neurons)"
-    )
-    beta_square: float = param(
-        None, at_least=0.0, below=1.0, optional=True,
-        doc="rmsprop: decay of the mean square, in a presentation, or in a step of eprop+",
-    )  # fmt: skip
+    w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(neurons)")
     w_out: float = param(0.3, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
 
     name: ClassVar[str] = "pattern-generation"
@@ -91,14 +78,18 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
             )
         if self.n_steps < 2:
             raise ParameterError(f"PatternGeneration.duration must be two steps at least, got {self.duration:g} ms")
+        if self.n_lead > self.n_steps:
+            raise ParameterError(
+                f"PatternGeneration.lead must not exceed duration = {self.duration:g} ms, got {self.lead:g}"
+            )
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the open parameters that suit the rule and the optimiser in ``given``."""
-        rule = given.get("rule", cls.rule)
-        settings = dict(SETTINGS.get(rule, {}))
-        if rule == "eprop+":
-            settings |= RATES.get(given.get("optimizer", ""), {})
+        """Values of the open parameters that suit the rule and the duration in ``given``."""
+        settings = dict(SETTINGS.get(given.get("rule", cls.rule), {}))
+        duration = given.get("duration", cls.duration)
+        if settings and isinstance(duration, (int, float)):
+            settings["lead"] = min(settings["lead"], float(duration))
         return settings
 
     def default_data(self) -> dict[str, Any]:
@@ -106,8 +97,8 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return {"samples": 1, "test_samples": 1}
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """e-prop+ takes twice as many presentations, with learning rates that fall along a cosine."""
-        return {"batch_size": 1, **TRAINING[self.rule]}
+        """e-prop changes weights after every presentation; e-prop+, by plain gradient descent, takes twice as many."""
+        return {"epochs": EPOCHS[self.rule], "batch_size": 1}
 
     def absolute(self) -> Any:
         """A file by its absolute path."""
@@ -127,14 +118,14 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return round(self.duration / self.dt)
 
     @property
-    def n_pause(self) -> int:
+    def n_lead(self) -> int:
         """Steps before the pattern."""
-        return round((self.pause or 0.0) / self.dt)
+        return round((self.lead or 0.0) / self.dt)
 
     @property
     def window(self) -> np.ndarray:
-        """0 before the pattern begins, 1 then; shape ``(n_pause + n_steps,)``."""
-        return np.repeat([0.0, 1.0], [self.n_pause, self.n_steps])
+        """0 before the pattern begins, 1 then; shape ``(n_lead + n_steps,)``."""
+        return np.repeat([0.0, 1.0], [self.n_lead, self.n_steps])
 
     @property
     def idle_loss(self) -> float:
@@ -171,20 +162,18 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return net
 
 
-#: Iterations by rule, and how learning rates fall, by default.
-TRAINING: dict[str, dict[str, Any]] = {
-    "eprop": {"epochs": 3000},
-    "eprop+": {"epochs": 6000, "schedule": "cosine"},
-}
+#: Iterations by rule, by default.
+EPOCHS = {"eprop": 3000, "eprop+": 6000}
 
 
 @functools.lru_cache(maxsize=4)
 def _frozen(task: PatternGeneration) -> Trial:
-    """Noise and pattern of a task, after a pause."""
+    """Noise and pattern of a task; its end comes once more before its beginning (`lead`)."""
     rng = np.random.default_rng([task.seed, _NOISE])
     noise = rng.random((task.n_steps, task.inputs)) < task.input_rate * task.dt / 1000.0
-    before = ((task.n_pause, 0), (0, 0))
-    return Trial(np.pad(noise, before), np.pad(task.pattern(), before))
+    pattern = task.pattern()
+    steps = np.arange(-task.n_lead, task.n_steps)
+    return Trial(noise[steps], np.where(steps[:, None] < 0, 0.0, pattern[steps]))
 
 
 def curve(target: str, n: int, seed: int) -> np.ndarray:

@@ -32,15 +32,6 @@ def test_the_mean_square_of_rmsprop_is_a_parameter() -> None:
     assert task.make_rule(task.eta).optimizer == ep.RMSprop(eta=1e-4, beta=0.9999)
 
 
-def test_learning_rates_suit_the_optimiser():
-    suited = PatternGeneration(rule="eprop+")
-    assert (suited.optimizer, suited.eta, suited.beta_square, suited.w_rec) == ("rmsprop", 3e-5, 0.9999, 0.5)
-    descent = PatternGeneration(rule="eprop+", optimizer="gradient_descent")
-    assert (descent.eta, descent.eta_out) == (1.5e-3, 5e-4)
-    assert PatternGeneration(rule="eprop+", optimizer="gradient_descent", eta=1e-3).eta == 1e-3
-    assert PatternGeneration(optimizer="gradient_descent").eta == PatternGeneration().eta
-
-
 def test_the_trial_is_frozen_and_the_seed_changes_it() -> None:
     first, second = (PatternGeneration(seed=3).draw_trial(np.random.default_rng(i)) for i in (0, 1))
     assert np.array_equal(first.inputs, second.inputs)
