@@ -68,6 +68,6 @@ def test_the_pattern_is_drawn_where_asked(tmp_path: pathlib.Path) -> None:
 def test_nest_agrees(tmp_path: pathlib.Path) -> None:
     skip_without("nest")
     text = run("compare_with_nest.py", tmp_path)
-    deviations = [float(number) for number in re.findall(r"(\d\.\de-\d+)$", text, re.MULTILINE)]
+    deviations = [float(number) for number in re.findall(r"(\d\.\de[+-]\d+)$", text, re.MULTILINE)]
     assert len(deviations) == 5
     assert max(deviations) < 1e-10

@@ -99,7 +99,7 @@ def small(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus | ep.Static | ep.STDP) -
     return net
 
 
-@pytest.mark.parametrize(("tau_m", "block"), [(20.0, 64), (5.0, 32), (2.0, 8)])
+@pytest.mark.parametrize(("tau_m", "block"), [(20.0, 32), (5.0, 32), (2.0, 8)])
 def test_block_sizes(tau_m: float, block: int) -> None:
     sim = ep.Simulator(small(ep.LIF(tau_m=tau_m), ep.EPropPlus(kappa=0.97)), threads=1)
     assert sim.arrays.history.block_steps == block
@@ -129,9 +129,10 @@ def test_bytes_per_synapse() -> None:
             assert sim.memory()["synapses"] == int(claimed) * sim.n_synapses, name
 
 
-def test_bytes_of_maps() -> None:
-    sim = ep.Simulator(small(ep.LIF(), ep.EPropPlus(cutoff=100.0)), threads=1)
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_bytes_of_maps(precision: str) -> None:
+    sim = ep.Simulator(small(ep.LIF(), ep.EPropPlus(cutoff=100.0)), threads=1, precision=precision)
     columns = padded(sim.arrays.neurons.psi.size)
     assert columns == LANES
-    assert sim.arrays.history.prefix.nbytes == 3072 * columns
-    assert sim.arrays.history.block.nbytes == 96 * columns
+    assert sim.arrays.history.suffix.nbytes == {"single": 1536, "double": 3072}[precision] * columns
+    assert sim.arrays.history.prefix.nbytes == 768 * columns

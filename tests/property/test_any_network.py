@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 
 import eprop as ep
-from combinations import is_ordinary, marks_of
+from combinations import is_compiled, is_ordinary, marks_of
 from eprop import _jit
 from eprop.engine.order import all_synapses
 from eprop.errors import InputError
@@ -106,7 +106,14 @@ def stimulus(seed: int, n: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.
 
 # Two more of a class and a kind of eligibility that others have.
 PLAIN = ("synaptic current, each its own", "ALIF, own adaptation")
-EACH_NEURON = [pytest.param(name, marks=pytest.mark.rare if name in PLAIN else []) for name in NEURONS]
+
+
+def is_rare(name: str) -> bool:
+    """Whether an ordinary run compiles no loops of e-prop+ for a neuron, or need not."""
+    return name in PLAIN or not any(is_compiled(NEURONS[name], rule) for rule in PLUS.values())
+
+
+EACH_NEURON = [pytest.param(name, marks=pytest.mark.rare if is_rare(name) else []) for name in NEURONS]
 
 
 @pytest.mark.parametrize("delays", DELAYS)
