@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from combinations import marks_of
 from conformance.registry import MODELS
 from eprop.engine.members import members_of
 from eprop.models.membrane import Membrane
@@ -80,7 +81,9 @@ def test_description(model):
     assert neuron.to_dict()["type"] == type(neuron).__name__
 
 
-@every_model
+@pytest.mark.parametrize(
+    "model", [pytest.param(name, marks=marks_of(neuron, ep.EPropPlus())) for name, neuron in MODELS.items()]
+)
 def test_check(model):
     """What anyone can ask of a model of their own."""
     found = check_neuron(MODELS[model], steps=60)
