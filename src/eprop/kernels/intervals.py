@@ -10,7 +10,7 @@ Of the interval ``[a, now)`` the rest of a's block comes first, then the way fro
   take strides: ``tails[b]`` maps from the start of block ``b`` to the end of its *span* of blocks (`end_span`).
 - An interval within the current block is had by division, too, or composed backward, step by step, and kept in ``near``.
 
-A synapse crosses the rest of the block, then the way ahead (`kernels.plastic.cross_blocks`): it costs the same whatever the
+A synapse crosses the rest of the block, then the way ahead (`kernels.plastic.learn_rows_across`): it costs the same whatever the
 length of the interval, and whether or not others share it. The same numbers come out for all neurons at once as for a
 single one.
 """
