@@ -26,6 +26,9 @@ Progress = Callable[[int], None] | None
 CALL_SECONDS = 0.1
 # Room for the spikes of a sample to begin with.
 FIRST_LOG = 8192
+# Several threads run so many samples each before they add gradients up: that one sample takes longer than another evens
+# out, and they wait for each other less often. What a thread's samples leave behind shall stay in its cache, though.
+LANES_A_THREAD, LANES_A_THREAD_BYTES = 4, 1 << 20
 
 
 class Ran(NamedTuple):
@@ -122,7 +125,7 @@ class Batches:
     def _run_waves(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> Ran:
         """Alone, wave after wave, a sample in each lane."""
         arrays, n = self._arrays, len(index)
-        lanes = self._lanes_for(samples.n_steps, learn, max(arrays.threads, 1))
+        lanes = self._lanes_for(samples.n_steps, learn, _width(arrays, samples.n_steps, n))
         y, losses = np.zeros((n, samples.n_steps, arrays.neurons.y.size)), np.zeros(n)
         counts = np.zeros((n, arrays.neurons.psi.size), np.int64)
         wave = _bind_wave(arrays, lanes, samples, index, learn, (counts, y, losses))
@@ -153,6 +156,15 @@ class Batches:
             learns = learn or (lanes is not None and lanes.shape[2])
             self._lanes = lanes = Lanes(built, width, n_steps, learns, size)
         return lanes
+
+
+def _width(arrays: Arrays, n_steps: int, n: int) -> int:
+    """Samples of a wave, of ``n``; the results do not depend on it."""
+    threads, itemsize = max(arrays.threads, 1), arrays.built.weight.itemsize
+    if threads == 1:
+        return 1
+    each = LANES_A_THREAD_BYTES // max(n_steps * arrays.neurons.psi.size * itemsize, 1)
+    return threads * int(np.clip(min(each, n // threads), 1, LANES_A_THREAD))
 
 
 def _gradient_scale(arrays: Arrays, samples: Samples) -> np.ndarray:

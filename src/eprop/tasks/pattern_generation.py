@@ -30,14 +30,20 @@ PERIODS = (1000, 500, 333, 200)
 #: What suits each rule: the values of all parameters that are left open.
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {
-        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "eta": 3e-3, "eta_out": 3e-3, "feedback": "symmetric",
-        "c_reg": 0.0, "lead": 0.0,
+        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "beta_square": 0.9, "eta": 3e-3, "eta_out": 3e-3,
+        "feedback": "symmetric", "c_reg": 0.0, "lead": 0.0, "w_in": 1.0, "w_rec": 1.0,
     },
     "eprop+": {
-        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "gradient_descent", "eta": 1.5e-3, "eta_out": 5e-4,
-        "feedback": "symmetric", "c_reg": 0.0, "lead": 200.0,
+        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "rmsprop", "beta_square": 0.9999, "eta": 3e-5, "eta_out": 3e-5,
+        "feedback": "symmetric", "c_reg": 0.0, "lead": 200.0, "w_in": 2.0, "w_rec": 0.5,
     },
 }  # fmt: skip
+
+#: Learning rates of e-prop+ for another optimiser than the suited one.
+RATES: dict[str, dict[str, float]] = {
+    "gradient_descent": {"eta": 1.5e-3, "eta_out": 5e-4},
+    "momentum": {"eta": 1.5e-4, "eta_out": 5e-5},
+}
 
 #: Streams of random numbers, beside the seed.
 _NOISE, _SINES = 1, 2
@@ -61,8 +67,16 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     input_rate: float = param(50.0, unit="Hz", at_least=0.0, doc="rate of the frozen noise of a channel")
     neurons: int = param(100, kind=int, at_least=1, doc="recurrent neurons")
 
-    w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(inputs)")
-    w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(neurons)")
+    w_in: float = param(
+        None, unit="mV", at_least=0.0, optional=True, doc="sd of the input weights times sqrt(inputs)"
+    )
+    w_rec: float = param(
+        None, unit="mV", at_least=0.0, optional=True, doc="sd of the recurrent weights times sqrt(neurons)"
+    )
+    beta_square: float = param(
+        None, at_least=0.0, below=1.0, optional=True,
+        doc="rmsprop: decay of the mean square, in a presentation, or in a step of eprop+",
+    )  # fmt: skip
     w_out: float = param(0.3, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
 
     name: ClassVar[str] = "pattern-generation"
@@ -85,8 +99,11 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the open parameters that suit the rule and the duration in ``given``."""
-        settings = dict(SETTINGS.get(given.get("rule", cls.rule), {}))
+        """Values of the open parameters that suit the rule, the optimiser and the duration in ``given``."""
+        rule = given.get("rule", cls.rule)
+        settings = dict(SETTINGS.get(rule, {}))
+        if rule == "eprop+":
+            settings |= RATES.get(given.get("optimizer", ""), {})
         duration = given.get("duration", cls.duration)
         if settings and isinstance(duration, (int, float)):
             settings["lead"] = min(settings["lead"], float(duration))
@@ -97,8 +114,8 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return {"samples": 1, "test_samples": 1}
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """e-prop changes weights after every presentation; e-prop+, by plain gradient descent, takes twice as many."""
-        return {"epochs": EPOCHS[self.rule], "batch_size": 1}
+        """e-prop+ takes twice as many presentations, with learning rates that fall along a cosine."""
+        return {"batch_size": 1, **TRAINING[self.rule]}
 
     def absolute(self) -> Any:
         """A file by its absolute path."""
@@ -162,8 +179,11 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return net
 
 
-#: Iterations by rule, by default.
-EPOCHS = {"eprop": 3000, "eprop+": 6000}
+#: Iterations by rule, and how learning rates fall, by default.
+TRAINING: dict[str, dict[str, Any]] = {
+    "eprop": {"epochs": 3000},
+    "eprop+": {"epochs": 6000, "schedule": "cosine"},
+}
 
 
 @functools.lru_cache(maxsize=4)

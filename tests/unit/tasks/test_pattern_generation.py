@@ -28,8 +28,20 @@ def test_sines_have_their_periods() -> None:
 
 
 def test_the_mean_square_of_rmsprop_is_a_parameter() -> None:
-    task = PatternGeneration(rule="eprop+", optimizer="rmsprop", beta_square=0.9999, eta=1e-4)
-    assert task.make_rule(task.eta).optimizer == ep.RMSprop(eta=1e-4, beta=0.9999)
+    task = PatternGeneration(rule="eprop+", optimizer="rmsprop", beta_square=0.999, eta=1e-4)
+    assert task.make_rule(task.eta).optimizer == ep.RMSprop(eta=1e-4, beta=0.999)
+
+
+def test_settings_suit_the_rule_and_learning_rates_the_optimiser() -> None:
+    plus = PatternGeneration(rule="eprop+")
+    assert plus.make_rule(plus.eta).optimizer == ep.RMSprop(eta=3e-5, beta=0.9999)
+    assert plus.default_training(None) == {"epochs": 6000, "batch_size": 1, "schedule": "cosine"}
+    descent = PatternGeneration(rule="eprop+", optimizer="gradient_descent", eta_out=0.1)
+    assert (descent.eta, descent.eta_out) == (1.5e-3, 0.1)
+    batched = PatternGeneration()
+    assert (batched.optimizer, batched.w_in, batched.w_rec) == ("adam", 1.0, 1.0)
+    assert PatternGeneration(rule="eprop+", w_in=0.7).w_in == 0.7
+    assert batched.default_training(None) == {"epochs": 3000, "batch_size": 1}
 
 
 def test_the_trial_is_frozen_and_the_seed_changes_it() -> None:
