@@ -15,12 +15,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from eprop.engine import Samples
 from eprop.errors import DataError, ParameterError
 from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Network, Normal
 from eprop.parameters import param
 from eprop.tasks.base import Regression, suggestion
-from eprop.tasks.generated import GeneratedTask, Trial
+from eprop.tasks.generated import GeneratedTask, Trial, arranged
 from eprop.tasks.handwriting import written
 from eprop.tasks.learner import Learner
 
@@ -31,11 +32,11 @@ PERIODS = (1000, 500, 333, 200)
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {
         "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "beta_square": 0.9, "eta": 3e-3, "eta_out": 3e-3,
-        "feedback": "symmetric", "c_reg": 0.0, "lead": 0.0, "w_in": 1.0, "w_rec": 1.0,
+        "feedback": "symmetric", "c_reg": 0.0, "lead": 0.0, "warm_up": 0, "w_in": 1.0, "w_rec": 1.0,
     },
     "eprop+": {
         "tau_m": 30.0, "tau_out": 30.0, "optimizer": "rmsprop", "beta_square": 0.9999, "eta": 3e-5, "eta_out": 3e-5,
-        "feedback": "symmetric", "c_reg": 0.0, "lead": 200.0, "w_in": 2.0, "w_rec": 0.5,
+        "feedback": "symmetric", "c_reg": 0.0, "lead": 200.0, "warm_up": 1, "w_in": 2.0, "w_rec": 0.5,
     },
 }  # fmt: skip
 
@@ -63,13 +64,14 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     lead: float = param(
         None, unit="ms", at_least=0.0, optional=True, doc="the end of the noise, heard before the pattern begins"
     )
+    warm_up: int = param(
+        None, kind=int, at_least=0, optional=True, doc="presentations before that of a test, which do not count"
+    )
     inputs: int = param(100, kind=int, at_least=1, doc="input channels")
     input_rate: float = param(50.0, unit="Hz", at_least=0.0, doc="rate of the frozen noise of a channel")
     neurons: int = param(100, kind=int, at_least=1, doc="recurrent neurons")
 
-    w_in: float = param(
-        None, unit="mV", at_least=0.0, optional=True, doc="sd of the input weights times sqrt(inputs)"
-    )
+    w_in: float = param(None, unit="mV", at_least=0.0, optional=True, doc="sd of the input weights times sqrt(inputs)")
     w_rec: float = param(
         None, unit="mV", at_least=0.0, optional=True, doc="sd of the recurrent weights times sqrt(neurons)"
     )
@@ -161,6 +163,19 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     def draw_trial(self, rng: np.random.Generator) -> Trial:
         """The only trial, the same at all times: noise and pattern are fixed by the task's seed."""
         return _frozen(self)
+
+    def make_samples(self, network: Network, trials: Any) -> Samples:
+        """Trials to learn from as they are; those to be judged by after a warm-up, which does not count.
+
+        A network that is never reset (e-prop+) learns each presentation in the state that the one before has left; from
+        rest, where it has never learned, it would be judged in another state.
+        """
+        drawn, window = self.drawn(trials), self.window
+        if self.warm_up and not trials.learned:
+            times = self.warm_up + 1
+            drawn = [Trial(np.tile(trial.inputs, (times, 1)), np.tile(trial.target, (times, 1))) for trial in drawn]
+            window = np.concatenate([np.zeros(self.warm_up * len(window)), window])
+        return arranged(network, drawn, window)
 
     def build_network(self) -> Network:
         """Populations ``in``, ``rec`` and ``out``, fully connected and plastic."""

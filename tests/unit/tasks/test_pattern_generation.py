@@ -60,6 +60,23 @@ def test_a_lead_is_the_end_of_the_noise_outside_of_the_window() -> None:
     assert not trial.target[:30].any()
 
 
+def test_a_network_without_resets_is_judged_after_a_warm_up() -> None:
+    task = PatternGeneration(rule="eprop+", duration=100.0, lead=20.0, neurons=3)
+    parts = task.data(samples=1, test_samples=1, hold=1).load(task)
+    net = task.build_network()
+    learned, judged = task.make_samples(net, parts.train), task.make_samples(net, parts.test)
+    assert (task.warm_up, learned.n_steps, judged.n_steps) == (1, 120, 240)
+    assert judged.window[0].tolist() == [0.0] * 140 + [1.0] * 100
+    assert np.array_equal(judged.target[:, :120], learned.target)
+    assert np.array_equal(judged.target[:, 120:], learned.target)
+    start = learned.event_start[0]
+    assert np.array_equal(judged.event_start[0], [*start, *(start[1:] + start[-1])])
+    assert np.array_equal(judged.event_channels, np.tile(learned.event_channels, 2))
+    assert task.make_samples(net, parts.hold).n_steps == 240
+    for other in (task.replace(warm_up=0), PatternGeneration(duration=100.0, lead=20.0, neurons=3)):
+        assert task.make_samples(net, parts.train).n_steps == other.make_samples(net, parts.test).n_steps == 120
+
+
 def test_the_normalised_error_is_that_of_the_window() -> None:
     task = PatternGeneration(target="lemniscate", duration=100.0, lead=20.0, neurons=3)
     trials = task.data(samples=1).load(task).train
