@@ -13,8 +13,8 @@ from eprop.engine.state import axons_of, history_of, neurons_of, scratch_of, syn
 from eprop.engine.timers import PHASES, phases_of
 from eprop.engine.whole import Whole
 from eprop.kernels import layout as lay
-from eprop.kernels.lanes import measure_gaps, mirror_feedback
 from eprop.kernels.layout import Scratch, Topology
+from eprop.kernels.mirrors import measure_gaps, mirror_feedback
 from eprop.network import Network
 
 

@@ -18,7 +18,8 @@ from eprop.engine.verdicts import check_finite, check_lanes, check_silence
 from eprop.errors import DivergenceError
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
-from eprop.kernels.lanes import fade_gaps, optimize
+from eprop.kernels.mirrors import fade_gaps
+from eprop.kernels.optimize_batch import optimize
 from eprop.parallel import Communicator
 
 Progress = Callable[[int], None] | None

@@ -16,6 +16,7 @@ from eprop.errors import NetworkError
 from eprop.kernels import (
     clock,
     each_step,
+    gradients,
     intervals,
     joins,
     lanes,
@@ -107,7 +108,7 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     )
     forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
     run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=options.parallel, FORWARD=forward)
-    accumulate = bind(lanes.accumulate, f"accumulate_{threads}", parallel=options.parallel)
+    accumulate = bind(gradients.accumulate, f"accumulate_{threads}", parallel=options.parallel)
     return Loops(
         stream=bind(
             stream.run_stream,
@@ -127,7 +128,7 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
             FORWARD=forward,
         ),
         backward=bind(lanes.backward_lanes, f"backward_lanes_{threads}", parallel=options.parallel, outer=True),
-        accumulate=bind(lanes.accumulate, f"accumulate_lanes_{threads}", parallel=options.parallel, outer=True),
+        accumulate=bind(gradients.accumulate, f"accumulate_lanes_{threads}", parallel=options.parallel, outer=True),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from eprop.engine.samples import Samples
 from eprop.engine.state import n_sources
 from eprop.kernels import layout as lay
-from eprop.kernels.lanes import count_arrivals
+from eprop.kernels.counts import count_arrivals
 
 if TYPE_CHECKING:
     from eprop.engine.arrays import Arrays

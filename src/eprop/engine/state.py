@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eprop.kernels import layout as lay
+from eprop.kernels.arrivals import RUN
 from eprop.kernels.clock import COLUMNS
 from eprop.kernels.exchange import Outbox
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
 from eprop.kernels.stdp import posts_full
-from eprop.kernels.stream import RUN
 
 if TYPE_CHECKING:
     from eprop.engine.build import Built

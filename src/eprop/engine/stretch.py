@@ -13,7 +13,7 @@ from eprop.engine.memory import check_results
 from eprop.engine.samples import Samples
 from eprop.engine.state import axons_of, grown, history_of, neurons_of, scratch_of, with_longer_posts
 from eprop.kernels.layout import COUNT_STEPS, Axons, History, Neurons, Scratch, Topology
-from eprop.kernels.stream import receive
+from eprop.kernels.spikes import receive
 
 
 class Nodes(NamedTuple):

@@ -10,8 +10,9 @@ import numpy as np
 from eprop.engine.degrees import degrees
 from eprop.engine.samples import Samples
 from eprop.engine.state import Lanes
+from eprop.kernels.counts import count_logged
 from eprop.kernels.deliver import fill_dense
-from eprop.kernels.lanes import count_logged, receive_lanes
+from eprop.kernels.lanes import receive_lanes
 
 if TYPE_CHECKING:
     from eprop.engine.arrays import Arrays

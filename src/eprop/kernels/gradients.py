@@ -1,0 +1,125 @@
+"""Gradients of e-prop: every synapse adds up ``G`` of its target over its spikes, from all lanes in their order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop._jit import apart, inner, prange
+from eprop.kernels.layout import (
+    EPROP,
+    PF_ZETA,
+    POP_SRC,
+    PRO_DELAY,
+    PRO_HI,
+    PRO_LO,
+    PRO_PRE,
+    PRO_ROW,
+    PRO_ROWS,
+    PRO_RULE,
+    PRO_TO_READOUT,
+)
+
+
+@inner
+def accumulate_rows(
+    block, blocks, row, rows, source, delay, zeta, lo, hi, lanes, indptr, targets, first, steps, adjoints, total, gradient
+):  # fmt: skip
+    """Add the gradients of each ``blocks``-th row of a projection from all lanes, in their order.
+
+    ``total`` (targets,) is scratch.
+
+    Per synapse the sum over spikes is formed first, then added: the same numbers whichever way it is done. All rows in one
+    call, for the arrays of a call cost as much as a row.
+    """
+    n_steps, size, shift = adjoints.shape[1], np.int64(hi - lo), np.uint64(lo)
+    # Whole vectors: what they read beyond the targets is not used.
+    padded = lo + min(-(-size // 32) * 32, adjoints.shape[2] - lo)
+    for i in range(block, rows, blocks):
+        count = np.int64(0)
+        for p in range(indptr.shape[0]):
+            count += indptr[p, row + i + 1] - indptr[p, row + i]
+        if count == 0:
+            continue
+        for lane in range(lanes):
+            begin, stop = first[lane, source + i], first[lane, source + i + 1]
+            while stop > begin and steps[lane, stop - 1] + delay >= n_steps:
+                stop -= 1
+            if begin == stop:
+                continue
+            if 12 * count > size:
+                _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, padded, total)
+                for p in range(indptr.shape[0]):
+                    for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
+                        gradient[q] += zeta * total[np.uint64(targets[q]) - shift]
+            else:
+                for p in range(indptr.shape[0]):
+                    for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
+                        j = targets[q]
+                        change = adjoints[lane, steps[lane, begin] + delay, j]
+                        for k in range(begin + 1, stop):
+                            change += adjoints[lane, steps[lane, k] + delay, j]
+                        gradient[q] += zeta * change
+
+
+@apart
+def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total):
+    """Sum of rows of ``G`` over the spikes, for all targets ``lo:hi``; four rows at once, added in their order."""
+    size, shift, here = np.uint64(hi - lo), np.uint64(lo), np.uint64(lane)
+    t = np.uint64(steps[here, begin] + delay)
+    for j in range(size):
+        total[j] = adjoints[here, t, j + shift]
+    k = begin + 1
+    while k + 4 <= stop:
+        t = np.uint64(steps[here, k] + delay)
+        u = np.uint64(steps[here, k + 1] + delay)
+        v = np.uint64(steps[here, k + 2] + delay)
+        w = np.uint64(steps[here, k + 3] + delay)
+        for j in range(size):
+            total[j] = (
+                ((total[j] + adjoints[here, t, j + shift]) + adjoints[here, u, j + shift])
+                + adjoints[here, v, j + shift]
+            ) + adjoints[here, w, j + shift]
+        k += 4
+    while k < stop:
+        t = np.uint64(steps[here, k] + delay)
+        for j in range(size):
+            total[j] += adjoints[here, t, j + shift]
+        k += 1
+
+
+def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_readout, totals, gradient):
+    """Template: gradients of all e-prop synapses; each block of rows is one thread's, so no two write one synapse."""
+    for block_u in prange(blocks):
+        block = np.int64(block_u)
+        for r in range(topology.projections.shape[0]):
+            row = topology.projections[r]
+            if row[PRO_RULE] != EPROP:
+                continue
+            zeta = gradient.dtype.type(topology.projection_floats[r, PF_ZETA])
+            source = topology.populations[row[PRO_PRE], POP_SRC]
+            if row[PRO_TO_READOUT]:
+                _accumulate_readout(
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, lanes, topology.indptr,
+                    topology.targets, first, steps, adjoint_readout, gradient, topology.params.shape[1],
+                )  # fmt: skip
+            else:
+                accumulate_rows(
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, row[PRO_LO], row[PRO_HI], lanes,
+                    topology.indptr, topology.targets, first, steps, adjoint_neuron, totals[block], gradient,
+                )  # fmt: skip
+
+
+@inner
+def _accumulate_readout(
+    block, blocks, row, rows, source, delay, zeta, lanes, indptr, targets, first, steps, adjoints, gradient, n_neurons
+):  # fmt: skip
+    n_steps, shift = adjoints.shape[1], np.uint64(n_neurons)
+    for i in range(block, rows, blocks):
+        for lane in range(lanes):
+            for k in range(first[lane, source + i], first[lane, source + i + 1]):
+                if steps[lane, k] + delay >= n_steps:
+                    break
+                t = np.uint64(steps[lane, k] + delay)
+                for p in range(indptr.shape[0]):
+                    for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
+                        gradient[q] += zeta * adjoints[lane, t, np.uint64(targets[q]) - shift]
