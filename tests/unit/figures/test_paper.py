@@ -46,7 +46,6 @@ def texts(figure: Figure) -> set[str]:
     return out
 
 
-@pytest.mark.tiny
 def test_figure_2(tiny: None) -> None:
     options = {"quick": True, "trials": 2, "iterations": 10, "time_driven": 20}
     made = make_figure(2, options, threads=1)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from eprop._jit import kernel
-from eprop.kernels import stream
-from eprop.kernels.stream import LONGEST_AGO, RUN
+from eprop.kernels.arrivals import LONGEST_AGO, RUN, _sort_by_last
+from eprop.kernels.signals import gather_signals
 
 pytestmark = pytest.mark.tiny
 
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.tiny
 @kernel
 def sort(t, order, start, stop, last, spare, keys, ranks):
     """Let Python call an inner function."""
-    stream._sort_by_last(t, order, start, stop, last, spare, keys, ranks)
+    _sort_by_last(t, order, start, stop, last, spare, keys, ranks)
 
 
 @kernel
 def gather(t, signal, feedback, error, delay):
     """Let Python call an inner function."""
-    stream._gather_signals(t, 1, signal.size - 1, signal, feedback, error, delay)
+    gather_signals(t, 1, signal.size - 1, signal, feedback, error, delay)
 
 
 def sorted_rows(t: int, rows: np.ndarray, last: np.ndarray) -> np.ndarray:
