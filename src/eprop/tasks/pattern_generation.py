@@ -47,7 +47,7 @@ RATES: dict[str, dict[str, float]] = {
 }
 
 #: Streams of random numbers, beside the seed.
-_NOISE, _SINES = 1, 2
+_NOISE, _SINES, _LEAD = 1, 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     )
     duration: float = param(1000.0, unit="ms", above=0.0, doc="length of the pattern")
     lead: float = param(
-        None, unit="ms", at_least=0.0, optional=True, doc="the end of the noise, heard before the pattern begins"
+        None, unit="ms", at_least=0.0, optional=True, doc="noise of its own, heard before the pattern begins"
     )
     warm_up: int = param(
         None, kind=int, at_least=0, optional=True, doc="presentations before that of a test, which do not count"
@@ -94,21 +94,14 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
             )
         if self.n_steps < 2:
             raise ParameterError(f"PatternGeneration.duration must be two steps at least, got {self.duration:g} ms")
-        if self.n_lead > self.n_steps:
-            raise ParameterError(
-                f"PatternGeneration.lead must not exceed duration = {self.duration:g} ms, got {self.lead:g}"
-            )
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the open parameters that suit the rule, the optimiser and the duration in ``given``."""
+        """Values of the open parameters that suit the rule and the optimiser in ``given``."""
         rule = given.get("rule", cls.rule)
         settings = dict(SETTINGS.get(rule, {}))
         if rule == "eprop+":
             settings |= RATES.get(given.get("optimizer", ""), {})
-        duration = given.get("duration", cls.duration)
-        if settings and isinstance(duration, (int, float)):
-            settings["lead"] = min(settings["lead"], float(duration))
         return settings
 
     def default_data(self) -> dict[str, Any]:
@@ -203,12 +196,16 @@ TRAINING: dict[str, dict[str, Any]] = {
 
 @functools.lru_cache(maxsize=4)
 def _frozen(task: PatternGeneration) -> Trial:
-    """Noise and pattern of a task; its end comes once more before its beginning (`lead`)."""
-    rng = np.random.default_rng([task.seed, _NOISE])
-    noise = rng.random((task.n_steps, task.inputs)) < task.input_rate * task.dt / 1000.0
+    """Noise and pattern of a task, after the noise of its own that leads in."""
+    lead, noise = _noise(task, _LEAD, task.n_lead), _noise(task, _NOISE, task.n_steps)
     pattern = task.pattern()
-    steps = np.arange(-task.n_lead, task.n_steps)
-    return Trial(noise[steps], np.where(steps[:, None] < 0, 0.0, pattern[steps]))
+    return Trial(np.concatenate([lead, noise]), np.concatenate([np.zeros((task.n_lead, pattern.shape[1])), pattern]))
+
+
+def _noise(task: PatternGeneration, stream: int, n_steps: int) -> np.ndarray:
+    """Spikes of all inputs, shape ``(n_steps, inputs)``."""
+    rng = np.random.default_rng([task.seed, stream])
+    return np.asarray(rng.random((n_steps, task.inputs)) < task.input_rate * task.dt / 1000.0)
 
 
 def curve(target: str, n: int, seed: int) -> np.ndarray:
