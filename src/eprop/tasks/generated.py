@@ -73,12 +73,8 @@ class GeneratedTask(Task):
 
     def make_samples(self, network: Network, trials: Any) -> Samples:
         """Draw trials and arrange them; raises what `drawn` does."""
-        return arranged(network, self.drawn(trials), self.window)
-
-
-def arranged(network: Network, drawn: list[Trial], window: np.ndarray | None) -> Samples:
-    """Samples from trials of one shape, with the weight of each step (None: all count)."""
-    inputs = np.stack([trial.inputs for trial in drawn])
-    targets = np.stack([np.asarray(trial.target) for trial in drawn])
-    aims: dict[str, Any] = {"labels": targets} if targets.ndim == 1 else {"targets": {"out": targets}}
-    return make_samples(network, len(drawn), inputs.shape[1], {"in": inputs}, window=window, **aims)
+        drawn = self.drawn(trials)
+        inputs = np.stack([trial.inputs for trial in drawn])
+        targets = np.stack([np.asarray(trial.target) for trial in drawn])
+        aims: dict[str, Any] = {"labels": targets} if targets.ndim == 1 else {"targets": {"out": targets}}
+        return make_samples(network, len(drawn), inputs.shape[1], {"in": inputs}, window=self.window, **aims)

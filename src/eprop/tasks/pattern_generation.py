@@ -15,13 +15,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop.engine import Samples
 from eprop.errors import DataError, ParameterError
 from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Network, Normal
 from eprop.parameters import param
 from eprop.tasks.base import Regression, suggestion
-from eprop.tasks.generated import GeneratedTask, Trial, arranged
+from eprop.tasks.generated import GeneratedTask, Trial
 from eprop.tasks.handwriting import written
 from eprop.tasks.learner import Learner
 
@@ -31,20 +30,14 @@ PERIODS = (1000, 500, 333, 200)
 #: What suits each rule: the values of all parameters that are left open.
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {
-        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "beta_square": 0.9, "eta": 3e-3, "eta_out": 3e-3,
-        "feedback": "symmetric", "c_reg": 0.0, "lead": 0.0, "warm_up": 0, "w_in": 1.0, "w_rec": 1.0,
+        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "eta": 3e-3, "eta_out": 3e-3, "feedback": "symmetric",
+        "c_reg": 0.0, "lead": 0.0, "w_in": 1.0, "w_rec": 1.0,
     },
     "eprop+": {
-        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "rmsprop", "beta_square": 0.9999, "eta": 3e-5, "eta_out": 3e-5,
-        "feedback": "symmetric", "c_reg": 0.0, "lead": 200.0, "warm_up": 1, "w_in": 2.0, "w_rec": 0.5,
+        "tau_m": 30.0, "tau_out": 30.0, "optimizer": "gradient_descent", "eta": 1.5e-3, "eta_out": 5e-4,
+        "feedback": "symmetric", "c_reg": 0.0, "lead": 200.0, "w_in": 2.0, "w_rec": 0.5,
     },
 }  # fmt: skip
-
-#: Learning rates of e-prop+ for another optimiser than the suited one.
-RATES: dict[str, dict[str, float]] = {
-    "gradient_descent": {"eta": 1.5e-3, "eta_out": 5e-4},
-    "momentum": {"eta": 1.5e-4, "eta_out": 5e-5},
-}
 
 #: Streams of random numbers, beside the seed.
 _NOISE, _SINES, _LEAD = 1, 2, 3
@@ -64,9 +57,6 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     lead: float = param(
         None, unit="ms", at_least=0.0, optional=True, doc="noise of its own, heard before the pattern begins"
     )
-    warm_up: int = param(
-        None, kind=int, at_least=0, optional=True, doc="presentations before that of a test, which do not count"
-    )
     inputs: int = param(100, kind=int, at_least=1, doc="input channels")
     input_rate: float = param(50.0, unit="Hz", at_least=0.0, doc="rate of the frozen noise of a channel")
     neurons: int = param(100, kind=int, at_least=1, doc="recurrent neurons")
@@ -75,10 +65,6 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     w_rec: float = param(
         None, unit="mV", at_least=0.0, optional=True, doc="sd of the recurrent weights times sqrt(neurons)"
     )
-    beta_square: float = param(
-        None, at_least=0.0, below=1.0, optional=True,
-        doc="rmsprop: decay of the mean square, in a presentation, or in a step of eprop+",
-    )  # fmt: skip
     w_out: float = param(0.3, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
 
     name: ClassVar[str] = "pattern-generation"
@@ -97,12 +83,8 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the open parameters that suit the rule and the optimiser in ``given``."""
-        rule = given.get("rule", cls.rule)
-        settings = dict(SETTINGS.get(rule, {}))
-        if rule == "eprop+":
-            settings |= RATES.get(given.get("optimizer", ""), {})
-        return settings
+        """Values of the open parameters that suit the rule in ``given``."""
+        return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
 
     def default_data(self) -> dict[str, Any]:
         """There is but one trial."""
@@ -156,19 +138,6 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     def draw_trial(self, rng: np.random.Generator) -> Trial:
         """The only trial, the same at all times: noise and pattern are fixed by the task's seed."""
         return _frozen(self)
-
-    def make_samples(self, network: Network, trials: Any) -> Samples:
-        """Trials to learn from as they are; those to be judged by after a warm-up, which does not count.
-
-        A network that is never reset (e-prop+) learns each presentation in the state that the one before has left; from
-        rest, where it has never learned, it would be judged in another state.
-        """
-        drawn, window = self.drawn(trials), self.window
-        if self.warm_up and not trials.learned:
-            times = self.warm_up + 1
-            drawn = [Trial(np.tile(trial.inputs, (times, 1)), np.tile(trial.target, (times, 1))) for trial in drawn]
-            window = np.concatenate([np.zeros(self.warm_up * len(window)), window])
-        return arranged(network, drawn, window)
 
     def build_network(self) -> Network:
         """Populations ``in``, ``rec`` and ``out``, fully connected and plastic."""

@@ -96,7 +96,6 @@ class GeneratedTrials:
     Attributes
     ----------
     seed : tuple of int
-        That of the trials, their purpose (`TRAIN`, `HOLD` or `TEST`), and of those to learn from the task's seed.
     numbers : ndarray of int64, shape (n,)
     """
 
@@ -107,11 +106,6 @@ class GeneratedTrials:
 
     def __len__(self) -> int:
         return int(self.numbers.size)
-
-    @property
-    def learned(self) -> bool:
-        """Whether they are there to learn from, and not to be judged by."""
-        return self.seed[1] == TRAIN
 
     def subset(self, indices: Any) -> GeneratedTrials:
         """The trials at ``indices`` (whole numbers, a slice or a mask), in that order."""

@@ -29,8 +29,7 @@ def pattern_generation(
     The network hears the same second of noise again and again, and its
     readouts learn to follow a pattern, as in Bellec et al. 2020 (figure 2).
     The score is the normalised error: the sum of squared errors in units of
-    the target's variance. The test is the same second, with frozen weights;
-    with e-prop+, which never resets the network, after one that does not count.
+    the target's variance. The test is the same second, with frozen weights.
 
     The folder of the run holds config.toml, metrics.jsonl, summary.json,
     checkpoint.h5 and figures: learning curve, output before and after,
