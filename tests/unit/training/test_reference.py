@@ -15,7 +15,9 @@ from eprop.training.reference import ReferenceSimulator
 
 pytestmark = pytest.mark.tiny
 
-PATTERN = {"duration": 80.0, "neurons": 8, "inputs": 6, "input_rate": 200.0, "lead": 10.0, "w_in": 1.0, "eta": 1e-3, "eta_out": 1e-3}
+PATTERN = {
+    "duration": 80.0, "neurons": 8, "inputs": 6, "input_rate": 200.0, "lead": 10.0, "w_in": 1.0, "eta": 1e-3, "eta_out": 1e-3,
+}  # fmt: skip
 EVIDENCE = {
     "lif": 6, "alif": 0, "group": 2, "cues": 3, "cue": 20.0, "gap": 5.0, "delay": 20.0, "recall": 20.0, "cue_rate": 200.0,
 }  # fmt: skip
