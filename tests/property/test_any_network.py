@@ -235,7 +235,7 @@ def test_two_kinds_of_neurons(name):
     x, target, window = stimulus(3, 1, 250)
     given_ = (250.0, {"in": x[0]}, {"out": target[0]}, window)
     wanted, results = TimeDriven(net).run(*given_), []
-    for partitions in (1, 2, 5):
+    for partitions in (1, 2) if _jit.JIT_DISABLED else (1, 2, 5):
         sim = ep.Simulator(net, threads=1, partitions=partitions)
         results.append(sim.run(*given_, record=[("rec", "v"), ("other", "v")]))
         v = np.concatenate([results[-1]["rec", "v"], results[-1]["other", "v"]], axis=1)
@@ -250,6 +250,8 @@ def test_two_kinds_of_neurons(name):
 @pytest.mark.parametrize("neuron", [NEURONS["ALIF"], ep.LIF(tau_m=3.0, v_th=0.5)], ids=["ALIF", "LIF"])
 def test_long_intervals(neuron, indegree, delays):
     """Some cross many blocks of maps, and spans of blocks; rows of few synapses do so alone."""
+    if _jit.JIT_DISABLED and indegree == "all":
+        pytest.skip("takes long as plain Python")
     cutoff = 300
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.02, cutoff=float(cutoff))
     # Two kinds in one network have loops of their own.

@@ -20,7 +20,7 @@ from eprop.tasks import nmnist
 from eprop.training import RunConfig, Stopped, Watcher
 
 TINY = {
-    "regression": {"quick_task": {"duration": 60.0, "neurons": 6, "inputs": 5}},
+    "regression": {"quick_task": {"duration": 60.0, "neurons": 6, "inputs": 5, "w_in": 1.0}},
     "classification": {
         "quick_task": {
             "lif": 6, "alif": 0, "group": 2, "cues": 1, "cue": 20.0, "gap": 5.0, "delay": 20.0, "recall": 20.0,
