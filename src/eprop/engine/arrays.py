@@ -13,6 +13,7 @@ from eprop.engine.state import axons_of, history_of, neurons_of, scratch_of, syn
 from eprop.engine.timers import PHASES, phases_of
 from eprop.engine.whole import Whole
 from eprop.kernels import layout as lay
+from eprop.kernels.anchors import see_weights
 from eprop.kernels.layout import Scratch, Topology
 from eprop.kernels.mirrors import measure_gaps, mirror_feedback
 from eprop.network import Network
@@ -82,6 +83,7 @@ class Arrays:
 
     def reset(self) -> None:
         """All nodes to rest, all traces and spikes under way to nothing; weights and optimisers stay."""
+        self.unfold()
         self.axons = axons_of(self.built)
         self.neurons = neurons_of(self.built)._replace(feedback=self.neurons.feedback, gap=self.neurons.gap)
         self.history = history_of(self.built)
@@ -118,6 +120,20 @@ class Arrays:
         floats = self.built.topology.projection_floats.copy()
         floats[:, lay.PF_ETA] = 0.0
         return self.built.topology._replace(projection_floats=floats)
+
+    def seen_weights(self) -> np.ndarray:
+        """Weights of all synapses, as of their last changes: those of e-prop+ are kept otherwise, see `kernels.anchors`."""
+        if not self.built.has_plus:
+            return self.synapses.weight
+        out = self.synapses.weight.copy()
+        see_weights(self.t, self.built.topology, self.synapses, self.axons, self.history, out)
+        return out
+
+    def unfold(self) -> None:
+        """Keep all weights as they are seen from outside, until the next spike."""
+        if self.built.has_plus:
+            self.synapses.weight[:] = self.seen_weights()
+            self.axons.fold[:] = 0.0
 
     def mirror(self) -> None:
         """Let symmetric and adaptive feedback follow the weights."""

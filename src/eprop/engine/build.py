@@ -137,7 +137,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     bounds = np.stack([split(sizes["neurons"], partitions), split(sizes["readouts"], partitions)])
     layouts = [MapLayout.of(*kind, two_kappas) for kind in kinds]
     map_entries, n_hidden = max((at.ENTRIES for at in layouts), default=0), max((m for _, m in kinds), default=0)
-    block_steps = block_steps_of(groups, filters, n_hidden)
+    block_steps = block_steps_of(groups, filters, n_hidden, dtype)
     cutoff, stdp_cutoff = (longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
     span_blocks = span_blocks_of(cutoff // block_steps)
     n_axons = int(projections[:, lay.PRO_ROWS].sum())
@@ -146,7 +146,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     indptr, targets, weight = draw_synapses(places, bounds, dtype, threads)
     params, initial, leak = neuron_arrays(network, models, members, share)
     readouts, softmax = readout_arrays(network, populations, members, classes)
-    tabled = max(cutoff, block_steps * max(span_blocks, 1), TABLED_POWERS) + 2
+    tabled = max(cutoff + block_steps, block_steps * max(span_blocks, 1), TABLED_POWERS) + 2
     feedback, signal_delay = feedback_of(network, populations, sizes, share)
     adaptive = adaptive_pairs(network, populations, sizes, share)
     own = {p.index: slice(*share.own(p)) for p in neurons}
@@ -159,6 +159,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
         groups=groups,
         decays=decays_of(groups, tabled),
         **filter_tables(filters, tabled),
+        kinds=np.array(kinds, np.int64).reshape(-1, 2),
         eligibility=map_table(populations, components, two_kappas, own),
         nothing=map_of_nothing(populations, layouts, map_entries, sizes["neurons"], dtype),
         adjoint=adjoint_table(populations, components, own, bool(rules_of(network, EProp))),

@@ -14,7 +14,9 @@ from eprop._jit import bind
 from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
 from eprop.kernels import (
+    anchors,
     clock,
+    crossing,
     each_step,
     gradients,
     intervals,
@@ -250,7 +252,6 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
     rule = f"{kind}{_moments_label(options)}"
     maps_of = bind_maps(layout)
     constants = layout._asdict()
-    cross = _bind_cross(kind, constants)
     decay: dict[str, Any] = {
         f"_{name}": bind(getattr(silence, name), f"{name}_{kind}", inlined=True, **constants)
         for name in ("decay_hidden", "step_hidden")
@@ -259,52 +260,74 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         **constants,
         "MOMENTS": options.moments,
         "EACH": options.each_step,
+        "ANCHORS": layout.M == 0,
         "MAPS": maps_of.many,
         "MAPS_WITHIN": maps_of.within,
         "MAPS_OF_ONE": maps_of.one,
+        "_copy": maps_of.copy,
         "_extend": maps_of.carry,
         "_look_ahead": maps_of.look_ahead,
         "_look_ahead_of_one": maps_of.look_ahead_of_one,
         "_turn_to": maps_of.turn,
-        **cross,
     }
-    until_cutoff = bind(plastic.maps_until_cutoff, f"maps_until_cutoff_{kind}", inlined=True, **bound)
-    bound["_maps_until_cutoff"] = until_cutoff
+    bound["_maps_until_cutoff"] = bind(plastic.maps_until_cutoff, f"maps_until_cutoff_{kind}", inlined=True, **bound)
+    bound |= (_bind_anchors if layout.M == 0 else _bind_crossing)(kind, rule, bound)
     if (layout.D, layout.M, layout.BOTH) == (1, 0, False) and not options.moments and not options.each_step:
         bound["_deliver_dense"] = bind(plastic.deliver_dense, f"deliver_dense_{rule}", inlined=True, **bound)
         bound["_settle_dense"] = bind(plastic.settle_dense, f"settle_dense_{rule}", inlined=True, **bound)
         bound["DENSE"] = True
-    revive = bind(silence.revive_row, f"revive_row_{rule}", **decay, **bound)
-    first = bind(silence.first_row, f"first_row_{kind}", **constants)
+    bound["_revive_row"] = bind(silence.revive_row, f"revive_row_{rule}", **decay, **bound)
+    bound["_first_row"] = bind(silence.first_row, f"first_row_{kind}", **constants)
     if options.each_step:
         row = _bind_replay(kind, rule, constants)
         still = bind(silence.revive_row, f"revive_row_{kind}_each", **{**bound, **decay, "MOMENTS": False})
-        each: dict[str, Any] = {**constants, "_replay_row": row, "_first_row": first, "_revive_row": still}
+        each: dict[str, Any] = {
+            **constants, "_replay_row": row, "_first_row": bound["_first_row"], "_revive_row": still
+        }  # fmt: skip
         bound["_deliver_each"] = bind(each_step.deliver_each, f"deliver_each_{rule}", **each)
         bound["_settle_each"] = bind(each_step.settle_each, f"settle_each_{rule}", **each)
-    deliver = bind(
-        plastic.deliver_plus, f"deliver_plus_{rule}", inlined=True, **bound,
-        _learn_rows_across=bind(plastic.learn_rows_across, f"learn_across_{rule}", **bound),
-        _learn_rows=bind(plastic.learn_rows, f"learn_rows_{rule}", inlined=True, **bound),
-        _learn_rows_directly=bind(plastic.learn_rows_directly, f"learn_directly_{rule}", **bound),
-        _learn_rows_within=bind(plastic.learn_rows_within, "learn_within", inlined=True),
-        _new_and_silent_rows=bind(
-            silence.new_and_silent_rows, f"new_and_silent_rows_{rule}", _revive_row=revive, _first_row=first
-        ),
-        _find_way_ahead=bind(plastic.find_way_ahead, f"find_way_ahead_{rule}", inlined=True, **bound),
-    )  # fmt: skip
-    return maps_of.extend, deliver, bind(plastic.settle_due, f"settle_due_{rule}", inlined=True, **bound)
+    bound["_new_and_silent_rows"] = bind(silence.new_and_silent_rows, f"new_and_silent_rows_{rule}", **bound)
+    bound["_find_way_ahead"] = bind(plastic.find_way_ahead, f"find_way_ahead_{rule}", inlined=True, **bound)
+    return (
+        maps_of.extend,
+        bind(plastic.deliver_plus, f"deliver_plus_{rule}", inlined=True, **bound),
+        bind(plastic.settle_due, f"settle_due_{rule}", inlined=True, **bound),
+    )
 
 
-def _bind_cross(kind: str, constants: dict[str, Any]) -> dict[str, Any]:
-    """How a synapse crosses an interval, at once and in parts."""
-    through = bind(plastic.through, f"through_{kind}", inlined=True, **constants)
+def _bind_anchors(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any]:
+    """Rows of synapses that are kept at their anchors."""
     parts: dict[str, Any] = {
-        "_interval": bind(plastic.cross_interval, f"interval_{kind}", inlined=True, _through=through, **constants),
-        "_read": bind(plastic.read_synapse, f"read_{kind}", inlined=True, **constants),
-        "_write": bind(plastic.write_synapse, f"write_{kind}", inlined=True, **constants),
+        f"_{short}": bind(getattr(anchors, name), f"{name}_{kind}", inlined=True, **bound)
+        for short, name in (("back", "move_back"), ("arrived", "move_arrived"), ("collect", "collect"),
+                            ("trace_back", "trace_back"), ("rate_back", "rate_back"), ("trace_on", "trace_on"),
+                            ("rate_on", "rate_on"))
+    }  # fmt: skip
+    bound = {**bound, **parts}
+    bound["_anchor"] = bind(anchors.anchor_synapse, f"anchor_{rule}", inlined=True, **bound)
+    bound["_refold_row"] = bind(anchors.refold_row, f"refold_row_{kind}", **bound)
+    return {
+        **parts,
+        "_anchor_row": bind(anchors.anchor_row, f"anchor_row_{rule}", **bound),
+        "_learn_rows_onward": bind(anchors.learn_rows_onward, f"learn_onward_{rule}", **bound),
+        "_settle_rows": bind(anchors.settle_rows_onward, f"settle_onward_{rule}", **bound),
     }
-    return {**parts, "_cross": bind(plastic.cross_synapse, f"cross_{kind}", inlined=True, **parts, **constants)}
+
+
+def _bind_crossing(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any]:
+    """Rows of synapses that cross their intervals, at once and in parts."""
+    bound = {**bound, "_through": bind(crossing.through, f"through_{kind}", inlined=True, **bound)}
+    for short, name in (("interval", "cross_interval"), ("read", "read_synapse"), ("write", "write_synapse")):
+        bound[f"_{short}"] = bind(getattr(crossing, name), f"{short}_{kind}", inlined=True, **bound)
+    bound["_cross"] = bind(crossing.cross_synapse, f"cross_{kind}", inlined=True, **bound)
+    rows = {
+        "_learn_rows_across": bind(crossing.learn_rows_across, f"learn_across_{rule}", **bound),
+        "_learn_rows": bind(crossing.learn_rows, f"learn_rows_{rule}", inlined=True, **bound),
+        "_learn_rows_directly": bind(crossing.learn_rows_directly, f"learn_directly_{rule}", **bound),
+        "_settle_rows": bind(crossing.settle_rows, f"settle_rows_{rule}", **bound),
+    }
+    of_own = bind(plastic.learn_rows_of_own, f"learn_of_own_{rule}", inlined=True, **{**bound, **rows})
+    return {**rows, "_learn_rows_of_own": of_own}
 
 
 def _bind_replay(kind: str, rule: str, constants: dict[str, Any]) -> Callable[..., Any]:
@@ -316,6 +339,7 @@ class Maps(NamedTuple):
     """Compiled loops over the maps of one kind of eligibility."""
 
     extend: Callable[..., Any]
+    copy: Callable[..., Any]
     carry: Callable[..., Any]
     turn: Callable[..., Any]
     look_ahead: Callable[..., Any]
@@ -341,24 +365,29 @@ def bind_maps(layout: MapLayout) -> Maps:
     joined = _bind_joins(layout, made, "", apart=True)
     alone = _bind_joins(layout, made, "_one", inlined=True)
     ahead = made(intervals, "look_ahead", **joined)
-    near = made(intervals, "look_near", **joined)
-    near_of_one = made(intervals, "look_near", "look_near_of_one", inlined=True, KEEP=False, **alone)
-    within = made(intervals, "maps_within_block", "maps_within", inlined=True, _look_near=near, **joined)
     ends = {f"_{name}": made(intervals, name, **joined) for name in ("end_block", "end_span")}
     carry = _bind_extend(layout, made)
     extend = made(
         maps, "extend_maps", inlined=True, _note_step=made(maps, "note_step", apart=True), _extend=carry,
-        _identity=made(joins, "identity_rows"), **ends,
+        _identity=made(joins, "identity_rows"), _copy=joined["_copy"], **ends,
     )  # fmt: skip
+    many = within = one = bind(joins._unbound, "nothing")
+    if layout.M > 0:
+        near = made(intervals, "look_near", **joined)
+        near_of_one = made(intervals, "look_near", "look_near_of_one", inlined=True, KEEP=False, **alone)
+        within = made(intervals, "map_within_block", "maps_within", inlined=True, _look_near=near, **joined)
+        one = made(intervals, "map_within_block", "map_of_one", inlined=True, _look_near=near_of_one, **alone)
+        many = made(intervals, "maps_of_interval", inlined=True, _look_ahead=ahead, _within_block=within, **joined)
     return Maps(
         extend=extend,
+        copy=joined["_copy"],
         carry=carry,
         turn=bind(intervals.turn_to, "turn_to"),
         look_ahead=ahead,
         look_ahead_of_one=made(intervals, "look_ahead", "look_ahead_of_one", inlined=True, KEEP=False, **alone),
-        many=made(intervals, "maps_of_interval", inlined=True, _look_ahead=ahead, _within_block=within, **joined),
+        many=many,
         within=within,
-        one=made(intervals, "maps_within_block", "map_of_one", inlined=True, _look_near=near_of_one, **alone),
+        one=one,
     )
 
 
@@ -372,7 +401,7 @@ def _bind_extend(layout: MapLayout, made: Callable[..., Any]) -> Callable[..., A
 def _bind_joins(layout: MapLayout, made: Callable[..., Any], suffix: str, **options: bool) -> dict[str, Any]:
     """What puts maps together, and takes them apart, for many neurons or (``suffix``) for one."""
     nothing = bind(joins._unbound, "nothing")
-    out = {"_copy": made(joins, "copy_rows", f"copy_rows{suffix}", **options), "_divide": nothing, "_prepend": nothing}
+    out = {"_copy": made(joins, "copy_rows", f"copy_rows{suffix}", **options), "_prepend": nothing}
     for name in ("compose", "prepend") if layout.M > 0 else ("compose",):
         last, more = layout.P, nothing
         if layout.P > JOINED_AT_ONCE:
@@ -381,10 +410,4 @@ def _bind_joins(layout: MapLayout, made: Callable[..., Any], suffix: str, **opti
                 joins, f"{name}_rows", f"{name}_more{suffix}", FIRST=last, LAST=layout.P, MORE=nothing, **options
             )
         out[f"_{name}"] = made(joins, f"{name}_rows", f"{name}_rows{suffix}", FIRST=0, LAST=last, MORE=more, **options)
-    if layout.M == 0 and layout.D == 1:
-        divide = made(joins, "divide_one", f"divide_one{suffix}", **options)
-        out["_divide"] = made(joins, "divide_filter", f"divide_filter{suffix}", inlined=True, _divide_one=divide)
-    elif layout.M == 0:
-        errors = made(joins, "divide_errors", f"divide_errors{suffix}", **options)
-        out["_divide"] = made(joins, "divide_rows", f"divide_rows{suffix}", _divide_errors=errors, **options)
     return out

@@ -69,7 +69,7 @@ def sort_components(name: str, members: Sequence[Eligibility]) -> Components:
     if not alike:
         filters, hidden = [], _reached(np.abs(arrival) + np.abs(spike), decay)
     else:
-        hidden = _reached(spike, decay)
+        hidden = _reached(spike, decay) or ([] if filters else [0])
     return Components(decay, arrival, output, spike, tuple(filters), tuple(hidden))
 
 

@@ -54,11 +54,12 @@ def estimate(
     ring = power_of_two(max(cutoff, block_steps) + 2) if plus else 0
     blocks = power_of_two(cutoff // block_steps + 3) if plus else 0
     steps, spans = ring if n_hidden else 1, span_blocks_of(cutoff // block_steps) > 0
-    # In the type of a synapse: suffixes, the way ahead, tails of spans, the steps of a block, and maps of an interval.
-    joined = ring + blocks * (1 + spans) + (block_steps if n_hidden else 0) + 3 if plus else 0
-    maps = padded(neurons) * (map_entries * (8 * (block_steps + 1) + itemsize * joined) + 32 * steps) if plus else 0
+    # In the type of a synapse: parts of blocks, whole ones, the way ahead, tails of spans, the steps of a block where they are
+    # wanted, and maps of an interval.
+    joined = ring + blocks * (2 + spans) + (block_steps if n_hidden else 0) + 3 if plus else 0
+    maps = padded(neurons) * (map_entries * (8 * 3 + itemsize * joined) + 32 * steps) if plus else 0
     # Feedback, its delays while they are drawn; axons with their filtered spikes; parameters and state of neurons.
-    others = maps + 32 * readouts * neurons + 64 * n_axons + 256 * neurons
+    others = maps + 32 * readouts * neurons + 72 * n_axons + 256 * neurons
     return Estimate(round(synapses), 4 + itemsize * values, others)
 
 

@@ -56,3 +56,12 @@ def order_on_all_ranks(arrays: Arrays, name: str) -> np.ndarray:
     if arrays.whole.gives(projection):
         out[arrays.whole.held(projection)] = order
     return out
+
+
+def axons_at(built: Built, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row (axon) and tract of synapses at positions ``where``; zeros for those of other ranks, at -1."""
+    rows, table = np.zeros(where.size, np.int64), built.topology.projections
+    for part in built.topology.indptr:
+        inside = (where >= part[0]) & (where < part[-1])
+        rows[inside] = np.searchsorted(part, where[inside], side="right") - 1
+    return rows, np.maximum(np.searchsorted(table[:, lay.PRO_ROW], rows, side="right") - 1, 0)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.build import Built
+from eprop.engine.order import axons_at
 from eprop.engine.ranks import Ranks
 from eprop.errors import InputError
 from eprop.kernels import layout as lay
@@ -89,7 +90,7 @@ class Probes:
             offsets.append(np.broadcast_to(offset, len(rows)))
             self.columns.append(((record.name, record.variable), slice(at, at + len(rows))))
             at += len(rows)
-        table = np.concatenate(self.rows) if self.rows else np.zeros((0, 3), np.int64)
+        table = np.concatenate(self.rows) if self.rows else np.zeros((0, lay.PROBE_COLUMNS), np.int64)
         # Of several ranks each reads what it owns; the others see a row without an index there.
         self._count, self._positions = at, np.flatnonzero(table[:, 2] >= 0)
         self.table, self._offsets = table[self._positions], np.concatenate(offsets)[self._positions]
@@ -129,15 +130,15 @@ class Probes:
             here = np.where((index >= lo) & (index < hi), first + index - lo, -1)
             names = [*population.model.state_rows, *_NEURON_KINDS]
             if record.variable in population.model.state_rows:
-                rows = np.zeros((index.size, 3), np.int64)
+                rows = np.zeros((index.size, lay.PROBE_COLUMNS), np.int64)
                 rows[:, 1] = population.model.state_rows.index(record.variable)
                 rows[:, 2] = here
                 leak = np.append(self._built.leak, 0.0)  # the last one is for what is not here
                 return rows, leak[here] if record.variable == "v" else 0.0
         if kind is None:
             raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(names)}")
-        rows = np.full((index.size, 3), kind, np.int64)
-        rows[:, 1], rows[:, 2] = 0, here
+        rows = np.zeros((index.size, lay.PROBE_COLUMNS), np.int64)
+        rows[:, 0], rows[:, 2] = kind, here
         return rows, offset
 
     def _synapses(self, record: Record) -> tuple[np.ndarray, float]:
@@ -146,8 +147,9 @@ class Probes:
             known = [name for name in _SYNAPSE_KINDS if name != "trace" or self._built.has_plus]
             raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(known)}")
         order = self._order(record.name)
-        rows = np.full((order.size, 3), kind, np.int64)
-        rows[:, 1], rows[:, 2] = 0, order
+        rows = np.zeros((order.size, lay.PROBE_COLUMNS), np.int64)
+        rows[:, 0], rows[:, 2] = kind, order
+        rows[:, 1], rows[:, 3] = axons_at(self._built, order)
         return rows[_index(record, order.size)], 0.0
 
 

@@ -23,7 +23,7 @@ GROWING = ("history/log", "history/post_times")
 # The entry that tells of which network a state is.
 NETWORK = "network"
 # Arrays with padded rows.
-MAPS = ("history/prefix", "history/block", "history/suffix", "history/tails", "history/steps")
+MAPS = ("history/prefix", "history/block", "history/parts", "history/blocks", "history/tails", "history/steps")
 
 
 def state_of(arrays: Arrays) -> dict[str, np.ndarray]:

@@ -46,7 +46,9 @@ def synapses_of(built: Built) -> Synapses:
 def axons_of(built: Built) -> Axons:
     """No axon has spiked yet."""
     n, filters = built.learning_rows, max(built.topology.arrivals.shape[1], int(built.has_stdp))
-    return Axons(np.full(n, -1, np.int64), np.zeros((filters, n)), np.zeros((filters, n)), np.zeros(n, np.int64))
+    return Axons(
+        np.full(n, -1, np.int64), np.zeros((filters, n)), np.zeros((filters, n)), np.zeros(n, np.int64), np.zeros(n)
+    )
 
 
 def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
@@ -84,12 +86,13 @@ def history_of(built: Built, learns: bool = True) -> History:
     past = power_of_two(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
     kept = maps if built.n_hidden or built.each_step else 1
     entries, dtype = built.map_entries, built.weight.dtype
-    prefix = aligned((built.block_steps if plus else 1, entries, width))
+    prefix = aligned((2, entries, width))
     prefix[0] = built.topology.nothing[0] if plus else 0.0
     return History(
         prefix=prefix,
         block=aligned((1, entries, width)),
-        suffix=aligned((maps, entries, width), dtype),
+        parts=aligned((maps, entries, width), dtype),
+        blocks=aligned((blocks, entries, width), dtype),
         tails=aligned((blocks if built.span_blocks else 1, entries if built.span_blocks else 0, width), dtype),
         steps=aligned((kept, 4, width)),
         readout_prefix=np.zeros((maps, k)),

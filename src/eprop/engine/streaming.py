@@ -18,7 +18,7 @@ from eprop.engine.state import grown, with_room
 from eprop.engine.stretch import Given, Nodes, advance, at_rest, given
 from eprop.engine.verdicts import check_finite, check_losses, check_silence, check_voltages
 from eprop.kernels import layout as lay
-from eprop.kernels.layout import Topology
+from eprop.kernels.layout import Synapses, Topology
 from eprop.network import Population
 
 Progress = Callable[[int], None] | None
@@ -80,9 +80,10 @@ class Streaming:
         chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
         events, out, stop = np.zeros(len(chunks), np.int64), given(arrays, samples), threading.Event()
         run = loops(arrays.built.models, Options()).stream
+        synapses = arrays.synapses._replace(weight=arrays.seen_weights())
 
         def one(c: int) -> None:
-            events[c] = _run_chunk(run, arrays, out, chunks[c], samples.n_steps, stop, progress)
+            events[c] = _run_chunk(run, arrays, synapses, out, chunks[c], samples.n_steps, stop, progress)
 
         in_threads(one, len(chunks), 1 if several else arrays.threads, stop)
         check_losses(out.loss.reshape(len(samples), -1).sum(axis=1), out.y)
@@ -100,7 +101,9 @@ class Streaming:
         plain = limit < TABLED_STEPS or len(out.probes) or arrays.ranks.several
         nodes = Nodes(arrays.axons, arrays.neurons, arrays.history, arrays.scratch if plain else arrays.tabled())
         run = arrays.loops().stream
-        steps, arrays.history = advance(run, arrays, nodes, topology, out, arrays.counters, done, limit)
+        steps, arrays.history = advance(
+            run, arrays, arrays.synapses, nodes, topology, out, arrays.counters, done, limit
+        )
         elapsed = time.perf_counter() - began
         arrays.read_clock(elapsed - (seconds["messages"] - messages))
         if arrays.ranks.several:
@@ -113,15 +116,15 @@ class Streaming:
 
 
 def _run_chunk(
-    run: Callable[..., int], arrays: Arrays, out: Given, chunk: np.ndarray, n_steps: int, stop: threading.Event,
-    progress: Progress,
+    run: Callable[..., int], arrays: Arrays, synapses: Synapses, out: Given, chunk: np.ndarray, n_steps: int,
+    stop: threading.Event, progress: Progress,
 ) -> int:  # fmt: skip
     """Samples of one chunk from rest and with frozen weights; returns their synaptic events on this rank."""
     nodes, counters = at_rest(arrays), np.zeros(2, np.int64)
     first, total, t = chunk[0] * n_steps, len(chunk) * n_steps, 0
     while t < total and not stop.is_set():
         limit = min(total - t, EVALUATION_STEPS)
-        steps, history = advance(run, arrays, nodes, arrays.static_topology, out, counters, first + t, limit)
+        steps, history = advance(run, arrays, synapses, nodes, arrays.static_topology, out, counters, first + t, limit)
         before, t = t, t + steps
         nodes = nodes._replace(history=grown(history, t) if steps < limit else history)
         _tell(progress, before, t, n_steps)

@@ -12,7 +12,7 @@ from eprop.engine.arrays import Arrays
 from eprop.engine.memory import check_results
 from eprop.engine.samples import Samples
 from eprop.engine.state import axons_of, grown, history_of, neurons_of, scratch_of, with_longer_posts
-from eprop.kernels.layout import COUNT_STEPS, Axons, History, Neurons, Scratch, Topology
+from eprop.kernels.layout import COUNT_STEPS, PROBE_COLUMNS, Axons, History, Neurons, Scratch, Synapses, Topology
 from eprop.kernels.spikes import receive
 
 
@@ -34,7 +34,7 @@ class Given(NamedTuple):
     window: np.ndarray
     readout_offset: np.ndarray
     softmax: np.ndarray
-    probes: np.ndarray  # (probes, 3), see `engine.record`
+    probes: np.ndarray  # (probes, columns), see `engine.record`
     probed: np.ndarray  # (steps, probes)
     y: np.ndarray  # (steps, readouts), without the leak potential
     loss: np.ndarray  # (steps,)
@@ -50,7 +50,7 @@ def given(arrays: Arrays, samples: Samples, probes: np.ndarray | None = None) ->
         If there is none.
     """
     n, built = len(samples) * samples.n_steps, arrays.built
-    probes = np.zeros((0, 3), np.int64) if probes is None else probes
+    probes = np.zeros((0, PROBE_COLUMNS), np.int64) if probes is None else probes
     check_results(n, arrays.neurons.y.size, len(probes))
     return Given(
         samples.event_start, samples.event_channels, samples.target, samples.window, built.readout_offset, built.softmax,
@@ -67,8 +67,8 @@ def at_rest(arrays: Arrays) -> Nodes:
 
 
 def advance(
-    run: Callable[..., int], arrays: Arrays, nodes: Nodes, topology: Topology, given: Given, counters: np.ndarray,
-    offset: int, limit: int,
+    run: Callable[..., int], arrays: Arrays, synapses: Synapses, nodes: Nodes, topology: Topology, given: Given,
+    counters: np.ndarray, offset: int, limit: int,
 ) -> tuple[int, History]:  # fmt: skip
     """Do ``limit`` steps, or as many as there is room for; with several ranks slice by slice, and all of them.
 
@@ -95,7 +95,7 @@ def advance(
         begin = done
         while done < stop:
             done += run(
-                t + done, stop - done, offset + done, seed, topology, arrays.synapses, axons, neurons, history, scratch,
+                t + done, stop - done, offset + done, seed, topology, synapses, axons, neurons, history, scratch,
                 *given, counters, arrays.outbox,
             )  # fmt: skip
             if not several:

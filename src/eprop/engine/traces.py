@@ -21,8 +21,8 @@ from eprop.kernels.maps import MapLayout
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
 
-# Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits.
-SMALLEST_POWER = 1e-3
+# Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits, or one and a half of seven.
+SMALLEST_POWER = {8: 1e-3, 4: 0.03}
 LARGEST_BLOCK = 32
 # Where maps cannot be divided, an interval within a block is stepped through.
 LARGEST_HIDDEN_BLOCK = 16
@@ -166,11 +166,12 @@ def regularisation(rule: EProp | EPropPlus, dt: float) -> tuple[float, float]:
     return rule.c_reg, rule.f_target * dt / 1000.0
 
 
-def block_steps_of(groups: np.ndarray, filters: list[tuple[np.ndarray, np.ndarray]], n_hidden: int) -> int:
-    """Steps per block of maps: as many as division allows."""
+def block_steps_of(groups: np.ndarray, filters: list[tuple[np.ndarray, np.ndarray]], n_hidden: int, dtype: type) -> int:
+    """Steps per block of maps: as many as a trace may be moved back without losing too many digits of its ``dtype``."""
+    power = SMALLEST_POWER[np.dtype(dtype).itemsize]
     smallest = min([1.0, *groups[:, lay.GR_KAPPA], *groups[:, lay.GR_REG]])
     block = LARGEST_HIDDEN_BLOCK if n_hidden else LARGEST_BLOCK
-    while block > 1 and (smallest**block < SMALLEST_POWER or not all(_divides(d, block) for d, _ in filters)):
+    while block > 1 and (smallest**block < power or not all(_divides(d, block, power) for d, _ in filters)):
         block //= 2
     return block
 
@@ -186,7 +187,7 @@ def span_blocks_of(blocks: int) -> int:
     return span if blocks > LONGEST_WAY else 0
 
 
-def _divides(decay: np.ndarray, n: int) -> bool:
+def _divides(decay: np.ndarray, n: int, power: float) -> bool:
     """Whether dividing by ``n`` steps of a filter costs no more digits than it may."""
     if decay.size == 0:
         return True
@@ -194,4 +195,4 @@ def _divides(decay: np.ndarray, n: int) -> bool:
         inverse = np.linalg.matrix_power(decay, -n)
     except np.linalg.LinAlgError:
         return False
-    return bool(np.abs(inverse).max() * SMALLEST_POWER <= 1.0)
+    return bool(np.abs(inverse).max() * power <= 1.0)

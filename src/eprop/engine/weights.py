@@ -20,7 +20,7 @@ def connections(arrays: Arrays, name: str) -> tuple[np.ndarray, np.ndarray, np.n
     """Sources, targets and weights of a projection on all ranks, see `Simulator.connections`."""
     projection = arrays.network.projection(name)
     order, sources, targets = synapse_order(arrays, projection.index)
-    found = sources, targets, arrays.synapses.weight[order].astype(np.float64)
+    found = sources, targets, arrays.seen_weights()[order].astype(np.float64)
     if projection.post.model.role == "readout" or not arrays.ranks.several:
         return found
     sources, targets, weights = arrays.ranks.joined(found)
@@ -49,6 +49,7 @@ def set_weights(arrays: Arrays, name: str, values: Any) -> None:
     if flat.size and (flat.min() < w_min or flat.max() > w_max):
         raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")
     order = synapse_order(arrays, projection.index)[0]
+    arrays.unfold()
     arrays.synapses.weight[order] = flat[arrays.whole.held(projection.index)]
     arrays.measure_gaps(arrays.built.tracts[projection.index])
     arrays.mirror()

@@ -36,10 +36,9 @@ from eprop._jit import inline
 
 
 @inline
-def divide(p1, p3, p5, a1, a3, a5, inv_alpha_a, inv_kappa_a, kappa_b):
-    """Map ``b`` from the map ``p`` of ``a`` and then ``b``: LIF, equal kappas.
+def move_back(e, c1, z_before, inv_kappa):
+    """The trace that became ``e`` under a map, at its start, where the filtered spikes were ``z_before``: LIF, equal kappas.
 
-    Well conditioned while ``alpha`` and ``kappa`` to the number of steps of ``a`` are.
+    Well conditioned while ``alpha`` and ``kappa`` to the number of steps are.
     """
-    c3 = (p3 - a3) * inv_kappa_a
-    return (p1 - kappa_b * a1) * inv_alpha_a, c3, (p5 - a5 - c3 * a1) * inv_alpha_a
+    return (e - c1 * z_before) * inv_kappa

@@ -6,13 +6,16 @@ import numpy as np
 
 from eprop._jit import inline, inner, within
 from eprop.kernels.arrivals import apply_matrix
-from eprop.kernels.layout import EPROP_PLUS, FORWARD, PRO_CUTOFF, PRO_EACH, PRO_GROUP, PRO_RULE, STDP
+from eprop.kernels.layout import EPROP_PLUS, FORWARD, PF_ETA, PRO_CUTOFF, PRO_EACH, PRO_GROUP, PRO_RULE, STDP
 from eprop.kernels.stdp import follow_pre
 
 
 @within
-def update_axons(t, topology, axons, scratch):
-    """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values."""
+def update_axons(t, topology, axons, folds, scratch):
+    """Filtered spikes of the rows that spiked in step ``t``; done after all partitions have read the old values.
+
+    ``folds``: whether gradients are taken away from weights ahead of time, see `kernels.anchors`.
+    """
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
         if row[PRO_RULE] == STDP:
@@ -22,11 +25,11 @@ def update_axons(t, topology, axons, scratch):
         cutoff = row[PRO_CUTOFF] if row[PRO_EACH] != 0 else -1
         _renew(t, cutoff, scratch.order, scratch.order_start[r], scratch.order_start[r + 1], row[PRO_GROUP],
                topology.filters, topology.arrivals, scratch.z_ahead, axons.last, axons.steps, axons.z_before,
-               axons.z_bar)  # fmt: skip
+               axons.z_bar, axons.fold, topology.projection_floats[r, PF_ETA] if folds else 0.0)  # fmt: skip
 
 
 @inner
-def _renew(t, cutoff, order, start, stop, group, filters, arrivals, z_ahead, last, steps, z_before, z_bar):
+def _renew(t, cutoff, order, start, stop, group, filters, arrivals, z_ahead, last, steps, z_before, z_bar, fold, eta):
     """State of rows with a spike in step ``t``; ``cutoff`` as for `steps_taken`."""
     which, n_filters = np.uint64(group), np.uint64(z_bar.shape[0])
     for index in range(np.uint64(start), np.uint64(stop)):
@@ -38,7 +41,7 @@ def _renew(t, cutoff, order, start, stop, group, filters, arrivals, z_ahead, las
         apply_matrix(filters[which, np.uint64(FORWARD), np.uint64(1)], i, z_bar)
         for d in range(n_filters):
             z_bar[d, i] += arrivals[which, d]
-        last[i] = t
+        last[i], fold[i] = t, eta
 
 
 @inline

@@ -27,39 +27,33 @@ def _unbound(*arguments):
     """Stands for a bound template."""
 
 
-_copy = _compose = _prepend = _divide = _unbound
+_copy = _compose = _prepend = _unbound
 _look_ahead = _look_near = _unbound
 # Whether what is found is kept: for all neurons it is, for a single one it is not.
 KEEP = True
 
 
-def end_block(
-    t, lo, hi, prefix, block, suffix, nothing, steps, block_steps, group, groups, decays, filters, eligibility
-):  # fmt: skip
+def end_block(t, lo, hi, parts, nothing, steps, block_steps, group, groups, decays, filters, eligibility):
     """Template: maps from each step of the block that ends before ``t`` to its end."""
-    here, ring = np.uint64(0), suffix.shape[0] - 1
+    here, ring = np.uint64(0), parts.shape[0] - 1
     for at in range(t - 1, t - 1 - block_steps, -1):
         row, s = np.uint64(at & ring), np.uint64(at & (steps.shape[0] - 1))
-        if M == 0:
-            before = at & (block_steps - 1)
-            _divide(lo, hi, before, block_steps - before, here, block, np.uint64(before), prefix, group, decays, filters, row,
-                    suffix)  # fmt: skip
-        elif at == t - 1:
-            _prepend(lo, hi, s, steps, 0, here, nothing, row, suffix, group, groups, decays, filters, eligibility)
+        if at == t - 1:
+            _prepend(lo, hi, s, steps, 0, here, nothing, row, parts, group, groups, decays, filters, eligibility)
         else:
-            _prepend(lo, hi, s, steps, t - 1 - at, np.uint64((at + 1) & ring), suffix, row, suffix, group, groups, decays,
+            _prepend(lo, hi, s, steps, t - 1 - at, np.uint64((at + 1) & ring), parts, row, parts, group, groups, decays,
                      filters, eligibility)  # fmt: skip
 
 
-def end_span(t, lo, hi, suffix, tails, block_steps, span_blocks, group, decays, filters):
+def end_span(t, lo, hi, blocks, tails, block_steps, span_blocks, group, decays, filters):
     """Template: maps from each block of the span that ends before ``t`` to its end."""
-    mask, ring, end = tails.shape[0] - 1, suffix.shape[0] - 1, t // block_steps
+    mask, end = tails.shape[0] - 1, t // block_steps
     for b in range(end - 1, end - 1 - span_blocks, -1):
-        row, start = np.uint64(b & mask), np.uint64((b * block_steps) & ring)
+        row = np.uint64(b & mask)
         if b == end - 1:
-            _copy(lo, hi, start, suffix, row, tails)
+            _copy(lo, hi, row, blocks, row, tails)
         else:
-            _compose(lo, hi, block_steps, (end - 1 - b) * block_steps, start, suffix, np.uint64((b + 1) & mask), tails, row,
+            _compose(lo, hi, block_steps, (end - 1 - b) * block_steps, row, blocks, np.uint64((b + 1) & mask), tails, row,
                      tails, group, decays, filters)  # fmt: skip
 
 
@@ -72,15 +66,15 @@ def turn_to(now, p, group, known, near_from):
 
 
 def look_ahead(
-    lowest, now, lo, hi, p, prefix, suffix, tails, ahead, known, block_steps, span_blocks, group, decays, filters
+    lowest, now, lo, hi, p, prefix, blocks, tails, ahead, known, block_steps, span_blocks, group, decays, filters
 ):  # fmt: skip
     """Template: maps from the start of block ``lowest`` to ``now``, and of all blocks on the way, into ``ahead``."""
-    mask, ring, current = ahead.shape[0] - 1, suffix.shape[0] - 1, now // block_steps
+    mask, current = ahead.shape[0] - 1, now // block_steps
     # Before this block there are whole spans.
     spans_end = current // span_blocks * span_blocks if span_blocks > 0 else 0
     at = current
     if not known[p, group, at & mask]:
-        _copy(lo, hi, np.uint64(now & (prefix.shape[0] - 1)), prefix, np.uint64(at & mask), ahead)
+        _copy(lo, hi, np.uint64(now & 1), prefix, np.uint64(at & mask), ahead)
         if KEEP:
             known[p, group, at & mask] = True
     while at > lowest:
@@ -89,8 +83,7 @@ def look_ahead(
             n_a, n_b = (at - begin) * block_steps, now - at * block_steps
             here, there = np.uint64(begin & mask), np.uint64(at & mask)
             if at > spans_end:
-                start = np.uint64((begin * block_steps) & ring)
-                _compose(lo, hi, n_a, n_b, start, suffix, there, ahead, here, ahead, group, decays, filters)
+                _compose(lo, hi, n_a, n_b, here, blocks, there, ahead, here, ahead, group, decays, filters)
             else:
                 _compose(lo, hi, n_a, n_b, here, tails, there, ahead, here, ahead, group, decays, filters)
             if KEEP:
@@ -112,20 +105,15 @@ def look_near(a, now, lo, hi, p, nothing, near, near_from, steps, group, groups,
         near_from[p, group, 1] = min(near_from[p, group, 1], a)
 
 
-def maps_within_block(a, now, lo, hi, p, group, topology, history, scratch, out):
+def map_within_block(a, now, lo, hi, p, group, topology, history, scratch, out):
     """Template: maps over ``[a, now)``, in the current block, of neurons ``lo:hi`` into ``out[0]``, after `turn_to`."""
-    begin, stop, here = np.uint64(lo), np.uint64(hi), np.uint64(0)
-    if M > 0:
-        _look_near(a, now, begin, stop, p, topology.nothing, scratch.near, scratch.near_from, history.steps, group,
-                   topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
-        _copy(begin, stop, np.uint64(a & (scratch.near.shape[0] - 1)), scratch.near, here, out)
-    else:
-        before, mask = a & (history.block_steps - 1), history.prefix.shape[0] - 1
-        _divide(begin, stop, before, now - a, np.uint64(now & mask), history.prefix, np.uint64(a & mask), history.prefix, group,
-                topology.decays, topology.filters, here, out)  # fmt: skip
+    begin, stop = np.uint64(lo), np.uint64(hi)
+    _look_near(a, now, begin, stop, p, topology.nothing, scratch.near, scratch.near_from, history.steps, group,
+               topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
+    _copy(begin, stop, np.uint64(a & (scratch.near.shape[0] - 1)), scratch.near, np.uint64(0), out)
 
 
-_within_block = maps_within_block
+_within_block = map_within_block
 
 
 def maps_of_interval(a, now, lo, hi, p, group, topology, history, scratch, out):
@@ -137,8 +125,8 @@ def maps_of_interval(a, now, lo, hi, p, group, topology, history, scratch, out):
         return
     begin, stop, then = np.uint64(lo), np.uint64(hi), np.uint64((first + 1) & (ahead.shape[0] - 1))
     if not scratch.known[p, group, then]:
-        _look_ahead(first + 1, now, begin, stop, p, history.prefix, history.suffix, history.tails, ahead, scratch.known,
+        _look_ahead(first + 1, now, begin, stop, p, history.prefix, history.blocks, history.tails, ahead, scratch.known,
                     block_steps, history.span_blocks, group, decays, filters)  # fmt: skip
     n_a = (first + 1) * block_steps - a
-    _compose(begin, stop, n_a, now - a - n_a, np.uint64(a & (history.suffix.shape[0] - 1)), history.suffix, then, ahead,
+    _compose(begin, stop, n_a, now - a - n_a, np.uint64(a & (history.parts.shape[0] - 1)), history.parts, then, ahead,
              np.uint64(0), out, group, decays, filters)  # fmt: skip

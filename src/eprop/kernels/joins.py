@@ -1,4 +1,4 @@
-"""Join maps of neurons: one after another, a step before one, and what is left of one without its beginning.
+"""Join maps of neurons: one after another, and a step before one.
 
 Loops over neurons do all entries at once, component by component of the eligibility vector: inner loops over components
 have constant bounds, so the compiler unrolls them and vectorises the outer one. All promise that their arrays do not
@@ -7,7 +7,7 @@ overlap: what is written is another row than what is read.
 
 from __future__ import annotations
 
-from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, FORWARD, GR_KAPPA, GR_REG, GROW_KAPPA, GROW_REG, INVERSE
+from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, FORWARD, GR_KAPPA, GR_REG
 
 # Rows of `History.steps`.
 STEP_PSI, STEP_LEARNING, STEP_DRIFT, STEP_WORK = range(4)
@@ -167,92 +167,3 @@ def prepend_rows(lo, hi, s, steps, n_b, b, second, c, out, group, groups, decays
                     own += second[b, A + m * P + 1, j] * f_1
                 out[c, A + m * P + k, j] = own
     MORE(lo, hi, s, steps, n_b, b, second, c, out, group, groups, decays, filters, eligibility)
-
-
-def divide_rows(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, c, out):
-    """Template: row ``c`` of ``out``: the last ``n`` steps of row ``p`` of ``ends``, after row ``a`` of ``starts``."""
-    kappa_n, reg_n = decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n]
-    inv_kappa, inv_reg = decays[group, GROW_KAPPA, n_a], decays[group, GROW_REG, n_a]
-    if D == 1:
-        f = filters[group, INVERSE, n_a, 0, 0]
-        for j in range(lo, hi):
-            out[c, E, j] = (ends[p, E, j] - kappa_n * starts[a, E, j]) * f
-        if BOTH:
-            for j in range(lo, hi):
-                out[c, R, j] = (ends[p, R, j] - reg_n * starts[a, R, j]) * f
-        _divide_errors(lo, hi, p, ends, a, starts, c, out, inv_kappa, inv_reg)
-        if BOTH:
-            for j in range(lo, hi):
-                out[c, G, j] = (
-                    ends[p, G, j] - starts[a, G, j] - out[c, GE, j] * starts[a, E, j] - out[c, GR, j] * starts[a, R, j]
-                ) * f
-        else:
-            for j in range(lo, hi):
-                out[c, G, j] = (ends[p, G, j] - starts[a, G, j] - out[c, GE, j] * starts[a, E, j]) * f
-        return
-    for k in range(D):
-        f_0, f_1 = filters[group, INVERSE, n_a, 0, k], filters[group, INVERSE, n_a, 1, k]
-        for j in range(lo, hi):
-            out[c, E + k, j] = (ends[p, E, j] - kappa_n * starts[a, E, j]) * f_0 + (
-                ends[p, E + 1, j] - kappa_n * starts[a, E + 1, j]
-            ) * f_1
-        if BOTH:
-            for j in range(lo, hi):
-                out[c, R + k, j] = (ends[p, R, j] - reg_n * starts[a, R, j]) * f_0 + (
-                    ends[p, R + 1, j] - reg_n * starts[a, R + 1, j]
-                ) * f_1
-    _divide_errors(lo, hi, p, ends, a, starts, c, out, inv_kappa, inv_reg)
-    for k in range(D):
-        f_0, f_1 = filters[group, INVERSE, n_a, 0, k], filters[group, INVERSE, n_a, 1, k]
-        for j in range(lo, hi):
-            g_0 = ends[p, G, j] - starts[a, G, j] - out[c, GE, j] * starts[a, E, j]
-            g_1 = ends[p, G + 1, j] - starts[a, G + 1, j] - out[c, GE, j] * starts[a, E + 1, j]
-            if BOTH:
-                g_0 -= out[c, GR, j] * starts[a, R, j]
-                g_1 -= out[c, GR, j] * starts[a, R + 1, j]
-            out[c, G + k, j] = g_0 * f_0 + g_1 * f_1
-
-
-_divide = divide_rows
-
-
-def divide_errors(lo, hi, p, ends, a, starts, c, out, inv_kappa, inv_reg):
-    """Template: the entries from the traces to the gradient."""
-    for j in range(lo, hi):
-        out[c, GE, j] = (ends[p, GE, j] - starts[a, GE, j]) * inv_kappa
-    if BOTH:
-        for j in range(lo, hi):
-            out[c, GR, j] = (ends[p, GR, j] - starts[a, GR, j]) * inv_reg
-
-
-_divide_errors = divide_errors
-
-
-# One filter (D = 1, M = 0), all entries in one loop: the same operations in the same order as above.
-
-
-def divide_filter(lo, hi, n_a, n, p, ends, a, starts, group, decays, filters, c, out):
-    """Template: `divide_rows` for one filter."""
-    _divide_one(lo, hi, p, ends, a, starts, c, out, decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n],
-                decays[group, GROW_KAPPA, n_a], decays[group, GROW_REG, n_a],
-                filters[group, INVERSE, n_a, 0, 0])  # fmt: skip
-
-
-def divide_one(lo, hi, p, ends, a, starts, c, out, kappa_n, reg_n, inv_kappa, inv_reg, inverse):
-    """Template: the loop of `divide_filter`."""
-    for j in range(lo, hi):
-        start = starts[a, E, j]
-        through_e = (ends[p, GE, j] - starts[a, GE, j]) * inv_kappa
-        g = ends[p, G, j] - starts[a, G, j] - through_e * start
-        out[c, E, j] = (ends[p, E, j] - kappa_n * start) * inverse
-        out[c, GE, j] = through_e
-        if BOTH:
-            start = starts[a, R, j]
-            through_r = (ends[p, GR, j] - starts[a, GR, j]) * inv_reg
-            g -= through_r * start
-            out[c, R, j] = (ends[p, R, j] - reg_n * start) * inverse
-            out[c, GR, j] = through_r
-        out[c, G, j] = g * inverse
-
-
-_divide_one = divide_one

@@ -67,8 +67,9 @@ COUNT_EVENTS, COUNT_STEPS = range(2)
 # Rows of maps are padded to so many neurons: loops over all neurons end with the row, and leave no remainder to do one by one.
 LANES = 16
 
-# Probes: what is recorded at each step (int64 rows of kind, row, index).
+# Probes: what is recorded at each step (int64 rows of kind, row of the state or axon, index, tract).
 PROBE_STATE, PROBE_PSI, PROBE_SIGNAL, PROBE_READOUT, PROBE_ERROR, PROBE_WEIGHT, PROBE_TRACE = range(7)
+PROBE_COLUMNS = 4
 
 
 def padded(n: int) -> int:
@@ -88,6 +89,7 @@ class Topology(NamedTuple):
     filters: np.ndarray  # (n_groups, 2, n, D, D) powers of the filter of spikes, and their inverses
     doublings: np.ndarray  # (n_groups, bits, D, D) the filter to the power of 2^bit
     arrivals: np.ndarray  # (n_groups, D) what a spike adds to the filter
+    kinds: np.ndarray  # (kinds, 2) filters D and hidden components M of each kind of eligibility
     eligibility: np.ndarray  # (rows, width) what maps need of a neuron, see `kernels.maps`
     nothing: np.ndarray  # (1, entries, width) the map of no step at all
     adjoint: np.ndarray  # (rows, neurons) what the adjoint pass needs, see `kernels.adjoint`
@@ -122,6 +124,7 @@ class Axons(NamedTuple):
     z_bar: np.ndarray  # (D, rows) filtered spikes at ``last``, that spike included; of STDP the presynaptic trace
     z_before: np.ndarray  # (D, rows) filtered spikes one step before ``last``
     steps: np.ndarray  # optimiser steps taken, only with moments
+    fold: np.ndarray  # learning rate of the gradient that is missing from its weights, see `kernels.anchors`
 
 
 class Neurons(NamedTuple):
@@ -140,9 +143,14 @@ class Neurons(NamedTuple):
 class History(NamedTuple):
     """Rings of the recent past. ``width`` is the number of neurons, rounded up, see `padded`."""
 
-    prefix: np.ndarray  # (steps of a block, entries, width): map from the start of the current block to before the step
-    block: np.ndarray  # (1, entries, width): map of the whole block before the current one
-    suffix: np.ndarray  # (ring, entries, width): map from the step to the end of its block
+    prefix: (
+        np.ndarray
+    )  # (2, entries, width): maps from the start of the block to before the step, of this and the last step
+    block: np.ndarray  # (1, entries, width): map of the whole block that ended last
+    parts: (
+        np.ndarray
+    )  # (ring, entries, width): M = 0: from the start of a block to the step; else from there to the block's end
+    blocks: np.ndarray  # (blocks, entries, width): maps of whole blocks
     tails: np.ndarray  # (blocks or 1, entries, width): map from the start of the block to the end of its span
     steps: np.ndarray  # (ring or 1, 4, width): psi, L and F of a step, and work space
     readout_prefix: np.ndarray  # (ring, readouts)

@@ -1,8 +1,8 @@
 """Composed maps of neurons: what they are made of, and how a step extends them.
 
 How they are joined is in `kernels.joins`, how they are evaluated over an interval in `kernels.intervals`.
-``prefix[t]`` maps from the start of the current block to *before* its step ``t``; ``block[0]`` maps
-across the whole of the one before it.
+``prefix`` maps from the start of the current block to *before* a step, this one or the last; ``block[0]`` maps
+across the whole of the block that ended last.
 
 A map has these entries, in this order; ``P = D + M`` of them in each row (see `eprop.equations.maps`):
 
@@ -95,35 +95,36 @@ def _unbound(*arguments):
     """Stands for a bound template."""
 
 
-_identity = _end_block = _end_span = _unbound
+_identity = _copy = _end_block = _end_span = _unbound
 
 
 def extend_maps(
-    t, lo, hi, psi, signal, rate, prefix, block, suffix, tails, nothing, steps, block_steps, span_blocks, group, groups,
+    t, lo, hi, psi, signal, rate, prefix, block, parts, blocks, tails, nothing, steps, block_steps, span_blocks, group, groups,
     decays, filters, eligibility,
 ):  # fmt: skip
     """Template: compose the step ``t - 1`` onto the maps of neurons ``lo:hi``.
 
     Reads ``psi`` of step ``t - 1`` and ``signal`` that belongs to step ``t - 2``; ``rate[1]`` is the running rate of
-    step ``t - 2``. Writes the rows of ``steps``, of ``prefix`` (before ``t``) and, at the end of a block, of ``block``,
-    ``suffix`` and ``tails``.
+    step ``t - 2``. Writes the rows of ``steps``, of ``prefix`` (before ``t``) and ``parts``, and at the end of a block of
+    ``block``, ``blocks`` and ``tails``.
     """
-    ring, n = prefix.shape[0] - 1, (t - 1) & (block_steps - 1)
-    old, now, s = np.uint64((t - 1) & ring), np.uint64(t & ring), np.uint64((t - 1) & (steps.shape[0] - 1))
+    n, here = (t - 1) & (block_steps - 1), np.uint64(0)
+    old, now, s = np.uint64((t - 1) & 1), np.uint64(t & 1), np.uint64((t - 1) & (steps.shape[0] - 1))
     first, stop = np.uint64(lo), np.uint64(row_end(hi, psi.size, prefix))
     _note_step(first, np.uint64(hi), s, steps, psi, signal, rate, groups[group, GR_REG], groups[group, GR_C_REG],
                groups[group, GR_F_TARGET])  # fmt: skip
     if t & (block_steps - 1) != 0:
         _extend(first, stop, n, old, prefix, now, prefix, s, steps, group, groups, decays, filters, eligibility)
-        return
-    here = np.uint64(0)
-    _extend(first, stop, n, old, prefix, here, block, s, steps, group, groups, decays, filters, eligibility)
-    _identity(first, stop, now, prefix)
-    _end_block(
-        t, first, stop, prefix, block, suffix, nothing, steps, block_steps, group, groups, decays, filters, eligibility
-    )
-    if span_blocks > 0 and t % (span_blocks * block_steps) == 0:
-        _end_span(t, first, stop, suffix, tails, block_steps, span_blocks, group, decays, filters)
+    else:
+        _extend(first, stop, n, old, prefix, here, block, s, steps, group, groups, decays, filters, eligibility)
+        _identity(first, stop, now, prefix)
+        _copy(first, stop, here, block, np.uint64((t // block_steps - 1) & (blocks.shape[0] - 1)), blocks)
+        if M > 0:
+            _end_block(t, first, stop, parts, nothing, steps, block_steps, group, groups, decays, filters, eligibility)
+        if span_blocks > 0 and t % (span_blocks * block_steps) == 0:
+            _end_span(t, first, stop, blocks, tails, block_steps, span_blocks, group, decays, filters)
+    if M == 0:
+        _copy(first, stop, now, prefix, np.uint64(t & (parts.shape[0] - 1)), parts)
 
 
 def note_step(lo, hi, s, steps, psi, signal, rate, reg, c_reg, f_target):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from eprop._jit import apart, inner
+from eprop.equations.maps import move_back
 from eprop.equations.optimize import clip
 from eprop.kernels.layout import PRO_LO, PRO_ROW, PRO_ROWS
 
@@ -22,27 +23,46 @@ E, GE, G = range(3)
 
 
 @apart
-def change_row(at, lo, hi, z, k_n, eta, w_min, w_max, maps, ends, weight, trace):
-    """Row that begins ``at`` (of target 0): targets ``lo:hi`` cross an interval, see `kernels.plastic.cross_synapse`."""
+def change_row(at, lo, hi, b, maps, c, parts, z, z_now, k_n, grow, eta, w_min, w_max, weight, trace, x):
+    """Row that begins ``at`` (of target 0): targets ``lo:hi`` go on to this step, see `kernels.anchors.learn_rows_onward`."""
+    first = np.uint64(at)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        e = trace[first + j]
+        g = maps[b, GE, j] * e + maps[b, G, j] * z
+        w = clip(weight[first + j] - eta * g, w_min, w_max)
+        x[j] += np.float64(w) if w == w else 0.0
+        e = move_back(k_n * e + maps[b, E, j] * z, parts[c, E, j], z_now, grow)
+        trace[first + j] = e
+        weight[first + j] = w + eta * (parts[c, GE, j] * e + parts[c, G, j] * z_now)
+
+
+@apart
+def anchor_row(at, lo, hi, c, z_now, grow, eta, parts, weight, trace):
+    """The same of a row whose traces are those of now, see `kernels.anchors.anchor_row`."""
+    first = np.uint64(at)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        e = move_back(trace[first + j], parts[c, E, j], z_now, grow)
+        trace[first + j] = e
+        weight[first + j] += eta * (parts[c, GE, j] * e + parts[c, G, j] * z_now)
+
+
+@apart
+def refold_row(at, lo, hi, a, z, change, parts, weight, trace):
+    """Another learning rate of what was taken away from weights, see `kernels.anchors.refold_row`."""
+    first = np.uint64(at)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        weight[first + j] += change * (parts[a, GE, j] * trace[first + j] + parts[a, G, j] * z)
+
+
+@apart
+def settle_row(at, lo, hi, z, k_n, eta, w_min, w_max, maps, before, weight, trace):
+    """What is left to collect up to the cutoff, see `kernels.anchors.settle_rows_onward`."""
     here, first = np.uint64(0), np.uint64(at)
     for j in range(np.uint64(lo), np.uint64(hi)):
         e = trace[first + j]
         g = maps[here, GE, j] * e + maps[here, G, j] * z
-        trace[first + j] = k_n * e + ends[here, E, j] * z
+        trace[first + j] = k_n * e + before[here, E, j] * z
         weight[first + j] = clip(weight[first + j] - eta * g, w_min, w_max)
-
-
-@apart
-def change_row_across(at, lo, hi, last, then, z, mid, k_a, k_b, eta, w_min, w_max, suffix, ahead, weight, trace):
-    """The same across blocks, see `kernels.plastic.learn_rows_across`: the rest of that of step ``last``, then the way ahead."""
-    a, b, first = np.uint64(last & (suffix.shape[0] - 1)), np.uint64(then & (ahead.shape[0] - 1)), np.uint64(at)
-    for j in range(np.uint64(lo), np.uint64(hi)):
-        e = trace[first + j]
-        g = suffix[a, GE, j] * e + suffix[a, G, j] * z
-        e = k_a * e + suffix[a, E, j] * z
-        more = ahead[b, GE, j] * e + ahead[b, G, j] * mid
-        trace[first + j] = k_b * e + ahead[b, E, j] * mid
-        weight[first + j] = clip(weight[first + j] - eta * (g + more), w_min, w_max)
 
 
 @apart

@@ -10,7 +10,7 @@ import numpy as np
 
 from eprop._jit import inner
 from eprop.kernels.deliver import deliver_row, fetch_row
-from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, GR_KAPPA, GR_REG, PRO_CUTOFF, PRO_GROUP
+from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, GR_KAPPA, GR_REG, PF_ETA, PRO_CUTOFF, PRO_GROUP
 from eprop.kernels.optimize import decay_owed, optimize_synapse
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
@@ -25,10 +25,12 @@ def _unbound(*arguments):
     """Stands for a bound template."""
 
 
-_decay_hidden = _step_hidden = _first_row = _revive_row = _unbound
+# Whether rows are anchored then, see `kernels.anchors`.
+ANCHORS = True
+_decay_hidden = _step_hidden = _first_row = _revive_row = _anchor_row = _unbound
 
 
-def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, scratch):
+def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, history, scratch):
     """Template: rows ``order[k:stop]`` that spike for the first time, or after a long silence; returns what follows them."""
     cutoff, group = topology.projections[r, PRO_CUTOFF], topology.projections[r, PRO_GROUP]
     while k < stop:
@@ -45,6 +47,10 @@ def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, sc
                         group, topology.groups, topology.decays, topology.targets, synapses.weight, synapses.trace,
                         synapses.trace_reg, synapses.hidden, synapses.pending, synapses.moment_1, synapses.moment_2,
                         neurons.psi, topology.eligibility, neurons.input)  # fmt: skip
+        if ANCHORS:
+            _anchor_row(p, i, t, topology.projection_floats[r, PF_ETA], group, history.block_steps, topology.indptr,
+                        topology.decays, topology.filters, topology.arrivals, scratch.z_ahead, history.parts,
+                        topology.targets, synapses.weight, synapses.trace, synapses.trace_reg, synapses.pending)  # fmt: skip
         k += 1
     return k
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from eprop._jit import inner, prange
+from eprop.kernels.anchors import seen_trace, seen_weight
 from eprop.kernels.arrivals import plan_arrivals
 from eprop.kernels.axons import update_axons
 from eprop.kernels.clock import ADVANCE as ADVANCE_NEURONS
@@ -80,19 +81,19 @@ ADVANCE = advance_slot
 
 
 def extend_kind(
-    kind, t, lo, hi, psi, signal, rate, prefix, block, suffix, tails, nothing, steps, block_steps, span_blocks, group, groups,
-    decays, filters, eligibility,
+    kind, t, lo, hi, psi, signal, rate, prefix, block, parts, blocks, tails, nothing, steps, block_steps, span_blocks, group,
+    groups, decays, filters, eligibility,
 ):  # fmt: skip
     """Template: extend the maps of neurons ``lo:hi`` with a kind of eligibility."""
     if KINDS == 1 or kind == 0:
-        EXTEND_0(t, lo, hi, psi, signal, rate, prefix, block, suffix, tails, nothing, steps, block_steps, span_blocks, group,
-                 groups, decays, filters, eligibility)  # fmt: skip
+        EXTEND_0(t, lo, hi, psi, signal, rate, prefix, block, parts, blocks, tails, nothing, steps, block_steps, span_blocks,
+                 group, groups, decays, filters, eligibility)  # fmt: skip
     elif KINDS == 2 or kind == 1:
-        EXTEND_1(t, lo, hi, psi, signal, rate, prefix, block, suffix, tails, nothing, steps, block_steps, span_blocks, group,
-                 groups, decays, filters, eligibility)  # fmt: skip
+        EXTEND_1(t, lo, hi, psi, signal, rate, prefix, block, parts, blocks, tails, nothing, steps, block_steps, span_blocks,
+                 group, groups, decays, filters, eligibility)  # fmt: skip
     else:
-        EXTEND_2(t, lo, hi, psi, signal, rate, prefix, block, suffix, tails, nothing, steps, block_steps, span_blocks, group,
-                 groups, decays, filters, eligibility)  # fmt: skip
+        EXTEND_2(t, lo, hi, psi, signal, rate, prefix, block, parts, blocks, tails, nothing, steps, block_steps, span_blocks,
+                 group, groups, decays, filters, eligibility)  # fmt: skip
 
 
 def learn_kind(kind, r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
@@ -130,9 +131,9 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
         group = topology.signal_groups[b]
         if group >= 0 and t > 0:
             EXTEND(populations[b, POP_KIND], t, max(lo, populations[b, POP_LO]), min(hi, populations[b, POP_HI]),
-                   neurons.psi, neurons.signal, neurons.rate, history.prefix, history.block, history.suffix, history.tails,
-                   topology.nothing, history.steps, history.block_steps, history.span_blocks, group, topology.groups,
-                   topology.decays, topology.filters, topology.eligibility)  # fmt: skip
+                   neurons.psi, neurons.signal, neurons.rate, history.prefix, history.block, history.parts, history.blocks,
+                   history.tails, topology.nothing, history.steps, history.block_steps, history.span_blocks, group,
+                   topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
     LAP(scratch.clock, p, MAPS)
     for r in range(topology.projections.shape[0]):
         if topology.projections[r, PRO_RULE] == STDP:
@@ -199,10 +200,11 @@ def forget_found(near_from, due_found):
 
 
 @inner
-def read_probes(s, probes, neurons, error, synapses, out):
-    """Values of the recorded variables after this step."""
+def read_probes(t, s, probes, topology, neurons, axons, history, synapses, out):
+    """Values of the recorded variables after step ``t``."""
+    error = history.error[t & (history.error.shape[0] - 1)]
     for m in range(probes.shape[0]):
-        kind, row, index = probes[m, 0], probes[m, 1], probes[m, 2]
+        kind, row, index, tract = probes[m, 0], probes[m, 1], probes[m, 2], probes[m, 3]
         if kind == PROBE_STATE:
             out[s, m] = neurons.state[row, index]
         elif kind == PROBE_PSI:
@@ -214,9 +216,9 @@ def read_probes(s, probes, neurons, error, synapses, out):
         elif kind == PROBE_ERROR:
             out[s, m] = error[index]
         elif kind == PROBE_WEIGHT:
-            out[s, m] = synapses.weight[index]
+            out[s, m] = seen_weight(index, row, tract, t + 1, topology, synapses, axons, history)
         else:
-            out[s, m] = synapses.trace[index]
+            out[s, m] = seen_trace(index, row, tract, t + 1, topology, synapses, axons, history)
 
 
 def run_stream(
@@ -253,7 +255,7 @@ def run_stream(
         for p in range(partitions):
             out_spikes[s // window.shape[1]] += scratch.spike_count[p, -1]
         mirror_rows(t, topology, synapses.weight, axons, neurons.feedback, neurons.gap, neurons.psi.size, scratch)
-        update_axons(t, topology, axons, scratch)
+        update_axons(t, topology, axons, synapses.pending.size == 0, scratch)
         if several:
             for p in range(partitions):
                 post_spikes(0, scratch.spikes[p], scratch.spike_count[p, -1], outbox)
@@ -266,7 +268,7 @@ def run_stream(
             out_y[s, k] = neurons.y[k]
         LAP(scratch.clock, partitions, READOUTS)
         if probes.shape[0] > 0:
-            read_probes(s, probes, neurons, history.error[t & (history.error.shape[0] - 1)], synapses, out_probes)
+            read_probes(t, s, probes, topology, neurons, axons, history, synapses, out_probes)
         counters[COUNT_STEPS] = t + 1
     read_tables(topology, synapses, scratch.dense_at, scratch.dense_width, scratch.dense_weight, scratch.dense_trace)
     return todo
