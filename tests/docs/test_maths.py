@@ -63,14 +63,18 @@ def test_maps_are_products_of_matrices() -> None:
     assert np.count_nonzero(np.triu(total, 1)) == 0
 
 
-def test_compose_and_divide() -> None:
+def test_compose_and_move_back() -> None:
     """With equal kappas ``e_bar_reg`` is left out: three entries."""
     steps, _ = matrices(40, seed=2)
     steps = steps[:, [0, 1, 3]][:, :, [0, 1, 3]]
     first, second, whole = (product(part)[[1, 2, 2], [0, 1, 0]] for part in (steps[:15], steps[15:], steps))
     np.testing.assert_allclose(composed(first, second, 15, 25), whole, rtol=1e-12)
-    found = maps.divide(*whole, *first, ALPHA**-15, KAPPA**-15, KAPPA**25)
-    np.testing.assert_allclose(found, second, rtol=1e-11)
+    z, e = 1.3, 0.4
+    z_0 = ALPHA**-15 * z
+    e_0 = maps.move_back(e, first[0], z_0, KAPPA**-15)
+    g_0 = -(first[1] * e_0 + first[2] * z_0)
+    onward = KAPPA**40 * e_0 + whole[0] * z_0, g_0 + whole[1] * e_0 + whole[2] * z_0
+    np.testing.assert_allclose(onward, [KAPPA**25 * e + second[0] * z, second[1] * e + second[2] * z], rtol=1e-11)
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -99,9 +103,12 @@ def small(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus | ep.Static | ep.STDP) -
     return net
 
 
-@pytest.mark.parametrize(("tau_m", "block"), [(20.0, 32), (5.0, 32), (2.0, 8)])
-def test_block_sizes(tau_m: float, block: int) -> None:
-    sim = ep.Simulator(small(ep.LIF(tau_m=tau_m), ep.EPropPlus(kappa=0.97)), threads=1)
+@pytest.mark.parametrize(
+    ("tau_m", "precision", "block"),
+    [(20.0, "double", 32), (5.0, "double", 32), (2.0, "double", 8), (20.0, "single", 32), (2.0, "single", 4)],
+)
+def test_block_sizes(tau_m: float, precision: str, block: int) -> None:
+    sim = ep.Simulator(small(ep.LIF(tau_m=tau_m), ep.EPropPlus(kappa=0.97)), threads=1, precision=precision)
     assert sim.arrays.history.block_steps == block
 
 
@@ -134,5 +141,15 @@ def test_bytes_of_maps(precision: str) -> None:
     sim = ep.Simulator(small(ep.LIF(), ep.EPropPlus(cutoff=100.0)), threads=1, precision=precision)
     columns = padded(sim.arrays.neurons.psi.size)
     assert columns == LANES
-    assert sim.arrays.history.suffix.nbytes == {"single": 1536, "double": 3072}[precision] * columns
-    assert sim.arrays.history.prefix.nbytes == 768 * columns
+    history, scratch = sim.arrays.history, sim.arrays.scratch
+    assert history.parts.nbytes == {"single": 1536, "double": 3072}[precision] * columns
+    others = (
+        history.prefix,
+        history.block,
+        history.blocks,
+        scratch.ahead,
+        scratch.maps,
+        scratch.due_maps,
+        scratch.due_before,
+    )
+    assert sum(array.nbytes for array in others) == {"single": 300, "double": 528}[precision] * columns

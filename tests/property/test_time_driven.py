@@ -112,6 +112,7 @@ def test_each_projection_has_its_own_optimizer(partitions):
         _, _, _, history = run_engine_plus(c, partitions=partitions)
         used = arrival_mask(c, run_reference_plus(c).spikes, "input")
         weights.append(history["input"][used])
-    np.testing.assert_array_equal(weights[0], weights[1])
-    np.testing.assert_array_equal(weights[0], weights[2])
+    np.testing.assert_array_equal(weights[1], weights[2])
+    # With moments about, a gradient waits beside the weight instead of in it, and is rounded elsewhere.
+    np.testing.assert_allclose(weights[0], weights[1], rtol=1e-12)
     assert np.unique(weights[0]).size > 50

@@ -640,7 +640,7 @@ def test_states(bounded):
         (None, "set_state takes a dictionary"),
         (5, "set_state takes a dictionary"),
         ([], "set_state takes a dictionary"),
-        ({}, "the state lacks axons/last"),
+        ({}, "the state lacks axons/fold, axons/last"),
         (state | {"synapses/weight": weight[:3]}, "the state is of another network: synapses/weight has shape"),
         (state | {"synapses/weight": "abc"}, "the state is of another network: synapses/weight has shape"),
         (state | {"synapses/weight": weight * NAN}, "state 'synapses/weight' holds values that are not finite"),

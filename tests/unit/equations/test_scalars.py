@@ -113,14 +113,15 @@ def map_of(psi, learning):
 
 
 @pytest.mark.parametrize(("a", "b"), [(1, 1), (5, 9), (0, 4), (4, 0)])
-def test_a_map_is_divided(a, b):
-    """Of ``a + b`` steps and the first ``a`` of them follows the map of the last ``b``."""
+def test_a_state_is_moved_back(a, b):
+    """From where it would have been ``a`` steps ago, a state goes on as from where it is."""
     rng = np.random.default_rng(a + 10 * b)
     psi, learning = rng.random(a + b), rng.normal(size=a + b)
-    whole, one, two = map_of(psi, learning), map_of(psi[:a], learning[:a]), map_of(psi[a:], learning[a:])
-    rest = maps.divide(*whole, *one, ALPHA**-a, KAPPA**-a, KAPPA**b)
-    assert rest == pytest.approx(two, rel=1e-12, abs=1e-14)
-    _, e, g = by_steps((1.3, 0.4, 0.1), psi, learning, ALPHA, KAPPA)
-    half = by_steps((1.3, 0.4, 0.1), psi[:a], learning[:a], ALPHA, KAPPA)
-    assert KAPPA**b * half[1] + rest[0] * half[0] == pytest.approx(e, rel=1e-12)
-    assert half[2] + rest[1] * half[1] + rest[2] * half[0] == pytest.approx(g, rel=1e-12)
+    whole, first = map_of(psi, learning), map_of(psi[:a], learning[:a])
+    z, e, g = 1.3, 0.4, 0.1
+    z_before = ALPHA**-a * z
+    e_before = maps.move_back(e, first[0], z_before, KAPPA**-a)
+    early = first[1] * e_before + first[2] * z_before
+    _, e_after, g_after = by_steps((z, e, g), psi[a:], learning[a:], ALPHA, KAPPA)
+    assert KAPPA ** (a + b) * e_before + whole[0] * z_before == pytest.approx(e_after, rel=1e-12)
+    assert g - early + whole[1] * e_before + whole[2] * z_before == pytest.approx(g_after, rel=1e-11)
