@@ -1,0 +1,122 @@
+"""Synapses of e-prop+ that are kept at anchors, whatever happens between two spikes, and how they are seen.
+
+Gradient descent puts the gradient that an anchor takes back into the weight; momentum without memory is the same rule, but keeps
+it beside. The two differ where a gradient is settled, so the cutoff is longer than the run.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from networks import PROJECTIONS, case, disagreement
+from own_neurons import SynapticCurrent
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+# Both add up the same numbers in another order, and learning carries the difference on.
+TOLERANCE = 1e-11
+STEPS = 330
+KINDS = {"LIF": {}, "LIF, two kappas": {"kappa_reg": 0.9}, "own neuron, two filters": {}}
+
+
+def simulator(kind: str, optimizer: ep.GradientDescent | ep.Momentum, **options):
+    rule = ep.EPropPlus(optimizer=optimizer, kappa=0.97, c_reg=0.05, cutoff=1000.0, **KINDS[kind])
+    pair = (SynapticCurrent(), None) if "own" in kind else None
+    c = case(7, rule, steps=STEPS, rate=0.5, pair=pair)
+    return c, ep.Simulator(c.network, threads=1, **options)
+
+
+def go_on(c, sim, first, stop, **options):
+    """The part ``first:stop`` of the stimulus."""
+    inputs, targets = {"in": c.inputs[first:stop]}, {"out": c.targets[first:stop]}
+    return sim.run(float(stop - first), inputs, targets, c.window[first:stop], **options)
+
+
+def weights(sim) -> dict[str, np.ndarray]:
+    return {name: sim.connections(name)[2] for name in PROJECTIONS.values()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_happens_between_spikes(kind):
+    """Rates that change, runs without learning, weights that are set, a reset: the same weights as with gradients apart."""
+    c, sim = simulator(kind, ep.GradientDescent(2e-3, w_min=-2.0, w_max=2.0))
+    _, other = simulator(kind, ep.Momentum(2e-3, beta=0.0, w_min=-2.0, w_max=2.0))
+
+    def same():
+        for name, found in weights(sim).items():
+            assert disagreement(found, weights(other)[name]) < TOLERANCE
+
+    at_first = weights(sim)
+    for each in (sim, other):
+        go_on(c, each, 0, 70)
+    assert (weights(sim)["in->rec"] != at_first["in->rec"]).any()
+    same()
+    for each in (sim, other):
+        each.scale_learning_rates(0.3)
+        go_on(c, each, 70, 120)
+    same()
+    before = weights(sim)
+    for each in (sim, other):
+        go_on(c, each, 120, 170, learn=False)
+    for name, found in weights(sim).items():
+        np.testing.assert_array_equal(found, before[name])
+    same()
+    for each in (sim, other):
+        each.scale_learning_rates(1.0)
+        go_on(c, each, 170, 230)
+    same()
+    shrunk = 0.9 * weights(other)["in->rec"]
+    for each in (sim, other):
+        each.set_weights("in->rec", shrunk)
+    np.testing.assert_array_equal(weights(sim)["in->rec"], weights(other)["in->rec"])
+    for each in (sim, other):
+        go_on(c, each, 230, 280)
+    same()
+    before = weights(sim)
+    for each in (sim, other):
+        each.reset()
+    for name, found in weights(sim).items():
+        np.testing.assert_array_equal(found, before[name])
+    for each in (sim, other):
+        go_on(c, each, 280, STEPS)
+    same()
+    for name, found in weights(sim).items():
+        assert (found != before[name]).any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_evaluation_reads_the_weights_that_are_seen(kind):
+    c, sim = simulator(kind, ep.GradientDescent(2e-3))
+    go_on(c, sim, 0, 200)
+    twin = simulator(kind, ep.GradientDescent(2e-3))[1]
+    for name, found in weights(sim).items():
+        twin.set_weights(name, found)
+    state = sim.state()
+    samples = [
+        each.samples(1, 100, inputs={"in": c.inputs[None, :100]}, targets={"out": c.targets[None, :100]})
+        for each in (sim, twin)
+    ]
+    found, wanted = sim.evaluate(samples[0]), twin.evaluate(samples[1])
+    np.testing.assert_array_equal(found.y, wanted.y)
+    for name, value in sim.state().items():
+        np.testing.assert_array_equal(value, state[name])
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_recorded_is_what_is_seen(kind, precision):
+    """Weights change when a spike arrives, and rest in between; after each part they are those of `connections`."""
+    c, sim = simulator(kind, ep.GradientDescent(2e-3), precision=precision)
+    for first in range(0, 200, 40):
+        found = go_on(c, sim, first, first + 40, record=[("in->rec", "weight"), ("in->rec", "trace")])
+        np.testing.assert_array_equal(found["in->rec", "weight"][-1], sim.connections("in->rec")[2])
+    arrived = np.zeros((40, 6), bool)
+    arrived[1:] = c.inputs[160:199] > 0
+    arrived[0] = c.inputs[159] > 0
+    sources = sim.connections("in->rec")[0]
+    for variable in ("weight", "trace"):
+        values = found["in->rec", variable]
+        changed = np.diff(values, axis=0) != 0.0
+        assert not changed[~arrived[1:, sources]].any()
+        assert changed.any()
