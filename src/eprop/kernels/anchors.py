@@ -259,8 +259,11 @@ def has_anchors(r, topology):
 @inner
 def seen_weight(q, i, r, t, topology, synapses, axons, history):
     """Weight of synapse ``q`` in row ``i`` of tract ``r``, before step ``t``: as of the last change that a spike has brought."""
-    weight, last, eta = synapses.weight, axons.last[i], axons.fold[i]
-    if eta == 0.0 or last < 0 or t - last > topology.projections[r, PRO_CUTOFF] or not has_anchors(r, topology):
+    weight = synapses.weight
+    if not has_anchors(r, topology):
+        return weight[q]
+    last, eta = axons.last[i], axons.fold[i]
+    if eta == 0.0 or last < 0 or t - last > topology.projections[r, PRO_CUTOFF]:
         return weight[q]
     real, parts, d, two = weight.dtype.type, history.parts, topology.kinds[topology.projections[r, PRO_KIND], 0], 0
     z_0, z_1 = _anchored_spikes(i, r, last, d, topology, axons, history)
@@ -279,8 +282,11 @@ def seen_weight(q, i, r, t, topology, synapses, axons, history):
 @inner
 def seen_trace(q, i, r, t, topology, synapses, axons, history):
     """Trace of a synapse as of its last spike, or of the cutoff after it; arguments as for `seen_weight`."""
-    last, trace = axons.last[i], synapses.trace
-    if last < 0 or t - last > topology.projections[r, PRO_CUTOFF] or not has_anchors(r, topology):
+    trace = synapses.trace
+    if not has_anchors(r, topology):
+        return trace[q]
+    last = axons.last[i]
+    if last < 0 or t - last > topology.projections[r, PRO_CUTOFF]:
         return trace[q]
     real, parts, d = trace.dtype.type, history.parts, topology.kinds[topology.projections[r, PRO_KIND], 0]
     z_0, z_1 = _anchored_spikes(i, r, last, d, topology, axons, history)
