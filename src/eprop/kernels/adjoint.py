@@ -21,6 +21,7 @@ import numpy as np
 
 from eprop._jit import apart, inner
 from eprop.kernels.layout import (
+    EPROP,
     NEURON,
     POP_COMPONENTS,
     POP_FED,
@@ -30,6 +31,9 @@ from eprop.kernels.layout import (
     POP_ROLE,
     POP_SRC,
     POP_TARGET,
+    PRO_LO,
+    PRO_RULE,
+    PRO_TO_READOUT,
     READ_ALPHA,
 )
 
@@ -43,7 +47,7 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
 
     ``rule_constants`` are (kappa, c_reg, f_target) of each population, ``work`` is scratch. The steps of a neuron that
     count, for its mean rate too, are those whose spikes can still reach a readout within the sample: all but the last
-    ``lag`` of its population.
+    ``lag`` of its population. Populations that nothing plastic leads to are left out.
     """
     n_steps = psi.shape[1]
     populations = topology.populations
@@ -51,6 +55,8 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
         if populations[b, POP_ROLE] != NEURON:
             continue
         lo, hi = populations[b, POP_LO], populations[b, POP_HI]
+        if not _learns(lo, topology.projections):
+            continue
         size, plain, fed = populations[b, POP_COMPONENTS], populations[b, POP_PLAIN] != 0, populations[b, POP_FED] != 0
         kappa, length = rule_constants[b, 0], n_steps - lag[b]
         for row in range(work.shape[1]):
@@ -83,6 +89,15 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
         for t in range(n_steps - 1, -1, -1):
             ahead_k = error[t, k] + topology.readouts[READ_ALPHA, k] * ahead_k
             adjoint_readout[t, k] = ahead_k
+
+
+@inner
+def _learns(lo, projections):
+    """Whether synapses onto the neurons from ``lo`` on learn: of others nobody asks for a gradient."""
+    for r in range(projections.shape[0]):
+        if projections[r, PRO_RULE] == EPROP and projections[r, PRO_TO_READOUT] == 0 and projections[r, PRO_LO] == lo:
+            return True
+    return False
 
 
 @apart
