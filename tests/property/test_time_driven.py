@@ -29,6 +29,7 @@ from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 TOLERANCE = 1e-10
+EXPLODED = 1e6  # mV, of a weight
 
 
 @pytest.mark.parametrize("kind", [ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop])
@@ -39,6 +40,8 @@ def test_plus_equals_time_driven(two_kappas, kind):
     def holds(c, partitions):
         ref = run_reference_plus(c)
         assume(ref.spikes.any())
+        # One in some thousand of these networks explodes: it makes much of any difference, and the engine refuses to go on.
+        assume(all(np.abs(weights).max(initial=0.0) < EXPLODED for weights in ref.history.values()))
         _, v, y, history = run_engine_plus(c, partitions=partitions)
         assert disagreement(v, ref.v) < TOLERANCE
         assert disagreement(y, ref.y) < TOLERANCE
