@@ -119,7 +119,7 @@ def read_mnist(folder: str | pathlib.Path, split: str = "train") -> Digits:
             "the files belong to different sets. " + _WHERE
         )
     if labels.size and labels.max() > 9:
-        raise DataError(f"{label_file}: label {labels.max()} at byte {8 + int(labels.argmax())} is no digit 0..9")
+        raise DataError(f"{label_file}: label {labels.max()} at byte {8 + int(np.argmax(labels))} is no digit 0..9")
     title = f"MNIST {'training' if split == 'train' else 'test'} digits"
     return Digits(images, labels.astype(np.int32), np.arange(images.shape[0]), title)
 

@@ -77,7 +77,7 @@ class Mpi:
         for r in range(self.size):
             begin = bounds[r]
             out[begin : begin + min(sizes[r], room)] = parts[r, HEADER : HEADER + min(sizes[r], room)]
-        if sizes.max() > room:
+        if np.max(sizes) > room:
             self._exchange_rest(message, sizes, bounds, out)
         return out, bounds
 

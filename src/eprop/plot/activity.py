@@ -167,7 +167,7 @@ def _draw_trace(ax: Axes, times: np.ndarray, values: np.ndarray, color: str) -> 
 
 def _draw_readouts(ax: Axes, a: Traces, values: np.ndarray, target: np.ndarray | None) -> None:
     """All readouts in grey, the one of the sample's class (else the first) on top in colour."""
-    right = int(a.target.sum(axis=0).argmax()) if a.label else 0
+    right = int(np.argmax(a.target.sum(axis=0))) if a.label else 0
     ax.axhline(0.0, color=PALE, lw=0.5)
     others = np.delete(values, right, axis=1)
     ax.plot(a.times, others, color=PALE, lw=0.8)
