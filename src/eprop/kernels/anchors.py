@@ -8,7 +8,7 @@ many as it has steps: they stay in the cache, in whatever order spikes come and 
 
 Moved back, a trace would have collected a gradient up to ``t`` that no spike has caused. It is taken away from the weight (with
 moments, from ``pending``) at once, so that the next gradient may be counted from the start of the block. `axons.fold` tells with
-which learning rate it was; the weight as of the last spike is had back by `seen_weights`.
+which learning rate it was; the weight as of the last spike is had back by `see_weights`.
 """
 
 from __future__ import annotations
