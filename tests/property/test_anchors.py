@@ -111,9 +111,7 @@ def test_what_is_recorded_is_what_is_seen(kind, precision):
     for first in range(0, 200, 40):
         found = go_on(c, sim, first, first + 40, record=[("in->rec", "weight"), ("in->rec", "trace")])
         np.testing.assert_array_equal(found["in->rec", "weight"][-1], sim.connections("in->rec")[2])
-    arrived = np.zeros((40, 6), bool)
-    arrived[1:] = c.inputs[160:199] > 0
-    arrived[0] = c.inputs[159] > 0
+    arrived = c.inputs[159:199] > 0
     sources = sim.connections("in->rec")[0]
     for variable in ("weight", "trace"):
         values = found["in->rec", variable]

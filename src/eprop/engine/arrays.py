@@ -132,7 +132,8 @@ class Arrays:
     def unfold(self) -> None:
         """Keep all weights as they are seen from outside, until the next spike."""
         if self.built.has_plus:
-            self.synapses.weight[:] = self.seen_weights()
+            # In place: a copy of all weights might not fit.
+            see_weights(self.t, self.built.topology, self.synapses, self.axons, self.history, self.synapses.weight)
             self.axons.fold[:] = 0.0
 
     def mirror(self) -> None:
