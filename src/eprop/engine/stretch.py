@@ -75,6 +75,8 @@ def advance(
     Parameters
     ----------
     run : compiled loop, see `engine.compile`
+    synapses : Synapses
+        Their weights as the loop takes them: those of a network that learns by e-prop+ may be kept at anchors.
     counters : (2,)
         Of these nodes; the loop counts its steps there.
     offset : int
