@@ -66,7 +66,10 @@ from llvmlite import ir  # type: ignore[import-untyped]  # noqa: E402
 from numba.core import cgutils, event  # noqa: E402
 from numba.core.cpu import CPUTargetOptions  # noqa: E402
 
+from eprop._flags import compare_quickly  # noqa: E402
 from eprop._ingredients import IngredientCache, IngredientCompiler  # noqa: E402
+
+compare_quickly()
 
 prange = numba.prange
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)

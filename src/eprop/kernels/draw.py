@@ -51,7 +51,9 @@ def bernoulli(lo, hi, n_pre, probability, exclude_self, seed):
 @kernel
 def fixed_indegree(lo, hi, n_pre, degree, exclude_self, allow_multapses, seed):
     """``degree`` sources a target, with or without repetition."""
-    indptr = np.arange(hi - lo + 1) * degree
+    indptr = np.empty(hi - lo + 1, np.int64)
+    for k in range(indptr.size):
+        indptr[k] = k * degree
     sources = np.empty((hi - lo) * degree, np.int32)
     taken = np.zeros(0 if allow_multapses else n_pre, np.bool_)
     spare, counts = np.empty(degree, np.int32), np.empty(DIGITS, np.int32)
@@ -86,7 +88,8 @@ def _sort(row, n, spare, counts):
         shift += bits
         passes += 1
     if passes & 1:
-        row[:] = spare
+        for k in range(row.size):
+            row[k] = spare[k]
 
 
 @kernel
