@@ -79,6 +79,10 @@ class OwnALIF(Neuron):
         """The decays of voltage and threshold."""
         return {"alpha": float(np.exp(-dt / 20.0)), "rho": float(np.exp(-dt / 100.0))}
 
+    def largest_psi(self, dt: float) -> float:
+        """The tip of the triangle."""
+        return 0.3
+
     def eligibility(self, dt: float) -> Eligibility:
         """(voltage, threshold): a spike of the neuron acts on its threshold alone."""
         alpha, rho = self.derived(dt).values()

@@ -17,12 +17,23 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 # Both add up the same numbers in another order, and learning carries the difference on.
 TOLERANCE = 1e-11
 STEPS = 330
-KINDS = {"LIF": {}, "LIF, two kappas": {"kappa_reg": 0.9}, "own neuron, two filters": {}}
+KINDS = {
+    "LIF": {},
+    "LIF, two kappas": {"kappa_reg": 0.9},
+    "ALIF": {},
+    "LIF, each its own": {},
+    "own neuron, two filters": {},
+}
+NEURONS = {
+    "ALIF": ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0),
+    "LIF, each its own": ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8),
+    "own neuron, two filters": SynapticCurrent(),
+}
 
 
 def simulator(kind: str, optimizer: ep.GradientDescent | ep.Momentum, **options):
     rule = ep.EPropPlus(optimizer=optimizer, kappa=0.97, c_reg=0.05, cutoff=1000.0, **KINDS[kind])
-    pair = (SynapticCurrent(), None) if "own" in kind else None
+    pair = (NEURONS[kind], None) if kind in NEURONS else None
     c = case(7, rule, steps=STEPS, rate=0.5, pair=pair)
     return c, ep.Simulator(c.network, threads=1, **options)
 
@@ -37,7 +48,12 @@ def weights(sim) -> dict[str, np.ndarray]:
     return {name: sim.connections(name)[2] for name in PROJECTIONS.values()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def kinds(compiled: tuple[str, ...]) -> list:
+    """All kinds; those whose loops an ordinary run does not compile carry the mark `rare`."""
+    return [pytest.param(kind, marks=[] if kind in compiled else pytest.mark.rare) for kind in KINDS]
+
+
+@pytest.mark.parametrize("kind", kinds(compiled=("LIF",)))
 def test_what_happens_between_spikes(kind):
     """Rates that change, runs without learning, weights that are set, a reset: the same weights as with gradients apart."""
     c, sim = simulator(kind, ep.GradientDescent(2e-3, w_min=-2.0, w_max=2.0))
@@ -85,7 +101,7 @@ def test_what_happens_between_spikes(kind):
         assert (found != before[name]).any()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds(compiled=("LIF", "ALIF")))
 def test_evaluation_reads_the_weights_that_are_seen(kind):
     c, sim = simulator(kind, ep.GradientDescent(2e-3))
     go_on(c, sim, 0, 200)
@@ -103,8 +119,8 @@ def test_evaluation_reads_the_weights_that_are_seen(kind):
         np.testing.assert_array_equal(value, state[name])
 
 
-@pytest.mark.parametrize("precision", ["double", "single"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("precision", ["double", pytest.param("single", marks=pytest.mark.rare)])
+@pytest.mark.parametrize("kind", kinds(compiled=("LIF", "ALIF")))
 def test_what_is_recorded_is_what_is_seen(kind, precision):
     """Weights change when a spike arrives, and rest in between; after each part they are those of `connections`."""
     c, sim = simulator(kind, ep.GradientDescent(2e-3), precision=precision)

@@ -33,6 +33,8 @@ NEURONS: dict[str, ep.Neuron] = {
     "ALIF, each its own": ep.ALIF(
         tau_m=ep.Uniform(8.0, 25.0), v_th=0.8, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)
     ),
+    # A spike of the neuron may take all that its synapses remember of earlier ones: nothing can be moved back.
+    "ALIF, forgetful": ep.ALIF(tau_m=12.0, v_th=0.8, beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2)),
     "ALIF, own adaptation": ep.ALIF(tau_m=12.0, v_th=0.8, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)),
     "synaptic current": SynapticCurrent(),
     "synaptic current, each its own": SynapticCurrent(tau_s=ep.Uniform(2.0, 8.0)),
@@ -104,8 +106,8 @@ def stimulus(seed: int, n: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.
     return x, rng.normal(0.0, 0.4, (n, steps, 2)), window
 
 
-# Two more of a class and a kind of eligibility that others have.
-PLAIN = ("synaptic current, each its own", "ALIF, own adaptation")
+# More of a class that others have: two with their kind of eligibility, and one whose loops are those of "ALIF, each its own".
+PLAIN = ("synaptic current, each its own", "ALIF, own adaptation", "ALIF, forgetful")
 
 
 def is_rare(name: str) -> bool:
@@ -247,7 +249,14 @@ def test_two_kinds_of_neurons(name):
 
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("indegree", ["all", "few"])
-@pytest.mark.parametrize("neuron", [NEURONS["ALIF"], ep.LIF(tau_m=3.0, v_th=0.5)], ids=["ALIF", "LIF"])
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        pytest.param(ep.ALIF(tau_m=3.0, v_th=0.5, beta=0.3, tau_adapt=40.0), id="ALIF"),
+        pytest.param(NEURONS["ALIF, forgetful"], id="ALIF, forgetful", marks=pytest.mark.rare),
+        pytest.param(ep.LIF(tau_m=3.0, v_th=0.5), id="LIF"),
+    ],
+)
 def test_long_intervals(neuron, indegree, delays):
     """Some cross many blocks of maps, and spans of blocks; rows of few synapses do so alone."""
     if _jit.JIT_DISABLED and indegree == "all":

@@ -8,7 +8,7 @@ import numpy as np
 
 from eprop.engine.check import check_network
 from eprop.engine.compile import model_slots
-from eprop.engine.eligibility import sort_components
+from eprop.engine.eligibility import least_left, sort_components
 from eprop.engine.feedback import adaptive_pairs, feedback_of
 from eprop.engine.fingerprint import fingerprint_of
 from eprop.engine.members import members_of
@@ -45,7 +45,7 @@ from eprop.engine.tracts import tracts_of
 from eprop.engine.trial import try_update
 from eprop.kernels import layout as lay
 from eprop.kernels.layout import Topology
-from eprop.kernels.maps import MapLayout
+from eprop.kernels.maps import Kind, MapLayout
 from eprop.models import Neuron
 from eprop.network import Network
 from eprop.parallel import Communicator
@@ -73,7 +73,7 @@ class Built:
     rule_constants: np.ndarray
     lag: np.ndarray
     tracts: list[list[int]]
-    kinds: tuple[tuple[int, int], ...]
+    kinds: tuple[Kind, ...]
     n_hidden: int
     n_components: int
     map_entries: int
@@ -92,6 +92,11 @@ class Built:
     has_plus: bool
     has_eprop: bool
     has_stdp: bool
+
+    @property
+    def crosses(self) -> bool:
+        """Whether there are synapses that cannot be kept at anchors."""
+        return not all(kind.anchored for kind in self.kinds)
 
     @property
     def learns_at_spikes(self) -> bool:
@@ -128,20 +133,26 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     components = {
         p.index: sort_components(p.name, [m.eligibility(network.dt) for m in members[p.index]]) for p in neurons
     }
+    left = {
+        p.index: least_left(components[p.index], [m.largest_psi(network.dt) for m in members[p.index]]) for p in neurons
+    }
     plus = rules_of(network, EPropPlus)
     two_kappas = any(rule.kappa != rule.kappa_regularisation for rule in plus)
-    kinds = kinds_of(network, components, populations)
+    kinds = kinds_of(network, components, left, populations, dtype)
     groups, filters, signal_groups = groups_of(network, populations, components, classes)
     tracts = tracts_of(network, share, {index: c.decay.size for index, c in classes.items()})
     projections, floats = projections_of(network, tracts, populations, classes, share)
     bounds = np.stack([split(sizes["neurons"], partitions), split(sizes["readouts"], partitions)])
-    layouts = [MapLayout.of(*kind, two_kappas) for kind in kinds]
-    map_entries, n_hidden = max((at.ENTRIES for at in layouts), default=0), max((m for _, m in kinds), default=0)
-    block_steps = block_steps_of(groups, filters, n_hidden, dtype)
+    layouts = [MapLayout.of(kind, two_kappas) for kind in kinds]
+    map_entries, n_hidden = (
+        max((at.ENTRIES for at in layouts), default=0),
+        max((kind.hidden for kind in kinds), default=0),
+    )
+    block_steps = block_steps_of(groups, filters, kinds, left, populations, dtype)
     cutoff, stdp_cutoff = (longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
     span_blocks = span_blocks_of(cutoff // block_steps)
     n_axons = int(projections[:, lay.PRO_ROWS].sum())
-    check_memory(network, np.dtype(dtype).itemsize, n_hidden, map_entries, block_steps, share, n_axons)
+    check_memory(network, np.dtype(dtype).itemsize, kinds, map_entries, block_steps, share, n_axons)
     places = Places(network, tracts, populations, projections, classes, share)
     indptr, targets, weight = draw_synapses(places, bounds, dtype, threads)
     params, initial, leak = neuron_arrays(network, models, members, share)
@@ -159,7 +170,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
         groups=groups,
         decays=decays_of(groups, tabled),
         **filter_tables(filters, tabled),
-        kinds=np.array(kinds, np.int64).reshape(-1, 2),
+        kinds=np.array(kinds, np.int64).reshape(-1, 3),
         eligibility=map_table(populations, components, two_kappas, own),
         nothing=map_of_nothing(populations, layouts, map_entries, sizes["neurons"], dtype),
         adjoint=adjoint_table(populations, components, own, bool(rules_of(network, EProp))),

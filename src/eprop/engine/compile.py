@@ -30,7 +30,7 @@ from eprop.kernels import (
     stream,
 )
 from eprop.kernels import stdp as pairs
-from eprop.kernels.maps import MapLayout
+from eprop.kernels.maps import Kind, MapLayout
 from eprop.models import Neuron
 
 MAX_MODELS = 4
@@ -75,7 +75,7 @@ class Options(NamedTuple):
         Whether phases are timed: the loops that do so are compiled apart.
     """
 
-    kinds: tuple[tuple[int, int], ...] = ()
+    kinds: tuple[Kind, ...] = ()
     two_kappas: bool = False
     moments: bool = False
     each_step: bool = False
@@ -141,8 +141,20 @@ def _rule_label(options: Options) -> str:
 def _plus_label(options: Options) -> str:
     if not options.kinds:
         return "fixed"
-    kinds = "_".join(f"{d}f{m}h" for d, m in options.kinds)
-    return f"{kinds}_{'two' if options.two_kappas else 'one'}_kappa{_moments_label(options)}"
+    kinds = "_".join(_kind_label(kind) for kind in options.kinds)
+    return f"{kinds}_{_kappas_label(options.two_kappas)}{_moments_label(options)}"
+
+
+def _kind_label(kind: Kind) -> str:
+    return f"{kind.filters}f{kind.hidden}h{'' if kind.anchored else '_crossing'}"
+
+
+def _layout_label(layout: MapLayout) -> str:
+    return f"{_kind_label(Kind(layout.D, layout.M, layout.ANCHORS))}_{_kappas_label(layout.BOTH)}"
+
+
+def _kappas_label(two: bool) -> str:
+    return f"{'two' if two else 'one'}_kappa"
 
 
 def _moments_label(options: Options) -> str:
@@ -228,8 +240,7 @@ def _bind_rule(options: Options) -> dict[str, Any]:
     rule, moments = _plus_label(options), _moments_label(options)
     slots: dict[str, Any] = {"KINDS": len(options.kinds)}
     for k in range(MAX_KINDS):
-        d, m = options.kinds[min(k, len(options.kinds) - 1)]
-        layout = MapLayout.of(d, m, options.two_kappas)
+        layout = MapLayout.of(options.kinds[min(k, len(options.kinds) - 1)], options.two_kappas)
         slots[f"EXTEND_{k}"], slots[f"DELIVER_{k}"], slots[f"SETTLE_{k}"] = _bind_kind(layout, options)
     readout: dict[str, Any] = {"MOMENTS": options.moments, "EACH": options.each_step}
     if options.each_step:
@@ -248,7 +259,7 @@ def _bind_rule(options: Options) -> dict[str, Any]:
 @functools.cache
 def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any], ...]:
     """Extend, deliver and settle for one kind of eligibility."""
-    kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
+    kind = _layout_label(layout)
     rule = f"{kind}{_moments_label(options)}"
     maps_of = bind_maps(layout)
     constants = layout._asdict()
@@ -260,7 +271,6 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         **constants,
         "MOMENTS": options.moments,
         "EACH": options.each_step,
-        "ANCHORS": layout.M == 0,
         "MAPS": maps_of.many,
         "MAPS_WITHIN": maps_of.within,
         "MAPS_OF_ONE": maps_of.one,
@@ -271,7 +281,7 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         "_turn_to": maps_of.turn,
     }
     bound["_maps_until_cutoff"] = bind(plastic.maps_until_cutoff, f"maps_until_cutoff_{kind}", inlined=True, **bound)
-    bound |= (_bind_anchors if layout.M == 0 else _bind_crossing)(kind, rule, bound)
+    bound |= (_bind_anchors if layout.ANCHORS else _bind_crossing)(kind, rule, bound)
     if (layout.D, layout.M, layout.BOTH) == (1, 0, False) and not options.moments and not options.each_step:
         bound["_deliver_dense"] = bind(plastic.deliver_dense, f"deliver_dense_{rule}", inlined=True, **bound)
         bound["_settle_dense"] = bind(plastic.settle_dense, f"settle_dense_{rule}", inlined=True, **bound)
@@ -299,11 +309,11 @@ def _bind_anchors(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any]
     """Rows of synapses that are kept at their anchors."""
     parts: dict[str, Any] = {
         f"_{short}": bind(getattr(anchors, name), f"{name}_{kind}", inlined=True, **bound)
-        for short, name in (("back", "move_back"), ("arrived", "move_arrived"), ("collect", "collect"),
-                            ("trace_back", "trace_back"), ("rate_back", "rate_back"), ("trace_on", "trace_on"),
-                            ("rate_on", "rate_on"))
-    }  # fmt: skip
+        for short, name in (("back", "move_back"), ("arrived", "move_arrived"), ("add", "add_through"))
+    }
     bound = {**bound, **parts}
+    for short, name in (("collect", "collect"), ("own_back", "own_back")):
+        bound[f"_{short}"] = bind(getattr(anchors, name), f"{name}_{kind}", inlined=True, **bound)
     bound["_anchor"] = bind(anchors.anchor_synapse, f"anchor_{rule}", inlined=True, **bound)
     bound["_refold_row"] = bind(anchors.refold_row, f"refold_row_{kind}", **bound)
     return {
@@ -356,7 +366,7 @@ JOINED_AT_ONCE = 3
 @functools.cache
 def bind_maps(layout: MapLayout) -> Maps:
     """The loops that extend maps by a step, and that evaluate them over an interval for many neurons and for one."""
-    kind = f"{layout.D}f{layout.M}h_{'two' if layout.BOTH else 'one'}_kappa"
+    kind = _layout_label(layout)
     constants = layout._asdict()
 
     def made(module: types.ModuleType, name: str, called: str = "", /, **others: Any) -> Callable[..., Any]:
@@ -372,7 +382,7 @@ def bind_maps(layout: MapLayout) -> Maps:
         _identity=made(joins, "identity_rows"), _copy=joined["_copy"], **ends,
     )  # fmt: skip
     many = within = one = bind(joins._unbound, "nothing")
-    if layout.M > 0:
+    if not layout.ANCHORS:
         near = made(intervals, "look_near", **joined)
         near_of_one = made(intervals, "look_near", "look_near_of_one", inlined=True, KEEP=False, **alone)
         within = made(intervals, "map_within_block", "maps_within", inlined=True, _look_near=near, **joined)
@@ -402,7 +412,7 @@ def _bind_joins(layout: MapLayout, made: Callable[..., Any], suffix: str, **opti
     """What puts maps together, and takes them apart, for many neurons or (``suffix``) for one."""
     nothing = bind(joins._unbound, "nothing")
     out = {"_copy": made(joins, "copy_rows", f"copy_rows{suffix}", **options), "_prepend": nothing}
-    for name in ("compose", "prepend") if layout.M > 0 else ("compose",):
+    for name in ("compose",) if layout.ANCHORS else ("compose", "prepend"):
         last, more = layout.P, nothing
         if layout.P > JOINED_AT_ONCE:
             last = JOINED_AT_ONCE - 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.errors import NetworkError
-from eprop.kernels.maps import MOST_FILTERS, MOST_HIDDEN, MapLayout
+from eprop.kernels.maps import MOST_FILTERS, MOST_HIDDEN, Kind, MapLayout
 from eprop.models import Eligibility
 
 
@@ -34,11 +34,6 @@ class Components:
     spike: np.ndarray
     filters: tuple[int, ...]
     hidden: tuple[int, ...]
-
-    @property
-    def kind(self) -> tuple[int, int]:
-        """Numbers of filters and of hidden components: what loops are compiled for."""
-        return len(self.filters), len(self.hidden)
 
     @property
     def size(self) -> int:
@@ -82,7 +77,24 @@ def _reached(start: np.ndarray, decay: np.ndarray) -> list[int]:
     return [int(i) for i in np.flatnonzero(reached)]
 
 
-def check_kind(name: str, kind: tuple[int, int]) -> None:
+def least_left(c: Components, largest_psi: Sequence[float]) -> float:
+    """How much a step leaves at least of a component that is a synapse's own, or 1 / what it makes of it; 1 without any.
+
+    ``largest_psi`` is that of each neuron (`Neuron.largest_psi`). 0 where spikes of the neuron might take all of it, or where
+    there is more than one such component.
+    """
+    if len(c.hidden) != 1:
+        return 0.0 if c.hidden else 1.0
+    k = c.hidden[0]
+    own, fed = c.decay[:, k, k], c.spike[:, k] * c.output[:, k]
+    most = np.multiply(fed, largest_psi, out=np.zeros_like(fed), where=fed != 0.0)
+    ends = np.stack([own, own + most])
+    if (ends[0] * ends[1] <= 0.0).any():
+        return 0.0
+    return float(min(np.abs(ends).min(), 1.0 / np.abs(ends).max()))
+
+
+def check_components(name: str, c: Components) -> None:
     """Whether the loops of e-prop+ know an eligibility.
 
     Raises
@@ -90,16 +102,16 @@ def check_kind(name: str, kind: tuple[int, int]) -> None:
     NetworkError
         If it has too many components.
     """
-    if kind[0] > MOST_FILTERS or kind[1] > MOST_HIDDEN:
+    if len(c.filters) > MOST_FILTERS or len(c.hidden) > MOST_HIDDEN:
         raise NetworkError(
             f"{name}: EPropPlus takes at most {MOST_FILTERS} components of the eligibility that filter spikes and "
-            f"{MOST_HIDDEN} that are a synapse's own, got {kind[0]} and {kind[1]}; EProp takes any number"
+            f"{MOST_HIDDEN} that are a synapse's own, got {len(c.filters)} and {len(c.hidden)}; EProp takes any number"
         )
 
 
 def map_constants(c: Components, both: bool) -> np.ndarray:
     """Constants of maps, shape (rows, n), in the order of `MapLayout`."""
-    layout = MapLayout.of(*c.kind, both)
+    layout = MapLayout.of(Kind(len(c.filters), len(c.hidden), True), both)
     rows = np.zeros((layout.EL_ROWS, len(c.arrival)))
     filters, hidden = list(c.filters), list(c.hidden)
     rows[layout.EL_C : layout.EL_U] = c.output[:, filters + hidden].T

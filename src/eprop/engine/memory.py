@@ -12,6 +12,7 @@ from eprop.engine.traces import span_blocks_of
 from eprop.engine.tracts import steps_of
 from eprop.errors import MemoryLimitError
 from eprop.kernels.layout import padded
+from eprop.kernels.maps import Kind
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
 
@@ -38,13 +39,20 @@ class Estimate:
 
 
 def estimate(
-    network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int, share: RankShare, n_axons: int
+    network: Network,
+    itemsize: int,
+    kinds: tuple[Kind, ...],
+    map_entries: int,
+    block_steps: int,
+    share: RankShare,
+    n_axons: int,
 ) -> Estimate:
     """Memory of a network whose synaptic values have ``itemsize`` bytes; the other numbers are those of `Built`."""
     plus, eprop = rules_of(network, EPropPlus), rules_of(network, EProp)
+    hidden, crosses = max((kind.hidden for kind in kinds), default=0), not all(kind.anchored for kind in kinds)
     two_kappas = any(rule.kappa != rule.kappa_regularisation for rule in plus)
     waits = bool(eprop) or any(moments_of(plus)) or any(rule.each_step or rule.optimizer.decay > 0.0 for rule in plus)
-    values = 1 + bool(plus) + two_kappas + n_hidden + waits + sum(moments_of(plus + eprop))
+    values = 1 + bool(plus) + two_kappas + hidden + waits + sum(moments_of(plus + eprop))
     synapses = sum(
         p.connectivity.expected(p.pre.size, p.post.size) * len(range(*share.own(p.post))) / p.post.size
         for p in network.projections
@@ -53,10 +61,10 @@ def estimate(
     cutoff = max((steps_of(rule.cutoff, network.dt) for rule in plus), default=0)
     ring = power_of_two(max(cutoff, block_steps) + 2) if plus else 0
     blocks = power_of_two(cutoff // block_steps + 3) if plus else 0
-    steps, spans = ring if n_hidden else 1, span_blocks_of(cutoff // block_steps) > 0
+    steps, spans = ring if crosses else 1, span_blocks_of(cutoff // block_steps) > 0
     # In the type of a synapse: parts of blocks, whole ones, the way ahead, tails of spans, the steps of a block where they are
     # wanted, and maps of an interval.
-    joined = ring + blocks * (2 + spans) + (block_steps if n_hidden else 0) + 3 if plus else 0
+    joined = ring + blocks * (2 + spans) + (block_steps if crosses else 0) + 3 if plus else 0
     maps = padded(neurons) * (map_entries * (8 * 3 + itemsize * joined) + 32 * steps) if plus else 0
     # Feedback, its delays while they are drawn; axons with their filtered spikes; parameters and state of neurons.
     others = maps + 32 * readouts * neurons + 72 * n_axons + 256 * neurons
@@ -64,7 +72,13 @@ def estimate(
 
 
 def check_memory(
-    network: Network, itemsize: int, n_hidden: int, map_entries: int, block_steps: int, share: RankShare, n_axons: int
+    network: Network,
+    itemsize: int,
+    kinds: tuple[Kind, ...],
+    map_entries: int,
+    block_steps: int,
+    share: RankShare,
+    n_axons: int,
 ) -> None:
     """Refuse a network that will not fit, with what it needs and what would fit.
 
@@ -75,13 +89,13 @@ def check_memory(
     """
     free, neighbours = available_memory(), share.comm.neighbours()
     free = None if free is None else free // neighbours
-    needed = estimate(network, itemsize, n_hidden, map_entries, block_steps, share, n_axons)
+    needed = estimate(network, itemsize, kinds, map_entries, block_steps, share, n_axons)
     if free is None or needed.total <= (1.0 - SPARE) * free:
         return
     fits = ((1.0 - SPARE) * free - needed.others) / needed.per_synapse
     advice = [f"{fits:,.0f} synapses, {100 * fits / needed.synapses:.0f} % of them"] if fits > 0 else [FEWER]
     if itemsize == 8:
-        single = estimate(network, 4, n_hidden, map_entries, block_steps, share, n_axons)
+        single = estimate(network, 4, kinds, map_entries, block_steps, share, n_axons)
         verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
         advice.append(f'precision="single" with {single.total / GIGA:.1f} GB {verdict}')
     what = "a share of the network" if share.several else "the network"

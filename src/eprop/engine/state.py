@@ -84,7 +84,7 @@ def history_of(built: Built, learns: bool = True) -> History:
     blocks = power_of_two(built.cutoff // built.block_steps + 3) if plus else 1
     pairs = built.has_stdp and learns
     past = power_of_two(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
-    kept = maps if built.n_hidden or built.each_step else 1
+    kept = maps if built.crosses or built.each_step else 1
     entries, dtype = built.map_entries, built.weight.dtype
     prefix = aligned((2, entries, width))
     prefix[0] = built.topology.nothing[0] if plus else 0.0
@@ -157,7 +157,7 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
         due_start=np.zeros(projections + 1, np.int64),
         maps=aligned((1, entries, width), dtype),
         ahead=aligned((blocks, entries, width), dtype),
-        near=aligned((built.block_steps if built.n_hidden else 1, entries if built.n_hidden else 0, width), dtype),
+        near=aligned((built.block_steps if built.crosses else 1, entries if built.crosses else 0, width), dtype),
         known=np.zeros((partitions, groups, blocks), np.bool_),
         near_from=np.full((partitions, groups, 2), -1, np.int64),
         due_maps=aligned((1, entries, width), dtype),
@@ -192,7 +192,7 @@ PAD = 32
 def with_tables(built: Built, scratch: Scratch) -> Scratch:
     """The same work space with room for the tables of e-prop+ (`kernels.plastic_dense`), where they pay and are known."""
     rows = built.topology.projections
-    plain = len(built.kinds) == 1 and built.kinds[0] == (1, 0) and not (built.two_kappas or built.moments_plus)
+    plain = len(built.kinds) == 1 and built.kinds[0][:2] == (1, 0) and not (built.two_kappas or built.moments_plus)
     # Rows of several tracts are sorted together: there is no one table for them.
     alone = np.bincount(rows[:, lay.PRO_LEADER], minlength=len(rows)) == 1
     wanted = (rows[:, lay.PRO_RULE] == lay.EPROP_PLUS) & (rows[:, lay.PRO_TO_READOUT] == 0) & plain & alone

@@ -8,7 +8,7 @@ from eprop.engine.compile import MAX_KINDS
 from eprop.engine.eligibility import (
     Components,
     adjoint_constants,
-    check_kind,
+    check_components,
     doublings,
     filter_powers,
     map_constants,
@@ -17,14 +17,14 @@ from eprop.engine.readouts import ReadoutClasses
 from eprop.engine.tables import rules_of
 from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
-from eprop.kernels.maps import MapLayout
+from eprop.kernels.maps import Kind, MapLayout
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
 
 # Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits, or one and a half of seven.
 SMALLEST_POWER = {8: 1e-3, 4: 0.03}
 LARGEST_BLOCK = 32
-# Where maps cannot be divided, an interval within a block is stepped through.
+# Where values cannot be moved back, an interval within a block is stepped through.
 LARGEST_HIDDEN_BLOCK = 16
 # Blocks that a way ahead may cross one by one.
 LONGEST_WAY = 16
@@ -33,9 +33,13 @@ DOUBLINGS = 62
 
 
 def kinds_of(
-    network: Network, components: dict[int, Components], populations: np.ndarray
-) -> tuple[tuple[int, int], ...]:
-    """The distinct kinds of eligibility that e-prop+ meets, in order; notes them and what the adjoint pass must know."""
+    network: Network, components: dict[int, Components], left: dict[int, float], populations: np.ndarray, dtype: type
+) -> tuple[Kind, ...]:
+    """The distinct kinds of eligibility that e-prop+ meets, in order; notes them and what the adjoint pass must know.
+
+    ``left`` is `least_left` of each population. Synapses are kept at anchors if those onto all neurons with as many components
+    can be, so that there is one loop for them.
+    """
     for index, c in components.items():
         row = populations[index]
         row[lay.POP_COMPONENTS] = c.size
@@ -45,14 +49,20 @@ def kinds_of(
         )
     reached = [p.post for p in network.projections if isinstance(p.rule, EPropPlus) and p.post.index in components]
     for post in reached:
-        check_kind(post.name, components[post.index].kind)
-    kinds = list(dict.fromkeys(components[post.index].kind for post in reached))
+        check_components(post.name, components[post.index])
+    power, anchored = SMALLEST_POWER[np.dtype(dtype).itemsize], dict[tuple[int, int], bool]()
+    for post in reached:
+        size = len(components[post.index].filters), len(components[post.index].hidden)
+        anchored[size] = anchored.get(size, True) and left[post.index] ** LARGEST_HIDDEN_BLOCK >= power
+    kinds = [Kind(*size, back) for size, back in anchored.items()]
     if len(kinds) > MAX_KINDS:
         raise NetworkError(f"EPropPlus takes neurons of {MAX_KINDS} different kinds of eligibility, got {len(kinds)}")
+    sizes = list(anchored)
     for post in reached:
-        populations[post.index, lay.POP_KIND] = kinds.index(components[post.index].kind)
+        c = components[post.index]
+        populations[post.index, lay.POP_KIND] = sizes.index((len(c.filters), len(c.hidden)))
     if not kinds and rules_of(network, EPropPlus):
-        kinds = [(1, 0)]  # readouts alone learn
+        kinds = [Kind(1, 0, True)]  # readouts alone learn
     return tuple(kinds)
 
 
@@ -166,11 +176,19 @@ def regularisation(rule: EProp | EPropPlus, dt: float) -> tuple[float, float]:
     return rule.c_reg, rule.f_target * dt / 1000.0
 
 
-def block_steps_of(groups: np.ndarray, filters: list[tuple[np.ndarray, np.ndarray]], n_hidden: int, dtype: type) -> int:
-    """Steps per block of maps: as many as a trace may be moved back without losing too many digits of its ``dtype``."""
+def block_steps_of(
+    groups: np.ndarray, filters: list[tuple[np.ndarray, np.ndarray]], kinds: tuple[Kind, ...],
+    left: dict[int, float], populations: np.ndarray, dtype: type,
+) -> int:  # fmt: skip
+    """Steps per block of maps: as many as values may be moved back without losing too many digits of their ``dtype``."""
     power = SMALLEST_POWER[np.dtype(dtype).itemsize]
-    smallest = min([1.0, *groups[:, lay.GR_KAPPA], *groups[:, lay.GR_REG]])
-    block = LARGEST_HIDDEN_BLOCK if n_hidden else LARGEST_BLOCK
+    own = [
+        least
+        for index, least in left.items()
+        if populations[index, lay.POP_GROUP] >= 0 and kinds[populations[index, lay.POP_KIND]].anchored
+    ]
+    smallest = min([1.0, *groups[:, lay.GR_KAPPA], *groups[:, lay.GR_REG], *own])
+    block = LARGEST_BLOCK if all(kind.anchored for kind in kinds) else LARGEST_HIDDEN_BLOCK
     while block > 1 and (smallest**block < power or not all(_divides(d, block, power) for d, _ in filters)):
         block //= 2
     return block

@@ -22,7 +22,8 @@ def try_update(neuron: Neuron, dt: float) -> None:
     Raises
     ------
     NetworkError
-        If rows are missing, if `update` is not compiled, fails, reaches beyond its rows or returns anything but two numbers.
+        If rows are missing, if `update` is not compiled, fails, reaches beyond its rows, returns anything but two numbers or a
+        surrogate gradient larger than the model says.
     """
     kind = type(neuron)
     if kind.__module__.split(".")[0] == "eprop":
@@ -38,7 +39,13 @@ def try_update(neuron: Neuron, dt: float) -> None:
     update = interpreted(kind.update, {})
     with np.errstate(all="ignore"):
         for x in INPUTS:
-            _check_result(label, _step(neuron, update, state, params, x))
+            result = _step(neuron, update, state, params, x)
+            _check_result(label, result)
+            if result[1] > neuron.largest_psi(dt) * (1.0 + 1e-12):
+                raise NetworkError(
+                    f"{label}.update returned psi = {result[1]:.6g}, but {label}.largest_psi() says at most "
+                    f"{neuron.largest_psi(dt):.6g}; correct it, or leave it out"
+                )
 
 
 def _step(neuron: Neuron, update: Callable[..., Any], state: np.ndarray, params: np.ndarray, x: float) -> Any:

@@ -1,7 +1,7 @@
-"""Deliver spikes over e-prop+ synapses with components of the eligibility vector of their own (M > 0).
+"""Deliver spikes over e-prop+ synapses with components of the eligibility vector that cannot be moved back (M > 0).
 
-Spikes of the neuron itself act on such components, and what has been forgotten cannot be had back: these synapses cannot be moved
-back to an anchor (`kernels.anchors`). They cross the rest of the block of their last spike, then the way ahead; or, within one
+Spikes of the neuron itself act on such components, and what has been forgotten cannot be had back: these synapses cannot be kept
+at an anchor (`kernels.anchors`). They cross the rest of the block of their last spike, then the way ahead; or, within one
 block, the interval at once.
 """
 

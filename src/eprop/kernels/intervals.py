@@ -1,26 +1,24 @@
 """Maps of neurons over any interval of the recent past, from what was composed as time went on.
 
-Of the interval ``[a, now)`` the rest of a's block comes first, then the way from the end of that block to ``now``:
+The *way ahead* from the start of a block to ``now`` is the same for all intervals that begin in that block. It is composed
+backward, block by block, as far as it is wanted, and kept in ``ahead`` for the rest of the step. Long ways take strides:
+``tails[b]`` maps from the start of block ``b`` to the end of its *span* of blocks (`end_span`). Synapses that are kept at their
+anchors ask for nothing else (`kernels.anchors`).
 
-- The *rest of a block* is ``suffix[a]``, made for all steps of the block when it ends (`end_block`): by division, where the
-  eligibility is a filter of the spikes alone (``M = 0``), the whole block without the part before ``a``. Where spikes of the
-  neuron itself act on it (``M > 0``), such a part need not have an inverse; there it is composed backward, step by step.
-- The *way ahead* from the start of a block to ``now`` is the same for all intervals that begin in the block before. It is
-  composed backward, block by block, as far as it is wanted, and kept in ``ahead`` for the rest of the step. Long ways
-  take strides: ``tails[b]`` maps from the start of block ``b`` to the end of its *span* of blocks (`end_span`).
-- An interval within the current block is had by division, too, or composed backward, step by step, and kept in ``near``.
+Those that cannot be moved back (`kernels.crossing`) begin within a block, ``[a, now)``:
 
-A synapse crosses the rest of the block, then the way ahead (`kernels.plastic.learn_rows_across`): it costs the same whatever the
-length of the interval, and whether or not others share it. The same numbers come out for all neurons at once as for a
-single one.
+- The *rest of the block* of ``a`` is ``parts[a]``, made for all steps of a block when it ends, composed backward, step by step
+  (`end_block`); then comes the way ahead from the next block on.
+- An interval within the current block is composed backward, step by step, and kept in ``near``.
+
+So a synapse costs the same whatever the length of the interval, and whether or not others share it. The same numbers come out
+for all neurons at once as for a single one.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# Bound to the constants of one `kernels.maps.MapLayout`.
-M = 0
 
 
 def _unbound(*arguments):

@@ -89,7 +89,7 @@ class Topology(NamedTuple):
     filters: np.ndarray  # (n_groups, 2, n, D, D) powers of the filter of spikes, and their inverses
     doublings: np.ndarray  # (n_groups, bits, D, D) the filter to the power of 2^bit
     arrivals: np.ndarray  # (n_groups, D) what a spike adds to the filter
-    kinds: np.ndarray  # (kinds, 2) filters D and hidden components M of each kind of eligibility
+    kinds: np.ndarray  # (kinds, 3) `maps.Kind` of each kind of eligibility
     eligibility: np.ndarray  # (rows, width) what maps need of a neuron, see `kernels.maps`
     nothing: np.ndarray  # (1, entries, width) the map of no step at all
     adjoint: np.ndarray  # (rows, neurons) what the adjoint pass needs, see `kernels.adjoint`

@@ -46,6 +46,14 @@ MOST_FILTERS = 2
 MOST_HIDDEN = 2
 
 
+class Kind(NamedTuple):
+    """What loops are compiled for: numbers of filters and of hidden components; whether synapses are kept at anchors."""
+
+    filters: int
+    hidden: int
+    anchored: bool
+
+
 class MapLayout(NamedTuple):
     """Positions of a map's entries, and of a neuron's constants, for D filters, M hidden components and 1 or 2 kappas."""
 
@@ -65,10 +73,12 @@ class MapLayout(NamedTuple):
     EL_A: int
     EL_B: int
     EL_ROWS: int
+    ANCHORS: bool
 
     @classmethod
-    def of(cls, d: int, m: int, both: bool) -> MapLayout:
+    def of(cls, kind: Kind, both: bool) -> MapLayout:
         """The layout of one kind of eligibility."""
+        d, m, anchored = kind
         p, two = d + m, int(both)
         e, r = 0, p
         ge = p * (1 + two)
@@ -76,7 +86,7 @@ class MapLayout(NamedTuple):
         a = g + p
         el_u, el_a = p, p + m
         el_b = el_a + m * m
-        return cls(d, m, both, p, e, r, ge, ge + two, g, a, a + m * p, 0, el_u, el_a, el_b, el_b + m)
+        return cls(d, m, both, p, e, r, ge, ge + two, g, a, a + m * p, 0, el_u, el_a, el_b, el_b + m, anchored)
 
 
 @inline
@@ -89,6 +99,7 @@ def row_end(hi, n, maps):
 D, M, BOTH = 1, 0, False
 P, E, R, GE, GR, G, A = 1, 0, 1, 1, 1, 2, 3
 EL_C, EL_U, EL_A = 0, 1, 1
+ANCHORS = True
 
 
 def _unbound(*arguments):
@@ -119,11 +130,13 @@ def extend_maps(
         _extend(first, stop, n, old, prefix, here, block, s, steps, group, groups, decays, filters, eligibility)
         _identity(first, stop, now, prefix)
         _copy(first, stop, here, block, np.uint64((t // block_steps - 1) & (blocks.shape[0] - 1)), blocks)
-        if M > 0:
+        if ANCHORS:
+            pass  # no map is asked for that begins within a block
+        else:
             _end_block(t, first, stop, parts, nothing, steps, block_steps, group, groups, decays, filters, eligibility)
         if span_blocks > 0 and t % (span_blocks * block_steps) == 0:
             _end_span(t, first, stop, blocks, tails, block_steps, span_blocks, group, decays, filters)
-    if M == 0:
+    if ANCHORS:
         _copy(first, stop, now, prefix, np.uint64(t & (parts.shape[0] - 1)), parts)
 
 

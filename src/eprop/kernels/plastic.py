@@ -31,7 +31,7 @@ from eprop.kernels.layout import (
 from eprop.kernels.maps import row_end
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
-M, BOTH, EL_C = 0, False, 0
+M, BOTH, EL_C, ANCHORS = 0, False, 0, True
 MOMENTS = False
 # Within a block, a map for one target costs about as much as this many in the loop over all targets.
 COST_ALONE = 5.5
@@ -143,12 +143,12 @@ def settle_dense(r, p, t, lo, hi, topology, axons, history, scratch):
 def maps_until_cutoff(r, p, t, lo, hi, topology, history, scratch):
     """Template: maps over the last ``cutoff`` steps, of which the traces take part in all but the last.
 
-    Without hidden components they begin where the block of the first of these steps does. All tracts onto a population share
+    At anchors they begin where the block of the first of these steps does. All tracts onto a population share
     them. Returns the number of steps in which the traces take part.
     """
     group, n = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
     block = (t - n) // history.block_steps
-    steps = n - 1 if M > 0 else t - 1 - block * history.block_steps
+    steps = t - 1 - block * history.block_steps if ANCHORS else n - 1
     if scratch.due_found[p, group] == t:
         return steps
     scratch.due_found[p, group] = t
@@ -156,15 +156,15 @@ def maps_until_cutoff(r, p, t, lo, hi, topology, history, scratch):
     end = row_end(min(hi, topology.projections[r, PRO_HI]), topology.params.shape[1], scratch.due_maps)
     here, s = np.uint64(0), np.uint64((t - 1) & (history.steps.shape[0] - 1))
     _turn_to(t - 1, p, group, scratch.known, scratch.near_from)
-    if M > 0:
-        MAPS(t - n, t - 1, first, end, p, group, topology, history, scratch, scratch.due_before)
-    else:
+    if ANCHORS:
         row = block & (scratch.ahead.shape[0] - 1)
         if not scratch.known[p, group, row]:
             _look_ahead(block, t - 1, np.uint64(first), np.uint64(end), p, history.prefix, history.blocks, history.tails,
                         scratch.ahead, scratch.known, history.block_steps, history.span_blocks, group, topology.decays,
                         topology.filters)  # fmt: skip
         _copy(np.uint64(first), np.uint64(end), np.uint64(row), scratch.ahead, here, scratch.due_before)
+    else:
+        MAPS(t - n, t - 1, first, end, p, group, topology, history, scratch, scratch.due_before)
     _extend(np.uint64(first), np.uint64(end), steps, here, scratch.due_before, here, scratch.due_maps, s, history.steps, group,
             topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
     return steps
@@ -197,13 +197,13 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
         across += 1
     if across > k:
         _find_way_ahead(k, across, r, p, t, first, end, topology, axons, history, scratch)
-    if M == 0:
+    if ANCHORS:
         for begin, end, maps, within in ((k, across, scratch.ahead, False), (across, stop, history.parts, True)):
             _learn_rows_onward(begin, end, t, p, r, group, maps, within, block_steps, history.parts, order, last, axons.z_bar,
                                scratch.z_ahead, axons.steps, axons.fold, topology.indptr, topology.decays, topology.filters,
-                               topology.arrivals, topology.projection_floats, topology.targets, synapses.weight,
-                               synapses.trace, synapses.trace_reg, synapses.pending, synapses.moment_1, synapses.moment_2,
-                               neurons.input)  # fmt: skip
+                               topology.arrivals, topology.projection_floats, topology.targets, topology.eligibility,
+                               synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending,
+                               synapses.moment_1, synapses.moment_2, neurons.input)  # fmt: skip
     else:
         _learn_rows_of_own(
             k, across, stop, r, p, t, group, first, end, topology, synapses, axons, neurons, history, scratch
@@ -252,7 +252,7 @@ def find_way_ahead(k, stop, r, p, t, first, end, topology, axons, history, scrat
         count += indptr[p, i + 1] - indptr[p, i]
     for index in range(k, stop):
         i = scratch.order[index]
-        lowest = axons.last[i] // block_steps + (1 if M > 0 else 0)
+        lowest = axons.last[i] // block_steps + (0 if ANCHORS else 1)
         if scratch.known[p, group, lowest & mask]:
             continue
         if count * COST_AHEAD > end - first:

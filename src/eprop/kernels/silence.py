@@ -14,7 +14,7 @@ from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, GR_KAPPA, GR_REG, PF_ET
 from eprop.kernels.optimize import decay_owed, optimize_synapse
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
-D, M, BOTH = 1, 0, False
+D, M, BOTH, ANCHORS = 1, 0, False, True
 EL_C, EL_U, EL_A, EL_B = 0, 1, 1, 1
 MOMENTS = False
 # Of no matrix: none is equal to it.
@@ -25,8 +25,6 @@ def _unbound(*arguments):
     """Stands for a bound template."""
 
 
-# Whether rows are anchored then, see `kernels.anchors`.
-ANCHORS = True
 _decay_hidden = _step_hidden = _first_row = _revive_row = _anchor_row = _unbound
 
 
@@ -50,7 +48,8 @@ def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, hi
         if ANCHORS:
             _anchor_row(p, i, t, topology.projection_floats[r, PF_ETA], group, history.block_steps, topology.indptr,
                         topology.decays, topology.filters, topology.arrivals, scratch.z_ahead, history.parts,
-                        topology.targets, synapses.weight, synapses.trace, synapses.trace_reg, synapses.pending)  # fmt: skip
+                        topology.targets, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden,
+                        synapses.pending)  # fmt: skip
         k += 1
     return k
 

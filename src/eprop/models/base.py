@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -137,6 +138,14 @@ class Neuron(Model):
         processes may each ask for a part.
         """
         return {}
+
+    def largest_psi(self, dt: float) -> float:
+        """A value that the surrogate gradient never exceeds, for a step of ``dt`` ms; infinite if nothing is known.
+
+        Where the neuron's own spikes act on its eligibility (``spike``), e-prop+ is faster if what they take away in a step,
+        ``-spike output psi``, is known to be well below ``decay``.
+        """
+        return math.inf
 
     def eligibility(self, dt: float) -> Eligibility:
         """How learning sees the neuron, for a step of ``dt`` ms."""

@@ -73,6 +73,10 @@ class Membrane(Neuron):
         """``zeta``: factor of the synaptic input, 1."""
         return 1.0
 
+    def largest_psi(self, dt: float) -> float:
+        """The height of the surrogate gradient."""
+        return self.surrogate.height
+
     def eligibility(self, dt: float) -> Eligibility:
         """One component: the filtered presynaptic spikes."""
         return Eligibility.leaky(self.membrane_decay(dt), self.input_scale(dt))

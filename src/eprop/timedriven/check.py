@@ -51,7 +51,8 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> dict[str,
     Raises
     ------
     NetworkError
-        If one of them is more than rounding, or if the neuron does not spike whatever the input.
+        If one of them is more than rounding, if the neuron does not spike whatever the input, or if its surrogate gradient is
+        larger than `largest_psi` says.
     """
     if not isinstance(neuron, Neuron):
         hint = f"; call it: {neuron.__name__}()" if isinstance(neuron, type) else ""
@@ -135,6 +136,11 @@ def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
     stepped = TimeDriven(net)
     order, first = all_synapses(stepped.simulator.arrays), stepped.weight.copy()
     wanted = stepped.run(*once, record_weights=True)
+    largest = max(member.largest_psi(dt) for member in members_of(net, net.population("rec")))
+    if wanted.psi.max() > largest * (1.0 + 1e-12):
+        raise NetworkError(
+            f"{type(neuron).__name__}.update returned psi = {wanted.psi.max():.6g}, largest_psi() says at most {largest:.6g}"
+        )
     arriving = np.stack([stepped.synapses.arriving(wanted.spikes, t)[order] for t in range(steps)])
     change = np.abs(wanted.weights - first[order]).max()
     worst = 0.0

@@ -8,7 +8,7 @@ import pytest
 
 import eprop as ep
 from eprop import _jit
-from eprop.models import inline
+from eprop.models import Eligibility, inline
 from eprop.timedriven import check_neuron
 from own_model import Integrator
 
@@ -46,6 +46,19 @@ def one_value(state, params, j, x):
 def misspelt(state, params, j, x):
     """Calls what does not exist."""
     return hafl(x) > params[0, j], 0.3  # noqa: F821
+
+
+@inline
+def too_steep(state, params, j, x):
+    """Has a surrogate gradient larger than the model says."""
+    return x > params[0, j], 0.4
+
+
+@inline
+def steep_in_the_middle(state, params, j, x):
+    """The same, at voltages that the trial does not meet."""
+    state[0, j] = 0.9 * state[0, j] + x
+    return state[0, j] > params[0, j], 0.4 if 0.2 < state[0, j] < 0.9 else 0.3
 
 
 def not_compiled(state, params, j, x):
@@ -106,3 +119,17 @@ def test_check_neuron_names_the_mistake():
     neuron = network(second_row).populations[0].model
     with pytest.raises(ep.NetworkError, match="uses a row that is not there"):
         check_neuron(neuron)
+
+
+def test_a_surrogate_gradient_keeps_its_promise():
+    with pytest.raises(ep.NetworkError, match=r"Own.update returned psi = 0.4, but Own.largest_psi\(\) says at most 0.35"):
+        ep.Simulator(network(too_steep, largest_psi=lambda self, dt: 0.35), threads=1)
+    ep.Simulator(network(too_steep, largest_psi=lambda self, dt: 0.4), threads=1)
+
+
+@pytest.mark.skipif(not _jit.JIT_DISABLED, reason="the loops of one more model need not be compiled")
+def test_check_neuron_holds_it_to_its_promise():
+    changes = {"largest_psi": lambda self, dt: 0.35, "eligibility": lambda self, dt: Eligibility.leaky(0.9)}
+    neuron = network(steep_in_the_middle, **changes).populations[0].model
+    with pytest.raises(ep.NetworkError, match=r"Own.update returned psi = 0.4, largest_psi\(\) says at most 0.35"):
+        check_neuron(neuron, steps=30)
