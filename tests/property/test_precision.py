@@ -16,21 +16,24 @@ import eprop as ep
 from networks import PROJECTIONS, case, disagreement, run_engine_plus, run_engine_samples, stimuli, weights_of
 
 SEEDS = range(6)
+ALIF = ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0)
 
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("seed", SEEDS)
-def test_plus(seed):
+@pytest.mark.parametrize("neuron", [None, pytest.param(ALIF, marks=pytest.mark.rare)], ids=["LIF", "ALIF"])
+def test_plus(seed, neuron):
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0)
-    c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0)
+    c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, pair=neuron and (neuron, None))
     (double, v, y, _), (single, v_single, y_single, _) = (run_engine_plus(c, precision=p) for p in ("double", "single"))
     assert double.events == single.events > 100
     assert disagreement(v_single, v) < 1e-4
     assert disagreement(y_single, y) < 1e-4
     compare_weights(weights_of(c, single), weights_of(c, double), c.weights)
-    # Target, weight and trace of a synapse: 12 bytes or 20.
-    assert single.memory()["synapses"] == 12 * single.n_synapses
-    assert double.memory()["synapses"] == 20 * double.n_synapses
+    # Target, weight and trace of a synapse, and what is its own: 12 bytes or 20, of ALIF 16 or 28.
+    values = 3 if neuron else 2
+    assert single.memory()["synapses"] == (4 + 4 * values) * single.n_synapses
+    assert double.memory()["synapses"] == (4 + 8 * values) * double.n_synapses
 
 
 @pytest.mark.tiny
