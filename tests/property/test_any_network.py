@@ -34,7 +34,9 @@ NEURONS: dict[str, ep.Neuron] = {
         tau_m=ep.Uniform(8.0, 25.0), v_th=0.8, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)
     ),
     # A spike of the neuron may take all that its synapses remember of earlier ones: nothing can be moved back.
-    "ALIF, forgetful": ep.ALIF(tau_m=12.0, v_th=0.8, beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2)),
+    "ALIF, forgetful": ep.ALIF(
+        tau_m=12.0, v_th=0.8, beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2)
+    ),
     "ALIF, own adaptation": ep.ALIF(tau_m=12.0, v_th=0.8, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)),
     "synaptic current": SynapticCurrent(),
     "synaptic current, each its own": SynapticCurrent(tau_s=ep.Uniform(2.0, 8.0)),

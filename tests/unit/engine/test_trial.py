@@ -122,7 +122,9 @@ def test_check_neuron_names_the_mistake():
 
 
 def test_a_surrogate_gradient_keeps_its_promise():
-    with pytest.raises(ep.NetworkError, match=r"Own.update returned psi = 0.4, but Own.largest_psi\(\) says at most 0.35"):
+    with pytest.raises(
+        ep.NetworkError, match=r"Own.update returned psi = 0.4, but Own.largest_psi\(\) says at most 0.35"
+    ):
         ep.Simulator(network(too_steep, largest_psi=lambda self, dt: 0.35), threads=1)
     ep.Simulator(network(too_steep, largest_psi=lambda self, dt: 0.4), threads=1)
 
