@@ -109,6 +109,7 @@ CASES = {
     "ALIF, two kappas": Case(ALIF, kappa_reg=0.95, goal=2.5),
     "LIF, delay of 7 steps": Case(LIF, delay=7.0, goal=1.0),
     "LIF, delays of 1 to 5 steps": Case(LIF, delay=ep.Uniform(0.5, 5.5), goal=1.0),
+    "ALIF, delays of 1 to 5 steps": Case(ALIF, delay=ep.Uniform(0.5, 5.5), against="ALIF"),
     "own LIF": Case(OwnLIF(), goal=1.5),
     "own ALIF": Case(OwnALIF(), against="ALIF", goal=1.5),
 }

@@ -320,7 +320,7 @@ def _bind_anchors(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any]
         **parts,
         "_anchor_row": bind(anchors.anchor_row, f"anchor_row_{rule}", **bound),
         "_learn_rows_onward": bind(anchors.learn_rows_onward, f"learn_onward_{rule}", **bound),
-        "_settle_rows": bind(anchors.settle_rows_onward, f"settle_onward_{rule}", **bound),
+        "_settle_rows_onward": bind(anchors.settle_rows_onward, f"settle_onward_{rule}", **bound),
     }
 
 

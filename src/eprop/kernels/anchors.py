@@ -246,7 +246,7 @@ def learn_rows_onward(
 
 def settle_rows_onward(
     k, stop, last, n, p, r, group, block_steps, parts, due, z_bar, fold, indptr, decays, filters, floats, targets, maps, before,
-    eligibility, weight, trace, trace_reg, hidden, pending,
+    weight, trace, trace_reg, hidden, pending,
 ):  # fmt: skip
     """Template: rows ``due[k:stop]``, last active in step ``last``, collect what is left to collect up to the cutoff.
 

@@ -228,13 +228,10 @@ def learn_rows_directly(
 
 
 def settle_rows(
-    k, stop, last, n, p, r, group, block_steps, parts, due, z_bar, fold, indptr, decays, filters, floats, targets, maps, before,
-    eligibility, weight, trace, trace_reg, hidden, pending,
+    k, stop, n, p, r, group, due, z_bar, indptr, decays, floats, targets, maps, before, eligibility, weight, trace, trace_reg,
+    hidden, pending,
 ):  # fmt: skip
-    """Template: rows ``due[k:stop]`` cross the cutoff, of which the traces take part in ``n`` steps, see `plastic.settle_due`.
-
-    Not all arguments are needed: `anchors.settle_rows_onward` has the same.
-    """
+    """Template: rows ``due[k:stop]`` cross the cutoff, of which the traces take part in ``n`` steps, see `plastic.settle_due`."""
     real = weight.dtype.type
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     k_n, r_n = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])

@@ -48,7 +48,7 @@ def _unbound(*arguments):
 MAPS = MAPS_WITHIN = _unbound
 _copy = _extend = _look_ahead = _look_ahead_of_one = _turn_to = _unbound
 _learn_rows_onward = _learn_rows_across = _learn_rows = _learn_rows_directly = _unbound
-_back = _arrived = _settle_rows = _unbound
+_back = _arrived = _settle_rows = _settle_rows_onward = _unbound
 EACH = False
 # Whether the loops know tables of whole rows (`kernels.plastic_dense`).
 DENSE = False
@@ -285,7 +285,14 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
         return
     group = topology.projections[r, PRO_GROUP]
     steps = _maps_until_cutoff(r, p, t, lo, hi, topology, history, scratch)
-    _settle_rows(first, stop, t - topology.projections[r, PRO_CUTOFF], steps, p, r, group, history.block_steps, history.parts,
-                 scratch.due, axons.z_bar, axons.fold, topology.indptr, topology.decays, topology.filters,
-                 topology.projection_floats, topology.targets, scratch.due_maps, scratch.due_before, topology.eligibility,
-                 synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending)  # fmt: skip
+    if ANCHORS:
+        _settle_rows_onward(first, stop, t - topology.projections[r, PRO_CUTOFF], steps, p, r, group, history.block_steps,
+                            history.parts, scratch.due, axons.z_bar, axons.fold, topology.indptr, topology.decays,
+                            topology.filters, topology.projection_floats, topology.targets, scratch.due_maps,
+                            scratch.due_before, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden,
+                            synapses.pending)  # fmt: skip
+    else:
+        _settle_rows(first, stop, steps, p, r, group, scratch.due, axons.z_bar, topology.indptr, topology.decays,
+                     topology.projection_floats, topology.targets, scratch.due_maps, scratch.due_before,
+                     topology.eligibility, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden,
+                     synapses.pending)  # fmt: skip
