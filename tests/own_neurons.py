@@ -46,6 +46,46 @@ class SynapticCurrent(Neuron):
 
 
 @inline
+def step_adapting_current(state, params, j, x):
+    """The same, with a threshold that each spike raises one step later."""
+    i = params[0, j] * state[1, j] + x
+    v = params[1, j] * state[0, j] + i
+    a = params[2, j] * state[2, j] + state[3, j]
+    above = v - 0.8 - 0.2 * a
+    psi = 0.4 * max(0.0, 1.0 - abs(above) / 0.7)
+    spike = above >= 0.0
+    state[0, j] = v - 0.8 if spike else v
+    state[1, j], state[2, j], state[3, j] = i, a, 1.0 if spike else 0.0
+    return spike, psi
+
+
+@dataclass(frozen=True)
+class AdaptingCurrent(SynapticCurrent):
+    """Two filters of the spikes and one component of the synapse's own; its surrogate gradient is known to be at most 0.4."""
+
+    tau_a: float = param(50.0, unit="ms", above=0.0, doc="time constant of the threshold")
+
+    state_rows: ClassVar[tuple[str, ...]] = ("v", "i", "a", "z")
+    parameter_rows: ClassVar[tuple[str, ...]] = ("alpha_s", "alpha", "rho")
+    update: ClassVar[Any] = staticmethod(step_adapting_current)
+
+    def derived(self, dt: float) -> dict[str, float]:
+        """Decays."""
+        return {**super().derived(dt), "rho": float(np.exp(-dt / self.tau_a))}
+
+    def largest_psi(self, dt: float) -> float:
+        """The tip of the triangle."""
+        return 0.4
+
+    def eligibility(self, dt: float) -> Eligibility:
+        """(i, v, a)."""
+        a_s, a, rho = self.derived(dt).values()
+        return Eligibility(
+            ((a_s, 0.0, 0.0), (a_s, a, 0.0), (0.0, 0.0, rho)), (1.0, 1.0, 0.0), (0.0, 1.0, -0.2), (0.0, 0.0, 1.0)
+        )
+
+
+@inline
 def step_resonator(state, params, j, x):
     """A damped rotation; its real part spikes, and a spike pulls the imaginary part down."""
     re, im = state[0, j], state[1, j]

@@ -86,7 +86,7 @@ class OwnALIF(Neuron):
     def eligibility(self, dt: float) -> Eligibility:
         """(voltage, threshold): a spike of the neuron acts on its threshold alone."""
         alpha, rho = self.derived(dt).values()
-        return Eligibility(((alpha, 0.0), (0.0, rho)), (1.0, 0.0), (1.0, -0.05), (0.0, 1.0))
+        return Eligibility(((alpha, 0.0), (0.0, rho)), (1.0, 0.0), (1.0, -0.05), (0.0, rho))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ def _equal(flags: Any, other: Any) -> Any:
     """What Numba's own comparison says."""
     if not isinstance(other, TargetConfig):
         return NotImplemented
-    return flags is other or flags._values == other._values or _values(flags) == _values(other)
+    same = type(flags) is type(other) and flags._values == other._values
+    return same or _values(flags) == _values(other)
 
 
 def _hash(flags: Any) -> int:

@@ -18,7 +18,7 @@ from eprop.engine.order import all_synapses
 from eprop.errors import InputError
 from eprop.timedriven import TimeDriven, backpropagate, gradient_angles
 from networks import disagreement
-from own_neurons import Resonator, SynapticCurrent
+from own_neurons import AdaptingCurrent, Resonator, SynapticCurrent
 from strategies import SEEDS, examples, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -40,6 +40,7 @@ NEURONS: dict[str, ep.Neuron] = {
     "ALIF, own adaptation": ep.ALIF(tau_m=12.0, v_th=0.8, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)),
     "synaptic current": SynapticCurrent(),
     "synaptic current, each its own": SynapticCurrent(tau_s=ep.Uniform(2.0, 8.0)),
+    "adapting current": AdaptingCurrent(),
     "resonator": Resonator(),
 }
 FEEDBACK = {
@@ -108,8 +109,8 @@ def stimulus(seed: int, n: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.
     return x, rng.normal(0.0, 0.4, (n, steps, 2)), window
 
 
-# More of a class that others have: two with their kind of eligibility, and one whose loops are those of "ALIF, each its own".
-PLAIN = ("synaptic current, each its own", "ALIF, own adaptation", "ALIF, forgetful")
+# More of a class that others have: two with their kind of eligibility, one whose synapses cross; and one with more components.
+PLAIN = ("synaptic current, each its own", "ALIF, own adaptation", "ALIF, forgetful", "adapting current")
 
 
 def is_rare(name: str) -> bool:
@@ -254,7 +255,7 @@ def test_two_kinds_of_neurons(name):
 @pytest.mark.parametrize(
     "neuron",
     [
-        pytest.param(ep.ALIF(tau_m=3.0, v_th=0.5, beta=0.3, tau_adapt=40.0), id="ALIF"),
+        pytest.param(ep.ALIF(tau_m=6.0, v_th=0.5, beta=0.3, tau_adapt=40.0), id="ALIF"),
         pytest.param(NEURONS["ALIF, forgetful"], id="ALIF, forgetful", marks=pytest.mark.rare),
         pytest.param(ep.LIF(tau_m=3.0, v_th=0.5), id="LIF"),
     ],

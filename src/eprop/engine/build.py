@@ -187,7 +187,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     )
     return Built(
         topology=topology,
-        fingerprint=fingerprint_of(network, dtype),
+        fingerprint=fingerprint_of(network, dtype, kinds, block_steps),
         weight=weight,
         feedback=feedback,
         initial=initial,

@@ -66,8 +66,8 @@ class Options(NamedTuple):
 
     Attributes
     ----------
-    kinds : tuple of (filters, hidden)
-        Sizes of the eligibilities that learn by e-prop+; without any, its kernels are left out: half the time to compile.
+    kinds : tuple of Kind
+        Of the eligibilities that learn by e-prop+; without any, its kernels are left out: half the time to compile.
     two_kappas, moments : bool
         Whether e-prop+ needs two traces per synapse, and moments of gradients.
     each_step, stdp, parallel : bool
@@ -336,8 +336,8 @@ def _bind_crossing(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any
         "_learn_rows_directly": bind(crossing.learn_rows_directly, f"learn_directly_{rule}", **bound),
         "_settle_rows": bind(crossing.settle_rows, f"settle_rows_{rule}", **bound),
     }
-    of_own = bind(plastic.learn_rows_of_own, f"learn_of_own_{rule}", inlined=True, **{**bound, **rows})
-    return {**rows, "_learn_rows_of_own": of_own}
+    crossing_rows = bind(plastic.learn_crossing_rows, f"learn_crossing_{rule}", inlined=True, **{**bound, **rows})
+    return {**rows, "_learn_crossing_rows": crossing_rows}
 
 
 def _bind_replay(kind: str, rule: str, constants: dict[str, Any]) -> Callable[..., Any]:
@@ -409,7 +409,7 @@ def _bind_extend(layout: MapLayout, made: Callable[..., Any]) -> Callable[..., A
 
 
 def _bind_joins(layout: MapLayout, made: Callable[..., Any], suffix: str, **options: bool) -> dict[str, Any]:
-    """What puts maps together, and takes them apart, for many neurons or (``suffix``) for one."""
+    """What puts maps together, for many neurons or (``suffix``) for one."""
     nothing = bind(joins._unbound, "nothing")
     out = {"_copy": made(joins, "copy_rows", f"copy_rows{suffix}", **options), "_prepend": nothing}
     for name in ("compose",) if layout.ANCHORS else ("compose", "prepend"):

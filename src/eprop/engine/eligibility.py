@@ -78,10 +78,11 @@ def _reached(start: np.ndarray, decay: np.ndarray) -> list[int]:
 
 
 def least_left(c: Components, largest_psi: Sequence[float]) -> float:
-    """How much a step leaves at least of a component that is a synapse's own, or 1 / what it makes of it; 1 without any.
+    """How much a step leaves at least of a component that is a synapse's own, and of the filters that feed it; 1 without any.
 
-    ``largest_psi`` is that of each neuron (`Neuron.largest_psi`). 0 where spikes of the neuron might take all of it, or where
-    there is more than one such component.
+    ``largest_psi`` is that of each neuron (`Neuron.largest_psi`). What grows counts as much as what shrinks. The two factors are
+    multiplied, for so are the errors when both are moved back. 0 where spikes of the neuron might take all, or where there is
+    more than one such component.
     """
     if len(c.hidden) != 1:
         return 0.0 if c.hidden else 1.0
@@ -89,9 +90,11 @@ def least_left(c: Components, largest_psi: Sequence[float]) -> float:
     own, fed = c.decay[:, k, k], c.spike[:, k] * c.output[:, k]
     most = np.multiply(fed, largest_psi, out=np.zeros_like(fed), where=fed != 0.0)
     ends = np.stack([own, own + most])
-    if (ends[0] * ends[1] <= 0.0).any():
+    if (np.sign(ends[0]) * np.sign(ends[1]) <= 0.0).any():
         return 0.0
-    return float(min(np.abs(ends).min(), 1.0 / np.abs(ends).max()))
+    filters = list(c.filters)
+    fading = np.abs(np.linalg.eigvals(c.decay[0][np.ix_(filters, filters)])).min(initial=1.0)
+    return float(min(np.abs(ends).min(), 1.0 / np.abs(ends).max()) * fading)
 
 
 def check_components(name: str, c: Components) -> None:

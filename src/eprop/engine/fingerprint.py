@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from eprop.errors import InputError
+from eprop.kernels.maps import Kind
 from eprop.network import Network
 from eprop.network.distributions import Array
 from eprop.parameters import Description, Values
 
 
-def fingerprint_of(network: Network, dtype: type) -> np.ndarray:
+def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block_steps: int) -> np.ndarray:
     """All that a network is but its first weights and learning rates: (bytes,) uint8, the same on every rank.
 
-    Connections are a function of it: they are drawn from the seed, or given, and then a digest stands for them.
+    Connections are a function of it: they are drawn from the seed, or given, and then a digest stands for them. What e-prop+
+    keeps of a synapse depends on its kind and on the blocks of maps.
     """
     out = {"precision": np.dtype(dtype).name, "Network.dt": repr(network.dt), "Network.seed": repr(network.seed)}
     out["populations"] = ", ".join(p.name for p in network.populations)
@@ -33,6 +35,12 @@ def fingerprint_of(network: Network, dtype: type) -> np.ndarray:
     for f in network.feedback_projections:
         for what in ("kind", "delay"):
             _describe(f"feedback {f.pre.name}->{f.post.name}.{what}", getattr(f, what), out)
+    if kinds:
+        each = (
+            f"{kind.filters} filters, {kind.hidden} own, {'anchored' if kind.anchored else 'crossing'}"
+            for kind in kinds
+        )
+        out["EPropPlus.synapses"] = f"{'; '.join(each)}; blocks of {block_steps} steps"
     return np.frombuffer(json.dumps(out).encode(), np.uint8)
 
 

@@ -61,7 +61,10 @@ def estimate(
     cutoff = max((steps_of(rule.cutoff, network.dt) for rule in plus), default=0)
     ring = power_of_two(max(cutoff, block_steps) + 2) if plus else 0
     blocks = power_of_two(cutoff // block_steps + 3) if plus else 0
-    steps, spans = ring if crosses else 1, span_blocks_of(cutoff // block_steps) > 0
+    steps, spans = (
+        ring if crosses or any(rule.each_step for rule in plus) else 1,
+        span_blocks_of(cutoff // block_steps) > 0,
+    )
     # In the type of a synapse: parts of blocks, whole ones, the way ahead, tails of spans, the steps of a block where they are
     # wanted, and maps of an interval.
     joined = ring + blocks * (2 + spans) + (block_steps if crosses else 0) + 3 if plus else 0

@@ -25,7 +25,7 @@ from eprop.rules import EProp, EPropPlus
 SMALLEST_POWER = {8: 1e-3, 4: 0.03}
 LARGEST_BLOCK = 32
 # Where values cannot be moved back, an interval within a block is stepped through.
-LARGEST_HIDDEN_BLOCK = 16
+LARGEST_CROSSED_BLOCK = 16
 # Blocks that a way ahead may cross one by one.
 LONGEST_WAY = 16
 # Silences of up to 2 to this many steps.
@@ -53,7 +53,7 @@ def kinds_of(
     power, anchored = SMALLEST_POWER[np.dtype(dtype).itemsize], dict[tuple[int, int], bool]()
     for post in reached:
         size = len(components[post.index].filters), len(components[post.index].hidden)
-        anchored[size] = anchored.get(size, True) and left[post.index] ** LARGEST_HIDDEN_BLOCK >= power
+        anchored[size] = anchored.get(size, True) and left[post.index] ** LARGEST_CROSSED_BLOCK >= power
     kinds = [Kind(*size, back) for size, back in anchored.items()]
     if len(kinds) > MAX_KINDS:
         raise NetworkError(f"EPropPlus takes neurons of {MAX_KINDS} different kinds of eligibility, got {len(kinds)}")
@@ -188,7 +188,7 @@ def block_steps_of(
         if populations[index, lay.POP_GROUP] >= 0 and kinds[populations[index, lay.POP_KIND]].anchored
     ]
     smallest = min([1.0, *groups[:, lay.GR_KAPPA], *groups[:, lay.GR_REG], *own])
-    block = LARGEST_BLOCK if all(kind.anchored for kind in kinds) else LARGEST_HIDDEN_BLOCK
+    block = LARGEST_BLOCK if all(kind.anchored for kind in kinds) else LARGEST_CROSSED_BLOCK
     while block > 1 and (smallest**block < power or not all(_divides(d, block, power) for d, _ in filters)):
         block //= 2
     return block

@@ -37,15 +37,10 @@ def try_update(neuron: Neuron, dt: float) -> None:
     params = np.array([np.ravel(derived[name])[:1] for name in kind.parameter_rows], dtype=np.float64).reshape(-1, 1)
     state = np.zeros((len(kind.state_rows), 1))
     update = interpreted(kind.update, {})
+    largest = _largest_psi(neuron, dt)
     with np.errstate(all="ignore"):
         for x in INPUTS:
-            result = _step(neuron, update, state, params, x)
-            _check_result(label, result)
-            if result[1] > neuron.largest_psi(dt) * (1.0 + 1e-12):
-                raise NetworkError(
-                    f"{label}.update returned psi = {result[1]:.6g}, but {label}.largest_psi() says at most "
-                    f"{neuron.largest_psi(dt):.6g}; correct it, or leave it out"
-                )
+            _check_result(label, _step(neuron, update, state, params, x), largest)
 
 
 def _step(neuron: Neuron, update: Callable[..., Any], state: np.ndarray, params: np.ndarray, x: float) -> Any:
@@ -58,10 +53,39 @@ def _step(neuron: Neuron, update: Callable[..., Any], state: np.ndarray, params:
         raise NetworkError(f"{label}.update fails: {type(error).__name__}: {error}") from error
 
 
-def _check_result(label: str, result: Any) -> None:
+def _largest_psi(neuron: Neuron, dt: float) -> float:
+    label = type(neuron).__name__
+    try:
+        largest = float(neuron.largest_psi(dt))
+    except Exception as error:
+        raise NetworkError(f"{label}.largest_psi(dt) fails: {type(error).__name__}: {error}") from error
+    if not largest >= 0.0:
+        raise NetworkError(f"{label}.largest_psi(dt) must be a number that is not negative, got {largest}")
+    return largest
+
+
+def _check_result(label: str, result: Any, largest: float) -> None:
     two = isinstance(result, tuple) and len(result) == 2 and all(np.ndim(value) == 0 for value in result)
-    if not two:
+    if not two or not isinstance(result[1], (int, float, np.number)):
         raise NetworkError(f"{label}.update must return whether the neuron spikes, and psi; it returned {result!r:.80}")
+    check_psi(label, result[1], largest)
+
+
+def check_psi(label: str, psi: Any, largest: Any) -> None:
+    """Whether surrogate gradients keep the promise of `Neuron.largest_psi`, if there is one.
+
+    Raises
+    ------
+    NetworkError
+        If one is negative, or larger.
+    """
+    psi, largest = np.broadcast_arrays(psi, largest)
+    broken = np.isfinite(largest) & ~((psi >= 0.0) & (psi <= largest * (1.0 + 1e-12)))
+    if broken.any():
+        raise NetworkError(
+            f"{label}.update returned psi = {psi[broken][0]:.6g}, but by {label}.largest_psi() it is between 0 and "
+            f"{largest[broken][0]:.6g}; correct largest_psi(), or return math.inf if nothing is known"
+        )
 
 
 def interpreted(function: Callable[..., Any], made: dict[Any, Any]) -> Callable[..., Any]:

@@ -11,8 +11,9 @@ moments, from ``pending``) at once, so that the next gradient may be counted fro
 which learning rate it was; the weight as of the last spike is had back by `see_weights`.
 
 A component of the eligibility that is the synapse's own (M = 1) is moved back by dividing by what a block has left of it. Spikes
-of the neuron itself act on it, so this differs from neuron to neuron and from step to step; `engine.traces` decides whether it
-always stays away from zero. Where it may not, synapses cross the rest of their block instead (`kernels.crossing`).
+of the neuron itself may act on it, or neurons differ in their time constants, so this is a number of each neuron and step.
+`engine.traces` decides whether it always stays away from zero. Where it may not, synapses cross the rest of their block instead
+(`kernels.crossing`).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from eprop.kernels.optimize import decay_owed, optimize_synapse
 
 # Bound to the constants of one `kernels.maps.MapLayout` with at most one hidden component.
 D, M, BOTH = 1, 0, False
-P, E, R, GE, GR, G, A = 1, 0, 1, 1, 1, 2, 3
+E, R, GE, GR, G, A = 0, 1, 1, 1, 2, 3
 EL_B = 1
 MOMENTS = False
 

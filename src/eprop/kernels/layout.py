@@ -149,7 +149,7 @@ class History(NamedTuple):
     block: np.ndarray  # (1, entries, width): map of the whole block that ended last
     parts: (
         np.ndarray
-    )  # (ring, entries, width): M = 0: from the start of a block to the step; else from there to the block's end
+    )  # (ring, entries, width): from the block's start to the step; for crossing, from the step to its end
     blocks: np.ndarray  # (blocks, entries, width): maps of whole blocks
     tails: np.ndarray  # (blocks or 1, entries, width): map from the start of the block to the end of its span
     steps: np.ndarray  # (ring or 1, 4, width): psi, L and F of a step, and work space

@@ -131,7 +131,7 @@ def extend_maps(
         _identity(first, stop, now, prefix)
         _copy(first, stop, here, block, np.uint64((t // block_steps - 1) & (blocks.shape[0] - 1)), blocks)
         if ANCHORS:
-            pass  # no map is asked for that begins within a block
+            pass  # no map is asked for that begins within a block (the compiler drops the other branch for a name, not for `not`)
         else:
             _end_block(t, first, stop, parts, nothing, steps, block_steps, group, groups, decays, filters, eligibility)
         if span_blocks > 0 and t % (span_blocks * block_steps) == 0:

@@ -2,8 +2,8 @@
 
 All loops are over the synapses of one row (axon) within one partition. What depends on the axon alone (`z_bar`, the
 powers) is a scalar of the row, what depends on the target alone is a map; a synapse keeps its weight, ``e_bar``, and the
-``hidden`` components of its eligibility vector that spikes of its target act on. Without such components its values are kept at
-the start of a block (`kernels.anchors`), with them at its last spike (`kernels.crossing`).
+``hidden`` components of its eligibility vector that are its own. Where these can be moved back, and where there are none, its
+values are kept at the start of a block (`kernels.anchors`), else at its last spike (`kernels.crossing`).
 
 Neurons and their maps are in double precision. What is gathered for a synapse is rounded to the type of its weight first, and
 all arithmetic of a synapse is done in that type.
@@ -31,7 +31,7 @@ from eprop.kernels.layout import (
 from eprop.kernels.maps import row_end
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
-M, BOTH, EL_C, ANCHORS = 0, False, 0, True
+EL_C, ANCHORS = 0, True
 MOMENTS = False
 # Within a block, a map for one target costs about as much as this many in the loop over all targets.
 COST_ALONE = 5.5
@@ -171,7 +171,7 @@ def maps_until_cutoff(r, p, t, lo, hi, topology, history, scratch):
 
 
 _deliver_dense, _settle_dense, _maps_until_cutoff = deliver_dense, settle_dense, maps_until_cutoff
-_new_and_silent_rows = _find_way_ahead = _learn_rows_of_own = _unbound
+_new_and_silent_rows = _find_way_ahead = _learn_crossing_rows = _unbound
 
 
 def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
@@ -205,15 +205,15 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
                                synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending,
                                synapses.moment_1, synapses.moment_2, neurons.input)  # fmt: skip
     else:
-        _learn_rows_of_own(
+        _learn_crossing_rows(
             k, across, stop, r, p, t, group, first, end, topology, synapses, axons, neurons, history, scratch
         )
 
 
-def learn_rows_of_own(
+def learn_crossing_rows(
     k, across, stop, r, p, t, group, first, end, topology, synapses, axons, neurons, history, scratch
 ):
-    """Template: rows with components of their own: ``order[k:across]`` across blocks, ``order[across:stop]`` within this one."""
+    """Template: rows that cross: ``order[k:across]`` across blocks, ``order[across:stop]`` within this one."""
     floats, indptr, targets = topology.projection_floats, topology.indptr, topology.targets
     decays, eligibility = topology.decays, topology.eligibility
     weight, trace, trace_reg, hidden = synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden

@@ -140,7 +140,7 @@ class Neuron(Model):
         return {}
 
     def largest_psi(self, dt: float) -> float:
-        """A value that the surrogate gradient never exceeds, for a step of ``dt`` ms; infinite if nothing is known.
+        """The surrogate gradient is never below 0 nor above this value, for a step of ``dt`` ms; infinite if nothing is known.
 
         Where the neuron's own spikes act on its eligibility (``spike``), e-prop+ is faster if what they take away in a step,
         ``-spike output psi``, is known to be well below ``decay``.

@@ -6,6 +6,7 @@ have; rows of their own follow from `OWN` on.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -74,8 +75,9 @@ class Membrane(Neuron):
         return 1.0
 
     def largest_psi(self, dt: float) -> float:
-        """The height of the surrogate gradient."""
-        return self.surrogate.height
+        """The height of the surrogate gradient; nothing is known of an ``update`` that a subclass brings."""
+        update = getattr(self.update, "py_func", self.update)
+        return self.surrogate.height if update.__module__.startswith("eprop.") else math.inf
 
     def eligibility(self, dt: float) -> Eligibility:
         """One component: the filtered presynaptic spikes."""

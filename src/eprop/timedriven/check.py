@@ -11,6 +11,7 @@ from eprop.engine import Simulator
 from eprop.engine.eligibility import sort_components
 from eprop.engine.members import members_of
 from eprop.engine.order import all_synapses
+from eprop.engine.trial import check_psi
 from eprop.errors import NetworkError, ParameterError, SilenceWarning
 from eprop.models import EventSource, Neuron, Readout
 from eprop.network import Bernoulli, FixedIndegree, Network, Symmetric, Uniform
@@ -136,11 +137,7 @@ def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
     stepped = TimeDriven(net)
     order, first = all_synapses(stepped.simulator.arrays), stepped.weight.copy()
     wanted = stepped.run(*once, record_weights=True)
-    largest = max(member.largest_psi(dt) for member in members_of(net, net.population("rec")))
-    if wanted.psi.max() > largest * (1.0 + 1e-12):
-        raise NetworkError(
-            f"{type(neuron).__name__}.update returned psi = {wanted.psi.max():.6g}, largest_psi() says at most {largest:.6g}"
-        )
+    check_psi(type(neuron).__name__, wanted.psi, [m.largest_psi(dt) for m in members_of(net, net.population("rec"))])
     arriving = np.stack([stepped.synapses.arriving(wanted.spikes, t)[order] for t in range(steps)])
     change = np.abs(wanted.weights - first[order]).max()
     worst = 0.0

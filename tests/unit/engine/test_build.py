@@ -91,8 +91,15 @@ def test_temporaries_take_less_than_a_tenth():
 
 @pytest.mark.parametrize(
     "rule",
-    [EPropPlus(), EPropPlus(optimizer=Adam()), EPropPlus(kappa_reg=0.5), EProp(), EProp(optimizer=GradientDescent())],
-    ids=["plus", "adam", "two kappas", "eprop adam", "eprop"],
+    [
+        EPropPlus(),
+        EPropPlus(optimizer=Adam()),
+        EPropPlus(kappa_reg=0.5),
+        EPropPlus(each_step=True),
+        EProp(),
+        EProp(optimizer=GradientDescent()),
+    ],
+    ids=["plus", "adam", "two kappas", "each step", "eprop adam", "eprop"],
 )
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_the_estimate_is_what_is_built(rule, precision, monkeypatch):

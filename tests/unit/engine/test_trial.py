@@ -43,6 +43,12 @@ def one_value(state, params, j, x):
 
 
 @inline
+def no_number(state, params, j, x):
+    """Returns nothing for psi."""
+    return x > params[0, j], None
+
+
+@inline
 def misspelt(state, params, j, x):
     """Calls what does not exist."""
     return hafl(x) > params[0, j], 0.3  # noqa: F821
@@ -90,6 +96,7 @@ def network(update, **changes):
     [
         (second_row, r"Own.update uses a row that is not there \(index 1 .*state_rows = \('v',\)"),
         (second_parameter, r"Own.update uses a row .*parameter_rows = \('v_th',\)"),
+        (no_number, r"Own.update must return whether the neuron spikes, and psi; it returned"),
         (one_value, r"Own.update must return whether the neuron spikes, and psi; it returned"),
         (misspelt, r"Own.update fails: NameError: name 'hafl'"),
     ],
@@ -122,16 +129,28 @@ def test_check_neuron_names_the_mistake():
 
 
 def test_a_surrogate_gradient_keeps_its_promise():
-    with pytest.raises(
-        ep.NetworkError, match=r"Own.update returned psi = 0.4, but Own.largest_psi\(\) says at most 0.35"
-    ):
+    with pytest.raises(ep.NetworkError, match=r"psi = 0.4, but by Own.largest_psi\(\) it is between 0 and 0.35"):
         ep.Simulator(network(too_steep, largest_psi=lambda self, dt: 0.35), threads=1)
     ep.Simulator(network(too_steep, largest_psi=lambda self, dt: 0.4), threads=1)
+
+
+@pytest.mark.parametrize(
+    ("largest_psi", "message"),
+    [
+        (lambda self: 0.3, r"Own.largest_psi\(dt\) fails: TypeError"),
+        (lambda self, dt: None, r"Own.largest_psi\(dt\) fails: TypeError"),
+        (lambda self, dt: -1.0, r"Own.largest_psi\(dt\) must be a number that is not negative, got -1"),
+        (lambda self, dt: float("nan"), r"must be a number that is not negative, got nan"),
+    ],
+)
+def test_a_promise_must_be_a_number(largest_psi, message):
+    with pytest.raises(ep.NetworkError, match=message):
+        ep.Simulator(network(too_steep, largest_psi=largest_psi), threads=1)
 
 
 @pytest.mark.skipif(not _jit.JIT_DISABLED, reason="the loops of one more model need not be compiled")
 def test_check_neuron_holds_it_to_its_promise():
     changes = {"largest_psi": lambda self, dt: 0.35, "eligibility": lambda self, dt: Eligibility.leaky(0.9)}
     neuron = network(steep_in_the_middle, **changes).populations[0].model
-    with pytest.raises(ep.NetworkError, match=r"Own.update returned psi = 0.4, largest_psi\(\) says at most 0.35"):
+    with pytest.raises(ep.NetworkError, match=r"psi = 0.4, but by Own.largest_psi\(\) it is between 0 and 0.35"):
         check_neuron(neuron, steps=30)

@@ -1,0 +1,117 @@
+"""Which synapses of e-prop+ are kept at anchors, and in blocks of how many steps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.engine.build import build
+from eprop.engine.eligibility import least_left, sort_components
+from eprop.models import Eligibility, Neuron
+from own_neurons import AdaptingCurrent, Resonator, SynapticCurrent
+
+pytestmark = pytest.mark.tiny
+FORGETFUL = ep.ALIF(beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2))
+
+
+def left(decay, spike=0.0, output=1.0, psi=0.5, n=1) -> float:
+    """Of a component that spikes of the neuron act on, without filters; arrays have a value for each neuron."""
+    decays, spikes = np.broadcast_to(decay, n), np.broadcast_to(spike, n)
+    members = [
+        Eligibility(((d, 0.0), (0.0, 0.5)), (0.0, 0.0), (output, 0.0), (s, 0.0))
+        for d, s in zip(decays, spikes, strict=True)
+    ]
+    return least_left(sort_components("rec", members), [psi] * n)
+
+
+def test_what_a_step_leaves():
+    assert left(0.9, spike=1e-300) == 0.9
+    assert left(0.9, spike=-1.0, output=0.2) == pytest.approx(0.8)
+    assert left(0.9, spike=-1.0, output=2.0) == 0.0, "it passes through 0"
+    assert left(0.9, spike=1.0, output=0.2, psi=2.0) == pytest.approx(1.0 / 1.3), "what grows counts as well"
+    assert left(-0.9, spike=1.0, output=0.2) == pytest.approx(0.8)
+    assert left(0.9, spike=-1.0, psi=math.inf) == 0.0
+    assert left(0.9, spike=1.0, psi=math.inf) == 0.0
+    assert left(0.0, spike=-1.0, psi=math.inf) == 0.0
+    assert left([0.9, 0.7], spike=[-0.1, -0.2], n=2) == pytest.approx(0.6), "the least of all neurons"
+
+
+def test_without_components_of_their_own_nothing_is_lost():
+    c = sort_components("rec", [ep.LIF(tau_m=2.0).eligibility(1.0)])
+    assert least_left(c, [0.3]) == 1.0
+
+
+def test_filters_count_as_well():
+    neuron = ep.ALIF(tau_m=20.0, tau_adapt=200.0, beta=0.1)
+    found = least_left(sort_components("rec", [neuron.eligibility(1.0)]), [neuron.largest_psi(1.0)])
+    assert found == pytest.approx(math.exp(-1 / 20) * (math.exp(-1 / 200) - 0.1 * 0.3))
+
+
+def built(*neurons: Neuron, dtype=np.float64):
+    net, rule = ep.Network(), ep.EPropPlus(kappa=0.97)
+    out = net.add(ep.Readout(), 2)
+    for neuron in neurons:
+        rec = net.add(neuron, 4)
+        net.connect(rec, rec, rule=rule)
+        net.connect(rec, out, rule=rule)
+        net.feedback(out, rec)
+    return build(net, 1, dtype)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "kind", "block"),
+    [
+        (ep.LIF(), (1, 0, True), 32),
+        (ep.ALIF(), (1, 1, True), 32),
+        (ep.DeltaALIF(), (1, 1, True), 32),
+        (FORGETFUL, (1, 1, False), 16),
+        (ep.LIF(tau_m=ep.Uniform(10.0, 20.0)), (0, 1, True), 32),
+        (ep.ALIF(tau_m=ep.Uniform(10.0, 20.0)), (0, 2, False), 16),
+        (SynapticCurrent(), (2, 0, True), 16),
+        (AdaptingCurrent(), (2, 1, True), 16),
+        (Resonator(), (2, 2, False), 16),
+    ],
+)
+def test_kinds(neuron, kind, block):
+    found = built(neuron)
+    assert found.kinds == (kind,)
+    assert found.block_steps == block
+    assert found.crosses == (not kind[2])
+
+
+def test_single_precision_asks_for_more():
+    neuron = ep.ALIF(beta=0.5, tau_adapt=20.0)
+    assert not built(neuron).crosses
+    assert built(neuron, dtype=np.float32).crosses
+
+
+def test_one_that_crosses_takes_others_of_its_kind_along():
+    found = built(ep.LIF(), ep.ALIF(), FORGETFUL)
+    assert found.kinds == ((1, 0, True), (1, 1, False))
+
+
+class Silent(AdaptingCurrent):
+    """Promises nothing."""
+
+    largest_psi = Neuron.largest_psi
+
+
+class Steeper(ep.ALIF):
+    """With an update of its own, of which the height of the surrogate gradient says nothing."""
+
+    update = AdaptingCurrent.update
+
+
+def test_without_a_promise_they_cross():
+    assert built(Silent()).kinds == ((2, 1, False),)
+    assert ep.ALIF().largest_psi(1.0) == 0.3
+    assert Steeper().largest_psi(1.0) == math.inf
+
+
+def test_a_state_knows_how_synapses_were_kept():
+    words = [bytes(found.fingerprint).decode() for found in (built(ep.ALIF()), built(FORGETFUL))]
+    assert "1 filters, 1 own, anchored; blocks of 32 steps" in words[0]
+    assert "1 filters, 1 own, crossing; blocks of 16 steps" in words[1]
