@@ -1,11 +1,12 @@
-"""Angle between the gradients of e-prop and of backpropagation through time, before and after a training.
+r"""Angle between the gradients of e-prop and of backpropagation through time, before and after a training.
 
 ``python benchmarks/gradient_angle.py RUN...``, for runs of ``eprop train`` with the rule e-prop, or folders of several
 trials::
 
     eprop train pattern-generation --trials 3 --out runs/sines
     eprop train evidence-accumulation --trials 3 --out runs/evidence
-    eprop train nmnist --trials 3 --out runs/nmnist
+    eprop train nmnist --mnist mnist/ --range 1000:60000 --test-data N-MNIST/Train --test-data N-MNIST/Test \
+        --epochs 3 --trials 3 --out runs/nmnist
     python benchmarks/gradient_angle.py runs/sines runs/evidence runs/nmnist
 
 The angle is that of a mini-batch of test trials, in double precision and without rate regularisation. 0 degrees: the same

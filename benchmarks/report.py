@@ -49,7 +49,7 @@ def nmnist() -> None:
     """One row for each training on N-MNIST."""
     print("| rule | loss | settings | epochs | seeds | error on real recordings, % | on simulated held-out ones, % |")
     print("|---|---|---|---|---|---|---|")
-    found = [json.loads(path.read_text())["result"] for path in RESULTS.glob("nmnist-*-epochs*.json")]
+    found = [json.loads(path.read_text())["result"] for path in RESULTS.glob("nmnist-eprop*-epochs*.json")]
     for r in sorted(found, key=lambda r: (r["rule"], r["loss"], bool(r.get("settings")), r["epochs"])):
         cells = [
             r["rule"],

@@ -38,7 +38,8 @@ class Simulator:
     threads : int, optional
         Threads to use; all that are available by default. The results do not depend on it.
     precision : {"double", "single"}
-        Type of what is stored per synapse. Neurons and maps are kept in double precision.
+        Type of what is stored per synapse, of all maps but that of the current block, and with `EProp` of what a sample
+        leaves at each neuron and step. The state of neurons and readouts is kept in double precision.
     comm : Communicator, optional
         The ranks that simulate the network together, see `eprop.parallel`; this process alone by default. Each rank
         owns a range of the neurons. Every method and every attribute but `memory` gives the same on all ranks, and
@@ -49,6 +50,9 @@ class Simulator:
         nothing else.
     timers : bool
         Measure `phases`; costs well below a microsecond per step, and compiling anew.
+    partitions : int, optional
+        Parts that the neurons are divided into, for tests: the results do not depend on it. By default one for each
+        thread, or one in all where threads divide the samples instead (`EProp`).
 
     Attributes
     ----------
@@ -58,7 +62,11 @@ class Simulator:
     Raises
     ------
     NetworkError
-        If the parts of the network do not fit together.
+        If the parts of the network do not fit together, or ``parallel="data"`` is asked for without `EProp`.
+    ParameterError
+        If ``precision``, ``threads`` or ``parallel`` has a value that it cannot have.
+    MemoryLimitError
+        If the network will not fit into the memory that is available.
     """
 
     def __init__(
@@ -171,10 +179,30 @@ class Simulator:
     def train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
         """Learn from samples: `EProp` as one mini-batch, `EPropPlus` one after the other, spike by spike.
 
+        With `EProp` every sample starts from rest, and the weights change at the end; Ctrl-C leaves those of the last
+        complete update. With `EPropPlus` the network runs on from where it is.
+
+        Parameters
+        ----------
+        samples : Samples
+            As `samples` makes them.
+        progress : callable, optional
+            Called now and then with the number of samples done since the call before.
+
+        Returns
+        -------
+        BatchResult
+            ``loss`` ``(n,)`` float64; ``y`` ``(n, n_steps, readouts)`` float64, mV; ``spikes`` ``(n,)`` int64, of all
+            neurons; ``events``, the synaptic events of all samples. All are of the runs that were learned from.
+
         Raises
         ------
+        InputError
+            If the samples are those of another network, or ``progress`` is no function.
+        MemoryLimitError
+            If there is no room for the results.
         DivergenceError
-            If a voltage or weight is no longer finite. Ctrl-C leaves the weights of the last complete update.
+            If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
         given.check_samples(self.network, samples, progress)
         return (self._batches if self._by_batch else self._streaming).train(samples, progress)
@@ -186,9 +214,27 @@ class Simulator:
 
         Parameters
         ----------
+        samples : Samples
+            As `samples` makes them.
         reset : bool, optional
             Start every sample from rest. By default as the network learns: with `EProp` yes, else no, where samples
             follow each other in a few chunks that start from rest (their number does not depend on the threads).
+        progress : callable, optional
+            Called now and then with the number of samples done since the call before; perhaps by several threads.
+
+        Returns
+        -------
+        BatchResult
+            As of `train`: ``loss`` ``(n,)``, ``y`` ``(n, n_steps, readouts)`` in mV, ``spikes`` ``(n,)``, ``events``.
+
+        Raises
+        ------
+        InputError
+            If the samples are those of another network, or ``progress`` is no function.
+        MemoryLimitError
+            If there is no room for the results.
+        DivergenceError
+            If a voltage or loss is no longer finite, or an output exceeds 1e9 mV.
         """
         given.check_samples(self.network, samples, progress)
         reset = self._by_batch if reset is None else reset
@@ -218,11 +264,45 @@ class Simulator:
     # ---------------------------------------------------------------- weights
 
     def connections(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sources, targets and weights (mV) of a projection, sorted by target, then source."""
+        """All connections of a projection, sorted by target, then source.
+
+        Parameters
+        ----------
+        name : str
+            A projection, such as ``"in->rec"``.
+
+        Returns
+        -------
+        sources, targets : ndarray, shape (connections,), int64
+            Nodes, counted from 0 within each population.
+        weights : ndarray, shape (connections,), float64
+            mV.
+
+        Raises
+        ------
+        NetworkError
+            If there is no projection of this name.
+        """
         return weights.connections(self.arrays, name)
 
     def weights(self, name: str) -> scipy.sparse.csr_matrix:
-        """Weights of a projection, mV, shape ``(n_post, n_pre)``; repeated connections add up."""
+        """Weights of a projection as a matrix; repeated connections add up.
+
+        Parameters
+        ----------
+        name : str
+            A projection, such as ``"in->rec"``.
+
+        Returns
+        -------
+        scipy.sparse.csr_matrix, shape (n_post, n_pre), float64
+            mV.
+
+        Raises
+        ------
+        NetworkError
+            If there is no projection of this name.
+        """
         return weights.matrix(self.arrays, name)
 
     def set_weights(self, name: str, values: Any) -> None:
@@ -231,6 +311,7 @@ class Simulator:
         Parameters
         ----------
         name : str
+            A projection, such as ``"in->rec"``.
         values : matrix, array, tuple or float
             A matrix ``(n_post, n_pre)`` as `weights` gives it, sparse or dense; a list with a weight for each connection,
             in the order of `connections`; what `connections` returns, with other weights; or one number for all.
@@ -240,21 +321,53 @@ class Simulator:
 
         Raises
         ------
+        NetworkError
+            If there is no projection of this name.
         InputError
             If the values do not fit the connections, are not finite, or lie outside the bounds of the optimiser.
         """
         weights.set_weights(self.arrays, name, values)
 
     def scale_learning_rates(self, factor: float) -> None:
-        """Learn with ``factor`` times the rates of optimisers and STDP from now on (not cumulative: 1 restores them)."""
+        """Learn with ``factor`` times the rates of optimisers and STDP from now on (not cumulative: 1 restores them).
+
+        Raises
+        ------
+        ParameterError
+            If ``factor`` is not a finite number >= 0.
+        """
         weights.scale_learning_rates(self.arrays, factor)
 
     def feedback_weights(self, pre: str, post: str) -> np.ndarray:
-        """Feedback weights ``B`` from readouts ``pre`` to neurons ``post``, shape ``(n_post, n_pre)``."""
+        """Present feedback weights ``B`` from readouts to neurons.
+
+        Parameters
+        ----------
+        pre : str
+            A population of readouts.
+        post : str
+            A population of neurons.
+
+        Returns
+        -------
+        ndarray, shape (n_post, n_pre), float64
+            mV, as the readout weights that symmetric feedback copies; 0 where there is no feedback.
+
+        Raises
+        ------
+        NetworkError
+            If there is no population of one of these names, or they are not readouts and neurons.
+        """
         return weights.feedback_matrix(self.arrays, pre, post)
 
     def connection_count(self, name: str) -> int:
-        """Number of synapses of a projection."""
+        """Number of synapses of a projection.
+
+        Raises
+        ------
+        NetworkError
+            If there is no projection of this name.
+        """
         return self.arrays.whole.count(self.network.projection(name).index)
 
     @property

@@ -93,7 +93,28 @@ class NestNetwork:
         targets: Mapping[str, Any] | None = None,
         window: Any = None,
     ) -> NestResult:
-        """As `Simulator.run`, for networks that learn by `EPropPlus` or not at all."""
+        """As `Simulator.run`, for networks that learn by `EPropPlus` or not at all.
+
+        Parameters
+        ----------
+        duration, inputs, targets, window
+            As of `Simulator.run`.
+
+        Returns
+        -------
+        NestResult
+            All arrays with a row for each step; without ``seconds``.
+
+        Raises
+        ------
+        NetworkError
+            If the network learns by `EProp`, or has repeated connections.
+        InputError
+            If what is given does not fit the network; with `Adam` also if there is input in the first step, or the
+            learning window is open in it.
+        MemoryLimitError
+            If there is no room for the input of so many steps.
+        """
         if self._eprop:
             raise NetworkError("NEST learns by EProp from samples: use train()")
         n_steps = steps_in("duration", duration, self.network.dt)
@@ -111,11 +132,30 @@ class NestNetwork:
     def train(self, batches: Samples | Iterable[Samples], *, record: bool = True) -> NestResult:
         """As `Simulator.train` for one batch after the other, for networks that learn by `EProp`.
 
-        Without ``record`` NEST notes outputs and losses only, which makes it as fast as it is.
-
         All batches have the same number of samples and steps, and the same learning window: the last so many steps. No
         input may come in the first step of a sample, where NEST would miss a part of the gradient before. Every readout has
         a target: NEST's learning window is that of all.
+
+        Parameters
+        ----------
+        batches : Samples or iterable of Samples
+            One mini-batch, or several.
+        record : bool
+            Without, NEST notes outputs and losses only, which makes it as fast as it is.
+
+        Returns
+        -------
+        NestResult
+            Arrays with a row for each sample; ``weights`` with one for each batch and one more, ``seconds`` with one
+            for each batch. Without ``record``, only ``y``, ``loss`` and ``seconds``.
+
+        Raises
+        ------
+        NetworkError
+            If the network does not learn by `EProp`, or has repeated connections.
+        InputError
+            If there is no batch, or batches are not as above or those of another network; with ``average_gradient``
+            also if the learning window is open in the first step.
         """
         if not self._eprop:
             raise NetworkError("the network does not learn by EProp: use run()")

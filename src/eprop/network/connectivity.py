@@ -26,11 +26,42 @@ class ConnectionRule(Description):
         """Raise `NetworkError` if the rule cannot be satisfied; ``same`` is true within one population."""
 
     def make(self, lo: int, hi: int, n_pre: int, n_post: int, same: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """``(indptr, sources)`` of the targets ``lo:hi``."""
+        """Sources of the targets ``lo:hi``, which must not depend on where this run of targets begins and ends.
+
+        Parameters
+        ----------
+        lo, hi : int
+            First target, and the one after the last.
+        n_pre, n_post : int
+            Sizes of the populations.
+        same : bool
+            Whether one population is on both sides.
+        seed : int
+            All that is random is a function of it, the target (or the source, see ``sweeps``) and a counter.
+
+        Returns
+        -------
+        indptr : ndarray, shape (hi - lo + 1,), int64
+            Begins with 0; ``sources[indptr[k] : indptr[k + 1]]`` are the sources of target ``lo + k``.
+        sources : ndarray, shape (indptr[-1],), int32
+            In ascending order within a target.
+        """
         raise TypeError(f"{type(self).__name__} does not define make()")
 
     def expected(self, n_pre: int, n_post: int) -> float:
-        """Expected number of connections."""
+        """Expected number of connections between populations of these sizes, all targets together.
+
+        Parameters
+        ----------
+        n_pre, n_post : int
+            Sizes of the populations.
+
+        Returns
+        -------
+        float
+            An estimate, autapses that are left out included: memory and the mean degrees of `Distribution.draw` follow
+            from it.
+        """
         raise TypeError(f"{type(self).__name__} does not define expected()")
 
 

@@ -19,7 +19,24 @@ class Distribution(Description):
     """Base: values for the connections of targets ``lo:hi``."""
 
     def draw(self, lo: int, hi: int, indptr: np.ndarray, fan: tuple[float, float], seed: int) -> np.ndarray:
-        """One value per connection; ``fan`` is the mean number of connections (into a target, out of a source)."""
+        """One value for each connection of the targets ``lo:hi``, which must not depend on where this run begins.
+
+        Parameters
+        ----------
+        lo, hi : int
+            First target, and the one after the last.
+        indptr : ndarray, shape (hi - lo + 1,), int64
+            Connections ``indptr[k] : indptr[k + 1]`` are those of target ``lo + k``; see `ConnectionRule.make`.
+        fan : tuple of two float
+            Mean number of connections into a target, and out of a source.
+        seed : int
+            All that is random is a function of it, the target and a counter.
+
+        Returns
+        -------
+        ndarray, shape (indptr[-1],), float64
+            mV; of delays ms.
+        """
         raise TypeError(f"{type(self).__name__} does not define draw()")
 
     @property

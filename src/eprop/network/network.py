@@ -24,7 +24,19 @@ LONGEST_DELAY = 1_000_000
 
 @dataclass(frozen=True)
 class Population:
-    """``size`` nodes of one model."""
+    """``size`` nodes of one model; made by `Network.add`.
+
+    Attributes
+    ----------
+    name : str
+        Unique among the populations of a network.
+    model : Model
+        Neurons, readouts or sources, with their parameters.
+    size : int
+        Number of nodes.
+    index : int
+        Place among `Network.populations`.
+    """
 
     name: str
     model: Model
@@ -37,7 +49,25 @@ class Population:
 
 @dataclass(frozen=True)
 class Projection:
-    """Connections from one population to another with one rule of plasticity."""
+    """Connections from one population to another with one rule of plasticity; made by `Network.connect`.
+
+    Attributes
+    ----------
+    name : str
+        Unique among the projections of a network.
+    pre, post : Population
+        Sources and targets.
+    connectivity : ConnectionRule
+        Who reaches whom.
+    weight : Distribution or Array
+        Weights at the start, mV. A list is in the order of `Simulator.connections`.
+    rule : Rule
+        Plasticity.
+    delay : float, Distribution or Array
+        ms. A list is in the order of `Simulator.connections`.
+    index : int
+        Place among `Network.projections`.
+    """
 
     name: str
     pre: Population
@@ -56,12 +86,28 @@ class Feedback(Description):
 
 @dataclass(frozen=True)
 class Symmetric(Feedback):
-    """``B`` is the transpose of the readout weights at all times."""
+    """``B`` is the transpose of the readout weights (mV) at all times; 0 where neuron and readout are not connected."""
 
 
 @dataclass(frozen=True)
 class RandomFeedback(Feedback):
-    """Fixed ``B``: drawn, or given as a matrix of shape ``(n_neurons, n_readouts)`` through ``weight``."""
+    """Fixed ``B``: drawn, or given as a matrix.
+
+    Parameters
+    ----------
+    weight : float, Distribution or array
+        mV, as the readout weights, in whose place ``B`` stands; normal with mean 0 and standard deviation 1 by default.
+        An array has the shape ``(n_neurons, n_readouts)``; what it holds where there is no connection is ignored.
+    connectivity : ConnectionRule
+        From which readouts (the sources) each neuron (the target) gets errors; ``B`` is 0 elsewhere. All-to-all by
+        default. Drawn weights of repeated connections add up. Entries of an `Explicit` matrix say where there is a
+        connection, and no more: its weight is that of ``weight``.
+
+    Raises
+    ------
+    NetworkError, ParameterError
+        If ``weight`` is not a finite number, a distribution or an array of finite numbers.
+    """
 
     weight: Any = Normal(0.0, 1.0)
     connectivity: ConnectionRule = field(default=AllToAll(), metadata=param(AllToAll(), kind=ConnectionRule).metadata)
@@ -76,13 +122,27 @@ class Adaptive(RandomFeedback):
     """``B`` starts like `RandomFeedback` and learns the same updates as the readout weights, where the two are connected.
 
     With a ``decay`` of the optimiser of the readout weights, both forget their start at the same rate, and feedback
-    becomes symmetric by itself (Kolen and Pollack 1994; "adaptive e-prop" of Bellec et al. 2020).
+    becomes symmetric by itself (Kolen and Pollack 1994; "adaptive e-prop" of Bellec et al. 2020). ``weight`` (mV) is
+    ``B`` at the start; ``connectivity`` says where there is feedback, as in `RandomFeedback`: elsewhere ``B`` stays 0.
+    Where neuron and readout are not connected, ``B`` stays as it is at the start.
     """
 
 
 @dataclass(frozen=True)
 class FeedbackProjection:
-    """Learning signals from a readout population to a population of neurons."""
+    """Learning signals from a readout population to a population of neurons; made by `Network.feedback`.
+
+    Attributes
+    ----------
+    pre, post : Population
+        Readouts and neurons.
+    kind : Feedback
+        Where the weights ``B`` come from.
+    delay : float, Distribution or Array
+        ms.
+    index : int
+        Place among `Network.feedback_projections`.
+    """
 
     pre: Population
     post: Population
@@ -100,6 +160,11 @@ class Network:
         Time step, ms.
     seed : int
         Seed of every draw: connections, weights, Poisson spikes.
+
+    Raises
+    ------
+    NetworkError
+        If ``dt`` is not a finite number > 0, or ``seed`` no whole number in 0..2^63-1.
     """
 
     def __init__(self, dt: float = 1.0, seed: int = 0):
@@ -127,7 +192,29 @@ class Network:
         return tuple(self._feedback)
 
     def add(self, model: Model, size: int, name: str | None = None) -> Population:
-        """Add ``size`` nodes of ``model``; returns the population, to be given to `connect`."""
+        """Add nodes of one model.
+
+        Parameters
+        ----------
+        model : Model
+            Such as ``LIF()``; parameters that are lists have a value for each node.
+        size : int
+            Number of nodes, 1 to 2^31-1.
+        name : str, optional
+            Unique, without ``"/"``; by default the model's name in lower case and the number of populations so far,
+            such as ``"lif0"``.
+
+        Returns
+        -------
+        Population
+            To be given to `connect` and `feedback`.
+
+        Raises
+        ------
+        NetworkError
+            If ``model`` is no model, ``size`` or ``name`` is not as above, the name is taken, or a list of parameters
+            has another length than ``size``.
+        """
         if not isinstance(model, Model):
             hint = f"; call it: {model.__name__}()" if isinstance(model, type) else ""
             raise NetworkError(f"Network.add needs a model such as LIF(), got {model!r}{hint}")
@@ -156,16 +243,36 @@ class Network:
 
         Parameters
         ----------
-        connectivity : ConnectionRule
+        pre : Population
+            Neurons or sources.
+        post : Population
+            Neurons or readouts; may be ``pre``.
+        connectivity : ConnectionRule, optional
             Who reaches whom; all-to-all by default.
-        weight : float, Distribution or array
-            mV; an array of shape ``(n_post, n_pre)``, or one value per connection of an `Explicit` rule.
-        rule : Rule
+        weight : float, Distribution or array, optional
+            mV: a number for all, a distribution, an array of shape ``(n_post, n_pre)`` (read where there is a
+            connection), or for an `Explicit` rule a list with a value for each connection, in the order in which these
+            were given. By default 1 mV, of `Explicit` lists too; the entries of an `Explicit` matrix are its weights.
+        rule : Rule, optional
             Plasticity; static by default.
-        delay : float, Distribution or array
+        delay : float, Distribution or array, optional
             ms, at least one step, which is the default. A number and the values of an array, which has the shapes of
             ``weight``, are multiples of ``dt``; what is drawn is rounded to the nearest step, at least one. The longest
             is a million steps.
+        name : str, optional
+            Unique, without ``"/"``; ``"pre->post"`` with the names of the populations by default.
+
+        Returns
+        -------
+        Projection
+
+        Raises
+        ------
+        NetworkError
+            If a population is of another network, ``pre`` is a readout or ``post`` a source, the connections are not
+            possible, weights or delays do not fit them or the bounds of ``rule``, or the name is taken.
+        ParameterError
+            If ``weight`` is a number that is not finite.
         """
         self._own("connect", pre, post)
         connectivity = AllToAll() if connectivity is None else connectivity
@@ -192,9 +299,29 @@ class Network:
     def feedback(
         self, pre: Population, post: Population, kind: Feedback | None = None, *, delay: Any = None
     ) -> FeedbackProjection:
-        """Send the errors of readouts ``pre`` as learning signals to the neurons ``post``.
+        """Send the errors of readouts as learning signals to neurons.
 
-        ``delay`` (ms) is a number, a distribution or an array ``(n_post, n_pre)``, as in `connect`.
+        Parameters
+        ----------
+        pre : Population
+            Readouts.
+        post : Population
+            Neurons.
+        kind : Feedback, optional
+            `Symmetric`, which is the default, `RandomFeedback` or `Adaptive`. The first and the last follow the weights
+            of a projection from ``post`` to ``pre``, which is connected before.
+        delay : float, Distribution or array, optional
+            ms; a number, a distribution or an array ``(n_post, n_pre)``, as in `connect`. One step by default.
+
+        Returns
+        -------
+        FeedbackProjection
+
+        Raises
+        ------
+        NetworkError
+            If a population is of another network, ``pre`` are no readouts or ``post`` no neurons, there is feedback
+            between them already, the projection to follow is missing, or weights, connections or delays do not fit.
         """
         self._own("feedback", pre, post)
         kind = Symmetric() if kind is None else kind
@@ -227,7 +354,21 @@ class Network:
         return made
 
     def population(self, name: str) -> Population:
-        """Population with a name."""
+        """Population with a name.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        Population
+
+        Raises
+        ------
+        NetworkError
+            If there is none; the message lists those that there are.
+        """
         for population in self._populations:
             if population.name == name:
                 return population
@@ -235,7 +376,22 @@ class Network:
         raise NetworkError(f"no population {name!r}; there are: {known}")
 
     def projection(self, name: str) -> Projection:
-        """Projection with a name, such as ``"in->rec"``."""
+        """Projection with a name.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``"in->rec"``.
+
+        Returns
+        -------
+        Projection
+
+        Raises
+        ------
+        NetworkError
+            If there is none; the message lists those that there are.
+        """
         for projection in self._projections:
             if projection.name == name:
                 return projection

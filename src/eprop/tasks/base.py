@@ -20,7 +20,7 @@ from eprop.tasks.trials import DataChoice, Generated
 class Task(Description):
     """Base of all tasks: a frozen set of parameters that says what is learned, by which network, and how it is scored.
 
-    A task is one file with one subclass, and one line in ``eprop/tasks/__init__.py``. It gives a name, where its trials
+    A task is one file with one subclass, and one line in ``eprop/tasks/registry.py``. It gives a name, where its trials
     come from, the network, samples made from trials, and the score of each sample. `GeneratedTask` makes most of this
     shorter where trials are made from a seed.
     """
@@ -127,7 +127,13 @@ class Regression(Task):
     score_name: ClassVar[str] = "normalised error"
 
     def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
-        """``sum (y - y*)^2 / sum (y* - mean y*)^2`` of each sample, all readouts that have a target together."""
+        """``sum (y - y*)^2 / sum (y* - mean y*)^2`` of each sample, all readouts that have a target together.
+
+        Raises
+        ------
+        ParameterError
+            If no readout has a target.
+        """
         weight = np.broadcast_to(samples.window, (len(samples), samples.n_steps))[:, :, None]
         taught = ~np.isnan(samples.target[0, 0])
         if not taught.any():

@@ -55,6 +55,11 @@ def gradient_angles(network: TimeDriven, samples: Samples) -> dict[str, Gradient
     -------
     dict
         Of each of `KINDS` that the network has weights of.
+
+    Raises
+    ------
+    InputError
+        If ``samples`` are no `Samples`.
     """
     if not isinstance(samples, Samples):
         raise InputError(f"gradient_angles takes Samples (see Simulator.samples), got {type(samples).__name__}")

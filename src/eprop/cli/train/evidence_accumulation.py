@@ -7,7 +7,7 @@ from typing import Annotated
 from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, trains
 
 
-@trains("evidence-accumulation", "Epochs of so many new trials each as --samples says.  \\[default: 150]")
+@trains("evidence-accumulation", "Epochs of so many new trials each as --samples says.  \\[default: 200]")
 def evidence_accumulation(
     samples: Annotated[int | None, option(DATA, "N", "New trials in each epoch.  \\[default: 320]")] = None,
     test_samples: Annotated[int | None, option(DATA, "N", "Trials of the test.  \\[default: 512]")] = None,
