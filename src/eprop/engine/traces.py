@@ -21,7 +21,7 @@ from eprop.kernels.maps import Kind, MapLayout
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
 
-# Dividing by alpha^n and kappa^n must not cost more than about three of sixteen digits, or one and a half of seven.
+# Dividing by alpha^n and kappa^n must not cost more than three to four of sixteen digits, or two of seven.
 SMALLEST_POWER = {8: 1e-3, 4: 0.03}
 LARGEST_BLOCK = 32
 # Where values cannot be moved back, an interval within a block is stepped through.
