@@ -33,7 +33,7 @@ class Record:
         Neurons: ``"v"`` and the other state variables, ``"surrogate"``, ``"learning_signal"``. Readouts: ``"y"``,
         ``"error"``. Projections: ``"weight"``, and in a network that learns by `EPropPlus` ``"trace"``; `EProp`
         computes gradients backwards and keeps no traces. Spikes are always recorded if asked for by ``spikes=``.
-    index : sequence of int, optional
+    index : sequence of int, slice or mask, optional
         Nodes, or synapses in the order of `Simulator.connections`; all by default. A variable is asked for once in a run.
     """
 
@@ -170,9 +170,20 @@ def _listed(wanted: Any) -> list[Any]:
 def _index(record: Record, size: int) -> np.ndarray:
     if record.index is None:
         return np.arange(size)
+    if isinstance(record.index, slice):
+        return _sliced(record, size)
+    if np.asarray(record.index).dtype == bool and np.shape(record.index) == (size,):
+        return np.flatnonzero(record.index)
     index = np.atleast_1d(real_numbers(f"record {record.name!r}: indices", record.index, InputError))
     if index.size and (index.ndim != 1 or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= size):
         raise InputError(
             f"record {record.name!r}: indices must be whole numbers in 0..{size - 1}, got {record.index!r}"
         )
     return index.astype(np.int64)
+
+
+def _sliced(record: Record, size: int) -> np.ndarray:
+    try:
+        return np.arange(size)[record.index]
+    except TypeError:
+        raise InputError(f"record {record.name!r}: a slice takes whole numbers, got {record.index!r}") from None

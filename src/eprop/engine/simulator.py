@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from eprop._jit import available_threads
 from eprop.engine import inputs as given
 from eprop.engine import snapshot, weights
 from eprop.engine.arrays import Arrays
@@ -94,7 +95,7 @@ class Simulator:
         built = build(network, partitions, PRECISIONS[precision], self.threads, divided)
         self.arrays = Arrays(network, built, self.threads, timers)
         self._streaming, self._batches = Streaming(self.arrays), Batches(self.arrays, replicas)
-        self._by_batch, self._timers = built.has_eprop, timers
+        self._by_batch, self._timers, self._eta_factor = built.has_eprop, timers, 1.0
 
     # ---------------------------------------------------------------- running
 
@@ -337,6 +338,7 @@ class Simulator:
             If ``factor`` is not a finite number >= 0.
         """
         weights.scale_learning_rates(self.arrays, factor)
+        self._eta_factor = factor
 
     def feedback_weights(self, pre: str, post: str) -> np.ndarray:
         """Present feedback weights ``B`` from readouts to neurons.
@@ -408,3 +410,24 @@ class Simulator:
             shape.
         """
         snapshot.set_state(self.arrays, state)
+
+    def __reduce__(self) -> Any:
+        """For `copy` and `pickle`: a simulator of its own that is in the same state, and goes on bit by bit."""
+        if self.comm.size > 1:
+            raise TypeError(
+                "a simulator of several ranks cannot be copied; hand its state() to set_state() of another one"
+            )
+        options = {
+            "threads": self.threads, "precision": self.precision, "timers": self._timers,
+            "partitions": self.arrays.built.topology.indptr.shape[0],
+        }  # fmt: skip
+        return _restored, (self.network, options, self._eta_factor, self.state())
+
+
+def _restored(network: Network, options: dict[str, Any], eta_factor: float, state: dict[str, np.ndarray]) -> Simulator:
+    """A copied or unpickled simulator; on a smaller machine it takes the threads that there are."""
+    threads = min(options["threads"], available_threads())
+    simulator = Simulator(network, **options | {"threads": threads})
+    simulator.scale_learning_rates(eta_factor)
+    simulator.set_state(state)
+    return simulator

@@ -61,17 +61,63 @@ class Constant(Distribution):
 
 @dataclass(frozen=True)
 class Normal(Distribution):
-    """Normal distribution."""
+    """Normal distribution; with ``low`` or ``high`` the part of it that lies between, as if values beyond were drawn again.
 
-    mean: float = param(0.0, unit="mV", doc="mean")
-    sd: float = param(1.0, unit="mV", at_least=0.0, doc="standard deviation")
+    Examples
+    --------
+    >>> Normal(20.0, 5.0, low=5.0)  # time constants, for example
+    Normal(mean=20.0, sd=5.0, low=5.0, high=inf)
+    """
+
+    mean: float = param(0.0, unit="mV", doc="mean; of the whole distribution, if a part is cut off")
+    sd: float = param(1.0, unit="mV", at_least=0.0, doc="standard deviation, likewise")
+    low: float = param(-math.inf, unit="mV", infinite=True, doc="lowest value")
+    high: float = param(math.inf, unit="mV", infinite=True, doc="highest value")
+
+    def validate(self) -> None:
+        """Ends in order, with something of the distribution between them."""
+        if self.low > self.high:
+            raise ParameterError(f"Normal.low must not exceed high, got {self.low:g} and {self.high:g}")
+        if self._is_cut and not self._shares[0] < self._shares[1]:
+            raise ParameterError(
+                f"Normal.low and high must leave something of the distribution, got {self.low:g} and {self.high:g} with "
+                f"mean {self.mean:g} and sd {self.sd:g}"
+            )
+
+    def __repr__(self) -> str:
+        ends = f", low={self.low}, high={self.high}" if self._is_cut else ""
+        return f"Normal(mean={self.mean}, sd={self.sd}{ends})"
+
+    @property
+    def _is_cut(self) -> bool:
+        return math.isfinite(self.low) or math.isfinite(self.high)
+
+    @property
+    def _side(self) -> float:
+        """-1 where the part lies above the mean: there it is drawn from its mirror image, whose shares keep their digits."""
+        return -1.0 if self.low > self.mean else 1.0
+
+    @property
+    def _shares(self) -> tuple[float, float]:
+        """Shares of the standard normal distribution below the two ends, or above them (`_side`)."""
+        if self.sd == 0.0:
+            return 0.0, float(self.low <= self.mean <= self.high)
+        ends = [self._side * (end - self.mean) / self.sd for end in (self.low, self.high)]
+        low, high = (0.5 * math.erfc(-end / math.sqrt(2.0)) for end in sorted(ends))
+        return low, high
 
     def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
-        return draw.normal_weights(lo, hi, indptr, self.mean, self.sd, np.uint64(seed))
+        if not self._is_cut or self.sd == 0.0:
+            return draw.normal_weights(lo, hi, indptr, self.mean, self.sd, np.uint64(seed))
+        from scipy.special import ndtri
+
+        shares = draw.uniform_weights(lo, hi, indptr, *self._shares, np.uint64(seed))
+        inside = np.clip(shares, 1e-300, 1.0 - 2.0**-53)  # an end without a bound is at infinity, and never drawn
+        return np.clip(self.mean + self._side * self.sd * ndtri(inside), self.low, self.high)
 
     @property
     def ends(self):  # noqa: D102
-        return (self.mean, self.mean) if self.sd == 0.0 else (-math.inf, math.inf)
+        return (self.mean, self.mean) if self.sd == 0.0 else (self.low, self.high)
 
 
 @dataclass(frozen=True)

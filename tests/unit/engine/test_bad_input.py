@@ -323,6 +323,8 @@ RECORDS = [
     ([("rec", "v", [0.5])], "indices must be whole numbers in 0..2"),
     ([("rec", "v", [[0]])], "indices must be whole numbers in 0..2"),
     ([("rec", "v", "a")], "indices must be real numbers"),
+    ([("rec", "v", slice("a"))], r"record 'rec': a slice takes whole numbers, got slice\(None, 'a', None\)"),
+    ([("rec", "v", [True, False])], r"indices must be whole numbers in 0..2, got \[True, False\]"),
     ([("rec", "v", 2**70)], "indices must be real numbers"),
     ([("rec", "v", [1]), ("rec", "v", [2])], "asks twice for 'v' of 'rec'; ask once, for all indices, as in"),
     ([("rec", "v"), ep.Record("rec", "v")], "asks twice for 'v' of 'rec'"),

@@ -98,3 +98,21 @@ def test_softmax():
     run = ep.Simulator(net, threads=1).run(2.0, targets={"out": [0.0, 1.0, 0.0, 0.0]}, record=[("out", "error")])
     np.testing.assert_allclose(run.loss, np.log(4.0))
     np.testing.assert_allclose(run["out", "error"], [[0.25, -0.75, 0.25, 0.25]] * 2)
+
+
+def test_nodes_and_synapses_by_slice_and_mask():
+    c = case(3, RULE, steps=20, rate=0.2)
+    whole = ep.Simulator(c.network, threads=1).run(20.0, {"in": c.inputs}, record=[("rec", "v"), ("in->rec", "weight")])
+    v, weight = whole["rec", "v"], whole["in->rec", "weight"]
+    odd = np.arange(v.shape[1]) % 2 == 1
+    for index, wanted in (
+        (slice(1, None, 2), v[:, 1::2]),
+        (odd, v[:, 1::2]),
+        (list(odd), v[:, 1::2]),
+        (slice(-2, None), v[:, -2:]),
+    ):
+        part = ep.Simulator(c.network, threads=1).run(
+            20.0, {"in": c.inputs}, record=[("rec", "v", index), ("in->rec", "weight", slice(3))]
+        )
+        np.testing.assert_array_equal(part["rec", "v"], wanted)
+        np.testing.assert_array_equal(part["in->rec", "weight"], weight[:, :3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse
+import scipy.stats
 from hypothesis import given
 
 import eprop as ep
@@ -29,7 +30,13 @@ RULES = [
     ep.FixedOutdegree(20, multapses=True),
     ep.Explicit(sources=[3, 3, 0, 11], targets=[1, 1, 5, 11]),
 ]
-DISTRIBUTIONS = [ep.Constant(0.5), ep.Normal(0.1, 2.0), ep.Uniform(-1.0, 3.0), ep.Glorot(2.0)]
+DISTRIBUTIONS = [
+    ep.Constant(0.5),
+    ep.Normal(0.1, 2.0),
+    ep.Normal(0.1, 2.0, low=0.0),
+    ep.Uniform(-1.0, 3.0),
+    ep.Glorot(2.0),
+]
 
 
 def pairs(rule, lo, hi, n=12, same=True, seed=3) -> list[tuple[int, int]]:
@@ -118,6 +125,46 @@ def test_moments_of_the_weights():
     assert uniform.min() >= -1.0
     assert uniform.max() < 3.0
     assert np.unique(normal).size == n
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, np.inf), (-np.inf, -1.0), (-1.0, 2.5), (30.0, np.inf), (-40.0, -30.0), (9.0, 9.0001)]
+)
+def test_a_part_of_a_normal_distribution(low, high):
+    n = 20_000
+    drawn = ep.Normal(0.5, 2.0, low=low, high=high).draw(0, 1, np.array([0, n]), (1.0, 1.0), 1)
+    expected = scipy.stats.truncnorm((low - 0.5) / 2.0, (high - 0.5) / 2.0, loc=0.5, scale=2.0)
+    assert drawn.min() >= low
+    assert drawn.max() <= high
+    assert np.all(np.isfinite(drawn))
+    assert scipy.stats.kstest(drawn, expected.cdf).pvalue > 1e-4
+    assert np.unique(drawn).size > 0.99 * n
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"low": 1.0, "high": -1.0}, r"Normal\.low must not exceed high, got 1 and -1"),
+        (
+            {"low": 50.0},
+            r"Normal\.low and high must leave something of the distribution, got 50 and inf with mean 0 and sd 1",
+        ),
+        ({"sd": 0.0, "high": -1.0}, "must leave something of the distribution"),
+        ({"low": 2.0, "high": 2.0}, "must leave something of the distribution"),
+    ],
+)
+def test_ends_that_leave_nothing_of_a_normal_distribution(given, words):
+    with pytest.raises(ep.errors.ParameterError, match=words):
+        ep.Normal(**given)
+
+
+def test_neurons_and_delays_take_a_part_of_a_normal_distribution():
+    net = ep.Network(seed=1)
+    x, y = net.add(ep.EventSource(), 8, "x"), net.add(ep.LIF(tau_m=ep.Normal(20.0, 15.0, low=5.0)), 300, "y")
+    net.connect(x, y, ep.Bernoulli(0.5), delay=ep.Normal(5.0, 4.0, low=1.0, high=9.0))
+    ep.Simulator(net, threads=1)
+    with pytest.raises(ep.errors.EPropError, match="delay must be > 0 ms"):
+        net.connect(x, y, delay=ep.Normal(5.0, 4.0, low=-1.0, high=9.0), name="other")
 
 
 def test_seeds_and_projections_draw_apart():

@@ -1,0 +1,56 @@
+"""Copies of a simulator, and what comes back from a pickle: on their own, in the same state, with the same future."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from networks import case, samples_of
+
+pytestmark = pytest.mark.tiny
+
+RULES = [ep.EPropPlus(optimizer=ep.GradientDescent(1e-2), cutoff=20.0), ep.EProp(optimizer=ep.Adam(1e-2))]
+WAYS = [copy.copy, copy.deepcopy, lambda simulator: pickle.loads(pickle.dumps(simulator))]
+
+
+def same(one: ep.Simulator, other: ep.Simulator) -> bool:
+    a, b = one.state(), other.state()
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+@pytest.mark.parametrize("way", WAYS, ids=["copy", "deepcopy", "pickle"])
+def test_a_copy_goes_on_bit_by_bit_and_on_its_own(rule, way):
+    c = case(3, rule, steps=40, rate=0.2)
+    sim = ep.Simulator(c.network, threads=1)
+    samples = samples_of(c, sim, [(c.inputs, c.targets)])
+    sim.train(samples)
+    sim.scale_learning_rates(0.25)
+    before, other = sim.state(), way(sim)
+    assert same(sim, other)
+    assert (other.time, other.updates, other.threads) == (sim.time, sim.updates, 1)
+    other.train(samples)
+    assert all(np.array_equal(value, sim.state()[name]) for name, value in before.items())
+    assert not same(sim, other)
+    sim.train(samples)
+    assert same(sim, other)
+
+
+def test_a_copy_has_the_same_options():
+    c = case(3, RULES[0], steps=10)
+    other = copy.copy(ep.Simulator(c.network, threads=1, precision="single", partitions=2, timers=True))
+    assert other.precision == "single"
+    assert other.arrays.built.topology.indptr.shape[0] == 2
+    assert other.phases.keys()
+
+
+def test_what_several_ranks_share_is_not_copied():
+    c = case(3, RULES[0], steps=10)
+    sim = ep.Simulator(c.network, threads=1)
+    sim.comm = type("Two", (), {"size": 2})()
+    with pytest.raises(TypeError, match="a simulator of several ranks cannot be copied"):
+        copy.copy(sim)
