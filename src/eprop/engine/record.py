@@ -172,9 +172,9 @@ def _index(record: Record, size: int) -> np.ndarray:
         return np.arange(size)
     if isinstance(record.index, slice):
         return _sliced(record, size)
-    if np.asarray(record.index).dtype == bool and np.shape(record.index) == (size,):
-        return np.flatnonzero(record.index)
     index = np.atleast_1d(real_numbers(f"record {record.name!r}: indices", record.index, InputError))
+    if index.dtype == bool and index.shape == (size,):
+        return np.flatnonzero(index)
     if index.size and (index.ndim != 1 or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= size):
         raise InputError(
             f"record {record.name!r}: indices must be whole numbers in 0..{size - 1}, got {record.index!r}"

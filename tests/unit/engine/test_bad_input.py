@@ -323,6 +323,7 @@ RECORDS = [
     ([("rec", "v", [0.5])], "indices must be whole numbers in 0..2"),
     ([("rec", "v", [[0]])], "indices must be whole numbers in 0..2"),
     ([("rec", "v", "a")], "indices must be real numbers"),
+    ([("rec", "v", [[0], [1, 2]])], "indices must be an array of numbers, all rows of one length"),
     ([("rec", "v", slice("a"))], r"record 'rec': a slice takes whole numbers, got slice\(None, 'a', None\)"),
     ([("rec", "v", [True, False])], r"indices must be whole numbers in 0..2, got \[True, False\]"),
     ([("rec", "v", 2**70)], "indices must be real numbers"),
