@@ -24,6 +24,7 @@ from torch import nn
 
 from eprop.data import EventCamera, read_mnist, read_nmnist
 from eprop.data.binned import BinnedDataset, concatenate
+from eprop.tasks.recordings import parse_range
 from eprop.training import RunConfig
 
 SIDE, BATCH, ETA = 34, 64, 3e-3
@@ -95,7 +96,7 @@ class Images:
     channels = 1
 
     def __init__(self, arguments: argparse.Namespace):
-        start, stop = map(int, arguments.range.split(":"))
+        start, stop = parse_range(arguments.range)
         digits = read_mnist(arguments.mnist, "train")
         self.indices = np.concatenate([read_nmnist(folder).indices for folder in arguments.recordings])
         self.train, self.real = digits.span(start, stop), digits.subset(self.indices)
