@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from eprop.parallel import watched
+from eprop.parallel import pipes, watched
 
 # Bytes of a message that fit into the first of two exchanges; it grows with the longest message so far.
 FIRST_ROOM = 512
@@ -136,6 +136,8 @@ class Mpi:
             time.sleep(COURTESY_SECONDS)
         print(f"rank {self.rank} of {self.size}: {message}", file=sys.stderr, flush=True)  # noqa: T201
         sys.stdout.flush()
+        for stream in (sys.stderr, sys.stdout):
+            pipes.wait_until_read(stream)
         if self._line is not None:
             self._line.goodbye(reported=True)
         self._comm.Abort(code)
