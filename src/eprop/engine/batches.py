@@ -132,7 +132,7 @@ class Batches:
         wave = _bind_wave(arrays, lanes, samples, index, learn, (counts, y, losses))
         done, width = 0, lanes.shape[0]
         step = max(width, self._lane_steps // samples.n_steps // width * width)
-        fill_dense(arrays.built.topology, arrays.synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width)
+        fill_dense(arrays.built.topology, arrays.synapses.weight, lanes.walks)
         while done < n:
             began, stop = time.perf_counter(), min(done + step, n)
             reached = wave(done, stop)
@@ -188,7 +188,7 @@ def _bind_wave(
     def wave(first: int, stop: int) -> int:
         return run(
             first, stop, lanes.shape[0], threads, index, streams, learn, np.uint64(arrays.network.seed), built.topology,
-            arrays.synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width, arrays.synapses.pending,
+            arrays.synapses.weight, lanes.walks, arrays.synapses.pending,
             built.initial, arrays.neurons.feedback, built.rule_constants, built.lag, lanes.state, lanes.x, lanes.y,
             lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work, lanes.adjoint_readout, lanes.first,
             lanes.steps, totals, counts, y, losses, samples.event_start, samples.event_channels, samples.target,

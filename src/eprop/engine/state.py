@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eprop._jit import WIDE
+from eprop.engine.rows import PAD, aligned, dense_tables, walks_of
 from eprop.kernels import layout as lay
 from eprop.kernels.arrivals import RUN
 from eprop.kernels.clock import COLUMNS
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 # Room for the last spikes of each neuron to begin with; and the step of a spike that has not happened.
 FIRST_POSTS = 8
 NEVER = -(1 << 62)
-
-CACHE_LINE = 64
 
 
 def power_of_two(n: int) -> int:
@@ -49,14 +49,6 @@ def axons_of(built: Built) -> Axons:
     return Axons(
         np.full(n, -1, np.int64), np.zeros((filters, n)), np.zeros((filters, n)), np.zeros(n, np.int64), np.zeros(n)
     )
-
-
-def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
-    """Zeros that begin at a cache line."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.zeros(size + CACHE_LINE, np.uint8)
-    first = -room.ctypes.data % CACHE_LINE
-    return room[first : first + size].view(dtype).reshape(shape)
 
 
 def neurons_of(built: Built) -> Neurons:
@@ -184,11 +176,6 @@ def n_sources(built: Built) -> int:
     return int(table[table[:, lay.POP_ROLE] != lay.READOUT, lay.POP_SIZE].sum())
 
 
-# A table of all weights pays from about this share of possible connections on; beyond this size it is not in reach.
-DENSE_FROM, DENSE_TO, DENSE_TARGETS = 0.2, 2**22, 16
-PAD = 32
-
-
 def with_tables(built: Built, scratch: Scratch) -> Scratch:
     """The same work space with room for the tables of e-prop+ (`kernels.plastic_dense`), where they pay and are known."""
     rows = built.topology.projections
@@ -203,40 +190,6 @@ def with_tables(built: Built, scratch: Scratch) -> Scratch:
     )
 
 
-def dense_tables(built: Built, wanted: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, int]:
-    """Which tracts (of those ``wanted``) get a table of all weights, gaps included: its place or -1, and the length of a row.
-
-    Also the size of all tables. Where a pair is connected twice, there is none: the sum in the table could round.
-    """
-    rows, indptr = built.topology.projections, built.topology.indptr
-    at, width, size = np.full(len(rows), -1, np.int64), np.zeros(len(rows), np.int64), 0
-    for r, row in enumerate(rows):
-        first, n, targets = row[lay.PRO_ROW], row[lay.PRO_ROWS], int(row[lay.PRO_HI] - row[lay.PRO_LO])
-        synapses = int((indptr[:, first + n] - indptr[:, first]).sum())
-        stride = -(-targets // PAD) * PAD
-        if wanted is not None and not wanted[r]:
-            continue
-        if targets < DENSE_TARGETS or synapses < DENSE_FROM * n * stride or size + n * stride > DENSE_TO:
-            continue
-        if _repeats(built, first, n):
-            continue
-        at[r], width[r] = size, stride
-        size += int(n) * stride
-    return at, width, size
-
-
-def _repeats(built: Built, first: int, rows: int) -> bool:
-    """Whether a row of a projection has a target twice."""
-    for part in built.topology.indptr:
-        targets = built.topology.targets[part[first] : part[first + rows]].astype(np.int64)
-        same = targets[1:] == targets[:-1]
-        begins = part[first : first + rows + 1] - part[first]
-        same[begins[(begins > 0) & (begins < targets.size)] - 1] = False
-        if same.any():
-            return True
-    return False
-
-
 class Lanes:
     """Work space for samples side by side: one network state, spike log and history per lane."""
 
@@ -246,14 +199,14 @@ class Lanes:
         dtype = built.weight.dtype
         self.shape = (lanes, n_steps, learns)
         self.state = np.zeros((lanes, built.initial.shape[0], n))
-        self.dense_at, self.dense_width, size = dense_tables(built)
-        self.dense = aligned((size,), dtype)
+        self.walks = walks_of(built)
         # Rows of tables are padded with zeros, and so what they are added to.
         self.x, self.y = aligned((lanes, -(-(n + k) // PAD) * PAD + PAD)), np.zeros((lanes, k))
         self.spikes = np.zeros((lanes, n), np.int32)
         self.log = np.zeros((lanes, log_size), np.int32)
         self.starts = np.zeros((lanes, n_steps, populations + 1), np.int64)
-        self.psi = aligned((lanes, n_steps if learns else 1, -(-n // PAD) * PAD), dtype)
+        # What is summed at a time may end behind the last neuron.
+        self.psi = aligned((lanes, n_steps if learns else 1, -(-(n + WIDE - 1) // PAD) * PAD), dtype)
         self.error = np.zeros((lanes, n_steps, k))
         self.work = np.zeros((lanes, 4 + 2 * built.n_components, n))
         self.adjoint_readout = np.zeros((lanes, n_steps if learns else 1, k), dtype)

@@ -46,7 +46,7 @@ class Together:
     def run(self, progress: Callable[[int], None] | None) -> None:
         """All samples, as many at a time as there are lanes."""
         lanes, slice_steps, n_steps = self.lanes, self._arrays.ranks.slice_steps, self._samples.n_steps
-        fill_dense(self._built.topology, self._arrays.synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width)
+        fill_dense(self._built.topology, self._arrays.synapses.weight, lanes.walks)
         for begin in range(0, len(self._index), lanes.shape[0]):
             width = min(lanes.shape[0], len(self._index) - begin)
             for t in range(0, n_steps, slice_steps):
@@ -62,7 +62,7 @@ class Together:
         lanes, built, arrays, samples = self.lanes, self._built, self._arrays, self._samples
         arrays.loops().forward(
             begin, width, t, stop, self._index, self._streams, self._learn, np.uint64(arrays.network.seed), built.topology,
-            arrays.synapses.weight, lanes.dense, lanes.dense_at, lanes.dense_width, built.initial, lanes.state, lanes.x,
+            arrays.synapses.weight, lanes.walks, built.initial, lanes.state, lanes.x,
             lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, self.counts, self.y, self.losses,
             samples.event_start, samples.event_channels, samples.target, samples.window, built.readout_offset,
             built.softmax, self._outbox,
@@ -86,6 +86,6 @@ class Together:
             lanes.log, lanes.starts, lanes.error, lanes.work, lanes.psi, lanes.adjoint_readout, lanes.first, lanes.steps,
         )  # fmt: skip
         loops.accumulate(
-            width, self._threads, built.topology, lanes.first, lanes.steps, lanes.psi, lanes.adjoint_readout, self._totals,
-            self._arrays.synapses.pending,
+            width, self._threads, built.topology, lanes.walks, lanes.first, lanes.steps, lanes.psi, lanes.adjoint_readout,
+            self._totals, self._arrays.synapses.pending,
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, fetch, inline, inner, outer
+from eprop._jit import add_run, apart, fetch, inline, inner, outer
 from eprop.kernels.layout import PRO_LO, PRO_ROW, PRO_ROWS
 
 # How much of a row is fetched ahead, in lines of 64 bytes of single numbers: the processor finds out by itself how it goes on.
@@ -34,22 +34,19 @@ def deliver_row(start, stop, targets, weight, x):
 
 
 @outer
-def fill_dense(topology, weight, dense, dense_at, dense_width):
-    """Write the weights of dense projections into their tables ``dense``, whose other entries stay zero.
-
-    A projection's table begins at ``dense_at`` (-1: it has none) with ``dense_width`` entries a row.
-    """
-    for r in range(dense_at.size):
-        if dense_at[r] < 0:
+def fill_dense(topology, weight, walks):
+    """Write the weights of dense tracts into their tables, whose other entries stay zero."""
+    for r in range(walks.dense_at.size):
+        if walks.dense_at[r] < 0:
             continue
         row = topology.projections[r]
         for i in range(row[PRO_ROWS]):
-            at = dense_at[r] + i * dense_width[r] - row[PRO_LO]
+            at = walks.dense_at[r] + i * walks.dense_width[r] - row[PRO_LO]
             for p in range(topology.indptr.shape[0]):
                 for q in range(
                     np.uint64(topology.indptr[p, row[PRO_ROW] + i]), np.uint64(topology.indptr[p, row[PRO_ROW] + i + 1])
                 ):
-                    dense[at + np.int64(topology.targets[q])] = weight[q]
+                    walks.dense[at + np.int64(topology.targets[q])] = weight[q]
 
 
 @apart
@@ -74,3 +71,17 @@ def deliver_dense(begin, stop, log, source, dense, at, width, x, lo):
         for j in range(size):
             x[to + j] += dense[a + j]
         k += 1
+
+
+@inner
+def deliver_runs(begin, stop, log, shift, run_rows, run_start, targets, weight, x):
+    """Add the weights of the rows ``log[begin:stop] + shift`` to the inputs of their targets, run by run.
+
+    In a run the targets follow each other: only the first is looked up, and several entries are added at a time.
+    """
+    for at in range(begin, stop):
+        i = log[at] + shift
+        for p in range(run_rows.shape[0]):
+            for k in range(run_rows[p, i, 0], run_rows[p, i, 1]):
+                q = run_start[k]
+                add_run(x, targets[q], weight, q, run_start[k + 1] - q)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inner, prange
+from eprop._jit import CHUNK, WIDE, apart, inner, prange, sum_chunk, sum_wide
 from eprop.kernels.layout import (
     EPROP,
     PF_ZETA,
@@ -87,7 +87,7 @@ def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total):
         k += 1
 
 
-def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_readout, totals, gradient):
+def accumulate(lanes, blocks, topology, walks, first, steps, adjoint_neuron, adjoint_readout, totals, gradient):
     """Template: gradients of all e-prop synapses; each block of rows is one thread's, so no two write one synapse."""
     for block_u in prange(blocks):
         block = np.int64(block_u)
@@ -101,6 +101,11 @@ def accumulate(lanes, blocks, topology, first, steps, adjoint_neuron, adjoint_re
                 _accumulate_readout(
                     block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, lanes, topology.indptr,
                     topology.targets, first, steps, adjoint_readout, gradient, topology.params.shape[1],
+                )  # fmt: skip
+            elif walks.by_runs[r]:
+                _accumulate_runs(
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, lanes, walks.run_rows,
+                    walks.run_start, topology.targets, first, steps, adjoint_neuron, totals[block], gradient,
                 )  # fmt: skip
             else:
                 accumulate_rows(
@@ -123,3 +128,34 @@ def _accumulate_readout(
                 for p in range(indptr.shape[0]):
                     for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
                         gradient[q] += zeta * adjoints[lane, t, np.uint64(targets[q]) - shift]
+
+
+@inner
+def _accumulate_runs(
+    block, blocks, row, rows, source, delay, zeta, lanes, run_rows, run_start, targets, first, steps, adjoints, total, gradient
+):  # fmt: skip
+    """`accumulate_rows` of a projection whose rows consist of runs of neighbouring targets: the same sums."""
+    n_steps, width = adjoints.shape[1], adjoints.shape[2]
+    for i in range(block, rows, blocks):
+        for lane in range(lanes):
+            begin, stop = first[lane, source + i], first[lane, source + i + 1]
+            while stop > begin and steps[lane, stop - 1] + delay >= n_steps:
+                stop -= 1
+            if begin == stop:
+                continue
+            origin, log = (lane * n_steps + delay) * width, lane * steps.shape[1]
+            for p in range(run_rows.shape[0]):
+                for r in range(run_rows[p, row + i, 0], run_rows[p, row + i, 1]):
+                    q, end = run_start[r], run_start[r + 1]
+                    at = origin + np.int64(targets[q])
+                    while q < end:
+                        # What is summed beyond the run is not used.
+                        size = min(end - q, WIDE)
+                        if size > CHUNK:
+                            sum_wide(total, adjoints, at, width, steps, log + begin, log + stop)
+                        else:
+                            sum_chunk(total, adjoints, at, width, steps, log + begin, log + stop)
+                        for j in range(size):
+                            gradient[q + j] += zeta * total[j]
+                        q += size
+                        at += size

@@ -12,7 +12,7 @@ import numpy as np
 from eprop._jit import inner, kernel, prange
 from eprop.equations import rng
 from eprop.kernels.adjoint import adjoint
-from eprop.kernels.deliver import deliver_dense, deliver_row
+from eprop.kernels.deliver import deliver_dense, deliver_row, deliver_runs
 from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
     EVENTS,
@@ -46,7 +46,7 @@ FORWARD = _unbound
 
 
 def forward(
-    lane, sample, stream, learn, seed, topology, weight, dense, dense_at, dense_width, initial, state, x, y, spikes, log,
+    lane, sample, stream, learn, seed, topology, weight, walks, initial, state, x, y, spikes, log,
     starts, psi, error, out_y, event_start, event_channels, target, window, offsets, softmax, counts, begin, stop, loss,
     outbox,
 ):  # fmt: skip
@@ -81,12 +81,16 @@ def forward(
             if emitted < 0:
                 continue
             pre = projections[r, PRO_PRE]
-            if dense_at[r] >= 0:
-                deliver_dense(starts[emitted, pre], starts[emitted, pre + 1], log, populations[pre, POP_SRC], dense,
-                              dense_at[r], dense_width[r], x, projections[r, PRO_LO])  # fmt: skip
+            first, last = starts[emitted, pre], starts[emitted, pre + 1]
+            if walks.dense_at[r] >= 0:
+                deliver_dense(first, last, log, populations[pre, POP_SRC], walks.dense, walks.dense_at[r],
+                              walks.dense_width[r], x, projections[r, PRO_LO])  # fmt: skip
                 continue
             shift = projections[r, PRO_ROW] - populations[pre, POP_SRC]
-            for at in range(starts[emitted, pre], starts[emitted, pre + 1]):
+            if walks.by_runs[r]:
+                deliver_runs(first, last, log, shift, walks.run_rows, walks.run_start, targets, weight, x)
+                continue
+            for at in range(first, last):
                 i = log[at] + shift
                 for p in range(topology.indptr.shape[0]):
                     deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
@@ -218,7 +222,7 @@ def sort_by_source(log, starts, n_steps, n_sources, first, steps):
 
 
 def run_lanes(
-    begin, lanes, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback,
+    begin, lanes, samples, streams, learn, seed, topology, weight, walks, initial, feedback,
     rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y,
     out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
 ):  # fmt: skip
@@ -227,7 +231,7 @@ def run_lanes(
         lane = np.int64(lane_u)
         index = begin + lane
         out_loss[index] = FORWARD(
-            lane, samples[index], streams[index], learn, seed, topology, weight, dense, dense_at, dense_width, initial,
+            lane, samples[index], streams[index], learn, seed, topology, weight, walks, initial,
             state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
             event_start, event_channels, target, window, offsets, softmax, counts[index], 0, out_y.shape[1], 0.0, outbox,
         )  # fmt: skip
@@ -237,7 +241,7 @@ def run_lanes(
 
 
 def forward_lanes(
-    begin, lanes, t_begin, t_stop, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial,
+    begin, lanes, t_begin, t_stop, samples, streams, learn, seed, topology, weight, walks, initial,
     state, x, y, spikes, log, starts, psi, error, counts, out_y, out_loss, event_start, event_channels, target, window,
     offsets, softmax, outbox,
 ):  # fmt: skip
@@ -247,7 +251,7 @@ def forward_lanes(
         index = begin + lane
         loss = 0.0 if t_begin == 0 else out_loss[index]
         out_loss[index] = FORWARD(
-            lane, samples[index], streams[index], learn, seed, topology, weight, dense, dense_at, dense_width, initial,
+            lane, samples[index], streams[index], learn, seed, topology, weight, walks, initial,
             state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
             event_start, event_channels, target, window, offsets, softmax, counts[index], t_begin, t_stop,
             loss, outbox,
@@ -278,7 +282,7 @@ RUN_LANES = ACCUMULATE = _unbound
 
 
 def run_waves(
-    begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, gradient,
+    begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, walks, gradient,
     initial, feedback, rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps,
     totals, counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
 ):  # fmt: skip
@@ -290,7 +294,7 @@ def run_waves(
     while index < stop:
         width = min(lanes, stop - index)
         RUN_LANES(
-            index, width, samples, streams, learn, seed, topology, weight, dense, dense_at, dense_width, initial, feedback,
+            index, width, samples, streams, learn, seed, topology, weight, walks, initial, feedback,
             rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts,
             out_y, out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
         )  # fmt: skip
@@ -298,6 +302,6 @@ def run_waves(
             if starts[lane, 0, 0] < 0:
                 return index
         if learn:
-            ACCUMULATE(width, blocks, topology, first, steps, psi, adjoint_readout, totals, gradient)
+            ACCUMULATE(width, blocks, topology, walks, first, steps, psi, adjoint_readout, totals, gradient)
         index += width
     return index

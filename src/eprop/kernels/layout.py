@@ -195,3 +195,14 @@ class Scratch(NamedTuple):
     dense_trace: np.ndarray
     n_sources: int
     clock: np.ndarray  # (partitions + 1, COLUMNS) of `kernels.clock`
+
+
+class Walks(NamedTuple):
+    """How samples walk the rows of each tract: as tables of all weights, by runs of neighbouring targets, or one by one."""
+
+    dense: np.ndarray  # all tables
+    dense_at: np.ndarray  # (tracts,) where a tract's table begins, or -1
+    dense_width: np.ndarray  # (tracts,) entries of a row of it
+    by_runs: np.ndarray  # (tracts,) bool
+    run_rows: np.ndarray  # (partitions, rows, 2) the first run of a row and the one after its last
+    run_start: np.ndarray  # (runs + 1,) first synapse of each run, which ends where the next one begins

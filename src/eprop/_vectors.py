@@ -1,0 +1,149 @@
+"""Short loops over neighbouring entries of arrays, as vectors, whatever the processor.
+
+LLVM's loop vectoriser is made for long loops. What is left of them at the end, which of a run of neighbouring targets is most, it
+does one by one; so here vectors are written down. Arrays are contiguous, and indices those of the flattened array. Others get
+these functions from `eprop._jit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numba.extending
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core import cgutils
+
+# Entries that are done at a time.
+CHUNK, WIDE = 8, 32
+_INT = ir.IntType(32)
+_PLAIN = bool(numba.config.DISABLE_JIT)
+
+
+class _Chunks:
+    """Reads and writes ``size`` neighbouring entries of an array."""
+
+    def __init__(self, context: Any, builder: Any, kind: Any, array: Any, size: int):
+        self._builder, self._data = builder, context.make_array(kind)(context, builder, array).data
+        element = context.get_data_type(kind.dtype)
+        self.type = ir.VectorType(element, size)
+        self._align = int(context.get_abi_sizeof(element))
+
+    def _place(self, index: Any) -> Any:
+        return self._builder.bitcast(self._builder.gep(self._data, [index]), self.type.as_pointer())
+
+    def load(self, index: Any) -> Any:
+        """All of them, from an entry on."""
+        return self._builder.load(self._place(index), align=self._align)
+
+    def load_first(self, index: Any, count: Any) -> Any:
+        """The first ``count`` of them, and zeros instead of the others, which may lie beyond the end of the array."""
+        size, word = self.type.count, count.type
+        numbers, same = ir.VectorType(word, size), ir.Constant(ir.VectorType(_INT, size), [0] * size)
+        counts = self._builder.insert_element(ir.Constant(numbers, ir.Undefined), count, _INT(0))
+        counts = self._builder.shuffle_vector(counts, counts, same)
+        mask = self._builder.icmp_unsigned("<", ir.Constant(numbers, list(range(size))), counts)
+        place = self._place(index)
+        kind = ir.FunctionType(self.type, [place.type, _INT, mask.type, self.type])
+        element = "f64" if isinstance(self.type.element, ir.DoubleType) else "f32"
+        name = f"llvm.masked.load.v{size}{element}.p0v{size}{element}"
+        load = cgutils.get_or_insert_function(self._builder.module, kind, name)
+        zeros = ir.Constant(self.type, [0.0] * size)
+        return self._builder.call(load, [place, _INT(self._align), mask, zeros])
+
+    def store(self, value: Any, index: Any) -> None:
+        """Write all of them."""
+        self._builder.store(value, self._place(index), align=self._align)
+
+    def of(self, value: Any) -> Any:
+        """Entries of another array as numbers of this array's type."""
+        if value.type == self.type:
+            return value
+        wider = isinstance(self.type.element, ir.DoubleType)
+        return (self._builder.fpext if wider else self._builder.fptrunc)(value, self.type)
+
+
+def _add_run(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Code of `add_run`."""
+    _, i, _, j, count = arguments
+    sums, terms = (_Chunks(context, builder, signature.args[k], arguments[k], CHUNK) for k in (0, 2))
+    word = count.type
+    whole = builder.and_(count, word(-CHUNK))
+    with cgutils.for_range_slice(builder, word(0), whole, word(CHUNK), word) as (k, _):
+        at = builder.add(i, k)
+        sums.store(builder.fadd(sums.load(at), sums.of(terms.load(builder.add(j, k)))), at)
+    rest = builder.sub(count, whole)
+    with builder.if_then(builder.icmp_unsigned(">", rest, word(0))):
+        at = builder.add(i, whole)
+        last = terms.load_first(builder.add(j, whole), rest)
+        sums.store(builder.fadd(sums.load(at), sums.of(last)), at)
+    return context.get_dummy_value()
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _compiled_add_run(typing: Any, to: Any, i: Any, source: Any, j: Any, count: Any) -> Any:
+    word = numba.int64
+    return numba.void(to, word, source, word, word), _add_run
+
+
+def _sum_rows(size: int) -> Callable[..., Any]:
+    """Code of `sum_chunk` and `sum_wide`."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, table, first, width, places, begin, stop = arguments
+        rows = _Chunks(context, builder, signature.args[1], table, size)
+        listed, one = context.make_array(signature.args[4])(context, builder, places).data, first.type(1)
+
+        def row(k: Any) -> Any:
+            place = builder.sext(builder.load(builder.gep(listed, [k])), first.type)
+            return rows.load(builder.add(first, builder.mul(place, width)))
+
+        total = cgutils.alloca_once(builder, rows.type)
+        builder.store(row(begin), total)
+        with cgutils.for_range_slice(builder, builder.add(begin, one), stop, one, first.type) as (k, _):
+            builder.store(builder.fadd(builder.load(total), row(k)), total)
+        _Chunks(context, builder, signature.args[0], to, size).store(builder.load(total), first.type(0))
+        return context.get_dummy_value()
+
+    return code
+
+
+def _of_size(size: int) -> Any:
+    made = _sum_rows(size)
+
+    def sum_rows(typing: Any, to: Any, table: Any, first: Any, width: Any, places: Any, begin: Any, stop: Any) -> Any:
+        word = numba.int64
+        return numba.void(to, table, word, word, places, word, word), made
+
+    return numba.extending.intrinsic(sum_rows)
+
+
+def _plain_add_run(to: np.ndarray, i: int, source: np.ndarray, j: int, count: int) -> None:
+    """Like the compiled one."""
+    to.reshape(-1)[i : i + count] += source.reshape(-1)[j : j + count]
+
+
+def _plain_of_size(size: int) -> Callable[..., None]:
+    def sum_rows(
+        to: np.ndarray, table: np.ndarray, first: int, width: int, places: np.ndarray, begin: int, stop: int
+    ) -> None:
+        """Like the compiled one."""
+        flat = table.reshape(-1)
+        at = first + width * places.reshape(-1)[begin:stop].astype(np.int64)
+        total = flat[at[0] : at[0] + size].copy()
+        for start in at[1:]:
+            total += flat[start : start + size]
+        to[:size] = total
+
+    return sum_rows
+
+
+# ``add_run(to, i, source, j, count)``: add ``count`` entries of ``source`` from ``j`` on to those of ``to`` from ``i`` on, behind
+# which there must be ``CHUNK`` entries more. These stay what they are.
+add_run = _plain_add_run if _PLAIN else _compiled_add_run
+# ``sum_chunk(to, table, first, width, places, begin, stop)``: sum the rows ``places[begin:stop]`` (int32, at least one), in their
+# order, of a table whose rows have ``width`` entries, and write ``CHUNK`` of the sum from entry ``first`` on to the first of
+# ``to``; `sum_wide` writes ``WIDE``.
+sum_chunk, sum_wide = (_plain_of_size(n) if _PLAIN else _of_size(n) for n in (CHUNK, WIDE))

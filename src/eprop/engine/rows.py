@@ -1,0 +1,107 @@
+"""How samples walk the rows of each projection: synapse by synapse, as a table of all weights, or by runs of neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eprop.kernels import layout as lay
+from eprop.kernels.layout import Walks
+from eprop.kernels.runs import count_runs, list_runs
+
+if TYPE_CHECKING:
+    from eprop.engine.build import Built
+
+# A table of all weights pays from about this share of possible connections on; beyond this size it is not in reach.
+DENSE_FROM, DENSE_TO, DENSE_TARGETS = 0.2, 2**22, 16
+PAD = 32
+# Runs pay from about this mean length on, as long as a row has no more than this share of its targets.
+RUNS_FROM, RUNS_TO = 8.0, 0.5
+
+CACHE_LINE = 64
+
+
+def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
+    """Zeros that begin at a cache line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.zeros(size + CACHE_LINE, np.uint8)
+    first = -room.ctypes.data % CACHE_LINE
+    return room[first : first + size].view(dtype).reshape(shape)
+
+
+def walks_of(built: Built) -> Walks:
+    """What suits each tract; the numbers do not depend on it."""
+    by_runs, run_rows, run_start = runs_of(built)
+    dense_at, dense_width, size = dense_tables(built, ~by_runs)
+    return Walks(aligned((size,), built.weight.dtype), dense_at, dense_width, by_runs, run_rows, run_start)
+
+
+def runs_of(built: Built) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tracts whose rows consist of long runs of neighbouring targets, as local connections on a grid have them, and these runs.
+
+    Returns
+    -------
+    by_runs : (tracts,) bool
+    run_rows : (partitions, rows, 2) int64
+        The first run of each row and the one after its last; without rows if there are no runs. Rows of other tracts have none.
+    run_start : (runs + 1,) int64
+        Their first synapses. Behind the last run of each tract and partition there is an entry more, where it ends.
+    """
+    projections, indptr, targets = built.topology.projections, built.topology.indptr, built.topology.targets
+    by_runs = np.array([_pays(row, indptr, targets) for row in projections], bool)
+    if not by_runs.any():
+        return by_runs, np.zeros((len(indptr), 0, 2), np.int64), np.zeros(1, np.int64)
+    rows, starts, at = np.zeros((len(indptr), indptr.shape[1] - 1, 2), np.int64), [], 0
+    for p, part in enumerate(indptr):
+        for row in projections[by_runs]:
+            first, stop = row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS]
+            found = np.empty(count_runs(part[first : stop + 1], targets) + 1, np.int64)
+            list_runs(part[first : stop + 1], targets, at, rows[p, first:stop], found)
+            starts.append(found)
+            at += found.size
+    return by_runs, rows, np.concatenate(starts)
+
+
+def _pays(row: np.ndarray, indptr: np.ndarray, targets: np.ndarray) -> bool:
+    """Whether the rows of a tract are to be walked by runs."""
+    first, stop, size = row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS], row[lay.PRO_HI] - row[lay.PRO_LO]
+    synapses = int((indptr[:, stop] - indptr[:, first]).sum())
+    if size >= DENSE_TARGETS and synapses > RUNS_TO * row[lay.PRO_ROWS] * size:
+        return False
+    runs = sum(count_runs(part[first : stop + 1], targets) for part in indptr)
+    return bool(runs) and synapses >= RUNS_FROM * runs
+
+
+def dense_tables(built: Built, wanted: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, int]:
+    """Which tracts (of those ``wanted``) get a table of all weights, gaps included: its place or -1, and the length of a row.
+
+    Also the size of all tables. Where a pair is connected twice, there is none: the sum in the table could round.
+    """
+    rows, indptr = built.topology.projections, built.topology.indptr
+    at, width, size = np.full(len(rows), -1, np.int64), np.zeros(len(rows), np.int64), 0
+    for r, row in enumerate(rows):
+        first, n, targets = row[lay.PRO_ROW], row[lay.PRO_ROWS], int(row[lay.PRO_HI] - row[lay.PRO_LO])
+        synapses = int((indptr[:, first + n] - indptr[:, first]).sum())
+        stride = -(-targets // PAD) * PAD
+        if wanted is not None and not wanted[r]:
+            continue
+        if targets < DENSE_TARGETS or synapses < DENSE_FROM * n * stride or size + n * stride > DENSE_TO:
+            continue
+        if _repeats(built, first, n):
+            continue
+        at[r], width[r] = size, stride
+        size += int(n) * stride
+    return at, width, size
+
+
+def _repeats(built: Built, first: int, rows: int) -> bool:
+    """Whether a row of a projection has a target twice."""
+    for part in built.topology.indptr:
+        targets = built.topology.targets[part[first] : part[first + rows]].astype(np.int64)
+        same = targets[1:] == targets[:-1]
+        begins = part[first : first + rows + 1] - part[first]
+        same[begins[(begins > 0) & (begins < targets.size)] - 1] = False
+        if same.any():
+            return True
+    return False

@@ -1,0 +1,198 @@
+"""How rows are walked: which become tables of weights, which runs of neighbours, and that it changes no bit."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.engine import rows
+from eprop.engine.rows import aligned, walks_of
+from eprop.kernels.arrange import arrange
+
+RULE = ep.EProp(optimizer=ep.Adam(eta=0.01), c_reg=1.0)
+
+
+def network(connect: Any, neurons: int = 35, delay: float = 1.0, rule: Any = RULE) -> ep.Network:
+    """Two populations, so that the padding of one row of a table lies over the next population's inputs."""
+    net = ep.Network(seed=3)
+    x = net.add(ep.EventSource(), 40, name="in")
+    first = net.add(ep.LIF(tau_m=20.0, v_th=1.0), neurons, name="first")
+    second = net.add(ep.LIF(tau_m=15.0, v_th=0.8, surrogate=ep.Arctan()), 20, name="second")
+    out = net.add(ep.Readout(tau_m=20.0), 3, name="out")
+    net.connect(x, first, connect, weight=ep.Normal(0.1, 0.3), delay=delay, rule=rule)
+    net.connect(first, second, ep.Bernoulli(0.5), weight=ep.Normal(0.1, 0.3), rule=rule)
+    net.connect(second, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.3), rule=rule)
+    net.feedback(out, first, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    net.feedback(out, second, ep.Symmetric())
+    return net
+
+
+def learned(net: ep.Network, threads: int = 1, precision: str = "single") -> tuple[dict[str, np.ndarray], np.ndarray]:
+    simulator = ep.Simulator(net, threads=threads, precision=precision)
+    rng = np.random.default_rng(5)
+    inputs = (rng.random((5, 30, 40)) < 0.2).astype(float)
+    targets = rng.normal(size=(5, 30, 3))
+    samples = simulator.samples(5, 30, inputs={"in": inputs}, targets={"out": targets})
+    result = simulator.train(samples)
+    simulator.train(samples)
+    assert result.spikes is not None
+    assert result.spikes.min() > 0
+    return simulator.state(), simulator.evaluate(samples).y
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+@pytest.mark.parametrize("delay", [1.0, 3.0])
+def test_tables_change_no_bit(monkeypatch, precision, delay):
+    net = network(ep.Bernoulli(0.6), delay=delay)
+    with_tables, y = learned(net, precision=precision)
+    monkeypatch.setattr(rows, "DENSE_FROM", 2.0)
+    without, y_without = learned(net, precision=precision)
+    assert all(np.array_equal(value, without[name]) for name, value in with_tables.items())
+    assert np.array_equal(y, y_without)
+
+
+def walks(net: ep.Network) -> rows.Walks:
+    return walks_of(ep.Simulator(net).arrays.built)
+
+
+@pytest.mark.tiny
+def test_which_projections_get_a_table():
+    at = walks(network(ep.Bernoulli(0.6))).dense_at
+    assert (at >= 0).tolist() == [True, True, False]  # 3 readouts are too few
+    few = walks(network(ep.Bernoulli(0.05))).dense_at
+    assert (few >= 0).tolist() == [False, True, False]
+
+
+@pytest.mark.tiny
+def test_repeated_connections_get_no_table():
+    once = walks(network(ep.FixedIndegree(30)))
+    twice = walks(network(ep.FixedIndegree(30, multapses=True)))
+    assert once.dense_at[0] >= 0
+    assert twice.dense_at[0] == -1
+
+
+@pytest.mark.tiny
+def test_tables_are_bounded(monkeypatch):
+    monkeypatch.setattr(rows, "DENSE_TO", 1)
+    assert walks(network(ep.Bernoulli(0.6))).dense.size == 0
+
+
+def local(width: int, sources: int = 40, targets: int = 150, step: int = 3) -> ep.Explicit:
+    """Each source reaches two stretches of neighbours, around the circle; every seventh source reaches nothing."""
+    pairs = [
+        (i, (step * i + shift + k) % targets)
+        for i in range(sources) for shift in (0, targets // 2) for k in range(width - i % 3)
+        if i % 7
+    ]  # fmt: skip
+    source, target = np.array(sorted(pairs)).T
+    return ep.Explicit(sources=source, targets=target)
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+@pytest.mark.parametrize(("width", "delay"), [(20, 1.0), (37, 3.0)])
+def test_runs_change_no_bit(monkeypatch, precision, width, delay):
+    """Runs longer and shorter than what is done at a time, that end with the last neuron, in empty rows, beside another tract."""
+    net = network(local(width), neurons=150, delay=delay)
+    assert walks(net).by_runs.tolist() == [True, False, False]
+    by_runs, y = learned(net, precision=precision)
+    monkeypatch.setattr(rows, "RUNS_FROM", np.inf)
+    assert not walks(net).by_runs.any()
+    without, y_without = learned(net, precision=precision)
+    assert all(np.array_equal(value, without[name]) for name, value in by_runs.items())
+    assert np.array_equal(y, y_without)
+
+
+def test_runs_of_two_threads_are_the_same():
+    net = network(local(20), neurons=150)
+    one, y_one = learned(net, threads=1)
+    two, y_two = learned(net, threads=2)
+    assert all(np.array_equal(value, two[name]) for name, value in one.items())
+    assert np.array_equal(y_one, y_two)
+
+
+def evaluated(threads: int) -> np.ndarray:
+    simulator = ep.Simulator(network(local(37), neurons=150, rule=ep.EPropPlus()), threads=threads)
+    inputs = {"in": (np.random.default_rng(5).random((3, 30, 40)) < 0.2).astype(float)}
+    return simulator.evaluate(simulator.samples(3, 30, inputs=inputs)).y
+
+
+def test_runs_that_partitions_cut_are_the_same(monkeypatch):
+    """Networks that learn by e-prop+ divide their neurons, and with them the runs, among threads."""
+    two = evaluated(2)
+    monkeypatch.setattr(rows, "RUNS_FROM", np.inf)
+    assert np.array_equal(two, evaluated(2))
+    assert np.array_equal(two, evaluated(1))
+    assert two.any()
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_runs_are_those_of_the_rows(threads):
+    """They begin and end where targets stop being neighbours, in each partition."""
+    built = ep.Simulator(network(local(37), neurons=150, rule=ep.EPropPlus()), threads=threads).arrays.built
+    by_runs, run_rows, run_start = rows.runs_of(built)
+    assert by_runs[0]
+    assert len(run_rows) == threads
+    indptr, targets, own = built.topology.indptr, built.topology.targets, built.topology.projections[0]
+    for p, part in enumerate(indptr):
+        for i in range(part.size - 1):
+            found = [list(range(run_start[k], run_start[k + 1])) for k in range(*run_rows[p, i])]
+            if not own[1] <= i < own[1] + own[2]:
+                assert found == []
+                continue
+            assert [q for run in found for q in run] == list(range(part[i], part[i + 1]))
+            assert all(np.array_equal(np.diff(targets[run].astype(int)), np.ones(len(run) - 1)) for run in found)
+            ends = itertools.pairwise(found)
+            assert all(targets[after[0]] != targets[before[-1]] + 1 for before, after in ends)
+
+
+@pytest.mark.tiny
+def test_which_projections_are_walked_by_runs(monkeypatch):
+    assert not walks(network(local(6), neurons=150)).by_runs.any()  # too short
+    assert walks(network(ep.AllToAll(), neurons=150)).dense_at[0] >= 0  # tables are better
+    monkeypatch.setattr(rows, "RUNS_TO", 0.1)
+    assert not walks(network(local(20), neurons=150)).by_runs.any()
+    assert walks(network(ep.AllToAll(), neurons=12)).by_runs[0]  # too few targets for a table
+    net = network(ep.FixedIndegree(30, multapses=True), neurons=12)
+    assert not walks(net).by_runs[0]
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_aligned(dtype):
+    made = aligned((3, 7), dtype)
+    assert made.shape == (3, 7)
+    assert made.dtype == dtype
+    assert not made.any()
+    assert made.ctypes.data % rows.CACHE_LINE == 0
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("ptr", "channels", "well"),
+    [
+        ([[0, 2, 2, 3]], [1, 4, 0], True),
+        ([[2, 2, 3, 3], [0, 1, 1, 2]], [3, 1, 2], True),
+        ([[0, 0, 0, 0]], [], True),
+        ([[0, 2, 2, 3]], [4, 1, 0], False),
+        ([[0, 2, 2, 3]], [1, 1, 2], False),
+        ([[0, 2, 2, 3]], [1, 5, 0], False),
+        ([[0, 2, 2, 3]], [-1, 4, 0], False),
+        ([[0, 2, 1, 3]], [1, 4, 0], False),
+        ([[0, 2, 2, 4]], [1, 4, 0], False),
+        ([[-1, 2, 2, 3]], [1, 4, 0], False),
+    ],
+)
+def test_arrange(ptr, channels, well):
+    ptr, channels = np.array(ptr), np.array(channels, np.int32)
+    total = int((ptr[:, -1] - ptr[:, 0]).sum())
+    start, out = np.zeros(ptr.size - len(ptr) + 1, np.int64), np.zeros(total, np.int32)
+    assert arrange(ptr, channels, 5, start, out) == well
+    if well:
+        want = np.concatenate([channels[a:b] for a, b in zip(ptr[:, 0], ptr[:, -1], strict=True)])
+        assert np.array_equal(out, want)
+        assert np.array_equal(np.diff(start), np.diff(ptr, axis=1).ravel())

@@ -1,0 +1,60 @@
+"""Vectors over neighbouring entries do what loops do, and touch nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eprop._jit import CHUNK, WIDE, add_run, kernel, sum_chunk, sum_wide
+
+pytestmark = pytest.mark.tiny
+
+
+@kernel
+def add(to, i, source, j, count):
+    add_run(to, i, source, j, count)
+
+
+@kernel
+def sums(chunk, wide, table, first, width, places, begin, stop):
+    sum_chunk(chunk, table, first, width, places, begin, stop)
+    sum_wide(wide, table, first, width, places, begin, stop)
+
+
+@pytest.mark.parametrize("kinds", [(np.float64, np.float32), (np.float64, np.float64), (np.float32, np.float32)])
+def test_a_run_is_added(kinds):
+    rng = np.random.default_rng(1)
+    for count in range(3 * CHUNK + 2):
+        for i, j in ((0, 0), (3, 5)):
+            to = rng.normal(size=i + count + CHUNK).astype(kinds[0])
+            source = rng.normal(size=j + count).astype(kinds[1])  # ends with the run
+            want = to.copy()
+            want[i : i + count] += source[j:]
+            add(to, i, source, j, count)
+            np.testing.assert_array_equal(to, want)
+
+
+def test_what_follows_a_run_may_be_anything():
+    to, source = np.ones(12 + CHUNK), np.ones(40)
+    to[12:], source[12:] = np.inf, np.nan
+    add(to, 0, source, 0, 12)
+    assert (to[:12] == 2.0).all()
+    assert (to[12:] == np.inf).all()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_rows_are_summed_in_their_order(kind, count):
+    rng = np.random.default_rng(2)
+    width = WIDE + 9
+    table = (rng.normal(size=(3, 11, width)) * 10.0 ** rng.integers(-3, 4, (3, 11, 1))).astype(kind)
+    places = rng.integers(0, 11, (2, 10)).astype(np.int32)
+    chunk, wide = np.full(CHUNK + 1, 7.0, kind), np.full(WIDE + 1, 7.0, kind)
+    first = 1 * 11 * width + 4
+    sums(chunk, wide, table, first, width, places, 10 + 2, 10 + 2 + count)
+    want = table[1, places[1, 2], 4 : 4 + WIDE].copy()
+    for place in places[1, 3 : 2 + count]:
+        want += table[1, place, 4 : 4 + WIDE]
+    np.testing.assert_array_equal(wide[:WIDE], want)
+    np.testing.assert_array_equal(chunk[:CHUNK], want[:CHUNK])
+    assert chunk[CHUNK] == wide[WIDE] == 7.0
