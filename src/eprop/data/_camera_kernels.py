@@ -28,9 +28,6 @@ TAPS = 8
 LEVELS = 4096
 #: Smallest relative threshold that noise may leave.
 LEAST = 0.25
-#: Pixels between the nodes of an elastic distortion, and nodes along an axis: a spline reaches two to each side.
-SPACING = 7
-NODES = 7
 #: Standard deviation of a field of splines over that of its nodes: the root mean square of a spline, of each axis.
 SMOOTHED = 151.0 / 315.0
 #: Most delays of a path, and the time over which one sets in.
@@ -76,11 +73,11 @@ def _image_box(image):
 
 
 @inline
-def _distort(image, random, nodes, normals, warp, splines, out):
+def _distort(image, random, nodes, normals, warp, spacing, splines, out):
     """Write to ``out`` the image as a random linear map about its centre and a field of displacements show it.
 
-    ``nodes`` (float64, (2, NODES, NODES)) holds the displacements of the nodes, in pixels; ``splines`` (float64,
-    (SIDE, 4)) the weights of the four nodes around each pixel of an axis.
+    ``nodes`` (float64, (2, nodes, nodes)) holds the displacements of nodes ``spacing`` pixels apart, in pixels;
+    ``splines`` (float64, (SIDE, 4)) the weights of the four nodes around each pixel of an axis.
     """
     centre = 0.5 * (SIDE - 1)
     a = 1.0 + warp * normals[random[_FIRST_WARP] >> 4]
@@ -93,8 +90,8 @@ def _distort(image, random, nodes, normals, warp, splines, out):
             for j in range(4):
                 for i in range(4):
                     weight = splines[y, j] * splines[x, i]
-                    dx += weight * nodes[0, y // SPACING + j, x // SPACING + i]
-                    dy += weight * nodes[1, y // SPACING + j, x // SPACING + i]
+                    dx += weight * nodes[0, y // spacing + j, x // spacing + i]
+                    dy += weight * nodes[1, y // spacing + j, x // spacing + i]
             right, down = x - centre, y - centre
             out[y, x] = _ink(image, centre + a * right + b * down + dx, centre + c * right + d * down + dy)
 
@@ -293,8 +290,8 @@ def record_digit(
     pixels : tuple
         ``(threshold_on, threshold_off, spread, refractory_us)``.
     noise : tuple
-        ``(normals, jitter, warp, elastic, splines, contrast, threshold_noise, background, on_fraction, delays)``: table
-        of normal quantiles (4096), px, relative, px, the weights for `_distort`, two relative ones, events per step,
+        ``(normals, jitter, warp, elastic, spacing, splines, contrast, threshold_noise, background, on_fraction, delays)``:
+        table of normal quantiles (4096), px, relative, px, px, the weights for `_distort`, two relative ones, events per step,
         share, and float64 (n, 2) of a time and the largest delay from there, us.
     scratch : tuple
         Arrays of `make_scratch`.
@@ -309,7 +306,7 @@ def record_digit(
     """
     taps, log_table = optics
     on, off, spread, refractory = pixels
-    normals, jitter, warp, elastic, splines, contrast, threshold_noise, background, on_fraction, delays = noise
+    normals, jitter, warp, elastic, spacing, splines, contrast, threshold_noise, background, on_fraction, delays = noise
     distortion, light4, rows, upper, lower, level, before, free_at, thresholds, random, drawn, visit, flag, words = (
         scratch
     )
@@ -329,7 +326,7 @@ def record_digit(
         distorted, few, nodes = distortion
         if elastic > 0.0:
             _draw_nodes(seed, target, normals, elastic, few, nodes)
-        _distort(image, random, nodes, normals, warp, splines, distorted)
+        _distort(image, random, nodes, normals, warp, spacing, splines, distorted)
         image = distorted
     box = _image_box(image)
     _fill_light(image, box, taps, log_table, rows, light4)
@@ -435,15 +432,16 @@ def record_block(
     return images.shape[0]
 
 
-def make_scratch() -> tuple[Any, ...]:
-    """Arrays that one thread needs while it records."""
+def make_scratch(spacing: int) -> tuple[Any, ...]:
+    """Arrays that one thread needs while it records; nodes of elastic distortions are ``spacing`` pixels apart."""
+    nodes = (SIDE - 1) // spacing + 4  # a spline reaches two to each side
     state = FIELD * ROW
     words = np.zeros(state // 8, np.uint64)
     return (
         (
             np.zeros((SIDE, SIDE), np.uint8),
-            np.zeros(2 * NODES * NODES, np.uint16),
-            np.zeros((2, NODES, NODES), np.float64),
+            np.zeros(2 * nodes * nodes, np.uint16),
+            np.zeros((2, nodes, nodes), np.float64),
         ),
         np.zeros((PHASES, PHASES, LIGHT, LIGHT), np.float32),
         np.zeros((SIDE, LIGHT), np.float32),

@@ -33,7 +33,6 @@ from eprop.data._camera_kernels import (
     MAX_DELAYS,
     PHASES,
     SIDE,
-    SPACING,
     TAPS,
     make_scratch,
     record_block,
@@ -60,6 +59,7 @@ _BOUNDS = {
     "jitter": (0.0, 2.0),
     "warp": (0.0, 0.5),
     "elastic": (0.0, 3.0),
+    "elastic_spacing": (3, 14),
     "contrast": (0.0, 0.5),
     "background": (0.0, 50.0),
     "background_on": (0.0, 1.0),
@@ -97,7 +97,9 @@ class EventCamera:
     elastic : float
         Standard deviation in pixels of a smooth field of displacements that each recording applies to the image, each
         axis (elastic distortion, Simard, Steinkraus and Platt 2003, doi 10.1109/ICDAR.2003.1227801): cubic splines
-        through nodes 7 pixels apart, about as smooth as a Gaussian of 4 pixels makes noise.
+        through nodes that are displaced at random.
+    elastic_spacing : int
+        Pixels between these nodes: with 7 displacements are about as smooth as a Gaussian of 4 pixels makes noise.
     contrast : float
         Relative standard deviation of all thresholds together from recording to recording.
     delays : tuple of (time, largest delay)
@@ -138,6 +140,7 @@ class EventCamera:
     jitter: float = 0.05
     warp: float = 0.0
     elastic: float = 0.0
+    elastic_spacing: int = 7
     contrast: float = 0.0
     delays: tuple[tuple[float, float], ...] = ((103.0, 5.2), (205.0, 4.1))
     background: float = 0.37
@@ -153,6 +156,8 @@ class EventCamera:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ParameterError(f"EventCamera.{name} must lie in {low:g}..{high:g}, got {value}")
+        if not isinstance(self.elastic_spacing, int):
+            raise ParameterError(f"EventCamera.elastic_spacing must be a whole number, got {self.elastic_spacing!r}")
         if self.shortest > self.longest:
             raise ParameterError(f"EventCamera.shortest must be <= longest ({self.longest} ms), got {self.shortest}")
         if len(self.delays) > MAX_DELAYS or not all(0 <= most <= 50 for _, most in self.delays):
@@ -249,7 +254,8 @@ class EventCamera:
 
         def work(first: int) -> Any:
             part = slice(first, first + _BLOCK)
-            return finish(*_record(np.array(images[part]), indices[part], seed, settings))
+            scratch = make_scratch(self.elastic_spacing)
+            return finish(*_record(np.array(images[part]), indices[part], seed, settings, scratch))
 
         starts = range(0, images.shape[0], _BLOCK)
         if threads <= 1:
@@ -267,7 +273,8 @@ class EventCamera:
             self.jitter,
             self.warp,
             self.elastic,
-            _splines(),
+            self.elastic_spacing,
+            _splines(self.elastic_spacing),
             self.contrast,
             self.threshold_noise,
             self.background * self.step / 1000.0 * FIELD * FIELD,
@@ -298,10 +305,11 @@ def _check_images(images: Any, indices: Any) -> tuple[np.ndarray, np.ndarray]:
     return images, np.ascontiguousarray(indices, np.int64)
 
 
-def _record(images: np.ndarray, indices: np.ndarray, seed: int, settings: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
+def _record(
+    images: np.ndarray, indices: np.ndarray, seed: int, settings: tuple[Any, ...], scratch: tuple[Any, ...]
+) -> tuple[np.ndarray, ...]:
     """Record a block; give it more room and go on where it stopped until all is done."""
     times, channels, counts = [], [], []
-    scratch = make_scratch()
     room, first = _ROOM * images.shape[0] // 2 + _ROOM, 0
     while first < images.shape[0]:
         t, c = np.empty(room, np.int32), np.empty(room, np.int32)
@@ -358,9 +366,9 @@ def _normal_table() -> np.ndarray:
     return np.array([-v for v in reversed(half)] + half, np.float32)
 
 
-def _splines() -> np.ndarray:
+def _splines(spacing: int) -> np.ndarray:
     """Weights of the four nodes around each pixel of an axis, cubic splines, shape (SIDE, 4); rows sum to one."""
-    t = np.arange(SIDE) % SPACING / SPACING
+    t = np.arange(SIDE) % spacing / spacing
     return np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1) / 6.0
 
 

@@ -20,16 +20,17 @@ from eprop.models import CrossEntropy, EventSource, PoissonSource, Readout, Squa
 from eprop.network import AllToAll, Bernoulli, ConnectionRule, Explicit, FixedIndegree, Network, Normal
 from eprop.parameters import param
 from eprop.tasks.base import Classification
+from eprop.tasks.edge_filters import HEARD, PLACES, add_filters, filters_in_squares
+from eprop.tasks.fields import SIDE, corners, in_squares
 from eprop.tasks.learner import LOSSES, NEURONS, RULES, Learner
 from eprop.tasks.recordings import Recordings
 
-#: Pixels along each side of what the camera sees, and channels of a recording: two polarities of all pixels.
-SIDE = 34
+#: Channels of a recording: two polarities of all pixels.
 N_CHANNELS = 2 * SIDE**2
 N_CLASSES = 10
 #: Epochs over the embedded digits, and over data given by the user.
 EPOCHS_EMBEDDED, EPOCHS = 8, 1
-#: With the task's seed, decides where receptive fields lie.
+#: With the task's seed, decides which pixels of receptive fields are connected.
 _FIELDS = 1
 
 #: What suits each rule and loss: the values of all parameters that are left open.
@@ -70,8 +71,11 @@ class NMNIST(Learner, Classification):
     input_probability: float = param(0.25, at_least=0.0, at_most=1.0, doc="probability of an input connection")
     receptive_field: int = param(
         SIDE, kind=int, at_least=1, at_most=SIDE, unit="px",
-        doc="side of the square of pixels that a neuron sees, at a random place; 34 is the whole field",
+        doc="side of the square of pixels that a neuron sees; squares lie in rows over the field, which 34 is all of",
     )  # fmt: skip
+    edge_filters: bool = param(
+        False, kind=bool, doc="let fixed neurons look for edges, and each neuron hear those of a square as well"
+    )
     recurrent_fraction: float = param(
         0.1, at_least=0.0, at_most=1.0, doc="recurrent in-degree, as a fraction of the neurons"
     )
@@ -80,6 +84,7 @@ class NMNIST(Learner, Classification):
     window_stop: int = param(None, kind=int, at_least=1, optional=True, doc="step after the last one of the window")
 
     w_in: float = param(None, unit="mV", at_least=0.0, optional=True, doc="sd of the initial input weights")
+    w_filters: float = param(0.1, unit="mV", at_least=0.0, doc="sd of the initial weights from edge filters")
     w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(in-degree)")
     w_out: float = param(0.5, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
     kappa: float = param(
@@ -137,7 +142,7 @@ class NMNIST(Learner, Classification):
         return min(round(self.recurrent_fraction * self.neurons), self.neurons - 1)
 
     def build_network(self) -> Network:
-        """Populations ``in``, ``rec``, ``out`` (and ``bias``), fully plastic."""
+        """Populations ``in``, ``rec``, ``out`` (and ``filters``, ``bias``), plastic but for what leads to the filters."""
         net = Network(dt=self.dt, seed=self.seed)
         rule, rule_out = self.make_rule(self.eta), self.make_rule(self.eta_out)
         x = net.add(EventSource(), N_CHANNELS, name="in")
@@ -151,6 +156,10 @@ class NMNIST(Learner, Classification):
         if self.bias:
             always = net.add(PoissonSource(rate=1000.0 / self.dt), 1, name="bias")
             net.connect(always, out, AllToAll(), weight=0.0, rule=rule_out)
+        if self.edge_filters:
+            filters = add_filters(net, x)
+            heard = filters_in_squares(corners(self.neurons, PLACES, HEARD))
+            net.connect(filters, rec, heard, weight=Normal(0.0, self.w_filters), rule=rule)
         net.feedback(out, rec, self.make_feedback())
         return net
 
@@ -190,11 +199,9 @@ class NMNIST(Learner, Classification):
         if self.receptive_field == SIDE:
             return Bernoulli(self.input_probability)
         size = self.receptive_field
+        pixels = in_squares(corners(self.neurons, SIDE, size), SIDE, size)
+        sources = np.concatenate([pixels, pixels + SIDE**2], axis=1)
         rng = np.random.default_rng([self.seed, _FIELDS])
-        corners = rng.integers(0, SIDE - size + 1, (self.neurons, 2, 1))
-        y, x = np.moveaxis(corners + np.arange(size), 1, 0)
-        pixels = SIDE * y[:, :, None] + x[:, None, :]
-        sources = np.stack([pixels, pixels + SIDE**2], axis=1).reshape(self.neurons, -1)
         targets, which = np.nonzero(rng.random(sources.shape) < self.input_probability)
         return Explicit(sources=sources[targets, which], targets=targets)
 

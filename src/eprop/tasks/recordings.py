@@ -45,6 +45,10 @@ class Recordings(DataChoice):
     elastic: float = param(
         0.0, unit="px", at_least=0.0, at_most=3.0, doc="simulated digits to learn from: sd of smooth displacements"
     )
+    elastic_spacing: int = param(
+        EventCamera.elastic_spacing, kind=int, unit="px", at_least=3, at_most=14,
+        doc="pixels from one of these displacements to the next: more of them if small",
+    )  # fmt: skip
     shift: float = param(
         SHIFT, unit="px", at_least=0.0, at_most=2.0, doc="simulated digits to learn from: sd of the place of each"
     )
@@ -124,7 +128,7 @@ class Recordings(DataChoice):
     def _varied(self) -> EventCamera:
         """The camera for digits to learn from."""
         jitter = math.hypot(EventCamera.jitter, self.shift)
-        return EventCamera(warp=self.warp, elastic=self.elastic, jitter=jitter)
+        return EventCamera(warp=self.warp, elastic=self.elastic, elastic_spacing=self.elastic_spacing, jitter=jitter)
 
     @staticmethod
     def _loader(task: Any, seed: int, threads: int, progress: Progress | None, epoch: int = 0) -> Loader:

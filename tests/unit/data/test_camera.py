@@ -7,9 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.ndimage
+from scipy.interpolate import BSpline
 
 from eprop.data import EventCamera, from_iterable, read_mnist, read_nmnist
 from eprop.data import camera as camera_module
+from eprop.data._camera_kernels import make_scratch
 from eprop.data.camera_path import SACCADES, sample_path
 from eprop.errors import DataError, ParameterError
 
@@ -120,6 +122,24 @@ def test_an_elastic_distortion_moves_every_pixel_by_a_spline_through_drawn_nodes
     one, threads = (elastic.binned(images, labels, seed=1, threads=n) for n in (1, 2))
     assert same(one, threads)
     assert not same(one, elastic.binned(images, labels, seed=2))
+    finer = dataclasses.replace(elastic, elastic_spacing=4)
+    assert not same(one, finer.binned(images, labels, seed=1))
+    assert same(finer.binned(images, labels, seed=1), finer.binned(images, labels, seed=1, threads=2))
+
+
+@pytest.mark.parametrize("spacing", [3, 5, 7, 14])
+def test_displacements_are_splines_through_nodes_of_any_spacing(monkeypatch, spacing):
+    images, made = strokes(1, seed=3), []
+    monkeypatch.setattr(camera_module, "make_scratch", lambda n: made.append(make_scratch(n)) or made[-1])
+    dataclasses.replace(QUIET, elastic=1.0, elastic_spacing=spacing).binned(images, [0], seed=1)
+    distorted, _, nodes = made[0][0]
+    knots = spacing * (np.arange(nodes.shape[1] + 4) - 3.0)
+    splines = BSpline.design_matrix(np.arange(28.0), knots, 3).toarray()
+    dx, dy = splines @ nodes @ splines.T
+    y, x = np.mgrid[:28, :28]
+    seen = scipy.ndimage.map_coordinates(images[0].astype(float), [y + dy, x + dx], order=1, mode="grid-constant")
+    assert np.abs(seen - distorted).max() < 0.51
+    assert np.ptp(nodes) > 1.0
 
 
 def plain_counts(camera, image, step):
@@ -188,6 +208,8 @@ def test_thresholds_set_the_share_of_on_events():
         {"ambient": 1.0},
         {"refractory": -1.0},
         {"elastic": 3.5},
+        {"elastic_spacing": 2},
+        {"elastic_spacing": 5.0},
         {"background": float("nan")},
         {"shortest": 400.0},
         {"step": 0.0},

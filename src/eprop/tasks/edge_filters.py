@@ -1,0 +1,59 @@
+"""Neurons that look for edges and do not learn: fixed filters between a camera and what learns from it.
+
+On a grid over the camera's field there is at each place one neuron for each of eight directions, with an odd Gabor function as
+weights, whose sign is that of the polarity: it spikes where an edge of its direction passes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop.models import LIF
+from eprop.network import Explicit, Network, Population
+from eprop.rules import Static
+from eprop.tasks.fields import SIDE, in_squares
+
+DIRECTIONS = 8
+#: Pixels of a filter along each side, and from one to the next; wavelength and width of its Gabor function.
+SIZE, STRIDE, WAVELENGTH, WIDTH = 7, 2, 6.0, 2.0
+#: Filters along each side of the field, and of the square of them that a learning neuron hears.
+PLACES, HEARD = (SIDE - SIZE) // STRIDE + 1, 5
+#: Root mean square of a filter's weights, mV, and the time constant of its neuron, ms: one to three spikes of each in a sample.
+GAIN, TAU = 0.1, 20.0
+
+
+def add_filters(net: Network, camera: Population) -> Population:
+    """Add a population ``filters`` that hears a camera of two polarities of 34 x 34 pixels."""
+    filters = net.add(LIF(tau_m=TAU, v_th=1.0), PLACES**2 * DIRECTIONS, name="filters")
+    sources, targets, weights = gabors()
+    net.connect(camera, filters, Explicit(sources=sources, targets=targets), weight=weights, rule=Static())
+    return filters
+
+
+def gabors() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Channels, filters and weights (mV) of all connections between them.
+
+    Channel ``polarity * 34**2 + y * 34 + x``, filter ``place * 8 + direction``; direction ``k`` is that of the angle
+    ``k / 8`` of a turn.
+    """
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    angle = 2.0 * np.pi * np.arange(DIRECTIONS)[:, None, None] / DIRECTIONS
+    along = x * np.cos(angle) + y * np.sin(angle)
+    weight = np.sin(2.0 * np.pi * along / WAVELENGTH) * np.exp(-(x**2 + y**2) / (2.0 * WIDTH**2))
+    weight *= GAIN / np.sqrt((weight**2).mean(axis=(1, 2), keepdims=True))
+    at = STRIDE * np.stack(np.divmod(np.arange(PLACES**2), PLACES), axis=1)
+    pixels = in_squares(at, SIDE, SIZE)
+    # (polarities, places, directions, pixels of a filter)
+    shape = (2, PLACES**2, DIRECTIONS, SIZE**2)
+    channels = np.arange(2)[:, None, None, None] * SIDE**2 + pixels[None, :, None, :]
+    neurons = np.arange(PLACES**2 * DIRECTIONS).reshape(1, PLACES**2, DIRECTIONS, 1)
+    signed = np.array([1.0, -1.0])[:, None, None, None] * weight.reshape(1, 1, DIRECTIONS, -1)
+    found = (np.broadcast_to(part, shape).ravel() for part in (channels, neurons, signed))
+    return tuple(found)  # type: ignore[return-value]
+
+
+def filters_in_squares(at: np.ndarray) -> Explicit:
+    """Connections from all filters of the squares of `HEARD` x `HEARD` places with the corners ``at`` to a neuron each."""
+    places = in_squares(at, PLACES, HEARD)
+    sources = (DIRECTIONS * places[:, :, None] + np.arange(DIRECTIONS)).reshape(len(at), -1)
+    return Explicit(sources=sources.ravel(), targets=np.repeat(np.arange(len(at)), sources.shape[1]))

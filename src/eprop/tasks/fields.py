@@ -1,0 +1,50 @@
+"""Where neurons look: squares that lie in rows over a field of places, such as the pixels of a camera."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+#: Pixels along each side of what N-MNIST's camera sees.
+SIDE = 34
+# Neurons of a row, over the number of rows. With many in a row, neighbours among the targets of a place are many as well, and
+# the engine goes over them in one go.
+ASPECT = 6.0
+
+
+def corners(n: int, side: int, size: int) -> np.ndarray:
+    """Upper left corners of the squares of ``n`` neurons, spread evenly: row after row, and from left to right in each.
+
+    Parameters
+    ----------
+    n : int
+        Neurons.
+    side, size : int
+        Places along each side of the field, and of a square.
+
+    Returns
+    -------
+    (n, 2) int64
+        y and x.
+    """
+    rows = max(1, min(n, round(math.sqrt(n / ASPECT))))
+    row = np.arange(n) * rows // n
+    first = np.searchsorted(row, np.arange(rows))
+    length = np.diff(np.append(first, n))[row]
+    y, x = (_spread(at, count, side - size) for at, count in ((row, rows), (np.arange(n) - first[row], length)))
+    return np.stack([y, x], axis=1)
+
+
+def _spread(at: np.ndarray, count: int | np.ndarray, most: int) -> np.ndarray:
+    """Number ``at`` of ``count`` places from 0 to ``most``; the middle, if it is the only one."""
+    alone = np.asarray(count) == 1
+    share = np.where(alone, 0.5, at / np.maximum(np.asarray(count) - 1, 1))
+    return np.rint(share * most).astype(np.int64)
+
+
+def in_squares(at: np.ndarray, side: int, size: int) -> np.ndarray:
+    """Numbers of the places in the squares with the corners ``at`` (n, 2), row by row, shape ``(n, size * size)``."""
+    y, x = np.moveaxis(at[:, :, None] + np.arange(size), 1, 0)
+    places: np.ndarray = (side * y[:, :, None] + x[:, None, :]).reshape(len(at), -1)
+    return places
