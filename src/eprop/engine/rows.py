@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 # A table of all weights pays from about this share of possible connections on; beyond this size it is not in reach.
 DENSE_FROM, DENSE_TO, DENSE_TARGETS = 0.2, 2**22, 16
 PAD = 32
-# Runs pay from about this mean length on, as long as a row has no more than this share of its targets.
-RUNS_FROM, RUNS_TO = 8.0, 0.5
+# Where there is no table, runs pay from about this mean length on (`benchmarks/micro/rows.py`).
+RUNS_FROM = 8.0
 
 CACHE_LINE = 64
 
@@ -32,13 +32,12 @@ def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
 
 def walks_of(built: Built) -> Walks:
     """What suits each tract; the numbers do not depend on it."""
-    by_runs, run_rows, run_start = runs_of(built)
-    dense_at, dense_width, size = dense_tables(built, ~by_runs)
-    return Walks(aligned((size,), built.weight.dtype), dense_at, dense_width, by_runs, run_rows, run_start)
+    dense_at, dense_width, size = dense_tables(built)
+    return Walks(aligned((size,), built.weight.dtype), dense_at, dense_width, *runs_of(built, dense_at < 0))
 
 
-def runs_of(built: Built) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tracts whose rows consist of long runs of neighbouring targets, as local connections on a grid have them, and these runs.
+def runs_of(built: Built, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tracts (of those ``wanted``) whose rows are long runs of neighbouring targets, as of local connections, and these runs.
 
     Returns
     -------
@@ -49,7 +48,9 @@ def runs_of(built: Built) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         Their first synapses. Behind the last run of each tract and partition there is an entry more, where it ends.
     """
     projections, indptr, targets = built.topology.projections, built.topology.indptr, built.topology.targets
-    by_runs = np.array([_pays(row, indptr, targets) for row in projections], bool)
+    by_runs = np.array(
+        [w and _has_long_runs(row, indptr, targets) for w, row in zip(wanted, projections, strict=True)], bool
+    )
     if not by_runs.any():
         return by_runs, np.zeros((len(indptr), 0, 2), np.int64), np.zeros(1, np.int64)
     rows, starts, at = np.zeros((len(indptr), indptr.shape[1] - 1, 2), np.int64), [], 0
@@ -63,12 +64,9 @@ def runs_of(built: Built) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return by_runs, rows, np.concatenate(starts)
 
 
-def _pays(row: np.ndarray, indptr: np.ndarray, targets: np.ndarray) -> bool:
-    """Whether the rows of a tract are to be walked by runs."""
-    first, stop, size = row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS], row[lay.PRO_HI] - row[lay.PRO_LO]
+def _has_long_runs(row: np.ndarray, indptr: np.ndarray, targets: np.ndarray) -> bool:
+    first, stop = row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS]
     synapses = int((indptr[:, stop] - indptr[:, first]).sum())
-    if size >= DENSE_TARGETS and synapses > RUNS_TO * row[lay.PRO_ROWS] * size:
-        return False
     runs = sum(count_runs(part[first : stop + 1], targets) for part in indptr)
     return bool(runs) and synapses >= RUNS_FROM * runs
 

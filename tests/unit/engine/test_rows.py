@@ -81,7 +81,7 @@ def test_tables_are_bounded(monkeypatch):
     assert walks(network(ep.Bernoulli(0.6))).dense.size == 0
 
 
-def local(width: int, sources: int = 40, targets: int = 150, step: int = 3) -> ep.Explicit:
+def local(width: int, sources: int = 40, targets: int = 400, step: int = 10) -> ep.Explicit:
     """Each source reaches two stretches of neighbours, around the circle; every seventh source reaches nothing."""
     pairs = [
         (i, (step * i + shift + k) % targets)
@@ -96,7 +96,7 @@ def local(width: int, sources: int = 40, targets: int = 150, step: int = 3) -> e
 @pytest.mark.parametrize(("width", "delay"), [(20, 1.0), (37, 3.0)])
 def test_runs_change_no_bit(monkeypatch, precision, width, delay):
     """Runs longer and shorter than what is done at a time, that end with the last neuron, in empty rows, beside another tract."""
-    net = network(local(width), neurons=150, delay=delay)
+    net = network(local(width), neurons=400, delay=delay)
     assert walks(net).by_runs.tolist() == [True, False, False]
     by_runs, y = learned(net, precision=precision)
     monkeypatch.setattr(rows, "RUNS_FROM", np.inf)
@@ -107,7 +107,7 @@ def test_runs_change_no_bit(monkeypatch, precision, width, delay):
 
 
 def test_runs_of_two_threads_are_the_same():
-    net = network(local(20), neurons=150)
+    net = network(local(20), neurons=400)
     one, y_one = learned(net, threads=1)
     two, y_two = learned(net, threads=2)
     assert all(np.array_equal(value, two[name]) for name, value in one.items())
@@ -115,7 +115,7 @@ def test_runs_of_two_threads_are_the_same():
 
 
 def evaluated(threads: int) -> np.ndarray:
-    simulator = ep.Simulator(network(local(37), neurons=150, rule=ep.EPropPlus()), threads=threads)
+    simulator = ep.Simulator(network(local(37), neurons=400, rule=ep.EPropPlus()), threads=threads)
     inputs = {"in": (np.random.default_rng(5).random((3, 30, 40)) < 0.2).astype(float)}
     return simulator.evaluate(simulator.samples(3, 30, inputs=inputs)).y
 
@@ -133,9 +133,9 @@ def test_runs_that_partitions_cut_are_the_same(monkeypatch):
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_runs_are_those_of_the_rows(threads):
     """They begin and end where targets stop being neighbours, in each partition."""
-    built = ep.Simulator(network(local(37), neurons=150, rule=ep.EPropPlus()), threads=threads).arrays.built
-    by_runs, run_rows, run_start = rows.runs_of(built)
-    assert by_runs[0]
+    built = ep.Simulator(network(local(37), neurons=400, rule=ep.EPropPlus()), threads=threads).arrays.built
+    by_runs, run_rows, run_start = walks_of(built)[-3:]
+    assert by_runs.tolist() == [True, False, False]
     assert len(run_rows) == threads
     indptr, targets, own = built.topology.indptr, built.topology.targets, built.topology.projections[0]
     for p, part in enumerate(indptr):
@@ -152,13 +152,13 @@ def test_runs_are_those_of_the_rows(threads):
 
 @pytest.mark.tiny
 def test_which_projections_are_walked_by_runs(monkeypatch):
-    assert not walks(network(local(6), neurons=150)).by_runs.any()  # too short
-    assert walks(network(ep.AllToAll(), neurons=150)).dense_at[0] >= 0  # tables are better
-    monkeypatch.setattr(rows, "RUNS_TO", 0.1)
-    assert not walks(network(local(20), neurons=150)).by_runs.any()
+    assert walks(network(local(20), neurons=400)).by_runs.tolist() == [True, False, False]
+    assert not walks(network(local(6), neurons=400)).by_runs.any()  # too short
+    assert not walks(network(ep.AllToAll(), neurons=400)).by_runs[0]  # a table is better
     assert walks(network(ep.AllToAll(), neurons=12)).by_runs[0]  # too few targets for a table
-    net = network(ep.FixedIndegree(30, multapses=True), neurons=12)
-    assert not walks(net).by_runs[0]
+    assert not walks(network(ep.FixedIndegree(30, multapses=True), neurons=12)).by_runs[0]
+    monkeypatch.setattr(rows, "DENSE_TO", 1)
+    assert walks(network(ep.AllToAll(), neurons=400)).by_runs[0]  # too large for a table
 
 
 @pytest.mark.tiny
