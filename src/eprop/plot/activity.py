@@ -115,8 +115,12 @@ def draw_traces(figure: Figure | SubFigure, before: Traces, after: Traces) -> np
 
 
 def telling_neuron(before: Activity, after: Activity) -> int:
-    """The neuron that spikes most after training among those that also spike before; else the one that spikes most."""
-    first, last = before.spike_counts(), after.spike_counts()
+    """The neuron that spikes most after training among those that also spike before; else the one that spikes most.
+
+    If learning signals reach some neurons only, it is one of these.
+    """
+    taught = (before.learning_signal != 0.0).any(axis=0) | (after.learning_signal != 0.0).any(axis=0)
+    first, last = (a.spike_counts() * (taught if taught.any() else 1) for a in (before, after))
     both = np.where(first > 0, last, 0)
     return int(np.argmax(both if both.any() else first + last))
 

@@ -15,6 +15,7 @@ from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
 from eprop.plot.style import save
 from eprop.plot.weights import draw_weights
+from eprop.rules import Static
 from eprop.tasks import Classification, Regression
 from eprop.training import RunFolder, restore
 from eprop.training.activity import record_activity
@@ -68,8 +69,8 @@ def draw_run(path: str | pathlib.Path, out: str | pathlib.Path | None = None) ->
 
 
 def weight_changes(before: Simulator, after: Simulator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Weights of all projections, mV, in two simulators of one network."""
-    names = [projection.name for projection in before.network.projections]
+    """Weights of all projections that learn, mV, in two simulators of one network."""
+    names = [p.name for p in before.network.projections if not isinstance(p.rule, Static)]
     return {name: (before.connections(name)[2], after.connections(name)[2]) for name in names}
 
 

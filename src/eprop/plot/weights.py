@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullLocator
 
 from eprop.plot.style import BLUE, GREY, WIDE, look, new_axes, new_figure
@@ -38,7 +39,10 @@ def draw_weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure
     """
     rows = math.ceil(len(changes) / ACROSS)
     with look():
-        figure = new_figure(WIDE, 2.9 if rows <= 1 else 2.6 * rows)
+        figure = new_figure(WIDE, 2.9 if rows <= 1 else 2.7 * rows)
+        layout = figure.get_layout_engine()
+        assert isinstance(layout, ConstrainedLayoutEngine)
+        layout.set(hspace=0.06)  # the titles of a row from the labels above
         draw_weight_panels(figure, changes)
     return figure
 

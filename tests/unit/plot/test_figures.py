@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import pathlib
 import warnings
@@ -17,6 +18,7 @@ import eprop as ep
 from eprop import plot
 from eprop.errors import OutputError
 from eprop.plot.learning import smooth
+from eprop.plot.run import weight_changes
 from eprop.tasks import NMNIST
 from eprop.training.activity import Activity, record_activity
 
@@ -89,6 +91,15 @@ def test_smoothing_keeps_constants_and_length() -> None:
 
 
 @pytest.mark.tiny
+def test_only_weights_that_learn_are_shown() -> None:
+    sims = [ep.Simulator(NMNIST(neurons=4, seed=k, edge_filters=True).build_network(), threads=1) for k in (1, 2)]
+    changes = weight_changes(*sims)
+    assert list(changes) == ["in->rec", "rec->rec", "rec->out", "filters->rec"]
+    for name, pair in changes.items():
+        for sim, weights in zip(sims, pair, strict=True):
+            assert np.array_equal(weights, sim.connections(name)[2])
+
+
 def test_weights_before_and_after(tmp_path: pathlib.Path) -> None:
     rng = np.random.default_rng(0)
     pairs = {name: tuple(rng.normal(size=(2, n))) for name, n in (("in->rec", 5000), ("rec->rec", 50), ("none", 0))}
@@ -144,6 +155,10 @@ def test_activity_is_recorded_and_drawn(loss: str, tmp_path: pathlib.Path) -> No
     figure = plot.draw_activity(before, after)
     assert len(figure.axes) == 2 * (8 if loss == "softmax" else 7)
     assert plot.telling_neuron(before, after) == after.spike_counts().argmax()
+    signal = np.zeros_like(after.learning_signal)
+    signal[:, after.spike_counts().argmin()] = 1.0  # only this one is taught
+    taught = [dataclasses.replace(a, learning_signal=signal) for a in (before, after)]
+    assert plot.telling_neuron(*taught) == after.spike_counts().argmin()
     path = plot.save(figure, tmp_path / "activity.png")
     assert path.read_bytes().startswith(PNG)
 
