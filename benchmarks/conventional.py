@@ -19,7 +19,6 @@ import time
 import numpy as np
 import record
 import torch
-from filters import settings
 from torch import nn
 
 from eprop.data import EventCamera, read_mnist, read_nmnist
@@ -30,7 +29,9 @@ from eprop.training import RunConfig
 SIDE, BATCH, ETA = 34, 64, 3e-3
 #: Steps where the parts of a recording begin and end: one for each movement of the camera.
 PARTS = (0, 55, 105, 150)
-#: Distortion of images: sd of a linear map, of the place and of smooth displacements, the last two in pixels; nodes of those.
+#: Steps of a recording, and their length in ms.
+STEPS = {"n_steps": 150, "dt": 2.0}
+#: Distortion: sd of a linear map, of the place and of smooth displacements, the last two in pixels; of images, nodes of those.
 WARP, SHIFT, ELASTIC, NODES = 0.07, 0.3, 0.7, 4
 
 
@@ -65,15 +66,15 @@ class Recorded:
     channels = 6
 
     def __init__(self, arguments: argparse.Namespace):
-        data = {"mnist": arguments.mnist, "range": arguments.range, "hold": 0, **settings("data")}
-        self.config = RunConfig.make("nmnist", task={"rule": "eprop", **settings("task")}, data=data)
-        steps = {"n_steps": self.config.task.n_steps, "dt": self.config.task.dt}
+        data = {"mnist": arguments.mnist, "range": arguments.range, "hold": 0}
+        varied = {"warp": WARP, "shift": SHIFT, "elastic": ELASTIC}
+        self.config = RunConfig.make("nmnist", task={"rule": "eprop", **STEPS}, data=data | varied)
         test, real = read_mnist(arguments.mnist, "test"), [read_nmnist(folder) for folder in arguments.recordings]
         self.indices = np.concatenate([recordings.indices for recordings in real])
-        self.real = concatenate([recordings.binned(**steps) for recordings in real])
-        self.test = EventCamera().binned(test.images, test.labels, seed=1, **steps)
+        self.real = concatenate([recordings.binned(**STEPS) for recordings in real])
+        self.test = EventCamera().binned(test.images, test.labels, seed=1, **STEPS)
         same = read_mnist(arguments.mnist, "train").subset(self.indices)
-        self.same = EventCamera().binned(same.images, same.labels, seed=1, **steps)
+        self.same = EventCamera().binned(same.images, same.labels, seed=1, **STEPS)
 
     def epoch(self, epoch: int) -> BinnedDataset:
         """What an epoch learns from."""

@@ -2,7 +2,7 @@
 
 python benchmarks/nmnist.py eprop --mnist MNIST --test-data N-MNIST/Train --test-data N-MNIST/Test --epochs 1
 python benchmarks/nmnist.py eprop ... --label wide --set neurons=500
-python benchmarks/nmnist.py eprop ... --epochs 4 --best --threads 2
+python benchmarks/nmnist.py eprop ... --epochs 3 --best --threads 2
 
 Each network is also judged by MNIST's 10,000 test digits, simulated: by them settings are told apart, 700 recordings are
 too few.

@@ -26,13 +26,14 @@ from typing import Any
 def _source_digest() -> str:
     """Digest of every source that compiled code is made of, and of all else that changes it.
 
-    These are the folders of compiled functions and of the constants they freeze, and any file that uses this door.
+    These are the folders of compiled functions and of the constants they freeze, and any file that uses this door or stands
+    behind it.
     """
     root = pathlib.Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         text = path.read_bytes()
-        if path.relative_to(root).parts[0] in ("equations", "kernels", "models") or b"_jit" in text:
+        if path.relative_to(root).parts[0] in ("_vectors.py", "equations", "kernels", "models") or b"_jit" in text:
             digest.update(path.relative_to(root).as_posix().encode())
             digest.update(text)
     digest.update(importlib.metadata.version("numba").encode())

@@ -33,7 +33,7 @@ STREAMS = [
     "plus_two_kappas_delta",
     "plus_own_parameters",
 ]
-SAMPLES = ["eprop", "eprop_symmetric", "eprop_delta", "eprop_own_parameters"]
+SAMPLES = ["eprop", "eprop_symmetric", "eprop_delta", "eprop_own_parameters", "eprop_runs"]
 
 
 def launch(mpiexec: str, ranks: int, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -101,6 +101,31 @@ def test_a_rank_that_fails_ends_all(mpiexec, tmp_path, mishap, said):
     assert time.monotonic() - began < 60.0
     assert len(re.findall(said, done.stderr)) == 1
     assert re.findall(r"(?m)^rank \d of 3", done.stderr) == ["rank 1 of 3"]
+
+
+LAST_WORDS = """
+import os
+from eprop.parallel import mpi
+
+class Comm:
+    Get_rank = lambda self: 0
+    Get_size = lambda self: 1
+    Abort = lambda self, code: told.append(f"abort {code}")
+
+told = []
+mpi.pipes.wait_until_read = lambda stream: told.append(stream.name)
+os._exit = lambda code: told.append(f"exit {code}")
+mpi.Mpi(Comm()).abort("out of luck", 3)
+print(told)
+"""
+
+
+@pytest.mark.mpi
+def test_last_words_are_read_before_the_launcher_is_told(mpiexec):
+    done = launch(mpiexec, 1, "-c", LAST_WORDS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "['<stderr>', '<stdout>', 'abort 3', 'exit 3']"
+    assert done.stderr.strip() == "rank 0 of 1: out of luck"
 
 
 TRAIN = "from eprop.cli import main; main()"

@@ -85,13 +85,14 @@ def _distort(image, random, nodes, normals, warp, spacing, splines, out):
     c = warp * normals[random[_FIRST_WARP + 2] >> 4]
     d = 1.0 + warp * normals[random[_FIRST_WARP + 3] >> 4]
     for y in range(SIDE):
+        top = y // spacing
         for x in range(SIDE):
-            dx, dy = 0.0, 0.0
+            left, dx, dy = x // spacing, 0.0, 0.0
             for j in range(4):
                 for i in range(4):
                     weight = splines[y, j] * splines[x, i]
-                    dx += weight * nodes[0, y // spacing + j, x // spacing + i]
-                    dy += weight * nodes[1, y // spacing + j, x // spacing + i]
+                    dx += weight * nodes[0, top + j, left + i]
+                    dy += weight * nodes[1, top + j, left + i]
             right, down = x - centre, y - centre
             out[y, x] = _ink(image, centre + a * right + b * down + dx, centre + c * right + d * down + dy)
 

@@ -99,7 +99,7 @@ class EventCamera:
         axis (elastic distortion, Simard, Steinkraus and Platt 2003, doi 10.1109/ICDAR.2003.1227801): cubic splines
         through nodes that are displaced at random.
     elastic_spacing : int
-        Pixels between these nodes: with 7 displacements are about as smooth as a Gaussian of 4 pixels makes noise.
+        Pixels from one of these nodes to the next. At 7, displacements are about as smooth as a Gaussian of 4 pixels makes noise.
     contrast : float
         Relative standard deviation of all thresholds together from recording to recording.
     delays : tuple of (time, largest delay)

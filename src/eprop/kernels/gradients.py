@@ -134,7 +134,10 @@ def _accumulate_readout(
 def _accumulate_runs(
     block, blocks, row, rows, source, delay, zeta, lanes, run_rows, run_start, targets, first, steps, adjoints, total, gradient
 ):  # fmt: skip
-    """`accumulate_rows` of a projection whose rows consist of runs of neighbouring targets: the same sums."""
+    """`accumulate_rows` of a projection whose rows consist of runs of neighbouring targets: the same sums.
+
+    ``total`` needs ``WIDE`` entries, and rows of ``adjoints`` as many behind the last neuron, but one.
+    """
     n_steps, width = adjoints.shape[1], adjoints.shape[2]
     for i in range(block, rows, blocks):
         for lane in range(lanes):

@@ -120,9 +120,9 @@ def telling_neuron(before: Activity, after: Activity) -> int:
     If learning signals reach some neurons only, it is one of these.
     """
     taught = (before.learning_signal != 0.0).any(axis=0) | (after.learning_signal != 0.0).any(axis=0)
-    first, last = (a.spike_counts() * (taught if taught.any() else 1) for a in (before, after))
-    both = np.where(first > 0, last, 0)
-    return int(np.argmax(both if both.any() else first + last))
+    first, last = before.spike_counts(), after.spike_counts()
+    both = np.where((first > 0) & (taught | ~taught.any()), last, 0)
+    return int(np.argmax(np.where(taught | ~taught.any(), both if both.any() else first + last, -1)))
 
 
 Row = tuple[Callable[[Axes, Traces], None], str, float]

@@ -47,7 +47,7 @@ class Recordings(DataChoice):
     )
     elastic_spacing: int = param(
         EventCamera.elastic_spacing, kind=int, unit="px", at_least=3, at_most=14,
-        doc="pixels from one of these displacements to the next: more of them if small",
+        doc="pixels between the nodes of these displacements, which are finer if it is small",
     )  # fmt: skip
     shift: float = param(
         SHIFT, unit="px", at_least=0.0, at_most=2.0, doc="simulated digits to learn from: sd of the place of each"

@@ -114,6 +114,33 @@ def test_runs_of_two_threads_are_the_same():
     assert np.array_equal(y_one, y_two)
 
 
+@pytest.mark.tiny
+def test_what_is_read_beyond_the_last_neuron_is_there(monkeypatch):
+    """Neurons end with a cache line, the last of them with runs: the history has to be longer."""
+    monkeypatch.setattr(rows, "DENSE_FROM", np.inf)
+    net = ep.Network(seed=3)
+    x = net.add(ep.EventSource(), 40, name="in")
+    last = net.add(ep.LIF(tau_m=20.0, v_th=1.0), 64, name="last")
+    out = net.add(ep.Readout(tau_m=20.0), 3, name="out")
+    net.connect(x, last, local(20, targets=64), weight=ep.Normal(0.1, 0.3), rule=RULE)
+    net.connect(last, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.3), rule=RULE)
+    net.feedback(out, last, ep.Symmetric())
+    by_runs = walks(net).by_runs
+    assert by_runs[0]
+    with_runs = few_steps(net)
+    monkeypatch.setattr(rows, "RUNS_FROM", np.inf)
+    assert all(np.array_equal(value, with_runs[name]) for name, value in few_steps(net).items())
+
+
+def few_steps(net: ep.Network) -> dict[str, np.ndarray]:
+    """What is learned from two short samples, on one thread and in double precision."""
+    simulator = ep.Simulator(net, threads=1)
+    rng = np.random.default_rng(5)
+    inputs, targets = {"in": (rng.random((2, 12, 40)) < 0.2).astype(float)}, {"out": rng.normal(size=(2, 12, 3))}
+    simulator.train(simulator.samples(2, 12, inputs=inputs, targets=targets))
+    return simulator.state()
+
+
 def evaluated(threads: int) -> np.ndarray:
     simulator = ep.Simulator(network(local(37), neurons=400, rule=ep.EPropPlus()), threads=threads)
     inputs = {"in": (np.random.default_rng(5).random((3, 30, 40)) < 0.2).astype(float)}

@@ -100,6 +100,7 @@ def test_only_weights_that_learn_are_shown() -> None:
             assert np.array_equal(weights, sim.connections(name)[2])
 
 
+@pytest.mark.tiny
 def test_weights_before_and_after(tmp_path: pathlib.Path) -> None:
     rng = np.random.default_rng(0)
     pairs = {name: tuple(rng.normal(size=(2, n))) for name, n in (("in->rec", 5000), ("rec->rec", 50), ("none", 0))}
@@ -159,6 +160,8 @@ def test_activity_is_recorded_and_drawn(loss: str, tmp_path: pathlib.Path) -> No
     signal[:, after.spike_counts().argmin()] = 1.0  # only this one is taught
     taught = [dataclasses.replace(a, learning_signal=signal) for a in (before, after)]
     assert plot.telling_neuron(*taught) == after.spike_counts().argmin()
+    silent = [dataclasses.replace(a, spikes=(np.zeros(1), np.array([int(signal[0].argmin())]))) for a in taught]
+    assert plot.telling_neuron(*silent) == after.spike_counts().argmin()
     path = plot.save(figure, tmp_path / "activity.png")
     assert path.read_bytes().startswith(PNG)
 
