@@ -11,7 +11,7 @@ from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
 from eprop.network import Adaptive, Explicit, Network, RandomFeedback, Symmetric
 from eprop.network.distributions import Array
-from eprop.network.network import FeedbackProjection
+from eprop.network.parts import FeedbackProjection
 
 _MIRRORS = {Symmetric: lay.MIRROR_WEIGHT, Adaptive: lay.MIRROR_CHANGE}
 

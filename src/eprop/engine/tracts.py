@@ -12,7 +12,8 @@ from eprop.equations import rng
 from eprop.errors import NetworkError
 from eprop.network import Distribution, Network, Projection
 from eprop.network.distributions import Array
-from eprop.network.network import LONGEST_DELAY, FeedbackProjection
+from eprop.network.network import LONGEST_DELAY
+from eprop.network.parts import FeedbackProjection
 
 # Synapses made at a time: enough that those of many targets are put into a row together.
 CHUNK = 1 << 21

@@ -10,16 +10,9 @@ from eprop.network.connectivity import (
     OneToOne,
 )
 from eprop.network.distributions import Constant, Distribution, Glorot, Normal, Uniform
-from eprop.network.network import (
-    Adaptive,
-    Feedback,
-    FeedbackProjection,
-    Network,
-    Population,
-    Projection,
-    RandomFeedback,
-    Symmetric,
-)
+from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
+from eprop.network.network import Network
+from eprop.network.parts import FeedbackProjection, Population, Projection
 
 __all__ = [
     "Adaptive", "AllToAll", "Bernoulli", "ConnectionRule", "Constant", "Distribution", "Explicit", "Feedback",

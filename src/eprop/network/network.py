@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,141 +13,14 @@ import scipy.sparse
 from eprop.errors import NetworkError
 from eprop.models import Model, Readout
 from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
-from eprop.network.distributions import Array, Constant, Distribution, Normal, as_distribution
-from eprop.parameters import Description, Values, is_finite_number, is_multiple, param
+from eprop.network.distributions import Array, Constant, Distribution, as_distribution
+from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
+from eprop.network.parts import FeedbackProjection, Population, Projection
+from eprop.parameters import Description, Values, is_finite_number, is_multiple
 from eprop.rules import Rule, Static
 
 # Spikes under way are kept in rings as long as the longest delay.
 LONGEST_DELAY = 1_000_000
-
-
-@dataclass(frozen=True)
-class Population:
-    """``size`` nodes of one model; made by `Network.add`.
-
-    Attributes
-    ----------
-    name : str
-        Unique among the populations of a network.
-    model : Model
-        Neurons, readouts or sources, with their parameters.
-    size : int
-        Number of nodes.
-    index : int
-        Place among `Network.populations`.
-    """
-
-    name: str
-    model: Model
-    size: int
-    index: int
-
-    def __len__(self) -> int:
-        return self.size
-
-
-@dataclass(frozen=True)
-class Projection:
-    """Connections from one population to another with one rule of plasticity; made by `Network.connect`.
-
-    Attributes
-    ----------
-    name : str
-        Unique among the projections of a network.
-    pre, post : Population
-        Sources and targets.
-    connectivity : ConnectionRule
-        Who reaches whom.
-    weight : Distribution or Array
-        Weights at the start, mV. A list is in the order of `Simulator.connections`.
-    rule : Rule
-        Plasticity.
-    delay : float, Distribution or Array
-        ms. A list is in the order of `Simulator.connections`.
-    index : int
-        Place among `Network.projections`.
-    """
-
-    name: str
-    pre: Population
-    post: Population
-    connectivity: ConnectionRule
-    weight: Distribution | Array
-    rule: Rule
-    delay: float | Distribution | Array
-    index: int
-
-
-@dataclass(frozen=True)
-class Feedback(Description):
-    """Base: how the errors of readouts reach a population as learning signals."""
-
-
-@dataclass(frozen=True)
-class Symmetric(Feedback):
-    """``B`` is the transpose of the readout weights (mV) at all times; 0 where neuron and readout are not connected."""
-
-
-@dataclass(frozen=True)
-class RandomFeedback(Feedback):
-    """Fixed ``B``: drawn, or given as a matrix.
-
-    Parameters
-    ----------
-    weight : float, Distribution or array
-        mV, as the readout weights, in whose place ``B`` stands; normal with mean 0 and standard deviation 1 by default.
-        An array has the shape ``(n_neurons, n_readouts)``; what it holds where there is no connection is ignored.
-    connectivity : ConnectionRule
-        From which readouts (the sources) each neuron (the target) gets errors; ``B`` is 0 elsewhere. All-to-all by
-        default. Drawn weights of repeated connections add up. Entries of an `Explicit` matrix say where there is a
-        connection, and no more: its weight is that of ``weight``.
-
-    Raises
-    ------
-    NetworkError, ParameterError
-        If ``weight`` is not a finite number, a distribution or an array of finite numbers.
-    """
-
-    weight: Any = Normal(0.0, 1.0)
-    connectivity: ConnectionRule = field(default=AllToAll(), metadata=param(AllToAll(), kind=ConnectionRule).metadata)
-
-    def validate(self) -> None:
-        """Weight as a distribution."""
-        object.__setattr__(self, "weight", as_distribution(self.weight))
-
-
-@dataclass(frozen=True)
-class Adaptive(RandomFeedback):
-    """``B`` starts like `RandomFeedback` and learns the same updates as the readout weights, where the two are connected.
-
-    With a ``decay`` of the optimiser of the readout weights, both forget their start at the same rate, and feedback
-    becomes symmetric by itself (Kolen and Pollack 1994; "adaptive e-prop" of Bellec et al. 2020). ``weight`` (mV) is
-    ``B`` at the start; ``connectivity`` says where there is feedback, as in `RandomFeedback`: elsewhere ``B`` stays 0.
-    Where neuron and readout are not connected, ``B`` stays as it is at the start.
-    """
-
-
-@dataclass(frozen=True)
-class FeedbackProjection:
-    """Learning signals from a readout population to a population of neurons; made by `Network.feedback`.
-
-    Attributes
-    ----------
-    pre, post : Population
-        Readouts and neurons.
-    kind : Feedback
-        Where the weights ``B`` come from.
-    delay : float, Distribution or Array
-        ms.
-    index : int
-        Place among `Network.feedback_projections`.
-    """
-
-    pre: Population
-    post: Population
-    kind: Feedback
-    delay: float | Distribution | Array
-    index: int
 
 
 class Network:

@@ -11,7 +11,7 @@ import pytest
 
 import eprop as ep
 from eprop.network.distributions import Distribution
-from eprop.network.network import Feedback
+from eprop.network.feedback import Feedback
 from eprop.parameters import ParameterInfo, check_array, parameters_of, real_numbers
 
 pytestmark = pytest.mark.tiny

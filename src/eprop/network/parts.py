@@ -1,0 +1,91 @@
+"""What a network consists of: populations, projections, and projections of feedback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eprop.models import Model
+from eprop.network.connectivity import ConnectionRule
+from eprop.network.distributions import Array, Distribution
+from eprop.network.feedback import Feedback
+from eprop.rules import Rule
+
+
+@dataclass(frozen=True)
+class Population:
+    """``size`` nodes of one model; made by `Network.add`.
+
+    Attributes
+    ----------
+    name : str
+        Unique among the populations of a network.
+    model : Model
+        Neurons, readouts or sources, with their parameters.
+    size : int
+        Number of nodes.
+    index : int
+        Place among `Network.populations`.
+    """
+
+    name: str
+    model: Model
+    size: int
+    index: int
+
+    def __len__(self) -> int:
+        return self.size
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Connections from one population to another with one rule of plasticity; made by `Network.connect`.
+
+    Attributes
+    ----------
+    name : str
+        Unique among the projections of a network.
+    pre, post : Population
+        Sources and targets.
+    connectivity : ConnectionRule
+        Who reaches whom.
+    weight : Distribution or Array
+        Weights at the start, mV. A list is in the order of `Simulator.connections`.
+    rule : Rule
+        Plasticity.
+    delay : float, Distribution or Array
+        ms. A list is in the order of `Simulator.connections`.
+    index : int
+        Place among `Network.projections`.
+    """
+
+    name: str
+    pre: Population
+    post: Population
+    connectivity: ConnectionRule
+    weight: Distribution | Array
+    rule: Rule
+    delay: float | Distribution | Array
+    index: int
+
+
+@dataclass(frozen=True)
+class FeedbackProjection:
+    """Learning signals from a readout population to a population of neurons; made by `Network.feedback`.
+
+    Attributes
+    ----------
+    pre, post : Population
+        Readouts and neurons.
+    kind : Feedback
+        Where the weights ``B`` come from.
+    delay : float, Distribution or Array
+        ms.
+    index : int
+        Place among `Network.feedback_projections`.
+    """
+
+    pre: Population
+    post: Population
+    kind: Feedback
+    delay: float | Distribution | Array
+    index: int
