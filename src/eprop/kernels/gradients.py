@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import CHUNK, WIDE, apart, inner, prange, sum_chunk, sum_wide
+from eprop._jit import CHUNK, WIDE, apart, inline, inner, prange, sum_chunk, sum_wide
 from eprop.kernels.layout import (
     EPROP,
     PF_ZETA,
@@ -41,9 +41,7 @@ def accumulate_rows(
         if count == 0:
             continue
         for lane in range(lanes):
-            begin, stop = first[lane, source + i], first[lane, source + i + 1]
-            while stop > begin and steps[lane, stop - 1] + delay >= n_steps:
-                stop -= 1
+            begin, stop = _arriving(lane, source + i, delay, n_steps, first, steps)
             if begin == stop:
                 continue
             if 12 * count > size:
@@ -59,6 +57,15 @@ def accumulate_rows(
                         for k in range(begin + 1, stop):
                             change += adjoints[lane, steps[lane, k] + delay, j]
                         gradient[q] += zeta * change
+
+
+@inline
+def _arriving(lane, source, delay, n_steps, first, steps):
+    """Where the spikes of a source begin in ``steps``, and where those end that arrive within the sample."""
+    begin, stop = first[lane, source], first[lane, source + 1]
+    while stop > begin and steps[lane, stop - 1] + delay >= n_steps:
+        stop -= 1
+    return begin, stop
 
 
 @apart
@@ -141,9 +148,7 @@ def _accumulate_runs(
     n_steps, width = adjoints.shape[1], adjoints.shape[2]
     for i in range(block, rows, blocks):
         for lane in range(lanes):
-            begin, stop = first[lane, source + i], first[lane, source + i + 1]
-            while stop > begin and steps[lane, stop - 1] + delay >= n_steps:
-                stop -= 1
+            begin, stop = _arriving(lane, source + i, delay, n_steps, first, steps)
             if begin == stop:
                 continue
             origin, log = (lane * n_steps + delay) * width, lane * steps.shape[1]
