@@ -4,6 +4,7 @@
 
     load, load_test     from a folder, an archive or nothing to training, hold-out and test data      sources.py
     BinnedDataset, from_iterable    active channels per step; any iterable of (events, label)     binned.py
+    deskew      recordings whose digits stand upright                                             deskew.py
     Events      x, y, polarity and time of one recording                                          events.py
     read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
     EventCamera images in, recordings like N-MNIST's out                                          camera.py
@@ -14,6 +15,7 @@
 from eprop.data.binned import BinnedDataset, EventTimeWarning, concatenate, from_iterable
 from eprop.data.cache import CacheWarning, cached, load_dataset, save_dataset
 from eprop.data.camera import EventCamera
+from eprop.data.deskew import deskew
 from eprop.data.events import EventDataset, Events, EventSample, as_events
 from eprop.data.mnist import Digits, embedded_digits, read_mnist
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
@@ -35,6 +37,7 @@ __all__ = [
     "as_events",
     "cached",
     "concatenate",
+    "deskew",
     "embedded_digits",
     "from_iterable",
     "load",

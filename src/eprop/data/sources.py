@@ -16,6 +16,7 @@ from eprop.data._nmnist_layout import splits_in
 from eprop.data.binned import BinnedDataset, concatenate, split_rows
 from eprop.data.cache import cached, describe_bytes
 from eprop.data.camera import EventCamera
+from eprop.data.deskew import deskew
 from eprop.data.mnist import EMBEDDED_COMPLETE, Digits, embedded_digits, read_mnist, shows_training_digits
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist
 from eprop.equations.rng import derive
@@ -82,6 +83,8 @@ class Loader:
     progress : callable of (what, done, total), optional
     epoch : int
         Other recordings of the same digits to train on: the camera trembles anew. They are not kept on disk.
+    deskew : bool
+        Let all digits stand upright and in the middle, real and simulated ones.
     """
 
     seed: int = 0
@@ -93,6 +96,7 @@ class Loader:
     cache: bool = True
     progress: Progress | None = None
     epoch: int = 0
+    deskew: bool = False
 
     def simulate(self, digits: Digits, stream: int = _TRAIN_STREAM, *, learned: bool = False) -> BinnedDataset:
         """Simulated recordings of digits; ``stream`` keeps apart digits of different sources with equal indices.
@@ -123,7 +127,7 @@ class Loader:
             "camera": camera.describe(),
             "seed": seed,
         }
-        return make() if again else self._cached(key, make)
+        return self._straightened(make() if again else self._cached(key, make))
 
     def read(self, recordings: NMNISTRecordings) -> BinnedDataset:
         """Real recordings, binned."""
@@ -131,7 +135,10 @@ class Loader:
         def make() -> BinnedDataset:
             return recordings.binned(n_steps=self.n_steps, dt=self.dt, progress=self._progress(recordings.name))
 
-        return self._cached({"recordings": recordings.stamp(), "name": recordings.name}, make)
+        return self._straightened(self._cached({"recordings": recordings.stamp(), "name": recordings.name}, make))
+
+    def _straightened(self, data: BinnedDataset) -> BinnedDataset:
+        return deskew(data) if self.deskew else data
 
     def _cached(self, key: dict[str, object], make: Callable[[], BinnedDataset]) -> BinnedDataset:
         return cached({**key, "n_steps": self.n_steps, "dt": self.dt}, make) if self.cache else make()

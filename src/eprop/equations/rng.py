@@ -13,7 +13,7 @@ import numpy as np
 from eprop._jit import inline, kernel
 
 # Purposes keep streams apart that share seed, target and index.
-CONNECT, WEIGHT, POISSON, FEEDBACK, SHUFFLE, DELAY, CAMERA, PHASE, PARAMETER = range(1, 10)
+CONNECT, WEIGHT, POISSON, FEEDBACK, SHUFFLE, DELAY, CAMERA, PHASE, PARAMETER, DESKEW = range(1, 11)
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)

@@ -52,6 +52,9 @@ class Recordings(DataChoice):
     shift: float = param(
         SHIFT, unit="px", at_least=0.0, at_most=2.0, doc="simulated digits to learn from: sd of the place of each"
     )
+    deskew: bool = param(
+        False, kind=bool, doc="shear and move all recordings, so that digits stand upright in the middle"
+    )
 
     def validate(self) -> None:
         """One source of training data; a range that reads; names as text."""
@@ -130,10 +133,11 @@ class Recordings(DataChoice):
         jitter = math.hypot(EventCamera.jitter, self.shift)
         return EventCamera(warp=self.warp, elastic=self.elastic, elastic_spacing=self.elastic_spacing, jitter=jitter)
 
-    @staticmethod
-    def _loader(task: Any, seed: int, threads: int, progress: Progress | None, epoch: int = 0) -> Loader:
+    def _loader(self, task: Any, seed: int, threads: int, progress: Progress | None, epoch: int = 0) -> Loader:
         n_steps, dt = getattr(task, "n_steps", 300), getattr(task, "dt", 1.0)
-        return Loader(seed=seed, n_steps=n_steps, dt=dt, threads=threads, progress=progress, epoch=epoch)
+        return Loader(
+            seed=seed, n_steps=n_steps, dt=dt, threads=threads, progress=progress, epoch=epoch, deskew=self.deskew
+        )
 
     def _needed_span(self) -> tuple[int, int] | None:
         """The range; cut to what ``samples`` asks for, where digits come in a random order and are to be simulated."""
