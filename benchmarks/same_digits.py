@@ -4,7 +4,7 @@
 
 Every run reads the real recordings, simulated ones of the same digits, and simulated ones of MNIST's 10,000 test digits.
 Were the simulated camera unlike the real one, the first error would be above the second; are these digits harder than
-others, both are above the third. Real recordings that all runs misread are listed, by their index among MNIST's training
+others, both are above the third. Networks that are judged with test augmentation are judged without as well. Real recordings that all runs misread are listed, by their index among MNIST's training
 digits.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import record
 
-from eprop.data import EventCamera, read_mnist, read_nmnist
+from eprop.data import EventCamera, deskew, read_mnist, read_nmnist
 from eprop.data.binned import BinnedDataset, concatenate
 from eprop.training import restore
 from eprop.training.evaluation import evaluate
@@ -33,21 +33,29 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="simulated recordings of each of the same digits")
     parser.add_argument("--label", default="", help="end of the result's name, for networks that are not the default's")
     arguments = parser.parse_args()
-    task = restore(arguments.runs[0], threads=1)[0].task  # all runs read recordings with steps of one length
-    indices, sets = judges(arguments, task.n_steps, task.dt)
+    config = restore(arguments.runs[0], threads=1)[0]  # all runs read recordings in one way
+    indices, sets = judges(arguments, config.task.n_steps, config.task.dt)
+    if config.data.deskew:
+        sets = {name: deskew(data) for name, data in sets.items()}
     errors: dict[str, list[float]] = {name: [] for name in sets}
+    by_one_view: dict[str, list[float]] = {name: [] for name in sets}
     misread: list[dict[int, tuple[int, int]]] = []
     for path in arguments.runs:
         config, _, simulator = restore(path, threads=1)
         for name, data in sets.items():
             found = evaluate(config.task, simulator, data)
             errors[name].append(found.error)
+            if config.task.test_augmentation:
+                plain = config.task.replace(test_augmentation=False)
+                by_one_view[name].append(evaluate(plain, simulator, data).error)
             if name == "real":
                 wrong = np.flatnonzero(found.labels != found.predictions)
                 misread.append({int(indices[k]): (int(found.labels[k]), int(found.predictions[k])) for k in wrong})
         print(path, {name: round(values[-1], 4) for name, values in errors.items()}, flush=True)
     result: dict[str, Any] = {
-        name: {"recordings": len(data), "error": record.spread(errors[name])} for name, data in sets.items()
+        name: {"recordings": len(data), "error": record.spread(errors[name])}
+        | ({"error by one view": record.spread(by_one_view[name])} if by_one_view[name] else {})
+        for name, data in sets.items()
     }
     by_all = sorted(set.intersection(*map(set, misread)))
     result["real"]["misread by all"] = [

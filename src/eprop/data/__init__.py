@@ -5,6 +5,7 @@
     load, load_test     from a folder, an archive or nothing to training, hold-out and test data      sources.py
     BinnedDataset, from_iterable    active channels per step; any iterable of (events, label)     binned.py
     deskew      recordings whose digits stand upright                                             deskew.py
+    shift       recordings moved by some pixels                                                   shift.py
     Events      x, y, polarity and time of one recording                                          events.py
     read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
     EventCamera images in, recordings like N-MNIST's out                                          camera.py
@@ -19,6 +20,7 @@ from eprop.data.deskew import deskew
 from eprop.data.events import EventDataset, Events, EventSample, as_events
 from eprop.data.mnist import Digits, embedded_digits, read_mnist
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
+from eprop.data.shift import shift
 from eprop.data.sources import LeakWarning, Loader, Splits, load, load_test
 
 __all__ = [
@@ -46,5 +48,6 @@ __all__ = [
     "read_mnist",
     "read_nmnist",
     "save_dataset",
+    "shift",
     "write_recording",
 ]

@@ -9,7 +9,8 @@ import numpy as np
 from eprop._jit import inline, kernel
 from eprop.equations.rng import DESKEW, uniform
 
-_PRIME, _BASIS = np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325)
+# FNV-1a with 32 bits, in 64, so that nothing overflows.
+_PRIME, _BASIS, _LOW = np.uint64(0x01000193), np.uint64(0x811C9DC5), np.uint64(0xFFFFFFFF)
 
 
 @inline
@@ -29,7 +30,7 @@ def _moments(ptr, channels, side, path):
             sy += v
             sxy += u * v
             syy += v * v
-            word = (word ^ np.uint64(channels[e])) * _PRIME
+            word = ((word ^ np.uint64(channels[e])) * _PRIME) & _LOW
     n = max(ptr[ptr.shape[0] - 1] - ptr[0], 1)
     mx, my = sx / n, sy / n
     variance = syy / n - my * my

@@ -198,16 +198,17 @@ class BinnedDataset:
             raise ParameterError(f"channels to keep must rise within 0..{self.n_channels - 1}")
         number = np.full(self.n_channels, -1, np.int32)
         number[kept] = np.arange(kept.size, dtype=np.int32)
-        return self._renumbered(number, int(kept.size))
+        return self.renumbered(number, int(kept.size))
 
     def compact(self) -> BinnedDataset:
         """The same samples with channels that belong to them alone, in their order (before saving a subset)."""
         ends = np.append(self.ptr[:, -1], self.channels.shape[0])
         if np.array_equal(np.append(0, ends[:-1]), np.append(self.ptr[:, 0], ends[-1])):
             return self
-        return self._renumbered(np.arange(self.n_channels, dtype=np.int32), self.n_channels)
+        return self.renumbered(np.arange(self.n_channels, dtype=np.int32), self.n_channels)
 
-    def _renumbered(self, number: np.ndarray, n_channels: int) -> BinnedDataset:
+    def renumbered(self, number: np.ndarray, n_channels: int) -> BinnedDataset:
+        """A copy in which channel ``c`` is ``number[c]`` of ``n_channels``; those numbered -1 are left out, the others rise."""
         ptr = np.empty_like(self.ptr)
         channels = np.empty(int(self.counts.sum()), np.int32)
         written = remap(self.ptr, self.channels, number, channels, ptr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -87,23 +87,30 @@ class Classification(Task):
         """How much speaks for each class, shape ``(n, classes)``."""
         raise TypeError(f"{type(self).__name__} does not define evidence()")
 
-    def predict(self, samples: Samples, y: np.ndarray) -> np.ndarray:
-        """Class of each sample, shape ``(n,)``.
+    def views(self, trials: Any) -> Sequence[Any]:
+        """Trials as they are shown one after another when the network is judged; the evidence of all views is added up."""
+        return (trials,)
+
+    def predict(self, samples: Samples, *views: np.ndarray) -> np.ndarray:
+        """Class of each sample, shape ``(n,)``, from the readouts of one view or of several.
 
         Raises
         ------
         InputError
             If `evidence` has another shape than it should.
         """
-        evidence, wanted = self.evidence(samples, y), (len(samples), len(self.classes))
-        if np.shape(evidence) != wanted:
-            raise InputError(
-                f"{type(self).__name__}.evidence must return an array of shape (samples, classes), here {wanted}, got "
-                f"{np.shape(evidence)}"
-            )
-        return np.asarray(evidence).argmax(axis=1)
+        total, wanted = np.zeros(1), (len(samples), len(self.classes))
+        for y in views:
+            evidence = self.evidence(samples, y)
+            if np.shape(evidence) != wanted:
+                raise InputError(
+                    f"{type(self).__name__}.evidence must return an array of shape (samples, classes), here {wanted}, got "
+                    f"{np.shape(evidence)}"
+                )
+            total = total + evidence
+        return np.asarray(total).argmax(axis=1)
 
-    def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+    def score(self, samples: Samples, *views: np.ndarray) -> np.ndarray:
         """1.0 where the predicted class is wrong, 0.0 where it is right.
 
         Raises
@@ -113,7 +120,7 @@ class Classification(Task):
         """
         if samples.labels is None:
             raise ParameterError(f"{type(self).__name__}.score needs samples with labels")
-        return (self.predict(samples, y) != samples.labels).astype(np.float64)
+        return (self.predict(samples, *views) != samples.labels).astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)

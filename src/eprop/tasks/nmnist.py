@@ -7,13 +7,14 @@ Korcsak-Gorzo et al. 2025: 150 neurons, 25 % of the input connections, 10 % of t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from eprop.data.binned import BinnedDataset
+from eprop.data.shift import shift
 from eprop.engine import Samples, make_samples
 from eprop.errors import InputError, ParameterError
 from eprop.models import CrossEntropy, EventSource, PoissonSource, Readout, SquaredError
@@ -30,6 +31,8 @@ N_CHANNELS = 2 * SIDE**2
 N_CLASSES = 10
 #: Epochs over the embedded digits, and over data given by the user.
 EPOCHS_EMBEDDED, EPOCHS = 8, 1
+#: Right and down, of the views by which test augmentation judges a recording beside the recording itself.
+_NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 #: With the task's seed, decides which pixels of receptive fields are connected.
 _FIELDS = 1
 
@@ -90,6 +93,10 @@ class NMNIST(Learner, Classification):
     kappa: float = param(
         None, at_least=0.0, below=1.0, optional=True, doc="eprop+: filter of the eligibility traces, per step"
     )
+    test_augmentation: bool = param(
+        False, kind=bool,
+        doc="judge each recording by five views, which add up: as it is, and moved by a pixel to each side",
+    )  # fmt: skip
     bias: bool = param(False, kind=bool, doc="give each readout a trained bias: a source that spikes at every step")
 
     name: ClassVar[str] = "nmnist"
@@ -184,6 +191,12 @@ class NMNIST(Learner, Classification):
             labels=trials.labels,
             window=self.window,
         )
+
+    def views(self, trials: BinnedDataset) -> Sequence[BinnedDataset]:
+        """The recordings; with ``test_augmentation`` also moved by a pixel to each side."""
+        if not self.test_augmentation:
+            return (trials,)
+        return (trials, *(shift(trials, right, down) for right, down in _NEIGHBOURS))
 
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """Readouts, or their softmax, summed over the learning window."""

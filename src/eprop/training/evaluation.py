@@ -68,6 +68,8 @@ def check_task(task: Task, network: Network, trials: Any) -> None:
 def evaluate(task: Task, simulator: Engine, trials: Any, progress: Callable[[int], None] | None = None) -> Evaluation:
     """Run trials with frozen weights and score them.
 
+    A classification may ask for several views of each trial; losses are means over them.
+
     A network that is not reset between samples (e-prop+) could read the class off the order of the trials, were they
     sorted; so they are always shuffled, by the task's seed. Results come back in the order of ``trials``.
 
@@ -92,14 +94,35 @@ def evaluate(task: Task, simulator: Engine, trials: Any, progress: Callable[[int
     labels, predictions = np.zeros(n, np.int64), np.zeros(n, np.int64)
     for first in range(0, n, SLICE):
         where = order[first : first + SLICE]
-        samples = task.make_samples(simulator.network, trials.subset(where))
-        result = simulator.evaluate(samples, progress=progress)
-        losses[where] = result.loss
-        scores[where] = task.score(samples, result.y)
+        part = trials.subset(where)
+        views = task.views(part) if isinstance(task, Classification) else (part,)
+        seen, readouts = _share(progress, len(views)), []
+        for view in views:
+            samples = task.make_samples(simulator.network, view)
+            result = simulator.evaluate(samples, progress=seen)
+            losses[where] += result.loss / len(views)
+            readouts.append(result.y)
+        scores[where] = task.score(samples, *readouts)
         if isinstance(task, Classification) and samples.labels is not None:
             labels[where] = samples.labels
-            predictions[where] = task.predict(samples, result.y)
+            predictions[where] = task.predict(samples, *readouts)
     seconds = time.perf_counter() - began
     if isinstance(task, Classification):
         return Evaluation(scores, losses, labels, predictions, len(task.classes), seconds)
     return Evaluation(scores, losses, seconds=seconds)
+
+
+def _share(progress: Callable[[int], None] | None, views: int) -> Callable[[int], None] | None:
+    """A ``progress`` that counts a sample when it has been seen ``views`` times, whichever samples these times were of."""
+    if progress is None or views == 1:
+        return progress
+    lock, done = threading.Lock(), 0
+
+    def counted(count: int) -> None:
+        nonlocal done
+        with lock:
+            before, done = done, done + count
+            whole = done // views - before // views
+        progress(whole)
+
+    return counted

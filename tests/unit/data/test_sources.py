@@ -9,7 +9,7 @@ import struct
 import numpy as np
 import pytest
 
-from eprop.data import EventCamera, Events, EventSample, LeakWarning, Loader, load, sources, write_recording
+from eprop.data import EventCamera, Events, EventSample, LeakWarning, Loader, deskew, load, sources, write_recording
 from eprop.data.mnist import Digits
 from eprop.errors import DataError, ParameterError
 
@@ -173,3 +173,17 @@ def test_data_sets_are_kept(mnist, nmnist, tmp_path, monkeypatch):
     assert load(mnist=mnist, test=nmnist / "Test", loader=loader).test.sample(0)[1].tolist() == [9 * 34 + 9]
     load(mnist=mnist, loader=Loader(n_steps=21, camera=LOADER.camera))
     assert len(list((tmp_path / "cache" / "data").iterdir())) == 5
+
+
+@pytest.mark.tiny
+def test_all_parts_are_deskewed_real_and_simulated(mnist, nmnist):
+    loader = dataclasses.replace(LOADER, deskew=True, epoch=1)
+    plain = dataclasses.replace(loader, deskew=False)
+    for where in ({"mnist": mnist, "test": nmnist / "Test"}, {"data": nmnist}):
+        before, after = load(**where, hold=2, loader=plain), load(**where, hold=2, loader=loader)
+        for name in ("train", "hold", "test"):
+            one, other = deskew(getattr(before, name)), getattr(after, name)
+            assert [one.dense(i).tobytes() for i in range(len(one))] == [
+                other.dense(i).tobytes() for i in range(len(other))
+            ]
+    assert not np.array_equal(before.train.channels, after.train.channels)

@@ -7,6 +7,7 @@ import pytest
 
 import digits
 import eprop as ep
+from eprop.data import shift
 from eprop.engine.rows import walks_of
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import parameters_of
@@ -179,6 +180,22 @@ def test_evidence_is_the_softmax_of_the_readouts() -> None:
     samples = task.make_samples(task.build_network(), digits.recordings(4))
     exact = np.exp(y) / np.exp(y).sum(axis=2, keepdims=True)
     np.testing.assert_allclose(task.evidence(samples, y), exact.sum(axis=1), rtol=1e-5, atol=1e-6)
+
+
+def test_with_test_augmentation_what_five_views_say_is_added_up() -> None:
+    data = digits.recordings(3)
+    assert NMNIST().views(data) == (data,)
+    task = NMNIST(n_steps=20, test_augmentation=True)
+    views = task.views(data)
+    assert views[0] is data
+    moves = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]
+    assert [view.channels.tolist() for view in views] == [shift(data, *move).channels.tolist() for move in moves]
+    rng = np.random.default_rng(0)
+    samples = task.make_samples(task.build_network(), data)
+    readouts = [rng.normal(0.0, 3.0, (3, 20, 10)) for _ in views]
+    together = sum(task.evidence(samples, y) for y in readouts)
+    assert task.predict(samples, *readouts).tolist() == together.argmax(axis=1).tolist()
+    assert together.argmax(axis=1).tolist() != task.predict(samples, readouts[0]).tolist()
 
 
 def test_idle_loss_is_the_loss_of_silent_readouts() -> None:

@@ -11,6 +11,7 @@ import pytest
 import digits
 import eprop as ep
 from eprop import _jit
+from eprop.data import shift
 from eprop.errors import DataError, DivergenceError
 from eprop.tasks import NMNIST
 from eprop.training import Interrupt, Progress, Stopped, Trainer, Training, UnstableWarning, Watcher, evaluate
@@ -248,6 +249,24 @@ def test_evaluating_changes_nothing_and_shuffles(rule: str, monkeypatch: pytest.
     assert sorted(labels) == data.labels.tolist() == outcome.labels.tolist()
     after = trainer.simulator.state()
     assert all(np.array_equal(before[name], after[name]) for name in before if name != "counters")
+
+
+def test_several_views_of_a_trial_are_judged_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, data = make(), digits.recordings(14, seed=2)
+    monkeypatch.setattr(NMNIST, "views", lambda self, trials: (trials, shift(trials, 9, 3)))
+    monkeypatch.setattr("eprop.training.evaluation.SLICE", 5)
+    counts: list[int] = []
+    both = evaluate(trainer.task, trainer.simulator, data, counts.append)
+    assert sum(counts) == len(data)
+    monkeypatch.undo()
+    evidence, losses = 0.0, 0.0
+    for view in (data, shift(data, 9, 3)):
+        samples = trainer.task.make_samples(trainer.simulator.network, view)
+        result = trainer.simulator.evaluate(samples)
+        evidence, losses = evidence + trainer.task.evidence(samples, result.y), losses + result.loss / 2
+    assert both.predictions.tolist() == evidence.argmax(axis=1).tolist()
+    assert both.scores.tolist() == (evidence.argmax(axis=1) != data.labels).tolist()
+    np.testing.assert_allclose(both.losses, losses, rtol=1e-12)
 
 
 def test_memory_of_an_evaluation_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
