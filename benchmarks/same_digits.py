@@ -4,8 +4,8 @@
 
 Every run reads the real recordings, simulated ones of the same digits, and simulated ones of MNIST's 10,000 test digits.
 Were the simulated camera unlike the real one, the first error would be above the second; are these digits harder than
-others, both are above the third. Networks that are judged with test augmentation are judged without as well. Real recordings that all runs misread are listed, by their index among MNIST's training
-digits.
+others, both are above the third. Networks that are judged with test augmentation are judged without as well.
+Real recordings that all runs misread are listed, by their index among MNIST's training digits.
 """
 
 from __future__ import annotations
