@@ -39,7 +39,7 @@ def _moments(ptr, channels, side, path):
 
 
 @kernel
-def deskew_samples(ptr, channels, side, path, centre, steepest, out_ptr, out_channels, slopes):
+def deskew_samples(ptr, channels, side, path, centre, steepest, out_ptr, out_channels):
     """Shear and move the events of each sample.
 
     Parameters
@@ -59,8 +59,6 @@ def deskew_samples(ptr, channels, side, path, centre, steepest, out_ptr, out_cha
         Written, from 0 on.
     out_channels : ndarray of int32
         Written; room for all entries of the samples.
-    slopes : ndarray of float64, shape (n_samples,)
-        Written: the slope that was taken off each sample.
 
     Returns
     -------
@@ -72,7 +70,6 @@ def deskew_samples(ptr, channels, side, path, centre, steepest, out_ptr, out_cha
     for i in range(ptr.shape[0]):
         mx, my, slope, word = _moments(ptr[i], channels, side, path)
         slope = min(max(slope, -steepest), steepest)
-        slopes[i] = slope
         out_ptr[i, 0] = written
         down = np.int64(math.floor(centre - my + 0.5))
         for s in range(ptr.shape[1] - 1):

@@ -51,8 +51,7 @@ def deskew(data: BinnedDataset, camera: EventCamera | None = None) -> BinnedData
         raise DataError(f"only recordings of {_SIDE} x {_SIDE} pixels and two polarities are deskewed, got {data!r}")
     ptr, channels = np.empty_like(data.ptr), np.empty(int(data.counts.sum()), np.int32)
     path = _positions(camera or EventCamera(), data.n_steps, data.dt)
-    slopes = np.empty(len(data))
-    written = deskew_samples(data.ptr, data.channels, _SIDE, path, _CENTRE, STEEPEST, ptr, channels, slopes)
+    written = deskew_samples(data.ptr, data.channels, _SIDE, path, _CENTRE, STEEPEST, ptr, channels)
     return replace(data, ptr=ptr, channels=channels[:written])
 
 

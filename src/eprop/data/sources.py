@@ -127,7 +127,7 @@ class Loader:
             "camera": camera.describe(),
             "seed": seed,
         }
-        return self._straightened(make() if again else self._cached(key, make))
+        return self._straightened(make() if again else self._cached(key, make), camera)
 
     def read(self, recordings: NMNISTRecordings) -> BinnedDataset:
         """Real recordings, binned."""
@@ -135,10 +135,11 @@ class Loader:
         def make() -> BinnedDataset:
             return recordings.binned(n_steps=self.n_steps, dt=self.dt, progress=self._progress(recordings.name))
 
-        return self._straightened(self._cached({"recordings": recordings.stamp(), "name": recordings.name}, make))
+        found = self._cached({"recordings": recordings.stamp(), "name": recordings.name}, make)
+        return self._straightened(found, EventCamera())
 
-    def _straightened(self, data: BinnedDataset) -> BinnedDataset:
-        return deskew(data) if self.deskew else data
+    def _straightened(self, data: BinnedDataset, camera: EventCamera) -> BinnedDataset:
+        return deskew(data, camera) if self.deskew else data
 
     def _cached(self, key: dict[str, object], make: Callable[[], BinnedDataset]) -> BinnedDataset:
         return cached({**key, "n_steps": self.n_steps, "dt": self.dt}, make) if self.cache else make()

@@ -187,3 +187,13 @@ def test_all_parts_are_deskewed_real_and_simulated(mnist, nmnist):
                 other.dense(i).tobytes() for i in range(len(other))
             ]
     assert not np.array_equal(before.train.channels, after.train.channels)
+
+
+@pytest.mark.tiny
+def test_simulated_recordings_are_deskewed_by_the_path_of_their_camera(mnist):
+    camera = dataclasses.replace(LOADER.camera, path=((0.0, 1.0, 1.0), (20.0, 6.0, 3.0)))
+    plain = dataclasses.replace(LOADER, camera=camera)
+    data = load(mnist=mnist, loader=plain).test
+    found = load(mnist=mnist, loader=dataclasses.replace(plain, deskew=True)).test
+    assert np.array_equal(found.channels, deskew(data, camera).channels)
+    assert not np.array_equal(found.channels, deskew(data).channels)
