@@ -71,9 +71,9 @@ from eprop._flags import compare_quickly  # noqa: E402
 from eprop._ingredients import IngredientCache, IngredientCompiler  # noqa: E402
 from eprop._vectors import CHUNK as CHUNK  # noqa: E402
 from eprop._vectors import WIDE as WIDE  # noqa: E402
+from eprop._vectors import add_chunk as add_chunk  # noqa: E402
 from eprop._vectors import add_run as add_run  # noqa: E402
-from eprop._vectors import sum_chunk as sum_chunk  # noqa: E402
-from eprop._vectors import sum_wide as sum_wide  # noqa: E402
+from eprop._vectors import add_wide as add_wide  # noqa: E402
 
 compare_quickly()
 

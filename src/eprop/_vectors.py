@@ -40,22 +40,38 @@ class _Chunks:
 
     def load_first(self, index: Any, count: Any) -> Any:
         """The first ``count`` of them, and zeros instead of the others, which may lie beyond the end of the array."""
-        size, word = self.type.count, count.type
-        numbers, same = ir.VectorType(word, size), ir.Constant(ir.VectorType(_INT, size), [0] * size)
-        counts = self._builder.insert_element(ir.Constant(numbers, ir.Undefined), count, _INT(0))
-        counts = self._builder.shuffle_vector(counts, counts, same)
-        mask = self._builder.icmp_unsigned("<", ir.Constant(numbers, list(range(size))), counts)
-        place = self._place(index)
+        place, mask, zeros = self._place(index), self._first(count), ir.Constant(self.type, [0.0] * self.type.count)
         kind = ir.FunctionType(self.type, [place.type, _INT, mask.type, self.type])
-        element = "f64" if isinstance(self.type.element, ir.DoubleType) else "f32"
-        name = f"llvm.masked.load.v{size}{element}.p0v{size}{element}"
-        load = cgutils.get_or_insert_function(self._builder.module, kind, name)
-        zeros = ir.Constant(self.type, [0.0] * size)
-        return self._builder.call(load, [place, _INT(self._align), mask, zeros])
+        return self._builder.call(self._masked("load", kind), [place, _INT(self._align), mask, zeros])
 
     def store(self, value: Any, index: Any) -> None:
         """Write all of them."""
         self._builder.store(value, self._place(index), align=self._align)
+
+    def store_first(self, value: Any, index: Any, count: Any) -> None:
+        """Write the first ``count`` of them."""
+        place, mask = self._place(index), self._first(count)
+        kind = ir.FunctionType(ir.VoidType(), [self.type, place.type, _INT, mask.type])
+        self._builder.call(self._masked("store", kind), [value, place, _INT(self._align), mask])
+
+    def filled(self, value: Any) -> Any:
+        """A number of this array's type, as often as there are entries."""
+        return self._repeated(value, self.type)
+
+    def _first(self, count: Any) -> Any:
+        """Which entries are among the first ``count``."""
+        numbers = ir.VectorType(count.type, self.type.count)
+        own = ir.Constant(numbers, list(range(self.type.count)))
+        return self._builder.icmp_unsigned("<", own, self._repeated(count, numbers))
+
+    def _repeated(self, value: Any, kind: Any) -> Any:
+        first = self._builder.insert_element(ir.Constant(kind, ir.Undefined), value, _INT(0))
+        return self._builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT, kind.count), [0] * kind.count))
+
+    def _masked(self, what: str, kind: Any) -> Any:
+        size, element = self.type.count, "f64" if isinstance(self.type.element, ir.DoubleType) else "f32"
+        name = f"llvm.masked.{what}.v{size}{element}.p0v{size}{element}"
+        return cgutils.get_or_insert_function(self._builder.module, kind, name)
 
     def of(self, value: Any) -> Any:
         """Entries of another array as numbers of this array's type."""
@@ -88,13 +104,13 @@ def _compiled_add_run(typing: Any, to: Any, i: Any, source: Any, j: Any, count: 
     return numba.void(to, word, source, word, word), _add_run
 
 
-def _sum_rows(size: int) -> Callable[..., Any]:
-    """Code of `sum_chunk` and `sum_wide`."""
+def _add_sum(size: int) -> Callable[..., Any]:
+    """Code of `add_chunk` and `add_wide`."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        to, table, first, width, places, begin, stop = arguments
-        rows = _Chunks(context, builder, signature.args[1], table, size)
-        listed, one = context.make_array(signature.args[4])(context, builder, places).data, first.type(1)
+        to, i, end, factor, table, first, width, places, begin, stop = arguments
+        rows, sums = (_Chunks(context, builder, signature.args[k], arguments[k], size) for k in (4, 0))
+        listed, one = context.make_array(signature.args[7])(context, builder, places).data, first.type(1)
 
         def row(k: Any) -> Any:
             place = builder.sext(builder.load(builder.gep(listed, [k])), first.type)
@@ -104,20 +120,28 @@ def _sum_rows(size: int) -> Callable[..., Any]:
         builder.store(row(begin), total)
         with cgutils.for_range_slice(builder, builder.add(begin, one), stop, one, first.type) as (k, _):
             builder.store(builder.fadd(builder.load(total), row(k)), total)
-        _Chunks(context, builder, signature.args[0], to, size).store(builder.load(total), first.type(0))
+        terms, count = builder.fmul(sums.filled(factor), builder.load(total)), builder.sub(end, i)
+        with builder.if_else(builder.icmp_signed(">=", count, first.type(size))) as (whole, part):
+            with whole:
+                sums.store(builder.fadd(sums.load(i), terms), i)
+            with part:
+                sums.store_first(builder.fadd(sums.load_first(i, count), terms), i, count)
         return context.get_dummy_value()
 
     return code
 
 
 def _of_size(size: int) -> Any:
-    made = _sum_rows(size)
+    made = _add_sum(size)
 
-    def sum_rows(typing: Any, to: Any, table: Any, first: Any, width: Any, places: Any, begin: Any, stop: Any) -> Any:
+    def add_sum(
+        typing: Any, to: Any, i: Any, end: Any, factor: Any, table: Any, first: Any, width: Any, places: Any, begin: Any,
+        stop: Any,
+    ) -> Any:  # fmt: skip
         word = numba.int64
-        return numba.void(to, table, word, word, places, word, word), made
+        return numba.void(to, word, word, to.dtype, table, word, word, places, word, word), made
 
-    return numba.extending.intrinsic(sum_rows)
+    return numba.extending.intrinsic(add_sum)
 
 
 def _plain_add_run(to: np.ndarray, i: int, source: np.ndarray, j: int, count: int) -> None:
@@ -126,24 +150,26 @@ def _plain_add_run(to: np.ndarray, i: int, source: np.ndarray, j: int, count: in
 
 
 def _plain_of_size(size: int) -> Callable[..., None]:
-    def sum_rows(
-        to: np.ndarray, table: np.ndarray, first: int, width: int, places: np.ndarray, begin: int, stop: int
-    ) -> None:
+    def add_sum(
+        to: np.ndarray, i: int, end: int, factor: Any, table: np.ndarray, first: int, width: int, places: np.ndarray,
+        begin: int, stop: int,
+    ) -> None:  # fmt: skip
         """Like the compiled one."""
         flat = table.reshape(-1)
         at = first + width * places.reshape(-1)[begin:stop].astype(np.int64)
         total = flat[at[0] : at[0] + size].copy()
         for start in at[1:]:
             total += flat[start : start + size]
-        to[:size] = total
+        count = min(end - i, size)
+        to[i : i + count] += factor * total[:count]
 
-    return sum_rows
+    return add_sum
 
 
 # ``add_run(to, i, source, j, count)``: add ``count`` entries of ``source`` from ``j`` on to those of ``to`` from ``i`` on, behind
 # which there must be ``CHUNK`` entries more. These stay what they are.
 add_run = _plain_add_run if _PLAIN else _compiled_add_run
-# ``sum_chunk(to, table, first, width, places, begin, stop)``: sum the rows ``places[begin:stop]`` (int32, at least one), in their
-# order, of a table whose rows have ``width`` entries, and write ``CHUNK`` of the sum from entry ``first`` on to the first of
-# ``to``; `sum_wide` writes ``WIDE``.
-sum_chunk, sum_wide = (_plain_of_size(n) if _PLAIN else _of_size(n) for n in (CHUNK, WIDE))
+# ``add_chunk(to, i, end, factor, table, first, width, places, begin, stop)``: sum the rows ``places[begin:stop]`` (int32, at least
+# one), in their order, of a table whose rows have ``width`` entries, from entry ``first`` on, and add ``factor`` times the sum to
+# ``to[i:end]``, or to the first ``CHUNK`` entries of that; `add_wide` to the first ``WIDE``.
+add_chunk, add_wide = (_plain_of_size(n) if _PLAIN else _of_size(n) for n in (CHUNK, WIDE))

@@ -36,7 +36,7 @@ def walks_of(built: Built) -> Walks:
     return Walks(aligned((size,), built.weight.dtype), dense_at, dense_width, *runs_of(built, dense_at < 0))
 
 
-def runs_of(built: Built, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def runs_of(built: Built, wanted: np.ndarray) -> tuple[np.ndarray, ...]:
     """Tracts (of those ``wanted``) whose rows are long runs of neighbouring targets, as of local connections, and these runs.
 
     Returns
@@ -46,22 +46,25 @@ def runs_of(built: Built, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
         The first run of each row and the one after its last; without rows if there are no runs. Rows of other tracts have none.
     run_start : (runs + 1,) int64
         Their first synapses. Behind the last run of each tract and partition there is an entry more, where it ends.
+    run_target : (runs + 1,) int32
+        The targets of these.
     """
     projections, indptr, targets = built.topology.projections, built.topology.indptr, built.topology.targets
     by_runs = np.array(
         [w and _has_long_runs(row, indptr, targets) for w, row in zip(wanted, projections, strict=True)], bool
     )
     if not by_runs.any():
-        return by_runs, np.zeros((len(indptr), 0, 2), np.int64), np.zeros(1, np.int64)
-    rows, starts, at = np.zeros((len(indptr), indptr.shape[1] - 1, 2), np.int64), [], 0
+        return by_runs, np.zeros((len(indptr), 0, 2), np.int64), np.zeros(1, np.int64), np.zeros(1, np.int32)
+    rows, starts, begin, at = np.zeros((len(indptr), indptr.shape[1] - 1, 2), np.int64), [], [], 0
     for p, part in enumerate(indptr):
         for row in projections[by_runs]:
             first, stop = row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS]
-            found = np.empty(count_runs(part[first : stop + 1], targets) + 1, np.int64)
-            list_runs(part[first : stop + 1], targets, at, rows[p, first:stop], found)
-            starts.append(found)
-            at += found.size
-    return by_runs, rows, np.concatenate(starts)
+            size = count_runs(part[first : stop + 1], targets) + 1
+            starts.append(np.empty(size, np.int64))
+            begin.append(np.empty(size, np.int32))
+            list_runs(part[first : stop + 1], targets, at, rows[p, first:stop], starts[-1], begin[-1])
+            at += size
+    return by_runs, rows, np.concatenate(starts), np.concatenate(begin)
 
 
 def _has_long_runs(row: np.ndarray, indptr: np.ndarray, targets: np.ndarray) -> bool:

@@ -55,7 +55,7 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
         if populations[b, POP_ROLE] != NEURON:
             continue
         lo, hi = populations[b, POP_LO], populations[b, POP_HI]
-        if not _learns(lo, topology.projections):
+        if not learns(lo, topology.projections):
             continue
         size, plain, fed = populations[b, POP_COMPONENTS], populations[b, POP_PLAIN] != 0, populations[b, POP_FED] != 0
         kappa, length = rule_constants[b, 0], n_steps - lag[b]
@@ -92,7 +92,7 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
 
 
 @inner
-def _learns(lo, projections):
+def learns(lo, projections):
     """Whether synapses onto the neurons from ``lo`` on learn: of others nobody asks for a gradient."""
     for r in range(projections.shape[0]):
         if projections[r, PRO_RULE] == EPROP and projections[r, PRO_TO_READOUT] == 0 and projections[r, PRO_LO] == lo:

@@ -74,7 +74,7 @@ def deliver_dense(begin, stop, log, source, dense, at, width, x, lo):
 
 
 @inner
-def deliver_runs(begin, stop, log, shift, run_rows, run_start, targets, weight, x):
+def deliver_runs(begin, stop, log, shift, run_rows, run_start, run_target, weight, x):
     """Add the weights of the rows ``log[begin:stop] + shift`` to the inputs of their targets, run by run.
 
     In a run the targets follow each other: only the first is looked up, and several entries are added at a time.
@@ -84,4 +84,4 @@ def deliver_runs(begin, stop, log, shift, run_rows, run_start, targets, weight, 
         for p in range(run_rows.shape[0]):
             for k in range(run_rows[p, i, 0], run_rows[p, i, 1]):
                 q = run_start[k]
-                add_run(x, targets[q], weight, q, run_start[k + 1] - q)
+                add_run(x, np.int64(run_target[k]), weight, q, run_start[k + 1] - q)

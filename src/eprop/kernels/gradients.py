@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import CHUNK, WIDE, apart, inline, inner, prange, sum_chunk, sum_wide
+from eprop._jit import CHUNK, WIDE, add_chunk, add_wide, apart, inline, inner, prange
 from eprop.kernels.layout import (
     EPROP,
     PF_ZETA,
@@ -112,7 +112,7 @@ def accumulate(lanes, blocks, topology, walks, first, steps, adjoint_neuron, adj
             elif walks.by_runs[r]:
                 _accumulate_runs(
                     block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, lanes, walks.run_rows,
-                    walks.run_start, topology.targets, first, steps, adjoint_neuron, totals[block], gradient,
+                    walks.run_start, walks.run_target, first, steps, adjoint_neuron, gradient,
                 )  # fmt: skip
             else:
                 accumulate_rows(
@@ -139,11 +139,11 @@ def _accumulate_readout(
 
 @inner
 def _accumulate_runs(
-    block, blocks, row, rows, source, delay, zeta, lanes, run_rows, run_start, targets, first, steps, adjoints, total, gradient
+    block, blocks, row, rows, source, delay, zeta, lanes, run_rows, run_start, run_target, first, steps, adjoints, gradient
 ):  # fmt: skip
     """`accumulate_rows` of a projection whose rows consist of runs of neighbouring targets: the same sums.
 
-    ``total`` needs ``WIDE`` entries, and rows of ``adjoints`` as many behind the last neuron, but one.
+    Rows of ``adjoints`` need ``WIDE`` entries behind the last neuron, but one.
     """
     n_steps, width = adjoints.shape[1], adjoints.shape[2]
     for i in range(block, rows, blocks):
@@ -155,15 +155,11 @@ def _accumulate_runs(
             for p in range(run_rows.shape[0]):
                 for r in range(run_rows[p, row + i, 0], run_rows[p, row + i, 1]):
                     q, end = run_start[r], run_start[r + 1]
-                    at = origin + np.int64(targets[q])
+                    at = origin + np.int64(run_target[r])
                     while q < end:
-                        # What is summed beyond the run is not used.
-                        size = min(end - q, WIDE)
-                        if size > CHUNK:
-                            sum_wide(total, adjoints, at, width, steps, log + begin, log + stop)
+                        if end - q > CHUNK:
+                            add_wide(gradient, q, end, zeta, adjoints, at, width, steps, log + begin, log + stop)
                         else:
-                            sum_chunk(total, adjoints, at, width, steps, log + begin, log + stop)
-                        for j in range(size):
-                            gradient[q + j] += zeta * total[j]
-                        q += size
-                        at += size
+                            add_chunk(gradient, q, end, zeta, adjoints, at, width, steps, log + begin, log + stop)
+                        q += WIDE
+                        at += WIDE

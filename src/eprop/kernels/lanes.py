@@ -11,7 +11,7 @@ import numpy as np
 
 from eprop._jit import inner, kernel, prange
 from eprop.equations import rng
-from eprop.kernels.adjoint import adjoint
+from eprop.kernels.adjoint import adjoint, learns
 from eprop.kernels.deliver import deliver_dense, deliver_row, deliver_runs
 from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
@@ -54,8 +54,8 @@ def forward(
 
     Returns ``loss`` plus that of the steps, or NaN with ``starts[0, 0] = -1`` if the log was too short.
 
-    Writes ``log``/``starts`` (sources that spiked in each step), ``psi`` and ``error`` (if ``learn``), ``out_y``, and
-    ``counts`` (spikes of each neuron). With several ranks the steps must lie within one slice; spikes go to ``outbox``
+    Writes ``log``/``starts`` (sources that spiked in each step), ``psi`` (if ``learn``, of populations that learn), ``error``,
+    ``out_y``, and ``counts`` (spikes of each neuron). With several ranks the steps must lie within one slice; spikes go to ``outbox``
     instead of the log (`receive_lanes`).
     """
     several = outbox.starts.size > 0
@@ -70,7 +70,6 @@ def forward(
         for k in range(y.size):
             y[k] = topology.readouts[READ_START, k]
         counts[:] = 0
-    psi_now = psi[0]
     position = 0
     for t in range(begin, stop):
         if not several and position + populations[-1, POP_SRC] + populations[-1, POP_SIZE] > log.size:
@@ -88,18 +87,18 @@ def forward(
                 continue
             shift = projections[r, PRO_ROW] - populations[pre, POP_SRC]
             if walks.by_runs[r]:
-                deliver_runs(first, last, log, shift, walks.run_rows, walks.run_start, targets, weight, x)
+                deliver_runs(first, last, log, shift, walks.run_rows, walks.run_start, walks.run_target, weight, x)
                 continue
             for at in range(first, last):
                 i = log[at] + shift
                 for p in range(topology.indptr.shape[0]):
                     deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
-        if learn:
-            psi_now = psi[t]
         for b in range(populations.shape[0]):
             if not several:
                 starts[t, b] = position
             if populations[b, POP_ROLE] == NEURON:
+                # Where nobody learns, psi is written over and over: a history of it would push weights out of the cache.
+                psi_now = psi[t] if learn and learns(populations[b, POP_LO], projections) else psi[0]
                 count = ADVANCE(populations[b, POP_SLOT], populations[b, POP_LO], populations[b, POP_HI], state, params, x,
                                 psi_now, spikes, 0)  # fmt: skip
                 for k in range(count):

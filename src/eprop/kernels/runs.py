@@ -23,8 +23,8 @@ def count_runs(indptr, targets):
 
 
 @kernel
-def list_runs(indptr, targets, number, rows, starts):
-    """Write where the runs of some rows begin, and behind them where the last one ends.
+def list_runs(indptr, targets, number, rows, starts, first_targets):
+    """Write where the runs of some rows begin and with which target, and behind them where the last one ends.
 
     Parameters
     ----------
@@ -34,15 +34,15 @@ def list_runs(indptr, targets, number, rows, starts):
         That of the first of these runs in a list of all.
     rows : (rows, 2)
         Is written: the first run of each row, and the one after its last.
-    starts : (runs + 1,)
-        Is written.
+    starts, first_targets : (runs + 1,)
+        Are written.
     """
     count = 0
     for i in range(indptr.size - 1):
         rows[i, 0] = number + count
         for q in range(indptr[i], indptr[i + 1]):
             if _begins(q, indptr[i], targets):
-                starts[count] = q
+                starts[count], first_targets[count] = q, targets[q]
                 count += 1
         rows[i, 1] = number + count
-    starts[count] = indptr[-1]
+    starts[count], first_targets[count] = indptr[-1], 0

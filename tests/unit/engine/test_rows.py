@@ -161,7 +161,7 @@ def test_runs_that_partitions_cut_are_the_same(monkeypatch):
 def test_runs_are_those_of_the_rows(threads):
     """They begin and end where targets stop being neighbours, in each partition."""
     built = ep.Simulator(network(local(37), neurons=400, rule=ep.EPropPlus()), threads=threads).arrays.built
-    by_runs, run_rows, run_start = walks_of(built)[-3:]
+    by_runs, run_rows, run_start, run_target = walks_of(built)[-4:]
     assert by_runs.tolist() == [True, False, False]
     assert len(run_rows) == threads
     indptr, targets, own = built.topology.indptr, built.topology.targets, built.topology.projections[0]
@@ -172,6 +172,7 @@ def test_runs_are_those_of_the_rows(threads):
                 assert found == []
                 continue
             assert [q for run in found for q in run] == list(range(part[i], part[i + 1]))
+            assert run_target[slice(*run_rows[p, i])].tolist() == [targets[run[0]] for run in found]
             assert all(np.array_equal(np.diff(targets[run].astype(int)), np.ones(len(run) - 1)) for run in found)
             ends = itertools.pairwise(found)
             assert all(targets[after[0]] != targets[before[-1]] + 1 for before, after in ends)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eprop._jit import CHUNK, WIDE, add_run, kernel, sum_chunk, sum_wide
+from eprop._jit import CHUNK, WIDE, add_chunk, add_run, add_wide, kernel
 
 pytestmark = pytest.mark.tiny
 
@@ -16,9 +16,9 @@ def add(to, i, source, j, count):
 
 
 @kernel
-def sums(chunk, wide, table, first, width, places, begin, stop):
-    sum_chunk(chunk, table, first, width, places, begin, stop)
-    sum_wide(wide, table, first, width, places, begin, stop)
+def sums(chunk, wide, i, end, factor, table, first, width, places, begin, stop):
+    add_chunk(chunk, i, end, factor, table, first, width, places, begin, stop)
+    add_wide(wide, i, end, factor, table, first, width, places, begin, stop)
 
 
 @pytest.mark.parametrize("kinds", [(np.float64, np.float32), (np.float64, np.float64), (np.float32, np.float32)])
@@ -49,12 +49,14 @@ def test_rows_are_summed_in_their_order(kind, count):
     width = WIDE + 9
     table = (rng.normal(size=(3, 11, width)) * 10.0 ** rng.integers(-3, 4, (3, 11, 1))).astype(kind)
     places = rng.integers(0, 11, (2, 10)).astype(np.int32)
-    chunk, wide = np.full(CHUNK + 1, 7.0, kind), np.full(WIDE + 1, 7.0, kind)
-    first = 1 * 11 * width + 4
-    sums(chunk, wide, table, first, width, places, 10 + 2, 10 + 2 + count)
-    want = table[1, places[1, 2], 4 : 4 + WIDE].copy()
+    total = table[1, places[1, 2], 4 : 4 + WIDE].copy()
     for place in places[1, 3 : 2 + count]:
-        want += table[1, place, 4 : 4 + WIDE]
-    np.testing.assert_array_equal(wide[:WIDE], want)
-    np.testing.assert_array_equal(chunk[:CHUNK], want[:CHUNK])
-    assert chunk[CHUNK] == wide[WIDE] == 7.0
+        total += table[1, place, 4 : 4 + WIDE]
+    factor, before = kind(0.7), rng.normal(size=3 + WIDE + 5).astype(kind)
+    for size in range(1, WIDE + 5):
+        chunk, wide = before.copy(), before.copy()
+        sums(chunk, wide, 3, 3 + size, factor, table, 11 * width + 4, width, places, 10 + 2, 10 + 2 + count)
+        for found, most in ((chunk, CHUNK), (wide, WIDE)):
+            want, n = before.copy(), min(size, most)
+            want[3 : 3 + n] += factor * total[:n]
+            np.testing.assert_array_equal(found, want)
