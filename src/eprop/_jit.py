@@ -74,6 +74,8 @@ from eprop._vectors import WIDE as WIDE  # noqa: E402
 from eprop._vectors import add_chunk as add_chunk  # noqa: E402
 from eprop._vectors import add_run as add_run  # noqa: E402
 from eprop._vectors import add_wide as add_wide  # noqa: E402
+from eprop._vectors import lowest as lowest  # noqa: E402
+from eprop._vectors import marks as marks  # noqa: E402
 
 compare_quickly()
 
@@ -244,14 +246,34 @@ def _compiled_fetch(typing: Any, array: Any, index: Any) -> Any:
     return numba.void(array, index), _fetch
 
 
+def _held(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Code of `held`."""
+    given = context.make_array(signature.args[0])(context, builder, arguments[0])
+    moved = context.make_array(signature.return_type)(context, builder, arguments[0])
+    moved.data = builder.gep(given.data, [arguments[1]])
+    return moved._getvalue()
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _compiled_held(typing: Any, array: Any, offset: Any) -> Any:
+    return array(array, numba.int64), _held
+
+
 if JIT_DISABLED:
     ticks = time.perf_counter_ns
+
+    def held(array: Any, offset: Any) -> Any:
+        """The array: its columns are alike."""
+        return array
 
     def fetch(array: Any, index: Any) -> None:
         """Nothing."""
 else:
     # Let the processor fetch an element of an array (contiguous, the index is that of the flattened one) that will be read soon.
     fetch = _compiled_fetch
+    # An array (contiguous) seen from ``offset`` entries further on: where columns are alike, all can be read from one of them, which
+    # the compiler then does once.
+    held = _compiled_held
     # Ticks since some moment; how long one is differs from machine to machine. Reading them takes a few nanoseconds.
     ticks = _compiled_ticks
 

@@ -166,6 +166,42 @@ def _plain_of_size(size: int) -> Callable[..., None]:
     return add_sum
 
 
+def _marks(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Code of `marks`."""
+    marked = _Chunks(context, builder, signature.args[0], arguments[0], WIDE).load(arguments[1])
+    bits = builder.icmp_signed("!=", marked, ir.Constant(marked.type, [0] * WIDE))
+    return builder.zext(builder.bitcast(bits, ir.IntType(WIDE)), ir.IntType(64))
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _compiled_marks(typing: Any, array: Any, index: Any) -> Any:
+    return numba.int64(array, numba.int64), _marks
+
+
+def _lowest(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Code of `lowest`."""
+    return builder.cttz(arguments[0], ir.IntType(1)(1))
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _compiled_lowest(typing: Any, bits: Any) -> Any:
+    return numba.int64(numba.int64), _lowest
+
+
+def _plain_marks(array: np.ndarray, index: int) -> int:
+    """Like the compiled one."""
+    return sum(1 << int(k) for k in np.flatnonzero(array[index : index + WIDE]))
+
+
+def _plain_lowest(bits: int) -> int:
+    """Like the compiled one."""
+    return (bits & -bits).bit_length() - 1
+
+
+# ``marks(array, i)``: an integer whose bit ``k`` says whether entry ``i + k`` of an array of int32 is not zero, of ``WIDE`` entries.
+marks = _plain_marks if _PLAIN else _compiled_marks
+# ``lowest(bits)``: the number of the lowest bit that is set, of at least one.
+lowest = _plain_lowest if _PLAIN else _compiled_lowest
 # ``add_run(to, i, source, j, count)``: add ``count`` entries of ``source`` from ``j`` on to those of ``to`` from ``i`` on, behind
 # which there must be ``CHUNK`` entries more. These stay what they are.
 add_run = _plain_add_run if _PLAIN else _compiled_add_run

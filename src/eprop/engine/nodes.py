@@ -13,11 +13,14 @@ from eprop.network import Network
 
 
 def neuron_arrays(network: Network, models: list[type[Neuron]], members: dict[int, list[Any]], share: RankShare):
-    """``(params, initial, leak)`` of a rank's ``n`` neurons: (parameter rows, n), (state rows, n), (n,)."""
+    """``(params, initial, leak)`` of a rank's ``n`` neurons: (parameter rows + 1, n), (state rows, n), (n,).
+
+    The last row of ``params`` is 1 where all neurons of the population have the same parameters, else 0.
+    """
     n = share.neurons
     n_params = max((len(m.parameter_rows) for m in models), default=1)
     n_state = max((len(m.state_rows) for m in models), default=1)
-    params, initial, leak = np.zeros((n_params, n)), np.zeros((n_state, n)), np.zeros(n)
+    params, initial, leak = np.zeros((n_params + 1, n)), np.zeros((n_state, n)), np.zeros(n)
     at = 0
     for p in network.populations:
         if p.model.role != "neuron":
@@ -30,6 +33,7 @@ def neuron_arrays(network: Network, models: list[type[Neuron]], members: dict[in
         seed = rng.derive(network.seed, rng.PHASE, p.index)
         for row, name in enumerate(own[0].parameter_rows):
             params[row, span] = [values[name] for values in derived]
+        params[-1, span] = bool((params[:, span] == params[:, span.start, None]).all())
         for row, name in enumerate(own[0].state_rows):
             initial[row, span] = _initial_values(own, name, network.dt, range(lo, hi), seed)
         leak[span] = [getattr(member, "e_l", 0.0) for member in own]

@@ -95,7 +95,7 @@ class Topology(NamedTuple):
     adjoint: np.ndarray  # (rows, neurons) what the adjoint pass needs, see `kernels.adjoint`
     indptr: np.ndarray  # (partitions, rows + 1) into the synapse arrays
     targets: np.ndarray  # (synapses,) uint32
-    params: np.ndarray  # (parameter rows, neurons)
+    params: np.ndarray  # (parameter rows + 1, neurons); in the last row, whether those of a population are all alike
     readouts: np.ndarray  # (READ_ROWS, readouts), see READ_ALPHA
     bounds: np.ndarray  # (2, partitions + 1): of neurons, of readouts
     signal_groups: np.ndarray  # (n_pop,) trace group of a neuron population or -1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inline, inner, outer
+from eprop._jit import WIDE, held, inline, inner, lowest, marks, outer
 from eprop.equations.surrogate import PIECEWISE_LINEAR, piecewise_linear
 from eprop.kernels.layout import READ_ALPHA, READ_DRIVE, READ_MIN, READ_ZETA
 
@@ -34,7 +34,20 @@ def step_range(lo, hi, state, params, x, psi, spikes):
     return some
 
 
-STEP = step_range
+def step_range_alike(lo, hi, state, params, x, psi, spikes):
+    """Template: `step_range` of neurons with the parameters of neuron ``lo``, which are read once and not for each of them."""
+    some = np.int32(0)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        spike, psi_j = UPDATE(state, held(params, np.int64(lo) - np.int64(j)), j, x[j])
+        x[j] = 0.0
+        psi[j] = psi_j
+        mark = np.int32(1) if spike else np.int32(0)
+        spikes[j] = mark
+        some |= mark
+    return some
+
+
+STEP = STEP_ALIKE = step_range
 
 
 def advance(lo, hi, state, params, x, psi, spikes, count):
@@ -43,26 +56,29 @@ def advance(lo, hi, state, params, x, psi, spikes, count):
     Reads and clears ``x`` (synaptic input), writes ``state`` and ``psi``, appends the neurons that spike to
     ``spikes`` from position ``count <= lo`` on, and returns the new count.
     """
-    if STEP(lo, hi, state, params, x, psi, spikes):
-        return collect(lo, hi, spikes, count)
-    return count
+    some = np.int32(0)
+    if hi > lo and params[params.shape[0] - 1, lo] != 0.0:
+        some = STEP_ALIKE(lo, hi, state, params, x, psi, spikes)
+    else:
+        some = STEP(lo, hi, state, params, x, psi, spikes)
+    return collect(lo, hi, spikes, count) if some else count
 
 
 @inner
 def collect(lo, hi, spikes, count):
     """Turn the marks ``spikes[lo:hi]`` into a list of the neurons that spiked, from position ``count <= lo`` on."""
     first = lo
-    while first < hi:
-        stop = min(first + 32, hi)
-        some = np.int32(0)
-        for j in range(np.uint64(first), np.uint64(stop)):
-            some |= spikes[j]
-        if some:
-            for j in range(first, stop):
-                if spikes[j]:
-                    spikes[count] = j
-                    count += 1
-        first = stop
+    while first + WIDE <= hi:
+        bits = marks(spikes, first)
+        while bits:
+            spikes[count] = first + lowest(bits)
+            count += 1
+            bits &= bits - 1
+        first += WIDE
+    for j in range(first, hi):
+        if spikes[j]:
+            spikes[count] = j
+            count += 1
     return count
 
 

@@ -33,13 +33,10 @@ def subtract_at_threshold(state, params, j, x, rise):
     psi = psi if refractory == 0.0 else 0.0
     barrier = 0.0 if refractory == 0.0 else np.inf
     spike = above >= barrier
-    z = 0.0
-    if spike:
-        z = 1.0
-        refractory = r_steps
-        v -= (1.0 - late) * v_th
-    state[V, j] = v
-    state[R, j] = refractory
+    z = 1.0 if spike else 0.0
+    state[V, j] = v - ((1.0 - late) * v_th if spike else 0.0)
+    # A neuron that spikes is not refractory. Chosen between, ``r_steps`` would be read where there is a spike, one by one.
+    state[R, j] = refractory + z * r_steps
     state[Z, j] = z
     return spike, psi
 
