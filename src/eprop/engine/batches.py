@@ -19,7 +19,6 @@ from eprop.errors import DivergenceError
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.mirrors import fade_gaps
-from eprop.kernels.optimize_batch import optimize
 from eprop.parallel import Communicator
 
 Progress = Callable[[int], None] | None
@@ -28,7 +27,8 @@ CALL_SECONDS = 0.1
 # Room for the spikes of a sample to begin with.
 FIRST_LOG = 8192
 # Several threads run so many samples each before they add gradients up: that one sample takes longer than another evens
-# out, and they wait for each other less often. What a thread's samples leave behind shall stay in its cache, though.
+# out, and they wait for each other less often. What a thread's samples leave behind, where neurons learn, shall stay in its cache,
+# though.
 LANES_A_THREAD, LANES_A_THREAD_BYTES = 4, 1 << 20
 
 
@@ -67,7 +67,7 @@ class Batches:
             # Ctrl-C is heard when a call returns: the weights and their clock move together.
             arrays.updates = update
             began = time.perf_counter()
-            optimize(topology, synapses, update, scale)
+            arrays.loops().optimize(arrays.threads, topology, synapses, update, scale)
             arrays.seconds["update"] += time.perf_counter() - began
             fade_gaps(topology, arrays.neurons.gap, arrays.neurons.psi.size)
         except BaseException:
@@ -164,8 +164,15 @@ def _width(arrays: Arrays, n_steps: int, n: int) -> int:
     threads, itemsize = max(arrays.threads, 1), arrays.built.weight.itemsize
     if threads == 1:
         return 1
-    each = LANES_A_THREAD_BYTES // max(n_steps * arrays.neurons.psi.size * itemsize, 1)
+    each = LANES_A_THREAD_BYTES // max(n_steps * _learning(arrays) * itemsize, 1)
     return threads * int(np.clip(min(each, n // threads), 1, LANES_A_THREAD))
+
+
+def _learning(arrays: Arrays) -> int:
+    """Neurons onto which synapses learn by e-prop."""
+    rows = arrays.built.topology.projections
+    rows = rows[(rows[:, lay.PRO_RULE] == lay.EPROP) & (rows[:, lay.PRO_TO_READOUT] == 0)]
+    return sum(int(hi - lo) for lo, hi in np.unique(rows[:, [lay.PRO_LO, lay.PRO_HI]], axis=0))
 
 
 def _gradient_scale(arrays: Arrays, samples: Samples) -> np.ndarray:

@@ -24,6 +24,7 @@ from eprop.kernels import (
     lanes,
     maps,
     neurons,
+    optimize_batch,
     plastic,
     plastic_readout,
     silence,
@@ -45,6 +46,7 @@ class Loops(NamedTuple):
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     accumulate: Callable[..., Any]
+    optimize: Callable[..., Any]
 
 
 def model_slots(models: list[Any]) -> list[type[Neuron]]:
@@ -131,6 +133,7 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
         ),
         backward=bind(lanes.backward_lanes, f"backward_lanes_{threads}", parallel=options.parallel, outer=True),
         accumulate=bind(gradients.accumulate, f"accumulate_lanes_{threads}", parallel=options.parallel, outer=True),
+        optimize=bind(optimize_batch.optimize, f"optimize_{threads}", parallel=options.parallel, outer=True),
     )
 
 

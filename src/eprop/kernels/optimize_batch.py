@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, outer
+from eprop._jit import apart, inner, prange
 from eprop.equations.optimize import adam_factor, clip, momentum_step, rmsprop_step
 from eprop.kernels.layout import (
     ADAM,
@@ -26,15 +26,25 @@ from eprop.kernels.layout import (
 )
 
 
-@outer
-def optimize(topology, synapses, update, scale):
-    """One optimiser step of all e-prop synapses with gradient ``scale * pending``, which is cleared."""
+def optimize(blocks, topology, synapses, update, scale):
+    """Template: one optimiser step of all e-prop synapses with gradient ``scale * pending``, which is cleared.
+
+    Each thread takes a block of every row of the tables, as many as there are ``blocks``: no synapse asks for another.
+    """
+    for block in prange(blocks):
+        _optimize_block(np.int64(block), blocks, topology, synapses, update, scale)
+
+
+@inner
+def _optimize_block(block, blocks, topology, synapses, update, scale):
     for r in range(topology.projections.shape[0]):
         row, floats = topology.projections[r], topology.projection_floats[r]
         if row[PRO_RULE] != EPROP:
             continue
         for p in range(topology.indptr.shape[0]):
-            start, stop = topology.indptr[p, row[PRO_ROW]], topology.indptr[p, row[PRO_ROW] + row[PRO_ROWS]]
+            first, size = topology.indptr[p, row[PRO_ROW]], topology.indptr[p, row[PRO_ROW] + row[PRO_ROWS]]
+            size -= first
+            start, stop = first + block * size // blocks, first + (block + 1) * size // blocks
             kind, weight, pending = floats[PF_OPTIMIZER], synapses.weight, synapses.pending
             if floats[PF_KEEP] < 1.0 and floats[PF_ETA] != 0.0:
                 for q in range(start, stop):

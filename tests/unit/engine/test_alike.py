@@ -1,0 +1,85 @@
+"""Shortcuts for neurons that are alike, and for those that nobody teaches, change no bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+
+MODELS = {
+    "LIF": ep.LIF(tau_m=20.0, v_th=0.6, t_ref=2.0),
+    "LIF, the other surrogate": ep.LIF(tau_m=20.0, v_th=0.6, surrogate=ep.Arctan()),
+    "ALIF": ep.ALIF(tau_m=20.0, v_th=0.6, beta=0.1, tau_adapt=50.0),
+    "DeltaLIF": ep.DeltaLIF(tau_m=20.0, v_th=0.6, t_ref=3.0, ref_input=True),
+}
+
+
+def network(model: Any, first_rule: Any, rule: Any, neurons: int = 37) -> ep.Network:
+    """A first population that need not learn, and a second one that does."""
+    net = ep.Network(seed=2)
+    x = net.add(ep.EventSource(), 30, name="in")
+    first = net.add(model, neurons, name="first")
+    second = net.add(ep.LIF(tau_m=15.0, v_th=0.8), 21, name="second")
+    out = net.add(ep.Readout(tau_m=20.0), 3, name="out")
+    net.connect(x, first, ep.Bernoulli(0.5), weight=ep.Normal(0.1, 0.3), rule=first_rule)
+    net.connect(first, second, ep.Bernoulli(0.5), weight=ep.Normal(0.1, 0.3), rule=rule)
+    net.connect(second, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.3), rule=rule)
+    net.feedback(out, second, ep.Symmetric())
+    return net
+
+
+def learned(simulator: ep.Simulator) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(5)
+    inputs = (rng.random((4, 40, 30)) < 0.2).astype(float)
+    samples = simulator.samples(4, 40, inputs={"in": inputs}, targets={"out": rng.normal(size=(4, 40, 3))})
+    before = simulator.state()["synapses/weight"]
+    simulator.train(samples)
+    result = simulator.train(samples)
+    if result.spikes is not None:
+        assert result.spikes.min() > 20
+    state = simulator.state()
+    assert not np.array_equal(before, state["synapses/weight"])
+    return state
+
+
+def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    return all(np.array_equal(value, b[name], equal_nan=True) for name, value in a.items())
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("rule", [ep.EProp(c_reg=1.0), ep.EPropPlus(c_reg=1.0)], ids=["e-prop", "e-prop+"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_parameters_that_are_read_once_change_no_bit(model, rule, threads):
+    net = network(model, ep.Static(), rule)
+    once, each = (ep.Simulator(net, threads=threads) for _ in range(2))
+    alike = each.arrays.built.topology.params[-1]
+    assert alike.all()
+    alike[:] = 0.0
+    assert same(learned(once), learned(each))
+
+
+@pytest.mark.tiny
+def test_who_is_alike():
+    """A population is, if each parameter is the same for all; one that has them drawn is not."""
+    net = ep.Network()
+    net.add(ep.LIF(tau_m=ep.Normal(20.0, 1.0)), 5)
+    net.add(ep.LIF(tau_m=10.0), 4)
+    net.add(ep.ALIF(tau_m=10.0, beta=[0.1, 0.1, 0.2]), 3)
+    net.add(ep.ALIF(tau_m=10.0, beta=[0.1, 0.1, 0.1]), 3)
+    assert ep.Simulator(net).arrays.built.topology.params[-1].tolist() == [0.0] * 5 + [1.0] * 4 + [0.0] * 3 + [1.0] * 3
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_neurons_that_nobody_teaches_change_no_bit(threads):
+    """Psi is kept for those that learn alone; with a learning rate of zero, it is kept for all."""
+    rule = ep.EProp(optimizer=ep.GradientDescent(eta=0.01))
+    still = ep.EProp(optimizer=ep.GradientDescent(eta=0.0))
+    states = [
+        learned(ep.Simulator(network(MODELS["LIF"], first, rule), threads=threads)) for first in (ep.Static(), still)
+    ]
+    for state in states:
+        del state["network"]
+    assert same(*states)
