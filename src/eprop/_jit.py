@@ -271,8 +271,8 @@ if JIT_DISABLED:
 else:
     # Let the processor fetch an element of an array (contiguous, the index is that of the flattened one) that will be read soon.
     fetch = _compiled_fetch
-    # An array (contiguous) seen from ``offset`` entries further on: where columns are alike, all can be read from one of them, which
-    # the compiler then does once.
+    # An array (contiguous) seen from ``offset`` entries further on: where columns are alike, all can be read from one of them,
+    # which the compiler then does once.
     held = _compiled_held
     # Ticks since some moment; how long one is differs from machine to machine. Reading them takes a few nanoseconds.
     ticks = _compiled_ticks

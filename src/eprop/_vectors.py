@@ -66,7 +66,9 @@ class _Chunks:
 
     def _repeated(self, value: Any, kind: Any) -> Any:
         first = self._builder.insert_element(ir.Constant(kind, ir.Undefined), value, _INT(0))
-        return self._builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT, kind.count), [0] * kind.count))
+        return self._builder.shuffle_vector(
+            first, first, ir.Constant(ir.VectorType(_INT, kind.count), [0] * kind.count)
+        )
 
     def _masked(self, what: str, kind: Any) -> Any:
         size, element = self.type.count, "f64" if isinstance(self.type.element, ir.DoubleType) else "f32"
@@ -108,7 +110,7 @@ def _add_sum(size: int) -> Callable[..., Any]:
     """Code of `add_chunk` and `add_wide`."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        to, i, end, factor, table, first, width, places, begin, stop = arguments
+        _, i, end, factor, _, first, width, places, begin, stop = arguments
         rows, sums = (_Chunks(context, builder, signature.args[k], arguments[k], size) for k in (4, 0))
         listed, one = context.make_array(signature.args[7])(context, builder, places).data, first.type(1)
 
@@ -198,14 +200,14 @@ def _plain_lowest(bits: int) -> int:
     return (bits & -bits).bit_length() - 1
 
 
-# ``marks(array, i)``: an integer whose bit ``k`` says whether entry ``i + k`` of an array of int32 is not zero, of ``WIDE`` entries.
+# ``marks(array, i)``: an integer whose bit ``k`` says whether entry ``i + k`` of an array of int32 is not zero, for ``WIDE`` of them.
 marks = _plain_marks if _PLAIN else _compiled_marks
 # ``lowest(bits)``: the number of the lowest bit that is set, of at least one.
 lowest = _plain_lowest if _PLAIN else _compiled_lowest
 # ``add_run(to, i, source, j, count)``: add ``count`` entries of ``source`` from ``j`` on to those of ``to`` from ``i`` on, behind
 # which there must be ``CHUNK`` entries more. These stay what they are.
 add_run = _plain_add_run if _PLAIN else _compiled_add_run
-# ``add_chunk(to, i, end, factor, table, first, width, places, begin, stop)``: sum the rows ``places[begin:stop]`` (int32, at least
-# one), in their order, of a table whose rows have ``width`` entries, from entry ``first`` on, and add ``factor`` times the sum to
-# ``to[i:end]``, or to the first ``CHUNK`` entries of that; `add_wide` to the first ``WIDE``.
+# ``add_chunk(to, i, end, factor, table, first, width, places, begin, stop)``: sum the rows ``places[begin:stop]`` (int32, one
+# or more), in their order, of a table whose rows have ``width`` entries, from entry ``first`` on, and add ``factor`` times the sum
+# to ``to[i:end]``, or to the first ``CHUNK`` entries of that; `add_wide` to the first ``WIDE``.
 add_chunk, add_wide = (_plain_of_size(n) if _PLAIN else _of_size(n) for n in (CHUNK, WIDE))

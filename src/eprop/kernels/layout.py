@@ -206,4 +206,6 @@ class Walks(NamedTuple):
     by_runs: np.ndarray  # (tracts,) bool
     run_rows: np.ndarray  # (partitions, rows, 2) the first run of a row and the one after its last
     run_start: np.ndarray  # (runs + 1,) first synapse of each run, which ends where the next one begins
-    run_target: np.ndarray  # (runs + 1,) int32, its target: as a table of its own it stays in the cache, ``targets`` do not
+    run_target: (
+        np.ndarray
+    )  # (runs + 1,) int32, its target: as a table of its own it stays in the cache, ``targets`` do not
