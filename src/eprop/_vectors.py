@@ -200,7 +200,7 @@ def _plain_lowest(bits: int) -> int:
     return (bits & -bits).bit_length() - 1
 
 
-# ``marks(array, i)``: an integer whose bit ``k`` says whether entry ``i + k`` of an array of int32 is not zero, for ``WIDE`` of them.
+# ``marks(array, i)``: an integer whose bit ``k`` says whether entry ``i + k`` of an array of int32 is not zero, up to ``WIDE``.
 marks = _plain_marks if _PLAIN else _compiled_marks
 # ``lowest(bits)``: the number of the lowest bit that is set, of at least one.
 lowest = _plain_lowest if _PLAIN else _compiled_lowest
@@ -208,6 +208,6 @@ lowest = _plain_lowest if _PLAIN else _compiled_lowest
 # which there must be ``CHUNK`` entries more. These stay what they are.
 add_run = _plain_add_run if _PLAIN else _compiled_add_run
 # ``add_chunk(to, i, end, factor, table, first, width, places, begin, stop)``: sum the rows ``places[begin:stop]`` (int32, one
-# or more), in their order, of a table whose rows have ``width`` entries, from entry ``first`` on, and add ``factor`` times the sum
-# to ``to[i:end]``, or to the first ``CHUNK`` entries of that; `add_wide` to the first ``WIDE``.
+# or more), in their order, of a table whose rows have ``width`` entries, from entry ``first`` on, and add ``factor`` times the
+# sum to ``to[i:end]``, or to the first ``CHUNK`` entries of that; `add_wide` to the first ``WIDE``.
 add_chunk, add_wide = (_plain_of_size(n) if _PLAIN else _of_size(n) for n in (CHUNK, WIDE))
