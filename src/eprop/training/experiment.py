@@ -382,14 +382,14 @@ class _Run:
             save_checkpoint(
                 self.folder.checkpoint,
                 Checkpoint(
-                    config=self.config_text(),
-                    position=position,
-                    state=state,
-                    example=self.example(),
-                    version=package_version(),
-                    source=self.task.digest,
-                    weight_sums=self.trainer.weight_sums(),
-                ),
+                    self.config_text(),
+                    position,
+                    state,
+                    self.example(),
+                    package_version(),
+                    self.task.digest,
+                    self.trainer.weight_sums(),
+                ),  # fmt: skip
             )
 
     def how_to_go_on(self) -> str:
