@@ -25,7 +25,7 @@ FORMAT = 1
 _KIND = "eprop checkpoint"
 _HEADER = 512
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_GROUPS = ("state", "example", "weight_sums")
+_GROUPS = ("state", "example")
 _WHAT_TO_DO = "take a copy if you have one, or repeat the run with its config.toml"
 
 
@@ -47,8 +47,6 @@ class Checkpoint:
         Of the package that wrote it.
     source : str
         Checksum of the file that holds the task, see `Task.digest`; empty for a task of the package.
-    weight_sums : dict of ndarray
-        Of the trainer, see `Trainer.weight_sums`.
     """
 
     config: str
@@ -57,7 +55,6 @@ class Checkpoint:
     example: Mapping[str, np.ndarray] = field(default_factory=dict)
     version: str = ""
     source: str = ""
-    weight_sums: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
@@ -78,8 +75,8 @@ def _hdf5(checkpoint: Checkpoint) -> io.BytesIO:
     """The file's content. It is made in memory: on a full disk the HDF5 library would crash."""
     out = io.BytesIO()
     with h5py.File(out, "w", userblock_size=_HEADER) as file:
-        for group in _GROUPS:
-            for name, array in getattr(checkpoint, group).items():
+        for group, arrays in zip(_GROUPS, (checkpoint.state, checkpoint.example), strict=True):
+            for name, array in arrays.items():
                 file.create_dataset(f"{group}/{name}", data=np.asarray(array))
         file.attrs["config"] = checkpoint.config
         file.attrs["position"] = json.dumps(dict(checkpoint.position))
@@ -103,12 +100,12 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
         with h5py.File(path, "r") as file:
             config, position = str(file.attrs["config"]), json.loads(str(file.attrs["position"]))
             source = str(file.attrs.get("source", ""))  # files of eprop 0.1 have none
-            state, example, sums = (_arrays(file, group) for group in _GROUPS)
+            state, example = (_arrays(file, group) for group in _GROUPS)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path}: cannot be read ({error}); {_WHAT_TO_DO}") from error
-    return Checkpoint(config, position, state, example, version, source, sums)
+    return Checkpoint(config, position, state, example, version, source)
 
 
 def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:

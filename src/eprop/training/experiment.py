@@ -334,8 +334,8 @@ class _Run:
                 f"{folder.checkpoint}: was written while learning from other data; what is now "
                 f"{self.parts.train.name!r} has changed: start a new run"
             )
+        self.trainer.set_position(position)
         try:
-            self.trainer.set_position(position, checkpoint.weight_sums)
             self.simulator.set_state(checkpoint.state)
         except EPropError as error:
             raise _misfit(folder, checkpoint, error) from error
@@ -381,15 +381,7 @@ class _Run:
             position = {**self.trainer.position(), "data": self.fingerprint()}
             save_checkpoint(
                 self.folder.checkpoint,
-                Checkpoint(
-                    self.config_text(),
-                    position,
-                    state,
-                    self.example(),
-                    package_version(),
-                    self.task.digest,
-                    self.trainer.weight_sums(),
-                ),  # fmt: skip
+                Checkpoint(self.config_text(), position, state, self.example(), package_version(), self.task.digest),
             )
 
     def how_to_go_on(self) -> str:

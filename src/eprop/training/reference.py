@@ -96,17 +96,6 @@ class ReferenceSimulator:
         self._write_back()
         return self._drawn.connections(name)
 
-    def connection_count(self, name: str) -> int:
-        """Number of connections of a projection."""
-        return self._drawn.connection_count(name)
-
-    def set_weights(self, name: str, values: Any) -> None:
-        """Write the weights of a projection, as `Simulator.set_weights`."""
-        self._drawn.set_weights(name, values)
-        sources, targets, weights = self._drawn.connections(name)
-        kind, post, pre = self._layout.place(self.network.projection(name))
-        self._weights[kind][targets + post, sources + pre] = weights
-
     def scale_learning_rates(self, factor: float) -> None:
         """Learn with ``factor`` times the optimisers' ``eta`` from now on."""
         for name, optimizer in self._optimizers():

@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,6 @@ from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Task, check_choice
-from eprop.training.average import TIMES, WeightAverage
 from eprop.training.evaluation import Engine, check_task, evaluate, shuffled, watched
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Running
@@ -47,10 +46,6 @@ class Training(Description):
         "linear", kind=str, doc="of the learning rates: constant, linear, exponential, cosine or step"
     )
     eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates end at this fraction")
-    average: float = param(
-        0.0, at_least=0.0, at_most=1.0,
-        doc="end with the mean of the weights over this last part of the training; suits an eta_final of 0.1 and more",
-    )  # fmt: skip
     reports: int = param(
         200, kind=int, at_least=1, doc="lines of metrics, at most one per mini-batch, beside evaluations"
     )
@@ -145,7 +140,6 @@ class Trainer:
         self._at = _Position()
         self._loss, self._error = Running(), Running()
         self._renew, self._trials_of = renew, 0
-        self._average = WeightAverage(simulator)
         self._piece = 1
         self._warned = False
         self._saved_at = time.monotonic()
@@ -190,16 +184,10 @@ class Trainer:
             "seconds": at.seconds,
             "hold_error": None if math.isnan(at.hold_error) else at.hold_error,
             "interval": dict(vars(at.interval)),
-            "averaged": self._average.count,
         }
 
-    def weight_sums(self) -> dict[str, np.ndarray]:
-        """Sums of the weights that are being averaged, by projection; they belong to the `position`."""
-        return self._average.sums()
-
-    def set_position(self, position: dict[str, Any], weight_sums: Mapping[str, np.ndarray] | None = None) -> None:
-        """Go on from a `position` and the `weight_sums` that belong to it."""
-        self._average.set_sums(int(position.get("averaged", 0)), weight_sums or {})
+    def set_position(self, position: dict[str, Any]) -> None:
+        """Go on from a `position`."""
         hold_error = position["hold_error"]
         self._at = _Position(
             done=int(position["done"]),
@@ -237,22 +225,10 @@ class Trainer:
         while self.done < self.total:
             self._interrupt.check()
             self._learn_some()
-            self._average_if_due()
             self.watcher.progress(self._progress())
             self._report_if_due()
             self._save_if_due()
         self.simulator.scale_learning_rates(1.0)
-
-    def _average_if_due(self) -> None:
-        """Take the weights now and then; at the end of the training, replace them by the mean."""
-        part = self.training.average
-        if part == 0.0 or self.done < (1.0 - part) * self.total or not self._is_due(math.ceil(TIMES / part)):
-            return
-        began = time.perf_counter()
-        self._average.add()
-        if self.done == self.total:
-            self._average.apply()
-        self._at.seconds += self._comm.share_of(time.perf_counter() - began)
 
     def _save_if_due(self) -> None:
         """Write a checkpoint where an epoch ends, but not for epochs that take no time, and now and then."""
