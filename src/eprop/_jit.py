@@ -246,6 +246,17 @@ def _compiled_fetch(typing: Any, array: Any, index: Any) -> Any:
     return numba.void(array, index), _fetch
 
 
+def _claim(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Code of `claim`."""
+    count, word = context.make_array(signature.args[0])(context, builder, arguments[0]).data, ir.IntType(64)
+    return builder.atomic_rmw("add", count, word(1), "monotonic")
+
+
+@numba.extending.intrinsic  # type: ignore[untyped-decorator]
+def _compiled_claim(typing: Any, count: Any) -> Any:
+    return numba.int64(count), _claim
+
+
 def _held(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Code of `held`."""
     given = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -262,6 +273,11 @@ def _compiled_held(typing: Any, array: Any, offset: Any) -> Any:
 if JIT_DISABLED:
     ticks = time.perf_counter_ns
 
+    def claim(count: Any) -> int:
+        """The next number."""
+        count[0] += 1
+        return int(count[0]) - 1
+
     def held(array: Any, offset: Any) -> Any:
         """The array: its columns are alike."""
         return array
@@ -274,6 +290,8 @@ else:
     # An array (contiguous) seen from ``offset`` entries further on: where columns are alike, all can be read from one of them,
     # which the compiler then does once.
     held = _compiled_held
+    # Count on from ``count[0]`` (int64), and return what it was: whichever thread asks, each gets a number of its own.
+    claim = _compiled_claim
     # Ticks since some moment; how long one is differs from machine to machine. Reading them takes a few nanoseconds.
     ticks = _compiled_ticks
 

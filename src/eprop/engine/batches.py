@@ -191,10 +191,11 @@ def _bind_wave(
     streams = index + (arrays.updates * len(samples) if learn else 0)
     totals = np.zeros((threads, lanes.psi.shape[2]), built.weight.dtype)
     counts, y, losses = results
+    claimed = np.zeros(1, np.int64)
 
     def wave(first: int, stop: int) -> int:
         return run(
-            first, stop, lanes.shape[0], threads, index, streams, learn, np.uint64(arrays.network.seed), built.topology,
+            first, stop, lanes.shape[0], threads, claimed, index, streams, learn, np.uint64(arrays.network.seed), built.topology,
             arrays.synapses.weight, lanes.walks, arrays.synapses.pending,
             built.initial, arrays.neurons.feedback, built.rule_constants, built.lag, lanes.state, lanes.x, lanes.y,
             lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work, lanes.adjoint_readout, lanes.first,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, kernel, prange
+from eprop._jit import claim, inner, kernel, prange
 from eprop.equations import rng
 from eprop.kernels.adjoint import adjoint, learns
 from eprop.kernels.deliver import deliver_dense, deliver_row, deliver_runs
@@ -221,22 +221,28 @@ def sort_by_source(log, starts, n_steps, n_sources, first, steps):
 
 
 def run_lanes(
-    begin, lanes, samples, streams, learn, seed, topology, weight, walks, initial, feedback,
+    begin, lanes, threads, claimed, samples, streams, learn, seed, topology, weight, walks, initial, feedback,
     rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y,
     out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
 ):  # fmt: skip
-    """Template: samples ``samples[begin : begin + lanes]`` forward and, if ``learn``, backward; one thread per lane."""
-    for lane_u in prange(lanes):
-        lane = np.int64(lane_u)
-        index = begin + lane
-        out_loss[index] = FORWARD(
-            lane, samples[index], streams[index], learn, seed, topology, weight, walks, initial,
-            state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
-            event_start, event_channels, target, window, offsets, softmax, counts[index], 0, out_y.shape[1], 0.0, outbox,
-        )  # fmt: skip
-        if learn and starts[lane, 0, 0] >= 0:
-            look_back(lane, topology, rule_constants, feedback, lag, counts[index], log, starts, error, work, psi,
-                      adjoint_readout, first, steps)  # fmt: skip
+    """Template: samples ``samples[begin : begin + lanes]`` forward and, if ``learn``, backward.
+
+    A thread takes the next lane when it is done with one: one sample takes longer than another. ``claimed`` (1,) counts them.
+    """
+    claimed[0] = 0
+    for _thread in prange(threads):
+        lane = claim(claimed)
+        while lane < lanes:
+            index = begin + lane
+            out_loss[index] = FORWARD(
+                lane, samples[index], streams[index], learn, seed, topology, weight, walks, initial,
+                state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
+                event_start, event_channels, target, window, offsets, softmax, counts[index], 0, out_y.shape[1], 0.0, outbox,
+            )  # fmt: skip
+            if learn and starts[lane, 0, 0] >= 0:
+                look_back(lane, topology, rule_constants, feedback, lag, counts[index], log, starts, error, work, psi,
+                          adjoint_readout, first, steps)  # fmt: skip
+            lane = claim(claimed)
 
 
 def forward_lanes(
@@ -281,7 +287,7 @@ RUN_LANES = ACCUMULATE = _unbound
 
 
 def run_waves(
-    begin, stop, lanes, blocks, samples, streams, learn, seed, topology, weight, walks, gradient,
+    begin, stop, lanes, blocks, claimed, samples, streams, learn, seed, topology, weight, walks, gradient,
     initial, feedback, rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps,
     totals, counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
 ):  # fmt: skip
@@ -293,7 +299,7 @@ def run_waves(
     while index < stop:
         width = min(lanes, stop - index)
         RUN_LANES(
-            index, width, samples, streams, learn, seed, topology, weight, walks, initial, feedback,
+            index, width, blocks, claimed, samples, streams, learn, seed, topology, weight, walks, initial, feedback,
             rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts,
             out_y, out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
         )  # fmt: skip
