@@ -29,7 +29,7 @@ FIRST_LOG = 8192
 # Several threads run so many samples each before they add gradients up: that one sample takes longer than another evens
 # out, and they wait for each other less often. What a thread's samples leave behind, in neurons that learn, shall stay in its
 # cache, though.
-LANES_A_THREAD, LANES_A_THREAD_BYTES = 4, 1 << 20
+LANES_A_THREAD, LANES_A_THREAD_BYTES = 4, 1 << 21
 
 
 class Ran(NamedTuple):
