@@ -6,6 +6,7 @@ import numpy as np
 
 from eprop.engine.build import Built
 from eprop.engine.compile import Loops, Options, loops
+from eprop.engine.degrees import degrees
 from eprop.engine.division import use_threads
 from eprop.engine.order import count_here
 from eprop.engine.ranks import Ranks
@@ -46,6 +47,8 @@ class Arrays:
         What calls, and phases of a step, took by the wall clock.
     static_topology : Topology
         The tables with every rule static.
+    degrees : (sources,) int64
+        Synapses of each source, see `eprop.engine.degrees`.
     """
 
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
@@ -58,7 +61,9 @@ class Arrays:
         self.synapses, self.axons, self.neurons = synapses_of(built), axons_of(built), neurons_of(built)
         self.history, self.scratch = history_of(built), scratch_of(built)
         self._with_tables: Scratch | None = None
+        self._loops: Loops | None = None
         self.static_topology = _without_learning(built)
+        self.degrees = degrees(built)
         self.counters, self.updates = np.zeros(2, np.int64), 0
         self.seconds = dict.fromkeys((*PHASES, "messages", "samples", "update"), 0.0)
         self.measure_gaps(list(range(len(built.topology.projections))))
@@ -105,11 +110,13 @@ class Arrays:
     def loops(self) -> Loops:
         """Compiled loops for this network, with its threads."""
         use_threads(self.threads)
-        b = self.built
-        return loops(
-            b.models,
-            Options(b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, self.threads > 1, self._timed),
-        )
+        if self._loops is None:
+            b = self.built
+            options = Options(
+                b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, self.threads > 1, self._timed
+            )
+            self._loops = loops(b.models, options)
+        return self._loops
 
     def topology(self, frozen: bool) -> Topology:
         """Tables for a run: with learning, with running traces but frozen weights, or without any plasticity."""

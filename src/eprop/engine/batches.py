@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eprop.engine.arrays import Arrays
-from eprop.engine.degrees import events_of
 from eprop.engine.memory import check_results
 from eprop.engine.samples import BatchResult, Samples
 from eprop.engine.state import Lanes, n_sources
@@ -127,9 +126,9 @@ class Batches:
         """Alone, wave after wave, a sample in each lane."""
         arrays, n = self._arrays, len(index)
         lanes = self._lanes_for(samples.n_steps, learn, _width(arrays, samples.n_steps, n))
-        y, losses = np.zeros((n, samples.n_steps, arrays.neurons.y.size)), np.zeros(n)
+        y, losses, events = np.zeros((n, samples.n_steps, arrays.neurons.y.size)), np.zeros(n), np.zeros(n, np.int64)
         counts = np.zeros((n, arrays.neurons.psi.size), np.int64)
-        wave = _bind_wave(arrays, lanes, samples, index, learn, (counts, y, losses))
+        wave = _bind_wave(arrays, lanes, samples, index, learn, (counts, y, losses, events))
         done, width = 0, lanes.shape[0]
         step = max(width, self._lane_steps // samples.n_steps // width * width)
         fill_dense(arrays.built.topology, arrays.synapses.weight, lanes.walks)
@@ -147,7 +146,7 @@ class Batches:
             )
             done = reached
         self._lane_steps = step * samples.n_steps
-        return Ran(lanes, y, losses, counts, events_of(arrays, samples, index, counts))
+        return Ran(lanes, y, losses, counts, int(events.sum()))
 
     def _lanes_for(self, n_steps: int, learn: bool, width: int) -> Lanes:
         """At least ``width`` lanes; those of before, if they fit."""
@@ -190,7 +189,7 @@ def _bind_wave(
     built, run, threads = arrays.built, arrays.loops().waves, max(arrays.threads, 1)
     streams = index + (arrays.updates * len(samples) if learn else 0)
     totals = np.zeros((threads, lanes.psi.shape[2]), built.weight.dtype)
-    counts, y, losses = results
+    counts, y, losses, events = results
     claimed = np.zeros(1, np.int64)
 
     def wave(first: int, stop: int) -> int:
@@ -199,8 +198,8 @@ def _bind_wave(
             arrays.synapses.weight, lanes.walks, arrays.synapses.pending,
             built.initial, arrays.neurons.feedback, built.rule_constants, built.lag, lanes.state, lanes.x, lanes.y,
             lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work, lanes.adjoint_readout, lanes.first,
-            lanes.steps, totals, counts, y, losses, samples.event_start, samples.event_channels, samples.target,
-            samples.window, built.readout_offset, built.softmax, arrays.outbox,
+            lanes.steps, totals, counts, y, losses, events, arrays.degrees, samples.event_start, samples.event_channels,
+            samples.target, samples.window, built.readout_offset, built.softmax, arrays.outbox,
         )  # fmt: skip
 
     return wave

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eprop.engine.degrees import degrees
 from eprop.engine.samples import Samples
 from eprop.engine.state import Lanes
-from eprop.kernels.counts import count_logged
+from eprop.kernels.counts import count_lanes
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.lanes import receive_lanes
 
@@ -41,7 +40,6 @@ class Together:
         self._outbox = arrays.ranks.outbox(lanes.shape[0])
         self._threads = max(arrays.threads, 1)
         self._totals = np.zeros((self._threads, self.lanes.psi.shape[2]), built.weight.dtype)
-        self._degree = degrees(built)
 
     def run(self, progress: Callable[[int], None] | None) -> None:
         """All samples, as many at a time as there are lanes."""
@@ -54,7 +52,7 @@ class Together:
                 self._receive(begin, width, t, min(t + slice_steps, n_steps))
             if self._learn:
                 self._backward(begin, width)
-            self.events += int(count_logged(width, lanes.log, lanes.starts, self._degree))
+            self.events += int(count_lanes(width, lanes.log, lanes.starts, self._arrays.degrees))
             if progress:
                 progress(width)
 

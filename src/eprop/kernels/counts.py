@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, kernel, outer, within
+from eprop._jit import inner, kernel, within
 from eprop.kernels.layout import PRO_COUNTED
 
 
@@ -29,21 +29,19 @@ def _count_synapses(order, start, stop, indptr):
     return total
 
 
-@kernel
-def count_logged(lanes, log, starts, degree):
-    """Synapses at which the logged spikes of some lanes arrive: of each the ``degree`` of its source."""
+@inner
+def count_lane(log, starts, degree):
+    """Synapses at which the logged spikes of a sample arrive: of each the ``degree`` of its source."""
     total = np.int64(0)
-    for lane in range(lanes):
-        for k in range(starts[lane, -1, -1]):
-            total += degree[log[lane, k]]
+    for k in range(np.uint64(starts[-1, -1])):
+        total += degree[np.uint32(log[k])]
     return total
 
 
-@outer
-def count_arrivals(samples, n_steps, starts, channels, degree):
-    """Synapses at which the events of some samples arrive: of each event the ``degree`` of its channel."""
-    total = 0
-    for k in range(samples.size):
-        for at in range(np.uint64(starts[samples[k] * n_steps]), np.uint64(starts[(samples[k] + 1) * n_steps])):
-            total += degree[np.uint32(channels[at])]
+@kernel
+def count_lanes(lanes, log, starts, degree):
+    """`count_lane` of some lanes together."""
+    total = np.int64(0)
+    for lane in range(lanes):
+        total += count_lane(log[lane], starts[lane], degree)
     return total

@@ -12,6 +12,7 @@ import numpy as np
 from eprop._jit import claim, inner, kernel, prange
 from eprop.equations import rng
 from eprop.kernels.adjoint import adjoint, learns
+from eprop.kernels.counts import count_lane
 from eprop.kernels.deliver import deliver_dense, deliver_row, deliver_runs
 from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
@@ -223,7 +224,7 @@ def sort_by_source(log, starts, n_steps, n_sources, first, steps):
 def run_lanes(
     begin, lanes, threads, claimed, samples, streams, learn, seed, topology, weight, walks, initial, feedback,
     rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y,
-    out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
+    out_loss, out_events, degree, event_start, event_channels, target, window, offsets, softmax, outbox,
 ):  # fmt: skip
     """Template: samples ``samples[begin : begin + lanes]`` forward and, if ``learn``, backward.
 
@@ -242,6 +243,8 @@ def run_lanes(
             if learn and starts[lane, 0, 0] >= 0:
                 look_back(lane, topology, rule_constants, feedback, lag, counts[index], log, starts, error, work, psi,
                           adjoint_readout, first, steps)  # fmt: skip
+            if starts[lane, 0, 0] >= 0:
+                out_events[index] = count_lane(log[lane], starts[lane], degree)
             lane = claim(claimed)
 
 
@@ -289,7 +292,7 @@ RUN_LANES = ACCUMULATE = _unbound
 def run_waves(
     begin, stop, lanes, blocks, claimed, samples, streams, learn, seed, topology, weight, walks, gradient,
     initial, feedback, rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps,
-    totals, counts, out_y, out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
+    totals, counts, out_y, out_loss, out_events, degree, event_start, event_channels, target, window, offsets, softmax, outbox,
 ):  # fmt: skip
     """Template: samples ``begin:stop`` in waves of as many lanes as there are; returns how far it came.
 
@@ -301,7 +304,7 @@ def run_waves(
         RUN_LANES(
             index, width, blocks, claimed, samples, streams, learn, seed, topology, weight, walks, initial, feedback,
             rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts,
-            out_y, out_loss, event_start, event_channels, target, window, offsets, softmax, outbox,
+            out_y, out_loss, out_events, degree, event_start, event_channels, target, window, offsets, softmax, outbox,
         )  # fmt: skip
         for lane in range(width):
             if starts[lane, 0, 0] < 0:
