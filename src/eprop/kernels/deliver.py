@@ -79,9 +79,10 @@ def deliver_runs(begin, stop, log, shift, run_rows, run_start, run_target, weigh
 
     In a run the targets follow each other: only the first is looked up, and several entries are added at a time.
     """
-    for at in range(begin, stop):
-        i = log[at] + shift
-        for p in range(run_rows.shape[0]):
-            for k in range(run_rows[p, i, 0], run_rows[p, i, 1]):
+    first, one = np.uint64(0), np.uint64(1)
+    for at in range(np.uint64(begin), np.uint64(stop)):
+        i = np.uint64(log[at] + shift)
+        for p in range(np.uint64(run_rows.shape[0])):
+            for k in range(np.uint64(run_rows[p, i, first]), np.uint64(run_rows[p, i, one])):
                 q = run_start[k]
-                add_run(x, np.int64(run_target[k]), weight, q, run_start[k + 1] - q)
+                add_run(x, np.int64(run_target[k]), weight, q, run_start[k + one] - q)

@@ -145,16 +145,17 @@ def _accumulate_runs(
 
     Rows of ``adjoints`` need ``WIDE`` entries behind the last neuron, but one.
     """
-    n_steps, width = adjoints.shape[1], adjoints.shape[2]
+    n_steps, width, first_run, end_run = adjoints.shape[1], adjoints.shape[2], np.uint64(0), np.uint64(1)
     for i in range(block, rows, blocks):
+        which = np.uint64(row + i)
         for lane in range(lanes):
             begin, stop = _arriving(lane, source + i, delay, n_steps, first, steps)
             if begin == stop:
                 continue
             origin, log = (lane * n_steps + delay) * width, lane * steps.shape[1]
-            for p in range(run_rows.shape[0]):
-                for r in range(run_rows[p, row + i, 0], run_rows[p, row + i, 1]):
-                    q, end = run_start[r], run_start[r + 1]
+            for p in range(np.uint64(run_rows.shape[0])):
+                for r in range(np.uint64(run_rows[p, which, first_run]), np.uint64(run_rows[p, which, end_run])):
+                    q, end = run_start[r], run_start[r + end_run]
                     at = origin + np.int64(run_target[r])
                     while q < end:
                         if end - q > CHUNK:
