@@ -91,11 +91,15 @@ class OwnALIF(Neuron):
 
 @dataclass(frozen=True)
 class Case:
-    """What differs from LIF with one kappa and a delay of one step, and what it is held against."""
+    """What differs from LIF with one kappa and a delay of one step, and what it is held against.
+
+    With five times the ``sources``, each has a fifth of the synapses, as each has for one delay if five are drawn.
+    """
 
     neuron: Any
     kappa_reg: float = 0.97
     delay: Any = 1.0
+    sources: int = 1
     against: str = "LIF"
     goal: float | None = None
 
@@ -110,6 +114,14 @@ CASES = {
     "LIF, delay of 7 steps": Case(LIF, delay=7.0, goal=1.0),
     "LIF, delays of 1 to 5 steps": Case(LIF, delay=ep.Uniform(0.5, 5.5), goal=1.0),
     "ALIF, delays of 1 to 5 steps": Case(ALIF, delay=ep.Uniform(0.5, 5.5), against="ALIF"),
+    "LIF, rows a fifth as long": Case(LIF, sources=5),
+    "LIF, delays of 1 to 5 steps, against such rows": Case(
+        LIF, delay=ep.Uniform(0.5, 5.5), against="LIF, rows a fifth as long"
+    ),
+    "ALIF, rows a fifth as long": Case(ALIF, sources=5, against="ALIF"),
+    "ALIF, delays of 1 to 5 steps, against such rows": Case(
+        ALIF, delay=ep.Uniform(0.5, 5.5), against="ALIF, rows a fifth as long"
+    ),
     "own LIF": Case(OwnLIF(), goal=1.5),
     "own ALIF": Case(OwnALIF(), against="ALIF", goal=1.5),
 }
@@ -122,7 +134,7 @@ def network(case: Case, neurons: int, indegree: int) -> ep.Network:
         optimizer=ep.GradientDescent(eta=1e-6), kappa=0.97, kappa_reg=case.kappa_reg, c_reg=0.1, f_target=10.0,
         cutoff=100.0,
     )  # fmt: skip
-    inputs = net.add(ep.EventSource(), neurons, "in")
+    inputs = net.add(ep.EventSource(), case.sources * neurons, "in")
     recurrent = net.add(case.neuron, neurons, "rec")
     readouts = net.add(ep.Readout(tau_m=100.0), 2, "out")
     weight = ep.Normal(0.0, 0.01 / np.sqrt(indegree))
@@ -165,17 +177,17 @@ def main() -> None:
     arguments = parser.parse_args()
     result = {}
     for regular in (True, False):
-        given = spikes(arguments.neurons, arguments.steps, regular)
+        given = {n: spikes(n * arguments.neurons, arguments.steps, regular) for n in {c.sources for c in CASES.values()}}
         found: dict[str, list[float]] = {name: [] for name in CASES}
         sims = {
             name: ep.Simulator(network(case, arguments.neurons, arguments.indegree), threads=1, precision="single")
             for name, case in CASES.items()
         }
-        for sim in sims.values():
-            ns_per_event(sim, given, arguments.steps)
+        for name, sim in sims.items():
+            ns_per_event(sim, given[CASES[name].sources], arguments.steps)
         for _ in range(arguments.repeats):
             for name, sim in sims.items():
-                found[name].append(ns_per_event(sim, given, arguments.steps))
+                found[name].append(ns_per_event(sim, given[CASES[name].sources], arguments.steps))
         rows = {}
         for name, case in CASES.items():
             ratios = [a / b for a, b in zip(found[name], found[case.against], strict=True)]
@@ -186,7 +198,7 @@ def main() -> None:
                 "goal": case.goal,
             }
             print(
-                f"{'regular' if regular else 'random':8} {name:28} {np.mean(found[name]):6.2f} ns "
+                f"{'regular' if regular else 'random':8} {name:48} {np.mean(found[name]):6.2f} ns "
                 f"{np.mean(ratios):5.2f} x {case.against}",
                 flush=True,
             )
