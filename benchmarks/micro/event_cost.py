@@ -177,7 +177,9 @@ def main() -> None:
     arguments = parser.parse_args()
     result = {}
     for regular in (True, False):
-        given = {n: spikes(n * arguments.neurons, arguments.steps, regular) for n in {c.sources for c in CASES.values()}}
+        given = {
+            n: spikes(n * arguments.neurons, arguments.steps, regular) for n in {c.sources for c in CASES.values()}
+        }
         found: dict[str, list[float]] = {name: [] for name in CASES}
         sims = {
             name: ep.Simulator(network(case, arguments.neurons, arguments.indegree), threads=1, precision="single")
