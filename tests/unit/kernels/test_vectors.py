@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eprop._jit import CHUNK, WIDE, add_chunk, add_run, add_wide, kernel
+from eprop._jit import CHUNK, WIDE, add_chunk, add_run, add_wide, claim, kernel, lowest, marks
 
 pytestmark = pytest.mark.tiny
 
@@ -60,3 +60,35 @@ def test_rows_are_summed_in_their_order(kind, count):
             want, n = before.copy(), min(size, most)
             want[3 : 3 + n] += factor * total[:n]
             np.testing.assert_array_equal(found, want)
+
+
+@kernel
+def marked(array, first, out):
+    bits, count = marks(array, first), 0
+    while bits:
+        out[count] = first + lowest(bits)
+        bits &= bits - 1
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.9, 1.0])
+def test_marks_are_found_in_their_order(share):
+    rng = np.random.default_rng(3)
+    array = (rng.random(3 + WIDE + 1) < share).astype(np.int32) * rng.integers(1, 9, 3 + WIDE + 1).astype(np.int32)
+    for first in (0, 3):
+        out = np.zeros(WIDE, np.int64)
+        count = marked(array, first, out)
+        assert out[:count].tolist() == (first + np.flatnonzero(array[first : first + WIDE])).tolist()
+
+
+@kernel
+def claimed(count):
+    return claim(count), claim(count)
+
+
+def test_each_claim_is_another_number():
+    count = np.zeros(1, np.int64)
+    assert claimed(count) == (0, 1)
+    assert claimed(count) == (2, 3)
+    assert count.tolist() == [4]
