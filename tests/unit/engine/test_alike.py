@@ -18,11 +18,11 @@ MODELS = {
 
 
 def network(model: Any, first_rule: Any, rule: Any, neurons: int = 37) -> ep.Network:
-    """A first population that need not learn, and a second one that does."""
+    """A first population that need not learn, and a second one that does, of one model: fewer loops to compile."""
     net = ep.Network(seed=2)
     x = net.add(ep.EventSource(), 30, name="in")
     first = net.add(model, neurons, name="first")
-    second = net.add(ep.LIF(tau_m=15.0, v_th=0.8), 21, name="second")
+    second = net.add(model, 21, name="second")
     out = net.add(ep.Readout(tau_m=20.0), 3, name="out")
     net.connect(x, first, ep.Bernoulli(0.5), weight=ep.Normal(0.1, 0.3), rule=first_rule)
     net.connect(first, second, ep.Bernoulli(0.5), weight=ep.Normal(0.1, 0.3), rule=rule)
