@@ -224,7 +224,7 @@ def _with_triangle(function: Any, label: str) -> Callable[..., Any] | None:
 
 def _bind_update(update: Callable[..., Any], label: str) -> Callable[..., Any]:
     step = bind(neurons.step_range, f"step_range_{label}", apart=True, UPDATE=update)
-    alike = bind(neurons.step_range_alike, f"step_range_alike_{label}", apart=True, UPDATE=update)
+    alike = bind(neurons.step_range, f"step_range_alike_{label}", apart=True, UPDATE=update, ALIKE=True)
     return bind(neurons.advance, f"advance_{label}", inlined=True, outer=True, STEP=step, STEP_ALIKE=alike)
 
 

@@ -15,6 +15,8 @@ def _unbound(state, params, j, x):
 
 
 UPDATE = _unbound
+# Whether the neurons have the parameters of the first of them, which are then read once and not for each.
+ALIKE = False
 
 
 def step_range(lo, hi, state, params, x, psi, spikes):
@@ -25,20 +27,8 @@ def step_range(lo, hi, state, params, x, psi, spikes):
     """
     some = np.int32(0)
     for j in range(np.uint64(lo), np.uint64(hi)):
-        spike, psi_j = UPDATE(state, params, j, x[j])
-        x[j] = 0.0
-        psi[j] = psi_j
-        mark = np.int32(1) if spike else np.int32(0)
-        spikes[j] = mark
-        some |= mark
-    return some
-
-
-def step_range_alike(lo, hi, state, params, x, psi, spikes):
-    """Template: `step_range` of neurons with the parameters of neuron ``lo``, which are read once and not for each of them."""
-    some = np.int32(0)
-    for j in range(np.uint64(lo), np.uint64(hi)):
-        spike, psi_j = UPDATE(state, held(params, np.int64(lo) - np.int64(j)), j, x[j])
+        seen = held(params, np.int64(lo) - np.int64(j)) if ALIKE else params
+        spike, psi_j = UPDATE(state, seen, j, x[j])
         x[j] = 0.0
         psi[j] = psi_j
         mark = np.int32(1) if spike else np.int32(0)
