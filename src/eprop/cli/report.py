@@ -93,7 +93,7 @@ class Reporter(Watcher):
     def progress(self, progress: Progress) -> None:
         """Samples learned."""
         seconds = max(progress.seconds, 1e-9)
-        facts = [f"{progress.done / seconds:,.0f} samples/s"]
+        facts = [f"{progress.learned / seconds:,.0f} samples/s"]
         if not math.isnan(progress.error):
             facts.append(f"error {percent(progress.error)}")
         else:

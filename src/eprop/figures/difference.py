@@ -13,8 +13,8 @@ from eprop.engine import Samples
 from eprop.figures.work import Part
 from eprop.training import RunConfig
 from eprop.training.config import parse_config
-from eprop.training.evaluation import shuffled
 from eprop.training.experiment import make_engine
+from eprop.training.order import shuffled
 
 
 def difference(name: str, config: RunConfig, iterations: int, cost: float = 1.0) -> Part:

@@ -25,7 +25,7 @@ FORMAT = 1
 _KIND = "eprop checkpoint"
 _HEADER = 512
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_GROUPS = ("state", "example")
+_GROUPS = ("state", "example", "position")
 _WHAT_TO_DO = "take a copy if you have one, or repeat the run with its config.toml"
 
 
@@ -38,7 +38,7 @@ class Checkpoint:
     config : str
         The run's ``config.toml``.
     position : dict
-        Of the trainer, see `Trainer.position`.
+        Of the trainer, see `Trainer.position`: plain numbers and arrays.
     state : dict of ndarray
         Of the simulator, see `Simulator.state`.
     example : dict of ndarray
@@ -75,13 +75,20 @@ def _hdf5(checkpoint: Checkpoint) -> io.BytesIO:
     """The file's content. It is made in memory: on a full disk the HDF5 library would crash."""
     out = io.BytesIO()
     with h5py.File(out, "w", userblock_size=_HEADER) as file:
-        for group, arrays in zip(_GROUPS, (checkpoint.state, checkpoint.example), strict=True):
+        arrays_of_position, numbers = _apart(checkpoint.position)
+        for group, arrays in zip(_GROUPS, (checkpoint.state, checkpoint.example, arrays_of_position), strict=True):
             for name, array in arrays.items():
                 file.create_dataset(f"{group}/{name}", data=np.asarray(array))
         file.attrs["config"] = checkpoint.config
-        file.attrs["position"] = json.dumps(dict(checkpoint.position))
+        file.attrs["position"] = json.dumps(numbers)
         file.attrs["source"] = checkpoint.source
     return out
+
+
+def _apart(position: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays, and the rest."""
+    arrays = {name: value for name, value in position.items() if isinstance(value, np.ndarray)}
+    return arrays, {name: value for name, value in position.items() if name not in arrays}
 
 
 def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
@@ -100,12 +107,12 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
         with h5py.File(path, "r") as file:
             config, position = str(file.attrs["config"]), json.loads(str(file.attrs["position"]))
             source = str(file.attrs.get("source", ""))  # files of eprop 0.1 have none
-            state, example = (_arrays(file, group) for group in _GROUPS)
+            state, example, arrays = (_arrays(file, group) for group in _GROUPS)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path}: cannot be read ({error}); {_WHAT_TO_DO}") from error
-    return Checkpoint(config, position, state, example, version, source)
+    return Checkpoint(config, position | arrays, state, example, version, source)
 
 
 def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:

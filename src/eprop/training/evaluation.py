@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.equations import rng
 from eprop.errors import DataError, InputError
 from eprop.network import Network
 from eprop.tasks import Classification, Task
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Evaluation
+from eprop.training.order import shuffled
 from eprop.training.reference import ReferenceSimulator
 from eprop.training.watch import Watcher
 
@@ -26,11 +26,6 @@ SLICE = 512
 Engine = Simulator | ReferenceSimulator
 #: Streams of `eprop.equations.rng.SHUFFLE`, beside one for each epoch.
 EVALUATION_STREAM = 2**32 - 1
-
-
-def shuffled(seed: int, stream: int, n: int) -> np.ndarray:
-    """Random order of ``0 .. n - 1`` that depends on its arguments only."""
-    return rng.permutation(np.uint64(seed), rng.SHUFFLE, np.uint64(stream), n)
 
 
 def watched(watcher: Watcher, total: int, interrupt: Interrupt) -> Callable[[int], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import time
 import warnings
@@ -17,9 +18,10 @@ from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Task, check_choice
-from eprop.training.evaluation import Engine, check_task, evaluate, shuffled, watched
+from eprop.training.evaluation import Engine, check_task, evaluate, watched
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Running
+from eprop.training.order import Order, passed_over, shuffled
 from eprop.training.schedule import GEOMETRIC, SCHEDULES
 from eprop.training.watch import Progress, Watcher
 
@@ -52,6 +54,10 @@ class Training(Description):
     hold_evaluations: int = param(
         10, kind=int, at_least=0, doc="evaluations of held-out samples, evenly spaced up to the end"
     )
+    skip_easy: float = param(
+        0.0, at_least=0.0, at_most=1.0,
+        doc="from the second epoch on, pass over this share of the samples whose loss was below the mean the last time",
+    )  # fmt: skip
 
     def validate(self) -> None:
         """A schedule that exists and can come to its end."""
@@ -80,10 +86,25 @@ class _Position:
     """All that a trainer must remember beside the simulator's state."""
 
     done: int = 0
+    learned: int = 0
     events: int = 0
     seconds: float = 0.0
     hold_error: float = math.nan
     interval: _Interval = field(default_factory=_Interval)
+
+
+@dataclass
+class _Easy:
+    """What tells which samples are passed over: each one's last loss, and who is, in which epoch."""
+
+    losses: np.ndarray
+    epoch: int
+    passed: np.ndarray
+
+    @classmethod
+    def at_first(cls, n: int) -> _Easy:
+        """Nobody, in the first epoch."""
+        return cls(np.zeros(n), 0, np.zeros(n, bool))
 
 
 class Trainer:
@@ -143,17 +164,23 @@ class Trainer:
         self._piece = 1
         self._warned = False
         self._saved_at = time.monotonic()
-        self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
+        self._easy = _Easy.at_first(len(trials))
+        self._order: tuple[int, Order] | None = None
 
     @property
     def total(self) -> int:
-        """Samples to be learned in all epochs."""
+        """Samples of all epochs."""
         return self.training.epochs * len(self.trials)
 
     @property
     def done(self) -> int:
-        """Samples learned."""
+        """Samples that are done with: learned from, or passed over (`Training.skip_easy`)."""
         return self._at.done
+
+    @property
+    def learned(self) -> int:
+        """Samples learned from."""
+        return self._at.learned
 
     @property
     def seconds(self) -> float:
@@ -176,14 +203,17 @@ class Trainer:
         return any(isinstance(p.rule, EProp) for p in self.simulator.network.projections)
 
     def position(self) -> dict[str, Any]:
-        """Where the training is, in plain numbers; with the simulator's state it is enough to go on bit by bit."""
+        """Where the training is, in plain numbers and arrays; with the simulator's state it is enough to go on bit by bit."""
         at = self._at
+        easy = {f"easy_{name}": copy.copy(value) for name, value in vars(self._easy).items()}
         return {
             "done": at.done,
+            "learned": at.learned,
             "events": at.events,
             "seconds": at.seconds,
             "hold_error": None if math.isnan(at.hold_error) else at.hold_error,
             "interval": dict(vars(at.interval)),
+            **(easy if self.training.skip_easy else {}),
         }
 
     def set_position(self, position: dict[str, Any]) -> None:
@@ -191,6 +221,7 @@ class Trainer:
         hold_error = position["hold_error"]
         self._at = _Position(
             done=int(position["done"]),
+            learned=int(position.get("learned", position["done"])),  # files of eprop 0.1 have none
             events=int(position["events"]),
             seconds=float(position["seconds"]),
             hold_error=math.nan if hold_error is None else float(hold_error),
@@ -198,11 +229,14 @@ class Trainer:
         )
         if not 0 <= self._at.done <= self.total:
             raise DataError(f"the training is at sample {self._at.done}, but has only {self.total} now")
+        if self.training.skip_easy:
+            losses, passed = (np.array(position[f"easy_{name}"]) for name in ("losses", "passed"))
+            self._easy, self._order = _Easy(losses, int(position["easy_epoch"]), passed), None
 
     def warm_up(self) -> None:
         """Compile what the training needs, and leave no trace."""
         state = self.simulator.state()
-        samples = self._samples(self._epoch_order(0)[: self.training.batch_size])
+        samples = self._samples(shuffled(self.task.seed, 0, len(self.trials))[: self.training.batch_size])
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             for call in (self.simulator.train, self.simulator.evaluate):
@@ -242,17 +276,20 @@ class Trainer:
 
     def _learn_some(self) -> None:
         """Learn one mini-batch, or with e-prop+ as much of it as a call may take."""
-        n, size = len(self.trials), self.training.batch_size
-        self._renew_trials(self.done // n)
+        epoch, place = divmod(self.done, len(self.trials))
+        self._renew_trials(epoch)
         began = time.perf_counter()
-        first, batch = self.done, self._batch_start(self.done)
-        stop = min(batch + size, first - first % n + n)
+        order = self._epoch_order(epoch)
+        index = order.index(place)
+        batch = order.first_of_batch(index)
+        stop = min(batch + order.batch_size, order.samples.size)
         if not self.by_batch:
-            stop = min(stop, first + self._piece)
+            stop = min(stop, index + self._piece)
         # Of the batch's first sample, so that the pieces in which it is learned make no difference.
-        self.simulator.scale_learning_rates(self._eta_factor(batch))
-        samples = self._samples(self._epoch_order(first // n)[first % n : first % n + stop - first])
-        self._note(samples, self._train(samples))
+        self.simulator.scale_learning_rates(self._eta_factor(self.done - place + order.begin(batch)))
+        which = order.samples[index:stop]
+        samples = self._samples(which)
+        self._note(which, samples, self._train(samples), self.done - place + order.begin(stop))
         seconds = self._comm.share_of(time.perf_counter() - began)  # ranks must take pieces of one length
         self._at.seconds += seconds
         self._at.interval.seconds += seconds
@@ -275,24 +312,33 @@ class Trainer:
     def _samples(self, where: np.ndarray) -> Samples:
         return self.task.make_samples(self.simulator.network, self.trials.subset(where))
 
-    def _epoch_order(self, epoch: int) -> np.ndarray:
-        if self._order[0] != epoch:
-            self._order = (epoch, shuffled(self.task.seed, epoch, len(self.trials)))
+    def _epoch_order(self, epoch: int) -> Order:
+        """What is learned in an epoch; asked for the next one, the samples to be passed over are drawn."""
+        if self._order is None or self._order[0] != epoch:
+            n, seed, share = len(self.trials), self.task.seed, self.training.skip_easy
+            if share and epoch > self._easy.epoch:
+                self._easy.epoch, self._easy.passed = epoch, passed_over(self._easy.losses, share, seed, epoch)
+            self._order = (epoch, Order.of(shuffled(seed, epoch, n), self._easy.passed, self.training.batch_size))
         return self._order[1]
 
-    def _batch_start(self, sample: int) -> int:
-        """First sample of a sample's mini-batch; an epoch's last batch may be short."""
-        within = sample % len(self.trials)
-        return sample - within + within // self.training.batch_size * self.training.batch_size
+    def _batch_start(self, done: int) -> int:
+        """Where the mini-batch begins that is under way at a position."""
+        epoch, place = divmod(done, len(self.trials))
+        if place == 0:
+            return done
+        order = self._epoch_order(epoch)
+        return done - place + order.begin(order.first_of_batch(order.index(place)))
 
     def _eta_factor(self, done: int) -> float:
         return self.training.eta_factor(done / self.total)
 
     # ---------------------------------------------------------------- book-keeping
 
-    def _note(self, samples: Samples, result: BatchResult) -> None:
+    def _note(self, which: np.ndarray, samples: Samples, result: BatchResult, done: int) -> None:
         at, part = self._at, self._at.interval
-        at.done += len(samples)
+        at.done = done
+        at.learned += len(samples)
+        self._easy.losses[which] = result.loss
         at.events += result.events
         part.samples += len(samples)
         part.loss = _added(part.loss, result.loss)
@@ -313,8 +359,8 @@ class Trainer:
     def _progress(self) -> Progress:
         epoch = min((self.done - 1) // len(self.trials) + 1, self.training.epochs)
         return Progress(
-            self.done, self.total, epoch, self.training.epochs, self._loss.mean, self._error.mean, self.hold_error,
-            self.seconds,
+            self.done, self.total, self.learned, epoch, self.training.epochs, self._loss.mean, self._error.mean,
+            self.hold_error, self.seconds,
         )  # fmt: skip
 
     def _report_if_due(self) -> None:

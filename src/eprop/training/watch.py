@@ -13,7 +13,9 @@ class Progress:
     Attributes
     ----------
     done, total : int
-        Samples learned, and to be learned in all epochs.
+        Samples that are done with, learned from or passed over, and of all epochs.
+    learned : int
+        Samples learned from.
     epoch, epochs : int
         The first epoch is 1.
     loss : float
@@ -29,6 +31,7 @@ class Progress:
 
     done: int
     total: int
+    learned: int
     epoch: int
     epochs: int
     loss: float

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.engine import BatchResult, Samples
 from eprop.errors import InputError, ParameterError
 from eprop.tasks import NMNIST, EvidenceAccumulation, PatternGeneration, Task
 from eprop.training import Trainer, Training, evaluate
@@ -40,8 +41,14 @@ def trained(task: Task, simulator: Any, epochs: int = 3) -> tuple[Trainer, list[
         task, simulator, choice.load(task).train, training, renew=lambda epoch: choice.load(task, epoch=epoch).train
     )
     losses: list[float] = []
-    note = trainer._note
-    trainer._note = lambda samples, result: (losses.extend(result.loss), note(samples, result))  # type: ignore[assignment,func-returns-value,return-value]
+    train = trainer._train
+
+    def noted(samples: Samples) -> BatchResult:
+        result = train(samples)
+        losses.extend(result.loss)
+        return result
+
+    trainer._train = noted  # type: ignore[method-assign]
     trainer.run()
     return trainer, losses
 

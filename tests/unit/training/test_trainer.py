@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import warnings
 from typing import Any
 
@@ -14,8 +15,21 @@ from eprop import _jit
 from eprop.data import shift
 from eprop.errors import DataError, DivergenceError
 from eprop.tasks import NMNIST
-from eprop.training import Interrupt, Progress, Stopped, Trainer, Training, UnstableWarning, Watcher, evaluate
-from eprop.training.evaluation import SLICE, shuffled
+from eprop.training import (
+    Checkpoint,
+    Interrupt,
+    Progress,
+    Stopped,
+    Trainer,
+    Training,
+    UnstableWarning,
+    Watcher,
+    evaluate,
+    load_checkpoint,
+    save_checkpoint,
+)
+from eprop.training.evaluation import SLICE
+from eprop.training.order import shuffled
 
 pytestmark = pytest.mark.tiny
 RULES = ("eprop", "eprop+")
@@ -133,6 +147,55 @@ def test_a_stopped_training_goes_on_bit_by_bit(rule: str) -> None:
     assert weights(second).tobytes() == weights(whole).tobytes()
     assert second.events == whole.events
     assert log.lines[-1]["samples"] == 20
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_easy_samples_are_passed_over(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the second epoch on, by their losses when they were learned last; the position goes on over them."""
+    log = Log()
+    trainer = make(rule, n=12, watcher=log, training={"epochs": 3, "skip_easy": 1.0})
+    learned: list[int] = []
+    losses: dict[int, float] = {}
+    samples, train = trainer._samples, trainer.simulator.train
+    monkeypatch.setattr(trainer, "_samples", lambda which: (learned.extend(which), samples(which))[1])
+
+    def noted(given: Any, **options: Any) -> Any:
+        result = train(given, **options)
+        losses.update(zip(learned[-len(given) :], result.loss, strict=True))
+        return result
+
+    monkeypatch.setattr(trainer.simulator, "train", noted)
+    for epoch in range(3):
+        mean = np.mean(list(losses.values())) if losses else 0.0
+        wanted = [i for i in shuffled(1, epoch, 12) if losses.get(i, 0.0) >= mean]
+        learned.clear()
+        while trainer.done < 12 * (epoch + 1):
+            trainer._learn_some()
+            trainer._report_if_due()
+        assert learned == wanted
+        assert (len(learned) < 12) == (epoch > 0)
+        assert trainer.done == 12 * (epoch + 1)
+    assert trainer.learned < 36
+    assert log.lines[-1]["samples"] == 36
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_training_that_passes_over_samples_goes_on_bit_by_bit(rule: str, tmp_path: pathlib.Path) -> None:
+    options: dict[str, Any] = {"n": 20, "training": {"epochs": 4, "skip_easy": 0.5, "batch_size": 3}}
+    whole, first, second = (make(rule, **options) for _ in range(3))
+    whole.run()
+    while first.done < 45:  # in the midst of the third epoch
+        first._learn_some()
+    assert first.done % 20
+    save_checkpoint(tmp_path / "c.h5", Checkpoint("", first.position(), first.simulator.state()))
+    first._learn_some()  # what was saved must not change any more
+    found = load_checkpoint(tmp_path / "c.h5")
+    second.simulator.set_state(found.state)
+    second.set_position(found.position)
+    second.run()
+    assert weights(second).tobytes() == weights(whole).tobytes()
+    assert (second.learned, second.events) == (whole.learned, whole.events)
+    assert second.learned < 80
 
 
 @pytest.mark.parametrize("rule", RULES)
