@@ -72,7 +72,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="handed on to eprop train")
     parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; they are thrown away without")
     parser.add_argument("--label", default="", help="end of the result's name, where settings are not the defaults")
-    parser.add_argument("--best", action="store_true", help="the settings of the network that makes the fewest errors after two minutes")
+    parser.add_argument(
+        "--best", action="store_true", help="the settings of the network that makes the fewest errors after two minutes"
+    )
     arguments = parser.parse_args()
     if arguments.best:
         arguments.set, arguments.label = [*BEST, *arguments.set], arguments.label or "best"
