@@ -101,7 +101,7 @@ class Reporter(Watcher):
         if not math.isnan(progress.hold_error):
             facts.append(f"held out {percent(progress.hold_error)}")
         name = f"epoch {progress.epoch}/{progress.epochs}"
-        left = f"{clock((progress.total - progress.done) * seconds / max(progress.done, 1))} left"
+        left = f"{clock(progress.to_learn * seconds / max(progress.learned, 1))} left"
         self._show(name, progress.done, progress.total, ", ".join(facts), left)
 
     def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:

@@ -39,6 +39,38 @@ def passed_over(losses: np.ndarray, share: float, seed: int, epoch: int) -> np.n
     return (losses < losses.mean()) & (draw < share)
 
 
+@dataclass
+class Easy:
+    """What a training knows of its samples.
+
+    Attributes
+    ----------
+    losses : (n,) loss of each sample when it was last learned from; NaN before
+    epoch : int
+    passed : (n,) bool
+        Whether each sample is passed over in that epoch.
+    """
+
+    losses: np.ndarray
+    epoch: int
+    passed: np.ndarray
+
+    @classmethod
+    def at_first(cls, n: int) -> Easy:
+        """Nothing is known, and none is passed over in the first epoch."""
+        return cls(np.full(n, np.nan), 0, np.zeros(n, bool))
+
+    def turn_to(self, epoch: int, share: float, seed: int) -> None:
+        """Draw what is passed over in another epoch, see `passed_over`."""
+        self.epoch, self.passed = epoch, passed_over(self.losses, share, seed, epoch)
+
+    @property
+    def share(self) -> float:
+        """Share of easy samples among those learned so far."""
+        known = self.losses[~np.isnan(self.losses)]
+        return float(np.mean(known < known.mean()))
+
+
 @dataclass(frozen=True, eq=False)
 class Order:
     """The samples of an epoch in their order, and how far the epoch has come after each.

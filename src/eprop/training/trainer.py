@@ -21,7 +21,7 @@ from eprop.tasks import Task, check_choice
 from eprop.training.evaluation import Engine, check_task, evaluate, watched
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Running
-from eprop.training.order import Order, passed_over, shuffled
+from eprop.training.order import Easy, Order, shuffled
 from eprop.training.schedule import GEOMETRIC, SCHEDULES
 from eprop.training.watch import Progress, Watcher
 
@@ -93,20 +93,6 @@ class _Position:
     interval: _Interval = field(default_factory=_Interval)
 
 
-@dataclass
-class _Easy:
-    """What tells which samples are passed over: each one's last loss, and who is, in which epoch."""
-
-    losses: np.ndarray
-    epoch: int
-    passed: np.ndarray
-
-    @classmethod
-    def at_first(cls, n: int) -> _Easy:
-        """Nobody, in the first epoch."""
-        return cls(np.zeros(n), 0, np.zeros(n, bool))
-
-
 class Trainer:
     """Teaches a simulator a task.
 
@@ -164,7 +150,7 @@ class Trainer:
         self._piece = 1
         self._warned = False
         self._saved_at = time.monotonic()
-        self._easy = _Easy.at_first(len(trials))
+        self._easy, self._share_passed = Easy.at_first(len(trials)), 0.0
         self._order: tuple[int, Order] | None = None
 
     @property
@@ -231,7 +217,7 @@ class Trainer:
             raise DataError(f"the training is at sample {self._at.done}, but has only {self.total} now")
         if self.training.skip_easy:
             losses, passed = (np.array(position[f"easy_{name}"]) for name in ("losses", "passed"))
-            self._easy, self._order = _Easy(losses, int(position["easy_epoch"]), passed), None
+            self._easy, self._order = Easy(losses, int(position["easy_epoch"]), passed), None
 
     def warm_up(self) -> None:
         """Compile what the training needs, and leave no trace."""
@@ -312,12 +298,22 @@ class Trainer:
     def _samples(self, where: np.ndarray) -> Samples:
         return self.task.make_samples(self.simulator.network, self.trials.subset(where))
 
+    def _to_learn(self) -> int:
+        """Samples still to be learned from; in epochs to come, as many are passed over as at the last report would have been."""
+        n = len(self.trials)
+        epoch, place = divmod(self.done, n)
+        rest, to_come = 0, self.training.epochs - epoch
+        if place:
+            order = self._epoch_order(epoch)
+            rest, to_come = order.samples.size - order.index(place), to_come - 1
+        return rest + round(to_come * n * (1.0 - self._share_passed))
+
     def _epoch_order(self, epoch: int) -> Order:
         """What is learned in an epoch; asked for the next one, the samples to be passed over are drawn."""
         if self._order is None or self._order[0] != epoch:
             n, seed, share = len(self.trials), self.task.seed, self.training.skip_easy
             if share and epoch > self._easy.epoch:
-                self._easy.epoch, self._easy.passed = epoch, passed_over(self._easy.losses, share, seed, epoch)
+                self._easy.turn_to(epoch, share, seed)
             self._order = (epoch, Order.of(shuffled(seed, epoch, n), self._easy.passed, self.training.batch_size))
         return self._order[1]
 
@@ -359,8 +355,8 @@ class Trainer:
     def _progress(self) -> Progress:
         epoch = min((self.done - 1) // len(self.trials) + 1, self.training.epochs)
         return Progress(
-            self.done, self.total, self.learned, epoch, self.training.epochs, self._loss.mean, self._error.mean,
-            self.hold_error, self.seconds,
+            self.done, self.total, self.learned, self._to_learn(), epoch, self.training.epochs, self._loss.mean,
+            self._error.mean, self.hold_error, self.seconds,
         )  # fmt: skip
 
     def _report_if_due(self) -> None:
@@ -390,6 +386,8 @@ class Trainer:
             self._at.hold_error = held.error
             line |= {"hold_error": held.error, "hold_loss": held.loss}
         self._at.interval = _Interval()
+        if self.training.skip_easy:
+            self._share_passed = self.training.skip_easy * self._easy.share
         self.watcher.metrics(line)
 
     def _warn_if_unstable(self, loss: float) -> None:

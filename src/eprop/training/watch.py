@@ -14,8 +14,8 @@ class Progress:
     ----------
     done, total : int
         Samples that are done with, learned from or passed over, and of all epochs.
-    learned : int
-        Samples learned from.
+    learned, to_learn : int
+        Samples learned from, and still to be learned from: an estimate where easy ones are passed over.
     epoch, epochs : int
         The first epoch is 1.
     loss : float
@@ -32,6 +32,7 @@ class Progress:
     done: int
     total: int
     learned: int
+    to_learn: int
     epoch: int
     epochs: int
     loss: float

@@ -415,10 +415,10 @@ def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     text = io.StringIO()
     with Reporter(console=Console(file=text, width=200)) as reporter:
         reporter.phase("learning")
-        reporter.progress(Progress(10, 100, 10, 1, 2, 5.0, 0.5, float("nan"), 1.0))  # too soon
+        reporter.progress(Progress(10, 100, 10, 90, 1, 2, 5.0, 0.5, float("nan"), 1.0))  # too soon
         monkeypatch.setattr("eprop.cli.report.EVERY", 0.0)
-        reporter.progress(Progress(20, 100, 20, 1, 2, 5.0, 0.25, 0.125, 2.0))
-        reporter.progress(Progress(30, 100, 30, 1, 2, 5.0, float("nan"), float("nan"), 3.0))
+        reporter.progress(Progress(20, 100, 20, 80, 1, 2, 5.0, 0.25, 0.125, 2.0))
+        reporter.progress(Progress(30, 100, 30, 70, 1, 2, 5.0, float("nan"), float("nan"), 3.0))
         reporter.evaluating(1, 2)
     assert text.getvalue().splitlines() == [
         "eprop: learning",
@@ -438,7 +438,7 @@ def test_a_bar_on_a_terminal() -> None:
         reporter.phase("reading data")
         reporter.reading("digits", 5, 10)
         reporter.phase("learning")
-        reporter.progress(Progress(50, 100, 50, 1, 2, 5.0, 0.5, float("nan"), 1.0))
+        reporter.progress(Progress(50, 100, 50, 50, 1, 2, 5.0, 0.5, float("nan"), 1.0))
         reporter._bars.refresh()
         reporter.phase("testing")
         reporter.evaluating(5, 10)

@@ -171,11 +171,17 @@ def test_easy_samples_are_passed_over(rule: str, monkeypatch: pytest.MonkeyPatch
         learned.clear()
         while trainer.done < 12 * (epoch + 1):
             trainer._learn_some()
+            trainer.watcher.progress(trainer._progress())
             trainer._report_if_due()
         assert learned == wanted
         assert (len(learned) < 12) == (epoch > 0)
         assert trainer.done == 12 * (epoch + 1)
     assert trainer.learned < 36
+    assert all(0 < p.to_learn + p.learned <= 36 for p in log.seen)
+    assert log.seen[-1].to_learn == 0
+    assert log.seen[0].to_learn == 36 - log.seen[0].learned  # before the first report
+    (end,) = (p for p in log.seen if p.done == 12)
+    assert end.to_learn < 24
     assert log.lines[-1]["samples"] == 36
 
 
