@@ -3,7 +3,7 @@
 ::
 
     Trainer, Training   mini-batches, decay of the learning rate, reports                       trainer.py
-    Order               what an epoch learns from                                               order.py
+    (for the Trainer)   what an epoch learns from, and in which order                           order.py
     evaluate            frozen weights, shuffled trials                                         evaluation.py
     start_run, resume_run, evaluate_run, restore    from a configuration to a run folder        experiment.py
     run_trials          the same with several seeds, side by side                               trials.py

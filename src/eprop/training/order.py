@@ -33,10 +33,11 @@ def passed_over(losses: np.ndarray, share: float, seed: int, epoch: int) -> np.n
 
     Returns
     -------
-    (n,) bool; never all of them, for no loss is below the mean if all are equal
+    (n,) bool; the samples with the largest loss are never among them
     """
     draw = np.random.default_rng([seed, _PASSED_OVER, epoch]).random(losses.size)
-    return (losses < losses.mean()) & (draw < share)
+    # Of equal losses, the mean may be rounded up.
+    return (losses < min(losses.mean(), losses.max())) & (draw < share)
 
 
 @dataclass
