@@ -22,7 +22,8 @@ def draw_learning_curve(
     Parameters
     ----------
     metrics : sequence of dict
-        The lines of ``metrics.jsonl``: samples, epoch, loss, error (None with e-prop+), sometimes hold_error.
+        The lines of ``metrics.jsonl``: samples (done with), learned (of them), epoch, loss, error (None with e-prop+), sometimes
+        hold_error.
     summary : dict, optional
         Of the run: its test error is drawn at the end, and its epochs are marked.
     score : str
@@ -39,7 +40,7 @@ def draw_learning_curve(
         top.set_ylabel(f"{score} (%)")
         _losses(bottom, metrics)
         for ax in (top, bottom):
-            _mark_epochs(ax, (summary or {}).get("train_samples"), (summary or {}).get("epochs", 0))
+            _mark_epochs(ax, metrics, (summary or {}).get("train_samples"), (summary or {}).get("epochs", 0))
             ax.grid(axis="y")
         bottom.set_xlabel("samples learned")
         bottom.xaxis.set_major_formatter(thousands())
@@ -48,14 +49,19 @@ def draw_learning_curve(
     return figure
 
 
+def _learned(line: dict[str, Any]) -> int:
+    """Samples learned up to a line of metrics; files of eprop 0.1 know only of those done with, which were the same."""
+    return int(line.get("learned", line["samples"]))
+
+
 def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]) -> None:
     shown: list[float] = []
-    trained = [(m["samples"], 100 * m["error"]) for m in metrics if m.get("error") is not None]
+    trained = [(_learned(m), 100 * m["error"]) for m in metrics if m.get("error") is not None]
     if trained:
         x, raw = np.array(trained).T
         ax.plot(x, smooth(raw), color=BLUE, label="training, each sample before it is learned", **_marked(x))
         shown += list(smooth(raw))
-    held = [(m["samples"], 100 * m["hold_error"]) for m in metrics if m.get("hold_error") is not None]
+    held = [(_learned(m), 100 * m["hold_error"]) for m in metrics if m.get("hold_error") is not None]
     if held:
         x, y = np.array(held).T
         ax.plot(x, y, color=ORANGE, marker="o", ms=3, label="held out")
@@ -84,11 +90,11 @@ def _mark_test(ax: Axes, samples: int, error: float, spread: float | None, botto
 
 
 def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
-    x, raw = np.array([(m["samples"], m["loss"]) for m in metrics]).reshape(-1, 2).T
+    x, raw = np.array([(_learned(m), m["loss"]) for m in metrics]).reshape(-1, 2).T
     if x.size:
         ax.plot(x, raw, color=PALE, lw=0.6)
         ax.plot(x, smooth(raw), color=GREEN, label="training", **_marked(x))
-    held = [(m["samples"], m["hold_loss"]) for m in metrics if m.get("hold_loss") is not None]
+    held = [(_learned(m), m["hold_loss"]) for m in metrics if m.get("hold_loss") is not None]
     if held:
         ax.plot(*np.array(held).T, color=ORANGE, marker="o", ms=3, label="held out")
     ax.set_ylabel("loss of a sample")
@@ -103,11 +109,13 @@ def _marked(x: np.ndarray) -> dict[str, Any]:
     return {"marker": "o", "ms": 3} if x.size == 1 else {}
 
 
-def _mark_epochs(ax: Axes, samples: int | None, epochs: int) -> None:
+def _mark_epochs(ax: Axes, metrics: Sequence[dict[str, Any]], samples: int | None, epochs: int) -> None:
     """A thin line where a new epoch begins, unless there are many."""
     if samples is not None and epochs <= 20:
-        for epoch in range(1, epochs):
-            ax.axvline(epoch * samples, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0)
+        done, learned = np.array([(0, 0), *((m["samples"], _learned(m)) for m in metrics)]).T
+        begins = samples * np.arange(1, epochs)
+        for begin in np.interp(begins[begins < done[-1]], done, learned):
+            ax.axvline(begin, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0)
 
 
 def smooth(values: np.ndarray, width: int = _SMOOTH) -> np.ndarray:

@@ -371,6 +371,7 @@ class Trainer:
         self._warn_if_unstable(part.loss / part.samples)
         line: dict[str, Any] = {
             "samples": self.done,
+            "learned": self.learned,
             "epoch": progress.epoch,
             "loss": part.loss / part.samples,
             "error": part.score / part.samples if self.by_batch else None,

@@ -56,6 +56,19 @@ def test_a_learning_curve_shows_what_means_something(rule: str) -> None:
 
 
 @pytest.mark.tiny
+def test_a_learning_curve_over_what_was_learned() -> None:
+    """Of samples that were passed over, none is drawn: of 100 in each epoch, but for the first, a third was learned."""
+    summary = {"test_error": 0.02, "test_error_sigma": None, "samples_learned": 166, "train_samples": 100, "epochs": 3}
+    metrics = lines()
+    for line in metrics:
+        line["learned"] = line["samples"] if line["samples"] <= 100 else 100 + (line["samples"] - 100) // 3
+    top, bottom = plot.draw_learning_curve(metrics, summary).axes
+    assert top.lines[0].get_xdata()[-1] == 166
+    assert [line.get_xdata()[0] for line in top.lines if line.get_linestyle() == "--"] == [100, 133]
+    assert bottom.get_xlim()[1] < 180
+
+
+@pytest.mark.tiny
 @pytest.mark.parametrize("metrics", [[], lines(n=1), [{"samples": 5, "epoch": 1, "loss": 0.0, "error": 0.0}]])
 def test_a_short_learning_curve(metrics: list, tmp_path: pathlib.Path) -> None:
     zero = {"test_error": 0.0, "test_error_sigma": 0.0, "samples_learned": 5}
