@@ -8,7 +8,7 @@ Everything on one thread, in turns, in one process, with the same networks, the 
   compared.
 * ``dense``: 1,000 neurons, half of them ALIF, 10 % connectivity. Three ways without events: ``reference``, what
   ``--engine time`` runs, in double precision; ``stepped`` and ``adjoint`` of `dense.py`, NumPy at its best in single
-  precision. Times are those of a trial. The gradients of all are compared.
+  precision. Each is held against the events in its own precision. Times are those of a trial. The gradients of all are compared.
 """
 
 from __future__ import annotations
@@ -117,30 +117,35 @@ def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: 
     task = Compared(lif=n // 2, alif=n // 2, connectivity=connectivity)
     network = task.build_network()
     samples, one = task.drawn(network, batch), task.drawn(network, 1)
-    simulator = ep.Simulator(network, threads=1)
+    simulators = {
+        precision: ep.Simulator(network, threads=1, precision=precision) for precision in ("single", "double")
+    }
     deviations = compare_gradients(Compared(lif=30, alif=30, connectivity=0.3))
     stepped, matrices = ReferenceSimulator(network), matrices_of(task, ep.Simulator(network, threads=1), np.float32)
     inputs, label = dense_inputs(one), int(one.labels[0])
     ways: dict[str, Callable[[], Any]] = {
-        "events": lambda: simulator.train(samples),
+        "single": lambda: simulators["single"].train(samples),
+        "double": lambda: simulators["double"].train(samples),
         "stepped": lambda: matrices.gradients("stepped", inputs, label, task.window),
         "adjoint": lambda: matrices.gradients("adjoint", inputs, label, task.window),
     }
-    warm_up(simulator, samples)
+    for simulator in simulators.values():
+        warm_up(simulator, samples)
     times: dict[str, list[float]] = {name: [] for name in (*ways, "reference")}
     for _ in range(repeats):
         for name, way in ways.items():
-            times[name].append(timed(way)[0] / (batch if name == "events" else 1))
+            times[name].append(timed(way)[0] / (batch if name in simulators else 1))
     for _ in range(min(repeats, 2)):
         times["reference"].append(timed(stepped.train, one)[0])
-    ours = np.median(times["events"])
+    synapses, events = simulators["single"].n_synapses, simulators["single"].train(samples).events
     return {
-        "network": f"{task.lif} LIF + {task.alif} ALIF, connectivity {connectivity:g}, {simulator.n_synapses:,} synapses",
+        "network": f"{task.lif} LIF + {task.alif} ALIF, connectivity {connectivity:g}, {synapses:,} synapses",
         "batch": batch, "steps": task.n_steps,
-        "synaptic_events_of_a_trial": simulator.train(samples).events / batch,
+        "synaptic_events_of_a_trial": events / batch,
         "seconds_per_trial": {name: record.spread(values) for name, values in times.items()},
         "times_faster_than": {
-            name: record.spread([value / ours for value in times[name]]) for name in times if name != "events"
+            name: {"precision": precision, **record.spread([t / np.median(times[precision]) for t in times[name]])}
+            for name, precision in {"stepped": "single", "adjoint": "single", "reference": "double"}.items()
         },
         "largest_deviation_of_gradients": deviations,
     }  # fmt: skip
