@@ -33,7 +33,7 @@ def _source_digest() -> str:
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         text = path.read_bytes()
-        if path.relative_to(root).parts[0] in ("_vectors.py", "equations", "kernels", "models") or b"_jit" in text:
+        if path.relative_to(root).parts[0] in ("_packs.py", "_vectors.py", "equations", "kernels", "models") or b"_jit" in text:
             digest.update(path.relative_to(root).as_posix().encode())
             digest.update(text)
     digest.update(importlib.metadata.version("numba").encode())
@@ -69,6 +69,11 @@ from numba.core.cpu import CPUTargetOptions  # noqa: E402
 
 from eprop._flags import compare_quickly  # noqa: E402
 from eprop._ingredients import IngredientCache, IngredientCompiler  # noqa: E402
+from eprop._packs import PACK as PACK  # noqa: E402
+from eprop._packs import Access as Access  # noqa: E402
+from eprop._packs import access as access  # noqa: E402
+from eprop._packs import laying as laying  # noqa: E402
+from eprop._packs import record_size as record_size  # noqa: E402
 from eprop._vectors import CHUNK as CHUNK  # noqa: E402
 from eprop._vectors import WIDE as WIDE  # noqa: E402
 from eprop._vectors import add_chunk as add_chunk  # noqa: E402

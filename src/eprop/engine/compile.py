@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from eprop._jit import bind
+from eprop._jit import PACK, access, bind, laying
 from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
 from eprop.kernels import (
@@ -27,6 +27,7 @@ from eprop.kernels import (
     optimize_batch,
     plastic,
     plastic_readout,
+    records,
     silence,
     stream,
 )
@@ -301,7 +302,8 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         bound["_deliver_each"] = bind(each_step.deliver_each, f"deliver_each_{rule}", **each)
         bound["_settle_each"] = bind(each_step.settle_each, f"settle_each_{rule}", **each)
     bound["_new_and_silent_rows"] = bind(silence.new_and_silent_rows, f"new_and_silent_rows_{rule}", **bound)
-    bound["_find_way_ahead"] = bind(plastic.find_way_ahead, f"find_way_ahead_{rule}", inlined=True, **bound)
+    for name in ("look_ahead_of_rows", "find_way_ahead", "lay_due"):
+        bound[f"_{name}"] = bind(getattr(plastic, name), f"{name}_{rule}", inlined=True, **bound)
     return (
         maps_of.extend,
         bind(plastic.deliver_plus, f"deliver_plus_{rule}", inlined=True, **bound),
@@ -313,18 +315,42 @@ def _bind_anchors(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any]
     """Rows of synapses that are kept at their anchors."""
     parts: dict[str, Any] = {
         f"_{short}": bind(getattr(anchors, name), f"{name}_{kind}", inlined=True, **bound)
-        for short, name in (("back", "move_back"), ("arrived", "move_arrived"), ("add", "add_through"))
+        for short, name in (("back", "move_back"), ("arrived", "move_arrived"))
     }
-    bound = {**bound, **parts}
-    for short, name in (("collect", "collect"), ("own_back", "own_back")):
-        bound[f"_{short}"] = bind(getattr(anchors, name), f"{name}_{kind}", inlined=True, **bound)
-    bound["_anchor"] = bind(anchors.anchor_synapse, f"anchor_{rule}", inlined=True, **bound)
+    bound = {**bound, **parts, "PACKED": not bound["MOMENTS"]}
+    bound |= _bind_synapses(kind, rule, bound, "one", 1)
+    if bound["PACKED"]:
+        bound |= _bind_synapses(kind, rule, bound, "pack", PACK)
     bound["_refold_row"] = bind(anchors.refold_row, f"refold_row_{kind}", **bound)
+    entries = bound["ENTRIES"]
+    one = bind(records.lay_one, f"lay_one_{kind}", inlined=True, ENTRIES=entries)
+    lay = bind(records.lay_rows, f"lay_rows_{kind}", _lay=laying(entries), _lay_one=one)
+    parts["_lay_out"] = bind(records.lay_out, f"lay_out_{kind}", _lay_rows=lay, _lay_one=one)
     return {
         **parts,
         "_anchor_row": bind(anchors.anchor_row, f"anchor_row_{rule}", **bound),
         "_learn_rows_onward": bind(anchors.learn_rows_onward, f"learn_onward_{rule}", **bound),
         "_settle_rows_onward": bind(anchors.settle_rows_onward, f"settle_onward_{rule}", **bound),
+    }
+
+
+def _bind_synapses(kind: str, rule: str, bound: dict[str, Any], what: str, size: int) -> dict[str, Any]:
+    """What `_bind_anchors` does to so many synapses at a time."""
+    bound = {**bound, **{f"_{name}": value for name, value in access(size, bound["ENTRIES"])._asdict().items()}}
+    rows = {"e": bound["E"], "rate": bound["R"], "gradient": bound["G"], "own": bound["A"]}
+    through = {row: {"FIRST": at, "SECOND": at + 1, "OWN": at + bound["D"]} for row, at in rows.items()}
+    for row, entries in through.items():
+        bound[f"_add_{row}"] = bind(
+            anchors.add_through, f"add_{row}_{what}_{kind}", inlined=True, **{**bound, **entries}
+        )
+    bound["_own_back"] = bind(
+        anchors.own_back, f"own_back_{what}_{kind}", inlined=True, **{**bound, **through["own"]}
+    )
+    bound["_collect"] = bind(anchors.collect, f"collect_{what}_{kind}", inlined=True, **bound)
+    bound["_anchor"] = bind(anchors.anchor_synapses, f"anchor_{what}_{rule}", inlined=True, **bound)
+    return {
+        f"_{short}_{what}": bind(getattr(anchors, name), f"{name}_{what}_{rule}", inlined=True, **bound)
+        for short, name in (("anchor", "anchor_anew"), ("learn", "learn_synapses"), ("settle", "settle_synapses"))
     }
 
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eprop._jit import WIDE
+from eprop._jit import WIDE, record_size
 from eprop.engine.rows import PAD, aligned, dense_tables, walks_of
 from eprop.kernels import layout as lay
 from eprop.kernels.arrivals import RUN
 from eprop.kernels.clock import COLUMNS
 from eprop.kernels.exchange import Outbox
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
+from eprop.kernels.records import EXTRA_ROWS
 from eprop.kernels.stdp import posts_full
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
         due_maps=aligned((1, entries, width), dtype),
         due_before=aligned((1, entries, width), dtype),
         due_found=np.full((partitions, groups), -1, np.int64),
+        records=aligned((blocks + EXTRA_ROWS, width, record_size(entries)), dtype),
+        laid=np.full((partitions, groups, blocks + EXTRA_ROWS), -1, np.int64),
         totals=aligned((width,)),
         z_ahead=np.zeros((topology.arrivals.shape[1], learning if plus else 0)),
         gradient=np.zeros(topology.readouts.shape[1]),

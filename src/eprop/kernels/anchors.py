@@ -20,9 +20,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, outer
+from eprop._jit import PACK, fetch, inline, inner, outer
 from eprop.equations.optimize import clip
-from eprop.kernels.deliver import fetch_row
 from eprop.kernels.layout import (
     DECAY_KAPPA,
     DECAY_REG,
@@ -46,9 +45,23 @@ from eprop.kernels.optimize import decay_owed, optimize_synapse
 
 # Bound to the constants of one `kernels.maps.MapLayout` with at most one hidden component.
 D, M, BOTH = 1, 0, False
-E, R, GE, GR, G, A = 0, 1, 1, 1, 2, 3
+GE, GR = 1, 1
 EL_B = 1
 MOMENTS = False
+# Entries that filtered spikes and the own component go through, bound to those of e, rate, gradient or own component.
+FIRST, SECOND, OWN = 0, 0, 0
+# Whether rows are done in packs, as far as these go; synapses whose optimiser keeps moments are done one by one.
+PACKED = True
+
+
+def _unbound(*arguments):
+    """Stands for a bound template, or for one of the functions of `eprop._jit.Access`."""
+
+
+_read = _write = _spread = _aim = _records = _column = _limit = _pass_on = _unbound
+_add_e = _add_rate = _add_gradient = _add_own = _unbound
+_collect = _own_back = _anchor = _unbound
+_anchor_pack = _anchor_one = _learn_pack = _learn_one = _settle_pack = _settle_one = _unbound
 
 
 def move_back(n, group, filters, z_bar, i):
@@ -79,68 +92,152 @@ def move_arrived(n, group, filters, arrivals, z_ahead, i):
     )
 
 
-def add_through(total, j, a, entry, maps, z_0, z_1, h):
-    """Template: what filtered spikes and the own component add to ``total``, through entries of row ``a`` of ``maps``."""
+_back, _arrived = move_back, move_arrived
+
+
+# ------------------------------------------ synapses from ``q`` on, a pack of them or one; ``m`` are the maps of their targets
+
+
+def add_through(total, m, z_0, z_1, h):
+    """Template: what filtered spikes and the own component add to ``total``, through some entries of maps."""
     if D > 0:
-        total += maps[a, entry, j] * z_0
+        total += m[FIRST] * z_0
     if D > 1:
-        total += maps[a, entry + 1, j] * z_1
+        total += m[SECOND] * z_1
     if M > 0:
-        total += maps[a, entry + D, j] * h
+        total += m[OWN] * h
     return total
 
 
-_add = add_through
-
-
-def collect(j, a, maps, e, rate, z_0, z_1, h):
-    """Template: the gradient that a synapse collects from its anchor on, through row ``a`` of ``maps``."""
-    g = _add(maps[a, GE, j] * e, j, a, G, maps, z_0, z_1, h)
+def collect(m, e, rate, z_0, z_1, h):
+    """Template: the gradient that is collected from the anchor on."""
+    g = _add_gradient(m[GE] * e, m, z_0, z_1, h)
     if BOTH:
-        g += maps[a, GR, j] * rate
+        g += m[GR] * rate
     return g
 
 
-def own_back(j, a, maps, h, z_0, z_1):
-    """Template: the own component ``h`` at the start of a block, of which ``maps[a]`` leads here."""
+def own_back(m, h, z_0, z_1):
+    """Template: the own component ``h`` at the start of a block, from which ``m`` leads here."""
     if D > 0:
-        h -= maps[a, A, j] * z_0
+        h -= m[FIRST] * z_0
     if D > 1:
-        h -= maps[a, A + 1, j] * z_1
-    return h / maps[a, A + D, j]
+        h -= m[SECOND] * z_1
+    return h / m[OWN]
 
 
-_collect, _own_back = collect, own_back
-
-
-def anchor_synapse(
-    q, j, a, parts, w, e, rate, h, grow_k, grow_r, eta, z_0, z_1, weight, trace, trace_reg, hidden, pending
-):
-    """Template: keep a synapse with weight ``w`` and values as of now, to which ``parts[a]`` leads from its block's start."""
+def anchor_synapses(
+    q, m, w, e, rate, h, grow_k, grow_r, eta, z_0, z_1, weight, trace, trace_reg, hidden, pending
+):  # fmt: skip
+    """Template: keep weights ``w`` and values as of now, to which ``m`` leads from the start of the block."""
     if M > 0:
-        h = _own_back(j, a, parts, h, z_0, z_1)
-        hidden[0, q] = h
-    e = _add(e, j, a, E, parts, -z_0, -z_1, -h) * grow_k
-    trace[q] = e
+        h = _own_back(m, h, z_0, z_1)
+        _write(hidden, q, h)
+    e = _add_e(e, m, -z_0, -z_1, -h) * grow_k
+    _write(trace, q, e)
     if BOTH:
-        rate = _add(rate, j, a, R, parts, -z_0, -z_1, -h) * grow_r
-        trace_reg[q] = rate
-    early = _collect(j, a, parts, e, rate, z_0, z_1, h)
+        rate = _add_rate(rate, m, -z_0, -z_1, -h) * grow_r
+        _write(trace_reg, q, rate)
+    early = _collect(m, e, rate, z_0, z_1, h)
     if MOMENTS:
-        weight[q] = w
-        pending[q] = -early
+        _write(weight, q, w)
+        _write(pending, q, -early)
     else:
-        weight[q] = w + eta * early
+        _write(weight, q, w + eta * early)
 
 
-_anchor = anchor_synapse
+def anchor_anew(
+    q, here, records, targets, grow_k, grow_r, eta, z_0, z_1, weight, trace, trace_reg, hidden, pending
+):  # fmt: skip
+    """Template: `anchor_synapses` with the values that are there, as those of now."""
+    e, rate, h = _read(trace, q), _spread(eta, weight), _spread(eta, weight)
+    if BOTH:
+        rate = _read(trace_reg, q)
+    if M > 0:
+        h = _read(hidden, q)
+    _anchor(q, _records(records, here, _aim(targets, q)), _read(weight, q), e, rate, h, _spread(grow_k, weight),
+            _spread(grow_r, weight), _spread(eta, weight), _spread(z_0, weight), _spread(z_1, weight), weight, trace, trace_reg,
+            hidden, pending)  # fmt: skip
 
 
-def anchor_row(p, i, t, eta, group, block_steps, indptr, decays, filters, arrivals, z_ahead, parts, targets, weight, trace,
-               trace_reg, hidden, pending):  # fmt: skip
+def learn_synapses(
+    q, ahead, here, records, targets, eligibility, k_n, r_n, grow_k, grow_r, eta, w_min, w_max, z_0, z_1, y_0, y_1, first_step,
+    last_step, left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
+):  # fmt: skip
+    """Template: go on from the anchor through the maps ``ahead``, change, deliver, and be anchored anew ``here``."""
+    z_0, z_1, eta = _spread(z_0, weight), _spread(z_1, weight), _spread(eta, weight)
+    to = _aim(targets, q)
+    m, e, rate, h = _records(records, ahead, to), _read(trace, q), eta, eta
+    if BOTH:
+        rate = _read(trace_reg, q)
+    if M > 0:
+        h = _read(hidden, q)
+    g = _collect(m, e, rate, z_0, z_1, h)
+    e = _add_e(_spread(k_n, weight) * e, m, z_0, z_1, h)
+    if BOTH:
+        rate = _add_rate(_spread(r_n, weight) * rate, m, z_0, z_1, h)
+    if M > 0:
+        h = _add_own(_spread(weight.dtype.type(0.0), weight), m, z_0, z_1, h)
+        if D == 0:
+            h += _column(eligibility, np.uint64(EL_B * eligibility.shape[1]), to, weight)
+    if MOMENTS:
+        g += _read(pending, q)
+        w = optimize_synapse(q, np.float64(g), first_step, last_step, left, r, floats, weight, moment_1, moment_2)
+    else:
+        w = _limit(_read(weight, q) - eta * g, _spread(w_min, weight), _spread(w_max, weight))
+    _pass_on(x, to, w)
+    _anchor(q, _records(records, here, to), w, e, rate, h, _spread(grow_k, weight), _spread(grow_r, weight), eta,
+            _spread(y_0, weight), _spread(y_1, weight), weight, trace, trace_reg, hidden, pending)  # fmt: skip
+
+
+def settle_synapses(
+    q, maps, before, records, targets, k_n, r_n, eta, w_min, w_max, z_0, z_1, weight, trace, trace_reg, hidden, pending
+):  # fmt: skip
+    """Template: collect through ``maps`` what is left to collect; values go on through those ``before``."""
+    z_0, z_1, eta = _spread(z_0, weight), _spread(z_1, weight), _spread(eta, weight)
+    to = _aim(targets, q)
+    m, e, rate, h = _records(records, before, to), _read(trace, q), eta, eta
+    if M > 0:
+        h = _read(hidden, q)
+        _write(hidden, q, _add_own(_spread(weight.dtype.type(0.0), weight), m, z_0, z_1, h))
+    if BOTH:
+        rate = _read(trace_reg, q)
+        _write(trace_reg, q, _add_rate(_spread(r_n, weight) * rate, m, z_0, z_1, h))
+    _write(trace, q, _add_e(_spread(k_n, weight) * e, m, z_0, z_1, h))
+    g = _collect(_records(records, maps, to), e, rate, z_0, z_1, h)
+    if MOMENTS:
+        _write(pending, q, _read(pending, q) + g)
+    else:
+        _write(weight, q, _limit(_read(weight, q) - eta * g, _spread(w_min, weight), _spread(w_max, weight)))
+
+
+# -------------------------------------------------------------------------------------------------------------------- rows
+
+
+@inline
+def fetch_along(q, targets, weight, trace):
+    """Fetch what a pack of synapses from ``q`` on begins with.
+
+    Rows lie anywhere, and a short one is over before the processor has seen that it goes on. So each row fetches the next
+    one as it goes along: at once, so many lines would be in each other's way.
+    """
+    fetch(targets, q)
+    fetch(weight, q)
+    fetch(trace, q)
+
+
+@inline
+def next_row(index, stop, order, indptr, p):
+    """Where the synapses of row ``order[index]`` begin and end; of a row beyond ``stop``, nowhere."""
+    if index >= stop:
+        return np.uint64(0), np.uint64(0)
+    return np.uint64(indptr[p, order[index]]), np.uint64(indptr[p, order[index] + 1])
+
+
+def anchor_row(p, i, t, eta, group, block_steps, indptr, decays, filters, arrivals, z_ahead, here, records, targets, weight,
+               trace, trace_reg, hidden, pending):  # fmt: skip
     """Template: anchor a row whose traces are those of now: it spikes for the first time, or after a long silence."""
-    real = weight.dtype.type
-    n, a, rate, h = t & (block_steps - 1), np.uint64(t & (parts.shape[0] - 1)), real(0.0), real(0.0)
+    real, n = weight.dtype.type, t & (block_steps - 1)
     back_0, back_1 = _arrived(n, group, filters, arrivals, z_ahead, i)
     z_0, z_1, grow_k, grow_r = (
         real(back_0),
@@ -148,13 +245,15 @@ def anchor_row(p, i, t, eta, group, block_steps, indptr, decays, filters, arriva
         real(decays[group, GROW_KAPPA, n]),
         real(decays[group, GROW_REG, n]),
     )
-    for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-        if BOTH:
-            rate = trace_reg[q]
-        if M > 0:
-            h = hidden[0, q]
-        _anchor(q, targets[q], a, parts, weight[q], trace[q], rate, h, grow_k, grow_r, real(eta), z_0, z_1, weight, trace,
-                trace_reg, hidden, pending)  # fmt: skip
+    q, end = np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])
+    if PACKED:
+        while q + np.uint64(PACK) <= end:
+            _anchor_pack(q, here, records, targets, grow_k, grow_r, real(eta), z_0, z_1, weight, trace, trace_reg, hidden,
+                         pending)  # fmt: skip
+            q += np.uint64(PACK)
+    while q < end:
+        _anchor_one(q, here, records, targets, grow_k, grow_r, real(eta), z_0, z_1, weight, trace, trace_reg, hidden, pending)
+        q += np.uint64(1)
 
 
 def refold_row(
@@ -170,30 +269,30 @@ def refold_row(
             rate = trace_reg[q]
         if M > 0:
             h = hidden[0, q]
-        weight[q] += real(change) * _collect(targets[q], a, parts, trace[q], rate, z_0, z_1, h)
+        weight[q] += real(change) * taken_away(a, targets[q], parts, D, M, BOTH, trace[q], rate, z_0, z_1, h)
 
 
-_back, _arrived = move_back, move_arrived
 _refold_row = refold_row
 
 
 def learn_rows_onward(
-    k, stop, t, p, r, group, maps, within, block_steps, parts, order, last, z_bar, z_ahead, steps, fold, indptr, decays, filters,
-    arrivals, floats, targets, eligibility, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
+    k, stop, t, p, r, group, within, block_steps, parts, ahead, here, order, last, z_bar, z_ahead, steps, fold, indptr, decays,
+    filters, arrivals, floats, records, targets, eligibility, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
 ):  # fmt: skip
     """Template: rows ``order[k:stop]`` go on from their anchors to step ``t``, change, deliver, and are anchored anew.
 
-    ``maps`` lead here from the start of a block, row by row; or (``within``) from the start of this one, all in row ``t``.
+    Maps lead here from the starts of ``ahead`` blocks (a power of two), the first of ``records``; or (``within``) from the start
+    of this one, which are those at ``here``.
     """
-    real, n_t, ring = weight.dtype.type, t & (block_steps - 1), maps.shape[0] - 1
+    real, n_t, room = weight.dtype.type, t & (block_steps - 1), np.uint64(records.shape[1] * records.shape[2])
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     grow_k, grow_r = real(decays[group, GROW_KAPPA, n_t]), real(decays[group, GROW_REG, n_t])
-    here, rate, h, left = np.uint64(t & (parts.shape[0] - 1)), real(0.0), real(0.0), 1.0
+    left = 1.0
     for index in range(k, stop):
         i = order[index]
-        fetch_row(index + 1, order, indptr, p, targets, weight, trace)
         before = last[i] & (block_steps - 1)
-        n, b = t - last[i] + before, np.uint64((t if within else last[i] // block_steps) & ring)
+        n = t - last[i] + before
+        at = here if within else np.uint64(last[i] // block_steps & (ahead - 1)) * room
         k_n, r_n = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])
         back_0, back_1 = _back(before, group, filters, z_bar, i)
         now_0, now_1 = _arrived(n_t, group, filters, arrivals, z_ahead, i)
@@ -203,51 +302,28 @@ def learn_rows_onward(
         elif fold[i] != floats[r, PF_ETA]:
             _refold_row(p, i, last[i], floats[r, PF_ETA] - fold[i], group, block_steps, indptr, filters, z_bar, parts, targets,
                         weight, trace, trace_reg, hidden)  # fmt: skip
-        for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-            j, e = targets[q], trace[q]
-            if BOTH:
-                rate = trace_reg[q]
-            if M > 0:
-                h = hidden[0, q]
-            g = _collect(j, b, maps, e, rate, z_0, z_1, h)
-            e = _add(k_n * e, j, b, E, maps, z_0, z_1, h)
-            if BOTH:
-                rate = _add(r_n * rate, j, b, R, maps, z_0, z_1, h)
-            if M > 0:
-                h = _add(real(0.0), j, b, A, maps, z_0, z_1, h)
-                if D == 0:
-                    h += real(eligibility[EL_B, j])
-            if MOMENTS:
-                g += pending[q]
-                w = optimize_synapse(q, np.float64(g), steps[i], t - 1, left, r, floats, weight, moment_1, moment_2)
-            else:
-                w = clip(weight[q] - eta * g, w_min, w_max)
-            x[j] += w
-            _anchor(
-                q,
-                j,
-                here,
-                parts,
-                w,
-                e,
-                rate,
-                h,
-                grow_k,
-                grow_r,
-                eta,
-                y_0,
-                y_1,
-                weight,
-                trace,
-                trace_reg,
-                hidden,
-                pending,
-            )
+        q, end = np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])
+        following, beyond = next_row(index + 1, stop, order, indptr, p)
+        fetch_along(following, targets, weight, trace)
+        if PACKED:
+            while q + np.uint64(PACK) <= end:
+                following += np.uint64(PACK)
+                if following < beyond:
+                    fetch_along(following, targets, weight, trace)
+                _learn_pack(q, at, here, records, targets, eligibility, k_n, r_n, grow_k, grow_r, eta, w_min, w_max, z_0, z_1,
+                            y_0, y_1, steps[i], t - 1, left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1,
+                            moment_2, x)  # fmt: skip
+                q += np.uint64(PACK)
+        while q < end:
+            _learn_one(q, at, here, records, targets, eligibility, k_n, r_n, grow_k, grow_r, eta, w_min, w_max, z_0, z_1, y_0,
+                       y_1, steps[i], t - 1, left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2,
+                       x)  # fmt: skip
+            q += np.uint64(1)
 
 
 def settle_rows_onward(
-    k, stop, last, n, p, r, group, block_steps, parts, due, z_bar, fold, indptr, decays, filters, floats, targets, maps, before,
-    weight, trace, trace_reg, hidden, pending,
+    k, stop, last, n, p, r, group, block_steps, parts, due, z_bar, fold, indptr, decays, filters, floats, maps, before, records,
+    targets, weight, trace, trace_reg, hidden, pending,
 ):  # fmt: skip
     """Template: rows ``due[k:stop]``, last active in step ``last``, collect what is left to collect up to the cutoff.
 
@@ -256,32 +332,47 @@ def settle_rows_onward(
     real = weight.dtype.type
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     k_n, r_n = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])
-    here, rate, h = np.uint64(0), real(0.0), real(0.0)
     for index in range(k, stop):
         i = due[index]
-        fetch_row(index + 1, due, indptr, p, targets, weight, trace)
         back_0, back_1 = _back(last & (block_steps - 1), group, filters, z_bar, i)
         z_0, z_1 = real(back_0), real(back_1)
         if not MOMENTS and fold[i] != floats[r, PF_ETA]:
             _refold_row(p, i, last, floats[r, PF_ETA] - fold[i], group, block_steps, indptr, filters, z_bar, parts, targets,
                         weight, trace, trace_reg, hidden)  # fmt: skip
-        for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-            j, e = targets[q], trace[q]
-            if M > 0:
-                h = hidden[0, q]
-                hidden[0, q] = _add(real(0.0), j, here, A, before, z_0, z_1, h)
-            if BOTH:
-                rate = trace_reg[q]
-                trace_reg[q] = _add(r_n * rate, j, here, R, before, z_0, z_1, h)
-            trace[q] = _add(k_n * e, j, here, E, before, z_0, z_1, h)
-            g = _collect(j, here, maps, e, rate, z_0, z_1, h)
-            if MOMENTS:
-                pending[q] += g
-            else:
-                weight[q] = clip(weight[q] - eta * g, w_min, w_max)
+        q, end = np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])
+        following, beyond = next_row(index + 1, stop, due, indptr, p)
+        fetch_along(following, targets, weight, trace)
+        if PACKED:
+            while q + np.uint64(PACK) <= end:
+                following += np.uint64(PACK)
+                if following < beyond:
+                    fetch_along(following, targets, weight, trace)
+                _settle_pack(q, maps, before, records, targets, k_n, r_n, eta, w_min, w_max, z_0, z_1, weight, trace,
+                             trace_reg, hidden, pending)  # fmt: skip
+                q += np.uint64(PACK)
+        while q < end:
+            _settle_one(q, maps, before, records, targets, k_n, r_n, eta, w_min, w_max, z_0, z_1, weight, trace, trace_reg,
+                        hidden, pending)  # fmt: skip
+            q += np.uint64(1)
 
 
 # ------------------------------------------------------------------ for those who look on: any kind, one synapse after the other
+
+
+@inline
+def taken_away(a, j, parts, d, m, two, e, rate, z_0, z_1, h):
+    """The gradient that a synapse collects from its anchor through row ``a`` of ``parts``, in any layout: see `collect`."""
+    first = np.int64((d + m) * (1 + two))
+    g = parts[a, first, j] * e
+    if d > 0:
+        g += parts[a, first + 1 + two, j] * z_0
+    if d > 1:
+        g += parts[a, first + 2 + two, j] * z_1
+    if m > 0:
+        g += parts[a, first + 1 + two + d, j] * h
+    if two:
+        g += parts[a, first + 1, j] * rate
+    return g
 
 
 @inner
@@ -301,21 +392,15 @@ def seen_weight(q, i, r, t, topology, synapses, axons, history):
     last, eta = axons.last[i], axons.fold[i]
     if eta == 0.0 or last < 0 or t - last > topology.projections[r, PRO_CUTOFF]:
         return weight[q]
-    real, parts, kind, two = weight.dtype.type, history.parts, topology.kinds[topology.projections[r, PRO_KIND]], 0
-    d, m = kind[0], kind[1]
+    real, parts, kind = weight.dtype.type, history.parts, topology.kinds[topology.projections[r, PRO_KIND]]
+    d, m, two = kind[0], kind[1], int(synapses.trace_reg.size > 0)
     z_0, z_1 = _anchored_spikes(i, r, last, d, topology, axons, history)
-    if synapses.trace_reg.size > 0:
-        two = 1
-    j, a, first = np.uint64(topology.targets[q]), np.uint64(last & (parts.shape[0] - 1)), np.int64((d + m) * (1 + two))
-    g = parts[a, first, j] * synapses.trace[q]
-    if d > 0:
-        g += parts[a, first + 1 + two, j] * real(z_0)
-    if d > 1:
-        g += parts[a, first + 2 + two, j] * real(z_1)
+    j, a, rate, h = np.uint64(topology.targets[q]), np.uint64(last & (parts.shape[0] - 1)), real(0.0), real(0.0)
     if m > 0:
-        g += parts[a, first + 1 + two + d, j] * synapses.hidden[0, q]
+        h = synapses.hidden[0, q]
     if two:
-        g += parts[a, first + 1, j] * synapses.trace_reg[q]
+        rate = synapses.trace_reg[q]
+    g = taken_away(a, j, parts, d, m, two, synapses.trace[q], rate, real(z_0), real(z_1), h)
     floats = topology.projection_floats
     return clip(weight[q] - real(eta) * g, real(floats[r, PF_MIN]), real(floats[r, PF_MAX]))
 

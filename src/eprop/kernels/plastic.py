@@ -29,6 +29,7 @@ from eprop.kernels.layout import (
     PRO_ROW,
 )
 from eprop.kernels.maps import row_end
+from eprop.kernels.records import BEFORE, DUE, HERE
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
 EL_C, ANCHORS = 0, True
@@ -48,7 +49,7 @@ def _unbound(*arguments):
 MAPS = MAPS_WITHIN = _unbound
 _copy = _extend = _look_ahead = _look_ahead_of_one = _turn_to = _unbound
 _learn_rows_onward = _learn_rows_across = _learn_rows = _learn_rows_directly = _unbound
-_back = _arrived = _settle_rows = _settle_rows_onward = _unbound
+_back = _arrived = _settle_rows = _settle_rows_onward = _lay_out = _unbound
 EACH = False
 # Whether the loops know tables of whole rows (`kernels.plastic_dense`).
 DENSE = False
@@ -188,6 +189,9 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
     group, block_steps, order, last = topology.projections[r, PRO_GROUP], history.block_steps, scratch.order, axons.last
     first = max(lo, topology.projections[r, PRO_LO])
     end = row_end(min(hi, topology.projections[r, PRO_HI]), neurons.psi.size, scratch.maps)
+    if ANCHORS:
+        _lay_out(k, stop, order, t & (history.parts.shape[0] - 1), history.parts, scratch.ahead.shape[0] + HERE, t, p, group,
+                 first, end, topology.indptr, topology.targets, scratch.records, scratch.laid)  # fmt: skip
     k = _new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, history, scratch)
     if k == stop:
         return
@@ -198,10 +202,12 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
     if across > k:
         _find_way_ahead(k, across, r, p, t, first, end, topology, axons, history, scratch)
     if ANCHORS:
-        for begin, end, maps, within in ((k, across, scratch.ahead, False), (across, stop, history.parts, True)):
-            _learn_rows_onward(begin, end, t, p, r, group, maps, within, block_steps, history.parts, order, last, axons.z_bar,
-                               scratch.z_ahead, axons.steps, axons.fold, topology.indptr, topology.decays, topology.filters,
-                               topology.arrivals, topology.projection_floats, topology.targets, topology.eligibility,
+        blocks, room = scratch.ahead.shape[0], scratch.records.shape[1] * scratch.records.shape[2]
+        for begin, end, within in ((k, across, False), (across, stop, True)):
+            _learn_rows_onward(begin, end, t, p, r, group, within, block_steps, history.parts, blocks,
+                               np.uint64((blocks + HERE) * room), order, last, axons.z_bar, scratch.z_ahead, axons.steps,
+                               axons.fold, topology.indptr, topology.decays, topology.filters, topology.arrivals,
+                               topology.projection_floats, scratch.records, topology.targets, topology.eligibility,
                                synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending,
                                synapses.moment_1, synapses.moment_2, neurons.input)  # fmt: skip
     else:
@@ -245,26 +251,54 @@ def find_way_ahead(k, stop, r, p, t, first, end, topology, axons, history, scrat
     Where that pays, for all targets: they are shared by all synapses at which spikes arrive in this step. Else for those of
     each row.
     """
-    indptr, targets, block_steps = topology.indptr, topology.targets, history.block_steps
+    indptr, targets, order, block_steps = topology.indptr, topology.targets, scratch.order, history.block_steps
     group, mask, count = topology.projections[r, PRO_GROUP], scratch.ahead.shape[0] - 1, 0
     for index in range(k, stop):
-        i = scratch.order[index]
-        count += indptr[p, i + 1] - indptr[p, i]
+        count += indptr[p, order[index] + 1] - indptr[p, order[index]]
+    while k < stop:
+        # Rows are in the order of their last spikes: those that want the same way follow each other.
+        begin, lowest = k, axons.last[order[k]] // block_steps
+        while k < stop and axons.last[order[k]] // block_steps == lowest:
+            k += 1
+        lowest += 0 if ANCHORS else 1
+        if not scratch.known[p, group, lowest & mask]:
+            if count * COST_AHEAD > end - first:
+                _look_ahead(lowest, t, np.uint64(first), np.uint64(end), p, history.prefix, history.blocks, history.tails,
+                            scratch.ahead, scratch.known, block_steps, history.span_blocks, group, topology.decays,
+                            topology.filters)  # fmt: skip
+            else:
+                _look_ahead_of_rows(begin, k, lowest, t, p, group, topology, history, scratch)
+        if ANCHORS:
+            _lay_out(begin, k, order, lowest & mask, scratch.ahead, lowest & mask, t, p, group, first, end, indptr, targets,
+                     scratch.records, scratch.laid)  # fmt: skip
+
+
+def look_ahead_of_rows(k, stop, lowest, t, p, group, topology, history, scratch):
+    """Template: the way ahead from block ``lowest`` on, for the targets of rows ``order[k:stop]``."""
+    indptr, targets = topology.indptr, topology.targets
     for index in range(k, stop):
         i = scratch.order[index]
-        lowest = axons.last[i] // block_steps + (0 if ANCHORS else 1)
-        if scratch.known[p, group, lowest & mask]:
-            continue
-        if count * COST_AHEAD > end - first:
-            _look_ahead(lowest, t, np.uint64(first), np.uint64(end), p, history.prefix, history.blocks, history.tails,
-                        scratch.ahead, scratch.known, block_steps, history.span_blocks, group, topology.decays,
-                        topology.filters)  # fmt: skip
-            continue
         for q in range(indptr[p, i], indptr[p, i + 1]):
             j = np.uint64(targets[q])
             _look_ahead_of_one(lowest, t, j, j + np.uint64(1), p, history.prefix, history.blocks, history.tails,
-                               scratch.ahead, scratch.known, block_steps, history.span_blocks, group, topology.decays,
-                               topology.filters)  # fmt: skip
+                               scratch.ahead, scratch.known, history.block_steps, history.span_blocks, group,
+                               topology.decays, topology.filters)  # fmt: skip
+
+
+_look_ahead_of_rows = look_ahead_of_rows
+
+
+def lay_due(k, stop, r, p, t, lo, hi, topology, scratch):
+    """Template: the maps over the cutoff as records, for the targets of rows ``due[k:stop]``."""
+    group, blocks = topology.projections[r, PRO_GROUP], scratch.ahead.shape[0]
+    first = max(lo, topology.projections[r, PRO_LO])
+    end = row_end(min(hi, topology.projections[r, PRO_HI]), topology.params.shape[1], scratch.due_maps)
+    for b, maps in ((blocks + DUE, scratch.due_maps), (blocks + BEFORE, scratch.due_before)):
+        _lay_out(k, stop, scratch.due, 0, maps, b, t, p, group, first, end, topology.indptr, topology.targets, scratch.records,
+                 scratch.laid)  # fmt: skip
+
+
+_lay_due = lay_due
 
 
 def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
@@ -286,11 +320,13 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     group = topology.projections[r, PRO_GROUP]
     steps = _maps_until_cutoff(r, p, t, lo, hi, topology, history, scratch)
     if ANCHORS:
+        _lay_due(first, stop, r, p, t, lo, hi, topology, scratch)
+        blocks, room = scratch.ahead.shape[0], scratch.records.shape[1] * scratch.records.shape[2]
         _settle_rows_onward(first, stop, t - topology.projections[r, PRO_CUTOFF], steps, p, r, group, history.block_steps,
                             history.parts, scratch.due, axons.z_bar, axons.fold, topology.indptr, topology.decays,
-                            topology.filters, topology.projection_floats, topology.targets, scratch.due_maps,
-                            scratch.due_before, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden,
-                            synapses.pending)  # fmt: skip
+                            topology.filters, topology.projection_floats, np.uint64((blocks + DUE) * room),
+                            np.uint64((blocks + BEFORE) * room), scratch.records, topology.targets, synapses.weight,
+                            synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending)  # fmt: skip
     else:
         _settle_rows(first, stop, steps, p, r, group, scratch.due, axons.z_bar, topology.indptr, topology.decays,
                      topology.projection_floats, topology.targets, scratch.due_maps, scratch.due_before,

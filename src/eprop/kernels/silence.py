@@ -12,6 +12,7 @@ from eprop._jit import inner
 from eprop.kernels.deliver import deliver_row, fetch_row
 from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, GR_KAPPA, GR_REG, PF_ETA, PRO_CUTOFF, PRO_GROUP
 from eprop.kernels.optimize import decay_owed, optimize_synapse
+from eprop.kernels.records import HERE
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
 D, M, BOTH, ANCHORS = 1, 0, False, True
@@ -31,6 +32,7 @@ _decay_hidden = _step_hidden = _first_row = _revive_row = _anchor_row = _unbound
 def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, history, scratch):
     """Template: rows ``order[k:stop]`` that spike for the first time, or after a long silence; returns what follows them."""
     cutoff, group = topology.projections[r, PRO_CUTOFF], topology.projections[r, PRO_GROUP]
+    here = np.uint64((scratch.ahead.shape[0] + HERE) * scratch.records.shape[1] * scratch.records.shape[2])
     while k < stop:
         i = scratch.order[k]
         last = axons.last[i]
@@ -47,7 +49,7 @@ def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, hi
                         neurons.psi, topology.eligibility, neurons.input)  # fmt: skip
         if ANCHORS:
             _anchor_row(p, i, t, topology.projection_floats[r, PF_ETA], group, history.block_steps, topology.indptr,
-                        topology.decays, topology.filters, topology.arrivals, scratch.z_ahead, history.parts,
+                        topology.decays, topology.filters, topology.arrivals, scratch.z_ahead, here, scratch.records,
                         topology.targets, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden,
                         synapses.pending)  # fmt: skip
         k += 1
