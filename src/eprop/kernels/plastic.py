@@ -190,8 +190,8 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
     first = max(lo, topology.projections[r, PRO_LO])
     end = row_end(min(hi, topology.projections[r, PRO_HI]), neurons.psi.size, scratch.maps)
     if ANCHORS:
-        _lay_out(k, stop, order, t & (history.parts.shape[0] - 1), history.parts, scratch.ahead.shape[0] + HERE, t, p, group,
-                 first, end, topology.indptr, topology.targets, scratch.records, scratch.laid)  # fmt: skip
+        _lay_out(k, stop, order, t & (history.parts.shape[0] - 1), history.parts, True, scratch.ahead.shape[0] + HERE, t, p,
+                 group, first, end, topology.indptr, topology.targets, scratch.records, scratch.laid)  # fmt: skip
     k = _new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, history, scratch)
     if k == stop:
         return
@@ -269,8 +269,8 @@ def find_way_ahead(k, stop, r, p, t, first, end, topology, axons, history, scrat
             else:
                 _look_ahead_of_rows(begin, k, lowest, t, p, group, topology, history, scratch)
         if ANCHORS:
-            _lay_out(begin, k, order, lowest & mask, scratch.ahead, lowest & mask, t, p, group, first, end, indptr, targets,
-                     scratch.records, scratch.laid)  # fmt: skip
+            _lay_out(begin, k, order, lowest & mask, scratch.ahead, scratch.known[p, group, lowest & mask],
+                     lowest & mask, t, p, group, first, end, indptr, targets, scratch.records, scratch.laid)  # fmt: skip
 
 
 def look_ahead_of_rows(k, stop, lowest, t, p, group, topology, history, scratch):
@@ -294,8 +294,8 @@ def lay_due(k, stop, r, p, t, lo, hi, topology, scratch):
     first = max(lo, topology.projections[r, PRO_LO])
     end = row_end(min(hi, topology.projections[r, PRO_HI]), topology.params.shape[1], scratch.due_maps)
     for b, maps in ((blocks + DUE, scratch.due_maps), (blocks + BEFORE, scratch.due_before)):
-        _lay_out(k, stop, scratch.due, 0, maps, b, t, p, group, first, end, topology.indptr, topology.targets, scratch.records,
-                 scratch.laid)  # fmt: skip
+        _lay_out(k, stop, scratch.due, 0, maps, True, b, t, p, group, first, end, topology.indptr, topology.targets,
+                 scratch.records, scratch.laid)  # fmt: skip
 
 
 _lay_due = lay_due

@@ -53,14 +53,17 @@ def lay_rows(lo, hi, a, source, b, records):
 _lay_rows = lay_rows
 
 
-def lay_out(k, stop, rows, a, source, b, t, p, group, first, end, indptr, targets, records, laid):
-    """Template: row ``a`` of ``source``, which holds for step ``t``, for targets of rows ``rows[k:stop]``, or for all."""
+def lay_out(k, stop, rows, a, source, whole, b, t, p, group, first, end, indptr, targets, records, laid):
+    """Template: row ``a`` of ``source``, which holds for step ``t``, for the targets of rows ``rows[k:stop]``.
+
+    If it is there for all neurons (``whole``), and where that pays, for all of them.
+    """
     if laid[p, group, b] == t:
         return
     count = 0
     for index in range(k, stop):
         count += indptr[p, rows[index] + 1] - indptr[p, rows[index]]
-    if count * COST_ALONE > end - first:
+    if whole and count * COST_ALONE > end - first:
         _lay_rows(np.uint64(first), np.uint64(end), np.uint64(a), source, np.uint64(b), records)
         laid[p, group, b] = t
         return
