@@ -36,6 +36,8 @@ class Access(NamedTuple):
         ``read(values, q)``, ``write(values, q, new)``: entries of an array (contiguous, the index is that of the flattened one).
     spread : callable
         ``spread(number, values)``: the same number for each, in the type of an array.
+    cast : callable
+        ``cast(value, values)``: in the type of an array.
     aim : callable
         ``aim(targets, q)``: a tuple of the targets ``to``. They are read once: what is written might be other targets, for all that
         a compiler knows.
@@ -54,6 +56,7 @@ class Access(NamedTuple):
     read: Callable[..., Any]
     write: Callable[..., Any]
     spread: Callable[..., Any]
+    cast: Callable[..., Any]
     aim: Callable[..., Any]
     records: Callable[..., Any]
     column: Callable[..., Any]
@@ -180,8 +183,8 @@ def _apart(builder: Any, value: Any, size: int) -> list[Any]:
     return [value] if size == 1 else [builder.extract_element(value, _INT(k)) for k in range(size)]
 
 
-def _reading(size: int) -> tuple[Any, Any, Any]:
-    """Compiled ``read``, ``write`` and ``spread`` of ``size`` synapses."""
+def _reading(size: int) -> tuple[Any, Any, Any, Any]:
+    """Compiled ``read``, ``write``, ``spread`` and ``cast`` of ``size`` synapses."""
 
     @intrinsic  # type: ignore[untyped-decorator]
     def read(typing: Any, values: Any, q: Any) -> Any:
@@ -208,7 +211,14 @@ def _reading(size: int) -> tuple[Any, Any, Any]:
 
         return _kind(values, size)(values.dtype, values), code
 
-    return read, write, spread
+    @intrinsic  # type: ignore[untyped-decorator]
+    def cast(typing: Any, value: Any, values: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return _converted(builder, arguments[0], context.get_value_type(signature.return_type))
+
+        return _kind(values, size)(value, values), code
+
+    return read, write, spread, cast
 
 
 def _looking_up(size: int, entries: int) -> tuple[Any, Any, Any]:
@@ -350,8 +360,9 @@ def _plain(size: int, entries: int) -> Access:
         np.add.at(x, to, w)
 
     return Access(
-        read=lambda values, q: part(values, q).copy(), write=write, spread=lambda number, values: number, aim=aim,
-        records=records, column=column, limit=limit, pass_on=pass_on,
+        read=lambda values, q: part(values, q).copy(), write=write, spread=lambda number, values: number,
+        cast=lambda value, values: value.astype(values.dtype), aim=aim, records=records, column=column, limit=limit,
+        pass_on=pass_on,
     )  # fmt: skip
 
 

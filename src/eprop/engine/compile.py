@@ -291,11 +291,11 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         bound["_deliver_dense"] = bind(plastic.deliver_dense, f"deliver_dense_{rule}", inlined=True, **bound)
         bound["_settle_dense"] = bind(plastic.settle_dense, f"settle_dense_{rule}", inlined=True, **bound)
         bound["DENSE"] = True
-    bound["_revive_row"] = bind(silence.revive_row, f"revive_row_{rule}", **decay, **bound)
+    bound["_revive_row"] = _bind_revival(rule, {**bound, **decay})
     bound["_first_row"] = bind(silence.first_row, f"first_row_{kind}", **constants)
     if options.each_step:
         row = _bind_replay(kind, rule, constants)
-        still = bind(silence.revive_row, f"revive_row_{kind}_each", **{**bound, **decay, "MOMENTS": False})
+        still = _bind_revival(f"{kind}_each", {**bound, **decay, "MOMENTS": False})
         each: dict[str, Any] = {
             **constants, "_replay_row": row, "_first_row": bound["_first_row"], "_revive_row": still
         }  # fmt: skip
@@ -309,6 +309,22 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         bind(plastic.deliver_plus, f"deliver_plus_{rule}", inlined=True, **bound),
         bind(plastic.settle_due, f"settle_due_{rule}", inlined=True, **bound),
     )
+
+
+def _bind_revival(label: str, bound: dict[str, Any]) -> Callable[..., Any]:
+    """Rows whose silence ends, in packs where synapses have nothing of their own."""
+    parts: dict[str, Any] = {"TOGETHER": bound["M"] == 0 and not bound["MOMENTS"]}
+    for what, size in (("one", 1), ("pack", PACK))[: 1 + parts["TOGETHER"]]:
+        how = _access(size, bound["ENTRIES"])
+        parts[f"_revive_{what}"] = bind(
+            silence.revive_synapses, f"revive_{what}_{label}", inlined=True, **{**bound, **how}
+        )
+    return bind(silence.revive_row, f"revive_row_{label}", **{**bound, **parts})
+
+
+def _access(size: int, entries: int) -> dict[str, Any]:
+    """Names of templates for the access to so many synapses at a time."""
+    return {f"_{name}": function for name, function in access(size, entries)._asdict().items()}
 
 
 def _bind_anchors(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any]:
@@ -336,7 +352,7 @@ def _bind_anchors(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any]
 
 def _bind_synapses(kind: str, rule: str, bound: dict[str, Any], what: str, size: int) -> dict[str, Any]:
     """What `_bind_anchors` does to so many synapses at a time."""
-    bound = {**bound, **{f"_{name}": value for name, value in access(size, bound["ENTRIES"])._asdict().items()}}
+    bound = {**bound, **_access(size, bound["ENTRIES"])}
     rows = {"e": bound["E"], "rate": bound["R"], "gradient": bound["G"], "own": bound["A"]}
     through = {row: {"FIRST": at, "SECOND": at + 1, "OWN": at + bound["D"]} for row, at in rows.items()}
     for row, entries in through.items():

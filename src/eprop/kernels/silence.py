@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner
+from eprop._jit import PACK, inner
 from eprop.kernels.deliver import deliver_row, fetch_row
 from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, GR_KAPPA, GR_REG, PF_ETA, PRO_CUTOFF, PRO_GROUP
 from eprop.kernels.optimize import decay_owed, optimize_synapse
@@ -18,15 +18,18 @@ from eprop.kernels.records import HERE
 D, M, BOTH, ANCHORS = 1, 0, False, True
 EL_C, EL_U, EL_A, EL_B = 0, 1, 1, 1
 MOMENTS = False
+# Whether rows are done in packs, as far as these go.
+TOGETHER = True
 # Of no matrix: none is equal to it.
 NO_POWERS = (np.nan,) * 8
 
 
 def _unbound(*arguments):
-    """Stands for a bound template."""
+    """Stands for a bound template, or for one of the functions of `eprop._jit.Access`."""
 
 
-_decay_hidden = _step_hidden = _first_row = _revive_row = _anchor_row = _unbound
+_read = _write = _spread = _cast = _aim = _column = _pass_on = _unbound
+_decay_hidden = _step_hidden = _first_row = _revive_pack = _revive_one = _revive_row = _anchor_row = _unbound
 
 
 def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, history, scratch):
@@ -78,32 +81,53 @@ def revive_row(
         k_n, r_n = decays[group, DECAY_KAPPA, n + 1 - cutoff], decays[group, DECAY_REG, n + 1 - cutoff]
     else:
         k_n, r_n = groups[group, GR_KAPPA] ** (n + 1 - cutoff), groups[group, GR_REG] ** (n + 1 - cutoff)
-    reg, powers = groups[group, GR_REG], NO_POWERS
+    reg, powers, left = groups[group, GR_REG], NO_POWERS, 1.0
     if MOMENTS:
         left = decay_owed(steps, t - 1, r, floats)
-    for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-        j = targets[q]
-        e = 0.0
-        for d in range(D):
-            e += eligibility[EL_C + d, j] * z_ahead[d, i]
-        if M > 0:
-            powers = _decay_hidden(q, j, n - cutoff, powers, hidden, eligibility)
-            for m in range(M):
-                e += eligibility[EL_C + D + m, j] * hidden[m, q]
-        e *= psi[j]
-        trace[q] = k_n * trace[q] + e
-        if BOTH:
-            trace_reg[q] = r_n * trace_reg[q] + (1.0 - reg) * e
-        if M > 0:
-            _step_hidden(q, j, hidden, eligibility)
-            for m in range(M):
-                hidden[m, q] += eligibility[EL_U + m, j] * e
-                if D == 0:
-                    hidden[m, q] += eligibility[EL_B + m, j]
-        if MOMENTS:
-            weight[q] = optimize_synapse(q, pending[q], steps, t - 1, left, r, floats, weight, moment_1, moment_2)
-            pending[q] = 0.0
-        x[j] += weight[q]
+    q, end = np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])
+    if TOGETHER:
+        while q + np.uint64(PACK) <= end:
+            _revive_pack(q, i, n - cutoff, k_n, r_n, reg, powers, steps, t - 1, left, r, floats, z_ahead, targets, weight, trace,
+                         trace_reg, hidden, pending, moment_1, moment_2, psi, eligibility, x)  # fmt: skip
+            q += np.uint64(PACK)
+    while q < end:
+        powers = _revive_one(q, i, n - cutoff, k_n, r_n, reg, powers, steps, t - 1, left, r, floats, z_ahead, targets, weight,
+                             trace, trace_reg, hidden, pending, moment_1, moment_2, psi, eligibility, x)  # fmt: skip
+        q += np.uint64(1)
+
+
+def revive_synapses(
+    q, i, silent, k_n, r_n, reg, powers, first_step, last_step, left, r, floats, z_ahead, targets, weight, trace, trace_reg,
+    hidden, pending, moment_1, moment_2, psi, eligibility, x,
+):  # fmt: skip
+    """Template: synapses from ``q`` on, a pack or one. Those with components of their own, or moments, are done one by one.
+
+    Returns ``powers``, see `decay_hidden`.
+    """
+    to, width = _aim(targets, q), eligibility.shape[1]
+    e = _spread(0.0, z_ahead)
+    for d in range(D):
+        e += _column(eligibility, np.uint64((EL_C + d) * width), to, z_ahead) * _spread(z_ahead[d, i], z_ahead)
+    if M > 0:
+        powers = _decay_hidden(q, to[0], silent, powers, hidden, eligibility)
+        for m in range(M):
+            e += eligibility[EL_C + D + m, to[0]] * hidden[m, q]
+    e *= _column(psi, np.uint64(0), to, z_ahead)
+    _write(trace, q, _cast(_spread(k_n, z_ahead) * _cast(_read(trace, q), z_ahead) + e, trace))
+    if BOTH:
+        new = _spread(1.0 - reg, z_ahead) * e
+        _write(trace_reg, q, _cast(_spread(r_n, z_ahead) * _cast(_read(trace_reg, q), z_ahead) + new, trace))
+    if M > 0:
+        _step_hidden(q, to[0], hidden, eligibility)
+        for m in range(M):
+            hidden[m, q] += eligibility[EL_U + m, to[0]] * e
+            if D == 0:
+                hidden[m, q] += eligibility[EL_B + m, to[0]]
+    if MOMENTS:
+        weight[q] = optimize_synapse(q, pending[q], first_step, last_step, left, r, floats, weight, moment_1, moment_2)
+        pending[q] = 0.0
+    _pass_on(x, to, _read(weight, q))
+    return powers
 
 
 def decay_hidden(q, j, n, powers, hidden, eligibility):
