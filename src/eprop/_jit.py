@@ -33,7 +33,10 @@ def _source_digest() -> str:
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         text = path.read_bytes()
-        if path.relative_to(root).parts[0] in ("_packs.py", "_vectors.py", "equations", "kernels", "models") or b"_jit" in text:
+        if (
+            path.relative_to(root).parts[0] in ("_packs.py", "_vectors.py", "equations", "kernels", "models")
+            or b"_jit" in text
+        ):
             digest.update(path.relative_to(root).as_posix().encode())
             digest.update(text)
     digest.update(importlib.metadata.version("numba").encode())

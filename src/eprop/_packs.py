@@ -3,8 +3,8 @@
 The targets of a row lie anywhere, so LLVM does not vectorise a loop over its synapses; it would have to look up each number of a
 target's map by itself. Here what belongs to a target lies side by side in a *record*; the records of a pack's targets are
 loaded whole and turned, so that each entry of theirs becomes a vector. A `Pack` can be added, subtracted, multiplied and divided.
-Loops are templates, bound to an `Access` to a pack of synapses or to a single one: the operations are the same, in the same order,
-so no bit depends on which of them does a synapse. Others get these from `eprop._jit`.
+Loops are templates, bound to an `Access` to a pack of synapses or to a single one: the operations are the same, in the same
+order, so no bit depends on which of them does a synapse. Others get these from `eprop._jit`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
+from numba.core.types.containers import UniTuple
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
@@ -39,14 +40,14 @@ class Access(NamedTuple):
     cast : callable
         ``cast(value, values)``: in the type of an array.
     aim : callable
-        ``aim(targets, q)``: a tuple of the targets ``to``. They are read once: what is written might be other targets, for all that
-        a compiler knows.
+        ``aim(targets, q)``: a tuple of the targets ``to``. They are read once: what is written might be other targets, for all
+        that a compiler knows.
     records : callable
-        ``records(table, first, to)``: of the targets' records, a tuple of their entries. ``table`` is contiguous, its last axis are
-        the entries of a record, a multiple of `GROUP`, and the record of target 0 begins at its entry ``first``.
+        ``records(table, first, to)``: of the targets' records, a tuple of their entries. ``table`` is contiguous, its last axis
+        are the entries of a record, a multiple of `GROUP`, and the record of target 0 begins at its entry ``first``.
     column : callable
-        ``column(table, first, to, values)``: of the targets, the entries of one row of a table, which begins at its entry ``first``,
-        in the type of an array.
+        ``column(table, first, to, values)``: of the targets, the entries of one row of a table, which begins at its entry
+        ``first``, in the type of an array.
     limit : callable
         ``limit(w, w_min, w_max)``: as `eprop.equations.optimize.clip`.
     pass_on : callable
@@ -69,7 +70,7 @@ def record_size(entries: int) -> int:
     return -(-entries // GROUP) * GROUP
 
 
-class Pack(types.Type):  # type: ignore[misc]
+class Pack(types.Type):
     """Numba's type of `PACK` numbers of one type."""
 
     def __init__(self, dtype: Any):
@@ -96,7 +97,7 @@ def _operator(function: Callable[..., Any], code: str) -> None:
 
     infer_global(function)(Typing)
 
-    @lower_builtin(function, *[Pack] * (1 if code == "fneg" else 2))
+    @lower_builtin(function, *[Pack] * (1 if code == "fneg" else 2))  # type: ignore[untyped-decorator]
     def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return getattr(builder, code)(*arguments)
 
@@ -223,7 +224,7 @@ def _reading(size: int) -> tuple[Any, Any, Any, Any]:
 
 def _looking_up(size: int, entries: int) -> tuple[Any, Any, Any]:
     """Compiled ``aim``, ``records``, with that many entries, and ``column`` of ``size`` synapses."""
-    aimed = types.UniTuple(types.uint64, size)
+    aimed = UniTuple(types.uint64, size)
 
     @intrinsic  # type: ignore[untyped-decorator]
     def aim(typing: Any, targets: Any, q: Any) -> Any:
@@ -237,7 +238,10 @@ def _looking_up(size: int, entries: int) -> tuple[Any, Any, Any]:
     @intrinsic  # type: ignore[untyped-decorator]
     def records(typing: Any, table: Any, first: Any, to: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            values, targets = _Values(context, builder, table, arguments[0]), cgutils.unpack_tuple(builder, arguments[2])
+            values, targets = (
+                _Values(context, builder, table, arguments[0]),
+                cgutils.unpack_tuple(builder, arguments[2]),
+            )
             starts = [builder.add(arguments[1], builder.mul(j, values.width)) for j in targets]
 
             def loaded(entry: int, count: int) -> list[Any]:
@@ -251,12 +255,15 @@ def _looking_up(size: int, entries: int) -> tuple[Any, Any, Any]:
                     out += _turned(builder, loaded(c, GROUP))
             return context.make_tuple(builder, signature.return_type, out[:entries])
 
-        return types.UniTuple(_kind(table, size), entries)(table, types.uint64, aimed), code
+        return UniTuple(_kind(table, size), entries)(table, types.uint64, aimed), code
 
     @intrinsic  # type: ignore[untyped-decorator]
     def column(typing: Any, table: Any, first: Any, to: Any, values: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            numbers, targets = _Values(context, builder, table, arguments[0]), cgutils.unpack_tuple(builder, arguments[2])
+            numbers, targets = (
+                _Values(context, builder, table, arguments[0]),
+                cgutils.unpack_tuple(builder, arguments[2]),
+            )
             found = [numbers.load(builder.add(arguments[1], j), 1) for j in targets]
             return _converted(builder, _together(builder, found), context.get_value_type(signature.return_type))
 
@@ -287,7 +294,7 @@ def _changing(size: int) -> tuple[Any, Any]:
                 sums.store(builder.fadd(sums.load(j, 1), number), j, 1)
             return context.get_dummy_value()
 
-        return types.void(x, types.UniTuple(types.uint64, size), w), code
+        return types.void(x, UniTuple(types.uint64, size), w), code
 
     return limit, pass_on
 
@@ -296,18 +303,23 @@ def _changing(size: int) -> tuple[Any, Any]:
 def laying(entries: int) -> Any:
     """``lay(source, first, j, table, to)``: the records of a pack of neurons from ``j`` on, from maps with that many entries.
 
-    The map begins at entry ``first`` of ``source`` (.., .., neurons), the records at entry ``to`` of ``table``. Of records, entries
-    that are not used become zero.
+    The map begins at entry ``first`` of ``source`` (.., .., neurons), the records at entry ``to`` of ``table``. Entries of
+    records that are not used become zero.
     """
 
     @intrinsic  # type: ignore[untyped-decorator]
     def lay(typing: Any, source: Any, first: Any, j: Any, table: Any, to: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             maps, out = _Values(context, builder, source, arguments[0]), _Values(context, builder, table, arguments[3])
-            begin, nothing = builder.add(arguments[1], arguments[2]), ir.VectorType(context.get_value_type(source.dtype), PACK)
+            begin, nothing = (
+                builder.add(arguments[1], arguments[2]),
+                ir.VectorType(context.get_value_type(source.dtype), PACK),
+            )
             for group in range(0, entries, GROUP):
                 rows = [
-                    maps.load(builder.add(begin, builder.mul(maps.width, _WORD(c))), PACK) if c < entries else nothing([0.0] * PACK)
+                    maps.load(builder.add(begin, builder.mul(maps.width, _WORD(c))), PACK)
+                    if c < entries
+                    else nothing([0.0] * PACK)
                     for c in range(group, group + GROUP)
                 ]
                 for k, record in enumerate(_returned(builder, rows)):
@@ -343,14 +355,17 @@ def _plain(size: int, entries: int) -> Access:
         values.reshape(-1)[int(q) : int(q) + size] = new
 
     def aim(targets: np.ndarray, q: Any) -> Any:
-        return part(targets, q).astype(np.int64)
+        return targets[int(q) : int(q) + size].astype(np.int64)
+
+    def at(places: np.ndarray) -> Any:
+        return places[0] if size == 1 else places
 
     def records(table: np.ndarray, first: Any, to: Any) -> Any:
-        starts = int(first) + to * table.shape[-1]
+        starts = int(first) + at(to) * table.shape[-1]
         return tuple(table.reshape(-1)[starts + c] for c in range(entries))
 
     def column(table: np.ndarray, first: Any, to: Any, values: np.ndarray) -> Any:
-        return table.reshape(-1)[int(first) + to].astype(values.dtype)
+        return table.reshape(-1)[int(first) + at(to)].astype(values.dtype)
 
     def limit(w: Any, w_min: Any, w_max: Any) -> Any:
         out = np.where(w < w_min, w_min, np.where(w > w_max, w_max, w))

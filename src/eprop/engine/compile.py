@@ -359,9 +359,7 @@ def _bind_synapses(kind: str, rule: str, bound: dict[str, Any], what: str, size:
         bound[f"_add_{row}"] = bind(
             anchors.add_through, f"add_{row}_{what}_{kind}", inlined=True, **{**bound, **entries}
         )
-    bound["_own_back"] = bind(
-        anchors.own_back, f"own_back_{what}_{kind}", inlined=True, **{**bound, **through["own"]}
-    )
+    bound["_own_back"] = bind(anchors.own_back, f"own_back_{what}_{kind}", inlined=True, **{**bound, **through["own"]})
     bound["_collect"] = bind(anchors.collect, f"collect_{what}_{kind}", inlined=True, **bound)
     bound["_anchor"] = bind(anchors.anchor_synapses, f"anchor_{what}_{rule}", inlined=True, **bound)
     return {

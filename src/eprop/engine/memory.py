@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from dataclasses import dataclass
 
+from eprop._jit import record_size
 from eprop.engine.share import RankShare
 from eprop.engine.state import power_of_two
 from eprop.engine.tables import moments_of, rules_of
@@ -13,6 +14,7 @@ from eprop.engine.tracts import steps_of
 from eprop.errors import MemoryLimitError
 from eprop.kernels.layout import padded
 from eprop.kernels.maps import Kind
+from eprop.kernels.records import EXTRA_ROWS
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
 
@@ -68,7 +70,8 @@ def estimate(
     # In the type of a synapse: parts of blocks, whole ones, the way ahead, tails of spans, the steps of a block where they are
     # wanted, and maps of an interval.
     joined = ring + blocks * (2 + spans) + (block_steps if crosses else 0) + 3 if plus else 0
-    maps = padded(neurons) * (map_entries * (8 * 3 + itemsize * joined) + 32 * steps) if plus else 0
+    laid = record_size(map_entries) * (blocks + EXTRA_ROWS)
+    maps = padded(neurons) * (map_entries * (8 * 3 + itemsize * joined) + itemsize * laid + 32 * steps) if plus else 0
     # Feedback, its delays while they are drawn; axons with their filtered spikes; parameters and state of neurons.
     others = maps + 32 * readouts * neurons + 72 * n_axons + 256 * neurons
     return Estimate(round(synapses), 4 + itemsize * values, others)

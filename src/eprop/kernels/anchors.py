@@ -252,7 +252,9 @@ def anchor_row(p, i, t, eta, group, block_steps, indptr, decays, filters, arriva
                          pending)  # fmt: skip
             q += np.uint64(PACK)
     while q < end:
-        _anchor_one(q, here, records, targets, grow_k, grow_r, real(eta), z_0, z_1, weight, trace, trace_reg, hidden, pending)
+        _anchor_one(
+            q, here, records, targets, grow_k, grow_r, real(eta), z_0, z_1, weight, trace, trace_reg, hidden, pending
+        )
         q += np.uint64(1)
 
 

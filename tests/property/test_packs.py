@@ -1,0 +1,89 @@
+"""Synapses that are done some at a time: the bits of those done one by one, and the numbers of the time-driven reference.
+
+Rows of 18 synapses are two packs and two more; in ten partitions a row has two targets or fewer, and there is no pack. Spikes
+are seldom enough for silences longer than the cutoff, so that rows begin, go on, are settled and come back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop import _jit
+from networks import (
+    PROJECTIONS,
+    arrival_mask,
+    case,
+    disagreement,
+    neuron_pair,
+    run_engine_plus,
+    run_reference_plus,
+)
+from own_neurons import SynapticCurrent
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+SIZES, STEPS = (16, 20, 2), 160
+ALIF = neuron_pair(kind="ALIF", tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0)
+SINGLE = ["double", "single"] if _jit.JIT_DISABLED else ["double"]
+# Neurons, kappa of rate regularisation, precisions: of those that other tests compile anyway, both.
+KINDS = {
+    "LIF": (None, None, ["double", "single"]),
+    "LIF, two kappas": (None, 0.9, SINGLE),
+    "ALIF": (ALIF, None, SINGLE),
+    "ALIF, two kappas": (ALIF, 0.9, SINGLE),
+    "LIF, each its own": ((ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8), None), None, SINGLE),
+    "own neuron, two filters": ((SynapticCurrent(), None), None, SINGLE),
+}
+COMPILED = ("LIF", "ALIF")
+
+
+def network(kind: str, seed: int, rate: float):
+    pair, kappa_reg, _ = KINDS[kind]
+    rule = ep.EPropPlus(
+        optimizer=ep.GradientDescent(3e-4, w_min=-2.0, w_max=2.0), kappa=0.97, kappa_reg=kappa_reg, c_reg=0.05,
+        f_target=20.0, cutoff=20.0,
+    )  # fmt: skip
+    return case(seed, rule, steps=STEPS, sizes=SIZES, rate=rate, density=0.9, pair=pair)
+
+
+def marked(kind: str) -> list[pytest.MarkDecorator]:
+    return [] if kind in COMPILED else [pytest.mark.rare]
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision"),
+    [pytest.param(k, p, marks=marked(k)) for k, (_, _, precisions) in KINDS.items() for p in precisions],
+)
+def test_packs_change_no_bit(kind, precision):
+    c = network(kind, 1, rate=0.05)
+    sims = [ep.Simulator(c.network, threads=1, precision=precision, partitions=n) for n in (1, 10)]
+    for first, stop in ((0, 100), (100, STEPS)):
+        stimulus = {"in": c.inputs[first:stop]}, {"out": c.targets[first:stop]}, c.window[first:stop]
+        record = [("rec", "v"), *((p, "weight") for p in PROJECTIONS.values())]
+        together, apart = (sim.run(float(stop - first), *stimulus, record=record) for sim in sims)
+        for name in record:
+            np.testing.assert_array_equal(together[name], apart[name])
+        for sim in sims:  # gradients that wait have another rate then
+            sim.scale_learning_rates(0.5)
+    states = [sim.state() for sim in sims]
+    for name in ("weight", "trace", "trace_reg", "hidden"):
+        np.testing.assert_array_equal(*(state[f"synapses/{name}"] for state in states))
+    before = ep.Simulator(c.network, threads=1, precision=precision).state()["synapses/weight"]
+    assert (states[0]["synapses/weight"] != before).mean() > 0.3
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.1])
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=marked(k)) for k in list(KINDS)[:4]])
+def test_packs_equal_time_driven(kind, rate):
+    c = network(kind, 3, rate)
+    ref = run_reference_plus(c)
+    assert ref.spikes.any()
+    _, v, y, history = run_engine_plus(c)
+    assert disagreement(v, ref.v) < 1e-10
+    assert disagreement(y, ref.y) < 1e-10
+    for name in PROJECTIONS:
+        targets, sources = np.nonzero(c.masks[name])
+        used = arrival_mask(c, ref.spikes, name)
+        assert used.any()
+        assert disagreement(history[name][used], ref.history[name][:, targets, sources][used]) < 1e-10
