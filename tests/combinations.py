@@ -3,8 +3,9 @@
 Each combination of a neuron's class with the loops that a rule needs is compiled by itself, in about half a minute, while its
 tests take seconds. An ordinary run compiles each loop with `LIF`, and each class of neurons with the simplest loops; `ALIF`,
 whose eligibility is of another kind, also with those that are furthest from it. The neurons with a reset to a fixed voltage
-differ from these two in their own step alone, and are compiled with e-prop. All combinations run where nothing is compiled
-(``NUMBA_DISABLE_JIT=1``, which is a part of continuous integration), and with ``--rare``.
+differ from these two in their own step alone, and are compiled with e-prop; so is the resonator, whose kind of eligibility nobody
+else has: of neurons of one's own the others are compiled. All combinations run where nothing is compiled (``NUMBA_DISABLE_JIT=1``,
+which is a part of continuous integration), and with ``--rare``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pytest
 import eprop as ep
 from eprop import _jit
 from eprop.parameters import varies
+from own_neurons import Resonator
 
 
 def loops_of(rule: Any) -> tuple[bool, bool, bool] | None:
@@ -32,7 +34,7 @@ def is_compiled(neuron: ep.Neuron, rule: Any) -> bool:
     if loops is None or (type(neuron) is ep.LIF and not varies(neuron)):
         return True
     if loops == (False, False, False):
-        return not isinstance(neuron, ep.DeltaLIF | ep.DeltaALIF)
+        return not isinstance(neuron, ep.DeltaLIF | ep.DeltaALIF | Resonator)
     return loops == (True, True, False) and type(neuron) is ep.ALIF and not varies(neuron)
 
 

@@ -174,6 +174,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--neurons", type=int, default=1000)
     parser.add_argument("--indegree", type=int, default=1000)
+    parser.add_argument("--precision", choices=("single", "double"), default="single")
+    parser.add_argument("--label", help="end of the name of the record")
     arguments = parser.parse_args()
     result = {}
     for regular in (True, False):
@@ -182,7 +184,7 @@ def main() -> None:
         }
         found: dict[str, list[float]] = {name: [] for name in CASES}
         sims = {
-            name: ep.Simulator(network(case, arguments.neurons, arguments.indegree), threads=1, precision="single")
+            name: ep.Simulator(network(case, arguments.neurons, arguments.indegree), threads=1, precision=arguments.precision)
             for name, case in CASES.items()
         }
         for name, sim in sims.items():
@@ -205,7 +207,8 @@ def main() -> None:
                 flush=True,
             )
         result["regular" if regular else "random"] = rows
-    print(json.dumps(record.write("event-cost-of-models", result).name))
+    name = "event-cost-of-models" + (f"-{arguments.label}" if arguments.label else "")
+    print(json.dumps(record.write(name, result).name))
 
 
 if __name__ == "__main__":

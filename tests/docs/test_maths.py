@@ -151,5 +151,6 @@ def test_bytes_of_maps(precision: str) -> None:
         scratch.maps,
         scratch.due_maps,
         scratch.due_before,
+        scratch.records,
     )
-    assert sum(array.nbytes for array in others) == {"single": 300, "double": 528}[precision] * columns
+    assert sum(array.nbytes for array in others) == {"single": 476, "double": 880}[precision] * columns

@@ -101,7 +101,7 @@ def test_threads_with_plus(precision, seed, symmetric):
 
 
 @two_threads
-@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("precision", ["double", pytest.param("single", marks=pytest.mark.rare)])
 @examples(0.03)
 @given(seed=SEEDS, softmax=st.booleans())
 def test_threads_with_samples(precision, seed, softmax):

@@ -14,6 +14,9 @@ A component of the eligibility that is the synapse's own (M = 1) is moved back b
 of the neuron itself may act on it, or neurons differ in their time constants, so this is a number of each neuron and step.
 `engine.traces` decides whether it always stays away from zero. Where it may not, synapses cross the rest of their block instead
 (`kernels.crossing`).
+
+What is done to synapses is written once and bound twice, to a pack of them (`eprop._packs`) and to one: a row is done in packs as
+far as they go. Maps are read as records (`kernels.records`).
 """
 
 from __future__ import annotations

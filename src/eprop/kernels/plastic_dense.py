@@ -1,7 +1,7 @@
 """e-prop+ over projections that make a good part of all possible connections: whole rows of a table, gaps included.
 
-The loops of `kernels.plastic` look targets up, one synapse after the other. Here a row has an entry for every target, so
-that nothing is looked up and many entries are done at a time. Where there is no synapse, the weight is NaN, which it
+The loops of `kernels.anchors` look targets up. Here a row has an entry for every target, so that nothing is looked up and
+vectors are read as they lie. Where there is no synapse, the weight is NaN, which it
 stays whatever is done to it, and which is not passed on. So loops may go on beyond the last target, to the end of a row that is a
 whole number of vectors. Each number goes through the same operations in the same order
 as over there, so that the bits are the same.
