@@ -3,9 +3,9 @@
 Each combination of a neuron's class with the loops that a rule needs is compiled by itself, in about half a minute, while its
 tests take seconds. An ordinary run compiles each loop with `LIF`, and each class of neurons with the simplest loops; `ALIF`,
 whose eligibility is of another kind, also with those that are furthest from it. The neurons with a reset to a fixed voltage
-differ from these two in their own step alone, and are compiled with e-prop; so is the resonator, whose kind of eligibility nobody
-else has: of neurons of one's own the others are compiled. All combinations run where nothing is compiled (``NUMBA_DISABLE_JIT=1``,
-which is a part of continuous integration), and with ``--rare``.
+differ from these two in their own step alone, and are compiled with e-prop; so is the resonator, one neuron of one's own of
+several. All combinations run where nothing is compiled (``NUMBA_DISABLE_JIT=1``, which is a part of continuous integration), and
+with ``--rare``.
 """
 
 from __future__ import annotations

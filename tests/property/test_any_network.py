@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 
 import eprop as ep
-from combinations import is_compiled, is_ordinary, marks_of
+from combinations import is_compiled, is_ordinary
 from eprop import _jit
 from eprop.engine.order import all_synapses
 from eprop.errors import InputError
