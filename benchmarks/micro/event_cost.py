@@ -184,7 +184,9 @@ def main() -> None:
         }
         found: dict[str, list[float]] = {name: [] for name in CASES}
         sims = {
-            name: ep.Simulator(network(case, arguments.neurons, arguments.indegree), threads=1, precision=arguments.precision)
+            name: ep.Simulator(
+                network(case, arguments.neurons, arguments.indegree), threads=1, precision=arguments.precision
+            )
             for name, case in CASES.items()
         }
         for name, sim in sims.items():
