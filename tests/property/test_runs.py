@@ -85,7 +85,7 @@ def test_splitting_a_run(c, data):
 
 
 @two_threads
-@pytest.mark.parametrize("precision", ["double", pytest.param("single", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("precision", ["double", pytest.param("single", marks=pytest.mark.rare)])
 @examples(0.03)
 @given(seed=SEEDS, symmetric=st.booleans())
 def test_threads_with_plus(precision, seed, symmetric):
