@@ -183,9 +183,7 @@ class Scratch(NamedTuple):
     due_maps: np.ndarray  # (1, entries, width): over the cutoff that ends with this step
     due_before: np.ndarray  # (1, entries, width): the same without the last step
     due_found: np.ndarray  # (partitions, groups): the step they hold for
-    records: (
-        np.ndarray
-    )  # (blocks + 3, width, record size): maps as `kernels.records` of neurons: rows of ``ahead``, and HERE to BEFORE
+    records: np.ndarray  # (blocks + 3, width, record size): rows of ``ahead``, and others, as `kernels.records`
     laid: np.ndarray  # (partitions, groups, blocks + 3): the step that each of them holds for
     totals: np.ndarray  # (width,): inputs while rows of tables are added
     z_ahead: np.ndarray  # (D, rows): filtered spikes one step before the arrival of this step
