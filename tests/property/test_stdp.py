@@ -91,7 +91,7 @@ def test_partitions_change_no_bit(partitions, beside):
     assert wanted.spikes["rec"][0].size > 20
 
 
-@pytest.mark.rare  # loops of their own to compile; partitions are what threads share
+@pytest.mark.slow  # loops of their own to compile
 @two_threads
 def test_threads_change_no_bit():
     net, x = stdp_network(7, beside=PLUS), stimulus(7, 200, 7)
