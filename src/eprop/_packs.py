@@ -242,7 +242,8 @@ def _looking_up(size: int, entries: int) -> tuple[Any, Any, Any]:
                 _Values(context, builder, table, arguments[0]),
                 cgutils.unpack_tuple(builder, arguments[2]),
             )
-            starts = [builder.add(arguments[1], builder.mul(j, values.width)) for j in targets]
+            width = _WORD(record_size(entries))
+            starts = [builder.add(arguments[1], builder.mul(j, width)) for j in targets]
 
             def loaded(entry: int, count: int) -> list[Any]:
                 return [values.load(builder.add(start, _WORD(entry)), count) for start in starts]

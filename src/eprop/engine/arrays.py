@@ -161,7 +161,7 @@ class Arrays:
         topology, scratch, share = self.built.topology, self.scratch, self.built.share
         synapses = sum(a.nbytes for a in self.synapses) + topology.targets.nbytes
         maps = sum(a.nbytes for a in self.history if isinstance(a, np.ndarray))
-        per_row = (*self.axons, scratch.order, scratch.spare, scratch.due, scratch.mark, scratch.z_ahead)
+        per_row = (*self.axons, scratch.order, scratch.listed, scratch.due, scratch.z_ahead)
         axons = sum(a.nbytes for a in per_row) + topology.indptr.nbytes
         rest = sum(a.nbytes for a in topology) - topology.targets.nbytes - topology.indptr.nbytes
         rest += sum(a.nbytes for a in (*self.neurons, share.bits, share.counts))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eprop.engine.state import n_sources
+from eprop.engine.tables import rows_of_tract
 from eprop.kernels import layout as lay
 
 if TYPE_CHECKING:
@@ -20,6 +21,6 @@ def degrees(built: Built) -> np.ndarray:
     for row in built.topology.projections:
         pre = table[row[lay.PRO_PRE]]
         if row[lay.PRO_COUNTED] and pre[lay.POP_ROLE] != lay.POISSON:
-            first, rows = pre[lay.POP_SRC], slice(row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS])
-            out[first : first + row[lay.PRO_ROWS]] += degree[rows]
+            first = pre[lay.POP_SRC]
+            out[first : first + row[lay.PRO_ROWS]] += degree[rows_of_tract(row)]
     return out

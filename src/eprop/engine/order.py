@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eprop.engine.tables import rows_of_tract
 from eprop.kernels import layout as lay
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def synapse_order(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarr
     (first, rows), size = rows_of(built, projection), tracts[0, lay.PRO_ROWS]
     where = np.concatenate([np.arange(part[first], part[first + rows]) for part in indptr])
     lengths = np.concatenate([np.diff(part[first : first + rows + 1]) for part in indptr])
-    nodes = np.tile(share.nodes(described.pre), rows // max(size, 1) * indptr.shape[0])
+    nodes, stride = share.nodes(described.pre), tracts[0, lay.PRO_STRIDE]
+    nodes = np.tile(np.repeat(nodes, stride), rows // max(size * stride, 1) * indptr.shape[0])
     sources = np.repeat(nodes, lengths)
     own = share.own(described.post)[0] - tracts[0, lay.PRO_LO]
     targets = built.topology.targets[where].astype(np.int64) + own
@@ -64,4 +66,7 @@ def axons_at(built: Built, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for part in built.topology.indptr:
         inside = (where >= part[0]) & (where < part[-1])
         rows[inside] = np.searchsorted(part, where[inside], side="right") - 1
-    return rows, np.maximum(np.searchsorted(table[:, lay.PRO_ROW], rows, side="right") - 1, 0)
+    tracts = np.zeros(built.topology.indptr.shape[1] - 1, np.int64)
+    for tract, row in enumerate(table):
+        tracts[rows_of_tract(row)] = tract
+    return rows, tracts[rows]

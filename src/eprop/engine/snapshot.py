@@ -10,6 +10,7 @@ import numpy as np
 from eprop.engine.fingerprint import check_fingerprint
 from eprop.engine.order import all_synapses
 from eprop.engine.state import with_ended_posts
+from eprop.engine.tables import rows_of_tract
 from eprop.errors import InputError
 from eprop.kernels import layout as lay
 from eprop.kernels.joins import STEP_WORK
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 GROWING = ("history/log", "history/post_times")
 # The entry that tells of which network a state is.
 NETWORK = "network"
+# Work space of a step.
+WORK = ("axons/arriving",)
 # Arrays with padded rows.
 MAPS = ("history/prefix", "history/block", "history/parts", "history/blocks", "history/tails", "history/steps")
 
@@ -50,7 +53,7 @@ def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
             if target.size:
                 target[..., order] = state[name]
         elif group != "counters":
-            _shown(arrays, name, getattr(getattr(arrays, group), field))[...] = state[name]
+            _write(arrays, name, getattr(getattr(arrays, group), field), state[name])
     steps, arrays.updates, events = (int(v) for v in state["counters"])
     arrays.counters[lay.COUNT_STEPS], arrays.counters[lay.COUNT_EVENTS] = steps, events
     arrays.history = with_ended_posts(arrays.history, steps)
@@ -62,7 +65,7 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     out = {f"synapses/{f}": v[..., order] if v.size else v.copy() for f, v in arrays.synapses._asdict().items()}
     for group in ("axons", "neurons", "history"):
         for field, value in getattr(arrays, group)._asdict().items():
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray) and f"{group}/{field}" not in WORK:
                 out[f"{group}/{field}"] = _shown(arrays, f"{group}/{field}", value).copy()
     # Work space: what was left there depends on the partitions, and is of no use to anybody.
     out["history/steps"][:, STEP_WORK:] = 0.0
@@ -71,8 +74,26 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def _shown(arrays: Arrays, name: str, value: np.ndarray) -> np.ndarray:
-    """An array without what pads the rows of maps."""
+    """An array without what pads the rows of maps; axons tract by tract, whatever the order of rows."""
+    if name.startswith("axons/"):
+        return value[..., _axons_by_tract(arrays)]
     return value[..., : arrays.neurons.psi.size] if name in MAPS else value
+
+
+def _write(arrays: Arrays, name: str, value: np.ndarray, shown: np.ndarray) -> None:
+    """The way back from `_shown`."""
+    if name.startswith("axons/"):
+        value[..., _axons_by_tract(arrays)] = shown
+    else:
+        _shown(arrays, name, value)[...] = shown
+
+
+def _axons_by_tract(arrays: Arrays) -> np.ndarray:
+    """Rows that learn at spikes, tract by tract."""
+    tables = arrays.built.topology.projections
+    learning = tables[np.isin(tables[:, lay.PRO_RULE], lay.AT_SPIKES)]
+    every = np.arange(arrays.built.learning_rows)
+    return np.concatenate([every[:0], *(every[rows_of_tract(row)] for row in learning)])
 
 
 def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from eprop._jit import WIDE, record_size
 from eprop.engine.rows import PAD, aligned, dense_tables, walks_of
 from eprop.kernels import layout as lay
-from eprop.kernels.arrivals import RUN
 from eprop.kernels.clock import COLUMNS
 from eprop.kernels.exchange import Outbox
 from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
@@ -47,8 +46,17 @@ def synapses_of(built: Built) -> Synapses:
 def axons_of(built: Built) -> Axons:
     """No axon has spiked yet."""
     n, filters = built.learning_rows, max(built.topology.arrivals.shape[1], int(built.has_stdp))
+    # Two at least: the columns of one record would be contiguous, to the compiler a type of their own.
+    records = aligned((max(n, 2), lay.AX_FILTERED + 2 * filters))
+    whole, (at, end) = records.view(np.int64), (lay.AX_FILTERED, lay.AX_FILTERED + filters)
+    whole[:, lay.AX_LAST] = -1
     return Axons(
-        np.full(n, -1, np.int64), np.zeros((filters, n)), np.zeros((filters, n)), np.zeros(n, np.int64), np.zeros(n)
+        last=whole[:, lay.AX_LAST],
+        z_bar=records[:, at:end].T,
+        z_before=records[:, end:].T,
+        steps=whole[:, lay.AX_STEPS],
+        fold=records[:, lay.AX_FOLD],
+        arriving=whole[:, lay.AX_ARRIVING],
     )
 
 
@@ -142,9 +150,8 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
     blocks, dtype = power_of_two(built.cutoff // built.block_steps + 3) if plus else 1, built.weight.dtype
     return Scratch(
         order=np.zeros(rows, np.int32),
-        spare=np.zeros(rows if learns else 0, np.int32),
-        keys=np.zeros(RUN, np.int32),
-        ranks=np.zeros(RUN, np.int32),
+        listed=np.zeros(rows if plus else 0, np.int32),
+        places=np.zeros(built.cutoff + 4 if plus else 0, np.int64),
         order_start=np.zeros(projections + 1, np.int64),
         due=np.zeros(learning if learns else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),
@@ -159,11 +166,10 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
         records=aligned((blocks + EXTRA_ROWS, width, record_size(entries)), dtype),
         laid=np.full((partitions, groups, blocks + EXTRA_ROWS), -1, np.int64),
         totals=aligned((width,)),
-        z_ahead=np.zeros((topology.arrivals.shape[1], learning if plus else 0)),
+        z_ahead=np.zeros((topology.arrivals.shape[1], rows if plus else 0)),
         gradient=np.zeros(topology.readouts.shape[1]),
         spikes=np.zeros((partitions, n), np.int32),
         spike_count=np.zeros((partitions, topology.populations.shape[0]), np.int64),
-        mark=np.full(learning if learns else 0, -1, np.int64),
         dense_at=np.full(projections, -1, np.int64),
         dense_width=np.zeros(projections, np.int64),
         dense_weight=aligned((0,), built.weight.dtype),

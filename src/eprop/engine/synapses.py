@@ -50,10 +50,11 @@ class Places:
         self.network, self.tracts, self.populations = network, tracts, populations
         self.classes, self.rank = classes, rank
         self.known = [rank.known(p.pre) for p in network.projections]
-        self.n_rows, self.rows = int(projections[:, lay.PRO_ROWS].sum()), []
+        self.n_rows, self.rows, self.stride = int(projections[:, lay.PRO_ROWS].sum()), [], []
         for p, own in zip(network.projections, tracts, strict=True):
-            first = projections[projections[:, lay.PRO_OWNER] == p.index, lay.PRO_ROW].min()
-            self.rows.append(slice(first, first + len(own) * self.known[p.index]))
+            first, *_ = projections[projections[:, lay.PRO_OWNER] == p.index]
+            self.rows.append(slice(first[lay.PRO_ROW], first[lay.PRO_ROW] + len(own) * self.known[p.index]))
+            self.stride.append(int(first[lay.PRO_STRIDE]))
 
     def count(self, share: Share, counts: np.ndarray) -> None:
         """Add a share's connections of each row to ``counts``."""
@@ -73,7 +74,7 @@ class Places:
                 values = draw_weights(self.network, p, begin, stop, by_target, sources)
                 _check_drawn(p, values, float(np.finfo(weight.dtype).max))
                 rows = self._rows(p, begin, stop, by_target, sources)
-                tile = TILE if len(self.tracts[p.index]) == 1 else own.size  # rows ascend as sources do
+                tile = TILE * self.stride[p.index] if self._ascend(p) else own.size
                 place_rows(by_target, rows, values, begin + shift, own, targets, weight, max(tile, 1))
 
     def _rows(self, p: Projection, lo: int, hi: int, by_target: np.ndarray, sources: np.ndarray) -> np.ndarray:
@@ -86,7 +87,12 @@ class Places:
         tract = kinds * np.searchsorted([part.delay for part in tracts[::kinds]], delays)
         if kinds > 1:
             tract += np.repeat(self.classes[p.post.index].of_readout[lo:hi], np.diff(by_target))
-        return tract * self.known[p.index] + known
+        stride = self.stride[p.index]
+        return known * stride + tract if stride > 1 else tract * self.known[p.index] + known
+
+    def _ascend(self, p: Projection) -> bool:
+        """Whether rows ascend as sources do."""
+        return len(self.tracts[p.index]) in (1, self.stride[p.index])
 
     def _first_target(self, p: Population) -> int:
         """The target here that node 0 of a population is, or would be if it were this rank's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -14,7 +15,7 @@ from eprop.engine.tracts import Tract, steps_of
 from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
 from eprop.models import EventSource, PoissonSource, Readout
-from eprop.network import Network
+from eprop.network import Network, Projection
 from eprop.rules import STDP, EProp, EPropPlus, Optimizer
 
 # Where the constants of optimisers stand.
@@ -94,24 +95,20 @@ def projections_of(
     table = np.zeros((len(parts), lay.PRO_COLUMNS), np.int64)
     floats = np.zeros((len(parts), lay.PF_COLUMNS))
     mirrors = {(f.post.index, f.pre.index): mirror_of(f) for f in network.feedback_projections}
-    firsts = _first_rows(parts, share)
+    firsts, strides = _rows(tracts, share)
     for number, tract in enumerate(parts):
         row, constants = table[number], floats[number]
         p, post = tract.projection, populations[tract.projection.post.index]
         row[lay.PRO_OWNER] = p.index
         row[lay.PRO_PRE], row[lay.PRO_ROW], row[lay.PRO_ROWS] = p.pre.index, firsts[number], share.known(p.pre)
+        row[lay.PRO_STRIDE] = strides[number]
         row[lay.PRO_RULE], row[lay.PRO_DELAY] = p.rule.code, tract.delay
         row[lay.PRO_TO_READOUT] = post[lay.POP_ROLE] == lay.READOUT
         # The classes of a population's readouts are groups that follow each other.
         row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP] + tract.kind, post[lay.POP_KIND]
         row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_LO], post[lay.POP_HI]
         row[lay.PRO_LEADER] = number
-        if (
-            isinstance(p.rule, EPropPlus)
-            and not row[lay.PRO_TO_READOUT]
-            and number
-            and table[number - 1, lay.PRO_OWNER] == p.index
-        ):
+        if _sorted_together(p) and number and table[number - 1, lay.PRO_OWNER] == p.index:
             row[lay.PRO_LEADER] = table[number - 1, lay.PRO_LEADER]
         row[lay.PRO_COUNTED] = not row[lay.PRO_TO_READOUT] or share.comm.rank == 0
         row[lay.PRO_MIRROR] = mirrors.get((p.pre.index, p.post.index), 0)
@@ -128,16 +125,35 @@ def projections_of(
     return table, floats
 
 
-def _first_rows(tracts: list[Tract], share: RankShare) -> list[int]:
-    """First row of each tract. Those that learn at spikes come first: the others need no state of their axons."""
-    firsts, at = [0] * len(tracts), 0
-    learns = [tract.projection.rule.code in lay.AT_SPIKES for tract in tracts]
+def _sorted_together(p: Projection) -> bool:
+    """Whether the rows of a projection's tracts are sorted together."""
+    return isinstance(p.rule, EPropPlus) and p.post.model.role != "readout"
+
+
+def _rows(tracts: list[list[Tract]], share: RankShare) -> tuple[list[int], list[int]]:
+    """First row of each tract, and how far apart its rows are.
+
+    Those that learn at spikes come first: the others need no state of their axons.
+    """
+    firsts: list[list[int]] = [[] for _ in tracts]
+    strides: list[list[int]] = [[] for _ in tracts]
+    at = 0
     for wanted in (True, False):
-        for number, tract in enumerate(tracts):
-            if learns[number] == wanted:
-                firsts[number] = at
-                at += share.known(tract.projection.pre)
-    return firsts
+        for number, own in enumerate(tracts):
+            p = own[0].projection
+            if (p.rule.code in lay.AT_SPIKES) != wanted:
+                continue
+            rows, together = share.known(p.pre), _sorted_together(p)
+            firsts[number] = [at + k * (1 if together else rows) for k in range(len(own))]
+            strides[number] = [len(own) if together else 1] * len(own)
+            at += rows * len(own)
+    return list(itertools.chain(*firsts)), list(itertools.chain(*strides))
+
+
+def rows_of_tract(row: np.ndarray) -> slice:
+    """The rows of a tract, source by source, from its row of the table."""
+    first, stride = int(row[lay.PRO_ROW]), int(row[lay.PRO_STRIDE])
+    return slice(first, first + int(row[lay.PRO_ROWS]) * stride, stride)
 
 
 def learning_rows(projections: np.ndarray) -> int:

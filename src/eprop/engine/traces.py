@@ -124,12 +124,12 @@ def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], n: int) -> dict[
     """Powers of the filters of spikes, all of one size; unused components stay zero."""
     size = max((len(b) for _, b in filters), default=0)
     table = np.zeros((len(filters), 2, n, size, size))
-    doubled, arrivals = np.zeros((len(filters), DOUBLINGS, size, size)), np.zeros((len(filters), size))
+    doubled, arrivals = np.zeros((len(filters), 1, DOUBLINGS, size, size)), np.zeros((len(filters), size))
     for g, (decay, b) in enumerate(filters):
         d = len(b)
         if d:
             table[g, :, :, :d, :d] = filter_powers(decay, n)
-            doubled[g, :, :d, :d] = doublings(decay, DOUBLINGS)
+            doubled[g, 0, :, :d, :d] = doublings(decay, DOUBLINGS)
         arrivals[g, :d] = b
     return {"filters": table, "doublings": doubled, "arrivals": arrivals}
 

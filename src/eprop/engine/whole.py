@@ -118,13 +118,14 @@ class Whole:
         return [(row, self._network.populations[row[lay.PRO_PRE]]) for row in rows]
 
     def _rows_to_give(self) -> list[slice]:
-        """Rows of each tract that belong to own sources; those of inputs are on every rank."""
-        found = []
+        """Axons of each tract that belong to own sources, tract by tract; those of inputs are on every rank."""
+        found, at = [], 0
         for row, pre in self._learning():
             own = self._share.own_rows(pre)
             if pre.model.role != "neuron" and self._share.comm.rank > 0:
                 own = slice(0, 0)
-            found.append(slice(row[lay.PRO_ROW] + own.start, row[lay.PRO_ROW] + own.stop))
+            found.append(slice(at + own.start, at + own.stop))
+            at += int(row[lay.PRO_ROWS])
         return found
 
     def _own_rows(self, value: np.ndarray) -> np.ndarray:

@@ -23,8 +23,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import PACK, fetch, inline, inner, outer
+from eprop._jit import PACK, inline, inner, outer
 from eprop.equations.optimize import clip
+from eprop.kernels.deliver import fetch_along, next_row
 from eprop.kernels.layout import (
     DECAY_KAPPA,
     DECAY_REG,
@@ -42,6 +43,7 @@ from eprop.kernels.layout import (
     PRO_ROW,
     PRO_ROWS,
     PRO_RULE,
+    PRO_STRIDE,
     PRO_TO_READOUT,
 )
 from eprop.kernels.optimize import decay_owed, optimize_synapse
@@ -78,16 +80,16 @@ def move_back(n, group, filters, z_bar, i):
     return first, filters[group, INVERSE, n, 1, 0] * z_bar[0, i] + filters[group, INVERSE, n, 1, 1] * z_bar[1, i]
 
 
-def move_arrived(n, group, filters, arrivals, z_ahead, i):
-    """Template: `move_back` of a row whose spike arrives now: ``z_ahead`` is from the step before."""
+def move_arrived(n, group, filters, arrivals, z_ahead, index):
+    """Template: `move_back` of a row whose spike arrives now, the ``index``-th: ``z_ahead`` is from the step before."""
     if D == 0:
         return 0.0, 0.0
-    first = filters[group, 0, 1, 0, 0] * z_ahead[0, i]
+    first = filters[group, 0, 1, 0, 0] * z_ahead[0, index]
     if D == 1:
         first = filters[group, INVERSE, n, 0, 0] * (first + arrivals[group, 0])
         return first, first
-    first += filters[group, 0, 1, 0, 1] * z_ahead[1, i]
-    second = filters[group, 0, 1, 1, 0] * z_ahead[0, i] + filters[group, 0, 1, 1, 1] * z_ahead[1, i]
+    first += filters[group, 0, 1, 0, 1] * z_ahead[1, index]
+    second = filters[group, 0, 1, 1, 0] * z_ahead[0, index] + filters[group, 0, 1, 1, 1] * z_ahead[1, index]
     first, second = first + arrivals[group, 0], second + arrivals[group, 1]
     return (
         filters[group, INVERSE, n, 0, 0] * first + filters[group, INVERSE, n, 0, 1] * second,
@@ -217,31 +219,11 @@ def settle_synapses(
 # -------------------------------------------------------------------------------------------------------------------- rows
 
 
-@inline
-def fetch_along(q, targets, weight, trace):
-    """Fetch what a pack of synapses from ``q`` on begins with.
-
-    Rows lie anywhere, and a short one is over before the processor has seen that it goes on. So each row fetches the next
-    one as it goes along: at once, so many lines would be in each other's way.
-    """
-    fetch(targets, q)
-    fetch(weight, q)
-    fetch(trace, q)
-
-
-@inline
-def next_row(index, stop, order, indptr, p):
-    """Where the synapses of row ``order[index]`` begin and end; of a row beyond ``stop``, nowhere."""
-    if index >= stop:
-        return np.uint64(0), np.uint64(0)
-    return np.uint64(indptr[p, order[index]]), np.uint64(indptr[p, order[index] + 1])
-
-
-def anchor_row(p, i, t, eta, group, block_steps, indptr, decays, filters, arrivals, z_ahead, here, records, targets, weight,
-               trace, trace_reg, hidden, pending):  # fmt: skip
+def anchor_row(p, index, i, t, eta, group, block_steps, indptr, decays, filters, arrivals, z_ahead, here, records, targets,
+               weight, trace, trace_reg, hidden, pending):  # fmt: skip
     """Template: anchor a row whose traces are those of now: it spikes for the first time, or after a long silence."""
     real, n = weight.dtype.type, t & (block_steps - 1)
-    back_0, back_1 = _arrived(n, group, filters, arrivals, z_ahead, i)
+    back_0, back_1 = _arrived(n, group, filters, arrivals, z_ahead, index)
     z_0, z_1, grow_k, grow_r = (
         real(back_0),
         real(back_1),
@@ -300,7 +282,7 @@ def learn_rows_onward(
         at = here if within else np.uint64(last[i] // block_steps & (ahead - 1)) * room
         k_n, r_n = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])
         back_0, back_1 = _back(before, group, filters, z_bar, i)
-        now_0, now_1 = _arrived(n_t, group, filters, arrivals, z_ahead, i)
+        now_0, now_1 = _arrived(n_t, group, filters, arrivals, z_ahead, index)
         z_0, z_1, y_0, y_1 = real(back_0), real(back_1), real(now_0), real(now_1)
         if MOMENTS:
             left = decay_owed(steps[i], t - 1, r, floats)
@@ -453,7 +435,7 @@ def see_weights(t, topology, synapses, axons, history, out):
         row = topology.projections[r]
         if not has_anchors(r, topology):
             continue
-        for i in range(row[PRO_ROW], row[PRO_ROW] + row[PRO_ROWS]):
+        for i in range(row[PRO_ROW], row[PRO_ROW] + row[PRO_ROWS] * row[PRO_STRIDE], row[PRO_STRIDE]):
             for p in range(topology.indptr.shape[0]):
                 for q in range(np.uint64(topology.indptr[p, i]), np.uint64(topology.indptr[p, i + 1])):
                     out[q] = seen_weight(q, i, r, t, topology, synapses, axons, history)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eprop._jit import inline, inner, within
-from eprop.kernels.arrivals import apply_matrix
+from eprop.kernels.arrivals import filter_spikes
 from eprop.kernels.layout import EPROP_PLUS, FORWARD, PF_ETA, PRO_CUTOFF, PRO_EACH, PRO_GROUP, PRO_RULE, STDP
 from eprop.kernels.stdp import follow_pre
 
@@ -36,9 +36,8 @@ def _renew(t, cutoff, order, start, stop, group, filters, arrivals, z_ahead, las
         i = np.uint64(order[index])
         steps[i] = steps_taken(t, cutoff, last[i], steps[i])
         for d in range(n_filters):
-            z_before[d, i] = z_ahead[d, i]
-            z_bar[d, i] = z_ahead[d, i]
-        apply_matrix(filters[which, np.uint64(FORWARD), np.uint64(1)], i, z_bar)
+            z_before[d, i] = z_ahead[d, index]
+        filter_spikes(filters, which, np.uint64(FORWARD), np.uint64(1), z_ahead, index, z_bar, i)
         for d in range(n_filters):
             z_bar[d, i] += arrivals[which, d]
         last[i], fold[i] = t, eta

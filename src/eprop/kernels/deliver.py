@@ -26,6 +26,26 @@ def fetch_row(index, order, indptr, p, targets, weight, trace):
         fetch(trace, first + line * np.uint64(LINE))
 
 
+@inline
+def fetch_along(q, targets, weight, trace):
+    """Fetch what a pack of synapses from ``q`` on begins with.
+
+    Rows lie anywhere, and a short one is over before the processor has seen that it goes on. So each row fetches the next
+    one as it goes along: at once, so many lines would be in each other's way.
+    """
+    fetch(targets, q)
+    fetch(weight, q)
+    fetch(trace, q)
+
+
+@inline
+def next_row(index, stop, order, indptr, p):
+    """Where the synapses of row ``order[index]`` begin and end; of a row beyond ``stop``, nowhere."""
+    if index >= stop:
+        return np.uint64(0), np.uint64(0)
+    return np.uint64(indptr[p, order[index]]), np.uint64(indptr[p, order[index] + 1])
+
+
 @inner
 def deliver_row(start, stop, targets, weight, x):
     """Add the weights of one row to the inputs ``x`` of its targets."""

@@ -118,10 +118,10 @@ def deliver_each(r, p, t, topology, synapses, axons, neurons, history, scratch):
             _first_row(i, p, indptr, targets, synapses.weight, synapses.hidden, topology.eligibility, x)
             continue
         if t - last > cutoff:
-            _revive_row(i, last, t, p, indptr, scratch.z_ahead, axons.steps[i], r, topology.projection_floats, cutoff,
-                        group, topology.groups, topology.decays, targets, synapses.weight, synapses.trace,
-                        synapses.trace_reg, synapses.hidden, synapses.pending, synapses.moment_1, synapses.moment_2,
-                        neurons.psi, topology.eligibility, x)  # fmt: skip
+            _revive_row(index, scratch.order_start[r + 1], scratch.order, last, t, p, indptr, scratch.z_ahead,
+                        axons.steps[i], r, topology.projection_floats, cutoff, group, topology.groups, topology.decays, targets,
+                        synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending,
+                        synapses.moment_1, synapses.moment_2, neurons.psi, topology.eligibility, x)  # fmt: skip
             continue
         # Of a full interval the last step adds nothing to the traces, but the step before an arrival does.
         _replay_row(r, p, i, last, t, topology, synapses, axons, history, False)

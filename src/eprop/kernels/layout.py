@@ -32,12 +32,18 @@ PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER, PRO_EACH = range(10, 15)
 PRO_COUNTED = 15
 # The first of the tracts whose rows are sorted together: those of a projection that learns at spikes, onto neurons.
 PRO_LEADER = 16
-PRO_COLUMNS = 17
+# Source i of a tract has row PRO_ROW + PRO_STRIDE i: rows that are sorted together lie source by source, so that the axons of
+# one, whose spikes arrive one after the other, are neighbours.
+PRO_STRIDE = 17
+PRO_COLUMNS = 18
 # What feedback mirrors of a tract onto readouts.
 MIRROR_WEIGHT, MIRROR_CHANGE = 1, 2
 STATIC, EPROP, EPROP_PLUS, STDP = range(4)
 AT_SPIKES = (EPROP_PLUS, STDP)
 DESCENT, ADAM, MOMENTUM, RMSPROP = range(4)
+
+# Axons, one row each, numbers of 8 bytes; from the last on ``z_bar`` and ``z_before``, D each.
+AX_LAST, AX_STEPS, AX_ARRIVING, AX_FOLD, AX_FILTERED = range(5)
 
 # Tracts, one row each (float64).
 PF_ETA, PF_MIN, PF_MAX, PF_BETA_1, PF_BETA_2, PF_EPSILON, PF_ZETA = range(7)
@@ -87,7 +93,7 @@ class Topology(NamedTuple):
     groups: np.ndarray  # (n_groups, GR_COLUMNS)
     decays: np.ndarray  # (n_groups, 4, n) powers of kappa, kappa_reg, and their inverses
     filters: np.ndarray  # (n_groups, 2, n, D, D) powers of the filter of spikes, and their inverses
-    doublings: np.ndarray  # (n_groups, bits, D, D) the filter to the power of 2^bit
+    doublings: np.ndarray  # (n_groups, 1, bits, D, D) the filter to the power of 2^bit
     arrivals: np.ndarray  # (n_groups, D) what a spike adds to the filter
     kinds: np.ndarray  # (kinds, 3) `maps.Kind` of each kind of eligibility
     eligibility: np.ndarray  # (rows, width) what maps need of a neuron, see `kernels.maps`
@@ -118,13 +124,17 @@ class Synapses(NamedTuple):
 
 
 class Axons(NamedTuple):
-    """One entry per row that learns at spikes: an axon is a source together with a delay, as one projection sees it."""
+    """One entry per row that learns at spikes: an axon is a source together with a delay, as one projection sees it.
+
+    Rows spike here and there: what belongs to one lies side by side (`AX_LAST` and so on), and these are columns of that.
+    """
 
     last: np.ndarray  # arrival step of the last spike, -1 if there was none
     z_bar: np.ndarray  # (D, rows) filtered spikes at ``last``, that spike included; of STDP the presynaptic trace
     z_before: np.ndarray  # (D, rows) filtered spikes one step before ``last``
     steps: np.ndarray  # optimiser steps taken, only with moments
     fold: np.ndarray  # learning rate of the gradient that is missing from its weights, see `kernels.anchors`
+    arriving: np.ndarray  # whether a spike arrives, while a step is planned
 
 
 class Neurons(NamedTuple):
@@ -168,10 +178,9 @@ class History(NamedTuple):
 class Scratch(NamedTuple):
     """Work space: no content survives a step."""
 
-    order: np.ndarray  # (rows,) int32: rows that spike, sorted by the time of their last spike
-    spare: np.ndarray  # (rows,) int32
-    keys: np.ndarray  # (32,) int32, and the next: a run that is sorted
-    ranks: np.ndarray
+    order: np.ndarray  # (rows,) int32: rows that spike, see `kernels.arrivals`
+    listed: np.ndarray  # (rows,) int32: the same, before they are sorted
+    places: np.ndarray  # (cutoff + 4,): where those go whose last spike was so many steps, or blocks, after the cutoff
     order_start: np.ndarray  # (n_proj + 1,)
     due: np.ndarray  # (rows,) int32
     due_start: np.ndarray  # (n_proj + 1,)
@@ -186,11 +195,10 @@ class Scratch(NamedTuple):
     records: np.ndarray  # (blocks + 3, width, record size): rows of ``ahead``, and others, as `kernels.records`
     laid: np.ndarray  # (partitions, groups, blocks + 3): the step that each of them holds for
     totals: np.ndarray  # (width,): inputs while rows of tables are added
-    z_ahead: np.ndarray  # (D, rows): filtered spikes one step before the arrival of this step
+    z_ahead: np.ndarray  # (D, rows): of each entry of ``order``, filtered spikes one step before this one
     gradient: np.ndarray  # (readouts,)
     spikes: np.ndarray  # (partitions, neurons) int32
     spike_count: np.ndarray  # (partitions, n_pop) running counts over the populations
-    mark: np.ndarray  # (rows,) step in which a row last spiked
     dense_at: np.ndarray  # (tracts,) where the table of a tract begins that stands for its synapses, or -1
     dense_width: np.ndarray  # (tracts,) entries of a row
     dense_weight: np.ndarray  # all tables

@@ -73,7 +73,7 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
     for index in range(np.uint64(scratch.order_start[r]), np.uint64(scratch.order_start[r + 1])):
         i = np.uint64(scratch.order[index])
         last, at = axons.last[i], origin + np.int64(i) * width
-        z_now = real(_arrived(n, group, filters, topology.arrivals, scratch.z_ahead, i)[0])
+        z_now = real(_arrived(n, group, filters, topology.arrivals, scratch.z_ahead, index)[0])
         if last < 0 or t - last > row[PRO_CUTOFF]:
             if last >= 0:
                 silent = t - last + 1 - row[PRO_CUTOFF]
@@ -86,7 +86,7 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
                     at,
                     first,
                     stop,
-                    scratch.z_ahead[np.uint64(0), i],
+                    scratch.z_ahead[np.uint64(0), index],
                     left,
                     EL_C,
                     neurons.psi,

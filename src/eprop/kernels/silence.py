@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from eprop._jit import PACK, inner
-from eprop.kernels.deliver import deliver_row, fetch_row
+from eprop.kernels.deliver import deliver_row, fetch_along, fetch_row, next_row
 from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, GR_KAPPA, GR_REG, PF_ETA, PRO_CUTOFF, PRO_GROUP
 from eprop.kernels.optimize import decay_owed, optimize_synapse
 from eprop.kernels.records import HERE
@@ -41,17 +41,18 @@ def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, hi
         last = axons.last[i]
         if last >= 0 and t - last <= cutoff:
             break
-        fetch_row(k + 1, scratch.order, topology.indptr, p, topology.targets, synapses.weight, synapses.trace)
+        if not TOGETHER or last < 0:
+            fetch_row(k + 1, scratch.order, topology.indptr, p, topology.targets, synapses.weight, synapses.trace)
         if last < 0:
             _first_row(i, p, topology.indptr, topology.targets, synapses.weight, synapses.hidden, topology.eligibility,
                        neurons.input)  # fmt: skip
         else:
-            _revive_row(i, last, t, p, topology.indptr, scratch.z_ahead, axons.steps[i], r, topology.projection_floats, cutoff,
-                        group, topology.groups, topology.decays, topology.targets, synapses.weight, synapses.trace,
-                        synapses.trace_reg, synapses.hidden, synapses.pending, synapses.moment_1, synapses.moment_2,
-                        neurons.psi, topology.eligibility, neurons.input)  # fmt: skip
+            _revive_row(k, stop, scratch.order, last, t, p, topology.indptr, scratch.z_ahead, axons.steps[i], r,
+                        topology.projection_floats, cutoff, group, topology.groups, topology.decays, topology.targets,
+                        synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending,
+                        synapses.moment_1, synapses.moment_2, neurons.psi, topology.eligibility, neurons.input)  # fmt: skip
         if ANCHORS:
-            _anchor_row(p, i, t, topology.projection_floats[r, PF_ETA], group, history.block_steps, topology.indptr,
+            _anchor_row(p, k, i, t, topology.projection_floats[r, PF_ETA], group, history.block_steps, topology.indptr,
                         topology.decays, topology.filters, topology.arrivals, scratch.z_ahead, here, scratch.records,
                         topology.targets, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden,
                         synapses.pending)  # fmt: skip
@@ -69,10 +70,10 @@ def first_row(i, p, indptr, targets, weight, hidden, eligibility, x):
 
 
 def revive_row(
-    i, last, t, p, indptr, z_ahead, steps, r, floats, cutoff, group, groups, decays, targets, weight, trace, trace_reg,
-    hidden, pending, moment_1, moment_2, psi, eligibility, x,
+    index, stop, order, last, t, p, indptr, z_ahead, steps, r, floats, cutoff, group, groups, decays, targets, weight, trace,
+    trace_reg, hidden, pending, moment_1, moment_2, psi, eligibility, x,
 ):  # fmt: skip
-    """Template: the first spike after a silence longer than the cutoff; the gradient was settled when it was due.
+    """Template: row ``order[index]`` spikes after a silence longer than the cutoff; its gradient was settled when it was due.
 
     Since then the traces only decayed; the step before this spike counts again (as in NEST).
     """
@@ -84,20 +85,25 @@ def revive_row(
     reg, powers, left = groups[group, GR_REG], NO_POWERS, 1.0
     if MOMENTS:
         left = decay_owed(steps, t - 1, r, floats)
-    q, end = np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])
+    q, end = np.uint64(indptr[p, order[index]]), np.uint64(indptr[p, order[index] + 1])
     if TOGETHER:
+        following, beyond = next_row(index + 1, stop, order, indptr, p)
+        fetch_along(following, targets, weight, trace)
         while q + np.uint64(PACK) <= end:
-            _revive_pack(q, i, n - cutoff, k_n, r_n, reg, powers, steps, t - 1, left, r, floats, z_ahead, targets, weight, trace,
-                         trace_reg, hidden, pending, moment_1, moment_2, psi, eligibility, x)  # fmt: skip
+            following += np.uint64(PACK)
+            if following < beyond:
+                fetch_along(following, targets, weight, trace)
+            _revive_pack(q, index, n - cutoff, k_n, r_n, reg, powers, steps, t - 1, left, r, floats, z_ahead, targets, weight,
+                         trace, trace_reg, hidden, pending, moment_1, moment_2, psi, eligibility, x)  # fmt: skip
             q += np.uint64(PACK)
     while q < end:
-        powers = _revive_one(q, i, n - cutoff, k_n, r_n, reg, powers, steps, t - 1, left, r, floats, z_ahead, targets, weight,
+        powers = _revive_one(q, index, n - cutoff, k_n, r_n, reg, powers, steps, t - 1, left, r, floats, z_ahead, targets, weight,
                              trace, trace_reg, hidden, pending, moment_1, moment_2, psi, eligibility, x)  # fmt: skip
         q += np.uint64(1)
 
 
 def revive_synapses(
-    q, i, silent, k_n, r_n, reg, powers, first_step, last_step, left, r, floats, z_ahead, targets, weight, trace, trace_reg,
+    q, index, silent, k_n, r_n, reg, powers, first_step, last_step, left, r, floats, z_ahead, targets, weight, trace, trace_reg,
     hidden, pending, moment_1, moment_2, psi, eligibility, x,
 ):  # fmt: skip
     """Template: synapses from ``q`` on, a pack or one. Those with components of their own, or moments, are done one by one.
@@ -107,7 +113,7 @@ def revive_synapses(
     to, width = _aim(targets, q), eligibility.shape[1]
     e = _spread(0.0, z_ahead)
     for d in range(D):
-        e += _column(eligibility, np.uint64((EL_C + d) * width), to, z_ahead) * _spread(z_ahead[d, i], z_ahead)
+        e += _column(eligibility, np.uint64((EL_C + d) * width), to, z_ahead) * _spread(z_ahead[d, index], z_ahead)
     if M > 0:
         powers = _decay_hidden(q, to[0], silent, powers, hidden, eligibility)
         for m in range(M):

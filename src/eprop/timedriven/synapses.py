@@ -8,6 +8,7 @@ import numpy as np
 
 from eprop.engine.build import Built
 from eprop.engine.eligibility import Components
+from eprop.engine.tables import rows_of_tract
 from eprop.kernels import layout as lay
 
 
@@ -42,16 +43,17 @@ class Synapses:
         topology = built.topology
         tables = topology.projections
         counts = np.diff(topology.indptr[0])
-        rows = [np.arange(row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS]) for row in tables]
-        owner = np.zeros(counts.size, np.int64)
-        for tract, numbers in enumerate(rows):
-            owner[numbers] = tract
-        first = np.array([topology.populations[row[lay.PRO_PRE], lay.POP_SRC] - row[lay.PRO_ROW] for row in tables])
+        owner, source = np.zeros(counts.size, np.int64), np.zeros(counts.size, np.int64)
+        for tract, row in enumerate(tables):
+            owner[rows_of_tract(row)] = tract
+            source[rows_of_tract(row)] = topology.populations[row[lay.PRO_PRE], lay.POP_SRC] + np.arange(
+                row[lay.PRO_ROWS]
+            )
         axon = np.repeat(np.arange(counts.size), counts)
         tract = owner[axon]
         target = topology.targets.astype(np.int64)
         return cls(
-            source=axon + first[tract],
+            source=source[axon],
             target=target,
             delay=tables[tract, lay.PRO_DELAY],
             projection=tables[tract, lay.PRO_OWNER],

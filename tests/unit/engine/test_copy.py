@@ -40,6 +40,22 @@ def test_a_copy_goes_on_bit_by_bit_and_on_its_own(rule, way):
     assert same(sim, other)
 
 
+@pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
+def test_a_simulator_that_has_run_on_goes_back_to_a_state():
+    """What arrived in a step then must not be taken for what arrives in it now: rows are settled a cutoff after a spike."""
+    c, cutoff = case(3, RULES[0], steps=40), round(RULES[0].cutoff)
+    first, late, none = np.zeros((3, 40, 6), bool)
+    first[np.arange(30, 36), np.arange(6)] = late[np.arange(30, 36) + cutoff - 40, np.arange(6)] = True
+    sim, other = (ep.Simulator(c.network, threads=1) for _ in range(2))
+    sim.train(samples_of(c, sim, [(first, c.targets)]))
+    before = sim.state()
+    sim.train(samples_of(c, sim, [(late, c.targets)]))
+    for simulator in (sim, other):
+        simulator.set_state(before)
+        simulator.train(samples_of(c, simulator, [(none, c.targets)]))
+    assert same(sim, other)
+
+
 def test_a_copy_has_the_same_options():
     c = case(3, RULES[0], steps=10)
     other = copy.copy(ep.Simulator(c.network, threads=1, precision="single", partitions=2, timers=True))
