@@ -113,6 +113,9 @@ CASES = {
     "ALIF, two kappas": Case(ALIF, kappa_reg=0.95, goal=2.5),
     "LIF, delay of 7 steps": Case(LIF, delay=7.0, goal=1.0),
     "LIF, delays of 1 to 5 steps": Case(LIF, delay=ep.Uniform(0.5, 5.5), goal=1.0),
+    "LIF, delays of 1 to 20 steps": Case(LIF, delay=ep.Uniform(0.5, 20.5)),
+    "LIF, delays of 1 to 50 steps": Case(LIF, delay=ep.Uniform(0.5, 50.5)),
+    "LIF, delays of 1 to 200 steps": Case(LIF, delay=ep.Uniform(0.5, 200.5)),
     "ALIF, delays of 1 to 5 steps": Case(ALIF, delay=ep.Uniform(0.5, 5.5), against="ALIF"),
     "LIF, rows a fifth as long": Case(LIF, sources=5),
     "LIF, delays of 1 to 5 steps, against such rows": Case(
