@@ -74,7 +74,7 @@ class Places:
                 values = draw_weights(self.network, p, begin, stop, by_target, sources)
                 _check_drawn(p, values, float(np.finfo(weight.dtype).max))
                 rows = self._rows(p, begin, stop, by_target, sources)
-                tile = TILE * self.stride[p.index] if self._ascend(p) else own.size
+                tile = TILE if len(self.tracts[p.index]) == 1 else own.size  # rows ascend as sources do
                 place_rows(by_target, rows, values, begin + shift, own, targets, weight, max(tile, 1))
 
     def _rows(self, p: Projection, lo: int, hi: int, by_target: np.ndarray, sources: np.ndarray) -> np.ndarray:
@@ -89,10 +89,6 @@ class Places:
             tract += np.repeat(self.classes[p.post.index].of_readout[lo:hi], np.diff(by_target))
         stride = self.stride[p.index]
         return known * stride + tract if stride > 1 else tract * self.known[p.index] + known
-
-    def _ascend(self, p: Projection) -> bool:
-        """Whether rows ascend as sources do."""
-        return len(self.tracts[p.index]) in (1, self.stride[p.index])
 
     def _first_target(self, p: Population) -> int:
         """The target here that node 0 of a population is, or would be if it were this rank's."""
