@@ -93,7 +93,7 @@ class Topology(NamedTuple):
     groups: np.ndarray  # (n_groups, GR_COLUMNS)
     decays: np.ndarray  # (n_groups, 4, n) powers of kappa, kappa_reg, and their inverses
     filters: np.ndarray  # (n_groups, 2, n, D, D) powers of the filter of spikes, and their inverses
-    doublings: np.ndarray  # (n_groups, 1, bits, D, D) the filter to the power of 2^bit
+    doublings: np.ndarray  # (n_groups, 1, bits, D, D) the filter to the power of 2^bit, forward only
     arrivals: np.ndarray  # (n_groups, D) what a spike adds to the filter
     kinds: np.ndarray  # (kinds, 3) `maps.Kind` of each kind of eligibility
     eligibility: np.ndarray  # (rows, width) what maps need of a neuron, see `kernels.maps`

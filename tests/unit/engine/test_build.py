@@ -13,6 +13,7 @@ import eprop as ep
 from eprop._jit import JIT_DISABLED
 from eprop.engine import memory
 from eprop.engine.build import build
+from eprop.engine.tables import rows_of_tract
 from eprop.engine.tracts import chunks
 from eprop.errors import MemoryLimitError
 from eprop.kernels import layout as lay
@@ -53,6 +54,18 @@ def test_rows_hold_ascending_targets_and_the_degrees_asked_for():
         assert (np.diff(built.topology.targets[rows[row] : rows[row + 1]].astype(np.int64)) >= 0).all()
     counts = np.bincount(built.topology.targets[rows[first] : rows[stop]], minlength=300)
     assert (counts[:300] == 270).all()
+
+
+def test_axons_of_a_source_are_neighbours():
+    """Where rows of several delays are sorted together; every row belongs to one tract."""
+    rule = EPropPlus(optimizer=GradientDescent(1e-3), cutoff=20.0)
+    built = build(network(FixedIndegree(20), delay=Uniform(0.5, 3.5), rule=rule), 2, np.float64, 1)
+    tables = built.topology.projections[built.tracts[1]]
+    rows = np.array([np.arange(built.topology.indptr.shape[1] - 1)[rows_of_tract(row)] for row in tables])
+    assert len(tables) == 3
+    np.testing.assert_array_equal(np.diff(rows, axis=0), 1)
+    np.testing.assert_array_equal(np.sort(rows, axis=None), rows.min() + np.arange(rows.size))
+    assert (tables[:, lay.PRO_LEADER] == built.tracts[1][0]).all()
 
 
 def test_long_rows_are_sorted_by_digits():
