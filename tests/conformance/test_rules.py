@@ -115,8 +115,7 @@ def test_no_input_no_change(model, rule, engine):
 @every_engine
 def test_closed_window_no_change(model, rule, engine):
     """Without errors, and without regularisation, there is nothing to learn."""
-    still = {"average_gradient": False} if rule.startswith("e-prop,") else {}  # the mean over no steps
-    c = small(model, RULES[rule].replace(c_reg=0.0, **still))
+    c = small(model, RULES[rule].replace(c_reg=0.0))
     c.window[:] = 0.0
     found = ENGINES[engine].learn(c)
     for name, weights in initial(c).items():

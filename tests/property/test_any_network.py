@@ -100,13 +100,14 @@ def network(
 
 
 def stimulus(seed: int, n: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Input spikes, with a long silence, targets and a learning window."""
+    """Input spikes, with a long silence, targets and a learning window; of several samples, each has its own."""
     rng = np.random.default_rng(seed)
     x = (rng.random((n, steps, 5)) < rng.choice([0.03, 0.15, 0.3])).astype(float)
     x[:, steps // 3 : steps // 3 + 45, :3] = 0.0
-    window = np.ones(steps)
-    window[: steps // 5] = 0.0
-    return x, rng.normal(0.0, 0.4, (n, steps, 2)), window
+    window = np.ones((n, steps))
+    for k in range(n):
+        window[k, : steps // 5 + k * steps // 4] = 0.0
+    return x, rng.normal(0.0, 0.4, (n, steps, 2)), window if n > 1 else window[0]
 
 
 # More of a class that others have: two with their kind of eligibility, one whose synapses cross; and one with more components.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eprop.engine.arrays import Arrays
+from eprop.engine.averages import batch_scale, sample_scales
 from eprop.engine.memory import check_results
 from eprop.engine.samples import BatchResult, Samples
 from eprop.engine.state import Lanes, n_sources
@@ -60,7 +61,7 @@ class Batches:
         """Run a mini-batch and take a step of the optimisers."""
         arrays, topology, synapses = self._arrays, self._arrays.built.topology, self._arrays.synapses
         arrays.mirror()
-        scale, update = _gradient_scale(arrays, samples), arrays.updates + 1
+        scale, update = batch_scale(arrays, samples), arrays.updates + 1
         try:
             result = self.run(samples, True, progress)
             # Ctrl-C is heard when a call returns: the weights and their clock move together.
@@ -174,14 +175,6 @@ def _learning(arrays: Arrays) -> int:
     return sum(int(hi - lo) for lo, hi in np.unique(rows[:, [lay.PRO_LO, lay.PRO_HI]], axis=0))
 
 
-def _gradient_scale(arrays: Arrays, samples: Samples) -> np.ndarray:
-    """Per tract: mean over the batch; also over the learning window where the rule says so."""
-    length = float(samples.window.sum(axis=1).mean()) or 1.0
-    rules = [arrays.network.projections[k].rule for k in arrays.built.topology.projections[:, lay.PRO_OWNER]]
-    averaged = [getattr(rule, "average_gradient", False) for rule in rules]
-    return np.array([1.0 / len(samples) / (length if average else 1.0) for average in averaged])
-
-
 def _bind_wave(
     arrays: Arrays, lanes: Lanes, samples: Samples, index: np.ndarray, learn: bool, results: Any
 ) -> Callable[[int, int], int]:
@@ -190,12 +183,12 @@ def _bind_wave(
     streams = index + (arrays.updates * len(samples) if learn else 0)
     totals = np.zeros((threads, lanes.psi.shape[2]), built.weight.dtype)
     counts, y, losses, events = results
-    claimed = np.zeros(1, np.int64)
+    claimed, scales = np.zeros(1, np.int64), sample_scales(arrays, samples, index)
 
     def wave(first: int, stop: int) -> int:
         return run(
             first, stop, lanes.shape[0], threads, claimed, index, streams, learn, np.uint64(arrays.network.seed), built.topology,
-            arrays.synapses.weight, lanes.walks, arrays.synapses.pending,
+            arrays.synapses.weight, lanes.walks, scales, arrays.synapses.pending,
             built.initial, arrays.neurons.feedback, built.rule_constants, built.lag, lanes.state, lanes.x, lanes.y,
             lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work, lanes.adjoint_readout, lanes.first,
             lanes.steps, totals, counts, y, losses, events, arrays.degrees, samples.event_start, samples.event_channels,

@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
 
 def degrees(built: Built) -> np.ndarray:
-    """Synapses of each source that this rank counts; none of a Poisson source."""
+    """Synapses of each source that this rank counts."""
     table, out = built.topology.populations, np.zeros(n_sources(built), np.int64)
     degree = np.diff(built.topology.indptr, axis=1).sum(axis=0)
     for row in built.topology.projections:
-        pre = table[row[lay.PRO_PRE]]
-        if row[lay.PRO_COUNTED] and pre[lay.POP_ROLE] != lay.POISSON:
-            first = pre[lay.POP_SRC]
+        if row[lay.PRO_COUNTED]:
+            first = table[row[lay.PRO_PRE], lay.POP_SRC]
             out[first : first + row[lay.PRO_ROWS]] += degree[rows_of_tract(row)]
     return out

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eprop.engine.averages import sample_scales
 from eprop.engine.samples import Samples
 from eprop.engine.state import Lanes
 from eprop.kernels.counts import count_lanes
@@ -38,6 +39,7 @@ class Together:
         self.counts, self.events = np.zeros((n, arrays.neurons.psi.size), np.int64), 0
         self._streams = index + (arrays.updates * len(samples) if learn else 0)
         self._outbox = arrays.ranks.outbox(lanes.shape[0])
+        self._scales = sample_scales(arrays, samples, index)
         self._threads = max(arrays.threads, 1)
         self._totals = np.zeros((self._threads, self.lanes.psi.shape[2]), built.weight.dtype)
 
@@ -52,7 +54,7 @@ class Together:
                 self._receive(begin, width, t, min(t + slice_steps, n_steps))
             if self._learn:
                 self._backward(begin, width)
-            self.events += int(count_lanes(width, lanes.log, lanes.starts, self._arrays.degrees))
+            self.events += int(count_lanes(width, self._built.topology, lanes.log, lanes.starts, self._arrays.degrees))
             if progress:
                 progress(width)
 
@@ -84,6 +86,6 @@ class Together:
             lanes.log, lanes.starts, lanes.error, lanes.work, lanes.psi, lanes.adjoint_readout, lanes.first, lanes.steps,
         )  # fmt: skip
         loops.accumulate(
-            width, self._threads, built.topology, lanes.walks, lanes.first, lanes.steps, lanes.psi, lanes.adjoint_readout,
+            width, self._threads, built.topology, lanes.walks, self._scales[begin : begin + width], lanes.first, lanes.steps, lanes.psi, lanes.adjoint_readout,
             self._totals, self._arrays.synapses.pending,
         )  # fmt: skip

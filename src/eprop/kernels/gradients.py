@@ -7,7 +7,6 @@ import numpy as np
 from eprop._jit import CHUNK, WIDE, add_chunk, add_wide, apart, inline, inner, prange
 from eprop.kernels.layout import (
     EPROP,
-    PF_ZETA,
     POP_SRC,
     PRO_DELAY,
     PRO_HI,
@@ -22,7 +21,7 @@ from eprop.kernels.layout import (
 
 @inner
 def accumulate_rows(
-    block, blocks, row, rows, source, delay, zeta, lo, hi, lanes, indptr, targets, first, steps, adjoints, total, gradient
+    block, blocks, row, rows, source, delay, scales, lo, hi, lanes, indptr, targets, first, steps, adjoints, total, gradient
 ):  # fmt: skip
     """Add the gradients of each ``blocks``-th row of a projection from all lanes, in their order.
 
@@ -48,7 +47,7 @@ def accumulate_rows(
                 _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, padded, total)
                 for p in range(indptr.shape[0]):
                     for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
-                        gradient[q] += zeta * total[np.uint64(targets[q]) - shift]
+                        gradient[q] += scales[lane] * total[np.uint64(targets[q]) - shift]
             else:
                 for p in range(indptr.shape[0]):
                     for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
@@ -56,7 +55,7 @@ def accumulate_rows(
                         change = adjoints[lane, steps[lane, begin] + delay, j]
                         for k in range(begin + 1, stop):
                             change += adjoints[lane, steps[lane, k] + delay, j]
-                        gradient[q] += zeta * change
+                        gradient[q] += scales[lane] * change
 
 
 @inline
@@ -94,36 +93,38 @@ def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total):
         k += 1
 
 
-def accumulate(lanes, blocks, topology, walks, first, steps, adjoint_neuron, adjoint_readout, totals, gradient):
-    """Template: gradients of all e-prop synapses; each block of rows is one thread's, so no two write one synapse."""
+def accumulate(lanes, blocks, topology, walks, scales, first, steps, adjoint_neuron, adjoint_readout, totals, gradient):
+    """Template: gradients of all e-prop synapses; each block of rows is one thread's, so no two write one synapse.
+
+    ``scales`` (lanes, tracts): what the gradient of a lane is multiplied with.
+    """
     for block_u in prange(blocks):
         block = np.int64(block_u)
         for r in range(topology.projections.shape[0]):
             row = topology.projections[r]
             if row[PRO_RULE] != EPROP:
                 continue
-            zeta = gradient.dtype.type(topology.projection_floats[r, PF_ZETA])
             source = topology.populations[row[PRO_PRE], POP_SRC]
             if row[PRO_TO_READOUT]:
                 _accumulate_readout(
-                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, lanes, topology.indptr,
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], scales[:, r], lanes, topology.indptr,
                     topology.targets, first, steps, adjoint_readout, gradient, topology.params.shape[1],
                 )  # fmt: skip
             elif walks.by_runs[r]:
                 _accumulate_runs(
-                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, lanes, walks.run_rows,
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], scales[:, r], lanes, walks.run_rows,
                     walks.run_start, walks.run_target, first, steps, adjoint_neuron, gradient,
                 )  # fmt: skip
             else:
                 accumulate_rows(
-                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], zeta, row[PRO_LO], row[PRO_HI], lanes,
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], scales[:, r], row[PRO_LO], row[PRO_HI], lanes,
                     topology.indptr, topology.targets, first, steps, adjoint_neuron, totals[block], gradient,
                 )  # fmt: skip
 
 
 @inner
 def _accumulate_readout(
-    block, blocks, row, rows, source, delay, zeta, lanes, indptr, targets, first, steps, adjoints, gradient, n_neurons
+    block, blocks, row, rows, source, delay, scales, lanes, indptr, targets, first, steps, adjoints, gradient, n_neurons
 ):  # fmt: skip
     n_steps, shift = adjoints.shape[1], np.uint64(n_neurons)
     for i in range(block, rows, blocks):
@@ -134,12 +135,12 @@ def _accumulate_readout(
                 t = np.uint64(steps[lane, k] + delay)
                 for p in range(indptr.shape[0]):
                     for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
-                        gradient[q] += zeta * adjoints[lane, t, np.uint64(targets[q]) - shift]
+                        gradient[q] += scales[lane] * adjoints[lane, t, np.uint64(targets[q]) - shift]
 
 
 @inner
 def _accumulate_runs(
-    block, blocks, row, rows, source, delay, zeta, lanes, run_rows, run_start, run_target, first, steps, adjoints, gradient
+    block, blocks, row, rows, source, delay, scales, lanes, run_rows, run_start, run_target, first, steps, adjoints, gradient
 ):  # fmt: skip
     """`accumulate_rows` of a projection whose rows consist of runs of neighbouring targets: the same sums.
 
@@ -159,8 +160,12 @@ def _accumulate_runs(
                     at = origin + np.int64(run_target[r])
                     while q < end:
                         if end - q > CHUNK:
-                            add_wide(gradient, q, end, zeta, adjoints, at, width, steps, log + begin, log + stop)
+                            add_wide(
+                                gradient, q, end, scales[lane], adjoints, at, width, steps, log + begin, log + stop
+                            )
                         else:
-                            add_chunk(gradient, q, end, zeta, adjoints, at, width, steps, log + begin, log + stop)
+                            add_chunk(
+                                gradient, q, end, scales[lane], adjoints, at, width, steps, log + begin, log + stop
+                            )
                         q += WIDE
                         at += WIDE

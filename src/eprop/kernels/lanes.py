@@ -244,7 +244,7 @@ def run_lanes(
                 look_back(lane, topology, rule_constants, feedback, lag, counts[index], log, starts, error, work, psi,
                           adjoint_readout, first, steps)  # fmt: skip
             if starts[lane, 0, 0] >= 0:
-                out_events[index] = count_lane(log[lane], starts[lane], degree)
+                out_events[index] = count_lane(topology, log[lane], starts[lane], degree)
             lane = claim(claimed)
 
 
@@ -290,7 +290,7 @@ RUN_LANES = ACCUMULATE = _unbound
 
 
 def run_waves(
-    begin, stop, lanes, blocks, claimed, samples, streams, learn, seed, topology, weight, walks, gradient,
+    begin, stop, lanes, blocks, claimed, samples, streams, learn, seed, topology, weight, walks, scales, gradient,
     initial, feedback, rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps,
     totals, counts, out_y, out_loss, out_events, degree, event_start, event_channels, target, window, offsets, softmax, outbox,
 ):  # fmt: skip
@@ -310,6 +310,7 @@ def run_waves(
             if starts[lane, 0, 0] < 0:
                 return index
         if learn:
-            ACCUMULATE(width, blocks, topology, walks, first, steps, psi, adjoint_readout, totals, gradient)
+            ACCUMULATE(width, blocks, topology, walks, scales[index : index + width], first, steps, psi, adjoint_readout, totals,
+                       gradient)  # fmt: skip
         index += width
     return index

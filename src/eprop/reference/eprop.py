@@ -167,7 +167,7 @@ def gradients(
     n_steps = len(learning)
     f_mean = sample.spikes.sum(axis=0) / n_steps
     rate = rule.c_reg * (f_mean - rule.f_target * dt / 1000.0) / n_steps
-    scale = 1.0 / sample.window.sum() if rule.average_gradient else 1.0
+    scale = 1.0 / (sample.window.sum() or 1.0) if rule.average_gradient else 1.0
     found = {}
     for name, spikes in (("input", sample.inputs), ("recurrent", delayed(sample.spikes))):
         e_bar, g = (np.zeros((sample.psi.shape[1], spikes.shape[1])) for _ in range(2))

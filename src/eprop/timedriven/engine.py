@@ -251,13 +251,20 @@ class TimeDriven:
 
     def _result(self, samples: Samples, runs: list[Any]) -> BatchResult:
         offset = 0.0 if runs and isinstance(runs[0], TimeDrivenRun) else self.built.readout_offset
-        degree = np.bincount(self.synapses.source, minlength=runs[0].spikes.shape[1])
         return BatchResult(
             np.array([run.loss.sum() for run in runs]),
             np.stack([run.y + offset for run in runs]),
             np.array([int(self.forward.spikes_of_neurons(run.spikes).sum()) for run in runs]),
-            int(sum((run.spikes @ degree).sum() for run in runs)),
+            int(sum(self._arrived(run.spikes) for run in runs)),
         )
+
+    def _arrived(self, spikes: np.ndarray) -> int:
+        """Spikes (steps, sources) that arrive at synapses before the end."""
+        total, (steps, sources) = 0, spikes.shape
+        for delay in np.unique(self.synapses.delay):
+            degree = np.bincount(self.synapses.source[self.synapses.delay == delay], minlength=sources)
+            total += int((spikes[: max(steps - delay, 0)] @ degree).sum())
+        return total
 
     def _gradient(self, samples: Samples, index: int, state: Activity) -> np.ndarray:
         """Gradient of a sample for every synapse, by its traces; see `eprop.reference.eprop`."""

@@ -111,16 +111,16 @@ class ReferenceSimulator:
         for i in range(len(samples)):
             ran, result = self._run_sample(samples, i)
             found = reference.gradients(ran, feedback, self._neuron, self._readout, rule, dt=self._dt)
+            window = samples.window[min(i, len(samples.window) - 1)]
+            length = float(window.sum()) or 1.0 if self._rule.average_gradient else 1.0
             for name, gradient in found.items():
-                total[name] += gradient
+                total[name] += gradient / length
             results.append(result)
             if progress:
                 progress(1)
-        length = float(samples.window.sum(axis=1).mean()) or 1.0
-        scale = 1.0 / len(samples) / (length if self._rule.average_gradient else 1.0)
         self._updates += 1
         for name in self._layout.plastic:
-            gradient = np.where(self._masks[name], scale * total[name], 0.0)
+            gradient = np.where(self._masks[name], total[name] / len(samples), 0.0)
             for column in range(gradient.shape[1]):
                 self._descents[name].update(self._weights[name], gradient[:, column], column, self._updates)
             self._weights[name][~self._masks[name]] = 0.0
@@ -217,7 +217,7 @@ class ReferenceSimulator:
         rest = np.full((1, target.shape[1]), self._readout.e_l)
         loss = ran.loss + reference.loss(self._readout.loss, rest, target[:1], window[:1])
         y = np.vstack([rest, ran.y])
-        return ran, self._result([loss], y[None], ran.spikes[None], inputs[None])
+        return ran, self._result([loss], y[None], ran.spikes[None], inputs[None, :-1])
 
     def _run_plus(
         self,
@@ -239,6 +239,7 @@ class ReferenceSimulator:
         return self._joined(results, learned)
 
     def _result(self, loss: list[float], y: np.ndarray, spikes: np.ndarray, inputs: np.ndarray) -> BatchResult:
+        """Results of a sample, of which ``spikes`` and ``inputs`` arrive."""
         out_of_input = self._masks["input"].sum(axis=0)
         out_of_neuron = self._masks["recurrent"].sum(axis=0) + self._masks["readout"].sum(axis=0)
         events = int(inputs.sum(axis=(0, 1)) @ out_of_input + spikes.sum(axis=(0, 1)) @ out_of_neuron)

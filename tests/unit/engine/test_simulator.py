@@ -102,9 +102,27 @@ def test_events_of_samples():
     wanted = 0
     for inputs, _ in stimuli(c, 3):
         z = static.run(60.0, {"in": inputs}, learn=False, record=[("rec", "z")])["rec", "z"]
-        for name, emitted in (("input", inputs), ("recurrent", z), ("readout", z)):
-            wanted += int(emitted.sum(axis=0) @ c.masks[name].sum(axis=0))
+        wanted += arrivals(dataclasses.replace(c, inputs=inputs), z, 60)
     assert results[0].events == sim.events == wanted
+
+
+def test_all_ways_of_running_count_the_same_events():
+    """Whatever the sources and the delays: a synaptic event is a spike that arrives before the end."""
+    net = ep.Network(seed=4)
+    noise, given = net.add(ep.PoissonSource(rate=80.0), 12, "noise"), net.add(ep.EventSource(), 5, "in")
+    rec, out = net.add(ep.LIF(v_th=2.0), 20, "rec"), net.add(ep.Readout(), 2, "out")
+    rule = ep.EProp(optimizer=ep.GradientDescent(1e-3))
+    for pre, delay in ((noise, ep.Uniform(0.5, 4.5)), (given, 3.0), (rec, ep.Uniform(0.5, 12.5))):
+        net.connect(pre, rec, ep.Bernoulli(0.5), weight=ep.Normal(0.5, 0.3), delay=delay, rule=rule)
+    net.connect(rec, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.3), rule=rule)
+    net.feedback(out, rec, ep.Symmetric())
+    sim = ep.Simulator(net, threads=1)
+    x = (np.random.default_rng(0).random((1, 50, 5)) < 0.3).astype(float)
+    samples = sim.samples(1, 50, inputs={"in": x})
+    counted = [sim.evaluate(samples, reset=reset).events for reset in (True, False)]
+    counted += [TimeDriven(net).evaluate(samples).events, sim.train(samples).events]
+    assert len(set(counted)) == 1
+    assert counted[0] > 300
 
 
 def test_run_of_samples_is_training_on_one():

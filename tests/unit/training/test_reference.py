@@ -59,7 +59,8 @@ def test_losses_are_those_of_the_event_driven_engine(task: Task) -> None:
     event, losses = trained(task, ep.Simulator(network, threads=1))
     time, wanted = trained(task, ReferenceSimulator(network))
     np.testing.assert_allclose(losses, wanted, rtol=1e-9)
-    assert event.events == pytest.approx(time.events, rel=0.02)
+    # Without a reset, the last spikes of a training arrive after its end.
+    assert event.events == (time.events if task.rule == "eprop" else pytest.approx(time.events, rel=0.02))
     for projection in network.projections:
         assert not np.array_equal(
             time.simulator.connections(projection.name)[2], ReferenceSimulator(network).connections(projection.name)[2]
