@@ -23,7 +23,7 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=200
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 ROOT = pathlib.Path(__file__).parents[1]
-SHARED = pathlib.Path(os.environ.get("EPROP_SHARED", ROOT.parent / "shared"))
+SHARED = pathlib.Path(os.environ.get("EPROP_SHARED", ROOT / "not given"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,7 +46,7 @@ def _why_not(config: pytest.Config) -> dict[str, str]:
     if importlib.util.find_spec("mpi4py") is None or find_mpiexec() is None:
         reasons["mpi"] = 'no mpi4py or no mpiexec: pip install "eprop[mpi]" mpich'
     if not SHARED.is_dir():
-        reasons["shared"] = f"no recordings at {SHARED}: set EPROP_SHARED"
+        reasons["shared"] = "no folder of recordings: set EPROP_SHARED"
     return reasons
 
 

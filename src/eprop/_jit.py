@@ -1,7 +1,7 @@
 """The one door to Numba: decorators, disk cache, threading layer.
 
 Numba does not notice when a callee in another file changes, nor does its cache know the compiler flags. The cache
-directory therefore carries a digest of all package sources, the Numba version and the flags: stale machine code
+directory therefore carries a digest of the sources behind compiled code, the Numba version and the flags: stale machine code
 cannot be loaded. `bind` makes one loop serve many models without losing that cache.
 """
 
@@ -22,21 +22,20 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+# Files that stand behind this door, and folders of compiled functions and of the constants that these freeze.
+COMPILED = ("_flags.py", "_ingredients.py", "_packs.py", "_vectors.py", "equations", "kernels", "models")
+
 
 def _source_digest() -> str:
     """Digest of every source that compiled code is made of, and of all else that changes it.
 
-    These are the folders of compiled functions and of the constants they freeze, and any file that uses this door or stands
-    behind it.
+    These are `COMPILED`, and any file that uses this door.
     """
     root = pathlib.Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         text = path.read_bytes()
-        if (
-            path.relative_to(root).parts[0] in ("_packs.py", "_vectors.py", "equations", "kernels", "models")
-            or b"_jit" in text
-        ):
+        if path.relative_to(root).parts[0] in COMPILED or b"_jit" in text:
             digest.update(path.relative_to(root).as_posix().encode())
             digest.update(text)
     digest.update(importlib.metadata.version("numba").encode())

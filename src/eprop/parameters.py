@@ -221,18 +221,3 @@ def real_numbers(label: str, values: Any, error: type[Exception]) -> Any:
     if array.dtype.kind not in "biuf":
         raise error(f"{label} must be real numbers, got {values!r:.60} of type {array.dtype}")
     return array
-
-
-def check_array(label: str, values: Any, shape: tuple[int | None, ...], error: type[Exception]) -> Any:
-    """Array of finite float64 with the given shape (``None`` is any length); raises ``error`` otherwise."""
-    array = real_numbers(label, values, error).astype(np.float64)
-    fits = array.ndim == len(shape) and all(
-        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
-        wanted = ", ".join("any" if length is None else str(length) for length in shape)
-        raise error(f"{label} must have shape ({wanted}), got {array.shape}")
-    if not np.all(np.isfinite(array)):
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise error(f"{label} holds a value that is not finite, first at index {where}")
-    return array

@@ -11,7 +11,7 @@ import pytest
 import eprop as ep
 from eprop import reference
 from eprop.equations import maps
-from eprop.kernels.layout import LANES, padded
+from eprop.kernels.layout import PADDING, padded
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 ALPHA, KAPPA, REG = 0.93, 0.97, 0.9
@@ -140,7 +140,7 @@ def test_bytes_per_synapse() -> None:
 def test_bytes_of_maps(precision: str) -> None:
     sim = ep.Simulator(small(ep.LIF(), ep.EPropPlus(cutoff=100.0)), threads=1, precision=precision)
     columns = padded(sim.arrays.neurons.psi.size)
-    assert columns == LANES
+    assert columns == PADDING
     history, scratch = sim.arrays.history, sim.arrays.scratch
     assert history.parts.nbytes == {"single": 1536, "double": 3072}[precision] * columns
     others = (

@@ -248,9 +248,7 @@ def test_reset_is_a_new_start(c):
     fresh = ep.Simulator(c.network, threads=1)
     for projection in PROJECTIONS.values():
         fresh.set_weights(projection, used.connections(projection)[2])
-    # Moments stay, so learning is compared with gradient descent only.
-    moments = any(c.rule.optimizer.moments)
-    same_recording(run(c, 0, n, used, learn=not moments), run(c, 0, n, fresh, learn=not moments))
+    same_recording(run(c, 0, n, used), run(c, 0, n, fresh))
 
 
 @examples(0.05)

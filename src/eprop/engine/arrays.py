@@ -87,7 +87,7 @@ class Arrays:
         return int(self.counters[lay.COUNT_EVENTS])
 
     def reset(self) -> None:
-        """All nodes to rest, all traces and spikes under way to nothing; weights and optimisers stay."""
+        """See `Simulator.reset`."""
         self.unfold()
         self.axons = axons_of(self.built)
         self.neurons = neurons_of(self.built)._replace(feedback=self.neurons.feedback, gap=self.neurons.gap)
@@ -98,8 +98,16 @@ class Arrays:
             trace[:] = 0.0
         if self.built.has_plus:
             self.synapses.pending[:] = 0.0
+            self._restart_optimizers()
         self.counters[lay.COUNT_STEPS] = 0
         self.mirror()
+
+    def _restart_optimizers(self) -> None:
+        """Forget the moments of synapses that learn at spikes: their optimisers count the network's steps."""
+        for part in self.built.topology.indptr:
+            learning = slice(part[0], part[self.built.learning_rows])
+            for moments in (self.synapses.moment_1, self.synapses.moment_2):
+                moments[learning] = 0.0
 
     def tabled(self) -> Scratch:
         """Work space with tables of synapses, where they pay; a call must be long to be worth the way there and back."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine.check import check_network
+from eprop.engine.check import check_network, check_sizes
 from eprop.engine.compile import model_slots
 from eprop.engine.eligibility import Components, least_left, sort_components
 from eprop.engine.feedback import adaptive_pairs, feedback_of
@@ -118,6 +118,12 @@ class _Nodes:
     components: dict[int, Components]
     left: dict[int, float]
 
+    @property
+    def n_sources(self) -> int:
+        """Number of nodes that can spike."""
+        table = self.populations
+        return int(table[table[:, lay.POP_ROLE] != lay.READOUT, lay.POP_SIZE].sum())
+
 
 @dataclass(frozen=True)
 class _Learning:
@@ -168,9 +174,11 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     nodes = _nodes_of(network, share)
     learning = _learning_of(network, share, nodes, dtype)
     n_axons = int(learning.projections[:, lay.PRO_ROWS].sum())
+    check_sizes(nodes.n_sources, n_axons)
     check_memory(
-        network, np.dtype(dtype).itemsize, learning.kinds, learning.map_entries, learning.block_steps, share, n_axons
-    )
+        network, np.dtype(dtype).itemsize, learning.kinds, learning.map_entries, learning.block_steps, share, n_axons,
+        partitions, threads,
+    )  # fmt: skip
     bounds = np.stack([split(nodes.sizes["neurons"], partitions), split(nodes.sizes["readouts"], partitions)])
     places = Places(network, learning.tracts, nodes.populations, learning.projections, nodes.classes, share)
     indptr, targets, weight = draw_synapses(places, bounds, dtype, threads)

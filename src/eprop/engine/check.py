@@ -11,6 +11,8 @@ from eprop.rules import STDP, EProp, EPropPlus
 
 # The maps of as many steps are kept for every neuron.
 LONGEST_CUTOFF = 1_000_000
+# Sources and axons are numbered with 32 bits.
+MOST = 2**31 - 1
 
 
 def check_network(network: Network) -> None:
@@ -34,6 +36,16 @@ def check_network(network: Network) -> None:
     for feedback in network.feedback_projections:
         if mirror_of(feedback) and rules:
             check_mirrored(network, feedback)
+
+
+def check_sizes(sources: int, axons: int) -> None:
+    """Refuse more sources, or axons (a source with each of its delays, once for each projection), than can be numbered."""
+    for what, count, advice in (
+        ("sources", sources, ""),
+        ("axons (sources of each projection times their delays)", axons, ", or fewer different delays"),
+    ):
+        if count > MOST:
+            raise NetworkError(f"the network has {count:,} {what} on a rank, at most {MOST:,}; use more ranks{advice}")
 
 
 def _check_plus(network: Network, projection: Projection) -> None:

@@ -25,13 +25,25 @@ def thread_count(threads: Any, comm: Communicator) -> int:
     available = _jit.available_threads()
     if threads is None:
         return comm.threads(available)
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
-        raise ParameterError(f"Simulator.threads must be a whole number >= 1, got {threads!r}")
+    _check_count("threads", threads)
     if threads > available:
         raise ParameterError(
             f"Simulator.threads is {threads}, but only {available} are available; set NUMBA_NUM_THREADS before the start"
         )
     return int(threads)
+
+
+def partition_count(partitions: Any, network: Network, threads: int) -> int:
+    """Partitions to make: as many as are wanted, by default as suits the threads."""
+    if partitions is None:
+        return partitions_of(network, threads)
+    _check_count("partitions", partitions)
+    return int(partitions)
+
+
+def _check_count(name: str, count: Any) -> None:
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+        raise ParameterError(f"Simulator.{name} must be a whole number >= 1, got {count!r}")
 
 
 def use_threads(threads: int) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pathlib
 from dataclasses import dataclass
 
 from eprop._jit import record_size
+from eprop.engine.available import available_memory
 from eprop.engine.share import RankShare
 from eprop.engine.state import power_of_two
 from eprop.engine.tables import moments_of, rules_of
@@ -48,6 +48,8 @@ def estimate(
     block_steps: int,
     share: RankShare,
     n_axons: int,
+    partitions: int,
+    threads: int,
 ) -> Estimate:
     """Memory of a network whose synaptic values have ``itemsize`` bytes; the other numbers are those of `Built`."""
     plus, eprop = rules_of(network, EPropPlus), rules_of(network, EProp)
@@ -72,8 +74,10 @@ def estimate(
     joined = ring + blocks * (2 + spans) + (block_steps if crosses else 0) + 3 if plus else 0
     laid = record_size(map_entries) * (blocks + EXTRA_ROWS)
     maps = padded(neurons) * (map_entries * (8 * 3 + itemsize * joined) + itemsize * laid + 32 * steps) if plus else 0
-    # Feedback, its delays while they are drawn; axons with their filtered spikes; parameters and state of neurons.
-    others = maps + 32 * readouts * neurons + 72 * n_axons + 256 * neurons
+    # An axon: where its synapses begin in each partition, and its state; before there is that, how many each thread has drawn.
+    axon = 8 * partitions + max(68, 8 * threads)
+    # Feedback, its delays while they are drawn; axons; parameters and state of neurons.
+    others = maps + 32 * readouts * neurons + axon * n_axons + 256 * neurons
     return Estimate(round(synapses), 4 + itemsize * values, others)
 
 
@@ -85,6 +89,8 @@ def check_memory(
     block_steps: int,
     share: RankShare,
     n_axons: int,
+    partitions: int,
+    threads: int,
 ) -> None:
     """Refuse a network that will not fit, with what it needs and what would fit.
 
@@ -95,13 +101,13 @@ def check_memory(
     """
     free, neighbours = available_memory(), share.comm.neighbours()
     free = None if free is None else free // neighbours
-    needed = estimate(network, itemsize, kinds, map_entries, block_steps, share, n_axons)
+    needed = estimate(network, itemsize, kinds, map_entries, block_steps, share, n_axons, partitions, threads)
     if free is None or needed.total <= (1.0 - SPARE) * free:
         return
     fits = ((1.0 - SPARE) * free - needed.others) / needed.per_synapse
     advice = [f"{fits:,.0f} synapses, {100 * fits / needed.synapses:.0f} % of them"] if fits > 0 else [FEWER]
     if itemsize == 8:
-        single = estimate(network, 4, kinds, map_entries, block_steps, share, n_axons)
+        single = estimate(network, 4, kinds, map_entries, block_steps, share, n_axons, partitions, threads)
         verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
         advice.append(f'precision="single" with {single.total / GIGA:.1f} GB {verdict}')
     what = "a share of the network" if share.several else "the network"
@@ -133,26 +139,3 @@ def check_results(n_steps: int, readouts: int, recorded: int = 0) -> None:
     what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
     advice = "run them in several parts" + (", or record less" if recorded else "")
     check_room(what, 8 * n_steps * (readouts + recorded + 1), advice)
-
-
-def available_memory() -> int | None:
-    """Bytes that a process can still take, without others being swapped out; None where the system does not say."""
-    try:
-        lines = pathlib.Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    found = {name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(":") for line in lines) if value}
-    free = found.get("MemAvailable")
-    limit = _group_limit()
-    return limit if free is None else free if limit is None else min(free, limit)
-
-
-def _group_limit() -> int | None:
-    """What a control group (a container, a batch job) leaves; None without a limit."""
-    folder = pathlib.Path("/sys/fs/cgroup")
-    try:
-        limit = (folder / "memory.max").read_text(encoding="utf-8").strip()
-        used = (folder / "memory.current").read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return None if limit == "max" else max(int(limit) - int(used), 0)

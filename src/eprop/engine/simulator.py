@@ -15,7 +15,7 @@ from eprop.engine import snapshot, weights
 from eprop.engine.arrays import Arrays
 from eprop.engine.batches import Batches
 from eprop.engine.build import build
-from eprop.engine.division import partitions_of, replicas_of, thread_count
+from eprop.engine.division import partition_count, replicas_of, thread_count
 from eprop.engine.order import order_on_all_ranks
 from eprop.engine.record import Probes, Record, Recording
 from eprop.engine.samples import BatchResult, Samples, make_samples
@@ -91,7 +91,7 @@ class Simulator:
         divided = Serial() if replicas.size > 1 else self.comm
         self.threads = thread_count(threads, self.comm)
         # `partitions` is for tests: the results must not depend on it.
-        partitions = partitions or partitions_of(network, self.threads)
+        partitions = partition_count(partitions, network, self.threads)
         built = build(network, partitions, PRECISIONS[precision], self.threads, divided)
         self.arrays = Arrays(network, built, self.threads, timers)
         self._streaming, self._batches = Streaming(self.arrays), Batches(self.arrays, replicas)
@@ -244,7 +244,10 @@ class Simulator:
         return self._streaming.evaluate(samples, progress)
 
     def reset(self) -> None:
-        """All nodes to rest, all traces and spikes under way to nothing; weights and optimisers stay."""
+        """All nodes to rest, all traces and spikes under way to nothing; weights and the optimisers of e-prop stay.
+
+        The optimisers of e-prop+ take a step in each step of the network, from its start on: with it, they begin anew.
+        """
         self.arrays.reset()
 
     @property

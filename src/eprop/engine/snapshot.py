@@ -118,17 +118,38 @@ def _check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray],
             raise InputError(f"state {name!r} must be whole numbers, got {given.dtype}")
         if not np.isfinite(given).all():
             raise InputError(f"state {name!r} holds values that are not finite")
-    _check_log(np.asarray(state["history/log"]), sources)
-    _check_posts(np.asarray(state["history/post_times"]), len(own["history/post_times"]))
+    # What follows is read by compiled loops, which do not check it.
+    now = int(np.asarray(state["counters"])[0])
+    _check_clocks(state, now)
+    _check_log(np.asarray(state["history/log"]), np.asarray(state["history/log_start"]), sources, now)
+    _check_posts(np.asarray(state["history/post_times"]), len(own["history/post_times"]), now)
 
 
-def _check_log(log: np.ndarray, sources: int) -> None:
-    """The log of spikes is read by compiled loops, which do not check it."""
+def _damaged(what: str) -> InputError:
+    return InputError(f"the state is of another network, or damaged: {what}")
+
+
+def _check_clocks(state: Mapping[str, np.ndarray], now: int) -> None:
+    """Nothing has happened before the start, or after the present step."""
+    if np.min(state["counters"]) < 0:
+        raise _damaged("its counters of steps, updates and events must not be negative")
+    for name, first in (("axons/last", -1), ("axons/steps", 0)):
+        values = np.asarray(state[name])
+        if values.size and not (values.min() >= first and values.max() < max(now, 1)):
+            raise _damaged(f"{name} tells of steps before the start, or after step {now}, its last one")
+
+
+def _check_log(log: np.ndarray, starts: np.ndarray, sources: int, now: int) -> None:
+    """The log of spikes, and where in it each step that may still be read begins."""
     if log.ndim != 1 or log.size == 0 or log.size & (log.size - 1) or log.min() < 0 or log.max() >= sources:
-        raise InputError("the state is of another network, or damaged: its log of spikes names nodes that do not exist")
+        raise _damaged("its log of spikes names nodes that do not exist")
+    # The row that this step will write is of no use to anybody any more.
+    rows = np.delete(starts, now % len(starts), axis=0) if now >= len(starts) else starts
+    if (np.diff(starts, axis=1) < 0).any() or starts.min() < 0 or rows.max() - rows.min() > log.size:
+        raise _damaged("history/log_start does not fit its log of spikes")
 
 
-def _check_posts(times: np.ndarray, neurons: int) -> None:
-    """So are the postsynaptic spikes."""
-    if times.ndim != 2 or times.shape[0] != neurons or times.shape[1] == 0:
-        raise InputError("the state is of another network, or damaged: its postsynaptic spikes do not fit")
+def _check_posts(times: np.ndarray, neurons: int, now: int) -> None:
+    """Steps of postsynaptic spikes."""
+    if times.ndim != 2 or times.shape[0] != neurons or times.shape[1] == 0 or times.max(initial=-1) >= max(now, 1):
+        raise _damaged("its postsynaptic spikes do not fit")

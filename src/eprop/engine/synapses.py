@@ -88,7 +88,7 @@ class Places:
         if kinds > 1:
             tract += np.repeat(self.classes[p.post.index].of_readout[lo:hi], np.diff(by_target))
         stride = self.stride[p.index]
-        return known * stride + tract if stride > 1 else tract * self.known[p.index] + known
+        return known.astype(np.int64) * stride + tract if stride > 1 else tract * self.known[p.index] + known
 
     def _first_target(self, p: Population) -> int:
         """The target here that node 0 of a population is, or would be if it were this rank's."""

@@ -25,7 +25,7 @@ import numpy as np
 
 from eprop._jit import PACK, inline, inner, outer
 from eprop.equations.optimize import clip
-from eprop.kernels.deliver import fetch_along, next_row
+from eprop.kernels.deliver import fetch_along, next_row, rows_ahead
 from eprop.kernels.layout import (
     DECAY_KAPPA,
     DECAY_REG,
@@ -274,12 +274,15 @@ def learn_rows_onward(
     real, n_t, room = weight.dtype.type, t & (block_steps - 1), np.uint64(records.shape[1] * records.shape[2])
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     grow_k, grow_r = real(decays[group, GROW_KAPPA, n_t]), real(decays[group, GROW_REG, n_t])
-    left = 1.0
+    left, far = 1.0, rows_ahead(order[k], indptr, p) if k < stop else 1
+    at, begin = here, t - n_t if within else -1
     for index in range(k, stop):
-        i = order[index]
+        i = np.uint64(order[index])
         before = last[i] & (block_steps - 1)
-        n = t - last[i] + before
-        at = here if within else np.uint64(last[i] // block_steps & (ahead - 1)) * room
+        if last[i] - before != begin:  # rows whose last spikes are in the same block follow each other
+            begin = last[i] - before
+            at = np.uint64(begin // block_steps & (ahead - 1)) * room
+        n = t - begin
         k_n, r_n = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])
         back_0, back_1 = _back(before, group, filters, z_bar, i)
         now_0, now_1 = _arrived(n_t, group, filters, arrivals, z_ahead, index)
@@ -290,7 +293,7 @@ def learn_rows_onward(
             _refold_row(p, i, last[i], floats[r, PF_ETA] - fold[i], group, block_steps, indptr, filters, z_bar, parts, targets,
                         weight, trace, trace_reg, hidden)  # fmt: skip
         q, end = np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])
-        following, beyond = next_row(index + 1, stop, order, indptr, p)
+        following, beyond = next_row(index + far, stop, order, indptr, p)
         fetch_along(following, targets, weight, trace)
         if PACKED:
             while q + np.uint64(PACK) <= end:
@@ -319,6 +322,7 @@ def settle_rows_onward(
     real = weight.dtype.type
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     k_n, r_n = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])
+    far = rows_ahead(due[k], indptr, p) if k < stop else 1
     for index in range(k, stop):
         i = due[index]
         back_0, back_1 = _back(last & (block_steps - 1), group, filters, z_bar, i)
@@ -327,7 +331,7 @@ def settle_rows_onward(
             _refold_row(p, i, last, floats[r, PF_ETA] - fold[i], group, block_steps, indptr, filters, z_bar, parts, targets,
                         weight, trace, trace_reg, hidden)  # fmt: skip
         q, end = np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])
-        following, beyond = next_row(index + 1, stop, due, indptr, p)
+        following, beyond = next_row(index + far, stop, due, indptr, p)
         fetch_along(following, targets, weight, trace)
         if PACKED:
             while q + np.uint64(PACK) <= end:

@@ -9,6 +9,7 @@ from eprop.kernels.layout import PRO_LO, PRO_ROW, PRO_ROWS
 
 # How much of a row is fetched ahead, in lines of 64 bytes of single numbers: the processor finds out by itself how it goes on.
 FETCHED, LINE = 8, 16
+FETCHED_AHEAD = 100
 
 
 @inline
@@ -36,6 +37,12 @@ def fetch_along(q, targets, weight, trace):
     fetch(targets, q)
     fetch(weight, q)
     fetch(trace, q)
+
+
+@inline
+def rows_ahead(i, indptr, p):
+    """How many rows ahead to fetch, where all are about as long as row ``i``."""
+    return 1 + min(FETCHED_AHEAD // (indptr[p, i + 1] - indptr[p, i] + 1), 15)
 
 
 @inline

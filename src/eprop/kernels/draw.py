@@ -32,10 +32,11 @@ def bernoulli(lo, hi, n_pre, probability, exclude_self, seed):
         while True:
             u = uniform(seed, CONNECT, target, draw)
             draw += 1
-            skip = math.floor(math.log1p(-u) / log_miss) if probability < 1.0 else 0.0
+            # Where connections are rare, a skip may be larger than any integer.
+            skip = np.int64(min(float(n_pre), math.log1p(-u) / log_miss)) if probability < 1.0 else np.int64(0)
             if skip >= n_pre - 1 - i:
                 break
-            i += 1 + np.int64(skip)
+            i += 1 + skip
             if exclude_self and i == target:
                 continue
             if n == sources.size:

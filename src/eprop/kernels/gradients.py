@@ -117,8 +117,8 @@ def accumulate(lanes, blocks, topology, walks, scales, first, steps, adjoint_neu
                 )  # fmt: skip
             else:
                 accumulate_rows(
-                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], scales[:, r], row[PRO_LO], row[PRO_HI], lanes,
-                    topology.indptr, topology.targets, first, steps, adjoint_neuron, totals[block], gradient,
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], scales[:, r], row[PRO_LO],
+                    row[PRO_HI], lanes, topology.indptr, topology.targets, first, steps, adjoint_neuron, totals[block], gradient,
                 )  # fmt: skip
 
 

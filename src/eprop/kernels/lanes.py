@@ -10,16 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from eprop._jit import claim, inner, kernel, prange
-from eprop.equations import rng
 from eprop.kernels.adjoint import adjoint, learns
 from eprop.kernels.counts import count_lane
 from eprop.kernels.deliver import deliver_dense, deliver_row, deliver_runs
 from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
-    EVENTS,
     NEURON,
-    POISSON,
-    POP_CHANNEL,
     POP_HI,
     POP_LO,
     POP_ROLE,
@@ -35,6 +31,10 @@ from eprop.kernels.layout import (
     READOUT,
 )
 from eprop.kernels.neurons import errors, integrate_readouts
+from eprop.kernels.spikes import log_received, log_source
+
+# Of the log of a lane, which keeps a whole sample.
+NO_RING = -1
 
 
 def _unbound(*arguments):
@@ -112,17 +112,8 @@ def forward(
                         log[position] = spikes[k] + shift
                         position += 1
             elif not several:
-                position = _log_source(
-                    b,
-                    sample * n_steps + t,
-                    stream * n_steps + t,
-                    position,
-                    topology,
-                    log,
-                    seed,
-                    event_start,
-                    event_channels,
-                )
+                position = log_source(b, sample * n_steps + t, stream * n_steps + t, position, NO_RING, topology, log, seed,
+                                      event_start, event_channels)  # fmt: skip
         if several:
             end_step(lane, outbox)
         else:
@@ -137,24 +128,6 @@ def forward(
                 loss += errors(y[lo:hi], offsets[lo:hi], target[sample, t if target.shape[1] > 1 else 0, lo:hi],
                                window[sample if window.shape[0] > 1 else 0, t], softmax[b], error[t, lo:hi])  # fmt: skip
     return loss
-
-
-@inner
-def _log_source(b, column, clock, position, topology, log, seed, event_start, event_channels):
-    """Append the spikes of a population that takes no input, if it has any; returns the new position."""
-    role, source = topology.populations[b, POP_ROLE], topology.populations[b, POP_SRC]
-    if role == EVENTS:
-        channel = topology.populations[b, POP_CHANNEL]
-        for k in range(event_start[channel, column], event_start[channel, column + 1]):
-            log[position] = source + event_channels[k]
-            position += 1
-    elif role == POISSON:
-        at = (np.uint64(b) << np.uint64(48)) | np.uint64(clock)
-        for i in range(topology.populations[b, POP_SIZE]):
-            if rng.uniform(seed, rng.POISSON, i, at) < topology.rates[source + i]:
-                log[position] = source + i
-                position += 1
-    return position
 
 
 @kernel
@@ -174,32 +147,11 @@ def receive_lanes(
         if position + most > log.shape[1]:
             return at
         sample, stream = samples[first_sample + k], streams[first_sample + k]
-        _log_received(
-            position, sample * n_steps + t, stream * n_steps + t, unpack_step(inbox), topology, log[k], starts[k, t], seed,
-            event_start, event_channels, inbox,
+        log_received(
+            position, sample * n_steps + t, stream * n_steps + t, unpack_step(inbox), topology, log[k], NO_RING, starts[k, t],
+            seed, event_start, event_channels, inbox,
         )  # fmt: skip
     return lanes * length
-
-
-@inner
-def _log_received(
-    position, column, clock, count, topology, log, starts, seed, event_start, event_channels, inbox
-):  # fmt: skip
-    """One step of one lane, from ``position`` of its log on."""
-    populations = topology.populations
-    k, before = 0, np.int64(0)
-    for b in range(populations.shape[0]):
-        starts[b] = position
-        if populations[b, POP_ROLE] == NEURON:
-            shift, end = populations[b, POP_SRC] - before, before + populations[b, POP_SIZE]
-            while k < count and inbox.spikes[k] < end:
-                log[position] = inbox.spikes[k] + shift
-                position += 1
-                k += 1
-            before = end
-        else:
-            position = _log_source(b, column, clock, position, topology, log, seed, event_start, event_channels)
-    starts[populations.shape[0]] = position
 
 
 @inner

@@ -26,16 +26,16 @@ POP_COLUMNS = 14
 EVENTS, POISSON, NEURON, READOUT = range(4)
 
 # Tracts, one row each (int64).
-PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_LO, PRO_HI, PRO_DENSE = range(10)
-PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER, PRO_EACH = range(10, 15)
+PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_LO, PRO_HI = range(9)
+PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER, PRO_EACH = range(9, 14)
 # Whether this rank counts its events: every rank has all readouts, one counts them.
-PRO_COUNTED = 15
+PRO_COUNTED = 14
 # The first of the tracts whose rows are sorted together: those of a projection that learns at spikes, onto neurons.
-PRO_LEADER = 16
+PRO_LEADER = 15
 # Source i of a tract has row PRO_ROW + PRO_STRIDE i: rows that are sorted together lie source by source, so that the axons of
 # one, whose spikes arrive one after the other, are neighbours.
-PRO_STRIDE = 17
-PRO_COLUMNS = 18
+PRO_STRIDE = 16
+PRO_COLUMNS = 17
 # What feedback mirrors of a tract onto readouts.
 MIRROR_WEIGHT, MIRROR_CHANGE = 1, 2
 STATIC, EPROP, EPROP_PLUS, STDP = range(4)
@@ -71,7 +71,7 @@ READ_ROWS = 7
 COUNT_EVENTS, COUNT_STEPS = range(2)
 
 # Rows of maps are padded to so many neurons: loops over all neurons end with the row, and leave no remainder to do one by one.
-LANES = 16
+PADDING = 16
 
 # Probes: what is recorded at each step (int64 rows of kind, row of the state or axon, index, tract).
 PROBE_STATE, PROBE_PSI, PROBE_SIGNAL, PROBE_READOUT, PROBE_ERROR, PROBE_WEIGHT, PROBE_TRACE = range(7)
@@ -80,7 +80,7 @@ PROBE_COLUMNS = 4
 
 def padded(n: int) -> int:
     """Length of a row of maps of ``n`` neurons."""
-    return -(-n // LANES) * LANES
+    return -(-n // PADDING) * PADDING
 
 
 class Topology(NamedTuple):
@@ -176,14 +176,14 @@ class History(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Work space: no content survives a step."""
+    """Work space: no content survives a call."""
 
     order: np.ndarray  # (rows,) int32: rows that spike, see `kernels.arrivals`
     listed: np.ndarray  # (rows,) int32: the same, before they are sorted
     places: np.ndarray  # (cutoff + 4,): where those go whose last spike was so many steps, or blocks, after the cutoff
-    order_start: np.ndarray  # (n_proj + 1,)
+    order_start: np.ndarray  # (tracts + 1,)
     due: np.ndarray  # (rows,) int32
-    due_start: np.ndarray  # (n_proj + 1,)
+    due_start: np.ndarray  # (tracts + 1,)
     maps: np.ndarray  # (1, entries, width): maps of an interval
     ahead: np.ndarray  # (blocks, entries, width): from the start of a block to this step
     near: np.ndarray  # (steps of a block or 1, entries, width): from a step of the current block to this step

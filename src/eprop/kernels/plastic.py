@@ -29,11 +29,10 @@ from eprop.kernels.layout import (
     PRO_ROW,
 )
 from eprop.kernels.maps import row_end
-from eprop.kernels.records import BEFORE, DUE, HERE
+from eprop.kernels.records import BEFORE, DUE, HERE, have_more
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
 EL_C, ANCHORS = 0, True
-MOMENTS = False
 # Within a block, a map for one target costs about as much as this many in the loop over all targets.
 COST_ALONE = 5.5
 # And a step of the way ahead, most of which many rows share, as much as this many.
@@ -197,7 +196,7 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
         return
     _turn_to(t, p, group, scratch.known, scratch.near_from)
     across = k
-    while across < stop and last[order[across]] // block_steps < t // block_steps:
+    while across < stop and last[order[across]] < t // block_steps * block_steps:
         across += 1
     if across > k:
         _find_way_ahead(k, across, r, p, t, first, end, topology, axons, history, scratch)
@@ -252,17 +251,16 @@ def find_way_ahead(k, stop, r, p, t, first, end, topology, axons, history, scrat
     each row.
     """
     indptr, targets, order, block_steps = topology.indptr, topology.targets, scratch.order, history.block_steps
-    group, mask, count = topology.projections[r, PRO_GROUP], scratch.ahead.shape[0] - 1, 0
-    for index in range(k, stop):
-        count += indptr[p, order[index] + 1] - indptr[p, order[index]]
+    group, mask = topology.projections[r, PRO_GROUP], scratch.ahead.shape[0] - 1
+    many = have_more(k, stop, order, indptr, p, (end - first) / COST_AHEAD)
     while k < stop:
         # Rows are in the order of their last spikes: those that want the same way follow each other.
         begin, lowest = k, axons.last[order[k]] // block_steps
-        while k < stop and axons.last[order[k]] // block_steps == lowest:
+        while k < stop and axons.last[order[k]] < (lowest + 1) * block_steps:
             k += 1
         lowest += 0 if ANCHORS else 1
         if not scratch.known[p, group, lowest & mask]:
-            if count * COST_AHEAD > end - first:
+            if many:
                 _look_ahead(lowest, t, np.uint64(first), np.uint64(end), p, history.prefix, history.blocks, history.tails,
                             scratch.ahead, scratch.known, block_steps, history.span_blocks, group, topology.decays,
                             topology.filters)  # fmt: skip

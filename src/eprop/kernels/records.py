@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import PACK
+from eprop._jit import PACK, inline
 
 # Rows of `Scratch.records` behind those of the way ahead: the map that ends here and now, that over the cutoff, and the same
 # without the last step.
@@ -27,6 +27,18 @@ def _unbound(*arguments):
 
 
 _lay = _unbound
+
+
+@inline
+def have_more(k, stop, rows, indptr, p, synapses):
+    """Whether rows ``rows[k:stop]`` have more than so many synapses; no more are counted."""
+    count = np.int64(0)
+    for index in range(k, stop):
+        i = np.uint64(rows[index])
+        count += indptr[p, i + np.uint64(1)] - indptr[p, i]
+        if count > synapses:
+            return True
+    return False
 
 
 def lay_one(j, a, source, b, records):
@@ -60,10 +72,7 @@ def lay_out(k, stop, rows, a, source, whole, b, t, p, group, first, end, indptr,
     """
     if laid[p, group, b] == t:
         return
-    count = 0
-    for index in range(k, stop):
-        count += indptr[p, rows[index] + 1] - indptr[p, rows[index]]
-    if whole and count * COST_ALONE > end - first:
+    if whole and have_more(k, stop, rows, indptr, p, (end - first) / COST_ALONE):
         _lay_rows(np.uint64(first), np.uint64(end), np.uint64(a), source, np.uint64(b), records)
         laid[p, group, b] = t
         return

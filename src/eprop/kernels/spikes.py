@@ -27,23 +27,25 @@ def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channe
                     history.log[position & mask] = scratch.spikes[p, k] + shift
                     position += 1
         else:
-            position = _log_source(b, t, s, position, topology, history.log, seed, event_start, event_channels)
+            position = log_source(b, s, t, position, mask, topology, history.log, seed, event_start, event_channels)
     starts[populations.shape[0]] = position
 
 
 @inner
-def _log_source(b, t, s, position, topology, log, seed, event_start, event_channels):
-    """Append the spikes of a population that takes no input, if it has any; returns the new position."""
+def log_source(b, column, clock, position, mask, topology, log, seed, event_start, event_channels):
+    """Append the spikes of a population that takes no input, if it has any; returns the new position.
+
+    ``column`` is the step of its events, ``clock`` that of random numbers; positions of a log that is no ring are masked with -1.
+    """
     role, source = topology.populations[b, POP_ROLE], topology.populations[b, POP_SRC]
-    mask = log.size - 1
     if role == EVENTS:
         channel = topology.populations[b, POP_CHANNEL]
-        for k in range(event_start[channel, s], event_start[channel, s + 1]):
+        for k in range(event_start[channel, column], event_start[channel, column + 1]):
             log[position & mask] = source + event_channels[k]
             position += 1
     elif role == POISSON:
         for i in range(topology.populations[b, POP_SIZE]):
-            if rng.uniform(seed, rng.POISSON, i, _counter(b, t)) < topology.rates[source + i]:
+            if rng.uniform(seed, rng.POISSON, i, _counter(b, clock)) < topology.rates[source + i]:
                 log[position & mask] = source + i
                 position += 1
     return position
@@ -56,16 +58,22 @@ def receive(t0, n_steps, offset, seed, topology, history, n_sources, event_start
         t = t0 + done
         if log_full(t, history, n_sources):
             return done
-        _log_received(t, offset + done, unpack_step(inbox), topology, history, seed, event_start, event_channels, inbox)
+        position = history.log_start[(t - 1) & (history.log_start.shape[0] - 1), -1] if t > 0 else 0
+        log_received(
+            position, offset + done, t, unpack_step(inbox), topology, history.log, history.log.size - 1,
+            history.log_start[t & (history.log_start.shape[0] - 1)], seed, event_start, event_channels, inbox,
+        )  # fmt: skip
     return n_steps
 
 
 @inner
-def _log_received(t, s, count, topology, history, seed, event_start, event_channels, inbox):
-    """`log_spikes` with the spikes of neurons from ``inbox``, which counts the known neurons of all populations."""
-    ring, mask = history.log_start.shape[0] - 1, history.log.size - 1
-    starts = history.log_start[t & ring]
-    position = history.log_start[(t - 1) & ring, -1] if t > 0 else 0
+def log_received(
+    position, column, clock, count, topology, log, mask, starts, seed, event_start, event_channels, inbox
+):  # fmt: skip
+    """Log one step from ``position`` on, with the spikes of neurons from ``inbox``: it counts the known ones of all populations.
+
+    The other arguments are those of `log_source`.
+    """
     populations = topology.populations
     k, before = 0, np.int64(0)
     for b in range(populations.shape[0]):
@@ -73,12 +81,12 @@ def _log_received(t, s, count, topology, history, seed, event_start, event_chann
         if populations[b, POP_ROLE] == NEURON:
             shift, stop = populations[b, POP_SRC] - before, before + populations[b, POP_SIZE]
             while k < count and inbox.spikes[k] < stop:
-                history.log[position & mask] = inbox.spikes[k] + shift
+                log[position & mask] = inbox.spikes[k] + shift
                 position += 1
                 k += 1
             before = stop
         else:
-            position = _log_source(b, t, s, position, topology, history.log, seed, event_start, event_channels)
+            position = log_source(b, column, clock, position, mask, topology, log, seed, event_start, event_channels)
     starts[populations.shape[0]] = position
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,22 +232,28 @@ class TimeDriven:
         """As `Simulator.train`; with `EPropPlus`, every sample starts from rest."""
         check_samples(self.network, samples)
         if not self.built.has_eprop:
-            return self._result(samples, [self._run_plus(samples, i) for i in range(len(samples))])
+            return self._result(samples, [self._run_plus(samples, i) for i in _counted(len(samples), progress)])
         total, runs = np.zeros(self.weight.size), []
-        for i in range(len(samples)):
+        for i in _counted(len(samples), progress):
             runs.append(self.forward.run(samples, i))
             total += self._gradient(samples, i, runs[-1])
-            if progress:
-                progress(1)
         self._updates += 1
         self.learner.update(self.synapses.rule == lay.EPROP, total / len(samples), self._updates, self.weight)
         self.learner.fade_gaps(self.synapses.rule == lay.EPROP)
         return self._result(samples, runs)
 
     def evaluate(self, samples: Samples, *, reset: bool | None = None, progress: Any = None) -> BatchResult:
-        """As `Simulator.evaluate`; every sample starts from rest."""
+        """As `Simulator.evaluate`; every sample starts from rest.
+
+        Raises
+        ------
+        InputError
+            If they are not to (``reset=False``), or do not fit the network.
+        """
         check_samples(self.network, samples)
-        return self._result(samples, [self.forward.run(samples, i) for i in range(len(samples))])
+        if reset is not None and not reset:
+            raise InputError("evaluate: samples of the time-driven engine start from rest; reset must be True or None")
+        return self._result(samples, [self.forward.run(samples, i) for i in _counted(len(samples), progress)])
 
     def _result(self, samples: Samples, runs: list[Any]) -> BatchResult:
         offset = 0.0 if runs and isinstance(runs[0], TimeDrivenRun) else self.built.readout_offset
@@ -322,6 +328,14 @@ class TimeDriven:
             then = np.take_along_axis(state.error, np.minimum(at, n_steps - 1).T, 0).T
             out[t] = (np.where(at < n_steps, then, 0.0) * feedback).sum(axis=0)
         return out
+
+
+def _counted(n: int, progress: Any) -> Iterator[int]:
+    """``range(n)``; ``progress`` hears of each that is done."""
+    for i in range(n):
+        yield i
+        if progress:
+            progress(1)
 
 
 class _Traces:

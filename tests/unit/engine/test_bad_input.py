@@ -53,6 +53,12 @@ def test_threads(threads):
         ep.Simulator(network(), threads=threads)
 
 
+@pytest.mark.parametrize("partitions", [0, -1, 1.5, "2", True], ids=repr)
+def test_partitions(partitions):
+    with refuse("^Simulator.partitions must be a whole number >= 1", ep.ParameterError):
+        ep.Simulator(network(), threads=1, partitions=partitions)
+
+
 def test_more_threads_than_there_are():
     with refuse("^Simulator.threads is 1000000, but only .* set NUMBA_NUM_THREADS before", ep.ParameterError):
         ep.Simulator(network(), threads=10**6)
@@ -636,6 +642,13 @@ def test_rates(bounded, factor):
         bounded.scale_learning_rates(factor)
 
 
+def shifted(starts):
+    """Beginnings of steps in the log of spikes, that of one step far away."""
+    starts = starts.copy()
+    starts[1] += 10**7
+    return starts
+
+
 def test_states(bounded):
     state = bounded.state()
     weight = state["synapses/weight"]
@@ -652,6 +665,12 @@ def test_states(bounded):
         (state | {"counters": np.zeros(2, int)}, "counters has shape"),
         (state | {"history/log": np.zeros(5, np.int32)}, "another network, or damaged: its log of spikes"),
         (state | {"history/log": np.full(8, 99, np.int32)}, "another network, or damaged: its log of spikes"),
+        (state | {"counters": state["counters"] - 10**6}, "another network, or damaged: its counters"),
+        (state | {"axons/last": state["axons/last"] + 10**6}, "another network, or damaged: axons/last tells of steps"),
+        (state | {"axons/last": state["axons/last"] - 10}, "another network, or damaged: axons/last tells of steps"),
+        (state | {"axons/steps": state["axons/steps"] + 10**6}, "another network, or damaged: axons/steps tells of"),
+        (state | {"history/log_start": shifted(state["history/log_start"])}, "damaged: history/log_start does not fit"),
+        (state | {"history/log_start": state["history/log_start"][:, ::-1] - 1}, "damaged: history/log_start does not"),
     ):
         with refuse(words):
             bounded.set_state(given)

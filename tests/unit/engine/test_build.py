@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 
 import eprop as ep
 from eprop._jit import JIT_DISABLED
-from eprop.engine import memory
+from eprop.engine import check, memory
+from eprop.engine.available import available_memory
 from eprop.engine.build import build
 from eprop.engine.tables import rows_of_tract
 from eprop.engine.tracts import chunks
-from eprop.errors import MemoryLimitError
+from eprop.errors import MemoryLimitError, NetworkError
 from eprop.kernels import layout as lay
 from eprop.models import LIF, PoissonSource, Readout
 from eprop.network import Bernoulli, FixedIndegree, FixedOutdegree, Network, Normal, Uniform
@@ -185,6 +186,56 @@ def test_the_command_line_says_so_as_well(monkeypatch):
 def test_memory_is_known_on_linux():
     free = memory.available_memory()
     assert free is None or free > 0
+
+
+GROUPS = {
+    "none": ({}, 1024),
+    "of version 2, around it": ({"a/memory.max": "500\n", "a/memory.current": "200\n"}, 300),
+    "with files in the cache": (
+        {"a/b/memory.max": "500", "a/b/memory.current": "450", "a/b/memory.stat": "file 300\ninactive_file 250\n"}, 300
+    ),
+    "without a limit": ({"a/b/memory.max": "max", "a/b/memory.current": "450"}, 1024),
+    "seen as the root": ({"memory.max": "700", "memory.current": "100"}, 600),
+    "of version 1": ({"memory/c/memory.limit_in_bytes": "400", "memory/c/memory.usage_in_bytes": "300"}, 100),
+    "of version 1, no limit": (
+        {"memory/c/memory.limit_in_bytes": "9223372036854771712", "memory/c/memory.usage_in_bytes": "300"}, 1024
+    ),
+    "of both": (
+        {"a/memory.max": "800", "a/memory.current": "0", "memory/c/memory.limit_in_bytes": "90",
+         "memory/c/memory.usage_in_bytes": "95"}, 0
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("name", GROUPS)
+def test_limits_of_control_groups_count(name, tmp_path):
+    files, left = GROUPS[name]
+    files = {f"sys/fs/cgroup/{where}": text for where, text in files.items()}
+    files |= {"proc/meminfo": "MemTotal: 4 kB\nMemAvailable: 1 kB\n", "proc/self/cgroup": "0::/a/b\n4:cpu,memory:/c\n"}
+    for where, text in files.items():
+        (tmp_path / where).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / where).write_text(text)
+    assert available_memory(tmp_path) == left
+
+
+@pytest.mark.tiny
+def test_a_system_that_says_nothing(tmp_path):
+    assert available_memory(tmp_path) is None
+
+
+def test_more_axons_than_can_be_numbered(monkeypatch):
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 100, "in"), net.add(ep.LIF(), 100, "rec")
+    net.connect(x, rec, FixedIndegree(10), delay=ep.Uniform(0.5, 10.5))
+    monkeypatch.setattr(check, "MOST", 999)
+    with pytest.raises(
+        NetworkError, match=r"has 1,000 axons .* at most 999; use more ranks, or fewer different delays"
+    ):
+        ep.Simulator(net, threads=1)
+    monkeypatch.setattr(check, "MOST", 199)
+    with pytest.raises(NetworkError, match=r"has 200 sources on a rank, at most 199; use more ranks$"):
+        ep.Simulator(net, threads=1)
 
 
 def test_a_rule_that_draws_all_for_any_target_is_not_asked_often():

@@ -106,6 +106,18 @@ def test_events_of_samples():
     assert results[0].events == sim.events == wanted
 
 
+@pytest.mark.parametrize("rule", [PLUS, SAMPLE], ids=["e-prop+", "e-prop"])
+def test_the_time_driven_engine_tells_how_far_it_is(rule):
+    c = case(3, rule, steps=20, rate=0.2)
+    stepped, done = TimeDriven(c.network), []
+    samples = samples_of(c, ep.Simulator(c.network, threads=1), stimuli(c, 3))
+    stepped.train(samples, done.append)
+    stepped.evaluate(samples, reset=True, progress=done.append)
+    assert done == [1] * 6
+    with pytest.raises(ep.InputError, match="samples of the time-driven engine start from rest; reset must be True"):
+        stepped.evaluate(samples, reset=False)
+
+
 def test_all_ways_of_running_count_the_same_events():
     """Whatever the sources and the delays: a synaptic event is a spike that arrives before the end."""
     net = ep.Network(seed=4)

@@ -75,6 +75,12 @@ def test_degrees(seed, degree, multapses):
     np.testing.assert_array_equal(np.bincount([s for _, s in out], minlength=12), degree)
 
 
+def test_rare_connections():
+    """The next one may be further away than any integer."""
+    for p in (1e-30, 5e-324):
+        assert len(pairs(ep.Bernoulli(p), 0, 50, n=50)) == 0
+
+
 def test_bernoulli_has_its_probability():
     n = 200
     found = pairs(ep.Bernoulli(0.3, autapses=True), 0, n, n=n)

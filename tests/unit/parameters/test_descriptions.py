@@ -12,7 +12,7 @@ import pytest
 import eprop as ep
 from eprop.network.distributions import Distribution
 from eprop.network.feedback import Feedback
-from eprop.parameters import ParameterInfo, check_array, parameters_of, real_numbers
+from eprop.parameters import ParameterInfo, parameters_of, real_numbers
 
 pytestmark = pytest.mark.tiny
 
@@ -177,15 +177,12 @@ def test_errors_are_builtin_errors_too():
 
 
 def test_arrays():
-    np.testing.assert_array_equal(check_array("x", [[1, 2]], (None, 2), ep.InputError), [[1.0, 2.0]])
-    for values, shape, words in (
-        ([1, 2], (3,), r"x must have shape \(3\), got \(2,\)"),
-        ([[1]], (1,), r"x must have shape \(1\)"),
-        ([1, NAN], (2,), r"x holds a value that is not finite, first at index \(1,\)"),
-        (["a"], (1,), "x must be real numbers"),
-        ([[1], [1, 2]], (2, 1), "x must be an array of numbers, all rows of one length"),
+    np.testing.assert_array_equal(real_numbers("x", [[1, 2]], ep.InputError), [[1, 2]])
+    for values, words in (
+        (["a"], "x must be real numbers"),
+        ([[1], [1, 2]], "x must be an array of numbers, all rows of"),
     ):
         with pytest.raises(ep.InputError, match=words):
-            check_array("x", values, shape, ep.InputError)
+            real_numbers("x", values, ep.InputError)
     with pytest.raises(ep.NetworkError, match=r"real numbers, got .* of type complex128"):
         real_numbers("x", [1j], ep.NetworkError)
