@@ -44,7 +44,7 @@ class Access(NamedTuple):
         that a compiler knows.
     records : callable
         ``records(table, first, to)``: of the targets' records, a tuple of their entries. ``table`` is contiguous, its last axis
-        are the entries of a record, a multiple of `GROUP`, and the record of target 0 begins at its entry ``first``.
+        are the entries of a record, as many as `access` was told, and the record of target 0 begins at its entry ``first``.
     column : callable
         ``column(table, first, to, values)``: of the targets, the entries of one row of a table, which begins at its entry
         ``first``, in the type of an array.
@@ -222,8 +222,8 @@ def _reading(size: int) -> tuple[Any, Any, Any, Any]:
     return read, write, spread, cast
 
 
-def _looking_up(size: int, entries: int) -> tuple[Any, Any, Any]:
-    """Compiled ``aim``, ``records``, with that many entries, and ``column`` of ``size`` synapses."""
+def _looking_up(size: int, entries: int, room: int) -> tuple[Any, Any, Any]:
+    """Compiled ``aim``, ``records``, with that many entries and ``room``, and ``column`` of ``size`` synapses."""
     aimed = UniTuple(types.uint64, size)
 
     @intrinsic  # type: ignore[untyped-decorator]
@@ -242,8 +242,7 @@ def _looking_up(size: int, entries: int) -> tuple[Any, Any, Any]:
                 _Values(context, builder, table, arguments[0]),
                 cgutils.unpack_tuple(builder, arguments[2]),
             )
-            width = _WORD(record_size(entries))
-            starts = [builder.add(arguments[1], builder.mul(j, width)) for j in targets]
+            starts = [builder.add(arguments[1], builder.mul(j, _WORD(room))) for j in targets]
 
             def loaded(entry: int, count: int) -> list[Any]:
                 return [values.load(builder.add(start, _WORD(entry)), count) for start in starts]
@@ -345,7 +344,7 @@ def _kind(array: Any, size: int) -> Any:
     return array.dtype if size == 1 else Pack(array.dtype)
 
 
-def _plain(size: int, entries: int) -> Access:
+def _plain(size: int, entries: int, room: int) -> Access:
     """Access without a compiler: packs are arrays."""
 
     def part(values: np.ndarray, q: Any) -> Any:
@@ -362,7 +361,7 @@ def _plain(size: int, entries: int) -> Access:
         return places[0] if size == 1 else places
 
     def records(table: np.ndarray, first: Any, to: Any) -> Any:
-        starts = int(first) + at(to) * table.shape[-1]
+        starts = int(first) + at(to) * room
         return tuple(table.reshape(-1)[starts + c] for c in range(entries))
 
     def column(table: np.ndarray, first: Any, to: Any, values: np.ndarray) -> Any:
@@ -383,8 +382,11 @@ def _plain(size: int, entries: int) -> Access:
 
 
 @functools.cache
-def access(size: int, entries: int) -> Access:
-    """Access to a pack (``size`` `PACK`) or to one synapse (1), whose targets have maps of so many entries."""
+def access(size: int, entries: int, room: int) -> Access:
+    """Access to a pack (``size`` `PACK`) or to one synapse (1), whose targets have maps of so many entries.
+
+    ``room`` is the size of a record, which is that of the largest map of the network: known when compiled, it costs less.
+    """
     if _PLAIN:
-        return _plain(size, entries)
-    return Access(*_reading(size), *_looking_up(size, entries), *_changing(size))
+        return _plain(size, entries, room)
+    return Access(*_reading(size), *_looking_up(size, entries, room), *_changing(size))

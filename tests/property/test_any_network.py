@@ -239,6 +239,46 @@ def check_samples(net: ep.Network, seed: int) -> None:
             assert disagreement(a, b) < TOLERANCE
 
 
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("ALIF", "gradient descent"),
+        *(
+            pytest.param(name, rule, marks=pytest.mark.rare)
+            for name in ("ALIF, forgetful", "synaptic current", "resonator")
+            for rule in ("gradient descent", "two kappas, Adam")
+        ),
+    ],
+)
+@pytest.mark.parametrize("delays", DELAYS)
+def test_maps_of_several_sizes(name, rule, delays):
+    """Neurons whose maps differ in size, with rows that are long enough for packs."""
+    net = ep.Network(seed=5)
+    x, out = net.add(ep.EventSource(), 5, "in"), net.add(ep.Readout(tau_m=18.0), 2, "out")
+    rec = [net.add(neuron, 20, f"rec{k}") for k, neuron in enumerate((ep.LIF(tau_m=9.0, v_th=0.8), NEURONS[name]))]
+    (forward, back), optimizer = DELAYS[delays], PLUS[rule].optimizer
+    learns = PLUS[rule].replace(optimizer=optimizer.replace(eta=0.1 * optimizer.eta))  # more would be chaos
+    for post in rec:
+        net.connect(x, post, ep.Bernoulli(0.9), weight=ep.Uniform(0.0, 0.8), rule=learns, delay=forward)
+        for pre in rec:
+            net.connect(pre, post, ep.Bernoulli(0.9), weight=ep.Uniform(-0.2, 0.2), rule=learns, delay=forward)
+        net.connect(post, out, weight=ep.Uniform(-0.1, 0.1), rule=learns, delay=forward)
+        net.feedback(out, post, ep.RandomFeedback(ep.Normal(0.0, 0.1)), delay=back)
+    x, target, window = stimulus(3, 1, 250)
+    given_ = (250.0, {"in": x[0]}, {"out": target[0]}, window)
+    wanted = TimeDriven(net)
+    run = wanted.run(*given_)
+    assert run.spikes[:, 5:].sum(axis=0).reshape(2, -1).sum(axis=1).min() > 50
+    states = []
+    for partitions in (1, 5):
+        sim = ep.Simulator(net, threads=1, partitions=partitions)
+        found = sim.run(*given_, record=[(post.name, "v") for post in rec])
+        assert disagreement(np.hstack([found[post.name, "v"] for post in rec]), run.v) < TOLERANCE
+        states.append(sim.state())
+    for key, value in states[0].items():
+        np.testing.assert_array_equal(value, states[1][key])
+
+
 @pytest.mark.rare  # loops of four models at once are compiled by test_simulator.py
 @pytest.mark.parametrize("name", ["ALIF", "synaptic current", "resonator", "ALIF, each its own"])
 def test_two_kinds_of_neurons(name):

@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from eprop._jit import PACK, access, bind, laying
+from eprop._jit import PACK, access, bind, laying, record_size
 from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
 from eprop.kernels import (
@@ -264,10 +264,12 @@ def _bind_rule(options: Options) -> dict[str, Any]:
 @functools.cache
 def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any], ...]:
     """Extend, deliver and settle for one kind of eligibility."""
-    kind = _layout_label(layout)
+    room = records_of(options)
+    # Beside a kind with larger maps, the same loops find records further apart.
+    kind = _layout_label(layout) + (f"_in_{room}" if room != record_size(layout.ENTRIES) else "")
     rule = f"{kind}{_moments_label(options)}"
     maps_of = bind_maps(layout)
-    constants = layout._asdict()
+    constants = layout._asdict() | {"ROOM": room}
     decay: dict[str, Any] = {
         f"_{name}": bind(getattr(silence, name), f"{name}_{kind}", inlined=True, **constants)
         for name in ("decay_hidden", "step_hidden")
@@ -316,16 +318,21 @@ def _bind_revival(label: str, bound: dict[str, Any]) -> Callable[..., Any]:
     """Rows whose silence ends, in packs where synapses have nothing of their own."""
     parts: dict[str, Any] = {}
     for what, size in (("one", 1), ("pack", PACK))[: 1 + bound["TOGETHER"]]:
-        how = _access(size, bound["ENTRIES"])
+        how = _access(size, bound)
         parts[f"_revive_{what}"] = bind(
             silence.revive_synapses, f"revive_{what}_{label}", inlined=True, **{**bound, **how}
         )
     return bind(silence.revive_row, f"revive_row_{label}", **{**bound, **parts})
 
 
-def _access(size: int, entries: int) -> dict[str, Any]:
+def records_of(options: Options) -> int:
+    """Size of the records of a network, in which the maps of all its kinds fit."""
+    return record_size(max(MapLayout.of(kind, options.two_kappas).ENTRIES for kind in options.kinds))
+
+
+def _access(size: int, bound: dict[str, Any]) -> dict[str, Any]:
     """Names of templates for the access to so many synapses at a time."""
-    return {f"_{name}": function for name, function in access(size, entries)._asdict().items()}
+    return {f"_{name}": function for name, function in access(size, bound["ENTRIES"], bound["ROOM"])._asdict().items()}
 
 
 def _bind_anchors(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any]:
@@ -353,7 +360,7 @@ def _bind_anchors(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any]
 
 def _bind_synapses(kind: str, rule: str, bound: dict[str, Any], what: str, size: int) -> dict[str, Any]:
     """What `_bind_anchors` does to so many synapses at a time."""
-    bound = {**bound, **_access(size, bound["ENTRIES"])}
+    bound = {**bound, **_access(size, bound)}
     rows = {"e": bound["E"], "rate": bound["R"], "gradient": bound["G"], "own": bound["A"]}
     through = {row: {"FIRST": at, "SECOND": at + 1, "OWN": at + bound["D"]} for row, at in rows.items()}
     for row, entries in through.items():
