@@ -166,7 +166,9 @@ class Simulator:
         wanted = given.spiking(self.network, spikes)
         if self._by_batch:
             self.reset()
-        recording = self._streaming.run(samples, probes, wanted, frozen=not learn)
+        # What is learned from is the sample that was recorded, with its random spikes.
+        clock = self.updates * n_steps if self._by_batch and learn else 0
+        recording = self._streaming.run(samples, probes, wanted, frozen=not learn, clock=clock)
         if self._by_batch and learn:
             events = self.events
             self.train(samples)

@@ -39,10 +39,10 @@ class Streaming:
         self._arrays = arrays
         self._call_steps = FIRST_CALL_STEPS
 
-    def run(self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool) -> Recording:
-        """Run one sample; see `Simulator.run`."""
+    def run(self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0) -> Recording:
+        """Run one sample; see `Simulator.run`. Random numbers are those of ``clock`` steps later."""
         arrays, n_steps = self._arrays, sample.n_steps
-        topology, out = arrays.topology(frozen), given(arrays, sample, probes.table)
+        topology, out = arrays.topology(frozen), given(arrays, sample, probes.table, clock)
         t0, done, before, log = arrays.t, 0, arrays.events, SpikeLog(arrays, wanted)
         while done < n_steps:
             done += self._advance(out, done, log.limit(self._limit(n_steps - done, n_steps)), topology)

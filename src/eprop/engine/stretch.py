@@ -28,6 +28,7 @@ class Nodes(NamedTuple):
 class Given(NamedTuple):
     """What a stretch is given and where its results go, as the compiled loop takes them."""
 
+    clock: int  # for random numbers, so many steps later
     event_start: np.ndarray
     event_channels: np.ndarray
     target: np.ndarray
@@ -41,7 +42,7 @@ class Given(NamedTuple):
     spikes: np.ndarray  # (samples,)
 
 
-def given(arrays: Arrays, samples: Samples, probes: np.ndarray | None = None) -> Given:
+def given(arrays: Arrays, samples: Samples, probes: np.ndarray | None = None, clock: int = 0) -> Given:
     """Samples, one after the other, and room for what comes of them.
 
     Raises
@@ -53,8 +54,8 @@ def given(arrays: Arrays, samples: Samples, probes: np.ndarray | None = None) ->
     probes = np.zeros((0, PROBE_COLUMNS), np.int64) if probes is None else probes
     check_results(n, arrays.neurons.y.size, len(probes))
     return Given(
-        samples.event_start, samples.event_channels, samples.target, samples.window, built.readout_offset, built.softmax,
-        probes, np.zeros((n, len(probes))), np.zeros((n, arrays.neurons.y.size)), np.zeros(n),
+        clock, samples.event_start, samples.event_channels, samples.target, samples.window, built.readout_offset,
+        built.softmax, probes, np.zeros((n, len(probes))), np.zeros((n, arrays.neurons.y.size)), np.zeros(n),
         np.zeros(len(samples), np.int64),
     )  # fmt: skip
 
@@ -118,8 +119,8 @@ def _log_slice(
     inbox, done = arrays.ranks.swap(1, arrays.outbox), 0
     while done < n_steps:
         done += receive(
-            t + done, n_steps - done, offset + done, seed, topology, history, sources, given.event_start,
-            given.event_channels, inbox,
+            t + done, n_steps - done, offset + done, seed, topology, history, sources, given.clock,
+            given.event_start, given.event_channels, inbox,
         )  # fmt: skip
         if done < n_steps:
             history = grown(history, t + done)

@@ -25,8 +25,11 @@ from eprop.kernels.layout import (
 
 @inline
 def decay_owed(first_step, last_step, r, floats):
-    """What owed steps but the first leave of the one moment that momentum or RMSprop keeps; the same for a whole row."""
-    return floats[r, PF_BETA_1] ** (last_step - first_step - 1)
+    """What owed steps but the first leave of the one moment that momentum or RMSprop keeps; the same for a whole row.
+
+    A row to which nothing has come yet may owe none at all.
+    """
+    return floats[r, PF_BETA_1] ** max(last_step - first_step - 1, 0)
 
 
 @inner

@@ -11,7 +11,7 @@ from eprop.kernels.layout import EVENTS, NEURON, POISSON, POP_CHANNEL, POP_ROLE,
 
 
 @within
-def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels):
+def log_spikes(t, s, clock, topology, history, scratch, seed, event_start, event_channels):
     """Append the spikes of step ``t`` to the log, population by population, in ascending order of the source."""
     ring, mask = history.log_start.shape[0] - 1, history.log.size - 1
     starts = history.log_start[t & ring]
@@ -27,7 +27,7 @@ def log_spikes(t, s, topology, history, scratch, seed, event_start, event_channe
                     history.log[position & mask] = scratch.spikes[p, k] + shift
                     position += 1
         else:
-            position = log_source(b, s, t, position, mask, topology, history.log, seed, event_start, event_channels)
+            position = log_source(b, s, clock, position, mask, topology, history.log, seed, event_start, event_channels)
     starts[populations.shape[0]] = position
 
 
@@ -52,7 +52,7 @@ def log_source(b, column, clock, position, mask, topology, log, seed, event_star
 
 
 @kernel
-def receive(t0, n_steps, offset, seed, topology, history, n_sources, event_start, event_channels, inbox):
+def receive(t0, n_steps, offset, seed, topology, history, n_sources, clock, event_start, event_channels, inbox):
     """Log the spikes of all ranks in steps ``t0 .. t0 + n_steps - 1``, or until the log is full; returns the steps done."""
     for done in range(n_steps):
         t = t0 + done
@@ -60,7 +60,7 @@ def receive(t0, n_steps, offset, seed, topology, history, n_sources, event_start
             return done
         position = history.log_start[(t - 1) & (history.log_start.shape[0] - 1), -1] if t > 0 else 0
         log_received(
-            position, offset + done, t, unpack_step(inbox), topology, history.log, history.log.size - 1,
+            position, offset + done, t + clock, unpack_step(inbox), topology, history.log, history.log.size - 1,
             history.log_start[t & (history.log_start.shape[0] - 1)], seed, event_start, event_channels, inbox,
         )  # fmt: skip
     return n_steps

@@ -224,16 +224,17 @@ def read_probes(t, s, probes, topology, neurons, axons, history, synapses, out):
 
 
 def run_stream(
-    t0, n_steps, offset, seed, topology, synapses, axons, neurons, history, scratch,
+    t0, n_steps, offset, seed, topology, synapses, axons, neurons, history, scratch, clock,
     event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss, out_spikes,
     counters, outbox,
 ):  # fmt: skip
     """Template: run steps ``t0 .. t0 + n_steps - 1``, or until the spike log is full; returns the steps done.
 
-    They are the steps from ``offset`` on of samples that follow each other: ``event_start`` (event sources, steps + 1),
-    ``out_probes``, ``out_y`` and ``out_loss`` have an entry for each step of all samples; ``target`` (samples, steps or 1,
-    readouts), ``window`` (samples or 1, steps) and ``out_spikes`` (samples,) one for each sample. ``counters`` adds up
-    synaptic events, and holds the time: Ctrl-C strikes between this function's return and whatever the caller does next.
+    They are the steps from ``offset`` on of samples that follow each other, for random numbers ``clock`` steps later.
+    ``event_start`` (event sources, steps + 1), ``out_probes``, ``out_y`` and ``out_loss`` have an entry for each step of all
+    samples; ``target`` (samples, steps or 1, readouts), ``window`` (samples or 1, steps) and ``out_spikes`` (samples,) one for each
+    sample. ``counters`` adds up synaptic events, and holds the time: Ctrl-C strikes between this function's return and whatever
+    the caller does next.
 
     With several ranks the steps must lie within one slice; spikes go to ``outbox`` instead of the log (`receive`).
     """
@@ -263,7 +264,7 @@ def run_stream(
                 post_spikes(0, scratch.spikes[p], scratch.spike_count[p, -1], outbox)
             end_step(0, outbox)
         else:
-            log_spikes(t, s, topology, history, scratch, seed, event_start, event_channels)
+            log_spikes(t, s, t + clock, topology, history, scratch, seed, event_start, event_channels)
         LAP(scratch.clock, partitions, EXCHANGE)
         compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss)
         for k in range(neurons.y.size):

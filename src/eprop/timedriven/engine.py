@@ -235,7 +235,7 @@ class TimeDriven:
             return self._result(samples, [self._run_plus(samples, i) for i in _counted(len(samples), progress)])
         total, runs = np.zeros(self.weight.size), []
         for i in _counted(len(samples), progress):
-            runs.append(self.forward.run(samples, i))
+            runs.append(self.forward.run(samples, i, self._updates * len(samples)))
             total += self._gradient(samples, i, runs[-1])
         self._updates += 1
         self.learner.update(self.synapses.rule == lay.EPROP, total / len(samples), self._updates, self.weight)

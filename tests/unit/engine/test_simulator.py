@@ -106,6 +106,56 @@ def test_events_of_samples():
     assert results[0].events == sim.events == wanted
 
 
+def noisy(rule=SAMPLE):
+    """Neurons that hear random spikes."""
+    net = ep.Network(seed=2)
+    noise, rec = net.add(ep.PoissonSource(rate=60.0), 10, "noise"), net.add(ep.LIF(v_th=1.5), 8, "rec")
+    out = net.add(ep.Readout(), 1, "out")
+    net.connect(noise, rec, weight=ep.Normal(0.4, 0.1), rule=rule)
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.3), rule=rule)
+    net.feedback(out, rec, ep.Symmetric())
+    return net
+
+
+def test_the_run_that_is_recorded_is_the_one_that_is_learned_from():
+    """Each run has random spikes of its own, the same for its recording and for learning."""
+    net = noisy()
+    sim, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1)
+    losses = []
+    for _ in range(3):
+        recorded = sim.run(80.0, targets={"out": [0.5]})
+        learned = other.train(other.samples(1, 80, targets={"out": np.full((1, 80, 1), 0.5)}))
+        losses.append(recorded.loss.sum())
+        assert losses[-1] == pytest.approx(learned.loss[0], rel=1e-12)
+        np.testing.assert_array_equal(sim.connections("noise->rec")[2], other.connections("noise->rec")[2])
+    assert len(set(losses)) == 3
+
+
+def test_random_spikes_of_every_batch_are_those_of_the_time_driven_engine():
+    net = noisy()
+    sim, stepped = ep.Simulator(net, threads=1), TimeDriven(net)
+    for _ in range(3):
+        samples = sim.samples(2, 60, targets={"out": np.full((2, 60, 1), 0.5)})
+        found, wanted = sim.train(samples), stepped.train(samples)
+        np.testing.assert_allclose(found.loss, wanted.loss, rtol=1e-10)
+        np.testing.assert_allclose(sim.connections("noise->rec")[2], stepped.connections("noise->rec")[2], rtol=1e-10)
+
+
+@pytest.mark.parametrize("optimizer", [ep.GradientDescent(1e-4, decay=1e-3), ep.Momentum(1e-4, beta=0.0)], ids=repr)
+def test_a_spike_may_arrive_at_a_readout_before_anything_else(optimizer):
+    """In the very first step, when no optimiser owes anything."""
+    rule, net = ep.EPropPlus(optimizer=optimizer), ep.Network(seed=1)
+    x, rec = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 4, "rec")
+    out = net.add(ep.Readout(), 1, "out")
+    net.connect(x, rec, weight=0.5, rule=rule)
+    net.connect(x, out, weight=0.1, rule=rule)
+    net.feedback(out, rec, ep.RandomFeedback())
+    events = np.zeros((50, 3))
+    events[[0, 5]] = 1.0
+    run = ep.Simulator(net, threads=1).run(50.0, {"in": events}, {"out": [0.5]})
+    np.testing.assert_allclose(run.y["out"], TimeDriven(net).run(50.0, {"in": events}, {"out": [0.5]}).y, rtol=1e-10)
+
+
 @pytest.mark.parametrize("rule", [PLUS, SAMPLE], ids=["e-prop+", "e-prop"])
 def test_the_time_driven_engine_tells_how_far_it_is(rule):
     c = case(3, rule, steps=20, rate=0.2)
