@@ -55,11 +55,11 @@ class ParameterInfo:
                 value = value.values
             if isinstance(value, (np.ndarray, list, tuple)) and np.ndim(value) == 1 and len(value) > 0:
                 each = (v.item() if isinstance(v, np.generic) else v for v in value)
-                return Values(tuple(self.check(owner, f"{name}[{k}]", v) for k, v in enumerate(each)))
+                return Values(tuple(self._check_one(f"{label}[{k}]", v) for k, v in enumerate(each)))
             if isinstance(value, Description) and hasattr(value, "draw"):
                 return value
         if self.kind is float:
-            return self._check_number(label, _as_float(label, value, self.unit))
+            return self._check_one(label, value)
         if self.kind is int:
             if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not -(2**63) <= int(value) < 2**63:
                 raise ParameterError(f"{label} must be a whole number of 64 bits, got {value!r:.80}")
@@ -74,6 +74,9 @@ class ParameterInfo:
             hint = f"; call it: {value.__name__}()" if isinstance(value, type) else ""
             raise ParameterError(f"{label} must be a {wanted}, got {value!r}{hint}")
         return value
+
+    def _check_one(self, label: str, value: Any) -> float:
+        return self._check_number(label, _as_float(label, value, self.unit))
 
     def _check_number(self, label: str, value: float) -> float:
         unit = f" {self.unit}" if self.unit else ""

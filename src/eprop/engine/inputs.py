@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from eprop.engine.samples import Samples, make_samples
+from eprop.engine.samples import Samples, make_samples, named
 from eprop.engine.tracts import steps_of
 from eprop.errors import InputError
 from eprop.models import EventSource
@@ -43,12 +43,24 @@ def one_sample(network: Network, n_steps: int, inputs: Any, targets: Any, window
         raise InputError(f'inputs must be a dictionary such as {{"in": events}}, got {type(inputs).__name__}')
     if targets is not None and not isinstance(targets, Mapping):
         raise InputError(f'targets must be a dictionary such as {{"out": array}}, got {type(targets).__name__}')
-    arranged = {name: _one_input(network, name, value, n_steps) for name, value in (inputs or {}).items()}
-    aims = {
-        name: np.atleast_2d(real_numbers(f"target {name!r}", value, InputError))[None]
-        for name, value in (targets or {}).items()
-    }
+    arranged = {name: _one_input(network, name, value, n_steps) for name, value in named(inputs).items()}
+    aims = {name: _one_target(network, name, value, n_steps) for name, value in named(targets).items()}
     return make_samples(network, 1, n_steps, arranged, aims, window)
+
+
+def _one_target(network: Network, name: str, value: Any, n_steps: int) -> Any:
+    """Target of one run as `make_samples` takes it."""
+    given, size = real_numbers(f"target {name!r}", value, InputError), _size_of(network, name, "readout")
+    if size is not None and given.shape not in ((size,), (1, size), (n_steps, size)):
+        raise InputError(
+            f"target {name!r} must have shape ({n_steps}, {size}) = (steps, size) or ({size},), got {given.shape}"
+        )
+    return np.atleast_2d(given)[None]
+
+
+def _size_of(network: Network, name: str, role: str) -> int | None:
+    """Nodes of a population; None if there is none of that name in that role, which others find out."""
+    return next((p.size for p in network.populations if p.name == name and p.model.role == role), None)
 
 
 def check_samples(network: Network, samples: Any, progress: Any = None) -> None:
@@ -73,6 +85,9 @@ def _one_input(network: Network, name: str, value: Any, n_steps: int) -> Any:
         dense = value if scipy.sparse.issparse(value) else real_numbers(f"input {name!r}", value, InputError)
         if scipy.sparse.issparse(value) or dense.ndim != 2:
             raise InputError(f"input {name!r} must be a dense array (steps, size) or a pair (times, channels)")
+        size = _size_of(network, name, "source")
+        if size is not None and dense.shape != (n_steps, size):
+            raise InputError(f"input {name!r} must have shape ({n_steps}, {size}) = (steps, size), got {dense.shape}")
         return dense[None]
     times, channels = (real_numbers(f"input {name!r}", part, InputError) for part in value)
     if times.shape != channels.shape or times.ndim != 1:

@@ -120,7 +120,12 @@ def _count(what: str, value: Any) -> int:
 def _by_name(what: str, given: Any) -> dict[str, Any]:
     if given is not None and not isinstance(given, Mapping):
         raise InputError(f"{what} must be a dictionary from names of populations to arrays, got {type(given).__name__}")
-    return dict(given or {})
+    return named(given)
+
+
+def named(given: Mapping[Any, Any] | None) -> dict[str, Any]:
+    """What populations are given, by their names; a key may be the population itself."""
+    return {getattr(key, "name", key): value for key, value in (given or {}).items()}
 
 
 def _events(sources, inputs, n, n_steps):

@@ -85,15 +85,16 @@ class Simulator:
             raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
         if precision not in PRECISIONS:
             raise ParameterError(f'Simulator.precision must be "double" or "single", got {precision!r}')
-        self.network, self.precision = network, precision
+        # What is added to it from now on is not of this simulator.
+        self.network, self.precision = network.copy(), precision
         self.comm: Communicator = comm or Serial()
-        replicas = replicas_of(network, parallel, self.comm)
+        replicas = replicas_of(self.network, parallel, self.comm)
         divided = Serial() if replicas.size > 1 else self.comm
         self.threads = thread_count(threads, self.comm)
         # `partitions` is for tests: the results must not depend on it.
-        partitions = partition_count(partitions, network, self.threads)
-        built = build(network, partitions, PRECISIONS[precision], self.threads, divided)
-        self.arrays = Arrays(network, built, self.threads, timers)
+        partitions = partition_count(partitions, self.network, self.threads)
+        built = build(self.network, partitions, PRECISIONS[precision], self.threads, divided)
+        self.arrays = Arrays(self.network, built, self.threads, timers)
         self._streaming, self._batches = Streaming(self.arrays), Batches(self.arrays, replicas)
         self._by_batch, self._timers, self._eta_factor = built.has_eprop, timers, 1.0
 
@@ -175,9 +176,17 @@ class Simulator:
             self.arrays.counters[lay.COUNT_EVENTS] = events  # the same events once more
         return recording
 
-    def samples(self, n: int, n_steps: int, **given: Any) -> Samples:
+    def samples(
+        self,
+        n: int,
+        n_steps: int,
+        inputs: Mapping[str, Any] | None = None,
+        targets: Mapping[str, Any] | None = None,
+        window: Any = None,
+        labels: Any = None,
+    ) -> Samples:
         """Samples for `train` and `evaluate`; see `eprop.engine.samples.make_samples`."""
-        return make_samples(self.network, n, n_steps, **given)
+        return make_samples(self.network, n, n_steps, inputs, targets, window, labels)
 
     def train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
         """Learn from samples: `EProp` as one mini-batch, `EPropPlus` one after the other, spike by spike.

@@ -22,8 +22,8 @@ def try_update(neuron: Neuron, dt: float) -> None:
     Raises
     ------
     NetworkError
-        If rows are missing, if `update` is not compiled, fails, reaches beyond its rows, returns anything but two numbers or a
-        surrogate gradient larger than the model says.
+        If rows are missing or unknown, if `update` is not compiled, fails, reaches beyond its rows, returns anything but two
+        numbers or a surrogate gradient larger than the model says.
     """
     kind = type(neuron)
     if kind.__module__.split(".")[0] == "eprop":
@@ -34,6 +34,10 @@ def try_update(neuron: Neuron, dt: float) -> None:
     derived = neuron.derived(dt)
     if missing := [name for name in kind.parameter_rows if name not in derived]:
         raise NetworkError(f"{label}.derived() has no value for {', '.join(missing)}, named in parameter_rows")
+    if surplus := sorted(set(neuron.initial(dt, range(1), 0)) - set(kind.state_rows)):
+        raise NetworkError(
+            f"{label}.initial() has values for {', '.join(map(str, surplus))}, which state_rows = {kind.state_rows} does not name"
+        )
     params = np.array([np.ravel(derived[name])[:1] for name in kind.parameter_rows], dtype=np.float64).reshape(-1, 1)
     state = np.zeros((len(kind.state_rows), 1))
     update = interpreted(kind.update, {})

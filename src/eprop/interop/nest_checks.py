@@ -31,11 +31,8 @@ def check_network(network: Network) -> None:
         for member in members_of(network, population) if population.model.per_node else []:
             _check_member(member, population.name, original, network.dt)
     for projection in network.projections:
-        if (original or isinstance(projection.rule, EPropPlus)) and steps_of(projection.delay, network.dt) != 1:
-            raise NetworkError(
-                f"{projection.name}: NEST's e-prop knows delays of one step ({network.dt:g} ms) only, "
-                f"got {projection.delay:g} ms"
-            )
+        learns = original or isinstance(projection.rule, EPropPlus)
+        _check_delay(projection.name, projection.delay, network.dt, learns)
         _check_rule(projection)
     for feedback in network.feedback_projections:
         back = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
@@ -44,8 +41,15 @@ def check_network(network: Network) -> None:
                 f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r}: NEST's feedback weights stay as they are; "
                 "use RandomFeedback, or let the readout weights be static"
             )
-        if steps_of(feedback.delay, network.dt) != 1:
-            raise NetworkError(f"feedback to {feedback.post.name!r}: NEST needs a delay of one step")
+        _check_delay(f"feedback to {feedback.post.name!r}", feedback.delay, network.dt, learns=True)
+
+
+def _check_delay(what: str, delay: Any, dt: float, learns: bool) -> None:
+    if not isinstance(delay, (int, float)):
+        kind = "an array" if isinstance(delay, np.ndarray) else type(delay).__name__
+        raise NetworkError(f"{what}: to compare with NEST, all its connections must have one delay, got {kind}")
+    if learns and steps_of(delay, dt) != 1:
+        raise NetworkError(f"{what}: NEST's e-prop knows delays of one step ({dt:g} ms) only, got {delay:g} ms")
 
 
 def _check_rule(projection: Projection) -> None:

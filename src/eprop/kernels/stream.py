@@ -232,8 +232,8 @@ def run_stream(
 
     They are the steps from ``offset`` on of samples that follow each other, for random numbers ``clock`` steps later.
     ``event_start`` (event sources, steps + 1), ``out_probes``, ``out_y`` and ``out_loss`` have an entry for each step of all
-    samples; ``target`` (samples, steps or 1, readouts), ``window`` (samples or 1, steps) and ``out_spikes`` (samples,) one for each
-    sample. ``counters`` adds up synaptic events, and holds the time: Ctrl-C strikes between this function's return and whatever
+    samples; ``target`` (samples, steps or 1, readouts), ``window`` (samples or 1, steps) and ``out_spikes`` (samples,) one for
+    each sample. ``counters`` adds up synaptic events, and holds the time: Ctrl-C strikes between this function and whatever
     the caller does next.
 
     With several ranks the steps must lie within one slice; spikes go to ``outbox`` instead of the log (`receive`).

@@ -173,14 +173,22 @@ class Array:
         return f"Array(shape={self.values.shape})"
 
 
-def as_distribution(value: object, what: str = "weight") -> Distribution | Array:
-    """A number becomes `Constant`, an array `Array`; distributions pass. ``what`` it is stands in messages."""
+#: What to give instead of a sparse matrix: where entries stand for connections, and where they do not.
+CONNECTIONS = "give it as the connections: Explicit(matrix)"
+DENSE = "give it as an array: matrix.toarray()"
+
+
+def as_distribution(value: object, what: str = "weight", sparse: str = DENSE) -> Distribution | Array:
+    """A number becomes `Constant`, an array `Array`; distributions pass. ``what`` it is stands in messages.
+
+    ``sparse`` tells what to give instead of a sparse matrix.
+    """
     if isinstance(value, (Distribution, Array)):
         return value
     if isinstance(value, type) and issubclass(value, Distribution):
         raise NetworkError(f"{what} got the class {value.__name__}; call it: {value.__name__}(...)")
     if scipy.sparse.issparse(value):
-        raise NetworkError(f"{what} got a sparse matrix; give it as the connections: Explicit(matrix)")
+        raise NetworkError(f"{what} got a sparse matrix; {sparse}")
     if isinstance(value, (str, bytes)) or value is None:
         raise NetworkError(f"{what} must be a number, a distribution or an array, got {value!r:.80}")
     if isinstance(value, np.ndarray) and value.ndim == 0:

@@ -45,7 +45,7 @@ class RandomFeedback(Feedback):
 
     def validate(self) -> None:
         """Weight as a distribution."""
-        object.__setattr__(self, "weight", as_distribution(self.weight))
+        object.__setattr__(self, "weight", as_distribution(self.weight, f"{type(self).__name__}.weight"))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import scipy.sparse
 from eprop.errors import NetworkError
 from eprop.models import Model, Readout
 from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
-from eprop.network.distributions import Array, Constant, Distribution, as_distribution
+from eprop.network.distributions import CONNECTIONS, Array, Constant, Distribution, as_distribution
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.parts import FeedbackProjection, Population, Projection
 from eprop.parameters import Description, Values, is_finite_number, is_multiple
@@ -102,8 +102,8 @@ class Network:
 
     def connect(
         self,
-        pre: Population,
-        post: Population,
+        pre: Population | str,
+        post: Population | str,
         connectivity: ConnectionRule | None = None,
         *,
         weight: Any = None,
@@ -115,9 +115,9 @@ class Network:
 
         Parameters
         ----------
-        pre : Population
-            Neurons or sources.
-        post : Population
+        pre : Population or str
+            Neurons or sources, or their name.
+        post : Population or str
             Neurons or readouts; may be ``pre``.
         connectivity : ConnectionRule, optional
             Who reaches whom; all-to-all by default.
@@ -146,7 +146,7 @@ class Network:
         ParameterError
             If ``weight`` is a number that is not finite.
         """
-        self._own("connect", pre, post)
+        pre, post = self._own("connect", pre, post)
         connectivity = AllToAll() if connectivity is None else connectivity
         rule = Static() if rule is None else rule
         for value, kind, what in ((connectivity, ConnectionRule, "connection rule"), (rule, Rule, "plasticity rule")):
@@ -161,7 +161,7 @@ class Network:
         name = _name("connect", f"{pre.name}->{post.name}" if name is None else name)
         if any(p.name == name for p in self._projections):
             raise NetworkError(f"there is a projection {name!r} already; give this one another name=")
-        delay = self._delays(connectivity, delay, pre, post)
+        delay = self._delays(name, connectivity, delay, pre, post)
         weights = self._weights(connectivity, weight, pre, post)
         _check_bounds(name, rule, weights)
         projection = Projection(name, pre, post, connectivity, weights, rule, delay, len(self._projections))
@@ -169,15 +169,15 @@ class Network:
         return projection
 
     def feedback(
-        self, pre: Population, post: Population, kind: Feedback | None = None, *, delay: Any = None
+        self, pre: Population | str, post: Population | str, kind: Feedback | None = None, *, delay: Any = None
     ) -> FeedbackProjection:
         """Send the errors of readouts as learning signals to neurons.
 
         Parameters
         ----------
-        pre : Population
-            Readouts.
-        post : Population
+        pre : Population or str
+            Readouts, or their name.
+        post : Population or str
             Neurons.
         kind : Feedback, optional
             `Symmetric`, which is the default, `RandomFeedback` or `Adaptive`. The first and the last follow the weights
@@ -195,7 +195,7 @@ class Network:
             If a population is of another network, ``pre`` are no readouts or ``post`` no neurons, there is feedback
             between them already, the projection to follow is missing, or weights, connections or delays do not fit.
         """
-        self._own("feedback", pre, post)
+        pre, post = self._own("feedback", pre, post)
         kind = Symmetric() if kind is None else kind
         if not isinstance(kind, Feedback):
             hint = f"; call it: {kind.__name__}()" if isinstance(kind, type) else ""
@@ -220,7 +220,7 @@ class Network:
                     f"{type(kind).__name__}.weight must have shape ({post.size}, {pre.size}) = (neurons, readouts), "
                     f"got {kind.weight.values.shape}"
                 )
-        delay = self._delays(AllToAll(), delay, pre, post)
+        delay = self._delays(f"feedback {pre.name}->{post.name}", AllToAll(), delay, pre, post)
         made = FeedbackProjection(pre, post, kind, delay, len(self._feedback))
         self._feedback.append(made)
         return made
@@ -280,12 +280,22 @@ class Network:
         lines += [f"  feedback {f.pre.name}->{f.post.name}: {f.kind}, delay {_shown(f.delay)}" for f in self._feedback]
         return "\n".join(lines)
 
-    def _own(self, call: str, *populations: Population) -> None:
-        for population in populations:
+    def _own(self, call: str, *given: Population | str) -> tuple[Population, ...]:
+        """Populations of this network, as such or by their names."""
+        found = [self.population(one) if isinstance(one, str) else one for one in given]
+        for population in found:
             if not isinstance(population, Population):
                 raise NetworkError(f"Network.{call} needs populations made by add(), got {population!r:.80}")
             if population.index >= len(self._populations) or self._populations[population.index] is not population:
                 raise NetworkError(f"population {population.name!r} belongs to another network")
+        return tuple(found)
+
+    def copy(self) -> Network:
+        """Another network with the same parts: what is added to the one is not in the other."""
+        made = Network(dt=self.dt, seed=self.seed)
+        made._populations, made._projections = list(self._populations), list(self._projections)
+        made._feedback = list(self._feedback)
+        return made
 
     def _delay(self, delay: Any) -> float:
         value = _positive("delay", delay, "ms")
@@ -308,10 +318,18 @@ class Network:
         return delays
 
     def _delays(
-        self, rule: ConnectionRule, delay: Any, pre: Population, post: Population
+        self, name: str, rule: ConnectionRule, delay: Any, pre: Population, post: Population
     ) -> float | Distribution | Array:
         if delay is None:
             return self.dt
+        try:
+            return self._checked_delays(rule, delay, pre, post)
+        except NetworkError as error:
+            raise NetworkError(f"{name}: {error}") from None
+
+    def _checked_delays(
+        self, rule: ConnectionRule, delay: Any, pre: Population, post: Population
+    ) -> float | Distribution | Array:
         many = isinstance(delay, (Distribution, Array, np.ndarray, list, tuple, type)) or scipy.sparse.issparse(delay)
         if not many:
             return self._delay(delay)
@@ -327,25 +345,32 @@ class Network:
             )
         if values.ndim == 1:
             if not isinstance(rule, Explicit) or values.size != rule.sources.size:
+                made = f"{rule.sources.size} of them" if isinstance(rule, Explicit) else type(rule).__name__
                 raise NetworkError(
-                    "a list of delays needs Explicit connections, as many; else give an (n_post, n_pre) array"
+                    f"a list of {values.size} delays needs as many Explicit connections, here {made}; "
+                    "else give an (n_post, n_pre) array"
                 )
             delays = Array(values[rule.order])  # type: ignore[attr-defined]
         for value in np.unique(values):
-            self._delay(float(value))
+            try:
+                self._delay(float(value))
+            except NetworkError as error:
+                where = tuple(int(i) for i in np.argwhere(values == value)[0])
+                nowhere = "" if values.ndim == 1 else "; where there is no connection, any delay will do"
+                raise NetworkError(f"{error}, at index {where}{nowhere}") from None
         return delays
 
     def _weights(self, rule: ConnectionRule, weight: Any, pre: Population, post: Population) -> Distribution | Array:
         if isinstance(rule, Explicit):
             given = rule.weights if weight is None else weight  # type: ignore[attr-defined]
-            weights = as_distribution(1.0 if given is None else given)
+            weights = as_distribution(1.0 if given is None else given, sparse=CONNECTIONS)
             if isinstance(weights, Array) and weights.values.ndim == 1:
                 if weights.values.size != rule.sources.size:
                     raise NetworkError(f"{weights.values.size} weights for {rule.sources.size} explicit connections")
                 if weight is not None:  # given in the caller's order
                     weights = Array(weights.values[rule.order])  # type: ignore[attr-defined]
         else:
-            weights = as_distribution(1.0 if weight is None else weight)
+            weights = as_distribution(1.0 if weight is None else weight, sparse=CONNECTIONS)
             if isinstance(weights, Array) and weights.values.ndim == 1:
                 raise NetworkError("a list of weights needs Explicit connections; else give an (n_post, n_pre) array")
         if isinstance(weights, Array) and weights.values.ndim == 2 and weights.values.shape != (post.size, pre.size):

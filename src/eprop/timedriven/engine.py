@@ -65,7 +65,7 @@ class TimeDriven:
     def __init__(self, network: Network):
         if any(isinstance(p.rule, STDP) for p in network.projections):
             raise NetworkError("TimeDriven learns by EProp and EPropPlus; for STDP see eprop.reference.pair_weights")
-        self.network = network
+        self.network = network = network.copy()
         self.simulator = Simulator(network, threads=1, partitions=1)
         self.built = self.simulator.arrays.built
         neurons = [p for p in network.populations if p.model.role == "neuron"]

@@ -214,7 +214,7 @@ INPUTS = [
     ({"x": OK}, "no event source named 'x'; there are: in"),
     ({"rec": OK}, "no event source named 'rec'"),
     ({5: OK}, "no event source named 5"),
-    ({"in": OK[:4]}, r"input 'in' must have shape \(1, 5, 4\), got \(1, 4, 4\)"),
+    ({"in": OK[:4]}, r"input 'in' must have shape \(5, 4\) = \(steps, size\), got \(4, 4\)"),
     ({"in": OK[:, :3]}, r"input 'in' must have shape"),
     ({"in": OK[None]}, "must be a dense array"),
     ({"in": OK[0]}, "must be a dense array"),
@@ -269,7 +269,7 @@ TARGETS = [
     (Y, "targets must be a dictionary"),
     ({"x": Y}, "no readout named 'x'; there are: out"),
     ({"rec": Y}, "no readout named 'rec'"),
-    ({"out": Y[:4]}, r"target 'out' must have shape \(1, 5 or 1, 2\), got \(1, 4, 2\)"),
+    ({"out": Y[:4]}, r"target 'out' must have shape \(5, 2\) = \(steps, size\) or \(2,\), got \(4, 2\)"),
     ({"out": Y.T}, "target 'out' must have shape"),
     ({"out": 0.0}, "target 'out' must have shape"),
     ({"out": []}, "target 'out' must have shape"),
@@ -729,6 +729,22 @@ def test_states_of_the_same_network():
     sim.set_state(state)
 
 
+def test_a_simulator_keeps_its_network():
+    """Whatever is added to it later."""
+    net = state_network()
+    sim = ep.Simulator(net, threads=1)
+    x, rec = net.populations[:2]
+    net.connect(x, rec, name="more")
+    net.connect(net.add(ep.EventSource(), 2, "other"), rec)
+    events = {x: np.ones((5, 4)), "in": np.ones((5, 4))}  # by the population, or by its name
+    for key in events:
+        sim.run(5.0, {key: events[key]}, {net.population("out"): [0.0, 0.0]})
+    assert sim.state()["synapses/weight"].size == sim.n_synapses
+    for call in (sim.weights, sim.connections):
+        with refuse("no projection 'more'; there are: in->rec, rec->rec, rec->out", ep.NetworkError):
+            call("more")
+
+
 def test_the_network_of_a_state_is_the_one_that_was_built():
     net = state_network()
     sim = ep.Simulator(net, threads=1)
@@ -741,9 +757,17 @@ def test_delays():
     x, rec = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(), 3, "rec")
     with refuse(r"delay must have shape \(3, 2\) = \(targets, sources\)", ep.NetworkError):
         net.connect(x, rec, delay=np.ones((2, 3)))
-    with refuse("a list of delays needs Explicit connections", ep.NetworkError):
+    with refuse("in->rec: a list of 2 delays needs as many Explicit connections, here AllToAll", ep.NetworkError):
         net.connect(x, rec, delay=[1.0, 2.0])
-    with refuse("delay must be a multiple of dt", ep.NetworkError):
+    with refuse("here 3 of them; else give an", ep.NetworkError):
+        net.connect(x, rec, ep.Explicit(sources=[0, 1, 1], targets=[0, 0, 1]), delay=[1.0, 2.0])
+    with refuse(r"delay must be a multiple of dt .*, at index \(0, 0\)", ep.NetworkError):
         net.connect(x, rec, delay=np.full((3, 2), 1.5))
+    with refuse(
+        r"> 0 ms, got 0.0, at index \(1, 0\); where there is no connection, any delay will do", ep.NetworkError
+    ):
+        net.connect(x, rec, delay=[[1.0, 2.0], [0.0, 1.0], [1.0, 1.0]])
+    with refuse(r"delay got a sparse matrix; give it as an array: matrix.toarray\(\)", ep.NetworkError):
+        net.connect(x, rec, delay=scipy.sparse.csr_matrix(np.ones((3, 2))))
     with refuse("delay must be a finite number > 0 ms, got 'long'", ep.NetworkError):
         net.connect(x, rec, delay="long")

@@ -117,7 +117,7 @@ def test_ends(parts):
     stranger = other.add(ep.LIF(), 3, "rec")
     for pre, post, words in (
         (None, rec, "needs populations made by add"),
-        ("in", "rec", "needs populations made by add"),
+        ("input", "rec", "no population 'input'; there are: in, rec, out"),
         (x, ep.LIF(), "needs populations made by add"),
         (stranger, rec, "population 'rec' belongs to another network"),
         (x, stranger, "population 'rec' belongs to another network"),
@@ -200,8 +200,8 @@ def test_delays(parts, delay):
         assert parts[0].connect(parts[1], parts[2], delay=None).delay == 1.0
         return
     with refuse(
-        "^(delay must be (a finite number > 0 ms|a multiple of dt = 1 ms, at least one step|at most 1000000 steps)"
-        "|a list of delays needs Explicit connections)"
+        "^in->rec: (delay must be (a finite number > 0 ms|a multiple of dt = 1 ms, at least one step|at most 1000000 steps)"
+        "|a list of [12] delays needs as many Explicit connections, here AllToAll)"
     ):
         parts[0].connect(parts[1], parts[2], delay=delay)
 
@@ -315,7 +315,9 @@ def test_feedback_ends(parts):
         net.feedback(out, rec)
     net.connect(rec, out)
     for pre, post, words in (
-        ("out", "rec", "needs populations made by add"),
+        (7, rec, "needs populations made by add"),
+        ("output", "rec", "no population 'output'; there are: in, rec, out"),
+        ("rec", "out", "feedback starts at a readout, but 'rec' is a LIF"),
         (rec, out, "feedback starts at a readout, but 'rec' is a LIF"),
         (out, x, "feedback ends at neurons, but 'in' is a EventSource"),
         (out, out, "feedback ends at neurons, but 'out' is a Readout"),
@@ -325,6 +327,25 @@ def test_feedback_ends(parts):
     net.feedback(out, rec)
     with refuse("there is feedback from 'out' to 'rec' already"):
         net.feedback(out, rec, ep.RandomFeedback())
+
+
+def test_populations_by_name(parts):
+    net, x, rec, out = parts
+    made = net.connect("in", "rec")
+    assert (made.pre, made.post) == (x, rec)
+    net.connect("rec", "out")
+    assert net.feedback("out", "rec").pre is out
+
+
+def test_a_copy_keeps_what_there_is(parts):
+    net, x, rec, _ = parts
+    kept = net.copy()
+    net.connect(x, rec)
+    net.add(ep.LIF(), 2, "more")
+    assert len(kept.populations) == 3
+    assert kept.projections == ()
+    assert (kept.dt, kept.seed) == (net.dt, net.seed)
+    kept.connect(x, rec)  # the populations are the same
 
 
 @pytest.mark.parametrize("kind", ["sym", 5, ep.AllToAll(), np.ones((3, 2))], ids=lambda k: type(k).__name__)
@@ -360,7 +381,7 @@ def test_feedback_degrees(parts):
 
 @pytest.mark.parametrize("delay", [0, -1, 0.5, "x", NAN], ids=repr)
 def test_feedback_delays(parts, delay):
-    with refuse("^delay must be"):
+    with refuse("^feedback out->rec: delay must be"):
         parts[0].feedback(parts[3], parts[2], ep.RandomFeedback(), delay=delay)
 
 
