@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         MemoryLimitError,
         MissingExtraError,
         NetworkError,
+        NoFeedbackWarning,
         OutputError,
         ParameterError,
         SilenceWarning,
@@ -74,7 +75,7 @@ _HOMES = {
     ),
     "eprop.errors": (
         "CheckpointError", "DataError", "DivergenceError", "EPropError", "InputError", "MemoryLimitError", "MissingExtraError",
-        "NetworkError", "OutputError", "ParameterError", "SilenceWarning",
+        "NetworkError", "NoFeedbackWarning", "OutputError", "ParameterError", "SilenceWarning",
     ),
     "eprop.models": (
         "ALIF", "LIF", "Arctan", "CrossEntropy", "DeltaALIF", "DeltaLIF", "EventSource", "Exponential", "FastSigmoid",
@@ -98,7 +99,8 @@ __all__ = [
     "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant",
     "CrossEntropy", "DataError", "DeltaALIF", "DeltaLIF", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource",
     "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent",
-    "InputError", "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "Normal", "OneToOne",
+    "InputError", "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning",
+    "Normal", "OneToOne",
     "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record",
     "Recording",
     "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Symmetric", "Uniform", "__version__",

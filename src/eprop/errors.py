@@ -60,6 +60,10 @@ class SilenceWarning(UserWarning):
     """Every recurrent neuron stayed silent: nothing can be learned."""
 
 
+class NoFeedbackWarning(UserWarning):
+    """Weights are to learn, but nothing tells them what."""
+
+
 class Status(enum.IntEnum):
     """What a compiled loop reports when it returns."""
 
@@ -97,6 +101,6 @@ def check_status(code: int, where: str) -> None:
         )
         return
     raise DivergenceError(
-        f"{where}: {_ADVICE[status]}. The weights from before are still in the last checkpoint. "
-        "Lower the learning rate (optimizer.eta), bound the weights (w_min, w_max), or scale down the initial weights."
+        f"{where}: {_ADVICE[status]}. Lower the learning rates (eta), bound the weights (w_min, w_max of an optimiser), "
+        "or scale down the initial weights."
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 from eprop.engine.feedback import check_mirrored, mirror_of
 from eprop.engine.tracts import steps_of
-from eprop.errors import NetworkError
+from eprop.errors import NetworkError, NoFeedbackWarning
 from eprop.network import Network, Projection
 from eprop.parameters import check_steps
 from eprop.rules import STDP, EProp, EPropPlus
@@ -36,6 +38,27 @@ def check_network(network: Network) -> None:
     for feedback in network.feedback_projections:
         if mirror_of(feedback) and rules:
             check_mirrored(network, feedback)
+
+
+def warn_of_no_feedback(network: Network) -> None:
+    """Warn of projections that are to learn by e-prop, but whose neurons get no learning signal and have no rate to keep."""
+    taught = {f.post.name for f in network.feedback_projections}
+    untaught = [
+        p.name
+        for p in network.projections
+        if isinstance(p.rule, EProp | EPropPlus)
+        and p.post.model.role == "neuron"
+        and p.post.name not in taught
+        and p.rule.c_reg == 0.0
+        and p.rule.optimizer.eta > 0.0
+    ]
+    if untaught:
+        warnings.warn(
+            f"{', '.join(untaught)}: weights are to learn, but no learning signal reaches their neurons. Send them the errors of "
+            "readouts (Network.feedback), give rate regularisation (c_reg > 0), or leave the rule out.",
+            NoFeedbackWarning,
+            stacklevel=3,
+        )
 
 
 def check_sizes(sources: int, axons: int) -> None:

@@ -15,6 +15,7 @@ from eprop.engine import snapshot, weights
 from eprop.engine.arrays import Arrays
 from eprop.engine.batches import Batches
 from eprop.engine.build import build
+from eprop.engine.check import warn_of_no_feedback
 from eprop.engine.division import partition_count, replicas_of, thread_count
 from eprop.engine.order import order_on_all_ranks
 from eprop.engine.record import Probes, Record, Recording
@@ -68,6 +69,11 @@ class Simulator:
         If ``precision``, ``threads`` or ``parallel`` has a value that it cannot have.
     MemoryLimitError
         If the network will not fit into the memory that is available.
+
+    Warns
+    -----
+    NoFeedbackWarning
+        If weights are to learn onto neurons that get no learning signal.
     """
 
     def __init__(
@@ -94,6 +100,8 @@ class Simulator:
         # `partitions` is for tests: the results must not depend on it.
         partitions = partition_count(partitions, self.network, self.threads)
         built = build(self.network, partitions, PRECISIONS[precision], self.threads, divided)
+        if self.comm.rank == 0:
+            warn_of_no_feedback(self.network)
         self.arrays = Arrays(self.network, built, self.threads, timers)
         self._streaming, self._batches = Streaming(self.arrays), Batches(self.arrays, replicas)
         self._by_batch, self._timers, self._eta_factor = built.has_eprop, timers, 1.0

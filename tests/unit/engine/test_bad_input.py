@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import warnings
 
 import numpy as np
 import pytest
@@ -727,6 +728,24 @@ def test_states_of_the_same_network():
             sim.set_state(state | {"network": damaged})
     del state["network"]  # as of former versions
     sim.set_state(state)
+
+
+@pytest.mark.parametrize("rule", [ep.EProp, ep.EPropPlus])
+def test_what_cannot_learn_is_told(rule):
+    net = ep.Network()
+    x, rec, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
+    net.connect(x, rec, rule=rule())
+    net.connect(rec, out, rule=rule())
+    with pytest.warns(ep.NoFeedbackWarning, match="^in->rec: weights are to learn, but no learning signal reaches"):
+        ep.Simulator(net, threads=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.feedback(out, rec)
+        ep.Simulator(net, threads=1)
+        other = ep.Network()
+        x, rec = other.add(ep.EventSource(), 4, "in"), other.add(ep.LIF(), 3, "rec")
+        other.connect(x, rec, rule=rule(c_reg=0.1))
+        ep.Simulator(other, threads=1)
 
 
 def test_a_simulator_keeps_its_network():

@@ -13,7 +13,7 @@ from networks import case, run_engine_plus, samples_of, stimuli
 
 pytestmark = pytest.mark.tiny
 
-ADVICE = r"Lower the learning rate \(optimizer.eta\), bound the weights \(w_min, w_max\), or scale down"
+ADVICE = r"Lower the learning rates \(eta\), bound the weights \(w_min, w_max of an optimiser\), or scale down"
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
