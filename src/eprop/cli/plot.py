@@ -24,9 +24,10 @@ def plot(
 ) -> None:
     """Draw the figures of a run again: learning curve, activity before and after training, weights, confusion.
 
-    The run's folder is all that is needed; its data may be gone. The network
-    before training is built anew from the configuration, the one after
-    training comes from the checkpoint.
+    The run's folder is all that is needed, with the file of a task of one's
+    own or of a path; recordings may be gone. The network before training is
+    built anew from the configuration, the one after training comes from the
+    checkpoint.
 
     [bold]Examples[/bold]
 

@@ -35,6 +35,10 @@ class Task(Description):
     digest: ClassVar[str] = ""
     """Checksum of that file as it was loaded, so that a run notices that its task was edited."""
 
+    def sources(self) -> dict[str, str]:
+        """Files that a run depends on, beside its data, each with its checksum."""
+        return {self.origin: self.digest} if self.origin else {}
+
     seed: int = param(1, kind=int, at_least=0, doc="seed of connections, weights and the order of samples")
 
     @classmethod

@@ -7,6 +7,7 @@ and a readout learns a sum of four sines. With two readouts the pattern is a pat
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import os
 from collections.abc import Mapping
@@ -99,6 +100,16 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         if self.target in TARGETS:
             return self
         return self.replace(target=os.path.abspath(os.path.expanduser(self.target)))
+
+    def sources(self) -> dict[str, str]:
+        """The file of a path, if that is the target."""
+        if self.target in TARGETS:
+            return {}
+        try:
+            with open(self.target, "rb") as file:
+                return {self.target: hashlib.sha256(file.read()).hexdigest()}
+        except OSError:
+            return {}  # who wants the path will say so
 
     @property
     def variant(self) -> str:
@@ -208,7 +219,7 @@ TARGETS = {"sines": sines, "lemniscate": lemniscate, "handwriting": handwriting}
 def read_path(file: str, n: int) -> np.ndarray:
     """Rows of a CSV file as points of a path, one column per readout, brought to ``n`` points by linear interpolation.
 
-    A first row that holds no numbers is taken for the names of the columns.
+    A first row in which nothing is a number is taken for the names of the columns.
 
     Raises
     ------
@@ -216,23 +227,29 @@ def read_path(file: str, n: int) -> np.ndarray:
         If the file is missing, or is not a table of numbers with two rows at least.
     """
     try:
-        with open(file, encoding="utf-8") as lines:
+        with open(file, encoding="utf-8-sig") as lines:
             rows = [(number, line.strip().split(",")) for number, line in enumerate(lines, start=1) if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    if rows and _numbers(rows[0][1]) is None:
+    if rows and _are_names(rows[0][1]):
         del rows[0]
     for number, row in rows:
-        if _numbers(row) is None or len(row) != len(rows[0][1]):
+        found = _numbers(row)
+        if found is None or len(row) != len(rows[0][1]) or not np.isfinite(found).all():
             raise DataError(
-                f"{file}: line {number}: must be rows of numbers, all of one length, separated by commas; "
+                f"{file}: line {number}: must be rows of finite numbers, all of one length, separated by commas; "
                 f"got {','.join(row)!r:.80}"
             )
     table = np.array([_numbers(row) for _, row in rows])
-    if table.ndim != 2 or len(table) < 2 or not np.isfinite(table).all():
-        raise DataError(f"{file}: must hold two rows of finite numbers at least, a column for each readout")
+    if table.ndim != 2 or len(table) < 2:
+        raise DataError(f"{file}: must hold two rows of numbers at least, a column for each readout")
     at = np.linspace(0.0, len(table) - 1.0, n)
     return np.column_stack([np.interp(at, np.arange(len(table)), column) for column in table.T])
+
+
+def _are_names(row: list[str]) -> bool:
+    """Whether nothing in a row is a number, not even between other separators than commas."""
+    return all(_numbers([word]) is None for cell in row for word in cell.replace(";", " ").split())
 
 
 def _numbers(row: list[str]) -> list[float] | None:

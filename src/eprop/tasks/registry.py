@@ -25,7 +25,7 @@ _DIGEST = "__digest__"
 
 
 def task_named(name: str) -> type[Task]:
-    """The task with a name, such as ``"nmnist"``, or the one in a file, such as ``"my_task.py"``.
+    """The task with a name, such as ``"nmnist"``, or the one in a file, such as ``"my_task.py"``, there or in this folder.
 
     Raises
     ------
@@ -34,7 +34,10 @@ def task_named(name: str) -> type[Task]:
     """
     name = str(name)
     if name.endswith(".py"):
-        return _from_file(pathlib.Path(name).expanduser().resolve())
+        path = pathlib.Path(name).expanduser().resolve()
+        # A task may have moved since: then it is looked for where the command is given.
+        here = pathlib.Path.cwd() / path.name
+        return _from_file(here if here.is_file() and not path.is_file() else path)
     if name not in TASKS:
         raise ParameterError(f"no task {name!r}; there are: {', '.join(TASKS)}{suggestion(name, TASKS)}")
     return TASKS[name]
@@ -75,7 +78,10 @@ def _module(path: pathlib.Path) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
-        raise ParameterError(f"{path}: no such file; eprop new-task NAME writes a template")
+        raise ParameterError(
+            f"{path}: no such file, neither there nor in this folder; a run needs the file of its task. For a new task, "
+            "eprop new-task NAME writes a template"
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     # Of the text that is carried out now: the file may be edited while the class lives.

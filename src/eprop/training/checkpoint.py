@@ -46,7 +46,7 @@ class Checkpoint:
     version : str
         Of the package that wrote it.
     source : str
-        Checksum of the file that holds the task, see `Task.digest`; empty for a task of the package.
+        Checksum of the file that the task is made of, see `Task.sources`; empty where there is none.
     """
 
     config: str

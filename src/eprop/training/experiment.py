@@ -210,15 +210,16 @@ def _misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> Checkpo
 
 
 def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
-    """The configuration that is kept in a checkpoint; warns if the task's own file has been edited since."""
+    """The configuration that is kept in a checkpoint; warns if a file that the task is made of has been edited since."""
     config = RunConfig.make(*parse_config(checkpoint.config, f"configuration in {run.checkpoint}"))
-    if checkpoint.source not in ("", config.task.digest):
-        warnings.warn(
-            f"{config.task.origin}: has changed since {run.path} was trained; network, trials and scores are those of "
-            "the file as it is now: undo the changes, or train anew",
-            ChangedTaskWarning,
-            stacklevel=3,
-        )
+    for file, digest in config.task.sources().items():
+        if checkpoint.source not in ("", digest):
+            warnings.warn(
+                f"{file}: has changed since {run.path} was trained; network, trials and scores are those of "
+                "the file as it is now: undo the changes, or train anew",
+                ChangedTaskWarning,
+                stacklevel=3,
+            )
     return config
 
 
@@ -379,9 +380,10 @@ class _Run:
         state = self.simulator.state()  # from all ranks
         if self.writes:
             position = {**self.trainer.position(), "data": self.fingerprint()}
+            source = "".join(self.task.sources().values())
             save_checkpoint(
                 self.folder.checkpoint,
-                Checkpoint(self.config_text(), position, state, self.example(), package_version(), self.task.digest),
+                Checkpoint(self.config_text(), position, state, self.example(), package_version(), source),
             )
 
     def how_to_go_on(self) -> str:

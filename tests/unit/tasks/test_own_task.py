@@ -66,7 +66,7 @@ def test_names_that_cannot_be(name: str, file: str | None, message: str) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "no such file; eprop new-task NAME writes a template"),
+        (None, "no such file, neither there nor in this folder; .* eprop new-task NAME writes a template"),
         ("", "must define one task .* found none"),
         ("import nix_da", "cannot be loaded as a task: ModuleNotFoundError"),
         ("1 +", "cannot be loaded as a task: SyntaxError"),
@@ -143,6 +143,19 @@ def test_an_edited_file_is_noticed(tmp_path: pathlib.Path) -> None:
         evaluate_run(run)
     with pytest.warns(ChangedTaskWarning):
         resume_run(run)
+
+
+def test_an_edited_path_is_noticed(tmp_path: pathlib.Path) -> None:
+    """What a run has learned is judged by the path as it is now; so that is said."""
+    path = tmp_path / "path.csv"
+    path.write_text("0,0\n1,2\n2,0\n")
+    small = {"task": {"target": str(path), "neurons": 3, "duration": 20.0, "lead": 5.0, "inputs": 3}}
+    start_run(
+        RunConfig.make("pattern-generation", **small, training={"epochs": 1}, run={"threads": 1}), tmp_path / "run"
+    )
+    path.write_text("0,0\n1,3\n2,0\n")
+    with pytest.warns(ChangedTaskWarning, match=r"path.csv: has changed since .*run was trained"):
+        evaluate_run(tmp_path / "run")
 
 
 def test_a_run_is_resumed_as_what_it_is(tmp_path: pathlib.Path) -> None:

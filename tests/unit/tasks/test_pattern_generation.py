@@ -88,6 +88,12 @@ def test_a_file_is_a_target(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPa
     task = PatternGeneration(target="path.csv", duration=5.0)
     np.testing.assert_allclose(task.pattern(), np.linspace(0, 1, 5)[:, None] * [0.25, 0.25, -1.0])
     assert task.absolute().target == str(tmp_path / "path.csv")
+    before = task.sources()
+    # As spreadsheets write it, with a mark at its beginning, and without names.
+    (tmp_path / "path.csv").write_text("\ufeff1,0,0\n2,1,-4\n", encoding="utf-8")
+    np.testing.assert_allclose(task.pattern(), np.linspace(0, 1, 5)[:, None] * [0.25, 0.25, -1.0])
+    assert list(before) == list(task.sources()) == ["path.csv"]
+    assert before != task.sources()
     assert task.variant == "path-eprop"
     assert [p.size for p in task.build_network().populations if p.name == "out"] == [3]
 
@@ -96,11 +102,14 @@ def test_a_file_is_a_target(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPa
     ("text", "message"),
     [
         (None, "path.csv: cannot be read"),
-        ("", "must hold two rows of finite numbers"),
-        ("1,2\n", "must hold two rows of finite numbers"),
-        ("1,2\n3\n", "line 2: must be rows of numbers, all of one length, separated by commas; got '3'"),
-        ("1\n\n2\nx\n", "line 4: must be rows of numbers"),
-        ("1\nnan\n", "must hold two rows of finite numbers"),
+        ("", "must hold two rows of numbers"),
+        ("1,2\n", "must hold two rows of numbers"),
+        ("1,2\n3\n", "line 2: must be rows of finite numbers, all of one length, separated by commas; got '3'"),
+        ("1\n\n2\nx\n", "line 4: must be rows of finite numbers"),
+        ("1\nnan\n", "line 2: must be rows of finite numbers.*got 'nan'"),
+        ("O.5,0\n1,1\n2,2\n", "line 1: must be rows of finite numbers.*got 'O.5,0'"),
+        ("0;1\n1;1\n", "line 1: .*separated by commas; got '0;1'"),
+        ("0 1\n1 1\n", "line 1: .*separated by commas; got '0 1'"),
         ("1\n1\n", "the curve never leaves its first point"),
     ],
 )
