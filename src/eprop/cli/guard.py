@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
@@ -65,7 +66,8 @@ def _text(error: BaseException) -> str:
 
     if isinstance(error, MemoryError) and not isinstance(error, EPropError):
         return f"not enough memory ({error}); take fewer samples or neurons, or precision = single"
-    return str(error) or type(error).__name__
+    # A parameter of a class of the package is an option or a setting here.
+    return re.sub(r"^[A-Z]\w*\.(?=\w+ must )", "", str(error)) or type(error).__name__
 
 
 def _say(text: str) -> None:

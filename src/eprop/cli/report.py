@@ -162,17 +162,22 @@ def print_outcome(outcome: Outcome) -> None:
     table.add_column()
     error = with_spread(summary["test_error"], summary["test_error_sigma"])
     name = summary["score"]
-    table.add_row(f"test {name}", f"{error} on {summary['test_samples']:,} samples")
+    table.add_row(f"test {name}", f"{error} on {_samples(summary['test_samples'])}")
     table.add_row("", summary["test_data"])
     if summary["hold_error"] is not None:
-        table.add_row(f"held-out {name}", f"{percent(summary['hold_error'])} on {summary['hold_samples']:,} samples")
-    table.add_row("learned", f"{summary['samples_learned']:,} samples in {clock(summary['train_seconds'])}")
+        table.add_row(f"held-out {name}", f"{percent(summary['hold_error'])} on {_samples(summary['hold_samples'])}")
+    table.add_row("learned", f"{_samples(summary['samples_learned'])} in {clock(summary['train_seconds'])}")
     rate, cost = summary["train_samples_per_second"], summary["ns_per_synaptic_event"]
-    table.add_row("speed", f"{rate:,.0f} samples/s, {cost:.1f} ns per synaptic event")
+    events = f"{cost:.1f} ns per synaptic event" if summary["synaptic_events"] else "no spike has arrived anywhere"
+    table.add_row("speed", f"{rate:,.0f} samples/s, {events}")
     if summary["peak_memory_bytes"]:
         table.add_row("peak memory", size(summary["peak_memory_bytes"]))
     table.add_row("run", str(outcome.run.path))
     _out().print(table)
+
+
+def _samples(count: int) -> str:
+    return f"{count:,} sample{'' if count == 1 else 's'}"
 
 
 def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
@@ -207,7 +212,7 @@ def print_figure(made: Made) -> None:
 def print_evaluation(task: Task, evaluation: Evaluation, test: Trials) -> None:
     """Score; of a classification also the confusion matrix and the error of each class; on standard output."""
     console = _out()
-    console.print(Text(f"{test.name}: {len(test):,} samples"))
+    console.print(Text(f"{test.name}: {_samples(len(test))}"))
     console.print(Text.assemble((f"{task.score_name} ", "bold"), with_spread(evaluation.error, evaluation.sigma)))
     if isinstance(task, Classification):
         console.print(_confusion(evaluation, task.classes))

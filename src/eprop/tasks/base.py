@@ -54,6 +54,10 @@ class Task(Description):
         """Values of ``[training]`` that suit the task and its data, for those that are not given."""
         return {}
 
+    def idle(self, name: str) -> str | None:
+        """Why a parameter changes nothing, given the others; None if it does."""
+        return None
+
     def absolute(self) -> Any:
         """The same with absolute paths, so that it means the same everywhere."""
         return self

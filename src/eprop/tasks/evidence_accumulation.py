@@ -133,6 +133,10 @@ class EvidenceAccumulation(Learner, GeneratedTask, Classification):
         # What counts is which side had more cues, not which one was meant to.
         return Trial(rng.random(chance.shape) < chance, int(2 * cues.sum() > self.cues))
 
+    def neuron_kinds(self) -> tuple[str, ...]:
+        """See `Learner.neuron_kinds`."""
+        return ("lif", "alif") if self.alif else ("lif",)
+
     def build_network(self) -> Network:
         """Populations ``in``, ``lif`` and ``alif`` (those that have neurons) and ``out``; everything learns."""
         net = Network(dt=self.dt, seed=self.seed)

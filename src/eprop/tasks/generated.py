@@ -37,6 +37,8 @@ class GeneratedTask(Task):
     """
 
     data: ClassVar[Any] = Generated
+    one_trial: ClassVar[bool] = False
+    """Whether all trials are one and the same, learned and tested."""
 
     def draw_trial(self, rng: np.random.Generator) -> Trial:
         """A trial, random by ``rng`` alone."""

@@ -16,6 +16,14 @@ RULES = ("eprop", "eprop+")
 LOSSES = ("softmax", "squared_error")
 NEURONS = ("lif", "alif")
 FEEDBACKS = ("symmetric", "random", "adaptive")
+# What parameters need another one to be, or they change nothing.
+NEEDED = {
+    "average_gradient": {"rule": "eprop"},
+    "kappa": {"rule": "eprop+"},
+    "cutoff": {"rule": "eprop+"},
+    "each_step": {"rule": "eprop+"},
+    "beta_square": {"optimizer": "rmsprop"},
+}
 OPTIMIZERS = {"adam": Adam, "gradient_descent": GradientDescent, "momentum": Momentum, "rmsprop": RMSprop}
 
 
@@ -65,6 +73,23 @@ class Learner(Task):
                 object.__setattr__(self, name, value)
         check_choice(f"{label}.feedback", self.feedback, FEEDBACKS)
         check_choice(f"{label}.optimizer", self.optimizer, OPTIMIZERS)
+
+    def idle(self, name: str) -> str | None:
+        """See `Task.idle`."""
+        if name in ("beta", "tau_adapt") and "alif" not in self.neuron_kinds():
+            return "no neuron has an adaptive threshold"
+        if name == "f_target" and self.c_reg == 0.0:
+            return "c_reg is 0"
+        if name == "w_feedback" and self.feedback == "symmetric":
+            return "feedback is symmetric"
+        for other, value in NEEDED.get(name, {}).items():
+            if getattr(self, other) != value:
+                return f"{other} is {getattr(self, other)}"
+        return None
+
+    def neuron_kinds(self) -> tuple[str, ...]:
+        """Kinds of neurons that there may be, as for `make_neuron`."""
+        return NEURONS
 
     @classmethod
     def choices(cls) -> Mapping[str, tuple[str, ...]]:

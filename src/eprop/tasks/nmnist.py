@@ -148,6 +148,10 @@ class NMNIST(Learner, Classification):
         """Recurrent connections into each neuron; there are no autapses."""
         return min(round(self.recurrent_fraction * self.neurons), self.neurons - 1)
 
+    def neuron_kinds(self) -> tuple[str, ...]:
+        """See `Learner.neuron_kinds`."""
+        return (self.neuron,)
+
     def build_network(self) -> Network:
         """Populations ``in``, ``rec``, ``out`` (and ``filters``, ``bias``), plastic but for what leads to the filters."""
         net = Network(dt=self.dt, seed=self.seed)

@@ -69,6 +69,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     w_out: float = param(0.3, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
 
     name: ClassVar[str] = "pattern-generation"
+    one_trial: ClassVar[bool] = True
 
     def validate(self) -> None:
         """A target that exists, steps that fit; fill in what was left open."""
@@ -100,6 +101,10 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         if self.target in TARGETS:
             return self
         return self.replace(target=os.path.abspath(os.path.expanduser(self.target)))
+
+    def neuron_kinds(self) -> tuple[str, ...]:
+        """See `Learner.neuron_kinds`."""
+        return ("lif",)
 
     def sources(self) -> dict[str, str]:
         """The file of a path, if that is the target."""

@@ -134,10 +134,15 @@ class Generated(DataChoice):
         """Numbers of trials; nothing is made yet."""
         first = epoch * self.samples
         learned = (self.seed, TRAIN, task.seed)
+        names = (
+            ("the one trial", "the same trial")
+            if task.one_trial
+            else ("new trials in every epoch", "trials of its own")
+        )
         return Parts(
-            GeneratedTrials(learned, np.arange(first, first + self.samples), f"{task.name}, new trials in every epoch"),
+            GeneratedTrials(learned, np.arange(first, first + self.samples), f"{task.name}, {names[0]}"),
             GeneratedTrials((self.seed, HOLD), np.arange(self.hold), f"{task.name}, held out") if self.hold else None,
-            GeneratedTrials((self.seed, TEST), np.arange(self.test_samples), f"{task.name}, trials of its own"),
+            GeneratedTrials((self.seed, TEST), np.arange(self.test_samples), f"{task.name}, {names[1]}"),
         )
 
     def fingerprint(self, task: Any, trials: Any) -> str:

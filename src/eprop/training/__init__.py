@@ -15,7 +15,7 @@
 """
 
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from eprop.training.config import Execution, RunConfig, read_config
+from eprop.training.config import Execution, IdleParameterWarning, RunConfig, read_config
 from eprop.training.evaluation import evaluate
 from eprop.training.experiment import ChangedTaskWarning, Outcome, evaluate_run, restore, resume_run, start_run
 from eprop.training.interrupt import Interrupt, Stopped
@@ -30,6 +30,7 @@ __all__ = [
     "Checkpoint",
     "Evaluation",
     "Execution",
+    "IdleParameterWarning",
     "Interrupt",
     "Outcome",
     "Progress",

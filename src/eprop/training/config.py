@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 import re
 import tomllib
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,11 @@ from eprop.errors import ParameterError
 from eprop.parameters import Description, ParameterInfo, param, parameters_of
 from eprop.tasks import TASKS, DataChoice, Task, check_choice, suggestion, task_named
 from eprop.training.trainer import Training
+
+
+class IdleParameterWarning(UserWarning):
+    """A parameter was given that changes nothing."""
+
 
 ENGINES = ("event", "time")
 _SECTIONS = ("task", "data", "training", "run")
@@ -60,6 +66,11 @@ class RunConfig:
         ------
         ParameterError
             If a value is wrong.
+
+        Warns
+        -----
+        IdleParameterWarning
+            If a change of the task changes nothing.
         """
         kind, given = task_named(name), given or {}
         task = dict(given.get("task", {}))
@@ -72,6 +83,9 @@ class RunConfig:
         made = kind(**task)
         data = kind.data(**{**made.default_data(), **parts["data"]})
         training = Training(**{**made.default_training(data), **parts["training"]})
+        for name in changes.get("task", {}):
+            if (why := made.idle(name)) is not None:
+                warnings.warn(f"{name} changes nothing: {why}", IdleParameterWarning, stacklevel=2)
         return cls(made, data, training, Execution(**parts["run"]))
 
     def absolute(self) -> RunConfig:

@@ -149,7 +149,7 @@ def test_an_edited_path_is_noticed(tmp_path: pathlib.Path) -> None:
     """What a run has learned is judged by the path as it is now; so that is said."""
     path = tmp_path / "path.csv"
     path.write_text("0,0\n1,2\n2,0\n")
-    small = {"task": {"target": str(path), "neurons": 3, "duration": 20.0, "lead": 5.0, "inputs": 3}}
+    small = {"task": {"target": str(path), "neurons": 3, "duration": 20.0, "lead": 5.0, "c_reg": 1.0}}
     start_run(
         RunConfig.make("pattern-generation", **small, training={"epochs": 1}, run={"threads": 1}), tmp_path / "run"
     )
