@@ -117,7 +117,8 @@ def _sample(work: Work, part: str) -> dict[str, Table]:
     neuron = telling_neuron(*both)
     traces, spikes = [], []
     for network, activity in zip(NETWORKS, (Traces.of(activity, neuron) for activity in both), strict=True):
-        single = {"v_mV": activity.v, "psi": activity.psi, "learning_signal": activity.learning_signal}
+        single = {"v_mV": activity.v, "threshold_mV": activity.threshold, "psi": activity.psi}
+        single |= {"learning_signal": activity.learning_signal}
         readouts = {
             f"{column}_{k}": getattr(activity, name)[:, k]
             for name, column in _READOUTS.items()
@@ -128,7 +129,7 @@ def _sample(work: Work, part: str) -> dict[str, Table]:
             spikes.append(table(network=[network] * len(times), kind=[kind] * len(times), time_ms=times, node=nodes))
     first = both[0]
     facts = table(
-        neuron=neuron, v_th_mV=first.v_th[neuron], inputs=first.n_inputs, neurons=first.n_neurons,
+        neuron=neuron, inputs=first.n_inputs, neurons=first.n_neurons,
         softmax=int(first.softmax), label=first.label,
     )  # fmt: skip
     return {
@@ -189,9 +190,9 @@ def _traces(tables: Tables) -> list[Traces]:
         out.append(
             Traces(
                 times=steps["time_ms"], inputs=inputs, spikes=neurons, n_inputs=int(sample["inputs"]),
-                n_neurons=int(sample["neurons"]), neuron=int(sample["neuron"]), v=steps["v_mV"], psi=steps["psi"],
-                learning_signal=steps["learning_signal"], v_th=float(sample["v_th_mV"]), window=steps["window"],
-                softmax=bool(sample["softmax"]), label=str(sample["label"]), **readouts,
+                n_neurons=int(sample["neurons"]), neuron=int(sample["neuron"]), v=steps["v_mV"],
+                threshold=steps["threshold_mV"], psi=steps["psi"], learning_signal=steps["learning_signal"],
+                window=steps["window"], softmax=bool(sample["softmax"]), label=str(sample["label"]), **readouts,
             )
         )  # fmt: skip
     return out

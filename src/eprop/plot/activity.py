@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, WIDE, look, new_figure
 from eprop.training.activity import Activity
@@ -28,10 +30,8 @@ class Traces:
         Times (ms) and numbers of the nodes.
     n_inputs, n_neurons, neuron : int
         ``neuron`` is the one with the traces.
-    v, psi, learning_signal : ndarray, shape (n_steps,)
+    v, threshold, psi, learning_signal : ndarray, shape (n_steps,)
         Of that neuron.
-    v_th : float
-        Its threshold, mV.
     y, output, target, error : ndarray, shape (n_steps, n_readouts)
         ``output`` is what is compared with the target: ``y``, or its softmax.
     window : ndarray, shape (n_steps,)
@@ -47,9 +47,9 @@ class Traces:
     n_neurons: int
     neuron: int
     v: np.ndarray
+    threshold: np.ndarray
     psi: np.ndarray
     learning_signal: np.ndarray
-    v_th: float
     y: np.ndarray
     output: np.ndarray
     target: np.ndarray
@@ -63,8 +63,8 @@ class Traces:
         """The traces of one neuron."""
         a = activity
         return cls(
-            a.times, a.inputs, a.spikes, a.n_inputs, a.n_neurons, neuron, a.v[:, neuron], a.psi[:, neuron],
-            a.learning_signal[:, neuron], float(a.v_th[neuron]), a.y, a.output, a.target, a.error, a.window, a.softmax,
+            a.times, a.inputs, a.spikes, a.n_inputs, a.n_neurons, neuron, a.v[:, neuron], a.threshold[:, neuron],
+            a.psi[:, neuron], a.learning_signal[:, neuron], a.y, a.output, a.target, a.error, a.window, a.softmax,
             a.label,
         )  # fmt: skip
 
@@ -135,7 +135,7 @@ def _rows(softmax: bool) -> Sequence[Row]:
         (_draw_spikes, "neuron", 1.6),
         (_draw_voltage, "$v_j$\n(mV)", 1.0),
         (lambda ax, a: _draw_trace(ax, a.times, a.psi, GREEN), "$\\psi_j$\n(1/mV)", 0.8),
-        (lambda ax, a: _draw_trace(ax, a.times, a.learning_signal, PURPLE), "$L_j$", 0.8),
+        (lambda ax, a: _draw_trace(ax, a.times, a.learning_signal, PURPLE), "$L_j$\n(mV)", 0.8),
         (lambda ax, a: _draw_readouts(ax, a, a.y, None if softmax else a.target), "$y_k$\n(mV)", 1.1),
     ]
     if softmax:
@@ -158,10 +158,10 @@ def _draw_spikes(ax: Axes, a: Traces) -> None:
 
 
 def _draw_voltage(ax: Axes, a: Traces) -> None:
-    ax.axhline(a.v_th, color=GREY, lw=0.6, ls="--")
+    ax.plot(a.times, a.threshold, color=GREY, lw=0.7)
     times = a.spikes[0][a.spikes[1] == a.neuron]
     ax.plot(a.times, a.v, color=BLUE)
-    ax.scatter(times, np.full(times.size, a.v_th), s=9.0, lw=0, color=RED, zorder=3)
+    ax.scatter(times, np.interp(times, a.times, a.threshold), s=9.0, lw=0, color=RED, zorder=3)
 
 
 def _draw_trace(ax: Axes, times: np.ndarray, values: np.ndarray, color: str) -> None:
@@ -193,10 +193,13 @@ def _shade_outside(ax: Axes, a: Traces) -> None:
 
 def _legend(figure: Figure | SubFigure, a: Traces) -> None:
     name = f"readout of the sample's class, {a.label}" if a.label else "first readout"
-    entries = [
-        Line2D([], [], color=RED, marker="o", ms=3, lw=0, label="neuron $j$"),
+    entries: list[Artist] = [
+        Line2D([], [], color=RED, marker="o", ms=3, lw=0, label="spikes of neuron $j$"),
+        Line2D([], [], color=GREY, lw=0.7, label="its threshold"),
         Line2D([], [], color=ORANGE, lw=1.3, label=name),
         Line2D([], [], color=PALE, lw=1.0, label="other readouts"),
         Line2D([], [], color=BLACK, lw=1.0, ls=(0, (3, 2)), label="target"),
     ]
-    figure.legend(handles=entries, loc="outside lower center", ncols=4)
+    if not a.window.all():
+        entries.append(Patch(facecolor=_OUTSIDE, edgecolor=PALE, lw=0.5, label="nothing is learned"))
+    figure.legend(handles=entries, loc="outside lower center", ncols=3)

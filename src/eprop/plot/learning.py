@@ -33,19 +33,25 @@ def draw_learning_curve(
     -------
     Figure
     """
+    summary = summary or {}
+    known = any(m.get(name) is not None for m in metrics for name in ("error", "hold_error"))
     with look():
-        figure = new_figure(WIDE * 0.62, 4.2)
-        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        _errors(top, metrics, summary or {})
-        top.set_ylabel(f"{score} (%)")
+        figure = new_figure(WIDE * 0.62, 4.2 if known else 2.8)
+        axes = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2)) if known else [figure.subplots()]
+        bottom = axes[-1]
+        if known:
+            _errors(axes[0], metrics, summary)
+            axes[0].set_ylabel(f"{score} (%)")
+        elif summary.get("test_error") is not None:
+            bottom.set_title(f"{score} in the test: {100 * summary['test_error']:.1f} %")
         _losses(bottom, metrics)
-        for ax in (top, bottom):
-            _mark_epochs(ax, metrics, (summary or {}).get("train_samples"), (summary or {}).get("epochs", 0))
+        for ax in axes:
+            _mark_epochs(ax, metrics, summary.get("train_samples"), summary.get("epochs", 0))
             ax.grid(axis="y")
         bottom.set_xlabel("samples learned")
         bottom.xaxis.set_major_formatter(thousands())
         bottom.set_xlim(left=0)
-        figure.align_ylabels([top, bottom])
+        figure.align_ylabels(axes)
     return figure
 
 
@@ -59,7 +65,8 @@ def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]
     trained = [(_learned(m), 100 * m["error"]) for m in metrics if m.get("error") is not None]
     if trained:
         x, raw = np.array(trained).T
-        ax.plot(x, smooth(raw), color=BLUE, label="training, each sample before it is learned", **_marked(x))
+        ax.plot(x, raw, color=PALE, lw=0.6)
+        ax.plot(x, smooth(raw), color=BLUE, label=f"training, before it is learned{_mean_of(x)}", **_marked(x))
         shown += list(smooth(raw))
     held = [(_learned(m), 100 * m["hold_error"]) for m in metrics if m.get("hold_error") is not None]
     if held:
@@ -93,15 +100,20 @@ def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
     x, raw = np.array([(_learned(m), m["loss"]) for m in metrics]).reshape(-1, 2).T
     if x.size:
         ax.plot(x, raw, color=PALE, lw=0.6)
-        ax.plot(x, smooth(raw), color=GREEN, label="training", **_marked(x))
+        ax.plot(x, smooth(raw), color=GREEN, label=f"training{_mean_of(x)}", **_marked(x))
     held = [(_learned(m), m["hold_loss"]) for m in metrics if m.get("hold_loss") is not None]
     if held:
         ax.plot(*np.array(held).T, color=ORANGE, marker="o", ms=3, label="held out")
     ax.set_ylabel("loss of a sample")
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="upper right")
+        ax.legend(loc="best")
     if x.size and raw.min() > 0:
         decades(ax)
+
+
+def _mean_of(x: np.ndarray) -> str:
+    """What is shown of the reports of a training, of which there is a grey line as well."""
+    return f" (mean of {min(_SMOOTH, x.size)} reports; grey: each)" if x.size > 1 else ""
 
 
 def _marked(x: np.ndarray) -> dict[str, Any]:

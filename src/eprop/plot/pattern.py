@@ -49,7 +49,7 @@ def _draw_over_time(ax: Axes, before: Activity, after: Activity, inside: np.ndar
     ax.plot(times, after.output[inside, k], color=ORANGE, lw=1.2)
     ax.plot(times, before.target[inside, k], **_TARGET)
     ax.set_ylabel(f"$y_{k + 1}$ (mV)")
-    ax.set_xlim(0, float(times[-1]))
+    ax.set_xlim(0, float(times[-1] + times[1] if times.size > 1 else 1.0))
 
 
 def _draw_path(ax: Axes, before: Activity, after: Activity, inside: np.ndarray) -> None:

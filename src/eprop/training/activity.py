@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Recording, Samples, Simulator
+from eprop.engine.members import members_of
 from eprop.network import Network, Population
 from eprop.tasks import Classification, Task
 
@@ -31,8 +32,8 @@ class Activity:
     window : ndarray, shape (n_steps,)
     softmax : bool
         Whether the softmax of the readouts is compared with the target, rather than the readouts.
-    v_th : ndarray, shape (n_neurons,)
-        mV; of a neuron at rest, where the threshold moves.
+    threshold : ndarray, shape (n_steps, n_neurons)
+        mV; it moves where a neuron adapts. NaN of neurons that have none.
     label : str
         Class of the sample; empty if it has none.
     """
@@ -50,7 +51,7 @@ class Activity:
     error: np.ndarray
     window: np.ndarray
     softmax: bool
-    v_th: np.ndarray
+    threshold: np.ndarray
     label: str
 
     @property
@@ -91,6 +92,7 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
         learn=False,
         record=[
             *((p.name, variable) for p in neurons for variable in ("v", "surrogate", "learning_signal")),
+            *((p.name, "threshold") for p in neurons if _moves(p)),
             *((readout.name, variable) for variable in ("y", "error")),
         ],
         spikes=[source.name, *(p.name for p in neurons)],
@@ -109,7 +111,7 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
         error=recording[readout.name, "error"],
         window=samples.window[0],
         softmax=bool(getattr(getattr(readout.model, "loss", None), "softmax", False)),
-        v_th=np.repeat([float(getattr(p.model, "v_th", np.nan)) for p in neurons], [p.size for p in neurons]),
+        threshold=np.hstack([_threshold(network, p, recording) for p in neurons]),
         label=_label(task, samples),
     )
 
@@ -117,6 +119,19 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
 def _all(network: Network, role: str) -> list[Population]:
     """Populations of a kind."""
     return [p for p in network.populations if p.model.role == role]
+
+
+def _moves(population: Population) -> bool:
+    """Whether the threshold of neurons is part of their state."""
+    return "threshold" in population.model.state_rows  # type: ignore[attr-defined]
+
+
+def _threshold(network: Network, population: Population, recording: Recording) -> np.ndarray:
+    """Thresholds of a population in each step, mV."""
+    if _moves(population):
+        return recording[population.name, "threshold"]
+    still = [float(getattr(model, "v_th", np.nan)) for model in members_of(network, population)]
+    return np.broadcast_to(still, (recording.times.size, population.size))
 
 
 def _numbered_through(populations: list[Population], recording: Recording) -> tuple[np.ndarray, np.ndarray]:
