@@ -72,7 +72,8 @@ class ParameterInfo:
             kinds = self.kind if isinstance(self.kind, tuple) else (self.kind,)
             wanted = " or ".join(kind.__name__ for kind in kinds)
             hint = f"; call it: {value.__name__}()" if isinstance(value, type) else ""
-            raise ParameterError(f"{label} must be a {wanted}, got {value!r}{hint}")
+            article = "an" if wanted[0] in "AEIOU" else "a"
+            raise ParameterError(f"{label} must be {article} {wanted}, got {value!r}{hint}")
         return value
 
     def _check_one(self, label: str, value: Any) -> float:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from networks import LEARNING
 from oracle.test_oracle_b import (
     BETA,
     ITERATIONS,
@@ -54,7 +53,6 @@ def network(task: Task) -> ep.Network:
     return net
 
 
-@pytest.mark.skipif("ALIF" not in LEARNING, reason="the engine does not learn with ALIF yet")
 @pytest.mark.parametrize("size", [1, 2], ids=["batch of 1", "batch of 2"])
 def test_losses(size):
     task = drawn(size)

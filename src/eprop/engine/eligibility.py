@@ -108,7 +108,8 @@ def check_components(name: str, c: Components) -> None:
     if len(c.filters) > MOST_FILTERS or len(c.hidden) > MOST_HIDDEN:
         raise NetworkError(
             f"{name}: EPropPlus takes at most {MOST_FILTERS} components of the eligibility that filter spikes and "
-            f"{MOST_HIDDEN} that are a synapse's own, got {len(c.filters)} and {len(c.hidden)}; EProp takes any number"
+            f"{MOST_HIDDEN} that are a synapse's own (fed back by the neuron's spikes, or of neurons that differ), "
+            f"got {len(c.filters)} and {len(c.hidden)}; EProp takes any number"
         )
 
 

@@ -38,7 +38,9 @@ def check_mirrored(network: Network, feedback: FeedbackProjection) -> None:
     rule = mirrored[0].connectivity
     repeated = isinstance(rule, Explicit) and len(set(zip(rule.sources, rule.targets, strict=True))) < rule.sources.size
     if repeated or getattr(rule, "multapses", False):
-        raise NetworkError(f"{kind} feedback needs readout connections without multapses")
+        raise NetworkError(
+            f"{kind} feedback to {feedback.post.name!r} follows {mirrored[0].name}, which must have no multapses"
+        )
 
 
 def feedback_of(

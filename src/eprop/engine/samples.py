@@ -86,8 +86,9 @@ def make_samples(
         ``(n, n_steps, size)`` of zeros and ones. A channel may be active once in a step: both forms refuse repeated
         events, unlike the times that `Simulator.run` takes, where those of one step count once.
     targets : dict
-        For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``. A population without one
-        has no error and no loss; all else goes on, regularisation and optimisers included.
+        For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``; for `CrossEntropy` the
+        share of each class, which add up to one where the window is open. A population without one has no error and no
+        loss; all else goes on, regularisation and optimisers included.
     window : array
         ``(n_steps,)`` or ``(n, n_steps)``, weights of the steps; all ones by default.
     labels : array
@@ -233,6 +234,10 @@ def _targets(readouts, targets, labels, n, n_steps):
                 )
             if not np.all(np.isfinite(value)):
                 raise InputError(f"target {p.name!r} holds values that are not finite")
+            if p.model.loss.softmax and value.min() < 0.0:
+                raise InputError(
+                    f"target {p.name!r} holds negative values; with {p.model.loss} it holds shares of classes"
+                )
             out[:, :, at : at + p.size] = value
         at += p.size
     return out

@@ -170,7 +170,7 @@ def test_symmetric_feedback_of_what_cannot_be_mirrored():
         rec, out = net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
         net.connect(rec, out, connectivity, rule=ep.EPropPlus())
         net.feedback(out, rec)
-        with refuse("Symmetric feedback needs readout connections without multapses", ep.NetworkError):
+        with refuse("Symmetric feedback to .* follows .*, which must have no multapses", ep.NetworkError):
             ep.Simulator(net, threads=1)
     net = ep.Network()
     rec, out = net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
@@ -728,6 +728,14 @@ def test_states_of_the_same_network():
             sim.set_state(state | {"network": damaged})
     del state["network"]  # as of former versions
     sim.set_state(state)
+
+
+def test_targets_of_classes_are_shares():
+    net = state_network(loss=ep.CrossEntropy())
+    sim = ep.Simulator(net, threads=1)
+    sim.run(2.0, targets={"out": [0.25, 0.75]})
+    with refuse("target 'out' holds negative values; with CrossEntropy.* it holds shares of classes"):
+        sim.run(2.0, targets={"out": [3.0, -2.0]})
 
 
 @pytest.mark.parametrize("rule", [ep.EProp, ep.EPropPlus])

@@ -9,7 +9,6 @@ from eprop.tasks import EvidenceAccumulation
 
 pytestmark = pytest.mark.tiny
 TASK = EvidenceAccumulation()
-needs_alif = pytest.mark.skipif(not hasattr(ep, "ALIF"), reason="this version has no ALIF")
 
 
 def trials(n: int) -> list:
@@ -63,7 +62,6 @@ def test_rates_of_e_prop_plus() -> None:
     assert plus.eta_out > 100 * plus.eta
 
 
-@needs_alif
 def test_half_of_the_neurons_adapt() -> None:
     models = {p.name: (p.model, p.size) for p in TASK.build_network().populations}
     assert models["lif"][1] == models["alif"][1] == 50
