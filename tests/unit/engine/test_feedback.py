@@ -119,5 +119,5 @@ def test_what_cannot_be_followed_is_refused():
         net.feedback(out, rec, ep.Adaptive())
     net.connect(rec, out, ep.FixedIndegree(3, multapses=True), rule=ep.EPropPlus())
     net.feedback(out, rec, ep.Adaptive())
-    with pytest.raises(ep.NetworkError, match="Adaptive feedback to .* follows .*, which must have no multapses"):
+    with pytest.raises(ep.NetworkError, match=r"Adaptive feedback to .* follows .*, which must have no multapses"):
         ep.Simulator(net, threads=1)
