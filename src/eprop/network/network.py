@@ -297,6 +297,12 @@ class Network:
         made._feedback = list(self._feedback)
         return made
 
+    def has_parts_of(self, other: Network) -> bool:
+        """Whether this network consists of the very parts of another one, such as its `copy`."""
+        own, others = ([*n._populations, *n._projections, *n._feedback] for n in (self, other))
+        same = len(own) == len(others) and all(a is b for a, b in zip(own, others, strict=True))
+        return same and (self.dt, self.seed) == (other.dt, other.seed)
+
     def _delay(self, delay: Any) -> float:
         value = _positive("delay", delay, "ms")
         count = value / self.dt

@@ -183,7 +183,7 @@ def test_options_reach_the_figure() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--trials", 0], "Toy.trials must be >= 1, got 0"),
+        (["--trials", 0], "trials must be >= 1, got 0"),
         (["--threads", 0], "the number of threads must be >= 1"),
         (["--trials", 1, "--seed", 13, "--threads", 1], "out of luck"),
     ],

@@ -344,6 +344,8 @@ def test_a_copy_keeps_what_there_is(parts):
     net.add(ep.LIF(), 2, "more")
     assert len(kept.populations) == 3
     assert kept.projections == ()
+    assert net.copy().has_parts_of(net)
+    assert not kept.has_parts_of(net)
     assert (kept.dt, kept.seed) == (net.dt, net.seed)
     kept.connect(x, rec)  # the populations are the same
 
