@@ -56,7 +56,8 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
     """
     if not isinstance(network, Network):
         raise NetworkError(f"to_nest needs a Network, got {network!r:.80}")
-    if simulator is not None and not (isinstance(simulator, Simulator) and simulator.network.has_parts_of(network)):
+    theirs = getattr(simulator, "network", None)
+    if simulator is not None and not (isinstance(theirs, Network) and theirs.has_parts_of(network)):
         raise NetworkError("to_nest: the simulator must be one of this network, as it is now")
     nest_module()
     check_network(network)
