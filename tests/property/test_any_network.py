@@ -240,17 +240,15 @@ def check_samples(net: ep.Network, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rule"),
+    ("name", "rule", "delays"),
     [
-        ("ALIF", "gradient descent"),
+        *(("ALIF", "gradient descent", delays) for delays in DELAYS),
         *(
-            pytest.param(name, rule, marks=pytest.mark.rare)
+            pytest.param(name, "two kappas, Adam", "drawn", marks=pytest.mark.rare)
             for name in ("ALIF, forgetful", "synaptic current", "resonator")
-            for rule in ("gradient descent", "two kappas, Adam")
         ),
     ],
 )
-@pytest.mark.parametrize("delays", DELAYS)
 def test_maps_of_several_sizes(name, rule, delays):
     """Neurons whose maps differ in size, with rows that are long enough for packs."""
     net = ep.Network(seed=5)
