@@ -262,12 +262,12 @@ def test_maps_of_several_sizes(name, rule, delays):
             net.connect(pre, post, ep.Bernoulli(0.9), weight=ep.Uniform(-0.2, 0.2), rule=learns, delay=forward)
         net.connect(post, out, weight=ep.Uniform(-0.1, 0.1), rule=learns, delay=forward)
         net.feedback(out, post, ep.RandomFeedback(ep.Normal(0.0, 0.1)), delay=back)
-    steps = 100 if _jit.JIT_DISABLED else 250
+    steps = 150 if _jit.JIT_DISABLED else 250
     x, target, window = stimulus(3, 1, steps)
     given_ = (float(steps), {"in": x[0]}, {"out": target[0]}, window)
     wanted = TimeDriven(net)
     run = wanted.run(*given_)
-    assert run.spikes[:, 5:].sum(axis=0).reshape(2, -1).sum(axis=1).min() > 15
+    assert run.spikes[:, 5:].sum(axis=0).reshape(2, -1).sum(axis=1).min() > 10
     states = []
     for partitions in (1,) if _jit.JIT_DISABLED else (1, 5):
         sim = ep.Simulator(net, threads=1, partitions=partitions)
