@@ -67,6 +67,13 @@ class Recording:
             raise InputError(f"{key} was not recorded; recorded: {known}")
         return self.traces[key]
 
+    def __repr__(self) -> str:
+        parts = [f"{self.times.size} steps to {self.times[-1]:g} ms"]
+        parts += [f"y[{name!r}] {y.shape}" for name, y in self.y.items()]
+        parts += [f"{times.size} spikes of {name!r}" for name, (times, _) in self.spikes.items()]
+        parts += [f"{key} {trace.shape}" for key, trace in self.traces.items()]
+        return f"Recording({'; '.join(parts)})"
+
 
 class Probes:
     """Rows for the compiled loop, and the way back to names."""

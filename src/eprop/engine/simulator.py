@@ -106,6 +106,10 @@ class Simulator:
         self._streaming, self._batches = Streaming(self.arrays), Batches(self.arrays, replicas)
         self._by_batch, self._timers, self._eta_factor = built.has_eprop, timers, 1.0
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
+        return f"Simulator({sizes}; {self.n_synapses:,} synapses, {self.precision} precision, at {self.time:g} ms)"
+
     # ---------------------------------------------------------------- running
 
     @property

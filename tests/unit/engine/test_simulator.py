@@ -58,6 +58,18 @@ def test_reset_clears_what_synapses_keep_of_adaptation():
     assert not sim.state()["synapses/hidden"].any()
 
 
+def test_what_is_printed_is_short():
+    c = case(3, PLUS, steps=20, rate=0.2)
+    sim = ep.Simulator(c.network, threads=1)
+    run = sim.run(20.0, {"in": c.inputs}, record=[("rec", "v")], spikes=["rec"])
+    sizes = ", ".join(f"{p.size} {p.name}" for p in c.network.populations)
+    assert repr(sim) == f"Simulator({sizes}; {sim.n_synapses} synapses, double precision, at 20 ms)"
+    spikes, neurons, readouts = run.spikes["rec"][0].size, run["rec", "v"].shape[1], run.y["out"].shape[1]
+    assert repr(run) == (
+        f"Recording(20 steps to 20 ms; y['out'] (20, {readouts}); {spikes} spikes of 'rec'; ('rec', 'v') (20, {neurons}))"
+    )
+
+
 def test_time_and_events():
     c = case(3, PLUS, steps=100, rate=0.2, dt=0.5)
     sim = ep.Simulator(c.network, threads=1)
