@@ -79,7 +79,14 @@ def test_figure_2(tiny: None) -> None:
     np.testing.assert_allclose(test, rows(tables["test_regression"], rule="eprop")["error"], rtol=1e-9)
     assert {"a", "b", "c", "d", "normalised error (%)", "test error (%)"} <= texts(made.figure.draw(tables))
     assert made.facts["summary"]["regression: trials"] == 2
-    assert made.facts["summary"]["regression, eprop: largest relative difference of losses"] < 1e-9
+    for task in ("regression", "classification"):
+        for rule in ("eprop", "eprop+"):
+            assert made.facts["summary"][f"{task}, {rule}: largest relative difference of losses"] < 1e-9
+    tables["samples"] = tables["samples"] | {"event": 1.01 * tables["samples"]["event"]}
+    with pytest.warns(
+        figure_2.EnginesDifferWarning, match=r"losses of the engines differ by 1.0e-02, more than rounding"
+    ):
+        made.figure.summary(tables)
 
 
 @pytest.mark.tiny
