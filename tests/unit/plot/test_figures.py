@@ -48,11 +48,18 @@ def test_a_learning_curve_shows_what_means_something(rule: str) -> None:
     figure = plot.draw_learning_curve(lines(rule), summary)
     top, bottom = figure.axes
     labels = [text.get_text() for text in top.get_legend().get_texts()]
-    assert labels == ["training, each sample before it is learned"] * (rule == "eprop") + [
-        "held out",
-        "test: 2.0 ± 0.5 %",
-    ]
+    learned = "training, before it is learned (mean of 9 reports; grey: each)"
+    assert labels == [learned] * (rule == "eprop") + ["held out", "test: 2.0 ± 0.5 %"]
     assert (top.get_ylabel(), bottom.get_xlabel()) == ("error (%)", "samples learned")
+
+
+@pytest.mark.tiny
+def test_a_learning_curve_without_errors() -> None:
+    """Where training knows no error, there is the loss alone, and the test is told."""
+    metrics = [{"samples": k, "learned": k, "epoch": 1, "loss": 10.0 / k, "error": None} for k in range(1, 6)]
+    (only,) = plot.draw_learning_curve(metrics, {"test_error": 0.047}, "normalised error").axes
+    assert only.get_title() == "normalised error in the test: 4.7 %"
+    assert only.get_ylabel() == "loss of a sample"
 
 
 @pytest.mark.tiny
