@@ -133,9 +133,9 @@ def _check_clocks(state: Mapping[str, np.ndarray], now: int) -> None:
     """Nothing has happened before the start, or after the present step."""
     if np.min(state["counters"]) < 0:
         raise _damaged("its counters of steps, updates and events must not be negative")
-    for name, first in (("axons/last", -1), ("axons/steps", 0)):
+    for name, first, end in (("axons/last", -1, now), ("axons/steps", 0, max(now, 1))):
         values = np.asarray(state[name])
-        if values.size and not (values.min() >= first and values.max() < max(now, 1)):
+        if values.size and not (values.min() >= first and values.max() < end):
             raise _damaged(f"{name} tells of steps before the start, or after step {now}, its last one")
 
 

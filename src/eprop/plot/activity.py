@@ -130,12 +130,14 @@ Row = tuple[Callable[[Axes, Traces], None], str, float]
 
 def _rows(softmax: bool) -> Sequence[Row]:
     """How to draw each row, its label and its height."""
+    # Feedback (mV) times the error, which is in mV as well where it is no difference of probabilities.
+    signal = "$L_j$\n(mV)" if softmax else "$L_j$\n(mV²)"
     rows: list[Row] = [
         (_draw_inputs, "input\nchannel", 1.6),
         (_draw_spikes, "neuron", 1.6),
         (_draw_voltage, "$v_j$\n(mV)", 1.0),
         (lambda ax, a: _draw_trace(ax, a.times, a.psi, GREEN), "$\\psi_j$\n(1/mV)", 0.8),
-        (lambda ax, a: _draw_trace(ax, a.times, a.learning_signal, PURPLE), "$L_j$\n(mV)", 0.8),
+        (lambda ax, a: _draw_trace(ax, a.times, a.learning_signal, PURPLE), signal, 0.8),
         (lambda ax, a: _draw_readouts(ax, a, a.y, None if softmax else a.target), "$y_k$\n(mV)", 1.1),
     ]
     if softmax:

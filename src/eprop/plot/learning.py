@@ -65,7 +65,6 @@ def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]
     trained = [(_learned(m), 100 * m["error"]) for m in metrics if m.get("error") is not None]
     if trained:
         x, raw = np.array(trained).T
-        ax.plot(x, raw, color=PALE, lw=0.6)
         ax.plot(x, smooth(raw), color=BLUE, label=f"training, before it is learned{_mean_of(x)}", **_marked(x))
         shown += list(smooth(raw))
     held = [(_learned(m), 100 * m["hold_error"]) for m in metrics if m.get("hold_error") is not None]
@@ -100,7 +99,7 @@ def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
     x, raw = np.array([(_learned(m), m["loss"]) for m in metrics]).reshape(-1, 2).T
     if x.size:
         ax.plot(x, raw, color=PALE, lw=0.6)
-        ax.plot(x, smooth(raw), color=GREEN, label=f"training{_mean_of(x)}", **_marked(x))
+        ax.plot(x, smooth(raw), color=GREEN, label=f"training{_mean_of(x, each=True)}", **_marked(x))
     held = [(_learned(m), m["hold_loss"]) for m in metrics if m.get("hold_loss") is not None]
     if held:
         ax.plot(*np.array(held).T, color=ORANGE, marker="o", ms=3, label="held out")
@@ -111,9 +110,11 @@ def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
         decades(ax)
 
 
-def _mean_of(x: np.ndarray) -> str:
-    """What is shown of the reports of a training, of which there is a grey line as well."""
-    return f" (mean of {min(_SMOOTH, x.size)} reports; grey: each)" if x.size > 1 else ""
+def _mean_of(x: np.ndarray, each: bool = False) -> str:
+    """What is shown of the reports of a training, of which there is a grey line as well or not."""
+    if x.size == 1:
+        return ""
+    return f" (mean of {min(_SMOOTH, x.size)} reports{'; grey: each' if each else ''})"
 
 
 def _marked(x: np.ndarray) -> dict[str, Any]:

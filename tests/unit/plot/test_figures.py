@@ -48,7 +48,7 @@ def test_a_learning_curve_shows_what_means_something(rule: str) -> None:
     figure = plot.draw_learning_curve(lines(rule), summary)
     top, bottom = figure.axes
     labels = [text.get_text() for text in top.get_legend().get_texts()]
-    learned = "training, before it is learned (mean of 9 reports; grey: each)"
+    learned = "training, before it is learned (mean of 9 reports)"
     assert labels == [learned] * (rule == "eprop") + ["held out", "test: 2.0 ± 0.5 %"]
     assert (top.get_ylabel(), bottom.get_xlabel()) == ("error (%)", "samples learned")
 
