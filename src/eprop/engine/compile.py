@@ -382,10 +382,14 @@ def _bind_crossing(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any
     for short, name in (("interval", "cross_interval"), ("read", "read_synapse"), ("write", "write_synapse")):
         bound[f"_{short}"] = bind(getattr(crossing, name), f"{short}_{kind}", inlined=True, **bound)
     bound["_cross"] = bind(crossing.cross_synapse, f"cross_{kind}", inlined=True, **bound)
+    bound["_change"] = bind(crossing.change_synapse, f"change_{rule}", inlined=True, **bound)
+    learn_rows = bind(crossing.learn_rows, f"learn_rows_{rule}", **bound)
     rows = {
         "_learn_rows_across": bind(crossing.learn_rows_across, f"learn_across_{rule}", **bound),
-        "_learn_rows": bind(crossing.learn_rows, f"learn_rows_{rule}", inlined=True, **bound),
-        "_learn_rows_directly": bind(crossing.learn_rows_directly, f"learn_directly_{rule}", **bound),
+        "_learn_rows": learn_rows,
+        "_learn_rows_directly": bind(
+            crossing.learn_rows_directly, f"learn_directly_{rule}", **bound, _learn_rows=learn_rows
+        ),
         "_settle_rows": bind(crossing.settle_rows, f"settle_rows_{rule}", **bound),
     }
     crossing_rows = bind(plastic.learn_crossing_rows, f"learn_crossing_{rule}", inlined=True, **{**bound, **rows})
@@ -462,14 +466,17 @@ def _bind_extend(layout: MapLayout, made: Callable[..., Any]) -> Callable[..., A
 
 def _bind_joins(layout: MapLayout, made: Callable[..., Any], suffix: str, **options: bool) -> dict[str, Any]:
     """What puts maps together, for many neurons or (``suffix``) for one."""
-    nothing = bind(joins._unbound, "nothing")
+    nothing, follow = bind(joins._unbound, "nothing"), made(joins, "follow", inlined=True)
     out = {"_copy": made(joins, "copy_rows", f"copy_rows{suffix}", **options), "_prepend": nothing}
     for name in ("compose",) if layout.ANCHORS else ("compose", "prepend"):
         last, more = layout.P, nothing
         if layout.P > JOINED_AT_ONCE:
             last = JOINED_AT_ONCE - 1
             more = made(
-                joins, f"{name}_rows", f"{name}_more{suffix}", FIRST=last, LAST=layout.P, MORE=nothing, **options
-            )
-        out[f"_{name}"] = made(joins, f"{name}_rows", f"{name}_rows{suffix}", FIRST=0, LAST=last, MORE=more, **options)
+                joins, f"{name}_rows", f"{name}_more{suffix}", FIRST=last, LAST=layout.P, MORE=nothing, _follow=follow,
+                **options
+            )  # fmt: skip
+        out[f"_{name}"] = made(
+            joins, f"{name}_rows", f"{name}_rows{suffix}", FIRST=0, LAST=last, MORE=more, _follow=follow, **options
+        )
     return out

@@ -116,6 +116,19 @@ def _filtered(n, d, group, filters, z_bar, i):
     return filters[group, FORWARD, n, d, 0] * z_bar[0, i] + filters[group, FORWARD, n, d, 1] * z_bar[1, i]
 
 
+def change_synapse(q, j, g, first_step, last_step, left, r, floats, eta, w_min, w_max, weight, moment_1, moment_2, x):
+    """Template: change a synapse by its gradient, and deliver."""
+    if MOMENTS:
+        w = optimize_synapse(q, np.float64(g), first_step, last_step, left, r, floats, weight, moment_1, moment_2)
+    else:
+        w = clip(weight[q] - eta * g, w_min, w_max)
+    weight[q] = w
+    x[j] += w
+
+
+_change = change_synapse
+
+
 def learn_rows_across(
     k, stop, t, p, r, group, block_steps, order, last, z_bar, steps, indptr, decays, filters, floats, targets, weight, trace,
     trace_reg, hidden, moment_1, moment_2, parts, ahead, eligibility, x,
@@ -127,6 +140,7 @@ def learn_rows_across(
     real = weight.dtype.type
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     z_0 = z_1 = mid_0 = mid_1 = real(0.0)
+    left = 1.0
     for index in range(k, stop):
         i = order[index]
         fetch_row(index + 1, order, indptr, p, targets, weight, trace)
@@ -154,12 +168,7 @@ def learn_rows_across(
             more, e, rate, h_0, h_1 = _interval(j, mid_0, mid_1, k_b, r_b, ahead, b, ahead, b, e, rate, h_0, h_1)
             _write(q, j, e, rate, h_0, h_1, trace, trace_reg, hidden, eligibility, 1.0)
             g += more
-            if MOMENTS:
-                w = optimize_synapse(q, np.float64(g), steps[i], t - 1, left, r, floats, weight, moment_1, moment_2)
-            else:
-                w = clip(weight[q] - eta * g, w_min, w_max)
-            weight[q] = w
-            x[j] += w
+            _change(q, j, g, steps[i], t - 1, left, r, floats, eta, w_min, w_max, weight, moment_1, moment_2, x)
 
 
 def learn_rows(
@@ -173,7 +182,7 @@ def learn_rows(
     real = weight.dtype.type
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     k_n, r_n = real(decays[group, DECAY_KAPPA, t - last]), real(decays[group, DECAY_REG, t - last])
-    z_0, z_1 = real(0.0), real(0.0)
+    z_0, z_1, left = real(0.0), real(0.0), 1.0
     for index in range(k, k_end):
         i = order[index]
         fetch_row(index + 1, order, indptr, p, targets, weight, trace)
@@ -186,12 +195,10 @@ def learn_rows(
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
-            if MOMENTS:
-                w = optimize_synapse(q, np.float64(g), steps[i], t - 1, left, r, floats, weight, moment_1, moment_2)
-            else:
-                w = clip(weight[q] - eta * g, w_min, w_max)
-            weight[q] = w
-            x[j] += w
+            _change(q, j, g, steps[i], t - 1, left, r, floats, eta, w_min, w_max, weight, moment_1, moment_2, x)
+
+
+_learn_rows = learn_rows
 
 
 def learn_rows_directly(
@@ -199,32 +206,14 @@ def learn_rows_directly(
 ):  # fmt: skip
     """Template: `learn_rows` where too few synapses share the interval for a map of every target to pay."""
     order, indptr, targets, maps = scratch.order, topology.indptr, topology.targets, scratch.maps
-    floats, decays, eligibility = topology.projection_floats, topology.decays, topology.eligibility
-    weight, trace, trace_reg, hidden = synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden
-    z_bar, steps, moment_1, moment_2 = axons.z_bar, axons.steps, synapses.moment_1, synapses.moment_2
-    real = weight.dtype.type
-    eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
-    k_n, r_n = real(decays[group, DECAY_KAPPA, t - last]), real(decays[group, DECAY_REG, t - last])
-    z_0, z_1 = real(0.0), real(0.0)
     for index in range(k, k_end):
         i = order[index]
-        fetch_row(index + 1, order, indptr, p, targets, weight, trace)
-        if D > 0:
-            z_0 = real(z_bar[0, i])
-        if D > 1:
-            z_1 = real(z_bar[1, i])
-        if MOMENTS:
-            left = decay_owed(steps[i], t - 1, r, floats)
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
-            j = targets[q]
-            MAPS_OF_ONE(last, t, np.uint64(j), np.uint64(j) + np.uint64(1), p, group, topology, history, scratch, maps)
-            g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
-            if MOMENTS:
-                w = optimize_synapse(q, np.float64(g), steps[i], t - 1, left, r, floats, weight, moment_1, moment_2)
-            else:
-                w = clip(weight[q] - eta * g, w_min, w_max)
-            weight[q] = w
-            x[j] += w
+            j = np.uint64(targets[q])
+            MAPS_OF_ONE(last, t, j, j + np.uint64(1), p, group, topology, history, scratch, maps)
+        _learn_rows(index, index + 1, last, t, order, indptr, p, group, topology.decays, axons.z_bar, axons.steps, r,
+                    topology.projection_floats, targets, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden,
+                    synapses.moment_1, synapses.moment_2, maps, topology.eligibility, x)  # fmt: skip
 
 
 def settle_rows(
