@@ -119,6 +119,35 @@ def test_evaluation_reads_the_weights_that_are_seen(kind):
         np.testing.assert_array_equal(value, state[name])
 
 
+@pytest.mark.parametrize("delay", [1.0, ep.Uniform(0.6, 5.0)], ids=["one delay", "drawn delays"])
+@pytest.mark.parametrize(
+    "connectivity", [ep.Bernoulli(0.15), ep.AllToAll(), ep.Bernoulli(0.9)], ids=["few", "all", "runs"]
+)
+def test_evaluation_from_rest_is_a_run_from_rest(connectivity, delay):
+    """Sample by sample, with the weights that are seen, however their rows lie and are walked."""
+    net = ep.Network(seed=1)
+    x, rec, out = (
+        net.add(ep.EventSource(), 20, "in"),
+        net.add(ep.LIF(v_th=0.8), 15, "rec"),
+        net.add(ep.Readout(), 2, "out"),
+    )
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3))
+    net.connect(x, rec, connectivity, weight=ep.Uniform(0.0, 0.8), rule=rule, delay=delay)
+    net.connect(rec, out, weight=ep.Uniform(-0.5, 0.5), rule=rule)
+    net.feedback(out, rec, ep.Symmetric())
+    given, wanted = (np.random.default_rng(0).random((2, 60, 20)) < 0.2).astype(float), [1.0, 1.0]
+    sim = ep.Simulator(net, threads=1)
+    sim.run(60.0, {"in": given[0]}, {"out": wanted})
+    found = sim.evaluate(sim.samples(2, 60, inputs={"in": given}, targets={"out": np.ones((2, 1, 2))}), reset=True)
+    for k, spikes in enumerate(given):
+        twin = ep.Simulator(net, threads=1)
+        for p in net.projections:
+            twin.set_weights(p.name, sim.connections(p.name)[2])
+        alone = twin.run(60.0, {"in": spikes}, {"out": wanted}, learn=False)
+        # Rows are added in another order: here by their sources, there by their last spikes.
+        np.testing.assert_allclose(found.y[k], alone.y["out"], rtol=0.0, atol=1e-12)
+
+
 @pytest.mark.parametrize("precision", ["double", pytest.param("single", marks=pytest.mark.rare)])
 @pytest.mark.parametrize("kind", kinds(compiled=("LIF", "ALIF")))
 def test_what_is_recorded_is_what_is_seen(kind, precision):

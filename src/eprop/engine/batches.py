@@ -127,12 +127,13 @@ class Batches:
         """Alone, wave after wave, a sample in each lane."""
         arrays, n = self._arrays, len(index)
         lanes = self._lanes_for(samples.n_steps, learn, _width(arrays, samples.n_steps, n))
+        weight = arrays.synapses.weight if learn else arrays.seen_weights()
         y, losses, events = np.zeros((n, samples.n_steps, arrays.neurons.y.size)), np.zeros(n), np.zeros(n, np.int64)
         counts = np.zeros((n, arrays.neurons.psi.size), np.int64)
-        wave = _bind_wave(arrays, lanes, samples, index, learn, (counts, y, losses, events))
+        wave = _bind_wave(arrays, lanes, weight, samples, index, learn, (counts, y, losses, events))
         done, width = 0, lanes.shape[0]
         step = max(width, self._lane_steps // samples.n_steps // width * width)
-        fill_dense(arrays.built.topology, arrays.synapses.weight, lanes.walks)
+        fill_dense(arrays.built.topology, weight, lanes.walks)
         while done < n:
             began, stop = time.perf_counter(), min(done + step, n)
             reached = wave(done, stop)
@@ -176,7 +177,7 @@ def _learning(arrays: Arrays) -> int:
 
 
 def _bind_wave(
-    arrays: Arrays, lanes: Lanes, samples: Samples, index: np.ndarray, learn: bool, results: Any
+    arrays: Arrays, lanes: Lanes, weight: np.ndarray, samples: Samples, index: np.ndarray, learn: bool, results: Any
 ) -> Callable[[int, int], int]:
     """The compiled loop as a function of the first sample and the one after the last; it returns where it came to."""
     built, run, threads = arrays.built, arrays.loops().waves, max(arrays.threads, 1)
@@ -188,11 +189,11 @@ def _bind_wave(
     def wave(first: int, stop: int) -> int:
         return run(
             first, stop, lanes.shape[0], threads, claimed, index, streams, learn, np.uint64(arrays.network.seed), built.topology,
-            arrays.synapses.weight, lanes.walks, scales, arrays.synapses.pending,
-            built.initial, arrays.neurons.feedback, built.rule_constants, built.lag, lanes.state, lanes.x, lanes.y,
-            lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, lanes.work, lanes.adjoint_readout, lanes.first,
-            lanes.steps, totals, counts, y, losses, events, arrays.degrees, samples.event_start, samples.event_channels,
-            samples.target, samples.window, built.readout_offset, built.softmax, arrays.outbox,
+            weight, lanes.walks, scales, arrays.synapses.pending, built.initial, arrays.neurons.feedback, built.rule_constants,
+            built.lag, lanes.state, lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error,
+            lanes.work, lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y, losses, events, arrays.degrees,
+            samples.event_start, samples.event_channels, samples.target, samples.window, built.readout_offset, built.softmax,
+            arrays.outbox,
         )  # fmt: skip
 
     return wave

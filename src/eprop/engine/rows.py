@@ -51,7 +51,11 @@ def runs_of(built: Built, wanted: np.ndarray) -> tuple[np.ndarray, ...]:
     """
     projections, indptr, targets = built.topology.projections, built.topology.indptr, built.topology.targets
     by_runs = np.array(
-        [w and _has_long_runs(row, indptr, targets) for w, row in zip(wanted, projections, strict=True)], bool
+        [
+            w and row[lay.PRO_STRIDE] == 1 and _has_long_runs(row, indptr, targets)
+            for w, row in zip(wanted, projections, strict=True)
+        ],
+        bool,
     )
     if not by_runs.any():
         return by_runs, np.zeros((len(indptr), 0, 2), np.int64), np.zeros(1, np.int64), np.zeros(1, np.int32)
@@ -85,7 +89,8 @@ def dense_tables(built: Built, wanted: np.ndarray | None = None) -> tuple[np.nda
         first, n, targets = row[lay.PRO_ROW], row[lay.PRO_ROWS], int(row[lay.PRO_HI] - row[lay.PRO_LO])
         synapses = int((indptr[:, first + n] - indptr[:, first]).sum())
         stride = -(-targets // PAD) * PAD
-        if wanted is not None and not wanted[r]:
+        # The rows of a tract whose rows are apart are not neighbours.
+        if row[lay.PRO_STRIDE] > 1 or (wanted is not None and not wanted[r]):
             continue
         if targets < DENSE_TARGETS or synapses < DENSE_FROM * n * stride or size + n * stride > DENSE_TO:
             continue

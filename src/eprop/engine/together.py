@@ -34,6 +34,7 @@ class Together:
     def __init__(self, arrays: Arrays, lanes: Lanes, samples: Samples, index: np.ndarray, learn: bool):
         self._arrays, self._built, self.lanes = arrays, arrays.built, lanes
         self._samples, self._index, self._learn = samples, index, learn
+        self._weight = arrays.synapses.weight if learn else arrays.seen_weights()
         n, built = len(index), arrays.built
         self.y, self.losses = np.zeros((n, samples.n_steps, arrays.neurons.y.size)), np.zeros(n)
         self.counts, self.events = np.zeros((n, arrays.neurons.psi.size), np.int64), 0
@@ -46,7 +47,7 @@ class Together:
     def run(self, progress: Callable[[int], None] | None) -> None:
         """All samples, as many at a time as there are lanes."""
         lanes, slice_steps, n_steps = self.lanes, self._arrays.ranks.slice_steps, self._samples.n_steps
-        fill_dense(self._built.topology, self._arrays.synapses.weight, lanes.walks)
+        fill_dense(self._built.topology, self._weight, lanes.walks)
         for begin in range(0, len(self._index), lanes.shape[0]):
             width = min(lanes.shape[0], len(self._index) - begin)
             for t in range(0, n_steps, slice_steps):
@@ -62,7 +63,7 @@ class Together:
         lanes, built, arrays, samples = self.lanes, self._built, self._arrays, self._samples
         arrays.loops().forward(
             begin, width, t, stop, self._index, self._streams, self._learn, np.uint64(arrays.network.seed), built.topology,
-            arrays.synapses.weight, lanes.walks, built.initial, lanes.state, lanes.x,
+            self._weight, lanes.walks, built.initial, lanes.state, lanes.x,
             lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, self.counts, self.y, self.losses,
             samples.event_start, samples.event_channels, samples.target, samples.window, built.readout_offset,
             built.softmax, self._outbox,

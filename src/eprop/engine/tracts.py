@@ -56,7 +56,8 @@ def _distinct_delays(network: Network, p: Projection, share: RankShare) -> np.nd
     if isinstance(p.delay, float):
         return np.array([steps_of(p.delay, network.dt)])
     if isinstance(p.delay, Array):
-        return np.unique(_rounded(p.name, p.delay.values, network.dt))
+        delays = np.unique(_rounded(p.name, p.delay.values, network.dt))
+        return delays if delays.size else np.array([1])  # of a projection without synapses
     found: set[int] = set()
     for lo, hi in chunks(p, *share.own(p.post)):
         indptr, sources = draw_connections(network, p, lo, hi)

@@ -111,7 +111,7 @@ def _look_ahead(t, order, start, stop, group, last, z_bar, filters, doublings, z
         if n < filters.shape[2]:
             filter_spikes(filters, which, np.uint64(FORWARD), np.uint64(n), z_bar, i, z_ahead, index)
             continue
-        for d in range(np.uint64(z_bar.shape[0])):
+        for d in range(np.uint64(filters.shape[3])):
             z_ahead[d, index] = z_bar[d, i]
         bit = np.uint64(0)
         while n > 0:
@@ -123,11 +123,14 @@ def _look_ahead(t, order, start, stop, group, last, z_bar, filters, doublings, z
 
 @inline
 def filter_spikes(filters, group, direction, n, z, i, out, k):
-    """Filtered spikes of column ``i`` of ``z`` some steps on, into column ``k`` of ``out``: times a matrix of one or two rows."""
+    """Filtered spikes of column ``i`` of ``z`` some steps on, into column ``k`` of ``out``: times a matrix of up to two rows.
+
+    ``z`` may have a row more than there are filters, for the traces of STDP.
+    """
     a, b = np.uint64(0), np.uint64(1)
-    if z.shape[0] == 1:
+    if filters.shape[3] == 1:
         out[a, k] = filters[group, direction, n, a, a] * z[a, i]
-    elif z.shape[0] == 2:
+    elif filters.shape[3] == 2:
         z_0, z_1 = z[a, i], z[b, i]
         out[a, k] = filters[group, direction, n, a, a] * z_0 + filters[group, direction, n, a, b] * z_1
         out[b, k] = filters[group, direction, n, b, a] * z_0 + filters[group, direction, n, b, b] * z_1

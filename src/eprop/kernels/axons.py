@@ -31,7 +31,7 @@ def update_axons(t, topology, axons, folds, scratch):
 @inner
 def _renew(t, cutoff, order, start, stop, group, filters, arrivals, z_ahead, last, steps, z_before, z_bar, fold, eta):
     """State of rows with a spike in step ``t``; ``cutoff`` as for `steps_taken`."""
-    which, n_filters = np.uint64(group), np.uint64(z_bar.shape[0])
+    which, n_filters = np.uint64(group), np.uint64(filters.shape[3])
     for index in range(np.uint64(start), np.uint64(stop)):
         i = np.uint64(order[index])
         steps[i] = steps_taken(t, cutoff, last[i], steps[i])

@@ -27,6 +27,7 @@ from eprop.kernels.layout import (
     PRO_LO,
     PRO_PRE,
     PRO_ROW,
+    PRO_STRIDE,
     READ_START,
     READOUT,
 )
@@ -86,12 +87,13 @@ def forward(
                 deliver_dense(first, last, log, populations[pre, POP_SRC], walks.dense, walks.dense_at[r],
                               walks.dense_width[r], x, projections[r, PRO_LO])  # fmt: skip
                 continue
-            shift = projections[r, PRO_ROW] - populations[pre, POP_SRC]
+            stride = projections[r, PRO_STRIDE]
+            shift = projections[r, PRO_ROW] - stride * populations[pre, POP_SRC]
             if walks.by_runs[r]:
                 deliver_runs(first, last, log, shift, walks.run_rows, walks.run_start, walks.run_target, weight, x)
                 continue
             for at in range(first, last):
-                i = log[at] + shift
+                i = log[at] * stride + shift
                 for p in range(topology.indptr.shape[0]):
                     deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
         for b in range(populations.shape[0]):

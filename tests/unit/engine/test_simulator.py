@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse
 
 import eprop as ep
+from eprop.kernels import layout as lay
 from eprop.timedriven import TimeDriven
 from networks import PROJECTIONS, case, run_engine_samples, samples_of, stimuli
 from own_model import Integrator
@@ -422,3 +423,30 @@ def test_rates_of_each_poisson_source():
         assert np.all((least <= counts) & (counts <= most))
         assert np.unique(counts).size == 3
         np.testing.assert_array_equal(TimeDriven(net).run(1000.0).spikes[:, :3].sum(axis=0), counts)
+
+
+def test_a_projection_without_synapses_may_have_delays_of_each():
+    net = ep.Network(seed=1)
+    x, rec = net.add(ep.EventSource(), 5, "in"), net.add(ep.LIF(), 7, "rec")
+    none = np.zeros(0, int)
+    net.connect(x, rec, ep.Explicit(sources=none, targets=none), weight=0.3, delay=np.zeros(0))
+    assert ep.Simulator(net, threads=1).connection_count("in->rec") == 0
+
+
+def test_traces_of_stdp_are_no_filters_of_a_neuron_that_has_none():
+    """Beside STDP an axon has room for a trace, which e-prop+ leaves alone where synapses filter for themselves."""
+    net = ep.Network(seed=1)
+    x, rec, out = (
+        net.add(ep.EventSource(), 5, "in"),
+        net.add(ep.LIF(tau_m=ep.Uniform(8.0, 25.0)), 7, "rec"),
+        net.add(ep.Readout(), 2),
+    )
+    net.connect(x, rec, weight=ep.Uniform(0.0, 0.8), rule=PLUS)
+    net.connect(rec, rec, weight=ep.Uniform(0.0, 0.2), rule=ep.STDP(w_max=1.0))
+    net.feedback(out, rec, ep.RandomFeedback())
+    sim = ep.Simulator(net, threads=1)
+    assert sim.arrays.built.topology.filters.shape[3] == 0
+    sim.run(60.0, {"in": np.random.default_rng(0).random((60, 5)) < 0.2})
+    first = sim.arrays.built.topology.projections[0, lay.PRO_ROW]
+    assert sim.state()["axons/last"][first : first + 5].min() > 0
+    assert not sim.state()["axons/z_bar"][:, first : first + 5].any()
