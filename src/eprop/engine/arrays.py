@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from eprop.engine.build import Built
@@ -151,10 +153,19 @@ class Arrays:
             see_weights(self.t, self.built.topology, self.synapses, self.axons, self.history, self.synapses.weight)
             self.axons.fold[:] = 0.0
 
-    def mirror(self) -> None:
-        """Let symmetric and adaptive feedback follow the weights."""
-        neurons = self.neurons
-        mirror_feedback(self.built.topology, self.synapses.weight, neurons.feedback, neurons.gap, neurons.psi.size)
+    def mirror(self, tracts: Sequence[int] | None = None) -> None:
+        """Let symmetric and adaptive feedback follow the weights: all, or those of some tracts of one projection.
+
+        Where e-prop+ learns it follows those of rows that spike, see `mirror_rows`; the others wait for their next spike.
+        """
+        table, neurons = self.built.topology.projections, self.neurons
+        chosen = np.full(len(table), tracts is None)
+        if tracts:
+            ends = table[:, [lay.PRO_PRE, lay.PRO_LO]]
+            chosen |= (ends == ends[tracts[0]]).all(axis=1)  # those onto the same readouts add up
+        mirror_feedback(
+            chosen, self.built.topology, self.synapses.weight, neurons.feedback, neurons.gap, neurons.psi.size
+        )
 
     def measure_gaps(self, tracts: list[int]) -> None:
         """Let adaptive feedback stay as it is where weights were set from outside."""

@@ -94,12 +94,12 @@ class Batches:
             if problem:
                 raise DivergenceError(problem)
         results = [part for part, _ in parts if part is not None]
-        if learn:
-            self._arrays.synapses.pending[:] = comm.sum(self._arrays.synapses.pending)
         if progress:
             progress(len(samples))
         events = sum(part.events for part in results)
-        self._arrays.counters[lay.COUNT_EVENTS] += events - (found.events if found else 0)
+        if learn:
+            self._arrays.synapses.pending[:] = comm.sum(self._arrays.synapses.pending)
+            self._arrays.counters[lay.COUNT_EVENTS] += events - (found.events if found else 0)
         loss, y, spikes = (
             np.concatenate([getattr(part, name) for part in results]) for name in ("loss", "y", "spikes")
         )
@@ -112,7 +112,7 @@ class Batches:
         ran = (self._run_together if ranks.several else self._run_waves)(samples, index, learn, progress)
         check_lanes(arrays, ran.losses, ran.lanes, ran.y)
         spikes, events = ranks.sum(ran.counts.sum(axis=1)), int(ranks.sum(np.array([ran.events]))[0])
-        arrays.counters[lay.COUNT_EVENTS] += events
+        arrays.counters[lay.COUNT_EVENTS] += events if learn else 0
         return BatchResult(ran.losses, ran.y + arrays.built.readout_offset, spikes, events)
 
     def _run_together(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> Ran:

@@ -185,6 +185,8 @@ def _arranged(ptr, channels, size):
     n, total = ptr.size - ptr.shape[0], int((ptr[:, -1] - ptr[:, 0]).sum())
     if (ptr.dtype, channels.dtype) != (np.int64, np.int32) or not 0 <= total <= channels.size * ptr.shape[0]:
         return None
+    if (ptr[:, -1] < ptr[:, 0]).any():  # there would be less room than the others need
+        return None
     start, out = np.empty(n + 1, np.int64), np.empty(total, np.int32)
     well = arrange(np.ascontiguousarray(ptr), np.ascontiguousarray(channels), size, start, out)
     return (start, out) if well else None

@@ -57,7 +57,7 @@ def lag_of_pairs(network, tracts, populations, lag, indptr, targets, projections
     out = np.ones((sizes["readouts"], sizes["neurons"]), np.int64)
     for index in delays:
         out[:, populations[index, lay.POP_LO] : populations[index, lay.POP_HI]] = lag[index]
-    for row in projections[::-1]:  # the shortest delay of a projection is written last
+    for row in projections[np.argsort(-projections[:, lay.PRO_DELAY], kind="stable")]:  # the shortest is written last
         if not row[lay.PRO_TO_READOUT] or populations[row[lay.PRO_PRE], lay.POP_ROLE] != lay.NEURON:
             continue
         for part in indptr:

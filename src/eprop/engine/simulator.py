@@ -119,7 +119,7 @@ class Simulator:
 
     @property
     def events(self) -> int:
-        """Synaptic events so far: spikes that arrived at synapses."""
+        """Synaptic events so far: spikes that arrived at synapses; not those of `evaluate`, whose result tells them."""
         return self.arrays.events
 
     @property

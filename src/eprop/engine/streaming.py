@@ -121,7 +121,8 @@ def _run_chunk(
 ) -> int:  # fmt: skip
     """Samples of one chunk from rest and with frozen weights; returns their synaptic events on this rank."""
     nodes, counters = at_rest(arrays), np.zeros(2, np.int64)
-    first, total, t = chunk[0] * n_steps, len(chunk) * n_steps, 0
+    first, total, t = int(chunk[0]) * n_steps, len(chunk) * n_steps, 0
+    out = out._replace(clock=first)  # other random numbers in each chunk, those of its samples
     while t < total and not stop.is_set():
         limit = min(total - t, EVALUATION_STEPS)
         steps, history = advance(run, arrays, synapses, nodes, arrays.static_topology, out, counters, first + t, limit)

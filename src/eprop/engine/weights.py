@@ -52,7 +52,7 @@ def set_weights(arrays: Arrays, name: str, values: Any) -> None:
     arrays.unfold()
     arrays.synapses.weight[order] = flat[arrays.whole.held(projection.index)]
     arrays.measure_gaps(arrays.built.tracts[projection.index])
-    arrays.mirror()
+    arrays.mirror(arrays.built.tracts[projection.index])
 
 
 def scale_learning_rates(arrays: Arrays, factor: float) -> None:

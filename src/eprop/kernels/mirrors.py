@@ -28,21 +28,21 @@ from eprop.kernels.layout import (
 
 
 @outer
-def mirror_feedback(topology, weight, feedback, gap, n_neurons):
-    """Feedback that follows the readout weights: symmetric feedback is the weight, and repeated connections add up.
+def mirror_feedback(chosen, topology, weight, feedback, gap, n_neurons):
+    """Feedback that follows the weights of ``chosen`` (tracts,): symmetric feedback is the weight, repeated connections add up.
 
     Adaptive feedback learns the same updates and decays alike, so that its difference ``gap`` from the weight only decays
     (Kolen and Pollack 1994).
     """
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
-        if row[PRO_MIRROR] == MIRROR_WEIGHT:
+        if chosen[r] and row[PRO_MIRROR] == MIRROR_WEIGHT:
             pre = topology.populations[row[PRO_PRE]]
             for k in range(row[PRO_LO] - n_neurons, row[PRO_HI] - n_neurons):
                 feedback[k, pre[POP_LO] : pre[POP_HI]] = 0.0
     for r in range(topology.projections.shape[0]):
         row = topology.projections[r]
-        if not row[PRO_MIRROR]:
+        if not (chosen[r] and row[PRO_MIRROR]):
             continue
         pre = topology.populations[row[PRO_PRE]]
         origin = pre[POP_TARGET]

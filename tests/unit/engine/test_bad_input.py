@@ -397,6 +397,8 @@ def test_counts_beyond_all_memory(learner):
 
 OKS = np.zeros((2, 5, 4))
 PTR = np.array([[0, 1, 1, 1, 1, 1], [1, 2, 2, 2, 2, 2]])
+# One sample rises as much as another falls.
+FALLING = np.array([[0, 9, 9, 9, 9, 9], [9, 9, 9, 9, 9, 0]])
 SAMPLE_INPUTS = [
     (5, "inputs must be a dictionary"),
     ("x", "inputs must be a dictionary"),
@@ -421,6 +423,7 @@ SAMPLE_INPUTS = [
     ({"in": (PTR + 1, [0, 1])}, "ptr must ascend within 0..2"),
     ({"in": (PTR - 1, [0, 1])}, "ptr must ascend within 0..2"),
     ({"in": (PTR[:, ::-1], [0, 1])}, "ptr must ascend within 0..2"),
+    ({"in": (FALLING, np.zeros(9, np.int32))}, "ptr must ascend within 0..9"),
     ({"in": (PTR, [0, 4])}, "channels must lie in 0..3, got 0..4"),
     ({"in": (PTR, [-1, 0])}, "channels must lie in 0..3, got -1..0"),
     ({"in": (PTR * 2, [1, 1, 2, 3])}, "a channel has two events in one step"),

@@ -86,3 +86,17 @@ def test_every_signal_that_has_arrived_counts_once(partitions):
             assert moved == pytest.approx(gradient, rel=1e-5, abs=1e-6)
             compared += abs(gradient) > 0.01
     assert compared > 20
+
+
+def test_the_shortest_way_to_an_error_is_found_whichever_was_connected_first():
+    lags = []
+    for order in (1, -1):
+        net, rule = ep.Network(seed=1), ep.EProp(optimizer=ep.GradientDescent(1e-3))
+        x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(), NEURONS, "rec")
+        out = net.add(ep.Readout(), READOUTS, "out")
+        net.connect(x, rec, rule=rule)
+        for delay in (2.0, 6.0)[::order]:
+            net.connect(rec, out, delay=delay, name=f"after {delay:g} ms", rule=rule)
+        net.feedback(out, rec, ep.RandomFeedback())
+        lags.append(ep.Simulator(net, threads=1).arrays.built.topology.lag)
+    np.testing.assert_array_equal(lags, np.full((2, READOUTS, NEURONS), 2))

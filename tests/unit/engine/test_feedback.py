@@ -79,6 +79,23 @@ def test_it_stays_where_weights_are_set(rule):
     np.testing.assert_array_equal(stepped.learner.feedback(), sim.arrays.neurons.feedback)
 
 
+@pytest.mark.parametrize("kind", [ep.Symmetric(), ep.Adaptive()], ids=["symmetric", "adaptive"])
+def test_it_stays_where_other_weights_are_set(kind):
+    """What a silent neuron has learned is applied when it is due, but feedback follows at its next spike."""
+    net = network(ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), cutoff=20.0), kind)
+    inputs, targets = {"in": stimulus()[0]["in"].copy()}, {"out": [1.0, -1.0, 1.0]}
+    inputs["in"][60:120] = False
+    wanted = TimeDriven(net).run(200.0, inputs, targets).y
+    sim = ep.Simulator(net, threads=1)
+    first = sim.run(110.0, {"in": inputs["in"][:110]}, targets).y["out"]
+    before = sim.feedback_weights("out", "rec")
+    assert (before != sim.weights("rec->out").toarray().T).any()
+    sim.set_weights("in->rec", sim.connections("in->rec")[2])
+    np.testing.assert_array_equal(sim.feedback_weights("out", "rec"), before)
+    second = sim.run(90.0, {"in": inputs["in"][110:]}, targets).y["out"]
+    np.testing.assert_allclose(np.concatenate([first, second]), wanted, rtol=0.0, atol=1e-12)
+
+
 @each_rule
 def test_it_stays_where_nothing_learns(rule):
     sim = ep.Simulator(network(RULES[rule]), threads=1)

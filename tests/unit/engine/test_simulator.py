@@ -450,3 +450,23 @@ def test_traces_of_stdp_are_no_filters_of_a_neuron_that_has_none():
     first = sim.arrays.built.topology.projections[0, lay.PRO_ROW]
     assert sim.state()["axons/last"][first : first + 5].min() > 0
     assert not sim.state()["axons/z_bar"][:, first : first + 5].any()
+
+
+def test_samples_of_an_evaluation_hear_noise_of_their_own():
+    """Whatever chunks they are put into, and as every other way of running them."""
+    net = ep.Network(seed=1)
+    noise, rec, out = (
+        net.add(ep.PoissonSource(50.0), 20),
+        net.add(ep.LIF(v_th=0.8), 20),
+        net.add(ep.Readout(), 2, "out"),
+    )
+    net.connect(noise, rec, weight=ep.Uniform(0.0, 0.3), rule=PLUS)
+    net.connect(rec, out, weight=ep.Uniform(-0.5, 0.5), rule=PLUS)
+    net.feedback(out, rec)
+    sim = ep.Simulator(net, threads=1)
+    samples, events = sim.samples(16, 60, targets={"out": np.ones((16, 1, 2))}), sim.events
+    found = [sim.evaluate(samples).loss, sim.evaluate(samples, reset=True).loss, TimeDriven(net).evaluate(samples).loss]
+    assert len(set(found[0])) == 16
+    np.testing.assert_allclose(found[1], found[2], rtol=1e-12)
+    np.testing.assert_allclose(found[0][::2], found[1][::2], rtol=1e-12)  # eight chunks, which begin from rest
+    assert sim.events == events
