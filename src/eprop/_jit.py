@@ -7,6 +7,7 @@ cannot be loaded. `bind` makes one loop serve many models without losing that ca
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import gc
@@ -15,12 +16,17 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import shutil
 import sys
+import tempfile
 import threading
 import time
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from eprop.errors import CacheWarning
 
 # Files that stand behind this door, and folders of compiled functions and of the constants that these freeze.
 COMPILED = ("_flags.py", "_ingredients.py", "_packs.py", "_vectors.py", "equations", "kernels", "models")
@@ -55,7 +61,29 @@ def cache_root() -> pathlib.Path:
     return pathlib.Path(base) / "eprop"
 
 
-CACHE_DIR = cache_root() / "kernels" / _source_digest()
+def _kernel_folder() -> pathlib.Path:
+    """Where machine code is kept: in `cache_root`, or if that cannot be written, as long as this process lives.
+
+    Numba would look for another place by itself, and find one without a digest, beside the sources.
+    """
+    folder = cache_root() / "kernels" / _source_digest()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        warnings.warn(
+            f"{folder}: cannot be written ({error.strerror or error}); kernels are compiled anew in each process. "
+            "Set EPROP_CACHE_DIR to a folder that can",
+            CacheWarning,
+            stacklevel=2,
+        )
+    own = tempfile.mkdtemp(prefix="eprop-kernels-")
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    return pathlib.Path(own)
+
+
+CACHE_DIR = _kernel_folder()
 # A waiting thread must not burn the core that another rank needs, but to wake it takes 40 microseconds: GNU's looks some
 # 15 microseconds long whether there is work, about what lies between two regions of a step, and sleeps then. The OpenMP
 # runtime reads this once, when it starts.

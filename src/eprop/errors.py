@@ -56,6 +56,10 @@ class MissingExtraError(EPropError, ImportError):
         super().__init__(f'{purpose} needs the package "{module}": pip install "eprop[{extra}]"')
 
 
+class CacheWarning(UserWarning):
+    """What is kept between runs, a data set or compiled code, was damaged, or could not be kept."""
+
+
 class SilenceWarning(UserWarning):
     """Every recurrent neuron stayed silent: nothing can be learned."""
 

@@ -14,7 +14,7 @@
 """
 
 from eprop.data.binned import BinnedDataset, EventTimeWarning, concatenate, from_iterable
-from eprop.data.cache import CacheWarning, cached, load_dataset, save_dataset
+from eprop.data.cache import cached, load_dataset, save_dataset
 from eprop.data.camera import EventCamera
 from eprop.data.deskew import deskew
 from eprop.data.events import EventDataset, Events, EventSample, as_events
@@ -22,6 +22,7 @@ from eprop.data.mnist import Digits, embedded_digits, read_mnist
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
 from eprop.data.shift import shift
 from eprop.data.sources import LeakWarning, Loader, Splits, load, load_test
+from eprop.errors import CacheWarning
 
 __all__ = [
     "BinnedDataset",

@@ -23,7 +23,7 @@ import numpy as np
 
 from eprop._jit import cache_root
 from eprop.data.binned import BinnedDataset
-from eprop.errors import DataError
+from eprop.errors import CacheWarning, DataError
 
 #: Version of the layout on disk.
 FORMAT = 1
@@ -45,10 +45,6 @@ _MAKERS = (
     "nmnist.py",
     "../equations/rng.py",
 )
-
-
-class CacheWarning(UserWarning):
-    """A cached data set was damaged, or could not be kept."""
 
 
 def default_folder() -> pathlib.Path:

@@ -91,7 +91,7 @@ def _weights(network: Network, f: FeedbackProjection, share: RankShare) -> np.nd
     total = sum(share.comm.gather(sources.size))
     fan = (total / f.post.size, total / f.pre.size)
     seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
-    values = kind.weight.draw(lo, hi, indptr, fan, rng.derive(seed, rng.WEIGHT))
+    values = kind.weight.drawn(f.name, lo, hi, indptr, fan, rng.derive(seed, rng.WEIGHT))
     np.add.at(block, (sources, _listeners(indptr)), values)
     return block
 
@@ -105,4 +105,4 @@ def _connections(network: Network, f: FeedbackProjection, share: RankShare) -> t
     """``(indptr, sources)``: the readouts that each own neuron hears of."""
     assert isinstance(f.kind, RandomFeedback)
     seed = rng.derive(network.seed, rng.FEEDBACK, f.index)
-    return f.kind.connectivity.make(*share.own(f.post), f.pre.size, f.post.size, False, seed)
+    return f.kind.connectivity.made(f.name, *share.own(f.post), f.pre.size, f.post.size, False, seed)

@@ -34,7 +34,7 @@ def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block
             _describe(f"{q.name}.{what}", getattr(q, what), out)
     for f in network.feedback_projections:
         for what in ("kind", "delay"):
-            _describe(f"feedback {f.pre.name}->{f.post.name}.{what}", getattr(f, what), out)
+            _describe(f"{f.name}.{what}", getattr(f, what), out)
     if kinds:
         each = (
             f"{kind.filters} filters, {kind.hidden} own, {'anchored' if kind.anchored else 'crossing'}"

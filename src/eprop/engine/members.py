@@ -45,7 +45,8 @@ def _columns(description: Description, size: int, seed: int) -> dict[str, Any]:
         if isinstance(value, Values):
             out[field.name] = np.array(value.values)
         elif isinstance(value, Distribution):
-            out[field.name] = value.draw(0, size, np.arange(size + 1), (1.0, 1.0), rng.derive(own, rng.WEIGHT))
+            each = np.arange(size + 1)
+            out[field.name] = value.drawn(field.name, 0, size, each, (1.0, 1.0), rng.derive(own, rng.WEIGHT))
         elif isinstance(value, Description) and varies(value):
             out[field.name] = _columns(value, size, own)
     return out

@@ -82,7 +82,7 @@ def chunks(p: Projection, lo: int, hi: int) -> Iterator[tuple[int, int]]:
 def draw_connections(network: Network, p: Projection, lo: int, hi: int) -> tuple[np.ndarray, np.ndarray]:
     """``(indptr, sources)`` of targets ``lo:hi``."""
     seed = rng.derive(network.seed, rng.CONNECT, p.index)
-    return p.connectivity.make(lo, hi, p.pre.size, p.post.size, p.pre is p.post, seed)
+    return p.connectivity.made(p.name, lo, hi, p.pre.size, p.post.size, p.pre is p.post, seed)
 
 
 def draw_weights(
@@ -122,17 +122,17 @@ def _values(
         begin = np.searchsorted(p.connectivity.targets, lo)
         return given.values[begin : begin + sources.size]
     expected = p.connectivity.expected(p.pre.size, p.post.size)
-    return given.draw(lo, hi, indptr, (expected / p.post.size, expected / p.pre.size), seed)
+    return given.drawn(p.name, lo, hi, indptr, (expected / p.post.size, expected / p.pre.size), seed)
 
 
 def signal_delays(network: Network, f: FeedbackProjection, lo: int, hi: int) -> np.ndarray:
     """Delays (steps) of one feedback projection onto neurons ``lo:hi``, shape ``(n_readouts, hi - lo)``."""
-    delay, name = f.delay, f"feedback {f.pre.name}->{f.post.name}"
+    delay, name = f.delay, f.name
     if isinstance(delay, float):
         return np.full((f.pre.size, hi - lo), steps_of(delay, network.dt))
     if isinstance(delay, Array):
         return _rounded(name, delay.values.T[:, lo:hi], network.dt)
     indptr = np.arange(hi - lo + 1) * f.pre.size
     seed = rng.derive(network.seed, rng.DELAY, rng.FEEDBACK, f.index)
-    drawn = delay.draw(lo, hi, indptr, (float(f.pre.size), float(f.post.size)), seed)
+    drawn = delay.drawn(name, lo, hi, indptr, (float(f.pre.size), float(f.post.size)), seed)
     return _rounded(name, drawn.reshape(hi - lo, f.pre.size).T, network.dt)

@@ -48,6 +48,52 @@ class ConnectionRule(Description):
         """
         raise TypeError(f"{type(self).__name__} does not define make()")
 
+    def made(
+        self, name: str, lo: int, hi: int, n_pre: int, n_post: int, same: bool, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What `make` returns for the projection ``name``, checked if the rule is not one of this module.
+
+        Compiled code relies on it, and would read and write anywhere.
+
+        Raises
+        ------
+        NetworkError
+            If it is not as `make` promises.
+        """
+        found: Any = self.make(lo, hi, n_pre, n_post, same, seed)
+        if type(self).__module__ == __name__:
+            return found
+        what = f"{name}: {type(self).__name__}.make({lo}, {hi}, ...)"
+        if not (isinstance(found, tuple) and len(found) == 2):
+            raise NetworkError(f"{what} must return a pair (indptr, sources), got {found!r:.60}")
+        indptr, sources = (
+            real_numbers(f"{part} of {what}", values, NetworkError)
+            for part, values in zip(("indptr", "sources"), found, strict=True)
+        )
+        for part, values in (("indptr", indptr), ("sources", sources)):
+            if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
+                raise NetworkError(f"{part} of {what} must be a list of whole numbers, got {values!r:.60}")
+        if (
+            indptr.shape != (hi - lo + 1,)
+            or indptr[0] != 0
+            or indptr[-1] != sources.size
+            or (np.diff(indptr) < 0).any()
+        ):
+            raise NetworkError(
+                f"indptr of {what} must be {hi - lo + 1} numbers that ascend from 0 to the number of sources, "
+                f"{sources.size}, got {indptr!r:.60}"
+            )
+        if sources.size and not 0 <= sources.min() <= sources.max() < n_pre:
+            raise NetworkError(f"sources of {what} must lie in 0..{n_pre - 1}, got {sources.min()}..{sources.max()}")
+        falls = sources[1:] < sources[:-1]
+        falls[indptr[(indptr > 0) & (indptr < sources.size)] - 1] = False
+        if falls.any():
+            target = lo + int(np.searchsorted(indptr, np.argmax(falls), side="right")) - 1
+            raise NetworkError(
+                f"sources of {what} must be in ascending order within a target; of {target} they are not"
+            )
+        return indptr.astype(np.int64), sources.astype(np.int32)
+
     def expected(self, n_pre: int, n_post: int) -> float:
         """Expected number of connections between populations of these sizes, all targets together.
 

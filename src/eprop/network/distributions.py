@@ -39,6 +39,23 @@ class Distribution(Description):
         """
         raise TypeError(f"{type(self).__name__} does not define draw()")
 
+    def drawn(self, name: str, lo: int, hi: int, indptr: np.ndarray, fan: tuple[float, float], seed: int) -> np.ndarray:
+        """What `draw` returns for the projection, or parameter, ``name``, checked if the distribution is not one of this module.
+
+        Raises
+        ------
+        NetworkError
+            If it is not a number for each.
+        """
+        found = self.draw(lo, hi, indptr, fan, seed)
+        if type(self).__module__ == __name__:
+            return found
+        what = f"{name}: {type(self).__name__}.draw({lo}, {hi}, ...)"
+        values: np.ndarray = real_numbers(what, found, NetworkError)
+        if values.shape != (int(indptr[-1]),):
+            raise NetworkError(f"{what} must return {int(indptr[-1])} numbers, one for each, got shape {values.shape}")
+        return values.astype(np.float64)
+
     @property
     def ends(self) -> tuple[float, float]:
         """Lowest and highest value that may be drawn; infinite where that is not known before."""

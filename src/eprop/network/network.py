@@ -277,7 +277,7 @@ class Network:
             f"  {p.name}: {p.connectivity}, weight {p.weight}, {p.rule}, delay {_shown(p.delay)}"
             for p in self._projections
         ]
-        lines += [f"  feedback {f.pre.name}->{f.post.name}: {f.kind}, delay {_shown(f.delay)}" for f in self._feedback]
+        lines += [f"  {f.name}: {f.kind}, delay {_shown(f.delay)}" for f in self._feedback]
         return "\n".join(lines)
 
     def _own(self, call: str, *given: Population | str) -> tuple[Population, ...]:

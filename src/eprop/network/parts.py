@@ -89,3 +89,8 @@ class FeedbackProjection:
     kind: Feedback
     delay: float | Distribution | Array
     index: int
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"feedback {self.pre.name}->{self.post.name}"
