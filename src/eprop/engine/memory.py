@@ -23,7 +23,7 @@ GIGA = 1e9
 SPARE = 0.03
 # Of what takes less than so many bytes, nobody asks whether it fits.
 NOTICEABLE = 100_000_000
-FEWER = "fewer neurons, or a shorter cutoff"
+FEWER = "fewer neurons"
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,8 @@ def check_memory(
         return
     fits = ((1.0 - SPARE) * free - needed.others) / needed.per_synapse
     advice = [f"{fits:,.0f} synapses, {100 * fits / needed.synapses:.0f} % of them"] if fits > 0 else [FEWER]
+    if fits <= 0 and rules_of(network, EPropPlus):
+        advice.append("a shorter cutoff")
     if itemsize == 8:
         single = estimate(network, 4, kinds, map_entries, block_steps, share, n_axons, partitions, threads)
         verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
