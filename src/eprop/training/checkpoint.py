@@ -115,6 +115,15 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
     return Checkpoint(config, position | arrays, state, example, version, source)
 
 
+def is_checkpoint(path: str | pathlib.Path) -> bool:
+    """Whether a file begins as a checkpoint does, whatever its state."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_KIND) + 1) == f"{_KIND}\n".encode()
+
+
 def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:
     """All arrays of a group, by name."""
     out: dict[str, np.ndarray] = {}

@@ -7,7 +7,9 @@ import json
 import pathlib
 from typing import Any
 
-from eprop.errors import CheckpointError, OutputError
+from eprop.errors import CheckpointError, OutputError, ParameterError
+from eprop.training.checkpoint import is_checkpoint
+from eprop.training.config import RunConfig, read_config
 from eprop.training.files import output_errors, write_text
 
 CONFIG, METRICS, SUMMARY, CHECKPOINT, FIGURES = (
@@ -17,6 +19,8 @@ CONFIG, METRICS, SUMMARY, CHECKPOINT, FIGURES = (
     "checkpoint.h5",
     "figures",
 )
+#: All pictures that the figures of a run may be, see `eprop.plot.draw_run`.
+PICTURES = ("activity.png", "confusion.png", "learning_curve.png", "pattern.png", "weights.png")
 
 
 class RunFolder:
@@ -55,7 +59,7 @@ class RunFolder:
         Raises
         ------
         OutputError
-            If there is something at ``path`` already, or it cannot be written.
+            If there is something at ``path`` already, with ``force`` something that is no run, or it cannot be written.
         """
         if path is None:
             return cls._numbered(pathlib.Path("runs"), stem)
@@ -104,6 +108,23 @@ class RunFolder:
                 raise OutputError(
                     f"{self.path}: is not empty; choose another folder, or replace the run in it with --force"
                 )
+            if (mine := [path.relative_to(self.path) for path in self._files()]) and not self._is_run():
+                raise OutputError(
+                    f"{self.path}: holds no run that --force could replace, but other files of the same names: "
+                    f"{', '.join(map(str, mine))}; choose another folder, or move them away"
+                )
+
+    def _is_run(self) -> bool:
+        """Whether the package has made what is here: a checkpoint of its kind, or a configuration that it can read."""
+        if is_checkpoint(self.checkpoint):
+            return True
+        if not self.config.is_file():
+            return False
+        try:
+            RunConfig.make(*read_config(self.config))
+        except ParameterError:
+            return False
+        return True
 
     def write_config(self, text: str) -> None:
         """Write ``config.toml``."""
@@ -168,8 +189,12 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Remove the files of an earlier run, and no others."""
-        for path in (self.config, self.metrics, self.summary, self.checkpoint):
-            path.unlink(missing_ok=True)
-        if self.figures.is_dir():
-            for path in self.figures.glob("*.png"):
-                path.unlink()
+        for path in self._files():
+            path.unlink()
+        with contextlib.suppress(OSError):  # not there, or files of others
+            self.figures.rmdir()
+
+    def _files(self) -> list[pathlib.Path]:
+        """What is here under the names of a run's files."""
+        parts = (self.config, self.metrics, self.summary, self.checkpoint)
+        return [path for path in (*parts, *(self.figures / name for name in PICTURES)) if path.is_file()]

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from eprop.cli import app
+from eprop.training.runs import PICTURES
 
 PATTERN = [
     "pattern-generation",
@@ -61,7 +62,9 @@ def test_a_task_from_end_to_end(name: str, own: str, rule: str, tmp_path: pathli
     assert done.exit_code == 0, done.output
     (out,) = (tmp_path / "runs").iterdir()
     assert out.name.startswith(name)
-    assert {path.stem for path in (out / "figures").iterdir()} == FIGURES | {own}
+    drawn = {path.name for path in (out / "figures").iterdir()}
+    assert drawn == {f"{stem}.png" for stem in FIGURES | {own}}
+    assert drawn <= set(PICTURES)  # or --force would leave some
     summary = json.loads((out / "summary.json").read_text())
     assert f"test {summary['score']}" in done.stdout
     judged = json.loads(run("evaluate", out, "--json").stdout)

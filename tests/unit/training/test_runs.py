@@ -6,9 +6,11 @@ import pathlib
 import pytest
 
 from eprop.errors import CheckpointError, OutputError
-from eprop.training import RunFolder
+from eprop.training import Checkpoint, RunFolder, save_checkpoint
 
 pytestmark = pytest.mark.tiny
+
+CONFIG = '[task]\nname = "pattern-generation"\n'
 
 
 def test_runs_are_numbered(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,13 +32,39 @@ def test_a_run_is_not_overwritten(tmp_path: pathlib.Path) -> None:
 
 def test_force_removes_a_run_and_nothing_else(tmp_path: pathlib.Path) -> None:
     run = RunFolder.create(tmp_path / "a", "x")
-    for path in (run.config, run.metrics, run.summary, run.checkpoint):
+    run.write_config(CONFIG)
+    for path in (run.metrics, run.summary, run.checkpoint):
         path.write_text("old")
     run.figures.mkdir()
-    (run.figures / "weights.png").write_text("old")
+    for name in ("weights.png", "paper_fig1.png"):
+        (run.figures / name).write_text("old")
     (run.path / "notes.txt").write_text("mine")
     RunFolder.create(tmp_path / "a", "x", force=True)
-    assert sorted(p.name for p in run.path.rglob("*")) == ["figures", "notes.txt"]
+    assert sorted(p.name for p in run.path.rglob("*")) == ["figures", "notes.txt", "paper_fig1.png"]
+
+
+@pytest.mark.parametrize("name", ["config.toml", "summary.json", "checkpoint.h5", "figures/weights.png"])
+def test_force_replaces_nothing_that_is_no_run(name: str, tmp_path: pathlib.Path) -> None:
+    mine = tmp_path / "a" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text('my = "settings"')
+    with pytest.raises(OutputError, match=f"a: holds no run that --force could replace, .* names: {name}; choose"):
+        RunFolder.create(tmp_path / "a", "x", force=True)
+    assert mine.read_text() == 'my = "settings"'
+
+
+def test_force_replaces_a_run_whose_task_is_gone(tmp_path: pathlib.Path) -> None:
+    run = RunFolder.create(tmp_path / "a", "x")
+    run.write_config('[task]\nname = "gone.py"\n')
+    save_checkpoint(run.checkpoint, Checkpoint("", {}, {}))
+    RunFolder.create(tmp_path / "a", "x", force=True)
+    assert list(run.path.iterdir()) == []
+
+
+def test_force_lets_a_folder_be_used_that_holds_other_files(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    RunFolder.create(tmp_path, "x", force=True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_a_file_is_no_folder(tmp_path: pathlib.Path) -> None:
