@@ -6,7 +6,7 @@
     (for the Trainer)   what an epoch learns from, and in which order                           order.py
     evaluate            frozen weights, shuffled trials                                         evaluation.py
     start_run, resume_run, evaluate_run, restore    from a configuration to a run folder        experiment.py
-    run_trials          the same with several seeds, side by side                               trials.py
+    run_trials, resume_trials   the same with several seeds, side by side                       trials.py
     RunConfig           what a run depends on, as a TOML file                                   config.py
     RunFolder           the files of a run                                                      runs.py
     Checkpoint          HDF5 with a checksum                                                    checkpoint.py
@@ -22,7 +22,7 @@ from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.metrics import Evaluation, confusion_matrix, per_class_error
 from eprop.training.runs import RunFolder
 from eprop.training.trainer import Trainer, Training, UnstableWarning
-from eprop.training.trials import run_trials
+from eprop.training.trials import resume_trials, run_trials
 from eprop.training.watch import Progress, Watcher
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "read_config",
     "restore",
     "resume_run",
+    "resume_trials",
     "run_trials",
     "save_checkpoint",
     "start_run",

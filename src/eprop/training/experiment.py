@@ -117,12 +117,8 @@ def resume_run(
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.checkpoint)
     config = config_of(checkpoint, run)
-    if task is not None and not same_task(task, config.task_name):
-        raise ParameterError(
-            f"{run.path}: is a run of the task {config.task_name!r}; go on with: "
-            f"eprop train {config.task_name} --resume {run.path}"
-        )
-    _refuse_edited(run, config)
+    refuse_other_task(run, config, task)
+    refuse_edited(run, config)
     if threads is not None:
         config = replace(config, execution=config.execution.replace(threads=threads))
     return _Run(config, watcher or Watcher(), comm or Serial()).resume(run, checkpoint)
@@ -223,7 +219,16 @@ def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
     return config
 
 
-def _refuse_edited(run: RunFolder, config: RunConfig) -> None:
+def refuse_other_task(run: RunFolder, config: RunConfig, task: str | None) -> None:
+    """Raise `ParameterError` if a run is not one of the task that it is meant to have."""
+    if task is not None and not same_task(task, config.task_name):
+        raise ParameterError(
+            f"{run.path}: is a run of the task {config.task_name!r}; go on with: "
+            f"eprop train {config.task_name} --resume {run.path}"
+        )
+
+
+def refuse_edited(run: RunFolder, config: RunConfig) -> None:
     """A run goes on as it began: an edited ``config.toml`` beside it would no longer tell the truth."""
     if not run.config.is_file():
         return

@@ -1,4 +1,4 @@
-"""A run: a folder with configuration, metrics, checkpoint, summary and figures."""
+"""A run: a folder with configuration, metrics, checkpoint, summary and figures; or one that holds several trials."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from eprop.training.checkpoint import is_checkpoint
 from eprop.training.config import RunConfig, read_config
 from eprop.training.files import output_errors, write_text
 
-CONFIG, METRICS, SUMMARY, CHECKPOINT, FIGURES = (
+CONFIG, METRICS, SUMMARY, CHECKPOINT, TRIALS, FIGURES = (
     "config.toml",
     "metrics.jsonl",
     "summary.json",
     "checkpoint.h5",
+    "trials.json",
     "figures",
 )
 #: All pictures that the figures of a run may be, see `eprop.plot.draw_run`.
@@ -24,13 +25,14 @@ PICTURES = ("activity.png", "confusion.png", "learning_curve.png", "pattern.png"
 
 
 class RunFolder:
-    """The files of one run.
+    """The files of one run, or what several trials have in common.
 
     Attributes
     ----------
     path : pathlib.Path
-    config, metrics, summary, checkpoint, figures : pathlib.Path
-        Its parts; each is there whole or not at all.
+    config, metrics, summary, checkpoint, trials, figures : pathlib.Path
+        Its parts; each is there whole or not at all. A run has no ``trials``; where these are, ``config`` is that of the
+        first and ``summary`` that of all, and what else there is, is in the folders of the trials.
     """
 
     def __init__(self, path: str | pathlib.Path):
@@ -39,6 +41,7 @@ class RunFolder:
         self.metrics = self.path / METRICS
         self.summary = self.path / SUMMARY
         self.checkpoint = self.path / CHECKPOINT
+        self.trials = self.path / TRIALS
         self.figures = self.path / FIGURES
 
     def __repr__(self) -> str:
@@ -83,18 +86,22 @@ class RunFolder:
         if not run.path.is_dir():
             raise CheckpointError(f"{run.path}: no such folder; give the folder of a run, as eprop train printed it")
         if not run.checkpoint.is_file():
-            if trials := run._trials():
-                listed = ", ".join(path.name for path in trials[:3]) + (", ..." if len(trials) > 3 else "")
+            if begun := run._begun():
+                listed = ", ".join(path.name for path in begun[:3]) + (", ..." if len(begun) > 3 else "")
                 raise CheckpointError(
-                    f"{run.path}: holds several trials, {listed}; give the folder of one, such as {trials[0]}"
+                    f"{run.path}: holds several trials, {listed}; give the folder of one, such as {begun[0]}"
                 )
             raise CheckpointError(
                 f"{run.path}: holds no {CHECKPOINT}; it is no folder of a run, or its run never began"
             )
         return run
 
-    def _trials(self) -> list[pathlib.Path]:
-        """Folders of single runs, if this one holds several, in the order of their seeds."""
+    def of_seed(self, seed: int) -> RunFolder:
+        """The folder of one of several trials."""
+        return RunFolder(self.path / f"seed-{seed}")
+
+    def _begun(self) -> list[pathlib.Path]:
+        """Folders of trials that have begun, if this one holds several, in the order of their seeds."""
         return sorted(
             (found.parent for found in self.path.glob(f"seed-*/{CHECKPOINT}")), key=lambda path: (len(path.name), path)
         )
@@ -105,8 +112,10 @@ class RunFolder:
             if self.path.exists() and not self.path.is_dir():
                 raise OutputError(f"{self.path}: is a file; give a folder for the run")
             if not force and self.path.is_dir() and any(self.path.iterdir()):
+                begun = (self.checkpoint.is_file() or self.trials.is_file()) and not self.summary.is_file()
+                go_on = f"go on with what was stopped in it with --resume {self.path}, " if begun else ""
                 raise OutputError(
-                    f"{self.path}: is not empty; choose another folder, or replace the run in it with --force"
+                    f"{self.path}: is not empty; choose another folder, {go_on}or replace the run in it with --force"
                 )
             if (mine := [path.relative_to(self.path) for path in self._files()]) and not self._is_run():
                 raise OutputError(
@@ -143,6 +152,21 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.summary}: is damaged ({error}); --resume writes it anew") from error
         return dict(summary)
+
+    def write_trials(self, seeds: list[int]) -> None:
+        """Write ``trials.json``: the seeds of all trials that are wanted, those to come as well."""
+        write_text(self.trials, json.dumps({"seeds": seeds}) + "\n")
+
+    def read_trials(self) -> list[int]:
+        """Seeds of all trials that are wanted; none if this is a run."""
+        if not self.trials.is_file():
+            return []
+        try:
+            return [int(seed) for seed in json.loads(self.trials.read_text(encoding="utf-8"))["seeds"]]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(
+                f"{self.trials}: does not say which seeds the trials have ({error!r}); begin anew in another folder"
+            ) from error
 
     def add_metrics(self, line: dict[str, Any]) -> None:
         """Append a line to ``metrics.jsonl``."""
@@ -188,7 +212,9 @@ class RunFolder:
             self.path.rmdir()
 
     def _clear(self) -> None:
-        """Remove the files of an earlier run, and no others."""
+        """Remove the files of an earlier run, or of earlier trials, and no others."""
+        for seed in self.read_trials():
+            self.of_seed(seed).remove()
         for path in self._files():
             path.unlink()
         with contextlib.suppress(OSError):  # not there, or files of others
@@ -196,5 +222,5 @@ class RunFolder:
 
     def _files(self) -> list[pathlib.Path]:
         """What is here under the names of a run's files."""
-        parts = (self.config, self.metrics, self.summary, self.checkpoint)
+        parts = (self.config, self.metrics, self.summary, self.checkpoint, self.trials)
         return [path for path in (*parts, *(self.figures / name for name in PICTURES)) if path.is_file()]

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from eprop.errors import MissingExtraError, ParameterError
-from eprop.training.config import RunConfig
-from eprop.training.experiment import start_run
+from eprop.errors import CheckpointError, MissingExtraError, ParameterError
+from eprop.training.checkpoint import load_checkpoint
+from eprop.training.config import RunConfig, parse_config, read_config
+from eprop.training.experiment import refuse_edited, refuse_other_task, resume_run, start_run
 from eprop.training.interrupt import Stopped
-from eprop.training.runs import RunFolder
+from eprop.training.runs import TRIALS, RunFolder
 from eprop.training.watch import Watcher
 
 
@@ -54,31 +55,107 @@ def run_trials(
     MissingExtraError
         If joblib is not installed.
     Stopped
-        After Ctrl-C: all processes are stopped, and each trial left a checkpoint.
+        After Ctrl-C: all processes are stopped, and `resume_trials` goes on.
     """
-    for name, value in (("trials", count), ("jobs", jobs)):
-        if value is not None and value < 1:
-            raise ParameterError(f"the number of {name} must be >= 1, got {value}")
-    jobs = processes(jobs, count)
-    watcher, config = watcher or Watcher(), config.absolute()
+    _check_number("trials", count)
+    _check_number("jobs", jobs)
+    jobs = processes(jobs, count)  # what is missing is told before a folder is made
+    config = config.absolute()
     if config.execution.threads is None:
         config = replace(config, execution=config.execution.replace(threads=1))
-    folder = RunFolder.create(out, f"{config.task.name}-{config.task.variant}-trials", force=force)
-    folder.write_config(config.to_toml([f"The first of {count} trials; the others have the seeds that follow"]))
     seeds = [config.task.seed + i for i in range(count)]
-    watcher.phase(f"learning, {count} trials in {jobs} process{'es' if jobs > 1 else ''}")
+    folder = RunFolder.create(out, f"{config.task.name}-{config.task.variant}-trials", force=force)
+    # All at once: what is there once a trial has its turn is a trial that was begun.
+    for seed in seeds:
+        RunFolder.create(folder.of_seed(seed).path, "", force=force)
+    folder.write_config(config.to_toml([f"The first of {count} trials; the others have the seeds that follow"]))
+    folder.write_trials(seeds)
+    return _side_by_side(folder, config, seeds, jobs, watcher or Watcher())
+
+
+def resume_trials(
+    path: str | pathlib.Path,
+    *,
+    task: str | None = None,
+    jobs: int | None = None,
+    threads: int | None = None,
+    watcher: Watcher | None = None,
+) -> tuple[RunFolder, dict[str, Any]]:
+    """Go on with trials that were stopped, as if they had not been: those that are finished are kept.
+
+    Parameters
+    ----------
+    path : path
+        Folder of all trials.
+    task : str, optional
+        Task that they are meant to have, by its name or file.
+    jobs : int, optional
+        As for `run_trials`.
+    threads : int, optional
+        Of each trial.
+    watcher : Watcher, optional
+
+    Returns
+    -------
+    folder, summary
+        As of `run_trials`.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder holds no trials, or its ``config.toml`` was edited since one of them has begun.
+    ParameterError
+        If they are of another task, or ``jobs`` is not a whole number from 1 on.
+    Stopped
+        After Ctrl-C, as from `run_trials`.
+    """
+    _check_number("jobs", jobs)
+    folder = RunFolder(path)
+    seeds = folder.read_trials()
+    if not seeds:
+        raise CheckpointError(f"{folder.path}: holds no {TRIALS}; it is no folder of several trials")
+    config = RunConfig.make(*read_config(folder.config))
+    refuse_other_task(folder, config, task)
+    for seed in seeds:
+        if (run := folder.of_seed(seed)).checkpoint.is_file():
+            begun = RunConfig.make(*parse_config(load_checkpoint(run.checkpoint).config, str(run.checkpoint)))
+            refuse_edited(folder, replace(begun, task=begun.task.replace(seed=config.task.seed)))
+    if threads is not None:
+        config = replace(config, execution=config.execution.replace(threads=threads))
+    return _side_by_side(folder, config, seeds, processes(jobs, len(seeds)), watcher or Watcher())
+
+
+def _check_number(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ParameterError(f"the number of {name} must be >= 1, got {value}")
+
+
+def _side_by_side(
+    folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int, watcher: Watcher
+) -> tuple[RunFolder, dict[str, Any]]:
+    """Bring all trials to their ends, in processes, and write the summary of all."""
+    watcher.phase(f"learning, {len(seeds)} trials in {jobs} process{'es' if jobs > 1 else ''}")
     text = config.to_toml()
-    calls = [(_trial, (text, seed, str(folder.path / f"seed-{seed}"), force)) for seed in seeds]
     found = []
     try:
-        for trial in side_by_side(calls, jobs):
+        for trial in side_by_side([(_trial, (text, seed, str(folder.of_seed(seed).path))) for seed in seeds], jobs):
             found.append(trial)
-            watcher.trial(len(found), count, trial)
-    except KeyboardInterrupt:
-        raise Stopped(f"stopped; the trials that had begun are in {folder.path}") from None
+            watcher.trial(len(found), len(seeds), trial)
+    except KeyboardInterrupt as stop:
+        raise Stopped(_how_to_go_on(folder, config, seeds), getattr(stop, "exit_code", 130)) from None
     summary = summarise(config, found)
     folder.write_summary(summary)
     return folder, summary
+
+
+def _how_to_go_on(folder: RunFolder, config: RunConfig, seeds: list[int]) -> str:
+    runs = [folder.of_seed(seed) for seed in seeds]
+    finished = sum(run.summary.is_file() for run in runs)
+    begun = sum(run.checkpoint.is_file() for run in runs) - finished
+    how_far = f"with {finished} of {len(seeds)} trials finished, {begun} begun"
+    if finished + begun == 0:
+        how_far = f"before any of {len(seeds)} trials had begun"
+    return f"stopped {how_far}; go on with: eprop train {config.task_name} --resume {folder.path}"
 
 
 def processes(jobs: int | None, count: int) -> int:
@@ -115,13 +192,15 @@ def _joblib() -> Any:
     return joblib
 
 
-def _trial(text: str, seed: int, out: str, force: bool) -> dict[str, Any]:
-    """One trial, in a process of its own."""
-    from eprop.training.config import parse_config
-
+def _trial(text: str, seed: int, out: str) -> dict[str, Any]:
+    """One trial, in a process of its own: kept if it is finished, resumed if it has begun."""
     name, given = parse_config(text, "configuration of the trials")
     config = RunConfig.make(name, given, task={"seed": seed})
-    return start_run(config, out, force=force).summary
+    run = RunFolder(out)
+    if not run.checkpoint.is_file():
+        # What may be there is a configuration, of a trial that was stopped before its first checkpoint.
+        return start_run(config, out, force=True).summary
+    return run.read_summary() or resume_run(out, threads=config.execution.threads).summary
 
 
 def summarise(config: RunConfig, summaries: list[dict[str, Any]]) -> dict[str, Any]:

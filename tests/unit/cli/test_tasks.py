@@ -109,7 +109,12 @@ def test_trials() -> None:
     assert "over 2 trials" in done.stdout
     folder = pathlib.Path("runs/pattern-generation-sines-eprop-trials-001")
     assert (folder / "seed-6" / "figures" / "pattern.png").exists()
-    assert json.loads((folder / "summary.json").read_text())["trials"][1]["seed"] == 6
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["trials"][1]["seed"] == 6
+    (folder / "summary.json").unlink()
+    (folder / "seed-6" / "summary.json").unlink()
+    resumed = run("train", "pattern-generation", "--resume", folder, "--jobs", 1, "--json", "--no-figures")
+    assert json.loads(resumed.stdout)["mean"] == summary["mean"]
 
 
 def test_a_task_of_ones_own() -> None:

@@ -8,8 +8,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from eprop.errors import OutputError, ParameterError
-from eprop.training import RunConfig, run_trials, start_run
+from eprop.errors import CheckpointError, OutputError, ParameterError
+from eprop.training import RunConfig, RunFolder, Stopped, Watcher, resume_trials, run_trials, start_run
 from eprop.training.trials import summarise
 
 SMALL = {"duration": 50.0, "neurons": 5, "inputs": 5}
@@ -17,6 +17,98 @@ SMALL = {"duration": 50.0, "neurons": 5, "inputs": 5}
 
 def config(**task) -> RunConfig:
     return RunConfig.make("pattern-generation", task={**SMALL, **task}, training={"epochs": 4})
+
+
+def stopped(monkeypatch: pytest.MonkeyPatch, out: pathlib.Path, at: int, samples: int = 2) -> str:
+    """Run three trials and stop them in the one with seed ``at``, after so many samples; what is said then."""
+
+    class Stop(Watcher):
+        def metrics(self, line: dict) -> None:
+            if line["samples"] >= samples:
+                raise Stopped
+
+    def start(config: RunConfig, *args, **more):
+        if samples == 0 and config.task.seed == at:
+            raise KeyboardInterrupt
+        return start_run(config, *args, **more, watcher=Stop() if config.task.seed == at else None)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("eprop.training.trials.start_run", start)
+        with pytest.raises(Stopped) as stop:
+            run_trials(config(seed=3), 3, out, jobs=1)
+    return str(stop.value)
+
+
+def without_times(summary: dict) -> dict:
+    """What of a summary must be the same whenever it is made."""
+    trials = [{k: v for k, v in trial.items() if not k.endswith("seconds")} for trial in summary["trials"]]
+    return {**summary, "trials": trials}
+
+
+@pytest.mark.tiny
+def test_trials_that_were_stopped_go_on(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, whole = run_trials(config(seed=3), 3, tmp_path / "whole", jobs=1)
+    out = tmp_path / "cut"
+    assert stopped(monkeypatch, out, at=4) == (
+        f"stopped with 1 of 3 trials finished, 1 begun; go on with: eprop train pattern-generation --resume {out}"
+    )
+    finished = (out / "seed-3" / "summary.json").read_bytes()
+    begun: list[int] = []
+
+    def start(config: RunConfig, *args, **more):
+        begun.append(config.task.seed)
+        return start_run(config, *args, **more)
+
+    monkeypatch.setattr("eprop.training.trials.start_run", start)
+    folder, summary = resume_trials(out, task="pattern-generation", jobs=1)
+    assert begun == [5]  # the finished one is kept, the begun one goes on from its checkpoint
+    assert (out / "seed-3" / "summary.json").read_bytes() == finished
+    assert json.loads(folder.summary.read_text()) == summary
+    assert without_times(summary) == without_times(whole)
+
+
+@pytest.mark.tiny
+def test_trials_that_were_stopped_before_the_first_had_begun(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = stopped(monkeypatch, tmp_path / "cut", at=3, samples=0)
+    assert said.startswith("stopped before any of 3 trials had begun; go on with: eprop train")
+    assert [trial["seed"] for trial in resume_trials(tmp_path / "cut", jobs=1)[1]["trials"]] == [3, 4, 5]
+
+
+@pytest.mark.tiny
+def test_what_cannot_go_on_is_said(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "cut"
+    stopped(monkeypatch, out, at=4)
+    with pytest.raises(OutputError, match=f"not empty; .* go on with what was stopped in it with --resume {out}, or"):
+        run_trials(config(seed=3), 3, out, jobs=1)
+    with pytest.raises(ParameterError, match=f"{out}: is a run of the task 'pattern-generation'; go on with: eprop"):
+        resume_trials(out, task="nmnist")
+    text = (out / "config.toml").read_text()
+    (out / "config.toml").write_text(text.replace("epochs = 4", "epochs = 5"))
+    with pytest.raises(
+        CheckpointError, match=r"config.toml: was edited since the run began \(training.epochs = 5, not 4"
+    ):
+        resume_trials(out)
+    with pytest.raises(CheckpointError, match=r"seed-3: holds no trials.json; it is no folder of several trials"):
+        resume_trials(out / "seed-3")
+    (out / "trials.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"trials.json: does not say which seeds the trials have"):
+        resume_trials(out)
+
+
+@pytest.mark.tiny
+def test_force_replaces_all_trials(tmp_path: pathlib.Path) -> None:
+    run_trials(config(seed=3), 3, tmp_path / "out", jobs=1)
+    with pytest.raises(OutputError, match="is not empty"):
+        run_trials(config(seed=4), 1, tmp_path / "out", jobs=1)
+    run_trials(config(seed=4), 1, tmp_path / "out", jobs=1, force=True)
+    assert sorted(path.name for path in (tmp_path / "out").glob("seed-*")) == ["seed-4"]
+    start_run(config(), tmp_path / "out", force=True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "checkpoint.h5", "config.toml", "metrics.jsonl", "summary.json",
+    ]  # fmt: skip
+    assert RunFolder(tmp_path / "out").read_trials() == []
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -114,7 +114,9 @@ def _common(
     ] = None,
     resume: Annotated[
         Path | None,
-        option(RUN, "RUN", "Go on with a run that was stopped, bit by bit as if it had not been."),
+        option(
+            RUN, "RUN", "Go on with a run that was stopped, or with all its trials, bit by bit as if it had not been."
+        ),
     ] = None,
     out: Annotated[
         Path | None,

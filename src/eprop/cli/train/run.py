@@ -10,7 +10,7 @@ from typing import Any
 from eprop.cli.report import Reporter, print_outcome, print_trials
 from eprop.errors import ParameterError
 from eprop.parallel import find_communicator, started_by_mpi
-from eprop.training import Outcome, RunConfig, RunFolder, resume_run, run_trials, start_run
+from eprop.training import Outcome, RunConfig, RunFolder, resume_run, resume_trials, run_trials, start_run
 from eprop.training.config import parse_settings, read_config, same_task
 
 Sections = dict[str, dict[str, Any]]
@@ -54,8 +54,8 @@ class Wanted:
 
 def carry_out(wanted: Wanted) -> None:
     """Begin or resume a run, print its result, draw its figures."""
-    if wanted.trials is not None:
-        _several(wanted, wanted.trials)
+    if wanted.trials is not None or (wanted.resume is not None and RunFolder(wanted.resume).read_trials()):
+        _several(wanted)
         return
     if wanted.jobs is not None:
         raise ParameterError("--jobs says how many processes --trials may take: give --trials as well")
@@ -72,16 +72,21 @@ def carry_out(wanted: Wanted) -> None:
     _draw([outcome.run], wanted)
 
 
-def _several(wanted: Wanted, count: int) -> None:
-    """Train with several seeds side by side."""
+def _several(wanted: Wanted) -> None:
+    """Train with several seeds side by side, or go on with that."""
     if wanted.resume is not None:
-        raise ParameterError("--resume goes on with one run: leave out --trials")
+        _refuse_beside_resume(wanted)
     if started_by_mpi():
-        raise ParameterError("--trials starts processes of its own: leave out mpiexec")
+        raise ParameterError("several trials take processes of their own: leave out mpiexec")
     with Reporter(quiet=wanted.quiet) as reporter:
-        folder, summary = run_trials(
-            _config(wanted), count, wanted.out, jobs=wanted.jobs, force=wanted.force, watcher=reporter
-        )
+        if wanted.trials is not None:
+            folder, summary = run_trials(
+                _config(wanted), wanted.trials, wanted.out, jobs=wanted.jobs, force=wanted.force, watcher=reporter
+            )
+        else:
+            folder, summary = resume_trials(
+                str(wanted.resume), task=wanted.task, jobs=wanted.jobs, threads=wanted.threads, watcher=reporter
+            )
     if wanted.as_json:
         print(json.dumps({"run": str(folder.path), **summary}, indent=2))
     elif not wanted.quiet:
@@ -135,11 +140,14 @@ def _config(wanted: Wanted) -> RunConfig:
 
 
 def _refuse_beside_resume(wanted: Wanted) -> None:
-    """A resumed run is the old run: nothing but the number of threads may change."""
+    """A resumed run is the old run: nothing but the numbers of threads and processes may change."""
     names = [
         name for section, values in wanted.changes().items() for name in values if (section, name) != ("run", "threads")
     ]
-    others = {"set": wanted.settings, "config": wanted.config, "out": wanted.out, "force": wanted.force}
+    others = {
+        "set": wanted.settings, "config": wanted.config, "out": wanted.out, "force": wanted.force,
+        "trials": wanted.trials is not None,
+    }  # fmt: skip
     names += [name for name, value in others.items() if value]
     if names:
         listed = ", ".join("--" + name.replace("_", "-") for name in names)
