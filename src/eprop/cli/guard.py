@@ -44,8 +44,8 @@ def guarded(command: Command) -> Command:
         except (EPropError, OSError, MemoryError) as error:
             if kwargs.get("debug"):
                 raise
-            end_ranks(f"eprop: error: {_text(error)}", FAILED)
-            _say(f"error: {_text(error)}")
+            end_ranks(f"eprop: error: {text_of(error)}", FAILED)
+            _say(f"error: {text_of(error)}")
             raise typer.Exit(FAILED) from None
 
     return wrapper  # type: ignore[return-value]
@@ -61,7 +61,8 @@ def _say_stopped(text: str, together: bool) -> None:
         _say(text)
 
 
-def _text(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
+    """What a person reads of an error."""
     from eprop.errors import EPropError
 
     if isinstance(error, MemoryError) and not isinstance(error, EPropError):

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from eprop.cli import app
+from eprop.errors import DivergenceError
 from eprop.training.runs import PICTURES
 
 PATTERN = [
@@ -115,6 +116,19 @@ def test_trials() -> None:
     (folder / "seed-6" / "summary.json").unlink()
     resumed = run("train", "pattern-generation", "--resume", folder, "--jobs", 1, "--json", "--no-figures")
     assert json.loads(resumed.stdout)["mean"] == summary["mean"]
+
+
+@pytest.mark.tiny
+@pytest.mark.filterwarnings("default")
+def test_a_run_whose_figures_cannot_be_drawn_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exploded(_: Any) -> None:
+        raise DivergenceError("run: a membrane voltage exploded")
+
+    monkeypatch.setattr("eprop.plot.draw_run", exploded)
+    done = run("train", *PATTERN, "--out", "out", "--json")
+    assert done.exit_code == 0
+    assert "warning: out: the run is complete and kept, but its figures could not be drawn: run: a m" in done.stderr
+    assert json.loads(done.stdout)["run"] == "out"
 
 
 def test_a_task_of_ones_own() -> None:

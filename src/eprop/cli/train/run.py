@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eprop.cli.guard import text_of
 from eprop.cli.report import Reporter, print_outcome, print_trials
-from eprop.errors import ParameterError
+from eprop.errors import EPropError, ParameterError
 from eprop.parallel import find_communicator, started_by_mpi
 from eprop.training import Outcome, RunConfig, RunFolder, resume_run, resume_trials, run_trials, start_run
 from eprop.training.config import parse_settings, read_config, same_task
 
 Sections = dict[str, dict[str, Any]]
+
+
+class FiguresWarning(UserWarning):
+    """A run has come to its end, but its figures could not be drawn."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,14 @@ def _draw(runs: list[RunFolder], wanted: Wanted) -> None:
     with Reporter(quiet=wanted.quiet) as reporter:
         reporter.phase("drawing figures")
         for run in runs:
-            draw_run(run.path)
+            try:
+                draw_run(run.path)
+            except (EPropError, OSError, MemoryError) as error:
+                warnings.warn(
+                    f"{run.path}: the run is complete and kept, but its figures could not be drawn: {text_of(error)}",
+                    FiguresWarning,
+                    stacklevel=2,
+                )
 
 
 def _print(outcome: Outcome, wanted: Wanted) -> None:
