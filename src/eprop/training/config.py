@@ -238,7 +238,8 @@ def _instead(key: str, known: list[str]) -> str:
 
 
 def _value(text: str) -> Any:
-    """A value as in TOML; text needs no quotes."""
+    """A value as in TOML; text needs no quotes, true and false may be written as in Python."""
+    text = text.lower() if text.lower() in ("true", "false") else text
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -89,7 +89,9 @@ def test_whole_numbers(cls, name, info):
 @pytest.mark.parametrize(("cls", "name", "info"), fields(bool), ids=names(fields(bool)))
 def test_switches(cls, name, info):
     for value in ("yes", 2, 1.0, None, [True], NAN):
-        with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be True or False"):
+        with pytest.raises(
+            ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be true or false, in Python True or "
+        ):
             make(cls, **{name: value})
     assert getattr(make(cls, **{name: 1}), name) is True
 

@@ -63,7 +63,7 @@ def test_the_window_ends_with_the_sample() -> None:
         ({"window_stop": 301}, "0 <= start < stop <= n_steps = 300"),
         ({"receptive_field": 0}, "NMNIST.receptive_field must be >= 1 px, got 0"),
         ({"receptive_field": 35}, "NMNIST.receptive_field must be <= 34 px, got 35"),
-        ({"bias": "yes"}, "NMNIST.bias must be True or False"),
+        ({"bias": "yes"}, "NMNIST.bias must be true or false, in Python True or False, got 'yes'"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(values: dict, message: str) -> None:

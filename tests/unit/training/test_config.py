@@ -139,7 +139,7 @@ def test_wrong_ranges(text: str) -> None:
 
 
 def test_settings_find_their_section() -> None:
-    found = parse_settings("nmnist", ["eta=0.5", "training.batch_size=7", "loss=softmax", "bias = true", "data.seed=3"])
+    found = parse_settings("nmnist", ["eta=0.5", "training.batch_size=7", "loss=softmax", "bias = True", "data.seed=3"])
     assert found["task"] == {"eta": 0.5, "loss": "softmax", "bias": True}
     assert found["training"] == {"batch_size": 7}
     assert found["data"] == {"seed": 3}
