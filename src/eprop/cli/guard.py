@@ -64,7 +64,10 @@ def _say_stopped(text: str, together: bool) -> None:
 def text_of(error: BaseException) -> str:
     """What a person reads of an error."""
     from eprop.errors import EPropError
+    from eprop.tasks.registry import line_in_task
 
+    if (where := line_in_task(error)) is not None:
+        return f"{where}: {error}"
     if isinstance(error, MemoryError) and not isinstance(error, EPropError):
         return f"not enough memory ({error}); take fewer samples or neurons, or precision = single"
     # A parameter of a class of the package is an option or a setting here.

@@ -27,6 +27,7 @@ SIZE = 34
 N_CHANNELS = 2 * SIZE * SIZE
 _EVENT = 5
 _BLOCK = 256
+_ADVICE = "Download it again, or leave it out: remove it, or in Python give on_error='skip'"
 _KINDS = {1: f"an x or y beyond {SIZE - 1}", 2: "a time before that of the event ahead of it"}
 
 
@@ -171,7 +172,7 @@ def _decode(tree: Tree, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.nd
     if kind:
         raise DataError(
             f"{tree.where(names[file])}: event at byte {byte} has {_KINDS[kind]}; the file is damaged or no N-MNIST "
-            "recording. Download it again, or leave it out with on_error='skip'"
+            f"recording. {_ADVICE}"
         )
     n = int(event_offsets[-1])
     return times[:n], channels[:n], event_offsets
@@ -180,11 +181,11 @@ def _decode(tree: Tree, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.nd
 def _read(tree: Tree, name: str) -> bytes:
     content = tree.read(name)
     if not content:
-        raise DataError(f"{tree.where(name)}: empty file. Download it again, or leave it out with on_error='skip'")
+        raise DataError(f"{tree.where(name)}: empty file. {_ADVICE}")
     if len(content) % _EVENT:
         raise DataError(
             f"{tree.where(name)}: cut short at byte {len(content)}, in the middle of an event (an event has {_EVENT} "
-            "bytes). Download it again, or leave it out with on_error='skip'"
+            f"bytes). {_ADVICE}"
         )
     return content
 

@@ -105,7 +105,7 @@ class Classification(Task):
         Raises
         ------
         InputError
-            If `evidence` has another shape than it should.
+            If `evidence` has another shape than it should, or is not a number.
         """
         total, wanted = np.zeros(1), (len(samples), len(self.classes))
         for y in views:
@@ -114,6 +114,14 @@ class Classification(Task):
                 raise InputError(
                     f"{type(self).__name__}.evidence must return an array of shape (samples, classes), here {wanted}, got "
                     f"{np.shape(evidence)}"
+                )
+            if not (finite := np.isfinite(evidence)).all():
+                # No class would be the largest, and the first would be taken without a word.
+                sample, label = (int(at[0]) for at in np.nonzero(~finite))
+                of = "readouts" if np.any(y) else "readouts that do nothing, all 0,"
+                raise InputError(
+                    f"the task {self.name!r}: {type(self).__name__}.evidence must be finite numbers, got "
+                    f"{evidence[sample, label]} for class {self.classes[label]!r} from the {of} of sample {sample}"
                 )
             total = total + evidence
         return np.asarray(total).argmax(axis=1)

@@ -74,9 +74,22 @@ class GeneratedTask(Task):
         return out
 
     def make_samples(self, network: Network, trials: Any) -> Samples:
-        """Draw trials and arrange them; raises what `drawn` does."""
+        """Draw trials and arrange them.
+
+        Raises
+        ------
+        InputError
+            What `drawn` does, and if trials and `window` do not fit each other and the network.
+        """
         drawn = self.drawn(trials)
         inputs = np.stack([trial.inputs for trial in drawn])
         targets = np.stack([np.asarray(trial.target) for trial in drawn])
         aims: dict[str, Any] = {"labels": targets} if targets.ndim == 1 else {"targets": {"out": targets}}
-        return make_samples(network, len(drawn), inputs.shape[1], {"in": inputs}, window=self.window, **aims)
+        window = self.window
+        try:
+            return make_samples(network, len(drawn), inputs.shape[1], {"in": inputs}, window=window, **aims)
+        except InputError as error:
+            label = type(self).__name__
+            raise InputError(
+                f"what {label}.draw_trial and {label}.window give must fit each other and {label}.build_network: {error}"
+            ) from error

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from eprop.errors import ParameterError
 from eprop.models import ALIF, LIF, Neuron, PiecewiseLinear
 from eprop.network import Adaptive, Feedback, Normal, RandomFeedback, Symmetric
 from eprop.parameters import param
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Momentum, Optimizer, RMSprop, Rule
-from eprop.tasks.base import Task, check_choice
+from eprop.tasks.base import Task, check_choice, suggestion
 
 RULES = ("eprop", "eprop+")
 LOSSES = ("softmax", "squared_error")
@@ -69,6 +70,8 @@ class Learner(Task):
             check_choice(f"{label}.{name}", getattr(self, name), choices)
         suited = self.suited({field.name: getattr(self, field.name) for field in fields(self)})
         for name, value in suited.items():
+            if name not in (known := [field.name for field in fields(self)]):
+                raise ParameterError(f"{label}.suited gives {name!r}, which is no parameter{suggestion(name, known)}")
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
         check_choice(f"{label}.feedback", self.feedback, FEEDBACKS)

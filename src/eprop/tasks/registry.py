@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import pathlib
 import sys
+import traceback
 from types import ModuleType
 
 from eprop.errors import ParameterError
@@ -22,6 +23,7 @@ TASKS: dict[str, type[Task]] = {
     NMNIST.name: NMNIST,
 }
 _DIGEST = "__digest__"
+_PREFIX = "eprop_task_"
 
 
 def task_named(name: str) -> type[Task]:
@@ -41,6 +43,22 @@ def task_named(name: str) -> type[Task]:
     if name not in TASKS:
         raise ParameterError(f"no task {name!r}; there are: {', '.join(TASKS)}{suggestion(name, TASKS)}")
     return TASKS[name]
+
+
+def line_in_task(error: BaseException) -> str | None:
+    """Where a file that holds a task was when an error arose, such as ``"/my/task.py: line 7"``; None if in none.
+
+    What `Task.validate` refuses is a value that the task was given, wherever that came from: then it is None as well.
+    """
+    where = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        # A function that dataclass has made belongs to the module as well, but to no line of the file.
+        if frame.f_globals.get("__name__", "").startswith(_PREFIX) and file == frame.f_globals.get("__file__"):
+            if frame.f_code.co_name == "validate":
+                return None
+            where = f"{file}: line {line}"
+    return where
 
 
 def _from_file(path: pathlib.Path) -> type[Task]:
@@ -73,7 +91,7 @@ def _check_dataclasses(kind: type[Task], path: pathlib.Path) -> None:
 def _module(path: pathlib.Path) -> ModuleType:
     # Named after its path, so that files of one name in two folders are two modules. Once loaded it stays: a class
     # that is loaded twice would be two classes.
-    name = f"eprop_task_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    name = f"{_PREFIX}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -90,5 +108,6 @@ def _module(path: pathlib.Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise ParameterError(f"{path}: cannot be loaded as a task: {type(error).__name__}: {error}") from error
+        where = line_in_task(error) or path
+        raise ParameterError(f"{where}: cannot be loaded as a task: {type(error).__name__}: {error}") from error
     return module

@@ -15,9 +15,10 @@ import numpy as np
 
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError, DivergenceError, EPropError, InputError, OutputError, ParameterError
+from eprop.network import Network
 from eprop.parallel import Communicator, Serial
 from eprop.rules import EPropPlus
-from eprop.tasks import Parts, Trials
+from eprop.tasks import Parts, Task, Trials
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import RunConfig, parse_config, read_config, same_task
 from eprop.training.evaluation import Engine, evaluate, watched
@@ -251,8 +252,18 @@ def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
     if config.execution.engine == "time":
         if comm is not None and comm.size > 1:
             raise ParameterError("--engine time runs in one process: leave out mpiexec, or take the engine event")
-        return ReferenceSimulator(config.task.build_network())
+        return ReferenceSimulator(_network_of(config.task))
     return make_simulator(config, comm=comm)
+
+
+def _network_of(task: Task) -> Network:
+    """The untrained network of a task, which may be one of the user's own."""
+    network = task.build_network()
+    if not isinstance(network, Network):
+        raise InputError(
+            f"the task {task.name!r}: {type(task).__name__}.build_network must return a Network, got {network!r:.80}"
+        )
+    return network
 
 
 def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:
@@ -271,7 +282,7 @@ def make_simulator(config: RunConfig, threads: int | None = None, comm: Communic
     would wait for each other at every step.
     """
     threads = config.execution.threads if threads is None else threads
-    network = config.task.build_network()
+    network = _network_of(config.task)
     if threads is None and any(isinstance(p.rule, EPropPlus) for p in network.projections):
         neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
         threads = 1 if neurons < MANY_NEURONS else None

@@ -145,6 +145,17 @@ def test_a_task_of_ones_own() -> None:
     assert "Learn the task in a file" in run("train", "my_own.py", "--help").stdout
 
 
+@pytest.mark.tiny
+def test_a_mistake_in_the_file_of_a_task_is_told_with_its_line() -> None:
+    run("new-task", "my-own")
+    file = pathlib.Path("my_own.py")
+    file.write_text(file.read_text().replace("self.make_neuron(), self", "ep.LIF(tau_m=-1.0), self"))
+    done = run("train", file)
+    assert done.exit_code == 2
+    assert re.search(r"eprop: error: .*my_own.py: line \d+: LIF.tau_m must be > 0 ms, got -1", done.stderr)
+    assert "eprop: error: neurons must be >= 1" in run("train", file, "--set", "neurons=0").stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -182,7 +182,7 @@ def test_damaged_files_are_named(folder, kind):
         with pytest.raises(DataError, match=message) as caught:
             act()
         assert str(victim) in str(caught.value)
-        assert "on_error='skip'" in str(caught.value)
+        assert "or leave it out: remove it, or in Python give on_error='skip'" in str(caught.value)
     assert len(data[0].events) == 40
     with pytest.warns(UserWarning, match=r"1 damaged recording\(s\) left out"):
         rest = data.binned(on_error="skip")

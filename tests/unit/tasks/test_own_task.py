@@ -6,11 +6,13 @@ import pathlib
 import sys
 import warnings
 
+import numpy as np
 import pytest
 
 from eprop.errors import CheckpointError, InputError, ParameterError
 from eprop.tasks import Classification, task_named
 from eprop.tasks.new_task import new_task
+from eprop.tasks.registry import line_in_task
 from eprop.training import ChangedTaskWarning, RunConfig, evaluate_run, resume_run, start_run
 
 pytestmark = pytest.mark.tiny
@@ -68,7 +70,7 @@ def test_names_that_cannot_be(name: str, file: str | None, message: str) -> None
     [
         (None, "no such file, neither there nor in this folder; .* eprop new-task NAME writes a template"),
         ("", "must define one task .* found none"),
-        ("import nix_da", "cannot be loaded as a task: ModuleNotFoundError"),
+        ("\nimport nix_da", "own.py: line 2: cannot be loaded as a task: ModuleNotFoundError"),
         ("1 +", "cannot be loaded as a task: SyntaxError"),
     ],
 )
@@ -83,6 +85,10 @@ TUPLE = ("return Trial(rng.random((self.n_steps, chance.size)) < chance, label)"
 LENGTHS = ("rng.random((self.n_steps, chance.size))", "rng.random((self.n_steps + int(rng.integers(9)), chance.size))")
 EVIDENCE = ("return shown", "return shown.sum(axis=1)")
 WIDE = ("return shown", "return np.repeat(shown, 3, axis=1)")
+NAN = ("return shown", "return shown * np.nan")
+NORMED = ("return shown", "return shown / shown.sum(axis=1, keepdims=True)")
+NO_NETWORK = ("return net", "del net")
+WINDOW = ("(np.arange(self.n_steps) >=", "(np.arange(self.n_steps + 1) >=")
 LABEL = ('("first", "second")', '("only",)')  # the readouts are as many as the classes
 
 
@@ -93,9 +99,29 @@ LABEL = ('("first", "second")', '("only",)')  # the readouts are as many as the 
         (LENGTHS, r"the same shapes in all trials; got inputs \(1\d\d, 20\) with target"),
         (EVIDENCE, r"OneTask.evidence must return an array of shape \(samples, classes\), here \(2, 2\), got \(2,\)"),
         (WIDE, r"OneTask.evidence must .* got \(2, 6\)"),
-        (LABEL, r"labels must lie in 0..0, got 1..1"),
+        (
+            NAN,
+            r"^the task 'one-task': OneTask.evidence must be finite numbers, got nan for class 'first' from the readouts",
+        ),
+        (NORMED, r"got nan for class 'first' from the readouts that do nothing, all 0, of sample 0"),
+        (NO_NETWORK, r"^the task 'one-task': OneTask.build_network must return a Network, got None"),
+        (WINDOW, r"^what OneTask.draw_trial and OneTask.window give must fit .*: window must have shape \(100,\)"),
+        (
+            LABEL,
+            r"^what OneTask.draw_trial and .* fit each other and OneTask.build_network: labels must lie in 0..0, got 1",
+        ),
     ],
-    ids=["a tuple", "unequal lengths", "no axis of classes", "too many classes", "too few classes"],
+    ids=[
+        "a tuple",
+        "unequal lengths",
+        "no axis of classes",
+        "too many classes",
+        "no numbers",
+        "no numbers at rest",
+        "no network",
+        "a window of another length",
+        "too few classes",
+    ],
 )
 def test_a_mistake_is_named_before_the_training(change: tuple[str, str], message: str, tmp_path: pathlib.Path) -> None:
     file = written(tmp_path, "one-task")
@@ -105,6 +131,42 @@ def test_a_mistake_is_named_before_the_training(change: tuple[str, str], message
     with pytest.raises(InputError, match=message):
         start_run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_evidence_that_is_lost_while_learning_is_no_evidence(tmp_path: pathlib.Path) -> None:
+    file = written(tmp_path)
+    file.write_text(file.read_text().replace("return shown", "return np.where(shown > 0, np.inf, shown)"))
+    task = task_named(str(file))()
+    y = np.zeros((3, 100, 2))
+    y[2, :, 1] = 1.0
+    with pytest.raises(InputError, match=r"got inf for class 'second' from the readouts of sample 2$"):
+        task.predict(range(3), y)
+
+
+def test_a_default_that_is_no_parameter(tmp_path: pathlib.Path) -> None:
+    file = written(tmp_path)
+    file.write_text(file.read_text().replace('"c_reg": 1.0}', '"c_reg": 1.0, "tau_mm": 1.0}'))
+    with pytest.raises(
+        ParameterError, match=r"DelayedMatch.suited gives 'tau_mm', .* no parameter; did you mean 'tau_m'"
+    ):
+        RunConfig.make(str(file))
+
+
+def test_the_line_of_a_task_at_which_an_error_arose(tmp_path: pathlib.Path) -> None:
+    """And none for values from outside, though `dataclass` and ``validate`` check them in the file's module."""
+    file = written(tmp_path)
+    text = file.read_text().replace("self.make_neuron(), self", "ep.LIF(tau_m=-1.0), self")
+    text += "\n    def validate(self):\n        super().validate()\n"
+    file.write_text(text)
+    kind = task_named(str(file))
+    (line,) = (number for number, line in enumerate(text.splitlines(), 1) if "tau_m=-1.0" in line)
+    with pytest.raises(ParameterError) as caught:
+        kind().build_network()
+    assert line_in_task(caught.value) == f"{file}: line {line}"
+    for value in ({"neurons": 0}, {"rule": "none"}):
+        with pytest.raises(ParameterError) as caught:
+            kind(**value)
+        assert line_in_task(caught.value) is None
 
 
 def test_scores_of_a_wrong_shape(tmp_path: pathlib.Path) -> None:
