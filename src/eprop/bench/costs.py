@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eprop.bench.scaling import ScalingConfig, ScalingResult, compare_with_nest, run_scaling
+from eprop.bench.scaling import MODES, NEEDED, ScalingConfig, ScalingResult, compare_with_nest, run_scaling
 from eprop.errors import ParameterError
 from eprop.parameters import Description, param
 
@@ -38,6 +38,17 @@ class EventCostConfig(Description):
     repeats: int = param(3, kind=int, at_least=1, doc="measurements of each point; the median counts")
     seed: int = param(1, kind=int, at_least=0, doc="seed")
 
+    def validate(self) -> None:
+        """A mode whose spikes are delivered step by step: e-prop per sample takes its steps as a whole."""
+        modes = [mode for mode in MODES if mode != "eprop"]
+        if self.mode not in modes:
+            raise ParameterError(f"mode must be one of {', '.join(modes)}, got {self.mode!r}")
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What there is to be varied, in this mode."""
+        return tuple(name for name in SWEEPS if NEEDED.get(name, self.mode) == self.mode)
+
     def at(self, quantity: str, value: float) -> ScalingConfig:
         """The benchmark with one quantity changed."""
         have = {name: getattr(self, name) for name in ("interval", "cutoff", "neurons", "indegree")}
@@ -52,7 +63,10 @@ class EventCostConfig(Description):
 
 @dataclass
 class EventCost:
-    """One point: ns per event, of all that a step does and of delivering alone; NaN where there is no such number."""
+    """One point: ns per event, of all that a step does and of delivering alone, and the span of several measurements.
+
+    NaN where there is no such number.
+    """
 
     quantity: str
     value: float
@@ -68,9 +82,13 @@ def event_cost(
     tell: Callable[[EventCost], None] = lambda point: None,
 ) -> list[EventCost]:  # fmt: skip
     """Measure all points of some sweeps, NEST's after ours in turn; ``tell`` is called with each."""
-    quantities = tuple(SWEEPS) if quantities is None else quantities
+    quantities = config.quantities if quantities is None else quantities
     if unknown := [q for q in quantities if q not in SWEEPS]:
         raise ParameterError(f"quantities must be some of {', '.join(SWEEPS)}, got {unknown[0]!r}")
+    if idle := [q for q in quantities if q not in config.quantities]:
+        raise ParameterError(
+            f"{idle[0]} changes nothing: mode is {config.mode}, it is varied with mode {NEEDED[idle[0]]}"
+        )
     found = []
     for point in _points(config, quantities, nest):
         found.append(point)
@@ -98,8 +116,8 @@ def _deliver(result: ScalingResult) -> float:
 
 
 def _median(values: list[float]) -> tuple[float, float]:
-    """Median, and the span of the values."""
+    """Median, and the span of several values."""
     if not values:
         return float("nan"), float("nan")
     ordered: list[Any] = sorted(values)
-    return float(ordered[len(ordered) // 2]), float(ordered[-1] - ordered[0])
+    return float(ordered[len(ordered) // 2]), float(ordered[-1] - ordered[0]) if len(ordered) > 1 else float("nan")

@@ -36,6 +36,8 @@ STDP_W_MAX = 0.01
 SHORTEST_WARM_UP = 20
 # So often GNU's OpenMP looks whether a waiting thread has work, before the thread sleeps, if nothing else is said.
 OPENMP_SPINS = "300000"
+#: Options that one mode alone heeds.
+NEEDED = {"cutoff": "eprop+", "sample": "eprop", "mu": "stdp"}
 VALUE_BYTES = {"single": 4, "double": 8}
 
 
@@ -81,13 +83,24 @@ class ScalingConfig(Description):
         return self.sample_steps if self.mode == "eprop" else max(SHORTEST_WARM_UP, math.ceil(1000.0 / self.rate) + 1)
 
 
+def idle_options(config: Description, mode: str) -> list[str]:
+    """Options that were changed although they change nothing in a mode."""
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    return [
+        name for name, needed in NEEDED.items()
+        if name in defaults and mode != needed and getattr(config, name) != defaults[name]
+    ]  # fmt: skip
+
+
 @dataclass
 class ScalingResult:
     """What one side took; times in s, memory in bytes.
 
     ``bytes_per_synapse`` counts the arrays with one entry per synapse, of NEST all that the process grew by;
-    ``resident_bytes_per_synapse`` is the latter on both sides. ``phases`` are seconds of the run, if they were measured;
-    ``bandwidth_fraction`` is what the bytes that events must move make of the triad's, NaN for NEST.
+    ``resident_bytes_per_synapse`` is the latter on both sides, None of a process that grew by less than its arrays hold, for
+    it used memory again: then its growth says nothing. ``synaptic_events`` are counted, of NEST expected. ``phases`` are
+    seconds of the run, if they were measured; ``bandwidth_fraction`` is what the bytes that events must move make of the
+    triad's, None for NEST.
     """
 
     simulator: str
@@ -105,7 +118,7 @@ class ScalingResult:
     ns_per_synaptic_event: float
     real_time_factor: float
     bytes_per_synapse: float
-    resident_bytes_per_synapse: float
+    resident_bytes_per_synapse: float | None
     map_bytes: int
     peak_memory_bytes: int
     triad_bytes_per_second: float | None = None
@@ -182,11 +195,12 @@ def run_scaling(config: ScalingConfig, comm: Communicator | None = None) -> Scal
     plastic = sum(sim.connection_count(p.name) for p in network.projections if p.rule.plastic)
     memory, bandwidth = sim.memory(), triad_bandwidth(config.threads)
     held = comm.sum(np.array([memory["synapses"], memory["maps"], peak_memory() or 0, after - before]))
+    grown = held[3] / sim.n_synapses if held[3] >= held[0] else None
     moved = _moved(config, events, sim.n_synapses)
     return ScalingResult(
         "eprop", config.mode, config.neurons, sim.n_synapses, plastic, config.threads, config.precision, config.timed_steps,
         built, compiled, seconds, events, 1e9 * seconds / max(events, 1), seconds / (config.timed_steps * 1e-3),
-        held[0] / sim.n_synapses, held[3] / sim.n_synapses, int(held[1]), int(held[2]),
+        held[0] / sim.n_synapses, grown, int(held[1]), int(held[2]),
         bandwidth, moved / comm.size / seconds / bandwidth,
         {"build": built, **{name: s - phases.get(name, 0.0) for name, s in sim.phases.items()}} if config.timers else {},
         comm.size,

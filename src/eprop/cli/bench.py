@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +50,8 @@ def scaling(
     The memory per synapse counts the arrays that have one entry per synapse;
     maps belong to neurons and are given apart. Memory is that of all ranks
     together, threads are those of each. NEST runs in a process of its own;
-    its memory is the growth of that process.
+    its memory is the growth of that process, and its events are those that
+    are expected.
 
     [bold]Examples[/bold]
 
@@ -72,6 +75,7 @@ def scaling(
         neurons=neurons, indegree=indegree, rate=rate, steps=steps, mode=mode, threads=threads, precision=precision,
         cutoff=cutoff, sample=sample, mu=mu, inputs=inputs, readouts=readouts, seed=seed, timers=timers,
     )  # fmt: skip
+    _tell_idle(config, mode, silent=comm.rank > 0)
     ours = run_scaling(config, comm)
     if comm.rank > 0:
         return
@@ -96,7 +100,8 @@ def event_cost(
     quantity: Annotated[
         list[str] | None,
         typer.Option(
-            help="What is varied: interval, cutoff, neurons or indegree; may be given more than once.  \\[default: all]"
+            help="What is varied: interval, cutoff (of e-prop+), neurons or indegree; may be given more than once.  "
+            "\\[default: all]"
         ),
     ] = None,
     neurons: Annotated[int, typer.Option(help="Recurrent neurons.")] = 1000,
@@ -129,14 +134,14 @@ def event_cost(
 
     from eprop.bench import EventCostConfig
     from eprop.bench import event_cost as measure
-    from eprop.bench.costs import SWEEPS
 
     _check_compare(compare)
     config = EventCostConfig(
         neurons=neurons, indegree=indegree, interval=interval, cutoff=cutoff, events=events, mode=mode, threads=threads,
         precision=precision, repeats=repeats,
     )  # fmt: skip
-    names = tuple(quantity or SWEEPS)
+    names = tuple(quantity or config.quantities)
+    _tell_idle(config, mode)
     if figure is not None:
         from eprop.plot import check_picture, draw_event_cost, save
 
@@ -159,9 +164,22 @@ def _check_compare(compare: str | None) -> None:
         raise ParameterError(f'--compare takes "nest", got {compare!r}')
 
 
+def _tell_idle(config: Any, mode: str, *, silent: bool = False) -> None:
+    """Warn of options that change nothing."""
+    from eprop.bench.scaling import idle_options
+    from eprop.cli.report import Reporter
+    from eprop.training import IdleParameterWarning
+
+    with Reporter(silent=silent):
+        for name in idle_options(config, mode):
+            warnings.warn(f"{name} changes nothing: mode is {mode}", IdleParameterWarning, stacklevel=2)
+
+
 def _print_table(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from eprop.cli.report import size
 
     title = f"{report['mode']}, {report['neurons']:,} neurons, {report['synapses']:,} synapses"
     if report["ranks"] > 1:
@@ -173,21 +191,25 @@ def _print_table(report: dict[str, Any]) -> None:
         table.add_column(side["simulator"], justify="right")
     if "nest" in report:
         table.add_column("ratio", justify="right")
-    rows = (
-        ("time per synaptic event", "ns_per_synaptic_event", "{:.2f} ns"),
-        ("memory per synapse", "bytes_per_synapse", "{:.1f} B"),
-        ("memory of the process per synapse", "resident_bytes_per_synapse", "{:.1f} B"),
-        ("real-time factor", "real_time_factor", "{:.3f}"),
-        ("synaptic events", "synaptic_events", "{:,}"),
-        ("building", "build_seconds", "{:.2f} s"),
-        ("running", "run_seconds", "{:.3f} s"),
-        ("peak memory", "peak_memory_bytes", "{:,} B"),
+    rows: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+        ("time per synaptic event", "ns_per_synaptic_event", "{:.2f} ns".format),
+        ("memory per synapse", "bytes_per_synapse", "{:.1f} B".format),
+        ("growth of the process per synapse", "resident_bytes_per_synapse", "{:.1f} B".format),
+        ("real-time factor", "real_time_factor", "{:.3f}".format),
+        ("synaptic events", "synaptic_events", "{:,}".format),
+        ("building", "build_seconds", "{:.2f} s".format),
+        ("running", "run_seconds", "{:.3f} s".format),
+        ("peak memory", "peak_memory_bytes", size),
     )
     for label, key, form in rows:
         ratio = [f"{report['ratios'][key]:.1f}" if key in report["ratios"] else ""] if "nest" in report else []
-        table.add_row(label, *(form.format(side[key]) for side in sides), *ratio)
+        table.add_row(label, *("-" if side[key] is None else form(side[key]) for side in sides), *ratio)
     console = Console()
     console.print(table)
+    if "nest" in report:
+        console.print("NEST: its memory per synapse is the growth of its process, its events are expected, not counted")
+    if report["resident_bytes_per_synapse"] is None:
+        console.print("the process of eprop grew by less than its arrays hold, for it used memory again")
     triad, share = report["triad_bytes_per_second"], report["bandwidth_fraction"]
     of = " of rank 0" if report["ranks"] > 1 else ""
     console.print(
@@ -210,9 +232,14 @@ def _print_costs(points: list[Any]) -> None:
     for p in points:
         nest = p.nest_ns_per_event == p.nest_ns_per_event
         table.add_row(
-            p.quantity if p.quantity != last else "", f"{p.value:g}", f"{p.ns_per_event:.2f} ({p.ns_spread:.2f})",
-            f"{p.deliver_ns_per_event:.2f}", f"{p.nest_ns_per_event:.0f} ({p.nest_ns_spread:.0f})" if nest else "",
+            p.quantity if p.quantity != last else "", f"{p.value:g}", _with_span(p.ns_per_event, p.ns_spread, 2),
+            f"{p.deliver_ns_per_event:.2f}", _with_span(p.nest_ns_per_event, p.nest_ns_spread, 0) if nest else "",
             f"{p.nest_ns_per_event / p.ns_per_event:.0f}" if nest else "",
         )  # fmt: skip
         last = p.quantity
     Console().print(table)
+
+
+def _with_span(value: float, span: float, digits: int) -> str:
+    """``5.03 (0.12)``; without the span, of a single measurement."""
+    return f"{value:.{digits}f}" + (f" ({span:.{digits}f})" if span == span else "")

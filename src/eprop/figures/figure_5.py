@@ -95,7 +95,8 @@ class Figure5(PaperFigure):
             "kind": [p["kind"] for p in points],
             "simulator": ["NEST" if p["nest"] else "eprop" for p in points],
             **{name: [p[name] for p in points] for name in ("mode", "over", "workers", "seed", "neurons")},
-            **{key: [f[key] for f in found] for key in KEYS},
+            # What could not be measured is null in the parts.
+            **{key: [np.nan if f[key] is None else f[key] for f in found] for key in KEYS},
         }
         each = table(**columns)
         return {"scaling": each, "means": _means(each)}

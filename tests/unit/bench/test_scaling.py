@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 
@@ -13,6 +14,7 @@ from eprop.bench import (
     EventCost,
     EventCostConfig,
     ScalingConfig,
+    ScalingResult,
     bytes_per_event,
     compare_with_nest,
     costs,
@@ -123,6 +125,74 @@ def test_the_cost_of_an_event_is_measured_where_it_was_asked(monkeypatch):
         costs.event_cost(config, ["weight"])
 
 
+@pytest.mark.tiny
+def test_the_cost_of_an_event_needs_a_mode_with_events(monkeypatch):
+    with pytest.raises(ParameterError, match=r"mode must be one of static, eprop\+, stdp, got 'eprop'"):
+        EventCostConfig(mode="eprop")
+    assert "cutoff" in EventCostConfig().quantities
+    assert EventCostConfig(mode="stdp").quantities == ("interval", "neurons", "indegree")
+    monkeypatch.setattr(costs, "run_scaling", lambda config: pytest.fail("measured"))
+    with pytest.raises(ParameterError, match=r"cutoff changes nothing: mode is stdp, it is varied with mode eprop\+"):
+        costs.event_cost(EventCostConfig(mode="stdp"), ["cutoff"])
+
+
+@pytest.mark.tiny
+@pytest.mark.filterwarnings("default")
+def test_options_without_effect_are_told(monkeypatch):
+    def measure(*given):
+        raise EPropError("measured")
+
+    monkeypatch.setattr("eprop.bench.run_scaling", measure)
+    monkeypatch.setattr("eprop.bench.event_cost", measure)
+    for command, mode, options, told in (
+        ("scaling", "stdp", ["--cutoff", "3", "--sample", "5", "--mu", "1"], ["cutoff", "sample"]),
+        ("scaling", "eprop+", ["--cutoff", "3", "--mu", "1"], ["mu"]),
+        ("scaling", "static", ["--cutoff", "100"], []),
+        ("event-cost", "stdp", ["--cutoff", "3"], ["cutoff"]),
+    ):
+        said = CliRunner().invoke(app, ["bench", command, "--mode", mode, *options]).stderr
+        warned = [f"eprop: warning: {name} changes nothing: mode is {mode}" for name in told]
+        assert said.splitlines() == [*warned, "eprop: error: measured"]
+
+
+RESULT = ScalingResult(
+    "eprop", "eprop+", 20, 200, 100, 1, "single", 40, 0.1, 1.0, 0.2, 10_000, 20.0, 5.0, 12.0, None, 64, 868_438_016,
+    1e9, 0.5,
+)  # fmt: skip
+
+
+@pytest.mark.tiny
+def test_memory_is_compared_only_where_it_was_measured(monkeypatch):
+    nest = dataclasses.replace(
+        RESULT, simulator="NEST 3", bytes_per_synapse=180.0, resident_bytes_per_synapse=180.0, synaptic_events=9_999
+    )
+    monkeypatch.setattr("eprop.bench.run_scaling", lambda *given: RESULT)
+    monkeypatch.setattr("eprop.bench.compare_with_nest", lambda *given: nest)
+    command = ["bench", "scaling", "--compare", "nest"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    said = [" ".join(word for word in line.split() if word != "│") for line in done.stdout.splitlines()]
+    assert "memory per synapse 12.0 B 180.0 B 15.0" in said
+    assert "growth of the process per synapse - 180.0 B" in said
+    assert "peak memory 828 MiB 828 MiB" in said
+    text = " ".join(said)
+    assert "its events are expected, not counted" in text
+    assert "the process of eprop grew by less than its arrays hold" in text
+    assert (
+        "resident_bytes_per_synapse" not in json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)["ratios"]
+    )
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(("grown", "told"), [(2399, None), (2400, 12.0)])
+def test_a_process_that_used_memory_again_has_no_growth(grown, told, monkeypatch):
+    """The arrays hold 12 bytes for each of 200 synapses."""
+    at = iter([1_000_000, 1_000_000 + grown])
+    monkeypatch.setattr(scaling, "resident_memory", lambda: next(at))
+    monkeypatch.setattr(scaling, "triad_bandwidth", lambda threads: 1e9)
+    assert run_scaling(SMALL).resident_bytes_per_synapse == told
+
+
 def test_event_cost_on_the_command_line(monkeypatch, tmp_path):
     point = EventCost("cutoff", 10.0, 5.0, 0.1, 4.0, float("nan"), float("nan"))
     monkeypatch.setattr("eprop.bench.event_cost", lambda *given: [point, point])
@@ -131,7 +201,18 @@ def test_event_cost_on_the_command_line(monkeypatch, tmp_path):
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["points"][0]["nest_ns_per_event"] is None
     assert (tmp_path / "cost.png").stat().st_size > 10_000
-    assert "5.00" in CliRunner().invoke(app, command).stdout
+    assert "5.00 (0.10)" in CliRunner().invoke(app, command).stdout
+
+
+@pytest.mark.tiny
+def test_one_measurement_has_no_span(monkeypatch):
+    monkeypatch.setattr(costs, "SWEEPS", {"interval": (10.0,)})
+    monkeypatch.setattr(costs, "run_scaling", lambda config: RESULT)
+    done = CliRunner().invoke(app, ["bench", "event-cost", "--quantity", "interval", "--repeats", "1"])
+    assert "20.00" in done.stdout
+    assert "20.00 (" not in done.stdout
+    done = CliRunner().invoke(app, ["bench", "event-cost", "--quantity", "interval", "--repeats", "2"])
+    assert "20.00 (0.00)" in done.stdout
 
 
 def test_drawing_with_nest():
