@@ -13,6 +13,9 @@ from eprop.parameters import Description, param
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: Of a quick figure, at most.
+QUICK_TRIALS = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class PaperFigure(Description):
@@ -36,7 +39,8 @@ class PaperFigure(Description):
     @property
     def seeds(self) -> tuple[int, ...]:
         """Of the trials."""
-        return tuple(range(self.seed, self.seed + (min(self.trials, 2) if self.quick else self.trials)))
+        count = min(self.trials, QUICK_TRIALS) if self.quick else self.trials
+        return tuple(range(self.seed, self.seed + count))
 
     def absolute(self) -> Any:
         """The same with absolute paths, so that it means the same everywhere."""
@@ -54,5 +58,5 @@ class PaperFigure(Description):
         raise TypeError(f"{type(self).__name__} does not define draw()")
 
     def summary(self, tables: Tables) -> dict[str, Any]:
-        """The few numbers that a reader takes home, by name; plain numbers, or text."""
+        """The few numbers that a reader takes home, by name with the unit behind; plain numbers, or text."""
         return {}

@@ -174,26 +174,27 @@ class Figure2(PaperFigure):
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:
-        """Largest differences of losses, and test scores, as fractions."""
+        """Largest differences of losses, and test scores, per cent."""
         out: dict[str, Any] = {}
         for name in SIDES:
             for rule in RULES:
                 of_rule = rows(tables["samples"], task=name, rule=rule)
                 apart = np.abs(of_rule["event"] - of_rule["time"]) / of_rule["time"]
                 largest = float(apart.max())
-                out[f"{name}, {rule}: largest relative difference of losses"] = largest
+                of = f"{name}, {RULE_NAMES[rule]}"
+                out[f"{of}: largest relative difference of losses"] = largest
                 if not largest < ROUNDING:
                     warnings.warn(
-                        f"{name}, {rule}: losses of the engines differ by {largest:.1e}, more than rounding: one is wrong",
+                        f"{of}: losses of the engines differ by {largest:.1e}, more than rounding: one is wrong",
                         EnginesDifferWarning,
                         stacklevel=2,
                     )
-        for name in SIDES:
+        for name, side in SIDES.items():
             test = tables[f"test_{name}"]
             for curve in _present(test):
                 error = rows(test, rule=curve)["error"]
-                out[f"{name}, {CURVES[curve]}: test score"] = float(error.mean())
-                out[f"{name}, {CURVES[curve]}: spread"] = combined_spread(test, curve)
+                out[f"{name}, {CURVES[curve]}: test {side.score}"] = 100 * float(error.mean())
+                out[f"{name}, {CURVES[curve]}: its spread (%)"] = 100 * combined_spread(test, curve)
             out[f"{name}: trials"] = len(set(test["seed"]))
         return out
 

@@ -70,12 +70,12 @@ class Figure3(NMNISTFigure):
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:
-        """Test errors, as fractions."""
+        """Test errors, per cent."""
         test = tables["test"]
         out: dict[str, Any] = {"trials": len(set(test["seed"])), "test_data": str(test["data"][0])}
         for rule in RULES:
-            error = rows(test, rule=rule)["error"]
-            out |= {f"{rule} test error": float(error.mean()), f"{rule} test error sd": combined_spread(test, rule)}
+            name, error = f"{RULE_NAMES[rule]}: test error", rows(test, rule=rule)["error"]
+            out |= {f"{name} (%)": 100 * float(error.mean()), f"{name}, spread (%)": 100 * combined_spread(test, rule)}
         return out
 
     @staticmethod

@@ -94,10 +94,10 @@ class Figure4(NMNISTFigure):
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:
-        """How far the weights of the first trial moved, mV, and test errors."""
+        """How far the weights of the first trial moved, mV, and test errors, per cent."""
         out: dict[str, Any] = {
             "trials": tables["trials"]["seed"].size,
-            "test error": float(tables["trials"]["error"].mean()),
+            "test error (%)": 100 * float(tables["trials"]["error"].mean()),
         }
         for kind in KINDS.values():
             weights = rows(tables["weights"], kind=kind)

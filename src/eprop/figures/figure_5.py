@@ -151,12 +151,12 @@ class Figure5(PaperFigure):
             ours = rows(found, simulator="eprop", mode=mode)
             for over in sorted(set(ours["over"])):
                 strong, weak = (rows(rows(ours, over=over), kind=kind) for kind in KINDS)
-                out[f"{mode}: speed-up on {top} {over}"] = _time(strong, 1) / _time(strong, top)
-                out[f"{mode}: weak scaling on {top} {over}"] = _time(weak, 1) / _time(weak, top)
+                out[f"{NAMES[mode]}: speed-up on {top} {over}"] = _time(strong, 1) / _time(strong, top)
+                out[f"{NAMES[mode]}: weak scaling on {top} {over}"] = _time(weak, 1) / _time(weak, top)
             nest = rows(rows(found, simulator="NEST", mode=mode), kind="strong")
             if len(nest["mode"]):
                 first = rows(rows(ours, over="threads"), kind="strong")
-                out[f"{mode}: NEST takes longer by"] = _time(nest, 1) / _time(first, 1)
+                out[f"{NAMES[mode]}: NEST takes longer by"] = _time(nest, 1) / _time(first, 1)
         return out
 
 

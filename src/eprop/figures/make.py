@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eprop.errors import DataError, OutputError, ParameterError
-from eprop.figures.base import PaperFigure
+from eprop.figures.base import QUICK_TRIALS, PaperFigure
 from eprop.figures.registry import figure_numbered
 from eprop.figures.tables import Tables, read_tables, write_tables
 from eprop.figures.work import Work
@@ -88,6 +88,8 @@ def make_figure(
     kind(**given)  # what is wrong in itself is refused before anything is made
     folder = pathlib.Path(out) if out is not None else default_folder(number, quick=bool(given.get("quick")))
     old = {} if fresh else _old_options(folder, kind)
+    if old.get("quick") and given.get("quick") is False and old["trials"] == QUICK_TRIALS:
+        del old["trials"]  # they were so few for it was quick
     _check_free(folder, number)
     figure = kind(**{**old, **given}).absolute()
     facts = _read_facts(folder)
@@ -135,8 +137,9 @@ def _draw(folder: pathlib.Path, figure: PaperFigure, tables: Tables) -> list[pat
 
 
 def _options(figure: PaperFigure) -> dict[str, Any]:
-    """Options as JSON gives them back."""
+    """Options as JSON gives them back, with as many trials as there are: of a quick figure fewer than it was told."""
     values = {field.name: getattr(figure, field.name) for field in dataclasses.fields(figure)}
+    values["trials"] = len(figure.seeds)
     return dict(json.loads(json.dumps(values)))
 
 

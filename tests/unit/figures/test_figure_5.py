@@ -100,8 +100,8 @@ def test_drawing_and_summary(monkeypatch, tmp_path):
         real_time_factor=np.array(seconds),
     )  # fmt: skip
     summary = figure.summary({"scaling": of})
-    assert summary["eprop+: speed-up on 4 threads"] == pytest.approx(4.0)
+    assert summary["e-prop+: speed-up on 4 threads"] == pytest.approx(4.0)
     assert summary["static: weak scaling on 4 ranks"] == pytest.approx(1.0)
-    assert summary["stdp: NEST takes longer by"] == pytest.approx(100.0)
+    assert summary["STDP: NEST takes longer by"] == pytest.approx(100.0)
     path = save(figure.draw({"scaling": of}), tmp_path / "figure.png")
     assert path.read_bytes().startswith(b"\x89PNG")

@@ -88,6 +88,10 @@ def test_quick_is_two_trials_elsewhere() -> None:
     made = make(quick=True)
     assert made.folder.name == "figure-7-quick"
     assert made.figure.seeds == (1, 2)
+    assert made.facts["options"]["trials"] == 2
+    full = make(quick=False, out="figures/figure-7-quick")
+    assert full.figure.seeds == (1, 2, 3)
+    assert full.facts["options"]["trials"] == 3
     assert make(quick=True, trials=1).figure.seeds == (1,)
 
 

@@ -78,9 +78,12 @@ def test_figure_2(tiny: None) -> None:
     test = rows(tables["test_regression"], rule="time")["error"]
     np.testing.assert_allclose(test, rows(tables["test_regression"], rule="eprop")["error"], rtol=1e-9)
     assert {"a", "b", "c", "d", "normalised error (%)", "test error (%)"} <= texts(made.figure.draw(tables))
-    assert made.facts["summary"]["regression: trials"] == 2
+    told = made.facts["summary"]
+    assert told["regression: trials"] == 2
+    mean = 100 * rows(tables["test_regression"], rule="eprop")["error"].mean()
+    assert told["regression, e-prop, event-driven: test normalised error (%)"] == pytest.approx(mean)
     for task in ("regression", "classification"):
-        for rule in ("eprop", "eprop+"):
+        for rule in ("e-prop", "e-prop+"):
             assert made.facts["summary"][f"{task}, {rule}: largest relative difference of losses"] < 1e-9
     tables["samples"] = tables["samples"] | {"event": 1.01 * tables["samples"]["event"]}
     with pytest.warns(
@@ -117,6 +120,8 @@ def test_figures_3_and_4(recorded: dict[str, Any]) -> None:
     assert {"a", "b", "held-out error (%)", "samples learned"} <= texts(made.figure.draw(tables))
     assert made.facts["options"]["data"] == recorded["data"]
     assert made.facts["summary"]["trials"] == 2
+    mean = 100 * rows(tables["test"], rule="eprop")["error"].mean()
+    assert made.facts["summary"]["e-prop: test error (%)"] == pytest.approx(mean)
     _check_figure_4(recorded)
 
 
