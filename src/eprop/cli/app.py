@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from eprop.cli import bench, evaluate, figure, info, new_task, plot, train
 
@@ -16,7 +17,16 @@ It leaves a folder in runs/ with the configuration, the metrics, the trained
 network and figures; eprop evaluate and eprop plot read it.
 """
 
+
+class _Commands(TyperGroup):
+    """Commands, that which everybody needs first; those that have others below them would all come last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=lambda name: name != "train")
+
+
 app = typer.Typer(
+    cls=_Commands,
     help=HELP,
     no_args_is_help=True,
     rich_markup_mode="rich",

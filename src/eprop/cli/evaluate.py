@@ -38,7 +38,7 @@ def evaluate(
     """Judge the network of a run: its score; of classes also the confusion matrix.
 
     Weights are frozen and samples shuffled. A run that was stopped is judged
-    as its last checkpoint left it.
+    as its last checkpoint left it; a warning says after how many samples.
 
     [bold]Examples[/bold]
 
@@ -62,11 +62,13 @@ def evaluate(
 
 def _facts(task: Task, outcome: Evaluation, test: Trials) -> dict[str, Any]:
     """What ``--json`` prints."""
+    from eprop.tasks.recordings import Recordings
     from eprop.training import per_class_error
 
-    facts = {
-        "data": test.name,
-        "simulated": test.simulated,
+    facts: dict[str, Any] = {"data": test.name}
+    if issubclass(task.data, Recordings):  # other trials are always made
+        facts["simulated"] = test.simulated
+    facts |= {
         "samples": len(test),
         "score": task.score_name,
         "error": outcome.error,

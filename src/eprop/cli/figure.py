@@ -40,7 +40,10 @@ class _Figures(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         from eprop.figures import FIGURES
 
-        return _command(FIGURES[int(cmd_name)]) if cmd_name in self.list_commands(ctx) else None
+        if cmd_name not in self.list_commands(ctx):
+            listed = "; ".join(f"{number}, {FIGURES[number].title}" for number in sorted(FIGURES))
+            ctx.fail(f"there is no figure {cmd_name!r}; there are: {listed}")
+        return _command(FIGURES[int(cmd_name)])
 
 
 app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Figures)

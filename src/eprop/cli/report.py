@@ -189,7 +189,8 @@ def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
         table.add_row(str(trial["seed"]), percent(trial["test_error"]), trial["run"])
     console = _out()
     console.print(table)
-    text = f"{with_spread(summary['mean'], summary['sd'])} over {len(summary['trials'])} trials"
+    # Trials that all end alike do not differ by nothing: so much is left open by the number of test samples.
+    text = f"{with_spread(summary['mean'], summary['sd'] or summary['sigma'])} over {len(summary['trials'])} trials"
     extremes = f"lowest {percent(summary['lowest'])}, highest {percent(summary['highest'])}"
     console.print(Text.assemble((f"test {summary['score']} ", "bold"), f"{text}; {extremes}"))
     console.print(Text(f"runs in {folder.path}"))

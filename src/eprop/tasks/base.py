@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -177,8 +178,14 @@ def check_choice(label: str, value: str, choices: Iterable[str]) -> None:
 
 def suggestion(value: str, choices: Iterable[str]) -> str:
     """``"; did you mean 'x'?"``, or nothing if no choice is near."""
-    near = difflib.get_close_matches(value, list(choices), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    spoken = {_spoken(choice): choice for choice in choices}
+    near = difflib.get_close_matches(_spoken(value), list(spoken), n=1, cutoff=0.5)
+    return f"; did you mean {spoken[near[0]]!r}?" if near else ""
+
+
+def _spoken(name: str) -> str:
+    """A name without what people write in different ways: ``e-prop_plus`` is ``eprop+``."""
+    return re.sub(r"[-_ ]", "", name.lower()).replace("plus", "+")
 
 
 def _listed(choices: list[str]) -> str:

@@ -17,7 +17,15 @@
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, IdleParameterWarning, RunConfig, read_config
 from eprop.training.evaluation import evaluate
-from eprop.training.experiment import ChangedTaskWarning, Outcome, evaluate_run, restore, resume_run, start_run
+from eprop.training.experiment import (
+    ChangedTaskWarning,
+    Outcome,
+    UnfinishedRunWarning,
+    evaluate_run,
+    restore,
+    resume_run,
+    start_run,
+)
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.metrics import Evaluation, confusion_matrix, per_class_error
 from eprop.training.runs import RunFolder
@@ -39,6 +47,7 @@ __all__ = [
     "Stopped",
     "Trainer",
     "Training",
+    "UnfinishedRunWarning",
     "UnstableWarning",
     "Watcher",
     "confusion_matrix",

@@ -169,6 +169,10 @@ def parse_config(text: str, where: str, task: str | None = None) -> tuple[str, d
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ParameterError(f"{where}: is no TOML: {error}") from error
+    if not table:
+        raise ParameterError(
+            f"{where}: is empty; a configuration has sections {', '.join(f'[{s}]' for s in _SECTIONS)}"
+        )
     for section, values in table.items():
         if section not in _SECTIONS or not isinstance(values, dict):
             what = "section" if isinstance(values, dict) else "key outside of a section"

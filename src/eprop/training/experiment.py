@@ -38,6 +38,10 @@ class ChangedTaskWarning(UserWarning):
     """The file that holds a run's task is not the one that the run was trained with."""
 
 
+class UnfinishedRunWarning(UserWarning):
+    """A network is judged whose training was stopped."""
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """A finished run.
@@ -152,9 +156,21 @@ def evaluate_run(
     evaluation : Evaluation
     test : Trials
         What it was judged by.
+
+    Warns
+    -----
+    UnfinishedRunWarning
+        If the training was stopped before its end.
     """
     watcher = watcher or Watcher()
-    config, _, simulator = restore(path, threads=threads, comm=comm)
+    config, checkpoint, simulator = restore(path, threads=threads, comm=comm)
+    done, total = checkpoint.position["done"], checkpoint.position.get("total", 0)  # files of eprop 0.1 have none
+    if done < total:
+        warnings.warn(
+            f"{path}: was stopped after {done:,} of {total:,} samples; what is judged is its checkpoint of then",
+            UnfinishedRunWarning,
+            stacklevel=2,
+        )
     watcher.phase("reading data")
     source: dict[str, Any] = {"threads": simulator.threads, "progress": watcher.reading}
     test = in_turn(
@@ -395,7 +411,7 @@ class _Run:
     def save(self) -> None:
         state = self.simulator.state()  # from all ranks
         if self.writes:
-            position = {**self.trainer.position(), "data": self.fingerprint()}
+            position = {**self.trainer.position(), "total": self.trainer.total, "data": self.fingerprint()}
             source = "".join(self.task.sources().values())
             save_checkpoint(
                 self.folder.checkpoint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 import statistics
 from collections.abc import Callable, Iterable, Iterator
@@ -46,7 +47,8 @@ def run_trials(
     -------
     folder : RunFolder
     summary : dict
-        Mean, standard deviation, lowest and highest test score, and what is in ``trials``: seed, run and scores of each.
+        Mean, standard deviation over the trials, ``sigma`` within one, lowest and highest test score, and what is in
+        ``trials``: seed, run and scores of each.
 
     Raises
     ------
@@ -203,6 +205,12 @@ def _trial(text: str, seed: int, out: str) -> dict[str, Any]:
     return run.read_summary() or resume_run(out, threads=config.execution.threads).summary
 
 
+def _within(sigmas: list[float | None]) -> float | None:
+    """Root mean square of what the number of test samples leaves open in a trial; None where that is not known."""
+    known = [sigma for sigma in sigmas if sigma is not None]
+    return math.sqrt(statistics.fmean(sigma**2 for sigma in known)) if known else None
+
+
 def summarise(config: RunConfig, summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """Mean and spread over trials, and the figures of each."""
     scores = [summary["test_error"] for summary in summaries]
@@ -212,6 +220,7 @@ def summarise(config: RunConfig, summaries: list[dict[str, Any]]) -> dict[str, A
         **{name: summaries[0][name] for name in first},
         "mean": statistics.fmean(scores),
         "sd": statistics.stdev(scores) if len(scores) > 1 else None,
+        "sigma": _within([summary["test_error_sigma"] for summary in summaries]),
         "lowest": min(scores),
         "highest": max(scores),
         "trials": [{**{k: s[k] for k in kept}, "run": f"seed-{s['seed']}"} for s in summaries],

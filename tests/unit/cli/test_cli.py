@@ -98,6 +98,13 @@ def test_help_teaches(words: list[str]) -> None:
 
 
 @pytest.mark.tiny
+def test_the_first_command_is_that_which_everybody_needs() -> None:
+    listed = re.findall(r"^│ ([a-z][a-z-]*)  ", run("--help").stdout, re.MULTILINE)
+    assert listed[0] == "train"
+    assert {"evaluate", "plot", "bench", "figure", "info", "new-task"} <= set(listed)
+
+
+@pytest.mark.tiny
 def test_help_tells_the_true_defaults() -> None:
     text = re.sub(r"[\s│]+", " ", run("train", "nmnist", "--help").stdout)
     assert f"Recurrent neurons. [default: {NMNIST.neurons}]" in text
@@ -226,6 +233,7 @@ def test_plot_needs_the_folder_only(trained: pathlib.Path, tmp_path: pathlib.Pat
     ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("default::eprop.training.UnfinishedRunWarning")
 def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     out = tmp_path / "run"
     words = ["train", "nmnist", "--data", str(data), *SMALL, "--epochs", "200000", "--out", str(out), "--no-figures"]
@@ -242,7 +250,12 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert re.search(r"eprop: stopped after [\d,]+ of 4,000,000 samples; go on with: eprop train nmnist --resume", text)
     assert "Traceback" not in text
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
-    assert run("evaluate", out, "--quiet").exit_code == 0
+    judged = run("evaluate", out, "--quiet")
+    assert judged.exit_code == 0
+    assert re.fullmatch(
+        r"eprop: warning: .*run: was stopped after [\d,]+ of 4,000,000 samples; what is judged is its checkpoint of then\n",
+        judged.stderr,
+    )
     done = run("train", "nmnist", "--resume", out, "--epochs", "3")
     assert done.exit_code == 2
     assert "--resume takes everything from the run: leave out --epochs" in done.stderr
@@ -386,6 +399,7 @@ def test_a_full_disk(data: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.filterwarnings("default::eprop.training.UnfinishedRunWarning")
 def test_a_diverging_run(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     words = [
         "--set",

@@ -71,13 +71,14 @@ def test_a_task_from_end_to_end(name: str, own: str, rule: str, tmp_path: pathli
     judged = json.loads(run("evaluate", out, "--json").stdout)
     assert judged["error"] == pytest.approx(summary["test_error"], abs=1e-12)
     assert judged["score"] == summary["score"]
+    assert "simulated" not in judged  # that is said of recordings
     assert run("evaluate", out).exit_code == 0
     refused = run("evaluate", out, "--data", ".")
     assert refused.exit_code == 2
     assert "makes its trials from a seed: leave out --data" in refused.stderr
     again = json.loads(run("train", name, "--config", out / "config.toml", "--json", "--no-figures").stdout)
     assert again["test_loss"] == summary["test_loss"]
-    resumed = json.loads(run("train", name, "--resume", out, "--json", "--no-figures").stdout)
+    resumed = json.loads(run("train", "--resume", out, "--json", "--no-figures").stdout)
     assert resumed["test_loss"] == summary["test_loss"]
 
 
@@ -141,6 +142,7 @@ def test_a_task_of_ones_own() -> None:
     assert (out / "figures" / "confusion.png").exists()
     assert run("evaluate", out).exit_code == 0
     assert run("train", "my_own.py", "--resume", out, "--quiet").exit_code == 0
+    assert run("train", f"--resume={out}", "--quiet").exit_code == 0
     assert run("train", "my_own.py", "--config", out / "config.toml", "--quiet", "--out", "b").exit_code == 0
     assert "Learn the task in a file" in run("train", "my_own.py", "--help").stdout
 
@@ -170,6 +172,9 @@ def test_a_mistake_in_the_file_of_a_task_is_told_with_its_line() -> None:
         (["evidence-accumulation", "--samples", "0"], "samples must be >= 1"),
         (["nmnist", "--neuron", "izhikevich"], 'neuron must be "lif" or "alif"'),
         (["own.py"], "own.py: no such file"),
+        (["pattern-generation", "--rule", "eprop-plus"], "got 'eprop-plus'; did you mean 'eprop+'?"),
+        (["pattern-generation", "--rule", "e-prop"], "got 'e-prop'; did you mean 'eprop'?"),
+        (["pattern-generation", "--config", "/dev/null"], "/dev/null: is empty; a configuration has sections [task], "),
     ],
 )
 def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: pathlib.Path) -> None:
@@ -179,6 +184,17 @@ def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: p
     assert message in done.stderr
     assert "Traceback" not in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.tiny
+def test_a_run_that_does_not_tell_its_task() -> None:
+    for words in (["--resume", "none"], ["--threads", 1, "--resume=none"]):
+        done = run("train", *words)
+        assert done.exit_code == 2
+        text = re.sub(r"[\s│]+", " ", done.stderr)
+        assert "the run does not tell its task: none/config.toml: cannot be read (No such file or directory)" in text
+    assert "No such option: --seed" in run("train", "--seed", 1).stderr
+    assert "requires an argument" in run("train", "nmnist", "--resume").stderr
 
 
 @pytest.mark.tiny

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -167,7 +168,9 @@ def test_a_command_is_made_from_the_parameters() -> None:
     ):
         assert part in text
     assert "Squares of the seeds" in run("--help").stdout
-    assert run("6").exit_code == 2
+    unknown = run("6")
+    assert unknown.exit_code == 2
+    assert "there is no figure '6'; there are: 2, time-driven" in re.sub(r"[\s│]+", " ", unknown.stderr)
     assert run("x").exit_code == 2
 
 

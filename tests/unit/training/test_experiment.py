@@ -19,6 +19,7 @@ from eprop.training import (
     RunConfig,
     RunFolder,
     Stopped,
+    UnfinishedRunWarning,
     Watcher,
     evaluate_run,
     load_checkpoint,
@@ -109,8 +110,12 @@ def test_a_stopped_run_is_resumed_bit_by_bit(folder: pathlib.Path, tmp_path: pat
     assert f"go on with: eprop train nmnist --resume {tmp_path / 'cut'}" in str(stopped.value)
     cut = RunFolder.open(tmp_path / "cut")
     assert not cut.summary.exists()
-    assert 13 <= load_checkpoint(cut.checkpoint).position["done"] < 40
-    evaluate_run(cut.path)  # usable as it is
+    done = load_checkpoint(cut.checkpoint).position["done"]
+    assert 13 <= done < 40
+    with pytest.warns(
+        UnfinishedRunWarning, match=f"cut: was stopped after {done} of 40 samples; what is judged is its"
+    ):
+        evaluate_run(cut.path)  # usable as it is
     cut.add_metrics({"samples": 39, "loss": 0.0, "epoch": 2})  # a line behind the checkpoint
     outcome = resume_run(cut.path)
     assert weights(outcome.run) == weights(whole.run)

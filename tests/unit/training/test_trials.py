@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from eprop.cli.report import print_trials
 from eprop.errors import CheckpointError, OutputError, ParameterError
 from eprop.training import RunConfig, RunFolder, Stopped, Watcher, resume_trials, run_trials, start_run
 from eprop.training.trials import summarise
@@ -127,7 +128,23 @@ def test_trials_are_the_runs_of_their_seeds(jobs: int, tmp_path: pathlib.Path) -
 def test_one_trial_has_no_spread(tmp_path: pathlib.Path) -> None:
     run = start_run(config(), tmp_path / "run")
     assert run.summary["test_error_sigma"] is None
-    assert summarise(config(), [run.summary])["sd"] is None
+    summary = summarise(config(), [run.summary])
+    assert (summary["sd"], summary["sigma"]) == (None, None)
+
+
+@pytest.mark.tiny
+def test_trials_that_end_alike_have_the_spread_within_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+) -> None:
+    run = start_run(config(), tmp_path / "run")
+    trials = [{**run.summary, "score": "error", "test_error": 0.0, "test_error_sigma": s} for s in (0.03, 0.04)]
+    summary = summarise(config(), trials)
+    assert (summary["sd"], summary["sigma"]) == (0.0, pytest.approx(0.025 * 2**0.5))
+    print_trials(RunFolder(tmp_path), summary)
+    assert "0.0 ± 3.5 % over 2 trials" in capsys.readouterr().out
+    apart = summarise(config(), [trials[0], {**trials[1], "test_error": 0.02}])
+    print_trials(RunFolder(tmp_path), apart)
+    assert "1.0 ± 1.4 % over 2 trials" in capsys.readouterr().out
 
 
 def test_wrong_numbers_and_folders_are_refused(tmp_path: pathlib.Path) -> None:

@@ -23,8 +23,35 @@ my_task.py runs it.
 class _Tasks(TyperGroup):
     """Commands by the name of a task; the name of a file is a command as well."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As the base class; without a task it is that of the run after ``--resume``."""
+        run = _resumed(args)
+        if run is not None and args[0].startswith("-"):
+            args = [_task_of(run, ctx), *args]
+        return super().parse_args(ctx, args)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return command_for(cmd_name) if cmd_name.endswith(".py") else super().get_command(ctx, cmd_name)
+
+
+def _resumed(args: list[str]) -> str | None:
+    """What is given to ``--resume``."""
+    for arg, following in zip(args, [*args[1:], None], strict=True):
+        name, equals, value = arg.partition("=")
+        if name == "--resume":
+            return value if equals else following
+    return None
+
+
+def _task_of(run: str, ctx: Any) -> str:
+    """The task of a run, as ``eprop train`` calls it."""
+    from eprop.errors import EPropError
+    from eprop.training import RunFolder, read_config
+
+    try:
+        return read_config(RunFolder(run).config)[0]
+    except EPropError as error:
+        raise typer.BadParameter(f"the run does not tell its task: {error}", ctx=ctx, param_hint="--resume") from error
 
 
 app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Tasks)
