@@ -16,7 +16,7 @@ from eprop.cli.train.pattern_generation import pattern_generation
 HELP = """Train a network on a task, test it, and leave a run folder.
 
 A task of your own is a file: eprop new-task writes one, and eprop train
-my_task.py runs it.
+my_task.py runs it. A run that was stopped goes on with: eprop train --resume RUN
 """
 
 
