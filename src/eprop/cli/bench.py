@@ -203,11 +203,14 @@ def _print_table(report: dict[str, Any]) -> None:
     )
     for label, key, form in rows:
         ratio = [f"{report['ratios'][key]:.1f}" if key in report["ratios"] else ""] if "nest" in report else []
-        table.add_row(label, *("-" if side[key] is None else form(side[key]) for side in sides), *ratio)
+        cells = ["-" if side[key] is None else form(side[key]) for side in sides]
+        if key == "synaptic_events" and "nest" in report:
+            cells[1] += " expected"  # NEST counts none
+        table.add_row(label, *cells, *ratio)
     console = Console()
     console.print(table)
     if "nest" in report:
-        console.print("NEST: its memory per synapse is the growth of its process, its events are expected, not counted")
+        console.print("memory per synapse: of eprop what its arrays hold, of NEST what its process grew by")
     if report["resident_bytes_per_synapse"] is None:
         console.print("the process of eprop grew by less than its arrays hold, for it used memory again")
     triad, share = report["triad_bytes_per_second"], report["bandwidth_fraction"]
