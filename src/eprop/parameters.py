@@ -7,9 +7,11 @@ checked when the object is made, and the message names class, field, bound, unit
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import numbers
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +23,7 @@ _META = "eprop"
 
 @dataclasses.dataclass(frozen=True)
 class ParameterInfo:
-    """What is known of one parameter: bounds, unit, paper symbol and NEST's name for it.
+    """What is known of one parameter: bounds, unit, paper symbol, NEST's name for it, and names that others give it.
 
     ``in_steps`` says that it is a duration which has to be a multiple of the time step, see `check_steps`.
     """
@@ -37,6 +39,7 @@ class ParameterInfo:
     optional: bool = False
     symbol: str = ""
     nest: str = ""
+    also: tuple[str, ...] = ()
     doc: str = ""
 
     def check(self, owner: str, name: str, value: Any, per_node: bool = False) -> Any:
@@ -59,7 +62,7 @@ class ParameterInfo:
             if isinstance(value, Description) and hasattr(value, "draw"):
                 return value
         if self.kind is float:
-            return self._check_one(label, value)
+            return self._check_one(label, value, _PER_NODE if per_node else "")
         if self.kind is int:
             if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not -(2**63) <= int(value) < 2**63:
                 raise ParameterError(f"{label} must be a whole number of 64 bits, got {value!r:.80}")
@@ -71,13 +74,12 @@ class ParameterInfo:
         if not isinstance(value, self.kind):
             kinds = self.kind if isinstance(self.kind, tuple) else (self.kind,)
             wanted = " or ".join(kind.__name__ for kind in kinds)
-            hint = f"; call it: {value.__name__}()" if isinstance(value, type) else ""
             article = "an" if wanted[0] in "AEIOU" else "a"
-            raise ParameterError(f"{label} must be {article} {wanted}, got {value!r}{hint}")
+            raise ParameterError(f"{label} must be {article} {wanted}{instead_of(value, *kinds)}")
         return value
 
-    def _check_one(self, label: str, value: Any) -> float:
-        return self._check_number(label, _as_float(label, value, self.unit))
+    def _check_one(self, label: str, value: Any, alternatives: str = "") -> float:
+        return self._check_number(label, _as_float(label, value, self.unit, alternatives))
 
     def _check_number(self, label: str, value: float) -> float:
         unit = f" {self.unit}" if self.unit else ""
@@ -94,9 +96,14 @@ class ParameterInfo:
         return value
 
 
-def _as_float(label: str, value: Any, unit: str) -> float:
+#: What a parameter that differs from node to node may be, besides a number.
+_PER_NODE = ", a list with a value for each node, or a distribution"
+
+
+def _as_float(label: str, value: Any, unit: str, alternatives: str) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ParameterError(f"{label} must be a number{f' in {unit}' if unit else ''}, got {value!r:.80}")
+        wanted = f"a number{f' in {unit}' if unit else ''}{alternatives}"
+        raise ParameterError(f"{label} must be {wanted}, got {brief(value)}")
     try:
         return float(value)
     except OverflowError:
@@ -143,9 +150,7 @@ class Description:
         """Refuse unknown names before the dataclass does, and say which ones there are."""
         known = [field.name for field in dataclasses.fields(cls) if field.init]
         if unknown := sorted(set(given) - set(known)):
-            raise ParameterError(
-                f"{cls.__name__} has no parameter {', '.join(unknown)}; it has: {', '.join(known) or 'none'}"
-            )
+            raise ParameterError(_unknown(cls, unknown, known))
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -159,9 +164,9 @@ class Description:
 
     def replace(self, **changes: Any) -> Any:
         """Copy with some parameters changed."""
-        unknown = set(changes) - {field.name for field in dataclasses.fields(self)}
-        if unknown:
-            raise ParameterError(f"{type(self).__name__} has no parameter {', '.join(sorted(unknown))}")
+        known = [field.name for field in dataclasses.fields(self) if field.init]
+        if unknown := sorted(set(changes) - set(known)):
+            raise ParameterError(_unknown(type(self), unknown, known))
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -171,6 +176,14 @@ class Description:
             value = getattr(self, field.name)
             out[field.name] = value.to_dict() if isinstance(value, Description) else value
         return out
+
+
+def _unknown(cls: type, unknown: list[str], known: list[str]) -> str:
+    """What to say of parameters that a description does not have."""
+    elsewhere = {other: name for name, info in parameters_of(cls) for other in (info.nest, *info.also) if other}
+    near = [elsewhere.get(name) or nearest(name, known) for name in unknown]
+    hint = f"; did you mean {', '.join(dict.fromkeys(filter(None, near)))}?" if any(near) else ""
+    return f"{cls.__name__} has no parameter {', '.join(unknown)}; it has: {', '.join(known) or 'none'}{hint}"
 
 
 def varies(description: Description) -> bool:
@@ -189,6 +202,48 @@ def parameters_of(cls: type) -> Iterator[tuple[str, ParameterInfo]]:
         info = field.metadata.get(_META)
         if info is not None:
             yield field.name, info
+
+
+def instead_of(value: Any, *kinds: type) -> str:
+    """End of a message that refuses ``value``: which descriptions of these kinds there are, and what was given."""
+    choices = [choice.__name__ for kind in kinds for choice in _choices(kind)]
+    listed = f" ({', '.join(choices)})" if choices else ""
+    if isinstance(value, type):
+        return f"{listed}, got {value!r}; call it: {value.__name__}()"
+    near = nearest(value, choices) if isinstance(value, str) else None
+    return f"{listed}, got {brief(value)}{f'; did you mean {near}()?' if near else ''}"
+
+
+def _choices(kind: type[Any]) -> list[type[Any]]:
+    """Descriptions of a kind that come with the package."""
+    below = [sub for sub in kind.__subclasses__() if sub.__module__.startswith("eprop.")]
+    return [each for sub in below for each in (sub, *_choices(sub))] if issubclass(kind, Description) else []
+
+
+def nearest(value: str, choices: Iterable[str]) -> str | None:
+    """The choice that was probably meant; None if none is near."""
+    spoken = {_spoken(choice): choice for choice in choices}
+    near = difflib.get_close_matches(_spoken(value), list(spoken), n=1, cutoff=0.5)
+    return spoken[near[0]] if near else None
+
+
+def _spoken(name: str) -> str:
+    """A name without what people write in different ways: ``e-prop_plus`` is ``eprop+``."""
+    return re.sub(r"[-_ ]", "", name.lower()).replace("plus", "+")
+
+
+def suggestion(value: str, choices: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"``, or nothing if no choice is near."""
+    near = nearest(value, choices)
+    return f"; did you mean {near!r}?" if near is not None else ""
+
+
+def brief(value: Any) -> str:
+    """What was given, short enough for a message: of an array its shape."""
+    if isinstance(value, np.ndarray) and value.ndim > 0:
+        return f"an array of shape {value.shape}"
+    shown = " ".join(repr(value).split())
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def is_multiple(duration: float, dt: float) -> bool:

@@ -16,7 +16,7 @@ from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import CONNECTIONS, Array, Constant, Distribution, as_distribution
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.parts import FeedbackProjection, Population, Projection
-from eprop.parameters import Description, Values, is_finite_number, is_multiple
+from eprop.parameters import Description, Values, instead_of, is_finite_number, is_multiple
 from eprop.rules import Rule, Static
 
 # Spikes under way are kept in rings as long as the longest delay.
@@ -88,8 +88,7 @@ class Network:
             has another length than ``size``.
         """
         if not isinstance(model, Model):
-            hint = f"; call it: {model.__name__}()" if isinstance(model, type) else ""
-            raise NetworkError(f"Network.add needs a model such as LIF(), got {model!r}{hint}")
+            raise NetworkError(f"Network.add needs a model such as LIF(){instead_of(model)}")
         if isinstance(size, bool) or not isinstance(size, numbers.Integral) or not 1 <= size < 2**31:
             raise NetworkError(f"Network.add: size must be a whole number from 1 to 2^31-1, got {size!r}")
         name = _name("add", f"{type(model).__name__.lower()}{len(self._populations)}" if name is None else name)
@@ -149,10 +148,11 @@ class Network:
         pre, post = self._own("connect", pre, post)
         connectivity = AllToAll() if connectivity is None else connectivity
         rule = Static() if rule is None else rule
-        for value, kind, what in ((connectivity, ConnectionRule, "connection rule"), (rule, Rule, "plasticity rule")):
-            if not isinstance(value, kind):
-                hint = f"; call it: {value.__name__}()" if isinstance(value, type) else ""
-                raise NetworkError(f"Network.connect needs a {what}, got {value!r}{hint}")
+        if not isinstance(connectivity, ConnectionRule):
+            wanted = f"a connection rule{instead_of(connectivity, ConnectionRule)}"
+            raise NetworkError(f"Network.connect needs {wanted}{_meant_as_weight(connectivity)}")
+        if not isinstance(rule, Rule):
+            raise NetworkError(f"Network.connect needs a plasticity rule{instead_of(rule, Rule)}")
         if pre.model.role == "readout":
             raise NetworkError(f"{pre.name!r} is a readout and emits no spikes; to send its error back, use feedback()")
         if post.model.role == "source":
@@ -198,10 +198,7 @@ class Network:
         pre, post = self._own("feedback", pre, post)
         kind = Symmetric() if kind is None else kind
         if not isinstance(kind, Feedback):
-            hint = f"; call it: {kind.__name__}()" if isinstance(kind, type) else ""
-            raise NetworkError(
-                f"Network.feedback needs Symmetric(), RandomFeedback() or Adaptive(), got {kind!r}{hint}"
-            )
+            raise NetworkError(f"Network.feedback needs a kind of feedback{instead_of(kind, Feedback)}")
         if not isinstance(pre.model, Readout):
             raise NetworkError(f"feedback starts at a readout, but {pre.name!r} is a {type(pre.model).__name__}")
         if post.model.role != "neuron":
@@ -388,6 +385,12 @@ class Network:
 
 def _shown(delay: float | Distribution | Array) -> str:
     return f"{delay:g} ms" if isinstance(delay, float) else f"{delay} ms"
+
+
+def _meant_as_weight(value: Any) -> str:
+    """A hint for a distribution or a number where connections are described."""
+    is_weight = isinstance(value, (Distribution, numbers.Number, np.ndarray)) and not isinstance(value, bool)
+    return "; weights are given by name: weight=..." if is_weight else ""
 
 
 def _positive(label: str, value: Any, unit: str) -> float:

@@ -21,10 +21,18 @@ class STDP(Rule):
     subtracts ``alpha rate w^mu_minus K_minus``; the ``K`` are sums of exponentials over all spikes of the other side.
     Exponents of 0 make it additive, of 1 multiplicative. The delay is that of the dendrite: postsynaptic spikes reach
     the synapse one delay after they were emitted.
+
+    The defaults are NEST's, for weights in pA. Here a pair moves a weight by up to ``rate w_max``, which is 1 mV: as much as
+    the threshold of a `LIF` by default. Choose as ``w_max`` a weight that a few spikes at once need to reach the threshold,
+    and as ``rate`` the part of it that one pair shall change.
     """
 
-    rate: float = param(0.01, at_least=0.0, symbol="lambda", nest="lambda", doc="potentiation by a pair, of w_max")
-    alpha: float = param(1.0, at_least=0.0, symbol="alpha", nest="alpha", doc="depression relative to potentiation")
+    rate: float = param(
+        0.01, at_least=0.0, symbol="lambda", nest="lambda", also=("A_plus",), doc="potentiation by a pair, of w_max"
+    )
+    alpha: float = param(
+        1.0, at_least=0.0, symbol="alpha", nest="alpha", also=("A_minus",), doc="depression relative to potentiation"
+    )
     mu_plus: float = param(1.0, at_least=0.0, nest="mu_plus", doc="exponent of potentiation's dependence on the weight")
     mu_minus: float = param(1.0, at_least=0.0, nest="mu_minus", doc="exponent of depression's dependence on the weight")
     w_max: float = param(100.0, unit="mV", above=0.0, nest="Wmax", doc="upper bound of the weights; the lower one is 0")

@@ -11,7 +11,8 @@
     template                                            a task of one's own        template.py
 """
 
-from eprop.tasks.base import Classification, Regression, Task, check_choice, suggestion
+from eprop.parameters import suggestion
+from eprop.tasks.base import Classification, Regression, Task, check_choice
 from eprop.tasks.evidence_accumulation import EvidenceAccumulation
 from eprop.tasks.generated import GeneratedTask, Trial
 from eprop.tasks.learner import Learner

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,7 +11,7 @@ import numpy as np
 from eprop.engine import Samples
 from eprop.errors import InputError, ParameterError
 from eprop.network import Network
-from eprop.parameters import Description, param
+from eprop.parameters import Description, param, suggestion
 from eprop.tasks.trials import DataChoice, Generated
 
 
@@ -174,18 +172,6 @@ def check_choice(label: str, value: str, choices: Iterable[str]) -> None:
     choices = list(choices)
     if value not in choices:
         raise ParameterError(f"{label} must be {_listed(choices)}, got {value!r}{suggestion(value, choices)}")
-
-
-def suggestion(value: str, choices: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"``, or nothing if no choice is near."""
-    spoken = {_spoken(choice): choice for choice in choices}
-    near = difflib.get_close_matches(_spoken(value), list(spoken), n=1, cutoff=0.5)
-    return f"; did you mean {spoken[near[0]]!r}?" if near else ""
-
-
-def _spoken(name: str) -> str:
-    """A name without what people write in different ways: ``e-prop_plus`` is ``eprop+``."""
-    return re.sub(r"[-_ ]", "", name.lower()).replace("plus", "+")
 
 
 def _listed(choices: list[str]) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from eprop.errors import ParameterError
 from eprop.models import ALIF, LIF, Neuron, PiecewiseLinear
 from eprop.network import Adaptive, Feedback, Normal, RandomFeedback, Symmetric
-from eprop.parameters import param
+from eprop.parameters import param, suggestion
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Momentum, Optimizer, RMSprop, Rule
-from eprop.tasks.base import Task, check_choice, suggestion
+from eprop.tasks.base import Task, check_choice
 
 RULES = ("eprop", "eprop+")
 LOSSES = ("softmax", "squared_error")

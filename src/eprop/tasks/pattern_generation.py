@@ -19,8 +19,8 @@ import numpy as np
 from eprop.errors import DataError, ParameterError
 from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Network, Normal
-from eprop.parameters import param
-from eprop.tasks.base import Regression, suggestion
+from eprop.parameters import param, suggestion
+from eprop.tasks.base import Regression
 from eprop.tasks.generated import GeneratedTask, Trial
 from eprop.tasks.handwriting import written
 from eprop.tasks.learner import Learner

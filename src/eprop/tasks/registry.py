@@ -11,7 +11,8 @@ import traceback
 from types import ModuleType
 
 from eprop.errors import ParameterError
-from eprop.tasks.base import Task, suggestion
+from eprop.parameters import suggestion
+from eprop.tasks.base import Task
 from eprop.tasks.evidence_accumulation import EvidenceAccumulation
 from eprop.tasks.nmnist import NMNIST
 from eprop.tasks.pattern_generation import PatternGeneration

@@ -143,14 +143,32 @@ def test_projection_names(parts):
 
 @pytest.mark.parametrize("given", ["all", 5, ep.Normal(), np.ones((3, 4)), ep.Static()], ids=lambda g: type(g).__name__)
 def test_connection_rule(parts, given):
-    with refuse("^Network.connect needs a connection rule, got"):
+    with refuse(r"^Network.connect needs a connection rule \(AllToAll, OneToOne, Bernoulli, .*\), got"):
         parts[0].connect(parts[1], parts[2], given)
 
 
 @pytest.mark.parametrize("given", ["eprop", 5, ep.Adam(), ep.AllToAll()], ids=repr)
 def test_plasticity_rule(parts, given):
-    with refuse("^Network.connect needs a plasticity rule, got"):
+    with refuse(r"^Network.connect needs a plasticity rule \(Static, EProp, EPropPlus, STDP\), got"):
         parts[0].connect(parts[1], parts[2], rule=given)
+
+
+def test_names_for_objects(parts):
+    net, x, rec, _ = parts
+    for given, meant in (("all_to_all", "AllToAll"), ("fixed_indegree", "FixedIndegree"), ("one_to_one", "OneToOne")):
+        with refuse(rf"got '{given}'; did you mean {meant}\(\)\?"):
+            net.connect(x, rec, given)
+    for given, meant in (("eprop", "EProp"), ("stdp", "STDP")):
+        with refuse(rf"got '{given}'; did you mean {meant}\(\)\?"):
+            net.connect(x, rec, rule=given)
+
+
+@pytest.mark.parametrize("given", [ep.Normal(), 0.5, np.ones((3, 4))], ids=lambda given: type(given).__name__)
+def test_weights_where_connections_are_described(parts, given):
+    with refuse(r"needs a connection rule .*; weights are given by name: weight="):
+        parts[0].connect(parts[1], parts[2], given)
+    with refuse(r"needs a connection rule .*, got [^;]*$"):
+        parts[0].connect(parts[1], parts[2], {"rule": "fixed_indegree", "indegree": 2})
 
 
 def test_classes_for_objects(parts):
@@ -352,7 +370,7 @@ def test_a_copy_keeps_what_there_is(parts):
 
 @pytest.mark.parametrize("kind", ["sym", 5, ep.AllToAll(), np.ones((3, 2))], ids=lambda k: type(k).__name__)
 def test_feedback_kinds(parts, kind):
-    with refuse(r"Network.feedback needs Symmetric\(\), RandomFeedback\(\) or Adaptive\(\), got"):
+    with refuse(r"Network.feedback needs a kind of feedback \(Symmetric, RandomFeedback, Adaptive\), got"):
         parts[0].feedback(parts[3], parts[2], kind)
     with refuse(r"call it: RandomFeedback\(\)"):
         parts[0].feedback(parts[3], parts[2], ep.RandomFeedback)

@@ -116,6 +116,51 @@ def test_parts(cls, name):
         cls(**{name: part})
 
 
+@pytest.mark.parametrize(
+    ("cls", "name", "given", "words"),
+    [
+        (
+            ep.LIF,
+            "surrogate",
+            "sigmoid",
+            r"\(PiecewiseLinear, .*, Arctan\), got 'sigmoid'; did you mean FastSigmoid\(\)\?",
+        ),
+        (ep.EProp, "optimizer", "adam", r"\(GradientDescent, .*\), got 'adam'; did you mean Adam\(\)\?"),
+        (ep.Readout, "loss", "mse", r"\(SquaredError, CrossEntropy\), got 'mse'$"),
+    ],
+)
+def test_parts_by_name(cls, name, given, words):
+    with pytest.raises(ep.ParameterError, match=words):
+        cls(**{name: given})
+
+
+@pytest.mark.parametrize(
+    ("cls", "given", "meant"),
+    [
+        (ep.LIF, "V_th", "v_th"),
+        (ep.LIF, "E_L", "e_l"),
+        (ep.Adam, "lr", "eta"),
+        (ep.GradientDescent, "weight_decay", "decay"),
+        (ep.Normal, "std", "sd"),
+        (ep.FixedIndegree, "indegree", "degree"),
+        (ep.STDP, "A_plus", "rate"),
+        (ep.STDP, "Wmax", "w_max"),
+    ],
+)
+def test_names_that_others_use(cls, given, meant):
+    for refused in (lambda: make(cls, **{given: 1.0}), lambda: make(cls).replace(**{given: 1.0})):
+        with pytest.raises(ep.ParameterError, match=rf"has no parameter {given}; it has: .*; did you mean {meant}\?$"):
+            refused()
+
+
+def test_a_message_shows_arrays_by_their_shape():
+    words = r"^LIF.tau_m must be a number in ms, a list with a value for each node, or a distribution, got an array of shape"
+    with pytest.raises(ep.ParameterError, match=words + r" \(2, 3\)$"):
+        ep.LIF(tau_m=np.ones((2, 3)))
+    with pytest.raises(ep.ParameterError, match=r"must be a number in mV, got .{77}\.\.\.$"):
+        ep.Constant("x" * 1000)
+
+
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_unknown_names(cls):
     with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__} has no parameter speed; it has: "):
