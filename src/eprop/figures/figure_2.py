@@ -166,11 +166,15 @@ class Figure2(PaperFigure):
                 _draw_tests(row[2], tables[f"test_{name}"], side)
                 for ax, character in zip(row, letters, strict=False):
                     letter(ax, character)
+                row[0].set_title("losses of both engines")
                 row[1].set_title(f"{side.word}: {side.task.replace('-', ' ')}")
+                row[2].set_title("test")
             for ax, title in zip(axes[1, :2], ("iteration", "iteration"), strict=True):
                 ax.set_xlabel(title)
             axes[0, 0].legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
-            axes[0, 1].legend(loc="lower left")
+            # Where curves and bands leave room depends on the settings: beside the axes there always is.
+            curves = max(axes[:, 1], key=lambda ax: len(ax.get_legend_handles_labels()[1]))
+            figure.legend(*curves.get_legend_handles_labels(), loc="outside lower center", ncols=len(CURVES))
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:

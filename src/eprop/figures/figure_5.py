@@ -211,7 +211,7 @@ def _draw_kind(ax: Axes, found: Table, kind: str) -> None:
                 )  # fmt: skip
     if kind == "strong":
         top = float(found["run_seconds"][found["workers"] == counts[0]].max())
-        ax.plot(counts, top * counts[0] / counts, color=GREY, lw=0.8, ls="-", zorder=0)
+        ax.plot(counts, top * counts[0] / counts, color=GREY, lw=0.8, ls="-", zorder=0, label="ideal speed-up")
     ax.set_xscale("log", base=2)
     ax.set_xticks(counts, [str(c) for c in counts])
     ax.minorticks_off()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ def draw_bars(
         Half lengths of the error bars.
     colors : sequence of str
     digits : int
-        Behind the point, of the figures above a bar.
+        Behind the point, at most, of the figures above a bar.
     """
     rng = np.random.default_rng(0)
     for at, (name, trials) in enumerate(values.items()):
@@ -72,9 +73,18 @@ def draw_bars(
         aside = rng.uniform(-0.18, 0.18, len(trials)) if len(trials) > 1 else np.zeros(1)
         ax.scatter(at + aside, trials, s=7, color=colors[at], edgecolor="white", lw=0.3, zorder=3)
         highest = max(mean + spread, float(np.max(trials)))
-        text = f"{mean:.{digits}f}\n± {spread:.{digits}f}"
-        ax.annotate(text, (at, highest), (0, 3), textcoords="offset points", ha="center", fontsize=7, linespacing=1.0)
+        ax.annotate(
+            _in_figures(mean, spread, digits), (at, highest), (0, 4), textcoords="offset points", ha="center",
+            va="bottom", fontsize=6.5, linespacing=1.0,
+        )  # fmt: skip
     ax.set_xticks(range(len(values)), list(values), fontsize=7 if len(values) > 2 else None)
     ax.tick_params(axis="x", length=0)
     ax.set_xlim(-0.6, len(values) - 0.4)
     ax.set_ylim(0, ax.get_ylim()[1] * 1.15)
+
+
+def _in_figures(mean: float, spread: float, digits: int) -> str:
+    """Mean and spread, each in a line, to the same decimal; the spread has two significant digits at most."""
+    if spread > 0.0:
+        digits = min(digits, max(1 - math.floor(math.log10(float(f"{spread:.1e}"))), 0))
+    return f"{mean:.{digits}f}\n± {spread:.{digits}f}"

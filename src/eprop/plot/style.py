@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from eprop.errors import OutputError, ParameterError
 from eprop.training.files import written_aside
@@ -75,6 +77,35 @@ def thousands() -> FuncFormatter:
     return FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
+class _Decades(LogLocator):
+    """Ticks of each decade, at the first of some choices that gives an axis at least three of them."""
+
+    def __init__(self, choices: Sequence[Sequence[float]]) -> None:
+        super().__init__(base=10)
+        self._choices = choices
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        """All ticks about a range; of one that is shorter than the finest choice, as on a linear axis."""
+        for subs in self._choices:
+            self.set_params(subs=subs)
+            ticks = super().tick_values(vmin, vmax)
+            if sum(vmin <= tick <= vmax for tick in ticks) >= 3:
+                return ticks
+        return MaxNLocator(4).tick_values(vmin, vmax)
+
+
+def plain(axis: Axis, powers: bool = False) -> None:
+    """Plain numbers on an axis that is logarithmic, at 1, 2, 5, 10, ..., or at powers of ten if there are enough of them."""
+    subs = ((1.0,), (1.0, 2.0, 5.0), (1.0, 2.0, 3.0, 5.0, 7.0), range(1, 10))
+    axis.set_major_locator(_Decades(subs if powers else subs[1:]))
+    axis.set_major_formatter(FuncFormatter(_plain))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _plain(value: float, _: Any = None) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:g}"
+
+
 def decades(ax: Axes, zero_below: float | None = None) -> None:
     """Make the vertical axis logarithmic, with plain numbers at 1, 2, 5, 10, ...
 
@@ -82,14 +113,13 @@ def decades(ax: Axes, zero_below: float | None = None) -> None:
     """
     if zero_below is None:
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+        plain(ax.yaxis)
     else:
         ax.set_yscale("symlog", linthresh=zero_below, linscale=0.6)
         ticks = [m * 10.0**k for k in range(-6, 7) for m in (1.0, 2.0, 5.0) if m * 10.0**k >= zero_below]
         ax.yaxis.set_major_locator(FixedLocator([0.0, *ticks]))
         ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_formatter(FuncFormatter(_plain))
 
 
 def letter(where: Axes | Figure | SubFigure, name: str, left: float = 32.0) -> None:

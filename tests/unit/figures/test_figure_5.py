@@ -103,5 +103,7 @@ def test_drawing_and_summary(monkeypatch, tmp_path):
     assert summary["e-prop+: speed-up on 4 threads"] == pytest.approx(4.0)
     assert summary["static: weak scaling on 4 ranks"] == pytest.approx(1.0)
     assert summary["STDP: NEST takes longer by"] == pytest.approx(100.0)
-    path = save(figure.draw({"scaling": of}), tmp_path / "figure.png")
+    drawing = figure.draw({"scaling": of})
+    assert "ideal speed-up" in [text.get_text() for text in drawing.legends[0].get_texts()]
+    path = save(drawing, tmp_path / "figure.png")
     assert path.read_bytes().startswith(b"\x89PNG")

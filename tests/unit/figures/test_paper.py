@@ -77,7 +77,13 @@ def test_figure_2(tiny: None) -> None:
     assert sorted(np.unique(tables["test_classification"]["rule"])) == ["eprop", "eprop+"]
     test = rows(tables["test_regression"], rule="time")["error"]
     np.testing.assert_allclose(test, rows(tables["test_regression"], rule="eprop")["error"], rtol=1e-9)
-    assert {"a", "b", "c", "d", "normalised error (%)", "test error (%)"} <= texts(made.figure.draw(tables))
+    drawing = made.figure.draw(tables)
+    assert {"a", "b", "c", "d", "normalised error (%)", "test error (%)"} <= texts(drawing)
+    assert all(ax.get_title() for ax in drawing.axes)
+    drawing.draw_without_rendering()
+    (legend,) = drawing.legends  # of the curves, which fill their axes
+    assert len(legend.get_texts()) == 3
+    assert not any(legend.get_window_extent().overlaps(ax.get_tightbbox()) for ax in drawing.axes)
     told = made.facts["summary"]
     assert told["regression: trials"] == 2
     mean = 100 * rows(tables["test_regression"], rule="eprop")["error"].mean()
