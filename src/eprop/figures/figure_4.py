@@ -40,7 +40,7 @@ class Figure4(NMNISTFigure):
     Panel a: one test sample in the untrained and in the trained network, with
     frozen weights: events of the camera, spikes of all neurons, traces of the
     neuron (red) that spikes most in both, and the ten readouts, in colour
-    that of the sample's class. Nothing is learned where the ground is grey.
+    that of the sample's class. No error counts where the ground is grey.
     Panel b: each weight after training over what it was before. Panel c: the
     distributions, mean and standard deviation over the trials.
 

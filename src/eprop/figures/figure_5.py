@@ -17,7 +17,7 @@ from eprop.figures.base import PaperFigure
 from eprop.figures.tables import Table, Tables, rows, table
 from eprop.figures.work import Part, Work
 from eprop.parameters import param
-from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, decades, letter, look, new_figure
+from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, decades, letter, look, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -138,6 +138,7 @@ class Figure5(PaperFigure):
                 letter(ax, name)
             axes[0].set_ylabel("run time (s)")
             right = axes[1].secondary_yaxis("right", functions=(lambda y: y / seconds, lambda y: y * seconds))
+            plain(right.yaxis)
             right.set_ylabel("real-time factor")
             handles, labels = axes[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside right center")

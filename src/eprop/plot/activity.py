@@ -142,7 +142,8 @@ def _rows(softmax: bool) -> Sequence[Row]:
     ]
     if softmax:
         rows.append((lambda ax, a: _draw_readouts(ax, a, a.output, a.target), "$\\pi_k$, $\\pi_k^*$", 1.1))
-    rows.append((lambda ax, a: _draw_readouts(ax, a, a.error, None), "error\n$E_k$", 1.1))
+    error = "error\n$E_k$" if softmax else "error $E_k$\n(mV)"
+    rows.append((lambda ax, a: _draw_readouts(ax, a, a.error, None), error, 1.1))
     return rows
 
 
@@ -172,19 +173,19 @@ def _draw_trace(ax: Axes, times: np.ndarray, values: np.ndarray, color: str) -> 
 
 
 def _draw_readouts(ax: Axes, a: Traces, values: np.ndarray, target: np.ndarray | None) -> None:
-    """All readouts in grey, the one of the sample's class (else the first) on top in colour."""
+    """All readouts in grey, the one of the sample's class (else the first) on top in colour, its target over it."""
     right = int(np.argmax(a.target.sum(axis=0))) if a.label else 0
     ax.axhline(0.0, color=PALE, lw=0.5)
     others = np.delete(values, right, axis=1)
     ax.plot(a.times, others, color=PALE, lw=0.8)
+    ax.plot(a.times, values[:, right], color=ORANGE, lw=1.3)
     if target is not None:
         shown = np.where(a.window > 0, target[:, right], np.nan)
         ax.plot(a.times, shown, color=BLACK, lw=1.0, ls=(0, (3, 2)))
-    ax.plot(a.times, values[:, right], color=ORANGE, lw=1.3)
 
 
 def _shade_outside(ax: Axes, a: Traces) -> None:
-    """Grey where nothing is learned."""
+    """Grey where no error counts; regularisation of the rates acts there as well."""
     inside = np.flatnonzero(a.window)
     step = a.times[0]
     if inside.size:
@@ -194,14 +195,20 @@ def _shade_outside(ax: Axes, a: Traces) -> None:
 
 
 def _legend(figure: Figure | SubFigure, a: Traces) -> None:
-    name = f"readout of the sample's class, {a.label}" if a.label else "first readout"
+    several = a.y.shape[1] > 1
+    which, target = "readout", "target"
+    if a.label:
+        which, target = f"readout of the sample's class, {a.label}", "target of that class"
+    elif several:
+        which, target = "first readout", "target of the first readout"
     entries: list[Artist] = [
         Line2D([], [], color=RED, marker="o", ms=3, lw=0, label="spikes of neuron $j$"),
         Line2D([], [], color=GREY, lw=0.7, label="its threshold"),
-        Line2D([], [], color=ORANGE, lw=1.3, label=name),
-        Line2D([], [], color=PALE, lw=1.0, label="other readouts"),
-        Line2D([], [], color=BLACK, lw=1.0, ls=(0, (3, 2)), label="target"),
+        Line2D([], [], color=ORANGE, lw=1.3, label=which),
+        Line2D([], [], color=BLACK, lw=1.0, ls=(0, (3, 2)), label=target),
     ]
+    if several:
+        entries.insert(3, Line2D([], [], color=PALE, lw=1.0, label="other readouts"))
     if not a.window.all():
-        entries.append(Patch(facecolor=_OUTSIDE, edgecolor=PALE, lw=0.5, label="nothing is learned"))
+        entries.append(Patch(facecolor=_OUTSIDE, edgecolor=PALE, lw=0.5, label="no error counts"))
     figure.legend(handles=entries, loc="outside lower center", ncols=3)

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 
 from eprop.plot.style import BLUE, GREEN, ORANGE, PALE, RED, WIDE, decades, look, new_figure, thousands
 
+#: Reports that a mean is taken of, at most.
 _SMOOTH = 9
 
 
 def draw_learning_curve(
-    metrics: Sequence[dict[str, Any]], summary: dict[str, Any] | None = None, score: str = "error"
+    metrics: Sequence[dict[str, Any]], summary: dict[str, Any] | None = None, score: str = "error", unit: str = ""
 ) -> Figure:
-    """Error and loss over the samples learned.
+    """Error and loss over the samples learned; those of training are counted before it is learned.
 
     Parameters
     ----------
@@ -28,6 +29,8 @@ def draw_learning_curve(
         Of the run: its test error is drawn at the end, and its epochs are marked.
     score : str
         Name of what is shown as error.
+    unit : str
+        Of the loss.
 
     Returns
     -------
@@ -45,10 +48,13 @@ def draw_learning_curve(
         elif summary.get("test_error") is not None:
             bottom.set_title(f"{score} in the test: {100 * summary['test_error']:.1f} %")
         _losses(bottom, metrics)
+        bottom.set_ylabel(f"loss of a sample{f' ({unit})' if unit else ''}")
         for ax in axes:
-            _mark_epochs(ax, metrics, summary.get("train_samples"), summary.get("epochs", 0))
+            _mark_epochs(ax, metrics, summary, label="new epoch" if ax is axes[0] else None)
+            _explain(ax)
             ax.grid(axis="y")
-        bottom.set_xlabel("samples learned")
+        # Where an epoch is one sample, presented again and again, its presentations are the iterations.
+        bottom.set_xlabel("iterations" if summary.get("train_samples") == 1 else "samples learned")
         bottom.xaxis.set_major_formatter(thousands())
         bottom.set_xlim(left=0)
         figure.align_ylabels(axes)
@@ -65,7 +71,7 @@ def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]
     trained = [(_learned(m), 100 * m["error"]) for m in metrics if m.get("error") is not None]
     if trained:
         x, raw = np.array(trained).T
-        ax.plot(x, smooth(raw), color=BLUE, label=f"training, before it is learned{_mean_of(x)}", **_marked(x))
+        ax.plot(x, smooth(raw), color=BLUE, label=f"training{_mean_of(x)}", **_marked(x))
         shown += list(smooth(raw))
     held = [(_learned(m), 100 * m["hold_error"]) for m in metrics if m.get("hold_error") is not None]
     if held:
@@ -80,9 +86,7 @@ def _errors(ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any]
     if tested is not None:
         _mark_test(ax, summary["samples_learned"], 100 * tested, summary["test_error_sigma"], bottom)
     decades(ax, least if bottom == 0.0 else None)
-    ax.set_ylim(bottom, max(10.0, 1.6 * max(shown, default=100.0)))  # room for the legend
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="upper right")
+    ax.set_ylim(bottom, max(10.0, 1.1 * max(shown, default=100.0)))
 
 
 def _mark_test(ax: Axes, samples: int, error: float, spread: float | None, bottom: float) -> None:
@@ -98,23 +102,20 @@ def _mark_test(ax: Axes, samples: int, error: float, spread: float | None, botto
 def _losses(ax: Axes, metrics: Sequence[dict[str, Any]]) -> None:
     x, raw = np.array([(_learned(m), m["loss"]) for m in metrics]).reshape(-1, 2).T
     if x.size:
-        ax.plot(x, raw, color=PALE, lw=0.6)
+        if _width(x.size) > 1:
+            ax.plot(x, raw, color=PALE, lw=0.6)
         ax.plot(x, smooth(raw), color=GREEN, label=f"training{_mean_of(x, each=True)}", **_marked(x))
     held = [(_learned(m), m["hold_loss"]) for m in metrics if m.get("hold_loss") is not None]
     if held:
         ax.plot(*np.array(held).T, color=ORANGE, marker="o", ms=3, label="held out")
-    ax.set_ylabel("loss of a sample")
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="best")
     if x.size and raw.min() > 0:
         decades(ax)
 
 
 def _mean_of(x: np.ndarray, each: bool = False) -> str:
     """What is shown of the reports of a training, of which there is a grey line as well or not."""
-    if x.size == 1:
-        return ""
-    return f" (mean of {min(_SMOOTH, x.size)} reports{'; grey: each' if each else ''})"
+    width = _width(x.size)
+    return f" (mean of {width} reports{'; grey: each' if each else ''})" if width > 1 else ""
 
 
 def _marked(x: np.ndarray) -> dict[str, Any]:
@@ -122,18 +123,38 @@ def _marked(x: np.ndarray) -> dict[str, Any]:
     return {"marker": "o", "ms": 3} if x.size == 1 else {}
 
 
-def _mark_epochs(ax: Axes, metrics: Sequence[dict[str, Any]], samples: int | None, epochs: int) -> None:
-    """A thin line where a new epoch begins, unless there are many."""
-    if samples is not None and epochs <= 20:
+def _mark_epochs(
+    ax: Axes, metrics: Sequence[dict[str, Any]], summary: dict[str, Any], label: str | None = None
+) -> None:
+    """A thin line where a new epoch begins, unless there are many, or each is one sample."""
+    samples, epochs = summary.get("train_samples"), summary.get("epochs", 0)
+    if samples is not None and samples > 1 and epochs <= 20:
         done, learned = np.array([(0, 0), *((m["samples"], _learned(m)) for m in metrics)]).T
         begins = samples * np.arange(1, epochs)
         for begin in np.interp(begins[begins < done[-1]], done, learned):
-            ax.axvline(begin, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0)
+            ax.axvline(begin, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0, label=label)
+            label = None
 
 
-def smooth(values: np.ndarray, width: int = _SMOOTH) -> np.ndarray:
-    """Mean over up to ``width`` neighbours, fewer at the ends."""
-    width = min(width, values.size)
+def _explain(ax: Axes) -> None:
+    """A legend above all curves, for which the axis is made longer, if there is something to explain."""
+    if entries := len(ax.get_legend_handles_labels()[0]):
+        figure_height = ax.get_figure(root=True).get_figheight()  # type: ignore[union-attr]
+        room = (0.1 + 0.16 * entries) / (figure_height * ax.get_position().height)
+        scale = ax.yaxis.get_transform()
+        low, high = scale.transform(ax.get_ylim())
+        ax.set_ylim(top=scale.inverted().transform([high + room / (1.0 - room) * (high - low)])[0])
+        ax.legend(loc="upper right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.8)
+
+
+def _width(reports: int) -> int:
+    """Of how many reports a mean is taken: one in ten, an odd number that has as many to either side."""
+    return min(_SMOOTH, reports // 10 | 1)
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Mean over neighbours, fewer at the ends; of few values each stays as it is."""
+    width = _width(values.size)
     if width < 2:
         return values
     box = np.ones(width)

@@ -56,12 +56,7 @@ def _draw_path(ax: Axes, before: Activity, after: Activity, inside: np.ndarray) 
     for activity, color, width in ((before, GREY, 0.5), (after, ORANGE, 1.2)):
         ax.plot(*activity.output[inside].T, color=color, lw=width)
     ax.plot(*before.target[inside].T, **_TARGET)
-    # The untrained network may wander far; the target decides what is seen.
-    x, y = before.target[inside].T
-    margin = 0.3 * max(np.ptp(x), np.ptp(y))
-    ax.set_xlim(x.min() - margin, x.max() + margin)
-    ax.set_ylim(y.min() - margin, y.max() + margin)
-    ax.set_aspect("equal")
+    ax.set_aspect("equal", adjustable="datalim")  # the limits take in all that is drawn, however far it wanders
     ax.set_xlabel("$y_1$ (mV)")
     ax.set_ylabel("$y_2$ (mV)")
 

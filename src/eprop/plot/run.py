@@ -52,14 +52,15 @@ def draw_run(path: str | pathlib.Path, out: str | pathlib.Path | None = None) ->
     before = make_simulator(config)
     summary, metrics = run.read_summary(), run.read_metrics()
     figures: dict[str, Figure] = {}
-    if metrics:
-        figures["learning_curve"] = draw_learning_curve(metrics, summary, config.task.score_name)
     figures["weights"] = draw_weights(weight_changes(before, after))
     if summary.get("confusion") and isinstance(config.task, Classification):
         figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
     trial = config.data.unpack(config.task, checkpoint.example)
     first, last = (record_activity(config.task, simulator, trial) for simulator in (before, after))
     figures["activity"] = draw_activity(first, last)
+    if metrics:
+        unit = "nats" if first.softmax else "mV²"
+        figures["learning_curve"] = draw_learning_curve(metrics, summary, config.task.score_name, unit)
     if isinstance(config.task, Regression):
         figures["pattern"] = draw_pattern(first, last)
     folder = pathlib.Path(out) if out is not None else run.figures

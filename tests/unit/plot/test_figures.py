@@ -52,7 +52,7 @@ def test_a_learning_curve_shows_what_means_something(rule: str) -> None:
     figure = plot.draw_learning_curve(lines(rule), summary)
     top, bottom = figure.axes
     labels = [text.get_text() for text in top.get_legend().get_texts()]
-    learned = "training, before it is learned (mean of 9 reports)"
+    learned = "training (mean of 3 reports)"
     assert labels == [learned] * (rule == "eprop") + ["held out", "test: 2.0 ± 0.5 %"]
     assert (top.get_ylabel(), bottom.get_xlabel()) == ("error (%)", "samples learned")
 
@@ -64,6 +64,37 @@ def test_a_learning_curve_without_errors() -> None:
     (only,) = plot.draw_learning_curve(metrics, {"test_error": 0.047}, "normalised error").axes
     assert only.get_title() == "normalised error in the test: 4.7 %"
     assert only.get_ylabel() == "loss of a sample"
+    (only,) = plot.draw_learning_curve(metrics, unit="nats").axes
+    assert only.get_ylabel() == "loss of a sample (nats)"
+
+
+@pytest.mark.tiny
+def test_a_legend_of_a_learning_curve_covers_no_curve() -> None:
+    metrics = lines()
+    for line in metrics[20:]:
+        line["loss"] *= 30.0
+    summary = {"test_error": 0.9, "test_error_sigma": 0.1, "samples_learned": 300, "train_samples": 100, "epochs": 3}
+    figure = plot.draw_learning_curve(metrics, summary)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        box = ax.get_legend().get_window_extent()
+        curves = [line for line in ax.lines if line.get_linestyle() != "--"]
+        assert len(curves) >= 3
+        assert not any(box.contains(*point) for line in curves for point in ax.transData.transform(line.get_xydata()))
+        assert box.y1 <= ax.get_window_extent().y1
+
+
+@pytest.mark.tiny
+def test_a_learning_curve_of_one_sample_is_over_iterations() -> None:
+    """Where each epoch is one presentation of it, no epochs are marked."""
+    summary = {"test_error": None, "train_samples": 1, "epochs": 10, "samples_learned": 10}
+    metrics = [{"samples": k, "learned": k, "epoch": k, "loss": 9.0 / k, "error": 1.0 / k} for k in range(1, 11)]
+    top, bottom = plot.draw_learning_curve(metrics, summary).axes
+    assert bottom.get_xlabel() == "iterations"
+    assert [line.get_linestyle() for ax in (top, bottom) for line in ax.lines] == ["-", "-"]
+    # So few reports are shown as they are.
+    assert [text.get_text() for text in top.get_legend().get_texts()] == ["training"]
+    np.testing.assert_allclose(top.lines[0].get_ydata(), [100.0 / k for k in range(1, 11)])
 
 
 @pytest.mark.tiny
@@ -76,6 +107,7 @@ def test_a_learning_curve_over_what_was_learned() -> None:
     top, bottom = plot.draw_learning_curve(metrics, summary).axes
     assert top.lines[0].get_xdata()[-1] == 166
     assert [line.get_xdata()[0] for line in top.lines if line.get_linestyle() == "--"] == [100, 133]
+    assert [text.get_text() for text in top.get_legend().get_texts()].count("new epoch") == 1
     assert bottom.get_xlim()[1] < 180
 
 
@@ -240,6 +272,51 @@ def test_the_cost_of_events_has_plain_numbers_and_its_spread() -> None:
     np.testing.assert_allclose(spans, [(6.3, 6.7), (7.1, 7.9), (8.5, 9.5), (0.8, 23.0)])
     assert not delivery[2]
     assert len(plot.draw_event_cost(costs()).axes[0].containers) == 2
+
+
+def steps(readouts: int, softmax: bool = False, label: str = "", scale: float = 1.0) -> Activity:
+    """Activity of ten steps, the errors of which count in the last five."""
+    times, window = np.arange(1.0, 11.0), np.repeat([0.0, 1.0], 5)
+    target = np.outer(np.sin(times), np.arange(1, readouts + 1))
+    y, none, neurons = scale * target, (np.zeros(0), np.zeros(0, int)), np.zeros((10, 2))
+    return Activity(
+        times, none, none, 3, 2, neurons, neurons, neurons, y, target, window[:, None] * (y - target), window, softmax,
+        neurons, label,
+    )  # fmt: skip
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("readouts", "label", "softmax", "wanted"),
+    [
+        (1, "", False, {"readout", "target"}),
+        (2, "", False, {"first readout", "target of the first readout", "other readouts"}),
+        (3, "cat", True, {"readout of the sample's class, cat", "target of that class", "other readouts"}),
+    ],
+)
+def test_the_legend_of_activity_names_what_is_there(readouts: int, label: str, softmax: bool, wanted: set) -> None:
+    activity = steps(readouts, softmax, label)
+    figure = plot.draw_activity(activity, activity)
+    always = {"spikes of neuron $j$", "its threshold", "no error counts"}
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == wanted | always
+    labels = [ax.get_ylabel() for ax in figure.axes]
+    assert ("error $E_k$\n(mV)" in labels) is not softmax
+    # The target lies on top of what it is compared with.
+    compared = figure.axes[2 * labels[::2].index("$\\pi_k$, $\\pi_k^*$" if softmax else "$y_k$\n(mV)")]
+    assert compared.lines[-1].get_linestyle() == "--"
+
+
+@pytest.mark.tiny
+def test_a_pattern_is_drawn_whole() -> None:
+    """However far the untrained network wanders."""
+    before, after = steps(2, scale=5.0), steps(2)
+    path = plot.draw_pattern(before, after).axes[-1]
+    path.figure.draw_without_rendering()
+    x, y = before.y[5:].T
+    (left, right), (low, high) = path.get_xlim(), path.get_ylim()
+    assert left < x.min() < x.max() < right
+    assert low < y.min() < y.max() < high
+    assert path.get_aspect() == 1.0
 
 
 @pytest.mark.tiny
