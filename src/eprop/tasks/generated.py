@@ -31,9 +31,10 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedTask(Task):
-    """Base of tasks whose trials are made from a seed; the network's populations of inputs and readouts are ``in`` and ``out``.
+    """Base of tasks whose trials are made from a seed.
 
-    A subclass gives `draw_trial` and, where not all steps count, `window`.
+    A subclass gives `draw_trial` and, where not all steps count, `window`. Of its network, the population named ``in`` takes
+    the inputs; a class is the target of the only readouts, any other target that of those named ``out``.
     """
 
     data: ClassVar[Any] = Generated

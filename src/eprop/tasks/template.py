@@ -75,7 +75,7 @@ class MyTask(Learner, GeneratedTask, Classification):
         return (np.arange(self.n_steps) >= self.n_steps // 2).astype(float)
 
     def build_network(self) -> ep.Network:
-        """The network; the populations of inputs and readouts are named ``in`` and ``out``."""
+        """The network: inputs go to ``in``, a class to the only readouts, the target of a `Regression` to those named ``out``."""
         net = ep.Network(dt=self.dt, seed=self.seed)
         rule, rule_out = self.make_rule(self.eta), self.make_rule(self.eta_out)
         x = net.add(ep.EventSource(), 2 * self.group, name="in")

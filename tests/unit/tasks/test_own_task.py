@@ -89,7 +89,7 @@ NAN = ("return shown", "return shown * np.nan")
 NORMED = ("return shown", "return shown / shown.sum(axis=1, keepdims=True)")
 NO_NETWORK = ("return net", "del net")
 WINDOW = ("(np.arange(self.n_steps) >=", "(np.arange(self.n_steps + 1) >=")
-LABEL = ('("first", "second")', '("only",)')  # the readouts are as many as the classes
+LABEL = ("< chance, label)", "< chance, label + 1)")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ LABEL = ('("first", "second")', '("only",)')  # the readouts are as many as the 
         (WINDOW, r"^what OneTask.draw_trial and OneTask.window give must fit .*: window must have shape \(100,\)"),
         (
             LABEL,
-            r"^what OneTask.draw_trial and .* fit each other and OneTask.build_network: labels must lie in 0..0, got 1",
+            r"^what OneTask.draw_trial and .* fit each other and OneTask.build_network: labels must lie in 0..1, got [12]",
         ),
     ],
     ids=[
@@ -120,7 +120,7 @@ LABEL = ('("first", "second")', '("only",)')  # the readouts are as many as the 
         "no numbers at rest",
         "no network",
         "a window of another length",
-        "too few classes",
+        "a class that is none",
     ],
 )
 def test_a_mistake_is_named_before_the_training(change: tuple[str, str], message: str, tmp_path: pathlib.Path) -> None:
@@ -167,6 +167,20 @@ def test_the_line_of_a_task_at_which_an_error_arose(tmp_path: pathlib.Path) -> N
         with pytest.raises(ParameterError) as caught:
             kind(**value)
         assert line_in_task(caught.value) is None
+
+
+def test_names_of_populations(tmp_path: pathlib.Path) -> None:
+    """Inputs go to the population ``in``, a class to the only readouts, whatever their name."""
+    files = {}
+    for name in ("in", "out"):  # a file that is loaded stays as it was
+        (tmp_path / name).mkdir()
+        files[name] = written(tmp_path / name)
+        text = files[name].read_text()
+        assert f'name="{name}")' in text
+        files[name].write_text(text.replace(f'name="{name}")', f'name="{name}2")'))
+    trained(files["out"], tmp_path / "run")
+    with pytest.raises(InputError, match="no event source named 'in'; there are: in2"):
+        trained(files["in"], tmp_path / "other")
 
 
 def test_scores_of_a_wrong_shape(tmp_path: pathlib.Path) -> None:
