@@ -62,7 +62,7 @@ def networks(draw, rule, symmetric=st.booleans(), original=st.just(False), dt=st
         sizes=sizes,
         pair=draw(neurons(e_l, original, rule)),
         symmetric=draw(symmetric),
-        softmax=draw(st.booleans()),
+        softmax=sizes[2] > 1 and draw(st.booleans()),
         original=original,
         dt=draw(dt),
         tau_out=draw(st.sampled_from([2.0, 18.0, 80.0])),

@@ -46,10 +46,10 @@ def inputs(steps: int = STEPS, n: int = 1, seed: int = 0) -> dict[str, np.ndarra
 
 
 def targets(steps: int = STEPS, n: int = 1, seed: int = 1) -> dict[str, np.ndarray]:
-    """Random targets, none negative: they may be shares of classes."""
+    """Random targets; those of ``out`` are shares, for its readouts may be classes."""
     rng = np.random.default_rng(seed)
-    drawn = {"out": rng.normal(0.0, 0.5, (n, steps, 3)), "other": rng.normal(0.0, 0.5, (n, steps, 1))}
-    return {name: np.abs(value[0] if n == 1 else value) for name, value in drawn.items()}
+    drawn = {"out": rng.dirichlet(np.ones(3), (n, steps)), "other": rng.normal(0.0, 0.5, (n, steps, 1))}
+    return {name: value[0] if n == 1 else value for name, value in drawn.items()}
 
 
 PLUS = {"kappa": 0.9, "c_reg": 0.01, "f_target": 20.0, "cutoff": 12.0}

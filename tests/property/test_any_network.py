@@ -111,8 +111,10 @@ def stimulus(seed: int, n: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def aims(net: ep.Network, target: np.ndarray) -> np.ndarray:
-    """Targets as the readouts of a network take them: of classes, none is negative."""
-    return np.abs(target) if net.population("out").model.loss.softmax else target
+    """Targets as the readouts of a network take them: of classes, shares that add up to one."""
+    if not net.population("out").model.loss.softmax:
+        return target
+    return np.abs(target) / np.abs(target).sum(axis=-1, keepdims=True)
 
 
 # More of a class that others have: two with their kind of eligibility, one whose synapses cross; and one with more components.

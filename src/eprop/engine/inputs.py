@@ -13,7 +13,7 @@ from eprop.engine.tracts import steps_of
 from eprop.errors import InputError
 from eprop.models import EventSource
 from eprop.network import Network, Population
-from eprop.parameters import is_finite_number, real_numbers
+from eprop.parameters import brief, is_finite_number, real_numbers
 
 
 def steps_in(label: str, duration: Any, dt: float) -> int:
@@ -65,10 +65,10 @@ def _size_of(network: Network, name: str, role: str) -> int | None:
 
 def check_samples(network: Network, samples: Any, progress: Any = None) -> None:
     """Whether samples are of this network; compiled loops do not check where they write."""
-    if progress is not None and not callable(progress):
-        raise InputError(f"progress must be a function of the number of samples done, got {progress!r:.80}")
     if not isinstance(samples, Samples):
         raise InputError(f"train and evaluate take Samples (see Simulator.samples), got {type(samples).__name__}")
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress must be a function of the number of samples done, got {brief(progress)}")
     sources = [p for p in network.populations if isinstance(p.model, EventSource)]
     readouts = sum(p.size for p in network.populations if p.model.role == "readout")
     if samples.event_start.shape[0] != len(sources) or samples.target.shape[2] != readouts:

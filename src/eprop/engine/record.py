@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,8 @@ from eprop.engine.order import axons_at
 from eprop.engine.ranks import Ranks
 from eprop.errors import InputError
 from eprop.kernels import layout as lay
-from eprop.network import Network
-from eprop.parameters import real_numbers
+from eprop.network import Network, Population, Projection
+from eprop.parameters import brief, real_numbers
 
 _NEURON_KINDS = {"surrogate": lay.PROBE_PSI, "learning_signal": lay.PROBE_SIGNAL}
 _READOUT_KINDS = {"y": lay.PROBE_READOUT, "error": lay.PROBE_ERROR}
@@ -27,7 +27,7 @@ class Record:
 
     Parameters
     ----------
-    name : str
+    name : str, Population or Projection
         A population (``"rec"``) or a projection (``"in->rec"``).
     variable : str
         Neurons: ``"v"`` and the other state variables, ``"surrogate"``, ``"learning_signal"``. Readouts: ``"y"``,
@@ -40,6 +40,23 @@ class Record:
     name: str
     variable: str
     index: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", _name_of(self.name))
+
+
+class _ByName(dict[str, Any]):
+    """What a run leaves of populations, by their names; of one that is not there, it says what is, and how to get it."""
+
+    def __init__(self, found: Mapping[str, Any], what: str, advice: str) -> None:
+        super().__init__(found)
+        self._what, self._advice = what, advice
+
+    def __missing__(self, key: Any) -> Any:
+        if (name := _name_of(key)) in self:
+            return self[name]
+        known = ", ".join(map(repr, self)) or "nothing"
+        raise InputError(f"no {self._what} of {brief(name)}; there are those of: {known}; {self._advice}")
 
 
 @dataclass
@@ -61,7 +78,12 @@ class Recording:
     spikes: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     traces: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
-    def __getitem__(self, key: tuple[str, str]) -> np.ndarray:
+    def __post_init__(self) -> None:
+        self.y = _ByName(self.y, "readout voltages", 'v of neurons is recorded with record=[("rec", "v")]')
+        self.spikes = _ByName(self.spikes, "spikes", 'ask run() for them, with spikes=["rec"]')
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        key = (_name_of(key[0]), key[1]) if isinstance(key, tuple) and len(key) == 2 else key
         if key not in self.traces:
             known = ", ".join(map(str, self.traces)) or "nothing"
             raise InputError(f"{key} was not recorded; recorded: {known}")
@@ -73,6 +95,11 @@ class Recording:
         parts += [f"{times.size} spikes of {name!r}" for name, (times, _) in self.spikes.items()]
         parts += [f"{key} {trace.shape}" for key, trace in self.traces.items()]
         return f"Recording({'; '.join(parts)})"
+
+
+def _name_of(part: Any) -> Any:
+    """Name of a population or projection; a name stays as it is."""
+    return part.name if isinstance(part, (Population, Projection)) else part
 
 
 class Probes:
@@ -163,7 +190,7 @@ class Probes:
 def _listed(wanted: Any) -> list[Any]:
     """The items of ``record``, each a `Record` or the arguments of one."""
     one = isinstance(wanted, Record) or (
-        isinstance(wanted, tuple) and 2 <= len(wanted) <= 3 and isinstance(wanted[0], str)
+        isinstance(wanted, tuple) and 2 <= len(wanted) <= 3 and isinstance(_name_of(wanted[0]), str)
     )
     items = (
         [wanted] if one else list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]

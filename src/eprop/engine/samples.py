@@ -48,6 +48,12 @@ class Samples:
     def __len__(self) -> int:
         return self.n
 
+    def __repr__(self) -> str:
+        parts = [f"{self.n} samples of {self.n_steps} steps", f"{self.event_channels.size:,} events"]
+        parts += [f"target {self.target.shape}", f"{np.count_nonzero(self.window.any(axis=0))} steps in the window"]
+        parts += ["labels"] if self.labels is not None else []
+        return f"Samples({'; '.join(parts)})"
+
 
 @dataclass
 class BatchResult:
@@ -65,6 +71,11 @@ class BatchResult:
     y: np.ndarray
     spikes: np.ndarray | None
     events: int
+
+    def __repr__(self) -> str:
+        parts = [f"{self.loss.size} samples", f"loss {np.mean(self.loss):g} on average", f"y {self.y.shape}"]
+        parts += [f"{np.sum(self.spikes):,} spikes"] if self.spikes is not None else []
+        return f"BatchResult({'; '.join([*parts, f'{self.events:,} synaptic events'])})"
 
 
 def make_samples(
@@ -108,8 +119,9 @@ def make_samples(
     readouts = [p for p in network.populations if isinstance(p.model, Readout)]
     check_room(f"the events of {n:,} x {n_steps:,} steps", 8 * n * n_steps * (len(sources) + 1), "give them in parts")
     starts, channels = _events(sources, _by_name("inputs", inputs), n, n_steps)
-    target = _targets(readouts, _by_name("targets", targets), labels, n, n_steps)
-    return Samples(starts, channels, target, _window(window, n, n_steps), n, n_steps, _labels(labels, n))
+    weights = _window(window, n, n_steps)
+    target = _targets(readouts, _by_name("targets", targets), labels, n, n_steps, weights > 0)
+    return Samples(starts, channels, target, weights, n, n_steps, _labels(labels, n))
 
 
 def _count(what: str, value: Any) -> int:
@@ -215,7 +227,7 @@ def _labels(labels, n):
     return out.astype(np.int64)
 
 
-def _targets(readouts, targets, labels, n, n_steps):
+def _targets(readouts, targets, labels, n, n_steps, opened):
     size = sum(p.size for p in readouts)
     if labels is not None:
         return _one_hot(readouts, targets, _labels(labels, n))
@@ -236,13 +248,26 @@ def _targets(readouts, targets, labels, n, n_steps):
                 )
             if not np.all(np.isfinite(value)):
                 raise InputError(f"target {p.name!r} holds values that are not finite")
-            if p.model.loss.softmax and value.min() < 0.0:
-                raise InputError(
-                    f"target {p.name!r} holds negative values; with {p.model.loss} it holds shares of classes"
-                )
+            if p.model.loss.softmax:
+                _check_shares(p, value, opened)
             out[:, :, at : at + p.size] = value
         at += p.size
     return out
+
+
+def _check_shares(p, value, opened):
+    """Whether targets are shares of classes: none negative, and together one where the window is ``opened``."""
+    if value.min() < 0.0:
+        raise InputError(f"target {p.name!r} holds negative values; with {p.model.loss} it holds shares of classes")
+    total = value.sum(axis=2)
+    wrong = np.argwhere((np.abs(total - 1.0) > 1e-3) & opened)
+    if wrong.size:
+        sample, step = wrong[0]
+        total = np.broadcast_to(total, (len(total), opened.shape[1]))
+        raise InputError(
+            f"target {p.name!r} adds up to {total[sample, step]:g} in step {step} of sample {sample}; "
+            f"with {p.model.loss} it holds shares of classes, which add up to one"
+        )
 
 
 def _one_hot(readouts, targets, labels):

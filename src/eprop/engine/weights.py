@@ -10,13 +10,14 @@ import scipy.sparse
 from eprop.engine.order import synapse_order
 from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.kernels import layout as lay
+from eprop.network import Population, Projection
 from eprop.parameters import is_finite_number, real_numbers
 
 if TYPE_CHECKING:
     from eprop.engine.arrays import Arrays
 
 
-def connections(arrays: Arrays, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def connections(arrays: Arrays, name: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sources, targets and weights of a projection on all ranks, see `Simulator.connections`."""
     projection = arrays.network.projection(name)
     order, sources, targets = synapse_order(arrays, projection.index)
@@ -27,7 +28,7 @@ def connections(arrays: Arrays, name: str) -> tuple[np.ndarray, np.ndarray, np.n
     return sources, targets, weights
 
 
-def matrix(arrays: Arrays, name: str) -> scipy.sparse.csr_matrix:
+def matrix(arrays: Arrays, name: Projection | str) -> scipy.sparse.csr_matrix:
     """Weights of a projection as a matrix, see `Simulator.weights`."""
     projection = arrays.network.projection(name)
     sources, targets, values = connections(arrays, name)
@@ -35,9 +36,10 @@ def matrix(arrays: Arrays, name: str) -> scipy.sparse.csr_matrix:
     return scipy.sparse.coo_matrix((values, (targets, sources)), shape=shape).tocsr()
 
 
-def set_weights(arrays: Arrays, name: str, values: Any) -> None:
+def set_weights(arrays: Arrays, name: Projection | str, values: Any) -> None:
     """Write the weights of a projection, see `Simulator.set_weights`."""
     projection = arrays.network.projection(name)
+    name = projection.name
     sources, targets, _ = connections(arrays, name)
     flat = _flat(name, values, sources, targets, (projection.post.size, projection.pre.size))
     largest = float(np.finfo(arrays.synapses.weight.dtype).max)
@@ -65,12 +67,12 @@ def scale_learning_rates(arrays: Arrays, factor: float) -> None:
             floats[rows, lay.PF_ETA] = float(factor) * p.rule.learning_rate
 
 
-def feedback_matrix(arrays: Arrays, pre: str, post: str) -> np.ndarray:
+def feedback_matrix(arrays: Arrays, pre: Population | str, post: Population | str) -> np.ndarray:
     """Feedback weights from readouts to neurons, see `Simulator.feedback_weights`."""
     table, n = arrays.built.topology.populations, arrays.neurons.psi.size
     a, b = arrays.network.population(pre), arrays.network.population(post)
     if a.model.role != "readout" or b.model.role != "neuron":
-        raise NetworkError(f"feedback goes from readouts to neurons, not from {pre!r} to {post!r}")
+        raise NetworkError(f"feedback goes from readouts to neurons, not from {a.name!r} to {b.name!r}")
     k, (lo, hi) = table[a.index, lay.POP_LO] - n, table[b.index, [lay.POP_LO, lay.POP_HI]]
     return arrays.ranks.joined([arrays.neurons.feedback[k : k + a.size, lo:hi]])[0].T.copy()
 

@@ -25,7 +25,10 @@ class SquaredError(Loss):
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """Softmax over the population, ``-sum_t,k y* log softmax(y)_k``, error signal ``softmax(y) - y*``."""
+    """Softmax over the population, ``-sum_t,k y* log softmax(y)_k``, error signal ``softmax(y) - y*``.
+
+    A readout for each class, two at least; the targets of a step are shares of the classes and add up to one.
+    """
 
     softmax: ClassVar[bool] = True
 

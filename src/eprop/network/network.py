@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -16,8 +16,10 @@ from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import CONNECTIONS, Array, Constant, Distribution, as_distribution
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.parts import FeedbackProjection, Population, Projection
-from eprop.parameters import Description, Values, instead_of, is_finite_number, is_multiple
+from eprop.parameters import Description, Values, brief, instead_of, is_finite_number, is_multiple
 from eprop.rules import Rule, Static
+
+_Part = TypeVar("_Part", Population, Projection)
 
 # Spikes under way are kept in rings as long as the longest delay.
 LONGEST_DELAY = 1_000_000
@@ -84,8 +86,8 @@ class Network:
         Raises
         ------
         NetworkError
-            If ``model`` is no model, ``size`` or ``name`` is not as above, the name is taken, or a list of parameters
-            has another length than ``size``.
+            If ``model`` is no model, ``size`` or ``name`` is not as above, the name is taken, a list of parameters has
+            another length than ``size``, or one readout is alone with `CrossEntropy`.
         """
         if not isinstance(model, Model):
             raise NetworkError(f"Network.add needs a model such as LIF(){instead_of(model)}")
@@ -95,6 +97,11 @@ class Network:
         if any(p.name == name for p in self._populations):
             raise NetworkError(f"Network.add: there is a population {name!r} already")
         _check_sizes(name, model, int(size))
+        if isinstance(model, Readout) and model.loss.softmax and size == 1:
+            raise NetworkError(
+                "Network.add: a softmax over one readout is 1 whatever it does; CrossEntropy() needs a readout for each "
+                "class, two at least"
+            )
         population = Population(name, model, int(size), len(self._populations))
         self._populations.append(population)
         return population
@@ -222,12 +229,13 @@ class Network:
         self._feedback.append(made)
         return made
 
-    def population(self, name: str) -> Population:
+    def population(self, name: Population | str) -> Population:
         """Population with a name.
 
         Parameters
         ----------
-        name : str
+        name : Population or str
+            A population of this network stands for itself.
 
         Returns
         -------
@@ -236,21 +244,17 @@ class Network:
         Raises
         ------
         NetworkError
-            If there is none; the message lists those that there are.
+            If there is none, the message lists those that there are; or the population is of another network.
         """
-        for population in self._populations:
-            if population.name == name:
-                return population
-        known = ", ".join(p.name for p in self._populations) or "none"
-        raise NetworkError(f"no population {name!r}; there are: {known}")
+        return _found("population", name, Population, self._populations)
 
-    def projection(self, name: str) -> Projection:
+    def projection(self, name: Projection | str) -> Projection:
         """Projection with a name.
 
         Parameters
         ----------
-        name : str
-            Such as ``"in->rec"``.
+        name : Projection or str
+            Such as ``"in->rec"``, or what `connect` returned.
 
         Returns
         -------
@@ -259,13 +263,9 @@ class Network:
         Raises
         ------
         NetworkError
-            If there is none; the message lists those that there are.
+            If there is none, the message lists those that there are; or the projection is of another network.
         """
-        for projection in self._projections:
-            if projection.name == name:
-                return projection
-        known = ", ".join(p.name for p in self._projections) or "none"
-        raise NetworkError(f"no projection {name!r}; there are: {known}")
+        return _found("projection", name, Projection, self._projections)
 
     def __repr__(self) -> str:
         lines = [f"Network(dt={self.dt:g} ms, seed={self.seed})"]
@@ -279,13 +279,10 @@ class Network:
 
     def _own(self, call: str, *given: Population | str) -> tuple[Population, ...]:
         """Populations of this network, as such or by their names."""
-        found = [self.population(one) if isinstance(one, str) else one for one in given]
-        for population in found:
-            if not isinstance(population, Population):
-                raise NetworkError(f"Network.{call} needs populations made by add(), got {population!r:.80}")
-            if population.index >= len(self._populations) or self._populations[population.index] is not population:
-                raise NetworkError(f"population {population.name!r} belongs to another network")
-        return tuple(found)
+        for one in given:
+            if not isinstance(one, (Population, str)):
+                raise NetworkError(f"Network.{call} needs populations made by add(), got {brief(one)}")
+        return tuple(self.population(one) for one in given)
 
     def copy(self) -> Network:
         """Another network with the same parts: what is added to the one is not in the other."""
@@ -381,6 +378,19 @@ class Network:
                 f"weight must have shape ({post.size}, {pre.size}) = (targets, sources), got {weights.values.shape}"
             )
         return weights
+
+
+def _found(what: str, wanted: Any, kind: type[_Part], parts: list[_Part]) -> _Part:
+    """The part of a network that is wanted, as such or by its name."""
+    if isinstance(wanted, kind):
+        if not any(part is wanted for part in parts):
+            raise NetworkError(f"{what} {wanted.name!r} belongs to another network")
+        return wanted
+    for part in parts:
+        if part.name == wanted:
+            return part
+    known = ", ".join(part.name for part in parts) or "none"
+    raise NetworkError(f"no {what} {brief(wanted)}; there are: {known}")
 
 
 def _shown(delay: float | Distribution | Array) -> str:

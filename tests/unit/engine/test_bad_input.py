@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import pickle
 import warnings
 
 import numpy as np
@@ -377,6 +378,14 @@ def test_what_was_not_recorded(sim):
     run = sim.run(5.0, record=[("rec", "v")])
     with refuse(r"\('rec', 'z'\) was not recorded; recorded: \('rec', 'v'\)"):
         run["rec", "z"]
+    with refuse("^no spikes of 'rec'; there are those of: 'in'; ask run"):
+        sim.run(5.0, spikes=["in"]).spikes["rec"]
+    with refuse("^no spikes of 'rec'; there are those of: nothing"):
+        run.spikes["rec"]
+    with refuse("^no readout voltages of 'rec'; there are those of: 'out'"):
+        run.y["rec"]
+    assert "rec" not in run.spikes
+    assert pickle.loads(pickle.dumps(run)).y["out"].shape == (5, 2)
 
 
 # ------------------------------------------------------------------------------------------------------------- samples
@@ -501,6 +510,8 @@ def test_not_samples(learner, given):
     for method in (learner.train, learner.evaluate):
         with refuse(r"train and evaluate take Samples \(see Simulator.samples\)"):
             method(given)
+        with refuse(r"train and evaluate take Samples \(see Simulator.samples\), got"):
+            method(given, progress=np.zeros(2))  # targets, as they are given elsewhere
 
 
 def test_samples_of_another_network(learner):
@@ -521,6 +532,8 @@ def test_progress(learner):
     for method in (learner.train, learner.evaluate):
         with refuse("progress must be a function"):
             method(samples, progress=5)
+        with refuse(r"got an array of shape \(9, 9\)$"):
+            method(samples, progress=np.zeros((9, 9)))
     done: list[int] = []
     learner.train(samples, progress=done.append)
     assert sum(done) == 2
@@ -544,6 +557,20 @@ def test_unknown_projections(bounded, name):
     for method in (bounded.weights, bounded.connections, lambda n: bounded.set_weights(n, 1.0)):
         with refuse("no projection .*; there are: in->rec, rec->rec", ep.NetworkError):
             method(name)
+
+
+def test_projections_stand_for_their_names(bounded):
+    first, second = bounded.network.projections
+    bounded.set_weights(first, 0.5)
+    np.testing.assert_array_equal(bounded.connections(first)[2], np.full(6, 0.5))
+    assert bounded.weights(first).shape == (3, 4)
+    assert bounded.connection_count(second) == 15
+    with refuse("weights of in->rec must lie in -2..2 mV"):
+        bounded.set_weights(first, 3.0)
+    stranger = network().projections[0]
+    for method in (bounded.weights, bounded.connections, lambda p: bounded.set_weights(p, 1.0)):
+        with refuse("projection 'in->rec' belongs to another network", ep.NetworkError):
+            method(stranger)
 
 
 MATRIX = np.array([[1.0, 1, 0, 0], [0, 0, 1, 1], [0, 1, 1, 0]])
@@ -638,6 +665,10 @@ def test_feedback_weights(sim):
     with refuse("no population 'x'", ep.NetworkError):
         sim.feedback_weights("x", "rec")
     assert sim.feedback_weights("out", "rec").shape == (3, 2)
+    _, rec, out = sim.network.populations
+    assert sim.feedback_weights(out, rec).shape == (3, 2)
+    with refuse("not from 'rec' to 'out'", ep.NetworkError):
+        sim.feedback_weights(rec, out)
 
 
 @pytest.mark.parametrize("factor", [NAN, INF, -1, "x", None, True, [1.0], 1j, 10**400], ids=repr)
@@ -739,6 +770,22 @@ def test_targets_of_classes_are_shares():
     sim.run(2.0, targets={"out": [0.25, 0.75]})
     with refuse("target 'out' holds negative values; with CrossEntropy.* it holds shares of classes"):
         sim.run(2.0, targets={"out": [3.0, -2.0]})
+
+
+def test_targets_of_classes_add_up_to_one():
+    """Where the window is open; with a target for each step, and with one for all."""
+    sim = ep.Simulator(state_network(loss=ep.CrossEntropy()), threads=1)
+    words = r"target 'out' adds up to 10 in step {} of sample {}; with CrossEntropy.* it holds shares of classes"
+    with refuse(words.format(0, 0)):
+        sim.run(2.0, targets={"out": [5.0, 5.0]})
+    with refuse(words.format(1, 0)):
+        sim.run(2.0, targets={"out": [5.0, 5.0]}, window=[0.0, 1.0])
+    wrong = np.full((3, 4, 2), 0.5)
+    wrong[2, 1] = 5.0
+    with refuse(words.format(1, 2)):
+        sim.samples(3, 4, targets={"out": wrong})
+    sim.samples(3, 4, targets={"out": wrong}, window=[1.0, 0.0, 1.0, 1.0])
+    sim.samples(1, 4, targets={"out": np.float32([[[1 / 3, 2 / 3]]])})
 
 
 @pytest.mark.parametrize("rule", [ep.EProp, ep.EPropPlus])

@@ -92,6 +92,34 @@ def test_readouts_away_from_zero():
     np.testing.assert_allclose(run.loss[-1], 0.5, atol=1e-9)
 
 
+def test_parts_of_the_network_stand_for_their_names():
+    c = case(3, RULE, steps=20, rate=0.2)
+    rec, out = (c.network.population(name) for name in ("rec", "out"))
+    projection = c.network.projections[0]
+    for asked in ([(rec, "v"), (projection, "weight")], [ep.Record(rec, "v"), ep.Record(projection, "weight")]):
+        run = ep.Simulator(c.network, threads=1).run(20.0, {"in": c.inputs}, record=asked, spikes=[rec])
+        assert set(run.traces) == {("rec", "v"), (projection.name, "weight")}
+    np.testing.assert_array_equal(run[rec, "v"], run["rec", "v"])
+    assert run.spikes[rec] is run.spikes["rec"]
+    assert run.y[out] is run.y["out"]
+
+
+def test_samples_and_their_outcome_take_one_line():
+    net = ep.Network()
+    x, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.Readout(), 2, "out")
+    net.connect(x, out)
+    sim = ep.Simulator(net, threads=1)
+    samples = sim.samples(3, 50, {"in": np.ones((3, 50, 4))}, labels=[0, 1, 0], window=np.arange(50) >= 40)
+    assert repr(samples) == (
+        "Samples(3 samples of 50 steps; 600 events; target (3, 1, 2); 10 steps in the window; labels)"
+    )
+    found = sim.evaluate(samples)
+    shown = f"BatchResult(3 samples; loss {found.loss.mean():g} on average; y (3, 50, 2)"
+    assert repr(found).startswith(shown)
+    assert repr(found).endswith(f"{found.events:,} synaptic events)")
+    assert "\n" not in repr(found)
+
+
 def test_softmax():
     net = ep.Network()
     net.add(ep.Readout(e_l=2.0, loss=ep.CrossEntropy()), 4, "out")

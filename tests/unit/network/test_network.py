@@ -98,14 +98,35 @@ def test_names_are_unique(parts):
 
 
 def test_population(parts):
-    net, _, rec, _ = parts
+    net, x, rec, _ = parts
     assert net.population("rec") is rec
+    assert net.population(rec) is rec
+    projection = net.connect(x, rec)
+    assert net.projection(projection) is net.projection("in->rec") is projection
+    other = ep.Network()
+    with refuse("population 'in' belongs to another network"):
+        other.population(x)
+    with refuse("projection 'in->rec' belongs to another network"):
+        other.projection(projection)
     assert len(rec) == 3
     for name in ("x", "", None, 5):
         with refuse(r"no population .*; there are: in, rec, out"):
             net.population(name)
-        with refuse(r"no projection .*; there are: none"):
+        with refuse(r"no projection .*; there are: in->rec"):
             net.projection(name)
+        with refuse(r"no projection .*; there are: none"):
+            other.projection(name)
+
+
+def test_a_softmax_needs_two_readouts():
+    net = ep.Network()
+    with refuse(
+        r"Network.add: a softmax over one readout is 1 whatever it does; CrossEntropy\(\) needs a readout for each"
+    ):
+        net.add(ep.Readout(loss=ep.CrossEntropy()), 1, "out")
+    assert net.populations == ()
+    net.add(ep.Readout(loss=ep.CrossEntropy()), 2, "out")
+    net.add(ep.Readout(), 1, "one")
 
 
 # ------------------------------------------------------------------------------------------------------------- connect
