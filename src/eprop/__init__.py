@@ -123,4 +123,5 @@ if not TYPE_CHECKING:  # a type checker shall still see which names there are
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_SUBPACKAGES})
+    # What this file imports for itself, and what is private, is not for a list of suggestions.
+    return sorted({*__all__, *_SUBPACKAGES, *(name for name in globals() if name.startswith("__"))})

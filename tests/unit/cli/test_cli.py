@@ -132,7 +132,8 @@ import eprop
 assert "eprop.engine" not in sys.modules
 for name in eprop.__all__:
     getattr(eprop, name)
-assert set(eprop.__all__) <= set(dir(eprop))
+assert {*eprop.__all__, "training"} <= set(dir(eprop))
+assert not {"Any", "TYPE_CHECKING", "annotations", "importlib", "_HOMES"} & set(dir(eprop))
 assert eprop.training.Trainer
 """
 
