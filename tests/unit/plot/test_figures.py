@@ -24,6 +24,7 @@ from eprop.plot.learning import smooth
 from eprop.plot.run import weight_changes
 from eprop.plot.style import decades
 from eprop.tasks import NMNIST
+from eprop.training import RunConfig, start_run
 from eprop.training.activity import Activity, record_activity
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -304,6 +305,32 @@ def test_the_legend_of_activity_names_what_is_there(readouts: int, label: str, s
     # The target lies on top of what it is compared with.
     compared = figure.axes[2 * labels[::2].index("$\\pi_k$, $\\pi_k^*$" if softmax else "$y_k$\n(mV)")]
     assert compared.lines[-1].get_linestyle() == "--"
+
+
+RUNS = {
+    "pattern-generation": ({"duration": 40.0, "neurons": 4, "inputs": 3}, {}, "iterations", "mV²"),
+    "evidence-accumulation": (
+        {"lif": 4, "alif": 0, "group": 1, "cues": 1, "cue": 10.0, "gap": 5.0, "delay": 10.0, "recall": 10.0},
+        {"samples": 4, "test_samples": 2},
+        "samples learned",
+        "nats",
+    ),
+}
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("task", RUNS)
+def test_the_learning_curve_of_a_run_knows_its_units(
+    task: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, data, x, unit = RUNS[task]
+    config = RunConfig.make(task, task=settings, data=data, training={"epochs": 2}, run={"threads": 1})
+    start_run(config, tmp_path / "run")
+    drawn: dict[str, Figure] = {}
+    monkeypatch.setattr(plot.run, "save", lambda figure, path: drawn.setdefault(path.stem, figure))
+    plot.draw_run(tmp_path / "run")
+    bottom = drawn["learning_curve"].axes[-1]
+    assert (bottom.get_xlabel(), bottom.get_ylabel()) == (x, f"loss of a sample ({unit})")
 
 
 @pytest.mark.tiny
