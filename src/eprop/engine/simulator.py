@@ -24,7 +24,7 @@ from eprop.engine.streaming import Streaming
 from eprop.engine.timers import PHASES
 from eprop.errors import NetworkError, ParameterError
 from eprop.kernels import layout as lay
-from eprop.network import Network
+from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
 
 PRECISIONS = {"double": np.float64, "single": np.float32}
@@ -290,13 +290,13 @@ class Simulator:
 
     # ---------------------------------------------------------------- weights
 
-    def connections(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def connections(self, name: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All connections of a projection, sorted by target, then source.
 
         Parameters
         ----------
-        name : str
-            A projection, such as ``"in->rec"``.
+        name : Projection or str
+            Such as ``"in->rec"``, or what `Network.connect` returned.
 
         Returns
         -------
@@ -312,13 +312,13 @@ class Simulator:
         """
         return weights.connections(self.arrays, name)
 
-    def weights(self, name: str) -> scipy.sparse.csr_matrix:
+    def weights(self, name: Projection | str) -> scipy.sparse.csr_matrix:
         """Weights of a projection as a matrix; repeated connections add up.
 
         Parameters
         ----------
-        name : str
-            A projection, such as ``"in->rec"``.
+        name : Projection or str
+            Such as ``"in->rec"``, or what `Network.connect` returned.
 
         Returns
         -------
@@ -332,13 +332,13 @@ class Simulator:
         """
         return weights.matrix(self.arrays, name)
 
-    def set_weights(self, name: str, values: Any) -> None:
+    def set_weights(self, name: Projection | str, values: Any) -> None:
         """Write the weights of a projection, mV.
 
         Parameters
         ----------
-        name : str
-            A projection, such as ``"in->rec"``.
+        name : Projection or str
+            Such as ``"in->rec"``, or what `Network.connect` returned.
         values : matrix, array, tuple or float
             A matrix ``(n_post, n_pre)`` as `weights` gives it, sparse or dense; a list with a weight for each connection,
             in the order of `connections`; what `connections` returns, with other weights; or one number for all.
@@ -366,15 +366,15 @@ class Simulator:
         weights.scale_learning_rates(self.arrays, factor)
         self._eta_factor = factor
 
-    def feedback_weights(self, pre: str, post: str) -> np.ndarray:
+    def feedback_weights(self, pre: Population | str, post: Population | str) -> np.ndarray:
         """Present feedback weights ``B`` from readouts to neurons.
 
         Parameters
         ----------
-        pre : str
-            A population of readouts.
-        post : str
-            A population of neurons.
+        pre : Population or str
+            Readouts.
+        post : Population or str
+            Neurons.
 
         Returns
         -------
@@ -388,7 +388,7 @@ class Simulator:
         """
         return weights.feedback_matrix(self.arrays, pre, post)
 
-    def connection_count(self, name: str) -> int:
+    def connection_count(self, name: Projection | str) -> int:
         """Number of synapses of a projection.
 
         Raises
