@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import types
+from collections.abc import Iterator
 from typing import Any
 
 from eprop.parallel import Communicator, Serial
@@ -62,3 +64,23 @@ class Interrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous.clear()
+
+
+@contextlib.contextmanager
+def terminating() -> Iterator[None]:
+    """Context in which SIGTERM raises `Stopped`, as Ctrl-C raises `KeyboardInterrupt`, so that other processes can be stopped.
+
+    By itself it would end this process at once, and those that it has started would go on alone.
+    """
+
+    def handle(number: int, frame: types.FrameType | None) -> None:
+        raise Stopped(exit_code=128 + number)
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -13,7 +13,7 @@ from eprop.errors import CheckpointError, MissingExtraError, ParameterError
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, parse_config, read_config
 from eprop.training.experiment import refuse_edited, refuse_other_task, resume_run, start_run
-from eprop.training.interrupt import Stopped
+from eprop.training.interrupt import Stopped, terminating
 from eprop.training.runs import TRIALS, RunFolder
 from eprop.training.watch import Watcher
 
@@ -174,7 +174,7 @@ def processes(jobs: int | None, count: int) -> int:
 def side_by_side(calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]], jobs: int) -> Iterator[Any]:
     """Results of calls of functions with their arguments, in that order, as ``jobs`` processes come to their ends.
 
-    When it is left early, by Ctrl-C or an error, the processes are stopped.
+    When it is left early, by Ctrl-C, SIGTERM or an error, the processes are stopped.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def side_by_side(calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]], jo
         If joblib is not installed.
     """
     joblib = _joblib()
-    with joblib.Parallel(n_jobs=jobs, backend="loky", return_as="generator") as pool:
+    with terminating(), joblib.Parallel(n_jobs=jobs, backend="loky", return_as="generator") as pool:
         yield from pool(joblib.delayed(function)(*arguments) for function, arguments in calls)
 
 
