@@ -11,7 +11,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from typing import Any
 
@@ -261,34 +260,6 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     done = run("train", "nmnist", "--resume", out, "--epochs", "3")
     assert done.exit_code == 2
     assert "--resume takes everything from the run: leave out --epochs" in done.stderr
-
-
-def test_sigterm_stops_the_processes_of_trials(tmp_path: pathlib.Path) -> None:
-    """Whoever kills the command, as a batch system does, kills one process; the others must not go on alone."""
-    out = tmp_path / "run"
-    words = "train pattern-generation --set duration=60 --neurons 5 --epochs 10000000 --trials 2 --jobs 2 --no-figures --out"
-    code = "from eprop.cli import main; main()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *words.split(), str(out)], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        deadline = time.monotonic() + 240
-        while len(list(out.glob("seed-*/metrics.jsonl"))) < 2 and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.terminate()
-        text = process.stderr.read()
-    assert process.returncode == 143, text
-    assert re.search(r"eprop: stopped .* of 2 trials .*; go on with: eprop train pattern-generation --resume", text)
-    assert "Traceback" not in text
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return  # nobody is left of the group
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    pytest.fail("processes of trials went on alone")
 
 
 # ------------------------------------------------------------------------------------------------------- what is wrong

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -154,3 +159,36 @@ def test_wrong_numbers_and_folders_are_refused(tmp_path: pathlib.Path) -> None:
     (tmp_path / "mine").write_text("")
     with pytest.raises(OutputError, match="is not empty"):
         run_trials(config(), 1, tmp_path)
+
+
+SLEEPERS = """
+import pathlib, sys, time
+from eprop.training.trials import side_by_side
+
+def sleep(path):
+    pathlib.Path(path).touch()
+    time.sleep(600)
+
+try:
+    list(side_by_side([(sleep, (path,)) for path in sys.argv[1:]], 2))
+except KeyboardInterrupt as stop:
+    sys.exit(stop.exit_code)
+"""
+
+
+def test_sigterm_stops_all_processes(tmp_path):
+    """Whoever kills a command, as a batch system does, kills one process; those that it has started must not go on alone."""
+    paths, deadline = [tmp_path / "one", tmp_path / "two"], time.monotonic() + 60
+    with subprocess.Popen([sys.executable, "-c", SLEEPERS, *map(str, paths)], start_new_session=True) as process:
+        while not all(path.exists() for path in paths) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return  # nobody is left of the group
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    pytest.fail("processes went on alone")
