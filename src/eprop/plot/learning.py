@@ -137,14 +137,12 @@ def _mark_epochs(
 
 
 def _explain(ax: Axes) -> None:
-    """A legend above all curves, for which the axis is made longer, if there is something to explain."""
+    """A legend above the axes, where no curve is, if there is something to explain; a title goes above that."""
     if entries := len(ax.get_legend_handles_labels()[0]):
-        figure_height = ax.get_figure(root=True).get_figheight()  # type: ignore[union-attr]
-        room = (0.1 + 0.16 * entries) / (figure_height * ax.get_position().height)
-        scale = ax.yaxis.get_transform()
-        low, high = scale.transform(ax.get_ylim())
-        ax.set_ylim(top=scale.inverted().transform([high + room / (1.0 - room) * (high - low)])[0])
-        ax.legend(loc="upper right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.8)
+        legend = ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, borderaxespad=0.2)
+        rows = -(-entries // 2)
+        line = float(legend.get_texts()[0].get_fontsize()) * (1.0 + legend.labelspacing)
+        ax.set_title(ax.get_title(), pad=rows * line + 6.0)
 
 
 def _width(reports: int) -> int:
