@@ -52,7 +52,7 @@ def test_calls_leave_nothing_behind():
     for seed in range(50):
         run(sim, 2, seed)
     arrays, objects = held_now()
-    for seed in range(1000):
+    for seed in range(300):
         run(sim, 2, seed)
     assert held_now()[0] == arrays
     assert len(held_now()[1] - objects) < 100
