@@ -73,6 +73,7 @@ class ConnectionRule(Description):
         for part, values in (("indptr", indptr), ("sources", sources)):
             if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
                 raise NetworkError(f"{part} of {what} must be a list of whole numbers, got {values!r:.60}")
+        indptr = indptr.astype(np.int64)  # of unsigned ones no difference is negative
         if (
             indptr.shape != (hi - lo + 1,)
             or indptr[0] != 0
@@ -92,7 +93,7 @@ class ConnectionRule(Description):
             raise NetworkError(
                 f"sources of {what} must be in ascending order within a target; of {target} they are not"
             )
-        return indptr.astype(np.int64), sources.astype(np.int32)
+        return indptr, sources.astype(np.int32)
 
     def expected(self, n_pre: int, n_post: int) -> float:
         """Expected number of connections between populations of these sizes, all targets together.

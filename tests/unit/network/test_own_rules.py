@@ -70,6 +70,7 @@ def test_any_whole_numbers_and_lists_will_do():
         ((ALL[:-1], PAIRS), r"indptr of .* must be 7 numbers that ascend from 0 to the number of sources, 12"),
         ((ALL, PAIRS[:-1]), "to the number of sources, 11"),
         ((ALL[::-1], PAIRS), "must be 7 numbers that ascend"),
+        ((np.array([0, 8, 4, 6, 8, 10, 12], np.uint64), PAIRS), "must be 7 numbers that ascend"),
         ((ALL + 0.0, PAIRS), "indptr of .* must be a list of whole numbers"),
         ((ALL, PAIRS[::-1]), "sources of .* must be in ascending order within a target; of 0 they are not"),
         ((ALL, "x"), "sources of .* must be real numbers"),
