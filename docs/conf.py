@@ -27,6 +27,7 @@ extensions = [
     "sphinx_copybutton",
     "command_help",
     "parameter_table",
+    "source_pages",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_ext", "nest_deviations.md"]

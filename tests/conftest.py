@@ -26,6 +26,11 @@ ROOT = pathlib.Path(__file__).parents[1]
 SHARED = pathlib.Path(os.environ.get("EPROP_SHARED", ROOT / "not given"))
 
 
+# Folders in the order they are tested. Two workers (-n 2) begin with a half each: one with what compiles most, the other with
+# what compiles little, so that they do not compile the same at the same time.
+ORDER = ("conformance", "property", "interop", "mpi", "oracle", "unit", "docs")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked `slow` as well")
     parser.addoption("--rare", action="store_true", help="compile the combinations of loops marked `rare` as well")
@@ -51,7 +56,8 @@ def _why_not(config: pytest.Config) -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what this machine cannot run; leave out what is better run without the compiler."""
+    """Put into order; leave out what is better run without the compiler; skip, with the reason, what this machine cannot run."""
+    items.sort(key=lambda item: ORDER.index(item.path.relative_to(ROOT / "tests").parts[0]))
     if not (config.getoption("--rare") or os.environ.get("NUMBA_DISABLE_JIT") == "1"):
         rare = [item for item in items if item.get_closest_marker("rare")]
         config.hook.pytest_deselected(items=rare)

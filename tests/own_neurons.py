@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import pathlib
+import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,42 +15,24 @@ from eprop.models import Eligibility, Neuron
 from eprop.parameters import param
 
 
-@inline
-def step_current(state, params, j, x):
-    """A synaptic current that decays drives the voltage; the threshold is subtracted."""
-    i = params[0, j] * state[1, j] + x
-    v = params[1, j] * state[0, j] + i
-    psi = 0.4 * max(0.0, 1.0 - abs(v - 0.8) / 0.7)
-    spike = v >= 0.8
-    state[1, j] = i
-    state[0, j] = v - 0.8 if spike else v
-    return spike, psi
+def of_example(name: str) -> Any:
+    """An example as a module: compiled in one test, it is found in the cache by others, and by the example itself."""
+    path = pathlib.Path(__file__).parents[1] / "examples" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-@dataclass(frozen=True)
-class SynapticCurrent(Neuron):
-    """LIF with exponential synaptic currents: two filters of the spikes."""
-
-    tau_s: float = param(4.0, unit="ms", above=0.0, doc="time constant of the current")
-    tau_m: float = param(15.0, unit="ms", above=0.0, doc="time constant of the voltage")
-
-    state_rows: ClassVar[tuple[str, ...]] = ("v", "i")
-    parameter_rows: ClassVar[tuple[str, ...]] = ("alpha_s", "alpha")
-    update: ClassVar[Any] = staticmethod(step_current)
-
-    def derived(self, dt: float) -> dict[str, float]:
-        """Decays."""
-        return {"alpha_s": float(np.exp(-dt / self.tau_s)), "alpha": float(np.exp(-dt / self.tau_m))}
-
-    def eligibility(self, dt: float) -> Eligibility:
-        """(i, v): the current enters the voltage of the same step."""
-        a_s, a = self.derived(dt).values()
-        return Eligibility(((a_s, 0.0), (a_s, a)), (1.0, 1.0), (0.0, 1.0), (0.0, 0.0))
+# LIF with exponential synaptic currents: two filters of the spikes.
+CurrentLIF = of_example("own_neuron").CurrentLIF
 
 
 @inline
 def step_adapting_current(state, params, j, x):
-    """The same, with a threshold that each spike raises one step later."""
+    """A synaptic current that decays drives the voltage; each spike raises the threshold one step later."""
     i = params[0, j] * state[1, j] + x
     v = params[1, j] * state[0, j] + i
     a = params[2, j] * state[2, j] + state[3, j]
@@ -60,9 +45,11 @@ def step_adapting_current(state, params, j, x):
 
 
 @dataclass(frozen=True)
-class AdaptingCurrent(SynapticCurrent):
+class AdaptingCurrent(Neuron):
     """Two filters of the spikes and one component of the synapse's own; its surrogate gradient is known to be at most 0.4."""
 
+    tau_s: float = param(4.0, unit="ms", above=0.0, doc="time constant of the current")
+    tau_m: float = param(15.0, unit="ms", above=0.0, doc="time constant of the voltage")
     tau_a: float = param(50.0, unit="ms", above=0.0, doc="time constant of the threshold")
 
     state_rows: ClassVar[tuple[str, ...]] = ("v", "i", "a", "z")
@@ -71,7 +58,8 @@ class AdaptingCurrent(SynapticCurrent):
 
     def derived(self, dt: float) -> dict[str, float]:
         """Decays."""
-        return {**super().derived(dt), "rho": float(np.exp(-dt / self.tau_a))}
+        taus = {"alpha_s": self.tau_s, "alpha": self.tau_m, "rho": self.tau_a}
+        return {name: float(np.exp(-dt / tau)) for name, tau in taus.items()}
 
     def largest_psi(self, dt: float) -> float:
         """The tip of the triangle."""

@@ -11,7 +11,7 @@ import numpy as np
 import eprop as ep
 from eprop import timedriven
 from networks import PROJECTIONS, SURROGATES, Case, case, neuron_pair, samples_of, stimuli
-from own_neurons import Resonator, SynapticCurrent
+from own_neurons import CurrentLIF, Resonator
 
 
 def built_in(*surrogate: str, **parameters: Any) -> ep.Neuron:
@@ -42,7 +42,7 @@ MODELS: dict[str, ep.Neuron] = {
         t_ref=2.0, pause_adaptation=True, ref_input=True,
     ),
     "LIF, each its own": ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8, t_ref=ep.Uniform(0.0, 3.0)),
-    "own: synaptic current": SynapticCurrent(),
+    "own: synaptic current": CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
     "own: resonator": Resonator(),
 }  # fmt: skip
 
@@ -58,7 +58,9 @@ RULES = {
         optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.9, kappa_reg=0.5, cutoff=15.0
     ),
     "e-prop+, momentum": ep.EPropPlus(optimizer=ep.Momentum(1e-3, nesterov=True), c_reg=0.05, cutoff=15.0),
-    "e-prop+, Adam at each step": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=15.0, each_step=True),
+    "e-prop+, Adam at each step": ep.EPropPlus(
+        optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa_reg=0.8, cutoff=15.0, each_step=True
+    ),
     "e-prop+, RMSprop": ep.EPropPlus(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa_reg=0.5, cutoff=15.0),
 }
 

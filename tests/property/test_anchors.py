@@ -11,7 +11,7 @@ import pytest
 
 import eprop as ep
 from networks import PROJECTIONS, case, disagreement
-from own_neurons import SynapticCurrent
+from own_neurons import CurrentLIF
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 # Both add up the same numbers in another order, and learning carries the difference on.
@@ -27,7 +27,7 @@ KINDS = {
 NEURONS = {
     "ALIF": ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0),
     "LIF, each its own": ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8),
-    "own neuron, two filters": SynapticCurrent(),
+    "own neuron, two filters": CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
 }
 
 

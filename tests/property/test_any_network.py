@@ -18,7 +18,7 @@ from eprop.engine.order import all_synapses
 from eprop.errors import InputError
 from eprop.timedriven import TimeDriven, backpropagate, gradient_angles
 from networks import disagreement
-from own_neurons import AdaptingCurrent, Resonator, SynapticCurrent
+from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
 from strategies import SEEDS, examples, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -38,8 +38,8 @@ NEURONS: dict[str, ep.Neuron] = {
         tau_m=12.0, v_th=0.8, beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2)
     ),
     "ALIF, own adaptation": ep.ALIF(tau_m=12.0, v_th=0.8, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)),
-    "synaptic current": SynapticCurrent(),
-    "synaptic current, each its own": SynapticCurrent(tau_s=ep.Uniform(2.0, 8.0)),
+    "synaptic current": CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
+    "synaptic current, each its own": CurrentLIF(tau_m=15.0, tau_s=ep.Uniform(2.0, 8.0), v_th=0.8, height=0.4, width=0.7),
     "adapting current": AdaptingCurrent(),
     "resonator": Resonator(),
 }
@@ -61,7 +61,9 @@ PLUS = {
 MORE_PLUS = {
     "decay": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4, decay=1e-3), c_reg=0.02, cutoff=20.0),
     "Adam, decay": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2, decay=1e-3), cutoff=20.0),
-    "Adam at each step": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2), c_reg=0.02, cutoff=20.0, each_step=True),
+    "Adam at each step, two kappas": ep.EPropPlus(
+        optimizer=ep.Adam(3e-4, epsilon=1e-2), kappa_reg=0.9, c_reg=0.02, cutoff=20.0, each_step=True
+    ),
     "momentum at each step, two kappas": ep.EPropPlus(
         optimizer=ep.Momentum(1e-4, decay=1e-4, w_min=-0.81, w_max=0.81),  # bounds that weights run into
         kappa_reg=0.9,
@@ -199,7 +201,7 @@ def check_plus(net: ep.Network, seed: int, partitions: int) -> None:
 
 
 @pytest.mark.parametrize("delays", DELAYS)
-@pytest.mark.parametrize("rule", ["gradient descent", "two kappas, Adam", "Adam at each step"])
+@pytest.mark.parametrize("rule", ["gradient descent", "two kappas, Adam", "Adam at each step, two kappas"])
 @pytest.mark.parametrize("readout", READOUTS)
 def test_plus_with_readouts_that_differ(readout, rule, delays):
     for seed, feedback in enumerate(FEEDBACK.values()):

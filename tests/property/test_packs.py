@@ -20,7 +20,7 @@ from networks import (
     run_engine_plus,
     run_reference_plus,
 )
-from own_neurons import SynapticCurrent
+from own_neurons import CurrentLIF
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 SIZES, STEPS = (16, 20, 2), 160
@@ -33,7 +33,7 @@ KINDS = {
     "ALIF": (ALIF, None, SINGLE),
     "ALIF, two kappas": (ALIF, 0.9, SINGLE),
     "LIF, each its own": ((ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8), None), None, SINGLE),
-    "own neuron, two filters": ((SynapticCurrent(), None), None, SINGLE),
+    "own neuron, two filters": ((CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7), None), None, SINGLE),
 }
 COMPILED = ("LIF", "ALIF")
 

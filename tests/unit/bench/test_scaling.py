@@ -31,7 +31,8 @@ from eprop.plot import draw_event_cost
 SMALL = ScalingConfig(neurons=20, indegree=5, inputs=3, rate=50.0, steps=40)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.tiny
+@pytest.mark.parametrize("mode", [pytest.param(mode, marks=[pytest.mark.rare] * (mode == "stdp")) for mode in MODES])
 def test_counts(mode):
     found = run_scaling(SMALL.replace(mode=mode, timers=mode == "static"))
     assert found.synapses == 20 * 5 + 20 * 3 + 2 * 20

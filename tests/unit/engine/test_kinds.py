@@ -11,7 +11,7 @@ import eprop as ep
 from eprop.engine.build import build
 from eprop.engine.eligibility import least_left, sort_components
 from eprop.models import Eligibility, Neuron
-from own_neurons import AdaptingCurrent, Resonator, SynapticCurrent
+from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
 
 pytestmark = pytest.mark.tiny
 FORGETFUL = ep.ALIF(beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2))
@@ -70,7 +70,7 @@ def built(*neurons: Neuron, dtype=np.float64):
         (FORGETFUL, (1, 1, False), 16),
         (ep.LIF(tau_m=ep.Uniform(10.0, 20.0)), (0, 1, True), 32),
         (ep.ALIF(tau_m=ep.Uniform(10.0, 20.0)), (0, 2, False), 16),
-        (SynapticCurrent(), (2, 0, True), 16),
+        (CurrentLIF(), (2, 0, True), 16),
         (AdaptingCurrent(), (2, 1, True), 16),
         (Resonator(), (2, 2, False), 16),
     ],
