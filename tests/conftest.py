@@ -28,7 +28,7 @@ SHARED = pathlib.Path(os.environ.get("EPROP_SHARED", ROOT / "not given"))
 
 # Folders in the order they are tested. Two workers (-n 2) begin with a half each: one with what compiles most, the other with
 # what compiles little, so that they do not compile the same at the same time.
-ORDER = ("conformance", "property", "interop", "mpi", "oracle", "unit", "docs")
+ORDER = ("conformance", "property", "interop", "mpi", "unit", "oracle", "docs")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

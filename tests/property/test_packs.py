@@ -33,7 +33,11 @@ KINDS = {
     "ALIF": (ALIF, None, SINGLE),
     "ALIF, two kappas": (ALIF, 0.9, SINGLE),
     "LIF, each its own": ((ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8), None), None, SINGLE),
-    "own neuron, two filters": ((CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7), None), None, SINGLE),
+    "own neuron, two filters": (
+        (CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7), None),
+        None,
+        SINGLE,
+    ),
 }
 COMPILED = ("LIF", "ALIF")
 

@@ -82,7 +82,7 @@ def test_work_is_shared_out():
 
 
 def test_events_are_those_of_the_benchmark():
-    config = ScalingConfig(neurons=20, indegree=5, inputs=3, rate=50.0, steps=40, mode="static")
+    config = ScalingConfig(neurons=20, indegree=5, inputs=3, rate=50.0, steps=40, mode="eprop+")
     assert work_of(config)["events"] == pytest.approx(run_scaling(config).synaptic_events, rel=0.25)
 
 

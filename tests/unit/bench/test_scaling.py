@@ -114,7 +114,7 @@ def test_nest_runs_the_same(mode):
 
 def test_the_cost_of_an_event_is_measured_where_it_was_asked(monkeypatch):
     monkeypatch.setattr(costs, "SWEEPS", {"interval": (10.0, 20.0), "neurons": (20, 30)})
-    config = EventCostConfig(neurons=20, indegree=5, interval=10.0, events=500.0, mode="static", repeats=1)
+    config = EventCostConfig(neurons=20, indegree=5, interval=10.0, events=500.0, mode="eprop+", repeats=1)
     told = []
     points = costs.event_cost(config, tell=told.append)
     assert [(p.quantity, p.value) for p in points] == [

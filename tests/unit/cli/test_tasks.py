@@ -26,6 +26,8 @@ PATTERN = [
     "inputs=5",
     "--set",
     "w_out=0.1",
+    "--threads",
+    1,
 ]
 EVIDENCE = [
     "evidence-accumulation",
@@ -41,6 +43,8 @@ EVIDENCE = [
     4,
     "--epochs",
     2,
+    "--threads",
+    1,
 ]
 SHORT = [word for key in ("cues=3", "cue=10", "gap=5", "delay=10", "recall=10") for word in ("--set", key)]
 TASKS = {"pattern-generation": PATTERN, "evidence-accumulation": [*EVIDENCE, *SHORT]}
@@ -59,7 +63,7 @@ def _somewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("rule", ["eprop", "eprop+"])
 @pytest.mark.parametrize(("name", "own"), [("pattern-generation", "pattern"), ("evidence-accumulation", "confusion")])
 def test_a_task_from_end_to_end(name: str, own: str, rule: str, tmp_path: pathlib.Path) -> None:
-    done = run("train", *TASKS[name], "--rule", rule, "--threads", 1)
+    done = run("train", *TASKS[name], "--rule", rule)
     assert done.exit_code == 0, done.output
     (out,) = (tmp_path / "runs").iterdir()
     assert out.name.startswith(name)

@@ -85,6 +85,7 @@ def test_the_last_weight_is_the_simulators(setting):
 def test_readouts_away_from_zero():
     net = ep.Network()
     net.add(ep.Readout(e_l=2.0, i_e=0.1, tau_m=10.0), 2, "out")
+    net.add(ep.LIF(), 1, "aside")  # for the loops that other tests have compiled
     sim = ep.Simulator(net, threads=1)
     run = sim.run(300.0, targets={"out": [3.0, 2.0]}, record=[("out", "error")])
     np.testing.assert_allclose(run.y["out"][-1], 3.0, atol=1e-9)
