@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from eprop._jit import JIT_DISABLED
 from eprop.bench import (
     EventCost,
     EventCostConfig,
@@ -33,7 +34,9 @@ SMALL = ScalingConfig(neurons=20, indegree=5, inputs=3, rate=50.0, steps=40)
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("mode", [pytest.param(mode, marks=[pytest.mark.rare] * (mode == "stdp")) for mode in MODES])
-def test_counts(mode):
+def test_counts(mode, monkeypatch):
+    if JIT_DISABLED:
+        monkeypatch.setattr(scaling, "triad_bandwidth", lambda threads: 1e9)
     found = run_scaling(SMALL.replace(mode=mode, timers=mode == "static"))
     assert found.synapses == 20 * 5 + 20 * 3 + 2 * 20
     assert found.plastic_synapses == (0 if mode == "static" else 100)
