@@ -21,7 +21,7 @@ from eprop.training.runs import RunFolder
 
 HERE = pathlib.Path(__file__).parent
 # Launchers that are themselves under a launcher, as in a batch job, would confuse these.
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "OMPI", "SLURM"))}
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "OMPI_COMM", "SLURM"))}
 SECONDS = 240
 
 STREAMS = [
