@@ -1,4 +1,4 @@
-"""``eprop plot``: draw the figures of a run again."""
+"""``eprop plot``: draw the figures of a run, or of several trials, again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from eprop.cli.guard import Debug, Json, Quiet, guarded
 
 @guarded
 def plot(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as eprop train printed it.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of a run or of trials, as eprop train printed it.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", show_default=False, help="Folder for the figures.  \\[default: RUN/figures]"),
@@ -29,10 +31,15 @@ def plot(
     built anew from the configuration, the one after training comes from the
     checkpoint.
 
+    Of the folder of several trials (--trials), their learning curves: mean,
+    standard deviation and each trial, with the test scores beside them. Where
+    trials were stopped, mean and spread are those of the others.
+
     [bold]Examples[/bold]
 
       eprop plot runs/nmnist-eprop-1-001
       eprop plot runs/nmnist-eprop-1-001 --out figures/
+      eprop plot runs/nmnist-eprop-trials-001
     """
     from eprop.cli.report import Reporter
     from eprop.plot import draw_run

@@ -18,6 +18,7 @@ from rich.text import Text
 from eprop.tasks import Classification, Task, Trials
 from eprop.training import Evaluation, Outcome, Progress, RunFolder, Watcher, per_class_error
 from eprop.training.machine import watch_compiling
+from eprop.training.trials import spread_of
 
 if TYPE_CHECKING:
     from eprop.figures import Made
@@ -189,8 +190,7 @@ def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
         table.add_row(str(trial["seed"]), percent(trial["test_error"]), trial["run"])
     console = _out()
     console.print(table)
-    # Trials that all end alike do not differ by nothing: so much is left open by the number of test samples.
-    text = f"{with_spread(summary['mean'], summary['sd'] or summary['sigma'])} over {len(summary['trials'])} trials"
+    text = f"{with_spread(summary['mean'], spread_of(summary))} over {len(summary['trials'])} trials"
     extremes = f"lowest {percent(summary['lowest'])}, highest {percent(summary['highest'])}"
     console.print(Text.assemble((f"test {summary['score']} ", "bold"), f"{text}; {extremes}"))
     console.print(Text(f"runs in {folder.path}"))

@@ -3,24 +3,26 @@
 ::
 
     draw_learning_curve     error and loss over samples                        learning.py
+    draw_trials             the same of several trials, and their tests        trials.py
     draw_activity           one sample before and after training               activity.py
     draw_pattern            output against target                          pattern.py
     draw_weights, draw_weight_change      before against after                 weights.py
     draw_event_cost         time per event against what it may depend on       cost.py
     draw_confusion          true against predicted classes                     confusion.py
-    draw_band, draw_bars    several trials of several variants             compare.py
-    draw_run                all of them for a run's folder                     run.py
+    draw_band, draw_bars, draw_points      several trials of one or more variants        compare.py
+    draw_run                all of them for the folder of a run, or of trials  run.py
     look, save, check_picture   the style                                         style.py
 """
 
 from eprop.plot.activity import draw_activity, telling_neuron
-from eprop.plot.compare import draw_band, draw_bars
+from eprop.plot.compare import draw_band, draw_bars, draw_points
 from eprop.plot.confusion import draw_confusion
 from eprop.plot.cost import draw_event_cost
 from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
 from eprop.plot.run import draw_run
 from eprop.plot.style import check_picture, look, save
+from eprop.plot.trials import draw_trials
 from eprop.plot.weights import draw_weight_change, draw_weights
 
 __all__ = [
@@ -32,7 +34,9 @@ __all__ = [
     "draw_event_cost",
     "draw_learning_curve",
     "draw_pattern",
+    "draw_points",
     "draw_run",
+    "draw_trials",
     "draw_weight_change",
     "draw_weights",
     "look",

@@ -1,4 +1,4 @@
-"""Several trials of several variants beside each other: curves with their spread, bars with their trials."""
+"""Several trials, of one or several variants: curves with their spread, bars or points with those of each trial."""
 
 from __future__ import annotations
 
@@ -70,11 +70,10 @@ def draw_bars(
         mean, spread = float(np.mean(trials)), spreads[name]
         ax.bar(at, mean, width=0.62, color=colors[at], alpha=0.55, lw=0)
         ax.errorbar([at], [mean], [[min(spread, mean)], [spread]], color=BLACK, lw=0.9, capsize=2.5, capthick=0.9)
-        aside = rng.uniform(-0.18, 0.18, len(trials)) if len(trials) > 1 else np.zeros(1)
-        ax.scatter(at + aside, trials, s=7, color=colors[at], edgecolor="white", lw=0.3, zorder=3)
+        _scatter(ax, at, trials, colors[at], rng)
         highest = max(mean + spread, float(np.max(trials)))
         ax.annotate(
-            _in_figures(mean, spread, digits), (at, highest), (0, 4), textcoords="offset points", ha="center",
+            in_figures(mean, spread, digits).replace(" ±", "\n±"), (at, highest), (0, 4), textcoords="offset points", ha="center",
             va="bottom", fontsize=6.5, linespacing=1.0,
         )  # fmt: skip
     ax.set_xticks(range(len(values)), list(values), fontsize=7 if len(values) > 2 else None)
@@ -83,8 +82,35 @@ def draw_bars(
     ax.set_ylim(0, ax.get_ylim()[1] * 1.15)
 
 
-def _in_figures(mean: float, spread: float, digits: int) -> str:
-    """Mean and spread, each in a line, to the same decimal; the spread has two significant digits at most."""
+def draw_points(ax: Axes, trials: np.ndarray, spread: float, color: str) -> None:
+    """A dot for each trial, and beside them the mean with an error bar.
+
+    Where the error bar would leave the axis below, as on a logarithmic one it may, it ends there.
+
+    Parameters
+    ----------
+    ax : Axes
+    trials : ndarray, shape (trials,)
+    spread : float
+        Half length of the error bar.
+    color : str
+    """
+    _scatter(ax, -0.2, trials, color, np.random.default_rng(0), s=12, alpha=0.6)
+    mean, bottom = float(np.mean(trials)), ax.get_ylim()[0]
+    ends = [[min(spread, max(mean - bottom, 0.0))], [spread]] if spread else None
+    ax.errorbar([0.25], [mean], ends, color=color, fmt="D", ms=4, lw=1, clip_on=False, zorder=5)
+    ax.set_xticks([])
+    ax.set_xlim(-0.6, 0.6)
+
+
+def _scatter(ax: Axes, at: float, trials: np.ndarray, color: str, rng: np.random.Generator, **more: Any) -> None:
+    """A dot for each trial, a little aside, so that those with the same value can be told apart."""
+    aside = rng.uniform(-0.18, 0.18, len(trials)) if len(trials) > 1 else np.zeros(1)
+    ax.scatter(at + aside, trials, **{"s": 7, "color": color, "edgecolor": "white", "lw": 0.3, "zorder": 3, **more})
+
+
+def in_figures(mean: float, spread: float, digits: int = 1) -> str:
+    """Mean and spread to the same decimal, with ``digits`` behind the point at most; the spread has two significant ones."""
     if spread > 0.0:
         digits = min(digits, max(1 - math.floor(math.log10(float(f"{spread:.1e}"))), 0))
-    return f"{mean:.{digits}f}\n± {spread:.{digits}f}"
+    return f"{mean:.{digits}f} ± {spread:.{digits}f}"

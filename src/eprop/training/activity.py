@@ -110,10 +110,16 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
         target=target,
         error=recording[readout.name, "error"],
         window=samples.window[0],
-        softmax=bool(getattr(getattr(readout.model, "loss", None), "softmax", False)),
+        softmax=uses_softmax(network),
         threshold=np.hstack([_threshold(network, p, recording) for p in neurons]),
         label=_label(task, samples),
     )
+
+
+def uses_softmax(network: Network) -> bool:
+    """Whether the softmax of the readouts is compared with the target, rather than the readouts."""
+    (model, *_) = [population.model for population in _all(network, "readout")]
+    return bool(getattr(getattr(model, "loss", None), "softmax", False))
 
 
 def _all(network: Network, role: str) -> list[Population]:

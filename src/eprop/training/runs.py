@@ -32,7 +32,7 @@ class RunFolder:
     path : pathlib.Path
     config, metrics, summary, checkpoint, trials, figures : pathlib.Path
         Its parts; each is there whole or not at all. A run has no ``trials``; where these are, ``config`` is that of the
-        first and ``summary`` that of all, and what else there is, is in the folders of the trials.
+        first, ``summary`` and ``figures`` those of all, and what else there is, is in the folders of the trials.
     """
 
     def __init__(self, path: str | pathlib.Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pathlib
 import statistics
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -145,7 +145,7 @@ def _side_by_side(
             watcher.trial(len(found), len(seeds), trial)
     except KeyboardInterrupt as stop:
         raise Stopped(_how_to_go_on(folder, config, seeds), getattr(stop, "exit_code", 130)) from None
-    summary = summarise(config, found)
+    summary = summarise(found)
     folder.write_summary(summary)
     return folder, summary
 
@@ -211,7 +211,7 @@ def _within(sigmas: list[float | None]) -> float | None:
     return math.sqrt(statistics.fmean(sigma**2 for sigma in known)) if known else None
 
 
-def summarise(config: RunConfig, summaries: list[dict[str, Any]]) -> dict[str, Any]:
+def summarise(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean and spread over trials, and the figures of each."""
     scores = [summary["test_error"] for summary in summaries]
     kept = ("seed", "test_error", "test_loss", "hold_error", "train_seconds", "samples_learned", "synaptic_events")
@@ -225,3 +225,11 @@ def summarise(config: RunConfig, summaries: list[dict[str, Any]]) -> dict[str, A
         "highest": max(scores),
         "trials": [{**{k: s[k] for k in kept}, "run": f"seed-{s['seed']}"} for s in summaries],
     }
+
+
+def spread_of(summary: dict[str, Any]) -> float | None:
+    """Spread of the mean that `summarise` gives: the standard deviation; where there is none, what is known of one trial.
+
+    Trials that all end alike do not differ by nothing: so much is left open by the number of test samples.
+    """
+    return summary["sd"] or summary["sigma"]

@@ -117,10 +117,16 @@ def test_trials() -> None:
     assert (folder / "seed-6" / "figures" / "pattern.png").exists()
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["trials"][1]["seed"] == 6
+    (all_trials,) = (folder / "figures").iterdir()
+    assert all_trials.name == "learning_curve.png"
+    all_trials.unlink()
     (folder / "summary.json").unlink()
     (folder / "seed-6" / "summary.json").unlink()
     resumed = run("train", "pattern-generation", "--resume", folder, "--jobs", 1, "--json", "--no-figures")
     assert json.loads(resumed.stdout)["mean"] == summary["mean"]
+    assert not all_trials.exists()  # nor any other figure
+    assert run("plot", folder).stdout == f"{all_trials}\n"
+    assert all_trials.exists()
 
 
 @pytest.mark.tiny
@@ -132,8 +138,12 @@ def test_a_run_whose_figures_cannot_be_drawn_is_complete(monkeypatch: pytest.Mon
     monkeypatch.setattr("eprop.plot.draw_run", exploded)
     done = run("train", *PATTERN, "--out", "out", "--json")
     assert done.exit_code == 0
-    assert "warning: out: the run is complete and kept, but its figures could not be drawn: run: a m" in done.stderr
+    assert "warning: out: is complete and kept, but its figures could not be drawn: run: a m" in done.stderr
     assert json.loads(done.stdout)["run"] == "out"
+    done = run("train", *PATTERN, "--out", "trials", "--trials", 1, "--jobs", 1, "--json")
+    assert done.exit_code == 0
+    for folder in ("trials", "trials/seed-1"):
+        assert f"warning: {folder}: is complete and kept, but its figures could not be drawn: run: a m" in done.stderr
 
 
 def test_a_task_of_ones_own() -> None:

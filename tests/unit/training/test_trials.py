@@ -133,7 +133,7 @@ def test_trials_are_the_runs_of_their_seeds(jobs: int, tmp_path: pathlib.Path) -
 def test_one_trial_has_no_spread(tmp_path: pathlib.Path) -> None:
     run = start_run(config(), tmp_path / "run")
     assert run.summary["test_error_sigma"] is None
-    summary = summarise(config(), [run.summary])
+    summary = summarise([run.summary])
     assert (summary["sd"], summary["sigma"]) == (None, None)
 
 
@@ -143,11 +143,11 @@ def test_trials_that_end_alike_have_the_spread_within_one(
 ) -> None:
     run = start_run(config(), tmp_path / "run")
     trials = [{**run.summary, "score": "error", "test_error": 0.0, "test_error_sigma": s} for s in (0.03, 0.04)]
-    summary = summarise(config(), trials)
+    summary = summarise(trials)
     assert (summary["sd"], summary["sigma"]) == (0.0, pytest.approx(0.025 * 2**0.5))
     print_trials(RunFolder(tmp_path), summary)
     assert "0.0 ± 3.5 % over 2 trials" in capsys.readouterr().out
-    apart = summarise(config(), [trials[0], {**trials[1], "test_error": 0.02}])
+    apart = summarise([trials[0], {**trials[1], "test_error": 0.02}])
     print_trials(RunFolder(tmp_path), apart)
     assert "1.0 ± 1.4 % over 2 trials" in capsys.readouterr().out
 

@@ -98,7 +98,7 @@ def _common(
             RUN,
             "N",
             "Train N times with the seeds S, S+1, ... side by side in processes, a run folder for each, and tell "
-            "mean and spread.",
+            "and draw mean and spread.",
         ),
     ] = None,
     jobs: Annotated[

@@ -97,7 +97,7 @@ def _several(wanted: Wanted) -> None:
         print(json.dumps({"run": str(folder.path), **summary}, indent=2))
     elif not wanted.quiet:
         print_trials(folder, summary)
-    _draw([RunFolder(folder.path / trial["run"]) for trial in summary["trials"]], wanted)
+    _draw([folder, *(RunFolder(folder.path / trial["run"]) for trial in summary["trials"])], wanted)
 
 
 def _draw(runs: list[RunFolder], wanted: Wanted) -> None:
@@ -113,7 +113,7 @@ def _draw(runs: list[RunFolder], wanted: Wanted) -> None:
                 draw_run(run.path)
             except (EPropError, OSError, MemoryError) as error:
                 warnings.warn(
-                    f"{run.path}: the run is complete and kept, but its figures could not be drawn: {text_of(error)}",
+                    f"{run.path}: is complete and kept, but its figures could not be drawn: {text_of(error)}",
                     FiguresWarning,
                     stacklevel=2,
                 )

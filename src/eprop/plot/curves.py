@@ -1,0 +1,93 @@
+"""What learning curves of one run and of several trials have in common: points, means, limits, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from eprop.plot.style import PALE, decades, thousands
+
+#: Reports that a mean is taken of, at most.
+_SMOOTH = 9
+# The lines of ``metrics.jsonl``.
+Metrics = Sequence[dict[str, Any]]
+
+
+def points(metrics: Metrics, name: str, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Samples learned, and ``factor`` times a value, of all reports that know it; shapes ``(n,)``."""
+    known = [(learned(m), factor * m[name]) for m in metrics if m.get(name) is not None]
+    x, y = np.array(known, float).reshape(-1, 2).T
+    return x, y
+
+
+def learned(line: dict[str, Any]) -> int:
+    """Samples learned up to a line of metrics; files of eprop 0.1 know only of those done with, which were the same."""
+    return int(line.get("learned", line["samples"]))
+
+
+def knows_errors(metrics: Metrics) -> bool:
+    """Whether some report has an error, of training or held out; with e-prop+ training has none."""
+    return any(m.get(name) is not None for m in metrics for name in ("error", "hold_error"))
+
+
+def width_of(reports: int) -> int:
+    """Of how many reports a mean is taken: one in ten, an odd number that has as many to either side."""
+    return min(_SMOOTH, reports // 10 | 1)
+
+
+def smooth(values: np.ndarray, width: int | None = None) -> np.ndarray:
+    """Mean over ``width`` neighbours, fewer at the ends; of few values each stays as it is."""
+    width = width_of(values.size) if width is None else min(width, values.size)
+    if width < 2:
+        return values
+    box = np.ones(width)
+    return np.convolve(values, box, "same") / np.convolve(np.ones(values.size), box, "same")
+
+
+def limit_errors(ax: Axes, shown: Sequence[float]) -> float:
+    """Make the axis of errors (per cent) logarithmic, linear near zero if one is zero; returns where it begins."""
+    least = max(0.6 * min((value for value in shown if value > 0), default=1.0), 0.1)
+    bottom = 0.0 if min(shown, default=least) < least else least
+    decades(ax, least if bottom == 0.0 else None)
+    ax.set_ylim(bottom, max(10.0, 1.1 * max(shown, default=100.0)))
+    return bottom
+
+
+def mark_epochs(ax: Axes, metrics: Metrics, summary: dict[str, Any], label: str | None = None) -> None:
+    """A thin line where a new epoch begins, unless there are many, or each is one sample."""
+    samples, epochs = summary.get("train_samples"), summary.get("epochs", 0)
+    if samples is not None and samples > 1 and epochs <= 20:
+        done, have_learned = np.array([(0, 0), *((m["samples"], learned(m)) for m in metrics)]).T
+        begins = samples * np.arange(1, epochs)
+        for begin in np.interp(begins[begins < done[-1]], done, have_learned):
+            ax.axvline(begin, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0, label=label)
+            label = None
+
+
+def label_samples(ax: Axes, summary: dict[str, Any]) -> None:
+    """The axis of samples; where an epoch is one sample, presented again and again, its presentations are the iterations."""
+    ax.set_xlabel("iterations" if summary.get("train_samples") == 1 else "samples learned")
+    ax.xaxis.set_major_formatter(thousands())
+    ax.set_xlim(left=0)
+
+
+def label_losses(ax: Axes, unit: str) -> None:
+    """The axis of losses."""
+    ax.set_ylabel(f"loss of a sample{f' ({unit})' if unit else ''}")
+
+
+def explain(ax: Axes) -> None:
+    """A legend above the axes, where no curve is, if there is something to explain; a title goes above that."""
+    if entries := len(ax.get_legend_handles_labels()[0]):
+        legend = ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, borderaxespad=0.2)
+        rows = -(-entries // 2)
+        line = float(legend.get_texts()[0].get_fontsize()) * (1.0 + legend.labelspacing)
+        ax.set_title(ax.get_title(), pad=rows * line + 6.0)
+
+
+def marked(x: np.ndarray) -> dict[str, Any]:
+    """A marker for a line of one point, which could not be seen."""
+    return {"marker": "o", "ms": 3} if x.size == 1 else {}
