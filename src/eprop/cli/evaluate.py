@@ -62,13 +62,12 @@ def evaluate(
 
 def _facts(task: Task, outcome: Evaluation, test: Trials) -> dict[str, Any]:
     """What ``--json`` prints."""
-    from eprop.tasks.recordings import Recordings
     from eprop.training import per_class_error
+    from eprop.training.experiment import simulated
 
-    facts: dict[str, Any] = {"data": test.name}
-    if issubclass(task.data, Recordings):  # other trials are always made
-        facts["simulated"] = test.simulated
-    facts |= {
+    facts: dict[str, Any] = {
+        "data": test.name,
+        **simulated("simulated", test),
         "samples": len(test),
         "score": task.score_name,
         "error": outcome.error,

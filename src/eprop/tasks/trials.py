@@ -27,8 +27,8 @@ class Trials(Protocol):
 
     name: str
     """Where they come from, in words."""
-    simulated: bool
-    """Whether they were made, rather than recorded."""
+    simulated: bool | None
+    """Whether a simulated camera made them, rather than a real one; None if they are no recordings."""
 
     def __len__(self) -> int: ...
 
@@ -102,7 +102,7 @@ class GeneratedTrials:
     seed: tuple[int, ...]
     numbers: np.ndarray
     name: str = "generated"
-    simulated: bool = True
+    simulated: bool | None = None
 
     def __len__(self) -> int:
         return int(self.numbers.size)

@@ -306,6 +306,11 @@ def make_simulator(config: RunConfig, threads: int | None = None, comm: Communic
     return Simulator(network, threads=threads, precision=execution.precision, comm=comm, parallel=execution.parallel)
 
 
+def simulated(name: str, trials: Trials) -> dict[str, bool]:
+    """Under that name, whether recordings are simulated; nothing of trials that are no recordings."""
+    return {} if trials.simulated is None else {name: trials.simulated}
+
+
 # --------------------------------------------------------------------------------------------------------------- runs
 
 
@@ -456,11 +461,11 @@ class _Run:
             "test_loss": evaluation.loss,
             "test_samples": len(test),
             "test_data": test.name,
-            "test_simulated": test.simulated,
+            **simulated("test_simulated", test),
             "hold_error": None if math.isnan(trainer.hold_error) else trainer.hold_error,
             "hold_samples": 0 if parts.hold is None else len(parts.hold),
             "train_data": parts.train.name,
-            "train_simulated": parts.train.simulated,
+            **simulated("train_simulated", parts.train),
             "train_samples": len(parts.train),
             "epochs": self.config.training.epochs,
             "samples_learned": trainer.learned,

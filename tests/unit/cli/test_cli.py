@@ -219,6 +219,7 @@ def test_evaluate(data: pathlib.Path, trained: pathlib.Path) -> None:
     error = json.loads((trained / "summary.json").read_text())["test_error"]
     result = json.loads(run("evaluate", trained, "--data", data / "Test", "--json").stdout)
     assert result["error"] == error
+    assert result["simulated"] is False
     assert result["samples"] == sum(map(sum, result["confusion"])) == 12
     assert result["per_class_error"][2] is None  # no sample of that class
     table = run("evaluate", trained).stdout

@@ -75,7 +75,9 @@ def test_a_task_from_end_to_end(name: str, own: str, rule: str, tmp_path: pathli
     judged = json.loads(run("evaluate", out, "--json").stdout)
     assert judged["error"] == pytest.approx(summary["test_error"], abs=1e-12)
     assert judged["score"] == summary["score"]
-    assert "simulated" not in judged  # that is said of recordings
+    # That is said of recordings.
+    assert "simulated" not in judged
+    assert not {"test_simulated", "train_simulated"} & summary.keys()
     assert run("evaluate", out).exit_code == 0
     refused = run("evaluate", out, "--data", ".")
     assert refused.exit_code == 2

@@ -74,7 +74,7 @@ def test_a_run_leaves_its_folder(folder: pathlib.Path, tmp_path: pathlib.Path, r
     assert (summary["seed"], summary["rule"], summary["version"]) == (1, rule, "0.1.0")
     assert (summary["train_samples"], summary["hold_samples"], summary["test_samples"]) == (20, 4, 12)
     assert summary["samples_learned"] == 40
-    assert not summary["test_simulated"]
+    assert (summary["train_simulated"], summary["test_simulated"]) == (False, False)
     assert np.sum(summary["confusion"]) == 12
     lines = outcome.run.read_metrics()
     assert lines[-1]["samples"] == 40
