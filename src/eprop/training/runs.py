@@ -87,9 +87,8 @@ class RunFolder:
             raise CheckpointError(f"{run.path}: no such folder; give the folder of a run, as eprop train printed it")
         if not run.checkpoint.is_file():
             if begun := run._begun():
-                listed = ", ".join(path.name for path in begun[:3]) + (", ..." if len(begun) > 3 else "")
                 raise CheckpointError(
-                    f"{run.path}: holds several trials, {listed}; give the folder of one, such as {begun[0]}"
+                    f"{run.path}: holds several trials, {run._listed(begun)}; give the folder of one, such as {begun[0]}"
                 )
             raise CheckpointError(
                 f"{run.path}: holds no {CHECKPOINT}; it is no folder of a run, or its run never began"
@@ -105,6 +104,13 @@ class RunFolder:
         return sorted(
             (found.parent for found in self.path.glob(f"seed-*/{CHECKPOINT}")), key=lambda path: (len(path.name), path)
         )
+
+    def _listed(self, begun: list[pathlib.Path]) -> str:
+        """The first of some trials by name, and whether they can be taken together."""
+        names = ", ".join(path.name for path in begun[:3]) + (", ..." if len(begun) > 3 else "")
+        if self.trials.is_file():
+            return names
+        return f"{names}, but no {TRIALS} (earlier versions wrote none): each is a run by itself"
 
     def check_free(self, *, force: bool = False) -> None:
         """Raise `OutputError` if a new run may not be made here."""

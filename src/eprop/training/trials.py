@@ -115,6 +115,7 @@ def resume_trials(
     folder = RunFolder(path)
     seeds = folder.read_trials()
     if not seeds:
+        RunFolder.open(path)  # says more of a folder that is missing, or of trials that an earlier version has left
         raise CheckpointError(f"{folder.path}: holds no {TRIALS}; it is no folder of several trials")
     config = RunConfig.make(*read_config(folder.config))
     refuse_other_task(folder, config, task)

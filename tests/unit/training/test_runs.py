@@ -6,7 +6,8 @@ import pathlib
 import pytest
 
 from eprop.errors import CheckpointError, OutputError
-from eprop.training import Checkpoint, RunFolder, save_checkpoint
+from eprop.plot import draw_run
+from eprop.training import Checkpoint, RunFolder, resume_trials, save_checkpoint
 
 pytestmark = pytest.mark.tiny
 
@@ -80,10 +81,16 @@ def test_only_runs_are_opened(tmp_path: pathlib.Path) -> None:
     for seed in (2, 10, 3, 4):
         (tmp_path / "trials" / f"seed-{seed}").mkdir(parents=True)
         (tmp_path / "trials" / f"seed-{seed}" / "checkpoint.h5").touch()
-    with pytest.raises(
-        CheckpointError, match=r"several trials, seed-2, seed-3, seed-4, ...; give .* as .*trials/seed-2$"
-    ):
-        RunFolder.open(tmp_path / "trials")
+    trials = RunFolder(tmp_path / "trials")
+    listed = r"trials: holds several trials, seed-2, seed-3, seed-4, \.\.\."
+    wanted = r"; give the folder of one, such as .*trials/seed-2$"
+    old = r", but no trials.json \(earlier versions wrote none\): each is a run by itself"
+    for read in (RunFolder.open, draw_run, resume_trials):
+        with pytest.raises(CheckpointError, match=listed + old + wanted):
+            read(trials.path)
+    trials.write_trials([2, 3, 4, 10])
+    with pytest.raises(CheckpointError, match=listed + wanted):
+        RunFolder.open(trials.path)
     with pytest.raises(CheckpointError, match=r"holds no checkpoint.h5"):
         RunFolder.open(tmp_path)
 
