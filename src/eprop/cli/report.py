@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 #: Seconds between lines where there is no terminal to draw a bar on.
 EVERY = 10.0
 _COMPILING = "compiling kernels, once: about a minute, then they are kept"
+#: Behind what a command does then: drawing runs a network as learning does not.
+_COMPILING_MORE = "compiling other kernels for this, once as well"
 
 
 class Reporter(Watcher):
     """Shows on standard error what happens, and warnings as lines of their own.
+
+    A command has one, and may enter it again, to print its result in between.
 
     Parameters
     ----------
@@ -54,15 +58,15 @@ class Reporter(Watcher):
         )
         self._bar: Any = None
         self._text = ""
-        self._compiling = watch_compiling(self._say_compiling)
         self._last_line = 0.0
-        self._said_compiling = False
-        self._show_warning = warnings.showwarning
+        self._said_compiling = self._said_compiling_now = False
 
     def __enter__(self) -> Reporter:
         self._bars.start()
+        self._said_compiling_now = False
+        self._compiling = watch_compiling(self._say_compiling)
         self._compiling.__enter__()
-        warnings.showwarning = self._warn
+        self._show_warning, warnings.showwarning = warnings.showwarning, self._warn
         return self
 
     def __exit__(
@@ -70,6 +74,7 @@ class Reporter(Watcher):
     ) -> None:
         warnings.showwarning = self._show_warning
         self._compiling.__exit__(kind, error, trace)
+        self._remove_bar()
         self._bars.stop()
 
     def phase(self, text: str) -> None:
@@ -134,10 +139,10 @@ class Reporter(Watcher):
             self._bar = None
 
     def _say_compiling(self) -> None:
-        """Once, when the first kernel is compiled that was not kept from an earlier run."""
-        if not self._said_compiling:
-            self._said_compiling = True
-            self._say(_COMPILING)
+        """When the first kernel is compiled that was not kept from an earlier run; once, and once more if entered again."""
+        if not self._said_compiling_now:
+            self._say(_COMPILING_MORE if self._said_compiling else _COMPILING)
+            self._said_compiling = self._said_compiling_now = True
 
     def _say(self, text: str) -> None:
         if not self.quiet:

@@ -459,6 +459,12 @@ def test_a_bar_on_a_terminal() -> None:
         reporter.phase("testing")
         reporter.evaluating(5, 10)
     assert "50 of 100 samples, 50 samples/s, error 50.0 %, 0:01 left" in text.getvalue()
+    before = len(text.getvalue())
+    with reporter:  # again, for what comes behind the result
+        reporter.phase("drawing figures")
+        reporter._bars.refresh()
+    assert "drawing figures" in text.getvalue()[before:]
+    assert "testing" not in text.getvalue()[before:]
 
 
 @pytest.mark.tiny

@@ -66,7 +66,8 @@ def carry_out(wanted: Wanted) -> None:
     if wanted.jobs is not None:
         raise ParameterError("--jobs says how many processes --trials may take: give --trials as well")
     comm = find_communicator()
-    with Reporter(quiet=wanted.quiet, silent=comm.rank > 0) as reporter:
+    reporter = Reporter(quiet=wanted.quiet, silent=comm.rank > 0)
+    with reporter:
         if wanted.resume is not None:
             _refuse_beside_resume(wanted)
             outcome = resume_run(wanted.resume, task=wanted.task, threads=wanted.threads, watcher=reporter, comm=comm)
@@ -75,7 +76,7 @@ def carry_out(wanted: Wanted) -> None:
     if comm.rank > 0:
         return
     _print(outcome, wanted)
-    _draw([outcome.run], wanted)
+    _draw([outcome.run], wanted, reporter)
 
 
 def _several(wanted: Wanted) -> None:
@@ -84,7 +85,8 @@ def _several(wanted: Wanted) -> None:
         _refuse_beside_resume(wanted)
     if started_by_mpi():
         raise ParameterError("several trials take processes of their own: leave out mpiexec")
-    with Reporter(quiet=wanted.quiet) as reporter:
+    reporter = Reporter(quiet=wanted.quiet)
+    with reporter:
         if wanted.trials is not None:
             folder, summary = run_trials(
                 _config(wanted), wanted.trials, wanted.out, jobs=wanted.jobs, force=wanted.force, watcher=reporter
@@ -97,16 +99,16 @@ def _several(wanted: Wanted) -> None:
         print(json.dumps({"run": str(folder.path), **summary}, indent=2))
     elif not wanted.quiet:
         print_trials(folder, summary)
-    _draw([folder, *(RunFolder(folder.path / trial["run"]) for trial in summary["trials"])], wanted)
+    _draw([folder, *(RunFolder(folder.path / trial["run"]) for trial in summary["trials"])], wanted, reporter)
 
 
-def _draw(runs: list[RunFolder], wanted: Wanted) -> None:
+def _draw(runs: list[RunFolder], wanted: Wanted, reporter: Reporter) -> None:
     """Figures come last: whatever goes wrong with them, the result has been told."""
     if not wanted.figures:
         return
     from eprop.plot import draw_run
 
-    with Reporter(quiet=wanted.quiet) as reporter:
+    with reporter:
         reporter.phase("drawing figures")
         for run in runs:
             try:
