@@ -85,4 +85,6 @@ class DeltaLIF(Membrane):
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the parameter rows; voltages relative to ``e_l``."""
-        return {**super().derived(dt), "v_reset": self.v_reset - self.e_l, "keep": 1.0 * self.ref_input}
+        # What is held back enters later past the scale of the input, so it is kept with it.
+        keep = self.input_scale(dt) * self.ref_input
+        return {**super().derived(dt), "v_reset": self.v_reset - self.e_l, "keep": keep}

@@ -215,7 +215,7 @@ def step_delta_neurons(
     The step in which the counter reaches 0 is still clamped, but has a surrogate gradient.
     """
     clamped = state.r > 0
-    kept = x * np.exp(-state.r * dt / neuron.tau_m) if neuron.ref_input else 0.0
+    kept = neuron.zeta(dt) * x * np.exp(-state.r * dt / neuron.tau_m) if neuron.ref_input else 0.0
     held = np.where(clamped, state.held + kept, 0.0)
     v = neuron.alpha(dt) * state.v + neuron.zeta(dt) * x + drive(neuron, step, dt) + state.held
     v = np.where(clamped, state.v, np.maximum(v, neuron.v_min - neuron.e_l))

@@ -56,6 +56,16 @@ def test_held_input():
     assert held["v"][4] == pytest.approx(ALPHA * held["v"][3] + 0.05)
 
 
+def test_held_input_is_scaled_as_all_other_input():
+    class Scaled(ep.DeltaLIF):
+        def input_scale(self, dt):
+            return 0.5
+
+    pushes = np.array([2.2, 0.4, 0.6, 0.0])
+    held = stepped(Scaled(t_ref=2.0, ref_input=True), pushes)
+    assert held["v"][3] == pytest.approx(ALPHA**2 * 0.2 + ALPHA * 0.3)
+
+
 @pytest.mark.parametrize("pause", [False, True])
 def test_adaptation_of_clamped_neurons(pause):
     neuron = ep.DeltaALIF(t_ref=2.0, beta=0.1, tau_adapt=10.0, adaptation=1.0, pause_adaptation=pause)

@@ -104,6 +104,12 @@ def test_input_held_by_the_clamp():
     assert v[4] == -0.05
 
 
+def test_input_held_by_the_clamp_is_scaled_as_all_other_input():
+    neuron = DeltaLIF(tau_m=10.0, t_ref=2.0, ref_input=True, scale_input=True)
+    v, _, _ = driven(neuron, np.array([1.5, 0.3, 0.2, 0.1]) / (1.0 - ALPHA))
+    assert v[3] == pytest.approx(0.3 * ALPHA**2 + 0.2 * ALPHA + 0.1)
+
+
 @pytest.mark.parametrize("pause", [False, True])
 def test_adaptation_under_the_clamp(pause):
     neuron = DeltaLIF(tau_m=10.0, t_ref=1.0, beta=1.0, tau_a=20.0, pause_adaptation=pause)
