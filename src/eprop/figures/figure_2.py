@@ -33,8 +33,7 @@ ROUNDING = 1e-6
 EVALUATIONS = 60
 """Of held-out samples, with e-prop+."""
 #: Longest interval between spikes that e-prop+ integrates where its losses are compared, ms: longer than all iterations.
-#: The engine applies a gradient when the cutoff has made it final, the time-driven network at the next spike; feedback
-#: that follows the weights would see the one before the other.
+#: Then both engines apply each gradient at a spike. (With a shorter one the engine settles it before; no loss can tell.)
 NO_CUTOFF = 100_000.0
 
 
