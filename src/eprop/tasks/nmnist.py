@@ -1,7 +1,8 @@
 """N-MNIST: which digit did an event camera see? One recurrent layer of LIF or ALIF neurons, ten readouts.
 
-N-MNIST: Orchard, Jayawant, Cohen and Thakor 2015, doi 10.3389/fnins.2015.00437. The network has the shape of
-Korcsak-Gorzo et al. 2025: 150 neurons, 25 % of the input connections, 10 % of the recurrent ones.
+N-MNIST: Orchard, Jayawant, Cohen and Thakor 2015, doi 10.3389/fnins.2015.00437. The network has 150 neurons and 10 % of the
+recurrent connections, as in Korcsak-Gorzo et al. 2025, and a quarter of the input connections, as in NEST's example; in the paper
+it has all of them (`examples/nmnist_authors.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pattern generation: readouts learn to follow a curve, with frozen noise as the only clock.
 
-The task of Bellec et al. 2020 (Nat. Commun. 11:3625, figure 2): 100 neurons hear the same second of noise again and again
-and a readout learns a sum of four sines. With two readouts the pattern is a path: a lemniscate, or writing.
+A task that comes with the code of Bellec et al. 2020 (Nat. Commun. 11:3625): 100 neurons hear the same second of noise again
+and again and a readout learns a sum of four sines. With two readouts the pattern is a path: a lemniscate, or writing.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ def pattern_generation(
     r"""Learn to draw a curve, with frozen noise as the only clock.
 
     The network hears the same second of noise again and again, and its
-    readouts learn to follow a pattern, as in Bellec et al. 2020 (figure 2).
+    readouts learn to follow a pattern; so do those of the example that comes
+    with the code of Bellec et al. 2020.
     The score is the normalised error: the sum of squared errors in units of
     the target's variance. The test is the same second, with frozen weights.
 
