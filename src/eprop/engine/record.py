@@ -66,7 +66,7 @@ class Recording:
     Attributes
     ----------
     times : (steps,) ms, the end of each step
-    y : dict of (steps, readouts), readout voltages
+    y : dict of (steps, readouts), readout voltages, mV
     loss : (steps,) loss of each step
     spikes : dict of (times in ms, node indices), if asked for
     traces : dict of (steps, nodes) under ``(name, variable)``

@@ -62,7 +62,7 @@ class BatchResult:
     Attributes
     ----------
     loss : (n,) loss of each sample, summed over the learning window
-    y : (n, n_steps, readouts) readout voltages
+    y : (n, n_steps, readouts) readout voltages, mV
     spikes : (n,) spikes of all neurons, or None where they were not counted
     events : int, synaptic events: spikes arriving at synapses
     """

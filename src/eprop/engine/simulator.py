@@ -341,10 +341,10 @@ class Simulator:
             Such as ``"in->rec"``, or what `Network.connect` returned.
         values : matrix, array, tuple or float
             A matrix ``(n_post, n_pre)`` as `weights` gives it, sparse or dense; a list with a weight for each connection,
-            in the order of `connections`; what `connections` returns, with other weights; or one number for all.
+            in the order of `connections`; what `connections` returns, with other weights; or one number for all. A matrix
+            must have a value wherever there is a connection; where there is none it must be zero.
 
-        A matrix must have a value wherever there is a connection; where there is none it must be zero. Symmetric feedback
-        follows, adaptive feedback stays as it is.
+        Symmetric feedback follows, adaptive feedback stays as it is.
 
         Raises
         ------

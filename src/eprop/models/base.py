@@ -19,7 +19,7 @@ class Surrogate(Description):
 
     per_node: ClassVar[bool] = True
 
-    height: float = param(0.3, above=0.0, symbol="h", nest="surrogate_gradient_height", doc="largest value")
+    height: float = param(0.3, above=0.0, symbol="h", nest="surrogate_gradient_height", doc="largest value, in 1/mV")
     width: float = param(1.0, unit="mV", above=0.0, symbol="w", nest="surrogate_gradient_width", doc="scale")
 
     code: ClassVar[int]

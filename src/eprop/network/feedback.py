@@ -17,7 +17,11 @@ class Feedback(Description):
 
 @dataclass(frozen=True)
 class Symmetric(Feedback):
-    """``B`` is the transpose of the readout weights (mV) at all times; 0 where neuron and readout are not connected."""
+    """``B`` is the transpose of the readout weights (mV) as they were passed on last; 0 where there is no connection.
+
+    With e-prop+ and gradient descent, what a weight learns after its last spike is settled after the cutoff, and seen by ``B``
+    at the next spike.
+    """
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,8 @@ class Network:
             `Symmetric`, which is the default, `RandomFeedback` or `Adaptive`. The first and the last follow the weights
             of a projection from ``post`` to ``pre``, which is connected before.
         delay : float, Distribution or array, optional
-            ms; a number, a distribution or an array ``(n_post, n_pre)``, as in `connect`. One step by default.
+            ms; a number, a distribution or an array ``(n_post, n_pre)``, as in `connect`. One step by default. With
+            `EPropPlus` an error that comes later meets a later eligibility; with `EProp` delays of errors change nothing.
 
         Returns
         -------

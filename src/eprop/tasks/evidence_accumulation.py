@@ -63,7 +63,9 @@ class EvidenceAccumulation(Learner, GeneratedTask, Classification):
     t_ref: float = param(5.0, unit="ms", at_least=0.0, doc="refractory time")
     beta: float = param(BETA, unit="mV", at_least=0.0, doc="alif: what a spike adds to the threshold")
     tau_adapt: float = param(2000.0, unit="ms", above=0.0, doc="alif: time constant of the threshold")
-    surrogate_height: float = param(0.3 / 0.6, above=0.0, doc="height of the piecewise linear surrogate gradient")
+    surrogate_height: float = param(
+        0.3 / 0.6, above=0.0, doc="height of the piecewise linear surrogate gradient, in 1/mV"
+    )
     surrogate_width: float = param(0.6, unit="mV", above=0.0, doc="its half width")
     average_gradient: bool = param(True, kind=bool, doc="eprop: divide the gradient by the length of the window")
     cutoff: float = param(

@@ -44,7 +44,7 @@ class Learner(Task):
     t_ref: float = param(0.0, unit="ms", at_least=0.0, doc="refractory time")
     beta: float = param(0.1, unit="mV", at_least=0.0, doc="alif: what a spike adds to the threshold")
     tau_adapt: float = param(200.0, unit="ms", above=0.0, doc="alif: time constant of the threshold")
-    surrogate_height: float = param(0.3, above=0.0, doc="height of the piecewise linear surrogate gradient")
+    surrogate_height: float = param(0.3, above=0.0, doc="height of the piecewise linear surrogate gradient, in 1/mV")
     surrogate_width: float = param(1.0, unit="mV", above=0.0, doc="its half width")
 
     optimizer: str = param(None, kind=str, optional=True, doc="adam, gradient_descent, momentum or rmsprop")
@@ -54,7 +54,9 @@ class Learner(Task):
     eta: float = param(None, at_least=0.0, optional=True, doc="learning rate of input and recurrent weights")
     eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights")
     feedback: str = param(None, kind=str, optional=True, doc="symmetric, random or adaptive")
-    w_feedback: float = param(1.0, at_least=0.0, doc="sd of random feedback weights, and of adaptive ones at first")
+    w_feedback: float = param(
+        1.0, unit="mV", at_least=0.0, doc="sd of random feedback weights, and of adaptive ones at first"
+    )
     decay: float = param(0.0, at_least=0.0, below=1.0, doc="share of the weights that an optimiser step takes away")
     c_reg: float = param(None, at_least=0.0, optional=True, doc="strength of rate regularisation")
     f_target: float = param(10.0, unit="Hz", at_least=0.0, doc="rate it pulls to")
