@@ -81,7 +81,13 @@ def event_cost(
     config: EventCostConfig, quantities: Sequence[str] | None = None, nest: bool = False,
     tell: Callable[[EventCost], None] = lambda point: None,
 ) -> list[EventCost]:  # fmt: skip
-    """Measure all points of some sweeps, NEST's after ours in turn; ``tell`` is called with each."""
+    """Measure all points of some sweeps, NEST's after ours in turn; ``tell`` is called with each.
+
+    Raises
+    ------
+    ParameterError
+        If a quantity is not known, or changes nothing in this mode.
+    """
     quantities = config.quantities if quantities is None else quantities
     if unknown := [q for q in quantities if q not in SWEEPS]:
         raise ParameterError(f"quantities must be some of {', '.join(SWEEPS)}, got {unknown[0]!r}")

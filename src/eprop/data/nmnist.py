@@ -106,6 +106,8 @@ class NMNISTRecordings:
         ------
         DataError
             For a damaged file; the message names it, the byte, and what to do.
+        ParameterError
+            If ``on_error`` is neither.
         """
         if on_error not in ("raise", "skip"):
             raise ParameterError(f'on_error must be "raise" or "skip", got {on_error!r}')
@@ -223,7 +225,13 @@ def encode(events: Events) -> bytes:
 
 
 def write_recording(folder: str | pathlib.Path, index: int, sample: EventSample) -> pathlib.Path:
-    """Write one recording as ``<folder>/<label>/<index + 1>.bin``, and return its path."""
+    """Write one recording as ``<folder>/<label>/<index + 1>.bin``, the number with five digits, and return its path.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written, or a position or time is too large for the format.
+    """
     path = pathlib.Path(folder) / str(sample.label) / f"{index + 1:05d}.bin"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

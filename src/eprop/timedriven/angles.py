@@ -44,7 +44,7 @@ class GradientAngle:
 def gradient_angles(network: TimeDriven, samples: Samples) -> dict[str, GradientAngle]:
     """Angles between e-prop's gradient of the loss and backpropagation's, with the present weights, from rest.
 
-    Without rate regularisation, which both rules would have in common.
+    Without rate regularisation, which both rules would have in common, and with the decay of the readouts for ``kappa``.
 
     Parameters
     ----------

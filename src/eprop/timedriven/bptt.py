@@ -31,7 +31,8 @@ class Backpropagated:
     ----------
     gradient : (synapses,) of backpropagation, in the order of `Simulator.connections`, projection by projection
     factorised : (synapses,) ``sum_t dE/dz(t) e(t)``, equal to it up to rounding
-    eprop : (synapses,) of e-prop without rate regularisation and without the factor ``1 - kappa`` of its filter
+    eprop : (synapses,) of e-prop without rate regularisation and without the factor ``1 - kappa`` of its filter; ``kappa`` is the
+        decay of the readouts, as by default, whatever the rules of the network say
     de_dz : (steps, neurons)
     """
 

@@ -54,6 +54,8 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> dict[str,
     NetworkError
         If one of them is more than rounding, if the neuron does not spike whatever the input, or if its surrogate gradient is
         larger than `largest_psi` says.
+    ParameterError
+        If ``neuron`` is no neuron model.
     """
     if not isinstance(neuron, Neuron):
         hint = f"; call it: {neuron.__name__}()" if isinstance(neuron, type) else ""
