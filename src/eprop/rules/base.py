@@ -70,7 +70,7 @@ class EPropPlus(Rule):
     presynaptic spike nothing is accumulated any more (NEST: ``eprop_synapse`` with ``eprop_iaf``).
 
     With ``each_step`` the optimiser takes a step with every time step's part of the gradient. For gradient descent without
-    bounds this makes no difference; for the others the steps have to be replayed, so that a spike costs as much as the
+    bounds and decay this makes no difference; otherwise the steps have to be replayed, so that a spike costs as much as the
     interval before it is long.
     """
 
