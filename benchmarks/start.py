@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -30,6 +31,7 @@ def seconds(command: list[str], **environment: str) -> float:
 
 def main() -> None:
     """Measure imports, help, first and second call."""
+    argparse.ArgumentParser(description=__doc__).parse_args()  # --help must not measure, and write over the result
     python = sys.executable
     result = {
         "import_eprop": record.spread([seconds([python, "-c", "import eprop"]) for _ in range(5)]),
