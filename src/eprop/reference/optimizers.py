@@ -1,6 +1,6 @@
 """Optimisers on a matrix of weights whose columns (presynaptic neurons) are updated at their own times.
 
-Both count their steps by a clock: after ``clock`` ticks ``clock // batch_size`` steps must have been taken. In e-prop
+All count their steps by a clock: after ``clock`` ticks ``clock // batch_size`` steps must have been taken. In e-prop
 the clock counts samples, in e-prop+ time steps. A column that was not updated for a while owes steps and takes them
 at its next update: the first with the gradient that has come together, the others with none.
 """
