@@ -35,8 +35,8 @@ from eprop.kernels.records import BEFORE, DUE, HERE, have_more
 EL_C, ANCHORS = 0, True
 # Within a block, a map for one target costs about as much as this many in the loop over all targets.
 COST_ALONE = 5.5
-# And a step of the way ahead, most of which many rows share, as much as this many.
-COST_AHEAD = 2.0
+# And the way ahead, which for one target is made anew from block to block and not as vectors, as much as this many.
+COST_AHEAD = 10.0
 
 
 def _unbound(*arguments):
