@@ -161,8 +161,8 @@ def is_steady(net: ep.Network, seed: int) -> bool:
 
 
 def is_rare_rule(name: str, rule: str) -> bool:
-    """Whether an ordinary run compiles no loops for a neuron with one of `MORE_PLUS`."""
-    return not is_compiled(NEURONS[name], MORE_PLUS[rule])
+    """Whether an ordinary run compiles no loops for a neuron with one of `MORE_PLUS`: of two that differ little, one."""
+    return rule == "momentum at each step, two kappas" or not is_compiled(NEURONS[name], MORE_PLUS[rule])
 
 
 @pytest.mark.parametrize("feedback", FEEDBACK)

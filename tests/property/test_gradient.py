@@ -64,7 +64,6 @@ def test_plus(seed, softmax):
     out = net.add(ep.Readout(loss=ep.CrossEntropy() if softmax else ep.SquaredError()), k, "out")
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(ETA), cutoff=100.0)
     net.connect(x, out, weight=ep.Normal(0.0, 0.5), rule=rule)
-    net.add(ep.LIF(), 1, "aside")  # for the loops that other tests have compiled
     sim = ep.Simulator(net, threads=1)
     before = sim.connections("in->out")[2]
     inputs = np.zeros((second + 2, 4))

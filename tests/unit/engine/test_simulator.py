@@ -323,7 +323,6 @@ def test_evaluation_does_not_depend_on_who_asks():
     assert np.all(result.loss[others] != from_rest.loss[others])
 
 
-@pytest.mark.rare
 def test_models_need_no_neurons():
     """A perceptron of readouts."""
     net = ep.Network()
