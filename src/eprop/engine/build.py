@@ -78,6 +78,7 @@ class Built:
     n_hidden: int
     n_components: int
     map_entries: int
+    jump_entries: int
     cutoff: int
     stdp_cutoff: int
     max_delay: int
@@ -151,6 +152,11 @@ class _Learning:
     def map_entries(self) -> int:
         """Entries of the largest map."""
         return max((at.ENTRIES for at in self.layouts), default=0)
+
+    @property
+    def jump_entries(self) -> int:
+        """The most numbers of a neuron that a spike needs at anchors."""
+        return max((at.JUMPS for at in self.layouts if at.ANCHORS), default=0)
 
     @property
     def tabled(self) -> int:
@@ -297,6 +303,7 @@ def _numbers_of(network: Network, nodes: _Nodes, learning: _Learning) -> dict[st
         "n_hidden": max((kind.hidden for kind in learning.kinds), default=0),
         "n_components": max((c.size for c in nodes.components.values()), default=0),
         "map_entries": learning.map_entries,
+        "jump_entries": learning.jump_entries,
         "cutoff": learning.cutoff,
         "stdp_cutoff": learning.stdp_cutoff,
         "learning_rows": learning_rows(learning.projections),

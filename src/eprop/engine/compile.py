@@ -21,6 +21,7 @@ from eprop.kernels import (
     gradients,
     intervals,
     joins,
+    jumps,
     lanes,
     maps,
     neurons,
@@ -32,6 +33,7 @@ from eprop.kernels import (
     stream,
 )
 from eprop.kernels import stdp as pairs
+from eprop.kernels.layout import FORWARD, INVERSE
 from eprop.kernels.maps import Kind, MapLayout
 from eprop.models import Neuron
 
@@ -282,10 +284,13 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         "MAPS_WITHIN": maps_of.within,
         "MAPS_OF_ONE": maps_of.one,
         "_copy": maps_of.copy,
+        "_copy_values": maps_of.copy_values,
         "_extend": maps_of.carry,
         "_look_ahead": maps_of.look_ahead,
-        "_look_ahead_of_one": maps_of.look_ahead_of_one,
-        "_turn_to": maps_of.turn,
+        "_way_to_here": maps_of.way,
+        "_way_of_one": maps_of.way_of_one,
+        "_turn_to_block": bind(intervals.turn_to_block, "turn_to_block"),
+        "_turn_to_step": bind(intervals.turn_to_step, "turn_to_step"),
     }
     bound["_maps_until_cutoff"] = bind(plastic.maps_until_cutoff, f"maps_until_cutoff_{kind}", inlined=True, **bound)
     bound |= (_bind_anchors if layout.ANCHORS else _bind_crossing)(kind, rule, bound)
@@ -305,8 +310,9 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         bound["_deliver_each"] = bind(each_step.deliver_each, f"deliver_each_{rule}", **each)
         bound["_settle_each"] = bind(each_step.settle_each, f"settle_each_{rule}", **each)
     bound["_new_and_silent_rows"] = bind(silence.new_and_silent_rows, f"new_and_silent_rows_{rule}", **bound)
-    for name in ("look_ahead_of_rows", "find_way_ahead", "lay_due"):
-        bound[f"_{name}"] = bind(getattr(plastic, name), f"{name}_{rule}", inlined=True, **bound)
+    if layout.ANCHORS:
+        for name in ("lay_way", "find_way_ahead", "lay_due"):
+            bound[f"_{name}"] = bind(getattr(plastic, name), f"{name}_{rule}", inlined=True, **bound)
     return (
         maps_of.extend,
         bind(plastic.deliver_plus, f"deliver_plus_{rule}", inlined=True, **bound),
@@ -326,36 +332,60 @@ def _bind_revival(label: str, bound: dict[str, Any]) -> Callable[..., Any]:
 
 
 def records_of(options: Options) -> int:
-    """Size of the records of a network, in which the maps of all its kinds fit."""
-    return record_size(max(MapLayout.of(kind, options.two_kappas).ENTRIES for kind in options.kinds))
+    """Size of the records of a network, in which the maps and jumps of all its kinds fit."""
+    layouts = [MapLayout.of(kind, options.two_kappas) for kind in options.kinds]
+    return record_size(max(max(at.ENTRIES, at.JUMPS) for at in layouts))
 
 
 def _access(size: int, bound: dict[str, Any]) -> dict[str, Any]:
     """Names of templates for the access to so many synapses at a time."""
-    return {f"_{name}": function for name, function in access(size, bound["ENTRIES"], bound["ROOM"])._asdict().items()}
+    functions = access(size, bound["ENTRIES"], bound["ROOM"])
+    jumped = access(size, bound["JUMPS"], bound["ROOM"])
+    return {f"_{name}": function for name, function in functions._asdict().items()} | {"_jumps": jumped.records}
 
 
 def _bind_anchors(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any]:
     """Rows of synapses that are kept at their anchors."""
     parts: dict[str, Any] = {
-        f"_{short}": bind(getattr(anchors, name), f"{name}_{kind}", inlined=True, **bound)
-        for short, name in (("back", "move_back"), ("arrived", "move_arrived"))
-    }
+        f"_{short}": bind(getattr(anchors, name), f"{name}_{short}_{kind}", inlined=True, **{**bound, "WAY": way})
+        for short, name, way in (
+            ("back", "move_spikes", INVERSE), ("on", "move_spikes", FORWARD), ("here", "move_ahead_back", INVERSE)
+        )
+    }  # fmt: skip
+    parts["_moved_back"] = bind(jumps.arrival_moved_back, f"arrival_moved_back_{kind}", inlined=True, **bound)
     bound = {**bound, **parts, "PACKED": not bound["MOMENTS"]}
     bound |= _bind_synapses(kind, rule, bound, "one", 1)
     if bound["PACKED"]:
         bound |= _bind_synapses(kind, rule, bound, "pack", PACK)
     bound["_refold_row"] = bind(anchors.refold_row, f"refold_row_{kind}", **bound)
-    entries = bound["ENTRIES"]
-    one = bind(records.lay_one, f"lay_one_{kind}", inlined=True, ENTRIES=entries)
-    lay = bind(records.lay_rows, f"lay_rows_{kind}", _lay=laying(entries), _lay_one=one)
-    parts["_lay_out"] = bind(records.lay_out, f"lay_out_{kind}", _lay_rows=lay, _lay_one=one)
+    one, rows = _bind_laying(kind, bound["ENTRIES"])
+    parts["_lay_rows"] = rows
+    parts["_lay_out"] = bind(records.lay_out, f"lay_out_{kind}", _lay_rows=rows, _lay_one=one)
     return {
         **parts,
+        **_bind_jumps(kind, bound),
         "_anchor_row": bind(anchors.anchor_row, f"anchor_row_{rule}", **bound),
         "_learn_rows_onward": bind(anchors.learn_rows_onward, f"learn_onward_{rule}", **bound),
         "_settle_rows_onward": bind(anchors.settle_rows_onward, f"settle_onward_{rule}", **bound),
     }
+
+
+def _bind_laying(label: str, entries: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What makes records with that many entries: of one neuron, of many."""
+    one = bind(records.lay_one, f"lay_one_{label}", inlined=True, ENTRIES=entries)
+    return one, bind(records.lay_rows, f"lay_rows_{label}", _lay=laying(entries), _lay_one=one)
+
+
+def _bind_jumps(kind: str, bound: dict[str, Any]) -> dict[str, Any]:
+    """What a spike needs to know of its targets at their anchors: numbers of each neuron, and as records."""
+    one, rows = _bind_laying(f"jumps_{kind}", bound["JUMPS"])
+    bound = {
+        **bound, "_lay_rows": rows, "_lay_one": one, "_jumps": bind(jumps.jump_numbers, f"jumps_{kind}", apart=True, **bound),
+        "_jumps_of_one": bind(jumps.jump_numbers, f"jumps_of_one_{kind}", inlined=True, **bound),
+    }  # fmt: skip
+    bound["_find"] = bind(jumps.find_jumps, f"find_jumps_{kind}", **bound)
+    bound["_lay_targets"] = bind(jumps.lay_targets, f"lay_jumps_of_targets_{kind}", **bound)
+    return {"_find": bound["_find"], "_lay_jumps": bind(jumps.lay_jumps, f"lay_jumps_{kind}", inlined=True, **bound)}
 
 
 def _bind_synapses(kind: str, rule: str, bound: dict[str, Any], what: str, size: int) -> dict[str, Any]:
@@ -369,6 +399,10 @@ def _bind_synapses(kind: str, rule: str, bound: dict[str, Any], what: str, size:
         )
     bound["_own_back"] = bind(anchors.own_back, f"own_back_{what}_{kind}", inlined=True, **{**bound, **through["own"]})
     bound["_collect"] = bind(anchors.collect, f"collect_{what}_{kind}", inlined=True, **bound)
+    here = {"GE": bound["J_GE"], "GR": bound["J_GR"]}
+    add = {"FIRST": bound["J_G"], "SECOND": bound["J_G"] + 1, "OWN": bound["J_G"] + bound["D"]}
+    here["_add_gradient"] = bind(anchors.add_through, f"add_here_{what}_{kind}", inlined=True, **{**bound, **add})
+    bound["_collect_here"] = bind(anchors.collect, f"collect_here_{what}_{kind}", inlined=True, **{**bound, **here})
     bound["_anchor"] = bind(anchors.anchor_synapses, f"anchor_{what}_{rule}", inlined=True, **bound)
     return {
         f"_{short}_{what}": bind(getattr(anchors, name), f"{name}_{what}_{rule}", inlined=True, **bound)
@@ -391,6 +425,7 @@ def _bind_crossing(kind: str, rule: str, bound: dict[str, Any]) -> dict[str, Any
             crossing.learn_rows_directly, f"learn_directly_{rule}", **bound, _learn_rows=learn_rows
         ),
         "_settle_rows": bind(crossing.settle_rows, f"settle_rows_{rule}", **bound),
+        "_find_way_to_here": bind(plastic.find_way_to_here, f"find_way_to_here_{rule}", inlined=True, **bound),
     }
     crossing_rows = bind(plastic.learn_crossing_rows, f"learn_crossing_{rule}", inlined=True, **{**bound, **rows})
     return {**rows, "_learn_crossing_rows": crossing_rows}
@@ -406,10 +441,11 @@ class Maps(NamedTuple):
 
     extend: Callable[..., Any]
     copy: Callable[..., Any]
+    copy_values: Callable[..., Any]
     carry: Callable[..., Any]
-    turn: Callable[..., Any]
     look_ahead: Callable[..., Any]
-    look_ahead_of_one: Callable[..., Any]
+    way: Callable[..., Any]
+    way_of_one: Callable[..., Any]
     many: Callable[..., Any]
     within: Callable[..., Any]
     one: Callable[..., Any]
@@ -429,7 +465,7 @@ def bind_maps(layout: MapLayout) -> Maps:
         return bind(getattr(module, name), f"{called or name}_{kind}", **constants, **others)
 
     joined = _bind_joins(layout, made, "", apart=True)
-    alone = _bind_joins(layout, made, "_one", inlined=True)
+    alone = {} if layout.ANCHORS else _bind_joins(layout, made, "_one", inlined=True)
     ahead = made(intervals, "look_ahead", **joined)
     ends = {f"_{name}": made(intervals, name, **joined) for name in ("end_block", "end_span")}
     carry = _bind_extend(layout, made)
@@ -437,20 +473,24 @@ def bind_maps(layout: MapLayout) -> Maps:
         maps, "extend_maps", inlined=True, _note_step=made(maps, "note_step", apart=True), _extend=carry,
         _identity=made(joins, "identity_rows"), _copy=joined["_copy"], **ends,
     )  # fmt: skip
-    many = within = one = bind(joins._unbound, "nothing")
+    many = within = one = way = way_of_one = bind(joins._unbound, "nothing")
     if not layout.ANCHORS:
+        way = made(intervals, "way_to_here", **joined)
+        way_of_one = made(intervals, "way_to_here", "way_of_one", inlined=True, **alone)
         near = made(intervals, "look_near", **joined)
         near_of_one = made(intervals, "look_near", "look_near_of_one", inlined=True, KEEP=False, **alone)
         within = made(intervals, "map_within_block", "maps_within", inlined=True, _look_near=near, **joined)
         one = made(intervals, "map_within_block", "map_of_one", inlined=True, _look_near=near_of_one, **alone)
-        many = made(intervals, "maps_of_interval", inlined=True, _look_ahead=ahead, _within_block=within, **joined)
+        many = made(intervals, "maps_of_interval", inlined=True, _look_ahead=ahead, _way_to_here=way, _within_block=within,
+                    **joined)  # fmt: skip
     return Maps(
         extend=extend,
         copy=joined["_copy"],
+        copy_values=made(joins, "copy_values", apart=True),
         carry=carry,
-        turn=bind(intervals.turn_to, "turn_to"),
         look_ahead=ahead,
-        look_ahead_of_one=made(intervals, "look_ahead", "look_ahead_of_one", inlined=True, KEEP=False, **alone),
+        way=way,
+        way_of_one=way_of_one,
         many=many,
         within=within,
         one=one,

@@ -30,6 +30,7 @@ from eprop.kernels.layout import (
     DECAY_KAPPA,
     DECAY_REG,
     EPROP_PLUS,
+    FORWARD,
     GROW_KAPPA,
     GROW_REG,
     INVERSE,
@@ -51,7 +52,9 @@ from eprop.kernels.optimize import decay_owed, optimize_synapse
 # Bound to the constants of one `kernels.maps.MapLayout` with at most one hidden component.
 D, M, BOTH = 1, 0, False
 GE, GR = 1, 1
-EL_B = 1
+J_E, J_R, J_A, J_Q = 0, 1, 1, 1
+# Which powers of the filters move spikes.
+WAY = INVERSE
 MOMENTS = False
 # Entries that filtered spikes and the own component go through, bound to those of e, rate, gradient or own component.
 FIRST, SECOND, OWN = 0, 0, 0
@@ -65,39 +68,42 @@ def _unbound(*arguments):
 
 _read = _write = _spread = _aim = _records = _column = _limit = _pass_on = _unbound
 _add_e = _add_rate = _add_gradient = _add_own = _unbound
-_collect = _own_back = _anchor = _unbound
+_jumps = _collect = _collect_here = _own_back = _anchor = _unbound
 _anchor_pack = _anchor_one = _learn_pack = _learn_one = _settle_pack = _settle_one = _unbound
 
 
-def move_back(n, group, filters, z_bar, i):
-    """Template: both filtered spikes of row ``i``, ``n`` steps before."""
+def move_spikes(n, group, filters, z_bar, i):
+    """Template: both filtered spikes of row ``i``, ``n`` steps before (`WAY` `INVERSE`) or after (`FORWARD`)."""
     if D == 0:
         return 0.0, 0.0
-    first = filters[group, INVERSE, n, 0, 0] * z_bar[0, i]
+    first = filters[group, WAY, n, 0, 0] * z_bar[0, i]
     if D == 1:
         return first, first
-    first += filters[group, INVERSE, n, 0, 1] * z_bar[1, i]
-    return first, filters[group, INVERSE, n, 1, 0] * z_bar[0, i] + filters[group, INVERSE, n, 1, 1] * z_bar[1, i]
+    first += filters[group, WAY, n, 0, 1] * z_bar[1, i]
+    return first, filters[group, WAY, n, 1, 0] * z_bar[0, i] + filters[group, WAY, n, 1, 1] * z_bar[1, i]
 
 
-def move_arrived(n, group, filters, arrivals, z_ahead, index):
-    """Template: `move_back` of a row whose spike arrives now, the ``index``-th: ``z_ahead`` is from the step before."""
+def move_ahead_back(n, group, filters, z_ahead, index):
+    """Template: both filtered spikes of the ``index``-th row that spikes, ``n`` steps before, without the spike that arrives.
+
+    ``z_ahead`` is from the step before this one.
+    """
     if D == 0:
         return 0.0, 0.0
-    first = filters[group, 0, 1, 0, 0] * z_ahead[0, index]
+    first = filters[group, FORWARD, 1, 0, 0] * z_ahead[0, index]
     if D == 1:
-        first = filters[group, INVERSE, n, 0, 0] * (first + arrivals[group, 0])
+        first = filters[group, INVERSE, n, 0, 0] * first
         return first, first
-    first += filters[group, 0, 1, 0, 1] * z_ahead[1, index]
-    second = filters[group, 0, 1, 1, 0] * z_ahead[0, index] + filters[group, 0, 1, 1, 1] * z_ahead[1, index]
-    first, second = first + arrivals[group, 0], second + arrivals[group, 1]
+    first += filters[group, FORWARD, 1, 0, 1] * z_ahead[1, index]
+    second = filters[group, FORWARD, 1, 1, 0] * z_ahead[0, index] + filters[group, FORWARD, 1, 1, 1] * z_ahead[1, index]
     return (
         filters[group, INVERSE, n, 0, 0] * first + filters[group, INVERSE, n, 0, 1] * second,
         filters[group, INVERSE, n, 1, 0] * first + filters[group, INVERSE, n, 1, 1] * second,
     )
 
 
-_back, _arrived = move_back, move_arrived
+_back = _on = move_spikes
+_here, _moved_back = move_ahead_back, _unbound
 
 
 # ------------------------------------------ synapses from ``q`` on, a pack of them or one; ``m`` are the maps of their targets
@@ -166,50 +172,77 @@ def anchor_anew(
 
 
 def learn_synapses(
-    q, ahead, here, records, targets, eligibility, k_n, r_n, grow_k, grow_r, eta, w_min, w_max, z_0, z_1, y_0, y_1, first_step,
-    last_step, left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
+    q, across, ahead, jump, records, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, first_step, last_step, left, r,
+    floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
 ):  # fmt: skip
-    """Template: go on from the anchor through the maps ``ahead``, change, deliver, and be anchored anew ``here``."""
-    z_0, z_1, eta = _spread(z_0, weight), _spread(z_1, weight), _spread(eta, weight)
-    to = _aim(targets, q)
-    m, e, rate, h = _records(records, ahead, to), _read(trace, q), eta, eta
+    """Template: go on from the anchor to the start of this block (``across``) and to this step, change, deliver, be anchored.
+
+    ``a`` are the filtered spikes at the anchor, ``z`` those at the start of this block, without the spike that arrives.
+    """
+    eta = _spread(eta, weight)
+    to, g, e, rate, h = _aim(targets, q), _spread(0.0, weight), _read(trace, q), eta, eta
     if BOTH:
         rate = _read(trace_reg, q)
     if M > 0:
         h = _read(hidden, q)
-    g = _collect(m, e, rate, z_0, z_1, h)
-    e = _add_e(_spread(k_n, weight) * e, m, z_0, z_1, h)
+    if across:
+        way, x_0, x_1 = _records(records, ahead, to), _spread(a_0, weight), _spread(a_1, weight)
+        g = _collect(way, e, rate, x_0, x_1, h)
+        e = _add_e(_spread(k_n, weight) * e, way, x_0, x_1, h)
+        if BOTH:
+            rate = _add_rate(_spread(r_n, weight) * rate, way, x_0, x_1, h)
+        if M > 0:
+            h = _add_own(_spread(0.0, weight), way, x_0, x_1, h)
+    m = _jumps(records, jump, to)
+    early = _collect_here(m, e, rate, _spread(z_0, weight), _spread(z_1, weight), h)
+    g += early
+    early += m[J_Q]
+    _write(trace, q, e + m[J_E])
     if BOTH:
-        rate = _add_rate(_spread(r_n, weight) * rate, m, z_0, z_1, h)
+        _write(trace_reg, q, rate + m[J_R])
     if M > 0:
-        h = _add_own(_spread(weight.dtype.type(0.0), weight), m, z_0, z_1, h)
-        if D == 0:
-            h += _column(eligibility, np.uint64(EL_B * eligibility.shape[1]), to, weight)
+        _write(hidden, q, h + m[J_A])
     if MOMENTS:
         g += _read(pending, q)
         w = optimize_synapse(q, np.float64(g), first_step, last_step, left, r, floats, weight, moment_1, moment_2)
+        _pass_on(x, to, w)
+        _write(weight, q, w)
+        _write(pending, q, -early)
     else:
         w = _limit(_read(weight, q) - eta * g, _spread(w_min, weight), _spread(w_max, weight))
-    _pass_on(x, to, w)
-    _anchor(q, _records(records, here, to), w, e, rate, h, _spread(grow_k, weight), _spread(grow_r, weight), eta,
-            _spread(y_0, weight), _spread(y_1, weight), weight, trace, trace_reg, hidden, pending)  # fmt: skip
+        _pass_on(x, to, w)
+        _write(weight, q, w + eta * early)
 
 
 def settle_synapses(
-    q, maps, before, records, targets, k_n, r_n, eta, w_min, w_max, z_0, z_1, weight, trace, trace_reg, hidden, pending
+    q, across, ahead, due, records, targets, k_a, r_a, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, weight, trace, trace_reg,
+    hidden, pending,
 ):  # fmt: skip
-    """Template: collect through ``maps`` what is left to collect; values go on through those ``before``."""
-    z_0, z_1, eta = _spread(z_0, weight), _spread(z_1, weight), _spread(eta, weight)
-    to = _aim(targets, q)
-    m, e, rate, h = _records(records, before, to), _read(trace, q), eta, eta
-    if M > 0:
-        h = _read(hidden, q)
-        _write(hidden, q, _add_own(_spread(weight.dtype.type(0.0), weight), m, z_0, z_1, h))
+    """Template: collect what is left to collect, to the start of the last block (``across``) and on through the maps ``due``.
+
+    ``a`` and ``z`` as for `learn_synapses`. The part of ``due`` that carries values ends a step before that of the gradient.
+    """
+    eta = _spread(eta, weight)
+    to, g, e, rate, h = _aim(targets, q), _spread(0.0, weight), _read(trace, q), eta, eta
     if BOTH:
         rate = _read(trace_reg, q)
-        _write(trace_reg, q, _add_rate(_spread(r_n, weight) * rate, m, z_0, z_1, h))
-    _write(trace, q, _add_e(_spread(k_n, weight) * e, m, z_0, z_1, h))
-    g = _collect(_records(records, maps, to), e, rate, z_0, z_1, h)
+    if M > 0:
+        h = _read(hidden, q)
+    if across:
+        way, x_0, x_1 = _records(records, ahead, to), _spread(a_0, weight), _spread(a_1, weight)
+        g = _collect(way, e, rate, x_0, x_1, h)
+        e = _add_e(_spread(k_a, weight) * e, way, x_0, x_1, h)
+        if BOTH:
+            rate = _add_rate(_spread(r_a, weight) * rate, way, x_0, x_1, h)
+        if M > 0:
+            h = _add_own(_spread(0.0, weight), way, x_0, x_1, h)
+    m, x_0, x_1 = _records(records, due, to), _spread(z_0, weight), _spread(z_1, weight)
+    g += _collect(m, e, rate, x_0, x_1, h)
+    _write(trace, q, _add_e(_spread(k_n, weight) * e, m, x_0, x_1, h))
+    if BOTH:
+        _write(trace_reg, q, _add_rate(_spread(r_n, weight) * rate, m, x_0, x_1, h))
+    if M > 0:
+        _write(hidden, q, _add_own(_spread(0.0, weight), m, x_0, x_1, h))
     if MOMENTS:
         _write(pending, q, _read(pending, q) + g)
     else:
@@ -223,10 +256,11 @@ def anchor_row(p, index, i, t, eta, group, block_steps, indptr, decays, filters,
                weight, trace, trace_reg, hidden, pending):  # fmt: skip
     """Template: anchor a row whose traces are those of now: it spikes for the first time, or after a long silence."""
     real, n = weight.dtype.type, t & (block_steps - 1)
-    back_0, back_1 = _arrived(n, group, filters, arrivals, z_ahead, index)
+    back_0, back_1 = _here(n, group, filters, z_ahead, index)
+    new_0, new_1 = _moved_back(n, group, filters, arrivals)
     z_0, z_1, grow_k, grow_r = (
-        real(back_0),
-        real(back_1),
+        real(back_0 + new_0),
+        real(back_1 + new_1),
         real(decays[group, GROW_KAPPA, n]),
         real(decays[group, GROW_REG, n]),
     )
@@ -263,36 +297,34 @@ _refold_row = refold_row
 
 
 def learn_rows_onward(
-    k, stop, t, p, r, group, within, block_steps, parts, ahead, here, order, last, z_bar, z_ahead, steps, fold, indptr, decays,
-    filters, arrivals, floats, records, targets, eligibility, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
+    k, stop, t, p, r, group, block_steps, parts, ahead, jump, order, last, z_bar, z_ahead, steps, fold, indptr, decays, filters,
+    floats, records, targets, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
 ):  # fmt: skip
     """Template: rows ``order[k:stop]`` go on from their anchors to step ``t``, change, deliver, and are anchored anew.
 
-    Maps lead here from the starts of ``ahead`` blocks (a power of two), the first of ``records``; or (``within``) from the start
-    of this one, which are those at ``here``.
+    The first ``ahead`` rows of ``records`` (a power of two) lead from the starts of blocks to that of this one; those that begin
+    at ``jump`` on to this step.
     """
     real, n_t, room = weight.dtype.type, t & (block_steps - 1), np.uint64(records.shape[1] * records.shape[2])
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
-    grow_k, grow_r = real(decays[group, GROW_KAPPA, n_t]), real(decays[group, GROW_REG, n_t])
     left, far = 1.0, rows_ahead(order[k], indptr, p) if k < stop else 1
-    at, begin = here, t - n_t if within else -1
+    start, begin, at, k_n, r_n = t - n_t, t - n_t, jump, real(1.0), real(1.0)
     for index in range(k, stop):
         i = np.uint64(order[index])
         before = last[i] & (block_steps - 1)
         if last[i] - before != begin:  # rows whose last spikes are in the same block follow each other
             begin = last[i] - before
-            at = np.uint64(begin // block_steps & (ahead - 1)) * room
-        n = t - begin
-        k_n, r_n = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])
+            at, n = np.uint64(begin // block_steps & (ahead - 1)) * room, start - begin
+            k_n, r_n = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])
         back_0, back_1 = _back(before, group, filters, z_bar, i)
-        now_0, now_1 = _arrived(n_t, group, filters, arrivals, z_ahead, index)
-        z_0, z_1, y_0, y_1 = real(back_0), real(back_1), real(now_0), real(now_1)
+        here_0, here_1 = _here(n_t, group, filters, z_ahead, index)
+        a_0, a_1, z_0, z_1 = real(back_0), real(back_1), real(here_0), real(here_1)
         if MOMENTS:
             left = decay_owed(steps[i], t - 1, r, floats)
         elif fold[i] != floats[r, PF_ETA]:
             _refold_row(p, i, last[i], floats[r, PF_ETA] - fold[i], group, block_steps, indptr, filters, z_bar, parts, targets,
                         weight, trace, trace_reg, hidden)  # fmt: skip
-        q, end = np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])
+        q, end, across = np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1]), begin < start
         following, beyond = next_row(index + far, stop, order, indptr, p)
         fetch_along(following, targets, weight, trace)
         if PACKED:
@@ -300,33 +332,38 @@ def learn_rows_onward(
                 following += np.uint64(PACK)
                 if following < beyond:
                     fetch_along(following, targets, weight, trace)
-                _learn_pack(q, at, here, records, targets, eligibility, k_n, r_n, grow_k, grow_r, eta, w_min, w_max, z_0, z_1,
-                            y_0, y_1, steps[i], t - 1, left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1,
-                            moment_2, x)  # fmt: skip
+                _learn_pack(q, across, at, jump, records, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, steps[i],
+                            t - 1, left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2,
+                            x)  # fmt: skip
                 q += np.uint64(PACK)
         while q < end:
-            _learn_one(q, at, here, records, targets, eligibility, k_n, r_n, grow_k, grow_r, eta, w_min, w_max, z_0, z_1, y_0,
-                       y_1, steps[i], t - 1, left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2,
-                       x)  # fmt: skip
+            _learn_one(q, across, at, jump, records, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, steps[i], t - 1,
+                       left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x)  # fmt: skip
             q += np.uint64(1)
 
 
 def settle_rows_onward(
-    k, stop, last, n, p, r, group, block_steps, parts, due, z_bar, fold, indptr, decays, filters, floats, maps, before, records,
+    k, stop, last, t, p, r, group, block_steps, parts, due, z_bar, fold, indptr, decays, filters, floats, ahead, at, records,
     targets, weight, trace, trace_reg, hidden, pending,
 ):  # fmt: skip
-    """Template: rows ``due[k:stop]``, last active in step ``last``, collect what is left to collect up to the cutoff.
+    """Template: rows ``due[k:stop]``, last active in step ``last``, collect what is left to collect up to step ``t``.
 
-    ``maps`` lead from the start of the block of ``last`` over ``n + 1`` steps, ``before`` over ``n``, after which traces stay.
+    ``ahead`` and ``at`` are where the records begin that lead from the block of ``last`` to the start of that of ``t - 1``,
+    and on from there.
     """
-    real = weight.dtype.type
+    real, before, start = weight.dtype.type, last & (block_steps - 1), (t - 1) // block_steps * block_steps
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
-    k_n, r_n = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])
+    across, n, rest = last < start, max(start - last + before, 0), t - 1 - start
+    k_a, r_a = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])
+    k_n, r_n = real(decays[group, DECAY_KAPPA, rest]), real(decays[group, DECAY_REG, rest])
     far = rows_ahead(due[k], indptr, p) if k < stop else 1
     for index in range(k, stop):
         i = due[index]
-        back_0, back_1 = _back(last & (block_steps - 1), group, filters, z_bar, i)
-        z_0, z_1 = real(back_0), real(back_1)
+        back_0, back_1 = _back(before, group, filters, z_bar, i)
+        start_0, start_1 = back_0, back_1
+        if across:
+            start_0, start_1 = _on(start - last, group, filters, z_bar, i)
+        a_0, a_1, z_0, z_1 = real(back_0), real(back_1), real(start_0), real(start_1)
         if not MOMENTS and fold[i] != floats[r, PF_ETA]:
             _refold_row(p, i, last, floats[r, PF_ETA] - fold[i], group, block_steps, indptr, filters, z_bar, parts, targets,
                         weight, trace, trace_reg, hidden)  # fmt: skip
@@ -338,12 +375,12 @@ def settle_rows_onward(
                 following += np.uint64(PACK)
                 if following < beyond:
                     fetch_along(following, targets, weight, trace)
-                _settle_pack(q, maps, before, records, targets, k_n, r_n, eta, w_min, w_max, z_0, z_1, weight, trace,
-                             trace_reg, hidden, pending)  # fmt: skip
+                _settle_pack(q, across, ahead, at, records, targets, k_a, r_a, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1,
+                             weight, trace, trace_reg, hidden, pending)  # fmt: skip
                 q += np.uint64(PACK)
         while q < end:
-            _settle_one(q, maps, before, records, targets, k_n, r_n, eta, w_min, w_max, z_0, z_1, weight, trace, trace_reg,
-                        hidden, pending)  # fmt: skip
+            _settle_one(q, across, ahead, at, records, targets, k_a, r_a, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1,
+                        weight, trace, trace_reg, hidden, pending)  # fmt: skip
             q += np.uint64(1)
 
 

@@ -1,7 +1,7 @@
 """Deliver spikes over e-prop+ synapses with components of the eligibility vector that cannot be moved back (M > 0).
 
 Spikes of the neuron itself act on such components, and what has been forgotten cannot be had back: these synapses cannot be kept
-at an anchor (`kernels.anchors`). They cross the rest of the block of their last spike, then the way ahead; or, within one
+at an anchor (`kernels.anchors`). They cross the rest of the block of their last spike, then the way from there to here; or, within one
 block, the interval at once.
 """
 
@@ -131,26 +131,21 @@ _change = change_synapse
 
 def learn_rows_across(
     k, stop, t, p, r, group, block_steps, order, last, z_bar, steps, indptr, decays, filters, floats, targets, weight, trace,
-    trace_reg, hidden, moment_1, moment_2, parts, ahead, eligibility, x,
+    trace_reg, hidden, moment_1, moment_2, parts, ways, eligibility, x,
 ):  # fmt: skip
-    """Template: rows ``order[k:stop]``, last active in earlier blocks, cross the rest of theirs and the way ahead.
+    """Template: rows ``order[k:stop]``, last active in the same earlier block, cross the rest of it and the way to here.
 
     Changes the synapses and delivers: adds to ``x``.
     """
     real = weight.dtype.type
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     z_0 = z_1 = mid_0 = mid_1 = real(0.0)
-    left = 1.0
+    left, here = 1.0, np.uint64(0)
     for index in range(k, stop):
         i = order[index]
         fetch_row(index + 1, order, indptr, p, targets, weight, trace)
-        then = last[i] // block_steps + 1
-        rest = then * block_steps - last[i]
-        a, b, way = (
-            np.uint64(last[i] & (parts.shape[0] - 1)),
-            np.uint64(then & (ahead.shape[0] - 1)),
-            t - last[i] - rest,
-        )
+        rest = (last[i] // block_steps + 1) * block_steps - last[i]
+        a, way = np.uint64(last[i] & (parts.shape[0] - 1)), t - last[i] - rest
         k_a, r_a = real(decays[group, DECAY_KAPPA, rest]), real(decays[group, DECAY_REG, rest])
         k_b, r_b = real(decays[group, DECAY_KAPPA, way]), real(decays[group, DECAY_REG, way])
         if D == 1:
@@ -165,7 +160,7 @@ def learn_rows_across(
             j = targets[q]
             e, rate, h_0, h_1 = _read(q, trace, trace_reg, hidden)
             g, e, rate, h_0, h_1 = _interval(j, z_0, z_1, k_a, r_a, parts, a, parts, a, e, rate, h_0, h_1)
-            more, e, rate, h_0, h_1 = _interval(j, mid_0, mid_1, k_b, r_b, ahead, b, ahead, b, e, rate, h_0, h_1)
+            more, e, rate, h_0, h_1 = _interval(j, mid_0, mid_1, k_b, r_b, ways, here, ways, here, e, rate, h_0, h_1)
             _write(q, j, e, rate, h_0, h_1, trace, trace_reg, hidden, eligibility, 1.0)
             g += more
             _change(q, j, g, steps[i], t - 1, left, r, floats, eta, w_min, w_max, weight, moment_1, moment_2, x)

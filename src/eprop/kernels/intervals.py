@@ -1,14 +1,15 @@
 """Maps of neurons over any interval of the recent past, from what was composed as time went on.
 
-The *way ahead* from the start of a block to ``now`` is the same for all intervals that begin in that block. It is composed
-backward, block by block, as far as it is wanted, and kept in ``ahead`` for the rest of the step. Long ways take strides:
-``tails[b]`` maps from the start of block ``b`` to the end of its *span* of blocks (`end_span`). Synapses that are kept at their
-anchors ask for nothing else (`kernels.anchors`).
+The *way ahead* leads from the start of a block to the start of the current one. It is the same for all intervals that begin in that
+block and end in this one, however many there are. It is composed backward, block by block, as far as it is wanted, and kept
+in ``ahead`` for the rest of the block. Long ways take strides: ``tails[b]`` maps from the start of block ``b`` to the end of its
+*span* of blocks (`end_span`). From there the ``prefix`` leads to the current step. Synapses that are kept at their anchors ask for
+nothing else (`kernels.anchors`).
 
 Those that cannot be moved back (`kernels.crossing`) begin within a block, ``[a, now)``:
 
 - The *rest of the block* of ``a`` is ``parts[a]``, made for all steps of a block when it ends, composed backward, step by step
-  (`end_block`); then comes the way ahead from the next block on.
+  (`end_block`); then comes the way ahead from the next block on, joined with the prefix (`way_to_here`).
 - An interval within the current block is composed backward, step by step, and kept in ``near``.
 
 So a synapse costs the same whatever the length of the interval, and whether or not others share it. The same numbers come out
@@ -25,7 +26,7 @@ def _unbound(*arguments):
 
 
 _copy = _compose = _prepend = _unbound
-_look_ahead = _look_near = _unbound
+_look_ahead = _look_near = _way_to_here = _unbound
 # Whether what is found is kept: for all neurons it is, for a single one it is not.
 KEEP = True
 
@@ -54,38 +55,55 @@ def end_span(t, lo, hi, blocks, tails, block_steps, span_blocks, group, decays, 
                      tails, group, decays, filters)  # fmt: skip
 
 
-def turn_to(now, p, group, known, near_from):
-    """Template: forget what was found before another step than ``now``."""
-    if near_from[p, group, 0] != now:
-        near_from[p, group, 0] = near_from[p, group, 1] = now
+def turn_to_block(current, p, group, known, known_in):
+    """Template: forget the ways ahead to another block than ``current``."""
+    if known_in[p, group] != current:
+        known_in[p, group] = current
         for b in range(known.shape[2]):
             known[p, group, b] = False
 
 
-def look_ahead(
-    lowest, now, lo, hi, p, prefix, blocks, tails, ahead, known, block_steps, span_blocks, group, decays, filters
-):  # fmt: skip
-    """Template: maps from the start of block ``lowest`` to ``now``, and of all blocks on the way, into ``ahead``."""
-    mask, current = ahead.shape[0] - 1, now // block_steps
+def look_ahead(lowest, current, lo, hi, p, blocks, tails, ahead, known, block_steps, span_blocks, group, decays, filters):
+    """Template: maps from the start of block ``lowest`` to that of ``current``, and of all on the way, into ``ahead``."""
+    mask = ahead.shape[0] - 1
     # Before this block there are whole spans.
     spans_end = current // span_blocks * span_blocks if span_blocks > 0 else 0
     at = current
-    if not known[p, group, at & mask]:
-        _copy(lo, hi, np.uint64(now & 1), prefix, np.uint64(at & mask), ahead)
-        if KEEP:
-            known[p, group, at & mask] = True
     while at > lowest:
         begin = at - 1 if at > spans_end else max(lowest, (at - 1) // span_blocks * span_blocks)
         if not known[p, group, begin & mask]:
-            n_a, n_b = (at - begin) * block_steps, now - at * block_steps
+            n_a, n_b = (at - begin) * block_steps, (current - at) * block_steps
             here, there = np.uint64(begin & mask), np.uint64(at & mask)
-            if at > spans_end:
+            if at == current and at > spans_end:
+                _copy(lo, hi, here, blocks, here, ahead)
+            elif at == current:
+                _copy(lo, hi, here, tails, here, ahead)
+            elif at > spans_end:
                 _compose(lo, hi, n_a, n_b, here, blocks, there, ahead, here, ahead, group, decays, filters)
             else:
                 _compose(lo, hi, n_a, n_b, here, tails, there, ahead, here, ahead, group, decays, filters)
-            if KEEP:
-                known[p, group, begin & mask] = True
+            known[p, group, begin & mask] = True
         at = begin
+
+
+def way_to_here(first, now, lo, hi, p, group, topology, history, scratch, way):
+    """Template: maps from the start of block ``first`` to ``now`` of neurons ``lo:hi`` into ``way[0]``.
+
+    After `look_ahead` for all neurons, where ``first`` is not the current block.
+    """
+    steps, row, here = history.block_steps, np.uint64(now & 1), np.uint64(0)
+    current, there = now // steps, np.uint64(first & (scratch.ahead.shape[0] - 1))
+    if first == current:
+        _copy(lo, hi, row, history.prefix, here, way)
+    else:
+        _compose(lo, hi, (current - first) * steps, now - current * steps, there, scratch.ahead, row, history.prefix, here, way,
+                 group, topology.decays, topology.filters)  # fmt: skip
+
+
+def turn_to_step(now, p, group, near_from):
+    """Template: forget what was found before another step than ``now``."""
+    if near_from[p, group, 0] != now:
+        near_from[p, group, 0] = near_from[p, group, 1] = now
 
 
 def look_near(a, now, lo, hi, p, nothing, near, near_from, steps, group, groups, decays, filters, eligibility):
@@ -103,7 +121,7 @@ def look_near(a, now, lo, hi, p, nothing, near, near_from, steps, group, groups,
 
 
 def map_within_block(a, now, lo, hi, p, group, topology, history, scratch, out):
-    """Template: maps over ``[a, now)``, in the current block, of neurons ``lo:hi`` into ``out[0]``, after `turn_to`."""
+    """Template: maps over ``[a, now)``, in the current block, of neurons ``lo:hi`` into ``out[0]``, after `turn_to_step`."""
     begin, stop = np.uint64(lo), np.uint64(hi)
     _look_near(a, now, begin, stop, p, topology.nothing, scratch.near, scratch.near_from, history.steps, group,
                topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
@@ -114,16 +132,15 @@ _within_block = map_within_block
 
 
 def maps_of_interval(a, now, lo, hi, p, group, topology, history, scratch, out):
-    """Template: maps over ``[a, now)`` of neurons ``lo:hi`` into ``out[0]``, after `turn_to`."""
-    decays, filters, block_steps, ahead = topology.decays, topology.filters, history.block_steps, scratch.ahead
-    first = a // block_steps
-    if now // block_steps == first:
+    """Template: maps over ``[a, now)`` of neurons ``lo:hi`` into ``out[0]``, after `turn_to_step` and `turn_to_block`."""
+    block_steps, first = history.block_steps, a // history.block_steps + 1
+    if now // block_steps < first:
         _within_block(a, now, lo, hi, p, group, topology, history, scratch, out)
         return
-    begin, stop, then = np.uint64(lo), np.uint64(hi), np.uint64((first + 1) & (ahead.shape[0] - 1))
-    if not scratch.known[p, group, then]:
-        _look_ahead(first + 1, now, begin, stop, p, history.prefix, history.blocks, history.tails, ahead, scratch.known,
-                    block_steps, history.span_blocks, group, decays, filters)  # fmt: skip
-    n_a = (first + 1) * block_steps - a
-    _compose(begin, stop, n_a, now - a - n_a, np.uint64(a & (history.parts.shape[0] - 1)), history.parts, then, ahead,
-             np.uint64(0), out, group, decays, filters)  # fmt: skip
+    begin, stop = np.uint64(lo), np.uint64(hi)
+    _look_ahead(first, now // block_steps, begin, stop, p, history.blocks, history.tails, scratch.ahead, scratch.known,
+                block_steps, history.span_blocks, group, topology.decays, topology.filters)  # fmt: skip
+    _way_to_here(first, now, begin, stop, p, group, topology, history, scratch, scratch.maps)
+    rest = first * block_steps - a
+    _compose(begin, stop, rest, now - a - rest, np.uint64(a & (history.parts.shape[0] - 1)), history.parts, np.uint64(0),
+             scratch.maps, np.uint64(0), out, group, topology.decays, topology.filters)  # fmt: skip

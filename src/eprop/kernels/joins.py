@@ -46,6 +46,16 @@ def copy_rows(lo, hi, a, source, b, out):
             out[b, c, j] = source[a, c, j]
 
 
+def copy_values(lo, hi, a, source, b, out):
+    """Template: `copy_rows` of those entries that lead to traces and own components, and not to the gradient."""
+    for c in range(GE):
+        for j in range(lo, hi):
+            out[b, c, j] = source[a, c, j]
+    for c in range(A, ENTRIES):
+        for j in range(lo, hi):
+            out[b, c, j] = source[a, c, j]
+
+
 def follow(k, j, e, rate, g, own_0, own_1, f_0, f_1, kappa_b, reg_b, b, second, c, out):
     """Template: component ``k`` of a map of neuron ``j``, then row ``b`` of ``second``: into row ``c`` of ``out``.
 

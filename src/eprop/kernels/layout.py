@@ -185,15 +185,18 @@ class Scratch(NamedTuple):
     due: np.ndarray  # (rows,) int32
     due_start: np.ndarray  # (tracts + 1,)
     maps: np.ndarray  # (1, entries, width): maps of an interval
-    ahead: np.ndarray  # (blocks, entries, width): from the start of a block to this step
+    ahead: np.ndarray  # (blocks, entries, width): from the start of a block to the start of the current one
     near: np.ndarray  # (steps of a block or 1, entries, width): from a step of the current block to this step
-    known: np.ndarray  # (partitions, groups, blocks) bool: rows of ``ahead`` that hold for this step
+    known: np.ndarray  # (partitions, groups, blocks) bool: rows of ``ahead`` that are there
+    known_in: np.ndarray  # (partitions, groups): the block to which they lead
     near_from: np.ndarray  # (partitions, groups, 2): this step, and the first row of ``near`` that holds for it
-    due_maps: np.ndarray  # (1, entries, width): over the cutoff that ends with this step
-    due_before: np.ndarray  # (1, entries, width): the same without the last step
+    due_maps: np.ndarray  # (1, entries, width): over the cutoff that ends with this step, at anchors its part in this block
+    due_before: np.ndarray  # (1, entries, width): the same without the last step; for crossing
     due_found: np.ndarray  # (partitions, groups): the step they hold for
+    jumps: np.ndarray  # (1, numbers, width): what a spike needs to know at anchors, see `kernels.jumps`
+    jumped: np.ndarray  # (partitions, groups): the step they hold for
     records: np.ndarray  # (blocks + 3, width, record size): rows of ``ahead``, and others, as `kernels.records`
-    laid: np.ndarray  # (partitions, groups, blocks + 3): the step that each of them holds for
+    laid: np.ndarray  # (partitions, groups, blocks + 3): the block, or step, that each of them holds for
     totals: np.ndarray  # (width,): inputs while rows of tables are added
     z_ahead: np.ndarray  # (D, rows): of each entry of ``order``, filtered spikes one step before this one
     gradient: np.ndarray  # (readouts,)

@@ -55,7 +55,10 @@ class Kind(NamedTuple):
 
 
 class MapLayout(NamedTuple):
-    """Positions of a map's entries, and of a neuron's constants, for D filters, M hidden components and 1 or 2 kappas."""
+    """Positions of a map's entries, and of a neuron's constants, for D filters, M hidden components and 1 or 2 kappas.
+
+    ``J_``: those of the numbers that a spike needs at an anchor, see `kernels.jumps`.
+    """
 
     D: int
     M: int
@@ -74,6 +77,14 @@ class MapLayout(NamedTuple):
     EL_B: int
     EL_ROWS: int
     ANCHORS: bool
+    J_E: int
+    J_R: int
+    J_A: int
+    J_Q: int
+    J_GE: int
+    J_GR: int
+    J_G: int
+    JUMPS: int
 
     @classmethod
     def of(cls, kind: Kind, both: bool) -> MapLayout:
@@ -86,7 +97,13 @@ class MapLayout(NamedTuple):
         a = g + p
         el_u, el_a = p, p + m
         el_b = el_a + m * m
-        return cls(d, m, both, p, e, r, ge, ge + two, g, a, a + m * p, 0, el_u, el_a, el_b, el_b + m, anchored)
+        j_a = 1 + two
+        j_ge = j_a + m + 1
+        j_g = j_ge + 1 + two
+        return cls(
+            d, m, both, p, e, r, ge, ge + two, g, a, a + m * p, 0, el_u, el_a, el_b, el_b + m, anchored,
+            0, 1, j_a, j_a + m, j_ge, j_ge + two, j_g, j_g + p,
+        )  # fmt: skip
 
 
 @inline

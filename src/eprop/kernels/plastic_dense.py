@@ -19,21 +19,40 @@ from eprop.equations.maps import move_back
 from eprop.equations.optimize import clip
 from eprop.kernels.layout import PRO_LO, PRO_ROW, PRO_ROWS
 
+# Of maps, and of what a spike does at the anchor (`kernels.jumps`).
 E, GE, G = range(3)
+J_E, J_Q, J_GE, J_G = range(4)
 
 
 @apart
-def change_row(at, lo, hi, b, maps, c, parts, z, z_now, k_n, grow, eta, w_min, w_max, weight, trace, x):
-    """Row that begins ``at`` (of target 0): targets ``lo:hi`` go on to this step, see `kernels.anchors.learn_rows_onward`."""
-    first = np.uint64(at)
+def change_row(at, lo, hi, jumps, z, eta, w_min, w_max, weight, trace, x):
+    """Row that begins ``at`` (of target 0): targets ``lo:hi`` go on to this step, see `kernels.anchors.learn_synapses`.
+
+    The row has been active in this block; ``z`` are its filtered spikes at the start of the block.
+    """
+    here, first = np.uint64(0), np.uint64(at)
     for j in range(np.uint64(lo), np.uint64(hi)):
         e = trace[first + j]
-        g = maps[b, GE, j] * e + maps[b, G, j] * z
-        w = clip(weight[first + j] - eta * g, w_min, w_max)
+        early = jumps[here, J_GE, j] * e + jumps[here, J_G, j] * z
+        w = clip(weight[first + j] - eta * early, w_min, w_max)
         x[j] += np.float64(w) if w == w else 0.0
-        e = move_back(k_n * e + maps[b, E, j] * z, parts[c, E, j], z_now, grow)
-        trace[first + j] = e
-        weight[first + j] = w + eta * (parts[c, GE, j] * e + parts[c, G, j] * z_now)
+        trace[first + j] = e + jumps[here, J_E, j]
+        weight[first + j] = w + eta * (early + jumps[here, J_Q, j])
+
+
+@apart
+def change_row_across(at, lo, hi, b, ahead, z_before, k_n, jumps, z, eta, w_min, w_max, weight, trace, x):
+    """The same of a row that was active in an earlier block, where its filtered spikes were ``z_before``."""
+    here, first = np.uint64(0), np.uint64(at)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        e = trace[first + j]
+        g = ahead[b, GE, j] * e + ahead[b, G, j] * z_before
+        e = k_n * e + ahead[b, E, j] * z_before
+        early = jumps[here, J_GE, j] * e + jumps[here, J_G, j] * z
+        w = clip(weight[first + j] - eta * (g + early), w_min, w_max)
+        x[j] += np.float64(w) if w == w else 0.0
+        trace[first + j] = e + jumps[here, J_E, j]
+        weight[first + j] = w + eta * (early + jumps[here, J_Q, j])
 
 
 @apart
@@ -55,13 +74,26 @@ def refold_row(at, lo, hi, a, z, change, parts, weight, trace):
 
 
 @apart
-def settle_row(at, lo, hi, z, k_n, eta, w_min, w_max, maps, before, weight, trace):
-    """What is left to collect up to the cutoff, see `kernels.anchors.settle_rows_onward`."""
+def settle_row(at, lo, hi, z, k_n, eta, w_min, w_max, maps, weight, trace):
+    """What is left to collect up to the cutoff, in one block, see `kernels.anchors.settle_synapses`."""
     here, first = np.uint64(0), np.uint64(at)
     for j in range(np.uint64(lo), np.uint64(hi)):
         e = trace[first + j]
         g = maps[here, GE, j] * e + maps[here, G, j] * z
-        trace[first + j] = k_n * e + before[here, E, j] * z
+        trace[first + j] = k_n * e + maps[here, E, j] * z
+        weight[first + j] = clip(weight[first + j] - eta * g, w_min, w_max)
+
+
+@apart
+def settle_row_across(at, lo, hi, b, ahead, z_before, k_a, z, k_n, eta, w_min, w_max, maps, weight, trace):
+    """The same from an earlier block on."""
+    here, first = np.uint64(0), np.uint64(at)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        e = trace[first + j]
+        g = ahead[b, GE, j] * e + ahead[b, G, j] * z_before
+        e = k_a * e + ahead[b, E, j] * z_before
+        g += maps[here, GE, j] * e + maps[here, G, j] * z
+        trace[first + j] = k_n * e + maps[here, E, j] * z
         weight[first + j] = clip(weight[first + j] - eta * g, w_min, w_max)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from eprop._jit import PACK, inline
 
-# Rows of `Scratch.records` behind those of the way ahead: the map that ends here and now, that over the cutoff, and the same
-# without the last step.
-HERE, DUE, BEFORE = range(3)
+# Rows of `Scratch.records` behind those of the way ahead: what a spike does that arrives here and now (`kernels.jumps`), the map
+# from the start of this block to here, and that for rows whose cutoff is over.
+JUMP, HERE, DUE = range(3)
 EXTRA_ROWS = 3
 # A record for one target costs about as much as this many in the loop over all.
 COST_ALONE = 4
@@ -65,14 +65,14 @@ def lay_rows(lo, hi, a, source, b, records):
 _lay_rows = lay_rows
 
 
-def lay_out(k, stop, rows, a, source, whole, b, t, p, group, first, end, indptr, targets, records, laid):
+def lay_out(k, stop, rows, a, source, b, t, p, group, first, end, indptr, targets, records, laid):
     """Template: row ``a`` of ``source``, which holds for step ``t``, for the targets of rows ``rows[k:stop]``.
 
-    If it is there for all neurons (``whole``), and where that pays, for all of them.
+    Where that pays, for all neurons.
     """
     if laid[p, group, b] == t:
         return
-    if whole and have_more(k, stop, rows, indptr, p, (end - first) / COST_ALONE):
+    if have_more(k, stop, rows, indptr, p, (end - first) / COST_ALONE):
         _lay_rows(np.uint64(first), np.uint64(end), np.uint64(a), source, np.uint64(b), records)
         laid[p, group, b] = t
         return

@@ -33,31 +33,27 @@ _decay_hidden = _step_hidden = _first_row = _revive_pack = _revive_one = _revive
 
 
 def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, history, scratch):
-    """Template: rows ``order[k:stop]`` that spike for the first time, or after a long silence; returns what follows them."""
+    """Template: rows ``order[k:stop]``, which spike for the first time, or after a long silence."""
     cutoff, group = topology.projections[r, PRO_CUTOFF], topology.projections[r, PRO_GROUP]
     here = np.uint64((scratch.ahead.shape[0] + HERE) * scratch.records.shape[1] * scratch.records.shape[2])
-    while k < stop:
-        i = scratch.order[k]
+    for index in range(k, stop):
+        i = scratch.order[index]
         last = axons.last[i]
-        if last >= 0 and t - last <= cutoff:
-            break
         if not TOGETHER or last < 0:
-            fetch_row(k + 1, scratch.order, topology.indptr, p, topology.targets, synapses.weight, synapses.trace)
+            fetch_row(index + 1, scratch.order, topology.indptr, p, topology.targets, synapses.weight, synapses.trace)
         if last < 0:
             _first_row(i, p, topology.indptr, topology.targets, synapses.weight, synapses.hidden, topology.eligibility,
                        neurons.input)  # fmt: skip
         else:
-            _revive_row(k, stop, scratch.order, last, t, p, topology.indptr, scratch.z_ahead, axons.steps[i], r,
+            _revive_row(index, stop, scratch.order, last, t, p, topology.indptr, scratch.z_ahead, axons.steps[i], r,
                         topology.projection_floats, cutoff, group, topology.groups, topology.decays, topology.targets,
                         synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending,
                         synapses.moment_1, synapses.moment_2, neurons.psi, topology.eligibility, neurons.input)  # fmt: skip
         if ANCHORS:
-            _anchor_row(p, k, i, t, topology.projection_floats[r, PF_ETA], group, history.block_steps, topology.indptr,
+            _anchor_row(p, index, i, t, topology.projection_floats[r, PF_ETA], group, history.block_steps, topology.indptr,
                         topology.decays, topology.filters, topology.arrivals, scratch.z_ahead, here, scratch.records,
                         topology.targets, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden,
                         synapses.pending)  # fmt: skip
-        k += 1
-    return k
 
 
 def first_row(i, p, indptr, targets, weight, hidden, eligibility, x):
