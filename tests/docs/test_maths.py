@@ -150,7 +150,7 @@ def test_bytes_of_maps(precision: str) -> None:
         scratch.ahead,
         scratch.maps,
         scratch.due_maps,
-        scratch.due_before,
+        scratch.jumps,
         scratch.records,
     )
     assert sum(array.nbytes for array in others) == {"single": 476, "double": 880}[precision] * columns

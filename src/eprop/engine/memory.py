@@ -13,7 +13,7 @@ from eprop.engine.traces import span_blocks_of
 from eprop.engine.tracts import steps_of
 from eprop.errors import MemoryLimitError
 from eprop.kernels.layout import padded
-from eprop.kernels.maps import Kind
+from eprop.kernels.maps import Kind, MapLayout
 from eprop.kernels.records import EXTRA_ROWS
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
@@ -70,9 +70,10 @@ def estimate(
         span_blocks_of(cutoff // block_steps) > 0,
     )
     # In the type of a synapse: parts of blocks, whole ones, the way ahead, tails of spans, the steps of a block where they are
-    # wanted, and maps of an interval.
-    joined = ring + blocks * (2 + spans) + (block_steps if crosses else 0) + 3 if plus else 0
-    laid = record_size(map_entries) * (blocks + EXTRA_ROWS)
+    # wanted, and maps of an interval; what a spike needs at anchors; records.
+    joined = ring + blocks * (2 + spans) + (block_steps + 1 if crosses else 0) + 2 if plus else 0
+    jumps = max((MapLayout.of(kind, two_kappas).JUMPS for kind in kinds if kind.anchored), default=0)
+    laid = jumps + record_size(max(map_entries, jumps)) * (blocks + EXTRA_ROWS)
     maps = padded(neurons) * (map_entries * (8 * 3 + itemsize * joined) + itemsize * laid + 32 * steps) if plus else 0
     # An axon: where its synapses begin in each partition, and its state; before there is that, how many each thread has drawn.
     axon = 8 * partitions + max(68, 8 * threads)

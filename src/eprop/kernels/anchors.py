@@ -1,10 +1,14 @@
 """What an e-prop+ synapse keeps between spikes: its values, moved back.
 
 When a spike arrives in step ``t``, the block of steps that ``t`` lies in has begun already, and the map from its start to ``t``
-is known. A synapse applies it backward and keeps what its trace would have been at the start of the block: its *anchor*. The next
-spike then needs one map, from there to its own step, which all synapses share whose last spikes fell into the same block;
-no map is asked for that begins at the step of a last spike. So a step touches as many maps as the cutoff has blocks, not as
-many as it has steps: they stay in the cache, in whatever order spikes come and whatever delays they have.
+is known. A synapse applies it backward and keeps what its trace would have been at the start of the block: its *anchor*. From
+there the next spike goes on in two strides: to the start of its own block, by a map that all synapses share whose last spikes
+fell into the same block, and that holds as long as this block lasts; then to its own step, by the map that all spikes of the step
+share. No map is asked for that begins at the step of a last spike. So a step touches as many maps as the cutoff has blocks, not
+as many as it has steps, and makes one of them: they stay in the cache, in whatever order spikes come and whatever delays they have.
+
+Back from its own step to the start of the block a synapse need not go at all: it has just been there. What is new since is
+the spike that arrives, and what that does at the start of the block is a number of the target (`kernels.jumps`).
 
 Moved back, a trace would have collected a gradient up to ``t`` that no spike has caused. It is taken away from the weight (with
 moments, from ``pending``) at once, so that the next gradient may be counted from the start of the block. `axons.fold` tells with

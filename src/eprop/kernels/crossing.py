@@ -1,8 +1,8 @@
 """Deliver spikes over e-prop+ synapses with components of the eligibility vector that cannot be moved back (M > 0).
 
 Spikes of the neuron itself act on such components, and what has been forgotten cannot be had back: these synapses cannot be kept
-at an anchor (`kernels.anchors`). They cross the rest of the block of their last spike, then the way from there to here; or, within one
-block, the interval at once.
+at an anchor (`kernels.anchors`). They cross the rest of the block of their last spike, then the way from there to here; or,
+within one block, the interval at once.
 """
 
 from __future__ import annotations

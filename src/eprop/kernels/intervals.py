@@ -1,10 +1,10 @@
 """Maps of neurons over any interval of the recent past, from what was composed as time went on.
 
-The *way ahead* leads from the start of a block to the start of the current one. It is the same for all intervals that begin in that
-block and end in this one, however many there are. It is composed backward, block by block, as far as it is wanted, and kept
-in ``ahead`` for the rest of the block. Long ways take strides: ``tails[b]`` maps from the start of block ``b`` to the end of its
-*span* of blocks (`end_span`). From there the ``prefix`` leads to the current step. Synapses that are kept at their anchors ask for
-nothing else (`kernels.anchors`).
+The *way ahead* leads from the start of a block to the start of the current one. It is the same for all intervals that begin in
+that block and end in this one, however many there are. It is composed backward, block by block, as far as it is wanted, and
+kept in ``ahead`` for the rest of the block. Long ways take strides: ``tails[b]`` maps from the start of block ``b`` to the end of
+its *span* of blocks (`end_span`). From there the ``prefix`` leads to the current step. Synapses that are kept at their anchors
+ask for nothing else (`kernels.anchors`).
 
 Those that cannot be moved back (`kernels.crossing`) begin within a block, ``[a, now)``:
 
@@ -63,7 +63,9 @@ def turn_to_block(current, p, group, known, known_in):
             known[p, group, b] = False
 
 
-def look_ahead(lowest, current, lo, hi, p, blocks, tails, ahead, known, block_steps, span_blocks, group, decays, filters):
+def look_ahead(
+    lowest, current, lo, hi, p, blocks, tails, ahead, known, block_steps, span_blocks, group, decays, filters
+):
     """Template: maps from the start of block ``lowest`` to that of ``current``, and of all on the way, into ``ahead``."""
     mask = ahead.shape[0] - 1
     # Before this block there are whole spans.

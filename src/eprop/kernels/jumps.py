@@ -1,17 +1,19 @@
-r"""What a spike needs to know of its targets, where synapses are kept at anchors (`kernels.anchors`): numbers of each neuron and step.
+"""What a spike needs to know of its targets, where synapses are kept at anchors (`kernels.anchors`).
 
-A spike that arrives in step ``t`` adds ``b`` to the filtered spikes or to the synapse's own component. Moved back to the start of
-the block, that is a number of the row, and so it is for trace and own component of the synapse a number of the target: they
-*jump*. With ``p`` the map from the start of the block to ``t``, and ``d`` the arrival moved back,
+A spike that arrives in step ``t`` is added to the filtered spikes of the row, or to the synapse's own component. Moved back to
+the start of the block it is ``d``, the same for all rows of the step; and what it does there to the trace and to the own
+component of a synapse is a number of the target: they *jump*. With ``p`` the map from the start of the block to ``t``, ``n``
+steps, and ``b`` what arrives at an own component,
 
-==== =============================================== ==================================================
-J_A  own component                                   ``-p[A] d / p[A, own]``, without filters ``b / p[A, own]``
-J_E  trace                                           ``-(p[E] d + p[E, own] J_A) / kappa^n``
-J_R  trace of regularisation, only with two kappas   the same with ``p[R]`` and ``kappa_reg``
-J_Q  gradient up to ``t`` that no spike has caused   ``p[GE] J_E + p[GR] J_R + p[G] d + p[G, own] J_A``
-==== =============================================== ==================================================
+==== ================================================== ======================================================
+J_A  own component                                      ``-p[A] d / p[A, own]``; without filters ``b / p[A, own]``
+J_E  trace                                              ``-(p[E] d + p[E, own] J_A) / kappa^n``
+J_R  trace of regularisation, only with two kappas      ``-(p[R] d + p[R, own] J_A) / kappa_reg^n``
+J_Q  gradient up to ``t`` that no spike has caused yet  ``p[GE] J_E + p[GR] J_R + p[G] d + p[G, own] J_A``
+==== ================================================== ======================================================
 
-They are followed by the entries of ``p`` that lead to the gradient, at ``J_GE``, ``J_GR`` and ``J_G``.
+Behind them stand the entries of ``p`` that lead to the gradient (``J_GE``, ``J_GR``, ``J_G``), for the synapse to collect what it
+has to up to ``t``.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ def arrival_moved_back(n, group, filters, arrivals):
     if D == 1:
         return first, first
     first += filters[group, INVERSE, n, 0, 1] * arrivals[group, 1]
-    return first, filters[group, INVERSE, n, 1, 0] * arrivals[group, 0] + filters[group, INVERSE, n, 1, 1] * arrivals[group, 1]
+    return first, filters[group, INVERSE, n, 1, 0] * arrivals[group, 0] + filters[group, INVERSE, n, 1, 1] * arrivals[
+        group, 1
+    ]
 
 
 @inline
@@ -110,7 +114,12 @@ def find_jumps(t, p, group, first, end, topology, history, jumps, jumped):
 
 def lay_jumps(k, stop, r, p, t, first, end, topology, history, scratch):
     """Template: the same as records, for all neurons or, where few ask, for the targets of rows ``order[k:stop]``."""
-    group, b, order, indptr = topology.projections[r, PRO_GROUP], scratch.ahead.shape[0] + JUMP, scratch.order, topology.indptr
+    group, b, order, indptr = (
+        topology.projections[r, PRO_GROUP],
+        scratch.ahead.shape[0] + JUMP,
+        scratch.order,
+        topology.indptr,
+    )
     row, to = np.uint64(0), np.uint64(b)
     if scratch.laid[p, group, b] == t:
         return

@@ -190,7 +190,9 @@ class Scratch(NamedTuple):
     known: np.ndarray  # (partitions, groups, blocks) bool: rows of ``ahead`` that are there
     known_in: np.ndarray  # (partitions, groups): the block to which they lead
     near_from: np.ndarray  # (partitions, groups, 2): this step, and the first row of ``near`` that holds for it
-    due_maps: np.ndarray  # (1, entries, width): over the cutoff that ends with this step, at anchors its part in this block
+    due_maps: (
+        np.ndarray
+    )  # (1, entries, width): over the cutoff that ends with this step, at anchors its part in this block
     due_before: np.ndarray  # (1, entries, width): the same without the last step; for crossing
     due_found: np.ndarray  # (partitions, groups): the step they hold for
     jumps: np.ndarray  # (1, numbers, width): what a spike needs to know at anchors, see `kernels.jumps`

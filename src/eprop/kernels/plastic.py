@@ -47,7 +47,9 @@ def _unbound(*arguments):
 MAPS = MAPS_WITHIN = _unbound
 _copy = _copy_values = _extend = _look_ahead = _turn_to_block = _turn_to_step = _way_to_here = _way_of_one = _unbound
 _learn_rows_onward = _learn_rows_across = _learn_rows = _learn_rows_directly = _unbound
-_back = _on = _here = _moved_back = _settle_rows = _settle_rows_onward = _lay_rows = _lay_out = _lay_jumps = _find = _unbound
+_back = _on = _here = _moved_back = _settle_rows = _settle_rows_onward = _lay_rows = _lay_out = _lay_jumps = _find = (
+    _unbound
+)
 EACH = False
 # Whether the loops know tables of whole rows (`kernels.plastic_dense`).
 DENSE = False
@@ -176,7 +178,9 @@ def maps_until_cutoff(r, p, t, lo, hi, topology, history, scratch):
         if t & (block_steps - 1) != 0:
             _copy(begin, stop, np.uint64(t & ring), history.parts, here, scratch.due_maps)
         else:
-            _copy(begin, stop, np.uint64(current & (history.blocks.shape[0] - 1)), history.blocks, here, scratch.due_maps)
+            _copy(
+                begin, stop, np.uint64(current & (history.blocks.shape[0] - 1)), history.blocks, here, scratch.due_maps
+            )
         _copy_values(begin, stop, np.uint64((t - 1) & ring), history.parts, here, scratch.due_maps)
     else:
         _turn_to_step(t - 1, p, group, scratch.near_from)
@@ -235,7 +239,7 @@ def _end_of_silent(k, stop, oldest, order, last):
 
 
 def find_way_ahead(k, stop, p, t, group, first, end, order, last, topology, history, scratch):
-    """Template: the ways ahead that rows ``order[k:stop]`` want, as records of all targets: they hold for the rest of the block."""
+    """Template: the ways ahead that rows ``order[k:stop]`` want, as records of all targets, for the rest of the block."""
     steps, mask, begin, until = history.block_steps, scratch.ahead.shape[0] - 1, np.uint64(first), np.uint64(end)
     current = t // steps
     while k < stop:
@@ -265,7 +269,12 @@ def learn_crossing_rows(
     k, stop, r, p, t, group, first, end, topology, synapses, axons, neurons, history, scratch
 ):  # fmt: skip
     """Template: rows ``order[k:stop]`` that cross, block by block of their last spikes, and within this block step by step."""
-    floats, indptr, targets, block_steps = topology.projection_floats, topology.indptr, topology.targets, history.block_steps
+    floats, indptr, targets, block_steps = (
+        topology.projection_floats,
+        topology.indptr,
+        topology.targets,
+        history.block_steps,
+    )
     decays, eligibility = topology.decays, topology.eligibility
     weight, trace, trace_reg, hidden = synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden
     moment_1, moment_2 = synapses.moment_1, synapses.moment_2
@@ -347,7 +356,8 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     group, last = topology.projections[r, PRO_GROUP], t - topology.projections[r, PRO_CUTOFF]
     _maps_until_cutoff(r, p, t, lo, hi, topology, history, scratch)
     if ANCHORS:
-        blocks, room, begin = scratch.ahead.shape[0], scratch.records.shape[1] * scratch.records.shape[2], last // history.block_steps
+        blocks, room = scratch.ahead.shape[0], scratch.records.shape[1] * scratch.records.shape[2]
+        begin = last // history.block_steps
         _lay_due(first, stop, r, p, t, lo, hi, topology, history, scratch)
         _settle_rows_onward(first, stop, last, t, p, r, group, history.block_steps, history.parts, scratch.due, axons.z_bar,
                             axons.fold, topology.indptr, topology.decays, topology.filters, topology.projection_floats,
