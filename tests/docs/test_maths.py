@@ -77,6 +77,26 @@ def test_compose_and_move_back() -> None:
     np.testing.assert_allclose(onward, [KAPPA**25 * e + second[0] * z, second[1] * e + second[2] * z], rtol=1e-11)
 
 
+def test_two_strides_and_a_jump() -> None:
+    """A state goes on from its anchor to a spike, and is anchored anew: the same state, with what the spike adds."""
+    steps, _ = matrices(40, seed=3)
+    steps = steps[:, [0, 1, 3]][:, :, [0, 1, 3]]
+    c, d, later = steps[:24], steps[24:36], steps[24:]
+    (c_1, c_3, c_5), (d_1, d_3, d_5) = (product(part)[[1, 2, 2], [0, 1, 0]] for part in (c, d))
+    anchor, b = np.array([1.3, 0.4, 0.0]), 0.8
+    z_s, e_s = ALPHA**24 * anchor[0], KAPPA**24 * anchor[1] + c_1 * anchor[0]
+    g_s = d_3 * e_s + d_5 * z_s
+    at_spike = product(steps[:36]) @ anchor
+    np.testing.assert_allclose(c_3 * anchor[1] + c_5 * anchor[0] + g_s, at_spike[2], rtol=1e-12)
+    delta = ALPHA**-12 * b
+    j = -(KAPPA**-12) * d_1 * delta
+    k = d_3 * j + d_5 * delta
+    new = np.array([z_s + delta, e_s + j, -(g_s + k)])
+    np.testing.assert_allclose(product(d) @ new, [at_spike[0] + b, at_spike[1], 0.0], rtol=1e-11, atol=1e-12)
+    onward = product(steps[36:]) @ [at_spike[0] + b, at_spike[1], 0.0]
+    np.testing.assert_allclose(product(later) @ new, onward, rtol=1e-11)
+
+
 @pytest.mark.parametrize("scaled", [False, True])
 def test_without_recurrence_e_prop_is_backpropagation(scaled: bool) -> None:
     rng = np.random.default_rng(4)
@@ -153,4 +173,4 @@ def test_bytes_of_maps(precision: str) -> None:
         scratch.jumps,
         scratch.records,
     )
-    assert sum(array.nbytes for array in others) == {"single": 476, "double": 880}[precision] * columns
+    assert sum(array.nbytes for array in others) == {"single": 480, "double": 888}[precision] * columns

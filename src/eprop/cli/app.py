@@ -65,4 +65,4 @@ root.__doc__ = HELP
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="eprop")

@@ -5,7 +5,7 @@ is known. A synapse applies it backward and keeps what its trace would have been
 there the next spike goes on in two strides: to the start of its own block, by a map that all synapses share whose last spikes
 fell into the same block, and that holds as long as this block lasts; then to its own step, by the map that all spikes of the step
 share. No map is asked for that begins at the step of a last spike. So a step touches as many maps as the cutoff has blocks, not
-as many as it has steps, and makes one of them: they stay in the cache, in whatever order spikes come and whatever delays they have.
+as many as it has steps, and makes one of them: they stay in the cache, in whatever order spikes come and whatever their delays.
 
 Back from its own step to the start of the block a synapse need not go at all: it has just been there. What is new since is
 the spike that arrives, and what that does at the start of the block is a number of the target (`kernels.jumps`).

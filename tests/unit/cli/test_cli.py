@@ -145,6 +145,14 @@ def test_imports(code: str) -> None:
 
 
 @pytest.mark.tiny
+def test_as_a_module() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "eprop", "train", "--help"], check=True, capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert "Usage: eprop train [OPTIONS]" in told.stdout
+
+
+@pytest.mark.tiny
 def test_version_and_info() -> None:
     assert run("--version").stdout.startswith("eprop 0.")
     assert "threading layer" in run("info").stdout
