@@ -270,7 +270,7 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
     # Beside a kind with larger maps, the same loops find records further apart.
     kind = _layout_label(layout) + (f"_in_{room}" if room != record_size(layout.ENTRIES) else "")
     rule = f"{kind}{_moments_label(options)}"
-    maps_of = bind_maps(layout)
+    maps_of = bind_maps(layout, options.each_step)
     constants = layout._asdict() | {"ROOM": room}
     decay: dict[str, Any] = {
         f"_{name}": bind(getattr(silence, name), f"{name}_{kind}", inlined=True, **constants)
@@ -456,7 +456,7 @@ JOINED_AT_ONCE = 3
 
 
 @functools.cache
-def bind_maps(layout: MapLayout) -> Maps:
+def bind_maps(layout: MapLayout, each_step: bool = False) -> Maps:
     """The loops that extend maps by a step, and that evaluate them over an interval for many neurons and for one."""
     kind = _layout_label(layout)
     constants = layout._asdict()
@@ -469,9 +469,13 @@ def bind_maps(layout: MapLayout) -> Maps:
     ahead = made(intervals, "look_ahead", **joined)
     ends = {f"_{name}": made(intervals, name, **joined) for name in ("end_block", "end_span")}
     carry = _bind_extend(layout, made)
+    at_once = (layout.D, layout.M) == (1, 0) and layout.ANCHORS and not each_step
+    if at_once:
+        ends["_extend_at_once"] = made(maps, "extend_at_once", apart=True)
     extend = made(
-        maps, "extend_maps", inlined=True, _note_step=made(maps, "note_step", apart=True), _extend=carry,
-        _identity=made(joins, "identity_rows"), _copy=joined["_copy"], **ends,
+        maps, "extend_maps", "extend_maps_at_once" if at_once else "", inlined=True, AT_ONCE=at_once,
+        _note_step=made(maps, "note_step", apart=True), _extend=carry, _identity=made(joins, "identity_rows"),
+        _copy=joined["_copy"], **ends,
     )  # fmt: skip
     many = within = one = way = way_of_one = bind(joins._unbound, "nothing")
     if not layout.ANCHORS:

@@ -117,13 +117,15 @@ D, M, BOTH = 1, 0, False
 P, E, R, GE, GR, G, A = 1, 0, 1, 1, 1, 2, 3
 EL_C, EL_U, EL_A = 0, 1, 1
 ANCHORS = True
+# Whether a step is composed onto the maps as it is read, and nothing is kept of it: one filter, and nobody who asks for the step.
+AT_ONCE = False
 
 
 def _unbound(*arguments):
     """Stands for a bound template."""
 
 
-_identity = _copy = _end_block = _end_span = _unbound
+_extend_at_once = _identity = _copy = _end_block = _end_span = _unbound
 
 
 def extend_maps(
@@ -139,6 +141,12 @@ def extend_maps(
     n, here = (t - 1) & (block_steps - 1), np.uint64(0)
     old, now, s = np.uint64((t - 1) & 1), np.uint64(t & 1), np.uint64((t - 1) & (steps.shape[0] - 1))
     first, stop = np.uint64(lo), np.uint64(row_end(hi, psi.size, prefix))
+    if AT_ONCE and t & (block_steps - 1) != 0:
+        _extend_at_once(first, np.uint64(hi), old, now, np.uint64(t & (parts.shape[0] - 1)), prefix, parts, psi, signal, rate,
+                        groups[group, GR_KAPPA], groups[group, GR_REG], groups[group, GR_C_REG], groups[group, GR_F_TARGET],
+                        decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n], filters[group, FORWARD, n, 0, 0],
+                        eligibility)  # fmt: skip
+        return
     _note_step(first, np.uint64(hi), s, steps, psi, signal, rate, groups[group, GR_REG], groups[group, GR_C_REG],
                groups[group, GR_F_TARGET])  # fmt: skip
     if t & (block_steps - 1) != 0:
@@ -269,3 +277,27 @@ def extend_one(lo, hi, a, source, b, out, s, steps, kappa, reg, kappa_n, reg_n, 
 
 
 _extend_one = extend_one
+
+
+def extend_at_once(
+    lo, hi, old, now, a, prefix, parts, psi, signal, rate, kappa, reg, c_reg, f_target, kappa_n, reg_n, power, eligibility
+):  # fmt: skip
+    """Template: `note_step`, `extend_one` from row ``old`` of ``prefix`` to row ``now``, and a copy to row ``a`` of ``parts``."""
+    real, scale, one = parts.dtype.type, (1.0 - reg) * c_reg, np.uint64(1)
+    for j in range(lo, hi):
+        off, e = rate[one, j] - f_target, prefix[old, E, j]
+        learning = signal[j] if BOTH else signal[j] + scale * off
+        change = (eligibility[EL_C, j] * power) * psi[j]
+        g, through = prefix[old, G, j] + learning * e, prefix[old, GE, j] + learning * kappa_n
+        if BOTH:
+            drift, f = c_reg * off, prefix[old, R, j]
+            g += drift * f
+            through_rate, f = prefix[old, GR, j] + drift * reg_n, reg * f + (1.0 - reg) * change
+            prefix[now, GR, j] = through_rate
+            prefix[now, R, j] = f
+            parts[a, GR, j], parts[a, R, j] = real(through_rate), real(f)
+        e = kappa * e + change
+        prefix[now, GE, j] = through
+        prefix[now, G, j] = g
+        prefix[now, E, j] = e
+        parts[a, GE, j], parts[a, G, j], parts[a, E, j] = real(through), real(g), real(e)
