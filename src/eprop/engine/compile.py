@@ -468,12 +468,13 @@ def bind_maps(layout: MapLayout, each_step: bool = False) -> Maps:
     alone = {} if layout.ANCHORS else _bind_joins(layout, made, "_one", inlined=True)
     ahead = made(intervals, "look_ahead", **joined)
     ends = {f"_{name}": made(intervals, name, **joined) for name in ("end_block", "end_span")}
-    carry = _bind_extend(layout, made)
-    at_once = (layout.D, layout.M) == (1, 0) and layout.ANCHORS and not each_step
+    carry = made(maps, "extend_rows", apart=True, _eligibility_row=made(maps, "eligibility_row", apart=True))
+    at_once = layout.ANCHORS and not each_step
     if at_once:
         ends["_extend_at_once"] = made(maps, "extend_at_once", apart=True)
     extend = made(
         maps, "extend_maps", "extend_maps_at_once" if at_once else "", inlined=True, AT_ONCE=at_once,
+        _filter=made(maps, "filter_entry", inlined=True),
         _note_step=made(maps, "note_step", apart=True), _extend=carry, _identity=made(joins, "identity_rows"),
         _copy=joined["_copy"], **ends,
     )  # fmt: skip
@@ -499,13 +500,6 @@ def bind_maps(layout: MapLayout, each_step: bool = False) -> Maps:
         within=within,
         one=one,
     )
-
-
-def _bind_extend(layout: MapLayout, made: Callable[..., Any]) -> Callable[..., Any]:
-    if (layout.D, layout.M) == (1, 0):
-        return made(maps, "extend_filter", inlined=True, _extend_one=made(maps, "extend_one", apart=True))
-    row = made(maps, "eligibility_row", apart=True)
-    return made(maps, "extend_rows", apart=True, _eligibility_row=row)
 
 
 def _bind_joins(layout: MapLayout, made: Callable[..., Any], suffix: str, **options: bool) -> dict[str, Any]:

@@ -19,8 +19,8 @@ A    x -> a                  M rows of P
 
 The loops over neurons are written to vectorise: unsigned indices (a signed one might count from the end), no views
 (each costs an atomic count), and few arrays in one loop (the compiler gives up when it would have to check many pairs
-for overlap). So the entries are done one after the other; or, for the eligibility of a single filter, which is that of
-LIF, all at once in functions that promise that their arrays do not overlap (`extend_filter` and those below it).
+for overlap). So the entries are done one after the other (`extend_rows`); or all at once in a function that promises that its
+arrays do not overlap (`extend_at_once`), where synapses are kept at anchors and nobody asks for the step itself.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ D, M, BOTH = 1, 0, False
 P, E, R, GE, GR, G, A = 1, 0, 1, 1, 1, 2, 3
 EL_C, EL_U, EL_A = 0, 1, 1
 ANCHORS = True
-# Whether a step is composed onto the maps as it is read, and nothing is kept of it: one filter, and nobody who asks for the step.
+# Whether a step is composed onto the maps as it is read, and nothing is kept of it, as nobody asks for it.
 AT_ONCE = False
 
 
@@ -126,6 +126,14 @@ def _unbound(*arguments):
 
 
 _extend_at_once = _identity = _copy = _end_block = _end_span = _unbound
+
+
+def filter_entry(group, n, d, k, filters):
+    """Template: from filter ``k`` to filter ``d`` in ``n`` steps, 0 where there are not so many."""
+    return filters[group, FORWARD, n, d, k] if d < D and k < D else 0.0
+
+
+_filter = filter_entry
 
 
 def extend_maps(
@@ -144,7 +152,8 @@ def extend_maps(
     if AT_ONCE and t & (block_steps - 1) != 0:
         _extend_at_once(first, np.uint64(hi), old, now, np.uint64(t & (parts.shape[0] - 1)), prefix, parts, psi, signal, rate,
                         groups[group, GR_KAPPA], groups[group, GR_REG], groups[group, GR_C_REG], groups[group, GR_F_TARGET],
-                        decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n], filters[group, FORWARD, n, 0, 0],
+                        decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n], _filter(group, n, 0, 0, filters),
+                        _filter(group, n, 0, 1, filters), _filter(group, n, 1, 0, filters), _filter(group, n, 1, 1, filters),
                         eligibility)  # fmt: skip
         return
     _note_step(first, np.uint64(hi), s, steps, psi, signal, rate, groups[group, GR_REG], groups[group, GR_C_REG],
@@ -250,54 +259,44 @@ def eligibility_row(lo, hi, k, n, a, source, s, steps, group, filters, eligibili
 _eligibility_row = eligibility_row
 
 
-# One filter (D = 1, M = 0): all entries in one loop. Same operations in the same order as above.
-
-
-def extend_filter(lo, hi, n, a, source, b, out, s, steps, group, groups, decays, filters, eligibility):
-    """Template: `extend_rows` for one filter; the two rows must be two."""
-    _extend_one(lo, hi, a, source, b, out, s, steps, groups[group, GR_KAPPA], groups[group, GR_REG],
-                decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n], filters[group, FORWARD, n, 0, 0],
-                eligibility)  # fmt: skip
-
-
-def extend_one(lo, hi, a, source, b, out, s, steps, kappa, reg, kappa_n, reg_n, power, eligibility):
-    """Template: the loop of `extend_filter`."""
-    for j in range(lo, hi):
-        learning, e = steps[s, STEP_LEARNING, j], source[a, E, j]
-        change = (eligibility[EL_C, j] * power) * steps[s, STEP_PSI, j]
-        g = source[a, G, j] + learning * e
-        out[b, GE, j] = source[a, GE, j] + learning * kappa_n
-        if BOTH:
-            drift, rate = steps[s, STEP_DRIFT, j], source[a, R, j]
-            g += drift * rate
-            out[b, GR, j] = source[a, GR, j] + drift * reg_n
-            out[b, R, j] = reg * rate + (1.0 - reg) * change
-        out[b, G, j] = g
-        out[b, E, j] = kappa * e + change
-
-
-_extend_one = extend_one
+# All entries in one loop, where nobody asks for the step itself.
 
 
 def extend_at_once(
-    lo, hi, old, now, a, prefix, parts, psi, signal, rate, kappa, reg, c_reg, f_target, kappa_n, reg_n, power, eligibility
+    lo, hi, old, now, a, prefix, parts, psi, signal, rate, kappa, reg, c_reg, f_target, kappa_n, reg_n, f_00, f_01, f_10, f_11,
+    eligibility,
 ):  # fmt: skip
-    """Template: `note_step`, `extend_one` from row ``old`` of ``prefix`` to row ``now``, and a copy to row ``a`` of ``parts``."""
+    """Template: `note_step`, `extend_rows` from row ``old`` of ``prefix`` to row ``now``, and a copy to row ``a`` of ``parts``.
+
+    The same operations in the same order. ``f`` are the filters of so many steps.
+    """
     real, scale, one = parts.dtype.type, (1.0 - reg) * c_reg, np.uint64(1)
     for j in range(lo, hi):
-        off, e = rate[one, j] - f_target, prefix[old, E, j]
-        learning = signal[j] if BOTH else signal[j] + scale * off
-        change = (eligibility[EL_C, j] * power) * psi[j]
-        g, through = prefix[old, G, j] + learning * e, prefix[old, GE, j] + learning * kappa_n
+        off = rate[one, j] - f_target
+        learning, drift = signal[j] if BOTH else signal[j] + scale * off, c_reg * off
+        through = prefix[old, GE, j] + learning * kappa_n
+        prefix[now, GE, j], parts[a, GE, j] = through, real(through)
         if BOTH:
-            drift, f = c_reg * off, prefix[old, R, j]
-            g += drift * f
-            through_rate, f = prefix[old, GR, j] + drift * reg_n, reg * f + (1.0 - reg) * change
-            prefix[now, GR, j] = through_rate
-            prefix[now, R, j] = f
-            parts[a, GR, j], parts[a, R, j] = real(through_rate), real(f)
-        e = kappa * e + change
-        prefix[now, GE, j] = through
-        prefix[now, G, j] = g
-        prefix[now, E, j] = e
-        parts[a, GE, j], parts[a, G, j], parts[a, E, j] = real(through), real(g), real(e)
+            through = prefix[old, GR, j] + drift * reg_n
+            prefix[now, GR, j], parts[a, GR, j] = through, real(through)
+        for k in range(P):
+            e, change = prefix[old, E + k, j], 0.0
+            g = prefix[old, G + k, j] + learning * e
+            if k < D:
+                change = eligibility[EL_C, j] * (f_00 if k == 0 else f_01)
+            if D > 1 and k < D:
+                change += eligibility[EL_C + 1, j] * (f_10 if k == 0 else f_11)
+            if M > 0:
+                change += eligibility[EL_C + D, j] * prefix[old, A + k, j]
+            change *= psi[j]
+            if BOTH:
+                f = prefix[old, R + k, j]
+                g += drift * f
+                f = reg * f + (1.0 - reg) * change
+                prefix[now, R + k, j], parts[a, R + k, j] = f, real(f)
+            if M > 0:
+                own = eligibility[EL_A, j] * prefix[old, A + k, j] + eligibility[EL_U, j] * change
+                prefix[now, A + k, j], parts[a, A + k, j] = own, real(own)
+            e = kappa * e + change
+            prefix[now, G + k, j], parts[a, G + k, j] = g, real(g)
+            prefix[now, E + k, j], parts[a, E + k, j] = e, real(e)
