@@ -171,6 +171,7 @@ def test_bytes_of_maps(precision: str) -> None:
         scratch.maps,
         scratch.due_maps,
         scratch.jumps,
+        scratch.jump_records,
         scratch.records,
     )
     assert sum(array.nbytes for array in others) == {"single": 480, "double": 888}[precision] * columns

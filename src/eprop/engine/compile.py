@@ -266,12 +266,13 @@ def _bind_rule(options: Options) -> dict[str, Any]:
 @functools.cache
 def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any], ...]:
     """Extend, deliver and settle for one kind of eligibility."""
-    room = records_of(options)
+    room, jump_room = records_of(options)
     # Beside a kind with larger maps, the same loops find records further apart.
-    kind = _layout_label(layout) + (f"_in_{room}" if room != record_size(layout.ENTRIES) else "")
+    own = record_size(layout.ENTRIES), record_size(layout.JUMPS)
+    kind = _layout_label(layout) + (f"_in_{room}_{jump_room}" if layout.ANCHORS and (room, jump_room) != own else "")
     rule = f"{kind}{_moments_label(options)}"
     maps_of = bind_maps(layout, options.each_step)
-    constants = layout._asdict() | {"ROOM": room}
+    constants = layout._asdict() | {"ROOM": room, "JUMP_ROOM": jump_room}
     decay: dict[str, Any] = {
         f"_{name}": bind(getattr(silence, name), f"{name}_{kind}", inlined=True, **constants)
         for name in ("decay_hidden", "step_hidden")
@@ -331,16 +332,17 @@ def _bind_revival(label: str, bound: dict[str, Any]) -> Callable[..., Any]:
     return bind(silence.revive_row, f"revive_row_{label}", **{**bound, **parts})
 
 
-def records_of(options: Options) -> int:
-    """Size of the records of a network, in which the maps and jumps of all its kinds fit."""
+def records_of(options: Options) -> tuple[int, int]:
+    """Sizes of the records of a network, in which the maps of all its kinds fit, and the jumps at anchors."""
     layouts = [MapLayout.of(kind, options.two_kappas) for kind in options.kinds]
-    return record_size(max(max(at.ENTRIES, at.JUMPS) for at in layouts))
+    jumps = max((at.JUMPS for at in layouts if at.ANCHORS), default=0)
+    return record_size(max(at.ENTRIES for at in layouts)), record_size(jumps)
 
 
 def _access(size: int, bound: dict[str, Any]) -> dict[str, Any]:
     """Names of templates for the access to so many synapses at a time."""
     functions = access(size, bound["ENTRIES"], bound["ROOM"])
-    jumped = access(size, bound["JUMPS"], bound["ROOM"])
+    jumped = access(size, bound["JUMPS"], bound["JUMP_ROOM"])
     return {f"_{name}": function for name, function in functions._asdict().items()} | {"_jumps": jumped.records}
 
 

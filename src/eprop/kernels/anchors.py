@@ -176,7 +176,7 @@ def anchor_anew(
 
 
 def learn_synapses(
-    q, across, ahead, jump, records, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, first_step, last_step, left, r,
+    q, across, ahead, records, jumps, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, first_step, last_step, left, r,
     floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
 ):  # fmt: skip
     """Template: go on from the anchor to the start of this block (``across``) and to this step, change, deliver, be anchored.
@@ -197,7 +197,7 @@ def learn_synapses(
             rate = _add_rate(_spread(r_n, weight) * rate, way, x_0, x_1, h)
         if M > 0:
             h = _add_own(_spread(0.0, weight), way, x_0, x_1, h)
-    m = _jumps(records, jump, to)
+    m = _jumps(jumps, np.uint64(0), to)
     early = _collect_here(m, e, rate, _spread(z_0, weight), _spread(z_1, weight), h)
     g += early
     early += m[J_Q]
@@ -301,18 +301,18 @@ _refold_row = refold_row
 
 
 def learn_rows_onward(
-    k, stop, t, p, r, group, block_steps, parts, ahead, jump, order, last, z_bar, z_ahead, steps, fold, indptr, decays, filters,
-    floats, records, targets, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
+    k, stop, t, p, r, group, block_steps, parts, ahead, order, last, z_bar, z_ahead, steps, fold, indptr, decays, filters, floats,
+    records, jumps, targets, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
 ):  # fmt: skip
     """Template: rows ``order[k:stop]`` go on from their anchors to step ``t``, change, deliver, and are anchored anew.
 
-    The first ``ahead`` rows of ``records`` (a power of two) lead from the starts of blocks to that of this one; those that begin
-    at ``jump`` on to this step.
+    The first ``ahead`` rows of ``records`` (a power of two) lead from the starts of blocks to that of this one, ``jumps`` on to
+    this step.
     """
     real, n_t, room = weight.dtype.type, t & (block_steps - 1), np.uint64(records.shape[1] * records.shape[2])
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     left, far = 1.0, rows_ahead(order[k], indptr, p) if k < stop else 1
-    start, begin, at, k_n, r_n = t - n_t, t - n_t, jump, real(1.0), real(1.0)
+    start, begin, at, k_n, r_n = t - n_t, t - n_t, np.uint64(0), real(1.0), real(1.0)
     for index in range(k, stop):
         i = np.uint64(order[index])
         before = last[i] & (block_steps - 1)
@@ -336,12 +336,12 @@ def learn_rows_onward(
                 following += np.uint64(PACK)
                 if following < beyond:
                     fetch_along(following, targets, weight, trace)
-                _learn_pack(q, across, at, jump, records, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, steps[i],
+                _learn_pack(q, across, at, records, jumps, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, steps[i],
                             t - 1, left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2,
                             x)  # fmt: skip
                 q += np.uint64(PACK)
         while q < end:
-            _learn_one(q, across, at, jump, records, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, steps[i], t - 1,
+            _learn_one(q, across, at, records, jumps, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, steps[i], t - 1,
                        left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x)  # fmt: skip
             q += np.uint64(1)
 

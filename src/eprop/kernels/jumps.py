@@ -22,7 +22,7 @@ import numpy as np
 
 from eprop._jit import inline
 from eprop.kernels.layout import GROW_KAPPA, GROW_REG, INVERSE, PRO_GROUP
-from eprop.kernels.records import JUMP, have_more
+from eprop.kernels.records import have_more
 
 # Bound to the constants of one `kernels.maps.MapLayout` with at most one hidden component.
 D, M, BOTH = 1, 0, False
@@ -114,29 +114,23 @@ def find_jumps(t, p, group, first, end, topology, history, jumps, jumped):
 
 def lay_jumps(k, stop, r, p, t, first, end, topology, history, scratch):
     """Template: the same as records, for all neurons or, where few ask, for the targets of rows ``order[k:stop]``."""
-    group, b, order, indptr = (
-        topology.projections[r, PRO_GROUP],
-        scratch.ahead.shape[0] + JUMP,
-        scratch.order,
-        topology.indptr,
-    )
-    row, to = np.uint64(0), np.uint64(b)
-    if scratch.laid[p, group, b] == t:
+    group, order, indptr, row = topology.projections[r, PRO_GROUP], scratch.order, topology.indptr, np.uint64(0)
+    if scratch.jumps_laid[p, group] == t:
         return
     if have_more(k, stop, order, indptr, p, (end - first) / COST_ALONE):
         _find(t, p, group, first, end, topology, history, scratch.jumps, scratch.jumped)
-        _lay_rows(np.uint64(first), np.uint64(end), row, scratch.jumps, to, scratch.records)
-        scratch.laid[p, group, b] = t
+        _lay_rows(np.uint64(first), np.uint64(end), row, scratch.jumps, row, scratch.jump_records)
+        scratch.jumps_laid[p, group] = t
         return
     n, a, real = t & (history.block_steps - 1), np.uint64(t & (history.parts.shape[0] - 1)), history.parts.dtype.type
     d_0, d_1 = _moved_back(n, group, topology.filters, topology.arrivals)
     grow_k, grow_r = real(topology.decays[group, GROW_KAPPA, n]), real(topology.decays[group, GROW_REG, n])
     _lay_targets(k, stop, order, p, indptr, topology.targets, a, history.parts, real(d_0), real(d_1), grow_k, grow_r,
-                 topology.eligibility, scratch.jumps, to, scratch.records)  # fmt: skip
+                 topology.eligibility, scratch.jumps, scratch.jump_records)  # fmt: skip
 
 
 def lay_targets(
-    k, stop, order, p, indptr, targets, a, parts, d_0, d_1, grow_k, grow_r, eligibility, jumps, to, records
+    k, stop, order, p, indptr, targets, a, parts, d_0, d_1, grow_k, grow_r, eligibility, jumps, records
 ):  # fmt: skip
     """Template: `lay_jumps` where few ask: row by row, target by target."""
     row, one = np.uint64(0), np.uint64(1)
@@ -145,7 +139,7 @@ def lay_targets(
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + one])):
             j = np.uint64(targets[q])
             _jumps_of_one(j, j + one, a, parts, d_0, d_1, grow_k, grow_r, eligibility, jumps)
-            _lay_one(j, row, jumps, to, records)
+            _lay_one(j, row, jumps, row, records)
 
 
 _lay_targets = lay_targets

@@ -197,8 +197,10 @@ class Scratch(NamedTuple):
     due_found: np.ndarray  # (partitions, groups): the step they hold for
     jumps: np.ndarray  # (1, numbers, width): what a spike needs to know at anchors, see `kernels.jumps`
     jumped: np.ndarray  # (partitions, groups): the step they hold for
-    records: np.ndarray  # (blocks + 3, width, record size): rows of ``ahead``, and others, as `kernels.records`
-    laid: np.ndarray  # (partitions, groups, blocks + 3): the block, or step, that each of them holds for
+    jump_records: np.ndarray  # (1, width, record size): the same as `kernels.records`
+    jumps_laid: np.ndarray  # (partitions, groups): the step they hold for
+    records: np.ndarray  # (blocks + 2, width, record size): rows of ``ahead``, and others, as `kernels.records`
+    laid: np.ndarray  # (partitions, groups, blocks + 2): the block, or step, that each of them holds for
     totals: np.ndarray  # (width,): inputs while rows of tables are added
     z_ahead: np.ndarray  # (D, rows): of each entry of ``order``, filtered spikes one step before this one
     gradient: np.ndarray  # (readouts,)

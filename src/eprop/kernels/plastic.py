@@ -30,7 +30,7 @@ from eprop.kernels.layout import (
     PRO_ROW,
 )
 from eprop.kernels.maps import row_end
-from eprop.kernels.records import DUE, HERE, JUMP
+from eprop.kernels.records import DUE, HERE
 
 # Bound to the constants of one `kernels.maps.MapLayout`.
 EL_C, ANCHORS = 0, True
@@ -207,7 +207,7 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
     group, order = topology.projections[r, PRO_GROUP], scratch.order
     first = max(lo, topology.projections[r, PRO_LO])
     end = row_end(min(hi, topology.projections[r, PRO_HI]), neurons.psi.size, scratch.maps)
-    blocks, room = scratch.ahead.shape[0], scratch.records.shape[1] * scratch.records.shape[2]
+    blocks = scratch.ahead.shape[0]
     begin, k = k, _end_of_silent(k, stop, t - topology.projections[r, PRO_CUTOFF], order, axons.last)
     if begin < k:
         if ANCHORS:
@@ -220,12 +220,11 @@ def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, s
     if ANCHORS:
         _find_way_ahead(k, stop, p, t, group, first, end, order, axons.last, topology, history, scratch)
         _lay_jumps(k, stop, r, p, t, first, end, topology, history, scratch)
-        _learn_rows_onward(k, stop, t, p, r, group, history.block_steps, history.parts, blocks,
-                           np.uint64((blocks + JUMP) * room), order, axons.last, axons.z_bar, scratch.z_ahead, axons.steps,
-                           axons.fold, topology.indptr, topology.decays, topology.filters, topology.projection_floats,
-                           scratch.records, topology.targets, synapses.weight, synapses.trace, synapses.trace_reg,
-                           synapses.hidden, synapses.pending, synapses.moment_1, synapses.moment_2,
-                           neurons.input)  # fmt: skip
+        _learn_rows_onward(k, stop, t, p, r, group, history.block_steps, history.parts, blocks, order, axons.last, axons.z_bar,
+                           scratch.z_ahead, axons.steps, axons.fold, topology.indptr, topology.decays, topology.filters,
+                           topology.projection_floats, scratch.records, scratch.jump_records, topology.targets,
+                           synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending,
+                           synapses.moment_1, synapses.moment_2, neurons.input)  # fmt: skip
     else:
         _learn_crossing_rows(k, stop, r, p, t, group, first, end, topology, synapses, axons, neurons, history, scratch)
 

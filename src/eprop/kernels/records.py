@@ -11,10 +11,10 @@ import numpy as np
 
 from eprop._jit import PACK, inline
 
-# Rows of `Scratch.records` behind those of the way ahead: what a spike does that arrives here and now (`kernels.jumps`), the map
-# from the start of this block to here, and that for rows whose cutoff is over.
-JUMP, HERE, DUE = range(3)
-EXTRA_ROWS = 3
+# Rows of `Scratch.records` behind those of the way ahead: the map from the start of this block to here and now, and that for rows
+# whose cutoff is over. What a spike does has a table of its own (`kernels.jumps`).
+HERE, DUE = range(2)
+EXTRA_ROWS = 2
 # A record for one target costs about as much as this many in the loop over all.
 COST_ALONE = 4
 

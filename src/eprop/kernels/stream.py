@@ -192,11 +192,12 @@ def _follow_rates(lo, hi, reg, rate, spikes, first, stop):
 
 
 @inner
-def forget_found(known_in, near_from, due_found, jumped, laid):
+def forget_found(known_in, near_from, due_found, jumped, jumps_laid, laid):
     """Maps that were found in a run before are those of another state."""
     for p in range(due_found.shape[0]):
         for group in range(due_found.shape[1]):
-            known_in[p, group] = near_from[p, group, 0] = due_found[p, group] = jumped[p, group] = -1
+            known_in[p, group] = near_from[p, group, 0] = due_found[p, group] = -1
+            jumped[p, group] = jumps_laid[p, group] = -1
             for row in range(laid.shape[2]):
                 laid[p, group, row] = -1
 
@@ -240,7 +241,9 @@ def run_stream(
     """
     several = outbox.starts.size > 0
     partitions = topology.indptr.shape[0]
-    forget_found(scratch.known_in, scratch.near_from, scratch.due_found, scratch.jumped, scratch.laid)
+    forget_found(
+        scratch.known_in, scratch.near_from, scratch.due_found, scratch.jumped, scratch.jumps_laid, scratch.laid
+    )
     fill_tables(topology, synapses, scratch.dense_at, scratch.dense_width, scratch.dense_weight, scratch.dense_trace)
     todo = n_steps
     for done in range(n_steps):
