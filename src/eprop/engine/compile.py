@@ -299,12 +299,12 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
         bound["_deliver_dense"] = bind(plastic.deliver_dense, f"deliver_dense_{rule}", inlined=True, **bound)
         bound["_settle_dense"] = bind(plastic.settle_dense, f"settle_dense_{rule}", inlined=True, **bound)
         bound["DENSE"] = True
-    bound["TOGETHER"] = layout.M == 0 and not options.moments
+    bound["TOGETHER"] = layout.M < 2 and not options.moments
     bound["_revive_row"] = _bind_revival(rule, {**bound, **decay})
     bound["_first_row"] = bind(silence.first_row, f"first_row_{kind}", **constants)
     if options.each_step:
         row = _bind_replay(kind, rule, constants)
-        still = _bind_revival(f"{kind}_each", {**bound, **decay, "MOMENTS": False, "TOGETHER": layout.M == 0})
+        still = _bind_revival(f"{kind}_each", {**bound, **decay, "MOMENTS": False, "TOGETHER": layout.M < 2})
         each: dict[str, Any] = {
             **constants, "_replay_row": row, "_first_row": bound["_first_row"], "_revive_row": still
         }  # fmt: skip
@@ -322,10 +322,14 @@ def _bind_kind(layout: MapLayout, options: Options) -> tuple[Callable[..., Any],
 
 
 def _bind_revival(label: str, bound: dict[str, Any]) -> Callable[..., Any]:
-    """Rows whose silence ends, in packs where synapses have nothing of their own."""
+    """Rows whose silence ends, in packs where synapses have at most one component of their own."""
     parts: dict[str, Any] = {}
-    for what, size in (("one", 1), ("pack", PACK))[: 1 + bound["TOGETHER"]]:
+    for what, size, powers in (("one", 1, silence.powers_of_target), ("pack", PACK, silence.powers_of_pack))[
+        : 1 + bound["TOGETHER"]
+    ]:
         how = _access(size, bound)
+        how["_kept"] = bind(silence.rounded, f"rounded_{what}_{label}", inlined=True, **how)
+        how["_powers"] = bind(powers, f"{powers.__name__}_{label}", inlined=True, **bound)
         parts[f"_revive_{what}"] = bind(
             silence.revive_synapses, f"revive_{what}_{label}", inlined=True, **{**bound, **how}
         )

@@ -92,13 +92,19 @@ def groups_of(
         if post.index in components:
             c = components[post.index]
             part = list(c.filters)
-            own = [(c.decay[0][np.ix_(part, part)], c.arrival[0][part])]
+            own, left = [(c.decay[0][np.ix_(part, part)], c.arrival[0][part])], _left_of_own(c)
         else:
-            own = classes[post.index].filters
+            own, left = classes[post.index].filters, np.nan
         filters += own
-        rows += [[rule.kappa, rule.kappa_regularisation, *regularisation(rule, network.dt)]] * len(own)
+        rows += [[rule.kappa, rule.kappa_regularisation, *regularisation(rule, network.dt), left]] * len(own)
     signal_groups = np.where(populations[:, lay.POP_ROLE] == lay.NEURON, populations[:, lay.POP_GROUP], -1)
     return np.array(rows).reshape(-1, lay.GR_COLUMNS), filters, signal_groups
+
+
+def _left_of_own(c: Components) -> float:
+    """What a step without a spike leaves of the one own component of a synapse, NaN if that differs or there is not one."""
+    left = np.unique(c.decay[:, c.hidden, c.hidden])
+    return float(left[0]) if len(c.hidden) == 1 and left.size == 1 else np.nan
 
 
 def _check_same_traces(first: EPropPlus, second: EPropPlus, name: str) -> None:

@@ -56,8 +56,9 @@ PF_KEEP = 14
 PF_COLUMNS = 15
 
 # Groups: targets that share the constants of their traces (float64).
-GR_KAPPA, GR_REG, GR_C_REG, GR_F_TARGET = range(4)
-GR_COLUMNS = 4
+# The last one: what a step leaves of a synapse's own component where no spike of the neuron acts, if that is one number for all.
+GR_KAPPA, GR_REG, GR_C_REG, GR_F_TARGET, GR_OWN = range(5)
+GR_COLUMNS = 5
 # Their decays over n steps.
 DECAY_KAPPA, DECAY_REG, GROW_KAPPA, GROW_REG = range(4)
 # Their filters of spikes over n steps: forward, and inverted.

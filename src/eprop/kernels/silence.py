@@ -10,7 +10,7 @@ import numpy as np
 
 from eprop._jit import PACK, inner
 from eprop.kernels.deliver import deliver_row, fetch_along, fetch_row, next_row
-from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, GR_KAPPA, GR_REG, PF_ETA, PRO_CUTOFF, PRO_GROUP
+from eprop.kernels.layout import DECAY_KAPPA, DECAY_REG, GR_KAPPA, GR_OWN, GR_REG, PF_ETA, PRO_CUTOFF, PRO_GROUP
 from eprop.kernels.optimize import decay_owed, optimize_synapse
 from eprop.kernels.records import HERE
 
@@ -29,7 +29,7 @@ def _unbound(*arguments):
 
 
 _read = _write = _spread = _cast = _aim = _column = _pass_on = _unbound
-_decay_hidden = _step_hidden = _first_row = _revive_pack = _revive_one = _revive_row = _anchor_row = _unbound
+_powers = _decay_hidden = _step_hidden = _first_row = _revive_pack = _revive_one = _revive_row = _anchor_row = _unbound
 
 
 def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, history, scratch):
@@ -78,11 +78,13 @@ def revive_row(
         k_n, r_n = decays[group, DECAY_KAPPA, n + 1 - cutoff], decays[group, DECAY_REG, n + 1 - cutoff]
     else:
         k_n, r_n = groups[group, GR_KAPPA] ** (n + 1 - cutoff), groups[group, GR_REG] ** (n + 1 - cutoff)
-    reg, powers, left = groups[group, GR_REG], NO_POWERS, 1.0
+    reg, own, powers, left = groups[group, GR_REG], groups[group, GR_OWN], NO_POWERS, 1.0
+    if M == 1 and own == own:
+        powers = own, 0.0, 0.0, 0.0, own ** (n - cutoff), 0.0, 0.0, 0.0
     if MOMENTS:
         left = decay_owed(steps, t - 1, r, floats)
     q, end = np.uint64(indptr[p, order[index]]), np.uint64(indptr[p, order[index] + 1])
-    if TOGETHER:
+    if TOGETHER and (M == 0 or own == own):
         following, beyond = next_row(index + 1, stop, order, indptr, p)
         fetch_along(following, targets, weight, trace)
         while q + np.uint64(PACK) <= end:
@@ -102,16 +104,21 @@ def revive_synapses(
     q, index, silent, k_n, r_n, reg, powers, first_step, last_step, left, r, floats, z_ahead, targets, weight, trace, trace_reg,
     hidden, pending, moment_1, moment_2, psi, eligibility, x,
 ):  # fmt: skip
-    """Template: synapses from ``q`` on, a pack or one. Those with components of their own, or moments, are done one by one.
+    """Template: synapses from ``q`` on, a pack or one. Those with two components of their own, or moments, are done one by one.
 
-    Returns ``powers``, see `decay_hidden`.
+    Returns ``powers``, see `powers_of_target`.
     """
     to, width = _aim(targets, q), eligibility.shape[1]
-    e = _spread(0.0, z_ahead)
+    e = own = _spread(0.0, z_ahead)
     for d in range(D):
         e += _column(eligibility, np.uint64((EL_C + d) * width), to, z_ahead) * _spread(z_ahead[d, index], z_ahead)
     if M > 0:
-        powers = _decay_hidden(q, to[0], silent, powers, hidden, eligibility)
+        powers = _powers(to, silent, powers, eligibility)
+    if M == 1:
+        own = _kept(_cast(_read(hidden, q), z_ahead) * _spread(powers[4], z_ahead), hidden, z_ahead)
+        e += _column(eligibility, np.uint64((EL_C + D) * width), to, z_ahead) * own
+    if M == 2:
+        _decay_hidden(q, powers, hidden)
         for m in range(M):
             e += eligibility[EL_C + D + m, to[0]] * hidden[m, q]
     e *= _column(psi, np.uint64(0), to, z_ahead)
@@ -119,7 +126,13 @@ def revive_synapses(
     if BOTH:
         new = _spread(1.0 - reg, z_ahead) * e
         _write(trace_reg, q, _cast(_spread(r_n, z_ahead) * _cast(_read(trace_reg, q), z_ahead) + new, trace))
-    if M > 0:
+    if M == 1:
+        own = _kept(own * _column(eligibility, np.uint64(EL_A * width), to, z_ahead), hidden, z_ahead)
+        own = _kept(own + _column(eligibility, np.uint64(EL_U * width), to, z_ahead) * e, hidden, z_ahead)
+        if D == 0:
+            own += _column(eligibility, np.uint64(EL_B * width), to, z_ahead)
+        _write(hidden, q, _cast(own, hidden))
+    if M == 2:
         _step_hidden(q, to[0], hidden, eligibility)
         for m in range(M):
             hidden[m, q] += eligibility[EL_U + m, to[0]] * e
@@ -132,25 +145,42 @@ def revive_synapses(
     return powers
 
 
-def decay_hidden(q, j, n, powers, hidden, eligibility):
-    """Template: ``n`` steps of a synapse's own components without a spike of the target.
+def rounded(value, values, wide):
+    """Template: ``value`` as it is kept among ``values``, in the type of ``wide``."""
+    return _cast(_cast(value, values), wide)
+
+
+_kept = rounded
+
+
+def powers_of_pack(to, n, powers, eligibility):
+    """Template: `powers_of_target` for a pack: the same for all neurons."""
+    return powers
+
+
+def powers_of_target(to, n, powers, eligibility):
+    """Template: what ``n`` steps without a spike of the target leave of a synapse's own components.
 
     ``powers`` is the matrix of the target before and its power, returned for the next one: most neurons of a population
     have the same.
     """
+    j = to[0]
     if M == 1:
         a, power = eligibility[EL_A, j], powers[4]
         if a != powers[0]:
             power = a**n
-        hidden[0, q] *= power
         return a, 0.0, 0.0, 0.0, power, 0.0, 0.0, 0.0
     a, b, c, d = eligibility[EL_A, j], eligibility[EL_A + 1, j], eligibility[EL_A + 2, j], eligibility[EL_A + 3, j]
     if a != powers[0] or b != powers[1] or c != powers[2] or d != powers[3]:
         powers = (a, b, c, d) + _matrix_power(a, b, c, d, n)  # noqa: RUF005 (the compiler knows no star here)
+    return powers
+
+
+def decay_hidden(q, powers, hidden):
+    """Template: both components of a synapse, after steps without a spike of the target."""
     h_0, h_1 = hidden[0, q], hidden[1, q]
     hidden[0, q] = powers[4] * h_0 + powers[5] * h_1
     hidden[1, q] = powers[6] * h_0 + powers[7] * h_1
-    return powers
 
 
 @inner
@@ -166,10 +196,7 @@ def _matrix_power(a, b, c, d, n):
 
 
 def step_hidden(q, j, hidden, eligibility):
-    """Template: `decay_hidden` of one step."""
-    if M == 1:
-        hidden[0, q] *= eligibility[EL_A, j]
-        return
+    """Template: both components of a synapse one step later, without a spike of the target."""
     h_0, h_1 = hidden[0, q], hidden[1, q]
     hidden[0, q] = eligibility[EL_A, j] * h_0 + eligibility[EL_A + 1, j] * h_1
     hidden[1, q] = eligibility[EL_A + 2, j] * h_0 + eligibility[EL_A + 3, j] * h_1
