@@ -174,6 +174,7 @@ def main() -> None:
     """All cases in turn, some times, with both kinds of input; write means, spreads and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--builds", type=int, default=3, help="networks built anew, elsewhere in memory")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--neurons", type=int, default=1000)
     parser.add_argument("--indegree", type=int, default=1000)
@@ -186,17 +187,18 @@ def main() -> None:
             n: spikes(n * arguments.neurons, arguments.steps, regular) for n in {c.sources for c in CASES.values()}
         }
         found: dict[str, list[float]] = {name: [] for name in CASES}
-        sims = {
-            name: ep.Simulator(
-                network(case, arguments.neurons, arguments.indegree), threads=1, precision=arguments.precision
-            )
-            for name, case in CASES.items()
-        }
-        for name, sim in sims.items():
-            ns_per_event(sim, given[CASES[name].sources], arguments.steps)
-        for _ in range(arguments.repeats):
+        for _ in range(arguments.builds):
+            sims = {
+                name: ep.Simulator(
+                    network(case, arguments.neurons, arguments.indegree), threads=1, precision=arguments.precision
+                )
+                for name, case in CASES.items()
+            }
             for name, sim in sims.items():
-                found[name].append(ns_per_event(sim, given[CASES[name].sources], arguments.steps))
+                ns_per_event(sim, given[CASES[name].sources], arguments.steps)
+            for _ in range(arguments.repeats):
+                for name, sim in sims.items():
+                    found[name].append(ns_per_event(sim, given[CASES[name].sources], arguments.steps))
         rows = {}
         for name, case in CASES.items():
             ratios = [a / b for a, b in zip(found[name], found[case.against], strict=True)]
