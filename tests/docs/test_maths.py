@@ -165,7 +165,6 @@ def test_bytes_of_maps(precision: str) -> None:
     assert history.parts.nbytes == {"single": 1536, "double": 3072}[precision] * columns
     others = (
         history.prefix,
-        history.block,
         history.blocks,
         scratch.ahead,
         scratch.maps,
@@ -174,4 +173,4 @@ def test_bytes_of_maps(precision: str) -> None:
         scratch.jump_records,
         scratch.records,
     )
-    assert sum(array.nbytes for array in others) == {"single": 480, "double": 888}[precision] * columns
+    assert sum(array.nbytes for array in others) == {"single": 456, "double": 864}[precision] * columns

@@ -74,7 +74,7 @@ def estimate(
     joined = ring + blocks * (2 + spans) + (block_steps + 1 if crosses else 0) + 2 if plus else 0
     jumps = max((MapLayout.of(kind, two_kappas).JUMPS for kind in kinds if kind.anchored), default=0)
     laid = jumps + record_size(jumps) + record_size(map_entries) * (blocks + EXTRA_ROWS)
-    maps = padded(neurons) * (map_entries * (8 * 3 + itemsize * joined) + itemsize * laid + 32 * steps) if plus else 0
+    maps = padded(neurons) * (map_entries * (8 * 2 + itemsize * joined) + itemsize * laid + 32 * steps) if plus else 0
     # An axon: where its synapses begin in each partition, and its state; before there is that, how many each thread has drawn.
     axon = 8 * partitions + max(68, 8 * threads)
     # Feedback, its delays while they are drawn; axons; parameters and state of neurons.

@@ -26,7 +26,7 @@ NETWORK = "network"
 # Work space of a step.
 WORK = ("axons/arriving",)
 # Arrays with padded rows.
-MAPS = ("history/prefix", "history/block", "history/parts", "history/blocks", "history/tails", "history/steps")
+MAPS = ("history/prefix", "history/parts", "history/blocks", "history/tails", "history/steps")
 
 
 def state_of(arrays: Arrays) -> dict[str, np.ndarray]:

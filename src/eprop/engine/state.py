@@ -91,7 +91,6 @@ def history_of(built: Built, learns: bool = True) -> History:
     prefix[0] = built.topology.nothing[0] if plus else 0.0
     return History(
         prefix=prefix,
-        block=aligned((1, entries, width)),
         parts=aligned((maps, entries, width), dtype),
         blocks=aligned((blocks, entries, width), dtype),
         tails=aligned((blocks if built.span_blocks else 1, entries if built.span_blocks else 0, width), dtype),

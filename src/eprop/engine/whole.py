@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Arrays with one entry for each neuron, on their last axis. The others but those below are the same on every rank.
 OF_NEURONS = frozenset(
     ("neurons/state", "neurons/psi", "neurons/signal", "neurons/rate", "neurons/feedback", "neurons/gap", "history/prefix",
-     "history/block", "history/parts", "history/blocks", "history/tails", "history/steps", "history/post_trace")
+     "history/parts", "history/blocks", "history/tails", "history/steps", "history/post_trace")
 )  # fmt: skip
 LOG = ("history/log", "history/log_start")
 

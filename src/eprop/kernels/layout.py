@@ -157,7 +157,6 @@ class History(NamedTuple):
     prefix: (
         np.ndarray
     )  # (2, entries, width): maps from the start of the block to before the step, of this and the last step
-    block: np.ndarray  # (1, entries, width): map of the whole block that ended last
     parts: (
         np.ndarray
     )  # (ring, entries, width): from the block's start to the step; for crossing, from the step to its end

@@ -1,8 +1,7 @@
 """Composed maps of neurons: what they are made of, and how a step extends them.
 
 How they are joined is in `kernels.joins`, how they are evaluated over an interval in `kernels.intervals`.
-``prefix`` maps from the start of the current block to *before* a step, this one or the last; ``block[0]`` maps
-across the whole of the block that ended last.
+``prefix`` maps from the start of the current block to *before* a step, this one or the last.
 
 A map has these entries, in this order; ``P = D + M`` of them in each row (see `eprop.equations.maps`):
 
@@ -137,41 +136,40 @@ _filter = filter_entry
 
 
 def extend_maps(
-    t, lo, hi, psi, signal, rate, prefix, block, parts, blocks, tails, nothing, steps, block_steps, span_blocks, group, groups,
-    decays, filters, eligibility,
+    t, lo, hi, psi, signal, rate, prefix, parts, blocks, tails, nothing, steps, block_steps, span_blocks, group, groups, decays,
+    filters, eligibility,
 ):  # fmt: skip
     """Template: compose the step ``t - 1`` onto the maps of neurons ``lo:hi``.
 
     Reads ``psi`` of step ``t - 1`` and ``signal`` that belongs to step ``t - 2``; ``rate[1]`` is the running rate of
     step ``t - 2``. Writes the rows of ``steps``, of ``prefix`` (before ``t``) and ``parts``, and at the end of a block of
-    ``block``, ``blocks`` and ``tails``.
+    ``blocks`` and ``tails``.
     """
-    n, here = (t - 1) & (block_steps - 1), np.uint64(0)
-    old, now, s = np.uint64((t - 1) & 1), np.uint64(t & 1), np.uint64((t - 1) & (steps.shape[0] - 1))
-    first, stop = np.uint64(lo), np.uint64(row_end(hi, psi.size, prefix))
-    if AT_ONCE and t & (block_steps - 1) != 0:
-        _extend_at_once(first, np.uint64(hi), old, now, np.uint64(t & (parts.shape[0] - 1)), prefix, parts, psi, signal, rate,
-                        groups[group, GR_KAPPA], groups[group, GR_REG], groups[group, GR_C_REG], groups[group, GR_F_TARGET],
+    n, old, now = (t - 1) & (block_steps - 1), np.uint64((t - 1) & 1), np.uint64(t & 1)
+    first, stop, part = np.uint64(lo), np.uint64(row_end(hi, psi.size, prefix)), np.uint64(t & (parts.shape[0] - 1))
+    if AT_ONCE:
+        _extend_at_once(first, np.uint64(hi), old, now, part, prefix, parts, psi, signal, rate, groups[group, GR_KAPPA],
+                        groups[group, GR_REG], groups[group, GR_C_REG], groups[group, GR_F_TARGET],
                         decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n], _filter(group, n, 0, 0, filters),
                         _filter(group, n, 0, 1, filters), _filter(group, n, 1, 0, filters), _filter(group, n, 1, 1, filters),
                         eligibility)  # fmt: skip
-        return
-    _note_step(first, np.uint64(hi), s, steps, psi, signal, rate, groups[group, GR_REG], groups[group, GR_C_REG],
-               groups[group, GR_F_TARGET])  # fmt: skip
-    if t & (block_steps - 1) != 0:
-        _extend(first, stop, n, old, prefix, now, prefix, s, steps, group, groups, decays, filters, eligibility)
     else:
-        _extend(first, stop, n, old, prefix, here, block, s, steps, group, groups, decays, filters, eligibility)
-        _identity(first, stop, now, prefix)
-        _copy(first, stop, here, block, np.uint64((t // block_steps - 1) & (blocks.shape[0] - 1)), blocks)
+        s = np.uint64((t - 1) & (steps.shape[0] - 1))
+        _note_step(first, np.uint64(hi), s, steps, psi, signal, rate, groups[group, GR_REG], groups[group, GR_C_REG],
+                   groups[group, GR_F_TARGET])  # fmt: skip
+        _extend(first, stop, n, old, prefix, now, prefix, s, steps, group, groups, decays, filters, eligibility)
         if ANCHORS:
-            pass  # no map is asked for that begins within a block (the compiler drops the other branch for a name, not for `not`)
-        else:
-            _end_block(t, first, stop, parts, nothing, steps, block_steps, group, groups, decays, filters, eligibility)
-        if span_blocks > 0 and t % (span_blocks * block_steps) == 0:
-            _end_span(t, first, stop, blocks, tails, block_steps, span_blocks, group, decays, filters)
+            _copy(first, stop, now, prefix, part, parts)
+    if t & (block_steps - 1) != 0:
+        return
+    _copy(first, stop, now, prefix, np.uint64((t // block_steps - 1) & (blocks.shape[0] - 1)), blocks)
+    _identity(first, stop, now, prefix)
     if ANCHORS:
-        _copy(first, stop, now, prefix, np.uint64(t & (parts.shape[0] - 1)), parts)
+        _copy(first, stop, now, prefix, part, parts)
+    else:  # maps are asked for that begin within a block
+        _end_block(t, first, stop, parts, nothing, steps, block_steps, group, groups, decays, filters, eligibility)
+    if span_blocks > 0 and t % (span_blocks * block_steps) == 0:
+        _end_span(t, first, stop, blocks, tails, block_steps, span_blocks, group, decays, filters)
 
 
 def note_step(lo, hi, s, steps, psi, signal, rate, reg, c_reg, f_target):

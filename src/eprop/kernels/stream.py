@@ -81,18 +81,18 @@ ADVANCE = advance_slot
 
 
 def extend_kind(
-    kind, t, lo, hi, psi, signal, rate, prefix, block, parts, blocks, tails, nothing, steps, block_steps, span_blocks, group,
+    kind, t, lo, hi, psi, signal, rate, prefix, parts, blocks, tails, nothing, steps, block_steps, span_blocks, group,
     groups, decays, filters, eligibility,
 ):  # fmt: skip
     """Template: extend the maps of neurons ``lo:hi`` with a kind of eligibility."""
     if KINDS == 1 or kind == 0:
-        EXTEND_0(t, lo, hi, psi, signal, rate, prefix, block, parts, blocks, tails, nothing, steps, block_steps, span_blocks,
+        EXTEND_0(t, lo, hi, psi, signal, rate, prefix, parts, blocks, tails, nothing, steps, block_steps, span_blocks,
                  group, groups, decays, filters, eligibility)  # fmt: skip
     elif KINDS == 2 or kind == 1:
-        EXTEND_1(t, lo, hi, psi, signal, rate, prefix, block, parts, blocks, tails, nothing, steps, block_steps, span_blocks,
+        EXTEND_1(t, lo, hi, psi, signal, rate, prefix, parts, blocks, tails, nothing, steps, block_steps, span_blocks,
                  group, groups, decays, filters, eligibility)  # fmt: skip
     else:
-        EXTEND_2(t, lo, hi, psi, signal, rate, prefix, block, parts, blocks, tails, nothing, steps, block_steps, span_blocks,
+        EXTEND_2(t, lo, hi, psi, signal, rate, prefix, parts, blocks, tails, nothing, steps, block_steps, span_blocks,
                  group, groups, decays, filters, eligibility)  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
         group = topology.signal_groups[b]
         if group >= 0 and t > 0:
             EXTEND(populations[b, POP_KIND], t, max(lo, populations[b, POP_LO]), min(hi, populations[b, POP_HI]),
-                   neurons.psi, neurons.signal, neurons.rate, history.prefix, history.block, history.parts, history.blocks,
+                   neurons.psi, neurons.signal, neurons.rate, history.prefix, history.parts, history.blocks,
                    history.tails, topology.nothing, history.steps, history.block_steps, history.span_blocks, group,
                    topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
     LAP(scratch.clock, p, MAPS)
