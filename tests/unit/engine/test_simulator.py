@@ -34,7 +34,7 @@ def test_padding_of_maps_is_not_part_of_the_state():
     sim = ep.Simulator(c.network, threads=1)
     sim.run(60.0, {"in": c.inputs}, {"out": c.targets})
     n = sim.arrays.neurons.psi.size
-    for name in ("prefix", "block", "parts", "blocks", "steps"):
+    for name in ("prefix", "parts", "blocks", "steps"):
         held = getattr(sim.arrays.history, name)
         assert held.shape[-1] > n == sim.state()[f"history/{name}"].shape[-1]
         assert not held[..., n:].any()
