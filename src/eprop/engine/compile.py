@@ -405,6 +405,7 @@ def _bind_synapses(kind: str, rule: str, bound: dict[str, Any], what: str, size:
         )
     bound["_own_back"] = bind(anchors.own_back, f"own_back_{what}_{kind}", inlined=True, **{**bound, **through["own"]})
     bound["_collect"] = bind(anchors.collect, f"collect_{what}_{kind}", inlined=True, **bound)
+    bound["_stride"] = bind(anchors.stride, f"stride_{what}_{kind}", inlined=True, **bound)
     here = {"GE": bound["J_GE"], "GR": bound["J_GR"]}
     add = {"FIRST": bound["J_G"], "SECOND": bound["J_G"] + 1, "OWN": bound["J_G"] + bound["D"]}
     here["_add_gradient"] = bind(anchors.add_through, f"add_here_{what}_{kind}", inlined=True, **{**bound, **add})

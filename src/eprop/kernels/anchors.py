@@ -72,7 +72,7 @@ def _unbound(*arguments):
 
 _read = _write = _spread = _aim = _records = _column = _limit = _pass_on = _unbound
 _add_e = _add_rate = _add_gradient = _add_own = _unbound
-_jumps = _collect = _collect_here = _own_back = _anchor = _unbound
+_jumps = _stride = _collect = _collect_here = _own_back = _anchor = _unbound
 _anchor_pack = _anchor_one = _learn_pack = _learn_one = _settle_pack = _settle_one = _unbound
 
 
@@ -175,6 +175,18 @@ def anchor_anew(
             hidden, pending)  # fmt: skip
 
 
+def stride(m, e, rate, h, k_n, r_n, z_0, z_1, weight):
+    """Template: values go on through ``m``; returns the gradient on the way, and what becomes of them."""
+    x_0, x_1, own = _spread(z_0, weight), _spread(z_1, weight), h
+    g = _collect(m, e, rate, x_0, x_1, h)
+    e = _add_e(_spread(k_n, weight) * e, m, x_0, x_1, h)
+    if BOTH:
+        rate = _add_rate(_spread(r_n, weight) * rate, m, x_0, x_1, h)
+    if M > 0:
+        own = _add_own(_spread(0.0, weight), m, x_0, x_1, h)
+    return g, e, rate, own
+
+
 def learn_synapses(
     q, across, ahead, records, jumps, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, first_step, last_step, left, r,
     floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
@@ -190,13 +202,7 @@ def learn_synapses(
     if M > 0:
         h = _read(hidden, q)
     if across:
-        way, x_0, x_1 = _records(records, ahead, to), _spread(a_0, weight), _spread(a_1, weight)
-        g = _collect(way, e, rate, x_0, x_1, h)
-        e = _add_e(_spread(k_n, weight) * e, way, x_0, x_1, h)
-        if BOTH:
-            rate = _add_rate(_spread(r_n, weight) * rate, way, x_0, x_1, h)
-        if M > 0:
-            h = _add_own(_spread(0.0, weight), way, x_0, x_1, h)
+        g, e, rate, h = _stride(_records(records, ahead, to), e, rate, h, k_n, r_n, a_0, a_1, weight)
     m = _jumps(jumps, np.uint64(0), to)
     early = _collect_here(m, e, rate, _spread(z_0, weight), _spread(z_1, weight), h)
     g += early
@@ -233,20 +239,14 @@ def settle_synapses(
     if M > 0:
         h = _read(hidden, q)
     if across:
-        way, x_0, x_1 = _records(records, ahead, to), _spread(a_0, weight), _spread(a_1, weight)
-        g = _collect(way, e, rate, x_0, x_1, h)
-        e = _add_e(_spread(k_a, weight) * e, way, x_0, x_1, h)
-        if BOTH:
-            rate = _add_rate(_spread(r_a, weight) * rate, way, x_0, x_1, h)
-        if M > 0:
-            h = _add_own(_spread(0.0, weight), way, x_0, x_1, h)
-    m, x_0, x_1 = _records(records, due, to), _spread(z_0, weight), _spread(z_1, weight)
-    g += _collect(m, e, rate, x_0, x_1, h)
-    _write(trace, q, _add_e(_spread(k_n, weight) * e, m, x_0, x_1, h))
+        g, e, rate, h = _stride(_records(records, ahead, to), e, rate, h, k_a, r_a, a_0, a_1, weight)
+    more, e, rate, h = _stride(_records(records, due, to), e, rate, h, k_n, r_n, z_0, z_1, weight)
+    g += more
+    _write(trace, q, e)
     if BOTH:
-        _write(trace_reg, q, _add_rate(_spread(r_n, weight) * rate, m, x_0, x_1, h))
+        _write(trace_reg, q, rate)
     if M > 0:
-        _write(hidden, q, _add_own(_spread(0.0, weight), m, x_0, x_1, h))
+        _write(hidden, q, h)
     if MOMENTS:
         _write(pending, q, _read(pending, q) + g)
     else:
