@@ -12,7 +12,7 @@ from eprop.engine.arrays import Arrays
 from eprop.engine.averages import batch_scale, sample_scales
 from eprop.engine.memory import check_results
 from eprop.engine.samples import BatchResult, Samples
-from eprop.engine.state import Lanes, n_sources
+from eprop.engine.state import Lanes, gradient_sums, n_sources
 from eprop.engine.together import Together
 from eprop.engine.verdicts import check_finite, check_lanes, check_silence
 from eprop.errors import DivergenceError
@@ -182,7 +182,7 @@ def _bind_wave(
     """The compiled loop as a function of the first sample and the one after the last; it returns where it came to."""
     built, run, threads = arrays.built, arrays.loops().waves, max(arrays.threads, 1)
     streams = index + (arrays.updates * len(samples) if learn else 0)
-    totals = np.zeros((threads, lanes.psi.shape[2]), built.weight.dtype)
+    totals, sums = gradient_sums(built, lanes, threads if learn else 0)
     counts, y, losses, events = results
     claimed, scales = np.zeros(1, np.int64), sample_scales(arrays, samples, index)
 
@@ -191,7 +191,7 @@ def _bind_wave(
             first, stop, lanes.shape[0], threads, claimed, index, streams, learn, np.uint64(arrays.network.seed), built.topology,
             weight, lanes.walks, scales, arrays.synapses.pending, built.initial, arrays.neurons.feedback, built.rule_constants,
             built.lag, lanes.state, lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error,
-            lanes.work, lanes.adjoint_readout, lanes.first, lanes.steps, totals, counts, y, losses, events, arrays.degrees,
+            lanes.work, lanes.adjoint_readout, lanes.first, lanes.steps, totals, sums, counts, y, losses, events, arrays.degrees,
             samples.event_start, samples.event_channels, samples.target, samples.window, built.readout_offset, built.softmax,
             arrays.outbox,
         )  # fmt: skip

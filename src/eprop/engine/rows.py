@@ -18,6 +18,10 @@ DENSE_FROM, DENSE_TO, DENSE_TARGETS = 0.2, 2**22, 16
 PAD = 32
 # Where there is no table, runs pay from about this mean length on (`benchmarks/micro/rows.py`).
 RUNS_FROM = 8.0
+# The gradients of a row are summed up for all possible targets where at least this share of them is connected.
+PICKED_TO = 0.125
+# Sums of that many synapses are kept at a time by each thread.
+MOST_SUMS = 2**22
 
 CACHE_LINE = 64
 
@@ -33,7 +37,30 @@ def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
 def walks_of(built: Built) -> Walks:
     """What suits each tract; the numbers do not depend on it."""
     dense_at, dense_width, size = dense_tables(built)
-    return Walks(aligned((size,), built.weight.dtype), dense_at, dense_width, *runs_of(built, dense_at < 0))
+    return Walks(
+        aligned((size,), built.weight.dtype), dense_at, dense_width, by_spikes(built), *runs_of(built, dense_at < 0)
+    )
+
+
+def by_spikes(built: Built) -> np.ndarray:
+    """Tracts that learn by e-prop and whose rows have so few targets that these are picked (`kernels.gradients`)."""
+    rows, indptr = built.topology.projections, built.topology.indptr
+    first, n, sizes = rows[:, lay.PRO_ROW], rows[:, lay.PRO_ROWS], rows[:, lay.PRO_HI] - rows[:, lay.PRO_LO]
+    learn = (rows[:, lay.PRO_RULE] == lay.EPROP) & (rows[:, lay.PRO_TO_READOUT] == 0)
+    synapses = (indptr[:, first + n] - indptr[:, first]).sum(axis=0)
+    few: np.ndarray = learn & (synapses < PICKED_TO * n * sizes)
+    return few
+
+
+def room_for_sums(built: Built, walks: Walks, threads: int) -> int:
+    """Synapses whose gradients one thread sums up at a time: a share of all, within limits, but at least a row."""
+    rows, indptr = built.topology.projections[walks.by_spikes], built.topology.indptr
+    longest = most = 0
+    for row in rows:
+        part = indptr[:, row[lay.PRO_ROW] : row[lay.PRO_ROW] + row[lay.PRO_ROWS] + 1]
+        longest = max(longest, int(np.diff(part, axis=1).max(initial=0)))
+        most = max(most, int((part[:, -1] - part[:, 0]).max()))
+    return max(longest, min(-(-most // threads) + longest, MOST_SUMS))
 
 
 def runs_of(built: Built, wanted: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eprop._jit import WIDE, record_size
-from eprop.engine.rows import PAD, aligned, dense_tables, walks_of
+from eprop.engine.rows import PAD, aligned, dense_tables, room_for_sums, walks_of
 from eprop.kernels import layout as lay
 from eprop.kernels.clock import COLUMNS
 from eprop.kernels.exchange import Outbox
@@ -233,3 +233,9 @@ class Lanes:
         if keep:
             self.log[:, :size] = before
         self.steps = np.zeros((lanes, 2 * size if self.shape[2] else 0), np.int32)
+
+
+def gradient_sums(built: Built, lanes: Lanes, threads: int) -> tuple[np.ndarray, np.ndarray]:
+    """Work space of each thread for sums of gradients: of whole rows of targets, and of synapses, see `kernels.gradients`."""
+    dtype, room = built.weight.dtype, room_for_sums(built, lanes.walks, threads) if threads else 0
+    return np.zeros((threads, lanes.psi.shape[2]), dtype), aligned((threads, room), dtype)

@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop.engine.averages import sample_scales
 from eprop.engine.samples import Samples
-from eprop.engine.state import Lanes
+from eprop.engine.state import Lanes, gradient_sums
 from eprop.kernels.counts import count_lanes
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.lanes import receive_lanes
@@ -42,7 +42,7 @@ class Together:
         self._outbox = arrays.ranks.outbox(lanes.shape[0])
         self._scales = sample_scales(arrays, samples, index)
         self._threads = max(arrays.threads, 1)
-        self._totals = np.zeros((self._threads, self.lanes.psi.shape[2]), built.weight.dtype)
+        self._sums = gradient_sums(built, lanes, self._threads if learn else 0)
 
     def run(self, progress: Callable[[int], None] | None) -> None:
         """All samples, as many at a time as there are lanes."""
@@ -87,6 +87,6 @@ class Together:
             lanes.log, lanes.starts, lanes.error, lanes.work, lanes.psi, lanes.adjoint_readout, lanes.first, lanes.steps,
         )  # fmt: skip
         loops.accumulate(
-            width, self._threads, built.topology, lanes.walks, self._scales[begin : begin + width], lanes.first, lanes.steps,
-            lanes.psi, lanes.adjoint_readout, self._totals, self._arrays.synapses.pending,
+            width, self._threads, built.topology, lanes.walks, self._scales[begin : begin + width], lanes.log, lanes.starts,
+            lanes.first, lanes.steps, lanes.psi, lanes.adjoint_readout, *self._sums, self._arrays.synapses.pending,
         )  # fmt: skip

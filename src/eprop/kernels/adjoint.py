@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inner
+from eprop._jit import apart, bind, held, inline, inner
 from eprop.kernels.layout import (
     EPROP,
     NEURON,
@@ -58,6 +58,7 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
         if not learns(lo, topology.projections):
             continue
         size, plain, fed = populations[b, POP_COMPONENTS], populations[b, POP_PLAIN] != 0, populations[b, POP_FED] != 0
+        alike = hi > lo and topology.params[topology.params.shape[0] - 1, lo] != 0.0
         kappa, length = rule_constants[b, 0], n_steps - lag[b]
         for row in range(work.shape[1]):
             for j in range(lo, hi):
@@ -76,13 +77,23 @@ def adjoint(topology, rule_constants, feedback, lag, counts, log, starts, error,
             work[lane, DRIFT, j] = c_reg * (work[lane, DRIFT, j] / max(length, 1) - f_target) / max(length, 1)
         for t in range(length - 1, -1, -1):
             if topology.lag.size > 0:
-                _signal_of_pairs(t, lo, hi, error, feedback, topology.lag, work, lane)
+                loud = _signal_of_pairs(t, lo, hi, error, feedback, topology.lag, work[lane, SIGNAL])
             else:
-                _signal_of(t + lag[b], lo, hi, error, feedback, work, lane)
-            _drive(kappa, lo, hi, work, lane)
-            if plain:
-                _leaky_step(t, lo, hi, topology.adjoint, work, lane, psi)
+                loud = _signal_of(t + lag[b], lo, hi, error, feedback, work[lane, SIGNAL])
+            if plain and alike:
+                _leaky_step_alike(t, lo, hi, kappa, loud, topology.adjoint, work[lane, SIGNAL], work[lane, LAM],
+                                  work[lane, DRIFT], work[lane, MU], psi[lane])  # fmt: skip
+            elif plain:
+                _leaky_step(t, lo, hi, kappa, loud, topology.adjoint, work[lane, SIGNAL], work[lane, LAM], work[lane, DRIFT],
+                            work[lane, MU], psi[lane])  # fmt: skip
+            elif size == 2 and alike:
+                _pair_step_alike(t, lo, hi, kappa, loud, topology.adjoint, work[lane, SIGNAL], work[lane, LAM],
+                                 work[lane, DRIFT], work[lane, MU], work[lane, MU + 1], psi[lane])  # fmt: skip
+            elif size == 2:
+                _pair_step(t, lo, hi, kappa, loud, topology.adjoint, work[lane, SIGNAL], work[lane, LAM], work[lane, DRIFT],
+                           work[lane, MU], work[lane, MU + 1], psi[lane])  # fmt: skip
             else:
+                _drive(kappa, lo, hi, loud, work[lane, SIGNAL], work[lane, LAM], work[lane, DRIFT], work[lane, DRIVE])
                 _linear_step(t, lo, hi, size, fed, topology.adjoint, work, lane, psi)
     for k in range(error.shape[1]):
         ahead_k = 0.0
@@ -101,26 +112,25 @@ def learns(lo, projections):
 
 
 @apart
-def _signal_of(t, lo, hi, error, feedback, work, lane):
-    """Learning signals of neurons ``lo:hi`` from the errors of step ``t`` (zero beyond the sample)."""
-    first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
-    for j in range(first, stop):
-        work[here, SIGNAL, j] = 0.0
-    if t >= error.shape[0]:
-        return
+def _signal_of(t, lo, hi, error, feedback, signal):
+    """Learning signals of neurons ``lo:hi`` from the errors of step ``t``; returns False, and writes none, where all are zero."""
+    first, stop, now = np.uint64(lo), np.uint64(hi), np.uint64(t)
     some = False
-    for k in range(np.uint64(error.shape[1])):
-        some |= error[now, k] != 0.0
+    if t < error.shape[0]:
+        for k in range(np.uint64(error.shape[1])):
+            some |= error[now, k] != 0.0
     if not some:
-        return
+        return False
+    for j in range(first, stop):
+        signal[j] = 0.0
     # Five readouts at once spare the sums the way to memory and back; each is still added in its turn.
     k, n = np.uint64(0), np.uint64(error.shape[1])
     while k + np.uint64(5) <= n:
         k1, k2, k3, k4 = k + np.uint64(1), k + np.uint64(2), k + np.uint64(3), k + np.uint64(4)
         for j in range(first, stop):
-            work[here, SIGNAL, j] = (
+            signal[j] = (
                 (
-                    ((work[here, SIGNAL, j] + error[now, k] * feedback[k, j]) + error[now, k1] * feedback[k1, j])
+                    ((signal[j] + error[now, k] * feedback[k, j]) + error[now, k1] * feedback[k1, j])
                     + error[now, k2] * feedback[k2, j]
                 )
                 + error[now, k3] * feedback[k3, j]
@@ -128,40 +138,73 @@ def _signal_of(t, lo, hi, error, feedback, work, lane):
         k += np.uint64(5)
     while k < n:
         for j in range(first, stop):
-            work[here, SIGNAL, j] += error[now, k] * feedback[k, j]
+            signal[j] += error[now, k] * feedback[k, j]
         k += np.uint64(1)
+    return True
 
 
 @inner
-def _signal_of_pairs(t, lo, hi, error, feedback, lag, work, lane):
-    """`_signal_of` where each pair of readout and neuron has a lag of its own."""
+def _signal_of_pairs(t, lo, hi, error, feedback, lag, signal):
+    """`_signal_of` where each pair of readout and neuron has a lag of its own; writes them in any case."""
     for j in range(lo, hi):
-        work[lane, SIGNAL, j] = 0.0
+        signal[j] = 0.0
     for k in range(error.shape[1]):
         for j in range(lo, hi):
             at = t + lag[k, j]
             if at < error.shape[0]:
-                work[lane, SIGNAL, j] += error[at, k] * feedback[k, j]
+                signal[j] += error[at, k] * feedback[k, j]
+    return True
+
+
+@inline
+def _filtered(kappa, loud, signal, lam, j):
+    """``lam`` one step earlier."""
+    return (signal[j] if loud else 0.0) + kappa * lam[j]
+
+
+# Whether the neurons have the constants of the first of them, which are then read once and not for each.
+ALIKE = False
+
+
+def leaky_step(t, lo, hi, kappa, loud, constants, signal, lam, drift, mu, psi):
+    """Template: one step back with one component that ``b`` and ``c`` of 1 lead to and from, and without ``u``."""
+    now = np.uint64(t)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        seen = held(constants, np.int64(lo) - np.int64(j)) if ALIKE else constants
+        filtered = _filtered(kappa, loud, signal, lam, j)
+        ahead = psi[now, j] * ((1.0 - kappa) * filtered + drift[j]) + seen[0, j] * mu[j]
+        lam[j], mu[j], psi[now, j] = filtered, ahead, ahead
+
+
+def pair_step(t, lo, hi, kappa, loud, constants, signal, lam, drift, mu_0, mu_1, psi):
+    """Template: one step back with two components; what `_linear_step` does, in one loop."""
+    now = np.uint64(t)
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        seen = held(constants, np.int64(lo) - np.int64(j)) if ALIKE else constants
+        filtered, first, second = _filtered(kappa, loud, signal, lam, j), mu_0[j], mu_1[j]
+        drive = ((1.0 - kappa) * filtered + drift[j]) + seen[8, j] * first
+        drive = (drive + seen[9, j] * second) * psi[now, j]
+        ahead_0 = (seen[6, j] * drive + seen[0, j] * first) + seen[1, j] * second
+        ahead_1 = (seen[7, j] * drive + seen[2, j] * first) + seen[3, j] * second
+        lam[j], mu_0[j], mu_1[j] = filtered, ahead_0, ahead_1
+        psi[now, j] = seen[4, j] * ahead_0 + seen[5, j] * ahead_1
+
+
+_leaky_step, _leaky_step_alike = (
+    bind(leaky_step, f"leaky_step_{name}", apart=True, ALIKE=alike)
+    for name, alike in (("each", False), ("alike", True))
+)
+_pair_step, _pair_step_alike = (
+    bind(pair_step, f"pair_step_{name}", apart=True, ALIKE=alike) for name, alike in (("each", False), ("alike", True))
+)
 
 
 @apart
-def _drive(kappa, lo, hi, work, lane):
+def _drive(kappa, lo, hi, loud, signal, lam, drift, drive):
     """What of the gradient the eligibility of this step is multiplied by."""
-    first, stop, here = np.uint64(lo), np.uint64(hi), np.uint64(lane)
-    for j in range(first, stop):
-        lam = work[here, SIGNAL, j] + kappa * work[here, LAM, j]
-        work[here, LAM, j] = lam
-        work[here, DRIVE, j] = (1.0 - kappa) * lam + work[here, DRIFT, j]
-
-
-@apart
-def _leaky_step(t, lo, hi, constants, work, lane, psi):
-    """One step back with one component that ``b`` and ``c`` of 1 lead to and from, and without ``u``."""
-    first, stop, now, here = np.uint64(lo), np.uint64(hi), np.uint64(t), np.uint64(lane)
-    for j in range(first, stop):
-        ahead = psi[here, now, j] * work[here, DRIVE, j] + constants[0, j] * work[here, MU, j]
-        work[here, MU, j] = ahead
-        psi[here, now, j] = ahead
+    for j in range(np.uint64(lo), np.uint64(hi)):
+        filtered = _filtered(kappa, loud, signal, lam, j)
+        lam[j], drive[j] = filtered, (1.0 - kappa) * filtered + drift[j]
 
 
 @inner

@@ -53,6 +53,31 @@ def next_row(index, stop, order, indptr, p):
     return np.uint64(indptr[p, order[index]]), np.uint64(indptr[p, order[index] + 1])
 
 
+@inline
+def fetch_short(first, end, targets, values, shift):
+    """Fetch the beginning of a row of synapses ``first:end``, which lies in ``values`` by ``shift`` before."""
+    last = min(end, first + np.uint64(FETCHED * LINE))
+    while first < last:
+        fetch(targets, first)
+        fetch(values, first - shift)
+        first += np.uint64(LINE)
+
+
+@inner
+def deliver_rows(begin, stop, listed, stride, shift, p, p_stop, indptr, targets, weight, x):
+    """Add the weights of rows ``listed[begin:stop] * stride + shift`` to the inputs of targets in partitions ``p:p_stop``."""
+    none, one = np.uint64(0), np.uint64(1)
+    for at in range(begin, stop):
+        i = np.uint64(listed[at] * stride + shift)
+        following = np.uint64(listed[at + 1] * stride + shift) if at + 1 < stop else i
+        for part in range(np.uint64(p), np.uint64(p_stop)):
+            if following != i:
+                fetch_short(
+                    np.uint64(indptr[part, following]), np.uint64(indptr[part, following + one]), targets, weight, none
+                )
+            deliver_row(indptr[part, i], indptr[part, i + one], targets, weight, x)
+
+
 @inner
 def deliver_row(start, stop, targets, weight, x):
     """Add the weights of one row to the inputs ``x`` of its targets."""

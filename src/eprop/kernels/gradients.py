@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import CHUNK, WIDE, add_chunk, add_wide, apart, inline, inner, prange
+from eprop._jit import CHUNK, PACK, WIDE, access, add_chunk, add_wide, apart, inline, inner, prange
+from eprop.kernels.deliver import fetch_short
 from eprop.kernels.layout import (
     EPROP,
     POP_SRC,
@@ -18,44 +19,92 @@ from eprop.kernels.layout import (
     PRO_TO_READOUT,
 )
 
+_pack, _one = access(PACK, 1, 1), access(1, 1, 1)
+_aim, _column, _read, _write = _pack.aim, _pack.column, _pack.read, _pack.write
+_aim_of_one, _column_of_one = _one.aim, _one.column
+
 
 @inner
-def accumulate_rows(
+def _accumulate_rows(
     block, blocks, row, rows, source, delay, scales, lo, hi, lanes, indptr, targets, first, steps, adjoints, total, gradient
 ):  # fmt: skip
-    """Add the gradients of each ``blocks``-th row of a projection from all lanes, in their order.
+    """Gradients of each ``blocks``-th row of a projection whose rows have many targets: ``G`` of all of them is summed up.
 
-    ``total`` (targets,) is scratch.
-
-    Per synapse the sum over spikes is formed first, then added: the same numbers whichever way it is done. All rows in one
-    call, for the arrays of a call cost as much as a row.
+    ``total`` (targets,) is scratch. All rows in one call, for the arrays of a call cost as much as a row.
     """
     n_steps, size, shift = adjoints.shape[1], np.int64(hi - lo), np.uint64(lo)
     # Whole vectors: what they read beyond the targets is not used.
     padded = lo + min(-(-size // 32) * 32, adjoints.shape[2] - lo)
     for i in range(block, rows, blocks):
-        count = np.int64(0)
-        for p in range(indptr.shape[0]):
-            count += indptr[p, row + i + 1] - indptr[p, row + i]
-        if count == 0:
-            continue
         for lane in range(lanes):
             begin, stop = _arriving(lane, source + i, delay, n_steps, first, steps)
             if begin == stop:
                 continue
-            if 12 * count > size:
-                _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, padded, total)
-                for p in range(indptr.shape[0]):
-                    for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
-                        gradient[q] += scales[lane] * total[np.uint64(targets[q]) - shift]
-            else:
-                for p in range(indptr.shape[0]):
-                    for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
-                        j = targets[q]
-                        change = adjoints[lane, steps[lane, begin] + delay, j]
-                        for k in range(begin + 1, stop):
-                            change += adjoints[lane, steps[lane, k] + delay, j]
-                        gradient[q] += scales[lane] * change
+            _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, padded, total)
+            for p in range(indptr.shape[0]):
+                for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
+                    gradient[q] += scales[lane] * total[np.uint64(targets[q]) - shift]
+
+
+@inner
+def _accumulate_spikes(
+    block, blocks, row, rows, source, pre, delay, scales, lanes, indptr, targets, log, starts, first, adjoints, sums, gradient
+):  # fmt: skip
+    """Gradients of a projection whose rows have few targets, spike by spike: those of a step read the same row of ``G``.
+
+    ``sums`` is scratch, with room for the synapses of any row; as many rows are done at a time as find room.
+    """
+    for p in range(indptr.shape[0]):
+        begin, number = 0, 0
+        while begin < rows:
+            stop, origin = begin + 1, indptr[p, row + begin]
+            while stop < rows and indptr[p, row + stop + 1] - origin <= sums.size:
+                stop += 1
+            if number % blocks == block:
+                for lane in range(lanes):
+                    _add_spikes(lane, row - source, source + begin, source + stop, pre, delay, scales[lane], indptr[p], targets,
+                                log, starts, first, adjoints, sums, gradient)  # fmt: skip
+            begin, number = stop, number + 1
+
+
+@inner
+def _add_spikes(
+    lane, shift, lo, hi, pre, delay, scale, indptr, targets, log, starts, first, adjoints, sums, gradient
+):  # fmt: skip
+    """Gradients by the spikes of one lane and the sources ``lo:hi``, whose rows are numbered ``shift`` higher."""
+    origin, one = np.uint64(indptr[lo + shift]), np.uint64(1)
+    for source in range(lo, hi):
+        if first[lane, source] < first[lane, source + 1]:
+            for q in range(np.uint64(indptr[source + shift]), np.uint64(indptr[source + shift + 1])):
+                sums[q - origin] = 0.0
+    for t in range(delay, adjoints.shape[1]):
+        now = np.uint64((np.int64(lane) * adjoints.shape[1] + t) * adjoints.shape[2])
+        stop = starts[lane, t - delay, pre + 1]
+        for at in range(starts[lane, t - delay, pre], stop):
+            source = np.int64(log[lane, at])
+            if not lo <= source < hi:
+                continue
+            if at + 1 < stop:
+                following = np.uint64(log[lane, at + 1] + shift)
+                fetch_short(np.uint64(indptr[following]), np.uint64(indptr[following + one]), targets, sums, origin)
+            i = np.uint64(source + shift)
+            _add_row(np.uint64(indptr[i]), np.uint64(indptr[i + one]), origin, now, targets, adjoints, sums)
+    for source in range(lo, hi):
+        if first[lane, source] < first[lane, source + 1]:
+            for q in range(np.uint64(indptr[source + shift]), np.uint64(indptr[source + shift + 1])):
+                gradient[q] += scale * sums[q - origin]
+
+
+@inner
+def _add_row(q, end, origin, now, targets, adjoints, sums):
+    """Add ``G`` of a step, which begins at entry ``now``, to the sums of a row."""
+    while q + np.uint64(PACK) <= end:
+        terms = _column(adjoints, now, _aim(targets, q), sums)
+        _write(sums, q - origin, _read(sums, q - origin) + terms)
+        q += np.uint64(PACK)
+    while q < end:
+        sums[q - origin] += _column_of_one(adjoints, now, _aim_of_one(targets, q), sums)
+        q += np.uint64(1)
 
 
 @inline
@@ -93,9 +142,12 @@ def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total):
         k += 1
 
 
-def accumulate(lanes, blocks, topology, walks, scales, first, steps, adjoint_neuron, adjoint_readout, totals, gradient):
-    """Template: gradients of all e-prop synapses; each block of rows is one thread's, so no two write one synapse.
+def accumulate(
+    lanes, blocks, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout, totals, sums, gradient
+):  # fmt: skip
+    """Template: add the gradients of all e-prop synapses from all lanes, in their order; no two threads write one synapse.
 
+    Per synapse the sum over the spikes of a lane is formed first, then added: the same numbers whichever way it is done.
     ``scales`` (lanes, tracts): what the gradient of a lane is multiplied with.
     """
     for block_u in prange(blocks):
@@ -115,8 +167,13 @@ def accumulate(lanes, blocks, topology, walks, scales, first, steps, adjoint_neu
                     block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], scales[:, r], lanes, walks.run_rows,
                     walks.run_start, walks.run_target, first, steps, adjoint_neuron, gradient,
                 )  # fmt: skip
+            elif walks.by_spikes[r]:
+                _accumulate_spikes(
+                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_PRE], row[PRO_DELAY], scales[:, r], lanes,
+                    topology.indptr, topology.targets, log, starts, first, adjoint_neuron, sums[block], gradient,
+                )  # fmt: skip
             else:
-                accumulate_rows(
+                _accumulate_rows(
                     block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], scales[:, r], row[PRO_LO],
                     row[PRO_HI], lanes, topology.indptr, topology.targets, first, steps, adjoint_neuron, totals[block], gradient,
                 )  # fmt: skip

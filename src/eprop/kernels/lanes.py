@@ -12,7 +12,7 @@ import numpy as np
 from eprop._jit import claim, inner, kernel, prange
 from eprop.kernels.adjoint import adjoint, learns
 from eprop.kernels.counts import count_lane
-from eprop.kernels.deliver import deliver_dense, deliver_row, deliver_runs
+from eprop.kernels.deliver import deliver_dense, deliver_rows, deliver_runs
 from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
     NEURON,
@@ -92,10 +92,7 @@ def forward(
             if walks.by_runs[r]:
                 deliver_runs(first, last, log, shift, walks.run_rows, walks.run_start, walks.run_target, weight, x)
                 continue
-            for at in range(first, last):
-                i = log[at] * stride + shift
-                for p in range(topology.indptr.shape[0]):
-                    deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
+            deliver_rows(first, last, log, stride, shift, 0, indptr.shape[0], indptr, targets, weight, x)
         for b in range(populations.shape[0]):
             if not several:
                 starts[t, b] = position
@@ -246,7 +243,8 @@ RUN_LANES = ACCUMULATE = _unbound
 def run_waves(
     begin, stop, lanes, blocks, claimed, samples, streams, learn, seed, topology, weight, walks, scales, gradient,
     initial, feedback, rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps,
-    totals, counts, out_y, out_loss, out_events, degree, event_start, event_channels, target, window, offsets, softmax, outbox,
+    totals, sums, counts, out_y, out_loss, out_events, degree, event_start, event_channels, target, window, offsets, softmax,
+    outbox,
 ):  # fmt: skip
     """Template: samples ``begin:stop`` in waves of as many lanes as there are; returns how far it came.
 
@@ -264,7 +262,7 @@ def run_waves(
             if starts[lane, 0, 0] < 0:
                 return index
         if learn:
-            ACCUMULATE(width, blocks, topology, walks, scales[index : index + width], first, steps, psi, adjoint_readout, totals,
-                       gradient)  # fmt: skip
+            ACCUMULATE(width, blocks, topology, walks, scales[index : index + width], log, starts, first, steps, psi,
+                       adjoint_readout, totals, sums, gradient)  # fmt: skip
         index += width
     return index

@@ -18,7 +18,7 @@ from eprop.kernels.clock import ADVANCE as ADVANCE_NEURONS
 from eprop.kernels.clock import DELIVER, EXCHANGE, MAPS, OUTSIDE, REGION
 from eprop.kernels.clock import READOUT as READOUTS
 from eprop.kernels.counts import count_events
-from eprop.kernels.deliver import deliver_row
+from eprop.kernels.deliver import deliver_rows
 from eprop.kernels.exchange import end_step, post_spikes
 from eprop.kernels.layout import (
     COUNT_EVENTS,
@@ -139,9 +139,8 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
         if topology.projections[r, PRO_RULE] == STDP:
             DELIVER_STDP(r, p, t, topology, synapses, axons, neurons, history, scratch)
         elif topology.projections[r, PRO_RULE] != EPROP_PLUS:
-            for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
-                i = scratch.order[index]
-                deliver_row(indptr[p, i], indptr[p, i + 1], targets, weight, x)
+            deliver_rows(scratch.order_start[r], scratch.order_start[r + 1], scratch.order, 1, 0, p, p + 1, indptr, targets,
+                         weight, x)  # fmt: skip
         elif topology.projections[r, PRO_TO_READOUT]:
             DELIVER_READOUT(r, p, t, k_lo, k_hi, topology, synapses, axons, neurons, history, scratch)
             SETTLE_READOUT(r, p, t, k_lo, k_hi, topology, synapses, axons, neurons, history, scratch)

@@ -81,6 +81,39 @@ def test_tables_are_bounded(monkeypatch):
     assert walks(network(ep.Bernoulli(0.6))).dense.size == 0
 
 
+@pytest.mark.tiny
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_gradients_spike_by_spike_change_no_bit(monkeypatch, precision):
+    """All synapses at a time, or the few of one row; some rows are longer than a pack, others shorter."""
+    net = network(ep.Bernoulli(0.3), delay=3.0)
+    monkeypatch.setattr(rows, "PICKED_TO", 0.0)
+    assert not walks(net).by_spikes.any()
+    by_rows, y = learned(net, precision=precision)
+    monkeypatch.setattr(rows, "PICKED_TO", 2.0)
+    assert walks(net).by_spikes.tolist() == [True, True, False]
+    for most in (rows.MOST_SUMS, 1):
+        monkeypatch.setattr(rows, "MOST_SUMS", most)
+        by_spikes, y_by_spikes = learned(net, precision=precision)
+        assert all(np.array_equal(value, by_spikes[name]) for name, value in by_rows.items())
+        assert np.array_equal(y, y_by_spikes)
+
+
+def test_gradients_spike_by_spike_of_two_threads_are_the_same(monkeypatch):
+    monkeypatch.setattr(rows, "PICKED_TO", 2.0)
+    net = network(ep.Bernoulli(0.3))
+    one, y_one = learned(net, threads=1)
+    two, y_two = learned(net, threads=2)
+    assert all(np.array_equal(value, two[name]) for name, value in one.items())
+    assert np.array_equal(y_one, y_two)
+
+
+@pytest.mark.tiny
+def test_which_gradients_are_added_spike_by_spike():
+    assert walks(network(ep.Bernoulli(0.05))).by_spikes.tolist() == [True, False, False]
+    plus = walks(network(ep.Bernoulli(0.05), rule=ep.EPropPlus()))
+    assert not plus.by_spikes.any()
+
+
 def local(width: int, sources: int = 40, targets: int = 400, step: int = 10) -> ep.Explicit:
     """Each source reaches two stretches of neighbours, around the circle; every seventh source reaches nothing."""
     pairs = [
