@@ -61,7 +61,7 @@ class Arrays:
             network, built, np.array([count_here(built, p.index) for p in network.projections], np.int64)
         )
         self.synapses, self.axons, self.neurons = synapses_of(built), axons_of(built), neurons_of(built)
-        self.history, self.scratch = history_of(built), scratch_of(built)
+        self.history, self.scratch = history_of(built), scratch_of(built, timed=timed)
         self._with_tables: Scratch | None = None
         self._loops: Loops | None = None
         self.static_topology = _without_learning(built)
@@ -94,7 +94,7 @@ class Arrays:
         self.axons = axons_of(self.built)
         self.neurons = neurons_of(self.built)._replace(feedback=self.neurons.feedback, gap=self.neurons.gap)
         self.history = history_of(self.built)
-        self.scratch = scratch_of(self.built)._replace(clock=self.scratch.clock)
+        self.scratch = scratch_of(self.built, timed=self._timed)
         self._with_tables = None
         for trace in (self.synapses.trace, self.synapses.trace_reg, self.synapses.hidden):
             trace[:] = 0.0
@@ -122,9 +122,7 @@ class Arrays:
         use_threads(self.threads)
         if self._loops is None:
             b = self.built
-            options = Options(
-                b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, self.threads > 1, self._timed
-            )
+            options = Options(b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, self.threads > 1)
             self._loops = loops(b.models, options)
         return self._loops
 

@@ -15,7 +15,6 @@ from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
 from eprop.kernels import (
     anchors,
-    clock,
     crossing,
     each_step,
     gradients,
@@ -76,8 +75,6 @@ class Options(NamedTuple):
     two_kappas, moments : bool
         Whether e-prop+ needs two traces per synapse, and moments of gradients.
     each_step, stdp, parallel : bool
-    timed : bool
-        Whether phases are timed: the loops that do so are compiled apart.
     """
 
     kinds: tuple[Kind, ...] = ()
@@ -86,7 +83,6 @@ class Options(NamedTuple):
     each_step: bool = False
     stdp: bool = False
     parallel: bool = False
-    timed: bool = False
 
 
 def loops(models: list[type[Neuron]], options: Options) -> Loops:
@@ -104,8 +100,6 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     rule_kernels = _no_rule() | (_bind_rule(options) if options.kinds else {})
     if options.stdp:
         rule_kernels |= {"DELIVER_STDP": pairs.deliver_stdp, "FOLLOW_POSTS": pairs.follow_posts}
-    if options.timed:
-        rule_kernels["LAP"] = clock.lap
     step = bind(
         stream.step_partition,
         f"step_{label}_{rule}",
@@ -123,7 +117,6 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
             parallel=options.parallel,
             outer=True,
             STEP_PARTITION=step,
-            LAP=rule_kernels["LAP"],
         ),
         waves=bind(lanes.run_waves, f"waves_{label}_{threads}", outer=True, RUN_LANES=run_lanes, ACCUMULATE=accumulate),
         # With several ranks the parts of a wave are called one by one.
@@ -141,7 +134,7 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
 
 
 def _rule_label(options: Options) -> str:
-    return f"{_plus_label(options)}{'_stdp' if options.stdp else ''}{'_timed' if options.timed else ''}"
+    return f"{_plus_label(options)}{'_stdp' if options.stdp else ''}"
 
 
 def _plus_label(options: Options) -> str:
@@ -238,7 +231,7 @@ def _no_neuron() -> Callable[..., Any]:
 def _no_rule() -> dict[str, Any]:
     """Nothing learns at spikes."""
     nothing = bind(stream._unbound, "nothing")
-    names = ("EXTEND", "LEARN", "DELIVER_READOUT", "SETTLE_READOUT", "DELIVER_STDP", "FOLLOW_POSTS", "LAP")
+    names = ("EXTEND", "LEARN", "DELIVER_READOUT", "SETTLE_READOUT", "DELIVER_STDP", "FOLLOW_POSTS")
     return dict.fromkeys(names, nothing)
 
 

@@ -51,7 +51,7 @@ class Simulator:
         are added in the order of the ranks. The result then depends on the number of ranks, in the last digits, and on
         nothing else.
     timers : bool
-        Measure `phases`; costs well below a microsecond per step, and compiling anew.
+        Measure `phases`; costs well below a microsecond per step.
     partitions : int, optional
         Parts that the neurons are divided into, for tests: the results do not depend on it. By default one for each
         thread, or one in all where threads divide the samples instead (`EProp`).

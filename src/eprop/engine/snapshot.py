@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop.engine.fingerprint import check_fingerprint
 from eprop.engine.order import all_synapses
-from eprop.engine.state import with_ended_posts
+from eprop.engine.state import filters_of, with_ended_posts
 from eprop.engine.tables import rows_of_tract
 from eprop.errors import InputError
 from eprop.kernels import layout as lay
@@ -74,18 +74,24 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def _shown(arrays: Arrays, name: str, value: np.ndarray) -> np.ndarray:
-    """An array without what pads the rows of maps; axons tract by tract, whatever the order of rows."""
+    """An array without what pads the rows of maps; axons tract by tract, whatever the order of rows, without spare filters."""
     if name.startswith("axons/"):
-        return value[..., _axons_by_tract(arrays)]
+        shown: np.ndarray = _with_filters(arrays, value)[..., _axons_by_tract(arrays)]
+        return shown
     return value[..., : arrays.neurons.psi.size] if name in MAPS else value
 
 
 def _write(arrays: Arrays, name: str, value: np.ndarray, shown: np.ndarray) -> None:
     """The way back from `_shown`."""
     if name.startswith("axons/"):
-        value[..., _axons_by_tract(arrays)] = shown
+        _with_filters(arrays, value)[..., _axons_by_tract(arrays)] = shown
     else:
         _shown(arrays, name, value)[...] = shown
+
+
+def _with_filters(arrays: Arrays, value: np.ndarray) -> np.ndarray:
+    """Of filtered spikes those that there are."""
+    return value if value.ndim == 1 else value[: filters_of(arrays.built)]
 
 
 def _axons_by_tract(arrays: Arrays) -> np.ndarray:

@@ -43,10 +43,15 @@ def synapses_of(built: Built) -> Synapses:
     )
 
 
+def filters_of(built: Built) -> int:
+    """How many filters the spikes of an axon pass."""
+    return max(built.topology.arrivals.shape[1], int(built.has_stdp))
+
+
 def axons_of(built: Built) -> Axons:
     """No axon has spiked yet."""
-    n, filters = built.learning_rows, max(built.topology.arrivals.shape[1], int(built.has_stdp))
-    # Two at least: the columns of one record would be contiguous, to the compiler a type of their own.
+    # Two at least, with a filter: columns of one record, or none, would be contiguous, to the compiler a type of their own.
+    n, filters = built.learning_rows, max(filters_of(built), 1)
     records = aligned((max(n, 2), lay.AX_FILTERED + 2 * filters))
     whole, (at, end) = records.view(np.int64), (lay.AX_FILTERED, lay.AX_FILTERED + filters)
     whole[:, lay.AX_LAST] = -1
@@ -139,8 +144,8 @@ def grown(history: History, t: int) -> History:
     return history._replace(log=log)
 
 
-def scratch_of(built: Built, learns: bool = True) -> Scratch:
-    """Work space of the streaming loop."""
+def scratch_of(built: Built, learns: bool = True, timed: bool = False) -> Scratch:
+    """Work space of the streaming loop; ``timed``: with a clock of its phases."""
     topology = built.topology
     n, rows, learning = topology.params.shape[1], topology.indptr.shape[1] - 1, built.learning_rows
     partitions, projections = topology.indptr.shape[0], topology.projections.shape[0]
@@ -179,7 +184,7 @@ def scratch_of(built: Built, learns: bool = True) -> Scratch:
         dense_weight=aligned((0,), built.weight.dtype),
         dense_trace=aligned((0,), built.weight.dtype),
         n_sources=n_sources(built),
-        clock=np.zeros((partitions + 1, COLUMNS), np.int64),
+        clock=np.zeros((partitions + 1 if timed else 0, COLUMNS), np.int64),
     )
 
 

@@ -211,7 +211,7 @@ class Scratch(NamedTuple):
     dense_weight: np.ndarray  # all tables
     dense_trace: np.ndarray
     n_sources: int
-    clock: np.ndarray  # (partitions + 1, COLUMNS) of `kernels.clock`
+    clock: np.ndarray  # (partitions + 1, or 0: without a clock; COLUMNS of `kernels.clock`)
 
 
 class Walks(NamedTuple):

@@ -15,7 +15,7 @@ from eprop.kernels.anchors import seen_trace, seen_weight
 from eprop.kernels.arrivals import plan_arrivals
 from eprop.kernels.axons import update_axons
 from eprop.kernels.clock import ADVANCE as ADVANCE_NEURONS
-from eprop.kernels.clock import DELIVER, EXCHANGE, MAPS, OUTSIDE, REGION
+from eprop.kernels.clock import DELIVER, EXCHANGE, MAPS, OUTSIDE, REGION, lap
 from eprop.kernels.clock import READOUT as READOUTS
 from eprop.kernels.counts import count_events
 from eprop.kernels.deliver import deliver_rows
@@ -59,7 +59,6 @@ ADVANCE_0 = ADVANCE_1 = ADVANCE_2 = ADVANCE_3 = _unbound
 EXTEND_0 = EXTEND_1 = EXTEND_2 = DELIVER_0 = DELIVER_1 = DELIVER_2 = SETTLE_0 = SETTLE_1 = SETTLE_2 = _unbound
 DELIVER_READOUT = SETTLE_READOUT = DELIVER_STDP = FOLLOW_POSTS = _unbound
 STEP_PARTITION = _unbound
-LAP = _unbound
 
 
 # How many of them there are.
@@ -125,7 +124,7 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
     k_lo, k_hi = topology.bounds[1, p], topology.bounds[1, p + 1]
     populations = topology.populations
     indptr, targets, weight, x = topology.indptr, topology.targets, synapses.weight, neurons.input
-    LAP(scratch.clock, p, OUTSIDE)
+    lap(scratch.clock, p, OUTSIDE)
     gather_signals(t, lo, hi, neurons.signal, neurons.feedback, history.error, topology.signal_delay)
     for b in range(populations.shape[0]):
         group = topology.signal_groups[b]
@@ -134,7 +133,7 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
                    neurons.psi, neurons.signal, neurons.rate, history.prefix, history.parts, history.blocks,
                    history.tails, topology.nothing, history.steps, history.block_steps, history.span_blocks, group,
                    topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
-    LAP(scratch.clock, p, MAPS)
+    lap(scratch.clock, p, MAPS)
     for r in range(topology.projections.shape[0]):
         if topology.projections[r, PRO_RULE] == STDP:
             DELIVER_STDP(r, p, t, topology, synapses, axons, neurons, history, scratch)
@@ -148,12 +147,12 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
             LEARN(
                 topology.projections[r, PRO_KIND], r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch
             )
-    LAP(scratch.clock, p, DELIVER)
+    lap(scratch.clock, p, DELIVER)
     _advance_partition(p, lo, hi, topology, neurons, scratch)
     FOLLOW_POSTS(p, t, lo, hi, topology, history, scratch)
-    LAP(scratch.clock, p, ADVANCE_NEURONS)
+    lap(scratch.clock, p, ADVANCE_NEURONS)
     integrate_readouts(k_lo, k_hi, neurons.psi.size, topology.readouts, neurons.input, neurons.y)
-    LAP(scratch.clock, p, READOUTS)
+    lap(scratch.clock, p, READOUTS)
 
 
 def advance_partition(p, lo, hi, topology, neurons, scratch):
@@ -250,12 +249,12 @@ def run_stream(
         if (not several and log_full(t, history, scratch.n_sources)) or posts_full(t, topology, history, outbox):
             todo = done
             break
-        LAP(scratch.clock, partitions, EXCHANGE if done > 0 else OUTSIDE)
+        lap(scratch.clock, partitions, EXCHANGE if done > 0 else OUTSIDE)
         plan_arrivals(t, topology, axons, history, scratch)
-        LAP(scratch.clock, partitions, EXCHANGE)
+        lap(scratch.clock, partitions, EXCHANGE)
         for p in prange(partitions):
             STEP_PARTITION(np.int64(p), t, topology, synapses, axons, neurons, history, scratch)
-        LAP(scratch.clock, partitions, REGION)
+        lap(scratch.clock, partitions, REGION)
         counters[COUNT_EVENTS] += count_events(topology, scratch)
         for p in range(partitions):
             out_spikes[s // window.shape[1]] += scratch.spike_count[p, -1]
@@ -267,11 +266,11 @@ def run_stream(
             end_step(0, outbox)
         else:
             log_spikes(t, s, t + clock, topology, history, scratch, seed, event_start, event_channels)
-        LAP(scratch.clock, partitions, EXCHANGE)
+        lap(scratch.clock, partitions, EXCHANGE)
         compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss)
         for k in range(neurons.y.size):
             out_y[s, k] = neurons.y[k]
-        LAP(scratch.clock, partitions, READOUTS)
+        lap(scratch.clock, partitions, READOUTS)
         if probes.shape[0] > 0:
             read_probes(t, s, probes, topology, neurons, axons, history, synapses, out_probes)
         counters[COUNT_STEPS] = t + 1
