@@ -25,9 +25,10 @@ from eprop.engine import rows
 NEURONS, STEPS, SAMPLES, RATE = 400, 150, 16, 0.02
 # Thresholds of `eprop.engine.rows` that leave one way only.
 WAYS = {
-    "one by one": {"RUNS_FROM": np.inf, "DENSE_FROM": np.inf},
-    "tables": {"RUNS_FROM": np.inf, "DENSE_FROM": 0.0},
-    "runs": {"RUNS_FROM": 0.0, "DENSE_FROM": np.inf},
+    "one by one": {"RUNS_FROM": np.inf, "DENSE_FROM": np.inf, "PICKED_TO": np.inf},
+    "one by one, gradients of all targets": {"RUNS_FROM": np.inf, "DENSE_FROM": np.inf, "PICKED_TO": 0.0},
+    "tables": {"RUNS_FROM": np.inf, "DENSE_FROM": 0.0, "PICKED_TO": 0.0},
+    "runs": {"RUNS_FROM": 0.0, "DENSE_FROM": np.inf, "PICKED_TO": 0.0},
 }
 
 
@@ -66,7 +67,7 @@ def measure(length: int, share: float, repeats: int) -> dict[str, list[float]]:
         sims[way] = simulator(length, share, way)
         batch = sims[way].samples(SAMPLES, STEPS, inputs=inputs, targets={"out": np.ones((SAMPLES, 1, 2))})
         sims[way].train(batch)  # tables are made now
-        vars(rows).update({name: kept[name] for name in ("RUNS_FROM", "DENSE_FROM")})
+        vars(rows).update({name: kept[name] for name in ("RUNS_FROM", "DENSE_FROM", "PICKED_TO")})
     for _ in range(repeats):
         for way, sim in sims.items():
             before, began = sim.events, time.perf_counter()

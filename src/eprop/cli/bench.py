@@ -36,9 +36,7 @@ def scaling(
     inputs: Annotated[int, typer.Option(help="Poisson inputs of 5 Hz.")] = 100,
     readouts: Annotated[int, typer.Option(help="Readouts.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed.")] = 1,
-    timers: Annotated[
-        bool, typer.Option("--timers", help="Measure the phases of a step; compiles loops apart.")
-    ] = False,
+    timers: Annotated[bool, typer.Option("--timers", help="Measure the phases of a step.")] = False,
     compare: Annotated[str | None, typer.Option(help="nest: run the same network in NEST as well.")] = None,
     as_json: Json = False,
     debug: Debug = False,

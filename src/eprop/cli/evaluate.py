@@ -28,6 +28,15 @@ def evaluate(
             "Test and a Train part, Test is taken. May be given more than once.  \\[default: the run's own test data]",
         ),
     ] = None,
+    fresh: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="For tasks that make their trials: judge by N new ones instead, which no other part of the run has used.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", show_default=False, help="Threads.  \\[default: as in the run]")
     ] = None,
@@ -44,6 +53,7 @@ def evaluate(
 
       eprop evaluate runs/nmnist-eprop-1-001
       eprop evaluate runs/nmnist-eprop-1-001 --data N-MNIST/Test --json
+      eprop evaluate runs/evidence-accumulation-eprop-1-001 --fresh 2000
     """
     from eprop.cli.report import Reporter, print_evaluation
     from eprop.parallel import find_communicator
@@ -51,7 +61,9 @@ def evaluate(
 
     comm = find_communicator()
     with Reporter(quiet=quiet, silent=comm.rank > 0) as reporter:
-        config, outcome, test = evaluate_run(run, data or None, threads=threads, watcher=reporter, comm=comm)
+        config, outcome, test = evaluate_run(
+            run, data or None, fresh=fresh, threads=threads, watcher=reporter, comm=comm
+        )
     if comm.rank > 0:
         return
     if as_json:

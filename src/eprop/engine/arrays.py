@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from eprop.engine.build import Built
-from eprop.engine.compile import Loops, Options, loops
+from eprop.engine.compile import Loops, loops
 from eprop.engine.degrees import degrees
 from eprop.engine.division import use_threads
+from eprop.engine.options import Options
 from eprop.engine.order import count_here
 from eprop.engine.ranks import Ranks
 from eprop.engine.state import axons_of, history_of, neurons_of, scratch_of, synapses_of, with_tables

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from eprop.engine.arrays import Arrays
-from eprop.engine.compile import Options, loops
+from eprop.engine.compile import loops
 from eprop.engine.division import in_threads
+from eprop.engine.options import Options
 from eprop.engine.record import Probes, Recording
 from eprop.engine.samples import BatchResult, Samples
 from eprop.engine.spike_log import SpikeLog

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop.engine.compile import MAX_KINDS
 from eprop.engine.eligibility import (
     Components,
     adjoint_constants,
@@ -13,6 +12,7 @@ from eprop.engine.eligibility import (
     filter_powers,
     map_constants,
 )
+from eprop.engine.options import MAX_KINDS
 from eprop.engine.readouts import ReadoutClasses
 from eprop.engine.tables import rules_of
 from eprop.errors import NetworkError

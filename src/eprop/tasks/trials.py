@@ -19,7 +19,7 @@ from eprop.parameters import Description, param
 Progress = Callable[[str, int, int], None]
 
 #: Purposes of generated trials; each has a stream of random numbers of its own.
-TRAIN, HOLD, TEST = range(3)
+TRAIN, HOLD, TEST, FRESH = range(4)
 
 
 class Trials(Protocol):
@@ -75,6 +75,10 @@ class DataChoice(Description):
     def load_test(self, task: Any, paths: Sequence[Any], *, threads: int = 1, progress: Progress | None = None) -> Any:
         """Trials from files, to be judged by."""
         raise ParameterError(f"the task {task.name!r} makes its trials from a seed: leave out --data")
+
+    def load_fresh(self, task: Any, count: int) -> Any:
+        """So many trials that nothing has been learned from, or chosen by."""
+        raise ParameterError(f"the task {task.name!r} cannot make trials: give recordings with --data")
 
     def fingerprint(self, task: Any, trials: Any) -> str:
         """Tells training data apart, so that a resumed run notices a change."""
@@ -144,6 +148,20 @@ class Generated(DataChoice):
             GeneratedTrials((self.seed, HOLD), np.arange(self.hold), f"{task.name}, held out") if self.hold else None,
             GeneratedTrials((self.seed, TEST), np.arange(self.test_samples), f"{task.name}, {names[1]}"),
         )
+
+    def load_fresh(self, task: Any, count: int) -> GeneratedTrials:
+        """So many trials of a stream of their own.
+
+        Raises
+        ------
+        ParameterError
+            If all trials of the task are the same, or ``count`` is below 1.
+        """
+        if task.one_trial:
+            raise ParameterError(f"the task {task.name!r} has one trial: there are no fresh ones")
+        if count < 1:
+            raise ParameterError(f"the number of fresh trials must be >= 1, got {count}")
+        return GeneratedTrials((self.seed, FRESH), np.arange(count), f"{task.name}, fresh trials")
 
     def fingerprint(self, task: Any, trials: Any) -> str:
         """Checksum of the first trial, and their number."""

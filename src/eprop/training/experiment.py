@@ -133,6 +133,7 @@ def evaluate_run(
     path: str | pathlib.Path,
     data: Sequence[str | pathlib.Path] | None = None,
     *,
+    fresh: int | None = None,
     threads: int | None = None,
     watcher: Watcher | None = None,
     comm: Communicator | None = None,
@@ -145,6 +146,9 @@ def evaluate_run(
         Of the run.
     data : sequence of paths, optional
         Recordings, for a task that learns from some; the run's own test data if not given.
+    fresh : int, optional
+        So many new trials instead, for a task that makes them from a seed: neither the run's own test nor any other of the same
+        numbers has used them.
     threads : int, optional
     watcher : Watcher, optional
     comm : Communicator, optional
@@ -157,11 +161,18 @@ def evaluate_run(
     test : Trials
         What it was judged by.
 
+    Raises
+    ------
+    ParameterError
+        If both ``data`` and ``fresh`` are given, or the task cannot make the one or take the other.
+
     Warns
     -----
     UnfinishedRunWarning
         If the training was stopped before its end.
     """
+    if data is not None and fresh is not None:
+        raise ParameterError("give recordings (--data) or a number of fresh trials (--fresh), not both")
     watcher = watcher or Watcher()
     config, checkpoint, simulator = restore(path, threads=threads, comm=comm)
     done, total = checkpoint.position["done"], checkpoint.position.get("total", 0)  # files of eprop 0.1 have none
@@ -173,14 +184,15 @@ def evaluate_run(
         )
     watcher.phase("reading data")
     source: dict[str, Any] = {"threads": simulator.threads, "progress": watcher.reading}
-    test = in_turn(
-        simulator.comm,
-        lambda: (
-            config.data.load(config.task, **source).test
-            if data is None
-            else config.data.load_test(config.task, data, **source)
-        ),
-    )
+
+    def read() -> Trials:
+        if fresh is not None:
+            return config.data.load_fresh(config.task, fresh)
+        if data is not None:
+            return config.data.load_test(config.task, data, **source)
+        return config.data.load(config.task, **source).test
+
+    test = in_turn(simulator.comm, read)
     watcher.phase("testing")
     with Interrupt(simulator.comm) as interrupt:
         return config, evaluate(config.task, simulator, test, watched(watcher, len(test), interrupt)), test

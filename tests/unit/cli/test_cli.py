@@ -230,6 +230,11 @@ def test_evaluate(data: pathlib.Path, trained: pathlib.Path) -> None:
     assert result["simulated"] is False
     assert result["samples"] == sum(map(sum, result["confusion"])) == 12
     assert result["per_class_error"][2] is None  # no sample of that class
+    refused = run("evaluate", trained, "--fresh", "5")
+    assert refused.exit_code == 2
+    assert "cannot make trials: give recordings with --data" in refused.stderr
+    both = run("evaluate", trained, "--fresh", "5", "--data", data / "Test")
+    assert "not both" in both.stderr
     table = run("evaluate", trained).stdout
     assert f"{percent(error)[:-2]} ±" in table
     assert "predicted class" in table

@@ -84,6 +84,13 @@ def test_a_task_from_end_to_end(name: str, own: str, rule: str, tmp_path: pathli
     refused = run("evaluate", out, "--data", ".")
     assert refused.exit_code == 2
     assert "makes its trials from a seed: leave out --data" in refused.stderr
+    fresh = run("evaluate", out, "--fresh", "7", "--json")
+    if name == "pattern-generation":
+        assert fresh.exit_code == 2
+        assert "has one trial: there are no fresh ones" in fresh.stderr
+    else:
+        assert json.loads(fresh.stdout)["data"] == f"{name}, fresh trials"
+        assert sum(map(sum, json.loads(fresh.stdout)["confusion"])) == 7
     again = json.loads(run("train", name, "--config", out / "config.toml", "--json", "--no-figures").stdout)
     assert again["test_loss"] == summary["test_loss"]
     resumed = json.loads(run("train", "--resume", out, "--json", "--no-figures").stdout)

@@ -48,7 +48,11 @@ def test_epochs_bring_new_trials_and_the_test_is_the_same_for_all_seeds() -> Non
     other = choice.load(TASK.replace(seed=2))
     assert [len(one.train), len(one.hold), len(one.test)] == [4, 2, 3]
     assert first(one.train) == first(again.train)
-    assert len({first(part) for part in (one.train, later.train, other.train, one.hold, one.test)}) == 5
+    fresh = choice.load_fresh(TASK, 7)
+    assert len(fresh) == 7
+    assert len({first(part) for part in (one.train, later.train, other.train, one.hold, one.test, fresh)}) == 6
+    with pytest.raises(ParameterError, match="fresh trials must be >= 1, got 0"):
+        choice.load_fresh(TASK, 0)
     assert first(one.test) == first(other.test)
     assert choice.fingerprint(TASK, one.train) == choice.fingerprint(TASK, again.train)
     assert choice.fingerprint(TASK, one.train) != choice.fingerprint(TASK.replace(cues=5), one.train)
