@@ -39,6 +39,8 @@ from eprop.kernels.layout import (
 
 # Rows of the work space of a lane; from MU on ``d`` of them, and as many for the next step.
 LAM, DRIFT, SIGNAL, DRIVE, MU = range(5)
+# Rows of the constants of neurons with two components; the first index of ``A`` is where to.
+A_00, A_01, A_10, A_11, B_0, B_1, C_0, C_1, U_0, U_1 = range(10)
 
 
 @inner
@@ -182,12 +184,12 @@ def pair_step(t, lo, hi, kappa, loud, constants, signal, lam, drift, mu_0, mu_1,
     for j in range(np.uint64(lo), np.uint64(hi)):
         seen = held(constants, np.int64(lo) - np.int64(j)) if ALIKE else constants
         filtered, first, second = _filtered(kappa, loud, signal, lam, j), mu_0[j], mu_1[j]
-        drive = ((1.0 - kappa) * filtered + drift[j]) + seen[8, j] * first
-        drive = (drive + seen[9, j] * second) * psi[now, j]
-        ahead_0 = (seen[6, j] * drive + seen[0, j] * first) + seen[1, j] * second
-        ahead_1 = (seen[7, j] * drive + seen[2, j] * first) + seen[3, j] * second
+        drive = ((1.0 - kappa) * filtered + drift[j]) + seen[U_0, j] * first
+        drive = (drive + seen[U_1, j] * second) * psi[now, j]
+        ahead_0 = (seen[C_0, j] * drive + seen[A_00, j] * first) + seen[A_10, j] * second
+        ahead_1 = (seen[C_1, j] * drive + seen[A_01, j] * first) + seen[A_11, j] * second
         lam[j], mu_0[j], mu_1[j] = filtered, ahead_0, ahead_1
-        psi[now, j] = seen[4, j] * ahead_0 + seen[5, j] * ahead_1
+        psi[now, j] = seen[B_0, j] * ahead_0 + seen[B_1, j] * ahead_1
 
 
 _leaky_step, _leaky_step_alike = (
