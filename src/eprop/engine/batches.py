@@ -12,7 +12,7 @@ from eprop.engine.arrays import Arrays
 from eprop.engine.averages import batch_scale, sample_scales
 from eprop.engine.memory import check_results
 from eprop.engine.samples import BatchResult, Samples
-from eprop.engine.state import Lanes, gradient_sums, n_sources
+from eprop.engine.state import Lanes, n_sources
 from eprop.engine.together import Together
 from eprop.engine.verdicts import check_finite, check_lanes, check_silence
 from eprop.errors import DivergenceError
@@ -156,7 +156,7 @@ class Batches:
         if lanes is None or lanes.shape[0] < width or lanes.shape[1] != n_steps or (learn and not lanes.shape[2]):
             size = max(4 * n_sources(built), FIRST_LOG) if lanes is None else lanes.log.shape[1]
             learns = learn or (lanes is not None and lanes.shape[2])
-            self._lanes = lanes = Lanes(built, width, n_steps, learns, size)
+            self._lanes = lanes = Lanes(built, width, n_steps, learns, size, max(self._arrays.threads, 1))
         return lanes
 
 
@@ -182,7 +182,6 @@ def _bind_wave(
     """The compiled loop as a function of the first sample and the one after the last; it returns where it came to."""
     built, run, threads = arrays.built, arrays.loops().waves, max(arrays.threads, 1)
     streams = index + (arrays.updates * len(samples) if learn else 0)
-    totals, sums = gradient_sums(built, lanes, threads if learn else 0)
     counts, y, losses, events = results
     claimed, scales = np.zeros(1, np.int64), sample_scales(arrays, samples, index)
 
@@ -191,9 +190,9 @@ def _bind_wave(
             first, stop, lanes.shape[0], threads, claimed, index, streams, learn, np.uint64(arrays.network.seed), built.topology,
             weight, lanes.walks, scales, arrays.synapses.pending, built.initial, arrays.neurons.feedback, built.rule_constants,
             built.lag, lanes.state, lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error,
-            lanes.work, lanes.adjoint_readout, lanes.first, lanes.steps, totals, sums, counts, y, losses, events, arrays.degrees,
-            samples.event_start, samples.event_channels, samples.target, samples.window, built.readout_offset, built.softmax,
-            arrays.outbox,
+            lanes.work, lanes.adjoint_readout, lanes.first, lanes.steps, lanes.totals, lanes.sums, counts, y, losses, events,
+            arrays.degrees, samples.event_start, samples.event_channels, samples.target, samples.window, built.readout_offset,
+            built.softmax, arrays.outbox,
         )  # fmt: skip
 
     return wave

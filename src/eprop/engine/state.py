@@ -211,7 +211,7 @@ def with_tables(built: Built, scratch: Scratch) -> Scratch:
 class Lanes:
     """Work space for samples side by side: one network state, spike log and history per lane."""
 
-    def __init__(self, built: Built, lanes: int, n_steps: int, learns: bool, log_size: int):
+    def __init__(self, built: Built, lanes: int, n_steps: int, learns: bool, log_size: int, threads: int):
         n, k = built.topology.params.shape[1], built.topology.readouts.shape[1]
         sources, populations = n_sources(built), built.topology.populations.shape[0]
         dtype = built.weight.dtype
@@ -230,6 +230,9 @@ class Lanes:
         self.adjoint_readout = np.zeros((lanes, n_steps if learns else 1, k), dtype)
         self.first = np.zeros((lanes, sources + 1), np.int64)
         self.steps = np.zeros((lanes, log_size if learns else 0), np.int32)
+        # Sums of gradients: of whole rows of targets, and of synapses.
+        self.totals = np.zeros((threads if learns else 0, self.psi.shape[2]), dtype)
+        self.sums = aligned((threads, room_for_sums(built, self.walks, threads) if learns else 0), dtype)
 
     def grow(self, keep: bool = False) -> None:
         """Twice the room for spikes; those of before may be needed still (``keep``)."""
@@ -238,9 +241,3 @@ class Lanes:
         if keep:
             self.log[:, :size] = before
         self.steps = np.zeros((lanes, 2 * size if self.shape[2] else 0), np.int32)
-
-
-def gradient_sums(built: Built, lanes: Lanes, threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """Work space of each thread for sums of gradients: of whole rows of targets, and of synapses, see `kernels.gradients`."""
-    dtype, room = built.weight.dtype, room_for_sums(built, lanes.walks, threads) if threads else 0
-    return np.zeros((threads, lanes.psi.shape[2]), dtype), aligned((threads, room), dtype)

@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop.engine.averages import sample_scales
 from eprop.engine.samples import Samples
-from eprop.engine.state import Lanes, gradient_sums
+from eprop.engine.state import Lanes
 from eprop.kernels.counts import count_lanes
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.lanes import receive_lanes
@@ -35,14 +35,13 @@ class Together:
         self._arrays, self._built, self.lanes = arrays, arrays.built, lanes
         self._samples, self._index, self._learn = samples, index, learn
         self._weight = arrays.synapses.weight if learn else arrays.seen_weights()
-        n, built = len(index), arrays.built
+        n = len(index)
         self.y, self.losses = np.zeros((n, samples.n_steps, arrays.neurons.y.size)), np.zeros(n)
         self.counts, self.events = np.zeros((n, arrays.neurons.psi.size), np.int64), 0
         self._streams = index + (arrays.updates * len(samples) if learn else 0)
         self._outbox = arrays.ranks.outbox(lanes.shape[0])
         self._scales = sample_scales(arrays, samples, index)
         self._threads = max(arrays.threads, 1)
-        self._sums = gradient_sums(built, lanes, self._threads if learn else 0)
 
     def run(self, progress: Callable[[int], None] | None) -> None:
         """All samples, as many at a time as there are lanes."""
@@ -88,5 +87,5 @@ class Together:
         )  # fmt: skip
         loops.accumulate(
             width, self._threads, built.topology, lanes.walks, self._scales[begin : begin + width], lanes.log, lanes.starts,
-            lanes.first, lanes.steps, lanes.psi, lanes.adjoint_readout, *self._sums, self._arrays.synapses.pending,
+            lanes.first, lanes.steps, lanes.psi, lanes.adjoint_readout, lanes.totals, lanes.sums, self._arrays.synapses.pending,
         )  # fmt: skip

@@ -36,6 +36,11 @@ def _accumulate_rows(
     # Whole vectors: what they read beyond the targets is not used.
     padded = lo + min(-(-size // 32) * 32, adjoints.shape[2] - lo)
     for i in range(block, rows, blocks):
+        count = np.int64(0)
+        for p in range(indptr.shape[0]):
+            count += indptr[p, row + i + 1] - indptr[p, row + i]
+        if count == 0:
+            continue
         for lane in range(lanes):
             begin, stop = _arriving(lane, source + i, delay, n_steps, first, steps)
             if begin == stop:
