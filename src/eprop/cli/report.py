@@ -115,10 +115,10 @@ class Reporter(Watcher):
         score = f"{summary['score']} {percent(summary['test_error'])}"
         self._say(f"trial {done} of {total}: seed {summary['seed']}, {score}, {clock(summary['total_seconds'])}")
 
-    def working(self, done: int, total: int, share: float, seconds: float) -> None:
-        """Parts of a figure are done."""
-        left = f", {clock(seconds * (1.0 - share) / share)} left" if share > 0.0 else ""
-        self._draw("computing", share, 1.0, f"{done} of {total} parts, {100 * share:.0f} %{left}")
+    def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
+        """Parts of a figure, or trials, are done."""
+        more = "" if left is None else f", {clock(left)} left"
+        self._draw("computing", share, 1.0, f"{done} of {total} {what}, {100 * share:.0f} %{more}")
 
     def _show(self, name: str, done: int, total: int, facts: str, left: str = "") -> None:
         counts = f"{done:,} of {total:,} samples"

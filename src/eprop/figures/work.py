@@ -6,21 +6,19 @@ import contextlib
 import json
 import pathlib
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from eprop.errors import DataError
 from eprop.training.files import output_errors, write_text
 from eprop.training.interrupt import Stopped
+from eprop.training.look import EVERY, Look
 from eprop.training.machine import package_version
 from eprop.training.trials import processes, side_by_side
 from eprop.training.watch import Watcher
 
-#: Seconds between two looks at how far the parts are.
-LOOK = 1.0
 #: Files in the folder of a part.
 RESULT, SHARE = "part.json", "share.txt"
 
@@ -94,7 +92,7 @@ class Work:
         # The long ones first, or else one of them is left over at the end, with one core busy.
         longest = sorted(missing, key=lambda part: -part.cost)
         calls = [(_carry_out, (str(self._folder(part)), part)) for part in longest]
-        with _Look(self, parts, {part.name for part in missing}):
+        with self._looking(missing):
             try:
                 found |= dict(side_by_side(calls, processes(threads or self.threads, len(calls))))
             except KeyboardInterrupt as stop:
@@ -103,6 +101,20 @@ class Work:
         entries = [found[part.name] for part in parts]
         self.seconds += sum(entry["seconds"] for entry in entries if entry)
         return [entry["result"] for entry in entries if entry]
+
+    def _looking(self, parts: Sequence[Part]) -> contextlib.AbstractContextManager[None]:
+        """Tell the watcher how far parts are that are being computed."""
+        if not parts:
+            return contextlib.nullcontext()
+        return Look(self.watcher, lambda: [self._share(part) for part in parts], [part.cost for part in parts])
+
+    def _share(self, part: Part) -> float:
+        """How much of a part is done."""
+        folder = self.path(part.name)
+        try:
+            return float((folder / SHARE).read_text() or 0.0)
+        except (OSError, ValueError):
+            return float((folder / RESULT).is_file())
 
     def path(self, part: str) -> pathlib.Path:
         """Folder of a part."""
@@ -147,7 +159,7 @@ def _carry_out(folder: str, part: Part) -> tuple[str, dict[str, Any]]:
 
     def tell(share: float) -> None:
         nonlocal last
-        if time.monotonic() - last > LOOK / 2:
+        if time.monotonic() - last > EVERY / 2:
             last = time.monotonic()
             with contextlib.suppress(OSError):  # progress is not worth an error
                 (where / SHARE).write_text(f"{share:.6f}")
@@ -158,38 +170,3 @@ def _carry_out(folder: str, part: Part) -> tuple[str, dict[str, Any]]:
     with contextlib.suppress(OSError):
         (where / SHARE).unlink(missing_ok=True)
     return part.name, entry
-
-
-class _Look(contextlib.AbstractContextManager[None]):
-    """A thread that looks now and then how far all parts are, and tells the watcher."""
-
-    def __init__(self, work: Work, parts: Sequence[Part], missing: set[str]):
-        self.work, self.parts, self.missing = work, [part for part in parts if part.name in missing], missing
-        self.began = time.monotonic()
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> None:
-        if self.parts:
-            self.thread.start()
-
-    def __exit__(self, *unused: object) -> None:
-        if self.parts:
-            self.ended.set()
-            self.thread.join()
-
-    def _run(self) -> None:
-        while not self.ended.wait(LOOK):
-            shares = list(self._shares())
-            total = sum(part.cost for part in self.parts)
-            share = sum(s * part.cost for s, part in zip(shares, self.parts, strict=True)) / total
-            done = sum(s >= 1.0 for s in shares)
-            self.work.watcher.working(done, len(self.parts), share, time.monotonic() - self.began)
-
-    def _shares(self) -> Iterator[float]:
-        for part in self.parts:
-            folder = self.work.path(part.name)
-            try:
-                yield float((folder / SHARE).read_text() or 0.0)
-            except (OSError, ValueError):
-                yield float((folder / RESULT).is_file())

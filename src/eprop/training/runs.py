@@ -193,6 +193,16 @@ class RunFolder:
                     raise CheckpointError(f"{self.metrics}: line {number} is damaged ({error})") from error
         return out
 
+    def share(self) -> float:
+        """How much of a run is done, from 0 to 1, by its last line of metrics."""
+        if self.summary.is_file():
+            return 1.0
+        try:
+            last = json.loads(self.metrics.read_text(encoding="utf-8").splitlines()[-1])
+            return min(float(last["samples"] / last["total"]), 1.0)
+        except (OSError, ValueError, IndexError, KeyError):  # not begun, a line under way, or of an earlier version
+            return 0.0
+
     def rewind_metrics(self, samples: int) -> None:
         """Drop lines behind sample number ``samples``: a resumed run writes them again."""
         kept = [line for line in self.read_metrics() if line["samples"] <= samples]

@@ -371,6 +371,7 @@ class Trainer:
         self._warn_if_unstable(part.loss / part.samples)
         line: dict[str, Any] = {
             "samples": self.done,
+            "total": self.total,
             "learned": self.learned,
             "epoch": progress.epoch,
             "loss": part.loss / part.samples,

@@ -14,6 +14,7 @@ from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, parse_config, read_config
 from eprop.training.experiment import refuse_edited, refuse_other_task, resume_run, start_run
 from eprop.training.interrupt import Stopped, terminating
+from eprop.training.look import Look
 from eprop.training.runs import TRIALS, RunFolder
 from eprop.training.watch import Watcher
 
@@ -137,13 +138,15 @@ def _side_by_side(
     folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int, watcher: Watcher
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Bring all trials to their ends, in processes, and write the summary of all."""
-    watcher.phase(f"learning, {len(seeds)} trials in {jobs} process{'es' if jobs > 1 else ''}")
-    text = config.to_toml()
-    found = []
+    processes = f"{jobs} process{'es' if jobs > 1 else ''}"
+    watcher.phase(f"learning, {len(seeds)} trials in {processes}; what is not compiled yet is compiled first")
+    text, runs, found = config.to_toml(), [folder.of_seed(seed) for seed in seeds], []
+    calls = [(_trial, (text, seed, str(run.path))) for seed, run in zip(seeds, runs, strict=True)]
     try:
-        for trial in side_by_side([(_trial, (text, seed, str(folder.of_seed(seed).path))) for seed in seeds], jobs):
-            found.append(trial)
-            watcher.trial(len(found), len(seeds), trial)
+        with Look(watcher, lambda: [run.share() for run in runs], what="trials"):
+            for trial in side_by_side(calls, jobs):
+                found.append(trial)
+                watcher.trial(len(found), len(seeds), trial)
     except KeyboardInterrupt as stop:
         raise Stopped(_how_to_go_on(folder, config, seeds), getattr(stop, "exit_code", 130)) from None
     summary = summarise(found)

@@ -65,5 +65,8 @@ class Watcher:
     def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
         """One of several trials has come to its end."""
 
-    def working(self, done: int, total: int, share: float, seconds: float) -> None:
-        """So many parts of some work are done, and this share of the whole (0 to 1), after so many seconds."""
+    def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
+        """So many parts of some work (``what``: parts, trials) are done, and this share of the whole (0 to 1).
+
+        ``left`` are seconds that it may still take; None if there is nothing to tell by.
+        """

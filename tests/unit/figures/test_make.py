@@ -137,10 +137,11 @@ def test_the_watcher_hears_how_much_is_done(tmp_path: pathlib.Path, monkeypatch:
     heard = []
 
     class Ear(Watcher):
-        def working(self, done: int, total: int, share: float, seconds: float) -> None:
+        def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
+            assert what == "parts"
             heard.append((done, total, share))
 
-    monkeypatch.setattr("eprop.figures.work.LOOK", 0.001)
+    monkeypatch.setattr("eprop.training.look.EVERY", 0.001)
     parts = [Part(f"{value}", square, {"value": value}, cost=value) for value in range(101, 160)]
     Work(tmp_path, threads=1, watcher=Ear()).each(parts)
     assert heard

@@ -45,6 +45,16 @@ def stopped(monkeypatch: pytest.MonkeyPatch, out: pathlib.Path, at: int, samples
     return str(stop.value)
 
 
+class Ear(Watcher):
+    """Hears how far all trials are."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple] = []
+
+    def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
+        self.heard.append((done, total, share, left, what))
+
+
 def without_times(summary: dict) -> dict:
     """What of a summary must be the same whenever it is made."""
     trials = [{k: v for k, v in trial.items() if not k.endswith("seconds")} for trial in summary["trials"]]
@@ -192,3 +202,39 @@ def test_sigterm_stops_all_processes(tmp_path):
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     pytest.fail("processes went on alone")
+
+
+@pytest.mark.tiny
+def test_the_watcher_hears_how_far_all_trials_are(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eprop.training.look.EVERY", 0.001)
+    ear = Ear()
+    run_trials(config(seed=3), 3, tmp_path / "out", jobs=1, watcher=ear)
+    assert {(total, what) for _, total, _, _, what in ear.heard} == {(3, "trials")}
+    shares = [share for _, _, share, _, _ in ear.heard]
+    assert shares == sorted(shares)
+    assert any(0.0 < share < 1.0 for share in shares)
+    assert all((left is None) == (share == 0.0) for _, _, share, left, _ in ear.heard)
+
+
+@pytest.mark.tiny
+def test_what_was_done_before_takes_no_time(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials that go on: the first two thirds are there already, and nothing is said of the time left from them."""
+    monkeypatch.setattr("eprop.training.look.EVERY", 0.001)
+    stopped(monkeypatch, tmp_path / "out", at=5, samples=0)
+    ear = Ear()
+    resume_trials(tmp_path / "out", jobs=1, watcher=ear)
+    shares = [share for _, _, share, _, _ in ear.heard]
+    assert min(shares) >= 2 / 3 - 1e-9
+    assert all((left is None) == (share == shares[0]) for _, _, share, left, _ in ear.heard)
+
+
+@pytest.mark.tiny
+def test_how_far_a_run_is(tmp_path: pathlib.Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.share() == 0.0
+    run.metrics.write_text('{"samples": 3, "total": 4}\n{"samples": 4, "tot')
+    assert run.share() == 0.0  # a line under way; there is another look a second later
+    run.metrics.write_text('{"samples": 3, "total": 4}\n')
+    assert run.share() == 0.75
+    run.summary.write_text("{}")
+    assert run.share() == 1.0

@@ -1,0 +1,60 @@
+"""Look now and then how far work in other processes is, and tell a watcher."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from eprop.training.watch import Watcher
+
+#: Seconds between two looks.
+EVERY = 1.0
+
+
+class Look(contextlib.AbstractContextManager[None]):
+    """A thread that calls `Watcher.working` while the work goes on.
+
+    Parameters
+    ----------
+    watcher : Watcher
+    shares : callable
+        Returns how much of each part is done, from 0 to 1.
+    costs : sequence of float, optional
+        What the parts cost, in any unit; alike if not given.
+    what : str
+        What the parts are.
+    """
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        shares: Callable[[], Sequence[float]],
+        costs: Sequence[float] | None = None,
+        what: str = "parts",
+    ):
+        self._watcher, self._shares, self._costs, self._what = watcher, shares, costs, what
+        self._began, self._first = time.monotonic(), self._share(shares())
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *unused: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _share(self, shares: Sequence[float]) -> float:
+        """Of the whole."""
+        costs = self._costs or [1.0] * len(shares)
+        return sum(share * cost for share, cost in zip(shares, costs, strict=True)) / (sum(costs) or 1.0)
+
+    def _run(self) -> None:
+        while not self._ended.wait(EVERY):
+            shares = self._shares()
+            share, seconds = self._share(shares), time.monotonic() - self._began
+            # What was there at the beginning took no time of this call.
+            left = seconds * (1.0 - share) / (share - self._first) if share > self._first else None
+            self._watcher.working(sum(each >= 1.0 for each in shares), len(shares), share, left, self._what)
