@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import pathlib
 import statistics
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -203,10 +205,22 @@ def _trial(text: str, seed: int, out: str) -> dict[str, Any]:
     name, given = parse_config(text, "configuration of the trials")
     config = RunConfig.make(name, given, task={"seed": seed})
     run = RunFolder(out)
-    if not run.checkpoint.is_file():
-        # What may be there is a configuration, of a trial that was stopped before its first checkpoint.
-        return start_run(config, out, force=True).summary
-    return run.read_summary() or resume_run(out, threads=config.execution.threads).summary
+    with _named_warnings(seed):
+        if not run.checkpoint.is_file():
+            # What may be there is a configuration, of a trial that was stopped before its first checkpoint.
+            return start_run(config, out, force=True).summary
+        return run.read_summary() or resume_run(out, threads=config.execution.threads).summary
+
+
+@contextlib.contextmanager
+def _named_warnings(seed: int) -> Iterator[None]:
+    """Let warnings of a process that nobody else shows be a line that says which trial is meant."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"eprop: warning: seed {seed}: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _within(sigmas: list[float | None]) -> float | None:

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
 
 from eprop.cli.report import print_trials
 from eprop.errors import CheckpointError, OutputError, ParameterError
-from eprop.training import RunConfig, RunFolder, Stopped, Watcher, resume_trials, run_trials, start_run
+from eprop.training import RunConfig, RunFolder, Stopped, Watcher, resume_trials, run_trials, start_run, trials
 from eprop.training.trials import summarise
 
 SMALL = {"duration": 50.0, "neurons": 5, "inputs": 5}
@@ -238,3 +239,12 @@ def test_how_far_a_run_is(tmp_path: pathlib.Path) -> None:
     assert run.share() == 0.75
     run.summary.write_text("{}")
     assert run.share() == 1.0
+
+
+@pytest.mark.tiny
+def test_a_warning_names_the_trial() -> None:
+    before = warnings.formatwarning
+    with trials._named_warnings(7):
+        line = warnings.formatwarning("the loss is high", UserWarning, "trainer.py", 1)
+    assert line == "eprop: warning: seed 7: the loss is high\n"
+    assert warnings.formatwarning is before
