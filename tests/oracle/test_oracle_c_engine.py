@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from combinations import marks_of
 from networks import LEARNING
 from oracle.test_oracle_c import N_IN, N_OUT, ORACLES, N, losses, rule_of, task_of
 
@@ -23,7 +24,10 @@ NEURONS = {
 LEARNED = [name for name, neuron in NEURONS.items() if type(neuron).__name__ in LEARNING]
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=marks_of(NEURONS[name], ep.EPropPlus())) for name in LEARNED]
+)
 def test_losses_of_nest(name):
     check(name, each_step=name == "LIF, Adam")
 

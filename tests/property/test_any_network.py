@@ -271,7 +271,7 @@ def test_maps_of_several_sizes(name, rule, delays):
             net.connect(pre, post, ep.Bernoulli(0.9), weight=ep.Uniform(-0.2, 0.2), rule=learns, delay=forward)
         net.connect(post, out, weight=ep.Uniform(-0.1, 0.1), rule=learns, delay=forward)
         net.feedback(out, post, ep.RandomFeedback(ep.Normal(0.0, 0.1)), delay=back)
-    steps = 150 if _jit.JIT_DISABLED else 250
+    steps = 100 if _jit.JIT_DISABLED else 250
     x, target, window = stimulus(3, 1, steps)
     given_ = (float(steps), {"in": x[0]}, {"out": target[0]}, window)
     wanted = TimeDriven(net)
@@ -287,12 +287,13 @@ def test_maps_of_several_sizes(name, rule, delays):
         np.testing.assert_array_equal(value, states[-1][key])
 
 
-@pytest.mark.rare  # loops of four models at once are compiled by test_simulator.py
+@pytest.mark.rare  # loops of two models at once are compiled for the test above
 @pytest.mark.parametrize("name", ["ALIF", "synaptic current", "resonator", "ALIF, each its own"])
 def test_two_kinds_of_neurons(name):
     net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], ep.Symmetric(), mixed=True)
-    x, target, window = stimulus(3, 1, 250)
-    given_ = (250.0, {"in": x[0]}, {"out": target[0]}, window)
+    steps = 150 if _jit.JIT_DISABLED else 250
+    x, target, window = stimulus(3, 1, steps)
+    given_ = (float(steps), {"in": x[0]}, {"out": target[0]}, window)
     wanted, results = TimeDriven(net).run(*given_), []
     for partitions in (1, 2) if _jit.JIT_DISABLED else (1, 2, 5):
         sim = ep.Simulator(net, threads=1, partitions=partitions)

@@ -207,6 +207,8 @@ def test_weights_stay_within_bounds():
         assert mu > 0.0 or {weights.min(), weights.max()} & {0.0, rule.w_max}
 
 
+@pytest.mark.rare
+@pytest.mark.tiny
 def test_single_precision():
     net, x = stdp_network(6), stimulus(6, 100, 7)
     (double, _, (a,)), (single, _, (b,)) = run(net, x), run(net, x, precision="single")

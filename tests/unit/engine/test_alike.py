@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from combinations import marks_of
 
 MODELS = {
     "LIF": ep.LIF(tau_m=20.0, v_th=0.6, t_ref=2.0),
@@ -49,9 +50,21 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
     return all(np.array_equal(value, b[name], equal_nan=True) for name, value in a.items())
 
 
+EPROP, PLUS = ep.EProp(c_reg=1.0), ep.EPropPlus(c_reg=1.0)
+
+
+def case(model: str, rule: Any, threads: int = 1) -> Any:
+    marks = [pytest.mark.tiny, *marks_of(MODELS[model], rule)]
+    return pytest.param(model, rule, threads, marks=marks, id=f"{type(rule).__name__}, {model}, {threads}")
+
+
 # On two threads with one model: the loops of each are compiled anew for them.
-@pytest.mark.parametrize(("model", "threads"), [*((name, 1) for name in MODELS), ("LIF", 2)])
-@pytest.mark.parametrize("rule", [ep.EProp(c_reg=1.0), ep.EPropPlus(c_reg=1.0)], ids=["e-prop", "e-prop+"])
+CASES = [case(model, rule) for model in MODELS for rule in (EPROP, PLUS)] + [
+    case("LIF", rule, threads=2) for rule in (EPROP, PLUS)
+]
+
+
+@pytest.mark.parametrize(("model", "rule", "threads"), CASES)
 def test_parameters_that_are_read_once_change_no_bit(model, rule, threads):
     net = network(MODELS[model], ep.Static(), rule)
     once, each = (ep.Simulator(net, threads=threads) for _ in range(2))

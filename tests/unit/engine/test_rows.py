@@ -101,8 +101,8 @@ def test_gradients_spike_by_spike_change_no_bit(monkeypatch, precision):
 def test_gradients_spike_by_spike_of_two_threads_are_the_same(monkeypatch):
     monkeypatch.setattr(rows, "PICKED_TO", 2.0)
     net = network(ep.Bernoulli(0.3))
-    one, y_one = learned(net, threads=1)
-    two, y_two = learned(net, threads=2)
+    one, y_one = learned(net, precision="double")
+    two, y_two = learned(net, 2, "double")
     assert all(np.array_equal(value, two[name]) for name, value in one.items())
     assert np.array_equal(y_one, y_two)
 
@@ -141,8 +141,8 @@ def test_runs_change_no_bit(monkeypatch, precision, width, delay):
 
 def test_runs_of_two_threads_are_the_same():
     net = network(local(20), neurons=400)
-    one, y_one = learned(net, threads=1)
-    two, y_two = learned(net, threads=2)
+    one, y_one = learned(net, precision="double")
+    two, y_two = learned(net, 2, "double")
     assert all(np.array_equal(value, two[name]) for name, value in one.items())
     assert np.array_equal(y_one, y_two)
 

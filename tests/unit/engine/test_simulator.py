@@ -323,6 +323,7 @@ def test_evaluation_does_not_depend_on_who_asks():
     assert np.all(result.loss[others] != from_rest.loss[others])
 
 
+@pytest.mark.rare
 def test_models_need_no_neurons():
     """A perceptron of readouts."""
     net = ep.Network()
@@ -363,6 +364,7 @@ class Third(Integrator):
     """And another."""
 
 
+@pytest.mark.rare
 def test_four_models_in_one_network():
     """Every model advances its own neurons; a fifth is refused."""
     models = [ep.LIF(v_th=1.0), Integrator(), Second(), Third()]
