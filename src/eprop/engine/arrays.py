@@ -122,9 +122,11 @@ class Arrays:
         """Compiled loops for this network, with its threads."""
         use_threads(self.threads)
         if self._loops is None:
-            b = self.built
-            options = Options(b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, self.threads > 1)
-            self._loops = loops(b.models, options)
+            b, several = self.built, self.threads > 1
+            divided = several and b.topology.indptr.shape[0] > 1
+            self._loops = loops(
+                b.models, Options(b.kinds, b.two_kappas, b.moments_plus, b.each_step, b.has_stdp, divided, several)
+            )
         return self._loops
 
     def topology(self, frozen: bool) -> Topology:

@@ -56,7 +56,7 @@ def loops(models: list[type[Neuron]], options: Options) -> Loops:
 def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     label = "_".join(_label(model) for model in models) or "none"
     rule = _rule_label(options)
-    threads = "parallel" if options.parallel else "serial"
+    along, threads = ("parallel" if several else "serial" for several in (options.divided, options.parallel))
     advance = _bind_models(models, label)
     advance_partition = bind(stream.advance_partition, f"advance_partition_{label}", inlined=True, ADVANCE=advance)
     rule_kernels = _no_rule() | (bind_plus(options) if options.kinds else {})
@@ -75,8 +75,8 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     return Loops(
         stream=bind(
             stream.run_stream,
-            f"stream_{label}_{rule}_{threads}",
-            parallel=options.parallel,
+            f"stream_{label}_{rule}_{along}",
+            parallel=options.divided,
             outer=True,
             STEP_PARTITION=step,
         ),

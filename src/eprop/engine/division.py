@@ -18,6 +18,8 @@ from eprop.rules import EProp
 
 # What several ranks divide among them: the neurons of one network, or the samples, each with a network of its own.
 DIVISIONS = ("model", "data")
+# From here on, of the neurons of a rank, it pays that several threads divide them.
+MANY_NEURONS = 2000
 
 
 def thread_count(threads: Any, comm: Communicator) -> int:
@@ -33,12 +35,19 @@ def thread_count(threads: Any, comm: Communicator) -> int:
     return int(threads)
 
 
-def partition_count(partitions: Any, network: Network, threads: int) -> int:
-    """Partitions to make: as many as are wanted, by default as suits the threads."""
-    if partitions is None:
-        return partitions_of(network, threads)
-    _check_count("partitions", partitions)
-    return int(partitions)
+def partition_count(partitions: Any, network: Network, threads: int, asked: bool, ranks: int) -> int:
+    """Parts of a rank's neurons: as many as are wanted, by default as suits the network and the threads.
+
+    It is one where threads divide the samples of a batch. So it is in a small network, unless that number of threads was
+    ``asked`` for: they would wait for each other at every step.
+    """
+    if partitions is not None:
+        _check_count("partitions", partitions)
+        return int(partitions)
+    neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
+    if _learns_from_batches(network) or (neurons < MANY_NEURONS * ranks and not asked):
+        return 1
+    return threads
 
 
 def _check_count(name: str, count: Any) -> None:
@@ -76,8 +85,7 @@ def replicas_of(network: Network, parallel: str, comm: Communicator) -> Communic
     return comm if parallel == "data" else Serial()
 
 
-def partitions_of(network: Network, threads: int) -> int:
-    """Partitions of the neurons: one for each thread, but one in all where threads divide the samples instead."""
+def _learns_from_batches(network: Network) -> bool:
+    """Whether a network learns by `EProp`, and not at spikes."""
     at_spikes = any(p.rule.code == EPROP_PLUS for p in network.projections)
-    streams = at_spikes or not any(isinstance(p.rule, EProp) for p in network.projections)
-    return threads if streams else 1
+    return not at_spikes and any(isinstance(p.rule, EProp) for p in network.projections)

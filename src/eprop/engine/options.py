@@ -18,7 +18,11 @@ class Options(NamedTuple):
         Of the eligibilities that learn by e-prop+; without any, its kernels are left out: half the time to compile.
     two_kappas, moments : bool
         Whether e-prop+ needs two traces per synapse, and moments of gradients.
-    each_step, stdp, parallel : bool
+    each_step, stdp : bool
+    divided : bool
+        Whether threads divide the neurons, in the loop through time.
+    parallel : bool
+        Whether they divide the samples of a batch.
     """
 
     kinds: tuple[Kind, ...] = ()
@@ -26,6 +30,7 @@ class Options(NamedTuple):
     moments: bool = False
     each_step: bool = False
     stdp: bool = False
+    divided: bool = False
     parallel: bool = False
 
 

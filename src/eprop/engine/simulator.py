@@ -38,7 +38,9 @@ class Simulator:
     network : Network
         Is built once; later changes to the description have no effect.
     threads : int, optional
-        Threads to use; all that are available by default. The results do not depend on it.
+        Threads to use; the results do not depend on it. All that are available by default, for samples side by side and for
+        networks of 2,000 neurons and more, which they divide; the time of a smaller one goes on in one thread, unless a number
+        is given, because threads wait for each other at every step.
     precision : {"double", "single"}
         Type of what is stored per synapse, of all maps but that of the current block, and with `EProp` of what a sample
         leaves at each neuron and step. The state of neurons and readouts is kept in double precision.
@@ -54,7 +56,7 @@ class Simulator:
         Measure `phases`; costs well below a microsecond per step.
     partitions : int, optional
         Parts that the neurons are divided into, for tests: the results do not depend on it. By default one for each
-        thread, or one in all where threads divide the samples instead (`EProp`).
+        thread, or one in all where threads do not divide the neurons.
 
     Attributes
     ----------
@@ -98,7 +100,7 @@ class Simulator:
         divided = Serial() if replicas.size > 1 else self.comm
         self.threads = thread_count(threads, self.comm)
         # `partitions` is for tests: the results must not depend on it.
-        partitions = partition_count(partitions, self.network, self.threads)
+        partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
         built = build(self.network, partitions, PRECISIONS[precision], self.threads, divided)
         if self.comm.rank == 0:
             warn_of_no_feedback(self.network)

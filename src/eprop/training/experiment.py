@@ -17,7 +17,6 @@ from eprop.engine import Simulator
 from eprop.errors import CheckpointError, DivergenceError, EPropError, InputError, OutputError, ParameterError
 from eprop.network import Network
 from eprop.parallel import Communicator, Serial
-from eprop.rules import EPropPlus
 from eprop.tasks import Parts, Task, Trials
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import RunConfig, parse_config, read_config, same_task
@@ -29,9 +28,6 @@ from eprop.training.reference import ReferenceSimulator
 from eprop.training.runs import RunFolder
 from eprop.training.trainer import Trainer
 from eprop.training.watch import Watcher
-
-#: From here on, several threads pay for a network that learns spike by spike.
-MANY_NEURONS = 2000
 
 
 class ChangedTaskWarning(UserWarning):
@@ -304,18 +300,12 @@ def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:
 
 
 def make_simulator(config: RunConfig, threads: int | None = None, comm: Communicator | None = None) -> Simulator:
-    """The untrained network of a configuration, ready to run.
-
-    Without a number of threads it takes all, or one if the network is small and learns spike by spike: its threads
-    would wait for each other at every step.
-    """
-    threads = config.execution.threads if threads is None else threads
-    network = _network_of(config.task)
-    if threads is None and any(isinstance(p.rule, EPropPlus) for p in network.projections):
-        neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
-        threads = 1 if neurons < MANY_NEURONS else None
+    """The untrained network of a configuration, ready to run."""
     execution = config.execution
-    return Simulator(network, threads=threads, precision=execution.precision, comm=comm, parallel=execution.parallel)
+    threads = execution.threads if threads is None else threads
+    return Simulator(
+        _network_of(config.task), threads=threads, precision=execution.precision, comm=comm, parallel=execution.parallel
+    )
 
 
 def simulated(name: str, trials: Trials) -> dict[str, bool]:
