@@ -3,7 +3,8 @@
 Each combination of a neuron's class with the loops that a rule needs is compiled by itself, in about half a minute, while its
 tests take seconds. An ordinary run compiles each loop with `LIF`, but for the one that has everything, and each class of neurons
 with the simplest loops. The neurons with a reset to a fixed voltage differ from these in their own step alone, and are compiled
-with e-prop; so is the resonator, one neuron of one's own of several. All combinations run where nothing is compiled
+with e-prop; so is the resonator, one neuron of one's own of several, and `ALIF` where each has its own parameters, whose kind of
+eligibility an example of the documentation has as well. All combinations run where nothing is compiled
 (``NUMBA_DISABLE_JIT=1``, which is a part of continuous integration), and with ``--rare``.
 """
 
@@ -32,7 +33,9 @@ def is_compiled(neuron: ep.Neuron, rule: Any) -> bool:
     loops = loops_of(rule)
     if loops is None or (type(neuron) is ep.LIF and not varies(neuron)):
         return loops != (True, True, True)
-    return loops == (False, False, False) and not isinstance(neuron, ep.DeltaLIF | ep.DeltaALIF | Resonator)
+    if isinstance(neuron, ep.DeltaLIF | ep.DeltaALIF | Resonator) or (isinstance(neuron, ep.ALIF) and varies(neuron)):
+        return False
+    return loops == (False, False, False)
 
 
 def is_ordinary(neuron: ep.Neuron, rule: Any) -> bool:

@@ -32,10 +32,11 @@ def test_losses_of_nest(name):
     check(name, each_step=name == "LIF, Adam")
 
 
+@pytest.mark.tiny
 @pytest.mark.rare
 def test_losses_of_nest_with_a_step_in_every_step():
     """With gradient descent, too."""
-    check("ALIF", each_step=True)
+    check("delta LIF", each_step=True)
 
 
 def check(name: str, each_step: bool) -> None:
