@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from combinations import marks_of
 from eprop.interop.nest import NEURONS as NAMES_IN_NEST
 from eprop.interop.nest import to_nest
 from interop.test_nest_equals_engine import (
@@ -184,7 +185,13 @@ def mixed_network(kind: str, rule) -> ep.Network:
     return net
 
 
-@pytest.mark.parametrize("kind", EACH_ITS_OWN)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=marks_of(NEURONS[kind][0](**parameters), ep.EPropPlus()))
+        for kind, parameters in EACH_ITS_OWN.items()
+    ],
+)
 def test_plus_where_each_has_its_own_parameters(kind, deviations):
     net = mixed_network(kind, ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.05, cutoff=30.0))
     rng = np.random.default_rng(1)
