@@ -111,7 +111,7 @@ def rule_of(oracle: Oracle) -> PlusRule:
 def losses(y: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Of each iteration, from the outputs of all steps."""
     squares = (y[OPEN:] - targets[OPEN:]) ** 2
-    return 0.5 * squares.reshape(ITERATIONS, -1).sum(axis=1)
+    return 0.5 * squares.reshape(len(squares) // STEPS, -1).sum(axis=1)
 
 
 def task_of(name: str) -> Task:

@@ -271,7 +271,7 @@ def test_maps_of_several_sizes(name, rule, delays):
             net.connect(pre, post, ep.Bernoulli(0.9), weight=ep.Uniform(-0.2, 0.2), rule=learns, delay=forward)
         net.connect(post, out, weight=ep.Uniform(-0.1, 0.1), rule=learns, delay=forward)
         net.feedback(out, post, ep.RandomFeedback(ep.Normal(0.0, 0.1)), delay=back)
-    steps = 100 if _jit.JIT_DISABLED else 250
+    steps = 150 if _jit.JIT_DISABLED else 250
     x, target, window = stimulus(3, 1, steps)
     given_ = (float(steps), {"in": x[0]}, {"out": target[0]}, window)
     wanted = TimeDriven(net)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop import _jit
 from networks import (
     PROJECTIONS,
     arrival_mask,
@@ -25,18 +24,17 @@ from own_neurons import CurrentLIF
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 SIZES, STEPS = (16, 20, 2), 160
 ALIF = neuron_pair(kind="ALIF", tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0)
-SINGLE = ["double", "single"] if _jit.JIT_DISABLED else ["double"]
 # Neurons, kappa of rate regularisation, precisions: of those that other tests compile anyway, both.
 KINDS = {
     "LIF": (None, None, ["double", "single"]),
-    "LIF, two kappas": (None, 0.9, SINGLE),
-    "ALIF": (ALIF, None, SINGLE),
-    "ALIF, two kappas": (ALIF, 0.9, SINGLE),
-    "LIF, each its own": ((ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8), None), None, SINGLE),
+    "LIF, two kappas": (None, 0.9, ["double"]),
+    "ALIF": (ALIF, None, ["double"]),
+    "ALIF, two kappas": (ALIF, 0.9, ["double"]),
+    "LIF, each its own": ((ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8), None), None, ["double"]),
     "own neuron, two filters": (
         (CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7), None),
         None,
-        SINGLE,
+        ["double"],
     ),
 }
 COMPILED = ("LIF", "ALIF")
