@@ -157,7 +157,7 @@ class Simulator:
             ``(steps,)`` weights of the steps in the loss; all ones by default.
         learn : bool
             Without, weights stay as they are while all traces go on. A network with `EProp` learns from this run as
-            from one sample: it starts from rest and changes its weights at the end.
+            from one sample: it starts from rest, changes its weights at the end, and is at rest again.
         record : iterable of Record or tuples (name, variable[, index])
         spikes : iterable of str
             Populations whose spikes are wanted.
@@ -181,14 +181,22 @@ class Simulator:
         wanted = given.spiking(self.network, spikes)
         if self._by_batch:
             self.reset()
-        # What is learned from is the sample that was recorded, with its random spikes.
-        clock = self.updates * n_steps if self._by_batch and learn else 0
-        recording = self._streaming.run(samples, probes, wanted, frozen=not learn, clock=clock)
         if self._by_batch and learn:
-            events = self.events
-            self.train(samples)
-            self.arrays.counters[lay.COUNT_EVENTS] = events  # the same events once more
-        return recording
+            return self._learn_from_one(samples, probes, wanted)
+        return self._streaming.run(samples, probes, wanted, frozen=not learn)
+
+    def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
+        """A run of a network with `EProp`; if more than its outputs is recorded, it is simulated once more for that."""
+        recording, events = None, self.events
+        if len(probes.table) or wanted:
+            # What is learned from is the sample that was recorded, with its random spikes.
+            clock = self.updates * sample.n_steps
+            recording = self._streaming.run(sample, probes, wanted, frozen=False, clock=clock)
+            self.arrays.counters[lay.COUNT_EVENTS] = events  # they will be counted once more
+            self.reset()
+        result = self.train(sample)
+        self.arrays.counters[lay.COUNT_STEPS] = sample.n_steps
+        return recording or self._streaming.outputs(sample, result.y[0])
 
     def samples(
         self,

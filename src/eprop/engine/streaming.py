@@ -20,6 +20,7 @@ from eprop.engine.stretch import Given, Nodes, advance, at_rest, given
 from eprop.engine.verdicts import check_finite, check_losses, check_silence, check_voltages
 from eprop.kernels import layout as lay
 from eprop.kernels.layout import Synapses, Topology
+from eprop.kernels.signals import losses_of_steps
 from eprop.network import Population
 
 Progress = Callable[[int], None] | None
@@ -56,6 +57,16 @@ class Streaming:
         recording = Recording(times, y, out.loss, spikes, probes.collect(out.probed, arrays.ranks))
         arrays.ranks.count(arrays.counters, before)
         return recording
+
+    def outputs(self, sample: Samples, y: np.ndarray) -> Recording:
+        """What `run` leaves behind if nothing else is asked for, from the outputs of a sample that began at rest."""
+        arrays, loss, nothing = self._arrays, np.zeros(sample.n_steps), np.zeros(y.shape[1])
+        topology, softmax = arrays.built.topology, arrays.built.softmax
+        losses_of_steps(
+            y, sample.target[0], sample.window[0], topology.populations, arrays.neurons.psi.size, softmax, nothing,
+            np.empty_like(nothing), loss,
+        )  # fmt: skip
+        return Recording((np.arange(sample.n_steps) + 1.0) * arrays.network.dt, _by_readout(arrays, y), loss)
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Learn at every spike, from one sample after the other."""

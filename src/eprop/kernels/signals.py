@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inline, inner, within
+from eprop._jit import apart, inline, inner, outer, within
 from eprop.kernels.layout import POP_GROUP, POP_ROLE, POP_SIZE, POP_TARGET, READ_GROUP, READOUT
 from eprop.kernels.neurons import errors
 from eprop.kernels.plastic_readout import extend_error_sums
@@ -75,6 +75,20 @@ def compare_readouts(t, s, topology, neurons, history, target, window, offsets, 
                               error[lo:hi])  # fmt: skip
         if populations[b, POP_GROUP] >= 0:
             _sum_errors(t, lo, hi, topology, history, error)
+
+
+@outer
+def losses_of_steps(y, target, window, populations, n_neurons, softmax, offsets, error, out_loss):
+    """Losses of all steps of one sample: as `compare_readouts` adds them up, from the outputs; ``error`` is work space."""
+    for s in range(y.shape[0]):
+        step = s if target.shape[0] > 1 else 0
+        for b in range(populations.shape[0]):
+            if populations[b, POP_ROLE] == READOUT:
+                lo = populations[b, POP_TARGET] - n_neurons
+                hi = lo + populations[b, POP_SIZE]
+                out_loss[s] += errors(
+                    y[s, lo:hi], offsets[lo:hi], target[step, lo:hi], window[s], softmax[b], error[lo:hi]
+                )
 
 
 @within

@@ -145,3 +145,40 @@ def test_nodes_and_synapses_by_slice_and_mask():
         )
         np.testing.assert_array_equal(part["rec", "v"], wanted)
         np.testing.assert_array_equal(part["in->rec", "weight"], weight[:, :3])
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("loss", [ep.SquaredError(), ep.CrossEntropy()], ids=["squares", "classes"])
+def test_a_run_that_is_learned_from_is_the_same_whether_it_is_recorded_or_not(loss):
+    """Without a recording it is simulated once, with one twice: outputs, losses, what is learned, and the state are the same."""
+    found = []
+    for record in ([], [("rec", "v")]):
+        net = ep.Network(seed=3)
+        x, noise, rec = (
+            net.add(ep.EventSource(), 4, "in"),
+            net.add(ep.PoissonSource(50.0), 3),
+            net.add(ep.LIF(), 6, "rec"),
+        )
+        out, other = net.add(ep.Readout(e_l=0.3, loss=loss), 3, "out"), net.add(ep.Readout(), 1, "other")
+        rule = ep.EProp(optimizer=ep.Adam(1e-2))
+        for pre, post in ((x, rec), (noise, rec), (rec, out), (rec, other)):
+            net.connect(pre, post, weight=ep.Normal(0.4, 0.4), rule=rule)
+        net.feedback(out, rec, ep.Symmetric())
+        sim = ep.Simulator(net, threads=1)
+        inputs, window = np.random.default_rng(0).random((60, 4)) < 0.3, np.linspace(0.0, 1.0, 60)
+        runs = [
+            sim.run(60.0, {"in": inputs}, {"out": [0.2, 0.5, 0.3]}, window, record=record, learn=learn)
+            for learn in (True, True, False, True)
+        ]
+        assert sim.time == 60.0
+        arrays = [
+            runs[0].times,
+            *(run.loss for run in runs),
+            *(run.y[name] for run in runs for name in ("out", "other")),
+        ]
+        found.append((arrays, sim.state(), sim.events))
+    (plain, state, events), (recorded, recorded_state, recorded_events) = found
+    assert all(np.array_equal(a, b) for a, b in zip(plain, recorded, strict=True))
+    assert events == recorded_events > 0
+    assert all(np.array_equal(value, recorded_state[name]) for name, value in state.items())
+    assert np.any(plain[1] != plain[2])
