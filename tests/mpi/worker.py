@@ -62,6 +62,7 @@ def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any]
     out |= batch("evaluated", sim.evaluate(samples))
     states.append(sim.state())
     run = sim.run(29, cases.inputs(29), cases.targets(29), record=[("b", "v")], spikes=["a", "b"])
+    out |= described("outputs", sim.run(13, cases.inputs(13), cases.targets(13)))
     return out | described("run", run) | weights(sim) | {"updates": sim.updates, "events": sim.events}
 
 

@@ -41,12 +41,13 @@ def test_threads_divide_many_neurons_or_when_they_are_asked_to(rule):
 def test_where_threads_divide_samples_time_goes_on_in_one(threads):
     sim = simulator(SMALL, ep.EProp(), threads=threads)
     assert parts(sim) == 1
-    if not _jit.JIT_DISABLED:
-        assert sim.arrays.loops().stream.py_func.__qualname__.endswith("serial")
 
 
 @two_threads
-def test_a_loop_for_several_threads_where_they_divide_neurons():
-    sim = simulator(SMALL, ep.Static(), threads=2)
-    if not _jit.JIT_DISABLED:
-        assert sim.arrays.loops().stream.py_func.__qualname__.endswith("parallel")
+@pytest.mark.skipif(_jit.JIT_DISABLED, reason="the loops have no names then")
+@pytest.mark.parametrize(
+    ("rule", "along"), [(ep.EProp(), "serial"), (ep.Static(), "parallel")], ids=["e-prop", "static"]
+)
+def test_the_loop_is_one_for_several_threads_where_they_divide_neurons(rule, along):
+    loop = simulator(SMALL, rule, threads=2).arrays.loops().stream
+    assert loop.py_func.__qualname__.endswith(along)
