@@ -34,14 +34,16 @@ class Loops(NamedTuple):
 
 
 def model_slots(models: list[Any]) -> list[type[Neuron]]:
-    """The distinct neuron models of a network, in order; their position is their slot.
+    """The distinct neuron models of a network; their position is their slot.
+
+    In the order of their names: one loop serves networks whose populations come in any order.
 
     Raises
     ------
     NetworkError
         If there are more than four.
     """
-    distinct = list(dict.fromkeys(type(model) for model in models))
+    distinct = sorted({type(model) for model in models}, key=lambda model: (model.__qualname__, model.__module__))
     if len(distinct) > MAX_MODELS:
         raise NetworkError(f"a network can have {MAX_MODELS} different neuron models, got {len(distinct)}")
     return distinct

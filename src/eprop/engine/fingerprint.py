@@ -15,6 +15,8 @@ from eprop.network import Network
 from eprop.network.distributions import Array
 from eprop.parameters import Description, Values
 
+SYNAPSES = "EPropPlus.synapses"
+
 
 def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block_steps: int) -> np.ndarray:
     """All that a network is but its first weights and learning rates: (bytes,) uint8, the same on every rank.
@@ -40,7 +42,7 @@ def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block
             f"{kind.filters} filters, {kind.hidden} own, {'anchored' if kind.anchored else 'crossing'}"
             for kind in kinds
         )
-        out["EPropPlus.synapses"] = f"{'; '.join(each)}; blocks of {block_steps} steps"
+        out[SYNAPSES] = f"{'; '.join(each)}; blocks of {block_steps} steps"
     return np.frombuffer(json.dumps(out).encode(), np.uint8)
 
 
@@ -93,4 +95,6 @@ def _read(fingerprint: Any) -> dict[str, str]:
         raise InputError(f"the state is damaged: its entry 'network' cannot be read ({error})") from error
     if not isinstance(found, dict):
         raise InputError("the state is damaged: its entry 'network' is no description of a network")
+    if SYNAPSES in found:  # kinds once came in the order of the network
+        found[SYNAPSES] = "; ".join(sorted(str(found[SYNAPSES]).split("; ")))
     return found

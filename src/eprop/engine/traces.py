@@ -35,7 +35,7 @@ DOUBLINGS = 62
 def kinds_of(
     network: Network, components: dict[int, Components], left: dict[int, float], populations: np.ndarray, dtype: type
 ) -> tuple[Kind, ...]:
-    """The distinct kinds of eligibility that e-prop+ meets, in order; notes them and what the adjoint pass must know.
+    """The distinct kinds of eligibility that e-prop+ meets, smallest first; notes them and what the adjoint pass must know.
 
     ``left`` is `least_left` of each population. Synapses are kept at anchors if those onto all neurons with as many components
     can be, so that there is one loop for them.
@@ -54,10 +54,10 @@ def kinds_of(
     for post in reached:
         size = len(components[post.index].filters), len(components[post.index].hidden)
         anchored[size] = anchored.get(size, True) and left[post.index] ** LARGEST_CROSSED_BLOCK >= power
-    kinds = [Kind(*size, back) for size, back in anchored.items()]
+    sizes = sorted(anchored)  # so that one loop serves networks whose populations come in any order
+    kinds = [Kind(*size, anchored[size]) for size in sizes]
     if len(kinds) > MAX_KINDS:
         raise NetworkError(f"EPropPlus takes neurons of {MAX_KINDS} different kinds of eligibility, got {len(kinds)}")
-    sizes = list(anchored)
     for post in reached:
         c = components[post.index]
         populations[post.index, lay.POP_KIND] = sizes.index((len(c.filters), len(c.hidden)))

@@ -10,6 +10,9 @@ import pytest
 import eprop as ep
 from eprop.engine.build import build
 from eprop.engine.eligibility import least_left, sort_components
+from eprop.engine.fingerprint import check_fingerprint, fingerprint_of
+from eprop.kernels.layout import POP_KIND, POP_SLOT
+from eprop.kernels.maps import Kind
 from eprop.models import Eligibility, Neuron
 from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
 
@@ -91,6 +94,26 @@ def test_single_precision_asks_for_more():
 def test_one_that_crosses_takes_others_of_its_kind_along():
     found = built(ep.LIF(), ep.ALIF(), FORGETFUL)
     assert found.kinds == ((1, 0, True), (1, 1, False))
+
+
+def test_populations_in_any_order_share_their_loops():
+    one, other = built(ep.LIF(), ep.ALIF()), built(ep.ALIF(), ep.LIF())
+    assert one.kinds == other.kinds == ((1, 0, True), (1, 1, True))
+    assert one.models == other.models
+    for found, neurons in ((one, (ep.LIF, ep.ALIF)), (other, (ep.ALIF, ep.LIF))):
+        rows = found.topology.populations[1:]
+        assert [found.models[slot] for slot in rows[:, POP_SLOT]] == list(neurons)
+        assert [found.kinds[kind][1] for kind in rows[:, POP_KIND]] == [int(neuron is ep.ALIF) for neuron in neurons]
+
+
+def test_a_state_may_name_its_kinds_in_another_order():
+    net, kinds = ep.Network(), (Kind(1, 0, True), Kind(1, 1, True))
+    own = fingerprint_of(net, np.float64, kinds, 32)
+    check_fingerprint(fingerprint_of(net, np.float64, kinds[::-1], 32), own)
+    with pytest.raises(
+        ep.InputError, match=r"EPropPlus.synapses is 1 filters, 0 own, anchored; blocks of 32 steps there"
+    ):
+        check_fingerprint(fingerprint_of(net, np.float64, kinds[:1], 32), own)
 
 
 class Silent(AdaptingCurrent):
