@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # A table of all weights pays from about this share of possible connections on; beyond this size it is not in reach.
 DENSE_FROM, DENSE_TO, DENSE_TARGETS = 0.2, 2**22, 16
+# With e-prop+ synapses are done eight at a time without one as well, so that it pays later.
+TABLE_FROM = 0.5
 PAD = 32
 # Where there is no table, runs pay from about this mean length on (`benchmarks/micro/rows.py`).
 RUNS_FROM = 8.0
@@ -105,13 +107,17 @@ def _has_long_runs(row: np.ndarray, indptr: np.ndarray, targets: np.ndarray) -> 
     return bool(runs) and synapses >= RUNS_FROM * runs
 
 
-def dense_tables(built: Built, wanted: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, int]:
+def dense_tables(
+    built: Built, wanted: np.ndarray | None = None, share: float | None = None
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Which tracts (of those ``wanted``) get a table of all weights, gaps included: its place or -1, and the length of a row.
 
-    Also the size of all tables. Where a pair is connected twice, there is none: the sum in the table could round.
+    It must be full to a ``share``, `DENSE_FROM` if none is given. Also the size of all tables. Where a pair is connected twice,
+    there is none: the sum in the table could round.
     """
     rows, indptr = built.topology.projections, built.topology.indptr
     at, width, size = np.full(len(rows), -1, np.int64), np.zeros(len(rows), np.int64), 0
+    least = DENSE_FROM if share is None else share
     for r, row in enumerate(rows):
         first, n, targets = row[lay.PRO_ROW], row[lay.PRO_ROWS], int(row[lay.PRO_HI] - row[lay.PRO_LO])
         synapses = int((indptr[:, first + n] - indptr[:, first]).sum())
@@ -119,7 +125,7 @@ def dense_tables(built: Built, wanted: np.ndarray | None = None) -> tuple[np.nda
         # The rows of a tract whose rows are apart are not neighbours.
         if row[lay.PRO_STRIDE] > 1 or (wanted is not None and not wanted[r]):
             continue
-        if targets < DENSE_TARGETS or synapses < DENSE_FROM * n * stride or size + n * stride > DENSE_TO:
+        if targets < DENSE_TARGETS or synapses < least * n * stride or size + n * stride > DENSE_TO:
             continue
         if _repeats(built, first, n):
             continue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eprop._jit import WIDE, record_size
-from eprop.engine.rows import PAD, aligned, dense_tables, room_for_sums, walks_of
+from eprop.engine.rows import PAD, TABLE_FROM, aligned, dense_tables, room_for_sums, walks_of
 from eprop.kernels import layout as lay
 from eprop.kernels.clock import COLUMNS
 from eprop.kernels.exchange import Outbox
@@ -201,7 +201,7 @@ def with_tables(built: Built, scratch: Scratch) -> Scratch:
     # Rows of several tracts are sorted together: there is no one table for them.
     alone = np.bincount(rows[:, lay.PRO_LEADER], minlength=len(rows)) == 1
     wanted = (rows[:, lay.PRO_RULE] == lay.EPROP_PLUS) & (rows[:, lay.PRO_TO_READOUT] == 0) & plain & alone
-    at, width, size = dense_tables(built, wanted)
+    at, width, size = dense_tables(built, wanted, TABLE_FROM)
     dtype = built.weight.dtype
     return scratch._replace(
         dense_at=at, dense_width=width, dense_weight=aligned((size,), dtype), dense_trace=aligned((size,), dtype)

@@ -14,7 +14,7 @@ RULE = ep.EPropPlus(optimizer=ep.GradientDescent(eta=0.01, w_min=-1.5, w_max=1.2
 def network(rule: ep.EPropPlus = RULE, connect: ep.Bernoulli | ep.FixedIndegree = ep.Bernoulli(0.6)) -> ep.Network:
     net = ep.Network(seed=3)
     x = net.add(ep.EventSource(), 40, name="in")
-    rec = net.add(ep.LIF(tau_m=20.0, v_th=1.0), 37, name="rec")
+    rec = net.add(ep.LIF(tau_m=20.0, v_th=1.0), 61, name="rec")
     out = net.add(ep.Readout(tau_m=20.0), 3, name="out")
     net.connect(x, rec, connect, weight=ep.Normal(0.05, 0.3), delay=2.0, rule=rule)
     net.connect(rec, rec, ep.FixedIndegree(4), weight=ep.Normal(0.0, 0.2), rule=rule)
@@ -54,7 +54,7 @@ def populations(sizes: tuple[int, ...], partitions: int) -> dict[str, np.ndarray
     x, out = net.add(ep.EventSource(), 40, name="in"), net.add(ep.Readout(tau_m=20.0), 3, name="out")
     for size in sizes:
         rec = net.add(ep.LIF(tau_m=20.0, v_th=1.0), size, name=f"rec {len(net.populations)}")
-        net.connect(x, rec, ep.Bernoulli(0.6), weight=ep.Normal(0.05, 0.3), rule=rule)
+        net.connect(x, rec, ep.Bernoulli(0.9), weight=ep.Normal(0.05, 0.3), rule=rule)
         net.connect(rec, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.3), rule=rule)
         net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
     sim, rng = ep.Simulator(net, threads=1, partitions=partitions), np.random.default_rng(5)
