@@ -20,7 +20,7 @@ from eprop.interop.nest import to_nest
 def network_of(neurons: int, seed: int) -> ep.Network:
     """A network that both simulators can run: delays of one step, squared error, feedback that stays as it is."""
     net = ep.Network(dt=1.0, seed=seed)
-    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=3e-4), kappa=0.97, kappa_reg=0.95, c_reg=0.05, cutoff=40.0)
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=3e-4), kappa=0.97, c_reg=0.05, cutoff=40.0)
     x = net.add(ep.EventSource(), 20, name="in")
     rec = net.add(ep.LIF(tau_m=20.0, v_th=1.0, t_ref=2.0, surrogate=ep.FastSigmoid(0.3, 0.5)), neurons, name="rec")
     out = net.add(ep.Readout(tau_m=30.0), 2, name="out")

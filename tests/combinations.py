@@ -1,8 +1,9 @@
 """Which combinations of models and rules are compiled by an ordinary run of the tests.
 
 Each combination of a neuron's class with the loops that a rule needs is compiled by itself, in about half a minute, while its
-tests take seconds. An ordinary run compiles each loop with `LIF`, but for the one that has everything, and each class of neurons
-with the simplest loops. The neurons with a reset to a fixed voltage differ from these in their own step alone, and are compiled
+tests take seconds. An ordinary run compiles with `LIF` the simplest loops, those with two kappas and moments, and those with a
+step of the optimiser in every step: each line of code is in one of them. Each other class of neurons is compiled with the
+simplest loops. The neurons with a reset to a fixed voltage differ from these in their own step alone, and are compiled
 with e-prop; so is the resonator, one neuron of one's own of several, and `ALIF` where each has its own parameters, whose kind of
 eligibility an example of the documentation has as well. All combinations run where nothing is compiled
 (``NUMBA_DISABLE_JIT=1``, which is a part of continuous integration), and with ``--rare``.
@@ -28,11 +29,17 @@ def loops_of(rule: Any) -> tuple[bool, bool, bool] | None:
     return rule.kappa != rule.kappa_regularisation, many, rule.each_step
 
 
+#: Two kappas, moments, a step of the optimiser in every step: what an ordinary run compiles with `LIF`.
+LOOPS_OF_LIF = ((False, False, False), (True, True, False), (False, True, True))
+
+
 def is_compiled(neuron: ep.Neuron, rule: Any) -> bool:
     """Whether an ordinary run of the tests compiles a combination."""
     loops = loops_of(rule)
-    if loops is None or (type(neuron) is ep.LIF and not varies(neuron)):
-        return loops != (True, True, True)
+    if loops is None:
+        return True
+    if type(neuron) is ep.LIF and not varies(neuron):
+        return loops in LOOPS_OF_LIF
     if isinstance(neuron, ep.DeltaLIF | ep.DeltaALIF | Resonator) or (isinstance(neuron, ep.ALIF) and varies(neuron)):
         return False
     return loops == (False, False, False)
@@ -46,3 +53,12 @@ def is_ordinary(neuron: ep.Neuron, rule: Any) -> bool:
 def marks_of(neuron: ep.Neuron, rule: Any) -> list[pytest.MarkDecorator]:
     """For a parameter of a test: nothing, or the mark `rare`."""
     return [] if is_compiled(neuron, rule) else [pytest.mark.rare]
+
+
+def time_constants(kind: str, rule: Any) -> list[float]:
+    """Of membranes, in ms, that a test may draw for a kind of neuron.
+
+    Where an adapting neuron has a short one, its synapses cross (`eprop.kernels.crossing`): once more loops of their own.
+    """
+    crosses = kind in ("ALIF", "DeltaALIF") and isinstance(rule, ep.EPropPlus)
+    return [12.0, 50.0] if crosses and not _jit.JIT_DISABLED else [3.0, 12.0, 50.0]

@@ -27,7 +27,7 @@ SHARED = pathlib.Path(os.environ.get("EPROP_SHARED", ROOT / "not given"))
 
 
 # Folders in the order they are tested. Two workers (-n 2) begin with a half each: one with what compiles most, the other with
-# what compiles little, so that they do not compile the same at the same time.
+# the examples, which compile what no other test does, so that they do not compile the same at the same time.
 ORDER = ("conformance", "property", "interop", "mpi", "unit", "oracle", "docs")
 
 
@@ -57,11 +57,14 @@ def _why_not(config: pytest.Config) -> dict[str, str]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put into order; leave out what is better run without the compiler; skip, with the reason, what this machine cannot run."""
-    items.sort(key=lambda item: ORDER.index(item.path.relative_to(ROOT / "tests").parts[0]))
     if not (config.getoption("--rare") or os.environ.get("NUMBA_DISABLE_JIT") == "1"):
         rare = [item for item in items if item.get_closest_marker("rare")]
         config.hook.pytest_deselected(items=rare)
         items[:] = [item for item in items if not item.get_closest_marker("rare")]
+    items.sort(key=lambda item: ORDER.index(item.path.relative_to(ROOT / "tests").parts[0]))
+    examples = [item for item in items if item.path.name == "test_examples.py"]
+    others, half = [item for item in items if item.path.name != "test_examples.py"], len(items) // 2
+    items[:] = others[:half] + examples + others[half:]
     reasons = _why_not(config)
     for item in items:
         for mark, reason in reasons.items():

@@ -22,6 +22,12 @@ MEMBRANES = [name for name, neuron in MODELS.items() if isinstance(neuron, Membr
 every_membrane = pytest.mark.parametrize("model", MEMBRANES)
 
 
+def by_themselves(models: list[str]) -> pytest.MarkDecorator:
+    """Run without a rule: loops of their own to compile, while e-prop's have the same step of the neuron."""
+    rare = {name: [pytest.mark.rare] * isinstance(MODELS[name], ep.DeltaLIF) for name in models}
+    return pytest.mark.parametrize("model", [pytest.param(name, marks=marks) for name, marks in rare.items()])
+
+
 def member(model: str) -> ep.Neuron:
     """The model, or the first neuron of a population of it, if they differ."""
     net = ep.Network()
@@ -92,7 +98,7 @@ def test_check(model):
     assert found["backpropagation"] < 1e-10
 
 
-@every_membrane
+@by_themselves(MEMBRANES)
 def test_rest(model):
     """Without input the voltage goes to where the current holds it, and stays."""
     neuron = MODELS[model]
@@ -106,7 +112,7 @@ def test_rest(model):
         assert np.all(run["rec", "v"] == neuron.e_l)
 
 
-@every_membrane
+@by_themselves(MEMBRANES)
 @pytest.mark.parametrize("dt", [1.0, 0.5])
 def test_spikes(model, dt):
     neuron, run = driven(model, dt=dt)
@@ -137,7 +143,7 @@ def test_spikes(model, dt):
     assert psi.max() > 0.5 * neuron.surrogate.height
 
 
-@pytest.mark.parametrize("model", [name for name in MEMBRANES if adapts(MODELS[name])])
+@by_themselves([name for name in MEMBRANES if adapts(MODELS[name])])
 def test_adaptation(model):
     """Each spike raises the threshold one step later, and it comes back; in a pause it stands still."""
     neuron, run = driven(model)
@@ -163,7 +169,7 @@ def test_eligibility(model):
     assert found.arrival[0] == neuron.input_scale(0.5)
 
 
-@every_membrane
+@by_themselves(MEMBRANES)
 def test_decay(model):
     """Between inputs a voltage returns to rest by ``alpha`` per step."""
     neuron = MODELS[model].replace(i_e=0.0)

@@ -13,10 +13,10 @@ import pytest
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 # Small, so that most of the time goes into starting Python.
 ARGUMENTS = {
-    "compare_with_nest.py": ["--neurons", "12", "--duration", "200"],
-    "nmnist_authors.py": [],
     "own_neuron.py": ["--iterations", "20"],
+    "nmnist_authors.py": [],
     "pattern_generation.py": ["--neurons", "30", "--iterations", "20"],
+    "compare_with_nest.py": ["--neurons", "12", "--duration", "200"],
 }
 NEEDS_NEST = {"compare_with_nest.py"}
 

@@ -65,7 +65,7 @@ def to_nest_name(kind: str) -> str:
 
 @pytest.mark.parametrize("dt", [1.0, 0.5])
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.rare] * k.startswith("Delta")) for k in KINDS])
 def test_without_learning(kind, seed, dt, deviations):
     pair = drawn_neuron(np.random.default_rng([3, seed]), kind, surrogate_of(4 * seed), at_rest=seed % 2 == 0)
     c = case(seed, ep.Static(), steps=250, rate=0.1, pair=pair, dt=dt)

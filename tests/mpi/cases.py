@@ -8,7 +8,7 @@ import numpy as np
 
 import eprop as ep
 
-N_IN, STEPS = 7, 60
+N_IN, STEPS = 7, 40
 
 
 def network(rule: Any, readout_rule: Any = None, *, models: Any = None, feedback: Any = None, delays: Any = None,

@@ -43,25 +43,25 @@ def stream(make: Any, comm: Communicator, threads: int, states: list[Any]) -> Re
     first = sim.run(STEPS, cases.inputs(), cases.targets(), record=record, spikes=spikes)
     frozen = sim.run(11, cases.inputs(11), learn=False, spikes=spikes)
     out = described("first", first) | described("frozen", frozen) | weights(sim)
-    samples = sim.samples(3, 17, inputs=cases.inputs(17, 3), targets=cases.targets(17, 3))
+    samples = sim.samples(3, 13, inputs=cases.inputs(13, 3), targets=cases.targets(13, 3))
     out |= batch("trained", sim.train(samples)) | batch("evaluated", sim.evaluate(samples))
     out |= batch("evaluated_from_rest", sim.evaluate(samples, reset=True))
     states.append(sim.state())
     out |= {name: value for name, value in states[-1].items() if not name.startswith("history/log")}
     out["history/steps"] = out["history/steps"][:, :3]  # without the work space
     return (
-        out | described("second", sim.run(25, cases.inputs(25), record=record, spikes=spikes)) | {"events": sim.events}
+        out | described("second", sim.run(17, cases.inputs(17), record=record, spikes=spikes)) | {"events": sim.events}
     )
 
 
 def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any]) -> Results:
     """Two mini-batches, an evaluation, and a run that is recorded."""
     sim = ep.Simulator(make(), threads=threads, comm=comm)
-    samples = sim.samples(5, 31, inputs=cases.inputs(31, 5), targets=cases.targets(31, 5))
+    samples = sim.samples(5, 21, inputs=cases.inputs(21, 5), targets=cases.targets(21, 5))
     out = batch("trained", sim.train(samples)) | batch("again", sim.train(samples)) | weights(sim)
     out |= batch("evaluated", sim.evaluate(samples))
     states.append(sim.state())
-    run = sim.run(29, cases.inputs(29), cases.targets(29), record=[("b", "v")], spikes=["a", "b"])
+    run = sim.run(19, cases.inputs(19), cases.targets(19), record=[("b", "v")], spikes=["a", "b"])
     out |= described("outputs", sim.run(13, cases.inputs(13), cases.targets(13)))
     return out | described("run", run) | weights(sim) | {"updates": sim.updates, "events": sim.events}
 
@@ -89,8 +89,8 @@ def resumed(run: Any, make: Any, comm: Communicator, threads: int, state: Any) -
     sim.set_weights("a->b", 0.1 + 0.01 * np.arange(sim.connection_count("a->b")))
     sim.set_state(state)
     if run is stream:
-        return described("", sim.run(25, cases.inputs(25), spikes=["a", "b"])) | weights(sim)
-    samples = sim.samples(4, 31, inputs=cases.inputs(31, 4), targets=cases.targets(31, 4))
+        return described("", sim.run(17, cases.inputs(17), spikes=["a", "b"])) | weights(sim)
+    samples = sim.samples(4, 21, inputs=cases.inputs(21, 4), targets=cases.targets(21, 4))
     return batch("", sim.train(samples)) | weights(sim)
 
 

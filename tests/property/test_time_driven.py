@@ -8,11 +8,14 @@ update to update; 1e-13 is typical. Adam divides by ``sqrt(v) + epsilon`` on top
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 
 import eprop as ep
+from combinations import marks_of
 from eprop.engine import build
 from networks import (
     PROJECTIONS,
@@ -32,9 +35,23 @@ TOLERANCE = 1e-10
 EXPLODED = 1e6  # mV, of a weight
 
 
-@pytest.mark.parametrize("kind", [ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop])
-@pytest.mark.parametrize("two_kappas", [False, True], ids=["one kappa", "two kappas"])
-def test_plus_equals_time_driven(two_kappas, kind):
+def rules_of(optimizers: dict[str, ep.Optimizer], kappa_reg: float, **others: float) -> Any:
+    """Each optimiser with one and two kappas; those whose loops are not compiled are rare."""
+    made = {
+        f"{kappas}-{name}": ep.EPropPlus(optimizer=optimizer, kappa_reg=second, **others)
+        for name, optimizer in optimizers.items()
+        for kappas, second in (("one kappa", None), ("two kappas", kappa_reg))
+    }
+    return [pytest.param(rule, marks=marks_of(ep.LIF(), rule), id=name) for name, rule in made.items()]
+
+
+EACH_OPTIMIZER = {"gd": ep.GradientDescent(), "Adam": ep.Adam(), "momentum": ep.Momentum(), "RMSprop": ep.RMSprop()}
+
+
+@pytest.mark.parametrize("like", rules_of(EACH_OPTIMIZER, 0.5))
+def test_plus_equals_time_driven(like):
+    two_kappas, kind = like.kappa_reg is not None, type(like.optimizer)
+
     @examples(0.3)
     @given(plus_rules(two_kappas, kind).flatmap(networks), st.sampled_from([1, 3]))
     def holds(c, partitions):
@@ -71,26 +88,23 @@ def test_samples_equal_time_driven(data, rule, seed, batch_size):
             assert disagreement(found[update][name], weights[update * batch_size][name]) < TOLERANCE
 
 
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        ep.GradientDescent(1e-3),
-        ep.Adam(1e-3, epsilon=1e-2),
-        ep.Momentum(1e-4),
-        ep.Momentum(1e-4, nesterov=True),
-        ep.RMSprop(1e-3, epsilon=1e-2),
-    ],
-    ids=["gd", "Adam", "momentum", "Nesterov", "RMSprop"],
-)
-@pytest.mark.parametrize("kappa_reg", [None, 0.99], ids=["one kappa", "two kappas"])
+LONG_SILENCE = {
+    "gd": ep.GradientDescent(1e-3),
+    "Adam": ep.Adam(1e-3, epsilon=1e-2),
+    "momentum": ep.Momentum(1e-4),
+    "Nesterov": ep.Momentum(1e-4, nesterov=True),
+    "RMSprop": ep.RMSprop(1e-3, epsilon=1e-2),
+}
+
+
+@pytest.mark.parametrize("rule", rules_of(LONG_SILENCE, 0.99, kappa=0.999, c_reg=0.05))
 @pytest.mark.parametrize("cutoff", [5.0, 30.0])
 @pytest.mark.parametrize("tabled", [True, False], ids=["powers from the table", "powers computed"])
-def test_long_silence(kappa_reg, optimizer, cutoff, tabled, monkeypatch):
+def test_long_silence(rule, cutoff, tabled, monkeypatch):
     """Traces that outlive a silence far beyond the cutoff, and beyond the table of powers."""
     if not tabled:
         monkeypatch.setattr(build, "TABLED_POWERS", 0)
-    rule = ep.EPropPlus(optimizer=optimizer, kappa=0.999, kappa_reg=kappa_reg, c_reg=0.05, cutoff=cutoff)
-    c = case(5, rule, steps=700, rate=0.5, tau_m=400.0, density=0.8)
+    c = case(5, rule.replace(cutoff=cutoff), steps=700, rate=0.5, tau_m=400.0, density=0.8)
     for span in (slice(40, 350), slice(380, 420), slice(450, 690)):
         c.inputs[span] = 0.0
     ref = run_reference_plus(c)

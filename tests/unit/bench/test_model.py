@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eprop.bench import ScalingConfig, run_scaling
+from eprop.bench import ScalingConfig, run_scaling, scaling
 from eprop.bench.model import SHAPES, TERMS, CostModel, work_of
 
 
@@ -81,7 +81,10 @@ def test_work_is_shared_out():
     assert work_of(few, ranks=100)["rows"] < 0.4 * work_of(few)["rows"]
 
 
-def test_events_are_those_of_the_benchmark():
+@pytest.mark.rare
+@pytest.mark.tiny
+def test_events_are_those_of_the_benchmark(monkeypatch):
+    monkeypatch.setattr(scaling, "triad_bandwidth", lambda threads: 1e9)
     config = ScalingConfig(neurons=20, indegree=5, inputs=3, rate=50.0, steps=40, mode="eprop+")
     assert work_of(config)["events"] == pytest.approx(run_scaling(config).synaptic_events, rel=0.25)
 

@@ -14,7 +14,7 @@ EVENTS = np.random.default_rng(5).random((STEPS, 6)) < 0.3
 EVENTS[0] = False
 TARGET = np.full((STEPS, 2), (0.9, 0.1))
 RULES = {
-    "e-prop+": ep.EPropPlus(optimizer=ep.Adam(1e-2), c_reg=0.5, cutoff=20.0),
+    "e-prop+": ep.EPropPlus(optimizer=ep.Adam(1e-2), kappa_reg=0.5, c_reg=0.5, cutoff=20.0),
     "e-prop": ep.EProp(optimizer=ep.Adam(1e-2), c_reg=0.5),
 }
 NAMES = ("in->rec", "rec->out", "rec->more")

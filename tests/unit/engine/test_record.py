@@ -105,6 +105,8 @@ def test_parts_of_the_network_stand_for_their_names():
     assert run.y[out] is run.y["out"]
 
 
+@pytest.mark.rare
+@pytest.mark.tiny
 def test_samples_and_their_outcome_take_one_line():
     net = ep.Network()
     x, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.Readout(), 2, "out")
@@ -121,6 +123,8 @@ def test_samples_and_their_outcome_take_one_line():
     assert "\n" not in repr(found)
 
 
+@pytest.mark.rare
+@pytest.mark.tiny
 def test_softmax():
     net = ep.Network()
     net.add(ep.Readout(e_l=2.0, loss=ep.CrossEntropy()), 4, "out")

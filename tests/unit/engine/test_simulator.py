@@ -157,7 +157,7 @@ def test_random_spikes_of_every_batch_are_those_of_the_time_driven_engine():
 @pytest.mark.parametrize("optimizer", [ep.GradientDescent(1e-4, decay=1e-3), ep.Momentum(1e-4, beta=0.0)], ids=repr)
 def test_a_spike_may_arrive_at_a_readout_before_anything_else(optimizer):
     """In the very first step, when no optimiser owes anything."""
-    rule, net = ep.EPropPlus(optimizer=optimizer), ep.Network(seed=1)
+    rule, net = ep.EPropPlus(optimizer=optimizer, kappa_reg=0.5), ep.Network(seed=1)
     x, rec = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 4, "rec")
     out = net.add(ep.Readout(), 1, "out")
     net.connect(x, rec, weight=0.5, rule=rule)
