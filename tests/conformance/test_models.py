@@ -9,7 +9,8 @@ import pytest
 
 import eprop as ep
 from combinations import marks_of
-from conformance.registry import MODELS
+from conformance.registry import MODELS, built_in
+from eprop.engine.build import build
 from eprop.engine.members import members_of
 from eprop.models.membrane import Membrane
 from eprop.parameters import parameters_of, varies
@@ -96,6 +97,15 @@ def test_check(model):
     assert set(found) == {"response to a pulse", "e-prop", "e-prop+", "backpropagation"}
     assert max(found.values()) < 1e-9
     assert found["backpropagation"] < 1e-10
+
+
+@pytest.mark.slow  # loops of their own to compile
+def test_check_of_an_adapting_neuron_whose_synapses_cross():
+    neuron = built_in(kind="ALIF", tau_m=3.0, v_th=0.8, beta=0.2, tau_adapt=8.0)
+    net = ep.Network()
+    net.connect(net.add(ep.EventSource(), 2), net.add(neuron, 3), rule=ep.EPropPlus())
+    assert build(net, 1, np.float64).crosses
+    assert max(check_neuron(neuron, steps=60).values()) < 1e-9
 
 
 @by_themselves(MEMBRANES)
