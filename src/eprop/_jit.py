@@ -114,6 +114,8 @@ from eprop._vectors import marks as marks  # noqa: E402
 
 compare_quickly()
 
+# What Numba raises where it cannot compile a function.
+CompileError = numba.core.errors.NumbaError
 prange = numba.prange
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)
 # An index out of bounds inside a parallel region would not be reported: with bounds checks on, loops run serially.
@@ -158,8 +160,16 @@ class _CollectLater(event.Listener):  # type: ignore[misc]
 event.register("numba:compile", _CollectLater())
 
 
+def in_package(thing: Any) -> bool:
+    """Whether a function or a class is the package's own."""
+    return bool(thing.__module__.split(".")[0] == "eprop")
+
+
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """Give a function to the compiler.
+
+    Machine code of a user's own functions is not kept by itself: Numba would not see that a function has changed that they call,
+    and finds no place for those from a prompt. It is kept within the loops, see `engine.own_code`.
 
     Where machine code is kept is settled here, for this function alone: Numba reads its environment again whenever a
     variable of it has changed, so a directory set once would be forgotten, and the code would land, without the digest,
@@ -167,8 +177,9 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
     """
     theirs, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(CACHE_DIR)
     try:
-        made = numba.njit(**{**_OPTIONS, **options})(function)
-        if "pipeline_class" in options and not JIT_DISABLED:
+        kept = in_package(function)
+        made = numba.njit(**{**_OPTIONS, **options, "cache": kept})(function)
+        if "pipeline_class" in options and kept and not JIT_DISABLED:
             made._cache = IngredientCache(function)
         return made
     finally:

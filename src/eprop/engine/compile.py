@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import inspect
-import pathlib
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,6 +10,7 @@ from typing import Any, NamedTuple
 from eprop._jit import bind
 from eprop.engine.bind_plus import bind_plus
 from eprop.engine.options import Options, plus_label
+from eprop.engine.own_code import digest_of, explaining, is_own
 from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
 from eprop.kernels import gradients, lanes, neurons, optimize_batch, stream
@@ -74,7 +72,7 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
     forward = bind(lanes.forward, f"forward_{label}", ADVANCE=advance)
     run_lanes = bind(lanes.run_lanes, f"lanes_{label}_{threads}", parallel=options.parallel, FORWARD=forward)
     accumulate = bind(gradients.accumulate, f"accumulate_{threads}", parallel=options.parallel)
-    return Loops(
+    made = Loops(
         stream=bind(
             stream.run_stream,
             f"stream_{label}_{rule}_{along}",
@@ -95,6 +93,7 @@ def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
         accumulate=bind(gradients.accumulate, f"accumulate_lanes_{threads}", parallel=options.parallel, outer=True),
         optimize=bind(optimize_batch.optimize, f"optimize_{threads}", parallel=options.parallel, outer=True),
     )
+    return Loops(*(explaining(loop, models) for loop in made))
 
 
 def _rule_label(options: Options) -> str:
@@ -103,25 +102,17 @@ def _rule_label(options: Options) -> str:
 
 def _label(model: type[Neuron]) -> str:
     """A name that changes when a user's own model does: its code is not part of the package's digest."""
-    if model.__module__.split(".")[0] == "eprop":
-        return model.__name__.lower()
-    update = getattr(model.update, "py_func", model.update)
-    try:  # the whole file: what the function calls and the constants it freezes count as well
-        source = pathlib.Path(inspect.getfile(update)).read_bytes()
-    except (OSError, TypeError) as problem:
-        raise NetworkError(
-            f"{model.__name__} must be defined in a file, not at a prompt, for its compiled code to be kept"
-        ) from problem
-    return f"{model.__name__.lower()}_{hashlib.sha256(source).hexdigest()[:8]}"
+    name = model.__name__.lower()
+    return f"{name}_{digest_of(model.update)}" if is_own(model) else name
 
 
 def advance_of(model: type[Neuron]) -> Callable[..., int]:
     """The loop that advances neurons of one model by a step, see `kernels.neurons.advance`."""
-    return _bind_model(model, _label(model))
+    return explaining(_bind_model(model, _label(model)), [model])
 
 
 def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., Any]:
-    advances = [advance_of(model) for model in models]
+    advances = [_bind_model(model, _label(model)) for model in models]
     if not advances:  # a network of readouts alone still needs something to compile
         advances = [_bind_update(_no_neuron(), "none")]
     slots: dict[str, Any] = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}

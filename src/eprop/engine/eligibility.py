@@ -47,8 +47,11 @@ def sort_components(name: str, members: Sequence[Eligibility]) -> Components:
     Raises
     ------
     NetworkError
-        If the parts of an eligibility do not fit together.
+        If one is no `Eligibility`, or its parts do not fit together.
     """
+    for e in members:
+        if not isinstance(e, Eligibility):
+            raise NetworkError(f"{name}: eligibility(dt) must return an Eligibility, got {e!r:.80}")
     decay, arrival, output, spike = (
         np.array([getattr(e, part) for e in members], np.float64) for part in ("decay", "arrival", "output", "spike")
     )

@@ -118,6 +118,11 @@ def test_a_forgotten_parameter_is_named():
         ep.Simulator(net, threads=1)
 
 
+def test_what_is_no_eligibility_is_named():
+    with pytest.raises(ep.NetworkError, match=r"rec: eligibility\(dt\) must return an Eligibility, got None"):
+        ep.Simulator(network(divides, eligibility=lambda self, dt: None), threads=1)
+
+
 def test_division_by_zero_is_let_pass():
     ep.Simulator(network(divides), threads=1)
 

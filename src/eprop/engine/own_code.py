@@ -1,0 +1,113 @@
+"""A user's own compiled functions: a digest that changes when one of them does, and words for what the compiler refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import types
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from eprop import _jit
+from eprop.errors import NetworkError
+from eprop.models import Neuron
+
+
+def is_own(model: type[Neuron]) -> bool:
+    """Whether a model is not the package's."""
+    return not _jit.in_package(model)
+
+
+def digest_of(function: Callable[..., Any]) -> str:
+    """Eight digits for all that a compiled function is made of: code, its own and of what it calls, and the constants it freezes.
+
+    What else stands in its file, or notebook, does not count, so that nothing is compiled again because of it.
+    """
+    digest = hashlib.sha256()
+    for part in _parts(function, []):
+        digest.update(part.encode() + b"\n")
+    return digest.hexdigest()[:8]
+
+
+def _parts(value: Any, met: list[Any]) -> Any:
+    """What makes a value what it is, as text; functions are followed once."""
+    value = getattr(value, "py_func", value)
+    if isinstance(value, types.FunctionType):
+        if any(value is other for other in met):
+            return
+        met.append(value)
+        names = {name: value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__}
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        yield value.__qualname__
+        for part in (value.__code__, value.__defaults__, cells, *names.items()):
+            yield from _parts(part, met)
+        # A module's numbers are frozen as well: `constants.G` is the name of a module, followed by that of a number.
+        modules = [found for found in names.values() if isinstance(found, types.ModuleType)]
+        for name in _names(value.__code__):
+            for module in modules:
+                yield from _parts(getattr(module, name, None), met)
+    elif isinstance(value, types.CodeType):
+        yield f"{value.co_code.hex()} {value.co_names} {value.co_varnames} {value.co_freevars}"
+        yield from _parts(value.co_consts, met)
+    elif isinstance(value, (tuple, list)):
+        yield f"{type(value).__name__} of {len(value)}"
+        for part in value:
+            yield from _parts(part, met)
+    elif isinstance(value, np.ndarray):
+        yield f"{value.dtype} {value.shape} {value.tobytes().hex()}"
+    elif isinstance(value, (types.ModuleType, types.BuiltinFunctionType, np.ufunc, type)):
+        yield f"{type(value).__name__} {value.__name__}"
+    else:
+        yield f"{type(value).__name__} {value!r}"
+
+
+def _names(code: types.CodeType) -> list[str]:
+    """Names that a function uses, and those defined within it."""
+    inner = [name for part in code.co_consts if isinstance(part, types.CodeType) for name in _names(part)]
+    return [*code.co_names, *inner]
+
+
+def explaining(loop: Callable[..., Any], models: Sequence[type[Neuron]]) -> Callable[..., Any]:
+    """The loop; where it cannot be compiled because of a user's own `update`, that is said in words.
+
+    Raises
+    ------
+    NetworkError
+        Of the function that is returned.
+    """
+    own = [model for model in models if is_own(model)]
+    if not own:
+        return loop
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return loop(*arguments)
+        except _jit.CompileError as error:
+            _explain(own, error)
+
+    return call
+
+
+def _explain(models: Sequence[type[Neuron]], error: Exception) -> NoReturn:
+    for model in models:
+        try:  # alone, on the types that the loops give it
+            model.update(
+                np.zeros((len(model.state_rows), 1)), np.ones((len(model.parameter_rows), 1)), np.uint64(0), 0.0
+            )
+        except _jit.CompileError as alone:
+            raise NetworkError(
+                f"{model.__name__}.update cannot be compiled: {_gist(str(alone))}. It may use numbers, functions of math and "
+                "NumPy of numbers, and functions with @inline; not arrays, lists or dictionaries of its own"
+            ) from alone
+    raise error
+
+
+def _gist(text: str) -> str:
+    """Of the many lines of Numba's message, the reason and the place."""
+    lines = [line.strip() for line in text.splitlines()]
+    reasons = [line for line in lines if line and not line.startswith(("Failed in", "During:", "File ", "- ", ">>>"))]
+    places = re.findall(r'File "([^"]+)", line (\d+)', text)
+    where = f" ({places[-1][0]}, line {places[-1][1]})" if places else ""
+    return f"{reasons[0].rstrip(':.') if reasons else 'the compiler gives no reason'}{where}"

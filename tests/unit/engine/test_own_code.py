@@ -1,0 +1,105 @@
+"""A user's own functions: compiled again when they change and only then, wherever they were typed, and refused in words."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop import _jit
+from eprop.engine.compile import advance_of
+from eprop.engine.own_code import digest_of
+from eprop.models import inline
+from own_model import Integrator
+
+PROGRAM = """
+import math
+import numpy as np
+import constants
+from eprop.models import inline
+
+GAIN, TABLE = 2.0, np.array([1.0, 2.0])
+
+@inline
+def half(x):
+    return 0.5 * x
+
+@inline
+def update(state, params, j, x):
+    state[0, j] = state[0, j] * constants.DECAY + GAIN * half(x) + TABLE[0] + math.exp(-1.0)
+    return state[0, j] > params[0, j], 0.3
+"""
+
+
+def digest(program=PROGRAM, decay=0.9):
+    """That of ``update`` as typed at a prompt, beside a module ``constants``."""
+    module = types.ModuleType("constants")
+    module.DECAY = decay
+    sys.modules["constants"] = module
+    try:
+        names = {"__name__": "__main__"}
+        exec(compile(program, "<stdin>", "exec"), names)
+        return digest_of(names["update"])
+    finally:
+        del sys.modules["constants"]
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("+ GAIN * half", "- GAIN * half"),
+        ("0.5 * x", "0.25 * x"),
+        ("GAIN, TABLE = 2.0", "GAIN, TABLE = 3.0"),
+        ("[1.0, 2.0]", "[1.0, 2.5]"),
+        ("math.exp", "math.cos"),
+        ("0.3", "0.4"),
+    ],
+)
+def test_what_is_compiled_counts(old, new):
+    assert PROGRAM.count(old) == 1
+    assert digest(PROGRAM.replace(old, new)) != digest()
+
+
+@pytest.mark.tiny
+def test_a_constant_of_another_module_counts():
+    assert digest(decay=0.8) != digest(decay=0.9) == digest()
+
+
+@pytest.mark.tiny
+def test_what_else_is_in_the_file_does_not_count():
+    more = PROGRAM.replace("@inline\ndef half", "# New.\nOTHER = 1.0\n\n@inline\ndef half") + "\nprint\n"
+    assert digest(more) == digest()
+
+
+def stepped(update):
+    """Voltages of two neurons with this update after a step."""
+    model = type("Own", (Integrator,), {"update": staticmethod(update), "__module__": "__main__"})
+    state, params, psi, spikes = np.zeros((1, 2)), np.ones((2, 2)), np.zeros(2), np.zeros(2, np.int32)
+    assert advance_of(model)(0, 2, state, params, np.full(2, 2.0), psi, spikes, 0) == 2
+    assert psi.tolist() == [0.3, 0.3]
+    return state[0]
+
+
+def test_a_function_from_a_prompt_is_compiled():
+    names = {"__name__": "__main__"}
+    exec(compile(PROGRAM.replace("import constants", "").replace("constants.DECAY", "0.9"), "<stdin>", "exec"), names)
+    np.testing.assert_allclose(stepped(names["update"]), 3.0 + np.exp(-1.0), rtol=1e-15)
+
+
+@inline
+def makes_an_array(state, params, j, x):
+    """Cannot be compiled."""
+    trace = np.zeros(3)
+    trace[0] = x
+    return trace[0] > params[0, j], 0.3
+
+
+@pytest.mark.skipif(_jit.JIT_DISABLED, reason="nothing is compiled")
+def test_what_cannot_be_compiled_is_told_in_words():
+    words = r"Own.update cannot be compiled: .*zeros.*test_own_code.py, line \d+\). It may use numbers.* not arrays"
+    with pytest.raises(ep.NetworkError, match=words):
+        stepped(makes_an_array)
