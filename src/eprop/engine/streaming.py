@@ -52,7 +52,7 @@ class Streaming:
             log.read()
         check_finite(arrays, "run")
         spikes, dt = log.spikes(), arrays.network.dt
-        times = (np.arange(n_steps) + 1.0) * dt + t0 * dt
+        times = (np.arange(t0, t0 + n_steps) + 1.0) * dt
         y = _by_readout(arrays, out.y + arrays.built.readout_offset)
         recording = Recording(times, y, out.loss, spikes, probes.collect(out.probed, arrays.ranks))
         arrays.ranks.count(arrays.counters, before)

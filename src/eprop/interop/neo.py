@@ -1,0 +1,100 @@
+"""A recording as a block of Neo, which Elephant, Viziphant and many file formats read: ``pip install "eprop[neo]"``.
+
+::
+
+    from eprop.interop.neo import to_neo
+
+    recording = sim.run(500.0, {"in": events}, record=[("rec", "v")], spikes=["in", "rec"])
+    (segment,) = to_neo(recording, net).segments
+    segment.spiketrains  # one for each node of "in" and of "rec"
+    segment.analogsignals  # "rec.v" and the readouts, in mV; the loss
+
+Times are those of the recording: a spike, or a value, has that of the end of its step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import Recording
+from eprop.errors import InputError, MissingExtraError
+from eprop.network import Network
+
+#: Variables that are voltages. Others carry no unit: that of a state variable is the model's own matter.
+VOLTAGES = ("v", "y")
+
+
+def to_neo(recording: Recording, network: Network) -> Any:
+    """Put a recording into a block of Neo.
+
+    Parameters
+    ----------
+    recording : Recording
+        Of `Simulator.run`.
+    network : Network
+        The one that ran.
+
+    Returns
+    -------
+    neo.Block
+        One segment. Each node of a population whose spikes were recorded has a spike train (ms), also if it never spiked, with
+        annotations ``population`` and ``node``; those of a population form a group of its name. Each recorded variable is a
+        signal named ``"population.variable"``, with a column for each node; readout voltages and the loss are there as well.
+
+    Raises
+    ------
+    MissingExtraError
+        If Neo is not installed.
+    InputError
+        If the recording is not one of this network.
+    """
+    neo, ms = _modules()
+    if not all(map(isinstance, (recording, network), (Recording, Network))):
+        raise InputError(
+            f"to_neo takes a Recording and its Network, got {type(recording).__name__}, {type(network).__name__}"
+        )
+    sizes = {p.name: p.size for p in network.populations}
+    if unknown := sorted({*recording.spikes, *recording.y} - set(sizes)):
+        raise InputError(f"to_neo: the network has no population {unknown[0]!r}; it has: {', '.join(sizes)}")
+    block, segment = neo.Block(name="eprop", dt=network.dt, seed=network.seed), neo.Segment(name="run")
+    block.segments.append(segment)
+    first, last = recording.times[0], recording.times[-1]
+    for name, (times, nodes) in recording.spikes.items():
+        trains = [
+            neo.SpikeTrain(
+                found * ms, t_start=(first - network.dt) * ms, t_stop=last * ms, sampling_rate=1.0 / (network.dt * ms),
+                name=f"{name}[{node}]", population=name, node=node,
+            )
+            for node, found in enumerate(_by_node(times, nodes, sizes[name]))
+        ]  # fmt: skip
+        segment.spiketrains.extend(trains)
+        block.groups.append(neo.Group(trains, name=name))
+    for name, values in _signals(recording).items():
+        units = "mV" if name.rpartition(".")[2] in VOLTAGES else "dimensionless"
+        segment.analogsignals.append(
+            neo.AnalogSignal(values, units=units, t_start=first * ms, sampling_period=network.dt * ms, name=name)
+        )
+    return block
+
+
+def _by_node(times: np.ndarray, nodes: np.ndarray, size: int) -> list[np.ndarray]:
+    """The times of each node."""
+    order = np.argsort(nodes, kind="stable")
+    return np.split(times[order], np.searchsorted(nodes[order], np.arange(1, size)))
+
+
+def _signals(recording: Recording) -> dict[str, np.ndarray]:
+    """All that has a value at each step: (steps, columns)."""
+    recorded = {f"{name}.{variable}": values for (name, variable), values in recording.traces.items()}
+    return recorded | {f"{name}.y": y for name, y in recording.y.items()} | {"loss": recording.loss[:, None]}
+
+
+def _modules() -> tuple[Any, Any]:
+    try:
+        import neo
+        import quantities
+    except ImportError as problem:
+        raise MissingExtraError("neo", "neo", "A block of Neo") from problem
+    return neo, quantities.ms
