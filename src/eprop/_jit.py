@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import gc
 import hashlib
@@ -179,11 +180,35 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
     try:
         kept = in_package(function)
         made = numba.njit(**{**_OPTIONS, **options, "cache": kept})(function)
-        if "pipeline_class" in options and kept and not JIT_DISABLED:
-            made._cache = IngredientCache(function)
+        if kept and not JIT_DISABLED:
+            if "pipeline_class" in options:
+                made._cache = IngredientCache(function)
+            else:
+                made.compile = _by_one_process(made.compile, f"{function.__module__}.{function.__qualname__}")
         return made
     finally:
         numba.config.CACHE_DIR = theirs
+
+
+def _by_one_process(compile_for: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Of processes that want the same machine code, ranks of a first run for one, let one make it: the others find it on disk."""
+
+    def compile_or_wait(signature: Any) -> Any:
+        which = hashlib.sha256(f"{name} {signature}".encode()).hexdigest()[:16]
+        # In this order in all threads, or one might wait for a file and another for the compiler.
+        with numba.core.compiler_lock.global_compiler_lock, _alone(CACHE_DIR / f"{which}.lock"):
+            return compile_for(signature)
+
+    return compile_or_wait
+
+
+@contextlib.contextmanager
+def _alone(path: pathlib.Path) -> Iterator[None]:
+    """Wait for whoever else holds a file; where files cannot be held, go on. It is let go if the process dies."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            fcntl.flock(held.enter_context(path.open("a")), fcntl.LOCK_EX)
+        yield
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

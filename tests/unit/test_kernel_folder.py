@@ -34,3 +34,23 @@ def test_what_stands_in_for_it_goes_with_the_process(tmp_path):
     folder = pathlib.Path(done.stdout.strip())
     assert folder.name.startswith("eprop-kernels-")
     assert not folder.exists()
+
+
+@pytest.mark.skipif(jit.JIT_DISABLED, reason="nothing is compiled")
+def test_of_two_processes_one_compiles(tmp_path):
+    program = """
+import numpy as np
+import eprop._jit as jit
+from eprop.kernels.neurons import integrate_readouts
+with jit.watch_compiling(lambda: print("compiled")):
+    integrate_readouts(0, 0, 0, np.zeros((20, 1)), np.zeros(1), np.zeros(1))
+"""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], env={**os.environ, "EPROP_CACHE_DIR": str(tmp_path)}, stdout=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    found = [process.communicate()[0].count(b"compiled") for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert min(found) == 0 < max(found)
