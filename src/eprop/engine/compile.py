@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from eprop._jit import bind
 from eprop.engine.bind_plus import bind_plus
 from eprop.engine.options import Options, plus_label
-from eprop.engine.own_code import digest_of, explaining, is_own
+from eprop.engine.own_code import as_it_is_now, digest_of, explaining, is_own
 from eprop.equations.surrogate import surrogate
 from eprop.errors import NetworkError
 from eprop.kernels import gradients, lanes, neurons, optimize_batch, stream
@@ -49,15 +49,15 @@ def model_slots(models: list[Any]) -> list[type[Neuron]]:
 
 def loops(models: list[type[Neuron]], options: Options) -> Loops:
     """Loops for a list of models (as of `model_slots`) and the options that are fixed when compiling."""
-    return _loops(tuple(models), options)
+    return _loops(tuple(models), tuple(_label(model) for model in models), options)
 
 
 @functools.cache
-def _loops(models: tuple[type[Neuron], ...], options: Options) -> Loops:
-    label = "_".join(_label(model) for model in models) or "none"
+def _loops(models: tuple[type[Neuron], ...], labels: tuple[str, ...], options: Options) -> Loops:
+    label = "_".join(labels) or "none"
     rule = _rule_label(options)
     along, threads = ("parallel" if several else "serial" for several in (options.divided, options.parallel))
-    advance = _bind_models(models, label)
+    advance = _bind_models(models, labels, label)
     advance_partition = bind(stream.advance_partition, f"advance_partition_{label}", inlined=True, ADVANCE=advance)
     rule_kernels = _no_rule() | (bind_plus(options) if options.kinds else {})
     if options.stdp:
@@ -111,8 +111,8 @@ def advance_of(model: type[Neuron]) -> Callable[..., int]:
     return explaining(_bind_model(model, _label(model)), [model])
 
 
-def _bind_models(models: tuple[type[Neuron], ...], label: str) -> Callable[..., Any]:
-    advances = [_bind_model(model, _label(model)) for model in models]
+def _bind_models(models: tuple[type[Neuron], ...], labels: tuple[str, ...], label: str) -> Callable[..., Any]:
+    advances = [_bind_model(*both) for both in zip(models, labels, strict=True)]
     if not advances:  # a network of readouts alone still needs something to compile
         advances = [_bind_update(_no_neuron(), "none")]
     slots: dict[str, Any] = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}
@@ -125,8 +125,8 @@ def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
     It has if there is a parameter row ``kind`` and `eprop.equations.surrogate.surrogate` is called with it. An
     exponential is a call, and a loop with a call in it does not vectorise, whether the call is made or not.
     """
-    general = _bind_update(model.update, label)
-    update = _with_triangle(model.update, label)
+    own = as_it_is_now(model.update, label) if is_own(model) else model.update
+    general, update = _bind_update(own, label), _with_triangle(own, label)
     if update is None or "kind" not in model.parameter_rows:
         return general
     return bind(

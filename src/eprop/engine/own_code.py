@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import types
@@ -29,6 +30,29 @@ def digest_of(function: Callable[..., Any]) -> str:
     for part in _parts(function, []):
         digest.update(part.encode() + b"\n")
     return digest.hexdigest()[:8]
+
+
+@functools.cache
+def as_it_is_now(function: Callable[..., Any], digest: str) -> Callable[..., Any]:
+    """The function, compiled from what it is made of at present, which is what ``digest`` stands for.
+
+    Numba freezes constants, and functions that are called, when it compiles a function for the first time. Those of a notebook
+    may have changed since.
+    """
+    return _anew(function, {})
+
+
+def _anew(function: Any, made: dict[Any, Any]) -> Any:
+    plain = getattr(function, "py_func", None)
+    if plain is None or _jit.in_package(plain):
+        return function
+    if plain not in made:
+        names = dict(plain.__globals__)
+        copy = types.FunctionType(plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__)
+        copy.__qualname__, copy.__module__ = plain.__qualname__, plain.__module__
+        made[plain] = _jit.inline(copy)
+        names |= {name: _anew(names[name], made) for name in _names(plain.__code__) if name in names}
+    return made[plain]
 
 
 def _parts(value: Any, met: list[Any]) -> Any:

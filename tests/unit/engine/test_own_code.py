@@ -90,6 +90,16 @@ def test_a_function_from_a_prompt_is_compiled():
     np.testing.assert_allclose(stepped(names["update"]), 3.0 + np.exp(-1.0), rtol=1e-15)
 
 
+def test_a_constant_that_changes_at_a_prompt_counts():
+    names = {"__name__": "__main__"}
+    exec(compile(PROGRAM.replace("import constants", "").replace("constants.DECAY", "0.9"), "<stdin>", "exec"), names)
+    before = stepped(names["update"])
+    names["GAIN"] = 3.0
+    np.testing.assert_allclose(stepped(names["update"]), before + 1.0, rtol=1e-15)
+    exec("@inline\ndef half(x):\n    return x", names)
+    np.testing.assert_allclose(stepped(names["update"]), before + 4.0, rtol=1e-15)
+
+
 @inline
 def makes_an_array(state, params, j, x):
     """Cannot be compiled."""
