@@ -116,7 +116,7 @@ from eprop._vectors import marks as marks  # noqa: E402
 compare_quickly()
 
 # What Numba raises where it cannot compile a function.
-CompileError = numba.core.errors.NumbaError
+COMPILE_ERRORS = (numba.core.errors.NumbaError, numba.core.errors.UnsupportedBytecodeError)
 prange = numba.prange
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)
 # An index out of bounds inside a parallel region would not be reported: with bounds checks on, loops run serially.

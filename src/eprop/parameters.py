@@ -148,6 +148,8 @@ class Description:
 
     def __new__(cls, *_: Any, **given: Any) -> Any:
         """Refuse unknown names before the dataclass does, and say which ones there are."""
+        if any(isinstance(value, dataclasses.Field) for value in vars(cls).values()):
+            raise ParameterError(f"{cls.__name__} is no dataclass: write @dataclass(frozen=True) above the class")
         known = [field.name for field in dataclasses.fields(cls) if field.init]
         if unknown := sorted(set(given) - set(known)):
             raise ParameterError(_unknown(cls, unknown, known))

@@ -25,7 +25,8 @@ def ran():
     sim, given = ep.Simulator(net, threads=1), np.random.default_rng(1).random((40, 5)) < 0.2
     given[:, 2] = False
     sim.run(4.0, {"in": given}, {"out": [0.5, 0.0]})
-    recorded = [("rec", "v", [1, 3]), ("rec", "surrogate"), ("in->rec", "weight")]
+    recorded = [("rec", "v", [3, 1]), ("rec", "surrogate"), ("in->rec", "weight", slice(2, 6)), ("out", "y", [1])]
+    recorded += [("rec", "learning_signal"), ("rec", "refractory")]
     return net, sim.run(4.0, {"in": given}, {"out": [0.5, 0.0]}, record=recorded, spikes=["in", "rec"])
 
 
@@ -50,14 +51,34 @@ def test_spikes(ran):
 def test_signals(ran):
     net, recording = ran
     signals = {signal.name: signal for signal in to_neo(recording, net).segments[0].analogsignals}
-    assert list(signals) == ["rec.v", "rec.surrogate", "in->rec.weight", "out.y", "loss"]
+    wanted = {f"{name}.{variable}": values for (name, variable), values in recording.traces.items()}
+    wanted["loss"] = recording.loss[:, None]
+    assert set(signals) == set(wanted)
+    for name, values in wanted.items():
+        np.testing.assert_array_equal(signals[name].magnitude, values)
+        np.testing.assert_allclose(signals[name].times.rescale("ms").magnitude, recording.times, rtol=1e-14)
     units = {name: str(signal.units.dimensionality) for name, signal in signals.items()}
-    assert [name for name, unit in units.items() if unit == "mV"] == ["rec.v", "out.y"]
-    assert set(units.values()) == {"mV", "dimensionless"}
-    wanted = [recording["rec", "v"], recording["rec", "surrogate"], recording["in->rec", "weight"]]
-    for signal, values in zip(signals.values(), [*wanted, recording.y["out"], recording.loss[:, None]], strict=True):
-        np.testing.assert_array_equal(signal.magnitude, values)
-        np.testing.assert_allclose(signal.times.rescale("ms").magnitude, recording.times, rtol=1e-14)
+    assert units == {
+        "out.y": "mV", "loss": "mV**2", "rec.v": "mV", "rec.surrogate": "1/mV", "in->rec.weight": "mV",
+        "rec.learning_signal": "mV**2", "rec.refractory": "dimensionless",
+    }  # fmt: skip
+
+
+def test_columns_say_what_they_are(ran):
+    net, recording = ran
+    signals = {signal.name: signal for signal in to_neo(recording, net).segments[0].analogsignals}
+    assert signals["rec.v"].array_annotations["node"].tolist() == [3, 1]
+    assert signals["rec.surrogate"].array_annotations["node"].tolist() == [0, 1, 2, 3]
+    assert signals["out.y"].array_annotations["node"].tolist() == [1]
+    assert signals["in->rec.weight"].array_annotations["synapse"].tolist() == [2, 3, 4, 5]
+
+
+def test_readouts_are_there_without_being_asked_for(ran):
+    net, recording = ran
+    signals = to_neo(ep.engine.Recording(recording.times, recording.y, recording.loss), net).segments[0].analogsignals
+    assert [signal.name for signal in signals] == ["out.y", "loss"]
+    np.testing.assert_array_equal(signals[0].magnitude, recording.y["out"])
+    assert signals[0].array_annotations["node"].tolist() == [0, 1]
 
 
 def test_spikes_and_values_of_a_step_have_the_same_time(ran):

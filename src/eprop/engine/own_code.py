@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+import sys
 import types
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -14,6 +15,9 @@ import numpy as np
 from eprop import _jit
 from eprop.errors import NetworkError
 from eprop.models import Neuron
+
+#: Their code belongs to the cache as a whole, see `eprop._jit`, or to a version of Python.
+LIBRARIES = frozenset({"eprop", "numpy", "numba", "scipy", *sys.stdlib_module_names}) - {"__main__"}
 
 
 def is_own(model: type[Neuron]) -> bool:
@@ -58,7 +62,7 @@ def _anew(function: Any, made: dict[Any, Any]) -> Any:
 def _parts(value: Any, met: list[Any]) -> Any:
     """What makes a value what it is, as text; functions are followed once."""
     value = getattr(value, "py_func", value)
-    if isinstance(value, types.FunctionType):
+    if isinstance(value, types.FunctionType) and value.__module__.partition(".")[0] not in LIBRARIES:
         if any(value is other for other in met):
             return
         met.append(value)
@@ -67,11 +71,7 @@ def _parts(value: Any, met: list[Any]) -> Any:
         yield value.__qualname__
         for part in (value.__code__, value.__defaults__, cells, *names.items()):
             yield from _parts(part, met)
-        # A module's numbers are frozen as well: `constants.G` is the name of a module, followed by that of a number.
-        modules = [found for found in names.values() if isinstance(found, types.ModuleType)]
-        for name in _names(value.__code__):
-            for module in modules:
-                yield from _parts(getattr(module, name, None), met)
+        yield from _attributes(list(names.values()), _names(value.__code__), met)
     elif isinstance(value, types.CodeType):
         yield f"{value.co_code.hex()} {value.co_names} {value.co_varnames} {value.co_freevars}"
         yield from _parts(value.co_consts, met)
@@ -79,12 +79,25 @@ def _parts(value: Any, met: list[Any]) -> Any:
         yield f"{type(value).__name__} of {len(value)}"
         for part in value:
             yield from _parts(part, met)
+    elif isinstance(value, frozenset):
+        yield f"{sorted(map(repr, value))}"
     elif isinstance(value, np.ndarray):
         yield f"{value.dtype} {value.shape} {value.tobytes().hex()}"
-    elif isinstance(value, (types.ModuleType, types.BuiltinFunctionType, np.ufunc, type)):
-        yield f"{type(value).__name__} {value.__name__}"
+    elif isinstance(value, types.ModuleType) or callable(value):  # of libraries: their names will do
+        yield f"{type(value).__name__} {getattr(value, '__name__', value)}"
     else:
         yield f"{type(value).__name__} {value!r}"
+
+
+def _attributes(owners: list[Any], names: list[str], met: list[Any]) -> Any:
+    """What has these names in modules and classes: of `constants.G` or `Row.V` the code holds the two names alone."""
+    for owner in owners:  # grows by modules within modules
+        if isinstance(owner, (types.ModuleType, type)):
+            for name in names:
+                found = getattr(owner, name, None)
+                yield from _parts(found, met)
+                if isinstance(found, (types.ModuleType, type)) and not any(found is other for other in owners):
+                    owners.append(found)
 
 
 def _names(code: types.CodeType) -> list[str]:
@@ -108,7 +121,7 @@ def explaining(loop: Callable[..., Any], models: Sequence[type[Neuron]]) -> Call
     def call(*arguments: Any) -> Any:
         try:
             return loop(*arguments)
-        except _jit.CompileError as error:
+        except _jit.COMPILE_ERRORS as error:
             _explain(own, error)
 
     return call
@@ -116,22 +129,25 @@ def explaining(loop: Callable[..., Any], models: Sequence[type[Neuron]]) -> Call
 
 def _explain(models: Sequence[type[Neuron]], error: Exception) -> NoReturn:
     for model in models:
+        update = as_it_is_now(model.update, digest_of(model.update))
         try:  # alone, on the types that the loops give it
-            model.update(
-                np.zeros((len(model.state_rows), 1)), np.ones((len(model.parameter_rows), 1)), np.uint64(0), 0.0
-            )
-        except _jit.CompileError as alone:
+            update(np.zeros((len(model.state_rows), 1)), np.ones((len(model.parameter_rows), 1)), np.uint64(0), 0.0)
+        except _jit.COMPILE_ERRORS as alone:
             raise NetworkError(
-                f"{model.__name__}.update cannot be compiled: {_gist(str(alone))}. It may use numbers, functions of math and "
-                "NumPy of numbers, and functions with @inline; not arrays, lists or dictionaries of its own"
+                f"{model.__name__}.update cannot be compiled: {_gist(str(alone), model.update)}. It may use numbers, functions "
+                "of math and NumPy of numbers, and functions with @inline; not arrays, lists or dictionaries of its own"
             ) from alone
     raise error
 
 
-def _gist(text: str) -> str:
+def _gist(text: str, update: Any) -> str:
     """Of the many lines of Numba's message, the reason and the place."""
     lines = [line.strip() for line in text.splitlines()]
     reasons = [line for line in lines if line and not line.startswith(("Failed in", "During:", "File ", "- ", ">>>"))]
-    places = re.findall(r'File "([^"]+)", line (\d+)', text)
-    where = f" ({places[-1][0]}, line {places[-1][1]})" if places else ""
-    return f"{reasons[0].rstrip(':.') if reasons else 'the compiler gives no reason'}{where}"
+    reason = reasons[0].rstrip(":.") if reasons else "the compiler gives no reason"
+    if "NRT required" in text:  # its name for memory that is taken while the loop runs
+        reason = "it makes an array, a list or a text"
+    plain = getattr(update, "py_func", update)
+    file = re.escape(plain.__code__.co_filename.rpartition("/")[2])
+    found = re.findall(rf"{file}(?:\", line | \()(\d+)", text)
+    return f"{reason} ({plain.__code__.co_filename}, line {found[-1] if found else plain.__code__.co_firstlineno})"

@@ -70,6 +70,7 @@ class Recording:
     loss : (steps,) loss of each step
     spikes : dict of (times in ms, node indices), if asked for
     traces : dict of (steps, nodes) under ``(name, variable)``
+    index : dict of (nodes,), which nodes, or synapses, the columns of each of ``traces`` are
     """
 
     times: np.ndarray
@@ -77,6 +78,7 @@ class Recording:
     loss: np.ndarray
     spikes: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     traces: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    index: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.y = _ByName(self.y, "readout voltages", 'v of neurons is recorded with record=[("rec", "v")]')
@@ -114,6 +116,7 @@ class Probes:
     ):
         self.rows: list[np.ndarray] = []
         self.columns: list[tuple[tuple[str, str], slice]] = []
+        self.index: dict[tuple[str, str], np.ndarray] = {}
         self._network, self._built, self._order = network, built, order
         at, offsets = 0, [np.zeros(0)]
         for item in _listed(wanted):
@@ -147,7 +150,7 @@ class Probes:
             if projection.name == record.name:
                 return self._synapses(record)
         population = self._network.population(record.name)
-        index = _index(record, population.size)
+        index = self._chosen(record, population.size)
         first = int(self._built.topology.populations[population.index, lay.POP_LO])
         role = population.model.role
         if role == "source":
@@ -184,7 +187,12 @@ class Probes:
         rows = np.zeros((order.size, lay.PROBE_COLUMNS), np.int64)
         rows[:, 0], rows[:, 2] = kind, order
         rows[:, 1], rows[:, 3] = axons_at(self._built, order)
-        return rows[_index(record, order.size)], 0.0
+        return rows[self._chosen(record, order.size)], 0.0
+
+    def _chosen(self, record: Record, size: int) -> np.ndarray:
+        """Which of so many nodes, or synapses, are recorded."""
+        index = self.index[record.name, record.variable] = _index(record, size)
+        return index
 
 
 def _listed(wanted: Any) -> list[Any]:

@@ -322,6 +322,26 @@ class Simulator:
         """
         return weights.connections(self.arrays, name)
 
+    def delays(self, name: Projection | str) -> np.ndarray:
+        """Delays of all connections of a projection, in the order of `connections`.
+
+        Parameters
+        ----------
+        name : Projection or str
+            Such as ``"in->rec"``, or what `Network.connect` returned.
+
+        Returns
+        -------
+        ndarray, shape (connections,), float64
+            ms; what was drawn, rounded to steps.
+
+        Raises
+        ------
+        NetworkError
+            If there is no projection of this name.
+        """
+        return weights.delays(self.arrays, name)
+
     def weights(self, name: Projection | str) -> scipy.sparse.csr_matrix:
         """Weights of a projection as a matrix; repeated connections add up.
 

@@ -54,7 +54,8 @@ class Streaming:
         spikes, dt = log.spikes(), arrays.network.dt
         times = (np.arange(t0, t0 + n_steps) + 1.0) * dt
         y = _by_readout(arrays, out.y + arrays.built.readout_offset)
-        recording = Recording(times, y, out.loss, spikes, probes.collect(out.probed, arrays.ranks))
+        traces = probes.collect(out.probed, arrays.ranks)
+        recording = Recording(times, y, out.loss, spikes, traces, probes.index)
         arrays.ranks.count(arrays.counters, before)
         return recording
 

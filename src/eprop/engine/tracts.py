@@ -99,7 +99,14 @@ def draw_delays(
     if isinstance(p.delay, float):
         return np.full(sources.size, steps_of(p.delay, network.dt))
     drawn = _values(p, p.delay, lo, hi, indptr, sources, rng.derive(network.seed, rng.DELAY, p.index))
-    return _rounded(p.name, drawn, network.dt)
+    return _rounded(p.name, drawn if isinstance(p.delay, Array) else _not_below_zero(p.name, drawn), network.dt)
+
+
+def _not_below_zero(name: str, drawn: np.ndarray) -> np.ndarray:
+    """What was drawn, unless there is no delay in it at all."""
+    if drawn.size and drawn.max() <= 0.0:
+        raise NetworkError(f"delays of {name} must be > 0 ms, but {drawn.min():g}..{drawn.max():g} ms were drawn")
+    return drawn
 
 
 def _rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
@@ -135,4 +142,4 @@ def signal_delays(network: Network, f: FeedbackProjection, lo: int, hi: int) -> 
     indptr = np.arange(hi - lo + 1) * f.pre.size
     seed = rng.derive(network.seed, rng.DELAY, rng.FEEDBACK, f.index)
     drawn = delay.drawn(name, lo, hi, indptr, (float(f.pre.size), float(f.post.size)), seed)
-    return _rounded(name, drawn.reshape(hi - lo, f.pre.size).T, network.dt)
+    return _rounded(name, _not_below_zero(name, drawn).reshape(hi - lo, f.pre.size).T, network.dt)

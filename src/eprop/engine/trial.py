@@ -14,6 +14,8 @@ from eprop.models import Neuron
 
 #: Synaptic inputs of the trial, mV: rest, small ones of both signs, and what makes any neuron spike.
 INPUTS = (0.0, 0.1, -0.1, 10.0, 1e4, 1e4, -1e4, 0.0)
+#: From here on an exponential may overflow.
+LARGE = 1e3
 
 
 def try_update(neuron: Neuron, dt: float) -> None:
@@ -29,6 +31,10 @@ def try_update(neuron: Neuron, dt: float) -> None:
     if kind.__module__.split(".")[0] == "eprop":
         return
     label = kind.__name__
+    if not hasattr(kind, "update"):
+        raise NetworkError(
+            f"{label} has no update: write update = staticmethod(...), the function of one step, in the class"
+        )
     if not (_jit.JIT_DISABLED or hasattr(kind.update, "py_func")):
         raise NetworkError(f"{label}.update is not compiled: write @inline (from eprop.models) above the function")
     derived = neuron.derived(dt)
@@ -44,7 +50,12 @@ def try_update(neuron: Neuron, dt: float) -> None:
     largest = _largest_psi(neuron, dt)
     with np.errstate(all="ignore"):
         for x in INPUTS:
-            _check_result(label, _step(neuron, update, state, params, x), largest)
+            result = _step(neuron, update, state, params, x)
+            _check_result(label, result, largest)
+            if abs(x) < LARGE and not np.isfinite(result[1]):
+                raise NetworkError(
+                    f"{label}.update returned psi = {result[1]} for an input of {x:g} mV; it must be finite"
+                )
 
 
 def _step(neuron: Neuron, update: Callable[..., Any], state: np.ndarray, params: np.ndarray, x: float) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse
 
-from eprop.engine.order import synapse_order
+from eprop.engine.order import axons_at, synapse_order
 from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.kernels import layout as lay
 from eprop.network import Population, Projection
@@ -26,6 +26,16 @@ def connections(arrays: Arrays, name: Projection | str) -> tuple[np.ndarray, np.
         return found
     sources, targets, weights = arrays.ranks.joined(found)
     return sources, targets, weights
+
+
+def delays(arrays: Arrays, name: Projection | str) -> np.ndarray:
+    """Delays of a projection on all ranks, see `Simulator.delays`."""
+    projection, built = arrays.network.projection(name), arrays.built
+    order = synapse_order(arrays, projection.index)[0]
+    found = built.topology.projections[axons_at(built, order)[1], lay.PRO_DELAY] * arrays.network.dt
+    if projection.post.model.role == "readout" or not arrays.ranks.several:
+        return np.asarray(found)
+    return np.asarray(arrays.ranks.joined([found])[0])
 
 
 def matrix(arrays: Arrays, name: Projection | str) -> scipy.sparse.csr_matrix:

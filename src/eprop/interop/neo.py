@@ -7,7 +7,7 @@
     recording = sim.run(500.0, {"in": events}, record=[("rec", "v")], spikes=["in", "rec"])
     (segment,) = to_neo(recording, net).segments
     segment.spiketrains  # one for each node of "in" and of "rec"
-    segment.analogsignals  # "rec.v" and the readouts, in mV; the loss
+    segment.analogsignals  # of the readouts and "rec.v", in mV; the loss
 
 Times are those of the recording: a spike, or a value, has that of the end of its step.
 """
@@ -20,10 +20,12 @@ import numpy as np
 
 from eprop.engine import Recording
 from eprop.errors import InputError, MissingExtraError
+from eprop.models import Readout, SquaredError
 from eprop.network import Network
 
-#: Variables that are voltages. Others carry no unit: that of a state variable is the model's own matter.
-VOLTAGES = ("v", "y")
+#: Units of what is recorded; where the loss is the squared error, `SQUARED` as well. State variables are the matter of a model.
+UNITS = {"v": "mV", "y": "mV", "weight": "mV", "surrogate": "1/mV"}
+SQUARED = {"error": "mV", "learning_signal": "mV**2", "loss": "mV**2"}
 
 
 def to_neo(recording: Recording, network: Network) -> Any:
@@ -41,7 +43,10 @@ def to_neo(recording: Recording, network: Network) -> Any:
     neo.Block
         One segment. Each node of a population whose spikes were recorded has a spike train (ms), also if it never spiked, with
         annotations ``population`` and ``node``; those of a population form a group of its name. Each recorded variable is a
-        signal named ``"population.variable"``, with a column for each node; readout voltages and the loss are there as well.
+        signal named ``"population.variable"``; array annotations say which ``node`` or ``synapse`` a column is. Readout
+        voltages, unless some of them were recorded, and the loss are there as well. Voltages and weights are in mV, surrogate
+        gradients in 1/mV; errors in mV, learning signals and the loss in mV² if all readouts have the squared error; all else is
+        without a unit.
 
     Raises
     ------
@@ -71,12 +76,24 @@ def to_neo(recording: Recording, network: Network) -> Any:
         ]  # fmt: skip
         segment.spiketrains.extend(trains)
         block.groups.append(neo.Group(trains, name=name))
-    for name, values in _signals(recording).items():
-        units = "mV" if name.rpartition(".")[2] in VOLTAGES else "dimensionless"
+    units = UNITS | (SQUARED if _squared(network) else {})
+    projections = {p.name for p in network.projections}
+    for (name, variable), values in _signals(recording).items():
+        column = "synapse" if name in projections else "node"
+        index = recording.index.get((name, variable), np.arange(values.shape[1]))
         segment.analogsignals.append(
-            neo.AnalogSignal(values, units=units, t_start=first * ms, sampling_period=network.dt * ms, name=name)
-        )
+            neo.AnalogSignal(
+                values, units=units.get(variable, "dimensionless"), t_start=first * ms, sampling_period=network.dt * ms,
+                name=f"{name}.{variable}" if name else variable, array_annotations={column: index} if name else None,
+            )
+        )  # fmt: skip
     return block
+
+
+def _squared(network: Network) -> bool:
+    """Whether errors are differences of voltages, in all readouts."""
+    readouts = [p.model for p in network.populations if isinstance(p.model, Readout)]
+    return all(isinstance(model.loss, SquaredError) for model in readouts)
 
 
 def _by_node(times: np.ndarray, nodes: np.ndarray, size: int) -> list[np.ndarray]:
@@ -85,10 +102,10 @@ def _by_node(times: np.ndarray, nodes: np.ndarray, size: int) -> list[np.ndarray
     return np.split(times[order], np.searchsorted(nodes[order], np.arange(1, size)))
 
 
-def _signals(recording: Recording) -> dict[str, np.ndarray]:
-    """All that has a value at each step: (steps, columns)."""
-    recorded = {f"{name}.{variable}": values for (name, variable), values in recording.traces.items()}
-    return recorded | {f"{name}.y": y for name, y in recording.y.items()} | {"loss": recording.loss[:, None]}
+def _signals(recording: Recording) -> dict[tuple[str, str], np.ndarray]:
+    """All that has a value at each step: (steps, columns). What was asked for stands instead of what is there anyway."""
+    outputs = {(name, "y"): y for name, y in recording.y.items()}
+    return outputs | {("", "loss"): recording.loss[:, None]} | recording.traces
 
 
 def _modules() -> tuple[Any, Any]:

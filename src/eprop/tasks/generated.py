@@ -87,6 +87,8 @@ class GeneratedTask(Task):
         targets = np.stack([np.asarray(trial.target) for trial in drawn])
         aims: dict[str, Any] = {"labels": targets} if targets.ndim == 1 else {"targets": {"out": targets}}
         window = self.window
+        if window is not None and not np.any(window):
+            raise InputError(f"{type(self).__name__}.window is zero in every step: nothing would be learned, or judged")
         try:
             return make_samples(network, len(drawn), inputs.shape[1], {"in": inputs}, window=window, **aims)
         except InputError as error:

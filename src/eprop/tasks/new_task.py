@@ -28,7 +28,9 @@ def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path,
         If the name cannot be one, or is taken; or the file does not end with ``.py``, or would hide a module.
     """
     words = name.split("-")
-    if not all(re.fullmatch(r"[a-z][a-z0-9]*", word) for word in words) or keyword.iskeyword(name):
+    if keyword.iskeyword(name):
+        raise ParameterError(f"{name!r} is a word of Python itself and cannot name a task")
+    if not all(re.fullmatch(r"[a-z][a-z0-9]*", word) for word in words):
         raise ParameterError(
             f"a task is named by lower-case words joined by hyphens, such as delayed-match, got {name!r}"
         )

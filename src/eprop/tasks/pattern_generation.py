@@ -221,6 +221,10 @@ def handwriting(n: int, seed: int) -> np.ndarray:
 TARGETS = {"sines": sines, "lemniscate": lemniscate, "handwriting": handwriting}
 
 
+#: Of the numbers of a path; what is computed from their squares must remain finite.
+LARGEST = 1e100
+
+
 def read_path(file: str, n: int) -> np.ndarray:
     """Rows of a CSV file as points of a path, one column per readout, brought to ``n`` points by linear interpolation.
 
@@ -241,10 +245,13 @@ def read_path(file: str, n: int) -> np.ndarray:
     for number, row in rows:
         found = _numbers(row)
         if found is None or len(row) != len(rows[0][1]) or not np.isfinite(found).all():
+            hint = "; this file has semicolons" if any(";" in cell for cell in row) else ""
             raise DataError(
                 f"{file}: line {number}: must be rows of finite numbers, all of one length, separated by commas; "
-                f"got {','.join(row)!r:.80}"
+                f"got {','.join(row)!r:.80}{hint}"
             )
+        if np.abs(found).max() > LARGEST:
+            raise DataError(f"{file}: line {number}: holds a number beyond {LARGEST:g}, too large to be a target")
     table = np.array([_numbers(row) for _, row in rows])
     if table.ndim != 2 or len(table) < 2:
         raise DataError(f"{file}: must hold two rows of numbers at least, a column for each readout")

@@ -74,6 +74,11 @@ class MyTask(Learner, GeneratedTask, Classification):
         """Weight of each step in loss and score: the second half counts."""
         return (np.arange(self.n_steps) >= self.n_steps // 2).astype(float)
 
+    @property
+    def idle_loss(self) -> float:
+        """Loss of a trial if the readouts did nothing; a run with more than that is told to lower its learning rates."""
+        return math.log(len(self.classes)) * float(self.window.sum())
+
     def build_network(self) -> ep.Network:
         """The network: inputs go to ``in``, a class to the only readouts, the target of a `Regression` to those named ``out``."""
         net = ep.Network(dt=self.dt, seed=self.seed)

@@ -43,6 +43,51 @@ def test_drawn_delays_that_are_too_long(onto):
         ep.Simulator(net, threads=1)
 
 
+@pytest.mark.parametrize("onto", ["connections", "feedback"])
+def test_drawn_delays_that_are_none(onto):
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(), NEURONS, "rec")
+    out, none = net.add(ep.Readout(), READOUTS, "out"), ep.Normal(-3.0, 0.1)
+    net.connect(x, rec, delay=none if onto == "connections" else None)
+    net.feedback(out, rec, ep.RandomFeedback(), delay=none if onto == "feedback" else None)
+    name = "in->rec" if onto == "connections" else "feedback out->rec"
+    with pytest.raises(ep.NetworkError, match=rf"delays of {name} must be > 0 ms, but -3\..* were drawn"):
+        ep.Simulator(net, threads=1)
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_delays_are_told(partitions):
+    net = ep.Network(dt=0.5, seed=2)
+    x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(), NEURONS, "rec")
+    given = 0.5 * SPIKE_DELAYS
+    net.connect(x, rec, delay=given)
+    net.connect(rec, rec, ep.FixedIndegree(3), delay=ep.Uniform(0.3, 4.0), name="drawn")
+    net.connect(x, rec, delay=1.5, name="all alike")
+    sim = ep.Simulator(net, threads=1, partitions=partitions)
+    sources, targets, _ = sim.connections("in->rec")
+    np.testing.assert_array_equal(sim.delays("in->rec"), given[targets, sources])
+    drawn = sim.delays("drawn")
+    assert drawn.shape == (3 * NEURONS,)
+    assert np.isin(drawn, 0.5 * np.arange(1, 9)).all()
+    assert np.unique(drawn).size > 3
+    np.testing.assert_array_equal(sim.delays("all alike"), 1.5)
+    # A spike arrives when they say: with the weight of each pair alone, the voltage of its target rises then.
+    weights = np.zeros(drawn.size)
+    weights[4] = 1e-3
+    pre, post = (int(ends[4]) for ends in sim.connections("drawn")[:2])
+    sim.set_weights("drawn", weights)
+    kick = np.zeros((INPUTS * NEURONS,))
+    kick[sim.connections("in->rec")[1] == pre] = 1e3
+    sim.set_weights("in->rec", kick)
+    sim.set_weights("all alike", np.zeros(INPUTS * NEURONS))
+    events = np.zeros((40, INPUTS))
+    events[0] = 1.0
+    run = sim.run(20.0, {"in": events}, record=[("rec", "v", [post])], spikes=["rec"])
+    emitted = run.spikes["rec"][0][run.spikes["rec"][1] == pre].min()
+    rises = run.times[np.flatnonzero(run["rec", "v"][:, 0] > 0.0)[0]]
+    assert rises - emitted == pytest.approx(drawn[4])
+
+
 def test_what_is_drawn_takes_a_step_at_least():
     net = ep.Network()
     x, rec = net.add(ep.EventSource(), 50, "in"), net.add(ep.LIF(v_th=0.5), 50, "rec")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
+import pathlib
+import re
+import subprocess
 import sys
 import types
 
@@ -69,6 +74,53 @@ def test_a_constant_of_another_module_counts():
     assert digest(decay=0.8) != digest(decay=0.9) == digest()
 
 
+ENUM = """
+import enum
+import package
+from eprop.models import inline
+
+class Row(enum.IntEnum):
+    ALPHA = 0
+    V_TH = 1
+
+@inline
+def update(state, params, j, x):
+    state[0, j] += package.constants.GAIN * x
+    return state[0, j] > params[Row.V_TH, j], 0.3
+"""
+
+
+@pytest.mark.tiny
+def test_members_of_classes_and_of_modules_in_modules_count(monkeypatch):
+    package, constants = types.ModuleType("package"), types.ModuleType("package.constants")
+    package.constants, constants.GAIN = constants, 1.0
+    monkeypatch.setitem(sys.modules, "package", package)
+    first = digest(ENUM)
+    assert digest(ENUM) == first
+    assert digest(ENUM.replace("V_TH = 1", "V_TH = 2")) != first
+    constants.GAIN = 2.0
+    assert digest(ENUM) != first
+
+
+@inline
+def uses_libraries(state, params, j, x):
+    """Calls what is no number, and asks for one of several."""
+    if j in {0, 1, 2}:
+        state[0, j] = min(np.clip(np.maximum(x, np.pi), 0.0, 1.0), abs(math.exp(x)))
+    return state[0, j] > params[0, j], 0.3
+
+
+@pytest.mark.tiny
+def test_other_processes_find_the_same():
+    program = "import test_own_code; print(test_own_code.digest_of(test_own_code.uses_libraries))"
+    paths = os.pathsep.join([str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[2])])
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": f"{paths}:{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == digest_of(uses_libraries)
+
+
 @pytest.mark.tiny
 def test_what_else_is_in_the_file_does_not_count():
     more = PROGRAM.replace("@inline\ndef half", "# New.\nOTHER = 1.0\n\n@inline\ndef half") + "\nprint\n"
@@ -108,8 +160,28 @@ def makes_an_array(state, params, j, x):
     return trace[0] > params[0, j], 0.3
 
 
+@inline
+def makes_a_list(state, params, j, x):
+    """Cannot be compiled."""
+    traces = [x, x]
+    return traces[0] > params[0, j], 0.3
+
+
+@inline
+def makes_a_text(state, params, j, x):
+    """Cannot be compiled."""
+    print(f"{x:.2f}")
+    return x > params[0, j], 0.3
+
+
 @pytest.mark.skipif(_jit.JIT_DISABLED, reason="nothing is compiled")
-def test_what_cannot_be_compiled_is_told_in_words():
-    words = r"Own.update cannot be compiled: .*zeros.*test_own_code.py, line \d+\). It may use numbers.* not arrays"
-    with pytest.raises(ep.NetworkError, match=words):
-        stepped(makes_an_array)
+@pytest.mark.parametrize(
+    ("update", "reason"),
+    [(makes_an_array, ".*zeros"), (makes_a_list, "it makes an array, a list"), (makes_a_text, ".*f-strings")],
+)
+def test_what_cannot_be_compiled_is_told_in_words(update, reason):
+    first = update.py_func.__code__.co_firstlineno
+    words = rf"Own.update cannot be compiled: {reason}.*test_own_code.py, line (\d+)\). It may use numbers.* not arrays"
+    with pytest.raises(ep.NetworkError, match=words) as told:
+        stepped(update)
+    assert first <= int(re.search(words, str(told.value))[1]) <= first + 5

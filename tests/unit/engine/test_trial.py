@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
 import eprop as ep
 from eprop import _jit
 from eprop.models import Eligibility, inline
+from eprop.parameters import param
 from eprop.timedriven import check_neuron
 from own_model import Integrator
 
@@ -67,6 +69,12 @@ def steep_in_the_middle(state, params, j, x):
     return state[0, j] > params[0, j], 0.4 if 0.2 < state[0, j] < 0.9 else 0.3
 
 
+@inline
+def infinite(state, params, j, x):
+    """Has a surrogate gradient that is not finite."""
+    return x > params[0, j], 0.3 / x**2 if x != 0.0 else math.inf
+
+
 def not_compiled(state, params, j, x):
     """Is not decorated."""
     return x > params[0, j], 0.3
@@ -116,6 +124,29 @@ def test_a_forgotten_parameter_is_named():
     net = network(divides, parameter_rows=("v_th", "width"))
     with pytest.raises(ep.NetworkError, match=r"Own.derived\(\) has no value for width"):
         ep.Simulator(net, threads=1)
+
+
+def test_a_forgotten_update_is_named(monkeypatch):
+    monkeypatch.delattr(Integrator, "update")
+    net = ep.Network()
+    net.add(Integrator(), 3, "rec")
+    with pytest.raises(ep.NetworkError, match=r"Integrator has no update: write update = staticmethod"):
+        ep.Simulator(net, threads=1)
+
+
+def test_a_surrogate_gradient_is_finite():
+    with pytest.raises(ep.NetworkError, match=r"Own.update returned psi = inf for an input of 0 mV; it must be finite"):
+        ep.Simulator(network(infinite), threads=1)
+
+
+def test_a_forgotten_dataclass_is_named():
+    class Own(Integrator):
+        tau = param(20.0, unit="ms", doc="a time constant")
+
+    with pytest.raises(
+        ep.ParameterError, match=r"Own is no dataclass: write @dataclass\(frozen=True\) above the class"
+    ):
+        Own()
 
 
 def test_what_is_no_eligibility_is_named():

@@ -6,6 +6,7 @@ import pytest
 import eprop as ep
 from eprop.errors import InputError, ParameterError
 from eprop.tasks import EvidenceAccumulation
+from eprop.tasks.trials import GeneratedTrials
 
 pytestmark = pytest.mark.tiny
 TASK = EvidenceAccumulation()
@@ -102,3 +103,14 @@ def test_recordings_are_not_its_trials() -> None:
         task.make_samples(task.build_network(), [1, 2])
     with pytest.raises(ParameterError, match="leave out --data"):
         task.data().load_test(task, ["somewhere"])
+
+
+def test_a_window_that_is_never_open_is_refused() -> None:
+    class Never(EvidenceAccumulation):
+        @property
+        def window(self) -> np.ndarray:
+            return np.zeros(self.n_steps)
+
+    task = Never()
+    with pytest.raises(InputError, match=r"Never.window is zero in every step: nothing would be learned, or judged"):
+        task.make_samples(task.build_network(), GeneratedTrials((1,), np.arange(1)))

@@ -52,7 +52,7 @@ def test_the_name_of_the_file(tmp_path: pathlib.Path) -> None:
     [
         ("Delayed Match", None, "lower-case words joined by hyphens"),
         ("3d", None, "lower-case words joined by hyphens"),
-        ("class", None, "lower-case words joined by hyphens"),
+        ("class", None, "'class' is a word of Python itself"),
         ("nmnist", None, "there is a task 'nmnist' already"),
         ("mine", "mine.txt", "ends with .py"),
         ("numpy", None, "numpy.py: Python programs .* in place of the module 'numpy'; give another name"),
