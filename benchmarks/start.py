@@ -1,4 +1,4 @@
-"""How long the start takes: ``python benchmarks/start.py``."""
+"""How long the start takes: ``python benchmarks/start.py``; of several processes at once: ``--together 4``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 import record
+
+# Of the system's number for the most memory, in bytes: Linux tells it in KiB.
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 EXAMPLE = """
 import numpy as np, eprop as ep
@@ -29,10 +33,30 @@ def seconds(command: list[str], **environment: str) -> float:
     return time.perf_counter() - began
 
 
+def together(processes: int, rule: str) -> dict[str, Any]:
+    """Seconds until all of some processes that start at once have run, with an empty cache, and the most memory of each."""
+    code = EXAMPLE.format(rule=rule) + "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    with tempfile.TemporaryDirectory() as cache:
+        began, environment = time.perf_counter(), {**os.environ, "EPROP_CACHE_DIR": cache}
+        started = [
+            subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)
+            for _ in range(processes)
+        ]
+        peaks = [int(process.communicate()[0]) * MAXRSS_UNIT / 1e6 for process in started]
+        return {"processes": processes, "seconds": time.perf_counter() - began, "peak_MB": sorted(peaks)}
+
+
 def main() -> None:
-    """Measure imports, help, first and second call."""
-    argparse.ArgumentParser(description=__doc__).parse_args()  # --help must not measure, and write over the result
+    """Measure imports, help, first and second call; or several first calls at once."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--together", type=int, metavar="N", help="measure only N processes that start at once")
+    arguments = parser.parse_args()
     python = sys.executable
+    if arguments.together:
+        found = {rule: together(arguments.together, rule) for rule in ("EProp", "EPropPlus")}
+        print(json.dumps(found, indent=2))
+        print(record.write("start-together", found))
+        return
     result = {
         "import_eprop": record.spread([seconds([python, "-c", "import eprop"]) for _ in range(5)]),
         "python_alone": record.spread([seconds([python, "-c", "pass"]) for _ in range(5)]),
