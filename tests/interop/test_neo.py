@@ -64,6 +64,19 @@ def test_signals(ran):
     }  # fmt: skip
 
 
+def test_units_of_classes():
+    net = ep.Network()
+    rec, out = net.add(ep.LIF(), 2, "rec"), net.add(ep.Readout(loss=ep.CrossEntropy()), 2, "out")
+    net.connect(rec, out, rule=ep.EPropPlus())
+    net.feedback(out, rec)
+    recorded = [("rec", "learning_signal"), ("out", "error")]
+    recording = ep.Simulator(net, threads=1).run(3.0, {}, {"out": [1.0, 0.0]}, record=recorded)
+    signals = to_neo(recording, net).segments[0].analogsignals
+    units = {signal.name: str(signal.units.dimensionality) for signal in signals}
+    wanted = {"out.y": "mV", "loss": "dimensionless", "rec.learning_signal": "mV", "out.error": "dimensionless"}
+    assert units == wanted
+
+
 def test_columns_say_what_they_are(ran):
     net, recording = ran
     signals = {signal.name: signal for signal in to_neo(recording, net).segments[0].analogsignals}

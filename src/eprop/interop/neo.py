@@ -20,12 +20,15 @@ import numpy as np
 
 from eprop.engine import Recording
 from eprop.errors import InputError, MissingExtraError
-from eprop.models import Readout, SquaredError
+from eprop.models import CrossEntropy, Readout, SquaredError
 from eprop.network import Network
 
-#: Units of what is recorded; where the loss is the squared error, `SQUARED` as well. State variables are the matter of a model.
+#: Units of what is recorded, and of what depends on the loss of the readouts. State variables are the matter of a model.
 UNITS = {"v": "mV", "y": "mV", "weight": "mV", "surrogate": "1/mV"}
-SQUARED = {"error": "mV", "learning_signal": "mV**2", "loss": "mV**2"}
+UNITS_OF_LOSS: dict[type, dict[str, str]] = {
+    SquaredError: {"error": "mV", "learning_signal": "mV**2", "loss": "mV**2"},
+    CrossEntropy: {"learning_signal": "mV"},
+}
 
 
 def to_neo(recording: Recording, network: Network) -> Any:
@@ -45,8 +48,8 @@ def to_neo(recording: Recording, network: Network) -> Any:
         annotations ``population`` and ``node``; those of a population form a group of its name. Each recorded variable is a
         signal named ``"population.variable"``; array annotations say which ``node`` or ``synapse`` a column is. Readout
         voltages, unless some of them were recorded, and the loss are there as well. Voltages and weights are in mV, surrogate
-        gradients in 1/mV; errors in mV, learning signals and the loss in mV² if all readouts have the squared error; all else is
-        without a unit.
+        gradients in 1/mV; errors in mV, learning signals and the loss in mV² if all readouts have the squared error, learning
+        signals in mV if all have softmax; all else is without a unit.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def to_neo(recording: Recording, network: Network) -> Any:
         ]  # fmt: skip
         segment.spiketrains.extend(trains)
         block.groups.append(neo.Group(trains, name=name))
-    units = UNITS | (SQUARED if _squared(network) else {})
+    units = UNITS | _units_of_loss(network)
     projections = {p.name for p in network.projections}
     for (name, variable), values in _signals(recording).items():
         column = "synapse" if name in projections else "node"
@@ -90,10 +93,10 @@ def to_neo(recording: Recording, network: Network) -> Any:
     return block
 
 
-def _squared(network: Network) -> bool:
-    """Whether errors are differences of voltages, in all readouts."""
-    readouts = [p.model for p in network.populations if isinstance(p.model, Readout)]
-    return all(isinstance(model.loss, SquaredError) for model in readouts)
+def _units_of_loss(network: Network) -> dict[str, str]:
+    """Where all readouts have the same loss."""
+    losses = {type(p.model.loss) for p in network.populations if isinstance(p.model, Readout)}
+    return UNITS_OF_LOSS.get(losses.pop(), {}) if len(losses) == 1 else {}
 
 
 def _by_node(times: np.ndarray, nodes: np.ndarray, size: int) -> list[np.ndarray]:
