@@ -43,26 +43,44 @@ def as_it_is_now(function: Callable[..., Any], digest: str) -> Callable[..., Any
     Numba freezes constants, and functions that are called, when it compiles a function for the first time. Those of a notebook
     may have changed since.
     """
-    return _anew(function, {})
+    return _anew(function, (), {})
 
 
-def _anew(function: Any, made: dict[Any, Any]) -> Any:
-    plain = getattr(function, "py_func", None)
+def _anew(value: Any, names: Sequence[str], made: dict[Any, Any]) -> Any:
+    """A user's compiled function, with all such functions that it calls, to be compiled again; anything else as it is.
+
+    A module becomes one in which this was done to what has these ``names``.
+    """
+    if isinstance(value, types.ModuleType) and not _of_library(value.__name__):
+        key = value, tuple(names)
+        if key not in made:
+            made[key] = copy = types.ModuleType(value.__name__)
+            vars(copy).update(vars(value))
+            vars(copy).update({name: _anew(vars(value)[name], names, made) for name in names if name in vars(value)})
+        return made[key]
+    plain = getattr(value, "py_func", None)
     if plain is None or _jit.in_package(plain):
-        return function
+        return value
     if plain not in made:
-        names = dict(plain.__globals__)
-        copy = types.FunctionType(plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__)
-        copy.__qualname__, copy.__module__ = plain.__qualname__, plain.__module__
-        made[plain] = _jit.inline(copy)
-        names |= {name: _anew(names[name], made) for name in _names(plain.__code__) if name in names}
+        used, known = _names(plain.__code__), dict(plain.__globals__)
+        cells = tuple(types.CellType() for _ in plain.__closure__ or ())
+        function = types.FunctionType(plain.__code__, known, plain.__name__, plain.__defaults__, cells or None)
+        function.__qualname__, function.__module__ = plain.__qualname__, plain.__module__
+        made[plain] = _jit.inline(function)
+        known |= {name: _anew(known[name], used, made) for name in used if name in known}
+        for cell, theirs in zip(cells, plain.__closure__ or (), strict=True):
+            cell.cell_contents = _anew(theirs.cell_contents, used, made)
     return made[plain]
+
+
+def _of_library(module: str) -> bool:
+    return module.partition(".")[0] in LIBRARIES
 
 
 def _parts(value: Any, met: list[Any]) -> Any:
     """What makes a value what it is, as text; functions are followed once."""
     value = getattr(value, "py_func", value)
-    if isinstance(value, types.FunctionType) and value.__module__.partition(".")[0] not in LIBRARIES:
+    if isinstance(value, types.FunctionType) and not _of_library(value.__module__):
         if any(value is other for other in met):
             return
         met.append(value)
@@ -71,7 +89,7 @@ def _parts(value: Any, met: list[Any]) -> Any:
         yield value.__qualname__
         for part in (value.__code__, value.__defaults__, cells, *names.items()):
             yield from _parts(part, met)
-        yield from _attributes(list(names.values()), _names(value.__code__), met)
+        yield from _attributes([*names.values(), *cells], _names(value.__code__), met)
     elif isinstance(value, types.CodeType):
         yield f"{value.co_code.hex()} {value.co_names} {value.co_varnames} {value.co_freevars}"
         yield from _parts(value.co_consts, met)

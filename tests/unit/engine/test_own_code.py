@@ -152,6 +152,29 @@ def test_a_constant_that_changes_at_a_prompt_counts():
     np.testing.assert_allclose(stepped(names["update"]), before + 4.0, rtol=1e-15)
 
 
+@pytest.mark.parametrize("reached", ["by module", "by package", "by closure"])
+def test_a_constant_of_a_function_elsewhere_counts(reached):
+    helpers, package = types.ModuleType("helpers"), types.ModuleType("package")
+    vars(helpers).update(inline=inline, GAIN=1.0)
+    exec("@inline\ndef times(x):\n    return GAIN * x", vars(helpers))
+    package.helpers, helpers.package, helpers.helpers = helpers, package, helpers
+    call = {"by module": "helpers.times", "by package": "package.helpers.times", "by closure": "inner"}[reached]
+    program = f"""
+def made(inner):
+    @inline
+    def update(state, params, j, x):
+        state[0, j] = {call}(x)
+        return state[0, j] > params[0, j], 0.3
+    return update
+"""
+    names = {"__name__": "__main__", "inline": inline, "helpers": helpers, "package": package}
+    exec(program, names)
+    update = names["made"](helpers.times)
+    np.testing.assert_array_equal(stepped(update), 2.0)
+    helpers.GAIN = 3.0
+    np.testing.assert_array_equal(stepped(update), 6.0)
+
+
 @inline
 def makes_an_array(state, params, j, x):
     """Cannot be compiled."""
