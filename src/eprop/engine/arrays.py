@@ -13,11 +13,22 @@ from eprop.engine.division import use_threads
 from eprop.engine.options import Options
 from eprop.engine.order import count_here
 from eprop.engine.ranks import Ranks
-from eprop.engine.state import axons_of, history_of, neurons_of, scratch_of, synapses_of, with_tables
+from eprop.engine.state import (
+    Nodes,
+    axons_of,
+    history_of,
+    neurons_of,
+    scratch_of,
+    synapses_of,
+    with_room,
+    with_rows_of,
+    with_tables,
+)
 from eprop.engine.timers import PHASES, phases_of
 from eprop.engine.whole import Whole
 from eprop.kernels import layout as lay
 from eprop.kernels.anchors import see_weights
+from eprop.kernels.axons import follow_now
 from eprop.kernels.layout import Scratch, Topology
 from eprop.kernels.mirrors import measure_gaps, mirror_feedback
 from eprop.network import Network
@@ -112,6 +123,20 @@ class Arrays:
             for moments in (self.synapses.moment_1, self.synapses.moment_2):
                 moments[learning] = 0.0
 
+    def keep(self, nodes: Nodes) -> None:
+        """Go on with these nodes after a call: there may be more room for spikes and for rows."""
+        self.history = nodes.history
+        self.scratch = with_rows_of(self.scratch, nodes.scratch)
+        if self._with_tables is not None:
+            self._with_tables = with_rows_of(self._with_tables, nodes.scratch)
+
+    def follow(self) -> None:
+        """Let axons know all spikes that are logged."""
+        nodes = Nodes(self.axons, self.neurons, self.history, self.scratch)
+        while not follow_now(self.t, self.built.topology, *nodes[::2]):
+            nodes = with_room(nodes, self.built, self.built.topology, self.t, self.outbox)
+        self.keep(nodes)
+
     def tabled(self) -> Scratch:
         """Work space with tables of synapses, where they pay; a call must be long to be worth the way there and back."""
         if self._with_tables is None:
@@ -152,7 +177,7 @@ class Arrays:
         if self.built.has_plus:
             # In place: a copy of all weights might not fit.
             see_weights(self.t, self.built.topology, self.synapses, self.axons, self.history, self.synapses.weight)
-            self.axons.fold[:] = 0.0
+            self.history.eta[:] = 0.0
 
     def mirror(self, tracts: Sequence[int] | None = None) -> None:
         """Let symmetric and adaptive feedback follow the weights: all, or those of some tracts of one projection.
@@ -180,9 +205,11 @@ class Arrays:
         """Bytes held by this rank, see `Simulator.memory`."""
         topology, scratch, share = self.built.topology, self.scratch, self.built.share
         synapses = sum(a.nbytes for a in self.synapses) + topology.targets.nbytes
-        maps = sum(a.nbytes for a in self.history if isinstance(a, np.ndarray))
-        per_row = (*self.axons, scratch.order, scratch.listed, scratch.due, scratch.z_ahead)
-        axons = sum(a.nbytes for a in per_row) + topology.indptr.nbytes
+        # Records are seen as integers and as floats, but are there once.
+        sent = self.history.sent.nbytes
+        maps = sum(a.nbytes for a in self.history if isinstance(a, np.ndarray)) - 2 * sent
+        rows = sum(a.nbytes for a in (scratch.order, scratch.due, scratch.row_z, scratch.due_floats))
+        axons = self.axons.z.nbytes + sent + rows + topology.indptr.nbytes
         rest = sum(a.nbytes for a in topology) - topology.targets.nbytes - topology.indptr.nbytes
         rest += sum(a.nbytes for a in (*self.neurons, share.bits, share.counts))
         return {"synapses": int(synapses), "maps": int(maps), "axons": int(axons), "rest": int(rest)}
@@ -193,5 +220,7 @@ def _without_learning(built: Built) -> Topology:
     projections, populations = built.topology.projections.copy(), built.topology.populations.copy()
     projections[:, lay.PRO_RULE] = lay.STATIC
     populations[:, [lay.POP_GROUP, lay.POP_STDP]] = -1
-    none = np.full_like(built.topology.signal_groups, -1)
-    return built.topology._replace(projections=projections, populations=populations, signal_groups=none)
+    nobody, none = np.full_like(built.topology.listeners, -1), np.full_like(built.topology.signal_groups, -1)
+    return built.topology._replace(
+        projections=projections, populations=populations, listeners=nobody, signal_groups=none
+    )

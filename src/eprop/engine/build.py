@@ -21,6 +21,7 @@ from eprop.engine.signals import eprop_constants, lag_of_pairs
 from eprop.engine.synapses import Places, draw_synapses, find_sources
 from eprop.engine.tables import (
     learning_rows,
+    listeners_of,
     longest_cutoff,
     moments_of,
     pair_powers,
@@ -290,6 +291,7 @@ def _tables_of(network: Network, share: RankShare, nodes: _Nodes, learning: _Lea
         "eligibility": map_table(populations, components, learning.two_kappas, own),
         "nothing": map_of_nothing(populations, learning.layouts, entries, nodes.sizes["neurons"], dtype),
         "adjoint": adjoint_table(populations, components, own, bool(rules_of(network, EProp))),
+        "listeners": listeners_of(learning.projections, len(populations)),
         "signal_groups": learning.signal_groups,
         "pair_powers": pair_powers(learning.projections, learning.floats, learning.stdp_cutoff),
     }

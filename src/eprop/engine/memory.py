@@ -12,7 +12,7 @@ from eprop.engine.tables import moments_of, rules_of
 from eprop.engine.traces import span_blocks_of
 from eprop.engine.tracts import steps_of
 from eprop.errors import MemoryLimitError
-from eprop.kernels.layout import padded
+from eprop.kernels.layout import AX_Z, padded
 from eprop.kernels.maps import Kind, MapLayout
 from eprop.kernels.records import EXTRA_ROWS
 from eprop.network import Network
@@ -75,10 +75,13 @@ def estimate(
     jumps = max((MapLayout.of(kind, two_kappas).JUMPS for kind in kinds if kind.anchored), default=0)
     laid = jumps + record_size(jumps) + record_size(map_entries) * (blocks + EXTRA_ROWS)
     maps = padded(neurons) * (map_entries * (8 * 2 + itemsize * joined) + itemsize * laid + 32 * steps) if plus else 0
-    # An axon: where its synapses begin in each partition, and its state; before there is that, how many each thread has drawn.
-    axon = 8 * partitions + max(68, 8 * threads)
+    # A branch of an axon: where its synapses begin in each partition; while they are drawn, how many each thread has drawn. An
+    # axon, and its spikes that may be asked: at moderate rates as much again.
+    branch = 8 * (partitions + threads)
+    axon = 2 * 8 * (AX_Z + 2) if plus else 0
+    known = sum(share.known(p) for p in network.populations if p.model.role != "readout")
     # Feedback, its delays while they are drawn; axons; parameters and state of neurons.
-    others = maps + 32 * readouts * neurons + axon * n_axons + 256 * neurons
+    others = maps + 32 * readouts * neurons + branch * n_axons + axon * known + 256 * neurons
     return Estimate(round(synapses), 4 + itemsize * values, others)
 
 

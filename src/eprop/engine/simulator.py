@@ -437,7 +437,8 @@ class Simulator:
         """Bytes held by this rank.
 
         ``synapses``: arrays with one entry per synapse, targets included; ``maps``: maps and rings of the past, the log of
-        spikes included; ``axons``: all with one entry per axon; ``rest``: parameters and state of neurons, tables,
+        spikes included; ``axons``: what axons and their spikes on the way know, and where the synapses of each of their
+        branches begin, one for each delay; ``rest``: parameters and state of neurons, tables,
         feedback, and with several ranks the numbers of the neurons that this one knows.
         """
         return self.arrays.memory()

@@ -9,8 +9,7 @@ import numpy as np
 
 from eprop.engine.fingerprint import check_fingerprint
 from eprop.engine.order import all_synapses
-from eprop.engine.state import filters_of, with_ended_posts
-from eprop.engine.tables import rows_of_tract
+from eprop.engine.state import FIRST_SENT, filters_of, power_of_two, sent_of, with_ended_posts
 from eprop.errors import InputError
 from eprop.kernels import layout as lay
 from eprop.kernels.joins import STEP_WORK
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 GROWING = ("history/log", "history/post_times")
 # The entry that tells of which network a state is.
 NETWORK = "network"
-# Work space of a step.
-WORK = ("axons/arriving",)
+# What is found again.
+FOUND_AGAIN = ("axons/followed", "history/sent", "history/sent_z")
 # Arrays with padded rows.
 MAPS = ("history/prefix", "history/parts", "history/blocks", "history/tails", "history/steps")
 
@@ -39,7 +38,8 @@ def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
     here = _state_here(arrays)
     own = arrays.whole.state(here, arrays.t)
     _check_network(state, arrays.built.fingerprint)
-    _check_state(state, own, sum(p.size for p in arrays.network.populations if p.model.role != "readout"))
+    sources = sum(p.size for p in arrays.network.populations if p.model.role != "readout")
+    _check_state(state, own, sources, arrays.history.sent_steps)
     state = arrays.whole.part(state, here)
     arrays.history = arrays.history._replace(
         log=np.zeros(np.size(state["history/log"]), np.int32),
@@ -53,20 +53,34 @@ def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
             if target.size:
                 target[..., order] = state[name]
         elif group != "counters":
-            _write(arrays, name, getattr(getattr(arrays, group), field), state[name])
+            _shown(arrays, name, getattr(getattr(arrays, group), field))[...] = state[name]
     steps, arrays.updates, events = (int(v) for v in state["counters"])
     arrays.counters[lay.COUNT_STEPS], arrays.counters[lay.COUNT_EVENTS] = steps, events
     arrays.history = with_ended_posts(arrays.history, steps)
+    # Room for all at once: of steps before the first one that is followed the log may know nothing any more.
+    first = first_followed(arrays.history.sent_steps, steps)
+    arrays.history = arrays.history._replace(**sent_of(arrays.built, _spikes_since(first, arrays), learns=True))
+    arrays.axons.followed[0] = first
+    arrays.follow()
+
+
+def _spikes_since(step: int, arrays: Arrays) -> int:
+    """Room for the spikes in the log from a step on."""
+    starts, t = arrays.history.log_start, arrays.t
+    spikes = starts[(t - 1) % len(starts), -1] - starts[step % len(starts), 0] if t else 0
+    return power_of_two(max(int(spikes), FIRST_SENT))
 
 
 def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     """The part of the state that this rank holds."""
+    arrays.follow()
     order = all_synapses(arrays)
     out = {f"synapses/{f}": v[..., order] if v.size else v.copy() for f, v in arrays.synapses._asdict().items()}
     for group in ("axons", "neurons", "history"):
         for field, value in getattr(arrays, group)._asdict().items():
-            if isinstance(value, np.ndarray) and f"{group}/{field}" not in WORK:
+            if isinstance(value, np.ndarray) and f"{group}/{field}" not in FOUND_AGAIN:
                 out[f"{group}/{field}"] = _shown(arrays, f"{group}/{field}", value).copy()
+    _go_back(arrays, out)
     # Work space: what was left there depends on the partitions, and is of no use to anybody.
     out["history/steps"][:, STEP_WORK:] = 0.0
     out["counters"] = np.array([arrays.t, arrays.updates, arrays.events], np.int64)
@@ -74,32 +88,42 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def _shown(arrays: Arrays, name: str, value: np.ndarray) -> np.ndarray:
-    """An array without what pads the rows of maps; axons tract by tract, whatever the order of rows, without spare filters."""
-    if name.startswith("axons/"):
-        shown: np.ndarray = _with_filters(arrays, value)[..., _axons_by_tract(arrays)]
-        return shown
+    """An array without what pads the rows of maps; of axons the last axis is theirs."""
+    if name == "axons/times":
+        return value[:, : lay.AX_Z].T
+    if name == "axons/z":
+        slots = arrays.built.topology.listeners.shape[1]
+        z = value[:, lay.AX_Z :]
+        return np.moveaxis(z.reshape(len(z), slots, z.shape[1] // slots), 0, -1)
     return value[..., : arrays.neurons.psi.size] if name in MAPS else value
 
 
-def _write(arrays: Arrays, name: str, value: np.ndarray, shown: np.ndarray) -> None:
-    """The way back from `_shown`."""
-    if name.startswith("axons/"):
-        _with_filters(arrays, value)[..., _axons_by_tract(arrays)] = shown
-    else:
-        _shown(arrays, name, value)[...] = shown
+def _go_back(arrays: Arrays, out: dict[str, np.ndarray]) -> None:
+    """Let axons be as they were before the oldest spikes that may be asked: from there they follow them once more."""
+    history, starts, t = arrays.history, arrays.history.log_start, arrays.t
+    listeners, size = arrays.built.topology.listeners, filters_of(arrays.built)
+    sent_z = history.sent_z[:, lay.SENT_Z :].reshape(len(history.sent), listeners.shape[1], lay.Z_PARTS * size)
+    kept = range(first_followed(history.sent_steps, t), t)
+    times, z = out["axons/times"], out["axons/z"]
+    times[lay.AX_AT] = -1
+    for b in np.flatnonzero((listeners >= 0).any(axis=(1, 2))) if kept else ():
+        spans = [(step, *starts[step % len(starts), b : b + 2]) for step in kept]
+        positions = np.concatenate([np.arange(first, stop) for _, first, stop in spans])
+        steps = np.concatenate([np.full(stop - first, step) for step, first, stop in spans])
+        sources, oldest = np.unique(history.log[positions & (history.log.size - 1)], return_index=True)
+        at = positions[oldest] & (len(history.sent) - 1)
+        gap = history.sent[at, lay.SENT_GAP]
+        times[lay.AX_LAST, sources] = np.where(gap > 0, steps[oldest] - gap, -1)
+        times[lay.AX_GAP, sources] = history.sent[at, lay.SENT_BEFORE]
+        for slot, (group, tract) in enumerate(listeners[b]):
+            # Of the trace of STDP there is one number.
+            rows = 2 * size if group >= 0 else int(tract >= 0)
+            z[slot, :rows, sources] = sent_z[at, slot, :rows]
 
 
-def _with_filters(arrays: Arrays, value: np.ndarray) -> np.ndarray:
-    """Of filtered spikes those that there are."""
-    return value if value.ndim == 1 else value[: filters_of(arrays.built)]
-
-
-def _axons_by_tract(arrays: Arrays) -> np.ndarray:
-    """Rows that learn at spikes, tract by tract."""
-    tables = arrays.built.topology.projections
-    learning = tables[np.isin(tables[:, lay.PRO_RULE], lay.AT_SPIKES)]
-    every = np.arange(arrays.built.learning_rows)
-    return np.concatenate([every[:0], *(every[rows_of_tract(row)] for row in learning)])
+def first_followed(sent_steps: int, now: int) -> int:
+    """The oldest step whose spikes axons follow again."""
+    return max(now - sent_steps, 0)
 
 
 def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> None:
@@ -110,10 +134,10 @@ def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> 
         check_fingerprint(state[NETWORK], fingerprint)
 
 
-def _check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int) -> None:
+def _check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int, sent_steps: int) -> None:
     """Whether a state has the shapes of this network, whose state is ``own``."""
     if missing := sorted(set(own) - set(state)):
-        raise InputError(f"the state lacks {', '.join(missing)}")
+        raise InputError(f"the state lacks {', '.join(missing)}; was it saved by another version?")
     for name, have in own.items():
         if name not in GROWING and have.shape != np.shape(state[name]):
             raise InputError(
@@ -126,7 +150,7 @@ def _check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray],
             raise InputError(f"state {name!r} holds values that are not finite")
     # What follows is read by compiled loops, which do not check it.
     now = int(np.asarray(state["counters"])[0])
-    _check_clocks(state, now)
+    _check_clocks(state, now, sent_steps)
     _check_log(np.asarray(state["history/log"]), np.asarray(state["history/log_start"]), sources, now)
     _check_posts(np.asarray(state["history/post_times"]), len(own["history/post_times"]), now)
 
@@ -135,14 +159,21 @@ def _damaged(what: str) -> InputError:
     return InputError(f"the state is of another network, or damaged: {what}")
 
 
-def _check_clocks(state: Mapping[str, np.ndarray], now: int) -> None:
+def _check_clocks(state: Mapping[str, np.ndarray], now: int, sent_steps: int) -> None:
     """Nothing has happened before the start, or after the present step."""
     if np.min(state["counters"]) < 0:
         raise _damaged("its counters of steps, updates and events must not be negative")
-    for name, first, end in (("axons/last", -1, now), ("axons/steps", 0, max(now, 1))):
-        values = np.asarray(state[name])
-        if values.size and not (values.min() >= first and values.max() < end):
-            raise _damaged(f"{name} tells of steps before the start, or after step {now}, its last one")
+    times, oldest = np.asarray(state["axons/times"]), first_followed(sent_steps, now)
+    last, gap = times[lay.AX_LAST], times[lay.AX_GAP]
+    if (
+        times.min(initial=-1) < -1
+        or last.max(initial=-1) >= oldest
+        or (gap < 0).any()
+        or (gap > np.maximum(last, 0)).any()
+    ):
+        raise _damaged(
+            f"axons/times tells of steps before the start, or after step {oldest}, from which spikes are followed"
+        )
 
 
 def _check_log(log: np.ndarray, starts: np.ndarray, sources: int, now: int) -> None:

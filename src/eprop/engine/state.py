@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from eprop._jit import WIDE, record_size
 from eprop.engine.rows import PAD, TABLE_FROM, aligned, dense_tables, room_for_sums, walks_of
 from eprop.kernels import layout as lay
+from eprop.kernels.arrivals import rows_arriving
+from eprop.kernels.axons import has_room
 from eprop.kernels.clock import COLUMNS
 from eprop.kernels.exchange import Outbox
-from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses
+from eprop.kernels.layout import Axons, History, Neurons, Scratch, Synapses, Topology
 from eprop.kernels.records import EXTRA_ROWS
 from eprop.kernels.stdp import posts_full
 
 if TYPE_CHECKING:
     from eprop.engine.build import Built
 
-# Room for the last spikes of each neuron to begin with; and the step of a spike that has not happened.
+# Room to begin with: for spikes that may be asked,
+FIRST_SENT = 1024
+# for rows with a spike in a step,
+FIRST_ROWS = 1024
+# and for the last spikes of each neuron; and the step of a spike that has not happened.
 FIRST_POSTS = 8
 NEVER = -(1 << 62)
+
+
+class Nodes(NamedTuple):
+    """What changes as a network runs on, beside its synapses."""
+
+    axons: Axons
+    neurons: Neurons
+    history: History
+    scratch: Scratch
 
 
 def power_of_two(n: int) -> int:
@@ -44,25 +59,34 @@ def synapses_of(built: Built) -> Synapses:
 
 
 def filters_of(built: Built) -> int:
+    """How many numbers a filter of spikes has, one at least."""
+    return max(built.topology.arrivals.shape[1], 1)
+
+
+def slots_of(built: Built) -> int:
     """How many filters the spikes of an axon pass."""
-    return max(built.topology.arrivals.shape[1], int(built.has_stdp))
+    return built.topology.listeners.shape[1]
 
 
-def axons_of(built: Built) -> Axons:
-    """No axon has spiked yet."""
-    # Two at least, with a filter: columns of one record, or none, would be contiguous, to the compiler a type of their own.
-    n, filters = built.learning_rows, max(filters_of(built), 1)
-    records = aligned((max(n, 2), lay.AX_FILTERED + 2 * filters))
-    whole, (at, end) = records.view(np.int64), (lay.AX_FILTERED, lay.AX_FILTERED + filters)
-    whole[:, lay.AX_LAST] = -1
-    return Axons(
-        last=whole[:, lay.AX_LAST],
-        z_bar=records[:, at:end].T,
-        z_before=records[:, end:].T,
-        steps=whole[:, lay.AX_STEPS],
-        fold=records[:, lay.AX_FOLD],
-        arriving=whole[:, lay.AX_ARRIVING],
+def axons_of(built: Built, learns: bool = True) -> Axons:
+    """No axon has spiked yet; without learning at spikes (``learns``) nobody will ask."""
+    n, slots, rows = (
+        n_sources(built) if built.learns_at_spikes and learns else 0,
+        slots_of(built),
+        2 * filters_of(built),
     )
+    # What belongs to one axon lies side by side: sources spike here and there.
+    records = aligned((n, lay.AX_Z + slots * rows))
+    times = records.view(np.int64)
+    times[:, [lay.AX_LAST, lay.AX_AT]] = -1
+    return Axons(followed=np.zeros(1, np.int64), times=times, z=records)
+
+
+def sent_of(built: Built, size: int, learns: bool) -> dict[str, Any]:
+    """Room for what so many spikes (a power of two) know of their sources, by the names of `History`."""
+    n, slots, rows = size if built.learns_at_spikes and learns else 0, slots_of(built), lay.Z_PARTS * filters_of(built)
+    records = aligned((n, lay.SENT_Z + slots * rows))
+    return {"sent": records.view(np.int32), "sent_z": records}
 
 
 def neurons_of(built: Built) -> Neurons:
@@ -105,6 +129,9 @@ def history_of(built: Built, learns: bool = True) -> History:
         error=np.zeros((past, k)),
         log=np.zeros(power_of_two(2 * sources + 1024), np.int32),
         log_start=np.zeros((past, populations + 1), np.int64),
+        **sent_of(built, FIRST_SENT, learns),
+        sent_steps=sent_steps(built),
+        eta=np.zeros((built.topology.projections.shape[0], past)),
         block_steps=built.block_steps,
         span_blocks=built.span_blocks,
         post_times=np.full((n if pairs else 0, FIRST_POSTS), NEVER, np.int64),
@@ -113,12 +140,35 @@ def history_of(built: Built, learns: bool = True) -> History:
     )
 
 
-def with_room(built: Built, history: History, t: int) -> History:
-    """The same history with twice the room for what had none left in step ``t``: postsynaptic spikes, or the log."""
-    none = Outbox(np.zeros((1, 0), np.int32), np.zeros((0, 0), np.int64), np.zeros(1, np.int64))
-    if posts_full(t, built.topology, history, none):
-        return with_longer_posts(history)
-    return grown(history, t)
+def with_room(nodes: Nodes, built: Built, topology: Topology, t: int, outbox: Outbox) -> Nodes:
+    """The same nodes with more room for what had none left in step ``t``: spikes of steps before, rows, or spikes of this one."""
+    followed, history = int(nodes.axons.followed[0]), nodes.history
+    if len(history.sent) and not has_room(followed, history.sent_steps, len(history.sent), history.log_start):
+        return nodes._replace(history=with_more_sent(built, history, followed))
+    rows = rows_arriving(t, topology.projections, history.log_start)
+    if rows > nodes.scratch.order.size:
+        return nodes._replace(scratch=nodes.scratch._replace(**rows_of_step(built, 2 * rows)))
+    if posts_full(t, topology, history, outbox):
+        return nodes._replace(history=with_longer_posts(history))
+    return nodes._replace(history=grown(history, t))
+
+
+def sent_steps(built: Built) -> int:
+    """Of so many steps back a spike is asked for the last time: when it may be due over the longest delay."""
+    return max(built.cutoff, built.stdp_cutoff) + built.max_delay
+
+
+def with_more_sent(built: Built, history: History, followed: int) -> History:
+    """Twice the room for what spikes know, of which those of the last steps before ``followed`` may still be asked."""
+    old, ring = len(history.sent), history.log_start.shape[0]
+    new, positions = sent_of(built, 2 * old, learns=True), np.arange(0)
+    if followed > 0:
+        oldest = max(followed - history.sent_steps, 0)
+        first, stop = history.log_start[oldest % ring, 0], history.log_start[(followed - 1) % ring, -1]
+        positions = np.arange(max(first, stop - old), stop)
+    for name, values in new.items():
+        values[positions & (2 * old - 1)] = getattr(history, name)[positions & (old - 1)]
+    return history._replace(**new)
 
 
 def with_ended_posts(history: History, t: int) -> History:
@@ -144,20 +194,59 @@ def grown(history: History, t: int) -> History:
     return history._replace(log=log)
 
 
+# Of work space what there is for each row with a spike in a step.
+ROWS = (
+    "order", "last", "steps", "z_last", "z_before", "z_ahead", "due", "due_steps", "due_z", "due_z_before", "row_steps", "row_z",
+    "due_numbers", "due_floats",
+)  # fmt: skip
+
+
+def columns(record: np.ndarray, first: int, rows: int) -> np.ndarray:
+    """Numbers of records, from column ``first`` on, as an array (rows, records)."""
+    return record[:, first : first + rows].T
+
+
+def rows_of_step(built: Built, size: int, learns: bool = True) -> dict[str, Any]:
+    """Room for so many rows with a spike in a step, by the names of `Scratch`."""
+    # Two at least, or columns of one record would be contiguous, to the compiler a type of their own.
+    filters, learning = filters_of(built), max(size, 2) if built.learns_at_spikes and learns else 2
+    rows, due = aligned((learning, lay.ROW_Z + 3 * filters)), aligned((learning, lay.DUE_Z + 2 * filters))
+    whole = rows.view(np.int64)
+    return {
+        "order": np.zeros(size, np.int32),
+        "last": whole[:, lay.ROW_LAST],
+        "steps": whole[:, lay.ROW_STEPS],
+        "z_last": columns(rows, lay.ROW_Z, filters),
+        "z_before": columns(rows, lay.ROW_Z + filters, filters),
+        "z_ahead": columns(rows, lay.ROW_Z + 2 * filters, filters),
+        "due": np.zeros(learning, np.int32),
+        "due_steps": due.view(np.int64)[:, lay.DUE_STEPS],
+        "due_z": columns(due, lay.DUE_Z, filters),
+        "due_z_before": columns(due, lay.DUE_Z + filters, filters),
+        "row_steps": whole,
+        "row_z": rows,
+        "due_numbers": due.view(np.int64),
+        "due_floats": due,
+    }
+
+
+def with_rows_of(scratch: Scratch, other: Scratch) -> Scratch:
+    """Work space with the room for rows of another one."""
+    return scratch._replace(**{name: getattr(other, name) for name in ROWS})
+
+
 def scratch_of(built: Built, learns: bool = True, timed: bool = False) -> Scratch:
     """Work space of the streaming loop; ``timed``: with a clock of its phases."""
     topology = built.topology
-    n, rows, learning = topology.params.shape[1], topology.indptr.shape[1] - 1, built.learning_rows
+    n, rows = topology.params.shape[1], topology.indptr.shape[1] - 1
     partitions, projections = topology.indptr.shape[0], topology.projections.shape[0]
-    plus, learns = built.has_plus and learns, built.learns_at_spikes and learns
+    plus = built.has_plus and learns
     groups, entries, width = topology.groups.shape[0], built.map_entries, lay.padded(n) if plus else 0
     blocks, dtype = power_of_two(built.cutoff // built.block_steps + 3) if plus else 1, built.weight.dtype
     return Scratch(
-        order=np.zeros(rows, np.int32),
-        listed=np.zeros(rows if plus else 0, np.int32),
+        **rows_of_step(built, min(rows + 2, FIRST_ROWS), learns),
         places=np.zeros(built.cutoff + 4 if plus else 0, np.int64),
         order_start=np.zeros(projections + 1, np.int64),
-        due=np.zeros(learning if learns else 0, np.int32),
         due_start=np.zeros(projections + 1, np.int64),
         maps=aligned((1, entries, width), dtype),
         ahead=aligned((blocks, entries, width), dtype),
@@ -175,7 +264,6 @@ def scratch_of(built: Built, learns: bool = True, timed: bool = False) -> Scratc
         records=aligned((blocks + EXTRA_ROWS, width, record_size(entries)), dtype),
         laid=np.full((partitions, groups, blocks + EXTRA_ROWS), -1, np.int64),
         totals=aligned((width,)),
-        z_ahead=np.zeros((topology.arrivals.shape[1], rows if plus else 0)),
         gradient=np.zeros(topology.readouts.shape[1]),
         spikes=np.zeros((partitions, n), np.int32),
         spike_count=np.zeros((partitions, topology.populations.shape[0]), np.int64),

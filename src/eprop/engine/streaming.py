@@ -15,8 +15,8 @@ from eprop.engine.options import Options
 from eprop.engine.record import Probes, Recording
 from eprop.engine.samples import BatchResult, Samples
 from eprop.engine.spike_log import SpikeLog
-from eprop.engine.state import grown, with_room
-from eprop.engine.stretch import Given, Nodes, advance, at_rest, given
+from eprop.engine.state import Nodes, with_room
+from eprop.engine.stretch import Given, advance, at_rest, given
 from eprop.engine.verdicts import check_finite, check_losses, check_silence, check_voltages
 from eprop.kernels import layout as lay
 from eprop.kernels.layout import Synapses, Topology
@@ -114,16 +114,17 @@ class Streaming:
         plain = limit < TABLED_STEPS or len(out.probes) or arrays.ranks.several
         nodes = Nodes(arrays.axons, arrays.neurons, arrays.history, arrays.scratch if plain else arrays.tabled())
         run = arrays.loops().stream
-        steps, arrays.history = advance(
-            run, arrays, arrays.synapses, nodes, topology, out, arrays.counters, done, limit
-        )
+        steps, nodes = advance(run, arrays, arrays.synapses, nodes, topology, out, arrays.counters, done, limit)
         elapsed = time.perf_counter() - began
         arrays.read_clock(elapsed - (seconds["messages"] - messages))
+        if steps < limit:
+            nodes = with_room(nodes, arrays.built, topology, arrays.t, arrays.outbox)
+        arrays.keep(nodes)
         if arrays.ranks.several:
             return steps
         if steps < limit:
-            arrays.history = with_room(arrays.built, arrays.history, arrays.t)
-        elif limit == self._call_steps:
+            return steps
+        if limit == self._call_steps:
             self._call_steps = int(np.clip(limit * CALL_SECONDS / max(elapsed, 1e-9), 1, 4 * limit))
         return steps
 
@@ -138,9 +139,10 @@ def _run_chunk(
     out = out._replace(clock=first)  # other random numbers in each chunk, those of its samples
     while t < total and not stop.is_set():
         limit = min(total - t, EVALUATION_STEPS)
-        steps, history = advance(run, arrays, synapses, nodes, arrays.static_topology, out, counters, first + t, limit)
+        steps, nodes = advance(run, arrays, synapses, nodes, arrays.static_topology, out, counters, first + t, limit)
         before, t = t, t + steps
-        nodes = nodes._replace(history=grown(history, t) if steps < limit else history)
+        if steps < limit:
+            nodes = with_room(nodes, arrays.built, arrays.static_topology, t, arrays.outbox)
         _tell(progress, before, t, n_steps)
     return int(counters[lay.COUNT_EVENTS])
 

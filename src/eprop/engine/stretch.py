@@ -11,18 +11,9 @@ import numpy as np
 from eprop.engine.arrays import Arrays
 from eprop.engine.memory import check_results
 from eprop.engine.samples import Samples
-from eprop.engine.state import axons_of, grown, history_of, neurons_of, scratch_of, with_longer_posts
-from eprop.kernels.layout import COUNT_STEPS, PROBE_COLUMNS, Axons, History, Neurons, Scratch, Synapses, Topology
+from eprop.engine.state import Nodes, axons_of, grown, history_of, neurons_of, scratch_of, with_room
+from eprop.kernels.layout import COUNT_STEPS, PROBE_COLUMNS, Synapses, Topology
 from eprop.kernels.spikes import receive
-
-
-class Nodes(NamedTuple):
-    """What changes as a network runs on, beside its synapses."""
-
-    axons: Axons
-    neurons: Neurons
-    history: History
-    scratch: Scratch
 
 
 class Given(NamedTuple):
@@ -64,13 +55,15 @@ def at_rest(arrays: Arrays) -> Nodes:
     """A network that starts from rest and learns nothing, beside the one that runs on."""
     built = arrays.built
     neurons = neurons_of(built)._replace(feedback=arrays.neurons.feedback)
-    return Nodes(axons_of(built), neurons, history_of(built, learns=False), scratch_of(built, learns=False))
+    return Nodes(
+        axons_of(built, learns=False), neurons, history_of(built, learns=False), scratch_of(built, learns=False)
+    )
 
 
 def advance(
     run: Callable[..., int], arrays: Arrays, synapses: Synapses, nodes: Nodes, topology: Topology, given: Given,
     counters: np.ndarray, offset: int, limit: int,
-) -> tuple[int, History]:  # fmt: skip
+) -> tuple[int, Nodes]:  # fmt: skip
     """Do ``limit`` steps, or as many as there is room for; with several ranks slice by slice, and all of them.
 
     Parameters
@@ -87,10 +80,9 @@ def advance(
     -------
     int
         Steps done.
-    History
-        May have been replaced by a longer one.
+    Nodes
+        With several ranks there may be more room than before.
     """
-    axons, neurons, history, scratch = nodes
     t, done = int(counters[COUNT_STEPS]), 0
     seed, several, slice_steps = np.uint64(arrays.network.seed), arrays.ranks.several, arrays.ranks.slice_steps
     while done < limit:
@@ -98,31 +90,29 @@ def advance(
         begin = done
         while done < stop:
             done += run(
-                t + done, stop - done, offset + done, seed, topology, synapses, axons, neurons, history, scratch,
+                t + done, stop - done, offset + done, seed, topology, synapses, *nodes,
                 *given, counters, arrays.outbox,
             )  # fmt: skip
             if not several:
-                return done, history
+                return done, nodes
             if done < stop:
-                history = with_longer_posts(history)
-        history = _log_slice(
-            arrays, history, topology, given, scratch.n_sources, t + begin, stop - begin, offset + begin
-        )
-    return done, history
+                nodes = with_room(nodes, arrays.built, topology, t + done, arrays.outbox)
+        nodes = _log_slice(arrays, nodes, topology, given, t + begin, stop - begin, offset + begin)
+    return done, nodes
 
 
 def _log_slice(
-    arrays: Arrays, history: History, topology: Topology, given: Given, sources: int, t: int, n_steps: int, offset: int
-) -> History:
-    """Exchange the spikes of a slice and log them; returns the history, longer if need be."""
+    arrays: Arrays, nodes: Nodes, topology: Topology, given: Given, t: int, n_steps: int, offset: int
+) -> Nodes:
+    """Exchange the spikes of a slice and log them; returns the nodes, with a longer log if need be."""
     began, seed = time.perf_counter(), np.uint64(arrays.network.seed)
     inbox, done = arrays.ranks.swap(1, arrays.outbox), 0
     while done < n_steps:
         done += receive(
-            t + done, n_steps - done, offset + done, seed, topology, history, sources, given.clock,
+            t + done, n_steps - done, offset + done, seed, topology, nodes.history, nodes.scratch.n_sources, given.clock,
             given.event_start, given.event_channels, inbox,
         )  # fmt: skip
         if done < n_steps:
-            history = grown(history, t + done)
+            nodes = nodes._replace(history=grown(nodes.history, t + done))
     arrays.seconds["messages"] += time.perf_counter() - began
-    return history
+    return nodes

@@ -133,7 +133,7 @@ def _sorted_together(p: Projection) -> bool:
 def _rows(tracts: list[list[Tract]], share: RankShare) -> tuple[list[int], list[int]]:
     """First row of each tract, and how far apart its rows are.
 
-    Those that learn at spikes come first: the others need no state of their axons.
+    Those that learn at spikes come first.
     """
     firsts: list[list[int]] = [[] for _ in tracts]
     strides: list[list[int]] = [[] for _ in tracts]
@@ -148,6 +148,27 @@ def _rows(tracts: list[list[Tract]], share: RankShare) -> tuple[list[int], list[
             strides[number] = [len(own) if together else 1] * len(own)
             at += rows * len(own)
     return list(itertools.chain(*firsts)), list(itertools.chain(*strides))
+
+
+def listeners_of(projections: np.ndarray, populations: int) -> np.ndarray:
+    """Who wants spikes of each population filtered, see `Topology.listeners`; writes the slots into ``projections``.
+
+    Tracts with the same filter share a slot.
+    """
+    heard: list[list[tuple[int, int]]] = [[] for _ in range(populations)]
+    for number in np.flatnonzero(np.isin(projections[:, lay.PRO_RULE], lay.AT_SPIKES)):
+        row = projections[number]
+        wanted = (int(row[lay.PRO_GROUP]), -1)
+        if row[lay.PRO_RULE] == lay.STDP:
+            wanted = (-1, int(np.flatnonzero(projections[:, lay.PRO_OWNER] == row[lay.PRO_OWNER])[0]))
+        slots = heard[row[lay.PRO_PRE]]
+        if wanted not in slots:
+            slots.append(wanted)
+        row[lay.PRO_SLOT] = slots.index(wanted)
+    table = np.full((populations, max([1, *map(len, heard)]), 2), -1, np.int64)
+    for b, slots in enumerate(heard):
+        table[b, : len(slots)] = np.reshape(slots, (-1, 2))
+    return table
 
 
 def rows_of_tract(row: np.ndarray) -> slice:

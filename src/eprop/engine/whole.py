@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop.engine.state import NEVER, power_of_two
 from eprop.kernels import layout as lay
-from eprop.network import Network, Population
+from eprop.network import Network
 
 if TYPE_CHECKING:
     from eprop.engine.build import Built
@@ -88,7 +88,7 @@ class Whole:
             elif name == "neurons/input":
                 value = np.concatenate([value[lo:hi], value[neurons:]])
             elif name.startswith("axons/"):
-                value = self._own_rows(value)
+                value = self._own_sources(value) if value.shape[-1] else value
             elif name.startswith("synapses/"):
                 value = self._own_synapses(value)
             out[name] = value
@@ -106,33 +106,31 @@ class Whole:
             n = self._share.neurons
             return [value[:n], value[n:] if self._share.comm.rank == 0 else value[:0]]
         if name.startswith("axons/"):
-            return [value[..., :0], *(value[..., rows] for rows in self._rows_to_give())]
+            return [value[..., :0], *(value[..., rows] for rows in self._sources_to_give() if value.shape[-1])]
         if name.startswith("synapses/"):
             spans = [(k, self.gives(k)) for k in range(len(self._onto_readouts))]
             return [value[..., :0], *(value[..., self._here[k] : self._here[k + gives]] for k, gives in spans)]
         return None
 
-    def _learning(self) -> list[tuple[np.ndarray, Population]]:
-        """Tracts whose axons have a state, each with the population of its sources."""
-        rows = [row for row in self._built.topology.projections if row[lay.PRO_RULE] in lay.AT_SPIKES]
-        return [(row, self._network.populations[row[lay.PRO_PRE]]) for row in rows]
-
-    def _rows_to_give(self) -> list[slice]:
-        """Axons of each tract that belong to own sources, tract by tract; those of inputs are on every rank."""
+    def _sources_to_give(self) -> list[slice]:
+        """Sources of each population that are this rank's own; those of inputs are on every rank."""
         found, at = [], 0
-        for row, pre in self._learning():
-            own = self._share.own_rows(pre)
-            if pre.model.role != "neuron" and self._share.comm.rank > 0:
+        for p in self._network.populations:
+            if not _spiking(p):
+                continue
+            own = self._share.own_rows(p)
+            if p.model.role != "neuron" and self._share.comm.rank > 0:
                 own = slice(0, 0)
             found.append(slice(at + own.start, at + own.stop))
-            at += int(row[lay.PRO_ROWS])
+            at += self._share.known(p)
         return found
 
-    def _own_rows(self, value: np.ndarray) -> np.ndarray:
+    def _own_sources(self, value: np.ndarray) -> np.ndarray:
         parts, at = [value[..., :0]], 0
-        for _, pre in self._learning():
-            parts.append(value[..., at + self._share.nodes(pre)])
-            at += pre.size
+        for p in self._network.populations:
+            if _spiking(p):
+                parts.append(value[..., at + self._share.nodes(p)])
+                at += p.size
         return np.concatenate(parts, axis=-1)
 
     def _own_synapses(self, value: np.ndarray) -> np.ndarray:

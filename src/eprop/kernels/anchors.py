@@ -11,7 +11,7 @@ Back from its own step to the start of the block a synapse need not go at all: i
 the spike that arrives, and what that does at the start of the block is a number of the target (`kernels.jumps`).
 
 Moved back, a trace would have collected a gradient up to ``t`` that no spike has caused. It is taken away from the weight (with
-moments, from ``pending``) at once, so that the next gradient may be counted from the start of the block. `axons.fold` tells with
+moments, from ``pending``) at once, so that the next gradient may be counted from the start of the block. `History.eta` tells with
 which learning rate it was; the weight as of the last spike is had back by `see_weights`.
 
 A component of the eligibility that is the synapse's own (M = 1) is moved back by dividing by what a block has left of it. Spikes
@@ -29,6 +29,7 @@ import numpy as np
 
 from eprop._jit import PACK, inline, inner, outer
 from eprop.equations.optimize import clip
+from eprop.kernels.axons import filtered_spikes, last_arrival
 from eprop.kernels.deliver import fetch_along, next_row, rows_ahead
 from eprop.kernels.layout import (
     DECAY_KAPPA,
@@ -45,6 +46,7 @@ from eprop.kernels.layout import (
     PRO_EACH,
     PRO_GROUP,
     PRO_KIND,
+    PRO_LEADER,
     PRO_ROW,
     PRO_ROWS,
     PRO_RULE,
@@ -77,7 +79,7 @@ _anchor_pack = _anchor_one = _learn_pack = _learn_one = _settle_pack = _settle_o
 
 
 def move_spikes(n, group, filters, z_bar, i):
-    """Template: both filtered spikes of row ``i``, ``n`` steps before (`WAY` `INVERSE`) or after (`FORWARD`)."""
+    """Template: both filtered spikes in column ``i``, ``n`` steps before (`WAY` `INVERSE`) or after (`FORWARD`)."""
     if D == 0:
         return 0.0, 0.0
     first = filters[group, WAY, n, 0, 0] * z_bar[0, i]
@@ -281,14 +283,13 @@ def anchor_row(p, index, i, t, eta, group, block_steps, indptr, decays, filters,
         q += np.uint64(1)
 
 
-def refold_row(
-    p, i, last, change, group, block_steps, indptr, filters, z_bar, parts, targets, weight, trace, trace_reg, hidden
-):
-    """Template: let the learning rate of what was taken away from the weights of a row be larger by ``change``."""
+def refold_row(p, i, last, change, z_0, z_1, indptr, parts, targets, weight, trace, trace_reg, hidden):
+    """Template: let the learning rate of what was taken away from the weights of a row be larger by ``change``.
+
+    ``z`` are the filtered spikes at the anchor, before the block of step ``last``.
+    """
     real = weight.dtype.type
-    n, a, rate, h = last & (block_steps - 1), np.uint64(last & (parts.shape[0] - 1)), real(0.0), real(0.0)
-    back_0, back_1 = _back(n, group, filters, z_bar, i)
-    z_0, z_1 = real(back_0), real(back_1)
+    a, rate, h = np.uint64(last & (parts.shape[0] - 1)), real(0.0), real(0.0)
     for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
         if BOTH:
             rate = trace_reg[q]
@@ -301,8 +302,8 @@ _refold_row = refold_row
 
 
 def learn_rows_onward(
-    k, stop, t, p, r, group, block_steps, parts, ahead, order, last, z_bar, z_ahead, steps, fold, indptr, decays, filters, floats,
-    records, jumps, targets, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
+    k, stop, t, p, r, group, block_steps, parts, ahead, order, last, z_last, z_ahead, steps, etas, indptr, decays, filters,
+    floats, records, jumps, targets, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x,
 ):  # fmt: skip
     """Template: rows ``order[k:stop]`` go on from their anchors to step ``t``, change, deliver, and are anchored anew.
 
@@ -315,19 +316,22 @@ def learn_rows_onward(
     start, begin, at, k_n, r_n = t - n_t, t - n_t, np.uint64(0), real(1.0), real(1.0)
     for index in range(k, stop):
         i = np.uint64(order[index])
-        before = last[i] & (block_steps - 1)
-        if last[i] - before != begin:  # rows whose last spikes are in the same block follow each other
-            begin = last[i] - before
+        before = last[index] & (block_steps - 1)
+        if last[index] - before != begin:  # rows whose last spikes are in the same block follow each other
+            begin = last[index] - before
             at, n = np.uint64(begin // block_steps & (ahead - 1)) * room, start - begin
             k_n, r_n = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])
-        back_0, back_1 = _back(before, group, filters, z_bar, i)
+        back_0, back_1 = _back(before, group, filters, z_last, index)
         here_0, here_1 = _here(n_t, group, filters, z_ahead, index)
         a_0, a_1, z_0, z_1 = real(back_0), real(back_1), real(here_0), real(here_1)
         if MOMENTS:
-            left = decay_owed(steps[i], t - 1, r, floats)
-        elif fold[i] != floats[r, PF_ETA]:
-            _refold_row(p, i, last[i], floats[r, PF_ETA] - fold[i], group, block_steps, indptr, filters, z_bar, parts, targets,
-                        weight, trace, trace_reg, hidden)  # fmt: skip
+            left = decay_owed(steps[index], t - 1, r, floats)
+        else:
+            change = floats[r, PF_ETA] - etas[r, last[index] & (etas.shape[1] - 1)]
+            if change != 0.0:
+                _refold_row(
+                    p, i, last[index], change, a_0, a_1, indptr, parts, targets, weight, trace, trace_reg, hidden
+                )
         q, end, across = np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1]), begin < start
         following, beyond = next_row(index + far, stop, order, indptr, p)
         fetch_along(following, targets, weight, trace)
@@ -336,18 +340,18 @@ def learn_rows_onward(
                 following += np.uint64(PACK)
                 if following < beyond:
                     fetch_along(following, targets, weight, trace)
-                _learn_pack(q, across, at, records, jumps, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, steps[i],
+                _learn_pack(q, across, at, records, jumps, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, steps[index],
                             t - 1, left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2,
                             x)  # fmt: skip
                 q += np.uint64(PACK)
         while q < end:
-            _learn_one(q, across, at, records, jumps, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, steps[i], t - 1,
-                       left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x)  # fmt: skip
+            _learn_one(q, across, at, records, jumps, targets, k_n, r_n, eta, w_min, w_max, a_0, a_1, z_0, z_1, steps[index],
+                       t - 1, left, r, floats, weight, trace, trace_reg, hidden, pending, moment_1, moment_2, x)  # fmt: skip
             q += np.uint64(1)
 
 
 def settle_rows_onward(
-    k, stop, last, t, p, r, group, block_steps, parts, due, z_bar, fold, indptr, decays, filters, floats, ahead, at, records,
+    k, stop, last, t, p, r, group, block_steps, parts, due, z_last, etas, indptr, decays, filters, floats, ahead, at, records,
     targets, weight, trace, trace_reg, hidden, pending,
 ):  # fmt: skip
     """Template: rows ``due[k:stop]``, last active in step ``last``, collect what is left to collect up to step ``t``.
@@ -360,17 +364,19 @@ def settle_rows_onward(
     across, n, rest = last < start, max(start - last + before, 0), t - 1 - start
     k_a, r_a = real(decays[group, DECAY_KAPPA, n]), real(decays[group, DECAY_REG, n])
     k_n, r_n = real(decays[group, DECAY_KAPPA, rest]), real(decays[group, DECAY_REG, rest])
-    far = rows_ahead(due[k], indptr, p) if k < stop else 1
+    far, change = (
+        rows_ahead(due[k], indptr, p) if k < stop else 1,
+        floats[r, PF_ETA] - etas[r, last & (etas.shape[1] - 1)],
+    )
     for index in range(k, stop):
         i = due[index]
-        back_0, back_1 = _back(before, group, filters, z_bar, i)
+        back_0, back_1 = _back(before, group, filters, z_last, index)
         start_0, start_1 = back_0, back_1
         if across:
-            start_0, start_1 = _on(start - last, group, filters, z_bar, i)
+            start_0, start_1 = _on(start - last, group, filters, z_last, index)
         a_0, a_1, z_0, z_1 = real(back_0), real(back_1), real(start_0), real(start_1)
-        if not MOMENTS and fold[i] != floats[r, PF_ETA]:
-            _refold_row(p, i, last, floats[r, PF_ETA] - fold[i], group, block_steps, indptr, filters, z_bar, parts, targets,
-                        weight, trace, trace_reg, hidden)  # fmt: skip
+        if not MOMENTS and change != 0.0:
+            _refold_row(p, i, last, change, a_0, a_1, indptr, parts, targets, weight, trace, trace_reg, hidden)
         q, end = np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])
         following, beyond = next_row(index + far, stop, due, indptr, p)
         fetch_along(following, targets, weight, trace)
@@ -421,12 +427,15 @@ def seen_weight(q, i, r, t, topology, synapses, axons, history):
     weight = synapses.weight
     if not has_anchors(r, topology):
         return weight[q]
-    last, eta = axons.last[i], axons.fold[i]
-    if eta == 0.0 or last < 0 or t - last > topology.projections[r, PRO_CUTOFF]:
+    s, last, position = last_arrival(i, r, t, topology, axons, history)
+    if last < 0 or t - last > topology.projections[r, PRO_CUTOFF]:
+        return weight[q]
+    eta = history.eta[topology.projections[r, PRO_LEADER], last & (history.eta.shape[1] - 1)]
+    if eta == 0.0:
         return weight[q]
     real, parts, kind = weight.dtype.type, history.parts, topology.kinds[topology.projections[r, PRO_KIND]]
     d, m, two = kind[0], kind[1], int(synapses.trace_reg.size > 0)
-    z_0, z_1 = _anchored_spikes(i, r, last, d, topology, axons, history)
+    z_0, z_1 = _anchored_spikes(s, position, r, last, d, topology, axons, history)
     j, a, rate, h = np.uint64(topology.targets[q]), np.uint64(last & (parts.shape[0] - 1)), real(0.0), real(0.0)
     if m > 0:
         h = synapses.hidden[0, q]
@@ -443,12 +452,12 @@ def seen_trace(q, i, r, t, topology, synapses, axons, history):
     trace = synapses.trace
     if not has_anchors(r, topology):
         return trace[q]
-    last = axons.last[i]
+    s, last, position = last_arrival(i, r, t, topology, axons, history)
     if last < 0 or t - last > topology.projections[r, PRO_CUTOFF]:
         return trace[q]
     real, parts, kind = trace.dtype.type, history.parts, topology.kinds[topology.projections[r, PRO_KIND]]
     d = kind[0]
-    z_0, z_1 = _anchored_spikes(i, r, last, d, topology, axons, history)
+    z_0, z_1 = _anchored_spikes(s, position, r, last, d, topology, axons, history)
     j, a = np.uint64(topology.targets[q]), np.uint64(last & (parts.shape[0] - 1))
     group, n = topology.projections[r, PRO_GROUP], last & (history.block_steps - 1)
     e = real(topology.decays[group, DECAY_KAPPA, n]) * trace[q]
@@ -462,15 +471,16 @@ def seen_trace(q, i, r, t, topology, synapses, axons, history):
 
 
 @inner
-def _anchored_spikes(i, r, last, d, topology, axons, history):
-    """Filtered spikes of a row at the start of the block of its last spike; 0 where there is no filter."""
-    n, group, z_bar = last & (history.block_steps - 1), topology.projections[r, PRO_GROUP], axons.z_bar
+def _anchored_spikes(s, position, r, last, d, topology, axons, history):
+    """Filtered spikes at the start of the block of the last spike of source ``s``, see `last_arrival`; 0 without a filter."""
+    n, group = last & (history.block_steps - 1), topology.projections[r, PRO_GROUP]
     if d == 0:
         return 0.0, 0.0
-    back = topology.filters[group, INVERSE, n]
+    back, z_0 = topology.filters[group, INVERSE, n], filtered_spikes(0, s, position, r, topology, axons, history)
     if d == 1:
-        return back[0, 0] * z_bar[0, i], 0.0
-    return back[0, 0] * z_bar[0, i] + back[0, 1] * z_bar[1, i], back[1, 0] * z_bar[0, i] + back[1, 1] * z_bar[1, i]
+        return back[0, 0] * z_0, 0.0
+    z_1 = filtered_spikes(1, s, position, r, topology, axons, history)
+    return back[0, 0] * z_0 + back[0, 1] * z_1, back[1, 0] * z_0 + back[1, 1] * z_1
 
 
 @outer

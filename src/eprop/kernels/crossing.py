@@ -111,9 +111,9 @@ _cross = cross_synapse
 
 
 @inline
-def _filtered(n, d, group, filters, z_bar, i):
+def _filtered(n, d, group, filters, z_bar, index):
     """Component ``d`` of a row's filtered spikes ``n`` steps later, of two."""
-    return filters[group, FORWARD, n, d, 0] * z_bar[0, i] + filters[group, FORWARD, n, d, 1] * z_bar[1, i]
+    return filters[group, FORWARD, n, d, 0] * z_bar[0, index] + filters[group, FORWARD, n, d, 1] * z_bar[1, index]
 
 
 def change_synapse(q, j, g, first_step, last_step, left, r, floats, eta, w_min, w_max, weight, moment_1, moment_2, x):
@@ -144,18 +144,18 @@ def learn_rows_across(
     for index in range(k, stop):
         i = order[index]
         fetch_row(index + 1, order, indptr, p, targets, weight, trace)
-        rest = (last[i] // block_steps + 1) * block_steps - last[i]
-        a, way = np.uint64(last[i] & (parts.shape[0] - 1)), t - last[i] - rest
+        rest = (last[index] // block_steps + 1) * block_steps - last[index]
+        a, way = np.uint64(last[index] & (parts.shape[0] - 1)), t - last[index] - rest
         k_a, r_a = real(decays[group, DECAY_KAPPA, rest]), real(decays[group, DECAY_REG, rest])
         k_b, r_b = real(decays[group, DECAY_KAPPA, way]), real(decays[group, DECAY_REG, way])
         if D == 1:
-            z_0, mid_0 = real(z_bar[0, i]), real(filters[group, FORWARD, rest, 0, 0] * z_bar[0, i])
+            z_0, mid_0 = real(z_bar[0, index]), real(filters[group, FORWARD, rest, 0, 0] * z_bar[0, index])
         if D == 2:
-            z_0, z_1 = real(z_bar[0, i]), real(z_bar[1, i])
-            mid_0 = real(_filtered(rest, 0, group, filters, z_bar, i))
-            mid_1 = real(_filtered(rest, 1, group, filters, z_bar, i))
+            z_0, z_1 = real(z_bar[0, index]), real(z_bar[1, index])
+            mid_0 = real(_filtered(rest, 0, group, filters, z_bar, index))
+            mid_1 = real(_filtered(rest, 1, group, filters, z_bar, index))
         if MOMENTS:
-            left = decay_owed(steps[i], t - 1, r, floats)
+            left = decay_owed(steps[index], t - 1, r, floats)
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             e, rate, h_0, h_1 = _read(q, trace, trace_reg, hidden)
@@ -163,7 +163,7 @@ def learn_rows_across(
             more, e, rate, h_0, h_1 = _interval(j, mid_0, mid_1, k_b, r_b, ways, here, ways, here, e, rate, h_0, h_1)
             _write(q, j, e, rate, h_0, h_1, trace, trace_reg, hidden, eligibility, 1.0)
             g += more
-            _change(q, j, g, steps[i], t - 1, left, r, floats, eta, w_min, w_max, weight, moment_1, moment_2, x)
+            _change(q, j, g, steps[index], t - 1, left, r, floats, eta, w_min, w_max, weight, moment_1, moment_2, x)
 
 
 def learn_rows(
@@ -182,22 +182,22 @@ def learn_rows(
         i = order[index]
         fetch_row(index + 1, order, indptr, p, targets, weight, trace)
         if D > 0:
-            z_0 = real(z_bar[0, i])
+            z_0 = real(z_bar[0, index])
         if D > 1:
-            z_1 = real(z_bar[1, i])
+            z_1 = real(z_bar[1, index])
         if MOMENTS:
-            left = decay_owed(steps[i], t - 1, r, floats)
+            left = decay_owed(steps[index], t - 1, r, floats)
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             g = _cross(q, j, z_0, z_1, k_n, r_n, maps, maps, trace, trace_reg, hidden, eligibility, 1.0)
-            _change(q, j, g, steps[i], t - 1, left, r, floats, eta, w_min, w_max, weight, moment_1, moment_2, x)
+            _change(q, j, g, steps[index], t - 1, left, r, floats, eta, w_min, w_max, weight, moment_1, moment_2, x)
 
 
 _learn_rows = learn_rows
 
 
 def learn_rows_directly(
-    k, k_end, last, t, p, r, group, topology, synapses, axons, history, scratch, x
+    k, k_end, last, t, p, r, group, topology, synapses, history, scratch, x
 ):  # fmt: skip
     """Template: `learn_rows` where too few synapses share the interval for a map of every target to pay."""
     order, indptr, targets, maps = scratch.order, topology.indptr, topology.targets, scratch.maps
@@ -206,7 +206,7 @@ def learn_rows_directly(
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = np.uint64(targets[q])
             MAPS_OF_ONE(last, t, j, j + np.uint64(1), p, group, topology, history, scratch, maps)
-        _learn_rows(index, index + 1, last, t, order, indptr, p, group, topology.decays, axons.z_bar, axons.steps, r,
+        _learn_rows(index, index + 1, last, t, order, indptr, p, group, topology.decays, scratch.z_last, scratch.steps, r,
                     topology.projection_floats, targets, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden,
                     synapses.moment_1, synapses.moment_2, maps, topology.eligibility, x)  # fmt: skip
 
@@ -224,9 +224,9 @@ def settle_rows(
         i = due[index]
         fetch_row(index + 1, due, indptr, p, targets, weight, trace)
         if D > 0:
-            z_0 = real(z_bar[0, i])
+            z_0 = real(z_bar[0, index])
         if D > 1:
-            z_1 = real(z_bar[1, i])
+            z_1 = real(z_bar[1, index])
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             g = _cross(q, targets[q], z_0, z_1, k_n, r_n, maps, before, trace, trace_reg, hidden, eligibility, 0.0)
             if MOMENTS:

@@ -89,17 +89,17 @@ def replay_synapse(
 _replay = replay_synapse
 
 
-def replay_row(r, p, i, first, stop, topology, synapses, axons, history, ends):
-    """Template: steps ``first .. stop - 1`` of all synapses of row ``i`` within partition ``p``."""
+def replay_row(r, p, i, first, stop, z_bar, steps, index, topology, synapses, history, ends):
+    """Template: steps ``first .. stop - 1`` of row ``i``, the ``index``-th that is listed, within partition ``p``."""
     group = topology.projections[r, PRO_GROUP]
     z_0, z_1 = 0.0, 0.0
     if D > 0:
-        z_0 = axons.z_bar[0, i]
+        z_0 = z_bar[0, index]
     if D > 1:
-        z_1 = axons.z_bar[1, i]
+        z_1 = z_bar[1, index]
     for q in range(np.uint64(topology.indptr[p, i]), np.uint64(topology.indptr[p, i + 1])):
         j = topology.targets[q]
-        _replay(q, j, z_0, z_1, first, stop, axons.steps[i], r, group, topology.groups, topology.filters, history.steps,
+        _replay(q, j, z_0, z_1, first, stop, steps[index], r, group, topology.groups, topology.filters, history.steps,
                 topology.projection_floats, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden,
                 synapses.moment_1, synapses.moment_2, topology.eligibility, ends)  # fmt: skip
 
@@ -107,24 +107,24 @@ def replay_row(r, p, i, first, stop, topology, synapses, axons, history, ends):
 _replay_row = replay_row
 
 
-def deliver_each(r, p, t, topology, synapses, axons, neurons, history, scratch):
+def deliver_each(r, p, t, topology, synapses, neurons, history, scratch):
     """Template: all spikes of tract ``r`` that arrive in step ``t`` within partition ``p``."""
     indptr, targets, x = topology.indptr, topology.targets, neurons.input
     group, cutoff = topology.projections[r, PRO_GROUP], topology.projections[r, PRO_CUTOFF]
     for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
         i = scratch.order[index]
-        last = axons.last[i]
+        last = scratch.last[index]
         if last < 0:
             _first_row(i, p, indptr, targets, synapses.weight, synapses.hidden, topology.eligibility, x)
             continue
         if t - last > cutoff:
             _revive_row(index, scratch.order_start[r + 1], scratch.order, last, t, p, indptr, scratch.z_ahead,
-                        axons.steps[i], r, topology.projection_floats, cutoff, group, topology.groups, topology.decays, targets,
-                        synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending,
+                        scratch.steps[index], r, topology.projection_floats, cutoff, group, topology.groups, topology.decays,
+                        targets, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending,
                         synapses.moment_1, synapses.moment_2, neurons.psi, topology.eligibility, x)  # fmt: skip
             continue
         # Of a full interval the last step adds nothing to the traces, but the step before an arrival does.
-        _replay_row(r, p, i, last, t, topology, synapses, axons, history, False)
+        _replay_row(r, p, i, last, t, scratch.z_last, scratch.steps, index, topology, synapses, history, False)
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             if D == 0:
                 for m in range(M):
@@ -132,44 +132,48 @@ def deliver_each(r, p, t, topology, synapses, axons, neurons, history, scratch):
             x[targets[q]] += synapses.weight[q]
 
 
-def settle_each(r, p, t, topology, synapses, axons, history, scratch):
+def settle_each(r, p, t, topology, synapses, history, scratch):
     """Template: take the steps of rows whose last spike arrived ``cutoff`` steps ago; there are no more."""
+    last = t - topology.projections[r, PRO_CUTOFF]
     for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
         i = scratch.due[index]
-        _replay_row(r, p, i, axons.last[i], t, topology, synapses, axons, history, True)
+        _replay_row(r, p, i, last, t, scratch.due_z, scratch.due_steps, index, topology, synapses, history, True)
 
 
 @inner
-def replay_readout(r, p, i, t, topology, synapses, axons, history, n_neurons):
-    """Steps of a row onto readouts up to ``t - 1``: step ``u`` takes the error of ``u - 1``."""
+def replay_readout(r, p, i, first, t, z_bar, z_before, steps, index, topology, synapses, history, n_neurons):
+    """Steps ``first .. t - 1`` of a row onto readouts, the ``index``-th listed: step ``u`` takes the error of ``u - 1``."""
     group = topology.projections[r, PRO_GROUP]
-    alpha, first, error = topology.filters[group, FORWARD, 1, 0, 0], axons.last[i], history.error
+    alpha, error = topology.filters[group, FORWARD, 1, 0, 0], history.error
     for q in range(np.uint64(topology.indptr[p, i]), np.uint64(topology.indptr[p, i + 1])):
         k = np.int64(topology.targets[q]) - n_neurons
-        z, taken = axons.z_before[0, i], axons.steps[i]
+        z, taken = z_before[0, index], steps[index]
         for u in range(first, t):
             g = error[(u - 1) & (error.shape[0] - 1), k] * z if u > 0 else 0.0
             left = decay_owed(taken, u, r, topology.projection_floats)
             synapses.weight[q] = optimize_synapse(q, g, taken, u, left, r, topology.projection_floats, synapses.weight,
                                                   synapses.moment_1, synapses.moment_2)  # fmt: skip
             taken = u
-            z = axons.z_bar[0, i] if u == first else alpha * z
+            z = z_bar[0, index] if u == first else alpha * z
 
 
 @inner
-def deliver_readout_each(r, p, t, topology, synapses, axons, neurons, history, scratch):
+def deliver_readout_each(r, p, t, topology, synapses, neurons, history, scratch):
     """`deliver_each` onto readouts."""
     indptr, cutoff = topology.indptr, topology.projections[r, PRO_CUTOFF]
     for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
         i = scratch.order[index]
-        if axons.last[i] >= 0 and t - axons.last[i] <= cutoff:
-            replay_readout(r, p, i, t, topology, synapses, axons, history, neurons.psi.size)
+        last = scratch.last[index]
+        if last >= 0 and t - last <= cutoff:
+            replay_readout(r, p, i, last, t, scratch.z_last, scratch.z_before, scratch.steps, index, topology, synapses, history,
+                           neurons.psi.size)  # fmt: skip
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             neurons.input[topology.targets[q]] += synapses.weight[q]
 
 
 @inner
-def settle_readout_each(r, p, t, topology, synapses, axons, neurons, history, scratch):
+def settle_readout_each(r, p, t, topology, synapses, neurons, history, scratch):
     """`settle_each` onto readouts."""
     for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
-        replay_readout(r, p, scratch.due[index], t, topology, synapses, axons, history, neurons.psi.size)
+        replay_readout(r, p, scratch.due[index], t - topology.projections[r, PRO_CUTOFF], t, scratch.due_z, scratch.due_z_before,
+                       scratch.due_steps, index, topology, synapses, history, neurons.psi.size)  # fmt: skip

@@ -2,7 +2,8 @@
 
 Every population and projection is a row of a table and a range of flat arrays, so that compiled loops have one
 signature whatever the network. Numberings: *sources* are all nodes that spike (event sources, Poisson sources,
-neurons), *targets* are all neurons followed by all readouts, *rows* are the axons of all projections.
+neurons), *targets* are all neurons followed by all readouts, *rows* are the branches of their axons: a source as one
+projection sees it, with one of its delays.
 
 With several ranks each owns a range of the neurons, and its tables hold nothing else: its own neurons are its targets,
 followed by all readouts, which every rank computes; the neurons among its sources are those that reach a target of its
@@ -32,18 +33,34 @@ PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER, PRO_EACH = range(9, 14)
 PRO_COUNTED = 14
 # The first of the tracts whose rows are sorted together: those of a projection that learns at spikes, onto neurons.
 PRO_LEADER = 15
-# Source i of a tract has row PRO_ROW + PRO_STRIDE i: rows that are sorted together lie source by source, so that the axons of
-# one, whose spikes arrive one after the other, are neighbours.
+# Source i of a tract has row PRO_ROW + PRO_STRIDE i: rows that are sorted together lie source by source, so that the branches of
+# one axon, where its spike arrives one step after the other, are neighbours.
 PRO_STRIDE = 16
-PRO_COLUMNS = 17
+# Which of the filters of its sources the tract listens to, see `Topology.listeners`.
+PRO_SLOT = 17
+PRO_COLUMNS = 18
 # What feedback mirrors of a tract onto readouts.
 MIRROR_WEIGHT, MIRROR_CHANGE = 1, 2
 STATIC, EPROP, EPROP_PLUS, STDP = range(4)
 AT_SPIKES = (EPROP_PLUS, STDP)
 DESCENT, ADAM, MOMENTUM, RMSPROP = range(4)
 
-# Axons, one row each, numbers of 8 bytes; from the last on ``z_bar`` and ``z_before``, D each.
-AX_LAST, AX_STEPS, AX_ARRIVING, AX_FOLD, AX_FILTERED = range(5)
+# Records of numbers of 8 bytes, seen as integers and as floats. Of an axon: step of the last spike, steps from the one before it,
+# its position in the log; from AX_Z on filters.
+AX_LAST, AX_GAP, AX_AT, AX_Z = range(4)
+# Of a spike: steps since the one before, from the one before that to it, until the next, 0 if there is none: these are numbers of
+# four bytes. From SENT_Z on filters.
+SENT_GAP, SENT_BEFORE, SENT_NEXT = range(3)
+SENT_Z = 2
+# So many steps are as good as never, in a number of four bytes.
+LONGEST_GAP = (1 << 31) - 1
+# Its filters: as of the spike before, a step before that, a step before this spike; D each.
+Z_LAST, Z_BEFORE, Z_AHEAD = range(3)
+Z_PARTS = 3
+# Of a row with a spike in a step: when the one before arrived, steps of the optimiser; from ROW_Z on filters, those of the spike.
+# Of a row that is due: steps of the optimiser; from DUE_Z on filters as of the last spike, and a step before.
+ROW_LAST, ROW_STEPS, ROW_Z = range(3)
+DUE_STEPS, DUE_Z = range(2)
 
 # Tracts, one row each (float64).
 PF_ETA, PF_MIN, PF_MAX, PF_BETA_1, PF_BETA_2, PF_EPSILON, PF_ZETA = range(7)
@@ -96,6 +113,7 @@ class Topology(NamedTuple):
     filters: np.ndarray  # (n_groups, 2, n, D, D) powers of the filter of spikes, and their inverses
     doublings: np.ndarray  # (n_groups, 1, bits, D, D) the filter to the power of 2^bit, forward only
     arrivals: np.ndarray  # (n_groups, D) what a spike adds to the filter
+    listeners: np.ndarray  # (n_pop, slots, 2) who listens to a population: a trace group, or a tract of STDP; else -1
     kinds: np.ndarray  # (kinds, 3) `maps.Kind` of each kind of eligibility
     eligibility: np.ndarray  # (rows, width) what maps need of a neuron, see `kernels.maps`
     nothing: np.ndarray  # (1, entries, width) the map of no step at all
@@ -125,17 +143,11 @@ class Synapses(NamedTuple):
 
 
 class Axons(NamedTuple):
-    """One entry per row that learns at spikes: an axon is a source together with a delay, as one projection sees it.
+    """One entry per source whose spikes some synapse learns from: what its axon remembers, for all its branches."""
 
-    Rows spike here and there: what belongs to one lies side by side (`AX_LAST` and so on), and these are columns of that.
-    """
-
-    last: np.ndarray  # arrival step of the last spike, -1 if there was none
-    z_bar: np.ndarray  # (D, rows) filtered spikes at ``last``, that spike included; of STDP the presynaptic trace
-    z_before: np.ndarray  # (D, rows) filtered spikes one step before ``last``
-    steps: np.ndarray  # optimiser steps taken, only with moments
-    fold: np.ndarray  # learning rate of the gradient that is missing from its weights, see `kernels.anchors`
-    arriving: np.ndarray  # whether a spike arrives, while a step is planned
+    followed: np.ndarray  # (1,) spikes of so many steps have been noted
+    times: np.ndarray  # (sources, columns) int64, see AX_LAST; -1, 0, -1 if there was no spike
+    z: np.ndarray  # the same as floats: (slots, 2 D) filters as of the last spike, and a step before; of STDP the trace
 
 
 class Neurons(NamedTuple):
@@ -168,6 +180,14 @@ class History(NamedTuple):
     error: np.ndarray  # (ring, readouts)
     log: np.ndarray  # (capacity,) int32 source ids, a ring
     log_start: np.ndarray  # (ring, n_pop + 1) positions in the log, ever growing
+    # What each spike knows of its source, as long as it may be asked, see `kernels.axons`: a ring over positions in the log;
+    # without entries unless some synapse learns at spikes.
+    sent: np.ndarray  # (room, columns) int32, see SENT_GAP
+    sent_z: np.ndarray  # the same as floats: (slots, 3 D) filters, see Z_LAST
+    sent_steps: int  # spikes of so many steps may be asked
+    eta: (
+        np.ndarray
+    )  # (tracts, ring) learning rates with which gradients were taken away from weights, see `kernels.anchors`
     block_steps: int  # a power of two
     span_blocks: int  # blocks of a span, 0 without spans
     post_times: np.ndarray  # (neurons, capacity) steps of the last spikes of a neuron, the newest first; only with STDP
@@ -178,12 +198,26 @@ class History(NamedTuple):
 class Scratch(NamedTuple):
     """Work space: no content survives a call."""
 
-    order: np.ndarray  # (rows,) int32: rows that spike, see `kernels.arrivals`
-    listed: np.ndarray  # (rows,) int32: the same, before they are sorted
+    # Of the rows with a spike that arrives in this step, see `kernels.arrivals`; there is ``room`` for so many.
+    order: np.ndarray  # (room,) int32 which they are
+    order_start: np.ndarray  # (tracts + 1,) where those of a tract begin
+    last: np.ndarray  # (room,) step in which the spike before arrived, -1 if none did
+    steps: np.ndarray  # (room,) steps that the optimiser has taken
+    z_last: np.ndarray  # (D, room) filtered spikes at ``last``, that spike included; of STDP the presynaptic trace
+    z_before: np.ndarray  # (D, room) filtered spikes one step before ``last``
+    z_ahead: np.ndarray  # (D, room) filtered spikes one step before this one
+    # Of the rows that are due, whose last spike arrived a cutoff ago, the same.
+    due: np.ndarray
+    due_start: np.ndarray
+    due_steps: np.ndarray
+    due_z: np.ndarray
+    due_z_before: np.ndarray
+    # All these numbers but those of rows are columns of records, see ROW_LAST and DUE_STEPS: as integers, and as floats.
+    row_steps: np.ndarray
+    row_z: np.ndarray
+    due_numbers: np.ndarray
+    due_floats: np.ndarray
     places: np.ndarray  # (cutoff + 4,): where those go whose last spike was so many steps, or blocks, after the cutoff
-    order_start: np.ndarray  # (tracts + 1,)
-    due: np.ndarray  # (rows,) int32
-    due_start: np.ndarray  # (tracts + 1,)
     maps: np.ndarray  # (1, entries, width): maps of an interval
     ahead: np.ndarray  # (blocks, entries, width): from the start of a block to the start of the current one
     near: np.ndarray  # (steps of a block or 1, entries, width): from a step of the current block to this step
@@ -202,7 +236,6 @@ class Scratch(NamedTuple):
     records: np.ndarray  # (blocks + 2, width, record size): rows of ``ahead``, and others, as `kernels.records`
     laid: np.ndarray  # (partitions, groups, blocks + 2): the block, or step, that each of them holds for
     totals: np.ndarray  # (width,): inputs while rows of tables are added
-    z_ahead: np.ndarray  # (D, rows): of each entry of ``order``, filtered spikes one step before this one
     gradient: np.ndarray  # (readouts,)
     spikes: np.ndarray  # (partitions, neurons) int32
     spike_count: np.ndarray  # (partitions, n_pop) running counts over the populations

@@ -57,7 +57,7 @@ def mirror_feedback(chosen, topology, weight, feedback, gap, n_neurons):
 
 
 @within
-def mirror_rows(t, topology, weight, axons, feedback, gap, n_neurons, scratch):
+def mirror_rows(t, topology, weight, feedback, gap, n_neurons, scratch):
     """Feedback that follows the readout weights of the rows that spiked; after all partitions have read it.
 
     Of adaptive feedback the difference from the weight decays, see `mirror_feedback`.
@@ -76,8 +76,9 @@ def mirror_rows(t, topology, weight, axons, feedback, gap, n_neurons, scratch):
             i = scratch.order[index]
             if origin + i < pre[POP_LO] or origin + i >= pre[POP_HI]:
                 continue  # a neuron of another rank
-            taken = steps_taken(t, cutoff, axons.last[i], axons.steps[i])
-            left = topology.projection_floats[r, PF_KEEP] ** (taken - axons.steps[i])
+            since = t - scratch.last[index] if scratch.last[index] >= 0 else np.int64(0)
+            taken = steps_taken(t, since, cutoff)
+            left = topology.projection_floats[r, PF_KEEP] ** (taken - scratch.steps[index])
             for p in range(topology.indptr.shape[0]):
                 for q in range(topology.indptr[p, i], topology.indptr[p, i + 1]):
                     k = np.int64(targets[q]) - n_neurons

@@ -56,7 +56,7 @@ DENSE = False
 _deliver_each = _settle_each = _unbound
 
 
-def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
+def deliver_dense(r, p, t, lo, hi, topology, neurons, history, scratch):
     """Template: `deliver_plus` over a table of whole rows."""
     groups, decays, floats, filters = topology.groups, topology.decays, topology.projection_floats, topology.filters
     weight, trace, totals = scratch.dense_weight, scratch.dense_trace, scratch.totals
@@ -73,7 +73,7 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
     tables.copy_inputs(first, stop, neurons.input, totals)
     for index in range(np.uint64(scratch.order_start[r]), np.uint64(scratch.order_start[r + 1])):
         i = np.uint64(scratch.order[index])
-        last, at = axons.last[i], origin + np.int64(i) * width
+        last, at = scratch.last[index], origin + np.int64(i) * width
         here = _here(n, group, filters, scratch.z_ahead, index)[0]
         if last < 0 or t - last > row[PRO_CUTOFF]:
             if last >= 0:
@@ -100,12 +100,13 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
             continue
         before, then = last & (block_steps - 1), last // block_steps
         z_before, k_n = (
-            real(_back(before, group, filters, axons.z_bar, i)[0]),
+            real(_back(before, group, filters, scratch.z_last, index)[0]),
             real(decays[group, DECAY_KAPPA, (current - then) * block_steps]),
         )
-        if axons.fold[i] != floats[r, PF_ETA]:
-            tables.refold_row(at, first, change_stop, np.uint64(last & (parts.shape[0] - 1)), z_before,
-                              real(floats[r, PF_ETA] - axons.fold[i]), parts, weight, trace)  # fmt: skip
+        change = floats[r, PF_ETA] - history.eta[r, last & (history.eta.shape[1] - 1)]
+        if change != 0.0:
+            tables.refold_row(at, first, change_stop, np.uint64(last & (parts.shape[0] - 1)), z_before, real(change), parts,
+                              weight, trace)  # fmt: skip
         if then == current:
             tables.change_row(at, first, change_stop, scratch.jumps, real(here), eta, w_min, w_max, weight, trace,
                               totals)  # fmt: skip
@@ -119,7 +120,7 @@ def deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch):
     tables.copy_inputs(first, stop, totals, neurons.input)
 
 
-def settle_dense(r, p, t, lo, hi, topology, axons, history, scratch):
+def settle_dense(r, p, t, lo, hi, topology, history, scratch):
     """Template: `settle_due` over a table of whole rows."""
     weight, trace, row, floats, parts, block_steps = (
         scratch.dense_weight,
@@ -140,15 +141,17 @@ def settle_dense(r, p, t, lo, hi, topology, axons, history, scratch):
     )
     eta, w_min, w_max = real(floats[r, PF_ETA]), real(floats[r, PF_MIN]), real(floats[r, PF_MAX])
     b = np.uint64(last // block_steps & (scratch.ahead.shape[0] - 1))
+    change = floats[r, PF_ETA] - history.eta[r, last & (history.eta.shape[1] - 1)]
     for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
         i = np.uint64(scratch.due[index])
         at = scratch.dense_at[r] + (np.int64(i) - row[PRO_ROW]) * scratch.dense_width[r] - row[PRO_LO]
-        z = real(_back(before, group, filters, axons.z_bar, i)[0])
-        if axons.fold[i] != floats[r, PF_ETA]:
-            tables.refold_row(at, first, stop, np.uint64(last & (parts.shape[0] - 1)), z,
-                              real(floats[r, PF_ETA] - axons.fold[i]), parts, weight, trace)  # fmt: skip
+        z = real(_back(before, group, filters, scratch.due_z, index)[0])
+        if change != 0.0:
+            tables.refold_row(
+                at, first, stop, np.uint64(last & (parts.shape[0] - 1)), z, real(change), parts, weight, trace
+            )
         if last < start:
-            there = real(_on(start - last, group, filters, axons.z_bar, i)[0])
+            there = real(_on(start - last, group, filters, scratch.due_z, index)[0])
             tables.settle_row_across(at, first, stop, b, scratch.ahead, z, k_a, there, k_n, eta, w_min, w_max,
                                      scratch.due_maps, weight, trace)  # fmt: skip
         else:
@@ -193,60 +196,60 @@ _deliver_dense, _settle_dense, _maps_until_cutoff = deliver_dense, settle_dense,
 _new_and_silent_rows = _find_way_ahead = _learn_crossing_rows = _unbound
 
 
-def deliver_plus(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
+def deliver_plus(r, p, t, lo, hi, topology, synapses, neurons, history, scratch):
     """Template: all spikes of tract ``r`` that arrive in step ``t``, within partition ``p`` (neurons ``lo:hi``)."""
     k, stop = scratch.order_start[r], scratch.order_start[r + 1]
     if k == stop or lo >= topology.projections[r, PRO_HI] or hi <= topology.projections[r, PRO_LO]:
         return
     if EACH and topology.projections[r, PRO_EACH] != 0:
-        _deliver_each(r, p, t, topology, synapses, axons, neurons, history, scratch)
+        _deliver_each(r, p, t, topology, synapses, neurons, history, scratch)
         return
     if DENSE and scratch.dense_at[r] >= 0:
-        _deliver_dense(r, p, t, lo, hi, topology, axons, neurons, history, scratch)
+        _deliver_dense(r, p, t, lo, hi, topology, neurons, history, scratch)
         return
     group, order = topology.projections[r, PRO_GROUP], scratch.order
     first = max(lo, topology.projections[r, PRO_LO])
     end = row_end(min(hi, topology.projections[r, PRO_HI]), neurons.psi.size, scratch.maps)
     blocks = scratch.ahead.shape[0]
-    begin, k = k, _end_of_silent(k, stop, t - topology.projections[r, PRO_CUTOFF], order, axons.last)
+    begin, k = k, _end_of_silent(k, stop, t - topology.projections[r, PRO_CUTOFF], scratch.last)
     if begin < k:
         if ANCHORS:
             _lay_out(begin, k, order, t & (history.parts.shape[0] - 1), history.parts, blocks + HERE, t, p, group, first, end,
                      topology.indptr, topology.targets, scratch.records, scratch.laid)  # fmt: skip
-        _new_and_silent_rows(begin, k, r, p, t, topology, synapses, axons, neurons, history, scratch)
+        _new_and_silent_rows(begin, k, r, p, t, topology, synapses, neurons, history, scratch)
     if k == stop:
         return
     _turn_to_block(t // history.block_steps, p, group, scratch.known, scratch.known_in)
     if ANCHORS:
-        _find_way_ahead(k, stop, p, t, group, first, end, order, axons.last, topology, history, scratch)
+        _find_way_ahead(k, stop, p, t, group, first, end, scratch.last, topology, history, scratch)
         _lay_jumps(k, stop, r, p, t, first, end, topology, history, scratch)
-        _learn_rows_onward(k, stop, t, p, r, group, history.block_steps, history.parts, blocks, order, axons.last, axons.z_bar,
-                           scratch.z_ahead, axons.steps, axons.fold, topology.indptr, topology.decays, topology.filters,
-                           topology.projection_floats, scratch.records, scratch.jump_records, topology.targets,
+        _learn_rows_onward(k, stop, t, p, r, group, history.block_steps, history.parts, blocks, order, scratch.last,
+                           scratch.z_last, scratch.z_ahead, scratch.steps, history.eta, topology.indptr, topology.decays,
+                           topology.filters, topology.projection_floats, scratch.records, scratch.jump_records, topology.targets,
                            synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending,
                            synapses.moment_1, synapses.moment_2, neurons.input)  # fmt: skip
     else:
-        _learn_crossing_rows(k, stop, r, p, t, group, first, end, topology, synapses, axons, neurons, history, scratch)
+        _learn_crossing_rows(k, stop, r, p, t, group, first, end, topology, synapses, neurons, history, scratch)
 
 
 @inline
-def _end_of_silent(k, stop, oldest, order, last):
-    """Where rows ``order[k:stop]`` end that never spiked, or not since step ``oldest``; they come first."""
-    while k < stop and (last[order[k]] < 0 or last[order[k]] < oldest):
+def _end_of_silent(k, stop, oldest, last):
+    """Where rows ``k:stop`` end that never spiked, or not since step ``oldest``; they come first."""
+    while k < stop and (last[k] < 0 or last[k] < oldest):
         k += 1
     return k
 
 
-def find_way_ahead(k, stop, p, t, group, first, end, order, last, topology, history, scratch):
-    """Template: the ways ahead that rows ``order[k:stop]`` want, as records of all targets, for the rest of the block."""
+def find_way_ahead(k, stop, p, t, group, first, end, last, topology, history, scratch):
+    """Template: the ways ahead that rows ``k:stop`` want, as records of all targets, for the rest of the block."""
     steps, mask, begin, until = history.block_steps, scratch.ahead.shape[0] - 1, np.uint64(first), np.uint64(end)
     current = t // steps
     while k < stop:
         # Rows are in the order of their last spikes: those that want the same way follow each other.
-        b = last[order[k]] // steps
+        b = last[k] // steps
         if b == current:
             return
-        while k < stop and last[order[k]] < (b + 1) * steps:
+        while k < stop and last[k] < (b + 1) * steps:
             k += 1
         if not scratch.known[p, group, b & mask]:
             _look_ahead(b, current, begin, until, p, history.blocks, history.tails, scratch.ahead, scratch.known, steps,
@@ -265,7 +268,7 @@ _lay_way = lay_way
 
 
 def learn_crossing_rows(
-    k, stop, r, p, t, group, first, end, topology, synapses, axons, neurons, history, scratch
+    k, stop, r, p, t, group, first, end, topology, synapses, neurons, history, scratch
 ):  # fmt: skip
     """Template: rows ``order[k:stop]`` that cross, block by block of their last spikes, and within this block step by step."""
     floats, indptr, targets, block_steps = (
@@ -277,28 +280,28 @@ def learn_crossing_rows(
     decays, eligibility = topology.decays, topology.eligibility
     weight, trace, trace_reg, hidden = synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden
     moment_1, moment_2 = synapses.moment_1, synapses.moment_2
-    order, x, axon_last, maps = scratch.order, neurons.input, axons.last, scratch.maps
+    order, x, all_last, maps = scratch.order, neurons.input, scratch.last, scratch.maps
     start = t // block_steps * block_steps
     _turn_to_step(t, p, group, scratch.near_from)
     while k < stop:
-        last, count, k_end = axon_last[order[k]], 0, k
+        last, count, k_end = all_last[k], 0, k
         until = last + 1 if last >= start else (last // block_steps + 1) * block_steps
-        while k_end < stop and axon_last[order[k_end]] < until:
+        while k_end < stop and all_last[k_end] < until:
             i = order[k_end]
             count += indptr[p, i + 1] - indptr[p, i]
             k_end += 1
         many = count * COST_ALONE > end - first
         if last < start:
             _find_way_to_here(k, k_end, until // block_steps, many, t, p, group, first, end, topology, history, scratch)
-            _learn_rows_across(k, k_end, t, p, r, group, block_steps, order, axon_last, axons.z_bar, axons.steps, indptr,
+            _learn_rows_across(k, k_end, t, p, r, group, block_steps, order, all_last, scratch.z_last, scratch.steps, indptr,
                                decays, topology.filters, floats, targets, weight, trace, trace_reg, hidden, moment_1, moment_2,
                                history.parts, maps, eligibility, x)  # fmt: skip
         elif many:
             MAPS_WITHIN(last, t, first, end, p, group, topology, history, scratch, maps)
-            _learn_rows(k, k_end, last, t, order, indptr, p, group, decays, axons.z_bar, axons.steps, r, floats, targets,
+            _learn_rows(k, k_end, last, t, order, indptr, p, group, decays, scratch.z_last, scratch.steps, r, floats, targets,
                         weight, trace, trace_reg, hidden, moment_1, moment_2, maps, eligibility, x)  # fmt: skip
         elif count > 0:
-            _learn_rows_directly(k, k_end, last, t, p, r, group, topology, synapses, axons, history, scratch, x)
+            _learn_rows_directly(k, k_end, last, t, p, r, group, topology, synapses, history, scratch, x)
         k = k_end
 
 
@@ -336,7 +339,7 @@ def lay_due(k, stop, r, p, t, lo, hi, topology, history, scratch):
 _lay_due = lay_due
 
 
-def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
+def settle_due(r, p, t, lo, hi, topology, synapses, history, scratch):
     """Template: settle the gradients of rows whose last spike arrived exactly ``cutoff`` steps ago.
 
     They are final now. Gradient descent applies them at once, since nobody reads the weight before the next spike;
@@ -347,10 +350,10 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
     if first == stop or lo >= topology.projections[r, PRO_HI] or hi <= topology.projections[r, PRO_LO]:
         return
     if EACH and topology.projections[r, PRO_EACH] != 0:
-        _settle_each(r, p, t, topology, synapses, axons, history, scratch)
+        _settle_each(r, p, t, topology, synapses, history, scratch)
         return
     if DENSE and scratch.dense_at[r] >= 0:
-        _settle_dense(r, p, t, lo, hi, topology, axons, history, scratch)
+        _settle_dense(r, p, t, lo, hi, topology, history, scratch)
         return
     group, last = topology.projections[r, PRO_GROUP], t - topology.projections[r, PRO_CUTOFF]
     _maps_until_cutoff(r, p, t, lo, hi, topology, history, scratch)
@@ -358,13 +361,13 @@ def settle_due(r, p, t, lo, hi, topology, synapses, axons, history, scratch):
         blocks, room = scratch.ahead.shape[0], scratch.records.shape[1] * scratch.records.shape[2]
         begin = last // history.block_steps
         _lay_due(first, stop, r, p, t, lo, hi, topology, history, scratch)
-        _settle_rows_onward(first, stop, last, t, p, r, group, history.block_steps, history.parts, scratch.due, axons.z_bar,
-                            axons.fold, topology.indptr, topology.decays, topology.filters, topology.projection_floats,
+        _settle_rows_onward(first, stop, last, t, p, r, group, history.block_steps, history.parts, scratch.due, scratch.due_z,
+                            history.eta, topology.indptr, topology.decays, topology.filters, topology.projection_floats,
                             np.uint64((begin & (blocks - 1)) * room), np.uint64((blocks + DUE) * room), scratch.records,
                             topology.targets, synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden,
                             synapses.pending)  # fmt: skip
     else:
-        _settle_rows(first, stop, topology.projections[r, PRO_CUTOFF] - 1, p, r, group, scratch.due, axons.z_bar,
+        _settle_rows(first, stop, topology.projections[r, PRO_CUTOFF] - 1, p, r, group, scratch.due, scratch.due_z,
                      topology.indptr, topology.decays, topology.projection_floats, topology.targets, scratch.due_maps,
                      scratch.due_before, topology.eligibility, synapses.weight, synapses.trace, synapses.trace_reg,
                      synapses.hidden, synapses.pending)  # fmt: skip

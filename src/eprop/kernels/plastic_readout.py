@@ -73,12 +73,12 @@ def extend_error_sums(t, lo, hi, error, prefix, block, block_steps, group, filte
             prefix[(t + 1) & ring, k] = total
 
 
-def deliver_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
+def deliver_readout(r, p, t, lo, hi, topology, synapses, neurons, history, scratch):
     """Template: all spikes of projection ``r`` that arrive at readouts ``lo:hi`` (partition ``p``) in step ``t``."""
     if scratch.order_start[r] == scratch.order_start[r + 1]:
         return
     if EACH and topology.projections[r, PRO_EACH] != 0:
-        _deliver_each(r, p, t, topology, synapses, axons, neurons, history, scratch)
+        _deliver_each(r, p, t, topology, synapses, neurons, history, scratch)
         return
     floats, filters = topology.projection_floats, topology.filters
     indptr, targets, x = topology.indptr, topology.targets, neurons.input
@@ -88,21 +88,21 @@ def deliver_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history
     real = weight.dtype.type
     for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
         i = scratch.order[index]
-        last = axons.last[i]
+        last = scratch.last[index]
         settled = t - last > cutoff
         if last >= 0 and not settled:
-            gradients_of_readouts(lo, hi, last, t, axons.z_bar[0, i], axons.z_before[0, i], history.error,
+            gradients_of_readouts(lo, hi, last, t, scratch.z_last[0, index], scratch.z_before[0, index], history.error,
                                   history.readout_prefix, history.readout_block, history.block_steps, group, filters,
                                   gradient)  # fmt: skip
         if MOMENTS:
-            left = decay_owed(axons.steps[i], t - 1, r, floats)
+            left = decay_owed(scratch.steps[index], t - 1, r, floats)
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             j = targets[q]
             if last >= 0:
                 if MOMENTS:
                     g = np.float64(pending[q]) if settled else gradient[np.int64(j) - n_neurons]
                     weight[q] = optimize_synapse(
-                        q, g, axons.steps[i], t - 1, left, r, floats, weight, synapses.moment_1, synapses.moment_2
+                        q, g, scratch.steps[index], t - 1, left, r, floats, weight, synapses.moment_1, synapses.moment_2
                     )
                     pending[q] = 0.0
                 elif not settled:
@@ -111,7 +111,7 @@ def deliver_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history
             x[j] += weight[q]
 
 
-def settle_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
+def settle_readout(r, p, t, lo, hi, topology, synapses, neurons, history, scratch):
     """Template: settle the gradients of rows whose last spike arrived ``cutoff`` steps ago.
 
     Symmetric feedback keeps mirroring the weight as of its last spike, as a learning rule without look-ahead would.
@@ -119,7 +119,7 @@ def settle_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history,
     if scratch.due_start[r] == scratch.due_start[r + 1]:
         return
     if EACH and topology.projections[r, PRO_EACH] != 0:
-        _settle_each(r, p, t, topology, synapses, axons, neurons, history, scratch)
+        _settle_each(r, p, t, topology, synapses, neurons, history, scratch)
         return
     floats, filters = topology.projection_floats, topology.filters
     indptr, targets = topology.indptr, topology.targets
@@ -128,8 +128,9 @@ def settle_readout(r, p, t, lo, hi, topology, synapses, axons, neurons, history,
     last = t - topology.projections[r, PRO_CUTOFF]
     for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
         i = scratch.due[index]
-        gradients_of_readouts(lo, hi, last, t, axons.z_bar[0, i], axons.z_before[0, i], history.error, history.readout_prefix,
-                              history.readout_block, history.block_steps, group, filters, gradient)  # fmt: skip
+        gradients_of_readouts(lo, hi, last, t, scratch.due_z[0, index], scratch.due_z_before[0, index], history.error,
+                              history.readout_prefix, history.readout_block, history.block_steps, group, filters,
+                              gradient)  # fmt: skip
         for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
             g = gradient[np.int64(targets[q]) - n_neurons]
             if MOMENTS:

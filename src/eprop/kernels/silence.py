@@ -32,20 +32,20 @@ _read = _write = _spread = _cast = _aim = _column = _pass_on = _unbound
 _powers = _decay_hidden = _step_hidden = _first_row = _revive_pack = _revive_one = _revive_row = _anchor_row = _unbound
 
 
-def new_and_silent_rows(k, stop, r, p, t, topology, synapses, axons, neurons, history, scratch):
+def new_and_silent_rows(k, stop, r, p, t, topology, synapses, neurons, history, scratch):
     """Template: rows ``order[k:stop]``, which spike for the first time, or after a long silence."""
     cutoff, group = topology.projections[r, PRO_CUTOFF], topology.projections[r, PRO_GROUP]
     here = np.uint64((scratch.ahead.shape[0] + HERE) * scratch.records.shape[1] * scratch.records.shape[2])
     for index in range(k, stop):
         i = scratch.order[index]
-        last = axons.last[i]
+        last = scratch.last[index]
         if not TOGETHER or last < 0:
             fetch_row(index + 1, scratch.order, topology.indptr, p, topology.targets, synapses.weight, synapses.trace)
         if last < 0:
             _first_row(i, p, topology.indptr, topology.targets, synapses.weight, synapses.hidden, topology.eligibility,
                        neurons.input)  # fmt: skip
         else:
-            _revive_row(index, stop, scratch.order, last, t, p, topology.indptr, scratch.z_ahead, axons.steps[i], r,
+            _revive_row(index, stop, scratch.order, last, t, p, topology.indptr, scratch.z_ahead, scratch.steps[index], r,
                         topology.projection_floats, cutoff, group, topology.groups, topology.decays, topology.targets,
                         synapses.weight, synapses.trace, synapses.trace_reg, synapses.hidden, synapses.pending,
                         synapses.moment_1, synapses.moment_2, neurons.psi, topology.eligibility, neurons.input)  # fmt: skip

@@ -5,7 +5,7 @@ dendrite, so at the synapse the spike is met by postsynaptic spikes that were em
 that very step count for potentiation but not yet for depression (as in NEST, by experiment). All of them are known in
 step ``t``, so there is nothing to queue.
 
-Per axon are kept the last arrival and the trace of presynaptic spikes (``z_bar``), per neuron its last spikes, the
+Of each axon the last spike and the trace of presynaptic spikes are kept (`kernels.axons`), of each neuron its last spikes, the
 newest first, and a ring of its trace over the few steps that delays look back. Every synapse has its weight and nothing else.
 
 A row that falls silent is due after the cutoff, as in e-prop+: its pairs so far are applied then, and all later ones are
@@ -27,7 +27,6 @@ from eprop.kernels.layout import (
     PF_MU_MINUS,
     PF_MU_PLUS,
     PF_POST,
-    PF_PRE,
     PF_RATIO,
     POP_HI,
     POP_LO,
@@ -41,7 +40,7 @@ from eprop.kernels.layout import (
 
 
 @within
-def deliver_stdp(r, p, t, topology, synapses, axons, neurons, history, scratch):
+def deliver_stdp(r, p, t, topology, synapses, neurons, history, scratch):
     """All spikes of tract ``r`` that arrive in step ``t`` within partition ``p``, and the rows that are due."""
     floats, indptr, targets = topology.projection_floats[r], topology.indptr[p], topology.targets
     delay, cutoff = topology.projections[r, PRO_DELAY], topology.projections[r, PRO_CUTOFF]
@@ -51,14 +50,14 @@ def deliver_stdp(r, p, t, topology, synapses, axons, neurons, history, scratch):
         if floats[PF_ETA] == 0.0:
             deliver_row(indptr[i], indptr[i + 1], targets, weight, x)
             continue
-        last = axons.last[i]
-        trace = axons.z_bar[0, i] if last >= 0 and t - last <= cutoff else 0.0
+        last = scratch.last[index]
+        trace = scratch.z_last[0, index] if last >= 0 and t - last <= cutoff else 0.0
         _learn_row(indptr[i], indptr[i + 1], last - 2 * delay, t - 2 * delay, trace, floats, powers, targets, weight,
                    history.post_times, history.post_trace, x)  # fmt: skip
     if floats[PF_ETA] > 0.0:
         for index in range(scratch.due_start[r], scratch.due_start[r + 1]):
             i = scratch.due[index]
-            _potentiate_row(indptr[i], indptr[i + 1], axons.last[i] - 2 * delay, t - 2 * delay, axons.z_bar[0, i], floats,
+            _potentiate_row(indptr[i], indptr[i + 1], t - cutoff - 2 * delay, t - 2 * delay, scratch.due_z[0, index], floats,
                             powers, targets, weight, history.post_times)  # fmt: skip
 
 
@@ -125,17 +124,6 @@ def follow_posts(p, t, lo, hi, topology, history, scratch):
             for m in range(times.shape[1] - 1, 0, -1):
                 times[j, m] = times[j, m - 1]
             times[j, 0] = t
-
-
-@within
-def follow_pre(r, t, topology, axons, scratch):
-    """Presynaptic traces of the rows of tract ``r`` that spiked in step ``t``."""
-    alpha = topology.projection_floats[r, PF_PRE]
-    for index in range(scratch.order_start[r], scratch.order_start[r + 1]):
-        i = scratch.order[index]
-        before = axons.z_bar[0, i] * alpha ** (t - axons.last[i]) if axons.last[i] >= 0 else 0.0
-        axons.z_bar[0, i] = before + 1.0
-        axons.last[i] = t
 
 
 @outer

@@ -1,7 +1,7 @@
 """The loop over time of a network that learns at every spike (e-prop+, STDP), or not at all.
 
 One step of one partition: compose the maps of its neurons, deliver the spikes that arrive, settle what is due,
-advance. Then, once for all partitions: collect the spikes, update the axons, compare readouts with targets. A
+advance. Then, once for all partitions: collect the spikes, compare readouts with targets. A
 partition writes only its own targets and synapses, and every sum has one order, so the numbers do not depend on how
 many partitions there are.
 """
@@ -12,8 +12,8 @@ import numpy as np
 
 from eprop._jit import inner, prange
 from eprop.kernels.anchors import seen_trace, seen_weight
-from eprop.kernels.arrivals import plan_arrivals
-from eprop.kernels.axons import update_axons
+from eprop.kernels.arrivals import plan_arrivals, rows_arriving
+from eprop.kernels.axons import follow_spikes
 from eprop.kernels.clock import ADVANCE as ADVANCE_NEURONS
 from eprop.kernels.clock import DELIVER, EXCHANGE, MAPS, OUTSIDE, REGION, lap
 from eprop.kernels.clock import READOUT as READOUTS
@@ -95,20 +95,20 @@ def extend_kind(
                  group, groups, decays, filters, eligibility)  # fmt: skip
 
 
-def learn_kind(kind, r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch):
+def learn_kind(kind, r, p, t, lo, hi, topology, synapses, neurons, history, scratch):
     """Template: settle what is due of a tract onto neurons with a kind of eligibility, and deliver.
 
     In this order, for what is due is settled as of the step before, whose maps are still there.
     """
     if KINDS == 1 or kind == 0:
-        SETTLE_0(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
-        DELIVER_0(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
+        SETTLE_0(r, p, t, lo, hi, topology, synapses, history, scratch)
+        DELIVER_0(r, p, t, lo, hi, topology, synapses, neurons, history, scratch)
     elif KINDS == 2 or kind == 1:
-        SETTLE_1(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
-        DELIVER_1(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
+        SETTLE_1(r, p, t, lo, hi, topology, synapses, history, scratch)
+        DELIVER_1(r, p, t, lo, hi, topology, synapses, neurons, history, scratch)
     else:
-        SETTLE_2(r, p, t, lo, hi, topology, synapses, axons, history, scratch)
-        DELIVER_2(r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch)
+        SETTLE_2(r, p, t, lo, hi, topology, synapses, history, scratch)
+        DELIVER_2(r, p, t, lo, hi, topology, synapses, neurons, history, scratch)
 
 
 EXTEND, LEARN = extend_kind, learn_kind
@@ -118,7 +118,7 @@ EXTEND, LEARN = extend_kind, learn_kind
 # several times as much.
 
 
-def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
+def step_partition(p, t, topology, synapses, neurons, history, scratch):
     """Template: one step of partition ``p``."""
     lo, hi = topology.bounds[0, p], topology.bounds[0, p + 1]
     k_lo, k_hi = topology.bounds[1, p], topology.bounds[1, p + 1]
@@ -136,17 +136,15 @@ def step_partition(p, t, topology, synapses, axons, neurons, history, scratch):
     lap(scratch.clock, p, MAPS)
     for r in range(topology.projections.shape[0]):
         if topology.projections[r, PRO_RULE] == STDP:
-            DELIVER_STDP(r, p, t, topology, synapses, axons, neurons, history, scratch)
+            DELIVER_STDP(r, p, t, topology, synapses, neurons, history, scratch)
         elif topology.projections[r, PRO_RULE] != EPROP_PLUS:
             deliver_rows(scratch.order_start[r], scratch.order_start[r + 1], scratch.order, 1, 0, p, p + 1, indptr, targets,
                          weight, x)  # fmt: skip
         elif topology.projections[r, PRO_TO_READOUT]:
-            DELIVER_READOUT(r, p, t, k_lo, k_hi, topology, synapses, axons, neurons, history, scratch)
-            SETTLE_READOUT(r, p, t, k_lo, k_hi, topology, synapses, axons, neurons, history, scratch)
+            DELIVER_READOUT(r, p, t, k_lo, k_hi, topology, synapses, neurons, history, scratch)
+            SETTLE_READOUT(r, p, t, k_lo, k_hi, topology, synapses, neurons, history, scratch)
         else:
-            LEARN(
-                topology.projections[r, PRO_KIND], r, p, t, lo, hi, topology, synapses, axons, neurons, history, scratch
-            )
+            LEARN(topology.projections[r, PRO_KIND], r, p, t, lo, hi, topology, synapses, neurons, history, scratch)
     lap(scratch.clock, p, DELIVER)
     _advance_partition(p, lo, hi, topology, neurons, scratch)
     FOLLOW_POSTS(p, t, lo, hi, topology, history, scratch)
@@ -227,7 +225,7 @@ def run_stream(
     event_start, event_channels, target, window, offsets, softmax, probes, out_probes, out_y, out_loss, out_spikes,
     counters, outbox,
 ):  # fmt: skip
-    """Template: run steps ``t0 .. t0 + n_steps - 1``, or until the spike log is full; returns the steps done.
+    """Template: run steps ``t0 .. t0 + n_steps - 1``, or until there is no room for what a step needs; returns the steps done.
 
     They are the steps from ``offset`` on of samples that follow each other, for random numbers ``clock`` steps later.
     ``event_start`` (event sources, steps + 1), ``out_probes``, ``out_y`` and ``out_loss`` have an entry for each step of all
@@ -246,20 +244,25 @@ def run_stream(
     todo = n_steps
     for done in range(n_steps):
         t, s = t0 + done, offset + done
-        if (not several and log_full(t, history, scratch.n_sources)) or posts_full(t, topology, history, outbox):
+        logged = t - outbox.filled[0] if several else t
+        if (
+            not follow_spikes(logged, topology, axons, history)
+            or rows_arriving(t, topology.projections, history.log_start) > scratch.order.size
+            or posts_full(t, topology, history, outbox)
+            or (not several and log_full(t, history, scratch.n_sources))
+        ):
             todo = done
             break
         lap(scratch.clock, partitions, EXCHANGE if done > 0 else OUTSIDE)
-        plan_arrivals(t, topology, axons, history, scratch)
+        plan_arrivals(t, synapses.pending.size == 0, topology, history, scratch)
         lap(scratch.clock, partitions, EXCHANGE)
         for p in prange(partitions):
-            STEP_PARTITION(np.int64(p), t, topology, synapses, axons, neurons, history, scratch)
+            STEP_PARTITION(np.int64(p), t, topology, synapses, neurons, history, scratch)
         lap(scratch.clock, partitions, REGION)
         counters[COUNT_EVENTS] += count_events(topology, scratch)
         for p in range(partitions):
             out_spikes[s // window.shape[1]] += scratch.spike_count[p, -1]
-        mirror_rows(t, topology, synapses.weight, axons, neurons.feedback, neurons.gap, neurons.psi.size, scratch)
-        update_axons(t, topology, axons, synapses.pending.size == 0, scratch)
+        mirror_rows(t, topology, synapses.weight, neurons.feedback, neurons.gap, neurons.psi.size, scratch)
         if several:
             for p in range(partitions):
                 post_spikes(0, scratch.spikes[p], scratch.spike_count[p, -1], outbox)

@@ -450,9 +450,10 @@ def test_traces_of_stdp_are_no_filters_of_a_neuron_that_has_none():
     sim = ep.Simulator(net, threads=1)
     assert sim.arrays.built.topology.filters.shape[3] == 0
     sim.run(60.0, {"in": np.random.default_rng(0).random((60, 5)) < 0.2})
-    first = sim.arrays.built.topology.projections[0, lay.PRO_ROW]
-    assert sim.state()["axons/last"][first : first + 5].min() > 0
-    assert not sim.state()["axons/z_bar"][:, first : first + 5].any()
+    axons = sim.arrays.axons
+    assert axons.times[:5, 0].min() > 0
+    assert not axons.z[:5, lay.AX_Z :].any()
+    assert axons.z[5:, lay.AX_Z :].any()
 
 
 def test_samples_of_an_evaluation_hear_noise_of_their_own():

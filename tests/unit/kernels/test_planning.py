@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 
 from eprop._jit import kernel
-from eprop.kernels.arrivals import _sort_by_last
+from eprop.kernels import layout as lay
+from eprop.kernels.arrivals import _sort
 from eprop.kernels.signals import gather_signals
 
 pytestmark = pytest.mark.tiny
 
 
 @kernel
-def sort(t, cutoff, bits, listed, start, stop, last, places, order):
-    """Let Python call an inner function."""
-    _sort_by_last(t, cutoff, bits, listed, start, stop, last, places, order)
+def sort(t, cutoff, bits, count, projections, filters, log_start, log, sent, sent_z, places, order, row_steps, row_z):
+    """Let Python call an inner function: rows of a tract, from the third place on."""
+    _sort(0, 1, t, cutoff, bits, -1, count, 2, projections, np.zeros((1, lay.POP_COLUMNS), np.int64), filters, log_start, log,
+          sent, sent_z, places, order, row_steps, row_z)  # fmt: skip
 
 
 @kernel
@@ -25,17 +27,29 @@ def gather(t, signal, feedback, error, delay):
 
 
 def sorted_rows(t: int, cutoff: int, bits: int, rows: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """The rows after what comes before and after them has been left alone."""
-    listed = np.concatenate([[-7, -7], rows, [-7]]).astype(np.int32)
-    order = np.full(listed.size, -9, np.int32)
-    sort(t, cutoff, bits, listed, 2, 2 + rows.size, last, np.full(cutoff + 4, -5), order)
-    assert (order[[0, 1, -1]] == -9).all()
+    """The rows after what comes before and after them has been left alone; their spikes lie in a log."""
+    n = rows.size
+    log = np.zeros(1 << max(n - 1, 0).bit_length(), np.int32)
+    sent_z = np.zeros((log.size, lay.SENT_Z + 3))
+    sent = sent_z.view(np.int32)
+    log[:n], sent[:n, 0] = rows, np.where(last[rows] >= 0, t - last[rows], 0)
+    log_start = np.zeros((512, 2), np.int64)
+    log_start[t - 1, 1] = n
+    projections = np.zeros((1, lay.PRO_COLUMNS), np.int64)
+    projections[0, [lay.PRO_DELAY, lay.PRO_STRIDE]] = 1
+    order, row_steps = np.full(n + 3, -9, np.int32), np.full((n + 3, lay.ROW_Z + 3), -9)
+    sort(t, cutoff, bits, n, projections, np.zeros((1, 2, 2, 1, 1)), log_start, log, sent, sent_z,
+         np.zeros(cutoff + 4, np.int64), order, row_steps, row_steps.view(float))  # fmt: skip
+    found = row_steps[:, lay.ROW_LAST]
+    for values in (order, found, row_steps[:, lay.ROW_STEPS]):
+        assert (values[[0, 1, -1]] == -9).all()
+    np.testing.assert_array_equal(found[2:-1], last[order[2:-1]])
     return order[2:-1]
 
 
 @pytest.mark.parametrize("bits", [0, 1, 5])
 @pytest.mark.parametrize("t", [3, 31, 32, 400])
-@pytest.mark.parametrize("n", [0, 1, 2, 33, 200])
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 33, 200])
 def test_rows_are_sorted_by_their_last_spikes(n, t, bits):
     rng = np.random.default_rng(n)
     cutoff, rows = 100, rng.permutation(1000)[:n]
