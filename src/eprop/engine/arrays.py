@@ -131,7 +131,9 @@ class Arrays:
             self._with_tables = with_rows_of(self._with_tables, nodes.scratch)
 
     def follow(self) -> None:
-        """Let axons know all spikes that are logged."""
+        """Let axons know all spikes that are logged, if some synapse learns from them."""
+        if not self.built.learns_at_spikes:
+            return
         nodes = Nodes(self.axons, self.neurons, self.history, self.scratch)
         while not follow_now(self.t, self.built.topology, *nodes[::2]):
             nodes = with_room(nodes, self.built, self.built.topology, self.t, self.outbox)
