@@ -7,12 +7,15 @@ e-prop+ takes a tenth less for that; to keep the intermediate code costs a part 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import binding  # type: ignore[import-untyped]
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
 
 
 class _NoMachineCode:
@@ -99,3 +102,18 @@ class IngredientCache(FunctionCache):  # type: ignore[misc]
     """Disk cache of ingredients."""
 
     _impl_class = _CacheOfResults
+
+
+class IngredientDispatcher(CPUDispatcher):  # type: ignore[misc]
+    """A compiled function without a way in from Python: whoever calls it from there, to try it, gets another that has one."""
+
+    # Makes a function that Python may call.
+    compile_with_way_in: Callable[..., Any]
+
+    @functools.cached_property
+    def _with_way_in(self) -> Any:
+        return self.compile_with_way_in(self.py_func)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Compute the result, by code that is compiled for this."""
+        return self._with_way_in(*arguments)

@@ -99,7 +99,7 @@ from numba.core import cgutils, event  # noqa: E402
 from numba.core.cpu import CPUTargetOptions  # noqa: E402
 
 from eprop._flags import compare_quickly  # noqa: E402
-from eprop._ingredients import IngredientCache, IngredientCompiler  # noqa: E402
+from eprop._ingredients import IngredientCache, IngredientCompiler, IngredientDispatcher  # noqa: E402
 from eprop._packs import PACK as PACK  # noqa: E402
 from eprop._packs import Access as Access  # noqa: E402
 from eprop._packs import access as access  # noqa: E402
@@ -127,8 +127,7 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True, "nogil": True
 _OUTER = {**_OPTIONS, "_nrt": False}
 # What only compiled code calls needs no way in from Python, which took a quarter of the time to compile, nor machine code.
 _INNER = {**_OUTER, "no_cpython_wrapper": True, "pipeline_class": IngredientCompiler}
-_INLINE = {**_OUTER, "forceinline": True}
-_WITHIN = {**_INNER, "forceinline": True}
+_INLINE = {**_INNER, "forceinline": True}
 # Numba can tell LLVM that no two arrays of a call overlap, but has no option for it; this adds one.
 CPUTargetOptions.noalias = CPUTargetOptions.Mapping("noalias")
 _APART = {**_INNER, "noalias": True}
@@ -180,14 +179,22 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
     try:
         kept = in_package(function)
         made = numba.njit(**{**_OPTIONS, **options, "cache": kept})(function)
-        if kept and not JIT_DISABLED:
-            if "pipeline_class" in options:
+        if JIT_DISABLED:
+            return made
+        if "pipeline_class" in options:
+            made.__class__, made.compile_with_way_in = IngredientDispatcher, _to_try
+            if kept:
                 made._cache = IngredientCache(function)
-            else:
-                made.compile = _by_one_process(made.compile, f"{function.__module__}.{function.__qualname__}")
+        elif kept:
+            made.compile = _by_one_process(made.compile, f"{function.__module__}.{function.__qualname__}")
         return made
     finally:
         numba.config.CACHE_DIR = theirs
+
+
+def _to_try(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An ingredient that is called from Python: not kept on disk, where it would have the ingredient's name."""
+    return numba.njit(**{**_OUTER, "cache": False})(function)
 
 
 def _by_one_process(compile_for: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -217,7 +224,11 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def inline(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a scalar function that disappears into the loop that calls it; like `inner`, it must not allocate."""
+    """Compile an `inner` function that disappears into whatever calls it: a scalar one, or one that is called in one place.
+
+    An array is passed as seven numbers or more, and a table of arrays as hundreds: in short steps such calls took a fifth of
+    the time.
+    """
     return _compiled(function, **_INLINE)
 
 
@@ -226,23 +237,14 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
 
     It holds no references of its own to its arrays: counting them up and down, atomically, at every call and view cost
     more than the work itself (e-prop+ on N-MNIST ran 3 times slower). The caller keeps the arrays alive, and is
-    compiled itself: there is no way in from Python (see `outer`).
+    compiled itself. Called from Python, to try it, it is compiled once more, and not kept (see `outer`).
     """
     return _compiled(function, **_INNER)
 
 
 def outer(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function like `inner`, but one that is called from Python."""
+    """Compile a function like `inner`, but one that the package calls from Python."""
     return _compiled(function, **_OUTER)
-
-
-def within(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile an `inner` function that disappears into its only caller.
-
-    An array is passed as seven numbers or more, and a table of arrays as hundreds: in short steps such calls took a fifth of
-    the time.
-    """
-    return _compiled(function, **_WITHIN)
 
 
 def apart(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -266,8 +268,8 @@ def bind(
 
     A function passed as an argument, or closed over, would never be found in the disk cache. Replacing a *global*
     keeps the cache working, as long as each combination has its own qualified name: ``name`` must differ whenever
-    ``bound`` does. Like `inner`, the result must not allocate; ``inlined``, ``apart`` and ``outer`` make it like `within`,
-    `apart` and `outer`, the first and the last together like `inline`.
+    ``bound`` does. Like `inner`, the result must not allocate; ``inlined``, ``apart`` and ``outer`` make it like `inline`,
+    `apart` and `outer`.
     """
     made = types.FunctionType(template.__code__, {**template.__globals__, **bound}, name, template.__defaults__)
     made.__qualname__ = name

@@ -107,8 +107,10 @@ def _label(model: type[Neuron]) -> str:
 
 
 def advance_of(model: type[Neuron]) -> Callable[..., int]:
-    """The loop that advances neurons of one model by a step, see `kernels.neurons.advance`."""
-    return explaining(_bind_model(model, _label(model)), [model])
+    """The loop that advances neurons of one model by a step, see `kernels.neurons.advance`, to be called from Python."""
+    label = _label(model)
+    advance = bind(neurons.advance_alone, f"advance_alone_{label}", outer=True, ADVANCE=_bind_model(model, label))
+    return explaining(advance, [model])
 
 
 def _bind_models(models: tuple[type[Neuron], ...], labels: tuple[str, ...], label: str) -> Callable[..., Any]:
@@ -130,7 +132,7 @@ def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
     if update is None or "kind" not in model.parameter_rows:
         return general
     return bind(
-        neurons.advance_by_kind, f"advance_{label}_by_kind", inlined=True, outer=True, KIND=model.parameter_rows.index("kind"),
+        neurons.advance_by_kind, f"advance_{label}_by_kind", inlined=True, KIND=model.parameter_rows.index("kind"),
         ADVANCE_ANY=general, ADVANCE_TRIANGLE=_bind_update(update, f"{label}_triangle"),
     )  # fmt: skip
 
@@ -153,7 +155,7 @@ def _with_triangle(function: Any, label: str) -> Callable[..., Any] | None:
 def _bind_update(update: Callable[..., Any], label: str) -> Callable[..., Any]:
     step = bind(neurons.step_range, f"step_range_{label}", apart=True, UPDATE=update)
     alike = bind(neurons.step_range, f"step_range_alike_{label}", apart=True, UPDATE=update, ALIKE=True)
-    return bind(neurons.advance, f"advance_{label}", inlined=True, outer=True, STEP=step, STEP_ALIKE=alike)
+    return bind(neurons.advance, f"advance_{label}", inlined=True, STEP=step, STEP_ALIKE=alike)
 
 
 def _no_neuron() -> Callable[..., Any]:

@@ -65,7 +65,9 @@ def _anew(value: Any, names: Sequence[str], made: dict[Any, Any]) -> Any:
         used, known = _names(plain.__code__), dict(plain.__globals__)
         cells = tuple(types.CellType() for _ in plain.__closure__ or ())
         function = types.FunctionType(plain.__code__, known, plain.__name__, plain.__defaults__, cells or None)
-        function.__qualname__, function.__module__ = plain.__qualname__, plain.__module__
+        # Numba keeps the name of the module with the machine code, and imports it to load that. Theirs may be gone by then, or
+        # have another name: the digest is of what functions do.
+        function.__module__, function.__qualname__ = "__main__", f"{plain.__module__}.{plain.__qualname__}"
         made[plain] = _jit.inline(function)
         known |= {name: _anew(known[name], used, made) for name in used if name in known}
         for cell, theirs in zip(cells, plain.__closure__ or (), strict=True):

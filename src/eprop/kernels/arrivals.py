@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inline, inner, outer, within
+from eprop._jit import inline, inner, outer
 from eprop.kernels.axons import filter_now, first_column, steps_taken, trace_now
 from eprop.kernels.layout import (
     AT_SPIKES,
@@ -57,7 +57,7 @@ def rows_arriving(t, projections, log_start):
     return max(arriving, due)
 
 
-@within
+@inline
 def plan_arrivals(t, folds, topology, history, scratch):
     """Which rows spike in step ``t`` (where they learn by e-prop+, sorted by their last spikes), and which are due.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inline, inner, outer, within
+from eprop._jit import inline, inner, outer
 from eprop.kernels.layout import (
     AX_AT,
     AX_GAP,
@@ -38,7 +38,7 @@ from eprop.kernels.layout import (
 )
 
 
-@within
+@inline
 def follow_spikes(logged, topology, axons, history):
     """Note the spikes of steps before ``logged`` with their axons, and what they know; whether there was room for that.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, kernel, within
+from eprop._jit import inline, inner, kernel
 from eprop.kernels.layout import POP_SRC, PRO_COUNTED, PRO_DELAY, PRO_PRE, PRO_ROW, PRO_STRIDE
 
 
-@within
+@inline
 def count_events(topology, scratch):
     """Spikes arriving at synapses in this step."""
     total = 0

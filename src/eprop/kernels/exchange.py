@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eprop._jit import inner, kernel, outer
+from eprop._jit import inner, kernel
 from eprop.kernels.numbering import is_known, known_before
 
 MOST_BYTES = 5
@@ -40,7 +40,7 @@ class Inbox(NamedTuple):
     spikes: np.ndarray  # (known neurons,) int32, work space
 
 
-@outer
+@inner
 def post_spikes(lane, spikes, count, outbox):
     """Append ``spikes[:count]`` to the step that is being filled."""
     at = outbox.starts[lane, outbox.filled[lane] + 1]
@@ -49,7 +49,7 @@ def post_spikes(lane, spikes, count, outbox):
     outbox.starts[lane, outbox.filled[lane] + 1] = at + count
 
 
-@outer
+@inner
 def end_step(lane, outbox):
     """The step has all its spikes."""
     step = outbox.filled[lane] + 1
@@ -104,7 +104,7 @@ def _get(messages, cursor, rank):
     return value
 
 
-@outer
+@inner
 def unpack_step(inbox):
     """Read the next step of all ranks: known neurons that spiked, in ascending order, to ``inbox.spikes``; their number."""
     count = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import outer, within
+from eprop._jit import inline, outer
 from eprop.kernels.axons import steps_taken
 from eprop.kernels.layout import (
     EPROP,
@@ -56,7 +56,7 @@ def mirror_feedback(chosen, topology, weight, feedback, gap, n_neurons):
                         feedback[k, origin + i] = weight[q] + gap[k, origin + i]
 
 
-@within
+@inline
 def mirror_rows(t, topology, weight, feedback, gap, n_neurons, scratch):
     """Feedback that follows the readout weights of the rows that spiked; after all partitions have read it.
 

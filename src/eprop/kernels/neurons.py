@@ -54,6 +54,14 @@ def advance(lo, hi, state, params, x, psi, spikes, count):
     return collect(lo, hi, spikes, count) if some else count
 
 
+ADVANCE = advance
+
+
+def advance_alone(lo, hi, state, params, x, psi, spikes, count):
+    """Template: `advance` as a loop of its own."""
+    return ADVANCE(lo, hi, state, params, x, psi, spikes, count)
+
+
 @inner
 def collect(lo, hi, spikes, count):
     """Turn the marks ``spikes[lo:hi]`` into a list of the neurons that spiked, from position ``count <= lo`` on."""

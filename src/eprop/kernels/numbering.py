@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import kernel, outer
+from eprop._jit import inner, kernel, outer
 
 
-@outer
+@inner
 def ones(word):
     """Number of bits set in a word of 64."""
     w = np.uint64(word)
@@ -33,7 +33,7 @@ def known_before(bits, counts, i):
     return np.int64(counts[word]) + ones(below)
 
 
-@outer
+@inner
 def is_known(bits, i):
     """Whether neuron ``i`` is known."""
     return (bits[i >> 6] >> np.uint64(i & 63)) & np.uint64(1) != np.uint64(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inline, inner, outer, within
+from eprop._jit import apart, inline, inner, outer
 from eprop.kernels.layout import POP_GROUP, POP_ROLE, POP_SIZE, POP_TARGET, READ_GROUP, READOUT
 from eprop.kernels.neurons import errors
 from eprop.kernels.plastic_readout import extend_error_sums
@@ -56,7 +56,7 @@ def _gather_delayed(t, lo, hi, signal, feedback, error, delay):
                 signal[j] += error[(t - delay[k, j]) & mask, k] * feedback[k, j]
 
 
-@within
+@inline
 def compare_readouts(t, s, topology, neurons, history, target, window, offsets, softmax, out_loss):
     """Errors of all readouts in step ``t``, which is step ``s`` of all samples; their sums per block; adds the losses."""
     ring = history.error.shape[0] - 1
@@ -91,7 +91,7 @@ def losses_of_steps(y, target, window, populations, n_neurons, softmax, offsets,
                 )
 
 
-@within
+@inline
 def _sum_errors(t, lo, hi, topology, history, error):
     """Add the errors of readouts ``lo:hi`` to their sums, those of one group after the other."""
     group, first = topology.readouts[READ_GROUP], lo

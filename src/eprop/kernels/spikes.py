@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, kernel, within
+from eprop._jit import inline, inner, kernel
 from eprop.equations import rng
 from eprop.kernels.exchange import unpack_step
 from eprop.kernels.layout import EVENTS, NEURON, POISSON, POP_CHANNEL, POP_ROLE, POP_SIZE, POP_SRC, POP_TARGET
 
 
-@within
+@inline
 def log_spikes(t, s, clock, topology, history, scratch, seed, event_start, event_channels):
     """Append the spikes of step ``t`` to the log, population by population, in ascending order of the source."""
     ring, mask = history.log_start.shape[0] - 1, history.log.size - 1

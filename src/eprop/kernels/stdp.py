@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inline, inner, outer, within
+from eprop._jit import inline, inner, outer
 from eprop.equations.stdp import depress, potentiate
 from eprop.kernels.deliver import deliver_row
 from eprop.kernels.layout import (
@@ -39,7 +39,7 @@ from eprop.kernels.layout import (
 )
 
 
-@within
+@inline
 def deliver_stdp(r, p, t, topology, synapses, neurons, history, scratch):
     """All spikes of tract ``r`` that arrive in step ``t`` within partition ``p``, and the rows that are due."""
     floats, indptr, targets = topology.projection_floats[r], topology.indptr[p], topology.targets
@@ -103,7 +103,7 @@ def _pair(w, j, after, until, step, mu, w_max, powers, times):
     return w
 
 
-@within
+@inline
 def follow_posts(p, t, lo, hi, topology, history, scratch):
     """Traces of neurons ``lo:hi`` for step ``t + 1``, and their spikes of step ``t``."""
     populations = topology.populations

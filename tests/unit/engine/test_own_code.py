@@ -121,6 +121,29 @@ def test_other_processes_find_the_same():
     assert done.stdout.strip() == digest_of(uses_libraries)
 
 
+def test_machine_code_is_found_when_a_file_has_another_name(tmp_path):
+    own = "from eprop.models import inline\n\n@inline\ndef update(state, params, j, x):\n    return x > 1.5, 0.3\n"
+    program = (
+        "import sys, test_own_code, {name} as own; from eprop import _jit; compiled = []\n"
+        "with _jit.watch_compiling(lambda: compiled.append(1)): print(test_own_code.stepped(own.update)[1], len(compiled))"
+    )
+    paths = [tmp_path, *map(pathlib.Path(__file__).parents.__getitem__, (0, 2)), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "EPROP_CACHE_DIR": str(tmp_path / "cache")
+    }  # fmt: skip
+    printed = []
+    for name in ("neurons", "my_neurons"):
+        (tmp_path / f"{name}.py").write_text(own)
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(name=name)], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout.split())
+        (tmp_path / f"{name}.py").unlink()
+    assert printed[0][0] == printed[1][0]
+    assert int(printed[0][1]) > int(printed[1][1]) == 0
+
+
 @pytest.mark.tiny
 def test_what_else_is_in_the_file_does_not_count():
     more = PROGRAM.replace("@inline\ndef half", "# New.\nOTHER = 1.0\n\n@inline\ndef half") + "\nprint\n"
