@@ -8,13 +8,15 @@ e-prop+ takes a tenth less for that; to keep the intermediate code costs a part 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from llvmlite import binding  # type: ignore[import-untyped]
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.environment import lookup_environment
 from numba.core.registry import CPUDispatcher
 
 
@@ -27,7 +29,13 @@ class _NoMachineCode:
 
 
 class Ingredient(JITCodeLibrary):  # type: ignore[misc]
-    """Code of one function, with that of the functions it calls, as it was lowered."""
+    """Code of one function as it was lowered, beside that of the functions it calls: all is linked where machine code is made."""
+
+    # Intermediate code, its own first, each function's before that of those it calls: LLVM links what is called by then.
+    parts: tuple[bytes, ...]
+    # Names of Numba's environments of these functions.
+    environments: tuple[str, ...]
+    _linked: Any = None
 
     @property
     def codegen(self) -> Any:
@@ -39,30 +47,55 @@ class Ingredient(JITCodeLibrary):  # type: ignore[misc]
         module.data_layout = self._codegen._data_layout
 
     def finalize(self) -> None:
-        """Take in the functions that are called, and no more."""
+        """Note what belongs to it."""
         self._raise_if_finalized()
+        self._finalized = True
+        kept = [_kept(super()._get_module_for_linking())]
         for library in dict.fromkeys(self._linking_libraries):
             if hasattr(library, "_reload_init"):  # of what runs in parallel; older versions of Numba do not tell
                 self._reload_init.update(library._reload_init)
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
-        self._finalized = True
+            if isinstance(library, Ingredient):
+                kept.append((library.parts, library.environments))
+            else:
+                kept.append(_kept(library._get_module_for_linking()))
+        parts, environments = zip(*kept, strict=True)
+        self.parts, self.environments = _each_once(parts), _each_once(environments)
+
+    def _get_module_for_linking(self) -> Any:
+        """The functions, linked, for a caller that becomes machine code."""
+        self._ensure_finalized()
+        if self._linked is None:
+            self._linked, *others = map(binding.parse_bitcode, self.parts)
+            for other in others:
+                self._linked.link_in(other)
+        return self._linked
 
     def get_pointer_to_function(self, name: str) -> int:
         """There is no machine code."""
         return 0
 
-    def serialize_using_object_code(self) -> tuple[str, bytes]:
+    def serialize_using_object_code(self) -> tuple[str, tuple[bytes, ...], tuple[str, ...]]:
         """What the disk cache keeps: intermediate code."""
-        return self.name, self._get_module_for_linking().as_bitcode()
+        return self.name, self.parts, self.environments
 
     @classmethod
-    def restored(cls, codegen: Any, kept: tuple[str, bytes]) -> Ingredient:
+    def restored(cls, codegen: Any, kept: tuple[str, tuple[bytes, ...], tuple[str, ...]]) -> Ingredient:
         """From what the disk cache kept."""
-        name, bitcode = kept
+        name, parts, environments = kept
         library = cls(codegen, name)
-        library._shared_module = binding.parse_bitcode(bitcode)
+        library.parts, library.environments = parts, environments
         library._finalized = True
         return library
+
+
+def _kept(module: Any) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+    """Of a module, intermediate code and the names of Numba's environments."""
+    names = (variable.name for variable in module.global_variables)
+    return (module.as_bitcode(),), tuple(name for name in names if name.startswith("_ZN08NumbaEnv"))
+
+
+def _each_once(lists: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(lists)))
 
 
 class IngredientCompiler(Compiler):  # type: ignore[misc]
@@ -87,12 +120,20 @@ class _Restoring:
         """The part of a code generator that loading asks for."""
         return self
 
-    def unserialize_library(self, kept: tuple[str, bytes]) -> Ingredient:
+    def unserialize_library(self, kept: tuple[str, tuple[bytes, ...], tuple[str, ...]]) -> Ingredient:
         """An ingredient."""
         return Ingredient.restored(self._target.codegen(), kept)
 
 
 class _CacheOfResults(CompileResultCacheImpl):  # type: ignore[misc]
+    def reduce(self, result: Any) -> Any:
+        """What is kept of a result: with the environments of all functions, and without types in words, for which nobody asks."""
+        *reduced, _ = super().reduce(result._replace(type_annotation=""))
+        found = map(lookup_environment, result.library.environments)
+        return *reduced, tuple(
+            environment for environment in found if environment is not None and environment.can_cache()
+        )
+
     def rebuild(self, target_context: Any, payload: Any) -> Any:
         """Load the result of a compilation."""
         return super().rebuild(_Restoring(target_context), payload)._replace(target_context=target_context)
