@@ -25,7 +25,7 @@ every_membrane = pytest.mark.parametrize("model", MEMBRANES)
 
 def by_themselves(models: list[str]) -> pytest.MarkDecorator:
     """Run without a rule: loops of their own to compile, while e-prop's have the same step of the neuron."""
-    rare = {name: [pytest.mark.rare] * isinstance(MODELS[name], ep.DeltaLIF) for name in models}
+    rare = {name: [pytest.mark.rare] * (type(MODELS[name]) is not ep.LIF) for name in models}
     return pytest.mark.parametrize("model", [pytest.param(name, marks=marks) for name, marks in rare.items()])
 
 

@@ -53,7 +53,7 @@ def kinds(compiled: tuple[str, ...]) -> list:
     return [pytest.param(kind, marks=[] if kind in compiled else pytest.mark.rare) for kind in KINDS]
 
 
-@pytest.mark.parametrize("kind", kinds(compiled=("LIF",)))
+@pytest.mark.parametrize("kind", kinds(compiled=()))
 def test_what_happens_between_spikes(kind):
     """Rates that change, runs without learning, weights that are set, a reset: the same weights as with gradients apart."""
     c, sim = simulator(kind, ep.GradientDescent(2e-3, w_min=-2.0, w_max=2.0))
