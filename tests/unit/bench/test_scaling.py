@@ -40,9 +40,7 @@ def quick_bandwidth(monkeypatch):
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize(
-    "mode", [pytest.param(mode, marks=[pytest.mark.rare] * (mode != "eprop")) for mode in MODES]
-)
+@pytest.mark.parametrize("mode", [pytest.param(mode, marks=[pytest.mark.rare] * (mode != "eprop")) for mode in MODES])
 def test_counts(mode):
     found = run_scaling(SMALL.replace(mode=mode, timers=mode == "static"))
     assert found.synapses == 20 * 5 + 20 * 3 + 2 * 20

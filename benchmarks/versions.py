@@ -1,0 +1,171 @@
+"""Two versions of the package in turns, each in a process of its own: what a change costs or saves.
+
+    git worktree add ../before COMMIT
+    python benchmarks/versions.py ../before
+    python benchmarks/versions.py ../before --case "LIF, delays of 1 to 5 steps, clock" --case nmnist-eprop+
+
+Cases are those of `micro/event_cost.py`, by the clock and at random (1,000 neurons with 1,000 synapses each), and training of
+N-MNIST (the embedded digits) and of evidence accumulation by either rule, all on one thread and in single precision. Each
+pair of processes takes turns; the fastest run of each counts. Where things lie in memory differs from process to
+process: the ratio is told as mean and standard deviation over pairs. Compiling is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import record
+
+HERE = pathlib.Path(__file__).resolve().parents[1]
+TASKS = ("nmnist-eprop", "nmnist-eprop+", "evidence-eprop", "evidence-eprop+")
+#: What is compared if nothing is asked for.
+CASES = (
+    "LIF, clock", "LIF, random", "LIF, delays of 1 to 5 steps, clock", "LIF, delays of 1 to 5 steps, random",
+    "LIF, delays of 1 to 200 steps, clock", *TASKS,
+)  # fmt: skip
+STEPS = 400
+
+
+def main() -> None:
+    """Compare, print, record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("before", type=pathlib.Path, help="a checkout of another version")
+    parser.add_argument("--case", action="append", help="one of those above; several times for several")
+    parser.add_argument("--pairs", type=int, default=4, help="pairs of processes")
+    parser.add_argument("--repeats", type=int, default=10, help="runs of each process")
+    parser.add_argument("--label", default="", help="end of the name of the record")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.serve:
+        serve()
+        return
+    if not (arguments.before / "src" / "eprop").is_dir():
+        parser.error(f"{arguments.before}: not a checkout of this package, there is no src/eprop")
+    trees = {"before": arguments.before.resolve(), "now": HERE}
+    with tempfile.TemporaryDirectory() as folder:
+        caches = {name: pathlib.Path(folder) / name for name in trees}
+        found = {
+            case: compare(trees, caches, case, arguments.pairs, arguments.repeats) for case in arguments.case or CASES
+        }
+    result = {"commits": {name: commit(tree) for name, tree in trees.items()}, "cases": found}
+    print(record.write("-".join(filter(None, ("versions", arguments.label))), result))
+
+
+def compare(
+    trees: dict[str, pathlib.Path], caches: dict[str, pathlib.Path], case: str, pairs: int, repeats: int
+) -> dict[str, Any]:
+    """Fastest times of both versions, in nanoseconds per event or milliseconds per sample, and their ratios."""
+    best: dict[str, list[float]] = {name: [] for name in trees}
+    for _ in range(pairs):
+        processes = {name: started(tree, caches[name], case) for name, tree in trees.items()}
+        fastest = dict.fromkeys(trees, math.inf)
+        for turn in range(repeats):
+            for name in list(trees)[:: 1 if turn % 2 else -1]:
+                fastest[name] = min(fastest[name], ask(processes[name]))
+        for name, process in processes.items():
+            best[name].append(fastest[name])
+            process.communicate()
+    ratios = np.array(best["now"]) / np.array(best["before"])
+    spread = float(ratios.std(ddof=1)) if pairs > 1 else math.nan
+    print(f"{case:45s} {np.mean(best['before']):9.3f} {np.mean(best['now']):9.3f}   {ratios.mean():.3f} ± {spread:.3f}")
+    return {**best, "ratio": float(ratios.mean()), "ratio_sd": spread}
+
+
+def started(tree: pathlib.Path, cache: pathlib.Path, case: str) -> subprocess.Popen[str]:
+    """A process with this version, that has compiled and run the case once."""
+    environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "EPROP_CACHE_DIR": str(cache)}
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(tree), "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=environment,
+    )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(f"{tree / 'src'}\n{case}\n")
+    ask(process)
+    return process
+
+
+def ask(process: subprocess.Popen[str]) -> float:
+    """Time of one more run."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("run\n")
+    process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit("a process has ended, see above; a case may need what the other version does not have")
+    return float(json.loads(line))
+
+
+def commit(tree: pathlib.Path) -> str:
+    """Which version a checkout holds."""
+    done = subprocess.run(
+        ["git", "-C", str(tree), "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+# ------------------------------------------------------------------------------------------------- the other processes
+
+
+def serve() -> None:
+    """Run a case as often as asked for, with whichever version this process imports."""
+    import eprop
+
+    source, case = sys.stdin.readline().strip(), sys.stdin.readline().strip()
+    if not pathlib.Path(eprop.__file__).is_relative_to(source):
+        raise SystemExit(f"{eprop.__file__} was imported, not what is in {source}")
+    run = task_of(case) if case in TASKS else event_of(case)
+    for _ in sys.stdin:
+        print(json.dumps(run()), flush=True)
+
+
+def event_of(case: str) -> Callable[[], float]:
+    """Nanoseconds of an event."""
+    sys.path.insert(0, str(HERE / "benchmarks" / "micro"))
+    import event_cost  # of the same name as a file beside this one
+
+    import eprop as ep
+
+    name, _, when = case.rpartition(", ")
+    if name not in event_cost.CASES or when not in ("clock", "random"):
+        raise SystemExit(
+            f"no such case: {case!r}; there are {', '.join((*TASKS, *event_cost.CASES))} (clock or random)"
+        )
+    kind = event_cost.CASES[name]
+    given = event_cost.spikes(kind.sources * 1000, STEPS, when == "clock")
+    simulator = ep.Simulator(event_cost.network(kind, 1000, 1000), threads=1, precision="single")
+    return lambda: event_cost.ns_per_event(simulator, given, STEPS)
+
+
+def task_of(case: str, count: int = 64) -> Callable[[], float]:
+    """Milliseconds that a sample takes to be learned."""
+    import eprop as ep
+    from eprop.tasks import NMNIST, EvidenceAccumulation
+
+    name, _, rule = case.partition("-")
+    task = {"nmnist": NMNIST, "evidence": EvidenceAccumulation}[name](rule=rule)
+    network = task.build_network()
+    samples = task.make_samples(network, task.data().load(task).train.subset(slice(count)))
+    simulator = ep.Simulator(network, threads=1, precision="single")
+
+    def run() -> float:
+        began = time.perf_counter()
+        simulator.train(samples)
+        return 1e3 * (time.perf_counter() - began) / count
+
+    return run
+
+
+if __name__ == "__main__":
+    main()
