@@ -4,8 +4,8 @@ Each combination of a neuron's class with the loops that a rule needs is compile
 tests take seconds. An ordinary run compiles with `LIF` the simplest loops, those with two kappas and moments, and those with a
 step of the optimiser in every step: each line of code is in one of them. Each other class of neurons is compiled with the
 simplest loops. The neurons with a reset to a fixed voltage differ from these in their own step alone, and are compiled
-with e-prop; so is the resonator, one neuron of one's own of several, and neurons where each has its own parameters, whose kind of
-eligibility an example of the documentation has as well. All combinations run where nothing is compiled
+with e-prop; so are neurons of one's own, and those where each has its own parameters: an example of the documentation, which is
+run, has both with e-prop+. All combinations run where nothing is compiled
 (``NUMBA_DISABLE_JIT=1``, which is a part of continuous integration), and with ``--rare``.
 """
 
@@ -18,7 +18,7 @@ import pytest
 import eprop as ep
 from eprop import _jit
 from eprop.parameters import varies
-from own_neurons import Resonator
+from own_neurons import CurrentLIF, Resonator
 
 
 def loops_of(rule: Any) -> tuple[bool, bool, bool] | None:
@@ -40,7 +40,7 @@ def is_compiled(neuron: ep.Neuron, rule: Any) -> bool:
         return True
     if type(neuron) is ep.LIF and not varies(neuron):
         return loops in LOOPS_OF_LIF
-    if isinstance(neuron, ep.DeltaLIF | ep.DeltaALIF | Resonator) or varies(neuron):
+    if isinstance(neuron, ep.DeltaLIF | ep.DeltaALIF | CurrentLIF | Resonator) or varies(neuron):
         return False
     return loops == (False, False, False)
 

@@ -209,6 +209,7 @@ def test_plus_where_each_has_its_own_parameters(kind, deviations):
     assert all(np.ptp(theirs.weights[name][seen[name]]) > 0.1 for name in names)
 
 
+@pytest.mark.rare  # neurons each with its own parameters, see `combinations`
 def test_plus_with_a_readout_that_has_no_target(deviations):
     net = mixed_network("LIF", ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=30.0))
     rec, more = net.population("rec"), net.add(ep.Readout(), 2, "more")
