@@ -146,7 +146,7 @@ class IngredientCache(FunctionCache):  # type: ignore[misc]
 
 
 class IngredientDispatcher(CPUDispatcher):  # type: ignore[misc]
-    """A compiled function without a way in from Python: whoever calls it from there, to try it, gets another that has one."""
+    """A compiled function without a way in from Python: what is called from there is another one, made when it is needed."""
 
     # Makes a function that Python may call.
     compile_with_way_in: Callable[..., Any]

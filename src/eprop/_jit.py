@@ -182,7 +182,7 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
         if JIT_DISABLED:
             return made
         if "pipeline_class" in options:
-            made.__class__, made.compile_with_way_in = IngredientDispatcher, _to_try
+            made.__class__, made.compile_with_way_in = IngredientDispatcher, _with_way_in
             if kept:
                 made._cache = IngredientCache(function)
         elif kept:
@@ -192,9 +192,13 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
         numba.config.CACHE_DIR = theirs
 
 
-def _to_try(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An ingredient that is called from Python: not kept on disk, where it would have the ingredient's name."""
-    return numba.njit(**{**_OUTER, "cache": False})(function)
+def _with_way_in(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An ingredient to be called from Python: under a name of its own, or the disk cache would take it for the ingredient."""
+    plain = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    plain.__qualname__, plain.__module__ = f"{function.__qualname__}_alone", function.__module__
+    return _compiled(plain, **_OUTER)
 
 
 def _by_one_process(compile_for: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -237,13 +241,13 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
 
     It holds no references of its own to its arrays: counting them up and down, atomically, at every call and view cost
     more than the work itself (e-prop+ on N-MNIST ran 3 times slower). The caller keeps the arrays alive, and is
-    compiled itself. Called from Python, to try it, it is compiled once more, and not kept (see `outer`).
+    compiled itself. Called from Python it is compiled once more, with a way in (see `outer`).
     """
     return _compiled(function, **_INNER)
 
 
 def outer(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function like `inner`, but one that the package calls from Python."""
+    """Compile a function like `inner`, but one that is called from Python foremost."""
     return _compiled(function, **_OUTER)
 
 
