@@ -16,7 +16,7 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 # The first example may compile a kernel, so no example has a deadline. CI draws the same examples at each run.
-hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, max_examples=50)
 hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, print_blob=True, max_examples=4)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)

@@ -1,8 +1,8 @@
 """Functions that only compiled code calls: kept as intermediate code until the function is compiled that they become part of.
 
 Numba optimises each function and makes machine code of it, and does so again with all that it is linked into. Here a function
-that is never called from Python is left as it was lowered; it is optimised once, within its caller. To compile the loops of
-e-prop+ takes a tenth less for that; to keep the intermediate code costs a part of what is saved. `_jit` is the only user.
+that only loops call is left as it was lowered, beside those that it calls; all of them are linked and optimised once, within the
+loop. Called from Python, such a function is compiled once more, with a way in. `_jit` is the only user.
 """
 
 from __future__ import annotations
