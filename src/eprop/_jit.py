@@ -30,7 +30,7 @@ from typing import Any
 from eprop.errors import CacheWarning
 
 # Files that stand behind this door, and folders of compiled functions and of the constants that these freeze.
-COMPILED = ("_flags.py", "_ingredients.py", "_packs.py", "_vectors.py", "equations", "kernels", "models")
+COMPILED = ("_flags.py", "_ingredients.py", "_packs.py", "_subnormals.py", "_vectors.py", "equations", "kernels", "models")
 
 
 def _source_digest() -> str:
@@ -105,6 +105,9 @@ from eprop._packs import Access as Access  # noqa: E402
 from eprop._packs import access as access  # noqa: E402
 from eprop._packs import laying as laying  # noqa: E402
 from eprop._packs import record_size as record_size  # noqa: E402
+from eprop._subnormals import FLUSHES as FLUSHES  # noqa: E402
+from eprop._subnormals import flush_subnormals as flush_subnormals  # noqa: E402
+from eprop._subnormals import restore_mode as restore_mode  # noqa: E402
 from eprop._vectors import CHUNK as CHUNK  # noqa: E402
 from eprop._vectors import WIDE as WIDE  # noqa: E402
 from eprop._vectors import add_chunk as add_chunk  # noqa: E402

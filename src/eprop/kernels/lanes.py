@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import claim, inner, kernel, prange
+from eprop._jit import claim, flush_subnormals, inner, kernel, prange, restore_mode
 from eprop.kernels.adjoint import adjoint, learns
 from eprop.kernels.counts import count_lane
 from eprop.kernels.deliver import deliver_dense, deliver_rows, deliver_runs
@@ -183,6 +183,7 @@ def run_lanes(
     """
     claimed[0] = 0
     for _thread in prange(threads):
+        mode = flush_subnormals()
         lane = claim(claimed)
         while lane < lanes:
             index = begin + lane
@@ -197,6 +198,7 @@ def run_lanes(
             if starts[lane, 0, 0] >= 0:
                 out_events[index] = count_lane(topology, log[lane], starts[lane], degree)
             lane = claim(claimed)
+        restore_mode(mode)
 
 
 def forward_lanes(
@@ -206,6 +208,7 @@ def forward_lanes(
 ):  # fmt: skip
     """Template: steps ``t_begin:t_stop``, of one slice, of samples ``samples[begin : begin + lanes]`` on several ranks."""
     for lane_u in prange(lanes):
+        mode = flush_subnormals()
         lane = np.int64(lane_u)
         index = begin + lane
         loss = 0.0 if t_begin == 0 else out_loss[index]
@@ -215,6 +218,7 @@ def forward_lanes(
             event_start, event_channels, target, window, offsets, softmax, counts[index], t_begin, t_stop,
             loss, outbox,
         )  # fmt: skip
+        restore_mode(mode)
 
 
 def backward_lanes(
@@ -222,9 +226,11 @@ def backward_lanes(
 ):  # fmt: skip
     """Template: samples ``begin : begin + lanes`` backward, after all their steps."""
     for lane_u in prange(lanes):
+        mode = flush_subnormals()
         lane = np.int64(lane_u)
         look_back(lane, topology, rule_constants, feedback, lag, counts[begin + lane], log, starts, error, work, psi,
                   adjoint_readout, first, steps)  # fmt: skip
+        restore_mode(mode)
 
 
 @inner

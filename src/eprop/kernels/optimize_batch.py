@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import apart, inner, prange
+from eprop._jit import apart, flush_subnormals, inner, prange, restore_mode
 from eprop.equations.optimize import adam_factor, clip, momentum_step, rmsprop_step
 from eprop.kernels.layout import (
     ADAM,
@@ -32,7 +32,9 @@ def optimize(blocks, topology, synapses, update, scale):
     Each thread takes a block of every row of the tables, as many as there are ``blocks``: no synapse asks for another.
     """
     for block in prange(blocks):
+        mode = flush_subnormals()
         _optimize_block(np.int64(block), blocks, topology, synapses, update, scale)
+        restore_mode(mode)
 
 
 @inner

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import inner, prange
+from eprop._jit import flush_subnormals, inner, prange, restore_mode
 from eprop.kernels.anchors import seen_trace, seen_weight
 from eprop.kernels.arrivals import plan_arrivals, rows_arriving
 from eprop.kernels.axons import follow_spikes
@@ -125,6 +125,7 @@ def step_partition(p, t, topology, synapses, neurons, history, scratch):
     populations = topology.populations
     indptr, targets, weight, x = topology.indptr, topology.targets, synapses.weight, neurons.input
     lap(scratch.clock, p, OUTSIDE)
+    mode = flush_subnormals()
     gather_signals(t, lo, hi, neurons.signal, neurons.feedback, history.error, topology.signal_delay)
     for b in range(populations.shape[0]):
         group = topology.signal_groups[b]
@@ -150,6 +151,7 @@ def step_partition(p, t, topology, synapses, neurons, history, scratch):
     FOLLOW_POSTS(p, t, lo, hi, topology, history, scratch)
     lap(scratch.clock, p, ADVANCE_NEURONS)
     integrate_readouts(k_lo, k_hi, neurons.psi.size, topology.readouts, neurons.input, neurons.y)
+    restore_mode(mode)
     lap(scratch.clock, p, READOUTS)
 
 

@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop._jit import JIT_DISABLED
+from eprop._jit import FLUSHES, JIT_DISABLED, parallel_kernel, prange
+from networks import two_threads
+
+#: What decays from here is below the smallest number with all its digits after a step or two.
+ALMOST_NOTHING = 3e-308
 
 
-def simulator():
+def simulator(threads=1):
     """Half of the neurons are driven; the other half have no input but each other and stay silent."""
     net = ep.Network(seed=2)
     x, busy, silent = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 6, "busy"), net.add(ep.LIF(), 6, "silent")
@@ -24,7 +28,7 @@ def simulator():
         net.connect(half, out, weight=ep.Normal(0.0, 0.5), rule=rule)
     net.feedback(out, busy, ep.RandomFeedback())
     net.feedback(out, silent, ep.RandomFeedback())
-    return ep.Simulator(net, threads=1)
+    return ep.Simulator(net, threads=threads)
 
 
 def run(sim, steps, seed=0):
@@ -64,3 +68,57 @@ def held_now():
     gc.collect()
     found = tracemalloc.take_snapshot().filter_traces([tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)])
     return sum(trace.size for trace in found.traces), {id(thing) for thing in gc.get_objects()}
+
+
+@parallel_kernel
+def halved(numbers, out):
+    """On all threads."""
+    for k in prange(numbers.size):
+        out[k] = 0.5 * numbers[k]
+
+
+@pytest.mark.skipif(not FLUSHES, reason="this processor is as fast with subnormal numbers, or nothing is compiled")
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=two_threads)])
+def test_what_is_silent_for_long_becomes_zero(threads):
+    sim = simulator(threads)
+    run(sim, 10)
+    state = sim.state()
+    state["neurons/rate"][:, 6:] = ALMOST_NOTHING
+    state["neurons/state"][0, 6:] = ALMOST_NOTHING
+    sim.set_state(state)
+    run(sim, 100)
+    state = sim.state()
+    assert (state["neurons/rate"][:, 6:] == 0.0).all()
+    assert not any(subnormal(values).any() for values in state.values())
+    numbers, out = np.full(64, ALMOST_NOTHING), np.empty(64)
+    halved(numbers, out)
+    assert subnormal(out).all()  # the mode was the loop's own
+
+
+@pytest.mark.skipif(not FLUSHES, reason="this processor is as fast with subnormal numbers, or nothing is compiled")
+@pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
+def test_moments_that_fade_become_zero():
+    net = ep.Network(seed=3)
+    x, rec, out = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 6, "rec"), net.add(ep.Readout(), 2, "out")
+    net.connect(x, rec, rule=ep.EProp(ep.Adam(1e-3)))
+    net.connect(rec, out)
+    net.feedback(out, rec, ep.RandomFeedback())
+    sim = ep.Simulator(net, threads=1)
+    state = sim.state()
+    state["synapses/moment_1"][:] = ALMOST_NOTHING
+    sim.set_state(state)
+    samples = sim.samples(1, 20, inputs={"in": np.zeros((1, 20, 3))}, targets={"out": np.zeros((1, 1, 2))})
+    for _ in range(10):
+        sim.train(samples)
+    moments = sim.state()["synapses/moment_1"]
+    assert not subnormal(moments).any()
+    assert np.count_nonzero(moments == 0.0) == 18  # the others are of static synapses
+
+
+def subnormal(values):
+    """Which numbers are smaller than the smallest with all its digits, and not zero."""
+    return np.issubdtype(values.dtype, np.floating) & (values != 0) & (np.abs(values) < tiny(values))
+
+
+def tiny(values):
+    return np.finfo(values.dtype).tiny if np.issubdtype(values.dtype, np.floating) else 0
