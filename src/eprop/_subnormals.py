@@ -1,11 +1,10 @@
 """Numbers that are almost zero, taken as zero.
 
-What decays and is never added to, the running rate of a neuron that fell silent or a moment of a synapse that learns no more, ends
-below the smallest number that has all its digits, and stays there: the smallest of all, times 0.97, is rounded to itself. Processors
-of the x86 family take a hundred times as long to compute with such subnormal numbers, and have a mode in which they are zeros. It
-belongs to a thread, whose other users may want them, so a loop puts it back as it was, before other threads are started: these would
-inherit it. Elsewhere subnormal numbers cost nothing,
-and stay what they are.
+What decays and is never added to, such as the running rate of a neuron that fell silent or a moment of a synapse that learns no
+more, ends below the smallest number that has all its digits, and stays there: the smallest of all, times 0.97, is rounded to
+itself. Processors of the x86 family take many times as long to compute with such subnormal numbers, and have a mode in which
+they are zeros. It belongs to a thread, whose other users may want them, so a loop puts it back as it was; and it is not on where
+threads are started, for they would inherit it. Elsewhere nothing is done.
 """
 
 from __future__ import annotations

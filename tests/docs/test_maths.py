@@ -173,4 +173,4 @@ def test_bytes_of_maps(precision: str) -> None:
         scratch.jump_records,
         scratch.records,
     )
-    assert sum(array.nbytes for array in others) == {"single": 456, "double": 864}[precision] * columns
+    assert sum(array.nbytes for array in others) == {"single": 432, "double": 840}[precision] * columns

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from eprop._jit import PACK, access, bind, laying, record_size
+from eprop._jit import PACK, access, bind, laying, record_size, rows_of
 from eprop.engine.options import MAX_KINDS, Options, layout_label, moments_label, plus_label
 from eprop.kernels import (
     anchors,
@@ -263,7 +263,7 @@ def bind_maps(layout: MapLayout, each_step: bool = False) -> Maps:
     carry = made(maps, "extend_rows", apart=True, _eligibility_row=made(maps, "eligibility_row", apart=True))
     at_once = layout.ANCHORS and not each_step
     if at_once:
-        ends["_extend_at_once"] = made(maps, "extend_at_once", apart=True)
+        ends |= {"_extend_at_once": made(maps, "extend_at_once", apart=True), "_rows": rows_of(layout.ENTRIES)}
     extend = made(
         maps, "extend_maps", "extend_maps_at_once" if at_once else "", inlined=True, AT_ONCE=at_once,
         _filter=made(maps, "filter_entry", inlined=True),

@@ -74,7 +74,8 @@ def estimate(
     joined = ring + blocks * (2 + spans) + (block_steps + 1 if crosses else 0) + 2 if plus else 0
     jumps = max((MapLayout.of(kind, two_kappas).JUMPS for kind in kinds if kind.anchored), default=0)
     laid = jumps + record_size(jumps) + record_size(map_entries) * (blocks + EXTRA_ROWS)
-    maps = padded(neurons) * (map_entries * (8 * 2 + itemsize * joined) + itemsize * laid + 32 * steps) if plus else 0
+    prefix = 8 if steps == 1 else 16
+    maps = padded(neurons) * (map_entries * (prefix + itemsize * joined) + itemsize * laid + 32 * steps) if plus else 0
     # A branch of an axon: where its synapses begin in each partition; while they are drawn, how many each thread has drawn. An
     # axon, and its spikes that may be asked: at moderate rates as much again.
     branch = 8 * (partitions + threads)

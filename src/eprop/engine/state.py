@@ -116,7 +116,7 @@ def history_of(built: Built, learns: bool = True) -> History:
     past = power_of_two(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
     kept = maps if built.crosses or built.each_step else 1
     entries, dtype = built.map_entries, built.weight.dtype
-    prefix = aligned((2, entries, width))
+    prefix = aligned((1 if kept == 1 else 2, entries, width))
     prefix[0] = built.topology.nothing[0] if plus else 0.0
     return History(
         prefix=prefix,

@@ -166,9 +166,7 @@ class Neurons(NamedTuple):
 class History(NamedTuple):
     """Rings of the recent past. ``width`` is the number of neurons, rounded up, see `padded`."""
 
-    prefix: (
-        np.ndarray
-    )  # (2, entries, width): maps from the start of the block to before the step, of this and the last step
+    prefix: np.ndarray  # (1, entries, width): maps from the start of the block to before the step; (2, ...) where not all entries change at once
     parts: (
         np.ndarray
     )  # (ring, entries, width): from the block's start to the step; for crossing, from the step to its end

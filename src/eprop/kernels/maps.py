@@ -1,7 +1,8 @@
 """Composed maps of neurons: what they are made of, and how a step extends them.
 
 How they are joined is in `kernels.joins`, how they are evaluated over an interval in `kernels.intervals`.
-``prefix`` maps from the start of the current block to *before* a step, this one or the last.
+``prefix`` maps from the start of the current block to *before* this step; where entries are done one after the other, the next one
+is made in a row of its own.
 
 A map has these entries, in this order; ``P = D + M`` of them in each row (see `eprop.equations.maps`):
 
@@ -28,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eprop._jit import inline
+from eprop._jit import fetch, inline, inner
 from eprop.kernels.joins import STEP_DRIFT, STEP_LEARNING, STEP_PSI, STEP_WORK
 from eprop.kernels.layout import (
     DECAY_KAPPA,
@@ -124,7 +125,7 @@ def _unbound(*arguments):
     """Stands for a bound template."""
 
 
-_extend_at_once = _identity = _copy = _end_block = _end_span = _unbound
+_extend_at_once = _identity = _copy = _end_block = _end_span = _rows = _unbound
 
 
 def filter_entry(group, n, d, k, filters):
@@ -145,14 +146,16 @@ def extend_maps(
     step ``t - 2``. Writes the rows of ``steps``, of ``prefix`` (before ``t``) and ``parts``, and at the end of a block of
     ``blocks`` and ``tails``.
     """
-    n, old, now = (t - 1) & (block_steps - 1), np.uint64((t - 1) & 1), np.uint64(t & 1)
+    n, rows = (t - 1) & (block_steps - 1), 1 if AT_ONCE else prefix.shape[0]
+    old, now = np.uint64((t - 1) & (rows - 1)), np.uint64(t & (rows - 1))
     first, stop, part = np.uint64(lo), np.uint64(row_end(hi, psi.size, prefix)), np.uint64(t & (parts.shape[0] - 1))
     if AT_ONCE:
-        _extend_at_once(first, np.uint64(hi), old, now, part, prefix, parts, psi, signal, rate, groups[group, GR_KAPPA],
+        _extend_at_once(first, np.uint64(hi), _rows(prefix, now), _rows(parts, part), psi, signal, rate, groups[group, GR_KAPPA],
                         groups[group, GR_REG], groups[group, GR_C_REG], groups[group, GR_F_TARGET],
                         decays[group, DECAY_KAPPA, n], decays[group, DECAY_REG, n], _filter(group, n, 0, 0, filters),
                         _filter(group, n, 0, 1, filters), _filter(group, n, 1, 0, filters), _filter(group, n, 1, 1, filters),
                         eligibility)  # fmt: skip
+        _fetch_row(first, stop, np.uint64((t + 1) & (parts.shape[0] - 1)), parts)
     else:
         s = np.uint64((t - 1) & (steps.shape[0] - 1))
         _note_step(first, np.uint64(hi), s, steps, psi, signal, rate, groups[group, GR_REG], groups[group, GR_C_REG],
@@ -170,6 +173,15 @@ def extend_maps(
         _end_block(t, first, stop, parts, nothing, steps, block_steps, group, groups, decays, filters, eligibility)
     if span_blocks > 0 and t % (span_blocks * block_steps) == 0:
         _end_span(t, first, stop, blocks, tails, block_steps, span_blocks, group, decays, filters)
+
+
+@inner
+def _fetch_row(lo, hi, a, parts):
+    """Have the row at hand that the next step writes: the ring has left the cache since it went round."""
+    width, entries = np.uint64(parts.shape[2]), np.uint64(parts.shape[1])
+    for c in range(a * entries, (a + np.uint64(1)) * entries):
+        for place in range(c * width + lo, c * width + hi, np.uint64(16)):
+            fetch(parts, place)
 
 
 def note_step(lo, hi, s, steps, psi, signal, rate, reg, c_reg, f_target):
@@ -261,40 +273,40 @@ _eligibility_row = eligibility_row
 
 
 def extend_at_once(
-    lo, hi, old, now, a, prefix, parts, psi, signal, rate, kappa, reg, c_reg, f_target, kappa_n, reg_n, f_00, f_01, f_10, f_11,
+    lo, hi, prefix, parts, psi, signal, rate, kappa, reg, c_reg, f_target, kappa_n, reg_n, f_00, f_01, f_10, f_11,
     eligibility,
 ):  # fmt: skip
-    """Template: `note_step`, `extend_rows` from row ``old`` of ``prefix`` to row ``now``, and a copy to row ``a`` of ``parts``.
+    """Template: `note_step`, `extend_rows` of a map, in place, and a copy to ``parts``; both are given as their rows.
 
     The same operations in the same order. ``f`` are the filters of so many steps.
     """
-    real, scale, one = parts.dtype.type, (1.0 - reg) * c_reg, np.uint64(1)
+    real, scale, one = parts[GE].dtype.type, (1.0 - reg) * c_reg, np.uint64(1)
     for j in range(lo, hi):
         off = rate[one, j] - f_target
         learning, drift = signal[j] if BOTH else signal[j] + scale * off, c_reg * off
-        through = prefix[old, GE, j] + learning * kappa_n
-        prefix[now, GE, j], parts[a, GE, j] = through, real(through)
+        through = prefix[GE][j] + learning * kappa_n
+        prefix[GE][j], parts[GE][j] = through, real(through)
         if BOTH:
-            through = prefix[old, GR, j] + drift * reg_n
-            prefix[now, GR, j], parts[a, GR, j] = through, real(through)
+            through = prefix[GR][j] + drift * reg_n
+            prefix[GR][j], parts[GR][j] = through, real(through)
         for k in range(P):
-            e, change = prefix[old, E + k, j], 0.0
-            g = prefix[old, G + k, j] + learning * e
+            e, change = prefix[E + k][j], 0.0
+            g = prefix[G + k][j] + learning * e
             if k < D:
                 change = eligibility[EL_C, j] * (f_00 if k == 0 else f_01)
             if D > 1 and k < D:
                 change += eligibility[EL_C + 1, j] * (f_10 if k == 0 else f_11)
             if M > 0:
-                change += eligibility[EL_C + D, j] * prefix[old, A + k, j]
+                change += eligibility[EL_C + D, j] * prefix[A + k][j]
             change *= psi[j]
             if BOTH:
-                f = prefix[old, R + k, j]
+                f = prefix[R + k][j]
                 g += drift * f
                 f = reg * f + (1.0 - reg) * change
-                prefix[now, R + k, j], parts[a, R + k, j] = f, real(f)
+                prefix[R + k][j], parts[R + k][j] = f, real(f)
             if M > 0:
-                own = eligibility[EL_A, j] * prefix[old, A + k, j] + eligibility[EL_U, j] * change
-                prefix[now, A + k, j], parts[a, A + k, j] = own, real(own)
+                own = eligibility[EL_A, j] * prefix[A + k][j] + eligibility[EL_U, j] * change
+                prefix[A + k][j], parts[A + k][j] = own, real(own)
             e = kappa * e + change
-            prefix[now, G + k, j], parts[a, G + k, j] = g, real(g)
-            prefix[now, E + k, j], parts[a, E + k, j] = e, real(e)
+            prefix[G + k][j], parts[G + k][j] = g, real(g)
+            prefix[E + k][j], parts[E + k][j] = e, real(e)

@@ -180,11 +180,10 @@ _advance_partition = advance_partition
 @inner
 def _follow_rates(lo, hi, reg, rate, spikes, first, stop):
     """Running rate ``f = kappa_reg f + (1 - kappa_reg) z``; keeps the value of the step before."""
-    begin, end = np.uint64(lo), np.uint64(hi)
+    begin, end, now, last = np.uint64(lo), np.uint64(hi), np.uint64(0), np.uint64(1)
     for j in range(begin, end):
-        rate[1, j] = rate[0, j]
-    for j in range(begin, end):
-        rate[0, j] *= reg
+        before = rate[now, j]
+        rate[last, j], rate[now, j] = before, before * reg
     for k in range(first, stop):
         rate[0, spikes[k]] += 1.0 - reg
 
