@@ -362,7 +362,7 @@ def _compiled_held(typing: Any, array: Any, offset: Any) -> Any:
 
 @functools.cache
 def rows_of(entries: int) -> Callable[..., Any]:
-    """``rows(array, a)``: the rows of ``array[a]``, which has so many ``entries``, each as an array of its own.
+    """``rows(array, a)``: the first ``entries`` rows of ``array[a]``, each as an array of its own.
 
     A function compiled by `apart` that is given them knows that they do not overlap, which a loop over rows of one table has to
     find out each time: for 50 neurons that took as long as the loop.
@@ -374,13 +374,13 @@ def rows_of(entries: int) -> Callable[..., Any]:
 
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             table = context.make_array(array)(context, builder, arguments[0])
-            width, strides = (cgutils.unpack_tuple(builder, part)[-1] for part in (table.shape, table.strides))
-            word, made = width.type, []
-            first = builder.mul(arguments[1], word(entries))
+            _, height, width = cgutils.unpack_tuple(builder, table.shape)
+            stride, made = cgutils.unpack_tuple(builder, table.strides)[-1], []
+            first = builder.mul(arguments[1], height)
             for c in range(entries):
                 one = context.make_array(row)(context, builder)
-                place = builder.gep(table.data, [builder.mul(builder.add(first, word(c)), width)])
-                populate_array(one, place, [width], [strides], table.itemsize, table.meminfo)
+                place = builder.gep(table.data, [builder.mul(builder.add(first, width.type(c)), width)])
+                populate_array(one, place, [width], [stride], table.itemsize, table.meminfo)
                 made.append(one._getvalue())
             return context.make_tuple(builder, signature.return_type, made)
 
@@ -388,7 +388,7 @@ def rows_of(entries: int) -> Callable[..., Any]:
 
     def plain(array: Any, a: Any) -> tuple[Any, ...]:
         """Like the compiled one."""
-        return tuple(array[a])
+        return tuple(array[a, :entries])
 
     return plain if JIT_DISABLED else rows
 

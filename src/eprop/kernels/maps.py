@@ -1,8 +1,8 @@
 """Composed maps of neurons: what they are made of, and how a step extends them.
 
 How they are joined is in `kernels.joins`, how they are evaluated over an interval in `kernels.intervals`.
-``prefix`` maps from the start of the current block to *before* this step; where entries are done one after the other, the next one
-is made in a row of its own.
+``prefix`` maps from the start of the current block to *before* this step; where entries are done one after the other, the
+next one is made in a row of its own.
 
 A map has these entries, in this order; ``P = D + M`` of them in each row (see `eprop.equations.maps`):
 
