@@ -166,7 +166,9 @@ class Neurons(NamedTuple):
 class History(NamedTuple):
     """Rings of the recent past. ``width`` is the number of neurons, rounded up, see `padded`."""
 
-    prefix: np.ndarray  # (1 or 2, entries, width): from the start of the block to before the step; 2 unless changed in place
+    prefix: (
+        np.ndarray
+    )  # (1 or 2, entries, width): from the start of the block to before the step; 2 unless changed in place
     parts: (
         np.ndarray
     )  # (ring, entries, width): from the block's start to the step; for crossing, from the step to its end
