@@ -103,9 +103,12 @@ def draw_delays(
 
 
 def _not_below_zero(name: str, drawn: np.ndarray) -> np.ndarray:
-    """What was drawn, unless there is no delay in it at all."""
-    if drawn.size and drawn.max() <= 0.0:
-        raise NetworkError(f"delays of {name} must be > 0 ms, but {drawn.min():g}..{drawn.max():g} ms were drawn")
+    """What was drawn, if all of it are delays."""
+    if drawn.size and (drawn.min() < 0.0 or drawn.max() <= 0.0):
+        raise NetworkError(
+            f"delays of {name} must be > 0 ms, but {drawn.min():g}..{drawn.max():g} ms were drawn; draw none below one step, "
+            "of a normal distribution with Normal(mean, sd, low=...)"
+        )
     return drawn
 
 

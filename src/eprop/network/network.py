@@ -135,8 +135,8 @@ class Network:
             Plasticity; static by default.
         delay : float, Distribution or array, optional
             ms, at least one step, which is the default. A number and the values of an array, which has the shapes of
-            ``weight``, are multiples of ``dt``; what is drawn is rounded to the nearest step, at least one. The longest
-            is a million steps.
+            ``weight``, are multiples of ``dt``; what is drawn, none of it below zero, is rounded to the nearest step, at
+            least one. The longest is a million steps.
         name : str, optional
             Unique, without ``"/"``; ``"pre->post"`` with the names of the populations by default.
 

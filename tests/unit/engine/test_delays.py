@@ -43,15 +43,18 @@ def test_drawn_delays_that_are_too_long(onto):
         ep.Simulator(net, threads=1)
 
 
+@pytest.mark.parametrize("none", [ep.Normal(-3.0, 0.1), ep.Normal(1.0, 3.0)], ids=["all of them", "some"])
 @pytest.mark.parametrize("onto", ["connections", "feedback"])
-def test_drawn_delays_that_are_none(onto):
+def test_drawn_delays_that_are_none(onto, none):
     net = ep.Network()
     x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(), NEURONS, "rec")
-    out, none = net.add(ep.Readout(), READOUTS, "out"), ep.Normal(-3.0, 0.1)
+    out = net.add(ep.Readout(), READOUTS, "out")
     net.connect(x, rec, delay=none if onto == "connections" else None)
     net.feedback(out, rec, ep.RandomFeedback(), delay=none if onto == "feedback" else None)
     name = "in->rec" if onto == "connections" else "feedback out->rec"
-    with pytest.raises(ep.NetworkError, match=rf"delays of {name} must be > 0 ms, but -3\..* were drawn"):
+    with pytest.raises(
+        ep.NetworkError, match=rf"delays of {name} must be > 0 ms, but -\d.* were drawn; draw none below"
+    ):
         ep.Simulator(net, threads=1)
 
 
@@ -91,7 +94,7 @@ def test_delays_are_told(partitions):
 def test_what_is_drawn_takes_a_step_at_least():
     net = ep.Network()
     x, rec = net.add(ep.EventSource(), 50, "in"), net.add(ep.LIF(v_th=0.5), 50, "rec")
-    net.connect(x, rec, ep.OneToOne(), weight=1.0, delay=ep.Normal(1.0, 3.0))
+    net.connect(x, rec, ep.OneToOne(), weight=1.0, delay=ep.Normal(1.0, 3.0, low=0.0))
     events = np.zeros((20, 50))
     events[0] = 1.0
     z = ep.Simulator(net, threads=1).run(20.0, {"in": events}, record=[("rec", "z")])["rec", "z"]
