@@ -8,6 +8,7 @@ import os
 import pathlib
 import platform
 import shlex
+import subprocess
 import sys
 from typing import Any
 
@@ -15,7 +16,8 @@ import numpy as np
 
 import eprop
 
-RESULTS = pathlib.Path(__file__).parent / "results"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def machine() -> dict[str, Any]:
@@ -57,6 +59,7 @@ def write(name: str, result: Any) -> pathlib.Path:
     document = {
         "command": "python " + shlex.join([_script(pathlib.Path(sys.argv[0])), *map(public, sys.argv[1:])]),
         "version": eprop.__version__,
+        "commit": commit(),
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "result": result,
@@ -68,10 +71,22 @@ def write(name: str, result: Any) -> pathlib.Path:
     return path
 
 
+def commit() -> str | None:
+    """The version of the sources, with a ``+`` if the package has been changed since; None outside a repository."""
+    try:
+        name = _git("rev-parse", "--short=10", "HEAD")
+        return name + ("+" if _git("status", "--porcelain", "--", "src") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def _script(path: pathlib.Path) -> str:
     """The script as it is called from the top of the repository."""
-    own = pathlib.Path(__file__).resolve().parents[1]
-    return str(path.resolve().relative_to(own)) if path.resolve().is_relative_to(own) else path.name
+    return str(path.resolve().relative_to(ROOT)) if path.resolve().is_relative_to(ROOT) else path.name
 
 
 def public(argument: str) -> str:
