@@ -1,0 +1,36 @@
+"""A small network to refuse things, and how refusals are looked for."""
+
+from __future__ import annotations
+
+import pytest
+
+import eprop as ep
+
+NAN, INF = float("nan"), float("inf")
+
+
+def network(rule=None, **options) -> ep.Network:
+    net = ep.Network(**options)
+    x, rec, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
+    net.connect(x, rec, rule=rule)
+    net.connect(rec, out, rule=rule)
+    net.connect(rec, rec, rule=rule)
+    return net
+
+
+def refuse(words: str, error=ep.InputError):
+    return pytest.raises(error, match=words)
+
+
+def state_network(
+    seed=1, dt=1.0, tau_m=20.0, eta=1e-3, v_th=None, p=0.5, delay=1.0, weight=0.5, loss=None, sources=(0, 1)
+):
+    net = ep.Network(seed=seed, dt=dt)
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(tau_m=tau_m, v_th=v_th or [1.0, 2.0, 3.0]), 3, "rec")
+    out = net.add(ep.Readout(loss=loss or ep.SquaredError()), 2, "out")
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta))
+    net.connect(x, rec, ep.Explicit(sources=sources, targets=[0, 1]), weight=weight, rule=rule)
+    net.connect(rec, rec, ep.FixedIndegree(1, autapses=p > 0.5))
+    net.connect(rec, out, rule=rule, delay=delay)
+    net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, weight)))
+    return net

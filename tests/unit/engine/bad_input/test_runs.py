@@ -1,0 +1,242 @@
+"""Inputs, targets, windows and recordings of a run are checked before they reach compiled loops, which check nothing."""
+
+from __future__ import annotations
+
+import decimal
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import eprop as ep
+from refusals import INF, NAN, refuse, state_network
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+
+@pytest.mark.parametrize(
+    "duration",
+    [None, "1", b"1", "", [1.0], NAN, INF, -INF, -1.0, 0.0, True, 1j, np.array([1.0, 2.0]),
+     pytest.param(object(), id="object"), {}, decimal.Decimal(1),
+     10**400,
+     0.5, 1.5, 1e-12],
+    ids=repr,
+)  # fmt: skip
+def test_durations(sim, duration):
+    with refuse(r"^duration must be (a number of ms|a multiple of dt = 1 ms, at least one step), got"):
+        sim.run(duration)
+
+
+def test_durations_beyond_all_memory(sim):
+    with refuse("give them in several parts"):
+        sim.run(1e15)
+
+
+@pytest.mark.parametrize("duration", [3, 3.0, np.float32(3.0), np.int64(3)], ids=repr)
+def test_durations_that_will_do(sim, duration):
+    assert sim.run(duration).loss.shape == (3,)
+
+
+OK = np.zeros((5, 4))
+INPUTS = [
+    (5, "inputs must be a dictionary"),
+    ("in", "inputs must be a dictionary"),
+    ([OK], "inputs must be a dictionary"),
+    ({"x": OK}, "no event source named 'x'; there are: in"),
+    ({"rec": OK}, "no event source named 'rec'"),
+    ({5: OK}, "no event source named 5"),
+    ({"in": OK[:4]}, r"input 'in' must have shape \(5, 4\) = \(steps, size\), got \(4, 4\)"),
+    ({"in": OK[:, :3]}, r"input 'in' must have shape"),
+    ({"in": OK[None]}, "must be a dense array"),
+    ({"in": OK[0]}, "must be a dense array"),
+    ({"in": scipy.sparse.csr_matrix(OK)}, "must be a dense array"),
+    ({"in": OK + 0.5}, "must hold zeros and ones only: one event per channel and step at most"),
+    ({"in": OK + 2}, "zeros and ones only"),
+    ({"in": OK - 1}, "zeros and ones only"),
+    ({"in": OK + NAN}, "zeros and ones only"),
+    ({"in": OK * 1j}, "input 'in' must be real numbers"),
+    ({"in": OK.astype(str)}, "input 'in' must be real numbers"),
+    ({"in": "x"}, "input 'in' must be real numbers"),
+    ({"in": None}, "input 'in' must be real numbers"),
+    ({"in": [[1, 0], [1]]}, "all rows of one length"),
+    ({"in": ([0.0], [0, 1])}, "times and channels must be lists of one length"),
+    ({"in": ([[0.0]], [[0]])}, "times and channels must be lists of one length"),
+    ({"in": ([0.0, 1.0], [0, 4])}, r"channels must lie in 0..3, got 0..4"),
+    ({"in": ([0.0, 1.0], [0, -1])}, r"channels must lie in 0..3, got -1..0"),
+    ({"in": ([0.0], [0.5])}, "channels must be whole numbers"),
+    ({"in": ([0.0, 5.0], [0, 1])}, r"times must lie in \[0, 5\) ms"),
+    ({"in": ([-1.0, 4.0], [0, 1])}, r"times must lie in \[0, 5\) ms"),
+    ({"in": ([1e300], [0])}, r"times must lie in \[0, 5\) ms"),
+    ({"in": ([NAN], [0])}, "times must be finite"),
+    ({"in": ([INF], [0])}, "times must be finite"),
+    ({"in": (["a"], [0])}, "input 'in' must be real numbers"),
+    ({"in": ([0.0], ["a"])}, "input 'in' must be real numbers"),
+    ({"in": (None, None)}, "input 'in' must be real numbers"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "words"), INPUTS, ids=range(len(INPUTS)))
+def test_inputs(sim, inputs, words):
+    with refuse(words):
+        sim.run(5.0, inputs)
+
+
+@pytest.mark.parametrize(
+    "inputs", [None, {}, {"in": OK}, {"in": OK.astype(bool)}, {"in": OK.tolist()}, {"in": ([], [])}, {"in": ([1], [2])}]
+)
+def test_inputs_that_will_do(sim, inputs):
+    sim.run(5.0, inputs)
+
+
+def test_two_events_at_once_are_one(sim):
+    """Times may repeat (two events of a channel within a step are one spike); a step has no more to tell."""
+    run = sim.run(5.0, {"in": ([0.1, 0.7, 0.7, 3.2], [1, 1, 2, 1])}, spikes=["in"])
+    np.testing.assert_array_equal(run.spikes["in"][1], [1, 2, 1])
+
+
+Y = np.zeros((5, 2))
+TARGETS = [
+    (5, "targets must be a dictionary"),
+    (Y, "targets must be a dictionary"),
+    ({"x": Y}, "no readout named 'x'; there are: out"),
+    ({"rec": Y}, "no readout named 'rec'"),
+    ({"out": Y[:4]}, r"target 'out' must have shape \(5, 2\) = \(steps, size\) or \(2,\), got \(4, 2\)"),
+    ({"out": Y.T}, "target 'out' must have shape"),
+    ({"out": 0.0}, "target 'out' must have shape"),
+    ({"out": []}, "target 'out' must have shape"),
+    ({"out": np.zeros(3)}, "target 'out' must have shape"),
+    ({"out": Y[None]}, "target 'out' must have shape"),
+    ({"out": Y + NAN}, "target 'out' holds values that are not finite"),
+    ({"out": Y + INF}, "target 'out' holds values that are not finite"),
+    ({"out": Y * 1j}, "target 'out' must be real numbers"),
+    ({"out": "x"}, "target 'out' must be real numbers"),
+    ({"out": None}, "target 'out' must be real numbers"),
+    ({"out": [[1, 2], [3]]}, "all rows of one length"),
+]
+
+
+@pytest.mark.parametrize(("targets", "words"), TARGETS, ids=range(len(TARGETS)))
+def test_targets(sim, targets, words):
+    with refuse(words):
+        sim.run(5.0, {"in": OK}, targets)
+
+
+WINDOWS = [
+    (5, r"window must have shape \(5,\) or \(1, 5\), got \(\)"),
+    (np.ones(4), "window must have shape"),
+    (np.ones((5, 1)), "window must have shape"),
+    ([], "window must have shape"),
+    (-np.ones(5), "window must hold finite weights >= 0"),
+    (np.full(5, NAN), "window must hold finite weights >= 0"),
+    (np.full(5, INF), "window must hold finite weights >= 0"),
+    ("x", "window must be real numbers"),
+    ([1, 2, "a", 3, 4], "window must be real numbers"),
+    (1j * np.ones(5), "window must be real numbers"),
+    ([[1, 2], [3]], "all rows of one length"),
+]
+
+
+@pytest.mark.parametrize(("window", "words"), WINDOWS, ids=range(len(WINDOWS)))
+def test_windows(sim, window, words):
+    with refuse(words):
+        sim.run(5.0, {"in": OK}, {"out": Y}, window)
+
+
+RECORDS = [
+    (5, "record takes pairs such as"),
+    (None, "record takes pairs such as"),
+    ("rec", "record takes pairs such as"),
+    ([5], "record takes pairs such as"),
+    (["rec"], "record takes pairs such as"),
+    ([("rec",)], "record takes pairs such as"),
+    ([("rec", "v", None, 3)], "record takes pairs such as"),
+    ([("rec", "x")], "'rec' has no variable 'x'; there are: v, refractory, z, surrogate, learning_signal"),
+    ([("rec", 5)], "'rec' has no variable 5"),
+    ([("out", "v")], "'out' has no variable 'v'; there are: y, error"),
+    ([("in", "v")], r"'in' is a source: record its spikes with spikes=\['in'\]"),
+    ([("in->rec", "trace")], "'in->rec' has no variable 'trace'; there are: weight"),
+    ([("rec", "v", [3])], r"record 'rec': indices must be whole numbers in 0..2, got \[3\]"),
+    ([("rec", "v", [-1])], "indices must be whole numbers in 0..2"),
+    ([("rec", "v", [0.5])], "indices must be whole numbers in 0..2"),
+    ([("rec", "v", [[0]])], "indices must be whole numbers in 0..2"),
+    ([("rec", "v", "a")], "indices must be real numbers"),
+    ([("rec", "v", [[0], [1, 2]])], "indices must be an array of numbers, all rows of one length"),
+    ([("rec", "v", slice("a"))], r"record 'rec': a slice takes whole numbers, got slice\(None, 'a', None\)"),
+    ([("rec", "v", [True, False])], r"indices must be whole numbers in 0..2, got \[True, False\]"),
+    ([("rec", "v", 2**70)], "indices must be real numbers"),
+    ([("rec", "v", [1]), ("rec", "v", [2])], "asks twice for 'v' of 'rec'; ask once, for all indices, as in"),
+    ([("rec", "v"), ep.Record("rec", "v")], "asks twice for 'v' of 'rec'"),
+    ([("in->rec", "weight", [12])], "record 'in->rec': indices must be whole numbers in 0..11"),
+]
+
+
+@pytest.mark.parametrize(("record", "words"), RECORDS, ids=range(len(RECORDS)))
+def test_records(sim, record, words):
+    with refuse(words):
+        sim.run(5.0, record=record)
+
+
+@pytest.mark.parametrize("record", [[("x", "v")], [("rec->x", "weight")], [ep.Record(5, "v")]], ids=repr)
+def test_records_of_nothing(sim, record):
+    with refuse("no population .*; there are: in, rec, out", ep.NetworkError):
+        sim.run(5.0, record=record)
+
+
+@pytest.mark.parametrize(
+    "record", [("rec", "v"), ep.Record("rec", "v"), [("rec", "v")], [("rec", "v", 1)], [("rec", "v", [])], ()], ids=repr
+)
+def test_records_that_will_do(sim, record):
+    traces = sim.run(5.0, record=record).traces
+    assert all(trace.shape[0] == 5 for trace in traces.values())
+
+
+@pytest.mark.parametrize("spikes", [5, None, "rec"], ids=repr)
+def test_spikes(sim, spikes):
+    with refuse(r'spikes takes a list of names such as \["rec"\]'):
+        sim.run(5.0, spikes=spikes)
+
+
+def test_spikes_of_what_has_none(sim):
+    with refuse("'out' is a readout and has no spikes"):
+        sim.run(5.0, spikes=["out"])
+    with refuse("no population 'x'", ep.NetworkError):
+        sim.run(5.0, spikes=["x"])
+
+
+def test_what_was_not_recorded(sim):
+    run = sim.run(5.0, record=[("rec", "v")])
+    with refuse(r"\('rec', 'z'\) was not recorded; recorded: \('rec', 'v'\)"):
+        run["rec", "z"]
+    with refuse("^no spikes of 'rec'; there are those of: 'in'; ask run"):
+        sim.run(5.0, spikes=["in"]).spikes["rec"]
+    with refuse("^no spikes of 'rec'; there are those of: nothing"):
+        run.spikes["rec"]
+    with refuse("^no readout voltages of 'rec'; there are those of: 'out'"):
+        run.y["rec"]
+    assert "rec" not in run.spikes
+    assert pickle.loads(pickle.dumps(run)).y["out"].shape == (5, 2)
+
+
+def test_targets_of_classes_are_shares():
+    net = state_network(loss=ep.CrossEntropy())
+    sim = ep.Simulator(net, threads=1)
+    sim.run(2.0, targets={"out": [0.25, 0.75]})
+    with refuse("target 'out' holds negative values; with CrossEntropy.* it holds shares of classes"):
+        sim.run(2.0, targets={"out": [3.0, -2.0]})
+
+
+def test_targets_of_classes_add_up_to_one():
+    """Where the window is open; with a target for each step, and with one for all."""
+    sim = ep.Simulator(state_network(loss=ep.CrossEntropy()), threads=1)
+    words = r"target 'out' adds up to 10 in step {} of sample {}; with CrossEntropy.* it holds shares of classes"
+    with refuse(words.format(0, 0)):
+        sim.run(2.0, targets={"out": [5.0, 5.0]})
+    with refuse(words.format(1, 0)):
+        sim.run(2.0, targets={"out": [5.0, 5.0]}, window=[0.0, 1.0])
+    wrong = np.full((3, 4, 2), 0.5)
+    wrong[2, 1] = 5.0
+    with refuse(words.format(1, 2)):
+        sim.samples(3, 4, targets={"out": wrong})
+    sim.samples(3, 4, targets={"out": wrong}, window=[1.0, 0.0, 1.0, 1.0])
+    sim.samples(1, 4, targets={"out": np.float32([[[1 / 3, 2 / 3]]])})

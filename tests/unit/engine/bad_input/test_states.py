@@ -1,0 +1,229 @@
+"""Weights, rates and states that do not fit are refused, and nothing is changed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import eprop as ep
+from refusals import INF, NAN, network, refuse, state_network
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+
+@pytest.fixture
+def bounded() -> ep.Simulator:
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec")
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(w_min=-2.0, w_max=2.0))
+    net.connect(x, rec, ep.Explicit(sources=[0, 1, 2, 3, 1, 2], targets=[0, 0, 1, 1, 2, 2]), rule=rule)
+    net.connect(rec, rec, ep.FixedIndegree(5, multapses=True))
+    return ep.Simulator(net, threads=1)
+
+
+@pytest.mark.parametrize("name", ["x", None, 5, "rec", ""], ids=repr)
+def test_unknown_projections(bounded, name):
+    for method in (bounded.weights, bounded.connections, lambda n: bounded.set_weights(n, 1.0)):
+        with refuse("no projection .*; there are: in->rec, rec->rec", ep.NetworkError):
+            method(name)
+
+
+def test_projections_stand_for_their_names(bounded):
+    first, second = bounded.network.projections
+    bounded.set_weights(first, 0.5)
+    np.testing.assert_array_equal(bounded.connections(first)[2], np.full(6, 0.5))
+    assert bounded.weights(first).shape == (3, 4)
+    assert bounded.connection_count(second) == 15
+    with refuse("weights of in->rec must lie in -2..2 mV"):
+        bounded.set_weights(first, 3.0)
+    stranger = network().projections[0]
+    for method in (bounded.weights, bounded.connections, lambda p: bounded.set_weights(p, 1.0)):
+        with refuse("projection 'in->rec' belongs to another network", ep.NetworkError):
+            method(stranger)
+
+
+MATRIX = np.array([[1.0, 1, 0, 0], [0, 0, 1, 1], [0, 1, 1, 0]])
+NEW_WEIGHTS = [
+    (NAN, "weights of in->rec must be finite"),
+    (INF, "weights of in->rec must be finite"),
+    ([NAN] * 6, "weights of in->rec must be finite"),
+    (scipy.sparse.csr_matrix(MATRIX) * NAN, "weights of in->rec must be finite"),
+    ([1.0] * 5, "in->rec has 6 connections, got 5 weights"),
+    ([1.0] * 5 + [9.0], r"weights of in->rec must lie in -2..2 mV"),
+    (3.0 * MATRIX, r"weights of in->rec must lie in -2..2 mV"),
+    (MATRIX.T, r"weights of in->rec must have shape \(3, 4\) = \(targets, sources\), got \(4, 3\)"),
+    (np.ones((3, 4)), "the matrix for in->rec has weights where there is no connection"),
+    (scipy.sparse.csr_matrix(np.ones((3, 4))), "the matrix for in->rec has weights where there is no connection"),
+    (np.ones((3, 4, 1)), "in->rec has 6 connections, got 12 weights"),
+    ("x", "weights of in->rec must be real numbers"),
+    (None, "weights of in->rec must be real numbers"),
+    (1j, "weights of in->rec must be real numbers"),
+    (scipy.sparse.csr_matrix(MATRIX * 1j), "weights of in->rec must be real numbers"),
+    (["a"] * 6, "weights of in->rec must be real numbers"),
+    ([[1, 2], [3]], "all rows of one length"),
+    (([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2], [1.0] * 5), "in->rec has 6 connections, got 5 weights"),
+    (([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2], [NAN] * 6), "weights of in->rec must be finite"),
+    (
+        ([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 0], [1.0] * 6),
+        r"the targets must be those of connections\(\), in their order",
+    ),
+    (([0, 1], [0, 0, 1, 1, 2, 2], [1.0] * 6), r"the sources must be those of connections\(\)"),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), NEW_WEIGHTS, ids=range(len(NEW_WEIGHTS)))
+def test_new_weights(bounded, values, words):
+    before = bounded.connections("in->rec")[2]
+    with refuse(words):
+        bounded.set_weights("in->rec", values)
+    np.testing.assert_array_equal(bounded.connections("in->rec")[2], before)
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (1.5, 1.5 * MATRIX),
+        ([0.5] * 6, 0.5 * MATRIX),
+        (MATRIX, MATRIX),
+        (scipy.sparse.csr_matrix(0.5 * MATRIX), 0.5 * MATRIX),
+        (0.0 * MATRIX, 0.0 * MATRIX),
+    ],
+    ids=range(5),
+)
+def test_new_weights_that_will_do(bounded, values, wanted):
+    bounded.set_weights("in->rec", values)
+    np.testing.assert_array_equal(bounded.weights("in->rec").toarray(), wanted)
+
+
+def test_weights_beyond_single_precision():
+    """They would be infinite."""
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec")
+    net.connect(x, rec, weight=0.5)
+    sim = ep.Simulator(net, threads=1, precision="single")
+    with refuse(r'weights of in->rec must be at most 3.40282e\+38 mV with precision="single", got 1e\+39'):
+        sim.set_weights("in->rec", -1e39)
+    np.testing.assert_array_equal(sim.connections("in->rec")[2], 0.5)
+    sim.set_weights("in->rec", 1e38)
+    net.connect(rec, rec, weight=-1e39)
+    with refuse(r"weights of rec->rec span -1e\+39..-1e\+39 mV, but must be finite, and at most 3.4", ep.NetworkError):
+        ep.Simulator(net, threads=1, precision="single")
+    ep.Simulator(net, threads=1)
+
+
+@pytest.mark.parametrize("name", ["in->rec", "rec->rec"])
+def test_what_connections_gives_is_taken_back(bounded, name):
+    sources, targets, weights = bounded.connections(name)
+    bounded.set_weights(name, (sources, targets, 0.5 * weights))
+    np.testing.assert_array_equal(bounded.connections(name)[2], 0.5 * weights)
+    bounded.set_weights(name, bounded.connections(name))
+    np.testing.assert_array_equal(bounded.connections(name)[2], 0.5 * weights)
+
+
+def test_new_weights_of_repeated_connections(bounded):
+    with refuse("rec->rec has repeated connections; write its weights as a list"):
+        bounded.set_weights("rec->rec", bounded.weights("rec->rec"))
+    bounded.set_weights("rec->rec", np.arange(15.0))
+    np.testing.assert_array_equal(bounded.connections("rec->rec")[2], np.arange(15.0))
+
+
+def test_feedback_weights(sim):
+    for pre, post in (("rec", "out"), ("out", "in"), ("in", "rec")):
+        with refuse("feedback goes from readouts to neurons, not from", ep.NetworkError):
+            sim.feedback_weights(pre, post)
+    with refuse("no population 'x'", ep.NetworkError):
+        sim.feedback_weights("x", "rec")
+    assert sim.feedback_weights("out", "rec").shape == (3, 2)
+    _, rec, out = sim.network.populations
+    assert sim.feedback_weights(out, rec).shape == (3, 2)
+    with refuse("not from 'rec' to 'out'", ep.NetworkError):
+        sim.feedback_weights(rec, out)
+
+
+@pytest.mark.parametrize("factor", [NAN, INF, -1, "x", None, True, [1.0], 1j, 10**400], ids=repr)
+def test_rates(bounded, factor):
+    with refuse("^scale_learning_rates: factor must be a finite number >= 0", ep.ParameterError):
+        bounded.scale_learning_rates(factor)
+
+
+def shifted(starts):
+    """Beginnings of steps in the log of spikes, that of one step far away."""
+    starts = starts.copy()
+    starts[1] += 10**7
+    return starts
+
+
+def test_states(bounded):
+    state = bounded.state()
+    weight = state["synapses/weight"]
+    for given, words in (
+        (None, "set_state takes a dictionary"),
+        (5, "set_state takes a dictionary"),
+        ([], "set_state takes a dictionary"),
+        ({}, "the state lacks axons/times, axons/z"),
+        (state | {"synapses/weight": weight[:3]}, "the state is of another network: synapses/weight has shape"),
+        (state | {"synapses/weight": "abc"}, "the state is of another network: synapses/weight has shape"),
+        (state | {"synapses/weight": weight * NAN}, "state 'synapses/weight' holds values that are not finite"),
+        (state | {"synapses/weight": weight * 1j}, "state 'synapses/weight' must be real numbers"),
+        (state | {"axons/times": state["axons/times"] + 0.5}, "state 'axons/times' must be whole numbers"),
+        (state | {"counters": np.zeros(2, int)}, "counters has shape"),
+        (state | {"history/log": np.zeros(5, np.int32)}, "another network, or damaged: its log of spikes"),
+        (state | {"history/log": np.full(8, 99, np.int32)}, "another network, or damaged: its log of spikes"),
+        (state | {"counters": state["counters"] - 10**6}, "another network, or damaged: its counters"),
+        (
+            state | {"axons/times": state["axons/times"] + 10**6},
+            "another network, or damaged: axons/times tells of steps",
+        ),
+        (state | {"axons/times": state["axons/times"] - 10}, "another network, or damaged: axons/times tells of steps"),
+        (state | {"history/log_start": shifted(state["history/log_start"])}, "damaged: history/log_start does not fit"),
+        (state | {"history/log_start": state["history/log_start"][:, ::-1] - 1}, "damaged: history/log_start does not"),
+    ):
+        with refuse(words):
+            bounded.set_state(given)
+        for name, value in bounded.state().items():
+            np.testing.assert_array_equal(value, state[name])
+    bounded.set_state(state | {"of no interest": np.zeros(3)})
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"seed": 2}, "Network.seed is 2 there, 1 here"),
+        ({"dt": 0.5}, "Network.dt is 0.5 there, 1.0 here"),
+        ({"tau_m": 30.0}, "rec.tau_m is 30.0 there, 20.0 here"),
+        ({"v_th": [1.0, 2.0, 4.0]}, "rec.v_th differs"),
+        ({"p": 1.0}, "rec->rec.connectivity.autapses is True there, False here"),
+        ({"sources": (0, 2)}, "in->rec.connectivity.sources differs"),
+        ({"delay": 2.0}, "rec->out.delay is 2.0 there, 1.0 here"),
+        ({"loss": ep.CrossEntropy()}, "out.loss is CrossEntropy there, SquaredError here"),
+    ],
+    ids=lambda x: str(x)[:20],
+)
+def test_states_of_other_networks(other, words):
+    sim = ep.Simulator(state_network(), threads=1)
+    state = ep.Simulator(state_network(**other), threads=1).state()
+    with refuse(f"^the state is of another network: {words}. Build the network as it was; to take over weights alone"):
+        sim.set_state(state)
+
+
+def test_states_of_the_same_network():
+    sim = ep.Simulator(state_network(), threads=1)
+    state = ep.Simulator(state_network(weight=0.7, eta=1e-2), threads=1).state()
+    sim.set_state(state)  # weights are part of the state; one may go on at another rate
+    np.testing.assert_array_equal(sim.connections("in->rec")[2], [0.7, 0.7])
+    np.testing.assert_array_equal(sim.state()["neurons/feedback"], state["neurons/feedback"])
+    with refuse("precision is float64 there, float32 here"):
+        ep.Simulator(state_network(), threads=1, precision="single").set_state(state)
+    for damaged in (b"no text", np.zeros(3), None, "x", np.frombuffer(b"[1]", np.uint8)):
+        with refuse("the state is damaged: its entry 'network'"):
+            sim.set_state(state | {"network": damaged})
+    del state["network"]  # as of former versions
+    sim.set_state(state)
+
+
+def test_the_network_of_a_state_is_the_one_that_was_built():
+    net = state_network()
+    sim = ep.Simulator(net, threads=1)
+    net.add(ep.LIF(), 2, "more")
+    ep.Simulator(state_network(), threads=1).set_state(sim.state())
