@@ -1,4 +1,4 @@
-"""The tables of the README from ``results/``: ``python benchmarks/report.py``."""
+"""The tables of the README and of the pages from ``results/``: ``python benchmarks/report.py``."""
 
 from __future__ import annotations
 
@@ -43,6 +43,58 @@ def scaling() -> None:
         else:
             cells += ["", "", ""]
         print(f"| {network} | {label} | {' | '.join(cells)} |")
+
+
+#: How the cases of `micro/event_cost.py` are called on the page, in their order there.
+EVENT_COSTS = {
+    "LIF, two kappas": "LIF, two kappas",
+    "ALIF": "ALIF",
+    "ALIF, two kappas": "ALIF, two kappas",
+    "LIF, delay of 7 steps": "LIF, all delays 7 steps",
+    "LIF, delays of 1 to 5 steps": "LIF, delays drawn from 1 to 5 steps",
+    "LIF, delays of 1 to 5 steps, against such rows": "the same, times LIF with rows a fifth as long",
+    "ALIF, delays of 1 to 5 steps": "ALIF, delays drawn from 1 to 5 steps, times ALIF",
+    "ALIF, delays of 1 to 5 steps, against such rows": "the same, times ALIF with rows a fifth as long",
+    "LIF, delays of 1 to 20 steps": "LIF, delays drawn from 1 to 20 steps",
+    "LIF, delays of 1 to 50 steps": "LIF, delays drawn from 1 to 50 steps",
+    "LIF, delays of 1 to 200 steps": "LIF, delays drawn from 1 to 200 steps",
+    "own LIF": "a LIF neuron of one's own",
+    "own ALIF": "an ALIF neuron of one's own, times ALIF",
+}
+
+
+def event_costs() -> None:
+    """What an event of e-prop+ costs, in nanoseconds, and with other neurons and options, as ratios within a run."""
+    records = {
+        "": "event-cost-of-models",
+        "double, ": "event-cost-of-models-double",
+        "10,000 neurons, ": "event-cost-of-models-10000",
+    }
+    found = {name: r["result"] for name, record in records.items() if (r := load(record)) is not None}
+    columns = [
+        (name + when, result[kind])
+        for name, result in found.items()
+        for kind, when in (("regular", "by the clock"), ("random", "at random"))
+    ]
+    print(f"| e-prop+, times LIF with one kappa | {' | '.join(name for name, _ in columns)} |")
+    print("|---" * (1 + len(columns)) + "|")
+    print(
+        f"| LIF, ns per event | {' | '.join(plus_minus(r['LIF']['ns_per_synaptic_event'], digits=2) for _, r in columns)} |"
+    )
+    for case, name in EVENT_COSTS.items():
+        print(f"| {name} | {' | '.join(plus_minus(r[case]['ratio'], digits=2) for _, r in columns)} |")
+
+
+def versions() -> None:
+    """Earlier versions and later ones, in turns."""
+    for path in sorted(RESULTS.glob("versions*.json")):
+        found = json.loads(path.read_text())["result"]
+        print("| {before} and {now} | before | now | now / before |".format(**found["commits"]))
+        print("|---|---|---|---|")
+        for case, r in found["cases"].items():
+            means = [f"{statistics.mean(r[version]):.3g}" for version in ("before", "now")]
+            print(f"| {case} | {' | '.join(means)} | {r['ratio']:.3f} ± {r['ratio_sd']:.3f} |")
+        print()
 
 
 def nmnist() -> None:
@@ -120,6 +172,6 @@ def gradient_angle() -> None:
 
 
 if __name__ == "__main__":
-    for table in (scaling, nmnist, tasks, tasks_speed, gradient_angle):
+    for table in (scaling, event_costs, versions, nmnist, tasks, tasks_speed, gradient_angle):
         table()
         print()

@@ -270,6 +270,67 @@ def _lateness(time, delays, drawn):
     return late
 
 
+@inline
+def _renew(seed, target, random, place, block, needed):
+    """Where to read the next ``needed`` random numbers, and their block: the next one if this has not as many left."""
+    if place + needed <= random.shape[0]:
+        return place, block
+    _fill_random(seed, target, block + 1, random)
+    return 0, block + 1
+
+
+@inline
+def _follow_pixel(x, lights, bands, moments, contrast, draws, times, channels, n):
+    """Events of a pixel within a step; returns where the next event goes (-1: no room), and what `_renew` does."""
+    (level, before), (upper, lower, free_at, thresholds) = lights, bands
+    (start, now, end, per_us), (on, off, refractory, threshold_noise) = moments, contrast
+    seed, target, normals, random, place, block = draws
+    new, old = np.float64(level[x]), np.float64(before[x])
+    slope = (new - old) * per_us
+    at = max(start, free_at[x])
+    while at < now:
+        if new > upper[x]:
+            edge, polarity = np.float64(upper[x]), 1
+        elif new < lower[x]:
+            edge, polarity = np.float64(lower[x]), 0
+        else:
+            break
+        way = edge - (old + slope * (at - start))
+        if way * slope > 0.0:  # else the light had left the band while the pixel was blind
+            at = min(at + way / slope, now)
+        if at < end:
+            if n >= times.shape[0]:
+                return -1, place, block
+            times[n] = np.int32(at)
+            channels[n] = polarity * FIELD * FIELD + x // ROW * FIELD + x % ROW
+            n += 1
+        place, block = _renew(seed, target, random, place, block, 1)
+        # The band closes around the edge, not around the light: what a blind pixel misses counts afterwards.
+        bend = thresholds[x] * max(1.0 + threshold_noise * normals[random[place] >> 4], LEAST)
+        place += 1
+        upper[x] = edge + on * bend
+        lower[x] = edge - off * bend
+        at += refractory
+        free_at[x] = at
+    return n, place, block
+
+
+@inline
+def _add_background(start, step_us, background, on_fraction, random, place, times, channels, n):
+    """Events of no cause within a step; returns where the next event goes (-1: no room) and where the next number is."""
+    field = FIELD * FIELD
+    for _ in range(np.int64(background + random[place] / 65536.0)):
+        if n >= times.shape[0]:
+            return -1, place
+        fine = np.int64(random[place + 2])
+        times[n] = np.int32(start + step_us * ((fine >> 8) / 256.0))
+        channels[n] = np.int64((fine & 255) < on_fraction * 256.0) * field
+        channels[n] += (np.int64(random[place + 1]) * field) >> 16
+        n += 1
+        place += 2
+    return n, place + 1
+
+
 @kernel
 def record_digit(
     image, target, seed, path, fine_us, step_us, duration_us, optics, pixels, noise, scratch, times, channels, n
@@ -312,8 +373,6 @@ def record_digit(
         scratch
     )
     light = light4.reshape(light4.size)
-    field = FIELD * FIELD
-    backwards = 1.0 / step_us
 
     _fill_random(seed, target, 0, random)
     shift_x, shift_y = jitter * normals[random[0] >> 4], jitter * normals[random[1] >> 4]
@@ -333,7 +392,8 @@ def record_digit(
     _fill_light(image, box, taps, log_table, rows, light4)
     y_first, y_last = _rows_reached(box, path, shift_y)
 
-    draw, draw_block = random.shape[0], 0
+    bands = (upper, lower, free_at, thresholds)
+    place, block = random.shape[0], 0
     for k in range(1 + np.int64(np.ceil(duration_us[1] / step_us))):
         now = k * step_us
         start = now - step_us
@@ -347,54 +407,26 @@ def record_digit(
             continue
         _outside(level, upper, lower, np.uint64(y_first * ROW), np.uint64(y_last * ROW), flag)
         for v in range(_gather(flag, words, y_first * ROW, y_last * ROW, visit)):
-            x = visit[v]
-            new, old = np.float64(level[x]), np.float64(before[x])
-            slope = (new - old) * backwards
-            at = max(start, free_at[x])
-            while at < now:
-                if new > upper[x]:
-                    edge, polarity = np.float64(upper[x]), 1
-                elif new < lower[x]:
-                    edge, polarity = np.float64(lower[x]), 0
-                else:
-                    break
-                way = edge - (old + slope * (at - start))
-                if way * slope > 0.0:  # else the light had left the band while the pixel was blind
-                    at = min(at + way / slope, now)
-                if at < end:
-                    if n >= times.shape[0]:
-                        return -1
-                    times[n] = np.int32(at)
-                    channels[n] = polarity * field + x // ROW * FIELD + x % ROW
-                    n += 1
-                if draw >= random.shape[0]:
-                    draw_block += 1
-                    _fill_random(seed, target, draw_block, random)
-                    draw = 0
-                # The band closes around the edge, not around the light: what a blind pixel misses counts afterwards.
-                bend = thresholds[x] * max(1.0 + threshold_noise * normals[random[draw] >> 4], LEAST)
-                draw += 1
-                upper[x] = edge + on * bend
-                lower[x] = edge - off * bend
-                at += refractory
-                free_at[x] = at
+            n, place, block = _follow_pixel(
+                visit[v],
+                (level, before),
+                bands,
+                (start, now, end, 1.0 / step_us),
+                (on, off, refractory, threshold_noise),
+                (seed, target, normals, random, place, block),
+                times,
+                channels,
+                n,
+            )
+            if n < 0:
+                return -1
         level, before = before, level
         if now >= end:
             continue
-        if draw + 2 * (np.int64(background) + 1) >= random.shape[0]:
-            draw_block += 1
-            _fill_random(seed, target, draw_block, random)
-            draw = 0
-        for _ in range(np.int64(background + random[draw] / 65536.0)):
-            if n >= times.shape[0]:
-                return -1
-            fine = np.int64(random[draw + 2])
-            times[n] = np.int32(start + step_us * ((fine >> 8) / 256.0))
-            channels[n] = np.int64((fine & 255) < on_fraction * 256.0) * field
-            channels[n] += (np.int64(random[draw + 1]) * field) >> 16
-            n += 1
-            draw += 2
-        draw += 1
+        place, block = _renew(seed, target, random, place, block, 2 * (np.int64(background) + 1) + 1)
+        n, place = _add_background(start, step_us, background, on_fraction, random, place, times, channels, n)
+        if n < 0:
+            return -1
     return n
 
 

@@ -13,7 +13,7 @@ from eprop.engine import Samples
 from eprop.figures.work import Part
 from eprop.training import RunConfig
 from eprop.training.config import parse_config
-from eprop.training.experiment import make_engine
+from eprop.training.engines import make_engine
 from eprop.training.order import shuffled
 
 

@@ -20,7 +20,7 @@ from eprop.plot.style import BLUE, GREY, WIDE, letter, look, new_figure
 from eprop.plot.weights import draw_distribution, draw_weight_panels
 from eprop.training import restore
 from eprop.training.activity import record_activity
-from eprop.training.experiment import make_simulator
+from eprop.training.engines import make_simulator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -31,7 +31,8 @@ from eprop.engine import Samples, Simulator
 from eprop.engine.inputs import check_samples, one_sample, steps_in
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.interop.nest_checks import check_first_step, check_network, check_targets, learning_window_of, optimizers_of
-from eprop.interop.nest_session import NEURONS, SUFFIX, NestResult, Session
+from eprop.interop.nest_names import NEURONS
+from eprop.interop.nest_session import SUFFIX, NestResult, Session
 from eprop.network import Network
 from eprop.rules import Adam, EProp
 

@@ -10,7 +10,7 @@ import numpy as np
 from eprop.engine import Samples
 from eprop.engine.members import members_of
 from eprop.errors import InputError, NetworkError
-from eprop.interop.nest_session import NEURONS
+from eprop.interop.nest_names import NEURONS
 from eprop.models import LIF, DeltaALIF, DeltaLIF, EventSource, Readout
 from eprop.models.base import steps as steps_of
 from eprop.models.membrane import Membrane

@@ -12,22 +12,15 @@ import numpy as np
 from eprop.engine import Samples, Simulator
 from eprop.engine.members import members_of
 from eprop.errors import NetworkError
-from eprop.models import ALIF, LIF, DeltaALIF, DeltaLIF, EventSource, Readout
+from eprop.interop.nest_names import NEURONS, named
+from eprop.models import LIF, DeltaLIF, EventSource, Readout
 from eprop.models.adaptation import Adaptive as Adapting
 from eprop.models.base import steps as steps_of
 from eprop.models.membrane import Membrane
 from eprop.network import Population, Projection
-from eprop.parameters import Description, parameters_of
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
 
 SUFFIX = "_bsshslm_2020"
-LARGEST = 1e300  # NEST takes no infinite bounds
-NEURONS: dict[type, str] = {
-    LIF: "eprop_iaf",
-    ALIF: "eprop_iaf_adapt",
-    DeltaLIF: "eprop_iaf_psc_delta",
-    DeltaALIF: "eprop_iaf_psc_delta_adapt",
-}
 
 
 @dataclass
@@ -64,20 +57,6 @@ def _before_first_step(model: Membrane | Readout, dt: float) -> Any:
     # The constant current of the delta neurons acts from the very first step on, that of the others from the second.
     push = model.derived(dt)["drive"] if isinstance(model, DeltaLIF) else 0.0
     return (start - push) / model.membrane_decay(dt)
-
-
-def _named(description: Description) -> dict[str, Any]:
-    """Parameters under NEST's names."""
-    values = {info.nest: getattr(description, name) for name, info in parameters_of(type(description)) if info.nest}
-    return {name: _bounded(value) for name, value in values.items() if value is not None}
-
-
-def _bounded(value: Any) -> Any:
-    """A value or an array of values, one for each neuron, as NEST takes it."""
-    if np.asarray(value).dtype == np.bool_:
-        return value
-    bounded = np.clip(value, -LARGEST, LARGEST)
-    return bounded if bounded.ndim else float(bounded)
 
 
 class Session:
@@ -144,7 +123,7 @@ class Session:
         return found * population.size if len(members) == 1 else found
 
     def _neuron(self, population: Population, model: Any) -> dict[str, Any]:
-        out: dict[str, Any] = _named(model) | _named(model.surrogate)
+        out: dict[str, Any] = named(model) | named(model.surrogate)
         out["t_ref"] = steps_of(model.t_ref, self.dt) * self.dt
         out["surrogate_gradient_function"] = model.surrogate.nest_name
         out["V_m"] = self._start(model)
@@ -161,7 +140,7 @@ class Session:
         return out | self._traces(population)
 
     def _readout(self, population: Population, model: Any) -> dict[str, Any]:
-        out: dict[str, Any] = _named(model) | {"V_m": self._start(model)}
+        out: dict[str, Any] = named(model) | {"V_m": self._start(model)}
         if self.suffix:
             loss = "cross_entropy" if model.loss.softmax else "mean_squared_error"
             return out | {"regular_spike_arrival": not model.scale_input, "loss": loss}
@@ -185,7 +164,7 @@ class Session:
         """Constants of the traces, which NEST keeps in the neuron and not in the rule."""
         for p in self.network.projections:
             if p.post is population and isinstance(p.rule, EPropPlus):
-                out = _named(p.rule)
+                out = named(p.rule)
                 out.pop("optimize_each_step")  # the optimiser's
                 out["kappa_reg"] = p.rule.kappa_regularisation
                 out["eprop_isi_trace_cutoff"] = steps_of(p.rule.cutoff, self.dt) * self.dt
@@ -217,7 +196,7 @@ class Session:
     def _plasticity(self, p: Projection) -> dict[str, Any]:
         rule: Any = p.rule if p.rule.plastic else EProp(optimizer=GradientDescent(eta=0.0))
         kind = "adam" if isinstance(rule.optimizer, Adam) else "gradient_descent"
-        optimizer: dict[str, Any] = _named(rule.optimizer) | {"type": kind, "batch_size": self.batch_size}
+        optimizer: dict[str, Any] = named(rule.optimizer) | {"type": kind, "batch_size": self.batch_size}
         if not self.suffix:
             return {"optimizer": optimizer | {"optimize_each_step": getattr(rule, "each_step", False)}}
         kappa = self.simulator.arrays.built.rule_constants[p.post.index, 0]

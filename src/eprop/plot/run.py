@@ -23,7 +23,7 @@ from eprop.rules import Static
 from eprop.tasks import Classification, Regression
 from eprop.training import RunConfig, RunFolder, read_config, restore
 from eprop.training.activity import record_activity, uses_softmax
-from eprop.training.experiment import make_simulator
+from eprop.training.engines import make_simulator
 from eprop.training.files import output_errors
 
 

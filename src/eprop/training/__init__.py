@@ -5,7 +5,8 @@
     Trainer, Training   mini-batches, decay of the learning rate, reports                       trainer.py
     (for the Trainer)   what an epoch learns from, and in which order                           order.py
     evaluate            frozen weights, shuffled trials                                         evaluation.py
-    start_run, resume_run, evaluate_run, restore    from a configuration to a run folder        experiment.py
+    start_run, resume_run, evaluate_run    from a configuration to a run folder                 experiment.py
+    restore             the network that a run has kept                                         restoring.py
     run_trials, resume_trials   the same with several seeds, side by side                       trials.py
     RunConfig           what a run depends on, as a TOML file                                   config.py
     RunFolder           the files of a run                                                      runs.py
@@ -17,17 +18,10 @@
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, IdleParameterWarning, RunConfig, read_config
 from eprop.training.evaluation import evaluate
-from eprop.training.experiment import (
-    ChangedTaskWarning,
-    Outcome,
-    UnfinishedRunWarning,
-    evaluate_run,
-    restore,
-    resume_run,
-    start_run,
-)
+from eprop.training.experiment import Outcome, UnfinishedRunWarning, evaluate_run, resume_run, start_run
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.metrics import Evaluation, confusion_matrix, per_class_error
+from eprop.training.restoring import ChangedTaskWarning, restore
 from eprop.training.runs import RunFolder
 from eprop.training.trainer import Trainer, Training, UnstableWarning
 from eprop.training.trials import resume_trials, run_trials

@@ -13,25 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine import Simulator
-from eprop.errors import CheckpointError, DivergenceError, EPropError, InputError, OutputError, ParameterError
-from eprop.network import Network
+from eprop.errors import CheckpointError, DivergenceError, EPropError, OutputError, ParameterError
 from eprop.parallel import Communicator, Serial
-from eprop.tasks import Parts, Task, Trials
+from eprop.tasks import Parts, Trials
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from eprop.training.config import RunConfig, parse_config, read_config, same_task
-from eprop.training.evaluation import Engine, evaluate, watched
+from eprop.training.config import RunConfig
+from eprop.training.engines import make_engine
+from eprop.training.evaluation import evaluate, watched
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.machine import describe_machine, package_version, peak_memory
 from eprop.training.metrics import Evaluation, per_class_error
-from eprop.training.reference import ReferenceSimulator
+from eprop.training.restoring import config_of, misfit, refuse_edited, refuse_other_task, restore
 from eprop.training.runs import RunFolder
 from eprop.training.trainer import Trainer
 from eprop.training.watch import Watcher
-
-
-class ChangedTaskWarning(UserWarning):
-    """The file that holds a run's task is not the one that the run was trained with."""
 
 
 class UnfinishedRunWarning(UserWarning):
@@ -194,102 +189,6 @@ def evaluate_run(
         return config, evaluate(config.task, simulator, test, watched(watcher, len(test), interrupt)), test
 
 
-def restore(
-    path: str | pathlib.Path, *, threads: int | None = None, comm: Communicator | None = None
-) -> tuple[RunConfig, Checkpoint, Simulator]:
-    """Configuration, checkpoint and trained network of a run; at rest, with the weights of the checkpoint.
-
-    The network is in the event-driven engine, whatever trained it: both give the same.
-    """
-    run = RunFolder.open(path)
-    checkpoint = load_checkpoint(run.checkpoint)
-    config = config_of(checkpoint, run)
-    simulator = make_simulator(config, threads, comm)
-    try:
-        _set_weights(simulator, checkpoint.state["synapses/weight"])
-    except (EPropError, KeyError) as error:
-        raise _misfit(run, checkpoint, error) from error
-    return config, checkpoint, simulator
-
-
-def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:
-    """Weights of all projections, one after the other in the order of `Simulator.connections`."""
-    if weights.size != simulator.n_synapses:
-        raise InputError(f"{weights.size} weights for {simulator.n_synapses} synapses")
-    first = 0
-    for projection in simulator.network.projections:
-        count = simulator.connection_count(projection.name)
-        simulator.set_weights(projection.name, weights[first : first + count])
-        first += count
-
-
-def _misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> CheckpointError:
-    return CheckpointError(
-        f"{run.checkpoint}: does not fit its configuration ({error}); it was written by eprop {checkpoint.version}: "
-        "use that version, or repeat the run"
-    )
-
-
-def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
-    """The configuration that is kept in a checkpoint; warns if a file that the task is made of has been edited since."""
-    config = RunConfig.make(*parse_config(checkpoint.config, f"configuration in {run.checkpoint}"))
-    for file, digest in config.task.sources().items():
-        if checkpoint.source not in ("", digest):
-            warnings.warn(
-                f"{file}: has changed since {run.path} was trained; network, trials and scores are those of "
-                "the file as it is now: undo the changes, or train anew",
-                ChangedTaskWarning,
-                stacklevel=3,
-            )
-    return config
-
-
-def refuse_other_task(run: RunFolder, config: RunConfig, task: str | None) -> None:
-    """Raise `ParameterError` if a run is not one of the task that it is meant to have."""
-    if task is not None and not same_task(task, config.task_name):
-        raise ParameterError(
-            f"{run.path}: is a run of the task {config.task_name!r}; go on with: "
-            f"eprop train {config.task_name} --resume {run.path}"
-        )
-
-
-def refuse_edited(run: RunFolder, config: RunConfig) -> None:
-    """A run goes on as it began: an edited ``config.toml`` beside it would no longer tell the truth."""
-    if not run.config.is_file():
-        return
-    changed = config.differences(RunConfig.make(*read_config(run.config)))
-    if changed:
-        raise CheckpointError(
-            f"{run.config}: was edited since the run began ({'; '.join(changed)}): undo that to go on, or begin a new "
-            f"run with: eprop train {config.task_name} --config {run.config}"
-        )
-
-
-def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
-    """The untrained network of a configuration, in the engine that it names.
-
-    Raises
-    ------
-    ParameterError
-        If several ranks shall use the time-driven engine, which knows only one process.
-    """
-    if config.execution.engine == "time":
-        if comm is not None and comm.size > 1:
-            raise ParameterError("--engine time runs in one process: leave out mpiexec, or take the engine event")
-        return ReferenceSimulator(_network_of(config.task))
-    return make_simulator(config, comm=comm)
-
-
-def _network_of(task: Task) -> Network:
-    """The untrained network of a task, which may be one of the user's own."""
-    network = task.build_network()
-    if not isinstance(network, Network):
-        raise InputError(
-            f"the task {task.name!r}: {type(task).__name__}.build_network must return a Network, got {network!r:.80}"
-        )
-    return network
-
-
 def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:
     """What ``load`` gives, on every rank: rank 0 first, so that the others find what it has written to a cache."""
     if comm.size == 1:
@@ -297,15 +196,6 @@ def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:
     first = load() if comm.rank == 0 else None
     comm.share_of(None)
     return first if comm.rank == 0 else load()
-
-
-def make_simulator(config: RunConfig, threads: int | None = None, comm: Communicator | None = None) -> Simulator:
-    """The untrained network of a configuration, ready to run."""
-    execution = config.execution
-    threads = execution.threads if threads is None else threads
-    return Simulator(
-        _network_of(config.task), threads=threads, precision=execution.precision, comm=comm, parallel=execution.parallel
-    )
 
 
 def simulated(name: str, trials: Trials) -> dict[str, bool]:
@@ -378,7 +268,7 @@ class _Run:
         try:
             self.simulator.set_state(checkpoint.state)
         except EPropError as error:
-            raise _misfit(folder, checkpoint, error) from error
+            raise misfit(folder, checkpoint, error) from error
         if self.writes:
             folder.rewind_metrics(self.trainer.done)
         return self.learn()

@@ -14,9 +14,10 @@ from typing import Any
 from eprop.errors import CheckpointError, MissingExtraError, ParameterError
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, parse_config, read_config
-from eprop.training.experiment import refuse_edited, refuse_other_task, resume_run, start_run
+from eprop.training.experiment import resume_run, start_run
 from eprop.training.interrupt import Stopped, terminating
 from eprop.training.look import Look
+from eprop.training.restoring import refuse_edited, refuse_other_task
 from eprop.training.runs import TRIALS, RunFolder
 from eprop.training.watch import Watcher
 

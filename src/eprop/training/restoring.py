@@ -1,0 +1,92 @@
+"""What a run has kept: its configuration and its network, from the checkpoint."""
+
+from __future__ import annotations
+
+import pathlib
+import warnings
+
+import numpy as np
+
+from eprop.engine import Simulator
+from eprop.errors import CheckpointError, EPropError, InputError, ParameterError
+from eprop.parallel import Communicator
+from eprop.training.checkpoint import Checkpoint, load_checkpoint
+from eprop.training.config import RunConfig, parse_config, read_config, same_task
+from eprop.training.engines import make_simulator
+from eprop.training.runs import RunFolder
+
+
+class ChangedTaskWarning(UserWarning):
+    """The file that holds a run's task is not the one that the run was trained with."""
+
+
+def restore(
+    path: str | pathlib.Path, *, threads: int | None = None, comm: Communicator | None = None
+) -> tuple[RunConfig, Checkpoint, Simulator]:
+    """Configuration, checkpoint and trained network of a run; at rest, with the weights of the checkpoint.
+
+    The network is in the event-driven engine, whatever trained it: both give the same.
+    """
+    run = RunFolder.open(path)
+    checkpoint = load_checkpoint(run.checkpoint)
+    config = config_of(checkpoint, run)
+    simulator = make_simulator(config, threads, comm)
+    try:
+        _set_weights(simulator, checkpoint.state["synapses/weight"])
+    except (EPropError, KeyError) as error:
+        raise misfit(run, checkpoint, error) from error
+    return config, checkpoint, simulator
+
+
+def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:
+    """Weights of all projections, one after the other in the order of `Simulator.connections`."""
+    if weights.size != simulator.n_synapses:
+        raise InputError(f"{weights.size} weights for {simulator.n_synapses} synapses")
+    first = 0
+    for projection in simulator.network.projections:
+        count = simulator.connection_count(projection.name)
+        simulator.set_weights(projection.name, weights[first : first + count])
+        first += count
+
+
+def misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> CheckpointError:
+    """What to say of a checkpoint that its own configuration makes no network for."""
+    return CheckpointError(
+        f"{run.checkpoint}: does not fit its configuration ({error}); it was written by eprop {checkpoint.version}: "
+        "use that version, or repeat the run"
+    )
+
+
+def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
+    """The configuration that is kept in a checkpoint; warns if a file that the task is made of has been edited since."""
+    config = RunConfig.make(*parse_config(checkpoint.config, f"configuration in {run.checkpoint}"))
+    for file, digest in config.task.sources().items():
+        if checkpoint.source not in ("", digest):
+            warnings.warn(
+                f"{file}: has changed since {run.path} was trained; network, trials and scores are those of "
+                "the file as it is now: undo the changes, or train anew",
+                ChangedTaskWarning,
+                stacklevel=3,
+            )
+    return config
+
+
+def refuse_other_task(run: RunFolder, config: RunConfig, task: str | None) -> None:
+    """Raise `ParameterError` if a run is not one of the task that it is meant to have."""
+    if task is not None and not same_task(task, config.task_name):
+        raise ParameterError(
+            f"{run.path}: is a run of the task {config.task_name!r}; go on with: "
+            f"eprop train {config.task_name} --resume {run.path}"
+        )
+
+
+def refuse_edited(run: RunFolder, config: RunConfig) -> None:
+    """A run goes on as it began: an edited ``config.toml`` beside it would no longer tell the truth."""
+    if not run.config.is_file():
+        return
+    changed = config.differences(RunConfig.make(*read_config(run.config)))
+    if changed:
+        raise CheckpointError(
+            f"{run.config}: was edited since the run began ({'; '.join(changed)}): undo that to go on, or begin a new "
+            f"run with: eprop train {config.task_name} --config {run.config}"
+        )

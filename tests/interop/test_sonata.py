@@ -1,0 +1,219 @@
+"""Files of SONATA hold the network, as another program reads them and as this one does."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import h5py
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.interop.sonata import from_sonata, spikes_from_sonata, spikes_to_sonata, to_sonata
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+MODELS = {
+    "rec": ep.LIF(tau_m=[10.0, 20.0, 15.0, 12.0, 18.0], v_th=0.3),
+    "slow": ep.ALIF(t_ref=2.0, v_th=0.3),
+    "out": ep.Readout(tau_m=7.0),
+}
+
+
+def network() -> ep.Network:
+    net, rule = ep.Network(seed=2), ep.EPropPlus()
+    x = net.add(ep.EventSource(), 4, "in")
+    rec, slow, out = (net.add(MODELS[name], size, name) for name, size in (("rec", 5), ("slow", 3), ("out", 2)))
+    net.connect(x, rec, ep.Bernoulli(0.7), weight=ep.Normal(0.4, 0.2), rule=rule)
+    net.connect(rec, slow, ep.FixedIndegree(4, multapses=True), weight=ep.Uniform(0.1, 0.4), delay=ep.Uniform(1.0, 6.0))
+    net.connect(slow, rec, weight=0.1, delay=3.0)
+    net.connect(rec, out, weight=ep.Normal(0.0, 1.0), rule=rule)
+    net.feedback(out, rec)
+    return net
+
+
+def events() -> np.ndarray:
+    return np.random.default_rng(3).random((80, 4)) < 0.3
+
+
+@pytest.fixture
+def written(tmp_path: pathlib.Path) -> tuple[ep.Simulator, pathlib.Path]:
+    """A network that has learned something, and its files."""
+    sim = ep.Simulator(network(), threads=1)
+    sim.run(80.0, {"in": events()}, {"out": [0.0, 1.0]})
+    return sim, to_sonata(sim, tmp_path / "new" / "circuit")
+
+
+def test_what_comes_back_runs_as_what_was_written(written):
+    sim, config = written
+    net = from_sonata(config, MODELS, dt=1.0, rule={"in_to_rec": ep.EPropPlus()})
+    assert [(p.name, p.size) for p in net.populations] == [("in", 4), ("rec", 5), ("slow", 3), ("out", 2)]
+    assert {p.name: p.rule.plastic for p in net.projections} == {
+        "in_to_rec": True, "rec_to_slow": False, "slow_to_rec": False, "rec_to_out": False,
+    }  # fmt: skip
+    other = ep.Simulator(net, threads=1)
+    for ours, theirs in zip(sim.network.projections, net.projections, strict=True):
+        np.testing.assert_array_equal(other.weights(theirs.name).toarray(), sim.weights(ours.name).toarray())
+        assert sorted(other.delays(theirs.name)) == sorted(sim.delays(ours.name))
+    sim.reset()
+    runs = [s.run(80.0, {"in": events()}, learn=False, spikes=["rec", "slow"]) for s in (sim, other)]
+    assert all(runs[0].spikes[name][0].size > 20 for name in ("rec", "slow"))
+    for name in ("rec", "slow"):
+        for ours, theirs in zip(*(run.spikes[name] for run in runs), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_allclose(runs[1].y["out"], runs[0].y["out"], rtol=1e-12, atol=1e-15)
+
+
+def test_another_reader_finds_the_network(written):
+    libsonata = pytest.importorskip("libsonata")
+    sim, config = written
+    folder = config.parent
+    for population in sim.network.populations:
+        name = population.name
+        storage = libsonata.NodeStorage(str(folder / f"{name}_nodes.h5"))
+        assert storage.population_names == {name}
+        nodes = storage.open_population(name)
+        assert nodes.size == population.size
+        assert ("tau_m" in nodes.dynamics_attribute_names) == (name != "in")
+        assert ("V_th" in nodes.dynamics_attribute_names) == (name in ("rec", "slow"))
+    rec = libsonata.NodeStorage(str(folder / "rec_nodes.h5")).open_population("rec")
+    np.testing.assert_array_equal(rec.get_dynamics_attribute("tau_m", rec.select_all()), [10.0, 20.0, 15.0, 12.0, 18.0])
+    for projection in sim.network.projections:
+        name = projection.name.replace("->", "_to_")
+        edges = libsonata.EdgeStorage(str(folder / f"{name}_edges.h5")).open_population(name)
+        assert (edges.source, edges.target) == (projection.pre.name, projection.post.name)
+        all_of_them = edges.select_all()
+        sources, targets, weights = sim.connections(projection.name)
+        np.testing.assert_array_equal(edges.source_nodes(all_of_them), sources)
+        np.testing.assert_array_equal(edges.target_nodes(all_of_them), targets)
+        np.testing.assert_array_equal(edges.get_attribute("syn_weight", all_of_them), weights)
+        np.testing.assert_array_equal(edges.get_attribute("delay", all_of_them), sim.delays(projection.name))
+
+
+def test_spikes(written, tmp_path: pathlib.Path):
+    libsonata = pytest.importorskip("libsonata")
+    run = written[0].run(80.0, {"in": events()}, spikes=["in", "slow"])
+    spikes_to_sonata(run, tmp_path / "spikes.h5")
+    found = spikes_from_sonata(tmp_path / "spikes.h5")
+    assert set(found) == {"in", "slow"}
+    reader = libsonata.SpikeReader(str(tmp_path / "spikes.h5"))
+    for name in found:
+        times, nodes = run.spikes[name]
+        assert times.size > 10
+        np.testing.assert_array_equal(found[name][0], times)
+        np.testing.assert_array_equal(found[name][1], nodes)
+        population = reader[name]
+        assert population.sorting == "by_time"
+        theirs = population.get()
+        assert sorted(theirs) == sorted(zip(nodes.tolist(), times.tolist(), strict=True))
+    net = network()
+    ep.Simulator(net, threads=1).run(200.0, {"in": found["in"]})  # as they are
+
+
+def test_spikes_that_were_not_recorded(written, tmp_path: pathlib.Path):
+    for given in (written[0].run(5.0), None):
+        with pytest.raises(ep.InputError, match=r"^spikes_to_sonata takes a Recording with spikes"):
+            spikes_to_sonata(given, tmp_path / "spikes.h5")
+    assert not (tmp_path / "spikes.h5").exists()
+
+
+@pytest.fixture
+def published(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Files as others write them: two populations in one file, two types and groups, weights and delays of types, variables."""
+    (tmp_path / "net").mkdir()
+    with h5py.File(tmp_path / "net" / "nodes.h5", "w") as file:
+        for name, types in (("lgn", [1, 1]), ("v1", [2, 3, 2])):
+            file[f"nodes/{name}/node_type_id"] = np.array(types)
+    (tmp_path / "net" / "node_types.csv").write_text(
+        "node_type_id model_type model_template\n1 virtual NULL\n2 point_neuron nest:glif\n3 point_neuron nest:glif\n"
+    )
+    with h5py.File(tmp_path / "net" / "edges.h5", "w") as file:
+        group = file.create_group("edges/lgn_to_v1")
+        group["source_node_id"], group["target_node_id"] = np.array([0, 1, 1, 0]), np.array([0, 1, 2, 2])
+        group["source_node_id"].attrs["node_population"], group["target_node_id"].attrs["node_population"] = (
+            "lgn",
+            b"v1",
+        )
+        group["edge_type_id"] = np.array([7, 8, 7, 8])
+        group["edge_group_id"], group["edge_group_index"] = np.array([0, 1, 1, 0]), np.array([0, 1, 0, 1])
+        group["1/syn_weight"] = np.array([5.0, 6.0])
+        group.create_group("0")
+    (tmp_path / "net" / "edge_types.csv").write_text("edge_type_id syn_weight delay\n7 0.25 1.9\n8 -3 NULL\n")
+    config = {
+        "manifest": {"$BASE": ".", "$NET": "${BASE}/net"},
+        "networks": {
+            "nodes": [{"nodes_file": "$NET/nodes.h5", "node_types_file": "$NET/node_types.csv"}],
+            "edges": [{"edges_file": "$NET/edges.h5", "edge_types_file": "$NET/edge_types.csv"}],
+        },
+    }
+    (tmp_path / "circuit_config.json").write_text(json.dumps(config))
+    return tmp_path / "circuit_config.json"
+
+
+def test_published_files(published: pathlib.Path):
+    net = from_sonata(published, {"v1": ep.LIF()}, dt=1.0, weight_scale=0.5, rule=ep.EProp(), seed=6)
+    assert (net.seed, net.population("lgn").model) == (6, ep.EventSource())
+    assert net.projection("lgn_to_v1").rule == ep.EProp()
+    net.add(ep.Readout(), 1, "out")
+    net.connect("v1", "out")
+    net.feedback("out", "v1")
+    sim = ep.Simulator(net, threads=1)
+    np.testing.assert_array_equal(
+        sim.weights("lgn_to_v1").toarray(), 0.5 * np.array([[0.25, 0.0], [0.0, 6.0], [-3.0, 5.0]])
+    )
+    found = dict(zip(zip(*sim.connections("lgn_to_v1")[:2], strict=True), sim.delays("lgn_to_v1"), strict=True))
+    assert found == {(0, 0): 2.0, (1, 1): 1.0, (0, 2): 1.0, (1, 2): 2.0}
+
+
+def test_models_and_rules_that_do_not_fit(published: pathlib.Path):
+    with pytest.raises(
+        ep.NetworkError, match=r"nodes\.h5: the population 'v1' needs a model: from_sonata\(\.\.\., models={'v1'"
+    ):
+        from_sonata(published, {}, dt=1.0)
+    with pytest.raises(ep.NetworkError, match=r"^from_sonata: models names 'V1'; there are: lgn, v1$"):
+        from_sonata(published, {"v1": ep.LIF(), "V1": ep.LIF()}, dt=1.0)
+    with pytest.raises(ep.NetworkError, match=r"^from_sonata: rule names 'lgn'; there are: lgn_to_v1$"):
+        from_sonata(published, {"v1": ep.LIF()}, dt=1.0, rule={"lgn": ep.EProp()})
+    with pytest.raises(ep.NetworkError, match="'v1' is a source and takes no connections"):
+        from_sonata(published, {"v1": ep.PoissonSource()}, dt=1.0)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("circuit_config.json", None, r"circuit_config\.json: cannot be read: No such file"),
+        ("circuit_config.json", "{", "is no circuit configuration of SONATA"),
+        ("circuit_config.json", '{"networks": {"nodes": []}}', "is no circuit configuration of SONATA"),
+        ("circuit_config.json", '{"networks": {"nodes": [{}], "edges": []}}', "networks.nodes names no nodes_file"),
+        ("net/nodes.h5", None, r"nodes\.h5: there is no such file"),
+        ("net/nodes.h5", "text", r"nodes\.h5: is no file of SONATA with nodes"),
+        ("net/node_types.csv", None, r"node_types\.csv: cannot be read: No such file"),
+        ("net/node_types.csv", "node_type_id,model_type\n1,virtual\n", "is no table of types with a column node_type_id"),
+        ("net/edge_types.csv", "edge_type_id\n7\n8\n", r"edges\.h5: neither the edges of 'lgn_to_v1' nor their types say"),
+        ("net/edges.h5", "", r"edges\.h5: is no file of SONATA with edges"),
+    ],
+)  # fmt: skip
+def test_damaged_files(published: pathlib.Path, file: str, text: str | None, words: str):
+    path = published.parent / file
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
+    with pytest.raises(ep.DataError, match=words):
+        from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
+
+
+def test_edges_that_lack_something(published: pathlib.Path):
+    with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
+        del file["edges/lgn_to_v1/target_node_id"]
+    with pytest.raises(ep.DataError, match=r"edges\.h5: is no file of SONATA with edges: .*target_node_id"):
+        from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
+
+
+def test_a_folder_that_cannot_be_written(written, tmp_path: pathlib.Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ep.OutputError, match="file"):
+        to_sonata(written[0], tmp_path / "file")
+    with pytest.raises(ep.InputError, match=r"^to_sonata takes a Simulator, got Network"):
+        to_sonata(network(), tmp_path)
