@@ -253,6 +253,15 @@ def test_graphs_that_are_no_network_here(case: str):
         from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0)
 
 
+def test_names_that_meet():
+    net = ep.Network()
+    rec = net.add(ep.DeltaLIF(), 2, "rec")
+    net.add(ep.DeltaLIF(), 2, "rec output")
+    net.connect(rec, rec)
+    with pytest.raises(ep.NetworkError, match=r"^to_nir: two nodes would be called 'rec output'; give the population"):
+        to_nir(ep.Simulator(net, threads=1))
+
+
 def test_what_is_no_graph_and_no_simulator():
     with pytest.raises(ep.InputError, match=r"^from_nir takes a graph of NIR, got str; read a file by nir\.read"):
         from_nir("network.nir", dt=1.0)

@@ -82,7 +82,7 @@ def to_nir(simulator: Simulator, *, nearest: bool = False) -> Any:
     if simulator.comm.size > 1:
         raise InputError("to_nir takes a simulator of one process: load the checkpoint without mpiexec")
     network = simulator.network
-    nodes: dict[str, Any] = {}
+    nodes = _Nodes()
     edges: list[tuple[str, str]] = []
     for population in network.populations:
         nodes[population.name] = _node(nir, network, population, nearest)
@@ -98,7 +98,7 @@ def to_nir(simulator: Simulator, *, nearest: bool = False) -> Any:
         name = f"{population.name} output"
         nodes[name] = nir.Output(output_type={"output": np.array([population.size])})
         edges.append((population.name, name))
-    return nir.NIRGraph(nodes=nodes, edges=edges, metadata={"dt": network.dt / SECOND})
+    return nir.NIRGraph(nodes=dict(nodes), edges=edges, metadata={"dt": network.dt / SECOND})
 
 
 def from_nir(graph: Any, dt: float, *, seed: int = 0, rule: Rule | None = None) -> Network:
@@ -145,6 +145,17 @@ def from_nir(graph: Any, dt: float, *, seed: int = 0, rule: Rule | None = None) 
 
 
 # ------------------------------------------------------------------------------------------------------------- to NIR
+
+
+class _Nodes(dict[str, Any]):
+    """Nodes by their names, each of which is there once."""
+
+    def __setitem__(self, name: str, node: Any) -> None:
+        if name in self:
+            raise NetworkError(
+                f"to_nir: two nodes would be called {name!r}; give the population or projection another name"
+            )
+        super().__setitem__(name, node)
 
 
 def _node(nir: Any, network: Network, population: Population, nearest: bool) -> Any:

@@ -10,9 +10,6 @@ import numpy as np
 
 from eprop.errors import NetworkError
 
-#: No way goes through more nodes; else it goes round and never meets a neuron.
-LONGEST = 100
-
 
 @dataclass(frozen=True)
 class Path:
@@ -78,7 +75,7 @@ def paths_to(nir: Any, graph: Any) -> Paths:
     for name, node in found.nodes.items():
         size = found.size(name)
         start = Path(np.eye(size), np.zeros((size, size)))
-        for end, path in _follow(nir, nodes, after, name, start, 0):
+        for end, path in _follow(nir, nodes, after, (name,), start):
             if isinstance(node, nir.LI):
                 raise NetworkError(f"{name}: the voltage of an LI leads to {end}; here readouts lead nowhere")
             found.paths.setdefault((name, end), []).append(path)
@@ -111,20 +108,20 @@ def _flat(nir: Any, graph: Any, prefix: str = "") -> tuple[dict[str, Any], list[
 
 
 def _follow(
-    nir: Any, nodes: dict[str, Any], after: dict[str, list[str]], name: str, path: Path, depth: int
+    nir: Any, nodes: dict[str, Any], after: dict[str, list[str]], way: tuple[str, ...], path: Path
 ) -> Iterator[tuple[str, Path]]:
-    """All populations that a signal reaches from a node, and how it has been changed until there."""
-    if depth > LONGEST:
-        raise NetworkError(f"{name}: a signal goes round without a neuron on its way")
-    for post in after[name]:
+    """All populations that a signal reaches from the last node of a way, and how it has been changed until there."""
+    for post in after[way[-1]]:
         node = nodes[post]
         if isinstance(node, (nir.LIF, nir.LI)):
             size = _size(post, node.output_type["output"])
             if path.weight.shape[0] != size:
                 raise NetworkError(f"{post}: has {size} neurons, but {path.weight.shape[0]} signals lead to it")
             yield post, path
+        elif post in way:
+            raise NetworkError(f"{post}: a signal goes round without a neuron on its way")
         else:
-            yield from _follow(nir, nodes, after, post, _through(nir, post, node, path), depth + 1)
+            yield from _follow(nir, nodes, after, (*way, post), _through(nir, post, node, path))
 
 
 def _through(nir: Any, name: str, node: Any, path: Path) -> Path:
@@ -160,7 +157,7 @@ def _times(name: str, matrix: np.ndarray, path: Path) -> Path:
 def _add_bias(nir: Any, nodes: dict[str, Any], after: dict[str, list[str]], name: str, found: Paths) -> None:
     """What the constant signal of an affine node is at the neurons."""
     start = np.asarray(nodes[name].bias, float)[:, None]
-    for end, path in _follow(nir, nodes, after, name, Path(start, np.zeros_like(start)), 0):
+    for end, path in _follow(nir, nodes, after, (name,), Path(start, np.zeros_like(start))):
         found.biases[end] = found.bias(end) + path.weight[:, 0]
 
 

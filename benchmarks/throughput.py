@@ -1,0 +1,45 @@
+"""Samples of the embedded digits that ``eprop train nmnist`` learns a second, by both rules in turns: ``python benchmarks/throughput.py``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import record
+
+RULES = ("eprop", "eprop+")
+
+
+def samples_per_second(rule: str, seed: int, threads: int) -> float:
+    """Of one run of the command; compiling is not counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = pathlib.Path(folder) / "run"
+        command = [sys.executable, "-m", "eprop", "train", "nmnist", "--rule", rule, "--threads", str(threads)]
+        command += ["--samples", "4000", "--epochs", "2", "--test-samples", "100", "--seed", str(seed)]
+        subprocess.run([*command, "--no-figures", "--out", str(run)], check=True, stdout=subprocess.DEVNULL)
+        return json.loads((run / "summary.json").read_text())["train_samples_per_second"]
+
+
+def main() -> None:
+    """Measure, print, record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    found: dict[str, list[float]] = {rule: [] for rule in RULES}
+    for seed in range(1, arguments.seeds + 1):
+        for rule in RULES:
+            found[rule].append(samples_per_second(rule, seed, arguments.threads))
+            print(f"{rule:6} seed {seed}: {found[rule][-1]:,.0f} samples/s", flush=True)
+    result = {"train_samples_per_second": {rule: record.spread(values) for rule, values in found.items()}}
+    print(
+        record.write("nmnist-throughput" + ("" if arguments.threads == 1 else f"-{arguments.threads}-threads"), result)
+    )
+
+
+if __name__ == "__main__":
+    main()
