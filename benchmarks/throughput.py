@@ -1,4 +1,4 @@
-"""Samples of the embedded digits that ``eprop train nmnist`` learns a second, by both rules in turns: ``python benchmarks/throughput.py``."""
+"""Samples that ``eprop train nmnist`` learns a second, by both rules in turns: ``python benchmarks/throughput.py``."""
 
 from __future__ import annotations
 
