@@ -104,6 +104,9 @@ def test_a_graph_names_what_it_was_made_of():
     assert "rec->rec after 0.5 ms delay" not in graph.nodes  # one step is what it takes anyway
     np.testing.assert_allclose(graph.nodes["in->rec delay"].delay, 0.001)
     assert ("out", "out output") in graph.edges
+    spikes = to_nir(ep.Simulator(network(), threads=1), readouts=False)
+    assert set(graph.nodes) - set(spikes.nodes) == {"out", "rec->out", "out output"}
+    assert ("rec", "rec output") in spikes.edges
     spiking = ep.Network()
     spiking.add(ep.DeltaLIF(), 3, "only")
     assert ("only", "only output") in to_nir(ep.Simulator(spiking, threads=1)).edges
@@ -123,7 +126,7 @@ def test_files_and_back(tmp_path: pathlib.Path):
     found, wanted = (solve(g, {"in": events()}, start) for g in (ours, graph))
     assert wanted["rec"].sum() > 20
     np.testing.assert_array_equal(found["rec"], wanted["rec"])
-    np.testing.assert_allclose(found["out"], wanted["out"], rtol=1e-12)  # r is part of the weights now
+    np.testing.assert_allclose(found["out"], wanted["out"], rtol=1e-12)
 
 
 @pytest.mark.parametrize("neuron", [ep.LIF(), ep.ALIF(), ep.DeltaALIF(), ep.DeltaLIF(t_ref=2.0), ep.DeltaLIF(v_min=-1.0),

@@ -11,8 +11,9 @@
 NIR describes neurons by differential equations, ``tau dv/dt = v_leak - v + r I``, times in seconds. What is said here in steps
 means there:
 
-* A spike is a current of 1 for the length of a step, so with ``r = zeta / (1 - alpha)`` the exact solution is this package's
-  ``v = alpha v + zeta w``. A platform that integrates by Euler's rule differs by the order of ``dt / tau``.
+* A spike is a current for the length of a step. With a weight of ``zeta w / (1 - alpha)`` and ``r = 1``, which some programs take
+  for granted, the exact solution is this package's ``v = alpha v + zeta w``. A program that integrates by Euler's rule differs by
+  the order of ``dt / tau``; one that has a step of its own must be told ``dt``, which is in the graph's metadata, in s.
 * A constant current is part of ``v_leak``. Voltages are in mV and absolute, as here; platforms may start at 0 instead of ``e_l``.
 * From a spike to its arrival it takes a step, which is the time that any platform takes; what a delay is longer than that is a
   ``Delay``.
@@ -44,13 +45,15 @@ class NearestWarning(UserWarning):
     """A network in NIR is not quite the one that it was made from."""
 
 
-def to_nir(simulator: Simulator, *, nearest: bool = False) -> Any:
+def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False) -> Any:
     """A network with its present weights as a graph of NIR.
 
     Parameters
     ----------
     simulator : Simulator
         Of one process.
+    readouts : bool
+        With readouts, whose voltages are the outputs then; without, for programs that know no ``LI``, the neurons' spikes are.
     nearest : bool
         Say what NIR has no words for by the nearest that it has, and warn: a reset that subtracts the threshold by one to the
         leak potential; no refractory time, lower bound or initial voltage.
@@ -59,8 +62,8 @@ def to_nir(simulator: Simulator, *, nearest: bool = False) -> Any:
     -------
     nir.NIRGraph
         A node ``LIF`` or ``LI`` for each population, an ``Input`` for each of sources, all by their names; for each projection a
-        ``Linear`` of its name, shape (targets, sources), with a ``Delay`` before it where that is longer than a step; of several
-        delays one pair for each. The readouts' voltages are the outputs, without readouts the neurons' spikes.
+        ``Linear`` of its name, shape (targets, sources), its weights as said above, with a ``Delay`` before it where that is
+        longer than a step; of several delays one pair for each.
 
     Raises
     ------
@@ -84,9 +87,10 @@ def to_nir(simulator: Simulator, *, nearest: bool = False) -> Any:
     network = simulator.network
     nodes = _Nodes()
     edges: list[tuple[str, str]] = []
-    for population in network.populations:
+    shown = [p for p in network.populations if readouts or p.model.role != "readout"]
+    for population in shown:
         nodes[population.name] = _node(nir, network, population, nearest)
-    for projection in network.projections:
+    for projection in (p for p in network.projections if p.post in shown):
         for name, delay, weight in _weights_by_delay(simulator, projection.name):
             nodes[name] = nir.Linear(weight=weight)
             edges.append((name, projection.post.name))
@@ -94,7 +98,7 @@ def to_nir(simulator: Simulator, *, nearest: bool = False) -> Any:
                 nodes[f"{name} delay"] = nir.Delay(delay=np.full(projection.pre.size, delay / SECOND))
                 edges.append((f"{name} delay", name))
             edges.append((projection.pre.name, f"{name} delay" if delay > 0.0 else name))
-    for population in _outputs(network):
+    for population in _outputs(shown):
         name = f"{population.name} output"
         nodes[name] = nir.Output(output_type={"output": np.array([population.size])})
         edges.append((population.name, name))
@@ -163,21 +167,26 @@ def _node(nir: Any, network: Network, population: Population, nearest: bool) -> 
     if model.role == "source":
         return nir.Input(input_type={"input": np.array([size])})
     _check_model(population, nearest)
-    members: list[Any] = members_of(network, population)
+    members = members_of(network, population)
 
     def each(value: Any) -> np.ndarray:
-        values = [float(value(member)) for member in members]
-        return np.array(values if len(values) == size else values * size)
+        return _each(members, size, value)
 
     shared = {
         "tau": each(lambda m: m.tau_m / SECOND),
-        "r": each(lambda m: m.input_scale(network.dt) / (1.0 - m.membrane_decay(network.dt))),
+        "r": np.ones(size),
         "v_leak": each(lambda m: m.e_l + m.tau_m / m.c_m * m.i_e),
     }
     if isinstance(model, Readout):
         return nir.LI(**shared)
     reset = each(lambda m: m.v_reset if isinstance(m, DeltaLIF) else m.e_l)
     return nir.LIF(**shared, v_threshold=each(lambda m: m.v_th), v_reset=reset)
+
+
+def _each(members: list[Any], size: int, value: Any) -> np.ndarray:
+    """A number of each node, of which all may have the same model."""
+    values = [float(value(member)) for member in members]
+    return np.array(values if len(values) == size else values * size)
 
 
 def _check_model(population: Population, nearest: bool) -> None:
@@ -210,20 +219,25 @@ def _check_model(population: Population, nearest: bool) -> None:
 
 def _weights_by_delay(simulator: Simulator, name: str) -> Iterator[tuple[str, float, np.ndarray]]:
     """For each delay its node's name, what it is longer than a step (ms), and the weights, (targets, sources)."""
-    projection, dt = simulator.network.projection(name), simulator.network.dt
+    network = simulator.network
+    projection, dt = network.projection(name), network.dt
+    post = members_of(network, projection.post)
+    current = _each(post, projection.post.size, lambda m: m.input_scale(dt) / (1.0 - m.membrane_decay(dt)))
     sources, targets, weights = simulator.connections(name)
     steps = np.rint(simulator.delays(name) / dt).astype(np.int64)
     several = np.unique(steps)
     for step in several:
         here = steps == step
         matrix = np.zeros((projection.post.size, projection.pre.size))
-        np.add.at(matrix, (targets[here], sources[here]), weights[here])  # a connection may be repeated
+        np.add.at(
+            matrix, (targets[here], sources[here]), (current[targets] * weights)[here]
+        )  # a connection may be repeated
         yield (name if several.size == 1 else f"{name} after {step * dt:g} ms", (step - 1) * dt, matrix)
 
 
-def _outputs(network: Network) -> list[Population]:
-    readouts = [p for p in network.populations if p.model.role == "readout"]
-    return readouts or [p for p in network.populations if p.model.role == "neuron"]
+def _outputs(populations: list[Population]) -> list[Population]:
+    readouts = [p for p in populations if p.model.role == "readout"]
+    return readouts or [p for p in populations if p.model.role == "neuron"]
 
 
 # ----------------------------------------------------------------------------------------------------------- from NIR

@@ -63,15 +63,16 @@ def paths_to(nir: Any, graph: Any) -> Paths:
     """
     nodes, edges = _flat(nir, graph)
     after: dict[str, list[str]] = {name: [] for name in nodes}
-    before: dict[str, int] = dict.fromkeys(nodes, 0)
     for pre, post in edges:
         after[pre].append(post)
-        before[post] += 1
+    reached = {post for _, post in edges}
     found = Paths()
-    for name, node in nodes.items():
-        inner = isinstance(node, nir.Input) and before[name] > 0
-        if isinstance(node, (nir.Input, nir.LIF, nir.LI)) and not inner:
-            found.nodes[name] = node
+    for kind in (nir.Input, nir.LIF, nir.LI):  # in the order in which networks are told
+        for name, node in nodes.items():
+            if isinstance(node, kind) and not (
+                kind is nir.Input and name in reached
+            ):  # those of graphs within the graph
+                found.nodes[name] = node
     for name, node in found.nodes.items():
         size = found.size(name)
         start = Path(np.eye(size), np.zeros((size, size)))
