@@ -13,7 +13,21 @@ from typing import Any
 
 from eprop import _jit
 
-_PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "h5py", "matplotlib", "rich", "typer", "mlxtend", "tonic", "mpi4py")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "llvmlite",
+    "h5py",
+    "matplotlib",
+    "rich",
+    "typer",
+    "mlxtend",
+    "tonic",
+    "mpi4py",
+    "neo",
+    "nir",
+)
 _PACKAGES_ELSEWHERE = {"nest-simulator": "nest"}
 
 
