@@ -12,6 +12,7 @@ from eprop.engine.arrays import Arrays
 from eprop.engine.averages import batch_scale, sample_scales
 from eprop.engine.memory import check_results
 from eprop.engine.samples import BatchResult, Samples
+from eprop.engine.spike_log import spikes_of_sample
 from eprop.engine.state import Lanes, n_sources
 from eprop.engine.together import Together
 from eprop.engine.verdicts import check_finite, check_lanes, check_silence
@@ -19,6 +20,7 @@ from eprop.errors import DivergenceError
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.mirrors import fade_gaps
+from eprop.network import Population
 from eprop.parallel import Communicator
 
 Progress = Callable[[int], None] | None
@@ -78,6 +80,16 @@ class Batches:
         assert result.spikes is not None
         check_silence(arrays, result.spikes)
         return result
+
+    @property
+    def keeps_spikes(self) -> bool:
+        """Whether all that run a sample have its spikes: of replicas, one runs it."""
+        return self._replicas.size == 1
+
+    def spikes(self, wanted: list[Population]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Times (ms) and nodes of the spikes of the sample that was run alone, last."""
+        lanes = self._lanes
+        return spikes_of_sample(self._arrays, wanted, lanes.log[0], lanes.starts[0]) if lanes and wanted else {}
 
     def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
         """All samples from rest; gradients are added up. Replicas take a share each and put the results together."""

@@ -186,9 +186,9 @@ class Simulator:
         return self._streaming.run(samples, probes, wanted, frozen=not learn)
 
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
-        """A run of a network with `EProp`; if more than its outputs is recorded, it is simulated once more for that."""
+        """A run of a network with `EProp`; if more than outputs and spikes is recorded, it is simulated once more for that."""
         recording, events = None, self.events
-        if len(probes.table) or wanted:
+        if len(probes.table) or (wanted and not self._batches.keeps_spikes):
             # What is learned from is the sample that was recorded, with its random spikes.
             clock = self.updates * sample.n_steps
             recording = self._streaming.run(sample, probes, wanted, frozen=False, clock=clock)
@@ -196,7 +196,7 @@ class Simulator:
             self.reset()
         result = self.train(sample)
         self.arrays.counters[lay.COUNT_STEPS] = sample.n_steps
-        return recording or self._streaming.outputs(sample, result.y[0])
+        return recording or self._streaming.outputs(sample, result.y[0], self._batches.spikes(wanted))
 
     def samples(
         self,

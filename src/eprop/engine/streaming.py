@@ -59,15 +59,15 @@ class Streaming:
         arrays.ranks.count(arrays.counters, before)
         return recording
 
-    def outputs(self, sample: Samples, y: np.ndarray) -> Recording:
-        """What `run` leaves behind if nothing else is asked for, from the outputs of a sample that began at rest."""
+    def outputs(self, sample: Samples, y: np.ndarray, spikes: dict[str, tuple[np.ndarray, np.ndarray]]) -> Recording:
+        """What `run` leaves behind if nothing but spikes is asked for, from the outputs of a sample that began at rest."""
         arrays, loss, nothing = self._arrays, np.zeros(sample.n_steps), np.zeros(y.shape[1])
         topology, softmax = arrays.built.topology, arrays.built.softmax
         losses_of_steps(
             y, sample.target[0], sample.window[0], topology.populations, arrays.neurons.psi.size, softmax, nothing,
             np.empty_like(nothing), loss,
         )  # fmt: skip
-        return Recording((np.arange(sample.n_steps) + 1.0) * arrays.network.dt, _by_readout(arrays, y), loss)
+        return Recording((np.arange(sample.n_steps) + 1.0) * arrays.network.dt, _by_readout(arrays, y), loss, spikes)
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Learn at every spike, from one sample after the other."""

@@ -154,13 +154,13 @@ def test_nodes_and_synapses_by_slice_and_mask():
 @pytest.mark.tiny
 @pytest.mark.parametrize("loss", [ep.SquaredError(), ep.CrossEntropy()], ids=["squares", "classes"])
 def test_a_run_that_is_learned_from_is_the_same_whether_it_is_recorded_or_not(loss):
-    """Without a recording it is simulated once, with one twice: outputs, losses, what is learned, and the state are the same."""
-    found = []
-    for record in ([], [("rec", "v")]):
+    """Simulated twice where voltages are recorded, else once: outputs, spikes, what is learned, the state are the same."""
+    found, spikes = [], []
+    for record, wanted in (([], []), ([], ["in", "noise", "rec"]), ([("rec", "v")], ["in", "noise", "rec"])):
         net = ep.Network(seed=3)
         x, noise, rec = (
             net.add(ep.EventSource(), 4, "in"),
-            net.add(ep.PoissonSource(50.0), 3),
+            net.add(ep.PoissonSource(50.0), 3, "noise"),
             net.add(ep.LIF(), 6, "rec"),
         )
         out, other = net.add(ep.Readout(e_l=0.3, loss=loss), 3, "out"), net.add(ep.Readout(), 1, "other")
@@ -171,7 +171,7 @@ def test_a_run_that_is_learned_from_is_the_same_whether_it_is_recorded_or_not(lo
         sim = ep.Simulator(net, threads=1)
         inputs, window = np.random.default_rng(0).random((60, 4)) < 0.3, np.linspace(0.0, 1.0, 60)
         runs = [
-            sim.run(60.0, {"in": inputs}, {"out": [0.2, 0.5, 0.3]}, window, record=record, learn=learn)
+            sim.run(60.0, {"in": inputs}, {"out": [0.2, 0.5, 0.3]}, window, record=record, spikes=wanted, learn=learn)
             for learn in (True, True, False, True)
         ]
         assert sim.time == 60.0
@@ -181,8 +181,13 @@ def test_a_run_that_is_learned_from_is_the_same_whether_it_is_recorded_or_not(lo
             *(run.y[name] for run in runs for name in ("out", "other")),
         ]
         found.append((arrays, sim.state(), sim.events))
-    (plain, state, events), (recorded, recorded_state, recorded_events) = found
-    assert all(np.array_equal(a, b) for a, b in zip(plain, recorded, strict=True))
-    assert events == recorded_events > 0
-    assert all(np.array_equal(value, recorded_state[name]) for name, value in state.items())
+        assert all(list(run.spikes) == wanted for run in runs)
+        spikes.append([values for run in runs for name in wanted for values in run.spikes[name]])
+    plain, state, events = found[0]
+    for recorded, recorded_state, recorded_events in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(plain, recorded, strict=True))
+        assert events == recorded_events > 0
+        assert all(np.array_equal(value, recorded_state[name]) for name, value in state.items())
     assert np.any(plain[1] != plain[2])
+    assert all(values.size > 0 for values in spikes[1])
+    assert all(np.array_equal(a, b) for a, b in zip(spikes[1], spikes[2], strict=True))
