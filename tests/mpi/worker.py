@@ -61,7 +61,7 @@ def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any]
     out = batch("trained", sim.train(samples)) | batch("again", sim.train(samples)) | weights(sim)
     out |= batch("evaluated", sim.evaluate(samples))
     states.append(sim.state())
-    run = sim.run(19, cases.inputs(19), cases.targets(19), record=[("b", "v")], spikes=["a", "b"])
+    run = sim.run(19, cases.inputs(19), cases.targets(19), record=[("b", "v", [0])])  # one rank has it
     spikes = ["in", "noise", "a", "b"]
     out |= described("outputs", sim.run(13, cases.inputs(13), cases.targets(13), spikes=spikes))
     return out | described("run", run) | weights(sim) | {"updates": sim.updates, "events": sim.events}

@@ -159,6 +159,7 @@ class Simulator:
             Without, weights stay as they are while all traces go on. A network with `EProp` learns from this run as
             from one sample: it starts from rest, changes its weights at the end, and is at rest again.
         record : iterable of Record or tuples (name, variable[, index])
+            Of a run that `EProp` learns from, anything but outputs and spikes takes a second simulation.
         spikes : iterable of str
             Populations whose spikes are wanted.
 
@@ -188,7 +189,7 @@ class Simulator:
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
         """A run of a network with `EProp`; if more than outputs and spikes is recorded, it is simulated once more for that."""
         recording, events = None, self.events
-        if len(probes.table) or (wanted and not self._batches.keeps_spikes):
+        if probes.columns or (wanted and not self._batches.keeps_spikes):  # the same on all ranks, whatever each owns
             # What is learned from is the sample that was recorded, with its random spikes.
             clock = self.updates * sample.n_steps
             recording = self._streaming.run(sample, probes, wanted, frozen=False, clock=clock)

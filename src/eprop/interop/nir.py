@@ -6,43 +6,45 @@
     from eprop.interop.nir import from_nir, to_nir
 
     nir.write("network.nir", to_nir(sim))  # what it has learned
-    net = from_nir(nir.read("network.nir"), dt=1.0)  # to go on learning
+    net = from_nir(nir.read("network.nir"))  # to go on learning
 
 NIR describes neurons by differential equations, ``tau dv/dt = v_leak - v + r I``, times in seconds. What is said here in steps
-means there:
+of ``dt`` means there, with ``alpha = exp(-dt / tau)`` and ``zeta``, the scale of a neuron's input:
 
 * A spike is a current for the length of a step. With a weight of ``zeta w / (1 - alpha)`` and ``r = 1``, which some programs take
   for granted, the exact solution is this package's ``v = alpha v + zeta w``. A program that integrates by Euler's rule differs by
   the order of ``dt / tau``; one that has a step of its own must be told ``dt``, which is in the graph's metadata, in s.
-* A constant current is part of ``v_leak``. Voltages are in mV and absolute, as here; platforms may start at 0 instead of ``e_l``.
-* From a spike to its arrival it takes a step, which is the time that any platform takes; what a delay is longer than that is a
+* A constant current is part of ``v_leak``. Voltages are in mV and absolute, as here. Where they start stands in the metadata
+  of the node (``v_init``, mV), which is read here; other programs start at 0 or elsewhere.
+* From a spike to its arrival it takes a step, which is the time that any program takes; what a delay is longer than that is a
   ``Delay``.
 
-What is plastic, surrogate gradients, feedback, losses: NIR has no words for learning (Pedersen et al. 2024,
-doi:10.1038/s41467-024-52259-9).
+NIR cannot express what is plastic, surrogate gradients, feedback and losses (Pedersen et al. 2024,
+doi:10.1038/s41467-024-52259-9), nor that a source is a `PoissonSource`: sources are inputs.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from eprop.engine import Simulator
 from eprop.engine.members import members_of
+from eprop.engine.memory import check_room
 from eprop.errors import InputError, MissingExtraError, NetworkError
-from eprop.interop.nir_paths import Path, paths_to
+from eprop.interop.nir_paths import Path, Paths, paths_of
 from eprop.models import LIF, DeltaLIF, EventSource, Neuron, Readout
-from eprop.network import Explicit, Network, Population
+from eprop.network import Explicit, Network, Population, Projection
 from eprop.rules import Rule
 
 SECOND = 1000.0  # ms
 
 
 class NearestWarning(UserWarning):
-    """A network in NIR is not quite the one that it was made from."""
+    """A network is not quite the one that it was made from, for NIR or this package cannot express something."""
 
 
 def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False) -> Any:
@@ -55,8 +57,8 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     readouts : bool
         With readouts, whose voltages are the outputs then; without, for programs that know no ``LI``, the neurons' spikes are.
     nearest : bool
-        Say what NIR has no words for by the nearest that it has, and warn: a reset that subtracts the threshold by one to the
-        leak potential; no refractory time, lower bound or initial voltage.
+        Take the nearest that NIR has for what it cannot express, and warn: for a reset that subtracts the threshold one to the
+        leak potential; no refractory time and no lower bound.
 
     Returns
     -------
@@ -72,12 +74,14 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     InputError
         If it is no simulator of one process.
     NetworkError
-        If NIR has no words for a neuron: without ``nearest`` for any but `DeltaLIF` without ``t_ref``, ``v_min``, ``v_init``.
+        If NIR cannot express a neuron: without ``nearest`` any but `DeltaLIF` without ``t_ref`` and ``v_min``.
+    MemoryLimitError
+        If there is no room for the matrices: NIR has no sparse ones, and takes one for each delay.
 
     Warns
     -----
     NearestWarning
-        Of what was said by the nearest.
+        Of what the nearest was taken for.
     """
     nir = nir_module()
     if not isinstance(simulator, Simulator):
@@ -88,9 +92,11 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     nodes = _Nodes()
     edges: list[tuple[str, str]] = []
     shown = [p for p in network.populations if readouts or p.model.role != "readout"]
+    projections = [p for p in network.projections if p.post in shown]
+    _check_room(simulator, projections)
     for population in shown:
         nodes[population.name] = _node(nir, network, population, nearest)
-    for projection in (p for p in network.projections if p.post in shown):
+    for projection in projections:
         for name, delay, weight in _weights_by_delay(simulator, projection.name):
             nodes[name] = nir.Linear(weight=weight)
             edges.append((name, projection.post.name))
@@ -102,10 +108,14 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
         name = f"{population.name} output"
         nodes[name] = nir.Output(output_type={"output": np.array([population.size])})
         edges.append((population.name, name))
-    return nir.NIRGraph(nodes=dict(nodes), edges=edges, metadata={"dt": network.dt / SECOND})
+    # Types are known; to infer them, inputs would be added where nothing leads to a population.
+    return nir.NIRGraph(nodes=dict(nodes), edges=edges, metadata={"dt": network.dt / SECOND}, type_check=False)
 
 
-def from_nir(graph: Any, dt: float, *, seed: int = 0, rule: Rule | None = None) -> Network:
+def from_nir(
+    graph: Any, dt: float | None = None, *, seed: int = 0, rule: Rule | Mapping[str, Rule] | None = None,
+    neuron: DeltaLIF | None = None, readout: Readout | None = None, zeros: bool = False,
+) -> Network:  # fmt: skip
     """A network from a graph of NIR.
 
     Parameters
@@ -113,38 +123,63 @@ def from_nir(graph: Any, dt: float, *, seed: int = 0, rule: Rule | None = None) 
     graph : nir.NIRGraph
         Of ``Input``, ``Output``, ``LIF``, ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of these; its signals
         are vectors.
-    dt : float
-        Time step, ms.
+    dt : float, optional
+        Time step, ms; that of the graph by default, if its metadata name one. With another step a spike brings the same charge:
+        it is a current for a step of the graph, or of this ``dt`` where the graph names none.
     seed : int
         Of the network.
-    rule : Rule, optional
-        Plasticity of all projections; static by default. Feedback is to be added.
+    rule : Rule, or mapping of str to Rule, optional
+        Plasticity of all projections, or by their names. Static by default. Feedback is to be added.
+    neuron, readout : DeltaLIF, Readout, optional
+        What neurons and readouts have that NIR cannot express: surrogate gradient, loss.
+    zeros : bool
+        Make a connection of each weight that is 0 as well; a matrix does not tell a weight of 0 from none.
 
     Returns
     -------
     Network
         ``Input`` becomes an `EventSource`, ``LIF`` a `DeltaLIF`, ``LI`` a `Readout`, by their names (``"/"`` becomes ``"_"``).
-        Biases become constant currents, and so does a ``v_leak`` above the threshold. Weights that are 0 are no connections. A
-        connection takes a step and its ``Delay``, rounded to steps.
+        Biases become constant currents, and so does a ``v_leak`` above the threshold. All that leads from one population to
+        another is one projection, whose synapses have a delay each: a step and their ``Delay``, rounded to steps.
 
     Raises
     ------
     MissingExtraError
         If NIR is not installed.
+    InputError
+        If it is no graph, or nothing says which time step it has.
     NetworkError
-        If the graph has something that this package has not; the text names the node.
+        If the graph has something that this package has not, or does not fit together; the text names the node.
+
+    Warns
+    -----
+    NearestWarning
+        Of nodes that lead to no population, such as a matrix before an output: they are left out.
     """
     nir = nir_module()
     if not isinstance(graph, nir.NIRGraph):
         raise InputError(f"from_nir takes a graph of NIR, got {type(graph).__name__}; read a file by nir.read")
-    network = Network(dt=dt, seed=seed)
-    found = paths_to(nir, graph)
+    own: Any = graph.metadata.get("dt") if isinstance(graph.metadata, dict) else None
+    if dt is None and own is None:
+        raise InputError(
+            "from_nir: the graph does not say which time step it has; give it: from_nir(graph, dt=1.0), in ms"
+        )
+    network = Network(dt=round(SECOND * float(own), 12) if dt is None else dt, seed=seed)
+    found = paths_of(nir, graph)
+    if found.loose:
+        warnings.warn(
+            f"from_nir leaves out what leads to no neuron or readout: {', '.join(sorted(found.loose))}",
+            NearestWarning,
+            stacklevel=2,
+        )
+    templates = neuron or DeltaLIF(), readout or Readout()
     for name, node in found.nodes.items():
-        network.add(_model(nir, name, node, found.bias(name), dt), found.size(name), _own_name(name))
+        network.add(_model(nir, name, node, found.bias(name), templates), found.size(name), _own_name(name))
+    charge = 1.0 if own is None else SECOND * float(own) / network.dt
     for (pre, post), parallel in found.paths.items():
-        for k, path in enumerate(parallel):
-            name = f"{_own_name(pre)}->{_own_name(post)}" + (f" {k}" if k else "")
-            _connect(network, name, _own_name(pre), _own_name(post), path, _rise(found.nodes[post], dt), rule)
+        _connect(network, (pre, post), parallel, charge * _rise(found.nodes[post], network.dt), rule, zeros)
+    if isinstance(rule, Mapping):
+        _check_rules(rule, found)
     return network
 
 
@@ -177,10 +212,11 @@ def _node(nir: Any, network: Network, population: Population, nearest: bool) -> 
         "r": np.ones(size),
         "v_leak": each(lambda m: m.e_l + m.tau_m / m.c_m * m.i_e),
     }
+    start = {"v_init": each(lambda m: m.e_l if m.v_init is None else m.v_init)}
     if isinstance(model, Readout):
-        return nir.LI(**shared)
+        return nir.LI(**shared, metadata=start)
     reset = each(lambda m: m.v_reset if isinstance(m, DeltaLIF) else m.e_l)
-    return nir.LIF(**shared, v_threshold=each(lambda m: m.v_th), v_reset=reset)
+    return nir.LIF(**shared, v_threshold=each(lambda m: m.v_th), v_reset=reset, metadata=start)
 
 
 def _each(members: list[Any], size: int, value: Any) -> np.ndarray:
@@ -190,7 +226,7 @@ def _each(members: list[Any], size: int, value: Any) -> np.ndarray:
 
 
 def _check_model(population: Population, nearest: bool) -> None:
-    """Refuse what NIR has no words for, or tell it."""
+    """Refuse what NIR cannot express, or tell it."""
     name, kind = population.name, type(population.model)
     model: Any = population.model
     if kind not in (LIF, DeltaLIF, Readout):
@@ -204,17 +240,25 @@ def _check_model(population: Population, nearest: bool) -> None:
         lost.append("a refractory time (t_ref)")
     if np.any(np.array(model.v_min) != -np.inf):
         lost.append("a lower bound of the voltage (v_min)")
-    if model.v_init is not None:
-        lost.append("an initial voltage (v_init)")
     if lost and not nearest:
         raise NetworkError(
-            f"{name}: NIR has no words for {', '.join(lost)}; let it learn without (DeltaLIF resets to a voltage), or take the "
+            f"{name}: NIR cannot express {', '.join(lost)}; let it learn without (DeltaLIF resets to a voltage), or take the "
             "nearest: to_nir(..., nearest=True)"
         )
     if lost:
         warnings.warn(
-            f"{name}: NIR has no words for {', '.join(lost)}: it will not behave as here", NearestWarning, stacklevel=4
+            f"{name}: NIR cannot express {', '.join(lost)}: it will not behave as here", NearestWarning, stacklevel=4
         )
+
+
+def _check_room(simulator: Simulator, projections: list[Projection]) -> None:
+    """Refuse matrices that will not fit."""
+    needed = sum(8 * p.pre.size * p.post.size * np.unique(simulator.delays(p.name)).size for p in projections)
+    check_room(
+        "a graph of NIR",
+        needed,
+        "it has a matrix for each delay of a projection; SONATA is sparse: eprop.interop.sonata",
+    )
 
 
 def _weights_by_delay(simulator: Simulator, name: str) -> Iterator[tuple[str, float, np.ndarray]]:
@@ -256,25 +300,24 @@ def _rise(node: Any, dt: float) -> np.ndarray:
     return np.asarray(node.r, float) * (1.0 - _decay(node, dt))
 
 
-def _model(nir: Any, name: str, node: Any, bias: np.ndarray, dt: float) -> Any:
+def _model(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[DeltaLIF, Readout]) -> Any:
     """The neuron, readout or source that a node stands for."""
     if isinstance(node, nir.Input):
         return EventSource()
-    tau, rest, current = (
-        SECOND * np.asarray(node.tau, float),
-        np.asarray(node.v_leak, float),
-        np.asarray(node.r, float) * bias,
-    )
-    given = {"tau_m": tau, "e_l": rest}
+    tau, rest = SECOND * np.asarray(node.tau, float), np.asarray(node.v_leak, float)
+    current, given = np.asarray(node.r, float) * bias, {"tau_m": tau, "e_l": rest}
     if isinstance(node, nir.LIF):
         threshold, reset = np.asarray(node.v_threshold, float), np.asarray(node.v_reset, float)
         # A neuron that spikes without input rests below its threshold here, and is driven.
         given |= {"v_th": threshold, "v_reset": reset, "e_l": np.where(rest < threshold, rest, reset)}
-    # With c_m = 1 pF a current i_e moves the voltage in the end by tau_m i_e.
+    # With a capacitance of c_m a current i_e moves the voltage in the end by tau_m i_e / c_m.
     given["i_e"] = (rest - given["e_l"] + current) / tau
-    plain = {key: _plain(value) for key, value in given.items()}
+    start = node.metadata.get("v_init") if isinstance(node.metadata, dict) else None
+    if start is not None and not np.array_equal(start, given["e_l"]):
+        given["v_init"] = np.asarray(start, float)
+    plain = {"c_m": 1.0, "v_init": None} | {key: _plain(value) for key, value in given.items()}
     try:
-        return DeltaLIF(**plain) if isinstance(node, nir.LIF) else Readout(**plain)
+        return templates[0 if isinstance(node, nir.LIF) else 1].replace(**plain)
     except ValueError as error:
         raise NetworkError(f"{name}: {error}") from error
 
@@ -284,16 +327,32 @@ def _plain(values: np.ndarray) -> Any:
     return float(values[0]) if np.all(values == values[0]) else values.tolist()
 
 
-def _connect(network: Network, name: str, pre: str, post: str, path: Path, rise: np.ndarray, rule: Rule | None) -> None:
-    weight = rise[:, None] * path.weight
-    targets, sources = np.nonzero(weight)
-    if targets.size == 0:
-        return
-    steps = 1 + np.rint(path.delay * SECOND / network.dt)[targets, sources]
+def _connect(
+    network: Network, ends: tuple[str, str], parallel: list[Path], rise: np.ndarray, rule: Rule | Mapping[str, Rule] | None,
+    zeros: bool,
+) -> None:  # fmt: skip
+    """One projection of all ways between two populations."""
+    parts = []
+    for path in parallel:
+        targets, sources = np.nonzero(np.ones_like(path.weight) if zeros else path.weight)
+        steps = 1.0 + np.rint(path.delay[targets, sources] * SECOND / network.dt)
+        parts.append((sources, targets, (rise[:, None] * path.weight)[targets, sources], steps))
+    sources, targets, weight, steps = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    if np.any(steps < 1.0):
+        raise NetworkError(f"{ends[0]}: a Delay on the way to {ends[1]} is below zero")
+    pre, post = map(_own_name, ends)
+    name = f"{pre}->{post}"
     network.connect(
-        pre, post, Explicit(sources=sources, targets=targets), weight=weight[targets, sources],
-        delay=_plain(steps * network.dt), rule=rule, name=name,
+        pre, post, Explicit(sources=sources, targets=targets), weight=weight,
+        delay=_plain(steps * network.dt) if steps.size else None, rule=rule.get(name) if isinstance(rule, Mapping) else rule,
+        name=name,
     )  # fmt: skip
+
+
+def _check_rules(rule: Mapping[str, Rule], found: Paths) -> None:
+    names = [f"{_own_name(pre)}->{_own_name(post)}" for pre, post in found.paths]
+    if unknown := sorted(set(rule) - set(names)):
+        raise NetworkError(f"from_nir: rule names {unknown[0]!r}; there are: {', '.join(names)}")
 
 
 def nir_module() -> Any:

@@ -10,6 +10,8 @@ import numpy as np
 
 from eprop.errors import NetworkError
 
+KNOWN = ("Input", "Output", "LIF", "LI", "Linear", "Affine", "Scale", "Delay", "NIRGraph")
+
 
 @dataclass(frozen=True)
 class Path:
@@ -19,11 +21,14 @@ class Path:
     ----------
     weight : ndarray, shape (targets, sources)
     delay : ndarray, shape (targets, sources)
-        s.
+        s; of a weight of 0 it means nothing.
+    plain : bool
+        Whether each signal is still that of one source, as it was emitted.
     """
 
     weight: np.ndarray
     delay: np.ndarray
+    plain: bool = False
 
 
 @dataclass
@@ -38,131 +43,157 @@ class Paths:
         By the names of both ends, one or more ways.
     biases : dict
         Constant currents by the name of the population.
+    loose : set of str
+        Nodes through which signals go that reach no population any more.
     """
 
     nodes: dict[str, Any] = field(default_factory=dict)
     paths: dict[tuple[str, str], list[Path]] = field(default_factory=dict)
     biases: dict[str, np.ndarray] = field(default_factory=dict)
+    loose: set[str] = field(default_factory=set)
 
     def size(self, name: str) -> int:
         """How many nodes a population has."""
-        return _size(name, self.nodes[name].output_type["output"])
+        return _size(name, self.nodes[name])
 
     def bias(self, name: str) -> np.ndarray:
         """Constant current of each node of a population."""
         return self.biases.get(name, np.zeros(self.size(name)))
 
 
-def paths_to(nir: Any, graph: Any) -> Paths:
+def paths_of(nir: Any, graph: Any) -> Paths:
     """Find the populations of a graph and the ways between them.
 
     Raises
     ------
     NetworkError
-        If a node is of a kind that is not known here, or a signal is none that a synapse could carry.
+        If a node is of a kind that is not known here, sizes do not fit, or a signal is none that a synapse could carry.
     """
-    nodes, edges = _flat(nir, graph)
-    after: dict[str, list[str]] = {name: [] for name in nodes}
-    for pre, post in edges:
-        after[pre].append(post)
-    reached = {post for _, post in edges}
+    walk = _Walk(nir, graph)
     found = Paths()
     for kind in (nir.Input, nir.LIF, nir.LI):  # in the order in which networks are told
-        for name, node in nodes.items():
-            if isinstance(node, kind) and not (
-                kind is nir.Input and name in reached
-            ):  # those of graphs within the graph
+        for name, node in walk.nodes.items():
+            if isinstance(node, kind) and not (kind is nir.Input and name in walk.reached):  # those of graphs within
                 found.nodes[name] = node
     for name, node in found.nodes.items():
         size = found.size(name)
-        start = Path(np.eye(size), np.zeros((size, size)))
-        for end, path in _follow(nir, nodes, after, (name,), start):
+        for end, path in walk.follow((name,), Path(np.eye(size), np.zeros((size, size)), plain=True), found.loose):
             if isinstance(node, nir.LI):
                 raise NetworkError(f"{name}: the voltage of an LI leads to {end}; here readouts lead nowhere")
             found.paths.setdefault((name, end), []).append(path)
-    for name, node in nodes.items():
-        if isinstance(node, nir.Affine) and np.any(node.bias):
-            _add_bias(nir, nodes, after, name, found)
+    for name, node in walk.nodes.items():
+        if isinstance(node, nir.Affine):
+            # A constant has no delay; its way is that of a single source.
+            start = Path(np.asarray(node.bias, float)[:, None], np.zeros((len(node.bias), 1)))
+            for end, path in walk.follow((name,), start, found.loose):
+                found.biases[end] = found.bias(end) + path.weight[:, 0]
     return found
 
 
-def _flat(nir: Any, graph: Any, prefix: str = "") -> tuple[dict[str, Any], list[tuple[str, str]]]:
+class _Walk:
     """Nodes and edges, graphs within the graph dissolved: what leads to one leads to its inputs."""
-    nodes: dict[str, Any] = {}
-    edges: list[tuple[str, str]] = []
-    enters: dict[str, list[str]] = {}
-    leaves: dict[str, list[str]] = {}
-    for name, node in graph.nodes.items():
-        full = prefix + name
-        if isinstance(node, nir.NIRGraph):
-            inner_nodes, inner_edges = _flat(nir, node, f"{full}.")
-            nodes |= inner_nodes
-            edges += inner_edges
-            enters[full] = [f"{full}.{k}" for k, n in node.nodes.items() if isinstance(n, nir.Input)]
-            leaves[full] = [f"{full}.{k}" for k, n in node.nodes.items() if isinstance(n, nir.Output)]
-        else:
-            nodes[full] = node
-            enters[full] = leaves[full] = [full]
-    for pre, post in graph.edges:
-        edges += [(a, b) for a in leaves[prefix + pre] for b in enters[prefix + post]]
-    return nodes, edges
+
+    def __init__(self, nir: Any, graph: Any):
+        self.nir = nir
+        self.nodes: dict[str, Any] = {}
+        edges = self._dissolve(graph, "")
+        self.after: dict[str, list[str]] = {name: [] for name in self.nodes}
+        self.reached = {post for _, post in edges}
+        for pre, post in edges:
+            self.after[pre].append(post)
+
+    def _dissolve(self, graph: Any, prefix: str) -> list[tuple[str, str]]:
+        edges: list[tuple[str, str]] = []
+        enters: dict[str, list[str]] = {}
+        leaves: dict[str, list[str]] = {}
+        for name, node in graph.nodes.items():
+            full, kind = prefix + name, type(node).__name__
+            if kind not in KNOWN:
+                raise NetworkError(f"{full}: is a {kind}; known are {', '.join(KNOWN[:-1])}, and graphs of these")
+            if kind == "NIRGraph":
+                edges += self._dissolve(node, f"{full}.")
+                enters[full] = [f"{full}.{k}" for k, n in node.nodes.items() if isinstance(n, self.nir.Input)]
+                leaves[full] = [f"{full}.{k}" for k, n in node.nodes.items() if isinstance(n, self.nir.Output)]
+            else:
+                self.nodes[full] = node
+                enters[full] = leaves[full] = [full]
+        for ends in graph.edges:
+            for end in ends:
+                if prefix + end not in enters:
+                    raise NetworkError(f"{prefix}{end}: an edge leads to or from this node, which is not there")
+            edges += [(a, b) for a in leaves[prefix + ends[0]] for b in enters[prefix + ends[1]]]
+        return edges
+
+    def follow(self, way: tuple[str, ...], path: Path, loose: set[str]) -> Iterator[tuple[str, Path]]:
+        """All populations that a signal reaches from the last node of a way, and how it has been changed until there.
+
+        What is on ways that reach none but has changed the signal is added to ``loose``.
+        """
+        for post in self.after[way[-1]]:
+            node = self.nodes[post]
+            if isinstance(node, (self.nir.LIF, self.nir.LI)):
+                _fits(post, path, _size(post, node))
+                yield post, path
+            elif post in way:
+                raise NetworkError(f"{post}: a signal goes round without a neuron on its way")
+            else:
+                yield from self.follow((*way, post), self._through(post, node, path), loose)
+        if not self.after[way[-1]]:
+            loose.update(
+                name for name in way[1:] if not isinstance(self.nodes[name], (self.nir.Input, self.nir.Output))
+            )
+
+    def _through(self, name: str, node: Any, path: Path) -> Path:
+        """A signal after one more node."""
+        if isinstance(node, (self.nir.Input, self.nir.Output)):
+            return path
+        if isinstance(node, (self.nir.Linear, self.nir.Affine)):
+            return _times(name, np.asarray(node.weight, float), path)
+        if isinstance(node, self.nir.Scale):
+            return Path(_each(name, node.scale, path) * path.weight, path.delay)
+        return Path(path.weight, path.delay + _each(name, node.delay, path))
 
 
-def _follow(
-    nir: Any, nodes: dict[str, Any], after: dict[str, list[str]], way: tuple[str, ...], path: Path
-) -> Iterator[tuple[str, Path]]:
-    """All populations that a signal reaches from the last node of a way, and how it has been changed until there."""
-    for post in after[way[-1]]:
-        node = nodes[post]
-        if isinstance(node, (nir.LIF, nir.LI)):
-            size = _size(post, node.output_type["output"])
-            if path.weight.shape[0] != size:
-                raise NetworkError(f"{post}: has {size} neurons, but {path.weight.shape[0]} signals lead to it")
-            yield post, path
-        elif post in way:
-            raise NetworkError(f"{post}: a signal goes round without a neuron on its way")
-        else:
-            yield from _follow(nir, nodes, after, (*way, post), _through(nir, post, node, path))
-
-
-def _through(nir: Any, name: str, node: Any, path: Path) -> Path:
-    """A signal after one more node."""
-    if isinstance(node, (nir.Input, nir.Output)):
-        return path
-    if isinstance(node, (nir.Linear, nir.Affine)):
-        return _times(name, np.asarray(node.weight, float), path)
-    if isinstance(node, nir.Scale):
-        return Path(np.asarray(node.scale, float)[:, None] * path.weight, path.delay)
-    if isinstance(node, nir.Delay):
-        return Path(path.weight, path.delay + np.asarray(node.delay, float)[:, None])
-    raise NetworkError(
-        f"{name}: is a {type(node).__name__}; known are Input, Output, LIF, LI, Linear, Affine, Scale, Delay, and graphs of these"
-    )
+def _each(name: str, values: Any, path: Path) -> np.ndarray:
+    """A number for each signal, or one for all."""
+    array = np.asarray(values, float)
+    if array.ndim > 0:
+        _fits(name, path, _length(name, array.shape))
+    return array[:, None] if array.ndim else array
 
 
 def _times(name: str, matrix: np.ndarray, path: Path) -> Path:
-    """After a matrix; a sum of signals has one delay only if these have."""
+    """After a matrix; a sum of signals of one source has one delay only if these have."""
     if matrix.ndim != 2:
         raise NetworkError(f"{name}: its weights must be a matrix, got shape {matrix.shape}")
-    reach = path.weight != 0.0
-    late = np.where(reach, path.delay, -np.inf).max(axis=0)
-    early = np.where(reach, path.delay, np.inf).min(axis=0)
-    if np.any((late > early) & reach.any(axis=0)):
-        raise NetworkError(
-            f"{name}: adds signals of one source that come at different times; one delay for each synapse is known here"
-        )
-    weight = matrix @ path.weight
-    return Path(weight, np.broadcast_to(np.where(np.isfinite(late), late, 0.0), weight.shape))
+    _fits(name, path, matrix.shape[1])
+    if path.plain:
+        return Path(matrix, np.broadcast_to(np.diagonal(path.delay), matrix.shape))
+    if not path.delay.any():
+        return Path(matrix @ path.weight, np.zeros((matrix.shape[0], path.weight.shape[1])))
+    delay = np.zeros((matrix.shape[0], path.weight.shape[1]))
+    for target, row in enumerate(matrix):
+        used = (row[:, None] != 0.0) & (path.weight != 0.0)
+        late = np.where(used, path.delay, -np.inf).max(axis=0)
+        if np.any(used & (path.delay != late)):
+            raise NetworkError(
+                f"{name}: adds signals of one source that come at different times; a synapse has one delay here"
+            )
+        delay[target] = np.where(used.any(axis=0), late, 0.0)
+    return Path(matrix @ path.weight, delay)
 
 
-def _add_bias(nir: Any, nodes: dict[str, Any], after: dict[str, list[str]], name: str, found: Paths) -> None:
-    """What the constant signal of an affine node is at the neurons."""
-    start = np.asarray(nodes[name].bias, float)[:, None]
-    for end, path in _follow(nir, nodes, after, (name,), Path(start, np.zeros_like(start))):
-        found.biases[end] = found.bias(end) + path.weight[:, 0]
+def _fits(name: str, path: Path, size: int) -> None:
+    if path.weight.shape[0] != size:
+        raise NetworkError(f"{name}: takes {size} signals, but {path.weight.shape[0]} lead to it")
 
 
-def _size(name: str, shape: Any) -> int:
+def _size(name: str, node: Any) -> int:
+    """How many nodes a population has."""
+    return _length(name, node.output_type["output"])
+
+
+def _length(name: str, shape: Any) -> int:
     """The length of a signal that is a vector."""
     if len(shape) != 1:
         raise NetworkError(f"{name}: its signal has the shape {tuple(int(n) for n in shape)}; known are vectors")
