@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.engine import memory
 from eprop.interop.nir import NearestWarning, from_nir, to_nir
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -17,10 +18,11 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 STEPS = 60
 
 
-def solve(graph: nir.NIRGraph, given: dict[str, np.ndarray], start: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def solve(graph: nir.NIRGraph, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Voltages of ``LI`` and spikes of ``LIF``, (steps, nodes): the exact solution for currents that are constant in a step.
 
-    A signal takes a step from one population to the next, and no time through the nodes between.
+    A signal takes a step from one population to the next, and no time through the nodes between. Voltages start where the
+    metadata say, or at the leak.
     """
     dt = graph.metadata["dt"]
     populations = {n: v for n, v in graph.nodes.items() if isinstance(v, (nir.Input, nir.LIF, nir.LI))}
@@ -43,9 +45,13 @@ def solve(graph: nir.NIRGraph, given: dict[str, np.ndarray], start: dict[str, np
         return node.weight @ came + getattr(node, "bias", 0.0)
 
     def signals(name: str, step: float) -> np.ndarray:
-        return sum(signal(pre, step) for pre, post in graph.edges if post == name)
+        return sum(signal(pre, step) for pre, post in graph.edges if post == name) + 0.0
 
-    v = {name: np.array(voltage, float) for name, voltage in start.items()}
+    v = {
+        name: np.array(node.metadata.get("v_init", node.v_leak), float)
+        for name, node in populations.items()
+        if not isinstance(node, nir.Input)
+    }
     for step in range(STEPS):
         for name in v:
             node = graph.nodes[name]
@@ -86,7 +92,7 @@ def test_equations_of_the_graph_give_the_same_spikes():
     learned = to_nir(sim)
     sim.reset()
     ran = sim.run(STEPS * 0.5, {"in": events()}, learn=False, record=[("rec", "z")])
-    found = solve(learned, {"in": events()}, {"rec": np.full(5, -50.0), "out": np.ones(2)})
+    found = solve(learned, {"in": events()})
     assert ran["rec", "z"].sum() > 20
     np.testing.assert_array_equal(found["rec"], ran["rec", "z"])
     np.testing.assert_allclose(found["out"], ran.y["out"], rtol=1e-12)
@@ -120,27 +126,96 @@ def test_files_and_back(tmp_path: pathlib.Path):
     net = from_nir(nir.read(tmp_path / "network.nir"), dt=0.5, rule=ep.EPropPlus(), seed=9)
     assert net.seed == 9
     assert all(p.rule == ep.EPropPlus() for p in net.projections)
-    ours, start = to_nir(ep.Simulator(net, threads=1)), {"rec": np.full(5, -50.0), "out": np.ones(2)}
+    ours = to_nir(ep.Simulator(net, threads=1))
     for value in ("tau", "r", "v_leak", "v_threshold", "v_reset"):
         np.testing.assert_allclose(getattr(ours.nodes["rec"], value), getattr(graph.nodes["rec"], value), rtol=1e-12)
-    found, wanted = (solve(g, {"in": events()}, start) for g in (ours, graph))
+    found, wanted = (solve(g, {"in": events()}) for g in (ours, graph))
     assert wanted["rec"].sum() > 20
     np.testing.assert_array_equal(found["rec"], wanted["rec"])
     np.testing.assert_allclose(found["out"], wanted["out"], rtol=1e-12)
 
 
-@pytest.mark.parametrize("neuron", [ep.LIF(), ep.ALIF(), ep.DeltaALIF(), ep.DeltaLIF(t_ref=2.0), ep.DeltaLIF(v_min=-1.0),
-                                    ep.DeltaLIF(v_init=0.5)])  # fmt: skip
-def test_what_nir_has_no_words_for(neuron: ep.Neuron):
+@pytest.mark.parametrize("neuron", [ep.LIF(), ep.DeltaLIF(t_ref=2.0), ep.DeltaLIF(v_min=-1.0)])
+def test_what_nir_cannot_express(neuron: ep.Neuron):
     sim = ep.Simulator(network(neuron=neuron), threads=1)
-    with pytest.raises(ep.NetworkError, match=r"^rec: NIR has no"):
+    with pytest.raises(ep.NetworkError, match=r"^rec: NIR cannot express a (reset|refractory time|lower bound)"):
         to_nir(sim)
-    if isinstance(neuron, (ep.ALIF, ep.DeltaALIF)):
-        with pytest.raises(ep.NetworkError, match=r"^rec: NIR has no D?e?l?t?a?ALIF; it has leaky neurons"):
-            to_nir(sim, nearest=True)
-    else:
-        with pytest.warns(NearestWarning, match="it will not behave as here"):
-            assert to_nir(sim, nearest=True).nodes["rec"].v_reset[0] == 0.0
+    with pytest.warns(NearestWarning, match="it will not behave as here"):
+        assert to_nir(sim, nearest=True).nodes["rec"].v_reset[0] == 0.0
+
+
+@pytest.mark.parametrize("kind", [ep.ALIF, ep.DeltaALIF])
+def test_neurons_that_nir_has_not(kind: type[ep.Neuron]):
+    sim = ep.Simulator(network(neuron=kind()), threads=1)
+    for nearest in (False, True):
+        with pytest.raises(ep.NetworkError, match=f"^rec: NIR has no {kind.__name__}; it has leaky neurons"):
+            to_nir(sim, nearest=nearest)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"i_e": 20.0}, {"i_e": 60.0}, {"i_e": 20.0, "v_init": -46.0}, {"i_e": 60.0, "v_init": [-46.0, -48.0, -50.0]}],
+    ids=str,
+)
+def test_neurons_on_their_own_start_where_they_did(given: dict, tmp_path: pathlib.Path):
+    """Without inputs; driven from below their threshold, or beyond it, or started elsewhere; through a file and back."""
+    net = ep.Network(dt=1.0)
+    net.add(ep.DeltaLIF(tau_m=20.0, c_m=100.0, e_l=-50.0, v_reset=-55.0, v_th=-45.0).replace(**given), 3, "pace")
+    net.connect("pace", "pace", weight=2.0)
+    sim = ep.Simulator(net, threads=1)
+    nir.write(tmp_path / "network.nir", to_nir(sim))
+    graph = nir.read(tmp_path / "network.nir", type_check=False)
+    assert [type(node).__name__ for node in graph.nodes.values()].count("Input") == 0
+    runs = [
+        s.run(float(STEPS), record=[("pace", "z"), ("pace", "v")])
+        for s in (sim, ep.Simulator(from_nir(graph), threads=1))
+    ]
+    np.testing.assert_array_equal(runs[1]["pace", "z"], runs[0]["pace", "z"])
+    np.testing.assert_allclose(runs[1]["pace", "v"], runs[0]["pace", "v"], rtol=1e-12)
+    np.testing.assert_array_equal(solve(graph, {})["pace"], runs[0]["pace", "z"])
+    assert (runs[0]["pace", "z"].sum() > 0) == (given["i_e"] == 60.0)
+
+
+def test_a_spike_brings_the_same_charge_in_another_step():
+    """The step is that of the graph; in a tenth of it a spike is a current ten times as large."""
+    net = ep.Network(dt=1.0)
+    x, rec = net.add(ep.EventSource(), 1, "in"), net.add(ep.DeltaLIF(tau_m=20.0, v_th=5.0), 1, "rec")
+    net.connect(x, rec, weight=1.0)
+    graph, peaks = to_nir(ep.Simulator(net, threads=1)), []
+    for dt in (None, 0.1):
+        made = from_nir(graph, dt)
+        assert made.dt == (dt or 1.0)
+        run = ep.Simulator(made, threads=1).run(3.0, {"in": ([0.0], [0])}, record=[("rec", "v")])
+        peaks.append(run["rec", "v"].max())
+    assert peaks[0] == pytest.approx(1.0, rel=1e-12)
+    assert peaks[1] == pytest.approx(1.0, abs=0.03)  # a current that lasts 1 ms decays meanwhile
+    graph.metadata.clear()
+    with pytest.raises(ep.InputError, match=r"^from_nir: the graph does not say which time step it has; give it"):
+        from_nir(graph)
+
+
+def test_what_the_graph_does_not_tell():
+    """Surrogate, loss and rules are given; weights of 0 are connections if they shall be."""
+    graph = to_nir(ep.Simulator(network(), threads=1))
+    graph.nodes["rec->out"].weight[0, 0] = 0.0
+    neuron, readout = ep.DeltaLIF(surrogate=ep.FastSigmoid(0.4, 2.0), c_m=7.0), ep.Readout(loss=ep.CrossEntropy())
+    rules = {"rec->out": ep.EProp()}
+    net = from_nir(graph, rule=rules, neuron=neuron, readout=readout)
+    assert net.population("rec").model.surrogate == neuron.surrogate
+    assert net.population("out").model.loss == readout.loss
+    assert [p.rule.plastic for p in net.projections] == [False, False, True]
+    assert ep.Simulator(net, threads=1).connection_count("rec->out") == 9
+    assert ep.Simulator(from_nir(graph, zeros=True), threads=1).connection_count("rec->out") == 10
+    with pytest.raises(ep.NetworkError, match=r"^from_nir: rule names 'out'; there are: in->rec, rec->rec, rec->out$"):
+        from_nir(graph, rule={"out": ep.EProp()})
+
+
+def test_matrices_that_will_not_fit(monkeypatch: pytest.MonkeyPatch):
+    sim = ep.Simulator(network(), threads=1)
+    monkeypatch.setattr(memory, "NOTICEABLE", 0)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    with pytest.raises(ep.MemoryLimitError, match=r"a graph of NIR would take .* a matrix for each delay"):
+        to_nir(sim)
 
 
 def vectors(**nodes) -> dict:
@@ -187,13 +262,12 @@ def test_transforms_between_neurons_are_one_connection():
     )
     net = from_nir(graph, dt=1.0)
     assert [p.name for p in net.populations] == ["in", "rec.lif", "li"]
-    assert {p.name for p in net.projections} == {"in->rec.lif", "in->rec.lif 1", "rec.lif->rec.lif", "rec.lif->li"}
+    assert [p.name for p in net.projections] == ["in->rec.lif", "rec.lif->rec.lif", "rec.lif->li"]
     assert net.population("rec.lif").model.i_e.values == pytest.approx((0.01, 0.0))  # r b / tau, after the scale
     sim = ep.Simulator(net, threads=1)
     rise = 20.0 * (1.0 - np.exp(-1.0 / 20.0))
-    ways = {tuple(sorted(sim.delays(name))): sim.weights(name).toarray() for name in ("in->rec.lif", "in->rec.lif 1")}
-    np.testing.assert_allclose(ways[1.0, 4.0], rise * np.diag([1.0, 3.0]))
-    np.testing.assert_allclose(ways[1.0, 1.0], rise * np.eye(2))
+    assert sorted(sim.delays("in->rec.lif")) == [1.0, 1.0, 1.0, 4.0]
+    np.testing.assert_allclose(sim.weights("in->rec.lif").toarray(), rise * (np.eye(2) + np.diag([1.0, 3.0])))
     given = events(2)
     ran = sim.run(float(STEPS), {"in": given}, record=[("rec.lif", "z")])
     assert ran["rec.lif", "z"].sum() > 10
@@ -206,16 +280,18 @@ def test_transforms_between_neurons_are_one_connection():
         [(a.replace("rec", "lif"), b.replace("rec", "lif")) for a, b in graph.edges] + [("lif", "w"), ("w", "lif")],
         metadata={"dt": 0.001},
     )
-    found = solve(flat, {"in": given}, {"lif": np.zeros(2), "li": np.zeros(2)})
+    found = solve(flat, {"in": given})
     np.testing.assert_array_equal(found["lif"], ran["rec.lif", "z"])
     np.testing.assert_allclose(found["li"], ran.y["li"], rtol=1e-12, atol=1e-15)
 
 
 def test_neurons_that_spike_without_input():
-    graph = nir.NIRGraph(vectors(lif=lif(v_leak=1.5)), [("in", "lif"), ("lif", "out")], metadata={"dt": 0.001})
-    sim = ep.Simulator(from_nir(graph, dt=1.0), threads=1)
+    node = lif(v_leak=1.5)
+    node.metadata["v_init"] = np.zeros(2)
+    graph = nir.NIRGraph(vectors(lif=node), [("in", "lif"), ("lif", "out")], metadata={"dt": 0.001})
+    sim = ep.Simulator(from_nir(graph), threads=1)
     ran = sim.run(float(STEPS), record=[("lif", "z")])
-    found = solve(graph, {}, {"lif": np.zeros(2)})
+    found = solve(graph, {})
     assert found["lif"].sum() == 4
     np.testing.assert_array_equal(found["lif"], ran["lif", "z"])
 
@@ -243,6 +319,18 @@ REFUSED = {
         [("in", "a"), ("a", "d"), ("d", "b"), ("b", "lif"), ("lif", "out")],
         "b: adds signals of one source that come at different times",
     ),
+    "a kind that nothing leads to": (
+        {"odd": nir.IF(*(np.ones(2) for _ in range(2))), **vectors(lif=lif())}, [("odd", "lif"), ("lif", "out")], "odd: is a IF",
+    ),
+    "sizes that do not fit": (vectors(a=nir.Linear(np.ones((2, 3))), lif=lif()), [("in", "a"), ("a", "lif")],
+                              "a: takes 3 signals, but 2 lead to it"),
+    "more neurons than signals": (vectors(lif=lif(3)), [("in", "lif")], "lif: takes 3 signals, but 2 lead to it"),
+    "a scale that does not fit": (vectors(a=nir.Scale(np.ones(3)), lif=lif()), [("in", "a"), ("a", "lif")], "a: takes 3 signals"),
+    "an edge to nowhere": (vectors(lif=lif()), [("in", "lif"), ("lif", "b")], "b: an edge leads to or from this node"),
+    "a delay below zero": (vectors(d=nir.Delay(np.full(2, -0.001)), lif=lif()), [("in", "d"), ("d", "lif")],
+                           "in: a Delay on the way to lif is below zero"),
+    "weights that are no matrix": (vectors(a=nir.Linear(np.ones((2, 2, 2))), lif=lif()), [("in", "a"), ("a", "lif")],
+                                   "a: its weights must be a matrix"),
     "a threshold below the reset": (
         vectors(lif=lif(v_reset=2.0)), [("in", "lif"), ("lif", "out")], "lif: DeltaLIF.v_reset must be below v_th",
     ),
@@ -254,6 +342,33 @@ def test_graphs_that_are_no_network_here(case: str):
     nodes, edges, words = REFUSED[case]
     with pytest.raises(ep.NetworkError, match=words):
         from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0)
+
+
+def test_what_leads_nowhere_is_told():
+    """A matrix between neurons and an output has no readout that it could belong to."""
+    graph = nir.NIRGraph(
+        vectors(a=nir.Linear(W), lif=lif(), b=nir.Linear(W)), [("in", "a"), ("a", "lif"), ("lif", "b"), ("b", "out")]
+    )
+    with pytest.warns(NearestWarning, match=r"^from_nir leaves out what leads to no neuron or readout: b$"):
+        net = from_nir(graph, dt=1.0)
+    assert [p.name for p in net.projections] == ["in->lif"]
+
+
+def test_numbers_that_hold_for_all_signals_and_delays_that_differ():
+    """A scalar scale and delay; sums of signals, each from one source with a delay of its own."""
+    nodes = vectors(
+        a=nir.Linear(W), d=nir.Delay(np.array([0.0, 0.002])), scale=nir.Scale(np.array(0.5)), e=nir.Delay(np.array(0.001)),
+        b=nir.Linear(np.array([[1.0, 2.0], [0.0, 4.0]])), lif=lif(),
+    )  # fmt: skip
+    edges = list(
+        zip(("in", "a", "d", "scale", "e", "b", "lif"), ("a", "d", "scale", "e", "b", "lif", "out"), strict=True)
+    )
+    sim = ep.Simulator(from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0), threads=1)
+    sources, targets, weights = sim.connections("in->lif")
+    rise = 20.0 * (1.0 - np.exp(-1.0 / 20.0))
+    found = {(s, t): (w, d) for s, t, w, d in zip(sources, targets, weights, sim.delays("in->lif"), strict=True)}
+    assert {key: d for key, (_, d) in found.items()} == {(0, 0): 2.0, (1, 0): 4.0, (1, 1): 4.0}
+    assert [found[key][0] for key in ((0, 0), (1, 0), (1, 1))] == pytest.approx([0.5 * rise, rise, 2.0 * rise])
 
 
 def test_names_that_meet():
