@@ -107,8 +107,34 @@ def test_spikes(written, tmp_path: pathlib.Path):
         assert population.sorting == "by_time"
         theirs = population.get()
         assert sorted(theirs) == sorted(zip(nodes.tolist(), times.tolist(), strict=True))
-    net = network()
-    ep.Simulator(net, threads=1).run(200.0, {"in": found["in"]})  # as they are
+
+
+def test_spikes_played_back_are_those_that_were_recorded(tmp_path: pathlib.Path):
+    """In the same steps, and so is what they cause."""
+    runs = [ep.Simulator(network(), threads=1).run(80.0, {"in": events()}, learn=False, spikes=["in", "rec", "slow"])]
+    spikes_to_sonata(runs[0], tmp_path / "spikes.h5")
+    given = spikes_from_sonata(tmp_path / "spikes.h5", recorded_dt=1.0)["in"]
+    runs.append(ep.Simulator(network(), threads=1).run(80.0, {"in": given}, learn=False, spikes=["in", "rec", "slow"]))
+    assert runs[0].spikes["slow"][0].size > 10
+    for name in runs[0].spikes:
+        for ours, theirs in zip(runs[0].spikes[name], runs[1].spikes[name], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_spikes_of_others(tmp_path: pathlib.Path):
+    """In seconds, or in units that are not known, or without the names of populations."""
+    with h5py.File(tmp_path / "spikes.h5", "w") as file:
+        file["spikes/a/timestamps"], file["spikes/a/node_ids"] = np.array([0.25]), np.array([3])
+        file["spikes/a/timestamps"].attrs["units"] = "s"
+    assert spikes_from_sonata(tmp_path / "spikes.h5")["a"][0] == [250.0]
+    with h5py.File(tmp_path / "spikes.h5", "a") as file:
+        file["spikes/a/timestamps"].attrs["units"] = "steps"
+    with pytest.raises(ep.DataError, match="times of 'a' are in 'steps'; known are ms, s, us"):
+        spikes_from_sonata(tmp_path / "spikes.h5")
+    with h5py.File(tmp_path / "spikes.h5", "w") as file:
+        file["spikes/timestamps"], file["spikes/gids"] = np.array([0.25]), np.array([3])
+    with pytest.raises(ep.DataError, match="without the name of their population"):
+        spikes_from_sonata(tmp_path / "spikes.h5")
 
 
 def test_spikes_that_were_not_recorded(written, tmp_path: pathlib.Path):
@@ -166,11 +192,80 @@ def test_published_files(published: pathlib.Path):
     assert found == {(0, 0): 2.0, (1, 1): 1.0, (0, 2): 1.0, (1, 2): 2.0}
 
 
+def test_nodes_have_numbers_of_their_own(published: pathlib.Path):
+    """In any order, with gaps; parameters are in the order of the numbers."""
+    with h5py.File(published.parent / "net" / "nodes.h5", "a") as file:
+        file["nodes/v1/node_id"] = np.array([30, 10, 20])
+    with pytest.raises(ep.DataError, match="'lgn_to_v1' connects node 0 of 'v1', which is not there"):
+        from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
+    with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
+        file["edges/lgn_to_v1/target_node_id"][:] = [10, 20, 30, 30]
+    sim = ep.Simulator(from_sonata(published, {"v1": ep.LIF(tau_m=[10.0, 20.0, 30.0])}, dt=1.0), threads=1)
+    np.testing.assert_array_equal(sim.weights("lgn_to_v1").toarray(), np.array([[0.25, 0.0], [0.0, 6.0], [-3.0, 5.0]]))
+
+
+def test_tables_with_aligned_columns_and_types_of_several_populations(published: pathlib.Path):
+    table = "edge_type_id  population  syn_weight   delay\n7  other       9          9\n"
+    table += "7             lgn_to_v1   0.25         1.9\n8  lgn_to_v1   -3         NULL\n"
+    (published.parent / "net" / "edge_types.csv").write_text(table)
+    sim = ep.Simulator(from_sonata(published, {"v1": ep.LIF()}, dt=1.0), threads=1)
+    np.testing.assert_array_equal(sim.weights("lgn_to_v1").toarray(), np.array([[0.25, 0.0], [0.0, 6.0], [-3.0, 5.0]]))
+    assert sorted(sim.delays("lgn_to_v1")) == [1.0, 1.0, 2.0, 2.0]
+
+
+def test_several_synapses_as_one_edge_and_the_places_of_others(published: pathlib.Path):
+    with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
+        group = file["edges/lgn_to_v1"]
+        group["0/nsyns"], group["1/nsyns"] = np.array([2, 1]), np.array([3, 1])
+        group["0/dynamics_params/weight"], group["0/dynamics_params/delay"] = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    sim = ep.Simulator(from_sonata(published, {"v1": ep.LIF()}, dt=1.0), threads=1)
+    np.testing.assert_array_equal(sim.weights("lgn_to_v1").toarray(), np.array([[2.0, 0.0], [0.0, 6.0], [2.0, 15.0]]))
+    assert sorted(sim.delays("lgn_to_v1")) == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_edges_without_groups_and_without_edges(published: pathlib.Path):
+    """Both of which is allowed where all is said by types; the configuration may be that of a simulation."""
+    (published.parent / "simulation_config.json").write_text('{"network": "circuit_config.json"}')
+    with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
+        group = file["edges/lgn_to_v1"]
+        del group["edge_group_id"], group["edge_group_index"]
+        empty = file.create_group("edges/none")
+        for end in ("source", "target"):
+            empty[f"{end}_node_id"] = np.zeros(0, int)
+            empty[f"{end}_node_id"].attrs["node_population"] = "v1"
+        empty["edge_type_id"] = np.zeros(0, int)
+    net = from_sonata(published.parent / "simulation_config.json", {"v1": ep.LIF()}, dt=1.0, rule={"none": ep.EProp()})
+    assert [p.name for p in net.projections] == ["lgn_to_v1", "none"]
+    sim = ep.Simulator(net, threads=1)
+    np.testing.assert_array_equal(
+        sim.weights("lgn_to_v1").toarray(), np.array([[0.25, 0.0], [0.0, -3.0], [-3.0, 0.25]])
+    )
+    assert sim.connection_count("none") == 0
+
+
+def test_names_that_make_no_files(tmp_path: pathlib.Path):
+    for first, second, words in (
+        ("a->b", "a_to_b", "two files would be called 'a_to_b_edges'"),
+        ("x", "X", "two files would be called 'X_edges'"),
+        ("a$b", "x", r"'a\$b_edges' cannot be a file's name"),
+        (".", "x", r"'\._edges' cannot be a file's name"),
+    ):
+        net = ep.Network()
+        net.add(ep.LIF(), 2, "rec")
+        for name in (first, second):
+            net.connect("rec", "rec", name=name)
+        with pytest.raises(ep.NetworkError, match=f"^to_sonata: {words}"):
+            to_sonata(ep.Simulator(net, threads=1), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_models_and_rules_that_do_not_fit(published: pathlib.Path):
     with pytest.raises(
         ep.NetworkError, match=r"nodes\.h5: the population 'v1' needs a model: from_sonata\(\.\.\., models={'v1'"
     ):
         from_sonata(published, {}, dt=1.0)
+    with pytest.raises(ep.InputError, match=r"^from_sonata: models must be a dictionary"):
+        from_sonata(published, None, dt=1.0)
     with pytest.raises(ep.NetworkError, match=r"^from_sonata: models names 'V1'; there are: lgn, v1$"):
         from_sonata(published, {"v1": ep.LIF(), "V1": ep.LIF()}, dt=1.0)
     with pytest.raises(ep.NetworkError, match=r"^from_sonata: rule names 'lgn'; there are: lgn_to_v1$"):
@@ -191,6 +286,7 @@ def test_models_and_rules_that_do_not_fit(published: pathlib.Path):
         ("net/node_types.csv", None, r"node_types\.csv: cannot be read: No such file"),
         ("net/node_types.csv", "node_type_id,model_type\n1,virtual\n", "is no table of types with a column node_type_id"),
         ("net/edge_types.csv", "edge_type_id\n7\n8\n", r"edges\.h5: neither the edges of 'lgn_to_v1' nor their types say"),
+        ("net/edge_types.csv", "edge_type_id syn_weight\n7 much\n8 1\n", r"edges\.h5: syn_weight must be a number: .*'much'"),
         ("net/edges.h5", "", r"edges\.h5: is no file of SONATA with edges"),
     ],
 )  # fmt: skip
@@ -208,6 +304,21 @@ def test_edges_that_lack_something(published: pathlib.Path):
     with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
         del file["edges/lgn_to_v1/target_node_id"]
     with pytest.raises(ep.DataError, match=r"edges\.h5: is no file of SONATA with edges: .*target_node_id"):
+        from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
+
+
+def test_edges_whose_numbers_do_not_fit(published: pathlib.Path):
+    with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
+        file["edges/lgn_to_v1/edge_group_index"][:] = [0, 5, 0, 1]
+    with pytest.raises(
+        ep.DataError, match=r"edges\.h5: /edges/lgn_to_v1/1/syn_weight must be a list of numbers, one for each"
+    ):
+        from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
+    with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
+        file["edges/lgn_to_v1/source_node_id"].attrs["node_population"] = "lost"
+    with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
+        file["edges/lgn_to_v1/edge_group_index"][:] = [0, 1, 0, 1]
+    with pytest.raises(ep.NetworkError, match=r"edges\.h5: 'lgn_to_v1' connects 'lost'; there are: lgn, v1"):
         from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
 
 

@@ -8,8 +8,8 @@
     spikes_to_sonata(sim.run(1000.0, {"in": events}, spikes=["rec"]), "spikes.h5")
     net = from_sonata("circuit/circuit_config.json", {"rec": ep.LIF(), "out": ep.Readout()}, dt=1.0)
 
-Weights are mV, delays ms. The format does not say what a neuron does, only what it is called: templates are written under
-NEST's names, and read with the models that are given. Needs no extra. (doi:10.1371/journal.pcbi.1007696)
+Weights are mV, delays ms. The format does not say what a neuron does, only what it is called: templates and parameters are
+written under NEST's names, for others to read; here the models are given. Needs no extra. (doi:10.1371/journal.pcbi.1007696)
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ from eprop.engine import Recording, Simulator
 from eprop.engine.members import members_of
 from eprop.errors import DataError, InputError, NetworkError
 from eprop.interop.nest_names import NEURONS, named
-from eprop.interop.sonata_files import SORTINGS, Types, each, files_of, of_types, opened, write_types, written
+from eprop.interop.sonata_edges import Edges, read_edges
+from eprop.interop.sonata_files import SORTINGS, each, files_of, of_types, opened, text_of, write_types, written
 from eprop.models import EventSource, Model, Readout
 from eprop.network import Explicit, Network, Population, Projection
 from eprop.parameters import Description
-from eprop.rules import Rule
+from eprop.rules import STDP, Rule
 from eprop.training.files import output_errors, write_text
 
 CONFIG = "circuit_config.json"
+#: Units of times, in ms.
+UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001}
 
 
 def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
@@ -57,6 +60,8 @@ def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
     ------
     InputError
         If it is no simulator of one process.
+    NetworkError
+        If a name cannot be that of a file, or two names would be.
     OutputError
         If a file cannot be written.
     """
@@ -68,6 +73,7 @@ def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     network = simulator.network
+    _check_names(network)
     nodes = [_write_nodes(folder, network, p) for p in network.populations]
     edges = [_write_edges(folder, simulator, p) for p in network.projections]
     config = {"manifest": {"$BASE_DIR": "."}, "networks": {"nodes": nodes, "edges": edges}}
@@ -95,16 +101,36 @@ def spikes_to_sonata(recording: Recording, path: str | pathlib.Path) -> None:
             group["node_ids"] = np.asarray(ids, np.uint64)
 
 
-def spikes_from_sonata(path: str | pathlib.Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def spikes_from_sonata(
+    path: str | pathlib.Path, *, recorded_dt: float | None = None
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Spikes of a file, by population: times (ms) and nodes, as `Simulator.run` takes them for sources.
+
+    Parameters
+    ----------
+    path : path
+    recorded_dt : float, optional
+        If they were recorded in steps of so many ms, and have the times of the ends of these, as those of `spikes_to_sonata` and
+        of NEST: times are then moved to the middle of the step, so that a run has the spikes in the steps in which they were
+        recorded. By default they are told as they are.
 
     Raises
     ------
     DataError
-        If it is no such file.
+        If it is no such file, or its times are in a unit that is not known.
     """
+    late = 0.0 if recorded_dt is None else 0.5 * recorded_dt
+    found = {}
     with opened(path, "spikes") as spikes:
-        return {name: (group["timestamps"][:], group["node_ids"][:].astype(np.int64)) for name, group in spikes.items()}
+        for name, group in spikes.items():
+            if not hasattr(group, "keys"):
+                raise DataError(f"{path}: holds spikes without the name of their population, as files before 2019 did")
+            unit = text_of(group["timestamps"].attrs.get("units", "ms"))
+            if unit not in UNITS:
+                raise DataError(f"{path}: times of {name!r} are in {unit!r}; known are {', '.join(UNITS)}")
+            times = UNITS[unit] * group["timestamps"][:].astype(np.float64) - late
+            found[name] = times, group["node_ids"][:].astype(np.int64)
+    return found
 
 
 def from_sonata(
@@ -131,8 +157,9 @@ def from_sonata(
     Returns
     -------
     Network
-        Populations and projections have the names of the files. Weights and delays are those of the edges, or of their types;
-        delays are rounded to steps, one at least.
+        Populations and projections have the names of the files. Weights (times ``nsyns``, where several synapses are one edge)
+        and delays are those of the edges, or of their types; delays are rounded to steps, one at least. Parameters of nodes in
+        the file are not read: a population has the model that is given, whose lists of values are in the order of ``node_id``.
 
     Raises
     ------
@@ -141,33 +168,32 @@ def from_sonata(
     NetworkError
         If a population has no model, or a model that does not fit its edges.
     """
+    if not isinstance(models, Mapping):
+        raise InputError(
+            f'from_sonata: models must be a dictionary such as {{"rec": LIF()}}, got {type(models).__name__}'
+        )
     files = files_of(pathlib.Path(config))
-    network = Network(dt=dt, seed=seed)
+    network, ids = Network(dt=dt, seed=seed), dict[str, np.ndarray]()
     for path, types in each(files, "nodes"):
         with opened(path, "nodes") as populations:
             for name, group in populations.items():
-                kinds = set(of_types(types, group["node_type_id"][:], "model_type").values())
+                kinds = set(of_types(types, name, group["node_type_id"][:], "model_type").values())
                 model = models.get(name, EventSource() if kinds == {"virtual"} else None)
                 if model is None:
                     raise NetworkError(
                         f"{path}: the population {name!r} needs a model: from_sonata(..., models={{{name!r}: ...}})"
                     )
-                network.add(model, group["node_type_id"].shape[0], name)
-    _check_names(models, "models", [p.name for p in network.populations])
+                size = group["node_type_id"].shape[0]
+                network.add(model, size, name)
+                ids[name] = np.sort(group["node_id"][:]).astype(np.int64) if "node_id" in group else np.arange(size)
+    _check_given(models, "models", [p.name for p in network.populations])
     for path, types in each(files, "edges"):
         with opened(path, "edges") as populations:
             for name, group in populations.items():
-                _connect(
-                    network,
-                    path,
-                    name,
-                    group,
-                    types,
-                    rule.get(name) if isinstance(rule, Mapping) else rule,
-                    weight_scale,
-                )
+                own = rule.get(name) if isinstance(rule, Mapping) else rule
+                _connect(network, ids, path, name, read_edges(path, name, group, types), own, weight_scale)
     if isinstance(rule, Mapping):
-        _check_names(rule, "rule", [p.name for p in network.projections])
+        _check_given(rule, "rule", [p.name for p in network.projections])
     return network
 
 
@@ -211,9 +237,9 @@ def _parameters(members: list[Any]) -> dict[str, np.ndarray]:
 
 
 def _write_edges(folder: pathlib.Path, simulator: Simulator, projection: Projection) -> dict[str, str]:
-    name = projection.name.replace("->", "_to_")
+    name = _name_of(projection)
     sources, targets, weights = simulator.connections(projection.name)
-    kind = "plastic" if projection.rule.plastic else "static"
+    kind = "stdp" if isinstance(projection.rule, STDP) else "eprop" if projection.rule.plastic else "static"
     with written(folder / f"{name}_edges.h5") as file:
         group = file.create_group(f"edges/{name}")
         for end, ids, population in (("source", sources, projection.pre), ("target", targets, projection.post)):
@@ -223,61 +249,51 @@ def _write_edges(folder: pathlib.Path, simulator: Simulator, projection: Project
         group["edge_group_id"] = np.zeros(sources.size, np.uint32)
         group["edge_group_index"] = np.arange(sources.size, dtype=np.uint64)
         group["0/syn_weight"], group["0/delay"] = weights, simulator.delays(projection.name)
-    row = {"edge_type_id": projection.index, "population": name, "model_template": f"{kind}_synapse"}
+    row = {"edge_type_id": projection.index, "population": name, "model_template": f"nest:{kind}_synapse"}
     types = write_types(folder / f"{name}_edge_types.csv", row)
     return {"edges_file": f"$BASE_DIR/{name}_edges.h5", "edge_types_file": types}
+
+
+def _check_names(network: Network) -> None:
+    """Refuse names that are none of files, or whose files would be the same, on any disk."""
+    names = [f"{p.name}_nodes" for p in network.populations]
+    names += [f"{_name_of(p)}_edges" for p in network.projections]
+    for k, name in enumerate(names):
+        if "$" in name or name.startswith("."):
+            raise NetworkError(
+                f"to_sonata: {name!r} cannot be a file's name here; give it one without '$', and no '.' at first"
+            )
+        if name.lower() in [other.lower() for other in names[:k]]:
+            raise NetworkError(f"to_sonata: two files would be called {name!r}; give one of them another name")
+
+
+def _name_of(projection: Projection) -> str:
+    return projection.name.replace("->", "_to_")
 
 
 # --------------------------------------------------------------------------------------------------------------- read
 
 
 def _connect(
-    network: Network,
-    path: str,
-    name: str,
-    group: Any,
-    types: Types,
-    rule: Rule | None,
-    scale: float,
+    network: Network, ids: dict[str, np.ndarray], path: str, name: str, edges: Edges, rule: Rule | None, scale: float
 ) -> None:
-    ends = [(group[f"{end}_node_id"], group[f"{end}_node_id"].attrs["node_population"]) for end in ("source", "target")]
-    (sources, pre), (targets, post) = ((ids[:].astype(np.int64), _text(of)) for ids, of in ends)
-    if sources.size == 0:
-        return
-    weights, delays = (_of_edges(group, types, column) for column in ("syn_weight", "delay"))
-    if np.any(np.isnan(weights)):
-        raise DataError(f"{path}: neither the edges of {name!r} nor their types say what syn_weight they have")
-    steps = np.maximum(np.rint(np.where(np.isnan(delays), 0.0, delays) / network.dt), 1.0)
+    ends = []
+    for numbers, population in ((edges.sources, edges.pre), (edges.targets, edges.post)):
+        if population not in ids:
+            raise NetworkError(f"{path}: {name!r} connects {population!r}; there are: {', '.join(ids)}")
+        known = ids[population]
+        at = np.minimum(np.searchsorted(known, numbers), known.size - 1)
+        if np.any(known[at] != numbers):
+            lost = numbers[known[at] != numbers][0]
+            raise DataError(f"{path}: {name!r} connects node {lost} of {population!r}, which is not there")
+        ends.append(at)
+    steps = np.maximum(np.rint(np.where(np.isnan(edges.delays), 0.0, edges.delays) / network.dt), 1.0)
     network.connect(
-        pre,
-        post,
-        Explicit(sources=sources, targets=targets),
-        weight=scale * weights,
-        delay=steps * network.dt,
-        rule=rule,
-        name=name,
-    )
+        edges.pre, edges.post, Explicit(sources=ends[0], targets=ends[1]), weight=scale * edges.weights,
+        delay=steps * network.dt if steps.size else None, rule=rule, name=name.replace("/", "_"),
+    )  # fmt: skip
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _of_edges(group: Any, types: Types, column: str) -> np.ndarray:
-    """An attribute of each edge: its own, or that of its type, or NaN."""
-    ids = group["edge_type_id"][:]
-    told = of_types(types, ids, column)
-    kinds, place = np.unique(ids, return_inverse=True)
-    values = np.array([float(told.get(int(i), "nan")) for i in kinds])[place]
-    groups, index = group["edge_group_id"][:], group["edge_group_index"][:]
-    for number in np.unique(groups):
-        own = group.get(f"{number}/{column}")
-        if own is not None:
-            here = groups == number
-            values[here] = own[:][index[here]]
-    return values
-
-
-def _check_names(given: Mapping[str, Any], label: str, there: list[str]) -> None:
+def _check_given(given: Mapping[str, Any], label: str, there: list[str]) -> None:
     if unknown := sorted(set(given) - set(there)):
         raise NetworkError(f"from_sonata: {label} names {unknown[0]!r}; there are: {', '.join(there)}")

@@ -20,8 +20,10 @@ from eprop.training.files import write_text, written_aside
 MAGIC, VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)
 #: In which order spikes come.
 SORTINGS = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype=np.uint8)
-#: Types by their numbers: columns of the table.
-Types = dict[int, dict[str, str]]
+#: How tables say nothing.
+NOTHING = ("", "NULL", "NONE", "None", "NA", "nan")
+#: Rows of a table of types: name of a column, and what it says.
+Types = list[dict[str, str]]
 
 
 @contextlib.contextmanager
@@ -53,6 +55,11 @@ def opened(path: str | pathlib.Path, group: str) -> Iterator[Any]:
         raise DataError(f"{path}: is no file of SONATA with {group}: {error}") from error
 
 
+def text_of(value: Any) -> str:
+    """Text of an attribute, however it was written."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
 def write_types(path: pathlib.Path, row: dict[str, Any]) -> str:
     """A table with one type."""
     text = io.StringIO()
@@ -64,23 +71,31 @@ def write_types(path: pathlib.Path, row: dict[str, Any]) -> str:
 
 
 def files_of(config: pathlib.Path) -> dict[str, list[dict[str, str]]]:
-    """Files of nodes and edges, whose names hold no variables any more."""
+    """Files of nodes and edges, whose names hold no variables any more; a configuration of a simulation names the circuit's."""
     try:
         given = json.loads(config.read_text(encoding="utf-8"))
         manifest = {key: str(value) for key, value in given.get("manifest", {}).items()}
-        networks = given["networks"]
         for _ in manifest:  # a variable may stand for a name that holds another
             manifest = {key: _replaced(value, manifest) for key, value in manifest.items()}
+        if isinstance(given.get("network"), str):
+            return files_of(config.parent / _replaced(given["network"], manifest))
         return {
             kind: [
-                {key: str(config.parent / _replaced(value, manifest)) for key, value in entry.items() if value}
-                for entry in networks[kind]
+                {
+                    key: str(config.parent / _replaced(value, manifest))
+                    for key, value in entry.items()
+                    if key in names and value
+                }
+                for entry in given["networks"][kind]
             ]
             for kind in ("nodes", "edges")
+            for names in [(f"{kind}_file", f"{kind[:-1]}_types_file")]
         }
     except OSError as error:
         raise DataError(f"{config}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{config}: is no circuit configuration of SONATA with networks of nodes and edges") from error
 
 
@@ -91,7 +106,7 @@ def _replaced(text: str, manifest: Mapping[str, str]) -> str:
 
 
 def each(files: dict[str, list[dict[str, str]]], kind: str) -> Iterator[tuple[str, Types]]:
-    """Each file, and its types by their numbers."""
+    """Each file, and its types."""
     for entry in files[kind]:
         if f"{kind}_file" not in entry:
             raise DataError(f"an entry of networks.{kind} names no {kind}_file")
@@ -101,19 +116,39 @@ def each(files: dict[str, list[dict[str, str]]], kind: str) -> Iterator[tuple[st
 
 def _read_types(path: str | None, key: str) -> Types:
     if path is None:
-        return {}
+        return []
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            return {int(row[key]): row for row in csv.DictReader(file, delimiter=" ")}
+            # Columns are parted by one or more spaces.
+            rows = list(csv.DictReader(file, delimiter=" ", skipinitialspace=True))
+        return [row | {"id": str(int(row[key]))} for row in rows]
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: is no table of types with a column {key}, its columns parted by single spaces"
-        ) from error
+        raise DataError(f"{path}: is no table of types with a column {key}, its columns parted by spaces") from error
 
 
-def of_types(types: Types, ids: np.ndarray, column: str) -> dict[int, str]:
-    """What the types that occur say in a column, by their numbers; of those that say nothing, nothing."""
-    found = {int(i): types.get(int(i), {}).get(column) for i in np.unique(ids)}
-    return {i: value for i, value in found.items() if value not in (None, "", "NULL")}
+def of_types(types: Types, population: str, ids: np.ndarray, column: str) -> dict[int, str]:
+    """What the types that occur in a population say in a column, by their numbers; of those that say nothing, nothing."""
+    told = {
+        int(row["id"]): row.get(column)
+        for row in types
+        if row.get("population")
+        in (None, "", *NOTHING, population)  # numbers may be those of another population's types
+    }
+    found = {int(i): told.get(int(i)) for i in np.unique(ids)}
+    return {i: value for i, value in found.items() if value is not None and value not in NOTHING}
+
+
+def numbers(path: str, column: str, values: dict[int, str]) -> dict[int, float]:
+    """A column as numbers.
+
+    Raises
+    ------
+    DataError
+        If one is none.
+    """
+    try:
+        return {i: float(value) for i, value in values.items()}
+    except ValueError as error:
+        raise DataError(f"the types of {path}: {column} must be a number: {error}") from error
