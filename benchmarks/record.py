@@ -72,10 +72,10 @@ def write(name: str, result: Any) -> pathlib.Path:
 
 
 def commit() -> str | None:
-    """The version of the sources, with a ``+`` if the package has been changed since; None outside a repository."""
+    """The version of the checkout, with a ``+`` if package or benchmarks have been changed since; None outside a repository."""
     try:
         name = _git("rev-parse", "--short=10", "HEAD")
-        return name + ("+" if _git("status", "--porcelain", "--", "src") else "")
+        return name + ("+" if _git("status", "--porcelain", "--", "src", "benchmarks/*.py", "benchmarks/micro") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

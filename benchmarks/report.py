@@ -76,7 +76,7 @@ def event_costs() -> None:
         for name, result in found.items()
         for kind, when in (("regular", "by the clock"), ("random", "at random"))
     ]
-    print(f"| e-prop+, times LIF with one kappa | {' | '.join(name for name, _ in columns)} |")
+    print(f"| e-prop+, times LIF with one kappa unless said | {' | '.join(name for name, _ in columns)} |")
     print("|---" * (1 + len(columns)) + "|")
     print(
         f"| LIF, ns per event | {' | '.join(plus_minus(r['LIF']['ns_per_synaptic_event'], digits=2) for _, r in columns)} |"

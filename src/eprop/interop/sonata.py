@@ -249,7 +249,7 @@ def _write_edges(folder: pathlib.Path, simulator: Simulator, projection: Project
         group["edge_group_id"] = np.zeros(sources.size, np.uint32)
         group["edge_group_index"] = np.arange(sources.size, dtype=np.uint64)
         group["0/syn_weight"], group["0/delay"] = weights, simulator.delays(projection.name)
-    row = {"edge_type_id": projection.index, "population": name, "model_template": f"nest:{kind}_synapse"}
+    row = {"edge_type_id": projection.index, "population": name, "model_template": f"{kind}_synapse"}
     types = write_types(folder / f"{name}_edge_types.csv", row)
     return {"edges_file": f"$BASE_DIR/{name}_edges.h5", "edge_types_file": types}
 
