@@ -12,6 +12,7 @@ import pytest
 # Each table by the beginning of its head.
 TABLES = [
     "| network | rule | ns per event |",
+    "| e-prop+, times LIF with one kappa unless said |",
     "| rule | loss | settings |",
     "| task | rule | iterations |",
     "| evidence accumulation | time here |",
