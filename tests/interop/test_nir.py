@@ -198,11 +198,15 @@ def test_what_the_graph_does_not_tell():
     """Surrogate, loss and rules are given; weights of 0 are connections if they shall be."""
     graph = to_nir(ep.Simulator(network(), threads=1))
     graph.nodes["rec->out"].weight[0, 0] = 0.0
-    neuron, readout = ep.DeltaLIF(surrogate=ep.FastSigmoid(0.4, 2.0), c_m=7.0), ep.Readout(loss=ep.CrossEntropy())
+    neuron, readout = (
+        ep.DeltaLIF(surrogate=ep.FastSigmoid(0.4, 2.0), c_m=7.0),
+        ep.Readout(loss=ep.CrossEntropy(), scale_input=True),
+    )
     rules = {"rec->out": ep.EProp()}
     net = from_nir(graph, rule=rules, neuron=neuron, readout=readout)
     assert net.population("rec").model.surrogate == neuron.surrogate
     assert net.population("out").model.loss == readout.loss
+    assert not net.population("out").model.scale_input
     assert [p.rule.plastic for p in net.projections] == [False, False, True]
     assert ep.Simulator(net, threads=1).connection_count("rec->out") == 9
     assert ep.Simulator(from_nir(graph, zeros=True), threads=1).connection_count("rec->out") == 10

@@ -317,7 +317,9 @@ def _model(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[De
         given["v_init"] = np.asarray(start, float)
     plain = {"c_m": 1.0, "v_init": None} | {key: _plain(value) for key, value in given.items()}
     try:
-        return templates[0 if isinstance(node, nir.LIF) else 1].replace(**plain)
+        if isinstance(node, nir.LIF):
+            return templates[0].replace(**plain)
+        return templates[1].replace(**plain, scale_input=False)  # weights say it
     except ValueError as error:
         raise NetworkError(f"{name}: {error}") from error
 
