@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.errors import DataError
-from eprop.interop.sonata_files import Types, numbers, of_types, text_of
+from eprop.interop.sonata_files import numbers, of_types, text_of
 
 #: Where edges, or their types, may say something: the standard's own places, and PyNN's.
 WEIGHT = ("syn_weight", "dynamics_params/syn_weight", "dynamics_params/weight")
@@ -40,7 +40,7 @@ class Edges:
     delays: np.ndarray
 
 
-def read_edges(path: str, name: str, group: Any, types: Types) -> Edges:
+def read_edges(path: str, name: str, group: Any, types: list[dict[str, str]]) -> Edges:
     """Edges of the population ``name``, an open ``group`` of a file.
 
     Raises
@@ -57,7 +57,7 @@ def read_edges(path: str, name: str, group: Any, types: Types) -> Edges:
     return Edges(pre, post, sources, targets, weights, delays)
 
 
-def _said(path: str, name: str, group: Any, types: Types, places: tuple[str, ...]) -> np.ndarray:
+def _said(path: str, name: str, group: Any, types: list[dict[str, str]], places: tuple[str, ...]) -> np.ndarray:
     """An attribute of each edge: its own, or that of its type, or NaN."""
     ids, column = group["edge_type_id"][:], places[0]
     told = numbers(path, column, of_types(types, name, ids, column))

@@ -22,8 +22,6 @@ MAGIC, VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)
 SORTINGS = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype=np.uint8)
 #: How tables say nothing.
 NOTHING = ("", "NULL", "NONE", "None", "NA", "nan")
-#: Rows of a table of types: name of a column, and what it says.
-Types = list[dict[str, str]]
 
 
 @contextlib.contextmanager
@@ -105,7 +103,7 @@ def _replaced(text: str, manifest: Mapping[str, str]) -> str:
     return text
 
 
-def each(files: dict[str, list[dict[str, str]]], kind: str) -> Iterator[tuple[str, Types]]:
+def each(files: dict[str, list[dict[str, str]]], kind: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """Each file, and its types."""
     for entry in files[kind]:
         if f"{kind}_file" not in entry:
@@ -114,7 +112,7 @@ def each(files: dict[str, list[dict[str, str]]], kind: str) -> Iterator[tuple[st
         yield entry[f"{kind}_file"], _read_types(entry.get(f"{one}_types_file"), f"{one}_type_id")
 
 
-def _read_types(path: str | None, key: str) -> Types:
+def _read_types(path: str | None, key: str) -> list[dict[str, str]]:
     if path is None:
         return []
     try:
@@ -128,7 +126,7 @@ def _read_types(path: str | None, key: str) -> Types:
         raise DataError(f"{path}: is no table of types with a column {key}, its columns parted by spaces") from error
 
 
-def of_types(types: Types, population: str, ids: np.ndarray, column: str) -> dict[int, str]:
+def of_types(types: list[dict[str, str]], population: str, ids: np.ndarray, column: str) -> dict[int, str]:
     """What the types that occur in a population say in a column, by their numbers; of those that say nothing, nothing."""
     told = {
         int(row["id"]): row.get(column)
