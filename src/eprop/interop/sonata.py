@@ -124,7 +124,9 @@ def spikes_from_sonata(
     with opened(path, "spikes") as spikes:
         for name, group in spikes.items():
             if not hasattr(group, "keys"):
-                raise DataError(f"{path}: holds spikes without the name of their population, as files before 2019 did")
+                raise DataError(
+                    f"{path}: holds spikes without the name of their population, as an older layout has them"
+                )
             unit = text_of(group["timestamps"].attrs.get("units", "ms"))
             if unit not in UNITS:
                 raise DataError(f"{path}: times of {name!r} are in {unit!r}; known are {', '.join(UNITS)}")
