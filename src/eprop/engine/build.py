@@ -31,6 +31,7 @@ from eprop.engine.tables import (
     rules_of,
     split,
     tract_rows,
+    turns_of,
 )
 from eprop.engine.traces import (
     adjoint_table,
@@ -284,6 +285,7 @@ def _tables_of(network: Network, share: RankShare, nodes: _Nodes, learning: _Lea
         "rates": poisson_rates(network, populations, nodes.members),
         "projections": learning.projections,
         "projection_floats": learning.floats,
+        "turns": turns_of(learning.projections),
         "groups": learning.groups,
         "decays": decays_of(learning.groups, learning.tabled),
         **filter_tables(learning.filters, learning.tabled),

@@ -47,7 +47,8 @@ def walks_of(built: Built) -> Walks:
 def by_spikes(built: Built) -> np.ndarray:
     """Tracts that learn by e-prop and whose rows have so few targets that these are picked (`kernels.gradients`)."""
     rows, indptr = built.topology.projections, built.topology.indptr
-    first, n, sizes = rows[:, lay.PRO_ROW], rows[:, lay.PRO_ROWS], rows[:, lay.PRO_HI] - rows[:, lay.PRO_LO]
+    leader, sizes = rows[rows[:, lay.PRO_LEADER]], rows[:, lay.PRO_HI] - rows[:, lay.PRO_LO]
+    first, n = leader[:, lay.PRO_ROW], rows[:, lay.PRO_ROWS] * rows[:, lay.PRO_STRIDE]
     learn = (rows[:, lay.PRO_RULE] == lay.EPROP) & (rows[:, lay.PRO_TO_READOUT] == 0)
     synapses = (indptr[:, first + n] - indptr[:, first]).sum(axis=0)
     few: np.ndarray = learn & (synapses < PICKED_TO * n * sizes)
@@ -55,11 +56,11 @@ def by_spikes(built: Built) -> np.ndarray:
 
 
 def room_for_sums(built: Built, walks: Walks, threads: int) -> int:
-    """Synapses whose gradients one thread sums up at a time: a share of all, within limits, but at least a row."""
+    """Synapses whose gradients one thread sums up at a time: a share of all, within limits, but at least those of an axon."""
     rows, indptr = built.topology.projections[walks.by_spikes], built.topology.indptr
     longest = most = 0
-    for row in rows:
-        part = indptr[:, row[lay.PRO_ROW] : row[lay.PRO_ROW] + row[lay.PRO_ROWS] + 1]
+    for row in rows[rows[:, lay.PRO_LATE] == 0]:
+        part = indptr[:, row[lay.PRO_ROW] :: row[lay.PRO_STRIDE]][:, : row[lay.PRO_ROWS] + 1]
         longest = max(longest, int(np.diff(part, axis=1).max(initial=0)))
         most = max(most, int((part[:, -1] - part[:, 0]).max()))
     return max(longest, min(-(-most // threads) + longest, MOST_SUMS))
@@ -122,7 +123,7 @@ def dense_tables(
         first, n, targets = row[lay.PRO_ROW], row[lay.PRO_ROWS], int(row[lay.PRO_HI] - row[lay.PRO_LO])
         synapses = int((indptr[:, first + n] - indptr[:, first]).sum())
         stride = -(-targets // PAD) * PAD
-        # The rows of a tract whose rows are apart are not neighbours.
+        # Of a tract whose rows are apart there is none: all branches of an axon are done at once.
         if row[lay.PRO_STRIDE] > 1 or (wanted is not None and not wanted[r]):
             continue
         if targets < DENSE_TARGETS or synapses < least * n * stride or size + n * stride > DENSE_TO:

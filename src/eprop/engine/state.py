@@ -286,7 +286,7 @@ def with_tables(built: Built, scratch: Scratch) -> Scratch:
     """The same work space with room for the tables of e-prop+ (`kernels.plastic_dense`), where they pay and are known."""
     rows = built.topology.projections
     plain = len(built.kinds) == 1 and built.kinds[0][:2] == (1, 0) and not (built.two_kappas or built.moments_plus)
-    # Rows of several tracts are sorted together: there is no one table for them.
+    # Rows of all delays are sorted together: there is no one table for them.
     alone = np.bincount(rows[:, lay.PRO_LEADER], minlength=len(rows)) == 1
     wanted = (rows[:, lay.PRO_RULE] == lay.EPROP_PLUS) & (rows[:, lay.PRO_TO_READOUT] == 0) & plain & alone
     at, width, size = dense_tables(built, wanted, TABLE_FROM)
@@ -306,8 +306,11 @@ class Lanes:
         self.shape = (lanes, n_steps, learns)
         self.state = np.zeros((lanes, built.initial.shape[0], n))
         self.walks = walks_of(built)
-        # Rows of tables are padded with zeros, and so what they are added to.
-        self.x, self.y = aligned((lanes, -(-(n + k) // PAD) * PAD + PAD)), np.zeros((lanes, k))
+        # Inputs of this step, and of as many more as some branch of an axon lies behind the first. Rows of tables are padded with
+        # zeros, and so what they are added to.
+        latest = min(int(built.topology.projections[:, lay.PRO_LATE].max(initial=0)), n_steps - 1)
+        self.x = aligned((lanes, 1 << latest.bit_length(), -(-(n + k) // PAD) * PAD + PAD))
+        self.y = np.zeros((lanes, k))
         self.spikes = np.zeros((lanes, n), np.int32)
         self.log = np.zeros((lanes, log_size), np.int32)
         self.starts = np.zeros((lanes, n_steps, populations + 1), np.int64)

@@ -108,8 +108,9 @@ def projections_of(
         row[lay.PRO_GROUP], row[lay.PRO_KIND] = post[lay.POP_GROUP] + tract.kind, post[lay.POP_KIND]
         row[lay.PRO_LO], row[lay.PRO_HI] = post[lay.POP_LO], post[lay.POP_HI]
         row[lay.PRO_LEADER] = number
-        if _sorted_together(p) and number and table[number - 1, lay.PRO_OWNER] == p.index:
+        if strides[number] > 1 and number and table[number - 1, lay.PRO_OWNER] == p.index:
             row[lay.PRO_LEADER] = table[number - 1, lay.PRO_LEADER]
+        row[lay.PRO_LATE] = tract.delay - parts[row[lay.PRO_LEADER]].delay
         row[lay.PRO_COUNTED] = not row[lay.PRO_TO_READOUT] or share.comm.rank == 0
         row[lay.PRO_MIRROR] = mirrors.get((p.pre.index, p.post.index), 0)
         if isinstance(p.rule, (EProp, EPropPlus)):
@@ -125,9 +126,13 @@ def projections_of(
     return table, floats
 
 
-def _sorted_together(p: Projection) -> bool:
-    """Whether the rows of a projection's tracts are sorted together."""
-    return isinstance(p.rule, EPropPlus) and p.post.model.role != "readout"
+def turns_of(projections: np.ndarray) -> np.ndarray:
+    """The order in which tracts add to the inputs of a step: those first whose spikes have been under way longest since the
+    first branch of their axon was reached, and equal ones as they come.
+
+    Samples add the inputs of all branches of an axon when its spike reaches the first one (`kernels.lanes`); so the sums are the same.
+    """
+    return np.argsort(-projections[:, lay.PRO_LATE], kind="stable")
 
 
 def _rows(tracts: list[list[Tract]], share: RankShare) -> tuple[list[int], list[int]]:
@@ -143,9 +148,9 @@ def _rows(tracts: list[list[Tract]], share: RankShare) -> tuple[list[int], list[
             p = own[0].projection
             if (p.rule.code in lay.AT_SPIKES) != wanted:
                 continue
-            rows, together = share.known(p.pre), _sorted_together(p)
-            firsts[number] = [at + k * (1 if together else rows) for k in range(len(own))]
-            strides[number] = [len(own) if together else 1] * len(own)
+            rows, neighbours = share.known(p.pre), p.post.model.role != "readout"
+            firsts[number] = [at + k * (1 if neighbours else rows) for k in range(len(own))]
+            strides[number] = [len(own) if neighbours else 1] * len(own)
             at += rows * len(own)
     return list(itertools.chain(*firsts)), list(itertools.chain(*strides))
 

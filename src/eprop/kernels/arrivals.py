@@ -61,8 +61,8 @@ def rows_arriving(t, projections, log_start):
 def plan_arrivals(t, folds, topology, history, scratch):
     """Which rows spike in step ``t`` (where they learn by e-prop+, sorted by their last spikes), and which are due.
 
-    Tracts that follow a leader have their rows listed with its own: those with the same last spike share maps, whatever
-    their delays. ``folds``: whether gradients are taken away from weights ahead of time, see `kernels.anchors`.
+    Where these learn by e-prop+, tracts that follow a leader have their rows listed with its own: those with the same last spike
+    share maps, whatever their delays. ``folds``: whether gradients are taken away from weights ahead of time, see `kernels.anchors`.
     """
     _plan(t, folds, topology.projections, topology.projection_floats, topology.populations, topology.kinds, topology.filters,
           topology.arrivals, history.log_start, history.log, history.sent, history.sent_z, history.eta, history.block_steps,
@@ -86,8 +86,8 @@ def _plan(
         while stop < projections.shape[0] and projections[stop, PRO_LEADER] == r:
             stop += 1
         first, first_due, rule, cutoff = n, n_due, projections[r, PRO_RULE], projections[r, PRO_CUTOFF]
-        order_start[r], due_start[r] = n, n_due
         if rule == EPROP_PLUS:
+            order_start[r], due_start[r] = n, n_due
             eta[r, t & (eta.shape[1] - 1)] = floats[r, PF_ETA] if folds else 0.0  # on all ranks, whoever hears spikes
             each = cutoff if projections[r, PRO_EACH] != 0 else -1
             n += _count_spikes(r, stop, t, projections, log_start)
@@ -98,13 +98,15 @@ def _plan(
             if _count_spikes(r, stop, t - cutoff, projections, log_start) > 0:
                 n_due = _append_due(r, stop, t, each, projections, populations, filters, arrivals, log_start, log, sent, sent_z,
                                     due, due_numbers, due_floats, first_due)  # fmt: skip
+            for follower in range(r + 1, stop):
+                order_start[follower], due_start[follower] = n, n_due
         else:
-            n = _append(r, t, projections, populations, log_start, log, order, first)
-        if rule == STDP:
-            n_due = _append_traces(r, t, floats[r, PF_PRE], projections, populations, filters, log_start, log, sent, sent_z,
-                                   row_steps, row_z, due, due_floats, n, first_due)  # fmt: skip
-        for follower in range(r + 1, stop):
-            order_start[follower], due_start[follower] = n, n_due
+            for tract in range(r, stop):
+                order_start[tract], due_start[tract] = n, n_due
+                n = _append(tract, t, projections, populations, log_start, log, order, n)
+                if rule == STDP:
+                    n_due = _append_traces(tract, t, floats[tract, PF_PRE], projections, populations, filters, log_start, log,
+                                           sent, sent_z, row_steps, row_z, due, due_floats, n, n_due)  # fmt: skip
         r = stop
     order_start[r], due_start[r] = n, n_due
 

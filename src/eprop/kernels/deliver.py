@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eprop._jit import add_run, apart, fetch, inline, inner, outer
-from eprop.kernels.layout import PRO_LO, PRO_ROW, PRO_ROWS
+from eprop.kernels.layout import PRO_LATE, PRO_LO, PRO_ROW, PRO_ROWS, PRO_STRIDE
 
 # How much of a row is fetched ahead, in lines of 64 bytes of single numbers: the processor finds out by itself how it goes on.
 FETCHED, LINE = 8, 16
@@ -64,18 +64,45 @@ def fetch_short(first, end, targets, values, shift):
 
 
 @inner
-def deliver_rows(begin, stop, listed, stride, shift, p, p_stop, indptr, targets, weight, x):
-    """Add the weights of rows ``listed[begin:stop] * stride + shift`` to the inputs of targets in partitions ``p:p_stop``."""
-    none, one = np.uint64(0), np.uint64(1)
+def deliver_rows(begin, stop, order, p, indptr, targets, weight, x):
+    """Add the weights of rows ``order[begin:stop]`` to the inputs of targets in partition ``p``."""
+    part, one = np.uint64(p), np.uint64(1)
     for at in range(begin, stop):
-        i = np.uint64(listed[at] * stride + shift)
-        following = np.uint64(listed[at + 1] * stride + shift) if at + 1 < stop else i
-        for part in range(np.uint64(p), np.uint64(p_stop)):
-            if following != i:
-                fetch_short(
-                    np.uint64(indptr[part, following]), np.uint64(indptr[part, following + one]), targets, weight, none
-                )
-            deliver_row(indptr[part, i], indptr[part, i + one], targets, weight, x)
+        i = np.uint64(order[at])
+        if at + 1 < stop:
+            following = np.uint64(order[at + 1])
+            fetch_short(
+                np.uint64(indptr[part, following]),
+                np.uint64(indptr[part, following + one]),
+                targets,
+                weight,
+                np.uint64(0),
+            )
+        deliver_row(indptr[part, i], indptr[part, i + one], targets, weight, x)
+
+
+@inner
+def deliver_branches(t, n_steps, r, begin, stop, log, source, projections, indptr, targets, weight, x):
+    """Spikes ``log[begin:stop]`` reach the first branches of their axons, those of tract ``r``, in step ``t``: add the weights of
+    all branches to the inputs of the steps in which they reach these, unless that is after the last one.
+
+    A row of a delay of its own is short, and begins somewhere in memory; those of an axon are neighbours. ``x`` (steps, targets)
+    is a ring, ``source`` the first one of the population.
+    """
+    stride, ring, one = projections[r, PRO_STRIDE], x.shape[0] - 1, np.uint64(1)
+    shift, reached = projections[r, PRO_ROW] - stride * source, np.int64(1)
+    while reached < stride and t + projections[r + reached, PRO_LATE] < n_steps:
+        reached += 1
+    for at in range(begin, stop):
+        i = np.uint64(log[at] * stride + shift)
+        for part in range(np.uint64(indptr.shape[0])):
+            if at + 1 < stop:
+                following = np.uint64(log[at + 1] * stride + shift)
+                fetch_short(np.uint64(indptr[part, following]), np.uint64(indptr[part, following + np.uint64(reached)]), targets,
+                            weight, np.uint64(0))  # fmt: skip
+            for d in range(np.uint64(reached)):
+                step = np.uint64((t + projections[np.uint64(r) + d, PRO_LATE]) & ring)
+                deliver_row(indptr[part, i + d], indptr[part, i + d + one], targets, weight, x[step])
 
 
 @inner

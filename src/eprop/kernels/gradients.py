@@ -11,11 +11,13 @@ from eprop.kernels.layout import (
     POP_SRC,
     PRO_DELAY,
     PRO_HI,
+    PRO_LEADER,
     PRO_LO,
     PRO_PRE,
     PRO_ROW,
     PRO_ROWS,
     PRO_RULE,
+    PRO_STRIDE,
     PRO_TO_READOUT,
 )
 
@@ -26,77 +28,100 @@ _aim_of_one, _column_of_one = _one.aim, _one.column
 
 @inner
 def _accumulate_rows(
-    block, blocks, row, rows, source, delay, scales, lo, hi, lanes, indptr, targets, first, steps, adjoints, total, gradient
+    block, blocks, r, projections, source, scales, lanes, indptr, targets, first, steps, adjoints, total, gradient
 ):  # fmt: skip
-    """Gradients of each ``blocks``-th row of a projection whose rows have many targets: ``G`` of all of them is summed up.
+    """Gradients of each ``blocks``-th axon of a projection whose rows have many targets: ``G`` of all of them is summed up.
 
-    ``total`` (targets,) is scratch. All rows in one call, for the arrays of a call cost as much as a row.
+    Tract ``r`` leads those of the projection. ``total`` (targets,) is scratch. All rows in one call, for the arrays of a call cost
+    as much as a row.
     """
+    row, rows, branches = projections[r, PRO_ROW], projections[r, PRO_ROWS], projections[r, PRO_STRIDE]
+    lo, hi = projections[r, PRO_LO], projections[r, PRO_HI]
     n_steps, size, shift = adjoints.shape[1], np.int64(hi - lo), np.uint64(lo)
     # Whole vectors: what they read beyond the targets is not used.
-    padded = lo + min(-(-size // 32) * 32, adjoints.shape[2] - lo)
-    for i in range(block, rows, blocks):
-        count = np.int64(0)
-        for p in range(indptr.shape[0]):
-            count += indptr[p, row + i + 1] - indptr[p, row + i]
-        if count == 0:
-            continue
+    padded = lo + -(-size // WIDE) * WIDE
+    for s in range(block, rows, blocks):
         for lane in range(lanes):
-            begin, stop = _arriving(lane, source + i, delay, n_steps, first, steps)
-            if begin == stop:
-                continue
-            _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, padded, total)
-            for p in range(indptr.shape[0]):
-                for q in range(np.uint64(indptr[p, row + i]), np.uint64(indptr[p, row + i + 1])):
-                    gradient[q] += scales[lane] * total[np.uint64(targets[q]) - shift]
+            for d in range(branches):
+                i, delay = row + s * branches + d, projections[r + d, PRO_DELAY]
+                begin, stop = _arriving(lane, source + s, delay, n_steps, first, steps)
+                if begin == stop or _is_empty(i, indptr):
+                    continue
+                _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, padded, total)
+                for p in range(indptr.shape[0]):
+                    for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+                        gradient[q] += scales[lane] * total[np.uint64(targets[q]) - shift]
+
+
+@inline
+def _is_empty(i, indptr):
+    """Whether a row has no synapses in any partition."""
+    for p in range(indptr.shape[0]):
+        if indptr[p, i] < indptr[p, i + 1]:
+            return False
+    return True
 
 
 @inner
 def _accumulate_spikes(
-    block, blocks, row, rows, source, pre, delay, scales, lanes, indptr, targets, log, starts, first, adjoints, sums, gradient
+    block, blocks, r, projections, source, scales, lanes, indptr, targets, log, starts, first, adjoints, sums, gradient
 ):  # fmt: skip
-    """Gradients of a projection whose rows have few targets, spike by spike: those of a step read the same row of ``G``.
+    """Gradients of a projection whose rows have few targets, spike by spike: those of a step read the same rows of ``G``.
 
-    ``sums`` is scratch, with room for the synapses of any row; as many rows are done at a time as find room.
+    ``sums`` is scratch, with room for the synapses of any axon; as many axons are done at a time as find room.
     """
+    row, rows, branches = projections[r, PRO_ROW], projections[r, PRO_ROWS], projections[r, PRO_STRIDE]
     for p in range(indptr.shape[0]):
         begin, number = 0, 0
         while begin < rows:
-            stop, origin = begin + 1, indptr[p, row + begin]
-            while stop < rows and indptr[p, row + stop + 1] - origin <= sums.size:
+            stop, origin = begin + 1, indptr[p, row + begin * branches]
+            while stop < rows and indptr[p, row + (stop + 1) * branches] - origin <= sums.size:
                 stop += 1
             if number % blocks == block:
                 for lane in range(lanes):
-                    _add_spikes(lane, row - source, source + begin, source + stop, pre, delay, scales[lane], indptr[p], targets,
-                                log, starts, first, adjoints, sums, gradient)  # fmt: skip
+                    _add_spikes(lane, r, projections, row - source * branches, source + begin, source + stop, scales[lane],
+                                indptr[p], targets, log, starts, first, adjoints, sums, gradient)  # fmt: skip
             begin, number = stop, number + 1
 
 
 @inner
 def _add_spikes(
-    lane, shift, lo, hi, pre, delay, scale, indptr, targets, log, starts, first, adjoints, sums, gradient
+    lane, r, projections, shift, lo, hi, scale, indptr, targets, log, starts, first, adjoints, sums, gradient
 ):  # fmt: skip
-    """Gradients by the spikes of one lane and the sources ``lo:hi``, whose rows are numbered ``shift`` higher."""
-    origin, one = np.uint64(indptr[lo + shift]), np.uint64(1)
+    """Gradients by the spikes of one lane and the sources ``lo:hi``, whose first rows are ``shift`` plus the branches of those before."""
+    branches, pre, n_steps = projections[r, PRO_STRIDE], projections[r, PRO_PRE], adjoints.shape[1]
+    origin, one, reached = np.uint64(indptr[lo * branches + shift]), np.uint64(1), branches
     for source in range(lo, hi):
         if first[lane, source] < first[lane, source + 1]:
-            for q in range(np.uint64(indptr[source + shift]), np.uint64(indptr[source + shift + 1])):
+            i = source * branches + shift
+            for q in range(np.uint64(indptr[i]), np.uint64(indptr[i + branches])):
                 sums[q - origin] = 0.0
-    for t in range(delay, adjoints.shape[1]):
-        now = np.uint64((np.int64(lane) * adjoints.shape[1] + t) * adjoints.shape[2])
-        stop = starts[lane, t - delay, pre + 1]
-        for at in range(starts[lane, t - delay, pre], stop):
+    for t in range(n_steps - projections[r, PRO_DELAY]):
+        while t + projections[r + reached - 1, PRO_DELAY] >= n_steps:
+            reached -= 1
+        stop = starts[lane, t, pre + 1]
+        for at in range(starts[lane, t, pre], stop):
             source = np.int64(log[lane, at])
             if not lo <= source < hi:
                 continue
             if at + 1 < stop:
-                following = np.uint64(log[lane, at + 1] + shift)
-                fetch_short(np.uint64(indptr[following]), np.uint64(indptr[following + one]), targets, sums, origin)
-            i = np.uint64(source + shift)
-            _add_row(np.uint64(indptr[i]), np.uint64(indptr[i + one]), origin, now, targets, adjoints, sums)
+                following = np.uint64(log[lane, at + 1] * branches + shift)
+                fetch_short(
+                    np.uint64(indptr[following]),
+                    np.uint64(indptr[following + np.uint64(reached)]),
+                    targets,
+                    sums,
+                    origin,
+                )
+            i = np.uint64(source * branches + shift)
+            for d in range(np.uint64(reached)):
+                arrival = np.int64(lane) * n_steps + t + projections[np.uint64(r) + d, PRO_DELAY]
+                _add_row(np.uint64(indptr[i + d]), np.uint64(indptr[i + d + one]), origin,
+                         np.uint64(arrival * adjoints.shape[2]), targets, adjoints, sums)  # fmt: skip
     for source in range(lo, hi):
         if first[lane, source] < first[lane, source + 1]:
-            for q in range(np.uint64(indptr[source + shift]), np.uint64(indptr[source + shift + 1])):
+            i = source * branches + shift
+            for q in range(np.uint64(indptr[i]), np.uint64(indptr[i + branches])):
                 gradient[q] += scale * sums[q - origin]
 
 
@@ -121,30 +146,15 @@ def _arriving(lane, source, delay, n_steps, first, steps):
     return begin, stop
 
 
-@apart
+@inline
 def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total):
-    """Sum of rows of ``G`` over the spikes, for all targets ``lo:hi``; four rows at once, added in their order."""
-    size, shift, here = np.uint64(hi - lo), np.uint64(lo), np.uint64(lane)
-    t = np.uint64(steps[here, begin] + delay)
-    for j in range(size):
-        total[j] = adjoints[here, t, j + shift]
-    k = begin + 1
-    while k + 4 <= stop:
-        t = np.uint64(steps[here, k] + delay)
-        u = np.uint64(steps[here, k + 1] + delay)
-        v = np.uint64(steps[here, k + 2] + delay)
-        w = np.uint64(steps[here, k + 3] + delay)
-        for j in range(size):
-            total[j] = (
-                ((total[j] + adjoints[here, t, j + shift]) + adjoints[here, u, j + shift])
-                + adjoints[here, v, j + shift]
-            ) + adjoints[here, w, j + shift]
-        k += 4
-    while k < stop:
-        t = np.uint64(steps[here, k] + delay)
-        for j in range(size):
-            total[j] += adjoints[here, t, j + shift]
-        k += 1
+    """Sum of rows of ``G`` over the spikes, in their order, for all targets ``lo:hi``, ``WIDE`` of them at a time."""
+    width, log = adjoints.shape[2], lane * steps.shape[1]
+    at = (lane * adjoints.shape[1] + delay) * width + lo
+    for j in range(np.uint64(hi - lo)):
+        total[j] = 0.0
+    for j in range(0, hi - lo, WIDE):
+        add_wide(total, j, hi - lo, 1.0, adjoints, at + j, width, steps, log + begin, log + stop)
 
 
 def accumulate(
@@ -159,7 +169,7 @@ def accumulate(
         block = np.int64(block_u)
         for r in range(topology.projections.shape[0]):
             row = topology.projections[r]
-            if row[PRO_RULE] != EPROP:
+            if row[PRO_RULE] != EPROP or row[PRO_LEADER] != r:
                 continue
             source = topology.populations[row[PRO_PRE], POP_SRC]
             if row[PRO_TO_READOUT]:
@@ -174,13 +184,13 @@ def accumulate(
                 )  # fmt: skip
             elif walks.by_spikes[r]:
                 _accumulate_spikes(
-                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_PRE], row[PRO_DELAY], scales[:, r], lanes,
-                    topology.indptr, topology.targets, log, starts, first, adjoint_neuron, sums[block], gradient,
+                    block, blocks, r, topology.projections, source, scales[:, r], lanes, topology.indptr, topology.targets, log,
+                    starts, first, adjoint_neuron, sums[block], gradient,
                 )  # fmt: skip
             else:
                 _accumulate_rows(
-                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], scales[:, r], row[PRO_LO],
-                    row[PRO_HI], lanes, topology.indptr, topology.targets, first, steps, adjoint_neuron, totals[block], gradient,
+                    block, blocks, r, topology.projections, source, scales[:, r], lanes, topology.indptr, topology.targets, first,
+                    steps, adjoint_neuron, totals[block], gradient,
                 )  # fmt: skip
 
 

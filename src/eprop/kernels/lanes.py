@@ -12,7 +12,7 @@ import numpy as np
 from eprop._jit import claim, flush_subnormals, inner, kernel, prange, restore_mode
 from eprop.kernels.adjoint import adjoint, learns
 from eprop.kernels.counts import count_lane
-from eprop.kernels.deliver import deliver_dense, deliver_rows, deliver_runs
+from eprop.kernels.deliver import deliver_branches, deliver_dense, deliver_runs
 from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
     NEURON,
@@ -24,10 +24,10 @@ from eprop.kernels.layout import (
     POP_SRC,
     POP_TARGET,
     PRO_DELAY,
+    PRO_LEADER,
     PRO_LO,
     PRO_PRE,
     PRO_ROW,
-    PRO_STRIDE,
     READ_START,
     READOUT,
 )
@@ -57,7 +57,7 @@ def forward(
     Returns ``loss`` plus that of the steps, or NaN with ``starts[0, 0] = -1`` if the log was too short.
 
     Writes ``log``/``starts`` (sources that spiked in each step), ``psi`` (if ``learn``, of populations that learn), ``error``,
-    ``out_y``, and ``counts`` (spikes of each neuron). With several ranks the steps must lie within one slice; spikes go to
+    ``out_y``, and ``counts`` (spikes of each neuron). ``x`` (steps, targets) holds the inputs of this step and of those after it. With several ranks the steps must lie within one slice; spikes go to
     ``outbox`` instead of the log (`receive_lanes`).
     """
     several = outbox.starts.size > 0
@@ -68,7 +68,9 @@ def forward(
         for row in range(state.shape[0]):
             for j in range(n_neurons):
                 state[row, j] = initial[row, j]
-        x[:] = 0.0
+        for row in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                x[row, j] = 0.0
         for k in range(y.size):
             y[k] = topology.readouts[READ_START, k]
         counts[:] = 0
@@ -77,29 +79,29 @@ def forward(
         if not several and position + populations[-1, POP_SRC] + populations[-1, POP_SIZE] > log.size:
             starts[0, 0] = -1
             return np.nan
+        now = x[t & (x.shape[0] - 1)]
         for r in range(projections.shape[0]):
             emitted = t - projections[r, PRO_DELAY]
-            if emitted < 0:
+            if emitted < 0 or projections[r, PRO_LEADER] != r:
                 continue
             pre = projections[r, PRO_PRE]
             first, last = starts[emitted, pre], starts[emitted, pre + 1]
             if walks.dense_at[r] >= 0:
                 deliver_dense(first, last, log, populations[pre, POP_SRC], walks.dense, walks.dense_at[r],
-                              walks.dense_width[r], x, projections[r, PRO_LO])  # fmt: skip
-                continue
-            stride = projections[r, PRO_STRIDE]
-            shift = projections[r, PRO_ROW] - stride * populations[pre, POP_SRC]
-            if walks.by_runs[r]:
-                deliver_runs(first, last, log, shift, walks.run_rows, walks.run_start, walks.run_target, weight, x)
-                continue
-            deliver_rows(first, last, log, stride, shift, 0, indptr.shape[0], indptr, targets, weight, x)
+                              walks.dense_width[r], now, projections[r, PRO_LO])  # fmt: skip
+            elif walks.by_runs[r]:
+                shift = projections[r, PRO_ROW] - populations[pre, POP_SRC]
+                deliver_runs(first, last, log, shift, walks.run_rows, walks.run_start, walks.run_target, weight, now)
+            else:
+                deliver_branches(t, n_steps, r, first, last, log, populations[pre, POP_SRC], projections, indptr, targets,
+                                 weight, x)  # fmt: skip
         for b in range(populations.shape[0]):
             if not several:
                 starts[t, b] = position
             if populations[b, POP_ROLE] == NEURON:
                 # Where nobody learns, psi is written over and over: a history of it would push weights out of the cache.
                 psi_now = psi[t] if learn and learns(populations[b, POP_LO], projections) else psi[0]
-                count = ADVANCE(populations[b, POP_SLOT], populations[b, POP_LO], populations[b, POP_HI], state, params, x,
+                count = ADVANCE(populations[b, POP_SLOT], populations[b, POP_LO], populations[b, POP_HI], state, params, now,
                                 psi_now, spikes, 0)  # fmt: skip
                 for k in range(count):
                     counts[spikes[k]] += 1
@@ -117,7 +119,7 @@ def forward(
             end_step(lane, outbox)
         else:
             starts[t, populations.shape[0]] = position
-        integrate_readouts(0, y.size, n_neurons, topology.readouts, x, y)
+        integrate_readouts(0, y.size, n_neurons, topology.readouts, now, y)
         for k in range(y.size):
             out_y[t, k] = y[k]
         for b in range(populations.shape[0]):

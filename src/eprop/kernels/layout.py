@@ -31,14 +31,16 @@ PRO_PRE, PRO_ROW, PRO_ROWS, PRO_RULE, PRO_DELAY, PRO_TO_READOUT, PRO_GROUP, PRO_
 PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER, PRO_EACH = range(9, 14)
 # Whether this rank counts its events: every rank has all readouts, one counts them.
 PRO_COUNTED = 14
-# The first of the tracts whose rows are sorted together: those of a projection that learns at spikes, onto neurons.
+# The first of the tracts of a projection onto neurons, which follow each other, one for each delay; of others each leads itself.
 PRO_LEADER = 15
-# Source i of a tract has row PRO_ROW + PRO_STRIDE i: rows that are sorted together lie source by source, so that the branches of
-# one axon, where its spike arrives one step after the other, are neighbours.
+# Source i of a tract has row PRO_ROW + PRO_STRIDE i: the rows of such tracts lie source by source, so that the branches of one axon,
+# where its spike arrives one step after the other, are neighbours.
 PRO_STRIDE = 16
 # Which of the filters of its sources the tract listens to, see `Topology.listeners`.
 PRO_SLOT = 17
-PRO_COLUMNS = 18
+# By how many steps the spikes of a tract arrive later than those of its leader.
+PRO_LATE = 18
+PRO_COLUMNS = 19
 # What feedback mirrors of a tract onto readouts.
 MIRROR_WEIGHT, MIRROR_CHANGE = 1, 2
 STATIC, EPROP, EPROP_PLUS, STDP = range(4)
@@ -108,6 +110,7 @@ class Topology(NamedTuple):
     rates: np.ndarray  # (sources,) spikes per step of Poisson sources
     projections: np.ndarray  # (tracts, PRO_COLUMNS)
     projection_floats: np.ndarray  # (tracts, PF_COLUMNS)
+    turns: np.ndarray  # (tracts,) the order in which they add to the inputs of a step, see `engine.tables.turns_of`
     groups: np.ndarray  # (n_groups, GR_COLUMNS)
     decays: np.ndarray  # (n_groups, 4, n) powers of kappa, kappa_reg, and their inverses
     filters: np.ndarray  # (n_groups, 2, n, D, D) powers of the filter of spikes, and their inverses

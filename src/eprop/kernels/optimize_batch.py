@@ -19,9 +19,11 @@ from eprop.kernels.layout import (
     PF_MIN,
     PF_NESTEROV,
     PF_OPTIMIZER,
+    PRO_LEADER,
     PRO_ROW,
     PRO_ROWS,
     PRO_RULE,
+    PRO_STRIDE,
     RMSPROP,
 )
 
@@ -41,11 +43,11 @@ def optimize(blocks, topology, synapses, update, scale):
 def _optimize_block(block, blocks, topology, synapses, update, scale):
     for r in range(topology.projections.shape[0]):
         row, floats = topology.projections[r], topology.projection_floats[r]
-        if row[PRO_RULE] != EPROP:
+        if row[PRO_RULE] != EPROP or row[PRO_LEADER] != r:
             continue
         for p in range(topology.indptr.shape[0]):
-            first, size = topology.indptr[p, row[PRO_ROW]], topology.indptr[p, row[PRO_ROW] + row[PRO_ROWS]]
-            size -= first
+            first = topology.indptr[p, row[PRO_ROW]]
+            size = topology.indptr[p, row[PRO_ROW] + row[PRO_ROWS] * row[PRO_STRIDE]] - first
             start, stop = first + block * size // blocks, first + (block + 1) * size // blocks
             kind, weight, pending = floats[PF_OPTIMIZER], synapses.weight, synapses.pending
             if floats[PF_KEEP] < 1.0 and floats[PF_ETA] != 0.0:

@@ -135,12 +135,14 @@ def step_partition(p, t, topology, synapses, neurons, history, scratch):
                    history.tails, topology.nothing, history.steps, history.block_steps, history.span_blocks, group,
                    topology.groups, topology.decays, topology.filters, topology.eligibility)  # fmt: skip
     lap(scratch.clock, p, MAPS)
-    for r in range(topology.projections.shape[0]):
+    for turn in range(topology.turns.size):
+        r = topology.turns[turn]
         if topology.projections[r, PRO_RULE] == STDP:
             DELIVER_STDP(r, p, t, topology, synapses, neurons, history, scratch)
         elif topology.projections[r, PRO_RULE] != EPROP_PLUS:
-            deliver_rows(scratch.order_start[r], scratch.order_start[r + 1], scratch.order, 1, 0, p, p + 1, indptr, targets,
-                         weight, x)  # fmt: skip
+            deliver_rows(
+                scratch.order_start[r], scratch.order_start[r + 1], scratch.order, p, indptr, targets, weight, x
+            )
         elif topology.projections[r, PRO_TO_READOUT]:
             DELIVER_READOUT(r, p, t, k_lo, k_hi, topology, synapses, neurons, history, scratch)
             SETTLE_READOUT(r, p, t, k_lo, k_hi, topology, synapses, neurons, history, scratch)
