@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # A table of all weights pays from about this share of possible connections on; beyond this size it is not in reach.
 DENSE_FROM, DENSE_TO, DENSE_TARGETS = 0.2, 2**22, 16
+# Where an axon has several branches, without a table all of them are one row: tables, one for each delay, pay later.
+BRANCHES_FROM = 0.3
 # With e-prop+ synapses are done eight at a time without one as well, so that it pays later.
 TABLE_FROM = 0.5
 PAD = 32
@@ -66,6 +69,16 @@ def room_for_sums(built: Built, walks: Walks, threads: int) -> int:
     return max(longest, min(-(-most // threads) + longest, MOST_SUMS))
 
 
+def _leaders(projections: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+    """Of each projection onto neurons, and each other tract: the first tract, the first row, how many rows, in how many tracts.
+
+    These tracts follow each other, and are walked in the same way.
+    """
+    for r in np.flatnonzero(projections[:, lay.PRO_LEADER] == np.arange(len(projections))).tolist():
+        row = projections[r]
+        yield r, int(row[lay.PRO_ROW]), int(row[lay.PRO_ROWS] * row[lay.PRO_STRIDE]), int(row[lay.PRO_STRIDE])
+
+
 def runs_of(built: Built, wanted: np.ndarray) -> tuple[np.ndarray, ...]:
     """Tracts (of those ``wanted``) whose rows are long runs of neighbouring targets, as of local connections, and these runs.
 
@@ -75,24 +88,21 @@ def runs_of(built: Built, wanted: np.ndarray) -> tuple[np.ndarray, ...]:
     run_rows : (partitions, rows, 2) int64
         The first run of each row and the one after its last; without rows if there are no runs. Rows of other tracts have none.
     run_start : (runs + 1,) int64
-        Their first synapses. Behind the last run of each tract and partition there is an entry more, where it ends.
+        Their first synapses. Behind the last run of each projection and partition there is an entry more, where it ends.
     run_target : (runs + 1,) int32
         The targets of these.
     """
     projections, indptr, targets = built.topology.projections, built.topology.indptr, built.topology.targets
-    by_runs = np.array(
-        [
-            w and row[lay.PRO_STRIDE] == 1 and _has_long_runs(row, indptr, targets)
-            for w, row in zip(wanted, projections, strict=True)
-        ],
-        bool,
-    )
-    if not by_runs.any():
+    by_runs, chosen = np.zeros(len(projections), bool), []
+    for r, first, n, tracts in _leaders(projections):
+        if wanted[r] and _has_long_runs(first, first + n, indptr, targets):
+            by_runs[r : r + tracts] = True
+            chosen.append((first, first + n))
+    if not chosen:
         return by_runs, np.zeros((len(indptr), 0, 2), np.int64), np.zeros(1, np.int64), np.zeros(1, np.int32)
     rows, starts, begin, at = np.zeros((len(indptr), indptr.shape[1] - 1, 2), np.int64), [], [], 0
     for p, part in enumerate(indptr):
-        for row in projections[by_runs]:
-            first, stop = row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS]
+        for first, stop in chosen:
             size = count_runs(part[first : stop + 1], targets) + 1
             starts.append(np.empty(size, np.int64))
             begin.append(np.empty(size, np.int32))
@@ -101,8 +111,7 @@ def runs_of(built: Built, wanted: np.ndarray) -> tuple[np.ndarray, ...]:
     return by_runs, rows, np.concatenate(starts), np.concatenate(begin)
 
 
-def _has_long_runs(row: np.ndarray, indptr: np.ndarray, targets: np.ndarray) -> bool:
-    first, stop = row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS]
+def _has_long_runs(first: int, stop: int, indptr: np.ndarray, targets: np.ndarray) -> bool:
     synapses = int((indptr[:, stop] - indptr[:, first]).sum())
     runs = sum(count_runs(part[first : stop + 1], targets) for part in indptr)
     return bool(runs) and synapses >= RUNS_FROM * runs
@@ -113,25 +122,23 @@ def dense_tables(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Which tracts (of those ``wanted``) get a table of all weights, gaps included: its place or -1, and the length of a row.
 
-    It must be full to a ``share``, `DENSE_FROM` if none is given. Also the size of all tables. Where a pair is connected twice,
-    there is none: the sum in the table could round.
+    All of a projection, or none; they must be full to a ``share``, `DENSE_FROM` or `BRANCHES_FROM` if none is given. Also the
+    size of all tables. Where a pair is connected twice with one delay, there is none: the sum in the table could round.
     """
-    rows, indptr = built.topology.projections, built.topology.indptr
-    at, width, size = np.full(len(rows), -1, np.int64), np.zeros(len(rows), np.int64), 0
-    least = DENSE_FROM if share is None else share
-    for r, row in enumerate(rows):
-        first, n, targets = row[lay.PRO_ROW], row[lay.PRO_ROWS], int(row[lay.PRO_HI] - row[lay.PRO_LO])
+    projections, indptr = built.topology.projections, built.topology.indptr
+    at, width, size = np.full(len(projections), -1, np.int64), np.zeros(len(projections), np.int64), 0
+    for r, first, n, tracts in _leaders(projections):
+        targets = int(projections[r, lay.PRO_HI] - projections[r, lay.PRO_LO])
         synapses = int((indptr[:, first + n] - indptr[:, first]).sum())
-        stride = -(-targets // PAD) * PAD
-        # Of a tract whose rows are apart there is none: all branches of an axon are done at once.
-        if row[lay.PRO_STRIDE] > 1 or (wanted is not None and not wanted[r]):
+        row = -(-targets // PAD) * PAD
+        least = share if share is not None else BRANCHES_FROM if tracts > 1 else DENSE_FROM
+        if (wanted is not None and not wanted[r]) or targets < DENSE_TARGETS or synapses < least * n * row:
             continue
-        if targets < DENSE_TARGETS or synapses < least * n * stride or size + n * stride > DENSE_TO:
+        if size + n * row > DENSE_TO or _repeats(built, first, n):
             continue
-        if _repeats(built, first, n):
-            continue
-        at[r], width[r] = size, stride
-        size += int(n) * stride
+        at[r : r + tracts] = size + np.arange(tracts) * (n // tracts) * row
+        width[r : r + tracts] = row
+        size += n * row
     return at, width, size
 
 

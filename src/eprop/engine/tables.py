@@ -15,7 +15,7 @@ from eprop.engine.tracts import Tract, steps_of
 from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
 from eprop.models import EventSource, PoissonSource, Readout
-from eprop.network import Network, Projection
+from eprop.network import Network
 from eprop.rules import STDP, EProp, EPropPlus, Optimizer
 
 # Where the constants of optimisers stand.
@@ -127,10 +127,9 @@ def projections_of(
 
 
 def turns_of(projections: np.ndarray) -> np.ndarray:
-    """The order in which tracts add to the inputs of a step: those first whose spikes have been under way longest since the
-    first branch of their axon was reached, and equal ones as they come.
+    """The order in which tracts add to the inputs of a step: the latest behind their leaders first, equal ones as they come.
 
-    Samples add the inputs of all branches of an axon when its spike reaches the first one (`kernels.lanes`); so the sums are the same.
+    In samples all branches of an axon add their weights when a spike reaches the first one (`kernels.lanes`): in this order.
     """
     return np.argsort(-projections[:, lay.PRO_LATE], kind="stable")
 

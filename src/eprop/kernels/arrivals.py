@@ -62,7 +62,7 @@ def plan_arrivals(t, folds, topology, history, scratch):
     """Which rows spike in step ``t`` (where they learn by e-prop+, sorted by their last spikes), and which are due.
 
     Where these learn by e-prop+, tracts that follow a leader have their rows listed with its own: those with the same last spike
-    share maps, whatever their delays. ``folds``: whether gradients are taken away from weights ahead of time, see `kernels.anchors`.
+    share maps, whatever their delays. ``folds``: whether gradients are taken away from weights ahead of time (`kernels.anchors`).
     """
     _plan(t, folds, topology.projections, topology.projection_floats, topology.populations, topology.kinds, topology.filters,
           topology.arrivals, history.log_start, history.log, history.sent, history.sent_z, history.eta, history.block_steps,

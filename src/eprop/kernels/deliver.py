@@ -82,17 +82,13 @@ def deliver_rows(begin, stop, order, p, indptr, targets, weight, x):
 
 
 @inner
-def deliver_branches(t, n_steps, r, begin, stop, log, source, projections, indptr, targets, weight, x):
-    """Spikes ``log[begin:stop]`` reach the first branches of their axons, those of tract ``r``, in step ``t``: add the weights of
-    all branches to the inputs of the steps in which they reach these, unless that is after the last one.
+def deliver_branches(t, r, reached, begin, stop, log, stride, shift, projections, indptr, targets, weight, x):
+    """Spikes ``log[begin:stop]`` reach the first branches of their axons: add the weights of the first ``reached`` branches.
 
-    A row of a delay of its own is short, and begins somewhere in memory; those of an axon are neighbours. ``x`` (steps, targets)
-    is a ring, ``source`` the first one of the population.
+    The first ones are rows ``log[begin:stop] * stride + shift``, of tract ``r``; each branch has a step of its own. Rows of one
+    delay are short, and begin somewhere in memory; those of an axon are neighbours. ``x`` (steps, targets) is a ring.
     """
-    stride, ring, one = projections[r, PRO_STRIDE], x.shape[0] - 1, np.uint64(1)
-    shift, reached = projections[r, PRO_ROW] - stride * source, np.int64(1)
-    while reached < stride and t + projections[r + reached, PRO_LATE] < n_steps:
-        reached += 1
+    ring, one = x.shape[0] - 1, np.uint64(1)
     for at in range(begin, stop):
         i = np.uint64(log[at] * stride + shift)
         for part in range(np.uint64(indptr.shape[0])):
@@ -119,12 +115,10 @@ def fill_dense(topology, weight, walks):
         if walks.dense_at[r] < 0:
             continue
         row = topology.projections[r]
-        for i in range(row[PRO_ROWS]):
-            at = walks.dense_at[r] + i * walks.dense_width[r] - row[PRO_LO]
+        for s in range(row[PRO_ROWS]):
+            i, at = row[PRO_ROW] + s * row[PRO_STRIDE], walks.dense_at[r] + s * walks.dense_width[r] - row[PRO_LO]
             for p in range(topology.indptr.shape[0]):
-                for q in range(
-                    np.uint64(topology.indptr[p, row[PRO_ROW] + i]), np.uint64(topology.indptr[p, row[PRO_ROW] + i + 1])
-                ):
+                for q in range(np.uint64(topology.indptr[p, i]), np.uint64(topology.indptr[p, i + 1])):
                     walks.dense[at + np.int64(topology.targets[q])] = weight[q]
 
 
@@ -153,14 +147,14 @@ def deliver_dense(begin, stop, log, source, dense, at, width, x, lo):
 
 
 @inner
-def deliver_runs(begin, stop, log, shift, run_rows, run_start, run_target, weight, x):
-    """Add the weights of the rows ``log[begin:stop] + shift`` to the inputs of their targets, run by run.
+def deliver_runs(begin, stop, log, stride, shift, run_rows, run_start, run_target, weight, x):
+    """Add the weights of the rows ``log[begin:stop] * stride + shift`` to the inputs of their targets, run by run.
 
     In a run the targets follow each other: only the first is looked up, and several entries are added at a time.
     """
     first, one = np.uint64(0), np.uint64(1)
     for at in range(np.uint64(begin), np.uint64(stop)):
-        i = np.uint64(log[at] + shift)
+        i = np.uint64(log[at] * stride + shift)
         for p in range(np.uint64(run_rows.shape[0])):
             for k in range(np.uint64(run_rows[p, i, first]), np.uint64(run_rows[p, i, one])):
                 q = run_start[k]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import CHUNK, PACK, WIDE, access, add_chunk, add_wide, apart, inline, inner, prange
+from eprop._jit import CHUNK, PACK, WIDE, access, add_chunk, add_wide, inline, inner, prange
 from eprop.kernels.deliver import fetch_short
 from eprop.kernels.layout import (
     EPROP,
@@ -32,8 +32,8 @@ def _accumulate_rows(
 ):  # fmt: skip
     """Gradients of each ``blocks``-th axon of a projection whose rows have many targets: ``G`` of all of them is summed up.
 
-    Tract ``r`` leads those of the projection. ``total`` (targets,) is scratch. All rows in one call, for the arrays of a call cost
-    as much as a row.
+    Tract ``r`` is the projection's first. ``total`` (targets,) is scratch. All rows in one call, for the arrays of a call cost as
+    much as a row.
     """
     row, rows, branches = projections[r, PRO_ROW], projections[r, PRO_ROWS], projections[r, PRO_STRIDE]
     lo, hi = projections[r, PRO_LO], projections[r, PRO_HI]
@@ -45,7 +45,7 @@ def _accumulate_rows(
             for d in range(branches):
                 i, delay = row + s * branches + d, projections[r + d, PRO_DELAY]
                 begin, stop = _arriving(lane, source + s, delay, n_steps, first, steps)
-                if begin == stop or _is_empty(i, indptr):
+                if begin == stop or _synapses(i, indptr) == 0:
                     continue
                 _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, padded, total)
                 for p in range(indptr.shape[0]):
@@ -54,12 +54,12 @@ def _accumulate_rows(
 
 
 @inline
-def _is_empty(i, indptr):
-    """Whether a row has no synapses in any partition."""
+def _synapses(i, indptr):
+    """How many synapses a row has in all partitions."""
+    count = np.int64(0)
     for p in range(indptr.shape[0]):
-        if indptr[p, i] < indptr[p, i + 1]:
-            return False
-    return True
+        count += indptr[p, i + 1] - indptr[p, i]
+    return count
 
 
 @inner
@@ -88,7 +88,7 @@ def _accumulate_spikes(
 def _add_spikes(
     lane, r, projections, shift, lo, hi, scale, indptr, targets, log, starts, first, adjoints, sums, gradient
 ):  # fmt: skip
-    """Gradients by the spikes of one lane and the sources ``lo:hi``, whose first rows are ``shift`` plus the branches of those before."""
+    """Gradients by the spikes of one lane and the sources ``lo:hi``; rows of source ``i`` begin with ``branches i + shift``."""
     branches, pre, n_steps = projections[r, PRO_STRIDE], projections[r, PRO_PRE], adjoints.shape[1]
     origin, one, reached = np.uint64(indptr[lo * branches + shift]), np.uint64(1), branches
     for source in range(lo, hi):
@@ -179,8 +179,8 @@ def accumulate(
                 )  # fmt: skip
             elif walks.by_runs[r]:
                 _accumulate_runs(
-                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], scales[:, r], lanes, walks.run_rows,
-                    walks.run_start, walks.run_target, first, steps, adjoint_neuron, gradient,
+                    block, blocks, r, topology.projections, source, scales[:, r], lanes, walks.run_rows, walks.run_start,
+                    walks.run_target, first, steps, adjoint_neuron, gradient,
                 )  # fmt: skip
             elif walks.by_spikes[r]:
                 _accumulate_spikes(
@@ -212,32 +212,38 @@ def _accumulate_readout(
 
 @inner
 def _accumulate_runs(
-    block, blocks, row, rows, source, delay, scales, lanes, run_rows, run_start, run_target, first, steps, adjoints, gradient
+    block, blocks, r, projections, source, scales, lanes, run_rows, run_start, run_target, first, steps, adjoints, gradient
 ):  # fmt: skip
-    """`accumulate_rows` of a projection whose rows consist of runs of neighbouring targets: the same sums.
+    """`_accumulate_rows` of a projection whose rows consist of runs of neighbouring targets: the same sums.
 
     Rows of ``adjoints`` need ``WIDE`` entries behind the last neuron, but one.
     """
-    n_steps, width, first_run, end_run = adjoints.shape[1], adjoints.shape[2], np.uint64(0), np.uint64(1)
-    for i in range(block, rows, blocks):
-        which = np.uint64(row + i)
+    row, rows, branches = projections[r, PRO_ROW], projections[r, PRO_ROWS], projections[r, PRO_STRIDE]
+    n_steps, width = adjoints.shape[1], adjoints.shape[2]
+    for s in range(block, rows, blocks):
         for lane in range(lanes):
-            begin, stop = _arriving(lane, source + i, delay, n_steps, first, steps)
-            if begin == stop:
-                continue
-            origin, log = (lane * n_steps + delay) * width, lane * steps.shape[1]
-            for p in range(np.uint64(run_rows.shape[0])):
-                for r in range(np.uint64(run_rows[p, which, first_run]), np.uint64(run_rows[p, which, end_run])):
-                    q, end = run_start[r], run_start[r + end_run]
-                    at = origin + np.int64(run_target[r])
-                    while q < end:
-                        if end - q > CHUNK:
-                            add_wide(
-                                gradient, q, end, scales[lane], adjoints, at, width, steps, log + begin, log + stop
-                            )
-                        else:
-                            add_chunk(
-                                gradient, q, end, scales[lane], adjoints, at, width, steps, log + begin, log + stop
-                            )
-                        q += WIDE
-                        at += WIDE
+            for d in range(branches):
+                delay = projections[r + d, PRO_DELAY]
+                begin, stop = _arriving(lane, source + s, delay, n_steps, first, steps)
+                if begin == stop:
+                    continue
+                i, log = np.uint64(row + s * branches + d), lane * steps.shape[1]
+                _add_runs(i, (lane * n_steps + delay) * width, width, log + begin, log + stop, scales[lane], run_rows, run_start,
+                          run_target, steps, adjoints, gradient)  # fmt: skip
+
+
+@inline
+def _add_runs(i, origin, width, begin, stop, scale, run_rows, run_start, run_target, steps, adjoints, gradient):
+    """Gradients of row ``i`` by the spikes ``begin:stop``; a spike of step 0 is worth ``G`` from entry ``origin`` on."""
+    none, one = np.uint64(0), np.uint64(1)
+    for p in range(np.uint64(run_rows.shape[0])):
+        for k in range(np.uint64(run_rows[p, i, none]), np.uint64(run_rows[p, i, one])):
+            q, end = run_start[k], run_start[k + one]
+            at = origin + np.int64(run_target[k])
+            while q < end:
+                if end - q > CHUNK:
+                    add_wide(gradient, q, end, scale, adjoints, at, width, steps, begin, stop)
+                else:
+                    add_chunk(gradient, q, end, scale, adjoints, at, width, steps, begin, stop)
+                q += WIDE
+                at += WIDE

@@ -24,10 +24,12 @@ from eprop.kernels.layout import (
     POP_SRC,
     POP_TARGET,
     PRO_DELAY,
+    PRO_LATE,
     PRO_LEADER,
     PRO_LO,
     PRO_PRE,
     PRO_ROW,
+    PRO_STRIDE,
     READ_START,
     READOUT,
 )
@@ -57,8 +59,8 @@ def forward(
     Returns ``loss`` plus that of the steps, or NaN with ``starts[0, 0] = -1`` if the log was too short.
 
     Writes ``log``/``starts`` (sources that spiked in each step), ``psi`` (if ``learn``, of populations that learn), ``error``,
-    ``out_y``, and ``counts`` (spikes of each neuron). ``x`` (steps, targets) holds the inputs of this step and of those after it. With several ranks the steps must lie within one slice; spikes go to
-    ``outbox`` instead of the log (`receive_lanes`).
+    ``out_y``, and ``counts`` (spikes of each neuron). ``x`` (steps, targets) is a ring of the inputs of this step and of those after
+    it. With several ranks the steps must lie within one slice; spikes go to ``outbox`` instead of the log (`receive_lanes`).
     """
     several = outbox.starts.size > 0
     n_steps, n_neurons = out_y.shape[0], state.shape[1]
@@ -84,17 +86,29 @@ def forward(
             emitted = t - projections[r, PRO_DELAY]
             if emitted < 0 or projections[r, PRO_LEADER] != r:
                 continue
-            pre = projections[r, PRO_PRE]
-            first, last = starts[emitted, pre], starts[emitted, pre + 1]
-            if walks.dense_at[r] >= 0:
-                deliver_dense(first, last, log, populations[pre, POP_SRC], walks.dense, walks.dense_at[r],
-                              walks.dense_width[r], now, projections[r, PRO_LO])  # fmt: skip
-            elif walks.by_runs[r]:
-                shift = projections[r, PRO_ROW] - populations[pre, POP_SRC]
-                deliver_runs(first, last, log, shift, walks.run_rows, walks.run_start, walks.run_target, weight, now)
-            else:
-                deliver_branches(t, n_steps, r, first, last, log, populations[pre, POP_SRC], projections, indptr, targets,
-                                 weight, x)  # fmt: skip
+            # Spikes reach the first branches of their axons: the inputs of all branches are added, each for its own step.
+            pre, stride, reached = projections[r, PRO_PRE], projections[r, PRO_STRIDE], np.int64(1)
+            source = populations[pre, POP_SRC]
+            first, last, shift = (
+                starts[emitted, pre],
+                starts[emitted, pre + 1],
+                projections[r, PRO_ROW] - stride * source,
+            )
+            while reached < stride and t + projections[r + reached, PRO_LATE] < n_steps:
+                reached += 1
+            if walks.dense_at[r] < 0 and not walks.by_runs[r]:
+                deliver_branches(
+                    t, r, reached, first, last, log, stride, shift, projections, indptr, targets, weight, x
+                )
+                continue
+            for d in range(reached):
+                to = x[(t + projections[r + d, PRO_LATE]) & (x.shape[0] - 1)]
+                if walks.by_runs[r]:
+                    deliver_runs(first, last, log, stride, shift + d, walks.run_rows, walks.run_start, walks.run_target, weight,
+                                 to)  # fmt: skip
+                else:
+                    deliver_dense(first, last, log, source, walks.dense, walks.dense_at[r + d], walks.dense_width[r + d], to,
+                                  projections[r, PRO_LO])  # fmt: skip
         for b in range(populations.shape[0]):
             if not several:
                 starts[t, b] = position

@@ -33,7 +33,7 @@ PRO_CUTOFF, PRO_MIRROR, PRO_KIND, PRO_OWNER, PRO_EACH = range(9, 14)
 PRO_COUNTED = 14
 # The first of the tracts of a projection onto neurons, which follow each other, one for each delay; of others each leads itself.
 PRO_LEADER = 15
-# Source i of a tract has row PRO_ROW + PRO_STRIDE i: the rows of such tracts lie source by source, so that the branches of one axon,
+# Source i of a tract has row PRO_ROW + PRO_STRIDE i: rows of such tracts lie source by source, so that the branches of an axon,
 # where its spike arrives one step after the other, are neighbours.
 PRO_STRIDE = 16
 # Which of the filters of its sources the tract listens to, see `Topology.listeners`.
