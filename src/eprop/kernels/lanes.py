@@ -59,8 +59,8 @@ def forward(
     Returns ``loss`` plus that of the steps, or NaN with ``starts[0, 0] = -1`` if the log was too short.
 
     Writes ``log``/``starts`` (sources that spiked in each step), ``psi`` (if ``learn``, of populations that learn), ``error``,
-    ``out_y``, and ``counts`` (spikes of each neuron). ``x`` (steps, targets) is a ring of the inputs of this step and of those after
-    it. With several ranks the steps must lie within one slice; spikes go to ``outbox`` instead of the log (`receive_lanes`).
+    ``out_y``, and ``counts`` (spikes of each neuron). ``x`` (steps, targets) is a ring of the inputs of this step and of the next
+    ones. With several ranks the steps must lie within one slice; spikes go to ``outbox`` instead of the log (`receive_lanes`).
     """
     several = outbox.starts.size > 0
     n_steps, n_neurons = out_y.shape[0], state.shape[1]

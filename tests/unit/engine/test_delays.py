@@ -148,3 +148,26 @@ def test_the_shortest_way_to_an_error_is_found_whichever_was_connected_first():
         net.feedback(out, rec, ep.RandomFeedback())
         lags.append(ep.Simulator(net, threads=1).arrays.built.topology.lag)
     np.testing.assert_array_equal(lags, np.full((2, READOUTS, NEURONS), 2))
+
+
+def test_inputs_are_added_in_one_order():
+    """Samples add the inputs of all branches when a spike reaches the first, a run step by step: not a bit may differ.
+
+    Of tenths, sums in another order may lie on the other side of the threshold: 0.1 + 0.2 + 0.3 > 0.3 + 0.2 + 0.1.
+    """
+    net = ep.Network(seed=4)
+    x, rec = net.add(ep.EventSource(), 30, "in"), net.add(ep.LIF(tau_m=0.02, v_th=0.1 + 0.2 + 0.3), 200, "rec")
+    out = net.add(ep.Readout(), 1, "out")
+    delays = {"one": 4.0, "near": ep.Uniform(0.5, 5.5), "far": ep.Uniform(2.5, 9.5), "few": ep.Uniform(0.5, 2.5)}
+    for weight, (name, delay) in zip((0.3, 0.2, 0.1, 0.2), delays.items(), strict=True):
+        net.connect(x, rec, ep.Bernoulli(0.2), weight=weight, delay=delay, name=name)
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.3))
+    events = np.zeros((400, 30))
+    draw = np.random.default_rng(1)
+    for start in range(0, 400, 10):  # volleys; what came before is forgotten by the next step
+        events[start + draw.integers(0, 4, 30), np.arange(30)] = 1.0
+    run = ep.Simulator(net, threads=1).run(400.0, {"in": events}, record=[("out", "y")], spikes=["rec"])
+    sim = ep.Simulator(net, threads=1)
+    result = sim.evaluate(sim.samples(1, 400, inputs={"in": events[None]}))
+    assert run.spikes["rec"][0].size > 100
+    assert np.array_equal(result.y[0], run["out", "y"])

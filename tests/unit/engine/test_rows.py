@@ -16,7 +16,7 @@ from eprop.kernels.arrange import arrange
 RULE = ep.EProp(optimizer=ep.Adam(eta=0.01), c_reg=1.0)
 
 
-def network(connect: Any, neurons: int = 35, delay: float = 1.0, rule: Any = RULE) -> ep.Network:
+def network(connect: Any, neurons: int = 35, delay: Any = 1.0, rule: Any = RULE) -> ep.Network:
     """Two populations, so that the padding of one row of a table lies over the next population's inputs."""
     net = ep.Network(seed=3)
     x = net.add(ep.EventSource(), 40, name="in")
@@ -45,9 +45,11 @@ def learned(net: ep.Network, threads: int = 1, precision: str = "single") -> tup
 
 
 @pytest.mark.parametrize("precision", ["single", "double"])
-@pytest.mark.parametrize("delay", [1.0, 3.0])
-def test_tables_change_no_bit(monkeypatch, precision, delay):
-    net = network(ep.Bernoulli(0.6), delay=delay)
+@pytest.mark.parametrize(("delay", "neurons"), [(1.0, 35), (3.0, 35), (ep.Uniform(0.5, 2.5), 60)])
+def test_tables_change_no_bit(monkeypatch, precision, delay, neurons):
+    """Of one delay, or a table for each."""
+    net = network(ep.Bernoulli(0.8), neurons, delay)
+    assert (walks(net).dense_at[:-1] >= 0).all()
     with_tables, y = learned(net, precision=precision)
     monkeypatch.setattr(rows, "DENSE_FROM", 2.0)
     without, y_without = learned(net, precision=precision)
@@ -65,6 +67,8 @@ def test_which_projections_get_a_table():
     assert (at >= 0).tolist() == [True, True, False]  # 3 readouts are too few
     few = walks(network(ep.Bernoulli(0.05))).dense_at
     assert (few >= 0).tolist() == [False, True, False]
+    several = walks(network(ep.Bernoulli(0.8), 60, ep.Uniform(0.5, 3.5))).dense_at  # a quarter of all in each
+    assert (several >= 0).tolist() == [False, False, False, True, False]
 
 
 @pytest.mark.tiny
@@ -83,14 +87,17 @@ def test_tables_are_bounded(monkeypatch):
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("precision", ["single", "double"])
-def test_gradients_spike_by_spike_change_no_bit(monkeypatch, precision):
-    """All synapses at a time, or the few of one row; some rows are longer than a pack, others shorter."""
-    net = network(ep.Bernoulli(0.3), delay=3.0)
+@pytest.mark.parametrize("delay", [3.0, ep.Uniform(0.5, 4.5), ep.Uniform(0.5, 60.5)])
+def test_gradients_spike_by_spike_change_no_bit(monkeypatch, precision, delay):
+    """All synapses at a time, or the few of an axon; rows are longer than a pack or shorter, and some delays than a sample."""
+    net = network(ep.Bernoulli(0.3), delay=delay)
     monkeypatch.setattr(rows, "PICKED_TO", 0.0)
     assert not walks(net).by_spikes.any()
     by_rows, y = learned(net, precision=precision)
     monkeypatch.setattr(rows, "PICKED_TO", 2.0)
-    assert walks(net).by_spikes.tolist() == [True, True, False]
+    *onto_neurons, onto_readouts = walks(net).by_spikes
+    assert all(onto_neurons)
+    assert not onto_readouts
     for most in (rows.MOST_SUMS, 1):
         monkeypatch.setattr(rows, "MOST_SUMS", most)
         by_spikes, y_by_spikes = learned(net, precision=precision)
@@ -126,11 +133,13 @@ def local(width: int, sources: int = 40, targets: int = 400, step: int = 10) -> 
 
 
 @pytest.mark.parametrize("precision", ["single", "double"])
-@pytest.mark.parametrize(("width", "delay"), [(20, 1.0), (37, 3.0)])
-def test_runs_change_no_bit(monkeypatch, precision, width, delay):
+@pytest.mark.parametrize(("width", "delays"), [(20, [1.0]), (37, [3.0]), (37, [2.0, 5.0, 40.0])])
+def test_runs_change_no_bit(monkeypatch, precision, width, delays):
     """Runs longer and shorter than what is done at a time, that end with the last neuron, in empty rows, beside another tract."""
-    net = network(local(width), neurons=400, delay=delay)
-    assert walks(net).by_runs.tolist() == [True, False, False]
+    connect = local(width)
+    far = (np.asarray(connect.targets) // 50) % len(delays)  # by distance; 40 steps are longer than the samples
+    net = network(connect, neurons=400, delay=np.array(delays)[far] if len(delays) > 1 else delays[0])
+    assert walks(net).by_runs.tolist() == [*(True for _ in delays), False, False]
     by_runs, y = learned(net, precision=precision)
     monkeypatch.setattr(rows, "RUNS_FROM", np.inf)
     assert not walks(net).by_runs.any()
