@@ -3,9 +3,10 @@
     git worktree add ../before COMMIT
     python benchmarks/versions.py ../before
     python benchmarks/versions.py ../before --case "LIF, delays of 1 to 5 steps, clock" --case nmnist-eprop+
+    python benchmarks/versions.py ../before --case "LIF, random, eprop"
 
 Cases are those of `micro/event_cost.py`, by the clock and at random (1,000 neurons with 1,000 synapses each), or ``late``, by the
-clock when the neurons have been silent for 40,000 steps; and training of
+clock when the neurons have been silent for 40,000 steps, by e-prop+, or by e-prop; and training of
 N-MNIST (the embedded digits) and of evidence accumulation by either rule, all on one thread and in single precision. Each
 pair of processes takes turns; the fastest run of each counts. Where things lie in memory differs from process to
 process: the ratio is told as mean and standard deviation over pairs. Compiling is not counted.
@@ -140,14 +141,15 @@ def event_of(case: str) -> Callable[[], float]:
 
     import eprop as ep
 
-    name, _, when = case.rpartition(", ")
+    rule = "eprop" if case.endswith(", eprop") else "eprop+"
+    name, _, when = case.removesuffix(", eprop").rpartition(", ")
     if name not in event_cost.CASES or when not in ("clock", "random", "late"):
         raise SystemExit(
-            f"no such case: {case!r}; there are {', '.join((*TASKS, *event_cost.CASES))} (clock, random or late)"
+            f"no such case: {case!r}; there are {', '.join((*TASKS, *event_cost.CASES))} (clock, random or late; eprop)"
         )
     kind = event_cost.CASES[name]
     given = event_cost.spikes(kind.sources * 1000, STEPS, when != "random")
-    simulator = ep.Simulator(event_cost.network(kind, 1000, 1000), threads=1, precision="single")
+    simulator = ep.Simulator(event_cost.network(kind, 1000, 1000, rule), threads=1, precision="single")
     for _ in range(EARLIER if when == "late" else 0):
         event_cost.ns_per_event(simulator, given, STEPS)
     return lambda: event_cost.ns_per_event(simulator, given, STEPS)

@@ -160,14 +160,17 @@ def test_inputs_are_added_in_one_order():
     out = net.add(ep.Readout(), 1, "out")
     delays = {"one": 4.0, "near": ep.Uniform(0.5, 5.5), "far": ep.Uniform(2.5, 9.5), "few": ep.Uniform(0.5, 2.5)}
     for weight, (name, delay) in zip((0.3, 0.2, 0.1, 0.2), delays.items(), strict=True):
-        net.connect(x, rec, ep.Bernoulli(0.2), weight=weight, delay=delay, name=name)
+        net.connect(x, rec, ep.Bernoulli(0.2), weight=weight, delay=delay, rule=ep.EProp(), name=name)
     net.connect(rec, out, weight=ep.Normal(0.0, 0.3))
+    net.feedback(out, rec, ep.Symmetric())
     events = np.zeros((400, 30))
     draw = np.random.default_rng(1)
     for start in range(0, 400, 10):  # volleys; what came before is forgotten by the next step
         events[start + draw.integers(0, 4, 30), np.arange(30)] = 1.0
-    run = ep.Simulator(net, threads=1).run(400.0, {"in": events}, record=[("out", "y")], spikes=["rec"])
-    sim = ep.Simulator(net, threads=1)
-    result = sim.evaluate(sim.samples(1, 400, inputs={"in": events[None]}))
-    assert run.spikes["rec"][0].size > 100
-    assert np.array_equal(result.y[0], run["out", "y"])
+    given = {"in": events}, {"out": [0.0]}
+    samples = ep.Simulator(net, threads=1).run(400.0, *given, spikes=["rec"])
+    steps = ep.Simulator(net, threads=1).run(
+        400.0, *given, spikes=["rec"], record=[("rec", "v")]
+    )  # simulated once more
+    assert all(np.array_equal(*found) for found in zip(samples.spikes["rec"], steps.spikes["rec"], strict=True))
+    assert np.sum(np.isclose(steps["rec", "v"], 0.6)) > 1000
