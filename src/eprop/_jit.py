@@ -118,8 +118,10 @@ from eprop._packs import record_size as record_size  # noqa: E402
 from eprop._subnormals import FLUSHES as FLUSHES  # noqa: E402
 from eprop._subnormals import flush_subnormals as flush_subnormals  # noqa: E402
 from eprop._subnormals import restore_mode as restore_mode  # noqa: E402
+from eprop._vectors import BROAD as BROAD  # noqa: E402
 from eprop._vectors import CHUNK as CHUNK  # noqa: E402
 from eprop._vectors import WIDE as WIDE  # noqa: E402
+from eprop._vectors import add_broad as add_broad  # noqa: E402
 from eprop._vectors import add_chunk as add_chunk  # noqa: E402
 from eprop._vectors import add_run as add_run  # noqa: E402
 from eprop._vectors import add_wide as add_wide  # noqa: E402

@@ -17,7 +17,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils
 
 # Entries that are done at a time.
-CHUNK, WIDE = 8, 32
+CHUNK, WIDE, BROAD = 8, 32, 128
 _INT = ir.IntType(32)
 _PLAIN = bool(numba.config.DISABLE_JIT)
 
@@ -209,5 +209,5 @@ lowest = _plain_lowest if _PLAIN else _compiled_lowest
 add_run = _plain_add_run if _PLAIN else _compiled_add_run
 # ``add_chunk(to, i, end, factor, table, first, width, places, begin, stop)``: sum the rows ``places[begin:stop]`` (int32, one
 # or more), in their order, of a table whose rows have ``width`` entries, from entry ``first`` on, and add ``factor`` times the
-# sum to ``to[i:end]``, or to the first ``CHUNK`` entries of that; `add_wide` to the first ``WIDE``.
-add_chunk, add_wide = (_plain_of_size(n) if _PLAIN else _of_size(n) for n in (CHUNK, WIDE))
+# sum to ``to[i:end]``, or to the first ``CHUNK`` entries of that; `add_wide` and `add_broad` to the first ``WIDE`` and ``BROAD``.
+add_chunk, add_wide, add_broad = (_plain_of_size(n) if _PLAIN else _of_size(n) for n in (CHUNK, WIDE, BROAD))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from eprop._jit import bind
@@ -116,7 +116,7 @@ def advance_of(model: type[Neuron]) -> Callable[..., int]:
 def _bind_models(models: tuple[type[Neuron], ...], labels: tuple[str, ...], label: str) -> Callable[..., Any]:
     advances = [_bind_model(*both) for both in zip(models, labels, strict=True)]
     if not advances:  # a network of readouts alone still needs something to compile
-        advances = [_bind_update(_no_neuron(), "none")]
+        advances = [_bind_update(Neuron, _no_neuron(), "none")]
     slots: dict[str, Any] = {f"ADVANCE_{k}": advances[min(k, len(advances) - 1)] for k in range(MAX_MODELS)}
     return bind(stream.advance_slot, f"advance_slot_{label}", inlined=True, MODELS=len(advances), **slots)
 
@@ -128,34 +128,38 @@ def _bind_model(model: type[Neuron], label: str) -> Callable[..., Any]:
     exponential is a call, and a loop with a call in it does not vectorise, whether the call is made or not.
     """
     own = as_it_is_now(model.update, label) if is_own(model) else model.update
-    general, update = _bind_update(own, label), _with_triangle(own, label)
+    triangle = f"{label}_triangle"
+    general, update = _bind_update(model, own, label), _with(own, {surrogate: neurons.triangle}, triangle)
     if update is None or "kind" not in model.parameter_rows:
         return general
     return bind(
         neurons.advance_by_kind, f"advance_{label}_by_kind", inlined=True, KIND=model.parameter_rows.index("kind"),
-        ADVANCE_ANY=general, ADVANCE_TRIANGLE=_bind_update(update, f"{label}_triangle"),
+        ADVANCE_ANY=general, ADVANCE_TRIANGLE=_bind_update(model, update, triangle),
     )  # fmt: skip
 
 
-def _with_triangle(function: Any, label: str) -> Callable[..., Any] | None:
-    """A compiled function, and the functions it calls, with the triangle as surrogate; None if it calls none."""
+def _with(function: Any, instead: Mapping[Any, Any], label: str) -> Callable[..., Any] | None:
+    """A compiled function, and the functions it calls, with others instead of some; None if it calls none of these."""
     plain = getattr(function, "py_func", function)
     if not isinstance(plain, types.FunctionType):
         return None
     replaced: dict[str, Any] = {}
     for name in plain.__code__.co_names:
         value = plain.__globals__.get(name)
-        if value is surrogate:
-            replaced[name] = neurons.triangle
-        elif value is not None and value is not function and (made := _with_triangle(value, label)):
+        if other := next((new for old, new in instead.items() if old is value), None):
+            replaced[name] = other
+        elif value is not None and value is not function and (made := _with(value, instead, label)):
             replaced[name] = made
-    return bind(plain, f"{plain.__name__}_{label}_triangle", inlined=True, **replaced) if replaced else None
+    return bind(plain, f"{plain.__name__}_{label}", inlined=True, **replaced) if replaced else None
 
 
-def _bind_update(update: Callable[..., Any], label: str) -> Callable[..., Any]:
+def _bind_update(model: type[Neuron], update: Callable[..., Any], label: str) -> Callable[..., Any]:
+    """The loops over neurons of one model with one ``update``: with parameters of each, of all, and with a shortcut."""
     step = bind(neurons.step_range, f"step_range_{label}", apart=True, UPDATE=update)
-    alike = bind(neurons.step_range, f"step_range_alike_{label}", apart=True, UPDATE=update, ALIKE=True)
-    return bind(neurons.advance, f"advance_{label}", inlined=True, STEP=step, STEP_ALIKE=alike)
+    alike = short = bind(neurons.step_range, f"step_range_alike_{label}", apart=True, UPDATE=update, ALIKE=True)
+    if model.shortcut and (less := _with(update, model.shortcut.instead, f"{label}_short")):
+        short = bind(neurons.step_range, f"step_range_short_{label}", apart=True, UPDATE=less, ALIKE=True)
+    return bind(neurons.advance, f"advance_{label}", inlined=True, STEP=step, STEP_ALIKE=alike, STEP_SHORT=short)
 
 
 def _no_neuron() -> Callable[..., Any]:

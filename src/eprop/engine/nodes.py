@@ -8,6 +8,7 @@ import numpy as np
 
 from eprop.engine.share import RankShare
 from eprop.equations import rng
+from eprop.kernels.layout import SAME, SHORT
 from eprop.models import Neuron
 from eprop.network import Network
 
@@ -15,7 +16,7 @@ from eprop.network import Network
 def neuron_arrays(network: Network, models: list[type[Neuron]], members: dict[int, list[Any]], share: RankShare):
     """``(params, initial, leak)`` of a rank's ``n`` neurons: (parameter rows + 1, n), (state rows, n), (n,).
 
-    The last row of ``params`` is 1 where all neurons of the population have the same parameters, else 0.
+    In the last row of ``params`` stands what can be said of all neurons of the population, see ``EACH`` of `kernels.layout`.
     """
     n = share.neurons
     n_params = max((len(m.parameter_rows) for m in models), default=1)
@@ -33,12 +34,22 @@ def neuron_arrays(network: Network, models: list[type[Neuron]], members: dict[in
         seed = rng.derive(network.seed, rng.PHASE, p.index)
         for row, name in enumerate(own[0].parameter_rows):
             params[row, span] = [values[name] for values in derived]
-        params[-1, span] = bool((params[:, span] == params[:, span.start, None]).all())
         for row, name in enumerate(own[0].state_rows):
             initial[row, span] = _initial_values(own, name, network.dt, range(lo, hi), seed)
+        if (params[:, span] == params[:, span.start, None]).all():
+            params[-1, span] = SHORT if _takes_shortcut(own[0], params[:, span], initial[:, span]) else SAME
         leak[span] = [getattr(member, "e_l", 0.0) for member in own]
         at += hi - lo
     return params, initial, leak
+
+
+def _takes_shortcut(model: Neuron, params: np.ndarray, initial: np.ndarray) -> bool:
+    """Whether all is zero that must be for the shortcut of a model, if it has one."""
+    if model.shortcut is None:
+        return False
+    parameters = [model.parameter_rows.index(name) for name in model.shortcut.parameters]
+    state = [model.state_rows.index(name) for name in model.shortcut.state]
+    return not (params[parameters].any() or initial[state].any())
 
 
 def own_members(members: list[Any], lo: int, hi: int) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import CHUNK, PACK, WIDE, access, add_chunk, add_wide, inline, inner, prange
+from eprop._jit import BROAD, CHUNK, PACK, WIDE, access, add_broad, add_chunk, add_wide, inline, inner, prange
 from eprop.kernels.deliver import fetch_short
 from eprop.kernels.layout import (
     EPROP,
@@ -38,8 +38,6 @@ def _accumulate_rows(
     row, rows, branches = projections[r, PRO_ROW], projections[r, PRO_ROWS], projections[r, PRO_STRIDE]
     lo, hi = projections[r, PRO_LO], projections[r, PRO_HI]
     n_steps, size, shift = adjoints.shape[1], np.int64(hi - lo), np.uint64(lo)
-    # Whole vectors: what they read beyond the targets is not used.
-    padded = lo + -(-size // WIDE) * WIDE
     for s in range(block, rows, blocks):
         for lane in range(lanes):
             for d in range(branches):
@@ -47,7 +45,7 @@ def _accumulate_rows(
                 begin, stop = _arriving(lane, source + s, delay, n_steps, first, steps)
                 if begin == stop or _synapses(i, indptr) == 0:
                     continue
-                _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, padded, total)
+                _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, size, total)
                 for p in range(indptr.shape[0]):
                     for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
                         gradient[q] += scales[lane] * total[np.uint64(targets[q]) - shift]
@@ -147,14 +145,23 @@ def _arriving(lane, source, delay, n_steps, first, steps):
 
 
 @inline
-def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, hi, total):
-    """Sum of rows of ``G`` over the spikes, in their order, for all targets ``lo:hi``, ``WIDE`` of them at a time."""
-    width, log = adjoints.shape[2], lane * steps.shape[1]
-    at = (lane * adjoints.shape[1] + delay) * width + lo
-    for j in range(np.uint64(hi - lo)):
-        total[j] = 0.0
-    for j in range(0, hi - lo, WIDE):
-        add_wide(total, j, hi - lo, 1.0, adjoints, at + j, width, steps, log + begin, log + stop)
+def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, size, total):
+    """Sum of rows of ``G`` over the spikes, in their order, for ``size`` targets from ``lo`` on, as many at a time as pays.
+
+    A sum waits for the one before: of few targets at a time the processor would wait most of the time. What is read beyond the
+    targets is not used; rows of ``adjoints`` need ``WIDE`` entries behind the last neuron, but one.
+    """
+    width, j = adjoints.shape[2], np.int64(0)
+    at, log = (lane * adjoints.shape[1] + delay) * width + lo, lane * steps.shape[1]
+    for k in range(np.uint64(size + WIDE - 1)):
+        total[k] = 0.0
+    while j < size:
+        if size - j > BROAD - WIDE:
+            add_broad(total, j, j + BROAD, 1.0, adjoints, at + j, width, steps, log + begin, log + stop)
+            j += BROAD
+        else:
+            add_wide(total, j, j + WIDE, 1.0, adjoints, at + j, width, steps, log + begin, log + stop)
+            j += WIDE
 
 
 def accumulate(

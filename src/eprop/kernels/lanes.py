@@ -86,14 +86,13 @@ def forward(
             emitted = t - projections[r, PRO_DELAY]
             if emitted < 0 or projections[r, PRO_LEADER] != r:
                 continue
-            # Spikes reach the first branches of their axons: the inputs of all branches are added, each for its own step.
             pre, stride, reached = projections[r, PRO_PRE], projections[r, PRO_STRIDE], np.int64(1)
+            first, last = starts[emitted, pre], starts[emitted, pre + 1]
+            if first == last:
+                continue
+            # Spikes reach the first branches of their axons: the inputs of all branches are added, each for its own step.
             source = populations[pre, POP_SRC]
-            first, last, shift = (
-                starts[emitted, pre],
-                starts[emitted, pre + 1],
-                projections[r, PRO_ROW] - stride * source,
-            )
+            shift = projections[r, PRO_ROW] - stride * source
             while reached < stride and t + projections[r + reached, PRO_LATE] < n_steps:
                 reached += 1
             if walks.dense_at[r] < 0 and not walks.by_runs[r]:

@@ -87,6 +87,9 @@ FORWARD, INVERSE = range(2)
 READ_ALPHA, READ_ZETA, READ_DRIVE, READ_MIN, READ_START, READ_GROUP, READ_LEAK = range(7)
 READ_ROWS = 7
 
+# Of a population: each neuron has parameters of its own; all have the same; and take a shortcut (`eprop.models.base.Shortcut`).
+EACH, SAME, SHORT = 0.0, 1.0, 2.0
+
 # Counters of a run (int64).
 COUNT_EVENTS, COUNT_STEPS = range(2)
 
@@ -123,7 +126,7 @@ class Topology(NamedTuple):
     adjoint: np.ndarray  # (rows, neurons) what the adjoint pass needs, see `kernels.adjoint`
     indptr: np.ndarray  # (partitions, rows + 1) into the synapse arrays
     targets: np.ndarray  # (synapses,) uint32
-    params: np.ndarray  # (parameter rows + 1, neurons); in the last row, whether those of a population are all alike
+    params: np.ndarray  # (parameter rows + 1, neurons); in the last row, what can be said of its population, see EACH
     readouts: np.ndarray  # (READ_ROWS, readouts), see READ_ALPHA
     bounds: np.ndarray  # (2, partitions + 1): of neurons, of readouts
     signal_groups: np.ndarray  # (n_pop,) trace group of a neuron population or -1

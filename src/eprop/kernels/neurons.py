@@ -6,7 +6,7 @@ import numpy as np
 
 from eprop._jit import WIDE, held, inline, inner, lowest, marks, outer
 from eprop.equations.surrogate import PIECEWISE_LINEAR, piecewise_linear
-from eprop.kernels.layout import READ_ALPHA, READ_DRIVE, READ_MIN, READ_ZETA
+from eprop.kernels.layout import EACH, READ_ALPHA, READ_DRIVE, READ_MIN, READ_ZETA, SAME, SHORT
 
 
 def _unbound(state, params, j, x):
@@ -15,7 +15,7 @@ def _unbound(state, params, j, x):
 
 
 UPDATE = _unbound
-# Whether the neurons have the parameters of the first of them, which are then read once and not for each.
+# Whether the neurons have the parameters of the first of them, which are then read once and not for each one.
 ALIKE = False
 
 
@@ -37,7 +37,7 @@ def step_range(lo, hi, state, params, x, psi, spikes):
     return some
 
 
-STEP = STEP_ALIKE = step_range
+STEP = STEP_ALIKE = STEP_SHORT = step_range
 
 
 def advance(lo, hi, state, params, x, psi, spikes, count):
@@ -46,8 +46,10 @@ def advance(lo, hi, state, params, x, psi, spikes, count):
     Reads and clears ``x`` (synaptic input), writes ``state`` and ``psi``, appends the neurons that spike to
     ``spikes`` from position ``count <= lo`` on, and returns the new count.
     """
-    some = np.int32(0)
-    if hi > lo and params[params.shape[0] - 1, lo] != 0.0:
+    some, kind = np.int32(0), params[params.shape[0] - 1, lo] if hi > lo else EACH
+    if kind == SHORT:
+        some = STEP_SHORT(lo, hi, state, params, x, psi, spikes)
+    elif kind == SAME:
         some = STEP_ALIKE(lo, hi, state, params, x, psi, spikes)
     else:
         some = STEP(lo, hi, state, params, x, psi, spikes)

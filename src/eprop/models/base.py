@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -109,6 +109,22 @@ class Eligibility:
         return len(self.arrival)
 
 
+class Shortcut(NamedTuple):
+    """What a population of neurons may skip if some of its parameters and of its first state are zero.
+
+    Attributes
+    ----------
+    parameters, state : tuples of str
+        Names of rows that must be zero for all neurons; the parameters must be the same for all of them, besides.
+    instead : dict
+        Compiled functions that ``update`` calls, directly or not, and those that do the same then: no bit may differ.
+    """
+
+    parameters: tuple[str, ...]
+    state: tuple[str, ...]
+    instead: Mapping[Callable[..., Any], Callable[..., Any]]
+
+
 @dataclass(frozen=True)
 class Neuron(Model):
     """Base of spiking neurons with a linear eligibility.
@@ -126,6 +142,7 @@ class Neuron(Model):
     state_rows: ClassVar[tuple[str, ...]]
     parameter_rows: ClassVar[tuple[str, ...]]
     update: ClassVar[Callable[..., Any]]
+    shortcut: ClassVar[Shortcut | None] = None
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of ``parameter_rows`` for a step of ``dt`` ms, numbers or arrays with one for each neuron."""

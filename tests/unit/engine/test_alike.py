@@ -1,4 +1,4 @@
-"""Shortcuts for neurons that are alike, and for those that nobody teaches, change no bit."""
+"""Shortcuts for neurons that are alike or never refractory, and for those that nobody teaches, change no bit."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ import pytest
 
 import eprop as ep
 from combinations import marks_of
+from eprop.kernels.layout import EACH, SAME, SHORT
 
 MODELS = {
     "LIF": ep.LIF(tau_m=20.0, v_th=0.6, t_ref=2.0),
+    "LIF, the shortcut": ep.LIF(tau_m=20.0, v_th=0.6),
+    "LIF, late": ep.LIF(tau_m=20.0, v_th=0.6, delayed_reset=True),
     "LIF, the other surrogate": ep.LIF(tau_m=20.0, v_th=0.6, surrogate=ep.Arctan()),
     "ALIF": ep.ALIF(tau_m=20.0, v_th=0.6, beta=0.1, tau_adapt=50.0),
     "DeltaLIF": ep.DeltaLIF(tau_m=20.0, v_th=0.6, t_ref=3.0, ref_input=True),
 }
+
+
+class WithinRefractoryTime(ep.LIF):
+    """It has none by its parameters, but begins in one."""
+
+    def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
+        return {"refractory": 3.0}
 
 
 def network(model: Any, first_rule: Any, rule: Any, neurons: int = 37) -> ep.Network:
@@ -69,20 +79,25 @@ def test_parameters_that_are_read_once_change_no_bit(model, rule, threads):
     net = network(MODELS[model], ep.Static(), rule)
     once, each = (ep.Simulator(net, threads=threads) for _ in range(2))
     alike = each.arrays.built.topology.params[-1]
-    assert alike.all()
-    alike[:] = 0.0
+    kind = SAME if model in ("LIF", "LIF, late", "DeltaLIF") else SHORT
+    assert (alike == kind).all()
+    alike[:] = EACH
     assert same(learned(once), learned(each))
 
 
 @pytest.mark.tiny
 def test_who_is_alike():
-    """A population is, if each parameter is the same for all; one that has them drawn is not."""
+    """A population is, if each parameter is the same for all; one that has them drawn is not. Most are never refractory."""
     net = ep.Network()
     net.add(ep.LIF(tau_m=ep.Normal(20.0, 1.0)), 5)
     net.add(ep.LIF(tau_m=10.0), 4)
     net.add(ep.ALIF(tau_m=10.0, beta=[0.1, 0.1, 0.2]), 3)
     net.add(ep.ALIF(tau_m=10.0, beta=[0.1, 0.1, 0.1]), 3)
-    assert ep.Simulator(net).arrays.built.topology.params[-1].tolist() == [0.0] * 5 + [1.0] * 4 + [0.0] * 3 + [1.0] * 3
+    net.add(ep.ALIF(tau_m=10.0, t_ref=2.0), 2)
+    net.add(ep.LIF(t_ref=[0.0, 0.0, 2.0]), 3)
+    net.add(WithinRefractoryTime(), 1)
+    kinds = [EACH] * 5 + [SHORT] * 4 + [EACH] * 3 + [SHORT] * 3 + [SAME] * 2 + [EACH] * 3 + [SAME]
+    assert ep.Simulator(net).arrays.built.topology.params[-1].tolist() == kinds
 
 
 @pytest.mark.parametrize("threads", [1, 2])
