@@ -112,6 +112,9 @@ class Eligibility:
 class Shortcut(NamedTuple):
     """What a population of neurons may skip if some of its parameters and of its first state are zero.
 
+    For models of the package, and what derives from them: whether machine code on disk still holds is not asked of functions that
+    stand here.
+
     Attributes
     ----------
     parameters, state : tuples of str
