@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import claim, flush_subnormals, inner, kernel, prange, restore_mode
+from eprop._jit import claim, flush_subnormals, inline, inner, kernel, prange, restore_mode
 from eprop.kernels.adjoint import adjoint, learns
 from eprop.kernels.counts import count_lane
 from eprop.kernels.deliver import deliver_branches, deliver_dense, deliver_runs
@@ -65,7 +65,6 @@ def forward(
     several = outbox.starts.size > 0
     n_steps, n_neurons = out_y.shape[0], state.shape[1]
     populations, projections = topology.populations, topology.projections
-    indptr, targets, params = topology.indptr, topology.targets, topology.params
     if begin == 0:
         for row in range(state.shape[0]):
             for j in range(n_neurons):
@@ -82,40 +81,15 @@ def forward(
             starts[0, 0] = -1
             return np.nan
         now = x[t & (x.shape[0] - 1)]
-        for r in range(projections.shape[0]):
-            emitted = t - projections[r, PRO_DELAY]
-            if emitted < 0 or projections[r, PRO_LEADER] != r:
-                continue
-            pre, stride, reached = projections[r, PRO_PRE], projections[r, PRO_STRIDE], np.int64(1)
-            first, last = starts[emitted, pre], starts[emitted, pre + 1]
-            if first == last:
-                continue
-            # Spikes reach the first branches of their axons: the inputs of all branches are added, each for its own step.
-            source = populations[pre, POP_SRC]
-            shift = projections[r, PRO_ROW] - stride * source
-            while reached < stride and t + projections[r + reached, PRO_LATE] < n_steps:
-                reached += 1
-            if walks.dense_at[r] < 0 and not walks.by_runs[r]:
-                deliver_branches(
-                    t, r, reached, first, last, log, stride, shift, projections, indptr, targets, weight, x
-                )
-                continue
-            for d in range(reached):
-                to = x[(t + projections[r + d, PRO_LATE]) & (x.shape[0] - 1)]
-                if walks.by_runs[r]:
-                    deliver_runs(first, last, log, stride, shift + d, walks.run_rows, walks.run_start, walks.run_target, weight,
-                                 to)  # fmt: skip
-                else:
-                    deliver_dense(first, last, log, source, walks.dense, walks.dense_at[r + d], walks.dense_width[r + d], to,
-                                  projections[r, PRO_LO])  # fmt: skip
+        _deliver(t, n_steps, topology, walks, weight, log, starts, x)
         for b in range(populations.shape[0]):
             if not several:
                 starts[t, b] = position
             if populations[b, POP_ROLE] == NEURON:
                 # Where nobody learns, psi is written over and over: a history of it would push weights out of the cache.
                 psi_now = psi[t] if learn and learns(populations[b, POP_LO], projections) else psi[0]
-                count = ADVANCE(populations[b, POP_SLOT], populations[b, POP_LO], populations[b, POP_HI], state, params, now,
-                                psi_now, spikes, 0)  # fmt: skip
+                count = ADVANCE(populations[b, POP_SLOT], populations[b, POP_LO], populations[b, POP_HI], state,
+                                topology.params, now, psi_now, spikes, 0)  # fmt: skip
                 for k in range(count):
                     counts[spikes[k]] += 1
                 if several:
@@ -142,6 +116,36 @@ def forward(
                 loss += errors(y[lo:hi], offsets[lo:hi], target[sample, t if target.shape[1] > 1 else 0, lo:hi],
                                window[sample if window.shape[0] > 1 else 0, t], softmax[b], error[t, lo:hi])  # fmt: skip
     return loss
+
+
+@inline
+def _deliver(t, n_steps, topology, walks, weight, log, starts, x):
+    """Add the weights of all axons whose first branches are reached in step ``t``: of all branches, each for its own step."""
+    populations, projections = topology.populations, topology.projections
+    for r in range(projections.shape[0]):
+        emitted = t - projections[r, PRO_DELAY]
+        if emitted < 0 or projections[r, PRO_LEADER] != r:
+            continue
+        pre, stride, reached = projections[r, PRO_PRE], projections[r, PRO_STRIDE], np.int64(1)
+        first, last = starts[emitted, pre], starts[emitted, pre + 1]
+        if first == last:
+            continue
+        source = populations[pre, POP_SRC]
+        shift = projections[r, PRO_ROW] - stride * source
+        while reached < stride and t + projections[r + reached, PRO_LATE] < n_steps:
+            reached += 1
+        if walks.dense_at[r] < 0 and not walks.by_runs[r]:
+            deliver_branches(t, r, reached, first, last, log, stride, shift, projections, topology.indptr, topology.targets,
+                             weight, x)  # fmt: skip
+            continue
+        for d in range(reached):
+            to = x[(t + projections[r + d, PRO_LATE]) & (x.shape[0] - 1)]
+            if walks.by_runs[r]:
+                deliver_runs(first, last, log, stride, shift + d, walks.run_rows, walks.run_start, walks.run_target, weight,
+                             to)  # fmt: skip
+            else:
+                deliver_dense(first, last, log, source, walks.dense, walks.dense_at[r + d], walks.dense_width[r + d], to,
+                              projections[r, PRO_LO])  # fmt: skip
 
 
 @kernel
