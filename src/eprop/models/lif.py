@@ -112,7 +112,8 @@ class LIF(Membrane):
     state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z")
     parameter_rows: ClassVar[tuple[str, ...]] = (*Membrane.parameter_rows, "late")
     update: ClassVar[Any] = staticmethod(update)
-    # Two of three numbers of the state are then not touched: of large populations these come from the second cache.
+    # Of three numbers of the state one is then not touched, and one only written: those of large populations come from the second
+    # cache.
     shortcut: ClassVar[Shortcut | None] = Shortcut(
         parameters=("r_steps", "late"),
         state=("refractory",),
