@@ -157,7 +157,7 @@ def _bind_update(model: type[Neuron], update: Callable[..., Any], label: str) ->
     """The loops over neurons of one model with one ``update``: with parameters of each, of all, and with a shortcut."""
     step = bind(neurons.step_range, f"step_range_{label}", apart=True, UPDATE=update)
     alike = short = bind(neurons.step_range, f"step_range_alike_{label}", apart=True, UPDATE=update, ALIKE=True)
-    if model.shortcut and (less := _with(update, model.shortcut.instead, f"{label}_short")):
+    if model.shortcut and not is_own(model) and (less := _with(update, model.shortcut.instead, f"{label}_short")):
         short = bind(neurons.step_range, f"step_range_short_{label}", apart=True, UPDATE=less, ALIKE=True)
     return bind(neurons.advance, f"advance_{label}", inlined=True, STEP=step, STEP_ALIKE=alike, STEP_SHORT=short)
 

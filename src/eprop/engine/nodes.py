@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from eprop.engine.own_code import is_own
 from eprop.engine.share import RankShare
 from eprop.equations import rng
 from eprop.kernels.layout import SAME, SHORT
@@ -37,19 +38,17 @@ def neuron_arrays(network: Network, models: list[type[Neuron]], members: dict[in
         for row, name in enumerate(own[0].state_rows):
             initial[row, span] = _initial_values(own, name, network.dt, range(lo, hi), seed)
         if (params[:, span] == params[:, span.start, None]).all():
-            params[-1, span] = SHORT if _takes_shortcut(own[0], params[:, span], initial[:, span]) else SAME
+            params[-1, span] = SHORT if _takes_shortcut(own[0], params[:, span]) else SAME
         leak[span] = [getattr(member, "e_l", 0.0) for member in own]
         at += hi - lo
     return params, initial, leak
 
 
-def _takes_shortcut(model: Neuron, params: np.ndarray, initial: np.ndarray) -> bool:
-    """Whether all is zero that must be for the shortcut of a model, if it has one."""
-    if model.shortcut is None:
+def _takes_shortcut(model: Neuron, params: np.ndarray) -> bool:
+    """Whether all is zero that must be for the shortcut of a model of the package, if it has one."""
+    if model.shortcut is None or is_own(type(model)):
         return False
-    parameters = [model.parameter_rows.index(name) for name in model.shortcut.parameters]
-    state = [model.state_rows.index(name) for name in model.shortcut.state]
-    return not (params[parameters].any() or initial[state].any())
+    return not params[[model.parameter_rows.index(name) for name in model.shortcut.parameters]].any()
 
 
 def own_members(members: list[Any], lo: int, hi: int) -> list[Any]:

@@ -110,21 +110,19 @@ class Eligibility:
 
 
 class Shortcut(NamedTuple):
-    """What a population of neurons may skip if some of its parameters and of its first state are zero.
+    """What a population of neurons may skip if some of its parameters are zero, and so some of its state always is.
 
-    For models of the package, and what derives from them: whether machine code on disk still holds is not asked of functions that
-    stand here.
+    For models of the package alone: what derives from one elsewhere may have other rows, or write that state itself.
 
     Attributes
     ----------
-    parameters, state : tuples of str
-        Names of rows that must be zero for all neurons; the parameters must be the same for all of them, besides.
+    parameters : tuple of str
+        Names of rows that must be zero for all neurons; all other parameters must be the same for them, besides.
     instead : dict
         Compiled functions that ``update`` calls, directly or not, and those that do the same then: no bit may differ.
     """
 
     parameters: tuple[str, ...]
-    state: tuple[str, ...]
     instead: Mapping[Callable[..., Any], Callable[..., Any]]
 
 

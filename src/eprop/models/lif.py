@@ -116,7 +116,6 @@ class LIF(Membrane):
     # cache.
     shortcut: ClassVar[Shortcut | None] = Shortcut(
         parameters=("r_steps", "late"),
-        state=("refractory",),
         instead={
             steps_left: no_steps_left,
             begin_refractory_time: begin_nothing,

@@ -10,6 +10,7 @@ import pytest
 import eprop as ep
 from combinations import marks_of
 from eprop.kernels.layout import EACH, SAME, SHORT
+from eprop.models import inline
 
 MODELS = {
     "LIF": ep.LIF(tau_m=20.0, v_th=0.6, t_ref=2.0),
@@ -26,6 +27,18 @@ class WithinRefractoryTime(ep.LIF):
 
     def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
         return {"refractory": 3.0}
+
+
+@inline
+def integrate(state: Any, params: Any, j: Any, x: float) -> tuple[bool, float]:
+    state[0, j] = params[0, j] * state[0, j] + x
+    return state[0, j] > 1.0, 0.3
+
+
+class OtherRows(ep.LIF):
+    """A neuron of one's own that takes parameters from `LIF`, and nothing else."""
+
+    state_rows, parameter_rows, update = ("v",), ("alpha",), staticmethod(integrate)
 
 
 def network(model: Any, first_rule: Any, rule: Any, neurons: int = 37) -> ep.Network:
@@ -95,8 +108,9 @@ def test_who_is_alike():
     net.add(ep.ALIF(tau_m=10.0, beta=[0.1, 0.1, 0.1]), 3)
     net.add(ep.ALIF(tau_m=10.0, t_ref=2.0), 2)
     net.add(ep.LIF(t_ref=[0.0, 0.0, 2.0]), 3)
-    net.add(WithinRefractoryTime(), 1)
-    kinds = [EACH] * 5 + [SHORT] * 4 + [EACH] * 3 + [SHORT] * 3 + [SAME] * 2 + [EACH] * 3 + [SAME]
+    net.add(WithinRefractoryTime(), 1)  # models from elsewhere take no shortcut
+    net.add(OtherRows(), 1)
+    kinds = [EACH] * 5 + [SHORT] * 4 + [EACH] * 3 + [SHORT] * 3 + [SAME] * 2 + [EACH] * 3 + [SAME] * 2
     assert ep.Simulator(net).arrays.built.topology.params[-1].tolist() == kinds
 
 
