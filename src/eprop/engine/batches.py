@@ -10,12 +10,13 @@ import numpy as np
 
 from eprop.engine.arrays import Arrays
 from eprop.engine.averages import batch_scale, sample_scales
+from eprop.engine.build import Built
 from eprop.engine.memory import check_results
 from eprop.engine.samples import BatchResult, Samples
 from eprop.engine.spike_log import spikes_of_sample
 from eprop.engine.state import Lanes, n_sources
 from eprop.engine.together import Together
-from eprop.engine.verdicts import check_finite, check_lanes, check_silence
+from eprop.engine.verdicts import check_lanes, check_silence, check_weights
 from eprop.errors import DivergenceError
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
@@ -58,6 +59,7 @@ class Batches:
         self._arrays, self._replicas = arrays, replicas
         self._lanes: Lanes | None = None
         self._lane_steps = 0
+        self._learning = _learning(arrays.built)
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Run a mini-batch and take a step of the optimisers."""
@@ -76,7 +78,7 @@ class Batches:
             synapses.pending[:] = 0.0  # a part of a batch is no batch
             raise
         arrays.mirror()
-        check_finite(arrays, "train")
+        check_weights(arrays, "train")
         assert result.spikes is not None
         check_silence(arrays, result.spikes)
         return result
@@ -138,7 +140,7 @@ class Batches:
     def _run_waves(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> Ran:
         """Alone, wave after wave, a sample in each lane."""
         arrays, n = self._arrays, len(index)
-        lanes = self._lanes_for(samples.n_steps, learn, _width(arrays, samples.n_steps, n))
+        lanes = self._lanes_for(samples.n_steps, learn, self._width(samples.n_steps, n))
         weight = arrays.synapses.weight if learn else arrays.seen_weights()
         y, losses, events = np.zeros((n, samples.n_steps, arrays.neurons.y.size)), np.zeros(n), np.zeros(n, np.int64)
         counts = np.zeros((n, arrays.neurons.psi.size), np.int64)
@@ -162,6 +164,14 @@ class Batches:
         self._lane_steps = step * samples.n_steps
         return Ran(lanes, y, losses, counts, int(events.sum()))
 
+    def _width(self, n_steps: int, n: int) -> int:
+        """Samples of a wave, of ``n``; the results do not depend on it."""
+        threads, itemsize = max(self._arrays.threads, 1), self._arrays.built.weight.itemsize
+        if threads == 1:
+            return 1
+        each = LANES_A_THREAD_BYTES // max(n_steps * self._learning * itemsize, 1)
+        return threads * int(np.clip(min(each, n // threads), 1, LANES_A_THREAD))
+
     def _lanes_for(self, n_steps: int, learn: bool, width: int) -> Lanes:
         """At least ``width`` lanes; those of before, if they fit."""
         lanes, built = self._lanes, self._arrays.built
@@ -172,18 +182,9 @@ class Batches:
         return lanes
 
 
-def _width(arrays: Arrays, n_steps: int, n: int) -> int:
-    """Samples of a wave, of ``n``; the results do not depend on it."""
-    threads, itemsize = max(arrays.threads, 1), arrays.built.weight.itemsize
-    if threads == 1:
-        return 1
-    each = LANES_A_THREAD_BYTES // max(n_steps * _learning(arrays) * itemsize, 1)
-    return threads * int(np.clip(min(each, n // threads), 1, LANES_A_THREAD))
-
-
-def _learning(arrays: Arrays) -> int:
+def _learning(built: Built) -> int:
     """Neurons onto which synapses learn by e-prop."""
-    rows = arrays.built.topology.projections
+    rows = built.topology.projections
     rows = rows[(rows[:, lay.PRO_RULE] == lay.EPROP) & (rows[:, lay.PRO_TO_READOUT] == 0)]
     return sum(int(hi - lo) for lo, hi in np.unique(rows[:, [lay.PRO_LO, lay.PRO_HI]], axis=0))
 

@@ -25,6 +25,9 @@ PAD = 32
 RUNS_FROM = 8.0
 # The gradients of a row are summed up for all possible targets where at least this share of them is connected.
 PICKED_TO = 0.125
+# Gradients are added up for so many synapses of neighbouring axons at a time: they shall stay in the first or second cache while
+# one lane follows the other, and there shall be enough pieces for each thread to take the next one when it is done.
+PIECE = 2**14
 # Sums of that many synapses are kept at a time by each thread.
 MOST_SUMS = 2**22
 
@@ -43,7 +46,12 @@ def walks_of(built: Built) -> Walks:
     """What suits each tract; the numbers do not depend on it."""
     dense_at, dense_width, size = dense_tables(built)
     return Walks(
-        aligned((size,), built.weight.dtype), dense_at, dense_width, by_spikes(built), *runs_of(built, dense_at < 0)
+        aligned((size,), built.weight.dtype),
+        dense_at,
+        dense_width,
+        PIECE,
+        by_spikes(built),
+        *runs_of(built, dense_at < 0),
     )
 
 

@@ -86,6 +86,7 @@ class Together:
             lanes.log, lanes.starts, lanes.error, lanes.work, lanes.psi, lanes.adjoint_readout, lanes.first, lanes.steps,
         )  # fmt: skip
         loops.accumulate(
-            width, self._threads, built.topology, lanes.walks, self._scales[begin : begin + width], lanes.log, lanes.starts,
-            lanes.first, lanes.steps, lanes.psi, lanes.adjoint_readout, lanes.totals, lanes.sums, self._arrays.synapses.pending,
+            width, self._threads, np.zeros(1, np.int64), built.topology, lanes.walks, self._scales[begin : begin + width],
+            lanes.log, lanes.starts, lanes.first, lanes.steps, lanes.psi, lanes.adjoint_readout, lanes.totals, lanes.sums,
+            self._arrays.synapses.pending,
         )  # fmt: skip

@@ -31,6 +31,11 @@ def check_voltages(arrays: Arrays, where: str, loss: float) -> None:
 def check_finite(arrays: Arrays, where: str) -> None:
     """Stop with advice when a voltage or weight is no longer a number."""
     check_voltages(arrays, where, 0.0)
+    check_weights(arrays, where)
+
+
+def check_weights(arrays: Arrays, where: str) -> None:
+    """Stop with advice when a weight is no longer a number."""
     finite = np.isfinite(arrays.synapses.weight.sum())
     check_status(arrays.ranks.agree(Status.OK if finite else Status.WEIGHT_NOT_FINITE), where)
 

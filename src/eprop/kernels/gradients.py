@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import BROAD, CHUNK, PACK, WIDE, access, add_broad, add_chunk, add_wide, inline, inner, prange
+from eprop._jit import BROAD, CHUNK, PACK, WIDE, access, add_broad, add_chunk, add_wide, claim, inline, inner, prange
 from eprop.kernels.deliver import fetch_short
 from eprop.kernels.layout import (
     EPROP,
@@ -28,24 +28,24 @@ _aim_of_one, _column_of_one = _one.aim, _one.column
 
 @inner
 def _accumulate_rows(
-    block, blocks, r, projections, source, scales, lanes, indptr, targets, first, steps, adjoints, total, gradient
+    begin, stop, r, projections, source, scales, lanes, indptr, targets, first, steps, adjoints, total, gradient
 ):  # fmt: skip
-    """Gradients of each ``blocks``-th axon of a projection whose rows have many targets: ``G`` of all of them is summed up.
+    """Gradients of axons ``begin:stop`` of a projection whose rows have many targets: ``G`` of all of them is summed up.
 
-    Tract ``r`` is the projection's first. ``total`` (targets,) is scratch. All rows in one call, for the arrays of a call cost as
-    much as a row.
+    Tract ``r`` is the projection's first. ``total`` (targets,) is scratch. Many rows in one call, for the arrays of a call cost
+    as much as a row.
     """
-    row, rows, branches = projections[r, PRO_ROW], projections[r, PRO_ROWS], projections[r, PRO_STRIDE]
+    row, branches = projections[r, PRO_ROW], projections[r, PRO_STRIDE]
     lo, hi = projections[r, PRO_LO], projections[r, PRO_HI]
     n_steps, size, shift = adjoints.shape[1], np.int64(hi - lo), np.uint64(lo)
-    for s in range(block, rows, blocks):
-        for lane in range(lanes):
+    for lane in range(lanes):
+        for s in range(begin, stop):
             for d in range(branches):
                 i, delay = row + s * branches + d, projections[r + d, PRO_DELAY]
-                begin, stop = _arriving(lane, source + s, delay, n_steps, first, steps)
-                if begin == stop or _synapses(i, indptr) == 0:
+                earliest, end = _arriving(lane, source + s, delay, n_steps, first, steps)
+                if earliest == end or _synapses(i, indptr) == 0:
                     continue
-                _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, size, total)
+                _sum_rows(lane, adjoints, steps, earliest, end, delay, lo, size, total)
                 for p in range(indptr.shape[0]):
                     for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
                         gradient[q] += scales[lane] * total[np.uint64(targets[q]) - shift]
@@ -62,24 +62,17 @@ def _synapses(i, indptr):
 
 @inner
 def _accumulate_spikes(
-    block, blocks, r, projections, source, scales, lanes, indptr, targets, log, starts, first, adjoints, sums, gradient
+    begin, stop, r, projections, source, scales, lanes, indptr, targets, log, starts, first, adjoints, sums, gradient
 ):  # fmt: skip
     """Gradients of a projection whose rows have few targets, spike by spike: those of a step read the same rows of ``G``.
 
-    ``sums`` is scratch, with room for the synapses of any axon; as many axons are done at a time as find room.
+    ``sums`` is scratch, with room for the synapses of the axons ``begin:stop`` in each partition.
     """
-    row, rows, branches = projections[r, PRO_ROW], projections[r, PRO_ROWS], projections[r, PRO_STRIDE]
+    shift = projections[r, PRO_ROW] - source * projections[r, PRO_STRIDE]
     for p in range(indptr.shape[0]):
-        begin, number = 0, 0
-        while begin < rows:
-            stop, origin = begin + 1, indptr[p, row + begin * branches]
-            while stop < rows and indptr[p, row + (stop + 1) * branches] - origin <= sums.size:
-                stop += 1
-            if number % blocks == block:
-                for lane in range(lanes):
-                    _add_spikes(lane, r, projections, row - source * branches, source + begin, source + stop, scales[lane],
-                                indptr[p], targets, log, starts, first, adjoints, sums, gradient)  # fmt: skip
-            begin, number = stop, number + 1
+        for lane in range(lanes):
+            _add_spikes(lane, r, projections, shift, source + begin, source + stop, scales[lane], indptr[p], targets, log, starts,
+                        first, adjoints, sums, gradient)  # fmt: skip
 
 
 @inner
@@ -165,49 +158,88 @@ def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, size, total):
 
 
 def accumulate(
-    lanes, blocks, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout, totals, sums, gradient
+    lanes, blocks, claimed, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout, totals, sums,
+    gradient,
 ):  # fmt: skip
     """Template: add the gradients of all e-prop synapses from all lanes, in their order; no two threads write one synapse.
 
     Per synapse the sum over the spikes of a lane is formed first, then added: the same numbers whichever way it is done.
-    ``scales`` (lanes, tracts): what the gradient of a lane is multiplied with.
+    ``scales`` (lanes, tracts): what the gradient of a lane is multiplied with. ``claimed`` (1,) counts the pieces of work.
     """
+    claimed[0] = 0
     for block_u in prange(blocks):
         block = np.int64(block_u)
-        for r in range(topology.projections.shape[0]):
-            row = topology.projections[r]
-            if row[PRO_RULE] != EPROP or row[PRO_LEADER] != r:
-                continue
-            source = topology.populations[row[PRO_PRE], POP_SRC]
-            if row[PRO_TO_READOUT]:
-                _accumulate_readout(
-                    block, blocks, row[PRO_ROW], row[PRO_ROWS], source, row[PRO_DELAY], scales[:, r], lanes, topology.indptr,
-                    topology.targets, first, steps, adjoint_readout, gradient, topology.params.shape[1],
+        _accumulate_pieces(lanes, claimed, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout,
+                           totals[block], sums[block], gradient)  # fmt: skip
+
+
+@inner
+def _accumulate_pieces(
+    lanes, claimed, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout, total, sums, gradient
+):  # fmt: skip
+    """What one thread does: a piece of neighbouring axons at a time, whichever nobody has taken yet.
+
+    So the rows of threads hardly share lines of the cache, and a thread that is held up does less.
+    """
+    mine, piece = claim(claimed), 0
+    for r in range(topology.projections.shape[0]):
+        row = topology.projections[r]
+        if row[PRO_RULE] != EPROP or row[PRO_LEADER] != r:
+            continue
+        source, begin = topology.populations[row[PRO_PRE], POP_SRC], np.int64(0)
+        most = sums.size if walks.by_spikes[r] else walks.piece
+        while begin < row[PRO_ROWS]:
+            stop = _end_of_piece(begin, most, row, topology.indptr)
+            if piece == mine:
+                _accumulate_piece(
+                    begin, stop, r, source, lanes, topology, walks, scales[:, r], log, starts, first, steps, adjoint_neuron,
+                    adjoint_readout, total, sums, gradient,
                 )  # fmt: skip
-            elif walks.by_runs[r]:
-                _accumulate_runs(
-                    block, blocks, r, topology.projections, source, scales[:, r], lanes, walks.run_rows, walks.run_start,
-                    walks.run_target, first, steps, adjoint_neuron, gradient,
-                )  # fmt: skip
-            elif walks.by_spikes[r]:
-                _accumulate_spikes(
-                    block, blocks, r, topology.projections, source, scales[:, r], lanes, topology.indptr, topology.targets, log,
-                    starts, first, adjoint_neuron, sums[block], gradient,
-                )  # fmt: skip
-            else:
-                _accumulate_rows(
-                    block, blocks, r, topology.projections, source, scales[:, r], lanes, topology.indptr, topology.targets, first,
-                    steps, adjoint_neuron, totals[block], gradient,
-                )  # fmt: skip
+                mine = claim(claimed)
+            piece += 1
+            begin = stop
+
+
+@inline
+def _end_of_piece(begin, most, row, indptr):
+    """After which axon a piece ends that begins with ``begin``: it has one, and others while they fit into ``most`` synapses."""
+    first, branches, stop = row[PRO_ROW], row[PRO_STRIDE], begin + 1
+    while stop < row[PRO_ROWS]:
+        for p in range(indptr.shape[0]):
+            if indptr[p, first + (stop + 1) * branches] - indptr[p, first + begin * branches] > most:
+                return stop
+        stop += 1
+    return stop
+
+
+@inline
+def _accumulate_piece(
+    begin, stop, r, source, lanes, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout, total,
+    sums, gradient,
+):  # fmt: skip
+    """Gradients of the axons ``begin:stop`` of a projection, in the way that suits it."""
+    projections, indptr, targets = topology.projections, topology.indptr, topology.targets
+    if projections[r, PRO_TO_READOUT]:
+        _accumulate_readout(begin, stop, projections[r], source, scales, lanes, indptr, targets, first, steps, adjoint_readout,
+                            gradient, topology.params.shape[1])  # fmt: skip
+    elif walks.by_runs[r]:
+        _accumulate_runs(begin, stop, r, projections, source, scales, lanes, walks.run_rows, walks.run_start, walks.run_target,
+                         first, steps, adjoint_neuron, gradient)  # fmt: skip
+    elif walks.by_spikes[r]:
+        _accumulate_spikes(begin, stop, r, projections, source, scales, lanes, indptr, targets, log, starts, first,
+                           adjoint_neuron, sums, gradient)  # fmt: skip
+    else:
+        _accumulate_rows(begin, stop, r, projections, source, scales, lanes, indptr, targets, first, steps, adjoint_neuron, total,
+                         gradient)  # fmt: skip
 
 
 @inner
 def _accumulate_readout(
-    block, blocks, row, rows, source, delay, scales, lanes, indptr, targets, first, steps, adjoints, gradient, n_neurons
+    begin, stop, projection, source, scales, lanes, indptr, targets, first, steps, adjoints, gradient, n_neurons
 ):  # fmt: skip
-    n_steps, shift = adjoints.shape[1], np.uint64(n_neurons)
-    for i in range(block, rows, blocks):
-        for lane in range(lanes):
+    row, delay, n_steps, shift = projection[PRO_ROW], projection[PRO_DELAY], adjoints.shape[1], np.uint64(n_neurons)
+    for lane in range(lanes):
+        for i in range(begin, stop):
             for k in range(first[lane, source + i], first[lane, source + i + 1]):
                 if steps[lane, k] + delay >= n_steps:
                     break
@@ -219,24 +251,23 @@ def _accumulate_readout(
 
 @inner
 def _accumulate_runs(
-    block, blocks, r, projections, source, scales, lanes, run_rows, run_start, run_target, first, steps, adjoints, gradient
+    begin, stop, r, projections, source, scales, lanes, run_rows, run_start, run_target, first, steps, adjoints, gradient
 ):  # fmt: skip
     """`_accumulate_rows` of a projection whose rows consist of runs of neighbouring targets: the same sums.
 
     Rows of ``adjoints`` need ``WIDE`` entries behind the last neuron, but one.
     """
-    row, rows, branches = projections[r, PRO_ROW], projections[r, PRO_ROWS], projections[r, PRO_STRIDE]
+    row, branches = projections[r, PRO_ROW], projections[r, PRO_STRIDE]
     n_steps, width = adjoints.shape[1], adjoints.shape[2]
-    for s in range(block, rows, blocks):
-        for lane in range(lanes):
+    for lane in range(lanes):
+        log = lane * steps.shape[1]
+        for s in range(begin, stop):
             for d in range(branches):
                 delay = projections[r + d, PRO_DELAY]
-                begin, stop = _arriving(lane, source + s, delay, n_steps, first, steps)
-                if begin == stop:
-                    continue
-                i, log = np.uint64(row + s * branches + d), lane * steps.shape[1]
-                _add_runs(i, (lane * n_steps + delay) * width, width, log + begin, log + stop, scales[lane], run_rows, run_start,
-                          run_target, steps, adjoints, gradient)  # fmt: skip
+                earliest, end = _arriving(lane, source + s, delay, n_steps, first, steps)
+                if earliest < end:
+                    _add_runs(np.uint64(row + s * branches + d), (lane * n_steps + delay) * width, width, log + earliest,
+                              log + end, scales[lane], run_rows, run_start, run_target, steps, adjoints, gradient)  # fmt: skip
 
 
 @inline

@@ -287,7 +287,7 @@ def run_waves(
             if starts[lane, 0, 0] < 0:
                 return index
         if learn:
-            ACCUMULATE(width, blocks, topology, walks, scales[index : index + width], log, starts, first, steps, psi,
+            ACCUMULATE(width, blocks, claimed, topology, walks, scales[index : index + width], log, starts, first, steps, psi,
                        adjoint_readout, totals, sums, gradient)  # fmt: skip
         index += width
     return index

@@ -115,6 +115,24 @@ def test_gradients_spike_by_spike_of_two_threads_are_the_same(monkeypatch):
 
 
 @pytest.mark.tiny
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("delay", [1.0, ep.Uniform(0.5, 4.5)])
+def test_pieces_change_no_bit(monkeypatch, delay, threads):
+    """Gradients of all axons at a time, of a few, or of each on its own: of rows, of runs, spike by spike, and of readouts."""
+    for connect, neurons, picked in ((ep.Bernoulli(0.3), 35, 0.0), (ep.Bernoulli(0.3), 35, 2.0), (local(20), 400, 0.0)):
+        net = network(connect, neurons, delay)
+        monkeypatch.setattr(rows, "PICKED_TO", picked)
+        assert (walks(net).by_spikes[0], walks(net).by_runs[0]) == (picked > 0.0, neurons == 400 and delay == 1.0)
+        at_once, y = learned(net, threads, "double")
+        for most in (100, 1):
+            with monkeypatch.context() as patch:
+                patch.setattr(rows, "PIECE", most)
+                in_pieces, y_in_pieces = learned(net, threads, "double")
+            assert all(np.array_equal(value, in_pieces[name]) for name, value in at_once.items())
+            assert np.array_equal(y, y_in_pieces)
+
+
+@pytest.mark.tiny
 def test_which_gradients_are_added_spike_by_spike():
     assert walks(network(ep.Bernoulli(0.05))).by_spikes.tolist() == [True, False, False]
     plus = walks(network(ep.Bernoulli(0.05), rule=ep.EPropPlus()))
