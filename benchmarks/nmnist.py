@@ -23,9 +23,9 @@ import record
 #: Settings of the network that makes the fewest errors after two minutes.
 BEST = (
     "neurons=600", "receptive_field=12", "input_probability=1", "edge_filters=true", "recurrent_fraction=0.01",
-    "tau_m=10", "w_in=0.08", "w_rec=0.5", "c_reg=3", "eta=4e-3", "eta_out=4e-3", "dt=2", "n_steps=150", "window_start=25",
+    "tau_m=10", "w_in=0.08", "w_rec=0.5", "c_reg=3", "eta=5.6e-3", "eta_out=5.6e-3", "dt=2", "n_steps=150", "window_start=25",
     "elastic=0.8", "elastic_spacing=5", "shift=0.6", "deskew=true", "test_augmentation=true",
-    "training.batch_size=16", "training.schedule=cosine", "training.skip_easy=0.85",
+    "training.batch_size=32", "training.schedule=cosine", "training.skip_easy=0.85",
 )  # fmt: skip
 #: What is kept of each run's summary, as mean and spread.
 KEYS = (

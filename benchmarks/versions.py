@@ -4,12 +4,14 @@
     python benchmarks/versions.py ../before
     python benchmarks/versions.py ../before --case "LIF, delays of 1 to 5 steps, clock" --case nmnist-eprop+
     python benchmarks/versions.py ../before --case "LIF, random, eprop"
+    python benchmarks/versions.py ../before --case nmnist-best-eprop --threads 2
 
 Cases are those of `micro/event_cost.py`, by the clock and at random (1,000 neurons with 1,000 synapses each), or ``late``, by the
 clock when the neurons have been silent for 40,000 steps, by e-prop+, or by e-prop; and training of
-N-MNIST (the embedded digits) and of evidence accumulation by either rule, all on one thread and in single precision. Each
-pair of processes takes turns; the fastest run of each counts. Where things lie in memory differs from process to
-process: the ratio is told as mean and standard deviation over pairs. Compiling is not counted.
+N-MNIST (the embedded digits; ``best``: the network of `nmnist.py --best`, in its batches of 32) and of evidence accumulation by
+either rule, all in single precision, on one thread or, with ``--threads``, on several. Each pair of processes takes turns; the
+fastest run of each counts. Where things lie in memory differs from process to process: the ratio is told as mean and standard
+deviation over pairs. Compiling is not counted.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import record
 
 HERE = pathlib.Path(__file__).resolve().parents[1]
 TASKS = ("nmnist-eprop", "nmnist-eprop+", "evidence-eprop", "evidence-eprop+")
+BEST = "nmnist-best-eprop"
 #: What is compared if nothing is asked for.
 CASES = (
     "LIF, clock", "LIF, random", "LIF, delays of 1 to 5 steps, clock", "LIF, delays of 1 to 5 steps, random",
@@ -48,11 +51,12 @@ def main() -> None:
     parser.add_argument("--case", action="append", help="one of those above; several times for several")
     parser.add_argument("--pairs", type=int, default=4, help="pairs of processes")
     parser.add_argument("--repeats", type=int, default=10, help="runs of each process")
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--label", default="", help="end of the name of the record")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve()
+        serve(arguments.threads)
         return
     if not (arguments.before / "src" / "eprop").is_dir():
         parser.error(f"{arguments.before}: not a checkout of this package, there is no src/eprop")
@@ -60,19 +64,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         caches = {name: pathlib.Path(folder) / name for name in trees}
         found = {
-            case: compare(trees, caches, case, arguments.pairs, arguments.repeats) for case in arguments.case or CASES
+            case: compare(trees, caches, case, arguments.threads, arguments.pairs, arguments.repeats)
+            for case in arguments.case or CASES
         }
-    result = {"commits": {name: commit(tree) for name, tree in trees.items()}, "cases": found}
+    result = {
+        "threads": arguments.threads,
+        "commits": {name: commit(tree) for name, tree in trees.items()},
+        "cases": found,
+    }
     print(record.write("-".join(filter(None, ("versions", arguments.label))), result))
 
 
 def compare(
-    trees: dict[str, pathlib.Path], caches: dict[str, pathlib.Path], case: str, pairs: int, repeats: int
+    trees: dict[str, pathlib.Path], caches: dict[str, pathlib.Path], case: str, threads: int, pairs: int, repeats: int
 ) -> dict[str, Any]:
     """Fastest times of both versions, in nanoseconds per event or milliseconds per sample, and their ratios."""
     best: dict[str, list[float]] = {name: [] for name in trees}
     for _ in range(pairs):
-        processes = {name: started(tree, caches[name], case) for name, tree in trees.items()}
+        processes = {name: started(tree, caches[name], case, threads) for name, tree in trees.items()}
         fastest = dict.fromkeys(trees, math.inf)
         for turn in range(repeats):
             for name in list(trees)[:: 1 if turn % 2 else -1]:
@@ -86,13 +95,11 @@ def compare(
     return {**best, "ratio": float(ratios.mean()), "ratio_sd": spread}
 
 
-def started(tree: pathlib.Path, cache: pathlib.Path, case: str) -> subprocess.Popen[str]:
+def started(tree: pathlib.Path, cache: pathlib.Path, case: str, threads: int) -> subprocess.Popen[str]:
     """A process with this version, that has compiled and run the case once."""
     environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "EPROP_CACHE_DIR": str(cache)}
-    process = subprocess.Popen(
-        [sys.executable, __file__, str(tree), "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env=environment,
-    )  # fmt: skip
+    command = [sys.executable, __file__, str(tree), "--serve", "--threads", str(threads)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None
     process.stdin.write(f"{tree / 'src'}\n{case}\n")
     ask(process)
@@ -122,19 +129,19 @@ def commit(tree: pathlib.Path) -> str:
 # ------------------------------------------------------------------------------------------------- the other processes
 
 
-def serve() -> None:
+def serve(threads: int) -> None:
     """Run a case as often as asked for, with whichever version this process imports."""
     import eprop
 
     source, case = sys.stdin.readline().strip(), sys.stdin.readline().strip()
     if not pathlib.Path(eprop.__file__).is_relative_to(source):
         raise SystemExit(f"{eprop.__file__} was imported, not what is in {source}")
-    run = task_of(case) if case in TASKS else event_of(case)
+    run = task_of(case, threads) if case in (*TASKS, BEST) else event_of(case, threads)
     for _ in sys.stdin:
         print(json.dumps(run()), flush=True)
 
 
-def event_of(case: str) -> Callable[[], float]:
+def event_of(case: str, threads: int) -> Callable[[], float]:
     """Nanoseconds of an event."""
     sys.path.insert(0, str(HERE / "benchmarks" / "micro"))
     import event_cost  # of the same name as a file beside this one
@@ -145,30 +152,36 @@ def event_of(case: str) -> Callable[[], float]:
     name, _, when = case.removesuffix(", eprop").rpartition(", ")
     if name not in event_cost.CASES or when not in ("clock", "random", "late"):
         raise SystemExit(
-            f"no such case: {case!r}; there are {', '.join((*TASKS, *event_cost.CASES))} (clock, random or late; eprop)"
+            f"no such case: {case!r}; there are {', '.join((*TASKS, BEST, *event_cost.CASES))} (clock, random or late; eprop)"
         )
     kind = event_cost.CASES[name]
     given = event_cost.spikes(kind.sources * 1000, STEPS, when != "random")
-    simulator = ep.Simulator(event_cost.network(kind, 1000, 1000, rule), threads=1, precision="single")
+    simulator = ep.Simulator(event_cost.network(kind, 1000, 1000, rule), threads=threads, precision="single")
     for _ in range(EARLIER if when == "late" else 0):
         event_cost.ns_per_event(simulator, given, STEPS)
     return lambda: event_cost.ns_per_event(simulator, given, STEPS)
 
 
-def task_of(case: str, count: int = 64) -> Callable[[], float]:
+def task_of(case: str, threads: int, count: int = 64) -> Callable[[], float]:
     """Milliseconds that a sample takes to be learned."""
+    import nmnist
+
     import eprop as ep
     from eprop.tasks import NMNIST, EvidenceAccumulation
 
-    name, _, rule = case.partition("-")
-    task = {"nmnist": NMNIST, "evidence": EvidenceAccumulation}[name](rule=rule)
-    network = task.build_network()
-    samples = task.make_samples(network, task.data().load(task).train.subset(slice(count)))
-    simulator = ep.Simulator(network, threads=1, precision="single")
+    name, *_, rule = case.split("-")
+    settings = dict(one.split("=") for one in nmnist.BEST) if case == BEST else {}
+    own = {key: json.loads(value) for key, value in settings.items() if "." not in key}
+    task = {"nmnist": NMNIST, "evidence": EvidenceAccumulation}[name](rule=rule, **own)
+    network, size = task.build_network(), int(settings.get("training.batch_size", count))
+    trials = task.data().load(task).train
+    batches = [task.make_samples(network, trials.subset(slice(k, k + size))) for k in range(0, count, size)]
+    simulator = ep.Simulator(network, threads=threads, precision="single")
 
     def run() -> float:
         began = time.perf_counter()
-        simulator.train(samples)
+        for samples in batches:
+            simulator.train(samples)
         return 1e3 * (time.perf_counter() - began) / count
 
     return run
