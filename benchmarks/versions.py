@@ -17,6 +17,7 @@ deviation over pairs. Compiling is not counted.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -170,9 +171,12 @@ def task_of(case: str, threads: int, count: int = 64) -> Callable[[], float]:
     from eprop.tasks import NMNIST, EvidenceAccumulation
 
     name, *_, rule = case.split("-")
-    settings = dict(one.split("=") for one in nmnist.BEST) if case == BEST else {}
-    own = {key: json.loads(value) for key, value in settings.items() if "." not in key}
-    task = {"nmnist": NMNIST, "evidence": EvidenceAccumulation}[name](rule=rule, **own)
+    kind = {"nmnist": NMNIST, "evidence": EvidenceAccumulation}[name]
+    settings = (
+        dict(one.split("=") for one in nmnist.BEST) if case == BEST else {}
+    )  # of recordings and trainings as well
+    own = {field.name for field in dataclasses.fields(kind)}
+    task = kind(rule=rule, **{key: json.loads(value) for key, value in settings.items() if key in own})
     network, size = task.build_network(), int(settings.get("training.batch_size", count))
     trials = task.data().load(task).train
     batches = [task.make_samples(network, trials.subset(slice(k, k + size))) for k in range(0, count, size)]
