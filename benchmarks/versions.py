@@ -169,14 +169,15 @@ def task_of(case: str, threads: int, count: int = 64) -> Callable[[], float]:
 
     import eprop as ep
     from eprop.tasks import NMNIST, EvidenceAccumulation
+    from eprop.tasks.recordings import Recordings
 
     name, *_, rule = case.split("-")
     kind = {"nmnist": NMNIST, "evidence": EvidenceAccumulation}[name]
-    settings = (
-        dict(one.split("=") for one in nmnist.BEST) if case == BEST else {}
-    )  # of recordings and trainings as well
-    own = {field.name for field in dataclasses.fields(kind)}
-    task = kind(rule=rule, **{key: json.loads(value) for key, value in settings.items() if key in own})
+    settings = dict(one.split("=") for one in nmnist.BEST) if case == BEST else {}
+    # Those with a dot are of the training.
+    of_recordings = {field.name for field in dataclasses.fields(Recordings)}
+    own = {key: json.loads(value) for key, value in settings.items() if "." not in key and key not in of_recordings}
+    task = kind(rule=rule, **own)
     network, size = task.build_network(), int(settings.get("training.batch_size", count))
     trials = task.data().load(task).train
     batches = [task.make_samples(network, trials.subset(slice(k, k + size))) for k in range(0, count, size)]

@@ -59,7 +59,7 @@ class Batches:
         self._arrays, self._replicas = arrays, replicas
         self._lanes: Lanes | None = None
         self._lane_steps = 0
-        self._learning = _learning(arrays.built)
+        self._learners = _count_learners(arrays.built)
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Run a mini-batch and take a step of the optimisers."""
@@ -169,7 +169,7 @@ class Batches:
         threads, itemsize = max(self._arrays.threads, 1), self._arrays.built.weight.itemsize
         if threads == 1:
             return 1
-        each = LANES_A_THREAD_BYTES // max(n_steps * self._learning * itemsize, 1)
+        each = LANES_A_THREAD_BYTES // max(n_steps * self._learners * itemsize, 1)
         return threads * int(np.clip(min(each, n // threads), 1, LANES_A_THREAD))
 
     def _lanes_for(self, n_steps: int, learn: bool, width: int) -> Lanes:
@@ -182,7 +182,7 @@ class Batches:
         return lanes
 
 
-def _learning(built: Built) -> int:
+def _count_learners(built: Built) -> int:
     """Neurons onto which synapses learn by e-prop."""
     rows = built.topology.projections
     rows = rows[(rows[:, lay.PRO_RULE] == lay.EPROP) & (rows[:, lay.PRO_TO_READOUT] == 0)]

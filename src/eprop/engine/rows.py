@@ -25,9 +25,10 @@ PAD = 32
 RUNS_FROM = 8.0
 # The gradients of a row are summed up for all possible targets where at least this share of them is connected.
 PICKED_TO = 0.125
-# Gradients are added up for so many synapses of neighbouring axons at a time: they shall stay in the first or second cache while
-# one lane follows the other, and there shall be enough pieces for each thread to take the next one when it is done.
-PIECE = 2**14
+# Gradients are added up for so many synapses of neighbouring axons at a time at most: they shall stay in the first or second
+# cache while one lane follows the other. And there shall be so many pieces for each thread, which takes the next one when it is
+# done, unless they would become too small.
+PIECE, PIECES_A_THREAD, LEAST_PIECE = 2**14, 8, 2**9
 # Sums of that many synapses are kept at a time by each thread.
 MOST_SUMS = 2**22
 
@@ -42,17 +43,17 @@ def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     return room[first : first + size].view(dtype).reshape(shape)
 
 
-def walks_of(built: Built) -> Walks:
+def walks_of(built: Built, threads: int = 1) -> Walks:
     """What suits each tract; the numbers do not depend on it."""
     dense_at, dense_width, size = dense_tables(built)
-    return Walks(
-        aligned((size,), built.weight.dtype),
-        dense_at,
-        dense_width,
-        PIECE,
-        by_spikes(built),
-        *runs_of(built, dense_at < 0),
-    )
+    by_runs, *runs = runs_of(built, dense_at < 0)
+    table, picked = aligned((size,), built.weight.dtype), by_spikes(built) & ~by_runs
+    return Walks(table, dense_at, dense_width, _piece(built, threads), picked, by_runs, *runs)
+
+
+def _piece(built: Built, threads: int) -> int:
+    """Synapses of a piece: as many as suit the cache, or a share of all, so that no thread is left without work."""
+    return int(np.clip(built.weight.size // (PIECES_A_THREAD * threads), min(LEAST_PIECE, PIECE), PIECE))
 
 
 def by_spikes(built: Built) -> np.ndarray:

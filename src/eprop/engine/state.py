@@ -305,7 +305,7 @@ class Lanes:
         dtype = built.weight.dtype
         self.shape = (lanes, n_steps, learns)
         self.state = np.zeros((lanes, built.initial.shape[0], n))
-        self.walks = walks_of(built)
+        self.walks = walks_of(built, threads)
         # Inputs of this step, and of as many more as some branch of an axon lies behind the first. Rows of tables are padded with
         # zeros, and so what they are added to.
         latest = min(int(built.topology.projections[:, lay.PRO_LATE].max(initial=0)), n_steps - 1)

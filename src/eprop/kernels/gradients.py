@@ -179,7 +179,8 @@ def _accumulate_pieces(
 ):  # fmt: skip
     """What one thread does: a piece of neighbouring axons at a time, whichever nobody has taken yet.
 
-    So the rows of threads hardly share lines of the cache, and a thread that is held up does less.
+    So the rows of threads hardly share lines of the cache, and a thread that is held up does less. Of what is added spike by
+    spike a piece is as large as there is room for sums, for each of them goes through all spikes.
     """
     mine, piece = claim(claimed), 0
     for r in range(topology.projections.shape[0]):
@@ -202,7 +203,7 @@ def _accumulate_pieces(
 
 @inline
 def _end_of_piece(begin, most, row, indptr):
-    """After which axon a piece ends that begins with ``begin``: it has one, and others while they fit into ``most`` synapses."""
+    """After which axon a piece ends that begins with ``begin``: it has one, and others up to ``most`` synapses of a partition."""
     first, branches, stop = row[PRO_ROW], row[PRO_STRIDE], begin + 1
     while stop < row[PRO_ROWS]:
         for p in range(indptr.shape[0]):

@@ -259,7 +259,7 @@ class Walks(NamedTuple):
     dense: np.ndarray  # all tables
     dense_at: np.ndarray  # (tracts,) where a tract's table begins, or -1
     dense_width: np.ndarray  # (tracts,) entries of a row of it
-    piece: int  # synapses of neighbouring axons whose gradients a thread adds up at a time
+    piece: int  # synapses of neighbouring axons whose gradients a thread adds up at a time, where not spike by spike
     by_spikes: np.ndarray  # (tracts,) bool: gradients are added up spike after spike, not row after row
     by_runs: np.ndarray  # (tracts,) bool
     run_rows: np.ndarray  # (partitions, rows, 2) the first run of a row and the one after its last

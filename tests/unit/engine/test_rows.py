@@ -119,17 +119,31 @@ def test_gradients_spike_by_spike_of_two_threads_are_the_same(monkeypatch):
 @pytest.mark.parametrize("delay", [1.0, ep.Uniform(0.5, 4.5)])
 def test_pieces_change_no_bit(monkeypatch, delay, threads):
     """Gradients of all axons at a time, of a few, or of each on its own: of rows, of runs, spike by spike, and of readouts."""
-    for connect, neurons, picked in ((ep.Bernoulli(0.3), 35, 0.0), (ep.Bernoulli(0.3), 35, 2.0), (local(20), 400, 0.0)):
+    for connect, neurons, picked in ((ep.Bernoulli(0.3), 35, 0.0), (ep.Bernoulli(0.3), 35, 2.0), (local(20), 400, 2.0)):
         net = network(connect, neurons, delay)
         monkeypatch.setattr(rows, "PICKED_TO", picked)
-        assert (walks(net).by_spikes[0], walks(net).by_runs[0]) == (picked > 0.0, neurons == 400 and delay == 1.0)
+        by_runs = neurons == 400 and delay == 1.0
+        assert (walks(net).by_spikes[0], walks(net).by_runs[0]) == (picked > 0.0 and not by_runs, by_runs)
         at_once, y = learned(net, threads, "double")
         for most in (100, 1):
             with monkeypatch.context() as patch:
                 patch.setattr(rows, "PIECE", most)
+                patch.setattr(rows, "MOST_SUMS", most)
                 in_pieces, y_in_pieces = learned(net, threads, "double")
             assert all(np.array_equal(value, in_pieces[name]) for name, value in at_once.items())
             assert np.array_equal(y, y_in_pieces)
+
+
+@pytest.mark.tiny
+def test_each_thread_finds_several_pieces(monkeypatch):
+    """Of a small network as well; never more synapses than suit the cache."""
+    built = ep.Simulator(network(ep.Bernoulli(0.9), neurons=400)).arrays.built
+    assert built.weight.size > 16 * rows.LEAST_PIECE
+    assert walks_of(built, 1).piece == built.weight.size // 8
+    assert walks_of(built, 2).piece == built.weight.size // 16
+    assert walks_of(built, 1000).piece == rows.LEAST_PIECE
+    monkeypatch.setattr(rows, "PIECE", 1000)
+    assert walks_of(built, 1).piece == 1000
 
 
 @pytest.mark.tiny
