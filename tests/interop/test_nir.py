@@ -68,16 +68,16 @@ def solve(graph: nir.NIRGraph, given: dict[str, np.ndarray]) -> dict[str, np.nda
 
 def network(dt: float = 0.5, **options) -> ep.Network:
     """Neurons and readouts that all differ, and all kinds of delays."""
-    net = ep.Network(dt=dt, seed=4)
+    net, rule = ep.Network(dt=dt, seed=4), ep.EProp(kappa=0.9)  # readouts differ
     model = ep.DeltaLIF(
         tau_m=ep.Uniform(5.0, 30.0), v_th=ep.Uniform(-49.0, -47.0), v_reset=-55.0, e_l=-50.0, i_e=3.0,
         c_m=[100.0, 200.0, 150.0, 80.0, 90.0],
     )  # fmt: skip
     x, rec = net.add(ep.EventSource(), 6, "in"), net.add(options.get("neuron", model), 5, "rec")
     out = net.add(ep.Readout(tau_m=ep.Uniform(10.0, 20.0), e_l=1.0, scale_input=True), 2, "out")
-    net.connect(x, rec, ep.Bernoulli(0.8), weight=ep.Normal(1.0, 0.5), rule=ep.EPropPlus(), delay=3 * dt)
+    net.connect(x, rec, ep.Bernoulli(0.8), weight=ep.Normal(1.0, 0.5), rule=rule, delay=3 * dt)
     net.connect(rec, rec, ep.FixedIndegree(4, multapses=True), weight=ep.Normal(0.0, 1.0), delay=ep.Uniform(dt, 4 * dt))
-    net.connect(rec, out, weight=ep.Normal(0.0, 1.0), rule=ep.EPropPlus())
+    net.connect(rec, out, weight=ep.Normal(0.0, 1.0), rule=rule)
     net.feedback(out, rec)
     return net
 

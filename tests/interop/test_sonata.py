@@ -22,7 +22,7 @@ MODELS = {
 
 
 def network() -> ep.Network:
-    net, rule = ep.Network(seed=2), ep.EPropPlus()
+    net, rule = ep.Network(seed=2), ep.EProp()
     x = net.add(ep.EventSource(), 4, "in")
     rec, slow, out = (net.add(MODELS[name], size, name) for name, size in (("rec", 5), ("slow", 3), ("out", 2)))
     net.connect(x, rec, ep.Bernoulli(0.7), weight=ep.Normal(0.4, 0.2), rule=rule)
@@ -47,7 +47,7 @@ def written(tmp_path: pathlib.Path) -> tuple[ep.Simulator, pathlib.Path]:
 
 def test_what_comes_back_runs_as_what_was_written(written):
     sim, config = written
-    net = from_sonata(config, MODELS, dt=1.0, rule={"in_to_rec": ep.EPropPlus()})
+    net = from_sonata(config, MODELS, dt=1.0, rule={"in_to_rec": ep.EProp()})
     assert [(p.name, p.size) for p in net.populations] == [("in", 4), ("rec", 5), ("slow", 3), ("out", 2)]
     assert {p.name: p.rule.plastic for p in net.projections} == {
         "in_to_rec": True, "rec_to_slow": False, "slow_to_rec": False, "rec_to_out": False,

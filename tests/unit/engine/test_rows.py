@@ -85,8 +85,7 @@ def test_tables_are_bounded(monkeypatch):
     assert walks(network(ep.Bernoulli(0.6))).dense.size == 0
 
 
-@pytest.mark.tiny
-@pytest.mark.parametrize("precision", ["single", "double"])
+@pytest.mark.parametrize("precision", ["single", pytest.param("double", marks=pytest.mark.tiny)])
 @pytest.mark.parametrize("delay", [3.0, ep.Uniform(0.5, 4.5), ep.Uniform(0.5, 60.5)])
 def test_gradients_spike_by_spike_change_no_bit(monkeypatch, precision, delay):
     """All synapses at a time, or the few of an axon; rows are longer than a pack or shorter, and some delays than a sample."""
@@ -114,9 +113,10 @@ def test_gradients_spike_by_spike_of_two_threads_are_the_same(monkeypatch):
     assert np.array_equal(y_one, y_two)
 
 
-@pytest.mark.tiny
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("delay", [1.0, ep.Uniform(0.5, 4.5)])
+@pytest.mark.parametrize(
+    ("delay", "threads"),
+    [(1.0, 1), (1.0, 2), pytest.param(ep.Uniform(0.5, 4.5), 1, marks=pytest.mark.tiny), (ep.Uniform(0.5, 4.5), 2)],
+)
 def test_pieces_change_no_bit(monkeypatch, delay, threads):
     """Gradients of all axons at a time, of a few, or of each on its own: of rows, of runs, spike by spike, and of readouts."""
     for connect, neurons, picked in ((ep.Bernoulli(0.3), 35, 0.0), (ep.Bernoulli(0.3), 35, 2.0), (local(20), 400, 2.0)):
