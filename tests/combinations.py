@@ -1,8 +1,8 @@
 """Which combinations of models and rules are compiled by an ordinary run of the tests.
 
 Each combination of a neuron's class with the loops that a rule needs is compiled by itself, in about half a minute, while its
-tests take seconds. An ordinary run compiles with `LIF` the simplest loops, those with moments, which figures need as well, and those
-with all there is, two kappas and a step of the optimiser in every step: each line of code is in one of them. Each other class of neurons is compiled with the
+tests take seconds. An ordinary run compiles with `LIF` the simplest loops, those with two kappas and moments, and those with a
+step of the optimiser in every step: each line of code is in one of them. Each other class of neurons is compiled with the
 simplest loops. The neurons with a reset to a fixed voltage differ from these in their own step alone, and are compiled
 with e-prop; so are neurons of one's own, and those where each has its own parameters: an example of the documentation, which is
 run, has both with e-prop+. All combinations run where nothing is compiled
@@ -30,7 +30,7 @@ def loops_of(rule: Any) -> tuple[bool, bool, bool] | None:
 
 
 #: Two kappas, moments, a step of the optimiser in every step: what an ordinary run compiles with `LIF`.
-LOOPS_OF_LIF = ((False, False, False), (False, True, False), (True, True, True))
+LOOPS_OF_LIF = ((False, False, False), (True, True, False), (False, True, True))
 
 
 def is_compiled(neuron: ep.Neuron, rule: Any) -> bool:

@@ -58,9 +58,7 @@ RULES = {
         optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.9, kappa_reg=0.5, cutoff=15.0
     ),
     "e-prop+, momentum": ep.EPropPlus(optimizer=ep.Momentum(1e-3, nesterov=True), c_reg=0.05, cutoff=15.0),
-    "e-prop+, two kappas, Adam at each step": ep.EPropPlus(
-        optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa_reg=0.8, c_reg=0.05, cutoff=15.0, each_step=True
-    ),
+    "e-prop+, Adam at each step": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=15.0, each_step=True),
     "e-prop+, RMSprop": ep.EPropPlus(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa_reg=0.5, cutoff=15.0),
 }
 

@@ -335,6 +335,10 @@ REFUSED = {
                            "in: a Delay on the way to lif is below zero"),
     "weights that are no matrix": (vectors(a=nir.Linear(np.ones((2, 2, 2))), lif=lif()), [("in", "a"), ("a", "lif")],
                                    "a: its weights must be a matrix"),
+    "single numbers that nothing leads to": (
+        vectors(lif=nir.LIF(*(np.array(float(k)) for k in range(1, 6)))), [("lif", "out")],
+        "lif: its parameters are single numbers, and nothing that leads to it tells how many neurons",
+    ),
     "a threshold below the reset": (
         vectors(lif=lif(v_reset=2.0)), [("in", "lif"), ("lif", "out")], "lif: DeltaLIF.v_reset must be below v_th",
     ),
@@ -373,6 +377,32 @@ def test_numbers_that_hold_for_all_signals_and_delays_that_differ():
     found = {(s, t): (w, d) for s, t, w, d in zip(sources, targets, weights, sim.delays("in->lif"), strict=True)}
     assert {key: d for key, (_, d) in found.items()} == {(0, 0): 2.0, (1, 0): 4.0, (1, 1): 4.0}
     assert [found[key][0] for key in ((0, 0), (1, 0), (1, 1))] == pytest.approx([0.5 * rise, rise, 2.0 * rise])
+
+
+def test_parameters_that_are_single_numbers():
+    """They hold for as many neurons as signals lead there, through nodes of single numbers as well."""
+    one = {key: np.array(value) for key, value in {"tau": 0.02, "r": 20.0, "v_leak": 0.0, "v_threshold": 1.0}.items()}
+    single = nir.LIF(**one, v_reset=np.array(0.0), metadata={"v_init": 0.5})
+    many = lif()
+    many.metadata["v_init"] = np.full(2, 0.5)
+    li = {key: one[key] for key in ("tau", "r", "v_leak")}
+    edges = [("wait", "lif"), ("back", "lif"), ("lif", "back"), ("in", "wait"), ("lif", "li"), ("li", "out")]
+    nodes = vectors(wait=nir.Delay(np.array(0.001)), back=nir.Scale(np.array(-0.1)))
+    graphs = [
+        nir.NIRGraph({**nodes, "lif": neuron, "li": readout}, edges, type_check=False, metadata={"dt": 0.001})
+        for neuron, readout in (
+            (single, nir.LI(**li)),
+            (many, nir.LI(**{key: np.full(2, value) for key, value in li.items()})),
+        )
+    ]
+    given = events(2)
+    runs = [
+        ep.Simulator(from_nir(g), threads=1).run(float(STEPS), {"in": given}, record=[("lif", "v")]) for g in graphs
+    ]
+    assert single.tau.shape == ()
+    assert runs[0]["lif", "v"].shape == (STEPS, 2)
+    np.testing.assert_array_equal(runs[0]["lif", "v"], runs[1]["lif", "v"])
+    np.testing.assert_array_equal(runs[0].y["li"], runs[1].y["li"])
 
 
 def test_names_that_meet():

@@ -11,10 +11,10 @@ import numpy as np
 from eprop.engine.arrays import Arrays
 from eprop.engine.averages import batch_scale, sample_scales
 from eprop.engine.build import Built
-from eprop.engine.memory import check_results
+from eprop.engine.memory import check_results, check_side_by_side
 from eprop.engine.samples import BatchResult, Samples
 from eprop.engine.spike_log import spikes_of_sample
-from eprop.engine.state import Lanes, n_sources
+from eprop.engine.state import Lanes, lane_bytes, n_sources
 from eprop.engine.together import Together
 from eprop.engine.verdicts import check_lanes, check_silence, check_weights
 from eprop.errors import DivergenceError
@@ -178,6 +178,8 @@ class Batches:
         if lanes is None or lanes.shape[0] < width or lanes.shape[1] != n_steps or (learn and not lanes.shape[2]):
             size = max(4 * n_sources(built), FIRST_LOG) if lanes is None else lanes.log.shape[1]
             learns = learn or (lanes is not None and lanes.shape[2])
+            self._lanes = lanes = None  # they make room
+            check_side_by_side(width, n_steps, lane_bytes(built, n_steps, learns), learns, built.weight.itemsize)
             self._lanes = lanes = Lanes(built, width, n_steps, learns, size, max(self._arrays.threads, 1))
         return lanes
 

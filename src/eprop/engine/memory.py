@@ -141,6 +141,15 @@ def check_room(what: str, needed: int, advice: str) -> None:
         )
 
 
+def check_side_by_side(samples: int, n_steps: int, each: int, learns: bool, itemsize: int) -> None:
+    """As `check_room`, of what ``samples`` that run at once, ``each`` of so many bytes, need for their states and histories."""
+    advice = ["take shorter samples or delays"]
+    advice += ["fewer threads, for each has its own samples"] * (samples > 1)
+    advice += ['precision="single"'] * (learns and itemsize == 8)
+    what = f"{samples} samples of {n_steps:,} steps side by side" if samples > 1 else f"a sample of {n_steps:,} steps"
+    check_room(what, samples * each, ", or ".join(advice))
+
+
 def check_results(n_steps: int, readouts: int, recorded: int = 0) -> None:
     """As `check_room`, of what so many steps leave behind: outputs, the loss and what is recorded."""
     what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"

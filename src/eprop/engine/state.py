@@ -296,6 +296,30 @@ def with_tables(built: Built, scratch: Scratch) -> Scratch:
     )
 
 
+def input_shape(built: Built, n_steps: int) -> tuple[int, int]:
+    """Of a lane: inputs of this step, and of as many more as some branch of an axon lies behind the first, to a power of two.
+
+    Rows of tables are padded with zeros, and so what they are added to.
+    """
+    latest = min(int(built.topology.projections[:, lay.PRO_LATE].max(initial=0)), n_steps - 1)
+    nodes = built.topology.params.shape[1] + built.topology.readouts.shape[1]
+    return 1 << latest.bit_length(), -(-nodes // PAD) * PAD + PAD
+
+
+def history_shape(built: Built, n_steps: int, learns: bool) -> tuple[int, int]:
+    """Of a lane: what neurons keep of each step for the pass backwards. What is summed at a time may end behind the last."""
+    return n_steps if learns else 1, -(-(built.topology.params.shape[1] + WIDE - 1) // PAD) * PAD
+
+
+def lane_bytes(built: Built, n_steps: int, learns: bool) -> int:
+    """Bytes of a lane of `Lanes`, but for its log of spikes."""
+    n, k = built.topology.params.shape[1], built.topology.readouts.shape[1]
+    history, itemsize = history_shape(built, n_steps, learns), built.weight.itemsize
+    state = 8 * n * (built.initial.shape[0] + 4 + 2 * built.n_components) + 4 * n + 8 * n_sources(built)
+    steps = n_steps * 8 * (k + built.topology.populations.shape[0] + 1) + history[0] * itemsize * (k + history[1])
+    return state + steps + 8 * int(np.prod(input_shape(built, n_steps)))
+
+
 class Lanes:
     """Work space for samples side by side: one network state, spike log and history per lane."""
 
@@ -306,16 +330,12 @@ class Lanes:
         self.shape = (lanes, n_steps, learns)
         self.state = np.zeros((lanes, built.initial.shape[0], n))
         self.walks = walks_of(built, threads)
-        # Inputs of this step, and of as many more as some branch of an axon lies behind the first. Rows of tables are padded with
-        # zeros, and so what they are added to.
-        latest = min(int(built.topology.projections[:, lay.PRO_LATE].max(initial=0)), n_steps - 1)
-        self.x = aligned((lanes, 1 << latest.bit_length(), -(-(n + k) // PAD) * PAD + PAD))
+        self.x = aligned((lanes, *input_shape(built, n_steps)))
         self.y = np.zeros((lanes, k))
         self.spikes = np.zeros((lanes, n), np.int32)
         self.log = np.zeros((lanes, log_size), np.int32)
         self.starts = np.zeros((lanes, n_steps, populations + 1), np.int64)
-        # What is summed at a time may end behind the last neuron.
-        self.psi = aligned((lanes, n_steps if learns else 1, -(-(n + WIDE - 1) // PAD) * PAD), dtype)
+        self.psi = aligned((lanes, *history_shape(built, n_steps, learns)), dtype)
         self.error = np.zeros((lanes, n_steps, k))
         self.work = np.zeros((lanes, 4 + 2 * built.n_components, n))
         self.adjoint_readout = np.zeros((lanes, n_steps if learns else 1, k), dtype)

@@ -122,7 +122,7 @@ def from_nir(
     ----------
     graph : nir.NIRGraph
         Of ``Input``, ``Output``, ``LIF``, ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of these; its signals
-        are vectors.
+        are vectors. A node whose parameters are single numbers has as many neurons as signals lead to it.
     dt : float, optional
         Time step, ms; that of the graph by default, if its metadata name one. With another step a spike brings the same charge:
         it is a current for a step of the graph, or of this ``dt`` where the graph names none.
@@ -314,7 +314,7 @@ def _model(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[De
     given["i_e"] = (rest - given["e_l"] + current) / tau
     start = node.metadata.get("v_init") if isinstance(node.metadata, dict) else None
     if start is not None and not np.array_equal(start, given["e_l"]):
-        given["v_init"] = np.asarray(start, float)
+        given["v_init"] = np.broadcast_to(np.asarray(start, float), tau.shape)
     plain = {"c_m": 1.0, "v_init": None} | {key: _plain(value) for key, value in given.items()}
     try:
         if isinstance(node, nir.LIF):

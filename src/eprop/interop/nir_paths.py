@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,9 +99,14 @@ class _Walk:
         self.nodes: dict[str, Any] = {}
         edges = self._dissolve(graph, "")
         self.after: dict[str, list[str]] = {name: [] for name in self.nodes}
+        self.before: dict[str, list[str]] = {name: [] for name in self.nodes}
         self.reached = {post for _, post in edges}
         for pre, post in edges:
             self.after[pre].append(post)
+            self.before[post].append(pre)
+        for name, node in self.nodes.items():
+            if isinstance(node, (nir.LIF, nir.LI)) and node.tau.ndim == 0:
+                self.nodes[name] = _spread(node, self._signals(name))
 
     def _dissolve(self, graph: Any, prefix: str) -> list[tuple[str, str]]:
         edges: list[tuple[str, str]] = []
@@ -123,6 +129,23 @@ class _Walk:
                     raise NetworkError(f"{prefix}{end}: an edge leads to or from this node, which is not there")
             edges += [(a, b) for a in leaves[prefix + ends[0]] for b in enters[prefix + ends[1]]]
         return edges
+
+    def _signals(self, name: str) -> int:
+        """How many signals lead to a node whose parameters are single numbers, which hold for as many neurons."""
+        for size in self._sizes_before((name,)):
+            return size
+        raise NetworkError(
+            f"{name}: its parameters are single numbers, and nothing that leads to it tells how many neurons it has"
+        )
+
+    def _sizes_before(self, way: tuple[str, ...]) -> Iterator[int]:
+        """Numbers of signals of the nodes that lead to the last one of a way, or of those behind them."""
+        for pre in self.before[way[-1]]:
+            size = _given_size(self.nodes[pre])
+            if size is not None:
+                yield size
+            elif pre not in way:
+                yield from self._sizes_before((*way, pre))
 
     def follow(self, way: tuple[str, ...], path: Path, loose: set[str]) -> Iterator[tuple[str, Path]]:
         """All populations that a signal reaches from the last node of a way, and how it has been changed until there.
@@ -152,6 +175,26 @@ class _Walk:
         if isinstance(node, self.nir.Scale):
             return Path(_each(name, node.scale, path) * path.weight, path.delay)
         return Path(path.weight, path.delay + _each(name, node.delay, path))
+
+
+def _spread(node: Any, size: int) -> Any:
+    """The same populations with a number for each of so many neurons."""
+    spread, shape = copy.copy(node), np.array([size])
+    for key in ("tau", "r", "v_leak", "v_threshold", "v_reset"):
+        if hasattr(node, key):
+            setattr(spread, key, np.full(size, getattr(node, key), float))
+    spread.input_type, spread.output_type = {"input": shape}, {"output": shape}
+    return spread
+
+
+def _given_size(node: Any) -> int | None:
+    """How many signals a node gives out, if it says so itself."""
+    for key in ("weight", "scale", "delay", "tau"):
+        if hasattr(node, key):
+            shape = np.shape(getattr(node, key))
+            return int(shape[0]) if shape else None
+    shape = node.output_type["output"]
+    return int(shape[0]) if len(shape) == 1 else None
 
 
 def _each(name: str, values: Any, path: Path) -> np.ndarray:

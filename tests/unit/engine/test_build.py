@@ -14,6 +14,7 @@ from eprop._jit import JIT_DISABLED
 from eprop.engine import check, memory
 from eprop.engine.available import available_memory
 from eprop.engine.build import build
+from eprop.engine.state import Lanes, lane_bytes
 from eprop.engine.tables import rows_of_tract
 from eprop.engine.tracts import chunks
 from eprop.errors import MemoryLimitError, NetworkError
@@ -161,6 +162,33 @@ def test_results_that_do_not_fit(monkeypatch):
     for reset in (False, True):
         with pytest.raises(MemoryLimitError, match=r"results of 50,000,000 steps \(2 readouts\) would take 1\.2 GB"):
             sim.evaluate(samples, reset=reset)
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_the_room_of_samples_is_what_is_built(precision, learns):
+    """Histories of neurons, and a ring of inputs as long as the branches of an axon lie apart."""
+    net = network(FixedIndegree(20), EProp(), delay=ep.Uniform(1.0, 100.0))
+    built = ep.Simulator(net, threads=1, precision=precision).arrays.built
+    lanes = Lanes(built, 3, 700, learns, 1000, 1)
+    rooms = ("state", "x", "y", "spikes", "starts", "psi", "error", "work", "adjoint_readout", "first")
+    held = sum(getattr(lanes, name).nbytes for name in rooms)
+    assert lanes.x.shape[1] == 128
+    assert abs(3 * lane_bytes(built, 700, learns) / held - 1.0) < 0.01
+
+
+@pytest.mark.tiny
+def test_samples_that_do_not_fit(monkeypatch):
+    """Nothing is lost: shorter ones can be run."""
+    net = network(FixedIndegree(2), EProp(), neurons=1000, delay=ep.Uniform(1.0, 3000.0))
+    sim = ep.Simulator(net, threads=2)
+    monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000)
+    samples = sim.samples(4, 12_000, window=None)
+    words = r"2 samples of 12,000 steps side by side would take 0\.\d GB, .* shorter samples or delays, or fewer threads, .*gle"
+    with pytest.raises(MemoryLimitError, match=words):
+        sim.train(samples)
+    sim.evaluate(sim.samples(1, 3, window=None))
 
 
 def test_axons_of_every_delay_count(monkeypatch):
