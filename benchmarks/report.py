@@ -85,6 +85,29 @@ def event_costs() -> None:
         print(f"| {name} | {' | '.join(plus_minus(r[case]['ratio'], digits=2) for _, r in columns)} |")
 
 
+#: Of e-prop, the same.
+EPROP_EVENT_COSTS = ("LIF, delay of 7 steps", "LIF, delays of 1 to 5 steps", "LIF, delays of 1 to 5 steps, against such rows",
+                     "ALIF, delays of 1 to 5 steps", "LIF, delays of 1 to 20 steps", "LIF, delays of 1 to 50 steps",
+                     "LIF, delays of 1 to 200 steps")  # fmt: skip
+
+
+def eprop_event_costs() -> None:
+    """What delays cost by e-prop, as ratios within a run; of longer samples where they were measured."""
+    records = {"": "event-cost-of-models-eprop", "1,000 steps, ": "event-cost-of-models-eprop-1000-steps"}
+    found = {name: r["result"] for name, record in records.items() if (r := load(record)) is not None}
+    columns = [
+        (name + when, result[kind])
+        for name, result in found.items()
+        for kind, when in (("regular", "by the clock"), ("random", "at random"))
+    ]
+    print(f"| e-prop, times LIF with a delay of one step unless said | {' | '.join(name for name, _ in columns)} |")
+    print("|---" * (1 + len(columns)) + "|")
+    for case in EPROP_EVENT_COSTS:
+        print(
+            f"| {EVENT_COSTS[case]} | {' | '.join(plus_minus(r[case]['ratio'], digits=2) for _, r in columns if case in r)} |"
+        )
+
+
 def versions() -> None:
     """Earlier versions and later ones, in turns."""
     for path in sorted(RESULTS.glob("versions*.json")):
@@ -172,6 +195,6 @@ def gradient_angle() -> None:
 
 
 if __name__ == "__main__":
-    for table in (scaling, event_costs, versions, nmnist, tasks, tasks_speed, gradient_angle):
+    for table in (scaling, event_costs, eprop_event_costs, versions, nmnist, tasks, tasks_speed, gradient_angle):
         table()
         print()

@@ -13,6 +13,7 @@ import pytest
 TABLES = [
     "| network | rule | ns per event |",
     "| e-prop+, times LIF with one kappa unless said |",
+    "| e-prop, times LIF with a delay of one step unless said |",
     "| rule | loss | settings |",
     "| task | rule | iterations |",
     "| evidence accumulation | time here |",
