@@ -53,10 +53,12 @@ class Batches:
     arrays : Arrays
     replicas : Communicator
         The ranks that have a copy of the network each.
+    neighbours : int
+        Ranks that share the memory of this machine.
     """
 
-    def __init__(self, arrays: Arrays, replicas: Communicator):
-        self._arrays, self._replicas = arrays, replicas
+    def __init__(self, arrays: Arrays, replicas: Communicator, neighbours: int):
+        self._arrays, self._replicas, self._neighbours = arrays, replicas, neighbours
         self._lanes: Lanes | None = None
         self._lane_steps = 0
         self._learners = _count_learners(arrays.built)
@@ -179,7 +181,8 @@ class Batches:
             size = max(4 * n_sources(built), FIRST_LOG) if lanes is None else lanes.log.shape[1]
             learns = learn or (lanes is not None and lanes.shape[2])
             self._lanes = lanes = None  # they make room
-            check_side_by_side(width, n_steps, lane_bytes(built, n_steps, learns), learns, built.weight.itemsize)
+            each = lane_bytes(built, n_steps, learns)
+            check_side_by_side(width, n_steps, each, learns, built.weight.itemsize, self._neighbours)
             self._lanes = lanes = Lanes(built, width, n_steps, learns, size, max(self._arrays.threads, 1))
         return lanes
 

@@ -166,8 +166,15 @@ class _Learning:
         return max(self.cutoff + self.block_steps, self.block_steps * max(self.span_blocks, 1), TABLED_POWERS) + 2
 
 
-def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm: Communicator | None = None) -> Built:
-    """Build all arrays, of several ranks those of this one.
+def build(
+    network: Network,
+    partitions: int,
+    dtype: type,
+    threads: int = 1,
+    comm: Communicator | None = None,
+    neighbours: int = 1,
+) -> Built:
+    """Build all arrays, of several ranks those of this one; ``neighbours`` ranks share the memory of this machine.
 
     Raises
     ------
@@ -185,7 +192,7 @@ def build(network: Network, partitions: int, dtype: type, threads: int = 1, comm
     check_sizes(nodes.n_sources, n_axons)
     check_memory(
         network, np.dtype(dtype).itemsize, learning.kinds, learning.map_entries, learning.block_steps, share, n_axons,
-        partitions, threads,
+        partitions, threads, neighbours,
     )  # fmt: skip
     bounds = np.stack([split(nodes.sizes["neurons"], partitions), split(nodes.sizes["readouts"], partitions)])
     places = Places(network, learning.tracts, nodes.populations, learning.projections, nodes.classes, share)

@@ -96,15 +96,16 @@ def check_memory(
     n_axons: int,
     partitions: int,
     threads: int,
+    neighbours: int,
 ) -> None:
-    """Refuse a network that will not fit, with what it needs and what would fit.
+    """Refuse a network that will not fit, with what it needs and what would fit; ``neighbours`` ranks share the memory.
 
     Raises
     ------
     MemoryLimitError
         If the estimate exceeds the memory that is available.
     """
-    free, neighbours = available_memory(), share.comm.neighbours()
+    free = available_memory()
     free = None if free is None else free // neighbours
     needed = estimate(network, itemsize, kinds, map_entries, block_steps, share, n_axons, partitions, threads)
     if free is None or needed.total <= (1.0 - SPARE) * free:
@@ -121,13 +122,17 @@ def check_memory(
     raise MemoryLimitError(
         f"{what} needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
         f"{needed.others / GIGA:.1f} GB for maps, neurons and axons), but {free / GIGA:.1f} GB are available"
-        f"{f' to each of {neighbours} ranks' if neighbours > 1 else ''}. "
+        f"{_to_each(neighbours)}. "
         f"What would fit: {'; '.join(advice)}"
     )
 
 
-def check_room(what: str, needed: int, advice: str) -> None:
-    """Refuse a call whose arrays, of ``needed`` bytes, will not fit.
+def _to_each(neighbours: int) -> str:
+    return f" to each of {neighbours} ranks" if neighbours > 1 else ""
+
+
+def check_room(what: str, needed: int, advice: str, neighbours: int = 1) -> None:
+    """Refuse a call whose arrays, of ``needed`` bytes, will not fit; ``neighbours`` ranks share the memory.
 
     Raises
     ------
@@ -135,19 +140,20 @@ def check_room(what: str, needed: int, advice: str) -> None:
         If they exceed the memory that is available.
     """
     free = available_memory() if needed > NOTICEABLE else None
-    if free is not None and needed > (1.0 - SPARE) * free:
+    if free is not None and needed > (1.0 - SPARE) * free / neighbours:
         raise MemoryLimitError(
-            f"{what} would take {needed / GIGA:.1f} GB, but {free / GIGA:.1f} GB are available; {advice}"
+            f"{what} would take {needed / GIGA:.1f} GB, but {free / neighbours / GIGA:.1f} GB are available"
+            f"{_to_each(neighbours)}; {advice}"
         )
 
 
-def check_side_by_side(samples: int, n_steps: int, each: int, learns: bool, itemsize: int) -> None:
+def check_side_by_side(samples: int, n_steps: int, each: int, learns: bool, itemsize: int, neighbours: int) -> None:
     """As `check_room`, of what ``samples`` that run at once, ``each`` of so many bytes, need for their states and histories."""
     advice = ["take shorter samples or delays"]
     advice += ["fewer threads, for each has its own samples"] * (samples > 1)
     advice += ['precision="single"'] * (learns and itemsize == 8)
     what = f"{samples} samples of {n_steps:,} steps side by side" if samples > 1 else f"a sample of {n_steps:,} steps"
-    check_room(what, samples * each, ", or ".join(advice))
+    check_room(what, samples * each, ", or ".join(advice), neighbours)
 
 
 def check_results(n_steps: int, readouts: int, recorded: int = 0) -> None:

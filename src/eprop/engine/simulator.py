@@ -101,11 +101,12 @@ class Simulator:
         self.threads = thread_count(threads, self.comm)
         # `partitions` is for tests: the results must not depend on it.
         partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
-        built = build(self.network, partitions, PRECISIONS[precision], self.threads, divided)
+        neighbours = self.comm.neighbours()
+        built = build(self.network, partitions, PRECISIONS[precision], self.threads, divided, neighbours)
         if self.comm.rank == 0:
             warn_of_no_feedback(self.network)
         self.arrays = Arrays(self.network, built, self.threads, timers)
-        self._streaming, self._batches = Streaming(self.arrays), Batches(self.arrays, replicas)
+        self._streaming, self._batches = Streaming(self.arrays), Batches(self.arrays, replicas, neighbours)
         self._by_batch, self._timers, self._eta_factor = built.has_eprop, timers, 1.0
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ from eprop.errors import MemoryLimitError, NetworkError
 from eprop.kernels import layout as lay
 from eprop.models import LIF, PoissonSource, Readout
 from eprop.network import Bernoulli, FixedIndegree, FixedOutdegree, Network, Normal, Uniform
+from eprop.parallel import Serial
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
 
 RULES = (FixedIndegree(20), FixedIndegree(270, multapses=True), FixedOutdegree(7), Bernoulli(0.1))
@@ -178,17 +179,34 @@ def test_the_room_of_samples_is_what_is_built(precision, learns):
     assert abs(3 * lane_bytes(built, 700, learns) / held - 1.0) < 0.01
 
 
+class Crowd(Serial):
+    """One of four ranks on a machine, with a network of its own."""
+
+    def neighbours(self) -> int:
+        return 4
+
+
 @pytest.mark.tiny
-def test_samples_that_do_not_fit(monkeypatch):
+@pytest.mark.parametrize("comm", [Serial(), Crowd()], ids=["alone", "crowd"])
+def test_samples_that_do_not_fit(comm, monkeypatch):
     """Nothing is lost: shorter ones can be run."""
     net = network(FixedIndegree(2), EProp(), neurons=1000, delay=ep.Uniform(1.0, 3000.0))
-    sim = ep.Simulator(net, threads=2)
-    monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000)
+    sim = ep.Simulator(net, threads=2, comm=comm)
+    monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000 * comm.neighbours())
     samples = sim.samples(4, 12_000, window=None)
-    words = r"2 samples of 12,000 steps side by side would take 0\.\d GB, .* shorter samples or delays, or fewer threads, .*gle"
-    with pytest.raises(MemoryLimitError, match=words):
+    words = r"2 samples of 12,000 steps side by side would take 0\.\d GB, but 0\.1 GB are available(.*); take shorter samples or "
+    with pytest.raises(MemoryLimitError, match=words + 'delays, or fewer threads, .*, or precision="single"') as error:
         sim.train(samples)
+    assert (" to each of 4 ranks" in str(error.value)) == isinstance(comm, Crowd)
     sim.evaluate(sim.samples(1, 3, window=None))
+
+
+def test_ranks_of_one_machine_share_its_memory(monkeypatch):
+    net = network(FixedIndegree(6000, multapses=True), neurons=1000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 400_000_000)
+    ep.Simulator(net, threads=1)
+    with pytest.raises(MemoryLimitError, match=r"but 0\.1 GB are available to each of 4 ranks"):
+        ep.Simulator(net, threads=1, comm=Crowd())
 
 
 def test_axons_of_every_delay_count(monkeypatch):

@@ -1,0 +1,90 @@
+"""What a network did in a sample, step by step."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+
+import digits
+import eprop as ep
+from eprop import plot
+from eprop.tasks import NMNIST
+from eprop.training.activity import Activity, record_activity
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def sample(loss: str = "softmax", spikes: bool = True) -> Activity:
+    task = NMNIST(neurons=6, n_steps=20, window_start=5, loss=loss, w_in=0.5 if spikes else 0.0)
+    simulator = ep.Simulator(task.build_network(), threads=1, precision="single")
+    return record_activity(task, simulator, digits.recordings(1))
+
+
+@pytest.mark.parametrize("loss", ["softmax", "squared_error"])
+def test_activity_is_recorded_and_drawn(loss: str, tmp_path: pathlib.Path) -> None:
+    before, after = sample(loss, spikes=False), sample(loss)
+    assert before.spike_counts().sum() == 0 < after.spike_counts().sum()
+    assert after.v.shape == after.psi.shape == after.learning_signal.shape == (20, 6)
+    assert after.y.shape == after.target.shape == after.error.shape == (20, 10)
+    assert after.label == "0"
+    np.testing.assert_allclose(after.error, after.window[:, None] * (after.output - after.target), atol=1e-6)
+    assert after.inputs[0].size == digits.recordings(1).counts.sum()
+    figure = plot.draw_activity(before, after)
+    assert len(figure.axes) == 2 * (8 if loss == "softmax" else 7)
+    assert plot.telling_neuron(before, after) == after.spike_counts().argmax()
+    signal = np.zeros_like(after.learning_signal)
+    signal[:, after.spike_counts().argmin()] = 1.0  # only this one is taught
+    taught = [dataclasses.replace(a, learning_signal=signal) for a in (before, after)]
+    assert plot.telling_neuron(*taught) == after.spike_counts().argmin()
+    silent = [dataclasses.replace(a, spikes=(np.zeros(1), np.array([int(signal[0].argmin())]))) for a in taught]
+    assert plot.telling_neuron(*silent) == after.spike_counts().argmin()
+    path = plot.save(figure, tmp_path / "activity.png")
+    assert path.read_bytes().startswith(PNG)
+
+
+def steps(readouts: int, softmax: bool = False, label: str = "", scale: float = 1.0) -> Activity:
+    """Activity of ten steps, the errors of which count in the last five."""
+    times, window = np.arange(1.0, 11.0), np.repeat([0.0, 1.0], 5)
+    target = np.outer(np.sin(times), np.arange(1, readouts + 1))
+    y, none, neurons = scale * target, (np.zeros(0), np.zeros(0, int)), np.zeros((10, 2))
+    return Activity(
+        times, none, none, 3, 2, neurons, neurons, neurons, y, target, window[:, None] * (y - target), window, softmax,
+        neurons, label,
+    )  # fmt: skip
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("readouts", "label", "softmax", "wanted"),
+    [
+        (1, "", False, {"readout", "target"}),
+        (2, "", False, {"first readout", "target of the first readout", "other readouts"}),
+        (3, "cat", True, {"readout of the sample's class, cat", "target of that class", "other readouts"}),
+    ],
+)
+def test_the_legend_of_activity_names_what_is_there(readouts: int, label: str, softmax: bool, wanted: set) -> None:
+    activity = steps(readouts, softmax, label)
+    figure = plot.draw_activity(activity, activity)
+    always = {"spikes of neuron $j$", "its threshold", "no error counts"}
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == wanted | always
+    labels = [ax.get_ylabel() for ax in figure.axes]
+    assert ("error $E_k$\n(mV)" in labels) is not softmax
+    # The target lies on top of what it is compared with.
+    compared = figure.axes[2 * labels[::2].index("$\\pi_k$, $\\pi_k^*$" if softmax else "$y_k$\n(mV)")]
+    assert compared.lines[-1].get_linestyle() == "--"
+
+
+@pytest.mark.tiny
+def test_a_pattern_is_drawn_whole() -> None:
+    """However far the untrained network wanders."""
+    before, after = steps(2, scale=5.0), steps(2)
+    path = plot.draw_pattern(before, after).axes[-1]
+    path.figure.draw_without_rendering()
+    x, y = before.y[5:].T
+    (left, right), (low, high) = path.get_xlim(), path.get_ylim()
+    assert left < x.min() < x.max() < right
+    assert low < y.min() < y.max() < high
+    assert path.get_aspect() == 1.0

@@ -1,0 +1,78 @@
+"""Bars, points and costs side by side, on axes with plain numbers."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+
+from eprop import plot
+from eprop.bench import EventCost
+from eprop.plot.compare import draw_bars, draw_points
+from eprop.plot.style import decades
+
+
+@pytest.mark.tiny
+def test_an_error_bar_of_points_ends_where_the_axis_does() -> None:
+    ax = Figure().add_subplot()
+    decades(ax)
+    ax.set_ylim(1.0, 100.0)
+    draw_points(ax, np.array([2.0, 3.0, 16.0]), 8.0, "C0")
+    (bar,) = ax.containers[0][2]
+    np.testing.assert_allclose(bar.get_segments()[0][:, 1], [1.0, 15.0])
+    assert ax.get_ylim() == (1.0, 100.0)
+
+
+@pytest.mark.tiny
+def test_the_figures_above_bars_stand_free() -> None:
+    values = {"one": np.array([23.0, 49.0]), "two": np.array([23.0, 49.0]), "three": np.array([8.5, 11.5])}
+    ax = Figure(figsize=(1.5, 2.2), layout="constrained").add_subplot()
+    draw_bars(ax, values, {"one": 18.31, "two": 0.9951, "three": 2.14}, ["C0", "C1", "C2"], digits=2)
+    ax.figure.draw_without_rendering()
+    assert [text.get_text() for text in ax.texts] == ["36\n± 18", "36.0\n± 1.0", "10.0\n± 2.1"]
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    markers = [each for each in ax.collections if isinstance(each, PathCollection)]
+    dots = np.concatenate([ax.transData.transform(each.get_offsets()) for each in markers])
+    assert len(dots) == 6
+    assert not any(box.padded(2.0).contains(*dot) for box in boxes for dot in dots)
+    assert all(box.y1 < ax.get_tightbbox().y1 + 1 for box in boxes)
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("limits", [(0.1, 3000.0), (17.0, 97.0), (2.2, 4.8), (11.0, 19.0), (61.0, 64.0)])
+def test_a_logarithmic_axis_has_three_plain_numbers_at_least(limits: tuple[float, float]) -> None:
+    ax = Figure().add_subplot()
+    decades(ax)
+    ax.set_ylim(*limits)
+    ax.figure.draw_without_rendering()
+    inside = [text.get_text() for text in ax.get_yticklabels() if limits[0] <= text.get_position()[1] <= limits[1]]
+    assert 3 <= len(inside) <= 14
+    assert all(limits[0] <= float(label.replace(",", "")) <= limits[1] for label in inside)
+
+
+def costs(nest: float = np.nan) -> dict[str, list[EventCost]]:
+    """Of a sweep over intervals, in narrow limits; the last one varied by more than twice its median."""
+    values = [(1.0, 6.5, 0.4), (10.0, 7.5, 0.8), (100.0, 9.0, 1.0), (1000.0, 8.0, 30.0)]
+    return {"interval": [EventCost("interval", x, y, span, y / 2, nest, span) for x, y, span in values]}
+
+
+@pytest.mark.tiny
+def test_the_cost_of_events_has_plain_numbers_and_its_spread() -> None:
+    figure = plot.draw_event_cost(costs(nest=200.0))
+    (ax,), (legend,) = figure.axes, figure.legends
+    figure.draw_without_rendering()
+    labels = [text.get_text() for axis in (ax.xaxis, ax.yaxis) for text in axis.get_ticklabels()]
+    assert {"1", "10", "100", "1,000"} <= set(labels)
+    assert not any("$" in label for label in labels)
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "eprop, all of a step", "eprop, delivery alone", "NEST, all of a step",
+    ]  # fmt: skip
+    ours, delivery, _ = ax.containers
+    spans = [bar[:, 1] for bar in ours[2][0].get_segments()]
+    np.testing.assert_allclose(spans, [(6.3, 6.7), (7.1, 7.9), (8.5, 9.5), (0.8, 23.0)])
+    assert not delivery[2]
+    assert len(plot.draw_event_cost(costs()).axes[0].containers) == 2

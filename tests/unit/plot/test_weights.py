@@ -1,0 +1,65 @@
+"""Weights before and after, and the confusion matrix."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+import warnings
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import eprop as ep
+from eprop import plot
+from eprop.plot.run import weight_changes
+from eprop.tasks import NMNIST
+
+
+@pytest.mark.tiny
+def test_only_weights_that_learn_are_shown() -> None:
+    sims = [ep.Simulator(NMNIST(neurons=4, seed=k, edge_filters=True).build_network(), threads=1) for k in (1, 2)]
+    changes = weight_changes(*sims)
+    assert list(changes) == ["in->rec", "rec->rec", "rec->out", "filters->rec"]
+    for name, pair in changes.items():
+        for sim, weights in zip(sims, pair, strict=True):
+            assert np.array_equal(weights, sim.connections(name)[2])
+
+
+@pytest.mark.tiny
+def test_weights_before_and_after(tmp_path: pathlib.Path) -> None:
+    rng = np.random.default_rng(0)
+    pairs = {name: tuple(rng.normal(size=(2, n))) for name, n in (("in->rec", 5000), ("rec->rec", 50), ("none", 0))}
+    figure = plot.draw_weights(pairs)
+    panels = [ax for ax in figure.axes if ax.get_title() in ("in → rec", "rec → rec", "none")]
+    assert len(panels) == 3
+    assert panels[0].get_ylabel() == "weight after (mV)"
+    plot.save(figure, tmp_path / "weights.png")
+    assert isinstance(plot.draw_weight_change(*pairs["rec->rec"]), Axes)
+    given = Figure().add_subplot()
+    assert plot.draw_weight_change(*pairs["rec->rec"], ax=given) is given
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("count", [1, 3, 4, 8, 12])
+def test_many_projections_take_several_rows(count: int) -> None:
+    rng = np.random.default_rng(0)
+    figure = plot.draw_weights({f"a->{i}": tuple(rng.normal(size=(2, 12_000 if i == 1 else 9))) for i in range(count)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of Matplotlib, if panels collapse
+        figure.draw_without_rendering()
+    panels = [ax for ax in figure.axes if ax.get_title()]
+    boxes = [ax.get_tightbbox() for ax in panels]
+    assert len(panels) == count
+    assert all(ax.get_window_extent().width > 100 for ax in panels)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+@pytest.mark.tiny
+def test_a_confusion_matrix_shows_its_counts(tmp_path: pathlib.Path) -> None:
+    ax = plot.draw_confusion([[9, 1], [0, 0]], ["cat", "dog"])
+    assert sorted(text.get_text() for text in ax.texts) == ["1", "9"]
+    assert ax.get_title() == "10.0 % of 10 samples wrong"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["cat", "dog"]
+    plot.save(ax.figure, tmp_path / "confusion.png")
