@@ -85,7 +85,7 @@ def event_costs() -> None:
         print(f"| {name} | {' | '.join(plus_minus(r[case]['ratio'], digits=2) for _, r in columns)} |")
 
 
-#: Of e-prop, the same.
+#: The cases that are shown of e-prop.
 EPROP_EVENT_COSTS = ("LIF, delay of 7 steps", "LIF, delays of 1 to 5 steps", "LIF, delays of 1 to 5 steps, against such rows",
                      "ALIF, delays of 1 to 5 steps", "LIF, delays of 1 to 20 steps", "LIF, delays of 1 to 50 steps",
                      "LIF, delays of 1 to 200 steps")  # fmt: skip
@@ -103,9 +103,8 @@ def eprop_event_costs() -> None:
     print(f"| e-prop, times LIF with a delay of one step unless said | {' | '.join(name for name, _ in columns)} |")
     print("|---" * (1 + len(columns)) + "|")
     for case in EPROP_EVENT_COSTS:
-        print(
-            f"| {EVENT_COSTS[case]} | {' | '.join(plus_minus(r[case]['ratio'], digits=2) for _, r in columns if case in r)} |"
-        )
+        cells = [plus_minus(r[case]["ratio"], digits=2) if case in r else "" for _, r in columns]
+        print(f"| {EVENT_COSTS[case]} | {' | '.join(cells)} |")
 
 
 def versions() -> None:

@@ -15,7 +15,8 @@ os.environ["NUMBA_DISABLE_JIT"] = "1"
 os.environ.setdefault("MPLBACKEND", "agg")
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "_ext"))
 
-# numpydoc makes an environment for each docstring, and compiles its template anew: a fifth of the time.
+# numpydoc makes an environment for each docstring, and compiles its template anew: a fifth of the time. Here all have the first
+# one; there is no template of our own for it.
 _environments = []
 
 

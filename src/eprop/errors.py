@@ -42,7 +42,7 @@ class OutputError(EPropError, OSError):
 
 
 class MemoryLimitError(EPropError, MemoryError):
-    """A network would not fit into the memory that is available."""
+    """A network, or what a call needs, would not fit into the memory that is available."""
 
 
 class DivergenceError(EPropError, RuntimeError):

@@ -68,7 +68,7 @@ def solve(graph: nir.NIRGraph, given: dict[str, np.ndarray]) -> dict[str, np.nda
 
 def network(dt: float = 0.5, **options) -> ep.Network:
     """Neurons and readouts that all differ, and all kinds of delays."""
-    net, rule = ep.Network(dt=dt, seed=4), ep.EProp(kappa=0.9)  # readouts differ
+    net, rule = ep.Network(dt=dt, seed=4), ep.EProp(kappa=0.9)  # readouts have time constants of their own
     model = ep.DeltaLIF(
         tau_m=ep.Uniform(5.0, 30.0), v_th=ep.Uniform(-49.0, -47.0), v_reset=-55.0, e_l=-50.0, i_e=3.0,
         c_m=[100.0, 200.0, 150.0, 80.0, 90.0],
@@ -335,6 +335,14 @@ REFUSED = {
                            "in: a Delay on the way to lif is below zero"),
     "weights that are no matrix": (vectors(a=nir.Linear(np.ones((2, 2, 2))), lif=lif()), [("in", "a"), ("a", "lif")],
                                    "a: its weights must be a matrix"),
+    "voltages of others": (
+        vectors(lif=nir.LIF(*(np.full(2, float(k)) for k in (1, 1, 0, 2, 1)), metadata={"v_init": np.zeros(3)})),
+        [("in", "lif"), ("lif", "out")], r"lif: v_init has the shape \(3,\), but there are 2 neurons",
+    ),
+    "single numbers behind what is no vector": (
+        {"in": nir.Input(input_type={"input": np.array([2, 2])}), "lif": nir.LIF(*(np.array(float(k)) for k in range(1, 6)))},
+        [("in", "lif")], r"in: its signal has the shape \(2, 2\); known are vectors",
+    ),
     "single numbers that nothing leads to": (
         vectors(lif=nir.LIF(*(np.array(float(k)) for k in range(1, 6)))), [("lif", "out")],
         "lif: its parameters are single numbers, and nothing that leads to it tells how many neurons",
@@ -386,10 +394,10 @@ def test_parameters_that_are_single_numbers():
     many = lif()
     many.metadata["v_init"] = np.full(2, 0.5)
     li = {key: one[key] for key in ("tau", "r", "v_leak")}
-    edges = [("wait", "lif"), ("back", "lif"), ("lif", "back"), ("in", "wait"), ("lif", "li"), ("li", "out")]
+    edges = [("back", "lif"), ("lif", "back"), ("wait", "lif"), ("in", "wait"), ("lif", "li"), ("li", "out")]
     nodes = vectors(wait=nir.Delay(np.array(0.001)), back=nir.Scale(np.array(-0.1)))
     graphs = [
-        nir.NIRGraph({**nodes, "lif": neuron, "li": readout}, edges, type_check=False, metadata={"dt": 0.001})
+        nir.NIRGraph({**nodes, "li": readout, "lif": neuron}, edges, type_check=False, metadata={"dt": 0.001})
         for neuron, readout in (
             (single, nir.LI(**li)),
             (many, nir.LI(**{key: np.full(2, value) for key, value in li.items()})),

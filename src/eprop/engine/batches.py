@@ -11,13 +11,13 @@ import numpy as np
 from eprop.engine.arrays import Arrays
 from eprop.engine.averages import batch_scale, sample_scales
 from eprop.engine.build import Built
-from eprop.engine.memory import check_results, check_side_by_side
+from eprop.engine.memory import NOTICEABLE, check_results, check_side_by_side
 from eprop.engine.samples import BatchResult, Samples
 from eprop.engine.spike_log import spikes_of_sample
 from eprop.engine.state import Lanes, lane_bytes, n_sources
 from eprop.engine.together import Together
 from eprop.engine.verdicts import check_lanes, check_silence, check_weights
-from eprop.errors import DivergenceError
+from eprop.errors import DivergenceError, MemoryLimitError
 from eprop.kernels import layout as lay
 from eprop.kernels.deliver import fill_dense
 from eprop.kernels.mirrors import fade_gaps
@@ -60,6 +60,7 @@ class Batches:
     def __init__(self, arrays: Arrays, replicas: Communicator, neighbours: int):
         self._arrays, self._replicas, self._neighbours = arrays, replicas, neighbours
         self._lanes: Lanes | None = None
+        self._log_size, self._learned = 0, False  # of the lanes of before
         self._lane_steps = 0
         self._learners = _count_learners(arrays.built)
 
@@ -98,9 +99,10 @@ class Batches:
     def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
         """All samples from rest; gradients are added up. Replicas take a share each and put the results together."""
         comm, index = self._replicas, np.arange(len(samples))
+        own, found, problem = np.array_split(index, comm.size)[comm.rank], None, ""
+        self._check_room(samples, own.size, learn)
         if comm.size == 1:
             return self._run(samples, index, learn, progress)
-        own, found, problem = np.array_split(index, comm.size)[comm.rank], None, ""
         try:
             found = self._run(samples, own, learn, None) if own.size else None
         except DivergenceError as error:
@@ -124,7 +126,6 @@ class Batches:
     def _run(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> BatchResult:
         """The samples ``index`` on this replica."""
         arrays, ranks = self._arrays, self._arrays.ranks
-        check_results(len(index) * samples.n_steps, arrays.neurons.y.size)
         ran = (self._run_together if ranks.several else self._run_waves)(samples, index, learn, progress)
         check_lanes(arrays, ran.losses, ran.lanes, ran.y)
         spikes, events = ranks.sum(ran.counts.sum(axis=1)), int(ranks.sum(np.array([ran.events]))[0])
@@ -133,16 +134,14 @@ class Batches:
 
     def _run_together(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> Ran:
         """With the other ranks, slice by slice."""
-        arrays = self._arrays
-        width = arrays.ranks.lanes(samples.n_steps, len(index), arrays.built.weight.itemsize)
-        together = Together(arrays, self._lanes_for(samples.n_steps, learn, width), samples, index, learn)
+        together = Together(self._arrays, self._lanes_for(samples.n_steps, len(index), learn), samples, index, learn)
         together.run(progress)
         return Ran(together.lanes, together.y, together.losses, together.counts, together.events)
 
     def _run_waves(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> Ran:
         """Alone, wave after wave, a sample in each lane."""
         arrays, n = self._arrays, len(index)
-        lanes = self._lanes_for(samples.n_steps, learn, self._width(samples.n_steps, n))
+        lanes = self._lanes_for(samples.n_steps, n, learn)
         weight = arrays.synapses.weight if learn else arrays.seen_weights()
         y, losses, events = np.zeros((n, samples.n_steps, arrays.neurons.y.size)), np.zeros(n), np.zeros(n, np.int64)
         counts = np.zeros((n, arrays.neurons.psi.size), np.int64)
@@ -166,25 +165,66 @@ class Batches:
         self._lane_steps = step * samples.n_steps
         return Ran(lanes, y, losses, counts, int(events.sum()))
 
+    def _check_room(self, samples: Samples, n: int, learn: bool) -> None:
+        """Refuse samples, of which this rank runs ``n``, whose results or states will not fit; all ranks do, or none.
+
+        They look how much memory there is when all have let go of what is in the way, and none has begun.
+        """
+        arrays, n_steps = self._arrays, samples.n_steps
+        ranks, readouts, width = arrays.ranks, arrays.neurons.y.size, min(self._width(n_steps, n), n)
+        needed = results = 8 * len(samples) * n_steps * (readouts + 1)
+        if not self._suffices(n_steps, n, learn):
+            self._let_go()
+            needed += width * lane_bytes(arrays.built, n_steps, learn)
+        comm, problem = self._replicas if self._replicas.size > 1 else ranks.comm, ""
+        if max(comm.gather(needed)) <= NOTICEABLE:
+            return
+        try:
+            check_results(len(samples) * n_steps, readouts, neighbours=self._neighbours)
+            if needed > results:
+                precise = learn and arrays.built.weight.itemsize == 8
+                check_side_by_side(width, n_steps, needed, precise, ranks.several, self._neighbours)
+        except MemoryLimitError as error:
+            problem = str(error)
+        for found in comm.gather(problem):
+            if found:
+                raise MemoryLimitError(found)
+
     def _width(self, n_steps: int, n: int) -> int:
         """Samples of a wave, of ``n``; the results do not depend on it."""
         threads, itemsize = max(self._arrays.threads, 1), self._arrays.built.weight.itemsize
+        if self._arrays.ranks.several:
+            return self._arrays.ranks.lanes(n_steps, n, itemsize)
         if threads == 1:
             return 1
         each = LANES_A_THREAD_BYTES // max(n_steps * self._learners * itemsize, 1)
         return threads * int(np.clip(min(each, n // threads), 1, LANES_A_THREAD))
 
-    def _lanes_for(self, n_steps: int, learn: bool, width: int) -> Lanes:
-        """At least ``width`` lanes; those of before, if they fit."""
-        lanes, built = self._lanes, self._arrays.built
-        if lanes is None or lanes.shape[0] < width or lanes.shape[1] != n_steps or (learn and not lanes.shape[2]):
-            size = max(4 * n_sources(built), FIRST_LOG) if lanes is None else lanes.log.shape[1]
-            learns = learn or (lanes is not None and lanes.shape[2])
-            self._lanes = lanes = None  # they make room
-            each = lane_bytes(built, n_steps, learns)
-            check_side_by_side(width, n_steps, each, learns, built.weight.itemsize, self._neighbours)
-            self._lanes = lanes = Lanes(built, width, n_steps, learns, size, max(self._arrays.threads, 1))
-        return lanes
+    def _suffices(self, n_steps: int, n: int, learn: bool) -> bool:
+        """Whether the lanes of before fit ``n`` samples."""
+        lanes = self._lanes
+        return (
+            lanes is not None
+            and lanes.shape[0] >= self._width(n_steps, n)
+            and lanes.shape[1] == n_steps
+            and (lanes.shape[2] or not learn)
+        )
+
+    def _let_go(self) -> None:
+        """Of the lanes of before, which are in the way of others, but for what they tell of those."""
+        if self._lanes is not None:
+            self._log_size, self._learned, self._lanes = self._lanes.log.shape[1], self._lanes.shape[2], None
+
+    def _lanes_for(self, n_steps: int, n: int, learn: bool) -> Lanes:
+        """Lanes for ``n`` samples; those of before, if they fit."""
+        built = self._arrays.built
+        if self._lanes is None or not self._suffices(n_steps, n, learn):
+            self._let_go()
+            size = self._log_size or max(4 * n_sources(built), FIRST_LOG)
+            self._lanes = Lanes(
+                built, self._width(n_steps, n), n_steps, learn or self._learned, size, max(self._arrays.threads, 1)
+            )
+        return self._lanes
 
 
 def _count_learners(built: Built) -> int:

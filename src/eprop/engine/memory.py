@@ -147,17 +147,23 @@ def check_room(what: str, needed: int, advice: str, neighbours: int = 1) -> None
         )
 
 
-def check_side_by_side(samples: int, n_steps: int, each: int, learns: bool, itemsize: int, neighbours: int) -> None:
-    """As `check_room`, of what ``samples`` that run at once, ``each`` of so many bytes, need for their states and histories."""
+def check_side_by_side(samples: int, n_steps: int, needed: int, precise: bool, several: bool, neighbours: int) -> None:
+    """As `check_room`, of ``samples`` that run at once: ``needed`` bytes for their states and histories, and all results.
+
+    The advice depends on whether ``several`` ranks divide the network, and histories are in double precision (``precise``).
+    """
     advice = ["take shorter samples or delays"]
-    advice += ["fewer threads, for each has its own samples"] * (samples > 1)
-    advice += ['precision="single"'] * (learns and itemsize == 8)
+    if several:
+        advice.append("more ranks, on other machines")
+    elif samples > 1:
+        advice.append("fewer threads, for each has its own samples")
+    advice += ['precision="single"'] * precise
     what = f"{samples} samples of {n_steps:,} steps side by side" if samples > 1 else f"a sample of {n_steps:,} steps"
-    check_room(what, samples * each, ", or ".join(advice), neighbours)
+    check_room(f"{what}, with the results,", needed, ", or ".join(advice), neighbours)
 
 
-def check_results(n_steps: int, readouts: int, recorded: int = 0) -> None:
+def check_results(n_steps: int, readouts: int, recorded: int = 0, neighbours: int = 1) -> None:
     """As `check_room`, of what so many steps leave behind: outputs, the loss and what is recorded."""
     what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
     advice = "run them in several parts" + (", or record less" if recorded else "")
-    check_room(what, 8 * n_steps * (readouts + recorded + 1), advice)
+    check_room(what, 8 * n_steps * (readouts + recorded + 1), advice, neighbours)

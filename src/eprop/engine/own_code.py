@@ -165,6 +165,10 @@ def _gist(text: str, update: Any) -> str:
     lines = [line.strip() for line in text.splitlines()]
     reasons = [line for line in lines if line and not line.startswith(("Failed in", "During:", "File ", "- ", ">>>"))]
     reason = reasons[0].rstrip(":.") if reasons else "the compiler gives no reason"
+    if re.search(r"f-strings|\(FORMAT_", reason):  # which of the two depends on the version of Python
+        reason = "the compiler knows no f-strings"
+    elif opcode := re.search(r"unsupported opcode \((\w+)\)", reason):
+        reason = f"it has a statement that the compiler does not know ({opcode[1]})"
     if "NRT required" in text:  # its name for memory that is taken while the loop runs
         reason = "it makes an array, a list or a text"
     plain = getattr(update, "py_func", update)

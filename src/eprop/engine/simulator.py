@@ -173,7 +173,7 @@ class Simulator:
         InputError
             If what is given does not fit the network, or is not finite.
         MemoryLimitError
-            If there is no room for what so many steps leave behind.
+            If there is no room for what so many steps leave behind, or by `EProp` for the history of neurons.
         DivergenceError
             If a voltage or weight is no longer finite.
         """
@@ -236,7 +236,7 @@ class Simulator:
         InputError
             If the samples are those of another network, or ``progress`` is no function.
         MemoryLimitError
-            If there is no room for the results.
+            If there is no room for the results, or the states and histories of samples that run side by side.
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
@@ -268,7 +268,7 @@ class Simulator:
         InputError
             If the samples are those of another network, or ``progress`` is no function.
         MemoryLimitError
-            If there is no room for the results.
+            If there is no room for the results, or the states and histories of samples that run side by side.
         DivergenceError
             If a voltage or loss is no longer finite, or an output exceeds 1e9 mV.
         """

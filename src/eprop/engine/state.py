@@ -312,7 +312,7 @@ def history_shape(built: Built, n_steps: int, learns: bool) -> tuple[int, int]:
 
 
 def lane_bytes(built: Built, n_steps: int, learns: bool) -> int:
-    """Bytes of a lane of `Lanes`, but for its log of spikes."""
+    """Bytes of a lane of `Lanes`, but for its log of spikes; what each thread has for sums of gradients is not of a lane."""
     n, k = built.topology.params.shape[1], built.topology.readouts.shape[1]
     history, itemsize = history_shape(built, n_steps, learns), built.weight.itemsize
     state = 8 * n * (built.initial.shape[0] + 4 + 2 * built.n_components) + 4 * n + 8 * n_sources(built)

@@ -314,7 +314,7 @@ def _model(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[De
     given["i_e"] = (rest - given["e_l"] + current) / tau
     start = node.metadata.get("v_init") if isinstance(node.metadata, dict) else None
     if start is not None and not np.array_equal(start, given["e_l"]):
-        given["v_init"] = np.broadcast_to(np.asarray(start, float), tau.shape)
+        given["v_init"] = _start(name, np.asarray(start, float), tau.size)
     plain = {"c_m": 1.0, "v_init": None} | {key: _plain(value) for key, value in given.items()}
     try:
         if isinstance(node, nir.LIF):
@@ -322,6 +322,13 @@ def _model(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[De
         return templates[1].replace(**plain, scale_input=False)  # weights say it
     except ValueError as error:
         raise NetworkError(f"{name}: {error}") from error
+
+
+def _start(name: str, voltages: np.ndarray, size: int) -> np.ndarray:
+    """Where voltages start, according to the metadata."""
+    if voltages.shape not in ((), (1,), (size,)):
+        raise NetworkError(f"{name}: v_init has the shape {voltages.shape}, but there are {size} neurons")
+    return np.broadcast_to(voltages, (size,))
 
 
 def _plain(values: np.ndarray) -> Any:

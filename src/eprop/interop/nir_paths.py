@@ -141,7 +141,7 @@ class _Walk:
     def _sizes_before(self, way: tuple[str, ...]) -> Iterator[int]:
         """Numbers of signals of the nodes that lead to the last one of a way, or of those behind them."""
         for pre in self.before[way[-1]]:
-            size = _given_size(self.nodes[pre])
+            size = _given_size(pre, self.nodes[pre])
             if size is not None:
                 yield size
             elif pre not in way:
@@ -187,14 +187,13 @@ def _spread(node: Any, size: int) -> Any:
     return spread
 
 
-def _given_size(node: Any) -> int | None:
+def _given_size(name: str, node: Any) -> int | None:
     """How many signals a node gives out, if it says so itself."""
     for key in ("weight", "scale", "delay", "tau"):
         if hasattr(node, key):
             shape = np.shape(getattr(node, key))
             return int(shape[0]) if shape else None
-    shape = node.output_type["output"]
-    return int(shape[0]) if len(shape) == 1 else None
+    return _size(name, node)  # of an input
 
 
 def _each(name: str, values: Any, path: Path) -> np.ndarray:

@@ -173,40 +173,55 @@ def test_the_room_of_samples_is_what_is_built(precision, learns):
     net = network(FixedIndegree(20), EProp(), delay=ep.Uniform(1.0, 100.0))
     built = ep.Simulator(net, threads=1, precision=precision).arrays.built
     lanes = Lanes(built, 3, 700, learns, 1000, 1)
-    rooms = ("state", "x", "y", "spikes", "starts", "psi", "error", "work", "adjoint_readout", "first")
-    held = sum(getattr(lanes, name).nbytes for name in rooms)
+    others = {"log", "steps", "totals", "sums"}  # spikes, and what each thread has
+    held = sum(v.nbytes for name, v in vars(lanes).items() if isinstance(v, np.ndarray) and name not in others)
     assert lanes.x.shape[1] == 128
     assert abs(3 * lane_bytes(built, 700, learns) / held - 1.0) < 0.01
 
 
 class Crowd(Serial):
-    """One of four ranks on a machine, with a network of its own."""
+    """One of four ranks of a machine, all of which do the same."""
+
+    size = 4
 
     def neighbours(self) -> int:
         return 4
+
+    def gather(self, value: object) -> list[object]:
+        return [value] * 4
 
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("comm", [Serial(), Crowd()], ids=["alone", "crowd"])
 def test_samples_that_do_not_fit(comm, monkeypatch):
-    """Nothing is lost: shorter ones can be run."""
+    """Nothing is lost: shorter ones can be run, and those that need no history, or do not run side by side."""
     net = network(FixedIndegree(2), EProp(), neurons=1000, delay=ep.Uniform(1.0, 3000.0))
-    sim = ep.Simulator(net, threads=2, comm=comm)
+    sim = ep.Simulator(net, threads=2, comm=comm, parallel="data")
     monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000 * comm.neighbours())
-    samples = sim.samples(4, 12_000, window=None)
-    words = r"2 samples of 12,000 steps side by side would take 0\.\d GB, but 0\.1 GB are available(.*); take shorter samples or "
-    with pytest.raises(MemoryLimitError, match=words + 'delays, or fewer threads, .*, or precision="single"') as error:
+    n = comm.size
+    samples = sim.samples(2 * n, 12_000, window=None)
+    words = r"2 samples of 12,000 steps side by side, with the results, would take 0\.\d GB, but 0\.1 GB are available(.*); "
+    advice = 'take shorter samples or delays, or fewer threads, .*, or precision="single"'
+    with pytest.raises(MemoryLimitError, match=words + advice) as error:
         sim.train(samples)
     assert (" to each of 4 ranks" in str(error.value)) == isinstance(comm, Crowd)
-    sim.evaluate(sim.samples(1, 3, window=None))
+    if n == 1:
+        sim.train(sim.samples(2, 3, window=None))
+        sim.evaluate(sim.samples(1, 4, window=None))
+        monkeypatch.setattr(memory, "available_memory", lambda: 150_000_000)
+        few = [sim.samples(n, 9000, window=None) for n in (1, 2)]
+        sim._batches._check_room(few[0], 1, learn=True)
+        with pytest.raises(MemoryLimitError, match="2 samples of 9,000 steps"):
+            sim._batches._check_room(few[1], 2, learn=True)
+        sim._batches._check_room(few[1], 2, learn=False)
 
 
-def test_ranks_of_one_machine_share_its_memory(monkeypatch):
-    net = network(FixedIndegree(6000, multapses=True), neurons=1000)
+def test_copies_of_a_network_share_the_memory_of_a_machine(monkeypatch):
+    net = network(FixedIndegree(6000, multapses=True), EProp(), neurons=1000)
     monkeypatch.setattr(memory, "available_memory", lambda: 400_000_000)
-    ep.Simulator(net, threads=1)
+    ep.Simulator(net, threads=1, parallel="data")
     with pytest.raises(MemoryLimitError, match=r"but 0\.1 GB are available to each of 4 ranks"):
-        ep.Simulator(net, threads=1, comm=Crowd())
+        ep.Simulator(net, threads=1, comm=Crowd(), parallel="data")
 
 
 def test_axons_of_every_delay_count(monkeypatch):

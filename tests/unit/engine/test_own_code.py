@@ -16,7 +16,7 @@ import pytest
 import eprop as ep
 from eprop import _jit
 from eprop.engine.compile import advance_of
-from eprop.engine.own_code import digest_of
+from eprop.engine.own_code import _gist, digest_of
 from eprop.models import inline
 from own_model import Integrator
 
@@ -218,6 +218,18 @@ def makes_a_text(state, params, j, x):
     """Cannot be compiled."""
     print(f"{x:.2f}")
     return x > params[0, j], 0.3
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("Use of unsupported opcode (FORMAT_WITH_SPEC) found.", "the compiler knows no f-strings"),
+        ("Use of unsupported opcode (SETUP_X) found.", "it has a statement that the compiler does not know (SETUP_X)"),
+        ("Unknown attribute 'x':", "Unknown attribute 'x'"),
+    ],
+)
+def test_reasons_of_the_compiler_in_words(reason, words):
+    assert _gist(f"{reason}\nDuring: typing", makes_a_text).startswith(f"{words} (")
 
 
 @pytest.mark.skipif(_jit.JIT_DISABLED, reason="nothing is compiled")
