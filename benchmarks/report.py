@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import statistics
+from collections.abc import Iterable
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 
@@ -70,19 +71,31 @@ def event_costs() -> None:
         "double, ": "event-cost-of-models-double",
         "10,000 neurons, ": "event-cost-of-models-10000",
     }
+    columns = columns_of(records)
+    print_head("e-prop+, times LIF with one kappa unless said", columns)
+    costs = [plus_minus(r["LIF"]["ns_per_synaptic_event"], digits=2) for _, r in columns]
+    print(f"| LIF, ns per event | {' | '.join(costs)} |")
+    print_ratios(EVENT_COSTS, columns)
+
+
+def columns_of(records: dict[str, str]) -> list[tuple[str, dict]]:
+    """Of each record that there is, what was found with spikes by the clock and at random, with its name."""
     found = {name: r["result"] for name, record in records.items() if (r := load(record)) is not None}
-    columns = [
-        (name + when, result[kind])
-        for name, result in found.items()
-        for kind, when in (("regular", "by the clock"), ("random", "at random"))
-    ]
-    print(f"| e-prop+, times LIF with one kappa unless said | {' | '.join(name for name, _ in columns)} |")
+    kinds = (("regular", "by the clock"), ("random", "at random"))
+    return [(name + when, result[kind]) for name, result in found.items() for kind, when in kinds]
+
+
+def print_head(text: str, columns: list[tuple[str, dict]]) -> None:
+    """The first two lines of a table."""
+    print(f"| {text} | {' | '.join(name for name, _ in columns)} |")
     print("|---" * (1 + len(columns)) + "|")
-    print(
-        f"| LIF, ns per event | {' | '.join(plus_minus(r['LIF']['ns_per_synaptic_event'], digits=2) for _, r in columns)} |"
-    )
-    for case, name in EVENT_COSTS.items():
-        print(f"| {name} | {' | '.join(plus_minus(r[case]['ratio'], digits=2) for _, r in columns)} |")
+
+
+def print_ratios(cases: Iterable[str], columns: list[tuple[str, dict]]) -> None:
+    """A line for each case; what was not measured stays empty."""
+    for case in cases:
+        cells = [plus_minus(r[case]["ratio"], digits=2) if case in r else "" for _, r in columns]
+        print(f"| {EVENT_COSTS[case]} | {' | '.join(cells)} |")
 
 
 #: The cases that are shown of e-prop.
@@ -93,18 +106,9 @@ EPROP_EVENT_COSTS = ("LIF, delay of 7 steps", "LIF, delays of 1 to 5 steps", "LI
 
 def eprop_event_costs() -> None:
     """What delays cost by e-prop, as ratios within a run; of longer samples where they were measured."""
-    records = {"": "event-cost-of-models-eprop", "1,000 steps, ": "event-cost-of-models-eprop-1000-steps"}
-    found = {name: r["result"] for name, record in records.items() if (r := load(record)) is not None}
-    columns = [
-        (name + when, result[kind])
-        for name, result in found.items()
-        for kind, when in (("regular", "by the clock"), ("random", "at random"))
-    ]
-    print(f"| e-prop, times LIF with a delay of one step unless said | {' | '.join(name for name, _ in columns)} |")
-    print("|---" * (1 + len(columns)) + "|")
-    for case in EPROP_EVENT_COSTS:
-        cells = [plus_minus(r[case]["ratio"], digits=2) if case in r else "" for _, r in columns]
-        print(f"| {EVENT_COSTS[case]} | {' | '.join(cells)} |")
+    columns = columns_of({"": "event-cost-of-models-eprop", "1,000 steps, ": "event-cost-of-models-eprop-1000-steps"})
+    print_head("e-prop, times LIF with a delay of one step unless said", columns)
+    print_ratios(EPROP_EVENT_COSTS, columns)
 
 
 def versions() -> None:
