@@ -52,7 +52,6 @@ FEEDBACK = {
 }
 # Beside `LIF` in one network; others only where that need not be compiled.
 MIXED = {name: _jit.JIT_DISABLED or name == "ALIF" for name in NEURONS}
-STEPS = 120 if _jit.JIT_DISABLED else 180  # as plain Python, they take their time
 DELAYS = {"one step": (1.0, 1.0), "several": (4.0, 3.0), "drawn": (ep.Uniform(0.6, 7.0), ep.Uniform(0.6, 5.0))}
 PLUS = {
     "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.02, cutoff=20.0),
@@ -152,12 +151,12 @@ def is_steady(net: ep.Network, seed: int) -> bool:
 
     With a synaptic current and seed 35529, weights that differ by 1e-15 give voltages that differ by 3e-8 after 180 steps.
     """
-    x, target, window = stimulus(seed, 1, STEPS)
+    x, target, window = stimulus(seed, 1, 180)
     runs = []
     for size in (0.0, 1e-15):
         each = TimeDriven(net)
         each.weight[:] *= 1.0 + size * np.random.default_rng(seed).standard_normal(each.weight.size)
-        runs.append(each.run(float(STEPS), {"in": x[0]}, {"out": target[0]}, window).v)
+        runs.append(each.run(180.0, {"in": x[0]}, {"out": target[0]}, window).v)
     return disagreement(*runs) < 0.1 * TOLERANCE
 
 
@@ -182,8 +181,8 @@ def test_plus_of_every_kind(name, rule, feedback):
 
 def check_plus(net: ep.Network, seed: int, partitions: int) -> None:
     """Voltages, outputs and the weights in use."""
-    x, target, window = stimulus(seed, 1, STEPS)
-    given_ = (float(STEPS), {"in": x[0]}, {"out": aims(net, target[0])}, window)
+    x, target, window = stimulus(seed, 1, 180)
+    given_ = (180.0, {"in": x[0]}, {"out": aims(net, target[0])}, window)
     wanted = TimeDriven(net).run(*given_, record_weights=True)
     sim = ep.Simulator(net, threads=1, partitions=partitions)
     found = sim.run(*given_, record=[("rec", "v"), *((p.name, "weight") for p in net.projections)])

@@ -193,7 +193,7 @@ def _given_size(name: str, node: Any) -> int | None:
         if hasattr(node, key):
             shape = np.shape(getattr(node, key))
             return int(shape[0]) if shape else None
-    return _size(name, node)  # of an input
+    return _size(name, node) if len(node.output_type["output"]) else None  # of an input or output
 
 
 def _each(name: str, values: Any, path: Path) -> np.ndarray:

@@ -89,12 +89,12 @@ def bars(slants, n_steps=150, dt=2.0):
 
 
 def test_slanted_digits_stand_upright_in_the_middle():
-    data = bars([-0.5, 0.0, 0.25])
-    before = [slope(data, i) for i in range(3)]
-    assert np.ptp(before) > 0.4
+    data = bars([-0.5, -0.25, 0.0, 0.25, 0.5])
+    before = [slope(data, i) for i in range(5)]
+    assert np.ptp(before) > 0.6
     out = deskew(data)
     out.validate()
-    for i in range(3):
+    for i in range(5):
         # Of all events, those that meet others included, nothing is left but the chance of rounding.
         steps, _, y, x = np.array(moved(data, i)).T
         at = np.stack([x, y]) - np.stack([place(s, data.dt) for s in steps], axis=1)

@@ -24,35 +24,44 @@ RUNS = {
 }
 
 
+def short_run(task: str) -> tuple[RunConfig, str, str]:
+    """Its settings, and what its learning curve has at its axes."""
+    settings, data, x, unit = RUNS[task]
+    config = RunConfig.make(task, task=settings, data=data, training={"epochs": 2}, run={"threads": 1})
+    return config, x, f"loss of a sample ({unit})"
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+    """Figures that would have been saved, by their names."""
+    figures: dict[str, Figure] = {}
+    monkeypatch.setattr(plot.run, "save", lambda figure, path: figures.setdefault(path.stem, figure))
+    return figures
+
+
 @pytest.mark.tiny
 @pytest.mark.parametrize("task", RUNS)
 def test_the_learning_curve_of_a_run_knows_its_units(
-    task: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    task: str, tmp_path: pathlib.Path, drawn: dict[str, Figure]
 ) -> None:
-    settings, data, x, unit = RUNS[task]
-    config = RunConfig.make(task, task=settings, data=data, training={"epochs": 2}, run={"threads": 1})
+    config, *labels = short_run(task)
     start_run(config, tmp_path / "run")
-    drawn: dict[str, Figure] = {}
-    monkeypatch.setattr(plot.run, "save", lambda figure, path: drawn.setdefault(path.stem, figure))
     plot.draw_run(tmp_path / "run")
     bottom = drawn["learning_curve"].axes[-1]
-    assert (bottom.get_xlabel(), bottom.get_ylabel()) == (x, f"loss of a sample ({unit})")
+    assert [bottom.get_xlabel(), bottom.get_ylabel()] == labels
 
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("task", RUNS)
 def test_the_learning_curve_of_trials_knows_its_units(
-    task: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    task: str, tmp_path: pathlib.Path, drawn: dict[str, Figure]
 ) -> None:
-    settings, data, x, unit = RUNS[task]
-    config = RunConfig.make(task, task=settings, data=data, training={"epochs": 2}, run={"threads": 1})
+    config, *labels = short_run(task)
     run_trials(config, 2, tmp_path / "trials", jobs=1)
-    drawn: dict[str, Figure] = {}
-    monkeypatch.setattr(plot.run, "save", lambda figure, path: drawn.setdefault(path.stem, figure))
     plot.draw_run(tmp_path / "trials")
     (figure,) = drawn.values()
     bottom = [ax for ax in figure.axes if ax.get_ylabel()][-1]
-    assert (bottom.get_xlabel(), bottom.get_ylabel()) == (x, f"loss of a sample ({unit})")
+    assert [bottom.get_xlabel(), bottom.get_ylabel()] == labels
     for metrics in tmp_path.rglob("metrics.jsonl"):
         metrics.unlink()
     with pytest.raises(CheckpointError, match=r"trials: none of its 2 trials has reported anything yet"):
