@@ -176,8 +176,16 @@ class Description:
         out: dict[str, Any] = {"type": type(self).__name__}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            out[field.name] = value.to_dict() if isinstance(value, Description) else value
+            out[field.name] = _plain(value)
         return out
+
+
+def _plain(value: Any) -> Any:
+    """What a config file can hold: of a description a dictionary, of values for each node lists."""
+    if isinstance(value, Description):
+        return value.to_dict()
+    given = getattr(value, "values", value)
+    return np.asarray(given).tolist() if isinstance(given, (tuple, np.ndarray)) else value
 
 
 def _unknown(cls: type, unknown: list[str], known: list[str]) -> str:

@@ -339,6 +339,32 @@ def test_each_update_has_noise_of_its_own():
     np.testing.assert_array_equal(one.spikes, two.spikes)
 
 
+def test_noise_is_never_repeated_while_learning():
+    """Whatever the sizes of batches, and lengths of samples and runs: what comes is what one long batch would have had."""
+    ways = [[(6, 40)], [(4, 40), (2, 40)], [(1, 40), (5, 40)], [(2, 80), (4, 20)], [(8, 20), (2, 40)]]
+    drawn = []
+    for way in ways:
+        sim, spikes = ep.Simulator(noisy(7, SAMPLE), threads=1), []
+        sim.scale_learning_rates(0.0)
+        for n, steps in way:
+            # A run learns from one sample; of a batch the spikes are not kept.
+            for _ in range(n):
+                times, nodes = sim.run(float(steps), spikes=["noise"]).spikes["noise"]
+                spikes.append(np.zeros((steps, 8), bool))
+                spikes[-1][np.rint(times).astype(int) - 1, nodes] = True
+        drawn.append(np.concatenate(spikes))
+    for other in drawn[1:]:
+        np.testing.assert_array_equal(other, drawn[0])
+    # And of batches: each sample spikes as it does where all are one batch.
+    counts = []
+    for batches in ([6], [4, 2], [1, 5]):
+        sim = ep.Simulator(noisy(7, SAMPLE), threads=1)
+        sim.scale_learning_rates(0.0)
+        counts.append(np.concatenate([sim.train(sim.samples(n, 60)).spikes for n in batches]))
+        assert np.unique(counts[-1]).size > 1
+    assert all(np.array_equal(counts[0], other) for other in counts[1:])
+
+
 def test_another_seed_is_another_noise():
     one, two = (spikes_of(ep.Simulator(noisy(seed, ep.Static()), threads=1), [100.0]) for seed in (1, 2))
     assert one["noise"].shape != two["noise"].shape or np.any(one["noise"] != two["noise"])

@@ -17,6 +17,7 @@ from hypothesis import assume, given
 import eprop as ep
 from combinations import marks_of
 from eprop.engine import build
+from eprop.timedriven import TimeDriven
 from networks import (
     PROJECTIONS,
     arrival_mask,
@@ -133,3 +134,47 @@ def test_each_projection_has_its_own_optimizer(partitions):
     # With moments about, a gradient waits beside the weight instead of in it, and is rounded elsewhere.
     np.testing.assert_allclose(weights[0], weights[1], rtol=1e-12)
     assert np.unique(weights[0]).size > 50
+
+
+OPTIMIZERS = [
+    ep.GradientDescent(1e-3), ep.GradientDescent(1e-3, decay=1e-3), ep.Adam(1e-3), ep.Momentum(1e-4), ep.RMSprop(1e-3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param(rule, marks=marks_of(ep.LIF(), rule))
+        for each in (False, True)
+        for rule in (ep.EPropPlus(optimizer=o, each_step=each, cutoff=500.0) for o in OPTIMIZERS)
+    ],
+    ids=str,
+)
+def test_each_run_of_the_time_driven_engine_begins_at_rest(rule):
+    """As the event-driven one after `reset`: optimisers of e-prop+ begin anew, weights and adaptive feedback stay."""
+    net = ep.Network(seed=2)
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(v_th=0.5), 3, "rec")
+    out = net.add(ep.Readout(), 1, "out")
+    net.connect(x, rec, weight=ep.Uniform(0.0, 0.5), rule=rule)
+    net.connect(rec, out, weight=ep.Uniform(0.0, 0.5), rule=rule)
+    net.feedback(out, rec, ep.Adaptive())
+    sim, stepped, losses = ep.Simulator(net, threads=1), TimeDriven(net), []
+    given = 60.0, {"in": np.random.default_rng(0).random((60, 4)) < 0.2}, {"out": [1.0]}
+    for _ in range(3):
+        sim.reset()
+        ours, theirs = sim.run(*given), stepped.run(*given)
+        assert disagreement(ours.y["out"], theirs.y) < TOLERANCE
+        losses.append(ours.loss.sum())
+    assert len(set(losses)) == 3
+
+
+def test_the_time_driven_engine_learns_without_neurons():
+    net, rule = ep.Network(seed=1), ep.EProp(optimizer=ep.GradientDescent(1e-2))
+    net.connect(net.add(ep.EventSource(), 3, "in"), net.add(ep.Readout(), 2, "out"), weight=0.3, rule=rule)
+    sim, stepped = ep.Simulator(net, threads=1), TimeDriven(net)
+    events = {"in": np.random.default_rng(0).random((2, 30, 3)) < 0.3}
+    samples = sim.samples(2, 30, inputs=events, targets={"out": np.ones((2, 1, 2))})
+    for _ in range(2):
+        assert disagreement(sim.train(samples).y, stepped.train(samples).y) < TOLERANCE
+        assert disagreement(sim.weights("in->out").toarray(), stepped.weights("in->out").toarray()) < TOLERANCE
+    assert np.ptp(sim.weights("in->out").data) > 0.0

@@ -57,6 +57,8 @@ class Arrays:
         Steps and synaptic events since the start.
     updates : int
         Optimiser steps taken (e-prop).
+    learned_steps : int
+        Steps of all samples that were learned from (e-prop): where random spikes go on.
     seconds : dict
         What calls, and phases of a step, took by the wall clock.
     static_topology : Topology
@@ -78,7 +80,7 @@ class Arrays:
         self._loops: Loops | None = None
         self.static_topology = _without_learning(built)
         self.degrees = degrees(built)
-        self.counters, self.updates = np.zeros(2, np.int64), 0
+        self.counters, self.updates, self.learned_steps = np.zeros(2, np.int64), 0, 0
         self.seconds = dict.fromkeys((*PHASES, "messages", "samples", "update"), 0.0)
         self.measure_gaps(list(range(len(built.topology.projections))))
         self.mirror()
@@ -99,6 +101,10 @@ class Arrays:
     def events(self) -> int:
         """Synaptic events since the start."""
         return int(self.counters[lay.COUNT_EVENTS])
+
+    def noise_clocks(self, n_steps: int, index: np.ndarray, learn: bool) -> np.ndarray:
+        """From which steps on the random spikes of samples are drawn: those learned from go on, others always ask the same."""
+        return index * n_steps + (self.learned_steps if learn else 0)
 
     def reset(self) -> None:
         """See `Simulator.reset`."""

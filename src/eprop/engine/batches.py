@@ -72,7 +72,7 @@ class Batches:
         try:
             result = self.run(samples, True, progress)
             # Ctrl-C is heard when a call returns: the weights and their clock move together.
-            arrays.updates = update
+            arrays.updates, arrays.learned_steps = update, arrays.learned_steps + len(samples) * samples.n_steps
             began = time.perf_counter()
             arrays.loops().optimize(arrays.threads, topology, synapses, update, scale)
             arrays.seconds["update"] += time.perf_counter() - began
@@ -239,13 +239,13 @@ def _bind_wave(
 ) -> Callable[[int, int], int]:
     """The compiled loop as a function of the first sample and the one after the last; it returns where it came to."""
     built, run, threads = arrays.built, arrays.loops().waves, max(arrays.threads, 1)
-    streams = index + (arrays.updates * len(samples) if learn else 0)
+    clocks = arrays.noise_clocks(samples.n_steps, index, learn)
     counts, y, losses, events = results
     claimed, scales = np.zeros(1, np.int64), sample_scales(arrays, samples, index)
 
     def wave(first: int, stop: int) -> int:
         return run(
-            first, stop, lanes.shape[0], threads, claimed, index, streams, learn, np.uint64(arrays.network.seed), built.topology,
+            first, stop, lanes.shape[0], threads, claimed, index, clocks, learn, np.uint64(arrays.network.seed), built.topology,
             weight, lanes.walks, scales, arrays.synapses.pending, built.initial, arrays.neurons.feedback, built.rule_constants,
             built.lag, lanes.state, lanes.x, lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error,
             lanes.work, lanes.adjoint_readout, lanes.first, lanes.steps, lanes.totals, lanes.sums, counts, y, losses, events,

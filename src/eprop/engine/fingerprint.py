@@ -14,6 +14,7 @@ from eprop.kernels.maps import Kind
 from eprop.network import Network
 from eprop.network.distributions import Array
 from eprop.parameters import Description, Values
+from eprop.rules import STDP
 
 SYNAPSES = "EPropPlus.synapses"
 
@@ -72,7 +73,8 @@ def _describe(name: str, value: Any, out: dict[str, str]) -> None:
         out[name] = type(value).__name__
         for part in dataclasses.fields(value):
             # First weights are replaced by those of the state; at another rate one may go on.
-            if part.name != "eta" and not (part.name == "weight" and name.startswith("feedback ")):
+            rate = part.name == "eta" or (isinstance(value, STDP) and part.name == "rate")
+            if not rate and not (part.name == "weight" and name.startswith("feedback ")):
                 _describe(f"{name}.{part.name}", getattr(value, part.name), out)
     elif isinstance(value, (Values, Array, np.ndarray, list, tuple)):
         out[name] = _digest(getattr(value, "values", value))

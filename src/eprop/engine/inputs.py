@@ -27,10 +27,10 @@ def steps_in(label: str, duration: Any, dt: float) -> int:
 
 
 def spiking(network: Network, names: Any) -> list[Population]:
-    """Populations whose spikes are wanted."""
+    """Populations whose spikes are wanted, each once."""
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise InputError(f'spikes takes a list of names such as ["rec"], got {names!r:.80}')
-    found = [network.population(name) for name in names]
+    found = list({p.index: p for p in (network.population(name) for name in names)}.values())
     for p in found:
         if p.model.role == "readout":
             raise InputError(f"{p.name!r} is a readout and has no spikes; its outputs are in Recording.y")

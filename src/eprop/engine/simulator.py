@@ -175,7 +175,7 @@ class Simulator:
         MemoryLimitError
             If there is no room for what so many steps leave behind, or by `EProp` for the history of neurons.
         DivergenceError
-            If a voltage or weight is no longer finite.
+            If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
         n_steps = given.steps_in("duration", duration, self.network.dt)
         samples = given.one_sample(self.network, n_steps, inputs, targets, window)
@@ -192,7 +192,7 @@ class Simulator:
         recording, events = None, self.events
         if probes.columns or (wanted and not self._batches.keeps_spikes):  # the same on all ranks, whatever each owns
             # What is learned from is the sample that was recorded, with its random spikes.
-            clock = self.updates * sample.n_steps
+            clock = self.arrays.learned_steps
             recording = self._streaming.run(sample, probes, wanted, frozen=False, clock=clock)
             self.arrays.counters[lay.COUNT_EVENTS] = events  # they will be counted once more
             self.reset()
@@ -374,7 +374,7 @@ class Simulator:
         values : matrix, array, tuple or float
             A matrix ``(n_post, n_pre)`` as `weights` gives it, sparse or dense; a list with a weight for each connection,
             in the order of `connections`; what `connections` returns, with other weights; or one number for all. A matrix
-            must have a value wherever there is a connection; where there is none it must be zero.
+            must be zero where there is no connection; what a sparse one does not store is zero.
 
         Symmetric feedback follows, adaptive feedback stays as it is.
 

@@ -38,6 +38,7 @@ def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
     here = _state_here(arrays)
     own = arrays.whole.state(here, arrays.t)
     _check_network(state, arrays.built.fingerprint)
+    state = _with_all_counters(state)
     sources = sum(p.size for p in arrays.network.populations if p.model.role != "readout")
     _check_state(state, own, sources, arrays.history.sent_steps)
     state = arrays.whole.part(state, here)
@@ -54,7 +55,7 @@ def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
                 target[..., order] = state[name]
         elif group != "counters":
             _shown(arrays, name, getattr(getattr(arrays, group), field))[...] = state[name]
-    steps, arrays.updates, events = (int(v) for v in state["counters"])
+    steps, arrays.updates, events, arrays.learned_steps = (int(v) for v in state["counters"])
     arrays.counters[lay.COUNT_STEPS], arrays.counters[lay.COUNT_EVENTS] = steps, events
     arrays.history = with_ended_posts(arrays.history, steps)
     # Room for all at once: of steps before the first one that is followed the log may know nothing any more.
@@ -83,7 +84,7 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     _go_back(arrays, out)
     # Work space: what was left there depends on the partitions, and is of no use to anybody.
     out["history/steps"][:, STEP_WORK:] = 0.0
-    out["counters"] = np.array([arrays.t, arrays.updates, arrays.events], np.int64)
+    out["counters"] = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
     return out
 
 
@@ -134,6 +135,13 @@ def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> 
         check_fingerprint(state[NETWORK], fingerprint)
 
 
+def _with_all_counters(state: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """A state of a former version, which did not count the steps learned from: random spikes begin anew."""
+    if np.shape(state.get("counters")) != (3,):
+        return state
+    return {**state, "counters": np.append(state["counters"], 0)}
+
+
 def _check_state(state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int, sent_steps: int) -> None:
     """Whether a state has the shapes of this network, whose state is ``own``."""
     if missing := sorted(set(own) - set(state)):
@@ -162,7 +170,7 @@ def _damaged(what: str) -> InputError:
 def _check_clocks(state: Mapping[str, np.ndarray], now: int, sent_steps: int) -> None:
     """Nothing has happened before the start, or after the present step."""
     if np.min(state["counters"]) < 0:
-        raise _damaged("its counters of steps, updates and events must not be negative")
+        raise _damaged("its counters must not be negative")
     times, oldest = np.asarray(state["axons/times"]), first_followed(sent_steps, now)
     last, gap = times[lay.AX_LAST], times[lay.AX_GAP]
     if (

@@ -38,7 +38,7 @@ class Together:
         n = len(index)
         self.y, self.losses = np.zeros((n, samples.n_steps, arrays.neurons.y.size)), np.zeros(n)
         self.counts, self.events = np.zeros((n, arrays.neurons.psi.size), np.int64), 0
-        self._streams = index + (arrays.updates * len(samples) if learn else 0)
+        self._clocks = arrays.noise_clocks(samples.n_steps, index, learn)
         self._outbox = arrays.ranks.outbox(lanes.shape[0])
         self._scales = sample_scales(arrays, samples, index)
         self._threads = max(arrays.threads, 1)
@@ -61,7 +61,7 @@ class Together:
     def _forward(self, begin: int, width: int, t: int, stop: int) -> None:
         lanes, built, arrays, samples = self.lanes, self._built, self._arrays, self._samples
         arrays.loops().forward(
-            begin, width, t, stop, self._index, self._streams, self._learn, np.uint64(arrays.network.seed), built.topology,
+            begin, width, t, stop, self._index, self._clocks, self._learn, np.uint64(arrays.network.seed), built.topology,
             self._weight, lanes.walks, built.initial, lanes.state, lanes.x,
             lanes.y, lanes.spikes, lanes.log, lanes.starts, lanes.psi, lanes.error, self.counts, self.y, self.losses,
             samples.event_start, samples.event_channels, samples.target, samples.window, built.readout_offset,
@@ -73,7 +73,7 @@ class Together:
         inbox, place = self._arrays.ranks.swap(width, self._outbox), 0
         while place < width * (stop - t):
             place = receive_lanes(
-                place, width, t, stop, begin, self._index, self._streams, samples.n_steps, np.uint64(self._arrays.network.seed),
+                place, width, t, stop, begin, self._index, self._clocks, samples.n_steps, np.uint64(self._arrays.network.seed),
                 self._built.topology, lanes.log, lanes.starts, samples.event_start, samples.event_channels, inbox,
             )  # fmt: skip
             if place < width * (stop - t):

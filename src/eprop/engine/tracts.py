@@ -55,7 +55,7 @@ def tracts_of(network: Network, share: RankShare, kinds: Mapping[int, int]) -> l
 def _distinct_delays(network: Network, p: Projection, share: RankShare) -> np.ndarray:
     if isinstance(p.delay, float):
         return np.array([steps_of(p.delay, network.dt)])
-    if isinstance(p.delay, Array):
+    if isinstance(p.delay, Array) and p.delay.values.ndim == 1:
         delays = np.unique(_rounded(p.name, p.delay.values, network.dt))
         return delays if delays.size else np.array([1])  # of a projection without synapses
     found: set[int] = set()

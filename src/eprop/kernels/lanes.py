@@ -50,7 +50,7 @@ FORWARD = _unbound
 
 
 def forward(
-    lane, sample, stream, learn, seed, topology, weight, walks, initial, state, x, y, spikes, log,
+    lane, sample, clock, learn, seed, topology, weight, walks, initial, state, x, y, spikes, log,
     starts, psi, error, out_y, event_start, event_channels, target, window, offsets, softmax, counts, begin, stop, loss,
     outbox,
 ):  # fmt: skip
@@ -100,7 +100,7 @@ def forward(
                         log[position] = spikes[k] + shift
                         position += 1
             elif not several:
-                position = log_source(b, sample * n_steps + t, stream * n_steps + t, position, NO_RING, topology, log, seed,
+                position = log_source(b, sample * n_steps + t, clock + t, position, NO_RING, topology, log, seed,
                                       event_start, event_channels)  # fmt: skip
         if several:
             end_step(lane, outbox)
@@ -150,7 +150,7 @@ def _deliver(t, n_steps, topology, walks, weight, log, starts, x):
 
 @kernel
 def receive_lanes(
-    place, lanes, begin, stop, first_sample, samples, streams, n_steps, seed, topology, log, starts, event_start,
+    place, lanes, begin, stop, first_sample, samples, clocks, n_steps, seed, topology, log, starts, event_start,
     event_channels, inbox,
 ):  # fmt: skip
     """Log the spikes of all ranks in steps ``begin:stop`` of all lanes, lane after lane, from step number ``place`` on.
@@ -164,9 +164,9 @@ def receive_lanes(
         position = starts[k, t - 1, -1] if t > 0 else 0
         if position + most > log.shape[1]:
             return at
-        sample, stream = samples[first_sample + k], streams[first_sample + k]
+        sample, clock = samples[first_sample + k], clocks[first_sample + k]
         log_received(
-            position, sample * n_steps + t, stream * n_steps + t, unpack_step(inbox), topology, log[k], NO_RING, starts[k, t],
+            position, sample * n_steps + t, clock + t, unpack_step(inbox), topology, log[k], NO_RING, starts[k, t],
             seed, event_start, event_channels, inbox,
         )  # fmt: skip
     return lanes * length
@@ -192,7 +192,7 @@ def sort_by_source(log, starts, n_steps, n_sources, first, steps):
 
 
 def run_lanes(
-    begin, lanes, threads, claimed, samples, streams, learn, seed, topology, weight, walks, initial, feedback,
+    begin, lanes, threads, claimed, samples, clocks, learn, seed, topology, weight, walks, initial, feedback,
     rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y,
     out_loss, out_events, degree, event_start, event_channels, target, window, offsets, softmax, outbox,
 ):  # fmt: skip
@@ -207,7 +207,7 @@ def run_lanes(
         while lane < lanes:
             index = begin + lane
             out_loss[index] = FORWARD(
-                lane, samples[index], streams[index], learn, seed, topology, weight, walks, initial,
+                lane, samples[index], clocks[index], learn, seed, topology, weight, walks, initial,
                 state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
                 event_start, event_channels, target, window, offsets, softmax, counts[index], 0, out_y.shape[1], 0.0, outbox,
             )  # fmt: skip
@@ -221,7 +221,7 @@ def run_lanes(
 
 
 def forward_lanes(
-    begin, lanes, t_begin, t_stop, samples, streams, learn, seed, topology, weight, walks, initial,
+    begin, lanes, t_begin, t_stop, samples, clocks, learn, seed, topology, weight, walks, initial,
     state, x, y, spikes, log, starts, psi, error, counts, out_y, out_loss, event_start, event_channels, target, window,
     offsets, softmax, outbox,
 ):  # fmt: skip
@@ -232,7 +232,7 @@ def forward_lanes(
         index = begin + lane
         loss = 0.0 if t_begin == 0 else out_loss[index]
         out_loss[index] = FORWARD(
-            lane, samples[index], streams[index], learn, seed, topology, weight, walks, initial,
+            lane, samples[index], clocks[index], learn, seed, topology, weight, walks, initial,
             state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
             event_start, event_channels, target, window, offsets, softmax, counts[index], t_begin, t_stop,
             loss, outbox,
@@ -266,7 +266,7 @@ RUN_LANES = ACCUMULATE = _unbound
 
 
 def run_waves(
-    begin, stop, lanes, blocks, claimed, samples, streams, learn, seed, topology, weight, walks, scales, gradient,
+    begin, stop, lanes, blocks, claimed, samples, clocks, learn, seed, topology, weight, walks, scales, gradient,
     initial, feedback, rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps,
     totals, sums, counts, out_y, out_loss, out_events, degree, event_start, event_channels, target, window, offsets, softmax,
     outbox,
@@ -279,7 +279,7 @@ def run_waves(
     while index < stop:
         width = min(lanes, stop - index)
         RUN_LANES(
-            index, width, blocks, claimed, samples, streams, learn, seed, topology, weight, walks, initial, feedback,
+            index, width, blocks, claimed, samples, clocks, learn, seed, topology, weight, walks, initial, feedback,
             rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts,
             out_y, out_loss, out_events, degree, event_start, event_channels, target, window, offsets, softmax, outbox,
         )  # fmt: skip

@@ -20,7 +20,8 @@ class EventSource(Model):
 class PoissonSource(Model):
     """Emits independent spikes with a constant rate (at most one per node and step).
 
-    The draw of node ``i`` in step ``t`` depends on (seed, population, i, t) only. The rate may be a number, a list with a
+    The draw of node ``i`` depends on (seed, population, i, t) only, where ``t`` is the step of a run; by `EProp`, the step of all
+    samples learned from, and of those that are evaluated together. The rate may be a number, a list with a
     value for each node, or a distribution.
     """
 

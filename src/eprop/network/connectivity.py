@@ -242,6 +242,13 @@ class Explicit(ConnectionRule):
     def __repr__(self) -> str:
         return f"Explicit({self.sources.size} connections)"
 
+    def replace(self, **changes: Any) -> Any:
+        """Other connections; with none given, these, their weights included."""
+        if not changes:
+            return self
+        lists = {} if "matrix" in changes else {"sources": self.sources, "targets": self.targets}
+        return type(self)(**(lists | changes))
+
     def to_dict(self) -> dict[str, Any]:
         """Lists of sources and targets."""
         return {"type": "Explicit", "sources": self.sources.tolist(), "targets": self.targets.tolist()}

@@ -96,6 +96,8 @@ class Network:
         name = _name("add", f"{type(model).__name__.lower()}{len(self._populations)}" if name is None else name)
         if any(p.name == name for p in self._populations):
             raise NetworkError(f"Network.add: there is a population {name!r} already")
+        if any(p.name == name for p in self._projections):
+            raise NetworkError(f"Network.add: there is a projection {name!r}; give this population another name")
         _check_sizes(name, model, int(size))
         if isinstance(model, Readout) and model.loss.softmax and size == 1:
             raise NetworkError(
@@ -168,6 +170,8 @@ class Network:
         name = _name("connect", f"{pre.name}->{post.name}" if name is None else name)
         if any(p.name == name for p in self._projections):
             raise NetworkError(f"there is a projection {name!r} already; give this one another name=")
+        if any(p.name == name for p in self._populations):
+            raise NetworkError(f"there is a population {name!r}; give this projection another name=")
         delay = self._delays(name, connectivity, delay, pre, post)
         weights = self._weights(connectivity, weight, pre, post)
         _check_bounds(name, rule, weights)
@@ -291,6 +295,10 @@ class Network:
         made._populations, made._projections = list(self._populations), list(self._projections)
         made._feedback = list(self._feedback)
         return made
+
+    def __deepcopy__(self, memo: Any) -> Network:
+        """As `copy`: parts never change, so that those of the one are those of the other."""
+        return self.copy()
 
     def has_parts_of(self, other: Network) -> bool:
         """Whether this network consists of the very parts of another one, such as its `copy`."""

@@ -114,10 +114,10 @@ def _direct_derivative(network: TimeDriven, n_steps: int, n: int, dy: np.ndarray
 
 def _sum_of_eligibilities(network: TimeDriven, state: Any, signal: np.ndarray) -> np.ndarray:
     """``sum_t signal_j(t) e_ji(t)`` of every synapse onto a neuron."""
-    s, n_steps = network.synapses, state.v.shape[0]
+    s, (n_steps, n) = network.synapses, state.v.shape
     neuron = np.where(s.onto_readout, 0, s.target)
     eps, e, total = np.zeros((s.source.size, s.decay.shape[1])), np.zeros(s.source.size), np.zeros(s.source.size)
-    for t in range(n_steps):
+    for t in range(n_steps if n else 0):
         eps = s.filtered(eps, e, s.arriving(state.spikes, t))
         e = np.where(s.onto_readout, 0.0, state.psi[t, neuron] * np.einsum("sd,sd->s", s.output, eps))
         total += signal[t, neuron] * e

@@ -79,7 +79,7 @@ class TimeDriven:
         self.synapses = Synapses.of(self.built, parts)
         self.forward = Forward(network, self.built, self.synapses, self.weight)
         self.learner = Learner(network, self.built, self.synapses, self.weight)
-        self._updates = 0
+        self._updates = self._learned_steps = 0
         self.threads, self.precision, self.comm = 1, "double", self.simulator.comm
 
     @property
@@ -140,6 +140,7 @@ class TimeDriven:
     def _run_plus(self, samples: Samples, index: int, record_weights: bool = False) -> TimeDrivenRun:
         """Entry ``t - 1`` of the gradient is added in step ``t``, see `eprop.reference.eprop_plus`."""
         n_steps, s = samples.n_steps, self.synapses
+        self.learner.restart()
         state = self.forward.rest(n_steps)
         n_syn, n_neurons = s.source.size, state.v.shape[1]
         traces = _Traces(n_syn, s.decay.shape[1])
@@ -235,9 +236,10 @@ class TimeDriven:
             return self._result(samples, [self._run_plus(samples, i) for i in _counted(len(samples), progress)])
         total, runs = np.zeros(self.weight.size), []
         for i in _counted(len(samples), progress):
-            runs.append(self.forward.run(samples, i, self._updates * len(samples)))
+            runs.append(self.forward.run(samples, i, self._learned_steps))
             total += self._gradient(samples, i, runs[-1])
         self._updates += 1
+        self._learned_steps += len(samples) * samples.n_steps
         self.learner.update(self.synapses.rule == lay.EPROP, total / len(samples), self._updates, self.weight)
         self.learner.fade_gaps(self.synapses.rule == lay.EPROP)
         return self._result(samples, runs)
@@ -285,10 +287,10 @@ class TimeDriven:
         for t in range(n_steps):
             traces.eps = s.filtered(traces.eps, traces.e, s.arriving(state.spikes, t))
             reached = np.einsum("sd,sd->s", s.output, traces.eps)
-            counts = hidden & (t < length[neuron])
-            traces.e = np.where(counts, state.psi[t, neuron] * reached, 0.0) if n else np.zeros(neuron.size)
-            traces.e_bar = kappa * traces.e_bar + (1.0 - kappa) * traces.e
             if n:
+                counts = hidden & (t < length[neuron])
+                traces.e = np.where(counts, state.psi[t, neuron] * reached, 0.0)
+                traces.e_bar = kappa * traces.e_bar + (1.0 - kappa) * traces.e
                 gradient += np.where(counts, learning[t, neuron] * traces.e_bar + drift[neuron] * traces.e, 0.0)
             if state.error.shape[1]:
                 gradient += np.where(hidden, 0.0, state.error[t, readout] * reached)

@@ -48,7 +48,7 @@ class Forward:
         self._advance = [(p, advance_of(type(p.model))) for p in neurons]  # type: ignore[arg-type]
 
     def run(self, samples: Samples, index: int, clock: int = 0) -> Activity:
-        """One sample from rest; random spikes are those of ``clock`` samples later."""
+        """One sample from rest; random spikes are those of ``clock`` steps later."""
         state = self.rest(samples.n_steps)
         self.emit(samples, index, state, clock)
         for t in range(samples.n_steps):
@@ -74,7 +74,7 @@ class Forward:
         )
 
     def emit(self, samples: Samples, index: int, state: Activity, clock: int = 0) -> None:
-        """Spikes of the sources that do not listen to anyone; random ones are those of ``clock`` samples later."""
+        """Spikes of the sources that do not listen to anyone; random ones are those of ``clock`` steps later."""
         built = self._built
         for p in self._network.populations:
             row = self._built.topology.populations[p.index]
@@ -86,7 +86,7 @@ class Forward:
             elif row[lay.POP_ROLE] == lay.POISSON:
                 span = slice(first, first + p.size)
                 rates = built.topology.rates[span]
-                self._emit_poisson(p.index, rates, (index + clock) * samples.n_steps, state.spikes[:, span])
+                self._emit_poisson(p.index, rates, index * samples.n_steps + clock, state.spikes[:, span])
 
     def step(self, t: int, arriving: np.ndarray, state: Activity, samples: Samples, index: int) -> None:
         """Deliver, advance neurons and readouts, compare with the targets."""

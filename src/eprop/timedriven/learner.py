@@ -62,6 +62,13 @@ class Learner:
                 descent.update(weights, gradient[part[i : i + 1]], i, clock)
             weight[part] = weights[0]
 
+    def restart(self) -> None:
+        """At rest, optimisers of e-prop+ begin anew: they count the steps of the network, see `Simulator.reset`."""
+        for p in self.plastic:
+            if isinstance(p.rule, EPropPlus):
+                self._descents.pop(p.index, None)
+                self._followed_steps[self.parts[p.index]] = 0
+
     def feedback(self) -> np.ndarray:
         """Feedback weights of this moment, (readouts, neurons)."""
         feedback = self._built.feedback.copy()

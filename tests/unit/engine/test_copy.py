@@ -70,3 +70,24 @@ def test_what_several_ranks_share_is_not_copied():
     sim.comm = type("Two", (), {"size": 2})()
     with pytest.raises(TypeError, match="a simulator of several ranks cannot be copied"):
         copy.copy(sim)
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
+def test_a_copy_knows_the_parts_of_its_network(way):
+    net = ep.Network(seed=1)
+    x, rec, out = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 1, "out")
+    projection = net.connect(x, rec, weight=0.5)
+    net.connect(rec, out)
+    net.feedback(out, rec)
+    for other in (way(ep.Simulator(net, threads=1)), ep.Simulator(way(net), threads=1)):
+        assert other.weights(projection).shape == (3, 2)
+        assert other.feedback_weights(out, rec).shape == (3, 1)
+        assert other.run(5.0, {x: np.ones((5, 2))}, spikes=[rec]).spikes[rec][0].size > 0
+
+
+def test_a_copied_network_grows_on_its_own():
+    net = ep.Network()
+    net.add(ep.LIF(), 2, "a")
+    other = copy.deepcopy(net)
+    other.add(ep.LIF(), 2, "b")
+    assert len(net.populations) == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.kernels import layout as lay
 
 pytestmark = pytest.mark.tiny
 STEPS, INPUTS, NEURONS, READOUTS, KAPPA, ETA = 200, 5, 6, 2, 0.9, 1e-9
@@ -174,3 +175,23 @@ def test_inputs_are_added_in_one_order():
     )  # simulated once more
     assert all(np.array_equal(*found) for found in zip(samples.spikes["rec"], steps.spikes["rec"], strict=True))
     assert np.sum(np.isclose(steps["rec", "v"], 0.6)) > 1000
+
+
+@pytest.mark.tiny
+def test_delays_without_a_connection_are_nobodys():
+    """Whatever stands in a matrix of delays where there is no connection: it is no tract, and no shorter way to an error."""
+    weights = []
+    for elsewhere in (10.0, 1.0):
+        net, rule = ep.Network(seed=1), ep.EProp(optimizer=ep.GradientDescent(0.1), c_reg=0.5)
+        x, rec = net.add(ep.EventSource(), 5, "in"), net.add(ep.LIF(v_th=0.5), 3, "rec")
+        out = net.add(ep.Readout(), 3, "out")
+        net.connect(x, rec, weight=ep.Uniform(0.0, 0.6), rule=rule)
+        delays = np.where(np.eye(3) > 0.0, 10.0, elsewhere)
+        net.connect(rec, out, ep.OneToOne(), weight=1.0, rule=rule, delay=delays)
+        net.feedback(out, rec)
+        sim = ep.Simulator(net, threads=1)
+        sim.run(40.0, {"in": np.random.default_rng(0).random((40, 5)) < 0.3}, {"out": [0.3, 0.1, 0.2]})
+        assert (sim.arrays.built.topology.projections[:, lay.PRO_OWNER] == 1).sum() == 1
+        weights.append(sim.connections("in->rec")[2])
+    assert np.ptp(weights[0]) > 0.01
+    np.testing.assert_array_equal(*weights)

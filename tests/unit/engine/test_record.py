@@ -191,3 +191,16 @@ def test_a_run_that_is_learned_from_is_the_same_whether_it_is_recorded_or_not(lo
     assert np.any(plain[1] != plain[2])
     assert all(values.size > 0 for values in spikes[1])
     assert all(np.array_equal(a, b) for a, b in zip(spikes[1], spikes[2], strict=True))
+
+
+@pytest.mark.parametrize("names", [["p", "p"], ("p",), "by object"])
+def test_spikes_are_given_once(names):
+    net = ep.Network(seed=1)
+    p = net.add(ep.PoissonSource(50.0), 4, "p")
+    net.add(ep.LIF(), 1)
+    times, _ = ep.Simulator(net, threads=1).run(100.0, spikes=["p"]).spikes["p"]
+    assert times.size > 10
+    again, _ = (
+        ep.Simulator(net, threads=1).run(100.0, spikes=[p, "p", p] if names == "by object" else names).spikes["p"]
+    )
+    np.testing.assert_array_equal(again, times)

@@ -190,3 +190,8 @@ def test_check_neuron_holds_it_to_its_promise():
     neuron = network(steep_in_the_middle, **changes).populations[0].model
     with pytest.raises(ep.NetworkError, match=r"psi = 0.4, but by Own.largest_psi\(\) it is between 0 and 0.35"):
         check_neuron(neuron, steps=30)
+
+
+@pytest.mark.skipif(not _jit.JIT_DISABLED, reason="as above")
+def test_check_neuron_of_one_that_spikes_rarely():
+    assert max(check_neuron(ep.LIF(t_ref=30.0), steps=100).values()) < 1e-9

@@ -216,6 +216,9 @@ def test_explicit_forms():
         np.testing.assert_array_equal(sim.weights(f"matrix {k}").toarray(), dense)
     np.testing.assert_array_equal(sim.weights("other weights").toarray(), 3.0 * (dense != 0.0))
     assert sim.weights("none").nnz == 0
+    assert ep.Explicit(dense).replace().weights.tolist() == [2.0, 0.5, -1.0]
+    assert ep.Explicit(dense).replace(matrix=2.0 * dense).weights.tolist() == [4.0, 1.0, -2.0]
+    assert ep.Explicit(dense).replace(targets=[2, 2, 0]).to_dict()["targets"] == [0, 2, 2]
     assert ep.Explicit(dense).to_dict() == {"type": "Explicit", "sources": [1, 0, 1], "targets": [0, 1, 2]}
 
 

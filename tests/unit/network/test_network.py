@@ -97,6 +97,16 @@ def test_names_are_unique(parts):
     assert len({net.add(ep.LIF(), 1).name for _ in range(3)}) == 3
 
 
+def test_a_name_means_one_thing(parts):
+    """Where a population and a projection are asked for by name, as by `record`."""
+    net, x, rec, _ = parts
+    with refuse("there is a population 'rec'; give this projection another name="):
+        net.connect(x, rec, name="rec")
+    net.connect(x, rec)
+    with refuse("there is a projection 'in->rec'; give this population another name"):
+        net.add(ep.LIF(), 1, "in->rec")
+
+
 def test_population(parts):
     net, x, rec, _ = parts
     assert net.population("rec") is rec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fractions
+import json
 import pickle
 
 import numpy as np
@@ -210,6 +211,8 @@ def test_to_dict_is_plain():
     assert plain["type"] == "LIF"
     assert plain["surrogate"] == {"type": "Arctan", "height": 0.4, "width": 0.7}
     assert ep.EProp(optimizer=ep.GradientDescent(0.1)).to_dict()["optimizer"]["eta"] == 0.1
+    assert json.loads(json.dumps(ep.LIF(tau_m=[1.0, 2.0]).to_dict()))["tau_m"] == [1.0, 2.0]
+    assert json.loads(json.dumps(ep.RandomFeedback(np.eye(2)).to_dict()))["weight"] == [[1.0, 0.0], [0.0, 1.0]]
 
 
 def test_errors_are_builtin_errors_too():

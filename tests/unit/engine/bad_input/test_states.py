@@ -220,6 +220,21 @@ def test_states_of_the_same_network():
             sim.set_state(state | {"network": damaged})
     del state["network"]  # as of former versions
     sim.set_state(state)
+    sim.set_state(state | {"counters": state["counters"][:3]})  # they did not count steps that were learned from
+
+
+def test_states_of_other_rates_of_stdp():
+    """One may go on at another rate, by STDP as well; other constants make another network."""
+
+    def of(**constants):
+        net = ep.Network(seed=1)
+        net.connect(net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(), 3, "rec"), rule=ep.STDP(**constants))
+        return ep.Simulator(net, threads=1)
+
+    sim = of(rate=0.01)
+    sim.set_state(of(rate=0.02).state())
+    with refuse("in->rec.rule.alpha is 2.0 there, 1.0 here"):
+        sim.set_state(of(alpha=2.0).state())
 
 
 def test_the_network_of_a_state_is_the_one_that_was_built():
