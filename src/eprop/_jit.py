@@ -222,7 +222,7 @@ def _by_one_process(compile_for: Callable[..., Any], name: str) -> Callable[...,
     def compile_or_wait(signature: Any) -> Any:
         which = hashlib.sha256(f"{name} {signature}".encode()).hexdigest()[:16]
         # In this order in all threads, or one might wait for a file and another for the compiler.
-        with numba.core.compiler_lock.global_compiler_lock, _alone(CACHE_DIR / f"{which}.lock"):
+        with numba.core.compiler_lock.global_compiler_lock, _alone(CACHE_DIR / f"{which}.lock"), interrupts_kept():
             return compile_for(signature)
 
     return compile_or_wait
@@ -235,6 +235,34 @@ def _alone(path: pathlib.Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             fcntl.flock(held.enter_context(path.open("a")), fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def interrupts_kept() -> Iterator[None]:
+    """Context in which Ctrl-C is heard in a call back from C as well: there it is reported as an error that is ignored.
+
+    LLVM hands over machine code in such a call, and it is then that Python hears of what came in the long time before.
+    Numba finds no machine code and fails; what is raised here instead is what was lost.
+    """
+    lost: list[BaseException] = []
+    report = sys.unraisablehook
+
+    def keep(ignored: Any) -> None:
+        if isinstance(ignored.exc_value, KeyboardInterrupt):
+            lost.append(ignored.exc_value)
+        else:
+            report(ignored)
+
+    sys.unraisablehook = keep
+    try:
+        yield
+    except BaseException:
+        if not lost:
+            raise
+    finally:
+        sys.unraisablehook = report
+    if lost:
+        raise lost[0]
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

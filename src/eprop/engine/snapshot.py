@@ -137,7 +137,7 @@ def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> 
 
 def _with_all_counters(state: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
     """A state of a former version, which did not count the steps learned from: random spikes begin anew."""
-    if np.shape(state.get("counters")) != (3,):
+    if "counters" not in state or np.shape(state["counters"]) != (3,):
         return state
     return {**state, "counters": np.append(state["counters"], 0)}
 

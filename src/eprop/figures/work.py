@@ -13,7 +13,7 @@ from typing import Any
 
 from eprop.errors import DataError
 from eprop.training.files import output_errors, write_text
-from eprop.training.interrupt import Stopped
+from eprop.training.interrupt import Stopped, terminating
 from eprop.training.look import EVERY, Look
 from eprop.training.machine import package_version
 from eprop.training.trials import processes, side_by_side
@@ -92,7 +92,7 @@ class Work:
         # The long ones first, or else one of them is left over at the end, with one core busy.
         longest = sorted(missing, key=lambda part: -part.cost)
         calls = [(_carry_out, (str(self._folder(part)), part)) for part in longest]
-        with self._looking(missing):
+        with self._looking(missing), terminating():
             try:
                 found |= dict(side_by_side(calls, processes(threads or self.threads, len(calls))))
             except KeyboardInterrupt as stop:

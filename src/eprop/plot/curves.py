@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from eprop.plot.style import PALE, decades, thousands
+from eprop.plot.style import PALE, decades, thousands, whole_numbers
 
 #: Reports that a mean is taken of, at most.
 _SMOOTH = 9
@@ -71,6 +71,7 @@ def label_samples(ax: Axes, summary: dict[str, Any]) -> None:
     """The axis of samples; where an epoch is one sample, presented again and again, its presentations are the iterations."""
     ax.set_xlabel("iterations" if summary.get("train_samples") == 1 else "samples learned")
     ax.xaxis.set_major_formatter(thousands())
+    ax.xaxis.set_major_locator(whole_numbers())
     ax.set_xlim(left=0)
 
 

@@ -77,6 +77,11 @@ def thousands() -> FuncFormatter:
     return FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
+def whole_numbers() -> MaxNLocator:
+    """Ticks where Matplotlib would have them, but none between two samples."""
+    return MaxNLocator("auto", steps=(1, 2, 2.5, 5, 10), integer=True)
+
+
 class _Decades(LogLocator):
     """Ticks of each decade, at the first of some choices that gives an axis at least three of them."""
 

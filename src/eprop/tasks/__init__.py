@@ -19,11 +19,11 @@ from eprop.tasks.learner import Learner
 from eprop.tasks.nmnist import NMNIST
 from eprop.tasks.pattern_generation import PatternGeneration
 from eprop.tasks.recordings import Recordings
-from eprop.tasks.registry import TASKS, task_named
+from eprop.tasks.registry import TASKS, task_file, task_named
 from eprop.tasks.trials import DataChoice, Generated, GeneratedTrials, Parts, Trials
 
 __all__ = [
     "NMNIST", "TASKS", "Classification", "DataChoice", "EvidenceAccumulation", "Generated", "GeneratedTask",
     "GeneratedTrials", "Learner", "Parts", "PatternGeneration", "Recordings", "Regression", "Task", "Trial", "Trials",
-    "check_choice", "suggestion", "task_named",
+    "check_choice", "suggestion", "task_file", "task_named",
 ]  # fmt: skip

@@ -167,11 +167,12 @@ class Regression(Task):
         return error
 
 
-def check_choice(label: str, value: str, choices: Iterable[str]) -> None:
+def check_choice(label: str, value: Any, choices: Iterable[str]) -> None:
     """Raise `ParameterError` unless ``value`` is one of ``choices``; suggest the nearest."""
     choices = list(choices)
     if value not in choices:
-        raise ParameterError(f"{label} must be {_listed(choices)}, got {value!r}{suggestion(value, choices)}")
+        near = suggestion(value, choices) if isinstance(value, str) else ""
+        raise ParameterError(f"{label} must be {_listed(choices)}, got {value!r}{near}")
 
 
 def _listed(choices: list[str]) -> str:

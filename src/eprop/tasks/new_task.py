@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.resources
 import importlib.util
 import keyword
@@ -45,8 +46,18 @@ def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path,
             "give another name, or another file with --out"
         )
     text = importlib.resources.files("eprop.tasks").joinpath("template.py").read_text(encoding="utf-8")
-    text = text.replace("MyTask", "".join(word.capitalize() for word in words)).replace("my-task", name)
-    return file, text.replace("FILE", str(file))
+    own = "".join(word.capitalize() for word in words)
+    if own in _imported(text):
+        raise ParameterError(
+            f"a task {name!r} would be the class {own}, which hides what the task is made of; give another name"
+        )
+    return file, text.replace("MyTask", own).replace("my-task", name).replace("FILE", str(file))
+
+
+def _imported(text: str) -> set[str]:
+    """Names that a file takes from others."""
+    found = (node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.Import, ast.ImportFrom)))
+    return {alias.asname or alias.name for node in found for alias in node.names}
 
 
 def _hides_module(file: pathlib.Path) -> bool:

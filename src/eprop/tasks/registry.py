@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import pathlib
+import re
 import sys
 import traceback
 from types import ModuleType
@@ -37,13 +38,17 @@ def task_named(name: str) -> type[Task]:
     """
     name = str(name)
     if name.endswith(".py"):
-        path = pathlib.Path(name).expanduser().resolve()
-        # A task may have moved since: then it is looked for where the command is given.
-        here = pathlib.Path.cwd() / path.name
-        return _from_file(here if here.is_file() and not path.is_file() else path)
+        return _from_file(task_file(name))
     if name not in TASKS:
         raise ParameterError(f"no task {name!r}; there are: {', '.join(TASKS)}{suggestion(name, TASKS)}")
     return TASKS[name]
+
+
+def task_file(name: str) -> pathlib.Path:
+    """The file of a task; it may have moved since it was named: then it is looked for where the command is given."""
+    path = pathlib.Path(name).expanduser().resolve()
+    here = pathlib.Path.cwd() / path.name
+    return here if here.is_file() and not path.is_file() else path
 
 
 def line_in_task(error: BaseException) -> str | None:
@@ -75,6 +80,11 @@ def _from_file(path: pathlib.Path) -> type[Task]:
         listed = ", ".join(kind.__name__ for kind in found) or "none"
         raise ParameterError(f"{path}: must define one task (a subclass of Task with a name), found {listed}")
     _check_dataclasses(found[0], path)
+    name = found[0].name
+    if not re.fullmatch(r"\w[\w.-]*", str(name)):
+        raise ParameterError(
+            f"{path}: the name of a task is that of folders: letters, digits, hyphens, such as 'my-task', got {name!r}"
+        )
     found[0].origin, found[0].digest = str(path), vars(module)[_DIGEST]
     return found[0]
 

@@ -136,9 +136,9 @@ def _gain(neuron: Neuron, dt: float, steps: int) -> float:
     most, best = 0, 0.0
     for gain in 2.0 ** np.arange(-12, 21):
         sim = Simulator(_network(neuron, EProp(), gain, dt), threads=1)
-        spikes = int(np.sum(sim.evaluate(sim.samples(1, steps, **_stimulus(steps))).spikes))
-        if spikes > most:
-            most, best = spikes, float(gain)
+        spikes = sim.evaluate(sim.samples(1, steps, **_stimulus(steps))).spikes
+        if spikes is not None and spikes.sum() > most:
+            most, best = int(spikes.sum()), float(gain)
         if most > 0.05 * steps * NEURONS:
             break
     if not most:

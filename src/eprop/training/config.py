@@ -16,7 +16,7 @@ import tomli_w
 from eprop.engine.division import DIVISIONS
 from eprop.errors import ParameterError
 from eprop.parameters import Description, ParameterInfo, param, parameters_of
-from eprop.tasks import TASKS, DataChoice, Task, check_choice, suggestion, task_named
+from eprop.tasks import TASKS, DataChoice, Task, check_choice, suggestion, task_file, task_named
 from eprop.training.trainer import Training
 
 
@@ -60,7 +60,7 @@ class RunConfig:
         """Configuration of a task from the sections of a file, with changes to some values.
 
         Where a change of the rule or loss makes other defaults suitable, values of the file that were the old defaults
-        give way to the new ones.
+        give way to the new ones, those of the training included.
 
         Raises
         ------
@@ -75,6 +75,7 @@ class RunConfig:
         kind, given = task_named(name), given or {}
         task = dict(given.get("task", {}))
         task.pop("name", None)
+        was = dict(task)
         wanted = {**task, **changes.get("task", {})}
         before, after = kind.suited(task), kind.suited(wanted)
         stale = {k for k, v in task.items() if k in before and v == before[k] and before[k] != after.get(k)}
@@ -82,7 +83,11 @@ class RunConfig:
         parts = {part: {**given.get(part, {}), **changes.get(part, {})} for part in ("data", "training", "run")}
         made = kind(**task)
         data = kind.data(**{**made.default_data(), **parts["data"]})
-        training = Training(**{**made.default_training(data), **parts["training"]})
+        suited = Training(**made.default_training(data))
+        if given and changes.get("task"):
+            kept = _still_wanted(given.get("training", {}), Training(**kind(**was).default_training(data)), suited)
+            parts["training"] = {**kept, **changes.get("training", {})}
+        training = suited.replace(**parts["training"])
         for name in changes.get("task", {}):
             if (why := made.idle(name)) is not None:
                 warnings.warn(f"{name} changes nothing: {why}", IdleParameterWarning, stacklevel=2)
@@ -133,10 +138,16 @@ class RunConfig:
         return {"task": self.task, "data": self.data, "training": self.training, "run": self.execution}
 
 
+def _still_wanted(values: Mapping[str, Any], before: Training, after: Training) -> dict[str, Any]:
+    """Values but those that were suitable ``before``, where others are ``after``."""
+    old, new = vars(before), vars(after)
+    return {k: v for k, v in values.items() if k not in old or v != old[k] or old[k] == new[k]}
+
+
 def same_task(one: str, other: str) -> bool:
     """Whether two names mean the same task: equal, or the same file."""
     if one.endswith(".py") and other.endswith(".py"):
-        return pathlib.Path(one).resolve() == pathlib.Path(other).resolve()
+        return task_file(one) == task_file(other)
     return one == other
 
 

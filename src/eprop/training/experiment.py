@@ -270,6 +270,7 @@ class _Run:
         except EPropError as error:
             raise misfit(folder, checkpoint, error) from error
         if self.writes:
+            folder.tidy()
             folder.rewind_metrics(self.trainer.done)
         return self.learn()
 

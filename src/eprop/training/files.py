@@ -18,6 +18,7 @@ _ADVICE = {
     errno.EACCES: "you may not write there; choose another folder",
     errno.EPERM: "you may not write there; choose another folder",
     errno.EROFS: "that disk is read-only; choose another folder",
+    errno.EEXIST: "is a file; give a folder",
     errno.ENOTDIR: "a part of that path is a file, not a folder; choose another folder",
 }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pathlib
 import signal
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from eprop.parallel import Communicator, Serial
@@ -64,6 +66,54 @@ class Interrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous.clear()
+
+
+class Request(Interrupt):
+    """An `Interrupt` that asks others to stop as well; if they take longer than ``patience`` seconds, `Stopped` is raised.
+
+    Parameters
+    ----------
+    ask : callable
+        Called once, when the signal comes.
+    patience : float
+    """
+
+    def __init__(self, ask: Callable[[], object], patience: float) -> None:
+        super().__init__()
+        self._ask, self._patience = ask, patience
+        self._alarm: Any = None
+
+    def _handle(self, number: int, frame: types.FrameType | None) -> None:
+        super()._handle(number, frame)
+        self._alarm = signal.signal(signal.SIGALRM, lambda *_: self.check())
+        signal.setitimer(signal.ITIMER_REAL, self._patience)
+        self._ask()
+
+    def __exit__(self, *unused: object) -> None:
+        super().__exit__()
+        if self.requested:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, self._alarm)
+
+
+@contextlib.contextmanager
+def asked_by(file: pathlib.Path) -> Iterator[None]:
+    """Context in which this process gets a SIGTERM once there is a file: who makes it need not know who listens."""
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.1):
+            if file.exists():
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    ear = threading.Thread(target=look, daemon=True)
+    ear.start()
+    try:
+        yield
+    finally:
+        done.set()
+        ear.join()
 
 
 @contextlib.contextmanager

@@ -117,16 +117,16 @@ class RunFolder:
         with output_errors(self.path):
             if self.path.exists() and not self.path.is_dir():
                 raise OutputError(f"{self.path}: is a file; give a folder for the run")
+            if (mine := [path.relative_to(self.path) for path in self._files()]) and not self._is_run():
+                raise OutputError(
+                    f"{self.path}: holds no run, but other files of the same names: {', '.join(map(str, mine))}; choose another "
+                    "folder, or move them away"
+                )
             if not force and self.path.is_dir() and any(self.path.iterdir()):
                 begun = (self.checkpoint.is_file() or self.trials.is_file()) and not self.summary.is_file()
                 go_on = f"go on with what was stopped in it with --resume {self.path}, " if begun else ""
                 raise OutputError(
                     f"{self.path}: is not empty; choose another folder, {go_on}or replace the run in it with --force"
-                )
-            if (mine := [path.relative_to(self.path) for path in self._files()]) and not self._is_run():
-                raise OutputError(
-                    f"{self.path}: holds no run that --force could replace, but other files of the same names: "
-                    f"{', '.join(map(str, mine))}; choose another folder, or move them away"
                 )
 
     def _is_run(self) -> bool:
@@ -202,6 +202,12 @@ class RunFolder:
             return min(float(last["samples"] / last["total"]), 1.0)
         except (OSError, ValueError, IndexError, KeyError):  # not begun, a line under way, or of an earlier version
             return 0.0
+
+    def tidy(self) -> None:
+        """Take away what a process that was killed has left half written."""
+        for name in (CHECKPOINT, METRICS, SUMMARY):
+            for path in self.path.glob(f".{name}.*"):
+                path.unlink(missing_ok=True)
 
     def rewind_metrics(self, samples: int) -> None:
         """Drop lines behind sample number ``samples``: a resumed run writes them again."""

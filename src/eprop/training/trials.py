@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import pathlib
+import signal
 import statistics
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,11 +16,14 @@ from eprop.errors import CheckpointError, MissingExtraError, ParameterError
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, parse_config, read_config
 from eprop.training.experiment import resume_run, start_run
-from eprop.training.interrupt import Stopped, terminating
+from eprop.training.interrupt import Request, Stopped, asked_by, terminating
 from eprop.training.look import Look
 from eprop.training.restoring import refuse_edited, refuse_other_task
 from eprop.training.runs import TRIALS, RunFolder
 from eprop.training.watch import Watcher
+
+#: By this file in their folder, trials side by side are asked to stop. So many seconds they may take for it.
+STOP, PATIENCE = ".stop", 20.0
 
 
 def run_trials(
@@ -61,7 +65,8 @@ def run_trials(
     MissingExtraError
         If joblib is not installed.
     Stopped
-        After Ctrl-C: all processes are stopped, and `resume_trials` goes on.
+        After Ctrl-C: each trial has kept what it has learned, and `resume_trials` goes on. After a second one, or if a trial
+        takes longer than `PATIENCE`, those that are under way go on from their last checkpoints.
     """
     _check_number("trials", count)
     _check_number("jobs", jobs)
@@ -144,14 +149,29 @@ def _side_by_side(
     processes = f"{jobs} process{'es' if jobs > 1 else ''}"
     watcher.phase(f"learning, {len(seeds)} trials in {processes}; what is not compiled yet is compiled first")
     text, runs, found = config.to_toml(), [folder.of_seed(seed) for seed in seeds], []
-    calls = [(_trial, (text, seed, str(run.path))) for seed, run in zip(seeds, runs, strict=True)]
+    stop = folder.path / STOP
+    stop.unlink(missing_ok=True)
+    # A trial in this process hears of signals by itself.
+    alone = jobs == 1
+    calls = [
+        (_trial, (text, seed, str(run.path), None if alone else stop)) for seed, run in zip(seeds, runs, strict=True)
+    ]
     try:
-        with Look(watcher, lambda: [run.share() for run in runs], what="trials"):
+        with (
+            Look(watcher, lambda: [run.share() for run in runs], what="trials"),
+            terminating(),
+            contextlib.nullcontext() if alone else Request(stop.touch, PATIENCE) as request,
+        ):
             for trial in side_by_side(calls, jobs):
-                found.append(trial)
-                watcher.trial(len(found), len(seeds), trial)
-    except KeyboardInterrupt as stop:
-        raise Stopped(_how_to_go_on(folder, config, seeds), getattr(stop, "exit_code", 130)) from None
+                if trial is not None:
+                    found.append(trial)
+                    watcher.trial(len(found), len(seeds), trial)
+        if request is not None:
+            request.check()
+    except KeyboardInterrupt as stopped:
+        raise Stopped(_how_to_go_on(folder, config, seeds), getattr(stopped, "exit_code", 130)) from None
+    finally:
+        stop.unlink(missing_ok=True)
     summary = summarise(found)
     folder.write_summary(summary)
     return folder, summary
@@ -181,7 +201,7 @@ def processes(jobs: int | None, count: int) -> int:
 def side_by_side(calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]], jobs: int) -> Iterator[Any]:
     """Results of calls of functions with their arguments, in that order, as ``jobs`` processes come to their ends.
 
-    When it is left early, by Ctrl-C, SIGTERM or an error, the processes are stopped.
+    When it is left early, by Ctrl-C or an error, the processes are stopped at once.
 
     Raises
     ------
@@ -189,7 +209,7 @@ def side_by_side(calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]], jo
         If joblib is not installed.
     """
     joblib = _joblib()
-    with terminating(), joblib.Parallel(n_jobs=jobs, backend="loky", return_as="generator") as pool:
+    with joblib.Parallel(n_jobs=jobs, backend="loky", return_as="generator") as pool:
         yield from pool(joblib.delayed(function)(*arguments) for function, arguments in calls)
 
 
@@ -201,8 +221,20 @@ def _joblib() -> Any:
     return joblib
 
 
-def _trial(text: str, seed: int, out: str) -> dict[str, Any]:
-    """One trial, in a process of its own: kept if it is finished, resumed if it has begun."""
+def _trial(text: str, seed: int, out: str, stop: pathlib.Path | None) -> dict[str, Any] | None:
+    """One trial, in a process of its own if it is told to end once there is a file ``stop``; its results, or None."""
+    if stop is None:
+        return _run_trial(text, seed, out)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; one of them asks the others to stop
+    try:
+        with terminating(), asked_by(stop):
+            return None if stop.exists() else _run_trial(text, seed, out)
+    except KeyboardInterrupt:
+        return None
+
+
+def _run_trial(text: str, seed: int, out: str) -> dict[str, Any]:
+    """One trial: kept if it is finished, resumed if it has begun."""
     name, given = parse_config(text, "configuration of the trials")
     config = RunConfig.make(name, given, task={"seed": seed})
     run = RunFolder(out)

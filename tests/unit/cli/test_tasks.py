@@ -235,6 +235,8 @@ def test_a_run_that_does_not_tell_its_task() -> None:
         assert "the run does not tell its task: none/config.toml: cannot be read (No such file or directory)" in text
     assert "No such option: --seed" in run("train", "--seed", 1).stderr
     assert "requires an argument" in run("train", "nmnist", "--resume").stderr
+    assert "give the folder of the run, as in --resume runs/" in re.sub(r"[\s│]+", " ", run("train", "--resume").stderr)
+    assert "x is a single run" in run("train", "nmnist", "--resume", "x", "--jobs", "2").stderr
 
 
 @pytest.mark.tiny

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
 import warnings
 
@@ -14,6 +15,7 @@ from eprop.tasks import Classification, task_named
 from eprop.tasks.new_task import new_task
 from eprop.tasks.registry import line_in_task
 from eprop.training import ChangedTaskWarning, RunConfig, evaluate_run, resume_run, start_run
+from eprop.training.config import same_task
 
 pytestmark = pytest.mark.tiny
 
@@ -56,6 +58,8 @@ def test_the_name_of_the_file(tmp_path: pathlib.Path) -> None:
         ("nmnist", None, "there is a task 'nmnist' already"),
         ("mine", "mine.txt", "ends with .py"),
         ("numpy", None, "numpy.py: Python programs .* in place of the module 'numpy'; give another name"),
+        ("trial", None, "a task 'trial' would be the class Trial, which hides what the task is made of"),
+        ("class-var", None, "would be the class ClassVar"),
         ("json", None, "in place of the module 'json'"),
         ("mine", "x/numpy.py", "in place of the module 'numpy'"),
     ],
@@ -72,6 +76,10 @@ def test_names_that_cannot_be(name: str, file: str | None, message: str) -> None
         ("", "must define one task .* found none"),
         ("\nimport nix_da", "own.py: line 2: cannot be loaded as a task: ModuleNotFoundError"),
         ("1 +", "cannot be loaded as a task: SyntaxError"),
+        (
+            "import eprop.tasks\nclass A(eprop.tasks.Task):\n    name = 'my/task'",
+            "the name of a task is that of folders: .* got 'my/task'",
+        ),
     ],
 )
 def test_files_that_hold_no_task(text: str | None, message: str, tmp_path: pathlib.Path) -> None:
@@ -251,3 +259,27 @@ def test_a_run_is_resumed_as_what_it_is(tmp_path: pathlib.Path) -> None:
         resume_run(run)
     config.write_text("# a remark\n" + text)
     assert resume_run(run).summary["epochs"] == 1
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("name", ["optimizer", "feedback"])
+def test_a_choice_that_was_forgotten_is_named(name: str, tmp_path: pathlib.Path) -> None:
+    file = written(tmp_path, f"without-{name}")
+    text = re.sub(rf'"{name}": "\w+",? ?', "", file.read_text())
+    assert text != file.read_text()
+    file.write_text(text)
+    with pytest.raises(ParameterError, match=rf"{name} must be .*, got None$"):
+        RunConfig.make(str(file))
+
+
+@pytest.mark.tiny
+def test_a_run_finds_the_file_of_its_task_where_the_command_is_given(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first.py", tmp_path / "elsewhere" / "first.py"
+    second.parent.mkdir()
+    second.touch()
+    monkeypatch.chdir(second.parent)
+    assert same_task(str(first), str(second))
+    first.touch()
+    assert not same_task(str(first), str(second))

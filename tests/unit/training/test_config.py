@@ -53,6 +53,20 @@ def test_another_rule_brings_its_own_defaults_but_keeps_choices() -> None:
     assert explicit.task.eta == 5e-3
 
 
+def test_another_rule_brings_its_own_training_but_keeps_choices() -> None:
+    def changed(chosen: dict, **changes: dict) -> Training:
+        text = RunConfig.make("pattern-generation", training=chosen).to_toml()
+        return RunConfig.make("pattern-generation", parse_config(text, "file")[1], **changes).training
+
+    eprop, plus = (RunConfig.make("pattern-generation", task={"rule": rule}).training for rule in ("eprop", "eprop+"))
+    assert (eprop.epochs, eprop.schedule) != (plus.epochs, plus.schedule)
+    assert changed({}, task={"rule": "eprop+"}) == plus
+    assert changed({"epochs": 7}, task={"rule": "eprop+"}) == plus.replace(epochs=7)
+    assert changed({}, task={"rule": "eprop+"}, training={"epochs": eprop.epochs}) == plus.replace(epochs=eprop.epochs)
+    assert changed({}, task={"seed": 5}) == eprop
+    assert changed({"epochs": 7}) == eprop.replace(epochs=7)
+
+
 def test_paths_become_absolute(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     choice = Recordings(data="here", test_data=("there", "/else")).absolute()

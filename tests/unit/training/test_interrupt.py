@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import ctypes
 import os
+import pathlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from eprop._jit import interrupts_kept
 from eprop.training import Interrupt, Stopped
+from eprop.training.interrupt import Request, asked_by, terminating
 
 pytestmark = pytest.mark.tiny
 
@@ -61,3 +66,39 @@ def test_signals_are_left_alone_outside_the_main_thread() -> None:
     thread.start()
     thread.join()
     assert seen == [(before, False)]
+
+
+def test_a_request_is_passed_on_once_and_others_get_some_time() -> None:
+    asked, began = [], time.monotonic()
+    with Request(lambda: asked.append(True), patience=0.2) as request, pytest.raises(Stopped) as stopped:  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked == [True]
+        threading.Event().wait(10.0)
+    assert 0.1 < time.monotonic() - began < 5.0
+    assert stopped.value.exit_code == 143
+    assert request.requested
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
+
+
+def test_a_file_asks(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(Stopped), terminating(), asked_by(tmp_path / "stop"):  # noqa: PT012
+        (tmp_path / "stop").touch()
+        threading.Event().wait(10.0)
+    with terminating(), asked_by(tmp_path / "none"):
+        pass
+
+
+def test_an_interrupt_is_heard_in_a_call_from_c() -> None:
+    """Python reports it there and goes on; what then fails is not what is told."""
+
+    @ctypes.CFUNCTYPE(None)
+    def called() -> None:
+        raise Stopped("on the way")
+
+    with pytest.raises(Stopped, match="on the way"), interrupts_kept():  # noqa: PT012
+        called()
+        raise RuntimeError("no compiled object yet")
+    with pytest.raises(Stopped, match="on the way"), interrupts_kept():
+        called()
+    with pytest.raises(RuntimeError, match="another"), interrupts_kept():
+        raise RuntimeError("another")

@@ -22,13 +22,13 @@ def test_runs_are_numbered(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_run_is_not_overwritten(tmp_path: pathlib.Path) -> None:
     run = RunFolder.create(tmp_path / "a", "x")
-    run.write_config("old")
+    run.write_config(CONFIG)
     run.add_metrics({"samples": 1})
     with pytest.raises(
         OutputError, match="a: is not empty; choose another folder, or replace the run in it with --force"
     ):
         RunFolder.create(tmp_path / "a", "x")
-    assert run.config.read_text() == "old"
+    assert run.config.read_text() == CONFIG
 
 
 def test_force_removes_a_run_and_nothing_else(tmp_path: pathlib.Path) -> None:
@@ -49,9 +49,19 @@ def test_force_replaces_nothing_that_is_no_run(name: str, tmp_path: pathlib.Path
     mine = tmp_path / "a" / name
     mine.parent.mkdir(parents=True)
     mine.write_text('my = "settings"')
-    with pytest.raises(OutputError, match=f"a: holds no run that --force could replace, .* names: {name}; choose"):
+    with pytest.raises(OutputError, match=f"a: holds no run, but other files of the same names: {name}; choose"):
         RunFolder.create(tmp_path / "a", "x", force=True)
+    with pytest.raises(OutputError, match="a: holds no run, but"):  # no advice that would be refused
+        RunFolder.create(tmp_path / "a", "x")
     assert mine.read_text() == 'my = "settings"'
+
+
+def test_what_was_left_half_written_is_taken_away(tmp_path: pathlib.Path) -> None:
+    run = RunFolder.create(tmp_path / "a", "x")
+    for name in (".checkpoint.h5.x1y2", ".metrics.jsonl.z", ".mine"):
+        (run.path / name).write_text("half")
+    run.tidy()
+    assert [path.name for path in run.path.iterdir()] == [".mine"]
 
 
 def test_force_replaces_a_run_whose_task_is_gone(tmp_path: pathlib.Path) -> None:

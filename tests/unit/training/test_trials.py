@@ -17,6 +17,7 @@ import pytest
 from eprop.cli.report import print_trials
 from eprop.errors import CheckpointError, OutputError, ParameterError
 from eprop.training import RunConfig, RunFolder, Stopped, Watcher, resume_trials, run_trials, start_run, trials
+from eprop.training.checkpoint import load_checkpoint
 from eprop.training.trials import summarise
 
 SMALL = {"duration": 50.0, "neurons": 5, "inputs": 5}
@@ -174,6 +175,7 @@ def test_wrong_numbers_and_folders_are_refused(tmp_path: pathlib.Path) -> None:
 
 SLEEPERS = """
 import pathlib, sys, time
+from eprop.training.interrupt import terminating
 from eprop.training.trials import side_by_side
 
 def sleep(path):
@@ -181,7 +183,8 @@ def sleep(path):
     time.sleep(600)
 
 try:
-    list(side_by_side([(sleep, (path,)) for path in sys.argv[1:]], 2))
+    with terminating():
+        list(side_by_side([(sleep, (path,)) for path in sys.argv[1:]], 2))
 except KeyboardInterrupt as stop:
     sys.exit(stop.exit_code)
 """
@@ -249,3 +252,36 @@ def test_a_warning_names_the_trial() -> None:
         line = warnings.formatwarning("the loss is high", UserWarning, "trainer.py", 1)
     assert line == "eprop: warning: seed 7: the loss is high\n"
     assert warnings.formatwarning is before
+
+
+LONG = """
+import sys
+from eprop.training import RunConfig, Stopped, run_trials
+
+small = {"duration": 50.0, "neurons": 5, "inputs": 5, "seed": 3}
+try:
+    run_trials(RunConfig.make("pattern-generation", task=small, training={"epochs": 10**6}), 3, sys.argv[1], jobs=2)
+except Stopped as stop:
+    print(stop)
+    sys.exit(stop.exit_code)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_trials_side_by_side_keep_what_they_have_learned(number: int, tmp_path: pathlib.Path) -> None:
+    """They are asked to stop, with a checkpoint each; the third one does not begin any more."""
+    out, deadline = tmp_path / "out", time.monotonic() + 200
+    runs = [RunFolder(out / f"seed-{seed}") for seed in (3, 4, 5)]
+    command = [sys.executable, "-c", f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{LONG}"]
+    with subprocess.Popen([*command, str(out)], stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not all(run.metrics.is_file() for run in runs[:2]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.killpg(process.pid, number) if number == signal.SIGINT else process.terminate()
+        said, code = process.stdout.read(), process.wait(60)
+    assert "stopped with 0 of 3 trials finished, 2 begun; go on with: eprop train pattern-generation --resume" in said
+    assert code == 128 + number
+    for run in runs[:2]:
+        learned = load_checkpoint(run.checkpoint).position["done"]
+        assert learned >= max(line["samples"] for line in run.read_metrics()) > 0
+    assert not runs[2].checkpoint.exists()
+    assert not list(out.rglob(".*"))

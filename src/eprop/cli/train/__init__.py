@@ -25,8 +25,9 @@ class _Tasks(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As the base class; without a task it is that of the run after ``--resume``."""
-        run = _resumed(args)
-        if run is not None and args[0].startswith("-"):
+        if args and args[0].startswith("-") and (run := _resumed(args)) is not None:
+            if not run:
+                raise typer.BadParameter("give the folder of the run, as in --resume runs/nmnist-eprop-1-001", ctx=ctx)
             args = [_task_of(run, ctx), *args]
         return super().parse_args(ctx, args)
 
@@ -35,11 +36,11 @@ class _Tasks(TyperGroup):
 
 
 def _resumed(args: list[str]) -> str | None:
-    """What is given to ``--resume``."""
+    """What is given to ``--resume``; nothing if that is the last word, None without it."""
     for arg, following in zip(args, [*args[1:], None], strict=True):
         name, equals, value = arg.partition("=")
         if name == "--resume":
-            return value if equals else following
+            return value if equals else following or ""
     return None
 
 

@@ -64,7 +64,8 @@ def carry_out(wanted: Wanted) -> None:
         _several(wanted)
         return
     if wanted.jobs is not None:
-        raise ParameterError("--jobs says how many processes --trials may take: give --trials as well")
+        wanted_too = "give --trials as well" if wanted.resume is None else f"{wanted.resume} is a single run"
+        raise ParameterError(f"--jobs says how many processes --trials may take: {wanted_too}")
     comm = find_communicator()
     reporter = Reporter(quiet=wanted.quiet, silent=comm.rank > 0)
     with reporter:
