@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eprop.kernels import layout as lay
+from eprop.kernels.deliver import BESIDE
 from eprop.kernels.layout import Walks
 from eprop.kernels.runs import count_runs, list_runs
 
@@ -23,6 +24,8 @@ TABLE_FROM = 0.5
 PAD = 32
 # Where there is no table, runs pay from about this mean length on (`benchmarks/micro/rows.py`).
 RUNS_FROM = 8.0
+# The branches of an axon are walked as one row where theirs have fewer synapses than that, on average.
+SHORT_TO = 12.0
 # The gradients of a row are summed up for all possible targets where at least this share of them is connected.
 PICKED_TO = 0.125
 # Gradients are added up for so many synapses of neighbouring axons at a time at most: they shall stay in the first or second
@@ -43,12 +46,14 @@ def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     return room[first : first + size].view(dtype).reshape(shape)
 
 
-def walks_of(built: Built, threads: int = 1) -> Walks:
+def walks_of(built: Built, threads: int = 1, lanes: int = 1) -> Walks:
     """What suits each tract; the numbers do not depend on it."""
     dense_at, dense_width, size = dense_tables(built)
     by_runs, *runs = runs_of(built, dense_at < 0)
     table, picked = aligned((size,), built.weight.dtype), by_spikes(built) & ~by_runs
-    return Walks(table, dense_at, dense_width, _piece(built, threads), picked, by_runs, *runs)
+    short = short_rows(built) & ~by_runs & (dense_at < 0)
+    arrivals = np.zeros((max(lanes, threads), _longest(built, short) + BESIDE), np.uint32)
+    return Walks(table, dense_at, dense_width, _piece(built, threads), picked, by_runs, short, arrivals, *runs)
 
 
 def _piece(built: Built, threads: int) -> int:
@@ -67,14 +72,32 @@ def by_spikes(built: Built) -> np.ndarray:
     return few
 
 
+def short_rows(built: Built) -> np.ndarray:
+    """Tracts of axons with several branches that have few synapses each."""
+    rows, indptr = built.topology.projections, built.topology.indptr
+    leader = rows[rows[:, lay.PRO_LEADER]]
+    first, n = leader[:, lay.PRO_ROW], rows[:, lay.PRO_ROWS] * rows[:, lay.PRO_STRIDE]
+    synapses = (indptr[:, first + n] - indptr[:, first]).sum(axis=0)
+    few: np.ndarray = (rows[:, lay.PRO_STRIDE] > 1) & (synapses < SHORT_TO * n * len(indptr))
+    return few
+
+
+def _longest(built: Built, tracts: np.ndarray) -> int:
+    """Synapses in a partition of the longest axon of some tracts."""
+    rows, indptr, longest = built.topology.projections[tracts], built.topology.indptr, 0
+    for row in rows[rows[:, lay.PRO_LATE] == 0]:
+        starts = indptr[:, row[lay.PRO_ROW] :: row[lay.PRO_STRIDE]][:, : row[lay.PRO_ROWS] + 1]
+        longest = max(longest, int(np.diff(starts, axis=1).max(initial=0)))
+    return longest
+
+
 def room_for_sums(built: Built, walks: Walks, threads: int) -> int:
     """Synapses whose gradients one thread sums up at a time: a share of all, within limits, but at least those of an axon."""
     rows, indptr = built.topology.projections[walks.by_spikes], built.topology.indptr
-    longest = most = 0
+    longest, most = _longest(built, walks.by_spikes), 0
     for row in rows[rows[:, lay.PRO_LATE] == 0]:
-        part = indptr[:, row[lay.PRO_ROW] :: row[lay.PRO_STRIDE]][:, : row[lay.PRO_ROWS] + 1]
-        longest = max(longest, int(np.diff(part, axis=1).max(initial=0)))
-        most = max(most, int((part[:, -1] - part[:, 0]).max()))
+        end = row[lay.PRO_ROW] + row[lay.PRO_ROWS] * row[lay.PRO_STRIDE]
+        most = max(most, int((indptr[:, end] - indptr[:, row[lay.PRO_ROW]]).max()))
     return max(longest, min(-(-most // threads) + longest, MOST_SUMS))
 
 

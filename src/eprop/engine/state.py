@@ -329,7 +329,7 @@ class Lanes:
         dtype = built.weight.dtype
         self.shape = (lanes, n_steps, learns)
         self.state = np.zeros((lanes, built.initial.shape[0], n))
-        self.walks = walks_of(built, threads)
+        self.walks = walks_of(built, threads, lanes)
         self.x = aligned((lanes, *input_shape(built, n_steps)))
         self.y = np.zeros((lanes, k))
         self.spikes = np.zeros((lanes, n), np.int32)

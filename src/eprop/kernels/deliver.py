@@ -10,6 +10,8 @@ from eprop.kernels.layout import PRO_LATE, PRO_LO, PRO_ROW, PRO_ROWS, PRO_STRIDE
 # How much of a row is fetched ahead, in lines of 64 bytes of single numbers: the processor finds out by itself how it goes on.
 FETCHED, LINE = 8, 16
 FETCHED_AHEAD = 100
+# So many entries are written at a time, the last of which may be those of the synapses that follow, or lie behind them.
+BESIDE = 8
 
 
 @inline
@@ -99,6 +101,44 @@ def deliver_branches(t, r, reached, begin, stop, log, stride, shift, projections
             for d in range(np.uint64(reached)):
                 step = np.uint64((t + projections[np.uint64(r) + d, PRO_LATE]) & ring)
                 deliver_row(indptr[part, i + d], indptr[part, i + d + one], targets, weight, x[step])
+
+
+@inner
+def deliver_short(t, r, reached, begin, stop, log, stride, shift, projections, indptr, targets, weight, x, arrivals):
+    """`deliver_branches` where rows have a few synapses each: to begin them would take longer than to walk them.
+
+    Those of an axon are walked as one. ``arrivals`` is scratch.
+    """
+    ring = x.shape[0] - 1
+    for at in range(begin, stop):
+        i = log[at] * stride + shift
+        for part in range(np.uint64(indptr.shape[0])):
+            if at + 1 < stop:
+                following = np.uint64(log[at + 1] * stride + shift)
+                fetch_short(np.uint64(indptr[part, following]), np.uint64(indptr[part, following + np.uint64(reached)]), targets,
+                            weight, np.uint64(0))  # fmt: skip
+            first, end = note_steps(i, r, reached, t, ring, projections, indptr[part], arrivals)
+            for q in range(first, end):
+                x[np.uint64(arrivals[q - first]), targets[q]] += weight[q]
+
+
+@inline
+def note_steps(i, r, reached, t, ring, projections, indptr, arrivals):
+    """Write down in which steps the synapses of the first ``reached`` branches of an axon are reached; returns where they lie.
+
+    Its rows begin with ``i``, and the first one is reached in step ``t``. Each is written `BESIDE` entries at a time; what is too
+    much is written over by the next one.
+    """
+    first, beside = np.uint64(indptr[i]), np.uint64(BESIDE)
+    q = first
+    for d in range(reached):
+        step, end = np.uint32((t + projections[r + d, PRO_LATE]) & ring), np.uint64(indptr[i + d + 1])
+        while q < end:
+            for k in range(beside):
+                arrivals[q - first + k] = step
+            q += beside
+        q = end
+    return first, q
 
 
 @inner

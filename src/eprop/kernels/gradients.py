@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eprop._jit import BROAD, CHUNK, PACK, WIDE, access, add_broad, add_chunk, add_wide, claim, inline, inner, prange
-from eprop.kernels.deliver import fetch_short
+from eprop.kernels.deliver import fetch_short, note_steps
 from eprop.kernels.layout import (
     EPROP,
     POP_SRC,
@@ -62,22 +62,24 @@ def _synapses(i, indptr):
 
 @inner
 def _accumulate_spikes(
-    begin, stop, r, projections, source, scales, lanes, indptr, targets, log, starts, first, adjoints, sums, gradient
+    begin, stop, r, projections, source, scales, lanes, indptr, targets, short, arrivals, log, starts, first, adjoints, sums,
+    gradient,
 ):  # fmt: skip
     """Gradients of a projection whose rows have few targets, spike by spike: those of a step read the same rows of ``G``.
 
-    ``sums`` is scratch, with room for the synapses of the axons ``begin:stop`` in each partition.
+    ``sums`` is scratch, with room for the synapses of the axons ``begin:stop`` in each partition. Where rows are ``short``, those
+    of an axon are walked as one, with ``arrivals`` as scratch.
     """
     shift = projections[r, PRO_ROW] - source * projections[r, PRO_STRIDE]
     for p in range(indptr.shape[0]):
         for lane in range(lanes):
-            _add_spikes(lane, r, projections, shift, source + begin, source + stop, scales[lane], indptr[p], targets, log, starts,
-                        first, adjoints, sums, gradient)  # fmt: skip
+            _add_spikes(lane, r, projections, shift, source + begin, source + stop, scales[lane], indptr[p], targets, short,
+                        arrivals, log, starts, first, adjoints, sums, gradient)  # fmt: skip
 
 
 @inner
 def _add_spikes(
-    lane, r, projections, shift, lo, hi, scale, indptr, targets, log, starts, first, adjoints, sums, gradient
+    lane, r, projections, shift, lo, hi, scale, indptr, targets, short, arrivals, log, starts, first, adjoints, sums, gradient
 ):  # fmt: skip
     """Gradients by the spikes of one lane and the sources ``lo:hi``; rows of source ``i`` begin with ``branches i + shift``."""
     branches, pre, n_steps = projections[r, PRO_STRIDE], projections[r, PRO_PRE], adjoints.shape[1]
@@ -105,6 +107,10 @@ def _add_spikes(
                     origin,
                 )
             i = np.uint64(source * branches + shift)
+            if short:
+                _add_axon(np.int64(i), r, reached, t + projections[r, PRO_DELAY], projections, indptr, targets, arrivals, origin,
+                          adjoints[lane], sums)  # fmt: skip
+                continue
             for d in range(np.uint64(reached)):
                 arrival = np.int64(lane) * n_steps + t + projections[np.uint64(r) + d, PRO_DELAY]
                 _add_row(np.uint64(indptr[i + d]), np.uint64(indptr[i + d + one]), origin,
@@ -126,6 +132,14 @@ def _add_row(q, end, origin, now, targets, adjoints, sums):
     while q < end:
         sums[q - origin] += _column_of_one(adjoints, now, _aim_of_one(targets, q), sums)
         q += np.uint64(1)
+
+
+@inner
+def _add_axon(i, r, reached, t, projections, indptr, targets, arrivals, origin, adjoints, sums):
+    """Add ``G`` to the sums of an axon's synapses: its rows begin with ``i``, the first of them is reached in step ``t``."""
+    first, end = note_steps(i, r, reached, t, -1, projections, indptr, arrivals)
+    for q in range(first, end):
+        sums[q - origin] += adjoints[np.uint64(arrivals[q - first]), np.uint64(targets[q])]
 
 
 @inline
@@ -170,12 +184,13 @@ def accumulate(
     for block_u in prange(blocks):
         block = np.int64(block_u)
         _accumulate_pieces(lanes, claimed, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout,
-                           totals[block], sums[block], gradient)  # fmt: skip
+                           totals[block], sums[block], walks.arrivals[block], gradient)  # fmt: skip
 
 
 @inner
 def _accumulate_pieces(
-    lanes, claimed, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout, total, sums, gradient
+    lanes, claimed, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout, total, sums,
+    arrivals, gradient,
 ):  # fmt: skip
     """What one thread does: a piece of neighbouring axons at a time, whichever nobody has taken yet.
 
@@ -194,7 +209,7 @@ def _accumulate_pieces(
             if piece == mine:
                 _accumulate_piece(
                     begin, stop, r, source, lanes, topology, walks, scales[:, r], log, starts, first, steps, adjoint_neuron,
-                    adjoint_readout, total, sums, gradient,
+                    adjoint_readout, total, sums, arrivals, gradient,
                 )  # fmt: skip
                 mine = claim(claimed)
             piece += 1
@@ -216,7 +231,7 @@ def _end_of_piece(begin, most, row, indptr):
 @inline
 def _accumulate_piece(
     begin, stop, r, source, lanes, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout, total,
-    sums, gradient,
+    sums, arrivals, gradient,
 ):  # fmt: skip
     """Gradients of the axons ``begin:stop`` of a projection, in the way that suits it."""
     projections, indptr, targets = topology.projections, topology.indptr, topology.targets
@@ -227,8 +242,8 @@ def _accumulate_piece(
         _accumulate_runs(begin, stop, r, projections, source, scales, lanes, walks.run_rows, walks.run_start, walks.run_target,
                          first, steps, adjoint_neuron, gradient)  # fmt: skip
     elif walks.by_spikes[r]:
-        _accumulate_spikes(begin, stop, r, projections, source, scales, lanes, indptr, targets, log, starts, first,
-                           adjoint_neuron, sums, gradient)  # fmt: skip
+        _accumulate_spikes(begin, stop, r, projections, source, scales, lanes, indptr, targets, walks.short[r], arrivals, log,
+                           starts, first, adjoint_neuron, sums, gradient)  # fmt: skip
     else:
         _accumulate_rows(begin, stop, r, projections, source, scales, lanes, indptr, targets, first, steps, adjoint_neuron, total,
                          gradient)  # fmt: skip

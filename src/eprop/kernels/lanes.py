@@ -12,7 +12,7 @@ import numpy as np
 from eprop._jit import claim, flush_subnormals, inline, inner, kernel, prange, restore_mode
 from eprop.kernels.adjoint import adjoint, learns
 from eprop.kernels.counts import count_lane
-from eprop.kernels.deliver import deliver_branches, deliver_dense, deliver_runs
+from eprop.kernels.deliver import deliver_branches, deliver_dense, deliver_runs, deliver_short
 from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
     NEURON,
@@ -81,7 +81,7 @@ def forward(
             starts[0, 0] = -1
             return np.nan
         now = x[t & (x.shape[0] - 1)]
-        _deliver(t, n_steps, topology, walks, weight, log, starts, x)
+        _deliver(lane, t, n_steps, topology, walks, weight, log, starts, x)
         for b in range(populations.shape[0]):
             if not several:
                 starts[t, b] = position
@@ -119,7 +119,7 @@ def forward(
 
 
 @inline
-def _deliver(t, n_steps, topology, walks, weight, log, starts, x):
+def _deliver(lane, t, n_steps, topology, walks, weight, log, starts, x):
     """Add the weights of all axons whose first branches are reached in step ``t``: of all branches, each for its own step."""
     populations, projections = topology.populations, topology.projections
     for r in range(projections.shape[0]):
@@ -134,6 +134,10 @@ def _deliver(t, n_steps, topology, walks, weight, log, starts, x):
         shift = projections[r, PRO_ROW] - stride * source
         while reached < stride and t + projections[r + reached, PRO_LATE] < n_steps:
             reached += 1
+        if walks.short[r]:
+            deliver_short(t, r, reached, first, last, log, stride, shift, projections, topology.indptr, topology.targets, weight,
+                          x, walks.arrivals[lane])  # fmt: skip
+            continue
         if walks.dense_at[r] < 0 and not walks.by_runs[r]:
             deliver_branches(t, r, reached, first, last, log, stride, shift, projections, topology.indptr, topology.targets,
                              weight, x)  # fmt: skip

@@ -262,6 +262,8 @@ class Walks(NamedTuple):
     piece: int  # synapses of neighbouring axons whose gradients a thread adds up at a time, where not spike by spike
     by_spikes: np.ndarray  # (tracts,) bool: gradients are added up spike after spike, not row after row
     by_runs: np.ndarray  # (tracts,) bool
+    short: np.ndarray  # (tracts,) bool: with a few synapses in a row, the branches of an axon are walked as one
+    arrivals: np.ndarray  # (lanes or threads, synapses) uint32, scratch: when each synapse of such an axon is reached
     run_rows: np.ndarray  # (partitions, rows, 2) the first run of a row and the one after its last
     run_start: np.ndarray  # (runs + 1,) first synapse of each run, which ends where the next one begins
     run_target: (

@@ -134,6 +134,32 @@ def test_pieces_change_no_bit(monkeypatch, delay, threads):
             assert np.array_equal(y, y_in_pieces)
 
 
+@pytest.mark.parametrize("precision", ["single", pytest.param("double", marks=pytest.mark.tiny)])
+@pytest.mark.parametrize(("span", "neurons"), [(60.5, 35), (5.5, 35), (60.5, 300)])
+def test_axons_walked_as_one_row_change_no_bit(monkeypatch, precision, span, neurons):
+    """Rows of a few synapses, or of one, or none; some delays are longer than a sample; gradients spike by spike, and of rows."""
+    net = network(ep.Bernoulli(0.3), neurons, ep.Uniform(0.5, span))
+    for picked in (0.0, 2.0):
+        monkeypatch.setattr(rows, "PICKED_TO", picked)
+        monkeypatch.setattr(rows, "SHORT_TO", 0.0)
+        assert not walks(net).short.any()
+        each, y = learned(net, precision=precision)
+        monkeypatch.setattr(rows, "SHORT_TO", 1e9)
+        assert walks(net).short[0]
+        as_one, y_as_one = learned(net, precision=precision)
+        assert all(np.array_equal(value, as_one[name]) for name, value in each.items())
+        assert np.array_equal(y, y_as_one)
+
+
+@pytest.mark.tiny
+def test_which_axons_are_walked_as_one_row():
+    assert not walks(network(ep.Bernoulli(0.05))).short.any()  # one branch
+    several = walks(network(ep.Bernoulli(0.05), delay=ep.Uniform(0.5, 4.5)))
+    assert several.short[:4].all()
+    assert several.arrivals.shape[1] > 8
+    assert not walks(network(ep.Bernoulli(0.3), 300, ep.Uniform(0.5, 2.5))).short[:2].any()
+
+
 @pytest.mark.tiny
 def test_each_thread_finds_several_pieces(monkeypatch):
     """Of a small network as well; never more synapses than suit the cache."""
@@ -235,7 +261,8 @@ def test_runs_that_partitions_cut_are_the_same(monkeypatch):
 def test_runs_are_those_of_the_rows(threads):
     """They begin and end where targets stop being neighbours, in each partition."""
     built = ep.Simulator(network(local(37), neurons=400, rule=ep.EPropPlus()), threads=threads).arrays.built
-    by_runs, run_rows, run_start, run_target = walks_of(built)[-4:]
+    by = walks_of(built)
+    by_runs, run_rows, run_start, run_target = by.by_runs, by.run_rows, by.run_start, by.run_target
     assert by_runs.tolist() == [True, False, False]
     assert len(run_rows) == threads
     indptr, targets, own = built.topology.indptr, built.topology.targets, built.topology.projections[0]
