@@ -252,3 +252,15 @@ def test_samples_where_each_has_its_own_parameters(kind, deviations):
     deviations.note("e-prop, each its own parameters", compared, spikes, voltage=v, weight=w)
     assert max(v, w) < EXACT
     assert spikes > 20
+
+
+@pytest.mark.parametrize("rule", [ep.Static(), ep.EPropPlus(optimizer=ep.GradientDescent(1e-3))])
+def test_populations_that_never_spike(rule):
+    net = ep.Network(seed=1)
+    x, rec, out = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 4, "rec"), net.add(ep.Readout(), 1, "out")
+    net.connect(x, rec, weight=0.01, rule=rule)
+    net.connect(rec, out, weight=0.1, rule=rule)
+    net.feedback(out, rec, ep.RandomFeedback())
+    theirs = to_nest(net).run(30.0, {"in": np.ones((30, 3)) * (np.arange(30) == 3)[:, None]}, {"out": [1.0]})
+    assert not theirs.spikes["rec"].any()
+    assert not theirs.y["out"].any()

@@ -100,7 +100,7 @@ def test_equations_of_the_graph_give_the_same_spikes():
 
 def test_a_graph_names_what_it_was_made_of():
     graph = to_nir(ep.Simulator(network(), threads=1))
-    assert graph.metadata == {"dt": 0.0005}
+    assert graph.metadata == {"dt": 0.0005, "inputs": "in"}
     assert {n: type(graph.nodes[n]).__name__ for n in ("in", "rec", "out")} == {
         "in": "Input",
         "rec": "LIF",
@@ -433,3 +433,31 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "nir", None)
     with pytest.raises(ep.MissingExtraError, match=r'pip install "eprop\[nir\]"'):
         from_nir(None, dt=1.0)
+
+
+def test_connections_that_weigh_nothing_keep_their_delays_and_are_one_each():
+    for delay, weight in ((4.0, 0.5), (ep.Uniform(1.0, 5.0), ep.Normal(0.0, 1.0))):
+        net = ep.Network(seed=3)
+        net.connect(net.add(ep.EventSource(), 3, "x"), net.add(ep.DeltaLIF(), 2, "a"), weight=weight, delay=delay)
+        sim = ep.Simulator(net, threads=1)
+        weights = sim.connections("x->a")[2]
+        if delay == 4.0:
+            weights = np.array([0.0, 1.0, 2.0, 3.0, 0.0, 1.0])
+            sim.set_weights("x->a", weights)
+        back = ep.Simulator(from_nir(to_nir(sim), zeros=True), threads=1)
+        for ours, theirs in zip(sim.connections("x->a"), back.connections("x->a"), strict=True):
+            np.testing.assert_allclose(theirs, ours)
+        np.testing.assert_array_equal(back.delays("x->a"), sim.delays("x->a"))
+
+
+def test_reading_a_file_adds_no_inputs(tmp_path: pathlib.Path):
+    """`nir.read` adds one where nothing leads to a population."""
+    net = ep.Network(seed=1)
+    driven, out = net.add(ep.DeltaLIF(i_e=0.1), 2, "driven"), net.add(ep.Readout(), 1, "out")
+    net.connect(driven, out)
+    nir.write(str(tmp_path / "net.nir"), to_nir(ep.Simulator(net, threads=1)))
+    graph = nir.read(str(tmp_path / "net.nir"))
+    assert any(isinstance(node, nir.Input) for node in graph.nodes.values())
+    back = from_nir(graph)
+    assert [p.name for p in back.populations] == ["driven", "out"]
+    assert [p.name for p in back.projections] == ["driven->out"]

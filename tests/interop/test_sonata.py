@@ -77,6 +77,10 @@ def test_another_reader_finds_the_network(written):
         assert nodes.size == population.size
         assert ("tau_m" in nodes.dynamics_attribute_names) == (name != "in")
         assert ("V_th" in nodes.dynamics_attribute_names) == (name in ("rec", "slow"))
+    circuit = libsonata.CircuitConfig.from_file(str(config))
+    assert circuit.node_populations == {p.name for p in sim.network.populations}
+    assert circuit.edge_populations == {p.name.replace("->", "_to_") for p in sim.network.projections}
+    assert circuit.node_population("rec").size == 5
     rec = libsonata.NodeStorage(str(folder / "rec_nodes.h5")).open_population("rec")
     np.testing.assert_array_equal(rec.get_dynamics_attribute("tau_m", rec.select_all()), [10.0, 20.0, 15.0, 12.0, 18.0])
     for projection in sim.network.projections:

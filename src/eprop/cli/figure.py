@@ -120,7 +120,8 @@ def _option(kind: type[PaperFigure], name: str, info: ParameterInfo, default: An
     flag = "--" + name.replace("_", "-")
     several = isinstance(info.kind, tuple)
     told = "" if default in (None, (), False) else f"  \\[default: {default}]"
-    text = info.doc[0].upper() + info.doc[1:] + ("; may be given more than once." if several else ".") + told
+    unit = f" ({info.unit})" if info.unit else ""
+    text = info.doc[0].upper() + info.doc[1:] + unit + ("; may be given more than once." if several else ".") + told
     common: dict[str, Any] = {"rich_help_panel": _OF_FIGURE, "show_default": False, "help": text}
     if info.kind is bool:
         type_: Any = bool | None

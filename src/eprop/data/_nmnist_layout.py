@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from typing import NamedTuple
 
@@ -47,6 +48,12 @@ def find_recordings(path: str | pathlib.Path, split: str | None) -> tuple[Tree, 
     files = sorted(_parse(tree, name) for name in chosen)
     if not files:
         raise DataError(f"{tree.where()}: no recording found. {LAYOUT}")
+    for one, other in itertools.pairwise(files):
+        if one[:2] == other[:2]:
+            raise DataError(
+                f"{tree.where(one.name)} and {tree.where(other.name)}: are the same recording, number {one.number} of digit "
+                f"{one.digit}, twice; move one of the folders away"
+            )
     return tree, files, split
 
 

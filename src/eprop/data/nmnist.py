@@ -126,7 +126,7 @@ class NMNISTRecordings:
                 progress(min(first + _BLOCK, len(self)), len(self))
         if faults:
             warnings.warn(f"{len(faults)} damaged recording(s) left out, the first: {faults[0]}", stacklevel=2)
-        where = np.concatenate(kept)
+        where = np.concatenate(kept) if kept else np.zeros(0, np.int64)
         if where.size == 0:
             raise DataError(f"{self.name}: no undamaged recording")
         return binner.finish(self.labels[where], simulated=False, name=self.name)
@@ -213,10 +213,12 @@ def encode(events: Events) -> bytes:
     Raises
     ------
     DataError
-        If a position does not fit 8 bits or a time 23 bits (8.4 s).
+        If a position lies outside the sensor of 34 x 34, a time does not fit 23 bits (8.4 s), or events are not in order of time.
     """
-    if len(events) and (max(events.x.max(), events.y.max()) > 255 or events.t.max() >= 1 << 23):
-        raise DataError("an N-MNIST file holds positions below 256 and times below 2^23 us")
+    if len(events) and (max(events.x.max(), events.y.max()) >= SIZE or not 0 <= events.t.max() < 1 << 23):
+        raise DataError(f"an N-MNIST file holds positions below {SIZE} and times below 2^23 us")
+    if np.any(np.diff(events.t.astype(np.int64)) < 0):
+        raise DataError("an N-MNIST file holds events in order of time; sort them first")
     out = np.empty((len(events), _EVENT), np.uint8)
     out[:, 0], out[:, 1] = events.x, events.y
     out[:, 2] = (events.p << 7) | (events.t >> 16).astype(np.uint8)
@@ -230,8 +232,10 @@ def write_recording(folder: str | pathlib.Path, index: int, sample: EventSample)
     Raises
     ------
     DataError
-        If it cannot be written, or a position or time is too large for the format.
+        If it cannot be written, or the format has no such label, index, position or time.
     """
+    if not (0 <= sample.label <= 9 and index >= 0):
+        raise DataError(f"N-MNIST has labels 0 to 9 and indices from 0 on, got label {sample.label}, index {index}")
     path = pathlib.Path(folder) / str(sample.label) / f"{index + 1:05d}.bin"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

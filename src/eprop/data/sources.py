@@ -9,6 +9,7 @@ import pathlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,14 @@ from eprop.data.binned import BinnedDataset, concatenate, split_rows
 from eprop.data.cache import cached, describe_bytes
 from eprop.data.camera import EventCamera
 from eprop.data.deskew import deskew
-from eprop.data.mnist import EMBEDDED_COMPLETE, Digits, embedded_digits, read_mnist, shows_training_digits
+from eprop.data.mnist import (
+    EMBEDDED_COMPLETE,
+    KNOWN_DIGITS,
+    Digits,
+    embedded_digits,
+    read_mnist,
+    shows_training_digits,
+)
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist
 from eprop.equations.rng import derive
 from eprop.errors import DataError, ParameterError
@@ -235,6 +243,7 @@ def load_test(test: Path | Sequence[Path], *, loader: Loader | None = None) -> B
 def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hold: Hold, loader: Loader) -> Splits:
     splits = splits_in(data)
     recordings = read_nmnist(data, "train" if splits else None)
+    of_training = shows_training_digits(recordings.indices, recordings.labels)  # all of them know best
     if span is not None:
         inside = (recordings.indices >= span[0]) & (recordings.indices < span[1])
         if not inside.any():
@@ -244,8 +253,8 @@ def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hol
     learned, watched = _held_out(both.labels, hold, loader)
     train = both.subset(learned)
     held = both.subset(watched, f"{both.name}, held out") if watched.size else None
-    trained = recordings.indices if shows_training_digits(recordings.indices, recordings.labels) else None
     if test is not None:
+        trained = _Trained(recordings.indices, recordings.labels) if of_training else None
         return Splits(train, held, _test_data(test, loader, trained))
     tested = loader.read(read_nmnist(data, "test")) if "test" in splits else None
     return Splits(train, held, tested)
@@ -256,7 +265,7 @@ def _from_mnist(folder: Path, test: object, span: tuple[int, int] | None, hold: 
     digits = digits.span(*(span or (0, len(digits))))
     train, held = _simulated(digits, hold, loader)
     if test is not None:
-        return Splits(train, held, _test_data(test, loader, digits.indices))
+        return Splits(train, held, _test_data(test, loader, _Trained(digits.indices, digits.labels)))
     return Splits(train, held, loader.simulate(read_mnist(folder, "test"), _TEST_STREAM))
 
 
@@ -265,7 +274,9 @@ def _from_embedded(test: object, span: tuple[int, int] | None, hold: Hold, loade
         raise ParameterError("a range of digits needs a data or mnist folder; the embedded digits are sorted by class")
     digits = embedded_digits()
     if test is not None:
-        return Splits(*_simulated(digits, hold, loader), _test_data(test, loader, np.arange(EMBEDDED_COMPLETE)))
+        return Splits(
+            *_simulated(digits, hold, loader), _test_data(test, loader, _Trained(np.arange(EMBEDDED_COMPLETE), None))
+        )
     rest, last = split_rows(digits.labels, (-1, EMBEDDED_TEST), loader.seed)
     tested = loader.simulate(digits.subset(last, f"{digits.name}, test part"))
     return Splits(*_simulated(digits.subset(rest, f"{digits.name}, training part"), hold, loader), tested)
@@ -288,7 +299,14 @@ def _held_out(labels: np.ndarray, hold: Hold, loader: Loader) -> list[np.ndarray
     return split_rows(labels, (-1, count), loader.seed if count else None)
 
 
-def _test_data(test: object, loader: Loader, trained: np.ndarray | None) -> BinnedDataset:
+class _Trained(NamedTuple):
+    """MNIST's training digits that are learned from: their indices, and their labels if these are known."""
+
+    indices: np.ndarray
+    labels: np.ndarray | None
+
+
+def _test_data(test: object, loader: Loader, trained: _Trained | None) -> BinnedDataset:
     paths = [test] if isinstance(test, (str, pathlib.Path)) else list(test)  # type: ignore[call-overload]
     parts = []
     for path in paths:
@@ -302,13 +320,22 @@ def _test_data(test: object, loader: Loader, trained: np.ndarray | None) -> Binn
     return parts[0] if len(parts) == 1 else concatenate(parts, " and ".join(dict.fromkeys(p.name for p in parts)))
 
 
-def _warn_of_leak(recordings: NMNISTRecordings, trained: np.ndarray) -> None:
+def _are_training_digits(recordings: NMNISTRecordings, trained: _Trained) -> bool:
+    """Whether recordings are of MNIST's training digits: judged by those of known labels, else by those that are shared."""
+    if (recordings.indices < KNOWN_DIGITS).any() or trained.labels is None:
+        return shows_training_digits(recordings.indices, recordings.labels)
+    _, ours, theirs = np.intersect1d(recordings.indices, trained.indices, return_indices=True)
+    # A label may be the same by chance, of one digit in ten.
+    return ours.size >= 5 and bool((recordings.labels[ours] == trained.labels[theirs]).all())
+
+
+def _warn_of_leak(recordings: NMNISTRecordings, trained: _Trained) -> None:
     """Warn if recordings of training digits show some whose indices are among those trained on."""
-    shared = int(np.isin(recordings.indices, trained).sum())
-    if shared and shows_training_digits(recordings.indices, recordings.labels):
+    shared = int(np.isin(recordings.indices, trained.indices).sum())
+    if shared and _are_training_digits(recordings, trained):
         warnings.warn(
             f"{shared} of {len(recordings)} test recordings in {recordings.name} show digits that are also trained on, "
-            f"MNIST training digits {trained.min()}..{trained.max()}: train on others, or the test means little",
+            f"MNIST training digits {trained.indices.min()}..{trained.indices.max()}: train on others, or the test means little",
             LeakWarning,
             stacklevel=2,
         )

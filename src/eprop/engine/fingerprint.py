@@ -25,19 +25,7 @@ def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block
     Connections are a function of it: they are drawn from the seed, or given, and then a digest stands for them. What e-prop+
     keeps of a synapse depends on its kind and on the blocks of maps.
     """
-    out = {"precision": np.dtype(dtype).name, "Network.dt": repr(network.dt), "Network.seed": repr(network.seed)}
-    out["populations"] = ", ".join(p.name for p in network.populations)
-    out["projections"] = ", ".join(p.name for p in network.projections)
-    out["feedback"] = ", ".join(f"{f.pre.name}->{f.post.name}" for f in network.feedback_projections)
-    for p in network.populations:
-        out[f"size of {p.name}"] = repr(p.size)
-        _describe(p.name, p.model, out)
-    for q in network.projections:
-        for what in ("connectivity", "rule", "delay"):
-            _describe(f"{q.name}.{what}", getattr(q, what), out)
-    for f in network.feedback_projections:
-        for what in ("kind", "delay"):
-            _describe(f"{f.name}.{what}", getattr(f, what), out)
+    out = {"precision": np.dtype(dtype).name} | description_of(network)
     if kinds:
         each = (
             f"{kind.filters} filters, {kind.hidden} own, {'anchored' if kind.anchored else 'crossing'}"
@@ -45,6 +33,24 @@ def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block
         )
         out[SYNAPSES] = f"{'; '.join(each)}; blocks of {block_steps} steps"
     return np.frombuffer(json.dumps(out).encode(), np.uint8)
+
+
+def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
+    """A network as texts by the names of its parts; with ``whole``, first weights and learning rates as well."""
+    out = {"Network.dt": repr(network.dt), "Network.seed": repr(network.seed)}
+    out["populations"] = ", ".join(p.name for p in network.populations)
+    out["projections"] = ", ".join(p.name for p in network.projections)
+    out["feedback"] = ", ".join(f"{f.pre.name}->{f.post.name}" for f in network.feedback_projections)
+    for p in network.populations:
+        out[f"size of {p.name}"] = repr(p.size)
+        _describe(p.name, p.model, out, whole)
+    for q in network.projections:
+        for what in ("connectivity", "rule", "delay", *(("weight",) if whole else ())):
+            _describe(f"{q.name}.{what}", getattr(q, what), out, whole)
+    for f in network.feedback_projections:
+        for what in ("kind", "delay"):
+            _describe(f"{f.name}.{what}", getattr(f, what), out, whole)
+    return out
 
 
 def check_fingerprint(given: Any, own: np.ndarray) -> None:
@@ -67,15 +73,15 @@ def check_fingerprint(given: Any, own: np.ndarray) -> None:
             )
 
 
-def _describe(name: str, value: Any, out: dict[str, str]) -> None:
+def _describe(name: str, value: Any, out: dict[str, str], whole: bool) -> None:
     """Add a value, and the parts of a description, as texts."""
     if isinstance(value, Description):
         out[name] = type(value).__name__
         for part in dataclasses.fields(value):
             # First weights are replaced by those of the state; at another rate one may go on.
             rate = part.name == "eta" or (isinstance(value, STDP) and part.name == "rate")
-            if not rate and not (part.name == "weight" and name.startswith("feedback ")):
-                _describe(f"{name}.{part.name}", getattr(value, part.name), out)
+            if whole or not (rate or (part.name == "weight" and name.startswith("feedback "))):
+                _describe(f"{name}.{part.name}", getattr(value, part.name), out, whole)
     elif isinstance(value, (Values, Array, np.ndarray, list, tuple)):
         out[name] = _digest(getattr(value, "values", value))
     elif value is None or isinstance(value, (bool, int, float, str)):

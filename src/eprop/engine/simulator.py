@@ -12,6 +12,7 @@ import scipy.sparse
 from eprop._jit import available_threads
 from eprop.engine import inputs as given
 from eprop.engine import snapshot, weights
+from eprop.engine.agreement import check_call, check_network
 from eprop.engine.arrays import Arrays
 from eprop.engine.batches import Batches
 from eprop.engine.build import build
@@ -66,7 +67,8 @@ class Simulator:
     Raises
     ------
     NetworkError
-        If the parts of the network do not fit together, or ``parallel="data"`` is asked for without `EProp`.
+        If the parts of the network do not fit together, ``parallel="data"`` is asked for without `EProp`, or ranks have different
+        networks.
     ParameterError
         If ``precision``, ``threads`` or ``parallel`` has a value that it cannot have.
     MemoryLimitError
@@ -96,6 +98,11 @@ class Simulator:
         # What is added to it from now on is not of this simulator.
         self.network, self.precision = network.copy(), precision
         self.comm: Communicator = comm or Serial()
+        if not hasattr(self.comm, "neighbours"):
+            raise ParameterError(
+                f"Simulator.comm must be what eprop.parallel.find_communicator() gives, got {type(self.comm).__name__}"
+            )
+        check_network(self.comm, self.network, precision=precision, parallel=parallel)
         replicas = replicas_of(self.network, parallel, self.comm)
         divided = Serial() if replicas.size > 1 else self.comm
         self.threads = thread_count(threads, self.comm)
@@ -171,7 +178,7 @@ class Simulator:
         Raises
         ------
         InputError
-            If what is given does not fit the network, or is not finite.
+            If what is given does not fit the network, is not finite, or is not the same on all ranks.
         MemoryLimitError
             If there is no room for what so many steps leave behind, or by `EProp` for the history of neurons.
         DivergenceError
@@ -181,6 +188,7 @@ class Simulator:
         samples = given.one_sample(self.network, n_steps, inputs, targets, window)
         probes = Probes(self.network, self.arrays.built, record, partial(order_on_all_ranks, self.arrays))
         wanted = given.spiking(self.network, spikes)
+        check_call(self.comm, "run", samples, learn, [p.name for p in wanted], [key for key, _ in probes.columns])
         if self._by_batch:
             self.reset()
         if self._by_batch and learn:
@@ -234,13 +242,14 @@ class Simulator:
         Raises
         ------
         InputError
-            If the samples are those of another network, or ``progress`` is no function.
+            If the samples are those of another network, or not the same on all ranks, or ``progress`` is no function.
         MemoryLimitError
             If there is no room for the results, or the states and histories of samples that run side by side.
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
         given.check_samples(self.network, samples, progress)
+        check_call(self.comm, "train", samples)
         return (self._batches if self._by_batch else self._streaming).train(samples, progress)
 
     def evaluate(
@@ -266,13 +275,14 @@ class Simulator:
         Raises
         ------
         InputError
-            If the samples are those of another network, or ``progress`` is no function.
+            If the samples are those of another network, or not the same on all ranks, or ``progress`` is no function.
         MemoryLimitError
             If there is no room for the results, or the states and histories of samples that run side by side.
         DivergenceError
             If a voltage or loss is no longer finite, or an output exceeds 1e9 mV.
         """
         given.check_samples(self.network, samples, progress)
+        check_call(self.comm, "evaluate", samples, reset)
         reset = self._by_batch if reset is None else reset
         if reset:
             return self._batches.run(samples, False, progress)

@@ -31,6 +31,7 @@ KEYS = (
     "synapses", "synaptic_events", "build_seconds", "run_seconds", "real_time_factor", "ns_per_synaptic_event",
     "bytes_per_synapse", "resident_bytes_per_synapse", "peak_memory_bytes",
 )  # fmt: skip
+NEURONS, STEPS = 2000, 1000
 QUICK_NEURONS, QUICK_STEPS = 200, 200
 
 
@@ -69,17 +70,28 @@ class Figure5(PaperFigure):
     title: ClassVar[str] = "weak and strong scaling of four kinds of synapse, beside NEST"
 
     trials: int = param(3, kind=int, at_least=1, doc="measurements of each point, with the seeds S, S+1, ...")
-    neurons: int = param(2000, kind=int, at_least=4, doc="neurons; of weak scaling for each thread or rank")
-    indegree: int = param(1000, kind=int, at_least=1, doc="recurrent connections into each neuron")
+    neurons: int | None = param(
+        None, kind=int, at_least=4, optional=True,
+        doc="neurons; of weak scaling for each thread or rank; 2,000, with --quick 200",
+    )  # fmt: skip
+    indegree: int = param(
+        1000, kind=int, at_least=1, doc="recurrent connections into each neuron, of as many as there are"
+    )
     rate: float = param(5.0, unit="Hz", above=0.0, doc="rate of the forced spikes")
-    steps: int = param(1000, kind=int, at_least=100, doc="steps of 1 ms that are timed")
+    steps: int | None = param(
+        None, kind=int, at_least=100, optional=True, doc="steps of 1 ms that are timed; 1,000, with --quick 200"
+    )
     workers: int = param(2, kind=int, at_least=1, doc="largest number of threads, and of ranks, in powers of two")
-    compare: str | None = param(None, kind=str, optional=True, doc="nest: measure NEST as well, over threads")
+    compare: str | None = param(None, kind=str, optional=True, doc="what else is measured, over threads: nest")
 
     def validate(self) -> None:
-        """A simulator that is known."""
+        """A simulator that is known; fill in what was left open."""
         if self.compare not in (None, "nest"):
             raise ParameterError(f'compare takes "nest", got {self.compare!r}')
+        for name, whole, quick in (("neurons", NEURONS, QUICK_NEURONS), ("steps", STEPS, QUICK_STEPS)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, quick if self.quick else whole)
+        object.__setattr__(self, "indegree", min(self.indegree, self.neurons or NEURONS))
 
     def compute(self, work: Work) -> Tables:
         """All points, one process after the other; what differs least stands side by side in time."""
@@ -103,7 +115,7 @@ class Figure5(PaperFigure):
 
     def _points(self) -> Iterator[dict[str, Any]]:
         """Of every seed. A network on one thread is one on one rank, and weak scaling's first is strong scaling's."""
-        neurons = QUICK_NEURONS if self.quick else self.neurons
+        neurons = self.neurons or NEURONS
         counts = [1 << k for k in range(self.workers.bit_length()) if 1 << k <= self.workers]
         over = WORKERS if has_ranks() else WORKERS[:1]
         for seed in self.seeds:
@@ -121,7 +133,7 @@ class Figure5(PaperFigure):
     def _config(self, point: dict[str, Any]) -> dict[str, Any]:
         return ScalingConfig(
             neurons=point["neurons"], indegree=min(self.indegree, point["neurons"]), rate=self.rate,
-            steps=QUICK_STEPS if self.quick else self.steps, mode=point["mode"],
+            steps=self.steps or STEPS, mode=point["mode"],
             threads=_threads(point), inputs=1000, readouts=10, seed=point["seed"],
         ).to_dict()  # fmt: skip
 

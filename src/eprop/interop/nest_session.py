@@ -346,7 +346,8 @@ class Session:
     def _dense(self, p: Population, what: str, key: str | None, late: int = 0) -> np.ndarray:
         events = self.recorders[p.name, what].events
         steps = np.rint(events["times"] / self.dt).astype(np.int64) - 1 - self.first - late
-        nodes = events["senders"] - self.nodes[p.name][0].global_id
+        # Of what never spiked NEST gives an empty list of no type.
+        nodes = np.asarray(events["senders"], np.int64) - self.nodes[p.name][0].global_id
         inside = (steps >= 0) & (steps < self.n_steps)
         out = np.zeros((self.n_steps, p.size))
         out[steps[inside], nodes[inside]] = 1.0 if key is None else events[key][inside]

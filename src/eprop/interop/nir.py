@@ -41,6 +41,8 @@ from eprop.network import Explicit, Network, Population, Projection
 from eprop.rules import Rule
 
 SECOND = 1000.0  # ms
+# In the metadata of a graph, the names of its inputs, a line each.
+INPUTS = "inputs"
 
 
 class NearestWarning(UserWarning):
@@ -108,8 +110,10 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
         name = f"{population.name} output"
         nodes[name] = nir.Output(output_type={"output": np.array([population.size])})
         edges.append((population.name, name))
-    # Types are known; to infer them, inputs would be added where nothing leads to a population.
-    return nir.NIRGraph(nodes=dict(nodes), edges=edges, metadata={"dt": network.dt / SECOND}, type_check=False)
+    # Types are known; to infer them, as `nir.read` does, inputs are added where nothing leads to a population.
+    sources = [p.name for p in shown if p.model.role == "source"]
+    told = {"dt": network.dt / SECOND, INPUTS: "\n".join(sources)}
+    return nir.NIRGraph(nodes=dict(nodes), edges=edges, metadata=told, type_check=False)
 
 
 def from_nir(
@@ -165,7 +169,7 @@ def from_nir(
             "from_nir: the graph does not say which time step it has; give it: from_nir(graph, dt=1.0), in ms"
         )
     network = Network(dt=round(SECOND * float(own), 12) if dt is None else dt, seed=seed)
-    found = paths_of(nir, graph)
+    found = paths_of(nir, _without_added_inputs(nir, graph))
     if found.loose:
         warnings.warn(
             f"from_nir leaves out what leads to no neuron or readout: {', '.join(sorted(found.loose))}",
@@ -181,6 +185,18 @@ def from_nir(
     if isinstance(rule, Mapping):
         _check_rules(rule, found)
     return network
+
+
+def _without_added_inputs(nir: Any, graph: Any) -> Any:
+    """The graph without inputs that were not written: reading a file adds one where nothing leads to a node."""
+    told = graph.metadata.get(INPUTS) if isinstance(graph.metadata, dict) else None
+    if told is None:
+        return graph
+    written = (told.decode() if isinstance(told, bytes) else str(told)).split("\n")
+    added = {name for name, node in graph.nodes.items() if isinstance(node, nir.Input) and name not in written}
+    nodes = {name: node for name, node in graph.nodes.items() if name not in added}
+    edges = [edge for edge in graph.edges if edge[0] not in added]
+    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=graph.metadata, type_check=False)
 
 
 # ------------------------------------------------------------------------------------------------------------- to NIR
@@ -342,8 +358,10 @@ def _connect(
 ) -> None:  # fmt: skip
     """One projection of all ways between two populations."""
     parts = []
-    for path in parallel:
-        targets, sources = np.nonzero(np.ones_like(path.weight) if zeros else path.weight)
+    # Of several ways between two nodes those count that weigh something; if none does, the first one.
+    nowhere = ~np.any([path.weight != 0.0 for path in parallel], axis=0) & zeros
+    for k, path in enumerate(parallel):
+        targets, sources = np.nonzero((path.weight != 0.0) | (nowhere & (k == 0)))
         steps = 1.0 + np.rint(path.delay[targets, sources] * SECOND / network.dt)
         parts.append((sources, targets, (rise[:, None] * path.weight)[targets, sources], steps))
     sources, targets, weight, steps = (np.concatenate(columns) for columns in zip(*parts, strict=True))

@@ -173,8 +173,8 @@ class _Walk:
         if isinstance(node, (self.nir.Linear, self.nir.Affine)):
             return _times(name, np.asarray(node.weight, float), path)
         if isinstance(node, self.nir.Scale):
-            return Path(_each(name, node.scale, path) * path.weight, path.delay)
-        return Path(path.weight, path.delay + _each(name, node.delay, path))
+            return Path(_each(name, node.scale, path) * path.weight, path.delay, path.plain)
+        return Path(path.weight, path.delay + _each(name, node.delay, path), path.plain)
 
 
 def _spread(node: Any, size: int) -> Any:
@@ -210,7 +210,7 @@ def _times(name: str, matrix: np.ndarray, path: Path) -> Path:
         raise NetworkError(f"{name}: its weights must be a matrix, got shape {matrix.shape}")
     _fits(name, path, matrix.shape[1])
     if path.plain:
-        return Path(matrix, np.broadcast_to(np.diagonal(path.delay), matrix.shape))
+        return Path(matrix * np.diagonal(path.weight), np.broadcast_to(np.diagonal(path.delay), matrix.shape))
     if not path.delay.any():
         return Path(matrix @ path.weight, np.zeros((matrix.shape[0], path.weight.shape[1])))
     delay = np.zeros((matrix.shape[0], path.weight.shape[1]))

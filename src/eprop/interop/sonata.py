@@ -202,7 +202,7 @@ def from_sonata(
 # -------------------------------------------------------------------------------------------------------------- write
 
 
-def _write_nodes(folder: pathlib.Path, network: Network, population: Population) -> dict[str, str]:
+def _write_nodes(folder: pathlib.Path, network: Network, population: Population) -> dict[str, Any]:
     name, size = population.name, population.size
     source = population.model.role == "source"
     row = {"node_type_id": population.index, "population": name, "model_type": "virtual" if source else "point_neuron"}
@@ -218,7 +218,8 @@ def _write_nodes(folder: pathlib.Path, network: Network, population: Population)
         for key, values in ({} if source else _parameters(members_of(network, population))).items():
             parameters[key] = np.broadcast_to(values, (size,))
     types = write_types(folder / f"{name}_node_types.csv", row)
-    return {"nodes_file": f"$BASE_DIR/{name}_nodes.h5", "node_types_file": types}
+    file = f"$BASE_DIR/{name}_nodes.h5"
+    return {"nodes_file": file, "node_types_file": types, "populations": {name: {"type": row["model_type"]}}}
 
 
 def _template(model: Model) -> str:
@@ -238,7 +239,7 @@ def _parameters(members: list[Any]) -> dict[str, np.ndarray]:
     return {key: np.array([row[key] for row in rows]) for key in rows[0]}
 
 
-def _write_edges(folder: pathlib.Path, simulator: Simulator, projection: Projection) -> dict[str, str]:
+def _write_edges(folder: pathlib.Path, simulator: Simulator, projection: Projection) -> dict[str, Any]:
     name = _name_of(projection)
     sources, targets, weights = simulator.connections(projection.name)
     kind = "stdp" if isinstance(projection.rule, STDP) else "eprop" if projection.rule.plastic else "static"
@@ -253,7 +254,11 @@ def _write_edges(folder: pathlib.Path, simulator: Simulator, projection: Project
         group["0/syn_weight"], group["0/delay"] = weights, simulator.delays(projection.name)
     row = {"edge_type_id": projection.index, "population": name, "model_template": f"{kind}_synapse"}
     types = write_types(folder / f"{name}_edge_types.csv", row)
-    return {"edges_file": f"$BASE_DIR/{name}_edges.h5", "edge_types_file": types}
+    return {
+        "edges_file": f"$BASE_DIR/{name}_edges.h5",
+        "edge_types_file": types,
+        "populations": {name: {"type": "chemical"}},
+    }
 
 
 def _check_names(network: Network) -> None:

@@ -52,7 +52,13 @@ def read_edges(path: str, name: str, group: Any, types: list[dict[str, str]]) ->
     (sources, pre), (targets, post) = ((ids[:].astype(np.int64), text_of(of)) for ids, of in ends)
     weights, delays, counts = (_said(path, name, group, types, places) for places in (WEIGHT, DELAY, COUNT))
     if np.any(np.isnan(weights)):
-        raise DataError(f"{path}: neither the edges of {name!r} nor their types say what syn_weight they have")
+        lost = np.flatnonzero(np.isnan(weights))
+        raise DataError(
+            f"{path}: neither the edges of {name!r} nor their types say what syn_weight they have, as a number, of {lost.size} "
+            f"of {weights.size}; edge {lost[0]} is the first"
+        )
+    if np.any(delays < 0.0):
+        raise DataError(f"{path}: the delay of edge {np.flatnonzero(delays < 0.0)[0]} of {name!r} is below zero")
     weights = weights * np.where(np.isnan(counts), 1.0, counts)
     return Edges(pre, post, sources, targets, weights, delays)
 

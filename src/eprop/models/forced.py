@@ -9,6 +9,7 @@ import numpy as np
 
 from eprop._jit import inline
 from eprop.equations import rng
+from eprop.errors import ParameterError
 from eprop.models.base import steps
 from eprop.models.lif import LATE, LIF, V
 from eprop.models.membrane import V_MIN, V_TH, integrate, surrogate_gradient
@@ -43,16 +44,22 @@ class ForcedLIF(LIF):
         100.0, unit="ms", above=0.0, nest="ignore_and_spike_interval", doc="time between spikes, to the nearest step"
     )
 
+    def validate(self) -> None:
+        """What spikes by the clock is never refractory."""
+        if np.any(np.asarray(getattr(self.t_ref, "values", self.t_ref)) != 0.0) or self.delayed_reset:
+            raise ParameterError("ForcedLIF spikes by the clock: it has no t_ref and no delayed_reset")
+        super().validate()
+
     state_rows: ClassVar[tuple[str, ...]] = (*LIF.state_rows, "left")
     parameter_rows: ClassVar[tuple[str, ...]] = (*LIF.parameter_rows, "interval")
     update: ClassVar[Any] = staticmethod(update)
 
     def derived(self, dt: float) -> dict[str, Any]:
-        """As of `LIF`, with the interval in steps."""
-        return {**super().derived(dt), "interval": 1.0 * steps(self.interval, dt)}
+        """As of `LIF`, with the interval in steps, one at least."""
+        return {**super().derived(dt), "interval": 1.0 * max(steps(self.interval, dt), 1)}
 
     def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
         """Phases, uniform over an interval."""
-        period = steps(self.interval, dt)
+        period = max(steps(self.interval, dt), 1)
         draws = [rng.below(np.uint64(seed), rng.PHASE, 0, i, period) for i in nodes]
         return {**super().initial(dt, nodes, seed), "left": np.array(draws, float) + 1.0}

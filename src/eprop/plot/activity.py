@@ -186,12 +186,12 @@ def _draw_readouts(ax: Axes, a: Traces, values: np.ndarray, target: np.ndarray |
 
 def _shade_outside(ax: Axes, a: Traces) -> None:
     """Grey where no error counts; regularisation of the rates acts there as well."""
-    inside = np.flatnonzero(a.window)
-    step = a.times[0]
-    if inside.size:
-        for start, stop in ((0.0, a.times[inside[0]] - step), (a.times[inside[-1]], a.times[-1])):
-            if stop > start:
-                ax.axvspan(start, stop, color=_OUTSIDE, lw=0, zorder=-10)
+    if not np.any(a.window):
+        return
+    ends = np.append(0.0, a.times)
+    edges = np.diff(np.concatenate([[0], (a.window == 0).astype(int), [0]]))
+    for start, stop in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        ax.axvspan(ends[start], ends[stop], color=_OUTSIDE, lw=0, zorder=-10)
 
 
 def _legend(figure: Figure | SubFigure, a: Traces) -> None:

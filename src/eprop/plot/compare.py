@@ -36,7 +36,7 @@ def draw_band(
     if len(trials) > 1:
         spread = trials.std(axis=0, ddof=1)
         # A logarithmic axis has no zero: where the band would reach it, it ends at the lowest trial.
-        low = np.maximum(mean - spread, trials.min(axis=0)) if (mean > 0).all() else mean - spread
+        low = np.where((mean > 0.0) & (mean <= spread), trials.min(axis=0), mean - spread)
         if filled:
             ax.fill_between(x, low, mean + spread, color=color, alpha=0.2, lw=0)
         else:
@@ -69,7 +69,8 @@ def draw_bars(
     for at, (name, trials) in enumerate(values.items()):
         mean, spread = float(np.mean(trials)), spreads[name]
         ax.bar(at, mean, width=0.62, color=colors[at], alpha=0.55, lw=0)
-        ax.errorbar([at], [mean], [[min(spread, mean)], [spread]], color=BLACK, lw=0.9, capsize=2.5, capthick=0.9)
+        below = min(spread, mean) if mean > 0.0 else spread
+        ax.errorbar([at], [mean], [[below], [spread]], color=BLACK, lw=0.9, capsize=2.5, capthick=0.9)
         _scatter(ax, at, trials, colors[at], rng)
         highest = max(mean + spread, float(np.max(trials)))
         ax.annotate(
@@ -79,7 +80,8 @@ def draw_bars(
     ax.set_xticks(range(len(values)), list(values), fontsize=7 if len(values) > 2 else None)
     ax.tick_params(axis="x", length=0)
     ax.set_xlim(-0.6, len(values) - 0.4)
-    ax.set_ylim(0, ax.get_ylim()[1] * 1.15)
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom if bottom < 0.0 and min(map(np.mean, values.values())) < 0.0 else 0.0, max(1.15 * top, 0.0))
 
 
 def draw_points(ax: Axes, trials: np.ndarray, spread: float, color: str) -> None:

@@ -42,7 +42,8 @@ def draw_confusion(matrix: Any, classes: Sequence[str] | None = None, ax: Axes |
         ax.set_xlabel("predicted class")
         ax.set_ylabel("true class")
         errors = 1.0 - np.trace(counts) / max(counts.sum(), 1)
-        ax.set_title(f"{100 * errors:.1f} % of {counts.sum():,} samples wrong")
+        wrong = f"{100 * errors:.1f} % of {counts.sum():,} samples wrong"
+        ax.set_title(wrong if counts.any() else "no samples")
         ax.spines[:].set_visible(False)
         figure = ax.figure
         shares = np.array([0, 0.01, 0.1, 0.25, 0.5, 1.0])

@@ -27,7 +27,7 @@ def draw_pattern(before: Activity, after: Activity) -> Figure:
     -------
     Figure
     """
-    inside = np.flatnonzero(before.window)
+    inside = _within(before.window)
     outputs = before.y.shape[1]
     with look():
         figure = new_figure(WIDE, max(1.5 * outputs + 0.6, 2.8 if outputs == 2 else 0.0))
@@ -43,19 +43,31 @@ def draw_pattern(before: Activity, after: Activity) -> Figure:
     return figure
 
 
+def _within(window: np.ndarray) -> np.ndarray:
+    """Steps from the first to the last in which errors count; all if they never do."""
+    inside = np.flatnonzero(window)
+    return np.arange(inside[0], inside[-1] + 1) if inside.size else np.arange(len(window))
+
+
+def _shown(activity: Activity, what: str, inside: np.ndarray) -> np.ndarray:
+    """Output or target; nothing in gaps in which no error counts."""
+    counts = activity.window[inside, None] > 0.0
+    return np.where(counts | ~activity.window.any(), getattr(activity, what)[inside], np.nan)
+
+
 def _draw_over_time(ax: Axes, before: Activity, after: Activity, inside: np.ndarray, k: int) -> None:
     times = before.times[inside] - before.times[inside[0]]
-    ax.plot(times, before.output[inside, k], color=GREY, lw=0.7)
-    ax.plot(times, after.output[inside, k], color=ORANGE, lw=1.2)
-    ax.plot(times, before.target[inside, k], **_TARGET)
+    ax.plot(times, _shown(before, "output", inside)[:, k], color=GREY, lw=0.7)
+    ax.plot(times, _shown(after, "output", inside)[:, k], color=ORANGE, lw=1.2)
+    ax.plot(times, _shown(before, "target", inside)[:, k], **_TARGET)
     ax.set_ylabel(f"$y_{k + 1}$ (mV)")
     ax.set_xlim(0, float(times[-1] + times[1] if times.size > 1 else 1.0))
 
 
 def _draw_path(ax: Axes, before: Activity, after: Activity, inside: np.ndarray) -> None:
     for activity, color, width in ((before, GREY, 0.5), (after, ORANGE, 1.2)):
-        ax.plot(*activity.output[inside].T, color=color, lw=width)
-    ax.plot(*before.target[inside].T, **_TARGET)
+        ax.plot(*_shown(activity, "output", inside).T, color=color, lw=width)
+    ax.plot(*_shown(before, "target", inside).T, **_TARGET)
     ax.set_aspect("equal", adjustable="datalim")  # the limits take in all that is drawn, however far it wanders
     ax.set_xlabel("$y_1$ (mV)")
     ax.set_ylabel("$y_2$ (mV)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -157,14 +158,40 @@ def test_a_process_that_dies_leaves_no_entry(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         cached({}, made, tmp_path)
     monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
     maker = Maker()
     cached({}, maker, tmp_path)
     assert maker.calls == 1
-    (rest,) = tmp_path.glob(".*")
+
+
+def test_what_was_left_by_a_killed_process_is_swept_and_nothing_else(tmp_path):
+    mine = [tmp_path / name for name in (".venv-3.11", ".conda.bak", ".set.mine", ".other.abcd1234", "seen")]
+    left = [tmp_path / ".set.x7f2hh84", tmp_path / f".{'0123456789abcdef' * 2}.abcd_123"]
+    young = tmp_path / ".set.y7f2hh84"
+    for path in (*mine, *left, young):
+        path.mkdir()
+        (path / "inside").touch()
     old = time.time() - 2 * 24 * 3600
-    os.utime(rest, (old, old))
-    cached({"other": 1}, maker, tmp_path)  # sweeps
-    assert list(tmp_path.glob(".*")) == []
+    for path in (*mine, *left):
+        os.utime(path, (old, old))
+    save_dataset(made(), tmp_path / "set")
+    assert {path.name for path in tmp_path.iterdir()} == {"set", young.name, *(path.name for path in mine)}
+
+
+def test_a_folder_of_others_is_not_replaced(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    save_dataset(made(), tmp_path / "thesis")  # it is empty
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "chapter").write_text("1")
+    with pytest.raises(DataError, match="book: holds no data set that could be replaced, but other files"):
+        save_dataset(made(), tmp_path / "book")
+    assert (tmp_path / "book" / "chapter").read_text() == "1"
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    data = dataclasses.replace(made(), dt=np.float32(0.5), n_channels=np.int64(5))
+    save_dataset(data, tmp_path / "set")
+    assert same(load_dataset(tmp_path / "set"), made())
 
 
 def test_an_entry_may_be_replaced(tmp_path):

@@ -247,9 +247,14 @@ def test_files_that_vanish_are_named(folder):
 
 
 def test_what_does_not_fit_the_file_is_refused(tmp_path):
-    for events in (Events([256], [0], [0], [0]), Events([0], [0], [0], [2**23])):
+    late = Events([0, 0], [0, 0], [0, 0], [5, 4])
+    for events in (Events([34], [0], [0], [0]), Events([0], [240], [0], [0]), Events([0], [0], [0], [2**23]), late):
         with pytest.raises(DataError, match="N-MNIST file holds"):
             encode(events)
+    for index, label in ((0, 12), (0, -1), (-1, 3)):
+        with pytest.raises(DataError, match="N-MNIST has labels 0 to 9 and indices from 0 on"):
+            write_recording(tmp_path, index, EventSample(recording(1), label))
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "3").write_text("a file where the folder should be")
     with pytest.raises(DataError, match="cannot be written"):
         write_recording(tmp_path, 0, EventSample(recording(1), 3))
@@ -263,3 +268,36 @@ def test_real_files_come_back_byte_by_byte(shared):
         path = next((shared / "data" / "nmnist-small" / "Test").glob(f"*/{data.indices[index] + 1:05d}.bin"))
         assert encode(data[index].events) == path.read_bytes()
         assert path.parent.name == str(data.labels[index])
+
+
+@pytest.mark.tiny
+def test_a_recording_that_is_there_twice_is_refused(folder):
+    """Or it would be learned from and held out."""
+    count = len(read_nmnist(folder, "train"))
+    first = next((folder / "Train").rglob("*.bin"))
+    other = folder / "backup" / "Train" / first.parent.name / first.name
+    other.parent.mkdir(parents=True)
+    other.write_bytes(first.read_bytes())
+    with pytest.raises(DataError, match=f"{first.name}: are the same recording, number .*, twice; move one"):
+        read_nmnist(folder, "train")
+    other.unlink()
+    assert len(read_nmnist(folder, "train")) == count
+
+
+@pytest.mark.tiny
+def test_no_recordings_are_no_data_set(folder):
+    with pytest.raises(DataError, match="no undamaged recording"):
+        read_nmnist(folder, "train").subset([]).binned()
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("label", [np.array([3]), np.int64(3), 3.0])
+def test_labels_of_other_types(label):
+    assert from_iterable([(recording(1), label)], n_steps=400).labels.tolist() == [3]
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("label", ["a", None, -1, 1.5, np.array([1, 2])])
+def test_labels_that_are_none(label):
+    with pytest.raises(DataError, match="sample 0: a label must be a whole number >= 0, got"):
+        from_iterable([(recording(1), label)], n_steps=400)

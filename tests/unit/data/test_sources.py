@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from eprop.data import EventCamera, Events, EventSample, LeakWarning, Loader, deskew, load, sources, write_recording
+from eprop.data import mnist as mnist_digits
 from eprop.data.mnist import Digits
 from eprop.errors import DataError, ParameterError
 
@@ -197,3 +198,21 @@ def test_simulated_recordings_are_deskewed_by_the_path_of_their_camera(mnist):
     found = load(mnist=mnist, loader=dataclasses.replace(plain, deskew=True)).test
     assert np.array_equal(found.channels, deskew(data, camera).channels)
     assert not np.array_equal(found.channels, deskew(data).channels)
+
+
+def test_leaks_are_seen_beyond_the_digits_whose_labels_are_known(tmp_path, monkeypatch):
+    """Of a range that begins later, and by labels of digits that are shared; other digits of the same numbers are none."""
+    labels = [*TRAIN_LABELS, *[k % 7 for k in range(20)]]
+    monkeypatch.setattr(mnist_digits, "KNOWN_DIGITS", 10)
+    monkeypatch.setattr(sources, "KNOWN_DIGITS", 10)
+    for name, of in (("data", labels), ("other", [(label + 1) % 10 for label in labels])):
+        for index, label in enumerate(of):
+            if name == "data" or index >= 15:
+                write_recording(tmp_path / name / "Train", index, EventSample(Events([3], [4], [1], [index]), label))
+    for index in range(15, 30):
+        write_recording(tmp_path / "part", index, EventSample(Events([3], [4], [1], [index]), labels[index]))
+    with pytest.warns(LeakWarning, match="15 of 30"):
+        load(data=tmp_path / "data", span=(15, 30), test=tmp_path / "data" / "Train", loader=LOADER)
+    with pytest.warns(LeakWarning, match="15 of 15"):
+        load(data=tmp_path / "data", test=tmp_path / "part", loader=LOADER)
+    load(data=tmp_path / "data", test=tmp_path / "other" / "Train", loader=LOADER)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.models import ForcedLIF
 from eprop.models.base import decay, steps
 
 pytestmark = pytest.mark.tiny
@@ -121,3 +122,10 @@ def test_lower_bound_of_readouts():
     y = ep.Simulator(net, threads=1).run(6.0, {"in": inputs}).y["out"][:, 0]
     rest = -0.5 * np.exp(-0.1) + 0.25
     np.testing.assert_allclose(y[:4], [1.0, 1.0, 0.5, 1.0 + rest])
+
+
+def test_what_spikes_by_the_clock_is_never_refractory():
+    for given in ({"t_ref": 5.0}, {"delayed_reset": True}):
+        with pytest.raises(ep.ParameterError, match="ForcedLIF spikes by the clock: it has no t_ref"):
+            ForcedLIF(**given)
+    assert ForcedLIF(interval=0.3).derived(1.0)["interval"] == 1.0

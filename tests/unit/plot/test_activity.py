@@ -88,3 +88,17 @@ def test_a_pattern_is_drawn_whole() -> None:
     assert left < x.min() < x.max() < right
     assert low < y.min() < y.max() < high
     assert path.get_aspect() == 1.0
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("window", ["with a gap", "never open"])
+def test_gaps_of_a_window_are_gaps(window: str) -> None:
+    counts = np.array([0, 0, 1, 1, 0, 0, 0, 1, 1, 0.0]) if window == "with a gap" else np.zeros(10)
+    before, after = (dataclasses.replace(steps(2, scale=s), window=counts) for s in (5.0, 1.0))
+    over_time = plot.draw_pattern(before, after).axes[0]
+    for line in over_time.lines:
+        shown = np.isfinite(line.get_ydata())
+        assert shown.tolist() == ([True, True, False, False, False, True, True] if counts.any() else [True] * 10)
+    shaded = [p for ax in plot.draw_activity(before, after).axes for p in ax.patches if p.get_zorder() == -10]
+    spans = {(round(p.get_x(), 6), round(p.get_x() + p.get_width(), 6)) for p in shaded}
+    assert spans == ({(0.0, 2.0), (4.0, 7.0), (9.0, 10.0)} if counts.any() else set())

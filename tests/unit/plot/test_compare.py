@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from eprop import plot
 from eprop.bench import EventCost
-from eprop.plot.compare import draw_bars, draw_points
+from eprop.plot.compare import draw_band, draw_bars, draw_points
 from eprop.plot.style import decades
 
 
@@ -76,3 +76,23 @@ def test_the_cost_of_events_has_plain_numbers_and_its_spread() -> None:
     np.testing.assert_allclose(spans, [(6.3, 6.7), (7.1, 7.9), (8.5, 9.5), (0.8, 23.0)])
     assert not delivery[2]
     assert len(plot.draw_event_cost(costs()).axes[0].containers) == 2
+
+
+@pytest.mark.tiny
+def test_a_band_is_a_standard_deviation_to_either_side_above_zero() -> None:
+    ax = Figure().add_subplot()
+    trials = np.array([[10.0, 1.0, 0.1], [10.0, 1.0, 0.1], [13.0, 1.3, 10.0]])
+    draw_band(ax, np.arange(3), trials, "k", "x", filled=False)
+    low, high = (ax.lines[k].get_ydata() for k in range(2))
+    mean, spread = trials.mean(axis=0), trials.std(axis=0, ddof=1)
+    np.testing.assert_allclose(high, mean + spread)
+    np.testing.assert_allclose(low[:2], (mean - spread)[:2])
+    assert mean[2] < spread[2]
+    assert low[2] == 0.1  # a logarithmic axis has no zero: it ends at the lowest trial
+
+
+@pytest.mark.tiny
+def test_bars_below_zero() -> None:
+    ax = Figure().add_subplot()
+    draw_bars(ax, {"a": np.array([-1.0, -2.0])}, {"a": 0.5}, ["k"])
+    assert len(ax.containers) == 2
