@@ -17,6 +17,7 @@ import numpy as np
 from eprop.data._binning import bin_block, count_channels, first_fault, remap
 from eprop.data.events import Events, as_events, iterate
 from eprop.errors import DataError, ParameterError
+from eprop.parameters import real_numbers
 
 _FAULTS = {1: "offsets fall or leave the array of channels", 2: "a channel out of range", 3: "unsorted channels"}
 _BLOCK = 256
@@ -467,7 +468,7 @@ def _blocks(pairs: Iterable[tuple[Any, Any]]) -> Iterator[list[tuple[Events, int
 
 def check_labels(labels: Any) -> None:
     """Raise `DataError` unless all labels are whole numbers from 0 on."""
-    given = np.asarray(labels)
+    given = real_numbers("labels", labels, DataError)
     wrong = np.flatnonzero((given < 0) | (given != np.rint(given)) | (given > np.iinfo(np.int32).max))
     if wrong.size:
         raise DataError(f"sample {wrong[0]}: a label must be a whole number >= 0, got {given.ravel()[wrong[0]]}")
@@ -479,7 +480,7 @@ def _label(label: Any) -> int:
         label = np.reshape(label, -1)[0]
     try:
         number = int(label)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(f"a label must be a whole number >= 0, got {label!r:.60}") from None
     if number != label or not 0 <= number <= np.iinfo(np.int32).max:
         raise DataError(f"a label must be a whole number >= 0, got {label}")

@@ -16,7 +16,7 @@ from eprop.network import Network
 from eprop.parallel import Communicator
 
 
-def check_network(comm: Communicator, network: Network, **options: Any) -> None:
+def check_same_network(comm: Communicator, network: Network, **options: Any) -> None:
     """Refuse networks, or options of the simulator, that are not the same on all ranks.
 
     Raises
@@ -26,7 +26,7 @@ def check_network(comm: Communicator, network: Network, **options: Any) -> None:
     """
     if comm.size == 1:
         return
-    own = {"precision": str(options)} | description_of(network, whole=True)
+    own = {f"Simulator.{name}": repr(value) for name, value in options.items()} | description_of(network, whole=True)
     digest = hashlib.sha256(json.dumps(own).encode()).hexdigest()
     if len(set(comm.gather(digest))) == 1:
         return
@@ -53,9 +53,9 @@ def check_call(comm: Communicator, call: str, samples: Samples, *others: Any) ->
     own = {
         "number of samples": len(samples),
         "number of steps": samples.n_steps,
-        "inputs": _sum(samples.event_start, samples.event_channels),
-        "targets": _sum(samples.target),
-        "window": _sum(samples.window),
+        "inputs": checksum(samples.event_start, samples.event_channels),
+        "targets": checksum(samples.target),
+        "window": checksum(samples.window),
         "options": str(others),
     }
     found = comm.gather(own)
@@ -68,7 +68,7 @@ def check_call(comm: Communicator, call: str, samples: Samples, *others: Any) ->
                 )
 
 
-def _sum(*arrays: np.ndarray) -> int:
+def checksum(*arrays: np.ndarray) -> int:
     """A checksum of arrays; NaN, no target, is as good as any number."""
     found = 0
     for array in arrays:

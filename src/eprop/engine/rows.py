@@ -61,24 +61,26 @@ def _piece(built: Built, threads: int) -> int:
     return int(np.clip(built.weight.size // (PIECES_A_THREAD * threads), min(LEAST_PIECE, PIECE), PIECE))
 
 
+def _synapses(built: Built) -> tuple[np.ndarray, np.ndarray]:
+    """Of the axons of each tract, with all their branches: how many rows, and synapses, there are."""
+    rows, indptr = built.topology.projections, built.topology.indptr
+    first, n = rows[rows[:, lay.PRO_LEADER], lay.PRO_ROW], rows[:, lay.PRO_ROWS] * rows[:, lay.PRO_STRIDE]
+    return n, (indptr[:, first + n] - indptr[:, first]).sum(axis=0)
+
+
 def by_spikes(built: Built) -> np.ndarray:
     """Tracts that learn by e-prop and whose rows have so few targets that these are picked (`kernels.gradients`)."""
-    rows, indptr = built.topology.projections, built.topology.indptr
-    leader, sizes = rows[rows[:, lay.PRO_LEADER]], rows[:, lay.PRO_HI] - rows[:, lay.PRO_LO]
-    first, n = leader[:, lay.PRO_ROW], rows[:, lay.PRO_ROWS] * rows[:, lay.PRO_STRIDE]
+    rows, (n, synapses) = built.topology.projections, _synapses(built)
     learn = (rows[:, lay.PRO_RULE] == lay.EPROP) & (rows[:, lay.PRO_TO_READOUT] == 0)
-    synapses = (indptr[:, first + n] - indptr[:, first]).sum(axis=0)
-    few: np.ndarray = learn & (synapses < PICKED_TO * n * sizes)
+    few: np.ndarray = learn & (synapses < PICKED_TO * n * (rows[:, lay.PRO_HI] - rows[:, lay.PRO_LO]))
     return few
 
 
 def short_rows(built: Built) -> np.ndarray:
     """Tracts of axons with several branches that have few synapses each."""
-    rows, indptr = built.topology.projections, built.topology.indptr
-    leader = rows[rows[:, lay.PRO_LEADER]]
-    first, n = leader[:, lay.PRO_ROW], rows[:, lay.PRO_ROWS] * rows[:, lay.PRO_STRIDE]
-    synapses = (indptr[:, first + n] - indptr[:, first]).sum(axis=0)
-    few: np.ndarray = (rows[:, lay.PRO_STRIDE] > 1) & (synapses < SHORT_TO * n * len(indptr))
+    n, synapses = _synapses(built)
+    several = built.topology.projections[:, lay.PRO_STRIDE] > 1
+    few: np.ndarray = several & (synapses < SHORT_TO * n * len(built.topology.indptr))
     return few
 
 

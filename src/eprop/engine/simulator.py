@@ -12,7 +12,7 @@ import scipy.sparse
 from eprop._jit import available_threads
 from eprop.engine import inputs as given
 from eprop.engine import snapshot, weights
-from eprop.engine.agreement import check_call, check_network
+from eprop.engine.agreement import check_call, check_same_network, checksum
 from eprop.engine.arrays import Arrays
 from eprop.engine.batches import Batches
 from eprop.engine.build import build
@@ -102,7 +102,7 @@ class Simulator:
             raise ParameterError(
                 f"Simulator.comm must be what eprop.parallel.find_communicator() gives, got {type(self.comm).__name__}"
             )
-        check_network(self.comm, self.network, precision=precision, parallel=parallel)
+        check_same_network(self.comm, self.network, precision=precision, parallel=parallel)
         replicas = replicas_of(self.network, parallel, self.comm)
         divided = Serial() if replicas.size > 1 else self.comm
         self.threads = thread_count(threads, self.comm)
@@ -188,7 +188,15 @@ class Simulator:
         samples = given.one_sample(self.network, n_steps, inputs, targets, window)
         probes = Probes(self.network, self.arrays.built, record, partial(order_on_all_ranks, self.arrays))
         wanted = given.spiking(self.network, spikes)
-        check_call(self.comm, "run", samples, learn, [p.name for p in wanted], [key for key, _ in probes.columns])
+        check_call(
+            self.comm,
+            "run",
+            samples,
+            learn,
+            [p.name for p in wanted],
+            [key for key, _ in probes.columns],
+            checksum(*probes.index.values()),
+        )
         if self._by_batch:
             self.reset()
         if self._by_batch and learn:

@@ -85,13 +85,14 @@ class Figure5(PaperFigure):
     compare: str | None = param(None, kind=str, optional=True, doc="what else is measured, over threads: nest")
 
     def validate(self) -> None:
-        """A simulator that is known; fill in what was left open."""
+        """A simulator that is known."""
         if self.compare not in (None, "nest"):
             raise ParameterError(f'compare takes "nest", got {self.compare!r}')
-        for name, whole, quick in (("neurons", NEURONS, QUICK_NEURONS), ("steps", STEPS, QUICK_STEPS)):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, quick if self.quick else whole)
-        object.__setattr__(self, "indegree", min(self.indegree, self.neurons or NEURONS))
+
+    def sizes(self) -> tuple[int, int]:
+        """Neurons and steps: as given, or what suits a whole or a quick figure."""
+        usual = (QUICK_NEURONS, QUICK_STEPS) if self.quick else (NEURONS, STEPS)
+        return self.neurons or usual[0], self.steps or usual[1]
 
     def compute(self, work: Work) -> Tables:
         """All points, one process after the other; what differs least stands side by side in time."""
@@ -115,7 +116,7 @@ class Figure5(PaperFigure):
 
     def _points(self) -> Iterator[dict[str, Any]]:
         """Of every seed. A network on one thread is one on one rank, and weak scaling's first is strong scaling's."""
-        neurons = self.neurons or NEURONS
+        neurons, _ = self.sizes()
         counts = [1 << k for k in range(self.workers.bit_length()) if 1 << k <= self.workers]
         over = WORKERS if has_ranks() else WORKERS[:1]
         for seed in self.seeds:
@@ -133,7 +134,7 @@ class Figure5(PaperFigure):
     def _config(self, point: dict[str, Any]) -> dict[str, Any]:
         return ScalingConfig(
             neurons=point["neurons"], indegree=min(self.indegree, point["neurons"]), rate=self.rate,
-            steps=self.steps or STEPS, mode=point["mode"],
+            steps=self.sizes()[1], mode=point["mode"],
             threads=_threads(point), inputs=1000, readouts=10, seed=point["seed"],
         ).to_dict()  # fmt: skip
 

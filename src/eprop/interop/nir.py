@@ -193,7 +193,13 @@ def _without_added_inputs(nir: Any, graph: Any) -> Any:
     if told is None:
         return graph
     written = (told.decode() if isinstance(told, bytes) else str(told)).split("\n")
-    added = {name for name, node in graph.nodes.items() if isinstance(node, nir.Input) and name not in written}
+    leads = {name: [post for pre, post in graph.edges if pre == name] for name in graph.nodes}
+    added = {
+        name
+        for name, node in graph.nodes.items()
+        if isinstance(node, nir.Input) and name not in written and len(leads[name]) == 1
+        and name.startswith(f"input_{leads[name][0]}")
+    }  # fmt: skip
     nodes = {name: node for name, node in graph.nodes.items() if name not in added}
     edges = [edge for edge in graph.edges if edge[0] not in added]
     return nir.NIRGraph(nodes=nodes, edges=edges, metadata=graph.metadata, type_check=False)

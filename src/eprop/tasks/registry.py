@@ -81,9 +81,9 @@ def _from_file(path: pathlib.Path) -> type[Task]:
         raise ParameterError(f"{path}: must define one task (a subclass of Task with a name), found {listed}")
     _check_dataclasses(found[0], path)
     name = found[0].name
-    if not re.fullmatch(r"\w[\w.-]*", str(name)):
+    if not re.fullmatch(r"[^-./\0][^/\0]*", str(name)):
         raise ParameterError(
-            f"{path}: the name of a task is that of folders: letters, digits, hyphens, such as 'my-task', got {name!r}"
+            f"{path}: the name of a task is that of folders: no '/', none of '-.' at first, as 'my-task'; got {name!r}"
         )
     found[0].origin, found[0].digest = str(path), vars(module)[_DIGEST]
     return found[0]

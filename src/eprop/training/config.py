@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -85,8 +86,10 @@ class RunConfig:
         data = kind.data(**{**made.default_data(), **parts["data"]})
         suited = Training(**made.default_training(data))
         if given and changes.get("task"):
-            kept = _still_wanted(given.get("training", {}), Training(**kind(**was).default_training(data)), suited)
-            parts["training"] = {**kept, **changes.get("training", {})}
+            with contextlib.suppress(ParameterError):  # what is wrong in the file may be what is changed
+                old = Training(**kind(**was).default_training(data))
+                kept = _still_wanted(given.get("training", {}), old, suited)
+                parts["training"] = {**kept, **changes.get("training", {})}
         training = suited.replace(**parts["training"])
         for name in changes.get("task", {}):
             if (why := made.idle(name)) is not None:

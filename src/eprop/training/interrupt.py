@@ -9,7 +9,7 @@ import signal
 import threading
 import types
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from eprop.parallel import Communicator, Serial
 
@@ -31,6 +31,7 @@ class Interrupt:
     """
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    _open: ClassVar[list[Interrupt]] = []
 
     def __init__(self, comm: Communicator | None = None) -> None:
         self.signal = 0
@@ -53,9 +54,11 @@ class Interrupt:
             for number in self._SIGNALS:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._handle)
+        self._open.append(self)
         return self
 
     def __exit__(self, *unused: object) -> None:
+        self._open.remove(self)
         self._restore()
 
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
@@ -81,31 +84,45 @@ class Request(Interrupt):
     def __init__(self, ask: Callable[[], object], patience: float) -> None:
         super().__init__()
         self._ask, self._patience = ask, patience
-        self._alarm: Any = None
 
-    def _handle(self, number: int, frame: types.FrameType | None) -> None:
-        super()._handle(number, frame)
-        self._alarm = signal.signal(signal.SIGALRM, lambda *_: self.check())
-        signal.setitimer(signal.ITIMER_REAL, self._patience)
-        self._ask()
+    def __enter__(self) -> Request:
+        super().__enter__()
+        if self._previous:
+            self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, lambda *_: self.check())
+        return self
 
     def __exit__(self, *unused: object) -> None:
-        super().__exit__()
         if self.requested:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
-            signal.signal(signal.SIGALRM, self._alarm)
+        super().__exit__()
+
+    def _handle(self, number: int, frame: types.FrameType | None) -> None:
+        self._ask()
+        signal.setitimer(signal.ITIMER_REAL, self._patience)
+        super()._handle(number, frame)
+
+    def _restore(self) -> None:
+        alarm = self._previous.pop(signal.SIGALRM, None) if self in self._open else None
+        super()._restore()
+        if alarm is not None:
+            self._previous[signal.SIGALRM] = alarm  # it is needed until the end
 
 
 @contextlib.contextmanager
 def asked_by(file: pathlib.Path) -> Iterator[None]:
-    """Context in which this process gets a SIGTERM once there is a file: who makes it need not know who listens."""
+    """Context in which this process is asked to stop once there is a file: who makes it need not know who listens.
+
+    Where an `Interrupt` is open, that is told; elsewhere a SIGTERM comes, within `terminating`.
+    """
     done = threading.Event()
 
     def look() -> None:
         while not done.wait(0.1):
             if file.exists():
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
+                if listening := Interrupt._open[-1:]:
+                    listening[0].signal = listening[0].signal or signal.SIGTERM
+                else:
+                    os.kill(os.getpid(), signal.SIGTERM)
 
     ear = threading.Thread(target=look, daemon=True)
     ear.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import pathlib
 import signal
 import statistics
@@ -152,22 +153,22 @@ def _side_by_side(
     stop = folder.path / STOP
     stop.unlink(missing_ok=True)
     # A trial in this process hears of signals by itself.
-    alone = jobs == 1
-    calls = [
-        (_trial, (text, seed, str(run.path), None if alone else stop)) for seed, run in zip(seeds, runs, strict=True)
-    ]
+    asked = Request(stop.touch, PATIENCE) if jobs > 1 else contextlib.nullcontext()
+    calls = [(_trial, (text, seed, str(run.path), stop, os.getpid())) for seed, run in zip(seeds, runs, strict=True)]
+    results = side_by_side(calls, jobs)
     try:
-        with (
-            Look(watcher, lambda: [run.share() for run in runs], what="trials"),
-            terminating(),
-            contextlib.nullcontext() if alone else Request(stop.touch, PATIENCE) as request,
-        ):
-            for trial in side_by_side(calls, jobs):
-                if trial is not None:
-                    found.append(trial)
-                    watcher.trial(len(found), len(seeds), trial)
-        if request is not None:
-            request.check()
+        with Look(watcher, lambda: [run.share() for run in runs], what="trials"), terminating(), asked as request:
+            try:
+                for trial in results:
+                    if trial is not None:
+                        found.append(trial)
+                        watcher.trial(len(found), len(seeds), trial)
+            except Exception:
+                # Ctrl-C may have ended a process that was just beginning, of which its pool hears as of an error.
+                if request is None or not request.requested:
+                    raise
+        if len(found) < len(seeds):
+            raise Stopped(exit_code=128 + ((request.signal if request else 0) or signal.SIGINT))
     except KeyboardInterrupt as stopped:
         raise Stopped(_how_to_go_on(folder, config, seeds), getattr(stopped, "exit_code", 130)) from None
     finally:
@@ -221,11 +222,11 @@ def _joblib() -> Any:
     return joblib
 
 
-def _trial(text: str, seed: int, out: str, stop: pathlib.Path | None) -> dict[str, Any] | None:
-    """One trial, in a process of its own if it is told to end once there is a file ``stop``; its results, or None."""
-    if stop is None:
+def _trial(text: str, seed: int, out: str, stop: pathlib.Path, caller: int) -> dict[str, Any] | None:
+    """One trial; in a process other than the ``caller`` it is stopped once there is a file ``stop``, and the result is None."""
+    if os.getpid() == caller:
         return _run_trial(text, seed, out)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; one of them asks the others to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the caller asks the others to stop
     try:
         with terminating(), asked_by(stop):
             return None if stop.exists() else _run_trial(text, seed, out)

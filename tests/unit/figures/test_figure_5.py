@@ -92,7 +92,7 @@ def test_drawing_and_summary(monkeypatch, tmp_path):
     found = points(figure)
     cost = {"static": 1.0, "stdp": 3.0, "eprop": 2.0, "eprop+": 4.0}
     seconds = [
-        cost[p["mode"]] * (100.0 if p["nest"] else 1.0) * p["neurons"] / figure.neurons / p["workers"] for p in found
+        cost[p["mode"]] * (100.0 if p["nest"] else 1.0) * p["neurons"] / figure.sizes()[0] / p["workers"] for p in found
     ]  # fmt: skip
     columns = {name: [p[name] for p in found] for name in ("kind", "mode", "over", "workers", "seed", "neurons")}
     of = table(
@@ -107,3 +107,12 @@ def test_drawing_and_summary(monkeypatch, tmp_path):
     assert "ideal speed-up" in [text.get_text() for text in drawing.legends[0].get_texts()]
     path = save(drawing, tmp_path / "figure.png")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_given_holds_for_a_quick_figure_too():
+    """And what was not given is not kept: a whole figure in the same folder has its own."""
+    assert Figure5(quick=True).sizes() == (200, 200)
+    assert Figure5().sizes() == (2000, 1000)
+    assert Figure5(quick=True, neurons=4, steps=100).sizes() == (4, 100)
+    assert (Figure5(quick=True).neurons, Figure5(quick=True).steps) == (None, None)
+    assert {p["neurons"] for p in points(Figure5(quick=True, neurons=4)) if p["kind"] == "strong"} == {4}

@@ -78,7 +78,7 @@ def test_names_that_cannot_be(name: str, file: str | None, message: str) -> None
         ("1 +", "cannot be loaded as a task: SyntaxError"),
         (
             "import eprop.tasks\nclass A(eprop.tasks.Task):\n    name = 'my/task'",
-            "the name of a task is that of folders: .* got 'my/task'",
+            "the name of a task is that of folders: .*; got 'my/task'",
         ),
     ],
 )

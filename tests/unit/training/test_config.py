@@ -65,6 +65,8 @@ def test_another_rule_brings_its_own_training_but_keeps_choices() -> None:
     assert changed({}, task={"rule": "eprop+"}, training={"epochs": eprop.epochs}) == plus.replace(epochs=eprop.epochs)
     assert changed({}, task={"seed": 5}) == eprop
     assert changed({"epochs": 7}) == eprop.replace(epochs=7)
+    wrong = {"task": {"rule": "nothing", "seed": 2}}
+    assert RunConfig.make("pattern-generation", wrong, task={"rule": "eprop+"}).training == plus
 
 
 def test_paths_become_absolute(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

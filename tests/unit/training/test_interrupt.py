@@ -102,3 +102,14 @@ def test_an_interrupt_is_heard_in_a_call_from_c() -> None:
         called()
     with pytest.raises(RuntimeError, match="another"), interrupts_kept():
         raise RuntimeError("another")
+
+
+def test_a_file_asks_an_interrupt_that_is_open(tmp_path: pathlib.Path) -> None:
+    """Once, and only to stop where nothing is half done, also if a signal has come besides."""
+    (tmp_path / "stop").touch()
+    with terminating(), asked_by(tmp_path / "stop"), Interrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(0.5)
+        with pytest.raises(Stopped) as stopped:
+            interrupt.check()
+    assert stopped.value.exit_code == 143

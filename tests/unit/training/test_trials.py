@@ -267,17 +267,17 @@ except Stopped as stop:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_trials_side_by_side_keep_what_they_have_learned(number: int, tmp_path: pathlib.Path) -> None:
-    """They are asked to stop, with a checkpoint each; the third one does not begin any more."""
+@pytest.mark.parametrize(("number", "group"), [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)])
+def test_trials_side_by_side_keep_what_they_have_learned(number: int, group: bool, tmp_path: pathlib.Path) -> None:
+    """They are asked to stop, with a checkpoint each; the third one does not begin any more. A signal may reach one or all."""
     out, deadline = tmp_path / "out", time.monotonic() + 200
     runs = [RunFolder(out / f"seed-{seed}") for seed in (3, 4, 5)]
     command = [sys.executable, "-c", f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{LONG}"]
     with subprocess.Popen([*command, str(out)], stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         while not all(run.metrics.is_file() for run in runs[:2]) and time.monotonic() < deadline:
             time.sleep(0.1)
-        os.killpg(process.pid, number) if number == signal.SIGINT else process.terminate()
-        said, code = process.stdout.read(), process.wait(60)
+        (os.killpg if group else os.kill)(process.pid, number)
+        said, code = process.communicate(timeout=100)[0], process.returncode
     assert "stopped with 0 of 3 trials finished, 2 begun; go on with: eprop train pattern-generation --resume" in said
     assert code == 128 + number
     for run in runs[:2]:
@@ -285,3 +285,26 @@ def test_trials_side_by_side_keep_what_they_have_learned(number: int, tmp_path: 
         assert learned >= max(line["samples"] for line in run.read_metrics()) > 0
     assert not runs[2].checkpoint.exists()
     assert not list(out.rglob(".*"))
+
+
+def test_ctrl_c_before_a_trial_has_begun(tmp_path: pathlib.Path) -> None:
+    """While processes start, it reaches them as well, and their pool calls that an error."""
+    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{LONG}"
+    program = program.replace("try:", "print('ready', flush=True)\ntry:")
+    command = [sys.executable, "-c", program, str(tmp_path / "out")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as process:
+        process.stdout.readline()
+        time.sleep(0.7)
+        os.killpg(process.pid, signal.SIGINT)
+        said, code = process.communicate(timeout=100)[0], process.returncode
+    assert "go on with: eprop train pattern-generation --resume" in said
+    assert code == 130
+
+
+@pytest.mark.tiny
+def test_a_trial_that_was_stopped_alone_is_missed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eprop.training.trials.side_by_side", lambda calls, jobs: iter([None] * len(calls)))
+    with pytest.raises(Stopped, match="stopped before any of 2 trials had begun"):
+        run_trials(config(seed=3), 2, tmp_path / "out", jobs=2)
+    assert not (tmp_path / "out" / "summary.json").exists()
