@@ -11,7 +11,7 @@ import numpy as np
 
 from eprop.engine.fingerprint import description_of
 from eprop.engine.samples import Samples
-from eprop.errors import InputError, NetworkError
+from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.network import Network
 from eprop.parallel import Communicator
 
@@ -23,7 +23,13 @@ def check_same_network(comm: Communicator, network: Network, **options: Any) -> 
     ------
     NetworkError
         On all ranks; it names what differs first.
+    ParameterError
+        If ``comm`` is no communicator of this package.
     """
+    if not hasattr(comm, "neighbours"):
+        raise ParameterError(
+            f"Simulator.comm must be what eprop.parallel.find_communicator() gives, got {type(comm).__name__}"
+        )
     if comm.size == 1:
         return
     own = {f"Simulator.{name}": repr(value) for name, value in options.items()} | description_of(network, whole=True)

@@ -98,10 +98,6 @@ class Simulator:
         # What is added to it from now on is not of this simulator.
         self.network, self.precision = network.copy(), precision
         self.comm: Communicator = comm or Serial()
-        if not hasattr(self.comm, "neighbours"):
-            raise ParameterError(
-                f"Simulator.comm must be what eprop.parallel.find_communicator() gives, got {type(self.comm).__name__}"
-            )
         check_same_network(self.comm, self.network, precision=precision, parallel=parallel)
         replicas = replicas_of(self.network, parallel, self.comm)
         divided = Serial() if replicas.size > 1 else self.comm
@@ -188,15 +184,8 @@ class Simulator:
         samples = given.one_sample(self.network, n_steps, inputs, targets, window)
         probes = Probes(self.network, self.arrays.built, record, partial(order_on_all_ranks, self.arrays))
         wanted = given.spiking(self.network, spikes)
-        check_call(
-            self.comm,
-            "run",
-            samples,
-            learn,
-            [p.name for p in wanted],
-            [key for key, _ in probes.columns],
-            checksum(*probes.index.values()),
-        )
+        told = [p.name for p in wanted], [key for key, _ in probes.columns], checksum(*probes.index.values())
+        check_call(self.comm, "run", samples, learn, told)
         if self._by_batch:
             self.reset()
         if self._by_batch and learn:

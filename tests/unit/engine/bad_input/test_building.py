@@ -37,6 +37,13 @@ def test_more_threads_than_there_are():
         ep.Simulator(network(), threads=10**6)
 
 
+@pytest.mark.parametrize("comm", ["world", object(), 2], ids=["text", "object", "number"])
+def test_communicators(comm):
+    """That of mpi4py is none either."""
+    with refuse(r"^Simulator.comm must be what eprop.parallel.find_communicator\(\) gives, got", ep.ParameterError):
+        ep.Simulator(network(), threads=1, comm=comm)
+
+
 @pytest.mark.parametrize("precision", ["half", None, 32, np.float32, ""], ids=repr)
 def test_precision(precision):
     with refuse('^Simulator.precision must be "double" or "single"', ep.ParameterError):
