@@ -12,6 +12,7 @@ from eprop.engine.arrays import Arrays
 from eprop.engine.averages import batch_scale, sample_scales
 from eprop.engine.build import Built
 from eprop.engine.memory import NOTICEABLE, check_results, check_side_by_side
+from eprop.engine.rows import entries_bytes
 from eprop.engine.samples import BatchResult, Samples
 from eprop.engine.spike_log import spikes_of_sample
 from eprop.engine.state import Lanes, lane_bytes, n_sources
@@ -175,7 +176,7 @@ class Batches:
         needed = results = 8 * len(samples) * n_steps * (readouts + 1)
         if not self._suffices(n_steps, n, learn):
             self._let_go()
-            needed += width * lane_bytes(arrays.built, n_steps, learn)
+            needed += width * lane_bytes(arrays.built, n_steps, learn) + entries_bytes(arrays.built)
         comm, problem = self._replicas if self._replicas.size > 1 else ranks.comm, ""
         if max(comm.gather(needed)) <= NOTICEABLE:
             return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eprop.kernels import layout as lay
-from eprop.kernels.deliver import BESIDE
+from eprop.kernels.deliver import fill_entries
 from eprop.kernels.layout import Walks
 from eprop.kernels.runs import count_runs, list_runs
 
@@ -24,16 +24,18 @@ TABLE_FROM = 0.5
 PAD = 32
 # Where there is no table, runs pay from about this mean length on (`benchmarks/micro/rows.py`).
 RUNS_FROM = 8.0
-# The branches of an axon are walked as one row where theirs have fewer synapses than that, on average.
-SHORT_TO = 12.0
+# The branches of an axon are walked as one row where theirs have fewer synapses than that, on average, for which four bytes a
+# synapse are kept; longer ones are not worth it.
+AS_ONE_TO = 256.0
 # The gradients of a row are summed up for all possible targets where at least this share of them is connected.
 PICKED_TO = 0.125
 # Gradients are added up for so many synapses of neighbouring axons at a time at most: they shall stay in the first or second
 # cache while one lane follows the other. And there shall be so many pieces for each thread, which takes the next one when it is
 # done, unless they would become too small.
 PIECE, PIECES_A_THREAD, LEAST_PIECE = 2**14, 8, 2**9
-# Sums of that many synapses are kept at a time by each thread.
-MOST_SUMS = 2**22
+# Where they are added spike by spike, sums of that many synapses are kept at a time by each thread: one for each `SUMS_EACH`
+# bytes of `G`, for all of it is read each time, within limits.
+LEAST_SUMS, MOST_SUMS, SUMS_EACH = 2**19, 2**22, 16
 
 CACHE_LINE = 64
 
@@ -46,14 +48,30 @@ def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     return room[first : first + size].view(dtype).reshape(shape)
 
 
-def walks_of(built: Built, threads: int = 1, lanes: int = 1) -> Walks:
-    """What suits each tract; the numbers do not depend on it."""
+def row_width(built: Built) -> int:
+    """Entries of a step, of neurons and readouts. Those of tables are padded with zeros, and so what they are added to."""
+    nodes = built.topology.params.shape[1] + built.topology.readouts.shape[1]
+    return -(-nodes // PAD) * PAD + PAD
+
+
+def walks_of(built: Built, n_steps: int, threads: int = 1) -> Walks:
+    """What suits each tract in samples of so many steps; the numbers do not depend on it."""
     dense_at, dense_width, size = dense_tables(built)
     by_runs, *runs = runs_of(built, dense_at < 0)
-    table, picked = aligned((size,), built.weight.dtype), by_spikes(built) & ~by_runs
-    short = short_rows(built) & ~by_runs & (dense_at < 0)
-    arrivals = np.zeros((max(lanes, threads), _longest(built, short) + BESIDE), np.uint32)
-    return Walks(table, dense_at, dense_width, _piece(built, threads), picked, by_runs, short, arrivals, *runs)
+    table = aligned((size,), built.weight.dtype)
+    as_one = rows_as_one(built) & ~by_runs & (dense_at < 0)
+    # The system gives memory to what is written only.
+    entries = np.zeros(built.weight.size if as_one.any() else 0, np.int32)
+    turn = 1 << latest(built, n_steps).bit_length()
+    walks = Walks(table, dense_at, dense_width, _piece(built, threads), by_spikes(built) & ~by_runs, by_runs, as_one,
+                  entries, turn, *runs)  # fmt: skip
+    fill_entries(built.topology, walks, row_width(built))
+    return walks
+
+
+def latest(built: Built, n_steps: int) -> int:
+    """How many steps the last branch of an axon lies behind its first, within a sample."""
+    return min(int(built.topology.projections[:, lay.PRO_LATE].max(initial=0)), n_steps - 1)
 
 
 def _piece(built: Built, threads: int) -> int:
@@ -76,12 +94,19 @@ def by_spikes(built: Built) -> np.ndarray:
     return few
 
 
-def short_rows(built: Built) -> np.ndarray:
-    """Tracts of axons with several branches that have few synapses each."""
-    n, synapses = _synapses(built)
-    several = built.topology.projections[:, lay.PRO_STRIDE] > 1
-    few: np.ndarray = several & (synapses < SHORT_TO * n * len(built.topology.indptr))
+def rows_as_one(built: Built) -> np.ndarray:
+    """Tracts of axons with several branches that have few synapses each, and entries that are small enough."""
+    rows, (n, synapses) = built.topology.projections, _synapses(built)
+    small = (rows[:, lay.PRO_LATE].max(initial=0) + 1) * row_width(built) <= np.iinfo(np.int32).max
+    few: np.ndarray = small & (rows[:, lay.PRO_STRIDE] > 1) & (synapses < AS_ONE_TO * n * len(built.topology.indptr))
     return few
+
+
+def entries_bytes(built: Built) -> int:
+    """Bytes of the entries of synapses whose axons are walked as one row, at most."""
+    rows = built.topology.projections
+    tracts = rows_as_one(built) & (rows[:, lay.PRO_LEADER] == np.arange(len(rows)))
+    return 4 * int(_synapses(built)[1][tracts].sum())
 
 
 def _longest(built: Built, tracts: np.ndarray) -> int:
@@ -93,14 +118,16 @@ def _longest(built: Built, tracts: np.ndarray) -> int:
     return longest
 
 
-def room_for_sums(built: Built, walks: Walks, threads: int) -> int:
+def room_for_sums(built: Built, walks: Walks, n_steps: int, threads: int) -> int:
     """Synapses whose gradients one thread sums up at a time: a share of all, within limits, but at least those of an axon."""
     rows, indptr = built.topology.projections[walks.by_spikes], built.topology.indptr
     longest, most = _longest(built, walks.by_spikes), 0
     for row in rows[rows[:, lay.PRO_LATE] == 0]:
         end = row[lay.PRO_ROW] + row[lay.PRO_ROWS] * row[lay.PRO_STRIDE]
         most = max(most, int((indptr[:, end] - indptr[:, row[lay.PRO_ROW]]).max()))
-    return max(longest, min(-(-most // threads) + longest, MOST_SUMS))
+    history = n_steps * row_width(built) * built.weight.itemsize
+    limit = min(max(LEAST_SUMS, history // SUMS_EACH), MOST_SUMS)
+    return max(longest, min(-(-most // threads) + longest, limit))
 
 
 def _leaders(projections: np.ndarray) -> Iterator[tuple[int, int, int, int]]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from eprop._jit import WIDE, record_size
-from eprop.engine.rows import PAD, TABLE_FROM, aligned, dense_tables, room_for_sums, walks_of
+from eprop._jit import record_size
+from eprop.engine.rows import TABLE_FROM, aligned, dense_tables, latest, room_for_sums, row_width, walks_of
 from eprop.kernels import layout as lay
 from eprop.kernels.arrivals import rows_arriving
 from eprop.kernels.axons import has_room
@@ -297,18 +297,17 @@ def with_tables(built: Built, scratch: Scratch) -> Scratch:
 
 
 def input_shape(built: Built, n_steps: int) -> tuple[int, int]:
-    """Of a lane: inputs of this step, and of as many more as some branch of an axon lies behind the first, to a power of two.
-
-    Rows of tables are padded with zeros, and so what they are added to.
-    """
-    latest = min(int(built.topology.projections[:, lay.PRO_LATE].max(initial=0)), n_steps - 1)
-    nodes = built.topology.params.shape[1] + built.topology.readouts.shape[1]
-    return 1 << latest.bit_length(), -(-nodes // PAD) * PAD + PAD
+    """Of a lane: inputs of some steps (`Walks.turn`), and of as many more as some branch of an axon lies behind the first."""
+    late = latest(built, n_steps)
+    return (1 << late.bit_length()) + late, row_width(built)
 
 
 def history_shape(built: Built, n_steps: int, learns: bool) -> tuple[int, int]:
-    """Of a lane: what neurons keep of each step for the pass backwards. What is summed at a time may end behind the last."""
-    return n_steps if learns else 1, -(-(built.topology.params.shape[1] + WIDE - 1) // PAD) * PAD
+    """Of a lane: what neurons keep of each step for the pass backwards, by the same entries as inputs.
+
+    There are `WIDE` more behind the last neuron, for what is summed at a time may end there.
+    """
+    return n_steps if learns else 1, row_width(built)
 
 
 def lane_bytes(built: Built, n_steps: int, learns: bool) -> int:
@@ -329,7 +328,7 @@ class Lanes:
         dtype = built.weight.dtype
         self.shape = (lanes, n_steps, learns)
         self.state = np.zeros((lanes, built.initial.shape[0], n))
-        self.walks = walks_of(built, threads, lanes)
+        self.walks = walks_of(built, n_steps, threads)
         self.x = aligned((lanes, *input_shape(built, n_steps)))
         self.y = np.zeros((lanes, k))
         self.spikes = np.zeros((lanes, n), np.int32)
@@ -343,7 +342,7 @@ class Lanes:
         self.steps = np.zeros((lanes, log_size if learns else 0), np.int32)
         # Sums of gradients: of whole rows of targets, and of synapses.
         self.totals = np.zeros((threads if learns else 0, self.psi.shape[2]), dtype)
-        self.sums = aligned((threads, room_for_sums(built, self.walks, threads) if learns else 0), dtype)
+        self.sums = aligned((threads, room_for_sums(built, self.walks, n_steps, threads) if learns else 0), dtype)
 
     def grow(self, keep: bool = False) -> None:
         """Twice the room for spikes; those of before may be needed still (``keep``)."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import add_run, apart, fetch, inline, inner, outer
+from eprop._jit import access, add_run, apart, fetch, inline, inner, outer
 from eprop.kernels.layout import PRO_LATE, PRO_LO, PRO_ROW, PRO_ROWS, PRO_STRIDE
 
 # How much of a row is fetched ahead, in lines of 64 bytes of single numbers: the processor finds out by itself how it goes on.
 FETCHED, LINE = 8, 16
 FETCHED_AHEAD = 100
-# So many entries are written at a time, the last of which may be those of the synapses that follow, or lie behind them.
-BESIDE = 8
+
+_one = access(1, 1, 1)
+_read, _write = _one.read, _one.write
 
 
 @inline
@@ -84,13 +85,14 @@ def deliver_rows(begin, stop, order, p, indptr, targets, weight, x):
 
 
 @inner
-def deliver_branches(t, r, reached, begin, stop, log, stride, shift, projections, indptr, targets, weight, x):
+def deliver_branches(now, r, reached, begin, stop, log, stride, shift, projections, indptr, targets, weight, x):
     """Spikes ``log[begin:stop]`` reach the first branches of their axons: add the weights of the first ``reached`` branches.
 
     The first ones are rows ``log[begin:stop] * stride + shift``, of tract ``r``; each branch has a step of its own. Rows of one
-    delay are short, and begin somewhere in memory; those of an axon are neighbours. ``x`` (steps, targets) is a ring.
+    delay are short, and begin somewhere in memory; those of an axon are neighbours. ``x`` (steps, targets) are inputs, from row
+    ``now`` on those of the first step and of the next ones.
     """
-    ring, one = x.shape[0] - 1, np.uint64(1)
+    one = np.uint64(1)
     for at in range(begin, stop):
         i = np.uint64(log[at] * stride + shift)
         for part in range(np.uint64(indptr.shape[0])):
@@ -99,46 +101,27 @@ def deliver_branches(t, r, reached, begin, stop, log, stride, shift, projections
                 fetch_short(np.uint64(indptr[part, following]), np.uint64(indptr[part, following + np.uint64(reached)]), targets,
                             weight, np.uint64(0))  # fmt: skip
             for d in range(np.uint64(reached)):
-                step = np.uint64((t + projections[np.uint64(r) + d, PRO_LATE]) & ring)
+                step = np.uint64(now + projections[np.uint64(r) + d, PRO_LATE])
                 deliver_row(indptr[part, i + d], indptr[part, i + d + one], targets, weight, x[step])
 
 
 @inner
-def deliver_short(t, r, reached, begin, stop, log, stride, shift, projections, indptr, targets, weight, x, arrivals):
-    """`deliver_branches` where rows have a few synapses each: to begin them would take longer than to walk them.
+def deliver_axons(now, reached, begin, stop, log, stride, shift, indptr, entries, weight, x):
+    """`deliver_branches` as one row for each axon: to begin those of all branches would take too long.
 
-    Those of an axon are walked as one. ``arrivals`` is scratch.
+    ``entries`` of the synapses are those of their targets in the inputs ``x``, from row ``now`` on.
     """
-    ring = x.shape[0] - 1
+    first = np.uint64(now * x.shape[1])
     for at in range(begin, stop):
-        i = log[at] * stride + shift
+        i = np.uint64(log[at] * stride + shift)
         for part in range(np.uint64(indptr.shape[0])):
             if at + 1 < stop:
                 following = np.uint64(log[at + 1] * stride + shift)
-                fetch_short(np.uint64(indptr[part, following]), np.uint64(indptr[part, following + np.uint64(reached)]), targets,
+                fetch_short(np.uint64(indptr[part, following]), np.uint64(indptr[part, following + np.uint64(reached)]), entries,
                             weight, np.uint64(0))  # fmt: skip
-            first, end = note_steps(i, r, reached, t, ring, projections, indptr[part], arrivals)
-            for q in range(first, end):
-                x[np.uint64(arrivals[q - first]), targets[q]] += weight[q]
-
-
-@inline
-def note_steps(i, r, reached, t, ring, projections, indptr, arrivals):
-    """Write down in which steps the synapses of the first ``reached`` branches of an axon are reached; returns where they lie.
-
-    Its rows begin with ``i``, and the first one is reached in step ``t``. Each is written `BESIDE` entries at a time; what is too
-    much is written over by the next one.
-    """
-    first, beside = np.uint64(indptr[i]), np.uint64(BESIDE)
-    q = first
-    for d in range(reached):
-        step, end = np.uint32((t + projections[r + d, PRO_LATE]) & ring), np.uint64(indptr[i + d + 1])
-        while q < end:
-            for k in range(beside):
-                arrivals[q - first + k] = step
-            q += beside
-        q = end
-    return first, q
+            for q in range(np.uint64(indptr[part, i]), np.uint64(indptr[part, i + np.uint64(reached)])):
+                entry = first + np.uint64(entries[q])
+                _write(x, entry, _read(x, entry) + weight[q])
 
 
 @inner
@@ -160,6 +143,21 @@ def fill_dense(topology, weight, walks):
             for p in range(topology.indptr.shape[0]):
                 for q in range(np.uint64(topology.indptr[p, i]), np.uint64(topology.indptr[p, i + 1])):
                     walks.dense[at + np.int64(topology.targets[q])] = weight[q]
+
+
+@outer
+def fill_entries(topology, walks, width):
+    """Write down the entries of synapses whose axons are walked as one row, where a step has so many."""
+    projections, indptr = topology.projections, topology.indptr
+    for r in range(walks.as_one.size):
+        if not walks.as_one[r]:
+            continue
+        row, late = projections[r], projections[r, PRO_LATE] * width
+        for s in range(row[PRO_ROWS]):
+            i = row[PRO_ROW] + s * row[PRO_STRIDE]
+            for p in range(indptr.shape[0]):
+                for q in range(np.uint64(indptr[p, i]), np.uint64(indptr[p, i + 1])):
+                    walks.entries[q] = late + np.int64(topology.targets[q])
 
 
 @apart

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eprop._jit import BROAD, CHUNK, PACK, WIDE, access, add_broad, add_chunk, add_wide, claim, inline, inner, prange
-from eprop.kernels.deliver import fetch_short, note_steps
+from eprop.kernels.deliver import fetch_short
 from eprop.kernels.layout import (
     EPROP,
     POP_SRC,
@@ -62,28 +62,28 @@ def _synapses(i, indptr):
 
 @inner
 def _accumulate_spikes(
-    begin, stop, r, projections, source, scales, lanes, indptr, targets, short, arrivals, log, starts, first, adjoints, sums,
+    begin, stop, r, projections, source, scales, lanes, indptr, targets, as_one, entries, log, starts, first, adjoints, sums,
     gradient,
 ):  # fmt: skip
     """Gradients of a projection whose rows have few targets, spike by spike: those of a step read the same rows of ``G``.
 
-    ``sums`` is scratch, with room for the synapses of the axons ``begin:stop`` in each partition. Where rows are ``short``, those
-    of an axon are walked as one, with ``arrivals`` as scratch.
+    ``sums`` is scratch, with room for the synapses of the axons ``begin:stop`` in each partition.
     """
     shift = projections[r, PRO_ROW] - source * projections[r, PRO_STRIDE]
     for p in range(indptr.shape[0]):
         for lane in range(lanes):
-            _add_spikes(lane, r, projections, shift, source + begin, source + stop, scales[lane], indptr[p], targets, short,
-                        arrivals, log, starts, first, adjoints, sums, gradient)  # fmt: skip
+            _add_spikes(lane, r, projections, shift, source + begin, source + stop, scales[lane], indptr[p], targets, as_one,
+                        entries, log, starts, first, adjoints, sums, gradient)  # fmt: skip
 
 
 @inner
 def _add_spikes(
-    lane, r, projections, shift, lo, hi, scale, indptr, targets, short, arrivals, log, starts, first, adjoints, sums, gradient
+    lane, r, projections, shift, lo, hi, scale, indptr, targets, as_one, entries, log, starts, first, adjoints, sums,
+    gradient,
 ):  # fmt: skip
     """Gradients by the spikes of one lane and the sources ``lo:hi``; rows of source ``i`` begin with ``branches i + shift``."""
     branches, pre, n_steps = projections[r, PRO_STRIDE], projections[r, PRO_PRE], adjoints.shape[1]
-    origin, one, reached = np.uint64(indptr[lo * branches + shift]), np.uint64(1), branches
+    origin, reached = np.uint64(indptr[lo * branches + shift]), branches
     for source in range(lo, hi):
         if first[lane, source] < first[lane, source + 1]:
             i = source * branches + shift
@@ -99,22 +99,13 @@ def _add_spikes(
                 continue
             if at + 1 < stop:
                 following = np.uint64(log[lane, at + 1] * branches + shift)
-                fetch_short(
-                    np.uint64(indptr[following]),
-                    np.uint64(indptr[following + np.uint64(reached)]),
-                    targets,
-                    sums,
-                    origin,
-                )
-            i = np.uint64(source * branches + shift)
-            if short:
-                _add_axon(np.int64(i), r, reached, t + projections[r, PRO_DELAY], projections, indptr, targets, arrivals, origin,
-                          adjoints[lane], sums)  # fmt: skip
-                continue
-            for d in range(np.uint64(reached)):
-                arrival = np.int64(lane) * n_steps + t + projections[np.uint64(r) + d, PRO_DELAY]
-                _add_row(np.uint64(indptr[i + d]), np.uint64(indptr[i + d + one]), origin,
-                         np.uint64(arrival * adjoints.shape[2]), targets, adjoints, sums)  # fmt: skip
+                begin, end = np.uint64(indptr[following]), np.uint64(indptr[following + np.uint64(reached)])
+                if as_one:
+                    fetch_short(begin, end, entries, sums, origin)
+                else:
+                    fetch_short(begin, end, targets, sums, origin)
+            _add_axon(np.uint64(source * branches + shift), r, reached, lane * n_steps + t, projections, indptr, targets, as_one,
+                      entries, origin, adjoints, sums)  # fmt: skip
     for source in range(lo, hi):
         if first[lane, source] < first[lane, source + 1]:
             i = source * branches + shift
@@ -122,24 +113,29 @@ def _add_spikes(
                 gradient[q] += scale * sums[q - origin]
 
 
+@inline
+def _add_axon(i, r, reached, step, projections, indptr, targets, as_one, entries, origin, adjoints, sums):
+    """Add ``G`` to the sums of the synapses of the first ``reached`` branches, from row ``i`` on, of a spike in ``step``."""
+    width, one = adjoints.shape[2], np.uint64(1)
+    if as_one:
+        now = np.uint64((step + projections[r, PRO_DELAY]) * width)
+        _add_row(np.uint64(indptr[i]), np.uint64(indptr[i + np.uint64(reached)]), origin, now, entries, adjoints, sums)
+        return
+    for d in range(np.uint64(reached)):
+        now = np.uint64((step + projections[np.uint64(r) + d, PRO_DELAY]) * width)
+        _add_row(np.uint64(indptr[i + d]), np.uint64(indptr[i + d + one]), origin, now, targets, adjoints, sums)
+
+
 @inner
-def _add_row(q, end, origin, now, targets, adjoints, sums):
-    """Add ``G`` of a step, which begins at entry ``now``, to the sums of a row."""
+def _add_row(q, end, origin, now, places, adjoints, sums):
+    """Add ``G`` that lies at ``places`` from entry ``now`` on to the sums of a row."""
     while q + np.uint64(PACK) <= end:
-        terms = _column(adjoints, now, _aim(targets, q), sums)
+        terms = _column(adjoints, now, _aim(places, q), sums)
         _write(sums, q - origin, _read(sums, q - origin) + terms)
         q += np.uint64(PACK)
     while q < end:
-        sums[q - origin] += _column_of_one(adjoints, now, _aim_of_one(targets, q), sums)
+        sums[q - origin] += _column_of_one(adjoints, now, _aim_of_one(places, q), sums)
         q += np.uint64(1)
-
-
-@inner
-def _add_axon(i, r, reached, t, projections, indptr, targets, arrivals, origin, adjoints, sums):
-    """Add ``G`` to the sums of an axon's synapses: its rows begin with ``i``, the first of them is reached in step ``t``."""
-    first, end = note_steps(i, r, reached, t, -1, projections, indptr, arrivals)
-    for q in range(first, end):
-        sums[q - origin] += adjoints[np.uint64(arrivals[q - first]), np.uint64(targets[q])]
 
 
 @inline
@@ -184,13 +180,13 @@ def accumulate(
     for block_u in prange(blocks):
         block = np.int64(block_u)
         _accumulate_pieces(lanes, claimed, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout,
-                           totals[block], sums[block], walks.arrivals[block], gradient)  # fmt: skip
+                           totals[block], sums[block], gradient)  # fmt: skip
 
 
 @inner
 def _accumulate_pieces(
     lanes, claimed, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout, total, sums,
-    arrivals, gradient,
+    gradient,
 ):  # fmt: skip
     """What one thread does: a piece of neighbouring axons at a time, whichever nobody has taken yet.
 
@@ -209,7 +205,7 @@ def _accumulate_pieces(
             if piece == mine:
                 _accumulate_piece(
                     begin, stop, r, source, lanes, topology, walks, scales[:, r], log, starts, first, steps, adjoint_neuron,
-                    adjoint_readout, total, sums, arrivals, gradient,
+                    adjoint_readout, total, sums, gradient,
                 )  # fmt: skip
                 mine = claim(claimed)
             piece += 1
@@ -231,7 +227,7 @@ def _end_of_piece(begin, most, row, indptr):
 @inline
 def _accumulate_piece(
     begin, stop, r, source, lanes, topology, walks, scales, log, starts, first, steps, adjoint_neuron, adjoint_readout, total,
-    sums, arrivals, gradient,
+    sums, gradient,
 ):  # fmt: skip
     """Gradients of the axons ``begin:stop`` of a projection, in the way that suits it."""
     projections, indptr, targets = topology.projections, topology.indptr, topology.targets
@@ -242,8 +238,8 @@ def _accumulate_piece(
         _accumulate_runs(begin, stop, r, projections, source, scales, lanes, walks.run_rows, walks.run_start, walks.run_target,
                          first, steps, adjoint_neuron, gradient)  # fmt: skip
     elif walks.by_spikes[r]:
-        _accumulate_spikes(begin, stop, r, projections, source, scales, lanes, indptr, targets, walks.short[r], arrivals, log,
-                           starts, first, adjoint_neuron, sums, gradient)  # fmt: skip
+        _accumulate_spikes(begin, stop, r, projections, source, scales, lanes, indptr, targets, walks.as_one[r], walks.entries,
+                           log, starts, first, adjoint_neuron, sums, gradient)  # fmt: skip
     else:
         _accumulate_rows(begin, stop, r, projections, source, scales, lanes, indptr, targets, first, steps, adjoint_neuron, total,
                          gradient)  # fmt: skip

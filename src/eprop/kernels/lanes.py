@@ -12,7 +12,7 @@ import numpy as np
 from eprop._jit import claim, flush_subnormals, inline, inner, kernel, prange, restore_mode
 from eprop.kernels.adjoint import adjoint, learns
 from eprop.kernels.counts import count_lane
-from eprop.kernels.deliver import deliver_branches, deliver_dense, deliver_runs, deliver_short
+from eprop.kernels.deliver import deliver_axons, deliver_branches, deliver_dense, deliver_runs
 from eprop.kernels.exchange import end_step, post_spikes, unpack_step
 from eprop.kernels.layout import (
     NEURON,
@@ -59,8 +59,9 @@ def forward(
     Returns ``loss`` plus that of the steps, or NaN with ``starts[0, 0] = -1`` if the log was too short.
 
     Writes ``log``/``starts`` (sources that spiked in each step), ``psi`` (if ``learn``, of populations that learn), ``error``,
-    ``out_y``, and ``counts`` (spikes of each neuron). ``x`` (steps, targets) is a ring of the inputs of this step and of the next
-    ones. With several ranks the steps must lie within one slice; spikes go to ``outbox`` instead of the log (`receive_lanes`).
+    ``out_y``, and ``counts`` (spikes of each neuron). ``x`` (steps, targets) are the inputs of ``walks.turn`` steps and of
+    those that branches of their spikes reach later. With several ranks the steps must lie within one slice; spikes go to
+    ``outbox`` instead of the log (`receive_lanes`).
     """
     several = outbox.starts.size > 0
     n_steps, n_neurons = out_y.shape[0], state.shape[1]
@@ -80,8 +81,11 @@ def forward(
         if not several and position + populations[-1, POP_SRC] + populations[-1, POP_SIZE] > log.size:
             starts[0, 0] = -1
             return np.nan
-        now = x[t & (x.shape[0] - 1)]
-        _deliver(lane, t, n_steps, topology, walks, weight, log, starts, x)
+        place = t & (walks.turn - 1)
+        if place == 0 and t > 0:
+            _move_to_front(walks.turn, x)
+        now = x[place]
+        _deliver(t, place, n_steps, topology, walks, weight, log, starts, x)
         for b in range(populations.shape[0]):
             if not several:
                 starts[t, b] = position
@@ -119,8 +123,20 @@ def forward(
 
 
 @inline
-def _deliver(lane, t, n_steps, topology, walks, weight, log, starts, x):
-    """Add the weights of all axons whose first branches are reached in step ``t``: of all branches, each for its own step."""
+def _move_to_front(turn, x):
+    """Inputs of the steps from ``turn`` on become the first; those before them have been used, and are zero."""
+    for row in range(turn, x.shape[0]):
+        for j in range(x.shape[1]):
+            x[row - turn, j] = x[row, j]
+            x[row, j] = 0.0
+
+
+@inline
+def _deliver(t, place, n_steps, topology, walks, weight, log, starts, x):
+    """Add the weights of all axons whose first branches are reached in step ``t``: of all branches, each for its own step.
+
+    The inputs of step ``t`` are row ``place`` of ``x``.
+    """
     populations, projections = topology.populations, topology.projections
     for r in range(projections.shape[0]):
         emitted = t - projections[r, PRO_DELAY]
@@ -134,16 +150,15 @@ def _deliver(lane, t, n_steps, topology, walks, weight, log, starts, x):
         shift = projections[r, PRO_ROW] - stride * source
         while reached < stride and t + projections[r + reached, PRO_LATE] < n_steps:
             reached += 1
-        if walks.short[r]:
-            deliver_short(t, r, reached, first, last, log, stride, shift, projections, topology.indptr, topology.targets, weight,
-                          x, walks.arrivals[lane])  # fmt: skip
+        if walks.as_one[r]:
+            deliver_axons(place, reached, first, last, log, stride, shift, topology.indptr, walks.entries, weight, x)
             continue
         if walks.dense_at[r] < 0 and not walks.by_runs[r]:
-            deliver_branches(t, r, reached, first, last, log, stride, shift, projections, topology.indptr, topology.targets,
+            deliver_branches(place, r, reached, first, last, log, stride, shift, projections, topology.indptr, topology.targets,
                              weight, x)  # fmt: skip
             continue
         for d in range(reached):
-            to = x[(t + projections[r + d, PRO_LATE]) & (x.shape[0] - 1)]
+            to = x[place + projections[r + d, PRO_LATE]]
             if walks.by_runs[r]:
                 deliver_runs(first, last, log, stride, shift + d, walks.run_rows, walks.run_start, walks.run_target, weight,
                              to)  # fmt: skip

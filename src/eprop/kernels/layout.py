@@ -260,10 +260,13 @@ class Walks(NamedTuple):
     dense_at: np.ndarray  # (tracts,) where a tract's table begins, or -1
     dense_width: np.ndarray  # (tracts,) entries of a row of it
     piece: int  # synapses of neighbouring axons whose gradients a thread adds up at a time, where not spike by spike
-    by_spikes: np.ndarray  # (tracts,) bool: gradients are added up spike after spike, not row after row
+    by_spikes: np.ndarray  # (tracts,) bool: gradients are added up spike after spike, not for all targets of a row
     by_runs: np.ndarray  # (tracts,) bool
-    short: np.ndarray  # (tracts,) bool: with a few synapses in a row, the branches of an axon are walked as one
-    arrivals: np.ndarray  # (lanes or threads, synapses) uint32, scratch: when each synapse of such an axon is reached
+    as_one: np.ndarray  # (tracts,) bool: the branches of an axon are walked as one row
+    entries: (
+        np.ndarray
+    )  # (synapses or 0,) int32, of such rows: targets in the steps they are reached in, from the first step on
+    turn: int  # steps for which there are inputs, before those that branches reach later are moved to the front; a power of two
     run_rows: np.ndarray  # (partitions, rows, 2) the first run of a row and the one after its last
     run_start: np.ndarray  # (runs + 1,) first synapse of each run, which ends where the next one begins
     run_target: (

@@ -169,13 +169,13 @@ def test_results_that_do_not_fit(monkeypatch):
 @pytest.mark.parametrize("learns", [False, True])
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_the_room_of_samples_is_what_is_built(precision, learns):
-    """Histories of neurons, and a ring of inputs as long as the branches of an axon lie apart."""
+    """Histories of neurons, and inputs of twice as many steps as the branches of an axon lie apart, about."""
     net = network(FixedIndegree(20), EProp(), delay=ep.Uniform(1.0, 100.0))
     built = ep.Simulator(net, threads=1, precision=precision).arrays.built
     lanes = Lanes(built, 3, 700, learns, 1000, 1)
     others = {"log", "steps", "totals", "sums"}  # spikes, and what each thread has
     held = sum(v.nbytes for name, v in vars(lanes).items() if isinstance(v, np.ndarray) and name not in others)
-    assert lanes.x.shape[1] == 128
+    assert (lanes.walks.turn, lanes.x.shape[1]) == (128, 128 + 99)
     assert abs(3 * lane_bytes(built, 700, learns) / held - 1.0) < 0.01
 
 

@@ -11,6 +11,7 @@ import pytest
 import eprop as ep
 from eprop.engine import rows
 from eprop.engine.rows import aligned, walks_of
+from eprop.kernels import layout as lay
 from eprop.kernels.arrange import arrange
 
 RULE = ep.EProp(optimizer=ep.Adam(eta=0.01), c_reg=1.0)
@@ -58,7 +59,7 @@ def test_tables_change_no_bit(monkeypatch, precision, delay, neurons):
 
 
 def walks(net: ep.Network) -> rows.Walks:
-    return walks_of(ep.Simulator(net).arrays.built)
+    return walks_of(ep.Simulator(net).arrays.built, 30)
 
 
 @pytest.mark.tiny
@@ -141,23 +142,55 @@ def test_axons_walked_as_one_row_change_no_bit(monkeypatch, precision, span, neu
     net = network(ep.Bernoulli(0.3), neurons, ep.Uniform(0.5, span))
     for picked in (0.0, 2.0):
         monkeypatch.setattr(rows, "PICKED_TO", picked)
-        monkeypatch.setattr(rows, "SHORT_TO", 0.0)
-        assert not walks(net).short.any()
+        monkeypatch.setattr(rows, "AS_ONE_TO", 0.0)
+        assert not walks(net).as_one.any()
         each, y = learned(net, precision=precision)
-        monkeypatch.setattr(rows, "SHORT_TO", 1e9)
-        assert walks(net).short[0]
+        monkeypatch.setattr(rows, "AS_ONE_TO", 1e9)
+        assert walks(net).as_one[0]
         as_one, y_as_one = learned(net, precision=precision)
         assert all(np.array_equal(value, as_one[name]) for name, value in each.items())
         assert np.array_equal(y, y_as_one)
 
 
 @pytest.mark.tiny
-def test_which_axons_are_walked_as_one_row():
-    assert not walks(network(ep.Bernoulli(0.05))).short.any()  # one branch
-    several = walks(network(ep.Bernoulli(0.05), delay=ep.Uniform(0.5, 4.5)))
-    assert several.short[:4].all()
-    assert several.arrivals.shape[1] > 8
-    assert not walks(network(ep.Bernoulli(0.3), 300, ep.Uniform(0.5, 2.5))).short[:2].any()
+def test_which_axons_are_walked_as_one_row(monkeypatch):
+    assert not walks(network(ep.Bernoulli(0.05))).as_one.any()  # one branch
+    net = network(ep.Bernoulli(0.05), delay=ep.Uniform(0.5, 4.5))
+    several = walks(net)
+    assert several.as_one[:4].all()
+    assert not several.as_one[4:].any()
+    assert several.turn == 4
+    monkeypatch.setattr(rows, "AS_ONE_TO", 0.1)
+    long = walks(net)
+    assert not long.as_one.any()
+    assert long.entries.size == 0
+
+
+@pytest.mark.tiny
+def test_entries_are_those_of_targets_in_the_steps_they_are_reached_in():
+    built = ep.Simulator(network(ep.Bernoulli(0.3), delay=ep.Uniform(0.5, 4.5))).arrays.built
+    walk, width = walks_of(built, 30), rows.row_width(built)
+    projections, indptr, targets = built.topology.projections, built.topology.indptr, built.topology.targets
+    synapses = 0
+    for r in np.flatnonzero(walk.as_one):
+        row = projections[r]
+        for i in range(
+            row[lay.PRO_ROW], row[lay.PRO_ROW] + row[lay.PRO_ROWS] * row[lay.PRO_STRIDE], row[lay.PRO_STRIDE]
+        ):
+            for part in indptr:
+                span = slice(part[i], part[i + 1])
+                assert (walk.entries[span] == row[lay.PRO_LATE] * width + targets[span]).all()
+                synapses += part[i + 1] - part[i]
+    assert synapses > 200
+    assert rows.entries_bytes(built) == 4 * synapses
+
+
+@pytest.mark.tiny
+def test_entries_that_would_be_too_large_are_not_written_down(monkeypatch):
+    built = ep.Simulator(network(ep.Bernoulli(0.3), delay=ep.Uniform(0.5, 4.5))).arrays.built
+    assert walks_of(built, 30).as_one.any()
+    monkeypatch.setattr(rows, "row_width", lambda built: 2**29)
+    assert not rows.rows_as_one(built).any()
 
 
 @pytest.mark.tiny
@@ -165,11 +198,11 @@ def test_each_thread_finds_several_pieces(monkeypatch):
     """Of a small network as well; never more synapses than suit the cache."""
     built = ep.Simulator(network(ep.Bernoulli(0.9), neurons=400)).arrays.built
     assert built.weight.size > 16 * rows.LEAST_PIECE
-    assert walks_of(built, 1).piece == built.weight.size // 8
-    assert walks_of(built, 2).piece == built.weight.size // 16
-    assert walks_of(built, 1000).piece == rows.LEAST_PIECE
+    assert walks_of(built, 30, 1).piece == built.weight.size // 8
+    assert walks_of(built, 30, 2).piece == built.weight.size // 16
+    assert walks_of(built, 30, 1000).piece == rows.LEAST_PIECE
     monkeypatch.setattr(rows, "PIECE", 1000)
-    assert walks_of(built, 1).piece == 1000
+    assert walks_of(built, 30, 1).piece == 1000
 
 
 @pytest.mark.tiny
@@ -177,6 +210,18 @@ def test_which_gradients_are_added_spike_by_spike():
     assert walks(network(ep.Bernoulli(0.05))).by_spikes.tolist() == [True, False, False]
     plus = walks(network(ep.Bernoulli(0.05), rule=ep.EPropPlus()))
     assert not plus.by_spikes.any()
+
+
+@pytest.mark.tiny
+def test_room_for_sums_grows_with_what_is_read_for_each(monkeypatch):
+    built = ep.Simulator(network(ep.Bernoulli(0.05), 300)).arrays.built
+    walk = walks_of(built, 30)
+    monkeypatch.setattr(rows, "_longest", lambda built, tracts: 20)  # synapses of an axon
+    most = rows.room_for_sums(built, walk, 30, 1)
+    monkeypatch.setattr(rows, "LEAST_SUMS", 100)
+    monkeypatch.setattr(rows, "SUMS_EACH", 2**10)
+    assert 100 <= rows.room_for_sums(built, walk, 30, 1) < most
+    assert rows.room_for_sums(built, walk, 10**6, 1) == most
 
 
 def local(width: int, sources: int = 40, targets: int = 400, step: int = 10) -> ep.Explicit:
@@ -261,7 +306,7 @@ def test_runs_that_partitions_cut_are_the_same(monkeypatch):
 def test_runs_are_those_of_the_rows(threads):
     """They begin and end where targets stop being neighbours, in each partition."""
     built = ep.Simulator(network(local(37), neurons=400, rule=ep.EPropPlus()), threads=threads).arrays.built
-    by = walks_of(built)
+    by = walks_of(built, 30)
     by_runs, run_rows, run_start, run_target = by.by_runs, by.run_rows, by.run_start, by.run_target
     assert by_runs.tolist() == [True, False, False]
     assert len(run_rows) == threads

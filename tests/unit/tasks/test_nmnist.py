@@ -125,7 +125,7 @@ def test_of_a_receptive_field_a_part_is_connected() -> None:
 def test_neighbours_in_a_row_see_neighbouring_squares() -> None:
     """So that the targets of a pixel are neighbours as well, which the engine goes over in one go."""
     net = NMNIST(neurons=400, receptive_field=12, input_probability=1.0, edge_filters=True).build_network()
-    walks = walks_of(ep.Simulator(net, threads=1).arrays.built)
+    walks = walks_of(ep.Simulator(net, threads=1).arrays.built, 20)
     by_runs = {p.name: bool(runs) for p, runs in zip(net.projections, walks.by_runs, strict=True)}
     assert by_runs == {"in->rec": True, "rec->rec": False, "rec->out": True, "in->filters": True, "filters->rec": True}
 
