@@ -45,6 +45,17 @@ def learned(net: ep.Network, threads: int = 1, precision: str = "single") -> tup
     return simulator.state(), simulator.evaluate(samples).y
 
 
+def local(width: int, sources: int = 40, targets: int = 400, step: int = 10) -> ep.Explicit:
+    """Each source reaches two stretches of neighbours, around the circle; every seventh source reaches nothing."""
+    pairs = [
+        (i, (step * i + shift + k) % targets)
+        for i in range(sources) for shift in (0, targets // 2) for k in range(width - i % 3)
+        if i % 7
+    ]  # fmt: skip
+    source, target = np.array(sorted(pairs)).T
+    return ep.Explicit(sources=source, targets=target)
+
+
 @pytest.mark.parametrize("precision", ["single", "double"])
 @pytest.mark.parametrize(("delay", "neurons"), [(1.0, 35), (3.0, 35), (ep.Uniform(0.5, 2.5), 60)])
 def test_tables_change_no_bit(monkeypatch, precision, delay, neurons):
@@ -114,29 +125,45 @@ def test_gradients_spike_by_spike_of_two_threads_are_the_same(monkeypatch):
     assert np.array_equal(y_one, y_two)
 
 
+PIECES = [(ep.Bernoulli(0.3), 35, 0.0), (ep.Bernoulli(0.3), 35, 2.0), (local(20), 400, 2.0)]
+
+
 @pytest.mark.parametrize(
-    ("delay", "threads"),
-    [(1.0, 1), (1.0, 2), pytest.param(ep.Uniform(0.5, 4.5), 1, marks=pytest.mark.tiny), (ep.Uniform(0.5, 4.5), 2)],
+    ("connect", "neurons", "picked", "delay", "threads"),
+    [
+        pytest.param(
+            *piece, delay, threads, marks=pytest.mark.tiny if piece[1] < 400 and several and threads == 1 else []
+        )
+        for piece in PIECES
+        for several, delay in enumerate((1.0, ep.Uniform(0.5, 4.5)))
+        for threads in (1, 2)
+    ],
 )
-def test_pieces_change_no_bit(monkeypatch, delay, threads):
+def test_pieces_change_no_bit(monkeypatch, connect, neurons, picked, delay, threads):
     """Gradients of all axons at a time, of a few, or of each on its own: of rows, of runs, spike by spike, and of readouts."""
-    for connect, neurons, picked in ((ep.Bernoulli(0.3), 35, 0.0), (ep.Bernoulli(0.3), 35, 2.0), (local(20), 400, 2.0)):
-        net = network(connect, neurons, delay)
-        monkeypatch.setattr(rows, "PICKED_TO", picked)
-        by_runs = neurons == 400 and delay == 1.0
-        assert (walks(net).by_spikes[0], walks(net).by_runs[0]) == (picked > 0.0 and not by_runs, by_runs)
-        at_once, y = learned(net, threads, "double")
-        for most in (100, 1):
-            with monkeypatch.context() as patch:
-                patch.setattr(rows, "PIECE", most)
-                patch.setattr(rows, "MOST_SUMS", most)
-                in_pieces, y_in_pieces = learned(net, threads, "double")
-            assert all(np.array_equal(value, in_pieces[name]) for name, value in at_once.items())
-            assert np.array_equal(y, y_in_pieces)
+    net = network(connect, neurons, delay)
+    monkeypatch.setattr(rows, "PICKED_TO", picked)
+    by_runs = neurons == 400 and delay == 1.0
+    assert (walks(net).by_spikes[0], walks(net).by_runs[0]) == (picked > 0.0 and not by_runs, by_runs)
+    at_once, y = learned(net, threads, "double")
+    for most in (100, 1):
+        with monkeypatch.context() as patch:
+            patch.setattr(rows, "PIECE", most)
+            patch.setattr(rows, "MOST_SUMS", most)
+            in_pieces, y_in_pieces = learned(net, threads, "double")
+        assert all(np.array_equal(value, in_pieces[name]) for name, value in at_once.items())
+        assert np.array_equal(y, y_in_pieces)
 
 
-@pytest.mark.parametrize("precision", ["single", pytest.param("double", marks=pytest.mark.tiny)])
-@pytest.mark.parametrize(("span", "neurons"), [(60.5, 35), (5.5, 35), (60.5, 300)])
+@pytest.mark.parametrize(
+    ("span", "neurons", "precision"),
+    [
+        pytest.param(60.5, 35, "double", marks=pytest.mark.tiny),
+        pytest.param(5.5, 35, "double", marks=pytest.mark.tiny),
+        *[(span, neurons, "single") for span, neurons in ((60.5, 35), (5.5, 35), (60.5, 300))],
+        (60.5, 300, "double"),
+    ],
+)
 def test_axons_walked_as_one_row_change_no_bit(monkeypatch, precision, span, neurons):
     """Rows of a few synapses, or of one, or none; some delays are longer than a sample; gradients spike by spike, and of rows."""
     net = network(ep.Bernoulli(0.3), neurons, ep.Uniform(0.5, span))
@@ -222,17 +249,6 @@ def test_room_for_sums_grows_with_what_is_read_for_each(monkeypatch):
     monkeypatch.setattr(rows, "SUMS_EACH", 2**10)
     assert 100 <= rows.room_for_sums(built, walk, 30, 1) < most
     assert rows.room_for_sums(built, walk, 10**6, 1) == most
-
-
-def local(width: int, sources: int = 40, targets: int = 400, step: int = 10) -> ep.Explicit:
-    """Each source reaches two stretches of neighbours, around the circle; every seventh source reaches nothing."""
-    pairs = [
-        (i, (step * i + shift + k) % targets)
-        for i in range(sources) for shift in (0, targets // 2) for k in range(width - i % 3)
-        if i % 7
-    ]  # fmt: skip
-    source, target = np.array(sorted(pairs)).T
-    return ep.Explicit(sources=source, targets=target)
 
 
 @pytest.mark.parametrize("precision", ["single", "double"])
