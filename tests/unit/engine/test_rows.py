@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop._jit import WIDE
 from eprop.engine import rows
 from eprop.engine.rows import aligned, walks_of
 from eprop.kernels import layout as lay
@@ -210,6 +211,13 @@ def test_entries_are_those_of_targets_in_the_steps_they_are_reached_in():
                 synapses += part[i + 1] - part[i]
     assert synapses > 200
     assert rows.entries_bytes(built) == 4 * synapses
+
+
+@pytest.mark.tiny
+def test_behind_the_last_neuron_there_is_room_for_what_is_done_at_a_time():
+    for neurons in (1, 31, 32, 33, 64):
+        built = ep.Simulator(network(ep.Bernoulli(0.5), neurons)).arrays.built
+        assert rows.row_width(built) >= built.topology.params.shape[1] + WIDE
 
 
 @pytest.mark.tiny
