@@ -191,9 +191,8 @@ class Crowd(Serial):
         return [value] * 4
 
 
-@pytest.mark.parametrize(
-    "comm", [pytest.param(Serial(), id="alone"), pytest.param(Crowd(), id="crowd", marks=pytest.mark.tiny)]
-)
+@pytest.mark.tiny
+@pytest.mark.parametrize("comm", [Serial(), Crowd()], ids=["alone", "crowd"])
 def test_samples_that_do_not_fit(comm, monkeypatch):
     """Nothing is lost: shorter ones can be run, and those that need no history, or do not run side by side."""
     net = network(FixedIndegree(2), EProp(), neurons=1000, delay=ep.Uniform(1.0, 3000.0))
