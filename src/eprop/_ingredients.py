@@ -2,13 +2,14 @@
 
 Numba optimises each function and makes machine code of it, and does so again with all that it is linked into. Here a function
 that only loops call is left as it was lowered, beside those that it calls; all of them are linked and optimised once, within the
-loop. Called from Python, such a function is compiled once more, with a way in. `_jit` is the only user.
+loop, a `Dish`. Called from Python, such a function is compiled once more, with a way in. `_jit` is the only user.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -98,13 +99,56 @@ def _each_once(lists: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(lists)))
 
 
+class Dish(JITCodeLibrary):  # type: ignore[misc]
+    """Machine code of a function that Python calls, made of its own code and of all its ingredients at once."""
+
+    def __init__(self, codegen: Any, name: str) -> None:
+        super().__init__(codegen, name)
+        self.enable_object_caching()
+
+    def _optimize_functions(self, module: Any) -> None:
+        """Leave it to the end: of a function with a parallel loop and many arrays this took as long as all the rest."""
+        module.data_layout = self._codegen._data_layout
+
+
+@contextlib.contextmanager
+def _loops_as_ingredients(codegen: Any) -> Iterator[None]:
+    """Context in which the body of a parallel loop, and two functions around it, become ingredients of the function they are in.
+
+    Numba makes a library of each and asks for its machine code, though it is only the function that is run.
+    """
+    create = codegen.create_library
+
+    def create_library(name: str) -> Any:
+        of_loop = (
+            name.startswith("__numba_parfor_gufunc") or "_GufuncWrapper" in name or name == "parallelgufuncwrapper"
+        )
+        return Ingredient(codegen, name) if of_loop else create(name)
+
+    codegen.create_library = create_library
+    try:
+        yield
+    finally:
+        codegen.create_library = create
+
+
 class IngredientCompiler(Compiler):  # type: ignore[misc]
     """Compiles a function into an `Ingredient`."""
 
+    library_class: type[JITCodeLibrary] = Ingredient
+
     def compile_extra(self, function: Any) -> Any:
-        """Prepare the library that Numba would make."""
-        self.state.library = Ingredient(self.state.targetctx.codegen(), function.__qualname__)
-        return super().compile_extra(function)
+        """Prepare the library that Numba would make, and those that it makes on the way."""
+        codegen = self.state.targetctx.codegen()
+        self.state.library = self.library_class(codegen, function.__qualname__)
+        with _loops_as_ingredients(codegen):
+            return super().compile_extra(function)
+
+
+class DishCompiler(IngredientCompiler):
+    """Compiles a function into a `Dish`."""
+
+    library_class = Dish
 
 
 class _Restoring:

@@ -109,7 +109,7 @@ from numba.core.cpu import CPUTargetOptions  # noqa: E402
 from numba.np.arrayobj import populate_array  # noqa: E402
 
 from eprop._flags import compare_quickly  # noqa: E402
-from eprop._ingredients import IngredientCache, IngredientCompiler, IngredientDispatcher  # noqa: E402
+from eprop._ingredients import DishCompiler, IngredientCache, IngredientCompiler, IngredientDispatcher  # noqa: E402
 from eprop._packs import PACK as PACK  # noqa: E402
 from eprop._packs import Access as Access  # noqa: E402
 from eprop._packs import access as access  # noqa: E402
@@ -139,7 +139,7 @@ _PARALLEL = not numba.config.BOUNDSCHECK
 # error_model="numpy": a zero test at each division would keep loops from vectorising.
 # No function is called from C.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True, "nogil": True, "no_cfunc_wrapper": True}
-_OUTER = {**_OPTIONS, "_nrt": False}
+_OUTER = {**_OPTIONS, "_nrt": False, "pipeline_class": DishCompiler}
 # What only compiled code calls needs no way in from Python, which took a quarter of the time to compile, nor machine code.
 _INNER = {**_OUTER, "no_cpython_wrapper": True, "pipeline_class": IngredientCompiler}
 _INLINE = {**_INNER, "forceinline": True}
@@ -196,7 +196,7 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
         made = numba.njit(**{**_OPTIONS, **options, "cache": kept})(function)
         if JIT_DISABLED:
             return made
-        if "pipeline_class" in options:
+        if options.get("pipeline_class") is IngredientCompiler:
             made.__class__, made.compile_with_way_in = IngredientDispatcher, _with_way_in
             if kept:
                 made._cache = IngredientCache(function)
