@@ -258,9 +258,9 @@ LONG = """
 import sys
 from eprop.training import RunConfig, Stopped, run_trials
 
-small = {"duration": 50.0, "neurons": 5, "inputs": 5, "seed": 3}
+small, endless = {"duration": 50.0, "neurons": 5, "inputs": 5, "seed": 3}, {"epochs": 10**6, "reports": 10**6}
 try:
-    run_trials(RunConfig.make("pattern-generation", task=small, training={"epochs": 10**6}), 3, sys.argv[1], jobs=2)
+    run_trials(RunConfig.make("pattern-generation", task=small, training=endless), 3, sys.argv[1], jobs=2)
 except Stopped as stop:
     print(stop)
     sys.exit(stop.exit_code)
