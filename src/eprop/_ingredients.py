@@ -113,17 +113,17 @@ class Dish(JITCodeLibrary):  # type: ignore[misc]
 
 @contextlib.contextmanager
 def _loops_as_ingredients(codegen: Any) -> Iterator[None]:
-    """Context in which the body of a parallel loop, and two functions around it, become ingredients of the function they are in.
+    """Context in which the body of a parallel loop becomes an ingredient of the function it is in.
 
-    Numba makes a library of each and asks for its machine code, though it is only the function that is run.
+    So do the two functions around it. Numba would make machine code of each, with all that it calls, though it is only the whole
+    function that is run. Functions are compiled within each other, but always one at a time.
     """
     create = codegen.create_library
 
-    def create_library(name: str) -> Any:
-        of_loop = (
-            name.startswith("__numba_parfor_gufunc") or "_GufuncWrapper" in name or name == "parallelgufuncwrapper"
-        )
-        return Ingredient(codegen, name) if of_loop else create(name)
+    def create_library(name: str, **options: Any) -> Any:
+        if "__numba_parfor_gufunc" in name or "_GufuncWrapper" in name or name == "parallelgufuncwrapper":
+            return Ingredient(codegen, name)
+        return create(name, **options)
 
     codegen.create_library = create_library
     try:
