@@ -38,9 +38,9 @@ class Figure4(NMNISTFigure):
     """Dynamics and weights before and after learning N-MNIST by e-prop+.
 
     Panel a: one test sample in the untrained and in the trained network, with
-    frozen weights: events of the camera, spikes of all neurons, traces of the
-    neuron (red) that spikes most in both, and the ten readouts, in colour
-    that of the sample's class. No error counts where the ground is grey.
+    frozen weights: events of the camera, spikes of all neurons, traces of one
+    neuron (its spikes red) that spikes most after training of those that also
+    spiked before, and the ten readouts, in colour that of the sample's class. No error counts where the ground is grey.
     Panel b: each weight after training over what it was before. Panel c: the
     distributions, mean and standard deviation over the trials.
 
