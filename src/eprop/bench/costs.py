@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from eprop.bench.scaling import MODES, NEEDED, ScalingConfig, ScalingResult, compare_with_nest, run_scaling
 from eprop.errors import ParameterError
@@ -63,7 +62,7 @@ class EventCostConfig(Description):
 
 @dataclass
 class EventCost:
-    """One point: ns per event, of all that a step does and of delivering alone, and the span of several measurements.
+    """One point: median ns per event, of all that a step does and of delivering alone, with the lowest and highest measurement.
 
     NaN where there is no such number.
     """
@@ -71,10 +70,12 @@ class EventCost:
     quantity: str
     value: float
     ns_per_event: float
-    ns_spread: float
+    ns_lowest: float
+    ns_highest: float
     deliver_ns_per_event: float
     nest_ns_per_event: float
-    nest_ns_spread: float
+    nest_ns_lowest: float
+    nest_ns_highest: float
 
 
 def event_cost(
@@ -121,9 +122,7 @@ def _deliver(result: ScalingResult) -> float:
     return 1e9 * result.phases.get("deliver", float("nan")) / max(result.synaptic_events, 1)
 
 
-def _median(values: list[float]) -> tuple[float, float]:
-    """Median, and the span of several values."""
-    if not values:
-        return float("nan"), float("nan")
-    ordered: list[Any] = sorted(values)
-    return float(ordered[len(ordered) // 2]), float(ordered[-1] - ordered[0]) if len(ordered) > 1 else float("nan")
+def _median(values: list[float]) -> tuple[float, float, float]:
+    """Median, lowest and highest."""
+    ordered = sorted(values) or [float("nan")]
+    return ordered[len(ordered) // 2], ordered[0], ordered[-1]

@@ -226,21 +226,21 @@ def _print_costs(points: list[Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="time per synaptic event, ns: median (span)")
+    table = Table(title="time per synaptic event, ns: median (lowest to highest)")
     for name in ("varied", "value", "eprop", "its delivery alone", "NEST", "ratio"):
         table.add_column(name, justify="left" if name == "varied" else "right")
     last = ""
     for p in points:
         nest = p.nest_ns_per_event == p.nest_ns_per_event
         table.add_row(
-            p.quantity if p.quantity != last else "", f"{p.value:g}", _with_span(p.ns_per_event, p.ns_spread, 2),
-            f"{p.deliver_ns_per_event:.2f}", _with_span(p.nest_ns_per_event, p.nest_ns_spread, 0) if nest else "",
+            p.quantity if p.quantity != last else "", f"{p.value:g}", _with_span(p.ns_per_event, p.ns_lowest, p.ns_highest, 2),
+            f"{p.deliver_ns_per_event:.2f}", _with_span(p.nest_ns_per_event, p.nest_ns_lowest, p.nest_ns_highest, 0) if nest else "",
             f"{p.nest_ns_per_event / p.ns_per_event:.0f}" if nest else "",
         )  # fmt: skip
         last = p.quantity
     Console().print(table)
 
 
-def _with_span(value: float, span: float, digits: int) -> str:
-    """``5.03 (0.12)``; without the span, of a single measurement."""
-    return f"{value:.{digits}f}" + (f" ({span:.{digits}f})" if span == span else "")
+def _with_span(value: float, low: float, high: float, digits: int) -> str:
+    """``5.03 (4.97 to 5.12)``; the number alone, of a single measurement."""
+    return f"{value:.{digits}f}" + (f" ({low:.{digits}f} to {high:.{digits}f})" if low < high else "")

@@ -38,7 +38,7 @@ class Membrane(Neuron):
     """Base of neurons whose voltage is a leaky integral; it says nothing of what a spike does to it."""
 
     tau_m: float = param(20.0, unit="ms", above=0.0, symbol="tau_m", nest="tau_m", doc="membrane time constant")
-    v_th: float = param(1.0, unit="mV", nest="V_th", doc="threshold; above e_l")
+    v_th: float = param(1.0, unit="mV", nest="V_th", also=("threshold", "v_threshold"), doc="threshold; above e_l")
     t_ref: float = param(
         0.0,
         unit="ms",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eprop.plot.style import BLUE, GREY, RED, decades, look, new_figure, plain
+from eprop.plot.style import BLUE, GREY, RED, decades, letter, look, new_figure, plain
 
 LABELS = {
     "interval": "interval between spikes (ms)",
@@ -21,7 +22,7 @@ LABELS = {
 
 
 def draw_event_cost(sweeps: Mapping[str, Sequence[Any]]) -> Figure:
-    """One panel for each quantity, both axes logarithmic; error bars are as long as the measurements of a point span.
+    """One panel for each quantity, both axes logarithmic: medians, with error bars from the lowest measurement to the highest.
 
     Parameters
     ----------
@@ -31,7 +32,9 @@ def draw_event_cost(sweeps: Mapping[str, Sequence[Any]]) -> Figure:
     with look():
         figure = new_figure(0.6 + 2.1 * len(sweeps), 2.5 + 0.2 * math.ceil(3 / len(sweeps)))
         axes = figure.subplots(1, len(sweeps), sharey=True, squeeze=False)[0]
-        for ax, (quantity, points) in zip(axes, sweeps.items(), strict=True):
+        for number, (ax, (quantity, points)) in enumerate(zip(axes, sweeps.items(), strict=True)):
+            if len(sweeps) > 1:
+                letter(ax, ascii_lowercase[number], left=32.0 if number == 0 else 10.0)
             _draw_sweep(ax, points)
             ax.set_xscale("log")
             plain(ax.xaxis, powers=True)
@@ -46,19 +49,17 @@ def draw_event_cost(sweeps: Mapping[str, Sequence[Any]]) -> Figure:
 def _draw_sweep(ax: Axes, points: Sequence[Any]) -> None:
     """What eprop and, if it was measured, NEST take at each point."""
     x = np.array([p.value for p in points])
-    _draw_span(ax, x, points, "ns_per_event", "ns_spread", fmt="o-", color=BLUE, label="eprop, all of a step")
+    _draw_span(ax, x, points, "ns", fmt="o-", color=BLUE, label="eprop, all of a step")
     deliver = np.array([p.deliver_ns_per_event for p in points])
     if np.isfinite(deliver).any():
         ax.errorbar(x, deliver, fmt="o--", ms=3.5, lw=1.0, mfc="white", color=BLUE, label="eprop, delivery alone")
     if any(np.isfinite(p.nest_ns_per_event) for p in points):
-        _draw_span(
-            ax, x, points, "nest_ns_per_event", "nest_ns_spread", fmt="s-", color=RED, label="NEST, all of a step"
-        )
+        _draw_span(ax, x, points, "nest_ns", fmt="s-", color=RED, label="NEST, all of a step")
 
 
-def _draw_span(ax: Axes, x: np.ndarray, points: Sequence[Any], median: str, span: str, **line: Any) -> None:
-    """Medians with bars as long as the span of the measurements, half to either side: where its ends are is not known."""
-    y, half = (np.array([getattr(p, name) for p in points]) for name in (median, span))
-    half = half / 2
-    # A logarithmic axis has no zero: a bar that would reach it ends at a tenth of the median.
-    ax.errorbar(x, y, [np.minimum(half, 0.9 * y), half], ms=3.5, lw=1.0, elinewidth=0.8, capsize=2, **line)
+def _draw_span(ax: Axes, x: np.ndarray, points: Sequence[Any], name: str, **line: Any) -> None:
+    """Medians, with bars from the lowest measurement to the highest."""
+    y, low, high = (
+        np.array([getattr(p, f"{name}_{what}") for p in points]) for what in ("per_event", "lowest", "highest")
+    )
+    ax.errorbar(x, y, [y - low, high - y], ms=3.5, lw=1.0, elinewidth=0.8, capsize=2, **line)

@@ -18,7 +18,7 @@ class Optimizer(Description):
     A step is ``w <- (1 - decay) w``, then that of the optimiser. In e-prop+ the steps are those of the clock.
     """
 
-    eta: float = param(1e-4, at_least=0.0, symbol="eta", nest="eta", also=("lr",), doc="learning rate")
+    eta: float = param(1e-4, at_least=0.0, symbol="eta", nest="eta", also=("lr", "learning_rate"), doc="learning rate")
     w_min: float = param(-np.inf, unit="mV", infinite=True, nest="Wmin", doc="lower bound of the weights")
     w_max: float = param(np.inf, unit="mV", infinite=True, nest="Wmax", doc="upper bound of the weights")
     decay: float = param(

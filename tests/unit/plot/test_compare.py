@@ -56,8 +56,10 @@ def test_a_logarithmic_axis_has_three_plain_numbers_at_least(limits: tuple[float
 
 def costs(nest: float = np.nan) -> dict[str, list[EventCost]]:
     """Of a sweep over intervals, in narrow limits; the last one varied by more than twice its median."""
-    values = [(1.0, 6.5, 0.4), (10.0, 7.5, 0.8), (100.0, 9.0, 1.0), (1000.0, 8.0, 30.0)]
-    return {"interval": [EventCost("interval", x, y, span, y / 2, nest, span) for x, y, span in values]}
+    values = [(1.0, 6.5, 6.3, 6.7), (10.0, 7.5, 7.4, 8.2), (100.0, 9.0, 8.0, 9.0), (1000.0, 8.0, 6.0, 36.0)]
+    return {
+        "interval": [EventCost("interval", x, y, low, high, y / 2, nest, nest, nest) for x, y, low, high in values]
+    }
 
 
 @pytest.mark.tiny
@@ -73,7 +75,7 @@ def test_the_cost_of_events_has_plain_numbers_and_its_spread() -> None:
     ]  # fmt: skip
     ours, delivery, _ = ax.containers
     spans = [bar[:, 1] for bar in ours[2][0].get_segments()]
-    np.testing.assert_allclose(spans, [(6.3, 6.7), (7.1, 7.9), (8.5, 9.5), (0.8, 23.0)])
+    np.testing.assert_allclose(spans, [(6.3, 6.7), (7.4, 8.2), (8.0, 9.0), (6.0, 36.0)])
     assert not delivery[2]
     assert len(plot.draw_event_cost(costs()).axes[0].containers) == 2
 
