@@ -152,7 +152,9 @@ def _set_sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 
 @numba.extending.intrinsic  # type: ignore[untyped-decorator]
-def set_broad(typing: Any, to: Any, i: Any, table: Any, first: Any, width: Any, places: Any, begin: Any, stop: Any) -> Any:
+def set_broad(
+    typing: Any, to: Any, i: Any, table: Any, first: Any, width: Any, places: Any, begin: Any, stop: Any
+) -> Any:
     word = numba.int64
     return numba.void(to, word, table, word, word, places, word, word), _set_sum
 

@@ -223,6 +223,8 @@ def _print_table(report: dict[str, Any]) -> None:
 
 
 def _print_costs(points: list[Any]) -> None:
+    import math
+
     from rich.console import Console
     from rich.table import Table
 
@@ -231,11 +233,12 @@ def _print_costs(points: list[Any]) -> None:
         table.add_column(name, justify="left" if name == "varied" else "right")
     last = ""
     for p in points:
-        nest = p.nest_ns_per_event == p.nest_ns_per_event
+        ours = _with_span(p.ns_per_event, p.ns_lowest, p.ns_highest, 2)
+        theirs = [_with_span(p.nest_ns_per_event, p.nest_ns_lowest, p.nest_ns_highest, 0)]
+        theirs += [f"{p.nest_ns_per_event / p.ns_per_event:.0f}"]
         table.add_row(
-            p.quantity if p.quantity != last else "", f"{p.value:g}", _with_span(p.ns_per_event, p.ns_lowest, p.ns_highest, 2),
-            f"{p.deliver_ns_per_event:.2f}", _with_span(p.nest_ns_per_event, p.nest_ns_lowest, p.nest_ns_highest, 0) if nest else "",
-            f"{p.nest_ns_per_event / p.ns_per_event:.0f}" if nest else "",
+            p.quantity if p.quantity != last else "", f"{p.value:g}", ours, f"{p.deliver_ns_per_event:.2f}",
+            *(theirs if math.isfinite(p.nest_ns_per_event) else ["", ""]),
         )  # fmt: skip
         last = p.quantity
     Console().print(table)

@@ -32,6 +32,8 @@ ROUNDING = 1e-6
 """Larger differences are not those of sums in another order, however far learning carries them in so few iterations."""
 EVALUATIONS = 60
 """Of held-out samples, with e-prop+."""
+GROUPS = 70
+"""Of neighbouring iterations whose mean is a point of a curve."""
 #: Longest interval between spikes that e-prop+ integrates where its losses are compared, ms: longer than all iterations.
 #: Then both engines apply each gradient at a spike. (With a shorter one the engine settles it before; no loss can tell.)
 NO_CUTOFF = 100_000.0
@@ -165,10 +167,10 @@ class Figure2(PaperFigure):
                 _draw_tests(row[2], tables[f"test_{name}"], side)
                 for ax, character in zip(row, letters, strict=False):
                     letter(ax, character)
-                row[0].set_title("losses of both engines")
+                row[0].set_title("loss, and difference of the engines")
                 row[1].set_title(f"{side.word}: {side.task.replace('-', ' ')}")
                 row[2].set_title("test")
-            for ax, title in zip(axes[1, :2], ("iteration", "iteration"), strict=True):
+            for ax, title in zip(axes[1, :2], ("sample", "iteration"), strict=True):
                 ax.set_xlabel(title)
             axes[0, 0].legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
             # Where curves and bands leave room depends on the settings: beside the axes there always is.
@@ -299,6 +301,7 @@ def _draw_curves(ax: Any, of_task: Table, side: Side) -> None:
         known = np.isfinite(score)
         iterations = np.unique(of_curve["iteration"][known])
         each = np.stack([100 * score[known & (of_curve["seed"] == seed)] for seed in seeds])
+        iterations, each = mean_of_neighbours(iterations, each)
         line: dict[str, Any] = {"ls": (0, (2, 2)), "zorder": 5, "filled": False} if curve == "time" else {}
         draw_band(ax, iterations, each, _COLORS[curve], CURVES[curve], **line)
     ax.set_xscale("log")
@@ -309,6 +312,15 @@ def _draw_curves(ax: Any, of_task: Table, side: Side) -> None:
     else:
         ax.set_ylim(0, None)
     ax.set_ylabel(side.score)
+
+
+def mean_of_neighbours(iterations: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of neighbouring iterations, equally many on a logarithmic axis: single ones would hide each other."""
+    edges = np.unique(np.geomspace(1, iterations[-1] + 1, GROUPS).astype(int))
+    group = np.searchsorted(edges, iterations, side="right")
+    firsts = np.flatnonzero(np.diff(group, prepend=-1))
+    sizes = np.diff(firsts, append=len(iterations))
+    return tuple(np.add.reduceat(of, firsts, axis=-1) / sizes for of in (iterations, scores))  # type: ignore[return-value]
 
 
 def _draw_tests(ax: Any, test: Table, side: Side) -> None:

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import BROAD, set_broad, CHUNK, PACK, WIDE, access, add_broad, add_chunk, add_wide, claim, inline, inner, prange
+from eprop._jit import (
+    BROAD,
+    set_broad,
+    CHUNK,
+    PACK,
+    WIDE,
+    access,
+    add_broad,
+    add_chunk,
+    add_wide,
+    claim,
+    inline,
+    inner,
+    prange,
+)
 from eprop.kernels.deliver import fetch_short
 from eprop.kernels.layout import (
     EPROP,

@@ -65,13 +65,12 @@ def draw_bars(
     digits : int
         Behind the point, at most, of the figures above a bar.
     """
-    rng = np.random.default_rng(0)
     for at, (name, trials) in enumerate(values.items()):
         mean, spread = float(np.mean(trials)), spreads[name]
         ax.bar(at, mean, width=0.62, color=colors[at], alpha=0.55, lw=0)
         below = min(spread, mean) if mean > 0.0 else spread
         ax.errorbar([at], [mean], [[below], [spread]], color=BLACK, lw=0.9, capsize=2.5, capthick=0.9)
-        _scatter(ax, at, trials, colors[at], rng)
+        _scatter(ax, at, trials, colors[at])
         highest = max(mean + spread, float(np.max(trials)))
         ax.annotate(
             in_figures(mean, spread, digits).replace(" ±", "\n±"), (at, highest), (0, 4), textcoords="offset points", ha="center",
@@ -97,7 +96,7 @@ def draw_points(ax: Axes, trials: np.ndarray, spread: float, color: str) -> None
         Half length of the error bar.
     color : str
     """
-    _scatter(ax, -0.2, trials, color, np.random.default_rng(0), s=12, alpha=0.6)
+    _scatter(ax, -0.2, trials, color, s=12, alpha=0.6)
     mean, bottom = float(np.mean(trials)), ax.get_ylim()[0]
     ends = [[min(spread, max(mean - bottom, 0.0))], [spread]] if spread else None
     ax.errorbar([0.25], [mean], ends, color=color, fmt="D", ms=4, lw=1, clip_on=False, zorder=5)
@@ -105,9 +104,9 @@ def draw_points(ax: Axes, trials: np.ndarray, spread: float, color: str) -> None
     ax.set_xlim(-0.6, 0.6)
 
 
-def _scatter(ax: Axes, at: float, trials: np.ndarray, color: str, rng: np.random.Generator, **more: Any) -> None:
-    """A dot for each trial, a little aside, so that those with the same value can be told apart."""
-    aside = rng.uniform(-0.18, 0.18, len(trials)) if len(trials) > 1 else np.zeros(1)
+def _scatter(ax: Axes, at: float, trials: np.ndarray, color: str, **more: Any) -> None:
+    """A dot for each trial, side by side, so that those with the same value can be told apart."""
+    aside = np.linspace(-0.22, 0.22, len(trials)) if len(trials) > 1 else np.zeros(1)
     ax.scatter(at + aside, trials, **{"s": 7, "color": color, "edgecolor": "white", "lw": 0.3, "zorder": 3, **more})
 
 

@@ -99,6 +99,17 @@ def test_figure_2(tiny: None) -> None:
 
 
 @pytest.mark.tiny
+def test_neighbouring_iterations_of_a_long_curve_are_a_point() -> None:
+    scores = np.stack([np.arange(1.0, 2001.0), np.ones(2000)])
+    iterations, means = figure_2.mean_of_neighbours(np.arange(1, 2001), scores)
+    assert 40 < len(iterations) <= figure_2.GROUPS
+    assert list(iterations[:10]) == list(range(1, 11))
+    np.testing.assert_allclose(means, [iterations, np.ones(len(iterations))])
+    few, same = figure_2.mean_of_neighbours(np.array([100, 1000]), scores[:, :2])
+    assert list(few) == [100, 1000]
+    np.testing.assert_array_equal(same, scores[:, :2])
+
+
 def test_figure_2_without_a_time_driven_network(tiny: None) -> None:
     figure = Figure2(quick=True, trials=1, time_driven=0)
     assert {key[1] for key in figure._trainings()} == {"eprop", "eprop+"}

@@ -57,9 +57,7 @@ def test_a_logarithmic_axis_has_three_plain_numbers_at_least(limits: tuple[float
 def costs(nest: float = np.nan) -> dict[str, list[EventCost]]:
     """Of a sweep over intervals, in narrow limits; the last one varied by more than twice its median."""
     values = [(1.0, 6.5, 6.3, 6.7), (10.0, 7.5, 7.4, 8.2), (100.0, 9.0, 8.0, 9.0), (1000.0, 8.0, 6.0, 36.0)]
-    return {
-        "interval": [EventCost("interval", x, y, low, high, y / 2, nest, nest, nest) for x, y, low, high in values]
-    }
+    return {"interval": [EventCost("interval", x, y, low, high, y / 2, nest, nest, nest) for x, y, low, high in values]}
 
 
 @pytest.mark.tiny
