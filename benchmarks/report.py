@@ -162,7 +162,7 @@ def tasks() -> None:
             )
 
 
-def for_good(result: dict[str, Any]) -> int | None:
+def for_good(result: dict) -> int | None:
     """After how many iterations the mean error of a recorded learning curve is below the goal, and stays there."""
     kept = None
     for iteration, error in zip(result["curve"]["iterations"], result["curve"]["mean"], strict=True):

@@ -257,9 +257,9 @@ def brief(value: Any) -> str:
 
 
 def is_multiple(duration: float, dt: float) -> bool:
-    """Whether a duration is a whole number of steps, up to the rounding of floats."""
+    """Whether a duration is a whole number of steps, up to the rounding of floats, of single precision as well."""
     count = duration / dt
-    return math.isfinite(count) and abs(count - round(count)) <= 1e-9 * max(count, 1.0)
+    return math.isfinite(count) and abs(count - round(count)) <= 1e-6 * min(max(count, 1.0), 1e3)
 
 
 def check_steps(where: str, description: Description, dt: float) -> None:

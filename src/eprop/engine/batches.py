@@ -12,6 +12,7 @@ from eprop.engine.arrays import Arrays
 from eprop.engine.averages import batch_scale, sample_scales
 from eprop.engine.build import Built
 from eprop.engine.memory import NOTICEABLE, check_results, check_side_by_side
+from eprop.engine.order import axons_at
 from eprop.engine.rows import entries_bytes
 from eprop.engine.samples import BatchResult, Samples
 from eprop.engine.spike_log import spikes_of_sample
@@ -86,6 +87,18 @@ class Batches:
         assert result.spikes is not None
         check_silence(arrays, result.spikes)
         return result
+
+    def gradients(self, samples: Samples, progress: Progress) -> np.ndarray:
+        """What `train` would hand to the optimisers, of each synapse of this rank, in the engine's order; nothing changes."""
+        arrays, events = self._arrays, self._arrays.counters[lay.COUNT_EVENTS]
+        arrays.mirror()
+        try:
+            self.run(samples, True, progress)
+            found = arrays.synapses.pending.astype(np.float64)
+        finally:
+            arrays.synapses.pending[:] = 0.0
+            arrays.counters[lay.COUNT_EVENTS] = events
+        return found * batch_scale(arrays, samples)[axons_at(arrays.built, np.arange(found.size))[1]]
 
     @property
     def keeps_spikes(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from eprop.engine.samples import Samples, make_samples, named
+from eprop.engine.samples import Samples, events_in_steps, made_for, make_samples, named
 from eprop.engine.tracts import steps_of
 from eprop.errors import InputError
 from eprop.models import EventSource
@@ -24,6 +24,12 @@ def steps_in(label: str, duration: Any, dt: float) -> int:
     if not np.isfinite(count) or count < 1 - 1e-9 or abs(count - round(count)) > 1e-6:
         raise InputError(f"{label} must be a multiple of dt = {dt:g} ms, at least one step, got {duration!r}")
     return steps_of(float(duration), dt)
+
+
+def check_switch(label: str, value: Any) -> None:
+    """Whether something is on or off: any other text, ``"no"`` for one, would count as on."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{label} must be True or False, got {brief(value)}")
 
 
 def spiking(network: Network, names: Any) -> list[Population]:
@@ -69,14 +75,22 @@ def check_samples(network: Network, samples: Any, progress: Any = None) -> None:
         raise InputError(f"train and evaluate take Samples (see Simulator.samples), got {type(samples).__name__}")
     if progress is not None and not callable(progress):
         raise InputError(f"progress must be a function of the number of samples done, got {brief(progress)}")
+    if samples.made_for != made_for(network):
+        raise InputError(
+            f"the samples were made for another network: {_told(*samples.made_for)} instead of {_told(*made_for(network))}"
+        )
     sources = [p for p in network.populations if isinstance(p.model, EventSource)]
-    readouts = sum(p.size for p in network.populations if p.model.role == "readout")
-    if samples.event_start.shape[0] != len(sources) or samples.target.shape[2] != readouts:
-        raise InputError("the samples were made for another network")
     for p, start in zip(sources, samples.event_start, strict=True):
         channels = samples.event_channels[start[0] : start[-1]]
         if channels.size and (channels.min() < 0 or channels.max() >= p.size):
             raise InputError(f"the samples were made for another network: {p.name!r} has {p.size} channels")
+
+
+def _told(sources: tuple[int, ...], readouts: tuple[tuple[int, bool], ...]) -> str:
+    """Sizes of the sources and readouts that samples are for."""
+    given = " + ".join(map(str, sources)) or "no"
+    taken = " + ".join(f"{size}{' (softmax)' if softmax else ''}" for size, softmax in readouts) or "no"
+    return f"{given} inputs and {taken} readouts"
 
 
 def _one_input(network: Network, name: str, value: Any, n_steps: int) -> Any:
@@ -89,19 +103,5 @@ def _one_input(network: Network, name: str, value: Any, n_steps: int) -> Any:
         if size is not None and dense.shape != (n_steps, size):
             raise InputError(f"input {name!r} must have shape ({n_steps}, {size}) = (steps, size), got {dense.shape}")
         return dense[None]
-    times, channels = (real_numbers(f"input {name!r}", part, InputError) for part in value)
-    if times.shape != channels.shape or times.ndim != 1:
-        raise InputError(f"input {name!r}: times and channels must be lists of one length")
-    if channels.size and channels.dtype.kind not in "iu":
-        raise InputError(f"input {name!r}: channels must be whole numbers")
-    if not np.all(np.isfinite(times)):
-        raise InputError(f"input {name!r}: times must be finite")
-    step = np.floor(times / network.dt + 1e-9)
-    if step.size and (step.min() < 0 or step.max() >= n_steps):
-        raise InputError(f"input {name!r}: times must lie in [0, {n_steps * network.dt:g}) ms")
-    order = np.lexsort((channels, step))
-    step, channels = step[order].astype(np.int64), channels[order].astype(np.int64)
-    keep = np.ones(step.size, bool)
-    keep[1:] = (np.diff(step) != 0) | (np.diff(channels) != 0)
-    ptr = np.searchsorted(step[keep], np.arange(n_steps + 1))
-    return ptr[None], channels[keep]
+    ptr, channels = events_in_steps(repr(name), *value, network.dt, n_steps)
+    return ptr[None], channels

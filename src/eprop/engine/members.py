@@ -36,6 +36,25 @@ def members_of(network: Network, population: Population) -> list[Any]:
     return found
 
 
+def parameters_of_members(network: Network, population: Population) -> dict[str, np.ndarray]:
+    """Values of all parameters that are numbers, ``(size,)`` each; those of a part are called ``part.parameter``."""
+    members = members_of(network, population)
+    columns = [_numbers_of(member) for member in members]
+    found = {name: np.array([numbers[name] for numbers in columns], np.float64) for name in columns[0]}
+    return {name: np.broadcast_to(values, population.size).copy() for name, values in found.items()}
+
+
+def _numbers_of(description: Description) -> dict[str, float]:
+    out: dict[str, float] = {}
+    for field in dataclasses.fields(description):
+        value = getattr(description, field.name)
+        if isinstance(value, Description):
+            out |= {f"{field.name}.{name}": number for name, number in _numbers_of(value).items()}
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            out[field.name] = float(value)
+    return out
+
+
 def _columns(description: Description, size: int, seed: int) -> dict[str, Any]:
     """Values of the parameters that vary, each ``(size,)``; nested descriptions give a nested dictionary."""
     out: dict[str, Any] = {}

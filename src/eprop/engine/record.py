@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.build import Built
+from eprop.engine.by_value import ByValue
 from eprop.engine.order import axons_at
 from eprop.engine.ranks import Ranks
 from eprop.errors import InputError
@@ -30,9 +31,13 @@ class Record:
     name : str, Population or Projection
         A population (``"rec"``) or a projection (``"in->rec"``).
     variable : str
-        Neurons: ``"v"`` and the other state variables, ``"surrogate"``, ``"learning_signal"``. Readouts: ``"y"``,
-        ``"error"``. Projections: ``"weight"``, and in a network that learns by `EPropPlus` ``"trace"``; `EProp`
-        computes gradients backwards and keeps no traces. Spikes are always recorded if asked for by ``spikes=``.
+        Neurons: ``"v"`` (mV) and the other state variables; ``"surrogate"`` (1/mV); ``"learning_signal"`` (mV times the unit
+        of the error), the errors that have reached the neuron by this step. Readouts: ``"y"`` (mV); ``"error"`` (mV, of
+        `CrossEntropy` a number). Projections: ``"weight"`` (mV); in a network that learns by `EPropPlus` ``"trace"`` (1/mV),
+        the filtered eligibility as it was a step before the last spike arrived, or at the cutoff: a staircase, for nobody
+        steps it in between, and 0 onto readouts. `EProp` computes gradients backwards and keeps no traces; what it
+        learns from is the errors that a neuron's spike of this step will cause, which no step knows. Spikes are always
+        recorded if asked for by ``spikes=``.
     index : sequence of int, slice or mask, optional
         Nodes, or synapses in the order of `Simulator.connections`; all by default. A variable is asked for once in a run.
     """
@@ -59,15 +64,15 @@ class _ByName(dict[str, Any]):
         raise InputError(f"no {self._what} of {brief(name)}; there are those of: {known}; {self._advice}")
 
 
-@dataclass
-class Recording:
+@dataclass(eq=False)
+class Recording(ByValue):
     """What a run leaves behind.
 
     Attributes
     ----------
     times : (steps,) ms, the end of each step
     y : dict of (steps, readouts), readout voltages, mV
-    loss : (steps,) loss of each step
+    loss : (steps,) loss of each step: mV², or nats with `CrossEntropy`
     spikes : dict of (times in ms, node indices), if asked for
     traces : dict of (steps, nodes) under ``(name, variable)``
     index : dict of (nodes,), which nodes, or synapses, the columns of each of ``traces`` are

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from eprop.engine.by_value import ByValue
 from eprop.engine.memory import check_room
 from eprop.errors import InputError
 from eprop.kernels.arrange import arrange
@@ -20,9 +21,9 @@ from eprop.parameters import real_numbers
 MOST_STEPS = 2**31
 
 
-@dataclass(frozen=True)
-class Samples:
-    """``n`` samples of ``n_steps`` steps each.
+@dataclass(frozen=True, eq=False)
+class Samples(ByValue):
+    """``n`` samples of ``n_steps`` steps each; ``samples[3]``, ``samples[:10]`` and ``samples[[4, 2]]`` are some of them.
 
     Attributes
     ----------
@@ -35,6 +36,7 @@ class Samples:
     window : (n or 1, n_steps) float64
         Weight of each step in loss and error: 0 outside the learning window.
     labels : (n,) int, or None
+    made_for : sizes of the sources and of the readouts, and which of these have a softmax
     """
 
     event_start: np.ndarray
@@ -44,9 +46,29 @@ class Samples:
     n: int
     n_steps: int
     labels: np.ndarray | None = None
+    made_for: tuple[tuple[int, ...], tuple[tuple[int, bool], ...]] = ((), ())
 
     def __len__(self) -> int:
         return self.n
+
+    def __iter__(self) -> Iterator[Samples]:
+        return (self[k] for k in range(self.n))
+
+    def __getitem__(self, which: Any) -> Samples:
+        chosen = _chosen(which, self.n)
+        steps = (chosen[:, None] * self.n_steps + np.arange(self.n_steps)).ravel()
+        lengths = np.diff(self.event_start)[:, steps]
+        starts = np.zeros((len(lengths), steps.size + 1), np.int64)
+        np.cumsum(lengths, axis=1, out=starts[:, 1:])
+        starts[1:] += np.cumsum(starts[:, -1])[:-1, None]
+        # Of each source the channels of whole samples lie side by side.
+        edges = self.event_start[:, :: self.n_steps]
+        parts = [self.event_channels[edge[k] : edge[k + 1]] for edge in edges for k in chosen]
+        window = self.window if len(self.window) == 1 else self.window[chosen]
+        return replace(
+            self, event_start=starts, event_channels=np.concatenate(parts or [self.event_channels[:0]]),
+            target=self.target[chosen], window=window, n=chosen.size, labels=None if self.labels is None else self.labels[chosen],
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         parts = [f"{self.n} samples of {self.n_steps} steps", f"{self.event_channels.size:,} events"]
@@ -55,8 +77,21 @@ class Samples:
         return f"Samples({'; '.join(parts)})"
 
 
-@dataclass
-class BatchResult:
+def _chosen(which: Any, n: int) -> np.ndarray:
+    """Numbers of the samples that an index means."""
+    try:
+        chosen = np.atleast_1d(np.arange(n)[which])
+    except IndexError as error:
+        raise IndexError(f"{n} samples have no {which!r:.80}: {error}") from None
+    if chosen.ndim != 1 or not chosen.size:
+        raise IndexError(
+            f"at least one of {n} samples is to be chosen, by a number, a slice or a list; got {which!r:.80}"
+        )
+    return chosen
+
+
+@dataclass(eq=False)
+class BatchResult(ByValue):
     """Outcome of samples, in the order they were given.
 
     Attributes
@@ -93,9 +128,10 @@ def make_samples(
     ----------
     inputs : dict
         For each `EventSource` population by name: a pair ``(ptr, channels)`` with ``ptr`` of shape
-        ``(n, n_steps + 1)`` pointing into ``channels`` (as `eprop.data.BinnedDataset` has them), or a dense array
-        ``(n, n_steps, size)`` of zeros and ones. A channel may be active once in a step: both forms refuse repeated
-        events, unlike the times that `Simulator.run` takes, where those of one step count once.
+        ``(n, n_steps + 1)`` pointing into ``channels`` (as `eprop.data.BinnedDataset` has them), a dense array
+        ``(n, n_steps, size)`` of zeros and ones, or a list of ``n`` pairs ``(times, channels)``, times in ms, as
+        `Simulator.run` takes one. A channel may be active once in a step: the first two refuse repeated
+        events, of times those of one step count once.
     targets : dict
         For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``; for `CrossEntropy` the
         share of each class, which add up to one where the window is open. A population without one has no error and no
@@ -118,10 +154,16 @@ def make_samples(
     sources = [p for p in network.populations if isinstance(p.model, EventSource)]
     readouts = [p for p in network.populations if isinstance(p.model, Readout)]
     check_room(f"the events of {n:,} x {n_steps:,} steps", 8 * n * n_steps * (len(sources) + 1), "give them in parts")
-    starts, channels = _events(sources, _by_name("inputs", inputs), n, n_steps)
+    starts, channels = _events(sources, _by_name("inputs", inputs), n, n_steps, network.dt)
     weights = _window(window, n, n_steps)
     target = _targets(readouts, _by_name("targets", targets), labels, n, n_steps, weights > 0)
-    return Samples(starts, channels, target, weights, n, n_steps, _labels(labels, n))
+    return Samples(starts, channels, target, weights, n, n_steps, _labels(labels, n), made_for(network))
+
+
+def made_for(network: Network) -> tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]:
+    """What samples of a network have to fit, see `Samples`."""
+    sources = tuple(p.size for p in network.populations if isinstance(p.model, EventSource))
+    return sources, tuple((p.size, p.model.loss.softmax) for p in network.populations if isinstance(p.model, Readout))
 
 
 def _count(what: str, value: Any) -> int:
@@ -138,10 +180,50 @@ def _by_name(what: str, given: Any) -> dict[str, Any]:
 
 def named(given: Mapping[Any, Any] | None) -> dict[str, Any]:
     """What populations are given, by their names; a key may be the population itself."""
-    return {getattr(key, "name", key): value for key, value in (given or {}).items()}
+    out: dict[str, Any] = {}
+    for key, value in (given or {}).items():
+        name = getattr(key, "name", key)
+        if name in out:
+            raise InputError(f"{name!r} is given twice, by its name and as a population")
+        out[name] = value
+    return out
 
 
-def _events(sources, inputs, n, n_steps):
+def events_in_steps(label: str, times: Any, channels: Any, dt: float, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the events of each step begin, and their channels, of spike times in ms; those of one channel and step count once.
+
+    A time that is a multiple of ``dt`` up to the rounding of its type is in the step that begins there.
+    """
+    times, channels = (real_numbers(f"input {label}", part, InputError) for part in (times, channels))
+    if times.shape != channels.shape or times.ndim != 1:
+        raise InputError(
+            f"input {label}: times and channels must be lists of one length, got {times.shape}, {channels.shape}"
+        )
+    if channels.size and channels.dtype.kind not in "iu":
+        raise InputError(f"input {label}: channels must be whole numbers")
+    if not np.all(np.isfinite(times)):
+        raise InputError(f"input {label}: times must be finite")
+    precision = np.finfo(times.dtype if times.dtype.kind == "f" else np.float64).eps
+    count = times.astype(np.float64) / dt
+    near = np.rint(count)
+    step = np.where(np.abs(count - near) <= 1e-9 + 4.0 * precision * np.abs(count), near, np.floor(count))
+    if step.size and (step.min() < 0 or step.max() >= n_steps):
+        raise InputError(
+            f"input {label}: times must lie in [0, {n_steps * dt:g}) ms, got {times.min():g}..{times.max():g} ms"
+            + (
+                "; of recorded spikes times are those of the ends of steps: subtract dt"
+                if step.max() == n_steps
+                else ""
+            )
+        )
+    order = np.lexsort((channels, step))
+    step, channels = step[order].astype(np.int64), channels[order].astype(np.int64)
+    keep = np.ones(step.size, bool)
+    keep[1:] = (np.diff(step) != 0) | (np.diff(channels) != 0)
+    return np.searchsorted(step[keep], np.arange(n_steps + 1)), channels[keep]
+
+
+def _events(sources, inputs, n, n_steps, dt):
     unknown = set(inputs) - {p.name for p in sources}
     if unknown:
         known = ", ".join(p.name for p in sources) or "none"
@@ -151,7 +233,7 @@ def _events(sources, inputs, n, n_steps):
     for c, p in enumerate(sources):
         if p.name not in inputs:
             continue
-        start, channels = _pairs(p, inputs[p.name], n, n_steps)
+        start, channels = _pairs(p, inputs[p.name], n, n_steps, dt)
         starts[c] = start + offset
         parts.append(channels)
         offset += channels.size
@@ -160,15 +242,21 @@ def _events(sources, inputs, n, n_steps):
     return starts, np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
 
 
-def _pairs(p, given, n, n_steps):
+def _pairs(p, given, n, n_steps, dt):
+    if _are_lists(given):
+        given = _of_lists(p, given, n, n_steps, dt)
     if isinstance(given, tuple) and len(given) == 2:
         ptr, channels = (real_numbers(f"input {p.name!r}", part, InputError) for part in given)
-        if ptr.shape != (n, n_steps + 1) or channels.ndim != 1:
+        if ptr.shape != (n, n_steps + 1):
             raise InputError(f"input {p.name!r}: ptr must have shape ({n}, {n_steps + 1}), got {ptr.shape}")
+        if channels.ndim != 1:
+            raise InputError(f"input {p.name!r}: channels must be one list, got shape {channels.shape}")
         if any(part.size and part.dtype.kind not in "iu" for part in (ptr, channels)):
             raise InputError(
                 f"input {p.name!r}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}"
             )
+        if ptr.dtype.kind == "u":  # differences would wrap around
+            ptr = ptr.astype(np.int64)
         if (quick := _arranged(ptr, channels, p.size)) is not None:
             return quick
         lengths = ptr[:, 1:] - ptr[:, :-1]
@@ -190,6 +278,23 @@ def _pairs(p, given, n, n_steps):
             f"input {p.name!r}: channels must lie in 0..{p.size - 1}, got {channels.min()}..{channels.max()}"
         )
     return start, _ascending(p, start, channels)
+
+
+def _are_lists(given: Any) -> bool:
+    """Whether these are lists of spikes, a pair for each sample."""
+    return isinstance(given, list) and bool(given) and all(isinstance(one, tuple) and len(one) == 2 for one in given)
+
+
+def _of_lists(
+    p: Any, given: Iterable[tuple[Any, Any]], n: int, n_steps: int, dt: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lists of spikes as a pair ``(ptr, channels)``."""
+    found = [events_in_steps(f"{p.name!r}, sample {k}", *one, dt, n_steps) for k, one in enumerate(given)]
+    if len(found) != n:
+        raise InputError(f"input {p.name!r} has {len(found)} pairs (times, channels) for {n} samples")
+    before = np.cumsum([0] + [channels.size for _, channels in found[:-1]])
+    ptr = np.stack([start + shift for (start, _), shift in zip(found, before, strict=True)])
+    return ptr, np.concatenate([channels for _, channels in found])
 
 
 def _arranged(ptr, channels, size):

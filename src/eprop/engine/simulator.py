@@ -18,12 +18,13 @@ from eprop.engine.batches import Batches
 from eprop.engine.build import build
 from eprop.engine.check import warn_of_no_feedback
 from eprop.engine.division import partition_count, replicas_of, thread_count
+from eprop.engine.members import parameters_of_members
 from eprop.engine.order import order_on_all_ranks
 from eprop.engine.record import Probes, Record, Recording
 from eprop.engine.samples import BatchResult, Samples, make_samples
 from eprop.engine.streaming import Streaming
 from eprop.engine.timers import PHASES
-from eprop.errors import NetworkError, ParameterError
+from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.kernels import layout as lay
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
@@ -144,7 +145,7 @@ class Simulator:
         record: Iterable[Record | tuple[Any, ...]] = (),
         spikes: Iterable[str] = (),
     ) -> Recording:
-        """Simulate from where the last run ended, learning at every spike where `EPropPlus` says so.
+        """Simulate from where the last run ended, learning at every spike where `EPropPlus` says so; with `EProp` from rest.
 
         Parameters
         ----------
@@ -161,7 +162,8 @@ class Simulator:
             ``(steps,)`` weights of the steps in the loss; all ones by default.
         learn : bool
             Without, weights stay as they are while all traces go on. A network with `EProp` learns from this run as
-            from one sample: it starts from rest, changes its weights at the end, and is at rest again.
+            from one sample: it changes its weights at the end. Each of its runs starts from rest, without learning too: to play
+            it on in pieces, give its weights to a network of static projections (`set_weights`).
         record : iterable of Record or tuples (name, variable[, index])
             Of a run that `EProp` learns from, anything but outputs and spikes takes a second simulation.
         spikes : iterable of str
@@ -180,6 +182,7 @@ class Simulator:
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
+        given.check_switch("learn", learn)
         n_steps = given.steps_in("duration", duration, self.network.dt)
         samples = given.one_sample(self.network, n_steps, inputs, targets, window)
         probes = Probes(self.network, self.arrays.built, record, partial(order_on_all_ranks, self.arrays))
@@ -279,11 +282,42 @@ class Simulator:
             If a voltage or loss is no longer finite, or an output exceeds 1e9 mV.
         """
         given.check_samples(self.network, samples, progress)
+        if reset is not None:
+            given.check_switch("reset", reset)
         check_call(self.comm, "evaluate", samples, reset)
         reset = self._by_batch if reset is None else reset
         if reset:
             return self._batches.run(samples, False, progress)
         return self._streaming.evaluate(samples, progress)
+
+    def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, np.ndarray]:
+        """Gradients of e-prop for a mini-batch, as `train` hands them to the optimisers; nothing is learned from them.
+
+        Parameters
+        ----------
+        samples : Samples
+            As `samples` makes them.
+        progress : callable, optional
+            As of `train`.
+
+        Returns
+        -------
+        dict of ndarray, shape (connections,), float64
+            For each projection that learns by `EProp`, by its name and in the order of `connections`, in the unit
+            of the loss by mV: the mean over the samples, before weights decay.
+
+        Raises
+        ------
+        InputError
+            If no projection learns by `EProp`: by `EPropPlus` weights change while the gradient is gathered. Else as of `train`.
+        MemoryLimitError, DivergenceError
+            As of `train`.
+        """
+        given.check_samples(self.network, samples, progress)
+        if not self._by_batch:
+            raise InputError("gradients are those of a mini-batch: give a projection the rule EProp")
+        check_call(self.comm, "gradients", samples)
+        return weights.gradients(self.arrays, self._batches.gradients(samples, progress))
 
     def reset(self) -> None:
         """All nodes to rest, all traces and spikes under way to nothing; weights and the optimisers of e-prop stay.
@@ -306,6 +340,25 @@ class Simulator:
         found = {name: seconds[name] for name in PHASES}
         found["exchange"] += seconds["messages"]
         return found
+
+    def parameters(self, name: Population | str) -> dict[str, np.ndarray]:
+        """Parameters of the nodes of a population, those that were drawn among them.
+
+        Parameters
+        ----------
+        name : Population or str
+
+        Returns
+        -------
+        dict of ndarray, shape (size,), float64
+            By the names of the parameters, in their units; those of a part are called like ``"surrogate.height"``.
+
+        Raises
+        ------
+        NetworkError
+            If there is no population of this name.
+        """
+        return parameters_of_members(self.network, self.network.population(name))
 
     # ---------------------------------------------------------------- weights
 

@@ -131,6 +131,9 @@ def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> 
     """Whether a state says that it is of this network; those of former versions say nothing."""
     if not isinstance(state, Mapping):
         raise InputError(f"set_state takes a dictionary as state() gives it, got {type(state).__name__}")
+    if not any(name in state for name in ("counters", NETWORK)):
+        known = ", ".join(map(str, list(state)[:5])) or "nothing"
+        raise InputError(f"set_state takes a dictionary as state() gives it; this one holds {known}")
     if NETWORK in state:
         check_fingerprint(state[NETWORK], fingerprint)
 

@@ -19,7 +19,8 @@ from eprop.engine.tracts import Tract, chunks, draw_connections, draw_delays, dr
 from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
 from eprop.kernels.place import count_rows, place_rows, place_starts
-from eprop.network import Network, Population, Projection
+from eprop.network import Distribution, Network, Population, Projection
+from eprop.rules.bounds import inward, outside
 
 # Rows that are filled at a time.
 TILE = 1024
@@ -72,7 +73,7 @@ class Places:
             for begin, stop in chunks(p, *self._targets(share, p.post)):
                 by_target, sources = draw_connections(self.network, p, begin, stop)
                 values = draw_weights(self.network, p, begin, stop, by_target, sources)
-                _check_drawn(p, values, float(np.finfo(weight.dtype).max))
+                values = _within_bounds(p, values, weight.dtype.type)
                 rows = self._rows(p, begin, stop, by_target, sources)
                 tile = TILE if len(self.tracts[p.index]) == 1 else own.size  # rows ascend as sources do
                 place_rows(by_target, rows, values, begin + shift, own, targets, weight, max(tile, 1))
@@ -171,17 +172,19 @@ def _on_threads(threads: int, work: Callable[[int], None], n: int) -> None:
         list(pool.map(work, range(n)))
 
 
-def _check_drawn(p: Projection, values: np.ndarray, largest: float) -> None:
-    """Weights must lie within the bounds of the rule, and not beyond the ``largest`` number of their precision."""
+def _within_bounds(p: Projection, values: np.ndarray, dtype: type) -> np.ndarray:
+    """Weights as they may be: within the bounds of the rule, and not beyond the largest number of their precision."""
     if values.size == 0:
-        return
-    (low, high), least, most = p.rule.bounds, values.min(), values.max()
+        return values
+    (low, high), least, most, largest = p.rule.bounds, values.min(), values.max(), float(np.finfo(dtype).max)
     if not max(-least, most) <= largest:  # NaN included
         raise NetworkError(
             f"weights of {p.name} span {least:g}..{most:g} mV, but must be finite, and at most {largest:g} mV"
         )
-    if least < low or most > high:
+    if outside(values, p.rule.bounds):
+        hint = "; Normal and the others take low= and high=" if isinstance(p.weight, Distribution) else ""
         raise NetworkError(
-            f"weights of {p.name} span {least:g}..{most:g} mV, outside the bounds "
-            f"{low:g}..{high:g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}"
+            f"weights of {p.name} span {least:.9g}..{most:.9g} mV, outside the bounds "
+            f"{low:.9g}..{high:.9g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}{hint}"
         )
+    return values.clip(*inward(p.rule.bounds, dtype))

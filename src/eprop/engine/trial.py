@@ -45,7 +45,8 @@ def try_update(neuron: Neuron, dt: float) -> None:
             f"{label}.initial() has values for {', '.join(map(str, surplus))}, which state_rows = {kind.state_rows} does not name"
         )
     params = np.array([np.ravel(derived[name])[:1] for name in kind.parameter_rows], dtype=np.float64).reshape(-1, 1)
-    state = np.zeros((len(kind.state_rows), 1))
+    first = neuron.initial(dt, range(1), 0)
+    state = np.array([np.ravel(first.get(name, 0.0))[:1] for name in kind.state_rows], np.float64).reshape(-1, 1)
     update = interpreted(kind.update, {})
     largest = _largest_psi(neuron, dt)
     with np.errstate(all="ignore"):

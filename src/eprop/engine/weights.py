@@ -12,6 +12,8 @@ from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.kernels import layout as lay
 from eprop.network import Population, Projection
 from eprop.parameters import is_finite_number, real_numbers
+from eprop.rules import EProp
+from eprop.rules.bounds import inward, outside
 
 if TYPE_CHECKING:
     from eprop.engine.arrays import Arrays
@@ -38,6 +40,17 @@ def delays(arrays: Arrays, name: Projection | str) -> np.ndarray:
     return np.asarray(arrays.ranks.joined([found])[0])
 
 
+def gradients(arrays: Arrays, found: np.ndarray) -> dict[str, np.ndarray]:
+    """A number of each synapse by projections that learn by e-prop, on all ranks, see `Simulator.gradients`."""
+    out = {}
+    for projection in arrays.network.projections:
+        if projection.rule.code == EProp.code:
+            own = found[synapse_order(arrays, projection.index)[0]]
+            joined = arrays.ranks.several and projection.post.model.role != "readout"
+            out[projection.name] = np.asarray(arrays.ranks.joined([own])[0]) if joined else own
+    return out
+
+
 def matrix(arrays: Arrays, name: Projection | str) -> scipy.sparse.csr_matrix:
     """Weights of a projection as a matrix, see `Simulator.weights`."""
     projection = arrays.network.projection(name)
@@ -57,9 +70,12 @@ def set_weights(arrays: Arrays, name: Projection | str, values: Any) -> None:
         raise InputError(
             f'weights of {name} must be at most {largest:g} mV with precision="single", got {np.abs(flat).max():g}'
         )
-    w_min, w_max = projection.rule.bounds
-    if flat.size and (flat.min() < w_min or flat.max() > w_max):
-        raise InputError(f"weights of {name} must lie in {w_min:g}..{w_max:g} mV")
+    w_min, w_max = bounds = projection.rule.bounds
+    if outside(flat, bounds):
+        raise InputError(
+            f"weights of {name} must lie in {w_min:.9g}..{w_max:.9g} mV, got {flat.min():.9g}..{flat.max():.9g} mV"
+        )
+    flat = flat.clip(*inward(bounds, arrays.synapses.weight.dtype.type))
     order = synapse_order(arrays, projection.index)[0]
     arrays.unfold()
     arrays.synapses.weight[order] = flat[arrays.whole.held(projection.index)]
@@ -89,6 +105,9 @@ def feedback_matrix(arrays: Arrays, pre: Population | str, post: Population | st
 
 def _flat(name: str, values: Any, sources: np.ndarray, targets: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Given weights, one for each connection."""
+    if scipy.sparse.issparse(values):
+        values = scipy.sparse.csr_matrix(values, copy=True)
+        values.sum_duplicates()
     if isinstance(values, tuple) and len(values) == 3:
         values = _own_weights(name, values, sources, targets)
     given = values.data if scipy.sparse.issparse(values) else values

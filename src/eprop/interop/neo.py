@@ -24,7 +24,7 @@ from eprop.models import CrossEntropy, Readout, SquaredError
 from eprop.network import Network
 
 #: Units of what is recorded, and of what depends on the loss of the readouts. State variables are the matter of a model.
-UNITS = {"v": "mV", "y": "mV", "weight": "mV", "surrogate": "1/mV"}
+UNITS = {"v": "mV", "y": "mV", "threshold": "mV", "weight": "mV", "surrogate": "1/mV"}
 UNITS_OF_LOSS: dict[type, dict[str, str]] = {
     SquaredError: {"error": "mV", "learning_signal": "mV**2", "loss": "mV**2"},
     CrossEntropy: {"learning_signal": "mV"},

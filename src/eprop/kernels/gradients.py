@@ -6,18 +6,17 @@ import numpy as np
 
 from eprop._jit import (
     BROAD,
-    set_broad,
     CHUNK,
     PACK,
     WIDE,
     access,
-    add_broad,
     add_chunk,
     add_wide,
     claim,
     inline,
     inner,
     prange,
+    set_broad,
 )
 from eprop.kernels.deliver import fetch_short
 from eprop.kernels.layout import (

@@ -22,7 +22,13 @@ class Adaptive(Membrane):
     """Parameters of the adaptation and what it means for learning; to be mixed into a neuron."""
 
     tau_adapt: float = param(
-        2000.0, unit="ms", above=0.0, symbol="tau_a", nest="adapt_tau", doc="time constant of the adaptation"
+        2000.0,
+        unit="ms",
+        above=0.0,
+        symbol="tau_a",
+        nest="adapt_tau",
+        also=("tau_a",),
+        doc="time constant of the adaptation",
     )
     beta: float = param(
         0.1, unit="mV", at_least=0.0, symbol="beta", nest="adapt_beta", doc="rise of the threshold by a spike"

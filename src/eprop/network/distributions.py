@@ -193,6 +193,7 @@ class Array:
 #: What to give instead of a sparse matrix: where entries stand for connections, and where they do not.
 CONNECTIONS = "give it as the connections: Explicit(matrix)"
 DENSE = "give it as an array: matrix.toarray()"
+DELAYS = "give it as an array with a delay wherever there may be a connection: np.where(dense > 0, dense, dt)"
 
 
 def as_distribution(value: object, what: str = "weight", sparse: str = DENSE) -> Distribution | Array:

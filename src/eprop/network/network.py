@@ -13,11 +13,12 @@ import scipy.sparse
 from eprop.errors import NetworkError
 from eprop.models import Model, Readout
 from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
-from eprop.network.distributions import CONNECTIONS, Array, Constant, Distribution, as_distribution
+from eprop.network.distributions import CONNECTIONS, DELAYS, Array, Constant, Distribution, as_distribution
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.parts import FeedbackProjection, Population, Projection
 from eprop.parameters import Description, Values, brief, instead_of, is_finite_number, is_multiple
 from eprop.rules import Rule, Static
+from eprop.rules.bounds import outside
 
 _Part = TypeVar("_Part", Population, Projection)
 
@@ -342,7 +343,7 @@ class Network:
         many = isinstance(delay, (Distribution, Array, np.ndarray, list, tuple, type)) or scipy.sparse.issparse(delay)
         if not many:
             return self._delay(delay)
-        delays = as_distribution(delay, "delay")
+        delays = as_distribution(delay, "delay", sparse=DELAYS)
         if isinstance(delays, Constant):
             return self._delay(delays.value)
         if not isinstance(delays, Array):
@@ -352,7 +353,10 @@ class Network:
             raise NetworkError(
                 f"delay must have shape ({post.size}, {pre.size}) = (targets, sources), got {values.shape}"
             )
-        if values.ndim == 1:
+        if values.ndim == 2 and isinstance(rule, Explicit):
+            delays = _at_connections(rule, delays)
+            values = delays.values
+        elif values.ndim == 1:
             if not isinstance(rule, Explicit) or values.size != rule.sources.size:
                 made = f"{rule.sources.size} of them" if isinstance(rule, Explicit) else type(rule).__name__
                 raise NetworkError(
@@ -386,7 +390,14 @@ class Network:
             raise NetworkError(
                 f"weight must have shape ({post.size}, {pre.size}) = (targets, sources), got {weights.values.shape}"
             )
-        return weights
+        return _at_connections(rule, weights)
+
+
+def _at_connections(rule: ConnectionRule, values: Distribution | Array) -> Any:
+    """Of a matrix the entries of explicit connections, in their order; anything else as it is."""
+    if isinstance(rule, Explicit) and isinstance(values, Array) and values.values.ndim == 2:
+        return Array(values.values[rule.targets, rule.sources])
+    return values
 
 
 def _found(what: str, wanted: Any, kind: type[_Part], parts: list[_Part]) -> _Part:
@@ -435,9 +446,15 @@ def _check_sizes(name: str, description: Description, size: int) -> None:
 
 
 def _check_bounds(name: str, rule: Rule, weights: Distribution | Array) -> None:
-    """Initial weights that are known must lie within the rule's bounds; drawn ones are checked at the build."""
-    if not isinstance(weights, Array) or weights.values.size == 0:
+    """Initial weights that are known must lie within the rule's bounds.
+
+    Drawn ones, and those of a matrix, which counts where there is a connection, are checked at the build.
+    """
+    if not isinstance(weights, (Array, Constant)):
         return
-    (w_min, w_max), low, high = rule.bounds, np.min(weights.values), np.max(weights.values)
-    if low < w_min or high > w_max:
-        raise NetworkError(f"weights of {name} span {low:g}..{high:g} mV, outside the bounds {w_min:g}..{w_max:g}")
+    values = weights.values if isinstance(weights, Array) else np.array([weights.value])
+    if values.ndim == 1 and outside(values, rule.bounds):
+        low, high = rule.bounds
+        raise NetworkError(
+            f"weights of {name} span {values.min():.9g}..{values.max():.9g} mV, outside the bounds {low:.9g}..{high:.9g}"
+        )

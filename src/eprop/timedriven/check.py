@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.engine.eligibility import sort_components
+from eprop.engine.eligibility import check_components, sort_components
 from eprop.engine.members import members_of
 from eprop.engine.order import all_synapses
 from eprop.engine.trial import check_psi
@@ -46,8 +46,10 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> dict[str,
         Largest deviations, relative to the largest value: of the response of row ``v`` to a pulse from what
         `eprop.models.Eligibility` says of it; of what weights learn in the engine from what they learn in `TimeDriven`, which
         keeps every trace of every synapse, by both rules, with delays of several steps, in 1, 2 and 5 partitions; of the
-        gradient by the eligibility and the total derivative from that of backpropagation through time. What a spike of the
-        neuron does to its own state (``Eligibility.spike``) is taken on trust.
+        gradient by the eligibility and the total derivative from that of backpropagation through time. Taken on trust is what
+        only spikes of the neuron itself reach: ``Eligibility.spike``, and decay and output of a component without arrivals,
+        such as a threshold that adapts. By e-prop+ there is no number if the eligibility has more components than
+        `EPropPlus` takes, and a warning tells so.
 
     Raises
     ------
@@ -64,15 +66,28 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> dict[str,
     if "v" in neuron.state_rows:
         found["response to a pulse"] = _response(neuron, dt)
         _judge(neuron, found, "update() and eligibility() do not describe the same neuron")
-    gain = _gain(neuron, dt, steps)
+    gain, too_many = _gain(neuron, dt, steps), _too_many(neuron, dt)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SilenceWarning)
-        for name, deviation in (("e-prop", _samples), ("e-prop+", _plus)):
+        for name, deviation in (("e-prop", _samples), *([("e-prop+", _plus)] if not too_many else [])):
             found[name] = deviation(neuron, gain, dt, steps)
             _judge(neuron, found, "the engine and the time-driven rule disagree")
         found["backpropagation"] = _factorisation(neuron, gain, dt, steps)
         _judge(neuron, found, "eligibility() does not factorise the gradient")
+    if too_many:
+        warnings.warn(f"e-prop+ was left out: {too_many}", stacklevel=2)
     return found
+
+
+def _too_many(neuron: Neuron, dt: float) -> str:
+    """Why `EPropPlus` does not take a neuron; nothing if it does."""
+    net = _network(neuron, EProp(), 1.0, dt)
+    members = members_of(net, net.population("rec"))
+    try:
+        check_components(type(neuron).__name__, sort_components("rec", [m.eligibility(dt) for m in members]))
+    except NetworkError as error:
+        return str(error)
+    return ""
 
 
 def _judge(neuron: Neuron, found: dict[str, float], what: str) -> None:
