@@ -127,7 +127,6 @@ from eprop._vectors import add_run as add_run  # noqa: E402
 from eprop._vectors import add_wide as add_wide  # noqa: E402
 from eprop._vectors import lowest as lowest  # noqa: E402
 from eprop._vectors import marks as marks  # noqa: E402
-from eprop._vectors import set_broad as set_broad  # noqa: E402
 
 compare_quickly()
 

@@ -133,32 +133,6 @@ def _add_sum(size: int) -> Callable[..., Any]:
     return code
 
 
-def _set_sum(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """Code of `set_broad`."""
-    _, i, _, first, width, places, begin, stop = arguments
-    rows, sums = (_Chunks(context, builder, signature.args[k], arguments[k], BROAD) for k in (2, 0))
-    listed, one = context.make_array(signature.args[5])(context, builder, places).data, first.type(1)
-
-    def row(k: Any) -> Any:
-        place = builder.sext(builder.load(builder.gep(listed, [k])), first.type)
-        return rows.load(builder.add(first, builder.mul(place, width)))
-
-    total = cgutils.alloca_once(builder, rows.type)
-    builder.store(row(begin), total)
-    with cgutils.for_range_slice(builder, builder.add(begin, one), stop, one, first.type) as (k, _):
-        builder.store(builder.fadd(builder.load(total), row(k)), total)
-    sums.store(builder.load(total), i)
-    return context.get_dummy_value()
-
-
-@numba.extending.intrinsic  # type: ignore[untyped-decorator]
-def set_broad(
-    typing: Any, to: Any, i: Any, table: Any, first: Any, width: Any, places: Any, begin: Any, stop: Any
-) -> Any:
-    word = numba.int64
-    return numba.void(to, word, table, word, word, places, word, word), _set_sum
-
-
 def _of_size(size: int) -> Any:
     made = _add_sum(size)
 

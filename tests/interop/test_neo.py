@@ -77,6 +77,15 @@ def test_units_of_classes():
     assert units == wanted
 
 
+def test_a_threshold_is_a_voltage():
+    net = ep.Network()
+    net.add(ep.ALIF(), 2, "rec")
+    recording = ep.Simulator(net, threads=1).run(3.0, record=[("rec", "threshold"), ("rec", "adaptation")])
+    signals = to_neo(recording, net).segments[0].analogsignals
+    units = {signal.name: str(signal.units.dimensionality) for signal in signals}
+    assert (units["rec.threshold"], units["rec.adaptation"]) == ("mV", "dimensionless")
+
+
 def test_columns_say_what_they_are(ran):
     net, recording = ran
     signals = {signal.name: signal for signal in to_neo(recording, net).segments[0].analogsignals}

@@ -265,7 +265,8 @@ def _learning_of(network: Network, share: RankShare, nodes: _Nodes, dtype: type)
     groups, filters, signal_groups = groups_of(network, populations, components, nodes.classes)
     tracts = tracts_of(network, share, {index: c.decay.size for index, c in nodes.classes.items()})
     projections, floats = projections_of(network, tracts, populations, nodes.classes, share)
-    floats[:, [lay.PF_MIN, lay.PF_MAX]] = [inward(bounds, dtype) for bounds in floats[:, [lay.PF_MIN, lay.PF_MAX]]]
+    for row in floats:
+        row[lay.PF_MIN], row[lay.PF_MAX] = inward((row[lay.PF_MIN], row[lay.PF_MAX]), dtype)
     block_steps = block_steps_of(groups, filters, kinds, nodes.left, populations, dtype)
     cutoff, stdp_cutoff = (longest_cutoff(projections, code) for code in (lay.EPROP_PLUS, lay.STDP))
     return _Learning(

@@ -4,20 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eprop._jit import (
-    BROAD,
-    CHUNK,
-    PACK,
-    WIDE,
-    access,
-    add_chunk,
-    add_wide,
-    claim,
-    inline,
-    inner,
-    prange,
-    set_broad,
-)
+from eprop._jit import BROAD, CHUNK, PACK, WIDE, access, add_broad, add_chunk, add_wide, claim, inline, inner, prange
 from eprop.kernels.deliver import fetch_short
 from eprop.kernels.layout import (
     EPROP,
@@ -169,13 +156,13 @@ def _sum_rows(lane, adjoints, steps, begin, stop, delay, lo, size, total):
     """
     width, j = adjoints.shape[2], np.int64(0)
     at, log = (lane * adjoints.shape[1] + delay) * width + lo, lane * steps.shape[1]
+    for k in range(np.uint64(size + WIDE - 1)):
+        total[k] = 0.0
     while j < size:
         if size - j > BROAD - WIDE:
-            set_broad(total, j, adjoints, at + j, width, steps, log + begin, log + stop)
+            add_broad(total, j, j + BROAD, 1.0, adjoints, at + j, width, steps, log + begin, log + stop)
             j += BROAD
         else:
-            for k in range(np.uint64(j), np.uint64(j + WIDE)):
-                total[k] = 0.0
             add_wide(total, j, j + WIDE, 1.0, adjoints, at + j, width, steps, log + begin, log + stop)
             j += WIDE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 import eprop as ep
@@ -67,6 +68,21 @@ def steep_in_the_middle(state, params, j, x):
     """The same, at voltages that the trial does not meet."""
     state[0, j] = 0.9 * state[0, j] + x
     return state[0, j] > params[0, j], 0.4 if 0.2 < state[0, j] < 0.9 else 0.3
+
+
+@inline
+def leaky(state, params, j, x):
+    """Decays, and is reset by a spike."""
+    v = 0.9 * state[0, j] + x
+    spike = v > params[0, j]
+    state[0, j] = v - 1.0 if spike else v
+    return spike, 0.3 * max(0.0, 1.0 - abs(v - 1.0))
+
+
+@inline
+def by_its_state(state, params, j, x):
+    """Divides by a state that does not begin at zero."""
+    return x > params[0, j], 0.3 / state[0, j] if state[0, j] != 0.0 else math.inf
 
 
 @inline
@@ -158,6 +174,13 @@ def test_division_by_zero_is_let_pass():
     ep.Simulator(network(divides), threads=1)
 
 
+def test_the_trial_begins_with_the_state_of_the_model():
+    net = network(by_its_state, initial=lambda self, dt, nodes, seed: {"v": np.full(len(nodes), 0.5)})
+    ep.Simulator(net, threads=1)
+    with pytest.raises(ep.NetworkError, match="psi = inf for an input of 0 mV"):
+        ep.Simulator(network(by_its_state), threads=1)
+
+
 def test_check_neuron_names_the_mistake():
     neuron = network(second_row).populations[0].model
     with pytest.raises(ep.NetworkError, match="uses a row that is not there"):
@@ -190,6 +213,16 @@ def test_check_neuron_holds_it_to_its_promise():
     neuron = network(steep_in_the_middle, **changes).populations[0].model
     with pytest.raises(ep.NetworkError, match=r"psi = 0.4, but by Own.largest_psi\(\) it is between 0 and 0.35"):
         check_neuron(neuron, steps=30)
+
+
+@pytest.mark.skipif(not _jit.JIT_DISABLED, reason="as above")
+def test_check_neuron_leaves_out_a_rule_that_does_not_take_it():
+    third = ((0.9, 0.0, 0.0), (0.0, 0.9, 0.0), (0.0, 0.0, 0.9)), (1 / 3, 1 / 3, 1 / 3), (1.0, 1.0, 1.0)
+    neuron = network(leaky, eligibility=lambda self, dt: Eligibility(*third, (0.0, 0.0, 0.0))).populations[0].model
+    with pytest.warns(UserWarning, match=r"e-prop\+ was left out: Own: EPropPlus takes at most 2 components"):
+        found = check_neuron(neuron, steps=60)
+    assert list(found) == ["response to a pulse", "e-prop", "backpropagation"]
+    assert max(found.values()) < 1e-9
 
 
 @pytest.mark.skipif(not _jit.JIT_DISABLED, reason="as above")

@@ -48,7 +48,9 @@ SAMPLE_INPUTS = [
     ({"in": (PTR * NAN, [0, 1])}, "ptr and channels must be whole numbers"),
     ({"in": (PTR, [0.5, 1.0])}, "ptr and channels must be whole numbers"),
     ({"in": (PTR, ["a", "b"])}, "input 'in' must be real numbers"),
-    ({"in": (PTR, [[0], [1]])}, "ptr must have shape"),
+    ({"in": (PTR, [[0], [1]])}, "channels must be one list"),
+    ({"in": (PTR[:, ::-1].astype(np.uint64), [0, 1])}, "ptr must ascend within 0..2"),
+    ({"in": (FALLING.astype(np.uint8), np.zeros(9, np.int32))}, "ptr must ascend within 0..9"),
     ({"in": (PTR + 1, [0, 1])}, "ptr must ascend within 0..2"),
     ({"in": (PTR - 1, [0, 1])}, "ptr must ascend within 0..2"),
     ({"in": (PTR[:, ::-1], [0, 1])}, "ptr must ascend within 0..2"),
@@ -140,7 +142,7 @@ def test_samples_of_another_network(learner):
     other.add(ep.EventSource(), 7, "in")
     other.add(ep.Readout(), 2, "out")
     samples = ep.make_samples(other, 2, 5, inputs={"in": np.ones((2, 5, 7))})
-    with refuse("made for another network: 'in' has 4 channels"):
+    with refuse("made for another network: 7 inputs and 2 readouts instead of 4 inputs and 2 readouts"):
         learner.train(samples)
     other.add(ep.Readout(), 1, "more")
     with refuse("made for another network"):

@@ -1,0 +1,177 @@
+"""Gradients of a mini-batch without learning from it; parameters of nodes; samples chosen like entries of an array."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from refusals import refuse
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+
+def learner(**options: object) -> ep.Simulator:
+    """A delay for each synapse; two projections learn, one does not."""
+    net, rule = ep.Network(seed=3), ep.EProp(optimizer=ep.GradientDescent(eta=1.0), c_reg=0.1)
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(tau_m=ep.Uniform(10.0, 20.0)), 3, "rec")
+    out = net.add(ep.Readout(), 2, "out")
+    net.connect(x, rec, weight=ep.Normal(0.5, 0.3), rule=rule, delay=ep.Uniform(0.5, 3.5))
+    net.connect(rec, rec, weight=0.1)
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.3), rule=rule)
+    net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    return ep.Simulator(net, threads=1, **options)
+
+
+def batch(sim: ep.Simulator, n: int = 5, window: object = None) -> ep.Samples:
+    rng = np.random.default_rng(1)
+    events, target = rng.random((n, 30, 4)) < 0.2, rng.normal(size=(n, 30, 2))
+    return sim.samples(n, 30, {"in": events}, {"out": target}, window)
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_gradients_are_what_gradient_descent_follows(partitions: int) -> None:
+    sim = learner(partitions=partitions)
+    samples, before = batch(sim), {name: sim.connections(name)[2] for name in ("in->rec", "rec->out")}
+    found = sim.gradients(samples)
+    assert list(found) == ["in->rec", "rec->out"]
+    assert all(found[name].any() for name in found)
+    assert all(np.array_equal(sim.connections(name)[2], w) for name, w in before.items())
+    assert (sim.events, sim.updates) == (0, 0)
+    sim.train(samples)
+    for name, w in before.items():
+        np.testing.assert_allclose(w - sim.connections(name)[2], found[name], rtol=1e-12, atol=1e-15)
+
+
+def test_gradients_of_a_batch_are_the_mean_of_those_of_its_samples() -> None:
+    sim = learner()
+    samples = batch(sim)
+    single = [sim.gradients(sample)["in->rec"] for sample in samples]
+    np.testing.assert_allclose(np.mean(single, axis=0), sim.gradients(samples)["in->rec"], rtol=1e-12)
+
+
+def test_a_rule_that_learns_at_spikes_has_no_gradient_of_a_batch() -> None:
+    net = ep.Network()
+    net.connect(net.add(ep.EventSource(), 2, "in"), net.add(ep.Readout(), 1, "out"), rule=ep.EPropPlus())
+    sim = ep.Simulator(net, threads=1)
+    with refuse("give a projection the rule EProp"):
+        sim.gradients(sim.samples(1, 5))
+
+
+def test_parameters_that_were_drawn() -> None:
+    found = learner().parameters("rec")
+    assert found["tau_m"].shape == (3,)
+    assert len(set(found["tau_m"])) == 3
+    assert (found["tau_m"] >= 10.0).all()
+    assert (found["tau_m"] <= 20.0).all()
+    np.testing.assert_array_equal(found["surrogate.height"], [0.3, 0.3, 0.3])
+    with refuse("no population 'x'", ep.NetworkError):
+        learner().parameters("x")
+
+
+@pytest.mark.parametrize("which", [2, -1, slice(1, 4), [3, 0], np.array([True, False, False, True, False])], ids=str)
+def test_chosen_samples_run_as_among_the_others(which: object) -> None:
+    sim = learner()
+    window = np.random.default_rng(2).random((5, 30))
+    samples = batch(sim, window=window)
+    y, chosen = sim.evaluate(samples).y, samples[which]
+    rows = np.atleast_1d(np.arange(5)[which])
+    assert len(chosen) == rows.size
+    np.testing.assert_array_equal(sim.evaluate(chosen).y, y[rows])
+    np.testing.assert_array_equal(chosen.window, window[rows])
+
+
+def test_samples_of_several_sources_are_chosen_together() -> None:
+    net = ep.Network()
+    for name in "ab":
+        net.add(ep.EventSource(), 3, name)
+    events = np.random.default_rng(0).random((2, 4, 6, 3)) < 0.3
+    samples = ep.make_samples(net, 4, 6, {"a": events[0], "b": events[1]})
+    wanted = ep.make_samples(net, 2, 6, {"a": events[0][[3, 1]], "b": events[1][[3, 1]]})
+    assert samples[[3, 1]] == wanted
+    assert samples[[1, 3]] != wanted
+
+
+@pytest.mark.parametrize(("which", "why"), [(5, "have no 5"), ([], "at least one"), ("a", "have no 'a'")], ids=str)
+def test_samples_that_are_not_there(which: object, why: str) -> None:
+    with pytest.raises(IndexError, match=why):
+        batch(learner())[which]
+
+
+def test_lists_of_spikes_are_the_same_samples() -> None:
+    sim = learner()
+    events = np.random.default_rng(1).random((3, 30, 4)) < 0.2
+    lists = [(np.nonzero(sample)[0] * 1.0, np.nonzero(sample)[1]) for sample in events]
+    assert sim.samples(3, 30, {"in": lists}) == sim.samples(3, 30, {"in": events})
+    with refuse("has 2 pairs .times, channels. for 3 samples"):
+        sim.samples(3, 30, {"in": lists[:2]})
+    with refuse(
+        r"'in', sample 1: times must lie in \[0, 30\) ms, got 30..30 ms; of recorded spikes times are those of the ends"
+    ):
+        sim.samples(2, 30, {"in": [lists[0], ([30.0], [0])]})
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_times_in_either_precision_are_those_of_their_steps(dt: float, precision: type) -> None:
+    net = ep.Network(dt=dt)
+    net.connect(net.add(ep.EventSource(), 1, "in"), net.add(ep.Readout(), 1, "out"))
+    sim, steps = ep.Simulator(net, threads=1), np.arange(1000)
+    run = sim.run(1000 * dt, {"in": ((steps * dt).astype(precision), 0 * steps)}, spikes=["in"])
+    assert run.spikes["in"][0].size == 1000
+
+
+def test_runs_are_equal_by_their_values() -> None:
+    runs = [learner().run(20.0, {"in": np.eye(20, 4)}, record=[("rec", "v")], spikes=["rec"]) for _ in range(2)]
+    assert runs[0] == runs[1]
+    runs[1].traces["rec", "v"][3, 1] += 1e-9
+    assert runs[0] != runs[1]
+    assert runs[0] != "a run"
+    sim = learner()
+    assert sim.evaluate(batch(sim)) == sim.evaluate(batch(sim))
+    assert batch(sim) != batch(sim, window=np.zeros(30))
+
+
+@pytest.mark.parametrize("bound", [0.1, 0.3, 1 / 3, 0.7])
+def test_weights_at_a_bound_in_single_precision_may_be_written_back(bound: float) -> None:
+    net, rule = ep.Network(seed=3), ep.EProp(optimizer=ep.GradientDescent(eta=1e3, w_min=-bound, w_max=bound))
+    x, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.Readout(), 2, "out")
+    net.connect(x, out, weight=np.full((2, 4), bound, np.float32), rule=rule)
+    sim = ep.Simulator(net, threads=1, precision="single")
+    assert np.abs(sim.connections("in->out")[2]).max() <= bound
+    sim.train(sim.samples(1, 10, {"in": np.ones((1, 10, 4))}, {"out": np.ones((1, 1, 2))}))
+    weights = sim.weights("in->out")
+    assert 0.99 * bound < np.abs(weights).max() <= bound
+    for same in (weights, weights.tolil(), weights.todok(), sim.connections("in->out")):
+        sim.set_weights("in->out", same)
+        np.testing.assert_array_equal(sim.weights("in->out").toarray(), weights.toarray())
+    sim.set_weights("in->out", np.float32(bound))
+    assert np.abs(sim.connections("in->out")[2]).max() <= bound
+    with refuse("weights of in->out must lie in"):
+        sim.set_weights("in->out", 1.000001 * bound)
+
+
+def test_a_matrix_counts_where_there_is_a_connection() -> None:
+    there = np.array([[0, 1, 0], [1, 0, 1], [0, 0, 0]])
+    net, rule = ep.Network(dt=0.1), ep.EProp(optimizer=ep.Adam(w_min=0.1, w_max=1.0), c_reg=0.1)
+    a = net.add(ep.LIF(t_ref=np.float32(0.3)), 3, "a")
+    net.connect(a, a, ep.Explicit(there), weight=0.5 * there, rule=rule, delay=np.float32(0.3) * there)
+    sim = ep.Simulator(net, threads=1)
+    np.testing.assert_allclose(sim.delays("a->a"), 0.3)
+    np.testing.assert_array_equal(sim.weights("a->a").toarray(), 0.5 * there)
+    with refuse("span 2..2 mV, outside the bounds 0.1..1", ep.NetworkError):
+        net.connect(a, a, weight=2.0, rule=rule, name="b")
+
+
+@pytest.mark.parametrize("what", ["learn", "reset"])
+def test_switches_are_on_or_off(what: str) -> None:
+    sim = learner()
+    with refuse(f"{what} must be True or False, got 'no'"):
+        sim.run(5.0, learn="no") if what == "learn" else sim.evaluate(batch(sim), reset="no")
+
+
+def test_a_population_is_given_once() -> None:
+    sim = learner()
+    source = sim.network.population("in")
+    with refuse("'in' is given twice"):
+        sim.run(5.0, {"in": ([1.0], [0]), source: ([1.0], [0])})
