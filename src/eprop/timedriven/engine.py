@@ -97,9 +97,17 @@ class TimeDriven:
         """Numbers among the sources, and among the neurons, of all neurons."""
         return sources_of_neurons(self.built)
 
-    def samples(self, n: int, n_steps: int, **given: Any) -> Samples:
+    def samples(
+        self,
+        n: int,
+        n_steps: int,
+        inputs: Mapping[str, Any] | None = None,
+        targets: Mapping[str, Any] | None = None,
+        window: Any = None,
+        labels: Any = None,
+    ) -> Samples:
         """As `Simulator.samples`."""
-        return make_samples(self.network, n, n_steps, **given)
+        return make_samples(self.network, n, n_steps, inputs, targets, window, labels)
 
     def connections(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `Simulator.connections`."""
