@@ -75,6 +75,11 @@ def make_figure(
         Cores to take; all that are available if not given.
     watcher : Watcher, optional
 
+    Returns
+    -------
+    Made
+        The figure, its folder, and what `figure.json` there holds.
+
     Raises
     ------
     EPropError

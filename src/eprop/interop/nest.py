@@ -48,6 +48,11 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
     simulator : Simulator, optional
         Its present weights are taken; by default those that the description draws.
 
+    Returns
+    -------
+    NestNetwork
+        Its `run` and `train` take what those of a `Simulator` take.
+
     Raises
     ------
     MissingExtraError

@@ -114,6 +114,11 @@ def spikes_from_sonata(
         of NEST: times are then moved to the middle of the step, so that a run has the spikes in the steps in which they were
         recorded. By default they are told as they are.
 
+    Returns
+    -------
+    dict of (times, nodes)
+        By the name of the population: ndarrays of one length, float64 in ms and int64, counted from 0.
+
     Raises
     ------
     DataError

@@ -76,7 +76,20 @@ class Task(Description):
         raise TypeError(f"{type(self).__name__} does not define build_network()")
 
     def make_samples(self, network: Network, trials: Any) -> Samples:
-        """Inputs, targets and learning window of some trials, as `Simulator.train` and `evaluate` take them."""
+        """Inputs, targets and learning window of some trials, as `Simulator.train` and `evaluate` take them.
+
+        Parameters
+        ----------
+        network : Network
+            As `build_network` made it.
+        trials : object
+            Some of what the task's ``data`` loads; `Trainer` chooses them by an array of numbers.
+
+        Returns
+        -------
+        Samples
+            Of ``len(trials)`` samples, in their order; see `make_samples`.
+        """
         raise TypeError(f"{type(self).__name__} does not define make_samples()")
 
     def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
@@ -91,11 +104,33 @@ class Classification(Task):
     classes: ClassVar[tuple[str, ...]]
 
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
-        """How much speaks for each class, shape ``(n, classes)``."""
+        """How much speaks for each class; the largest is the answer.
+
+        Parameters
+        ----------
+        samples : Samples
+        y : ndarray, shape (n, n_steps, readouts)
+            Readout voltages, mV.
+
+        Returns
+        -------
+        ndarray, shape (n, classes)
+        """
         raise TypeError(f"{type(self).__name__} does not define evidence()")
 
     def views(self, trials: Any) -> Sequence[Any]:
-        """Trials as they are shown one after another when the network is judged; the evidence of all views is added up."""
+        """Trials as they are shown one after another when the network is judged; the evidence of all views is added up.
+
+        Parameters
+        ----------
+        trials : object
+            As of `make_samples`.
+
+        Returns
+        -------
+        sequence
+            The same trials in each view, in the same order.
+        """
         return (trials,)
 
     def predict(self, samples: Samples, *views: np.ndarray) -> np.ndarray:

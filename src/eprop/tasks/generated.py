@@ -42,7 +42,18 @@ class GeneratedTask(Task):
     """Whether all trials are one and the same, learned and tested."""
 
     def draw_trial(self, rng: np.random.Generator) -> Trial:
-        """A trial, random by ``rng`` alone."""
+        """A trial, random by ``rng`` alone.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Of this trial; it has the same numbers whenever the trial is drawn.
+
+        Returns
+        -------
+        Trial
+            ``inputs`` ``(n_steps, inputs)`` of zeros and ones; ``target`` a class, or an array ``(n_steps, readouts)`` in mV.
+        """
         raise TypeError(f"{type(self).__name__} does not define draw_trial()")
 
     @property

@@ -65,6 +65,21 @@ class DataChoice(Description):
     def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Parts:
         """Trials of a task; those to learn from are others in another ``epoch`` where `fresh_epochs` says so.
 
+        Parameters
+        ----------
+        task : Task
+        threads : int
+            That may be used for it.
+        progress : callable, optional
+            To be called with what is being made, how many are done, and of how many.
+        epoch : int
+            Counted from 0.
+
+        Returns
+        -------
+        Parts
+            Trials to learn from, to watch learning by, and to be judged by.
+
         Raises
         ------
         DataError
@@ -73,19 +88,19 @@ class DataChoice(Description):
         raise TypeError(f"{type(self).__name__} does not define load()")
 
     def load_test(self, task: Any, paths: Sequence[Any], *, threads: int = 1, progress: Progress | None = None) -> Any:
-        """Trials from files, to be judged by."""
+        """Trials from files ``paths``, to be judged by; as one of the parts that `load` returns."""
         raise ParameterError(f"the task {task.name!r} makes its trials from a seed: leave out --data")
 
     def load_fresh(self, task: Any, count: int) -> Any:
-        """So many trials that nothing has been learned from, or chosen by."""
+        """So many trials (``count``) that nothing has been learned from, or chosen by; as one of the parts that `load` returns."""
         raise ParameterError(f"the task {task.name!r} cannot make trials: give recordings with --data")
 
     def fingerprint(self, task: Any, trials: Any) -> str:
-        """Tells training data apart, so that a resumed run notices a change."""
+        """Tells training data apart, so that a resumed run notices a change: a text of a few letters."""
         raise TypeError(f"{type(self).__name__} does not define fingerprint()")
 
     def pack(self, trials: Any) -> dict[str, np.ndarray]:
-        """Trials as named arrays."""
+        """Trials as named arrays, of any shapes and types that NumPy saves without pickling."""
         raise TypeError(f"{type(self).__name__} does not define pack()")
 
     def unpack(self, task: Any, arrays: Mapping[str, np.ndarray]) -> Any:

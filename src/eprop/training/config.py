@@ -163,6 +163,13 @@ def read_config(path: str | pathlib.Path, task: str | None = None) -> tuple[str,
     task : str, optional
         The task that is meant by a file that names none.
 
+    Returns
+    -------
+    str
+        Name of the task.
+    dict of dict
+        Values by section (``task``, ``data``, ``training``, ``run``) and key, as they stand in the file.
+
     Raises
     ------
     ParameterError

@@ -68,6 +68,11 @@ def start_run(
     comm : Communicator, optional
         Ranks that train together and all call this; the first one writes the folder.
 
+    Returns
+    -------
+    Outcome
+        The folder of the run, its summary, and the evaluation on the test samples.
+
     Raises
     ------
     EPropError
@@ -102,6 +107,11 @@ def resume_run(
     watcher : Watcher, optional
     comm : Communicator, optional
         Ranks that train together.
+
+    Returns
+    -------
+    Outcome
+        As of `start_run`.
 
     Raises
     ------

@@ -26,6 +26,27 @@ def restore(
     """Configuration, checkpoint and trained network of a run; at rest, with the weights of the checkpoint.
 
     The network is in the event-driven engine, whatever trained it: both give the same.
+
+    Parameters
+    ----------
+    path : path
+        Folder of the run.
+    threads : int, optional
+        As of `Simulator`.
+    comm : Communicator, optional
+        Ranks that all call this.
+
+    Returns
+    -------
+    RunConfig
+    Checkpoint
+        ``position`` tells how far the training has come.
+    Simulator
+
+    Raises
+    ------
+    CheckpointError
+        If there is no checkpoint, it is damaged, or does not fit the run's configuration.
     """
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.checkpoint)
