@@ -92,7 +92,7 @@ class DataChoice(Description):
         raise ParameterError(f"the task {task.name!r} makes its trials from a seed: leave out --data")
 
     def load_fresh(self, task: Any, count: int) -> Any:
-        """So many trials (``count``) that nothing has been learned from, or chosen by; as one of the parts that `load` returns."""
+        """``count`` trials that nothing has been learned from, or chosen by; as one of the parts that `load` returns."""
         raise ParameterError(f"the task {task.name!r} cannot make trials: give recordings with --data")
 
     def fingerprint(self, task: Any, trials: Any) -> str:
