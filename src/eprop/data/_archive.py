@@ -9,6 +9,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
 from eprop.errors import DataError
@@ -36,19 +37,13 @@ class Tree(Protocol):
 
 
 class FolderTree:
-    """Files below a folder."""
+    """Files below a folder, those behind links as well."""
 
     def __init__(self, root: pathlib.Path):
         self.root = root
 
     def names(self) -> list[str]:
-        out = []
-        for folder, folders, files in os.walk(self.root):
-            folders[:] = [f for f in folders if not f.startswith(_HIDDEN)]
-            inside = pathlib.Path(folder).relative_to(self.root).as_posix()
-            start = "" if inside == "." else inside + "/"
-            out += [start + f for f in files if not f.startswith(_HIDDEN)]
-        return out
+        return list(_files_below(str(self.root), "", frozenset()))
 
     def read(self, name: str) -> bytes:
         try:
@@ -66,6 +61,33 @@ class FolderTree:
 
     def enter(self, name: str) -> Tree:
         return ZipTree(self.where(name), open(self.root / name, "rb"))
+
+
+def _files_below(folder: str, start: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    """Names of all files, each beginning with ``start``; links to one of the folders ``above`` would go on without end.
+
+    Whatever cannot be looked into is an error: passed over, it could be a whole class of a data set.
+    """
+    try:
+        status = os.stat(folder)
+        here = status.st_dev, status.st_ino
+        if here in above:
+            return
+        with os.scandir(folder) as listed:
+            entries = [entry for entry in listed if not entry.name.startswith(_HIDDEN)]
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be looked into ({error.strerror or error}); make it readable, or move it away"
+        ) from None
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files_below(entry.path, f"{start}{entry.name}/", above | {here})
+        elif entry.is_symlink() and not os.path.exists(entry.path):
+            raise DataError(
+                f"{entry.path}: is a link to {os.readlink(entry.path)}, which is not there; mend or remove it"
+            )
+        else:
+            yield start + entry.name
 
 
 class ZipTree:

@@ -10,6 +10,7 @@ from eprop.data._archive import Tree, open_tree
 from eprop.errors import DataError
 
 SPLITS = ("train", "test")
+SUFFIX = ".bin"
 LAYOUT = "N-MNIST is laid out as <split>/<digit>/<number>.bin: Train/0/00002.bin ... Test/9/..., digits named 0 to 9"
 
 
@@ -44,7 +45,7 @@ def find_recordings(path: str | pathlib.Path, split: str | None) -> tuple[Tree, 
     if split in archives and split not in _open_splits(names):
         tree = tree.enter(archives[split])
         names = tree.names()
-    chosen = [name for name in names if name.endswith(".bin") and _split_of(name) in (split, None)]
+    chosen = [name for name in names if _is_recording(name) and _split_of(name) in (split, None)]
     files = sorted(_parse(tree, name) for name in chosen)
     if not files:
         raise DataError(f"{tree.where()}: no recording found. {LAYOUT}")
@@ -71,13 +72,18 @@ def _choose(tree: Tree, names: list[str], wanted: str | None) -> str | None:
 
 
 def _open_splits(names: list[str]) -> set[str]:
-    return {split for name in names if name.endswith(".bin") and (split := _split_of(name)) is not None}
+    return {split for name in names if _is_recording(name) and (split := _split_of(name)) is not None}
 
 
 def _archives(names: list[str]) -> dict[str, str]:
     """Split -> name of its archive in the tree."""
     found = {name.rsplit("/", 1)[-1].lower(): name for name in names}
     return {split: found[f"{split}.zip"] for split in SPLITS if f"{split}.zip" in found}
+
+
+def _is_recording(name: str) -> bool:
+    """Whether a file is a recording; some disks and archives write all names in capitals."""
+    return name.lower().endswith(SUFFIX)
 
 
 def _split_of(name: str) -> str | None:
@@ -91,7 +97,7 @@ def _parse(tree: Tree, name: str) -> File:
     folder = parts[-2] if len(parts) > 1 else pathlib.Path(tree.where()).name
     if not (len(folder) == 1 and folder in "0123456789"):
         raise DataError(f"{tree.where(name)}: folder {folder!r} is no digit 0 to 9. {LAYOUT}")
-    stem = parts[-1][: -len(".bin")]
+    stem = parts[-1][: -len(SUFFIX)]
     if not (stem.isascii() and stem.isdigit() and int(stem) >= 1):
         raise DataError(f"{tree.where(name)}: file name is no number from 1 up. {LAYOUT}")
     return File(int(stem), int(folder), name)

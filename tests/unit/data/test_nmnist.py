@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import zipfile
 
 import hypothesis.strategies as st
@@ -14,6 +16,13 @@ from eprop.data import EventDataset, Events, EventSample, from_iterable, read_nm
 from eprop.data._nmnist_layout import splits_in
 from eprop.data.nmnist import encode
 from eprop.errors import DataError, ParameterError
+
+
+def _link(path, target):
+    try:
+        path.symlink_to(target)
+    except (OSError, NotImplementedError):
+        pytest.skip("links cannot be made here")
 
 
 def recording(seed, n=40):
@@ -301,3 +310,51 @@ def test_labels_of_other_types(label):
 def test_labels_that_are_none(label):
     with pytest.raises(DataError, match="sample 0: a label must be a whole number >= 0, got"):
         from_iterable([(recording(1), label)], n_steps=400)
+
+
+@pytest.mark.tiny
+def test_linked_folders_and_files_are_read(folder, tmp_path):
+    """A class that lies on another disk, behind a link, was left out without a word."""
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "Train" / "0").rename(tmp_path / "elsewhere" / "zeros")
+    _link(folder / "Train" / "0", tmp_path / "elsewhere" / "zeros")
+    (folder / "Train" / "4" / "00003.bin").rename(tmp_path / "elsewhere" / "a four")
+    _link(folder / "Train" / "4" / "00003.bin", tmp_path / "elsewhere" / "a four")
+    data = read_nmnist(folder, "train")
+    assert data.labels.tolist() == [5, 0, 4]
+    assert data[1].events == recording(13)
+    _link(tmp_path / "all", folder)
+    assert read_nmnist(tmp_path / "all", "train").labels.tolist() == [5, 0, 4]
+
+
+@pytest.mark.tiny
+def test_links_that_lead_back_come_to_an_end(folder):
+    _link(folder / "Train" / "5" / "back", folder / "Train")
+    _link(folder / "Train" / "up", folder)
+    assert read_nmnist(folder, "train").labels.tolist() == [5, 0, 4]
+
+
+@pytest.mark.tiny
+def test_folders_that_cannot_be_looked_into_are_named(folder, monkeypatch):
+    _link(folder / "Train" / "9", folder / "unmounted" / "9")
+    with pytest.raises(DataError, match=r"Train/9: is a link to .*unmounted/9, which is not there; mend or remove it"):
+        read_nmnist(folder, "train")
+    (folder / "Train" / "9").unlink()
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("0"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"Train/0: cannot be looked into \(Permission denied\); make it readable"):
+        read_nmnist(folder, "train")
+
+
+@pytest.mark.tiny
+def test_names_in_capitals_are_read(folder):
+    """As FAT disks and some archives write them."""
+    path = folder / "Train" / "5" / "00001.bin"
+    path.rename(path.with_name("00001.BIN"))
+    assert read_nmnist(folder, "train").labels.tolist() == [5, 0, 4]
