@@ -393,8 +393,8 @@ def from_iterable(
     Raises
     ------
     DataError
-        If there is no sample, a label is no whole number from 0 on, a time is no whole number of microseconds, or an
-        event lies outside the sensor; the message names the sample.
+        If there is no sample, a label is no whole number from 0 on, a time (microseconds), position or polarity of an event
+        is no whole number, or an event lies outside the sensor; the message names the sample.
 
     Warns
     -----

@@ -35,7 +35,8 @@ class Events:
     Raises
     ------
     DataError
-        If the arrays differ in length, a value is negative or does not fit, or a time is no whole number.
+        If the arrays differ in length, a value is no whole number, is negative or does not fit. Polarities may also be -1 (OFF)
+        and 1.
     """
 
     x: np.ndarray
@@ -151,19 +152,24 @@ def _from_fields(array: np.ndarray) -> Events:
     return Events(array["x"], y, p, array["t"])
 
 
-def _whole(values: Any, name: str, upper: int) -> np.ndarray:
+def _whole(values: Any, name: str, upper: int, advice: str) -> np.ndarray:
+    """Values that are whole numbers from 0 to ``upper``, of whatever type; cut to whole numbers they would be others."""
     values = np.asarray(values)
     if values.dtype == np.bool_:
         return values.astype(np.uint8)
     if values.dtype.kind not in "iuf":
         raise DataError(f"event field {name} must be numbers, got dtype {values.dtype}")
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values != np.floor(values)).any():
+        raise DataError(f"event field {name} must be {advice.format(f'{values[values != np.floor(values)][0]:g}')}")
     if values.size and not (values.min() >= 0 and values.max() <= upper):
         raise DataError(f"event field {name} must lie in 0..{upper}, got {values.min()}..{values.max()}")
     return values
 
 
 def _position(values: Any, name: str) -> np.ndarray:
-    values = _whole(values, name, 65535)
+    values = _whole(
+        values, name, 65535, "a whole number, that of a pixel, got {}; of places between pixels take np.floor"
+    )
     if values.dtype in (np.uint8, np.uint16):
         return np.ascontiguousarray(values)
     small = not values.size or values.max() <= 255
@@ -173,16 +179,14 @@ def _position(values: Any, name: str) -> np.ndarray:
 def _polarity(values: Any) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype.kind in "if" and values.size and values.min() == -1:
-        values = values > 0  # some data sets write -1 and 1
-    return np.ascontiguousarray(_whole(values, "p", 1).astype(np.uint8, copy=False))
+        # Some data sets write -1 and 1.
+        if (other := values[~np.isin(values, (-1, 0, 1))]).size:
+            raise DataError(f"event field p must be 0 or 1, or else -1 or 1, got -1 and {other[0]:g}")
+        values = values > 0
+    return np.ascontiguousarray(_whole(values, "p", 1, "0 or 1, or else -1 or 1, got {}").astype(np.uint8, copy=False))
 
 
 def _time(values: Any) -> np.ndarray:
-    values = np.asarray(values)
-    if values.dtype.kind == "f" and np.isfinite(values).all() and (values != np.floor(values)).any():
-        # Mostly seconds: cut to whole numbers, all events would come at once.
-        raise DataError(
-            f"event field t must be whole microseconds, got {values[values != np.floor(values)][0]:g}; "
-            "of seconds take np.round(1e6 * t)"
-        )
-    return np.ascontiguousarray(_whole(values, "t", MAX_TIME).astype(np.int32, copy=False))
+    # Those that are none are seconds, mostly: cut to whole numbers, all events would come at once.
+    values = _whole(values, "t", MAX_TIME, "whole microseconds, got {}; of seconds take np.round(1e6 * t)")
+    return np.ascontiguousarray(values.astype(np.int32, copy=False))

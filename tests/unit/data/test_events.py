@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eprop.data import EventDataset, Events, as_events
+from eprop.data import EventDataset, Events, as_events, from_iterable
 from eprop.data.events import iterate
 from eprop.errors import DataError, EPropError
 
@@ -73,12 +73,29 @@ def test_no_event_at_all():
         (np.array([(0, 0, 0, 2)]), "field p must lie in 0..1, got 2"),
         (np.array([(0.0, 0.0, np.nan, 0.0)]), "field t"),
         (np.array([("a", "b", "c", "d")]), "must be numbers"),
+        (np.array([(0.2, 0, 1, 1)]), "field x must be a whole number, that of a pixel, got 0.2; of places"),
+        (np.array([(0, 0.9, 1, 1)]), "field y must be a whole number"),
+        (np.array([(0, 0, 0.001, 1)]), "field t must be whole microseconds, got 0.001; of seconds take"),
+        (np.array([(0, 0, 0, 0.5)]), "field p must be 0 or 1, or else -1 or 1, got 0.5"),
+        (np.array([(0, 0, 0, -1), (0, 0, 0, 5)]), "field p must be 0 or 1, or else -1 or 1, got -1 and 5"),
+        (np.array([(0, 0, 0, -1.0), (0, 0, 0, 0.5)]), "got -1 and 0.5"),
+        (np.array([(0, 0, 0, -2), (0, 0, 0, 1)]), "field p must lie in 0..1, got -2"),
     ],
 )
 def test_bad_events_are_named(bad, message):
     with pytest.raises(DataError, match=message.replace("(", r"\(")) as caught:
         as_events(bad)
     assert isinstance(caught.value, EPropError)
+
+
+def test_whole_numbers_of_any_type_are_taken():
+    events = Events([3.0, 33.0], np.array([2.0, 0.0], np.float32), [-1.0, 0.0], [1500.0, 2500.0])
+    assert [getattr(events, name).tolist() for name in "xypt"] == [[3, 33], [2, 0], [0, 0], [1500, 2500]]
+
+
+def test_the_sample_with_a_wrong_position_is_named():
+    with pytest.raises(DataError, match="sample 1: event field x must be a whole number"):
+        from_iterable([(np.array(ROWS), 0), (np.array([(0.1, 0.9, 1000.0, 1.0)]), 1)], n_steps=4)
 
 
 def test_arrays_of_different_length():
