@@ -9,6 +9,7 @@ import numpy as np
 
 from eprop.engine import Recording, Samples, Simulator
 from eprop.engine.members import members_of
+from eprop.models import EventSource
 from eprop.network import Network, Population
 from eprop.tasks import Classification, Task
 
@@ -74,20 +75,23 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
     ----------
     task : Task
     simulator : Simulator
-        Of the task's network, which has one event source, populations of neurons and one of readouts.
+        Of the task's network. Of several sources of events that named ``in`` is shown, or else the first; of several populations
+        of readouts that named ``out``, or else the first, among those that have a target.
     trial : Trials
         With one trial.
     """
     network = simulator.network
-    source, readout = _all(network, "source")[0], _all(network, "readout")[0]
     neurons = _all(network, "neuron")
     samples = task.make_samples(network, trial)
-    target = np.broadcast_to(samples.target[0], (samples.n_steps, samples.target.shape[2]))
+    inputs, targets = _inputs(network, samples), _targets(network, samples)
+    aims = {name: values for name, values in targets.items() if not np.isnan(values).any()}
+    source = network.population(_shown(list(inputs) or [p.name for p in _all(network, "source")], "in"))
+    readout = network.population(_shown(list(aims or targets), "out"))
     simulator.reset()
     recording = simulator.run(
         samples.n_steps * network.dt,
-        inputs={source.name: _events(samples, network.dt)},
-        targets={} if np.isnan(target).any() else {readout.name: target},
+        inputs=inputs,
+        targets=aims,
         window=samples.window[0],
         learn=False,
         record=[
@@ -107,24 +111,32 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
         psi=np.hstack([recording[p.name, "surrogate"] for p in neurons]),
         learning_signal=np.hstack([recording[p.name, "learning_signal"] for p in neurons]),
         y=recording[readout.name, "y"],
-        target=target,
+        target=targets[readout.name],
         error=recording[readout.name, "error"],
         window=samples.window[0],
-        softmax=uses_softmax(network),
+        softmax=_has_softmax(readout),
         threshold=np.hstack([_threshold(network, p, recording) for p in neurons]),
         label=_label(task, samples),
     )
 
 
 def uses_softmax(network: Network) -> bool:
-    """Whether the softmax of the readouts is compared with the target, rather than the readouts."""
-    (model, *_) = [population.model for population in _all(network, "readout")]
-    return bool(getattr(getattr(model, "loss", None), "softmax", False))
+    """Whether the softmax of the readouts, of those named ``out`` if there are several, is compared with the target."""
+    return _has_softmax(network.population(_shown([p.name for p in _all(network, "readout")], "out")))
+
+
+def _has_softmax(readout: Population) -> bool:
+    return bool(getattr(getattr(readout.model, "loss", None), "softmax", False))
 
 
 def _all(network: Network, role: str) -> list[Population]:
     """Populations of a kind."""
     return [p for p in network.populations if p.model.role == role]
+
+
+def _shown(names: list[str], usual: str) -> str:
+    """Which of several populations is shown: that with the name that tasks give it, or else the first."""
+    return usual if usual in names else names[0]
 
 
 def _moves(population: Population) -> bool:
@@ -154,8 +166,19 @@ def _label(task: Task, samples: Samples) -> str:
     return task.classes[samples.labels[0]] if known else ""  # type: ignore[attr-defined,index]
 
 
-def _events(samples: Samples, dt: float) -> tuple[np.ndarray, np.ndarray]:
-    """Times (ms) and channels of the first sample's events."""
-    starts = samples.event_start[0, : samples.n_steps + 1]
-    steps = np.repeat(np.arange(samples.n_steps), np.diff(starts))
-    return steps * dt, samples.event_channels[starts[0] : starts[-1]]
+def _inputs(network: Network, samples: Samples) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Times (ms) and channels of the first sample's events, of each source of events."""
+    sources = [p for p in _all(network, "source") if isinstance(p.model, EventSource)]
+    found = {}
+    for population, starts in zip(sources, samples.event_start[:, : samples.n_steps + 1], strict=True):
+        steps = np.repeat(np.arange(samples.n_steps), np.diff(starts))
+        found[population.name] = steps * network.dt, samples.event_channels[starts[0] : starts[-1]]
+    return found
+
+
+def _targets(network: Network, samples: Samples) -> dict[str, np.ndarray]:
+    """Target of the first sample in each step, (n_steps, size), of each population of readouts; NaN where there is none."""
+    target = np.broadcast_to(samples.target[0], (samples.n_steps, samples.target.shape[2]))
+    readouts = _all(network, "readout")
+    ends = np.cumsum([p.size for p in readouts])
+    return {p.name: target[:, end - p.size : end] for p, end in zip(readouts, ends, strict=True)}

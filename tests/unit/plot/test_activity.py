@@ -45,6 +45,47 @@ def test_activity_is_recorded_and_drawn(loss: str, tmp_path: pathlib.Path) -> No
     assert path.read_bytes().startswith(PNG)
 
 
+class OwnTask:
+    """Samples of two sources of events, with a target for the second of two populations of readouts."""
+
+    def __init__(self, aims: dict[str, np.ndarray]):
+        self.aims = aims
+
+    def make_samples(self, network: ep.Network, trial: None) -> ep.Samples:
+        cue, spikes = np.zeros((1, 4, 2)), np.zeros((1, 4, 3))
+        cue[0, 0, 1] = spikes[0, 1, 2] = spikes[0, 3, 0] = 1.0
+        return ep.make_samples(network, 1, 4, {"cue": cue, "in": spikes}, self.aims, window=np.ones(4))
+
+
+@pytest.mark.parametrize("first", ["cue", "noise"])
+def test_activity_of_several_sources_and_readouts(first: str) -> None:
+    """The first source had the events of another one, or was one that takes none."""
+    network = ep.Network(seed=1)
+    sizes = {"cue": 2, "in": 3, "noise": 5}
+    for name in sorted(sizes, key=lambda name: name != first):
+        network.add(ep.PoissonSource(200.0) if name == "noise" else ep.EventSource(), sizes[name], name)
+    rec = network.add(ep.LIF(), 2, "rec")
+    side, out = network.add(ep.Readout(), 4, "side"), network.add(ep.Readout(loss=ep.CrossEntropy()), 2, "out")
+    for name in sizes:
+        network.connect(name, rec, weight=1.0)
+    for readout in (side, out):
+        network.connect(rec, readout, weight=1.0, rule=ep.EProp())
+        network.feedback(readout, rec)
+    simulator, target = ep.Simulator(network, threads=1), np.array([[[0.25, 0.75]]])
+    activity = record_activity(OwnTask({"out": target}), simulator, None)
+    assert activity.n_inputs == 3
+    assert activity.inputs[1].tolist() == [2, 0]
+    assert activity.softmax
+    assert activity.target.tolist() == [[0.25, 0.75]] * 4
+    assert activity.y.shape == activity.error.shape == (4, 2)
+    assert activity.error.any()
+    plot.draw_activity(activity, activity)
+    other = record_activity(OwnTask({"side": np.arange(4.0)[None, None]}), simulator, None)
+    assert not other.softmax
+    assert other.target.tolist() == [[0.0, 1.0, 2.0, 3.0]] * 4
+    assert other.error.any()
+
+
 def steps(readouts: int, softmax: bool = False, label: str = "", scale: float = 1.0) -> Activity:
     """Activity of ten steps, the errors of which count in the last five."""
     times, window = np.arange(1.0, 11.0), np.repeat([0.0, 1.0], 5)
