@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.interop import sonata
 from eprop.interop.sonata import from_sonata, spikes_from_sonata, spikes_to_sonata, to_sonata
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -332,3 +333,46 @@ def test_a_folder_that_cannot_be_written(written, tmp_path: pathlib.Path):
         to_sonata(written[0], tmp_path / "file")
     with pytest.raises(ep.InputError, match=r"^to_sonata takes a Simulator, got Network"):
         to_sonata(network(), tmp_path)
+
+
+def interrupted_third(real):
+    """A function that is interrupted when it is called for the third time."""
+    calls = []
+
+    def function(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    return function
+
+
+def test_an_export_interrupted_while_it_writes_leaves_the_old_one(written, monkeypatch: pytest.MonkeyPatch):
+    """There was a mixture of two networks, which could be read."""
+    folder = written[1].parent
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr(sonata, "_write_edges", interrupted_third(sonata._write_edges))
+    with pytest.raises(KeyboardInterrupt):
+        to_sonata(ep.Simulator(network(), threads=1), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_an_export_interrupted_later_is_no_network(written, monkeypatch: pytest.MonkeyPatch):
+    config, other = written[1], ep.Simulator(network(), threads=1)
+    names, move = {path.name for path in config.parent.iterdir()}, interrupted_third(pathlib.Path.replace)
+
+    def replace(path: pathlib.Path, target: pathlib.Path) -> None:
+        (move if target.parent == config.parent else rename)(path, target)
+
+    rename = pathlib.Path.replace
+    monkeypatch.setattr(pathlib.Path, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        to_sonata(other, config.parent)
+    monkeypatch.undo()
+    with pytest.raises(ep.DataError, match=r"circuit_config.json: cannot be read"):
+        from_sonata(config, MODELS, dt=1.0)
+    to_sonata(other, config.parent)
+    weights = ep.Simulator(from_sonata(config, MODELS, dt=1.0), threads=1).weights("in_to_rec").toarray()
+    np.testing.assert_array_equal(weights, other.weights("in->rec").toarray())
+    assert {path.name for path in config.parent.iterdir()} == names

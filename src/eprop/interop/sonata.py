@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,7 +47,8 @@ def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
     simulator : Simulator
         Of one process.
     folder : path
-        Is made if it is not there. Files of the same names are replaced.
+        Is made if it is not there. Files of the same names are replaced, once all are written: if it is interrupted, those of an
+        older network stay, or there is no ``circuit_config.json``, but never one that names files of two networks.
 
     Returns
     -------
@@ -69,15 +71,17 @@ def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
         raise InputError(f"to_sonata takes a Simulator, got {type(simulator).__name__}")
     if simulator.comm.size > 1:
         raise InputError("to_sonata takes a simulator of one process: load the checkpoint without mpiexec")
-    folder = pathlib.Path(folder)
+    folder, network = pathlib.Path(folder), simulator.network
+    _check_names(network)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    network = simulator.network
-    _check_names(network)
-    nodes = [_write_nodes(folder, network, p) for p in network.populations]
-    edges = [_write_edges(folder, simulator, p) for p in network.projections]
-    config = {"manifest": {"$BASE_DIR": "."}, "networks": {"nodes": nodes, "edges": edges}}
-    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+        with tempfile.TemporaryDirectory(prefix=".sonata.", dir=folder) as name:
+            aside = pathlib.Path(name)
+            nodes = [_write_nodes(aside, network, p) for p in network.populations]
+            edges = [_write_edges(aside, simulator, p) for p in network.projections]
+            config = {"manifest": {"$BASE_DIR": "."}, "networks": {"nodes": nodes, "edges": edges}}
+            write_text(aside / CONFIG, json.dumps(config, indent=2) + "\n")
+            _put_in_place(aside, folder)
     return folder / CONFIG
 
 
@@ -205,6 +209,13 @@ def from_sonata(
 
 
 # -------------------------------------------------------------------------------------------------------------- write
+
+
+def _put_in_place(aside: pathlib.Path, folder: pathlib.Path) -> None:
+    """Move finished files; without a configuration in the meantime, which is what makes a network of them."""
+    (folder / CONFIG).unlink(missing_ok=True)
+    for file in sorted(aside.iterdir(), key=lambda file: file.name == CONFIG):
+        file.replace(folder / file.name)
 
 
 def _write_nodes(folder: pathlib.Path, network: Network, population: Population) -> dict[str, Any]:
