@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import warnings
+from typing import Any
 
 
 class EPropError(Exception):
@@ -54,6 +55,11 @@ class MissingExtraError(EPropError, ImportError):
 
     def __init__(self, module: str, extra: str, purpose: str):
         super().__init__(f'{purpose} needs the package "{module}": pip install "eprop[{extra}]"')
+        self._given = module, extra, purpose
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Of an error on its way from another process, Python would give the text as the first of the three.
+        return type(self), self._given, self.__dict__
 
 
 class CacheWarning(UserWarning):
