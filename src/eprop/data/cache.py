@@ -6,6 +6,7 @@ file's checksum is kept; a damaged entry is made again, with a warning.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import hashlib
@@ -78,19 +79,31 @@ def cached(
         If an entry was damaged and is made anew, or the disk does not take it (the data set is returned all the same).
     """
     entry = pathlib.Path(folder or default_folder()) / digest(key)
-    if entry.exists():
-        try:
-            return load_dataset(entry)
-        except DataError as error:
-            warnings.warn(f"cached data set is made anew: {error}", CacheWarning, stacklevel=2)
-            shutil.rmtree(entry, ignore_errors=True)
+    if (there := _found(entry)) is not None:
+        return there
     dataset = make()
     try:
-        save_dataset(dataset, entry, key)
+        _save(dataset, entry, key, replace=False)
         return load_dataset(entry)
     except DataError as error:
         warnings.warn(f"{error}. The data set is used from memory and not kept.", CacheWarning, stacklevel=2)
         return dataset
+
+
+def _found(entry: pathlib.Path) -> BinnedDataset | None:
+    """An entry that is there and sound; a damaged one is removed."""
+    for last in (False, True):
+        if not entry.exists():
+            return None
+        try:
+            return load_dataset(entry)
+        except DataError as error:
+            if last:
+                warnings.warn(f"cached data set is made anew: {error}", CacheWarning, stacklevel=3)
+        # The first time another process may have been about to remove it, and to put a sound one in its place.
+    with contextlib.suppress(OSError):
+        _remove(entry)
+    return None
 
 
 def digest(key: Mapping[str, Any]) -> str:
@@ -107,7 +120,11 @@ def save_dataset(dataset: BinnedDataset, folder: str | pathlib.Path, key: Mappin
     DataError
         If the folder holds something else, or the disk is full or not writable; nothing is left behind.
     """
-    folder = pathlib.Path(folder)
+    _save(dataset, pathlib.Path(folder), key, replace=True)
+
+
+def _save(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] | None, *, replace: bool) -> None:
+    """As `save_dataset`; without ``replace`` what is there already stays, as made of the same key by another process."""
     aside = None
     try:
         if folder.is_dir() and any(folder.iterdir()) and not (folder / _META).is_file():
@@ -118,7 +135,7 @@ def save_dataset(dataset: BinnedDataset, folder: str | pathlib.Path, key: Mappin
         _sweep(folder)
         aside = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         _write(dataset.compact(), aside, key)
-        _swap(aside, folder)
+        _put_in_place(aside, folder, replace)
     except OSError as error:
         raise DataError(_advice(folder, error, dataset.nbytes)) from None
     finally:
@@ -168,16 +185,24 @@ def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] 
     (folder / _META).write_text(json.dumps(meta, indent=1))
 
 
-def _swap(aside: pathlib.Path, folder: pathlib.Path) -> None:
-    """Put a finished folder in its place; if another process was faster, its entry is as good."""
+def _put_in_place(aside: pathlib.Path, folder: pathlib.Path, replace: bool) -> None:
+    """Give a finished folder its name; one that is there already is replaced, or stays: another process may be reading it."""
     try:
         aside.replace(folder)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES) or not folder.is_dir():
             raise
-        old = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        if replace:
+            _remove(folder)
+            aside.replace(folder)
+
+
+def _remove(folder: pathlib.Path) -> None:
+    """Remove a folder, which is never seen with half of its files."""
+    old = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
         folder.replace(old / "old")
-        aside.replace(folder)
+    finally:
         shutil.rmtree(old, ignore_errors=True)
 
 

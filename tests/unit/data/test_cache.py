@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_a_process_that_dies_leaves_no_entry(tmp_path, monkeypatch):
     def die(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cache, "_swap", die)
+    monkeypatch.setattr(cache, "_put_in_place", die)
     with pytest.raises(KeyboardInterrupt):
         cached({}, made, tmp_path)
     monkeypatch.undo()
@@ -162,6 +163,46 @@ def test_a_process_that_dies_leaves_no_entry(tmp_path, monkeypatch):
     maker = Maker()
     cached({}, maker, tmp_path)
     assert maker.calls == 1
+
+
+def test_an_entry_that_another_process_made_in_the_meantime_stays(tmp_path):
+    """It was moved away while the other process read it, which then made its data set once more, with a warning."""
+    inodes = []
+
+    def make():
+        cached({}, made, tmp_path)
+        (entry,) = tmp_path.iterdir()
+        inodes.append((entry / "channels.npy").stat().st_ino)
+        return made()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert same(cached({}, make, tmp_path), made())
+    (entry,) = tmp_path.iterdir()
+    assert inodes == [(entry / "channels.npy").stat().st_ino]
+
+
+@pytest.mark.parametrize("then", ["replaced", "removed"])
+def test_an_entry_that_changes_while_it_is_read_is_not_thought_damaged(tmp_path, monkeypatch, then):
+    maker = Maker()
+    cached({}, maker, tmp_path)
+    (entry,) = tmp_path.iterdir()
+    real, calls = cache.load_dataset, []
+
+    def load(folder):
+        calls.append(folder)
+        if len(calls) == 1:
+            if then == "removed":
+                cache._remove(entry)
+            raise DataError("half of it was there")
+        return real(folder)
+
+    monkeypatch.setattr(cache, "load_dataset", load)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert same(cached({}, maker, tmp_path), made())
+    assert maker.calls == (1 if then == "replaced" else 2)
+    assert list(tmp_path.iterdir()) == [entry]
 
 
 def test_what_was_left_by_a_killed_process_is_swept_and_nothing_else(tmp_path):
