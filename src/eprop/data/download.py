@@ -6,6 +6,7 @@ can, and the file gets its name only once its length and checksum are right.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import http.client
@@ -40,6 +41,10 @@ class _TryAgain(Exception):
         self.wait = wait
 
 
+class _DamagedArchive(DataError):
+    """What was fetched is not what was wanted, and was removed."""
+
+
 def download_nmnist(
     folder: str | pathlib.Path,
     *,
@@ -55,7 +60,8 @@ def download_nmnist(
     Parameters
     ----------
     folder : path
-        Where the two archives go; those already there with the right checksum are kept.
+        Where the two archives go; those already there with the right checksum are kept. What an earlier call had fetched when
+        it was interrupted is not fetched again.
     progress : callable of (name, done, total), optional
         In bytes; ``total`` is ``None`` if the server does not say.
     url : str
@@ -83,13 +89,16 @@ def download_nmnist(
     outer = folder / "nmnist-download.zip"
     by_hand = f"Or get {' and '.join(missing)} by hand at {NMNIST_PAGE} and put them into {folder}"
     try:
+        if (
+            outer.is_file()
+        ):  # it has its name only when it is complete: an earlier call was interrupted while it unpacked
+            with contextlib.suppress(_DamagedArchive):
+                return _unpack_all(outer, missing, progress)
+            missing = {name: md5 for name, md5 in missing.items() if not _has(folder / name, md5)}
         download(url, outer, progress=progress, retries=retries, pause=pause, timeout=timeout)
-        for name, md5 in missing.items():
-            _unpack(outer, name, folder / name, md5, progress)
+        return _unpack_all(outer, missing, progress)
     except DataError as error:
         raise DataError(f"{error}. {by_hand}") from None
-    outer.unlink()
-    return folder
 
 
 def download(
@@ -244,6 +253,14 @@ def _has(path: pathlib.Path, md5: str) -> bool:
     return path.is_file() and _md5(path) == md5
 
 
+def _unpack_all(outer: pathlib.Path, wanted: dict[str, str], progress: Progress | None) -> pathlib.Path:
+    """Take the wanted archives out of the one that holds them, which is then removed; returns their folder."""
+    for name, md5 in wanted.items():
+        _unpack(outer, name, outer.parent / name, md5, progress)
+    outer.unlink()
+    return outer.parent
+
+
 def _unpack(outer: pathlib.Path, name: str, target: pathlib.Path, md5: str, progress: Progress | None) -> None:
     """Take one archive out of the other, checked on the way."""
     part = target.with_name(target.name + ".part")
@@ -264,12 +281,12 @@ def _unpack(outer: pathlib.Path, name: str, target: pathlib.Path, md5: str, prog
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         part.unlink(missing_ok=True)
         outer.unlink(missing_ok=True)
-        raise DataError(f"{outer}: damaged archive ({error}); it was removed, start again") from None
+        raise _DamagedArchive(f"{outer}: damaged archive ({error}); it was removed, start again") from None
     except OSError as error:
         part.unlink(missing_ok=True)
         raise DataError(f"{part}: cannot be written ({error.strerror or error})") from None
     if found.hexdigest() != md5:
         part.unlink()
         outer.unlink()
-        raise DataError(f"{name}: wrong checksum (md5 {found.hexdigest()}, expected {md5}); removed, start again")
+        raise _DamagedArchive(f"{name}: wrong checksum (md5 {found.hexdigest()}, expected {md5}); removed, start again")
     part.replace(target)

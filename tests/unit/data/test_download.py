@@ -214,6 +214,27 @@ def test_nmnist_is_fetched_and_read(server, tmp_path):
     assert (folder / "Test.zip").read_bytes() == TEST
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_was_fetched_is_not_fetched_again(server, tmp_path, damaged):
+    """Interrupted while it unpacked, it began anew with 1.1 GB."""
+    server.content = archive({"N-MNIST/Test.zip": TEST, "N-MNIST/Train.zip": TRAIN})
+
+    def interrupt(name, done, total):
+        if name == "Test.zip":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(server, tmp_path, progress=interrupt)
+    fetched = tmp_path / "nmnist-download.zip"
+    assert fetched.read_bytes() == server.content
+    if damaged:
+        fetched.write_bytes(server.content[:-40])
+    fetch(server, tmp_path)
+    assert server.requests == [None] * (2 if damaged else 1)
+    assert (tmp_path / "Test.zip").read_bytes() == TEST
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".part") == ["Test.zip", "Train.zip"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
