@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
+import warnings
 
 import nir
 import numpy as np
@@ -142,6 +143,26 @@ def test_what_nir_cannot_express(neuron: ep.Neuron):
         to_nir(sim)
     with pytest.warns(NearestWarning, match="it will not behave as here"):
         assert to_nir(sim, nearest=True).nodes["rec"].v_reset[0] == 0.0
+
+
+@pytest.mark.parametrize(
+    "given", [{"t_ref": [0.0, 0.0, 0.0]}, {"v_min": [-np.inf] * 3}, {"t_ref": ep.Uniform(0.0, 0.3)}]
+)
+def test_lists_that_say_nothing_new_are_expressed(given: dict):
+    """That there was a list was enough to be refused."""
+    net = ep.Network()
+    net.connect(net.add(ep.EventSource(), 1, "in"), net.add(ep.DeltaLIF(**given), 3, "rec"), weight=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert to_nir(ep.Simulator(net, threads=1)).nodes["rec"].v_threshold.size == 3
+
+
+@pytest.mark.parametrize("given", [{"t_ref": [0.0, 0.0, 2.0]}, {"v_min": [-np.inf, -1.0, -np.inf]}])
+def test_one_neuron_that_nir_cannot_express(given: dict):
+    net = ep.Network()
+    net.connect(net.add(ep.EventSource(), 1, "in"), net.add(ep.DeltaLIF(**given), 3, "rec"), weight=1.0)
+    with pytest.raises(ep.NetworkError, match=rf"rec: NIR cannot express a .* \({next(iter(given))}\)"):
+        to_nir(ep.Simulator(net, threads=1))
 
 
 @pytest.mark.parametrize("kind", [ep.ALIF, ep.DeltaALIF])

@@ -36,7 +36,8 @@ from eprop.engine.members import members_of
 from eprop.engine.memory import check_room
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.interop.nir_paths import Path, Paths, paths_of
-from eprop.models import LIF, DeltaLIF, EventSource, Neuron, Readout
+from eprop.models import LIF, DeltaLIF, EventSource, Readout
+from eprop.models.base import steps as steps_of
 from eprop.network import Explicit, Network, Population, Projection
 from eprop.rules import Rule
 
@@ -76,7 +77,7 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     InputError
         If it is no simulator of one process.
     NetworkError
-        If NIR cannot express a neuron: without ``nearest`` any but `DeltaLIF` without ``t_ref`` and ``v_min``.
+        If NIR cannot express a neuron: without ``nearest`` any but `DeltaLIF` without ``v_min`` and with a ``t_ref`` of no step.
     MemoryLimitError
         If there is no room for the matrices: NIR has no sparse ones, and takes one for each delay.
 
@@ -223,8 +224,9 @@ def _node(nir: Any, network: Network, population: Population, nearest: bool) -> 
     model, size = population.model, population.size
     if model.role == "source":
         return nir.Input(input_type={"input": np.array([size])})
-    _check_model(population, nearest)
+    _check_kind(population)
     members = members_of(network, population)
+    _tell_lost(population, members, network.dt, nearest)
 
     def each(value: Any) -> np.ndarray:
         return _each(members, size, value)
@@ -247,20 +249,23 @@ def _each(members: list[Any], size: int, value: Any) -> np.ndarray:
     return np.array(values if len(values) == size else values * size)
 
 
-def _check_model(population: Population, nearest: bool) -> None:
-    """Refuse what NIR cannot express, or tell it."""
-    name, kind = population.name, type(population.model)
-    model: Any = population.model
-    if kind not in (LIF, DeltaLIF, Readout):
+def _check_kind(population: Population) -> None:
+    """Refuse a model that NIR has not."""
+    if type(population.model) not in (LIF, DeltaLIF, Readout):
         raise NetworkError(
-            f"{name}: NIR has no {kind.__name__}; it has leaky neurons with a fixed threshold: LIF, DeltaLIF"
+            f"{population.name}: NIR has no {type(population.model).__name__}; it has leaky neurons with a fixed threshold: "
+            "LIF, DeltaLIF"
         )
-    lost = []
-    if kind is LIF:
+
+
+def _tell_lost(population: Population, members: list[Any], dt: float, nearest: bool) -> None:
+    """Refuse what NIR cannot express of any neuron, or warn of it."""
+    name, lost = population.name, []
+    if type(population.model) is LIF:
         lost.append("a reset that subtracts the threshold")
-    if isinstance(model, Neuron) and np.any(np.array(getattr(model, "t_ref", 0.0)) != 0.0):
+    if any(steps_of(getattr(member, "t_ref", 0.0), dt) for member in members):
         lost.append("a refractory time (t_ref)")
-    if np.any(np.array(model.v_min) != -np.inf):
+    if any(member.v_min != -np.inf for member in members):
         lost.append("a lower bound of the voltage (v_min)")
     if lost and not nearest:
         raise NetworkError(
