@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from eprop.errors import ParameterError
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, WIDE, look, new_figure
 from eprop.training.activity import Activity
 
@@ -29,7 +31,7 @@ class Traces:
     inputs, spikes : tuple of ndarray
         Times (ms) and numbers of the nodes.
     n_inputs, n_neurons, neuron : int
-        ``neuron`` is the one with the traces.
+        ``neuron`` is the one with the traces; -1 if there are no neurons.
     v, threshold, psi, learning_signal : ndarray, shape (n_steps,)
         Of that neuron.
     y, output, target, error : ndarray, shape (n_steps, n_readouts)
@@ -59,14 +61,31 @@ class Traces:
     label: str
 
     @classmethod
-    def of(cls, activity: Activity, neuron: int) -> Traces:
-        """The traces of one neuron."""
-        a = activity
+    def of(cls, activity: Activity, neuron: int | None) -> Traces:
+        """The traces of one neuron, which may be counted from the last one (-1); none of a network without neurons.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such neuron.
+        """
+        a, at = activity, _number_of(neuron, activity.n_neurons)
+        traces = (a.v, a.threshold, a.psi, a.learning_signal)
+        v, threshold, psi, signal = (np.zeros(a.times.size) if at < 0 else trace[:, at] for trace in traces)
         return cls(
-            a.times, a.inputs, a.spikes, a.n_inputs, a.n_neurons, neuron, a.v[:, neuron], a.threshold[:, neuron],
-            a.psi[:, neuron], a.learning_signal[:, neuron], a.y, a.output, a.target, a.error, a.window, a.softmax,
-            a.label,
+            a.times, a.inputs, a.spikes, a.n_inputs, a.n_neurons, at, v, threshold, psi, signal, a.y, a.output, a.target,
+            a.error, a.window, a.softmax, a.label,
         )  # fmt: skip
+
+
+def _number_of(neuron: int | None, count: int) -> int:
+    """Number from 0 on; -1 for none of none."""
+    if neuron is None and not count:
+        return -1
+    if isinstance(neuron, bool) or not isinstance(neuron, numbers.Integral) or not -count <= neuron < count:
+        there = f"a whole number from {-count} to {count - 1}" if count else "left out: there are no neurons"
+        raise ParameterError(f"neuron must be {there}; got {neuron!r:.60}")
+    return int(neuron) % count
 
 
 def draw_activity(before: Activity, after: Activity, neuron: int | None = None) -> Figure:
@@ -77,13 +96,19 @@ def draw_activity(before: Activity, after: Activity, neuron: int | None = None) 
     before, after : Activity
         The same sample in the untrained and in the trained network.
     neuron : int, optional
-        Whose traces are shown; `telling_neuron` if not given.
+        Whose traces are shown, -1 for those of the last one; `telling_neuron` if not given.
 
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ParameterError
+        If there is no such neuron.
     """
-    neuron = telling_neuron(before, after) if neuron is None else neuron
+    if neuron is None and after.n_neurons:
+        neuron = telling_neuron(before, after)
     with look():
         figure = new_figure(WIDE, 8.4)
         draw_traces(figure, Traces.of(before, neuron), Traces.of(after, neuron))
@@ -95,7 +120,7 @@ def draw_traces(figure: Figure | SubFigure, before: Traces, after: Traces) -> np
 
     The arrangement follows figure 4 of Korcsak-Gorzo et al. 2025.
     """
-    rows = _rows(before.softmax)
+    rows = _rows(before.softmax, before.n_neurons > 0)
     axes = figure.subplots(
         len(rows), 2, sharex=True, sharey="row", squeeze=False, height_ratios=[height for _, _, height in rows]
     )
@@ -128,16 +153,19 @@ def telling_neuron(before: Activity, after: Activity) -> int:
 Row = tuple[Callable[[Axes, Traces], None], str, float]
 
 
-def _rows(softmax: bool) -> Sequence[Row]:
-    """How to draw each row, its label and its height."""
+def _rows(softmax: bool, neurons: bool) -> Sequence[Row]:
+    """How to draw each row, its label and its height; those of neurons if there are any."""
     # Feedback (mV) times the error, which is in mV as well where it is no difference of probabilities.
     signal = "$L_j$\n(mV)" if softmax else "$L_j$\n(mV²)"
-    rows: list[Row] = [
-        (_draw_inputs, "input\nchannel", 1.6),
+    of_neurons: list[Row] = [
         (_draw_spikes, "neuron", 1.6),
         (_draw_voltage, "$v_j$\n(mV)", 1.0),
         (lambda ax, a: _draw_trace(ax, a.times, a.psi, GREEN), "$\\psi_j$\n(1/mV)", 0.8),
         (lambda ax, a: _draw_trace(ax, a.times, a.learning_signal, PURPLE), signal, 0.8),
+    ]
+    rows: list[Row] = [
+        (_draw_inputs, "input\nchannel", 1.6),
+        *(of_neurons if neurons else []),
         (lambda ax, a: _draw_readouts(ax, a, a.y, None if softmax else a.target), "$y_k$\n(mV)", 1.1),
     ]
     if softmax:
@@ -149,7 +177,7 @@ def _rows(softmax: bool) -> Sequence[Row]:
 
 def _draw_inputs(ax: Axes, a: Traces) -> None:
     ax.scatter(*a.inputs, s=0.5, lw=0, color=GREY, rasterized=True)
-    ax.set_ylim(0, a.n_inputs)
+    ax.set_ylim(0, max(a.n_inputs, 1))
 
 
 def _draw_spikes(ax: Axes, a: Traces) -> None:
@@ -201,14 +229,16 @@ def _legend(figure: Figure | SubFigure, a: Traces) -> None:
         which, target = f"readout of the sample's class, {a.label}", "target of that class"
     elif several:
         which, target = "first readout", "target of the first readout"
-    entries: list[Artist] = [
+    of_neurons: list[Artist] = [
         Line2D([], [], color=RED, marker="o", ms=3, lw=0, label="spikes of neuron $j$"),
         Line2D([], [], color=GREY, lw=0.7, label="its threshold"),
+    ]
+    entries: list[Artist] = [
         Line2D([], [], color=ORANGE, lw=1.3, label=which),
         Line2D([], [], color=BLACK, lw=1.0, ls=(0, (3, 2)), label=target),
     ]
     if several:
-        entries.insert(3, Line2D([], [], color=PALE, lw=1.0, label="other readouts"))
+        entries.insert(1, Line2D([], [], color=PALE, lw=1.0, label="other readouts"))
     if not a.window.all():
         entries.append(Patch(facecolor=_OUTSIDE, edgecolor=PALE, lw=0.5, label="no error counts"))
-    figure.legend(handles=entries, loc="outside lower center", ncols=3)
+    figure.legend(handles=[*(of_neurons if a.n_neurons else []), *entries], loc="outside lower center", ncols=3)

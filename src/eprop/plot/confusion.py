@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from eprop.errors import ParameterError
+from eprop.parameters import real_numbers
 from eprop.plot.style import look, new_axes
 
 
@@ -24,9 +26,16 @@ def draw_confusion(matrix: Any, classes: Sequence[str] | None = None, ax: Axes |
     Returns
     -------
     Axes
+
+    Raises
+    ------
+    ParameterError
+        If it is no such matrix, or there are not as many names.
     """
-    counts = np.asarray(matrix)
+    counts = _counts(matrix)
     names = [str(k) for k in range(len(counts))] if classes is None else list(classes)
+    if len(names) != len(counts):
+        raise ParameterError(f"classes must be {len(counts)} names, as many as the matrix has rows, got {len(names)}")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with look():
         ax = new_axes(ax, 3.9, 3.6)
@@ -52,3 +61,10 @@ def draw_confusion(matrix: Any, classes: Sequence[str] | None = None, ax: Axes |
         bar.set_label("share of the true class (%)")
         bar.outline.set_visible(False)
     return ax
+
+
+def _counts(matrix: Any) -> np.ndarray:
+    counts: np.ndarray = real_numbers("confusion matrix", matrix, ParameterError)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
+        raise ParameterError(f"confusion matrix must have a row and a column for each class, got shape {counts.shape}")
+    return counts

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eprop.errors import ParameterError
 from eprop.plot.style import BLUE, GREY, RED, decades, letter, look, new_figure, plain
 
 LABELS = {
@@ -28,7 +29,14 @@ def draw_event_cost(sweeps: Mapping[str, Sequence[Any]]) -> Figure:
     ----------
     sweeps : dict of lists of `eprop.bench.EventCost`
         Points by quantity.
+
+    Raises
+    ------
+    ParameterError
+        If there are none.
     """
+    if not any(sweeps.values()):
+        raise ParameterError("draw_event_cost: there is no measurement to draw; make some with eprop.bench.event_cost")
     with look():
         figure = new_figure(0.6 + 2.1 * len(sweeps), 2.5 + 0.2 * math.ceil(3 / len(sweeps)))
         axes = figure.subplots(1, len(sweeps), sharey=True, squeeze=False)[0]

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eprop.errors import ParameterError
 from eprop.plot.compare import draw_band, draw_points, in_figures
 from eprop.plot.curves import (
     Metrics,
@@ -49,7 +50,16 @@ def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "") -
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ParameterError
+        If no trial has begun.
     """
+    if not any(metrics for metrics, _ in trials):
+        raise ParameterError(
+            f"draw_trials: none of {len(trials)} trials has reported anything; give one that has begun"
+        )
     curves = _Curves(trials)
     known = any(knows_errors(metrics) for metrics, _ in trials)
     tests = _Tests([summary for metrics, summary in trials if metrics and summary])

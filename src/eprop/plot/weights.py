@@ -15,6 +15,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullLocator
 
+from eprop.errors import ParameterError
 from eprop.plot.style import BLUE, GREY, WIDE, look, new_axes, new_figure
 
 #: More connections than this are drawn as a density.
@@ -31,11 +32,17 @@ def draw_weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure
     Parameters
     ----------
     changes : mapping of str to (before, after)
-        Weights of a projection's connections, mV, in the same order.
+        Weights of a projection's connections, mV, in the same order. Those that are not finite, before or after, are counted
+        and not drawn.
 
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ParameterError
+        If there are not as many before as after.
     """
     rows = math.ceil(len(changes) / ACROSS)
     with look():
@@ -55,6 +62,7 @@ def draw_weight_panels(
     """As `draw_weights`, into a figure or a part of one, perhaps under other names; returns the axes."""
     axes = _panels(figure, len(changes))
     for ax, (name, (before, after)) in zip(axes, changes.items(), strict=True):
+        _check_pair(name, before, after)
         _draw(ax, before, after)
         ax.set_title((names or {}).get(name, name.replace("->", " → ")), pad=17)
         ax.set_xlabel("weight before (mV)")
@@ -98,6 +106,7 @@ def draw_distribution(ax: Axes, edges: np.ndarray, trials: np.ndarray, color: st
 
 def draw_weight_change(before: np.ndarray, after: np.ndarray, ax: Axes | None = None) -> Axes:
     """Weights after training over those before; on the diagonal nothing has changed."""
+    _check_pair("draw_weight_change", before, after)
     with look():
         ax = new_axes(ax, 2.8, 2.8)
         _draw(ax, before, after)
@@ -106,8 +115,24 @@ def draw_weight_change(before: np.ndarray, after: np.ndarray, ax: Axes | None = 
     return ax
 
 
+def _check_pair(where: str, before: np.ndarray, after: np.ndarray) -> None:
+    if np.shape(before) != np.shape(after):
+        raise ParameterError(
+            f"{where}: there must be as many weights before as after, in the same order; got {np.size(before)} and "
+            f"{np.size(after)}"
+        )
+
+
+def _finite(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights that are finite before and after: others, as of a training that diverged, have no place on an axis."""
+    before, after = np.asarray(before, float), np.asarray(after, float)
+    finite = np.isfinite(before) & np.isfinite(after)
+    return before[finite], after[finite]
+
+
 def _draw(ax: Axes, before: np.ndarray, after: np.ndarray) -> None:
     """Points or hexagons, and the diagonal."""
+    before, after = _finite(before, after)
     top = 1.05 * max(float(np.abs(before).max(initial=0.0)), float(np.abs(after).max(initial=0.0)), 1e-6)
     if before.size > MANY:
         hexes = ax.hexbin(
@@ -135,6 +160,8 @@ def _explain_colours(ax: Axes, hexes: PolyCollection) -> None:
 
 
 def _note_spread(ax: Axes, before: np.ndarray, after: np.ndarray) -> None:
-    spread = f", sd {np.std(before):.3f} → {np.std(after):.3f}" if before.size else ""
-    text = f"{before.size:,} weights{spread}"
+    shown = _finite(before, after)
+    lost = np.size(before) - shown[0].size
+    spread = f", sd {np.std(shown[0]):.3f} → {np.std(shown[1]):.3f}" if shown[0].size else ""
+    text = f"{np.size(before):,} weights{f', {lost:,} not finite' if lost else ''}{spread}"
     ax.text(0.5, 1.03, text, transform=ax.transAxes, ha="center", va="bottom", fontsize=7, color=GREY)

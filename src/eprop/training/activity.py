@@ -107,15 +107,15 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
         spikes=_numbered_through(neurons, recording),
         n_inputs=source.size,
         n_neurons=sum(p.size for p in neurons),
-        v=np.hstack([recording[p.name, "v"] for p in neurons]),
-        psi=np.hstack([recording[p.name, "surrogate"] for p in neurons]),
-        learning_signal=np.hstack([recording[p.name, "learning_signal"] for p in neurons]),
+        v=_side_by_side(neurons, recording, "v"),
+        psi=_side_by_side(neurons, recording, "surrogate"),
+        learning_signal=_side_by_side(neurons, recording, "learning_signal"),
         y=recording[readout.name, "y"],
         target=targets[readout.name],
         error=recording[readout.name, "error"],
         window=samples.window[0],
         softmax=_has_softmax(readout),
-        threshold=np.hstack([_threshold(network, p, recording) for p in neurons]),
+        threshold=np.hstack([_none_of(recording), *(_threshold(network, p, recording) for p in neurons)]),
         label=_label(task, samples),
     )
 
@@ -152,9 +152,21 @@ def _threshold(network: Network, population: Population, recording: Recording) -
     return np.broadcast_to(still, (recording.times.size, population.size))
 
 
+def _none_of(recording: Recording) -> np.ndarray:
+    """A variable of no neurons, for networks that have none."""
+    return np.empty((recording.times.size, 0))
+
+
+def _side_by_side(populations: list[Population], recording: Recording, variable: str) -> np.ndarray:
+    """A variable of all neurons, (n_steps, n_neurons)."""
+    return np.hstack([_none_of(recording), *(recording[p.name, variable] for p in populations)])
+
+
 def _numbered_through(populations: list[Population], recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     """Times and neurons of all spikes, in order of time."""
     first = np.cumsum([0, *(p.size for p in populations)])
+    if not populations:
+        return np.zeros(0), np.zeros(0, np.int64)
     times = np.concatenate([recording.spikes[p.name][0] for p in populations])
     nodes = np.concatenate([recording.spikes[p.name][1] + at for p, at in zip(populations, first, strict=False)])
     order = np.argsort(times, kind="stable")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import digits
 import eprop as ep
 from eprop import plot
+from eprop.plot.activity import Traces
 from eprop.tasks import NMNIST
 from eprop.training.activity import Activity, record_activity
 
@@ -116,6 +118,38 @@ def test_the_legend_of_activity_names_what_is_there(readouts: int, label: str, s
     # The target lies on top of what it is compared with.
     compared = figure.axes[2 * labels[::2].index("$\\pi_k$, $\\pi_k^*$" if softmax else "$y_k$\n(mV)")]
     assert compared.lines[-1].get_linestyle() == "--"
+
+
+@pytest.mark.tiny
+def test_neurons_are_counted_from_the_last_one_too() -> None:
+    """Of neuron -1 the traces were drawn, but none of its spikes."""
+    v = np.outer(np.arange(10.0), [1.0, 2.0])
+    activity = dataclasses.replace(steps(1), v=v, spikes=(np.array([3.0, 5.0]), np.array([1, 0])))
+    traces = Traces.of(activity, -1)
+    assert traces.neuron == 1
+    np.testing.assert_array_equal(traces.v, v[:, 1])
+    raster = plot.draw_activity(activity, activity, neuron=-1).axes[2]
+    assert [marks.get_offsets().tolist() for marks in raster.collections] == [[[5.0, 0.0]], [[3.0, 1.0]]]
+    for wrong in (2, -3, 0.5, True):
+        with pytest.raises(ep.ParameterError, match=rf"neuron must be a whole number from -2 to 1; got {wrong}"):
+            plot.draw_activity(activity, activity, neuron=wrong)
+
+
+@pytest.mark.tiny
+def test_activity_without_neurons() -> None:
+    """A source may go to readouts only."""
+    network = ep.Network()
+    x, out = network.add(ep.EventSource(), 3, "in"), network.add(ep.Readout(), 2, "out")
+    network.connect(x, out, weight=1.0, rule=ep.EProp())
+    samples = ep.make_samples(network, 1, 4, {"in": np.eye(4, 3)[None]}, {"out": np.ones((1, 1, 2))}, np.ones(4))
+    task = types.SimpleNamespace(make_samples=lambda network, trial: samples)
+    activity = record_activity(task, ep.Simulator(network, threads=1), None)
+    assert activity.v.shape == activity.threshold.shape == (4, 0)
+    figure = plot.draw_activity(activity, activity)
+    assert [ax.get_ylabel() for ax in figure.axes[::2]] == ["input\nchannel", "$y_k$\n(mV)", "error $E_k$\n(mV)"]
+    assert "its threshold" not in [text.get_text() for text in figure.legends[0].get_texts()]
+    with pytest.raises(ep.ParameterError, match="neuron must be left out: there are no neurons; got 0"):
+        plot.draw_activity(activity, activity, neuron=0)
 
 
 @pytest.mark.tiny

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from eprop import plot
 from eprop.bench import EventCost
+from eprop.errors import ParameterError
 from eprop.plot.compare import draw_band, draw_bars, draw_points
 from eprop.plot.style import decades
 
@@ -96,3 +97,10 @@ def test_bars_below_zero() -> None:
     ax = Figure().add_subplot()
     draw_bars(ax, {"a": np.array([-1.0, -2.0])}, {"a": 0.5}, ["k"])
     assert len(ax.containers) == 2
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("sweeps", [{}, {"interval": []}])
+def test_the_cost_of_no_events_is_refused(sweeps: dict) -> None:
+    with pytest.raises(ParameterError, match="there is no measurement to draw"):
+        plot.draw_event_cost(sweeps)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 
 from eprop import plot
+from eprop.errors import ParameterError
 from eprop.plot.curves import smooth
 from learning_metrics import lines
 
@@ -125,3 +126,9 @@ def test_nothing_covers_the_curves_of_trials(scores: tuple[float, float]) -> Non
     assert len(over) == 4
     assert not any(a.overlaps(b) for a, b in itertools.combinations([*boxes, *over], 2))
     assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in over)
+
+
+@pytest.mark.tiny
+def test_trials_of_which_none_has_begun_are_refused() -> None:
+    with pytest.raises(ParameterError, match="none of 2 trials has reported anything"):
+        plot.draw_trials([([], {}), ([], {})])

@@ -42,6 +42,41 @@ def test_weights_before_and_after(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.tiny
+@pytest.mark.parametrize("many", [False, True])
+def test_weights_that_are_not_finite_are_counted(many: bool, tmp_path: pathlib.Path) -> None:
+    before = np.arange(5000.0 if many else 4.0)
+    after = before.copy()
+    after[:2] = np.nan, np.inf
+    figure = plot.draw_weights({"a->b": (before, after), "c->d": (before[:2], after[:2])})
+    texts = [ax.texts[0].get_text() for ax in figure.axes if ax.get_title()]
+    assert texts[0].startswith(f"{before.size:,} weights, 2 not finite, sd ")
+    assert texts[1] == "2 weights, 2 not finite"
+    assert figure.axes[0].get_xlim()[1] == pytest.approx(1.05 * before[-1])
+    plot.save(figure, tmp_path / "weights.png")
+
+
+@pytest.mark.tiny
+def test_weights_that_are_no_pairs_are_refused() -> None:
+    with pytest.raises(ep.ParameterError, match=r"a->b: there must be as many weights before as after.* got 5 and 4"):
+        plot.draw_weights({"a->b": (np.zeros(5), np.zeros(4))})
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("matrix", "classes", "message"),
+    [
+        ([], None, r"a row and a column for each class, got shape \(0,\)"),
+        ([[1, 2]], None, r"a row and a column for each class, got shape \(1, 2\)"),
+        ([["a"]], None, "must be real numbers"),
+        ([[1, 2], [3, 4]], ["a", "b", "c"], "classes must be 2 names, as many as the matrix has rows, got 3"),
+    ],
+)
+def test_what_is_no_confusion_matrix(matrix: list, classes: list | None, message: str) -> None:
+    with pytest.raises(ep.ParameterError, match=message):
+        plot.draw_confusion(matrix, classes)
+
+
+@pytest.mark.tiny
 @pytest.mark.parametrize("count", [1, 3, 4, 8, 12])
 def test_many_projections_take_several_rows(count: int) -> None:
     rng = np.random.default_rng(0)
