@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from eprop.errors import DataError
 
@@ -93,11 +93,11 @@ def _files_below(folder: str, start: str, above: frozenset[tuple[int, int]]) -> 
 class ZipTree:
     """Files in a zip archive.
 
-    It owns its file and closes it when it is no longer used; ``parent`` keeps the archive open that the file lies in.
+    It owns its file and closes it when it is no longer used; ``parent`` is the archive that the file lies in, as ``member``.
     """
 
-    def __init__(self, label: str, file: BinaryIO, parent: ZipTree | None = None):
-        self.label, self.file, self.parent = label, file, parent
+    def __init__(self, label: str, file: BinaryIO, parent: ZipTree | None = None, member: str = ""):
+        self.label, self.file, self.parent, self.member = label, file, parent, member
         try:
             self.archive = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, struct.error) as error:
@@ -105,6 +105,10 @@ class ZipTree:
 
     def __del__(self) -> None:
         self.file.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An open file does not go to another process, which opens the archive itself.
+        return (open_tree, (self.label,)) if self.parent is None else (ZipTree.enter, (self.parent, self.member))
 
     def names(self) -> list[str]:
         names = (info.filename for info in self.archive.infolist() if not info.is_dir())
@@ -128,7 +132,7 @@ class ZipTree:
         info = self.archive.getinfo(name)
         if info.compress_type == zipfile.ZIP_STORED:
             window = _Window(self.file, self._start(info), info.file_size)
-            return ZipTree(self.where(name), io.BufferedReader(window), self)
+            return ZipTree(self.where(name), io.BufferedReader(window), self, name)
         unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the tree keeps it
         try:
             with self.archive.open(info) as source:
@@ -141,7 +145,7 @@ class ZipTree:
                 f"{self.where(name)}: cannot be unpacked ({error.strerror or error}); "
                 f"unpack it by hand, or set TMPDIR to a disk with {info.file_size >> 20} MiB of room"
             ) from None
-        return ZipTree(self.where(name), unpacked)
+        return ZipTree(self.where(name), unpacked, self, name)
 
     def _start(self, info: zipfile.ZipInfo) -> int:
         """Where the bytes of a stored member begin: behind its local header and the header's two texts."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import io
 import os
+import pickle
 import zipfile
 
 import hypothesis.strategies as st
@@ -85,6 +87,15 @@ def test_every_packing_reads_the_same(packed):
     binned = data.binned(n_steps=310)
     assert not binned.simulated
     assert np.array_equal(binned.channels, from_iterable(data, n_steps=310).channels)
+
+
+@pytest.mark.tiny
+def test_every_packing_goes_to_other_processes(packed):
+    """Of an archive the open file was to go along."""
+    data = read_nmnist(*packed)
+    for back in (pickle.loads(pickle.dumps(data)), copy.deepcopy(data)):
+        assert back.name == data.name
+        assert list(back.subset([2, 0])) == list(data.subset([2, 0]))
 
 
 def test_splits_are_seen(folder, tmp_path):
