@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import pathlib
-import tempfile
+import secrets
 from collections.abc import Iterator
 
 from eprop.errors import OutputError
@@ -43,6 +43,8 @@ def explain(error: OSError) -> str:
 def written_aside(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
     """A name beside ``path`` to write to; renamed to ``path`` at the end, removed if anything went wrong.
 
+    A link stays one, to a file that is new; whoever might read or write the old file may do so with the new one.
+
     Raises
     ------
     OutputError
@@ -50,28 +52,41 @@ def written_aside(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     with output_errors(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        aside = pathlib.Path(name)
+        target = pathlib.Path(os.path.realpath(path)) if path.is_symlink() else path
+        mode = _mode_of(target)
+        aside = _made_beside(target, mode)
         try:
             yield aside
             with aside.open("rb") as file:
                 os.fsync(file.fileno())
-            aside.chmod(0o666 & ~_umask())
-            aside.replace(path)
+            if mode is not None:
+                aside.chmod(mode)
+            aside.replace(target)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
+
+
+def _mode_of(path: pathlib.Path) -> int | None:
+    """Who may read and write a file; None if there is none."""
+    try:
+        return path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        return None
+
+
+def _made_beside(path: pathlib.Path, mode: int | None) -> pathlib.Path:
+    """A new empty file that this process may write, and nobody else who might not the old one.
+
+    The operating system takes the process's umask off by itself. `tempfile.mkstemp` gives files that only their owner may
+    read; of those the umask had to be found out, which other threads would notice.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else mode | 0o600))
+    return aside
 
 
 def write_text(path: str | pathlib.Path, text: str) -> None:
     """Write a text file whole, or leave the old one."""
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8")
-
-
-def _umask() -> int:
-    # There is no other way to ask for it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -27,6 +27,44 @@ def _umask() -> int:
     return mask
 
 
+def test_the_umask_of_the_process_is_left_alone(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that other threads made in that moment could be written by anybody."""
+    monkeypatch.setattr(os, "umask", None)
+    write_text(tmp_path / "a.txt", "text")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_who_may_read_a_file_stays(tmp_path: pathlib.Path, mode: int) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    path.chmod(mode)
+    with written_aside(path) as aside:
+        assert aside.stat().st_mode & 0o077 == mode & 0o077 & ~_umask()
+        aside.write_text("new")
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == mode
+
+
+def test_a_link_stays_one(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "disk").mkdir()
+    path, target = tmp_path / "a.txt", tmp_path / "disk" / "b.txt"
+    for before in ("old", None):
+        path.unlink(missing_ok=True)
+        try:
+            path.symlink_to(target)
+        except OSError:
+            pytest.skip("links cannot be made here")
+        if before:
+            target.write_text(before)
+        else:
+            target.unlink()
+        write_text(path, "new")
+        assert path.is_symlink()
+        assert target.read_text() == "new"
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["a.txt", "b.txt", "disk"]
+
+
 @pytest.mark.parametrize("problem", [ValueError("mine"), KeyboardInterrupt()])
 def test_the_old_file_stays_if_writing_fails(tmp_path: pathlib.Path, problem: BaseException) -> None:
     path = tmp_path / "a.txt"
