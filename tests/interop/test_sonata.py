@@ -335,6 +335,12 @@ def test_a_folder_that_cannot_be_written(written, tmp_path: pathlib.Path):
         to_sonata(network(), tmp_path)
 
 
+@pytest.mark.parametrize("scale", ["x", None, np.inf, [1.0, 2.0], True])
+def test_a_scale_of_weights_is_a_number(published: pathlib.Path, scale: object):
+    with pytest.raises(ep.InputError, match="weight_scale must be a finite number, mV for each unit, got"):
+        from_sonata(published, {"v1": ep.LIF()}, dt=1.0, weight_scale=scale)
+
+
 def interrupted_third(real):
     """A function that is interrupted when it is called for the third time."""
     calls = []

@@ -30,7 +30,7 @@ from eprop.interop.sonata_edges import Edges, read_edges
 from eprop.interop.sonata_files import SORTINGS, each, files_of, of_types, opened, text_of, write_types, written
 from eprop.models import EventSource, Model, Readout
 from eprop.network import Explicit, Network, Population, Projection
-from eprop.parameters import Description
+from eprop.parameters import Description, brief, is_finite_number
 from eprop.rules import STDP, Rule
 from eprop.training.files import output_errors, write_text
 
@@ -163,7 +163,7 @@ def from_sonata(
     rule : Rule, or mapping of str to Rule, optional
         Plasticity of all edges, or by the names of their populations. Static by default. Feedback is to be added.
     weight_scale : float
-        mV for each unit of ``syn_weight``.
+        mV for each unit of ``syn_weight``; a finite number.
 
     Returns
     -------
@@ -174,6 +174,8 @@ def from_sonata(
 
     Raises
     ------
+    InputError
+        If ``models`` is no dictionary, or ``weight_scale`` no number.
     DataError
         If a file is missing or damaged, or says nothing of weights.
     NetworkError
@@ -182,6 +184,10 @@ def from_sonata(
     if not isinstance(models, Mapping):
         raise InputError(
             f'from_sonata: models must be a dictionary such as {{"rec": LIF()}}, got {type(models).__name__}'
+        )
+    if not is_finite_number(weight_scale):
+        raise InputError(
+            f"from_sonata: weight_scale must be a finite number, mV for each unit, got {brief(weight_scale)}"
         )
     files = files_of(pathlib.Path(config))
     network, ids = Network(dt=dt, seed=seed), dict[str, np.ndarray]()

@@ -49,11 +49,12 @@ class Projection:
     connectivity : ConnectionRule
         Who reaches whom.
     weight : Distribution or Array
-        Weights at the start, mV. A list is in the order of `Simulator.connections`.
+        Weights at the start, mV. A list is sorted by target, then source; connections of one pair are in the order in which they
+        were given, while `Simulator.connections` has them in the order of their delays.
     rule : Rule
         Plasticity.
     delay : float, Distribution or Array
-        ms. A list is in the order of `Simulator.connections`.
+        ms. A list is in the order of ``weight``.
     index : int
         Place among `Network.projections`.
     """
