@@ -13,6 +13,9 @@ from eprop.errors import NetworkError, ParameterError
 from eprop.kernels import draw
 from eprop.parameters import Description, param, real_numbers
 
+#: The least part of a `Normal` that values are drawn from; of a smaller one their shares would lose their digits.
+LEAST_SHARE = 1e-280
+
 
 @dataclass(frozen=True)
 class Distribution(Description):
@@ -92,13 +95,15 @@ class Normal(Distribution):
     high: float = param(math.inf, unit="mV", infinite=True, doc="highest value")
 
     def validate(self) -> None:
-        """Ends in order, with something of the distribution between them."""
+        """Ends in order, with enough of the distribution between them."""
         if self.low > self.high:
             raise ParameterError(f"Normal.low must not exceed high, got {self.low:g} and {self.high:g}")
-        if self._is_cut and not self._shares[0] < self._shares[1]:
+        low, high = self._shares
+        if self._is_cut and high - low < LEAST_SHARE:
             raise ParameterError(
                 f"Normal.low and high must leave something of the distribution, got {self.low:g} and {self.high:g} with "
-                f"mean {self.mean:g} and sd {self.sd:g}"
+                f"mean {self.mean:g} and sd {self.sd:g}; of a part below {LEAST_SHARE:g} nothing is drawn: take a Uniform or a "
+                "number"
             )
 
     def __repr__(self) -> str:
@@ -129,7 +134,9 @@ class Normal(Distribution):
         from scipy.special import ndtri
 
         shares = draw.uniform_weights(lo, hi, indptr, *self._shares, np.uint64(seed))
-        inside = np.clip(shares, 1e-300, 1.0 - 2.0**-53)  # an end without a bound is at infinity, and never drawn
+        inside = np.clip(
+            shares, 1e-20 * LEAST_SHARE, 1.0 - 2.0**-53
+        )  # an end without a bound is at infinity, and never drawn
         return np.clip(self.mean + self._side * self.sd * ndtri(inside), self.low, self.high)
 
     @property

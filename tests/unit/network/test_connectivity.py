@@ -134,7 +134,8 @@ def test_moments_of_the_weights():
 
 
 @pytest.mark.parametrize(
-    ("low", "high"), [(0.0, np.inf), (-np.inf, -1.0), (-1.0, 2.5), (30.0, np.inf), (-40.0, -30.0), (9.0, 9.0001)]
+    ("low", "high"),
+    [(0.0, np.inf), (-np.inf, -1.0), (-1.0, 2.5), (30.0, np.inf), (-40.0, -30.0), (70.5, np.inf), (9.0, 9.0001)],
 )
 def test_a_part_of_a_normal_distribution(low, high):
     n = 20_000
@@ -157,6 +158,11 @@ def test_a_part_of_a_normal_distribution(low, high):
         ),
         ({"sd": 0.0, "high": -1.0}, "must leave something of the distribution"),
         ({"low": 2.0, "high": 2.0}, "must leave something of the distribution"),
+        (
+            {"low": 37.0},
+            r"got 37 and inf with mean 0 and sd 1; of a part below 1e-280 nothing is drawn: take a Uniform",
+        ),
+        ({"low": -37.2, "high": -37.0}, "must leave something of the distribution"),
     ],
 )
 def test_ends_that_leave_nothing_of_a_normal_distribution(given, words):
