@@ -123,6 +123,6 @@ def _deliver(result: ScalingResult) -> float:
 
 
 def _median(values: list[float]) -> tuple[float, float, float]:
-    """Median, lowest and highest."""
-    ordered = sorted(values) or [float("nan")]
-    return ordered[len(ordered) // 2], ordered[0], ordered[-1]
+    """Median, and of several values the lowest and the highest."""
+    ordered, nan = sorted(values) or [float("nan")], float("nan")
+    return ordered[len(ordered) // 2], *((ordered[0], ordered[-1]) if len(ordered) > 1 else (nan, nan))

@@ -246,4 +246,4 @@ def _print_costs(points: list[Any]) -> None:
 
 def _with_span(value: float, low: float, high: float, digits: int) -> str:
     """``5.03 (4.97 to 5.12)``; the number alone, of a single measurement."""
-    return f"{value:.{digits}f}" + (f" ({low:.{digits}f} to {high:.{digits}f})" if low < high else "")
+    return f"{value:.{digits}f}" + (f" ({low:.{digits}f} to {high:.{digits}f})" if low == low else "")

@@ -363,7 +363,7 @@ class Simulator:
     # ---------------------------------------------------------------- weights
 
     def connections(self, name: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All connections of a projection, sorted by target, then source.
+        """All connections of a projection, sorted by target, then source, then delay.
 
         Parameters
         ----------

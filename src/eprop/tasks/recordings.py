@@ -125,7 +125,8 @@ class Recordings(DataChoice):
 
     def unpack(self, task: Any, arrays: Mapping[str, np.ndarray]) -> BinnedDataset:
         """Recordings again."""
-        channels = next(p.size for p in task.build_network().populations if p.model.role == "source")
+        sources = [p for p in task.build_network().populations if p.model.role == "source"]
+        channels = next((p for p in sources if p.name == "in"), sources[0]).size
         return BinnedDataset(arrays["ptr"], arrays["channels"], arrays["labels"], channels, getattr(task, "dt", 1.0))
 
     def _varied(self) -> EventCamera:

@@ -207,14 +207,14 @@ def test_a_process_that_used_memory_again_has_no_growth(grown, told, monkeypatch
 
 
 def test_event_cost_on_the_command_line(monkeypatch, tmp_path):
-    point = EventCost("cutoff", 10.0, 5.0, 0.1, 4.0, float("nan"), float("nan"))
+    point = EventCost("cutoff", 10.0, 5.0, 4.9, 5.1, 4.0, *[float("nan")] * 3)
     monkeypatch.setattr("eprop.bench.event_cost", lambda *given: [point, point])
     command = ["bench", "event-cost", "--quantity", "cutoff", "--figure", str(tmp_path / "cost.png")]
     done = CliRunner().invoke(app, [*command, "--json"])
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["points"][0]["nest_ns_per_event"] is None
     assert (tmp_path / "cost.png").stat().st_size > 10_000
-    assert "5.00 (0.10)" in CliRunner().invoke(app, command).stdout
+    assert "5.00 (4.90 to 5.10)" in CliRunner().invoke(app, command).stdout
 
 
 @pytest.mark.tiny
@@ -225,10 +225,10 @@ def test_one_measurement_has_no_span(monkeypatch):
     assert "20.00" in done.stdout
     assert "20.00 (" not in done.stdout
     done = CliRunner().invoke(app, ["bench", "event-cost", "--quantity", "interval", "--repeats", "2"])
-    assert "20.00 (0.00)" in done.stdout
+    assert "20.00 (20.00 to 20.00)" in done.stdout
 
 
 def test_drawing_with_nest():
-    points = [EventCost("interval", x, 5.0, 0.1, 4.0, 100.0 * x, 1.0) for x in (1.0, 10.0)]
+    points = [EventCost("interval", x, 5.0, 4.9, 5.1, 4.0, 100.0 * x, 99.0 * x, 101.0 * x) for x in (1.0, 10.0)]
     figure = draw_event_cost({"interval": points})
     assert figure.axes[0].get_legend_handles_labels()[1][-1].startswith("NEST")
