@@ -228,8 +228,8 @@ def _print_costs(points: list[Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="time per synaptic event, ns: median (lowest to highest)")
-    for name in ("varied", "value", "eprop", "its delivery alone", "NEST", "ratio"):
+    table = Table(title="time per synaptic event, ns: median (lowest-highest)")
+    for name in ("varied", "value", "eprop", "delivery", "NEST", "ratio"):
         table.add_column(name, justify="left" if name == "varied" else "right")
     last = ""
     for p in points:
@@ -245,5 +245,5 @@ def _print_costs(points: list[Any]) -> None:
 
 
 def _with_span(value: float, low: float, high: float, digits: int) -> str:
-    """``5.03 (4.97 to 5.12)``; the number alone, of a single measurement."""
-    return f"{value:.{digits}f}" + (f" ({low:.{digits}f} to {high:.{digits}f})" if low == low else "")
+    """``5.03 (4.97-5.12)``; the number alone, of a single measurement."""
+    return f"{value:.{digits}f}" + (f" ({low:.{digits}f}-{high:.{digits}f})" if low == low else "")

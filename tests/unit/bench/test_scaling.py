@@ -214,7 +214,7 @@ def test_event_cost_on_the_command_line(monkeypatch, tmp_path):
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["points"][0]["nest_ns_per_event"] is None
     assert (tmp_path / "cost.png").stat().st_size > 10_000
-    assert "5.00 (4.90 to 5.10)" in CliRunner().invoke(app, command).stdout
+    assert "5.00 (4.90-5.10)" in CliRunner().invoke(app, command).stdout
 
 
 @pytest.mark.tiny
@@ -225,7 +225,7 @@ def test_one_measurement_has_no_span(monkeypatch):
     assert "20.00" in done.stdout
     assert "20.00 (" not in done.stdout
     done = CliRunner().invoke(app, ["bench", "event-cost", "--quantity", "interval", "--repeats", "2"])
-    assert "20.00 (20.00 to 20.00)" in done.stdout
+    assert "20.00 (20.00-20.00)" in done.stdout
 
 
 def test_drawing_with_nest():
