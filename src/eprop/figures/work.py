@@ -91,7 +91,7 @@ class Work:
             self._prepare(part)
         # The long ones first, or else one of them is left over at the end, with one core busy.
         longest = sorted(missing, key=lambda part: -part.cost)
-        calls = [(_carry_out, (str(self._folder(part)), part)) for part in longest]
+        calls = [(_carry_out, (str(self._folder(part).absolute()), part)) for part in longest]
         with self._looking(missing), terminating():
             try:
                 found |= dict(side_by_side(calls, processes(threads or self.threads, len(calls))))

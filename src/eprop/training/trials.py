@@ -149,8 +149,9 @@ def _side_by_side(
     """Bring all trials to their ends, in processes, and write the summary of all."""
     processes = f"{jobs} process{'es' if jobs > 1 else ''}"
     watcher.phase(f"learning, {len(seeds)} trials in {processes}; what is not compiled yet is compiled first")
-    text, runs, found = config.to_toml(), [folder.of_seed(seed) for seed in seeds], []
-    stop = folder.path / STOP
+    whole = RunFolder(folder.path.absolute())  # wherever this process, or one that it starts, is later on
+    text, runs, found = config.to_toml(), [whole.of_seed(seed) for seed in seeds], []
+    stop = whole.path / STOP
     stop.unlink(missing_ok=True)
     # A trial in this process hears of signals by itself.
     asked = Request(stop.touch, PATIENCE) if jobs > 1 else contextlib.nullcontext()
@@ -174,7 +175,7 @@ def _side_by_side(
     finally:
         stop.unlink(missing_ok=True)
     summary = summarise(found)
-    folder.write_summary(summary)
+    whole.write_summary(summary)
     return folder, summary
 
 
@@ -209,9 +210,17 @@ def side_by_side(calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]], jo
     MissingExtraError
         If joblib is not installed.
     """
-    joblib = _joblib()
+    joblib, here = _joblib(), (os.getpid(), os.getcwd())
     with joblib.Parallel(n_jobs=jobs, backend="loky", return_as="generator") as pool:
-        yield from pool(joblib.delayed(function)(*arguments) for function, arguments in calls)
+        yield from pool(joblib.delayed(_from)(here, function, arguments) for function, arguments in calls)
+
+
+def _from(here: tuple[int, str], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Call a function in the folder of the caller: processes are kept, and would stay where the first call found them."""
+    caller, folder = here
+    if os.getpid() != caller:
+        os.chdir(folder)
+    return function(*arguments)
 
 
 def _joblib() -> Any:

@@ -85,6 +85,16 @@ def test_what_is_done_outlives_ctrl_c_and_errors() -> None:
     assert calls(12, "luck") == 1
 
 
+def test_parts_are_computed_where_they_are_asked_for(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In processes that were started in another folder, too."""
+    parts = [Part(f"square-{value}", square, {"value": value}) for value in (2, 3)]
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert Work(pathlib.Path("here"), threads=2).each(parts) == [{"square": 4}, {"square": 9}]
+        assert len(list((tmp_path / name).rglob("part.json"))) == 2
+
+
 def test_quick_is_two_trials_elsewhere() -> None:
     made = make(quick=True)
     assert made.folder.name == "figure-7-quick"

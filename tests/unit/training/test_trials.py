@@ -142,6 +142,21 @@ def test_trials_are_the_runs_of_their_seeds(jobs: int, tmp_path: pathlib.Path) -
     assert (tmp_path / "trials" / "seed-4" / "checkpoint.h5").exists()
 
 
+def test_processes_that_are_kept_follow_into_another_folder(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths are those of the folder in which `run_trials` is called, whenever its processes were started."""
+    short = RunConfig.make("pattern-generation", task=SMALL, training={"epochs": 1})
+    for name, given in (("one", short), ("two", config())):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        folder, summary = run_trials(given, 2, "out", jobs=2)
+        assert folder.path == pathlib.Path("out")
+        assert [trial["samples_learned"] for trial in summary["trials"]] == [given.training.epochs] * 2
+    assert sorted(path.name for path in tmp_path.rglob("seed-*")) == ["seed-1", "seed-1", "seed-2", "seed-2"]
+    assert load_checkpoint(tmp_path / "one/out/seed-1/checkpoint.h5").position["done"] == 1
+
+
 def test_one_trial_has_no_spread(tmp_path: pathlib.Path) -> None:
     run = start_run(config(), tmp_path / "run")
     assert run.summary["test_error_sigma"] is None
