@@ -6,8 +6,6 @@ import json
 import os
 import pathlib
 import re
-import subprocess
-import sys
 import tempfile
 import time
 
@@ -18,11 +16,9 @@ import eprop as ep
 from eprop.parallel import Serial, find_communicator, started_by_mpi
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.runs import RunFolder
+from launching import launch
 
 HERE = pathlib.Path(__file__).parent
-# Launchers that are themselves under a launcher, as in a batch job, would confuse these.
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "OMPI_COMM", "SLURM"))}
-SECONDS = 240
 
 STREAMS = [
     "static",
@@ -34,14 +30,6 @@ STREAMS = [
     "plus_own_parameters",
 ]
 SAMPLES = ["eprop", "eprop_symmetric", "eprop_delta", "eprop_own_parameters", "eprop_runs"]
-
-
-def launch(mpiexec: str, ranks: int, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run Python on several ranks, which share the cores."""
-    return subprocess.run(
-        [mpiexec, "-n", str(ranks), sys.executable, *command], capture_output=True, text=True, timeout=SECONDS, check=False,
-        env={**CLEAN, "OMP_NUM_THREADS": "1", **environment},
-    )  # fmt: skip
 
 
 def compare(mpiexec: str, ranks: int, threads: int, cases: list[str], **environment: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from eprop.engine.arrays import Arrays
 from eprop.engine.averages import batch_scale, sample_scales
 from eprop.engine.build import Built
-from eprop.engine.memory import NOTICEABLE, check_results, check_side_by_side
+from eprop.engine.memory import NOTICEABLE, check_results, check_side_by_side, results_bytes
 from eprop.engine.order import axons_at
 from eprop.engine.rows import entries_bytes
 from eprop.engine.samples import BatchResult, Samples
@@ -186,7 +186,7 @@ class Batches:
         """
         arrays, n_steps = self._arrays, samples.n_steps
         ranks, readouts, width = arrays.ranks, arrays.neurons.y.size, min(self._width(n_steps, n), n)
-        needed = results = 8 * len(samples) * n_steps * (readouts + 1)
+        needed = results = results_bytes(len(samples) * n_steps, readouts)
         if not self._suffices(n_steps, n, learn):
             self._let_go()
             needed += width * lane_bytes(arrays.built, n_steps, learn) + entries_bytes(arrays.built)

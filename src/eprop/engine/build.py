@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from eprop.engine.agreement import agreed
 from eprop.engine.check import check_network, check_sizes
 from eprop.engine.compile import model_slots
 from eprop.engine.eligibility import Components, least_left, sort_components
@@ -191,10 +193,11 @@ def build(
     learning = _learning_of(network, share, nodes, dtype)
     n_axons = int(learning.projections[:, lay.PRO_ROWS].sum())
     check_sizes(nodes.n_sources, n_axons)
-    check_memory(
-        network, np.dtype(dtype).itemsize, learning.kinds, learning.map_entries, learning.block_steps, share, n_axons,
-        partitions, threads, neighbours,
+    room = partial(
+        check_memory, network, np.dtype(dtype).itemsize, learning.kinds, learning.map_entries, learning.block_steps, share,
+        n_axons, partitions, threads, neighbours,
     )  # fmt: skip
+    agreed(share.comm, "Simulator", room)
     bounds = np.stack([split(nodes.sizes["neurons"], partitions), split(nodes.sizes["readouts"], partitions)])
     places = Places(network, learning.tracts, nodes.populations, learning.projections, nodes.classes, share)
     indptr, targets, weight = draw_synapses(places, bounds, dtype, threads)

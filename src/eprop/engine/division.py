@@ -18,21 +18,46 @@ from eprop.rules import EProp
 
 # What several ranks divide among them: the neurons of one network, or the samples, each with a network of its own.
 DIVISIONS = ("model", "data")
+PRECISIONS = {"double": np.float64, "single": np.float32}
 # From here on, of the neurons of a rank, it pays that several threads divide them.
 MANY_NEURONS = 2000
 
 
-def thread_count(threads: Any, comm: Communicator) -> int:
-    """Threads to use: as many as are wanted, by default all that this rank may have."""
-    available = _jit.available_threads()
-    if threads is None:
-        return comm.threads(available)
+def check_options(network: Any, precision: Any, parallel: Any, threads: Any, partitions: Any) -> Network:
+    """A copy of the network, if a simulator of it can have these options.
+
+    Raises
+    ------
+    NetworkError
+        If it is no network, or ``parallel="data"`` does not suit its rules.
+    ParameterError
+        If an option has a value that it cannot have.
+    """
+    if not isinstance(network, Network):
+        raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
+    if precision not in PRECISIONS:
+        raise ParameterError(f'Simulator.precision must be "double" or "single", got {precision!r}')
+    _check_division(network, parallel)
+    if threads is not None:
+        check_threads(threads)
+    if partitions is not None:
+        _check_count("partitions", partitions)
+    return network.copy()
+
+
+def check_threads(threads: Any) -> None:
+    """Whether this process can have so many threads."""
     _check_count("threads", threads)
-    if threads > available:
+    if threads > (available := _jit.available_threads()):
         raise ParameterError(
             f"Simulator.threads is {threads}, but only {available} are available; set NUMBA_NUM_THREADS before the start"
         )
-    return int(threads)
+
+
+def thread_count(threads: int | None, comm: Communicator) -> int:
+    """Threads to use: as many as are wanted, by default all that this rank may have."""
+    free = comm.threads(_jit.available_threads())  # collective: another rank may be told nothing
+    return free if threads is None else int(threads)
 
 
 def partition_count(partitions: Any, network: Network, threads: int, asked: bool, ranks: int) -> int:
@@ -42,7 +67,6 @@ def partition_count(partitions: Any, network: Network, threads: int, asked: bool
     ``asked`` for: they would wait for each other at every step.
     """
     if partitions is not None:
-        _check_count("partitions", partitions)
         return int(partitions)
     neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
     if _learns_from_batches(network) or (neurons < MANY_NEURONS * ranks and not asked):
@@ -74,14 +98,17 @@ def in_threads(work: Callable[[int], None], n: int, threads: int, stop: threadin
             raise
 
 
-def replicas_of(network: Network, parallel: str, comm: Communicator) -> Communicator:
-    """The ranks that have a copy of the network each; one, if they divide its neurons instead."""
+def _check_division(network: Network, parallel: Any) -> None:
     if parallel not in DIVISIONS:
         raise ParameterError(f'Simulator.parallel must be "model" or "data", got {parallel!r}')
     if parallel == "data" and not any(isinstance(p.rule, EProp) for p in network.projections):
         raise NetworkError(
             'parallel="data" divides mini-batches, and only EProp learns from those; take parallel="model"'
         )
+
+
+def replicas_of(parallel: str, comm: Communicator) -> Communicator:
+    """The ranks that have a copy of the network each; one, if they divide its neurons instead."""
     return comm if parallel == "data" else Serial()
 
 

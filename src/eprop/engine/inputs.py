@@ -86,6 +86,20 @@ def check_samples(network: Network, samples: Any, progress: Any = None) -> None:
             raise InputError(f"the samples were made for another network: {p.name!r} has {p.size} channels")
 
 
+def check_evaluation(network: Network, samples: Any, progress: Any, reset: Any) -> None:
+    """Whether samples can be evaluated as is asked for."""
+    check_samples(network, samples, progress)
+    if reset is not None:
+        check_switch("reset", reset)
+
+
+def check_mini_batch(network: Network, samples: Any, progress: Any, by_batch: bool) -> None:
+    """Whether samples are a mini-batch to learn from."""
+    check_samples(network, samples, progress)
+    if not by_batch:
+        raise InputError("gradients are those of a mini-batch: give a projection the rule EProp")
+
+
 def _told(sources: tuple[int, ...], readouts: tuple[tuple[int, bool], ...]) -> str:
     """Sizes of the sources and readouts that samples are for."""
     given = " + ".join(map(str, sources)) or "no"

@@ -166,4 +166,9 @@ def check_results(n_steps: int, readouts: int, recorded: int = 0, neighbours: in
     """As `check_room`, of what so many steps leave behind: outputs, the loss and what is recorded."""
     what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
     advice = "run them in several parts" + (", or record less" if recorded else "")
-    check_room(what, 8 * n_steps * (readouts + recorded + 1), advice, neighbours)
+    check_room(what, results_bytes(n_steps, readouts, recorded), advice, neighbours)
+
+
+def results_bytes(n_steps: int, readouts: int, recorded: int = 0) -> int:
+    """What so many steps leave behind."""
+    return 8 * n_steps * (readouts + recorded + 1)

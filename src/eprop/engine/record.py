@@ -110,7 +110,13 @@ def _name_of(part: Any) -> Any:
 
 
 class Probes:
-    """Rows for the compiled loop, and the way back to names."""
+    """Rows for the compiled loop, and the way back to names.
+
+    Attributes
+    ----------
+    count : int
+        Recorded values of a step, those of all ranks.
+    """
 
     def __init__(
         self,
@@ -134,12 +140,12 @@ class Probes:
             at += len(rows)
         table = np.concatenate(self.rows) if self.rows else np.zeros((0, lay.PROBE_COLUMNS), np.int64)
         # Of several ranks each reads what it owns; the others see a row without an index there.
-        self._count, self._positions = at, np.flatnonzero(table[:, 2] >= 0)
+        self.count, self._positions = at, np.flatnonzero(table[:, 2] >= 0)
         self.table, self._offsets = table[self._positions], np.concatenate(offsets)[self._positions]
 
     def collect(self, values: np.ndarray, ranks: Ranks) -> dict[tuple[str, str], np.ndarray]:
         """Recorded values of all ranks under their names; voltages get their leak potential back."""
-        found = ranks.columns(values + self._offsets, self._positions, self._count)
+        found = ranks.columns(values + self._offsets, self._positions, self.count)
         return {key: found[:, span] for key, span in self.columns}
 
     def _check_new(self, record: Record) -> None:

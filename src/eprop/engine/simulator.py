@@ -12,24 +12,21 @@ import scipy.sparse
 from eprop._jit import available_threads
 from eprop.engine import inputs as given
 from eprop.engine import snapshot, weights
-from eprop.engine.agreement import check_call, check_same_network, checksum
+from eprop.engine.agreement import BATCH, agreed, check_call, same_network
 from eprop.engine.arrays import Arrays
+from eprop.engine.asked import Asked, asked
 from eprop.engine.batches import Batches
 from eprop.engine.build import build
 from eprop.engine.check import warn_of_no_feedback
-from eprop.engine.division import partition_count, replicas_of, thread_count
+from eprop.engine.division import PRECISIONS, check_options, partition_count, replicas_of, thread_count
 from eprop.engine.members import parameters_of_members
-from eprop.engine.order import order_on_all_ranks
 from eprop.engine.record import Probes, Record, Recording
 from eprop.engine.samples import BatchResult, Samples, make_samples
 from eprop.engine.streaming import Streaming
 from eprop.engine.timers import PHASES
-from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.kernels import layout as lay
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
-
-PRECISIONS = {"double": np.float64, "single": np.float32}
 
 
 class Simulator:
@@ -92,25 +89,23 @@ class Simulator:
         comm: Communicator | None = None,
         parallel: str = "model",
     ):
-        if not isinstance(network, Network):
-            raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
-        if precision not in PRECISIONS:
-            raise ParameterError(f'Simulator.precision must be "double" or "single", got {precision!r}')
-        # What is added to it from now on is not of this simulator.
-        self.network, self.precision = network.copy(), precision
         self.comm: Communicator = comm or Serial()
-        check_same_network(self.comm, self.network, precision=precision, parallel=parallel)
-        replicas = replicas_of(self.network, parallel, self.comm)
+        # A copy: what is added to the description from now on is not of this simulator.
+        begin = partial(check_options, network, precision, parallel, threads, partitions)
+        self.network = same_network(self.comm, begin, precision=precision, parallel=parallel)
+        self.precision, replicas = precision, replicas_of(parallel, self.comm)
         divided = Serial() if replicas.size > 1 else self.comm
         self.threads = thread_count(threads, self.comm)
         # `partitions` is for tests: the results must not depend on it.
         partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
         neighbours = self.comm.neighbours()
-        built = build(self.network, partitions, PRECISIONS[precision], self.threads, divided, neighbours)
+        parts = self.network, partitions, PRECISIONS[precision], self.threads, divided, neighbours
+        built = agreed(replicas, "Simulator", partial(build, *parts))
         if self.comm.rank == 0:
             warn_of_no_feedback(self.network)
         self.arrays = Arrays(self.network, built, self.threads, timers)
-        self._streaming, self._batches = Streaming(self.arrays), Batches(self.arrays, replicas, neighbours)
+        self._streaming = Streaming(self.arrays, self.comm, neighbours)
+        self._batches = Batches(self.arrays, replicas, neighbours)
         self._by_batch, self._timers, self._eta_factor = built.has_eprop, timers, 1.0
 
     def __repr__(self) -> str:
@@ -182,15 +177,10 @@ class Simulator:
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
-        given.check_switch("learn", learn)
-        n_steps = given.steps_in("duration", duration, self.network.dt)
-        samples = given.one_sample(self.network, n_steps, inputs, targets, window)
-        probes = Probes(self.network, self.arrays.built, record, partial(order_on_all_ranks, self.arrays))
-        wanted = given.spiking(self.network, spikes)
-        told = [p.name for p in wanted], [key for key, _ in probes.columns], checksum(*probes.index.values())
-        check_call(self.comm, "run", samples, learn, told)
+        ask = partial(asked, self.arrays, duration, inputs, targets, window, learn, record, spikes)
+        samples, probes, wanted, _ = agreed(self.comm, "run", ask, Asked.told, BATCH)
         if self._by_batch:
-            self.reset()
+            self.arrays.reset()
         if self._by_batch and learn:
             return self._learn_from_one(samples, probes, wanted)
         return self._streaming.run(samples, probes, wanted, frozen=not learn)
@@ -203,8 +193,8 @@ class Simulator:
             clock = self.arrays.learned_steps
             recording = self._streaming.run(sample, probes, wanted, frozen=False, clock=clock)
             self.arrays.counters[lay.COUNT_EVENTS] = events  # they will be counted once more
-            self.reset()
-        result = self.train(sample)
+            self.arrays.reset()
+        result = self._batches.train(sample, None)
         self.arrays.counters[lay.COUNT_STEPS] = sample.n_steps
         return recording or self._streaming.outputs(sample, result.y[0], self._batches.spikes(wanted))
 
@@ -248,8 +238,7 @@ class Simulator:
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
-        given.check_samples(self.network, samples, progress)
-        check_call(self.comm, "train", samples)
+        check_call(self.comm, "train", partial(given.check_samples, self.network, samples, progress), samples)
         return (self._batches if self._by_batch else self._streaming).train(samples, progress)
 
     def evaluate(
@@ -281,10 +270,8 @@ class Simulator:
         DivergenceError
             If a voltage or loss is no longer finite, or an output exceeds 1e9 mV.
         """
-        given.check_samples(self.network, samples, progress)
-        if reset is not None:
-            given.check_switch("reset", reset)
-        check_call(self.comm, "evaluate", samples, reset)
+        check = partial(given.check_evaluation, self.network, samples, progress, reset)
+        check_call(self.comm, "evaluate", check, samples, reset)
         reset = self._by_batch if reset is None else reset
         if reset:
             return self._batches.run(samples, False, progress)
@@ -313,10 +300,8 @@ class Simulator:
         MemoryLimitError, DivergenceError
             As of `train`.
         """
-        given.check_samples(self.network, samples, progress)
-        if not self._by_batch:
-            raise InputError("gradients are those of a mini-batch: give a projection the rule EProp")
-        check_call(self.comm, "gradients", samples)
+        check = partial(given.check_mini_batch, self.network, samples, progress, self._by_batch)
+        check_call(self.comm, "gradients", check, samples)
         return weights.gradients(self.arrays, self._batches.gradients(samples, progress))
 
     def reset(self) -> None:
@@ -324,6 +309,7 @@ class Simulator:
 
         The optimisers of e-prop+ take a step in each step of the network, from its start on: with it, they begin anew.
         """
+        agreed(self.comm, "reset", lambda: None)
         self.arrays.reset()
 
     @property
@@ -443,9 +429,10 @@ class Simulator:
         NetworkError
             If there is no projection of this name.
         InputError
-            If the values do not fit the connections, are not finite, or lie outside the bounds of the optimiser.
+            If the values do not fit the connections, are not finite, lie outside the bounds of the optimiser, or are not the
+            same on all ranks.
         """
-        weights.set_weights(self.arrays, name, values)
+        weights.set_weights(self.arrays, self.comm, name, values)
 
     def scale_learning_rates(self, factor: float) -> None:
         """Learn with ``factor`` times the rates of optimisers and STDP from now on (not cumulative: 1 restores them).
@@ -454,8 +441,10 @@ class Simulator:
         ------
         ParameterError
             If ``factor`` is not a finite number >= 0.
+        InputError
+            If it is not the same on all ranks.
         """
-        weights.scale_learning_rates(self.arrays, factor)
+        weights.scale_learning_rates(self.arrays, self.comm, factor)
         self._eta_factor = factor
 
     def feedback_weights(self, pre: Population | str, post: Population | str) -> np.ndarray:
@@ -526,9 +515,9 @@ class Simulator:
         ------
         InputError
             If the state is of another network: a parameter differs, which is named, or an array is missing or has another
-            shape.
+            shape; or if it is not the same on all ranks.
         """
-        snapshot.set_state(self.arrays, state)
+        snapshot.set_state(self.arrays, self.comm, state)
 
     def __reduce__(self) -> Any:
         """For `copy` and `pickle`: a simulator of its own that is in the same state, and goes on bit by bit."""

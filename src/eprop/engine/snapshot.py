@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eprop.engine.agreement import agreed, checksum
 from eprop.engine.fingerprint import check_fingerprint
 from eprop.engine.order import all_synapses
 from eprop.engine.state import FIRST_SENT, filters_of, power_of_two, sent_of, with_ended_posts
 from eprop.errors import InputError
 from eprop.kernels import layout as lay
 from eprop.kernels.joins import STEP_WORK
+from eprop.parallel import Communicator
 from eprop.parameters import real_numbers
 
 if TYPE_CHECKING:
@@ -33,15 +36,12 @@ def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
     return arrays.whole.state(_state_here(arrays), arrays.t) | {NETWORK: arrays.built.fingerprint.copy()}
 
 
-def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
+def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray]) -> None:
     """Go on from a state of the whole network, see `Simulator.set_state`."""
     here = _state_here(arrays)
     own = arrays.whole.state(here, arrays.t)
-    _check_network(state, arrays.built.fingerprint)
-    state = _with_all_counters(state)
-    sources = sum(p.size for p in arrays.network.populations if p.model.role != "readout")
-    _check_state(state, own, sources, arrays.history.sent_steps)
-    state = arrays.whole.part(state, here)
+    whole = agreed(comm, "set_state", partial(_checked, arrays, state, own), partial(_told, own))
+    state = arrays.whole.part(whole, here)
     arrays.history = arrays.history._replace(
         log=np.zeros(np.size(state["history/log"]), np.int32),
         post_times=np.zeros(np.shape(state["history/post_times"]), np.int64),
@@ -63,6 +63,22 @@ def set_state(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
     arrays.history = arrays.history._replace(**sent_of(arrays.built, _spikes_since(first, arrays), learns=True))
     arrays.axons.followed[0] = first
     arrays.follow()
+
+
+def _checked(
+    arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]
+) -> Mapping[str, np.ndarray]:
+    """A state that was given, if it is one of this network, whose present state is ``own``."""
+    _check_network(state, arrays.built.fingerprint)
+    state = _with_all_counters(state)
+    sources = sum(p.size for p in arrays.network.populations if p.model.role != "readout")
+    _check_state(state, own, sources, arrays.history.sent_steps)
+    return state
+
+
+def _told(own: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """What must be the same on all ranks."""
+    return {name: checksum(np.asarray(state[name])) for name in own}
 
 
 def _spikes_since(step: int, arrays: Arrays) -> int:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
+from eprop.engine.agreement import agreed
 from eprop.engine.arrays import Arrays
 from eprop.engine.compile import loops
 from eprop.engine.division import in_threads
+from eprop.engine.memory import NOTICEABLE, check_results, results_bytes
 from eprop.engine.options import Options
 from eprop.engine.record import Probes, Recording
 from eprop.engine.samples import BatchResult, Samples
@@ -22,6 +25,7 @@ from eprop.kernels import layout as lay
 from eprop.kernels.layout import Synapses, Topology
 from eprop.kernels.signals import losses_of_steps
 from eprop.network import Population
+from eprop.parallel import Communicator
 
 Progress = Callable[[int], None] | None
 # A compiled call cannot be interrupted; keep each near this length, so that Ctrl-C is heard.
@@ -35,16 +39,25 @@ EVALUATION_STEPS = 1000
 
 
 class Streaming:
-    """Lets the network of a simulator run on from where it is."""
+    """Lets the network of a simulator run on from where it is.
 
-    def __init__(self, arrays: Arrays):
-        self._arrays = arrays
+    Parameters
+    ----------
+    arrays : Arrays
+    comm : Communicator
+        All ranks, those that have a copy of the network each as well.
+    neighbours : int
+        Ranks that share the memory of this machine.
+    """
+
+    def __init__(self, arrays: Arrays, comm: Communicator, neighbours: int):
+        self._arrays, self._comm, self._neighbours = arrays, comm, neighbours
         self._call_steps = FIRST_CALL_STEPS
 
     def run(self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0) -> Recording:
         """Run one sample; see `Simulator.run`. Random numbers are those of ``clock`` steps later."""
         arrays, n_steps = self._arrays, sample.n_steps
-        topology, out = arrays.topology(frozen), given(arrays, sample, probes.table, clock)
+        topology, out = arrays.topology(frozen), self._given(sample, probes, clock)
         t0, done, before, log = arrays.t, 0, arrays.events, SpikeLog(arrays, wanted)
         while done < n_steps:
             done += self._advance(out, done, log.limit(self._limit(n_steps - done, n_steps)), topology)
@@ -72,7 +85,7 @@ class Streaming:
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Learn at every spike, from one sample after the other."""
         arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
-        topology, out = arrays.topology(frozen=False), given(arrays, samples)
+        topology, out = arrays.topology(frozen=False), self._given(samples)
         events, done = arrays.events, 0
         while done < total:
             before = done
@@ -91,7 +104,7 @@ class Streaming:
         """Samples in a fixed number of chunks; each chunk is a copy of the network that runs on without resets."""
         arrays, several = self._arrays, self._arrays.ranks.several
         chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
-        events, out, stop = np.zeros(len(chunks), np.int64), given(arrays, samples), threading.Event()
+        events, out, stop = np.zeros(len(chunks), np.int64), self._given(samples), threading.Event()
         run = loops(arrays.built.models, Options()).stream
         synapses = arrays.synapses._replace(weight=arrays.seen_weights())
 
@@ -102,6 +115,17 @@ class Streaming:
         check_losses(out.loss.reshape(len(samples), -1).sum(axis=1), out.y)
         spikes, events = arrays.ranks.sum(out.spikes), arrays.ranks.sum(events)
         return _result(samples, out, spikes, int(events.sum()))
+
+    def _given(self, samples: Samples, probes: Probes | None = None, clock: int = 0) -> Given:
+        """Samples and room for their results; refused on all ranks if one has none."""
+        n, readouts, recorded = (
+            len(samples) * samples.n_steps,
+            self._arrays.neurons.y.size,
+            probes.count if probes else 0,
+        )
+        if results_bytes(n, readouts, recorded) > NOTICEABLE:  # a number that is the same on all ranks
+            agreed(self._comm, "results", partial(check_results, n, readouts, recorded, self._neighbours))
+        return given(self._arrays, samples, probes.table if probes else None, clock)
 
     def _limit(self, left: int, length: int) -> int:
         """How many of the steps that are left the next call may do; ranks do calls of one ``length``."""

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from eprop.engine.arrays import Arrays
-from eprop.engine.memory import check_results
 from eprop.engine.samples import Samples
 from eprop.engine.state import Nodes, axons_of, grown, history_of, neurons_of, scratch_of, with_room
 from eprop.kernels.layout import COUNT_STEPS, PROBE_COLUMNS, Synapses, Topology
@@ -34,16 +33,9 @@ class Given(NamedTuple):
 
 
 def given(arrays: Arrays, samples: Samples, probes: np.ndarray | None = None, clock: int = 0) -> Given:
-    """Samples, one after the other, and room for what comes of them.
-
-    Raises
-    ------
-    MemoryLimitError
-        If there is none.
-    """
+    """Samples, one after the other, and room for what comes of them."""
     n, built = len(samples) * samples.n_steps, arrays.built
     probes = np.zeros((0, PROBE_COLUMNS), np.int64) if probes is None else probes
-    check_results(n, arrays.neurons.y.size, len(probes))
     return Given(
         clock, samples.event_start, samples.event_channels, samples.target, samples.window, built.readout_offset,
         built.softmax, probes, np.zeros((n, len(probes))), np.zeros((n, arrays.neurons.y.size)), np.zeros(n),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
 
+from eprop.engine.agreement import agreed, checksum
 from eprop.engine.order import axons_at, synapse_order
 from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.kernels import layout as lay
-from eprop.network import Population, Projection
+from eprop.network import Network, Population, Projection
+from eprop.parallel import Communicator
 from eprop.parameters import is_finite_number, real_numbers
 from eprop.rules import EProp
 from eprop.rules.bounds import inward, outside
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
 
 def connections(arrays: Arrays, name: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sources, targets and weights of a projection on all ranks, see `Simulator.connections`."""
-    projection = arrays.network.projection(name)
+    return _connections(arrays, _projection(arrays.ranks.comm, arrays, name))
+
+
+def _connections(arrays: Arrays, projection: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order, sources, targets = synapse_order(arrays, projection.index)
     found = sources, targets, arrays.seen_weights()[order].astype(np.float64)
     if projection.post.model.role == "readout" or not arrays.ranks.several:
@@ -32,7 +38,7 @@ def connections(arrays: Arrays, name: Projection | str) -> tuple[np.ndarray, np.
 
 def delays(arrays: Arrays, name: Projection | str) -> np.ndarray:
     """Delays of a projection on all ranks, see `Simulator.delays`."""
-    projection, built = arrays.network.projection(name), arrays.built
+    projection, built = _projection(arrays.ranks.comm, arrays, name), arrays.built
     order = synapse_order(arrays, projection.index)[0]
     found = built.topology.projections[axons_at(built, order)[1], lay.PRO_DELAY] * arrays.network.dt
     if projection.post.model.role == "readout" or not arrays.ranks.several:
@@ -59,11 +65,30 @@ def matrix(arrays: Arrays, name: Projection | str) -> scipy.sparse.csr_matrix:
     return scipy.sparse.coo_matrix((values, (targets, sources)), shape=shape).tocsr()
 
 
-def set_weights(arrays: Arrays, name: Projection | str, values: Any) -> None:
+def _projection(comm: Communicator, arrays: Arrays, name: Projection | str) -> Projection:
+    """The projection of that name, one and the same on all ranks."""
+    find = partial(arrays.network.projection, name)
+    return agreed(comm, "the name of a projection", find, lambda found: {"the name": found.name})
+
+
+def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, values: Any) -> None:
     """Write the weights of a projection, see `Simulator.set_weights`."""
-    projection = arrays.network.projection(name)
+    projection = _projection(comm, arrays, name)
+    sources, targets, _ = _connections(arrays, projection)
+    check = partial(_checked, arrays, projection, values, sources, targets)
+    flat = agreed(comm, "set_weights", check, lambda flat: {"weights": checksum(flat)})
+    order = synapse_order(arrays, projection.index)[0]
+    arrays.unfold()
+    arrays.synapses.weight[order] = flat[arrays.whole.held(projection.index)]
+    arrays.measure_gaps(arrays.built.tracts[projection.index])
+    arrays.mirror(arrays.built.tracts[projection.index])
+
+
+def _checked(
+    arrays: Arrays, projection: Projection, values: Any, sources: np.ndarray, targets: np.ndarray
+) -> np.ndarray:
+    """Given weights, one for each connection, within what they may be."""
     name = projection.name
-    sources, targets, _ = connections(arrays, name)
     flat = _flat(name, values, sources, targets, (projection.post.size, projection.pre.size))
     largest = float(np.finfo(arrays.synapses.weight.dtype).max)
     if np.abs(flat).max(initial=0.0) > largest:
@@ -75,32 +100,37 @@ def set_weights(arrays: Arrays, name: Projection | str, values: Any) -> None:
         raise InputError(
             f"weights of {name} must lie in {w_min:.9g}..{w_max:.9g} mV, got {flat.min():.9g}..{flat.max():.9g} mV"
         )
-    flat = flat.clip(*inward(bounds, arrays.synapses.weight.dtype.type))
-    order = synapse_order(arrays, projection.index)[0]
-    arrays.unfold()
-    arrays.synapses.weight[order] = flat[arrays.whole.held(projection.index)]
-    arrays.measure_gaps(arrays.built.tracts[projection.index])
-    arrays.mirror(arrays.built.tracts[projection.index])
+    return np.asarray(flat.clip(*inward(bounds, arrays.synapses.weight.dtype.type)))
 
 
-def scale_learning_rates(arrays: Arrays, factor: float) -> None:
+def scale_learning_rates(arrays: Arrays, comm: Communicator, factor: float) -> None:
     """Learn with ``factor`` times the rates of optimisers and STDP, see `Simulator.scale_learning_rates`."""
-    if not is_finite_number(factor) or factor < 0:
-        raise ParameterError(f"scale_learning_rates: factor must be a finite number >= 0, got {factor!r:.80}")
+    agreed(comm, "scale_learning_rates", partial(_check_factor, factor), lambda _: {"factor": float(factor)})
     floats = arrays.built.topology.projection_floats
     for p, rows in zip(arrays.network.projections, arrays.built.tracts, strict=True):
         if p.rule.plastic:
             floats[rows, lay.PF_ETA] = float(factor) * p.rule.learning_rate
 
 
+def _check_factor(factor: Any) -> None:
+    if not is_finite_number(factor) or factor < 0:
+        raise ParameterError(f"scale_learning_rates: factor must be a finite number >= 0, got {factor!r:.80}")
+
+
 def feedback_matrix(arrays: Arrays, pre: Population | str, post: Population | str) -> np.ndarray:
     """Feedback weights from readouts to neurons, see `Simulator.feedback_weights`."""
     table, n = arrays.built.topology.populations, arrays.neurons.psi.size
-    a, b = arrays.network.population(pre), arrays.network.population(post)
-    if a.model.role != "readout" or b.model.role != "neuron":
-        raise NetworkError(f"feedback goes from readouts to neurons, not from {a.name!r} to {b.name!r}")
+    find = partial(_feedback_ends, arrays.network, pre, post)
+    a, b = agreed(arrays.ranks.comm, "feedback_weights", find, lambda ends: {"names": [p.name for p in ends]})
     k, (lo, hi) = table[a.index, lay.POP_LO] - n, table[b.index, [lay.POP_LO, lay.POP_HI]]
     return arrays.ranks.joined([arrays.neurons.feedback[k : k + a.size, lo:hi]])[0].T.copy()
+
+
+def _feedback_ends(network: Network, pre: Population | str, post: Population | str) -> tuple[Population, Population]:
+    a, b = network.population(pre), network.population(post)
+    if a.model.role != "readout" or b.model.role != "neuron":
+        raise NetworkError(f"feedback goes from readouts to neurons, not from {a.name!r} to {b.name!r}")
+    return a, b
 
 
 def _flat(name: str, values: Any, sources: np.ndarray, targets: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -1,0 +1,23 @@
+"""Start Python on several ranks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+# Launchers that are themselves under a launcher, as in a batch job, would confuse these.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "OMPI_COMM", "SLURM"))}
+SECONDS = 240
+#: As plain Python, so that nothing has to be compiled.
+PLAIN = {"NUMBA_DISABLE_JIT": "1", "NUMBA_NUM_THREADS": "2"}
+
+
+def launch(
+    mpiexec: str, ranks: int, *command: str, seconds: float = SECONDS, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python on several ranks, which share the cores."""
+    return subprocess.run(
+        [mpiexec, "-n", str(ranks), sys.executable, *command], capture_output=True, text=True, timeout=seconds, check=False,
+        env={**CLEAN, "OMP_NUM_THREADS": "1", **environment},
+    )  # fmt: skip
