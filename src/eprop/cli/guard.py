@@ -39,7 +39,7 @@ def guarded(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as stop:
-            _say_stopped(str(stop) or "stopped", together=hasattr(stop, "exit_code"))
+            _say_stopped(str(stop) or "stopped", together=getattr(stop, "together", False))
             raise typer.Exit(getattr(stop, "exit_code", INTERRUPTED)) from None
         except (EPropError, OSError, MemoryError) as error:
             if kwargs.get("debug"):
@@ -63,6 +63,11 @@ def _say_stopped(text: str, together: bool) -> None:
 
 def text_of(error: BaseException) -> str:
     """What a person reads of an error."""
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
+    return _message(error) + notes
+
+
+def _message(error: BaseException) -> str:
     from eprop.errors import EPropError
     from eprop.tasks.registry import line_in_task
 

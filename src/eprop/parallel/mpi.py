@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from mpi4py import MPI
 
 from eprop.parallel import pipes, watched
+from eprop.parallel.ending import Ending
 
 # Bytes of a message that fit into the first of two exchanges; it grows with the longest message so far.
 FIRST_ROOM = 512
@@ -26,7 +28,8 @@ class Mpi:
     """All ranks of ``MPI_COMM_WORLD``, or of another communicator.
 
     Once there is one, an exception that nobody catches ends all ranks, with its traceback and the number of its rank;
-    the others would wait for this one forever. After `watch`, a rank that is killed is named, too.
+    the others would wait for this one forever. After `watch`, a rank that is killed is named, too, and one that is left with
+    ``sys.exit`` and an exit code other than 0 ends the others.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ class Mpi:
         sys.excepthook = self._fail
 
     def watch(self) -> None:
-        """Have a process on each machine say which rank was killed, if one is. Collective, the first time."""
+        """Have a process on each machine say which rank was killed, if one is; look after ends. Collective, the first time."""
         if self._is_watched:
             return
         self._is_watched = True
@@ -60,6 +63,9 @@ class Mpi:
             watched.remove(path)
         if self._line is not None:
             atexit.register(self._line.goodbye)
+        # A communicator of its own: the others may be in the midst of a call.
+        self._ends = self._comm.Dup()
+        Ending(self._arrive, self._say, self.abort).expect()
 
     def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give bytes to all ranks, in one collective call if no message is longer than the longest before it.
@@ -134,7 +140,7 @@ class Mpi:
         """End all ranks. A rank other than 0 waits a moment: if rank 0 has met the same mistake, it alone reports it."""
         if self.rank > 0:
             time.sleep(COURTESY_SECONDS)
-        print(f"rank {self.rank} of {self.size}: {message}", file=sys.stderr, flush=True)  # noqa: T201
+        self._say(message)
         sys.stdout.flush()
         for stream in (sys.stderr, sys.stdout):
             pipes.wait_until_read(stream)
@@ -142,6 +148,16 @@ class Mpi:
             self._line.goodbye(reported=True)
         self._comm.Abort(code)
         os._exit(code)  # where the library leaves it to the launcher to end this process, too
+
+    def _arrive(self) -> Callable[[], bool]:
+        """Note that this rank is at its end; the function tells whether all are."""
+        if MPI.Is_finalized():
+            return lambda: True
+        request = self._ends.Ibarrier()
+        return lambda: bool(request.Test())
+
+    def _say(self, message: str) -> None:
+        print(f"rank {self.rank} of {self.size}: {message}", file=sys.stderr, flush=True)  # noqa: T201
 
     def _fail(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """The exception hook of the interpreter."""

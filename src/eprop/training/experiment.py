@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import pathlib
@@ -21,6 +22,7 @@ from eprop.training.config import RunConfig
 from eprop.training.engines import make_engine
 from eprop.training.evaluation import evaluate, watched
 from eprop.training.interrupt import Interrupt, Stopped
+from eprop.training.lock import locked
 from eprop.training.machine import describe_machine, package_version, peak_memory
 from eprop.training.metrics import Evaluation, per_class_error
 from eprop.training.restoring import config_of, misfit, refuse_edited, refuse_other_task, restore
@@ -76,7 +78,7 @@ def start_run(
     Raises
     ------
     EPropError
-        If data are missing, the folder is taken, the disk is full, or the training diverges.
+        If data are missing, the folder is taken, or being trained in, the disk is full, or the training diverges.
     Stopped
         After Ctrl-C; a checkpoint was written, from which `resume_run` goes on.
     """
@@ -119,15 +121,18 @@ def resume_run(
         If there is no checkpoint, it is damaged, or the data or the run's ``config.toml`` have changed since.
     ParameterError
         If it is a run of another task.
+    OutputError
+        If another process is training it.
     """
-    run = RunFolder.open(path)
-    checkpoint = load_checkpoint(run.checkpoint)
-    config = config_of(checkpoint, run)
-    refuse_other_task(run, config, task)
-    refuse_edited(run, config)
-    if threads is not None:
-        config = replace(config, execution=config.execution.replace(threads=threads))
-    return _Run(config, watcher or Watcher(), comm or Serial()).resume(run, checkpoint)
+    run, comm = RunFolder.open(path), comm or Serial()
+    with locked(run.path, comm.rank == 0):  # before it is read: another process may be about to write it
+        checkpoint = load_checkpoint(run.checkpoint)
+        config = config_of(checkpoint, run)
+        refuse_other_task(run, config, task)
+        refuse_edited(run, config)
+        if threads is not None:
+            config = replace(config, execution=config.execution.replace(threads=threads))
+        return _Run(config, watcher or Watcher(), comm).resume(run, checkpoint)
 
 
 def evaluate_run(
@@ -257,14 +262,17 @@ class _Run:
         if self.writes:
             made = RunFolder.create(out, f"{self.task.name}-{self.task.variant}-{self.task.seed}", force=force).path
         self.folder = RunFolder(self.comm.share_of(made))
-        try:
-            if self.writes:
-                self.folder.write_config(self.config_text())
-            self.save()
-        except OutputError:
-            self.folder.remove()
-            raise
-        return self.learn()
+        with contextlib.ExitStack() as alone:
+            alone.enter_context(locked(self.folder.path, self.writes))
+            try:
+                if self.writes:
+                    self.folder.write_config(self.config_text())
+                self.save()
+            except OutputError:
+                alone.close()
+                self.folder.remove()
+                raise
+            return self.learn()
 
     def resume(self, folder: RunFolder, checkpoint: Checkpoint) -> Outcome:
         self.folder = folder
@@ -298,7 +306,7 @@ class _Run:
                 self.trainer.run()
             except Stopped as stop:
                 self.save()
-                raise Stopped(self.how_to_go_on(), stop.exit_code) from None
+                raise Stopped(self.how_to_go_on(), stop.exit_code, together=stop.together) from None
             except DivergenceError as error:
                 raise DivergenceError(f"{error} The last good checkpoint is {self.folder.checkpoint}.") from error
             self.save()
@@ -314,7 +322,7 @@ class _Run:
         try:
             return evaluate(self.task, self.simulator, test, watched(self.watcher, len(test), self.interrupt))
         except Stopped as stop:
-            raise Stopped(self.how_to_go_on(), stop.exit_code) from None
+            raise Stopped(self.how_to_go_on(), stop.exit_code, together=stop.together) from None
 
     def save(self) -> None:
         state = self.simulator.state()  # from all ranks

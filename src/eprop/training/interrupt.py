@@ -15,11 +15,18 @@ from eprop.parallel import Communicator, Serial
 
 
 class Stopped(KeyboardInterrupt):
-    """The user asked to stop, and everything learned so far is in order."""
+    """The user asked to stop, and everything learned so far is in order.
 
-    def __init__(self, message: str = "stopped", exit_code: int = 130):
+    Attributes
+    ----------
+    exit_code : int
+    together : bool
+        Whether all ranks have stopped at the same place; if not, the others go on, and would wait for this one.
+    """
+
+    def __init__(self, message: str = "stopped", exit_code: int = 130, *, together: bool = False):
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code, self.together = exit_code, together
 
 
 class Interrupt:
@@ -47,7 +54,7 @@ class Interrupt:
         """Raise `Stopped` if a signal has come; the exit code is 128 plus its number."""
         number = max(self._comm.gather(self.signal)) if self._comm.size > 1 else self.signal
         if number:
-            raise Stopped(exit_code=128 + number)
+            raise Stopped(exit_code=128 + number, together=True)
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
@@ -109,16 +116,17 @@ class Request(Interrupt):
 
 
 @contextlib.contextmanager
-def asked_by(file: pathlib.Path) -> Iterator[None]:
+def asked_by(file: pathlib.Path, caller: int | None = None) -> Iterator[None]:
     """Context in which this process is asked to stop once there is a file: who makes it need not know who listens.
 
-    Where an `Interrupt` is open, that is told; elsewhere a SIGTERM comes, within `terminating`.
+    So it is once the process ``caller``, which has started this one, has ended: nobody would ask it to stop any more. Where an
+    `Interrupt` is open, that is told; elsewhere a SIGTERM comes, within `terminating`.
     """
     done = threading.Event()
 
     def look() -> None:
         while not done.wait(0.1):
-            if file.exists():
+            if file.exists() or (caller is not None and os.getppid() != caller):
                 if listening := Interrupt._open[-1:]:
                     listening[0].signal = listening[0].signal or signal.SIGTERM
                 else:

@@ -11,6 +11,7 @@ from eprop.errors import CheckpointError, OutputError, ParameterError
 from eprop.training.checkpoint import is_checkpoint
 from eprop.training.config import RunConfig, read_config
 from eprop.training.files import output_errors, write_text
+from eprop.training.lock import LOCK, refuse_locked
 
 CONFIG, METRICS, SUMMARY, CHECKPOINT, TRIALS, FIGURES = (
     "config.toml",
@@ -114,6 +115,7 @@ class RunFolder:
 
     def check_free(self, *, force: bool = False) -> None:
         """Raise `OutputError` if a new run may not be made here."""
+        refuse_locked(self.path)
         with output_errors(self.path):
             if self.path.exists() and not self.path.is_dir():
                 raise OutputError(f"{self.path}: is a file; give a folder for the run")
@@ -122,7 +124,7 @@ class RunFolder:
                     f"{self.path}: holds no run, but other files of the same names: {', '.join(map(str, mine))}; choose another "
                     "folder, or move them away"
                 )
-            if not force and self.path.is_dir() and any(self.path.iterdir()):
+            if not force and self.path.is_dir() and any(path.name != LOCK for path in self.path.iterdir()):
                 begun = (self.checkpoint.is_file() or self.trials.is_file()) and not self.summary.is_file()
                 go_on = f"go on with what was stopped in it with --resume {self.path}, " if begun else ""
                 raise OutputError(
@@ -154,10 +156,9 @@ class RunFolder:
         if not self.summary.is_file():
             return {}
         try:
-            summary = json.loads(self.summary.read_text(encoding="utf-8"))
+            return _entries(self.summary.read_bytes())
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.summary}: is damaged ({error}); --resume writes it anew") from error
-        return dict(summary)
 
     def write_trials(self, seeds: list[int]) -> None:
         """Write ``trials.json``: the seeds of all trials that are wanted, those to come as well."""
@@ -183,11 +184,11 @@ class RunFolder:
         """All lines of metrics; a last line that was cut short is left out."""
         if not self.metrics.is_file():
             return []
-        lines = self.metrics.read_text(encoding="utf-8").splitlines()
+        lines = self.metrics.read_bytes().splitlines()
         out = []
         for number, line in enumerate(lines, start=1):
             try:
-                out.append(dict(json.loads(line)))
+                out.append(_entries(line))
             except ValueError as error:
                 if number < len(lines):
                     raise CheckpointError(f"{self.metrics}: line {number} is damaged ({error})") from error
@@ -198,10 +199,10 @@ class RunFolder:
         if self.summary.is_file():
             return 1.0
         try:
-            last = json.loads(self.metrics.read_text(encoding="utf-8").splitlines()[-1])
+            last = _entries(self.metrics.read_bytes().splitlines()[-1])
             return min(float(last["samples"] / last["total"]), 1.0)
-        except (OSError, ValueError, IndexError, KeyError):  # not begun, a line under way, or of an earlier version
-            return 0.0
+        except (OSError, ValueError, IndexError, KeyError, TypeError, ZeroDivisionError):
+            return 0.0  # not begun, a line under way, of an earlier version, or damaged
 
     def tidy(self) -> None:
         """Take away what a process that was killed has left half written."""
@@ -211,7 +212,14 @@ class RunFolder:
 
     def rewind_metrics(self, samples: int) -> None:
         """Drop lines behind sample number ``samples``: a resumed run writes them again."""
-        kept = [line for line in self.read_metrics() if line["samples"] <= samples]
+        kept = []
+        for number, line in enumerate(self.read_metrics(), start=1):
+            if not isinstance(at := line.get("samples"), int):
+                raise CheckpointError(
+                    f"{self.metrics}: line {number} is damaged (it has no number of samples); delete it"
+                )
+            if at <= samples:
+                kept.append(line)
         write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
     @classmethod
@@ -246,3 +254,11 @@ class RunFolder:
         """What is here under the names of a run's files."""
         parts = (self.config, self.metrics, self.summary, self.checkpoint, self.trials)
         return [path for path in (*parts, *(self.figures / name for name in PICTURES)) if path.is_file()]
+
+
+def _entries(text: bytes) -> dict[str, Any]:
+    """What JSON holds under names."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"entries with names are expected, not {text[:40].decode(errors='replace')}")
+    return found

@@ -125,6 +125,27 @@ def test_damaged_metrics_and_summaries_are_named(tmp_path: pathlib.Path) -> None
     assert run.read_summary() == {}
     run.write_summary({"test_error": 0.5})
     assert json.loads(run.summary.read_text()) == run.read_summary() == {"test_error": 0.5}
-    run.summary.write_text("{")
-    with pytest.raises(CheckpointError, match=r"summary.json: is damaged"):
-        run.read_summary()
+    for damaged in (b"{", b"[1]", b"\xff"):
+        run.summary.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"summary.json: is damaged"):
+            run.read_summary()
+
+
+@pytest.mark.parametrize("damaged", [b"5", b"[]", b"\xff\xfe", b"null"])
+def test_lines_that_are_no_metrics_are_named(tmp_path: pathlib.Path, damaged: bytes) -> None:
+    run = RunFolder(tmp_path)
+    run.metrics.write_bytes(b'{"samples": 10}\n' + damaged + b'\n{"samples": 30}\n')
+    with pytest.raises(CheckpointError, match=r"metrics.jsonl: line 2 is damaged"):
+        run.read_metrics()
+
+
+@pytest.mark.parametrize("damaged", ["{}", '{"samples": "20"}', '{"samples": null}'])
+def test_metrics_without_samples_cannot_be_rewound(tmp_path: pathlib.Path, damaged: str) -> None:
+    run = RunFolder(tmp_path)
+    run.metrics.write_text(f'{{"samples": 10}}\n{damaged}\n')
+    before = run.metrics.read_bytes()
+    with pytest.raises(
+        CheckpointError, match=r"metrics.jsonl: line 2 is damaged \(it has no number of samples\); delete it"
+    ):
+        run.rewind_metrics(20)
+    assert run.metrics.read_bytes() == before

@@ -1,0 +1,96 @@
+"""One process at a time trains in a folder: it holds a lock on a file there, of which the system lets go however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import socket
+from collections.abc import Iterator
+from typing import TextIO
+
+from eprop.errors import OutputError
+from eprop.training.files import output_errors
+
+try:
+    import fcntl
+except ImportError:  # not there on Windows: nothing is locked, then
+    fcntl = None  # type: ignore[assignment]
+
+#: The file; it says which process holds the lock.
+LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def locked(folder: pathlib.Path, wanted: bool = True) -> Iterator[None]:
+    """Context in which no other process trains in a folder, nor this one once more; unless that is not ``wanted``.
+
+    Raises
+    ------
+    OutputError
+        If another one does.
+    """
+    file = _take(folder / LOCK) if wanted else None
+    try:
+        yield
+    finally:
+        if file is not None:
+            with contextlib.suppress(OSError):
+                (folder / LOCK).unlink(missing_ok=True)  # while it is held: nobody can have taken it
+            file.close()
+
+
+def refuse_locked(folder: pathlib.Path) -> None:
+    """Raise `OutputError` if a process trains in a folder, or one of the trials that it holds."""
+    for path in (folder / LOCK, *folder.glob(f"seed-*/{LOCK}")):
+        try:
+            file = path.open(encoding="utf-8")
+        except OSError:  # there is none
+            continue
+        with file:
+            _hold(file, path, shared=True)
+
+
+def _take(path: pathlib.Path) -> TextIO | None:
+    """The file, locked; None where the file system knows no locks."""
+    while True:
+        with output_errors(path):
+            file = path.open("a+", encoding="utf-8")
+        try:
+            if not _hold(file, path, shared=False):
+                file.close()
+                return None
+            if _is_still(path, file):
+                file.truncate(0)
+                file.write(f"{os.getpid()} on {socket.gethostname()}\n")
+                file.flush()
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # whoever held it has taken it away just now
+
+
+def _hold(file: TextIO, path: pathlib.Path, *, shared: bool) -> bool:
+    """Lock a file, or say who has; False where that cannot be."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        raise OutputError(
+            f"{path.parent}: is being trained by process {file.read().strip() or '(unknown)'}; wait for its end, stop it, or "
+            "choose another folder"
+        ) from None
+    except OSError:
+        return False
+    return True
+
+
+def _is_still(path: pathlib.Path, file: TextIO) -> bool:
+    """Whether a file that is open is the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
