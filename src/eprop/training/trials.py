@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import numbers
 import os
 import pathlib
 import signal
@@ -13,11 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from eprop.engine.division import check_threads
 from eprop.errors import CheckpointError, MissingExtraError, ParameterError
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, parse_config, read_config
 from eprop.training.experiment import resume_run, start_run
+from eprop.training.failure import Failure, failure_of
 from eprop.training.interrupt import Request, Stopped, asked_by, terminating
+from eprop.training.lock import locked
 from eprop.training.look import Look
 from eprop.training.restoring import refuse_edited, refuse_other_task
 from eprop.training.runs import TRIALS, RunFolder
@@ -62,7 +66,9 @@ def run_trials(
     Raises
     ------
     ParameterError
-        If ``count`` or ``jobs`` is not a whole number from 1 on.
+        If ``count`` or ``jobs`` is not a whole number from 1 on, or there are not so many threads.
+    OutputError
+        If the folder is taken, or another process is training in it.
     MissingExtraError
         If joblib is not installed.
     Stopped
@@ -72,6 +78,7 @@ def run_trials(
     _check_number("trials", count)
     _check_number("jobs", jobs)
     jobs = processes(jobs, count)  # what is missing is told before a folder is made
+    _check_threads(config)
     config = config.absolute()
     if config.execution.threads is None:
         config = replace(config, execution=config.execution.replace(threads=1))
@@ -117,7 +124,9 @@ def resume_trials(
     CheckpointError
         If the folder holds no trials, or its ``config.toml`` was edited since one of them has begun.
     ParameterError
-        If they are of another task, or ``jobs`` is not a whole number from 1 on.
+        If they are of another task, ``jobs`` is not a whole number from 1 on, or there are not so many threads.
+    OutputError
+        If another process is training them.
     Stopped
         After Ctrl-C, as from `run_trials`.
     """
@@ -135,12 +144,23 @@ def resume_trials(
             refuse_edited(folder, replace(begun, task=begun.task.replace(seed=config.task.seed)))
     if threads is not None:
         config = replace(config, execution=config.execution.replace(threads=threads))
+    _check_threads(config)
     return _side_by_side(folder, config, seeds, processes(jobs, len(seeds)), watcher or Watcher())
 
 
-def _check_number(name: str, value: int | None) -> None:
-    if value is not None and value < 1:
+def _check_number(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ParameterError(f"the number of {name} must be a whole number, got {value!r:.80}")
+    if value < 1:
         raise ParameterError(f"the number of {name} must be >= 1, got {value}")
+
+
+def _check_threads(config: RunConfig) -> None:
+    """What each trial would refuse by itself, one after the other."""
+    if config.execution.engine == "event" and config.execution.threads is not None:
+        check_threads(config.execution.threads)
 
 
 def _side_by_side(
@@ -150,33 +170,44 @@ def _side_by_side(
     processes = f"{jobs} process{'es' if jobs > 1 else ''}"
     watcher.phase(f"learning, {len(seeds)} trials in {processes}; what is not compiled yet is compiled first")
     whole = RunFolder(folder.path.absolute())  # wherever this process, or one that it starts, is later on
-    text, runs, found = config.to_toml(), [whole.of_seed(seed) for seed in seeds], []
-    stop = whole.path / STOP
+    with locked(whole.path), Look(watcher, lambda: [whole.of_seed(seed).share() for seed in seeds], what="trials"):
+        try:
+            found = _carry_out(whole, config, seeds, jobs, watcher)
+        except KeyboardInterrupt as stopped:
+            raise Stopped(_how_to_go_on(folder, config, seeds), getattr(stopped, "exit_code", 130)) from None
+        summary = summarise(found)
+        whole.write_summary(summary)
+    return folder, summary
+
+
+def _carry_out(folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int, watcher: Watcher) -> list[Any]:
+    """Summaries of all trials; what went wrong in one is raised once the others have stopped, and saved what they learned."""
+    text, stop, found = config.to_toml(), folder.path / STOP, []
+    failed: Failure | None = None
     stop.unlink(missing_ok=True)
     # A trial in this process hears of signals by itself.
     asked = Request(stop.touch, PATIENCE) if jobs > 1 else contextlib.nullcontext()
-    calls = [(_trial, (text, seed, str(run.path), stop, os.getpid())) for seed, run in zip(seeds, runs, strict=True)]
-    results = side_by_side(calls, jobs)
+    calls = [(_trial, (text, seed, str(folder.of_seed(seed).path), stop, os.getpid())) for seed in seeds]
     try:
-        with Look(watcher, lambda: [run.share() for run in runs], what="trials"), terminating(), asked as request:
+        with terminating(), asked as request:
             try:
-                for trial in results:
-                    if trial is not None:
+                for trial in side_by_side(calls, jobs, config.execution.threads):
+                    if isinstance(trial, Failure):
+                        failed = failed or trial
+                    elif trial is not None:
                         found.append(trial)
                         watcher.trial(len(found), len(seeds), trial)
             except Exception:
                 # Ctrl-C may have ended a process that was just beginning, of which its pool hears as of an error.
                 if request is None or not request.requested:
                     raise
+        if failed is not None:
+            raise failed.again()
         if len(found) < len(seeds):
             raise Stopped(exit_code=128 + ((request.signal if request else 0) or signal.SIGINT))
-    except KeyboardInterrupt as stopped:
-        raise Stopped(_how_to_go_on(folder, config, seeds), getattr(stopped, "exit_code", 130)) from None
     finally:
         stop.unlink(missing_ok=True)
-    summary = summarise(found)
-    whole.write_summary(summary)
-    return folder, summary
+    return found
 
 
 def _how_to_go_on(folder: RunFolder, config: RunConfig, seeds: list[int]) -> str:
@@ -200,10 +231,13 @@ def processes(jobs: int | None, count: int) -> int:
     return min(jobs or _joblib().cpu_count(), max(count, 1))
 
 
-def side_by_side(calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]], jobs: int) -> Iterator[Any]:
+def side_by_side(
+    calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]], jobs: int, threads: int | None = None
+) -> Iterator[Any]:
     """Results of calls of functions with their arguments, in that order, as ``jobs`` processes come to their ends.
 
-    When it is left early, by Ctrl-C or an error, the processes are stopped at once.
+    Each may take so many ``threads``, by default its share of the cores. When the results are not waited for, by Ctrl-C or an
+    error, the processes are stopped at once.
 
     Raises
     ------
@@ -211,16 +245,23 @@ def side_by_side(calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]], jo
         If joblib is not installed.
     """
     joblib, here = _joblib(), (os.getpid(), os.getcwd())
-    with joblib.Parallel(n_jobs=jobs, backend="loky", return_as="generator") as pool:
+    with joblib.parallel_config("loky", inner_max_num_threads=threads):
+        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
+    with parallel as pool:
         yield from pool(joblib.delayed(_from)(here, function, arguments) for function, arguments in calls)
 
 
 def _from(here: tuple[int, str], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Call a function in the folder of the caller: processes are kept, and would stay where the first call found them."""
     caller, folder = here
-    if os.getpid() != caller:
-        os.chdir(folder)
-    return function(*arguments)
+    if os.getpid() == caller:
+        return function(*arguments)
+    os.chdir(folder)
+    try:
+        return function(*arguments)
+    finally:
+        if os.getppid() != caller:
+            os._exit(1)  # it has ended: nobody takes the result, or has more to do
 
 
 def _joblib() -> Any:
@@ -231,16 +272,23 @@ def _joblib() -> Any:
     return joblib
 
 
-def _trial(text: str, seed: int, out: str, stop: pathlib.Path, caller: int) -> dict[str, Any] | None:
-    """One trial; in a process other than the ``caller`` it is stopped once there is a file ``stop``, and the result is None."""
+def _trial(text: str, seed: int, out: str, stop: pathlib.Path, caller: int) -> dict[str, Any] | Failure | None:
+    """One trial; in a process other than the ``caller`` it is stopped once there is a file ``stop``, and the result is None.
+
+    If it fails there, it makes that file, so that the others save what they have learned, and returns what went wrong.
+    """
     if os.getpid() == caller:
-        return _run_trial(text, seed, out)
+        with failure_of(seed):
+            return _run_trial(text, seed, out)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the caller asks the others to stop
     try:
-        with terminating(), asked_by(stop):
+        with terminating(), asked_by(stop, caller), failure_of(seed):
             return None if stop.exists() else _run_trial(text, seed, out)
     except KeyboardInterrupt:
         return None
+    except Exception as error:
+        stop.touch()
+        return Failure.of(error)
 
 
 def _run_trial(text: str, seed: int, out: str) -> dict[str, Any]:

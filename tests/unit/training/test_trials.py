@@ -14,11 +14,14 @@ import warnings
 import numpy as np
 import pytest
 
+from eprop.cli.guard import text_of
 from eprop.cli.report import print_trials
-from eprop.errors import CheckpointError, OutputError, ParameterError
+from eprop.errors import CheckpointError, DataError, OutputError, ParameterError
 from eprop.training import RunConfig, RunFolder, Stopped, Watcher, resume_trials, run_trials, start_run, trials
 from eprop.training.checkpoint import load_checkpoint
+from eprop.training.lock import LOCK
 from eprop.training.trials import summarise
+from networks import two_threads
 
 SMALL = {"duration": 50.0, "neurons": 5, "inputs": 5}
 
@@ -157,6 +160,102 @@ def test_processes_that_are_kept_follow_into_another_folder(
     assert load_checkpoint(tmp_path / "one/out/seed-1/checkpoint.h5").position["done"] == 1
 
 
+BAD = """
+from dataclasses import dataclass
+from eprop.errors import DataError
+from eprop.tasks.pattern_generation import PatternGeneration
+
+class Odd(Exception):
+    def __init__(self, one, two):
+        super().__init__(one)
+
+@dataclass(frozen=True, kw_only=True)
+class Bad(PatternGeneration):
+    name = "bad"
+
+    def build_network(self):
+        if self.seed == {seed}:
+            {wait}
+            raise {error}
+        return super().build_network()
+"""
+WAIT = """
+            import pathlib, time
+            while not pathlib.Path("out/seed-1/metrics.jsonl").is_file():
+                time.sleep(0.1)
+"""
+
+
+def bad_trials(folder: pathlib.Path, error: str, wait: str = "") -> RunConfig:
+    """Endless trials, of which the second one fails."""
+    (folder / "bad.py").write_text(BAD.format(seed=2, error=error, wait=wait))
+    return RunConfig.make(str(folder / "bad.py"), task=SMALL, training={"epochs": 10**6, "reports": 10**6})
+
+
+def test_a_trial_that_fails_is_named_and_the_others_save_what_they_have_learned(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="out of luck") as failed:
+        run_trials(bad_trials(tmp_path, "DataError('out of luck')", WAIT), 3, "out", jobs=2)
+    assert text_of(failed.value) == "out of luck (in the trial with seed 2)"
+    assert "in build_network" in str(failed.value.__cause__)
+    first, _, third = (RunFolder(f"out/seed-{seed}") for seed in (1, 2, 3))
+    learned = load_checkpoint(first.checkpoint).position["done"]
+    assert learned >= max(line["samples"] for line in first.read_metrics()) > 0
+    assert not third.checkpoint.exists()
+    assert not list((tmp_path / "out").rglob(".*"))
+
+
+def test_an_error_that_cannot_be_sent_is_told(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RuntimeError, match="Odd: out of luck") as failed:
+        run_trials(bad_trials(tmp_path, "Odd('out of luck', 13)"), 2, tmp_path / "out", jobs=2)
+    assert failed.value.__notes__ == ["in the trial with seed 2"]
+
+
+@pytest.mark.tiny
+def test_a_trial_that_fails_in_this_process_is_named(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(config: RunConfig, *args, **more):
+        if config.task.seed == 4:
+            raise DataError("out of luck")
+        return start_run(config, *args, **more)
+
+    monkeypatch.setattr("eprop.training.trials.start_run", start)
+    with pytest.raises(DataError) as failed:
+        run_trials(config(seed=3), 2, tmp_path / "out", jobs=1)
+    assert text_of(failed.value) == "out of luck (in the trial with seed 4)"
+
+
+@two_threads
+def test_trials_may_have_several_threads_each(tmp_path: pathlib.Path) -> None:
+    """As many as are asked for, however few cores there are for a process."""
+    given = RunConfig.make("pattern-generation", task=SMALL, training={"epochs": 1}, run={"threads": 2})
+    _, summary = run_trials(given, 2, tmp_path / "out", jobs=2)
+    assert len(summary["trials"]) == 2
+    assert RunFolder(tmp_path / "out/seed-2").read_summary()["threads"] == 2
+
+
+@pytest.mark.tiny
+def test_too_many_threads_are_refused_before_anything_is_made(tmp_path: pathlib.Path) -> None:
+    given = RunConfig.make("pattern-generation", task=SMALL, run={"threads": 1000})
+    with pytest.raises(ParameterError, match="threads is 1000, but only"):
+        run_trials(given, 2, tmp_path / "out", jobs=2)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    "given",
+    [{"count": 2.5}, {"count": "3"}, {"count": True}, {"count": 2, "jobs": "2"}, {"count": 2, "jobs": 1.5}],
+)
+def test_numbers_that_are_not_whole_are_refused(tmp_path: pathlib.Path, given: dict) -> None:
+    with pytest.raises(ParameterError, match="must be a whole number, got"):
+        run_trials(config(), out=tmp_path / "out", **given)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ParameterError, match=r"must be a whole number, got 1\.5"):
+        resume_trials(tmp_path, jobs=1.5)  # type: ignore[arg-type]
+
+
 def test_one_trial_has_no_spread(tmp_path: pathlib.Path) -> None:
     run = start_run(config(), tmp_path / "run")
     assert run.summary["test_error_sigma"] is None
@@ -256,6 +355,9 @@ def test_how_far_a_run_is(tmp_path: pathlib.Path) -> None:
     assert run.share() == 0.0  # a line under way; there is another look a second later
     run.metrics.write_text('{"samples": 3, "total": 4}\n')
     assert run.share() == 0.75
+    for damaged in ('{"samples": 0, "total": 0}\n', "5\n", '{"samples": "3", "total": 4}\n', "\udcff\n"):
+        run.metrics.write_text(damaged, errors="surrogateescape")
+        assert run.share() == 0.0
     run.summary.write_text("{}")
     assert run.share() == 1.0
 
@@ -302,6 +404,33 @@ def test_trials_side_by_side_keep_what_they_have_learned(number: int, group: boo
     assert not list(out.rglob(".*"))
 
 
+def test_trials_do_not_go_on_alone(tmp_path: pathlib.Path) -> None:
+    """If the process that has begun them is killed, they save what they have learned, and end."""
+    out, deadline = tmp_path / "out", time.monotonic() + 200
+    runs = [RunFolder(out / f"seed-{seed}") for seed in (3, 4)]
+    with subprocess.Popen([sys.executable, "-c", LONG, str(out)], start_new_session=True) as process:
+        while not all(run.metrics.is_file() for run in runs) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        with pytest.raises(OutputError, match=f"out: is being trained by process {process.pid} on "):
+            resume_trials(out)
+        with pytest.raises(OutputError, match=r"is being trained by process \d+ on "):
+            run_trials(config(seed=3), 3, out, force=True)
+        process.kill()
+    while any((run.path / LOCK).exists() for run in runs) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for run in runs:
+        learned = load_checkpoint(run.checkpoint).position["done"]
+        assert learned >= max(line["samples"] for line in run.read_metrics()) > 0
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return  # nobody is left of the group
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    pytest.fail("processes went on alone")
+
+
 def test_ctrl_c_before_a_trial_has_begun(tmp_path: pathlib.Path) -> None:
     """While processes start, it reaches them as well, and their pool calls that an error."""
     program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{LONG}"
@@ -319,7 +448,7 @@ def test_ctrl_c_before_a_trial_has_begun(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.tiny
 def test_a_trial_that_was_stopped_alone_is_missed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eprop.training.trials.side_by_side", lambda calls, jobs: iter([None] * len(calls)))
+    monkeypatch.setattr("eprop.training.trials.side_by_side", lambda calls, jobs, threads: iter([None] * len(calls)))
     with pytest.raises(Stopped, match="stopped before any of 2 trials had begun"):
         run_trials(config(seed=3), 2, tmp_path / "out", jobs=2)
     assert not (tmp_path / "out" / "summary.json").exists()
