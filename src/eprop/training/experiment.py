@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import math
 import pathlib
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -299,23 +300,41 @@ class _Run:
             self.trainer.warm_up()
         except KeyboardInterrupt:
             raise Stopped(self.how_to_go_on()) from None
-        compiling = time.perf_counter() - began
+        compiling, learns = time.perf_counter() - began, self.trainer.done < self.trainer.total
         with self.interrupt:
             self.watcher.phase("learning")
-            try:
-                self.trainer.run()
-            except Stopped as stop:
-                self.save()
-                raise Stopped(self.how_to_go_on(), stop.exit_code, together=stop.together) from None
-            except DivergenceError as error:
-                raise DivergenceError(f"{error} The last good checkpoint is {self.folder.checkpoint}.") from error
+            self.learn_all()
             self.save()
             self.watcher.phase("testing")
             evaluation = self.test()
         summary = self.summary(evaluation, compiling)
-        if self.writes:
+        if self.writes and (learns or not self.has_summary()):
             self.folder.write_summary(summary)
         return Outcome(self.folder, summary, evaluation)
+
+    def has_summary(self) -> bool:
+        """Whether the folder tells of the whole training; when and how it is tested again is no part of that."""
+        try:
+            return bool(self.folder.read_summary())
+        except CheckpointError:
+            return False
+
+    def learn_all(self) -> None:
+        """To the end; whatever prevents it, what was learned is kept, and it is said how to go on."""
+        try:
+            self.trainer.run()
+        except Stopped as stop:
+            self.save()
+            raise Stopped(self.how_to_go_on(), stop.exit_code, together=stop.together) from None
+        except DivergenceError as error:
+            raise DivergenceError(f"{error} The last good checkpoint is {self.folder.checkpoint}.") from error
+        except Exception as error:
+            # Of several ranks the others do not know of it: they would not save with this one.
+            if self.comm.size == 1:
+                with contextlib.suppress(OutputError):
+                    self.save()
+                error.add_note(self.how_to_go_on())
+            raise
 
     def test(self) -> Evaluation:
         test = self.parts.test
@@ -338,14 +357,14 @@ class _Run:
         done, total = self.trainer.done, self.trainer.total
         return (
             f"stopped after {done:,} of {total:,} samples; go on with: "
-            f"eprop train {self.config.task_name} --resume {self.folder.path}"
+            f"eprop train {shlex.quote(self.config.task_name)} --resume {shlex.quote(str(self.folder.path))}"
         )
 
     def config_text(self) -> str:
         return self.config.to_toml(
             [
                 f"A run of eprop {package_version()}; it is repeated by",
-                f"    eprop train {self.config.task_name} --config config.toml",
+                f"    eprop train {shlex.quote(self.config.task_name)} --config config.toml",
             ]
         )
 

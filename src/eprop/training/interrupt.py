@@ -37,7 +37,8 @@ class Interrupt:
     at the same `check` if any of them was told to, so all must call it equally often.
     """
 
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    #: The last one is that of a terminal that was closed; who uses nohup ignores it.
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     _open: ClassVar[list[Interrupt]] = []
 
     def __init__(self, comm: Communicator | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 import warnings
 
 import numpy as np
@@ -97,7 +98,7 @@ def refuse_other_task(run: RunFolder, config: RunConfig, task: str | None) -> No
     if task is not None and not same_task(task, config.task_name):
         raise ParameterError(
             f"{run.path}: is a run of the task {config.task_name!r}; go on with: "
-            f"eprop train {config.task_name} --resume {run.path}"
+            f"eprop train {shlex.quote(config.task_name)} --resume {shlex.quote(str(run.path))}"
         )
 
 
@@ -109,5 +110,5 @@ def refuse_edited(run: RunFolder, config: RunConfig) -> None:
     if changed:
         raise CheckpointError(
             f"{run.config}: was edited since the run began ({'; '.join(changed)}): undo that to go on, or begin a new "
-            f"run with: eprop train {config.task_name} --config {run.config}"
+            f"run with: eprop train {shlex.quote(config.task_name)} --config {shlex.quote(str(run.config))}"
         )

@@ -14,6 +14,7 @@ import pytest
 import digits
 from eprop.errors import CheckpointError, DataError, DivergenceError, InputError, OutputError
 from eprop.tasks import recordings
+from eprop.tasks.nmnist import NMNIST
 from eprop.training import (
     Progress,
     RunConfig,
@@ -133,6 +134,34 @@ def test_a_finished_run_is_tested_again(folder: pathlib.Path, tmp_path: pathlib.
     assert weights(first.run) == before
     assert again.summary["test_error"] == first.summary["test_error"]
     assert first.run.summary.exists()
+
+
+def test_the_record_of_a_finished_run_stays(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    first = start_run(config(folder), tmp_path / "run")
+    before = first.run.summary.read_text()
+    assert resume_run(first.run.path).summary["test_error"] == first.summary["test_error"]
+    assert first.run.summary.read_text() == before
+    first.run.summary.write_text("{")
+    resume_run(first.run.path)
+    assert first.run.read_summary()["test_error"] == first.summary["test_error"]
+
+
+def test_a_mistake_of_the_task_loses_nothing(
+    folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = start_run(config(folder), tmp_path / "whole")
+    make, calls = NMNIST.make_samples, iter([False] * 4 + [True] + [False] * 100)
+
+    def sometimes(self: NMNIST, *given: Any) -> Any:
+        return 1 / 0 if next(calls) else make(self, *given)
+
+    monkeypatch.setattr(NMNIST, "make_samples", sometimes)
+    with pytest.raises(ZeroDivisionError) as error:
+        start_run(config(folder), tmp_path / "a run")
+    (note,) = error.value.__notes__
+    assert note.endswith(f"go on with: eprop train nmnist --resume '{tmp_path / 'a run'}'")
+    assert load_checkpoint(tmp_path / "a run" / "checkpoint.h5").position["done"] > 0
+    assert weights(resume_run(tmp_path / "a run").run) == weights(whole.run)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -32,7 +32,7 @@ def test_a_process_in_the_background_goes_on_ignoring() -> None:
         assert not interrupt.requested
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_first_signal_is_a_request(number: int, code: int) -> None:
     before = signal.getsignal(number)
     with Interrupt() as interrupt:
