@@ -198,6 +198,7 @@ def test_given_weights_are_checked():
     x, rec = net.add(ep.EventSource(), 1, "in"), net.add(ep.LIF(), 1, "rec")
     with pytest.raises(ep.NetworkError, match=r"outside the bounds 0..100"):
         net.connect(x, rec, weight=np.array([[-1.0]]), rule=ep.STDP())
+    net.connect(rec, rec, weight=np.array([[-1.0]]), rule=ep.STDP())  # of no connection
 
 
 def test_weights_stay_within_bounds():

@@ -175,7 +175,8 @@ class Network:
             raise NetworkError(f"there is a population {name!r}; give this projection another name=")
         delay = self._delays(name, connectivity, delay, pre, post)
         weights = self._weights(connectivity, weight, pre, post)
-        _check_bounds(name, rule, weights)
+        everywhere = isinstance(connectivity, AllToAll) and (pre is not post or connectivity.autapses)
+        _check_bounds(name, rule, weights, everywhere)
         projection = Projection(name, pre, post, connectivity, weights, rule, delay, len(self._projections))
         self._projections.append(projection)
         return projection
@@ -445,15 +446,15 @@ def _check_sizes(name: str, description: Description, size: int) -> None:
             _check_sizes(name, value, size)
 
 
-def _check_bounds(name: str, rule: Rule, weights: Distribution | Array) -> None:
+def _check_bounds(name: str, rule: Rule, weights: Distribution | Array, everywhere: bool) -> None:
     """Initial weights that are known must lie within the rule's bounds.
 
-    Drawn ones, and those of a matrix, which counts where there is a connection, are checked at the build.
+    Drawn ones are checked at the build, and those of a matrix as well unless there are connections ``everywhere``.
     """
     if not isinstance(weights, (Array, Constant)):
         return
     values = weights.values if isinstance(weights, Array) else np.array([weights.value])
-    if values.ndim == 1 and outside(values, rule.bounds):
+    if (values.ndim == 1 or everywhere) and outside(values, rule.bounds):
         low, high = rule.bounds
         raise NetworkError(
             f"weights of {name} span {values.min():.9g}..{values.max():.9g} mV, outside the bounds {low:.9g}..{high:.9g}"
