@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from eprop.cli import bench, evaluate, figure, info, new_task, plot, train
+from eprop.cli.commands import Command, Program
+from eprop.cli.guard import FAILED, say, text_of
+from eprop.cli.output import mend_streams, written
 
 HELP = """Event-driven e-prop training of recurrent spiking neural networks.
 
@@ -18,7 +21,7 @@ network and figures; eprop evaluate and eprop plot read it.
 """
 
 
-class _Commands(TyperGroup):
+class _Commands(Program):
     """Commands, that which everybody needs first; those that have others below them would all come last."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -34,13 +37,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train.app, name="train")
-app.command("new-task")(new_task.new_task)
-app.command("evaluate")(evaluate.evaluate)
-app.command("plot")(plot.plot)
+app.command("new-task", cls=Command)(new_task.new_task)
+app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("plot", cls=Command)(plot.plot)
 app.add_typer(figure.app, name="figure")
 if bench.app.registered_commands:
     app.add_typer(bench.app, name="bench")
-app.command("info")(info.info)
+app.command("info", cls=Command)(info.info)
 
 
 def _print_version(wanted: bool) -> None:
@@ -65,4 +68,20 @@ root.__doc__ = HELP
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="eprop")
+    mend_streams()
+    try:
+        app(prog_name="eprop")
+    except OSError as error:
+        if "--debug" in sys.argv:
+            raise
+        _end_unwritten(error)
+
+
+def _end_unwritten(error: OSError) -> None:
+    """End after an error of the parser's own output, help or version; commands tell of theirs themselves."""
+    try:
+        with written():
+            raise error
+    except OSError as told:
+        say(f"error: {text_of(told)}")
+        sys.exit(FAILED)

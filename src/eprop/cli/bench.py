@@ -10,9 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from eprop.cli.guard import Debug, Json, guarded
+from eprop.cli.commands import Command, Group
+from eprop.cli.guard import Debug, Json, alone, guarded
+from eprop.cli.output import written
 
-app = typer.Typer(help="Measure speed and memory.", no_args_is_help=True)
+app = typer.Typer(help="Measure speed and memory.", no_args_is_help=True, cls=Group)
 
 
 @app.callback()
@@ -20,7 +22,7 @@ def bench() -> None:
     """Measure speed and memory."""
 
 
-@app.command("scaling")
+@app.command("scaling", cls=Command)
 @guarded
 def scaling(
     neurons: Annotated[int, typer.Option(help="Recurrent neurons.")] = 1000,
@@ -86,14 +88,16 @@ def scaling(
             for name in ("ns_per_synaptic_event", "bytes_per_synapse", "resident_bytes_per_synapse", "real_time_factor")
             if getattr(ours, name)
         }
-    if as_json:
-        print(json.dumps(report))
-    else:
-        _print_table(report)
+    with written():
+        if as_json:
+            print(json.dumps(report))
+        else:
+            _print_table(report)
 
 
-@app.command("event-cost")
+@app.command("event-cost", cls=Command)
 @guarded
+@alone
 def event_cost(
     quantity: Annotated[
         list[str] | None,
@@ -145,14 +149,17 @@ def event_cost(
 
         check_picture(figure)
     points = measure(config, names, compare is not None)
-    if as_json:
-        # What was not measured is null: JSON has no NaN.
-        rows = [{k: None if v != v else v for k, v in dataclasses.asdict(p).items()} for p in points]
-        print(json.dumps({"config": config.to_dict(), "points": rows}))
-    else:
-        _print_costs(points)
-    if figure is not None:  # last: what was measured is told even if the disk is full
-        save(draw_event_cost({name: [p for p in points if p.quantity == name] for name in names}), figure)
+    try:
+        with written():
+            if as_json:
+                # What was not measured is null: JSON has no NaN.
+                rows = [{k: None if v != v else v for k, v in dataclasses.asdict(p).items()} for p in points]
+                print(json.dumps({"config": config.to_dict(), "points": rows}))
+            else:
+                _print_costs(points)
+    finally:  # last, and whatever became of the text: of the two, each is there even if the other cannot be written
+        if figure is not None:
+            save(draw_event_cost({name: [p for p in points if p.quantity == name] for name in names}), figure)
 
 
 def _check_compare(compare: str | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eprop.cli.guard import Debug, Json, Quiet, guarded
+from eprop.cli.output import written
 
 if TYPE_CHECKING:
     from eprop.tasks import Task, Trials
@@ -66,10 +67,11 @@ def evaluate(
         )
     if comm.rank > 0:
         return
-    if as_json:
-        print(json.dumps({"run": str(run), **_facts(config.task, outcome, test)}, indent=2))
-    elif not quiet:
-        print_evaluation(config.task, outcome, test)
+    with written():
+        if as_json:
+            print(json.dumps({"run": str(run), **_facts(config.task, outcome, test)}, indent=2))
+        elif not quiet:
+            print_evaluation(config.task, outcome, test)
 
 
 def _facts(task: Task, outcome: Evaluation, test: Trials) -> dict[str, Any]:

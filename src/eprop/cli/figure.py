@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.main
-from typer.core import TyperGroup
 
-from eprop.cli.guard import Debug, Json, Quiet, guarded
+from eprop.cli.commands import Command, Group
+from eprop.cli.guard import Debug, Json, Quiet, alone, guarded
+from eprop.cli.output import written
 
 if TYPE_CHECKING:
     from eprop.figures import Made, PaperFigure
@@ -29,7 +30,7 @@ _OF_FIGURE, _RUN = "This figure", "Run"
 _METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
-class _Figures(TyperGroup):
+class _Figures(Group):
     """A command for each figure, made when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -100,13 +101,13 @@ def _command(kind: type[PaperFigure]) -> Any:
         _carry_out(kind.number, options, **{name: given[name] for name in shared if name != "debug"})
 
     command.__doc__ = _help(kind)
-    made = guarded(command)
+    made = guarded(alone(command))
     parameters = {**own, **shared}
     made.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
     made.__annotations__ = {name: p.annotation for name, p in parameters.items()}
-    alone = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
-    alone.command(str(kind.number), context_settings={"help_option_names": ["-h", "--help"]})(made)
-    return typer.main.get_command(alone)
+    single = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
+    single.command(str(kind.number), cls=Command, context_settings={"help_option_names": ["-h", "--help"]})(made)
+    return typer.main.get_command(single)
 
 
 def _help(kind: type[PaperFigure]) -> str:
@@ -151,12 +152,13 @@ def _carry_out(
 
     with Reporter(quiet=quiet) as reporter:
         made = make_figure(number, options, out, fresh=fresh, threads=threads, watcher=reporter)
-    if as_json:
-        print(json.dumps(_facts(made), indent=2))
-    elif not quiet:
-        from eprop.cli.report import print_figure
+    with written():
+        if as_json:
+            print(json.dumps(_facts(made), indent=2))
+        elif not quiet:
+            from eprop.cli.report import print_figure
 
-        print_figure(made)
+            print_figure(made)
 
 
 def _facts(made: Made) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from eprop.cli.output import forget
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OUTPUT = "Output"
@@ -45,8 +47,23 @@ def guarded(command: Command) -> Command:
             if kwargs.get("debug"):
                 raise
             end_ranks(f"eprop: error: {text_of(error)}", FAILED)
-            _say(f"error: {text_of(error)}")
+            say(f"error: {text_of(error)}")
             raise typer.Exit(FAILED) from None
+
+    return wrapper  # type: ignore[return-value]
+
+
+def alone(command: Command) -> Command:
+    """Decorate a command that one process carries out: under ``mpiexec`` all ranks refuse it before they do anything."""
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        from eprop.errors import ParameterError
+        from eprop.parallel import started_by_mpi
+
+        if started_by_mpi():
+            raise ParameterError("this command takes a single process: leave out mpiexec")
+        return command(*args, **kwargs)
 
     return wrapper  # type: ignore[return-value]
 
@@ -58,7 +75,7 @@ def _say_stopped(text: str, together: bool) -> None:
     if not together:
         end_ranks(f"eprop: {text}", INTERRUPTED)
     if not started_by_mpi() or find_communicator().rank == 0:
-        _say(text)
+        say(text)
 
 
 def text_of(error: BaseException) -> str:
@@ -79,5 +96,9 @@ def _message(error: BaseException) -> str:
     return re.sub(r"^[A-Z]\w*\.(?=\w+ must )", "", str(error)) or type(error).__name__
 
 
-def _say(text: str) -> None:
-    print(f"eprop: {text}", file=sys.stderr, flush=True)
+def say(text: str) -> None:
+    """One line on standard error; where that cannot be written, there is nobody to tell."""
+    try:
+        print(f"eprop: {text}", file=sys.stderr, flush=True)
+    except OSError:
+        forget(sys.stderr)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
-from eprop.cli.guard import Debug, Json, guarded
+from eprop.cli.guard import Debug, Json, alone, guarded
+from eprop.cli.output import written
 
 
 @guarded
+@alone
 def info(as_json: Json = False, debug: Debug = False) -> None:
     """Print versions, threading layer, threads, caches and memory: what a report of an error should contain.
 
@@ -18,9 +20,10 @@ def info(as_json: Json = False, debug: Debug = False) -> None:
     from eprop.training.machine import describe_installation
 
     facts = describe_installation()
-    if as_json:
-        print(json.dumps(facts, indent=2))
-    else:
-        from eprop.cli.report import print_info
+    with written():
+        if as_json:
+            print(json.dumps(facts, indent=2))
+        else:
+            from eprop.cli.report import print_info
 
-        print_info(facts)
+            print_info(facts)

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Debug, Quiet, guarded
+from eprop.cli.guard import Debug, Quiet, alone, guarded
+from eprop.cli.output import written
 
 
 @guarded
+@alone
 def new_task(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case words joined by hyphens: delayed-match.")],
     out: Annotated[
@@ -40,4 +42,5 @@ def new_task(
         raise OutputError(f"{file}: is there already; give another name or --out")
     write_text(file, text)
     if not quiet:
-        print(f"{file}: written; run it with: eprop train {file}")
+        with written():
+            print(f"{file}: written; run it with: eprop train {file}")

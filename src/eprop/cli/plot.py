@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Debug, Json, Quiet, guarded
+from eprop.cli.guard import Debug, Json, Quiet, alone, guarded
+from eprop.cli.output import written
 
 
 @guarded
+@alone
 def plot(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="Folder of a run or of trials, as eprop train printed it.")
@@ -47,8 +49,9 @@ def plot(
     with Reporter(quiet=quiet) as reporter:
         reporter.phase("drawing figures")
         paths = draw_run(run, out)
-    if as_json:
-        print(json.dumps({"run": str(run), "figures": [str(path) for path in paths]}, indent=2))
-    elif not quiet:
-        for path in paths:
-            print(path)
+    with written():
+        if as_json:
+            print(json.dumps({"run": str(run), "figures": [str(path) for path in paths]}, indent=2))
+        elif not quiet:
+            for path in paths:
+                print(path)

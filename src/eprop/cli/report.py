@@ -15,6 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from eprop.cli.output import Heedless
 from eprop.tasks import Classification, Task, Trials
 from eprop.training import Evaluation, Outcome, Progress, RunFolder, Watcher, per_class_error
 from eprop.training.machine import watch_compiling
@@ -46,7 +47,8 @@ class Reporter(Watcher):
     """
 
     def __init__(self, *, quiet: bool = False, silent: bool = False, console: Console | None = None):
-        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True, quiet=silent)
+        heedless: Any = Heedless(sys.stderr)
+        self.console = console or Console(file=heedless, highlight=False, soft_wrap=True, quiet=silent)
         self.quiet = quiet = quiet or silent
         self._bars = Bars(
             TextColumn("{task.description}"),

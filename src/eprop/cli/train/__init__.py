@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
+from eprop.cli.commands import Group
 from eprop.cli.train.evidence_accumulation import evidence_accumulation
 from eprop.cli.train.nmnist import nmnist
 from eprop.cli.train.options import TaskCommand
@@ -20,7 +20,7 @@ my_task.py runs it. A run that was stopped goes on with: eprop train --resume RU
 """
 
 
-class _Tasks(TyperGroup):
+class _Tasks(Group):
     """Commands by the name of a task; the name of a file is a command as well."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

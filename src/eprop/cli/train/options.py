@@ -9,25 +9,23 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
-from typer.core import TyperCommand
 
+from eprop.cli.commands import Command, UsageError
 from eprop.cli.guard import Debug, Json, Quiet, guarded
 
 DATA, MODEL, RUN = "Data", "Network and learning", "Run"
 
 Sections = dict[str, dict[str, Any]]
-# The parser has no public name for it.
-_UsageError: Any = typer.BadParameter.__bases__[0]
 
 
-class TaskCommand(TyperCommand):
+class TaskCommand(Command):
     """A command that trains a task; of an option it does not have, it says how the parameter is set."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As the base class; an unknown option that is a parameter of the configuration is explained."""
         try:
             return super().parse_args(ctx, args)
-        except _UsageError as error:
+        except UsageError as error:
             if hasattr(error, "possibilities"):  # an option that does not exist
                 hint = _hint(self.name or "", str(error.option_name).lstrip("-").replace("-", "_"))
                 if hint:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eprop.cli.guard import text_of
+from eprop.cli.output import written
 from eprop.cli.report import Reporter, print_outcome, print_trials
 from eprop.errors import EPropError, ParameterError
 from eprop.parallel import find_communicator, started_by_mpi
@@ -76,8 +77,11 @@ def carry_out(wanted: Wanted) -> None:
             outcome = start_run(_config(wanted), wanted.out, force=wanted.force, watcher=reporter, comm=comm)
     if comm.rank > 0:
         return
-    _print(outcome, wanted)
-    _draw([outcome.run], wanted, reporter)
+    try:
+        with written():
+            _print(outcome, wanted)
+    finally:
+        _draw([outcome.run], wanted, reporter)
 
 
 def _several(wanted: Wanted) -> None:
@@ -96,15 +100,18 @@ def _several(wanted: Wanted) -> None:
             folder, summary = resume_trials(
                 str(wanted.resume), task=wanted.task, jobs=wanted.jobs, threads=wanted.threads, watcher=reporter
             )
-    if wanted.as_json:
-        print(json.dumps({"run": str(folder.path), **summary}, indent=2))
-    elif not wanted.quiet:
-        print_trials(folder, summary)
-    _draw([folder, *(RunFolder(folder.path / trial["run"]) for trial in summary["trials"])], wanted, reporter)
+    try:
+        with written():
+            if wanted.as_json:
+                print(json.dumps({"run": str(folder.path), **summary}, indent=2))
+            elif not wanted.quiet:
+                print_trials(folder, summary)
+    finally:
+        _draw([folder, *(RunFolder(folder.path / trial["run"]) for trial in summary["trials"])], wanted, reporter)
 
 
 def _draw(runs: list[RunFolder], wanted: Wanted, reporter: Reporter) -> None:
-    """Figures come last: whatever goes wrong with them, the result has been told."""
+    """Figures come last: whatever goes wrong with them, the result has been told. They come even if it could not be."""
     if not wanted.figures:
         return
     from eprop.plot import draw_run

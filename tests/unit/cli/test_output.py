@@ -1,0 +1,158 @@
+"""The command line where its output cannot go, where several ranks start it, and what its parser refuses."""
+
+from __future__ import annotations
+
+import io
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import types
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import eprop
+from eprop.cli import app
+from eprop.cli.output import Heedless, mend_streams
+from eprop.cli.report import Reporter
+
+# The package under test, for processes that start in another folder.
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(pathlib.Path(eprop.__file__).parents[1])}
+
+
+class Full(io.StringIO):
+    """A stream on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def run(*words: Any) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of the shell, in which ``$EPROP`` is the command."""
+    return subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, check=False, timeout=120,
+        env={**ENVIRONMENT, "EPROP": f"{sys.executable} -m eprop", **environment},
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _somewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+# --------------------------------------------------------------------------------------------------------------- ranks
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    "words", [["new-task", "x"], ["info"], ["plot", "x"], ["figure", "3"], ["bench", "event-cost"]]
+)
+def test_what_takes_a_single_process_is_refused_on_several_ranks(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setattr("eprop.parallel.started_by_mpi", lambda: True)
+    monkeypatch.setattr("eprop.parallel.end_ranks", lambda *_: None)
+    done = run(*words)
+    assert done.exit_code == 2
+    assert done.stderr == "eprop: error: this command takes a single process: leave out mpiexec\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------------------- streams
+
+
+@pytest.mark.tiny
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="takes a device that is always full")
+@pytest.mark.parametrize(
+    ("words", "where", "why"),
+    [
+        ("new-task x", "/dev/full", "No space left on device"),
+        ("--help", "/dev/full", "No space left on device"),
+        ("new-task x", "&-", "Bad file descriptor"),
+    ],
+)
+def test_an_output_that_cannot_be_written(words: str, where: str, why: str) -> None:
+    done = shell(f"$EPROP {words} >{where}")
+    assert done.returncode == 2
+    assert done.stderr == f"eprop: error: the output cannot be written: {why}\n"
+
+
+@pytest.mark.tiny
+def test_a_pipe_that_nobody_reads_ends_quietly() -> None:
+    done = shell("{ sleep 0.1; $EPROP new-task x; echo $? >&2; } | true")
+    assert (done.stdout, done.stderr) == ("", "141\n")
+
+
+@pytest.mark.tiny
+def test_errors_that_nobody_can_read() -> None:
+    assert shell("$EPROP plot none 2>&-").returncode == 2
+    assert shell("$EPROP new-task x 2>&-").stdout.startswith("x.py: written")
+
+
+@pytest.mark.tiny
+def test_figures_are_drawn_even_if_the_result_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    drawn: list[Any] = []
+    outcome = types.SimpleNamespace(run=types.SimpleNamespace(path="run"))
+    monkeypatch.setattr("eprop.cli.train.run.start_run", lambda *_, **__: outcome)
+    monkeypatch.setattr("eprop.cli.train.run.print_outcome", full)
+    monkeypatch.setattr("eprop.plot.draw_run", drawn.append)
+    done = run("train", "pattern-generation")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == "eprop: error: the output cannot be written: No space left on device"
+    assert drawn == ["run"]
+
+
+@pytest.mark.tiny
+def test_progress_may_get_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", Full())
+    with Reporter() as reporter:
+        reporter.phase("learning")
+    assert Heedless(sys.stderr).write("lost") == 4
+
+
+@pytest.mark.tiny
+def test_what_cannot_be_encoded_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    mend_streams()
+    print("2.1 \xb1 0.5 %", flush=True)
+    assert raw.getvalue() == b"2.1 ? 0.5 %\n"
+
+
+# -------------------------------------------------------------------------------------------------------------- parser
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("words", [["train", "nmnist"], ["evaluate"], ["figure", "3"], ["bench", "scaling"], []])
+def test_flags_have_no_type(words: list[str]) -> None:
+    assert "bool" not in run(*words, "--help").stdout.lower()
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "nmnist", "--epochs", "nan"], "'--epochs'.*'nan'.*; see .*train nmnist --help"),
+        (["train", "nmnist", "--threads", "1.5"], "'--threads'.*'1.5'"),
+        (["train", "own.py", "--threads", "1.5"], "'--threads'.*'1.5'"),
+        (["bench", "scaling", "--neurons", "x"], "'--neurons'.*'x'"),
+        (["train", "nmnits"], "No such command 'nmnits'.*; see .*train --help"),
+        (["evaluate"], "Missing argument 'RUN'; see .*evaluate --help"),
+    ],
+)
+def test_what_the_parser_refuses_is_one_line(words: list[str], message: str) -> None:
+    done = run(*words)
+    assert done.exit_code == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("eprop: error: ")
+    assert re.search(message, line)
