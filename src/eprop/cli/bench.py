@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from eprop.cli.commands import Command, Group
-from eprop.cli.guard import Debug, Json, alone, guarded
+from eprop.cli.guard import Debug, Json, alone, guarded, path_of
 from eprop.cli.output import written
 
 app = typer.Typer(help="Measure speed and memory.", no_args_is_help=True, cls=Group)
@@ -116,7 +116,9 @@ def event_cost(
     threads: Annotated[int, typer.Option(help="Threads.")] = 1,
     repeats: Annotated[int, typer.Option(help="Measurements of each point; the median counts.")] = 3,
     compare: Annotated[str | None, typer.Option(help="nest: measure NEST as well.")] = None,
-    figure: Annotated[Path | None, typer.Option(help="Draw the curves: a PNG or PDF.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(parser=path_of, metavar="FILE", help="Draw the curves: a PNG or PDF.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -184,11 +186,11 @@ def _print_table(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from eprop.cli.report import size
+    from eprop.cli.report import counted, size
 
     title = f"{report['mode']}, {report['neurons']:,} neurons, {report['synapses']:,} synapses"
     if report["ranks"] > 1:
-        title += f", {report['ranks']} ranks of {report['threads']} threads"
+        title += f", {report['ranks']} ranks of {counted(report['threads'], 'thread')}"
     table = Table(title=title)
     table.add_column("")
     sides = [report, *([report["nest"]] if "nest" in report else [])]

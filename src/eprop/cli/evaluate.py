@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eprop.cli.guard import Debug, Json, Quiet, guarded
+from eprop.cli.guard import Debug, Json, Quiet, guarded, path_of
 from eprop.cli.output import written
 
 if TYPE_CHECKING:
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 @guarded
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as eprop train printed it.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", parser=path_of, help="Folder of a run, as eprop train printed it.")
+    ],
     data: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="DIR|ZIP",
+            parser=path_of,
             show_default=False,
             help="For nmnist: recordings, or a folder of MNIST files whose test digits are simulated. Where there are a "
             "Test and a Train part, Test is taken. May be given more than once.  \\[default: the run's own test data]",

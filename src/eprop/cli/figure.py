@@ -13,7 +13,7 @@ import typer
 import typer.main
 
 from eprop.cli.commands import Command, Group
-from eprop.cli.guard import Debug, Json, Quiet, alone, guarded
+from eprop.cli.guard import Debug, Json, Quiet, alone, guarded, path_of
 from eprop.cli.output import written
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def _make(
         Path | None,
         typer.Option(
             metavar="DIR",
+            parser=path_of,
             rich_help_panel=_RUN,
             show_default=False,
             help="Folder of the figure. Where it holds the figure already, its options stay, but for those given.  "

@@ -6,6 +6,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -30,12 +31,12 @@ FAILED, INTERRUPTED = 2, 130
 def guarded(command: Command) -> Command:
     """Decorate a command: our errors become exit code 2 and a line on standard error, Ctrl-C becomes 130.
 
-    The command's option ``debug`` shows the traceback instead. Errors that are not ours are bugs, and look like it.
+    So does any error that arises in the file of a task of one's own. The command's option ``debug`` shows the traceback
+    instead. Other errors that are not ours are bugs, and look like it.
     """
 
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        from eprop.errors import EPropError
         from eprop.parallel import end_ranks
 
         try:
@@ -43,14 +44,24 @@ def guarded(command: Command) -> Command:
         except KeyboardInterrupt as stop:
             _say_stopped(str(stop) or "stopped", together=getattr(stop, "together", False))
             raise typer.Exit(getattr(stop, "exit_code", INTERRUPTED)) from None
-        except (EPropError, OSError, MemoryError) as error:
-            if kwargs.get("debug"):
+        except Exception as error:
+            if kwargs.get("debug") or not _is_explained(error):
                 raise
             end_ranks(f"eprop: error: {text_of(error)}", FAILED)
             say(f"error: {text_of(error)}")
             raise typer.Exit(FAILED) from None
 
     return wrapper  # type: ignore[return-value]
+
+
+def path_of(text: str) -> Path:
+    """A path as it was given; ``~`` is the home folder, which the shell leaves alone in ``--out=~/runs``."""
+    if not str(text):
+        raise typer.BadParameter("a path must not be empty; write . for the current folder")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~name of nobody: a name like any other
+        return Path(text)
 
 
 def alone(command: Command) -> Command:
@@ -78,6 +89,14 @@ def _say_stopped(text: str, together: bool) -> None:
         say(text)
 
 
+def _is_explained(error: Exception) -> bool:
+    """Whether one line is enough: an error of ours or of the machine, or one of a file whose line can be named."""
+    from eprop.errors import EPropError
+    from eprop.tasks.registry import line_in_task
+
+    return isinstance(error, (EPropError, OSError, MemoryError)) or line_in_task(error) is not None
+
+
 def text_of(error: BaseException) -> str:
     """What a person reads of an error."""
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
@@ -89,7 +108,7 @@ def _message(error: BaseException) -> str:
     from eprop.tasks.registry import line_in_task
 
     if (where := line_in_task(error)) is not None:
-        return f"{where}: {error}"
+        return f"{where}: {error}" if isinstance(error, EPropError) else f"{where}: {type(error).__name__}: {error}"
     if isinstance(error, MemoryError) and not isinstance(error, EPropError):
         return f"not enough memory ({error}); take fewer samples or neurons, or precision = single"
     # A parameter of a class of the package is an option or a setting here.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Debug, Quiet, alone, guarded
+from eprop.cli.guard import Debug, Quiet, alone, guarded, path_of
 from eprop.cli.output import written
 
 
@@ -17,7 +17,12 @@ def new_task(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case words joined by hyphens: delayed-match.")],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", show_default=False, help="File to write.  \\[default: NAME.py, with underscores]"),
+        typer.Option(
+            metavar="FILE",
+            parser=path_of,
+            show_default=False,
+            help="File to write.  \\[default: NAME.py, with underscores]",
+        ),
     ] = None,
     quiet: Quiet = False,
     debug: Debug = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Debug, Json, Quiet, alone, guarded
+from eprop.cli.guard import Debug, Json, Quiet, alone, guarded, path_of
 from eprop.cli.output import written
 
 
@@ -16,11 +16,14 @@ from eprop.cli.output import written
 @alone
 def plot(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder of a run or of trials, as eprop train printed it.")
+        Path,
+        typer.Argument(metavar="RUN", parser=path_of, help="Folder of a run or of trials, as eprop train printed it."),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", show_default=False, help="Folder for the figures.  \\[default: RUN/figures]"),
+        typer.Option(
+            metavar="DIR", parser=path_of, show_default=False, help="Folder for the figures.  \\[default: RUN/figures]"
+        ),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

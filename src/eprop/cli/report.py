@@ -120,10 +120,12 @@ class Reporter(Watcher):
     def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
         """Parts of a figure, or trials, are done."""
         more = "" if left is None else f", {clock(left)} left"
-        self._draw("computing", share, 1.0, f"{done} of {total} {what}, {100 * share:.0f} %{more}")
+        self._draw(
+            "computing", share, 1.0, f"{done} of {counted(total, what.removesuffix('s'))}, {100 * share:.0f} %{more}"
+        )
 
     def _show(self, name: str, done: int, total: int, facts: str, left: str = "") -> None:
-        counts = f"{done:,} of {total:,} samples"
+        counts = f"{done:,} of {_samples(total)}"
         self._draw(name, done, total, ", ".join(part for part in (counts, facts, left) if part))
 
     def _draw(self, name: str, done: float, total: float, text: str) -> None:
@@ -185,7 +187,12 @@ def print_outcome(outcome: Outcome) -> None:
 
 
 def _samples(count: int) -> str:
-    return f"{count:,} sample{'' if count == 1 else 's'}"
+    return counted(count, "sample")
+
+
+def counted(count: int, what: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
@@ -197,7 +204,7 @@ def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
         table.add_row(str(trial["seed"]), percent(trial["test_error"]), trial["run"])
     console = _out()
     console.print(table)
-    text = f"{with_spread(summary['mean'], spread_of(summary))} over {len(summary['trials'])} trials"
+    text = f"{with_spread(summary['mean'], spread_of(summary))} over {counted(len(summary['trials']), 'trial')}"
     extremes = f"lowest {percent(summary['lowest'])}, highest {percent(summary['highest'])}"
     console.print(Text.assemble((f"test {summary['score']} ", "bold"), f"{text}; {extremes}"))
     console.print(Text(f"runs in {folder.path}"))

@@ -8,7 +8,7 @@ import pathlib
 import re
 import tomllib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,19 +82,24 @@ class RunConfig:
         stale = {k for k, v in task.items() if k in before and v == before[k] and before[k] != after.get(k)}
         task = {k: v for k, v in wanted.items() if k not in stale or k in changes.get("task", {})}
         parts = {part: {**given.get(part, {}), **changes.get(part, {})} for part in ("data", "training", "run")}
-        made = kind(**task)
-        data = kind.data(**{**made.default_data(), **parts["data"]})
+        with _placed(kind, "task", given, changes):
+            made = kind(**task)
+        with _placed(kind.data, "data", given, changes):
+            data = kind.data(**{**made.default_data(), **parts["data"]})
         suited = Training(**made.default_training(data))
         if given and changes.get("task"):
             with contextlib.suppress(ParameterError):  # what is wrong in the file may be what is changed
                 old = Training(**kind(**was).default_training(data))
                 kept = _still_wanted(given.get("training", {}), old, suited)
                 parts["training"] = {**kept, **changes.get("training", {})}
-        training = suited.replace(**parts["training"])
+        with _placed(Training, "training", given, changes):
+            training = suited.replace(**parts["training"])
+        with _placed(Execution, "run", given, changes):
+            execution = Execution(**parts["run"])
         for name in changes.get("task", {}):
             if (why := made.idle(name)) is not None:
                 warnings.warn(f"{name} changes nothing: {why}", IdleParameterWarning, stacklevel=2)
-        return cls(made, data, training, Execution(**parts["run"]))
+        return cls(made, data, training, execution)
 
     def absolute(self) -> RunConfig:
         """The same with absolute paths, so that it means the same everywhere."""
@@ -184,6 +189,30 @@ def read_config(path: str | pathlib.Path, task: str | None = None) -> tuple[str,
     return parse_config(text, str(path), task)
 
 
+class _Parsed(dict[str, dict[str, Any]]):
+    """Sections of a configuration file, which know the file they come from."""
+
+    def __init__(self, table: Mapping[str, dict[str, Any]], text: str, where: str):
+        super().__init__(table)
+        self.text, self.where = text, where
+
+
+@contextlib.contextmanager
+def _placed(
+    kind: type, section: str, given: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Mapping[str, Any]]
+) -> Iterator[None]:
+    """Errors of a value that comes from a file name the file and the line; a value that was changed is none of it."""
+    try:
+        yield
+    except ParameterError as error:
+        told = re.match(r"(\w+)\.((\w+).*)", str(error), re.DOTALL)
+        if not isinstance(given, _Parsed) or told is None or told[1] not in [each.__name__ for each in kind.__mro__]:
+            raise
+        if told[3] in changes.get(section, {}) or told[3] not in given.get(section, {}):
+            raise
+        raise ParameterError(f"{given.where}: line {_line(given.text, section, told[3])}: {told[2]}") from error
+
+
 def parse_config(text: str, where: str, task: str | None = None) -> tuple[str, dict[str, dict[str, Any]]]:
     """As `read_config`, of a text; ``where`` names it in messages."""
     try:
@@ -208,7 +237,7 @@ def parse_config(text: str, where: str, task: str | None = None) -> tuple[str, d
             if key not in known:
                 line = _line(text, section, key)
                 raise ParameterError(f"{where}: line {line}: [{section}] has no key {key!r}{_instead(key, known)}")
-    return name, table
+    return name, _Parsed(table, text, where)
 
 
 def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -217,7 +246,7 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
     Raises
     ------
     ParameterError
-        If a key is not known, or known in several sections, or a value does not read.
+        If a key is not known, or known in several sections, or given two values, or a value does not read.
     """
     kinds = _kinds(task)
     out: dict[str, dict[str, Any]] = {section: {} for section in kinds}
@@ -229,7 +258,11 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
         homes = [s for s, kind in kinds.items() if section in ("", s) and name in _keys(kind)]
         if len(homes) != 1:
             raise ParameterError(f"--set {setting}: {_not_one(section, name, homes, kinds)}")
-        out[homes[0]][name] = _value(text.strip())
+        value = _value(text.strip())
+        if out[homes[0]].setdefault(name, value) != value:
+            raise ParameterError(
+                f"--set {name}={out[homes[0]][name]} and --set {setting}: which of them? Leave out one"
+            )
     return out
 
 

@@ -16,8 +16,9 @@ from typer.testing import CliRunner, Result
 
 import eprop
 from eprop.cli import app
+from eprop.cli.guard import path_of
 from eprop.cli.output import Heedless, mend_streams
-from eprop.cli.report import Reporter
+from eprop.cli.report import Reporter, counted
 
 # The package under test, for processes that start in another folder.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(pathlib.Path(eprop.__file__).parents[1])}
@@ -156,3 +157,97 @@ def test_what_the_parser_refuses_is_one_line(words: list[str], message: str) -> 
     (line,) = done.stderr.splitlines()
     assert line.startswith("eprop: error: ")
     assert re.search(message, line)
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "nmnist", "--out", "", "--force"],
+        ["train", "nmnist", "--test-data", ""],
+        ["train", "nmnist", "--config", ""],
+        ["train", "own.py", "--out="],
+        ["evaluate", ""],
+        ["plot", "run", "--out", ""],
+        ["new-task", "x", "--out", ""],
+        ["figure", "3", "--out", ""],
+        ["bench", "event-cost", "--figure", ""],
+    ],
+)
+def test_no_path_is_empty(words: list[str], tmp_path: pathlib.Path) -> None:
+    done = run(*words)
+    assert done.exit_code == 2
+    assert "a path must not be empty; write . for the current folder" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "nmnist", "--config=~/x"],
+        ["train", "nmnist", "--resume=~/x"],
+        ["train", "--resume=~/x"],
+        ["train", "nmnist", "--test-data", "~/x"],
+        ["evaluate", "~/x"],
+        ["plot", "~/x"],
+    ],
+)
+def test_the_home_folder(words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    done = run(*words)
+    assert done.exit_code == 2
+    assert f"{tmp_path}/home/x" in done.stderr
+
+
+@pytest.mark.tiny
+def test_a_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert path_of("~/x") == tmp_path / "x"
+    assert path_of("~nobody-of-this-name/x") == pathlib.Path("~nobody-of-this-name/x")
+
+
+# -------------------------------------------------------------------------------------------------------------- values
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--neurons", "10", "--set", "neurons=20"], "--neurons 10 and --set neurons=20: which of them? Leave out one"),
+        (["--set", "neurons=20", "--set", "task.neurons=30"], "--set neurons=20 and --set task.neurons=30: which of"),
+        (["--test-data", "x", "--set", 'test_data=["y"]'], "--test-data x and --set test_data=['y']: which of them?"),
+        # The same twice is no contradiction.
+        (["--neurons", "0", "--set", "neurons=0", "--set", "task.neurons=0"], "neurons must be >= 1, got 0"),
+        (["--test-data", "x", "--set", 'test_data=["x"]'], "x: no such folder"),
+    ],
+)
+def test_two_values_for_one_parameter(words: list[str], message: str) -> None:
+    done = run("train", "nmnist", *words)
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+@pytest.mark.tiny
+def test_a_wrong_value_in_a_file_is_told_with_its_line() -> None:
+    pathlib.Path("c.toml").write_text('[task]\nname = "nmnist"\nneurons = "ten"\n')
+    done = run("train", "nmnist", "--config", "c.toml")
+    assert done.stderr == "eprop: error: c.toml: line 3: neurons must be a whole number of 64 bits, got 'ten'\n"
+    over = run("train", "nmnist", "--config", "c.toml", "--neurons", 0)
+    assert over.stderr == "eprop: error: neurons must be >= 1, got 0\n"
+
+
+@pytest.mark.tiny
+def test_a_bug_in_the_file_of_a_task_is_told_with_its_line() -> None:
+    run("new-task", "my-own")
+    file = pathlib.Path("my_own.py")
+    file.write_text(file.read_text().replace("self.make_neuron(), self", "ep.LIF(tau_m=1 / 0), self"))
+    done = run("train", file)
+    assert done.exit_code == 2
+    assert re.search(r"eprop: error: .*my_own.py: line \d+: ZeroDivisionError: division by zero\n$", done.stderr)
+    assert isinstance(run("train", file, "--debug").exception, ZeroDivisionError)
+
+
+@pytest.mark.tiny
+def test_one_and_many() -> None:
+    assert [counted(n, "trial") for n in (1, 2, 1000)] == ["1 trial", "2 trials", "1,000 trials"]

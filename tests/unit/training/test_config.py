@@ -143,6 +143,21 @@ def test_wrong_values_are_refused(section: str, values: dict, message: str) -> N
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[data]\nsamples = 0\n", "file: line 2: samples must be >= 1, got 0"),
+        ("[training]\n\nepochs = 0\n", "file: line 3: epochs must be >= 1, got 0"),
+        ("[run]\nprecision = 'half'\n", 'file: line 2: precision must be "single" or "double"'),
+    ],
+)
+def test_a_wrong_value_in_a_file_is_refused_with_the_place(text: str, message: str) -> None:
+    name, given = parse_config(text, "file", "nmnist")
+    with pytest.raises(ParameterError) as caught:
+        RunConfig.make(name, given)
+    assert str(caught.value).startswith(message)
+
+
 @pytest.mark.parametrize(("text", "expected"), [("0:1", (0, 1)), (" 1000 : 60000 ", (1000, 60000))])
 def test_ranges(text: str, expected: tuple[int, int]) -> None:
     assert parse_range(text) == expected

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from eprop.cli.commands import Group
+from eprop.cli.guard import path_of
 from eprop.cli.train.evidence_accumulation import evidence_accumulation
 from eprop.cli.train.nmnist import nmnist
 from eprop.cli.train.options import TaskCommand
@@ -50,7 +51,7 @@ def _task_of(run: str, ctx: Any) -> str:
     from eprop.training import RunFolder, read_config
 
     try:
-        return read_config(RunFolder(run).config)[0]
+        return read_config(RunFolder(path_of(run)).config)[0]
     except EPropError as error:
         raise typer.BadParameter(f"the run does not tell its task: {error}", ctx=ctx, param_hint="--resume") from error
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, trains
+from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, path_option, trains
 
 
 @trains("nmnist", "Passes over the training data.  \\[default: 8 for the embedded digits, else 1]")
 def nmnist(
     data: Annotated[
         Path | None,
-        option(
+        path_option(
             DATA,
             "DIR|ZIP",
             "Learn from real N-MNIST recordings: a folder or archive with Train/0/00002.bin ... Its Test part is "
@@ -21,7 +21,7 @@ def nmnist(
     ] = None,
     mnist: Annotated[
         Path | None,
-        option(
+        path_option(
             DATA,
             "DIR",
             "Learn from simulated recordings of MNIST's training digits: a folder with train-images-idx3-ubyte.gz "
@@ -39,7 +39,7 @@ def nmnist(
     ] = None,
     test_data: Annotated[
         list[Path] | None,
-        option(DATA, "DIR|ZIP", "Test with these recordings instead. May be given more than once."),
+        path_option(DATA, "DIR|ZIP", "Test with these recordings instead. May be given more than once."),
     ] = None,
     samples: Annotated[int | None, option(DATA, "N", "Learn from N samples at most.")] = None,
     test_samples: Annotated[int | None, option(DATA, "N", "Test with N samples at most.")] = None,

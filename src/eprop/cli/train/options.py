@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from eprop.cli.commands import Command, UsageError
-from eprop.cli.guard import Debug, Json, Quiet, guarded
+from eprop.cli.guard import Debug, Json, Quiet, guarded, path_of
 
 DATA, MODEL, RUN = "Data", "Network and learning", "Run"
 
@@ -45,9 +45,14 @@ def _hint(task: str, name: str) -> str:
     return f"; this parameter is set with: --set {name}=VALUE" if known else ""
 
 
-def option(panel: str, metavar: str, text: str, *names: str) -> Any:
+def option(panel: str, metavar: str, text: str, *names: str, parser: Callable[[str], Any] | None = None) -> Any:
     """An option of a panel; its default is told in the text, where it depends on others."""
-    return typer.Option(*names, metavar=metavar, rich_help_panel=panel, show_default=False, help=text)
+    return typer.Option(*names, metavar=metavar, rich_help_panel=panel, show_default=False, help=text, parser=parser)
+
+
+def path_option(panel: str, metavar: str, text: str) -> Any:
+    """As `option`, of a path."""
+    return option(panel, metavar, text, parser=path_of)
 
 
 Rule = Annotated[
@@ -104,7 +109,7 @@ def _common(
     ] = None,
     config: Annotated[
         Path | None,
-        option(
+        path_option(
             RUN,
             "FILE",
             "Take all settings from a file such as the config.toml of a run; options given beside it win.",
@@ -112,13 +117,15 @@ def _common(
     ] = None,
     resume: Annotated[
         Path | None,
-        option(
+        path_option(
             RUN, "RUN", "Go on with a run that was stopped, or with all its trials, bit by bit as if it had not been."
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        option(RUN, "DIR", "Folder for the run.  \\[default: runs/TASK-RULE-SEED-001 or the next number that is free]"),
+        path_option(
+            RUN, "DIR", "Folder for the run.  \\[default: runs/TASK-RULE-SEED-001 or the next number that is free]"
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", rich_help_panel=RUN, help="Replace a run that is in the folder already.")

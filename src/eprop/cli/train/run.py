@@ -148,7 +148,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _config(wanted: Wanted) -> RunConfig:
-    """File, then ``--set``, then options: the later wins."""
+    """From a file, over which ``--set`` and the options win."""
     name, given = (wanted.task, {}) if wanted.config is None else read_config(wanted.config, wanted.task)
     if not same_task(name, wanted.task):
         raise ParameterError(
@@ -156,10 +156,20 @@ def _config(wanted: Wanted) -> RunConfig:
         )
     changed = parse_settings(wanted.task, wanted.settings or [])
     for section, values in wanted.changes().items():
+        _refuse_contradictions(changed.get(section, {}), values)
         changed.setdefault(section, {}).update(values)
     if changed["data"].keys() & {"data", "mnist"}:  # one source takes the place of the other
-        given = {**given, "data": {k: v for k, v in given.get("data", {}).items() if k not in ("data", "mnist")}}
+        given["data"] = {k: v for k, v in given.get("data", {}).items() if k not in ("data", "mnist")}
     return RunConfig.make(wanted.task, given, **changed)
+
+
+def _refuse_contradictions(settings: dict[str, Any], options: dict[str, Any]) -> None:
+    """An option and ``--set`` may say the same of a parameter, but nothing else."""
+    for name, value in options.items():
+        value = list(value) if isinstance(value, tuple) else value  # as in TOML
+        if (other := settings.get(name, value)) != value:
+            option, told = "--" + name.replace("_", "-"), " ".join(value) if isinstance(value, list) else value
+            raise ParameterError(f"{option} {told} and --set {name}={other}: which of them? Leave out one")
 
 
 def _refuse_beside_resume(wanted: Wanted) -> None:
