@@ -258,11 +258,10 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
         homes = [s for s, kind in kinds.items() if section in ("", s) and name in _keys(kind)]
         if len(homes) != 1:
             raise ParameterError(f"--set {setting}: {_not_one(section, name, homes, kinds)}")
-        value = _value(text.strip())
-        if out[homes[0]].setdefault(name, value) != value:
-            raise ParameterError(
-                f"--set {name}={out[homes[0]][name]} and --set {setting}: which of them? Leave out one"
-            )
+        values, value = out[homes[0]], _value(text.strip())
+        if name in values and values[name] != value:
+            raise ParameterError(f"--set {name}={values[name]} and --set {setting}: which of them? Leave out one")
+        values[name] = value
     return out
 
 

@@ -167,7 +167,7 @@ def _refuse_contradictions(settings: dict[str, Any], options: dict[str, Any]) ->
     """An option and ``--set`` may say the same of a parameter, but nothing else."""
     for name, value in options.items():
         value = list(value) if isinstance(value, tuple) else value  # as in TOML
-        if (other := settings.get(name, value)) != value:
+        if name in settings and (other := settings[name]) != value:
             option, told = "--" + name.replace("_", "-"), " ".join(value) if isinstance(value, list) else value
             raise ParameterError(f"{option} {told} and --set {name}={other}: which of them? Leave out one")
 
