@@ -46,6 +46,14 @@ class PaperFigure(Description):
         """The same with absolute paths, so that it means the same everywhere."""
         return self
 
+    @classmethod
+    def inherited(cls, old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of the folder that stay beside those that are ``given``."""
+        return dict(old)
+
+    def check(self) -> None:
+        """Raise `EPropError` where the computation cannot begin; asked before anything is written."""
+
     def compute(self, work: Work) -> Tables:
         """The numbers behind the figure.
 

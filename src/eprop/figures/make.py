@@ -10,18 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eprop.errors import DataError, OutputError, ParameterError
+import numpy as np
+
+from eprop.errors import DataError, EPropError, ParameterError
 from eprop.figures.base import QUICK_TRIALS, PaperFigure
+from eprop.figures.folder import FACTS, NUMBERS, alone, check_free, read_facts, write_facts
 from eprop.figures.registry import figure_numbered
 from eprop.figures.tables import Tables, read_tables, write_tables
 from eprop.figures.work import Work
 from eprop.plot import save
-from eprop.training.files import output_errors, write_text
+from eprop.training.files import output_errors
 from eprop.training.machine import describe_machine, package_version
 from eprop.training.watch import Watcher
 
-#: Of a figure's folder: what was computed, and the folder of its tables.
-FACTS, NUMBERS = "figure.json", "numbers"
 #: Dots per inch; in a PDF, of clouds of points only.
 RESOLUTION = {"png": 180, "pdf": 400}
 
@@ -92,19 +93,17 @@ def make_figure(
     kind, given, watcher = figure_numbered(number), dict(options or {}), watcher or Watcher()
     kind(**given)  # what is wrong in itself is refused before anything is made
     folder = pathlib.Path(out) if out is not None else default_folder(number, quick=bool(given.get("quick")))
-    old = {} if fresh else _old_options(folder, kind)
-    if old.get("quick") and given.get("quick") is False and old["trials"] == QUICK_TRIALS:
-        del old["trials"]  # they were so few for it was quick
-    _check_free(folder, number)
-    figure = kind(**{**old, **given}).absolute()
-    facts = _read_facts(folder)
-    if fresh or facts.get("options") != _options(figure) or not facts.get("done"):
-        facts, tables = _compute(folder, figure, Work(folder, threads=threads, watcher=watcher), fresh), True
-    else:
-        tables = False
-    watcher.phase("drawing")
-    numbers = read_tables(folder / NUMBERS)
-    return Made(folder, figure, _draw(folder, figure, numbers), sorted((folder / NUMBERS).glob("*.csv")), facts, tables)
+    _settle(folder, kind, given, fresh)
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        # Once more: another process may have come to its end there just now.
+        figure, facts, due = _settle(folder, kind, given, fresh)
+        if due:
+            facts = _compute(folder, figure, Work(folder, threads=threads, watcher=watcher), fresh, facts)
+        watcher.phase("drawing")
+        pictures = _draw(folder, figure, _numbers(folder, facts), computed=due)
+    return Made(folder, figure, pictures, sorted((folder / NUMBERS).glob("*.csv")), facts, due)
 
 
 def default_folder(number: int, *, quick: bool = False) -> pathlib.Path:
@@ -112,32 +111,96 @@ def default_folder(number: int, *, quick: bool = False) -> pathlib.Path:
     return pathlib.Path("figures") / f"figure-{number}{'-quick' if quick else ''}"
 
 
-def _compute(folder: pathlib.Path, figure: PaperFigure, work: Work, fresh: bool) -> dict[str, Any]:
+def _settle(
+    folder: pathlib.Path, kind: type[PaperFigure], given: Mapping[str, Any], fresh: bool
+) -> tuple[PaperFigure, dict[str, Any], bool]:
+    """The figure with all its options, the facts of its folder, and whether anything is to be computed; nothing is written."""
+    check_free(folder, kind.number, fresh=fresh)
+    facts = {} if fresh else read_facts(folder)
+    known = {field.name for field in dataclasses.fields(kind)}  # another version may have known others
+    old = {name: value for name, value in facts.get("options", {}).items() if name in known}
+    if old.get("quick") and given.get("quick") is False and old.get("trials") == QUICK_TRIALS:
+        del old["trials"]  # they were so few for it was quick
+    old = kind.inherited(old, given)
+    try:
+        figure: PaperFigure = kind(**{**old, **given}).absolute()
+        due = facts.get("options") != _options(figure) or not facts.get("done") or _is_missing(folder, facts)
+        if due:
+            figure.check()
+    except EPropError as error:
+        if old.keys() - given.keys():
+            error.add_note(f"options that are not given are those in {folder / FACTS}; --fresh forgets them")
+        raise
+    return figure, facts, due
+
+
+def _compute(
+    folder: pathlib.Path, figure: PaperFigure, work: Work, fresh: bool, old: Mapping[str, Any]
+) -> dict[str, Any]:
     """All numbers; the folder knows its options before, and that it is done at the end."""
     began = time.perf_counter()
-    with output_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     if fresh:
         work.clear()
-    facts: dict[str, Any] = {"figure": figure.number, "title": figure.title, "options": _options(figure), "done": False}
-    _write_facts(folder, facts)
-    tables = figure.compute(work)
+    what = {"figure": figure.number, "title": figure.title}
+    facts: dict[str, Any] = {**what, "options": _options(figure), "done": False}
+    write_facts(folder, facts)
+    try:
+        tables = figure.compute(work)
+    except (DataError, ParameterError):
+        # Options that turn out to be wrong only now are not those of the next call.
+        write_facts(folder, old or {**what, "done": False})
+        raise
     write_tables(folder / NUMBERS, tables)
+    found = read_tables(folder / NUMBERS)
     facts |= {
         "done": True,
-        "summary": figure.summary(read_tables(folder / NUMBERS)),
+        "summary": figure.summary(found),
+        "columns": {name: {column: _kind(values) for column, values in of.items()} for name, of in found.items()},
         "parts_computed": work.computed,
         "seconds": time.perf_counter() - began,
         "seconds_of_all_parts": work.seconds,
         "version": package_version(),
         "machine": describe_machine(),
     }
-    _write_facts(folder, facts)
+    write_facts(folder, facts)
     return facts
 
 
-def _draw(folder: pathlib.Path, figure: PaperFigure, tables: Tables) -> list[pathlib.Path]:
-    drawing = figure.draw(tables)
+def _kind(column: np.ndarray) -> str:
+    return "text" if column.dtype.kind == "U" else "number"
+
+
+def _is_missing(folder: pathlib.Path, facts: Mapping[str, Any]) -> bool:
+    """Whether a table is not there any more; earlier versions did not write down which there are."""
+    there = {path.stem for path in (folder / NUMBERS).glob("*.csv")}
+    return not there or not set(facts.get("columns", ())) <= there
+
+
+def _numbers(folder: pathlib.Path, facts: Mapping[str, Any]) -> Tables:
+    """The tables of a figure, with all columns that it needs."""
+    found = read_tables(folder / NUMBERS)
+    for name, columns in facts.get("columns", {}).items():
+        for column, kind in columns.items():
+            wrong = None
+            if column not in found[name]:
+                wrong = f"has no column {column}"
+            elif kind == "number" and _kind(found[name][column]) != kind:
+                wrong = f"has something else than numbers in the column {column}"
+            if wrong:
+                raise DataError(f"{folder / NUMBERS / name}.csv: {wrong}; delete it, and it is computed again")
+    return found
+
+
+def _draw(folder: pathlib.Path, figure: PaperFigure, tables: Tables, *, computed: bool) -> list[pathlib.Path]:
+    try:
+        drawing = figure.draw(tables)
+    except (LookupError, TypeError, ValueError) as error:
+        if computed or isinstance(error, EPropError):
+            raise  # not for what somebody has done to the tables
+        raise DataError(
+            f"{folder / NUMBERS}: holds numbers that cannot be drawn ({type(error).__name__}: {error}); "
+            "delete the tables there, and they are computed again"
+        ) from error
     return [save(drawing, folder / f"figure-{figure.number}.{kind}", dpi) for kind, dpi in RESOLUTION.items()]
 
 
@@ -146,36 +209,3 @@ def _options(figure: PaperFigure) -> dict[str, Any]:
     values = {field.name: getattr(figure, field.name) for field in dataclasses.fields(figure)}
     values["trials"] = len(figure.seeds)
     return dict(json.loads(json.dumps(values)))
-
-
-def _old_options(folder: pathlib.Path, kind: type[PaperFigure]) -> dict[str, Any]:
-    """Options of the figure that is in the folder; those that another version knew are left out."""
-    known = {field.name for field in dataclasses.fields(kind)}
-    return {name: value for name, value in _read_facts(folder).get("options", {}).items() if name in known}
-
-
-def _check_free(folder: pathlib.Path, number: int) -> None:
-    """Raise `OutputError` if the folder holds something else than this figure."""
-    with output_errors(folder):
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{folder}: is a file; give a folder for the figure")
-        if not folder.is_dir() or not any(folder.iterdir()):
-            return
-    holds = _read_facts(folder).get("figure")
-    if holds != number:
-        what = "is not empty, and holds no figure" if holds is None else f"holds figure {holds}"
-        raise OutputError(f"{folder}: {what}; give another folder with --out")
-
-
-def _read_facts(folder: pathlib.Path) -> dict[str, Any]:
-    path = folder / FACTS
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is damaged ({error}); delete it, and the figure is computed again") from error
-
-
-def _write_facts(folder: pathlib.Path, facts: Mapping[str, Any]) -> None:
-    write_text(folder / FACTS, json.dumps(facts, indent=2) + "\n")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from eprop.errors import DataError
 from eprop.figures.base import PaperFigure
 from eprop.parameters import param
 from eprop.training import RunConfig
 
+_SOURCES = ("data", "mnist")
 _DATA = ("data", "mnist", "range", "test_data", "samples", "test_samples", "hold")
 #: Of a quick figure, where nothing else is given.
 QUICK_DATA = {"samples": 320, "test_samples": 100, "hold": 100}
@@ -52,6 +55,20 @@ class NMNISTFigure(PaperFigure):
         """The same with absolute paths."""
         data = self.config("eprop", self.seed).data.absolute()
         return self.replace(**{name: getattr(data, name) for name in ("data", "mnist", "test_data")})
+
+    @classmethod
+    def inherited(cls, old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of the folder that stay; one source of the data takes the place of the other."""
+        stay = super().inherited(old, given)
+        if any(given.get(name) is not None for name in _SOURCES):
+            stay = {name: value for name, value in stay.items() if name not in _SOURCES}
+        return stay
+
+    def check(self) -> None:
+        """The data are there."""
+        for path in filter(None, (self.data, self.mnist, *self.test_data)):
+            if not pathlib.Path(path).exists():
+                raise DataError(f"{path}: no such folder or zip archive; see --data, --mnist and --test-data")
 
     def config(self, rule: str, seed: int) -> RunConfig:
         """Of the training of one network."""

@@ -99,8 +99,10 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
             names, *lines = list(csv.reader(file))
         columns = list(zip(*lines, strict=True)) if lines else [()] * len(names)
         return {name: _column(texts) for name, texts in zip(names, columns, strict=True)}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); --fresh computes it again") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(
+            f"{path}: cannot be read ({error}); delete it or give --fresh, and it is computed again"
+        ) from error
 
 
 def _column(texts: tuple[str, ...]) -> np.ndarray:

@@ -85,6 +85,8 @@ class Work:
         Stopped
             After Ctrl-C: all processes are stopped, and what is done is kept.
         """
+        for part in parts:
+            self._bring_back(part)
         found = {part.name: self._kept(part) for part in parts}
         missing = [part for part in parts if found[part.name] is None]
         for part in missing:
@@ -130,15 +132,38 @@ class Work:
         return self.path(part.name)
 
     def _prepare(self, part: Part) -> None:
+        """Make the folder; a result of other arguments is kept aside, with all it was made from, until there is a new one."""
         folder = self._folder(part)
         with output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            if (folder / RESULT).is_file():
+                # What a training has left stays where it is as well: with more iterations it only goes on.
+                copied, aside = folder.with_name(f".{folder.name}.copy"), _aside(folder)
+                for old in (copied, aside):
+                    if old.is_dir():
+                        shutil.rmtree(old)
+                shutil.copytree(folder, copied, symlinks=True)
+                copied.rename(aside)  # only now it is whole
             for name in (RESULT, SHARE):
                 (folder / name).unlink(missing_ok=True)
 
+    def _bring_back(self, part: Part) -> None:
+        """Let what was kept aside take the place of a part that was begun with other arguments, and has no result."""
+        folder = self._folder(part)
+        aside = _aside(folder)
+        if (folder / RESULT).is_file() or self._result(part, aside / RESULT) is None:
+            return
+        with output_errors(folder):
+            if folder.is_dir():
+                shutil.rmtree(folder)
+            aside.rename(folder)
+
     def _kept(self, part: Part) -> dict[str, Any] | None:
         """What is kept of a part; None if it is not there, or of other arguments."""
-        path = self._folder(part) / RESULT
+        return self._result(part, self._folder(part) / RESULT)
+
+    @staticmethod
+    def _result(part: Part, path: pathlib.Path) -> dict[str, Any] | None:
         if not path.is_file():
             return None
         try:
@@ -150,6 +175,11 @@ class Work:
     def _say_stopped(self, parts: Sequence[Part]) -> str:
         done = sum(self._kept(part) is not None for part in parts)
         return f"stopped; {done} of {len(parts)} parts are done and kept in {self.folder}: the same command goes on"
+
+
+def _aside(folder: pathlib.Path) -> pathlib.Path:
+    """Where the folder of a part is kept while another one takes its place."""
+    return folder.with_name(f".{folder.name}.before")
 
 
 def _carry_out(folder: str, part: Part) -> tuple[str, dict[str, Any]]:
@@ -167,6 +197,7 @@ def _carry_out(folder: str, part: Part) -> tuple[str, dict[str, Any]]:
     result = part.function(where, tell, **part.arguments)
     entry = {"key": part.key(), "seconds": time.perf_counter() - began, "result": result}
     write_text(where / RESULT, json.dumps(entry) + "\n")
+    shutil.rmtree(_aside(where), ignore_errors=True)
     with contextlib.suppress(OSError):
         (where / SHARE).unlink(missing_ok=True)
     return part.name, entry

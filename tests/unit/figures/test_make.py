@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
 from typing import Any
@@ -13,7 +14,9 @@ from typer.testing import CliRunner, Result
 from eprop.cli import app
 from eprop.errors import DataError, OutputError, ParameterError
 from eprop.figures import FIGURES, Made, Part, Work, make_figure
+from eprop.figures.folder import alone
 from eprop.training import Stopped, Watcher
+from eprop.training.lock import LOCK
 from toy_figure import Toy, square
 
 pytestmark = pytest.mark.tiny
@@ -157,6 +160,128 @@ def test_the_watcher_hears_how_much_is_done(tmp_path: pathlib.Path, monkeypatch:
     assert heard
     assert all(total == 59 and 0.0 <= share <= 1.0 for _, total, share in heard)
     assert heard == sorted(heard)
+
+
+def facts_in(folder: str) -> dict[str, Any]:
+    return dict(json.loads(pathlib.Path(folder, "figure.json").read_text()))
+
+
+def test_a_call_that_is_refused_leaves_a_finished_figure_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make()
+    before = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
+
+    def refuse(figure: Toy) -> None:
+        raise DataError("/nope: no such folder")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "check", refuse)
+        with pytest.raises(DataError, match="no such folder") as refused:
+            make(factor=2.0)
+        with pytest.raises(DataError, match="no such folder"):
+            make(fresh=True)
+        with pytest.raises(DataError, match="no such folder"):
+            make(out="elsewhere")
+    assert "those in figures/figure-7/figure.json; --fresh forgets them" in refused.value.__notes__[0]
+    assert before == {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
+    assert not pathlib.Path("elsewhere").exists()
+    assert not make().computed
+
+
+def test_options_that_turn_out_to_be_wrong_are_not_kept() -> None:
+    make(trials=2, seed=11)
+    with pytest.raises(DataError, match="out of luck"):
+        make(trials=3)
+    assert facts_in("figures/figure-7")["options"]["trials"] == 2
+    assert not make().computed
+    with pytest.raises(DataError, match="out of luck"):
+        make(trials=1, seed=13, out="new")
+    assert "options" not in facts_in("new")
+    assert make(out="new").facts["options"]["seed"] == 1
+
+
+def test_a_result_is_kept_until_there_is_another_one(tmp_path: pathlib.Path) -> None:
+    work = Work(tmp_path, threads=1)
+    folder = tmp_path / "parts" / "a"
+    work.each([Part("a", square, {"value": 2})])
+    (folder / "run").mkdir()
+    (folder / "run" / "of").write_text("2")
+    for _ in range(2):
+        with pytest.raises(DataError):
+            work.each([Part("a", square, {"value": 13})])
+        assert not (folder / "part.json").exists()
+    (folder / "run" / "of").write_text("13")
+    assert Work(tmp_path, threads=1).each([Part("a", square, {"value": 2})]) == [{"square": 4}]
+    assert (folder / "run" / "of").read_text() == "2"
+    assert (folder / "calls").read_text() == "x"
+    work.each([Part("a", square, {"value": 3})])
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"options": 3}'])
+def test_damaged_facts_may_be_deleted_or_forgotten(content: str) -> None:
+    facts = make().folder / "figure.json"
+    facts.write_text(content)
+    with pytest.raises(DataError, match=r"figure.json: is damaged .*; delete it, and the figure is computed again"):
+        make()
+    facts.unlink()
+    assert make().facts["parts_computed"] == 0
+    facts.write_text(content)
+    assert make(fresh=True).facts["parts_computed"] == 3
+
+
+def test_a_folder_without_facts_may_be_of_another_figure() -> None:
+    folder = make().folder
+    (folder / "figure.json").unlink()
+    (folder / "figure-8.png").write_bytes(b"")
+    with pytest.raises(OutputError, match="holds no figure"):
+        make(fresh=True)
+
+
+def test_one_process_at_a_time_makes_a_figure() -> None:
+    folder = make().folder
+    with (
+        alone(folder),
+        pytest.raises(
+            OutputError, match=rf"{folder}: is being computed by process {os.getpid()} on .*; wait for its end"
+        ),
+    ):
+        make(trials=4)
+    assert facts_in(str(folder))["options"]["trials"] == 3
+    assert make(trials=4).facts["parts_computed"] == 1
+    pathlib.Path("killed").mkdir()
+    pathlib.Path("killed", LOCK).write_text("1 on a machine\n")
+    assert make(out="killed").computed
+
+
+def test_tables_that_are_damaged_are_named_and_missing_ones_made_again() -> None:
+    made = make()
+    table = made.folder / "numbers" / "squares.csv"
+    whole = table.read_text()
+    for text, message in (
+        ("seed\n1\n", r"squares.csv: has no column square; delete it, and it is computed again"),
+        ("seed,square\n1,x\n", r"squares.csv: has something else than numbers in the column square"),
+        ("seed,square\n1\n", r"squares.csv: cannot be read"),
+        ("", r"squares.csv: cannot be read"),
+    ):
+        table.write_text(text)
+        with pytest.raises(DataError, match=message):
+            make()
+    table.unlink()
+    again = make()
+    assert again.computed
+    assert again.facts["parts_computed"] == 0
+    assert table.read_text() == whole
+
+
+def test_numbers_that_cannot_be_drawn_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    make()
+    monkeypatch.setattr(Toy, "draw", lambda self, tables: tables["nix"])
+    with pytest.raises(
+        DataError, match=r"numbers: holds numbers that cannot be drawn \(KeyError: 'nix'\); delete the tables"
+    ):
+        make()
+    with pytest.raises(KeyError):
+        make(fresh=True)
 
 
 # --------------------------------------------------------------------------------------------------------- command line

@@ -189,6 +189,25 @@ def test_options_of_nmnist(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.tiny
+def test_data_that_are_not_there_are_refused_before_anything_is_made(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, options in ((3, {"mnist": "none"}), (4, {"data": "none"}), (4, {"test_data": ["none"]})):
+        with pytest.raises(DataError, match="none: no such folder or zip archive; see --data"):
+            make_figure(number, options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.tiny
+def test_one_source_of_data_replaces_the_other() -> None:
+    old = {"data": None, "mnist": "digits", "range": "5:9"}
+    assert Figure3.inherited(old, {"trials": 2}) == old
+    assert Figure3.inherited(old, {"data": "recorded"}) == {"range": "5:9"}
+    assert Figure3.inherited({"data": "recorded"}, {"mnist": "digits"}) == {}
+
+
+@pytest.mark.tiny
 def test_spread_between_and_within_trials() -> None:
     test = table(rule=["a", "a", "b"], error=[0.1, 0.3, 0.2], error_sd=[0.03, 0.05, np.nan])
     assert combined_spread(test, "a") == pytest.approx(np.sqrt(0.02 + (0.03**2 + 0.05**2) / 2))
