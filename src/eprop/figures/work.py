@@ -21,6 +21,7 @@ from eprop.training.watch import Watcher
 
 #: Files in the folder of a part.
 RESULT, SHARE = "part.json", "share.txt"
+_LESS_AT_ONCE = "take fewer --threads; the same command goes on, for what is done is kept"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ class Work:
         calls = [(_carry_out, (str(self._folder(part).absolute()), part)) for part in longest]
         with self._looking(missing), terminating():
             try:
-                found |= dict(side_by_side(calls, processes(threads or self.threads, len(calls))))
+                jobs = processes(threads or self.threads, len(calls))
+                found |= dict(side_by_side(calls, jobs, advice=_LESS_AT_ONCE))
             except KeyboardInterrupt as stop:
                 raise Stopped(self._say_stopped(parts), getattr(stop, "exit_code", 130)) from None
         self.computed += len(missing)

@@ -11,11 +11,12 @@ import signal
 import statistics
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any
 
 from eprop.engine.division import check_threads
-from eprop.errors import CheckpointError, MissingExtraError, ParameterError
+from eprop.errors import CheckpointError, EPropError, MissingExtraError, ParameterError
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, parse_config, read_config
 from eprop.training.experiment import resume_run, start_run
@@ -184,6 +185,7 @@ def _carry_out(folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int
     """Summaries of all trials; what went wrong in one is raised once the others have stopped, and saved what they learned."""
     text, stop, found = config.to_toml(), folder.path / STOP, []
     failed: Failure | None = None
+    advice = f"take fewer --jobs; go on with: eprop train {config.task_name} --resume {folder.path} --jobs {max(jobs // 2, 1)}"
     stop.unlink(missing_ok=True)
     # A trial in this process hears of signals by itself.
     asked = Request(stop.touch, PATIENCE) if jobs > 1 else contextlib.nullcontext()
@@ -191,7 +193,7 @@ def _carry_out(folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int
     try:
         with terminating(), asked as request:
             try:
-                for trial in side_by_side(calls, jobs, config.execution.threads):
+                for trial in side_by_side(calls, jobs, config.execution.threads, advice=advice):
                     if isinstance(trial, Failure):
                         failed = failed or trial
                     elif trial is not None:
@@ -232,7 +234,11 @@ def processes(jobs: int | None, count: int) -> int:
 
 
 def side_by_side(
-    calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]], jobs: int, threads: int | None = None
+    calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]],
+    jobs: int,
+    threads: int | None = None,
+    *,
+    advice: str = "",
 ) -> Iterator[Any]:
     """Results of calls of functions with their arguments, in that order, as ``jobs`` processes come to their ends.
 
@@ -241,14 +247,20 @@ def side_by_side(
 
     Raises
     ------
+    EPropError
+        If one of the processes was killed; with the caller's ``advice``.
     MissingExtraError
         If joblib is not installed.
     """
     joblib, here = _joblib(), (os.getpid(), os.getcwd())
     with joblib.parallel_config("loky", inner_max_num_threads=threads):
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
-    with parallel as pool:
-        yield from pool(joblib.delayed(_from)(here, function, arguments) for function, arguments in calls)
+    try:
+        with parallel as pool:
+            yield from pool(joblib.delayed(_from)(here, function, arguments) for function, arguments in calls)
+    except BrokenProcessPool as error:  # joblib's own is one, and tells of nothing else but its processes
+        told = "one of the processes side by side was killed, perhaps for lack of memory"
+        raise EPropError(f"{told}: {advice or 'take fewer at a time'}") from error
 
 
 def _from(here: tuple[int, str], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

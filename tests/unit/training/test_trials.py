@@ -16,11 +16,11 @@ import pytest
 
 from eprop.cli.guard import text_of
 from eprop.cli.report import print_trials
-from eprop.errors import CheckpointError, DataError, OutputError, ParameterError
+from eprop.errors import CheckpointError, DataError, EPropError, OutputError, ParameterError
 from eprop.training import RunConfig, RunFolder, Stopped, Watcher, resume_trials, run_trials, start_run, trials
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.lock import LOCK
-from eprop.training.trials import summarise
+from eprop.training.trials import side_by_side, summarise
 from networks import two_threads
 
 SMALL = {"duration": 50.0, "neurons": 5, "inputs": 5}
@@ -205,6 +205,25 @@ def test_a_trial_that_fails_is_named_and_the_others_save_what_they_have_learned(
     assert learned >= max(line["samples"] for line in first.read_metrics()) > 0
     assert not third.checkpoint.exists()
     assert not list((tmp_path / "out").rglob(".*"))
+
+
+def _killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_is_told_in_a_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EPropError, match=r"was killed, perhaps for lack of memory: take fewer of them$"):
+        list(side_by_side([(_killed, ()), (_killed, ())], 2, advice="take fewer of them"))
+
+    def break_down(*args, **more):
+        raise EPropError(f"killed: {more['advice']}")
+
+    monkeypatch.setattr(trials, "side_by_side", break_down)
+    with pytest.raises(EPropError) as killed:
+        run_trials(config(), 2, tmp_path / "out", jobs=2)
+    assert str(killed.value) == (
+        f"killed: take fewer --jobs; go on with: eprop train pattern-generation --resume {tmp_path / 'out'} --jobs 1"
+    )
 
 
 def test_an_error_that_cannot_be_sent_is_told(tmp_path: pathlib.Path) -> None:
