@@ -55,7 +55,9 @@ class Figure5(PaperFigure):
     are means, error bars standard deviations over the trials; the right axis
     is the run time by the time that is simulated, 1 at real time.
 
-    Timings are of use on a machine that does nothing else.
+    Timings are of use on a machine that does nothing else. There is always
+    one measurement at a time, whatever --threads says; how many threads and
+    ranks the networks are measured on is for --workers to say.
 
     Examples
     --------
