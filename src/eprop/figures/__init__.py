@@ -5,7 +5,7 @@
     Figure2, ... Figure5        the figures                               figure_2.py, ... figure_5.py
     difference                  two engines compared, as a part           difference.py
     make_figure                 from options to a folder with a figure    make.py
-    check_free, alone           whose a folder is, one process at a time    folder.py
+    check_free, alone           whose a folder is, one at a time          folder.py
     PaperFigure                 what a figure is                          base.py
     Work, Part                  computed side by side, and kept           work.py
     table, rows, ...            columns by name, as CSV                   tables.py

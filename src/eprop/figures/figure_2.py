@@ -11,7 +11,7 @@ import numpy as np
 
 from eprop.figures.base import PaperFigure
 from eprop.figures.difference import difference
-from eprop.figures.learning import combined_spread, learning, reports, test_scores
+from eprop.figures.learning import combined_spread, learning, reports, score_of, test_scores
 from eprop.figures.tables import Table, Tables, rows, stacked, table
 from eprop.figures.work import Part, Work
 from eprop.parameters import param
@@ -197,9 +197,8 @@ class Figure2(PaperFigure):
         for name, side in SIDES.items():
             test = tables[f"test_{name}"]
             for curve in _present(test):
-                error = rows(test, rule=curve)["error"]
-                out[f"{name}, {CURVES[curve]}: test {side.score}"] = 100 * float(error.mean())
-                out[f"{name}, {CURVES[curve]}: its spread (%)"] = 100 * combined_spread(test, curve)
+                of = f"{name}, {CURVES[curve]}"
+                out |= score_of(test, curve, f"{of}: test {side.score}", f"{of}: its spread (%)")
             out[f"{name}: trials"] = len(set(test["seed"]))
         return out
 

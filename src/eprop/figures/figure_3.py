@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from eprop.figures.learning import combined_spread, learning, reports, test_scores
+from eprop.figures.learning import combined_spread, learning, reports, score_of, test_scores
 from eprop.figures.nmnist import NMNISTFigure
 from eprop.figures.tables import Tables, rows
 from eprop.figures.work import Work
@@ -74,8 +74,8 @@ class Figure3(NMNISTFigure):
         test = tables["test"]
         out: dict[str, Any] = {"trials": len(set(test["seed"])), "test_data": str(test["data"][0])}
         for rule in RULES:
-            name, error = f"{RULE_NAMES[rule]}: test error", rows(test, rule=rule)["error"]
-            out |= {f"{name} (%)": 100 * float(error.mean()), f"{name}, spread (%)": 100 * combined_spread(test, rule)}
+            name = f"{RULE_NAMES[rule]}: test error"
+            out |= score_of(test, rule, f"{name} (%)", f"{name}, spread (%)")
         return out
 
     @staticmethod

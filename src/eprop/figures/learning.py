@@ -131,8 +131,18 @@ def combined_spread(test: Table, rule: str) -> float:
     """Square root of the variance between trials plus the mean variance within a trial, as in the paper's bars.
 
     Within a trial it is that of a mean over its test samples (binomial, of a classification); none where the test is
-    one sample.
+    one sample. Of one such trial the spread is not known: not a number.
     """
     of_rule = rows(test, rule=rule)
-    between = float(np.var(of_rule["error"], ddof=1)) if of_rule["error"].size > 1 else 0.0
-    return float(np.sqrt(between + np.mean(np.nan_to_num(of_rule["error_sd"]) ** 2)))
+    variances = [float(np.mean(np.nan_to_num(of_rule["error_sd"]) ** 2))]
+    if of_rule["error"].size > 1:
+        variances.append(float(np.var(of_rule["error"], ddof=1)))
+    elif not np.isfinite(of_rule["error_sd"]).any():
+        return float("nan")
+    return float(np.sqrt(sum(variances)))
+
+
+def score_of(test: Table, rule: str, name: str, name_of_spread: str) -> dict[str, float]:
+    """Mean of the test errors, per cent, by its name, and their spread, where it is known, by the other."""
+    mean, spread = float(rows(test, rule=rule)["error"].mean()), combined_spread(test, rule)
+    return {name: 100 * mean} | ({name_of_spread: 100 * spread} if np.isfinite(spread) else {})

@@ -60,7 +60,7 @@ def draw_bars(
     values : mapping of str to ndarray
         Of the trials, by the name below the bar.
     spreads : mapping of str to float
-        Half lengths of the error bars.
+        Half lengths of the error bars; not a number where there is none.
     colors : sequence of str
     digits : int
         Behind the point, at most, of the figures above a bar.
@@ -68,10 +68,12 @@ def draw_bars(
     for at, (name, trials) in enumerate(values.items()):
         mean, spread = float(np.mean(trials)), spreads[name]
         ax.bar(at, mean, width=0.62, color=colors[at], alpha=0.55, lw=0)
-        below = min(spread, mean) if mean > 0.0 else spread
-        ax.errorbar([at], [mean], [[below], [spread]], color=BLACK, lw=0.9, capsize=2.5, capthick=0.9)
         _scatter(ax, at, trials, colors[at])
-        highest = max(mean + spread, float(np.max(trials)))
+        highest = float(np.max(trials))
+        if math.isfinite(spread):
+            below = min(spread, mean) if mean > 0.0 else spread
+            ax.errorbar([at], [mean], [[below], [spread]], color=BLACK, lw=0.9, capsize=2.5, capthick=0.9)
+            highest = max(mean + spread, highest)
         ax.annotate(
             in_figures(mean, spread, digits).replace(" ±", "\n±"), (at, highest), (0, 4), textcoords="offset points", ha="center",
             va="bottom", fontsize=6.5, linespacing=1.0,
@@ -111,7 +113,12 @@ def _scatter(ax: Axes, at: float, trials: np.ndarray, color: str, **more: Any) -
 
 
 def in_figures(mean: float, spread: float, digits: int = 1) -> str:
-    """Mean and spread to the same decimal, with ``digits`` behind the point at most; the spread has two significant ones."""
+    """Mean and spread to the same decimal, with ``digits`` behind the point at most; the spread has two significant ones.
+
+    The mean alone where the spread is not a number, for nobody knows it.
+    """
+    if math.isnan(spread):
+        return f"{mean:.{digits}f}"
     if spread > 0.0:
         digits = min(digits, max(1 - math.floor(math.log10(float(f"{spread:.1e}"))), 0))
     return f"{mean:.{digits}f} ± {spread:.{digits}f}"

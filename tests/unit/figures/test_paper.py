@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import digits
 from eprop.errors import DataError, ParameterError
 from eprop.figures import Figure2, Figure3, Figure4, figure_2, make_figure, read_tables, rows, table
-from eprop.figures.learning import RUN, combined_spread, learning
+from eprop.figures.learning import RUN, combined_spread, learning, score_of
 from eprop.figures.work import Work
 from eprop.tasks import nmnist
 from eprop.training import RunConfig, Stopped, Watcher
@@ -211,7 +211,16 @@ def test_one_source_of_data_replaces_the_other() -> None:
 def test_spread_between_and_within_trials() -> None:
     test = table(rule=["a", "a", "b"], error=[0.1, 0.3, 0.2], error_sd=[0.03, 0.05, np.nan])
     assert combined_spread(test, "a") == pytest.approx(np.sqrt(0.02 + (0.03**2 + 0.05**2) / 2))
-    assert combined_spread(test, "b") == 0.0
+    assert np.isnan(combined_spread(test, "b"))  # of one trial, whose test is one sample, nothing is known
+    assert score_of(test, "b", "mean", "spread") == {"mean": 20.0}
+    assert score_of(test, "a", "mean", "spread") == {
+        "mean": pytest.approx(20.0),
+        "spread": pytest.approx(14.7309, rel=1e-4),
+    }
+    alone = table(rule=["a"], error=[0.1], error_sd=[0.03])
+    assert combined_spread(alone, "a") == pytest.approx(0.03)
+    alike = table(rule=["a", "a"], error=[0.1, 0.1], error_sd=[np.nan, np.nan])
+    assert combined_spread(alike, "a") == 0.0
 
 
 @pytest.mark.tiny

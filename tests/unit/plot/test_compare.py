@@ -28,6 +28,15 @@ def test_an_error_bar_of_points_ends_where_the_axis_does() -> None:
 
 
 @pytest.mark.tiny
+def test_a_bar_without_a_spread_shows_the_mean_alone() -> None:
+    ax = Figure().add_subplot()
+    draw_bars(ax, {"one": np.array([52.87])}, {"one": float("nan")}, ["C0"], digits=2)
+    assert [text.get_text() for text in ax.texts] == ["52.87"]
+    assert not ax.lines
+    assert ax.get_ylim()[1] > 52.87
+
+
+@pytest.mark.tiny
 def test_the_figures_above_bars_stand_free() -> None:
     values = {"one": np.array([23.0, 49.0]), "two": np.array([23.0, 49.0]), "three": np.array([8.5, 11.5])}
     ax = Figure(figsize=(1.5, 2.2), layout="constrained").add_subplot()
