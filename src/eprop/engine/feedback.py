@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from eprop._jit import in_package
 from eprop.engine.share import RankShare
 from eprop.engine.tracts import signal_delays
 from eprop.equations import rng
@@ -11,7 +14,7 @@ from eprop.errors import NetworkError
 from eprop.kernels import layout as lay
 from eprop.network import Adaptive, Explicit, Network, RandomFeedback, Symmetric
 from eprop.network.distributions import Array
-from eprop.network.parts import FeedbackProjection
+from eprop.network.parts import FeedbackProjection, Projection
 
 _MIRRORS = {Symmetric: lay.MIRROR_WEIGHT, Adaptive: lay.MIRROR_CHANGE}
 
@@ -38,9 +41,34 @@ def check_mirrored(network: Network, feedback: FeedbackProjection) -> None:
     rule = mirrored[0].connectivity
     repeated = isinstance(rule, Explicit) and len(set(zip(rule.sources, rule.targets, strict=True))) < rule.sources.size
     if repeated or getattr(rule, "multapses", False):
-        raise NetworkError(
-            f"{kind} feedback to {feedback.post.name!r} follows {mirrored[0].name}, which must have no multapses"
-        )
+        raise _no_multapses(feedback, mirrored[0])
+
+
+def check_single_pairs(network: Network, pairs: Callable[[Projection], tuple[np.ndarray, ...]]) -> None:
+    """As `check_mirrored`, of connections by a rule of one's own, which only the ``pairs`` that it has made can tell.
+
+    Raises
+    ------
+    NetworkError
+        If a source reaches a readout twice.
+    """
+    for feedback in network.feedback_projections:
+        for p in network.projections:
+            if (
+                p.pre is feedback.post
+                and p.post is feedback.pre
+                and mirror_of(feedback)
+                and not in_package(type(p.connectivity))
+            ):
+                sources, targets, *_ = pairs(p)
+                if len(set(zip(sources.tolist(), targets.tolist(), strict=True))) < sources.size:
+                    raise _no_multapses(feedback, p)
+
+
+def _no_multapses(feedback: FeedbackProjection, followed: Projection) -> NetworkError:
+    return NetworkError(
+        f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r} follows {followed.name}, which must have no multapses"
+    )
 
 
 def feedback_of(

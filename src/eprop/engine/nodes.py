@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,17 @@ def neuron_arrays(network: Network, models: list[type[Neuron]], members: dict[in
             params[row, span] = [values[name] for values in derived]
         for row, name in enumerate(own[0].state_rows):
             initial[row, span] = _initial_values(own, name, network.dt, range(lo, hi), seed)
-        if (params[:, span] == params[:, span.start, None]).all():
+        if (params[:, span] == params[:, span.start, None]).all() and _same_eligibility(own, network.dt):
             params[-1, span] = SHORT if _takes_shortcut(own[0], params[:, span]) else SAME
         leak[span] = [getattr(member, "e_l", 0.0) for member in own]
         at += hi - lo
     return params, initial, leak
+
+
+def _same_eligibility(members: list[Any], dt: float) -> bool:
+    """Whether all learn with the same constants, which may come from parameters that `update` does not read."""
+    found = [[np.asarray(part).tolist() for part in dataclasses.astuple(m.eligibility(dt))] for m in members]
+    return all(each == found[0] for each in found)
 
 
 def _takes_shortcut(model: Neuron, params: np.ndarray) -> bool:

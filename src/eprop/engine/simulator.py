@@ -19,6 +19,7 @@ from eprop.engine.batches import Batches
 from eprop.engine.build import build
 from eprop.engine.check import warn_of_no_feedback
 from eprop.engine.division import PRECISIONS, check_options, partition_count, replicas_of, thread_count
+from eprop.engine.feedback import check_single_pairs
 from eprop.engine.members import parameters_of_members
 from eprop.engine.record import Probes, Record, Recording
 from eprop.engine.samples import BatchResult, Samples, make_samples
@@ -104,6 +105,7 @@ class Simulator:
         if self.comm.rank == 0:
             warn_of_no_feedback(self.network)
         self.arrays = Arrays(self.network, built, self.threads, timers)
+        check_single_pairs(self.network, partial(weights.connections, self.arrays))
         self._streaming = Streaming(self.arrays, self.comm, neighbours)
         self._batches = Batches(self.arrays, replicas, neighbours)
         self._by_batch, self._timers, self._eta_factor = built.has_eprop, timers, 1.0

@@ -210,6 +210,15 @@ def sort_by_source(log, starts, n_steps, n_sources, first, steps):
     first[n_sources] = total
 
 
+@inner
+def _all_finite(state):
+    for row in range(state.shape[0]):
+        for j in range(state.shape[1]):
+            if not np.isfinite(state[row, j]):
+                return False
+    return True
+
+
 def run_lanes(
     begin, lanes, threads, claimed, samples, clocks, learn, seed, topology, weight, walks, initial, feedback,
     rule_constants, lag, state, x, y, spikes, log, starts, psi, error, work, adjoint_readout, first, steps, counts, out_y,
@@ -230,6 +239,8 @@ def run_lanes(
                 state[lane], x[lane], y[lane], spikes[lane], log[lane], starts[lane], psi[lane], error[lane], out_y[index],
                 event_start, event_channels, target, window, offsets, softmax, counts[index], 0, out_y.shape[1], 0.0, outbox,
             )  # fmt: skip
+            if not _all_finite(state[lane]):
+                out_loss[index] = np.nan  # whatever the outputs are
             if learn and starts[lane, 0, 0] >= 0:
                 look_back(lane, topology, rule_constants, feedback, lag, counts[index], log, starts, error, work, psi,
                           adjoint_readout, first, steps)  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import shlex
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -54,10 +55,19 @@ def restore(
     config = config_of(checkpoint, run)
     simulator = make_simulator(config, threads, comm)
     try:
-        _set_weights(simulator, checkpoint.state["synapses/weight"])
+        _take_over(simulator, checkpoint.state, config.execution.engine)
     except (EPropError, KeyError) as error:
         raise misfit(run, checkpoint, error) from error
     return config, checkpoint, simulator
+
+
+def _take_over(simulator: Simulator, state: Mapping[str, np.ndarray], engine: str) -> None:
+    """Weights and feedback of a checkpoint, at rest. The event-driven engine keeps weights as they were some time before."""
+    if engine == "time":
+        _set_weights(simulator, state["synapses/weight"])
+        return
+    simulator.set_state(state)
+    simulator.reset()
 
 
 def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import digits
+from eprop.engine import Simulator
 from eprop.errors import CheckpointError, DataError, DivergenceError, InputError, OutputError
 from eprop.tasks import recordings
 from eprop.tasks.nmnist import NMNIST
@@ -181,6 +182,19 @@ def test_the_restored_network_is_the_trained_one(folder: pathlib.Path, tmp_path:
     outcome = start_run(config(folder), tmp_path / "run")
     _, checkpoint, simulator = restore(outcome.run.path)
     assert simulator.state()["synapses/weight"].tobytes() == checkpoint.state["synapses/weight"].tobytes()
+
+
+@pytest.mark.filterwarnings("ignore::eprop.training.trainer.UnstableWarning")
+@pytest.mark.parametrize("feedback", ["symmetric", "adaptive"])
+def test_a_network_that_learned_at_spikes_is_judged_as_it_was(tmp_path: pathlib.Path, feedback: str) -> None:
+    task = {"rule": "eprop+", "neurons": 20, "inputs": 20, "duration": 200.0, "eta": 0.01, "feedback": feedback}
+    wanted = RunConfig.make("pattern-generation", task=task, training={"epochs": 20}, run={"threads": 1})
+    outcome = start_run(wanted, tmp_path / "run")
+    assert evaluate_run(outcome.run.path)[1].loss == outcome.summary["test_loss"]
+    simulator = restore(outcome.run.path)[2]
+    fresh = Simulator(wanted.task.build_network(), threads=1, precision=simulator.precision)
+    follows = np.array_equal(simulator.feedback_weights("out", "rec"), fresh.feedback_weights("out", "rec"))
+    assert not follows  # both kinds have learned
 
 
 def test_recordings_without_a_test_part_are_divided(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
