@@ -467,7 +467,7 @@ def test_ctrl_c_before_a_trial_has_begun(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.tiny
 def test_a_trial_that_was_stopped_alone_is_missed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eprop.training.trials.side_by_side", lambda calls, jobs, threads: iter([None] * len(calls)))
+    monkeypatch.setattr("eprop.training.trials.side_by_side", lambda calls, *_, **__: iter([None] * len(calls)))
     with pytest.raises(Stopped, match="stopped before any of 2 trials had begun"):
         run_trials(config(seed=3), 2, tmp_path / "out", jobs=2)
     assert not (tmp_path / "out" / "summary.json").exists()
