@@ -319,7 +319,12 @@ def mean_of_neighbours(iterations: np.ndarray, scores: np.ndarray) -> tuple[np.n
     group = np.searchsorted(edges, iterations, side="right")
     firsts = np.flatnonzero(np.diff(group, prepend=-1))
     sizes = np.diff(firsts, append=len(iterations))
-    return tuple(np.add.reduceat(of, firsts, axis=-1) / sizes for of in (iterations, scores))  # type: ignore[return-value]
+
+    def means(of: np.ndarray) -> np.ndarray:
+        out: np.ndarray = np.add.reduceat(of, firsts, axis=-1) / sizes
+        return out
+
+    return means(iterations), means(scores)
 
 
 def _draw_tests(ax: Any, test: Table, side: Side) -> None:
