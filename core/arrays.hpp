@@ -1,0 +1,58 @@
+// Views of arrays that somebody else owns: NumPy arrays handed over at the build, or vectors of the core.
+#pragma once
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+
+namespace eprop {
+
+using Index = std::int64_t;
+
+template <class T> struct Array1 {
+  T* data = nullptr;
+  Index size = 0;
+  T& operator[](Index i) const {
+    assert(0 <= i && i < size);
+    return data[i];
+  }
+};
+
+// Row by row, as C and NumPy do.
+template <class T> struct Array2 {
+  T* data = nullptr;
+  Index rows = 0, columns = 0;
+  T& operator()(Index i, Index j) const {
+    assert(0 <= i && i < rows && 0 <= j && j < columns);
+    return data[i * columns + j];
+  }
+  T* row(Index i) const {
+    assert(0 <= i && i < rows);
+    return data + i * columns;
+  }
+  Index size() const { return rows * columns; }
+};
+
+template <class T> struct Array3 {
+  T* data = nullptr;
+  Index planes = 0, rows = 0, columns = 0;
+  T& operator()(Index i, Index j, Index k) const {
+    assert(0 <= i && i < planes && 0 <= j && j < rows && 0 <= k && k < columns);
+    return data[(i * rows + j) * columns + k];
+  }
+  T* row(Index i, Index j) const {
+    assert(0 <= i && i < planes && 0 <= j && j < rows);
+    return data + (i * rows + j) * columns;
+  }
+  Array2<T> plane(Index i) const {
+    assert(0 <= i && i < planes);
+    return {data + i * rows * columns, rows, columns};
+  }
+};
+
+inline Index power_of_two(Index n) {  // the smallest one that is at least n: rings are indexed by a mask
+  Index p = 1;
+  while (p < n) p *= 2;
+  return p;
+}
+
+}  // namespace eprop

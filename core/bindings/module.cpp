@@ -1,0 +1,21 @@
+// The extension module. Only this folder includes nanobind; the rest of the core knows nothing of Python.
+#include "convert.hpp"
+#include "threads.hpp"
+
+#ifndef EPROP_MODULE
+#define EPROP_MODULE _native
+#endif
+#ifndef EPROP_LEVEL
+#define EPROP_LEVEL "native"
+#endif
+
+namespace eprop {
+// One line for each part of the core that Python calls.
+}  // namespace eprop
+
+NB_MODULE(EPROP_MODULE, m) {
+  using namespace eprop;
+  nanobind::set_leak_warnings(false);  // simulators that still live at the end of the process are no leak
+  m.attr("level") = EPROP_LEVEL;
+  m.def("available_threads", &available_threads);
+}

@@ -1,0 +1,140 @@
+#include "threads.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace eprop {
+namespace {
+
+// A worker looks for work for so long before it sleeps: about what lies between two regions of a step. To wake a sleeper takes
+// some 50 microseconds; to spin for longer would take the core from another program.
+constexpr auto kSpin = std::chrono::microseconds(50);
+constexpr int kLooksPerClock = 64;
+
+void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Wait until `value` differs from `old`: spin, then sleep.
+std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int k = 0; k < kLooksPerClock; k++) {
+      const auto now = value.load(std::memory_order_acquire);
+      if (now != old) return now;
+      relax();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  value.wait(old, std::memory_order_acquire);
+  return value.load(std::memory_order_acquire);
+}
+
+class Pool {
+ public:
+  void run(Index n, int threads, const std::function<void(Index)>& work) {
+    grow(threads - 1);
+    n_ = n;
+    threads_ = threads;
+    work_ = &work;
+    next_.store(threads, std::memory_order_relaxed);
+    // All workers answer, also those that this region does not need: none may still read the plan of a region that is over.
+    busy_.store(static_cast<std::uint32_t>(workers_), std::memory_order_relaxed);
+    region_.fetch_add(1, std::memory_order_release);
+    region_.notify_all();
+    take(0);
+    for (auto left = busy_.load(std::memory_order_acquire); left != 0;) left = wait_for_change(busy_, left);
+  }
+
+  std::mutex owner;
+
+ private:
+  void grow(int workers) {
+    while (workers_ < workers) {
+      const int k = ++workers_;
+      const auto region = region_.load(std::memory_order_relaxed);
+      std::thread([this, k, region] { serve(k, region); }).detach();
+    }
+  }
+
+  void serve(int k, std::uint32_t region) {
+    for (;;) {
+      region = wait_for_change(region_, region);
+      if (k < threads_) take(k);
+      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_all();
+    }
+  }
+
+  void take(Index k) {
+    for (; k < n_; k = next_.fetch_add(1, std::memory_order_relaxed)) (*work_)(k);
+  }
+
+  int workers_ = 0;
+  Index n_ = 0;
+  int threads_ = 0;
+  const std::function<void(Index)>* work_ = nullptr;
+  alignas(64) std::atomic<std::uint32_t> region_{0};
+  alignas(64) std::atomic<std::uint32_t> busy_{0};
+  alignas(64) std::atomic<Index> next_{0};
+};
+
+// Never destroyed: its threads end with the process. After a fork there are none, and the child begins a pool of its own.
+Pool* pool = nullptr;
+std::once_flag fork_handler;
+
+Pool& the_pool() {
+  static std::mutex creation;
+  std::call_once(fork_handler, [] { pthread_atfork(nullptr, nullptr, [] { pool = nullptr; }); });
+  std::lock_guard<std::mutex> lock(creation);
+  if (pool == nullptr) pool = new Pool;
+  return *pool;
+}
+
+}  // namespace
+
+void parallel_for(Index n, int threads, const std::function<void(Index)>& work) {
+  const int wanted = static_cast<int>(std::min<Index>(threads, n));
+  if (wanted > 1) {
+    Pool& shared = the_pool();
+    std::unique_lock<std::mutex> owner(shared.owner, std::try_to_lock);
+    if (owner.owns_lock()) return shared.run(n, wanted, work);
+  }
+  for (Index k = 0; k < n; k++) work(k);
+}
+
+int available_threads() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+#if defined(__x86_64__)
+FlushSubnormals::FlushSubnormals() : mode_(_mm_getcsr()) {
+  constexpr unsigned kResults = 1u << 15, kOperands = 1u << 6;
+  _mm_setcsr(mode_ | kResults | kOperands);
+}
+FlushSubnormals::~FlushSubnormals() { _mm_setcsr(mode_); }
+#else
+FlushSubnormals::FlushSubnormals() : mode_(0) {}
+FlushSubnormals::~FlushSubnormals() = default;
+#endif
+
+}  // namespace eprop

@@ -1,0 +1,30 @@
+// One pool of threads for the process: started when first used, forgotten after a fork.
+#pragma once
+#include <functional>
+
+#include "arrays.hpp"
+
+namespace eprop {
+
+// Call work(0) .. work(n - 1), each once, on up to `threads` threads, the calling one included; returns when all are done.
+// Thread k begins with index k, so that a partition stays with its thread; further indices go to whoever is free.
+// While another caller uses the pool, the calling thread does all of it. No result may depend on who does what.
+void parallel_for(Index n, int threads, const std::function<void(Index)>& work);
+
+// Threads that this process may use: those of the machine that it may run on.
+int available_threads();
+
+// While it lives, numbers that are almost zero (subnormal) count as zero in this thread: x86 processors take many times as long
+// with them. The mode that was there is put back.
+class FlushSubnormals {
+ public:
+  FlushSubnormals();
+  ~FlushSubnormals();
+  FlushSubnormals(const FlushSubnormals&) = delete;
+  FlushSubnormals& operator=(const FlushSubnormals&) = delete;
+
+ private:
+  unsigned mode_;
+};
+
+}  // namespace eprop
