@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -9,25 +10,26 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from eprop._jit import available_threads
-from eprop.engine import inputs as given
-from eprop.engine import snapshot, weights
-from eprop.engine.agreement import BATCH, agreed, check_call, same_network
-from eprop.engine.arrays import Arrays
-from eprop.engine.asked import Asked, asked
-from eprop.engine.batches import Batches
-from eprop.engine.build import build
-from eprop.engine.check import warn_of_no_feedback
-from eprop.engine.division import PRECISIONS, check_options, partition_count, replicas_of, thread_count
-from eprop.engine.feedback import check_single_pairs
-from eprop.engine.members import parameters_of_members
-from eprop.engine.record import Probes, Record, Recording
-from eprop.engine.samples import BatchResult, Samples, make_samples
-from eprop.engine.streaming import Streaming
-from eprop.engine.timers import PHASES
-from eprop.kernels import layout as lay
+from eprop.engine.build.assemble import build
+from eprop.engine.build.check import warn_of_no_feedback
+from eprop.engine.build.feedback import check_single_pairs
+from eprop.engine.build.neurons import parameters_of_neurons
+from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
+from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count, replicas_of, thread_count
+from eprop.engine.run import inputs as checks
+from eprop.engine.run.batches import Batches
+from eprop.engine.run.phases import BATCH_PHASES, PHASES, PhaseTimer
+from eprop.engine.run.probes import Probes
+from eprop.engine.run.recording import Record, Recording
+from eprop.engine.run.request import RunPlan, plan_run
+from eprop.engine.run.samples import BatchResult, SampleLayout, Samples, make_samples
+from eprop.engine.run.streaming import Streaming
+from eprop.engine.state import snapshot, weights
+from eprop.engine.state.arrays import Arrays
+from eprop.errors import InputError
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
+from eprop.parallel.threads import available_threads
 
 
 class Simulator:
@@ -101,14 +103,15 @@ class Simulator:
         partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
         neighbours = self.comm.neighbours()
         parts = self.network, partitions, PRECISIONS[precision], self.threads, divided, neighbours
-        built = agreed(replicas, "Simulator", partial(build, *parts))
+        built = run_on_all_ranks(replicas, "Simulator", partial(build, *parts))
         if self.comm.rank == 0:
             warn_of_no_feedback(self.network)
         self.arrays = Arrays(self.network, built, self.threads, timers)
         check_single_pairs(self.network, partial(weights.connections, self.arrays))
-        self._streaming = Streaming(self.arrays, self.comm, neighbours)
-        self._batches = Batches(self.arrays, replicas, neighbours)
-        self._by_batch, self._timers, self._eta_factor = built.has_eprop, timers, 1.0
+        self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
+        self._streaming = Streaming(self.arrays, self.comm, neighbours, self._timer)
+        self._batches = Batches(self.arrays, replicas, neighbours, self._timer)
+        self._by_batch, self._eta_factor, self._busy = built.has_eprop, 1.0, threading.RLock()
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
@@ -179,13 +182,29 @@ class Simulator:
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
-        ask = partial(asked, self.arrays, duration, inputs, targets, window, learn, record, spikes)
-        samples, probes, wanted, _ = agreed(self.comm, "run", ask, Asked.told, BATCH)
-        if self._by_batch:
-            self.arrays.reset()
-        if self._by_batch and learn:
-            return self._learn_from_one(samples, probes, wanted)
-        return self._streaming.run(samples, probes, wanted, frozen=not learn)
+        given = inputs, targets, window
+        plan = partial(plan_run, self.arrays, self._layout, duration, learn, given, record, spikes)
+        with self._alone("run"):
+            wanted = run_on_all_ranks(self.comm, "run", plan, RunPlan.keys, BATCH)
+            if self._by_batch:
+                self.arrays.reset()
+            if self._by_batch and learn:
+                return self._learn_from_one(wanted.sample, wanted.probes, wanted.wanted)
+            return self._streaming.run(wanted.sample, wanted.probes, wanted.wanted, frozen=not learn)
+
+    def _alone(self, call: str) -> Any:
+        """A context in which no other thread runs this simulator.
+
+        Raises
+        ------
+        InputError
+            If one does already: both would write to the same state.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise InputError(
+                f"{call}: another thread is running this simulator; give each thread a simulator of its own (copy.copy)"
+            )
+        return _Leave(self._busy)
 
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
         """A run of a network with `EProp`; if more than outputs and spikes is recorded, it is simulated once more for that."""
@@ -194,10 +213,10 @@ class Simulator:
             # What is learned from is the sample that was recorded, with its random spikes.
             clock = self.arrays.learned_steps
             recording = self._streaming.run(sample, probes, wanted, frozen=False, clock=clock)
-            self.arrays.counters[lay.COUNT_EVENTS] = events  # they will be counted once more
+            self.arrays.stream.events = events  # they will be counted once more
             self.arrays.reset()
         result = self._batches.train(sample, None)
-        self.arrays.counters[lay.COUNT_STEPS] = sample.n_steps
+        self.arrays.stream.t = sample.n_steps
         return recording or self._streaming.outputs(sample, result.y[0], self._batches.spikes(wanted))
 
     def samples(
@@ -209,7 +228,7 @@ class Simulator:
         window: Any = None,
         labels: Any = None,
     ) -> Samples:
-        """Samples for `train` and `evaluate`; see `eprop.engine.samples.make_samples`."""
+        """Samples for `train` and `evaluate`; see `eprop.engine.run.samples.make_samples`."""
         return make_samples(self.network, n, n_steps, inputs, targets, window, labels)
 
     def train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
@@ -240,8 +259,10 @@ class Simulator:
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
-        check_call(self.comm, "train", partial(given.check_samples, self.network, samples, progress), samples)
-        return (self._batches if self._by_batch else self._streaming).train(samples, progress)
+        check = partial(checks.check_samples, self._layout, samples, progress)
+        with self._alone("train"):
+            checks.check_call(self.comm, "train", check, samples)
+            return (self._batches if self._by_batch else self._streaming).train(samples, progress)
 
     def evaluate(
         self, samples: Samples, *, reset: bool | None = None, progress: Callable[[int], None] | None = None
@@ -272,12 +293,12 @@ class Simulator:
         DivergenceError
             If a voltage or loss is no longer finite, or an output exceeds 1e9 mV.
         """
-        check = partial(given.check_evaluation, self.network, samples, progress, reset)
-        check_call(self.comm, "evaluate", check, samples, reset)
-        reset = self._by_batch if reset is None else reset
-        if reset:
-            return self._batches.run(samples, False, progress)
-        return self._streaming.evaluate(samples, progress)
+        check = partial(checks.check_evaluation, self._layout, samples, progress, reset)
+        with self._alone("evaluate"):
+            checks.check_call(self.comm, "evaluate", check, samples, reset)
+            if self._by_batch if reset is None else reset:
+                return self._batches.run(samples, False, progress)
+            return self._streaming.evaluate(samples, progress)
 
     def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, np.ndarray]:
         """Gradients of e-prop for a mini-batch, as `train` hands them to the optimisers; nothing is learned from them.
@@ -302,32 +323,27 @@ class Simulator:
         MemoryLimitError, DivergenceError
             As of `train`.
         """
-        check = partial(given.check_mini_batch, self.network, samples, progress, self._by_batch)
-        check_call(self.comm, "gradients", check, samples)
-        return weights.gradients(self.arrays, self._batches.gradients(samples, progress))
+        check = partial(checks.check_mini_batch, self._layout, samples, progress, self._by_batch)
+        with self._alone("gradients"):
+            checks.check_call(self.comm, "gradients", check, samples)
+            return weights.gradients(self.arrays, self._batches.gradients(samples, progress))
 
     def reset(self) -> None:
         """All nodes to rest, all traces and spikes under way to nothing; weights and the optimisers of e-prop stay.
 
         The optimisers of e-prop+ take a step in each step of the network, from its start on: with it, they begin anew.
         """
-        agreed(self.comm, "reset", lambda: None)
+        run_on_all_ranks(self.comm, "reset", lambda: None)
         self.arrays.reset()
 
     @property
     def phases(self) -> dict[str, float]:
-        """Seconds spent so far in each phase of a step, see `eprop.engine.timers`; with ``timers`` only.
+        """Seconds spent so far in each phase of a step, see `eprop.engine.run.phases`; with ``timers`` only.
 
         Of e-prop per sample they are ``samples``, forward and backward, and ``update``, the optimiser.
         """
-        if not self._timers:
-            return {}
-        seconds = self.arrays.seconds
-        if self._by_batch:
-            return {name: seconds[name] for name in ("samples", "update")}
-        found = {name: seconds[name] for name in PHASES}
-        found["exchange"] += seconds["messages"]
-        return found
+        names = BATCH_PHASES if self._by_batch else PHASES
+        return {name: self._timer.seconds[name] for name in names} if self._timer.wanted else {}
 
     def parameters(self, name: Population | str) -> dict[str, np.ndarray]:
         """Parameters of the nodes of a population, those that were drawn among them.
@@ -346,7 +362,7 @@ class Simulator:
         NetworkError
             If there is no population of this name.
         """
-        return parameters_of_members(self.network, self.network.population(name))
+        return parameters_of_neurons(self.network, self.network.population(name))
 
     # ---------------------------------------------------------------- weights
 
@@ -479,18 +495,18 @@ class Simulator:
         NetworkError
             If there is no projection of this name.
         """
-        return self.arrays.whole.count(self.network.projection(name).index)
+        return self.arrays.gatherer.count(self.network.projection(name).index)
 
     @property
     def n_synapses(self) -> int:
         """Number of synapses of all projections."""
-        return sum(self.arrays.whole.count(p.index) for p in self.network.projections)
+        return sum(self.arrays.gatherer.count(p.index) for p in self.network.projections)
 
     def memory(self) -> dict[str, int]:
         """Bytes held by this rank.
 
-        ``synapses``: arrays with one entry per synapse, targets included; ``maps``: maps and rings of the past, the log of
-        spikes included; ``axons``: what axons and their spikes on the way know, and where the synapses of each of their
+        ``synapses``: arrays with one entry per synapse, targets included; ``propagators``: propagators and rings of the past, the
+        log of spikes included; ``axons``: what axons and their spikes on the way know, and where the synapses of each of their
         branches begin, one for each delay; ``rest``: parameters and state of neurons, tables,
         feedback, and with several ranks the numbers of the neurons that this one knows.
         """
@@ -511,7 +527,8 @@ class Simulator:
         """Go on from a `state` of the same network, with any number of threads and ranks.
 
         The networks must be the same but for their first weights and learning rates: seed, precision, connections, models,
-        rules, delays. A state without the entry ``network`` is checked by the shapes of its arrays alone.
+        rules, delays. A state without the entry ``network`` is checked by the shapes of its arrays alone. States of version 0.1
+        are refused.
 
         Raises
         ------
@@ -528,8 +545,8 @@ class Simulator:
                 "a simulator of several ranks cannot be copied; hand its state() to set_state() of another one"
             )
         options = {
-            "threads": self.threads, "precision": self.precision, "timers": self._timers,
-            "partitions": self.arrays.built.topology.indptr.shape[0],
+            "threads": self.threads, "precision": self.precision, "timers": self._timer.wanted,
+            "partitions": self.arrays.built.topology.n_partitions,
         }  # fmt: skip
         return _restored, (self.network, options, self._eta_factor, self.state())
 
@@ -541,3 +558,18 @@ def _restored(network: Network, options: dict[str, Any], eta_factor: float, stat
     simulator.scale_learning_rates(eta_factor)
     simulator.set_state(state)
     return simulator
+
+
+class _Leave:
+    """Gives a lock back at the end of a ``with`` block."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, lock: Any):
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *problem: object) -> None:
+        self._lock.release()

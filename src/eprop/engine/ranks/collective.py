@@ -1,6 +1,6 @@
-"""Ranks that run one network together must be given the same: what differs is refused on all of them, before it is garbage.
+"""Calls that all ranks make together: an error of one is raised on all, and arguments must be the same on all of them.
 
-A mistake of one rank alone is raised on all as well: the others would wait for it in their next collective call, forever.
+Without that, the other ranks would wait forever in their next collective call, or compute with garbage.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from eprop.engine.fingerprint import description_of
-from eprop.engine.samples import Samples
+from eprop.engine.build.fingerprint import description_of
 from eprop.errors import DivergenceError, EPropError, InputError, MemoryLimitError, NetworkError, ParameterError
 from eprop.network import Network
 from eprop.parallel import Communicator
@@ -27,20 +26,20 @@ ALIKE = "All ranks must be given the same"
 BATCH = f'{ALIKE}; of a mini-batch each takes its share by itself (parallel="data")'
 
 
-class Word(NamedTuple):
-    """What a rank tells the others before a call: the call, what went wrong on this rank, and what it was given."""
+class Report(NamedTuple):
+    """What a rank tells the others before a call: the call, its error if it has one, and its consistency keys."""
 
     call: str
     kind: str
     problem: str
-    given: dict[str, Any]
+    keys: dict[str, Any]
 
 
-def agreed(
+def run_on_all_ranks(
     comm: Communicator,
     call: str,
     work: Callable[[], Made],
-    told: Callable[[Made], Mapping[str, Any]] | None = None,
+    keys: Callable[[Made], Mapping[str, Any]] | None = None,
     advice: str = ALIKE,
 ) -> Made:
     """Do ``work``, which may fail, on all ranks; go on if it failed on none. One process does the work, and no more.
@@ -51,9 +50,9 @@ def agreed(
     call : str
         What is done, for messages.
     work : callable
-        Checks what is given, without a word to other ranks.
-    told : callable, optional
-        What must be the same on all ranks, by name, from what ``work`` returned.
+        Checks what is given, without a collective call of its own.
+    keys : callable, optional
+        Consistency keys: what must be the same on all ranks, by name, made of what ``work`` returned.
     advice : str
 
     Raises
@@ -61,43 +60,43 @@ def agreed(
     EPropError
         On all ranks, if ``work`` failed on one of them.
     InputError
-        On all ranks; it names what differs first.
+        On all ranks; it names the first key that differs.
     """
     if comm.size == 1:
         return work()
-    made, words = _heard(comm, call, work, told or (lambda made: {}))
-    for rank, word in enumerate(words):
-        for name, value in words[0].given.items():
-            if word.given.get(name) != value:
+    made, reports = gather_reports(comm, call, work, keys or (lambda made: {}))
+    for rank, report in enumerate(reports):
+        for name, value in reports[0].keys.items():
+            if report.keys.get(name) != value:
                 raise InputError(f"{call}: rank {rank} was given something else than rank 0: {name}. {advice}")
     return made
 
 
-def _heard(
-    comm: Communicator, call: str, work: Callable[[], Made], told: Callable[[Made], Mapping[str, Any]]
-) -> tuple[Made, list[Word]]:
-    """What ``work`` made here, and what all ranks say; raises on all of them if it failed on one, in one collective call."""
+def gather_reports(
+    comm: Communicator, call: str, work: Callable[[], Made], keys: Callable[[Made], Mapping[str, Any]]
+) -> tuple[Made, list[Report]]:
+    """The result of ``work`` on this rank, and the reports of all ranks; raises on all of them if it failed on one."""
     made: Any = None
     mistake: Exception | None = None
     try:
         made = work()
-        own = Word(call, "", "", dict(told(made)))
+        own = Report(call, "", "", dict(keys(made)))
     except Exception as error:
         mistake = error
-        own = Word(call, type(error).__name__, str(error) or type(error).__name__, {})
-    words: list[Any] = comm.gather(own)
+        own = Report(call, type(error).__name__, str(error) or type(error).__name__, {})
+    reports: list[Any] = comm.gather(own)
     if mistake is not None:
         raise mistake
-    for rank, word in enumerate(words):
-        if not isinstance(word, Word) or word.call != call:
-            other = word.call if isinstance(word, Word) else "something else"
+    for rank, report in enumerate(reports):
+        if not isinstance(report, Report) or report.call != call:
+            other = report.call if isinstance(report, Report) else "something else"
             raise InputError(
                 f"rank {rank} calls {other} where rank {comm.rank} calls {call}; all ranks must make the same calls, in the same "
                 "order"
             )
-        if word.kind:
-            raise KINDS.get(word.kind, EPropError)(f"{call} was refused on rank {rank}: {word.problem}")
-    return made, words
+        if report.kind:
+            raise KINDS.get(report.kind, EPropError)(f"{call} was refused on rank {rank}: {report.problem}")
+    return made, reports
 
 
 def same_network(comm: Communicator, work: Callable[[], Network], **options: Any) -> Network:
@@ -120,13 +119,13 @@ def same_network(comm: Communicator, work: Callable[[], Network], **options: Any
         return work()
     named = {f"Simulator.{name}": repr(value) for name, value in options.items()}
 
-    def told(network: Network) -> dict[str, str]:
+    def texts(network: Network) -> dict[str, str]:
         return named | description_of(network, whole=True)
 
-    network, words = _heard(comm, "Simulator", work, lambda network: {"digest": _digest(told(network))})
-    if all(word.given == words[0].given for word in words):
+    network, reports = gather_reports(comm, "Simulator", work, lambda network: {"digest": _digest(texts(network))})
+    if all(report.keys == reports[0].keys for report in reports):
         return network
-    found = comm.gather(told(network))
+    found = comm.gather(texts(network))
     rank = next(k for k, other in enumerate(found) if other != found[0])
     names = [*found[0], *found[rank]]
     name = next(n for n in names if found[0].get(n) != found[rank].get(n))
@@ -136,31 +135,8 @@ def same_network(comm: Communicator, work: Callable[[], Network], **options: Any
     )
 
 
-def check_call(comm: Communicator, call: str, check: Callable[[], Any], samples: Samples, *others: Any) -> None:
-    """Refuse samples or options of a call that fail a ``check`` on one rank, or are not the same on all of them.
-
-    Raises
-    ------
-    EPropError
-        On all ranks; it names what differs first.
-    """
-    agreed(comm, call, check, lambda _: contents_of(samples, *others), BATCH)
-
-
-def contents_of(samples: Samples, *others: Any) -> dict[str, Any]:
-    """What ranks tell each other of a call."""
-    return {
-        "number of samples": len(samples),
-        "number of steps": samples.n_steps,
-        "inputs": checksum(samples.event_start, samples.event_channels),
-        "targets": checksum(samples.target),
-        "window": checksum(samples.window),
-        "options": str(others),
-    }
-
-
 def checksum(*arrays: np.ndarray) -> int:
-    """A checksum of arrays; NaN, no target, is as good as any number."""
+    """A checksum of arrays, as a consistency key; NaN, no target, is as good as any number."""
     found = 0
     for array in arrays:
         found = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, found)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse
 
-from eprop.engine.agreement import agreed, checksum
-from eprop.engine.order import axons_at, synapse_order
+from eprop.engine.ranks.collective import checksum, run_on_all_ranks
+from eprop.engine.state.synapse_order import branches_at, synapse_order
 from eprop.errors import InputError, NetworkError, ParameterError
-from eprop.kernels import layout as lay
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator
 from eprop.parameters import is_finite_number, real_numbers
@@ -19,31 +18,31 @@ from eprop.rules import EProp
 from eprop.rules.bounds import inward, outside
 
 if TYPE_CHECKING:
-    from eprop.engine.arrays import Arrays
+    from eprop.engine.state.arrays import Arrays
 
 
 def connections(arrays: Arrays, name: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sources, targets and weights of a projection on all ranks, see `Simulator.connections`."""
-    return _connections(arrays, _projection(arrays.ranks.comm, arrays, name))
+    return _connections(arrays, _projection(arrays.exchange.comm, arrays, name))
 
 
 def _connections(arrays: Arrays, projection: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order, sources, targets = synapse_order(arrays, projection.index)
-    found = sources, targets, arrays.seen_weights()[order].astype(np.float64)
-    if projection.post.model.role == "readout" or not arrays.ranks.several:
+    found = sources, targets, arrays.effective_weights()[order].astype(np.float64)
+    if projection.post.model.role == "readout" or not arrays.exchange.several:
         return found
-    sources, targets, weights = arrays.ranks.joined(found)
+    sources, targets, weights = arrays.exchange.joined(found)
     return sources, targets, weights
 
 
 def delays(arrays: Arrays, name: Projection | str) -> np.ndarray:
     """Delays of a projection on all ranks, see `Simulator.delays`."""
-    projection, built = _projection(arrays.ranks.comm, arrays, name), arrays.built
+    projection, built = _projection(arrays.exchange.comm, arrays, name), arrays.built
     order = synapse_order(arrays, projection.index)[0]
-    found = built.topology.projections[axons_at(built, order)[1], lay.PRO_DELAY] * arrays.network.dt
-    if projection.post.model.role == "readout" or not arrays.ranks.several:
+    found = built.topology.groups["delay"][branches_at(built, order)[1]] * arrays.network.dt
+    if projection.post.model.role == "readout" or not arrays.exchange.several:
         return np.asarray(found)
-    return np.asarray(arrays.ranks.joined([found])[0])
+    return np.asarray(arrays.exchange.joined([found])[0])
 
 
 def gradients(arrays: Arrays, found: np.ndarray) -> dict[str, np.ndarray]:
@@ -52,8 +51,8 @@ def gradients(arrays: Arrays, found: np.ndarray) -> dict[str, np.ndarray]:
     for projection in arrays.network.projections:
         if projection.rule.code == EProp.code:
             own = found[synapse_order(arrays, projection.index)[0]]
-            joined = arrays.ranks.several and projection.post.model.role != "readout"
-            out[projection.name] = np.asarray(arrays.ranks.joined([own])[0]) if joined else own
+            joined = arrays.exchange.several and projection.post.model.role != "readout"
+            out[projection.name] = np.asarray(arrays.exchange.joined([own])[0]) if joined else own
     return out
 
 
@@ -68,7 +67,7 @@ def matrix(arrays: Arrays, name: Projection | str) -> scipy.sparse.csr_matrix:
 def _projection(comm: Communicator, arrays: Arrays, name: Projection | str) -> Projection:
     """The projection of that name, one and the same on all ranks."""
     find = partial(arrays.network.projection, name)
-    return agreed(comm, "the name of a projection", find, lambda found: {"the name": found.name})
+    return run_on_all_ranks(comm, "the name of a projection", find, lambda found: {"the name": found.name})
 
 
 def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, values: Any) -> None:
@@ -76,12 +75,13 @@ def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, valu
     projection = _projection(comm, arrays, name)
     sources, targets, _ = _connections(arrays, projection)
     check = partial(_checked, arrays, projection, values, sources, targets)
-    flat = agreed(comm, "set_weights", check, lambda flat: {"weights": checksum(flat)})
+    flat = run_on_all_ranks(comm, "set_weights", check, lambda flat: {"weights": checksum(flat)})
     order = synapse_order(arrays, projection.index)[0]
-    arrays.unfold()
-    arrays.synapses.weight[order] = flat[arrays.whole.held(projection.index)]
-    arrays.measure_gaps(arrays.built.tracts[projection.index])
-    arrays.mirror(arrays.built.tracts[projection.index])
+    arrays.materialise_weights()
+    arrays.synapses.weight[order] = flat[arrays.gatherer.held(projection.index)]
+    groups = arrays.built.delay_groups[projection.index]
+    arrays.measure_offsets(groups)
+    arrays.tie_feedback(groups)
 
 
 def _checked(
@@ -105,11 +105,11 @@ def _checked(
 
 def scale_learning_rates(arrays: Arrays, comm: Communicator, factor: float) -> None:
     """Learn with ``factor`` times the rates of optimisers and STDP, see `Simulator.scale_learning_rates`."""
-    agreed(comm, "scale_learning_rates", partial(_check_factor, factor), lambda _: {"factor": float(factor)})
-    floats = arrays.built.topology.projection_floats
-    for p, rows in zip(arrays.network.projections, arrays.built.tracts, strict=True):
+    run_on_all_ranks(comm, "scale_learning_rates", partial(_check_factor, factor), lambda _: {"factor": float(factor)})
+    eta = arrays.built.topology.groups["eta"]
+    for p, groups in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
         if p.rule.plastic:
-            floats[rows, lay.PF_ETA] = float(factor) * p.rule.learning_rate
+            eta[groups] = float(factor) * p.rule.learning_rate
 
 
 def _check_factor(factor: Any) -> None:
@@ -119,11 +119,11 @@ def _check_factor(factor: Any) -> None:
 
 def feedback_matrix(arrays: Arrays, pre: Population | str, post: Population | str) -> np.ndarray:
     """Feedback weights from readouts to neurons, see `Simulator.feedback_weights`."""
-    table, n = arrays.built.topology.populations, arrays.neurons.psi.size
+    table, n = arrays.built.topology.populations, arrays.built.n_neurons
     find = partial(_feedback_ends, arrays.network, pre, post)
-    a, b = agreed(arrays.ranks.comm, "feedback_weights", find, lambda ends: {"names": [p.name for p in ends]})
-    k, (lo, hi) = table[a.index, lay.POP_LO] - n, table[b.index, [lay.POP_LO, lay.POP_HI]]
-    return arrays.ranks.joined([arrays.neurons.feedback[k : k + a.size, lo:hi]])[0].T.copy()
+    a, b = run_on_all_ranks(arrays.exchange.comm, "feedback_weights", find, lambda ends: {"names": [p.name for p in ends]})
+    k, (lo, hi) = table["target_begin"][a.index] - n, table[["target_begin", "target_end"]][b.index]
+    return arrays.exchange.joined([arrays.neurons.feedback[k : k + a.size, lo:hi]])[0].T.copy()
 
 
 def _feedback_ends(network: Network, pre: Population | str, post: Population | str) -> tuple[Population, Population]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from eprop.engine.by_value import ByValue
-from eprop.engine.memory import check_room
+from eprop.core import lib
+from eprop.engine.build.memory import NOTICEABLE, check_room
+from eprop.engine.run.by_value import ByValue
 from eprop.errors import InputError
-from eprop.kernels.arrange import arrange
 from eprop.models import EventSource, Readout
 from eprop.network import Network
 from eprop.parameters import real_numbers
+
+# For which sizes of sources, and sizes of readouts with or without softmax, samples are made.
+Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
 
 # Positions in the events are kept for every step of every sample.
 MOST_STEPS = 2**31
@@ -46,7 +49,7 @@ class Samples(ByValue):
     n: int
     n_steps: int
     labels: np.ndarray | None = None
-    made_for: tuple[tuple[int, ...], tuple[tuple[int, bool], ...]] = ((), ())
+    made_for: Shape = ((), ())
 
     def __len__(self) -> int:
         return self.n
@@ -113,6 +116,47 @@ class BatchResult(ByValue):
         return f"BatchResult({'; '.join([*parts, f'{self.events:,} synaptic events'])})"
 
 
+class InputPart(NamedTuple):
+    """A population that takes events or targets: its name and size, the first of its columns, whether it has a softmax."""
+
+    name: str
+    size: int
+    first: int
+    softmax: bool = False
+    loss: Any = None
+
+
+@dataclass(frozen=True)
+class SampleLayout:
+    """What samples of a network have to fit; made once, for all runs of a simulator.
+
+    Attributes
+    ----------
+    dt : ms
+    sources, readouts : event sources and readouts, in the order of the network
+    n_readouts : columns of targets
+    made_for : see `Samples`
+    """
+
+    dt: float
+    sources: tuple[InputPart, ...]
+    readouts: tuple[InputPart, ...]
+    n_readouts: int
+    made_for: Shape
+
+    @classmethod
+    def of(cls, network: Network) -> SampleLayout:
+        """Of the populations of a network."""
+        sources = tuple(InputPart(p.name, p.size, 0) for p in network.populations if isinstance(p.model, EventSource))
+        readouts, n = [], 0
+        for p in network.populations:
+            if isinstance(p.model, Readout):
+                readouts.append(InputPart(p.name, p.size, n, bool(p.model.loss.softmax), p.model.loss))
+                n += p.size
+        made_for = tuple(p.size for p in sources), tuple((p.size, p.softmax) for p in readouts)
+        return cls(network.dt, sources, tuple(readouts), n, made_for)
+
+
 def make_samples(
     network: Network,
     n: int,
@@ -148,25 +192,35 @@ def make_samples(
     MemoryLimitError
         If there is no room for so many steps.
     """
+    layout = SampleLayout.of(network)
+    return arrange_samples(layout, n, n_steps, _by_name("inputs", inputs), _by_name("targets", targets), window, labels)
+
+
+def arrange_samples(
+    layout: SampleLayout,
+    n: int,
+    n_steps: int,
+    inputs: Mapping[str, Any],
+    targets: Mapping[str, Any],
+    window: Any,
+    labels: Any = None,
+) -> Samples:
+    """As `make_samples`, of populations by their names."""
     n, n_steps = _count("samples", n), _count("steps", n_steps)
     if n * n_steps > MOST_STEPS:
         raise InputError(f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts")
-    sources = [p for p in network.populations if isinstance(p.model, EventSource)]
-    readouts = [p for p in network.populations if isinstance(p.model, Readout)]
-    check_room(f"the events of {n:,} x {n_steps:,} steps", 8 * n * n_steps * (len(sources) + 1), "give them in parts")
-    starts, channels = _events(sources, _by_name("inputs", inputs), n, n_steps, network.dt)
+    needed = 8 * n * n_steps * (len(layout.sources) + 1)
+    if needed > NOTICEABLE:
+        check_room(f"the events of {n:,} x {n_steps:,} steps", needed, "give them in parts")
+    starts, channels = _events(layout, inputs, n, n_steps)
     weights = _window(window, n, n_steps)
-    target = _targets(readouts, _by_name("targets", targets), labels, n, n_steps, weights > 0)
-    return Samples(starts, channels, target, weights, n, n_steps, _labels(labels, n), made_for(network))
-
-
-def made_for(network: Network) -> tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]:
-    """What samples of a network have to fit, see `Samples`."""
-    sources = tuple(p.size for p in network.populations if isinstance(p.model, EventSource))
-    return sources, tuple((p.size, p.model.loss.softmax) for p in network.populations if isinstance(p.model, Readout))
+    target = _targets(layout, targets, labels, n, n_steps, weights)
+    return Samples(starts, channels, target, weights, n, n_steps, _labels(labels, n), layout.made_for)
 
 
 def _count(what: str, value: Any) -> int:
+    if type(value) is int and value >= 1:
+        return value
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise InputError(f"number of {what} must be a whole number >= 1, got {value!r:.80}")
     return int(value)
@@ -223,18 +277,26 @@ def events_in_steps(label: str, times: Any, channels: Any, dt: float, n_steps: i
     return np.searchsorted(step[keep], np.arange(n_steps + 1)), channels[keep]
 
 
-def _events(sources, inputs, n, n_steps, dt):
-    unknown = set(inputs) - {p.name for p in sources}
+def _check_names(what: str, given: Mapping[str, Any], parts: tuple[InputPart, ...]) -> None:
+    names = [p.name for p in parts]
+    unknown = [name for name in given if name not in names]
     if unknown:
-        known = ", ".join(p.name for p in sources) or "none"
-        raise InputError(f"no event source named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")
-    starts = np.zeros((len(sources), n * n_steps + 1), np.int64)
+        known = ", ".join(names) or "none"
+        raise InputError(f"no {what} named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")
+
+
+def _events(
+    layout: SampleLayout, inputs: Mapping[str, Any], n: int, n_steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """``event_start`` and ``event_channels`` of `Samples`."""
+    _check_names("event source", inputs, layout.sources)
+    starts = np.zeros((len(layout.sources), n * n_steps + 1), np.int64)
     parts, offset = [], 0
-    for c, p in enumerate(sources):
+    for c, p in enumerate(layout.sources):
         if p.name not in inputs:
             continue
-        start, channels = _pairs(p, inputs[p.name], n, n_steps, dt)
-        starts[c] = start + offset
+        start, channels = _pairs(p, inputs[p.name], n, n_steps, layout.dt)
+        starts[c] = start + offset if offset else start
         parts.append(channels)
         offset += channels.size
     if len(parts) == 1:
@@ -242,42 +304,46 @@ def _events(sources, inputs, n, n_steps, dt):
     return starts, np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
 
 
-def _pairs(p, given, n, n_steps, dt):
+def _pairs(p: InputPart, given: Any, n: int, n_steps: int, dt: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where the events of each step begin, and their channels, ascending within a step."""
     if _are_lists(given):
         given = _of_lists(p, given, n, n_steps, dt)
-    if isinstance(given, tuple) and len(given) == 2:
-        ptr, channels = (real_numbers(f"input {p.name!r}", part, InputError) for part in given)
-        if ptr.shape != (n, n_steps + 1):
-            raise InputError(f"input {p.name!r}: ptr must have shape ({n}, {n_steps + 1}), got {ptr.shape}")
-        if channels.ndim != 1:
-            raise InputError(f"input {p.name!r}: channels must be one list, got shape {channels.shape}")
-        if any(part.size and part.dtype.kind not in "iu" for part in (ptr, channels)):
-            raise InputError(
-                f"input {p.name!r}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}"
-            )
-        if ptr.dtype.kind == "u":  # differences would wrap around
-            ptr = ptr.astype(np.int64)
-        if (quick := _arranged(ptr, channels, p.size)) is not None:
-            return quick
-        lengths = ptr[:, 1:] - ptr[:, :-1]
-        if lengths.min() < 0 or ptr.min() < 0 or ptr.max() > channels.size:
-            raise InputError(f"input {p.name!r}: ptr must ascend within 0..{channels.size}")
-        pieces = [channels[a:b] for a, b in zip(ptr[:, 0], ptr[:, -1], strict=True)]
-        channels = np.concatenate(pieces)
-        start = np.concatenate([[0], np.cumsum(lengths.ravel())])
-    else:
-        dense = real_numbers(f"input {p.name!r}", given, InputError)
-        if dense.shape != (n, n_steps, p.size):
-            raise InputError(f"input {p.name!r} must have shape ({n}, {n_steps}, {p.size}), got {dense.shape}")
-        if not np.all((dense == 0) | (dense == 1)):
-            raise InputError(f"input {p.name!r} must hold zeros and ones only: one event per channel and step at most")
-        sample, step, channels = np.nonzero(dense)
-        start = np.searchsorted(sample * n_steps + step, np.arange(n * n_steps + 1))
+    if not (isinstance(given, tuple) and len(given) == 2):
+        return _of_dense(p, real_numbers(f"input {p.name!r}", given, InputError), n, n_steps)
+    ptr, channels = (real_numbers(f"input {p.name!r}", part, InputError) for part in given)
+    if ptr.shape != (n, n_steps + 1):
+        raise InputError(f"input {p.name!r}: ptr must have shape ({n}, {n_steps + 1}), got {ptr.shape}")
+    if channels.ndim != 1:
+        raise InputError(f"input {p.name!r}: channels must be one list, got shape {channels.shape}")
+    if any(part.size and part.dtype.kind not in "iu" for part in (ptr, channels)):
+        raise InputError(
+            f"input {p.name!r}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}"
+        )
+    if ptr.dtype.kind == "u":  # differences would wrap around
+        ptr = ptr.astype(np.int64)
+    if (quick := _arranged(ptr, channels, p.size)) is not None:
+        return quick
+    lengths = ptr[:, 1:] - ptr[:, :-1]
+    if lengths.min() < 0 or ptr.min() < 0 or ptr.max() > channels.size:
+        raise InputError(f"input {p.name!r}: ptr must ascend within 0..{channels.size}")
+    pieces = [channels[a:b] for a, b in zip(ptr[:, 0], ptr[:, -1], strict=True)]
+    channels = np.concatenate(pieces)
+    start = np.concatenate([[0], np.cumsum(lengths.ravel())])
     if channels.size and (channels.min() < 0 or channels.max() >= p.size):
         raise InputError(
             f"input {p.name!r}: channels must lie in 0..{p.size - 1}, got {channels.min()}..{channels.max()}"
         )
     return start, _ascending(p, start, channels)
+
+
+def _of_dense(p: InputPart, dense: np.ndarray, n: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Events of an array of zeros and ones."""
+    if dense.shape != (n, n_steps, p.size):
+        raise InputError(f"input {p.name!r} must have shape ({n}, {n_steps}, {p.size}), got {dense.shape}")
+    steps, channels = np.nonzero(dense.reshape(n * n_steps, p.size))
+    if np.count_nonzero(dense == 1) != channels.size:
+        raise InputError(f"input {p.name!r} must hold zeros and ones only: one event per channel and step at most")
+    return np.searchsorted(steps, np.arange(n * n_steps + 1)), channels
 
 
 def _are_lists(given: Any) -> bool:
@@ -286,7 +352,7 @@ def _are_lists(given: Any) -> bool:
 
 
 def _of_lists(
-    p: Any, given: Iterable[tuple[Any, Any]], n: int, n_steps: int, dt: float
+    p: InputPart, given: list[tuple[Any, Any]], n: int, n_steps: int, dt: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lists of spikes as a pair ``(ptr, channels)``."""
     found = [events_in_steps(f"{p.name!r}, sample {k}", *one, dt, n_steps) for k, one in enumerate(given)]
@@ -297,7 +363,7 @@ def _of_lists(
     return ptr, np.concatenate([channels for _, channels in found])
 
 
-def _arranged(ptr, channels, size):
+def _arranged(ptr: np.ndarray, channels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Offsets and a copy of the channels if they are as they should be, in one pass; else None, and a closer look follows."""
     n, total = ptr.size - ptr.shape[0], int((ptr[:, -1] - ptr[:, 0]).sum())
     if (ptr.dtype, channels.dtype) != (np.int64, np.int32) or not 0 <= total <= channels.size * ptr.shape[0]:
@@ -305,11 +371,11 @@ def _arranged(ptr, channels, size):
     if (ptr[:, -1] < ptr[:, 0]).any():  # there would be less room than the others need
         return None
     start, out = np.empty(n + 1, np.int64), np.empty(total, np.int32)
-    well = arrange(np.ascontiguousarray(ptr), np.ascontiguousarray(channels), size, start, out)
+    well = lib.arrange_events(np.ascontiguousarray(ptr), np.ascontiguousarray(channels), size, start, out)
     return (start, out) if well else None
 
 
-def _ascending(p, start, channels):
+def _ascending(p: InputPart, start: np.ndarray, channels: np.ndarray) -> np.ndarray:
     """The channels of every step in ascending order; each may be there once."""
     rising = channels[1:] > channels[:-1]
     begins = start[(start > 0) & (start < channels.size)]
@@ -323,47 +389,46 @@ def _ascending(p, start, channels):
     return channels[order]
 
 
-def _labels(labels, n):
+def _labels(labels: Any, n: int) -> np.ndarray | None:
     if labels is None:
         return None
     out = real_numbers("labels", labels, InputError)
     if out.shape != (n,) or out.dtype.kind not in "iu":
         raise InputError(f"labels must be {n} whole numbers, got shape {out.shape}, type {out.dtype}")
-    return out.astype(np.int64)
+    labels_of_samples: np.ndarray = out.astype(np.int64)
+    return labels_of_samples
 
 
-def _targets(readouts, targets, labels, n, n_steps, opened):
-    size = sum(p.size for p in readouts)
+def _targets(
+    layout: SampleLayout, targets: Mapping[str, Any], labels: Any, n: int, n_steps: int, window: np.ndarray
+) -> np.ndarray:
+    """``target`` of `Samples`."""
     if labels is not None:
-        return _one_hot(readouts, targets, _labels(labels, n))
-    unknown = set(targets) - {p.name for p in readouts}
-    if unknown:
-        known = ", ".join(p.name for p in readouts) or "none"
-        raise InputError(f"no readout named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")
+        return _one_hot(layout.readouts, targets, _labels(labels, n))
+    _check_names("readout", targets, layout.readouts)
     arrays = {name: real_numbers(f"target {name!r}", value, InputError) for name, value in targets.items()}
     long = any(a.ndim == 3 and a.shape[1] != 1 for a in arrays.values())
-    out = np.full((n, n_steps if long else 1, size), np.nan)
-    at = 0
-    for p in readouts:
-        if p.name in arrays:
-            value = arrays[p.name]
-            if value.ndim != 3 or value.shape[0] != n or value.shape[1] not in (1, n_steps) or value.shape[2] != p.size:
-                raise InputError(
-                    f"target {p.name!r} must have shape ({n}, {n_steps} or 1, {p.size}), got {value.shape}"
-                )
-            if not np.all(np.isfinite(value)):
-                raise InputError(f"target {p.name!r} holds values that are not finite")
-            if p.model.loss.softmax:
-                _check_shares(p, value, opened)
-            out[:, :, at : at + p.size] = value
-        at += p.size
+    out = np.empty((n, n_steps if long else 1, layout.n_readouts))
+    for p in layout.readouts:
+        part = out[:, :, p.first : p.first + p.size]
+        if p.name not in arrays:
+            part[...] = np.nan
+            continue
+        value = arrays[p.name]
+        if value.ndim != 3 or value.shape[0] != n or value.shape[1] not in (1, n_steps) or value.shape[2] != p.size:
+            raise InputError(f"target {p.name!r} must have shape ({n}, {n_steps} or 1, {p.size}), got {value.shape}")
+        part[...] = value
+        if not np.isfinite(part).all():
+            raise InputError(f"target {p.name!r} holds values that are not finite")
+        if p.softmax:
+            _check_shares(p, value, window > 0)
     return out
 
 
-def _check_shares(p, value, opened):
+def _check_shares(p: InputPart, value: np.ndarray, opened: np.ndarray) -> None:
     """Whether targets are shares of classes: none negative, and together one where the window is ``opened``."""
     if value.min() < 0.0:
-        raise InputError(f"target {p.name!r} holds negative values; with {p.model.loss} it holds shares of classes")
+        raise InputError(f"target {p.name!r} holds negative values; with {p.loss} it holds shares of classes")
     total = value.sum(axis=2)
     wrong = np.argwhere((np.abs(total - 1.0) > 1e-3) & opened)
     if wrong.size:
@@ -371,11 +436,12 @@ def _check_shares(p, value, opened):
         total = np.broadcast_to(total, (len(total), opened.shape[1]))
         raise InputError(
             f"target {p.name!r} adds up to {total[sample, step]:g} in step {step} of sample {sample}; "
-            f"with {p.model.loss} it holds shares of classes, which add up to one"
+            f"with {p.loss} it holds shares of classes, which add up to one"
         )
 
 
-def _one_hot(readouts, targets, labels):
+def _one_hot(readouts: tuple[InputPart, ...], targets: Mapping[str, Any], labels: np.ndarray | None) -> np.ndarray:
+    assert labels is not None
     if targets or len(readouts) != 1:
         raise InputError("labels need exactly one readout population and no targets beside them")
     size = readouts[0].size
@@ -384,7 +450,7 @@ def _one_hot(readouts, targets, labels):
     return np.eye(size)[labels][:, None, :]
 
 
-def _window(window, n, n_steps):
+def _window(window: Any, n: int, n_steps: int) -> np.ndarray:
     if window is None:
         return np.ones((1, n_steps))
     out = real_numbers("window", window, InputError).astype(np.float64)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from eprop.engine.state import NEVER, power_of_two
-from eprop.kernels import layout as lay
-from eprop.network import Network
-
-if TYPE_CHECKING:
-    from eprop.engine.build import Built
+from eprop.engine.build.built import Built
+from eprop.engine.build.records import Role, ring_size
+from eprop.network import Network, Population
 
 # Arrays with one entry for each neuron, on their last axis. The others but those below are the same on every rank.
 OF_NEURONS = frozenset(
-    ("neurons/state", "neurons/psi", "neurons/signal", "neurons/rate", "neurons/feedback", "neurons/gap", "history/prefix",
-     "history/parts", "history/blocks", "history/tails", "history/steps", "history/post_trace")
+    ("neurons/state", "neurons/psi", "neurons/signal", "neurons/rate", "neurons/feedback", "neurons/feedback_offset",
+     "history/block_prefix", "history/prefix_history", "history/block_propagators", "history/span_suffixes", "history/steps",
+     "history/post_trace")
 )  # fmt: skip
-LOG = ("history/log", "history/log_start")
+LOG = ("spike_log/sources", "spike_log/start")
+POST_TIMES = "post_spikes/times"
+# Step of a spike that has not happened, of postsynaptic spikes.
+NEVER = -(1 << 62)
 
 
-class Whole:
+class StateGatherer:
     """Puts arrays of a rank together with those of the others, and takes its own from the whole.
 
     Parameters
@@ -32,9 +33,9 @@ class Whole:
     """
 
     def __init__(self, network: Network, built: Built, counts: np.ndarray):
-        self._network, self._built, self._share = network, built, built.share
+        self._network, self._built, self._partition = network, built, built.rank_partition
         self._onto_readouts = [p.post.model.role == "readout" for p in network.projections]
-        self._synapses = np.stack(self._share.comm.gather(counts))  # (ranks, projections)
+        self._synapses = np.stack(self._partition.comm.gather(counts))  # (ranks, projections)
         # Where a projection's synapses begin among this rank's, and among those of all.
         self._here = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
@@ -45,28 +46,28 @@ class Whole:
 
     def held(self, projection: int) -> slice:
         """Which of a projection's connections, in the order of `Simulator.connections`, this rank has."""
-        held, rank = self._synapses[:, projection], self._share.comm.rank
+        held, rank = self._synapses[:, projection], self._partition.comm.rank
         first = 0 if self._onto_readouts[projection] else int(held[:rank].sum())
         return slice(first, first + int(held[rank]))
 
     def gives(self, projection: int) -> bool:
         """Whether this rank's synapses of a projection are its own: those onto readouts are on every rank."""
-        return not self._onto_readouts[projection] or self._share.comm.rank == 0
+        return not self._onto_readouts[projection] or self._partition.comm.rank == 0
 
     def state(self, own: dict[str, np.ndarray], t: int) -> dict[str, np.ndarray]:
         """The state of the whole network at step ``t`` from that of each rank, on every rank."""
-        if not self._share.several:
+        if not self._partition.several:
             return own
         pieces: dict[str, Any] = {name: self._pieces(name, value) for name, value in own.items()}
         pieces[LOG[0]] = self._logged(own, t)
         pieces = {name: value for name, value in pieces.items() if value is not None}
-        everyone = self._share.comm.gather(pieces)
+        everyone = self._partition.comm.gather(pieces)
         out = dict(own)
         for name in pieces:
             parts = [part[name] for part in everyone]
             if name == LOG[0]:
                 out[LOG[0]], out[LOG[1]] = self._whole_log(parts, own[LOG[1]].shape, t)
-            elif name == "history/post_times":
+            elif name == POST_TIMES:
                 out[name] = _stacked(parts)
             else:
                 out[name] = _interleaved(parts)
@@ -74,16 +75,16 @@ class Whole:
 
     def part(self, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """What of a state of the whole network is this rank's; ``own`` has the shapes."""
-        if not self._share.several:
+        if not self._partition.several:
             return state
         out: dict[str, np.ndarray] = {}
-        lo, hi = self._share.first, self._share.stop
-        neurons = int(self._share.bounds[-1])
+        lo, hi = self._partition.first, self._partition.stop
+        neurons = int(self._partition.bounds[-1])
         for name in own:
             value = np.asarray(state[name])
             if name in OF_NEURONS:
                 value = value[..., lo:hi] if value.shape[-1] == neurons else value
-            elif name == "history/post_times":
+            elif name == POST_TIMES:
                 value = value[lo:hi]
             elif name == "neurons/input":
                 value = np.concatenate([value[lo:hi], value[neurons:]])
@@ -100,11 +101,11 @@ class Whole:
     def _pieces(self, name: str, value: np.ndarray) -> Any:
         if name in OF_NEURONS:
             return [value]
-        if name == "history/post_times":
+        if name == POST_TIMES:
             return value
         if name == "neurons/input":
-            n = self._share.neurons
-            return [value[:n], value[n:] if self._share.comm.rank == 0 else value[:0]]
+            n = self._partition.n_neurons
+            return [value[:n], value[n:] if self._partition.comm.rank == 0 else value[:0]]
         if name.startswith("axons/"):
             return [value[..., :0], *(value[..., rows] for rows in self._sources_to_give() if value.shape[-1])]
         if name.startswith("synapses/"):
@@ -118,18 +119,18 @@ class Whole:
         for p in self._network.populations:
             if not _spiking(p):
                 continue
-            own = self._share.own_rows(p)
-            if p.model.role != "neuron" and self._share.comm.rank > 0:
+            own = self._partition.own_sources(p)
+            if p.model.role != "neuron" and self._partition.comm.rank > 0:
                 own = slice(0, 0)
             found.append(slice(at + own.start, at + own.stop))
-            at += self._share.known(p)
+            at += self._partition.n_local_sources(p)
         return found
 
     def _own_sources(self, value: np.ndarray) -> np.ndarray:
         parts, at = [value[..., :0]], 0
         for p in self._network.populations:
             if _spiking(p):
-                parts.append(value[..., at + self._share.nodes(p)])
+                parts.append(value[..., at + self._partition.global_ids(p)])
                 at += p.size
         return np.concatenate(parts, axis=-1)
 
@@ -147,11 +148,11 @@ class Whole:
         """Steps and sources, numbered as in the whole network, of the spikes in the log that this rank gives."""
         steps, sources = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for step, p, known, first in _spikes_of(self._network, own, t):
-            source = known - self._built.topology.populations[p.index, lay.POP_SRC]
+            source = known - self._built.topology.populations["first_source"][p.index]
             if p.model.role == "neuron":
-                rows = self._share.own_rows(p)
-                source = source[(source >= rows.start) & (source < rows.stop)] - rows.start + self._share.own(p)[0]
-            elif self._share.comm.rank > 0:
+                rows = self._partition.own_sources(p)
+                source = source[(source >= rows.start) & (source < rows.stop)] - rows.start + self._partition.own(p)[0]
+            elif self._partition.comm.rank > 0:
                 continue
             steps.append(np.full(source.size, step))
             sources.append(source + first)
@@ -168,15 +169,15 @@ class Whole:
         t = int(state["counters"][0])
         steps, sources = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         table = self._built.topology.populations
-        nodes = {p.index: self._share.nodes(p) for p in self._network.populations if _spiking(p)}
+        nodes = {p.index: self._partition.global_ids(p) for p in self._network.populations if _spiking(p)}
         for step, p, source, first in _spikes_of(self._network, state, t):
             known = np.searchsorted(nodes[p.index], source - first)
             inside = known < nodes[p.index].size
             inside[inside] = nodes[p.index][known[inside]] == source[inside] - first
             steps.append(np.full(int(inside.sum()), step))
-            sources.append(known[inside] + table[p.index, lay.POP_SRC])
-        ends = table[:, lay.POP_SRC] + np.where(table[:, lay.POP_ROLE] == lay.READOUT, 0, table[:, lay.POP_SIZE])
-        firsts = np.concatenate([table[:, lay.POP_SRC], ends[-1:]])
+            sources.append(known[inside] + table["first_source"][p.index])
+        ends = table["first_source"] + np.where(table["role"] == Role.readout, 0, table["size"])
+        firsts = np.concatenate([table["first_source"], ends[-1:]])
         return _made_log(np.concatenate(steps), np.concatenate(sources), firsts, np.shape(state[LOG[1]]), t)
 
 
@@ -185,7 +186,9 @@ def _spiking(p: Any) -> int:
     return 0 if p.model.role == "readout" else p.size
 
 
-def _spikes_of(network: Network, state: Mapping[str, np.ndarray], t: int):
+def _spikes_of(
+    network: Network, state: Mapping[str, np.ndarray], t: int
+) -> Iterator[tuple[int, Population, np.ndarray, int]]:
     """``(step, population, sources as logged, first source of the population in the whole network)`` of a log."""
     log, starts = np.asarray(state[LOG[0]]), np.asarray(state[LOG[1]])
     firsts = np.cumsum([0, *(_spiking(p) for p in network.populations)])
@@ -197,9 +200,11 @@ def _spikes_of(network: Network, state: Mapping[str, np.ndarray], t: int):
                 yield step, p, log[positions].astype(np.int64), firsts[p.index]
 
 
-def _made_log(steps, sources, firsts, shape, t) -> tuple[np.ndarray, np.ndarray]:
+def _made_log(
+    steps: np.ndarray, sources: np.ndarray, firsts: np.ndarray, shape: tuple[int, ...], t: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Log and starts of spikes in the order of step and source; the log begins with the oldest step that is kept."""
-    log = np.zeros(power_of_two(max(2 * int(firsts[-1]) + 1024, steps.size)), np.int32)
+    log = np.zeros(ring_size(max(2 * int(firsts[-1]) + 1024, steps.size)), np.int32)
     log[: sources.size] = sources
     starts = np.zeros(shape, np.int64)
     for step in range(max(0, t + 1 - shape[0]), t):

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from eprop import _jit
 from eprop.errors import NetworkError, ParameterError
-from eprop.kernels.layout import EPROP_PLUS
 from eprop.network import Network
 from eprop.parallel import Communicator, Serial
-from eprop.rules import EProp
+from eprop.parallel.threads import available_threads
+from eprop.rules import EProp, EPropPlus
 
 # What several ranks divide among them: the neurons of one network, or the samples, each with a network of its own.
 DIVISIONS = ("model", "data")
@@ -48,15 +47,15 @@ def check_options(network: Any, precision: Any, parallel: Any, threads: Any, par
 def check_threads(threads: Any) -> None:
     """Whether this process can have so many threads."""
     _check_count("threads", threads)
-    if threads > (available := _jit.available_threads()):
+    if threads > (available := available_threads()):
         raise ParameterError(
-            f"Simulator.threads is {threads}, but only {available} are available; set NUMBA_NUM_THREADS before the start"
+            f"Simulator.threads is {threads}, but only {available} are available; set EPROP_NUM_THREADS before the start"
         )
 
 
 def thread_count(threads: int | None, comm: Communicator) -> int:
     """Threads to use: as many as are wanted, by default all that this rank may have."""
-    free = comm.threads(_jit.available_threads())  # collective: another rank may be told nothing
+    free = comm.threads(available_threads())  # collective: another rank may have been given no number
     return free if threads is None else int(threads)
 
 
@@ -74,19 +73,9 @@ def partition_count(partitions: Any, network: Network, threads: int, asked: bool
     return threads
 
 
-def _check_count(name: str, count: Any) -> None:
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-        raise ParameterError(f"Simulator.{name} must be a whole number >= 1, got {count!r}")
-
-
-def use_threads(threads: int) -> None:
-    """Let compiled loops use so many threads from now on."""
-    _jit.set_threads(threads)
-
-
-def in_threads(work: Callable[[int], None], n: int, threads: int, stop: threading.Event) -> None:
+def run_in_threads(work: Callable[[int], None], n: int, threads: int, stop: threading.Event) -> None:
     """Do ``work(0)`` to ``work(n - 1)``, in several threads where there are some; ``stop`` is set if one of them fails."""
-    if threads <= 1 or _jit.JIT_DISABLED:
+    if threads <= 1:
         for k in range(n):
             work(k)
         return
@@ -98,6 +87,16 @@ def in_threads(work: Callable[[int], None], n: int, threads: int, stop: threadin
             raise
 
 
+def replicas_of(parallel: str, comm: Communicator) -> Communicator:
+    """The ranks that have a copy of the network each; one, if they divide its neurons instead."""
+    return comm if parallel == "data" else Serial()
+
+
+def _check_count(name: str, count: Any) -> None:
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+        raise ParameterError(f"Simulator.{name} must be a whole number >= 1, got {count!r}")
+
+
 def _check_division(network: Network, parallel: Any) -> None:
     if parallel not in DIVISIONS:
         raise ParameterError(f'Simulator.parallel must be "model" or "data", got {parallel!r}')
@@ -107,12 +106,7 @@ def _check_division(network: Network, parallel: Any) -> None:
         )
 
 
-def replicas_of(parallel: str, comm: Communicator) -> Communicator:
-    """The ranks that have a copy of the network each; one, if they divide its neurons instead."""
-    return comm if parallel == "data" else Serial()
-
-
 def _learns_from_batches(network: Network) -> bool:
     """Whether a network learns by `EProp`, and not at spikes."""
-    at_spikes = any(p.rule.code == EPROP_PLUS for p in network.projections)
-    return not at_spikes and any(isinstance(p.rule, EProp) for p in network.projections)
+    rules = [p.rule for p in network.projections]
+    return any(isinstance(rule, EProp) for rule in rules) and not any(isinstance(rule, EPropPlus) for rule in rules)

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from eprop.engine.samples import Samples
-from eprop.kernels import layout as lay
-
-if TYPE_CHECKING:
-    from eprop.engine.arrays import Arrays
+from eprop.engine.run.samples import Samples
+from eprop.engine.state.arrays import Arrays
 
 
 def batch_scale(arrays: Arrays, samples: Samples) -> np.ndarray:
-    """Per tract: mean over the batch; also over the learning window, that of the first sample, where the rule says so."""
+    """Per delay group: mean over the batch; also over the learning window, that of the first sample, where the rule says so."""
     return np.where(_averaged(arrays), 1.0 / len(samples) / _lengths(samples)[0], 1.0 / len(samples))
 
 
 def sample_scales(arrays: Arrays, samples: Samples, index: np.ndarray) -> np.ndarray:
-    """Of samples ``index``, per tract, what gradients are multiplied with as they are added up (samples, tracts).
+    """Of samples ``index``, per delay group, what gradients are multiplied with as they are added up (samples, groups).
 
     That is the unit of readouts, and how much longer the window of the first sample is, over which all are averaged together.
     """
     lengths = np.broadcast_to(_lengths(samples), len(samples))
     shares = np.where(_averaged(arrays), (lengths[0] / lengths[index])[:, None], 1.0)
     dtype = arrays.built.weight.dtype
-    return np.asarray(arrays.built.topology.projection_floats[:, lay.PF_ZETA].astype(dtype) * shares.astype(dtype))
+    return np.ascontiguousarray(arrays.built.topology.groups["input_scale"].astype(dtype) * shares.astype(dtype))
 
 
 def _averaged(arrays: Arrays) -> np.ndarray:
-    """Per tract: whether its gradients are averaged over the learning window."""
-    rules = [arrays.network.projections[k].rule for k in arrays.built.topology.projections[:, lay.PRO_OWNER]]
+    """Per delay group: whether its gradients are averaged over the learning window."""
+    rules = [arrays.network.projections[k].rule for k in arrays.built.topology.groups["projection"]]
     return np.array([getattr(rule, "average_gradient", False) for rule in rules], np.bool_)
 
 

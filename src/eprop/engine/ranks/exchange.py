@@ -1,0 +1,83 @@
+"""What ranks do together while a network runs: exchange spikes, agree on a status, add up, put results together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eprop.engine.build.built import Built
+from eprop.errors import Status
+
+# Samples of e-prop that run side by side on several ranks: their surrogate gradients may take so many bytes.
+SLOTS_BYTES = 1 << 28
+
+
+class Exchange:
+    """The ranks that simulate a network, as one of them sees it. Every method is called by all of them together.
+
+    Attributes
+    ----------
+    comm : Communicator
+    several : bool
+        Whether there is more than one rank.
+    slice_steps : int
+        Steps between exchanges of spikes: within the shortest delay no spike reaches anybody.
+    """
+
+    def __init__(self, built: Built):
+        self.partition, self.comm = built.rank_partition, built.rank_partition.comm
+        self.several, self.slice_steps = built.rank_partition.several, built.slice_steps
+
+    def swap(self, message: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Give the spikes of a slice to all ranks and get theirs.
+
+        Returns
+        -------
+        tuple of ndarray
+            What ``receive`` of the core takes: the messages of all ranks as bytes, where each begins, the first neuron of each
+            rank, and the neurons that this rank knows.
+        """
+        messages, bounds = self.comm.exchange(message)
+        own = self.partition
+        return messages, bounds[:-1].astype(np.int64), own.bounds[:-1], own.bits, own.counts
+
+    def slots(self, n_steps: int, n: int, itemsize: int) -> int:
+        """How many of ``n`` samples run side by side; the same on all ranks."""
+        neurons = int(np.diff(self.partition.bounds).max())
+        return int(np.clip(SLOTS_BYTES // max(n_steps * neurons * itemsize, 1), 1, n))
+
+    def worst(self, status: int) -> int:
+        """The worst of what the ranks found, so that all of them stop or none."""
+        return Status(max(self.comm.gather(int(status)))) if self.several else status
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """Sum over the ranks."""
+        return self.comm.sum(values) if self.several else values
+
+    def total(self, count: int) -> int:
+        """Sum of a number over the ranks."""
+        return int(self.comm.sum(np.array([count]))[0]) if self.several else count
+
+    def columns(self, values: np.ndarray, positions: np.ndarray, n: int) -> np.ndarray:
+        """Columns that the ranks hold, each at its position among all ``n``."""
+        if not self.several:
+            return values
+        out = np.zeros((len(values), n))
+        for where, part in self.comm.gather((positions, values)):
+            out[:, where] = part
+        return out
+
+    def spikes(self, steps: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Spikes that the ranks found, in the order of step and node."""
+        if not self.several:
+            return steps, nodes
+        parts = self.comm.gather((steps, nodes))
+        steps, nodes = (np.concatenate([part[k] for part in parts]) for k in range(2))
+        order = np.lexsort((nodes, steps))
+        return steps[order], nodes[order]
+
+    def joined(self, parts: Any) -> list[Any]:
+        """Tuples of arrays that the ranks hold, each put together along its last axis."""
+        found = self.comm.gather(parts)
+        return [np.concatenate(columns, axis=-1) for columns in zip(*found, strict=True)]

@@ -1,0 +1,261 @@
+"""Samples side by side, each from rest in a sample slot of its own; e-prop learns from them as one mini-batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eprop.core import lib
+from eprop.engine.build.built import Built
+from eprop.engine.build.memory import NOTICEABLE, check_results, check_side_by_side, results_bytes
+from eprop.engine.build.records import Rule
+from eprop.engine.ranks.distributed_batch import DistributedBatch
+from eprop.engine.run.divergence import check_batch, check_silence, check_weights
+from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
+from eprop.engine.run.phases import PhaseTimer
+from eprop.engine.run.samples import BatchResult, Samples
+from eprop.engine.run.spikes import spikes_of_sample
+from eprop.engine.state.arrays import Arrays
+from eprop.engine.state.synapse_order import branches_at
+from eprop.errors import DivergenceError, MemoryLimitError
+from eprop.network import Population
+from eprop.parallel import Communicator
+
+Progress = Callable[[int], None] | None
+BATCHES = {np.dtype(np.float64): lib.BatchDouble, np.dtype(np.float32): lib.BatchSingle}
+# Several threads run so many samples each before they add gradients up: that one sample takes longer than another evens
+# out, and they wait for each other less often. What a thread's samples leave behind, in neurons that learn, shall stay in its
+# cache, though.
+SLOTS_A_THREAD, SLOTS_A_THREAD_BYTES = 4, 1 << 21
+
+
+class BatchBuffers(NamedTuple):
+    """Where the results of samples on this rank go, and what the core is asked for.
+
+    Attributes
+    ----------
+    request : BatchRequest of the core
+    y : (n, n_steps, readouts) without the leak potential
+    losses : (n,)
+    counts : (n, own neurons) int64, spikes
+    events : (n,) int64
+    """
+
+    request: Any
+    y: np.ndarray
+    losses: np.ndarray
+    counts: np.ndarray
+    events: np.ndarray
+
+
+class Batches:
+    """Runs samples of a simulator's network and learns from them.
+
+    Parameters
+    ----------
+    arrays : Arrays
+    replicas : Communicator
+        The ranks that have a copy of the network each.
+    neighbours : int
+        Ranks that share the memory of this machine.
+    timer : PhaseTimer
+    """
+
+    def __init__(self, arrays: Arrays, replicas: Communicator, neighbours: int, timer: PhaseTimer):
+        self._arrays, self._replicas, self._neighbours, self._timer = arrays, replicas, neighbours, timer
+        self._batch: Any = None
+        self._learned = False  # whether a batch of before could learn
+        self._learners = _count_learners(arrays.built)
+
+    def train(self, samples: Samples, progress: Progress) -> BatchResult:
+        """Run a mini-batch and take a step of the optimisers."""
+        arrays, topology, synapses = self._arrays, self._arrays.built.topology, self._arrays.synapses
+        arrays.tie_feedback()
+        scale, update = batch_scale(arrays, samples), arrays.updates + 1
+        try:
+            result = self.run(samples, True, progress)
+            # Ctrl-C is heard when a call returns: the weights and their clock move together.
+            arrays.updates, arrays.learned_steps = update, arrays.learned_steps + len(samples) * samples.n_steps
+            began = time.perf_counter()
+            lib.optimize(topology, synapses, update, scale, arrays.threads)
+            self._timer.add_since("update", began)
+            if arrays.neurons.feedback_offset.size:
+                lib.fade_offsets(topology, arrays.neurons.feedback_offset)
+        except BaseException:
+            synapses.pending[:] = 0.0  # a part of a batch is no batch
+            raise
+        arrays.tie_feedback()
+        check_weights(arrays, "train")
+        assert result.spikes is not None
+        check_silence(arrays, result.spikes)
+        return result
+
+    def gradients(self, samples: Samples, progress: Progress) -> np.ndarray:
+        """What `train` would hand to the optimisers, of each synapse of this rank, in the engine's order; nothing changes."""
+        arrays, events = self._arrays, self._arrays.events
+        arrays.tie_feedback()
+        try:
+            self.run(samples, True, progress)
+            found = arrays.synapses.pending.astype(np.float64)
+        finally:
+            arrays.synapses.pending[:] = 0.0
+            arrays.stream.events = events
+        return found * batch_scale(arrays, samples)[branches_at(arrays.built, np.arange(found.size))[1]]
+
+    @property
+    def keeps_spikes(self) -> bool:
+        """Whether all that run a sample have its spikes: of replicas, one runs it."""
+        return self._replicas.size == 1
+
+    def spikes(self, wanted: list[Population]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Times (ms) and nodes of the spikes of the sample that was run alone, last."""
+        return spikes_of_sample(self._arrays, wanted, self._batch, 0) if self._batch is not None and wanted else {}
+
+    def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
+        """All samples from rest; gradients are added up. Replicas take a share each and put the results together."""
+        comm, index = self._replicas, np.arange(len(samples))
+        own, found, problem = np.array_split(index, comm.size)[comm.rank], None, ""
+        self._check_room(samples, own.size, learn)
+        if comm.size == 1:
+            return self._run(samples, index, learn, progress)
+        try:
+            found = self._run(samples, own, learn, None) if own.size else None
+        except DivergenceError as error:
+            problem = str(error)
+        parts = comm.gather((found, problem))
+        for _, problem in parts:
+            if problem:
+                raise DivergenceError(problem)
+        results = [part for part, _ in parts if part is not None]
+        if progress:
+            progress(len(samples))
+        events = sum(part.events for part in results)
+        if learn:
+            self._arrays.synapses.pending[:] = comm.sum(self._arrays.synapses.pending)
+            self._arrays.stream.events += events - (found.events if found else 0)
+        loss, y, spikes = (
+            np.concatenate([getattr(part, name) for part in results]) for name in ("loss", "y", "spikes")
+        )
+        return BatchResult(loss, y, spikes, events)
+
+    def _run(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> BatchResult:
+        """The samples ``index`` on this replica."""
+        arrays, exchange = self._arrays, self._arrays.exchange
+        batch, out = self._batch_for(samples.n_steps, len(index), learn), self._buffers(samples, index, learn)
+        batch.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
+        began = time.perf_counter()
+        if exchange.several:
+            found = DistributedBatch(exchange, batch, out.request, arrays.synapses.pending)
+            events = found.run(len(index), samples.n_steps, learn, progress)
+        else:
+            self._run_alone(batch, out.request, len(index), progress)
+            events = int(out.events.sum())
+        self._timer.add_since("samples", began)
+        check_batch(arrays, out.losses, batch, out.y)
+        spikes, events = exchange.sum(out.counts.sum(axis=1)), exchange.total(events)
+        if learn:
+            arrays.stream.events += events
+        out.y[...] += arrays.built.topology.readouts["leak"]
+        return BatchResult(out.losses, out.y, spikes, events)
+
+    def _run_alone(self, batch: Any, request: Any, n: int, progress: Progress) -> None:
+        """Chunk after chunk; the core comes back now and then, so that Ctrl-C is heard."""
+        done = 0
+        while done < n:
+            reached = batch.run(done, n, request, self._arrays.synapses.pending)
+            if progress:
+                progress(reached - done)
+            done = reached
+
+    def _buffers(self, samples: Samples, index: np.ndarray, learn: bool) -> BatchBuffers:
+        """Room for the results of samples ``index``."""
+        arrays, n = self._arrays, len(index)
+        y, losses = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
+        counts, events = np.zeros((n, arrays.built.n_neurons), np.int64), np.zeros(n, np.int64)
+        request = lib.BatchRequest(
+            arrays.network.seed, index, arrays.noise_clocks(samples.n_steps, index, learn), learn, arrays.neurons.feedback,
+            sample_scales(arrays, samples, index), samples.event_start, samples.event_channels, samples.target,
+            samples.window, y, losses, counts, events,
+        )  # fmt: skip
+        return BatchBuffers(request, y, losses, counts, events)
+
+    def _check_room(self, samples: Samples, n: int, learn: bool) -> None:
+        """Refuse samples, of which this rank runs ``n``, whose results or states will not fit; all ranks do, or none.
+
+        They look how much memory there is when all have let go of what is in the way, and none has begun.
+        """
+        arrays, n_steps = self._arrays, samples.n_steps
+        exchange, readouts, width = arrays.exchange, arrays.built.n_readouts, min(self._width(n_steps, n), n)
+        needed = results = results_bytes(len(samples) * n_steps, readouts)
+        if not self._suffices(n_steps, n, learn):
+            self._let_go()
+            needed += width * slot_bytes(arrays.built, n_steps, learn)
+        comm, problem = self._replicas if self._replicas.size > 1 else exchange.comm, ""
+        if max(comm.gather(needed)) <= NOTICEABLE:
+            return
+        try:
+            check_results(len(samples) * n_steps, readouts, neighbours=self._neighbours)
+            if needed > results:
+                precise = learn and arrays.built.weight.itemsize == 8
+                check_side_by_side(width, n_steps, needed, precise, exchange.several, self._neighbours)
+        except MemoryLimitError as error:
+            problem = str(error)
+        for found in comm.gather(problem):
+            if found:
+                raise MemoryLimitError(found)
+
+    def _width(self, n_steps: int, n: int) -> int:
+        """Sample slots for ``n`` samples; the results do not depend on it."""
+        threads, itemsize = max(self._arrays.threads, 1), self._arrays.built.weight.itemsize
+        if self._arrays.exchange.several:
+            return self._arrays.exchange.slots(n_steps, n, itemsize)
+        if threads == 1:
+            return 1
+        each = SLOTS_A_THREAD_BYTES // max(n_steps * self._learners * itemsize, 1)
+        return threads * int(np.clip(min(each, n // threads), 1, SLOTS_A_THREAD))
+
+    def _suffices(self, n_steps: int, n: int, learn: bool) -> bool:
+        """Whether the batch of before fits ``n`` samples."""
+        batch = self._batch
+        return (
+            batch is not None
+            and batch.slots >= self._width(n_steps, n)
+            and batch.n_steps == n_steps
+            and (batch.learns or not learn)
+        )
+
+    def _let_go(self) -> None:
+        """Of the batch of before, which is in the way of another one."""
+        if self._batch is not None:
+            self._learned, self._batch = self._batch.learns, None
+
+    def _batch_for(self, n_steps: int, n: int, learn: bool) -> Any:
+        """A batch of the core for ``n`` samples; the one of before, if it fits."""
+        built = self._arrays.built
+        if not self._suffices(n_steps, n, learn):
+            self._let_go()
+            self._batch = BATCHES[built.weight.dtype](
+                built.topology, built.initial, self._width(n_steps, n), n_steps, learn or self._learned,
+                max(self._arrays.threads, 1),
+            )  # fmt: skip
+        return self._batch
+
+
+def _count_learners(built: Built) -> int:
+    """Neurons onto which synapses learn by e-prop."""
+    groups = built.topology.groups
+    groups = groups[(groups["rule"] == Rule.eprop) & (groups["onto_readouts"] == 0)]
+    return sum(hi - lo for lo, hi in set(zip(groups["target_begin"].tolist(), groups["target_end"].tolist(), strict=True)))
+
+
+def slot_bytes(built: Built, n_steps: int, learns: bool) -> int:
+    """Bytes of a sample slot, but for its spike log; what each thread has for sums of gradients is not of a slot."""
+    n, k, itemsize = built.n_neurons, built.n_readouts, built.weight.itemsize
+    late = min(int(built.topology.groups["delay_offset"].max(initial=0)), n_steps - 1)
+    width = -(-(n + k) // 32) * 32 + 32
+    state = 8 * n * (built.initial.shape[0] + 4 + 2 * built.n_components) + 4 * n + 8 * built.n_sources
+    steps = n_steps * 8 * (k + len(built.topology.populations) + 1) + (n_steps if learns else 1) * itemsize * (k + width)
+    return state + steps + 8 * ((1 << late.bit_length()) + late) * width

@@ -1,0 +1,150 @@
+"""Check what a run, a training or an evaluation is given, and bring the inputs of one run into the form of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from eprop.engine.build.delay_groups import steps_of
+from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
+from eprop.engine.run.samples import InputPart, SampleLayout, Samples, arrange_samples, events_in_steps, named
+from eprop.errors import InputError
+from eprop.network import Network, Population
+from eprop.parallel import Communicator
+from eprop.parameters import brief, is_finite_number, real_numbers
+
+
+def steps_in(label: str, duration: Any, dt: float) -> int:
+    """A duration (ms) in steps."""
+    if not is_finite_number(duration):
+        raise InputError(f"{label} must be a number of ms, got {duration!r:.80}")
+    count = float(duration) / dt
+    if not np.isfinite(count) or count < 1 - 1e-9 or abs(count - round(count)) > 1e-6:
+        raise InputError(f"{label} must be a multiple of dt = {dt:g} ms, at least one step, got {duration!r}")
+    return steps_of(float(duration), dt)
+
+
+def check_switch(label: str, value: Any) -> None:
+    """Whether something is on or off: any other text, ``"no"`` for one, would count as on."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{label} must be True or False, got {brief(value)}")
+
+
+def spiking(network: Network, names: Any) -> list[Population]:
+    """Populations whose spikes are wanted, each once."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise InputError(f'spikes takes a list of names such as ["rec"], got {names!r:.80}')
+    found = list({p.index: p for p in (network.population(name) for name in names)}.values())
+    for p in found:
+        if p.model.role == "readout":
+            raise InputError(f"{p.name!r} is a readout and has no spikes; its outputs are in Recording.y")
+    return found
+
+
+def one_sample(layout: SampleLayout, n_steps: int, inputs: Any, targets: Any, window: Any) -> Samples:
+    """What a run is given, see `Simulator.run`, as one sample."""
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise InputError(f'inputs must be a dictionary such as {{"in": events}}, got {type(inputs).__name__}')
+    if targets is not None and not isinstance(targets, Mapping):
+        raise InputError(f'targets must be a dictionary such as {{"out": array}}, got {type(targets).__name__}')
+    arranged = {name: _one_input(layout, name, value, n_steps) for name, value in named(inputs).items()}
+    aims = {name: _one_target(layout, name, value, n_steps) for name, value in named(targets).items()}
+    return arrange_samples(layout, 1, n_steps, arranged, aims, window)
+
+
+def _one_target(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
+    """Target of one run as `make_samples` takes it."""
+    given, size = real_numbers(f"target {name!r}", value, InputError), _size_of(layout.readouts, name)
+    if size is not None and given.shape not in ((size,), (1, size), (n_steps, size)):
+        raise InputError(
+            f"target {name!r} must have shape ({n_steps}, {size}) = (steps, size) or ({size},), got {given.shape}"
+        )
+    return given[None] if given.ndim == 2 else np.atleast_2d(given)[None]
+
+
+def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
+    """Input of one run as `make_samples` takes it."""
+    if isinstance(value, tuple) and len(value) == 2:
+        ptr, channels = events_in_steps(repr(name), *value, layout.dt, n_steps)
+        return ptr[None], channels
+    sparse = not isinstance(value, np.ndarray) and scipy.sparse.issparse(value)
+    dense = value if sparse else real_numbers(f"input {name!r}", value, InputError)
+    if sparse or dense.ndim != 2:
+        raise InputError(f"input {name!r} must be a dense array (steps, size) or a pair (times, channels)")
+    size = _size_of(layout.sources, name)
+    if size is not None and dense.shape != (n_steps, size):
+        raise InputError(f"input {name!r} must have shape ({n_steps}, {size}) = (steps, size), got {dense.shape}")
+    return dense[None]
+
+
+def _size_of(parts: tuple[InputPart, ...], name: str) -> int | None:
+    """Nodes of a population; None if there is none of that name among ``parts``, which others find out."""
+    for part in parts:
+        if part.name == name:
+            return part.size
+    return None
+
+
+def check_call(
+    comm: Communicator, call: str, check: Callable[[], Any], samples: Samples, *others: Any
+) -> None:
+    """Refuse samples or options of a call that fail a ``check`` on one rank, or are not the same on all of them.
+
+    Raises
+    ------
+    EPropError
+        On all ranks; it names what differs first.
+    """
+    run_on_all_ranks(comm, call, check, lambda _: keys_of(samples, *others), BATCH)
+
+
+def keys_of(samples: Samples, *others: Any) -> dict[str, Any]:
+    """Consistency keys of a call: what must be the same on all ranks."""
+    return {
+        "number of samples": len(samples),
+        "number of steps": samples.n_steps,
+        "inputs": checksum(samples.event_start, samples.event_channels),
+        "targets": checksum(samples.target),
+        "window": checksum(samples.window),
+        "options": str(others),
+    }
+
+
+def check_samples(layout: SampleLayout, samples: Any, progress: Any = None) -> None:
+    """Whether samples are of this network; the core does not check where it writes."""
+    if not isinstance(samples, Samples):
+        raise InputError(f"train and evaluate take Samples (see Simulator.samples), got {type(samples).__name__}")
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress must be a function of the number of samples done, got {brief(progress)}")
+    if samples.made_for != layout.made_for:
+        raise InputError(
+            f"the samples were made for another network: {_sizes(*samples.made_for)} instead of {_sizes(*layout.made_for)}"
+        )
+    for p, start in zip(layout.sources, samples.event_start, strict=True):
+        channels = samples.event_channels[start[0] : start[-1]]
+        if channels.size and (channels.min() < 0 or channels.max() >= p.size):
+            raise InputError(f"the samples were made for another network: {p.name!r} has {p.size} channels")
+
+
+def check_evaluation(layout: SampleLayout, samples: Any, progress: Any, reset: Any) -> None:
+    """Whether samples can be evaluated as is asked for."""
+    check_samples(layout, samples, progress)
+    if reset is not None:
+        check_switch("reset", reset)
+
+
+def check_mini_batch(layout: SampleLayout, samples: Any, progress: Any, by_batch: bool) -> None:
+    """Whether samples are a mini-batch to learn from."""
+    check_samples(layout, samples, progress)
+    if not by_batch:
+        raise InputError("gradients are those of a mini-batch: give a projection the rule EProp")
+
+
+def _sizes(sources: tuple[int, ...], readouts: tuple[tuple[int, bool], ...]) -> str:
+    """Sizes of the sources and readouts that samples are for."""
+    given = " + ".join(map(str, sources)) or "no"
+    taken = " + ".join(f"{size}{' (softmax)' if softmax else ''}" for size, softmax in readouts) or "no"
+    return f"{given} inputs and {taken} readouts"

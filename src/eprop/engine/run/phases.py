@@ -1,0 +1,61 @@
+"""Where the time of a run goes, by phase."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+#: Of a step. They add up to what the loop took.
+PHASES = ("propagators", "deliver", "advance", "readout", "wait", "exchange")
+#: Of e-prop per sample: forward and backward, and the optimiser.
+BATCH_PHASES = ("samples", "update")
+# Columns of the core's stop-watch, see ``Phase`` in core/stream_state.hpp.
+PROPAGATORS, DELIVER, ADVANCE, READOUT, EXCHANGE, REGION = range(1, 7)
+
+
+def phases_of(laps: np.ndarray) -> dict[str, float]:
+    """Seconds of each phase.
+
+    Parameters
+    ----------
+    laps : (partitions + 1, phases)
+        Seconds of each partition, and of the loop around them.
+
+    Returns
+    -------
+    dict
+        ``propagators``, ``deliver``, ``advance``, ``readout``: means over the partitions, which run side by side; ``exchange``:
+        deliveries and logs of spikes; ``wait``: what the slowest partition, and the start of threads, cost the others.
+    """
+    loop, work = laps[-1], laps[:-1].mean(axis=0)
+    columns = {"propagators": PROPAGATORS, "deliver": DELIVER, "advance": ADVANCE, "readout": READOUT}
+    out = {name: float(work[column]) for name, column in columns.items()}
+    out["wait"] = float(loop[REGION]) - sum(out.values())
+    out["readout"] += float(loop[READOUT])
+    out["exchange"] = float(loop[EXCHANGE])
+    return out
+
+
+class PhaseTimer:
+    """Adds up the seconds of phases.
+
+    Attributes
+    ----------
+    wanted : bool
+        Whether anybody asks for them.
+    seconds : dict
+    """
+
+    def __init__(self, wanted: bool):
+        self.wanted = wanted
+        self.seconds = dict.fromkeys((*PHASES, *BATCH_PHASES), 0.0)
+
+    def add_laps(self, laps: np.ndarray) -> None:
+        """Add what the core has measured."""
+        for name, found in phases_of(laps).items():
+            self.seconds[name] += found
+
+    def add_since(self, name: str, began: float) -> None:
+        """Add the time since ``began``, a value of `time.perf_counter`, to a phase."""
+        self.seconds[name] += time.perf_counter() - began

@@ -1,0 +1,196 @@
+"""Choose what a run records, and hand it back under names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from eprop.engine.build.built import Built
+from eprop.engine.ranks.exchange import Exchange
+from eprop.engine.run.loop import NO_PROBES
+from eprop.engine.run.recording import Record, name_of
+from eprop.engine.state.synapse_order import branches_at
+from eprop.errors import InputError
+from eprop.network import Network
+from eprop.parameters import real_numbers
+
+
+class Probe(IntEnum):
+    """Kinds of recorded variables, as the core has them."""
+
+    state = 0
+    psi = 1
+    signal = 2
+    readout = 3
+    error = 4
+    weight = 5
+    trace = 6
+
+
+PROBE_COLUMNS = NO_PROBES.shape[1]
+_NEURON_KINDS = {"surrogate": Probe.psi, "learning_signal": Probe.signal}
+_READOUT_KINDS = {"y": Probe.readout, "error": Probe.error}
+_SYNAPSE_KINDS = {"weight": Probe.weight, "trace": Probe.trace}
+
+
+@dataclass(slots=True)
+class Probes:
+    """Rows for the core, and the way back to names.
+
+    Attributes
+    ----------
+    table : (rows, 4) int64
+        Kind, row of the state or axon branch, index, delay group; of several ranks each has rows of what it owns.
+    count : int
+        Recorded values of a step, those of all ranks.
+    columns : list of (name, variable) and the slice of its columns
+    index : dict of nodes, or synapses, of each variable
+    """
+
+    table: np.ndarray = field(default_factory=lambda: NO_PROBES)
+    count: int = 0
+    columns: list[tuple[tuple[str, str], slice]] = field(default_factory=list)
+    index: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    _positions: Any = None
+    _offsets: Any = None
+
+    def collect(self, values: np.ndarray, exchange: Exchange) -> dict[tuple[str, str], np.ndarray]:
+        """Recorded values of all ranks under their names; voltages get their leak potential back."""
+        if not self.count:
+            return {}
+        found = exchange.columns(values + self._offsets, self._positions, self.count)
+        return {key: found[:, span] for key, span in self.columns}
+
+
+def make_probes(network: Network, built: Built, wanted: Any, order: Callable[[str], np.ndarray]) -> Probes:
+    """Probes of what `Simulator.run` is asked to record; ``order`` gives positions of a projection's synapses on all ranks.
+
+    Raises
+    ------
+    InputError
+        If the network has no such variables.
+    """
+    found, items = Probes(), _listed(wanted)
+    return _Finder(network, built, order).find(found, items) if items else found
+
+
+class _Finder:
+    """Finds where variables of a network stand in the arrays of the engine."""
+
+    def __init__(self, network: Network, built: Built, order: Callable[[str], np.ndarray]):
+        self._network, self._built, self._order = network, built, order
+        self._index: dict[tuple[str, str], np.ndarray] = {}
+
+    def find(self, found: Probes, items: list[Any]) -> Probes:
+        """Fill ``found`` with what is asked for."""
+        rows, offsets = [NO_PROBES], [np.zeros(0)]
+        for item in items:
+            record = item if isinstance(item, Record) else Record(*item)
+            self._check_new(record)
+            part, offset = self._resolve(record)
+            rows.append(part)
+            offsets.append(np.broadcast_to(offset, len(part)))
+            found.columns.append(((record.name, record.variable), slice(found.count, found.count + len(part))))
+            found.count += len(part)
+        table = np.concatenate(rows)
+        found._positions, found.index = np.flatnonzero(table[:, 2] >= 0), self._index
+        found.table = np.ascontiguousarray(table[found._positions])
+        found._offsets = np.concatenate(offsets)[found._positions]
+        return found
+
+    def _check_new(self, record: Record) -> None:
+        """A recording has one place for each variable."""
+        if (record.name, record.variable) in self._index:
+            raise InputError(
+                f"record asks twice for {record.variable!r} of {record.name!r}; ask once, for all indices, as in "
+                f'("{record.name}", "{record.variable}", [1, 2])'
+            )
+
+    def _resolve(self, record: Record) -> tuple[np.ndarray, np.ndarray | float]:
+        for projection in self._network.projections:
+            if projection.name == record.name:
+                return self._synapses(record)
+        population = self._network.population(record.name)
+        index = self._chosen(record, population.size)
+        first = int(self._built.topology.populations["target_begin"][population.index])
+        role = population.model.role
+        if role == "source":
+            raise InputError(f"{record.name!r} is a source: record its spikes with spikes=[{record.name!r}]")
+        if role == "readout":
+            kind = _READOUT_KINDS.get(record.variable)
+            first -= self._built.n_neurons
+            offset = self._built.topology.readouts["leak"][first + index] if record.variable == "y" else 0.0
+            here = first + index if self._built.rank_partition.comm.rank == 0 else np.full(index.size, -1)
+            names: Iterable[str] = _READOUT_KINDS
+        else:
+            kind, offset = _NEURON_KINDS.get(record.variable), 0.0
+            lo, hi = self._built.rank_partition.own(population)
+            here = np.where((index >= lo) & (index < hi), first + index - lo, -1)
+            names = [*population.model.state_rows, *_NEURON_KINDS]
+            if record.variable in population.model.state_rows:
+                rows = np.zeros((index.size, PROBE_COLUMNS), np.int64)
+                rows[:, 1] = population.model.state_rows.index(record.variable)
+                rows[:, 2] = here
+                leak = np.append(self._built.leak, 0.0)  # the last one is for what is not here
+                return rows, leak[here] if record.variable == "v" else 0.0
+        if kind is None:
+            raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(names)}")
+        rows = np.zeros((index.size, PROBE_COLUMNS), np.int64)
+        rows[:, 0], rows[:, 2] = kind, here
+        return rows, offset
+
+    def _synapses(self, record: Record) -> tuple[np.ndarray, float]:
+        kind = _SYNAPSE_KINDS.get(record.variable)
+        if kind is None or (kind == Probe.trace and not self._built.has_eprop_plus):
+            known = [name for name in _SYNAPSE_KINDS if name != "trace" or self._built.has_eprop_plus]
+            raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(known)}")
+        order = self._order(record.name)
+        rows = np.zeros((order.size, PROBE_COLUMNS), np.int64)
+        rows[:, 0], rows[:, 2] = kind, order
+        rows[:, 1], rows[:, 3] = branches_at(self._built, order)
+        return rows[self._chosen(record, order.size)], 0.0
+
+    def _chosen(self, record: Record, size: int) -> np.ndarray:
+        """Which of so many nodes, or synapses, are recorded."""
+        index = self._index[record.name, record.variable] = _index(record, size)
+        return index
+
+
+def _listed(wanted: Any) -> list[Any]:
+    """The items of ``record``, each a `Record` or the arguments of one."""
+    one = isinstance(wanted, Record) or (
+        isinstance(wanted, tuple) and 2 <= len(wanted) <= 3 and isinstance(name_of(wanted[0]), str)
+    )
+    items = (
+        [wanted] if one else list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
+    )
+    for item in items:
+        if not isinstance(item, Record) and not (isinstance(item, tuple) and 2 <= len(item) <= 3):
+            raise InputError(f'record takes pairs such as ("rec", "v") or ("rec", "v", [0, 1]), got {item!r:.80}')
+    return items
+
+
+def _index(record: Record, size: int) -> np.ndarray:
+    if record.index is None:
+        return np.arange(size)
+    if isinstance(record.index, slice):
+        return _sliced(record, size)
+    index = np.atleast_1d(real_numbers(f"record {record.name!r}: indices", record.index, InputError))
+    if index.dtype == bool and index.shape == (size,):
+        return np.flatnonzero(index)
+    if index.size and (index.ndim != 1 or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= size):
+        raise InputError(
+            f"record {record.name!r}: indices must be whole numbers in 0..{size - 1}, got {record.index!r}"
+        )
+    return index.astype(np.int64)
+
+
+def _sliced(record: Record, size: int) -> np.ndarray:
+    try:
+        return np.arange(size)[record.index]
+    except TypeError:
+        raise InputError(f"record {record.name!r}: a slice takes whole numbers, got {record.index!r}") from None

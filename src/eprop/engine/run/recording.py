@@ -1,0 +1,101 @@
+"""What a run leaves behind, and how to ask for more of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eprop.engine.run.by_value import ByValue
+from eprop.errors import InputError
+from eprop.network import Population, Projection
+from eprop.parameters import brief
+
+
+@dataclass(frozen=True)
+class Record:
+    """One variable of chosen nodes or synapses, at every step.
+
+    Parameters
+    ----------
+    name : str, Population or Projection
+        A population (``"rec"``) or a projection (``"in->rec"``).
+    variable : str
+        Neurons: ``"v"`` (mV) and the other state variables; ``"surrogate"`` (1/mV); ``"learning_signal"`` (mV times the unit
+        of the error), the errors that have reached the neuron by this step. Readouts: ``"y"`` (mV); ``"error"`` (mV, of
+        `CrossEntropy` a number). Projections: ``"weight"`` (mV); in a network that learns by `EPropPlus` ``"trace"`` (1/mV),
+        the filtered eligibility as it was a step before the last spike arrived, or at the cutoff: a staircase, for nobody
+        steps it in between, and 0 onto readouts. `EProp` computes gradients backwards and keeps no traces; what it
+        learns from is the errors that a neuron's spike of this step will cause, which no step knows. Spikes are always
+        recorded if asked for by ``spikes=``.
+    index : sequence of int, slice or mask, optional
+        Nodes, or synapses in the order of `Simulator.connections`; all by default. A variable is asked for once in a run.
+    """
+
+    name: str
+    variable: str
+    index: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", name_of(self.name))
+
+
+class _ByName(dict[str, Any]):
+    """What a run leaves of populations, by their names; of one that is not there, it says what is, and how to get it."""
+
+    def __init__(self, found: Mapping[str, Any], what: str, advice: str) -> None:
+        super().__init__(found)
+        self._what, self._advice = what, advice
+
+    def __missing__(self, key: Any) -> Any:
+        if (name := name_of(key)) in self:
+            return self[name]
+        known = ", ".join(map(repr, self)) or "nothing"
+        raise InputError(f"no {self._what} of {brief(name)}; there are those of: {known}; {self._advice}")
+
+
+@dataclass(eq=False)
+class Recording(ByValue):
+    """What a run leaves behind.
+
+    Attributes
+    ----------
+    times : (steps,) ms, the end of each step
+    y : dict of (steps, readouts), readout voltages, mV
+    loss : (steps,) loss of each step: mV², or nats with `CrossEntropy`
+    spikes : dict of (times in ms, node indices), if asked for
+    traces : dict of (steps, nodes) under ``(name, variable)``
+    index : dict of (nodes,), which nodes, or synapses, the columns of each of ``traces`` are
+    """
+
+    times: np.ndarray
+    y: dict[str, np.ndarray]
+    loss: np.ndarray
+    spikes: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    traces: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    index: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.y = _ByName(self.y, "readout voltages", 'v of neurons is recorded with record=[("rec", "v")]')
+        self.spikes = _ByName(self.spikes, "spikes", 'ask run() for them, with spikes=["rec"]')
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        key = (name_of(key[0]), key[1]) if isinstance(key, tuple) and len(key) == 2 else key
+        if key not in self.traces:
+            known = ", ".join(map(str, self.traces)) or "nothing"
+            raise InputError(f"{key} was not recorded; recorded: {known}")
+        return self.traces[key]
+
+    def __repr__(self) -> str:
+        parts = [f"{self.times.size} steps to {self.times[-1]:g} ms"]
+        parts += [f"y[{name!r}] {y.shape}" for name, y in self.y.items()]
+        parts += [f"{times.size} spikes of {name!r}" for name, (times, _) in self.spikes.items()]
+        parts += [f"{key} {trace.shape}" for key, trace in self.traces.items()]
+        return f"Recording({'; '.join(parts)})"
+
+
+def name_of(part: Any) -> Any:
+    """Name of a population or projection; a name stays as it is."""
+    return part.name if isinstance(part, (Population, Projection)) else part

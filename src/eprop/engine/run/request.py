@@ -1,0 +1,45 @@
+"""What a run is asked for, checked and brought into the form in which it is carried out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+from eprop.engine.ranks.collective import checksum
+from eprop.engine.run.inputs import check_switch, keys_of, one_sample, spiking, steps_in
+from eprop.engine.run.probes import Probes, make_probes
+from eprop.engine.run.samples import SampleLayout, Samples
+from eprop.engine.state.arrays import Arrays
+from eprop.engine.state.synapse_order import order_on_all_ranks
+from eprop.network import Population
+
+
+class RunPlan(NamedTuple):
+    """A run: one sample, what is recorded, populations whose spikes are wanted, and whether weights change."""
+
+    sample: Samples
+    probes: Probes
+    wanted: list[Population]
+    learn: bool
+
+    def keys(self) -> dict[str, Any]:
+        """What must be the same on all ranks."""
+        columns, nodes = [key for key, _ in self.probes.columns], checksum(*self.probes.index.values())
+        return keys_of(self.sample, self.learn, [p.name for p in self.wanted], columns, nodes)
+
+
+def plan_run(
+    arrays: Arrays, layout: SampleLayout, duration: Any, learn: Any, given: tuple[Any, Any, Any], record: Any, spikes: Any
+) -> RunPlan:
+    """What `Simulator.run` is given; ``given`` are inputs, targets and window.
+
+    Raises
+    ------
+    InputError
+        If it does not fit the network.
+    """
+    check_switch("learn", learn)
+    n_steps = steps_in("duration", duration, layout.dt)
+    sample = one_sample(layout, n_steps, *given)
+    probes = make_probes(arrays.network, arrays.built, record, partial(order_on_all_ranks, arrays))
+    return RunPlan(sample, probes, spiking(arrays.network, spikes), learn)

@@ -1,0 +1,75 @@
+"""Spikes of chosen populations, read from a spike log and put together from all ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from eprop.engine.state.arrays import Arrays
+from eprop.network import Population
+
+# Steps and sources of the spikes of sources ``first:stop``.
+Read = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+
+
+class SpikeReader:
+    """Gathers the spikes of a run from the log of the stream, before it is overwritten.
+
+    Parameters
+    ----------
+    arrays : Arrays
+    wanted : list of Population
+        Not of readouts.
+    """
+
+    def __init__(self, arrays: Arrays, wanted: list[Population]):
+        self._arrays, self._wanted, self._first = arrays, wanted, arrays.t
+        self._parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {p.name: [] for p in wanted}
+
+    def limit(self, n_steps: int) -> int:
+        """As many of ``n_steps`` steps as may go by before the log has to be read."""
+        return min(n_steps, len(self._arrays.history.log_start) - 2)
+
+    def read(self) -> None:
+        """Read what has come since the last time."""
+        stream, begin, end = self._arrays.stream, self._first, self._arrays.t
+        for p in self._wanted:
+            found = _of_population(self._arrays, p, lambda first, stop: stream.spikes(first, stop, begin, end))
+            self._parts[p.name].append(found)
+        self._first = end
+
+    def spikes(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Times (ms) and nodes of the spikes of each population, on all ranks."""
+        return {name: _joined(self._arrays, parts) for name, parts in self._parts.items()}
+
+
+def spikes_of_sample(
+    arrays: Arrays, wanted: list[Population], batch: Any, slot: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Times (ms) and nodes of the spikes of each population, on all ranks, of the sample in a slot of a batch."""
+
+    def read(first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        found: tuple[np.ndarray, np.ndarray] = batch.spikes(slot, first, stop)
+        return found
+
+    return {p.name: _joined(arrays, [_of_population(arrays, p, read)]) for p in wanted}
+
+
+def _of_population(arrays: Arrays, population: Population, read: Read) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and nodes of the spikes of one population, those that this rank gives."""
+    partition = arrays.built.rank_partition
+    first = int(arrays.built.topology.populations["first_source"][population.index])
+    own, lo = partition.own_sources(population), partition.own(population)[0]
+    if population.model.role != "neuron" and partition.comm.rank > 0:
+        own = slice(0, 0)  # every rank has all inputs, one gives them
+    steps, sources = read(first + own.start, first + own.stop)
+    return steps, sources - (first + own.start - lo)
+
+
+def _joined(arrays: Arrays, parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    none = np.zeros(0, np.int64)
+    steps, nodes = (np.concatenate([none, *(part[k] for part in parts)]) for k in range(2))
+    steps, nodes = arrays.exchange.spikes(steps, nodes)
+    return (steps + 1.0) * arrays.network.dt, nodes

@@ -1,0 +1,181 @@
+"""Continuous time: a run, learning from samples one after the other spike by spike, and evaluation in the same way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from eprop.core import lib
+from eprop.engine.build.memory import NOTICEABLE, check_results, results_bytes
+from eprop.engine.ranks.collective import run_on_all_ranks
+from eprop.engine.ranks.parallelism import run_in_threads
+from eprop.engine.run.divergence import WEIGHTS_A_STEP, check_losses, check_silence, check_voltages, check_weights
+from eprop.engine.run.loop import NO_PROBES, RunBuffers, advance, make_buffers, request_of, stream_at_rest
+from eprop.engine.run.phases import PhaseTimer
+from eprop.engine.run.probes import Probes
+from eprop.engine.run.recording import Recording
+from eprop.engine.run.samples import BatchResult, Samples
+from eprop.engine.run.spikes import SpikeReader
+from eprop.engine.state.arrays import Arrays
+from eprop.network import Population
+from eprop.parallel import Communicator
+
+Progress = Callable[[int], None] | None
+# Evaluation without resets runs this many chunks of samples side by side, whatever the number of threads.
+EVALUATION_CHUNKS = 8
+
+
+class Streaming:
+    """Lets the network of a simulator run on from where it is.
+
+    Parameters
+    ----------
+    arrays : Arrays
+    comm : Communicator
+        All ranks, those that have a copy of the network each as well.
+    neighbours : int
+        Ranks that share the memory of this machine.
+    timer : PhaseTimer
+    """
+
+    def __init__(self, arrays: Arrays, comm: Communicator, neighbours: int, timer: PhaseTimer):
+        self._arrays, self._comm, self._neighbours, self._timer = arrays, comm, neighbours, timer
+        table, n = arrays.built.topology.populations, arrays.built.n_neurons
+        self._leak = arrays.built.topology.readouts["leak"].copy()
+        self._columns = [
+            (p.name, slice(int(table["target_begin"][p.index]) - n, int(table["target_end"][p.index]) - n))
+            for p in arrays.network.populations
+            if p.model.role == "readout"
+        ]
+        self._unchecked_steps = 0
+
+    def run(self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0) -> Recording:
+        """Run one sample; see `Simulator.run`. Random numbers are those of ``clock`` steps later."""
+        arrays, n_steps = self._arrays, sample.n_steps
+        stream = arrays.stream
+        self._check_room(sample, probes.count)
+        out = make_buffers(arrays, sample, frozen, probes.table, clock)
+        t0, before, reader, done = stream.t, stream.events, SpikeReader(arrays, wanted) if wanted else None, 0
+        while done < n_steps:
+            done += self._advance(out, done, reader.limit(n_steps - done) if reader else n_steps - done)
+            check_voltages(arrays, "run", out.loss[done - 1])
+            if reader:
+                reader.read()
+        self._check_weights("run", n_steps)
+        times = np.arange(t0 + 1.0, t0 + n_steps + 1.0) * arrays.network.dt
+        spikes, traces = reader.spikes() if reader else {}, probes.collect(out.probed, arrays.exchange)
+        out.y += self._leak
+        recording = Recording(times, self._by_readout(out.y), out.loss, spikes, traces, probes.index)
+        self._count_events_of_all(before)
+        return recording
+
+    def outputs(self, sample: Samples, y: np.ndarray, spikes: dict[str, tuple[np.ndarray, np.ndarray]]) -> Recording:
+        """What `run` leaves behind if nothing but spikes is asked for, from the outputs of a sample that began at rest."""
+        arrays, loss = self._arrays, np.zeros(sample.n_steps)
+        # The core knows outputs without the leak potential.
+        lib.losses_of_steps(y - self._leak, sample.target[0], sample.window[0], arrays.built.topology, loss)
+        return Recording((np.arange(sample.n_steps) + 1.0) * arrays.network.dt, self._by_readout(y), loss, spikes)
+
+    def train(self, samples: Samples, progress: Progress) -> BatchResult:
+        """Learn at every spike, from one sample after the other."""
+        arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
+        self._check_room(samples)
+        out, events, done = make_buffers(arrays, samples, frozen=False), arrays.events, 0
+        while done < total:
+            before, limit = done, total - done
+            done += self._advance(out, done, min(limit, n_steps) if arrays.exchange.several else limit)
+            finite = np.isfinite(out.loss[before:done])
+            last = done - 1 if finite.all() else before + int(np.argmin(finite))
+            check_voltages(arrays, f"sample {last // n_steps}", out.loss[last])
+            _report(progress, before, done, n_steps)
+        check_voltages(arrays, "train", 0.0)
+        check_weights(arrays, "train")
+        spikes = arrays.exchange.sum(out.spikes)
+        self._count_events_of_all(events)
+        check_silence(arrays, spikes)
+        return self._result(samples, out, spikes, arrays.events - events)
+
+    def evaluate(self, samples: Samples, progress: Progress) -> BatchResult:
+        """Samples in a fixed number of chunks; each chunk is a copy of the network that runs on without resets."""
+        arrays, several = self._arrays, self._arrays.exchange.several
+        self._check_room(samples)
+        chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
+        events, stop = np.zeros(len(chunks), np.int64), threading.Event()
+        out, weight = make_buffers(arrays, samples, frozen=True), arrays.effective_weights()
+
+        def one(c: int) -> None:
+            events[c] = _run_chunk(arrays, weight, samples, out, chunks[c], stop, progress)
+
+        run_in_threads(one, len(chunks), 1 if several else arrays.threads, stop)
+        check_losses(out.loss.reshape(len(samples), -1).sum(axis=1), out.y)
+        spikes, events = arrays.exchange.sum(out.spikes), arrays.exchange.sum(events)
+        return self._result(samples, out, spikes, int(events.sum()))
+
+    def _check_room(self, samples: Samples, recorded: int = 0) -> None:
+        """Whether there is room for the results of samples; refused on all ranks if one has none."""
+        n, readouts = samples.n * samples.n_steps, self._arrays.built.n_readouts
+        if results_bytes(n, readouts, recorded) > NOTICEABLE:  # a number that is the same on all ranks
+            run_on_all_ranks(self._comm, "results", partial(check_results, n, readouts, recorded, self._neighbours))
+
+    def _advance(self, out: RunBuffers, done: int, limit: int) -> int:
+        """One call of the core, from step ``done`` of all samples on; returns the steps it did."""
+        arrays, timer = self._arrays, self._timer
+        if not timer.wanted:
+            return advance(arrays, arrays.stream, out.request, done, limit)
+        began = time.perf_counter()
+        steps = advance(arrays, arrays.stream, out.request, done, limit)
+        elapsed, laps = time.perf_counter() - began, arrays.stream.phases()
+        timer.add_laps(laps)
+        if arrays.exchange.several:  # messages are exchanged in Python
+            timer.seconds["exchange"] += max(elapsed - float(laps[-1].sum()), 0.0)
+        return steps
+
+    def _check_weights(self, where: str, n_steps: int) -> None:
+        """Look at all weights now and then, see `WEIGHTS_A_STEP`; ranks do the same steps, but hold not as many weights."""
+        self._unchecked_steps += n_steps
+        arrays = self._arrays
+        if arrays.exchange.several or self._unchecked_steps * WEIGHTS_A_STEP >= arrays.synapses.weight.size:
+            self._unchecked_steps = 0
+            check_weights(arrays, where)
+
+    def _count_events_of_all(self, before: int) -> None:
+        """Make the events since there were ``before`` those of all ranks."""
+        arrays = self._arrays
+        if arrays.exchange.several:
+            arrays.stream.events = before + arrays.exchange.total(arrays.events - before)
+
+    def _by_readout(self, y: np.ndarray) -> dict[str, np.ndarray]:
+        """Columns of each population of readouts."""
+        return {name: y[..., span] for name, span in self._columns}
+
+    def _result(self, samples: Samples, out: RunBuffers, spikes: np.ndarray, events: int) -> BatchResult:
+        n, n_steps, y = len(samples), samples.n_steps, out.y
+        y += self._leak
+        return BatchResult(out.loss.reshape(n, n_steps).sum(axis=1), y.reshape(n, n_steps, y.shape[1]), spikes, events)
+
+
+def _run_chunk(
+    arrays: Arrays, weight: np.ndarray, samples: Samples, out: RunBuffers, chunk: np.ndarray, stop: threading.Event,
+    progress: Progress,
+) -> int:  # fmt: skip
+    """Samples of one chunk from rest and with frozen weights; returns their synaptic events on this rank."""
+    n_steps, stream = samples.n_steps, stream_at_rest(arrays, weight)
+    first, total, t = int(chunk[0]) * n_steps, len(chunk) * n_steps, 0
+    threads = arrays.threads if arrays.exchange.several else 1
+    # Other random numbers in each chunk, those of its samples.
+    request = request_of(arrays, samples, out, True, NO_PROBES, first, threads)
+    while t < total and not stop.is_set():
+        before = t
+        t += advance(arrays, stream, request, first + t, total - t)
+        _report(progress, before, t, n_steps)
+    return int(stream.events)
+
+
+def _report(progress: Progress, before: int, done: int, n_steps: int) -> None:
+    """Report the samples that have come to their end since step ``before``."""
+    if progress and done // n_steps > before // n_steps:
+        progress(done // n_steps - before // n_steps)

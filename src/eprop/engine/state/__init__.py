@@ -1,0 +1,1 @@
+"""What changes while a network runs: its arrays, reading and writing weights, checkpoints."""

@@ -1,0 +1,152 @@
+"""The working arrays of a simulator: what the build made of the network, all that changes while it runs, and the core's stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from eprop.core import lib
+from eprop.engine.build.built import Built
+from eprop.engine.ranks.exchange import Exchange
+from eprop.engine.ranks.gathering import StateGatherer
+from eprop.engine.state.storage import arrays_of, make_axons, make_history, make_neurons, make_synapses
+from eprop.engine.state.synapse_order import n_local_synapses
+from eprop.network import Network
+
+STREAMS = {np.dtype(np.float64): lib.StreamDouble, np.dtype(np.float32): lib.StreamSingle}
+
+
+class Arrays:
+    """Everything that the parts of a simulator share, and nothing of what they do.
+
+    Parameters
+    ----------
+    network : Network
+    built : Built
+    threads : int
+    timed : bool
+        Whether phases are timed.
+
+    Attributes
+    ----------
+    exchange : Exchange
+    gatherer : StateGatherer
+    synapses, axons, neurons, history
+        Of the network as it runs on, see `eprop.engine.state.storage`. All but the synapses are replaced by `reset`.
+    stream
+        The core's loop over time on these arrays; it keeps the clock ``t`` (steps), ``events`` and the spike log.
+    updates : int
+        Optimiser steps taken (e-prop).
+    learned_steps : int
+        Steps of all samples that were learned from (e-prop): where random spikes go on.
+    """
+
+    def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
+        self.network, self.built, self.threads, self.timed = network, built, threads, timed
+        self.exchange = Exchange(built)
+        counts = [n_local_synapses(built, p.index) for p in network.projections]
+        self.gatherer = StateGatherer(network, built, np.array(counts, np.int64))
+        self.synapses, self.axons, self.neurons = make_synapses(built), make_axons(built), make_neurons(built)
+        self.history = make_history(built)
+        self.stream = self._make_stream()
+        self.updates = self.learned_steps = 0
+        self.measure_offsets(range(len(built.topology.groups)))
+        self.tie_feedback()
+
+    def _make_stream(self) -> Any:
+        built, make = self.built, STREAMS[self.synapses.weight.dtype]
+        stream = make(
+            built.topology, self.synapses, self.axons, self.neurons, self.history, built.learns_at_spikes, self.timed
+        )
+        stream.collect = self.exchange.several
+        return stream
+
+    @property
+    def t(self) -> int:
+        """Steps since the start."""
+        return int(self.stream.t)
+
+    @property
+    def events(self) -> int:
+        """Synaptic events since the start."""
+        return int(self.stream.events)
+
+    def noise_clocks(self, n_steps: int, index: np.ndarray, learn: bool) -> np.ndarray:
+        """From which steps on the random spikes of samples are drawn: those learned from go on, others always ask the same."""
+        return index * n_steps + (self.learned_steps if learn else 0)
+
+    def reset(self) -> None:
+        """See `Simulator.reset`."""
+        self.materialise_weights()
+        feedback, offset, events = self.neurons.feedback, self.neurons.feedback_offset, self.stream.events
+        self.axons, self.neurons, self.history = make_axons(self.built), make_neurons(self.built), make_history(self.built)
+        self.neurons.feedback, self.neurons.feedback_offset = feedback, offset
+        for trace in (self.synapses.trace, self.synapses.trace_reg, self.synapses.own):
+            trace[...] = 0.0
+        if self.built.has_eprop_plus:
+            self.synapses.pending[:] = 0.0
+            self._restart_optimizers()
+        self.stream = self._make_stream()
+        self.stream.events = events
+        self.tie_feedback()
+
+    def _restart_optimizers(self) -> None:
+        """Forget the moments of synapses that learn at spikes: their optimisers count the network's steps."""
+        for part in self.built.topology.branch_start:
+            learning = slice(part[0], part[self.built.learning_branches])
+            for moments in (self.synapses.moment_1, self.synapses.moment_2):
+                moments[learning] = 0.0
+
+    def effective_weights(self) -> np.ndarray:
+        """Weights of all synapses as of their last spikes: those of e-prop+ are kept as of the start of a block."""
+        return self.stream.effective_weights() if self.built.has_eprop_plus else self.synapses.weight
+
+    def materialise_weights(self) -> None:
+        """Keep all weights as they are seen from outside, until the next spike."""
+        if self.built.has_eprop_plus:
+            self.stream.materialise_weights()
+
+    def tie_feedback(self, groups: Sequence[int] | None = None) -> None:
+        """Let symmetric and adaptive feedback follow the weights: all, or those of some delay groups of one projection.
+
+        Where e-prop+ learns, the core ties it for the branches that spike; the others wait for their next spike.
+        """
+        table, neurons = self.built.topology.groups, self.neurons
+        if not neurons.feedback.size:
+            return
+        chosen = np.full(len(table), groups is None)
+        if groups:  # those onto the same readouts add up
+            first = table[groups[0]]
+            chosen |= (table["source_population"] == first["source_population"]) & (
+                table["target_begin"] == first["target_begin"]
+            )
+        lib.tie_feedback(
+            self.built.topology, chosen.view(np.uint8), self.synapses.weight, neurons.feedback, neurons.feedback_offset
+        )
+
+    def measure_offsets(self, groups: Sequence[int]) -> None:
+        """Let adaptive feedback stay as it is where weights were set from outside."""
+        neurons = self.neurons
+        if groups and neurons.feedback_offset.size:
+            lib.measure_offsets(
+                self.built.topology, groups[0], groups[-1] + 1, self.synapses.weight, neurons.feedback, neurons.feedback_offset
+            )
+
+    def memory(self) -> dict[str, int]:
+        """Bytes held by this rank, see `Simulator.memory`."""
+        topology, own = self.built.topology, self.built.rank_partition
+        grown = self.stream.memory()  # by name: spike_log, spike_records, post_spikes, deliveries
+        synapses = _bytes(arrays_of(self.synapses).values()) + topology.targets.nbytes
+        maps = _bytes(arrays_of(self.history).values()) - topology.identity.nbytes
+        maps += grown["spike_log"] + grown["post_spikes"]
+        axons = _bytes(arrays_of(self.axons).values()) + topology.branch_start.nbytes
+        axons += grown["spike_records"] + grown["deliveries"]
+        rest = _bytes(topology) - topology.targets.nbytes - topology.branch_start.nbytes
+        rest += _bytes((*arrays_of(self.neurons).values(), own.bits, own.counts))
+        return {"synapses": synapses, "propagators": maps, "axons": axons, "rest": rest}
+
+
+def _bytes(values: Any) -> int:
+    return int(sum(value.nbytes for value in values if isinstance(value, np.ndarray)))

@@ -1,0 +1,241 @@
+"""The state of a simulator as named arrays, and back: enough to go on bit by bit, in any partitions and on any ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from eprop.engine.build.fingerprint import check_fingerprint
+from eprop.engine.build.records import ring_size
+from eprop.engine.ranks.collective import checksum, run_on_all_ranks
+from eprop.engine.ranks.gathering import LOG, NEVER, POST_TIMES
+from eprop.engine.state.arrays import Arrays
+from eprop.engine.state.storage import arrays_of
+from eprop.engine.state.synapse_order import all_synapses
+from eprop.errors import InputError
+from eprop.parallel import Communicator
+from eprop.parameters import real_numbers
+
+# Arrays of the state whose lengths depend on what has happened.
+GROWING = (LOG[0], POST_TIMES)
+# The entry that tells of which network a state is.
+NETWORK = "network"
+# What is the same in every state, or found again.
+LEFT_OUT = ("axons/processed_until", "history/log_start", "history/identity")
+# Arrays with padded rows.
+PADDED = frozenset(
+    f"history/{name}" for name in ("block_prefix", "prefix_history", "block_propagators", "span_suffixes", "steps")
+)
+# Rows of ``history/steps`` from here on are work space.
+STEP_WORK = 3
+# Room for spike records to begin with.
+FIRST_RECORDS = 1024
+# What states of version 0.1 had, and later ones have not.
+OF_VERSION_0_1 = ("history/log", "history/prefix", "neurons/gap", "synapses/hidden")
+# Rows of ``axons/times`` in a state.
+LAST_SPIKE, INTERVAL, POSITION = range(3)
+# Columns of the spike records of the core.
+RECORD_INTERVAL, RECORD_INTERVAL_BEFORE = range(2)
+
+
+def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
+    """The state of the whole network, on every rank, see `Simulator.state`."""
+    return arrays.gatherer.state(_state_here(arrays), arrays.t) | {NETWORK: arrays.built.fingerprint.copy()}
+
+
+def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray]) -> None:
+    """Go on from a state of the whole network, see `Simulator.set_state`."""
+    here = _state_here(arrays)
+    own = arrays.gatherer.state(here, arrays.t)
+    whole = run_on_all_ranks(comm, "set_state", partial(_checked, arrays, state, own), partial(_keys, own))
+    state = arrays.gatherer.part(whole, here)
+    order, stream = all_synapses(arrays), arrays.stream
+    for name in here:
+        group, _, field = name.partition("/")
+        if group == "synapses":
+            target = getattr(arrays.synapses, field)
+            if target.size:
+                target[..., order] = state[name]
+        elif group in ("neurons", "history"):
+            _unpadded(arrays, name, getattr(getattr(arrays, group), field))[...] = state[name]
+    arrays.history.log_start[...] = state[LOG[1]]
+    _write_axons(arrays, state)
+    steps, arrays.updates, events, arrays.learned_steps = (int(v) for v in state["counters"])
+    stream.t, stream.events = steps, events
+    stream.set_log(np.ascontiguousarray(state[LOG[0]], np.int32))
+    stream.set_post_times(_with_end(np.ascontiguousarray(state[POST_TIMES], np.int64), steps - arrays.history.post_span))
+    # Room for all at once: of steps before the first one that is processed again the log may know nothing any more.
+    first = _first_processed(arrays.history.record_steps, steps)
+    arrays.axons.processed_until[0] = first
+    stream.restart_records(first, _room_for_records(first, steps, arrays.history.log_start))
+    stream.follow()
+
+
+def _checked(
+    arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]
+) -> Mapping[str, np.ndarray]:
+    """A state that was given, if it is one of this network, whose present state is ``own``."""
+    _check_network(state, arrays.built.fingerprint)
+    sources = sum(p.size for p in arrays.network.populations if p.model.role != "readout")
+    _check_state(state, own, sources, arrays.history.record_steps)
+    return state
+
+
+def _keys(own: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """What must be the same on all ranks."""
+    return {name: checksum(np.asarray(state[name])) for name in own}
+
+
+def _with_end(times: np.ndarray, oldest: int) -> np.ndarray:
+    """Postsynaptic spikes with room for a step that ends each search for those after step ``oldest``."""
+    if not (times.size and times[:, -1].max() > oldest):
+        return times
+    return np.concatenate([times, np.full_like(times, NEVER)], axis=1)
+
+
+def _room_for_records(first: int, now: int, starts: np.ndarray) -> int:
+    """Room for records of the spikes in the log from step ``first`` to ``now``."""
+    spikes = starts[(now - 1) % len(starts), -1] - starts[first % len(starts), 0] if now else 0
+    return ring_size(max(int(spikes), FIRST_RECORDS))
+
+
+def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
+    """The part of the state that this rank holds."""
+    arrays.stream.follow()
+    order = all_synapses(arrays)
+    out = {
+        f"synapses/{name}": value[..., order] if value.size else value.copy()
+        for name, value in arrays_of(arrays.synapses).items()
+    }
+    out |= _axons_before_records(arrays)
+    for group in ("neurons", "history"):
+        for field, value in arrays_of(getattr(arrays, group)).items():
+            if (name := f"{group}/{field}") not in LEFT_OUT:
+                out[name] = _unpadded(arrays, name, value).copy()
+    # What was left there depends on the partitions, and is of no use to anybody.
+    out["history/steps"][:, STEP_WORK:] = 0.0
+    out[LOG[0]], out[LOG[1]] = arrays.stream.log(), arrays.history.log_start.copy()
+    out[POST_TIMES] = arrays.stream.post_times()
+    out["counters"] = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
+    return out
+
+
+def _unpadded(arrays: Arrays, name: str, value: np.ndarray) -> np.ndarray:
+    """An array without the padding of its rows."""
+    return value[..., : arrays.built.n_neurons] if name in PADDED else value
+
+
+def _write_axons(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
+    """Axons from a state, in which the last axis of each array is theirs."""
+    times, given = arrays.axons.times, state["axons/times"]
+    times["last_spike"], times["interval"], times["position"] = given
+    arrays.axons.z[...] = np.moveaxis(state["axons/z"], -1, 0)
+
+
+def _axons_before_records(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Axons as they were before the oldest spikes that may be asked: from there `set_state` processes these once more."""
+    starts, t, records = arrays.history.log_start, arrays.t, arrays.axons.times
+    consumers, width = arrays.built.topology.trace_consumers, arrays.built.n_filters
+    times = np.stack([records["last_spike"], records["interval"], np.full(len(records), -1)]).astype(np.int64)
+    z = np.moveaxis(arrays.axons.z, 0, -1).copy()
+    kept = range(_first_processed(arrays.history.record_steps, t), t)
+    if not (kept and len(records)):
+        return {"axons/times": times, "axons/z": z}
+    log, (record_times, record_z) = arrays.stream.log(), arrays.stream.spike_records()
+    for b in np.flatnonzero((consumers >= 0).any(axis=(1, 2))):
+        spans = [(step, *starts[step % len(starts), b : b + 2]) for step in kept]
+        positions = np.concatenate([np.arange(first, stop) for _, first, stop in spans])
+        steps = np.concatenate([np.full(stop - first, step) for step, first, stop in spans])
+        sources, oldest = np.unique(log[positions & (log.size - 1)], return_index=True)
+        at = positions[oldest] & (len(record_times) - 1)
+        interval = record_times[at, RECORD_INTERVAL]
+        times[LAST_SPIKE, sources] = np.where(interval > 0, steps[oldest] - interval, -1)
+        times[INTERVAL, sources] = record_times[at, RECORD_INTERVAL_BEFORE]
+        for slot, (trace_group, delay_group) in enumerate(consumers[b]):
+            # Of the trace of STDP there is one number.
+            rows = 2 * width if trace_group >= 0 else int(delay_group >= 0)
+            z[slot, :rows, sources] = record_z[at, slot, :rows]
+    return {"axons/times": times, "axons/z": z}
+
+
+def _first_processed(record_steps: int, now: int) -> int:
+    """The oldest step whose spikes axons process again."""
+    return max(now - record_steps, 0)
+
+
+def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> None:
+    """Whether a state says that it is of this network."""
+    if not isinstance(state, Mapping):
+        raise InputError(f"set_state takes a dictionary as state() gives it, got {type(state).__name__}")
+    if any(name in state for name in OF_VERSION_0_1):
+        raise InputError(
+            "this state was saved by version 0.1 of eprop, which kept other arrays. Go on with it in version 0.1; or load it "
+            "there, write down what Simulator.weights() gives for each projection, and hand that to set_weights() here"
+        )
+    if not any(name in state for name in ("counters", NETWORK)):
+        known = ", ".join(map(str, list(state)[:5])) or "nothing"
+        raise InputError(f"set_state takes a dictionary as state() gives it; this one holds {known}")
+    if NETWORK in state:
+        check_fingerprint(state[NETWORK], fingerprint)
+
+
+def _check_state(
+    state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int, record_steps: int
+) -> None:
+    """Whether a state has the shapes of this network, whose state is ``own``."""
+    if missing := sorted(set(own) - set(state)):
+        raise InputError(f"the state lacks {', '.join(missing)}; was it saved by another version?")
+    for name, have in own.items():
+        if name not in GROWING and have.shape != np.shape(state[name]):
+            raise InputError(
+                f"the state is of another network: {name} has shape {np.shape(state[name])}, not {have.shape}"
+            )
+        given = real_numbers(f"state {name!r}", state[name], InputError)
+        if have.dtype.kind in "iu" and given.dtype.kind not in "iu":
+            raise InputError(f"state {name!r} must be whole numbers, got {given.dtype}")
+        if not np.isfinite(given).all():
+            raise InputError(f"state {name!r} holds values that are not finite")
+    # What follows is read by the core, which does not check it.
+    now = int(np.asarray(state["counters"])[0])
+    _check_clocks(state, now, record_steps)
+    _check_log(np.asarray(state[LOG[0]]), np.asarray(state[LOG[1]]), sources, now)
+    _check_posts(np.asarray(state[POST_TIMES]), len(own[POST_TIMES]), now)
+
+
+def _damaged(what: str) -> InputError:
+    return InputError(f"the state is of another network, or damaged: {what}")
+
+
+def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) -> None:
+    """Nothing has happened before the start, or after the present step."""
+    if np.min(state["counters"]) < 0:
+        raise _damaged("its counters must not be negative")
+    times, oldest = np.asarray(state["axons/times"]), _first_processed(record_steps, now)
+    last, interval = times[LAST_SPIKE], times[INTERVAL]
+    if (
+        times.min(initial=-1) < -1
+        or last.max(initial=-1) >= oldest
+        or (interval < 0).any()
+        or (interval > np.maximum(last, 0)).any()
+    ):
+        raise _damaged(
+            f"axons/times tells of steps before the start, or after step {oldest}, from which spikes are processed again"
+        )
+
+
+def _check_log(log: np.ndarray, starts: np.ndarray, sources: int, now: int) -> None:
+    """The log of spikes, and where in it each step that may still be read begins."""
+    if log.ndim != 1 or log.size == 0 or log.size & (log.size - 1) or log.min() < 0 or log.max() >= sources:
+        raise _damaged("its log of spikes names nodes that do not exist")
+    # The row that this step will write is of no use to anybody any more.
+    rows = np.delete(starts, now % len(starts), axis=0) if now >= len(starts) else starts
+    if (np.diff(starts, axis=1) < 0).any() or starts.min() < 0 or rows.max() - rows.min() > log.size:
+        raise _damaged(f"{LOG[1]} does not fit its log of spikes")
+
+
+def _check_posts(times: np.ndarray, neurons: int, now: int) -> None:
+    """Steps of postsynaptic spikes."""
+    if times.ndim != 2 or times.shape[0] != neurons or times.shape[1] == 0 or times.max(initial=-1) >= max(now, 1):
+        raise _damaged("its postsynaptic spikes do not fit")

@@ -1,0 +1,200 @@
+"""Arrays of fixed size that change during a run, with the names of ``core/stream_state.hpp``; what grows belongs to the core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from eprop.engine.build.built import Built
+from eprop.engine.build.records import AXON_TIMES, padded, ring_size
+
+CACHE_LINE = 64
+
+
+@dataclass(slots=True)
+class Synapses:
+    """One entry per synapse; arrays that no rule needs have length 0.
+
+    Attributes
+    ----------
+    weight : (synapses,) in the precision of the simulator, as all others
+    trace, trace_reg : filtered eligibility; the second one only with two kappas
+    own : (n_own, synapses) components of the eligibility vector that are the synapse's own
+    pending : gradient that waits for its batch, or for the next spike
+    moment_1, moment_2 : of gradients, of squared gradients
+    """
+
+    weight: np.ndarray
+    trace: np.ndarray
+    trace_reg: np.ndarray
+    own: np.ndarray
+    pending: np.ndarray
+    moment_1: np.ndarray
+    moment_2: np.ndarray
+
+
+@dataclass(slots=True)
+class Axons:
+    """What an axon remembers of its spikes, for all its branches; without entries unless some synapse learns at spikes.
+
+    Attributes
+    ----------
+    processed_until : (1,) int64, spikes of steps before this one have been noted
+    times : (sources,) records of last spike, interval before it, and its position in the spike log
+    z : (sources, slots, 2 n_filters) filtered spikes as of the last spike, and a step before; of STDP the trace
+    """
+
+    processed_until: np.ndarray
+    times: np.ndarray
+    z: np.ndarray
+
+
+@dataclass(slots=True)
+class Neurons:
+    """State of the nodes that take input.
+
+    Attributes
+    ----------
+    state : (state rows, neurons)
+    input : (neurons + readouts,)
+    psi, signal : (neurons,) surrogate gradient; learning signal that arrived in this step
+    rate : (2, neurons) running rate now, and one step ago
+    y : (readouts,)
+    feedback : (readouts, neurons)
+    feedback_offset : (readouts, neurons) adaptive feedback minus the weight that it follows; else (0, 0)
+    """
+
+    state: np.ndarray
+    input: np.ndarray
+    psi: np.ndarray
+    signal: np.ndarray
+    rate: np.ndarray
+    y: np.ndarray
+    feedback: np.ndarray
+    feedback_offset: np.ndarray
+
+
+@dataclass(slots=True)
+class History:
+    """Rings of the recent past; ``width`` is the padded number of neurons, entries are those of `eprop.engine.build.kind`.
+
+    Attributes
+    ----------
+    block_prefix : (1 or 2, entries, width) propagator from the start of the block to before this step; one if changed in place
+    prefix_history : (ring, entries, width) from the block's start to the step; of crossing kinds, from the step to the block's end
+    block_propagators : (blocks, entries, width) of whole blocks
+    span_suffixes : (blocks or 1, entries or 0, width) from the start of the block to the end of its span
+    steps : (ring or 1, 4, width) psi, L and F of a step, and work space
+    identity : (1, entries, width) the propagator of no step
+    error_prefix, error_block, error : (ring, readouts), (blocks, readouts), (past, readouts)
+    eta : (delay groups, past) learning rates with which premature gradients were subtracted
+    post_trace : (ring, neurons) of STDP: filtered spikes of the steps before
+    log_start : (past, populations + 1) positions in the spike log
+    block_steps, span_blocks : steps of a block, blocks of a span (0: no spans)
+    record_steps, post_span : for how many steps spike records, and postsynaptic spikes, may still be read
+    """
+
+    block_prefix: np.ndarray
+    prefix_history: np.ndarray
+    block_propagators: np.ndarray
+    span_suffixes: np.ndarray
+    steps: np.ndarray
+    identity: np.ndarray
+    error_prefix: np.ndarray
+    error_block: np.ndarray
+    error: np.ndarray
+    eta: np.ndarray
+    post_trace: np.ndarray
+    log_start: np.ndarray
+    block_steps: int
+    span_blocks: int
+    record_steps: int
+    post_span: int
+
+
+def arrays_of(storage: Any) -> dict[str, np.ndarray]:
+    """The arrays of one of these classes by their names."""
+    values = {field.name: getattr(storage, field.name) for field in fields(storage)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
+    """Zeros that begin at a cache line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.zeros(size + CACHE_LINE, np.uint8)
+    first = -room.ctypes.data % CACHE_LINE
+    return room[first : first + size].view(dtype).reshape(shape)
+
+
+def make_synapses(built: Built) -> Synapses:
+    """Synapse arrays; only those that the rules of the network need have a length."""
+    n, dtype = built.weight.size, built.weight.dtype
+
+    def kept(needed: bool) -> np.ndarray:
+        return np.zeros(n if needed else 0, dtype)
+
+    return Synapses(
+        weight=built.weight,
+        trace=kept(built.has_eprop_plus),
+        trace_reg=kept(built.two_kappas),
+        own=np.zeros((built.n_own, n), dtype),
+        pending=kept(built.has_eprop or built.pending_eprop_plus),
+        moment_1=kept(built.moments[0]),
+        moment_2=kept(built.moments[1]),
+    )
+
+
+def make_axons(built: Built, learns: bool = True) -> Axons:
+    """No axon has spiked yet; without learning at spikes (``learns``) nobody asks."""
+    n = built.n_sources if built.learns_at_spikes and learns else 0
+    times = np.zeros(n, AXON_TIMES)
+    times["last_spike"] = times["position"] = -1
+    return Axons(np.zeros(1, np.int64), times, aligned((n, built.n_filter_slots, 2 * built.n_filters)))
+
+
+def make_neurons(built: Built) -> Neurons:
+    """All nodes at rest."""
+    n, k = built.n_neurons, built.n_readouts
+    return Neurons(
+        state=built.initial.copy(),
+        input=aligned((n + k,)),
+        psi=aligned((n,)),
+        signal=aligned((n,)),
+        rate=aligned((2, n)),
+        y=built.topology.readouts["y_start"].copy(),
+        feedback=built.feedback.copy(),
+        feedback_offset=np.zeros(built.topology.adaptive.shape),
+    )
+
+
+def make_history(built: Built, learns: bool = True) -> History:
+    """Empty rings, long enough for the cutoff (``learns``) and the longest delay."""
+    n, k, topology = built.n_neurons, built.n_readouts, built.topology
+    plus, pairs = built.has_eprop_plus and learns, built.has_stdp and learns
+    width, entries, dtype = padded(n) if plus else 0, built.n_entries, built.weight.dtype
+    ring = ring_size(max(built.cutoff, built.block_steps) + 2) if plus else 1
+    blocks = ring_size(built.cutoff // built.block_steps + 3) if plus else 1
+    past = ring_size(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
+    kept = ring if built.crosses or built.per_step_optimizer else 1
+    prefix = aligned((1 if kept == 1 else 2, entries, width))
+    prefix[0] = topology.identity[0] if plus else 0.0
+    return History(
+        block_prefix=prefix,
+        prefix_history=aligned((ring, entries, width), dtype),
+        block_propagators=aligned((blocks, entries, width), dtype),
+        span_suffixes=aligned((blocks if built.span_blocks else 1, entries if built.span_blocks else 0, width), dtype),
+        steps=aligned((kept, 4, width)),
+        identity=topology.identity,
+        error_prefix=np.zeros((ring, k)),
+        error_block=np.zeros((blocks, k)),
+        error=np.zeros((past, k)),
+        eta=np.zeros((len(topology.groups), past)),
+        post_trace=np.zeros((ring_size(2 * built.max_delay + 2), n if pairs else 0)),
+        log_start=np.zeros((past, len(topology.populations) + 1), np.int64),
+        block_steps=built.block_steps,
+        span_blocks=built.span_blocks,
+        record_steps=max(built.cutoff, built.stdp_cutoff) + built.max_delay,
+        post_span=built.stdp_cutoff + 2 * built.max_delay,
+    )
