@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
-from eprop._jit import record_size
-from eprop.engine.available import available_memory
-from eprop.engine.share import RankShare
-from eprop.engine.state import power_of_two
-from eprop.engine.tables import moments_of, rules_of
-from eprop.engine.traces import span_blocks_of
-from eprop.engine.tracts import steps_of
+from eprop.engine.build.draws import steps_of
+from eprop.engine.build.free_memory import available_memory
+from eprop.engine.build.kind import Kind, padded, record_size
+from eprop.engine.build.populations import keeps_gradients, moments_of, rules_of
+from eprop.engine.build.propagators import has_two_kappas, span_blocks_of
+from eprop.engine.build.records import AXON_TIMES, ring_size
+from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import MemoryLimitError
-from eprop.kernels.layout import AX_Z, padded
-from eprop.kernels.maps import Kind, MapLayout
-from eprop.kernels.records import EXTRA_ROWS
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
 
 GIGA = 1e9
-# Of what is available, so much is left to the rest of the process and the system.
+#: Of the memory that is available, so much is left to the rest of the process and the system.
 SPARE = 0.03
-# Of what takes less than so many bytes, nobody asks whether it fits.
+#: Calls that take less than so many bytes are not checked.
 NOTICEABLE = 100_000_000
 FEWER = "fewer neurons"
+#: Neuron-major copies beside those of ``to_current_block``: the propagators to here, and over the cutoff.
+EXTRA_COPIES = 2
 
 
 @dataclass(frozen=True)
@@ -40,64 +40,70 @@ class Estimate:
         return self.synapses * self.per_synapse + self.others
 
 
-def estimate(
-    network: Network,
-    itemsize: int,
-    kinds: tuple[Kind, ...],
-    map_entries: int,
-    block_steps: int,
-    share: RankShare,
-    n_axons: int,
-    partitions: int,
-    threads: int,
-) -> Estimate:
-    """Memory of a network whose synaptic values have ``itemsize`` bytes; the other numbers are those of `Built`."""
-    plus, eprop = rules_of(network, EPropPlus), rules_of(network, EProp)
-    hidden, crosses = max((kind.hidden for kind in kinds), default=0), not all(kind.anchored for kind in kinds)
-    two_kappas = any(rule.kappa != rule.kappa_regularisation for rule in plus)
-    waits = bool(eprop) or any(moments_of(plus)) or any(rule.each_step or rule.optimizer.decay > 0.0 for rule in plus)
-    values = 1 + bool(plus) + two_kappas + hidden + waits + sum(moments_of(plus + eprop))
+@dataclass(frozen=True)
+class Sizes:
+    """What decides how much memory a network takes, beside its description.
+
+    Attributes
+    ----------
+    itemsize : int
+        Bytes of a number of a synapse.
+    kinds : tuple of Kind
+    block_steps : int
+    ranks : RankPartition
+    n_branches, partitions, threads : int
+    """
+
+    itemsize: int
+    kinds: tuple[Kind, ...]
+    block_steps: int
+    ranks: RankPartition
+    n_branches: int
+    partitions: int
+    threads: int
+
+
+def estimate(network: Network, sizes: Sizes) -> Estimate:
+    """Memory of a network as the streaming loop keeps it."""
+    plus, eprop, ranks = rules_of(network, EPropPlus), rules_of(network, EProp), sizes.ranks
+    n_own = max((kind.n_own for kind in sizes.kinds), default=0)
+    waits = bool(eprop) or keeps_gradients(plus)
+    values = 1 + bool(plus) + has_two_kappas(network) + n_own + waits + sum(moments_of(plus + eprop))
     synapses = sum(
-        p.connectivity.expected(p.pre.size, p.post.size) * len(range(*share.own(p.post))) / p.post.size
+        p.connectivity.expected(p.pre.size, p.post.size) * len(range(*ranks.own(p.post))) / p.post.size
         for p in network.projections
     )
-    neurons, readouts = share.neurons, sum(p.size for p in network.populations if p.model.role == "readout")
-    cutoff = max((steps_of(rule.cutoff, network.dt) for rule in plus), default=0)
-    ring = power_of_two(max(cutoff, block_steps) + 2) if plus else 0
-    blocks = power_of_two(cutoff // block_steps + 3) if plus else 0
-    steps, spans = (
-        ring if crosses or any(rule.each_step for rule in plus) else 1,
-        span_blocks_of(cutoff // block_steps) > 0,
-    )
-    # In the type of a synapse: parts of blocks, whole ones, the way ahead, tails of spans, the steps of a block where they are
-    # wanted, and maps of an interval; what a spike needs at anchors; records.
-    joined = ring + blocks * (2 + spans) + (block_steps + 1 if crosses else 0) + 2 if plus else 0
-    jumps = max((MapLayout.of(kind, two_kappas).JUMPS for kind in kinds if kind.anchored), default=0)
-    laid = jumps + record_size(jumps) + record_size(map_entries) * (blocks + EXTRA_ROWS)
-    prefix = 8 if steps == 1 else 16
-    maps = padded(neurons) * (map_entries * (prefix + itemsize * joined) + itemsize * laid + 32 * steps) if plus else 0
+    readouts = sum(p.size for p in network.populations if p.model.role == "readout")
     # A branch of an axon: where its synapses begin in each partition; while they are drawn, how many each thread has drawn. An
     # axon, and its spikes that may be asked: at moderate rates as much again.
-    branch = 8 * (partitions + threads)
-    axon = 2 * 8 * (AX_Z + 2) if plus else 0
-    known = sum(share.known(p) for p in network.populations if p.model.role != "readout")
+    branch = 8 * (sizes.partitions + sizes.threads)
+    axon = 2 * (AXON_TIMES.itemsize + 16) if plus else 0
+    local = sum(ranks.n_local_sources(p) for p in network.populations if p.model.role != "readout")
     # Feedback, its delays while they are drawn; axons; parameters and state of neurons.
-    others = maps + 32 * readouts * neurons + branch * n_axons + axon * known + 256 * neurons
-    return Estimate(round(synapses), 4 + itemsize * values, others)
+    others = 32 * readouts * ranks.n_neurons + branch * sizes.n_branches + axon * local + 256 * ranks.n_neurons
+    if plus:
+        others += padded(ranks.n_neurons) * _propagator_bytes(network, plus, sizes)
+    return Estimate(round(synapses), 4 + sizes.itemsize * values, others)
 
 
-def check_memory(
-    network: Network,
-    itemsize: int,
-    kinds: tuple[Kind, ...],
-    map_entries: int,
-    block_steps: int,
-    share: RankShare,
-    n_axons: int,
-    partitions: int,
-    threads: int,
-    neighbours: int,
-) -> None:
+def _propagator_bytes(network: Network, plus: list[EPropPlus], sizes: Sizes) -> int:
+    """Bytes of all propagators of one neuron, of their copies, and of spike corrections."""
+    itemsize, kinds, block_steps = sizes.itemsize, sizes.kinds, sizes.block_steps
+    cutoff = max(steps_of(rule.cutoff, network.dt) for rule in plus)
+    crosses, has_spans = not all(kind.anchored for kind in kinds), span_blocks_of(cutoff // block_steps) > 0
+    ring, blocks = ring_size(max(cutoff, block_steps) + 2), ring_size(cutoff // block_steps + 3)
+    steps = ring if crosses or any(rule.each_step for rule in plus) else 1
+    entries = max((kind.n_entries for kind in kinds), default=0)
+    corrections = max((kind.n_corrections for kind in kinds if kind.anchored), default=0)
+    # In the type of a synapse: parts of blocks, whole ones, those to the current block, to ends of spans, the steps of a block
+    # where they are wanted, and propagators of an interval.
+    propagators = ring + blocks * (2 + has_spans) + (block_steps + 1 if crosses else 0) + 2
+    copies = corrections + record_size(corrections) + record_size(entries) * (blocks + EXTRA_COPIES)
+    prefix = 8 if steps == 1 else 16
+    return entries * (prefix + itemsize * propagators) + itemsize * copies + 32 * steps
+
+
+def check_memory(network: Network, sizes: Sizes, neighbours: int) -> None:
     """Refuse a network that will not fit, with what it needs and what would fit; ``neighbours`` ranks share the memory.
 
     Raises
@@ -107,21 +113,21 @@ def check_memory(
     """
     free = available_memory()
     free = None if free is None else free // neighbours
-    needed = estimate(network, itemsize, kinds, map_entries, block_steps, share, n_axons, partitions, threads)
+    needed = estimate(network, sizes)
     if free is None or needed.total <= (1.0 - SPARE) * free:
         return
     fits = ((1.0 - SPARE) * free - needed.others) / needed.per_synapse
     advice = [f"{fits:,.0f} synapses, {100 * fits / needed.synapses:.0f} % of them"] if fits > 0 else [FEWER]
     if fits <= 0 and rules_of(network, EPropPlus):
         advice.append("a shorter cutoff")
-    if itemsize == 8:
-        single = estimate(network, 4, kinds, map_entries, block_steps, share, n_axons, partitions, threads)
+    if sizes.itemsize == 8:
+        single = estimate(network, dataclasses.replace(sizes, itemsize=4))
         verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
         advice.append(f'precision="single" with {single.total / GIGA:.1f} GB {verdict}')
-    what = "a share of the network" if share.several else "the network"
+    what = "a share of the network" if sizes.ranks.several else "the network"
     raise MemoryLimitError(
         f"{what} needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
-        f"{needed.others / GIGA:.1f} GB for maps, neurons and axons), but {free / GIGA:.1f} GB are available"
+        f"{needed.others / GIGA:.1f} GB for propagators, neurons and axons), but {free / GIGA:.1f} GB are available"
         f"{_to_each(neighbours)}. "
         f"What would fit: {'; '.join(advice)}"
     )

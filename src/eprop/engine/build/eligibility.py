@@ -1,4 +1,4 @@
-"""Sort the components of an eligibility vector: filters of spikes, shared by an axon, and what belongs to a synapse.
+"""Sort the components of an eligibility vector: filters of spikes, shared by an axon, and components of a synapse.
 
 A component that spikes of the neuron itself never reach is the same for all targets of an axon, if all targets have the
 same constants: then it is kept once per axon. Everything else is kept at the synapse.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.errors import NetworkError
-from eprop.kernels.maps import MOST_FILTERS, MOST_HIDDEN, Kind, MapLayout
+from eprop.engine.build.kind import MOST_FILTERS, MOST_OWN, Kind
 from eprop.models import Eligibility
 
 
@@ -24,8 +24,8 @@ class Components:
     ----------
     decay, arrival, output, spike : (n, d, d), (n, d), (n, d), (n, d)
         Of `Eligibility`.
-    filters, hidden : tuples of int
-        Components that an axon keeps, and that a synapse keeps; one component may be in both.
+    filters, own : tuples of int
+        Components that an axon keeps, and those that a synapse keeps; one component may be in both.
     """
 
     decay: np.ndarray
@@ -33,7 +33,7 @@ class Components:
     output: np.ndarray
     spike: np.ndarray
     filters: tuple[int, ...]
-    hidden: tuple[int, ...]
+    own: tuple[int, ...]
 
     @property
     def size(self) -> int:
@@ -41,7 +41,7 @@ class Components:
         return self.arrival.shape[1]
 
 
-def sort_components(name: str, members: Sequence[Eligibility]) -> Components:
+def sort_components(name: str, eligibilities: Sequence[Eligibility]) -> Components:
     """Sort the components of a population's neurons.
 
     Raises
@@ -49,26 +49,26 @@ def sort_components(name: str, members: Sequence[Eligibility]) -> Components:
     NetworkError
         If one is no `Eligibility`, or its parts do not fit together.
     """
-    for e in members:
+    for e in eligibilities:
         if not isinstance(e, Eligibility):
             raise NetworkError(f"{name}: eligibility(dt) must return an Eligibility, got {e!r:.80}")
     decay, arrival, output, spike = (
-        np.array([getattr(e, part) for e in members], np.float64) for part in ("decay", "arrival", "output", "spike")
+        np.array([getattr(e, part) for e in eligibilities], np.float64) for part in ("decay", "arrival", "output", "spike")
     )
     d = arrival.shape[-1]
     if decay.shape[1:] != (d, d) or output.shape[1:] != (d,) or spike.shape[1:] != (d,) or d == 0:
         raise NetworkError(
-            f"{name}: the eligibility needs decay (d, d), arrival, output and spike (d,) of one d, got {members[0]}"
+            f"{name}: the eligibility needs decay (d, d), arrival, output and spike (d,) of one d, got {eligibilities[0]}"
         )
     if not all(np.isfinite(a).all() for a in (decay, arrival, output, spike)):
         raise NetworkError(f"{name}: the eligibility holds a value that is not finite")
     filters = _reached(arrival, decay)
     alike = all((a[:, filters] == a[:1, filters]).all() for a in (decay, arrival))
     if not alike:
-        filters, hidden = [], _reached(np.abs(arrival) + np.abs(spike), decay)
+        filters, own = [], _reached(np.abs(arrival) + np.abs(spike), decay)
     else:
-        hidden = _reached(spike, decay) or ([] if filters else [0])
-    return Components(decay, arrival, output, spike, tuple(filters), tuple(hidden))
+        own = _reached(spike, decay) or ([] if filters else [0])
+    return Components(decay, arrival, output, spike, tuple(filters), tuple(own))
 
 
 def _reached(start: np.ndarray, decay: np.ndarray) -> list[int]:
@@ -81,18 +81,18 @@ def _reached(start: np.ndarray, decay: np.ndarray) -> list[int]:
 
 
 def least_left(c: Components, largest_psi: Sequence[float]) -> float:
-    """How much a step leaves at least of a component that is a synapse's own, and of the filters that feed it; 1 without any.
+    """How much a step leaves at least of a synapse's own component, and of the filters that feed it; 1 without any.
 
-    ``largest_psi`` is that of each neuron (`Neuron.largest_psi`). What grows counts as much as what shrinks. The two factors are
-    multiplied, for so are the errors when both are moved back. 0 where spikes of the neuron might take all, or where there is
-    more than one such component.
+    ``largest_psi`` is that of each neuron (`Neuron.largest_psi`). Growth counts as much as decay. The two factors are
+    multiplied, for so are the errors when both are moved back. 0 where spikes of the neuron might take all, or where there
+    is more than one such component.
     """
-    if len(c.hidden) != 1:
-        return 0.0 if c.hidden else 1.0
-    k = c.hidden[0]
-    own, fed = c.decay[:, k, k], c.spike[:, k] * c.output[:, k]
+    if len(c.own) != 1:
+        return 0.0 if c.own else 1.0
+    k = c.own[0]
+    kept, fed = c.decay[:, k, k], c.spike[:, k] * c.output[:, k]
     most = np.multiply(fed, largest_psi, out=np.zeros_like(fed), where=fed != 0.0)
-    ends = np.stack([own, own + most])
+    ends = np.stack([kept, kept + most])
     if (np.sign(ends[0]) * np.sign(ends[1]) <= 0.0).any():
         return 0.0
     filters = list(c.filters)
@@ -108,25 +108,24 @@ def check_components(name: str, c: Components) -> None:
     NetworkError
         If it has too many components.
     """
-    if len(c.filters) > MOST_FILTERS or len(c.hidden) > MOST_HIDDEN:
+    if len(c.filters) > MOST_FILTERS or len(c.own) > MOST_OWN:
         raise NetworkError(
             f"{name}: EPropPlus takes at most {MOST_FILTERS} components of the eligibility that filter spikes and "
-            f"{MOST_HIDDEN} that are a synapse's own (fed back by the neuron's spikes, or of neurons that differ), "
-            f"got {len(c.filters)} and {len(c.hidden)}; EProp takes any number"
+            f"{MOST_OWN} that are a synapse's own (fed back by the neuron's spikes, or of neurons that differ), "
+            f"got {len(c.filters)} and {len(c.own)}; EProp takes any number"
         )
 
 
-def map_constants(c: Components, both: bool) -> np.ndarray:
-    """Constants of maps, shape (rows, n), in the order of `MapLayout`."""
-    layout = MapLayout.of(Kind(len(c.filters), len(c.hidden), True), both)
-    rows = np.zeros((layout.EL_ROWS, len(c.arrival)))
-    filters, hidden = list(c.filters), list(c.hidden)
-    rows[layout.EL_C : layout.EL_U] = c.output[:, filters + hidden].T
-    rows[layout.EL_U : layout.EL_A] = c.spike[:, hidden].T
-    own = c.decay[:, hidden][:, :, hidden]
-    rows[layout.EL_A : layout.EL_B] = own.reshape(len(rows[0]), -1).T
+def propagator_constants(c: Components, two_kappas: bool) -> np.ndarray:
+    """Constants of propagators, shape (rows, n): output, spike, decay among own components, arrival (without filters)."""
+    kind = Kind(len(c.filters), len(c.own), True, two_kappas)
+    rows = np.zeros((kind.n_constants, len(c.arrival)))
+    filters, own = list(c.filters), list(c.own)
+    rows[: kind.spike_row] = c.output[:, filters + own].T
+    rows[kind.spike_row : kind.decay_row] = c.spike[:, own].T
+    rows[kind.decay_row : kind.arrival_row] = c.decay[:, own][:, :, own].reshape(len(rows[0]), -1).T
     if not filters:
-        rows[layout.EL_B :] = c.arrival[:, hidden].T
+        rows[kind.arrival_row :] = c.arrival[:, own].T
     return rows
 
 

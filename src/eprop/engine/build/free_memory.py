@@ -1,4 +1,4 @@
-"""How much memory a process can still take, as the system and its control group (a container, a batch job) say."""
+"""Memory that a process can still take: what the system and its control group (a container, a batch job) allow."""
 
 from __future__ import annotations
 

@@ -1,24 +1,30 @@
-"""What only the whole description of a network can show: rules, delays and feedback that do not fit together."""
+"""Checks of a whole description: rules, delays and feedback that do not fit together."""
 
 from __future__ import annotations
 
 import warnings
 
-from eprop.engine.feedback import check_mirrored, mirror_of
-from eprop.engine.tracts import steps_of
+from eprop.engine.build.draws import steps_of
+from eprop.engine.build.feedback import check_tied, tied_of
 from eprop.errors import NetworkError, NoFeedbackWarning
 from eprop.network import Network, Projection
 from eprop.parameters import check_steps
 from eprop.rules import STDP, EProp, EPropPlus
 
-# The maps of as many steps are kept for every neuron.
+#: Propagators of so many steps are kept for every neuron.
 LONGEST_CUTOFF = 1_000_000
-# Sources and axons are numbered with 32 bits.
+#: Sources and axons are numbered with 32 bits.
 MOST = 2**31 - 1
 
 
 def check_network(network: Network) -> None:
-    """What only the whole network can show."""
+    """Check how the parts of a network fit together.
+
+    Raises
+    ------
+    NetworkError
+        If they do not.
+    """
     if not network.populations:
         raise NetworkError("the network has no populations; add() some")
     if not any(p.model.role in ("neuron", "readout") for p in network.populations):
@@ -36,8 +42,8 @@ def check_network(network: Network) -> None:
         if isinstance(projection.rule, STDP):
             _check_stdp(network, projection)
     for feedback in network.feedback_projections:
-        if mirror_of(feedback) and rules:
-            check_mirrored(network, feedback)
+        if tied_of(feedback) and rules:
+            check_tied(network, feedback)
 
 
 def warn_of_no_feedback(network: Network) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from eprop.engine.build.kind import Kind
 from eprop.errors import InputError
-from eprop.kernels.maps import Kind
 from eprop.network import Network
 from eprop.network.distributions import Array
 from eprop.parameters import Description, Values
@@ -23,12 +23,12 @@ def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block
     """All that a network is but its first weights and learning rates: (bytes,) uint8, the same on every rank.
 
     Connections are a function of it: they are drawn from the seed, or given, and then a digest stands for them. What e-prop+
-    keeps of a synapse depends on its kind and on the blocks of maps.
+    keeps of a synapse depends on its kind and on the steps of a block.
     """
     out = {"precision": np.dtype(dtype).name} | description_of(network)
     if kinds:
         each = (
-            f"{kind.filters} filters, {kind.hidden} own, {'anchored' if kind.anchored else 'crossing'}"
+            f"{kind.n_filters} filters, {kind.n_own} own, {'anchored' if kind.anchored else 'crossing'}"
             for kind in kinds
         )
         out[SYNAPSES] = f"{'; '.join(each)}; blocks of {block_steps} steps"

@@ -18,7 +18,7 @@ INPUTS = (0.0, 0.1, -0.1, 10.0, 1e4, 1e4, -1e4, 0.0)
 LARGE = 1e3
 
 
-def try_update(neuron: Neuron, dt: float) -> None:
+def validate_user_model(neuron: Neuron, dt: float) -> None:
     """Run some steps of one neuron of a user's own model, with every index checked.
 
     Raises
@@ -57,6 +57,11 @@ def try_update(neuron: Neuron, dt: float) -> None:
                 raise NetworkError(
                     f"{label}.update returned psi = {result[1]} for an input of {x:g} mV; it must be finite"
                 )
+
+
+def in_package(thing: type) -> bool:
+    """Whether a class is the package's own."""
+    return thing.__module__.split(".")[0] == "eprop"
 
 
 def _step(neuron: Neuron, update: Callable[..., Any], state: np.ndarray, params: np.ndarray, x: float) -> Any:

@@ -1,0 +1,1 @@
+"""RANKS: what several processes do that simulate one network together."""
