@@ -187,7 +187,7 @@ def _nodes_of(network: Network, ranks: RankPartition) -> _Nodes:
     """Populations, their models, and the eligibility of these."""
     populations, dt = populations_of(network, ranks), network.dt
     neurons = [p for p in network.populations if p.model.role == "neuron"]
-    models = {p.index: neurons_of(network, p) for p in network.populations if getattr(p.model, "per_node", False)}
+    models = {p.index: neurons_of(network, p) for p in network.populations if p.model.per_node}
     for p in neurons:
         validate_user_model(models[p.index][0], dt)
     classes = {
