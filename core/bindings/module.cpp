@@ -11,6 +11,7 @@
 
 namespace eprop {
 // One line for each part of the core that Python calls.
+void bind_neurons(nb::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {
@@ -18,4 +19,5 @@ NB_MODULE(EPROP_MODULE, m) {
   nanobind::set_leak_warnings(false);  // simulators that still live at the end of the process are no leak
   m.attr("level") = EPROP_LEVEL;
   m.def("available_threads", &available_threads);
+  bind_neurons(m);
 }
