@@ -17,6 +17,7 @@ void bind_camera(nanobind::module_& m);
 void bind_connections(nanobind::module_& m);
 void bind_events(nanobind::module_& m);
 void bind_random(nanobind::module_& m);
+void bind_neurons(nb::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {
@@ -30,4 +31,5 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_connections(m);
   bind_events(m);
   bind_random(m);
+  bind_neurons(m);
 }
