@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine.agreement import agreed as run_on_all_ranks
 from eprop.engine.build.built import Built
 from eprop.engine.build.check import check_network, check_sizes
 from eprop.engine.build.connections import ConnectionBuilder, draw_synapses, find_ghosts
@@ -56,6 +55,7 @@ from eprop.engine.build.readouts import ReadoutClasses, readout_table
 from eprop.engine.build.records import Role, Rule, Topology, out_degrees
 from eprop.engine.build.signals import add_eprop_constants, error_latency_of_pairs
 from eprop.engine.build.user_model import validate_user_model
+from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.partition import RankPartition
 from eprop.network import Network, Population
 from eprop.parallel import Communicator

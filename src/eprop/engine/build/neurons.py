@@ -122,10 +122,9 @@ def _same_eligibility(neurons: list[Any], dt: float) -> bool:
 
 def _takes_shortcut(model: Neuron, params: np.ndarray) -> bool:
     """Whether all parameters are zero that must be for the shortcut of a model of the package, if it has one."""
-    if model.shortcut is None or not in_package(type(model)):
+    if not model.shortcut or not in_package(type(model)):
         return False
-    names = getattr(model.shortcut, "parameters", model.shortcut)
-    return not params[[model.parameter_rows.index(name) for name in names]].any()
+    return not params[[model.parameter_rows.index(name) for name in model.shortcut]].any()
 
 
 def _own_neurons(neurons: list[Any], first: int, stop: int) -> list[Any]:
