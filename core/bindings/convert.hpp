@@ -4,6 +4,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 
@@ -61,6 +62,11 @@ template <class Record> Array1<Record> records(nb::handle owner, const char* nam
   if (!nb::try_cast(numbers, array, false) || (array.shape(0) > 0 && array.shape(1) * 8 != sizeof(Record)))
     throw nb::type_error((std::string(name) + ": a table of other records is expected").c_str());
   return {reinterpret_cast<Record*>(array.data()), static_cast<Index>(array.shape(0))};
+}
+
+template <class Record> Array1<const Record> const_records(nb::handle owner, const char* name) {
+  const auto table = records<Record>(owner, name);
+  return {table.data, table.size};
 }
 
 // A vector of the core as a NumPy array of its own.

@@ -11,6 +11,13 @@
 
 namespace eprop {
 // One line for each part of the core that Python calls.
+void bind_tables(nb::module_& m);
+void bind_bandwidth(nanobind::module_& m);
+void bind_camera(nanobind::module_& m);
+void bind_connections(nanobind::module_& m);
+void bind_events(nanobind::module_& m);
+void bind_random(nanobind::module_& m);
+void bind_neurons(nb::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {
@@ -18,4 +25,11 @@ NB_MODULE(EPROP_MODULE, m) {
   nanobind::set_leak_warnings(false);  // simulators that still live at the end of the process are no leak
   m.attr("level") = EPROP_LEVEL;
   m.def("available_threads", &available_threads);
+  bind_tables(m);
+  bind_bandwidth(m);
+  bind_camera(m);
+  bind_connections(m);
+  bind_events(m);
+  bind_random(m);
+  bind_neurons(m);
 }

@@ -44,7 +44,7 @@ class Simulator:
         networks of 2,000 neurons and more, which they divide; the time of a smaller one goes on in one thread, unless a number
         is given, because threads wait for each other at every step.
     precision : {"double", "single"}
-        Type of what is stored per synapse, of all maps but that of the current block, and with `EProp` of what a sample
+        Type of what is stored per synapse, of all propagators but that of the current block, and with `EProp` of what a sample
         leaves at each neuron and step. The state of neurons and readouts is kept in double precision.
     comm : Communicator, optional
         The ranks that simulate the network together, see `eprop.parallel`; this process alone by default. Each rank

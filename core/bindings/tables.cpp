@@ -1,0 +1,184 @@
+// Tables of a built network: the fields of their records, for NumPy, and the topology from a Python object.
+#include "tables.hpp"
+
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "stream_state.hpp"
+#include "topology.hpp"
+
+namespace eprop {
+namespace {
+
+using Fields = std::vector<std::pair<const char*, const char*>>;
+
+template <class Field> constexpr const char* type_of() { return std::is_same_v<Field, double> ? "f8" : "i8"; }
+
+// The fields of a record in their order; `FIELD` checks that each stands where NumPy will look for it.
+#define FIELD(name)                                                                         \
+  if (offsetof(Record, name) != 8 * fields.size()) throw std::logic_error("record: " #name); \
+  fields.emplace_back(#name, type_of<decltype(Record::name)>())
+#define OPTIMIZER_FIELD(name)                                                                      \
+  if (offsetof(Record, optimizer) + offsetof(OptimizerConstants, name) != 8 * fields.size())       \
+    throw std::logic_error("record: " #name);                                                      \
+  fields.emplace_back(std::string_view(#name) == "kind" ? "optimizer" : #name, type_of<decltype(OptimizerConstants::name)>())
+
+Fields population_fields() {
+  using Record = Population;
+  Fields fields;
+  FIELD(role);
+  FIELD(size);
+  FIELD(first_source);
+  FIELD(first_target);
+  FIELD(target_begin);
+  FIELD(target_end);
+  FIELD(model);
+  FIELD(own_step);
+  FIELD(channel);
+  FIELD(softmax);
+  FIELD(trace_group);
+  FIELD(kind);
+  FIELD(n_components);
+  FIELD(leaky);
+  FIELD(fed_back);
+  FIELD(voltage_row);
+  FIELD(pair_group);
+  FIELD(kappa);
+  FIELD(c_reg);
+  FIELD(f_target);
+  FIELD(error_latency);
+  static_assert(sizeof(Record) == 8 * 21);
+  return fields;
+}
+
+Fields delay_group_fields() {
+  using Record = DelayGroup;
+  Fields fields;
+  FIELD(source_population);
+  FIELD(first_branch);
+  FIELD(n_branches);
+  FIELD(branch_stride);
+  FIELD(rule);
+  FIELD(delay);
+  FIELD(onto_readouts);
+  FIELD(target_begin);
+  FIELD(target_end);
+  FIELD(trace_group);
+  FIELD(kind);
+  FIELD(cutoff);
+  FIELD(tied_feedback);
+  FIELD(projection);
+  FIELD(per_step_optimizer);
+  FIELD(counts_events);
+  FIELD(first_group);
+  FIELD(delay_offset);
+  FIELD(filter_slot);
+  OPTIMIZER_FIELD(eta);
+  OPTIMIZER_FIELD(w_min);
+  OPTIMIZER_FIELD(w_max);
+  OPTIMIZER_FIELD(beta_1);
+  OPTIMIZER_FIELD(beta_2);
+  OPTIMIZER_FIELD(epsilon);
+  OPTIMIZER_FIELD(kind);
+  OPTIMIZER_FIELD(nesterov);
+  OPTIMIZER_FIELD(keep);
+  FIELD(input_scale);
+  FIELD(pre_decay);
+  FIELD(post_decay);
+  FIELD(ratio);
+  FIELD(mu_plus);
+  FIELD(mu_minus);
+  static_assert(sizeof(Record) == 8 * 34);
+  return fields;
+}
+
+Fields trace_group_fields() {
+  using Record = TraceGroup;
+  Fields fields;
+  FIELD(kappa);
+  FIELD(kappa_reg);
+  FIELD(c_reg);
+  FIELD(f_target);
+  FIELD(own_decay);
+  static_assert(sizeof(Record) == 8 * 5);
+  return fields;
+}
+
+Fields readout_fields() {
+  using Record = ReadoutConstants;
+  Fields fields;
+  FIELD(alpha);
+  FIELD(zeta);
+  FIELD(drive);
+  FIELD(y_min);
+  FIELD(y_start);
+  FIELD(leak);
+  FIELD(trace_group);
+  static_assert(sizeof(Record) == 8 * 7);
+  return fields;
+}
+
+Fields axon_times_fields() {
+  using Record = AxonTimes;
+  Fields fields;
+  FIELD(last_spike);
+  FIELD(interval);
+  FIELD(position);
+  static_assert(sizeof(Record) == 8 * 3);
+  return fields;
+}
+
+Filters filters_of(nb::handle owner, const char* name) {
+  auto array = attribute<nb::ndarray<const double, nb::ndim<5>, nb::c_contig, nb::device::cpu>>(owner, name);
+  return {array.data(), static_cast<Index>(array.shape(1)), static_cast<Index>(array.shape(2)),
+          static_cast<Index>(array.shape(3))};
+}
+
+}  // namespace
+
+Topology topology_of(nb::handle owner) {
+  Topology topology;
+  topology.populations = records<Population>(owner, "populations");
+  topology.groups = records<DelayGroup>(owner, "groups");
+  topology.delivery_order = attribute1<const Index>(owner, "delivery_order");
+  topology.trace_groups = const_records<TraceGroup>(owner, "trace_groups");
+  topology.readouts = const_records<ReadoutConstants>(owner, "readouts");
+  topology.poisson_rates = attribute1<const double>(owner, "poisson_rates");
+  topology.decays = attribute3<const double>(owner, "decays");
+  topology.filters = filters_of(owner, "filters");
+  topology.doublings = filters_of(owner, "doublings");
+  topology.arrivals = attribute2<const double>(owner, "arrivals");
+  topology.trace_consumers = attribute3<const Index>(owner, "trace_consumers");
+  topology.kinds = attribute2<const Index>(owner, "kinds");
+  topology.eligibility = attribute2<const double>(owner, "eligibility");
+  topology.adjoint = attribute2<const double>(owner, "adjoint");
+  topology.branch_start = attribute2<const Index>(owner, "branch_start");
+  topology.targets = attribute1<const std::uint32_t>(owner, "targets");
+  topology.params = attribute2<const double>(owner, "params");
+  topology.bounds = attribute2<const Index>(owner, "bounds");
+  topology.signal_delay = attribute2<const Index>(owner, "signal_delay");
+  topology.error_latency = attribute2<const Index>(owner, "error_latency");
+  const auto adaptive = attribute2<const bool>(owner, "adaptive");
+  topology.adaptive = {reinterpret_cast<const std::uint8_t*>(adaptive.data), adaptive.rows, adaptive.columns};
+  topology.pair_powers = attribute2<const double>(owner, "pair_powers");
+  topology.out_degrees = attribute1<const Index>(owner, "out_degrees");
+  return topology;
+}
+
+void bind_tables(nb::module_& m) {
+  m.def("record_fields", [] {
+    nb::dict fields;
+    fields["Population"] = population_fields();
+    fields["DelayGroup"] = delay_group_fields();
+    fields["TraceGroup"] = trace_group_fields();
+    fields["ReadoutConstants"] = readout_fields();
+    fields["AxonTimes"] = axon_times_fields();
+    return fields;
+  }, "Names and NumPy types of the fields of each record, in their order; each has eight bytes.");
+}
+
+}  // namespace eprop

@@ -1,0 +1,263 @@
+"""Turn the description of a network into arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from eprop.engine.build.built import Built
+from eprop.engine.build.check import check_network, check_sizes
+from eprop.engine.build.connections import ConnectionBuilder, draw_synapses, find_ghosts
+from eprop.engine.build.delay_groups import (
+    DelayGroup,
+    add_filter_slots,
+    delay_groups_of,
+    delivery_order,
+    group_table,
+    learning_branches,
+    longest_cutoff,
+    pair_powers,
+    rows_of_projections,
+)
+from eprop.engine.build.eligibility import Components, least_left, sort_components
+from eprop.engine.build.feedback import adaptive_pairs, feedback_of
+from eprop.engine.build.fingerprint import fingerprint_of
+from eprop.engine.build.kind import Kind
+from eprop.engine.build.memory import Sizes, check_memory
+from eprop.engine.build.neurons import neuron_arrays, neurons_of
+from eprop.engine.build.populations import (
+    add_models,
+    keeps_gradients,
+    models_of,
+    moments_of,
+    poisson_rates,
+    populations_of,
+    rules_of,
+    split,
+)
+from eprop.engine.build.propagators import (
+    TraceGroups,
+    adjoint_table,
+    block_steps_of,
+    decay_powers,
+    filter_tables,
+    has_two_kappas,
+    identity_of,
+    kinds_of,
+    propagator_table,
+    span_blocks_of,
+    trace_groups_of,
+)
+from eprop.engine.build.readouts import ReadoutClasses, readout_table
+from eprop.engine.build.records import Role, Rule, Topology, out_degrees
+from eprop.engine.build.signals import add_eprop_constants, error_latency_of_pairs
+from eprop.engine.build.user_model import validate_user_model
+from eprop.engine.ranks.collective import run_on_all_ranks
+from eprop.engine.ranks.partition import RankPartition
+from eprop.network import Network, Population
+from eprop.parallel import Communicator
+from eprop.rules import STDP, EProp, EPropPlus
+
+#: Intervals without a spike shorter than this many steps take their decays from a table.
+TABLED_POWERS = 1024
+#: Steps between exchanges of spikes where no delay is shorter: their spikes are kept until then.
+LONGEST_SLICE = 64
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """The nodes of each population; dictionaries are by the index of the population."""
+
+    populations: np.ndarray
+    neurons: list[Population]
+    models: dict[int, list[Any]]
+    classes: dict[int, ReadoutClasses]
+    components: dict[int, Components]
+    left: dict[int, float]
+
+    @property
+    def n_sources(self) -> int:
+        """Number of nodes that can spike."""
+        return int(self.populations["size"][self.populations["role"] != Role.readout].sum())
+
+    @property
+    def n_readouts(self) -> int:
+        """Number of readouts."""
+        return int(self.populations["size"][self.populations["role"] == Role.readout].sum())
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """What the rules of all projections need to know of nodes and of the past."""
+
+    groups: list[list[DelayGroup]]
+    table: np.ndarray
+    kinds: tuple[Kind, ...]
+    trace_groups: TraceGroups
+    cutoff: int
+    stdp_cutoff: int
+    block_steps: int
+    span_blocks: int
+
+    @property
+    def n_branches(self) -> int:
+        """Branches of all axons."""
+        return int(self.table["n_branches"].sum())
+
+    @property
+    def tabled(self) -> int:
+        """Powers of decays and of filters that are kept in tables."""
+        return max(self.cutoff + self.block_steps, self.block_steps * max(self.span_blocks, 1), TABLED_POWERS) + 2
+
+
+def build(
+    network: Network,
+    partitions: int,
+    dtype: type,
+    threads: int = 1,
+    comm: Communicator | None = None,
+    neighbours: int = 1,
+) -> Built:
+    """Build all arrays of a network; of several ranks, those of this one.
+
+    Parameters
+    ----------
+    network : Network
+    partitions : int
+        Parts of the targets that threads work on side by side.
+    dtype : type
+        Of the numbers of synapses.
+    threads : int
+        That draw the connections.
+    comm : Communicator, optional
+        The ranks that divide the network among them.
+    neighbours : int
+        Ranks that share the memory of this machine.
+
+    Raises
+    ------
+    NetworkError
+        If the parts of the network do not fit together.
+    MemoryLimitError
+        If the network will not fit into the memory that is available.
+    """
+    check_network(network)
+    ranks = RankPartition(network, comm)
+    find_ghosts(network, ranks, threads)
+    nodes = _nodes_of(network, ranks)
+    learning = _learning_of(network, ranks, nodes, dtype)
+    check_sizes(nodes.n_sources, learning.n_branches)
+    sizes = Sizes(
+        np.dtype(dtype).itemsize, learning.kinds, learning.block_steps, ranks, learning.n_branches, partitions, threads
+    )
+    run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, network, sizes, neighbours))
+    bounds = np.stack([split(ranks.n_neurons, partitions), split(nodes.n_readouts, partitions)])
+    builder = ConnectionBuilder(network, learning.groups, nodes.populations, learning.table, nodes.classes, ranks)
+    branch_start, targets, weight = draw_synapses(builder, bounds, dtype, threads)
+    params, initial, leak = neuron_arrays(network, nodes.models, ranks)
+    feedback, signal_delay = feedback_of(network, nodes.populations, nodes.n_readouts, ranks)
+    topology = Topology(
+        **_tables_of(network, ranks, nodes, learning, dtype),
+        branch_start=branch_start,
+        targets=targets,
+        params=params,
+        bounds=bounds,
+        signal_delay=signal_delay,
+        error_latency=error_latency_of_pairs(network, nodes.populations, learning.table, branch_start, targets),
+        adaptive=adaptive_pairs(network, nodes.populations, nodes.n_readouts, ranks),
+        out_degrees=out_degrees(nodes.populations, learning.table, branch_start),
+    )
+    return Built(
+        topology=topology,
+        fingerprint=fingerprint_of(network, dtype, learning.kinds, learning.block_steps),
+        weight=weight,
+        feedback=feedback,
+        initial=initial,
+        leak=leak,
+        max_delay=ranks.largest(int(max(learning.table["delay"].max(initial=1), signal_delay.max(initial=1)))),
+        rank_partition=ranks,
+        **_numbers_of(network, nodes, learning),
+    )
+
+
+def _nodes_of(network: Network, ranks: RankPartition) -> _Nodes:
+    """Populations, their models, and the eligibility of these."""
+    populations, dt = populations_of(network, ranks), network.dt
+    neurons = [p for p in network.populations if p.model.role == "neuron"]
+    models = {p.index: neurons_of(network, p) for p in network.populations if p.model.per_node}
+    for p in neurons:
+        validate_user_model(models[p.index][0], dt)
+    classes = {
+        p.index: ReadoutClasses.of(models[p.index], p.size, dt)
+        for p in network.populations
+        if p.model.role == "readout"
+    }
+    components = {p.index: sort_components(p.name, [m.eligibility(dt) for m in models[p.index]]) for p in neurons}
+    left = {p.index: least_left(components[p.index], [m.largest_psi(dt) for m in models[p.index]]) for p in neurons}
+    add_models(populations, neurons, components)
+    return _Nodes(populations, neurons, models, classes, components, left)
+
+
+def _learning_of(network: Network, ranks: RankPartition, nodes: _Nodes, dtype: type) -> _Learning:
+    """Delay groups, and how far back and in which blocks the past is kept for them; completes the table of populations."""
+    populations, components = nodes.populations, nodes.components
+    kinds = kinds_of(network, components, nodes.left, populations, dtype)
+    trace_groups = trace_groups_of(network, populations, components, nodes.classes)
+    groups = delay_groups_of(network, ranks, {index: c.decay.size for index, c in nodes.classes.items()})
+    table = group_table(network, groups, populations, nodes.classes, ranks, dtype)
+    add_eprop_constants(network, groups, nodes.classes, populations)
+    block_steps = block_steps_of(trace_groups, kinds, nodes.left, populations, dtype)
+    cutoff, stdp_cutoff = (longest_cutoff(table, rule) for rule in (Rule.eprop_plus, Rule.stdp))
+    span_blocks = span_blocks_of(cutoff // block_steps)
+    return _Learning(groups, table, kinds, trace_groups, cutoff, stdp_cutoff, block_steps, span_blocks)
+
+
+def _tables_of(
+    network: Network, ranks: RankPartition, nodes: _Nodes, learning: _Learning, dtype: type
+) -> dict[str, Any]:
+    """Those parts of the topology that are tables, by their names."""
+    populations, components, table = nodes.populations, nodes.components, learning.table
+    own = {p.index: slice(*ranks.own(p)) for p in nodes.neurons}
+    return {
+        "populations": populations,
+        "groups": table,
+        "delivery_order": delivery_order(table),
+        "trace_groups": learning.trace_groups.table,
+        "readouts": readout_table(network, populations, nodes.models, nodes.classes),
+        "poisson_rates": poisson_rates(network, populations, nodes.models),
+        "decays": decay_powers(learning.trace_groups.table, learning.tabled),
+        **filter_tables(learning.trace_groups.filters, learning.tabled),
+        "trace_consumers": add_filter_slots(table, len(populations)),
+        "kinds": np.array([kind[:3] for kind in learning.kinds], np.int64).reshape(-1, 3),
+        "eligibility": propagator_table(populations, components, has_two_kappas(network), own),
+        "adjoint": adjoint_table(populations, components, bool(rules_of(network, EProp)), own),
+        "pair_powers": pair_powers(table, learning.stdp_cutoff),
+        "identity": identity_of(populations, learning.kinds, ranks.n_neurons, dtype),
+    }
+
+
+def _numbers_of(network: Network, nodes: _Nodes, learning: _Learning) -> dict[str, Any]:
+    """Sizes, and which kinds of learning there are, by the names that `Built` has for them."""
+    plus, eprop = rules_of(network, EPropPlus), rules_of(network, EProp)
+    return {
+        "models": models_of(nodes.neurons),
+        "delay_groups": rows_of_projections(learning.groups),
+        "kinds": learning.kinds,
+        "n_components": max((c.size for c in nodes.components.values()), default=0),
+        "cutoff": learning.cutoff,
+        "stdp_cutoff": learning.stdp_cutoff,
+        "learning_branches": learning_branches(learning.table),
+        "slice_steps": int(learning.table["delay"].min(initial=LONGEST_SLICE)),
+        "block_steps": learning.block_steps,
+        "span_blocks": learning.span_blocks,
+        "two_kappas": has_two_kappas(network),
+        "moments": moments_of(plus + eprop),
+        "pending_eprop_plus": keeps_gradients(plus),
+        "per_step_optimizer": any(rule.each_step for rule in plus),
+        "has_eprop_plus": bool(plus),
+        "has_eprop": bool(eprop),
+        "has_stdp": bool(rules_of(network, STDP)),
+    }

@@ -1,0 +1,131 @@
+"""All arrays of a network at its start, and the numbers that the simulator needs to use them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.engine.build.kind import Kind
+from eprop.engine.build.records import Topology
+from eprop.engine.ranks.partition import RankPartition
+from eprop.models import Neuron
+
+
+@dataclass
+class Built:
+    """All arrays of a network at its start, and the numbers that the simulator needs to use them.
+
+    Attributes
+    ----------
+    topology : Topology
+    fingerprint : (bytes,) uint8
+        See `eprop.engine.build.fingerprint`.
+    weight : (synapses,)
+        In the type of a synapse.
+    feedback : (readouts, own neurons)
+    initial : (state rows, own neurons)
+    leak : (own neurons,)
+        Leak potential, mV.
+    models : list of type
+        The distinct neuron models, by name.
+    delay_groups : list of list of int
+        Rows of ``topology.groups`` of each projection.
+    kinds : tuple of Kind
+        Kinds of eligibility that e-prop+ meets.
+    n_components : int
+        The most components of an eligibility vector.
+    cutoff, stdp_cutoff, max_delay : int
+        Longest cutoff of e-prop+ and of STDP, longest delay; steps.
+    rank_partition : RankPartition
+    learning_branches : int
+        Branches that learn at spikes: the first ones.
+    slice_steps : int
+        Steps between exchanges of spikes: the shortest delay.
+    block_steps, span_blocks : int
+        Steps of a block, blocks of a span (0: without spans).
+    moments : tuple of bool
+        Whether first and second moments are kept per synapse.
+    pending_eprop_plus : bool
+        Whether synapses of e-prop+ keep gradients until the next spike.
+    per_step_optimizer : bool
+        Whether some optimiser takes a step in every time step.
+    has_eprop_plus, has_eprop, has_stdp : bool
+        Which rules there are.
+    """
+
+    topology: Topology
+    fingerprint: np.ndarray
+    weight: np.ndarray
+    feedback: np.ndarray
+    initial: np.ndarray
+    leak: np.ndarray
+    models: list[type[Neuron]]
+    delay_groups: list[list[int]]
+    kinds: tuple[Kind, ...]
+    n_components: int
+    cutoff: int
+    stdp_cutoff: int
+    max_delay: int
+    rank_partition: RankPartition
+    learning_branches: int
+    slice_steps: int
+    block_steps: int
+    span_blocks: int
+    two_kappas: bool
+    moments: tuple[bool, bool]
+    pending_eprop_plus: bool
+    per_step_optimizer: bool
+    has_eprop_plus: bool
+    has_eprop: bool
+    has_stdp: bool
+
+    @property
+    def crosses(self) -> bool:
+        """Whether there are synapses that cannot be kept at block starts."""
+        return not all(kind.anchored for kind in self.kinds)
+
+    @property
+    def learns_at_spikes(self) -> bool:
+        """Whether weights change in the streaming loop."""
+        return self.has_eprop_plus or self.has_stdp
+
+    @property
+    def n_own(self) -> int:
+        """The most components of the eligibility that are a synapse's own."""
+        return max((kind.n_own for kind in self.kinds), default=0)
+
+    @property
+    def n_entries(self) -> int:
+        """Entries of the largest propagator."""
+        return max((kind.n_entries for kind in self.kinds), default=0)
+
+    @property
+    def n_corrections(self) -> int:
+        """The most numbers of a neuron that a spike correction needs."""
+        return max((kind.n_corrections for kind in self.kinds if kind.anchored), default=0)
+
+    @property
+    def n_filters(self) -> int:
+        """Numbers of a filter of spikes, one at least."""
+        return max(int(self.topology.arrivals.shape[1]), 1)
+
+    @property
+    def n_filter_slots(self) -> int:
+        """Filters that the spikes of an axon pass."""
+        return int(self.topology.trace_consumers.shape[1])
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons that this rank owns."""
+        return self.topology.n_neurons
+
+    @property
+    def n_readouts(self) -> int:
+        """All readouts."""
+        return self.topology.n_readouts
+
+    @property
+    def n_sources(self) -> int:
+        """Nodes that can spike, as far as this rank knows them."""
+        return self.topology.n_sources

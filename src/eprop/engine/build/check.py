@@ -1,0 +1,98 @@
+"""Checks of a whole description: rules, delays and feedback that do not fit together."""
+
+from __future__ import annotations
+
+import warnings
+
+from eprop.engine.build.draws import steps_of
+from eprop.engine.build.feedback import check_tied, tied_of
+from eprop.errors import NetworkError, NoFeedbackWarning
+from eprop.network import Network, Projection
+from eprop.parameters import check_steps
+from eprop.rules import STDP, EProp, EPropPlus
+
+#: Propagators of so many steps are kept for every neuron.
+LONGEST_CUTOFF = 1_000_000
+#: Sources and axons are numbered with 32 bits.
+MOST = 2**31 - 1
+
+
+def check_network(network: Network) -> None:
+    """Check how the parts of a network fit together.
+
+    Raises
+    ------
+    NetworkError
+        If they do not.
+    """
+    if not network.populations:
+        raise NetworkError("the network has no populations; add() some")
+    if not any(p.model.role in ("neuron", "readout") for p in network.populations):
+        raise NetworkError("the network has no neurons or readouts, only sources")
+    rules = {type(p.rule) for p in network.projections if p.rule.plastic}
+    if EProp in rules and EPropPlus in rules:
+        raise NetworkError("EProp learns per sample and EPropPlus at every spike; a network can have one of them")
+    if EProp in rules and STDP in rules:
+        raise NetworkError("EProp learns per sample and STDP at every spike; a network can have one of them")
+    for population in network.populations:
+        check_steps(population.name, population.model, network.dt)
+    for projection in network.projections:
+        if isinstance(projection.rule, EPropPlus):
+            _check_plus(network, projection)
+        if isinstance(projection.rule, STDP):
+            _check_stdp(network, projection)
+    for feedback in network.feedback_projections:
+        if tied_of(feedback) and rules:
+            check_tied(network, feedback)
+
+
+def warn_of_no_feedback(network: Network) -> None:
+    """Warn of projections that are to learn by e-prop, but whose neurons get no learning signal and have no rate to keep."""
+    taught = {f.post.name for f in network.feedback_projections}
+    untaught = [
+        p.name
+        for p in network.projections
+        if isinstance(p.rule, EProp | EPropPlus)
+        and p.post.model.role == "neuron"
+        and p.post.name not in taught
+        and p.rule.c_reg == 0.0
+        and p.rule.optimizer.eta > 0.0
+    ]
+    if untaught:
+        warnings.warn(
+            f"{', '.join(untaught)}: weights are to learn, but no learning signal reaches their neurons. Send them the errors of "
+            "readouts (Network.feedback), give rate regularisation (c_reg > 0), or leave the rule out.",
+            NoFeedbackWarning,
+            stacklevel=3,
+        )
+
+
+def check_sizes(sources: int, axons: int) -> None:
+    """Refuse more sources, or axons (a source with each of its delays, once for each projection), than can be numbered."""
+    for what, count, advice in (
+        ("sources", sources, ""),
+        ("axons (sources of each projection times their delays)", axons, ", or fewer different delays"),
+    ):
+        if count > MOST:
+            raise NetworkError(f"the network has {count:,} {what} on a rank, at most {MOST:,}; use more ranks{advice}")
+
+
+def _check_plus(network: Network, projection: Projection) -> None:
+    if not 2 <= steps_of(projection.rule.cutoff, network.dt) <= LONGEST_CUTOFF:
+        raise NetworkError(
+            f"{projection.name}: EPropPlus.cutoff must be at least two steps of {network.dt:g} ms, at most {LONGEST_CUTOFF}, "
+            f"got {projection.rule.cutoff:g} ms"
+        )
+    check_steps(projection.name, projection.rule, network.dt)
+
+
+def _check_stdp(network: Network, projection: Projection) -> None:
+    if projection.post.model.role == "readout":
+        raise NetworkError(f"{projection.name}: STDP needs postsynaptic spikes, and readouts have none")
+    if projection.rule.cutoff(network.dt) > LONGEST_CUTOFF:
+        raise NetworkError(f"{projection.name}: STDP.tau_plus is too long for steps of {network.dt:g} ms")
+    for other in network.projections:
+        if other.post is projection.post and getattr(other.rule, "tau_minus", projection.rule.tau_minus) != (
+            projection.rule.tau_minus
+        ):
+            raise NetworkError(f"all STDP projections onto {projection.post.name!r} must share tau_minus")

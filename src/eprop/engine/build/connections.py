@@ -1,0 +1,228 @@
+"""Draw all connections and place them: partition by partition, branches of axons in order, targets ascending in a branch.
+
+Every connection is drawn twice, once to count and once to place: draws are pure functions, so that costs less than a
+list of the network beside the network. Threads divide the targets; each thread holds a few chunks.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.core import lib
+from eprop.engine.build.delay_groups import DelayGroup
+from eprop.engine.build.draws import chunks, draw_connections, draw_delays, draw_weights
+from eprop.engine.build.readouts import ReadoutClasses
+from eprop.engine.ranks.partition import RankPartition
+from eprop.errors import NetworkError
+from eprop.network import Distribution, Network, Population, Projection
+from eprop.rules.bounds import inward, outside
+
+#: Branches that are filled at a time: the ends of so few stay in the cache.
+TILE = 1024
+
+
+@dataclass(frozen=True)
+class TargetRange:
+    """Targets of one partition that one thread builds: ranges among the neurons and among the readouts."""
+
+    partition: int
+    neurons: tuple[int, int]
+    readouts: tuple[int, int]
+
+    def within(self, p: Population, first_target: int) -> tuple[int, int]:
+        """Nodes of a population that belong to this range; ``first_target`` is the number of its first node."""
+        begin, stop = self.readouts if p.model.role == "readout" else self.neurons
+        first = max(begin - first_target, 0)
+        return int(first), int(max(first, min(stop - first_target, p.size)))
+
+
+class ConnectionBuilder:
+    """Draws the connections of any range of targets, chunk by chunk, and knows the branch of each.
+
+    Parameters
+    ----------
+    network : Network
+    groups : list of list of DelayGroup
+        Those of each projection.
+    populations : (populations,) POPULATION
+    table : (delay groups,) DELAY_GROUP
+    classes : dict
+        Of each population of readouts, by its index.
+    ranks : RankPartition
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        groups: list[list[DelayGroup]],
+        populations: np.ndarray,
+        table: np.ndarray,
+        classes: dict[int, ReadoutClasses],
+        ranks: RankPartition,
+    ):
+        self.network, self.groups, self.populations = network, groups, populations
+        self.classes, self.ranks = classes, ranks
+        self.n_sources = [ranks.n_local_sources(p.pre) for p in network.projections]
+        self.n_branches = int(table["n_branches"].sum())
+        self.branches: list[slice] = []
+        self.strides: list[int] = []
+        for p, own in zip(network.projections, groups, strict=True):
+            first, stride = (int(table[table["projection"] == p.index][0][name]) for name in ("first_branch", "branch_stride"))
+            self.branches.append(slice(first, first + len(own) * self.n_sources[p.index]))
+            self.strides.append(stride)
+
+    def count(self, targets: TargetRange, counts: np.ndarray) -> None:
+        """Add the connections of each branch onto some targets to ``counts``."""
+        for p in self.network.projections:
+            for chunk in chunks(p, *self._nodes(targets, p.post)):
+                indptr, sources = draw_connections(self.network, p, *chunk)
+                lib.count_synapses(self._branches(p, chunk, indptr, sources), counts[self.branches[p.index]])
+
+    def place(self, targets: TargetRange, places: np.ndarray, target: np.ndarray, weight: np.ndarray) -> None:
+        """Write the connections onto some targets to where ``places`` (branches,) says, and move that on.
+
+        Raises
+        ------
+        NetworkError
+            If a weight is out of bounds.
+        """
+        for p in self.network.projections:
+            first_target, own = self._first_target(p.post), places[self.branches[p.index]]
+            # With one delay, branches ascend as sources do.
+            tile = TILE if len(self.groups[p.index]) == 1 else max(own.size, 1)
+            for chunk in chunks(p, *self._nodes(targets, p.post)):
+                indptr, sources = draw_connections(self.network, p, *chunk)
+                values = draw_weights(self.network, p, chunk, indptr, sources)
+                values = np.ascontiguousarray(_within_bounds(p, values, weight.dtype.type), np.float64)
+                branches = self._branches(p, chunk, indptr, sources)
+                lib.place_synapses(indptr, branches, values, chunk[0] + first_target, own, target, weight, tile)
+
+    def _branches(
+        self, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
+    ) -> np.ndarray:
+        """Branch of each connection, counted from the projection's first."""
+        groups, local = self.groups[p.index], self.ranks.local_ids(p.pre, sources)
+        if len(groups) == 1:
+            return local
+        delays = draw_delays(self.network, p, targets, indptr, sources)
+        n_classes = 1 + groups[-1].readout_class
+        group = n_classes * np.searchsorted([part.delay for part in groups[::n_classes]], delays)
+        if n_classes > 1:
+            group += np.repeat(self.classes[p.post.index].of_readout[slice(*targets)], np.diff(indptr))
+        stride = self.strides[p.index]
+        if stride > 1:
+            return local.astype(np.int64) * stride + group
+        return group * self.n_sources[p.index] + local
+
+    def _first_target(self, p: Population) -> int:
+        """The target here that node 0 of a population is, or would be if it were this rank's."""
+        if p.model.role == "neuron":
+            return self.ranks.first_target(p)
+        return int(self.populations["target_begin"][p.index])
+
+    def _nodes(self, targets: TargetRange, p: Population) -> tuple[int, int]:
+        """Nodes of a population that belong to a range of targets."""
+        return targets.within(p, self._first_target(p) - (self.ranks.n_neurons if p.model.role == "readout" else 0))
+
+
+def find_ghosts(network: Network, ranks: RankPartition, threads: int) -> None:
+    """Draw the sources of all connections onto own targets, for a rank to number the remote ones among them (ghosts)."""
+    if not ranks.several:
+        return
+    cuts = np.linspace(ranks.first, ranks.stop, threads + 1).astype(np.int64)
+
+    def find(thread: int) -> None:
+        bounds = int(cuts[thread]), int(cuts[thread + 1])
+        ranks.add_ghost_sources(_drawn_sources(network, ranks, bounds, readouts=thread == 0))
+
+    _on_threads(threads, find, threads)
+    ranks.number_sources()
+
+
+def _drawn_sources(
+    network: Network, ranks: RankPartition, neurons: tuple[int, int], readouts: bool
+) -> Iterator[tuple[Population, np.ndarray]]:
+    """Sources of connections onto a range of all neurons, and onto all readouts if asked for, chunk by chunk."""
+    for p in network.projections:
+        nodes = ranks.within(p.post, *neurons) if p.post.model.role == "neuron" else (0, p.post.size * readouts)
+        for first, last in chunks(p, *nodes):
+            yield p.pre, draw_connections(network, p, first, last)[1]
+
+
+def draw_synapses(
+    builder: ConnectionBuilder, bounds: np.ndarray, dtype: type, threads: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All synapses onto the targets of a rank.
+
+    Parameters
+    ----------
+    builder : ConnectionBuilder
+    bounds : (2, partitions + 1)
+        Ranges of neurons and of readouts that the partitions own.
+    dtype : type
+        Of the weights.
+    threads : int
+
+    Returns
+    -------
+    branch_start : (partitions, branches + 1) int64
+    targets : (synapses,) uint32
+    weight : (synapses,) dtype
+    """
+    partitions, branches = bounds.shape[1] - 1, builder.n_branches
+    ranges = _target_ranges(bounds, -(-threads // partitions))
+    each = len(ranges) // partitions
+    places = np.zeros((len(ranges), branches), np.int64)
+    _on_threads(threads, lambda k: builder.count(ranges[k], places[k]), len(ranges))
+    branch_start = np.zeros((partitions, branches + 1), np.int64)
+    for part in range(partitions):
+        first = int(branch_start[part - 1, -1]) if part else 0
+        lib.synapse_places(places[part * each : (part + 1) * each], branch_start[part], first)
+    total = int(branch_start[-1, -1])
+    targets = np.empty(total, np.uint32)
+    weight: np.ndarray = np.empty(total, dtype)
+    _on_threads(threads, lambda k: builder.place(ranges[k], places[k], targets, weight), len(ranges))
+    return branch_start, targets, weight
+
+
+def _target_ranges(bounds: np.ndarray, each: int) -> list[TargetRange]:
+    """Each partition in ``each`` ranges of nearly as many targets."""
+    cuts = [[np.linspace(lo, hi, each + 1).astype(np.int64) for lo, hi in itertools.pairwise(b)] for b in bounds]
+    return [
+        TargetRange(part, (neurons[s], neurons[s + 1]), (readouts[s], readouts[s + 1]))
+        for part, (neurons, readouts) in enumerate(zip(*cuts, strict=True))
+        for s in range(each)
+    ]
+
+
+def _on_threads(threads: int, work: Callable[[int], None], n: int) -> None:
+    """``work(0) .. work(n - 1)``, side by side: draws of the core let go of Python's lock."""
+    if threads == 1 or n == 1:
+        for k in range(n):
+            work(k)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(n)))
+
+
+def _within_bounds(p: Projection, values: np.ndarray, dtype: type) -> np.ndarray:
+    """Weights as they may be: within the bounds of the rule, and not beyond the largest number of their precision."""
+    if values.size == 0:
+        return values
+    (low, high), least, most, largest = p.rule.bounds, values.min(), values.max(), float(np.finfo(dtype).max)
+    if not max(-least, most) <= largest:  # NaN included
+        raise NetworkError(
+            f"weights of {p.name} span {least:g}..{most:g} mV, but must be finite, and at most {largest:g} mV"
+        )
+    if outside(values, p.rule.bounds):
+        hint = "; Normal and the others take low= and high=" if isinstance(p.weight, Distribution) else ""
+        raise NetworkError(
+            f"weights of {p.name} span {least:.9g}..{most:.9g} mV, outside the bounds "
+            f"{low:.9g}..{high:.9g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}{hint}"
+        )
+    return values.clip(*inward(p.rule.bounds, dtype))

@@ -1,0 +1,222 @@
+"""Delay groups: the synapses of a projection that share a delay, and their table with the constants of their rules."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.engine.build.draws import chunks, draw_connections, draw_delays, rounded, steps_of
+from eprop.engine.build.feedback import tied_of
+from eprop.engine.build.readouts import ReadoutClasses
+from eprop.engine.build.records import DELAY_GROUP, LEARN_AT_SPIKES, Role, Rule
+from eprop.engine.ranks.partition import RankPartition
+from eprop.network import Network, Projection
+from eprop.network.distributions import Array
+from eprop.rules import STDP, EProp, EPropPlus, Optimizer
+from eprop.rules.bounds import inward
+
+#: Attributes of optimisers, and the fields of a delay group that they are written to.
+_OPTIMIZER_FIELDS = {
+    "eta": "eta", "w_min": "w_min", "w_max": "w_max", "beta": "beta_1", "beta_1": "beta_1",
+    "beta_2": "beta_2", "epsilon": "epsilon", "nesterov": "nesterov",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DelayGroup:
+    """The synapses of a projection that share a delay.
+
+    Attributes
+    ----------
+    projection : Projection
+    delay : int
+        Steps.
+    readout_class : int
+        Class of its targets, see `eprop.engine.build.readouts`; 0 for neurons.
+    """
+
+    projection: Projection
+    delay: int
+    readout_class: int
+
+
+def delay_groups_of(
+    network: Network, ranks: RankPartition, n_classes: Mapping[int, int]
+) -> list[list[DelayGroup]]:
+    """The delay groups of each projection, by ascending delay, then class; the same on every rank.
+
+    ``n_classes`` is the number of classes of each population of readouts, by its index.
+    """
+    return [
+        [
+            DelayGroup(p, int(delay), readout_class)
+            for delay in _distinct_delays(network, p, ranks)
+            for readout_class in range(n_classes.get(p.post.index, 1))
+        ]
+        for p in network.projections
+    ]
+
+
+def _distinct_delays(network: Network, p: Projection, ranks: RankPartition) -> np.ndarray:
+    """Delays (steps) that occur in a projection, ascending."""
+    if isinstance(p.delay, float):
+        return np.array([steps_of(p.delay, network.dt)])
+    if isinstance(p.delay, Array) and p.delay.values.ndim == 1:
+        delays = np.unique(rounded(p.name, p.delay.values, network.dt))
+        return delays if delays.size else np.array([1])  # of a projection without synapses
+    found: set[int] = set()
+    for targets in chunks(p, *ranks.own(p.post)):
+        indptr, sources = draw_connections(network, p, *targets)
+        found.update(np.flatnonzero(np.bincount(draw_delays(network, p, targets, indptr, sources))).tolist())
+    found.update(*ranks.comm.gather(found))
+    return np.array(sorted(found) or [1])
+
+
+def rows_of_projections(groups: list[list[DelayGroup]]) -> list[list[int]]:
+    """Rows of the table of delay groups that belong to each projection."""
+    counts = np.cumsum([0, *(len(own) for own in groups)])
+    return [list(range(counts[k], counts[k + 1])) for k in range(len(groups))]
+
+
+def group_table(
+    network: Network,
+    groups: list[list[DelayGroup]],
+    populations: np.ndarray,
+    classes: dict[int, ReadoutClasses],
+    ranks: RankPartition,
+    dtype: type,
+) -> np.ndarray:
+    """The table of delay groups (delay groups,); notes in ``populations`` where constants of STDP stand.
+
+    Parameters
+    ----------
+    network : Network
+    groups : list of list of DelayGroup
+        Those of each projection.
+    populations : (populations,) POPULATION
+        Trace groups and kinds are known by now.
+    classes : dict
+        Of each population of readouts, by its index.
+    ranks : RankPartition
+    dtype : type
+        Of weights, which stay within bounds that it can represent.
+    """
+    parts = list(itertools.chain(*groups))
+    table = np.zeros(len(parts), DELAY_GROUP)
+    tied = {(f.post.index, f.pre.index): tied_of(f) for f in network.feedback_projections}
+    first_branches, strides = _branches(groups, ranks)
+    for number, part in enumerate(parts):
+        row, p, post = table[number], part.projection, populations[part.projection.post.index]
+        onto_readouts = post["role"] == Role.readout
+        row["projection"], row["source_population"] = p.index, p.pre.index
+        row["first_branch"], row["n_branches"] = first_branches[number], ranks.n_local_sources(p.pre)
+        row["branch_stride"] = strides[number]
+        row["rule"], row["delay"], row["onto_readouts"] = p.rule.code, part.delay, onto_readouts
+        # The classes of a population's readouts are trace groups that follow each other.
+        row["trace_group"], row["kind"] = post["trace_group"] + part.readout_class, post["kind"]
+        row["target_begin"], row["target_end"] = post["target_begin"], post["target_end"]
+        row["first_group"] = number
+        if strides[number] > 1 and number and table[number - 1]["projection"] == p.index:
+            row["first_group"] = table[number - 1]["first_group"]
+        row["delay_offset"] = part.delay - parts[row["first_group"]].delay
+        row["counts_events"] = not onto_readouts or ranks.comm.rank == 0
+        row["tied_feedback"] = tied.get((p.pre.index, p.post.index), 0)
+        # A neuron's own scale of the input is part of its eligibility.
+        row["input_scale"] = classes[p.post.index].scale[part.readout_class] if onto_readouts else 1.0
+        if isinstance(p.rule, STDP):
+            post["pair_group"] = number
+        _write_rule(row, p, network.dt)
+        row["w_min"], row["w_max"] = inward((row["w_min"], row["w_max"]), dtype)
+    return table
+
+
+def _write_rule(row: np.void, p: Projection, dt: float) -> None:
+    """Write the constants of a projection's rule into the record of a delay group."""
+    rule = p.rule
+    if isinstance(rule, (EProp, EPropPlus)):
+        _write_optimizer(row, rule.optimizer)
+    if isinstance(rule, EPropPlus):
+        row["cutoff"], row["per_step_optimizer"] = steps_of(rule.cutoff, dt), rule.each_step
+    if isinstance(rule, STDP):
+        row["cutoff"] = rule.cutoff(dt)
+        row["eta"], (row["w_min"], row["w_max"]) = rule.rate, rule.bounds
+        row["ratio"], row["mu_plus"], row["mu_minus"] = rule.alpha, rule.mu_plus, rule.mu_minus
+        row["pre_decay"], row["post_decay"] = math.exp(-dt / rule.tau_plus), math.exp(-dt / rule.tau_minus)
+
+
+def _write_optimizer(row: np.void, optimizer: Optimizer) -> None:
+    row["optimizer"], row["keep"] = optimizer.code, 1.0 - optimizer.decay
+    for name, field in _OPTIMIZER_FIELDS.items():
+        row[field] = getattr(optimizer, name, row[field])
+
+
+def _branches(groups: list[list[DelayGroup]], ranks: RankPartition) -> tuple[list[int], list[int]]:
+    """First branch of each delay group, and how far apart its branches are.
+
+    Groups that learn at spikes come first. Onto neurons, the branches of an axon, where its spike arrives one step after
+    the other, are neighbours in memory.
+    """
+    firsts: list[list[int]] = [[] for _ in groups]
+    strides: list[list[int]] = [[] for _ in groups]
+    at = 0
+    for at_spikes in (True, False):
+        for number, own in enumerate(groups):
+            p = own[0].projection
+            if (p.rule.code in LEARN_AT_SPIKES) != at_spikes:
+                continue
+            sources, neighbours = ranks.n_local_sources(p.pre), p.post.model.role != "readout"
+            firsts[number] = [at + k * (1 if neighbours else sources) for k in range(len(own))]
+            strides[number] = [len(own) if neighbours else 1] * len(own)
+            at += sources * len(own)
+    return list(itertools.chain(*firsts)), list(itertools.chain(*strides))
+
+
+def delivery_order(groups: np.ndarray) -> np.ndarray:
+    """The order in which delay groups add to the inputs of a step: the largest delay offset first, equal ones as they come.
+
+    In samples all branches of an axon add their weights when a spike reaches the first one: in this order.
+    """
+    return np.argsort(-groups["delay_offset"], kind="stable")
+
+
+def add_filter_slots(groups: np.ndarray, n_populations: int) -> np.ndarray:
+    """Choose the filter of its sources that each delay group reads; returns `Topology.trace_consumers`.
+
+    Groups with the same filter share a slot, which is written into ``groups``.
+    """
+    consumers: list[list[tuple[int, int]]] = [[] for _ in range(n_populations)]
+    for number in np.flatnonzero(np.isin(groups["rule"], LEARN_AT_SPIKES)):
+        row = groups[number]
+        wanted = (int(row["trace_group"]), -1)
+        if row["rule"] == Rule.stdp:
+            wanted = (-1, int(np.flatnonzero(groups["projection"] == row["projection"])[0]))
+        slots = consumers[row["source_population"]]
+        if wanted not in slots:
+            slots.append(wanted)
+        row["filter_slot"] = slots.index(wanted)
+    table = np.full((n_populations, max([1, *map(len, consumers)]), 2), -1, np.int64)
+    for population, slots in enumerate(consumers):
+        table[population, : len(slots)] = np.reshape(slots, (-1, 2))
+    return table
+
+
+def learning_branches(groups: np.ndarray) -> int:
+    """Branches that learn at spikes; they are the first ones."""
+    return int(groups["n_branches"][np.isin(groups["rule"], LEARN_AT_SPIKES)].sum())
+
+
+def pair_powers(groups: np.ndarray, cutoff: int) -> np.ndarray:
+    """Decay of presynaptic traces of STDP over any interval within the cutoff, one row for each delay group."""
+    if cutoff == 0:
+        return np.zeros((len(groups), 0))
+    powers = groups["pre_decay"][:, None] ** np.arange(cutoff + 1)
+    return np.where((groups["rule"] == Rule.stdp)[:, None], powers, 0.0)
+
+
+def longest_cutoff(groups: np.ndarray, rule: Rule) -> int:
+    """Longest cutoff of the delay groups with a rule, in steps."""
+    return int(groups["cutoff"][groups["rule"] == rule].max(initial=0))

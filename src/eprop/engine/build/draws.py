@@ -1,0 +1,128 @@
+"""Draw the connections, weights and delays of projections, for any range of targets alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from eprop import random
+from eprop.errors import NetworkError
+from eprop.network import Distribution, Network, Projection
+from eprop.network.distributions import Array
+from eprop.network.network import LONGEST_DELAY
+from eprop.network.parts import FeedbackProjection
+
+#: Synapses made at a time: enough that those of many targets are put into a branch together.
+CHUNK = 1 << 21
+#: A chunk is also no more than this share of what is to be made: the temporaries stay small beside any network.
+CHUNK_SHARE, SMALLEST_CHUNK = 1 / 64, 1 << 12
+#: Where any chunk takes all draws, there are few of them, as large as a tenth of the network allows.
+SWEEP_CHUNK, SWEEP_SHARE = 1 << 20, 1 / 16
+
+
+def steps_of(duration: float, dt: float) -> int:
+    """Number of steps in a duration, ms."""
+    return round(duration / dt)
+
+
+def chunks(p: Projection, first: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Ranges of the targets ``first:stop`` with about `CHUNK` synapses each, fewer in a small network."""
+    expected = p.connectivity.expected(p.pre.size, p.post.size)
+    if p.connectivity.sweeps:
+        synapses = max(SWEEP_SHARE * expected, SWEEP_CHUNK)
+    else:
+        here = expected * (stop - first) / p.post.size
+        synapses = min(max(CHUNK_SHARE * here, SMALLEST_CHUNK), CHUNK)
+    size = max(1, int(synapses / max(expected / p.post.size, 1.0)))
+    for begin in range(first, stop, size):
+        yield begin, min(begin + size, stop)
+
+
+def draw_connections(network: Network, p: Projection, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """``(indptr, sources)`` of the targets ``first:stop``, see `eprop.network.connectivity.ConnectionRule.make`."""
+    seed = random.derive(network.seed, random.CONNECT, p.index)
+    return p.connectivity.made(p.name, first, stop, p.pre.size, p.post.size, p.pre is p.post, seed)
+
+
+def draw_weights(
+    network: Network, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
+) -> np.ndarray:
+    """Weights (mV) of the connections of a range of targets."""
+    return _values(p, p.weight, targets, indptr, sources, random.derive(network.seed, random.WEIGHT, p.index))
+
+
+def draw_delays(
+    network: Network, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
+) -> np.ndarray:
+    """Delays (steps) of the connections of a range of targets; a drawn delay takes one step at least.
+
+    Raises
+    ------
+    NetworkError
+        If a delay is drawn that cannot be.
+    """
+    if isinstance(p.delay, float):
+        return np.full(sources.size, steps_of(p.delay, network.dt))
+    drawn = _values(p, p.delay, targets, indptr, sources, random.derive(network.seed, random.DELAY, p.index))
+    return rounded(p.name, drawn if isinstance(p.delay, Array) else _not_negative(p.name, drawn), network.dt)
+
+
+def draw_signal_delays(network: Network, f: FeedbackProjection, first: int, stop: int) -> np.ndarray:
+    """Delays (steps) of one feedback projection onto neurons ``first:stop``, shape ``(n_readouts, stop - first)``."""
+    delay, name, n = f.delay, f.name, stop - first
+    if isinstance(delay, float):
+        return np.full((f.pre.size, n), steps_of(delay, network.dt))
+    if isinstance(delay, Array):
+        return rounded(name, delay.values.T[:, first:stop], network.dt)
+    indptr = np.arange(n + 1) * f.pre.size
+    seed = random.derive(network.seed, random.DELAY, random.FEEDBACK, f.index)
+    drawn = delay.drawn(name, first, stop, indptr, (float(f.pre.size), float(f.post.size)), seed)
+    return rounded(name, _not_negative(name, drawn).reshape(n, f.pre.size).T, network.dt)
+
+
+def rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
+    """Delays in steps, one at least.
+
+    Raises
+    ------
+    NetworkError
+        If one is not finite or too long: distributions without ends may draw anything.
+    """
+    steps = np.rint(delays / dt)
+    if steps.size and not (np.isfinite(steps.min()) and steps.max() <= LONGEST_DELAY):
+        raise NetworkError(
+            f"delays of {name} must be finite and at most {LONGEST_DELAY} steps of {dt:g} ms, "
+            f"but {delays.min():g}..{delays.max():g} ms were drawn"
+        )
+    return np.maximum(steps.astype(np.int64), 1)
+
+
+def _not_negative(name: str, drawn: np.ndarray) -> np.ndarray:
+    """What was drawn, if all of it are delays."""
+    if drawn.size and (drawn.min() < 0.0 or drawn.max() <= 0.0):
+        raise NetworkError(
+            f"delays of {name} must be > 0 ms, but {drawn.min():g}..{drawn.max():g} ms were drawn; draw none below one step, "
+            "of a normal distribution with Normal(mean, sd, low=...)"
+        )
+    return drawn
+
+
+def _values(
+    p: Projection,
+    given: Distribution | Array,
+    targets: tuple[int, int],
+    indptr: np.ndarray,
+    sources: np.ndarray,
+    seed: int,
+) -> np.ndarray:
+    """Weights or delays of the connections of a range of targets, as they are given or drawn."""
+    first, stop = targets
+    if isinstance(given, Array):
+        values: np.ndarray = given.values
+        if values.ndim == 2:
+            return values[np.repeat(np.arange(first, stop), np.diff(indptr)), sources]
+        begin = np.searchsorted(p.connectivity.targets, first)  # type: ignore[attr-defined]
+        return values[begin : begin + sources.size]
+    expected = p.connectivity.expected(p.pre.size, p.post.size)
+    return given.drawn(p.name, first, stop, indptr, (expected / p.post.size, expected / p.pre.size), seed)

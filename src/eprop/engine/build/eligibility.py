@@ -1,0 +1,167 @@
+"""Sort the components of an eligibility vector: filters of spikes, shared by an axon, and components of a synapse.
+
+A component that spikes of the neuron itself never reach is the same for all targets of an axon, if all targets have the
+same constants: then it is kept once per axon. Everything else is kept at the synapse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.errors import NetworkError
+from eprop.engine.build.kind import MOST_FILTERS, MOST_OWN, Kind
+from eprop.models import Eligibility
+
+
+@dataclass
+class Components:
+    """The eligibility of a population, sorted; d components, n neurons (1 if they are all alike).
+
+    Attributes
+    ----------
+    decay, arrival, output, spike : (n, d, d), (n, d), (n, d), (n, d)
+        Of `Eligibility`.
+    filters, own : tuples of int
+        Components that an axon keeps, and those that a synapse keeps; one component may be in both.
+    """
+
+    decay: np.ndarray
+    arrival: np.ndarray
+    output: np.ndarray
+    spike: np.ndarray
+    filters: tuple[int, ...]
+    own: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of components."""
+        return self.arrival.shape[1]
+
+
+def sort_components(name: str, eligibilities: Sequence[Eligibility]) -> Components:
+    """Sort the components of a population's neurons.
+
+    Raises
+    ------
+    NetworkError
+        If one is no `Eligibility`, or its parts do not fit together.
+    """
+    for e in eligibilities:
+        if not isinstance(e, Eligibility):
+            raise NetworkError(f"{name}: eligibility(dt) must return an Eligibility, got {e!r:.80}")
+    decay, arrival, output, spike = (
+        np.array([getattr(e, part) for e in eligibilities], np.float64) for part in ("decay", "arrival", "output", "spike")
+    )
+    d = arrival.shape[-1]
+    if decay.shape[1:] != (d, d) or output.shape[1:] != (d,) or spike.shape[1:] != (d,) or d == 0:
+        raise NetworkError(
+            f"{name}: the eligibility needs decay (d, d), arrival, output and spike (d,) of one d, got {eligibilities[0]}"
+        )
+    if not all(np.isfinite(a).all() for a in (decay, arrival, output, spike)):
+        raise NetworkError(f"{name}: the eligibility holds a value that is not finite")
+    filters = _reached(arrival, decay)
+    alike = all((a[:, filters] == a[:1, filters]).all() for a in (decay, arrival))
+    if not alike:
+        filters, own = [], _reached(np.abs(arrival) + np.abs(spike), decay)
+    else:
+        own = _reached(spike, decay) or ([] if filters else [0])
+    return Components(decay, arrival, output, spike, tuple(filters), tuple(own))
+
+
+def _reached(start: np.ndarray, decay: np.ndarray) -> list[int]:
+    """Components that become other than zero, in any neuron, once ``start`` is added."""
+    reached = (start != 0.0).any(axis=0)
+    leads = (decay != 0.0).any(axis=0)
+    for _ in range(len(reached)):
+        reached = reached | (leads @ reached)
+    return [int(i) for i in np.flatnonzero(reached)]
+
+
+def least_left(c: Components, largest_psi: Sequence[float]) -> float:
+    """How much a step leaves at least of a synapse's own component, and of the filters that feed it; 1 without any.
+
+    ``largest_psi`` is that of each neuron (`Neuron.largest_psi`). Growth counts as much as decay. The two factors are
+    multiplied, for so are the errors when both are moved back. 0 where spikes of the neuron might take all, or where there
+    is more than one such component.
+    """
+    if len(c.own) != 1:
+        return 0.0 if c.own else 1.0
+    k = c.own[0]
+    kept, fed = c.decay[:, k, k], c.spike[:, k] * c.output[:, k]
+    most = np.multiply(fed, largest_psi, out=np.zeros_like(fed), where=fed != 0.0)
+    ends = np.stack([kept, kept + most])
+    if (np.sign(ends[0]) * np.sign(ends[1]) <= 0.0).any():
+        return 0.0
+    filters = list(c.filters)
+    fading = np.abs(np.linalg.eigvals(c.decay[0][np.ix_(filters, filters)])).min(initial=1.0)
+    return float(min(np.abs(ends).min(), 1.0 / np.abs(ends).max()) * fading)
+
+
+def check_components(name: str, c: Components) -> None:
+    """Whether the loops of e-prop+ know an eligibility.
+
+    Raises
+    ------
+    NetworkError
+        If it has too many components.
+    """
+    if len(c.filters) > MOST_FILTERS or len(c.own) > MOST_OWN:
+        raise NetworkError(
+            f"{name}: EPropPlus takes at most {MOST_FILTERS} components of the eligibility that filter spikes and "
+            f"{MOST_OWN} that are a synapse's own (fed back by the neuron's spikes, or of neurons that differ), "
+            f"got {len(c.filters)} and {len(c.own)}; EProp takes any number"
+        )
+
+
+def propagator_constants(c: Components, two_kappas: bool) -> np.ndarray:
+    """Constants of propagators, shape (rows, n): output, spike, decay among own components, arrival (without filters)."""
+    kind = Kind(len(c.filters), len(c.own), True, two_kappas)
+    rows = np.zeros((kind.n_constants, len(c.arrival)))
+    filters, own = list(c.filters), list(c.own)
+    rows[: kind.spike_row] = c.output[:, filters + own].T
+    rows[kind.spike_row : kind.decay_row] = c.spike[:, own].T
+    rows[kind.decay_row : kind.arrival_row] = c.decay[:, own][:, :, own].reshape(len(rows[0]), -1).T
+    if not filters:
+        rows[kind.arrival_row :] = c.arrival[:, own].T
+    return rows
+
+
+def adjoint_constants(c: Components) -> np.ndarray:
+    """Constants of the adjoint pass, shape (d d + 3 d, n): decay (row: to), arrival, output, spike."""
+    n = len(c.arrival)
+    return np.concatenate([c.decay.reshape(n, -1).T, c.arrival.T, c.output.T, c.spike.T])
+
+
+def filter_powers(decay: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """``decay`` (D, D) to the powers 0 .. n - 1, and their inverses, each (n, D, D).
+
+    An inverse may overflow where it is not used; where ``decay`` has none, it is not a number.
+    """
+    size = decay.shape[0]
+    if size == 1:
+        with np.errstate(divide="ignore", over="ignore"):
+            powers = decay[0, 0] ** np.arange(n)
+            return powers.reshape(n, 1, 1), (1.0 / powers).reshape(n, 1, 1)
+    powers, inverses = np.empty((n, size, size)), np.empty((n, size, size))
+    powers[0] = inverses[0] = np.eye(size)
+    try:
+        back = np.linalg.inv(decay)
+    except np.linalg.LinAlgError:
+        back = np.full_like(decay, np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in range(1, n):
+            powers[k], inverses[k] = decay @ powers[k - 1], back @ inverses[k - 1]
+    return powers, inverses
+
+
+def doublings(decay: np.ndarray, bits: int) -> np.ndarray:
+    """``decay`` to the powers 1, 2, 4, ..., shape (bits, D, D)."""
+    out = np.empty((bits, *decay.shape))
+    power = decay
+    for bit in range(bits):
+        out[bit] = power
+        power = power @ power
+    return out

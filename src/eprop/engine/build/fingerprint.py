@@ -1,0 +1,108 @@
+"""The description of a network as a few kilobytes of text: by it a state knows the network it belongs to."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from eprop.engine.build.kind import Kind
+from eprop.errors import InputError
+from eprop.network import Network
+from eprop.network.distributions import Array
+from eprop.parameters import Description, Values
+from eprop.rules import STDP
+
+SYNAPSES = "EPropPlus.synapses"
+
+
+def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block_steps: int) -> np.ndarray:
+    """All that a network is but its first weights and learning rates: (bytes,) uint8, the same on every rank.
+
+    Connections are a function of it: they are drawn from the seed, or given, and then a digest stands for them. What e-prop+
+    keeps of a synapse depends on its kind and on the steps of a block.
+    """
+    out = {"precision": np.dtype(dtype).name} | description_of(network)
+    if kinds:
+        each = (
+            f"{kind.n_filters} filters, {kind.n_own} own, {'anchored' if kind.anchored else 'crossing'}"
+            for kind in kinds
+        )
+        out[SYNAPSES] = f"{'; '.join(each)}; blocks of {block_steps} steps"
+    return np.frombuffer(json.dumps(out).encode(), np.uint8)
+
+
+def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
+    """A network as texts by the names of its parts; with ``whole``, first weights and learning rates as well."""
+    out = {"Network.dt": repr(network.dt), "Network.seed": repr(network.seed)}
+    out["populations"] = ", ".join(p.name for p in network.populations)
+    out["projections"] = ", ".join(p.name for p in network.projections)
+    out["feedback"] = ", ".join(f"{f.pre.name}->{f.post.name}" for f in network.feedback_projections)
+    for p in network.populations:
+        out[f"size of {p.name}"] = repr(p.size)
+        _describe(p.name, p.model, out, whole)
+    for q in network.projections:
+        for what in ("connectivity", "rule", "delay", *(("weight",) if whole else ())):
+            _describe(f"{q.name}.{what}", getattr(q, what), out, whole)
+    for f in network.feedback_projections:
+        for what in ("kind", "delay"):
+            _describe(f"{f.name}.{what}", getattr(f, what), out, whole)
+    return out
+
+
+def check_fingerprint(given: Any, own: np.ndarray) -> None:
+    """Refuse a state of another network, and name what differs first.
+
+    What only one of the two knows is passed over: it came or went with a version of the package.
+
+    Raises
+    ------
+    InputError
+    """
+    theirs, ours = _read(given), _read(own)
+    for name, here in ours.items():
+        there = str(theirs.get(name, here))
+        if there != here:
+            how = "differs" if "digest" in (here[:6], there[:6]) else f"is {there:.80} there, {here:.80} here"
+            raise InputError(
+                f"the state is of another network: {name} {how}. Build the network as it was; "
+                "to take over weights alone, use set_weights()"
+            )
+
+
+def _describe(name: str, value: Any, out: dict[str, str], whole: bool) -> None:
+    """Add a value, and the parts of a description, as texts."""
+    if isinstance(value, Description):
+        out[name] = type(value).__name__
+        for part in dataclasses.fields(value):
+            # First weights are replaced by those of the state; at another rate one may go on.
+            rate = part.name == "eta" or (isinstance(value, STDP) and part.name == "rate")
+            if whole or not (rate or (part.name == "weight" and name.startswith("feedback "))):
+                _describe(f"{name}.{part.name}", getattr(value, part.name), out, whole)
+    elif isinstance(value, (Values, Array, np.ndarray, list, tuple)):
+        out[name] = _digest(getattr(value, "values", value))
+    elif value is None or isinstance(value, (bool, int, float, str)):
+        out[name] = repr(value)
+    else:  # of a class of one's own; its text may hold an address
+        out[name] = type(value).__name__
+
+
+def _digest(values: Any) -> str:
+    array = np.ascontiguousarray(values)
+    content = array.data if array.dtype.kind in "biuf" else repr(values).encode()
+    return f"digest {array.shape} {hashlib.blake2b(content, digest_size=16).hexdigest()}"
+
+
+def _read(fingerprint: Any) -> dict[str, str]:
+    try:
+        found = json.loads(np.asarray(fingerprint).astype(np.uint8).tobytes())
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the state is damaged: its entry 'network' cannot be read ({error})") from error
+    if not isinstance(found, dict):
+        raise InputError("the state is damaged: its entry 'network' is no description of a network")
+    if SYNAPSES in found:  # kinds once came in the order of the network
+        found[SYNAPSES] = "; ".join(sorted(str(found[SYNAPSES]).split("; ")))
+    return found

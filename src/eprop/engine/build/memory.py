@@ -1,0 +1,180 @@
+"""Whether a network will fit into memory: an estimate from its description, before anything is built."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from eprop.engine.build.draws import steps_of
+from eprop.engine.build.free_memory import available_memory
+from eprop.engine.build.kind import Kind, padded, record_size
+from eprop.engine.build.populations import keeps_gradients, moments_of, rules_of
+from eprop.engine.build.propagators import has_two_kappas, span_blocks_of
+from eprop.engine.build.records import AXON_TIMES, ring_size
+from eprop.engine.ranks.partition import RankPartition
+from eprop.errors import MemoryLimitError
+from eprop.network import Network
+from eprop.rules import EProp, EPropPlus
+
+GIGA = 1e9
+#: Of the memory that is available, so much is left to the rest of the process and the system.
+SPARE = 0.03
+#: Calls that take less than so many bytes are not checked.
+NOTICEABLE = 100_000_000
+FEWER = "fewer neurons"
+#: Neuron-major copies beside those of ``to_current_block``: the propagators to here, and over the cutoff.
+EXTRA_COPIES = 2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes of a network: ``synapses`` of ``per_synapse`` bytes, and all that belongs to neurons, readouts and axons."""
+
+    synapses: int
+    per_synapse: int
+    others: int
+
+    @property
+    def total(self) -> int:
+        """All bytes."""
+        return self.synapses * self.per_synapse + self.others
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What decides how much memory a network takes, beside its description.
+
+    Attributes
+    ----------
+    itemsize : int
+        Bytes of a number of a synapse.
+    kinds : tuple of Kind
+    block_steps : int
+    ranks : RankPartition
+    n_branches, partitions, threads : int
+    """
+
+    itemsize: int
+    kinds: tuple[Kind, ...]
+    block_steps: int
+    ranks: RankPartition
+    n_branches: int
+    partitions: int
+    threads: int
+
+
+def estimate(network: Network, sizes: Sizes) -> Estimate:
+    """Memory of a network as the streaming loop keeps it."""
+    plus, eprop, ranks = rules_of(network, EPropPlus), rules_of(network, EProp), sizes.ranks
+    n_own = max((kind.n_own for kind in sizes.kinds), default=0)
+    waits = bool(eprop) or keeps_gradients(plus)
+    values = 1 + bool(plus) + has_two_kappas(network) + n_own + waits + sum(moments_of(plus + eprop))
+    synapses = sum(
+        p.connectivity.expected(p.pre.size, p.post.size) * len(range(*ranks.own(p.post))) / p.post.size
+        for p in network.projections
+    )
+    readouts = sum(p.size for p in network.populations if p.model.role == "readout")
+    # A branch of an axon: where its synapses begin in each partition; while they are drawn, how many each thread has drawn. An
+    # axon, and its spikes that may be asked: at moderate rates as much again.
+    branch = 8 * (sizes.partitions + sizes.threads)
+    axon = 2 * (AXON_TIMES.itemsize + 16) if plus else 0
+    local = sum(ranks.n_local_sources(p) for p in network.populations if p.model.role != "readout")
+    # Feedback, its delays while they are drawn; axons; parameters and state of neurons.
+    others = 32 * readouts * ranks.n_neurons + branch * sizes.n_branches + axon * local + 256 * ranks.n_neurons
+    if plus:
+        others += padded(ranks.n_neurons) * _propagator_bytes(network, plus, sizes)
+    return Estimate(round(synapses), 4 + sizes.itemsize * values, others)
+
+
+def _propagator_bytes(network: Network, plus: list[EPropPlus], sizes: Sizes) -> int:
+    """Bytes of all propagators of one neuron, of their copies, and of spike corrections."""
+    itemsize, kinds, block_steps = sizes.itemsize, sizes.kinds, sizes.block_steps
+    cutoff = max(steps_of(rule.cutoff, network.dt) for rule in plus)
+    crosses, has_spans = not all(kind.anchored for kind in kinds), span_blocks_of(cutoff // block_steps) > 0
+    ring, blocks = ring_size(max(cutoff, block_steps) + 2), ring_size(cutoff // block_steps + 3)
+    steps = ring if crosses or any(rule.each_step for rule in plus) else 1
+    entries = max((kind.n_entries for kind in kinds), default=0)
+    corrections = max((kind.n_corrections for kind in kinds if kind.anchored), default=0)
+    # In the type of a synapse: parts of blocks, whole ones, those to the current block, to ends of spans, the steps of a block
+    # where they are wanted, and propagators of an interval.
+    propagators = ring + blocks * (2 + has_spans) + (block_steps + 1 if crosses else 0) + 2
+    copies = corrections + record_size(corrections) + record_size(entries) * (blocks + EXTRA_COPIES)
+    prefix = 8 if steps == 1 else 16
+    return entries * (prefix + itemsize * propagators) + itemsize * copies + 32 * steps
+
+
+def check_memory(network: Network, sizes: Sizes, neighbours: int) -> None:
+    """Refuse a network that will not fit, with what it needs and what would fit; ``neighbours`` ranks share the memory.
+
+    Raises
+    ------
+    MemoryLimitError
+        If the estimate exceeds the memory that is available.
+    """
+    free = available_memory()
+    free = None if free is None else free // neighbours
+    needed = estimate(network, sizes)
+    if free is None or needed.total <= (1.0 - SPARE) * free:
+        return
+    fits = ((1.0 - SPARE) * free - needed.others) / needed.per_synapse
+    advice = [f"{fits:,.0f} synapses, {100 * fits / needed.synapses:.0f} % of them"] if fits > 0 else [FEWER]
+    if fits <= 0 and rules_of(network, EPropPlus):
+        advice.append("a shorter cutoff")
+    if sizes.itemsize == 8:
+        single = estimate(network, dataclasses.replace(sizes, itemsize=4))
+        verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
+        advice.append(f'precision="single" with {single.total / GIGA:.1f} GB {verdict}')
+    what = "a share of the network" if sizes.ranks.several else "the network"
+    raise MemoryLimitError(
+        f"{what} needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
+        f"{needed.others / GIGA:.1f} GB for maps, neurons and axons), but {free / GIGA:.1f} GB are available"
+        f"{_to_each(neighbours)}. "
+        f"What would fit: {'; '.join(advice)}"
+    )
+
+
+def _to_each(neighbours: int) -> str:
+    return f" to each of {neighbours} ranks" if neighbours > 1 else ""
+
+
+def check_room(what: str, needed: int, advice: str, neighbours: int = 1) -> None:
+    """Refuse a call whose arrays, of ``needed`` bytes, will not fit; ``neighbours`` ranks share the memory.
+
+    Raises
+    ------
+    MemoryLimitError
+        If they exceed the memory that is available.
+    """
+    free = available_memory() if needed > NOTICEABLE else None
+    if free is not None and needed > (1.0 - SPARE) * free / neighbours:
+        raise MemoryLimitError(
+            f"{what} would take {needed / GIGA:.1f} GB, but {free / neighbours / GIGA:.1f} GB are available"
+            f"{_to_each(neighbours)}; {advice}"
+        )
+
+
+def check_side_by_side(samples: int, n_steps: int, needed: int, precise: bool, several: bool, neighbours: int) -> None:
+    """As `check_room`, of ``samples`` that run at once: ``needed`` bytes for their states and histories, and all results.
+
+    The advice depends on whether ``several`` ranks divide the network, and histories are in double precision (``precise``).
+    """
+    advice = ["take shorter samples or delays"]
+    if several:
+        advice.append("more ranks, on other machines")
+    elif samples > 1:
+        advice.append("fewer threads, for each has its own samples")
+    advice += ['precision="single"'] * precise
+    what = f"{samples} samples of {n_steps:,} steps side by side" if samples > 1 else f"a sample of {n_steps:,} steps"
+    check_room(f"{what}, with the results,", needed, ", or ".join(advice), neighbours)
+
+
+def check_results(n_steps: int, readouts: int, recorded: int = 0, neighbours: int = 1) -> None:
+    """As `check_room`, of what so many steps leave behind: outputs, the loss and what is recorded."""
+    what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
+    advice = "run them in several parts" + (", or record less" if recorded else "")
+    check_room(what, results_bytes(n_steps, readouts, recorded), advice, neighbours)
+
+
+def results_bytes(n_steps: int, readouts: int, recorded: int = 0) -> int:
+    """What so many steps leave behind."""
+    return 8 * n_steps * (readouts + recorded + 1)

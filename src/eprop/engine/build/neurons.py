@@ -1,0 +1,143 @@
+"""Neurons with parameters of their own: a model with plain numbers for each; their parameters and first states as arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from eprop import random
+from eprop.engine.build.records import Sharing
+from eprop.engine.build.user_model import in_package
+from eprop.engine.ranks.partition import RankPartition
+from eprop.errors import NetworkError, ParameterError
+from eprop.models import Neuron
+from eprop.network import Distribution, Network, Population
+from eprop.parameters import Description, Values, varies
+
+
+def neurons_of(network: Network, population: Population) -> list[Any]:
+    """The model of each neuron or readout, or a list of the one model if they are all alike.
+
+    A drawn parameter depends on (the network's seed, population, parameter, neuron) only.
+
+    Raises
+    ------
+    NetworkError
+        If a drawn value breaks a bound of its parameter, or values do not fit together.
+    """
+    if not varies(population.model):
+        return [population.model]
+    seed = random.derive(network.seed, random.PARAMETER, population.index)
+    columns = _columns(population.model, population.size, seed)
+    found = []
+    for j in range(population.size):
+        try:
+            found.append(_neuron(population.model, columns, j))
+        except ParameterError as error:
+            raise NetworkError(f"{population.name}, {population.model.role} {j}: {error}") from None
+    return found
+
+
+def parameters_of_neurons(network: Network, population: Population) -> dict[str, np.ndarray]:
+    """Values of all parameters that are numbers, ``(size,)`` each; those of a part are called ``part.parameter``."""
+    neurons = neurons_of(network, population)
+    columns = [_numbers_of(neuron) for neuron in neurons]
+    found = {name: np.array([numbers[name] for numbers in columns], np.float64) for name in columns[0]}
+    return {name: np.broadcast_to(values, population.size).copy() for name, values in found.items()}
+
+
+def _numbers_of(description: Description) -> dict[str, float]:
+    out: dict[str, float] = {}
+    for field in dataclasses.fields(description):
+        value = getattr(description, field.name)
+        if isinstance(value, Description):
+            out |= {f"{field.name}.{name}": number for name, number in _numbers_of(value).items()}
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            out[field.name] = float(value)
+    return out
+
+
+def _columns(description: Description, size: int, seed: int) -> dict[str, Any]:
+    """Values of the parameters that vary, each ``(size,)``; nested descriptions give a nested dictionary."""
+    out: dict[str, Any] = {}
+    for k, field in enumerate(dataclasses.fields(description)):
+        value = getattr(description, field.name)
+        own = random.derive(seed, k)
+        if isinstance(value, Values):
+            out[field.name] = np.array(value.values)
+        elif isinstance(value, Distribution):
+            each = np.arange(size + 1)
+            out[field.name] = value.drawn(field.name, 0, size, each, (1.0, 1.0), random.derive(own, random.WEIGHT))
+        elif isinstance(value, Description) and varies(value):
+            out[field.name] = _columns(value, size, own)
+    return out
+
+
+def _neuron(description: Any, columns: dict[str, Any], j: int) -> Any:
+    changes = {}
+    for name, column in columns.items():
+        nested = isinstance(column, dict)
+        changes[name] = _neuron(getattr(description, name), column, j) if nested else float(column[j])
+    return description.replace(**changes)
+
+
+def neuron_arrays(
+    network: Network, neurons: dict[int, list[Any]], ranks: RankPartition
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``(params, initial, leak)`` of a rank's ``n`` own neurons: (parameter rows + 1, n), (state rows, n), (n,).
+
+    The last row of ``params`` is a code of `Sharing`: what can be said of all neurons of the population.
+    """
+    n = ranks.n_neurons
+    populations = [p for p in network.populations if p.model.role == "neuron"]
+    n_params = max((len(p.model.parameter_rows) for p in populations), default=1)
+    n_state = max((len(p.model.state_rows) for p in populations), default=1)
+    params, initial, leak = np.zeros((n_params + 1, n)), np.zeros((n_state, n)), np.zeros(n)
+    first_target = 0
+    for p in populations:
+        first, stop = ranks.own(p)
+        if first == stop:
+            continue
+        span, own = slice(first_target, first_target + stop - first), _own_neurons(neurons[p.index], first, stop)
+        derived = [neuron.derived(network.dt) for neuron in own]
+        seed = random.derive(network.seed, random.PHASE, p.index)
+        for row, name in enumerate(own[0].parameter_rows):
+            params[row, span] = [values[name] for values in derived]
+        for row, name in enumerate(own[0].state_rows):
+            initial[row, span] = _initial_values(own, name, network.dt, range(first, stop), seed)
+        if (params[:, span] == params[:, span.start, None]).all() and _same_eligibility(own, network.dt):
+            params[-1, span] = Sharing.shortcut if _takes_shortcut(own[0], params[:, span]) else Sharing.same
+        leak[span] = [getattr(neuron, "e_l", 0.0) for neuron in own]
+        first_target += stop - first
+    return params, initial, leak
+
+
+def _same_eligibility(neurons: list[Any], dt: float) -> bool:
+    """Whether all learn with the same constants, which may come from parameters that `update` does not read."""
+    found = [[np.asarray(part).tolist() for part in dataclasses.astuple(m.eligibility(dt))] for m in neurons]
+    return all(each == found[0] for each in found)
+
+
+def _takes_shortcut(model: Neuron, params: np.ndarray) -> bool:
+    """Whether all parameters are zero that must be for the shortcut of a model of the package, if it has one."""
+    if not model.shortcut or not in_package(type(model)):
+        return False
+    return not params[[model.parameter_rows.index(name) for name in model.shortcut]].any()
+
+
+def _own_neurons(neurons: list[Any], first: int, stop: int) -> list[Any]:
+    """Models of neurons ``first:stop`` of a population: one for each, or one for all."""
+    return neurons if len(neurons) == 1 else neurons[first:stop]
+
+
+def _initial_values(neurons: list[Any], name: str, dt: float, nodes: range, seed: int) -> Any:
+    """Values of one row of state at the start, for some neurons of a population."""
+    if len(neurons) == 1:
+        return neurons[0].initial(dt, nodes, seed).get(name, 0.0)
+    one = range(1)
+    return [
+        np.ravel(m.initial(dt, one, random.derive(seed, j)).get(name, 0.0))[0]
+        for j, m in zip(nodes, neurons, strict=True)
+    ]

@@ -1,0 +1,127 @@
+"""The table of populations, and what the rules of a network have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eprop.core import lib
+from eprop.engine.build.eligibility import Components
+from eprop.engine.build.records import POPULATION, Role
+from eprop.engine.own_neuron import address_of
+from eprop.engine.ranks.partition import RankPartition
+from eprop.errors import NetworkError
+from eprop.models import EventSource, Neuron, PoissonSource, Readout
+from eprop.models.base import core_model
+from eprop.network import Network, Population
+
+_ROLES = {EventSource: Role.events, PoissonSource: Role.poisson, Readout: Role.readout}
+
+
+def rules_of(network: Network, kind: type) -> list[Any]:
+    """The rules of one kind, one for each projection that has it."""
+    return [p.rule for p in network.projections if isinstance(p.rule, kind)]
+
+
+def moments_of(rules: list[Any]) -> tuple[bool, bool]:
+    """Which moments the optimisers of some rules keep, taken together."""
+    return any(rule.optimizer.moments[0] for rule in rules), any(rule.optimizer.moments[1] for rule in rules)
+
+
+def keeps_gradients(rules: list[Any]) -> bool:
+    """Whether some of these rules of e-prop+ keep gradients until the next spike."""
+    return any(moments_of(rules)) or any(rule.each_step or rule.optimizer.decay > 0.0 for rule in rules)
+
+
+def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
+    """The table of populations (populations,), with what is known without their rules.
+
+    Neurons are numbered first, then readouts; both in the order of their populations.
+    """
+    table = np.zeros(len(network.populations), POPULATION)
+    n_sources = n_channels = 0
+    n_targets = ranks.n_neurons
+    for p in network.populations:
+        row = table[p.index]
+        role = _ROLES.get(type(p.model), Role.neuron)
+        row["role"], row["size"] = role, ranks.n_local_sources(p)
+        row["first_source"], row["channel"] = n_sources, n_channels
+        row["trace_group"] = row["pair_group"] = row["voltage_row"] = -1
+        row["error_latency"] = 1
+        if role != Role.readout:
+            n_sources += row["size"]
+        if role == Role.neuron:
+            first, (begin, stop) = ranks.first_target(p), ranks.own(p)
+            row["target_begin"], row["target_end"] = np.clip((first + begin, first + stop), 0, ranks.n_neurons)
+            row["first_target"] = row["target_begin"] - ranks.own_sources(p).start
+        if role == Role.readout:
+            row["first_target"] = row["target_begin"] = n_targets
+            n_targets += p.size
+            row["target_end"] = n_targets
+            row["softmax"] = p.model.loss.softmax  # type: ignore[attr-defined]
+        n_channels += role == Role.events
+    return table
+
+
+def add_models(table: np.ndarray, neurons: list[Population], components: dict[int, Components]) -> None:
+    """Note the model of each population of neurons, and what its eligibility is like.
+
+    Parameters
+    ----------
+    table : (populations,) POPULATION
+        Is written.
+    neurons : list of Population
+    components : dict
+        Eligibility of each population of neurons, by its index.
+    """
+    for p in neurons:
+        row, c, model = table[p.index], components[p.index], p.model
+        assert isinstance(model, Neuron)
+        row["model"], row["own_step"] = _loop_of(type(model))
+        if "v" in model.state_rows:
+            row["voltage_row"] = model.state_rows.index("v")
+        row["n_components"] = c.size
+        row["fed_back"] = c.spike.any()
+        row["leaky"] = (
+            c.size == 1 and not c.spike.any() and bool((c.arrival == 1.0).all() and (c.output == 1.0).all())
+        )
+
+
+def _loop_of(model: type[Neuron]) -> tuple[int, int]:
+    """Code of a model of the core, or address of the loop over neurons of a user's own model, else 0."""
+    name = core_model(model)
+    return (lib.models[name], 0) if name is not None else (0, address_of(model))
+
+
+def models_of(neurons: list[Population]) -> list[type[Neuron]]:
+    """The distinct models of populations of neurons, in the order of their names."""
+    models = {type(p.model) for p in neurons}
+    return sorted(models, key=lambda model: (model.__qualname__, model.__module__))  # type: ignore[arg-type]
+
+
+def poisson_rates(network: Network, populations: np.ndarray, neurons: dict[int, list[Any]]) -> np.ndarray:
+    """Spikes per step of each source up to the last Poisson source; 0 for all others.
+
+    Raises
+    ------
+    NetworkError
+        If a rate is higher than one spike per step.
+    """
+    poisson = [p for p in network.populations if isinstance(p.model, PoissonSource)]
+    first_of = populations["first_source"]
+    rates = np.zeros(max((first_of[p.index] + p.size for p in poisson), default=0))
+    for p in poisson:
+        first = first_of[p.index]
+        own = np.array([m.rate for m in neurons[p.index]])
+        if own.max() * network.dt > 1000.0:
+            raise NetworkError(
+                f"{p.name}: a Poisson rate of {own.max():g} Hz is more than one spike per step of {network.dt:g} ms"
+            )
+        rates[first : first + p.size] = own * network.dt / 1000.0
+    return rates
+
+
+def split(n: int, parts: int) -> np.ndarray:
+    """Bounds of ``parts`` ranges of nearly equal size."""
+    return np.linspace(0, n, parts + 1).astype(np.int64)

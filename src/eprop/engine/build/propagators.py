@@ -1,0 +1,237 @@
+"""What e-prop needs of the target neurons: kinds of eligibility, trace groups, constants of propagators, blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.engine.build.eligibility import (
+    Components,
+    adjoint_constants,
+    check_components,
+    doublings,
+    filter_powers,
+    propagator_constants,
+)
+from eprop.engine.build.kind import Kind, padded
+from eprop.engine.build.populations import rules_of
+from eprop.engine.build.readouts import ReadoutClasses
+from eprop.engine.build.records import TRACE_GROUP, Role
+from eprop.errors import NetworkError
+from eprop.network import Network
+from eprop.rules import EProp, EPropPlus
+
+#: Dividing by alpha^n and kappa^n must not cost more than three to four of sixteen digits, or two of seven.
+SMALLEST_POWER = {8: 1e-3, 4: 0.03}
+LARGEST_BLOCK = 32
+#: Where values cannot be moved back, an interval within a block is stepped through.
+LARGEST_CROSSED_BLOCK = 16
+#: Blocks that are crossed one by one; beyond, blocks form spans.
+MOST_BLOCKS = 16
+#: Intervals without a spike may have up to 2 to the power of this many steps.
+DOUBLINGS = 62
+
+
+@dataclass(frozen=True)
+class TraceGroups:
+    """Targets that share the constants of their traces.
+
+    Attributes
+    ----------
+    table : (trace groups,) TRACE_GROUP
+    filters : list of (decay, arrival)
+        The filter of spikes of each trace group, (D, D), and what a spike adds to it, (D,).
+    """
+
+    table: np.ndarray
+    filters: list[tuple[np.ndarray, np.ndarray]]
+
+
+def has_two_kappas(network: Network) -> bool:
+    """Whether errors and rates are filtered differently somewhere."""
+    return any(rule.kappa != rule.kappa_regularisation for rule in rules_of(network, EPropPlus))
+
+
+def kinds_of(
+    network: Network, components: dict[int, Components], left: dict[int, float], populations: np.ndarray, dtype: type
+) -> tuple[Kind, ...]:
+    """The distinct kinds of eligibility that e-prop+ meets, smallest first; notes them in ``populations``.
+
+    ``left`` is `least_left` of each population. All neurons with as many components are of one kind: their synapses are kept
+    at block starts if those onto all of them can be.
+    """
+    reached = [p.post for p in network.projections if isinstance(p.rule, EPropPlus) and p.post.index in components]
+    for post in reached:
+        check_components(post.name, components[post.index])
+    power, anchored = SMALLEST_POWER[np.dtype(dtype).itemsize], dict[tuple[int, int], bool]()
+    for post in reached:
+        size = len(components[post.index].filters), len(components[post.index].own)
+        anchored[size] = anchored.get(size, True) and left[post.index] ** LARGEST_CROSSED_BLOCK >= power
+    sizes, two_kappas = sorted(anchored), has_two_kappas(network)
+    for post in reached:
+        c = components[post.index]
+        populations["kind"][post.index] = sizes.index((len(c.filters), len(c.own)))
+    kinds = [Kind(*size, anchored[size], two_kappas) for size in sizes]
+    if not kinds and rules_of(network, EPropPlus):
+        kinds = [Kind(1, 0, True, two_kappas)]  # readouts alone learn
+    return tuple(kinds)
+
+
+def trace_groups_of(
+    network: Network, populations: np.ndarray, components: dict[int, Components], classes: dict[int, ReadoutClasses]
+) -> TraceGroups:
+    """The trace groups that e-prop+ synapses reach; notes them in ``populations``.
+
+    A population of neurons is a trace group, one of readouts has a trace group for each class.
+
+    Raises
+    ------
+    NetworkError
+        If projections onto one population have rules with different constants.
+    """
+    rows: list[tuple[float, ...]] = []
+    filters: list[tuple[np.ndarray, np.ndarray]] = []
+    rules: dict[int, EPropPlus] = {}
+    for projection in network.projections:
+        rule, post = projection.rule, projection.post
+        if not isinstance(rule, EPropPlus):
+            continue
+        if post.index in rules:
+            _check_same_traces(rules[post.index], rule, post.name)
+            continue
+        rules[post.index] = rule
+        populations["trace_group"][post.index] = len(rows)
+        if post.index in components:
+            c = components[post.index]
+            part = list(c.filters)
+            own, left = [(c.decay[0][np.ix_(part, part)], c.arrival[0][part])], _own_decay(c)
+        else:
+            own, left = classes[post.index].filters, np.nan
+        filters += own
+        rows += [(rule.kappa, rule.kappa_regularisation, *regularisation(rule, network.dt), left)] * len(own)
+    return TraceGroups(np.array(rows, TRACE_GROUP), filters)
+
+
+def _own_decay(c: Components) -> float:
+    """What a step without a spike leaves of the one own component of a synapse, NaN if that differs or there is not one."""
+    left = np.unique(c.decay[:, c.own, c.own])
+    return float(left[0]) if len(c.own) == 1 and left.size == 1 else np.nan
+
+
+def _check_same_traces(first: EPropPlus, second: EPropPlus, name: str) -> None:
+    """Traces are kept per neuron, so all e-prop+ synapses of a population share their constants."""
+    for field in ("kappa", "kappa_regularisation", "c_reg", "f_target", "cutoff"):
+        a, b = getattr(first, field), getattr(second, field)
+        if a != b:
+            raise NetworkError(
+                f"all EPropPlus projections onto {name!r} must share {field.replace('_regularisation', '_reg')}, "
+                f"got {a:g} and {b:g}; optimisers may differ"
+            )
+
+
+def decay_powers(groups: np.ndarray, n: int) -> np.ndarray:
+    """Powers of kappa and kappa_reg and their inverses, shape (trace groups, 4, n)."""
+    bases = np.stack([groups["kappa"], groups["kappa_reg"]], axis=1)
+    powers = bases[:, :, None] ** np.arange(n)[None, None, :]
+    with np.errstate(divide="ignore", over="ignore"):  # beyond a block the inverse may overflow; it is not used there
+        return np.ascontiguousarray(np.concatenate([powers, 1.0 / powers], axis=1))
+
+
+def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], n: int) -> dict[str, np.ndarray]:
+    """Powers of the filters of spikes, all of one size, by their names in `Topology`; unused components stay zero."""
+    size = max((len(b) for _, b in filters), default=0)
+    table = np.zeros((len(filters), 2, n, size, size))
+    doubled, arrivals = np.zeros((len(filters), 1, DOUBLINGS, size, size)), np.zeros((len(filters), size))
+    for g, (decay, b) in enumerate(filters):
+        d = len(b)
+        if d:
+            table[g, :, :, :d, :d] = filter_powers(decay, n)
+            doubled[g, 0, :, :d, :d] = doublings(decay, DOUBLINGS)
+        arrivals[g, :d] = b
+    return {"filters": table, "doublings": doubled, "arrivals": arrivals}
+
+
+def propagator_table(
+    populations: np.ndarray, components: dict[int, Components], two_kappas: bool, own: dict[int, slice]
+) -> np.ndarray:
+    """Constants of propagators (rows, padded neurons); ``own`` are the own neurons of each population."""
+    learning = {i: c for i, c in components.items() if populations["trace_group"][i] >= 0}
+    parts = {i: propagator_constants(c, two_kappas) for i, c in learning.items()}
+    table = _side_by_side(parts, populations, own)
+    n = table.shape[1]
+    return np.pad(table, ((0, 0), (0, padded(n) - n)))
+
+
+def adjoint_table(
+    populations: np.ndarray, components: dict[int, Components], wanted: bool, own: dict[int, slice]
+) -> np.ndarray:
+    """Constants of the adjoint pass (rows, neurons), without rows unless ``wanted``."""
+    parts = {i: adjoint_constants(c) for i, c in components.items()} if wanted else {}
+    return _side_by_side(parts, populations, own)
+
+
+def _side_by_side(parts: dict[int, np.ndarray], populations: np.ndarray, own: dict[int, slice]) -> np.ndarray:
+    """Tables of populations (rows, n or 1) side by side, one column for each own neuron: ``own`` of each population."""
+    n_neurons = sum(part.stop - part.start for part in own.values())
+    out = np.zeros((max((len(part) for part in parts.values()), default=0), n_neurons))
+    for index, part in parts.items():
+        begin, end = populations["target_begin"][index], populations["target_end"][index]
+        out[: len(part), begin:end] = part if part.shape[1] == 1 else part[:, own[index]]
+    return out
+
+
+def identity_of(populations: np.ndarray, kinds: tuple[Kind, ...], n_neurons: int, dtype: type) -> np.ndarray:
+    """The propagator of no step, shape (1, entries, padded neurons): the synapse's own components stay."""
+    entries = max((kind.n_entries for kind in kinds), default=0)
+    out: np.ndarray = np.zeros((1, entries, padded(n_neurons) if kinds else 0), dtype)
+    for row in populations[(populations["role"] == Role.neuron) & (populations["trace_group"] >= 0)]:
+        kind = kinds[row["kind"]]
+        for m in range(kind.n_own):
+            entry = kind.first_own_entry + m * kind.n_components + kind.n_filters + m
+            out[0, entry, row["target_begin"] : row["target_end"]] = 1.0
+    return out
+
+
+def regularisation(rule: EProp | EPropPlus, dt: float) -> tuple[float, float]:
+    """``c_reg`` and ``f_target`` for rates in spikes per step."""
+    return rule.c_reg, rule.f_target * dt / 1000.0
+
+
+def block_steps_of(
+    groups: TraceGroups, kinds: tuple[Kind, ...], left: dict[int, float], populations: np.ndarray, dtype: type
+) -> int:
+    """Steps of a block: as many as values may be moved back without losing too many digits of their ``dtype``."""
+    power = SMALLEST_POWER[np.dtype(dtype).itemsize]
+    own = [
+        least
+        for index, least in left.items()
+        if populations["trace_group"][index] >= 0 and kinds[populations["kind"][index]].anchored
+    ]
+    smallest = min([1.0, *groups.table["kappa"], *groups.table["kappa_reg"], *own])
+    block = LARGEST_BLOCK if all(kind.anchored for kind in kinds) else LARGEST_CROSSED_BLOCK
+    while block > 1 and (smallest**block < power or not all(_divides(d, block, power) for d, _ in groups.filters)):
+        block //= 2
+    return block
+
+
+def span_blocks_of(blocks: int) -> int:
+    """Blocks of a span, 0 without spans, where the cutoff is ``blocks`` blocks long.
+
+    The way to the current block then takes at most the blocks of one span and all spans: both about the root of all blocks.
+    """
+    span = 1
+    while span * span < blocks:
+        span *= 2
+    return span if blocks > MOST_BLOCKS else 0
+
+
+def _divides(decay: np.ndarray, n: int, power: float) -> bool:
+    """Whether dividing by ``n`` steps of a filter costs no more digits than it may."""
+    if decay.size == 0:
+        return True
+    try:
+        inverse = np.linalg.matrix_power(decay, -n)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.abs(inverse).max() * power <= 1.0)

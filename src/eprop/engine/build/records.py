@@ -1,0 +1,197 @@
+"""Tables of a built network: records with the fields of ``core/tables.hpp``, codes, and the topology that the core reads.
+
+Numberings: *sources* are all nodes that spike (event sources, Poisson sources, neurons), *targets* are all neurons followed
+by all readouts, *branches* are the branches of their axons: a source as one projection sees it, with one of its delays.
+
+With several ranks each owns a range of the neurons. Its own neurons are its targets, followed by all readouts, which every
+rank computes. Its sources are its own neurons and the remote ones that reach a target of its own (ghosts).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from eprop.core import lib
+
+
+class Role(IntEnum):
+    """What a population does."""
+
+    events = 0
+    poisson = 1
+    neuron = 2
+    readout = 3
+
+
+class Rule(IntEnum):
+    """How the synapses of a delay group learn."""
+
+    fixed = 0
+    eprop = 1
+    eprop_plus = 2
+    stdp = 3
+
+
+class Optimizer(IntEnum):
+    """What a gradient does to a weight."""
+
+    descent = 0
+    adam = 1
+    momentum = 2
+    rmsprop = 3
+
+
+class Tied(IntEnum):
+    """What feedback takes over from the readout weights of a delay group."""
+
+    no = 0
+    weight = 1
+    change = 2
+
+
+class Sharing(IntEnum):
+    """What the last row of ``Topology.params`` says of a population's neurons."""
+
+    each = 0
+    """Each neuron has parameters of its own."""
+    same = 1
+    """All have the same."""
+    shortcut = 2
+    """All have the same, and those are zero that the shortcut of the model asks for."""
+
+
+#: Rules whose weights change in the streaming loop.
+LEARN_AT_SPIKES = (Rule.eprop_plus, Rule.stdp)
+
+_FIELDS = lib.record_fields()
+POPULATION = np.dtype(_FIELDS["Population"])
+DELAY_GROUP = np.dtype(_FIELDS["DelayGroup"])
+TRACE_GROUP = np.dtype(_FIELDS["TraceGroup"])
+READOUT = np.dtype(_FIELDS["ReadoutConstants"])
+AXON_TIMES = np.dtype(_FIELDS["AxonTimes"])
+
+
+class Topology(NamedTuple):
+    """What stays the same after the build; the core's struct of this name reads these attributes.
+
+    Attributes
+    ----------
+    populations : (populations,) POPULATION
+    groups : (delay groups,) DELAY_GROUP
+    delivery_order : (delay groups,)
+        The order in which delay groups add to the inputs of a step.
+    trace_groups : (trace groups,) TRACE_GROUP
+    readouts : (readouts,) READOUT
+    poisson_rates : (sources up to the last Poisson source,)
+        Spikes per step.
+    decays : (trace groups, 4, n)
+        Powers of kappa and kappa_reg, and their inverses.
+    filters : (trace groups, 2, n, n_filters, n_filters)
+        Powers of the filter of spikes, and their inverses.
+    doublings : (trace groups, 1, bits, n_filters, n_filters)
+        The filter to the powers 1, 2, 4, ...
+    arrivals : (trace groups, n_filters)
+        What a spike adds to the filter.
+    trace_consumers : (populations, slots, 2)
+        Who reads the filtered spikes of a population: a trace group, or a delay group of STDP; else -1.
+    kinds : (kinds, 3)
+        n_filters, n_own and anchored of each kind of eligibility.
+    eligibility : (rows, padded neurons)
+        Constants of propagators, see `Kind`.
+    adjoint : (rows, neurons)
+        Constants of the adjoint pass: decay (d x d, row: to), arrival, output, spike.
+    branch_start : (partitions, branches + 1)
+        Where the synapses of each branch begin.
+    targets : (synapses,) uint32
+    params : (parameter rows + 1, neurons)
+        The last row is a code of `Sharing`.
+    bounds : (2, partitions + 1)
+        Ranges of neurons, and of readouts, that the partitions own.
+    signal_delay : (readouts, neurons)
+        Steps that learning signals take; (0, 0) if all take one.
+    error_latency : (readouts, neurons)
+        e-prop: steps from a spike to the error that it causes; (0, 0) if those of the population hold.
+    adaptive : (readouts, neurons) bool
+        Pairs whose feedback learns like the readout weights; (0, 0) if there are none.
+    pair_powers : (delay groups, n)
+        STDP: powers of the presynaptic decay; without columns if there is none.
+    out_degrees : (sources,)
+        Synapses of each source that this rank counts.
+    identity : (1, entries, padded neurons)
+        The propagator of no step, in the type of a synapse.
+    """
+
+    populations: np.ndarray
+    groups: np.ndarray
+    delivery_order: np.ndarray
+    trace_groups: np.ndarray
+    readouts: np.ndarray
+    poisson_rates: np.ndarray
+    decays: np.ndarray
+    filters: np.ndarray
+    doublings: np.ndarray
+    arrivals: np.ndarray
+    trace_consumers: np.ndarray
+    kinds: np.ndarray
+    eligibility: np.ndarray
+    adjoint: np.ndarray
+    branch_start: np.ndarray
+    targets: np.ndarray
+    params: np.ndarray
+    bounds: np.ndarray
+    signal_delay: np.ndarray
+    error_latency: np.ndarray
+    adaptive: np.ndarray
+    pair_powers: np.ndarray
+    out_degrees: np.ndarray
+    identity: np.ndarray
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons that this rank owns."""
+        return int(self.params.shape[1])
+
+    @property
+    def n_readouts(self) -> int:
+        """All readouts."""
+        return int(self.readouts.size)
+
+    @property
+    def n_partitions(self) -> int:
+        """Parts of the targets that threads work on side by side."""
+        return int(self.branch_start.shape[0])
+
+    @property
+    def n_branches(self) -> int:
+        """Branches of all axons."""
+        return int(self.branch_start.shape[1]) - 1
+
+    @property
+    def n_sources(self) -> int:
+        """Nodes that can spike, as far as this rank knows them."""
+        return int(self.populations["size"][self.populations["role"] != Role.readout].sum())
+
+
+def branches_of(group: np.void) -> slice:
+    """Branches of a delay group, source by source; ``group`` is its record."""
+    first, stride = int(group["first_branch"]), int(group["branch_stride"])
+    return slice(first, first + int(group["n_branches"]) * stride, stride)
+
+
+def out_degrees(populations: np.ndarray, groups: np.ndarray, branch_start: np.ndarray) -> np.ndarray:
+    """Synapses of each source that this rank counts, (sources,): events are counted by spikes, without looking at a synapse."""
+    sizes = populations["size"][populations["role"] != Role.readout]
+    degrees = np.zeros(int(sizes.sum()), np.int64)
+    synapses = np.diff(branch_start, axis=1).sum(axis=0)
+    for group in groups[groups["counts_events"] != 0]:
+        first = populations["first_source"][group["source_population"]]
+        degrees[first : first + group["n_branches"]] += synapses[branches_of(group)]
+    return degrees
+
+
+def ring_size(n: int) -> int:
+    """Smallest power of two that is at least ``n``: rings are indexed by a mask."""
+    return 1 << max(int(n) - 1, 0).bit_length()

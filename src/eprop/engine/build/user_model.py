@@ -1,0 +1,122 @@
+"""A model's `update`, tried once as Python: compiled code writes wherever it is told to, and would not say that it did."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from eprop import _jit
+from eprop.errors import NetworkError
+from eprop.models import Neuron
+
+#: Synaptic inputs of the trial, mV: rest, small ones of both signs, and what makes any neuron spike.
+INPUTS = (0.0, 0.1, -0.1, 10.0, 1e4, 1e4, -1e4, 0.0)
+#: From here on an exponential may overflow.
+LARGE = 1e3
+
+
+def validate_user_model(neuron: Neuron, dt: float) -> None:
+    """Run some steps of one neuron of a user's own model, with every index checked.
+
+    Raises
+    ------
+    NetworkError
+        If rows are missing or unknown, if `update` is not compiled, fails, reaches beyond its rows, returns anything but two
+        numbers or a surrogate gradient larger than the model says.
+    """
+    kind = type(neuron)
+    if kind.__module__.split(".")[0] == "eprop":
+        return
+    label = kind.__name__
+    if not hasattr(kind, "update"):
+        raise NetworkError(
+            f"{label} has no update: write update = staticmethod(...), the function of one step, in the class"
+        )
+    if not (_jit.JIT_DISABLED or hasattr(kind.update, "py_func")):
+        raise NetworkError(f"{label}.update is not compiled: write @inline (from eprop.models) above the function")
+    derived = neuron.derived(dt)
+    if missing := [name for name in kind.parameter_rows if name not in derived]:
+        raise NetworkError(f"{label}.derived() has no value for {', '.join(missing)}, named in parameter_rows")
+    if surplus := sorted(set(neuron.initial(dt, range(1), 0)) - set(kind.state_rows)):
+        raise NetworkError(
+            f"{label}.initial() has values for {', '.join(map(str, surplus))}, which state_rows = {kind.state_rows} does not name"
+        )
+    params = np.array([np.ravel(derived[name])[:1] for name in kind.parameter_rows], dtype=np.float64).reshape(-1, 1)
+    first = neuron.initial(dt, range(1), 0)
+    state = np.array([np.ravel(first.get(name, 0.0))[:1] for name in kind.state_rows], np.float64).reshape(-1, 1)
+    update = interpreted(kind.update, {})
+    largest = _largest_psi(neuron, dt)
+    with np.errstate(all="ignore"):
+        for x in INPUTS:
+            result = _step(neuron, update, state, params, x)
+            _check_result(label, result, largest)
+            if abs(x) < LARGE and not np.isfinite(result[1]):
+                raise NetworkError(
+                    f"{label}.update returned psi = {result[1]} for an input of {x:g} mV; it must be finite"
+                )
+
+
+def in_package(thing: type) -> bool:
+    """Whether a class is the package's own."""
+    return thing.__module__.split(".")[0] == "eprop"
+
+
+def _step(neuron: Neuron, update: Callable[..., Any], state: np.ndarray, params: np.ndarray, x: float) -> Any:
+    label, rows = type(neuron).__name__, f"state_rows = {neuron.state_rows}, parameter_rows = {neuron.parameter_rows}"
+    try:
+        return update(state, params, 0, np.float64(x))
+    except IndexError as error:
+        raise NetworkError(f"{label}.update uses a row that is not there ({error}): {rows}") from error
+    except Exception as error:
+        raise NetworkError(f"{label}.update fails: {type(error).__name__}: {error}") from error
+
+
+def _largest_psi(neuron: Neuron, dt: float) -> float:
+    label = type(neuron).__name__
+    try:
+        largest = float(neuron.largest_psi(dt))
+    except Exception as error:
+        raise NetworkError(f"{label}.largest_psi(dt) fails: {type(error).__name__}: {error}") from error
+    if not largest >= 0.0:
+        raise NetworkError(f"{label}.largest_psi(dt) must be a number that is not negative, got {largest}")
+    return largest
+
+
+def _check_result(label: str, result: Any, largest: float) -> None:
+    two = isinstance(result, tuple) and len(result) == 2 and all(np.ndim(value) == 0 for value in result)
+    if not two or not isinstance(result[1], (int, float, np.number)):
+        raise NetworkError(f"{label}.update must return whether the neuron spikes, and psi; it returned {result!r:.80}")
+    check_psi(label, result[1], largest)
+
+
+def check_psi(label: str, psi: Any, largest: Any) -> None:
+    """Whether surrogate gradients keep the promise of `Neuron.largest_psi`, if there is one.
+
+    Raises
+    ------
+    NetworkError
+        If one is negative, or larger.
+    """
+    psi, largest = np.broadcast_arrays(psi, largest)
+    broken = np.isfinite(largest) & ~((psi >= 0.0) & (psi <= largest * (1.0 + 1e-12)))
+    if broken.any():
+        raise NetworkError(
+            f"{label}.update returned psi = {psi[broken][0]:.6g}, but by {label}.largest_psi() it is between 0 and "
+            f"{largest[broken][0]:.6g}; correct largest_psi(), or return math.inf if nothing is known"
+        )
+
+
+def interpreted(function: Callable[..., Any], made: dict[Any, Any]) -> Callable[..., Any]:
+    """A compiled function as Python, and with it the compiled functions that it calls; ``made`` are those met before."""
+    plain = getattr(function, "py_func", function)
+    if plain in made or not isinstance(plain, types.FunctionType):
+        return made.get(plain, plain)
+    names = dict(plain.__globals__)
+    made[plain] = types.FunctionType(plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__)
+    for name in plain.__code__.co_names:
+        if hasattr(names.get(name), "py_func"):
+            names[name] = interpreted(names[name], made)
+    return made[plain]

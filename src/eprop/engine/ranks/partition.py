@@ -1,0 +1,137 @@
+"""Neurons that this rank owns, and the remote sources that reach them (ghosts); how both are numbered.
+
+A rank owns a contiguous range of all neurons and everything that ends on them. Readouts are few and every rank needs
+their errors in the very next step, so each rank computes all of them, and only spikes travel. Input is the same for
+all ranks, too. A rank keeps axons only of neurons that reach one of its own (ghosts), and of its own. It numbers these in
+the order of all neurons: a set of bits costs an eighth of a byte for each neuron of the network, and the counts of bits
+before each word half as much again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+import numpy as np
+
+from eprop.core import lib
+from eprop.network import Network, Population
+from eprop.parallel import Communicator, Serial
+
+_WORD = 64
+
+
+class RankPartition:
+    """The neurons of one rank.
+
+    Parameters
+    ----------
+    network : Network
+    comm : Communicator, optional
+
+    Attributes
+    ----------
+    comm : Communicator
+    several : bool
+        Whether there are other ranks.
+    bounds : (ranks + 1,) int64
+        Ranges of all neurons that the ranks own.
+    first, stop : int
+        The range of this rank.
+    bits : (words,) uint64
+        Set of the neurons that are local here: own ones and ghosts; empty with one rank, where all are.
+    counts : (words,) uint32
+        Local neurons before each word of ``bits``.
+    """
+
+    def __init__(self, network: Network, comm: Communicator | None = None):
+        self.comm: Communicator = comm or Serial()
+        self.several = self.comm.size > 1
+        self._first_of: dict[int, int] = {}
+        total = 0
+        for p in network.populations:
+            if p.model.role == "neuron":
+                self._first_of[p.index] = total
+                total += p.size
+        self.bounds = np.linspace(0, total, self.comm.size + 1).astype(np.int64)
+        self.first, self.stop = (int(k) for k in self.bounds[self.comm.rank : self.comm.rank + 2])
+        words = total // _WORD + 1 if self.several else 0  # one more than neurons need, so that every number has one
+        self._lock = threading.Lock()
+        self.bits, self.counts = np.zeros(words, np.uint64), np.zeros(words, np.uint32)
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons that this rank owns."""
+        return self.stop - self.first
+
+    def own(self, p: Population) -> tuple[int, int]:
+        """Nodes of a population that this rank owns, counted within it: all, unless they are neurons."""
+        return self.within(p, self.first, self.stop) if p.model.role == "neuron" else (0, p.size)
+
+    def within(self, p: Population, first: int, stop: int) -> tuple[int, int]:
+        """Nodes of a population of neurons that are among neurons ``first:stop`` of all."""
+        begin = min(max(first - self._first_of[p.index], 0), p.size)
+        return begin, max(begin, min(stop - self._first_of[p.index], p.size))
+
+    def first_target(self, p: Population) -> int:
+        """The target here that node 0 of a population of neurons is or would be."""
+        return self._first_of[p.index] - self.first
+
+    def add_ghost_sources(self, found: Iterable[tuple[Population, np.ndarray]]) -> None:
+        """Note the sources of connections onto own targets: ``(population, sources)``, chunk by chunk.
+
+        Several threads may do this at the same time.
+        """
+        bits = np.zeros_like(self.bits)
+        for p, sources in found:
+            if p.model.role == "neuron":
+                lib.mark_known(bits, self._first_of[p.index], sources)
+        with self._lock:
+            np.bitwise_or(self.bits, bits, out=self.bits)
+
+    def number_sources(self) -> None:
+        """Number all ghosts noted by now, and this rank's own neurons."""
+        lib.mark_known(self.bits, 0, np.arange(self.first, self.stop, dtype=np.int32))
+        lib.count_known(self.bits, self.counts)
+
+    def largest(self, value: int) -> int:
+        """The largest of a number over all ranks."""
+        return int(max(self.comm.gather(value)))
+
+    def n_local_sources(self, p: Population) -> int:
+        """How many nodes of a population are local here."""
+        return self._local_before(p, p.size) if self._partly(p) else p.size
+
+    def own_sources(self, p: Population) -> slice:
+        """Local ids of a population's own nodes."""
+        begin, stop = self.own(p)
+        if self._partly(p):
+            first = self._local_before(p, begin)
+            return slice(first, first + stop - begin)
+        return slice(begin, stop)
+
+    def local_ids(self, p: Population, sources: np.ndarray) -> np.ndarray:
+        """Numbers of some local nodes among the local ones of their population."""
+        if not self._partly(p):
+            return sources
+        ids: np.ndarray = lib.local_ids(self.bits, self.counts, self._first_of[p.index], sources)
+        return ids
+
+    def global_ids(self, p: Population) -> np.ndarray:
+        """The local nodes of a population, ascending, by their numbers within it."""
+        if not self._partly(p):
+            return np.arange(p.size)
+        first = self._first_of[p.index]
+        ids: np.ndarray = lib.list_known(self.bits, first, first + p.size)
+        return ids
+
+    def _partly(self, p: Population) -> bool:
+        """Whether some nodes of a population may be unknown here."""
+        return self.several and p.model.role == "neuron"
+
+    def _local_before(self, p: Population, node: int) -> int:
+        """How many nodes of a population before ``node`` are local."""
+        first = self._first_of[p.index]
+        return int(
+            lib.known_before(self.bits, self.counts, first + node) - lib.known_before(self.bits, self.counts, first)
+        )
