@@ -11,7 +11,12 @@
 
 namespace eprop {
 // One line for each part of the core that Python calls.
-void bind_neurons(nb::module_& m);
+void bind_bandwidth(nanobind::module_& m);
+void bind_camera(nanobind::module_& m);
+void bind_connections(nanobind::module_& m);
+void bind_events(nanobind::module_& m);
+void bind_neurons(nanobind::module_& m);
+void bind_random(nanobind::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {
@@ -19,5 +24,10 @@ NB_MODULE(EPROP_MODULE, m) {
   nanobind::set_leak_warnings(false);  // simulators that still live at the end of the process are no leak
   m.attr("level") = EPROP_LEVEL;
   m.def("available_threads", &available_threads);
+  bind_bandwidth(m);
+  bind_camera(m);
+  bind_connections(m);
+  bind_events(m);
   bind_neurons(m);
+  bind_random(m);
 }
