@@ -12,12 +12,12 @@
 namespace eprop {
 // One line for each part of the core that Python calls.
 void bind_tables(nb::module_& m);
-void bind_bandwidth(nanobind::module_& m);
-void bind_camera(nanobind::module_& m);
-void bind_connections(nanobind::module_& m);
-void bind_events(nanobind::module_& m);
-void bind_random(nanobind::module_& m);
+void bind_bandwidth(nb::module_& m);
+void bind_camera(nb::module_& m);
+void bind_connections(nb::module_& m);
+void bind_events(nb::module_& m);
 void bind_neurons(nb::module_& m);
+void bind_random(nb::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {

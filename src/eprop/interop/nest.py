@@ -28,7 +28,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from eprop.engine import Samples, Simulator
-from eprop.engine.inputs import check_samples, one_sample, steps_in
+from eprop.engine.run.inputs import check_samples, one_sample, steps_in
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.interop.nest_checks import check_first_step, check_network, check_targets, learning_window_of, optimizers_of
 from eprop.interop.nest_names import NEURONS

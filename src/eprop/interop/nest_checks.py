@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Samples
-from eprop.engine.members import members_of
+from eprop.engine.build.neurons import neurons_of
 from eprop.errors import InputError, NetworkError
 from eprop.interop.nest_names import NEURONS
 from eprop.models import LIF, DeltaALIF, DeltaLIF, EventSource, Readout
@@ -28,7 +28,7 @@ def check_network(network: Network) -> None:
     original = any(isinstance(p.rule, EProp) for p in network.projections)
     for population in network.populations:
         _check_population(population, original)
-        for member in members_of(network, population) if population.model.per_node else []:
+        for member in neurons_of(network, population) if population.model.per_node else []:
             _check_member(member, population.name, original, network.dt)
     for projection in network.projections:
         learns = original or isinstance(projection.rule, EPropPlus)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Samples, Simulator
-from eprop.engine.members import members_of
+from eprop.engine.build.neurons import neurons_of
 from eprop.errors import NetworkError
 from eprop.interop.nest_names import NEURONS, named
 from eprop.models import LIF, DeltaLIF, EventSource, Readout
@@ -118,7 +118,7 @@ class Session:
 
     def _of_each(self, population: Population, parameters: Any) -> list[dict[str, Any]]:
         """Parameters of each node, from its own model."""
-        members = members_of(self.network, population)
+        members = neurons_of(self.network, population)
         found = [parameters(population, member) for member in members]
         return found * population.size if len(members) == 1 else found
 
@@ -305,7 +305,7 @@ class Session:
         out = NestResult(v, threshold, spikes, y, seconds=seconds)
         for population in self.network.populations:
             if isinstance(population.model, Readout):
-                leak = [m.e_l for m in members_of(self.network, population)]
+                leak = [m.e_l for m in neurons_of(self.network, population)]
                 start = np.broadcast_to(leak, (n, 1, population.size))
                 out.y[population.name] = np.concatenate([start, out.y[population.name]], axis=1)
         out.loss = self._training_losses(batches, out.y)

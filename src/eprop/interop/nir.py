@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.engine.members import members_of
-from eprop.engine.memory import check_room
+from eprop.engine.build.neurons import neurons_of
+from eprop.engine.build.memory import check_room
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.interop.nir_paths import Path, Paths, paths_of
 from eprop.models import LIF, DeltaLIF, EventSource, Readout
@@ -225,7 +225,7 @@ def _node(nir: Any, network: Network, population: Population, nearest: bool) -> 
     if model.role == "source":
         return nir.Input(input_type={"input": np.array([size])})
     _check_kind(population)
-    members = members_of(network, population)
+    members = neurons_of(network, population)
     _tell_lost(population, members, network.dt, nearest)
 
     def each(value: Any) -> np.ndarray:
@@ -292,7 +292,7 @@ def _weights_by_delay(simulator: Simulator, name: str) -> Iterator[tuple[str, fl
     """For each delay its node's name, what it is longer than a step (ms), and the weights, (targets, sources)."""
     network = simulator.network
     projection, dt = network.projection(name), network.dt
-    post = members_of(network, projection.post)
+    post = neurons_of(network, projection.post)
     current = _each(post, projection.post.size, lambda m: m.input_scale(dt) / (1.0 - m.membrane_decay(dt)))
     sources, targets, weights = simulator.connections(name)
     steps = np.rint(simulator.delays(name) / dt).astype(np.int64)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Recording, Simulator
-from eprop.engine.members import members_of
+from eprop.engine.build.neurons import neurons_of
 from eprop.errors import DataError, InputError, NetworkError
 from eprop.interop.nest_names import NEURONS, named
 from eprop.interop.sonata_edges import Edges, read_edges
@@ -237,7 +237,7 @@ def _write_nodes(folder: pathlib.Path, network: Network, population: Population)
         group["node_group_id"] = np.zeros(size, np.uint32)
         group["node_group_index"] = np.arange(size, dtype=np.uint64)
         parameters = group.create_group("0/dynamics_params")
-        for key, values in ({} if source else _parameters(members_of(network, population))).items():
+        for key, values in ({} if source else _parameters(neurons_of(network, population))).items():
             parameters[key] = np.broadcast_to(values, (size,))
     types = write_types(folder / f"{name}_node_types.csv", row)
     file = f"$BASE_DIR/{name}_nodes.h5"

@@ -10,8 +10,8 @@ import numpy as np
 
 from eprop.engine import BatchResult, Samples, Simulator, make_samples
 from eprop.engine.eligibility import sort_components
-from eprop.engine.inputs import check_samples, one_sample, steps_in
-from eprop.engine.members import members_of
+from eprop.engine.run.inputs import check_samples, one_sample, steps_in
+from eprop.engine.build.neurons import neurons_of
 from eprop.engine.order import all_synapses
 from eprop.errors import InputError, NetworkError
 from eprop.kernels import layout as lay
@@ -69,7 +69,7 @@ class TimeDriven:
         self.simulator = Simulator(network, threads=1, partitions=1)
         self.built = self.simulator.arrays.built
         neurons = [p for p in network.populations if p.model.role == "neuron"]
-        members = {p.index: members_of(network, p) for p in neurons}
+        members = {p.index: neurons_of(network, p) for p in neurons}
         components = {
             p.index: sort_components(p.name, [m.eligibility(network.dt) for m in members[p.index]]) for p in neurons
         }

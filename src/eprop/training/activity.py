@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Recording, Samples, Simulator
-from eprop.engine.members import members_of
+from eprop.engine.build.neurons import neurons_of
 from eprop.models import EventSource
 from eprop.network import Network, Population
 from eprop.tasks import Classification, Task
@@ -148,7 +148,7 @@ def _threshold(network: Network, population: Population, recording: Recording) -
     """Thresholds of a population in each step, mV."""
     if _moves(population):
         return recording[population.name, "threshold"]
-    still = [float(getattr(model, "v_th", np.nan)) for model in members_of(network, population)]
+    still = [float(getattr(model, "v_th", np.nan)) for model in neurons_of(network, population)]
     return np.broadcast_to(still, (recording.times.size, population.size))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import tomli_w
 
-from eprop.engine.division import DIVISIONS
+from eprop.engine.ranks.parallelism import DIVISIONS
 from eprop.errors import ParameterError
 from eprop.parameters import Description, ParameterInfo, param, parameters_of
 from eprop.tasks import TASKS, DataChoice, Task, check_choice, suggestion, task_file, task_named

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any
 
-from eprop.engine.division import check_threads
+from eprop.engine.ranks.parallelism import check_threads
 from eprop.errors import CheckpointError, EPropError, MissingExtraError, ParameterError
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, parse_config, read_config
