@@ -9,7 +9,7 @@ import numpy as np
 from eprop.engine import Samples
 from eprop.engine.build import Built
 from eprop.engine.compile import advance_of
-from eprop.equations import rng
+from eprop import random
 from eprop.kernels import layout as lay
 from eprop.kernels.neurons import errors, integrate_readouts
 from eprop.network import Network
@@ -119,8 +119,6 @@ class Forward:
         return np.concatenate(parts, axis=1) if parts else spikes[:, :0]
 
     def _emit_poisson(self, population: int, rates: np.ndarray, first_step: int, spikes: np.ndarray) -> None:
-        seed = np.uint64(self._network.seed)
         for t in range(spikes.shape[0]):
-            counter = np.uint64((population << 48) | (first_step + t))
-            for i in range(spikes.shape[1]):
-                spikes[t, i] = rng.uniform(seed, rng.POISSON, i, counter) < rates[i]
+            counter = (population << 48) | (first_step + t)
+            spikes[t] = random.uniform(self._network.seed, random.POISSON, np.arange(rates.size), counter) < rates
