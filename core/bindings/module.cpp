@@ -18,6 +18,7 @@ void bind_connections(nb::module_& m);
 void bind_events(nb::module_& m);
 void bind_neurons(nb::module_& m);
 void bind_random(nb::module_& m);
+void bind_stream(nb::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {
@@ -32,4 +33,5 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_events(m);
   bind_random(m);
   bind_neurons(m);
+  bind_stream(m);
 }
