@@ -11,7 +11,13 @@
 
 namespace eprop {
 // One line for each part of the core that Python calls.
-void bind_tables(nb::module_& m);
+void bind_tables(nanobind::module_& m);
+void bind_bandwidth(nanobind::module_& m);
+void bind_camera(nanobind::module_& m);
+void bind_connections(nanobind::module_& m);
+void bind_events(nanobind::module_& m);
+void bind_random(nanobind::module_& m);
+void bind_stream(nanobind::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {
@@ -20,4 +26,10 @@ NB_MODULE(EPROP_MODULE, m) {
   m.attr("level") = EPROP_LEVEL;
   m.def("available_threads", &available_threads);
   bind_tables(m);
+  bind_bandwidth(m);
+  bind_camera(m);
+  bind_connections(m);
+  bind_events(m);
+  bind_random(m);
+  bind_stream(m);
 }

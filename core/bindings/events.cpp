@@ -1,0 +1,105 @@
+// Recorded events for Python. All functions release the GIL.
+//
+//   bin_events(times, channels, offsets, n_channels, n_steps, step_us, threads) -> (channels int32, ptr int64)
+//   count_channels(ptr, channels, counts)                                       adds to counts int64
+//   renumber_channels(ptr, channels, number)                                    -> (channels, ptr)
+//   find_fault(ptr, channels, n_channels)                                       -> (sample, kind), (-1, 0) if there is none
+//   parse_bytes(text, out) -> int                                               numbers read, -1 for a fault
+//   decode_nmnist(raw, offsets, size)                     -> ((times, channels, offsets), (file, byte, kind)), (-1, 0, 0): no fault
+//   deskew_events(ptr, channels, side, path, centre, steepest)                  -> (channels, ptr)
+//   data_version
+#include "events.hpp"
+
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/tuple.h>
+
+#include <stdexcept>
+#include <tuple>
+#include <utility>
+
+#include "results.hpp"
+
+namespace eprop {
+namespace {
+
+using namespace nb::literals;
+using Unlocked = nb::call_guard<nb::gil_scoped_release>;
+using Made = std::pair<nb::object, nb::object>;
+using Ptr = In2<Index>;
+using Channels = In1<std::int32_t>;
+
+// Raise this number whenever the core makes other data sets of the same input than before: events of the camera, binning,
+// deskewing, parsing, or the random numbers they draw. It is part of the key of cached data sets, which are then made anew.
+constexpr int kDataVersion = 1;
+
+Made hand_over_binned(Binned&& made, Index columns) {
+  const Index rows = static_cast<Index>(made.ptr.size()) / columns;
+  nb::object channels = handed_over(std::move(made.channels));
+  return {channels, handed_over(std::move(made.ptr), rows, columns)};
+}
+
+Made bin(const In1<std::int32_t>& times, const Channels& channels, const In1<Index>& offsets, Index n_channels, Index n_steps,
+         double step_us, int threads) {
+  if (offsets.shape(0) < 1) throw std::invalid_argument("offsets must have at least one entry");
+  Binned made;
+  {
+    nb::gil_scoped_release release;
+    made = bin_events({view1(times), view1(channels), view1(offsets)}, {n_channels, n_steps, step_us}, threads);
+  }
+  return hand_over_binned(std::move(made), n_steps + 1);
+}
+
+Made renumber(const Ptr& ptr, const Channels& channels, const In1<std::int32_t>& number) {
+  Binned made;
+  {
+    nb::gil_scoped_release release;
+    made = renumber_channels({view2(ptr), view1(channels)}, view1(number));
+  }
+  return hand_over_binned(std::move(made), static_cast<Index>(ptr.shape(1)));
+}
+
+Made deskew(const Ptr& ptr, const Channels& channels, Index side, const In2<double>& path, double centre, double steepest) {
+  if (path.shape(0) != 2 || path.shape(1) + 1 < ptr.shape(1)) throw std::invalid_argument("path must have a place for each step");
+  Binned made;
+  {
+    nb::gil_scoped_release release;
+    made = deskew_events({view2(ptr), view1(channels)}, {side, view2(path), centre, steepest});
+  }
+  return hand_over_binned(std::move(made), static_cast<Index>(ptr.shape(1)));
+}
+
+auto decode(const In1<std::uint8_t>& raw, const In1<Index>& offsets, Index size) {
+  DecodedEvents decoded;
+  EventFaultAt fault;
+  {
+    nb::gil_scoped_release release;
+    fault = decode_nmnist(view1(raw), view1(offsets), size, decoded);
+  }
+  nb::object times = handed_over(std::move(decoded.times)), channels = handed_over(std::move(decoded.channels));
+  return std::pair(std::tuple(times, channels, handed_over(std::move(decoded.offsets))),
+                   std::tuple(fault.file, fault.byte, static_cast<int>(fault.kind)));
+}
+
+}  // namespace
+
+void bind_events(nb::module_& m) {
+  m.attr("data_version") = kDataVersion;
+  m.def("bin_events", &bin, "times"_a.noconvert(), "channels"_a.noconvert(), "offsets"_a.noconvert(), "n_channels"_a, "n_steps"_a,
+        "step_us"_a, "threads"_a);
+  m.def("count_channels", [](const Ptr& ptr, const Channels& channels, const Out1<Index>& counts) {
+    count_channels({view2(ptr), view1(channels)}, view1(counts));
+  }, "ptr"_a.noconvert(), "channels"_a.noconvert(), "counts"_a.noconvert(), Unlocked());
+  m.def("renumber_channels", &renumber, "ptr"_a.noconvert(), "channels"_a.noconvert(), "number"_a.noconvert());
+  m.def("find_fault", [](const Ptr& ptr, const Channels& channels, Index n_channels) {
+    const BinnedFaultAt fault = find_fault({view2(ptr), view1(channels)}, n_channels);
+    return std::pair(fault.sample, static_cast<int>(fault.kind));
+  }, "ptr"_a.noconvert(), "channels"_a.noconvert(), "n_channels"_a, Unlocked());
+  m.def("parse_bytes", [](const In1<std::uint8_t>& text, const Out1<std::uint8_t>& out) {
+    return parse_bytes(view1(text), view1(out));
+  }, "text"_a.noconvert(), "out"_a.noconvert(), Unlocked());
+  m.def("decode_nmnist", &decode, "raw"_a.noconvert(), "offsets"_a.noconvert(), "size"_a);
+  m.def("deskew_events", &deskew, "ptr"_a.noconvert(), "channels"_a.noconvert(), "side"_a, "path"_a.noconvert(), "centre"_a,
+        "steepest"_a);
+}
+
+}  // namespace eprop

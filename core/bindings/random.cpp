@@ -1,0 +1,70 @@
+// Random draws for Python (see eprop.random): philox, uniform, normal, permutation.
+#include <nanobind/stl/pair.h>
+
+#include <numeric>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "results.hpp"
+#include "rng.hpp"
+
+namespace eprop {
+namespace {
+
+using Words = In1<std::uint64_t>;
+
+// One draw for each target and index; either may be a single one, which all share.
+template <class Draw>
+nb::object draw_many(std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices, Draw draw) {
+  const auto of_target = view1(targets), of_index = view1(indices);
+  const Index n = of_target.size == 1 ? of_index.size : of_target.size;
+  if (of_index.size != n && of_index.size != 1) throw std::invalid_argument("as many targets as indices, or one for all");
+  std::vector<double> draws;
+  {
+    nb::gil_scoped_release release;
+    draws.resize(static_cast<std::size_t>(n));
+    const Index target_step = of_target.size == 1 ? 0 : 1, index_step = of_index.size == 1 ? 0 : 1;
+    double* __restrict out = draws.data();
+    for (Index k = 0; k < n; k++) {
+      const auto target = static_cast<std::uint32_t>(of_target.data[k * target_step]);
+      out[k] = draw(seed, purpose, target, of_index.data[k * index_step]);
+    }
+  }
+  return handed_over(std::move(draws));
+}
+
+// Random order of 0 .. n - 1 (Fisher-Yates).
+nb::object permutation(std::uint64_t seed, std::uint32_t purpose, std::uint32_t target, Index n) {
+  std::vector<Index> order;
+  {
+    nb::gil_scoped_release release;
+    order.resize(static_cast<std::size_t>(n));
+    std::iota(order.begin(), order.end(), Index{0});
+    for (Index i = n - 1; i > 0; i--) {
+      const Index j = below(seed, purpose, target, static_cast<std::uint64_t>(i), i + 1);
+      std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(j)]);
+    }
+  }
+  return handed_over(std::move(order));
+}
+
+}  // namespace
+
+void bind_random(nb::module_& m) {
+  m.def("philox", [](std::uint64_t seed, std::uint32_t purpose, std::uint32_t target, std::uint64_t index) {
+    const auto [first, second] = philox(seed, purpose, target, index);
+    return std::pair(first, second);
+  });
+  m.def("uniform", &uniform);
+  m.def("uniform", [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
+    return draw_many(seed, purpose, targets, indices, uniform);
+  }, nb::arg("seed"), nb::arg("purpose"), nb::arg("targets").noconvert(), nb::arg("indices").noconvert());
+  m.def("normal", &normal);
+  m.def("normal", [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
+    return draw_many(seed, purpose, targets, indices, normal);
+  }, nb::arg("seed"), nb::arg("purpose"), nb::arg("targets").noconvert(), nb::arg("indices").noconvert());
+  m.def("permutation", &permutation);
+}
+
+}  // namespace eprop

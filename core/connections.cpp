@@ -1,0 +1,267 @@
+#include "connections.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <utility>
+
+#include "rng.hpp"
+
+namespace eprop {
+namespace {
+
+using Sources = std::span<std::int32_t>;
+
+std::size_t count(Index n) { return static_cast<std::size_t>(n); }
+
+// Sources of some length are sorted by digits; the longer the list, the more does a larger digit pay.
+constexpr std::size_t kShort = 32, kLong = 512;
+constexpr int kShortDigit = 6, kLongDigit = 11;
+
+struct SortBuffers {
+  std::vector<std::int32_t> spare;
+  std::vector<std::int32_t> counts;
+  explicit SortBuffers(Index length) : spare(count(length)), counts(std::size_t{1} << kLongDigit) {}
+};
+
+void insertion_sort(Sources list) {
+  for (std::size_t k = 1; k < list.size(); k++) {
+    const std::int32_t value = list[k];
+    std::size_t at = k;
+    for (; at > 0 && list[at - 1] > value; at--) list[at] = list[at - 1];
+    list[at] = value;
+  }
+}
+
+// Sort whole numbers below n, by digits where that pays (4 ns instead of 40 for a number of a long list).
+void sort_sources(Sources list, Index n, SortBuffers& buffers) {
+  if (list.size() < kShort) return insertion_sort(list);
+  const int bits = list.size() < kLong ? kShortDigit : kLongDigit;
+  const Index mask = (Index{1} << bits) - 1;
+  std::int32_t *here = list.data(), *there = buffers.spare.data(), *counts = buffers.counts.data();
+  bool in_spare = false;
+  for (int shift = 0; ((n - 1) >> shift) != 0; shift += bits) {
+    const Index digits = std::min((n - 1) >> shift, mask) + 1;
+    std::fill(counts, counts + digits, 0);
+    for (std::size_t k = 0; k < list.size(); k++) counts[(here[k] >> shift) & mask]++;
+    std::int32_t at = 0;
+    for (Index d = 0; d < digits; d++) at += std::exchange(counts[d], at);
+    for (std::size_t k = 0; k < list.size(); k++) there[counts[(here[k] >> shift) & mask]++] = here[k];
+    std::swap(here, there);
+    in_spare = !in_spare;
+  }
+  if (in_spare) std::copy_n(here, list.size(), list.data());
+}
+
+// What is chosen, from how many, which one is left out (-1: none), and the stream of draws.
+struct Choice {
+  Index n, excluded;
+  std::uint64_t seed;
+  std::uint32_t stream;
+};
+
+// Fill the list with draws below n, repetitions allowed.
+void choose_with_repeats(Sources list, const Choice& c) {
+  const auto length = static_cast<Index>(list.size());
+  // Without a branch, several draws are made at a time; from the first that is excluded on, it goes one by one.
+  std::int32_t* __restrict out = list.data();
+  for (Index k = 0; k < length; k++)
+    out[k] = static_cast<std::int32_t>(below(c.seed, kConnect, c.stream, static_cast<std::uint64_t>(k), c.n));
+  if (c.excluded < 0) return;
+  const auto first = std::find(list.begin(), list.end(), static_cast<std::int32_t>(c.excluded));
+  auto draw = static_cast<std::uint64_t>(first - list.begin());
+  for (auto slot = first; slot != list.end(); ++slot) {
+    Index source = c.excluded;
+    while (source == c.excluded) source = below(c.seed, kConnect, c.stream, draw++, c.n);
+    *slot = static_cast<std::int32_t>(source);
+  }
+}
+
+// Fill the list with different numbers below n; `taken` (n) is scratch, all false before and after.
+// Floyd's method: one draw for each choice, no rejection, whatever the density.
+void choose_different(Sources list, const Choice& c, std::vector<char>& taken) {
+  const auto length = static_cast<Index>(list.size());
+  const Index candidates = c.excluded >= 0 ? c.n - 1 : c.n;
+  for (Index k = 0; k < length; k++) {
+    const Index top = candidates - length + k;
+    Index source = below(c.seed, kConnect, c.stream, static_cast<std::uint64_t>(k), top + 1);
+    if (taken[count(source)]) source = top;
+    taken[count(source)] = 1;
+    list[count(k)] = static_cast<std::int32_t>(source);
+  }
+  for (std::int32_t& source : list) {
+    taken[count(source)] = 0;
+    if (c.excluded >= 0 && source >= c.excluded) source++;
+  }
+}
+
+void choose(Sources list, const Choice& choice, bool multapses, std::vector<char>& taken) {
+  if (multapses)
+    choose_with_repeats(list, choice);
+  else
+    choose_different(list, choice, taken);
+}
+
+}  // namespace
+
+Connections bernoulli(TargetRange targets, Index n_pre, double probability, bool autapses, std::uint64_t seed) {
+  Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
+  const double expected = static_cast<double>(targets.size()) * static_cast<double>(n_pre) * probability;
+  made.sources.reserve(static_cast<std::size_t>(expected * 1.1) + 64);
+  const bool all = probability >= 1.0;
+  const double log_miss = all ? -std::numeric_limits<double>::infinity() : std::log1p(-probability);
+  const auto most = static_cast<double>(n_pre);
+  for (Index target = targets.first; target < targets.stop; target++) {
+    Index source = -1;
+    for (std::uint64_t draw = 0;; draw++) {
+      Index skip = 0;
+      if (!all) {
+        const double u = uniform(seed, kConnect, static_cast<std::uint32_t>(target), draw);
+        // Where connections are rare, a skip may be larger than any integer.
+        skip = static_cast<Index>(std::min(most, std::log1p(-u) / log_miss));
+      }
+      if (skip >= n_pre - 1 - source) break;
+      source += 1 + skip;
+      if (autapses || source != target) made.sources.push_back(static_cast<std::int32_t>(source));
+    }
+    made.indptr[count(target - targets.first) + 1] = static_cast<Index>(made.sources.size());
+  }
+  made.sources.shrink_to_fit();
+  return made;
+}
+
+Connections fixed_indegree(TargetRange targets, Index n_pre, Index degree, AllowedPairs allowed, std::uint64_t seed) {
+  Connections made{std::vector<Index>(count(targets.size()) + 1), std::vector<std::int32_t>(count(targets.size() * degree))};
+  std::vector<char> taken(allowed.multapses ? 0 : count(n_pre));
+  SortBuffers buffers(degree);
+  for (Index k = 0; k < targets.size(); k++) {
+    const Index target = targets.first + k;
+    const Sources list(made.sources.data() + k * degree, count(degree));
+    choose(list, {n_pre, allowed.autapses ? -1 : target, seed, static_cast<std::uint32_t>(target)}, allowed.multapses, taken);
+    sort_sources(list, n_pre, buffers);
+    made.indptr[count(k) + 1] = (k + 1) * degree;
+  }
+  return made;
+}
+
+Connections fixed_outdegree(TargetRange targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed, std::uint64_t seed) {
+  Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
+  std::vector<std::int32_t> chosen(count(degree));
+  std::vector<char> taken(allowed.multapses ? 0 : count(n_post));
+  // Twice the same draws, so that memory is needed for the connections of these targets alone.
+  const auto for_each = [&](auto&& visit) {
+    for (Index source = 0; source < n_pre; source++) {
+      choose(chosen, {n_post, allowed.autapses ? -1 : source, seed, static_cast<std::uint32_t>(source)}, allowed.multapses, taken);
+      for (const std::int32_t target : chosen)
+        if (targets.first <= target && target < targets.stop) visit(count(target - targets.first), source);
+    }
+  };
+  for_each([&](std::size_t k, Index) { made.indptr[k + 1]++; });
+  for (std::size_t k = 1; k < made.indptr.size(); k++) made.indptr[k] += made.indptr[k - 1];
+  made.sources.resize(count(made.indptr.back()));
+  std::vector<Index> next(made.indptr.begin(), made.indptr.end() - 1);
+  for_each([&](std::size_t k, Index source) { made.sources[count(next[k]++)] = static_cast<std::int32_t>(source); });
+  return made;
+}
+
+Connections all_to_all(TargetRange targets, Index n_pre, bool autapses) {
+  Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
+  made.sources.reserve(count(targets.size() * n_pre));
+  for (Index target = targets.first; target < targets.stop; target++) {
+    for (Index source = 0; source < n_pre; source++)
+      if (autapses || source != target) made.sources.push_back(static_cast<std::int32_t>(source));
+    made.indptr[count(target - targets.first) + 1] = static_cast<Index>(made.sources.size());
+  }
+  made.sources.shrink_to_fit();
+  return made;
+}
+
+Connections one_to_one(TargetRange targets) {
+  Connections made{std::vector<Index>(count(targets.size()) + 1), std::vector<std::int32_t>(count(targets.size()))};
+  for (Index k = 0; k < targets.size(); k++) {
+    made.indptr[count(k) + 1] = k + 1;
+    made.sources[count(k)] = static_cast<std::int32_t>(targets.first + k);
+  }
+  return made;
+}
+
+std::vector<double> normal_weights(TargetRange targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed) {
+  std::vector<double> weights(count(indptr[indptr.size - 1]));
+  for (Index k = 0; k < targets.size(); k++) {
+    const auto target = static_cast<std::uint32_t>(targets.first + k);
+    double* const out = weights.data() + indptr[k];
+    const Index n = indptr[k + 1] - indptr[k];
+    for (Index draw = 0; draw < n; draw++)
+      out[draw] = mean + sd * normal(seed, kWeight, target, static_cast<std::uint64_t>(draw));
+  }
+  return weights;
+}
+
+std::vector<double> uniform_weights(TargetRange targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed) {
+  std::vector<double> weights(count(indptr[indptr.size - 1]));
+  for (Index k = 0; k < targets.size(); k++) {
+    const auto target = static_cast<std::uint32_t>(targets.first + k);
+    double* const __restrict out = weights.data() + indptr[k];
+    const Index n = indptr[k + 1] - indptr[k];
+    for (Index draw = 0; draw < n; draw++)
+      out[draw] = low + (high - low) * uniform(seed, kWeight, target, static_cast<std::uint64_t>(draw));
+  }
+  return weights;
+}
+
+void synapse_places(Array2<Index> counts, Array1<Index> indptr, Index first) {
+  Index at = first;
+  for (Index branch = 0; branch < counts.columns; branch++) {
+    indptr[branch] = at;
+    for (Index share = 0; share < counts.rows; share++) at += std::exchange(counts(share, branch), at);
+  }
+  indptr[counts.columns] = at;
+}
+
+namespace {
+
+// Copy a run of channels; returns whether all lie within 0 .. size - 1.
+bool copy_within(const std::int32_t* __restrict channels, Index n, Index size, std::int32_t* __restrict out) {
+  std::int32_t low = 0, high = 0;
+  for (Index k = 0; k < n; k++) {
+    out[k] = channels[k];
+    low = std::min(low, channels[k]);
+    high = std::max(high, channels[k]);
+  }
+  return low >= 0 && high < size;
+}
+
+// How often a channel is not above the one before.
+Index count_falls(const std::int32_t* channels, Index n) {
+  std::int32_t falls = 0;
+  for (Index k = 1; k < n; k++) falls += channels[k] <= channels[k - 1] ? 1 : 0;
+  return falls;
+}
+
+}  // namespace
+
+bool copy_events(const SampleEvents& events, Index size, Array1<Index> start, Array1<std::int32_t> out) {
+  const auto [ptr, channels] = events;
+  const Index n_steps = ptr.columns - 1;
+  Index at = 0, falls = 0;
+  start[0] = 0;
+  for (Index sample = 0; sample < ptr.rows; sample++) {
+    const Index* const offsets = ptr.row(sample);
+    const Index first = offsets[0], stop = offsets[n_steps];
+    if (first < 0 || stop > channels.size) return false;
+    for (Index step = 0; step < n_steps; step++) {
+      const Index begin = offsets[step], end = offsets[step + 1];
+      if (end < begin || end > stop) return false;
+      // Where a step begins, the channel may be lower than the one before.
+      if (first < begin && begin < end && channels[begin] <= channels[begin - 1]) falls--;
+      start[sample * n_steps + step + 1] = at + end - first;
+    }
+    if (at + stop - first > out.size || !copy_within(channels.data + first, stop - first, size, out.data + at)) return false;
+    falls += count_falls(channels.data + first, stop - first);
+    at += stop - first;
+  }
+  return falls == 0;
+}
+
+}  // namespace eprop

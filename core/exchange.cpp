@@ -1,0 +1,75 @@
+#include "exchange.hpp"
+
+#include "threads.hpp"
+
+namespace eprop {
+namespace {
+
+// From so many bytes on messages are read by several threads.
+constexpr Index kManyBytes = 4096;
+
+void put(std::vector<std::uint8_t>& message, Index value) {
+  for (; value > 127; value >>= 7) message.push_back(static_cast<std::uint8_t>(128 | (value & 127)));
+  message.push_back(static_cast<std::uint8_t>(value));
+}
+
+// The next number of a message; a message that ends too early has zeros.
+Index get(Array1<const std::uint8_t> messages, Index& cursor) {
+  Index value = 0;
+  for (int shift = 0; cursor < messages.size && shift < 63; shift += 7) {
+    const std::uint8_t byte = messages[cursor++];
+    value |= static_cast<Index>(byte & 127) << shift;
+    if (byte < 128) break;
+  }
+  return value;
+}
+
+// Reads the next steps of one rank.
+void read_rank(const Inbox& inbox, Index rank, Index steps, ReceivedSpikes& out) {
+  out.neurons.clear();
+  out.start.assign(1, 0);
+  const Index neurons = inbox.known.bits.size * 64;
+  for (Index step = 0; step < steps; step++) {
+    const Index count = get(inbox.messages, inbox.cursor[rank]);
+    Index neuron = inbox.first[rank] - 1;
+    for (Index k = 0; k < count && inbox.cursor[rank] < inbox.messages.size; k++) {
+      neuron += get(inbox.messages, inbox.cursor[rank]) + 1;
+      if (neuron < neurons && is_known(inbox.known.bits, neuron))
+        out.neurons.push_back(static_cast<std::int32_t>(known_before(inbox.known, neuron)));
+    }
+    out.start.push_back(static_cast<Index>(out.neurons.size()));
+  }
+}
+
+}  // namespace
+
+void serialise_spikes(const Outbox& outbox, std::vector<std::uint8_t>& message) {
+  for (Index step = 0; step < outbox.steps(); step++) {
+    put(message, outbox.start[step + 1] - outbox.start[step]);
+    Index before = -1;
+    for (Index k = outbox.start[step]; k < outbox.start[step + 1]; k++) {
+      put(message, outbox.spikes[k] - before - 1);
+      before = outbox.spikes[k];
+    }
+  }
+}
+
+void deserialise_spikes(const Inbox& inbox, Index steps, int threads, ReceivedSpikes& received) {
+  const Index ranks = inbox.cursor.size;
+  std::vector<ReceivedSpikes> of_rank(ranks);
+  const auto read = [&](Index rank) { read_rank(inbox, rank, steps, of_rank[rank]); };
+  if (threads > 1 && inbox.messages.size >= kManyBytes) {
+    parallel_for(ranks, threads, read);
+  } else {
+    for (Index rank = 0; rank < ranks; rank++) read(rank);
+  }
+  received.neurons.clear();
+  received.start.assign(1, 0);
+  for (Index step = 0; step < steps; step++) {
+    for (const ReceivedSpikes& part : of_rank)
+      received.neurons.insert(received.neurons.end(), part.neurons.begin() + part.start[step], part.neurons.begin() + part.start[step + 1]);
+    received.start.push_back(static_cast<Index>(received.neurons.size()));
+  }
+}
+
+}  // namespace eprop

@@ -1,0 +1,143 @@
+// Feedback: learning signals from the errors of readouts, and feedback weights that follow the readout weights.
+#pragma once
+#include "spike_log.hpp"
+
+namespace eprop {
+
+// Learning signals that arrive in step t at neurons begin .. end where each pair of readout and neuron has a delay of its own.
+inline void gather_delayed_signals(Index t, Index begin, Index end, const Neurons& neurons, Array2<double> error,
+                                   Array2<const Index> delay) {
+  const Index mask = error.rows - 1;
+  for (Index k = 0; k < error.columns; k++) {
+    const double* feedback = neurons.feedback.row(k);
+    for (Index neuron = begin; neuron < end; neuron++)
+      if (t >= delay(k, neuron)) neurons.signal[neuron] += error((t - delay(k, neuron)) & mask, k) * feedback[neuron];
+  }
+}
+
+// The learning signals that arrive in step t at neurons begin .. end: errors of earlier steps, through the feedback weights.
+// Four readouts at a time, added in their order, so that neurons are gone through less often.
+inline void gather_signals(Index t, Index begin, Index end, const Neurons& neurons, Array2<double> error,
+                           Array2<const Index> delay) {
+  double* __restrict signal = neurons.signal.data;
+  for (Index neuron = begin; neuron < end; neuron++) signal[neuron] = 0.0;
+  if (t == 0) return;
+  if (delay.size() > 0) return gather_delayed_signals(t, begin, end, neurons, error, delay);
+  const Index n = error.columns;
+  const double* e = error.row((t - 1) & (error.rows - 1));
+  for (Index k = 0; k < n; k += 4) {
+    const Index k_1 = std::min(k + 1, n - 1), k_2 = std::min(k + 2, n - 1), k_3 = std::min(k + 3, n - 1);
+    const double e_0 = e[k], e_1 = k + 1 < n ? e[k + 1] : 0.0, e_2 = k + 2 < n ? e[k + 2] : 0.0, e_3 = k + 3 < n ? e[k + 3] : 0.0;
+    if (e_0 == 0.0 && e_1 == 0.0 && e_2 == 0.0 && e_3 == 0.0) continue;
+    const double *__restrict b_0 = neurons.feedback.row(k), *__restrict b_1 = neurons.feedback.row(k_1);
+    const double *__restrict b_2 = neurons.feedback.row(k_2), *__restrict b_3 = neurons.feedback.row(k_3);
+#pragma GCC ivdep
+    for (Index neuron = begin; neuron < end; neuron++)
+      signal[neuron] = (((signal[neuron] + e_0 * b_0[neuron]) + e_1 * b_1[neuron]) + e_2 * b_2[neuron]) + e_3 * b_3[neuron];
+  }
+}
+
+// Feedback weights, their offsets from the readout weights that they follow, and those.
+template <class Real> struct TiedFeedback {
+  const Topology& topology;
+  Array1<const Real> weight;
+  Array2<double> feedback, offset;
+};
+
+// Calls visit(synapse, readout, neuron) for the synapses of a delay group onto readouts, those of own neurons, source by source.
+template <class Visit> void visit_tied_synapses(const Topology& topology, const DelayGroup& group, Visit visit) {
+  const Population& source = topology.populations[group.source_population];
+  for (Index neuron = source.target_begin; neuron < source.target_end; neuron++) {
+    const Index branch = group.first_branch + neuron - source.first_target;
+    for (Index partition = 0; partition < topology.n_partitions(); partition++)
+      for (Index synapse = topology.branch_start(partition, branch); synapse < topology.branch_start(partition, branch + 1); synapse++)
+        visit(synapse, static_cast<Index>(topology.targets[synapse]) - topology.n_neurons(), neuron);
+  }
+}
+
+// Lets feedback follow the weights of the `chosen` delay groups: symmetric feedback is the weight, repeated connections add up.
+// Adaptive feedback learns the same updates and decays alike, so that its offset from the weight only decays (Kolen and Pollack
+// 1994).
+template <class Real> void tie_feedback(Array1<const std::uint8_t> chosen, const TiedFeedback<Real>& tied) {
+  const Topology& topology = tied.topology;
+  for (Index number = 0; number < topology.groups.size; number++) {
+    const DelayGroup& group = topology.groups[number];
+    if (!chosen[number] || group.tied_feedback != Tied::weight) continue;
+    const Population& source = topology.populations[group.source_population];
+    for (Index k = group.target_begin - topology.n_neurons(); k < group.target_end - topology.n_neurons(); k++)
+      for (Index neuron = source.target_begin; neuron < source.target_end; neuron++) tied.feedback(k, neuron) = 0.0;
+  }
+  for (Index number = 0; number < topology.groups.size; number++) {
+    const DelayGroup& group = topology.groups[number];
+    if (!chosen[number] || group.tied_feedback == Tied::no) continue;
+    visit_tied_synapses(topology, group, [&](Index synapse, Index k, Index neuron) {
+      const double weight = static_cast<double>(tied.weight[synapse]);
+      if (group.tied_feedback == Tied::weight) {
+        tied.feedback(k, neuron) += weight;
+      } else if (topology.adaptive(k, neuron)) {
+        tied.feedback(k, neuron) = weight + tied.offset(k, neuron);
+      }
+    });
+  }
+}
+
+// Offset of adaptive feedback from the weights of delay groups first .. stop, which it follows from now on.
+template <class Real> void measure_offsets(Index first, Index stop, const TiedFeedback<Real>& tied) {
+  for (Index number = first; number < stop; number++) {
+    const DelayGroup& group = tied.topology.groups[number];
+    if (group.tied_feedback != Tied::change) continue;
+    visit_tied_synapses(tied.topology, group, [&](Index synapse, Index k, Index neuron) {
+      if (tied.topology.adaptive(k, neuron))
+        tied.offset(k, neuron) = tied.feedback(k, neuron) - static_cast<double>(tied.weight[synapse]);
+    });
+  }
+}
+
+// What decaying weights and adaptive feedback forget in an optimiser step of e-prop, their offset forgets, too.
+inline void fade_offsets(const Topology& topology, Array2<double> offset) {
+  for (Index number = 0; number < topology.groups.size; number++) {
+    const DelayGroup& group = topology.groups[number];
+    if (group.tied_feedback != Tied::change || group.rule != Rule::eprop || group.optimizer.eta == 0.0) continue;
+    visit_tied_synapses(topology, group, [&](Index, Index k, Index neuron) { offset(k, neuron) *= group.optimizer.keep; });
+  }
+}
+
+// Whether feedback follows what a delay group learns at spikes; frozen, adaptive feedback and its offset stay as they are.
+inline bool ties_at_spikes(const DelayGroup& group) {
+  return group.rule == Rule::eprop_plus &&
+         (group.tied_feedback == Tied::weight || (group.tied_feedback == Tied::change && group.optimizer.eta != 0.0));
+}
+
+// Feedback that follows the readout weights of the branches that arrived in step t, for the readouts of one partition; after all
+// partitions have read it. Of adaptive feedback the offset decays.
+template <class Real> void tie_branches(StreamState<Real>& state, Index partition, Index t) {
+  const Topology& topology = state.topology;
+  const Index* start = topology.branch_start.row(partition);
+  for (std::size_t number = 0; number < state.groups.size(); number++) {
+    const DelayGroup& group = state.groups[number];
+    if (!ties_at_spikes(group)) continue;
+    const Population& source = topology.populations[group.source_population];
+    const Index cutoff = group.per_step_optimizer ? group.cutoff : -1;
+    for (Index k = state.deliveries.arriving_start[number]; k < state.deliveries.arriving_start[number + 1]; k++) {
+      const ArrivingBranch& arriving = state.deliveries.arriving[k];
+      const Index neuron = arriving.branch - group.first_branch + source.first_target;
+      if (neuron < source.target_begin || neuron >= source.target_end) continue;  // of another rank
+      const Index interval = arriving.last >= 0 ? t - arriving.last : 0;
+      const Index steps = optimizer_steps_taken(t, interval, cutoff) - arriving.optimizer_steps;
+      const double left = group.tied_feedback == Tied::change ? power(group.optimizer.keep, steps) : 1.0;
+      for (Index synapse = start[arriving.branch]; synapse < start[arriving.branch + 1]; synapse++) {
+        const Index readout = static_cast<Index>(topology.targets[synapse]) - topology.n_neurons();
+        const double weight = static_cast<double>(state.synapses.weight[synapse]);
+        if (group.tied_feedback == Tied::weight) {
+          state.neurons.feedback(readout, neuron) = weight;
+        } else if (topology.adaptive(readout, neuron)) {
+          double& offset = state.neurons.feedback_offset(readout, neuron);
+          offset *= left;
+          state.neurons.feedback(readout, neuron) = weight + offset;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace eprop

@@ -1,0 +1,52 @@
+// The neurons that a rank knows, among all neurons: a set of bits, and how many are set before each word.
+//
+// A rank keeps axons only of neurons that reach one of its own, and of its own. It numbers these in the order of all
+// neurons: the local ids. A set costs an eighth of a byte for each neuron of the whole network, the counts half as much again.
+#pragma once
+#include <bit>
+#include <cstdint>
+
+#include "arrays.hpp"
+
+namespace eprop {
+
+struct KnownNeurons {
+  Array1<const std::uint64_t> bits;
+  Array1<const std::uint32_t> counts;  // known neurons before each word
+};
+
+// Whether a neuron is known.
+inline bool is_known(Array1<const std::uint64_t> bits, Index neuron) { return (bits[neuron >> 6] >> (neuron & 63)) & 1; }
+
+// How many neurons before this one are known: its local id, if it is known.
+inline Index known_before(const KnownNeurons& known, Index neuron) {
+  const Index word = neuron >> 6;
+  const std::uint64_t below = known.bits[word] & ((std::uint64_t{1} << (neuron & 63)) - 1);
+  return static_cast<Index>(known.counts[word]) + std::popcount(below);
+}
+
+// Add neurons `first + neurons` to the set.
+template <class Neuron> void mark_known(Array1<std::uint64_t> bits, Index first, Array1<const Neuron> neurons) {
+  for (Index k = 0; k < neurons.size; k++) {
+    const Index neuron = first + static_cast<Index>(neurons[k]);
+    bits[neuron >> 6] |= std::uint64_t{1} << (neuron & 63);
+  }
+}
+
+// Fill the counts. There is one word more than neurons need, so that the number after the last neuron has one, too.
+inline void count_known(Array1<const std::uint64_t> bits, Array1<std::uint32_t> counts) {
+  std::uint32_t total = 0;
+  for (Index word = 0; word < bits.size; word++) {
+    counts[word] = total;
+    total += static_cast<std::uint32_t>(std::popcount(bits[word]));
+  }
+}
+
+// Local ids, counted from that of neuron `first` on, of neurons `first + neurons`, all of which are known.
+template <class Neuron> void local_ids(const KnownNeurons& known, Index first, Array1<const Neuron> neurons, std::int32_t* ids) {
+  const Index base = known_before(known, first);
+  for (Index k = 0; k < neurons.size; k++)
+    ids[k] = static_cast<std::int32_t>(known_before(known, first + static_cast<Index>(neurons[k])) - base);
+}
+
+}  // namespace eprop

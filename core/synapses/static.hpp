@@ -1,0 +1,41 @@
+// Spikes over synapses whose weights do not change.
+#pragma once
+#include "deliveries.hpp"
+
+namespace eprop {
+
+// Adds the weights of the synapses begin .. end to the inputs of their targets.
+template <class Real>
+inline void deliver_branch(Index begin, Index end, const std::uint32_t* targets, const Real* weight, double* x) {
+  for (Index synapse = begin; synapse < end; synapse++) x[targets[synapse]] += static_cast<double>(weight[synapse]);
+}
+
+// Fetches the beginning of a branch, of which the processor cannot know: branches lie anywhere, and how one goes on it finds out
+// by itself.
+template <class Real>
+inline void fetch_branch(Index begin, Index end, const std::uint32_t* targets, const Real* weight) {
+  constexpr Index kLines = 8, kLine = 16;
+  for (Index synapse = begin; synapse < std::min(end, begin + kLines * kLine); synapse += kLine) {
+    __builtin_prefetch(targets + synapse);
+    __builtin_prefetch(weight + synapse);
+  }
+}
+
+// All spikes of a delay group that arrive in step t, at the targets of a partition.
+template <class Real> void deliver_static(StreamState<Real>& state, const DelayGroup& group, Index partition, Index t) {
+  const Index* start = state.topology.branch_start.row(partition);
+  const std::uint32_t* targets = state.topology.targets.data;
+  const Real* weight = state.synapses.weight.data;
+  double* x = state.neurons.input.data;
+  const LoggedBranches branches = branches_emitted(state, group, t - group.delay);
+  for (Index position = branches.first; position < branches.stop; position++) {
+    const Index branch = branches[position];
+    if (position + 1 < branches.stop) {
+      const Index next = branches[position + 1];
+      fetch_branch(start[next], start[next + 1], targets, weight);
+    }
+    deliver_branch(start[branch], start[branch + 1], targets, weight, x);
+  }
+}
+
+}  // namespace eprop
