@@ -1,0 +1,212 @@
+// The adjoint pass of e-prop: backward in time, from the errors of a sample to what one more spike would change of its gradient.
+//
+// The gradient of a sample is linear in the presynaptic spikes, and what a spike adds depends on the postsynaptic neuron and on the
+// step of its arrival alone. With the eligibility of a neuron (A, b, c, u), see `eprop.models.Eligibility`:
+//
+//     lambda(t) = L(t) + kappa lambda(t + 1)
+//     d(t)      = (1 - kappa) lambda(t) + F + u . mu(t + 1)
+//     mu(t)     = A^T mu(t + 1) + psi(t) d(t) c
+//     G(t)      = b . mu(t)
+//
+// and the constant F = c_reg (f_mean - f_target) / T of rate regularisation. Of readouts G(t) = E(t) + alpha G(t + 1). From
+// Bellec et al. 2020 by turning the sums around: exact, and not backpropagation through time, since only a neuron's own recurrences
+// are followed.
+#pragma once
+#include <algorithm>
+#include <utility>
+
+#include "batch_state.hpp"
+
+namespace eprop {
+
+// Rows of Topology::adjoint for neurons with n components: A (row: to, column: from), b, c, u.
+struct AdjointConstants {
+  Array2<const double> rows;
+  Index n;
+  const double* A(Index to, Index from) const { return rows.row(to * n + from); }
+  const double* b(Index i) const { return rows.row(n * n + i); }
+  const double* c(Index i) const { return rows.row(n * n + n + i); }
+  const double* u(Index i) const { return rows.row(n * n + 2 * n + i); }
+};
+
+// Neurons begin:end of one population in a backward step, with rows of their work space.
+struct AdjointNeurons {
+  Index begin, end;
+  double kappa;
+  AdjointConstants constants;
+  Array2<double> work;
+};
+
+// Learning signals from the errors of one step: sum over readouts. Five at once spare the sums the way to memory and back; each is
+// still added in its turn.
+inline void learning_signals(const double* error, Array2<const double> feedback, Index begin, Index end, double* __restrict signal) {
+  std::fill(signal + begin, signal + end, 0.0);
+  Index k = 0;
+  for (; k + 5 <= feedback.rows; k += 5) {
+    const double *__restrict f0 = feedback.row(k), *__restrict f1 = feedback.row(k + 1), *__restrict f2 = feedback.row(k + 2),
+                 *__restrict f3 = feedback.row(k + 3), *__restrict f4 = feedback.row(k + 4);
+    const double e0 = error[k], e1 = error[k + 1], e2 = error[k + 2], e3 = error[k + 3], e4 = error[k + 4];
+    for (Index j = begin; j < end; j++)
+      signal[j] = ((((signal[j] + e0 * f0[j]) + e1 * f1[j]) + e2 * f2[j]) + e3 * f3[j]) + e4 * f4[j];
+  }
+  for (; k < feedback.rows; k++) {
+    const double* __restrict f = feedback.row(k);
+    const double e = error[k];
+    for (Index j = begin; j < end; j++) signal[j] += e * f[j];
+  }
+}
+
+// The same where each pair of readout and neuron has an error latency of its own.
+inline void learning_signals_of_pairs(Index t, Array2<const double> error, Array2<const double> feedback, Array2<const Index> latency,
+                                      Index begin, Index end, double* signal) {
+  std::fill(signal + begin, signal + end, 0.0);
+  for (Index k = 0; k < feedback.rows; k++)
+    for (Index j = begin; j < end; j++)
+      if (const Index at = t + latency(k, j); at < error.rows) signal[j] += error(at, k) * feedback(k, j);
+}
+
+// One step back with one component that b and c of 1 lead to and from, and without u. `alike`: all neurons have the constants of
+// the first one, which are then read once.
+template <bool alike, class Real> void step_back_leaky(const AdjointNeurons& neurons, Real* __restrict psi) {
+  const double* __restrict signal = neurons.work.row(kSignal);
+  const double* __restrict drift = neurons.work.row(kDrift);
+  const double* __restrict decay = neurons.constants.A(0, 0);
+  double* __restrict lambda = neurons.work.row(kLambda);
+  double* __restrict mu = neurons.work.row(kMu);
+  const double kappa = neurons.kappa, same_decay = decay[neurons.begin];
+  for (Index j = neurons.begin; j < neurons.end; j++) {
+    const double filtered = signal[j] + kappa * lambda[j];
+    const double next = static_cast<double>(psi[j]) * ((1.0 - kappa) * filtered + drift[j]) + (alike ? same_decay : decay[j]) * mu[j];
+    lambda[j] = filtered;
+    mu[j] = next;
+    psi[j] = static_cast<Real>(next);
+  }
+}
+
+// One step back with two components: what `step_back` does, in one loop.
+template <bool alike, class Real> void step_back_pair(const AdjointNeurons& neurons, Real* __restrict psi) {
+  const double* __restrict signal = neurons.work.row(kSignal);
+  const double* __restrict drift = neurons.work.row(kDrift);
+  double* __restrict lambda = neurons.work.row(kLambda);
+  double* __restrict mu_0 = neurons.work.row(kMu);
+  double* __restrict mu_1 = neurons.work.row(kMu + 1);
+  const double* __restrict rows = neurons.constants.rows.data;
+  const Index columns = neurons.constants.rows.columns;
+  const double kappa = neurons.kappa;
+  enum { A00, A01, A10, A11, B0, B1, C0, C1, U0, U1, kRows };
+  double same[kRows];
+  for (Index row = 0; row < kRows; row++) same[row] = rows[row * columns + neurons.begin];
+  for (Index j = neurons.begin; j < neurons.end; j++) {
+    const auto constant = [&](Index row) { return alike ? same[row] : rows[row * columns + j]; };
+    const double filtered = signal[j] + kappa * lambda[j], first = mu_0[j], second = mu_1[j];
+    double drive = ((1.0 - kappa) * filtered + drift[j]) + constant(U0) * first;
+    drive = (drive + constant(U1) * second) * static_cast<double>(psi[j]);
+    const double next_0 = (constant(C0) * drive + constant(A00) * first) + constant(A10) * second;
+    const double next_1 = (constant(C1) * drive + constant(A01) * first) + constant(A11) * second;
+    lambda[j] = filtered;
+    mu_0[j] = next_0;
+    mu_1[j] = next_1;
+    psi[j] = static_cast<Real>(constant(B0) * next_0 + constant(B1) * next_1);
+  }
+}
+
+// One step back with any number of components.
+template <class Real> void step_back(const AdjointNeurons& neurons, bool fed_back, Real* __restrict psi) {
+  const auto& [begin, end, kappa, constants, work] = neurons;
+  const Index n = constants.n, next = kMu + n;
+  const auto add = [&](double* __restrict to, const double* __restrict factor, const double* __restrict from) {
+    for (Index j = neurons.begin; j < neurons.end; j++) to[j] += factor[j] * from[j];
+  };
+  double *__restrict drive = work.row(kDrive), *__restrict lambda = work.row(kLambda);
+  const double *__restrict signal = work.row(kSignal), *__restrict drift = work.row(kDrift);
+  for (Index j = begin; j < end; j++) {
+    lambda[j] = signal[j] + kappa * lambda[j];
+    drive[j] = (1.0 - kappa) * lambda[j] + drift[j];
+  }
+  for (Index i = 0; fed_back && i < n; i++) add(drive, constants.u(i), work.row(kMu + i));
+  for (Index j = begin; j < end; j++) drive[j] *= static_cast<double>(psi[j]);
+  for (Index i = 0; i < n; i++) {
+    double* __restrict to = work.row(next + i);
+    const double* __restrict c = constants.c(i);
+    for (Index j = begin; j < end; j++) to[j] = c[j] * drive[j];
+    for (Index k = 0; k < n; k++) add(to, constants.A(k, i), work.row(kMu + k));
+  }
+  std::fill(drive + begin, drive + end, 0.0);
+  for (Index i = 0; i < n; i++) {
+    std::copy(work.row(next + i) + begin, work.row(next + i) + end, work.row(kMu + i) + begin);
+    add(drive, constants.b(i), work.row(kMu + i));
+  }
+  for (Index j = begin; j < end; j++) psi[j] = static_cast<Real>(drive[j]);
+}
+
+// The constant F of each neuron of a population. What counts for its mean rate are the first `length` steps, whose spikes can still
+// reach a readout within the sample; psi of the others becomes zero.
+template <class Real>
+void begin_adjoint(const Batch<Real>& batch, SampleSlot<Real>& slot, Index b, Index length, const Index* counts) {
+  const Population& population = batch.topology.populations[b];
+  const Index begin = population.target_begin, end = population.target_end, shift = population.first_target - population.first_source;
+  for (Index row = 0; row < slot.work.rows; row++) std::fill(slot.work.row(row) + begin, slot.work.row(row) + end, 0.0);
+  double* drift = slot.work.row(kDrift);
+  for (Index j = begin; j < end; j++) drift[j] = static_cast<double>(counts[j]);
+  for (Index t = std::max<Index>(length, 0); t < batch.n_steps; t++) {
+    for (Index k = slot.start(t, b); k < slot.start(t, b + 1); k++)
+      if (const Index j = slot.log[k] + shift; begin <= j && j < end) drift[j] -= 1.0;  // else of another rank
+    std::fill(slot.psi.row(t) + begin, slot.psi.row(t) + end, Real{0});
+  }
+  const double steps = static_cast<double>(std::max<Index>(length, 1));
+  for (Index j = begin; j < end; j++) drift[j] = population.c_reg * (drift[j] / steps - population.f_target) / steps;
+}
+
+// The adjoint pass of the neurons of a population.
+template <class Real>
+void adjoint_population(const Batch<Real>& batch, SampleSlot<Real>& slot, Array2<const double> feedback, Index b, Watch& watch) {
+  const Topology& topology = batch.topology;
+  const Population& population = topology.populations[b];
+  const Index begin = population.target_begin, end = population.target_end, length = batch.n_steps - population.error_latency;
+  const AdjointNeurons neurons{begin, end, population.kappa, {topology.adjoint, population.n_components}, slot.work.view()};
+  const bool alike = topology.params(topology.params.rows - 1, begin) != 0.0;
+  const Array2<const double> error = std::as_const(slot.error).view();
+  double* signal = slot.work.row(kSignal);
+  bool silent = true;  // whether `signal` is zero
+  for (Index t = length - 1; t >= 0 && !watch.stopped(end - begin); t--) {
+    if (topology.error_latency.size() > 0) {
+      learning_signals_of_pairs(t, error, feedback, topology.error_latency, begin, end, signal);
+    } else {
+      const double* now = error.row(t + population.error_latency);
+      const bool none = std::all_of(now, now + feedback.rows, [](double e) { return e == 0.0; });
+      if (!none) learning_signals(now, feedback, begin, end, signal);
+      if (none && !silent) std::fill(signal + begin, signal + end, 0.0);
+      silent = none;
+    }
+    Real* psi = slot.psi.row(t);
+    if (population.leaky) {
+      alike ? step_back_leaky<true>(neurons, psi) : step_back_leaky<false>(neurons, psi);
+    } else if (population.n_components == 2) {
+      alike ? step_back_pair<true>(neurons, psi) : step_back_pair<false>(neurons, psi);
+    } else {
+      step_back(neurons, population.fed_back != 0, psi);
+    }
+  }
+}
+
+// The whole adjoint pass of a sample: turns `psi` into G of neurons, in place, and writes G of readouts behind them. Populations
+// that nothing plastic leads to are left out.
+template <class Real>
+void adjoint(const Batch<Real>& batch, SampleSlot<Real>& slot, const Index* counts, Array2<const double> feedback, Watch& watch) {
+  const Topology& topology = batch.topology;
+  for (Index b = 0; b < topology.populations.size; b++) {
+    const Population& population = topology.populations[b];
+    if (!batch.learning[b] || population.target_begin == population.target_end) continue;
+    begin_adjoint(batch, slot, b, batch.n_steps - population.error_latency, counts);
+    adjoint_population(batch, slot, feedback, b, watch);
+  }
+  std::fill(slot.readout_work.begin(), slot.readout_work.end(), 0.0);
+  for (Index t = batch.n_steps - 1; t >= 0; t--)
+    for (Index k = 0; k < topology.n_readouts(); k++) {
+      double& later = slot.readout_work[k];
+      later = slot.error(t, k) + topology.readouts[k].alpha * later;
+      slot.psi(t, topology.n_neurons() + k) = static_cast<Real>(later);
+    }
+}
+
+}  // namespace eprop

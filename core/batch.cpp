@@ -1,0 +1,348 @@
+#include "batch.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "adjoint.hpp"
+#include "batch_delivery.hpp"
+#include "gradients.hpp"
+#include "neurons/advance.hpp"
+#include "readouts.hpp"
+#include "sources.hpp"
+#include "threads.hpp"
+
+namespace eprop {
+namespace {
+
+// Room for the spikes of a sample to begin with.
+constexpr Index kFirstLog = 8192;
+constexpr auto kCall = std::chrono::milliseconds(50);
+
+// Calls work(thread, piece, watch) for each of `n` pieces; a thread takes the next one when it is done with one. Returns false if it
+// was interrupted.
+template <class Work> bool divide(Index n, int threads, Interrupt interrupt, const Work& work) {
+  std::atomic<Index> next{0};
+  std::atomic<bool> stop{false};
+  const int wanted = static_cast<int>(std::min<Index>(threads, n));
+  parallel_for(wanted, wanted, [&](Index thread) {
+    FlushSubnormals flush;
+    Watch watch{stop, thread == 0 ? interrupt : Interrupt{}};  // 0 is the calling thread
+    for (Index piece; !stop.load(std::memory_order_relaxed) && (piece = next.fetch_add(1, std::memory_order_relaxed)) < n;)
+      work(thread, piece, watch);
+  });
+  return !stop.load(std::memory_order_relaxed);
+}
+
+// A sample from its start: all at rest, nothing on the way.
+template <class Real> void start_sample(const Batch<Real>& batch, SampleSlot<Real>& slot, Index* counts) {
+  std::copy(batch.initial.data, batch.initial.data + batch.initial.size(), slot.state.values.begin());
+  std::fill(slot.input.values.begin(), slot.input.values.end(), 0.0);
+  for (Index k = 0; k < batch.topology.n_readouts(); k++) slot.y[k] = batch.topology.readouts[k].y_start;
+  std::fill(counts, counts + batch.topology.n_neurons(), 0);
+}
+
+// Room in the log for a step in which all sources spike.
+template <class Real> void make_room(const Batch<Real>& batch, SampleSlot<Real>& slot, Index position) {
+  const auto needed = static_cast<std::size_t>(position + batch.n_sources);
+  if (slot.log.size() < needed) slot.log.resize(std::max(needed, 2 * slot.log.size()));
+}
+
+// Advances a population by one step; its spikes are written to `spikes`, by the numbers of the neurons.
+template <class Real>
+Index advance_population(const Batch<Real>& batch, SampleSlot<Real>& slot, Index b, double* input, Real* psi, std::int32_t* spikes) {
+  const Population& population = batch.topology.populations[b];
+  NeuronRange range;
+  range.model = static_cast<int>(population.model);
+  range.begin = population.target_begin, range.end = population.target_end;
+  range.state = slot.state.view(), range.params = batch.topology.params, range.input = input;
+  if (population.own_step != 0) range.own = reinterpret_cast<NeuronLoop>(population.own_step);
+  return advance<Real>(range, psi, spikes, 0);
+}
+
+// A sample, by its number in the request, in a slot.
+struct Running {
+  const BatchRequest& request;
+  Index index;
+  Index sample() const { return request.samples[index]; }
+  Index clock() const { return request.clocks[index]; }
+  Index* counts() const { return request.counts.row(index); }
+};
+
+// Spikes of populations that take no input in step t; `out` has room for all.
+template <class Real> Index spikes_of_sources(const Batch<Real>& batch, const Running& run, Index b, Index t, std::int32_t* out) {
+  return source_spikes(batch.topology, b, run.sample() * batch.n_steps + t, run.clock() + t, run.request.seed, run.request.event_start,
+                       run.request.event_channels.data, out);
+}
+
+// Neurons and sources of step t, with the inputs that have arrived: their spikes to the log or, with several ranks, to the outbox.
+template <class Real>
+void emit_step(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Index t, double* input, Outbox* outbox) {
+  const Topology& topology = batch.topology;
+  Index position = t > 0 && outbox == nullptr ? slot.start(t - 1, topology.populations.size) : 0;
+  if (outbox == nullptr) make_room(batch, slot, position);
+  for (Index b = 0; b < topology.populations.size; b++) {
+    const Population& population = topology.populations[b];
+    if (outbox == nullptr) slot.start(t, b) = position;
+    if (population.role == Role::neuron) {
+      // Where nobody learns, psi is written over and over: a history of it would push weights out of the cache.
+      Real* psi = slot.psi.row(run.request.learn && batch.learning[b] ? t : 0);
+      const Index count = advance_population(batch, slot, b, input, psi, slot.spikes.data());
+      const Index shift = population.first_source - population.first_target;
+      for (Index k = 0; k < count; k++) run.counts()[slot.spikes[k]]++;
+      if (outbox != nullptr) {
+        outbox->post(slot.spikes.data(), count);
+      } else {
+        for (Index k = 0; k < count; k++) slot.log[position + k] = static_cast<std::int32_t>(slot.spikes[k] + shift);
+        position += count;
+      }
+    } else if (outbox == nullptr) {
+      position += spikes_of_sources(batch, run, b, t, slot.log.data() + position);
+    }
+  }
+  if (outbox != nullptr) return outbox->end_step();
+  slot.start(t, topology.populations.size) = position;
+}
+
+// The spikes of all ranks in one step: local ids of the neurons.
+struct StepSpikes {
+  const std::int32_t* neurons;
+  Index count;
+};
+
+// Logs step t with the spikes of neurons of all ranks, and those of the sources, which every rank has.
+template <class Real>
+void log_received(const Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Index t, const StepSpikes& spikes) {
+  const Topology& topology = batch.topology;
+  Index position = t > 0 ? slot.start(t - 1, topology.populations.size) : 0, k = 0, before = 0;
+  make_room(batch, slot, position);
+  for (Index b = 0; b < topology.populations.size; b++) {
+    const Population& population = topology.populations[b];
+    slot.start(t, b) = position;
+    if (population.role != Role::neuron) {
+      position += spikes_of_sources(batch, run, b, t, slot.log.data() + position);
+      continue;
+    }
+    for (; k < spikes.count && spikes.neurons[k] < before + population.size; k++)
+      slot.log[position++] = static_cast<std::int32_t>(spikes.neurons[k] - before + population.first_source);
+    before += population.size;
+  }
+  slot.start(t, topology.populations.size) = position;
+}
+
+// Some steps of a sample; the loss of these steps is added to its own.
+template <class Real>
+void run_steps(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, const Steps& steps, Outbox* outbox, Watch& watch) {
+  const Topology& topology = batch.topology;
+  const BatchRequest& request = run.request;
+  const Index n_neurons = topology.n_neurons(), n_readouts = topology.n_readouts();
+  if (steps.begin == 0) {
+    start_sample(batch, slot, run.counts());
+    request.loss[run.index] = 0.0;
+  }
+  double loss = request.loss[run.index];
+  Index delivered = 0;
+  for (Index t = steps.begin; t < steps.end && !watch.stopped(n_neurons + 32 * delivered); t++) {
+    const Index place = t & (batch.plan.turn - 1);
+    if (place == 0 && t > 0) move_to_front(batch.plan.turn, slot.input.view());
+    double* input = slot.input.row(place);
+    delivered = deliver_step(batch, slot, t, place);
+    emit_step(batch, slot, run, t, input, outbox);
+    integrate_readouts(0, n_readouts, topology.readouts, input + n_neurons, slot.y.data());
+    std::copy(slot.y.begin(), slot.y.end(), request.y.row(run.index, t));
+    const double* target = request.target.row(run.sample(), request.target.rows > 1 ? t : 0);
+    const double window = request.window(request.window.rows > 1 ? run.sample() : 0, t);
+    loss += compare_readouts(topology, slot.y.data(), true, target, window, slot.error.row(batch.learns ? t : 0));
+  }
+  request.loss[run.index] = loss;
+}
+
+// The spikes of a sample by their sources: source i spiked in `steps[first[i]:first[i + 1]]`, ascending.
+template <class Real> void sort_by_source(const Batch<Real>& batch, SampleSlot<Real>& slot) {
+  const Index n_spikes = slot.n_spikes(), n_populations = batch.topology.populations.size;
+  if (static_cast<Index>(slot.steps.size()) < n_spikes) slot.steps.resize(slot.log.size());
+  // Counted one further on, so that each entry, moved along as its spikes are written, ends where the next source begins.
+  std::fill(slot.first.begin(), slot.first.end(), 0);
+  for (Index k = 0; k < n_spikes; k++)
+    if (slot.log[k] + 2 < static_cast<Index>(slot.first.size())) slot.first[slot.log[k] + 2]++;
+  for (std::size_t i = 1; i < slot.first.size(); i++) slot.first[i] += slot.first[i - 1];
+  for (Index t = 0; t < batch.n_steps; t++)
+    for (Index k = slot.start(t, 0); k < slot.start(t, n_populations); k++)
+      slot.steps[slot.first[slot.log[k] + 1]++] = static_cast<std::int32_t>(t);
+}
+
+// The adjoint pass of one sample, and its spikes by source.
+template <class Real> void look_back(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Watch& watch) {
+  adjoint(batch, slot, run.counts(), run.request.feedback, watch);
+  sort_by_source(batch, slot);
+}
+
+// Samples of a chunk, forward and, if they are learned from, backward.
+template <class Real> bool run_chunk(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Interrupt interrupt) {
+  return divide(chunk.width, batch.threads, interrupt, [&](Index, Index s, Watch& watch) {
+    SampleSlot<Real>& slot = batch.slots[s];
+    const Running run{request, chunk.index + s};
+    run_steps(batch, slot, run, {0, batch.n_steps}, nullptr, watch);
+    if (watch.stopped(0)) return;
+    if (!is_finite(slot)) request.loss[run.index] = std::numeric_limits<double>::quiet_NaN();  // whatever the outputs are
+    if (request.learn) look_back(batch, slot, run, watch);
+    request.events[run.index] = count_events(batch, slot);
+  });
+}
+
+}  // namespace
+
+template <class Real>
+Batch<Real> make_batch(const Topology& topology, Array2<const double> initial, Index slots, Index n_steps, bool learns, int threads) {
+  Batch<Real> batch{topology, initial, n_steps, learns, threads, topology.n_sources(), make_plan<Real>(topology, n_steps, learns, threads),
+                    {}, {}, {}, {}, {}};
+  const Index n = topology.n_neurons(), k = topology.n_readouts(), history = learns ? n_steps : 1;
+  for (Index b = 0; b < topology.populations.size; b++) {
+    bool learning = false;
+    for (Index r = 0; r < topology.groups.size; r++) {
+      const DelayGroup& group = topology.groups[r];
+      learning |= group.rule == Rule::eprop && !group.onto_readouts && group.target_begin == topology.populations[b].target_begin;
+    }
+    batch.learning.push_back(learning && topology.populations[b].role == Role::neuron);
+  }
+  batch.slots.resize(static_cast<std::size_t>(slots));
+  for (SampleSlot<Real>& slot : batch.slots) {
+    slot.state = Owned2<double>(initial.rows, n);
+    slot.input = Owned2<double>(batch.plan.input_rows(), batch.plan.columns);
+    slot.y.resize(static_cast<std::size_t>(k));
+    slot.spikes.resize(static_cast<std::size_t>(n));
+    slot.log.resize(static_cast<std::size_t>(std::max(4 * batch.n_sources, kFirstLog)));
+    slot.start = Owned2<Index>(n_steps, topology.populations.size + 1);
+    slot.psi = Owned2<Real>(history, batch.plan.columns);
+    slot.error = Owned2<double>(history, k);
+    slot.work = Owned2<double>(learns ? adjoint_rows(topology) : 0, n);
+    slot.readout_work.resize(static_cast<std::size_t>(k));
+    slot.first.resize(static_cast<std::size_t>(learns ? batch.n_sources + 1 : 0));
+  }
+  for (int thread = 0; learns && thread < threads; thread++) {
+    batch.row_sums.emplace_back(static_cast<std::size_t>(batch.plan.columns));
+    batch.synapse_sums.emplace_back(static_cast<std::size_t>(batch.plan.sums));
+  }
+  return batch;
+}
+
+template <class Real> void set_weights(Batch<Real>& batch, Array1<const Real> weight) {
+  constexpr Index kAxons = 64;
+  batch.weight = weight;
+  std::vector<GradientPiece> pieces;
+  for (Index r = 0; r < batch.topology.groups.size; r++)
+    if (batch.topology.groups[r].first_group == r && batch.plan.groups[r].table >= 0)
+      for (Index begin = 0; begin < batch.topology.groups[r].n_branches; begin += kAxons)
+        pieces.push_back({r, begin, std::min(begin + kAxons, batch.topology.groups[r].n_branches)});
+  parallel_for(static_cast<Index>(pieces.size()), batch.threads,
+               [&](Index piece) { fill_table(batch.topology, weight, batch.plan, pieces[piece]); });
+}
+
+template <class Real>
+Index run_samples(Batch<Real>& batch, Index begin, Index stop, const BatchRequest& request, Array1<Real> pending, Interrupt interrupt) {
+  const auto began = std::chrono::steady_clock::now();
+  Index index = begin;
+  while (index < stop) {
+    const Chunk chunk{index, std::min(static_cast<Index>(batch.slots.size()), stop - index)};
+    if (!run_chunk(batch, chunk, request, interrupt)) return -1;
+    if (request.learn && !accumulate(batch, chunk, request, pending.data, interrupt)) return -1;
+    index += chunk.width;
+    if (std::chrono::steady_clock::now() - began > kCall) break;
+  }
+  return index;
+}
+
+template <class Real>
+bool forward_slice(Batch<Real>& batch, const Chunk& chunk, const Steps& steps, const BatchRequest& request, Interrupt interrupt) {
+  return divide(chunk.width, batch.threads, interrupt, [&](Index, Index s, Watch& watch) {
+    run_steps(batch, batch.slots[s], Running{request, chunk.index + s}, steps, &batch.slots[s].outbox, watch);
+  });
+}
+
+template <class Real> bool backward(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Interrupt interrupt) {
+  return divide(chunk.width, batch.threads, interrupt,
+                [&](Index, Index s, Watch& watch) { look_back(batch, batch.slots[s], Running{request, chunk.index + s}, watch); });
+}
+
+template <class Real>
+bool accumulate(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Real* pending, Interrupt interrupt) {
+  const auto n = static_cast<Index>(batch.plan.pieces.size());
+  return divide(n, batch.threads, interrupt, [&](Index thread, Index piece, Watch& watch) {
+    if (!watch.stopped(kPiece)) accumulate_piece(batch, batch.plan.pieces[piece], chunk.width, chunk.index, request, thread, pending);
+  });
+}
+
+template <class Real> std::vector<std::uint8_t> take_message(Batch<Real>& batch, Index width) {
+  std::vector<std::uint8_t> message;
+  for (Index s = 0; s < width; s++) {
+    serialise_spikes(batch.slots[s].outbox, message);
+    batch.slots[s].outbox.clear();
+  }
+  return message;
+}
+
+template <class Real>
+void receive_slice(Batch<Real>& batch, const Chunk& chunk, const Steps& steps, const BatchRequest& request, const Inbox& inbox) {
+  const Index length = steps.end - steps.begin;
+  ReceivedSpikes received;
+  deserialise_spikes(inbox, chunk.width * length, batch.threads, received);
+  divide(chunk.width, batch.threads, {}, [&](Index, Index s, Watch&) {
+    for (Index t = steps.begin; t < steps.end; t++) {
+      const Index step = s * length + t - steps.begin;
+      const std::int32_t* neurons = received.neurons.data() + received.start[step];
+      log_received(batch, batch.slots[s], Running{request, chunk.index + s}, t, {neurons, received.start[step + 1] - received.start[step]});
+    }
+  });
+}
+
+template <class Real> Index count_events(const Batch<Real>& batch, const SampleSlot<Real>& slot) {
+  const Topology& topology = batch.topology;
+  Index events = 0;
+  for (Index k = 0; k < slot.n_spikes(); k++) events += topology.out_degrees[slot.log[k]];
+  for (Index r = 0; r < topology.groups.size; r++) {  // not those that would arrive after the end
+    const DelayGroup& group = topology.groups[r];
+    if (!group.counts_events) continue;
+    const Index shift = group.first_branch - group.branch_stride * topology.populations[group.source_population].first_source;
+    for (Index t = std::max<Index>(batch.n_steps - group.delay, 0); t < batch.n_steps; t++)
+      for (Index k = slot.start(t, group.source_population); k < slot.start(t, group.source_population + 1); k++) {
+        const Index branch = slot.log[k] * group.branch_stride + shift;
+        for (Index p = 0; p < topology.n_partitions(); p++)
+          events -= topology.branch_start(p, branch + 1) - topology.branch_start(p, branch);
+      }
+  }
+  return events;
+}
+
+template <class Real> bool is_finite(const SampleSlot<Real>& slot) {
+  bool finite = true;
+  for (const double value : slot.state.values) finite &= std::abs(value) <= std::numeric_limits<double>::max();
+  return finite;
+}
+
+template <class Real>
+void read_spikes(const SampleSlot<Real>& slot, Index first, Index stop, std::vector<Index>& steps, std::vector<Index>& sources) {
+  for (Index t = 0; t < slot.start.rows; t++)
+    for (Index k = slot.start(t, 0); k < slot.start(t, slot.start.columns - 1); k++)
+      if (first <= slot.log[k] && slot.log[k] < stop) {
+        steps.push_back(t);
+        sources.push_back(slot.log[k]);
+      }
+}
+
+#define EPROP_BATCH(Real)                                                                                                         \
+  template Batch<Real> make_batch(const Topology&, Array2<const double>, Index, Index, bool, int);                                \
+  template void set_weights(Batch<Real>&, Array1<const Real>);                                                                    \
+  template Index run_samples(Batch<Real>&, Index, Index, const BatchRequest&, Array1<Real>, Interrupt);                           \
+  template bool forward_slice(Batch<Real>&, const Chunk&, const Steps&, const BatchRequest&, Interrupt);                          \
+  template std::vector<std::uint8_t> take_message(Batch<Real>&, Index);                                                           \
+  template void receive_slice(Batch<Real>&, const Chunk&, const Steps&, const BatchRequest&, const Inbox&);                       \
+  template bool backward(Batch<Real>&, const Chunk&, const BatchRequest&, Interrupt);                                             \
+  template bool accumulate(Batch<Real>&, const Chunk&, const BatchRequest&, Real*, Interrupt);                                    \
+  template Index count_events(const Batch<Real>&, const SampleSlot<Real>&);                                                       \
+  template bool is_finite(const SampleSlot<Real>&);                                                                               \
+  template void read_spikes(const SampleSlot<Real>&, Index, Index, std::vector<Index>&, std::vector<Index>&);
+EPROP_BATCH(float)
+EPROP_BATCH(double)
+
+}  // namespace eprop

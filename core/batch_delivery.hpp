@@ -1,0 +1,104 @@
+// Deliver the spikes of a sample: add weights, which do not change, to the inputs of this step and of later ones.
+#pragma once
+#include "batch_state.hpp"
+
+namespace eprop {
+
+// Spikes of one step and population, and where the branches of their axons are: source i has branch `stride` i + `shift`.
+struct AxonSpikes {
+  const std::int32_t* sources;
+  Index count, stride, shift;
+  Index branch(Index k) const { return sources[k] * stride + shift; }
+};
+
+// Fetches the beginning of a row of synapses: rows lie anywhere, and a short one is over before the processor has seen that it goes on.
+template <class Value>
+inline void prefetch_row(Index first, Index end, const Places& places, const Value* values) {
+  constexpr Index kLine = 16, kLines = 8;
+  end = std::min(end, first + kLine * kLines);
+  for (Index synapse = first; synapse < end; synapse += kLine) {
+    __builtin_prefetch(places.data + (synapse - places.shift));
+    __builtin_prefetch(values + synapse);
+  }
+}
+
+// Adds whole rows of a dense table to the inputs `x` of a projection's targets. The zeros change no number, and several entries are
+// added at a time. Four rows at once spare x the way to memory and back; each entry is still added in the order of the spikes.
+template <class Real>
+void deliver_dense(const AxonSpikes& spikes, Index first_source, const Real* table, Index columns, double* __restrict x) {
+  const auto row = [&](Index k) { return table + (spikes.sources[k] - first_source) * columns; };
+  Index k = 0;
+  for (; k + 4 <= spikes.count; k += 4) {
+    const Real *__restrict a = row(k), *__restrict b = row(k + 1), *__restrict c = row(k + 2), *__restrict d = row(k + 3);
+    for (Index j = 0; j < columns; j++) x[j] = (((x[j] + a[j]) + b[j]) + c[j]) + d[j];
+  }
+  for (; k < spikes.count; k++) {
+    const Real* __restrict a = row(k);
+    for (Index j = 0; j < columns; j++) x[j] += a[j];
+  }
+}
+
+// Adds the weights of some synapses to inputs.
+template <class Real> void deliver_synapses(Index begin, Index end, const Places& places, const Real* weight, double* x) {
+  for (Index synapse = begin; synapse < end; synapse++) x[places[synapse]] += weight[synapse];
+}
+
+// Adds the weights of the first `reached` branches of each axon of a projection (by its first delay group r), each to the row of
+// `input` for the step in which it is reached; row `place` is that of the first ones.
+template <class Real>
+void deliver_branches(const Batch<Real>& batch, Index r, Index reached, const AxonSpikes& spikes, Index place, Array2<double> input) {
+  const Topology& topology = batch.topology;
+  const Index branches_at_once = batch.plan.groups[r].fused ? reached : 1;
+  for (Index k = 0; k < spikes.count; k++)
+    for (Index p = 0; p < topology.n_partitions(); p++) {
+      const Index* start = topology.branch_start.row(p);
+      const Places places = places_of(topology, batch.plan, r, p);
+      if (k + 1 < spikes.count) {
+        const Index next = spikes.branch(k + 1);
+        prefetch_row(start[next], start[next + reached], places, batch.weight.data);
+      }
+      const Index branch = spikes.branch(k);
+      for (Index d = 0; d < reached; d += branches_at_once)
+        deliver_synapses(start[branch + d], start[branch + d + branches_at_once], places, batch.weight.data,
+                         input.row(place + topology.groups[r + d].delay_offset));
+    }
+}
+
+// Adds the weights of all axons whose first branches are reached in step t, whose inputs are row `place`: those of all their
+// branches. Returns how many spikes there were.
+template <class Real> Index deliver_step(const Batch<Real>& batch, SampleSlot<Real>& slot, Index t, Index place) {
+  const Topology& topology = batch.topology;
+  Index delivered = 0;
+  for (Index r = 0; r < topology.groups.size; r++) {
+    const DelayGroup& group = topology.groups[r];
+    const Index emitted = t - group.delay, stride = group.branch_stride;
+    if (emitted < 0 || group.first_group != r) continue;
+    const Index* start = slot.start.row(emitted) + group.source_population;
+    const Index first_source = topology.populations[group.source_population].first_source;
+    const AxonSpikes spikes{slot.log.data() + start[0], start[1] - start[0], stride, group.first_branch - stride * first_source};
+    if (spikes.count == 0) continue;
+    delivered += spikes.count;
+    Index reached = 1;
+    while (reached < stride && t + topology.groups[r + reached].delay_offset < batch.n_steps) reached++;
+    if (batch.plan.groups[r].table < 0) {
+      deliver_branches(batch, r, reached, spikes, place, slot.input.view());
+      continue;
+    }
+    for (Index d = 0; d < reached; d++) {
+      const GroupPlan& own = batch.plan.groups[r + d];
+      deliver_dense(spikes, first_source, batch.plan.tables.data() + own.table, own.table_columns,
+                    slot.input.row(place + topology.groups[r + d].delay_offset) + group.target_begin);
+    }
+  }
+  return delivered;
+}
+
+// Inputs of the steps from `turn` on become the first; those before them have been used, and are zero.
+inline void move_to_front(Index turn, Array2<double> input) {
+  for (Index row = turn; row < input.rows; row++) {
+    std::copy(input.row(row), input.row(row) + input.columns, input.row(row - turn));
+    std::fill(input.row(row), input.row(row) + input.columns, 0.0);
+  }
+}
+
+}  // namespace eprop

@@ -1,0 +1,231 @@
+// How samples walk the branches of axons: by a dense table of all weights, or from synapse to synapse. No number depends on it.
+//
+// In a sample weights stay constant, so that a spike that reaches the first branch of an axon adds the weights of all its branches
+// at once, each to the inputs of the step in which its own spike arrives.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "aligned.hpp"
+#include "kind.hpp"
+#include "tables.hpp"
+
+namespace eprop {
+
+// A dense table pays from about this share of possible connections on, 0.3 where an axon has several branches; beyond `kDenseTo`
+// entries it would not stay in a cache. All cases of N-MNIST with an input probability of 0.25 take 1.3 times as long without it.
+inline constexpr double kDenseFrom = 0.2, kDenseBranchesFrom = 0.3;
+inline constexpr Index kDenseTo = 1 << 22, kDenseTargets = 16;
+// Branches of fewer synapses, on average, are walked as one, for which four bytes a synapse are kept: to begin each of 200 branches
+// of 5 synapses takes as long as its synapses.
+inline constexpr double kFusedTo = 256.0;
+// Gradients are summed over the spikes for all possible targets of a branch from this share of connections on; below spike by spike.
+inline constexpr double kRowsFrom = 0.125;
+// Gradients of so many synapses of neighbouring axons are added at a time at most: they stay in a cache while one slot follows the
+// other. Each thread shall have some pieces, unless they would become too small.
+inline constexpr Index kPiece = 1 << 14, kPiecesPerThread = 8, kLeastPiece = 1 << 9;
+// Spike by spike a thread keeps the sums of so many synapses: one for each `kBytesPerSum` bytes of G, which is read once for them.
+inline constexpr Index kLeastSums = 1 << 19, kMostSums = 1 << 22, kBytesPerSum = 16;
+
+struct GroupPlan {
+  Index table = -1;         // where its dense table begins, -1: it has none
+  Index table_columns = 0;  // entries of a row of it: targets, padded
+  bool fused = false;       // all branches of an axon as one
+  bool by_spikes = false;   // gradients spike by spike
+};
+
+// Neighbouring axons of a projection (by its first delay group) whose gradients one thread adds.
+struct GradientPiece {
+  Index group, begin, end;
+};
+
+// What a plan consists of without its arrays: what Python asks for before anything is allocated.
+struct PlanSizes {
+  std::vector<GroupPlan> groups;
+  Index columns = 0;   // entries of a row of inputs, and of G: all targets, padded
+  Index latest = 0;    // steps by which the last branch of an axon lies behind its first, within a sample
+  Index turn = 1;      // steps for which there are inputs, before those that branches reach later are moved to the front
+  Index dense = 0;     // entries of all dense tables
+  Index flat = 0;      // synapses of fused branches
+  Index sums = 0;      // synapses that a thread sums up spike by spike
+  Index input_rows() const { return turn + latest; }
+};
+
+template <class Real> struct DeliveryPlan : PlanSizes {
+  explicit DeliveryPlan(PlanSizes sizes) : PlanSizes(std::move(sizes)) {}
+  Aligned<Real> tables;
+  std::vector<std::uint32_t> offsets;  // of fused synapses: columns * delay_offset + target
+  std::vector<Index> offset_shift;     // (groups * partitions) number of the first synapse of a group, minus where its offsets begin
+  std::vector<GradientPiece> pieces;
+};
+
+// Targets of synapses, or where these lie among the rows of some steps: synapse -> data[synapse - shift].
+struct Places {
+  const std::uint32_t* data;
+  Index shift;
+  std::uint32_t operator[](Index synapse) const { return data[synapse - shift]; }
+};
+
+// The branches of all axons of a projection, in one partition.
+struct BranchRange {
+  Index first, end;
+};
+inline BranchRange branches_of(const DelayGroup& group) {
+  return {group.first_branch, group.first_branch + group.n_branches * group.branch_stride};
+}
+
+// Synapses of a projection, given by its first delay group, in all partitions.
+inline Index count_synapses(const Topology& topology, const DelayGroup& group) {
+  Index count = 0;
+  const auto [first, end] = branches_of(group);
+  for (Index p = 0; p < topology.n_partitions(); p++) count += topology.branch_start(p, end) - topology.branch_start(p, first);
+  return count;
+}
+
+// Whether some branch of a projection has a target twice: in a dense table the sum of two weights could round.
+inline bool has_repeats(const Topology& topology, const DelayGroup& group) {
+  const auto [first, end] = branches_of(group);
+  for (Index p = 0; p < topology.n_partitions(); p++)
+    for (Index branch = first; branch < end; branch++)
+      for (Index synapse = topology.branch_start(p, branch) + 1; synapse < topology.branch_start(p, branch + 1); synapse++)
+        if (topology.targets[synapse] == topology.targets[synapse - 1]) return true;
+  return false;
+}
+
+// After which axon a piece ends that begins with `begin`: it has one, and others up to `most` synapses in each partition.
+inline Index end_of_piece(const Topology& topology, const DelayGroup& group, Index begin, Index most) {
+  const auto branch = [&](Index source) { return group.first_branch + source * group.branch_stride; };
+  Index end = begin + 1;
+  for (; end < group.n_branches; end++)
+    for (Index p = 0; p < topology.n_partitions(); p++)
+      if (topology.branch_start(p, branch(end + 1)) - topology.branch_start(p, branch(begin)) > most) return end;
+  return end;
+}
+
+// Chooses between dense table and synapses for a projection; returns whether it has a table.
+inline bool plan_table(const Topology& topology, Index r, PlanSizes& plan) {
+  const DelayGroup& group = topology.groups[r];
+  const Index stride = group.branch_stride, rows = group.n_branches * stride, n_targets = group.target_end - group.target_begin;
+  const Index columns = padded(n_targets), size = rows * columns;
+  const double share = stride > 1 ? kDenseBranchesFrom : kDenseFrom;
+  if (n_targets < kDenseTargets || static_cast<double>(count_synapses(topology, group)) < share * static_cast<double>(size)) return false;
+  if (plan.dense + size > kDenseTo || has_repeats(topology, group)) return false;
+  for (Index d = 0; d < stride; d++) {
+    plan.groups[r + d].table = plan.dense + d * group.n_branches * columns;
+    plan.groups[r + d].table_columns = columns;
+  }
+  plan.dense += size;
+  return true;
+}
+
+// Room for sums of those projections whose gradients are added spike by spike: a share of all, but at least that of an axon.
+inline Index room_for_sums(const Topology& topology, const PlanSizes& plan, Index history_bytes, int threads) {
+  Index longest = 0, most = 0;
+  for (Index r = 0; r < topology.groups.size; r++) {
+    const DelayGroup& group = topology.groups[r];
+    if (!plan.groups[r].by_spikes || group.first_group != r) continue;
+    for (Index p = 0; p < topology.n_partitions(); p++) {
+      const auto start = [&](Index source) { return topology.branch_start(p, group.first_branch + source * group.branch_stride); };
+      for (Index source = 0; source < group.n_branches; source++) longest = std::max(longest, start(source + 1) - start(source));
+      most = std::max(most, start(group.n_branches) - start(0));
+    }
+  }
+  const Index limit = std::min(std::max(kLeastSums, history_bytes / kBytesPerSum), kMostSums);
+  return std::max(longest, std::min((most + threads - 1) / threads + longest, limit));
+}
+
+// What suits each projection in samples of so many steps.
+inline PlanSizes plan_sizes(const Topology& topology, Index n_steps, bool learns, int threads, Index real_size) {
+  PlanSizes plan;
+  plan.groups.resize(static_cast<std::size_t>(topology.groups.size));
+  // What is summed at a time may end up to a vector behind the last target.
+  plan.columns = padded(topology.n_neurons() + topology.n_readouts()) + kPadding;
+  for (const DelayGroup* group = topology.groups.data; group != topology.groups.data + topology.groups.size; group++)
+    plan.latest = std::max(plan.latest, std::min(group->delay_offset, n_steps - 1));
+  plan.turn = power_of_two(plan.latest + 1);
+  for (Index r = 0; r < topology.groups.size; r++) {
+    const DelayGroup& group = topology.groups[r];
+    if (group.first_group != r) continue;
+    const double synapses = static_cast<double>(count_synapses(topology, group));
+    const double branches = static_cast<double>(group.n_branches * group.branch_stride);
+    const bool small = (plan.latest + 1) * plan.columns <= std::numeric_limits<std::int32_t>::max();
+    const bool dense = plan_table(topology, r, plan);
+    const bool fused = !dense && small && group.branch_stride > 1 &&
+                       synapses < kFusedTo * branches * static_cast<double>(topology.n_partitions());
+    const bool by_spikes = learns && group.rule == Rule::eprop && !group.onto_readouts &&
+                           synapses < kRowsFrom * branches * static_cast<double>(group.target_end - group.target_begin);
+    if (fused) plan.flat += static_cast<Index>(synapses);
+    for (Index d = 0; d < group.branch_stride; d++) plan.groups[r + d].fused = fused, plan.groups[r + d].by_spikes = by_spikes;
+  }
+  if (learns) plan.sums = room_for_sums(topology, plan, n_steps * plan.columns * real_size, threads);
+  return plan;
+}
+
+// Offsets of fused synapses.
+template <class Real> void fill_offsets(const Topology& topology, DeliveryPlan<Real>& plan) {
+  plan.offsets.reserve(static_cast<std::size_t>(plan.flat));
+  plan.offset_shift.assign(static_cast<std::size_t>(topology.groups.size * topology.n_partitions()), 0);
+  for (Index r = 0; r < topology.groups.size; r++) {
+    const DelayGroup& group = topology.groups[r];
+    if (!plan.groups[r].fused || group.first_group != r) continue;
+    const auto [first, end] = branches_of(group);
+    for (Index p = 0; p < topology.n_partitions(); p++) {
+      plan.offset_shift[r * topology.n_partitions() + p] = topology.branch_start(p, first) - static_cast<Index>(plan.offsets.size());
+      for (Index branch = first; branch < end; branch++) {
+        const Index late = topology.groups[r + (branch - first) % group.branch_stride].delay_offset * plan.columns;
+        for (Index synapse = topology.branch_start(p, branch); synapse < topology.branch_start(p, branch + 1); synapse++)
+          plan.offsets.push_back(static_cast<std::uint32_t>(late + topology.targets[synapse]));
+      }
+    }
+  }
+}
+
+// Pieces of work of which gradients are made up.
+template <class Real> void fill_pieces(const Topology& topology, DeliveryPlan<Real>& plan, int threads) {
+  const Index share = topology.targets.size / (kPiecesPerThread * threads);
+  const Index piece = std::clamp(share, kLeastPiece, kPiece);
+  for (Index r = 0; r < topology.groups.size; r++) {
+    const DelayGroup& group = topology.groups[r];
+    if (group.rule != Rule::eprop || group.first_group != r) continue;
+    const Index most = plan.groups[r].by_spikes ? plan.sums : piece;
+    for (Index begin = 0; begin < group.n_branches;) {
+      const Index end = end_of_piece(topology, group, begin, most);
+      plan.pieces.push_back({r, begin, end});
+      begin = end;
+    }
+  }
+}
+
+template <class Real> DeliveryPlan<Real> make_plan(const Topology& topology, Index n_steps, bool learns, int threads) {
+  DeliveryPlan<Real> plan(plan_sizes(topology, n_steps, learns, threads, sizeof(Real)));
+  plan.tables.resize(static_cast<std::size_t>(plan.dense));
+  fill_offsets(topology, plan);
+  if (learns) fill_pieces(topology, plan, threads);
+  return plan;
+}
+
+// Where the synapses of a projection lead to.
+template <class Real> Places places_of(const Topology& topology, const DeliveryPlan<Real>& plan, Index group, Index partition) {
+  if (!plan.groups[group].fused) return {topology.targets.data, 0};
+  return {plan.offsets.data(), plan.offset_shift[group * topology.n_partitions() + partition]};
+}
+
+// Writes the weights of some axons of one projection into its dense tables, whose other entries stay zero.
+template <class Real>
+void fill_table(const Topology& topology, Array1<const Real> weight, DeliveryPlan<Real>& plan, const GradientPiece& axons) {
+  const DelayGroup& group = topology.groups[axons.group];
+  for (Index source = axons.begin; source < axons.end; source++)
+    for (Index d = 0; d < group.branch_stride; d++) {
+      const GroupPlan& own = plan.groups[axons.group + d];
+      Real* row = plan.tables.data() + own.table + source * own.table_columns;
+      const Index branch = group.first_branch + source * group.branch_stride + d;
+      for (Index p = 0; p < topology.n_partitions(); p++)
+        for (Index synapse = topology.branch_start(p, branch); synapse < topology.branch_start(p, branch + 1); synapse++)
+          row[topology.targets[synapse] - group.target_begin] = weight[synapse];
+    }
+}
+
+}  // namespace eprop

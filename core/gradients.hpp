@@ -1,0 +1,135 @@
+// Gradients of e-prop: every synapse adds up G of its target over its spikes, from all samples in their order.
+//
+// Of each sample the sum over the spikes is formed first, then added: the same numbers whichever way it is done.
+#pragma once
+#include "batch_delivery.hpp"
+
+namespace eprop {
+
+// Numbers that fit into the widest register.
+template <class Real> struct Register {
+  static constexpr Index kSize = static_cast<Index>(kCacheLine / sizeof(Real));
+  typedef Real Vector __attribute__((vector_size(kCacheLine), aligned(sizeof(Real)), may_alias));
+};
+
+// Sums of `blocks` vectors of G over some spikes: as many at once as there are registers, for a sum waits for the one before.
+template <int blocks, class Real>
+[[gnu::always_inline]] inline void sum_blocks(const Real* from, Index columns, const std::int32_t* steps, Index count, Real* to) {
+  using Vector = typename Register<Real>::Vector;
+  const auto row = [&](Index spike) { return reinterpret_cast<const Vector*>(from + steps[spike] * columns); };
+  Vector sums[blocks];
+#pragma GCC unroll 8
+  for (int i = 0; i < blocks; i++) sums[i] = row(0)[i];
+  for (Index spike = 1; spike < count; spike++) {
+#pragma GCC unroll 8
+    for (int i = 0; i < blocks; i++) sums[i] += row(spike)[i];
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < blocks; i++) reinterpret_cast<Vector*>(to)[i] = sums[i];
+}
+
+// Sums rows of G over the spikes in `steps`, for `size` targets, and up to a vector more.
+template <class Real> void sum_rows(const Real* from, Index columns, const std::int32_t* steps, Index count, Index size, Real* to) {
+  constexpr Index kSize = Register<Real>::kSize;
+  Index j = 0;
+  for (; j + 7 * kSize < size; j += 8 * kSize) sum_blocks<8>(from + j, columns, steps, count, to + j);
+  for (; j + kSize < size; j += 2 * kSize) sum_blocks<2>(from + j, columns, steps, count, to + j);
+  for (; j < size; j += kSize) sum_blocks<1>(from + j, columns, steps, count, to + j);
+}
+
+// Spikes of a source that arrive within the sample, over a delay: their steps.
+struct SourceSpikes {
+  const std::int32_t* steps;
+  Index count;
+};
+template <class Real> SourceSpikes spikes_in_time(const SampleSlot<Real>& slot, Index source, Index last_step) {
+  const Index begin = slot.first[source];
+  Index end = slot.first[source + 1];
+  while (end > begin && slot.steps[end - 1] > last_step) end--;
+  return {slot.steps.data() + begin, end - begin};
+}
+
+// Adds the gradients of a piece whose branches have many targets: G of all of them is summed up, then picked.
+template <class Real>
+void accumulate_rows(const Batch<Real>& batch, const GradientPiece& piece, const SampleSlot<Real>& slot, Real scale,
+                     Real* __restrict sums, Real* __restrict pending) {
+  const Topology& topology = batch.topology;
+  const DelayGroup& first = topology.groups[piece.group];
+  const Index source = topology.populations[first.source_population].first_source, begin = first.target_begin;
+  for (Index i = piece.begin; i < piece.end; i++)
+    for (Index d = 0; d < first.branch_stride; d++) {
+      const Index branch = first.first_branch + i * first.branch_stride + d, delay = topology.groups[piece.group + d].delay;
+      const SourceSpikes spikes = spikes_in_time(slot, source + i, batch.n_steps - 1 - delay);
+      if (spikes.count == 0) continue;
+      sum_rows(slot.psi.row(delay) + begin, slot.psi.columns, spikes.steps, spikes.count, first.target_end - begin, sums);
+      for (Index p = 0; p < topology.n_partitions(); p++)
+        for (Index synapse = topology.branch_start(p, branch); synapse < topology.branch_start(p, branch + 1); synapse++)
+          pending[synapse] += scale * sums[static_cast<Index>(topology.targets[synapse]) - begin];
+    }
+}
+
+// Adds G of the targets of some synapses to their sums.
+template <class Real> void add_synapses(Index begin, Index end, const Places& places, const Real* __restrict row, Real* __restrict sums) {
+  for (Index synapse = begin; synapse < end; synapse++) sums[synapse] += row[places[synapse]];
+}
+
+// Adds the gradients of a piece whose branches have few targets, spike by spike: the spikes of a step read the same rows of G.
+template <class Real>
+void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece, const SampleSlot<Real>& slot, Real scale, Index p,
+                       Real* sums, Real* __restrict pending) {
+  const Topology& topology = batch.topology;
+  const DelayGroup& group = topology.groups[piece.group];
+  const Places places = places_of(topology, batch.plan, piece.group, p);
+  const Index stride = group.branch_stride, first_source = topology.populations[group.source_population].first_source;
+  const Index begin = first_source + piece.begin, end = first_source + piece.end, shift = group.first_branch - stride * first_source;
+  const Index* start = topology.branch_start.row(p);
+  const Index origin = start[begin * stride + shift], branches_at_once = batch.plan.groups[piece.group].fused ? 0 : 1;
+  const auto each_axon = [&](auto&& work) {  // that has spiked: where its synapses begin and end
+    for (Index source = begin; source < end; source++)
+      if (slot.first[source] < slot.first[source + 1]) work(start[source * stride + shift], start[(source + 1) * stride + shift]);
+  };
+  each_axon([&](Index first, Index last) { std::fill(sums + (first - origin), sums + (last - origin), Real{0}); });
+  Index reached = stride;
+  for (Index t = 0; t + group.delay < batch.n_steps; t++) {
+    while (t + topology.groups[piece.group + reached - 1].delay >= batch.n_steps) reached--;
+    const Index stop = slot.start(t, group.source_population + 1);
+    for (Index k = slot.start(t, group.source_population); k < stop; k++) {
+      const Index source = slot.log[k], branch = source * stride + shift;
+      if (source < begin || source >= end) continue;
+      if (k + 1 < stop) {
+        const Index next = slot.log[k + 1] * stride + shift;
+        prefetch_row(start[next], start[next + reached], places, sums - origin);
+      }
+      if (branches_at_once == 0) {
+        add_synapses(start[branch], start[branch + reached], places, slot.psi.row(t + group.delay), sums - origin);
+        continue;
+      }
+      for (Index d = 0; d < reached; d++)
+        add_synapses(start[branch + d], start[branch + d + 1], places, slot.psi.row(t + topology.groups[piece.group + d].delay),
+                     sums - origin);
+    }
+  }
+  each_axon([&](Index first, Index last) {
+    for (Index synapse = first; synapse < last; synapse++) pending[synapse] += scale * sums[synapse - origin];
+  });
+}
+
+// Adds the gradients of a piece of axons from the samples of the first `width` slots, the first of which is number `index`.
+template <class Real>
+void accumulate_piece(Batch<Real>& batch, const GradientPiece& piece, Index width, Index index, const BatchRequest& request, Index thread,
+                      Real* pending) {
+  const bool by_spikes = batch.plan.groups[piece.group].by_spikes;
+  const auto each_slot = [&](auto&& add) {
+    for (Index s = 0; s < width; s++) add(batch.slots[s], static_cast<Real>(request.scales(index + s, piece.group)));
+  };
+  if (!by_spikes)
+    return each_slot([&](const SampleSlot<Real>& slot, Real scale) {
+      accumulate_rows(batch, piece, slot, scale, batch.row_sums[thread].data(), pending);
+    });
+  for (Index p = 0; p < batch.topology.n_partitions(); p++)
+    each_slot([&](const SampleSlot<Real>& slot, Real scale) {
+      accumulate_spikes(batch, piece, slot, scale, p, batch.synapse_sums[thread].data(), pending);
+    });
+}
+
+}  // namespace eprop
