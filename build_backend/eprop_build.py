@@ -200,7 +200,8 @@ def _from_pypi(folder: pathlib.Path, glibc: str) -> dict[str, str]:
     if program is None:
         raise SystemExit(_HELP.format(reason="but it is not there (without build isolation: pip install ziglang)."))
     target = f"-target {platform.machine()}-linux-gnu.{glibc}" if glibc else ""
-    tools = {"c++": f"c++ {target} -fno-sanitize=all", "ar": "ar", "ranlib": "ranlib"}
+    # One level of optimisation for all: else it would compile its own libraries twice.
+    tools = {"c++": f"c++ {target} -O3 -fno-sanitize=all", "ar": "ar", "ranlib": "ranlib"}
     for name, command in tools.items():
         script = folder / name
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(program))} {command} "$@"\n', encoding="utf-8")
