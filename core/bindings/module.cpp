@@ -2,11 +2,23 @@
 #include "convert.hpp"
 #include "threads.hpp"
 
+// Given by the build: the module's name, the level of the processor, its features that the compiler uses, and the flags.
 #ifndef EPROP_MODULE
 #define EPROP_MODULE _native
 #endif
 #ifndef EPROP_LEVEL
 #define EPROP_LEVEL "native"
+#endif
+#ifndef EPROP_FEATURES
+#define EPROP_FEATURES ""
+#endif
+#ifndef EPROP_FLAGS
+#define EPROP_FLAGS ""
+#endif
+#if defined(__clang__)
+#define EPROP_COMPILER __VERSION__
+#else
+#define EPROP_COMPILER "GCC " __VERSION__
 #endif
 
 namespace eprop {
@@ -25,6 +37,9 @@ NB_MODULE(EPROP_MODULE, m) {
   using namespace eprop;
   nanobind::set_leak_warnings(false);  // simulators that still live at the end of the process are no leak
   m.attr("level") = EPROP_LEVEL;
+  m.attr("features") = EPROP_FEATURES;
+  m.attr("flags") = EPROP_FLAGS;
+  m.attr("compiler") = EPROP_COMPILER;
   m.def("available_threads", &available_threads);
   bind_tables(m);
   bind_bandwidth(m);
