@@ -131,7 +131,8 @@ class Session:
             out["adaptation"] = model.adaptation / model.adaptation_decay(self.dt)
         if self.suffix:
             assert isinstance(model, LIF)
-            _, c_reg, per_step = self.simulator.arrays.built.rule_constants[population.index][:3]
+            constants = self.simulator.arrays.built.topology.populations[population.index]
+            c_reg, per_step = float(constants["c_reg"]), float(constants["f_target"])
             return out | {
                 "c_reg": c_reg,
                 "f_target": per_step * 1000.0 / self.dt,
@@ -199,7 +200,7 @@ class Session:
         optimizer: dict[str, Any] = named(rule.optimizer) | {"type": kind, "batch_size": self.batch_size}
         if not self.suffix:
             return {"optimizer": optimizer | {"optimize_each_step": getattr(rule, "each_step", False)}}
-        kappa = self.simulator.arrays.built.rule_constants[p.post.index, 0]
+        kappa = self.simulator.arrays.built.topology.populations["kappa"][p.post.index]
         tau = -self.dt / np.log(kappa) if kappa > 0.0 else 1e-3 * self.dt
         return {"optimizer": optimizer, "average_gradient": rule.average_gradient, "tau_m_readout": float(tau)}
 

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Samples
-from eprop.engine.order import all_synapses
-from eprop.kernels import layout as lay
+from eprop.engine.state.synapse_order import all_synapses
 from eprop.timedriven.engine import TimeDriven
-from eprop.timedriven.learner import lags
+from eprop.timedriven.learner import error_latencies
 from eprop.timedriven.synapses import Synapses
 
 
@@ -52,7 +51,7 @@ def backpropagate(network: TimeDriven, samples: Samples, index: int = 0) -> Back
     """Run one sample from rest and backpropagate its loss, with the present weights."""
     state, s = network.forward.run(samples, index), network.synapses
     n_steps, n = state.v.shape
-    dy = _filtered_errors(state.error, network.built.topology.readouts[lay.READ_ALPHA])
+    dy = _filtered_errors(state.error, network.built.topology.readouts["alpha"])
     reach, de_dz = _backward(network, state, dy)
     gradient = np.zeros(s.source.size)
     for t in range(n_steps):
@@ -101,12 +100,12 @@ def _by_source(network: TimeDriven, s: Synapses, reach: np.ndarray, t: int, n: i
 
 
 def _direct_derivative(network: TimeDriven, n_steps: int, n: int, dy: np.ndarray) -> np.ndarray:
-    """The learning signals of e-prop, each summed over what it still does: ``sum_k B_jk zeta dy_k(t + lag)``."""
-    lag, feedback = lags(network.built), network.learner.feedback()
-    scale = network.built.topology.readouts[lay.READ_ZETA]
+    """The learning signals of e-prop, each summed over what it still does: ``sum_k B_jk zeta dy_k(t + latency)``."""
+    latency, feedback = error_latencies(network.built), network.learner.feedback()
+    scale = network.built.topology.readouts["zeta"]
     out = np.zeros((n_steps, n))
     for t in range(n_steps):
-        at = t + lag
+        at = t + latency
         then = np.take_along_axis(dy, np.minimum(at, n_steps - 1).T, 0).T
         out[t] = (np.where(at < n_steps, then, 0.0) * scale[:, None] * feedback).sum(axis=0)
     return out

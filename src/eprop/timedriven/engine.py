@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import BatchResult, Samples, Simulator, make_samples
-from eprop.engine.eligibility import sort_components
-from eprop.engine.run.inputs import check_samples, one_sample, steps_in
+from eprop.engine.build.eligibility import sort_components
 from eprop.engine.build.neurons import neurons_of
-from eprop.engine.order import all_synapses
+from eprop.engine.build.records import Rule
+from eprop.engine.run.inputs import check_samples, one_sample, steps_in
+from eprop.engine.run.samples import SampleLayout
+from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError, NetworkError
-from eprop.kernels import layout as lay
 from eprop.network import Network
 from eprop.rules import STDP, EProp, EPropPlus
 from eprop.timedriven.forward import Activity, Forward
-from eprop.timedriven.learner import Learner, lags, signal_delays
+from eprop.timedriven.learner import Learner, error_latencies, signal_delays
 from eprop.timedriven.synapses import Synapses, eligibility_of_targets, sources_of_neurons
 
 
@@ -79,7 +80,7 @@ class TimeDriven:
         self.synapses = Synapses.of(self.built, parts)
         self.forward = Forward(network, self.built, self.synapses, self.weight)
         self.learner = Learner(network, self.built, self.synapses, self.weight)
-        self._updates = self._learned_steps = 0
+        self._layout, self._updates, self._learned_steps = SampleLayout.of(network), 0, 0
         self.threads, self.precision, self.comm = 1, "double", self.simulator.comm
 
     @property
@@ -142,7 +143,7 @@ class TimeDriven:
         if self.built.has_eprop:
             raise InputError("a network with EProp learns from samples: use train()")
         n_steps = steps_in("duration", duration, self.network.dt)
-        samples = one_sample(self.network, n_steps, inputs, targets, window)
+        samples = one_sample(self._layout, n_steps, inputs, targets, window)
         return self._run_plus(samples, 0, record_weights)
 
     def _run_plus(self, samples: Samples, index: int, record_weights: bool = False) -> TimeDrivenRun:
@@ -153,7 +154,7 @@ class TimeDriven:
         n_syn, n_neurons = s.source.size, state.v.shape[1]
         traces = _Traces(n_syn, s.decay.shape[1])
         kappa, reg, c_reg, f_target, cutoff = self._plus_constants()
-        plastic = s.rule == lay.EPROP_PLUS
+        plastic = s.rule == Rule.eprop_plus
         rate, drift = np.zeros(n_neurons), np.zeros((n_steps, n_neurons))
         reg_of_neuron, c_of_neuron, f_of_neuron = self._regularisation(reg, c_reg, f_target)
         history = np.zeros((n_steps if record_weights else 0, n_syn))
@@ -165,7 +166,7 @@ class TimeDriven:
             arriving = s.arriving(state.spikes, t)
             self.learner.update(arriving & plastic & ~each & (traces.last >= 0), traces.gradient, t - 1, self.weight)
             self.weight[arriving & each] = coming[arriving & each]
-            self.learner.fade_gaps(arriving)
+            self.learner.fade_offsets(arriving)
             traces.last[arriving] = t
             traces.gradient[arriving] = 0.0
             self.forward.step(t, arriving, state, samples, index)
@@ -183,7 +184,7 @@ class TimeDriven:
                 history[t] = self.weight
         order = all_synapses(self.simulator.arrays)
         return TimeDrivenRun(
-            state.v, state.psi, state.spikes, state.y + self.built.readout_offset, state.error, state.loss,
+            state.v, state.psi, state.spikes, state.y + self.built.topology.readouts["leak"], state.error, state.loss,
             history[:, order] if record_weights else history,
         )  # fmt: skip
 
@@ -227,10 +228,10 @@ class TimeDriven:
 
     def _regularisation(self, *of_synapses: np.ndarray) -> list[np.ndarray]:
         """Constants of synapses as constants of their targets."""
-        plus = (self.synapses.rule == lay.EPROP_PLUS) & ~self.synapses.onto_readout
+        plus = (self.synapses.rule == Rule.eprop_plus) & ~self.synapses.onto_readout
         out = []
         for values in of_synapses:
-            of_neurons = np.zeros(self.built.topology.params.shape[1])
+            of_neurons = np.zeros(self.built.n_neurons)
             of_neurons[self.synapses.target[plus]] = values[plus]
             out.append(of_neurons)
         return out
@@ -239,7 +240,7 @@ class TimeDriven:
 
     def train(self, samples: Samples, progress: Any = None) -> BatchResult:
         """As `Simulator.train`; with `EPropPlus`, every sample starts from rest."""
-        check_samples(self.network, samples)
+        check_samples(self._layout, samples)
         if not self.built.has_eprop:
             return self._result(samples, [self._run_plus(samples, i) for i in _counted(len(samples), progress)])
         total, runs = np.zeros(self.weight.size), []
@@ -248,8 +249,8 @@ class TimeDriven:
             total += self._gradient(samples, i, runs[-1])
         self._updates += 1
         self._learned_steps += len(samples) * samples.n_steps
-        self.learner.update(self.synapses.rule == lay.EPROP, total / len(samples), self._updates, self.weight)
-        self.learner.fade_gaps(self.synapses.rule == lay.EPROP)
+        self.learner.update(self.synapses.rule == Rule.eprop, total / len(samples), self._updates, self.weight)
+        self.learner.fade_offsets(self.synapses.rule == Rule.eprop)
         return self._result(samples, runs)
 
     def evaluate(self, samples: Samples, *, reset: bool | None = None, progress: Any = None) -> BatchResult:
@@ -260,13 +261,13 @@ class TimeDriven:
         InputError
             If they are not to (``reset=False``), or do not fit the network.
         """
-        check_samples(self.network, samples)
+        check_samples(self._layout, samples)
         if reset is not None and not reset:
             raise InputError("evaluate: samples of the time-driven engine start from rest; reset must be True or None")
         return self._result(samples, [self.forward.run(samples, i) for i in _counted(len(samples), progress)])
 
     def _result(self, samples: Samples, runs: list[Any]) -> BatchResult:
-        offset = 0.0 if runs and isinstance(runs[0], TimeDrivenRun) else self.built.readout_offset
+        offset = 0.0 if runs and isinstance(runs[0], TimeDrivenRun) else self.built.topology.readouts["leak"]
         return BatchResult(
             np.array([run.loss.sum() for run in runs]),
             np.stack([run.y + offset for run in runs]),
@@ -316,9 +317,9 @@ class TimeDriven:
             if p.model.role != "neuron":
                 continue
             row = built.topology.populations[p.index]
-            span = slice(row[lay.POP_TARGET], row[lay.POP_TARGET] + p.size)
-            length[span] = max(n_steps - built.lag[p.index], 0)
-            spikes = state.spikes[: length[span][0], row[lay.POP_SRC] : row[lay.POP_SRC] + p.size].sum(axis=0)
+            span = slice(row["first_target"], row["first_target"] + p.size)
+            length[span] = max(n_steps - row["error_latency"], 0)
+            spikes = state.spikes[: length[span][0], row["first_source"] : row["first_source"] + p.size].sum(axis=0)
             _, c_reg, f_target = built.rule_constants[p.index]
             many = max(int(length[span][0]), 1)
             drift[span] = c_reg * (spikes / many - f_target) / many
@@ -331,10 +332,10 @@ class TimeDriven:
 
     def _compensated_signals(self, state: Activity, n_steps: int) -> np.ndarray:
         """Learning signals of each step of emission, (steps, n): errors one delay onto the readouts later."""
-        lag, feedback = lags(self.built), self.learner.feedback()
+        latency, feedback = error_latencies(self.built), self.learner.feedback()
         out = np.zeros((n_steps, state.v.shape[1]))
         for t in range(n_steps):
-            at = t + lag
+            at = t + latency
             then = np.take_along_axis(state.error, np.minimum(at, n_steps - 1).T, 0).T
             out[t] = (np.where(at < n_steps, then, 0.0) * feedback).sum(axis=0)
         return out

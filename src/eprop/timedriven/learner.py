@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from eprop import reference
-from eprop.engine.build import Built
-from eprop.engine.feedback import mirror_of
-from eprop.kernels import layout as lay
+from eprop.engine.build.built import Built
+from eprop.engine.build.feedback import tied_of
+from eprop.engine.build.records import Role, Tied
 from eprop.network import Network
 from eprop.reference.optimizers import Descent
 from eprop.rules import EProp, EPropPlus
@@ -44,9 +44,9 @@ class Learner:
         self.factor = 1.0
         self._descents: dict[int, Descent] = {}
         self._followed, self._followed_steps = self._follow(), np.zeros(weight.size, np.int64)
-        self._gap = np.zeros(weight.size)
+        self._offset = np.zeros(weight.size)
         for pair, where, _ in self._followed:
-            self._gap[where] = built.feedback[pair] - weight[where]
+            self._offset[where] = built.feedback[pair] - weight[where]
 
     def update(self, where: np.ndarray, gradient: np.ndarray, clock: int, weight: np.ndarray) -> None:
         """An optimiser step of some synapses, at a time of their optimiser's clock; changes ``weight``."""
@@ -73,23 +73,23 @@ class Learner:
         """Feedback weights of this moment, (readouts, neurons)."""
         feedback = self._built.feedback.copy()
         for pair, where, kind in self._followed:
-            feedback[pair] = self._weight[where] + (self._gap[where] if kind == lay.MIRROR_CHANGE else 0.0)
+            feedback[pair] = self._weight[where] + (self._offset[where] if kind == Tied.change else 0.0)
         return feedback
 
     def keep_feedback(self, projection: int, before: np.ndarray) -> None:
         """Let adaptive feedback be as ``before`` where the weights of a projection were set from outside."""
         for pair, where, _ in self._followed:
             changed = self._synapses.projection[where] == projection
-            self._gap[where] = np.where(changed, before[pair] - self._weight[where], self._gap[where])
+            self._offset[where] = np.where(changed, before[pair] - self._weight[where], self._offset[where])
 
-    def fade_gaps(self, where: np.ndarray) -> None:
+    def fade_offsets(self, where: np.ndarray) -> None:
         """Adaptive feedback of some synapses forgets its difference from the weight, as the weight forgets its own."""
         for p in self.plastic:
             part = self.parts[p.index][where[self.parts[p.index]]]
-            optimizer, taken = self._descent(p).optimizer, np.zeros(self._gap.size, np.int64)
+            optimizer, taken = self._descent(p).optimizer, np.zeros(self._offset.size, np.int64)
             taken[self.parts[p.index]] = self._descent(p).taken
             if optimizer.eta > 0.0:
-                self._gap[part] *= (1.0 - optimizer.decay) ** (taken[part] - self._followed_steps[part])
+                self._offset[part] *= (1.0 - optimizer.decay) ** (taken[part] - self._followed_steps[part])
             self._followed_steps[part] = taken[part]
 
     def each_step(self) -> np.ndarray:
@@ -101,20 +101,20 @@ class Learner:
 
     def _follow(self) -> list[tuple[tuple[np.ndarray, np.ndarray], np.ndarray, int]]:
         """Pairs (readout, neuron) whose feedback follows a weight, the synapses with these weights, and how."""
-        found, n = [], self._built.topology.params.shape[1]
+        found, n = [], self._built.n_neurons
         sources, neurons = sources_of_neurons(self._built)
         for f in self._network.feedback_projections:
-            if not mirror_of(f):
+            if not tied_of(f):
                 continue
             for p in self._network.projections:
                 if p.pre is f.post and p.post is f.pre:
                     where = np.flatnonzero(self._synapses.projection == p.index)
                     j = neurons[np.searchsorted(sources, self._synapses.source[where])]
                     k = self._synapses.target[where] - n
-                    if mirror_of(f) == lay.MIRROR_CHANGE:
+                    if tied_of(f) == Tied.change:
                         adaptive = self._built.topology.adaptive[k, j]
                         where, j, k = where[adaptive], j[adaptive], k[adaptive]
-                    found.append(((k, j), where, mirror_of(f)))
+                    found.append(((k, j), where, tied_of(f)))
         return found
 
     def _descent(self, p: Any) -> Descent:
@@ -127,15 +127,15 @@ def signal_delays(built: Built) -> np.ndarray:
     return delays if delays.size else np.ones(built.feedback.shape, np.int64)
 
 
-def lags(built: Built) -> np.ndarray:
+def error_latencies(built: Built) -> np.ndarray:
     """Steps from a spike of each neuron to the error it causes at each readout, (readouts, neurons)."""
-    if built.topology.lag.size:
-        return built.topology.lag
-    lag = np.ones(built.feedback.shape, np.int64)
-    for row, own in zip(built.topology.populations, built.lag, strict=True):
-        if row[lay.POP_ROLE] == lay.NEURON:
-            lag[:, row[lay.POP_TARGET] : row[lay.POP_TARGET] + row[lay.POP_SIZE]] = own
-    return lag
+    if built.topology.error_latency.size:
+        return built.topology.error_latency
+    latency = np.ones(built.feedback.shape, np.int64)
+    for row in built.topology.populations:
+        if row["role"] == Role.neuron:
+            latency[:, row["target_begin"] : row["target_end"]] = row["error_latency"]
+    return latency
 
 
 def _optimizer(rule: Any) -> Any:

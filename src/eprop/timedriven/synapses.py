@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eprop.engine.build import Built
-from eprop.engine.eligibility import Components
-from eprop.engine.tables import rows_of_tract
-from eprop.kernels import layout as lay
+from eprop.engine.build.built import Built
+from eprop.engine.build.eligibility import Components
+from eprop.engine.build.records import Role, branches_of
 
 
 @dataclass
@@ -41,24 +40,23 @@ class Synapses:
     def of(cls, built: Built, eligibility: dict[str, np.ndarray]) -> Synapses:
         """The synapses of a built network (of one partition), see `eligibility_of_targets`."""
         topology = built.topology
-        tables = topology.projections
-        counts = np.diff(topology.indptr[0])
+        groups = topology.groups
+        counts = np.diff(topology.branch_start[0])
         owner, source = np.zeros(counts.size, np.int64), np.zeros(counts.size, np.int64)
-        for tract, row in enumerate(tables):
-            owner[rows_of_tract(row)] = tract
-            source[rows_of_tract(row)] = topology.populations[row[lay.PRO_PRE], lay.POP_SRC] + np.arange(
-                row[lay.PRO_ROWS]
-            )
-        axon = np.repeat(np.arange(counts.size), counts)
-        tract = owner[axon]
+        for number, group in enumerate(groups):
+            first = topology.populations["first_source"][group["source_population"]]
+            owner[branches_of(group)] = number
+            source[branches_of(group)] = first + np.arange(group["n_branches"])
+        branch = np.repeat(np.arange(counts.size), counts)
+        number_of = owner[branch]
         target = topology.targets.astype(np.int64)
         return cls(
-            source=source[axon],
+            source=source[branch],
             target=target,
-            delay=tables[tract, lay.PRO_DELAY],
-            projection=tables[tract, lay.PRO_OWNER],
-            rule=tables[tract, lay.PRO_RULE],
-            onto_readout=tables[tract, lay.PRO_TO_READOUT] == 1,
+            delay=groups["delay"][number_of],
+            projection=groups["projection"][number_of],
+            rule=groups["rule"][number_of],
+            onto_readout=groups["onto_readouts"][number_of] == 1,
             **{name: part[target] for name, part in eligibility.items()},
         )
 
@@ -76,19 +74,19 @@ class Synapses:
 def eligibility_of_targets(built: Built, components: dict[int, Components]) -> dict[str, np.ndarray]:
     """Eligibility of all neurons and readouts, padded to one number of components."""
     topology = built.topology
-    n, k = topology.params.shape[1], topology.readouts.shape[1]
+    n, k = built.n_neurons, built.n_readouts
     d = max([1, *(c.size for c in components.values())])
     out = {name: np.zeros((n + k, d)) for name in ("arrival", "output", "spike")}
     out["decay"] = np.zeros((n + k, d, d))
     for index, c in components.items():
         row = topology.populations[index]
-        span = slice(row[lay.POP_TARGET], row[lay.POP_TARGET] + row[lay.POP_SIZE])
+        span = slice(row["first_target"], row["first_target"] + row["size"])
         out["decay"][span, : c.size, : c.size] = c.decay
         for name in ("arrival", "output", "spike"):
             out[name][span, : c.size] = getattr(c, name)
     out["decay"][n:, 0, 0], out["arrival"][n:, 0], out["output"][n:, 0] = (
-        topology.readouts[lay.READ_ALPHA],
-        topology.readouts[lay.READ_ZETA],
+        topology.readouts["alpha"],
+        topology.readouts["zeta"],
         1.0,
     )
     return out
@@ -96,8 +94,8 @@ def eligibility_of_targets(built: Built, components: dict[int, Components]) -> d
 
 def sources_of_neurons(built: Built) -> tuple[np.ndarray, np.ndarray]:
     """Numbers among the sources, and among the neurons, of all neurons."""
-    rows = [row for row in built.topology.populations if row[lay.POP_ROLE] == lay.NEURON]
+    rows = [row for row in built.topology.populations if row["role"] == Role.neuron]
     none = np.zeros(0, np.int64)
-    spans = [(np.arange(row[lay.POP_SIZE]) + row[lay.POP_SRC], np.arange(row[lay.POP_SIZE]) + row[lay.POP_TARGET])
+    spans = [(np.arange(row["size"]) + row["first_source"], np.arange(row["size"]) + row["first_target"])
              for row in rows]  # fmt: skip
     return np.concatenate([none, *(a for a, _ in spans)]), np.concatenate([none, *(b for _, b in spans)])

@@ -88,7 +88,7 @@ class Batches:
             synapses.pending[:] = 0.0  # a part of a batch is no batch
             raise
         arrays.tie_feedback()
-        check_weights(arrays, "train")
+        check_weights(arrays, "train", bool(np.isfinite(synapses.weight.sum())))
         assert result.spikes is not None
         check_silence(arrays, result.spikes)
         return result
@@ -192,7 +192,7 @@ class Batches:
         needed = results = results_bytes(len(samples) * n_steps, readouts)
         if not self._suffices(n_steps, n, learn):
             self._let_go()
-            needed += width * slot_bytes(arrays.built, n_steps, learn)
+            needed += self._batch_bytes(width, n_steps, learn)
         comm, problem = self._replicas if self._replicas.size > 1 else exchange.comm, ""
         if max(comm.gather(needed)) <= NOTICEABLE:
             return
@@ -227,6 +227,14 @@ class Batches:
             and (batch.learns or not learn)
         )
 
+    def _batch_bytes(self, width: int, n_steps: int, learn: bool) -> int:
+        """Bytes of a batch of the core with so many slots."""
+        built = self._arrays.built
+        slot, shared = lib.batch_bytes(
+            built.topology, built.initial.shape[0], n_steps, learn, max(self._arrays.threads, 1), built.weight.itemsize
+        )
+        return int(width * slot + shared)
+
     def _let_go(self) -> None:
         """Of the batch of before, which is in the way of another one."""
         if self._batch is not None:
@@ -250,12 +258,3 @@ def _count_learners(built: Built) -> int:
     groups = groups[(groups["rule"] == Rule.eprop) & (groups["onto_readouts"] == 0)]
     return sum(hi - lo for lo, hi in set(zip(groups["target_begin"].tolist(), groups["target_end"].tolist(), strict=True)))
 
-
-def slot_bytes(built: Built, n_steps: int, learns: bool) -> int:
-    """Bytes of a sample slot, but for its spike log; what each thread has for sums of gradients is not of a slot."""
-    n, k, itemsize = built.n_neurons, built.n_readouts, built.weight.itemsize
-    late = min(int(built.topology.groups["delay_offset"].max(initial=0)), n_steps - 1)
-    width = -(-(n + k) // 32) * 32 + 32
-    state = 8 * n * (built.initial.shape[0] + 4 + 2 * built.n_components) + 4 * n + 8 * built.n_sources
-    steps = n_steps * 8 * (k + len(built.topology.populations) + 1) + (n_steps if learns else 1) * itemsize * (k + width)
-    return state + steps + 8 * ((1 << late.bit_length()) + late) * width

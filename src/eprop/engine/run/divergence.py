@@ -12,9 +12,6 @@ from eprop.errors import Status, check_status
 
 # No neuron means such a voltage (mV): the run has diverged, though its numbers are still finite.
 LARGEST_VOLTAGE = 1e9
-# A run looks at all weights when so many of them are due to each step since the last look: that takes much less time than the
-# steps have taken. Weights that are no numbers show in voltages anyhow, when they are used.
-WEIGHTS_A_STEP = 1 << 12
 
 
 def check_voltages(arrays: Arrays, where: str, loss: float) -> None:
@@ -26,10 +23,10 @@ def check_voltages(arrays: Arrays, where: str, loss: float) -> None:
         check_status(arrays.exchange.worst(status), where)
 
 
-def check_weights(arrays: Arrays, where: str) -> None:
-    """Stop with advice when a weight is no longer a number."""
-    status = Status.OK if np.isfinite(arrays.synapses.weight.sum()) else Status.WEIGHT_NOT_FINITE
-    check_status(arrays.exchange.worst(status), where)
+def check_weights(arrays: Arrays, where: str, finite: bool) -> None:
+    """Stop with advice when a weight is no longer a number on some rank; ``finite``: those of this one are."""
+    if not finite or arrays.exchange.several:
+        check_status(arrays.exchange.worst(Status.OK if finite else Status.WEIGHT_NOT_FINITE), where)
 
 
 def check_losses(losses: np.ndarray, y: np.ndarray) -> None:

@@ -20,8 +20,9 @@ def sample_scales(arrays: Arrays, samples: Samples, index: np.ndarray) -> np.nda
     """
     lengths = np.broadcast_to(_lengths(samples), len(samples))
     shares = np.where(_averaged(arrays), (lengths[0] / lengths[index])[:, None], 1.0)
-    dtype = arrays.built.weight.dtype
-    return np.ascontiguousarray(arrays.built.topology.groups["input_scale"].astype(dtype) * shares.astype(dtype))
+    dtype = arrays.built.weight.dtype  # numbers of the type of a synapse
+    scales = arrays.built.topology.groups["input_scale"].astype(dtype) * shares.astype(dtype)
+    return np.ascontiguousarray(scales, np.float64)
 
 
 def _averaged(arrays: Arrays) -> np.ndarray:

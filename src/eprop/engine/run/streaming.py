@@ -13,7 +13,7 @@ from eprop.core import lib
 from eprop.engine.build.memory import NOTICEABLE, check_results, results_bytes
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.parallelism import run_in_threads
-from eprop.engine.run.divergence import WEIGHTS_A_STEP, check_losses, check_silence, check_voltages, check_weights
+from eprop.engine.run.divergence import check_losses, check_silence, check_voltages, check_weights
 from eprop.engine.run.loop import NO_PROBES, RunBuffers, advance, make_buffers, request_of, stream_at_rest
 from eprop.engine.run.phases import PhaseTimer
 from eprop.engine.run.probes import Probes
@@ -51,7 +51,6 @@ class Streaming:
             for p in arrays.network.populations
             if p.model.role == "readout"
         ]
-        self._unchecked_steps = 0
 
     def run(self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0) -> Recording:
         """Run one sample; see `Simulator.run`. Random numbers are those of ``clock`` steps later."""
@@ -65,7 +64,7 @@ class Streaming:
             check_voltages(arrays, "run", out.loss[done - 1])
             if reader:
                 reader.read()
-        self._check_weights("run", n_steps)
+        check_weights(arrays, "run", stream.weights_finite(arrays.threads))
         times = np.arange(t0 + 1.0, t0 + n_steps + 1.0) * arrays.network.dt
         spikes, traces = reader.spikes() if reader else {}, probes.collect(out.probed, arrays.exchange)
         out.y += self._leak
@@ -76,8 +75,7 @@ class Streaming:
     def outputs(self, sample: Samples, y: np.ndarray, spikes: dict[str, tuple[np.ndarray, np.ndarray]]) -> Recording:
         """What `run` leaves behind if nothing but spikes is asked for, from the outputs of a sample that began at rest."""
         arrays, loss = self._arrays, np.zeros(sample.n_steps)
-        # The core knows outputs without the leak potential.
-        lib.losses_of_steps(y - self._leak, sample.target[0], sample.window[0], arrays.built.topology, loss)
+        lib.losses_of_steps(y, sample.target[0], sample.window[0], arrays.built.topology, loss)
         return Recording((np.arange(sample.n_steps) + 1.0) * arrays.network.dt, self._by_readout(y), loss, spikes)
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
@@ -93,7 +91,7 @@ class Streaming:
             check_voltages(arrays, f"sample {last // n_steps}", out.loss[last])
             _report(progress, before, done, n_steps)
         check_voltages(arrays, "train", 0.0)
-        check_weights(arrays, "train")
+        check_weights(arrays, "train", arrays.stream.weights_finite(arrays.threads))
         spikes = arrays.exchange.sum(out.spikes)
         self._count_events_of_all(events)
         check_silence(arrays, spikes)
@@ -133,14 +131,6 @@ class Streaming:
         if arrays.exchange.several:  # messages are exchanged in Python
             timer.seconds["exchange"] += max(elapsed - float(laps[-1].sum()), 0.0)
         return steps
-
-    def _check_weights(self, where: str, n_steps: int) -> None:
-        """Look at all weights now and then, see `WEIGHTS_A_STEP`; ranks do the same steps, but hold not as many weights."""
-        self._unchecked_steps += n_steps
-        arrays = self._arrays
-        if arrays.exchange.several or self._unchecked_steps * WEIGHTS_A_STEP >= arrays.synapses.weight.size:
-            self._unchecked_steps = 0
-            check_weights(arrays, where)
 
     def _count_events_of_all(self, before: int) -> None:
         """Make the events since there were ``before`` those of all ranks."""

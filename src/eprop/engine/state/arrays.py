@@ -123,7 +123,7 @@ class Arrays:
                 table["target_begin"] == first["target_begin"]
             )
         lib.tie_feedback(
-            self.built.topology, chosen.view(np.uint8), self.synapses.weight, neurons.feedback, neurons.feedback_offset
+            self.built.topology, chosen, self.synapses.weight, neurons.feedback, neurons.feedback_offset
         )
 
     def measure_offsets(self, groups: Sequence[int]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.build.records import ring_size
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.ranks.gathering import LOG, NEVER, POST_TIMES
+from eprop.engine.ranks.gathering import LOG, POST_TIMES
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.storage import arrays_of
 from eprop.engine.state.synapse_order import all_synapses
@@ -65,7 +65,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     steps, arrays.updates, events, arrays.learned_steps = (int(v) for v in state["counters"])
     stream.t, stream.events = steps, events
     stream.set_log(np.ascontiguousarray(state[LOG[0]], np.int32))
-    stream.set_post_times(_with_end(np.ascontiguousarray(state[POST_TIMES], np.int64), steps - arrays.history.post_span))
+    stream.set_post_times(np.ascontiguousarray(state[POST_TIMES], np.int64))
     # Room for all at once: of steps before the first one that is processed again the log may know nothing any more.
     first = _first_processed(arrays.history.record_steps, steps)
     arrays.axons.processed_until[0] = first
@@ -86,13 +86,6 @@ def _checked(
 def _keys(own: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> dict[str, int]:
     """What must be the same on all ranks."""
     return {name: checksum(np.asarray(state[name])) for name in own}
-
-
-def _with_end(times: np.ndarray, oldest: int) -> np.ndarray:
-    """Postsynaptic spikes with room for a step that ends each search for those after step ``oldest``."""
-    if not (times.size and times[:, -1].max() > oldest):
-        return times
-    return np.concatenate([times, np.full_like(times, NEVER)], axis=1)
 
 
 def _room_for_records(first: int, now: int, starts: np.ndarray) -> int:

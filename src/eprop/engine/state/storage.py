@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.build.built import Built
-from eprop.engine.build.records import AXON_TIMES, padded, ring_size
+from eprop.engine.build.kind import padded
+from eprop.engine.build.records import AXON_TIMES, ring_size
 
 CACHE_LINE = 64
 
