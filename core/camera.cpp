@@ -133,9 +133,14 @@ void draw_nodes(const Stream& stream, const CameraSettings& c, Buffers& buffers)
     buffers.displaced[k] = c.elastic / kSmoothed * c.normals[buffers.few[k] >> 4];
 }
 
-// Write the image as a random linear map about its centre and the displacements of the nodes show it.
-void distort(const std::uint8_t* image, const CameraSettings& c, Buffers& buffers) {
+// Write the image as a random linear map about its centre and a random field of displacements show it; the map's numbers are in
+// the first block of random ones.
+void distort(const std::uint8_t* image, const Stream& stream, const CameraSettings& c, Buffers& buffers) {
   constexpr double kCentre = 0.5 * (kSide - 1);
+  if (c.elastic > 0.0)
+    draw_nodes(stream, c, buffers);
+  else
+    std::fill(buffers.displaced.begin(), buffers.displaced.end(), 0.0);
   const auto drawn = [&](Index k) { return c.warp * c.normals[buffers.random[count(kFirstWarp + k)] >> 4]; };
   const double a = 1.0 + drawn(0), b = drawn(1), cc = drawn(2), d = 1.0 + drawn(3);
   const Index nodes = buffers.nodes;
@@ -392,11 +397,7 @@ bool record_digit(const std::uint8_t* image, const Stream& stream, const CameraS
   for (Index j = 0; j < c.delays.rows; j++) drawn[j] = c.delays(j, 1) * (b.random[count(kFirstDelay + j)] / 32768.0 - 1.0);
   draw_thresholds(c, b);
   if (c.warp > 0.0 || c.elastic > 0.0) {
-    if (c.elastic > 0.0)
-      draw_nodes(stream, c, b);
-    else
-      std::fill(b.displaced.begin(), b.displaced.end(), 0.0);
-    distort(image, c, b);
+    distort(image, stream, c, b);
     image = b.image.data();
   }
   const Box box = find_box(image);
@@ -445,6 +446,14 @@ bool record_digits(const Digits& digits, const CameraSettings& settings, Index m
     out.channels.insert(out.channels.end(), events.channels.begin(), events.channels.end());
   }
   return true;
+}
+
+DistortedDigit distort_digit(const Digits& digits, Index i, const CameraSettings& settings) {
+  Buffers buffers(settings.elastic_spacing);
+  const Stream stream{digits.seed, static_cast<std::uint32_t>(digits.indices[i])};
+  fill_random(stream, 0, buffers.random);
+  distort(digits.images.row(i, 0), stream, settings, buffers);
+  return {std::move(buffers.image), std::move(buffers.displaced)};
 }
 
 }  // namespace eprop

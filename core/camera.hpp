@@ -51,4 +51,11 @@ struct CameraEvents {
 // Record digits, side by side on threads. Returns false if one has more than `most` events.
 bool record_digits(const Digits& digits, const CameraSettings& settings, Index most, int threads, CameraEvents& out);
 
+// The image of digit `i` as its recording shows it: after the random linear map and the elastic distortion.
+struct DistortedDigit {
+  std::vector<std::uint8_t> image;  // (kSide, kSide)
+  std::vector<double> nodes;        // (2, n, n) displacements of the nodes in x and y, pixels
+};
+DistortedDigit distort_digit(const Digits& digits, Index i, const CameraSettings& settings);
+
 }  // namespace eprop

@@ -2,6 +2,7 @@
 //
 //   record_digits(settings, images, indices, seed, most, threads) -> (times, channels, offsets), or None: a digit has more than
 //                                                                    `most` events
+//   distort_digit(settings, images, indices, seed, i) -> (image, nodes): what the recording of images[i] shows, flat arrays
 //   camera_constants: dict of field, side, phases, taps, levels, max_delays
 #include "camera.hpp"
 
@@ -72,6 +73,15 @@ nb::object record(nb::handle settings, const In3<std::uint8_t>& images, const In
   return nb::make_tuple(times, channels, handed_over(std::move(made.offsets)));
 }
 
+nb::object distort(nb::handle settings, const In3<std::uint8_t>& images, const In1<Index>& indices, std::uint64_t seed, Index i) {
+  const CameraSettings camera = read_settings(settings);
+  check(images.shape(1) == kSide && images.shape(2) == kSide, "images must have shape (n, side, side)");
+  check(0 <= i && i < static_cast<Index>(images.shape(0)) && indices.shape(0) == images.shape(0), "i must be one of the images");
+  DistortedDigit made = distort_digit({view3(images), view1(indices), seed}, i, camera);
+  nb::object image = handed_over(std::move(made.image));
+  return nb::make_tuple(image, handed_over(std::move(made.nodes)));
+}
+
 }  // namespace
 
 void bind_camera(nb::module_& m) {
@@ -83,6 +93,7 @@ void bind_camera(nb::module_& m) {
   constants["levels"] = kLevels;
   constants["max_delays"] = kMaxDelays;
   m.attr("camera_constants") = constants;
+  m.def("distort_digit", &distort, "settings"_a, "images"_a.noconvert(), "indices"_a.noconvert(), "seed"_a, "i"_a);
   m.def("record_digits", &record, "settings"_a, "images"_a.noconvert(), "indices"_a.noconvert(), "seed"_a, "most"_a, "threads"_a);
 }
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop import random
 from eprop.engine import Samples
 from eprop.engine.build import Built
 from eprop.engine.compile import advance_of
-from eprop import random
 from eprop.kernels import layout as lay
 from eprop.kernels.neurons import errors, integrate_readouts
 from eprop.network import Network

@@ -7,11 +7,13 @@ import errno
 import json
 import os
 import time
+import types
 import warnings
 
 import numpy as np
 import pytest
 
+from eprop.core import lib
 from eprop.data import BinnedDataset, CacheWarning, cache, cached, load_dataset, save_dataset
 from eprop.errors import DataError
 
@@ -60,6 +62,11 @@ def test_key_knows_the_code(monkeypatch):
     assert cache.digest({"a": 1}) == before
     monkeypatch.setattr(cache, "_code_digest", lambda: "another version")
     assert cache.digest({"a": 1}) != before
+    monkeypatch.undo()
+    cache._code_digest.cache_clear()
+    monkeypatch.setattr(cache, "lib", types.SimpleNamespace(data_version=lib.data_version + 1))
+    assert cache.digest({"a": 1}) != before
+    cache._code_digest.cache_clear()
     for name in cache._MAKERS:
         assert (cache.pathlib.Path(cache.__file__).parent / name).is_file()
 

@@ -9,9 +9,9 @@ import pytest
 import scipy.ndimage
 from scipy.interpolate import BSpline
 
+from eprop.core import lib
 from eprop.data import EventCamera, from_iterable, read_mnist, read_nmnist
 from eprop.data import camera as camera_module
-from eprop.data._camera_kernels import make_scratch
 from eprop.data.camera_path import SACCADES, sample_path
 from eprop.errors import DataError, ParameterError
 
@@ -48,7 +48,6 @@ def test_a_recording_depends_on_seed_index_and_image_only(monkeypatch):
     part = camera.binned(images[200:], labels[200:], seed=7, indices=np.arange(200, 300))
     assert all(np.array_equal(one.dense(200 + k), part.dense(k)) for k in (0, 50, 99))
     monkeypatch.setattr(camera_module, "_BLOCK", 11)
-    monkeypatch.setattr(camera_module, "_ROOM", 500)  # too little: the block is recorded in pieces
     assert same(one, camera.binned(images, labels, seed=7, threads=2))
     assert not same(one, camera.binned(images, labels, seed=8))
     assert not same(one, camera.binned(images, labels, seed=7, indices=np.arange(300) + 1))
@@ -128,11 +127,12 @@ def test_an_elastic_distortion_moves_every_pixel_by_a_spline_through_drawn_nodes
 
 
 @pytest.mark.parametrize("spacing", [3, 5, 7, 14])
-def test_displacements_are_splines_through_nodes_of_any_spacing(monkeypatch, spacing):
-    images, made = strokes(1, seed=3), []
-    monkeypatch.setattr(camera_module, "make_scratch", lambda n: made.append(make_scratch(n)) or made[-1])
-    dataclasses.replace(QUIET, elastic=1.0, elastic_spacing=spacing).binned(images, [0], seed=1)
-    distorted, _, nodes = made[0][0]
+def test_displacements_are_splines_through_nodes_of_any_spacing(spacing):
+    images, indices = strokes(1, seed=3), np.zeros(1, np.int64)
+    camera = dataclasses.replace(QUIET, elastic=1.0, elastic_spacing=spacing)
+    distorted, nodes = lib.distort_digit(camera._settings(), images, indices, 1, 0)
+    assert same(QUIET.binned(distorted.reshape(1, 28, 28), [0], seed=1), camera.binned(images, [0], seed=1))
+    distorted, nodes = distorted.reshape(28, 28), nodes.reshape(2, (27 // spacing) + 4, -1)
     knots = spacing * (np.arange(nodes.shape[1] + 4) - 3.0)
     splines = BSpline.design_matrix(np.arange(28.0), knots, 3).toarray()
     dx, dy = splines @ nodes @ splines.T
@@ -251,7 +251,6 @@ def test_unfit_images(images, options, error):
 
 def test_absurd_parameters_end(monkeypatch):
     monkeypatch.setattr(camera_module, "_MOST", 4000)
-    monkeypatch.setattr(camera_module, "_ROOM", 100)
     camera = EventCamera(threshold_on=0.01, threshold_off=0.01, refractory=0.0)
     with pytest.raises(ParameterError, match="raise the thresholds"):
         camera.binned(strokes(1), [0], seed=1)

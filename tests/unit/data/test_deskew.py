@@ -11,8 +11,8 @@ from digits import recordings
 from eprop.data import BinnedDataset, EventCamera, deskew, from_iterable
 from eprop.data.camera_path import SACCADES, sample_path
 from eprop.data.deskew import STEEPEST
-from eprop.equations.rng import DESKEW, uniform
 from eprop.errors import DataError
+from eprop.random import DESKEW, uniform
 
 SIDE = 34
 CAMERA = EventCamera()

@@ -38,9 +38,9 @@ def check_network(network: Network) -> None:
         check_steps(population.name, population.model, network.dt)
     for projection in network.projections:
         if isinstance(projection.rule, EPropPlus):
-            _check_plus(network, projection)
+            _check_eprop_plus(network, projection, projection.rule)
         if isinstance(projection.rule, STDP):
-            _check_stdp(network, projection)
+            _check_stdp(network, projection, projection.rule)
     for feedback in network.feedback_projections:
         if tied_of(feedback) and rules:
             check_tied(network, feedback)
@@ -77,22 +77,20 @@ def check_sizes(sources: int, axons: int) -> None:
             raise NetworkError(f"the network has {count:,} {what} on a rank, at most {MOST:,}; use more ranks{advice}")
 
 
-def _check_plus(network: Network, projection: Projection) -> None:
-    if not 2 <= steps_of(projection.rule.cutoff, network.dt) <= LONGEST_CUTOFF:
+def _check_eprop_plus(network: Network, projection: Projection, rule: EPropPlus) -> None:
+    if not 2 <= steps_of(rule.cutoff, network.dt) <= LONGEST_CUTOFF:
         raise NetworkError(
             f"{projection.name}: EPropPlus.cutoff must be at least two steps of {network.dt:g} ms, at most {LONGEST_CUTOFF}, "
-            f"got {projection.rule.cutoff:g} ms"
+            f"got {rule.cutoff:g} ms"
         )
-    check_steps(projection.name, projection.rule, network.dt)
+    check_steps(projection.name, rule, network.dt)
 
 
-def _check_stdp(network: Network, projection: Projection) -> None:
+def _check_stdp(network: Network, projection: Projection, rule: STDP) -> None:
     if projection.post.model.role == "readout":
         raise NetworkError(f"{projection.name}: STDP needs postsynaptic spikes, and readouts have none")
-    if projection.rule.cutoff(network.dt) > LONGEST_CUTOFF:
+    if rule.cutoff(network.dt) > LONGEST_CUTOFF:
         raise NetworkError(f"{projection.name}: STDP.tau_plus is too long for steps of {network.dt:g} ms")
     for other in network.projections:
-        if other.post is projection.post and getattr(other.rule, "tau_minus", projection.rule.tau_minus) != (
-            projection.rule.tau_minus
-        ):
+        if other.post is projection.post and getattr(other.rule, "tau_minus", rule.tau_minus) != (rule.tau_minus):
             raise NetworkError(f"all STDP projections onto {projection.post.name!r} must share tau_minus")

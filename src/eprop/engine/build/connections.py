@@ -72,7 +72,9 @@ class ConnectionBuilder:
         self.branches: list[slice] = []
         self.strides: list[int] = []
         for p, own in zip(network.projections, groups, strict=True):
-            first, stride = (int(table[table["projection"] == p.index][0][name]) for name in ("first_branch", "branch_stride"))
+            first, stride = (
+                int(table[table["projection"] == p.index][0][name]) for name in ("first_branch", "branch_stride")
+            )
             self.branches.append(slice(first, first + len(own) * self.n_sources[p.index]))
             self.strides.append(stride)
 
@@ -102,9 +104,7 @@ class ConnectionBuilder:
                 branches = self._branches(p, chunk, indptr, sources)
                 lib.place_synapses(indptr, branches, values, chunk[0] + first_target, own, target, weight, tile)
 
-    def _branches(
-        self, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
-    ) -> np.ndarray:
+    def _branches(self, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray) -> np.ndarray:
         """Branch of each connection, counted from the projection's first."""
         groups, local = self.groups[p.index], self.ranks.local_ids(p.pre, sources)
         if len(groups) == 1:

@@ -44,9 +44,7 @@ class DelayGroup:
     readout_class: int
 
 
-def delay_groups_of(
-    network: Network, ranks: RankPartition, n_classes: Mapping[int, int]
-) -> list[list[DelayGroup]]:
+def delay_groups_of(network: Network, ranks: RankPartition, n_classes: Mapping[int, int]) -> list[list[DelayGroup]]:
     """The delay groups of each projection, by ascending delay, then class; the same on every rank.
 
     ``n_classes`` is the number of classes of each population of readouts, by its index.

@@ -8,7 +8,7 @@ import numpy as np
 
 from eprop import random
 from eprop.errors import NetworkError
-from eprop.network import Distribution, Network, Projection
+from eprop.network import Distribution, Explicit, Network, Projection
 from eprop.network.distributions import Array
 from eprop.network.network import LONGEST_DELAY
 from eprop.network.parts import FeedbackProjection
@@ -122,7 +122,8 @@ def _values(
         values: np.ndarray = given.values
         if values.ndim == 2:
             return values[np.repeat(np.arange(first, stop), np.diff(indptr)), sources]
-        begin = np.searchsorted(p.connectivity.targets, first)  # type: ignore[attr-defined]
+        assert isinstance(p.connectivity, Explicit)  # no other rule takes a list of values
+        begin = np.searchsorted(p.connectivity.targets, first)
         return values[begin : begin + sources.size]
     expected = p.connectivity.expected(p.pre.size, p.post.size)
     return given.drawn(p.name, first, stop, indptr, (expected / p.post.size, expected / p.pre.size), seed)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eprop.errors import NetworkError
 from eprop.engine.build.kind import MOST_FILTERS, MOST_OWN, Kind
+from eprop.errors import NetworkError
 from eprop.models import Eligibility
 
 
@@ -53,7 +53,8 @@ def sort_components(name: str, eligibilities: Sequence[Eligibility]) -> Componen
         if not isinstance(e, Eligibility):
             raise NetworkError(f"{name}: eligibility(dt) must return an Eligibility, got {e!r:.80}")
     decay, arrival, output, spike = (
-        np.array([getattr(e, part) for e in eligibilities], np.float64) for part in ("decay", "arrival", "output", "spike")
+        np.array([getattr(e, part) for e in eligibilities], np.float64)
+        for part in ("decay", "arrival", "output", "spike")
     )
     d = arrival.shape[-1]
     if decay.shape[1:] != (d, d) or output.shape[1:] != (d,) or spike.shape[1:] != (d,) or d == 0:

@@ -91,9 +91,10 @@ def neuron_arrays(
     The last row of ``params`` is a code of `Sharing`: what can be said of all neurons of the population.
     """
     n = ranks.n_neurons
-    populations = [p for p in network.populations if p.model.role == "neuron"]
-    n_params = max((len(p.model.parameter_rows) for p in populations), default=1)
-    n_state = max((len(p.model.state_rows) for p in populations), default=1)
+    populations = [p for p in network.populations if isinstance(p.model, Neuron)]
+    models = [p.model for p in populations if isinstance(p.model, Neuron)]
+    n_params = max((len(model.parameter_rows) for model in models), default=1)
+    n_state = max((len(model.state_rows) for model in models), default=1)
     params, initial, leak = np.zeros((n_params + 1, n)), np.zeros((n_state, n)), np.zeros(n)
     first_target = 0
     for p in populations:

@@ -55,11 +55,11 @@ def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
             first, (begin, stop) = ranks.first_target(p), ranks.own(p)
             row["target_begin"], row["target_end"] = np.clip((first + begin, first + stop), 0, ranks.n_neurons)
             row["first_target"] = row["target_begin"] - ranks.own_sources(p).start
-        if role == Role.readout:
+        if isinstance(p.model, Readout):
             row["first_target"] = row["target_begin"] = n_targets
             n_targets += p.size
             row["target_end"] = n_targets
-            row["softmax"] = p.model.loss.softmax  # type: ignore[attr-defined]
+            row["softmax"] = p.model.loss.softmax
         n_channels += role == Role.events
     return table
 
@@ -83,9 +83,7 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
             row["voltage_row"] = model.state_rows.index("v")
         row["n_components"] = c.size
         row["fed_back"] = c.spike.any()
-        row["leaky"] = (
-            c.size == 1 and not c.spike.any() and bool((c.arrival == 1.0).all() and (c.output == 1.0).all())
-        )
+        row["leaky"] = c.size == 1 and not c.spike.any() and bool((c.arrival == 1.0).all() and (c.output == 1.0).all())
 
 
 def _loop_of(model: type[Neuron]) -> tuple[int, int]:
@@ -96,8 +94,8 @@ def _loop_of(model: type[Neuron]) -> tuple[int, int]:
 
 def models_of(neurons: list[Population]) -> list[type[Neuron]]:
     """The distinct models of populations of neurons, in the order of their names."""
-    models = {type(p.model) for p in neurons}
-    return sorted(models, key=lambda model: (model.__qualname__, model.__module__))  # type: ignore[arg-type]
+    models = {type(p.model) for p in neurons if isinstance(p.model, Neuron)}
+    return sorted(models, key=lambda model: (model.__qualname__, model.__module__))
 
 
 def poisson_rates(network: Network, populations: np.ndarray, neurons: dict[int, list[Any]]) -> np.ndarray:

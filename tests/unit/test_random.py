@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from eprop.equations import rng
+from eprop import random as rng
 
 pytestmark = pytest.mark.tiny
 
@@ -22,18 +24,12 @@ VECTORS = [
 ]
 
 
-def plain(function):
-    return getattr(function, "py_func", function)
-
-
 @pytest.mark.parametrize(("counter", "key", "wanted"), VECTORS)
-@pytest.mark.parametrize("compiled", [True, False])
-def test_known_answers(counter, key, wanted, compiled):
-    philox = rng.philox if compiled else plain(rng.philox)
-    seed = np.uint64(key[0] | key[1] << 32)
-    index = np.uint64(counter[0] | counter[1] << 32)
-    first, second = philox(seed, np.uint64(counter[3]), np.uint64(counter[2]), index)
-    assert (int(first), int(second)) == (wanted[0] | wanted[1] << 32, wanted[2] | wanted[3] << 32)
+@pytest.mark.parametrize("kind", [int, np.uint64])
+def test_known_answers(counter, key, wanted, kind):
+    seed, index = kind(key[0] | key[1] << 32), kind(counter[0] | counter[1] << 32)
+    first, second = rng.philox(seed, kind(counter[3]), kind(counter[2]), index)
+    assert (first, second) == (wanted[0] | wanted[1] << 32, wanted[2] | wanted[3] << 32)
 
 
 def test_uniform():
@@ -42,8 +38,9 @@ def test_uniform():
     assert draws.max() < 1.0
     assert np.unique(draws).size == draws.size
     assert abs(draws.mean() - 0.5) < 5.0 / np.sqrt(12.0 * draws.size)
-    # The largest word is below one, the smallest is zero.
-    assert (2**64 - 1 >> 11) * rng._TO_UNIT < 1.0
+    # Of the words it takes the upper 53 bits: the largest is below one.
+    assert rng.uniform(5, 1, 2, 3) == (rng.philox(5, 1, 2, 3)[0] >> 11) * 2.0**-53
+    assert (2**64 - 1 >> 11) * 2.0**-53 < 1.0
 
 
 def test_normal():
@@ -51,6 +48,9 @@ def test_normal():
     assert abs(draws.mean()) < 5.0 / np.sqrt(draws.size)
     assert abs(draws.std() - 1.0) < 5.0 / np.sqrt(2.0 * draws.size)
     assert abs((np.abs(draws) < 1.0).mean() - 0.6827) < 0.05
+    first, second = rng.philox(5, 1, 2, 3)
+    u, angle = ((first >> 11) + 1.0) * 2.0**-53, 2.0 * math.pi * (second >> 11) * 2.0**-53
+    assert rng.normal(5, 1, 2, 3) == pytest.approx(math.sqrt(-2.0 * math.log(u)) * math.cos(angle), rel=1e-14)
 
 
 def test_below():
@@ -58,6 +58,40 @@ def test_below():
     counts = np.bincount(draws, minlength=7)
     assert counts.size == 7
     assert np.all(np.abs(counts - 100) < 5.0 * np.sqrt(100))
+
+
+@pytest.mark.parametrize("draw", [rng.uniform, rng.normal, lambda *counter: rng.below(*counter, 1000)])
+@pytest.mark.parametrize("kind", [np.int64, np.uint64, np.int32])
+def test_arrays_are_drawn_entry_by_entry(draw, kind):
+    targets, indices = np.arange(7, dtype=kind), np.arange(3, 40, 3, dtype=kind)
+    both = draw(3, rng.WEIGHT, targets[:, None], indices)
+    assert both.shape == (7, 13)
+    wanted = [[draw(3, rng.WEIGHT, t, i) for i in indices.tolist()] for t in targets.tolist()]
+    np.testing.assert_array_equal(both, wanted)
+    np.testing.assert_array_equal(draw(3, rng.WEIGHT, 2, indices), wanted[2])
+    np.testing.assert_array_equal(draw(3, rng.WEIGHT, targets, 6), np.transpose(wanted)[1])
+    np.testing.assert_array_equal(draw(3, rng.WEIGHT, targets[::2], [[9]]), [np.transpose(wanted)[2][::2]])
+    assert draw(np.uint64(3), rng.WEIGHT, kind(2), kind(9)) == wanted[2][2]
+    assert draw(3, rng.WEIGHT, 1, np.zeros((0, 4), kind)).shape == (0, 4)
+
+
+def test_large_counters_in_arrays():
+    indices = np.array([2**64 - 1, 2**40], np.uint64)
+    assert rng.uniform(3, 2, 1, indices).tolist() == [rng.uniform(3, 2, 1, 2**64 - 1), rng.uniform(3, 2, 1, 2**40)]
+
+
+def test_bounds_may_be_an_array():
+    bounds = np.array([1, 10, 1000])
+    drawn = rng.below(5, 1, 0, np.arange(3), bounds)
+    assert drawn.dtype == np.int64
+    assert drawn.tolist() == [rng.below(5, 1, 0, k, bound) for k, bound in enumerate(bounds.tolist())]
+
+
+def test_counters_are_whole_numbers():
+    with pytest.raises(TypeError, match="index must be a whole number or an array of whole numbers, got float64"):
+        rng.uniform(1, 1, 0, np.ones(3))
+    with pytest.raises(ValueError, match="broadcast"):
+        rng.uniform(1, 1, np.arange(2), np.arange(3))
 
 
 def test_each_argument_matters():
