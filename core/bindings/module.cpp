@@ -31,6 +31,7 @@ void bind_events(nb::module_& m);
 void bind_neurons(nb::module_& m);
 void bind_random(nb::module_& m);
 void bind_stream(nb::module_& m);
+void bind_batch(nb::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {
@@ -48,5 +49,6 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_events(m);
   bind_random(m);
   bind_neurons(m);
+  bind_batch(m);
   bind_stream(m);
 }

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop import random
+from eprop.core import lib
 from eprop.engine import Samples
-from eprop.engine.build import Built
-from eprop.engine.compile import advance_of
-from eprop.kernels import layout as lay
-from eprop.kernels.neurons import errors, integrate_readouts
+from eprop.engine.build.built import Built
+from eprop.engine.build.records import Role
 from eprop.network import Network
 from eprop.timedriven.synapses import Synapses
 
@@ -44,8 +43,8 @@ class Forward:
 
     def __init__(self, network: Network, built: Built, synapses: Synapses, weight: np.ndarray):
         self._network, self._built, self._synapses, self._weight = network, built, synapses, weight
-        neurons = [p for p in network.populations if p.model.role == "neuron"]
-        self._advance = [(p, advance_of(type(p.model))) for p in neurons]  # type: ignore[arg-type]
+        table = built.topology.populations
+        self._neurons = [row for row in table if row["role"] == Role.neuron]
 
     def run(self, samples: Samples, index: int, clock: int = 0) -> Activity:
         """One sample from rest; random spikes are those of ``clock`` steps later."""
@@ -58,19 +57,16 @@ class Forward:
     def rest(self, n_steps: int) -> Activity:
         """Before the first step, with room for ``n_steps``."""
         built = self._built
-        n, k = built.topology.params.shape[1], built.topology.readouts.shape[1]
-        sources = int(
-            built.topology.populations[built.topology.populations[:, lay.POP_ROLE] != lay.READOUT, lay.POP_SIZE].sum()
-        )
+        n, k = built.n_neurons, built.n_readouts
         return Activity(
             rows=built.initial.copy(),
             v=np.zeros((n_steps, n)),
             psi=np.zeros((n_steps, n)),
-            spikes=np.zeros((n_steps, sources), bool),
+            spikes=np.zeros((n_steps, built.n_sources), bool),
             y=np.zeros((n_steps, k)),
             error=np.zeros((n_steps, k)),
             loss=np.zeros(n_steps),
-            now=built.topology.readouts[lay.READ_START].copy(),
+            now=built.topology.readouts["y_start"].copy(),
         )
 
     def emit(self, samples: Samples, index: int, state: Activity, clock: int = 0) -> None:
@@ -78,47 +74,64 @@ class Forward:
         built = self._built
         for p in self._network.populations:
             row = self._built.topology.populations[p.index]
-            first = row[lay.POP_SRC]
-            if row[lay.POP_ROLE] == lay.EVENTS:
-                starts = samples.event_start[row[lay.POP_CHANNEL], index * samples.n_steps :]
+            first = row["first_source"]
+            if row["role"] == Role.events:
+                starts = samples.event_start[row["channel"], index * samples.n_steps :]
                 for t in range(samples.n_steps):
                     state.spikes[t, first + samples.event_channels[starts[t] : starts[t + 1]]] = True
-            elif row[lay.POP_ROLE] == lay.POISSON:
+            elif row["role"] == Role.poisson:
                 span = slice(first, first + p.size)
-                rates = built.topology.rates[span]
+                rates = built.topology.poisson_rates[span]
                 self._emit_poisson(p.index, rates, index * samples.n_steps + clock, state.spikes[:, span])
 
     def step(self, t: int, arriving: np.ndarray, state: Activity, samples: Samples, index: int) -> None:
         """Deliver, advance neurons and readouts, compare with the targets."""
         built, n = self._built, state.v.shape[1]
         x = np.bincount(self._synapses.target, self._weight * arriving, minlength=n + state.now.size)
-        found = np.zeros(n, np.int32)
-        for p, advance in self._advance:
-            row = built.topology.populations[p.index]
-            lo = int(row[lay.POP_TARGET])
-            count = advance(lo, lo + p.size, state.rows, built.topology.params, x, state.psi[t], found, 0)
-            state.spikes[t, row[lay.POP_SRC] - lo + found[:count]] = True
+        for row in self._neurons:
+            first, stop = int(row["target_begin"]), int(row["target_end"])
+            loop = int(row["model"]), state.rows, built.topology.params, first, stop
+            found = lib.advance(*loop, x, state.psi[t], int(row["own_step"]))
+            state.spikes[t, row["first_source"] - first + found] = True
         state.v[t] = state.rows[0] if n else 0.0
-        integrate_readouts(0, state.now.size, n, built.topology.readouts, x, state.now)
-        state.y[t] = state.now
+        state.y[t] = state.now = integrate_readouts(built.topology.readouts, x[n:], state.now)
         target = samples.target[index, t if samples.target.shape[1] > 1 else 0]
         window = samples.window[min(index, len(samples.window) - 1), t]
         for p in self._network.populations:
             row = built.topology.populations[p.index]
-            if row[lay.POP_ROLE] == lay.READOUT:
-                part = slice(int(row[lay.POP_TARGET]) - n, int(row[lay.POP_TARGET]) - n + p.size)
-                state.loss[t] += errors(
-                    state.now[part], built.readout_offset[part], target[part], window, built.softmax[p.index],
-                    state.error[t, part],
-                )  # fmt: skip
+            if row["role"] == Role.readout:
+                part = slice(int(row["target_begin"]) - n, int(row["target_end"]) - n)
+                outputs = state.now[part] + built.topology.readouts["leak"][part]
+                state.error[t, part], loss = errors(outputs, target[part], window, bool(row["softmax"]))
+                state.loss[t] += loss
 
     def spikes_of_neurons(self, spikes: np.ndarray) -> np.ndarray:
         """Columns of the neurons, of all sources."""
-        rows = [row for row in self._built.topology.populations if row[lay.POP_ROLE] == lay.NEURON]
-        parts = [spikes[:, row[lay.POP_SRC] : row[lay.POP_SRC] + row[lay.POP_SIZE]] for row in rows]
+        parts = [spikes[:, row["first_source"] : row["first_source"] + row["size"]] for row in self._neurons]
         return np.concatenate(parts, axis=1) if parts else spikes[:, :0]
 
     def _emit_poisson(self, population: int, rates: np.ndarray, first_step: int, spikes: np.ndarray) -> None:
         for t in range(spikes.shape[0]):
             counter = (population << 48) | (first_step + t)
             spikes[t] = random.uniform(self._network.seed, random.POISSON, np.arange(rates.size), counter) < rates
+
+
+def integrate_readouts(readouts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Outputs after a step of leaky integration with the input ``x``; relative to the leak potential."""
+    integral = readouts["alpha"] * y + readouts["zeta"] * x + readouts["drive"]
+    return np.maximum(integral, readouts["y_min"])
+
+
+def errors(y: np.ndarray, target: np.ndarray, window: float, softmax: bool) -> tuple[np.ndarray, float]:
+    """Error signals of the outputs ``y`` of one readout population, and its loss, in one step.
+
+    Squared error: ``y - y*`` and ``0.5 sum (y - y*)^2``. Softmax: ``softmax(y) - y*`` and the cross-entropy. Outside
+    the learning window all is zero, and so it is without a target, which is NaN for the whole population.
+    """
+    if window == 0.0 or np.isnan(target[0]):
+        return np.zeros(y.size), 0.0
+    if not softmax:
+        return window * (y - target), float((0.5 * window * (y - target) ** 2).sum())
+    above = y - y.max()
+    total = np.exp(above).sum()
+    return window * (np.exp(above) / total - target), float(-(window * target * (above - np.log(total))).sum())

@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from eprop.core import lib
 from eprop.engine.build.eligibility import Components
-from eprop.engine.build.records import POPULATION, Role
-from eprop.engine.own_neuron import address_of
+from eprop.engine.build.records import POPULATION, Role, Sharing
+from eprop.engine.own_neuron import loop_of
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError
 from eprop.models import EventSource, Neuron, PoissonSource, Readout
-from eprop.models.base import core_model
 from eprop.network import Network, Population
 
 _ROLES = {EventSource: Role.events, PoissonSource: Role.poisson, Readout: Role.readout}
@@ -78,7 +76,6 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
     for p in neurons:
         row, c, model = table[p.index], components[p.index], p.model
         assert isinstance(model, Neuron)
-        row["model"], row["own_step"] = _loop_of(type(model))
         if "v" in model.state_rows:
             row["voltage_row"] = model.state_rows.index("v")
         row["n_components"] = c.size
@@ -86,10 +83,22 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
         row["leaky"] = c.size == 1 and not c.spike.any() and bool((c.arrival == 1.0).all() and (c.output == 1.0).all())
 
 
-def _loop_of(model: type[Neuron]) -> tuple[int, int]:
-    """Code of a model of the core, or address of the loop over neurons of a user's own model, else 0."""
-    name = core_model(model)
-    return (lib.models[name], 0) if name is not None else (0, address_of(model))
+def add_loops(table: np.ndarray, neurons: list[Population], params: np.ndarray) -> None:
+    """Note the loop over neurons of each population: a code of the core, or the address of that of a user's own model.
+
+    Parameters
+    ----------
+    table : (populations,) POPULATION
+        Is written.
+    neurons : list of Population
+    params : (parameter rows + 1, neurons)
+        The last row says whether the neurons of a population share their parameters.
+    """
+    for p in neurons:
+        row = table[p.index]
+        if row["target_begin"] < row["target_end"]:
+            shared = params[-1, row["target_begin"]] != Sharing.each
+            row["model"], row["own_step"] = loop_of(type(p.model), bool(shared))  # type: ignore[arg-type]
 
 
 def models_of(neurons: list[Population]) -> list[type[Neuron]]:

@@ -1,1 +1,0 @@
-"""Compiled loops over arrays: advance neurons, deliver spikes, compose maps, go backward, draw connections."""
