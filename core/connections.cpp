@@ -64,10 +64,15 @@ struct Choice {
 // Fill the list with draws below n, repetitions allowed.
 void choose_with_repeats(Sources list, const Choice& c) {
   const auto length = static_cast<Index>(list.size());
-  // Without a branch, several draws are made at a time; from the first that is excluded on, it goes one by one.
-  std::int32_t* __restrict out = list.data();
-  for (Index k = 0; k < length; k++)
-    out[k] = static_cast<std::int32_t>(below(c.seed, kConnect, c.stream, static_cast<std::uint64_t>(k), c.n));
+  // Several draws are made at a time; from the first that is excluded on, it goes one by one.
+  std::int32_t* const out = list.data();
+  const auto n = static_cast<double>(c.n);
+  double block[kBlockDraws];
+  for (Index first = 0; first < length; first += kBlockDraws) {
+    uniform_block(c.seed, kConnect, successive(c.stream, static_cast<std::uint64_t>(first)), block);
+    const Index draws = std::min(length - first, kBlockDraws);
+    for (Index k = 0; k < draws; k++) out[first + k] = static_cast<std::int32_t>(block[k] * n);
+  }
   if (c.excluded < 0) return;
   const auto first = std::find(list.begin(), list.end(), static_cast<std::int32_t>(c.excluded));
   auto draw = static_cast<std::uint64_t>(first - list.begin());
@@ -83,9 +88,10 @@ void choose_with_repeats(Sources list, const Choice& c) {
 void choose_different(Sources list, const Choice& c, std::vector<char>& taken) {
   const auto length = static_cast<Index>(list.size());
   const Index candidates = c.excluded >= 0 ? c.n - 1 : c.n;
+  UniformStream draws(c.seed, kConnect, c.stream);
   for (Index k = 0; k < length; k++) {
     const Index top = candidates - length + k;
-    Index source = below(c.seed, kConnect, c.stream, static_cast<std::uint64_t>(k), top + 1);
+    auto source = static_cast<Index>(draws.next() * static_cast<double>(top + 1));
     if (taken[count(source)]) source = top;
     taken[count(source)] = 1;
     list[count(k)] = static_cast<std::int32_t>(source);
@@ -114,13 +120,10 @@ Connections bernoulli(TargetRange targets, Index n_pre, double probability, bool
   const auto most = static_cast<double>(n_pre);
   for (Index target = targets.first; target < targets.stop; target++) {
     Index source = -1;
-    for (std::uint64_t draw = 0;; draw++) {
-      Index skip = 0;
-      if (!all) {
-        const double u = uniform(seed, kConnect, static_cast<std::uint32_t>(target), draw);
-        // Where connections are rare, a skip may be larger than any integer.
-        skip = static_cast<Index>(std::min(most, std::log1p(-u) / log_miss));
-      }
+    UniformStream draws(seed, kConnect, static_cast<std::uint32_t>(target));
+    for (;;) {
+      // Where connections are rare, a skip may be larger than any integer.
+      const Index skip = all ? 0 : static_cast<Index>(std::min(most, std::log1p(-draws.next()) / log_miss));
       if (skip >= n_pre - 1 - source) break;
       source += 1 + skip;
       if (autapses || source != target) made.sources.push_back(static_cast<std::int32_t>(source));
@@ -186,28 +189,37 @@ Connections one_to_one(TargetRange targets) {
   return made;
 }
 
-std::vector<double> normal_weights(TargetRange targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed) {
+namespace {
+
+// Draw blocks of numbers for the connections of each target and write offset + scale * number.
+template <class DrawBlock>
+std::vector<double> draw_weights(TargetRange targets, Array1<const Index> indptr, double offset, double scale, DrawBlock draw) {
   std::vector<double> weights(count(indptr[indptr.size - 1]));
+  double block[kBlockDraws];
   for (Index k = 0; k < targets.size(); k++) {
-    const auto target = static_cast<std::uint32_t>(targets.first + k);
     double* const out = weights.data() + indptr[k];
     const Index n = indptr[k + 1] - indptr[k];
-    for (Index draw = 0; draw < n; draw++)
-      out[draw] = mean + sd * normal(seed, kWeight, target, static_cast<std::uint64_t>(draw));
+    for (Index first = 0; first < n; first += kBlockDraws) {
+      draw(successive(static_cast<std::uint32_t>(targets.first + k), static_cast<std::uint64_t>(first)), block);
+      const Index draws = std::min(n - first, kBlockDraws);
+      for (Index j = 0; j < draws; j++) out[first + j] = offset + scale * block[j];
+    }
   }
   return weights;
 }
 
+}  // namespace
+
+std::vector<double> normal_weights(TargetRange targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed) {
+  return draw_weights(targets, indptr, mean, sd, [seed](const CounterBlock& counters, double* out) {
+    normal_block(seed, kWeight, counters, out);
+  });
+}
+
 std::vector<double> uniform_weights(TargetRange targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed) {
-  std::vector<double> weights(count(indptr[indptr.size - 1]));
-  for (Index k = 0; k < targets.size(); k++) {
-    const auto target = static_cast<std::uint32_t>(targets.first + k);
-    double* const __restrict out = weights.data() + indptr[k];
-    const Index n = indptr[k + 1] - indptr[k];
-    for (Index draw = 0; draw < n; draw++)
-      out[draw] = low + (high - low) * uniform(seed, kWeight, target, static_cast<std::uint64_t>(draw));
-  }
-  return weights;
+  return draw_weights(targets, indptr, low, high - low, [seed](const CounterBlock& counters, double* out) {
+    uniform_block(seed, kWeight, counters, out);
+  });
 }
 
 void synapse_places(Array2<Index> counts, Array1<Index> indptr, Index first) {

@@ -254,6 +254,7 @@ Binned deskew_events(const BinnedView& data, const Deskewing& d) {
     const auto [mx, my, found, word] = find_moments(given, data, d);
     const double slope = std::min(std::max(found, -d.steepest), d.steepest);
     const auto down = static_cast<Index>(std::floor(d.centre - my + 0.5));
+    UniformStream chances(word, kDeskew, 0);
     ptr[0] = static_cast<Index>(made.channels.size());
     for (Index s = 0; s + 1 < data.ptr.columns; s++) {
       const std::size_t start = made.channels.size();
@@ -262,8 +263,7 @@ Binned deskew_events(const BinnedView& data, const Deskewing& d) {
         const std::int32_t y = pixel / side, x = pixel % side;
         // Rounded up or down at random, so that it is right on average: rounded to the nearest, a straight edge
         // would become a staircase.
-        const double chance = uniform(word, kDeskew, 0, static_cast<std::uint64_t>(e - given[0]));
-        const double right = std::floor(d.centre - mx - slope * (y - d.path(1, s) - my) + chance);
+        const double right = std::floor(d.centre - mx - slope * (y - d.path(1, s) - my) + chances.next());
         const Index new_x = x + static_cast<Index>(right), new_y = y + down;
         if (new_x < 0 || new_y < 0 || new_x >= side || new_y >= side) continue;
         insert_channel(made.channels, start, static_cast<std::int32_t>(plane * pixels + new_y * side + new_x));

@@ -1,6 +1,8 @@
 // Random draws for Python (see eprop.random): philox, uniform, normal, permutation.
 #include <nanobind/stl/pair.h>
 
+#include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <stdexcept>
 #include <utility>
@@ -25,10 +27,19 @@ nb::object draw_many(std::uint64_t seed, std::uint32_t purpose, const Words& tar
     nb::gil_scoped_release release;
     draws.resize(static_cast<std::size_t>(n));
     const Index target_step = of_target.size == 1 ? 0 : 1, index_step = of_index.size == 1 ? 0 : 1;
-    double* __restrict out = draws.data();
-    for (Index k = 0; k < n; k++) {
-      const auto target = static_cast<std::uint32_t>(of_target.data[k * target_step]);
-      out[k] = draw(seed, purpose, target, of_index.data[k * index_step]);
+    double block[kBlockDraws];
+    for (Index first = 0; first < n; first += kBlockDraws) {
+      const Index here = std::min(n - first, kBlockDraws);
+      std::uint64_t target[kBlockDraws] = {}, index[kBlockDraws] = {};
+      for (Index k = 0; k < here; k++) {
+        target[k] = of_target.data[(first + k) * target_step];
+        index[k] = of_index.data[(first + k) * index_step];
+      }
+      CounterBlock counters;
+      std::memcpy(&counters.targets, target, sizeof target);
+      std::memcpy(&counters.indices, index, sizeof index);
+      draw(seed, purpose, counters, block);
+      std::copy_n(block, here, draws.data() + first);
     }
   }
   return handed_over(std::move(draws));
@@ -58,11 +69,11 @@ void bind_random(nb::module_& m) {
   });
   m.def("uniform", &uniform);
   m.def("uniform", [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
-    return draw_many(seed, purpose, targets, indices, uniform);
+    return draw_many(seed, purpose, targets, indices, uniform_block);
   }, nb::arg("seed"), nb::arg("purpose"), nb::arg("targets").noconvert(), nb::arg("indices").noconvert());
   m.def("normal", &normal);
   m.def("normal", [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
-    return draw_many(seed, purpose, targets, indices, normal);
+    return draw_many(seed, purpose, targets, indices, normal_block);
   }, nb::arg("seed"), nb::arg("purpose"), nb::arg("targets").noconvert(), nb::arg("indices").noconvert());
   m.def("permutation", &permutation);
 }

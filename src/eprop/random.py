@@ -110,4 +110,5 @@ def _whole(name: str, values: Any) -> np.ndarray:
 
 
 def _flat(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array.ravel(), np.uint64)
+    flat = np.ascontiguousarray(array).ravel()
+    return flat.view(np.uint64) if flat.dtype == np.int64 else flat.astype(np.uint64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tracemalloc
 
 import numpy as np
@@ -69,19 +68,6 @@ def test_axons_of_a_source_are_neighbours():
     np.testing.assert_array_equal(np.diff(rows, axis=0), 1)
     np.testing.assert_array_equal(np.sort(rows, axis=None), rows.min() + np.arange(rows.size))
     assert (tables[:, lay.PRO_LEADER] == built.tracts[1][0]).all()
-
-
-def test_long_rows_are_sorted_by_digits():
-    from eprop.equations.rng import CONNECT, below
-    from eprop.kernels.draw import fixed_indegree
-
-    for n_pre, degree in itertools.product((1, 64, 65, 1000, 2048, 2049, 5_000_000), (31, 100, 700)):
-        indptr, sources = fixed_indegree(0, 2, n_pre, degree, False, True, np.uint64(1))
-        for k in range(2):
-            row = sources[indptr[k] : indptr[k + 1]]
-            # The draws themselves, one for each place in the row.
-            drawn = [below(np.uint64(1), CONNECT, k, i, n_pre) for i in range(degree)]
-            np.testing.assert_array_equal(row, np.sort(drawn))
 
 
 def test_chunks_are_small_beside_the_network():

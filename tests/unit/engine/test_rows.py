@@ -13,7 +13,6 @@ from eprop._jit import WIDE
 from eprop.engine import rows
 from eprop.engine.rows import aligned, walks_of
 from eprop.kernels import layout as lay
-from eprop.kernels.arrange import arrange
 
 RULE = ep.EProp(optimizer=ep.Adam(eta=0.01), c_reg=1.0)
 
@@ -358,30 +357,3 @@ def test_aligned(dtype):
     assert made.dtype == dtype
     assert not made.any()
     assert made.ctypes.data % rows.CACHE_LINE == 0
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize(
-    ("ptr", "channels", "well"),
-    [
-        ([[0, 2, 2, 3]], [1, 4, 0], True),
-        ([[2, 2, 3, 3], [0, 1, 1, 2]], [3, 1, 2], True),
-        ([[0, 0, 0, 0]], [], True),
-        ([[0, 2, 2, 3]], [4, 1, 0], False),
-        ([[0, 2, 2, 3]], [1, 1, 2], False),
-        ([[0, 2, 2, 3]], [1, 5, 0], False),
-        ([[0, 2, 2, 3]], [-1, 4, 0], False),
-        ([[0, 2, 1, 3]], [1, 4, 0], False),
-        ([[0, 2, 2, 4]], [1, 4, 0], False),
-        ([[-1, 2, 2, 3]], [1, 4, 0], False),
-    ],
-)
-def test_arrange(ptr, channels, well):
-    ptr, channels = np.array(ptr), np.array(channels, np.int32)
-    total = int((ptr[:, -1] - ptr[:, 0]).sum())
-    start, out = np.zeros(ptr.size - len(ptr) + 1, np.int64), np.zeros(total, np.int32)
-    assert arrange(ptr, channels, 5, start, out) == well
-    if well:
-        want = np.concatenate([channels[a:b] for a, b in zip(ptr[:, 0], ptr[:, -1], strict=True)])
-        assert np.array_equal(out, want)
-        assert np.array_equal(np.diff(start), np.diff(ptr, axis=1).ravel())

@@ -1,0 +1,136 @@
+"""Connections as the core draws, counts and places them, local ids of known neurons, and events of input."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from eprop.core import lib
+from eprop.random import CONNECT, WEIGHT, below, normal, uniform
+
+pytestmark = pytest.mark.tiny
+
+
+def test_long_lists_are_sorted_by_digits():
+    for n_pre, degree in itertools.product((1, 64, 65, 1000, 2048, 2049, 5_000_000), (31, 100, 700)):
+        indptr, sources = lib.fixed_indegree(0, 2, n_pre, degree, True, True, 1)
+        for k in range(2):
+            row = sources[indptr[k] : indptr[k + 1]]
+            # The draws themselves, one for each place in the list.
+            np.testing.assert_array_equal(row, np.sort(below(1, CONNECT, k, np.arange(degree), n_pre)))
+
+
+def test_an_excluded_source_is_drawn_again():
+    """From the first one that is excluded on, each place takes the next draw that is not."""
+    indptr, sources = lib.fixed_indegree(3, 5, 7, 50, False, True, 2**64 - 1)
+    for k in range(2):
+        drawn = below(2**64 - 1, CONNECT, 3 + k, np.arange(200), 7)
+        np.testing.assert_array_equal(sources[indptr[k] : indptr[k + 1]], np.sort(drawn[drawn != 3 + k][:50]))
+
+
+@pytest.mark.parametrize("multapses", [False, True])
+@pytest.mark.parametrize("autapses", [False, True])
+def test_any_range_of_targets_can_be_made_alone(autapses, multapses):
+    rules = {
+        "all": lambda lo, hi: lib.all_to_all(lo, hi, 30, autapses),
+        "one": lib.one_to_one,
+        "some": lambda lo, hi: lib.bernoulli(lo, hi, 30, 0.3, autapses, 5),
+        "in": lambda lo, hi: lib.fixed_indegree(lo, hi, 30, 12, autapses, multapses, 5),
+        "out": lambda lo, hi: lib.fixed_outdegree(lo, hi, 30, 30, 12, autapses, multapses, 5),
+    }
+    for name, make in rules.items():
+        indptr, sources = make(0, 30)
+        assert (indptr.dtype, sources.dtype) == (np.int64, np.int32)
+        parts = [make(lo, hi) for lo, hi in itertools.pairwise([0, 7, 7, 8, 30])]
+        np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), sources)
+        np.testing.assert_array_equal(np.concatenate([np.diff(part[0]) for part in parts]), np.diff(indptr))
+        targets = np.repeat(np.arange(30), np.diff(indptr))
+        assert autapses or name == "one" or not (sources == targets).any()
+        if name in ("in", "out"):
+            assert (np.bincount(targets if name == "in" else sources, minlength=30) == 12).all()
+            assert multapses or np.unique(targets * 30 + sources).size == sources.size
+        falls = np.diff(sources) < 0
+        assert not falls[np.diff(targets) == 0].any()
+
+
+def test_weights_are_the_draws_of_their_targets():
+    indptr = np.array([0, 3, 3, 20])
+    drawn = lib.normal_weights(4, 7, indptr, 1.0, 2.0, 9), lib.uniform_weights(4, 7, indptr, -1.0, 3.0, 9)
+    for k in range(3):
+        part, counter = slice(indptr[k], indptr[k + 1]), np.arange(indptr[k + 1] - indptr[k])
+        np.testing.assert_array_equal(drawn[0][part], 1.0 + 2.0 * normal(9, WEIGHT, 4 + k, counter))
+        np.testing.assert_array_equal(drawn[1][part], -1.0 + 4.0 * uniform(9, WEIGHT, 4 + k, counter))
+    with pytest.raises(ValueError, match="one entry more than there are targets"):
+        lib.normal_weights(4, 8, indptr, 1.0, 2.0, 9)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+@pytest.mark.parametrize(
+    ("values", "weights"), [(np.float64, np.float64), (np.float64, np.float32), (np.float32, np.float32)]
+)
+@pytest.mark.parametrize("tile", [1, 4, 40])
+def test_synapses_are_placed_branch_by_branch_by_ascending_target(kind, values, weights, tile):
+    indptr, branches = lib.fixed_indegree(0, 25, 40, 9, True, False, 3)
+    branches, given = branches.astype(kind), np.arange(branches.size, dtype=values)
+    cuts = [0, 11, 25]  # two shares
+    counts, starts = np.zeros((2, 40), np.int64), np.zeros(41, np.int64)
+    parts = [slice(indptr[lo], indptr[hi]) for lo, hi in itertools.pairwise(cuts)]
+    for share, part in enumerate(parts):
+        lib.count_synapses(branches[part], counts[share])
+    lib.synapse_places(counts, starts, 0)
+    target, weight = np.zeros(branches.size, np.uint32), np.zeros(branches.size, weights)
+    for share, part in enumerate(parts):
+        own = indptr[cuts[share] : cuts[share + 1] + 1] - indptr[cuts[share]]
+        first = 100 + cuts[share]
+        lib.place_synapses(own, branches[part], given[part], first, counts[share], target, weight, tile)
+    order = np.argsort(branches, kind="stable")
+    np.testing.assert_array_equal(starts, np.concatenate([[0], np.cumsum(np.bincount(branches, minlength=40))]))
+    np.testing.assert_array_equal(target, 100 + np.repeat(np.arange(25), 9)[order])
+    np.testing.assert_array_equal(weight, given[order])
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+@pytest.mark.parametrize("total", [1, 63, 64, 65, 300])
+def test_local_ids_of_known_neurons(total, kind):
+    chosen = np.flatnonzero(np.random.default_rng(total).random(total) < 0.4)
+    bits, counts = np.zeros(total // 64 + 1, np.uint64), np.zeros(total // 64 + 1, np.uint32)
+    first = total // 3
+    lib.mark_known(bits, 0, chosen[chosen < first].astype(kind))
+    inside = (chosen[chosen >= first] - first).astype(kind)
+    lib.mark_known(bits, first, inside)
+    lib.count_known(bits, counts)
+    member = np.isin(np.arange(total), chosen)
+    before = np.concatenate([[0], np.cumsum(member)])
+    assert [lib.known_before(bits, counts, i) for i in range(total + 1)] == before.tolist()
+    assert [lib.is_known(bits, i) for i in range(total)] == member.tolist()
+    assert lib.local_ids(bits, counts, first, inside).tolist() == list(range(inside.size))
+    assert lib.list_known(bits, first, total).tolist() == inside.tolist()
+
+
+@pytest.mark.parametrize(
+    ("ptr", "channels", "well"),
+    [
+        ([[0, 2, 2, 3]], [1, 4, 0], True),
+        ([[2, 2, 3, 3], [0, 1, 1, 2]], [3, 1, 2], True),
+        ([[0, 0, 0, 0]], [], True),
+        ([[0, 2, 2, 3]], [4, 1, 0], False),
+        ([[0, 2, 2, 3]], [1, 1, 2], False),
+        ([[0, 2, 2, 3]], [1, 5, 0], False),
+        ([[0, 2, 2, 3]], [-1, 4, 0], False),
+        ([[0, 2, 1, 3]], [1, 4, 0], False),
+        ([[0, 2, 2, 4]], [1, 4, 0], False),
+        ([[-1, 2, 2, 3]], [1, 4, 0], False),
+        ([[0, 2_000_000_000, 3_000_000_000, 3]], [1, 4, 0], False),
+    ],
+)
+def test_events_are_checked_and_copied(ptr, channels, well):
+    ptr, channels = np.array(ptr), np.array(channels, np.int32)
+    total = int((ptr[:, -1] - ptr[:, 0]).sum())
+    start, out = np.zeros(ptr.size - len(ptr) + 1, np.int64), np.zeros(total, np.int32)
+    assert lib.copy_events(ptr, channels, 5, start, out) == well
+    if well:
+        want = np.concatenate([channels[a:b] for a, b in zip(ptr[:, 0], ptr[:, -1], strict=True)])
+        assert np.array_equal(out, want)
+        assert np.array_equal(np.diff(start), np.diff(ptr, axis=1).ravel())
