@@ -29,6 +29,7 @@ from eprop.engine.build.kind import Kind
 from eprop.engine.build.memory import Sizes, check_memory
 from eprop.engine.build.neurons import neuron_arrays, neurons_of
 from eprop.engine.build.populations import (
+    add_loops,
     add_models,
     keeps_gradients,
     models_of,
@@ -158,6 +159,7 @@ def build(
     builder = ConnectionBuilder(network, learning.groups, nodes.populations, learning.table, nodes.classes, ranks)
     branch_start, targets, weight = draw_synapses(builder, bounds, dtype, threads)
     params, initial, leak = neuron_arrays(network, nodes.models, ranks)
+    add_loops(nodes.populations, nodes.neurons, params)
     feedback, signal_delay = feedback_of(network, nodes.populations, nodes.n_readouts, ranks)
     topology = Topology(
         **_tables_of(network, ranks, nodes, learning, dtype),

@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from eprop.core import lib
 from eprop.engine.build.eligibility import Components
-from eprop.engine.build.records import POPULATION, Role
-from eprop.engine.own_neuron import address_of
+from eprop.engine.build.records import POPULATION, Role, Sharing
+from eprop.engine.own_neuron import loop_of
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError
 from eprop.models import EventSource, Neuron, PoissonSource, Readout
-from eprop.models.base import core_model
 from eprop.network import Network, Population
 
 _ROLES = {EventSource: Role.events, PoissonSource: Role.poisson, Readout: Role.readout}
@@ -78,7 +76,6 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
     for p in neurons:
         row, c, model = table[p.index], components[p.index], p.model
         assert isinstance(model, Neuron)
-        row["model"], row["own_step"] = _loop_of(type(model))
         if "v" in model.state_rows:
             row["voltage_row"] = model.state_rows.index("v")
         row["n_components"] = c.size
@@ -86,10 +83,23 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
         row["leaky"] = c.size == 1 and not c.spike.any() and bool((c.arrival == 1.0).all() and (c.output == 1.0).all())
 
 
-def _loop_of(model: type[Neuron]) -> tuple[int, int]:
-    """Code of a model of the core, or address of the loop over neurons of a user's own model, else 0."""
-    name = core_model(model)
-    return (lib.models[name], 0) if name is not None else (0, address_of(model))
+def add_loops(table: np.ndarray, neurons: list[Population], params: np.ndarray) -> None:
+    """Note the loop that advances each population of neurons by a step; those of user's own models are compiled.
+
+    Parameters
+    ----------
+    table : (populations,) POPULATION
+        Is written.
+    neurons : list of Population
+    params : (parameter rows + 1, own neurons)
+        See `Topology`.
+    """
+    for p in neurons:
+        row, model = table[p.index], p.model
+        assert isinstance(model, Neuron)
+        sharing = params[-1, row["target_begin"] : row["target_end"]]
+        if sharing.size:
+            row["model"], row["own_step"] = loop_of(type(model), bool((sharing != Sharing.each).all()))
 
 
 def models_of(neurons: list[Population]) -> list[type[Neuron]]:
