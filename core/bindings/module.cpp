@@ -11,13 +11,13 @@
 
 namespace eprop {
 // One line for each part of the core that Python calls.
-void bind_tables(nb::module_& m);
+void bind_tables(nanobind::module_& m);
 void bind_bandwidth(nanobind::module_& m);
 void bind_camera(nanobind::module_& m);
 void bind_connections(nanobind::module_& m);
 void bind_events(nanobind::module_& m);
+void bind_neurons(nanobind::module_& m);
 void bind_random(nanobind::module_& m);
-void bind_neurons(nb::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {
@@ -30,6 +30,6 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_camera(m);
   bind_connections(m);
   bind_events(m);
-  bind_random(m);
   bind_neurons(m);
+  bind_random(m);
 }

@@ -53,7 +53,7 @@ std::tuple<double, double, double> optimize(std::tuple<double, double, double> b
 
 }  // namespace
 
-void bind_neurons(nb::module_& m) {
+void bind_neurons(nanobind::module_& m) {
   m.def("advance", &advance_neurons, nb::arg("model"), nb::arg("state").noconvert(), nb::arg("params").noconvert(), nb::arg("begin"), nb::arg("end"),
         nb::arg("input").noconvert(), nb::arg("psi").noconvert(), nb::arg("own") = 0);
   nb::dict codes;

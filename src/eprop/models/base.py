@@ -128,7 +128,7 @@ class Neuron(Model):
     parameter_rows: ClassVar[tuple[str, ...]]
     update: ClassVar[Callable[..., Any]]
     core: ClassVar[str]
-    shortcut: ClassVar[tuple[str, ...]] = ()
+    shortcut: ClassVar[tuple[str, ...] | None] = None
     """Parameter rows of a model of the core. Where they are zero, and all parameters are the same for all neurons of a population,
     part of its state always is zero, and a shorter loop advances it. A subclass elsewhere may begin in another state: it takes none.
     """

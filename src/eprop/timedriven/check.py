@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.engine.eligibility import check_components, sort_components
-from eprop.engine.members import members_of
+from eprop.engine.build.eligibility import check_components, sort_components
+from eprop.engine.build.neurons import neurons_of
+from eprop.engine.build.user_model import check_psi
 from eprop.engine.order import all_synapses
-from eprop.engine.trial import check_psi
 from eprop.errors import NetworkError, ParameterError, SilenceWarning
 from eprop.models import EventSource, Neuron, Readout
 from eprop.network import Bernoulli, FixedIndegree, Network, Symmetric, Uniform
@@ -82,7 +82,7 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> dict[str,
 def _too_many(neuron: Neuron, dt: float) -> str:
     """Why `EPropPlus` does not take a neuron; nothing if it does."""
     net = _network(neuron, EProp(), 1.0, dt)
-    members = members_of(net, net.population("rec"))
+    members = neurons_of(net, net.population("rec"))
     try:
         check_components(type(neuron).__name__, sort_components("rec", [m.eligibility(dt) for m in members]))
     except NetworkError as error:
@@ -105,7 +105,7 @@ def _response(neuron: Neuron, dt: float, steps: int = 40) -> float:
     pulse = np.zeros((steps, 1))
     pulse[0] = 1.0
     v = [_voltage(net, neuron.state_rows.index("v"), p) for p in (pulse, 0 * pulse)]
-    c = sort_components("rec", [member.eligibility(dt) for member in members_of(net, rec)])
+    c = sort_components("rec", [member.eligibility(dt) for member in neurons_of(net, rec)])
     eps, wanted = c.arrival[0], np.zeros(steps)
     for t in range(1, steps):
         wanted[t] = size * (c.output[0] @ eps)
@@ -114,7 +114,7 @@ def _response(neuron: Neuron, dt: float, steps: int = 40) -> float:
 
 
 def _voltage(net: Network, row: int, pulse: np.ndarray) -> np.ndarray:
-    """A state variable of the only neuron at each step; the engine would have a loop compiled for this alone."""
+    """A state variable of the only neuron at each step."""
     stepped = TimeDriven(net)
     samples, v = stepped.samples(1, len(pulse), inputs={"in": pulse[None]}), np.zeros(len(pulse))
     state = stepped.forward.rest(len(pulse))
@@ -168,7 +168,7 @@ def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
     stepped = TimeDriven(net)
     order, first = all_synapses(stepped.simulator.arrays), stepped.weight.copy()
     wanted = stepped.run(*once, record_weights=True)
-    check_psi(type(neuron).__name__, wanted.psi, [m.largest_psi(dt) for m in members_of(net, net.population("rec"))])
+    check_psi(type(neuron).__name__, wanted.psi, [m.largest_psi(dt) for m in neurons_of(net, net.population("rec"))])
     arriving = np.stack([stepped.synapses.arriving(wanted.spikes, t)[order] for t in range(steps)])
     change = np.abs(wanted.weights - first[order]).max()
     worst = 0.0
