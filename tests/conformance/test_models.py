@@ -10,8 +10,8 @@ import pytest
 import eprop as ep
 from combinations import marks_of
 from conformance.registry import MODELS, built_in
-from eprop.engine.build import build
-from eprop.engine.members import members_of
+from eprop.engine.build.assemble import build
+from eprop.engine.build.neurons import neurons_of
 from eprop.models.membrane import Membrane
 from eprop.parameters import parameters_of, varies
 from eprop.timedriven import check_neuron
@@ -32,7 +32,7 @@ def by_themselves(models: list[str]) -> pytest.MarkDecorator:
 def member(model: str) -> ep.Neuron:
     """The model, or the first neuron of a population of it, if they differ."""
     net = ep.Network()
-    return members_of(net, net.add(MODELS[model], 3))[0]
+    return neurons_of(net, net.add(MODELS[model], 3))[0]
 
 
 def adapts(neuron: ep.Neuron) -> bool:

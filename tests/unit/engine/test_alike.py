@@ -9,9 +9,10 @@ import pytest
 
 import eprop as ep
 from combinations import marks_of
-from eprop.kernels.layout import EACH, SAME, SHORT
+from eprop.engine.build.records import Sharing
 from eprop.models import inline
 
+EACH, SAME, SHORT = Sharing.each, Sharing.same, Sharing.shortcut
 MODELS = {
     "LIF": ep.LIF(tau_m=20.0, v_th=0.6, t_ref=2.0),
     "LIF, the shortcut": ep.LIF(tau_m=20.0, v_th=0.6),

@@ -9,15 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 import eprop as ep
-from eprop._jit import JIT_DISABLED
-from eprop.engine import check, memory
-from eprop.engine.available import available_memory
-from eprop.engine.build import build
-from eprop.engine.state import Lanes, lane_bytes
-from eprop.engine.tables import rows_of_tract
-from eprop.engine.tracts import chunks
+from eprop.core import lib
+from eprop.engine.build import check, memory
+from eprop.engine.build.assemble import build
+from eprop.engine.build.draws import chunks
+from eprop.engine.build.free_memory import available_memory
+from eprop.engine.build.records import branches_of
 from eprop.errors import MemoryLimitError, NetworkError
-from eprop.kernels import layout as lay
 from eprop.models import LIF, PoissonSource, Readout
 from eprop.network import Bernoulli, FixedIndegree, FixedOutdegree, Network, Normal, Uniform
 from eprop.parallel import Serial
@@ -41,33 +39,47 @@ def network(connectivity=RULES[0], rule=None, delay=None, neurons=300):
 @pytest.mark.parametrize("connectivity", RULES, ids=lambda rule: type(rule).__name__)
 @pytest.mark.parametrize("delay", [None, Uniform(1.0, 4.0)], ids=["one delay", "delays"])
 @pytest.mark.parametrize("partitions", [1, 2])
-def test_threads_do_not_matter(connectivity, delay, partitions):
+def test_thread_count_does_not_change_connections(connectivity, delay, partitions):
     alone, shared = (build(network(connectivity, delay=delay), partitions, np.float32, threads) for threads in (1, 5))
-    for name in ("indptr", "targets"):
+    for name in ("branch_start", "targets"):
         np.testing.assert_array_equal(getattr(alone.topology, name), getattr(shared.topology, name))
     np.testing.assert_array_equal(alone.weight, shared.weight)
 
 
-def test_rows_hold_ascending_targets_and_the_degrees_asked_for():
+def test_branches_hold_ascending_targets_and_the_degrees_asked_for():
     built = build(network(FixedIndegree(270, multapses=True)), 1, np.float64, 3)
-    table, rows = built.topology.projections[1], built.topology.indptr[0]
-    first, stop = table[lay.PRO_ROW], table[lay.PRO_ROW] + table[lay.PRO_ROWS]
-    for row in range(first, stop):
-        assert (np.diff(built.topology.targets[rows[row] : rows[row + 1]].astype(np.int64)) >= 0).all()
-    counts = np.bincount(built.topology.targets[rows[first] : rows[stop]], minlength=300)
+    group, start = built.topology.groups[1], built.topology.branch_start[0]
+    first, stop = group["first_branch"], group["first_branch"] + group["n_branches"]
+    for branch in range(first, stop):
+        targets = built.topology.targets[start[branch] : start[branch + 1]]
+        assert (np.diff(targets.astype(np.int64)) >= 0).all()
+    counts = np.bincount(built.topology.targets[start[first] : start[stop]], minlength=300)
     assert (counts[:300] == 270).all()
 
 
-def test_axons_of_a_source_are_neighbours():
-    """Where rows of several delays are sorted together; every row belongs to one tract."""
+def test_branches_of_an_axon_are_neighbours():
+    """Each branch belongs to one delay group."""
     rule = EPropPlus(optimizer=GradientDescent(1e-3), cutoff=20.0)
     built = build(network(FixedIndegree(20), delay=Uniform(0.5, 3.5), rule=rule), 2, np.float64, 1)
-    tables = built.topology.projections[built.tracts[1]]
-    rows = np.array([np.arange(built.topology.indptr.shape[1] - 1)[rows_of_tract(row)] for row in tables])
-    assert len(tables) == 3
-    np.testing.assert_array_equal(np.diff(rows, axis=0), 1)
-    np.testing.assert_array_equal(np.sort(rows, axis=None), rows.min() + np.arange(rows.size))
-    assert (tables[:, lay.PRO_LEADER] == built.tracts[1][0]).all()
+    groups = built.topology.groups[built.delay_groups[1]]
+    branches = np.array([np.arange(built.topology.n_branches)[branches_of(group)] for group in groups])
+    assert len(groups) == 3
+    np.testing.assert_array_equal(np.diff(branches, axis=0), 1)
+    np.testing.assert_array_equal(np.sort(branches, axis=None), branches.min() + np.arange(branches.size))
+    assert (groups["first_group"] == built.delay_groups[1][0]).all()
+    assert (groups["delay_offset"] == groups["delay"] - groups["delay"][0]).all()
+
+
+def test_drawn_sources_ascend_whatever_their_number():
+    from eprop.random import CONNECT, below
+
+    for n_pre, degree in itertools.product((1, 64, 65, 1000, 2048, 2049, 5_000_000), (31, 100, 700)):
+        indptr, sources = lib.fixed_indegree(0, 2, n_pre, degree, True, True, 1)
+        for k in range(2):
+            row = sources[indptr[k] : indptr[k + 1]]
+            # The draws themselves, one for each place in the row.
+            drawn = below(1, CONNECT, k, np.arange(degree), n_pre)
+            np.testing.assert_array_equal(row, np.sort(drawn))
 
 
 def test_chunks_are_small_beside_the_network():
@@ -78,7 +90,6 @@ def test_chunks_are_small_beside_the_network():
         assert 16 * (stop - begin) * degree <= 0.1 * 8 * neurons * degree
 
 
-@pytest.mark.skipif(JIT_DISABLED, reason="plain Python has temporaries of its own")
 def test_temporaries_take_less_than_a_tenth():
     net = network(FixedIndegree(1000, multapses=True), neurons=3000)
     build(net, 1, np.float32)
@@ -149,20 +160,6 @@ def test_results_that_do_not_fit(monkeypatch):
     for reset in (False, True):
         with pytest.raises(MemoryLimitError, match=r"results of 50,000,000 steps \(2 readouts\) would take 1\.2 GB"):
             sim.evaluate(samples, reset=reset)
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize("learns", [False, True])
-@pytest.mark.parametrize("precision", ["single", "double"])
-def test_the_room_of_samples_is_what_is_built(precision, learns):
-    """Histories of neurons, and inputs of twice as many steps as the branches of an axon lie apart, about."""
-    net = network(FixedIndegree(20), EProp(), delay=ep.Uniform(1.0, 100.0))
-    built = ep.Simulator(net, threads=1, precision=precision).arrays.built
-    lanes = Lanes(built, 3, 700, learns, 1000, 1)
-    others = {"log", "steps", "totals", "sums"}  # spikes, and what each thread has
-    held = sum(v.nbytes for name, v in vars(lanes).items() if isinstance(v, np.ndarray) and name not in others)
-    assert (lanes.walks.turn, lanes.x.shape[1]) == (128, 128 + 99)
-    assert abs(3 * lane_bytes(built, 700, learns) / held - 1.0) < 0.01
 
 
 class Crowd(Serial):

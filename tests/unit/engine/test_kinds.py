@@ -1,4 +1,4 @@
-"""Which synapses of e-prop+ are kept at anchors, and in blocks of how many steps."""
+"""Which synapses of e-prop+ are kept at the start of a block, and in blocks of how many steps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.engine.build import build
-from eprop.engine.eligibility import least_left, sort_components
-from eprop.engine.fingerprint import check_fingerprint, fingerprint_of
-from eprop.kernels.layout import POP_KIND, POP_SLOT
-from eprop.kernels.maps import Kind
+from eprop.core import lib
+from eprop.engine.build.assemble import build
+from eprop.engine.build.eligibility import least_left, sort_components
+from eprop.engine.build.fingerprint import check_fingerprint, fingerprint_of
+from eprop.engine.build.kind import Kind
 from eprop.models import Eligibility, Neuron
 from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
 
@@ -80,7 +80,7 @@ def built(*neurons: Neuron, dtype=np.float64):
 )
 def test_kinds(neuron, kind, block):
     found = built(neuron)
-    assert found.kinds == (kind,)
+    assert found.kinds == ((*kind, False),)
     assert found.block_steps == block
     assert found.crosses == (not kind[2])
 
@@ -93,21 +93,45 @@ def test_single_precision_asks_for_more():
 
 def test_one_that_crosses_takes_others_of_its_kind_along():
     found = built(ep.LIF(), ep.ALIF(), FORGETFUL)
-    assert found.kinds == ((1, 0, True), (1, 1, False))
+    assert found.kinds == ((1, 0, True, False), (1, 1, False, False))
 
 
-def test_populations_in_any_order_share_their_loops():
+def test_order_of_populations_does_not_change_kinds():
     one, other = built(ep.LIF(), ep.ALIF()), built(ep.ALIF(), ep.LIF())
-    assert one.kinds == other.kinds == ((1, 0, True), (1, 1, True))
+    assert one.kinds == other.kinds == ((1, 0, True, False), (1, 1, True, False))
     assert one.models == other.models
     for found, neurons in ((one, (ep.LIF, ep.ALIF)), (other, (ep.ALIF, ep.LIF))):
         rows = found.topology.populations[1:]
-        assert [found.models[slot] for slot in rows[:, POP_SLOT]] == list(neurons)
-        assert [found.kinds[kind][1] for kind in rows[:, POP_KIND]] == [int(neuron is ep.ALIF) for neuron in neurons]
+        assert rows["model"].tolist() == [lib.models[neuron.core] for neuron in neurons]
+        assert [found.kinds[kind].n_own for kind in rows["kind"]] == [int(neuron is ep.ALIF) for neuron in neurons]
+
+
+def test_two_kappas_are_part_of_a_kind():
+    net = ep.Network()
+    rec = net.add(ep.ALIF(), 4)
+    net.connect(rec, rec, rule=ep.EPropPlus(kappa=0.97, kappa_reg=0.9))
+    (kind,) = build(net, 1, np.float64).kinds
+    assert kind == (1, 1, True, True)
+    assert (kind.n_entries, kind.n_constants, kind.n_corrections) == (10, 5, 8)
+
+
+def test_any_number_of_models_and_kinds_share_a_network():
+    neurons = (
+        ep.LIF(),
+        ep.ALIF(),
+        ep.DeltaLIF(),
+        ep.DeltaALIF(),
+        ep.LIF(tau_m=ep.Uniform(10.0, 20.0)),
+        CurrentLIF(),
+        Resonator(),
+    )
+    found = built(*neurons)
+    assert len(found.kinds) == 5
+    assert len(found.models) == 6
 
 
 def test_a_state_may_name_its_kinds_in_another_order():
-    net, kinds = ep.Network(), (Kind(1, 0, True), Kind(1, 1, True))
+    net, kinds = ep.Network(), (Kind(1, 0, True, False), Kind(1, 1, True, False))
     own = fingerprint_of(net, np.float64, kinds, 32)
     check_fingerprint(fingerprint_of(net, np.float64, kinds[::-1], 32), own)
     with pytest.raises(
@@ -129,7 +153,7 @@ class Steeper(ep.ALIF):
 
 
 def test_without_a_promise_they_cross():
-    assert built(Silent()).kinds == ((2, 1, False),)
+    assert built(Silent()).kinds == ((2, 1, False, False),)
     assert ep.ALIF().largest_psi(1.0) == 0.3
     assert Steeper().largest_psi(1.0) == math.inf
 

@@ -84,21 +84,22 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
 
 
 def add_loops(table: np.ndarray, neurons: list[Population], params: np.ndarray) -> None:
-    """Note the loop over neurons of each population: a code of the core, or the address of that of a user's own model.
+    """Note the loop that advances each population of neurons by a step; those of user's own models are compiled.
 
     Parameters
     ----------
     table : (populations,) POPULATION
         Is written.
     neurons : list of Population
-    params : (parameter rows + 1, neurons)
-        The last row says whether the neurons of a population share their parameters.
+    params : (parameter rows + 1, own neurons)
+        See `Topology`.
     """
     for p in neurons:
-        row = table[p.index]
-        if row["target_begin"] < row["target_end"]:
-            shared = params[-1, row["target_begin"]] != Sharing.each
-            row["model"], row["own_step"] = loop_of(type(p.model), bool(shared))  # type: ignore[arg-type]
+        row, model = table[p.index], p.model
+        assert isinstance(model, Neuron)
+        sharing = params[-1, row["target_begin"] : row["target_end"]]
+        if sharing.size:
+            row["model"], row["own_step"] = loop_of(type(model), bool((sharing != Sharing.each).all()))
 
 
 def models_of(neurons: list[Population]) -> list[type[Neuron]]:

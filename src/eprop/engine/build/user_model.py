@@ -1,4 +1,4 @@
-"""A model's `update`, tried once as Python: compiled code writes wherever it is told to, and would not say that it did."""
+"""Check a user's own neuron model: some steps of its `update` as Python, where every index is checked; compiled code is not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eprop.errors import NetworkError
 from eprop.models import Neuron
 from eprop.models.base import core_model
 
-#: Synaptic inputs of the trial, mV: rest, small ones of both signs, and what makes any neuron spike.
+#: Synaptic inputs of these steps, mV: rest, small ones of both signs, and what makes any neuron spike.
 INPUTS = (0.0, 0.1, -0.1, 10.0, 1e4, 1e4, -1e4, 0.0)
 #: From here on an exponential may overflow.
 LARGE = 1e3
@@ -123,7 +123,7 @@ def check_psi(label: str, psi: Any, largest: Any) -> None:
 
 
 def interpreted(function: Callable[..., Any], made: dict[Any, Any]) -> Callable[..., Any]:
-    """A copy of a marked function, and of those that it calls, that finds each of them as Python; ``made`` are those met before."""
+    """A copy of a marked function that finds those that it calls as Python, too; ``made`` are those met before."""
     plain = getattr(function, "py_func", function)
     if plain in made or not isinstance(plain, types.FunctionType):
         return made.get(plain, plain)
