@@ -24,6 +24,7 @@ template <class Real> PlusFunctions<Real> plus_functions(const StreamState<Real>
   const Kind k = kind_of(state.topology, kind);
   const bool moments = state.synapses.pending.size > 0;
   if (k.n_own == 0) return functions_without_own<Real>(k, moments);
+  if (k.n_own == 2) return functions_of_crossing_2<Real>(k, moments);
   if (!k.anchored) return functions_of_crossing<Real>(k, moments);
   return k.n_filters == 2 ? functions_with_own_2<Real>(k, moments) : functions_with_own<Real>(k, moments);
 }

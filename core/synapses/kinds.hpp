@@ -10,7 +10,9 @@ template <class Real> PlusFunctions<Real> functions_without_own(const Kind& kind
 template <class Real> PlusFunctions<Real> functions_with_own(const Kind& kind, bool moments);
 // (2, 1, yes)                                         eprop_plus_own_2.cpp
 template <class Real> PlusFunctions<Real> functions_with_own_2(const Kind& kind, bool moments);
-// (0, 1, no), (1, 1, no), (2, 1, no), (0, 2, no), (1, 2, no), (2, 2, no)      eprop_plus_crossing.cpp
+// (0, 1, no), (1, 1, no), (2, 1, no)                  eprop_plus_crossing.cpp
 template <class Real> PlusFunctions<Real> functions_of_crossing(const Kind& kind, bool moments);
+// (0, 2, no), (1, 2, no), (2, 2, no)                  eprop_plus_crossing_2.cpp
+template <class Real> PlusFunctions<Real> functions_of_crossing_2(const Kind& kind, bool moments);
 
 }  // namespace eprop
