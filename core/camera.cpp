@@ -268,12 +268,12 @@ struct Recording {
   const CameraSettings& camera;
   Buffers& buffers;
   Stream stream;
-  Index most;             // events
-  double on, off;         // thresholds of this recording
-  double end;             // when it ends, us
-  Index place;            // of the next random number
-  std::uint64_t block;    // of random numbers
-  double start, now;      // of the step, us
+  Index most;           // events
+  double on, off;       // thresholds of this recording
+  double end;           // when it ends, us
+  Index place;          // of the next random number
+  std::uint64_t block;  // of random numbers
+  double start, now;    // of the step, us
   bool full = false;
 
   float normal() { return camera.normals[buffers.random[count(place++)] >> 4]; }

@@ -24,13 +24,13 @@ constexpr Index kQuantiles = 4096;
 struct CameraSettings {
   Array2<const double> path;  // (2, n_points) x and y of the image's upper left corner in the field, every fine_us
   double fine_us, step_us, shortest_us, longest_us;
-  Array2<const float> taps;      // (kPhases, kTaps) weights of the blur at each phase
+  Array2<const float> taps;       // (kPhases, kTaps) weights of the blur at each phase
   Array1<const float> log_table;  // (kLevels + 1) logarithm of light by ink
   double threshold_on, threshold_off, threshold_spread, threshold_noise, refractory_us;
   Array1<const float> normals;  // (kQuantiles) of the standard normal
   double jitter, warp, elastic, contrast;
-  Index elastic_spacing;         // pixels between nodes of the elastic distortion
-  Array2<const double> splines;  // (kSide, 4) weights of the four nodes around each pixel of an axis
+  Index elastic_spacing;             // pixels between nodes of the elastic distortion
+  Array2<const double> splines;      // (kSide, 4) weights of the four nodes around each pixel of an axis
   double background, background_on;  // events per step that no light causes, and the share of ON events among them
   Array2<const double> delays;       // (n, 2) time and largest delay from there, us
 };

@@ -148,14 +148,16 @@ Connections fixed_indegree(TargetRange targets, Index n_pre, Index degree, Allow
   return made;
 }
 
-Connections fixed_outdegree(TargetRange targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed, std::uint64_t seed) {
+Connections fixed_outdegree(TargetRange targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed,
+                            std::uint64_t seed) {
   Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
   std::vector<std::int32_t> chosen(count(degree));
   std::vector<char> taken(allowed.multapses ? 0 : count(n_post));
   // Twice the same draws, so that memory is needed for the connections of these targets alone.
   const auto for_each = [&](auto&& visit) {
     for (Index source = 0; source < n_pre; source++) {
-      choose(chosen, {n_post, allowed.autapses ? -1 : source, seed, static_cast<std::uint32_t>(source)}, allowed.multapses, taken);
+      choose(chosen, {n_post, allowed.autapses ? -1 : source, seed, static_cast<std::uint32_t>(source)}, allowed.multapses,
+             taken);
       for (const std::int32_t target : chosen)
         if (targets.first <= target && target < targets.stop) visit(count(target - targets.first), source);
     }
@@ -211,15 +213,14 @@ std::vector<double> draw_weights(TargetRange targets, Array1<const Index> indptr
 }  // namespace
 
 std::vector<double> normal_weights(TargetRange targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed) {
-  return draw_weights(targets, indptr, mean, sd, [seed](const CounterBlock& counters, double* out) {
-    normal_block(seed, kWeight, counters, out);
-  });
+  return draw_weights(targets, indptr, mean, sd,
+                      [seed](const CounterBlock& counters, double* out) { normal_block(seed, kWeight, counters, out); });
 }
 
-std::vector<double> uniform_weights(TargetRange targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed) {
-  return draw_weights(targets, indptr, low, high - low, [seed](const CounterBlock& counters, double* out) {
-    uniform_block(seed, kWeight, counters, out);
-  });
+std::vector<double> uniform_weights(TargetRange targets, Array1<const Index> indptr, double low, double high,
+                                    std::uint64_t seed) {
+  return draw_weights(targets, indptr, low, high - low,
+                      [seed](const CounterBlock& counters, double* out) { uniform_block(seed, kWeight, counters, out); });
 }
 
 void synapse_places(Array2<Index> counts, Array1<Index> indptr, Index first) {

@@ -1,7 +1,8 @@
 // Connections and weights drawn at random, counted, and placed on axon branches; events of input checked and copied.
 //
 // Every draw is a function of (seed, purpose, target, index). Rules take a range of targets and return the sources of its
-// k-th target as sources[indptr[k]] .. sources[indptr[k + 1] - 1], in ascending order. So any part of a network can be made alone.
+// k-th target as sources[indptr[k]] .. sources[indptr[k + 1] - 1], in ascending order. So any part of a network can be made
+// alone.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -33,7 +34,8 @@ Connections bernoulli(TargetRange targets, Index n_pre, double probability, bool
 Connections fixed_indegree(TargetRange targets, Index n_pre, Index degree, AllowedPairs allowed, std::uint64_t seed);
 
 // `degree` targets for each source: all sources are drawn, connections of other targets are dropped.
-Connections fixed_outdegree(TargetRange targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed, std::uint64_t seed);
+Connections fixed_outdegree(TargetRange targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed,
+                            std::uint64_t seed);
 
 // Every pair.
 Connections all_to_all(TargetRange targets, Index n_pre, bool autapses);
@@ -46,7 +48,8 @@ std::vector<double> normal_weights(TargetRange targets, Array1<const Index> indp
 std::vector<double> uniform_weights(TargetRange targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed);
 
 // Add the connections of each axon branch to `counts` (branches).
-template <class Branch> void count_synapses(Array1<const Branch> branches, Array1<Index> counts) {
+template <class Branch>
+void count_synapses(Array1<const Branch> branches, Array1<Index> counts) {
   for (Index k = 0; k < branches.size; k++) counts[static_cast<Index>(branches[k])] += 1;
 }
 
@@ -56,14 +59,16 @@ template <class Branch> void count_synapses(Array1<const Branch> branches, Array
 void synapse_places(Array2<Index> counts, Array1<Index> indptr, Index first);
 
 // Connections of some targets in the order of the targets: those of the k-th are indptr[k] .. indptr[k + 1] - 1.
-template <class Branch, class Value> struct DrawnSynapses {
+template <class Branch, class Value>
+struct DrawnSynapses {
   Array1<const Index> indptr;
   Array1<const Branch> branches;
   Array1<const Value> values;
 };
 
 // Where synapses lie: by branch, and within a branch by ascending target.
-template <class Weight> struct PlacedSynapses {
+template <class Weight>
+struct PlacedSynapses {
   Array1<Index> next;  // for each branch, the place of its next synapse; moves on
   Array1<std::uint32_t> target;
   Array1<Weight> weight;

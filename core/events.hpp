@@ -69,10 +69,10 @@ struct DecodedEvents {
 EventFaultAt decode_nmnist(Array1<const std::uint8_t> raw, Array1<const Index> offsets, Index size, DecodedEvents& out);
 
 struct Deskewing {
-  Index side;                // pixels along each side of the sensor; channel = polarity * side^2 + y * side + x
+  Index side;                 // pixels along each side of the sensor; channel = polarity * side^2 + y * side + x
   Array2<const double> path;  // (2, n_steps): where the camera's movement has the image at each step, x and y
-  double centre;             // where the mean of the events goes, on both axes, relative to the path
-  double steepest;           // largest slope dx / dy that is taken off
+  double centre;              // where the mean of the events goes, on both axes, relative to the path
+  double steepest;            // largest slope dx / dy that is taken off
 };
 
 // Shear and move the events of each sample, so that its digit stands upright in the middle.

@@ -9,7 +9,8 @@ namespace eprop {
 
 // Share items 0 .. n - 1 among up to `threads` workers: worker(take) makes its buffers once and works on take() until that is -1.
 // Memory that a worker cannot get becomes std::bad_alloc in the calling thread.
-template <class Worker> void share_among_workers(Index n, int threads, const Worker& worker) {
+template <class Worker>
+void share_among_workers(Index n, int threads, const Worker& worker) {
   std::atomic<Index> next{0};
   std::atomic<bool> no_memory{false};
   const auto take = [&]() -> Index {

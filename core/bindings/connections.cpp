@@ -10,11 +10,12 @@
 // first, stop: range of targets; autapses, multapses: whether they are allowed; seed: below 2^64.
 //
 //   count_synapses(branches, counts)                      adds to counts (branches) int64; branches int32 or int64
-//   synapse_places(counts, indptr, first)                 counts (shares, branches) become places, indptr (branches + 1) is written
-//   place_synapses(indptr, branches, values, first_target, next, target, weight, tile)
-//                                                         next (branches) int64 moves on; target uint32, weight float32/64 are written;
-//                                                         values float64, or as weight
-//   mark_known(bits, first, neurons)                      adds neurons `first + neurons` (int32/64) to bits (uint64, one word more
+//   synapse_places(counts, indptr, first)                 counts (shares, branches) become places, indptr (branches + 1) is
+//   written place_synapses(indptr, branches, values, first_target, next, target, weight, tile)
+//                                                         next (branches) int64 moves on; target uint32, weight float32/64 are
+//                                                         written; values float64, or as weight
+//   mark_known(bits, first, neurons)                      adds neurons `first + neurons` (int32/64) to bits (uint64, one word
+//   more
 //                                                         than neurons need)
 //   count_known(bits, counts)                             fills counts uint32, as many as words
 //   is_known(bits, neuron) -> bool, known_before(bits, counts, neuron) -> int
@@ -40,7 +41,8 @@ using Unlocked = nb::call_guard<nb::gil_scoped_release>;
 using Made = std::pair<nb::object, nb::object>;
 
 // Make connections without the GIL, then hand them over.
-template <class Make> Made connections(Make make) {
+template <class Make>
+Made connections(Make make) {
   Connections made;
   {
     nb::gil_scoped_release release;
@@ -51,23 +53,33 @@ template <class Make> Made connections(Make make) {
 }
 
 void bind_rules(nb::module_& m) {
-  m.def("bernoulli", [](Index first, Index stop, Index n_pre, double probability, bool autapses, std::uint64_t seed) {
-    return connections([&] { return bernoulli({first, stop}, n_pre, probability, autapses, seed); });
-  }, "first"_a, "stop"_a, "n_pre"_a, "probability"_a, "autapses"_a, "seed"_a);
-  m.def("fixed_indegree",
-        [](Index first, Index stop, Index n_pre, Index degree, bool autapses, bool multapses, std::uint64_t seed) {
-    return connections([&] { return fixed_indegree({first, stop}, n_pre, degree, {autapses, multapses}, seed); });
-  }, "first"_a, "stop"_a, "n_pre"_a, "degree"_a, "autapses"_a, "multapses"_a, "seed"_a);
-  m.def("fixed_outdegree",
-        [](Index first, Index stop, Index n_pre, Index n_post, Index degree, bool autapses, bool multapses, std::uint64_t seed) {
-    return connections([&] { return fixed_outdegree({first, stop}, n_pre, n_post, degree, {autapses, multapses}, seed); });
-  }, "first"_a, "stop"_a, "n_pre"_a, "n_post"_a, "degree"_a, "autapses"_a, "multapses"_a, "seed"_a);
-  m.def("all_to_all", [](Index first, Index stop, Index n_pre, bool autapses) {
-    return connections([&] { return all_to_all({first, stop}, n_pre, autapses); });
-  }, "first"_a, "stop"_a, "n_pre"_a, "autapses"_a);
-  m.def("one_to_one", [](Index first, Index stop) {
-    return connections([&] { return one_to_one({first, stop}); });
-  }, "first"_a, "stop"_a);
+  m.def(
+      "bernoulli",
+      [](Index first, Index stop, Index n_pre, double probability, bool autapses, std::uint64_t seed) {
+        return connections([&] { return bernoulli({first, stop}, n_pre, probability, autapses, seed); });
+      },
+      "first"_a, "stop"_a, "n_pre"_a, "probability"_a, "autapses"_a, "seed"_a);
+  m.def(
+      "fixed_indegree",
+      [](Index first, Index stop, Index n_pre, Index degree, bool autapses, bool multapses, std::uint64_t seed) {
+        return connections([&] { return fixed_indegree({first, stop}, n_pre, degree, {autapses, multapses}, seed); });
+      },
+      "first"_a, "stop"_a, "n_pre"_a, "degree"_a, "autapses"_a, "multapses"_a, "seed"_a);
+  m.def(
+      "fixed_outdegree",
+      [](Index first, Index stop, Index n_pre, Index n_post, Index degree, bool autapses, bool multapses, std::uint64_t seed) {
+        return connections([&] { return fixed_outdegree({first, stop}, n_pre, n_post, degree, {autapses, multapses}, seed); });
+      },
+      "first"_a, "stop"_a, "n_pre"_a, "n_post"_a, "degree"_a, "autapses"_a, "multapses"_a, "seed"_a);
+  m.def(
+      "all_to_all",
+      [](Index first, Index stop, Index n_pre, bool autapses) {
+        return connections([&] { return all_to_all({first, stop}, n_pre, autapses); });
+      },
+      "first"_a, "stop"_a, "n_pre"_a, "autapses"_a);
+  m.def(
+      "one_to_one", [](Index first, Index stop) { return connections([&] { return one_to_one({first, stop}); }); }, "first"_a,
+      "stop"_a);
 }
 
 using DrawWeights = std::vector<double> (*)(TargetRange, Array1<const Index>, double, double, std::uint64_t);
@@ -92,10 +104,12 @@ void place(const In1<Index>& indptr, const In1<Branch>& branches, const In1<Valu
                                         {view1(next), view1(target), view1(weight)}, tile);
 }
 
-template <class Branch> void bind_placing(nb::module_& m) {
-  m.def("count_synapses", [](const In1<Branch>& branches, const Out1<Index>& counts) {
-    count_synapses<Branch>(view1(branches), view1(counts));
-  }, "branches"_a.noconvert(), "counts"_a.noconvert(), Unlocked());
+template <class Branch>
+void bind_placing(nb::module_& m) {
+  m.def(
+      "count_synapses",
+      [](const In1<Branch>& branches, const Out1<Index>& counts) { count_synapses<Branch>(view1(branches), view1(counts)); },
+      "branches"_a.noconvert(), "counts"_a.noconvert(), Unlocked());
   const auto def = [&m](auto function) {
     m.def("place_synapses", function, "indptr"_a.noconvert(), "branches"_a.noconvert(), "values"_a.noconvert(), "first_target"_a,
           "next"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "tile"_a, Unlocked());
@@ -108,41 +122,56 @@ template <class Branch> void bind_placing(nb::module_& m) {
 using Bits = In1<std::uint64_t>;
 using Counts = In1<std::uint32_t>;
 
-template <class Neuron> void bind_known_list(nb::module_& m) {
-  m.def("mark_known", [](const Out1<std::uint64_t>& bits, Index first, const In1<Neuron>& neurons) {
-    mark_known<Neuron>(view1(bits), first, view1(neurons));
-  }, "bits"_a.noconvert(), "first"_a, "neurons"_a.noconvert(), Unlocked());
-  m.def("local_ids", [](const Bits& bits, const Counts& counts, Index first, const In1<Neuron>& neurons) {
-    std::vector<std::int32_t> ids;
-    {
-      nb::gil_scoped_release release;
-      ids.resize(neurons.shape(0));
-      local_ids<Neuron>({view1(bits), view1(counts)}, first, view1(neurons), ids.data());
-    }
-    return handed_over(std::move(ids));
-  }, "bits"_a.noconvert(), "counts"_a.noconvert(), "first"_a, "neurons"_a.noconvert());
+template <class Neuron>
+void bind_known_list(nb::module_& m) {
+  m.def(
+      "mark_known",
+      [](const Out1<std::uint64_t>& bits, Index first, const In1<Neuron>& neurons) {
+        mark_known<Neuron>(view1(bits), first, view1(neurons));
+      },
+      "bits"_a.noconvert(), "first"_a, "neurons"_a.noconvert(), Unlocked());
+  m.def(
+      "local_ids",
+      [](const Bits& bits, const Counts& counts, Index first, const In1<Neuron>& neurons) {
+        std::vector<std::int32_t> ids;
+        {
+          nb::gil_scoped_release release;
+          ids.resize(neurons.shape(0));
+          local_ids<Neuron>({view1(bits), view1(counts)}, first, view1(neurons), ids.data());
+        }
+        return handed_over(std::move(ids));
+      },
+      "bits"_a.noconvert(), "counts"_a.noconvert(), "first"_a, "neurons"_a.noconvert());
 }
 
 void bind_known(nb::module_& m) {
   bind_known_list<std::int32_t>(m);
   bind_known_list<Index>(m);
-  m.def("count_known", [](const Bits& bits, const Out1<std::uint32_t>& counts) {
-    if (counts.shape(0) != bits.shape(0)) throw std::invalid_argument("as many counts as words");
-    count_known(view1(bits), view1(counts));
-  }, "bits"_a.noconvert(), "counts"_a.noconvert(), Unlocked());
-  m.def("is_known", [](const Bits& bits, Index neuron) { return is_known(view1(bits), neuron); }, "bits"_a.noconvert(), "neuron"_a);
-  m.def("known_before", [](const Bits& bits, const Counts& counts, Index neuron) {
-    return known_before({view1(bits), view1(counts)}, neuron);
-  }, "bits"_a.noconvert(), "counts"_a.noconvert(), "neuron"_a);
-  m.def("list_known", [](const Bits& bits, Index first, Index stop) {
-    std::vector<Index> listed;
-    {
-      nb::gil_scoped_release release;
-      for (Index neuron = first; neuron < stop; neuron++)
-        if (is_known(view1(bits), neuron)) listed.push_back(neuron - first);
-    }
-    return handed_over(std::move(listed));
-  }, "bits"_a.noconvert(), "first"_a, "stop"_a);
+  m.def(
+      "count_known",
+      [](const Bits& bits, const Out1<std::uint32_t>& counts) {
+        if (counts.shape(0) != bits.shape(0)) throw std::invalid_argument("as many counts as words");
+        count_known(view1(bits), view1(counts));
+      },
+      "bits"_a.noconvert(), "counts"_a.noconvert(), Unlocked());
+  m.def(
+      "is_known", [](const Bits& bits, Index neuron) { return is_known(view1(bits), neuron); }, "bits"_a.noconvert(), "neuron"_a);
+  m.def(
+      "known_before",
+      [](const Bits& bits, const Counts& counts, Index neuron) { return known_before({view1(bits), view1(counts)}, neuron); },
+      "bits"_a.noconvert(), "counts"_a.noconvert(), "neuron"_a);
+  m.def(
+      "list_known",
+      [](const Bits& bits, Index first, Index stop) {
+        std::vector<Index> listed;
+        {
+          nb::gil_scoped_release release;
+          for (Index neuron = first; neuron < stop; neuron++)
+            if (is_known(view1(bits), neuron)) listed.push_back(neuron - first);
+        }
+        return handed_over(std::move(listed));
+      },
+      "bits"_a.noconvert(), "first"_a, "stop"_a);
 }
 
 }  // namespace
@@ -153,15 +182,21 @@ void bind_connections(nb::module_& m) {
   m.def("uniform_weights", &weights<&uniform_weights>, "first"_a, "stop"_a, "indptr"_a.noconvert(), "low"_a, "high"_a, "seed"_a);
   bind_placing<std::int32_t>(m);
   bind_placing<Index>(m);
-  m.def("synapse_places", [](const Out2<Index>& counts, const Out1<Index>& indptr, Index first) {
-    synapse_places(view2(counts), view1(indptr), first);
-  }, "counts"_a.noconvert(), "indptr"_a.noconvert(), "first"_a, Unlocked());
+  m.def(
+      "synapse_places",
+      [](const Out2<Index>& counts, const Out1<Index>& indptr, Index first) {
+        synapse_places(view2(counts), view1(indptr), first);
+      },
+      "counts"_a.noconvert(), "indptr"_a.noconvert(), "first"_a, Unlocked());
   bind_known(m);
-  m.def("copy_events", [](const In2<Index>& ptr, const In1<std::int32_t>& channels, Index size, const Out1<Index>& start,
-                          const Out1<std::int32_t>& out) {
-    if (start.shape(0) < ptr.shape(0) * (ptr.shape(1) - 1) + 1) throw std::invalid_argument("start is too short");
-    return copy_events({view2(ptr), view1(channels)}, size, view1(start), view1(out));
-  }, "ptr"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "start"_a.noconvert(), "out"_a.noconvert(), Unlocked());
+  m.def(
+      "copy_events",
+      [](const In2<Index>& ptr, const In1<std::int32_t>& channels, Index size, const Out1<Index>& start,
+         const Out1<std::int32_t>& out) {
+        if (start.shape(0) < ptr.shape(0) * (ptr.shape(1) - 1) + 1) throw std::invalid_argument("start is too short");
+        return copy_events({view2(ptr), view1(channels)}, size, view1(start), view1(out));
+      },
+      "ptr"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "start"_a.noconvert(), "out"_a.noconvert(), Unlocked());
 }
 
 }  // namespace eprop

@@ -5,9 +5,8 @@
 //   renumber_channels(ptr, channels, number)                                    -> (channels, ptr)
 //   find_fault(ptr, channels, n_channels)                                       -> (sample, kind), (-1, 0) if there is none
 //   parse_bytes(text, out) -> int                                               numbers read, -1 for a fault
-//   decode_nmnist(raw, offsets, size)                     -> ((times, channels, offsets), (file, byte, kind)), (-1, 0, 0): no fault
-//   deskew_events(ptr, channels, side, path, centre, steepest)                  -> (channels, ptr)
-//   data_version
+//   decode_nmnist(raw, offsets, size)                     -> ((times, channels, offsets), (file, byte, kind)), (-1, 0, 0): no
+//   fault deskew_events(ptr, channels, side, path, centre, steepest)                  -> (channels, ptr) data_version
 #include "events.hpp"
 
 #include <nanobind/stl/pair.h>
@@ -86,17 +85,24 @@ void bind_events(nb::module_& m) {
   m.attr("data_version") = kDataVersion;
   m.def("bin_events", &bin, "times"_a.noconvert(), "channels"_a.noconvert(), "offsets"_a.noconvert(), "n_channels"_a, "n_steps"_a,
         "step_us"_a, "threads"_a);
-  m.def("count_channels", [](const Ptr& ptr, const Channels& channels, const Out1<Index>& counts) {
-    count_channels({view2(ptr), view1(channels)}, view1(counts));
-  }, "ptr"_a.noconvert(), "channels"_a.noconvert(), "counts"_a.noconvert(), Unlocked());
+  m.def(
+      "count_channels",
+      [](const Ptr& ptr, const Channels& channels, const Out1<Index>& counts) {
+        count_channels({view2(ptr), view1(channels)}, view1(counts));
+      },
+      "ptr"_a.noconvert(), "channels"_a.noconvert(), "counts"_a.noconvert(), Unlocked());
   m.def("renumber_channels", &renumber, "ptr"_a.noconvert(), "channels"_a.noconvert(), "number"_a.noconvert());
-  m.def("find_fault", [](const Ptr& ptr, const Channels& channels, Index n_channels) {
-    const BinnedFaultAt fault = find_fault({view2(ptr), view1(channels)}, n_channels);
-    return std::pair(fault.sample, static_cast<int>(fault.kind));
-  }, "ptr"_a.noconvert(), "channels"_a.noconvert(), "n_channels"_a, Unlocked());
-  m.def("parse_bytes", [](const In1<std::uint8_t>& text, const Out1<std::uint8_t>& out) {
-    return parse_bytes(view1(text), view1(out));
-  }, "text"_a.noconvert(), "out"_a.noconvert(), Unlocked());
+  m.def(
+      "find_fault",
+      [](const Ptr& ptr, const Channels& channels, Index n_channels) {
+        const BinnedFaultAt fault = find_fault({view2(ptr), view1(channels)}, n_channels);
+        return std::pair(fault.sample, static_cast<int>(fault.kind));
+      },
+      "ptr"_a.noconvert(), "channels"_a.noconvert(), "n_channels"_a, Unlocked());
+  m.def(
+      "parse_bytes",
+      [](const In1<std::uint8_t>& text, const Out1<std::uint8_t>& out) { return parse_bytes(view1(text), view1(out)); },
+      "text"_a.noconvert(), "out"_a.noconvert(), Unlocked());
   m.def("decode_nmnist", &decode, "raw"_a.noconvert(), "offsets"_a.noconvert(), "size"_a);
   m.def("deskew_events", &deskew, "ptr"_a.noconvert(), "channels"_a.noconvert(), "side"_a, "path"_a.noconvert(), "centre"_a,
         "steepest"_a);

@@ -68,13 +68,19 @@ void bind_random(nb::module_& m) {
     return std::pair(first, second);
   });
   m.def("uniform", &uniform);
-  m.def("uniform", [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
-    return draw_many(seed, purpose, targets, indices, uniform_block);
-  }, nb::arg("seed"), nb::arg("purpose"), nb::arg("targets").noconvert(), nb::arg("indices").noconvert());
+  m.def(
+      "uniform",
+      [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
+        return draw_many(seed, purpose, targets, indices, uniform_block);
+      },
+      nb::arg("seed"), nb::arg("purpose"), nb::arg("targets").noconvert(), nb::arg("indices").noconvert());
   m.def("normal", &normal);
-  m.def("normal", [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
-    return draw_many(seed, purpose, targets, indices, normal_block);
-  }, nb::arg("seed"), nb::arg("purpose"), nb::arg("targets").noconvert(), nb::arg("indices").noconvert());
+  m.def(
+      "normal",
+      [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
+        return draw_many(seed, purpose, targets, indices, normal_block);
+      },
+      nb::arg("seed"), nb::arg("purpose"), nb::arg("targets").noconvert(), nb::arg("indices").noconvert());
   m.def("permutation", &permutation);
 }
 

@@ -91,8 +91,8 @@ _HOMES = {
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _SUBPACKAGES = frozenset(
-    ("bench", "cli", "core", "data", "engine", "equations", "errors", "figures", "interop", "kernels", "models", "network", "parallel",
-     "parameters", "plot", "random", "reference", "rules", "tasks", "timedriven", "training")
+    ("bench", "cli", "core", "data", "engine", "equations", "errors", "figures", "interop", "kernels", "models", "network",
+     "parallel", "parameters", "plot", "random", "reference", "rules", "tasks", "timedriven", "training")
 )  # fmt: skip
 
 __all__ = [

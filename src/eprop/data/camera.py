@@ -214,7 +214,7 @@ class EventCamera:
         binner = Binner(2 * FIELD * FIELD, n_steps, dt)
         done = 0
         for block in self._blocks(images, indices, seed, threads):
-            channels, ptr = binner.bin(*block, threads)
+            channels, ptr = binner.bin(*block, threads=threads)
             binner.add(channels, ptr)
             done += ptr.shape[0]
             if progress is not None:
