@@ -56,7 +56,8 @@ int main() {
 }
 """
 _HELP = """
-eprop's core is compiled when the package is installed, and that needs a C++20 compiler (GCC 12, Clang 16, Apple Clang 15 or newer).
+eprop's core is compiled when the package is installed, and that needs a C++20 compiler (GCC 12, Clang 16,
+Apple Clang 15 or newer).
 Install one and try again:
 
     Debian, Ubuntu    apt install g++
@@ -112,7 +113,9 @@ def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata
         return _scikit.build_wheel(wheel_directory, _for_scikit(config_settings), metadata_directory)
 
 
-def build_editable(wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None) -> str:
+def build_editable(
+    wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None
+) -> str:
     """An editable installation. Without build isolation the folder ``build/`` is kept, so that the next one takes less time."""
     settings = _for_scikit(config_settings)
     if not _is_isolated():
@@ -143,14 +146,14 @@ def _is_isolated() -> bool:
 
 
 # ------------------------------------------------------------------------------------------------------------- compilers
-def _compiles(command: list[str]) -> bool:
+def _compiles(command: list[str], *options: str) -> bool:
     """Whether a command compiles and links C++20."""
     if shutil.which(command[0]) is None:
         return False
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder, "program.cpp")
         source.write_text(_PROGRAM, encoding="utf-8")
-        arguments = ["-std=c++20", "-pthread", str(source), "-o", str(source.with_suffix(""))]
+        arguments = ["-std=c++20", "-pthread", *options, str(source), "-o", str(source.with_suffix(""))]
         try:
             return subprocess.run([*command, *arguments], capture_output=True, check=False, cwd=folder).returncode == 0
         except OSError:
@@ -172,7 +175,9 @@ def _compiler_requires(config_settings: Settings) -> list[str]:
         return [_ZIG]
     if _own_compiler() is not None:
         return []
-    print("eprop: there is no C++20 compiler here; one comes from PyPI (ziglang), which takes some minutes", file=sys.stderr)
+    sys.stderr.write(
+        "eprop: there is no C++20 compiler here; one comes from PyPI (ziglang), which takes some minutes\n"
+    )
     return [_ZIG]
 
 
@@ -210,10 +215,12 @@ def _from_pypi(folder: pathlib.Path, glibc: str) -> dict[str, str]:
     cache = pathlib.Path(tempfile.gettempdir(), f"eprop-ziglang-{os.getuid()}")
     cached = {name: os.environ.get(name, str(cache)) for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
     with _environment(cached):
-        if not _compiles([str(folder / "c++")]):
+        if not _compiles([str(folder / "c++")], "-shared", "-fPIC"):
             raise SystemExit(_HELP.format(reason=f"it is there, but does not work here: try {program} c++ --version."))
     tools = {f"CMAKE_{tool.upper()}": str(folder / tool) for tool in ("ar", "ranlib")}
     arguments = [os.environ.get("CMAKE_ARGS", ""), *(f"-D{name}={shlex.quote(path)}" for name, path in tools.items())]
+    # CMake's questions shall make no programs, for which it would compile its libraries once more.
+    arguments.append("-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY")
     return {"CXX": str(folder / "c++"), "CMAKE_ARGS": " ".join(arguments).strip(), **cached}
 
 

@@ -11,11 +11,11 @@ import sysconfig
 import hypothesis
 import pytest
 
-# Numba reads these once, when it is imported. Four threads, whatever the machine has: tests compare 1, 2, 3 and 4.
-os.environ.setdefault("NUMBA_NUM_THREADS", "4")
+# Four threads, whatever the machine has: tests compare 1, 2, 3 and 4.
+os.environ.setdefault("EPROP_NUM_THREADS", "4")
 os.environ.setdefault("MPLBACKEND", "agg")
 
-# The first example may compile a kernel, so no example has a deadline. CI draws the same examples at each run.
+# No example has a deadline: tests do not judge how fast anything is. CI draws the same examples at each run.
 hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, max_examples=50)
 hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, print_blob=True, max_examples=4)
@@ -26,14 +26,12 @@ ROOT = pathlib.Path(__file__).parents[1]
 SHARED = pathlib.Path(os.environ.get("EPROP_SHARED", ROOT / "not given"))
 
 
-# Folders in the order they are tested. Two workers (-n 2) begin with a half each: one with what compiles most, the other with
-# the examples, which compile what no other test does, so that they do not compile the same at the same time.
+# Folders in the order they are tested. Two workers (-n 2) begin with a half each, one of them with the examples, which take long.
 ORDER = ("conformance", "property", "interop", "mpi", "unit", "oracle", "docs")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked `slow` as well")
-    parser.addoption("--rare", action="store_true", help="compile the combinations of loops marked `rare` as well")
 
 
 def find_mpiexec() -> str | None:
@@ -56,11 +54,7 @@ def _why_not(config: pytest.Config) -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put into order; leave out what is better run without the compiler; skip, with the reason, what this machine cannot run."""
-    if not (config.getoption("--rare") or os.environ.get("NUMBA_DISABLE_JIT") == "1"):
-        rare = [item for item in items if item.get_closest_marker("rare")]
-        config.hook.pytest_deselected(items=rare)
-        items[:] = [item for item in items if not item.get_closest_marker("rare")]
+    """Put into order; skip, with the reason, what this machine cannot run."""
     items.sort(key=lambda item: ORDER.index(item.path.relative_to(ROOT / "tests").parts[0]))
     examples = [item for item in items if item.path.name == "test_examples.py"]
     others, half = [item for item in items if item.path.name != "test_examples.py"], len(items) // 2
@@ -74,8 +68,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_header() -> str:
     """Say at the top which of the package's switches are on."""
-    names = ("NUMBA_NUM_THREADS", "NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK", "EPROP_CACHE_DIR")
-    return "eprop: " + ", ".join(f"{name}={os.environ[name]}" for name in names if os.environ.get(name))
+    from eprop.core import describe
+
+    names = ("EPROP_NUM_THREADS", "EPROP_CORE_LEVEL", "EPROP_CORE_FOLDER", "EPROP_CACHE_DIR")
+    built = describe()
+    core = f"core for {built['level']}, {built['compiler']}"
+    return "eprop: " + ", ".join([core, *(f"{name}={os.environ[name]}" for name in names if os.environ.get(name))])
 
 
 @pytest.fixture(scope="session")

@@ -61,9 +61,6 @@ template <class Record> Array1<Record> records(nb::handle owner, const char* nam
   nb::ndarray<Index, nb::ndim<2>, nb::c_contig, nb::device::cpu> array;
   if (!nb::try_cast(numbers, array, false) || (array.shape(0) > 0 && array.shape(1) * 8 != sizeof(Record)))
     throw nb::type_error((std::string(name) + ": a table of other records is expected").c_str());
-  nb::object numbers = table.attr("view")("int64").attr("reshape")(nb::len(table), sizeof(Record) / 8);
-  nb::ndarray<Index, nb::ndim<2>, nb::c_contig, nb::device::cpu> array;
-  if (!nb::try_cast(numbers, array, false)) throw nb::type_error((std::string(name) + ": a contiguous table is expected").c_str());
   return {reinterpret_cast<Record*>(array.data()), static_cast<Index>(array.shape(0))};
 }
 

@@ -44,7 +44,7 @@ def measure_apart(config: ScalingConfig, *, ranks: int = 1, nest: bool = False) 
     options = [f"--{name}={value}" for name, value in config.to_dict().items() if name not in ("type", "timers")]
     launcher = [str(mpiexec()), "-n", str(ranks)] if ranks > 1 else []
     # A process that computes for a figure may have been told to use one thread.
-    environment = {**os.environ, "NUMBA_NUM_THREADS": str(config.threads)}
+    environment = {**os.environ, "EPROP_NUM_THREADS": str(config.threads)}
     environment.pop("OMP_NUM_THREADS", None)
     done = subprocess.run(
         [*launcher, *_COMMAND, *options, *(["--timers"] if config.timers else [])],

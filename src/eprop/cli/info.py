@@ -11,7 +11,7 @@ from eprop.cli.output import written
 @guarded
 @alone
 def info(as_json: Json = False, debug: Debug = False) -> None:
-    """Print versions, threading layer, threads, caches and memory: what a report of an error should contain.
+    """Print versions, the core that runs, threads, caches and memory: what a report of an error should contain.
 
     [bold]Example[/bold]
 

@@ -18,7 +18,6 @@ from rich.text import Text
 from eprop.cli.output import Heedless
 from eprop.tasks import Classification, Task, Trials
 from eprop.training import Evaluation, Outcome, Progress, RunFolder, Watcher, per_class_error
-from eprop.training.machine import watch_compiling
 from eprop.training.trials import spread_of
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 #: Seconds between lines where there is no terminal to draw a bar on.
 EVERY = 10.0
-_COMPILING = "compiling kernels, once: about a minute, then they are kept"
-#: Behind what a command does then: drawing runs a network as learning does not.
-_COMPILING_MORE = "compiling other kernels for this, once as well"
 
 
 class Reporter(Watcher):
@@ -61,13 +57,9 @@ class Reporter(Watcher):
         self._bar: Any = None
         self._text = ""
         self._last_line = 0.0
-        self._said_compiling = self._said_compiling_now = False
 
     def __enter__(self) -> Reporter:
         self._bars.start()
-        self._said_compiling_now = False
-        self._compiling = watch_compiling(self._say_compiling)
-        self._compiling.__enter__()
         self._show_warning, warnings.showwarning = warnings.showwarning, self._warn
         return self
 
@@ -75,7 +67,6 @@ class Reporter(Watcher):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         warnings.showwarning = self._show_warning
-        self._compiling.__exit__(kind, error, trace)
         self._remove_bar()
         self._bars.stop()
 
@@ -141,12 +132,6 @@ class Reporter(Watcher):
         if self._bar is not None:
             self._bars.remove_task(self._bar)
             self._bar = None
-
-    def _say_compiling(self) -> None:
-        """When the first kernel is compiled that was not kept from an earlier run; once, and once more if entered again."""
-        if not self._said_compiling_now:
-            self._say(_COMPILING_MORE if self._said_compiling else _COMPILING)
-            self._said_compiling = self._said_compiling_now = True
 
     def _say(self, text: str) -> None:
         if not self.quiet:

@@ -9,7 +9,6 @@ The build runs this file as a program (``CMakeLists.txt``), before the package e
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
@@ -47,6 +46,8 @@ def sources(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def digest(folder: pathlib.Path) -> str:
     """One word that changes with any source of the core, or with its name."""
+    import hashlib  # takes longer than all else here, and is seldom needed
+
     total = hashlib.sha256()
     for path in sources(folder):
         total.update(path.relative_to(folder).as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())

@@ -295,19 +295,18 @@ class _Run:
 
     def learn(self) -> Outcome:
         self.watcher.phase("preparing")
-        began = time.perf_counter()
         try:
             self.trainer.warm_up()
         except KeyboardInterrupt:
             raise Stopped(self.how_to_go_on()) from None
-        compiling, learns = time.perf_counter() - began, self.trainer.done < self.trainer.total
+        learns = self.trainer.done < self.trainer.total
         with self.interrupt:
             self.watcher.phase("learning")
             self.learn_all()
             self.save()
             self.watcher.phase("testing")
             evaluation = self.test()
-        summary = self.summary(evaluation, compiling)
+        summary = self.summary(evaluation)
         if self.writes and (learns or not self.has_summary()):
             self.folder.write_summary(summary)
         return Outcome(self.folder, summary, evaluation)
@@ -376,7 +375,7 @@ class _Run:
         """The first test sample, for figures that shall not need the data."""
         return self.config.data.pack(self.parts.test.subset([0]))
 
-    def summary(self, evaluation: Evaluation, compiling: float) -> dict[str, Any]:
+    def summary(self, evaluation: Evaluation) -> dict[str, Any]:
         trainer, parts, test = self.trainer, self.parts, self.parts.test
         confusion = evaluation.confusion() if evaluation.predictions is not None else None
         return {
@@ -402,7 +401,6 @@ class _Run:
             "train_seconds": trainer.seconds,
             "train_samples_per_second": trainer.learned / max(trainer.seconds, 1e-9),
             "test_seconds": evaluation.seconds,
-            "compile_seconds": compiling,
             "total_seconds": time.perf_counter() - self.began,
             "synapses": self.simulator.n_synapses,
             "synaptic_events": trainer.events,

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import os
 import pathlib
 import platform
 import sys
-from collections.abc import Callable
 from typing import Any
 
-from eprop import _jit
-from eprop.data.cache import cache_root
+from eprop import core
+from eprop.data.cache import default_folder
+from eprop.parallel.threads import available_threads
 
 _PACKAGES = (
     "numpy",
     "scipy",
     "numba",
-    "llvmlite",
     "h5py",
     "matplotlib",
     "rich",
@@ -48,25 +46,25 @@ def describe_machine() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "numpy": _version("numpy"),
-        "numba": _version("numba"),
+        "core": _core(),
     }
 
 
 def describe_installation() -> dict[str, Any]:
-    """Everything `describe_machine` says, all versions, threads, caches."""
-    _jit.set_threads(_jit.available_threads())  # starts them: now Numba can say which layer it chose
-    settings = _jit.describe()
+    """Everything `describe_machine` says, all versions, how the core was built, threads, cached data."""
+    built = core.describe()
     return {
         "eprop": package_version(),
         "installed_at": str(pathlib.Path(__file__).parents[1]),
         **describe_machine(),
         "packages": {name: _version(name) for name in (*_PACKAGES, *_PACKAGES_ELSEWHERE)},
-        "threads": settings["threads"],
-        "threading_layer": settings["threading_layer"],
-        "compiles": settings["jit"],
-        "kernel_cache": settings["kernel_cache"],
-        "cache_bytes": _folder_bytes(cache_root()),
-        "environment": {n: v for n, v in sorted(os.environ.items()) if n.startswith(("EPROP_", "NUMBA_", "OMP_"))},
+        "core_flags": built["flags"],
+        "core_features": " ".join(built["features"]),
+        "core_levels": " ".join(core.built_levels()),
+        "threads": available_threads(),
+        "data_cache": str(default_folder()),
+        "cache_bytes": _folder_bytes(default_folder()),
+        "environment": {n: v for n, v in sorted(os.environ.items()) if n.startswith(("EPROP_", "OMP_"))},
     }
 
 
@@ -89,9 +87,10 @@ def resident_memory() -> int | None:
         return peak_memory()
 
 
-def watch_compiling(started: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
-    """Context in which ``started`` is called whenever a kernel is compiled instead of loaded from the cache."""
-    return _jit.watch_compiling(started)
+def _core() -> str:
+    """Level and compiler of the core."""
+    built = core.describe()
+    return f"{built['level']}, {built['compiler']}"
 
 
 def _version(name: str) -> str | None:

@@ -169,7 +169,7 @@ def _side_by_side(
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Bring all trials to their ends, in processes, and write the summary of all."""
     processes = f"{jobs} process{'es' if jobs > 1 else ''}"
-    watcher.phase(f"learning, {len(seeds)} trials in {processes}; what is not compiled yet is compiled first")
+    watcher.phase(f"learning, {len(seeds)} trials in {processes}")
     whole = RunFolder(folder.path.absolute())  # wherever this process, or one that it starts, is later on
     with locked(whole.path), Look(watcher, lambda: [whole.of_seed(seed).share() for seed in seeds], what="trials"):
         try:

@@ -26,7 +26,7 @@ class Progress:
     hold_error : float
         Last error on held-out samples; NaN before the first.
     seconds : float
-        Spent learning, without compiling and evaluating.
+        Spent learning, without evaluating.
     """
 
     done: int
@@ -48,7 +48,7 @@ class Watcher:
     """
 
     def phase(self, text: str) -> None:
-        """Something that takes a moment begins: reading, compiling, testing."""
+        """Something that takes a moment begins: reading, testing."""
 
     def reading(self, what: str, done: int, total: int) -> None:
         """Samples of a data set were read or simulated."""

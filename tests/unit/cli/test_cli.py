@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 import digits
 import eprop
+from eprop import core
 from eprop.bench import EventCost
 from eprop.cli import app
 from eprop.cli.report import Reporter, clock, percent, size
@@ -139,7 +140,7 @@ assert eprop.training.Trainer
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("code", [HELP, NAMES], ids=["help waits for no compiler", "public names are found"])
+@pytest.mark.parametrize("code", [HELP, NAMES], ids=["help loads little", "public names are found"])
 def test_imports(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=ENVIRONMENT)
 
@@ -155,18 +156,19 @@ def test_as_a_module() -> None:
 @pytest.mark.tiny
 def test_version_and_info() -> None:
     assert run("--version").stdout.startswith("eprop 0.")
-    assert "threading layer" in run("info").stdout
+    assert "core levels" in run("info").stdout
     facts = json.loads(run("info", "--json").stdout)
     assert {
         "eprop",
         "python",
-        "numba",
+        "core",
+        "core_flags",
         "packages",
         "threads",
-        "threading_layer",
-        "kernel_cache",
+        "data_cache",
         "memory_bytes",
     } <= facts.keys()
+    assert facts["core"] == f"{core.lib.level}, {core.lib.compiler}"
 
 
 # ------------------------------------------------------------------------------------------------------------ training

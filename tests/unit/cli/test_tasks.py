@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import pathlib
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -155,21 +153,6 @@ def test_a_run_whose_figures_cannot_be_drawn_is_complete(monkeypatch: pytest.Mon
     assert done.exit_code == 0
     for folder in ("trials", "trials/seed-1"):
         assert f"warning: {folder}: is complete and kept, but its figures could not be drawn: run: a m" in done.stderr
-
-
-@pytest.mark.tiny
-def test_compiling_is_told_once_and_of_figures_that_it_is_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextlib.contextmanager
-    def compiles(started: Callable[[], None]) -> Iterator[None]:
-        yield
-        for _ in range(3):
-            started()
-
-    monkeypatch.setattr("eprop.cli.report.watch_compiling", compiles)
-    said = [line for line in run("train", *PATTERN, "--out", "out").stderr.splitlines() if "compiling" in line]
-    first = "eprop: compiling kernels, once: about a minute, then they are kept"
-    assert said == [first, "eprop: compiling other kernels for this, once as well"]
-    assert [line for line in run("plot", "out").stderr.splitlines() if "compiling" in line] == [first]
 
 
 def test_a_task_of_ones_own() -> None:
