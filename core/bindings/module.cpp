@@ -30,6 +30,7 @@ void bind_connections(nb::module_& m);
 void bind_events(nb::module_& m);
 void bind_neurons(nb::module_& m);
 void bind_random(nb::module_& m);
+void bind_inputs(nb::module_& m);
 void bind_stream(nb::module_& m);
 void bind_batch(nb::module_& m);
 }  // namespace eprop
@@ -50,5 +51,6 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_random(m);
   bind_neurons(m);
   bind_batch(m);
+  bind_inputs(m);
   bind_stream(m);
 }

@@ -124,6 +124,18 @@ template <class Real> nb::object spike_records(PyStream<Real>& stream) {
   return nb::make_tuple(times, z.attr("reshape")(n, slots, parts));
 }
 
+template <class T> std::size_t bytes_of(const std::vector<T>& values) { return values.capacity() * sizeof(T); }
+
+template <class Real> nb::dict grown_bytes(PyStream<Real>& stream) {
+  const StreamState<Real>& state = stream.state;
+  nb::dict bytes;
+  bytes["spike_log"] = bytes_of(state.log.sources);
+  bytes["spike_records"] = bytes_of(state.log.times) + bytes_of(state.log.z);
+  bytes["post_spikes"] = bytes_of(state.post.times);
+  bytes["deliveries"] = bytes_of(state.deliveries.arriving) + bytes_of(state.deliveries.expired);
+  return bytes;
+}
+
 template <class Real> nb::object phases(PyStream<Real>& stream) {
   std::vector<double> seconds;
   const auto read = [&](StopWatch& watch) {
@@ -260,6 +272,7 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
       .def("effective_weights", &effective_weights<Real>)
       .def("materialise_weights", &materialise<Real>, nb::call_guard<nb::gil_scoped_release>())
       .def("phases", &phases<Real>)
+      .def("bytes", &grown_bytes<Real>, "Bytes of what grows with the activity, by name.")
       .def("message", &take_message<Real>)
       .def("receive", &receive<Real>, nb::arg("n_steps"), nb::arg("offset"), nb::arg("request"), nb::arg("messages").noconvert(),
            nb::arg("cursors").noconvert(), nb::arg("first").noconvert(), nb::arg("bits").noconvert(), nb::arg("counts").noconvert());

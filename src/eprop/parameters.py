@@ -123,6 +123,8 @@ class Values:
 
 def is_finite_number(value: Any) -> bool:
     """Whether something is a real number that fits into a float; True and False are none."""
+    if type(value) is float:  # at once: each run asks
+        return math.isfinite(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return False
     try:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
+from eprop.core import lib
 from eprop.engine.build.delay_groups import steps_of
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
-from eprop.engine.run.samples import InputPart, SampleLayout, Samples, arrange_samples, events_in_steps, named
+from eprop.engine.run.samples import (
+    InputPart,
+    SampleLayout,
+    Samples,
+    StepEvents,
+    arrange_samples,
+    events_in_steps,
+    named,
+    precision_of,
+)
 from eprop.errors import InputError
 from eprop.network import Network, Population
 from eprop.parallel import Communicator
@@ -22,7 +33,7 @@ def steps_in(label: str, duration: Any, dt: float) -> int:
     if not is_finite_number(duration):
         raise InputError(f"{label} must be a number of ms, got {duration!r:.80}")
     count = float(duration) / dt
-    if not np.isfinite(count) or count < 1 - 1e-9 or abs(count - round(count)) > 1e-6:
+    if not math.isfinite(count) or count < 1 - 1e-9 or abs(count - round(count)) > 1e-6:
         raise InputError(f"{label} must be a multiple of dt = {dt:g} ms, at least one step, got {duration!r}")
     return steps_of(float(duration), dt)
 
@@ -62,14 +73,13 @@ def _one_target(layout: SampleLayout, name: str, value: Any, n_steps: int) -> An
         raise InputError(
             f"target {name!r} must have shape ({n_steps}, {size}) = (steps, size) or ({size},), got {given.shape}"
         )
-    return given[None] if given.ndim == 2 else np.atleast_2d(given)[None]
+    return given[None] if given.ndim == 2 else given[None, None] if given.ndim == 1 else np.atleast_2d(given)[None]
 
 
 def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
     """Input of one run as `make_samples` takes it."""
     if isinstance(value, tuple) and len(value) == 2:
-        ptr, channels = events_in_steps(repr(name), *value, layout.dt, n_steps)
-        return ptr[None], channels
+        return _binned(layout, name, *value, n_steps)
     sparse = not isinstance(value, np.ndarray) and scipy.sparse.issparse(value)
     dense = value if sparse else real_numbers(f"input {name!r}", value, InputError)
     if sparse or dense.ndim != 2:
@@ -78,6 +88,20 @@ def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any
     if size is not None and dense.shape != (n_steps, size):
         raise InputError(f"input {name!r} must have shape ({n_steps}, {size}) = (steps, size), got {dense.shape}")
     return dense[None]
+
+
+def _binned(layout: SampleLayout, name: str, times: Any, channels: Any, n_steps: int) -> Any:
+    """Spike times (ms) and channels as events of steps."""
+    times, channels = (real_numbers(f"input {name!r}", part, InputError) for part in (times, channels))
+    size = _size_of(layout.sources, name)
+    if size is not None and times.shape == channels.shape and times.ndim == 1 and channels.dtype.kind in "iu":
+        start, precision = np.zeros(n_steps + 1, np.int64), precision_of(times)
+        times_64, channels_64 = np.ascontiguousarray(times, np.float64), np.ascontiguousarray(channels, np.int64)
+        found = lib.bin_spikes(times_64, channels_64, size, layout.dt, precision, start)
+        if found is not None:
+            return StepEvents(start, found)
+    ptr, channels = events_in_steps(repr(name), times, channels, layout.dt, n_steps)  # says what is wrong
+    return ptr[None], channels
 
 
 def _size_of(parts: tuple[InputPart, ...], name: str) -> int | None:

@@ -20,6 +20,7 @@ from eprop.parameters import real_numbers
 # For which sizes of sources, and sizes of readouts with or without softmax, samples are made.
 Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
 
+DOUBLE_PRECISION = float(np.finfo(np.float64).eps)
 # Positions in the events are kept for every step of every sample.
 MOST_STEPS = 2**31
 
@@ -114,6 +115,13 @@ class BatchResult(ByValue):
         parts = [f"{self.loss.size} samples", f"loss {np.mean(self.loss):g} on average", f"y {self.y.shape}"]
         parts += [f"{np.sum(self.spikes):,} spikes"] if self.spikes is not None else []
         return f"BatchResult({'; '.join([*parts, f'{self.events:,} synaptic events'])})"
+
+
+class StepEvents(NamedTuple):
+    """Events in the order of steps and channels: where those of each step begin in ``channels``, (steps + 1,) int64, int32."""
+
+    start: np.ndarray
+    channels: np.ndarray
 
 
 class InputPart(NamedTuple):
@@ -257,10 +265,7 @@ def events_in_steps(label: str, times: Any, channels: Any, dt: float, n_steps: i
         raise InputError(f"input {label}: channels must be whole numbers")
     if not np.all(np.isfinite(times)):
         raise InputError(f"input {label}: times must be finite")
-    precision = np.finfo(times.dtype if times.dtype.kind == "f" else np.float64).eps
-    count = times.astype(np.float64) / dt
-    near = np.rint(count)
-    step = np.where(np.abs(count - near) <= 1e-9 + 4.0 * precision * np.abs(count), near, np.floor(count))
+    step = _steps_of_times(times, dt)
     if step.size and (step.min() < 0 or step.max() >= n_steps):
         raise InputError(
             f"input {label}: times must lie in [0, {n_steps * dt:g}) ms, got {times.min():g}..{times.max():g} ms"
@@ -275,6 +280,20 @@ def events_in_steps(label: str, times: Any, channels: Any, dt: float, n_steps: i
     keep = np.ones(step.size, bool)
     keep[1:] = (np.diff(step) != 0) | (np.diff(channels) != 0)
     return np.searchsorted(step[keep], np.arange(n_steps + 1)), channels[keep]
+
+
+def _steps_of_times(times: np.ndarray, dt: float) -> np.ndarray:
+    """Steps that times (ms) lie in."""
+    count = times.astype(np.float64) / dt
+    near = np.rint(count)
+    return np.where(np.abs(count - near) <= 1e-9 + 4.0 * precision_of(times) * np.abs(count), near, np.floor(count))
+
+
+def precision_of(times: np.ndarray) -> float:
+    """Relative rounding of the type of some times."""
+    if times.dtype.kind != "f" or times.dtype.char == "d":
+        return DOUBLE_PRECISION
+    return float(np.finfo(times.dtype).eps)
 
 
 def _check_names(what: str, given: Mapping[str, Any], parts: tuple[InputPart, ...]) -> None:
@@ -292,11 +311,11 @@ def _events(
     _check_names("event source", inputs, layout.sources)
     starts = np.zeros((len(layout.sources), n * n_steps + 1), np.int64)
     parts, offset = [], 0
-    for c, p in enumerate(layout.sources):
+    for p, start in zip(layout.sources, starts, strict=True):
         if p.name not in inputs:
             continue
-        start, channels = _pairs(p, inputs[p.name], n, n_steps, layout.dt)
-        starts[c] = start + offset if offset else start
+        start[0] = offset
+        channels = _sorted_events(p, inputs[p.name], n, n_steps, layout.dt, start)
         parts.append(channels)
         offset += channels.size
     if len(parts) == 1:
@@ -304,12 +323,22 @@ def _events(
     return starts, np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
 
 
+def _sorted_events(p: InputPart, given: Any, n: int, n_steps: int, dt: float, start: np.ndarray) -> np.ndarray:
+    """Channels of the events of all steps, ascending within a step; writes to ``start`` where those of each begin."""
+    if isinstance(given, StepEvents):
+        start += given.start
+        return given.channels
+    if not _are_lists(given) and not (isinstance(given, tuple) and len(given) == 2):
+        return _of_dense(p, real_numbers(f"input {p.name!r}", given, InputError), n, n_steps, start)
+    found, channels = _pairs(p, given, n, n_steps, dt)
+    start += found
+    return channels
+
+
 def _pairs(p: InputPart, given: Any, n: int, n_steps: int, dt: float) -> tuple[np.ndarray, np.ndarray]:
     """Where the events of each step begin, and their channels, ascending within a step."""
     if _are_lists(given):
         given = _of_lists(p, given, n, n_steps, dt)
-    if not (isinstance(given, tuple) and len(given) == 2):
-        return _of_dense(p, real_numbers(f"input {p.name!r}", given, InputError), n, n_steps)
     ptr, channels = (real_numbers(f"input {p.name!r}", part, InputError) for part in given)
     if ptr.shape != (n, n_steps + 1):
         raise InputError(f"input {p.name!r}: ptr must have shape ({n}, {n_steps + 1}), got {ptr.shape}")
@@ -336,14 +365,17 @@ def _pairs(p: InputPart, given: Any, n: int, n_steps: int, dt: float) -> tuple[n
     return start, _ascending(p, start, channels)
 
 
-def _of_dense(p: InputPart, dense: np.ndarray, n: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Events of an array of zeros and ones."""
+def _of_dense(p: InputPart, dense: np.ndarray, n: int, n_steps: int, start: np.ndarray) -> np.ndarray:
+    """As `_sorted_events`, of an array of zeros and ones."""
     if dense.shape != (n, n_steps, p.size):
         raise InputError(f"input {p.name!r} must have shape ({n}, {n_steps}, {p.size}), got {dense.shape}")
-    steps, channels = np.nonzero(dense.reshape(n * n_steps, p.size))
-    if np.count_nonzero(dense == 1) != channels.size:
+    rows = dense.reshape(n * n_steps, p.size)
+    if dense.dtype.char not in "d?flB" or not rows.flags.c_contiguous:
+        rows = np.ascontiguousarray(rows, np.float64)
+    channels: np.ndarray | None = lib.find_ones(rows, start)
+    if channels is None:
         raise InputError(f"input {p.name!r} must hold zeros and ones only: one event per channel and step at most")
-    return np.searchsorted(steps, np.arange(n * n_steps + 1)), channels
+    return channels
 
 
 def _are_lists(given: Any) -> bool:
@@ -418,7 +450,7 @@ def _targets(
         if value.ndim != 3 or value.shape[0] != n or value.shape[1] not in (1, n_steps) or value.shape[2] != p.size:
             raise InputError(f"target {p.name!r} must have shape ({n}, {n_steps} or 1, {p.size}), got {value.shape}")
         part[...] = value
-        if not np.isfinite(part).all():
+        if not lib.all_finite(np.ascontiguousarray(part)):
             raise InputError(f"target {p.name!r} holds values that are not finite")
         if p.softmax:
             _check_shares(p, value, window > 0)
@@ -452,7 +484,9 @@ def _one_hot(readouts: tuple[InputPart, ...], targets: Mapping[str, Any], labels
 
 def _window(window: Any, n: int, n_steps: int) -> np.ndarray:
     if window is None:
-        return np.ones((1, n_steps))
+        ones = np.empty((1, n_steps))
+        ones.fill(1.0)
+        return ones
     out = real_numbers("window", window, InputError).astype(np.float64)
     if out.shape not in ((n_steps,), (n, n_steps), (1, n_steps)):
         raise InputError(f"window must have shape ({n_steps},) or ({n}, {n_steps}), got {out.shape}")

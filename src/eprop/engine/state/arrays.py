@@ -137,7 +137,7 @@ class Arrays:
     def memory(self) -> dict[str, int]:
         """Bytes held by this rank, see `Simulator.memory`."""
         topology, own = self.built.topology, self.built.rank_partition
-        grown = self.stream.memory()  # by name: spike_log, spike_records, post_spikes, deliveries
+        grown = self.stream.bytes()
         synapses = _bytes(arrays_of(self.synapses).values()) + topology.targets.nbytes
         maps = _bytes(arrays_of(self.history).values()) - topology.identity.nbytes
         maps += grown["spike_log"] + grown["post_spikes"]

@@ -1,0 +1,47 @@
+// Inputs of a run for Python: `find_ones`, `bin_spikes`, `all_finite`.
+#include "inputs.hpp"
+
+#include "convert.hpp"
+#include "results.hpp"
+
+namespace eprop {
+namespace {
+
+template <class T> void bind_find_ones(nb::module_& m) {
+  m.def(
+      "find_ones",
+      [](In2<T> dense, Out1<Index> start) -> nb::object {
+        if (start.shape(0) != dense.shape(0) + 1) throw nb::value_error("find_ones: one start for each row, and one more");
+        std::vector<std::int32_t> channels;
+        if (!find_ones(view2(dense), start.data(), channels)) return nb::none();
+        return handed_over(std::move(channels));
+      },
+      nb::arg("dense").noconvert(), nb::arg("start").noconvert(), "Columns of the ones, row by row; None if there are other numbers.");
+}
+
+}  // namespace
+
+void bind_inputs(nb::module_& m) {
+  bind_find_ones<double>(m);
+  bind_find_ones<bool>(m);
+  bind_find_ones<float>(m);
+  bind_find_ones<std::int64_t>(m);
+  bind_find_ones<std::uint8_t>(m);
+  m.def(
+      "bin_spikes",
+      [](In1<double> times, In1<Index> channels, Index size, double dt, double precision, Out1<Index> start) -> nb::object {
+        if (times.shape(0) != channels.shape(0) || start.shape(0) == 0) throw nb::value_error("bin_spikes: arrays do not fit");
+        std::vector<std::int32_t> binned;
+        if (!bin_spikes({view1(times), view1(channels), size}, dt, precision, view1(start), binned)) return nb::none();
+        return handed_over(std::move(binned));
+      },
+      nb::arg("times").noconvert(), nb::arg("channels").noconvert(), nb::arg("size"), nb::arg("dt"), nb::arg("precision"),
+      nb::arg("start").noconvert(), "Channels of spikes step by step; None if a time or channel is out of range.");
+  m.def(
+      "all_finite", [](nb::ndarray<const double, nb::c_contig, nb::device::cpu> a) {
+        return all_finite({a.data(), static_cast<Index>(a.size())});
+      },
+      nb::arg("numbers").noconvert(), "Whether all numbers are finite.");
+}
+
+}  // namespace eprop

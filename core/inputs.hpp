@@ -1,0 +1,41 @@
+// Inputs of a run as events: from arrays of zeros and ones, and from spike times.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "arrays.hpp"
+
+namespace eprop {
+
+// Appends the columns of the ones of each row to `channels`, and writes where each row begins, and the last ends, from `start[0]`
+// on; false if some number is neither 0 nor 1.
+template <class T> bool find_ones(Array2<const T> dense, Index* start, std::vector<std::int32_t>& channels) {
+  bool valid = true;
+  for (Index row = 0; row < dense.rows; row++) {
+    const T* values = dense.row(row);
+    for (Index column = 0; column < dense.columns; column++) {
+      if (values[column] == T(0)) continue;
+      valid &= values[column] == T(1);
+      channels.push_back(static_cast<std::int32_t>(column));
+    }
+    start[row + 1] = start[0] + static_cast<Index>(channels.size());
+  }
+  return valid;
+}
+
+// Spikes of one population: times (ms) and channels, of `size` channels.
+struct SpikeTrain {
+  Array1<const double> times;
+  Array1<const Index> channels;
+  Index size;
+};
+
+// Sorts spikes into steps of length dt: `start` (steps + 1,) is where those of each step begin in `channels`, which ascend. A
+// time that is a multiple of dt up to the rounding of its type (`precision`) is in the step that begins there; spikes of one
+// channel and step count once. False if a time is not within the steps, or a channel does not exist.
+bool bin_spikes(const SpikeTrain& train, double dt, double precision, Array1<Index> start, std::vector<std::int32_t>& channels);
+
+// Whether all of some numbers are finite.
+bool all_finite(Array1<const double> numbers);
+
+}  // namespace eprop
