@@ -118,7 +118,7 @@ def check_psi(label: str, psi: Any, largest: Any) -> None:
 
 
 def interpreted(function: Callable[..., Any], made: dict[Any, Any]) -> Callable[..., Any]:
-    """A copy of a marked function, and of those that it calls, that finds each of them as Python; ``made`` are those met before."""
+    """A copy of a marked function, and of those that it calls, as Python; ``made`` are those met before."""
     plain = getattr(function, "py_func", function)
     if plain in made or not isinstance(plain, types.FunctionType):
         return made.get(plain, plain)

@@ -49,7 +49,7 @@ class Forward:
             if p.model.role == "neuron":
                 row = built.topology.populations[p.index]
                 shared = built.topology.params[-1, row[lay.POP_TARGET]] != lay.EACH
-                self._loops.append((row, p.size, loop_of(type(p.model), bool(shared))))  # type: ignore[arg-type]
+                self._loops.append((row, p.size, loop_of(p.model, bool(shared))))  # type: ignore[arg-type]
 
     def run(self, samples: Samples, index: int, clock: int = 0) -> Activity:
         """One sample from rest; random spikes are those of ``clock`` steps later."""
