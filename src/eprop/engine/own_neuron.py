@@ -1,4 +1,4 @@
-"""Loops over neurons: which one the core uses for a model, and the compiler for a user's own `update` (extra ``own-neuron``).
+"""Loops over neurons: which one the core uses for a model; the compiler of a user's own `update` (extra ``own-neuron``).
 
 Nothing else imports Numba. What it compiles is kept in memory, keyed by a digest of the user's code, as long as the process lives.
 """
@@ -17,11 +17,18 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.errors import MissingExtraError, NetworkError
-from eprop.models import Neuron
+from eprop.models import Neuron, inline
 from eprop.models.base import core_model
+from eprop.models.membrane import HEIGHT, WIDTH, Membrane, surrogate_gradient
+from eprop.models.surrogate import arctan, exponential, fast_sigmoid, piecewise_linear
 
 #: Code of these modules belongs to the package, or to a version of Python or of a library: their names stand for it.
 LIBRARIES = frozenset({"eprop", "numpy", "numba", "scipy", *sys.stdlib_module_names}) - {"__main__"}
+
+#: By the codes of surrogate gradients.
+KINDS = (piecewise_linear, exponential, fast_sigmoid, arctan)
+#: Numba's names for memory that is taken while a loop runs.
+TAKES_MEMORY = re.compile(r"NRT_(Allocate|MemInfo_(alloc|new))")
 
 
 class NeuronLoop(NamedTuple):
@@ -31,15 +38,16 @@ class NeuronLoop(NamedTuple):
     own: int
 
 
-def loop_of(model: type[Neuron], shared: bool) -> NeuronLoop:
-    """The loop over neurons of a model.
+def loop_of(neuron: Neuron, shared: bool) -> NeuronLoop:
+    """The loop over neurons of a population.
 
     Parameters
     ----------
-    model : type
+    neuron : Neuron
+        The model of the population.
     shared : bool
-        Whether all neurons have the same parameters; a user's own model is compiled for the one or the other, since it is a third
-        faster where they are shared (`examples/own_neuron.py`, and ALIF written by hand).
+        Whether all neurons have the same parameters. A user's own model is compiled for the one or the other: where they are
+        shared, a step of ALIF written by hand takes half the time.
 
     Raises
     ------
@@ -48,10 +56,10 @@ def loop_of(model: type[Neuron], shared: bool) -> NeuronLoop:
     NetworkError
         If the compiler does not take its `update`.
     """
-    name = core_model(model)
+    name = core_model(type(neuron))
     if name is not None:
         return NeuronLoop(lib.models[name], 0)
-    return NeuronLoop(0, _compiled(model, shared).address)
+    return NeuronLoop(0, _compiled(neuron, shared).address)
 
 
 def is_own(model: type[Neuron]) -> bool:
@@ -61,12 +69,14 @@ def is_own(model: type[Neuron]) -> bool:
 
 # -------------------------------------------------------------------------------------------------------------- compiler
 
-# By digest of `update`, numbers of rows, and whether parameters are shared. Machine code lives as long as its entry.
-_LOOPS: dict[tuple[str, int, int, bool], Any] = {}
+# By digest of `update`, kind of surrogate, numbers of rows, and whether parameters are shared. Machine code lives as long as its
+# entry.
+_LOOPS: dict[tuple[str, int, int, int, bool], Any] = {}
 
 
-def _compiled(model: type[Neuron], shared: bool) -> Any:
-    key = digest_of(model.update), len(model.state_rows), len(model.parameter_rows), shared
+def _compiled(neuron: Neuron, shared: bool) -> Any:
+    model, kind = type(neuron), neuron.surrogate.code if isinstance(neuron, Membrane) else 0
+    key = digest_of(model.update), kind, len(model.state_rows), len(model.parameter_rows), shared
     if key not in _LOOPS:
         try:
             from numba.core.errors import NumbaError, UnsupportedBytecodeError
@@ -75,13 +85,13 @@ def _compiled(model: type[Neuron], shared: bool) -> Any:
         collects = gc.isenabled()
         gc.disable()  # it would look for cycles among a million new objects for a tenth of the time
         try:
-            loop = _compile(_with_callees(model.update), *key[1:])
+            loop = _compile(_with_callees(model.update, kind), *key[2:])
         except (NumbaError, UnsupportedBytecodeError) as error:
             raise _refusal(model, _gist(str(error), model.update)) from error
         finally:
             if collects:
                 gc.enable()
-        if "NRT_Allocate" in loop.inspect_llvm():  # Numba's name for memory that is taken while the loop runs
+        if TAKES_MEMORY.search(loop.inspect_llvm()):
             raise _refusal(model, _gist("it makes an array, a list or a text", model.update))
         _LOOPS[key] = loop
     return _LOOPS[key]
@@ -90,25 +100,19 @@ def _compiled(model: type[Neuron], shared: bool) -> Any:
 def _compile(update: Callable[..., Any], n_state: int, n_params: int, shared: bool) -> Any:
     """The loop over neurons around ``update``, with the signature of `NeuronLoop` in ``core/neurons/own.hpp``.
 
-    Unsigned indices and ``error_model="numpy"`` let LLVM vectorise it. It tells arrays apart while the loop runs, up to some number
-    of pairs, so that an array more to write may cost more than its writing.
+    Unsigned indices and ``error_model="numpy"`` let LLVM vectorise it. LLVM checks at run time that arrays do not overlap, for a
+    limited number of pairs: the loop therefore does not clear its input as well.
     """
-    from numba import carray, cfunc, njit
+    from numba import carray, cfunc
     from numba import types as numba_types
     from numpy.lib.stride_tricks import as_strided
 
-    @njit(error_model="numpy", forceinline=True)
-    def each_its_own(params, columns):
-        return carray(params, (n_params, columns))
-
-    @njit(error_model="numpy", forceinline=True)
-    def first_for_all(params, columns):
-        return as_strided(carray(params, (n_params, columns)), (n_params, columns), (8 * columns, 0))
-
-    view = first_for_all if shared else each_its_own
-
     def loop(begin, neurons, columns, state, params, x, psi, spiked):
-        states, parameters, first = carray(state, (n_state, columns)), view(params, columns), np.uint64(begin)
+        states, first = carray(state, (n_state, columns)), np.uint64(begin)
+        if shared:
+            parameters = as_strided(carray(params, (n_params, columns)), (n_params, columns), (8 * columns, 0))
+        else:
+            parameters = carray(params, (n_params, columns))
         for k in range(np.uint64(neurons)):
             spike, psi_k = update(states, parameters, first + k, x[first + k])
             psi[k] = psi_k
@@ -120,8 +124,18 @@ def _compile(update: Callable[..., Any], n_state: int, n_params: int, shared: bo
     return cfunc(signature, error_model="numpy")(loop)
 
 
-def _with_callees(update: Callable[..., Any]) -> Any:
-    return _anew(update, (), {})
+def _with_callees(update: Callable[..., Any], kind: int) -> Any:
+    """``update`` for the compiler, with the functions that it calls.
+
+    `surrogate_gradient` is that of one kind, the population's: a loop that may call an exponential does not vectorise.
+    """
+    of_kind = KINDS[kind]
+
+    @inline
+    def gradient(params, j, u):
+        return of_kind(u, params[HEIGHT, j], params[WIDTH, j])
+
+    return _anew(update, (), {surrogate_gradient: _anew(gradient, (), {})})
 
 
 def _anew(value: Any, names: Sequence[str], made: dict[Any, Any]) -> Any:

@@ -45,13 +45,13 @@ def arrays_of(neuron: Neuron, n: int, sharing: float, dt: float = 1.0) -> tuple[
 def stepped(neuron: Neuron, inputs: np.ndarray, sharing: float, first: int = 0) -> tuple[np.ndarray, ...]:
     """States, surrogate gradients and spikes of each step; neurons before ``first`` are left alone."""
     (state, params), n = arrays_of(neuron, inputs.shape[1], sharing), inputs.shape[1]
-    model, own = loop_of(type(neuron), sharing != EACH)
+    model, own = loop_of(neuron, sharing != EACH)
     states, psis, spikes = [], np.full(inputs.shape, np.nan), np.zeros(inputs.shape, bool)
-    for t, given in enumerate(inputs):
-        x = given.copy()
+    for t, pushed in enumerate(inputs):
+        x = pushed.copy()
         found = lib.advance(model, state, params, first, n, x, psis[t], own)
         np.testing.assert_array_equal(x[first:], 0.0)
-        np.testing.assert_array_equal(x[:first], given[:first])
+        np.testing.assert_array_equal(x[:first], pushed[:first])
         assert found.dtype == np.int32
         assert np.all(np.diff(found) > 0)
         spikes[t, found] = True
@@ -159,7 +159,7 @@ def test_arrays_that_do_not_fit_are_refused():
         (99, state, params, 0, 4), (code, state[:3].copy(), params, 0, 4), (code, state, params[:12].copy(), 0, 4),
         (code, state, params, 0, 5), (code, state, params, 3, 2), (code, state, params, -1, 2),
     ):  # fmt: skip
-        with pytest.raises(ValueError, match="model|shapes"):
+        with pytest.raises(ValueError, match=r"model|shapes"):
             lib.advance(*wrong, x, psi)
     with pytest.raises(TypeError):
         lib.advance(code, state.astype(np.float32), params, 0, 4, x, psi)
@@ -198,13 +198,15 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("sharing", [EACH, SAME])
+@pytest.mark.parametrize(
+    ("sharing", "shape"), [(EACH, "fast_sigmoid"), (SAME, "fast_sigmoid"), (SAME, "piecewise_linear")]
+)
 @pytest.mark.parametrize("model", OWN)
-def test_a_neuron_of_ones_own_is_the_built_in_one(model, sharing):
+def test_a_neuron_of_ones_own_is_the_built_in_one(model, sharing, shape):
     """By the package's functions for Python; the same bits, whoever compiles them."""
     pytest.importorskip("numba")
     kind, update = OWN[model]
-    given = {"tau_m": 15.0, "v_th": 0.7, "t_ref": 2.0, "surrogate": ep.FastSigmoid(0.3, 0.7)}
+    given = {"tau_m": 15.0, "v_th": 0.7, "t_ref": 2.0, "surrogate": SURROGATES[shape](0.3, 0.7)}
     inputs = pushes(5, 20, 600)
     for found, wanted in zip(
         stepped(own(kind, update)(**given), inputs, sharing, 5), stepped(kind(**given), inputs, sharing, 5), strict=True

@@ -99,7 +99,7 @@ def add_loops(table: np.ndarray, neurons: list[Population], params: np.ndarray) 
         assert isinstance(model, Neuron)
         sharing = params[-1, row["target_begin"] : row["target_end"]]
         if sharing.size:
-            row["model"], row["own_step"] = loop_of(type(model), bool((sharing != Sharing.each).all()))
+            row["model"], row["own_step"] = loop_of(model, bool((sharing != Sharing.each).all()))
 
 
 def models_of(neurons: list[Population]) -> list[type[Neuron]]:
