@@ -124,7 +124,7 @@ template <class Real> void tie_branches(StreamState<Real>& state, Index partitio
       if (neuron < source.target_begin || neuron >= source.target_end) continue;  // of another rank
       const Index interval = arriving.last >= 0 ? t - arriving.last : 0;
       const Index steps = optimizer_steps_taken(t, interval, cutoff) - arriving.optimizer_steps;
-      const double left = group.tied_feedback == Tied::change ? whole_power(group.optimizer.keep, steps) : 1.0;
+      const double left = group.tied_feedback == Tied::change ? power(group.optimizer.keep, steps) : 1.0;
       for (Index synapse = start[arriving.branch]; synapse < start[arriving.branch + 1]; synapse++) {
         const Index readout = static_cast<Index>(topology.targets[synapse]) - topology.n_neurons();
         const double weight = static_cast<double>(state.synapses.weight[synapse]);

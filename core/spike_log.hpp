@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "optimizers.hpp"
 #include "stream_state.hpp"
 
 namespace eprop {
@@ -80,17 +81,9 @@ inline Index optimizer_steps_taken(Index last, Index interval, Index cutoff) {
   return cutoff < 0 ? last - 1 : last - 1 - std::max<Index>(interval - cutoff, 0);
 }
 
-// x to the power of a whole number, by repeated squaring.
-inline double whole_power(double x, Index n) {
-  double result = 1.0;
-  for (; n > 0; n >>= 1, x *= x)
-    if (n & 1) result *= x;
-  return result;
-}
-
 // The presynaptic trace of STDP with a spike `interval` steps after the one before; 0: it is the first.
 inline double trace_with_spike(double trace, Index interval, double decay) {
-  return interval > 0 ? trace * whole_power(decay, interval) + 1.0 : 1.0;
+  return interval > 0 ? trace * power(decay, interval) + 1.0 : 1.0;
 }
 
 // Where a spike of a source stands among those of its population in a step: sources of a step are in ascending order.

@@ -10,6 +10,7 @@
 #include "neurons/advance.hpp"
 #include "readouts.hpp"
 #include "rng.hpp"
+#include "synapses/readout_synapses.hpp"
 #include "synapses/static.hpp"
 #include "synapses/stdp.hpp"
 #include "threads.hpp"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "exchange.hpp"
-#include "stream_state.hpp"
+#include "spike_log.hpp"
 #include "synapses/eprop_plus.hpp"
 
 namespace eprop {
