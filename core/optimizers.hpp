@@ -37,7 +37,8 @@ template <class Real> inline void adam_moments(Real& m, Real& v, Real g, Real be
 
 // Adam steps first_step + 1 .. last_step, the first with gradient g; returns the weight. Steps without a gradient shrink, by
 // beta_1 / sqrt(beta_2) or nearly so: once one is too small to move the weight, none after it can, and only the moments fade.
-inline double adam_catch_up(double w, double& m, double& v, double g, Index first_step, Index last_step, const OptimizerConstants& c) {
+inline double adam_catch_up(double w, double& m, double& v, double g, Index first_step, Index last_step,
+                            const OptimizerConstants& c) {
   double left_1 = power(c.beta_1, first_step), left_2 = power(c.beta_2, first_step);
   for (Index n = first_step + 1; n <= last_step; n++) {
     left_1 *= c.beta_1;
@@ -56,15 +57,15 @@ inline double adam_catch_up(double w, double& m, double& v, double g, Index firs
   return w;
 }
 
-// Gradient descent with momentum, m <- beta m + g (Polyak 1964); returns the weight. It moves along m, or, as if looked at one step
-// ahead, along g + beta m (Nesterov; in the form of Sutskever et al. 2013 with the weights shifted, as is usual).
+// Gradient descent with momentum, m <- beta m + g (Polyak 1964); returns the weight. It moves along m, or, as if looked at one
+// step ahead, along g + beta m (Nesterov; in the form of Sutskever et al. 2013 with the weights shifted, as is usual).
 template <class Real> inline Real momentum_step(Real w, Real& m, Real g, Real eta, Real beta, bool nesterov) {
   m = beta * m + g;
   return w - eta * (nesterov ? g + beta * m : m);
 }
 
-// n steps of momentum, the first with g, the others without; returns the weight. Without a gradient m shrinks by beta at each step,
-// so that the distance is a geometric sum; `left` is beta^(n - 1), which many synapses have in common.
+// n steps of momentum, the first with g, the others without; returns the weight. Without a gradient m shrinks by beta at each
+// step, so that the distance is a geometric sum; `left` is beta^(n - 1), which many synapses have in common.
 inline double momentum_catch_up(double w, double& m, double g, double left, const OptimizerConstants& c) {
   w = momentum_step(w, m, g, c.eta, c.beta_1, c.nesterov != 0);
   const double distance = m * c.beta_1 * (1.0 - left) / (1.0 - c.beta_1);
@@ -99,15 +100,16 @@ inline double decaying_steps(double w, double& m, double& v, double g, Index fir
   if (kind == Optimizer::rmsprop) return rmsprop_catch_up(c.keep * w, v, g, left, c) * power(c.keep, n - 1);
   if (kind == Optimizer::descent) return (c.keep * w - c.eta * g) * power(c.keep, n - 1);
   for (Index step = first_step; step < last_step; step++) {
-    w = kind == Optimizer::adam ? adam_catch_up(c.keep * w, m, v, g, step, step + 1, c) : momentum_catch_up(c.keep * w, m, g, 1.0, c);
+    w = kind == Optimizer::adam ? adam_catch_up(c.keep * w, m, v, g, step, step + 1, c)
+                                 : momentum_catch_up(c.keep * w, m, g, 1.0, c);
     g = 0.0;
   }
   return w;
 }
 
-// The optimiser steps that a synapse owes, first_step + 1 .. last_step, the first with gradient g; bounds apply after all of them.
-// `left` is `decay_owed`. Returns the new weight, writes the moments, in double precision whatever the type of the weights: the
-// caller rounds. A learning rate of zero is a frozen synapse: nothing moves.
+// The optimiser steps that a synapse owes, first_step + 1 .. last_step, the first with gradient g; bounds apply after all of
+// them. `left` is `decay_owed`. Returns the new weight, writes the moments, in double precision whatever the type of the weights:
+// the caller rounds. A learning rate of zero is a frozen synapse: nothing moves.
 inline double optimize_synapse(double w, double& m, double& v, double g, Index first_step, Index last_step, double left,
                                const OptimizerConstants& c) {
   if (c.eta == 0.0) return w;

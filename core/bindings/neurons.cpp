@@ -36,16 +36,20 @@ nb::object advance_neurons(int model, Out2<double> state, In2<double> params, In
 // Surrogate gradient by the code of its kind.
 double surrogate_of(int kind, double u, double height, double width) {
   switch (static_cast<Surrogate>(kind)) {
-    case Surrogate::kPiecewiseLinear: return surrogate<Surrogate::kPiecewiseLinear>(u, height, width);
-    case Surrogate::kExponential: return surrogate<Surrogate::kExponential>(u, height, width);
-    case Surrogate::kFastSigmoid: return surrogate<Surrogate::kFastSigmoid>(u, height, width);
-    default: return surrogate<Surrogate::kArctan>(u, height, width);
+    case Surrogate::kPiecewiseLinear:
+      return surrogate<Surrogate::kPiecewiseLinear>(u, height, width);
+    case Surrogate::kExponential:
+      return surrogate<Surrogate::kExponential>(u, height, width);
+    case Surrogate::kFastSigmoid:
+      return surrogate<Surrogate::kFastSigmoid>(u, height, width);
+    default:
+      return surrogate<Surrogate::kArctan>(u, height, width);
   }
 }
 
 // `optimize_synapse` as a function of (w, m, v), of which it returns the new values.
-std::tuple<double, double, double> optimize(std::tuple<double, double, double> before, double g, Index first_step, Index last_step,
-                                            const OptimizerConstants& constants) {
+std::tuple<double, double, double> optimize(std::tuple<double, double, double> before, double g, Index first_step,
+                                            Index last_step, const OptimizerConstants& constants) {
   auto [w, m, v] = before;
   w = optimize_synapse(w, m, v, g, first_step, last_step, decay_owed(constants, first_step, last_step), constants);
   return {w, m, v};
@@ -54,8 +58,8 @@ std::tuple<double, double, double> optimize(std::tuple<double, double, double> b
 }  // namespace
 
 void bind_neurons(nanobind::module_& m) {
-  m.def("advance", &advance_neurons, nb::arg("model"), nb::arg("state").noconvert(), nb::arg("params").noconvert(), nb::arg("begin"), nb::arg("end"),
-        nb::arg("input").noconvert(), nb::arg("psi").noconvert(), nb::arg("own") = 0);
+  m.def("advance", &advance_neurons, nb::arg("model"), nb::arg("state").noconvert(), nb::arg("params").noconvert(),
+        nb::arg("begin"), nb::arg("end"), nb::arg("input").noconvert(), nb::arg("psi").noconvert(), nb::arg("own") = 0);
   nb::dict codes;
   for (std::size_t code = 0; code < models().size(); code++) codes[models()[code].name] = code;
   m.attr("models") = codes;

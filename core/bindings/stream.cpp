@@ -152,6 +152,18 @@ template <class Real> nb::object phases(PyStream<Real>& stream) {
   return handed_over(std::move(seconds), static_cast<Index>(stream.notes.size()) + 1, kPhases);
 }
 
+// Bytes of what grows while running.
+template <class Real> nb::object bytes_of(PyStream<Real>& stream) {
+  const auto size = [](const auto& values) { return values.capacity() * sizeof(values[0]); };
+  const StreamState<Real>& state = stream.state;
+  nb::dict bytes;
+  bytes["spike_log"] = size(state.log.sources);
+  bytes["spike_records"] = size(state.log.times) + size(state.log.z);
+  bytes["post_spikes"] = size(state.post.times);
+  bytes["deliveries"] = size(state.deliveries.arriving) + size(state.deliveries.expired) + size(state.deliveries.places);
+  return bytes;
+}
+
 template <class Real>
 nb::object logged_spikes(PyStream<Real>& stream, Index first_source, Index stop_source, Index first_step, Index stop_step) {
   std::vector<Index> steps, sources;
@@ -276,7 +288,8 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
            nb::arg("stop_step"), "Steps and sources of the spikes that are still in the log.")
       .def("effective_weights", &effective_weights<Real>)
       .def("materialise_weights", &materialise<Real>, nb::call_guard<nb::gil_scoped_release>())
-      .def("phases", &phases<Real>)
+      .def("phases", &phases<Real>, "Seconds of each phase since the last call, of each partition and of the loop.")
+      .def("bytes", &bytes_of<Real>, "Bytes of what grows while running.")
       .def("message", &take_message<Real>)
       .def("receive", &receive<Real>, nb::arg("n_steps"), nb::arg("offset"), nb::arg("request"), nb::arg("messages").noconvert(),
            nb::arg("cursors").noconvert(), nb::arg("first").noconvert(), nb::arg("bits").noconvert(), nb::arg("counts").noconvert());

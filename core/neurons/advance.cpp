@@ -28,17 +28,17 @@ template <class Model, class Params>
 }
 
 // The loop over neurons with parameters of their own.
-template <class Model, Surrogate kind>
-void step_each(Index begin, Index neurons, Index columns, double* state, const double* params, const double* input, double* psi,
-               std::int32_t* spiked) {
+template <class Model, Surrogate kind> void step_each(Index begin, Index neurons, Index columns, double* state,
+                                                      const double* params, const double* input, double* psi,
+                                                      std::int32_t* spiked) {
   step_neurons<Model>(neurons, {state + begin, columns}, OwnParams<kind>{params + begin, columns}, input + begin, psi, spiked);
 }
 
 // The loop over neurons that share their parameters: a fifth to a third faster (1,000 and 10,000 neurons, LIF to DeltaALIF); with
 // the shortcut a fifth faster again (LIF, ALIF).
-template <class Model, Surrogate kind, bool shortcut>
-void step_shared(Index begin, Index neurons, Index columns, double* state, const double* params, const double* input, double* psi,
-                 std::int32_t* spiked) {
+template <class Model, Surrogate kind, bool shortcut> void step_shared(Index begin, Index neurons, Index columns, double* state,
+                                                                       const double* params, const double* input, double* psi,
+                                                                       std::int32_t* spiked) {
   SharedParams<kind, Model::kParams, shortcut> shared;
   for (Index row = 0; row < Model::kParams; row++) shared.values[row] = params[row * columns];
   step_neurons<Model>(neurons, {state + begin, columns}, shared, input + begin, psi, spiked);
@@ -53,10 +53,14 @@ template <class Model, Surrogate kind> NeuronLoop loop_of_kind(Sharing sharing) 
 
 template <class Model> NeuronLoop loop_of(Sharing sharing, int surrogate) {
   switch (static_cast<Surrogate>(surrogate)) {
-    case Surrogate::kPiecewiseLinear: return loop_of_kind<Model, Surrogate::kPiecewiseLinear>(sharing);
-    case Surrogate::kExponential: return loop_of_kind<Model, Surrogate::kExponential>(sharing);
-    case Surrogate::kFastSigmoid: return loop_of_kind<Model, Surrogate::kFastSigmoid>(sharing);
-    default: return loop_of_kind<Model, Surrogate::kArctan>(sharing);
+    case Surrogate::kPiecewiseLinear:
+      return loop_of_kind<Model, Surrogate::kPiecewiseLinear>(sharing);
+    case Surrogate::kExponential:
+      return loop_of_kind<Model, Surrogate::kExponential>(sharing);
+    case Surrogate::kFastSigmoid:
+      return loop_of_kind<Model, Surrogate::kFastSigmoid>(sharing);
+    default:
+      return loop_of_kind<Model, Surrogate::kArctan>(sharing);
   }
 }
 

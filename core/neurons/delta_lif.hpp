@@ -9,7 +9,8 @@ struct DeltaLif {
   enum Param : Index { V_RESET = membrane::OWN, KEEP, kParams };
   static constexpr bool kShortcut = false;
 
-  // v_t = alpha v_{t-1} + zeta x_t + drive; a spike where v >= v_th sets v to v_reset and clamps it there for the refractory time.
+  // v_t = alpha v_{t-1} + zeta x_t + drive; a spike where v >= v_th sets v to v_reset and clamps it there for the refractory
+  // time.
   template <class Params> [[gnu::always_inline]] static Step update(State state, const Params& params, Index neuron, double x) {
     return reset_at_threshold(state, params, neuron, x, 0.0);
   }

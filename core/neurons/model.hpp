@@ -9,7 +9,8 @@
 
 namespace eprop {
 
-// What `update` returns: whether the neuron spikes, 1 or 0 (a bool in a struct keeps GCC 12 from vectorising), and its surrogate gradient, taken before the reset.
+// What `update` returns: whether the neuron spikes, 1 or 0 (a bool in a struct keeps GCC 12 from vectorising), and its surrogate
+// gradient, taken before the reset.
 struct Step {
   std::int32_t spike;
   double psi;
@@ -31,8 +32,8 @@ template <Surrogate kind> struct OwnParams {
   double operator()(Index row, Index neuron) const { return (data + row * columns)[neuron]; }
 };
 
-// Parameters that all neurons of a population share; they stay in registers. With `shortcut`, those are zero that a model names in
-// `eprop.models.Neuron.shortcut`, and so is the state that depends on them.
+// Parameters that all neurons of a population share; they stay in registers. With `shortcut`, those are zero that a model names
+// in `eprop.models.Neuron.shortcut`, and so is the state that depends on them.
 template <Surrogate kind, Index rows, bool shortcut> struct SharedParams {
   static constexpr Surrogate kSurrogate = kind;
   static constexpr bool kShort = shortcut;

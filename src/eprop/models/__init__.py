@@ -1,6 +1,7 @@
 """NEURON MODELS, one file each: parameters, state, update. Readouts and sources too.
 
-For a model of one's own: `Neuron`, `Eligibility`, `inline` (marks its update to be compiled), `param` (declares a parameter), `decay`.
+For a model of one's own: `Neuron`, `Eligibility`, `inline` (marks its update for the compiler), `param` (declares a
+parameter), `decay`.
 """
 
 from eprop.models.alif import ALIF

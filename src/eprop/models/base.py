@@ -128,10 +128,10 @@ class Neuron(Model):
     parameter_rows: ClassVar[tuple[str, ...]]
     update: ClassVar[Callable[..., Any]]
     core: ClassVar[str]
-    shortcut: ClassVar[tuple[str, ...]] = ()
-    """Parameter rows of a model of the core. Where they are zero, and all parameters are the same for all neurons of a population,
-    part of its state always is zero, and a shorter loop advances it. A subclass elsewhere may begin in another state: it takes none.
-    """
+    shortcut: ClassVar[tuple[str, ...] | None] = None
+    """Parameter rows of a model of the core. Where they are zero, and all parameters are the same for all neurons of a
+    population, part of its state always is zero, and a shorter loop advances it. A subclass elsewhere may begin in another
+    state: it takes none."""
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of ``parameter_rows`` for a step of ``dt`` ms, numbers or arrays with one for each neuron."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop.equations import rng
+from eprop import random
 from eprop.errors import ParameterError
 from eprop.models.base import steps
 from eprop.models.lif import LIF
@@ -34,7 +34,7 @@ class ForcedLIF(LIF):
     state_rows: ClassVar[tuple[str, ...]] = (*LIF.state_rows, "left")
     parameter_rows: ClassVar[tuple[str, ...]] = (*LIF.parameter_rows, "interval")
     core: ClassVar[str] = "forced_lif"
-    shortcut: ClassVar[tuple[str, ...]] = ()
+    shortcut: ClassVar[tuple[str, ...] | None] = None
 
     def derived(self, dt: float) -> dict[str, Any]:
         """As of `LIF`, with the interval in steps, one at least."""
@@ -43,5 +43,5 @@ class ForcedLIF(LIF):
     def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
         """Phases, uniform over an interval."""
         period = max(steps(self.interval, dt), 1)
-        draws = [rng.below(np.uint64(seed), rng.PHASE, 0, i, period) for i in nodes]
-        return {**super().initial(dt, nodes, seed), "left": np.array(draws, float) + 1.0}
+        draws = random.below(seed, random.PHASE, 0, np.asarray(nodes), period)
+        return {**super().initial(dt, nodes, seed), "left": draws + 1.0}

@@ -57,7 +57,7 @@ class LIF(Membrane):
     state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z")
     parameter_rows: ClassVar[tuple[str, ...]] = (*Membrane.parameter_rows, "late")
     core: ClassVar[str] = "lif"
-    shortcut: ClassVar[tuple[str, ...]] = ("r_steps", "late")
+    shortcut: ClassVar[tuple[str, ...] | None] = ("r_steps", "late")
 
     def input_scale(self, dt: float) -> Any:
         """``zeta``: 1, or ``1 - alpha`` with ``scale_input``."""
