@@ -1,4 +1,4 @@
-// Inputs of a run for Python: `find_ones`, `bin_spikes`, `all_finite`.
+// Inputs of runs and samples for Python: `find_ones`, `bin_spikes`, `arrange_events`, `all_finite`.
 #include "inputs.hpp"
 
 #include "convert.hpp"
@@ -37,6 +37,16 @@ void bind_inputs(nb::module_& m) {
       },
       nb::arg("times").noconvert(), nb::arg("channels").noconvert(), nb::arg("size"), nb::arg("dt"), nb::arg("precision"),
       nb::arg("start").noconvert(), "Channels of spikes step by step; None if a time or channel is out of range.");
+  m.def(
+      "arrange_events",
+      [](In2<Index> ptr, In1<std::int32_t> channels, Index size, Out1<Index> start, Out1<std::int32_t> out) {
+        if (ptr.shape(1) == 0 || start.shape(0) != ptr.shape(0) * (ptr.shape(1) - 1) + 1)
+          throw nb::value_error("arrange_events: arrays do not fit");
+        nb::gil_scoped_release release;
+        return arrange_events(view2(ptr), view1(channels), size, view1(start), view1(out));
+      },
+      nb::arg("ptr").noconvert(), nb::arg("channels").noconvert(), nb::arg("size"), nb::arg("start").noconvert(),
+      nb::arg("out").noconvert(), "Whether the events of samples are in order; copies them if so.");
   m.def(
       "all_finite", [](nb::ndarray<const double, nb::c_contig, nb::device::cpu> a) {
         return all_finite({a.data(), static_cast<Index>(a.size())});

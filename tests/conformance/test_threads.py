@@ -10,7 +10,7 @@ from small_runs import cases, digest
 pytestmark = [pytest.mark.tiny, pytest.mark.threads]
 
 
-@pytest.mark.parametrize(("rule", "neuron", "precision"), cases())
+@pytest.mark.parametrize(("rule", "neuron", "precision"), list(cases()))
 def test_threads_give_the_same_bits(rule: str, neuron: str, precision: str) -> None:
     if available_threads() < 3:
         pytest.skip("three threads are needed: EPROP_NUM_THREADS=3")

@@ -69,7 +69,7 @@ def test_packs_change_no_bit(kind, precision):
         for sim in sims:  # gradients that wait have another rate then
             sim.scale_learning_rates(0.5)
     states = [sim.state() for sim in sims]
-    for name in ("weight", "trace", "trace_reg", "hidden"):
+    for name in ("weight", "trace", "trace_reg", "own"):
         np.testing.assert_array_equal(*(state[f"synapses/{name}"] for state in states))
     before = ep.Simulator(c.network, threads=1, precision=precision).state()["synapses/weight"]
     assert (states[0]["synapses/weight"] != before).mean() > 0.3
