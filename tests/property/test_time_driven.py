@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given
 
 import eprop as ep
-from eprop.engine import build
+from eprop.engine.build import assemble
 from eprop.timedriven import TimeDriven
 from networks import (
     PROJECTIONS,
@@ -103,7 +103,7 @@ LONG_SILENCE = {
 def test_long_silence(rule, cutoff, tabled, monkeypatch):
     """Traces that outlive a silence far beyond the cutoff, and beyond the table of powers."""
     if not tabled:
-        monkeypatch.setattr(build, "TABLED_POWERS", 0)
+        monkeypatch.setattr(assemble, "TABLED_POWERS", 0)
     c = case(5, rule.replace(cutoff=cutoff), steps=700, rate=0.5, tau_m=400.0, density=0.8)
     for span in (slice(40, 350), slice(380, 420), slice(450, 690)):
         c.inputs[span] = 0.0
