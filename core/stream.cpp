@@ -89,8 +89,8 @@ bool all_finite(const double* numbers, Index n) {
 }
 
 // Neurons begin .. end of a population, by one step: the new number of those that spiked, which are appended to `spikes`.
-template <class Real>
-Index advance_population(StreamState<Real>& state, const Population& population, Positions range, std::int32_t* spikes, Index count) {
+template <class Real> Index advance_population(StreamState<Real>& state, const Population& population, Positions range,
+                                               std::int32_t* spikes, Index count) {
   NeuronRange neurons;
   neurons.model = static_cast<int>(population.model);
   neurons.begin = range.first;
@@ -105,7 +105,7 @@ Index advance_population(StreamState<Real>& state, const Population& population,
 // Running rates f = kappa_reg f + (1 - kappa_reg) z of neurons begin .. end, of which `spikes` have spiked; those of the step
 // before are kept.
 void follow_rates(Array2<double> rate, Positions range, double kappa_reg, const std::int32_t* spikes, Index n_spikes) {
-  double *__restrict now = rate.row(0), *__restrict before = rate.row(1);
+  double* __restrict now = rate.row(0), * __restrict before = rate.row(1);
 #pragma GCC ivdep
   for (Index neuron = range.first; neuron < range.stop; neuron++) {
     before[neuron] = now[neuron];
@@ -126,7 +126,8 @@ template <class Real> void advance_partition(StreamState<Real>& state, Index par
     if (population.role == Role::neuron && range.size() > 0) {
       const Index before = count, group = state.trace_group[b];
       count = advance_population(state, population, range, spikes, count);
-      if (group >= 0) follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_reg, spikes + before, count - before);
+      if (group >= 0)
+        follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_reg, spikes + before, count - before);
     }
     state.spike_count[partition][b] = count;
   }
@@ -198,8 +199,8 @@ void share(Index n, int threads, const std::function<void(Index)>& work) {
 
 // The spikes of all populations in one step, in the order of the log. Those of neurons are in the lists of the partitions, or
 // from `received` on, where `stop` counts them.
-template <class Real>
-void gather_segments(Stream<Real>& stream, Index column, const RunRequest& request, const std::int32_t* received, Positions known) {
+template <class Real> void gather_segments(Stream<Real>& stream, Index column, const RunRequest& request,
+                                           const std::int32_t* received, Positions known) {
   const StreamState<Real>& state = stream.state;
   const Topology& topology = state.topology;
   stream.segments.clear();
@@ -232,14 +233,16 @@ void gather_segments(Stream<Real>& stream, Index column, const RunRequest& reque
 }
 
 // Writes the spikes of step t into the log and notes them with their axons; `more` work is done by partition at the same time.
-template <class Real> void list_spikes(Stream<Real>& stream, Index t, int threads, bool more_is_long, const std::function<void(Index)>& more) {
+template <class Real>
+void list_spikes(Stream<Real>& stream, Index t, int threads, bool more_is_long, const std::function<void(Index)>& more) {
   StreamState<Real>& state = stream.state;
   const bool noted = !state.log.times.empty();
   const Positions all = open_step(state.log, t, stream.segments);
   if (noted) make_room_for_records(history_of(state), t);
   const Index pieces = threads > 1 && (all.size() >= kManySpikes || more_is_long) ? state.topology.n_partitions() : 1;
   const auto list = [&](Index piece, Index n) {
-    fill_step(history_of(state), t, stream.segments, {all.first + all.size() * piece / n, all.first + all.size() * (piece + 1) / n}, noted);
+    fill_step(history_of(state), t, stream.segments,
+              {all.first + all.size() * piece / n, all.first + all.size() * (piece + 1) / n}, noted);
   };
   if (pieces > 1) {
     parallel_for(pieces, threads, [&](Index piece) {
@@ -316,16 +319,28 @@ template <class Real> void read_probes(Stream<Real>& stream, const RunRequest& r
   for (Index m = 0; m < request.probes.rows; m++) {
     const Index *probe = request.probes.row(m), row = probe[1], index = probe[2], group = probe[3];
     switch (static_cast<Probe>(probe[0])) {
-      case Probe::state: out[m] = state.neurons.state(row, index); break;
-      case Probe::psi: out[m] = state.neurons.psi[index]; break;
-      case Probe::signal: out[m] = state.neurons.signal[index]; break;
-      case Probe::readout: out[m] = state.neurons.y[index]; break;
-      case Probe::error: out[m] = state.history.error(t & (state.history.error.rows - 1), index); break;
+      case Probe::state:
+        out[m] = state.neurons.state(row, index);
+        break;
+      case Probe::psi:
+        out[m] = state.neurons.psi[index];
+        break;
+      case Probe::signal:
+        out[m] = state.neurons.signal[index];
+        break;
+      case Probe::readout:
+        out[m] = state.neurons.y[index];
+        break;
+      case Probe::error:
+        out[m] = state.history.error(t & (state.history.error.rows - 1), index);
+        break;
       case Probe::weight:
         out[m] = state.groups[group].rule == Rule::eprop_plus ? effective_weight(state, index, row, group, t + 1)
                                                               : static_cast<double>(state.synapses.weight[index]);
         break;
-      case Probe::trace: out[m] = effective_trace(state, index, row, group, t + 1); break;
+      case Probe::trace:
+        out[m] = effective_trace(state, index, row, group, t + 1);
+        break;
     }
   }
 }
@@ -442,7 +457,8 @@ void receive_spikes(Stream<Real>& stream, Index n_steps, Index offset, const Run
 template <class Real> Divergence find_divergence(const Stream<Real>& stream) {
   const StreamState<Real>& state = stream.state;
   const Array2<double>& rows = state.neurons.state;
-  if (!all_finite(rows.data, rows.size()) || !all_finite(state.neurons.y.data, state.neurons.y.size)) return Divergence::not_finite;
+  if (!all_finite(rows.data, rows.size()) || !all_finite(state.neurons.y.data, state.neurons.y.size))
+    return Divergence::not_finite;
   const auto too_large = [](const double* v, Index n) {
     std::int64_t large = 0;
 #pragma GCC ivdep
@@ -453,7 +469,8 @@ template <class Real> Divergence find_divergence(const Stream<Real>& stream) {
   for (Index b = 0; b < state.topology.populations.size; b++) {
     const Population& population = state.topology.populations[b];
     if (population.role != Role::neuron || population.voltage_row < 0) continue;
-    diverged |= too_large(rows.row(population.voltage_row) + population.target_begin, population.target_end - population.target_begin);
+    diverged |=
+        too_large(rows.row(population.voltage_row) + population.target_begin, population.target_end - population.target_begin);
   }
   return diverged ? Divergence::voltage : Divergence::none;
 }
@@ -483,11 +500,11 @@ template <class Real> bool weights_finite(Stream<Real>& stream, int threads) {
   return all;
 }
 
-#define EPROP_INSTANTIATE(Real)                                                                   \
-  template void prepare_stream(Stream<Real>&, bool);                                              \
-  template Index run_stream(Stream<Real>&, Index, Index, const RunRequest&);                      \
-  template void receive_spikes(Stream<Real>&, Index, Index, const RunRequest&, const Inbox&);     \
-  template Divergence find_divergence(const Stream<Real>&);                                       \
+#define EPROP_INSTANTIATE(Real)                                                               \
+  template void prepare_stream(Stream<Real>&, bool);                                          \
+  template Index run_stream(Stream<Real>&, Index, Index, const RunRequest&);                  \
+  template void receive_spikes(Stream<Real>&, Index, Index, const RunRequest&, const Inbox&); \
+  template Divergence find_divergence(const Stream<Real>&);                                   \
   template bool weights_finite(Stream<Real>&, int);
 EPROP_INSTANTIATE(float)
 EPROP_INSTANTIATE(double)

@@ -19,14 +19,14 @@ struct RunRequest {
   Index clock;  // for random numbers, so many steps later
   bool frozen;  // traces go on, weights stay
   int threads;
-  Array2<const Index> event_start;              // (event sources, steps of all samples + 1)
+  Array2<const Index> event_start;  // (event sources, steps of all samples + 1)
   Array1<const std::int32_t> event_channels;
-  Array3<const double> target;                  // (samples, steps or 1, readouts)
-  Array2<const double> window;                  // (samples or 1, steps)
-  Array2<const Index> probes;                   // (probes, 4), see Probe
-  Array2<double> probed, y;                     // (steps of all samples, probes), (.., readouts) without the leak potential
-  Array1<double> loss;                          // (steps of all samples,)
-  Array1<Index> spikes;                         // (samples,)
+  Array3<const double> target;  // (samples, steps or 1, readouts)
+  Array2<const double> window;  // (samples or 1, steps)
+  Array2<const Index> probes;   // (probes, 4), see Probe
+  Array2<double> probed, y;     // (steps of all samples, probes), (.., readouts) without the leak potential
+  Array1<double> loss;          // (steps of all samples,)
+  Array1<Index> spikes;         // (samples,)
 };
 
 // Phases of one thread. Without `timed` it stands still.
@@ -45,9 +45,9 @@ struct StopWatch {
 
 // What one partition notes in a step, for the loop; each in a cache line of its own.
 struct alignas(64) PartitionNotes {
-  Index events = 0;           // synapses at which spikes arrived
-  bool post_full = false;     // the next spike of some neuron might push out a postsynaptic spike that is still needed
-  bool input_finite = true;   // all inputs of the steps so far were finite
+  Index events = 0;                   // synapses at which spikes arrived
+  bool post_full = false;             // the next spike of some neuron might push out a postsynaptic spike that is still needed
+  bool input_finite = true;           // all inputs of the steps so far were finite
   std::vector<std::int32_t> poisson;  // Poisson sources of its share that spiked, by number within their populations
   std::vector<Index> poisson_count;   // (populations,) running counts
   StopWatch watch;
@@ -55,8 +55,8 @@ struct alignas(64) PartitionNotes {
 
 template <class Real> struct Stream {
   StreamState<Real> state;
-  Index t = 0, events = 0;           // steps and synaptic events since the start
-  bool collect = false;              // own spikes go to the outbox instead of the log
+  Index t = 0, events = 0;  // steps and synaptic events since the start
+  bool collect = false;     // own spikes go to the outbox instead of the log
   Outbox outbox;
   ReceivedSpikes received;
   std::vector<PlusFunctions<Real>> plus;  // of each row of topology.kinds
@@ -65,7 +65,7 @@ template <class Real> struct Stream {
   std::vector<std::uint64_t> poisson_limit;  // of the upper 53 bits of a draw
   StopWatch watch;
   bool has_plus = false, has_stdp = false, sums_errors = false;
-  double unchecked_work = 0.0;            // nanoseconds, about, since all weights were looked at
+  double unchecked_work = 0.0;  // nanoseconds, about, since all weights were looked at
   std::atomic_flag entered = ATOMIC_FLAG_INIT;
 };
 
@@ -77,7 +77,8 @@ template <class Real> void prepare_stream(Stream<Real>& stream, bool timed);
 template <class Real> Index run_stream(Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request);
 
 // Logs the spikes of all ranks in the n_steps steps that were run last, from step `offset` of all samples on.
-template <class Real> void receive_spikes(Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request, const Inbox& inbox);
+template <class Real>
+void receive_spikes(Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request, const Inbox& inbox);
 
 enum class Divergence : int { none = 0, not_finite = 1, voltage = 4 };
 // Whether some state is not finite, or a voltage beyond all sense.
@@ -85,7 +86,8 @@ template <class Real> Divergence find_divergence(const Stream<Real>& stream);
 
 // Whether all weights are finite, as far as that is worth the time: all are looked at once synapses have done so much that it
 // costs little beside that (some steps of a small network, a second of a large one). In shorter runs a weight that is no longer
-// finite is found when a spike delivers it, for then the input of its target is not finite. Without learning nothing is looked at.
+// finite is found when a spike delivers it, for then the input of its target is not finite. Without learning nothing is looked
+// at.
 template <class Real> bool weights_finite(Stream<Real>& stream, int threads);
 
 }  // namespace eprop

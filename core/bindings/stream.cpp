@@ -3,8 +3,8 @@
 
 #include <stdexcept>
 
-#include "feedback.hpp"
 #include "effective_weights.hpp"
+#include "feedback.hpp"
 #include "readouts.hpp"
 #include "results.hpp"
 #include "synapses/stdp.hpp"
@@ -38,15 +38,14 @@ class Entered {
 };
 
 template <class Real> Synapses<Real> synapses_of(nb::handle owner) {
-  return {attribute1<Real>(owner, "weight"),   attribute1<Real>(owner, "trace"),    attribute1<Real>(owner, "trace_reg"),
-          attribute2<Real>(owner, "own"),      attribute1<Real>(owner, "pending"),  attribute1<Real>(owner, "moment_1"),
+  return {attribute1<Real>(owner, "weight"),  attribute1<Real>(owner, "trace"),   attribute1<Real>(owner, "trace_reg"),
+          attribute2<Real>(owner, "own"),     attribute1<Real>(owner, "pending"), attribute1<Real>(owner, "moment_1"),
           attribute1<Real>(owner, "moment_2")};
 }
 
 Neurons neurons_of(nb::handle owner) {
-  return {attribute2<double>(owner, "state"),    attribute1<double>(owner, "input"),
-          attribute1<double>(owner, "psi"),      attribute1<double>(owner, "signal"),
-          attribute2<double>(owner, "rate"),     attribute1<double>(owner, "y"),
+  return {attribute2<double>(owner, "state"),    attribute1<double>(owner, "input"),          attribute1<double>(owner, "psi"),
+          attribute1<double>(owner, "signal"),   attribute2<double>(owner, "rate"),           attribute1<double>(owner, "y"),
           attribute2<double>(owner, "feedback"), attribute2<double>(owner, "feedback_offset")};
 }
 
@@ -70,9 +69,8 @@ template <class Real> History<Real> history_of(nb::handle owner) {
 
 SpikeHistory spikes_of(auto& stream) { return {stream.state.topology, stream.state.log, stream.state.axons}; }
 
-template <class Real>
-void make_stream(PyStream<Real>* stream, nb::object topology, nb::object synapses, nb::object axons, nb::object neurons,
-                 nb::object history, bool learns, bool timed) {
+template <class Real> void make_stream(PyStream<Real>* stream, nb::object topology, nb::object synapses, nb::object axons,
+                                       nb::object neurons, nb::object history, bool learns, bool timed) {
   new (stream) PyStream<Real>();
   StreamState<Real>& state = stream->state;
   state.topology = topology_of(topology);
@@ -114,8 +112,8 @@ void make_request(PyRequest* request, std::uint64_t seed, Index clock, bool froz
   r.loss = view1(argument<Out1<double>>(arrays[7], "loss"));
   r.spikes = view1(argument<Out1<Index>>(arrays[8], "spikes"));
   const Index steps = r.loss.size, samples = r.target.planes;
-  const bool fits = r.window.columns > 0 && r.window.columns * samples == steps && r.spikes.size == samples && r.y.rows == steps &&
-                    (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
+  const bool fits = r.window.columns > 0 && r.window.columns * samples == steps && r.spikes.size == samples &&
+                    r.y.rows == steps && (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
                     r.probed.columns == r.probes.rows && (r.window.rows == 1 || r.window.rows == samples) &&
                     (r.target.rows == 1 || r.target.rows == r.window.columns) &&
                     (r.event_start.rows == 0 || r.event_start.columns > steps);
@@ -170,8 +168,8 @@ nb::object logged_spikes(PyStream<Real>& stream, Index first_source, Index stop_
   {
     nb::gil_scoped_release release;
     const Index oldest = std::max<Index>(stream.t - stream.state.log.past_mask(), 0);
-    read_spikes(spikes_of(stream), {first_source, stop_source}, {std::max(first_step, oldest), std::min(stop_step, stream.t)}, steps,
-                sources);
+    read_spikes(spikes_of(stream), {first_source, stop_source}, {std::max(first_step, oldest), std::min(stop_step, stream.t)},
+                steps, sources);
   }
   return nb::make_tuple(handed_over(std::move(steps)), handed_over(std::move(sources)));
 }
@@ -222,14 +220,15 @@ template <class Real> nb::object take_message(PyStream<Real>& stream) {
   return handed_over(std::move(message));
 }
 
-template <class Real>
-void receive(PyStream<Real>& stream, Index n_steps, Index offset, const PyRequest& request, In1<std::uint8_t> messages,
-             In1<Index> cursors, In1<Index> first, In1<std::uint64_t> bits, In1<std::uint32_t> counts) {
+template <class Real> void receive(PyStream<Real>& stream, Index n_steps, Index offset, const PyRequest& request,
+                                   In1<std::uint8_t> messages, In1<Index> cursors, In1<Index> first, In1<std::uint64_t> bits,
+                                   In1<std::uint32_t> counts) {
   const Entered entered(stream.entered);
   check_steps(stream, n_steps, offset, request);
   nb::gil_scoped_release release;
   std::vector<Index> cursor(cursors.data(), cursors.data() + cursors.size());
-  const Inbox inbox{view1(messages), {cursor.data(), static_cast<Index>(cursor.size())}, view1(first), {view1(bits), view1(counts)}};
+  const Inbox inbox{
+      view1(messages), {cursor.data(), static_cast<Index>(cursor.size())}, view1(first), {view1(bits), view1(counts)}};
   receive_spikes(stream, n_steps, offset, request, inbox);
 }
 
@@ -250,8 +249,9 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
       .def_rw("t", &S::t)
       .def_rw("events", &S::events)
       .def_rw("collect", &S::collect)
-      .def("divergence", [](S& stream) { return static_cast<int>(find_divergence(stream)); },
-           "0: none, 1: some state is not finite, 4: a voltage is beyond 1e9 mV.")
+      .def(
+          "divergence", [](S& stream) { return static_cast<int>(find_divergence(stream)); },
+          "0: none, 1: some state is not finite, 4: a voltage is beyond 1e9 mV.")
       .def(
           "weights_finite",
           [](S& stream, int threads) {
@@ -292,7 +292,8 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
       .def("bytes", &bytes_of<Real>, "Bytes of what grows while running.")
       .def("message", &take_message<Real>)
       .def("receive", &receive<Real>, nb::arg("n_steps"), nb::arg("offset"), nb::arg("request"), nb::arg("messages").noconvert(),
-           nb::arg("cursors").noconvert(), nb::arg("first").noconvert(), nb::arg("bits").noconvert(), nb::arg("counts").noconvert());
+           nb::arg("cursors").noconvert(), nb::arg("first").noconvert(), nb::arg("bits").noconvert(),
+           nb::arg("counts").noconvert());
 }
 
 template <class Real> void bind_feedback_of(nb::module_& m) {
@@ -300,7 +301,8 @@ template <class Real> void bind_feedback_of(nb::module_& m) {
       "tie_feedback",
       [](nb::object topology, In1<bool> chosen, In1<Real> weight, Out2<double> feedback, Out2<double> offset) {
         const Topology tables = topology_of(topology);
-        const Array1<const std::uint8_t> groups{reinterpret_cast<const std::uint8_t*>(chosen.data()), static_cast<Index>(chosen.size())};
+        const Array1<const std::uint8_t> groups{reinterpret_cast<const std::uint8_t*>(chosen.data()),
+                                                static_cast<Index>(chosen.size())};
         if (groups.size != tables.groups.size) throw nb::value_error("tie_feedback: one choice for each delay group is expected");
         nb::gil_scoped_release release;
         tie_feedback<Real>(groups, {tables, view1(weight), view2(feedback), view2(offset)});
@@ -330,9 +332,9 @@ void bind_stream(nb::module_& m) {
   bind_feedback_of<float>(m);
   bind_feedback_of<double>(m);
   m.def(
-      "fade_offsets",
-      [](nb::object topology, Out2<double> offset) { fade_offsets(topology_of(topology), view2(offset)); }, nb::arg("topology"),
-      nb::arg("feedback_offset").noconvert(), "What decaying weights forget, the offset of adaptive feedback forgets, too.");
+      "fade_offsets", [](nb::object topology, Out2<double> offset) { fade_offsets(topology_of(topology), view2(offset)); },
+      nb::arg("topology"), nb::arg("feedback_offset").noconvert(),
+      "What decaying weights forget, the offset of adaptive feedback forgets, too.");
   m.def(
       "losses_of_steps",
       [](In2<double> y, In2<double> target, In1<double> window, nb::object topology, Out1<double> loss) {
