@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop import _jit, reference
+from eprop import reference
+from eprop.parallel.threads import available_threads
 
-two_threads = pytest.mark.skipif(_jit.available_threads() < 2, reason="Numba has one thread: NUMBA_NUM_THREADS=1")
+two_threads = pytest.mark.skipif(available_threads() < 2, reason="one thread is available, see EPROP_NUM_THREADS")
 
 SURROGATES = {
     "piecewise_linear": ep.PiecewiseLinear,

@@ -8,7 +8,6 @@ import hypothesis
 from hypothesis import strategies as st
 
 import eprop as ep
-from combinations import is_ordinary, time_constants
 from eprop import rules
 from networks import LEARNING, NEURONS, SURROGATES, Case, case, neuron_pair
 
@@ -23,9 +22,9 @@ def examples(share: float) -> hypothesis.settings:
 @st.composite
 def neurons(draw, e_l: float, original: bool, rule: Any):
     """A neuron that the engine learns with, for the engine and for the reference; its threshold is 0.8 mV above rest."""
-    kind = draw(st.sampled_from([name for name in LEARNING if is_ordinary(NEURONS[name][0](), rule)]))
+    kind = draw(st.sampled_from(list(LEARNING)))
     parameters = {
-        "tau_m": draw(st.sampled_from(time_constants(kind, rule))),
+        "tau_m": draw(st.sampled_from([3.0, 12.0, 50.0])),
         "v_th": 0.8 + e_l,
         "t_ref": draw(st.sampled_from([0.0, 1.0, 3.0])),
         "e_l": e_l,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import eprop as ep
-from eprop import _jit, timedriven
+from eprop import timedriven
 from networks import PROJECTIONS, SURROGATES, Case, case, neuron_pair, samples_of, stimuli
 from own_neurons import CurrentLIF, Resonator
 
@@ -112,8 +112,6 @@ ENGINES = {
     "event-driven, 2 partitions": event_driven(2),
     "event-driven, 5 partitions": event_driven(5),
 }
-if _jit.JIT_DISABLED:  # which takes its time: five reach whatever two do
-    del ENGINES["event-driven, 2 partitions"]
 
 
 def small(model: str, rule: ep.EProp | ep.EPropPlus, seed: int = 1, **changes) -> Case:

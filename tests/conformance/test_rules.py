@@ -7,9 +7,7 @@ import functools
 import numpy as np
 import pytest
 
-from combinations import marks_of
 from conformance.registry import ENGINES, MODELS, RULES, Outcome, small
-from eprop import _jit
 from eprop.parameters import varies
 from networks import PROJECTIONS, disagreement
 
@@ -19,7 +17,7 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 def each(models) -> pytest.MarkDecorator:
     """Models with all rules."""
     pairs = [(model, rule) for model in models for rule in RULES]
-    marked = [pytest.param(model, rule, marks=marks_of(MODELS[model], RULES[rule])) for model, rule in pairs]
+    marked = [pytest.param(model, rule) for model, rule in pairs]
     return pytest.mark.parametrize(("model", "rule"), marked)
 
 
@@ -27,7 +25,7 @@ every_model_and_rule = each(MODELS)
 # One model of each class, for promises that do not depend on its constants.
 every_class_and_rule = each({(type(neuron), varies(neuron)): name for name, neuron in MODELS.items()}.values())
 # That all engines agree holds for each combination; as plain Python, which takes its time, one of them keeps the other promises.
-every_engine = pytest.mark.parametrize("engine", list(ENGINES)[-1:] if _jit.JIT_DISABLED else ENGINES)
+every_engine = pytest.mark.parametrize("engine", ENGINES)
 
 
 @functools.cache

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from combinations import marks_of
 from eprop.interop.nest import NEURONS as NAMES_IN_NEST
 from eprop.interop.nest import to_nest
 from interop.test_nest_equals_engine import (
@@ -188,7 +187,7 @@ def mixed_network(kind: str, rule) -> ep.Network:
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param(kind, marks=marks_of(NEURONS[kind][0](**parameters), ep.EPropPlus()))
+        pytest.param(kind)
         for kind, parameters in EACH_ITS_OWN.items()
     ],
 )
@@ -209,7 +208,7 @@ def test_plus_where_each_has_its_own_parameters(kind, deviations):
     assert all(np.ptp(theirs.weights[name][seen[name]]) > 0.1 for name in names)
 
 
-@pytest.mark.rare  # neurons each with its own parameters, see `combinations`
+@pytest.mark.rare
 def test_plus_with_a_readout_that_has_no_target(deviations):
     net = mixed_network("LIF", ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=30.0))
     rec, more = net.population("rec"), net.add(ep.Readout(), 2, "more")

@@ -21,7 +21,6 @@ import cases
 import numpy as np
 
 import eprop as ep
-from eprop.engine import batches
 from eprop.parallel import Communicator, Serial, find_communicator
 
 STEPS = cases.STEPS
@@ -31,7 +30,7 @@ Results = dict[str, Any]
 def stream(make: Any, comm: Communicator, threads: int, states: list[Any]) -> Results:
     """Run on, frozen too, evaluate, and go on from a state that was taken on the way."""
     sim = ep.Simulator(make(), threads=threads, comm=comm)
-    sim.arrays.history = sim.arrays.history._replace(log=np.zeros(32, np.int32))  # it has to grow
+    sim.arrays.stream.set_log(np.zeros(32, np.int32))  # it has to grow
     spikes = ["in", "noise", "a", "b"]
     record = [
         ("a", "v"),
@@ -47,7 +46,7 @@ def stream(make: Any, comm: Communicator, threads: int, states: list[Any]) -> Re
     out |= batch("trained", sim.train(samples)) | batch("evaluated", sim.evaluate(samples))
     out |= batch("evaluated_from_rest", sim.evaluate(samples, reset=True))
     states.append(sim.state())
-    out |= {name: value for name, value in states[-1].items() if not name.startswith("history/log")}
+    out |= {name: value for name, value in states[-1].items() if not name.startswith("spike_log/")}
     out["history/steps"] = out["history/steps"][:, :3]  # without the work space
     return (
         out | described("second", sim.run(17, cases.inputs(17), record=record, spikes=spikes)) | {"events": sim.events}
@@ -129,7 +128,6 @@ def differing(one: Results, other: Results) -> list[str]:
 
 
 def main() -> None:
-    batches.FIRST_LOG = 1
     comm, threads, report = find_communicator(), int(sys.argv[1]), {}
     if wrong := messages(comm):
         report["messages"] = wrong

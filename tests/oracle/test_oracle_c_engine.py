@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from combinations import marks_of
 from networks import LEARNING
 from oracle.test_oracle_c import ITERATIONS, N_IN, N_OUT, OPEN, ORACLES, STEPS, N, losses, rule_of, task_of
 
@@ -26,7 +25,7 @@ LEARNED = [name for name, neuron in NEURONS.items() if type(neuron).__name__ in 
 
 @pytest.mark.tiny
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=marks_of(NEURONS[name], ep.EPropPlus())) for name in LEARNED]
+    "name", LEARNED
 )
 def test_losses_of_nest(name):
     check(name, each_step=name == "LIF, Adam")

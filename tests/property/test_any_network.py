@@ -12,9 +12,7 @@ import pytest
 from hypothesis import assume, given
 
 import eprop as ep
-from combinations import is_compiled, is_ordinary
-from eprop import _jit
-from eprop.engine.order import all_synapses
+from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
 from eprop.timedriven import TimeDriven, backpropagate, gradient_angles
 from networks import disagreement
@@ -51,7 +49,7 @@ FEEDBACK = {
     "adaptive": ep.Adaptive(ep.Normal(0.0, 1.0), ep.Bernoulli(0.7)),
 }
 # Beside `LIF` in one network; others only where that need not be compiled.
-MIXED = {name: _jit.JIT_DISABLED or name == "ALIF" for name in NEURONS}
+MIXED = dict.fromkeys(NEURONS, True)
 DELAYS = {"one step": (1.0, 1.0), "several": (4.0, 3.0), "drawn": (ep.Uniform(0.6, 7.0), ep.Uniform(0.6, 5.0))}
 PLUS = {
     "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.02, cutoff=20.0),
@@ -119,22 +117,10 @@ def aims(net: ep.Network, target: np.ndarray) -> np.ndarray:
     return np.abs(target) / np.abs(target).sum(axis=-1, keepdims=True)
 
 
-# More of a class that others have: two with their kind of eligibility, one whose synapses cross; and one with more components.
-PLAIN = ("synaptic current, each its own", "ALIF, own adaptation", "ALIF, forgetful", "adapting current")
-
-
-def is_rare(name: str) -> bool:
-    """Whether an ordinary run compiles no loops of e-prop+ for a neuron, or need not."""
-    return name in PLAIN or not any(is_compiled(NEURONS[name], rule) for rule in PLUS.values())
-
-
-EACH_NEURON = [pytest.param(name, marks=pytest.mark.rare if is_rare(name) else []) for name in NEURONS]
-
-
 @pytest.mark.parametrize("delays", DELAYS)
-@pytest.mark.parametrize("name", EACH_NEURON)
+@pytest.mark.parametrize("name", NEURONS)
 def test_plus(name, delays):
-    rules = [rule for rule in PLUS if is_ordinary(NEURONS[name], PLUS[rule])]
+    rules = list(PLUS)
 
     @examples(0.04)
     @given(SEEDS, st.sampled_from(rules), st.sampled_from(list(FEEDBACK)), st.sampled_from([1, 2, 5]))
@@ -160,16 +146,11 @@ def is_steady(net: ep.Network, seed: int) -> bool:
     return disagreement(*runs) < 0.1 * TOLERANCE
 
 
-def is_rare_rule(name: str, rule: str) -> bool:
-    """Whether an ordinary run compiles no loops for a neuron with one of `MORE_PLUS`: of two that differ little, one."""
-    return rule == "momentum at each step, two kappas" or not is_compiled(NEURONS[name], MORE_PLUS[rule])
-
-
 @pytest.mark.parametrize("feedback", FEEDBACK)
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        pytest.param(name, rule, marks=pytest.mark.rare if is_rare_rule(name, rule) else [])
+        (name, rule)
         for name in ("LIF", "ALIF", "ALIF, each its own")
         for rule in MORE_PLUS
     ],
@@ -271,14 +252,14 @@ def test_maps_of_several_sizes(name, rule, delays):
             net.connect(pre, post, ep.Bernoulli(0.9), weight=ep.Uniform(-0.2, 0.2), rule=learns, delay=forward)
         net.connect(post, out, weight=ep.Uniform(-0.1, 0.1), rule=learns, delay=forward)
         net.feedback(out, post, ep.RandomFeedback(ep.Normal(0.0, 0.1)), delay=back)
-    steps = 150 if _jit.JIT_DISABLED else 250
+    steps = 250
     x, target, window = stimulus(3, 1, steps)
     given_ = (float(steps), {"in": x[0]}, {"out": target[0]}, window)
     wanted = TimeDriven(net)
     run = wanted.run(*given_)
     assert run.spikes[:, 5:].sum(axis=0).reshape(2, -1).sum(axis=1).min() > 10
     states = []
-    for partitions in (1,) if _jit.JIT_DISABLED else (1, 5):
+    for partitions in (1, 5):
         sim = ep.Simulator(net, threads=1, partitions=partitions)
         found = sim.run(*given_, record=[(post.name, "v") for post in rec])
         assert disagreement(np.hstack([found[post.name, "v"] for post in rec]), run.v) < TOLERANCE
@@ -291,11 +272,11 @@ def test_maps_of_several_sizes(name, rule, delays):
 @pytest.mark.parametrize("name", ["ALIF", "synaptic current", "resonator", "ALIF, each its own"])
 def test_two_kinds_of_neurons(name):
     net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], ep.Symmetric(), mixed=True)
-    steps = 150 if _jit.JIT_DISABLED else 250
+    steps = 250
     x, target, window = stimulus(3, 1, steps)
     given_ = (float(steps), {"in": x[0]}, {"out": target[0]}, window)
     wanted, results = TimeDriven(net).run(*given_), []
-    for partitions in (1, 2) if _jit.JIT_DISABLED else (1, 2, 5):
+    for partitions in (1, 2, 5):
         sim = ep.Simulator(net, threads=1, partitions=partitions)
         results.append(sim.run(*given_, record=[("rec", "v"), ("other", "v")]))
         v = np.concatenate([results[-1]["rec", "v"], results[-1]["other", "v"]], axis=1)
@@ -311,18 +292,15 @@ def test_two_kinds_of_neurons(name):
     "neuron",
     [
         pytest.param(ep.ALIF(tau_m=6.0, v_th=0.5, beta=0.3, tau_adapt=40.0), id="ALIF"),
-        pytest.param(NEURONS["ALIF, forgetful"], id="ALIF, forgetful", marks=pytest.mark.rare),
+        pytest.param(NEURONS["ALIF, forgetful"], id="ALIF, forgetful"),
         pytest.param(ep.LIF(tau_m=3.0, v_th=0.5), id="LIF"),
     ],
 )
 def test_long_intervals(neuron, indegree, delays):
     """Some cross many blocks of maps, and spans of blocks; rows of few synapses do so alone."""
-    if _jit.JIT_DISABLED and indegree == "all":
-        pytest.skip("takes long as plain Python")
     cutoff = 300
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.02, cutoff=float(cutoff))
-    # Two kinds in one network have loops of their own.
-    both = _jit.JIT_DISABLED and isinstance(neuron, ep.ALIF)
+    both = isinstance(neuron, ep.ALIF)  # two kinds of eligibility in one network
     net = network(7, neuron, rule, DELAYS[delays], ep.Symmetric(), mixed=both)
     if indegree == "few":
         x, out = net.populations[0], net.populations[-1]
@@ -335,7 +313,7 @@ def test_long_intervals(neuron, indegree, delays):
     given_ = (float(steps), {"in": x.astype(float)}, {"out": rng.normal(0.0, 0.4, (steps, 2))})
     names = [p.name for p in net.populations if isinstance(p.model, ep.LIF | ep.ALIF)]
     wanted, results = TimeDriven(net).run(*given_), []
-    for partitions in (1, 2) if _jit.JIT_DISABLED else (1, 2, 5):
+    for partitions in (1, 2, 5):
         sim = ep.Simulator(net, threads=1, partitions=partitions)
         found = sim.run(*given_, record=[(name, "v") for name in names])
         results.append(np.concatenate([found[name, "v"] for name in names], axis=1))

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 
 import eprop as ep
-from eprop import _jit
 from networks import PROJECTIONS, Case, case, disagreement, run_engine_plus, samples_of, stimuli, two_threads
 from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
@@ -40,7 +39,7 @@ def same(first: dict, second: dict) -> None:
 def same_state(first: ep.Simulator, second: ep.Simulator) -> None:
     a, b = first.state(), second.state()
     # The log is as long as it had to be.
-    logs = [state.pop("history/log") for state in (a, b)]
+    logs = [state.pop("spike_log/sources") for state in (a, b)]
     if logs[0].size == logs[1].size:
         np.testing.assert_array_equal(*logs)
     same(a, b)
@@ -120,7 +119,7 @@ def test_threads_with_samples(precision, seed, softmax):
 
 
 @examples(0.2)
-@given(PLUS, st.sampled_from(["double", "single"] if _jit.JIT_DISABLED else ["double"]), st.sampled_from([2, 3, 5]))
+@given(PLUS, st.sampled_from(["double", "single"]), st.sampled_from([2, 3, 5]))
 def test_partitions(c, precision, partitions):
     """More partitions than threads, or than neurons: the way to see what threads might do, without them."""
     sims = [ep.Simulator(c.network, threads=1, precision=precision, partitions=n) for n in (1, partitions)]

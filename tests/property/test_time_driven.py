@@ -15,7 +15,6 @@ import pytest
 from hypothesis import assume, given
 
 import eprop as ep
-from combinations import marks_of
 from eprop.engine import build
 from eprop.timedriven import TimeDriven
 from networks import (
@@ -43,7 +42,7 @@ def rules_of(optimizers: dict[str, ep.Optimizer], kappa_reg: float, **others: fl
         for name, optimizer in optimizers.items()
         for kappas, second in (("one kappa", None), ("two kappas", kappa_reg))
     }
-    return [pytest.param(rule, marks=marks_of(ep.LIF(), rule), id=name) for name, rule in made.items()]
+    return [pytest.param(rule, id=name) for name, rule in made.items()]
 
 
 EACH_OPTIMIZER = {"gd": ep.GradientDescent(), "Adam": ep.Adam(), "momentum": ep.Momentum(), "RMSprop": ep.RMSprop()}
@@ -144,7 +143,7 @@ OPTIMIZERS = [
 @pytest.mark.parametrize(
     "rule",
     [
-        pytest.param(rule, marks=marks_of(ep.LIF(), rule))
+        pytest.param(rule)
         for each in (False, True)
         for rule in (ep.EPropPlus(optimizer=o, each_step=each, cutoff=500.0) for o in OPTIMIZERS)
     ],

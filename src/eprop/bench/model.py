@@ -22,7 +22,7 @@ from eprop.training.machine import describe_installation
 
 #: What the time of each phase is made of.
 TERMS: dict[str, tuple[str, ...]] = {
-    "maps": ("neuron_steps", "signals", "steps"),
+    "propagators": ("neuron_steps", "signals", "steps"),
     "deliver": ("events", "settled", "rows", "steps"),
     "advance": ("neuron_steps", "steps"),
     "readout": ("readout_steps", "steps"),

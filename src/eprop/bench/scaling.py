@@ -194,7 +194,7 @@ def run_scaling(config: ScalingConfig, comm: Communicator | None = None) -> Scal
     events = sim.events - events
     plastic = sum(sim.connection_count(p.name) for p in network.projections if p.rule.plastic)
     memory, bandwidth = sim.memory(), triad_bandwidth(config.threads)
-    held = comm.sum(np.array([memory["synapses"], memory["maps"], peak_memory() or 0, after - before]))
+    held = comm.sum(np.array([memory["synapses"], memory["propagators"], peak_memory() or 0, after - before]))
     grown = held[3] / sim.n_synapses if held[3] >= held[0] else None
     moved = _moved(config, events, sim.n_synapses)
     return ScalingResult(

@@ -84,7 +84,7 @@ class ReferenceSimulator:
 
     def memory(self) -> dict[str, int]:
         """Bytes held by dense matrices of weights."""
-        return {"synapses": sum(w.nbytes for w in self._weights.values()), "maps": 0, "rest": 0}
+        return {"synapses": sum(w.nbytes for w in self._weights.values()), "propagators": 0, "rest": 0}
 
     def weights(self, name: str) -> Any:
         """Weights of a projection, as `Simulator.weights`."""

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from eprop._jit import JIT_DISABLED
 from eprop.bench import (
     EventCost,
     EventCostConfig,
@@ -32,13 +31,6 @@ from eprop.plot import draw_event_cost
 SMALL = ScalingConfig(neurons=20, indegree=5, inputs=3, rate=50.0, steps=40)
 
 
-@pytest.fixture(autouse=True)
-def quick_bandwidth(monkeypatch):
-    """Plain Python would take a minute to measure it."""
-    if JIT_DISABLED:
-        monkeypatch.setattr(scaling, "triad_bandwidth", lambda threads: 1e9)
-
-
 @pytest.mark.tiny
 @pytest.mark.parametrize("mode", [pytest.param(mode, marks=[pytest.mark.rare] * (mode != "eprop")) for mode in MODES])
 def test_counts(mode):
@@ -51,7 +43,7 @@ def test_counts(mode):
     assert found.bytes_per_synapse == {"static": 8, "stdp": 8, "eprop": 12, "eprop+": 12}[mode]
     assert 0.0 < found.bandwidth_fraction < 1.0
     if mode == "static":
-        assert set(found.phases) == {"build", "maps", "deliver", "advance", "readout", "wait", "exchange"}
+        assert set(found.phases) == {"build", "propagators", "deliver", "advance", "readout", "wait", "exchange"}
         run = sum(seconds for name, seconds in found.phases.items() if name != "build")
         assert 0.0 < run <= found.run_seconds
         assert min(found.phases[name] for name in ("deliver", "advance", "exchange")) > 0.0

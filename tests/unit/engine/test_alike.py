@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from combinations import marks_of
 from eprop.engine.build.records import Sharing
 from eprop.models import inline
 
@@ -78,7 +77,7 @@ EPROP, PLUS = ep.EProp(c_reg=1.0), ep.EPropPlus(c_reg=1.0)
 
 
 def case(model: str, rule: Any, threads: int = 1) -> Any:
-    marks = [pytest.mark.tiny, *marks_of(MODELS[model], rule)]
+    marks = [pytest.mark.tiny, ]
     return pytest.param(model, rule, threads, marks=marks, id=f"{type(rule).__name__}, {model}, {threads}")
 
 

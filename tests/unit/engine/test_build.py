@@ -123,7 +123,7 @@ def test_the_estimate_is_what_is_built(rule, precision, monkeypatch):
     held = sim.memory()
     assert found[0].per_synapse * sim.n_synapses == held["synapses"]
     assert abs(found[0].synapses / sim.n_synapses - 1.0) < 0.02
-    assert found[0].others > 0.8 * held["maps"]
+    assert found[0].others > 0.8 * held["propagators"]
 
 
 def test_what_does_not_fit_is_refused_with_advice(monkeypatch):

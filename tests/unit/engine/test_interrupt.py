@@ -48,7 +48,7 @@ def interrupted(work):
 
 def same(a, b):
     a, b = a.state(), b.state()
-    a.pop("history/log"), b.pop("history/log")
+    a.pop("spike_log/sources"), b.pop("spike_log/sources")
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 """
@@ -56,7 +56,7 @@ def same(a, b):
 RUN = """
 sim, other = ep.Simulator(PLUS, threads=THREADS), ep.Simulator(PLUS, threads=THREADS)
 for each in (sim, other):
-    each.run(10.0)  # compile
+    each.run(10.0)
 interrupted(lambda: [sim.run(3000.0) for _ in range(10**9)])
 steps = sim.time - 10.0
 print("stopped at", sim.time, flush=True)
@@ -125,7 +125,6 @@ PROGRAMS = {
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="plain Python listens all the time")
 @pytest.mark.parametrize(
     ("name", "threads"),
     [*((name, 1) for name in PROGRAMS), *(pytest.param(name, 2, marks=two_threads) for name in ("run", "evaluate"))],

@@ -10,7 +10,6 @@ import pytest
 import scipy.sparse
 
 import eprop as ep
-from eprop.kernels import layout as lay
 from eprop.timedriven import TimeDriven
 from networks import PROJECTIONS, case, run_engine_samples, samples_of, stimuli
 from own_model import Integrator
@@ -29,12 +28,12 @@ def arrivals(c, spikes: np.ndarray, steps: int) -> int:
     return total
 
 
-def test_padding_of_maps_is_not_part_of_the_state():
+def test_padding_of_propagators_is_not_part_of_the_state():
     c = case(3, PLUS, steps=60, rate=0.2)
     sim = ep.Simulator(c.network, threads=1)
     sim.run(60.0, {"in": c.inputs}, {"out": c.targets})
     n = sim.arrays.neurons.psi.size
-    for name in ("prefix", "parts", "blocks", "steps"):
+    for name in ("block_prefix", "prefix_history", "block_propagators", "steps"):
         held = getattr(sim.arrays.history, name)
         assert held.shape[-1] > n == sim.state()[f"history/{name}"].shape[-1]
         assert not held[..., n:].any()
@@ -54,9 +53,9 @@ def test_reset_clears_what_synapses_keep_of_adaptation():
     net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
     sim = ep.Simulator(net, threads=1)
     sim.run(60.0, {"in": (np.random.default_rng(2).random((60, 6)) < 0.2).astype(float)}, {"out": np.ones(2)})
-    assert sim.state()["synapses/hidden"].any()
+    assert sim.state()["synapses/own"].any()
     sim.reset()
-    assert not sim.state()["synapses/hidden"].any()
+    assert not sim.state()["synapses/own"].any()
 
 
 def test_what_is_printed_is_short():
@@ -280,7 +279,7 @@ def test_memory():
     c = case(3, PLUS)
     sim = ep.Simulator(c.network, threads=1)
     assert sim.memory()["synapses"] == 20 * sim.n_synapses
-    assert set(sim.memory()) == {"synapses", "maps", "axons", "rest"}
+    assert set(sim.memory()) == {"synapses", "propagators", "axons", "rest"}
     static = ep.Network()
     x, rec = static.add(ep.EventSource(), 5, "in"), static.add(ep.LIF(), 7, "rec")
     static.connect(x, rec)
@@ -303,9 +302,9 @@ def test_a_log_of_spikes_that_grows():
     x, rec = net.add(ep.PoissonSource(1000.0), 300, "in"), net.add(ep.LIF(v_th=1e6), 2, "rec")
     net.connect(x, rec, weight=0.01, delay=40.0)
     sim = ep.Simulator(net, threads=1)
-    size = sim.state()["history/log"].size
+    size = sim.state()["spike_log/sources"].size
     v = sim.run(100.0, record=[("rec", "v")])["rec", "v"]
-    assert sim.state()["history/log"].size > size
+    assert sim.state()["spike_log/sources"].size > size
     np.testing.assert_allclose(v[40:, 0], 3.0 * np.cumsum(np.exp(-np.arange(60) / 20.0)), rtol=1e-12)
 
 
@@ -451,9 +450,9 @@ def test_traces_of_stdp_are_no_filters_of_a_neuron_that_has_none():
     assert sim.arrays.built.topology.filters.shape[3] == 0
     sim.run(60.0, {"in": np.random.default_rng(0).random((60, 5)) < 0.2})
     axons = sim.arrays.axons
-    assert axons.times[:5, 0].min() > 0
-    assert not axons.z[:5, lay.AX_Z :].any()
-    assert axons.z[5:, lay.AX_Z :].any()
+    assert axons.times["last_spike"][:5].min() > 0
+    assert not axons.z[:5].any()
+    assert axons.z[5:].any()
 
 
 def test_samples_of_an_evaluation_hear_noise_of_their_own():

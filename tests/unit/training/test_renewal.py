@@ -7,7 +7,6 @@ import pytest
 
 import digits
 import eprop as ep
-from eprop import _jit
 from eprop.data import Digits, Loader
 from eprop.tasks import NMNIST
 from eprop.training import Trainer, Training
@@ -62,7 +61,6 @@ def test_going_on_in_a_later_epoch_takes_its_trials() -> None:
     np.testing.assert_array_equal(*(t.simulator.state()["synapses/weight"] for t in (whole, second)))
 
 
-@pytest.mark.skipif(_jit.JIT_DISABLED, reason="takes long as plain Python")
 def test_a_later_epoch_records_the_same_digits_anew() -> None:
     images = np.zeros((3, 28, 28), np.uint8)
     images[:, 8:20, 8:20] = 255

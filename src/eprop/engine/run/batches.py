@@ -256,5 +256,6 @@ def _count_learners(built: Built) -> int:
     """Neurons onto which synapses learn by e-prop."""
     groups = built.topology.groups
     groups = groups[(groups["rule"] == Rule.eprop) & (groups["onto_readouts"] == 0)]
-    return sum(hi - lo for lo, hi in set(zip(groups["target_begin"].tolist(), groups["target_end"].tolist(), strict=True)))
-
+    return sum(
+        hi - lo for lo, hi in set(zip(groups["target_begin"].tolist(), groups["target_end"].tolist(), strict=True))
+    )

@@ -112,9 +112,7 @@ def _size_of(parts: tuple[InputPart, ...], name: str) -> int | None:
     return None
 
 
-def check_call(
-    comm: Communicator, call: str, check: Callable[[], Any], samples: Samples, *others: Any
-) -> None:
+def check_call(comm: Communicator, call: str, check: Callable[[], Any], samples: Samples, *others: Any) -> None:
     """Refuse samples or options of a call that fail a ``check`` on one rank, or are not the same on all of them.
 
     Raises

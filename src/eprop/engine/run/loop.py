@@ -42,7 +42,11 @@ def make_buffers(
     """Room for the results of samples, one after the other; random numbers are those of ``clock`` steps later."""
     n = samples.n * samples.n_steps
     out = RunBuffers(
-        None, np.zeros((n, len(probes))), np.zeros((n, arrays.built.n_readouts)), np.zeros(n), np.zeros(samples.n, np.int64)
+        None,
+        np.zeros((n, len(probes))),
+        np.zeros((n, arrays.built.n_readouts)),
+        np.zeros(n),
+        np.zeros(samples.n, np.int64),
     )
     out.request = request_of(arrays, samples, out, frozen, probes, clock, arrays.threads)
     return out

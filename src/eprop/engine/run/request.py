@@ -29,7 +29,13 @@ class RunPlan(NamedTuple):
 
 
 def plan_run(
-    arrays: Arrays, layout: SampleLayout, duration: Any, learn: Any, given: tuple[Any, Any, Any], record: Any, spikes: Any
+    arrays: Arrays,
+    layout: SampleLayout,
+    duration: Any,
+    learn: Any,
+    given: tuple[Any, Any, Any],
+    record: Any,
+    spikes: Any,
 ) -> RunPlan:
     """What `Simulator.run` is given; ``given`` are inputs, targets and window.
 

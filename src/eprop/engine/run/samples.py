@@ -304,9 +304,7 @@ def _check_names(what: str, given: Mapping[str, Any], parts: tuple[InputPart, ..
         raise InputError(f"no {what} named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")
 
 
-def _events(
-    layout: SampleLayout, inputs: Mapping[str, Any], n: int, n_steps: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _events(layout: SampleLayout, inputs: Mapping[str, Any], n: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """``event_start`` and ``event_channels`` of `Samples`."""
     _check_names("event source", inputs, layout.sources)
     starts = np.zeros((len(layout.sources), n * n_steps + 1), np.int64)
@@ -345,9 +343,7 @@ def _pairs(p: InputPart, given: Any, n: int, n_steps: int, dt: float) -> tuple[n
     if channels.ndim != 1:
         raise InputError(f"input {p.name!r}: channels must be one list, got shape {channels.shape}")
     if any(part.size and part.dtype.kind not in "iu" for part in (ptr, channels)):
-        raise InputError(
-            f"input {p.name!r}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}"
-        )
+        raise InputError(f"input {p.name!r}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}")
     if ptr.dtype.kind == "u":  # differences would wrap around
         ptr = ptr.astype(np.int64)
     if (quick := _arranged(ptr, channels, p.size)) is not None:

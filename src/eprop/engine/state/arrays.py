@@ -1,4 +1,4 @@
-"""The working arrays of a simulator: what the build made of the network, all that changes while it runs, and the core's stream."""
+"""Working arrays of a simulator: the built network, all that changes while it runs, and the stream of the core."""
 
 from __future__ import annotations
 
@@ -81,7 +81,11 @@ class Arrays:
         """See `Simulator.reset`."""
         self.materialise_weights()
         feedback, offset, events = self.neurons.feedback, self.neurons.feedback_offset, self.stream.events
-        self.axons, self.neurons, self.history = make_axons(self.built), make_neurons(self.built), make_history(self.built)
+        self.axons, self.neurons, self.history = (
+            make_axons(self.built),
+            make_neurons(self.built),
+            make_history(self.built),
+        )
         self.neurons.feedback, self.neurons.feedback_offset = feedback, offset
         for trace in (self.synapses.trace, self.synapses.trace_reg, self.synapses.own):
             trace[...] = 0.0
@@ -122,16 +126,19 @@ class Arrays:
             chosen |= (table["source_population"] == first["source_population"]) & (
                 table["target_begin"] == first["target_begin"]
             )
-        lib.tie_feedback(
-            self.built.topology, chosen, self.synapses.weight, neurons.feedback, neurons.feedback_offset
-        )
+        lib.tie_feedback(self.built.topology, chosen, self.synapses.weight, neurons.feedback, neurons.feedback_offset)
 
     def measure_offsets(self, groups: Sequence[int]) -> None:
         """Let adaptive feedback stay as it is where weights were set from outside."""
         neurons = self.neurons
         if groups and neurons.feedback_offset.size:
             lib.measure_offsets(
-                self.built.topology, groups[0], groups[-1] + 1, self.synapses.weight, neurons.feedback, neurons.feedback_offset
+                self.built.topology,
+                groups[0],
+                groups[-1] + 1,
+                self.synapses.weight,
+                neurons.feedback,
+                neurons.feedback_offset,
             )
 
     def memory(self) -> dict[str, int]:

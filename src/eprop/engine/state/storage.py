@@ -84,7 +84,7 @@ class History:
     Attributes
     ----------
     block_prefix : (1 or 2, entries, width) propagator from the start of the block to before this step; one if changed in place
-    prefix_history : (ring, entries, width) from the block's start to the step; of crossing kinds, from the step to the block's end
+    prefix_history : (ring, entries, width) from the block's start to the step; crossing: from the step to the block's end
     block_propagators : (blocks, entries, width) of whole blocks
     span_suffixes : (blocks or 1, entries or 0, width) from the start of the block to the end of its span
     steps : (ring or 1, 4, width) psi, L and F of a step, and work space

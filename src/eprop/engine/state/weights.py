@@ -121,7 +121,9 @@ def feedback_matrix(arrays: Arrays, pre: Population | str, post: Population | st
     """Feedback weights from readouts to neurons, see `Simulator.feedback_weights`."""
     table, n = arrays.built.topology.populations, arrays.built.n_neurons
     find = partial(_feedback_ends, arrays.network, pre, post)
-    a, b = run_on_all_ranks(arrays.exchange.comm, "feedback_weights", find, lambda ends: {"names": [p.name for p in ends]})
+    a, b = run_on_all_ranks(
+        arrays.exchange.comm, "feedback_weights", find, lambda ends: {"names": [p.name for p in ends]}
+    )
     k, (lo, hi) = table["target_begin"][a.index] - n, table[["target_begin", "target_end"]][b.index]
     return arrays.exchange.joined([arrays.neurons.feedback[k : k + a.size, lo:hi]])[0].T.copy()
 

@@ -170,16 +170,16 @@ def test_states(bounded):
         (state | {"synapses/weight": weight * 1j}, "state 'synapses/weight' must be real numbers"),
         (state | {"axons/times": state["axons/times"] + 0.5}, "state 'axons/times' must be whole numbers"),
         (state | {"counters": np.zeros(2, int)}, "counters has shape"),
-        (state | {"history/log": np.zeros(5, np.int32)}, "another network, or damaged: its log of spikes"),
-        (state | {"history/log": np.full(8, 99, np.int32)}, "another network, or damaged: its log of spikes"),
+        (state | {"spike_log/sources": np.zeros(5, np.int32)}, "another network, or damaged: its log of spikes"),
+        (state | {"spike_log/sources": np.full(8, 99, np.int32)}, "another network, or damaged: its log of spikes"),
         (state | {"counters": state["counters"] - 10**6}, "another network, or damaged: its counters"),
         (
             state | {"axons/times": state["axons/times"] + 10**6},
             "another network, or damaged: axons/times tells of steps",
         ),
         (state | {"axons/times": state["axons/times"] - 10}, "another network, or damaged: axons/times tells of steps"),
-        (state | {"history/log_start": shifted(state["history/log_start"])}, "damaged: history/log_start does not fit"),
-        (state | {"history/log_start": state["history/log_start"][:, ::-1] - 1}, "damaged: history/log_start does not"),
+        (state | {"spike_log/start": shifted(state["spike_log/start"])}, "damaged: spike_log/start does not fit"),
+        (state | {"spike_log/start": state["spike_log/start"][:, ::-1] - 1}, "damaged: spike_log/start does not"),
     ):
         with refuse(words):
             bounded.set_state(given)

@@ -1,1 +1,0 @@
-"""THE MATHS: one equation each, as compiled scalar functions, with its source."""
