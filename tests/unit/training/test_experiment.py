@@ -73,7 +73,7 @@ def test_a_run_leaves_its_folder(folder: pathlib.Path, tmp_path: pathlib.Path, r
     summary = json.loads(outcome.run.summary.read_text())
     wanted = ("test_error", "train_samples_per_second", "synaptic_events", "ns_per_synaptic_event", "peak_memory_bytes")
     assert all(summary[name] >= 0 for name in wanted)
-    assert (summary["seed"], summary["rule"], summary["version"]) == (1, rule, "0.1.0")
+    assert (summary["seed"], summary["rule"], summary["version"]) == (1, rule, "0.2.0")
     assert (summary["train_samples"], summary["hold_samples"], summary["test_samples"]) == (20, 4, 12)
     assert summary["samples_learned"] == 40
     assert (summary["train_simulated"], summary["test_simulated"]) == (False, False)
