@@ -357,10 +357,15 @@ template <class Real> void prepare_stream(Stream<Real>& stream, bool timed) {
   for (Index b = 0; b < populations && state.learns; b++) state.trace_group[b] = signal_group(topology.populations[b]);
   state.log.n_sources = topology.n_sources();
   state.log.sources.assign(power_of_two(2 * state.log.n_sources + 1024), 0);
-  constexpr Index kFirstRecords = 1024, kFirstPostSpikes = 8;
+  constexpr Index kFirstRecords = 1024, kFirstPostSpikes = 8, kFirstDeliveries = 1024;
   if (stream.has_plus || stream.has_stdp) restart_records(history_of(state), 0, kFirstRecords);
   state.post.capacity = kFirstPostSpikes;
   if (stream.has_stdp) state.post.times.assign(topology.n_neurons() * kFirstPostSpikes, kNever);
+  if (stream.has_plus) {  // room that small networks never outgrow
+    const std::size_t room = std::min<Index>(topology.branch_start.columns + 1, kFirstDeliveries);
+    state.deliveries.arriving.reserve(room);
+    state.deliveries.expired.reserve(room);
+  }
   state.deliveries.arriving_start.assign(state.groups.size() + 1, 0);
   state.deliveries.expired_start.assign(state.groups.size() + 1, 0);
   state.spikes.assign(partitions, std::vector<std::int32_t>(topology.n_neurons()));

@@ -88,22 +88,39 @@ void make_stream(PyStream<Real>* stream, nb::object topology, nb::object synapse
   prepare_stream(*stream, timed);
 }
 
-void make_request(PyRequest* request, std::uint64_t seed, Index clock, bool frozen, int threads, In2<Index> event_start,
-                  In1<std::int32_t> event_channels, In3<double> target, In2<double> window, In2<Index> probes, Out2<double> probed,
-                  Out2<double> y, Out1<double> loss, Out1<Index> spikes) {
+// An argument as an array of one type, and the object itself, which is kept: to hand an array on and back takes microseconds.
+template <class A> A argument(const nb::object& value, const char* name) {
+  A array;
+  if (!nb::try_cast<A>(value, array, false))
+    throw nb::type_error((std::string("RunRequest: ") + name + " is an array of another type, number of axes or layout").c_str());
+  return array;
+}
+
+void make_request(PyRequest* request, std::uint64_t seed, Index clock, bool frozen, int threads, nb::args arrays) {
+  if (arrays.size() != 9) throw nb::type_error("RunRequest: nine arrays are expected");
   new (request) PyRequest();
-  static_cast<RunRequest&>(*request) = {seed,          clock,        frozen,        threads,       view2(event_start),
-                                        view1(event_channels), view3(target), view2(window), view2(probes), view2(probed),
-                                        view2(y),      view1(loss),  view1(spikes)};
-  const Index steps = request->loss.size, samples = request->target.planes;
-  const bool fits = request->window.columns > 0 && request->window.columns * samples == steps && request->spikes.size == samples &&
-                    request->y.rows == steps && request->probed.rows == steps && request->probed.columns == request->probes.rows &&
-                    (request->window.rows == 1 || request->window.rows == samples) &&
-                    (request->target.rows == 1 || request->target.rows == request->window.columns) &&
-                    (request->event_start.rows == 0 || request->event_start.columns > steps) &&
-                    (request->probes.rows == 0 || request->probes.columns == 4);
+  RunRequest& r = *request;
+  r.seed = seed;
+  r.clock = clock;
+  r.frozen = frozen;
+  r.threads = threads;
+  r.event_start = view2(argument<In2<Index>>(arrays[0], "event_start"));
+  r.event_channels = view1(argument<In1<std::int32_t>>(arrays[1], "event_channels"));
+  r.target = view3(argument<In3<double>>(arrays[2], "target"));
+  r.window = view2(argument<In2<double>>(arrays[3], "window"));
+  r.probes = view2(argument<In2<Index>>(arrays[4], "probes"));
+  r.probed = view2(argument<Out2<double>>(arrays[5], "probed"));
+  r.y = view2(argument<Out2<double>>(arrays[6], "y"));
+  r.loss = view1(argument<Out1<double>>(arrays[7], "loss"));
+  r.spikes = view1(argument<Out1<Index>>(arrays[8], "spikes"));
+  const Index steps = r.loss.size, samples = r.target.planes;
+  const bool fits = r.window.columns > 0 && r.window.columns * samples == steps && r.spikes.size == samples && r.y.rows == steps &&
+                    (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
+                    r.probed.columns == r.probes.rows && (r.window.rows == 1 || r.window.rows == samples) &&
+                    (r.target.rows == 1 || r.target.rows == r.window.columns) &&
+                    (r.event_start.rows == 0 || r.event_start.columns > steps);
   if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
-  request->owners = nb::make_tuple(event_start, event_channels, target, window, probes, probed, y, loss, spikes);
+  request->owners = std::move(arrays);
 }
 
 // The steps of a call must be those of its request.
@@ -124,18 +141,6 @@ template <class Real> nb::object spike_records(PyStream<Real>& stream) {
   return nb::make_tuple(times, z.attr("reshape")(n, slots, parts));
 }
 
-template <class T> std::size_t bytes_of(const std::vector<T>& values) { return values.capacity() * sizeof(T); }
-
-template <class Real> nb::dict grown_bytes(PyStream<Real>& stream) {
-  const StreamState<Real>& state = stream.state;
-  nb::dict bytes;
-  bytes["spike_log"] = bytes_of(state.log.sources);
-  bytes["spike_records"] = bytes_of(state.log.times) + bytes_of(state.log.z);
-  bytes["post_spikes"] = bytes_of(state.post.times);
-  bytes["deliveries"] = bytes_of(state.deliveries.arriving) + bytes_of(state.deliveries.expired);
-  return bytes;
-}
-
 template <class Real> nb::object phases(PyStream<Real>& stream) {
   std::vector<double> seconds;
   const auto read = [&](StopWatch& watch) {
@@ -145,6 +150,18 @@ template <class Real> nb::object phases(PyStream<Real>& stream) {
   for (PartitionNotes& notes : stream.notes) read(notes.watch);
   read(stream.watch);
   return handed_over(std::move(seconds), static_cast<Index>(stream.notes.size()) + 1, kPhases);
+}
+
+// Bytes of what grows while running.
+template <class Real> nb::object bytes_of(PyStream<Real>& stream) {
+  const auto size = [](const auto& values) { return values.capacity() * sizeof(values[0]); };
+  const StreamState<Real>& state = stream.state;
+  nb::dict bytes;
+  bytes["spike_log"] = size(state.log.sources);
+  bytes["spike_records"] = size(state.log.times) + size(state.log.z);
+  bytes["post_spikes"] = size(state.post.times);
+  bytes["deliveries"] = size(state.deliveries.arriving) + size(state.deliveries.expired) + size(state.deliveries.places);
+  return bytes;
 }
 
 template <class Real>
@@ -271,8 +288,8 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
            nb::arg("stop_step"), "Steps and sources of the spikes that are still in the log.")
       .def("effective_weights", &effective_weights<Real>)
       .def("materialise_weights", &materialise<Real>, nb::call_guard<nb::gil_scoped_release>())
-      .def("phases", &phases<Real>)
-      .def("bytes", &grown_bytes<Real>, "Bytes of what grows with the activity, by name.")
+      .def("phases", &phases<Real>, "Seconds of each phase since the last call, of each partition and of the loop.")
+      .def("bytes", &bytes_of<Real>, "Bytes of what grows while running.")
       .def("message", &take_message<Real>)
       .def("receive", &receive<Real>, nb::arg("n_steps"), nb::arg("offset"), nb::arg("request"), nb::arg("messages").noconvert(),
            nb::arg("cursors").noconvert(), nb::arg("first").noconvert(), nb::arg("bits").noconvert(), nb::arg("counts").noconvert());
@@ -306,10 +323,8 @@ template <class Real> void bind_feedback_of(nb::module_& m) {
 
 void bind_stream(nb::module_& m) {
   nb::class_<PyRequest>(m, "RunRequest", "What a run is given and where its results go.")
-      .def("__init__", &make_request, nb::arg("seed"), nb::arg("clock"), nb::arg("frozen"), nb::arg("threads"),
-           nb::arg("event_start").noconvert(), nb::arg("event_channels").noconvert(), nb::arg("target").noconvert(),
-           nb::arg("window").noconvert(), nb::arg("probes").noconvert(), nb::arg("probed").noconvert(), nb::arg("y").noconvert(),
-           nb::arg("loss").noconvert(), nb::arg("spikes").noconvert());
+      .def("__init__", &make_request, nb::arg("seed"), nb::arg("clock"), nb::arg("frozen"), nb::arg("threads"), nb::arg("arrays"),
+           "seed, clock, frozen, threads, event_start, event_channels, target, window, probes, probed, y, loss, spikes");
   bind_stream_of<float>(m, "StreamSingle");
   bind_stream_of<double>(m, "StreamDouble");
   bind_feedback_of<float>(m);

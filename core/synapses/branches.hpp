@@ -33,8 +33,8 @@ template <class Real> struct SynapsePointers {
 };
 template <class Real> SynapsePointers<Real> pointers_of(StreamState<Real>& state) {
   Synapses<Real>& s = state.synapses;
-  return {state.topology.targets.data, s.weight.data, s.trace.data, s.trace_reg.data, s.own.data, s.own.data + s.own.columns,
-          s.pending.data, state.neurons.input.data};
+  return {state.topology.targets.data, s.weight.data, s.trace.data, s.trace_reg.data, s.own.data,
+          s.own.rows > 1 ? s.own.row(1) : nullptr, s.pending.data, state.neurons.input.data};
 }
 
 // Learning rate and bounds in the type of the synapses.

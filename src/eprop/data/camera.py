@@ -213,8 +213,8 @@ class EventCamera:
             raise DataError(f"{images.shape[0]} images need as many labels, got shape {labels.shape}")
         binner = Binner(2 * FIELD * FIELD, n_steps, dt)
         done = 0
-        for block in self._blocks(images, indices, seed, threads):
-            channels, ptr = binner.bin(*block, threads=threads)
+        for times, numbers, offsets in self._blocks(images, indices, seed, threads):
+            channels, ptr = binner.bin(times, numbers, offsets, threads)
             binner.add(channels, ptr)
             done += ptr.shape[0]
             if progress is not None:

@@ -1,6 +1,6 @@
-"""Loops over neurons: which one the core uses for a model; the compiler of a user's own `update` (extra ``own-neuron``).
+"""Loops over neurons: which one the core uses for a model; the compiler of a user's `update` (extra ``own-neuron``).
 
-Nothing else imports Numba. What it compiles is kept in memory, keyed by a digest of the user's code, as long as the process lives.
+Nothing else imports Numba. What it compiles is kept in memory, keyed by a digest of the code, as long as the process lives.
 """
 
 from __future__ import annotations

@@ -320,12 +320,11 @@ class TimeDriven:
             span = slice(row["first_target"], row["first_target"] + p.size)
             length[span] = max(n_steps - row["error_latency"], 0)
             spikes = state.spikes[: length[span][0], row["first_source"] : row["first_source"] + p.size].sum(axis=0)
-            _, c_reg, f_target = built.rule_constants[p.index]
             many = max(int(length[span][0]), 1)
-            drift[span] = c_reg * (spikes / many - f_target) / many
+            drift[span] = row["c_reg"] * (spikes / many - row["f_target"]) / many
         for projection in self.learner.plastic:
             part = self.learner.parts[projection.index]
-            kappa[part] = built.rule_constants[projection.post.index, 0]
+            kappa[part] = built.topology.populations["kappa"][projection.post.index]
             if isinstance(projection.rule, EProp) and projection.rule.average_gradient:
                 scale[part] = 1.0 / (window.sum() or 1.0)
         return kappa, drift, length, scale

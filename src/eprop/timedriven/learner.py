@@ -99,9 +99,10 @@ class Learner:
             out[self.parts[p.index]] = getattr(p.rule, "each_step", False)
         return out
 
-    def _follow(self) -> list[tuple[tuple[np.ndarray, np.ndarray], np.ndarray, int]]:
+    def _follow(self) -> list[tuple[tuple[np.ndarray, np.ndarray], np.ndarray, Tied]]:
         """Pairs (readout, neuron) whose feedback follows a weight, the synapses with these weights, and how."""
-        found, n = [], self._built.n_neurons
+        found: list[tuple[tuple[np.ndarray, np.ndarray], np.ndarray, Tied]] = []
+        n = self._built.n_neurons
         sources, neurons = sources_of_neurons(self._built)
         for f in self._network.feedback_projections:
             if not tied_of(f):

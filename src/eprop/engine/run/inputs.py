@@ -13,19 +13,19 @@ from eprop.core import lib
 from eprop.engine.build.delay_groups import steps_of
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.samples import (
-    InputPart,
     SampleLayout,
     Samples,
     StepEvents,
     arrange_samples,
     events_in_steps,
+    given_numbers,
     named,
     precision_of,
 )
 from eprop.errors import InputError
 from eprop.network import Network, Population
 from eprop.parallel import Communicator
-from eprop.parameters import brief, is_finite_number, real_numbers
+from eprop.parameters import brief, is_finite_number
 
 
 def steps_in(label: str, duration: Any, dt: float) -> int:
@@ -46,6 +46,8 @@ def check_switch(label: str, value: Any) -> None:
 
 def spiking(network: Network, names: Any) -> list[Population]:
     """Populations whose spikes are wanted, each once."""
+    if isinstance(names, tuple) and not names:  # by default
+        return []
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise InputError(f'spikes takes a list of names such as ["rec"], got {names!r:.80}')
     found = list({p.index: p for p in (network.population(name) for name in names)}.values())
@@ -57,9 +59,9 @@ def spiking(network: Network, names: Any) -> list[Population]:
 
 def one_sample(layout: SampleLayout, n_steps: int, inputs: Any, targets: Any, window: Any) -> Samples:
     """What a run is given, see `Simulator.run`, as one sample."""
-    if inputs is not None and not isinstance(inputs, Mapping):
+    if inputs is not None and type(inputs) is not dict and not isinstance(inputs, Mapping):
         raise InputError(f'inputs must be a dictionary such as {{"in": events}}, got {type(inputs).__name__}')
-    if targets is not None and not isinstance(targets, Mapping):
+    if targets is not None and type(targets) is not dict and not isinstance(targets, Mapping):
         raise InputError(f'targets must be a dictionary such as {{"out": array}}, got {type(targets).__name__}')
     arranged = {name: _one_input(layout, name, value, n_steps) for name, value in named(inputs).items()}
     aims = {name: _one_target(layout, name, value, n_steps) for name, value in named(targets).items()}
@@ -68,12 +70,12 @@ def one_sample(layout: SampleLayout, n_steps: int, inputs: Any, targets: Any, wi
 
 def _one_target(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
     """Target of one run as `make_samples` takes it."""
-    given, size = real_numbers(f"target {name!r}", value, InputError), _size_of(layout.readouts, name)
+    given, size = given_numbers("target", name, value), layout.sizes[1].get(name)
     if size is not None and given.shape not in ((size,), (1, size), (n_steps, size)):
         raise InputError(
             f"target {name!r} must have shape ({n_steps}, {size}) = (steps, size) or ({size},), got {given.shape}"
         )
-    return given[None] if given.ndim == 2 else given[None, None] if given.ndim == 1 else np.atleast_2d(given)[None]
+    return given[None] if given.ndim == 2 else given.reshape(1, 1, -1)
 
 
 def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
@@ -81,10 +83,10 @@ def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any
     if isinstance(value, tuple) and len(value) == 2:
         return _binned(layout, name, *value, n_steps)
     sparse = not isinstance(value, np.ndarray) and scipy.sparse.issparse(value)
-    dense = value if sparse else real_numbers(f"input {name!r}", value, InputError)
+    dense = value if sparse else given_numbers("input", name, value)
     if sparse or dense.ndim != 2:
         raise InputError(f"input {name!r} must be a dense array (steps, size) or a pair (times, channels)")
-    size = _size_of(layout.sources, name)
+    size = layout.sizes[0].get(name)
     if size is not None and dense.shape != (n_steps, size):
         raise InputError(f"input {name!r} must have shape ({n_steps}, {size}) = (steps, size), got {dense.shape}")
     return dense[None]
@@ -92,8 +94,8 @@ def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any
 
 def _binned(layout: SampleLayout, name: str, times: Any, channels: Any, n_steps: int) -> Any:
     """Spike times (ms) and channels as events of steps."""
-    times, channels = (real_numbers(f"input {name!r}", part, InputError) for part in (times, channels))
-    size = _size_of(layout.sources, name)
+    times, channels = (given_numbers("input", name, part) for part in (times, channels))
+    size = layout.sizes[0].get(name)
     if size is not None and times.shape == channels.shape and times.ndim == 1 and channels.dtype.kind in "iu":
         start, precision = np.zeros(n_steps + 1, np.int64), precision_of(times)
         times_64, channels_64 = np.ascontiguousarray(times, np.float64), np.ascontiguousarray(channels, np.int64)
@@ -102,14 +104,6 @@ def _binned(layout: SampleLayout, name: str, times: Any, channels: Any, n_steps:
             return StepEvents(start, found)
     ptr, channels = events_in_steps(repr(name), times, channels, layout.dt, n_steps)  # says what is wrong
     return ptr[None], channels
-
-
-def _size_of(parts: tuple[InputPart, ...], name: str) -> int | None:
-    """Nodes of a population; None if there is none of that name among ``parts``, which others find out."""
-    for part in parts:
-        if part.name == name:
-            return part.size
-    return None
 
 
 def check_call(comm: Communicator, call: str, check: Callable[[], Any], samples: Samples, *others: Any) -> None:

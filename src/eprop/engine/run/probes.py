@@ -74,8 +74,9 @@ def make_probes(network: Network, built: Built, wanted: Any, order: Callable[[st
     InputError
         If the network has no such variables.
     """
-    found, items = Probes(), _listed(wanted)
-    return _Finder(network, built, order).find(found, items) if items else found
+    if isinstance(wanted, tuple) and not wanted:  # by default
+        return Probes()
+    return _Finder(network, built, order).find(Probes(), _listed(wanted))
 
 
 class _Finder:

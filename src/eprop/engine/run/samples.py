@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -152,6 +153,11 @@ class SampleLayout:
     n_readouts: int
     made_for: Shape
 
+    @cached_property
+    def sizes(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Sizes of event sources, and of readouts, by their names."""
+        return {p.name: p.size for p in self.sources}, {p.name: p.size for p in self.readouts}
+
     @classmethod
     def of(cls, network: Network) -> SampleLayout:
         """Of the populations of a network."""
@@ -242,13 +248,21 @@ def _by_name(what: str, given: Any) -> dict[str, Any]:
 
 def named(given: Mapping[Any, Any] | None) -> dict[str, Any]:
     """What populations are given, by their names; a key may be the population itself."""
-    out: dict[str, Any] = {}
-    for key, value in (given or {}).items():
-        name = getattr(key, "name", key)
-        if name in out:
-            raise InputError(f"{name!r} is given twice, by its name and as a population")
-        out[name] = value
+    if not given:
+        return {}
+    out = {getattr(key, "name", key): value for key, value in given.items()}
+    if len(out) < len(given):
+        names = [getattr(key, "name", key) for key in given]
+        name = next(name for k, name in enumerate(names) if name in names[:k])
+        raise InputError(f"{name!r} is given twice, by its name and as a population")
     return out
+
+
+def given_numbers(what: str, name: str, values: Any) -> Any:
+    """Numbers that a population is given, as an array of the type they have."""
+    if type(values) is np.ndarray and values.dtype.kind in "fbiu":
+        return values
+    return real_numbers(f"{what} {name!r}", values, InputError)
 
 
 def events_in_steps(label: str, times: Any, channels: Any, dt: float, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -296,28 +310,26 @@ def precision_of(times: np.ndarray) -> float:
     return float(np.finfo(times.dtype).eps)
 
 
-def _check_names(what: str, given: Mapping[str, Any], parts: tuple[InputPart, ...]) -> None:
-    names = [p.name for p in parts]
-    unknown = [name for name in given if name not in names]
-    if unknown:
+def _check_names(what: str, given: Mapping[str, Any], names: Mapping[str, int]) -> None:
+    if unknown := given.keys() - names.keys():
         known = ", ".join(names) or "none"
         raise InputError(f"no {what} named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")
 
 
 def _events(layout: SampleLayout, inputs: Mapping[str, Any], n: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """``event_start`` and ``event_channels`` of `Samples`."""
-    _check_names("event source", inputs, layout.sources)
+    _check_names("event source", inputs, layout.sizes[0])
     starts = np.zeros((len(layout.sources), n * n_steps + 1), np.int64)
     parts, offset = [], 0
-    for p, start in zip(layout.sources, starts, strict=True):
+    for c, p in enumerate(layout.sources):
         if p.name not in inputs:
             continue
-        start[0] = offset
-        channels = _sorted_events(p, inputs[p.name], n, n_steps, layout.dt, start)
+        starts[c, 0] = offset
+        channels = _sorted_events(p, inputs[p.name], n, n_steps, layout.dt, starts[c])
         parts.append(channels)
         offset += channels.size
     if len(parts) == 1:
-        return starts, parts[0].astype(np.int32, copy=False)
+        return starts, parts[0] if parts[0].dtype == np.int32 else parts[0].astype(np.int32)
     return starts, np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
 
 
@@ -326,8 +338,8 @@ def _sorted_events(p: InputPart, given: Any, n: int, n_steps: int, dt: float, st
     if isinstance(given, StepEvents):
         start += given.start
         return given.channels
-    if not _are_lists(given) and not (isinstance(given, tuple) and len(given) == 2):
-        return _of_dense(p, real_numbers(f"input {p.name!r}", given, InputError), n, n_steps, start)
+    if isinstance(given, np.ndarray) or not (_are_lists(given) or (isinstance(given, tuple) and len(given) == 2)):
+        return _of_dense(p, given_numbers("input", p.name, given), n, n_steps, start)
     found, channels = _pairs(p, given, n, n_steps, dt)
     start += found
     return channels
@@ -337,7 +349,7 @@ def _pairs(p: InputPart, given: Any, n: int, n_steps: int, dt: float) -> tuple[n
     """Where the events of each step begin, and their channels, ascending within a step."""
     if _are_lists(given):
         given = _of_lists(p, given, n, n_steps, dt)
-    ptr, channels = (real_numbers(f"input {p.name!r}", part, InputError) for part in given)
+    ptr, channels = (given_numbers("input", p.name, part) for part in given)
     if ptr.shape != (n, n_steps + 1):
         raise InputError(f"input {p.name!r}: ptr must have shape ({n}, {n_steps + 1}), got {ptr.shape}")
     if channels.ndim != 1:
@@ -394,7 +406,7 @@ def _of_lists(
 def _arranged(ptr: np.ndarray, channels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Offsets and a copy of the channels if they are as they should be, in one pass; else None, and a closer look follows."""
     n, total = ptr.size - ptr.shape[0], int((ptr[:, -1] - ptr[:, 0]).sum())
-    if (ptr.dtype, channels.dtype) != (np.int64, np.int32) or not 0 <= total <= channels.size * ptr.shape[0]:
+    if ptr.dtype != np.int64 or channels.dtype != np.int32 or not 0 <= total <= channels.size * ptr.shape[0]:
         return None
     if (ptr[:, -1] < ptr[:, 0]).any():  # there would be less room than the others need
         return None
@@ -433,10 +445,13 @@ def _targets(
     """``target`` of `Samples`."""
     if labels is not None:
         return _one_hot(layout.readouts, targets, _labels(labels, n))
-    _check_names("readout", targets, layout.readouts)
-    arrays = {name: real_numbers(f"target {name!r}", value, InputError) for name, value in targets.items()}
-    long = any(a.ndim == 3 and a.shape[1] != 1 for a in arrays.values())
-    out = np.empty((n, n_steps if long else 1, layout.n_readouts))
+    _check_names("readout", targets, layout.sizes[1])
+    arrays, length = {}, 1
+    for name, value in targets.items():
+        arrays[name] = array = given_numbers("target", name, value)
+        if array.ndim == 3 and array.shape[1] != 1:
+            length = n_steps
+    out = np.empty((n, length, layout.n_readouts))
     for p in layout.readouts:
         part = out[:, :, p.first : p.first + p.size]
         if p.name not in arrays:

@@ -46,6 +46,7 @@ class Streaming:
         self._arrays, self._comm, self._neighbours, self._timer = arrays, comm, neighbours, timer
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         self._leak = arrays.built.topology.readouts["leak"].copy()
+        self._leaks = bool(self._leak.any())
         self._columns = [
             (p.name, slice(int(table["target_begin"][p.index]) - n, int(table["target_end"][p.index]) - n))
             for p in arrays.network.populations
@@ -67,7 +68,8 @@ class Streaming:
         check_weights(arrays, "run", stream.weights_finite(arrays.threads))
         times = np.arange(t0 + 1.0, t0 + n_steps + 1.0) * arrays.network.dt
         spikes, traces = reader.spikes() if reader else {}, probes.collect(out.probed, arrays.exchange)
-        out.y += self._leak
+        if self._leaks:
+            out.y += self._leak
         recording = Recording(times, self._by_readout(out.y), out.loss, spikes, traces, probes.index)
         self._count_events_of_all(before)
         return recording

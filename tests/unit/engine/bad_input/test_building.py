@@ -33,7 +33,7 @@ def test_partitions(partitions):
 
 
 def test_more_threads_than_there_are():
-    with refuse("^Simulator.threads is 1000000, but only .* set NUMBA_NUM_THREADS before", ep.ParameterError):
+    with refuse("^Simulator.threads is 1000000, but only .* set EPROP_NUM_THREADS before", ep.ParameterError):
         ep.Simulator(network(), threads=10**6)
 
 
