@@ -71,6 +71,16 @@ def test_functions_of_the_core_exist(page: str) -> None:
             assert defines(path.read_text(encoding="utf-8"), function), f"{page} names {function} of {file}"
 
 
+def test_the_line_that_changes_a_weight_is_there() -> None:
+    """C++ that a page prints is in the core, line by line."""
+    core = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "core").rglob("*.hpp"))
+    text = (DOCS / "design/life_of_a_spike.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```cpp\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert blocks
+    for line in "".join(blocks).splitlines():
+        assert line in core, line
+
+
 def test_a_function_that_is_only_called_is_not_defined() -> None:
     assert defines("template <class Real> Real clip(Real w) { return w; }", "clip")
     assert defines("static Step update(State state) {", "update")
@@ -78,9 +88,9 @@ def test_a_function_that_is_only_called_is_not_defined() -> None:
 
 
 EQUATIONS = (
-    "readouts", "optimizers", "surrogate", "pair_rules", "propagators", "corrections", "effective_weights", "adjoint", "gradients",
-    "neurons/lif", "neurons/delta_lif", "synapses/block_start", "synapses/crossing", "synapses/after_cutoff", "synapses/per_step",
-    "synapses/readout_synapses", "synapses/stdp",
+    "readouts", "optimizers", "surrogate", "pair_rules", "propagators", "corrections", "effective_weights", "adjoint",
+    "gradients", "neurons/lif", "neurons/delta_lif", "synapses/block_start", "synapses/crossing", "synapses/after_cutoff",
+    "synapses/per_step", "synapses/readout_synapses", "synapses/stdp",
 )  # fmt: skip
 
 

@@ -164,8 +164,8 @@ def test_bytes_of_propagators(precision: str) -> None:
     history, built = sim.arrays.history, sim.arrays.built
     assert history.prefix_history.nbytes == {"single": 1536, "double": 3072}[precision] * columns
     others = history.block_prefix.nbytes + history.block_propagators.nbytes
-    # `core/synapses/eprop_plus.cpp: allocate_plus_work`: propagators to the current block, of an interval and of the cutoff; spike
-    # corrections; their copies, and those of propagators.
+    # `core/synapses/eprop_plus.cpp: allocate_plus_work`: propagators to the current block, of an interval and of the cutoff;
+    # spike corrections; their copies, and those of propagators.
     blocks, entries, corrections = len(history.block_propagators), built.n_entries, built.n_corrections
     work = (blocks + 2) * entries + corrections + record_size(corrections) + (blocks + 2) * record_size(entries)
     assert others + itemsize * work * columns == {"single": 432, "double": 840}[precision] * columns
