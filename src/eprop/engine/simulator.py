@@ -111,7 +111,7 @@ class Simulator:
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
         self._streaming = Streaming(self.arrays, self.comm, neighbours, self._timer)
         self._batches = Batches(self.arrays, replicas, neighbours, self._timer)
-        self._by_batch, self._eta_factor, self._busy = built.has_eprop, 1.0, threading.RLock()
+        self._by_batch, self._eta_factor, self._alone = built.has_eprop, 1.0, _OneThread()
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
@@ -184,27 +184,13 @@ class Simulator:
         """
         given = inputs, targets, window
         plan = partial(plan_run, self.arrays, self._layout, duration, learn, given, record, spikes)
-        with self._alone("run"):
+        with self._alone:
             wanted = run_on_all_ranks(self.comm, "run", plan, RunPlan.keys, BATCH)
             if self._by_batch:
                 self.arrays.reset()
             if self._by_batch and learn:
                 return self._learn_from_one(wanted.sample, wanted.probes, wanted.wanted)
             return self._streaming.run(wanted.sample, wanted.probes, wanted.wanted, frozen=not learn)
-
-    def _alone(self, call: str) -> Any:
-        """A context in which no other thread runs this simulator.
-
-        Raises
-        ------
-        InputError
-            If one does already: both would write to the same state.
-        """
-        if not self._busy.acquire(blocking=False):
-            raise InputError(
-                f"{call}: another thread is running this simulator; give each thread a simulator of its own (copy.copy)"
-            )
-        return _Leave(self._busy)
 
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
         """A run of a network with `EProp`; if more than outputs and spikes is recorded, it is simulated once more for that."""
@@ -260,7 +246,7 @@ class Simulator:
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
         check = partial(checks.check_samples, self._layout, samples, progress)
-        with self._alone("train"):
+        with self._alone:
             checks.check_call(self.comm, "train", check, samples)
             return (self._batches if self._by_batch else self._streaming).train(samples, progress)
 
@@ -294,7 +280,7 @@ class Simulator:
             If a voltage or loss is no longer finite, or an output exceeds 1e9 mV.
         """
         check = partial(checks.check_evaluation, self._layout, samples, progress, reset)
-        with self._alone("evaluate"):
+        with self._alone:
             checks.check_call(self.comm, "evaluate", check, samples, reset)
             if self._by_batch if reset is None else reset:
                 return self._batches.run(samples, False, progress)
@@ -324,7 +310,7 @@ class Simulator:
             As of `train`.
         """
         check = partial(checks.check_mini_batch, self._layout, samples, progress, self._by_batch)
-        with self._alone("gradients"):
+        with self._alone:
             checks.check_call(self.comm, "gradients", check, samples)
             return weights.gradients(self.arrays, self._batches.gradients(samples, progress))
 
@@ -560,16 +546,23 @@ def _restored(network: Network, options: dict[str, Any], eta_factor: float, stat
     return simulator
 
 
-class _Leave:
-    """Gives a lock back at the end of a ``with`` block."""
+class _OneThread:
+    """A context for calls that change a simulator: only one thread at a time may be in it.
 
-    __slots__ = ("_lock",)
+    Raises
+    ------
+    InputError
+        On entering, if another thread is in it: both would write to the same state.
+    """
 
-    def __init__(self, lock: Any):
-        self._lock = lock
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
 
     def __enter__(self) -> None:
-        return None
+        if not self._lock.acquire(blocking=False):
+            raise InputError(
+                "another thread is running this simulator; give each thread a simulator of its own, for one by copy.copy"
+            )
 
     def __exit__(self, *problem: object) -> None:
         self._lock.release()

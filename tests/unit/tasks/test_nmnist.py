@@ -8,7 +8,7 @@ import pytest
 import digits
 import eprop as ep
 from eprop.data import shift
-from eprop.engine.rows import walks_of
+from eprop.engine.build.records import branches_of
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import parameters_of
 from eprop.tasks import NMNIST, TASKS, task_named
@@ -125,9 +125,14 @@ def test_of_a_receptive_field_a_part_is_connected() -> None:
 def test_neighbours_in_a_row_see_neighbouring_squares() -> None:
     """So that the targets of a pixel are neighbours as well, which the engine goes over in one go."""
     net = NMNIST(neurons=400, receptive_field=12, input_probability=1.0, edge_filters=True).build_network()
-    walks = walks_of(ep.Simulator(net, threads=1).arrays.built, 20)
-    by_runs = {p.name: bool(runs) for p, runs in zip(net.projections, walks.by_runs, strict=True)}
-    assert by_runs == {"in->rec": True, "rec->rec": False, "rec->out": True, "in->filters": True, "filters->rec": True}
+    built = ep.Simulator(net, threads=1).arrays.built
+    lengths = {}
+    for p, groups in zip(net.projections, built.delay_groups, strict=True):
+        starts = built.topology.branch_start[0][branches_of(built.topology.groups[groups[0]])]
+        targets = built.topology.targets[starts[0] : built.topology.branch_start[0][-1]][: starts[-1] - starts[0]].astype(int)
+        lengths[p.name] = targets.size / (1 + np.count_nonzero(np.diff(targets) != 1))
+    contiguous = {name: length >= 8.0 for name, length in lengths.items()}
+    assert contiguous == {"in->rec": True, "rec->rec": False, "rec->out": True, "in->filters": True, "filters->rec": True}
 
 
 def test_edge_filters_do_not_learn_and_are_heard_in_squares() -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
-from eprop.engine.build.built import Built
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.run.loop import NO_PROBES
 from eprop.engine.run.recording import Record, name_of
-from eprop.engine.state.synapse_order import branches_at
+from eprop.engine.state.arrays import Arrays
+from eprop.engine.state.synapse_order import branches_at, order_on_all_ranks
 from eprop.errors import InputError
-from eprop.network import Network
 from eprop.parameters import real_numbers
 
 
@@ -66,8 +65,8 @@ class Probes:
         return {key: found[:, span] for key, span in self.columns}
 
 
-def make_probes(network: Network, built: Built, wanted: Any, order: Callable[[str], np.ndarray]) -> Probes:
-    """Probes of what `Simulator.run` is asked to record; ``order`` gives positions of a projection's synapses on all ranks.
+def make_probes(arrays: Arrays, wanted: Any) -> Probes:
+    """Probes of what `Simulator.run` is asked to record.
 
     Raises
     ------
@@ -76,14 +75,14 @@ def make_probes(network: Network, built: Built, wanted: Any, order: Callable[[st
     """
     if isinstance(wanted, tuple) and not wanted:  # by default
         return Probes()
-    return _Finder(network, built, order).find(Probes(), _listed(wanted))
+    return _Finder(arrays).find(Probes(), _listed(wanted))
 
 
 class _Finder:
     """Finds where variables of a network stand in the arrays of the engine."""
 
-    def __init__(self, network: Network, built: Built, order: Callable[[str], np.ndarray]):
-        self._network, self._built, self._order = network, built, order
+    def __init__(self, arrays: Arrays):
+        self._network, self._built, self._arrays = arrays.network, arrays.built, arrays
         self._index: dict[tuple[str, str], np.ndarray] = {}
 
     def find(self, found: Probes, items: list[Any]) -> Probes:
@@ -149,7 +148,7 @@ class _Finder:
         if kind is None or (kind == Probe.trace and not self._built.has_eprop_plus):
             known = [name for name in _SYNAPSE_KINDS if name != "trace" or self._built.has_eprop_plus]
             raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(known)}")
-        order = self._order(record.name)
+        order = order_on_all_ranks(self._arrays, record.name)
         rows = np.zeros((order.size, PROBE_COLUMNS), np.int64)
         rows[:, 0], rows[:, 2] = kind, order
         rows[:, 1], rows[:, 3] = branches_at(self._built, order)

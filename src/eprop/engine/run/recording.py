@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -45,15 +44,22 @@ class Record:
 class _ByName(dict[str, Any]):
     """What a run leaves of populations, by their names; of one that is not there, it says what is, and how to get it."""
 
-    def __init__(self, found: Mapping[str, Any], what: str, advice: str) -> None:
-        super().__init__(found)
-        self._what, self._advice = what, advice
+    what: ClassVar[str]
+    advice: ClassVar[str]
 
     def __missing__(self, key: Any) -> Any:
         if (name := name_of(key)) in self:
             return self[name]
         known = ", ".join(map(repr, self)) or "nothing"
-        raise InputError(f"no {self._what} of {brief(name)}; there are those of: {known}; {self._advice}")
+        raise InputError(f"no {self.what} of {brief(name)}; there are those of: {known}; {self.advice}")
+
+
+class _Outputs(_ByName):
+    what, advice = "readout voltages", 'v of neurons is recorded with record=[("rec", "v")]'
+
+
+class _Spikes(_ByName):
+    what, advice = "spikes", 'ask run() for them, with spikes=["rec"]'
 
 
 @dataclass(eq=False)
@@ -78,8 +84,7 @@ class Recording(ByValue):
     index: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.y = _ByName(self.y, "readout voltages", 'v of neurons is recorded with record=[("rec", "v")]')
-        self.spikes = _ByName(self.spikes, "spikes", 'ask run() for them, with spikes=["rec"]')
+        self.y, self.spikes = _Outputs(self.y), _Spikes(self.spikes)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         key = (name_of(key[0]), key[1]) if isinstance(key, tuple) and len(key) == 2 else key

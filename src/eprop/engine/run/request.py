@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 from eprop.engine.ranks.collective import checksum
@@ -10,7 +9,6 @@ from eprop.engine.run.inputs import check_switch, keys_of, one_sample, spiking, 
 from eprop.engine.run.probes import Probes, make_probes
 from eprop.engine.run.samples import SampleLayout, Samples
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.synapse_order import order_on_all_ranks
 from eprop.network import Population
 
 
@@ -47,5 +45,5 @@ def plan_run(
     check_switch("learn", learn)
     n_steps = steps_in("duration", duration, layout.dt)
     sample = one_sample(layout, n_steps, *given)
-    probes = make_probes(arrays.network, arrays.built, record, partial(order_on_all_ranks, arrays))
+    probes = make_probes(arrays, record)
     return RunPlan(sample, probes, spiking(arrays.network, spikes), learn)

@@ -240,16 +240,21 @@ def _count(what: str, value: Any) -> int:
     return int(value)
 
 
-def _by_name(what: str, given: Any) -> dict[str, Any]:
+def _by_name(what: str, given: Any) -> Mapping[str, Any]:
     if given is not None and not isinstance(given, Mapping):
         raise InputError(f"{what} must be a dictionary from names of populations to arrays, got {type(given).__name__}")
     return named(given)
 
 
-def named(given: Mapping[Any, Any] | None) -> dict[str, Any]:
+def named(given: Mapping[Any, Any] | None) -> Mapping[str, Any]:
     """What populations are given, by their names; a key may be the population itself."""
     if not given:
         return {}
+    for key in given:
+        if type(key) is not str:
+            break
+    else:
+        return given
     out = {getattr(key, "name", key): value for key, value in given.items()}
     if len(out) < len(given):
         names = [getattr(key, "name", key) for key in given]
@@ -378,9 +383,10 @@ def _of_dense(p: InputPart, dense: np.ndarray, n: int, n_steps: int, start: np.n
     if dense.shape != (n, n_steps, p.size):
         raise InputError(f"input {p.name!r} must have shape ({n}, {n_steps}, {p.size}), got {dense.shape}")
     rows = dense.reshape(n * n_steps, p.size)
-    if dense.dtype.char not in "d?flB" or not rows.flags.c_contiguous:
-        rows = np.ascontiguousarray(rows, np.float64)
-    channels: np.ndarray | None = lib.find_ones(rows, start)
+    try:
+        channels: np.ndarray | None = lib.find_ones(rows, start)
+    except TypeError:  # a type that the core does not know, or not contiguous
+        channels = lib.find_ones(np.ascontiguousarray(rows, np.float64), start)
     if channels is None:
         raise InputError(f"input {p.name!r} must hold zeros and ones only: one event per channel and step at most")
     return channels

@@ -66,12 +66,15 @@ class Streaming:
             if reader:
                 reader.read()
         check_weights(arrays, "run", stream.weights_finite(arrays.threads))
-        times = np.arange(t0 + 1.0, t0 + n_steps + 1.0) * arrays.network.dt
+        times = np.arange(t0 + 1.0, t0 + n_steps + 1.0)
+        if arrays.network.dt != 1.0:
+            times *= arrays.network.dt
         spikes, traces = reader.spikes() if reader else {}, probes.collect(out.probed, arrays.exchange)
         if self._leaks:
             out.y += self._leak
         recording = Recording(times, self._by_readout(out.y), out.loss, spikes, traces, probes.index)
-        self._count_events_of_all(before)
+        if arrays.exchange.several:
+            self._count_events_of_all(before)
         return recording
 
     def outputs(self, sample: Samples, y: np.ndarray, spikes: dict[str, tuple[np.ndarray, np.ndarray]]) -> Recording:
@@ -137,8 +140,7 @@ class Streaming:
     def _count_events_of_all(self, before: int) -> None:
         """Make the events since there were ``before`` those of all ranks."""
         arrays = self._arrays
-        if arrays.exchange.several:
-            arrays.stream.events = before + arrays.exchange.total(arrays.events - before)
+        arrays.stream.events = before + arrays.exchange.total(arrays.events - before)
 
     def _by_readout(self, y: np.ndarray) -> dict[str, np.ndarray]:
         """Columns of each population of readouts."""

@@ -1,0 +1,87 @@
+"""Samples of e-prop over axons of every kind: dense, long stretches of neighbours, few synapses, many delays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.timedriven import TimeDriven
+from networks import two_threads
+
+RULE = ep.EProp(optimizer=ep.Adam(eta=0.01), c_reg=1.0)
+
+
+def network(connect: Any, neurons: int = 35, delay: Any = 1.0, rule: Any = RULE) -> ep.Network:
+    """Two populations, of which the padding of one lies over the inputs of the next."""
+    net = ep.Network(seed=3)
+    x = net.add(ep.EventSource(), 40, name="in")
+    first = net.add(ep.LIF(tau_m=20.0, v_th=1.0), neurons, name="first")
+    second = net.add(ep.LIF(tau_m=15.0, v_th=0.8, surrogate=ep.Arctan()), 20, name="second")
+    out = net.add(ep.Readout(tau_m=20.0), 3, name="out")
+    net.connect(x, first, connect, weight=ep.Normal(0.1, 0.3), delay=delay, rule=rule)
+    net.connect(first, second, ep.Bernoulli(0.5), weight=ep.Normal(0.1, 0.3), rule=rule)
+    net.connect(second, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.3), rule=rule)
+    net.feedback(out, first, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    net.feedback(out, second, ep.Symmetric())
+    return net
+
+
+def learned(net: ep.Network, threads: int = 1, precision: str = "single") -> tuple[dict[str, np.ndarray], np.ndarray]:
+    simulator = ep.Simulator(net, threads=threads, precision=precision)
+    rng = np.random.default_rng(5)
+    inputs = (rng.random((5, 30, 40)) < 0.2).astype(float)
+    targets = rng.normal(size=(5, 30, 3))
+    samples = simulator.samples(5, 30, inputs={"in": inputs}, targets={"out": targets})
+    result = simulator.train(samples)
+    simulator.train(samples)
+    assert result.spikes is not None
+    assert result.spikes.min() > 0
+    return simulator.state(), simulator.evaluate(samples).y
+
+
+def local(width: int, sources: int = 40, targets: int = 400, step: int = 10) -> ep.Explicit:
+    """Each source reaches two stretches of neighbours, around the circle; every seventh source reaches nothing."""
+    pairs = [
+        (i, (step * i + shift + k) % targets)
+        for i in range(sources) for shift in (0, targets // 2) for k in range(width - i % 3)
+        if i % 7
+    ]  # fmt: skip
+    source, target = np.array(sorted(pairs)).T
+    return ep.Explicit(sources=source, targets=target)
+
+
+CASES = {
+    "dense": (ep.Bernoulli(0.9), 35, 1.0),
+    "dense, one long delay": (ep.Bernoulli(0.5), 35, 3.0),
+    "dense, delays": (ep.Bernoulli(0.7), 60, ep.Uniform(0.5, 2.5)),
+    "few synapses": (ep.FixedIndegree(2), 300, 1.0),
+    "few synapses, many delays": (ep.FixedIndegree(4), 300, ep.Uniform(0.5, 60.5)),
+    "stretches": (local(37), 400, 1.0),
+    "stretches, delays": (local(20), 400, ep.Uniform(0.5, 4.5)),
+}
+
+
+@two_threads
+@pytest.mark.parametrize("precision", ["single", "double"])
+@pytest.mark.parametrize("name", CASES)
+def test_thread_count_does_not_change_what_is_learned(name, precision):
+    connect, neurons, delay = CASES[name]
+    (one, y_one), (two, y_two) = (learned(network(connect, neurons, delay), n, precision) for n in (1, 2))
+    assert all(np.array_equal(value, two[key]) for key, value in one.items())
+    assert np.array_equal(y_one, y_two)
+
+
+@pytest.mark.parametrize("name", ["dense", "few synapses, many delays", "stretches, delays"])
+def test_gradients_are_those_of_the_time_driven_rule(name):
+    connect, neurons, delay = CASES[name]
+    net = network(connect, neurons, delay)
+    rng = np.random.default_rng(5)
+    given = {"in": (rng.random((2, 20, 40)) < 0.2).astype(float)}, {"out": rng.normal(size=(2, 20, 3))}
+    for engine in (sim := ep.Simulator(net, threads=1), stepped := TimeDriven(net)):
+        engine.train(engine.samples(2, 20, *given))
+    for projection in net.projections:
+        own, other = (engine.connections(projection.name)[2] for engine in (sim, stepped))
+        np.testing.assert_allclose(own, other, rtol=1e-9, atol=1e-12)
