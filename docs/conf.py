@@ -10,8 +10,6 @@ from importlib.metadata import version as installed_version
 from jinja2.sandbox import SandboxedEnvironment
 from numpydoc import docscrape_sphinx
 
-# Compiled functions hide their signatures: the pages are made from the plain Python ones.
-os.environ["NUMBA_DISABLE_JIT"] = "1"
 os.environ.setdefault("MPLBACKEND", "agg")
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "_ext"))
 

@@ -10,8 +10,7 @@ import pytest
 
 import eprop as ep
 from eprop import reference
-from eprop.equations import maps
-from eprop.kernels.layout import PADDING, padded
+from eprop.engine.build.kind import PADDING, padded, record_size
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 ALPHA, KAPPA, REG = 0.93, 0.97, 0.9
@@ -48,11 +47,11 @@ def extended(c, psi, learning, rate, n):
 
 
 def composed(a, b, m, n):
-    """Map ``a`` of ``m`` steps, then ``b`` of ``n``, for equal kappas, as the page has it."""
+    """Propagator ``a`` of ``m`` steps, then ``b`` of ``n``, for equal kappas, as the page has it."""
     return KAPPA**n * a[0] + b[0] * ALPHA**m, a[1] + b[1] * KAPPA**m, a[2] + b[1] * a[0] + b[2] * ALPHA**m
 
 
-def test_maps_are_products_of_matrices() -> None:
+def test_propagators_are_products_of_matrices() -> None:
     steps, numbers = matrices(40, seed=1)
     found = (0.0, 0.0, 0.0, 0.0, 0.0)
     for n, (psi, learning, rate) in enumerate(numbers):
@@ -71,23 +70,23 @@ def test_compose_and_move_back() -> None:
     np.testing.assert_allclose(composed(first, second, 15, 25), whole, rtol=1e-12)
     z, e = 1.3, 0.4
     z_0 = ALPHA**-15 * z
-    e_0 = maps.move_back(e, first[0], z_0, KAPPA**-15)
+    e_0 = KAPPA**-15 * (e - first[0] * z_0)
     g_0 = -(first[1] * e_0 + first[2] * z_0)
     onward = KAPPA**40 * e_0 + whole[0] * z_0, g_0 + whole[1] * e_0 + whole[2] * z_0
     np.testing.assert_allclose(onward, [KAPPA**25 * e + second[0] * z, second[1] * e + second[2] * z], rtol=1e-11)
 
 
-def test_two_strides_and_a_jump() -> None:
-    """A state goes on from its anchor to a spike, and is anchored anew: the same state, with what the spike adds."""
+def test_a_spike_corrects_the_block_start_state() -> None:
+    """A state goes on from a block start to a spike, and is moved back: the same state, with what the spike adds."""
     steps, _ = matrices(40, seed=3)
     steps = steps[:, [0, 1, 3]][:, :, [0, 1, 3]]
     c, d, later = steps[:24], steps[24:36], steps[24:]
     (c_1, c_3, c_5), (d_1, d_3, d_5) = (product(part)[[1, 2, 2], [0, 1, 0]] for part in (c, d))
-    anchor, b = np.array([1.3, 0.4, 0.0]), 0.8
-    z_s, e_s = ALPHA**24 * anchor[0], KAPPA**24 * anchor[1] + c_1 * anchor[0]
+    start, b = np.array([1.3, 0.4, 0.0]), 0.8
+    z_s, e_s = ALPHA**24 * start[0], KAPPA**24 * start[1] + c_1 * start[0]
     g_s = d_3 * e_s + d_5 * z_s
-    at_spike = product(steps[:36]) @ anchor
-    np.testing.assert_allclose(c_3 * anchor[1] + c_5 * anchor[0] + g_s, at_spike[2], rtol=1e-12)
+    at_spike = product(steps[:36]) @ start
+    np.testing.assert_allclose(c_3 * start[1] + c_5 * start[0] + g_s, at_spike[2], rtol=1e-12)
     delta = ALPHA**-12 * b
     j = -(KAPPA**-12) * d_1 * delta
     k = d_3 * j + d_5 * delta
@@ -157,20 +156,16 @@ def test_bytes_per_synapse() -> None:
 
 
 @pytest.mark.parametrize("precision", ["single", "double"])
-def test_bytes_of_maps(precision: str) -> None:
+def test_bytes_of_propagators(precision: str) -> None:
+    """Of a neuron, for a cutoff of 100 steps: the ring, and what else Python allocates; the core has the rest."""
     sim = ep.Simulator(small(ep.LIF(), ep.EPropPlus(cutoff=100.0)), threads=1, precision=precision)
-    columns = padded(sim.arrays.neurons.psi.size)
+    columns, itemsize = padded(sim.arrays.neurons.psi.size), {"single": 4, "double": 8}[precision]
     assert columns == PADDING
-    history, scratch = sim.arrays.history, sim.arrays.scratch
-    assert history.parts.nbytes == {"single": 1536, "double": 3072}[precision] * columns
-    others = (
-        history.prefix,
-        history.blocks,
-        scratch.ahead,
-        scratch.maps,
-        scratch.due_maps,
-        scratch.jumps,
-        scratch.jump_records,
-        scratch.records,
-    )
-    assert sum(array.nbytes for array in others) == {"single": 432, "double": 840}[precision] * columns
+    history, built = sim.arrays.history, sim.arrays.built
+    assert history.prefix_history.nbytes == {"single": 1536, "double": 3072}[precision] * columns
+    others = history.block_prefix.nbytes + history.block_propagators.nbytes
+    # `core/synapses/eprop_plus.cpp: allocate_plus_work`: propagators to the current block, of an interval and of the cutoff;
+    # spike corrections; their copies, and those of propagators.
+    blocks, entries, corrections = len(history.block_propagators), built.n_entries, built.n_corrections
+    work = (blocks + 2) * entries + corrections + record_size(corrections) + (blocks + 2) * record_size(entries)
+    assert others + itemsize * work * columns == {"single": 432, "double": 840}[precision] * columns
