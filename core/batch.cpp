@@ -222,7 +222,7 @@ Batch<Real> make_batch(const Topology& topology, Array2<const double> initial, I
   }
   for (int thread = 0; learns && thread < threads; thread++) {
     batch.row_sums.emplace_back(static_cast<std::size_t>(batch.plan.columns));
-    batch.synapse_sums.emplace_back(static_cast<std::size_t>(batch.plan.sums));
+    batch.synapse_sums.emplace_back(static_cast<std::size_t>(batch.plan.sums + kPadding));
   }
   return batch;
 }

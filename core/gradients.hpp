@@ -79,11 +79,12 @@ void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece, con
                        Real* sums, Real* __restrict pending) {
   const Topology& topology = batch.topology;
   const DelayGroup& group = topology.groups[piece.group];
+  const GroupPlan& own = batch.plan.groups[piece.group];
   const Places places = places_of(topology, batch.plan, piece.group, p);
   const Index stride = group.branch_stride, first_source = topology.populations[group.source_population].first_source;
   const Index begin = first_source + piece.begin, end = first_source + piece.end, shift = group.first_branch - stride * first_source;
   const Index* start = topology.branch_start.row(p);
-  const Index origin = start[begin * stride + shift], branches_at_once = batch.plan.groups[piece.group].fused ? 0 : 1;
+  const Index origin = start[begin * stride + shift];
   const auto each_axon = [&](auto&& work) {  // that has spiked: where its synapses begin and end
     for (Index source = begin; source < end; source++)
       if (slot.first[source] < slot.first[source + 1]) work(start[source * stride + shift], start[(source + 1) * stride + shift]);
@@ -98,9 +99,18 @@ void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece, con
       if (source < begin || source >= end) continue;
       if (k + 1 < stop) {
         const Index next = slot.log[k + 1] * stride + shift;
-        prefetch_row(start[next], start[next + reached], places, sums - origin);
+        prefetch_row(start[next], start[next + reached], own.contiguous ? nullptr : &places, sums - origin);
       }
-      if (branches_at_once == 0) {
+      if (own.contiguous) {
+        for (Index d = 0; d < reached; d++) {
+          const Real* row = slot.psi.row(t + topology.groups[piece.group + d].delay);
+          each_run(batch.plan, piece.group * topology.n_partitions() + p, branch + d, [&](Index synapse, Index target, Index count) {
+            add_run(sums + (synapse - origin), row + target, count, kPadding);
+          });
+        }
+        continue;
+      }
+      if (own.fused) {
         add_synapses(start[branch], start[branch + reached], places, slot.psi.row(t + group.delay), sums - origin);
         continue;
       }

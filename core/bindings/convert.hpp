@@ -57,7 +57,7 @@ template <class T> Array3<T> attribute3(nb::handle owner, const char* name) {
 template <class Record> Array1<Record> records(nb::handle owner, const char* name) {
   static_assert(sizeof(Record) % 8 == 0);
   nb::object table = owner.attr(name);
-  nb::object numbers = table.attr("view")("int64").attr("reshape")(nb::len(table), table.attr("itemsize").attr("__floordiv__")(8));
+  nb::object numbers = table.attr("view")("int64").attr("reshape")(nb::len(table), nb::cast<Index>(table.attr("itemsize")) / 8);
   nb::ndarray<Index, nb::ndim<2>, nb::c_contig, nb::device::cpu> array;
   if (!nb::try_cast(numbers, array, false) || (array.shape(0) > 0 && array.shape(1) * 8 != sizeof(Record)))
     throw nb::type_error((std::string(name) + ": a table of other records is expected").c_str());
