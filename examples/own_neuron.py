@@ -1,8 +1,8 @@
-"""Write a neuron model in Python; it is compiled into the loops of the engine and learns like the built-in ones.
+"""Write a neuron model in Python; it is compiled, runs at the speed of the built-in ones and learns like them.
 
 The neuron here is one that neither the package nor NEST's e-prop has: spikes cause a synaptic current that decays, and the
-current drives the voltage. The example checks it, lets it learn by both rules with delays, and needs a minute
-for the compiler when it is run for the first time.
+current drives the voltage. The example checks it and lets it learn by both rules with delays. It needs the extra
+``own-neuron`` (Numba).
 
     python own_neuron.py
 """

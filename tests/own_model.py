@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from eprop._jit import inline
-from eprop.models.base import Eligibility, Neuron
+from eprop.models import Eligibility, Neuron, inline
 
 
 @inline

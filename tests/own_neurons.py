@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop._jit import inline
-from eprop.models import Eligibility, Neuron
+from eprop.models import Eligibility, Neuron, inline
 from eprop.parameters import param
 
 

@@ -23,8 +23,7 @@ import numpy as np
 import record
 
 import eprop as ep
-from eprop._jit import inline
-from eprop.models import Eligibility, Neuron
+from eprop.models import Eligibility, Neuron, inline
 
 RATE = 10.0
 

@@ -2,7 +2,7 @@
 //
 //   record_digits(settings, images, indices, seed, most, threads) -> (times, channels, offsets), or None: a digit has more than
 //                                                                    `most` events
-//   camera_constants: dict of field, side, phases, taps, levels, max_delays, quantiles
+//   camera_constants: dict of field, side, phases, taps, levels, max_delays
 #include "camera.hpp"
 
 #include <stdexcept>
@@ -82,7 +82,6 @@ void bind_camera(nb::module_& m) {
   constants["taps"] = kTaps;
   constants["levels"] = kLevels;
   constants["max_delays"] = kMaxDelays;
-  constants["quantiles"] = kQuantiles;
   m.attr("camera_constants") = constants;
   m.def("record_digits", &record, "settings"_a, "images"_a.noconvert(), "indices"_a.noconvert(), "seed"_a, "most"_a, "threads"_a);
 }

@@ -16,6 +16,7 @@ void bind_bandwidth(nanobind::module_& m);
 void bind_camera(nanobind::module_& m);
 void bind_connections(nanobind::module_& m);
 void bind_events(nanobind::module_& m);
+void bind_neurons(nanobind::module_& m);
 void bind_random(nanobind::module_& m);
 void bind_stream(nanobind::module_& m);
 }  // namespace eprop
@@ -30,6 +31,7 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_camera(m);
   bind_connections(m);
   bind_events(m);
+  bind_neurons(m);
   bind_random(m);
   bind_stream(m);
 }

@@ -7,8 +7,7 @@ import time
 
 import numpy as np
 
-from eprop import _jit
-from eprop.kernels.triad import triad
+from eprop.core import lib
 
 # Beyond any cache.
 ENTRIES = 1 << 24
@@ -19,12 +18,11 @@ INDEX = 4
 @functools.cache
 def triad_bandwidth(threads: int = 1) -> float:
     """Bytes per second that some threads read and write in ``a = b + s c``; the best of some repeats."""
-    _jit.set_threads(threads)
     a, b, c = (np.full(ENTRIES, x) for x in (0.0, 1.0, 2.0))
     best = np.inf
     for _ in range(REPEATS):
         began = time.perf_counter()
-        triad(a, b, c, 3.0, threads)
+        lib.triad(a, b, c, 3.0, threads)
         best = min(best, time.perf_counter() - began)
     return 24.0 * ENTRIES / best
 

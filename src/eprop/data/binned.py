@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from eprop.data._binning import bin_block, count_channels, first_fault, remap
+from eprop.core import lib
 from eprop.data.events import Events, as_events, iterate
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import real_numbers
@@ -163,7 +163,7 @@ class BinnedDataset:
     def activity(self) -> np.ndarray:
         """How often each channel is active over all samples, shape (n_channels,), int64."""
         counts = np.zeros(self.n_channels, np.int64)
-        count_channels(self.ptr, self.channels, counts)
+        lib.count_channels(self.ptr, self.channels, counts)
         return counts
 
     def keep_most_active(self, count: int) -> tuple[BinnedDataset, np.ndarray]:
@@ -211,10 +211,8 @@ class BinnedDataset:
 
     def renumbered(self, number: np.ndarray, n_channels: int) -> BinnedDataset:
         """A copy in which channel ``c`` is ``number[c]`` of ``n_channels``; those numbered -1 are left out, the others rise."""
-        ptr = np.empty_like(self.ptr)
-        channels = np.empty(int(self.counts.sum()), np.int32)
-        written = remap(self.ptr, self.channels, number, channels, ptr)
-        return replace(self, ptr=ptr, channels=channels[:written], n_channels=n_channels)
+        channels, ptr = lib.renumber_channels(self.ptr, self.channels, number)
+        return replace(self, ptr=ptr, channels=channels, n_channels=n_channels)
 
     def validate(self) -> None:
         """Check every entry (data from files and from strangers).
@@ -224,7 +222,7 @@ class BinnedDataset:
         DataError
             Names the first sample that breaks a promise, and which.
         """
-        sample, kind = first_fault(self.ptr, self.channels, self.n_channels)
+        sample, kind = lib.find_fault(self.ptr, self.channels, self.n_channels)
         if kind:
             raise DataError(f"binned data set {self.name!r}: sample {sample} has {_FAULTS[kind]}")
 
@@ -319,7 +317,9 @@ class Binner:
         self._ptr: list[np.ndarray] = []
         self._entries = 0
 
-    def bin(self, times: np.ndarray, channels: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def bin(
+        self, times: np.ndarray, channels: np.ndarray, offsets: np.ndarray, threads: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Bin one block; safe to call from several threads at once.
 
         Parameters
@@ -327,6 +327,8 @@ class Binner:
         times, channels : ndarray of int32, shape (n_events,)
             Microseconds, and numbers in ``0 .. n_channels - 1``.
         offsets : ndarray of int64, shape (n_samples + 1,)
+        threads : int
+            Samples are binned side by side.
 
         Returns
         -------
@@ -334,10 +336,7 @@ class Binner:
         ptr : ndarray of int64, shape (n_samples, n_steps + 1)
             Offsets relative to this block.
         """
-        out = np.empty(int(offsets[-1] - offsets[0]), np.int32)
-        ptr = np.empty((offsets.shape[0] - 1, self.n_steps + 1), np.int64)
-        written = bin_block(times, channels, offsets, self.n_channels, self.n_steps, self.dt * 1000.0, out, ptr, 0)
-        return out[:written].copy(), ptr
+        return lib.bin_events(times, channels, offsets, self.n_channels, self.n_steps, self.dt * 1000.0, threads)
 
     def add(self, channels: np.ndarray, ptr: np.ndarray) -> None:
         """Append a binned block, in the order of the samples."""

@@ -11,9 +11,11 @@ import errno
 import functools
 import hashlib
 import json
+import os
 import pathlib
 import re
 import shutil
+import sys
 import tempfile
 import time
 import warnings
@@ -23,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from eprop._jit import cache_root
+from eprop.core import lib
 from eprop.data.binned import BinnedDataset
 from eprop.errors import CacheWarning, DataError
 
@@ -32,21 +34,26 @@ FORMAT = 1
 _ARRAYS = ("ptr", "channels", "labels")
 _META = "dataset.json"
 _STALE = 24 * 3600.0
-# Whatever decides which events come out; a change of any of these files makes all entries anew.
+# Whatever decides which events come out, beside the core's `data_version`; a change of any of these files makes all entries anew.
 _MAKERS = (
     "_archive.py",
-    "_binning.py",
-    "_camera_kernels.py",
-    "_mnist_kernels.py",
-    "_nmnist_kernels.py",
     "_nmnist_layout.py",
     "binned.py",
     "camera.py",
     "camera_path.py",
     "mnist.py",
     "nmnist.py",
-    "../equations/rng.py",
 )
+
+
+def cache_root() -> pathlib.Path:
+    """Folder of everything the package keeps between runs; ``EPROP_CACHE_DIR`` overrides the user's cache folder."""
+    if own := os.environ.get("EPROP_CACHE_DIR"):
+        return pathlib.Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or (
+        pathlib.Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    )
+    return pathlib.Path(base) / "eprop"
 
 
 def default_folder() -> pathlib.Path:
@@ -154,8 +161,7 @@ def load_dataset(folder: str | pathlib.Path) -> BinnedDataset:
     folder = pathlib.Path(folder)
     try:
         meta = json.loads((folder / _META).read_text())
-        # "c": numpy sees arrays that may be written (compiled code would be made a second time for others), the disk
-        # stays as it is.
+        # "c": numpy sees arrays that may be written, the disk stays as it is.
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _ARRAYS}
         sums = {name: _checksum(array) for name, array in arrays.items()}
         if meta["format"] != FORMAT or sums != meta["checksums"]:
@@ -234,7 +240,7 @@ def _advice(folder: pathlib.Path, error: OSError, size: int) -> str:
 @functools.lru_cache(maxsize=1)
 def _code_digest() -> str:
     here = pathlib.Path(__file__).parent
-    out = hashlib.sha256()
+    out = hashlib.sha256(str(lib.data_version).encode())
     for name in _MAKERS:
         out.update((here / name).read_bytes())
     return out.hexdigest()[:16]

@@ -20,31 +20,26 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from statistics import NormalDist
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from eprop.data._camera_kernels import (
-    FIELD,
-    LEVELS,
-    MAX_DELAYS,
-    PHASES,
-    SIDE,
-    TAPS,
-    make_scratch,
-    record_block,
-)
+from eprop.core import lib
 from eprop.data.binned import BinnedDataset, Binner, check_labels
 from eprop.data.camera_path import SACCADES, sample_path
 from eprop.data.events import Events
 from eprop.errors import DataError, ParameterError
 
+# Sizes that the core is compiled for: pixels along each side of the field and of the image, positions per pixel at which the
+# blurred image is worked out, weights of the blur, levels of light told apart, delays of a path.
+FIELD, SIDE, PHASES, TAPS, LEVELS, MAX_DELAYS = (
+    int(lib.camera_constants[name]) for name in ("field", "side", "phases", "taps", "levels", "max_delays")
+)
 _BLOCK = 128
 _FINE = 1.0  # ms between the points at which the path is worked out
-_ROOM = 8192  # events a digit gets room for at first
 _MOST = 1 << 22  # events per digit at which the parameters must be wrong
 
 #: Lower and upper bounds of the camera's parameters.
@@ -218,7 +213,8 @@ class EventCamera:
             raise DataError(f"{images.shape[0]} images need as many labels, got shape {labels.shape}")
         binner = Binner(2 * FIELD * FIELD, n_steps, dt)
         done = 0
-        for channels, ptr in self._blocks(images, indices, seed, threads, lambda *block: binner.bin(*block)):
+        for block in self._blocks(images, indices, seed, threads):
+            channels, ptr = binner.bin(*block, threads)
             binner.add(channels, ptr)
             done += ptr.shape[0]
             if progress is not None:
@@ -239,59 +235,51 @@ class EventCamera:
     def recordings(self, images: np.ndarray, *, seed: int, indices: Any = None, threads: int = 1) -> Iterator[Events]:
         """Recordings of many images, one after another, as `events` gives them."""
         images, indices = _check_images(images, indices)
-        for times, channels, offsets in self._blocks(images, indices, seed, threads, _sorted):
+        for block in self._blocks(images, indices, seed, threads):
+            times, channels, offsets = _sorted(*block)
             polarity, pixel = np.divmod(channels, FIELD * FIELD)
             y, x = (a.astype(np.uint8) for a in np.divmod(pixel, FIELD))
             for first, last in itertools.pairwise(offsets):
                 part = slice(first, last)
                 yield Events(x[part], y[part], polarity[part], times[part])
 
-    def _blocks(
-        self, images: np.ndarray, indices: np.ndarray, seed: int, threads: int, finish: Callable[..., Any]
-    ) -> Iterator[Any]:
-        """Record block after block, on threads, and hand on ``finish(times, channels, offsets)`` in order."""
+    def _blocks(self, images: np.ndarray, indices: np.ndarray, seed: int, threads: int) -> Iterator[Any]:
+        """Times, channels and offsets of block after block; within a block, digits are recorded side by side."""
         if not 0 <= seed < 2**63:
             raise ParameterError(f"seed must lie in 0..2^63 - 1, got {seed}")
         settings = self._settings()
-
-        def work(first: int) -> Any:
+        for first in range(0, images.shape[0], _BLOCK):
             part = slice(first, first + _BLOCK)
-            scratch = make_scratch(self.elastic_spacing)
-            return finish(*_record(np.array(images[part]), indices[part], seed, settings, scratch))
+            block = lib.record_digits(settings, np.array(images[part]), indices[part], seed, _MOST, threads)
+            if block is None:
+                raise ParameterError(f"EventCamera makes more than {_MOST} events of a digit: raise the thresholds")
+            yield block
 
-        starts = range(0, images.shape[0], _BLOCK)
-        if threads <= 1:
-            yield from map(work, starts)
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            yield from _in_order(pool, work, starts, 2 * threads)
-
-    def _settings(self) -> tuple[Any, ...]:
-        """The kernel's arguments from ``path`` to ``noise``."""
-        path = sample_path(self.path, self.longest + self.step, _FINE, self.smoothing)
-        pixels = (self.threshold_on, self.threshold_off, self.threshold_spread, self.refractory * 1000.0)
-        noise = (
-            _normal_table(),
-            self.jitter,
-            self.warp,
-            self.elastic,
-            self.elastic_spacing,
-            _splines(self.elastic_spacing),
-            self.contrast,
-            self.threshold_noise,
-            self.background * self.step / 1000.0 * FIELD * FIELD,
-            self.background_on,
-            1000.0 * np.array(self.delays, np.float64).reshape(-1, 2),
-        )
-        duration = (self.shortest * 1000.0, self.longest * 1000.0)
-        return (
-            path,
-            _FINE * 1000.0,
-            self.step * 1000.0,
-            duration,
-            (_taps(self.blur), _log_table(self.ambient)),
-            pixels,
-            noise,
+    def _settings(self) -> SimpleNamespace:
+        """What the core reads, by the names that it has there (``CameraSettings``); times in us."""
+        return SimpleNamespace(
+            path=sample_path(self.path, self.longest + self.step, _FINE, self.smoothing),
+            fine_us=_FINE * 1000.0,
+            step_us=self.step * 1000.0,
+            shortest_us=self.shortest * 1000.0,
+            longest_us=self.longest * 1000.0,
+            taps=_taps(self.blur),
+            log_table=_log_table(self.ambient),
+            threshold_on=self.threshold_on,
+            threshold_off=self.threshold_off,
+            threshold_spread=self.threshold_spread,
+            threshold_noise=self.threshold_noise,
+            refractory_us=self.refractory * 1000.0,
+            normals=_normal_table(),
+            jitter=self.jitter,
+            warp=self.warp,
+            elastic=self.elastic,
+            contrast=self.contrast,
+            elastic_spacing=self.elastic_spacing,
+            splines=_splines(self.elastic_spacing),
+            background=self.background * self.step / 1000.0 * FIELD * FIELD,
+            background_on=self.background_on,
+            delays=1000.0 * np.array(self.delays, np.float64).reshape(-1, 2),
         )
 
 
@@ -307,29 +295,6 @@ def _check_images(images: Any, indices: Any) -> tuple[np.ndarray, np.ndarray]:
     return images, np.ascontiguousarray(indices, np.int64)
 
 
-def _record(
-    images: np.ndarray, indices: np.ndarray, seed: int, settings: tuple[Any, ...], scratch: tuple[Any, ...]
-) -> tuple[np.ndarray, ...]:
-    """Record a block; give it more room and go on where it stopped until all is done."""
-    times, channels, counts = [], [], []
-    room, first = _ROOM * images.shape[0] // 2 + _ROOM, 0
-    while first < images.shape[0]:
-        t, c = np.empty(room, np.int32), np.empty(room, np.int32)
-        offsets = np.empty(images.shape[0] - first + 1, np.int64)
-        done = record_block(images[first:], indices[first:], seed, *settings, scratch, t, c, offsets)
-        if done == 0:
-            room *= 2
-            if room > _MOST:
-                raise ParameterError(f"EventCamera makes more than {_MOST} events of a digit: raise the thresholds")
-            continue
-        times.append(t[: offsets[done]])
-        channels.append(c[: offsets[done]])
-        counts.append(np.diff(offsets[: done + 1]))
-        first += done
-    ends = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
-    return _joined(times), _joined(channels), ends
-
-
 def _sorted(times: np.ndarray, channels: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, ...]:
     """Events of each recording in order of time, then of channel; the camera orders only its steps.
 
@@ -340,21 +305,6 @@ def _sorted(times: np.ndarray, channels: np.ndarray, offsets: np.ndarray) -> tup
     key |= (times.astype(np.int64) << 12) | channels
     key.sort()
     return (key >> 12 & 0xFFFFFF).astype(np.int32), (key & 0xFFF).astype(np.int32), offsets
-
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _in_order(pool: ThreadPoolExecutor, work: Callable[[int], Any], starts: Any, ahead: int) -> Iterator[Any]:
-    """Results in order, with at most ``ahead`` blocks under way, so that memory stays bounded."""
-    waiting = []
-    for start in starts:
-        waiting.append(pool.submit(work, start))
-        if len(waiting) >= ahead:
-            yield waiting.pop(0).result()
-    for future in waiting:
-        yield future.result()
 
 
 @functools.lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from eprop.data._deskew_kernels import deskew_samples
+from eprop.core import lib
 from eprop.data.binned import BinnedDataset
 from eprop.data.camera import EventCamera
 from eprop.data.camera_path import sample_path
@@ -49,10 +49,9 @@ def deskew(data: BinnedDataset, camera: EventCamera | None = None) -> BinnedData
     """
     if data.n_channels != 2 * _SIDE**2:
         raise DataError(f"only recordings of {_SIDE} x {_SIDE} pixels and two polarities are deskewed, got {data!r}")
-    ptr, channels = np.empty_like(data.ptr), np.empty(int(data.counts.sum()), np.int32)
     path = _positions(camera or EventCamera(), data.n_steps, data.dt)
-    written = deskew_samples(data.ptr, data.channels, _SIDE, path, _CENTRE, STEEPEST, ptr, channels)
-    return replace(data, ptr=ptr, channels=channels[:written])
+    channels, ptr = lib.deskew_events(data.ptr, data.channels, _SIDE, path, _CENTRE, STEEPEST)
+    return replace(data, ptr=ptr, channels=channels)
 
 
 def _positions(camera: EventCamera, n_steps: int, dt: float) -> np.ndarray:

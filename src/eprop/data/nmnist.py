@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from eprop.core import lib
 from eprop.data._archive import Tree
-from eprop.data._nmnist_kernels import decode_block
 from eprop.data._nmnist_layout import find_recordings
 from eprop.data.binned import BinnedDataset, Binner
 from eprop.data.events import Events, EventSample
@@ -167,17 +167,13 @@ def _decode(tree: Tree, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.nd
     contents = [_read(tree, name) for name in names]
     raw = np.frombuffer(b"".join(contents), np.uint8)
     offsets = np.cumsum([0, *map(len, contents)]).astype(np.int64)
-    times = np.empty(raw.size // _EVENT, np.int32)
-    channels = np.empty(raw.size // _EVENT, np.int32)
-    event_offsets = np.empty(offsets.size, np.int64)
-    file, byte, kind = decode_block(raw, offsets, SIZE, times, channels, event_offsets)
+    decoded, (file, byte, kind) = lib.decode_nmnist(raw, offsets, SIZE)
     if kind:
         raise DataError(
             f"{tree.where(names[file])}: event at byte {byte} has {_KINDS[kind]}; the file is damaged or no N-MNIST "
             f"recording. {_ADVICE}"
         )
-    n = int(event_offsets[-1])
-    return times[:n], channels[:n], event_offsets
+    return decoded
 
 
 def _read(tree: Tree, name: str) -> bytes:

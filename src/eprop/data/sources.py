@@ -27,8 +27,8 @@ from eprop.data.mnist import (
     shows_training_digits,
 )
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist
-from eprop.equations.rng import derive
 from eprop.errors import DataError, ParameterError
+from eprop.random import derive
 
 Progress = Callable[[str, int, int], None]
 Path = str | pathlib.Path

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from eprop import _jit
+from eprop.core import lib
 from eprop.errors import NetworkError
 from eprop.models import Neuron
+from eprop.models.base import core_model
 
 #: Synaptic inputs of the trial, mV: rest, small ones of both signs, and what makes any neuron spike.
 INPUTS = (0.0, 0.1, -0.1, 10.0, 1e4, 1e4, -1e4, 0.0)
@@ -31,11 +32,12 @@ def try_update(neuron: Neuron, dt: float) -> None:
     if kind.__module__.split(".")[0] == "eprop":
         return
     label = kind.__name__
-    if not hasattr(kind, "update"):
+    built_in = core_model(kind)
+    if built_in is None and not hasattr(kind, "update"):
         raise NetworkError(
             f"{label} has no update: write update = staticmethod(...), the function of one step, in the class"
         )
-    if not (_jit.JIT_DISABLED or hasattr(kind.update, "py_func")):
+    if built_in is None and not hasattr(kind.update, "py_func"):
         raise NetworkError(f"{label}.update is not compiled: write @inline (from eprop.models) above the function")
     derived = neuron.derived(dt)
     if missing := [name for name in kind.parameter_rows if name not in derived]:
@@ -47,7 +49,7 @@ def try_update(neuron: Neuron, dt: float) -> None:
     params = np.array([np.ravel(derived[name])[:1] for name in kind.parameter_rows], dtype=np.float64).reshape(-1, 1)
     first = neuron.initial(dt, range(1), 0)
     state = np.array([np.ravel(first.get(name, 0.0))[:1] for name in kind.state_rows], np.float64).reshape(-1, 1)
-    update = interpreted(kind.update, {})
+    update = interpreted(kind.update, {}) if built_in is None else _update_of_core(built_in)
     largest = _largest_psi(neuron, dt)
     with np.errstate(all="ignore"):
         for x in INPUTS:
@@ -57,6 +59,17 @@ def try_update(neuron: Neuron, dt: float) -> None:
                 raise NetworkError(
                     f"{label}.update returned psi = {result[1]} for an input of {x:g} mV; it must be finite"
                 )
+
+
+def _update_of_core(model: str) -> Callable[..., Any]:
+    """One step of one neuron of a built-in model, for a model that only derives from it."""
+
+    def update(state: np.ndarray, params: np.ndarray, j: int, x: float) -> tuple[bool, float]:
+        psi, each = np.zeros(1), np.zeros((1, 1))
+        spikes = lib.advance(lib.models[model], state, np.vstack([params, each]), 0, 1, np.array([x], float), psi)
+        return spikes.size > 0, psi[0]
+
+    return update
 
 
 def _step(neuron: Neuron, update: Callable[..., Any], state: np.ndarray, params: np.ndarray, x: float) -> Any:
@@ -105,7 +118,7 @@ def check_psi(label: str, psi: Any, largest: Any) -> None:
 
 
 def interpreted(function: Callable[..., Any], made: dict[Any, Any]) -> Callable[..., Any]:
-    """A compiled function as Python, and with it the compiled functions that it calls; ``made`` are those met before."""
+    """A copy of a marked function, and of those that it calls, as Python; ``made`` are those met before."""
     plain = getattr(function, "py_func", function)
     if plain in made or not isinstance(plain, types.FunctionType):
         return made.get(plain, plain)

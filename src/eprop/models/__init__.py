@@ -1,9 +1,9 @@
 """NEURON MODELS, one file each: parameters, state, update. Readouts and sources too.
 
-For a model of one's own: `Neuron`, `Eligibility`, `inline` (compiles its update), `param` (declares a parameter), `decay`.
+For a model of one's own: `Neuron`, `Eligibility`, `inline` (marks its update for the compiler), `param` (declares a
+parameter), `decay`.
 """
 
-from eprop._jit import inline
 from eprop.models.alif import ALIF
 from eprop.models.base import (
     Arctan,
@@ -19,6 +19,7 @@ from eprop.models.base import (
 from eprop.models.delta import DeltaLIF
 from eprop.models.delta_adapt import DeltaALIF
 from eprop.models.forced import ForcedLIF
+from eprop.models.inlining import inline
 from eprop.models.lif import LIF
 from eprop.models.readout import CrossEntropy, Loss, Readout, SquaredError
 from eprop.models.sources import EventSource, PoissonSource

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from eprop._jit import inline
 from eprop.models.base import Eligibility, decay
+from eprop.models.inlining import inline
 from eprop.models.membrane import Membrane
 from eprop.parameters import param
 

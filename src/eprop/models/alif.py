@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from eprop._jit import inline
-from eprop.models.adaptation import Adaptive, adapt
-from eprop.models.lif import LATE, LIF, Z, subtract_at_threshold
-from eprop.models.membrane import V_TH
-
-ADAPTATION, THRESHOLD = 3, 4
-RHO, BETA, E_L = LATE + 1, LATE + 2, LATE + 3
-
-
-@inline
-def update(state, params, j, x):
-    """One step of neuron ``j``: returns (spike, surrogate gradient); the row of the threshold is in mV, not relative."""
-    a = adapt(params[RHO, j], state[ADAPTATION, j], state[Z, j])
-    rise = params[BETA, j] * a
-    state[ADAPTATION, j] = a
-    state[THRESHOLD, j] = params[V_TH, j] + rise + params[E_L, j]
-    return subtract_at_threshold(state, params, j, x, rise)
+from eprop.models.adaptation import Adaptive
+from eprop.models.lif import LIF
 
 
 @dataclass(frozen=True)
@@ -35,4 +20,4 @@ class ALIF(Adaptive, LIF):
 
     state_rows: ClassVar[tuple[str, ...]] = (*LIF.state_rows, "adaptation", "threshold")
     parameter_rows: ClassVar[tuple[str, ...]] = (*LIF.parameter_rows, "rho", "beta", "e_l")
-    update: ClassVar[Any] = staticmethod(update)
+    core: ClassVar[str] = "alif"

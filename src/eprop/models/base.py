@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop.equations import surrogate as equations
+from eprop.models import surrogate as kinds
 from eprop.parameters import Description, param
 
 
@@ -30,7 +30,7 @@ class Surrogate(Description):
 class PiecewiseLinear(Surrogate):
     """``h max(0, 1 - |v - v_th| / w)``: a triangle, zero beyond one width from the threshold."""
 
-    code: ClassVar[int] = equations.PIECEWISE_LINEAR
+    code: ClassVar[int] = kinds.PIECEWISE_LINEAR
     nest_name: ClassVar[str] = "piecewise_linear"
 
 
@@ -38,7 +38,7 @@ class PiecewiseLinear(Surrogate):
 class Exponential(Surrogate):
     """``h exp(-|v - v_th| / w)``."""
 
-    code: ClassVar[int] = equations.EXPONENTIAL
+    code: ClassVar[int] = kinds.EXPONENTIAL
     nest_name: ClassVar[str] = "exponential"
 
 
@@ -46,7 +46,7 @@ class Exponential(Surrogate):
 class FastSigmoid(Surrogate):
     """``h (1 + |v - v_th| / w)^-2``: derivative of a fast sigmoid."""
 
-    code: ClassVar[int] = equations.FAST_SIGMOID
+    code: ClassVar[int] = kinds.FAST_SIGMOID
     nest_name: ClassVar[str] = "fast_sigmoid_derivative"
 
 
@@ -54,7 +54,7 @@ class FastSigmoid(Surrogate):
 class Arctan(Surrogate):
     """``h / (1 + ((v - v_th) / w)^2)``: derivative of an arctangent."""
 
-    code: ClassVar[int] = equations.ARCTAN
+    code: ClassVar[int] = kinds.ARCTAN
     nest_name: ClassVar[str] = "arctan_derivative"
 
 
@@ -109,30 +109,14 @@ class Eligibility:
         return len(self.arrival)
 
 
-class Shortcut(NamedTuple):
-    """What a population of neurons may skip if some of its parameters are zero, and so some of its state always is.
-
-    For models of the package alone: what derives from one elsewhere may have other rows, or write that state itself.
-
-    Attributes
-    ----------
-    parameters : tuple of str
-        Names of rows that must be zero for all neurons; all other parameters must be the same for them, besides.
-    instead : dict
-        Compiled functions that ``update`` calls, directly or not, and those that do the same then: no bit may differ.
-    """
-
-    parameters: tuple[str, ...]
-    instead: Mapping[Callable[..., Any], Callable[..., Any]]
-
-
 @dataclass(frozen=True)
 class Neuron(Model):
     """Base of spiking neurons with a linear eligibility.
 
     A subclass gives the names of its state rows and of its derived parameter rows, their values for a step ``dt``,
-    and one compiled scalar function ``update(state, params, j, x) -> (spike, psi)`` that advances neuron ``j`` by one
-    step with synaptic input ``x`` (mV) and writes its rows of ``state``.
+    and one scalar function ``update(state, params, j, x) -> (spike, psi)``, marked by `inline`, that advances neuron ``j`` by
+    one step with synaptic input ``x`` (mV) and writes its rows of ``state``. The package's own models name a model of the core
+    instead, which does the same in C++ (``core/neurons``), with rows in the same order.
 
     Each numeric parameter may be a number, a list with a value for each neuron, or a distribution such as
     ``Normal(20.0, 2.0)``. The methods here always see numbers: where neurons differ, they are asked for each of them.
@@ -143,7 +127,11 @@ class Neuron(Model):
     state_rows: ClassVar[tuple[str, ...]]
     parameter_rows: ClassVar[tuple[str, ...]]
     update: ClassVar[Callable[..., Any]]
-    shortcut: ClassVar[Shortcut | None] = None
+    core: ClassVar[str]
+    shortcut: ClassVar[tuple[str, ...] | None] = None
+    """Parameter rows of a model of the core. Where they are zero, and all parameters are the same for all neurons of a
+    population, part of its state always is zero, and a shorter loop advances it. A subclass elsewhere may begin in another
+    state: it takes none."""
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of ``parameter_rows`` for a step of ``dt`` ms, numbers or arrays with one for each neuron."""
@@ -168,6 +156,16 @@ class Neuron(Model):
     def eligibility(self, dt: float) -> Eligibility:
         """How learning sees the neuron, for a step of ``dt`` ms."""
         raise TypeError(f"{type(self).__name__} does not define eligibility()")
+
+
+def core_model(model: type[Neuron]) -> str | None:
+    """Name of the model of the core that advances these neurons; none if an ``update`` of the user's own does."""
+    for kind in model.__mro__:
+        if "update" in vars(kind):
+            return None
+        if "core" in vars(kind):
+            return str(kind.core)  # type: ignore[attr-defined]
+    return None
 
 
 def steps(duration: Any, dt: float) -> Any:

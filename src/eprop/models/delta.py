@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop._jit import inline
 from eprop.errors import ParameterError
+from eprop.models.inlining import inline
 from eprop.models.membrane import ALPHA, OWN, R_STEPS, V_MIN, V_TH, Membrane, integrate, shown, surrogate_gradient
 from eprop.parameters import param
 
@@ -48,12 +48,6 @@ def reset_at_threshold(state, params, j, x, rise):
     return spike, psi
 
 
-@inline
-def update(state, params, j, x):
-    """One step of neuron ``j``: returns (spike, surrogate gradient); voltages are relative to the leak potential."""
-    return reset_at_threshold(state, params, j, x, 0.0)
-
-
 @dataclass(frozen=True)
 class DeltaLIF(Membrane):
     """Leaky integrate-and-fire neuron that is set to ``v_reset`` by a spike and clamped there for ``t_ref``.
@@ -68,7 +62,7 @@ class DeltaLIF(Membrane):
 
     state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z", "held")
     parameter_rows: ClassVar[tuple[str, ...]] = (*Membrane.parameter_rows, "v_reset", "keep")
-    update: ClassVar[Any] = staticmethod(update)
+    core: ClassVar[str] = "delta_lif"
 
     def validate(self) -> None:
         """Reset below the threshold, and not below the lower bound."""

@@ -5,26 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from eprop._jit import inline
-from eprop.models.adaptation import Adaptive, adapt
-from eprop.models.delta import KEEP, DeltaLIF, R, Z, reset_at_threshold
-from eprop.models.membrane import V_TH
+from eprop.models.adaptation import Adaptive
+from eprop.models.delta import DeltaLIF
 from eprop.parameters import param
-
-ADAPTATION, THRESHOLD = 4, 5
-PAUSE, RHO, BETA, E_L = KEEP + 1, KEEP + 2, KEEP + 3, KEEP + 4
-
-
-@inline
-def update(state, params, j, x):
-    """One step of neuron ``j``: returns (spike, surrogate gradient); the row of the threshold is in mV, not relative."""
-    a = state[ADAPTATION, j]
-    if params[PAUSE, j] == 0.0 or state[R, j] == 0.0:
-        a = adapt(params[RHO, j], a, state[Z, j])
-    rise = params[BETA, j] * a
-    state[ADAPTATION, j] = a
-    state[THRESHOLD, j] = params[V_TH, j] + rise + params[E_L, j]
-    return reset_at_threshold(state, params, j, x, rise)
 
 
 @dataclass(frozen=True)
@@ -41,7 +24,7 @@ class DeltaALIF(Adaptive, DeltaLIF):
 
     state_rows: ClassVar[tuple[str, ...]] = (*DeltaLIF.state_rows, "adaptation", "threshold")
     parameter_rows: ClassVar[tuple[str, ...]] = (*DeltaLIF.parameter_rows, "pause", "rho", "beta", "e_l")
-    update: ClassVar[Any] = staticmethod(update)
+    core: ClassVar[str] = "delta_alif"
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the parameter rows; voltages relative to ``e_l``."""

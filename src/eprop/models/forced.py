@@ -7,30 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop._jit import inline
-from eprop.equations import rng
+from eprop import random
 from eprop.errors import ParameterError
 from eprop.models.base import steps
-from eprop.models.lif import LATE, LIF, V
-from eprop.models.membrane import V_MIN, V_TH, integrate, surrogate_gradient
+from eprop.models.lif import LIF
 from eprop.parameters import param
-
-LEFT, INTERVAL = 3, LATE + 1
-
-
-@inline
-def update(state, params, j, x):
-    """Integrate the membrane as `LIF` does, but spike when the countdown ends, not at the threshold."""
-    v = max(integrate(params, j, state[V, j], x), params[V_MIN, j])
-    psi = surrogate_gradient(params, j, v - params[V_TH, j])
-    left = state[LEFT, j] - 1.0
-    spike = left <= 0.0
-    if spike:
-        left = params[INTERVAL, j]
-        v -= params[V_TH, j]
-    state[V, j] = v
-    state[LEFT, j] = left
-    return spike, psi
 
 
 @dataclass(frozen=True)
@@ -52,7 +33,8 @@ class ForcedLIF(LIF):
 
     state_rows: ClassVar[tuple[str, ...]] = (*LIF.state_rows, "left")
     parameter_rows: ClassVar[tuple[str, ...]] = (*LIF.parameter_rows, "interval")
-    update: ClassVar[Any] = staticmethod(update)
+    core: ClassVar[str] = "forced_lif"
+    shortcut: ClassVar[tuple[str, ...] | None] = None
 
     def derived(self, dt: float) -> dict[str, Any]:
         """As of `LIF`, with the interval in steps, one at least."""
@@ -61,5 +43,5 @@ class ForcedLIF(LIF):
     def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
         """Phases, uniform over an interval."""
         period = max(steps(self.interval, dt), 1)
-        draws = [rng.below(np.uint64(seed), rng.PHASE, 0, i, period) for i in nodes]
-        return {**super().initial(dt, nodes, seed), "left": np.array(draws, float) + 1.0}
+        draws = random.below(seed, random.PHASE, 0, np.asarray(nodes), period)
+        return {**super().initial(dt, nodes, seed), "left": draws + 1.0}

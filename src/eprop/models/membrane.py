@@ -1,7 +1,7 @@
 """What the neurons of NEST's e-prop family share: a leaky integral with a floor, a threshold, a surrogate gradient.
 
-The compiled functions take the parameters of neuron ``j`` from the first rows of ``params``, which all of these models
-have; rows of their own follow from `OWN` on.
+Neurons of one's own may call the functions here. They take the parameters of neuron ``j`` from the first rows of ``params``,
+which all of these models have; rows of their own follow from `OWN` on.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop._jit import inline
-from eprop.equations.surrogate import surrogate as _surrogate
 from eprop.errors import ParameterError
-from eprop.models.base import Eligibility, Neuron, PiecewiseLinear, Surrogate, decay, steps
+from eprop.models.base import Eligibility, Neuron, PiecewiseLinear, Surrogate, core_model, decay, steps
+from eprop.models.inlining import inline
+from eprop.models.surrogate import surrogate as _surrogate
 from eprop.parameters import param
 
 ALPHA, ZETA, DRIVE, V_TH, V_MIN, R_STEPS, KIND, HEIGHT, WIDTH, OWN = range(10)
@@ -76,8 +76,7 @@ class Membrane(Neuron):
 
     def largest_psi(self, dt: float) -> float:
         """The height of the surrogate gradient; nothing is known of an ``update`` that a subclass brings."""
-        update = getattr(self.update, "py_func", self.update)
-        return self.surrogate.height if update.__module__.startswith("eprop.") else math.inf
+        return math.inf if core_model(type(self)) is None else self.surrogate.height
 
     def eligibility(self, dt: float) -> Eligibility:
         """One component: the filtered presynaptic spikes."""

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse
 
+from eprop.core import lib
 from eprop.errors import NetworkError
-from eprop.kernels import draw
 from eprop.parameters import Description, param, real_numbers
 
 
@@ -53,7 +53,7 @@ class ConnectionRule(Description):
     ) -> tuple[np.ndarray, np.ndarray]:
         """What `make` returns for the projection ``name``, checked if the rule is not one of this module.
 
-        Compiled code relies on it, and would read and write anywhere.
+        The core relies on it, and would read and write anywhere.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class AllToAll(ConnectionRule):
     autapses: bool = param(False, kind=bool, doc="may a neuron reach itself")
 
     def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
-        return draw.all_to_all(lo, hi, n_pre, same and not self.autapses)
+        return lib.all_to_all(lo, hi, n_pre, self.autapses or not same)
 
     def expected(self, n_pre, n_post):  # noqa: D102
         return float(n_pre) * n_post
@@ -134,7 +134,7 @@ class OneToOne(ConnectionRule):
             raise NetworkError(f"OneToOne needs populations of one size, got {n_pre} sources and {n_post} targets")
 
     def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
-        return draw.one_to_one(lo, hi)
+        return lib.one_to_one(lo, hi)
 
     def expected(self, n_pre, n_post):  # noqa: D102
         return float(n_post)
@@ -150,7 +150,7 @@ class Bernoulli(ConnectionRule):
     def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
         if self.p == 0.0:
             return np.zeros(hi - lo + 1, np.int64), np.empty(0, np.int32)
-        return draw.bernoulli(lo, hi, n_pre, self.p, same and not self.autapses, np.uint64(seed))
+        return lib.bernoulli(lo, hi, n_pre, self.p, self.autapses or not same, seed)
 
     def expected(self, n_pre, n_post):  # noqa: D102
         return self.p * n_pre * n_post
@@ -168,8 +168,7 @@ class FixedIndegree(ConnectionRule):
         _check_degree("FixedIndegree", self, n_pre, "sources", same)
 
     def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
-        exclude = same and not self.autapses
-        return draw.fixed_indegree(lo, hi, n_pre, self.degree, exclude, self.multapses, np.uint64(seed))
+        return lib.fixed_indegree(lo, hi, n_pre, self.degree, self.autapses or not same, self.multapses, seed)
 
     def expected(self, n_pre, n_post):  # noqa: D102
         return float(self.degree) * n_post
@@ -189,8 +188,8 @@ class FixedOutdegree(ConnectionRule):
         _check_degree("FixedOutdegree", self, n_post, "targets", same)
 
     def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
-        exclude = same and not self.autapses
-        return draw.fixed_outdegree(lo, hi, n_pre, n_post, self.degree, exclude, self.multapses, np.uint64(seed))
+        autapses = self.autapses or not same
+        return lib.fixed_outdegree(lo, hi, n_pre, n_post, self.degree, autapses, self.multapses, seed)
 
     def expected(self, n_pre, n_post):  # noqa: D102
         return float(self.degree) * n_pre

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse
 
+from eprop.core import lib
 from eprop.errors import NetworkError, ParameterError
-from eprop.kernels import draw
 from eprop.parameters import Description, param, real_numbers
 
 #: The least part of a `Normal` that values are drawn from; of a smaller one their shares would lose their digits.
@@ -130,10 +130,10 @@ class Normal(Distribution):
 
     def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
         if not self._is_cut or self.sd == 0.0:
-            return draw.normal_weights(lo, hi, indptr, self.mean, self.sd, np.uint64(seed))
+            return lib.normal_weights(lo, hi, indptr, self.mean, self.sd, seed)
         from scipy.special import ndtri
 
-        shares = draw.uniform_weights(lo, hi, indptr, *self._shares, np.uint64(seed))
+        shares = lib.uniform_weights(lo, hi, indptr, *self._shares, seed)
         inside = np.clip(
             shares, 1e-20 * LEAST_SHARE, 1.0 - 2.0**-53
         )  # an end without a bound is at infinity, and never drawn
@@ -157,7 +157,7 @@ class Uniform(Distribution):
             raise ParameterError(f"Uniform.low must not exceed high, got {self.low:g} and {self.high:g}")
 
     def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
-        return draw.uniform_weights(lo, hi, indptr, self.low, self.high, np.uint64(seed))
+        return lib.uniform_weights(lo, hi, indptr, self.low, self.high, seed)
 
     @property
     def ends(self):  # noqa: D102
@@ -172,7 +172,7 @@ class Glorot(Distribution):
 
     def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
         sd = self.gain * math.sqrt(2.0 / max(sum(fan), 1.0))
-        return draw.normal_weights(lo, hi, indptr, 0.0, sd, np.uint64(seed))
+        return lib.normal_weights(lo, hi, indptr, 0.0, sd, seed)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -114,7 +114,7 @@ def _response(neuron: Neuron, dt: float, steps: int = 40) -> float:
 
 
 def _voltage(net: Network, row: int, pulse: np.ndarray) -> np.ndarray:
-    """A state variable of the only neuron at each step; the engine would have a loop compiled for this alone."""
+    """A state variable of the only neuron at each step."""
     stepped = TimeDriven(net)
     samples, v = stepped.samples(1, len(pulse), inputs={"in": pulse[None]}), np.zeros(len(pulse))
     state = stepped.forward.rest(len(pulse))

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop import random
+from eprop.core import lib
 from eprop.engine import Samples
 from eprop.engine.build import Built
-from eprop.engine.compile import advance_of
-from eprop.equations import rng
+from eprop.engine.own_neuron import loop_of
 from eprop.kernels import layout as lay
-from eprop.kernels.neurons import errors, integrate_readouts
 from eprop.network import Network
 from eprop.timedriven.synapses import Synapses
 
@@ -44,8 +44,12 @@ class Forward:
 
     def __init__(self, network: Network, built: Built, synapses: Synapses, weight: np.ndarray):
         self._network, self._built, self._synapses, self._weight = network, built, synapses, weight
-        neurons = [p for p in network.populations if p.model.role == "neuron"]
-        self._advance = [(p, advance_of(type(p.model))) for p in neurons]  # type: ignore[arg-type]
+        self._loops = []
+        for p in network.populations:
+            if p.model.role == "neuron":
+                row = built.topology.populations[p.index]
+                shared = built.topology.params[-1, row[lay.POP_TARGET]] != lay.EACH
+                self._loops.append((row, p.size, loop_of(p.model, bool(shared))))  # type: ignore[arg-type]
 
     def run(self, samples: Samples, index: int, clock: int = 0) -> Activity:
         """One sample from rest; random spikes are those of ``clock`` steps later."""
@@ -92,25 +96,21 @@ class Forward:
         """Deliver, advance neurons and readouts, compare with the targets."""
         built, n = self._built, state.v.shape[1]
         x = np.bincount(self._synapses.target, self._weight * arriving, minlength=n + state.now.size)
-        found = np.zeros(n, np.int32)
-        for p, advance in self._advance:
-            row = built.topology.populations[p.index]
-            lo = int(row[lay.POP_TARGET])
-            count = advance(lo, lo + p.size, state.rows, built.topology.params, x, state.psi[t], found, 0)
-            state.spikes[t, row[lay.POP_SRC] - lo + found[:count]] = True
+        for row, size, (model, own) in self._loops:
+            first = int(row[lay.POP_TARGET])
+            found = lib.advance(model, state.rows, built.topology.params, first, first + size, x, state.psi[t], own)
+            state.spikes[t, row[lay.POP_SRC] - first + found] = True
         state.v[t] = state.rows[0] if n else 0.0
-        integrate_readouts(0, state.now.size, n, built.topology.readouts, x, state.now)
-        state.y[t] = state.now
+        state.y[t] = state.now = integrate_readouts(built.topology.readouts, x[n:], state.now)
         target = samples.target[index, t if samples.target.shape[1] > 1 else 0]
         window = samples.window[min(index, len(samples.window) - 1), t]
         for p in self._network.populations:
             row = built.topology.populations[p.index]
             if row[lay.POP_ROLE] == lay.READOUT:
                 part = slice(int(row[lay.POP_TARGET]) - n, int(row[lay.POP_TARGET]) - n + p.size)
-                state.loss[t] += errors(
-                    state.now[part], built.readout_offset[part], target[part], window, built.softmax[p.index],
-                    state.error[t, part],
-                )  # fmt: skip
+                outputs = state.now[part] + built.readout_offset[part]
+                state.error[t, part], loss = errors(outputs, target[part], window, built.softmax[p.index])
+                state.loss[t] += loss
 
     def spikes_of_neurons(self, spikes: np.ndarray) -> np.ndarray:
         """Columns of the neurons, of all sources."""
@@ -119,8 +119,27 @@ class Forward:
         return np.concatenate(parts, axis=1) if parts else spikes[:, :0]
 
     def _emit_poisson(self, population: int, rates: np.ndarray, first_step: int, spikes: np.ndarray) -> None:
-        seed = np.uint64(self._network.seed)
         for t in range(spikes.shape[0]):
-            counter = np.uint64((population << 48) | (first_step + t))
-            for i in range(spikes.shape[1]):
-                spikes[t, i] = rng.uniform(seed, rng.POISSON, i, counter) < rates[i]
+            counter = (population << 48) | (first_step + t)
+            spikes[t] = random.uniform(self._network.seed, random.POISSON, np.arange(rates.size), counter) < rates
+
+
+def integrate_readouts(readouts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Outputs after a step of leaky integration with the input ``x``; relative to the leak potential."""
+    integral = readouts[lay.READ_ALPHA] * y + readouts[lay.READ_ZETA] * x + readouts[lay.READ_DRIVE]
+    return np.maximum(integral, readouts[lay.READ_MIN])
+
+
+def errors(y: np.ndarray, target: np.ndarray, window: float, softmax: bool) -> tuple[np.ndarray, float]:
+    """Error signals of the outputs ``y`` of one readout population, and its loss, in one step.
+
+    Squared error: ``y - y*`` and ``0.5 sum (y - y*)^2``. Softmax: ``softmax(y) - y*`` and the cross-entropy. Outside
+    the learning window all is zero, and so it is without a target, which is NaN for the whole population.
+    """
+    if window == 0.0 or np.isnan(target[0]):
+        return np.zeros(y.size), 0.0
+    if not softmax:
+        return window * (y - target), float((0.5 * window * (y - target) ** 2).sum())
+    above = y - y.max()
+    total = np.exp(above).sum()
+    return window * (np.exp(above) / total - target), float(-(window * target * (above - np.log(total))).sum())

@@ -24,7 +24,7 @@ from eprop.training.watch import Watcher
 SLICE = 512
 #: What trains and evaluates a network.
 Engine = Simulator | ReferenceSimulator
-#: Streams of `eprop.equations.rng.SHUFFLE`, beside one for each epoch.
+#: Streams of `eprop.random.SHUFFLE`, beside one for each epoch.
 EVALUATION_STREAM = 2**32 - 1
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from eprop import _jit
+from eprop.data.cache import cache_root
 
 _PACKAGES = (
     "numpy",
@@ -64,7 +65,7 @@ def describe_installation() -> dict[str, Any]:
         "threading_layer": settings["threading_layer"],
         "compiles": settings["jit"],
         "kernel_cache": settings["kernel_cache"],
-        "cache_bytes": _folder_bytes(_jit.cache_root()),
+        "cache_bytes": _folder_bytes(cache_root()),
         "environment": {n: v for n, v in sorted(os.environ.items()) if n.startswith(("EPROP_", "NUMBA_", "OMP_"))},
     }
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eprop.equations import rng
+from eprop import random
 
 #: Tells the draw of what is passed over from others by the same seed.
 _PASSED_OVER = 1
@@ -18,7 +18,7 @@ _PASSED_OVER = 1
 
 def shuffled(seed: int, stream: int, n: int) -> np.ndarray:
     """Random order of ``0 .. n - 1`` that depends on its arguments only."""
-    return rng.permutation(np.uint64(seed), rng.SHUFFLE, np.uint64(stream), n)
+    return random.permutation(seed, random.SHUFFLE, stream, n)
 
 
 def passed_over(losses: np.ndarray, share: float, seed: int, epoch: int) -> np.ndarray:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop import _jit
 from eprop.models import Eligibility, inline
 from eprop.parameters import param
 from eprop.timedriven import check_neuron
@@ -130,7 +129,6 @@ def test_a_wrong_update_is_refused(update, message):
         ep.Simulator(network(update), threads=1)
 
 
-@pytest.mark.skipif(_jit.JIT_DISABLED, reason="nothing is compiled")
 def test_a_forgotten_decorator_is_named():
     with pytest.raises(ep.NetworkError, match=r"Own.update is not compiled: write @inline"):
         ep.Simulator(network(not_compiled), threads=1)
@@ -207,7 +205,6 @@ def test_a_promise_must_be_a_number(largest_psi, message):
         ep.Simulator(network(too_steep, largest_psi=largest_psi), threads=1)
 
 
-@pytest.mark.skipif(not _jit.JIT_DISABLED, reason="the loops of one more model need not be compiled")
 def test_check_neuron_holds_it_to_its_promise():
     changes = {"largest_psi": lambda self, dt: 0.35, "eligibility": lambda self, dt: Eligibility.leaky(0.9)}
     neuron = network(steep_in_the_middle, **changes).populations[0].model
@@ -215,7 +212,6 @@ def test_check_neuron_holds_it_to_its_promise():
         check_neuron(neuron, steps=30)
 
 
-@pytest.mark.skipif(not _jit.JIT_DISABLED, reason="as above")
 def test_check_neuron_leaves_out_a_rule_that_does_not_take_it():
     third = ((0.9, 0.0, 0.0), (0.0, 0.9, 0.0), (0.0, 0.0, 0.9)), (1 / 3, 1 / 3, 1 / 3), (1.0, 1.0, 1.0)
     neuron = network(leaky, eligibility=lambda self, dt: Eligibility(*third, (0.0, 0.0, 0.0))).populations[0].model
@@ -225,6 +221,5 @@ def test_check_neuron_leaves_out_a_rule_that_does_not_take_it():
     assert max(found.values()) < 1e-9
 
 
-@pytest.mark.skipif(not _jit.JIT_DISABLED, reason="as above")
 def test_check_neuron_of_one_that_spikes_rarely():
     assert max(check_neuron(ep.LIF(t_ref=30.0), steps=100).values()) < 1e-9

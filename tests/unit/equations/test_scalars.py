@@ -1,4 +1,4 @@
-"""Scalar equations: surrogates and optimisers against the reference, maps against the steps they stand for."""
+"""Scalar equations of the core: surrogates and optimisers against the reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from eprop import reference
-from eprop.equations import maps, optimize, surrogate
+from eprop.core import lib
+from eprop.models import surrogate
 from eprop.reference.optimizers import Descent
 
 pytestmark = pytest.mark.tiny
@@ -22,19 +23,40 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_surrogates(kind):
     u = np.linspace(-3.0, 3.0, 61)
-    found = np.array([surrogate.surrogate(KINDS[kind], x, 0.4, 0.7) for x in u])
+    found = np.array([lib.testing.surrogate(KINDS[kind], x, 0.4, 0.7) for x in u])
     np.testing.assert_allclose(found, reference.surrogate_gradient(kind, u, 0.4, 0.7), rtol=1e-15, atol=1e-17)
     assert found.max() == found[30] == 0.4
-    np.testing.assert_array_equal(found, [surrogate.surrogate(KINDS[kind], -x, 0.4, 0.7) for x in u])
+    np.testing.assert_array_equal(found, [lib.testing.surrogate(KINDS[kind], -x, 0.4, 0.7) for x in u])
     direct = getattr(surrogate, kind)
     assert direct(0.3, 0.4, 0.7) == surrogate.surrogate(KINDS[kind], 0.3, 0.4, 0.7)
 
 
+DESCENT, ADAM, MOMENTUM, RMSPROP = range(4)
+
+
+def constants(kind, o, **changes):
+    """Of an optimiser of the reference, as the core has them."""
+    made = lib.testing.OptimizerConstants()
+    made.optimizer, made.eta, made.w_min, made.w_max = kind, o.eta, -np.inf, np.inf
+    made.beta_1 = getattr(o, "beta_1", getattr(o, "beta", 0.0))
+    made.beta_2, made.epsilon = getattr(o, "beta_2", 0.0), getattr(o, "epsilon", 0.0)
+    made.nesterov = getattr(o, "nesterov", False)
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 1000, 70_000])
+def test_powers(n):
+    assert lib.testing.power(0.9995, n) == pytest.approx(0.9995**n, rel=1e-13 * max(n, 1))
+    assert lib.testing.power(0.5, -3) == 8.0
+
+
 def test_clip():
-    assert optimize.clip(0.5, -1.0, 1.0) == 0.5
-    assert optimize.clip(-2.0, -1.0, 1.0) == -1.0
-    assert optimize.clip(2.0, -1.0, 1.0) == 1.0
-    assert np.isnan(optimize.clip(np.nan, -1.0, 1.0))
+    assert lib.testing.clip(0.5, -1.0, 1.0) == 0.5
+    assert lib.testing.clip(-2.0, -1.0, 1.0) == -1.0
+    assert lib.testing.clip(2.0, -1.0, 1.0) == 1.0
+    assert np.isnan(lib.testing.clip(np.nan, -1.0, 1.0))
 
 
 def test_adam_is_the_reference():
@@ -45,7 +67,7 @@ def test_adam_is_the_reference():
     w, m, v = 0.3, 0.0, 0.0
     for g, later in ((0.5, 3), (-1.0, 4), (0.2, 11)):
         descent.update(weights, np.array([g]), 0, later)
-        w, m, v = optimize.adam_catch_up(w, m, v, g, clock, later, o.eta, o.beta_1, o.beta_2, o.epsilon)
+        w, m, v = lib.testing.optimize_synapse((w, m, v), g, clock, later, constants(ADAM, o))
         clock = later
         assert w == pytest.approx(weights[0, 0], rel=1e-14)
         assert (m, v) == pytest.approx((descent.m[0, 0], descent.v[0, 0]), rel=1e-14)
@@ -58,7 +80,7 @@ def test_adam_after_a_long_silence_is_the_reference():
     w, m, v = 0.3, 0.0, 0.0
     for g, later in ((0.5, 3), (-1.0, 4000), (0.2, 4010), (-0.1, 9000)):
         descent.update(weights, np.array([g]), 0, later)
-        w, m, v = optimize.adam_catch_up(w, m, v, g, clock, later, o.eta, o.beta_1, o.beta_2, o.epsilon)
+        w, m, v = lib.testing.optimize_synapse((w, m, v), g, clock, later, constants(ADAM, o))
         clock = later
         assert w == pytest.approx(weights[0, 0], rel=1e-13)
         assert m == pytest.approx(descent.m[0, 0], rel=1e-11)
@@ -74,7 +96,7 @@ def test_momentum_is_the_reference(beta, nesterov):
     w, m = 0.3, 0.0
     for g, later in ((0.5, 3), (-1.0, 4), (0.2, 11), (0.1, 400)):
         descent.update(weights, np.array([g]), 0, later)
-        w, m = optimize.momentum_catch_up(w, m, g, beta ** (later - clock - 1), o.eta, beta, nesterov)
+        w, m, _ = lib.testing.optimize_synapse((w, m, 0.0), g, clock, later, constants(MOMENTUM, o))
         clock = later
         assert w == pytest.approx(weights[0, 0], rel=1e-14)
         assert m == pytest.approx(descent.m[0, 0], rel=1e-13)
@@ -86,42 +108,28 @@ def test_rmsprop_is_the_reference():
     w, v = 0.3, 0.0
     for g, later in ((0.5, 3), (-1.0, 4), (0.2, 11), (0.1, 400)):
         descent.update(weights, np.array([g]), 0, later)
-        w, v = optimize.rmsprop_catch_up(w, v, g, o.beta ** (later - clock - 1), o.eta, o.beta, o.epsilon)
+        w, _, v = lib.testing.optimize_synapse((w, 0.0, v), g, clock, later, constants(RMSPROP, o))
         clock = later
         assert w == pytest.approx(weights[0, 0], rel=1e-14)
         assert v == pytest.approx(descent.v[0, 0], rel=1e-13)
 
 
-def by_steps(state, psi, learning, alpha, kappa):
-    """The recursions of a synapse with equal kappas, step by step: ``(z_bar, e_bar, g)``."""
-    z, e, g = state
-    for p, el in zip(psi, learning, strict=True):
-        g += el * e
-        e = kappa * e + p * z
-        z *= alpha
-    return z, e, g
+def test_bounds_and_frozen_weights():
+    o = reference.GradientDescent(0.1)
+    given = constants(DESCENT, o, w_min=-1.0, w_max=1.0)
+    assert lib.testing.optimize_synapse((0.5, 0.0, 0.0), 1.0, 0, 5, given)[0] == 0.5 - 0.1
+    assert lib.testing.optimize_synapse((0.5, 0.0, 0.0), 100.0, 0, 5, given)[0] == -1.0
+    given.eta = 0.0
+    assert lib.testing.optimize_synapse((5.0, 0.3, 0.2), 100.0, 0, 5, given) == (5.0, 0.3, 0.2)
 
 
-ALPHA, KAPPA = 0.9, 0.8
-
-
-def map_of(psi, learning):
-    """What some steps make of each part of the state: the entries c1, c3 and c5."""
-    _, c1, c5 = by_steps((1.0, 0.0, 0.0), psi, learning, ALPHA, KAPPA)
-    _, _, c3 = by_steps((0.0, 1.0, 0.0), psi, learning, ALPHA, KAPPA)
-    return c1, c3, c5
-
-
-@pytest.mark.parametrize(("a", "b"), [(1, 1), (5, 9), (0, 4), (4, 0)])
-def test_a_state_is_moved_back(a, b):
-    """From where it would have been ``a`` steps ago, a state goes on as from where it is."""
-    rng = np.random.default_rng(a + 10 * b)
-    psi, learning = rng.random(a + b), rng.normal(size=a + b)
-    whole, first = map_of(psi, learning), map_of(psi[:a], learning[:a])
-    z, e, g = 1.3, 0.4, 0.1
-    z_before = ALPHA**-a * z
-    e_before = maps.move_back(e, first[0], z_before, KAPPA**-a)
-    early = first[1] * e_before + first[2] * z_before
-    _, e_after, g_after = by_steps((z, e, g), psi[a:], learning[a:], ALPHA, KAPPA)
-    assert KAPPA ** (a + b) * e_before + whole[0] * z_before == pytest.approx(e_after, rel=1e-12)
-    assert g - early + whole[1] * e_before + whole[2] * z_before == pytest.approx(g_after, rel=1e-11)
+@pytest.mark.parametrize("kind", [DESCENT, ADAM, MOMENTUM, RMSPROP])
+def test_weights_that_decay(kind):
+    """Owed steps together are these steps one by one; each leaves ``keep`` of the weight, then moves it."""
+    o = reference.Adam(1e-2, beta_1=0.8, beta_2=0.95, epsilon=1e-6)
+    together = lib.testing.optimize_synapse((0.3, 0.1, 0.2), 0.5, 4, 9, constants(kind, o, keep=0.99))
+    state, g = (0.3, 0.1, 0.2), 0.5
+    for step in range(4, 9):
+        w, m, v = state
+        state, g = lib.testing.optimize_synapse((0.99 * w, m, v), g, step, step + 1, constants(kind, o)), 0.0
+    assert together == pytest.approx(state, rel=1e-14)

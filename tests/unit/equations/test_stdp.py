@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from eprop.equations.stdp import depress, potentiate
+from eprop.core import lib
 
 pytestmark = pytest.mark.tiny
+
+depress, potentiate = lib.testing.depress, lib.testing.potentiate
 
 
 @pytest.mark.parametrize("mu", [0.0, 0.3, 1.0])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.core import lib
 from eprop.models import ForcedLIF
 from eprop.models.base import decay, steps
 
@@ -17,12 +18,12 @@ ALPHA = np.exp(-1.0 / 20.0)
 def stepped(neuron: ep.Neuron, inputs, dt: float = 1.0) -> dict[str, np.ndarray]:
     """Rows of state, spikes and surrogate gradients of one neuron under ``inputs`` (mV per step)."""
     derived, initial = neuron.derived(dt), neuron.initial(dt, range(1), 0)
-    params = np.array([[derived[name]] for name in neuron.parameter_rows])
+    params = np.array([*([derived[name]] for name in neuron.parameter_rows), [0.0]])
     state = np.array([[initial.get(name, 0.0)] for name in neuron.state_rows])
-    rows = []
+    rows, psi = [], np.zeros(1)
     for x in inputs:
-        spike, psi = neuron.update(state, params, 0, float(x))
-        rows.append([*state[:, 0], float(spike), psi])
+        spikes = lib.advance(lib.models[neuron.core], state, params, 0, 1, np.array([x], float), psi)
+        rows.append([*state[:, 0], float(spikes.size), psi[0]])
     return dict(zip((*neuron.state_rows, "spike", "psi"), np.array(rows).T, strict=True))
 
 

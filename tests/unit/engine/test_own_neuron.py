@@ -1,4 +1,4 @@
-"""A user's own functions: compiled again when they change and only then, wherever they were typed, and refused in words."""
+"""A user's own neuron: compiled again when it changes and only then, wherever it was typed, and refused in words."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop import _jit
-from eprop.engine.compile import advance_of
-from eprop.engine.own_code import _gist, digest_of
+from eprop.core import lib
+from eprop.engine import own_neuron
+from eprop.engine.own_neuron import _gist, digest_of, loop_of
 from eprop.models import inline
 from own_model import Integrator
 
@@ -112,36 +112,13 @@ def uses_libraries(state, params, j, x):
 
 @pytest.mark.tiny
 def test_other_processes_find_the_same():
-    program = "import test_own_code; print(test_own_code.digest_of(test_own_code.uses_libraries))"
+    program = "import test_own_neuron; print(test_own_neuron.digest_of(test_own_neuron.uses_libraries))"
     paths = os.pathsep.join([str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[2])])
     done = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": f"{paths}:{os.environ.get('PYTHONPATH', '')}"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == digest_of(uses_libraries)
-
-
-def test_machine_code_is_found_when_a_file_has_another_name(tmp_path):
-    own = "from eprop.models import inline\n\n@inline\ndef update(state, params, j, x):\n    return x > 1.5, 0.3\n"
-    program = (
-        "import sys, test_own_code, {name} as own; from eprop import _jit; compiled = []\n"
-        "with _jit.watch_compiling(lambda: compiled.append(1)): print(test_own_code.stepped(own.update)[1], len(compiled))"
-    )
-    paths = [tmp_path, *map(pathlib.Path(__file__).parents.__getitem__, (0, 2)), os.environ.get("PYTHONPATH", "")]
-    environment = {
-        **os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "EPROP_CACHE_DIR": str(tmp_path / "cache")
-    }  # fmt: skip
-    printed = []
-    for name in ("neurons", "my_neurons"):
-        (tmp_path / f"{name}.py").write_text(own)
-        done = subprocess.run(
-            [sys.executable, "-c", program.format(name=name)], env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        printed.append(done.stdout.split())
-        (tmp_path / f"{name}.py").unlink()
-    assert printed[0][0] == printed[1][0]
-    assert int(printed[0][1]) > int(printed[1][1]) == 0
 
 
 @pytest.mark.tiny
@@ -153,8 +130,9 @@ def test_what_else_is_in_the_file_does_not_count():
 def stepped(update):
     """Voltages of two neurons with this update after a step."""
     model = type("Own", (Integrator,), {"update": staticmethod(update), "__module__": "__main__"})
-    state, params, psi, spikes = np.zeros((1, 2)), np.ones((2, 2)), np.zeros(2), np.zeros(2, np.int32)
-    assert advance_of(model)(0, 2, state, params, np.full(2, 2.0), psi, spikes, 0) == 2
+    state, params, psi = np.zeros((1, 2)), np.ones((2, 2)), np.zeros(2)
+    code, address = loop_of(model(), shared=True)
+    assert lib.advance(code, state, params, 0, 2, np.full(2, 2.0), psi, address).tolist() == [0, 1]
     assert psi.tolist() == [0.3, 0.3]
     return state[0]
 
@@ -232,14 +210,41 @@ def test_reasons_of_the_compiler_in_words(reason, words):
     assert _gist(f"{reason}\nDuring: typing", makes_a_text).startswith(f"{words} (")
 
 
-@pytest.mark.skipif(_jit.JIT_DISABLED, reason="nothing is compiled")
 @pytest.mark.parametrize(
     ("update", "reason"),
-    [(makes_an_array, ".*zeros"), (makes_a_list, "it makes an array, a list"), (makes_a_text, ".*f-strings")],
+    [
+        (makes_an_array, "it makes an array, a list"),
+        (makes_a_list, "it makes an array, a list"),
+        (makes_a_text, ".*f-strings"),
+        (uses_libraries, "No implementation of function .*clip"),
+    ],
 )
 def test_what_cannot_be_compiled_is_told_in_words(update, reason):
     first = update.py_func.__code__.co_firstlineno
-    words = rf"Own.update cannot be compiled: {reason}.*test_own_code.py, line (\d+)\). It may use numbers.* not arrays"
+    words = (
+        rf"Own.update cannot be compiled: {reason}.*test_own_neuron.py, line (\d+)\). It may use numbers.* not arrays"
+    )
     with pytest.raises(ep.NetworkError, match=words) as told:
         stepped(update)
     assert first <= int(re.search(words, str(told.value))[1]) <= first + 5
+
+
+@inline
+def clips(state, params, j, x):
+    state[0, j] = min(max(x, 0.0), 1.0)
+    return state[0, j] > params[0, j], 0.3
+
+
+def test_what_is_compiled_is_kept():
+    model = type("Own", (Integrator,), {"update": staticmethod(clips), "__module__": "__main__"})
+    assert loop_of(model(), shared=True) == loop_of(model(), shared=True) != loop_of(model(), shared=False)
+
+
+def test_a_missing_compiler_is_named(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "numba"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr(own_neuron, "_LOOPS", {})
+    words = r'Integrator, a neuron model of your own, needs the package "numba": pip install "eprop\[own-neuron\]"'
+    with pytest.raises(ep.MissingExtraError, match=words):
+        loop_of(Integrator(), shared=True)

@@ -1,0 +1,88 @@
+// Neurons stepped from Python (the time-driven network, trials of a model), and scalar equations for tests.
+#include "neurons/advance.hpp"
+
+#include <nanobind/stl/tuple.h>
+
+#include <stdexcept>
+#include <tuple>
+#include <vector>
+
+#include "convert.hpp"
+#include "optimizers.hpp"
+#include "pair_rules.hpp"
+#include "surrogate.hpp"
+
+namespace eprop {
+namespace {
+
+// One step of neurons begin:end; the result is the numbers of those that spike.
+nb::object advance_neurons(int model, Out2<double> state, In2<double> params, Index begin, Index end, Out1<double> input,
+                           Out1<double> psi, std::uintptr_t own) {
+  const Array2<double> states = view2(state);
+  const Array2<const double> parameters = view2(params);
+  const Index neurons = states.columns;
+  const bool known = own != 0 || (0 <= model && model < static_cast<int>(models().size()));
+  if (!known) throw nb::value_error("there is no neuron model with this code");
+  const Index state_rows = own != 0 ? 0 : models()[model].state_rows, params_rows = own != 0 ? 0 : models()[model].params;
+  if (begin < 0 || end < begin || end > neurons || parameters.columns != neurons || view1(input).size < end ||
+      view1(psi).size < end || states.rows < state_rows || parameters.rows < params_rows + 1)
+    throw nb::value_error("arrays of other shapes are expected");
+  std::vector<std::int32_t> spikes(end);
+  const NeuronRange given{model, begin, end, states, parameters, input.data(), reinterpret_cast<NeuronLoop>(own)};
+  spikes.resize(advance(given, psi.data(), spikes.data(), 0));
+  return copied(spikes);
+}
+
+// Surrogate gradient by the code of its kind.
+double surrogate_of(int kind, double u, double height, double width) {
+  switch (static_cast<Surrogate>(kind)) {
+    case Surrogate::kPiecewiseLinear:
+      return surrogate<Surrogate::kPiecewiseLinear>(u, height, width);
+    case Surrogate::kExponential:
+      return surrogate<Surrogate::kExponential>(u, height, width);
+    case Surrogate::kFastSigmoid:
+      return surrogate<Surrogate::kFastSigmoid>(u, height, width);
+    default:
+      return surrogate<Surrogate::kArctan>(u, height, width);
+  }
+}
+
+// `optimize_synapse` as a function of (w, m, v), of which it returns the new values.
+std::tuple<double, double, double> optimize(std::tuple<double, double, double> before, double g, Index first_step,
+                                            Index last_step, const OptimizerConstants& constants) {
+  auto [w, m, v] = before;
+  w = optimize_synapse(w, m, v, g, first_step, last_step, decay_owed(first_step, last_step, constants), constants);
+  return {w, m, v};
+}
+
+}  // namespace
+
+void bind_neurons(nanobind::module_& m) {
+  m.def("advance", &advance_neurons, nb::arg("model"), nb::arg("state").noconvert(), nb::arg("params").noconvert(),
+        nb::arg("begin"), nb::arg("end"), nb::arg("input").noconvert(), nb::arg("psi").noconvert(), nb::arg("own") = 0);
+  nb::dict codes;
+  for (std::size_t code = 0; code < models().size(); code++) codes[models()[code].name] = code;
+  m.attr("models") = codes;
+
+  nb::module_ testing = m.def_submodule("testing", "Scalar equations, for tests.");
+  testing.def("surrogate", &surrogate_of);
+  testing.def("clip", &clip<double>);
+  testing.def("power", &power);
+  testing.def("adam_factor", &adam_factor);
+  testing.def("potentiate", &potentiate);
+  testing.def("depress", &depress);
+  nb::class_<OptimizerConstants>(testing, "OptimizerConstants")
+      .def(nb::init<>())
+      .def_rw("eta", &OptimizerConstants::eta)
+      .def_rw("w_min", &OptimizerConstants::w_min)
+      .def_rw("w_max", &OptimizerConstants::w_max)
+      .def_rw("beta_1", &OptimizerConstants::beta_1)
+      .def_rw("beta_2", &OptimizerConstants::beta_2)
+      .def_rw("epsilon", &OptimizerConstants::epsilon)
+      .def_rw("optimizer", &OptimizerConstants::optimizer)
+      .def_rw("nesterov", &OptimizerConstants::nesterov)
+      .def_rw("keep", &OptimizerConstants::keep);
+  testing.def("optimize_synapse", &optimize);
+}
+
+}  // namespace eprop

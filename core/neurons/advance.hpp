@@ -1,0 +1,43 @@
+// Advance the neurons of a population by one step.
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "own.hpp"
+
+namespace eprop {
+
+// What can be said of the parameters of a population; stands in the last row of `params`, as a double.
+enum class Sharing : int {
+  kEach,  // each neuron has parameters of its own
+  kSame,  // all have the same
+  kShort  // all have the same, and those are zero that the model's shortcut asks for (`eprop.models.Neuron.shortcut`)
+};
+
+// A built-in model; its code is its place in `models()`.
+struct NeuronModel {
+  const char* name;
+  Index state_rows, params;  // rows of state; rows of parameters but the last one, which is a `Sharing`
+  NeuronLoop (*loop)(Sharing sharing, int surrogate);
+};
+
+std::span<const NeuronModel> models();
+
+// Neurons begin:end, all of one population, that one thread advances.
+struct NeuronRange {
+  int model = 0;  // its code; not read where there is a loop of the user's `own`
+  Index begin = 0, end = 0;
+  Array2<double> state;         // (rows of state, neurons)
+  Array2<const double> params;  // (rows of parameters + 1, neurons)
+  double* input = nullptr;      // (neurons,) synaptic input of this step, mV
+  NeuronLoop own = nullptr;     // a user's own model, compiled for parameters of each neuron or shared ones, as `params` says
+};
+
+// Advances neurons begin:end by one step: reads and clears their input, writes state and psi[begin:end], appends the neurons that
+// spike to `spikes` from position `count` on, in ascending order, and returns the new count. Psi is float or double.
+template <class Psi> Index advance(const NeuronRange& neurons, Psi* psi, std::int32_t* spikes, Index count);
+
+extern template Index advance(const NeuronRange&, float*, std::int32_t*, Index);
+extern template Index advance(const NeuronRange&, double*, std::int32_t*, Index);
+
+}  // namespace eprop

@@ -1,0 +1,140 @@
+// One step of an optimiser, and the steps that a synapse owes since its last spike, as scalar functions.
+//
+// In e-prop+ the optimiser takes one step per time step. A silent synapse owes its steps until its next spike: the first with the
+// gradient that its last spike left behind, the others without.
+#pragma once
+#include <algorithm>
+#include <cmath>
+
+#include "arrays.hpp"
+
+namespace eprop {
+
+enum class Optimizer : Index { kDescent, kAdam, kMomentum, kRmsprop };
+
+struct OptimizerConstants {
+  double eta = 0.0, w_min = 0.0, w_max = 0.0;
+  double beta_1 = 0.0, beta_2 = 0.0, epsilon = 0.0;  // beta_1 is also the decay of an only moment
+  Index optimizer = 0;                               // an `Optimizer`
+  bool nesterov = false;
+  double keep = 1.0;  // what is left of a weight after an optimiser step without a gradient
+};
+
+// base^n by repeated squaring, a few times faster than std::pow for the powers of a step; its rounding errors grow with n.
+inline double power(double base, Index n) {
+  constexpr Index kLargest = 1 << 16;
+  if (n > kLargest) return std::pow(base, static_cast<double>(n));
+  if (n < 0) return 1.0 / power(base, -n);
+  double result = 1.0;
+  for (; n > 0; n >>= 1, base *= base)
+    if (n & 1) result *= base;
+  return result;
+}
+
+// Keeps a weight within its bounds; NaN stays NaN, so that divergence is seen.
+template <class Real> inline Real clip(Real w, Real w_min, Real w_max) { return w < w_min ? w_min : w > w_max ? w_max : w; }
+
+// Learning rate with both bias corrections after n steps (Kingma and Ba 2015, end of section 2).
+inline double adam_factor(double eta, double beta_1, double beta_2, Index n) {
+  return eta * std::sqrt(1.0 - power(beta_2, n)) / (1.0 - power(beta_1, n));
+}
+
+// First and second moment after a step with gradient g.
+template <class Real> inline void adam_moments(Real& m, Real& v, Real g, Real beta_1, Real beta_2) {
+  m = beta_1 * m + (Real(1) - beta_1) * g;
+  v = beta_2 * v + (Real(1) - beta_2) * g * g;
+}
+
+// Adam steps first_step + 1 .. last_step, the first with gradient g; returns the weight. Steps without a gradient shrink, by
+// beta_1 / sqrt(beta_2) or nearly so: once one is too small to move the weight, none after it can, and only the moments fade.
+inline double adam_catch_up(double w, double& m, double& v, double g, Index first_step, Index last_step,
+                            const OptimizerConstants& c) {
+  double left_1 = power(c.beta_1, first_step), left_2 = power(c.beta_2, first_step);
+  for (Index n = first_step + 1; n <= last_step; n++) {
+    left_1 *= c.beta_1;
+    left_2 *= c.beta_2;
+    adam_moments(m, v, g, c.beta_1, c.beta_2);
+    const double w_next = w - c.eta * std::sqrt(1.0 - left_2) / (1.0 - left_1) * m / (std::sqrt(v) + c.epsilon);
+    // The bias correction of the second moment lets a step grow by sqrt(1 + 1 / n) at most.
+    if (w_next == w && g == 0.0 && c.beta_1 * c.beta_1 * static_cast<double>(n + 1) < c.beta_2 * static_cast<double>(n)) {
+      m *= power(c.beta_1, last_step - n);
+      v *= power(c.beta_2, last_step - n);
+      return w;
+    }
+    w = w_next;
+    g = 0.0;
+  }
+  return w;
+}
+
+// Gradient descent with momentum, m <- beta m + g (Polyak 1964); returns the weight. It moves along m, or, as if looked at one
+// step ahead, along g + beta m (Nesterov; in the form of Sutskever et al. 2013 with the weights shifted, as is usual).
+template <class Real> inline Real momentum_step(Real w, Real& m, Real g, Real eta, Real beta, bool nesterov) {
+  m = beta * m + g;
+  return w - eta * (nesterov ? g + beta * m : m);
+}
+
+// n steps of momentum, the first with g, the others without; returns the weight. Without a gradient m shrinks by beta at each
+// step, so that the distance is a geometric sum; `left` is beta^(n - 1), which many synapses have in common.
+inline double momentum_catch_up(double w, double& m, double g, double left, const OptimizerConstants& c) {
+  w = momentum_step(w, m, g, c.eta, c.beta_1, c.nesterov);
+  const double distance = m * c.beta_1 * (1.0 - left) / (1.0 - c.beta_1);
+  m *= left;
+  return w - c.eta * (c.nesterov ? c.beta_1 * distance : distance);
+}
+
+// RMSprop (Tieleman and Hinton 2012): a step in units of the gradient's running root mean square; returns the weight.
+template <class Real> inline Real rmsprop_step(Real w, Real& v, Real g, Real eta, Real beta, Real epsilon) {
+  v = beta * v + (Real(1) - beta) * g * g;
+  return w - eta * g / (std::sqrt(v) + epsilon);
+}
+
+// n steps of RMSprop, the first with g, the others without, which only let v fade; `left` as in `momentum_catch_up`.
+inline double rmsprop_catch_up(double w, double& v, double g, double left, const OptimizerConstants& c) {
+  w = rmsprop_step(w, v, g, c.eta, c.beta_1, c.epsilon);
+  v *= left;
+  return w;
+}
+
+// What owed steps but the first leave of the one moment that momentum or RMSprop keeps; the same for all synapses of a branch, to
+// which nothing may have come yet: then it owes none.
+inline double decay_owed(Index first_step, Index last_step, const OptimizerConstants& c) {
+  return power(c.beta_1, std::max<Index>(last_step - first_step - 1, 0));
+}
+
+// Owed steps of an optimiser whose weights decay: each first leaves `keep` of the weight, then moves it.
+inline double decaying_steps(double w, double& m, double& v, double g, Index first_step, Index last_step, double left,
+                             const OptimizerConstants& c) {
+  const auto kind = static_cast<Optimizer>(c.optimizer);
+  const Index n = last_step - first_step;
+  if (kind == Optimizer::kRmsprop) return rmsprop_catch_up(c.keep * w, v, g, left, c) * power(c.keep, n - 1);
+  if (kind == Optimizer::kDescent) return (c.keep * w - c.eta * g) * power(c.keep, n - 1);
+  for (Index step = first_step; step < last_step; step++) {
+    w = kind == Optimizer::kAdam ? adam_catch_up(c.keep * w, m, v, g, step, step + 1, c)
+                                 : momentum_catch_up(c.keep * w, m, g, 1.0, c);
+    g = 0.0;
+  }
+  return w;
+}
+
+// The optimiser steps that a synapse owes, first_step + 1 .. last_step, the first with gradient g; bounds apply after all of
+// them. `left` is `decay_owed`. Returns the new weight, writes the moments, in double precision whatever the type of the weights:
+// the caller rounds. A learning rate of zero is a frozen synapse: nothing moves.
+inline double optimize_synapse(double w, double& m, double& v, double g, Index first_step, Index last_step, double left,
+                               const OptimizerConstants& c) {
+  if (c.eta == 0.0) return w;
+  const auto kind = static_cast<Optimizer>(c.optimizer);
+  if (c.keep < 1.0)
+    w = decaying_steps(w, m, v, g, first_step, last_step, left, c);
+  else if (kind == Optimizer::kAdam)
+    w = adam_catch_up(w, m, v, g, first_step, last_step, c);
+  else if (kind == Optimizer::kMomentum)
+    w = momentum_catch_up(w, m, g, left, c);
+  else if (kind == Optimizer::kRmsprop)
+    w = rmsprop_catch_up(w, v, g, left, c);
+  else
+    w -= c.eta * g;
+  return clip(w, c.w_min, c.w_max);
+}
+
+}  // namespace eprop

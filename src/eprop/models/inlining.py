@@ -1,0 +1,18 @@
+"""The mark of functions that a neuron's own `update` consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def inline(function: Function) -> Function:
+    """Mark ``update``, or a function that it calls, to be compiled with the loop over neurons.
+
+    The function itself stays plain Python; `eprop.engine.own_neuron` compiles a copy when a network is built.
+    """
+    function.__eprop_inline__ = True  # type: ignore[attr-defined]
+    function.py_func = function  # type: ignore[attr-defined]
+    return function
