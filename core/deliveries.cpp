@@ -14,7 +14,7 @@ constexpr Index kLeastPiece = 512;
 struct Family {
   Index first, stop;
   Index cutoff, per_step;
-  Index slot, size;           // filters: of which slot, how many numbers
+  Index slot, size;  // filters: of which slot, how many numbers
 };
 
 // Equal branches keep their order. Those that never spiked, or not for longer than the cutoff, come first, as equal ones. Of the
@@ -30,8 +30,8 @@ SortKeys sort_keys(Index t, Index cutoff, Index bits) {
 }
 
 // Calls visit(number, position, branch) for the arrivals `part` of a family, numbered over its groups in the order of the log.
-template <class Real, class Visit> void visit_arrivals(const StreamState<Real>& state, const Family& family, Index t,
-                                                       Positions part, Visit visit) {
+template <class Real, class Visit>
+void visit_arrivals(const StreamState<Real>& state, const Family& family, Index t, Positions part, Visit visit) {
   Index number = 0;
   for (Index group = family.first; group < family.stop && number < part.stop; group++) {
     const auto branches = branches_emitted(state, state.groups[group], t - state.groups[group].delay);
@@ -42,9 +42,8 @@ template <class Real, class Visit> void visit_arrivals(const StreamState<Real>& 
 }
 
 // What the spike at a position knows of the one before, for a branch where it arrives in step t.
-template <class Real>
-void describe_arrival(const StreamState<Real>& state, const Family& family, Index t, Index position, Index branch,
-                      ArrivingBranch& out) {
+template <class Real> void describe_arrival(const StreamState<Real>& state, const Family& family, Index t, Index position,
+                                            Index branch, ArrivingBranch& out) {
   const SpikeTimes& times = state.log.times[position & state.log.record_mask()];
   const double* z = record_filters(state.topology, state.log, position, family.slot);
   out.branch = branch;
@@ -154,8 +153,8 @@ template <class Real> bool crosses(const StreamState<Real>& state, const DelayGr
 
 template <class Real> void plan_family(StreamState<Real>& state, Index first, Index stop, Index t, int threads) {
   const DelayGroup& group = state.groups[first];
-  const Family family{first, stop, group.cutoff, group.per_step_optimizer ? group.cutoff : -1,
-                      group.filter_slot, state.topology.filters.size};
+  const Family family{
+      first, stop, group.cutoff, group.per_step_optimizer ? group.cutoff : -1, group.filter_slot, state.topology.filters.size};
   Index count = 0, expiring = 0;
   for (Index k = first; k < stop; k++) {
     count += branches_emitted(state, state.groups[k], t - state.groups[k].delay).size();

@@ -25,8 +25,7 @@ struct LoggedBranches {
 
 template <class Real> LoggedBranches branches_emitted(const StreamState<Real>& state, const DelayGroup& group, Index step) {
   const auto [first, stop] = emitted(state.log, step, group.source_population);
-  const Index shift =
-      group.first_branch - group.branch_stride * state.topology.populations[group.source_population].first_source;
+  const Index shift = group.first_branch - group.branch_stride * state.topology.populations[group.source_population].first_source;
   return {first, stop, group.branch_stride, shift, state.log.sources.data(), state.log.mask()};
 }
 

@@ -1,5 +1,7 @@
 #include "exchange.hpp"
 
+#include <algorithm>
+
 #include "threads.hpp"
 
 namespace eprop {
@@ -26,8 +28,6 @@ Index get(Array1<const std::uint8_t> messages, Index& cursor) {
 
 // Reads the next steps of one rank.
 void read_rank(const Inbox& inbox, Index rank, Index steps, ReceivedSpikes& out) {
-  out.neurons.clear();
-  out.start.assign(1, 0);
   const Index neurons = inbox.known.bits.size * 64;
   for (Index step = 0; step < steps; step++) {
     const Index count = get(inbox.messages, inbox.cursor[rank]);
@@ -57,6 +57,12 @@ void serialise_spikes(const Outbox& outbox, std::vector<std::uint8_t>& message) 
 void deserialise_spikes(const Inbox& inbox, Index steps, int threads, ReceivedSpikes& received) {
   const Index ranks = inbox.cursor.size;
   std::vector<ReceivedSpikes> of_rank(ranks);
+  for (Index rank = 0; rank < ranks; rank++) {  // room for all, for threads of the pool must not ask for memory
+    const Index end = rank + 1 < ranks ? inbox.cursor[rank + 1] : inbox.messages.size;
+    of_rank[rank].neurons.reserve(std::max<Index>(end - inbox.cursor[rank], 0));
+    of_rank[rank].start.reserve(steps + 1);
+    of_rank[rank].start.push_back(0);
+  }
   const auto read = [&](Index rank) { read_rank(inbox, rank, steps, of_rank[rank]); };
   if (threads > 1 && inbox.messages.size >= kManyBytes) {
     parallel_for(ranks, threads, read);
@@ -66,8 +72,10 @@ void deserialise_spikes(const Inbox& inbox, Index steps, int threads, ReceivedSp
   received.neurons.clear();
   received.start.assign(1, 0);
   for (Index step = 0; step < steps; step++) {
-    for (const ReceivedSpikes& part : of_rank)
-      received.neurons.insert(received.neurons.end(), part.neurons.begin() + part.start[step], part.neurons.begin() + part.start[step + 1]);
+    for (const ReceivedSpikes& part : of_rank) {
+      const auto first = part.neurons.begin();
+      received.neurons.insert(received.neurons.end(), first + part.start[step], first + part.start[step + 1]);
+    }
     received.start.push_back(static_cast<Index>(received.neurons.size()));
   }
 }

@@ -29,8 +29,8 @@ inline void gather_signals(Index t, Index begin, Index end, const Neurons& neuro
     const Index k_1 = std::min(k + 1, n - 1), k_2 = std::min(k + 2, n - 1), k_3 = std::min(k + 3, n - 1);
     const double e_0 = e[k], e_1 = k + 1 < n ? e[k + 1] : 0.0, e_2 = k + 2 < n ? e[k + 2] : 0.0, e_3 = k + 3 < n ? e[k + 3] : 0.0;
     if (e_0 == 0.0 && e_1 == 0.0 && e_2 == 0.0 && e_3 == 0.0) continue;
-    const double *__restrict b_0 = neurons.feedback.row(k), *__restrict b_1 = neurons.feedback.row(k_1);
-    const double *__restrict b_2 = neurons.feedback.row(k_2), *__restrict b_3 = neurons.feedback.row(k_3);
+    const double* __restrict b_0 = neurons.feedback.row(k), * __restrict b_1 = neurons.feedback.row(k_1);
+    const double* __restrict b_2 = neurons.feedback.row(k_2), * __restrict b_3 = neurons.feedback.row(k_3);
 #pragma GCC ivdep
     for (Index neuron = begin; neuron < end; neuron++)
       signal[neuron] = (((signal[neuron] + e_0 * b_0[neuron]) + e_1 * b_1[neuron]) + e_2 * b_2[neuron]) + e_3 * b_3[neuron];
@@ -50,7 +50,8 @@ template <class Visit> void visit_tied_synapses(const Topology& topology, const 
   for (Index neuron = source.target_begin; neuron < source.target_end; neuron++) {
     const Index branch = group.first_branch + neuron - source.first_target;
     for (Index partition = 0; partition < topology.n_partitions(); partition++)
-      for (Index synapse = topology.branch_start(partition, branch); synapse < topology.branch_start(partition, branch + 1); synapse++)
+      for (Index synapse = topology.branch_start(partition, branch); synapse < topology.branch_start(partition, branch + 1);
+           synapse++)
         visit(synapse, static_cast<Index>(topology.targets[synapse]) - topology.n_neurons(), neuron);
   }
 }

@@ -6,19 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "arrays.hpp"
+#include "tables.hpp"
 
 namespace eprop {
-
-enum class Optimizer : Index { kDescent, kAdam, kMomentum, kRmsprop };
-
-struct OptimizerConstants {
-  double eta = 0.0, w_min = 0.0, w_max = 0.0;
-  double beta_1 = 0.0, beta_2 = 0.0, epsilon = 0.0;  // beta_1 is also the decay of an only moment
-  Index optimizer = 0;                               // an `Optimizer`
-  bool nesterov = false;
-  double keep = 1.0;  // what is left of a weight after an optimiser step without a gradient
-};
 
 // base^n by repeated squaring, a few times faster than std::pow for the powers of a step; its rounding errors grow with n.
 inline double power(double base, Index n) {
@@ -77,10 +67,10 @@ template <class Real> inline Real momentum_step(Real w, Real& m, Real g, Real et
 // n steps of momentum, the first with g, the others without; returns the weight. Without a gradient m shrinks by beta at each
 // step, so that the distance is a geometric sum; `left` is beta^(n - 1), which many synapses have in common.
 inline double momentum_catch_up(double w, double& m, double g, double left, const OptimizerConstants& c) {
-  w = momentum_step(w, m, g, c.eta, c.beta_1, c.nesterov);
+  w = momentum_step(w, m, g, c.eta, c.beta_1, c.nesterov != 0);
   const double distance = m * c.beta_1 * (1.0 - left) / (1.0 - c.beta_1);
   m *= left;
-  return w - c.eta * (c.nesterov ? c.beta_1 * distance : distance);
+  return w - c.eta * (c.nesterov != 0 ? c.beta_1 * distance : distance);
 }
 
 // RMSprop (Tieleman and Hinton 2012): a step in units of the gradient's running root mean square; returns the weight.
@@ -98,19 +88,19 @@ inline double rmsprop_catch_up(double w, double& v, double g, double left, const
 
 // What owed steps but the first leave of the one moment that momentum or RMSprop keeps; the same for all synapses of a branch, to
 // which nothing may have come yet: then it owes none.
-inline double decay_owed(Index first_step, Index last_step, const OptimizerConstants& c) {
+inline double decay_owed(const OptimizerConstants& c, Index first_step, Index last_step) {
   return power(c.beta_1, std::max<Index>(last_step - first_step - 1, 0));
 }
 
 // Owed steps of an optimiser whose weights decay: each first leaves `keep` of the weight, then moves it.
 inline double decaying_steps(double w, double& m, double& v, double g, Index first_step, Index last_step, double left,
                              const OptimizerConstants& c) {
-  const auto kind = static_cast<Optimizer>(c.optimizer);
+  const auto kind = c.kind;
   const Index n = last_step - first_step;
-  if (kind == Optimizer::kRmsprop) return rmsprop_catch_up(c.keep * w, v, g, left, c) * power(c.keep, n - 1);
-  if (kind == Optimizer::kDescent) return (c.keep * w - c.eta * g) * power(c.keep, n - 1);
+  if (kind == Optimizer::rmsprop) return rmsprop_catch_up(c.keep * w, v, g, left, c) * power(c.keep, n - 1);
+  if (kind == Optimizer::descent) return (c.keep * w - c.eta * g) * power(c.keep, n - 1);
   for (Index step = first_step; step < last_step; step++) {
-    w = kind == Optimizer::kAdam ? adam_catch_up(c.keep * w, m, v, g, step, step + 1, c)
+    w = kind == Optimizer::adam ? adam_catch_up(c.keep * w, m, v, g, step, step + 1, c)
                                  : momentum_catch_up(c.keep * w, m, g, 1.0, c);
     g = 0.0;
   }
@@ -123,18 +113,30 @@ inline double decaying_steps(double w, double& m, double& v, double g, Index fir
 inline double optimize_synapse(double w, double& m, double& v, double g, Index first_step, Index last_step, double left,
                                const OptimizerConstants& c) {
   if (c.eta == 0.0) return w;
-  const auto kind = static_cast<Optimizer>(c.optimizer);
+  const auto kind = c.kind;
   if (c.keep < 1.0)
     w = decaying_steps(w, m, v, g, first_step, last_step, left, c);
-  else if (kind == Optimizer::kAdam)
+  else if (kind == Optimizer::adam)
     w = adam_catch_up(w, m, v, g, first_step, last_step, c);
-  else if (kind == Optimizer::kMomentum)
+  else if (kind == Optimizer::momentum)
     w = momentum_catch_up(w, m, g, left, c);
-  else if (kind == Optimizer::kRmsprop)
+  else if (kind == Optimizer::rmsprop)
     w = rmsprop_catch_up(w, v, g, left, c);
   else
     w -= c.eta * g;
   return clip(w, c.w_min, c.w_max);
+}
+
+// The same of one of many synapses, whose moments are written; returns its new weight.
+template <class Real, template <class> class Synapses>
+Real optimize_synapse(Index synapse, double g, Index first_step, Index last_step, double left, const OptimizerConstants& c,
+                      Synapses<Real>& synapses) {
+  double m = synapses.moment_1.size > 0 ? static_cast<double>(synapses.moment_1[synapse]) : 0.0;
+  double v = synapses.moment_2.size > 0 ? static_cast<double>(synapses.moment_2[synapse]) : 0.0;
+  const double w = optimize_synapse(static_cast<double>(synapses.weight[synapse]), m, v, g, first_step, last_step, left, c);
+  if (synapses.moment_1.size > 0) synapses.moment_1[synapse] = static_cast<Real>(m);
+  if (synapses.moment_2.size > 0) synapses.moment_2[synapse] = static_cast<Real>(v);
+  return static_cast<Real>(w);
 }
 
 }  // namespace eprop

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "optimizers.hpp"
 #include "stream_state.hpp"
 
 namespace eprop {
@@ -34,7 +35,9 @@ struct Positions {
 };
 
 // Where the next spike goes.
-inline Index end_of_log(const SpikeLog& log, Index t) { return t > 0 ? log.start((t - 1) & log.past_mask(), log.start.columns - 1) : 0; }
+inline Index end_of_log(const SpikeLog& log, Index t) {
+  return t > 0 ? log.start((t - 1) & log.past_mask(), log.start.columns - 1) : 0;
+}
 
 // Spikes that a population emitted in a step; none before the start.
 inline Positions emitted(const SpikeLog& log, Index step, Index population) {
@@ -80,14 +83,6 @@ inline Index optimizer_steps_taken(Index last, Index interval, Index cutoff) {
   return cutoff < 0 ? last - 1 : last - 1 - std::max<Index>(interval - cutoff, 0);
 }
 
-// x to the power of a whole number, by repeated squaring.
-inline double power(double x, Index n) {
-  double result = 1.0;
-  for (; n > 0; n >>= 1, x *= x)
-    if (n & 1) result *= x;
-  return result;
-}
-
 // The presynaptic trace of STDP with a spike `interval` steps after the one before; 0: it is the first.
 inline double trace_with_spike(double trace, Index interval, double decay) {
   return interval > 0 ? trace * power(decay, interval) + 1.0 : 1.0;
@@ -112,8 +107,8 @@ struct LastArrival {
 // The last spike that arrived at a branch before step t: back along the spikes that are still on their way.
 template <class Real> LastArrival last_arrival(const StreamState<Real>& state, Index branch, Index group, Index t) {
   const DelayGroup& tract = state.groups[group];
-  const Index source = (branch - tract.first_branch) / tract.branch_stride +
-                       state.topology.populations[tract.source_population].first_source;
+  const Index source =
+      (branch - tract.first_branch) / tract.branch_stride + state.topology.populations[tract.source_population].first_source;
   Index step = state.axons.times[source].last_spike, position = -1;
   while (step >= 0 && step + tract.delay >= t) {
     position = find_spike(state.log, source, step, tract.source_population);
@@ -124,8 +119,7 @@ template <class Real> LastArrival last_arrival(const StreamState<Real>& state, I
 }
 
 // Filter d of a source for a delay group, as of the spike that `last_arrival` has found.
-template <class Real>
-double filtered_spikes(const StreamState<Real>& state, Index d, Index source, Index position, Index group) {
+template <class Real> double filtered_spikes(const StreamState<Real>& state, Index d, Index source, Index position, Index group) {
   const Index slot = state.groups[group].filter_slot;
   if (position < 0) return state.axons.z(source, slot, d);
   return record_filters(state.topology, state.log, position, slot)[kAtLast * filter_size(state.topology) + d];

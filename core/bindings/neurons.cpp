@@ -51,7 +51,7 @@ double surrogate_of(int kind, double u, double height, double width) {
 std::tuple<double, double, double> optimize(std::tuple<double, double, double> before, double g, Index first_step,
                                             Index last_step, const OptimizerConstants& constants) {
   auto [w, m, v] = before;
-  w = optimize_synapse(w, m, v, g, first_step, last_step, decay_owed(first_step, last_step, constants), constants);
+  w = optimize_synapse(w, m, v, g, first_step, last_step, decay_owed(constants, first_step, last_step), constants);
   return {w, m, v};
 }
 
@@ -72,15 +72,23 @@ void bind_neurons(nanobind::module_& m) {
   testing.def("potentiate", &potentiate);
   testing.def("depress", &depress);
   nb::class_<OptimizerConstants>(testing, "OptimizerConstants")
-      .def(nb::init<>())
+      .def("__init__",
+           [](OptimizerConstants* constants) {
+             new (constants) OptimizerConstants{};
+             constants->keep = 1.0;
+           })
       .def_rw("eta", &OptimizerConstants::eta)
       .def_rw("w_min", &OptimizerConstants::w_min)
       .def_rw("w_max", &OptimizerConstants::w_max)
       .def_rw("beta_1", &OptimizerConstants::beta_1)
       .def_rw("beta_2", &OptimizerConstants::beta_2)
       .def_rw("epsilon", &OptimizerConstants::epsilon)
-      .def_rw("optimizer", &OptimizerConstants::optimizer)
-      .def_rw("nesterov", &OptimizerConstants::nesterov)
+      .def_prop_rw(
+          "optimizer", [](const OptimizerConstants& constants) { return static_cast<Index>(constants.kind); },
+          [](OptimizerConstants& constants, Index kind) { constants.kind = static_cast<Optimizer>(kind); })
+      .def_prop_rw(
+          "nesterov", [](const OptimizerConstants& constants) { return constants.nesterov != 0; },
+          [](OptimizerConstants& constants, bool nesterov) { constants.nesterov = nesterov; })
       .def_rw("keep", &OptimizerConstants::keep);
   testing.def("optimize_synapse", &optimize);
 }

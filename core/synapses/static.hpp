@@ -12,8 +12,7 @@ inline void deliver_branch(Index begin, Index end, const std::uint32_t* targets,
 
 // Fetches the beginning of a branch, of which the processor cannot know: branches lie anywhere, and how one goes on it finds out
 // by itself.
-template <class Real>
-inline void fetch_branch(Index begin, Index end, const std::uint32_t* targets, const Real* weight) {
+template <class Real> inline void fetch_branch(Index begin, Index end, const std::uint32_t* targets, const Real* weight) {
   constexpr Index kLines = 8, kLine = 16;
   for (Index synapse = begin; synapse < std::min(end, begin + kLines * kLine); synapse += kLine) {
     __builtin_prefetch(targets + synapse);

@@ -1,8 +1,9 @@
 // Spikes over STDP synapses: pair them with the postsynaptic spikes since the last one, pass the new weight on.
 //
-// A spike that arrives in step t over a delay of d was emitted in step t - d. The delay belongs to the dendrite, so at the synapse
-// the spike is met by postsynaptic spikes that were emitted by step t - 2 d; those from that very step count for potentiation but
-// not yet for depression (as in NEST, by experiment). All of them are known in step t, so there is nothing to queue.
+// A spike that arrives in step t over a delay of d was emitted in step t - d. The delay belongs to the dendrite, so at the
+// synapse the spike is met by postsynaptic spikes that were emitted by step t - 2 d; those from that very step count for
+// potentiation but not yet for depression (as in NEST, by experiment). All of them are known in step t, so there is nothing to
+// queue.
 //
 // Of each axon the last spike and the trace of presynaptic spikes are kept, of each neuron its last spikes, the newest first, and
 // a ring of its trace over the few steps that delays look back. A synapse has its weight and nothing else.
@@ -23,7 +24,8 @@ struct PairedBranch {
 
 // Potentiation by the spikes of one neuron, in their order. `times` are its spikes, the newest first; the oldest one that is kept
 // is older than any that is asked for, so the search needs no other end.
-inline double pair_spikes(double w, const Index* times, const PairedBranch& branch, const DelayGroup& group, const double* powers) {
+inline double pair_spikes(double w, const Index* times, const PairedBranch& branch, const DelayGroup& group,
+                          const double* powers) {
   const double step = group.optimizer.eta * branch.trace;
   Index newest = 0;
   while (times[newest] > branch.until) newest++;
@@ -37,9 +39,8 @@ inline double pair_spikes(double w, const Index* times, const PairedBranch& bran
 }
 
 // A branch with a spike that arrives: potentiation, depression, delivery.
-template <class Real>
-void pair_branch(StreamState<Real>& state, Index begin, Index end, const PairedBranch& branch, const DelayGroup& group,
-                 const double* powers) {
+template <class Real> void pair_branch(StreamState<Real>& state, Index begin, Index end, const PairedBranch& branch,
+                                       const DelayGroup& group, const double* powers) {
   const std::uint32_t* targets = state.topology.targets.data;
   const Array2<double>& post_trace = state.history.post_trace;
   const double* trace = post_trace.row(branch.until & (post_trace.rows - 1));
@@ -58,9 +59,8 @@ void pair_branch(StreamState<Real>& state, Index begin, Index end, const PairedB
 }
 
 // A branch that expires: potentiation only.
-template <class Real>
-void finalise_pairs(StreamState<Real>& state, Index begin, Index end, const PairedBranch& branch, const DelayGroup& group,
-                    const double* powers) {
+template <class Real> void finalise_pairs(StreamState<Real>& state, Index begin, Index end, const PairedBranch& branch,
+                                          const DelayGroup& group, const double* powers) {
   for (Index synapse = begin; synapse < end; synapse++) {
     const Index* times = state.post.times.data() + state.topology.targets[synapse] * state.post.capacity;
     Real& weight = state.synapses.weight[synapse];

@@ -1,0 +1,347 @@
+// The streaming loop and feedback, for Python.
+#include "stream.hpp"
+
+#include <stdexcept>
+
+#include "effective_weights.hpp"
+#include "feedback.hpp"
+#include "readouts.hpp"
+#include "results.hpp"
+#include "synapses/stdp.hpp"
+#include "topology.hpp"
+
+namespace eprop {
+namespace {
+
+// Arrays that a stream has views of are kept by reference.
+template <class Real> struct PyStream : Stream<Real> {
+  nb::object owners;
+};
+
+struct PyRequest : RunRequest {
+  nb::object owners;
+};
+
+// Marks a stream as in use, for as long as it lives.
+class Entered {
+ public:
+  explicit Entered(std::atomic_flag& flag) : flag_(flag) {
+    if (flag_.test_and_set(std::memory_order_acquire))
+      throw std::runtime_error("this simulator is at work in another thread; use one simulator for each thread");
+  }
+  ~Entered() { flag_.clear(std::memory_order_release); }
+  Entered(const Entered&) = delete;
+  Entered& operator=(const Entered&) = delete;
+
+ private:
+  std::atomic_flag& flag_;
+};
+
+template <class Real> Synapses<Real> synapses_of(nb::handle owner) {
+  return {attribute1<Real>(owner, "weight"),  attribute1<Real>(owner, "trace"),   attribute1<Real>(owner, "trace_reg"),
+          attribute2<Real>(owner, "own"),     attribute1<Real>(owner, "pending"), attribute1<Real>(owner, "moment_1"),
+          attribute1<Real>(owner, "moment_2")};
+}
+
+Neurons neurons_of(nb::handle owner) {
+  return {attribute2<double>(owner, "state"),    attribute1<double>(owner, "input"),          attribute1<double>(owner, "psi"),
+          attribute1<double>(owner, "signal"),   attribute2<double>(owner, "rate"),           attribute1<double>(owner, "y"),
+          attribute2<double>(owner, "feedback"), attribute2<double>(owner, "feedback_offset")};
+}
+
+template <class Real> History<Real> history_of(nb::handle owner) {
+  History<Real> history;
+  history.block_prefix = attribute3<double>(owner, "block_prefix");
+  history.prefix_history = attribute3<Real>(owner, "prefix_history");
+  history.block_propagators = attribute3<Real>(owner, "block_propagators");
+  history.span_suffixes = attribute3<Real>(owner, "span_suffixes");
+  history.steps = attribute3<double>(owner, "steps");
+  history.identity = attribute3<const Real>(owner, "identity");
+  history.error_prefix = attribute2<double>(owner, "error_prefix");
+  history.error_block = attribute2<double>(owner, "error_block");
+  history.error = attribute2<double>(owner, "error");
+  history.eta = attribute2<double>(owner, "eta");
+  history.post_trace = attribute2<double>(owner, "post_trace");
+  history.block_steps = nb::cast<Index>(owner.attr("block_steps"));
+  history.span_blocks = nb::cast<Index>(owner.attr("span_blocks"));
+  return history;
+}
+
+SpikeHistory spikes_of(auto& stream) { return {stream.state.topology, stream.state.log, stream.state.axons}; }
+
+template <class Real> void make_stream(PyStream<Real>* stream, nb::object topology, nb::object synapses, nb::object axons,
+                                       nb::object neurons, nb::object history, bool learns, bool timed) {
+  new (stream) PyStream<Real>();
+  StreamState<Real>& state = stream->state;
+  state.topology = topology_of(topology);
+  state.learns = learns;
+  state.synapses = synapses_of<Real>(synapses);
+  state.axons = {attribute1<Index>(axons, "processed_until"), records<AxonTimes>(axons, "times"), attribute3<double>(axons, "z")};
+  state.neurons = neurons_of(neurons);
+  state.history = history_of<Real>(history);
+  state.log.start = attribute2<Index>(history, "log_start");
+  state.log.record_steps = nb::cast<Index>(history.attr("record_steps"));
+  state.post.span = nb::cast<Index>(history.attr("post_span"));
+  stream->owners = nb::make_tuple(topology, synapses, axons, neurons, history);
+  prepare_stream(*stream, timed);
+}
+
+// An argument as an array of one type, and the object itself, which is kept: to hand an array on and back takes microseconds.
+template <class A> A argument(const nb::object& value, const char* name) {
+  A array;
+  if (!nb::try_cast<A>(value, array, false))
+    throw nb::type_error((std::string("RunRequest: ") + name + " is an array of another type, number of axes or layout").c_str());
+  return array;
+}
+
+void make_request(PyRequest* request, std::uint64_t seed, Index clock, bool frozen, int threads, nb::args arrays) {
+  if (arrays.size() != 9) throw nb::type_error("RunRequest: nine arrays are expected");
+  new (request) PyRequest();
+  RunRequest& r = *request;
+  r.seed = seed;
+  r.clock = clock;
+  r.frozen = frozen;
+  r.threads = threads;
+  r.event_start = view2(argument<In2<Index>>(arrays[0], "event_start"));
+  r.event_channels = view1(argument<In1<std::int32_t>>(arrays[1], "event_channels"));
+  r.target = view3(argument<In3<double>>(arrays[2], "target"));
+  r.window = view2(argument<In2<double>>(arrays[3], "window"));
+  r.probes = view2(argument<In2<Index>>(arrays[4], "probes"));
+  r.probed = view2(argument<Out2<double>>(arrays[5], "probed"));
+  r.y = view2(argument<Out2<double>>(arrays[6], "y"));
+  r.loss = view1(argument<Out1<double>>(arrays[7], "loss"));
+  r.spikes = view1(argument<Out1<Index>>(arrays[8], "spikes"));
+  const Index steps = r.loss.size, samples = r.target.planes;
+  const bool fits = r.window.columns > 0 && r.window.columns * samples == steps && r.spikes.size == samples &&
+                    r.y.rows == steps && (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
+                    r.probed.columns == r.probes.rows && (r.window.rows == 1 || r.window.rows == samples) &&
+                    (r.target.rows == 1 || r.target.rows == r.window.columns) &&
+                    (r.event_start.rows == 0 || r.event_start.columns > steps);
+  if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
+  request->owners = std::move(arrays);
+}
+
+// The steps of a call must be those of its request.
+template <class Real> void check_steps(const Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request) {
+  if (n_steps < 0 || offset < 0 || offset + n_steps > request.loss.size)
+    throw nb::value_error("run: more steps than the request has");
+  if (request.y.columns != stream.state.topology.readouts.size || request.target.columns != request.y.columns)
+    throw nb::value_error("run: the request is for another network");
+}
+
+template <class Real> nb::object spike_records(PyStream<Real>& stream) {
+  const SpikeLog& log = stream.state.log;
+  const Index n = static_cast<Index>(log.times.size());
+  const auto* numbers = reinterpret_cast<const std::int32_t*>(log.times.data());
+  auto times = handed_over(std::vector<std::int32_t>(numbers, numbers + 4 * n), n, 4);
+  const Index slots = filter_slots(stream.state.topology), parts = kRecordParts * filter_size(stream.state.topology);
+  auto z = handed_over(std::vector<double>(log.z), n, slots * parts);
+  return nb::make_tuple(times, z.attr("reshape")(n, slots, parts));
+}
+
+template <class Real> nb::object phases(PyStream<Real>& stream) {
+  std::vector<double> seconds;
+  const auto read = [&](StopWatch& watch) {
+    seconds.insert(seconds.end(), watch.seconds, watch.seconds + kPhases);
+    std::fill(watch.seconds, watch.seconds + kPhases, 0.0);
+  };
+  for (PartitionNotes& notes : stream.notes) read(notes.watch);
+  read(stream.watch);
+  return handed_over(std::move(seconds), static_cast<Index>(stream.notes.size()) + 1, kPhases);
+}
+
+// Bytes of what grows while running.
+template <class Real> nb::object bytes_of(PyStream<Real>& stream) {
+  const auto size = [](const auto& values) { return values.capacity() * sizeof(values[0]); };
+  const StreamState<Real>& state = stream.state;
+  nb::dict bytes;
+  bytes["spike_log"] = size(state.log.sources);
+  bytes["spike_records"] = size(state.log.times) + size(state.log.z);
+  bytes["post_spikes"] = size(state.post.times);
+  bytes["deliveries"] = size(state.deliveries.arriving) + size(state.deliveries.expired) + size(state.deliveries.places);
+  return bytes;
+}
+
+template <class Real>
+nb::object logged_spikes(PyStream<Real>& stream, Index first_source, Index stop_source, Index first_step, Index stop_step) {
+  std::vector<Index> steps, sources;
+  {
+    nb::gil_scoped_release release;
+    const Index oldest = std::max<Index>(stream.t - stream.state.log.past_mask(), 0);
+    read_spikes(spikes_of(stream), {first_source, stop_source}, {std::max(first_step, oldest), std::min(stop_step, stream.t)},
+                steps, sources);
+  }
+  return nb::make_tuple(handed_over(std::move(steps)), handed_over(std::move(sources)));
+}
+
+// The log as a state from outside has it; its length is a power of two.
+template <class Real> void set_log(PyStream<Real>& stream, In1<std::int32_t> sources) {
+  const std::size_t n = sources.shape(0);
+  if (n == 0 || (n & (n - 1)) != 0) throw nb::value_error("set_log: the length must be a power of two");
+  stream.state.log.sources.assign(sources.data(), sources.data() + n);
+}
+
+// Postsynaptic spikes as a state from outside has them. `t` must have been set: the search for a spike ends at the oldest one.
+template <class Real> void set_post_times(PyStream<Real>& stream, In2<Index> times) {
+  PostSpikes& post = stream.state.post;
+  if (!stream.has_stdp) return;
+  if (static_cast<Index>(times.shape(0)) != stream.state.topology.n_neurons() || times.shape(1) == 0)
+    throw nb::value_error("set_post_times: the array is of another network");
+  post.capacity = static_cast<Index>(times.shape(1));
+  post.times.assign(times.data(), times.data() + times.size());
+  for (Index last = post.capacity - 1; last < static_cast<Index>(post.times.size()); last += post.capacity)
+    if (post.times[last] > stream.t - post.span) return grow_post_spikes(post);
+}
+
+template <class Real> nb::object effective_weights(PyStream<Real>& stream) {
+  const Array1<Real>& weight = stream.state.synapses.weight;
+  std::vector<Real> out;
+  {
+    nb::gil_scoped_release release;
+    out.assign(weight.data, weight.data + weight.size);
+    if (stream.has_plus) materialise_weights(stream.state, stream.t, Array1<Real>{out.data(), weight.size});
+  }
+  return handed_over(std::move(out));
+}
+
+// Keep all weights as they are seen from outside, until the next spike. In place: a copy of all might not fit.
+template <class Real> void materialise(PyStream<Real>& stream) {
+  if (!stream.has_plus) return;
+  materialise_weights(stream.state, stream.t, stream.state.synapses.weight);
+  Array2<double>& eta = stream.state.history.eta;
+  std::fill(eta.data, eta.data + eta.size(), 0.0);
+}
+
+// The bytes of the spikes of the slice, whose outbox is cleared.
+template <class Real> nb::object take_message(PyStream<Real>& stream) {
+  std::vector<std::uint8_t> message;
+  serialise_spikes(stream.outbox, message);
+  stream.outbox.clear();
+  return handed_over(std::move(message));
+}
+
+template <class Real> void receive(PyStream<Real>& stream, Index n_steps, Index offset, const PyRequest& request,
+                                   In1<std::uint8_t> messages, In1<Index> cursors, In1<Index> first, In1<std::uint64_t> bits,
+                                   In1<std::uint32_t> counts) {
+  const Entered entered(stream.entered);
+  check_steps(stream, n_steps, offset, request);
+  nb::gil_scoped_release release;
+  std::vector<Index> cursor(cursors.data(), cursors.data() + cursors.size());
+  const Inbox inbox{
+      view1(messages), {cursor.data(), static_cast<Index>(cursor.size())}, view1(first), {view1(bits), view1(counts)}};
+  receive_spikes(stream, n_steps, offset, request, inbox);
+}
+
+template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
+  using S = PyStream<Real>;
+  nb::class_<S>(m, name, "A network that runs on in continuous time; its arrays of fixed size are Python's.")
+      .def("__init__", &make_stream<Real>, nb::arg("topology"), nb::arg("synapses"), nb::arg("axons"), nb::arg("neurons"),
+           nb::arg("history"), nb::arg("learns"), nb::arg("timed"))
+      .def(
+          "run",
+          [](S& stream, Index n_steps, Index offset, const PyRequest& request) {
+            const Entered entered(stream.entered);
+            check_steps(stream, n_steps, offset, request);
+            nb::gil_scoped_release release;
+            return run_stream(stream, n_steps, offset, request);
+          },
+          nb::arg("n_steps"), nb::arg("offset"), nb::arg("request"), "Steps done: fewer than asked for once 50 ms have passed.")
+      .def_rw("t", &S::t)
+      .def_rw("events", &S::events)
+      .def_rw("collect", &S::collect)
+      .def(
+          "divergence", [](S& stream) { return static_cast<int>(find_divergence(stream)); },
+          "0: none, 1: some state is not finite, 4: a voltage is beyond 1e9 mV.")
+      .def(
+          "weights_finite",
+          [](S& stream, int threads) {
+            const Entered entered(stream.entered);
+            nb::gil_scoped_release release;
+            return weights_finite(stream, threads);
+          },
+          nb::arg("threads") = 1, "Whether no weight is known that is not finite.")
+      .def("log", [](S& stream) { return handed_over(std::vector<std::int32_t>(stream.state.log.sources)); })
+      .def("set_log", &set_log<Real>, nb::arg("sources").noconvert())
+      .def("post_times",
+           [](S& stream) {
+             const PostSpikes& post = stream.state.post;
+             const Index neurons = static_cast<Index>(post.times.size()) / post.capacity;
+             return handed_over(std::vector<Index>(post.times), neurons, post.capacity);
+           })
+      .def("set_post_times", &set_post_times<Real>, nb::arg("times").noconvert())
+      .def("spike_records", &spike_records<Real>)
+      .def(
+          "follow",
+          [](S& stream) {
+            const Entered entered(stream.entered);
+            note_logged(spikes_of(stream), stream.t - stream.outbox.steps());
+          },
+          "Note all logged spikes with their axons.")
+      .def(
+          "restart_records",
+          [](S& stream, Index first_step, Index room) {
+            if (room <= 0 || (room & (room - 1)) != 0) throw nb::value_error("restart_records: the room must be a power of two");
+            if (stream.has_plus || stream.has_stdp) restart_records(spikes_of(stream), first_step, room);
+          },
+          nb::arg("first_step"), nb::arg("room"))
+      .def("spikes", &logged_spikes<Real>, nb::arg("first_source"), nb::arg("stop_source"), nb::arg("first_step"),
+           nb::arg("stop_step"), "Steps and sources of the spikes that are still in the log.")
+      .def("effective_weights", &effective_weights<Real>)
+      .def("materialise_weights", &materialise<Real>, nb::call_guard<nb::gil_scoped_release>())
+      .def("phases", &phases<Real>, "Seconds of each phase since the last call, of each partition and of the loop.")
+      .def("bytes", &bytes_of<Real>, "Bytes of what grows while running.")
+      .def("message", &take_message<Real>)
+      .def("receive", &receive<Real>, nb::arg("n_steps"), nb::arg("offset"), nb::arg("request"), nb::arg("messages").noconvert(),
+           nb::arg("cursors").noconvert(), nb::arg("first").noconvert(), nb::arg("bits").noconvert(),
+           nb::arg("counts").noconvert());
+}
+
+template <class Real> void bind_feedback_of(nb::module_& m) {
+  m.def(
+      "tie_feedback",
+      [](nb::object topology, In1<bool> chosen, In1<Real> weight, Out2<double> feedback, Out2<double> offset) {
+        const Topology tables = topology_of(topology);
+        const Array1<const std::uint8_t> groups{reinterpret_cast<const std::uint8_t*>(chosen.data()),
+                                                static_cast<Index>(chosen.size())};
+        if (groups.size != tables.groups.size) throw nb::value_error("tie_feedback: one choice for each delay group is expected");
+        nb::gil_scoped_release release;
+        tie_feedback<Real>(groups, {tables, view1(weight), view2(feedback), view2(offset)});
+      },
+      nb::arg("topology"), nb::arg("chosen").noconvert(), nb::arg("weight").noconvert(), nb::arg("feedback").noconvert(),
+      nb::arg("feedback_offset").noconvert(), "Let feedback follow the weights of the chosen delay groups.");
+  m.def(
+      "measure_offsets",
+      [](nb::object topology, Index first, Index stop, In1<Real> weight, Out2<double> feedback, Out2<double> offset) {
+        const Topology tables = topology_of(topology);
+        if (first < 0 || stop > tables.groups.size) throw nb::value_error("measure_offsets: no such delay groups");
+        nb::gil_scoped_release release;
+        measure_offsets<Real>(first, stop, {tables, view1(weight), view2(feedback), view2(offset)});
+      },
+      nb::arg("topology"), nb::arg("first"), nb::arg("stop"), nb::arg("weight").noconvert(), nb::arg("feedback").noconvert(),
+      nb::arg("feedback_offset").noconvert(), "Let adaptive feedback stay as it is where weights were set from outside.");
+}
+
+}  // namespace
+
+void bind_stream(nb::module_& m) {
+  nb::class_<PyRequest>(m, "RunRequest", "What a run is given and where its results go.")
+      .def("__init__", &make_request, nb::arg("seed"), nb::arg("clock"), nb::arg("frozen"), nb::arg("threads"), nb::arg("arrays"),
+           "seed, clock, frozen, threads, event_start, event_channels, target, window, probes, probed, y, loss, spikes");
+  bind_stream_of<float>(m, "StreamSingle");
+  bind_stream_of<double>(m, "StreamDouble");
+  bind_feedback_of<float>(m);
+  bind_feedback_of<double>(m);
+  m.def(
+      "fade_offsets", [](nb::object topology, Out2<double> offset) { fade_offsets(topology_of(topology), view2(offset)); },
+      nb::arg("topology"), nb::arg("feedback_offset").noconvert(),
+      "What decaying weights forget, the offset of adaptive feedback forgets, too.");
+  m.def(
+      "losses_of_steps",
+      [](In2<double> y, In2<double> target, In1<double> window, nb::object topology, Out1<double> loss) {
+        losses_of_steps(view2(y), view2(target), view1(window), topology_of(topology), loss.data());
+      },
+      nb::arg("y").noconvert(), nb::arg("target").noconvert(), nb::arg("window").noconvert(), nb::arg("topology"),
+      nb::arg("loss").noconvert(), "Losses of all steps of one sample, from its outputs in mV.");
+}
+
+}  // namespace eprop

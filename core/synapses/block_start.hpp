@@ -1,0 +1,319 @@
+// What an e-prop+ synapse keeps between spikes: its state moved back to the start of the block.
+//
+// When a spike arrives in step t, the block of steps that t lies in has begun already, and the propagator from its start to t is
+// known. A synapse applies it backward and keeps what its trace would have been at the start of the block: its block-start state.
+// From there the next spike goes on in two parts: to the start of its own block, by a propagator that all synapses share whose
+// last spikes fell into the same block, and that holds as long as this block lasts; then to its own step, by the propagator that
+// all spikes of the step share. No propagator is asked for that begins at the step of a last spike. So a step touches as many as
+// the cutoff has blocks, not as many as it has steps, and makes one of them: they stay in the cache, in whatever order spikes
+// come and whatever their delays.
+//
+// Back from its own step to the start of the block a synapse need not go at all: it has just been there. What is new since is the
+// spike that arrives, and what that does at the start of the block is a number of the target (corrections.hpp).
+//
+// Moved back, a trace would have collected a gradient up to t that no spike has caused: the premature gradient. It is subtracted
+// from the weight (with moments, from `pending`) at once, so that the next gradient may be counted from the start of the block.
+// History::eta tells with which learning rate it was; the weight as of the last spike is had back by effective_weights.hpp.
+//
+// A component of the eligibility that is the synapse's own (n_own = 1) is moved back by dividing by what a block has left of it.
+// The build decides whether that always stays away from zero. Where it may not, synapses cross the rest of their block instead
+// (crossing.hpp).
+#pragma once
+#include "synapses/branches.hpp"
+
+namespace eprop {
+
+// Values of N synapses: traces, own component.
+template <class Real, int N> struct Values {
+  Vector<Real, N> e, rate, own;
+};
+template <Kind K, int N, class Real> EPROP_INLINE Values<Real, N> read_values(const SynapsePointers<Real>& s, Index synapse) {
+  Values<Real, N> v;
+  v.e = load<N>(s.trace + synapse);
+  if constexpr (K.two_kappas) v.rate = load<N>(s.trace_reg + synapse);
+  if constexpr (K.n_own > 0) v.own = load<N>(s.own + synapse);
+  return v;
+}
+template <Kind K, int N, class Real>
+EPROP_INLINE void write_values(const SynapsePointers<Real>& s, Index synapse, const Values<Real, N>& v) {
+  store<N, Real>(s.trace + synapse, v.e);
+  if constexpr (K.two_kappas) store<N, Real>(s.trace_reg + synapse, v.rate);
+  if constexpr (K.n_own > 0) store<N, Real>(s.own + synapse, v.own);
+}
+
+// What filtered spikes and the own component add to `total` through entries of propagators from `entry` on.
+template <Kind K, int entry, class V, class Real>
+EPROP_INLINE V add_through(V total, const V* m, Real z_0, Real z_1, const V& own) {
+  if constexpr (K.n_filters > 0) total += m[entry] * z_0;
+  if constexpr (K.n_filters > 1) total += m[entry + 1] * z_1;
+  if constexpr (K.n_own > 0) total += m[entry + K.n_filters] * own;
+  return total;
+}
+
+// The gradient that is collected on the way: GE e + G (z, own) + GR e_reg; the entries begin at those places.
+template <Kind K, int GE, int GR, int G, int N, class Real>
+EPROP_INLINE Vector<Real, N> collect(const Vector<Real, N>* m, const Values<Real, N>& v, Real z_0, Real z_1) {
+  Vector<Real, N> g = add_through<K, G>(m[GE] * v.e, m, z_0, z_1, v.own);
+  if constexpr (K.two_kappas) g += m[GR] * v.rate;
+  return g;
+}
+
+// What the synapses of a branch go through: neuron-major copies of propagators, the decay of traces, filtered spikes at the start.
+template <class Real> struct Passage {
+  const Real* copies;
+  Real kappa, kappa_reg, z_0, z_1;
+};
+
+// Values go on through propagators; returns the gradient on the way:
+//     e_bar = kappa^n e_bar + E (z, own)    own = A (z, own)    g = GE e_bar + GR e_bar_reg + G (z, own)
+template <Kind K, int N, class Real>
+EPROP_INLINE Vector<Real, N> go_through(const Passage<Real>& way, const std::uint32_t* targets, Values<Real, N>& v) {
+  constexpr int size = static_cast<int>(record_size(K.n_entries()));
+  Vector<Real, N> m[size];
+  load_records<N, K.n_entries(), size>(way.copies, targets, m);
+  const Vector<Real, N> g = collect<K, K.GE(), K.GR(), K.G(), N>(m, v, way.z_0, way.z_1);
+  v.e = add_through<K, K.E()>(way.kappa * v.e, m, way.z_0, way.z_1, v.own);
+  if constexpr (K.two_kappas) v.rate = add_through<K, K.R()>(way.kappa_reg * v.rate, m, way.z_0, way.z_1, v.own);
+  if constexpr (K.n_own > 0) v.own = add_through<K, K.A()>(broadcast<N>(Real(0)), m, way.z_0, way.z_1, v.own);
+  return g;
+}
+
+// ------------------------------------------------------------------------------------------------------- arriving spikes
+
+// What is the same for all synapses of an arriving branch.
+template <class Real> struct LearningBranch {
+  Descent<Real> descent;
+  bool from_earlier_block;
+  Passage<Real> to_block;   // from the start of the block of the last spike to that of this one
+  Passage<Real> to_step;    // on to this step: the copies are corrections
+};
+
+// N synapses go on from their block-start state to the start of this block and to this step, change, deliver, and are kept at the
+// start of this block, as the spike that arrives has corrected them (C):
+//     g_s = GE e_s + G (z_s, own_s)    w <- clip(w - eta (g + g_s))    x += w
+//     e_0 = e_s + C_E    own_0 = own_s + C_A    w_0 = w + eta (g_s + C_Q)
+template <Kind K, bool moments, int N, class Real>
+EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse, const LearningBranch<Real>& branch,
+                                 const OwedSteps<Real>& owed) {
+  constexpr int size = static_cast<int>(record_size(K.n_corrections()));
+  const std::uint32_t* targets = s.targets + synapse;
+  Values<Real, N> v = read_values<K, N>(s, synapse);
+  Vector<Real, N> g = broadcast<N>(Real(0));
+  if (branch.from_earlier_block) g = go_through<K, N>(branch.to_block, targets, v);
+  Vector<Real, N> m[size];
+  load_records<N, K.n_corrections(), size>(branch.to_step.copies, targets, m);
+  Vector<Real, N> premature = collect<K, K.C_GE(), K.C_GR(), K.C_G(), N>(m, v, branch.to_step.z_0, branch.to_step.z_1);
+  g += premature;
+  premature += m[K.C_Q()];
+  v.e += m[K.C_E()];
+  if constexpr (K.two_kappas) v.rate += m[K.C_R()];
+  if constexpr (K.n_own > 0) v.own += m[K.C_A()];
+  write_values<K, N>(s, synapse, v);
+  if constexpr (moments) {
+    static_assert(N == 1);
+    g += s.pending[synapse];
+    const Real w = owed.take(synapse, static_cast<double>(g));
+    deliver<N>(s.x, targets, w);
+    s.weight[synapse] = w;
+    s.pending[synapse] = -premature;
+  } else {
+    const Descent<Real> d = branch.descent;
+    const Vector<Real, N> w = clip<N, Real>(load<N>(s.weight + synapse) - d.eta * g, d.w_min, d.w_max);
+    deliver<N>(s.x, targets, w);
+    store<N, Real>(s.weight + synapse, w + d.eta * premature);
+  }
+}
+
+// The gradient that a synapse collects from its block-start state to a step, through the block prefix of that step: see `collect`.
+template <class Real>
+EPROP_INLINE Real premature_gradient(const Kind& kind, Array2<const Real> prefix, Index target, const Values<Real, 1>& v, Real z_0,
+                                     Real z_1) {
+  const auto p = [&](Index entry) EPROP_INLINED { return prefix.data[entry * prefix.columns + target]; };
+  Real g = p(kind.GE()) * v.e;
+  if (kind.n_filters > 0) g += p(kind.G()) * z_0;
+  if (kind.n_filters > 1) g += p(kind.G() + 1) * z_1;
+  if (kind.n_own > 0) g += p(kind.G() + kind.n_filters) * v.own;
+  if (kind.two_kappas) g += p(kind.GR()) * v.rate;
+  return g;
+}
+
+// Let the learning rate with which premature gradients were subtracted in step `last` be larger by `change`; z are the filtered
+// spikes at the start of the block of that step.
+template <Kind K, class Real>
+__attribute__((noinline)) void rescale_weights(StreamState<Real>& state, Index begin, Index end, Index last, double change, Real z_0,
+                                               Real z_1) {
+  const SynapsePointers<Real> s = pointers_of(state);
+  const Array3<Real>& history = state.history.prefix_history;
+  const Array2<const Real> prefix = plane_of(history, last & (history.planes - 1));
+  for (Index synapse = begin; synapse < end; synapse++) {
+    const Values<Real, 1> v = read_values<K, 1>(s, synapse);
+    s.weight[synapse] += static_cast<Real>(change) * premature_gradient(K, prefix, s.targets[synapse], v, z_0, z_1);
+  }
+}
+
+// Arriving branches with a last spike within the cutoff: their synapses go on, change and deliver. Those whose last spikes are in
+// the same block follow each other.
+template <Kind K, bool moments, class Real>
+void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
+  StreamState<Real>& state = step.state;
+  const Topology& topology = state.topology;
+  const SynapsePointers<Real> s = pointers_of(state);
+  const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;
+  const Index n = t & (block_steps - 1), start = t - n, mask = state.plus.to_current_block.planes - 1;
+  const Index far = branches_ahead(branches);
+  OwedSteps<Real> owed(state, step.group);
+  LearningBranch<Real> branch{descent_of<Real>(step.group.optimizer), false, {nullptr, 1, 1, 0, 0}, {nullptr, 1, 1, 0, 0}};
+  branch.to_step.copies = copies_of<K.n_corrections()>(state.plus.corrections_copy, 0, step.group.target_begin);
+  Index block_start = start;
+  for (Index k = 0; k < branches.count; k++) {
+    const ArrivingBranch& arriving = branches.first[k];
+    const Index before = arriving.last & (block_steps - 1);
+    if (arriving.last - before != block_start) {
+      block_start = arriving.last - before;
+      branch.from_earlier_block = block_start < start;
+      branch.to_block.copies =
+          copies_of<K.n_entries()>(state.plus.copies, block_start / block_steps & mask, step.group.target_begin);
+      branch.to_block.kappa = static_cast<Real>(topology.decays(trace_group, kKappa, start - block_start));
+      branch.to_block.kappa_reg = static_cast<Real>(topology.decays(trace_group, kKappaReg, start - block_start));
+    }
+    double back[2], here[2];
+    move_spikes<K>(topology, trace_group, kInverse, before, arriving.z_last, back);
+    move_ahead_back<K>(topology, trace_group, n, arriving.z_ahead, here);
+    branch.to_block.z_0 = static_cast<Real>(back[0]);
+    branch.to_block.z_1 = static_cast<Real>(back[1]);
+    branch.to_step.z_0 = static_cast<Real>(here[0]);
+    branch.to_step.z_1 = static_cast<Real>(here[1]);
+    const Index begin = branches.begin(k), end = branches.end(k);
+    if constexpr (moments) {
+      owed.owe(arriving.optimizer_steps, t - 1);
+    } else {
+      const double change = step.change_of_eta(arriving.last);
+      if (change != 0.0)
+        rescale_weights<K>(state, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
+    }
+    const LearningBranch<Real> b = branch;
+    for_synapses<!moments>(s, begin, end, following(branches, k + far), [&](auto together, Index synapse) EPROP_INLINED {
+      learn_synapses<K, moments, together>(s, synapse, b, owed);
+    });
+  }
+}
+
+// -------------------------------------------------------------------------------------------- the first spike, or a late one
+
+// Propagators from the start of this block to this step, which a branch is moved back through.
+template <class Real> struct BackPassage {
+  const Real* copies;
+  Real grow, grow_reg, z_0, z_1;  // 1 / kappa^n, 1 / kappa_reg^n; filtered spikes at the start of the block
+};
+
+// Keep N synapses, whose traces are those of now, at the start of the block:
+//     own_0 = (own - A z_0) / A_own    e_0 = (e_bar - E (z_0, own_0)) / kappa^n    w_0 = w + eta g_0
+template <Kind K, bool moments, int N, class Real>
+EPROP_INLINE void move_synapses_back(const SynapsePointers<Real>& s, Index synapse, const BackPassage<Real>& back, Real eta) {
+  constexpr int size = static_cast<int>(record_size(K.n_entries())), A = K.A(), D = K.n_filters;
+  Values<Real, N> v = read_values<K, N>(s, synapse);
+  Vector<Real, N> m[size];
+  load_records<N, K.n_entries(), size>(back.copies, s.targets + synapse, m);
+  Vector<Real, N> minus_own;
+  if constexpr (K.n_own > 0) {
+    if constexpr (D > 0) v.own -= m[A] * back.z_0;
+    if constexpr (D > 1) v.own -= m[A + 1] * back.z_1;
+    v.own = v.own / m[A + D];
+    minus_own = -v.own;
+  }
+  v.e = add_through<K, K.E()>(v.e, m, -back.z_0, -back.z_1, minus_own) * back.grow;
+  if constexpr (K.two_kappas) v.rate = add_through<K, K.R()>(v.rate, m, -back.z_0, -back.z_1, minus_own) * back.grow_reg;
+  write_values<K, N>(s, synapse, v);
+  const Vector<Real, N> premature = collect<K, K.GE(), K.GR(), K.G(), N>(m, v, back.z_0, back.z_1);
+  if constexpr (moments) {
+    store<N, Real>(s.pending + synapse, -premature);
+  } else {
+    store<N, Real>(s.weight + synapse, load<N>(s.weight + synapse) + eta * premature);
+  }
+}
+
+// Keep a branch at the start of the block that spikes for the first time or after a long silence, the spike included.
+template <Kind K, bool moments, class Real>
+void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, Index k) {
+  StreamState<Real>& state = step.state;
+  const Topology& topology = state.topology;
+  const Index trace_group = step.group.trace_group, n = step.t & (state.history.block_steps - 1);
+  double here[2], arrived[2];
+  move_ahead_back<K>(topology, trace_group, n, branches.first[k].z_ahead, here);
+  arrival_moved_back<K>(topology, trace_group, n, arrived);
+  const BackPassage<Real> back{
+      copies_of<K.n_entries()>(state.plus.copies, state.plus.to_current_block.planes + kHere, step.group.target_begin),
+      static_cast<Real>(topology.decays(trace_group, kGrowKappa, n)),
+      static_cast<Real>(topology.decays(trace_group, kGrowKappaReg, n)), static_cast<Real>(here[0] + arrived[0]),
+      static_cast<Real>(here[1] + arrived[1])};
+  const Real eta = static_cast<Real>(step.group.optimizer.eta);
+  const SynapsePointers<Real> s = pointers_of(state);
+  for_synapses<!moments>(s, branches.begin(k), branches.end(k), {}, [&](auto together, Index synapse) EPROP_INLINED {
+    move_synapses_back<K, moments, together>(s, synapse, back, eta);
+  });
+}
+
+// ------------------------------------------------------------------------------------------------------ expired branches
+
+// What is the same for all synapses of an expired branch.
+template <class Real> struct ExpiringBranch {
+  Descent<Real> descent;
+  bool from_earlier_block;
+  Passage<Real> to_block;  // from the start of the block of the last spike to that of the step before this one
+  Passage<Real> to_end;    // and on; the entries for values end a step before those of the gradient
+};
+
+// N synapses collect what is left to collect.
+template <Kind K, bool moments, int N, class Real>
+EPROP_INLINE void finalise_synapses(const SynapsePointers<Real>& s, Index synapse, const ExpiringBranch<Real>& branch) {
+  const std::uint32_t* targets = s.targets + synapse;
+  Values<Real, N> v = read_values<K, N>(s, synapse);
+  Vector<Real, N> g = broadcast<N>(Real(0));
+  if (branch.from_earlier_block) g = go_through<K, N>(branch.to_block, targets, v);
+  g += go_through<K, N>(branch.to_end, targets, v);
+  write_values<K, N>(s, synapse, v);
+  if constexpr (moments) {
+    store<N, Real>(s.pending + synapse, load<N>(s.pending + synapse) + g);
+  } else {
+    const Descent<Real> d = branch.descent;
+    store<N, Real>(s.weight + synapse, clip<N, Real>(load<N>(s.weight + synapse) - d.eta * g, d.w_min, d.w_max));
+  }
+}
+
+// Expired branches, whose last spikes arrived in step t - cutoff, collect what is left to collect up to step t.
+template <Kind K, bool moments, class Real>
+void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
+  StreamState<Real>& state = step.state;
+  const Topology& topology = state.topology;
+  const SynapsePointers<Real> s = pointers_of(state);
+  const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;
+  const Index last = t - step.group.cutoff, before = last & (block_steps - 1), start = (t - 1) / block_steps * block_steps;
+  const Index n = std::max<Index>(start - last + before, 0), rest = t - 1 - start, blocks = state.plus.to_current_block.planes;
+  const auto decay = [&](DecayRow row, Index steps) { return static_cast<Real>(topology.decays(trace_group, row, steps)); };
+  ExpiringBranch<Real> branch{
+      descent_of<Real>(step.group.optimizer), last < start,
+      {copies_of<K.n_entries()>(state.plus.copies, last / block_steps & (blocks - 1), step.group.target_begin), decay(kKappa, n),
+       decay(kKappaReg, n), 0, 0},
+      {copies_of<K.n_entries()>(state.plus.copies, blocks + kExpired, step.group.target_begin), decay(kKappa, rest),
+       decay(kKappaReg, rest), 0, 0}};
+  const Index far = branches_ahead(branches);
+  const double change = moments ? 0.0 : step.change_of_eta(last);
+  for (Index k = 0; k < branches.count; k++) {
+    double back[2], there[2];
+    move_spikes<K>(topology, trace_group, kInverse, before, branches.first[k].z, back);
+    std::copy(back, back + 2, there);
+    if (branch.from_earlier_block) move_spikes<K>(topology, trace_group, kForward, start - last, branches.first[k].z, there);
+    branch.to_block.z_0 = static_cast<Real>(back[0]);
+    branch.to_block.z_1 = static_cast<Real>(back[1]);
+    branch.to_end.z_0 = static_cast<Real>(there[0]);
+    branch.to_end.z_1 = static_cast<Real>(there[1]);
+    const Index begin = branches.begin(k), end = branches.end(k);
+    if (change != 0.0) rescale_weights<K>(state, begin, end, last, change, branch.to_block.z_0, branch.to_block.z_1);
+    const ExpiringBranch<Real> b = branch;
+    for_synapses<!moments>(s, begin, end, following(branches, k + far), [&](auto together, Index synapse) EPROP_INLINED {
+      finalise_synapses<K, moments, together>(s, synapse, b);
+    });
+  }
+}
+
+}  // namespace eprop

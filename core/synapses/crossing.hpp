@@ -1,0 +1,220 @@
+// e-prop+ synapses with components of the eligibility that cannot be moved back.
+//
+// Spikes of the neuron itself act on such components, and what has been forgotten cannot be had back: these synapses cannot be
+// kept at the start of a block (block_start.hpp). They cross the rest of the block of their last spike, then the way from there to
+// here; or, within one block, the interval at once.
+#pragma once
+#include "synapses/branches.hpp"
+
+namespace eprop {
+
+// What crosses an interval: traces, own components.
+template <class Real> struct Crossing {
+  Real e, rate, own[kMostOwn];
+};
+// An interval of the synapses of a branch: propagators of the gradient, those of values (which may end earlier), the decay of
+// traces, filtered spikes at its start.
+template <class Real> struct Interval {
+  Array2<const Real> gradient, values;
+  Real kappa, kappa_reg, z[kMostFilters];
+};
+
+template <Kind K, class Real> Crossing<Real> read_crossing(const Synapses<Real>& s, Index synapse) {
+  Crossing<Real> v{s.trace.data[synapse], 0, {0, 0}};
+  if constexpr (K.two_kappas) v.rate = s.trace_reg.data[synapse];
+  for (int m = 0; m < K.n_own; m++) v.own[m] = s.own.data[m * s.own.columns + synapse];
+  return v;
+}
+
+// The way back; `arrives`: a spike enters the synapse's own components.
+template <Kind K, class Real>
+void write_crossing(const Topology& topology, Synapses<Real>& s, Index synapse, const Crossing<Real>& v, bool arrives) {
+  s.trace.data[synapse] = v.e;
+  if constexpr (K.two_kappas) s.trace_reg.data[synapse] = v.rate;
+  for (int m = 0; m < K.n_own; m++) {
+    Real& own = s.own.data[m * s.own.columns + synapse];
+    own = v.own[m];
+    if (K.n_filters == 0 && arrives)
+      own = static_cast<Real>(v.own[m] + topology.eligibility.row(K.b() + m)[topology.targets.data[synapse]]);
+  }
+}
+
+// What components x (filtered spikes, then own ones) do through the entries of a propagator from `entry` on.
+template <Kind K, class Real>
+EPROP_INLINE Real through(const Array2<const Real>& p, int entry, Index target, const Real (&x)[kMostFilters + kMostOwn]) {
+  const auto at = [&](int k) EPROP_INLINED { return p.data[(entry + k) * p.columns + target] * x[k]; };
+  Real total = at(0);
+  for (int k = 1; k < K.n_components(); k++) total += at(k);
+  return total;
+}
+
+// Values of one synapse cross an interval; returns the gradient.
+template <Kind K, class Real> Real cross(const Interval<Real>& interval, Index target, Crossing<Real>& v) {
+  Real x[kMostFilters + kMostOwn] = {};
+  for (int d = 0; d < K.n_filters; d++) x[d] = interval.z[d];
+  for (int m = 0; m < K.n_own; m++) x[K.n_filters + m] = v.own[m];
+  const auto entry = [&](int k) EPROP_INLINED { return interval.gradient.data[k * interval.gradient.columns + target]; };
+  Real g = entry(K.GE()) * v.e;
+  if constexpr (K.two_kappas) {
+    g += entry(K.GR()) * v.rate;
+    v.rate = interval.kappa_reg * v.rate + through<K>(interval.values, K.R(), target, x);
+  }
+  g += through<K>(interval.gradient, K.G(), target, x);
+  v.e = interval.kappa * v.e + through<K>(interval.values, K.E(), target, x);
+  for (int m = 0; m < K.n_own; m++) v.own[m] = through<K>(interval.values, K.A() + m * K.n_components(), target, x);
+  return g;
+}
+
+// An interval of `n` steps through one propagator.
+template <class Real>
+Interval<Real> interval_of(const GroupStep<Real>& step, Index n, Array2<const Real> gradient, Array2<const Real> values) {
+  const auto decay = [&](DecayRow row) { return static_cast<Real>(step.state.topology.decays(step.group.trace_group, row, n)); };
+  return {gradient, values, decay(kKappa), decay(kKappaReg), {0, 0}};
+}
+template <Kind K, class Real> void set_spikes(Interval<Real>& interval, const double* z) {
+  for (int d = 0; d < K.n_filters; d++) interval.z[d] = static_cast<Real>(z[d]);
+}
+
+// Change a synapse by its gradient, and deliver.
+template <bool moments, class Real>
+void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real gradient, const Descent<Real>& d,
+                        const OwedSteps<Real>& owed) {
+  Real w;
+  if constexpr (moments) {
+    w = owed.take(synapse, static_cast<double>(gradient));
+  } else {
+    w = clip<1, Real>(s.weight[synapse] - d.eta * gradient, d.w_min, d.w_max);
+  }
+  s.weight[synapse] = w;
+  s.x[s.targets[synapse]] += static_cast<double>(w);
+}
+
+// Branches whose last spikes are in the same earlier block cross the rest of it, and the way to this step, which is found for their
+// targets; they change and deliver.
+template <Kind K, bool moments, class Real>
+void learn_across(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
+  StreamState<Real>& state = step.state;
+  const Topology& topology = state.topology;
+  const SynapsePointers<Real> s = pointers_of(state);
+  const Index block_steps = state.history.block_steps, ring = state.history.prefix_history.planes - 1;
+  const Descent<Real> descent = descent_of<Real>(step.group.optimizer);
+  OwedSteps<Real> owed(state, step.group);
+  for (Index k = 0; k < branches.count; k++) {
+    const ArrivingBranch& branch = branches.first[k];
+    fetch_next(s, branches, k);
+    const Index rest = (branch.last / block_steps + 1) * block_steps - branch.last;
+    const auto history = plane_of(state.history.prefix_history, branch.last & ring), way = plane_of(state.plus.interval, 0);
+    Interval<Real> first = interval_of(step, rest, history, history);
+    Interval<Real> second = interval_of(step, step.t - branch.last - rest, way, way);
+    double z[2];
+    move_spikes<K>(topology, step.group.trace_group, kForward, rest, branch.z_last, z);
+    set_spikes<K>(first, branch.z_last);
+    set_spikes<K>(second, z);
+    if constexpr (moments) owed.owe(branch.optimizer_steps, step.t - 1);
+    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
+      const Index target = s.targets[synapse];
+      Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
+      Real g = cross<K>(first, target, v);
+      g += cross<K>(second, target, v);
+      write_crossing<K>(topology, state.synapses, synapse, v, true);
+      change_and_deliver<moments>(s, synapse, g, descent, owed);
+    }
+  }
+}
+
+// Branches whose last spikes arrived in step `last` of this block change and deliver; the propagators from there are in `interval`.
+template <Kind K, bool moments, class Real>
+void learn_within(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, Index last) {
+  StreamState<Real>& state = step.state;
+  const SynapsePointers<Real> s = pointers_of(state);
+  const Descent<Real> descent = descent_of<Real>(step.group.optimizer);
+  const auto found = plane_of(state.plus.interval, 0);
+  Interval<Real> interval = interval_of(step, step.t - last, found, found);
+  OwedSteps<Real> owed(state, step.group);
+  for (Index k = 0; k < branches.count; k++) {
+    fetch_next(s, branches, k);
+    set_spikes<K>(interval, branches.first[k].z_last);
+    if constexpr (moments) owed.owe(branches.first[k].optimizer_steps, step.t - 1);
+    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
+      Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
+      const Real g = cross<K>(interval, s.targets[synapse], v);
+      write_crossing<K>(state.topology, state.synapses, synapse, v, true);
+      change_and_deliver<moments>(s, synapse, g, descent, owed);
+    }
+  }
+}
+
+// Call visit(neurons) for the target of each synapse of some branches.
+template <class Real, class F>
+void for_targets(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, F&& visit) {
+  TargetRange<Real> one = step.targets;
+  for (Index k = 0; k < branches.count; k++)
+    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
+      one.begin = step.state.topology.targets.data[synapse];
+      one.end = one.begin + 1;
+      visit(one);
+    }
+}
+
+// A propagator for one target costs about as much as this many in the loop over all targets.
+inline constexpr double kCostOfOne = 5.5;
+
+// Arriving branches with a last spike within the cutoff, in the order of these: block by block, and within this block step by step.
+template <Kind K, bool moments, class Real>
+void learn_crossing(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
+  StreamState<Real>& state = step.state;
+  const TargetRange<Real>& targets = step.targets;
+  const Index block_steps = state.history.block_steps, t = step.t, start = t / block_steps * block_steps;
+  const Array2<Real> interval = state.plus.interval.plane(0);
+  turn_to_step(*targets.found, t);
+  for (Index k = 0; k < branches.count;) {
+    const Index last = branches.first[k].last, first = k;
+    const Index until = last >= start ? last + 1 : (last / block_steps + 1) * block_steps;
+    Index synapses = 0;
+    for (; k < branches.count && branches.first[k].last < until; k++) synapses += branches.end(k) - branches.begin(k);
+    const auto together = branches.part(first, k);
+    const bool many = static_cast<double>(synapses) * kCostOfOne > static_cast<double>(targets.end - targets.begin);
+    if (last < start) {
+      find_to_current_block<K>(targets, until / block_steps, t / block_steps);
+      const auto find = [&](const TargetRange<Real>& neurons) { find_to_step<K>(neurons, until / block_steps, t); };
+      if (many) {
+        find(targets);
+      } else {
+        for_targets(step, together, find);
+      }
+      learn_across<K, moments>(step, together);
+    } else if (many) {
+      find_within_block<K>(targets, last, t, true, interval);
+      learn_within<K, moments>(step, together, last);
+    } else if (synapses > 0) {  // too few for a propagator of every target to pay
+      for_targets(step, together, [&](const TargetRange<Real>& one) { find_within_block<K>(one, last, t, false, interval); });
+      learn_within<K, moments>(step, together, last);
+    }
+  }
+}
+
+// Expired branches cross the cutoff, of which the traces take part in all steps but the last.
+template <Kind K, bool moments, class Real>
+void finalise_crossing(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
+  StreamState<Real>& state = step.state;
+  const SynapsePointers<Real> s = pointers_of(state);
+  const Descent<Real> d = descent_of<Real>(step.group.optimizer);
+  Interval<Real> interval = interval_of(step, step.group.cutoff - 1, plane_of(state.plus.until_cutoff, 0),
+                                        plane_of(state.plus.until_cutoff_before, 0));
+  for (Index k = 0; k < branches.count; k++) {
+    fetch_next(s, branches, k);
+    set_spikes<K>(interval, branches.first[k].z);
+    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
+      Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
+      const Real g = cross<K>(interval, s.targets[synapse], v);
+      write_crossing<K>(state.topology, state.synapses, synapse, v, false);
+      if constexpr (moments) {
+        s.pending[synapse] = g;
+      } else {
+        s.weight[synapse] = clip<1, Real>(s.weight[synapse] - d.eta * g, d.w_min, d.w_max);
+      }
+    }
+  }
+}
+
+}  // namespace eprop
