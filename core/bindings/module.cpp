@@ -12,6 +12,7 @@
 namespace eprop {
 // One line for each part of the core that Python calls.
 void bind_tables(nanobind::module_& m);
+void bind_batch(nanobind::module_& m);
 void bind_bandwidth(nanobind::module_& m);
 void bind_camera(nanobind::module_& m);
 void bind_connections(nanobind::module_& m);
@@ -27,6 +28,7 @@ NB_MODULE(EPROP_MODULE, m) {
   m.attr("level") = EPROP_LEVEL;
   m.def("available_threads", &available_threads);
   bind_tables(m);
+  bind_batch(m);
   bind_bandwidth(m);
   bind_camera(m);
   bind_connections(m);
