@@ -95,29 +95,31 @@ template <class Real> void deliver_synapses(Index begin, Index end, const Places
 template <class Real>
 void deliver_branches(const Batch<Real>& batch, Index r, Index reached, const AxonSpikes& spikes, Index place, Array2<double> input) {
   const Topology& topology = batch.topology;
-  const Index branches_at_once = batch.plan.groups[r].fused ? reached : 1;
-  const bool contiguous = batch.plan.groups[r].contiguous;
-  const Real* weight = batch.weight.data;
-  for (Index k = 0; k < spikes.count; k++)
-    for (Index p = 0; p < topology.n_partitions(); p++) {
-      const Index* start = topology.branch_start.row(p);
-      const Places places = places_of(topology, batch.plan, r, p);
+  const GroupPlan own = batch.plan.groups[r];
+  const Array1<const Real> weight = batch.weight;
+  const Index at_once = own.fused ? reached : 1;
+  for (Index p = 0; p < topology.n_partitions(); p++) {
+    const Index* start = topology.branch_start.row(p);
+    const Places places = places_of(topology, batch.plan, r, p);
+    const Runs runs = runs_of(topology, batch.plan, r, p);
+    for (Index k = 0; k < spikes.count; k++) {
       if (k + 1 < spikes.count) {
         const Index next = spikes.branch(k + 1);
-        prefetch_row(start[next], start[next + reached], contiguous ? nullptr : &places, weight);
+        prefetch_row(start[next], start[next + reached], own.contiguous ? nullptr : &places, weight.data);
       }
       const Index branch = spikes.branch(k);
-      for (Index d = 0; d < reached; d += branches_at_once) {
+      for (Index d = 0; d < reached; d += at_once) {
         double* x = input.row(place + topology.groups[r + d].delay_offset);
-        if (contiguous) {
-          each_run(batch.plan, r * topology.n_partitions() + p, branch + d, [&](Index synapse, Index target, Index count) {
-            add_run(x + target, weight + synapse, count, batch.weight.size - synapse);
+        if (own.contiguous) {
+          runs.each(branch + d, [&](Index synapse, Index target, Index count) {
+            add_run(x + target, weight.data + synapse, count, weight.size - synapse);
           });
         } else {
-          deliver_synapses(start[branch + d], start[branch + d + branches_at_once], places, weight, x);
+          deliver_synapses(start[branch + d], start[branch + d + at_once], places, weight.data, x);
         }
       }
     }
+  }
 }
 
 // Adds the weights of all axons whose first branches are reached in step t, whose inputs are row `place`: those of all their

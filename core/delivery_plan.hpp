@@ -68,7 +68,7 @@ template <class Real> struct DeliveryPlan : PlanSizes {
   std::vector<Index> run_synapse;        // first synapse of each run; it ends where the next one begins
   std::vector<std::uint32_t> run_target; // and its target
   std::vector<Index> run_start;          // of each branch that consists of runs, see `run_shift`
-  std::vector<Index> run_shift;          // (groups * partitions) first branch of a projection, minus where its runs are listed
+  std::vector<Index> run_shift;          // (groups * partitions) where the branches of a projection begin there
   std::vector<GradientPiece> pieces;
 };
 
@@ -184,7 +184,7 @@ inline PlanSizes plan_sizes(const Topology& topology, Index n_steps, bool learns
     const bool contiguous = runs > 0 && synapses >= kContiguousFrom * static_cast<double>(runs);
     const bool fused = !dense && !contiguous && small && group.branch_stride > 1 &&
                        synapses < kFusedTo * branches * static_cast<double>(topology.n_partitions());
-    const bool by_spikes = learns && group.rule == Rule::eprop && !group.onto_readouts &&
+    const bool by_spikes = learns && group.rule == Rule::eprop && !group.onto_readouts && !contiguous &&
                            synapses < kRowsFrom * branches * static_cast<double>(group.target_end - group.target_begin);
     if (fused) plan.flat += static_cast<Index>(synapses);
     if (contiguous) {
@@ -229,7 +229,7 @@ template <class Real> void fill_runs(const Topology& topology, DeliveryPlan<Real
     if (!plan.groups[r].contiguous || topology.groups[r].first_group != r) continue;
     const auto [first, end] = branches_of(topology.groups[r]);
     for (Index p = 0; p < topology.n_partitions(); p++) {
-      plan.run_shift[r * topology.n_partitions() + p] = first - static_cast<Index>(plan.run_start.size());
+      plan.run_shift[r * topology.n_partitions() + p] = static_cast<Index>(plan.run_start.size());
       for (Index branch = first; branch < end; branch++) {
         const Index begin = topology.branch_start(p, branch);
         plan.run_start.push_back(static_cast<Index>(plan.run_synapse.size()));
@@ -271,12 +271,23 @@ template <class Real> DeliveryPlan<Real> make_plan(const Topology& topology, Ind
   return plan;
 }
 
-// Calls work(first synapse, first target, length) for each run of a branch.
-template <class Real, class Work>
-inline void each_run(const DeliveryPlan<Real>& plan, Index projection_and_partition, Index branch, const Work& work) {
-  const Index* start = plan.run_start.data() + (branch - plan.run_shift[projection_and_partition]);
-  for (Index run = start[0]; run < start[1]; run++)
-    work(plan.run_synapse[run], static_cast<Index>(plan.run_target[run]), plan.run_synapse[run + 1] - plan.run_synapse[run]);
+// Runs of neighbouring targets of the branches of a projection, in one partition.
+struct Runs {
+  const Index* synapse;
+  const std::uint32_t* target;
+  const Index* start;
+  Index first_branch;  // where `start` begins
+  // Calls work(first synapse, first target, length) for each run of a branch.
+  template <class Work> [[gnu::always_inline]] void each(Index branch, const Work& work) const {
+    const Index end = start[branch - first_branch + 1];
+    for (Index run = start[branch - first_branch]; run < end; run++) work(synapse[run], Index{target[run]}, synapse[run + 1] - synapse[run]);
+  }
+};
+template <class Real> Runs runs_of(const Topology& topology, const DeliveryPlan<Real>& plan, Index group, Index partition) {
+  if (!plan.groups[group].contiguous) return {};
+  const DelayGroup& first = topology.groups[group];
+  return {plan.run_synapse.data(), plan.run_target.data(), plan.run_start.data() + plan.run_shift[group * topology.n_partitions() + partition],
+          first.first_branch};
 }
 
 // Where the synapses of a projection lead to.
