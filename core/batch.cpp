@@ -222,7 +222,7 @@ Batch<Real> make_batch(const Topology& topology, Array2<const double> initial, I
   }
   for (int thread = 0; learns && thread < threads; thread++) {
     batch.row_sums.emplace_back(static_cast<std::size_t>(batch.plan.columns));
-    batch.synapse_sums.emplace_back(static_cast<std::size_t>(batch.plan.sums));
+    batch.synapse_sums.emplace_back(static_cast<std::size_t>(batch.plan.sums + kPadding));
   }
   return batch;
 }
@@ -246,7 +246,7 @@ Index run_samples(Batch<Real>& batch, Index begin, Index stop, const BatchReques
   while (index < stop) {
     const Chunk chunk{index, std::min(static_cast<Index>(batch.slots.size()), stop - index)};
     if (!run_chunk(batch, chunk, request, interrupt)) return -1;
-    if (request.learn && !accumulate(batch, chunk, request, pending.data, interrupt)) return -1;
+    if (request.learn && !accumulate(batch, chunk, request, pending, interrupt)) return -1;
     index += chunk.width;
     if (std::chrono::steady_clock::now() - began > kCall) break;
   }
@@ -266,7 +266,7 @@ template <class Real> bool backward(Batch<Real>& batch, const Chunk& chunk, cons
 }
 
 template <class Real>
-bool accumulate(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Real* pending, Interrupt interrupt) {
+bool accumulate(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Array1<Real> pending, Interrupt interrupt) {
   const auto n = static_cast<Index>(batch.plan.pieces.size());
   return divide(n, batch.threads, interrupt, [&](Index thread, Index piece, Watch& watch) {
     if (!watch.stopped(kPiece)) accumulate_piece(batch, batch.plan.pieces[piece], chunk.width, chunk.index, request, thread, pending);
@@ -338,7 +338,7 @@ void read_spikes(const SampleSlot<Real>& slot, Index first, Index stop, std::vec
   template std::vector<std::uint8_t> take_message(Batch<Real>&, Index);                                                           \
   template void receive_slice(Batch<Real>&, const Chunk&, const Steps&, const BatchRequest&, const Inbox&);                       \
   template bool backward(Batch<Real>&, const Chunk&, const BatchRequest&, Interrupt);                                             \
-  template bool accumulate(Batch<Real>&, const Chunk&, const BatchRequest&, Real*, Interrupt);                                    \
+  template bool accumulate(Batch<Real>&, const Chunk&, const BatchRequest&, Array1<Real>, Interrupt);                                    \
   template Index count_events(const Batch<Real>&, const SampleSlot<Real>&);                                                       \
   template bool is_finite(const SampleSlot<Real>&);                                                                               \
   template void read_spikes(const SampleSlot<Real>&, Index, Index, std::vector<Index>&, std::vector<Index>&);

@@ -36,7 +36,7 @@ template <class Real>
 void receive_slice(Batch<Real>& batch, const Chunk& chunk, const Steps& steps, const BatchRequest& request, const Inbox& inbox);
 template <class Real> bool backward(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Interrupt interrupt);
 template <class Real>
-bool accumulate(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Real* pending, Interrupt interrupt);
+bool accumulate(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Array1<Real> pending, Interrupt interrupt);
 
 // Synapses at which the spikes of a sample arrive before it ends.
 template <class Real> Index count_events(const Batch<Real>& batch, const SampleSlot<Real>& slot);

@@ -1,5 +1,11 @@
 // Deliver the spikes of a sample: add weights, which do not change, to the inputs of this step and of later ones.
 #pragma once
+#include <type_traits>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #include "batch_state.hpp"
 
 namespace eprop {
@@ -11,31 +17,72 @@ struct AxonSpikes {
   Index branch(Index k) const { return sources[k] * stride + shift; }
 };
 
-// Fetches the beginning of a row of synapses: rows lie anywhere, and a short one is over before the processor has seen that it goes on.
-template <class Value>
-inline void prefetch_row(Index first, Index end, const Places& places, const Value* values) {
+// Fetches the beginning of a row of synapses, and of their targets: rows lie anywhere, and a short one is over before the processor
+// has seen that it goes on.
+template <class Value> inline void prefetch_row(Index first, Index end, const Places* places, const Value* values) {
   constexpr Index kLine = 16, kLines = 8;
   end = std::min(end, first + kLine * kLines);
   for (Index synapse = first; synapse < end; synapse += kLine) {
-    __builtin_prefetch(places.data + (synapse - places.shift));
+    if (places != nullptr) __builtin_prefetch(places->data + (synapse - places->shift));
     __builtin_prefetch(values + synapse);
+  }
+}
+
+// Eight numbers of one type, or which of eight they are.
+template <class T> struct Eight {
+  typedef T Vector __attribute__((vector_size(8 * sizeof(T)), aligned(sizeof(T)), may_alias));
+  typedef std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t> Lane;
+  typedef Lane Lanes __attribute__((vector_size(8 * sizeof(T))));
+};
+template <class T> inline typename Eight<T>::Vector load_eight(const T* from) {
+  return *reinterpret_cast<const typename Eight<T>::Vector*>(from);
+}
+template <class To, class From> inline typename Eight<To>::Vector convert_eight(typename Eight<From>::Vector values) {
+#if defined(__AVX512F__)  // GCC 12 would take four instructions
+  if constexpr (sizeof(From) < sizeof(To)) return _mm512_cvtps_pd(values);
+#endif
+  return __builtin_convertvector(values, typename Eight<To>::Vector);
+}
+
+// Adds some rows of `columns` entries, a multiple of eight, to the inputs x, one after the other.
+template <int rows, class Real> inline void add_rows(const Real* const (&row)[rows], Index columns, double* x) {
+  for (Index j = 0; j < columns; j += 8) {
+    Eight<double>::Vector& to = *reinterpret_cast<Eight<double>::Vector*>(x + j);
+    Eight<double>::Vector sum = to;
+    for (int k = 0; k < rows; k++) sum += convert_eight<double, Real>(load_eight(row[k] + j));
+    to = sum;
   }
 }
 
 // Adds whole rows of a dense table to the inputs `x` of a projection's targets. The zeros change no number, and several entries are
 // added at a time. Four rows at once spare x the way to memory and back; each entry is still added in the order of the spikes.
 template <class Real>
-void deliver_dense(const AxonSpikes& spikes, Index first_source, const Real* table, Index columns, double* __restrict x) {
+void deliver_dense(const AxonSpikes& spikes, Index first_source, const Real* table, Index columns, double* x) {
+  constexpr Index kLine = static_cast<Index>(kCacheLine / sizeof(Real));
   const auto row = [&](Index k) { return table + (spikes.sources[k] - first_source) * columns; };
   Index k = 0;
   for (; k + 4 <= spikes.count; k += 4) {
-    const Real *__restrict a = row(k), *__restrict b = row(k + 1), *__restrict c = row(k + 2), *__restrict d = row(k + 3);
-    for (Index j = 0; j < columns; j++) x[j] = (((x[j] + a[j]) + b[j]) + c[j]) + d[j];
+    for (Index next = k + 4; next < std::min(k + 8, spikes.count); next++)
+      for (Index j = 0; j < columns; j += kLine) __builtin_prefetch(row(next) + j);
+    add_rows<4>({row(k), row(k + 1), row(k + 2), row(k + 3)}, columns, x);
   }
-  for (; k < spikes.count; k++) {
-    const Real* __restrict a = row(k);
-    for (Index j = 0; j < columns; j++) x[j] += a[j];
+  for (; k < spikes.count; k++) add_rows<1>({row(k)}, columns, x);
+}
+
+// Adds `count` neighbouring numbers to others. The last few are added with zeros behind them, if so many may be read and written
+// (`room`): a loop over one to seven numbers takes longer. Written down as vectors: compilers make long loops of short ones.
+template <class To, class From> inline void add_run(To* to, const From* from, Index count, Index room) {
+  using Vector = typename Eight<From>::Vector;
+  const auto add = [&](Index k, Vector terms) { *reinterpret_cast<typename Eight<To>::Vector*>(to + k) += convert_eight<To, From>(terms); };
+  Index k = 0;
+  for (; k + 8 <= count; k += 8) add(k, load_eight(from + k));
+  if (k == count) return;
+  if (k + 8 > room) {
+    for (; k < count; k++) to[k] += static_cast<To>(from[k]);
+    return;
   }
+  const typename Eight<From>::Lanes lanes = {0, 1, 2, 3, 4, 5, 6, 7};
+  add(k, lanes < static_cast<typename Eight<From>::Lane>(count - k) ? load_eight(from + k) : Vector{});
 }
 
 // Adds the weights of some synapses to inputs.
@@ -48,20 +95,31 @@ template <class Real> void deliver_synapses(Index begin, Index end, const Places
 template <class Real>
 void deliver_branches(const Batch<Real>& batch, Index r, Index reached, const AxonSpikes& spikes, Index place, Array2<double> input) {
   const Topology& topology = batch.topology;
-  const Index branches_at_once = batch.plan.groups[r].fused ? reached : 1;
-  for (Index k = 0; k < spikes.count; k++)
-    for (Index p = 0; p < topology.n_partitions(); p++) {
-      const Index* start = topology.branch_start.row(p);
-      const Places places = places_of(topology, batch.plan, r, p);
+  const GroupPlan own = batch.plan.groups[r];
+  const Array1<const Real> weight = batch.weight;
+  const Index at_once = own.fused ? reached : 1;
+  for (Index p = 0; p < topology.n_partitions(); p++) {
+    const Index* start = topology.branch_start.row(p);
+    const Places places = places_of(topology, batch.plan, r, p);
+    const Runs runs = runs_of(topology, batch.plan, r, p);
+    for (Index k = 0; k < spikes.count; k++) {
       if (k + 1 < spikes.count) {
         const Index next = spikes.branch(k + 1);
-        prefetch_row(start[next], start[next + reached], places, batch.weight.data);
+        prefetch_row(start[next], start[next + reached], own.contiguous ? nullptr : &places, weight.data);
       }
       const Index branch = spikes.branch(k);
-      for (Index d = 0; d < reached; d += branches_at_once)
-        deliver_synapses(start[branch + d], start[branch + d + branches_at_once], places, batch.weight.data,
-                         input.row(place + topology.groups[r + d].delay_offset));
+      for (Index d = 0; d < reached; d += at_once) {
+        double* x = input.row(place + topology.groups[r + d].delay_offset);
+        if (own.contiguous) {
+          runs.each(branch + d, [&](Index synapse, Index target, Index count) {
+            add_run(x + target, weight.data + synapse, count, weight.size - synapse);
+          });
+        } else {
+          deliver_synapses(start[branch + d], start[branch + d + at_once], places, weight.data, x);
+        }
+      }
     }
+  }
 }
 
 // Adds the weights of all axons whose first branches are reached in step t, whose inputs are row `place`: those of all their

@@ -80,7 +80,7 @@ inline BatchBytes batch_bytes(const Topology& topology, Index state_rows, Index 
   const Index n = topology.n_neurons(), k = topology.n_readouts(), history = learns ? n_steps : 1;
   const Index nodes = 8 * n * (state_rows + (learns ? adjoint_rows(topology) : 0)) + 4 * n + 16 * k + 8 * (topology.n_sources() + 1);
   const Index steps = 8 * n_steps * (topology.populations.size + 1) + history * (8 * k + real_size * plan.columns);
-  const Index shared = plan.dense * real_size + 4 * plan.flat + (learns ? threads * (plan.sums + plan.columns) * real_size : 0);
+  const Index shared = plan.dense * real_size + 4 * plan.flat + 12 * plan.runs + 8 * plan.run_branches + (learns ? threads * (plan.sums + kPadding + plan.columns) * real_size : 0);
   return {nodes + steps + 8 * plan.input_rows() * plan.columns, shared};
 }
 

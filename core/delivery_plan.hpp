@@ -19,6 +19,9 @@ namespace eprop {
 // entries it would not stay in a cache. All cases of N-MNIST with an input probability of 0.25 take 1.3 times as long without it.
 inline constexpr double kDenseFrom = 0.2, kDenseBranchesFrom = 0.3;
 inline constexpr Index kDenseTo = 1 << 22, kDenseTargets = 16;
+// Targets that follow each other are added several at a time where there are so many in a row, on average: local connections. N-MNIST
+// with receptive fields takes twice as long without.
+inline constexpr double kContiguousFrom = 8.0;
 // Branches of fewer synapses, on average, are walked as one, for which four bytes a synapse are kept: to begin each of 200 branches
 // of 5 synapses takes as long as its synapses.
 inline constexpr double kFusedTo = 256.0;
@@ -33,6 +36,7 @@ inline constexpr Index kLeastSums = 1 << 19, kMostSums = 1 << 22, kBytesPerSum =
 struct GroupPlan {
   Index table = -1;         // where its dense table begins, -1: it has none
   Index table_columns = 0;  // entries of a row of it: targets, padded
+  bool contiguous = false;  // by runs of neighbouring targets
   bool fused = false;       // all branches of an axon as one
   bool by_spikes = false;   // gradients spike by spike
 };
@@ -50,6 +54,8 @@ struct PlanSizes {
   Index turn = 1;      // steps for which there are inputs, before those that branches reach later are moved to the front
   Index dense = 0;     // entries of all dense tables
   Index flat = 0;      // synapses of fused branches
+  Index runs = 0;      // runs of neighbouring targets, with an end for each projection and partition
+  Index run_branches = 0;  // branches that consist of them, in all partitions, with an end for each projection and partition
   Index sums = 0;      // synapses that a thread sums up spike by spike
   Index input_rows() const { return turn + latest; }
 };
@@ -59,8 +65,17 @@ template <class Real> struct DeliveryPlan : PlanSizes {
   Aligned<Real> tables;
   std::vector<std::uint32_t> offsets;  // of fused synapses: columns * delay_offset + target
   std::vector<Index> offset_shift;     // (groups * partitions) number of the first synapse of a group, minus where its offsets begin
+  std::vector<Index> run_synapse;        // first synapse of each run; it ends where the next one begins
+  std::vector<std::uint32_t> run_target; // and its target
+  std::vector<Index> run_start;          // of each branch that consists of runs, see `run_shift`
+  std::vector<Index> run_shift;          // (groups * partitions) where the branches of a projection begin there
   std::vector<GradientPiece> pieces;
 };
+
+// Whether a run of neighbouring targets begins with a synapse of a branch whose first one is `first`.
+inline bool begins_run(const Topology& topology, Index synapse, Index first) {
+  return synapse == first || topology.targets[synapse] != topology.targets[synapse - 1] + 1;
+}
 
 // Targets of synapses, or where these lie among the rows of some steps: synapse -> data[synapse - shift].
 struct Places {
@@ -93,6 +108,18 @@ inline bool has_repeats(const Topology& topology, const DelayGroup& group) {
       for (Index synapse = topology.branch_start(p, branch) + 1; synapse < topology.branch_start(p, branch + 1); synapse++)
         if (topology.targets[synapse] == topology.targets[synapse - 1]) return true;
   return false;
+}
+
+// Runs of neighbouring targets in the branches of a projection.
+inline Index count_runs(const Topology& topology, const DelayGroup& group) {
+  Index runs = 0;
+  const auto [first, end] = branches_of(group);
+  for (Index p = 0; p < topology.n_partitions(); p++)
+    for (Index branch = first; branch < end; branch++) {
+      const Index begin = topology.branch_start(p, branch);
+      for (Index synapse = begin; synapse < topology.branch_start(p, branch + 1); synapse++) runs += begins_run(topology, synapse, begin);
+    }
+  return runs;
 }
 
 // After which axon a piece ends that begins with `begin`: it has one, and others up to `most` synapses in each partition.
@@ -153,12 +180,21 @@ inline PlanSizes plan_sizes(const Topology& topology, Index n_steps, bool learns
     const double branches = static_cast<double>(group.n_branches * group.branch_stride);
     const bool small = (plan.latest + 1) * plan.columns <= std::numeric_limits<std::int32_t>::max();
     const bool dense = plan_table(topology, r, plan);
-    const bool fused = !dense && small && group.branch_stride > 1 &&
+    const Index runs = dense ? 0 : count_runs(topology, group);
+    const bool contiguous = runs > 0 && synapses >= kContiguousFrom * static_cast<double>(runs);
+    const bool fused = !dense && !contiguous && small && group.branch_stride > 1 &&
                        synapses < kFusedTo * branches * static_cast<double>(topology.n_partitions());
-    const bool by_spikes = learns && group.rule == Rule::eprop && !group.onto_readouts &&
+    const bool by_spikes = learns && group.rule == Rule::eprop && !group.onto_readouts && !contiguous &&
                            synapses < kRowsFrom * branches * static_cast<double>(group.target_end - group.target_begin);
     if (fused) plan.flat += static_cast<Index>(synapses);
-    for (Index d = 0; d < group.branch_stride; d++) plan.groups[r + d].fused = fused, plan.groups[r + d].by_spikes = by_spikes;
+    if (contiguous) {
+      plan.runs += runs + topology.n_partitions();
+      plan.run_branches += (group.n_branches * group.branch_stride + 1) * topology.n_partitions();
+    }
+    for (Index d = 0; d < group.branch_stride; d++) {
+      GroupPlan& own = plan.groups[r + d];
+      own.contiguous = contiguous, own.fused = fused, own.by_spikes = by_spikes;
+    }
   }
   if (learns) plan.sums = room_for_sums(topology, plan, n_steps * plan.columns * real_size, threads);
   return plan;
@@ -183,6 +219,33 @@ template <class Real> void fill_offsets(const Topology& topology, DeliveryPlan<R
   }
 }
 
+// Runs of neighbouring targets.
+template <class Real> void fill_runs(const Topology& topology, DeliveryPlan<Real>& plan) {
+  plan.run_synapse.reserve(static_cast<std::size_t>(plan.runs));
+  plan.run_target.reserve(static_cast<std::size_t>(plan.runs));
+  plan.run_start.reserve(static_cast<std::size_t>(plan.run_branches));
+  plan.run_shift.assign(static_cast<std::size_t>(topology.groups.size * topology.n_partitions()), 0);
+  for (Index r = 0; r < topology.groups.size; r++) {
+    if (!plan.groups[r].contiguous || topology.groups[r].first_group != r) continue;
+    const auto [first, end] = branches_of(topology.groups[r]);
+    for (Index p = 0; p < topology.n_partitions(); p++) {
+      plan.run_shift[r * topology.n_partitions() + p] = static_cast<Index>(plan.run_start.size());
+      for (Index branch = first; branch < end; branch++) {
+        const Index begin = topology.branch_start(p, branch);
+        plan.run_start.push_back(static_cast<Index>(plan.run_synapse.size()));
+        for (Index synapse = begin; synapse < topology.branch_start(p, branch + 1); synapse++) {
+          if (!begins_run(topology, synapse, begin)) continue;
+          plan.run_synapse.push_back(synapse);
+          plan.run_target.push_back(topology.targets[synapse]);
+        }
+      }
+      plan.run_start.push_back(static_cast<Index>(plan.run_synapse.size()));
+      plan.run_synapse.push_back(topology.branch_start(p, end));
+      plan.run_target.push_back(0);
+    }
+  }
+}
+
 // Pieces of work of which gradients are made up.
 template <class Real> void fill_pieces(const Topology& topology, DeliveryPlan<Real>& plan, int threads) {
   const Index share = topology.targets.size / (kPiecesPerThread * threads);
@@ -203,8 +266,28 @@ template <class Real> DeliveryPlan<Real> make_plan(const Topology& topology, Ind
   DeliveryPlan<Real> plan(plan_sizes(topology, n_steps, learns, threads, sizeof(Real)));
   plan.tables.resize(static_cast<std::size_t>(plan.dense));
   fill_offsets(topology, plan);
+  fill_runs(topology, plan);
   if (learns) fill_pieces(topology, plan, threads);
   return plan;
+}
+
+// Runs of neighbouring targets of the branches of a projection, in one partition.
+struct Runs {
+  const Index* synapse;
+  const std::uint32_t* target;
+  const Index* start;
+  Index first_branch;  // where `start` begins
+  // Calls work(first synapse, first target, length) for each run of a branch.
+  template <class Work> [[gnu::always_inline]] void each(Index branch, const Work& work) const {
+    const Index end = start[branch - first_branch + 1];
+    for (Index run = start[branch - first_branch]; run < end; run++) work(synapse[run], Index{target[run]}, synapse[run + 1] - synapse[run]);
+  }
+};
+template <class Real> Runs runs_of(const Topology& topology, const DeliveryPlan<Real>& plan, Index group, Index partition) {
+  if (!plan.groups[group].contiguous) return {};
+  const DelayGroup& first = topology.groups[group];
+  return {plan.run_synapse.data(), plan.run_target.data(), plan.run_start.data() + plan.run_shift[group * topology.n_partitions() + partition],
+          first.first_branch};
 }
 
 // Where the synapses of a projection lead to.

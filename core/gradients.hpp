@@ -12,29 +12,37 @@ template <class Real> struct Register {
   typedef Real Vector __attribute__((vector_size(kCacheLine), aligned(sizeof(Real)), may_alias));
 };
 
-// Sums of `blocks` vectors of G over some spikes: as many at once as there are registers, for a sum waits for the one before.
-template <int blocks, class Real>
-[[gnu::always_inline]] inline void sum_blocks(const Real* from, Index columns, const std::int32_t* steps, Index count, Real* to) {
+// Rows of G of the steps in which some spikes arrive, and what their sum is multiplied with.
+template <class Real> struct SummedRows {
+  const Real* first;  // of a spike in step 0
+  Index columns;
+  const std::int32_t* steps;
+  Index count;
+  Real scale;
+};
+
+// Sums of `blocks` vectors from column j on: as many at once as there are registers, for a sum waits for the one before.
+template <int blocks, class Real> [[gnu::always_inline]] inline void sum_blocks(const SummedRows<Real>& rows, Index j, Real* to) {
   using Vector = typename Register<Real>::Vector;
-  const auto row = [&](Index spike) { return reinterpret_cast<const Vector*>(from + steps[spike] * columns); };
+  const auto row = [&](Index spike) { return reinterpret_cast<const Vector*>(rows.first + rows.steps[spike] * rows.columns + j); };
   Vector sums[blocks];
 #pragma GCC unroll 8
   for (int i = 0; i < blocks; i++) sums[i] = row(0)[i];
-  for (Index spike = 1; spike < count; spike++) {
+  for (Index spike = 1; spike < rows.count; spike++) {
 #pragma GCC unroll 8
     for (int i = 0; i < blocks; i++) sums[i] += row(spike)[i];
   }
 #pragma GCC unroll 8
-  for (int i = 0; i < blocks; i++) reinterpret_cast<Vector*>(to)[i] = sums[i];
+  for (int i = 0; i < blocks; i++) reinterpret_cast<Vector*>(to)[i] = rows.scale * sums[i];
 }
 
-// Sums rows of G over the spikes in `steps`, for `size` targets, and up to a vector more.
-template <class Real> void sum_rows(const Real* from, Index columns, const std::int32_t* steps, Index count, Index size, Real* to) {
+// Sums of `size` columns from `begin` on, and of up to a vector more.
+template <class Real> void sum_rows(const SummedRows<Real>& rows, Index begin, Index size, Real* to) {
   constexpr Index kSize = Register<Real>::kSize;
   Index j = 0;
-  for (; j + 7 * kSize < size; j += 8 * kSize) sum_blocks<8>(from + j, columns, steps, count, to + j);
-  for (; j + kSize < size; j += 2 * kSize) sum_blocks<2>(from + j, columns, steps, count, to + j);
-  for (; j < size; j += kSize) sum_blocks<1>(from + j, columns, steps, count, to + j);
+  for (; j + 7 * kSize < size; j += 8 * kSize) sum_blocks<8>(rows, begin + j, to + j);
+  for (; j + kSize < size; j += 2 * kSize) sum_blocks<2>(rows, begin + j, to + j);
+  for (; j < size; j += kSize) sum_blocks<1>(rows, begin + j, to + j);
 }
 
 // Spikes of a source that arrive within the sample, over a delay: their steps.
@@ -49,22 +57,39 @@ template <class Real> SourceSpikes spikes_in_time(const SampleSlot<Real>& slot, 
   return {slot.steps.data() + begin, end - begin};
 }
 
-// Adds the gradients of a piece whose branches have many targets: G of all of them is summed up, then picked.
+// Adds the gradients of a piece whose branches have many targets: G of all of them is summed up, then picked; or of runs of
+// neighbouring targets, run by run.
 template <class Real>
-void accumulate_rows(const Batch<Real>& batch, const GradientPiece& piece, const SampleSlot<Real>& slot, Real scale,
-                     Real* __restrict sums, Real* __restrict pending) {
+void accumulate_rows(const Batch<Real>& batch, const GradientPiece& piece, const SampleSlot<Real>& slot, Real scale, Real* sums,
+                     Array1<Real> pending) {
   const Topology& topology = batch.topology;
   const DelayGroup& first = topology.groups[piece.group];
-  const Index source = topology.populations[first.source_population].first_source, begin = first.target_begin;
-  for (Index i = piece.begin; i < piece.end; i++)
-    for (Index d = 0; d < first.branch_stride; d++) {
-      const Index branch = first.first_branch + i * first.branch_stride + d, delay = topology.groups[piece.group + d].delay;
+  const Index source = topology.populations[first.source_population].first_source, first_target = first.target_begin;
+  const bool contiguous = batch.plan.groups[piece.group].contiguous;
+  for (Index branch = first.first_branch + piece.begin * first.branch_stride, i = piece.begin; i < piece.end; i++)
+    for (Index d = 0; d < first.branch_stride; d++, branch++) {
+      const Index delay = topology.groups[piece.group + d].delay;
       const SourceSpikes spikes = spikes_in_time(slot, source + i, batch.n_steps - 1 - delay);
       if (spikes.count == 0) continue;
-      sum_rows(slot.psi.row(delay) + begin, slot.psi.columns, spikes.steps, spikes.count, first.target_end - begin, sums);
-      for (Index p = 0; p < topology.n_partitions(); p++)
-        for (Index synapse = topology.branch_start(p, branch); synapse < topology.branch_start(p, branch + 1); synapse++)
-          pending[synapse] += scale * sums[static_cast<Index>(topology.targets[synapse]) - begin];
+      const SummedRows<Real> rows{slot.psi.row(delay), slot.psi.columns, spikes.steps, spikes.count, scale};
+      if (!contiguous) sum_rows(rows, first_target, first.target_end - first_target, sums);
+      for (Index p = 0; p < topology.n_partitions(); p++) {
+        if (contiguous) {
+          // Nothing behind the piece is touched: it may be another thread's.
+          const Index end = topology.branch_start(p, first.first_branch + piece.end * first.branch_stride);
+          runs_of(topology, batch.plan, piece.group, p).each(branch, [&](Index synapse, Index target, Index count) {
+            sum_rows(rows, target, count, sums);
+            add_run(pending.data + synapse, sums, count, end - synapse);
+          });
+          continue;
+        }
+        const Index end = topology.branch_start(p, branch + 1);
+        const std::uint32_t* __restrict targets = topology.targets.data;
+        const Real* __restrict of_target = sums - first_target;
+        Real* __restrict to = pending.data;
+        for (Index synapse = topology.branch_start(p, branch); synapse < end; synapse++)
+          to[synapse] += of_target[targets[synapse]];
+      }
     }
 }
 
@@ -79,11 +104,12 @@ void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece, con
                        Real* sums, Real* __restrict pending) {
   const Topology& topology = batch.topology;
   const DelayGroup& group = topology.groups[piece.group];
+  const GroupPlan& own = batch.plan.groups[piece.group];
   const Places places = places_of(topology, batch.plan, piece.group, p);
   const Index stride = group.branch_stride, first_source = topology.populations[group.source_population].first_source;
   const Index begin = first_source + piece.begin, end = first_source + piece.end, shift = group.first_branch - stride * first_source;
   const Index* start = topology.branch_start.row(p);
-  const Index origin = start[begin * stride + shift], branches_at_once = batch.plan.groups[piece.group].fused ? 0 : 1;
+  const Index origin = start[begin * stride + shift];
   const auto each_axon = [&](auto&& work) {  // that has spiked: where its synapses begin and end
     for (Index source = begin; source < end; source++)
       if (slot.first[source] < slot.first[source + 1]) work(start[source * stride + shift], start[(source + 1) * stride + shift]);
@@ -98,9 +124,9 @@ void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece, con
       if (source < begin || source >= end) continue;
       if (k + 1 < stop) {
         const Index next = slot.log[k + 1] * stride + shift;
-        prefetch_row(start[next], start[next + reached], places, sums - origin);
+        prefetch_row(start[next], start[next + reached], &places, sums - origin);
       }
-      if (branches_at_once == 0) {
+      if (own.fused) {
         add_synapses(start[branch], start[branch + reached], places, slot.psi.row(t + group.delay), sums - origin);
         continue;
       }
@@ -117,7 +143,7 @@ void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece, con
 // Adds the gradients of a piece of axons from the samples of the first `width` slots, the first of which is number `index`.
 template <class Real>
 void accumulate_piece(Batch<Real>& batch, const GradientPiece& piece, Index width, Index index, const BatchRequest& request, Index thread,
-                      Real* pending) {
+                      Array1<Real> pending) {
   const bool by_spikes = batch.plan.groups[piece.group].by_spikes;
   const auto each_slot = [&](auto&& add) {
     for (Index s = 0; s < width; s++) add(batch.slots[s], static_cast<Real>(request.scales(index + s, piece.group)));
@@ -128,7 +154,7 @@ void accumulate_piece(Batch<Real>& batch, const GradientPiece& piece, Index widt
     });
   for (Index p = 0; p < batch.topology.n_partitions(); p++)
     each_slot([&](const SampleSlot<Real>& slot, Real scale) {
-      accumulate_spikes(batch, piece, slot, scale, p, batch.synapse_sums[thread].data(), pending);
+      accumulate_spikes(batch, piece, slot, scale, p, batch.synapse_sums[thread].data(), pending.data);
     });
 }
 

@@ -2,90 +2,66 @@
 #pragma once
 #include <cmath>
 
+#include "optimizers.hpp"
 #include "stream_state.hpp"
 #include "threads.hpp"
 
 namespace eprop {
 
-// Keeps a weight within its bounds; NaN stays NaN, so that divergence is seen.
-template <class Real> inline Real clip_weight(Real weight, Real w_min, Real w_max) {
-  return weight < w_min ? w_min : weight > w_max ? w_max : weight;
-}
-
-// Some neighbouring synapses, and what their gradients are multiplied with; gradients are cleared.
+// Some neighbouring synapses, and what their gradients are multiplied with.
 template <class Real> struct SynapseRange {
   Index begin, end;
   const Synapses<Real>& synapses;
   Real scale;
 };
 
-// Gradient descent.
-template <class Real> void descent_step(const OptimizerConstants& constants, const SynapseRange<Real>& range) {
-  const Real eta(constants.eta), w_min(constants.w_min), w_max(constants.w_max), scale = range.scale;
+// Moves the weights of some synapses by step(weight, gradient, synapse) and clears their gradients.
+template <class Real, class Step>
+inline void move_weights(const OptimizerConstants& constants, const SynapseRange<Real>& range, const Step& step) {
+  const Real w_min(constants.w_min), w_max(constants.w_max), scale = range.scale;
   Real *__restrict weight = range.synapses.weight.data, *__restrict pending = range.synapses.pending.data;
+#pragma GCC ivdep
   for (Index synapse = range.begin; synapse < range.end; synapse++) {
-    weight[synapse] = clip_weight(weight[synapse] - eta * (scale * pending[synapse]), w_min, w_max);
+    weight[synapse] = clip(step(weight[synapse], scale * pending[synapse], synapse), w_min, w_max);
     pending[synapse] = 0;
   }
 }
 
-// Adam, after so many `updates`, with both bias corrections (Kingma and Ba 2015, end of section 2).
-template <class Real> void adam_step(const OptimizerConstants& constants, Index updates, const SynapseRange<Real>& range) {
-  const double n = static_cast<double>(updates);
-  const Real factor(constants.eta * std::sqrt(1.0 - std::pow(constants.beta_2, n)) / (1.0 - std::pow(constants.beta_1, n)));
-  const Real beta_1(constants.beta_1), beta_2(constants.beta_2), epsilon(constants.epsilon), one = 1, scale = range.scale;
-  const Real w_min(constants.w_min), w_max(constants.w_max);
-  Real *__restrict weight = range.synapses.weight.data, *__restrict pending = range.synapses.pending.data;
+// Adam, with both bias corrections.
+template <class Real> void adam_steps(const OptimizerConstants& constants, Index updates, const SynapseRange<Real>& range) {
+  const Real factor(adam_factor(constants.eta, constants.beta_1, constants.beta_2, updates));
+  const Real beta_1(constants.beta_1), beta_2(constants.beta_2), epsilon(constants.epsilon);
   Real *__restrict moment_1 = range.synapses.moment_1.data, *__restrict moment_2 = range.synapses.moment_2.data;
-  for (Index synapse = range.begin; synapse < range.end; synapse++) {
-    const Real gradient = scale * pending[synapse];
-    const Real first = beta_1 * moment_1[synapse] + (one - beta_1) * gradient;
-    const Real second = beta_2 * moment_2[synapse] + (one - beta_2) * gradient * gradient;
+  move_weights(constants, range, [=](Real weight, Real gradient, Index synapse) {
+    Real first = moment_1[synapse], second = moment_2[synapse];
+    adam_moments(first, second, gradient, beta_1, beta_2);
     moment_1[synapse] = first;
     moment_2[synapse] = second;
-    weight[synapse] = clip_weight(weight[synapse] - factor * first / (std::sqrt(second) + epsilon), w_min, w_max);
-    pending[synapse] = 0;
-  }
-}
-
-// Gradient descent with momentum (Polyak 1964), or Nesterov's in the form of Sutskever et al. 2013.
-template <class Real> void momentum_step(const OptimizerConstants& constants, const SynapseRange<Real>& range) {
-  const Real eta(constants.eta), beta(constants.beta_1), w_min(constants.w_min), w_max(constants.w_max), scale = range.scale;
-  const bool nesterov = constants.nesterov != 0;
-  Real *__restrict weight = range.synapses.weight.data, *__restrict pending = range.synapses.pending.data;
-  Real* __restrict moment = range.synapses.moment_1.data;
-  for (Index synapse = range.begin; synapse < range.end; synapse++) {
-    const Real gradient = scale * pending[synapse], next = beta * moment[synapse] + gradient;
-    moment[synapse] = next;
-    weight[synapse] = clip_weight(weight[synapse] - eta * (nesterov ? gradient + beta * next : next), w_min, w_max);
-    pending[synapse] = 0;
-  }
-}
-
-// RMSprop (Tieleman and Hinton 2012).
-template <class Real> void rmsprop_step(const OptimizerConstants& constants, const SynapseRange<Real>& range) {
-  const Real eta(constants.eta), beta(constants.beta_1), epsilon(constants.epsilon), one = 1, scale = range.scale;
-  const Real w_min(constants.w_min), w_max(constants.w_max);
-  Real *__restrict weight = range.synapses.weight.data, *__restrict pending = range.synapses.pending.data;
-  Real* __restrict moment = range.synapses.moment_2.data;
-  for (Index synapse = range.begin; synapse < range.end; synapse++) {
-    const Real gradient = scale * pending[synapse], next = beta * moment[synapse] + (one - beta) * gradient * gradient;
-    moment[synapse] = next;
-    weight[synapse] = clip_weight(weight[synapse] - eta * gradient / (std::sqrt(next) + epsilon), w_min, w_max);
-    pending[synapse] = 0;
-  }
+    return weight - factor * first / (std::sqrt(second) + epsilon);
+  });
 }
 
 // One step of the optimiser of a projection for some of its synapses.
 template <class Real> void optimizer_step(const OptimizerConstants& constants, Index updates, const SynapseRange<Real>& range) {
+  const Real eta(constants.eta), beta(constants.beta_1), epsilon(constants.epsilon);
+  const bool nesterov = constants.nesterov != 0;
+  Real *__restrict moment_1 = range.synapses.moment_1.data, *__restrict moment_2 = range.synapses.moment_2.data;
   if (constants.keep < 1.0 && constants.eta != 0.0)
     for (Index synapse = range.begin; synapse < range.end; synapse++)
       range.synapses.weight[synapse] = static_cast<Real>(range.synapses.weight[synapse] * constants.keep);
   switch (constants.kind) {
-    case Optimizer::descent: return descent_step(constants, range);
-    case Optimizer::adam: return adam_step(constants, updates, range);
-    case Optimizer::momentum: return momentum_step(constants, range);
-    case Optimizer::rmsprop: return rmsprop_step(constants, range);
+    case Optimizer::descent:
+      return move_weights(constants, range, [=](Real weight, Real gradient, Index) { return weight - eta * gradient; });
+    case Optimizer::adam:
+      return adam_steps(constants, updates, range);
+    case Optimizer::momentum:
+      return move_weights(constants, range, [=](Real weight, Real gradient, Index synapse) {
+        return momentum_step(weight, moment_1[synapse], gradient, eta, beta, nesterov);
+      });
+    case Optimizer::rmsprop:
+      return move_weights(constants, range, [=](Real weight, Real gradient, Index synapse) {
+        return rmsprop_step(weight, moment_2[synapse], gradient, eta, beta, epsilon);
+      });
   }
 }
 

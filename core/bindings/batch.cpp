@@ -115,7 +115,7 @@ template <class Real> void bind_ranks(nb::class_<BatchObject<Real>>& bound) {
       [](Object& self, Index begin, Index width, const RequestObject& request, Given<Real, 1> pending) {
         const Chunk chunk = self.chunk(begin, width, request.views);
         const Array1<Real> gradients = pending_of<Real>(pending, self.batch.topology);
-        interruptible([&](Interrupt interrupt) { return accumulate(self.batch, chunk, request.views, gradients.data, interrupt); });
+        interruptible([&](Interrupt interrupt) { return accumulate(self.batch, chunk, request.views, gradients, interrupt); });
       },
       nb::arg("begin"), nb::arg("width"), nb::arg("request"), nb::arg("pending").noconvert());
   bound.def("count_events", [](const Object& self, Index width) {
