@@ -206,7 +206,7 @@ def _from_pypi(folder: pathlib.Path, glibc: str) -> dict[str, str]:
         raise SystemExit(_HELP.format(reason="but it is not there (without build isolation: pip install ziglang)."))
     target = f"-target {platform.machine()}-linux-gnu.{glibc}" if glibc else ""
     # One level of optimisation for all: else it would compile its own libraries twice.
-    tools = {"c++": f"c++ {target} -O3 -fno-sanitize=all", "ar": "ar", "ranlib": "ranlib"}
+    tools = {"c++": f"c++ {target} -O3 -fno-sanitize=all {_debian_headers(folder)}", "ar": "ar", "ranlib": "ranlib"}
     for name, command in tools.items():
         script = folder / name
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(program))} {command} "$@"\n', encoding="utf-8")
@@ -222,6 +222,17 @@ def _from_pypi(folder: pathlib.Path, glibc: str) -> dict[str, str]:
     # CMake's questions shall make no programs, for which it would compile its libraries once more.
     arguments.append("-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY")
     return {"CXX": str(folder / "c++"), "CMAKE_ARGS": " ".join(arguments).strip(), **cached}
+
+
+def _debian_headers(folder: pathlib.Path) -> str:
+    """An option for where Debian keeps a part of Python's headers, which a compiler for another C library does not look at."""
+    kind, python = sysconfig.get_config_var("MULTIARCH") or "none", pathlib.Path(sysconfig.get_path("include"))
+    part = python.parent / kind / python.name
+    if not part.is_dir():
+        return ""
+    (folder / "headers" / kind).mkdir(parents=True)
+    (folder / "headers" / kind / python.name).symlink_to(part)
+    return f"-idirafter {shlex.quote(str(folder / 'headers'))}"
 
 
 def _check_headers() -> None:
