@@ -1,7 +1,7 @@
 // The adjoint pass of e-prop: backward in time, from the errors of a sample to what one more spike would change of its gradient.
 //
-// The gradient of a sample is linear in the presynaptic spikes, and what a spike adds depends on the postsynaptic neuron and on the
-// step of its arrival alone. With the eligibility of a neuron (A, b, c, u), see `eprop.models.Eligibility`:
+// The gradient of a sample is linear in the presynaptic spikes, and what a spike adds depends on the postsynaptic neuron and on
+// the step of its arrival alone. With the eligibility of a neuron (A, b, c, u), see `eprop.models.Eligibility`:
 //
 //     lambda(t) = L(t) + kappa lambda(t + 1)
 //     d(t)      = (1 - kappa) lambda(t) + F + u . mu(t + 1)
@@ -9,8 +9,8 @@
 //     G(t)      = b . mu(t)
 //
 // and the constant F = c_reg (f_mean - f_target) / T of rate regularisation. Of readouts G(t) = E(t) + alpha G(t + 1). From
-// Bellec et al. 2020 by turning the sums around: exact, and not backpropagation through time, since only a neuron's own recurrences
-// are followed.
+// Bellec et al. 2020 by turning the sums around: exact, and not backpropagation through time, since only a neuron's own
+// recurrences are followed.
 #pragma once
 #include <algorithm>
 #include <utility>
@@ -37,9 +37,10 @@ struct AdjointNeurons {
   Array2<double> work;
 };
 
-// Learning signals from the errors of one step: sum over readouts. Five at once spare the sums the way to memory and back; each is
-// still added in its turn.
-inline void learning_signals(const double* error, Array2<const double> feedback, Index begin, Index end, double* __restrict signal) {
+// Learning signals from the errors of one step: sum over readouts. Five at once spare the sums the way to memory and back; each
+// is still added in its turn.
+inline void learning_signals(const double* error, Array2<const double> feedback, Index begin, Index end,
+                             double* __restrict signal) {
   std::fill(signal + begin, signal + end, 0.0);
   Index k = 0;
   for (; k + 5 <= feedback.rows; k += 5) {
@@ -57,8 +58,8 @@ inline void learning_signals(const double* error, Array2<const double> feedback,
 }
 
 // The same where each pair of readout and neuron has an error latency of its own.
-inline void learning_signals_of_pairs(Index t, Array2<const double> error, Array2<const double> feedback, Array2<const Index> latency,
-                                      Index begin, Index end, double* signal) {
+inline void learning_signals_of_pairs(Index t, Array2<const double> error, Array2<const double> feedback,
+                                      Array2<const Index> latency, Index begin, Index end, double* signal) {
   std::fill(signal + begin, signal + end, 0.0);
   for (Index k = 0; k < feedback.rows; k++)
     for (Index j = begin; j < end; j++)
@@ -76,7 +77,8 @@ template <bool alike, class Real> void step_back_leaky(const AdjointNeurons& neu
   const double kappa = neurons.kappa, same_decay = decay[neurons.begin];
   for (Index j = neurons.begin; j < neurons.end; j++) {
     const double filtered = signal[j] + kappa * lambda[j];
-    const double next = static_cast<double>(psi[j]) * ((1.0 - kappa) * filtered + drift[j]) + (alike ? same_decay : decay[j]) * mu[j];
+    const double next =
+        static_cast<double>(psi[j]) * ((1.0 - kappa) * filtered + drift[j]) + (alike ? same_decay : decay[j]) * mu[j];
     lambda[j] = filtered;
     mu[j] = next;
     psi[j] = static_cast<Real>(next);
@@ -117,8 +119,8 @@ template <class Real> void step_back(const AdjointNeurons& neurons, bool fed_bac
   const auto add = [&](double* __restrict to, const double* __restrict factor, const double* __restrict from) {
     for (Index j = neurons.begin; j < neurons.end; j++) to[j] += factor[j] * from[j];
   };
-  double *__restrict drive = work.row(kDrive), *__restrict lambda = work.row(kLambda);
-  const double *__restrict signal = work.row(kSignal), *__restrict drift = work.row(kDrift);
+  double* __restrict drive = work.row(kDrive), * __restrict lambda = work.row(kLambda);
+  const double* __restrict signal = work.row(kSignal), * __restrict drift = work.row(kDrift);
   for (Index j = begin; j < end; j++) {
     lambda[j] = signal[j] + kappa * lambda[j];
     drive[j] = (1.0 - kappa) * lambda[j] + drift[j];
@@ -139,12 +141,13 @@ template <class Real> void step_back(const AdjointNeurons& neurons, bool fed_bac
   for (Index j = begin; j < end; j++) psi[j] = static_cast<Real>(drive[j]);
 }
 
-// The constant F of each neuron of a population. What counts for its mean rate are the first `length` steps, whose spikes can still
-// reach a readout within the sample; psi of the others becomes zero.
+// The constant F of each neuron of a population. What counts for its mean rate are the first `length` steps, whose spikes can
+// still reach a readout within the sample; psi of the others becomes zero.
 template <class Real>
 void begin_adjoint(const Batch<Real>& batch, SampleSlot<Real>& slot, Index b, Index length, const Index* counts) {
   const Population& population = batch.topology.populations[b];
-  const Index begin = population.target_begin, end = population.target_end, shift = population.first_target - population.first_source;
+  const Index begin = population.target_begin, end = population.target_end,
+              shift = population.first_target - population.first_source;
   for (Index row = 0; row < slot.work.rows; row++) std::fill(slot.work.row(row) + begin, slot.work.row(row) + end, 0.0);
   double* drift = slot.work.row(kDrift);
   for (Index j = begin; j < end; j++) drift[j] = static_cast<double>(counts[j]);

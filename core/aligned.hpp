@@ -26,7 +26,8 @@ template <class T> struct Owned2 {
   Aligned<T> values;
   Index rows = 0, columns = 0;
   Owned2() = default;
-  Owned2(Index n_rows, Index n_columns) : values(static_cast<std::size_t>(n_rows * n_columns)), rows(n_rows), columns(n_columns) {}
+  Owned2(Index n_rows, Index n_columns)
+      : values(static_cast<std::size_t>(n_rows * n_columns)), rows(n_rows), columns(n_columns) {}
   T& operator()(Index i, Index j) { return view()(i, j); }
   const T& operator()(Index i, Index j) const { return view()(i, j); }
   T* row(Index i) { return view().row(i); }

@@ -20,8 +20,8 @@ namespace {
 constexpr Index kFirstLog = 8192;
 constexpr auto kCall = std::chrono::milliseconds(50);
 
-// Calls work(thread, piece, watch) for each of `n` pieces; a thread takes the next one when it is done with one. Returns false if it
-// was interrupted.
+// Calls work(thread, piece, watch) for each of `n` pieces; a thread takes the next one when it is done with one. Returns false if
+// it was interrupted.
 template <class Work> bool divide(Index n, int threads, Interrupt interrupt, const Work& work) {
   std::atomic<Index> next{0};
   std::atomic<bool> stop{false};
@@ -50,8 +50,8 @@ template <class Real> void make_room(const Batch<Real>& batch, SampleSlot<Real>&
 }
 
 // Advances a population by one step; its spikes are written to `spikes`, by the numbers of the neurons.
-template <class Real>
-Index advance_population(const Batch<Real>& batch, SampleSlot<Real>& slot, Index b, double* input, Real* psi, std::int32_t* spikes) {
+template <class Real> Index advance_population(const Batch<Real>& batch, SampleSlot<Real>& slot, Index b, double* input,
+                                               Real* psi, std::int32_t* spikes) {
   const Population& population = batch.topology.populations[b];
   NeuronRange range;
   range.model = static_cast<int>(population.model);
@@ -72,11 +72,12 @@ struct Running {
 
 // Spikes of populations that take no input in step t; `out` has room for all.
 template <class Real> Index spikes_of_sources(const Batch<Real>& batch, const Running& run, Index b, Index t, std::int32_t* out) {
-  return source_spikes(batch.topology, b, run.sample() * batch.n_steps + t, run.clock() + t, run.request.seed, run.request.event_start,
-                       run.request.event_channels.data, out);
+  return source_spikes(batch.topology, b, run.sample() * batch.n_steps + t, run.clock() + t, run.request.seed,
+                       run.request.event_start, run.request.event_channels.data, out);
 }
 
-// Neurons and sources of step t, with the inputs that have arrived: their spikes to the log or, with several ranks, to the outbox.
+// Neurons and sources of step t, with the inputs that have arrived: their spikes to the log or, with several ranks, to the
+// outbox.
 template <class Real>
 void emit_step(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Index t, double* input, Outbox* outbox) {
   const Topology& topology = batch.topology;
@@ -193,10 +194,11 @@ template <class Real> bool run_chunk(Batch<Real>& batch, const Chunk& chunk, con
 
 }  // namespace
 
-template <class Real>
-Batch<Real> make_batch(const Topology& topology, Array2<const double> initial, Index slots, Index n_steps, bool learns, int threads) {
-  Batch<Real> batch{topology, initial, n_steps, learns, threads, topology.n_sources(), make_plan<Real>(topology, n_steps, learns, threads),
-                    {}, {}, {}, {}, {}};
+template <class Real> Batch<Real> make_batch(const Topology& topology, Array2<const double> initial, Index slots, Index n_steps,
+                                             bool learns, int threads) {
+  Batch<Real> batch{
+      topology, initial, n_steps, learns, threads, topology.n_sources(), make_plan<Real>(topology, n_steps, learns, threads),
+      {},       {},      {},      {},     {}};
   const Index n = topology.n_neurons(), k = topology.n_readouts(), history = learns ? n_steps : 1;
   for (Index b = 0; b < topology.populations.size; b++) {
     bool learning = false;
@@ -239,8 +241,8 @@ template <class Real> void set_weights(Batch<Real>& batch, Array1<const Real> we
                [&](Index piece) { fill_table(batch.topology, weight, batch.plan, pieces[piece]); });
 }
 
-template <class Real>
-Index run_samples(Batch<Real>& batch, Index begin, Index stop, const BatchRequest& request, Array1<Real> pending, Interrupt interrupt) {
+template <class Real> Index run_samples(Batch<Real>& batch, Index begin, Index stop, const BatchRequest& request,
+                                        Array1<Real> pending, Interrupt interrupt) {
   const auto began = std::chrono::steady_clock::now();
   Index index = begin;
   while (index < stop) {
@@ -261,15 +263,17 @@ bool forward_slice(Batch<Real>& batch, const Chunk& chunk, const Steps& steps, c
 }
 
 template <class Real> bool backward(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Interrupt interrupt) {
-  return divide(chunk.width, batch.threads, interrupt,
-                [&](Index, Index s, Watch& watch) { look_back(batch, batch.slots[s], Running{request, chunk.index + s}, watch); });
+  return divide(chunk.width, batch.threads, interrupt, [&](Index, Index s, Watch& watch) {
+    look_back(batch, batch.slots[s], Running{request, chunk.index + s}, watch);
+  });
 }
 
 template <class Real>
 bool accumulate(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Array1<Real> pending, Interrupt interrupt) {
   const auto n = static_cast<Index>(batch.plan.pieces.size());
   return divide(n, batch.threads, interrupt, [&](Index thread, Index piece, Watch& watch) {
-    if (!watch.stopped(kPiece)) accumulate_piece(batch, batch.plan.pieces[piece], chunk.width, chunk.index, request, thread, pending);
+    if (!watch.stopped(kPiece))
+      accumulate_piece(batch, batch.plan.pieces[piece], chunk.width, chunk.index, request, thread, pending);
   });
 }
 
@@ -291,7 +295,8 @@ void receive_slice(Batch<Real>& batch, const Chunk& chunk, const Steps& steps, c
     for (Index t = steps.begin; t < steps.end; t++) {
       const Index step = s * length + t - steps.begin;
       const std::int32_t* neurons = received.neurons.data() + received.start[step];
-      log_received(batch, batch.slots[s], Running{request, chunk.index + s}, t, {neurons, received.start[step + 1] - received.start[step]});
+      log_received(batch, batch.slots[s], Running{request, chunk.index + s}, t,
+                   {neurons, received.start[step + 1] - received.start[step]});
     }
   });
 }
@@ -330,17 +335,17 @@ void read_spikes(const SampleSlot<Real>& slot, Index first, Index stop, std::vec
       }
 }
 
-#define EPROP_BATCH(Real)                                                                                                         \
-  template Batch<Real> make_batch(const Topology&, Array2<const double>, Index, Index, bool, int);                                \
-  template void set_weights(Batch<Real>&, Array1<const Real>);                                                                    \
-  template Index run_samples(Batch<Real>&, Index, Index, const BatchRequest&, Array1<Real>, Interrupt);                           \
-  template bool forward_slice(Batch<Real>&, const Chunk&, const Steps&, const BatchRequest&, Interrupt);                          \
-  template std::vector<std::uint8_t> take_message(Batch<Real>&, Index);                                                           \
-  template void receive_slice(Batch<Real>&, const Chunk&, const Steps&, const BatchRequest&, const Inbox&);                       \
-  template bool backward(Batch<Real>&, const Chunk&, const BatchRequest&, Interrupt);                                             \
-  template bool accumulate(Batch<Real>&, const Chunk&, const BatchRequest&, Array1<Real>, Interrupt);                                    \
-  template Index count_events(const Batch<Real>&, const SampleSlot<Real>&);                                                       \
-  template bool is_finite(const SampleSlot<Real>&);                                                                               \
+#define EPROP_BATCH(Real)                                                                                   \
+  template Batch<Real> make_batch(const Topology&, Array2<const double>, Index, Index, bool, int);          \
+  template void set_weights(Batch<Real>&, Array1<const Real>);                                              \
+  template Index run_samples(Batch<Real>&, Index, Index, const BatchRequest&, Array1<Real>, Interrupt);     \
+  template bool forward_slice(Batch<Real>&, const Chunk&, const Steps&, const BatchRequest&, Interrupt);    \
+  template std::vector<std::uint8_t> take_message(Batch<Real>&, Index);                                     \
+  template void receive_slice(Batch<Real>&, const Chunk&, const Steps&, const BatchRequest&, const Inbox&); \
+  template bool backward(Batch<Real>&, const Chunk&, const BatchRequest&, Interrupt);                       \
+  template bool accumulate(Batch<Real>&, const Chunk&, const BatchRequest&, Array1<Real>, Interrupt);       \
+  template Index count_events(const Batch<Real>&, const SampleSlot<Real>&);                                 \
+  template bool is_finite(const SampleSlot<Real>&);                                                         \
   template void read_spikes(const SampleSlot<Real>&, Index, Index, std::vector<Index>&, std::vector<Index>&);
 EPROP_BATCH(float)
 EPROP_BATCH(double)

@@ -1,7 +1,7 @@
 // e-prop per sample: samples side by side, each from rest in a slot of its own, with weights that stay constant.
 //
-// Forward, a slot is a whole network without plasticity; it keeps its spikes, surrogate gradients and errors. Backward, the adjoint
-// pass turns these into G (adjoint.hpp), which every synapse adds up over its spikes (gradients.hpp).
+// Forward, a slot is a whole network without plasticity; it keeps its spikes, surrogate gradients and errors. Backward, the
+// adjoint pass turns these into G (adjoint.hpp), which every synapse adds up over its spikes (gradients.hpp).
 #pragma once
 #include "batch_state.hpp"
 
@@ -17,15 +17,17 @@ struct Steps {
   Index begin, end;
 };
 
-template <class Real> Batch<Real> make_batch(const Topology& topology, Array2<const double> initial, Index slots, Index n_steps, bool learns, int threads);
+template <class Real> Batch<Real> make_batch(const Topology& topology, Array2<const double> initial, Index slots, Index n_steps,
+                                             bool learns, int threads);
 
 // Weights of the samples that run from now on; the array is kept.
 template <class Real> void set_weights(Batch<Real>& batch, Array1<const Real> weight);
 
-// Samples begin:stop, as many at a time as there are slots, with their gradients added to `pending` if they are learned from. Returns
-// where it has come to, after the chunk in which 50 ms have passed; -1 if it was interrupted: `pending` is a part of a batch then.
-template <class Real>
-Index run_samples(Batch<Real>& batch, Index begin, Index stop, const BatchRequest& request, Array1<Real> pending, Interrupt interrupt);
+// Samples begin:stop, as many at a time as there are slots, with their gradients added to `pending` if they are learned from.
+// Returns where it has come to, after the chunk in which 50 ms have passed; -1 if it was interrupted: `pending` is a part of a
+// batch then.
+template <class Real> Index run_samples(Batch<Real>& batch, Index begin, Index stop, const BatchRequest& request,
+                                        Array1<Real> pending, Interrupt interrupt);
 
 // With several ranks, slice by slice: forward, message, receive; and after the last slice backward and accumulate. Functions that
 // return false were interrupted.

@@ -17,8 +17,8 @@ struct AxonSpikes {
   Index branch(Index k) const { return sources[k] * stride + shift; }
 };
 
-// Fetches the beginning of a row of synapses, and of their targets: rows lie anywhere, and a short one is over before the processor
-// has seen that it goes on.
+// Fetches the beginning of a row of synapses, and of their targets: rows lie anywhere, and a short one is over before the
+// processor has seen that it goes on.
 template <class Value> inline void prefetch_row(Index first, Index end, const Places* places, const Value* values) {
   constexpr Index kLine = 16, kLines = 8;
   end = std::min(end, first + kLine * kLines);
@@ -54,8 +54,9 @@ template <int rows, class Real> inline void add_rows(const Real* const (&row)[ro
   }
 }
 
-// Adds whole rows of a dense table to the inputs `x` of a projection's targets. The zeros change no number, and several entries are
-// added at a time. Four rows at once spare x the way to memory and back; each entry is still added in the order of the spikes.
+// Adds whole rows of a dense table to the inputs `x` of a projection's targets. The zeros change no number, and several entries
+// are added at a time. Four rows at once spare x the way to memory and back; each entry is still added in the order of the
+// spikes.
 template <class Real>
 void deliver_dense(const AxonSpikes& spikes, Index first_source, const Real* table, Index columns, double* x) {
   constexpr Index kLine = static_cast<Index>(kCacheLine / sizeof(Real));
@@ -73,7 +74,9 @@ void deliver_dense(const AxonSpikes& spikes, Index first_source, const Real* tab
 // (`room`): a loop over one to seven numbers takes longer. Written down as vectors: compilers make long loops of short ones.
 template <class To, class From> inline void add_run(To* to, const From* from, Index count, Index room) {
   using Vector = typename Eight<From>::Vector;
-  const auto add = [&](Index k, Vector terms) { *reinterpret_cast<typename Eight<To>::Vector*>(to + k) += convert_eight<To, From>(terms); };
+  const auto add = [&](Index k, Vector terms) {
+    *reinterpret_cast<typename Eight<To>::Vector*>(to + k) += convert_eight<To, From>(terms);
+  };
   Index k = 0;
   for (; k + 8 <= count; k += 8) add(k, load_eight(from + k));
   if (k == count) return;
@@ -92,8 +95,8 @@ template <class Real> void deliver_synapses(Index begin, Index end, const Places
 
 // Adds the weights of the first `reached` branches of each axon of a projection (by its first delay group r), each to the row of
 // `input` for the step in which it is reached; row `place` is that of the first ones.
-template <class Real>
-void deliver_branches(const Batch<Real>& batch, Index r, Index reached, const AxonSpikes& spikes, Index place, Array2<double> input) {
+template <class Real> void deliver_branches(const Batch<Real>& batch, Index r, Index reached, const AxonSpikes& spikes,
+                                            Index place, Array2<double> input) {
   const Topology& topology = batch.topology;
   const GroupPlan own = batch.plan.groups[r];
   const Array1<const Real> weight = batch.weight;

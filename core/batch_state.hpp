@@ -15,19 +15,19 @@ namespace eprop {
 // Samples to run, and where their results go; `n` stands for these samples.
 struct BatchRequest {
   std::uint64_t seed = 0;
-  Array1<const Index> samples;       // (n,) which ones of all that are given
-  Array1<const Index> clocks;        // (n,) step from which on their random spikes are drawn
+  Array1<const Index> samples;  // (n,) which ones of all that are given
+  Array1<const Index> clocks;   // (n,) step from which on their random spikes are drawn
   bool learn = false;
-  Array2<const double> feedback;     // (readouts, neurons)
-  Array2<const double> scales;       // (n, delay groups) what gradients are multiplied with; numbers of the type of the weights
-  Array2<const Index> event_start;   // (channels, all samples * n_steps + 1)
+  Array2<const double> feedback;    // (readouts, neurons)
+  Array2<const double> scales;      // (n, delay groups) what gradients are multiplied with; numbers of the type of the weights
+  Array2<const Index> event_start;  // (channels, all samples * n_steps + 1)
   Array1<const std::int32_t> event_channels;
-  Array3<const double> target;       // (all samples, n_steps or 1, readouts) NaN: none
-  Array2<const double> window;       // (all samples or 1, n_steps)
-  Array3<double> y;                  // (n, n_steps, readouts) is written, and so is the rest
-  Array1<double> loss;               // (n,) not finite if the sample diverged
-  Array2<Index> counts;              // (n, neurons) spikes
-  Array1<Index> events;              // (n,) synaptic events
+  Array3<const double> target;  // (all samples, n_steps or 1, readouts) NaN: none
+  Array2<const double> window;  // (all samples or 1, n_steps)
+  Array3<double> y;             // (n, n_steps, readouts) is written, and so is the rest
+  Array1<double> loss;          // (n,) not finite if the sample diverged
+  Array2<Index> counts;         // (n, neurons) spikes
+  Array1<Index> events;         // (n,) synaptic events
 };
 
 // One sample: the state of a whole network without plasticity, and what the adjoint pass needs of its steps.
@@ -38,9 +38,9 @@ template <class Real> struct SampleSlot {
   std::vector<std::int32_t> spikes;  // (neurons,) that spiked in this step
   std::vector<std::int32_t> log;     // sources of all spikes, in the order of step and source; grows
   Owned2<Index> start;               // (n_steps, populations + 1) where those of each step begin
-  Owned2<Real> psi;                  // (n_steps or 1, columns) surrogate gradients, which the adjoint pass turns into G of all targets
-  Owned2<double> error;              // (n_steps or 1, readouts)
-  Owned2<double> work;               // (rows, neurons) of the adjoint pass
+  Owned2<Real> psi;      // (n_steps or 1, columns) surrogate gradients, which the adjoint pass turns into G of all targets
+  Owned2<double> error;  // (n_steps or 1, readouts)
+  Owned2<double> work;   // (rows, neurons) of the adjoint pass
   std::vector<double> readout_work;  // (readouts,)
   std::vector<Index> first;          // (sources + 1,) where the spikes of a source begin in `steps`
   std::vector<std::int32_t> steps;   // of the spikes of each source, ascending
@@ -50,9 +50,9 @@ template <class Real> struct SampleSlot {
 
 template <class Real> struct Batch {
   Topology topology;
-  Array2<const double> initial;      // (state rows, neurons)
+  Array2<const double> initial;  // (state rows, neurons)
   Index n_steps;
-  bool learns;                       // whether there is room for the adjoint pass
+  bool learns;  // whether there is room for the adjoint pass
   int threads;
   Index n_sources;
   DeliveryPlan<Real> plan;
@@ -67,7 +67,8 @@ template <class Real> struct Batch {
 enum AdjointRow : Index { kLambda, kDrift, kSignal, kDrive, kMu };
 inline Index adjoint_rows(const Topology& topology) {
   Index n_components = 0;
-  for (Index b = 0; b < topology.populations.size; b++) n_components = std::max(n_components, topology.populations[b].n_components);
+  for (Index b = 0; b < topology.populations.size; b++)
+    n_components = std::max(n_components, topology.populations[b].n_components);
   return kMu + 2 * n_components;
 }
 
@@ -75,12 +76,15 @@ inline Index adjoint_rows(const Topology& topology) {
 struct BatchBytes {
   Index slot, shared;
 };
-inline BatchBytes batch_bytes(const Topology& topology, Index state_rows, Index n_steps, bool learns, int threads, Index real_size) {
+inline BatchBytes batch_bytes(const Topology& topology, Index state_rows, Index n_steps, bool learns, int threads,
+                              Index real_size) {
   const PlanSizes plan = plan_sizes(topology, n_steps, learns, threads, real_size);
   const Index n = topology.n_neurons(), k = topology.n_readouts(), history = learns ? n_steps : 1;
-  const Index nodes = 8 * n * (state_rows + (learns ? adjoint_rows(topology) : 0)) + 4 * n + 16 * k + 8 * (topology.n_sources() + 1);
+  const Index nodes =
+      8 * n * (state_rows + (learns ? adjoint_rows(topology) : 0)) + 4 * n + 16 * k + 8 * (topology.n_sources() + 1);
   const Index steps = 8 * n_steps * (topology.populations.size + 1) + history * (8 * k + real_size * plan.columns);
-  const Index shared = plan.dense * real_size + 4 * plan.flat + 12 * plan.runs + 8 * plan.run_branches + (learns ? threads * (plan.sums + kPadding + plan.columns) * real_size : 0);
+  const Index shared = plan.dense * real_size + 4 * plan.flat + 12 * plan.runs + 8 * plan.run_branches +
+                       (learns ? threads * (plan.sums + kPadding + plan.columns) * real_size : 0);
   return {nodes + steps + 8 * plan.input_rows() * plan.columns, shared};
 }
 

@@ -1,7 +1,7 @@
 // How samples walk the branches of axons: by a dense table of all weights, or from synapse to synapse. No number depends on it.
 //
-// In a sample weights stay constant, so that a spike that reaches the first branch of an axon adds the weights of all its branches
-// at once, each to the inputs of the step in which its own spike arrives.
+// In a sample weights stay constant, so that a spike that reaches the first branch of an axon adds the weights of all its
+// branches at once, each to the inputs of the step in which its own spike arrives.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -16,21 +16,24 @@
 namespace eprop {
 
 // A dense table pays from about this share of possible connections on, 0.3 where an axon has several branches; beyond `kDenseTo`
-// entries it would not stay in a cache. All cases of N-MNIST with an input probability of 0.25 take 1.3 times as long without it.
+// entries it would not stay in a cache. N-MNIST, a quarter of whose input connections are there, takes 1.3 times as long without.
 inline constexpr double kDenseFrom = 0.2, kDenseBranchesFrom = 0.3;
 inline constexpr Index kDenseTo = 1 << 22, kDenseTargets = 16;
-// Targets that follow each other are added several at a time where there are so many in a row, on average: local connections. N-MNIST
-// with receptive fields takes twice as long without.
+// Targets that follow each other are added several at a time where there are so many in a row, on average: local connections.
+// N-MNIST with receptive fields takes twice as long without.
 inline constexpr double kContiguousFrom = 8.0;
-// Branches of fewer synapses, on average, are walked as one, for which four bytes a synapse are kept: to begin each of 200 branches
-// of 5 synapses takes as long as its synapses.
+// Branches of fewer synapses, on average, are walked as one, for which four bytes a synapse are kept: to begin each of 200
+// branches of 5 synapses takes as long as its synapses ("LIF, delays of 1 to 200 steps": twice the time).
 inline constexpr double kFusedTo = 256.0;
-// Gradients are summed over the spikes for all possible targets of a branch from this share of connections on; below spike by spike.
+// Gradients are summed over the spikes for all possible targets of a branch from this share of connections on; below, spike by
+// spike
+// ("LIF, delays of 1 to 200 steps" would take 3.5 times as long).
 inline constexpr double kRowsFrom = 0.125;
-// Gradients of so many synapses of neighbouring axons are added at a time at most: they stay in a cache while one slot follows the
-// other. Each thread shall have some pieces, unless they would become too small.
+// Gradients of so many synapses of neighbouring axons are added at a time at most: they stay in a cache while one slot follows
+// the other. Each thread shall have some pieces, unless they would become too small.
 inline constexpr Index kPiece = 1 << 14, kPiecesPerThread = 8, kLeastPiece = 1 << 9;
-// Spike by spike a thread keeps the sums of so many synapses: one for each `kBytesPerSum` bytes of G, which is read once for them.
+// Spike by spike a thread keeps the sums of so many synapses: one for each `kBytesPerSum` bytes of G, which is read once for
+// them.
 inline constexpr Index kLeastSums = 1 << 19, kMostSums = 1 << 22, kBytesPerSum = 16;
 
 struct GroupPlan {
@@ -49,14 +52,14 @@ struct GradientPiece {
 // What a plan consists of without its arrays: what Python asks for before anything is allocated.
 struct PlanSizes {
   std::vector<GroupPlan> groups;
-  Index columns = 0;   // entries of a row of inputs, and of G: all targets, padded
-  Index latest = 0;    // steps by which the last branch of an axon lies behind its first, within a sample
-  Index turn = 1;      // steps for which there are inputs, before those that branches reach later are moved to the front
-  Index dense = 0;     // entries of all dense tables
-  Index flat = 0;      // synapses of fused branches
-  Index runs = 0;      // runs of neighbouring targets, with an end for each projection and partition
+  Index columns = 0;       // entries of a row of inputs, and of G: all targets, padded
+  Index latest = 0;        // steps by which the last branch of an axon lies behind its first, within a sample
+  Index turn = 1;          // steps for which there are inputs, before those that branches reach later are moved to the front
+  Index dense = 0;         // entries of all dense tables
+  Index flat = 0;          // synapses of fused branches
+  Index runs = 0;          // runs of neighbouring targets, with an end for each projection and partition
   Index run_branches = 0;  // branches that consist of them, in all partitions, with an end for each projection and partition
-  Index sums = 0;      // synapses that a thread sums up spike by spike
+  Index sums = 0;          // synapses that a thread sums up spike by spike
   Index input_rows() const { return turn + latest; }
 };
 
@@ -64,11 +67,11 @@ template <class Real> struct DeliveryPlan : PlanSizes {
   explicit DeliveryPlan(PlanSizes sizes) : PlanSizes(std::move(sizes)) {}
   Aligned<Real> tables;
   std::vector<std::uint32_t> offsets;  // of fused synapses: columns * delay_offset + target
-  std::vector<Index> offset_shift;     // (groups * partitions) number of the first synapse of a group, minus where its offsets begin
-  std::vector<Index> run_synapse;        // first synapse of each run; it ends where the next one begins
-  std::vector<std::uint32_t> run_target; // and its target
-  std::vector<Index> run_start;          // of each branch that consists of runs, see `run_shift`
-  std::vector<Index> run_shift;          // (groups * partitions) where the branches of a projection begin there
+  std::vector<Index> offset_shift;  // (groups * partitions) number of the first synapse of a group, minus where its offsets begin
+  std::vector<Index> run_synapse;   // first synapse of each run; it ends where the next one begins
+  std::vector<std::uint32_t> run_target;  // and its target
+  std::vector<Index> run_start;           // of each branch that consists of runs, see `run_shift`
+  std::vector<Index> run_shift;           // (groups * partitions) where the branches of a projection begin there
   std::vector<GradientPiece> pieces;
 };
 
@@ -117,7 +120,8 @@ inline Index count_runs(const Topology& topology, const DelayGroup& group) {
   for (Index p = 0; p < topology.n_partitions(); p++)
     for (Index branch = first; branch < end; branch++) {
       const Index begin = topology.branch_start(p, branch);
-      for (Index synapse = begin; synapse < topology.branch_start(p, branch + 1); synapse++) runs += begins_run(topology, synapse, begin);
+      for (Index synapse = begin; synapse < topology.branch_start(p, branch + 1); synapse++)
+        runs += begins_run(topology, synapse, begin);
     }
   return runs;
 }
@@ -138,7 +142,8 @@ inline bool plan_table(const Topology& topology, Index r, PlanSizes& plan) {
   const Index stride = group.branch_stride, rows = group.n_branches * stride, n_targets = group.target_end - group.target_begin;
   const Index columns = padded(n_targets), size = rows * columns;
   const double share = stride > 1 ? kDenseBranchesFrom : kDenseFrom;
-  if (n_targets < kDenseTargets || static_cast<double>(count_synapses(topology, group)) < share * static_cast<double>(size)) return false;
+  if (n_targets < kDenseTargets || static_cast<double>(count_synapses(topology, group)) < share * static_cast<double>(size))
+    return false;
   if (plan.dense + size > kDenseTo || has_repeats(topology, group)) return false;
   for (Index d = 0; d < stride; d++) {
     plan.groups[r + d].table = plan.dense + d * group.n_branches * columns;
@@ -155,7 +160,9 @@ inline Index room_for_sums(const Topology& topology, const PlanSizes& plan, Inde
     const DelayGroup& group = topology.groups[r];
     if (!plan.groups[r].by_spikes || group.first_group != r) continue;
     for (Index p = 0; p < topology.n_partitions(); p++) {
-      const auto start = [&](Index source) { return topology.branch_start(p, group.first_branch + source * group.branch_stride); };
+      const auto start = [&](Index source) {
+        return topology.branch_start(p, group.first_branch + source * group.branch_stride);
+      };
       for (Index source = 0; source < group.n_branches; source++) longest = std::max(longest, start(source + 1) - start(source));
       most = std::max(most, start(group.n_branches) - start(0));
     }
@@ -209,7 +216,8 @@ template <class Real> void fill_offsets(const Topology& topology, DeliveryPlan<R
     if (!plan.groups[r].fused || group.first_group != r) continue;
     const auto [first, end] = branches_of(group);
     for (Index p = 0; p < topology.n_partitions(); p++) {
-      plan.offset_shift[r * topology.n_partitions() + p] = topology.branch_start(p, first) - static_cast<Index>(plan.offsets.size());
+      plan.offset_shift[r * topology.n_partitions() + p] =
+          topology.branch_start(p, first) - static_cast<Index>(plan.offsets.size());
       for (Index branch = first; branch < end; branch++) {
         const Index late = topology.groups[r + (branch - first) % group.branch_stride].delay_offset * plan.columns;
         for (Index synapse = topology.branch_start(p, branch); synapse < topology.branch_start(p, branch + 1); synapse++)
@@ -280,14 +288,15 @@ struct Runs {
   // Calls work(first synapse, first target, length) for each run of a branch.
   template <class Work> [[gnu::always_inline]] void each(Index branch, const Work& work) const {
     const Index end = start[branch - first_branch + 1];
-    for (Index run = start[branch - first_branch]; run < end; run++) work(synapse[run], Index{target[run]}, synapse[run + 1] - synapse[run]);
+    for (Index run = start[branch - first_branch]; run < end; run++)
+      work(synapse[run], Index{target[run]}, synapse[run + 1] - synapse[run]);
   }
 };
 template <class Real> Runs runs_of(const Topology& topology, const DeliveryPlan<Real>& plan, Index group, Index partition) {
   if (!plan.groups[group].contiguous) return {};
   const DelayGroup& first = topology.groups[group];
-  return {plan.run_synapse.data(), plan.run_target.data(), plan.run_start.data() + plan.run_shift[group * topology.n_partitions() + partition],
-          first.first_branch};
+  return {plan.run_synapse.data(), plan.run_target.data(),
+          plan.run_start.data() + plan.run_shift[group * topology.n_partitions() + partition], first.first_branch};
 }
 
 // Where the synapses of a projection lead to.

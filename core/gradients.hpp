@@ -24,7 +24,9 @@ template <class Real> struct SummedRows {
 // Sums of `blocks` vectors from column j on: as many at once as there are registers, for a sum waits for the one before.
 template <int blocks, class Real> [[gnu::always_inline]] inline void sum_blocks(const SummedRows<Real>& rows, Index j, Real* to) {
   using Vector = typename Register<Real>::Vector;
-  const auto row = [&](Index spike) { return reinterpret_cast<const Vector*>(rows.first + rows.steps[spike] * rows.columns + j); };
+  const auto row = [&](Index spike) {
+    return reinterpret_cast<const Vector*>(rows.first + rows.steps[spike] * rows.columns + j);
+  };
   Vector sums[blocks];
 #pragma GCC unroll 8
   for (int i = 0; i < blocks; i++) sums[i] = row(0)[i];
@@ -59,9 +61,8 @@ template <class Real> SourceSpikes spikes_in_time(const SampleSlot<Real>& slot, 
 
 // Adds the gradients of a piece whose branches have many targets: G of all of them is summed up, then picked; or of runs of
 // neighbouring targets, run by run.
-template <class Real>
-void accumulate_rows(const Batch<Real>& batch, const GradientPiece& piece, const SampleSlot<Real>& slot, Real scale, Real* sums,
-                     Array1<Real> pending) {
+template <class Real> void accumulate_rows(const Batch<Real>& batch, const GradientPiece& piece, const SampleSlot<Real>& slot,
+                                           Real scale, Real* sums, Array1<Real> pending) {
   const Topology& topology = batch.topology;
   const DelayGroup& first = topology.groups[piece.group];
   const Index source = topology.populations[first.source_population].first_source, first_target = first.target_begin;
@@ -94,20 +95,21 @@ void accumulate_rows(const Batch<Real>& batch, const GradientPiece& piece, const
 }
 
 // Adds G of the targets of some synapses to their sums.
-template <class Real> void add_synapses(Index begin, Index end, const Places& places, const Real* __restrict row, Real* __restrict sums) {
+template <class Real>
+void add_synapses(Index begin, Index end, const Places& places, const Real* __restrict row, Real* __restrict sums) {
   for (Index synapse = begin; synapse < end; synapse++) sums[synapse] += row[places[synapse]];
 }
 
 // Adds the gradients of a piece whose branches have few targets, spike by spike: the spikes of a step read the same rows of G.
-template <class Real>
-void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece, const SampleSlot<Real>& slot, Real scale, Index p,
-                       Real* sums, Real* __restrict pending) {
+template <class Real> void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece, const SampleSlot<Real>& slot,
+                                             Real scale, Index p, Real* sums, Real* __restrict pending) {
   const Topology& topology = batch.topology;
   const DelayGroup& group = topology.groups[piece.group];
   const GroupPlan& own = batch.plan.groups[piece.group];
   const Places places = places_of(topology, batch.plan, piece.group, p);
   const Index stride = group.branch_stride, first_source = topology.populations[group.source_population].first_source;
-  const Index begin = first_source + piece.begin, end = first_source + piece.end, shift = group.first_branch - stride * first_source;
+  const Index begin = first_source + piece.begin, end = first_source + piece.end,
+              shift = group.first_branch - stride * first_source;
   const Index* start = topology.branch_start.row(p);
   const Index origin = start[begin * stride + shift];
   const auto each_axon = [&](auto&& work) {  // that has spiked: where its synapses begin and end
@@ -141,9 +143,8 @@ void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece, con
 }
 
 // Adds the gradients of a piece of axons from the samples of the first `width` slots, the first of which is number `index`.
-template <class Real>
-void accumulate_piece(Batch<Real>& batch, const GradientPiece& piece, Index width, Index index, const BatchRequest& request, Index thread,
-                      Array1<Real> pending) {
+template <class Real> void accumulate_piece(Batch<Real>& batch, const GradientPiece& piece, Index width, Index index,
+                                            const BatchRequest& request, Index thread, Array1<Real> pending) {
   const bool by_spikes = batch.plan.groups[piece.group].by_spikes;
   const auto each_slot = [&](auto&& add) {
     for (Index s = 0; s < width; s++) add(batch.slots[s], static_cast<Real>(request.scales(index + s, piece.group)));

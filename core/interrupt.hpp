@@ -15,7 +15,7 @@ struct Interrupt {
 // What one thread of a call knows of it. Each has its own; `stop` is shared.
 struct Watch {
   std::atomic<bool>& stop;
-  Interrupt interrupt;       // empty in all threads but the calling one
+  Interrupt interrupt;  // empty in all threads but the calling one
   Index budget = 0;
   // Whether to end now; `work` is about what was done since the last time, in synapses or neurons.
   bool stopped(Index work) {

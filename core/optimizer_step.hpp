@@ -19,7 +19,7 @@ template <class Real> struct SynapseRange {
 template <class Real, class Step>
 inline void move_weights(const OptimizerConstants& constants, const SynapseRange<Real>& range, const Step& step) {
   const Real w_min(constants.w_min), w_max(constants.w_max), scale = range.scale;
-  Real *__restrict weight = range.synapses.weight.data, *__restrict pending = range.synapses.pending.data;
+  Real* __restrict weight = range.synapses.weight.data, * __restrict pending = range.synapses.pending.data;
 #pragma GCC ivdep
   for (Index synapse = range.begin; synapse < range.end; synapse++) {
     weight[synapse] = clip(step(weight[synapse], scale * pending[synapse], synapse), w_min, w_max);
@@ -31,7 +31,7 @@ inline void move_weights(const OptimizerConstants& constants, const SynapseRange
 template <class Real> void adam_steps(const OptimizerConstants& constants, Index updates, const SynapseRange<Real>& range) {
   const Real factor(adam_factor(constants.eta, constants.beta_1, constants.beta_2, updates));
   const Real beta_1(constants.beta_1), beta_2(constants.beta_2), epsilon(constants.epsilon);
-  Real *__restrict moment_1 = range.synapses.moment_1.data, *__restrict moment_2 = range.synapses.moment_2.data;
+  Real* __restrict moment_1 = range.synapses.moment_1.data, * __restrict moment_2 = range.synapses.moment_2.data;
   move_weights(constants, range, [=](Real weight, Real gradient, Index synapse) {
     Real first = moment_1[synapse], second = moment_2[synapse];
     adam_moments(first, second, gradient, beta_1, beta_2);
@@ -45,7 +45,7 @@ template <class Real> void adam_steps(const OptimizerConstants& constants, Index
 template <class Real> void optimizer_step(const OptimizerConstants& constants, Index updates, const SynapseRange<Real>& range) {
   const Real eta(constants.eta), beta(constants.beta_1), epsilon(constants.epsilon);
   const bool nesterov = constants.nesterov != 0;
-  Real *__restrict moment_1 = range.synapses.moment_1.data, *__restrict moment_2 = range.synapses.moment_2.data;
+  Real* __restrict moment_1 = range.synapses.moment_1.data, * __restrict moment_2 = range.synapses.moment_2.data;
   if (constants.keep < 1.0 && constants.eta != 0.0)
     for (Index synapse = range.begin; synapse < range.end; synapse++)
       range.synapses.weight[synapse] = static_cast<Real>(range.synapses.weight[synapse] * constants.keep);

@@ -18,14 +18,16 @@ struct RequestObject {
 
 template <class T, int dims> using Given = nb::ndarray<T, nb::ndim<dims>, nb::c_contig, nb::device::cpu>;
 
-void make_request(RequestObject* self, std::uint64_t seed, Given<const Index, 1> samples, Given<const Index, 1> clocks, bool learn,
-                  Given<const double, 2> feedback, Given<const double, 2> scales, Given<const Index, 2> event_start,
+void make_request(RequestObject* self, std::uint64_t seed, Given<const Index, 1> samples, Given<const Index, 1> clocks,
+                  bool learn, Given<const double, 2> feedback, Given<const double, 2> scales, Given<const Index, 2> event_start,
                   Given<const std::int32_t, 1> event_channels, Given<const double, 3> target, Given<const double, 2> window,
                   Given<double, 3> y, Given<double, 1> loss, Given<Index, 2> counts, Given<Index, 1> events) {
   new (self) RequestObject;
-  self->views = {seed,          view1(samples),        view1(clocks), learn,         view2(feedback), view2(scales), view2(event_start),
-                 view1(event_channels), view3(target), view2(window), view3(y), view1(loss),     view2(counts), view1(events)};
-  self->arrays = nb::make_tuple(samples, clocks, feedback, scales, event_start, event_channels, target, window, y, loss, counts, events);
+  self->views = {seed,          view1(samples),     view1(clocks),         learn,         view2(feedback),
+                 view2(scales), view2(event_start), view1(event_channels), view3(target), view2(window),
+                 view3(y),      view1(loss),        view2(counts),         view1(events)};
+  self->arrays =
+      nb::make_tuple(samples, clocks, feedback, scales, event_start, event_channels, target, window, y, loss, counts, events);
 }
 
 // Asks Python whether a signal has come, not more often than this; only the thread that entered the core does so.
@@ -63,8 +65,9 @@ template <class Real> struct BatchObject {
     const bool fits = q.clocks.size >= n && q.y.planes >= n && q.y.rows == batch.n_steps && q.y.columns == t.n_readouts() &&
                       q.loss.size >= n && q.events.size >= n && q.counts.rows >= n && q.counts.columns == t.n_neurons() &&
                       q.feedback.rows == t.n_readouts() && q.feedback.columns == t.n_neurons() && q.scales.rows >= n &&
-                      q.scales.columns == t.groups.size && q.target.columns == t.n_readouts() && q.window.columns == batch.n_steps &&
-                      (q.target.rows == 1 || q.target.rows == batch.n_steps) && 0 <= begin && begin <= stop && stop <= n;
+                      q.scales.columns == t.groups.size && q.target.columns == t.n_readouts() &&
+                      q.window.columns == batch.n_steps && (q.target.rows == 1 || q.target.rows == batch.n_steps) && 0 <= begin &&
+                      begin <= stop && stop <= n;
     if (!fits) throw nb::value_error("BatchRequest: arrays do not fit the network or the samples");
     if (q.learn && !batch.learns) throw nb::value_error("Batch: made without room for learning");
     if (batch.weight.size != t.targets.size) throw nb::value_error("Batch: set_weights comes first");
@@ -81,7 +84,8 @@ template <class Real> struct BatchObject {
 };
 
 template <class Real> Array1<Real> pending_of(const Given<Real, 1>& pending, const Topology& topology) {
-  if (static_cast<Index>(pending.shape(0)) != topology.targets.size) throw nb::value_error("pending: one number for each synapse");
+  if (static_cast<Index>(pending.shape(0)) != topology.targets.size)
+    throw nb::value_error("pending: one number for each synapse");
   return view1(pending);
 }
 
@@ -89,23 +93,23 @@ template <class Real> void bind_ranks(nb::class_<BatchObject<Real>>& bound) {
   using Object = BatchObject<Real>;
   bound.def("forward", [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const RequestObject& request) {
     const Chunk chunk = self.chunk(begin, width, request.views);
-    interruptible([&](Interrupt interrupt) {
-      return forward_slice(self.batch, chunk, {t_begin, t_stop}, request.views, interrupt);
-    });
+    interruptible(
+        [&](Interrupt interrupt) { return forward_slice(self.batch, chunk, {t_begin, t_stop}, request.views, interrupt); });
   });
   bound.def("message", [](Object& self, Index width) { return copied(take_message(self.batch, width)); });
   bound.def(
       "receive",
       [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const RequestObject& request,
-         Given<const std::uint8_t, 1> messages, Given<Index, 1> cursors, Given<const Index, 1> first, Given<const std::uint64_t, 1> bits,
-         Given<const std::uint32_t, 1> counts) {
+         Given<const std::uint8_t, 1> messages, Given<Index, 1> cursors, Given<const Index, 1> first,
+         Given<const std::uint64_t, 1> bits, Given<const std::uint32_t, 1> counts) {
         const Inbox inbox{view1(messages), view1(cursors), view1(first), {view1(bits), view1(counts)}};
         const Chunk chunk = self.chunk(begin, width, request.views);
         nb::gil_scoped_release release;
         receive_slice(self.batch, chunk, {t_begin, t_stop}, request.views, inbox);
       },
-      nb::arg("begin"), nb::arg("width"), nb::arg("t_begin"), nb::arg("t_stop"), nb::arg("request"), nb::arg("messages").noconvert(),
-      nb::arg("cursors").noconvert(), nb::arg("first").noconvert(), nb::arg("bits").noconvert(), nb::arg("counts").noconvert());
+      nb::arg("begin"), nb::arg("width"), nb::arg("t_begin"), nb::arg("t_stop"), nb::arg("request"),
+      nb::arg("messages").noconvert(), nb::arg("cursors").noconvert(), nb::arg("first").noconvert(), nb::arg("bits").noconvert(),
+      nb::arg("counts").noconvert());
   bound.def("backward", [](Object& self, Index begin, Index width, const RequestObject& request) {
     const Chunk chunk = self.chunk(begin, width, request.views);
     interruptible([&](Interrupt interrupt) { return backward(self.batch, chunk, request.views, interrupt); });
@@ -134,7 +138,8 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
         const auto start = nb::cast<Given<const double, 2>>(initial, false);
         const Topology tables = topology_of(topology);
         if (slots < 1 || n_steps < 1 || threads < 1) throw nb::value_error("Batch: slots, steps and threads are at least one");
-        if (static_cast<Index>(start.shape(1)) != tables.n_neurons()) throw nb::value_error("initial: one column for each neuron");
+        if (static_cast<Index>(start.shape(1)) != tables.n_neurons())
+          throw nb::value_error("initial: one column for each neuron");
         new (self) Object{make_batch<Real>(tables, view2(start), slots, n_steps, learns, threads), topology, initial, nb::none()};
       },
       nb::arg("topology"), nb::arg("initial"), nb::arg("slots"), nb::arg("n_steps"), nb::arg("learns"), nb::arg("threads"));
@@ -165,20 +170,28 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
       },
       nb::arg("begin"), nb::arg("stop"), nb::arg("request"), nb::arg("pending").noconvert(),
       "Run samples begin:stop of a request; returns where it has come to, after the chunk in which 50 ms have passed.");
-  bound.def("finite", [](const Object& self, Index n) {
-    bool finite = true;
-    for (Index s = 0; s < std::min(n, static_cast<Index>(self.batch.slots.size())); s++) finite &= is_finite(self.batch.slots[s]);
-    return finite;
-  }, "Whether the states of the first n slots are numbers.");
-  bound.def("spikes", [](const Object& self, Index slot, Index first_source, Index stop_source) {
-    std::vector<Index> steps, sources;
-    read_spikes(self.slot(slot), first_source, stop_source, steps, sources);
-    return nb::make_tuple(copied(steps), copied(sources));
-  }, "Steps and sources of the spikes of sources first_source:stop_source of the last sample in a slot.");
+  bound.def(
+      "finite",
+      [](const Object& self, Index n) {
+        bool finite = true;
+        for (Index s = 0; s < std::min(n, static_cast<Index>(self.batch.slots.size())); s++)
+          finite &= is_finite(self.batch.slots[s]);
+        return finite;
+      },
+      "Whether the states of the first n slots are numbers.");
+  bound.def(
+      "spikes",
+      [](const Object& self, Index slot, Index first_source, Index stop_source) {
+        std::vector<Index> steps, sources;
+        read_spikes(self.slot(slot), first_source, stop_source, steps, sources);
+        return nb::make_tuple(copied(steps), copied(sources));
+      },
+      "Steps and sources of the spikes of sources first_source:stop_source of the last sample in a slot.");
   bind_ranks(bound);
 }
 
-template <class Real> void optimize_object(nb::object topology, nb::object synapses, Index update, Array1<const double> scale, int threads) {
+template <class Real>
+void optimize_object(nb::object topology, nb::object synapses, Index update, Array1<const double> scale, int threads) {
   const Topology tables = topology_of(topology);
   Synapses<Real> arrays;
   arrays.weight = attribute1<Real>(synapses, "weight");
@@ -194,10 +207,10 @@ template <class Real> void optimize_object(nb::object topology, nb::object synap
 
 void bind_batch(nb::module_& m) {
   nb::class_<RequestObject>(m, "BatchRequest", "Samples to run, and where their results go.")
-      .def("__init__", &make_request, nb::arg("seed"), nb::arg("samples").noconvert(), nb::arg("clocks").noconvert(), nb::arg("learn"),
-           nb::arg("feedback").noconvert(), nb::arg("scales").noconvert(), nb::arg("event_start").noconvert(),
-           nb::arg("event_channels").noconvert(), nb::arg("target").noconvert(), nb::arg("window").noconvert(), nb::arg("y").noconvert(),
-           nb::arg("loss").noconvert(), nb::arg("counts").noconvert(), nb::arg("events").noconvert());
+      .def("__init__", &make_request, nb::arg("seed"), nb::arg("samples").noconvert(), nb::arg("clocks").noconvert(),
+           nb::arg("learn"), nb::arg("feedback").noconvert(), nb::arg("scales").noconvert(), nb::arg("event_start").noconvert(),
+           nb::arg("event_channels").noconvert(), nb::arg("target").noconvert(), nb::arg("window").noconvert(),
+           nb::arg("y").noconvert(), nb::arg("loss").noconvert(), nb::arg("counts").noconvert(), nb::arg("events").noconvert());
   bind_class<double>(m, "BatchDouble");
   bind_class<float>(m, "BatchSingle");
   m.def(
