@@ -44,7 +44,6 @@ NB_MODULE(EPROP_MODULE, m) {
   m.attr("compiler") = EPROP_COMPILER;
   m.def("available_threads", &available_threads);
   bind_tables(m);
-  bind_batch(m);
   bind_bandwidth(m);
   bind_camera(m);
   bind_connections(m);
