@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.engine import memory
+from eprop.engine.build import memory
 from eprop.interop.nir import NearestWarning, from_nir, to_nir
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]

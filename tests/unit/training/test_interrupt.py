@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ctypes
 import os
 import pathlib
 import signal
@@ -10,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from eprop._jit import interrupts_kept
 from eprop.training import Interrupt, Stopped
 from eprop.training.interrupt import Request, asked_by, terminating
 
@@ -86,22 +84,6 @@ def test_a_file_asks(tmp_path: pathlib.Path) -> None:
         threading.Event().wait(10.0)
     with terminating(), asked_by(tmp_path / "none"):
         pass
-
-
-def test_an_interrupt_is_heard_in_a_call_from_c() -> None:
-    """Python reports it there and goes on; what then fails is not what is told."""
-
-    @ctypes.CFUNCTYPE(None)
-    def called() -> None:
-        raise Stopped("on the way")
-
-    with pytest.raises(Stopped, match="on the way"), interrupts_kept():  # noqa: PT012
-        called()
-        raise RuntimeError("no compiled object yet")
-    with pytest.raises(Stopped, match="on the way"), interrupts_kept():
-        called()
-    with pytest.raises(RuntimeError, match="another"), interrupts_kept():
-        raise RuntimeError("another")
 
 
 def test_a_file_asks_an_interrupt_that_is_open(tmp_path: pathlib.Path) -> None:

@@ -329,8 +329,9 @@ def _events(layout: SampleLayout, inputs: Mapping[str, Any], n: int, n_steps: in
     for c, p in enumerate(layout.sources):
         if p.name not in inputs:
             continue
-        starts[c, 0] = offset
         channels = _sorted_events(p, inputs[p.name], n, n_steps, layout.dt, starts[c])
+        if offset:
+            starts[c] += offset
         parts.append(channels)
         offset += channels.size
     if len(parts) == 1:
