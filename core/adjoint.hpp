@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "batch_state.hpp"
+#include "signals.hpp"
 
 namespace eprop {
 
@@ -36,35 +37,6 @@ struct AdjointNeurons {
   AdjointConstants constants;
   Array2<double> work;
 };
-
-// Learning signals from the errors of one step: sum over readouts. Five at once spare the sums the way to memory and back; each
-// is still added in its turn.
-inline void learning_signals(const double* error, Array2<const double> feedback, Index begin, Index end,
-                             double* __restrict signal) {
-  std::fill(signal + begin, signal + end, 0.0);
-  Index k = 0;
-  for (; k + 5 <= feedback.rows; k += 5) {
-    const double *__restrict f0 = feedback.row(k), *__restrict f1 = feedback.row(k + 1), *__restrict f2 = feedback.row(k + 2),
-                 *__restrict f3 = feedback.row(k + 3), *__restrict f4 = feedback.row(k + 4);
-    const double e0 = error[k], e1 = error[k + 1], e2 = error[k + 2], e3 = error[k + 3], e4 = error[k + 4];
-    for (Index j = begin; j < end; j++)
-      signal[j] = ((((signal[j] + e0 * f0[j]) + e1 * f1[j]) + e2 * f2[j]) + e3 * f3[j]) + e4 * f4[j];
-  }
-  for (; k < feedback.rows; k++) {
-    const double* __restrict f = feedback.row(k);
-    const double e = error[k];
-    for (Index j = begin; j < end; j++) signal[j] += e * f[j];
-  }
-}
-
-// The same where each pair of readout and neuron has an error latency of its own.
-inline void learning_signals_of_pairs(Index t, Array2<const double> error, Array2<const double> feedback,
-                                      Array2<const Index> latency, Index begin, Index end, double* signal) {
-  std::fill(signal + begin, signal + end, 0.0);
-  for (Index k = 0; k < feedback.rows; k++)
-    for (Index j = begin; j < end; j++)
-      if (const Index at = t + latency(k, j); at < error.rows) signal[j] += error(at, k) * feedback(k, j);
-}
 
 // One step back with one component that b and c of 1 lead to and from, and without u. `alike`: all neurons have the constants of
 // the first one, which are then read once.
@@ -175,11 +147,7 @@ void adjoint_population(const Batch<Real>& batch, SampleSlot<Real>& slot, Array2
     if (topology.error_latency.size() > 0) {
       learning_signals_of_pairs(t, error, feedback, topology.error_latency, begin, end, signal);
     } else {
-      const double* now = error.row(t + population.error_latency);
-      const bool none = std::all_of(now, now + feedback.rows, [](double e) { return e == 0.0; });
-      if (!none) learning_signals(now, feedback, begin, end, signal);
-      if (none && !silent) std::fill(signal + begin, signal + end, 0.0);
-      silent = none;
+      silent = learning_signals(error.row(t + population.error_latency), feedback, begin, end, silent, signal);
     }
     Real* psi = slot.psi.row(t);
     if (population.leaky) {

@@ -7,6 +7,7 @@
 
 #include "adjoint.hpp"
 #include "batch_delivery.hpp"
+#include "finite.hpp"
 #include "gradients.hpp"
 #include "neurons/advance.hpp"
 #include "readouts.hpp"
@@ -23,14 +24,11 @@ constexpr auto kCall = std::chrono::milliseconds(50);
 // Calls work(thread, piece, watch) for each of `n` pieces; a thread takes the next one when it is done with one. Returns false if
 // it was interrupted.
 template <class Work> bool divide(Index n, int threads, Interrupt interrupt, const Work& work) {
-  std::atomic<Index> next{0};
   std::atomic<bool> stop{false};
-  const int wanted = static_cast<int>(std::min<Index>(threads, n));
-  parallel_for(wanted, wanted, [&](Index thread) {
+  share_items(n, threads, [&](Index thread, const auto& take) {
     FlushSubnormals flush;
-    Watch watch{stop, thread == 0 ? interrupt : Interrupt{}};  // 0 is the calling thread
-    for (Index piece; !stop.load(std::memory_order_relaxed) && (piece = next.fetch_add(1, std::memory_order_relaxed)) < n;)
-      work(thread, piece, watch);
+    Watch watch{stop, thread == 0 ? interrupt : Interrupt{}};
+    for (Index piece = take(); piece >= 0 && !stop.load(std::memory_order_relaxed); piece = take()) work(thread, piece, watch);
   });
   return !stop.load(std::memory_order_relaxed);
 }
@@ -49,18 +47,6 @@ template <class Real> void make_room(const Batch<Real>& batch, SampleSlot<Real>&
   if (slot.log.size() < needed) slot.log.resize(std::max(needed, 2 * slot.log.size()));
 }
 
-// Advances a population by one step; its spikes are written to `spikes`, by the numbers of the neurons.
-template <class Real> Index advance_population(const Batch<Real>& batch, SampleSlot<Real>& slot, Index b, double* input,
-                                               Real* psi, std::int32_t* spikes) {
-  const Population& population = batch.topology.populations[b];
-  NeuronRange range;
-  range.model = static_cast<int>(population.model);
-  range.begin = population.target_begin, range.end = population.target_end;
-  range.state = slot.state.view(), range.params = batch.topology.params, range.input = input;
-  if (population.own_step != 0) range.own = reinterpret_cast<NeuronLoop>(population.own_step);
-  return advance<Real>(range, psi, spikes, 0);
-}
-
 // A sample, by its number in the request, in a slot.
 struct Running {
   const BatchRequest& request;
@@ -72,8 +58,18 @@ struct Running {
 
 // Spikes of populations that take no input in step t; `out` has room for all.
 template <class Real> Index spikes_of_sources(const Batch<Real>& batch, const Running& run, Index b, Index t, std::int32_t* out) {
-  return source_spikes(batch.topology, b, run.sample() * batch.n_steps + t, run.clock() + t, run.request.seed,
-                       run.request.event_start, run.request.event_channels.data, out);
+  const Population& population = batch.topology.populations[b];
+  const auto first = static_cast<std::int32_t>(population.first_source);
+  Index count = 0;
+  if (population.role == Role::poisson) {
+    count = poisson_spikes({b, run.clock() + t, run.request.seed, batch.poisson_limit.data() + first}, 0, population.size, out);
+  } else if (population.role == Role::events) {
+    const Index* start = run.request.event_start.row(population.channel) + run.sample() * batch.n_steps + t;
+    count = start[1] - start[0];
+    std::copy_n(run.request.event_channels.data + start[0], count, out);
+  }
+  for (Index k = 0; k < count; k++) out[k] += first;
+  return count;
 }
 
 // Neurons and sources of step t, with the inputs that have arrived: their spikes to the log or, with several ranks, to the
@@ -89,7 +85,9 @@ void emit_step(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, I
     if (population.role == Role::neuron) {
       // Where nobody learns, psi is written over and over: a history of it would push weights out of the cache.
       Real* psi = slot.psi.row(run.request.learn && batch.learning[b] ? t : 0);
-      const Index count = advance_population(batch, slot, b, input, psi, slot.spikes.data());
+      const NeuronRange neurons =
+          range_of(population, population.target_begin, population.target_end, slot.state.view(), topology.params, input);
+      const Index count = advance(neurons, psi, slot.spikes.data(), 0);
       const Index shift = population.first_source - population.first_target;
       for (Index k = 0; k < count; k++) run.counts()[slot.spikes[k]]++;
       if (outbox != nullptr) {
@@ -197,8 +195,8 @@ template <class Real> bool run_chunk(Batch<Real>& batch, const Chunk& chunk, con
 template <class Real> Batch<Real> make_batch(const Topology& topology, Array2<const double> initial, Index slots, Index n_steps,
                                              bool learns, int threads) {
   Batch<Real> batch{
-      topology, initial, n_steps, learns, threads, topology.n_sources(), make_plan<Real>(topology, n_steps, learns, threads),
-      {},       {},      {},      {},     {}};
+      topology, initial, n_steps, learns, threads, topology.n_sources(), poisson_limits(topology),
+      make_plan<Real>(topology, n_steps, learns, threads), {}, {}, {}, {}, {}};
   const Index n = topology.n_neurons(), k = topology.n_readouts(), history = learns ? n_steps : 1;
   for (Index b = 0; b < topology.populations.size; b++) {
     bool learning = false;
@@ -320,9 +318,7 @@ template <class Real> Index count_events(const Batch<Real>& batch, const SampleS
 }
 
 template <class Real> bool is_finite(const SampleSlot<Real>& slot) {
-  bool finite = true;
-  for (const double value : slot.state.values) finite &= std::abs(value) <= std::numeric_limits<double>::max();
-  return finite;
+  return all_finite(slot.state.values.data(), slot.state.view().size());
 }
 
 template <class Real>

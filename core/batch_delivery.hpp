@@ -7,6 +7,7 @@
 #endif
 
 #include "batch_state.hpp"
+#include "simd.hpp"
 
 namespace eprop {
 
@@ -17,15 +18,10 @@ struct AxonSpikes {
   Index branch(Index k) const { return sources[k] * stride + shift; }
 };
 
-// Fetches the beginning of a row of synapses, and of their targets: rows lie anywhere, and a short one is over before the
-// processor has seen that it goes on.
-template <class Value> inline void prefetch_row(Index first, Index end, const Places* places, const Value* values) {
-  constexpr Index kLine = 16, kLines = 8;
-  end = std::min(end, first + kLine * kLines);
-  for (Index synapse = first; synapse < end; synapse += kLine) {
-    if (places != nullptr) __builtin_prefetch(places->data + (synapse - places->shift));
-    __builtin_prefetch(values + synapse);
-  }
+// Fetches the beginning of a row of synapses, and of their places.
+template <class Value> inline void prefetch_row(Index first, Index end, const Places& places, const Value* values) {
+  fetch_branch(first - places.shift, end - places.shift, places.data);
+  fetch_branch(first, end, values);
 }
 
 // Eight numbers of one type, or which of eight they are.
@@ -108,7 +104,11 @@ template <class Real> void deliver_branches(const Batch<Real>& batch, Index r, I
     for (Index k = 0; k < spikes.count; k++) {
       if (k + 1 < spikes.count) {
         const Index next = spikes.branch(k + 1);
-        prefetch_row(start[next], start[next + reached], own.contiguous ? nullptr : &places, weight.data);
+        if (own.contiguous) {
+          fetch_branch(start[next], start[next + reached], weight.data);
+        } else {
+          prefetch_row(start[next], start[next + reached], places, weight.data);
+        }
       }
       const Index branch = spikes.branch(k);
       for (Index d = 0; d < reached; d += at_once) {

@@ -55,6 +55,7 @@ template <class Real> struct Batch {
   bool learns;  // whether there is room for the adjoint pass
   int threads;
   Index n_sources;
+  std::vector<std::uint64_t> poisson_limit;
   DeliveryPlan<Real> plan;
   std::vector<std::uint8_t> learning;  // of each population: whether synapses onto it learn; of others nobody asks for psi
   Array1<const Real> weight;           // of all synapses, see `set_weights`

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "rng.hpp"
-#include "workers.hpp"
+#include "threads.hpp"
 
 namespace eprop {
 namespace {
@@ -428,7 +428,7 @@ bool record_digits(const Digits& digits, const CameraSettings& settings, Index m
   const Index n = digits.images.planes;
   std::vector<CameraEvents> made(count(n));
   std::atomic<bool> full{false};
-  share_among_workers(n, threads, [&](const auto& take) {
+  share_items(n, threads, [&](Index, const auto& take) {
     Buffers buffers(settings.elastic_spacing);
     for (Index i = take(); i >= 0 && !full; i = take()) {
       const Stream stream{digits.seed, static_cast<std::uint32_t>(digits.indices[i])};

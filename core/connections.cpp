@@ -111,7 +111,7 @@ void choose(Sources list, const Choice& choice, bool multapses, std::vector<char
 
 }  // namespace
 
-Connections bernoulli(TargetRange targets, Index n_pre, double probability, bool autapses, std::uint64_t seed) {
+Connections bernoulli(Targets targets, Index n_pre, double probability, bool autapses, std::uint64_t seed) {
   Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
   const double expected = static_cast<double>(targets.size()) * static_cast<double>(n_pre) * probability;
   made.sources.reserve(static_cast<std::size_t>(expected * 1.1) + 64);
@@ -134,7 +134,7 @@ Connections bernoulli(TargetRange targets, Index n_pre, double probability, bool
   return made;
 }
 
-Connections fixed_indegree(TargetRange targets, Index n_pre, Index degree, AllowedPairs allowed, std::uint64_t seed) {
+Connections fixed_indegree(Targets targets, Index n_pre, Index degree, AllowedPairs allowed, std::uint64_t seed) {
   Connections made{std::vector<Index>(count(targets.size()) + 1), std::vector<std::int32_t>(count(targets.size() * degree))};
   std::vector<char> taken(allowed.multapses ? 0 : count(n_pre));
   SortBuffers buffers(degree);
@@ -148,7 +148,7 @@ Connections fixed_indegree(TargetRange targets, Index n_pre, Index degree, Allow
   return made;
 }
 
-Connections fixed_outdegree(TargetRange targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed,
+Connections fixed_outdegree(Targets targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed,
                             std::uint64_t seed) {
   Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
   std::vector<std::int32_t> chosen(count(degree));
@@ -170,7 +170,7 @@ Connections fixed_outdegree(TargetRange targets, Index n_pre, Index n_post, Inde
   return made;
 }
 
-Connections all_to_all(TargetRange targets, Index n_pre, bool autapses) {
+Connections all_to_all(Targets targets, Index n_pre, bool autapses) {
   Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
   made.sources.reserve(count(targets.size() * n_pre));
   for (Index target = targets.first; target < targets.stop; target++) {
@@ -182,7 +182,7 @@ Connections all_to_all(TargetRange targets, Index n_pre, bool autapses) {
   return made;
 }
 
-Connections one_to_one(TargetRange targets) {
+Connections one_to_one(Targets targets) {
   Connections made{std::vector<Index>(count(targets.size()) + 1), std::vector<std::int32_t>(count(targets.size()))};
   for (Index k = 0; k < targets.size(); k++) {
     made.indptr[count(k) + 1] = k + 1;
@@ -195,7 +195,7 @@ namespace {
 
 // Draw blocks of numbers for the connections of each target and write offset + scale * number.
 template <class DrawBlock>
-std::vector<double> draw_weights(TargetRange targets, Array1<const Index> indptr, double offset, double scale, DrawBlock draw) {
+std::vector<double> draw_weights(Targets targets, Array1<const Index> indptr, double offset, double scale, DrawBlock draw) {
   std::vector<double> weights(count(indptr[indptr.size - 1]));
   double block[kBlockDraws];
   for (Index k = 0; k < targets.size(); k++) {
@@ -212,12 +212,12 @@ std::vector<double> draw_weights(TargetRange targets, Array1<const Index> indptr
 
 }  // namespace
 
-std::vector<double> normal_weights(TargetRange targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed) {
+std::vector<double> normal_weights(Targets targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed) {
   return draw_weights(targets, indptr, mean, sd,
                       [seed](const CounterBlock& counters, double* out) { normal_block(seed, kWeight, counters, out); });
 }
 
-std::vector<double> uniform_weights(TargetRange targets, Array1<const Index> indptr, double low, double high,
+std::vector<double> uniform_weights(Targets targets, Array1<const Index> indptr, double low, double high,
                                     std::uint64_t seed) {
   return draw_weights(targets, indptr, low, high - low,
                       [seed](const CounterBlock& counters, double* out) { uniform_block(seed, kWeight, counters, out); });
@@ -230,51 +230,6 @@ void synapse_places(Array2<Index> counts, Array1<Index> indptr, Index first) {
     for (Index share = 0; share < counts.rows; share++) at += std::exchange(counts(share, branch), at);
   }
   indptr[counts.columns] = at;
-}
-
-namespace {
-
-// Copy a run of channels; returns whether all lie within 0 .. size - 1.
-bool copy_within(const std::int32_t* __restrict channels, Index n, Index size, std::int32_t* __restrict out) {
-  std::int32_t low = 0, high = 0;
-  for (Index k = 0; k < n; k++) {
-    out[k] = channels[k];
-    low = std::min(low, channels[k]);
-    high = std::max(high, channels[k]);
-  }
-  return low >= 0 && high < size;
-}
-
-// How often a channel is not above the one before.
-Index count_falls(const std::int32_t* channels, Index n) {
-  std::int32_t falls = 0;
-  for (Index k = 1; k < n; k++) falls += channels[k] <= channels[k - 1] ? 1 : 0;
-  return falls;
-}
-
-}  // namespace
-
-bool copy_events(const SampleEvents& events, Index size, Array1<Index> start, Array1<std::int32_t> out) {
-  const auto [ptr, channels] = events;
-  const Index n_steps = ptr.columns - 1;
-  Index at = 0, falls = 0;
-  start[0] = 0;
-  for (Index sample = 0; sample < ptr.rows; sample++) {
-    const Index* const offsets = ptr.row(sample);
-    const Index first = offsets[0], stop = offsets[n_steps];
-    if (first < 0 || stop > channels.size) return false;
-    for (Index step = 0; step < n_steps; step++) {
-      const Index begin = offsets[step], end = offsets[step + 1];
-      if (end < begin || end > stop) return false;
-      // Where a step begins, the channel may be lower than the one before.
-      if (first < begin && begin < end && channels[begin] <= channels[begin - 1]) falls--;
-      start[sample * n_steps + step + 1] = at + end - first;
-    }
-    if (at + stop - first > out.size || !copy_within(channels.data + first, stop - first, size, out.data + at)) return false;
-    falls += count_falls(channels.data + first, stop - first);
-    at += stop - first;
-  }
-  return falls == 0;
 }
 
 }  // namespace eprop

@@ -1,4 +1,4 @@
-// Connections and weights drawn at random, counted, and placed on axon branches; events of input checked and copied.
+// Connections and weights drawn at random, counted, and placed on axon branches.
 //
 // Every draw is a function of (seed, purpose, target, index). Rules take a range of targets and return the sources of its
 // k-th target as sources[indptr[k]] .. sources[indptr[k + 1] - 1], in ascending order. So any part of a network can be made
@@ -16,8 +16,8 @@ struct Connections {
   std::vector<std::int32_t> sources;
 };
 
-// TargetRange `first` .. `stop - 1`.
-struct TargetRange {
+// Targets `first` .. `stop - 1`.
+struct Targets {
   Index first, stop;
   Index size() const { return stop - first; }
 };
@@ -28,24 +28,24 @@ struct AllowedPairs {
 };
 
 // Each pair with its own chance; skips from one connection to the next by geometric steps.
-Connections bernoulli(TargetRange targets, Index n_pre, double probability, bool autapses, std::uint64_t seed);
+Connections bernoulli(Targets targets, Index n_pre, double probability, bool autapses, std::uint64_t seed);
 
 // `degree` sources for each target.
-Connections fixed_indegree(TargetRange targets, Index n_pre, Index degree, AllowedPairs allowed, std::uint64_t seed);
+Connections fixed_indegree(Targets targets, Index n_pre, Index degree, AllowedPairs allowed, std::uint64_t seed);
 
 // `degree` targets for each source: all sources are drawn, connections of other targets are dropped.
-Connections fixed_outdegree(TargetRange targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed,
+Connections fixed_outdegree(Targets targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed,
                             std::uint64_t seed);
 
 // Every pair.
-Connections all_to_all(TargetRange targets, Index n_pre, bool autapses);
+Connections all_to_all(Targets targets, Index n_pre, bool autapses);
 
 // Neuron k to neuron k.
-Connections one_to_one(TargetRange targets);
+Connections one_to_one(Targets targets);
 
 // Normal and uniform draws, in the order of the connections.
-std::vector<double> normal_weights(TargetRange targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed);
-std::vector<double> uniform_weights(TargetRange targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed);
+std::vector<double> normal_weights(Targets targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed);
+std::vector<double> uniform_weights(Targets targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed);
 
 // Add the connections of each axon branch to `counts` (branches).
 template <class Branch>
@@ -96,16 +96,5 @@ void place_synapses(const DrawnSynapses<Branch, Value>& drawn, Index first_targe
     }
   }
 }
-
-// The events of samples, step by step: step s of sample i has the channels ptr(i, s) .. ptr(i, s + 1) - 1.
-struct SampleEvents {
-  Array2<const Index> ptr;
-  Array1<const std::int32_t> channels;
-};
-
-// Copy the channels of all samples to `out`, one after another, and where each step begins to `start` (samples * steps + 1).
-// Returns whether all is well: offsets ascend within the channels, and channels rise in every step within 0 .. size - 1.
-// If not, `start` and `out` mean nothing.
-bool copy_events(const SampleEvents& events, Index size, Array1<Index> start, Array1<std::int32_t> out);
 
 }  // namespace eprop

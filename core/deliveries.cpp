@@ -81,11 +81,7 @@ void sort_arrivals(StreamState<Real>& state, const Family& family, const SortKey
       describe_arrival(state, family, t, position, branch, out[next[key_of[number]]++]);
     });
   };
-  if (pieces > 1) {
-    parallel_for(pieces, threads, count_keys);
-  } else {
-    count_keys(0);
-  }
+  parallel_for(pieces, threads, count_keys);
   Index before = 0;
   for (Index key = 0; key < keys.count; key++)
     for (Index piece = 0; piece < pieces; piece++) {
@@ -94,11 +90,7 @@ void sort_arrivals(StreamState<Real>& state, const Family& family, const SortKey
       place_of = before;
       before += here;
     }
-  if (pieces > 1) {
-    parallel_for(pieces, threads, place);
-  } else {
-    place(0);
-  }
+  parallel_for(pieces, threads, place);
 }
 
 // Sorts few arrivals: each looks how many come before it.

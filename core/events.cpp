@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "rng.hpp"
-#include "workers.hpp"
+#include "threads.hpp"
 
 namespace eprop {
 namespace {
@@ -73,7 +73,7 @@ Binned bin_events(const EventsView& events, const Bins& bins, int threads) {
   Index longest = 0;
   for (Index i = 0; i < n; i++) longest = std::max(longest, events.offsets[i + 1] - events.offsets[i]);
   // Each sample has room for all its events.
-  share_among_workers(n, threads, [&](const auto& take) {
+  share_items(n, threads, [&](Index, const auto& take) {
     BinBuffers buffers(bins, longest);
     for (Index i = take(); i >= 0; i = take()) {
       const Index first = events.offsets[i];

@@ -1,7 +1,5 @@
 #include "exchange.hpp"
 
-#include <algorithm>
-
 #include "threads.hpp"
 
 namespace eprop {
@@ -29,6 +27,7 @@ Index get(Array1<const std::uint8_t> messages, Index& cursor) {
 // Reads the next steps of one rank.
 void read_rank(const Inbox& inbox, Index rank, Index steps, ReceivedSpikes& out) {
   const Index neurons = inbox.known.bits.size * 64;
+  out.start.assign(1, 0);
   for (Index step = 0; step < steps; step++) {
     const Index count = get(inbox.messages, inbox.cursor[rank]);
     Index neuron = inbox.first[rank] - 1;
@@ -57,18 +56,8 @@ void serialise_spikes(const Outbox& outbox, std::vector<std::uint8_t>& message) 
 void deserialise_spikes(const Inbox& inbox, Index steps, int threads, ReceivedSpikes& received) {
   const Index ranks = inbox.cursor.size;
   std::vector<ReceivedSpikes> of_rank(ranks);
-  for (Index rank = 0; rank < ranks; rank++) {  // room for all, for threads of the pool must not ask for memory
-    const Index end = rank + 1 < ranks ? inbox.cursor[rank + 1] : inbox.messages.size;
-    of_rank[rank].neurons.reserve(std::max<Index>(end - inbox.cursor[rank], 0));
-    of_rank[rank].start.reserve(steps + 1);
-    of_rank[rank].start.push_back(0);
-  }
-  const auto read = [&](Index rank) { read_rank(inbox, rank, steps, of_rank[rank]); };
-  if (threads > 1 && inbox.messages.size >= kManyBytes) {
-    parallel_for(ranks, threads, read);
-  } else {
-    for (Index rank = 0; rank < ranks; rank++) read(rank);
-  }
+  parallel_for(ranks, inbox.messages.size >= kManyBytes ? threads : 1,
+               [&](Index rank) { read_rank(inbox, rank, steps, of_rank[rank]); });
   received.neurons.clear();
   received.start.assign(1, 0);
   for (Index step = 0; step < steps; step++) {

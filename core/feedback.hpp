@@ -1,5 +1,6 @@
 // Feedback: learning signals from the errors of readouts, and feedback weights that follow the readout weights.
 #pragma once
+#include "signals.hpp"
 #include "spike_log.hpp"
 
 namespace eprop {
@@ -16,25 +17,14 @@ inline void gather_delayed_signals(Index t, Index begin, Index end, const Neuron
 }
 
 // The learning signals that arrive in step t at neurons begin .. end: errors of earlier steps, through the feedback weights.
-// Four readouts at a time, added in their order, so that neurons are gone through less often.
 inline void gather_signals(Index t, Index begin, Index end, const Neurons& neurons, Array2<double> error,
                            Array2<const Index> delay) {
-  double* __restrict signal = neurons.signal.data;
-  for (Index neuron = begin; neuron < end; neuron++) signal[neuron] = 0.0;
-  if (t == 0) return;
-  if (delay.size() > 0) return gather_delayed_signals(t, begin, end, neurons, error, delay);
-  const Index n = error.columns;
-  const double* e = error.row((t - 1) & (error.rows - 1));
-  for (Index k = 0; k < n; k += 4) {
-    const Index k_1 = std::min(k + 1, n - 1), k_2 = std::min(k + 2, n - 1), k_3 = std::min(k + 3, n - 1);
-    const double e_0 = e[k], e_1 = k + 1 < n ? e[k + 1] : 0.0, e_2 = k + 2 < n ? e[k + 2] : 0.0, e_3 = k + 3 < n ? e[k + 3] : 0.0;
-    if (e_0 == 0.0 && e_1 == 0.0 && e_2 == 0.0 && e_3 == 0.0) continue;
-    const double* __restrict b_0 = neurons.feedback.row(k), * __restrict b_1 = neurons.feedback.row(k_1);
-    const double* __restrict b_2 = neurons.feedback.row(k_2), * __restrict b_3 = neurons.feedback.row(k_3);
-#pragma GCC ivdep
-    for (Index neuron = begin; neuron < end; neuron++)
-      signal[neuron] = (((signal[neuron] + e_0 * b_0[neuron]) + e_1 * b_1[neuron]) + e_2 * b_2[neuron]) + e_3 * b_3[neuron];
-  }
+  double* signal = neurons.signal.data;
+  const bool delayed = t == 0 || delay.size() > 0;
+  if (delayed) std::fill(signal + begin, signal + end, 0.0);
+  if (t > 0 && delayed) return gather_delayed_signals(t, begin, end, neurons, error, delay);
+  const Array2<const double> feedback{neurons.feedback.data, neurons.feedback.rows, neurons.feedback.columns};
+  if (t > 0) learning_signals(error.row((t - 1) & (error.rows - 1)), feedback, begin, end, false, signal);
 }
 
 // Feedback weights, their offsets from the readout weights that they follow, and those.

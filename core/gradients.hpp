@@ -7,7 +7,7 @@
 namespace eprop {
 
 // Numbers that fit into the widest register.
-template <class Real> struct Register {
+template <class Real> struct WidestRegister {
   static constexpr Index kSize = static_cast<Index>(kCacheLine / sizeof(Real));
   typedef Real Vector __attribute__((vector_size(kCacheLine), aligned(sizeof(Real)), may_alias));
 };
@@ -23,7 +23,7 @@ template <class Real> struct SummedRows {
 
 // Sums of `blocks` vectors from column j on: as many at once as there are registers, for a sum waits for the one before.
 template <int blocks, class Real> [[gnu::always_inline]] inline void sum_blocks(const SummedRows<Real>& rows, Index j, Real* to) {
-  using Vector = typename Register<Real>::Vector;
+  using Vector = typename WidestRegister<Real>::Vector;
   const auto row = [&](Index spike) {
     return reinterpret_cast<const Vector*>(rows.first + rows.steps[spike] * rows.columns + j);
   };
@@ -40,7 +40,7 @@ template <int blocks, class Real> [[gnu::always_inline]] inline void sum_blocks(
 
 // Sums of `size` columns from `begin` on, and of up to a vector more.
 template <class Real> void sum_rows(const SummedRows<Real>& rows, Index begin, Index size, Real* to) {
-  constexpr Index kSize = Register<Real>::kSize;
+  constexpr Index kSize = WidestRegister<Real>::kSize;
   Index j = 0;
   for (; j + 7 * kSize < size; j += 8 * kSize) sum_blocks<8>(rows, begin + j, to + j);
   for (; j + kSize < size; j += 2 * kSize) sum_blocks<2>(rows, begin + j, to + j);
@@ -126,7 +126,7 @@ template <class Real> void accumulate_spikes(const Batch<Real>& batch, const Gra
       if (source < begin || source >= end) continue;
       if (k + 1 < stop) {
         const Index next = slot.log[k + 1] * stride + shift;
-        prefetch_row(start[next], start[next + reached], &places, sums - origin);
+        prefetch_row(start[next], start[next + reached], places, sums - origin);
       }
       if (own.fused) {
         add_synapses(start[branch], start[branch + reached], places, slot.psi.row(t + group.delay), sums - origin);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 namespace eprop {
@@ -39,7 +38,7 @@ bool copy_channels(const std::int32_t* from, Index count, Index size, std::int32
     low = std::min(low, from[k]);
     high = std::max(high, from[k]);
   }
-  return low >= 0 && high < std::max<Index>(size, 1);
+  return count == 0 || (low >= 0 && high < size);
 }
 
 // How often a channel is not above the one before.
@@ -61,7 +60,7 @@ bool arrange_events(Array2<const Index> ptr, Array1<const std::int32_t> channels
     const Index first = begin[0], stop = begin[n_steps];
     if (first < 0 || stop > channels.size) return false;
     for (Index step = 0; step < n_steps; step++) {
-      if (begin[step + 1] < begin[step]) return false;
+      if (begin[step + 1] < begin[step] || begin[step + 1] > stop) return false;
       // Where a step begins, the channel may be lower than the one before.
       if (first < begin[step] && begin[step] < begin[step + 1] && channels[begin[step]] <= channels[begin[step] - 1]) falls--;
       start[sample * n_steps + step + 1] = filled + begin[step + 1] - first;
@@ -72,13 +71,6 @@ bool arrange_events(Array2<const Index> ptr, Array1<const std::int32_t> channels
     filled += count;
   }
   return falls == 0;
-}
-
-bool all_finite(Array1<const double> numbers) {
-  std::int64_t bad = 0;
-#pragma GCC ivdep
-  for (Index k = 0; k < numbers.size; k++) bad |= !(std::fabs(numbers[k]) <= std::numeric_limits<double>::max());
-  return bad == 0;
 }
 
 }  // namespace eprop

@@ -41,7 +41,4 @@ bool bin_spikes(const SpikeTrain& train, double dt, double precision, Array1<Ind
 bool arrange_events(Array2<const Index> ptr, Array1<const std::int32_t> channels, Index size, Array1<Index> start,
                     Array1<std::int32_t> out);
 
-// Whether all of some numbers are finite.
-bool all_finite(Array1<const double> numbers);
-
 }  // namespace eprop

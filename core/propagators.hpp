@@ -333,7 +333,7 @@ template <Kind K, class Real> void end_block(const TargetRange<Real>& targets, I
   History<Real>& history = targets.state.history;
   const Index ring = history.prefix_history.planes - 1;
   for (Index step = t - 1; step >= t - history.block_steps; step--) {
-    const auto rest = step == t - 1 ? history.identity.plane(0) : plane_of(history.prefix_history, (step + 1) & ring);
+    const auto rest = step == t - 1 ? plane_of(targets.state.plus.identity, 0) : plane_of(history.prefix_history, (step + 1) & ring);
     prepend<K>(targets, kept_step(history, step),
                powers<K, Real>(targets.state.topology, targets.trace_group, t - 1 - step), rest,
                history.prefix_history.plane(step & ring));
@@ -464,7 +464,7 @@ void find_within_block(const TargetRange<Real>& targets, Index begin, Index now,
   const Array3<Real>& within = state.plus.within_block;
   const Index mask = within.planes - 1;
   for (Index step = (keeps ? targets.found->within_first : now) - 1; step >= begin; step--) {
-    const auto rest = step == now - 1 ? history.identity.plane(0) : plane_of(within, (step + 1) & mask);
+    const auto rest = step == now - 1 ? plane_of(state.plus.identity, 0) : plane_of(within, (step + 1) & mask);
     prepend<K>(targets, kept_step(history, step), powers<K, Real>(state.topology, targets.trace_group, now - 1 - step), rest,
                within.plane(step & mask));
   }

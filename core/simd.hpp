@@ -307,4 +307,11 @@ template <int N, class V> EPROP_INLINE void deliver(double* x, const std::uint32
 
 EPROP_INLINE void prefetch(const void* address) { __builtin_prefetch(address); }
 
+// Fetch the beginning of a branch of synapses from some arrays. Branches lie anywhere, and a short one is over before the processor
+// has seen that it goes on; how a long one goes on it finds out by itself.
+template <class... Value> EPROP_INLINE void fetch_branch(Index begin, Index end, const Value*... arrays) {
+  constexpr Index kLines = 8, kLine = 16;
+  for (Index synapse = begin; synapse < std::min(end, begin + kLines * kLine); synapse += kLine) (prefetch(arrays + synapse), ...);
+}
+
 }  // namespace eprop

@@ -1,46 +1,47 @@
-// Spikes of populations that take no input: events that are given, and Poisson processes.
+// Spikes of Poisson sources: each has a draw of its own in each step, so that they do not depend on who draws.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "rng.hpp"
 #include "tables.hpp"
 
 namespace eprop {
 
-// Counter of a Poisson draw: the population in the high bits, the step in the low ones.
-inline std::uint64_t poisson_counter(Index population, Index clock) {
-  return (static_cast<std::uint64_t>(population) << 48) | static_cast<std::uint64_t>(clock);
+// Of each source up to the last Poisson source: it spikes where the upper 53 bits of its draw are below this, that is, where the
+// uniform draw is below its rate.
+inline std::vector<std::uint64_t> poisson_limits(const Topology& topology) {
+  std::vector<std::uint64_t> limits(static_cast<std::size_t>(topology.poisson_rates.size));
+  for (Index source = 0; source < topology.poisson_rates.size; source++)
+    limits[source] = static_cast<std::uint64_t>(std::ceil(topology.poisson_rates[source] / kToUnit));
+  return limits;
 }
 
-// Writes the Poisson sources that spike in a step, in ascending order, and returns how many: at most all of the population.
-inline Index poisson_spikes(const Topology& topology, Index population, Index clock, std::uint64_t seed, std::int32_t* out) {
+// A population of Poisson sources in a step of the random clock.
+struct PoissonStep {
+  Index population, clock;
+  std::uint64_t seed;
+  const std::uint64_t* limits;  // of its sources
+};
+
+// Writes which of the sources begin .. end of a population spike, by number within it and ascending, and returns how many.
+inline Index poisson_spikes(const PoissonStep& step, Index begin, Index end, std::int32_t* out) {
   constexpr Index kBlock = 64;
-  const Index first = topology.populations[population].first_source, size = topology.populations[population].size;
-  const double* rates = topology.poisson_rates.data + first;
-  const std::uint64_t counter = poisson_counter(population, clock);
+  const std::uint64_t counter = (static_cast<std::uint64_t>(step.population) << 48) | static_cast<std::uint64_t>(step.clock);
   Index count = 0;
-  for (Index begin = 0; begin < size; begin += kBlock) {
-    const Index n = std::min(kBlock, size - begin);
-    std::uint8_t spiked[kBlock];
+  for (Index first = begin; first < end; first += kBlock) {
+    std::uint64_t spiked[kBlock];
+    const Index n = std::min(kBlock, end - first);
+    for (Index k = 0; k < n; k++) {
+      const auto source = static_cast<std::uint32_t>(first + k);
+      spiked[k] = (philox(step.seed, kPoisson, source, counter).first >> 11) < step.limits[source];
+    }
     for (Index k = 0; k < n; k++)
-      spiked[k] = uniform(seed, kPoisson, static_cast<std::uint32_t>(begin + k), counter) < rates[begin + k];
-    for (Index k = 0; k < n; k++)
-      if (spiked[k]) out[count++] = static_cast<std::int32_t>(first + begin + k);
+      if (spiked[k]) out[count++] = static_cast<std::int32_t>(first + k);
   }
   return count;
-}
-
-// Writes the sources of a population that takes no input that spike in a step, and returns how many; `column` is the step among
-// its events, `clock` that of random numbers.
-inline Index source_spikes(const Topology& topology, Index population, Index column, Index clock, std::uint64_t seed,
-                           Array2<const Index> event_start, const std::int32_t* event_channels, std::int32_t* out) {
-  const Population& own = topology.populations[population];
-  if (own.role == Role::poisson) return poisson_spikes(topology, population, clock, seed, out);
-  if (own.role != Role::events) return 0;
-  const Index begin = event_start(own.channel, column), end = event_start(own.channel, column + 1);
-  for (Index k = begin; k < end; k++) out[k - begin] = static_cast<std::int32_t>(own.first_source + event_channels[k]);
-  return end - begin;
 }
 
 }  // namespace eprop

@@ -106,16 +106,16 @@ struct LastArrival {
 
 // The last spike that arrived at a branch before step t: back along the spikes that are still on their way.
 template <class Real> LastArrival last_arrival(const StreamState<Real>& state, Index branch, Index group, Index t) {
-  const DelayGroup& tract = state.groups[group];
+  const DelayGroup& found = state.groups[group];
   const Index source =
-      (branch - tract.first_branch) / tract.branch_stride + state.topology.populations[tract.source_population].first_source;
+      (branch - found.first_branch) / found.branch_stride + state.topology.populations[found.source_population].first_source;
   Index step = state.axons.times[source].last_spike, position = -1;
-  while (step >= 0 && step + tract.delay >= t) {
-    position = find_spike(state.log, source, step, tract.source_population);
+  while (step >= 0 && step + found.delay >= t) {
+    position = find_spike(state.log, source, step, found.source_population);
     const Index interval = state.log.times[position & state.log.record_mask()].interval;
     step = interval > 0 ? step - interval : -1;
   }
-  return {source, step >= 0 ? step + tract.delay : -1, position};
+  return {source, step >= 0 ? step + found.delay : -1, position};
 }
 
 // Filter d of a source for a delay group, as of the spike that `last_arrival` has found.

@@ -1,15 +1,14 @@
 #include "stream.hpp"
 
 #include <cmath>
-#include <limits>
-#include <numeric>
 
 #include "deliveries.hpp"
 #include "effective_weights.hpp"
 #include "feedback.hpp"
+#include "finite.hpp"
 #include "neurons/advance.hpp"
 #include "readouts.hpp"
-#include "rng.hpp"
+#include "sources.hpp"
 #include "synapses/readout_synapses.hpp"
 #include "synapses/static.hpp"
 #include "synapses/stdp.hpp"
@@ -80,28 +79,6 @@ template <class Real> void deliver(Stream<Real>& stream, Index partition, Index 
   }
 }
 
-// Whether all of some numbers are finite.
-bool all_finite(const double* numbers, Index n) {
-  std::int64_t bad = 0;
-#pragma GCC ivdep
-  for (Index k = 0; k < n; k++) bad |= !(std::fabs(numbers[k]) <= std::numeric_limits<double>::max());
-  return bad == 0;
-}
-
-// Neurons begin .. end of a population, by one step: the new number of those that spiked, which are appended to `spikes`.
-template <class Real> Index advance_population(StreamState<Real>& state, const Population& population, Positions range,
-                                               std::int32_t* spikes, Index count) {
-  NeuronRange neurons;
-  neurons.model = static_cast<int>(population.model);
-  neurons.begin = range.first;
-  neurons.end = range.stop;
-  neurons.state = state.neurons.state;
-  neurons.params = state.topology.params;
-  neurons.input = state.neurons.input.data;
-  neurons.own = reinterpret_cast<NeuronLoop>(population.own_step);
-  return advance(neurons, state.neurons.psi.data, spikes, count);
-}
-
 // Running rates f = kappa_reg f + (1 - kappa_reg) z of neurons begin .. end, of which `spikes` have spiked; those of the step
 // before are kept.
 void follow_rates(Array2<double> rate, Positions range, double kappa_reg, const std::int32_t* spikes, Index n_spikes) {
@@ -125,7 +102,8 @@ template <class Real> void advance_partition(StreamState<Real>& state, Index par
                           std::min(topology.bounds(0, partition + 1), population.target_end)};
     if (population.role == Role::neuron && range.size() > 0) {
       const Index before = count, group = state.trace_group[b];
-      count = advance_population(state, population, range, spikes, count);
+      count = advance(range_of(population, range.first, range.stop, state.neurons.state, topology.params, state.neurons.input.data),
+                      state.neurons.psi.data, spikes, count);
       if (group >= 0)
         follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_reg, spikes + before, count - before);
     }
@@ -139,24 +117,14 @@ template <class Real> void draw_poisson(Stream<Real>& stream, Index partition, s
   if (stream.poisson_limit.empty()) return;
   PartitionNotes& notes = stream.notes[partition];
   const Index partitions = topology.n_partitions();
-  notes.poisson.clear();
+  Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
-    if (population.role == Role::poisson) {
-      const std::uint64_t index = (static_cast<std::uint64_t>(b) << 48) | static_cast<std::uint64_t>(clock);
-      const std::uint64_t* limit = stream.poisson_limit.data() + population.first_source;
-      constexpr Index kBlock = 64;
-      const Index stop = population.size * (partition + 1) / partitions;
-      for (Index first = population.size * partition / partitions; first < stop; first += kBlock) {
-        std::uint64_t spiked[kBlock];
-        const Index n = std::min(kBlock, stop - first);
-        for (Index k = 0; k < n; k++)
-          spiked[k] = (philox(seed, kPoisson, static_cast<std::uint32_t>(first + k), index).first >> 11) < limit[first + k];
-        for (Index k = 0; k < n; k++)
-          if (spiked[k]) notes.poisson.push_back(static_cast<std::int32_t>(first + k));
-      }
-    }
-    notes.poisson_count[b] = static_cast<Index>(notes.poisson.size());
+    if (population.role == Role::poisson)
+      count += poisson_spikes({b, clock, seed, stream.poisson_limit.data() + population.first_source},
+                              population.size * partition / partitions, population.size * (partition + 1) / partitions,
+                              notes.poisson.data() + count);
+    notes.poisson_count[b] = count;
   }
 }
 
@@ -187,15 +155,6 @@ template <class Real> void step_partition(Stream<Real>& stream, const RunRequest
 }
 
 // ------------------------------------------------------------------------------------------------------------------ all of them
-
-// Calls work(0) .. work(n - 1), by several threads if there are some.
-void share(Index n, int threads, const std::function<void(Index)>& work) {
-  if (threads > 1 && n > 1) {
-    parallel_for(n, threads, work);
-  } else {
-    for (Index k = 0; k < n; k++) work(k);
-  }
-}
 
 // The spikes of all populations in one step, in the order of the log. Those of neurons are in the lists of the partitions, or
 // from `received` on, where `stop` counts them.
@@ -289,7 +248,7 @@ template <class Real> void collect_step(Stream<Real>& stream, Index column, cons
     for (Index partition = 0; partition < partitions; partition++)
       stream.outbox.post(state.spikes[partition].data(), state.spike_count[partition].back());
     stream.outbox.end_step();
-    if (tied > 0) share(partitions, tied >= kManyFeedbackWeights ? threads : 1, tie);
+    if (tied > 0) parallel_for(partitions, tied >= kManyFeedbackWeights ? threads : 1, tie);
     return;
   }
   gather_segments(stream, column, request, nullptr, {});
@@ -387,21 +346,15 @@ template <class Real> void prepare_stream(Stream<Real>& stream, bool timed) {
   state.spike_count.assign(partitions, std::vector<Index>(populations, 0));
   stream.notes = std::vector<PartitionNotes>(partitions);
   stream.watch.timed = timed;
-  Index poisson = 0, last_poisson = 0;
-  for (Index b = 0; b < populations; b++) {
-    const Population& population = topology.populations[b];
-    if (population.role != Role::poisson) continue;
-    poisson += population.size / partitions + 1;
-    last_poisson = population.first_source + population.size;
-  }
+  Index poisson = 0;
+  for (Index b = 0; b < populations; b++)
+    if (topology.populations[b].role == Role::poisson) poisson += topology.populations[b].size / partitions + 1;
   for (PartitionNotes& notes : stream.notes) {
-    notes.poisson.reserve(poisson);
+    notes.poisson.resize(poisson);
     notes.poisson_count.assign(populations, 0);
     notes.watch.timed = timed;
   }
-  stream.poisson_limit.resize(last_poisson);
-  for (Index source = 0; source < last_poisson; source++)
-    stream.poisson_limit[source] = static_cast<std::uint64_t>(std::ceil(topology.poisson_rates[source] / kToUnit));
+  stream.poisson_limit = poisson_limits(topology);
   stream.segments.reserve(populations * partitions);
   if (!stream.has_plus) return;
   allocate_plus_work(state);
@@ -422,7 +375,7 @@ template <class Real> Index run_stream(Stream<Real>& stream, Index n_steps, Inde
     if (!stream.collect && log_is_full(state.log, stream.t)) grow_log(state.log, stream.t);
     if (stream.has_plus) plan_deliveries(state, stream.t, state.synapses.pending.size == 0, request.threads);
     stream.watch.lap(kExchange);
-    share(partitions, threads, step);
+    parallel_for(partitions, threads, step);
     stream.watch.lap(kRegion);
     collect_step(stream, column, request, threads);
     stream.watch.lap(kExchange);
@@ -447,7 +400,7 @@ void receive_spikes(Stream<Real>& stream, Index n_steps, Index offset, const Run
   for (Index step = 0; step < n_steps; step++) {
     const Index t = stream.t - n_steps + step;
     if (log_is_full(state.log, t)) grow_log(state.log, t);
-    share(partitions, drawing, [&](Index partition) { draw_poisson(stream, partition, request.seed, t + request.clock); });
+    parallel_for(partitions, drawing, [&](Index partition) { draw_poisson(stream, partition, request.seed, t + request.clock); });
     const Positions known{stream.received.start[step], stream.received.start[step + 1]};
     gather_segments(stream, offset + step, request, stream.received.neurons.data(), known);
     list_spikes(stream, t, threads, false, nullptr);
@@ -489,13 +442,9 @@ template <class Real> bool weights_finite(Stream<Real>& stream, int threads) {
   constexpr Index kPiece = 1 << 16;
   const Index pieces = (weight.size + kPiece - 1) / kPiece;
   std::atomic<bool> all{true};
-  share(pieces, threads, [&](Index piece) {
+  parallel_for(pieces, threads, [&](Index piece) {
     const Index first = piece * kPiece, stop = std::min(first + kPiece, weight.size);
-    std::int64_t bad = 0;
-#pragma GCC ivdep
-    for (Index synapse = first; synapse < stop; synapse++)
-      bad |= !(std::fabs(weight.data[synapse]) <= std::numeric_limits<Real>::max());
-    if (bad != 0) all = false;
+    if (!all_finite(weight.data + first, stop - first)) all = false;
   });
   return all;
 }

@@ -48,7 +48,7 @@ struct alignas(64) PartitionNotes {
   Index events = 0;                   // synapses at which spikes arrived
   bool post_full = false;             // the next spike of some neuron might push out a postsynaptic spike that is still needed
   bool input_finite = true;           // all inputs of the steps so far were finite
-  std::vector<std::int32_t> poisson;  // Poisson sources of its share that spiked, by number within their populations
+  std::vector<std::int32_t> poisson;  // Poisson sources of its share that spiked, by number within their populations: room for all
   std::vector<Index> poisson_count;   // (populations,) running counts
   StopWatch watch;
 };
@@ -62,7 +62,7 @@ template <class Real> struct Stream {
   std::vector<PlusFunctions<Real>> plus;  // of each row of topology.kinds
   std::vector<PartitionNotes> notes;
   std::vector<SpikeSegment> segments;
-  std::vector<std::uint64_t> poisson_limit;  // of the upper 53 bits of a draw
+  std::vector<std::uint64_t> poisson_limit;
   StopWatch watch;
   bool has_plus = false, has_stdp = false, sums_errors = false;
   double unchecked_work = 0.0;  // nanoseconds, about, since all weights were looked at

@@ -55,7 +55,6 @@ template <class Real> struct History {
   Array3<Real> block_propagators;  // (blocks, entries, width) whole blocks
   Array3<Real> span_suffixes;      // (blocks or 1, entries or 0, width) from the start of the block to the end of its span
   Array3<double> steps;            // (ring or 1, 4, width) psi, L and F of a step, and work space
-  Array3<const Real> identity;     // (1, entries, width) the propagator of no step
   Array2<double> error_prefix;     // (ring, readouts) sums of errors from the block's start
   Array2<double> error_block;      // (blocks, readouts)
   Array2<double> error;            // (past, readouts)
@@ -126,6 +125,7 @@ struct FoundPropagators {
 
 // Work space of e-prop+: no content survives a call. `Array3` views are of `storage`.
 template <class Real> struct PlusWork {
+  Array3<Real> identity;          // (1, entries, width) the propagator of no step; crossing only
   Array3<Real> interval;          // (1, entries, width) propagator over an interval
   Array3<Real> to_current_block;  // (blocks, entries, width) from the start of a block to the start of the current one
   Array3<Real> within_block;      // (steps of a block or 1, entries, width) from a step of the current block to this step

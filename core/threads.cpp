@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -60,6 +62,7 @@ class Pool {
     region_.notify_all();
     take(0);
     for (auto left = busy_.load(std::memory_order_acquire); left != 0;) left = wait_for_change(busy_, left);
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
   std::mutex owner;
@@ -67,9 +70,10 @@ class Pool {
  private:
   void grow(int workers) {
     while (workers_ < workers) {
-      const int k = ++workers_;
+      const int k = workers_ + 1;
       const auto region = region_.load(std::memory_order_relaxed);
       std::thread([this, k, region] { serve(k, region); }).detach();
+      workers_ = k;  // not before: if the system has no thread left, nobody shall wait for it
     }
   }
 
@@ -81,11 +85,20 @@ class Pool {
     }
   }
 
+  // An exception must not leave a thread of the pool: the first one is kept for the caller, and no further index is taken.
   void take(Index k) {
-    for (; k < n_; k = next_.fetch_add(1, std::memory_order_relaxed)) (*work_)(k);
+    try {
+      for (; k < n_; k = next_.fetch_add(1, std::memory_order_relaxed)) (*work_)(k);
+    } catch (...) {
+      std::lock_guard<std::mutex> lock(failing_);
+      if (!failure_) failure_ = std::current_exception();
+      next_.store(n_, std::memory_order_relaxed);
+    }
   }
 
   int workers_ = 0;
+  std::mutex failing_;
+  std::exception_ptr failure_;
   Index n_ = 0;
   int threads_ = 0;
   const std::function<void(Index)>* work_ = nullptr;

@@ -16,12 +16,10 @@ struct RequestObject {
   nb::object arrays;
 };
 
-template <class T, int dims> using Given = nb::ndarray<T, nb::ndim<dims>, nb::c_contig, nb::device::cpu>;
-
-void make_request(RequestObject* self, std::uint64_t seed, Given<const Index, 1> samples, Given<const Index, 1> clocks,
-                  bool learn, Given<const double, 2> feedback, Given<const double, 2> scales, Given<const Index, 2> event_start,
-                  Given<const std::int32_t, 1> event_channels, Given<const double, 3> target, Given<const double, 2> window,
-                  Given<double, 3> y, Given<double, 1> loss, Given<Index, 2> counts, Given<Index, 1> events) {
+void make_request(RequestObject* self, std::uint64_t seed, In1<Index> samples, In1<Index> clocks, bool learn,
+                  In2<double> feedback, In2<double> scales, In2<Index> event_start, In1<std::int32_t> event_channels,
+                  In3<double> target, In2<double> window, Out3<double> y, Out1<double> loss, Out2<Index> counts,
+                  Out1<Index> events) {
   new (self) RequestObject;
   self->views = {seed,          view1(samples),     view1(clocks),         learn,         view2(feedback),
                  view2(scales), view2(event_start), view1(event_channels), view3(target), view2(window),
@@ -46,12 +44,7 @@ struct SignalCheck {
 // Runs work(interrupt) without the GIL; raises what a signal handler has raised in between if it returns false.
 template <class Work> void interruptible(const Work& work) {
   SignalCheck check;
-  bool complete;
-  {
-    nb::gil_scoped_release release;
-    complete = work(Interrupt{&SignalCheck::requested, &check});
-  }
-  if (!complete) throw nb::python_error();
+  if (!unlocked([&] { return work(Interrupt{&SignalCheck::requested, &check}); })) throw nb::python_error();
 }
 
 template <class Real> struct BatchObject {
@@ -83,7 +76,7 @@ template <class Real> struct BatchObject {
   }
 };
 
-template <class Real> Array1<Real> pending_of(const Given<Real, 1>& pending, const Topology& topology) {
+template <class Real> Array1<Real> pending_of(const Out1<Real>& pending, const Topology& topology) {
   if (static_cast<Index>(pending.shape(0)) != topology.targets.size)
     throw nb::value_error("pending: one number for each synapse");
   return view1(pending);
@@ -96,32 +89,30 @@ template <class Real> void bind_ranks(nb::class_<BatchObject<Real>>& bound) {
     interruptible(
         [&](Interrupt interrupt) { return forward_slice(self.batch, chunk, {t_begin, t_stop}, request.views, interrupt); });
   });
-  bound.def("message", [](Object& self, Index width) { return copied(take_message(self.batch, width)); });
+  bound.def("message", [](Object& self, Index width) { return handed_over(take_message(self.batch, width)); });
   bound.def(
       "receive",
       [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const RequestObject& request,
-         Given<const std::uint8_t, 1> messages, Given<Index, 1> cursors, Given<const Index, 1> first,
-         Given<const std::uint64_t, 1> bits, Given<const std::uint32_t, 1> counts) {
+         In1<std::uint8_t> messages, Out1<Index> cursors, In1<Index> first, In1<std::uint64_t> bits, In1<std::uint32_t> counts) {
         const Inbox inbox{view1(messages), view1(cursors), view1(first), {view1(bits), view1(counts)}};
         const Chunk chunk = self.chunk(begin, width, request.views);
         nb::gil_scoped_release release;
         receive_slice(self.batch, chunk, {t_begin, t_stop}, request.views, inbox);
       },
-      nb::arg("begin"), nb::arg("width"), nb::arg("t_begin"), nb::arg("t_stop"), nb::arg("request"),
-      nb::arg("messages").noconvert(), nb::arg("cursors").noconvert(), nb::arg("first").noconvert(), nb::arg("bits").noconvert(),
-      nb::arg("counts").noconvert());
+      "begin"_a, "width"_a, "t_begin"_a, "t_stop"_a, "request"_a, "messages"_a.noconvert(), "cursors"_a.noconvert(),
+      "first"_a.noconvert(), "bits"_a.noconvert(), "counts"_a.noconvert());
   bound.def("backward", [](Object& self, Index begin, Index width, const RequestObject& request) {
     const Chunk chunk = self.chunk(begin, width, request.views);
     interruptible([&](Interrupt interrupt) { return backward(self.batch, chunk, request.views, interrupt); });
   });
   bound.def(
       "accumulate",
-      [](Object& self, Index begin, Index width, const RequestObject& request, Given<Real, 1> pending) {
+      [](Object& self, Index begin, Index width, const RequestObject& request, Out1<Real> pending) {
         const Chunk chunk = self.chunk(begin, width, request.views);
         const Array1<Real> gradients = pending_of<Real>(pending, self.batch.topology);
         interruptible([&](Interrupt interrupt) { return accumulate(self.batch, chunk, request.views, gradients, interrupt); });
       },
-      nb::arg("begin"), nb::arg("width"), nb::arg("request"), nb::arg("pending").noconvert());
+      "begin"_a, "width"_a, "request"_a, "pending"_a.noconvert());
   bound.def("count_events", [](const Object& self, Index width) {
     Index events = 0;
     for (Index s = 0; s < width; s++) events += count_events(self.batch, self.slot(s));
@@ -135,30 +126,30 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
   bound.def(
       "__init__",
       [](Object* self, nb::object topology, nb::object initial, Index slots, Index n_steps, bool learns, int threads) {
-        const auto start = nb::cast<Given<const double, 2>>(initial, false);
+        const auto start = nb::cast<In2<double>>(initial, false);
         const Topology tables = topology_of(topology);
         if (slots < 1 || n_steps < 1 || threads < 1) throw nb::value_error("Batch: slots, steps and threads are at least one");
         if (static_cast<Index>(start.shape(1)) != tables.n_neurons())
           throw nb::value_error("initial: one column for each neuron");
         new (self) Object{make_batch<Real>(tables, view2(start), slots, n_steps, learns, threads), topology, initial, nb::none()};
       },
-      nb::arg("topology"), nb::arg("initial"), nb::arg("slots"), nb::arg("n_steps"), nb::arg("learns"), nb::arg("threads"));
+      "topology"_a, "initial"_a, "slots"_a, "n_steps"_a, "learns"_a, "threads"_a);
   bound.def_prop_ro("slots", [](const Object& self) { return self.batch.slots.size(); });
   bound.def_prop_ro("n_steps", [](const Object& self) { return self.batch.n_steps; });
   bound.def_prop_ro("learns", [](const Object& self) { return self.batch.learns; });
   bound.def(
       "set_weights",
-      [](Object& self, Given<const Real, 1> weight) {
+      [](Object& self, In1<Real> weight) {
         if (static_cast<Index>(weight.shape(0)) != self.batch.topology.targets.size)
           throw nb::value_error("weight: one number for each synapse");
         self.weight = nb::cast(weight);
         nb::gil_scoped_release release;
         set_weights(self.batch, view1(weight));
       },
-      nb::arg("weight").noconvert());
+      "weight"_a.noconvert());
   bound.def(
       "run",
-      [](Object& self, Index begin, Index stop, const RequestObject& request, Given<Real, 1> pending) {
+      [](Object& self, Index begin, Index stop, const RequestObject& request, Out1<Real> pending) {
         self.check(request.views, begin, stop);
         const Array1<Real> gradients = request.views.learn ? pending_of<Real>(pending, self.batch.topology) : Array1<Real>{};
         Index reached = begin;
@@ -168,7 +159,7 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
         });
         return reached;
       },
-      nb::arg("begin"), nb::arg("stop"), nb::arg("request"), nb::arg("pending").noconvert(),
+      "begin"_a, "stop"_a, "request"_a, "pending"_a.noconvert(),
       "Run samples begin:stop of a request; returns where it has come to, after the chunk in which 50 ms have passed.");
   bound.def(
       "finite",
@@ -184,7 +175,7 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
       [](const Object& self, Index slot, Index first_source, Index stop_source) {
         std::vector<Index> steps, sources;
         read_spikes(self.slot(slot), first_source, stop_source, steps, sources);
-        return nb::make_tuple(copied(steps), copied(sources));
+        return nb::make_tuple(handed_over(std::move(steps)), handed_over(std::move(sources)));
       },
       "Steps and sources of the spikes of sources first_source:stop_source of the last sample in a slot.");
   bind_ranks(bound);
@@ -207,19 +198,19 @@ void optimize_object(nb::object topology, nb::object synapses, Index update, Arr
 
 void bind_batch(nb::module_& m) {
   nb::class_<RequestObject>(m, "BatchRequest", "Samples to run, and where their results go.")
-      .def("__init__", &make_request, nb::arg("seed"), nb::arg("samples").noconvert(), nb::arg("clocks").noconvert(),
-           nb::arg("learn"), nb::arg("feedback").noconvert(), nb::arg("scales").noconvert(), nb::arg("event_start").noconvert(),
-           nb::arg("event_channels").noconvert(), nb::arg("target").noconvert(), nb::arg("window").noconvert(),
-           nb::arg("y").noconvert(), nb::arg("loss").noconvert(), nb::arg("counts").noconvert(), nb::arg("events").noconvert());
+      .def("__init__", &make_request, "seed"_a, "samples"_a.noconvert(), "clocks"_a.noconvert(), "learn"_a,
+           "feedback"_a.noconvert(), "scales"_a.noconvert(), "event_start"_a.noconvert(), "event_channels"_a.noconvert(),
+           "target"_a.noconvert(), "window"_a.noconvert(), "y"_a.noconvert(), "loss"_a.noconvert(), "counts"_a.noconvert(),
+           "events"_a.noconvert());
   bind_class<double>(m, "BatchDouble");
   bind_class<float>(m, "BatchSingle");
   m.def(
       "optimize",
-      [](nb::object topology, nb::object synapses, Index update, Given<const double, 1> scale, int threads) {
+      [](nb::object topology, nb::object synapses, Index update, In1<double> scale, int threads) {
         const bool single = nb::cast<Index>(synapses.attr("weight").attr("itemsize")) == sizeof(float);
         (single ? optimize_object<float> : optimize_object<double>)(topology, synapses, update, view1(scale), threads);
       },
-      nb::arg("topology"), nb::arg("synapses"), nb::arg("update"), nb::arg("scale").noconvert(), nb::arg("threads"),
+      "topology"_a, "synapses"_a, "update"_a, "scale"_a.noconvert(), "threads"_a,
       "One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared.");
   m.def(
       "batch_bytes",
@@ -227,7 +218,7 @@ void bind_batch(nb::module_& m) {
         const BatchBytes bytes = batch_bytes(topology_of(topology), state_rows, n_steps, learns, threads, real_size);
         return nb::make_tuple(bytes.slot, bytes.shared);
       },
-      nb::arg("topology"), nb::arg("state_rows"), nb::arg("n_steps"), nb::arg("learns"), nb::arg("threads"), nb::arg("real_size"),
+      "topology"_a, "state_rows"_a, "n_steps"_a, "learns"_a, "threads"_a, "real_size"_a,
       "Bytes of a slot of a batch but for its log of spikes, and of what all slots share.");
 }
 

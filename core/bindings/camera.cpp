@@ -9,12 +9,10 @@
 #include <stdexcept>
 #include <utility>
 
-#include "results.hpp"
+#include "convert.hpp"
 
 namespace eprop {
 namespace {
-
-using namespace nb::literals;
 
 double number(nb::handle settings, const char* name) { return nb::cast<double>(settings.attr(name)); }
 
@@ -63,12 +61,8 @@ nb::object record(nb::handle settings, const In3<std::uint8_t>& images, const In
   check(images.shape(1) == kSide && images.shape(2) == kSide, "images must have shape (n, side, side)");
   check(indices.shape(0) == images.shape(0), "as many indices as images");
   CameraEvents made;
-  bool well;
-  {
-    nb::gil_scoped_release release;
-    well = record_digits({view3(images), view1(indices), seed}, camera, most, threads, made);
-  }
-  if (!well) return nb::none();
+  if (!unlocked([&] { return record_digits({view3(images), view1(indices), seed}, camera, most, threads, made); }))
+    return nb::none();
   nb::object times = handed_over(std::move(made.times)), channels = handed_over(std::move(made.channels));
   return nb::make_tuple(times, channels, handed_over(std::move(made.offsets)));
 }

@@ -10,18 +10,16 @@
 // first, stop: range of targets; autapses, multapses: whether they are allowed; seed: below 2^64.
 //
 //   count_synapses(branches, counts)                      adds to counts (branches) int64; branches int32 or int64
-//   synapse_places(counts, indptr, first)                 counts (shares, branches) become places, indptr (branches + 1) is
-//   written place_synapses(indptr, branches, values, first_target, next, target, weight, tile)
+//   synapse_places(counts, indptr, first)                 counts (shares, branches) become places; writes indptr (branches + 1)
+//   place_synapses(indptr, branches, values, first_target, next, target, weight, tile)
 //                                                         next (branches) int64 moves on; target uint32, weight float32/64 are
 //                                                         written; values float64, or as weight
 //   mark_known(bits, first, neurons)                      adds neurons `first + neurons` (int32/64) to bits (uint64, one word
-//   more
-//                                                         than neurons need)
+//                                                         more than neurons need)
 //   count_known(bits, counts)                             fills counts uint32, as many as words
 //   is_known(bits, neuron) -> bool, known_before(bits, counts, neuron) -> int
 //   local_ids(bits, counts, first, neurons)               -> int32, ids among the known neurons from `first` on
 //   list_known(bits, first, stop)                         -> int64, the known neurons of first:stop, counted from first
-//   copy_events(ptr, channels, size, start, out) -> bool  see copy_events in connections.hpp
 #include "connections.hpp"
 
 #include <nanobind/stl/pair.h>
@@ -30,24 +28,18 @@
 #include <utility>
 #include <vector>
 
+#include "convert.hpp"
 #include "known_neurons.hpp"
-#include "results.hpp"
 
 namespace eprop {
 namespace {
 
-using namespace nb::literals;
 using Unlocked = nb::call_guard<nb::gil_scoped_release>;
 using Made = std::pair<nb::object, nb::object>;
 
 // Make connections without the GIL, then hand them over.
-template <class Make>
-Made connections(Make make) {
-  Connections made;
-  {
-    nb::gil_scoped_release release;
-    made = make();
-  }
+template <class Make> Made connections(Make make) {
+  Connections made = unlocked(make);
   nb::object indptr = handed_over(std::move(made.indptr));
   return {indptr, handed_over(std::move(made.sources))};
 }
@@ -82,18 +74,13 @@ void bind_rules(nb::module_& m) {
       "stop"_a);
 }
 
-using DrawWeights = std::vector<double> (*)(TargetRange, Array1<const Index>, double, double, std::uint64_t);
+using DrawWeights = std::vector<double> (*)(Targets, Array1<const Index>, double, double, std::uint64_t);
 
 template <DrawWeights draw>
 nb::object weights(Index first, Index stop, const In1<Index>& indptr, double one, double other, std::uint64_t seed) {
   if (stop < first || static_cast<Index>(indptr.shape(0)) != stop - first + 1)
     throw std::invalid_argument("indptr must have one entry more than there are targets");
-  std::vector<double> made;
-  {
-    nb::gil_scoped_release release;
-    made = draw({first, stop}, view1(indptr), one, other, seed);
-  }
-  return handed_over(std::move(made));
+  return handed_over(unlocked([&] { return draw({first, stop}, view1(indptr), one, other, seed); }));
 }
 
 template <class Branch, class Value, class Weight>
@@ -104,8 +91,7 @@ void place(const In1<Index>& indptr, const In1<Branch>& branches, const In1<Valu
                                         {view1(next), view1(target), view1(weight)}, tile);
 }
 
-template <class Branch>
-void bind_placing(nb::module_& m) {
+template <class Branch> void bind_placing(nb::module_& m) {
   m.def(
       "count_synapses",
       [](const In1<Branch>& branches, const Out1<Index>& counts) { count_synapses<Branch>(view1(branches), view1(counts)); },
@@ -122,8 +108,7 @@ void bind_placing(nb::module_& m) {
 using Bits = In1<std::uint64_t>;
 using Counts = In1<std::uint32_t>;
 
-template <class Neuron>
-void bind_known_list(nb::module_& m) {
+template <class Neuron> void bind_known_list(nb::module_& m) {
   m.def(
       "mark_known",
       [](const Out1<std::uint64_t>& bits, Index first, const In1<Neuron>& neurons) {
@@ -133,13 +118,11 @@ void bind_known_list(nb::module_& m) {
   m.def(
       "local_ids",
       [](const Bits& bits, const Counts& counts, Index first, const In1<Neuron>& neurons) {
-        std::vector<std::int32_t> ids;
-        {
-          nb::gil_scoped_release release;
-          ids.resize(neurons.shape(0));
+        return handed_over(unlocked([&] {
+          std::vector<std::int32_t> ids(neurons.shape(0));
           local_ids<Neuron>({view1(bits), view1(counts)}, first, view1(neurons), ids.data());
-        }
-        return handed_over(std::move(ids));
+          return ids;
+        }));
       },
       "bits"_a.noconvert(), "counts"_a.noconvert(), "first"_a, "neurons"_a.noconvert());
 }
@@ -163,13 +146,12 @@ void bind_known(nb::module_& m) {
   m.def(
       "list_known",
       [](const Bits& bits, Index first, Index stop) {
-        std::vector<Index> listed;
-        {
-          nb::gil_scoped_release release;
+        return handed_over(unlocked([&] {
+          std::vector<Index> listed;
           for (Index neuron = first; neuron < stop; neuron++)
             if (is_known(view1(bits), neuron)) listed.push_back(neuron - first);
-        }
-        return handed_over(std::move(listed));
+          return listed;
+        }));
       },
       "bits"_a.noconvert(), "first"_a, "stop"_a);
 }
@@ -189,14 +171,6 @@ void bind_connections(nb::module_& m) {
       },
       "counts"_a.noconvert(), "indptr"_a.noconvert(), "first"_a, Unlocked());
   bind_known(m);
-  m.def(
-      "copy_events",
-      [](const In2<Index>& ptr, const In1<std::int32_t>& channels, Index size, const Out1<Index>& start,
-         const Out1<std::int32_t>& out) {
-        if (start.shape(0) < ptr.shape(0) * (ptr.shape(1) - 1) + 1) throw std::invalid_argument("start is too short");
-        return copy_events({view2(ptr), view1(channels)}, size, view1(start), view1(out));
-      },
-      "ptr"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "start"_a.noconvert(), "out"_a.noconvert(), Unlocked());
 }
 
 }  // namespace eprop

@@ -4,23 +4,26 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
-#include <algorithm>
 #include <string>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "arrays.hpp"
 
 namespace eprop {
 
 namespace nb = nanobind;
+using namespace nb::literals;
 
 // Arguments of functions: C-contiguous arrays of one type; give them `.noconvert()`.
-template <class T> using In1 = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-template <class T> using In2 = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-template <class T> using In3 = nb::ndarray<const T, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
-template <class T> using Out1 = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-template <class T> using Out2 = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-template <class T> using Out3 = nb::ndarray<T, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+template <class T, int dims> using Argument = nb::ndarray<T, nb::ndim<dims>, nb::c_contig, nb::device::cpu>;
+template <class T> using In1 = Argument<const T, 1>;
+template <class T> using In2 = Argument<const T, 2>;
+template <class T> using In3 = Argument<const T, 3>;
+template <class T> using Out1 = Argument<T, 1>;
+template <class T> using Out2 = Argument<T, 2>;
+template <class T> using Out3 = Argument<T, 3>;
 
 template <class A> auto view1(const A& a) {
   using T = std::remove_pointer_t<decltype(a.data())>;
@@ -43,22 +46,17 @@ template <class A> A attribute(nb::handle owner, const char* name) {
     throw nb::type_error((std::string(name) + ": an array of another type, number of axes or layout is expected").c_str());
   return array;
 }
-template <class T> Array1<T> attribute1(nb::handle owner, const char* name) {
-  return view1(attribute<nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>>(owner, name));
-}
-template <class T> Array2<T> attribute2(nb::handle owner, const char* name) {
-  return view2(attribute<nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>>(owner, name));
-}
-template <class T> Array3<T> attribute3(nb::handle owner, const char* name) {
-  return view3(attribute<nb::ndarray<T, nb::ndim<3>, nb::c_contig, nb::device::cpu>>(owner, name));
-}
+template <class T> Array1<T> attribute1(nb::handle owner, const char* name) { return view1(attribute<Out1<T>>(owner, name)); }
+template <class T> Array2<T> attribute2(nb::handle owner, const char* name) { return view2(attribute<Out2<T>>(owner, name)); }
+template <class T> Array3<T> attribute3(nb::handle owner, const char* name) { return view3(attribute<Out3<T>>(owner, name)); }
 
-// A table of records (a structured NumPy array, all of whose fields have 8 bytes), handed over as a view of int64 (records, fields).
+// A table of records (a structured NumPy array, all of whose fields have 8 bytes), handed over as a view of int64 (records,
+// fields).
 template <class Record> Array1<Record> records(nb::handle owner, const char* name) {
   static_assert(sizeof(Record) % 8 == 0);
   nb::object table = owner.attr(name);
   nb::object numbers = table.attr("view")("int64").attr("reshape")(nb::len(table), nb::cast<Index>(table.attr("itemsize")) / 8);
-  nb::ndarray<Index, nb::ndim<2>, nb::c_contig, nb::device::cpu> array;
+  Out2<Index> array;
   if (!nb::try_cast(numbers, array, false) || (array.shape(0) > 0 && array.shape(1) * 8 != sizeof(Record)))
     throw nb::type_error((std::string(name) + ": a table of other records is expected").c_str());
   return {reinterpret_cast<Record*>(array.data()), static_cast<Index>(array.shape(0))};
@@ -69,13 +67,21 @@ template <class Record> Array1<const Record> const_records(nb::handle owner, con
   return {table.data, table.size};
 }
 
-// A vector of the core as a NumPy array of its own.
-template <class Vector> nb::object copied(const Vector& values) {
-  using T = typename Vector::value_type;
-  T* data = new T[values.size() + 1];
-  std::copy(values.begin(), values.end(), data);
-  nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
-  return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<1>>(data, {values.size()}, owner));
+// What `make` returns, made without Python's lock.
+template <class Make> auto unlocked(const Make& make) {
+  nb::gil_scoped_release release;
+  return make();
+}
+
+// A vector becomes a NumPy array of some shape, which owns it: no copy.
+template <std::size_t dims, class T> nb::object handed_over(std::vector<T>&& values, const std::size_t (&shape)[dims]) {
+  auto* kept = new std::vector<T>(std::move(values));
+  nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+  return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<dims>>(kept->data(), dims, shape, owner));
+}
+template <class T> nb::object handed_over(std::vector<T>&& values) {
+  const std::size_t size = values.size();
+  return handed_over<1>(std::move(values), {size});
 }
 
 }  // namespace eprop

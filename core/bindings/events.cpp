@@ -5,8 +5,9 @@
 //   renumber_channels(ptr, channels, number)                                    -> (channels, ptr)
 //   find_fault(ptr, channels, n_channels)                                       -> (sample, kind), (-1, 0) if there is none
 //   parse_bytes(text, out) -> int                                               numbers read, -1 for a fault
-//   decode_nmnist(raw, offsets, size)                     -> ((times, channels, offsets), (file, byte, kind)), (-1, 0, 0): no
-//   fault deskew_events(ptr, channels, side, path, centre, steepest)                  -> (channels, ptr) data_version
+//   decode_nmnist(raw, offsets, size)          -> ((times, channels, offsets), (file, byte, kind)), (-1, 0, 0) without a fault
+//   deskew_events(ptr, channels, side, path, centre, steepest)                  -> (channels, ptr)
+//   data_version
 #include "events.hpp"
 
 #include <nanobind/stl/pair.h>
@@ -16,12 +17,11 @@
 #include <tuple>
 #include <utility>
 
-#include "results.hpp"
+#include "convert.hpp"
 
 namespace eprop {
 namespace {
 
-using namespace nb::literals;
 using Unlocked = nb::call_guard<nb::gil_scoped_release>;
 using Made = std::pair<nb::object, nb::object>;
 using Ptr = In2<Index>;
@@ -31,49 +31,35 @@ using Channels = In1<std::int32_t>;
 // deskewing, parsing, or the random numbers they draw. It is part of the key of cached data sets, which are then made anew.
 constexpr int kDataVersion = 1;
 
-Made hand_over_binned(Binned&& made, Index columns) {
-  const Index rows = static_cast<Index>(made.ptr.size()) / columns;
+// Samples that `make` makes without the GIL, with `columns` offsets each.
+template <class Make> Made binned(std::size_t columns, const Make& make) {
+  Binned made = unlocked(make);
+  const std::size_t rows = made.ptr.size() / columns;
   nb::object channels = handed_over(std::move(made.channels));
-  return {channels, handed_over(std::move(made.ptr), rows, columns)};
+  return {channels, handed_over<2>(std::move(made.ptr), {rows, columns})};
 }
 
 Made bin(const In1<std::int32_t>& times, const Channels& channels, const In1<Index>& offsets, Index n_channels, Index n_steps,
          double step_us, int threads) {
   if (offsets.shape(0) < 1) throw std::invalid_argument("offsets must have at least one entry");
-  Binned made;
-  {
-    nb::gil_scoped_release release;
-    made = bin_events({view1(times), view1(channels), view1(offsets)}, {n_channels, n_steps, step_us}, threads);
-  }
-  return hand_over_binned(std::move(made), n_steps + 1);
+  return binned(n_steps + 1, [&] {
+    return bin_events({view1(times), view1(channels), view1(offsets)}, {n_channels, n_steps, step_us}, threads);
+  });
 }
 
 Made renumber(const Ptr& ptr, const Channels& channels, const In1<std::int32_t>& number) {
-  Binned made;
-  {
-    nb::gil_scoped_release release;
-    made = renumber_channels({view2(ptr), view1(channels)}, view1(number));
-  }
-  return hand_over_binned(std::move(made), static_cast<Index>(ptr.shape(1)));
+  return binned(ptr.shape(1), [&] { return renumber_channels({view2(ptr), view1(channels)}, view1(number)); });
 }
 
 Made deskew(const Ptr& ptr, const Channels& channels, Index side, const In2<double>& path, double centre, double steepest) {
   if (path.shape(0) != 2 || path.shape(1) + 1 < ptr.shape(1)) throw std::invalid_argument("path must have a place for each step");
-  Binned made;
-  {
-    nb::gil_scoped_release release;
-    made = deskew_events({view2(ptr), view1(channels)}, {side, view2(path), centre, steepest});
-  }
-  return hand_over_binned(std::move(made), static_cast<Index>(ptr.shape(1)));
+  return binned(ptr.shape(1),
+                [&] { return deskew_events({view2(ptr), view1(channels)}, {side, view2(path), centre, steepest}); });
 }
 
 auto decode(const In1<std::uint8_t>& raw, const In1<Index>& offsets, Index size) {
   DecodedEvents decoded;
-  EventFaultAt fault;
-  {
-    nb::gil_scoped_release release;
-    fault = decode_nmnist(view1(raw), view1(offsets), size, decoded);
-  }
+  const EventFaultAt fault = unlocked([&] { return decode_nmnist(view1(raw), view1(offsets), size, decoded); });
   nb::object times = handed_over(std::move(decoded.times)), channels = handed_over(std::move(decoded.channels));
   return std::pair(std::tuple(times, channels, handed_over(std::move(decoded.offsets))),
                    std::tuple(fault.file, fault.byte, static_cast<int>(fault.kind)));

@@ -2,7 +2,7 @@
 #include "inputs.hpp"
 
 #include "convert.hpp"
-#include "results.hpp"
+#include "finite.hpp"
 
 namespace eprop {
 namespace {
@@ -16,7 +16,7 @@ template <class T> void bind_find_ones(nb::module_& m) {
         if (!find_ones(view2(dense), start.data(), channels)) return nb::none();
         return handed_over(std::move(channels));
       },
-      nb::arg("dense").noconvert(), nb::arg("start").noconvert(), "Columns of the ones, row by row; None if there are other numbers.");
+      "dense"_a.noconvert(), "start"_a.noconvert(), "Columns of the ones, row by row; None if there are other numbers.");
 }
 
 }  // namespace
@@ -35,8 +35,8 @@ void bind_inputs(nb::module_& m) {
         if (!bin_spikes({view1(times), view1(channels), size}, dt, precision, view1(start), binned)) return nb::none();
         return handed_over(std::move(binned));
       },
-      nb::arg("times").noconvert(), nb::arg("channels").noconvert(), nb::arg("size"), nb::arg("dt"), nb::arg("precision"),
-      nb::arg("start").noconvert(), "Channels of spikes step by step; None if a time or channel is out of range.");
+      "times"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "dt"_a, "precision"_a, "start"_a.noconvert(),
+      "Channels of spikes step by step; None if a time or channel is out of range.");
   m.def(
       "arrange_events",
       [](In2<Index> ptr, In1<std::int32_t> channels, Index size, Out1<Index> start, Out1<std::int32_t> out) {
@@ -45,13 +45,14 @@ void bind_inputs(nb::module_& m) {
         nb::gil_scoped_release release;
         return arrange_events(view2(ptr), view1(channels), size, view1(start), view1(out));
       },
-      nb::arg("ptr").noconvert(), nb::arg("channels").noconvert(), nb::arg("size"), nb::arg("start").noconvert(),
-      nb::arg("out").noconvert(), "Whether the events of samples are in order; copies them if so.");
+      "ptr"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "start"_a.noconvert(), "out"_a.noconvert(),
+      "Whether the events of samples are in order; copies them if so.");
   m.def(
-      "all_finite", [](nb::ndarray<const double, nb::c_contig, nb::device::cpu> a) {
-        return all_finite({a.data(), static_cast<Index>(a.size())});
+      "all_finite",
+      [](nb::ndarray<const double, nb::c_contig, nb::device::cpu> a) {
+        return all_finite(a.data(), static_cast<Index>(a.size()));
       },
-      nb::arg("numbers").noconvert(), "Whether all numbers are finite.");
+      "numbers"_a.noconvert(), "Whether all numbers are finite.");
 }
 
 }  // namespace eprop

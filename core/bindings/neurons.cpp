@@ -30,7 +30,7 @@ nb::object advance_neurons(int model, Out2<double> state, In2<double> params, In
   std::vector<std::int32_t> spikes(end);
   const NeuronRange given{model, begin, end, states, parameters, input.data(), reinterpret_cast<NeuronLoop>(own)};
   spikes.resize(advance(given, psi.data(), spikes.data(), 0));
-  return copied(spikes);
+  return handed_over(std::move(spikes));
 }
 
 // Surrogate gradient by the code of its kind.
@@ -47,9 +47,10 @@ double surrogate_of(int kind, double u, double height, double width) {
   }
 }
 
-// `optimize_synapse` as a function of (w, m, v), of which it returns the new values.
+// `optimize_synapse` as a function of (w, m, v), of which it returns the new values, by the optimiser of the first delay group.
 std::tuple<double, double, double> optimize(std::tuple<double, double, double> before, double g, Index first_step,
-                                            Index last_step, const OptimizerConstants& constants) {
+                                            Index last_step, nb::object topology) {
+  const OptimizerConstants& constants = records<DelayGroup>(topology, "groups")[0].optimizer;
   auto [w, m, v] = before;
   w = optimize_synapse(w, m, v, g, first_step, last_step, decay_owed(constants, first_step, last_step), constants);
   return {w, m, v};
@@ -58,8 +59,8 @@ std::tuple<double, double, double> optimize(std::tuple<double, double, double> b
 }  // namespace
 
 void bind_neurons(nanobind::module_& m) {
-  m.def("advance", &advance_neurons, nb::arg("model"), nb::arg("state").noconvert(), nb::arg("params").noconvert(),
-        nb::arg("begin"), nb::arg("end"), nb::arg("input").noconvert(), nb::arg("psi").noconvert(), nb::arg("own") = 0);
+  m.def("advance", &advance_neurons, "model"_a, "state"_a.noconvert(), "params"_a.noconvert(), "begin"_a, "end"_a,
+        "input"_a.noconvert(), "psi"_a.noconvert(), "own"_a = 0);
   nb::dict codes;
   for (std::size_t code = 0; code < models().size(); code++) codes[models()[code].name] = code;
   m.attr("models") = codes;
@@ -71,25 +72,6 @@ void bind_neurons(nanobind::module_& m) {
   testing.def("adam_factor", &adam_factor);
   testing.def("potentiate", &potentiate);
   testing.def("depress", &depress);
-  nb::class_<OptimizerConstants>(testing, "OptimizerConstants")
-      .def("__init__",
-           [](OptimizerConstants* constants) {
-             new (constants) OptimizerConstants{};
-             constants->keep = 1.0;
-           })
-      .def_rw("eta", &OptimizerConstants::eta)
-      .def_rw("w_min", &OptimizerConstants::w_min)
-      .def_rw("w_max", &OptimizerConstants::w_max)
-      .def_rw("beta_1", &OptimizerConstants::beta_1)
-      .def_rw("beta_2", &OptimizerConstants::beta_2)
-      .def_rw("epsilon", &OptimizerConstants::epsilon)
-      .def_prop_rw(
-          "optimizer", [](const OptimizerConstants& constants) { return static_cast<Index>(constants.kind); },
-          [](OptimizerConstants& constants, Index kind) { constants.kind = static_cast<Optimizer>(kind); })
-      .def_prop_rw(
-          "nesterov", [](const OptimizerConstants& constants) { return constants.nesterov != 0; },
-          [](OptimizerConstants& constants, bool nesterov) { constants.nesterov = nesterov; })
-      .def_rw("keep", &OptimizerConstants::keep);
   testing.def("optimize_synapse", &optimize);
 }
 

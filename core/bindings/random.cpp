@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "results.hpp"
+#include "convert.hpp"
 #include "rng.hpp"
 
 namespace eprop {
@@ -22,10 +22,8 @@ nb::object draw_many(std::uint64_t seed, std::uint32_t purpose, const Words& tar
   const auto of_target = view1(targets), of_index = view1(indices);
   const Index n = of_target.size == 1 ? of_index.size : of_target.size;
   if (of_index.size != n && of_index.size != 1) throw std::invalid_argument("as many targets as indices, or one for all");
-  std::vector<double> draws;
-  {
-    nb::gil_scoped_release release;
-    draws.resize(static_cast<std::size_t>(n));
+  return handed_over(unlocked([&] {
+    std::vector<double> draws(static_cast<std::size_t>(n));
     const Index target_step = of_target.size == 1 ? 0 : 1, index_step = of_index.size == 1 ? 0 : 1;
     double block[kBlockDraws];
     for (Index first = 0; first < n; first += kBlockDraws) {
@@ -41,23 +39,21 @@ nb::object draw_many(std::uint64_t seed, std::uint32_t purpose, const Words& tar
       draw(seed, purpose, counters, block);
       std::copy_n(block, here, draws.data() + first);
     }
-  }
-  return handed_over(std::move(draws));
+    return draws;
+  }));
 }
 
 // Random order of 0 .. n - 1 (Fisher-Yates).
 nb::object permutation(std::uint64_t seed, std::uint32_t purpose, std::uint32_t target, Index n) {
-  std::vector<Index> order;
-  {
-    nb::gil_scoped_release release;
-    order.resize(static_cast<std::size_t>(n));
+  return handed_over(unlocked([&] {
+    std::vector<Index> order(static_cast<std::size_t>(n));
     std::iota(order.begin(), order.end(), Index{0});
     for (Index i = n - 1; i > 0; i--) {
       const Index j = below(seed, purpose, target, static_cast<std::uint64_t>(i), i + 1);
       std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(j)]);
     }
-  }
-  return handed_over(std::move(order));
+    return order;
+  }));
 }
 
 }  // namespace
@@ -73,14 +69,14 @@ void bind_random(nb::module_& m) {
       [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
         return draw_many(seed, purpose, targets, indices, uniform_block);
       },
-      nb::arg("seed"), nb::arg("purpose"), nb::arg("targets").noconvert(), nb::arg("indices").noconvert());
+      "seed"_a, "purpose"_a, "targets"_a.noconvert(), "indices"_a.noconvert());
   m.def("normal", &normal);
   m.def(
       "normal",
       [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
         return draw_many(seed, purpose, targets, indices, normal_block);
       },
-      nb::arg("seed"), nb::arg("purpose"), nb::arg("targets").noconvert(), nb::arg("indices").noconvert());
+      "seed"_a, "purpose"_a, "targets"_a.noconvert(), "indices"_a.noconvert());
   m.def("permutation", &permutation);
 }
 

@@ -6,7 +6,6 @@
 #include "effective_weights.hpp"
 #include "feedback.hpp"
 #include "readouts.hpp"
-#include "results.hpp"
 #include "synapses/stdp.hpp"
 #include "topology.hpp"
 
@@ -56,7 +55,6 @@ template <class Real> History<Real> history_of(nb::handle owner) {
   history.block_propagators = attribute3<Real>(owner, "block_propagators");
   history.span_suffixes = attribute3<Real>(owner, "span_suffixes");
   history.steps = attribute3<double>(owner, "steps");
-  history.identity = attribute3<const Real>(owner, "identity");
   history.error_prefix = attribute2<double>(owner, "error_prefix");
   history.error_block = attribute2<double>(owner, "error_block");
   history.error = attribute2<double>(owner, "error");
@@ -131,12 +129,11 @@ template <class Real> void check_steps(const Stream<Real>& stream, Index n_steps
 
 template <class Real> nb::object spike_records(PyStream<Real>& stream) {
   const SpikeLog& log = stream.state.log;
-  const Index n = static_cast<Index>(log.times.size());
+  const std::size_t n = log.times.size();
   const auto* numbers = reinterpret_cast<const std::int32_t*>(log.times.data());
-  auto times = handed_over(std::vector<std::int32_t>(numbers, numbers + 4 * n), n, 4);
-  const Index slots = filter_slots(stream.state.topology), parts = kRecordParts * filter_size(stream.state.topology);
-  auto z = handed_over(std::vector<double>(log.z), n, slots * parts);
-  return nb::make_tuple(times, z.attr("reshape")(n, slots, parts));
+  const std::size_t slots = filter_slots(stream.state.topology), parts = kRecordParts * filter_size(stream.state.topology);
+  return nb::make_tuple(handed_over<2>(std::vector<std::int32_t>(numbers, numbers + 4 * n), {n, 4}),
+                        handed_over<3>(std::vector<double>(log.z), {n, slots, parts}));
 }
 
 template <class Real> nb::object phases(PyStream<Real>& stream) {
@@ -147,7 +144,7 @@ template <class Real> nb::object phases(PyStream<Real>& stream) {
   };
   for (PartitionNotes& notes : stream.notes) read(notes.watch);
   read(stream.watch);
-  return handed_over(std::move(seconds), static_cast<Index>(stream.notes.size()) + 1, kPhases);
+  return handed_over<2>(std::move(seconds), {stream.notes.size() + 1, kPhases});
 }
 
 // Bytes of what grows while running.
@@ -195,13 +192,11 @@ template <class Real> void set_post_times(PyStream<Real>& stream, In2<Index> tim
 
 template <class Real> nb::object effective_weights(PyStream<Real>& stream) {
   const Array1<Real>& weight = stream.state.synapses.weight;
-  std::vector<Real> out;
-  {
-    nb::gil_scoped_release release;
-    out.assign(weight.data, weight.data + weight.size);
+  return handed_over(unlocked([&] {
+    std::vector<Real> out(weight.data, weight.data + weight.size);
     if (stream.has_plus) materialise_weights(stream.state, stream.t, Array1<Real>{out.data(), weight.size});
-  }
-  return handed_over(std::move(out));
+    return out;
+  }));
 }
 
 // Keep all weights as they are seen from outside, until the next spike. In place: a copy of all might not fit.
@@ -235,8 +230,7 @@ template <class Real> void receive(PyStream<Real>& stream, Index n_steps, Index 
 template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
   using S = PyStream<Real>;
   nb::class_<S>(m, name, "A network that runs on in continuous time; its arrays of fixed size are Python's.")
-      .def("__init__", &make_stream<Real>, nb::arg("topology"), nb::arg("synapses"), nb::arg("axons"), nb::arg("neurons"),
-           nb::arg("history"), nb::arg("learns"), nb::arg("timed"))
+      .def("__init__", &make_stream<Real>, "topology"_a, "synapses"_a, "axons"_a, "neurons"_a, "history"_a, "learns"_a, "timed"_a)
       .def(
           "run",
           [](S& stream, Index n_steps, Index offset, const PyRequest& request) {
@@ -245,7 +239,7 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
             nb::gil_scoped_release release;
             return run_stream(stream, n_steps, offset, request);
           },
-          nb::arg("n_steps"), nb::arg("offset"), nb::arg("request"), "Steps done: fewer than asked for once 50 ms have passed.")
+          "n_steps"_a, "offset"_a, "request"_a, "Steps done: fewer than asked for once 50 ms have passed.")
       .def_rw("t", &S::t)
       .def_rw("events", &S::events)
       .def_rw("collect", &S::collect)
@@ -259,16 +253,16 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
             nb::gil_scoped_release release;
             return weights_finite(stream, threads);
           },
-          nb::arg("threads") = 1, "Whether no weight is known that is not finite.")
+          "threads"_a = 1, "Whether no weight is known that is not finite.")
       .def("log", [](S& stream) { return handed_over(std::vector<std::int32_t>(stream.state.log.sources)); })
-      .def("set_log", &set_log<Real>, nb::arg("sources").noconvert())
+      .def("set_log", &set_log<Real>, "sources"_a.noconvert())
       .def("post_times",
            [](S& stream) {
              const PostSpikes& post = stream.state.post;
-             const Index neurons = static_cast<Index>(post.times.size()) / post.capacity;
-             return handed_over(std::vector<Index>(post.times), neurons, post.capacity);
+             const std::size_t capacity = post.capacity;
+             return handed_over<2>(std::vector<Index>(post.times), {post.times.size() / capacity, capacity});
            })
-      .def("set_post_times", &set_post_times<Real>, nb::arg("times").noconvert())
+      .def("set_post_times", &set_post_times<Real>, "times"_a.noconvert())
       .def("spike_records", &spike_records<Real>)
       .def(
           "follow",
@@ -283,17 +277,16 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
             if (room <= 0 || (room & (room - 1)) != 0) throw nb::value_error("restart_records: the room must be a power of two");
             if (stream.has_plus || stream.has_stdp) restart_records(spikes_of(stream), first_step, room);
           },
-          nb::arg("first_step"), nb::arg("room"))
-      .def("spikes", &logged_spikes<Real>, nb::arg("first_source"), nb::arg("stop_source"), nb::arg("first_step"),
-           nb::arg("stop_step"), "Steps and sources of the spikes that are still in the log.")
+          "first_step"_a, "room"_a)
+      .def("spikes", &logged_spikes<Real>, "first_source"_a, "stop_source"_a, "first_step"_a, "stop_step"_a,
+           "Steps and sources of the spikes that are still in the log.")
       .def("effective_weights", &effective_weights<Real>)
       .def("materialise_weights", &materialise<Real>, nb::call_guard<nb::gil_scoped_release>())
       .def("phases", &phases<Real>, "Seconds of each phase since the last call, of each partition and of the loop.")
       .def("bytes", &bytes_of<Real>, "Bytes of what grows while running.")
       .def("message", &take_message<Real>)
-      .def("receive", &receive<Real>, nb::arg("n_steps"), nb::arg("offset"), nb::arg("request"), nb::arg("messages").noconvert(),
-           nb::arg("cursors").noconvert(), nb::arg("first").noconvert(), nb::arg("bits").noconvert(),
-           nb::arg("counts").noconvert());
+      .def("receive", &receive<Real>, "n_steps"_a, "offset"_a, "request"_a, "messages"_a.noconvert(), "cursors"_a.noconvert(),
+           "first"_a.noconvert(), "bits"_a.noconvert(), "counts"_a.noconvert());
 }
 
 template <class Real> void bind_feedback_of(nb::module_& m) {
@@ -307,8 +300,8 @@ template <class Real> void bind_feedback_of(nb::module_& m) {
         nb::gil_scoped_release release;
         tie_feedback<Real>(groups, {tables, view1(weight), view2(feedback), view2(offset)});
       },
-      nb::arg("topology"), nb::arg("chosen").noconvert(), nb::arg("weight").noconvert(), nb::arg("feedback").noconvert(),
-      nb::arg("feedback_offset").noconvert(), "Let feedback follow the weights of the chosen delay groups.");
+      "topology"_a, "chosen"_a.noconvert(), "weight"_a.noconvert(), "feedback"_a.noconvert(), "feedback_offset"_a.noconvert(),
+      "Let feedback follow the weights of the chosen delay groups.");
   m.def(
       "measure_offsets",
       [](nb::object topology, Index first, Index stop, In1<Real> weight, Out2<double> feedback, Out2<double> offset) {
@@ -317,15 +310,15 @@ template <class Real> void bind_feedback_of(nb::module_& m) {
         nb::gil_scoped_release release;
         measure_offsets<Real>(first, stop, {tables, view1(weight), view2(feedback), view2(offset)});
       },
-      nb::arg("topology"), nb::arg("first"), nb::arg("stop"), nb::arg("weight").noconvert(), nb::arg("feedback").noconvert(),
-      nb::arg("feedback_offset").noconvert(), "Let adaptive feedback stay as it is where weights were set from outside.");
+      "topology"_a, "first"_a, "stop"_a, "weight"_a.noconvert(), "feedback"_a.noconvert(), "feedback_offset"_a.noconvert(),
+      "Let adaptive feedback stay as it is where weights were set from outside.");
 }
 
 }  // namespace
 
 void bind_stream(nb::module_& m) {
   nb::class_<PyRequest>(m, "RunRequest", "What a run is given and where its results go.")
-      .def("__init__", &make_request, nb::arg("seed"), nb::arg("clock"), nb::arg("frozen"), nb::arg("threads"), nb::arg("arrays"),
+      .def("__init__", &make_request, "seed"_a, "clock"_a, "frozen"_a, "threads"_a, "arrays"_a,
            "seed, clock, frozen, threads, event_start, event_channels, target, window, probes, probed, y, loss, spikes");
   bind_stream_of<float>(m, "StreamSingle");
   bind_stream_of<double>(m, "StreamDouble");
@@ -333,15 +326,15 @@ void bind_stream(nb::module_& m) {
   bind_feedback_of<double>(m);
   m.def(
       "fade_offsets", [](nb::object topology, Out2<double> offset) { fade_offsets(topology_of(topology), view2(offset)); },
-      nb::arg("topology"), nb::arg("feedback_offset").noconvert(),
+      "topology"_a, "feedback_offset"_a.noconvert(),
       "What decaying weights forget, the offset of adaptive feedback forgets, too.");
   m.def(
       "losses_of_steps",
       [](In2<double> y, In2<double> target, In1<double> window, nb::object topology, Out1<double> loss) {
         losses_of_steps(view2(y), view2(target), view1(window), topology_of(topology), loss.data());
       },
-      nb::arg("y").noconvert(), nb::arg("target").noconvert(), nb::arg("window").noconvert(), nb::arg("topology"),
-      nb::arg("loss").noconvert(), "Losses of all steps of one sample, from its outputs in mV.");
+      "y"_a.noconvert(), "target"_a.noconvert(), "window"_a.noconvert(), "topology"_a, "loss"_a.noconvert(),
+      "Losses of all steps of one sample, from its outputs in mV.");
 }
 
 }  // namespace eprop

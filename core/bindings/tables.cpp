@@ -5,6 +5,8 @@
 #include <nanobind/stl/vector.h>
 
 #include <cstddef>
+#include <initializer_list>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -14,126 +16,76 @@
 namespace eprop {
 namespace {
 
-using Fields = std::vector<std::pair<const char*, const char*>>;
+using Fields = std::vector<std::pair<std::string, std::string>>;
 
-template <class Field> constexpr const char* type_of() { return std::is_same_v<Field, double> ? "f8" : "i8"; }
+struct Field {
+  const char* name;
+  const char* type;
+  std::size_t offset;
+};
+template <class T> constexpr const char* type_of() { return std::is_same_v<T, double> ? "f8" : "i8"; }
+#define FIELD(name) \
+  Field { #name, type_of<decltype(Record::name)>(), offsetof(Record, name) }
+#define OPTIMIZER_FIELD(field, name)                                                                                        \
+  Field {                                                                                                                   \
+    name, type_of<decltype(OptimizerConstants::field)>(), offsetof(Record, optimizer) + offsetof(OptimizerConstants, field) \
+  }
 
-// The fields of a record in their order; `FIELD` checks that each stands where NumPy will look for it.
-#define FIELD(name)                                                                         \
-  if (offsetof(Record, name) != 8 * fields.size()) throw std::logic_error("record: " #name); \
-  fields.emplace_back(#name, type_of<decltype(Record::name)>())
-#define OPTIMIZER_FIELD(name)                                                                      \
-  if (offsetof(Record, optimizer) + offsetof(OptimizerConstants, name) != 8 * fields.size())       \
-    throw std::logic_error("record: " #name);                                                      \
-  fields.emplace_back(std::string_view(#name) == "kind" ? "optimizer" : #name, type_of<decltype(OptimizerConstants::name)>())
+// Names and types of all fields of a record, as NumPy takes them; checks that each stands where NumPy will look for it.
+Fields fields_of(std::size_t size, std::initializer_list<Field> all) {
+  Fields fields;
+  for (const Field& field : all) {
+    if (field.offset != 8 * fields.size()) throw std::logic_error(std::string("record: ") + field.name);
+    fields.emplace_back(field.name, field.type);
+  }
+  if (size != 8 * fields.size()) throw std::logic_error("record: a field is missing");
+  return fields;
+}
 
 Fields population_fields() {
   using Record = Population;
-  Fields fields;
-  FIELD(role);
-  FIELD(size);
-  FIELD(first_source);
-  FIELD(first_target);
-  FIELD(target_begin);
-  FIELD(target_end);
-  FIELD(model);
-  FIELD(own_step);
-  FIELD(channel);
-  FIELD(softmax);
-  FIELD(trace_group);
-  FIELD(kind);
-  FIELD(n_components);
-  FIELD(leaky);
-  FIELD(fed_back);
-  FIELD(voltage_row);
-  FIELD(pair_group);
-  FIELD(kappa);
-  FIELD(c_reg);
-  FIELD(f_target);
-  FIELD(error_latency);
-  static_assert(sizeof(Record) == 8 * 21);
-  return fields;
+  return fields_of(
+      sizeof(Record),
+      {FIELD(role),         FIELD(size),     FIELD(first_source), FIELD(first_target), FIELD(target_begin), FIELD(target_end),
+       FIELD(model),        FIELD(own_step), FIELD(channel),      FIELD(softmax),      FIELD(trace_group),  FIELD(kind),
+       FIELD(n_components), FIELD(leaky),    FIELD(fed_back),     FIELD(voltage_row),  FIELD(pair_group),   FIELD(kappa),
+       FIELD(c_reg),        FIELD(f_target), FIELD(error_latency)});
 }
 
 Fields delay_group_fields() {
   using Record = DelayGroup;
-  Fields fields;
-  FIELD(source_population);
-  FIELD(first_branch);
-  FIELD(n_branches);
-  FIELD(branch_stride);
-  FIELD(rule);
-  FIELD(delay);
-  FIELD(onto_readouts);
-  FIELD(target_begin);
-  FIELD(target_end);
-  FIELD(trace_group);
-  FIELD(kind);
-  FIELD(cutoff);
-  FIELD(tied_feedback);
-  FIELD(projection);
-  FIELD(per_step_optimizer);
-  FIELD(counts_events);
-  FIELD(first_group);
-  FIELD(delay_offset);
-  FIELD(filter_slot);
-  OPTIMIZER_FIELD(eta);
-  OPTIMIZER_FIELD(w_min);
-  OPTIMIZER_FIELD(w_max);
-  OPTIMIZER_FIELD(beta_1);
-  OPTIMIZER_FIELD(beta_2);
-  OPTIMIZER_FIELD(epsilon);
-  OPTIMIZER_FIELD(kind);
-  OPTIMIZER_FIELD(nesterov);
-  OPTIMIZER_FIELD(keep);
-  FIELD(input_scale);
-  FIELD(pre_decay);
-  FIELD(post_decay);
-  FIELD(ratio);
-  FIELD(mu_plus);
-  FIELD(mu_minus);
-  static_assert(sizeof(Record) == 8 * 34);
-  return fields;
+  // clang-format off
+  return fields_of(sizeof(Record), {
+    FIELD(source_population), FIELD(first_branch), FIELD(n_branches), FIELD(branch_stride), FIELD(rule), FIELD(delay),
+    FIELD(onto_readouts), FIELD(target_begin), FIELD(target_end), FIELD(trace_group), FIELD(kind), FIELD(cutoff),
+    FIELD(tied_feedback), FIELD(projection), FIELD(per_step_optimizer), FIELD(counts_events), FIELD(first_group),
+    FIELD(delay_offset), FIELD(filter_slot), OPTIMIZER_FIELD(eta, "eta"), OPTIMIZER_FIELD(w_min, "w_min"),
+    OPTIMIZER_FIELD(w_max, "w_max"), OPTIMIZER_FIELD(beta_1, "beta_1"), OPTIMIZER_FIELD(beta_2, "beta_2"),
+    OPTIMIZER_FIELD(epsilon, "epsilon"), OPTIMIZER_FIELD(kind, "optimizer"), OPTIMIZER_FIELD(nesterov, "nesterov"),
+    OPTIMIZER_FIELD(keep, "keep"), FIELD(input_scale), FIELD(pre_decay), FIELD(post_decay), FIELD(ratio), FIELD(mu_plus),
+    FIELD(mu_minus)
+  });
+  // clang-format on
 }
 
 Fields trace_group_fields() {
   using Record = TraceGroup;
-  Fields fields;
-  FIELD(kappa);
-  FIELD(kappa_reg);
-  FIELD(c_reg);
-  FIELD(f_target);
-  FIELD(own_decay);
-  static_assert(sizeof(Record) == 8 * 5);
-  return fields;
+  return fields_of(sizeof(Record), {FIELD(kappa), FIELD(kappa_reg), FIELD(c_reg), FIELD(f_target), FIELD(own_decay)});
 }
 
 Fields readout_fields() {
   using Record = ReadoutConstants;
-  Fields fields;
-  FIELD(alpha);
-  FIELD(zeta);
-  FIELD(drive);
-  FIELD(y_min);
-  FIELD(y_start);
-  FIELD(leak);
-  FIELD(trace_group);
-  static_assert(sizeof(Record) == 8 * 7);
-  return fields;
+  return fields_of(sizeof(Record),
+                   {FIELD(alpha), FIELD(zeta), FIELD(drive), FIELD(y_min), FIELD(y_start), FIELD(leak), FIELD(trace_group)});
 }
 
 Fields axon_times_fields() {
   using Record = AxonTimes;
-  Fields fields;
-  FIELD(last_spike);
-  FIELD(interval);
-  FIELD(position);
-  static_assert(sizeof(Record) == 8 * 3);
-  return fields;
+  return fields_of(sizeof(Record), {FIELD(last_spike), FIELD(interval), FIELD(position)});
 }
 
 Filters filters_of(nb::handle owner, const char* name) {
-  auto array = attribute<nb::ndarray<const double, nb::ndim<5>, nb::c_contig, nb::device::cpu>>(owner, name);
+  auto array = attribute<Argument<const double, 5>>(owner, name);
   return {array.data(), static_cast<Index>(array.shape(1)), static_cast<Index>(array.shape(2)),
           static_cast<Index>(array.shape(3))};
 }
@@ -170,15 +122,34 @@ Topology topology_of(nb::handle owner) {
 }
 
 void bind_tables(nb::module_& m) {
-  m.def("record_fields", [] {
-    nb::dict fields;
-    fields["Population"] = population_fields();
-    fields["DelayGroup"] = delay_group_fields();
-    fields["TraceGroup"] = trace_group_fields();
-    fields["ReadoutConstants"] = readout_fields();
-    fields["AxonTimes"] = axon_times_fields();
-    return fields;
-  }, "Names and NumPy types of the fields of each record, in their order; each has eight bytes.");
+  m.def("padded", &padded, "neurons"_a, "Length of a row of propagators for so many neurons.");
+  m.def("record_size", &record_size, "entries"_a, "Length of a neuron-major copy of so many entries.");
+  m.def(
+      "kind_layout",
+      [](int n_filters, int n_own, bool anchored, bool two_kappas) {
+        const Kind kind{n_filters, n_own, anchored, two_kappas};
+        nb::dict layout;
+        layout["n_entries"] = kind.n_entries();
+        layout["n_corrections"] = kind.n_corrections();
+        layout["n_constants"] = kind.n_constants();
+        layout["spike_row"] = kind.u();
+        layout["decay_row"] = kind.a();
+        layout["arrival_row"] = kind.b();
+        return layout;
+      },
+      "n_filters"_a, "n_own"_a, "anchored"_a, "two_kappas"_a, "See eprop.engine.build.kind.");
+  m.def(
+      "record_fields",
+      [] {
+        nb::dict fields;
+        fields["Population"] = population_fields();
+        fields["DelayGroup"] = delay_group_fields();
+        fields["TraceGroup"] = trace_group_fields();
+        fields["ReadoutConstants"] = readout_fields();
+        fields["AxonTimes"] = axon_times_fields();
+        return fields;
+      },
+      "Names and NumPy types of the fields of each record, in their order; each has eight bytes.");
 }
 
 }  // namespace eprop

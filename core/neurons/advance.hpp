@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "../tables.hpp"
 #include "own.hpp"
 
 namespace eprop {
@@ -32,6 +33,12 @@ struct NeuronRange {
   double* input = nullptr;      // (neurons,) synaptic input of this step, mV
   NeuronLoop own = nullptr;     // a user's own model, compiled for parameters of each neuron or shared ones, as `params` says
 };
+
+// Those of a population, by its record.
+inline NeuronRange range_of(const Population& population, Index begin, Index end, Array2<double> state,
+                            Array2<const double> params, double* input) {
+  return {static_cast<int>(population.model), begin, end, state, params, input, reinterpret_cast<NeuronLoop>(population.own_step)};
+}
 
 // Advances neurons begin:end by one step: reads and clears their input, writes state and psi[begin:end], appends the neurons that
 // spike to `spikes` from position `count` on, in ascending order, and returns the new count. Psi is float or double.

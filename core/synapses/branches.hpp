@@ -93,10 +93,8 @@ template <class Real> EPROP_INLINE void fetch_synapse(const SynapsePointers<Real
 // Fetch the beginning of the branch behind branch k.
 template <class Real, class Listed>
 void fetch_next(const SynapsePointers<Real>& s, const BranchList<Listed>& branches, Index k) {
-  constexpr Index kLines = 8, kLine = 16;
   const FollowingBranch next = following(branches, k + 1);
-  for (Index synapse = next.synapse; synapse < std::min(next.end, next.synapse + kLines * kLine); synapse += kLine)
-    fetch_synapse(s, synapse);
+  fetch_branch(next.synapse, next.end, s.targets, s.weight, s.trace);
 }
 
 // Call visit(how many, first synapse) for the synapses of a branch: for eight as far as they go (`together`), then for one.

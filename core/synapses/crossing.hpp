@@ -89,56 +89,37 @@ void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real grad
   s.x[s.targets[synapse]] += static_cast<double>(w);
 }
 
-// Branches whose last spikes are in the same earlier block cross the rest of it, and the way to this step, which is found for their
-// targets; they change and deliver.
+// Branches change and deliver, which have been found for their targets the propagators to this step, in `interval`: from the step of
+// their last spike in this block; or, if that was in an `earlier` block, from the end of that one, the rest of which they cross
+// before.
 template <Kind K, bool moments, class Real>
-void learn_across(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
+void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, bool earlier) {
   StreamState<Real>& state = step.state;
   const Topology& topology = state.topology;
   const SynapsePointers<Real> s = pointers_of(state);
   const Index block_steps = state.history.block_steps, ring = state.history.prefix_history.planes - 1;
   const Descent<Real> descent = descent_of<Real>(step.group.optimizer);
+  const auto found = plane_of(state.plus.interval, 0);
   OwedSteps<Real> owed(state, step.group);
   for (Index k = 0; k < branches.count; k++) {
     const ArrivingBranch& branch = branches.first[k];
     fetch_next(s, branches, k);
-    const Index rest = (branch.last / block_steps + 1) * block_steps - branch.last;
-    const auto history = plane_of(state.history.prefix_history, branch.last & ring), way = plane_of(state.plus.interval, 0);
-    Interval<Real> first = interval_of(step, rest, history, history);
-    Interval<Real> second = interval_of(step, step.t - branch.last - rest, way, way);
+    const Index rest = earlier ? (branch.last / block_steps + 1) * block_steps - branch.last : 0;
+    const auto history = plane_of(state.history.prefix_history, branch.last & ring);
+    Interval<Real> to_end = interval_of(step, rest, history, history);
+    Interval<Real> to_step = interval_of(step, step.t - branch.last - rest, found, found);
     double z[2];
     move_spikes<K>(topology, step.group.trace_group, kForward, rest, branch.z_last, z);
-    set_spikes<K>(first, branch.z_last);
-    set_spikes<K>(second, z);
+    set_spikes<K>(to_end, branch.z_last);
+    set_spikes<K>(to_step, earlier ? z : branch.z_last);
     if constexpr (moments) owed.owe(branch.optimizer_steps, step.t - 1);
     for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
       const Index target = s.targets[synapse];
       Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
-      Real g = cross<K>(first, target, v);
-      g += cross<K>(second, target, v);
+      Real g = 0;
+      if (earlier) g = cross<K>(to_end, target, v);
+      g += cross<K>(to_step, target, v);
       write_crossing<K>(topology, state.synapses, synapse, v, true);
-      change_and_deliver<moments>(s, synapse, g, descent, owed);
-    }
-  }
-}
-
-// Branches whose last spikes arrived in step `last` of this block change and deliver; the propagators from there are in `interval`.
-template <Kind K, bool moments, class Real>
-void learn_within(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, Index last) {
-  StreamState<Real>& state = step.state;
-  const SynapsePointers<Real> s = pointers_of(state);
-  const Descent<Real> descent = descent_of<Real>(step.group.optimizer);
-  const auto found = plane_of(state.plus.interval, 0);
-  Interval<Real> interval = interval_of(step, step.t - last, found, found);
-  OwedSteps<Real> owed(state, step.group);
-  for (Index k = 0; k < branches.count; k++) {
-    fetch_next(s, branches, k);
-    set_spikes<K>(interval, branches.first[k].z_last);
-    if constexpr (moments) owed.owe(branches.first[k].optimizer_steps, step.t - 1);
-    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
-      Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
-      const Real g = cross<K>(interval, s.targets[synapse], v);
-      write_crossing<K>(state.topology, state.synapses, synapse, v, true);
       change_and_deliver<moments>(s, synapse, g, descent, owed);
     }
   }
@@ -173,23 +154,21 @@ void learn_crossing(const GroupStep<Real>& step, const BranchList<ArrivingBranch
     Index synapses = 0;
     for (; k < branches.count && branches.first[k].last < until; k++) synapses += branches.end(k) - branches.begin(k);
     const auto together = branches.part(first, k);
+    if (synapses == 0) continue;
+    // With few synapses, propagators for all targets do not pay.
     const bool many = static_cast<double>(synapses) * kCostOfOne > static_cast<double>(targets.end - targets.begin);
-    if (last < start) {
-      find_to_current_block<K>(targets, until / block_steps, t / block_steps);
-      const auto find = [&](const TargetRange<Real>& neurons) { find_to_step<K>(neurons, until / block_steps, t); };
-      if (many) {
-        find(targets);
-      } else {
-        for_targets(step, together, find);
-      }
-      learn_across<K, moments>(step, together);
-    } else if (many) {
-      find_within_block<K>(targets, last, t, true, interval);
-      learn_within<K, moments>(step, together, last);
-    } else if (synapses > 0) {  // too few for a propagator of every target to pay
-      for_targets(step, together, [&](const TargetRange<Real>& one) { find_within_block<K>(one, last, t, false, interval); });
-      learn_within<K, moments>(step, together, last);
+    const bool earlier = last < start;
+    if (earlier) find_to_current_block<K>(targets, until / block_steps, t / block_steps);
+    const auto find = [&](const TargetRange<Real>& neurons) {
+      if (earlier) return find_to_step<K>(neurons, until / block_steps, t);
+      find_within_block<K>(neurons, last, t, many, interval);
+    };
+    if (many) {
+      find(targets);
+    } else {
+      for_targets(step, together, find);
     }
+    learn_through<K, moments>(step, together, earlier);
   }
 }
 

@@ -18,15 +18,34 @@ template <class Real> Array3<Real> place(char* storage, std::size_t& used, Index
   return view;
 }
 
+// Makes propagators, which are zero, those of no step: own components stay what they are.
+template <class Real, class T> void start_propagators(const StreamState<Real>& state, const Array2<T>& out) {
+  for (Index b = 0; b < state.topology.populations.size; b++) {
+    const Population& population = state.topology.populations[b];
+    if (signal_group(population) < 0) continue;
+    const Kind kind = kind_of(state.topology, population.kind);
+    for (int m = 0; m < kind.n_own; m++) {
+      T* stays = out.row(kind.A() + m * kind.n_components() + kind.n_filters + m);
+      std::fill(stays + population.target_begin, stays + population.target_end, T(1));
+    }
+  }
+}
+
 }  // namespace
 
 template <class Real> PlusFunctions<Real> plus_functions(const StreamState<Real>& state, Index kind) {
   const Kind k = kind_of(state.topology, kind);
-  const bool moments = state.synapses.pending.size > 0;
-  if (k.n_own == 0) return functions_without_own<Real>(k, moments);
-  if (k.n_own == 2) return functions_of_crossing_2<Real>(k, moments);
-  if (!k.anchored) return functions_of_crossing<Real>(k, moments);
-  return k.n_filters == 2 ? functions_with_own_2<Real>(k, moments) : functions_with_own<Real>(k, moments);
+  constexpr PlusFunctions<Real> (*kWithoutOwn[])(bool, bool) = {
+      nullptr, functions_of_kind<1, 0, true, Real>, functions_of_kind<2, 0, true, Real>};
+  constexpr PlusFunctions<Real> (*kAnchored[])(bool, bool) = {
+      functions_of_kind<0, 1, true, Real>, functions_of_kind<1, 1, true, Real>, functions_of_kind<2, 1, true, Real>};
+  constexpr PlusFunctions<Real> (*kCrossing[][3])(bool, bool) = {
+      {functions_of_kind<0, 1, false, Real>, functions_of_kind<1, 1, false, Real>, functions_of_kind<2, 1, false, Real>},
+      {functions_of_kind<0, 2, false, Real>, functions_of_kind<1, 2, false, Real>, functions_of_kind<2, 2, false, Real>}};
+  const auto functions = k.n_own == 0    ? kWithoutOwn[k.n_filters]
+                         : k.anchored    ? kAnchored[k.n_filters]
+                                         : kCrossing[k.n_own - 1][k.n_filters];
+  return functions(k.two_kappas, state.synapses.pending.size > 0);
 }
 
 template <class Real> void allocate_plus_work(StreamState<Real>& state) {
@@ -45,6 +64,7 @@ template <class Real> void allocate_plus_work(StreamState<Real>& state) {
   const auto lay_out = [&](char* storage) {
     std::size_t used = 0;
     const auto next = [&](Index planes, Index rows, Index columns) { return place<Real>(storage, used, planes, rows, columns); };
+    work.identity = next(1, crossed, width);
     work.interval = next(1, entries, width);
     work.to_current_block = next(blocks, entries, width);
     work.within_block = next(crosses ? history.block_steps : 1, crossed, width);
@@ -59,6 +79,8 @@ template <class Real> void allocate_plus_work(StreamState<Real>& state) {
   work.storage.reset(new char[bytes + kAlignment]());
   const std::size_t address = reinterpret_cast<std::size_t>(work.storage.get());
   lay_out(work.storage.get() + (kAlignment - address % kAlignment) % kAlignment);
+  start_propagators(state, history.block_prefix.plane(0));
+  if (crosses) start_propagators(state, work.identity.plane(0));
   const std::size_t partitions = topology.n_partitions();
   work.found.assign(partitions, std::vector<FoundPropagators>(topology.trace_groups.size));
   work.readout_gradient.assign(partitions, std::vector<double>(topology.n_readouts()));

@@ -31,7 +31,7 @@ inline Kind kind_of(const Topology& topology, Index kind) {
   return {static_cast<int>(row[0]), static_cast<int>(row[1]), row[2] != 0, has_two_kappas(topology)};
 }
 
-// Work space for a state whose topology and history are there.
+// Work space for a state from rest whose topology and history are there; starts the propagator of the first block.
 template <class Real> void allocate_plus_work(StreamState<Real>& state);
 
 // What was found in a run before is that of another state.

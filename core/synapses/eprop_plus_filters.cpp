@@ -2,12 +2,6 @@
 #include "synapses/kinds.hpp"
 
 namespace eprop {
-
-template <class Real> PlusFunctions<Real> functions_without_own(const Kind& kind, bool moments) {
-  return kind.n_filters == 1 ? functions_of_kind<1, 0, true, Real>(kind.two_kappas, moments)
-                             : functions_of_kind<2, 0, true, Real>(kind.two_kappas, moments);
-}
-template PlusFunctions<float> functions_without_own(const Kind&, bool);
-template PlusFunctions<double> functions_without_own(const Kind&, bool);
-
+EPROP_PLUS_KIND(1, 0, true)
+EPROP_PLUS_KIND(2, 0, true)
 }  // namespace eprop

@@ -1,18 +1,16 @@
-// All kinds of eligibility that e-prop+ knows, (filters, own, anchored), by the files that instantiate their loops.
+// All kinds of eligibility that e-prop+ knows: their loops are instantiated in the files eprop_plus_*.cpp, which compile side by
+// side, and chosen in eprop_plus.cpp.
 #pragma once
 #include "synapses/eprop_plus.hpp"
 
 namespace eprop {
 
-// (1, 0, yes), (2, 0, yes)                            eprop_plus_filters.cpp
-template <class Real> PlusFunctions<Real> functions_without_own(const Kind& kind, bool moments);
-// (0, 1, yes), (1, 1, yes)                            eprop_plus_own.cpp
-template <class Real> PlusFunctions<Real> functions_with_own(const Kind& kind, bool moments);
-// (2, 1, yes)                                         eprop_plus_own_2.cpp
-template <class Real> PlusFunctions<Real> functions_with_own_2(const Kind& kind, bool moments);
-// (0, 1, no), (1, 1, no), (2, 1, no)                  eprop_plus_crossing.cpp
-template <class Real> PlusFunctions<Real> functions_of_crossing(const Kind& kind, bool moments);
-// (0, 2, no), (1, 2, no), (2, 2, no)                  eprop_plus_crossing_2.cpp
-template <class Real> PlusFunctions<Real> functions_of_crossing_2(const Kind& kind, bool moments);
+// The loops for one set of components, anchored or not; defined in delay_group.hpp.
+template <int n_filters, int n_own, bool anchored, class Real> PlusFunctions<Real> functions_of_kind(bool two_kappas, bool moments);
+
+// In those files, a line for each kind.
+#define EPROP_PLUS_KIND(n_filters, n_own, anchored)                                     \
+  template PlusFunctions<float> functions_of_kind<n_filters, n_own, anchored>(bool, bool); \
+  template PlusFunctions<double> functions_of_kind<n_filters, n_own, anchored>(bool, bool);
 
 }  // namespace eprop

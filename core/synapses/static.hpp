@@ -1,6 +1,7 @@
 // Spikes over synapses whose weights do not change.
 #pragma once
 #include "deliveries.hpp"
+#include "simd.hpp"
 
 namespace eprop {
 
@@ -8,16 +9,6 @@ namespace eprop {
 template <class Real>
 inline void deliver_branch(Index begin, Index end, const std::uint32_t* targets, const Real* weight, double* x) {
   for (Index synapse = begin; synapse < end; synapse++) x[targets[synapse]] += static_cast<double>(weight[synapse]);
-}
-
-// Fetches the beginning of a branch, of which the processor cannot know: branches lie anywhere, and how one goes on it finds out
-// by itself.
-template <class Real> inline void fetch_branch(Index begin, Index end, const std::uint32_t* targets, const Real* weight) {
-  constexpr Index kLines = 8, kLine = 16;
-  for (Index synapse = begin; synapse < std::min(end, begin + kLines * kLine); synapse += kLine) {
-    __builtin_prefetch(targets + synapse);
-    __builtin_prefetch(weight + synapse);
-  }
 }
 
 // All spikes of a delay group that arrive in step t, at the targets of a partition.

@@ -10,7 +10,7 @@ import pytest
 
 import eprop as ep
 from eprop import reference
-from eprop.engine.build.kind import PADDING, padded, record_size
+from eprop.core import lib
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 ALPHA, KAPPA, REG = 0.93, 0.97, 0.9
@@ -159,13 +159,14 @@ def test_bytes_per_synapse() -> None:
 def test_bytes_of_propagators(precision: str) -> None:
     """Of a neuron, for a cutoff of 100 steps: the ring, and what else Python allocates; the core has the rest."""
     sim = ep.Simulator(small(ep.LIF(), ep.EPropPlus(cutoff=100.0)), threads=1, precision=precision)
-    columns, itemsize = padded(sim.arrays.neurons.psi.size), {"single": 4, "double": 8}[precision]
-    assert columns == PADDING
+    columns, itemsize = lib.padded(sim.arrays.neurons.psi.size), {"single": 4, "double": 8}[precision]
+    assert columns == lib.padded(1)
     history, built = sim.arrays.history, sim.arrays.built
     assert history.prefix_history.nbytes == {"single": 1536, "double": 3072}[precision] * columns
     others = history.block_prefix.nbytes + history.block_propagators.nbytes
     # `core/synapses/eprop_plus.cpp: allocate_plus_work`: propagators to the current block, of an interval and of the cutoff;
     # spike corrections; their copies, and those of propagators.
-    blocks, entries, corrections = len(history.block_propagators), built.n_entries, built.n_corrections
-    work = (blocks + 2) * entries + corrections + record_size(corrections) + (blocks + 2) * record_size(entries)
+    blocks, entries = len(history.block_propagators), built.n_entries
+    corrections = max(kind.layout["n_corrections"] for kind in built.kinds)
+    work = (blocks + 2) * entries + corrections + lib.record_size(corrections) + (blocks + 2) * lib.record_size(entries)
     assert others + itemsize * work * columns == {"single": 432, "double": 840}[precision] * columns

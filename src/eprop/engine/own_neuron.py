@@ -62,11 +62,6 @@ def loop_of(neuron: Neuron, shared: bool) -> NeuronLoop:
     return NeuronLoop(0, _compiled(neuron, shared).address)
 
 
-def is_own(model: type[Neuron]) -> bool:
-    """Whether a model is not the package's."""
-    return model.__module__.partition(".")[0] != "eprop"
-
-
 # -------------------------------------------------------------------------------------------------------------- compiler
 
 # By digest of `update`, kind of surrogate, numbers of rows, and whether parameters are shared. Machine code lives as long as its

@@ -121,6 +121,7 @@ def test_local_ids_of_known_neurons(total, kind):
         ([[0, 2, 2, 3]], [-1, 4, 0], False),
         ([[0, 2, 1, 3]], [1, 4, 0], False),
         ([[0, 2, 2, 4]], [1, 4, 0], False),
+        ([[0, 2_000_000_000, 2_000_000_001, 3]], [1, 4, 0], False),
         ([[-1, 2, 2, 3]], [1, 4, 0], False),
         ([[0, 2_000_000_000, 3_000_000_000, 3]], [1, 4, 0], False),
     ],
@@ -129,7 +130,7 @@ def test_events_are_checked_and_copied(ptr, channels, well):
     ptr, channels = np.array(ptr), np.array(channels, np.int32)
     total = int((ptr[:, -1] - ptr[:, 0]).sum())
     start, out = np.zeros(ptr.size - len(ptr) + 1, np.int64), np.zeros(total, np.int32)
-    assert lib.copy_events(ptr, channels, 5, start, out) == well
+    assert lib.arrange_events(ptr, channels, 5, start, out) == well
     if well:
         want = np.concatenate([channels[a:b] for a, b in zip(ptr[:, 0], ptr[:, -1], strict=True)])
         assert np.array_equal(out, want)

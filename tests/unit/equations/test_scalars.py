@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from eprop import reference
 from eprop.core import lib
+from eprop.engine.build.records import DELAY_GROUP
 from eprop.models import surrogate
 from eprop.reference.optimizers import Descent
 
@@ -36,14 +39,14 @@ DESCENT, ADAM, MOMENTUM, RMSPROP = range(4)
 
 def constants(kind, o, **changes):
     """Of an optimiser of the reference, as the core has them."""
-    made = lib.testing.OptimizerConstants()
-    made.optimizer, made.eta, made.w_min, made.w_max = kind, o.eta, -np.inf, np.inf
-    made.beta_1 = getattr(o, "beta_1", getattr(o, "beta", 0.0))
-    made.beta_2, made.epsilon = getattr(o, "beta_2", 0.0), getattr(o, "epsilon", 0.0)
-    made.nesterov = getattr(o, "nesterov", False)
-    for name, value in changes.items():
-        setattr(made, name, value)
-    return made
+    groups = np.zeros(1, DELAY_GROUP)
+    given = {name: getattr(o, name) for name in DELAY_GROUP.names if hasattr(o, name)}
+    given |= {"optimizer": kind, "w_min": -np.inf, "w_max": np.inf, "keep": 1.0} | changes
+    if hasattr(o, "beta"):
+        given["beta_1"] = o.beta
+    for name, value in given.items():
+        groups[name] = value
+    return SimpleNamespace(groups=groups)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 1000, 70_000])
@@ -119,7 +122,7 @@ def test_bounds_and_frozen_weights():
     given = constants(DESCENT, o, w_min=-1.0, w_max=1.0)
     assert lib.testing.optimize_synapse((0.5, 0.0, 0.0), 1.0, 0, 5, given)[0] == 0.5 - 0.1
     assert lib.testing.optimize_synapse((0.5, 0.0, 0.0), 100.0, 0, 5, given)[0] == -1.0
-    given.eta = 0.0
+    given.groups["eta"] = 0.0
     assert lib.testing.optimize_synapse((5.0, 0.3, 0.2), 100.0, 0, 5, given) == (5.0, 0.3, 0.2)
 
 

@@ -32,7 +32,6 @@ from eprop.engine.build.populations import (
     add_loops,
     add_models,
     keeps_gradients,
-    models_of,
     moments_of,
     poisson_rates,
     populations_of,
@@ -46,7 +45,6 @@ from eprop.engine.build.propagators import (
     decay_powers,
     filter_tables,
     has_two_kappas,
-    identity_of,
     kinds_of,
     propagator_table,
     span_blocks_of,
@@ -162,7 +160,7 @@ def build(
     add_loops(nodes.populations, nodes.neurons, params)
     feedback, signal_delay = feedback_of(network, nodes.populations, nodes.n_readouts, ranks)
     topology = Topology(
-        **_tables_of(network, ranks, nodes, learning, dtype),
+        **_tables_of(network, ranks, nodes, learning),
         branch_start=branch_start,
         targets=targets,
         params=params,
@@ -217,9 +215,7 @@ def _learning_of(network: Network, ranks: RankPartition, nodes: _Nodes, dtype: t
     return _Learning(groups, table, kinds, trace_groups, cutoff, stdp_cutoff, block_steps, span_blocks)
 
 
-def _tables_of(
-    network: Network, ranks: RankPartition, nodes: _Nodes, learning: _Learning, dtype: type
-) -> dict[str, Any]:
+def _tables_of(network: Network, ranks: RankPartition, nodes: _Nodes, learning: _Learning) -> dict[str, Any]:
     """Those parts of the topology that are tables, by their names."""
     populations, components, table = nodes.populations, nodes.components, learning.table
     own = {p.index: slice(*ranks.own(p)) for p in nodes.neurons}
@@ -237,7 +233,6 @@ def _tables_of(
         "eligibility": propagator_table(populations, components, has_two_kappas(network), own),
         "adjoint": adjoint_table(populations, components, bool(rules_of(network, EProp)), own),
         "pair_powers": pair_powers(table, learning.stdp_cutoff),
-        "identity": identity_of(populations, learning.kinds, ranks.n_neurons, dtype),
     }
 
 
@@ -245,10 +240,8 @@ def _numbers_of(network: Network, nodes: _Nodes, learning: _Learning) -> dict[st
     """Sizes, and which kinds of learning there are, by the names that `Built` has for them."""
     plus, eprop = rules_of(network, EPropPlus), rules_of(network, EProp)
     return {
-        "models": models_of(nodes.neurons),
         "delay_groups": rows_of_projections(learning.groups),
         "kinds": learning.kinds,
-        "n_components": max((c.size for c in nodes.components.values()), default=0),
         "cutoff": learning.cutoff,
         "stdp_cutoff": learning.stdp_cutoff,
         "learning_branches": learning_branches(learning.table),

@@ -9,7 +9,6 @@ import numpy as np
 from eprop.engine.build.kind import Kind
 from eprop.engine.build.records import Topology
 from eprop.engine.ranks.partition import RankPartition
-from eprop.models import Neuron
 
 
 @dataclass
@@ -27,14 +26,10 @@ class Built:
     initial : (state rows, own neurons)
     leak : (own neurons,)
         Leak potential, mV.
-    models : list of type
-        The distinct neuron models, by name.
     delay_groups : list of list of int
         Rows of ``topology.groups`` of each projection.
     kinds : tuple of Kind
         Kinds of eligibility that e-prop+ meets.
-    n_components : int
-        The most components of an eligibility vector.
     cutoff, stdp_cutoff, max_delay : int
         Longest cutoff of e-prop+ and of STDP, longest delay; steps.
     rank_partition : RankPartition
@@ -60,10 +55,8 @@ class Built:
     feedback: np.ndarray
     initial: np.ndarray
     leak: np.ndarray
-    models: list[type[Neuron]]
     delay_groups: list[list[int]]
     kinds: tuple[Kind, ...]
-    n_components: int
     cutoff: int
     stdp_cutoff: int
     max_delay: int
@@ -98,12 +91,7 @@ class Built:
     @property
     def n_entries(self) -> int:
         """Entries of the largest propagator."""
-        return max((kind.n_entries for kind in self.kinds), default=0)
-
-    @property
-    def n_corrections(self) -> int:
-        """The most numbers of a neuron that a spike correction needs."""
-        return max((kind.n_corrections for kind in self.kinds if kind.anchored), default=0)
+        return max((kind.layout["n_entries"] for kind in self.kinds), default=0)
 
     @property
     def n_filters(self) -> int:

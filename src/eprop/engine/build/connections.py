@@ -7,8 +7,7 @@ list of the network beside the network. Threads divide the targets; each thread 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ from eprop.core import lib
 from eprop.engine.build.delay_groups import DelayGroup
 from eprop.engine.build.draws import chunks, draw_connections, draw_delays, draw_weights
 from eprop.engine.build.readouts import ReadoutClasses
+from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError
 from eprop.network import Distribution, Network, Population, Projection
@@ -140,7 +140,7 @@ def find_ghosts(network: Network, ranks: RankPartition, threads: int) -> None:
         bounds = int(cuts[thread]), int(cuts[thread + 1])
         ranks.add_ghost_sources(_drawn_sources(network, ranks, bounds, readouts=thread == 0))
 
-    _on_threads(threads, find, threads)
+    run_in_threads(find, threads, threads)
     ranks.number_sources()
 
 
@@ -178,7 +178,7 @@ def draw_synapses(
     ranges = _target_ranges(bounds, -(-threads // partitions))
     each = len(ranges) // partitions
     places = np.zeros((len(ranges), branches), np.int64)
-    _on_threads(threads, lambda k: builder.count(ranges[k], places[k]), len(ranges))
+    run_in_threads(lambda k: builder.count(ranges[k], places[k]), len(ranges), threads)
     branch_start = np.zeros((partitions, branches + 1), np.int64)
     for part in range(partitions):
         first = int(branch_start[part - 1, -1]) if part else 0
@@ -186,7 +186,7 @@ def draw_synapses(
     total = int(branch_start[-1, -1])
     targets = np.empty(total, np.uint32)
     weight: np.ndarray = np.empty(total, dtype)
-    _on_threads(threads, lambda k: builder.place(ranges[k], places[k], targets, weight), len(ranges))
+    run_in_threads(lambda k: builder.place(ranges[k], places[k], targets, weight), len(ranges), threads)
     return branch_start, targets, weight
 
 
@@ -198,16 +198,6 @@ def _target_ranges(bounds: np.ndarray, each: int) -> list[TargetRange]:
         for part, (neurons, readouts) in enumerate(zip(*cuts, strict=True))
         for s in range(each)
     ]
-
-
-def _on_threads(threads: int, work: Callable[[int], None], n: int) -> None:
-    """``work(0) .. work(n - 1)``, side by side: draws of the core let go of Python's lock."""
-    if threads == 1 or n == 1:
-        for k in range(n):
-            work(k)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(n)))
 
 
 def _within_bounds(p: Projection, values: np.ndarray, dtype: type) -> np.ndarray:

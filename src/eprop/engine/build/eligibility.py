@@ -120,13 +120,14 @@ def check_components(name: str, c: Components) -> None:
 def propagator_constants(c: Components, two_kappas: bool) -> np.ndarray:
     """Constants of propagators, shape (rows, n): output, spike, decay among own components, arrival (without filters)."""
     kind = Kind(len(c.filters), len(c.own), True, two_kappas)
-    rows = np.zeros((kind.n_constants, len(c.arrival)))
-    filters, own = list(c.filters), list(c.own)
-    rows[: kind.spike_row] = c.output[:, filters + own].T
-    rows[kind.spike_row : kind.decay_row] = c.spike[:, own].T
-    rows[kind.decay_row : kind.arrival_row] = c.decay[:, own][:, :, own].reshape(len(rows[0]), -1).T
+    layout, filters, own = kind.layout, list(c.filters), list(c.own)
+    spike, decay, arrival = layout["spike_row"], layout["decay_row"], layout["arrival_row"]
+    rows = np.zeros((layout["n_constants"], len(c.arrival)))
+    rows[:spike] = c.output[:, filters + own].T
+    rows[spike:decay] = c.spike[:, own].T
+    rows[decay:arrival] = c.decay[:, own][:, :, own].reshape(len(rows[0]), -1).T
     if not filters:
-        rows[kind.arrival_row :] = c.arrival[:, own].T
+        rows[arrival:] = c.arrival[:, own].T
     return rows
 
 

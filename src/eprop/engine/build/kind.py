@@ -1,30 +1,18 @@
-"""Kinds of eligibility that e-prop+ knows: the mirror of ``core/kind.hpp``."""
+"""Kinds of eligibility that e-prop+ knows, as ``core/kind.hpp`` has them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from eprop.core import lib
+
 #: Components of an eligibility vector that the loops of e-prop+ know: those that filter spikes, and a synapse's own.
 MOST_FILTERS = 2
 MOST_OWN = 2
-#: Rows of propagators are padded to a multiple of so many neurons, so that loops have no remainder.
-PADDING = 16
-#: Neuron-major copies: the numbers of one neuron come in groups of so many.
-RECORD_GROUP = 4
-
-
-def padded(neurons: int) -> int:
-    """Length of a row of propagators for so many neurons."""
-    return -(-neurons // PADDING) * PADDING
-
-
-def record_size(entries: int) -> int:
-    """Length of a neuron-major copy of so many entries."""
-    return -(-entries // RECORD_GROUP) * RECORD_GROUP
 
 
 class Kind(NamedTuple):
-    """What the loops of e-prop+ are made for, and how many numbers they keep of a neuron.
+    """What the loops of e-prop+ are made for.
 
     Attributes
     ----------
@@ -44,41 +32,11 @@ class Kind(NamedTuple):
     two_kappas: bool
 
     @property
-    def n_components(self) -> int:
-        """Components of the eligibility vector."""
-        return self.n_filters + self.n_own
+    def layout(self) -> dict[str, int]:
+        """What the core keeps of a neuron: ``n_entries`` of a propagator, ``n_corrections`` that a spike needs.
 
-    @property
-    def first_own_entry(self) -> int:
-        """Entry of a propagator from which on rows lead to the synapse's own components."""
-        return 2 * self.n_components + (self.n_components + 1) * self.two_kappas + 1
-
-    @property
-    def n_entries(self) -> int:
-        """Entries of a propagator."""
-        return self.first_own_entry + self.n_own * self.n_components
-
-    @property
-    def spike_row(self) -> int:
-        """Row of `Topology.eligibility` from which on stands what a spike of the neuron adds to own components."""
-        return self.n_components
-
-    @property
-    def decay_row(self) -> int:
-        """Row of `Topology.eligibility` from which on stands the decay among own components."""
-        return self.spike_row + self.n_own
-
-    @property
-    def arrival_row(self) -> int:
-        """Row of `Topology.eligibility` from which on stands what an arriving spike adds to own components."""
-        return self.decay_row + self.n_own * self.n_own
-
-    @property
-    def n_constants(self) -> int:
-        """Rows of `Topology.eligibility`."""
-        return self.arrival_row + self.n_own
-
-    @property
-    def n_corrections(self) -> int:
-        """Numbers of a neuron that a spike correction needs."""
-        return 3 + 2 * self.two_kappas + self.n_own + self.n_components
+        Of ``n_constants`` rows of `Topology.eligibility` those from ``spike_row``, ``decay_row`` and ``arrival_row`` on belong to
+        own components: what a spike of the neuron adds, the decay among them, what an arriving spike adds.
+        """
+        layout: dict[str, int] = lib.kind_layout(*self)
+        return layout

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from eprop.core import lib
 from eprop.engine.build.draws import steps_of
 from eprop.engine.build.free_memory import available_memory
-from eprop.engine.build.kind import Kind, padded, record_size
+from eprop.engine.build.kind import Kind
 from eprop.engine.build.populations import keeps_gradients, moments_of, rules_of
 from eprop.engine.build.propagators import has_two_kappas, span_blocks_of
 from eprop.engine.build.records import AXON_TIMES, ring_size
@@ -82,7 +83,7 @@ def estimate(network: Network, sizes: Sizes) -> Estimate:
     # Feedback, its delays while they are drawn; axons; parameters and state of neurons.
     others = 32 * readouts * ranks.n_neurons + branch * sizes.n_branches + axon * local + 256 * ranks.n_neurons
     if plus:
-        others += padded(ranks.n_neurons) * _propagator_bytes(network, plus, sizes)
+        others += lib.padded(ranks.n_neurons) * _propagator_bytes(network, plus, sizes)
     return Estimate(round(synapses), 4 + sizes.itemsize * values, others)
 
 
@@ -93,12 +94,12 @@ def _propagator_bytes(network: Network, plus: list[EPropPlus], sizes: Sizes) -> 
     crosses, has_spans = not all(kind.anchored for kind in kinds), span_blocks_of(cutoff // block_steps) > 0
     ring, blocks = ring_size(max(cutoff, block_steps) + 2), ring_size(cutoff // block_steps + 3)
     steps = ring if crosses or any(rule.each_step for rule in plus) else 1
-    entries = max((kind.n_entries for kind in kinds), default=0)
-    corrections = max((kind.n_corrections for kind in kinds if kind.anchored), default=0)
+    entries = max((kind.layout["n_entries"] for kind in kinds), default=0)
+    corrections = max((kind.layout["n_corrections"] for kind in kinds if kind.anchored), default=0)
     # In the type of a synapse: parts of blocks, whole ones, those to the current block, to ends of spans, the steps of a block
     # where they are wanted, and propagators of an interval.
     propagators = ring + blocks * (2 + has_spans) + (block_steps + 1 if crosses else 0) + 2
-    copies = corrections + record_size(corrections) + record_size(entries) * (blocks + EXTRA_COPIES)
+    copies = corrections + lib.record_size(corrections) + lib.record_size(entries) * (blocks + EXTRA_COPIES)
     prefix = 8 if steps == 1 else 16
     return entries * (prefix + itemsize * propagators) + itemsize * copies + 32 * steps
 

@@ -102,12 +102,6 @@ def add_loops(table: np.ndarray, neurons: list[Population], params: np.ndarray) 
             row["model"], row["own_step"] = loop_of(model, bool((sharing != Sharing.each).all()))
 
 
-def models_of(neurons: list[Population]) -> list[type[Neuron]]:
-    """The distinct models of populations of neurons, in the order of their names."""
-    models = {type(p.model) for p in neurons if isinstance(p.model, Neuron)}
-    return sorted(models, key=lambda model: (model.__qualname__, model.__module__))
-
-
 def poisson_rates(network: Network, populations: np.ndarray, neurons: dict[int, list[Any]]) -> np.ndarray:
     """Spikes per step of each source up to the last Poisson source; 0 for all others.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop.core import lib
 from eprop.engine.build.eligibility import (
     Components,
     adjoint_constants,
@@ -14,10 +15,10 @@ from eprop.engine.build.eligibility import (
     filter_powers,
     propagator_constants,
 )
-from eprop.engine.build.kind import Kind, padded
+from eprop.engine.build.kind import Kind
 from eprop.engine.build.populations import rules_of
 from eprop.engine.build.readouts import ReadoutClasses
-from eprop.engine.build.records import TRACE_GROUP, Role
+from eprop.engine.build.records import TRACE_GROUP
 from eprop.errors import NetworkError
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
@@ -160,7 +161,7 @@ def propagator_table(
     parts = {i: propagator_constants(c, two_kappas) for i, c in learning.items()}
     table = _side_by_side(parts, populations, own)
     n = table.shape[1]
-    return np.pad(table, ((0, 0), (0, padded(n) - n)))
+    return np.pad(table, ((0, 0), (0, lib.padded(n) - n)))
 
 
 def adjoint_table(
@@ -178,18 +179,6 @@ def _side_by_side(parts: dict[int, np.ndarray], populations: np.ndarray, own: di
     for index, part in parts.items():
         begin, end = populations["target_begin"][index], populations["target_end"][index]
         out[: len(part), begin:end] = part if part.shape[1] == 1 else part[:, own[index]]
-    return out
-
-
-def identity_of(populations: np.ndarray, kinds: tuple[Kind, ...], n_neurons: int, dtype: type) -> np.ndarray:
-    """The propagator of no step, shape (1, entries, padded neurons): the synapse's own components stay."""
-    entries = max((kind.n_entries for kind in kinds), default=0)
-    out: np.ndarray = np.zeros((1, entries, padded(n_neurons) if kinds else 0), dtype)
-    for row in populations[(populations["role"] == Role.neuron) & (populations["trace_group"] >= 0)]:
-        kind = kinds[row["kind"]]
-        for m in range(kind.n_own):
-            entry = kind.first_own_entry + m * kind.n_components + kind.n_filters + m
-            out[0, entry, row["target_begin"] : row["target_end"]] = 1.0
     return out
 
 

@@ -1,7 +1,7 @@
 """Build readouts: their constants, and classes of those that filter spikes alike.
 
 What filters spikes belongs to an axon, so that readouts of one population whose time constants differ need axons of
-their own: a projection onto them has a tract for each class.
+their own: a projection onto them has a delay group for each class.
 """
 
 from __future__ import annotations

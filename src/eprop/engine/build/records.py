@@ -35,15 +35,6 @@ class Rule(IntEnum):
     stdp = 3
 
 
-class Optimizer(IntEnum):
-    """What a gradient does to a weight."""
-
-    descent = 0
-    adam = 1
-    momentum = 2
-    rmsprop = 3
-
-
 class Tied(IntEnum):
     """What feedback takes over from the readout weights of a delay group."""
 
@@ -120,8 +111,6 @@ class Topology(NamedTuple):
         STDP: powers of the presynaptic decay; without columns if there is none.
     out_degrees : (sources,)
         Synapses of each source that this rank counts.
-    identity : (1, entries, padded neurons)
-        The propagator of no step, in the type of a synapse.
     """
 
     populations: np.ndarray
@@ -147,7 +136,6 @@ class Topology(NamedTuple):
     adaptive: np.ndarray
     pair_powers: np.ndarray
     out_degrees: np.ndarray
-    identity: np.ndarray
 
     @property
     def n_neurons(self) -> int:

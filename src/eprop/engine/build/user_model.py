@@ -29,7 +29,7 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
         numbers or a surrogate gradient larger than the model says.
     """
     kind = type(neuron)
-    if kind.__module__.split(".")[0] == "eprop":
+    if in_package(kind):
         return
     label = kind.__name__
     built_in = core_model(kind)

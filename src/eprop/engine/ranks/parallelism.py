@@ -73,9 +73,9 @@ def partition_count(partitions: Any, network: Network, threads: int, asked: bool
     return threads
 
 
-def run_in_threads(work: Callable[[int], None], n: int, threads: int, stop: threading.Event) -> None:
+def run_in_threads(work: Callable[[int], None], n: int, threads: int, stop: threading.Event | None = None) -> None:
     """Do ``work(0)`` to ``work(n - 1)``, in several threads where there are some; ``stop`` is set if one of them fails."""
-    if threads <= 1:
+    if threads <= 1 or n <= 1:
         for k in range(n):
             work(k)
         return
@@ -83,7 +83,8 @@ def run_in_threads(work: Callable[[int], None], n: int, threads: int, stop: thre
         try:
             list(pool.map(work, range(n)))
         except BaseException:
-            stop.set()  # or Ctrl-C would wait for all of them
+            if stop is not None:
+                stop.set()  # or Ctrl-C would wait for all of them
             raise
 
 

@@ -12,7 +12,7 @@ from eprop.core import lib
 from eprop.engine.build.built import Built
 from eprop.engine.build.memory import NOTICEABLE, check_results, check_side_by_side, results_bytes
 from eprop.engine.build.records import Rule
-from eprop.engine.ranks.distributed_batch import DistributedBatch
+from eprop.engine.ranks.distributed_batch import run_distributed
 from eprop.engine.run.divergence import check_batch, check_silence, check_weights
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
 from eprop.engine.run.phases import PhaseTimer
@@ -148,8 +148,8 @@ class Batches:
         batch.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
         began = time.perf_counter()
         if exchange.several:
-            found = DistributedBatch(exchange, batch, out.request, arrays.synapses.pending)
-            events = found.run(len(index), samples.n_steps, learn, progress)
+            steps, pending = (len(index), samples.n_steps), arrays.synapses.pending if learn else None
+            events = run_distributed(exchange, batch, out.request, steps, pending, progress)
         else:
             self._run_alone(batch, out.request, len(index), progress)
             events = int(out.events.sum())

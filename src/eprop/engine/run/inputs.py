@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from eprop.core import lib
 from eprop.engine.build.delay_groups import steps_of
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.samples import (
     SampleLayout,
     Samples,
-    StepEvents,
     arrange_samples,
     events_in_steps,
     given_numbers,
     named,
-    precision_of,
 )
 from eprop.errors import InputError
 from eprop.network import Network, Population
@@ -80,30 +77,16 @@ def _one_target(layout: SampleLayout, name: str, value: Any, n_steps: int) -> An
 
 def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
     """Input of one run as `make_samples` takes it."""
+    size = layout.sizes[0].get(name)
     if isinstance(value, tuple) and len(value) == 2:
-        return _binned(layout, name, *value, n_steps)
+        return value if size is None else events_in_steps(repr(name), value, size, layout.dt, n_steps)
     sparse = not isinstance(value, np.ndarray) and scipy.sparse.issparse(value)
     dense = value if sparse else given_numbers("input", name, value)
     if sparse or dense.ndim != 2:
         raise InputError(f"input {name!r} must be a dense array (steps, size) or a pair (times, channels)")
-    size = layout.sizes[0].get(name)
     if size is not None and dense.shape != (n_steps, size):
         raise InputError(f"input {name!r} must have shape ({n_steps}, {size}) = (steps, size), got {dense.shape}")
     return dense[None]
-
-
-def _binned(layout: SampleLayout, name: str, times: Any, channels: Any, n_steps: int) -> Any:
-    """Spike times (ms) and channels as events of steps."""
-    times, channels = (given_numbers("input", name, part) for part in (times, channels))
-    size = layout.sizes[0].get(name)
-    if size is not None and times.shape == channels.shape and times.ndim == 1 and channels.dtype.kind in "iu":
-        start, precision = np.zeros(n_steps + 1, np.int64), precision_of(times)
-        times_64, channels_64 = np.ascontiguousarray(times, np.float64), np.ascontiguousarray(channels, np.int64)
-        found = lib.bin_spikes(times_64, channels_64, size, layout.dt, precision, start)
-        if found is not None:
-            return StepEvents(start, found)
-    ptr, channels = events_in_steps(repr(name), times, channels, layout.dt, n_steps)  # says what is wrong
-    return ptr[None], channels
 
 
 def check_call(comm: Communicator, call: str, check: Callable[[], Any], samples: Samples, *others: Any) -> None:

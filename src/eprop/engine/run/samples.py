@@ -270,35 +270,40 @@ def given_numbers(what: str, name: str, values: Any) -> Any:
     return real_numbers(f"{what} {name!r}", values, InputError)
 
 
-def events_in_steps(label: str, times: Any, channels: Any, dt: float, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the events of each step begin, and their channels, of spike times in ms; those of one channel and step count once.
+def events_in_steps(label: str, pair: Any, size: int, dt: float, n_steps: int) -> StepEvents:
+    """The events of spikes, a pair of times (ms) and channels below ``size``; those of one channel and step count once.
 
     A time that is a multiple of ``dt`` up to the rounding of its type is in the step that begins there.
     """
-    times, channels = (real_numbers(f"input {label}", part, InputError) for part in (times, channels))
+    times, channels = (real_numbers(f"input {label}", part, InputError) for part in pair)
     if times.shape != channels.shape or times.ndim != 1:
         raise InputError(
             f"input {label}: times and channels must be lists of one length, got {times.shape}, {channels.shape}"
         )
     if channels.size and channels.dtype.kind not in "iu":
         raise InputError(f"input {label}: channels must be whole numbers")
+    start = np.zeros(n_steps + 1, np.int64)
+    found = lib.bin_spikes(
+        np.ascontiguousarray(times, np.float64), np.ascontiguousarray(channels, np.int64), size, dt, precision_of(times), start
+    )  # fmt: skip
+    if found is None:
+        raise _spikes_out_of_range(label, times, channels, size, dt, n_steps)
+    return StepEvents(start, found)
+
+
+def _spikes_out_of_range(
+    label: str, times: np.ndarray, channels: np.ndarray, size: int, dt: float, n_steps: int
+) -> InputError:
+    """What is wrong with spikes that are not all within the steps and channels."""
     if not np.all(np.isfinite(times)):
-        raise InputError(f"input {label}: times must be finite")
+        return InputError(f"input {label}: times must be finite")
     step = _steps_of_times(times, dt)
-    if step.size and (step.min() < 0 or step.max() >= n_steps):
-        raise InputError(
-            f"input {label}: times must lie in [0, {n_steps * dt:g}) ms, got {times.min():g}..{times.max():g} ms"
-            + (
-                "; of recorded spikes times are those of the ends of steps: subtract dt"
-                if step.max() == n_steps
-                else ""
-            )
+    if step.min() < 0 or step.max() >= n_steps:
+        ends = "; of recorded spikes times are those of the ends of steps: subtract dt" if step.max() == n_steps else ""
+        return InputError(
+            f"input {label}: times must lie in [0, {n_steps * dt:g}) ms, got {times.min():g}..{times.max():g} ms{ends}"
         )
-    order = np.lexsort((channels, step))
-    step, channels = step[order].astype(np.int64), channels[order].astype(np.int64)
-    keep = np.ones(step.size, bool)
-    keep[1:] = (np.diff(step) != 0) | (np.diff(channels) != 0)
-    return np.searchsorted(step[keep], np.arange(n_steps + 1)), channels[keep]
+    return InputError(f"input {label}: channels must lie in 0..{size - 1}, got {channels.min()}..{channels.max()}")
 
 
 def _steps_of_times(times: np.ndarray, dt: float) -> np.ndarray:
@@ -402,7 +407,7 @@ def _of_lists(
     p: InputPart, given: list[tuple[Any, Any]], n: int, n_steps: int, dt: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lists of spikes as a pair ``(ptr, channels)``."""
-    found = [events_in_steps(f"{p.name!r}, sample {k}", *one, dt, n_steps) for k, one in enumerate(given)]
+    found = [events_in_steps(f"{p.name!r}, sample {k}", one, p.size, dt, n_steps) for k, one in enumerate(given)]
     if len(found) != n:
         raise InputError(f"input {p.name!r} has {len(found)} pairs (times, channels) for {n} samples")
     before = np.cumsum([0] + [channels.size for _, channels in found[:-1]])

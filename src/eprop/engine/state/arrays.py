@@ -146,8 +146,7 @@ class Arrays:
         topology, own = self.built.topology, self.built.rank_partition
         grown = self.stream.bytes()
         synapses = _bytes(arrays_of(self.synapses).values()) + topology.targets.nbytes
-        maps = _bytes(arrays_of(self.history).values()) - topology.identity.nbytes
-        maps += grown["spike_log"] + grown["post_spikes"]
+        maps = _bytes(arrays_of(self.history).values()) + grown["spike_log"] + grown["post_spikes"]
         axons = _bytes(arrays_of(self.axons).values()) + topology.branch_start.nbytes
         axons += grown["spike_records"] + grown["deliveries"]
         rest = _bytes(topology) - topology.targets.nbytes - topology.branch_start.nbytes

@@ -23,7 +23,7 @@ GROWING = (LOG[0], POST_TIMES)
 # The entry that tells of which network a state is.
 NETWORK = "network"
 # What is the same in every state, or found again.
-LEFT_OUT = ("axons/processed_until", "history/log_start", "history/identity")
+LEFT_OUT = ("axons/processed_until", "history/log_start")
 # Arrays with padded rows.
 PADDED = frozenset(
     f"history/{name}" for name in ("block_prefix", "prefix_history", "block_propagators", "span_suffixes", "steps")

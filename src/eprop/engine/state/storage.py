@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from eprop.core import lib
 from eprop.engine.build.built import Built
-from eprop.engine.build.kind import padded
 from eprop.engine.build.records import AXON_TIMES, ring_size
 
 CACHE_LINE = 64
@@ -88,7 +88,6 @@ class History:
     block_propagators : (blocks, entries, width) of whole blocks
     span_suffixes : (blocks or 1, entries or 0, width) from the start of the block to the end of its span
     steps : (ring or 1, 4, width) psi, L and F of a step, and work space
-    identity : (1, entries, width) the propagator of no step
     error_prefix, error_block, error : (ring, readouts), (blocks, readouts), (past, readouts)
     eta : (delay groups, past) learning rates with which premature gradients were subtracted
     post_trace : (ring, neurons) of STDP: filtered spikes of the steps before
@@ -102,7 +101,6 @@ class History:
     block_propagators: np.ndarray
     span_suffixes: np.ndarray
     steps: np.ndarray
-    identity: np.ndarray
     error_prefix: np.ndarray
     error_block: np.ndarray
     error: np.ndarray
@@ -174,20 +172,17 @@ def make_history(built: Built, learns: bool = True) -> History:
     """Empty rings, long enough for the cutoff (``learns``) and the longest delay."""
     n, k, topology = built.n_neurons, built.n_readouts, built.topology
     plus, pairs = built.has_eprop_plus and learns, built.has_stdp and learns
-    width, entries, dtype = padded(n) if plus else 0, built.n_entries, built.weight.dtype
+    width, entries, dtype = lib.padded(n) if plus else 0, built.n_entries, built.weight.dtype
     ring = ring_size(max(built.cutoff, built.block_steps) + 2) if plus else 1
     blocks = ring_size(built.cutoff // built.block_steps + 3) if plus else 1
     past = ring_size(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
     kept = ring if built.crosses or built.per_step_optimizer else 1
-    prefix = aligned((1 if kept == 1 else 2, entries, width))
-    prefix[0] = topology.identity[0] if plus else 0.0
     return History(
-        block_prefix=prefix,
+        block_prefix=aligned((1 if kept == 1 else 2, entries, width)),
         prefix_history=aligned((ring, entries, width), dtype),
         block_propagators=aligned((blocks, entries, width), dtype),
         span_suffixes=aligned((blocks if built.span_blocks else 1, entries if built.span_blocks else 0, width), dtype),
         steps=aligned((kept, 4, width)),
-        identity=topology.identity,
         error_prefix=np.zeros((ring, k)),
         error_block=np.zeros((blocks, k)),
         error=np.zeros((past, k)),

@@ -28,11 +28,16 @@ def connections(arrays: Arrays, name: Projection | str) -> tuple[np.ndarray, np.
 
 def _connections(arrays: Arrays, projection: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order, sources, targets = synapse_order(arrays, projection.index)
-    found = sources, targets, arrays.effective_weights()[order].astype(np.float64)
-    if projection.post.model.role == "readout" or not arrays.exchange.several:
-        return found
-    sources, targets, weights = arrays.exchange.joined(found)
+    found = [sources, targets, arrays.effective_weights()[order].astype(np.float64)]
+    sources, targets, weights = _of_all_ranks(arrays, projection, found)
     return sources, targets, weights
+
+
+def _of_all_ranks(arrays: Arrays, projection: Projection, parts: list[np.ndarray]) -> list[np.ndarray]:
+    """Numbers of this rank's synapses of a projection, put together with those of the others."""
+    if projection.post.model.role == "readout" or not arrays.exchange.several:
+        return parts
+    return arrays.exchange.joined(parts)
 
 
 def delays(arrays: Arrays, name: Projection | str) -> np.ndarray:
@@ -40,9 +45,7 @@ def delays(arrays: Arrays, name: Projection | str) -> np.ndarray:
     projection, built = _projection(arrays.exchange.comm, arrays, name), arrays.built
     order = synapse_order(arrays, projection.index)[0]
     found = built.topology.groups["delay"][branches_at(built, order)[1]] * arrays.network.dt
-    if projection.post.model.role == "readout" or not arrays.exchange.several:
-        return np.asarray(found)
-    return np.asarray(arrays.exchange.joined([found])[0])
+    return _of_all_ranks(arrays, projection, [found])[0]
 
 
 def gradients(arrays: Arrays, found: np.ndarray) -> dict[str, np.ndarray]:
@@ -51,8 +54,7 @@ def gradients(arrays: Arrays, found: np.ndarray) -> dict[str, np.ndarray]:
     for projection in arrays.network.projections:
         if projection.rule.code == EProp.code:
             own = found[synapse_order(arrays, projection.index)[0]]
-            joined = arrays.exchange.several and projection.post.model.role != "readout"
-            out[projection.name] = np.asarray(arrays.exchange.joined([own])[0]) if joined else own
+            out[projection.name] = _of_all_ranks(arrays, projection, [own])[0]
     return out
 
 

@@ -1,0 +1,41 @@
+// Learning signals: errors of readouts, summed with the feedback weights of each neuron.
+#pragma once
+#include <algorithm>
+
+#include "arrays.hpp"
+
+namespace eprop {
+
+// Learning signals of neurons begin:end from the errors of one step. Five readouts at once spare the sums the way to memory and
+// back; each is still added in its turn. Returns whether all errors are zero, and so is `signal` then; `silent`: it is already.
+inline bool learning_signals(const double* error, Array2<const double> feedback, Index begin, Index end, bool silent,
+                             double* __restrict signal) {
+  const bool none = std::all_of(error, error + feedback.rows, [](double e) { return e == 0.0; });
+  if (!none || !silent) std::fill(signal + begin, signal + end, 0.0);
+  if (none) return true;
+  Index k = 0;
+  for (; k + 5 <= feedback.rows; k += 5) {
+    const double *__restrict f0 = feedback.row(k), *__restrict f1 = feedback.row(k + 1), *__restrict f2 = feedback.row(k + 2),
+                 *__restrict f3 = feedback.row(k + 3), *__restrict f4 = feedback.row(k + 4);
+    const double e0 = error[k], e1 = error[k + 1], e2 = error[k + 2], e3 = error[k + 3], e4 = error[k + 4];
+    for (Index j = begin; j < end; j++)
+      signal[j] = ((((signal[j] + e0 * f0[j]) + e1 * f1[j]) + e2 * f2[j]) + e3 * f3[j]) + e4 * f4[j];
+  }
+  for (; k < feedback.rows; k++) {
+    const double* __restrict f = feedback.row(k);
+    const double e = error[k];
+    for (Index j = begin; j < end; j++) signal[j] += e * f[j];
+  }
+  return false;
+}
+
+// The same where each pair of readout and neuron has an error latency of its own.
+inline void learning_signals_of_pairs(Index t, Array2<const double> error, Array2<const double> feedback,
+                                      Array2<const Index> latency, Index begin, Index end, double* signal) {
+  std::fill(signal + begin, signal + end, 0.0);
+  for (Index k = 0; k < feedback.rows; k++)
+    for (Index j = begin; j < end; j++)
+      if (const Index at = t + latency(k, j); at < error.rows) signal[j] += error(at, k) * feedback(k, j);
+}
+
+}  // namespace eprop
