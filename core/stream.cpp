@@ -1,5 +1,6 @@
 #include "stream.hpp"
 
+#include <atomic>
 #include <cmath>
 
 #include "deliveries.hpp"

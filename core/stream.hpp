@@ -1,6 +1,5 @@
 // The loop over time of a network that learns at every spike (e-prop+, STDP), or not at all.
 #pragma once
-#include <atomic>
 #include <chrono>
 #include <vector>
 
@@ -66,7 +65,6 @@ template <class Real> struct Stream {
   StopWatch watch;
   bool has_plus = false, has_stdp = false, sums_errors = false;
   double unchecked_work = 0.0;  // nanoseconds, about, since all weights were looked at
-  std::atomic_flag entered = ATOMIC_FLAG_INIT;
 };
 
 // Work space of a stream whose state has its arrays, and the sizes of what grows.

@@ -1,8 +1,6 @@
 // The streaming loop and feedback, for Python.
 #include "stream.hpp"
 
-#include <stdexcept>
-
 #include "effective_weights.hpp"
 #include "feedback.hpp"
 #include "readouts.hpp"
@@ -19,21 +17,6 @@ template <class Real> struct PyStream : Stream<Real> {
 
 struct PyRequest : RunRequest {
   nb::object owners;
-};
-
-// Marks a stream as in use, for as long as it lives.
-class Entered {
- public:
-  explicit Entered(std::atomic_flag& flag) : flag_(flag) {
-    if (flag_.test_and_set(std::memory_order_acquire))
-      throw std::runtime_error("this simulator is at work in another thread; use one simulator for each thread");
-  }
-  ~Entered() { flag_.clear(std::memory_order_release); }
-  Entered(const Entered&) = delete;
-  Entered& operator=(const Entered&) = delete;
-
- private:
-  std::atomic_flag& flag_;
 };
 
 template <class Real> Synapses<Real> synapses_of(nb::handle owner) {
@@ -218,7 +201,6 @@ template <class Real> nb::object take_message(PyStream<Real>& stream) {
 template <class Real> void receive(PyStream<Real>& stream, Index n_steps, Index offset, const PyRequest& request,
                                    In1<std::uint8_t> messages, In1<Index> cursors, In1<Index> first, In1<std::uint64_t> bits,
                                    In1<std::uint32_t> counts) {
-  const Entered entered(stream.entered);
   check_steps(stream, n_steps, offset, request);
   nb::gil_scoped_release release;
   std::vector<Index> cursor(cursors.data(), cursors.data() + cursors.size());
@@ -234,7 +216,6 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
       .def(
           "run",
           [](S& stream, Index n_steps, Index offset, const PyRequest& request) {
-            const Entered entered(stream.entered);
             check_steps(stream, n_steps, offset, request);
             nb::gil_scoped_release release;
             return run_stream(stream, n_steps, offset, request);
@@ -249,7 +230,6 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
       .def(
           "weights_finite",
           [](S& stream, int threads) {
-            const Entered entered(stream.entered);
             nb::gil_scoped_release release;
             return weights_finite(stream, threads);
           },
@@ -265,11 +245,7 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
       .def("set_post_times", &set_post_times<Real>, "times"_a.noconvert())
       .def("spike_records", &spike_records<Real>)
       .def(
-          "follow",
-          [](S& stream) {
-            const Entered entered(stream.entered);
-            note_logged(spikes_of(stream), stream.t - stream.outbox.steps());
-          },
+          "follow", [](S& stream) { note_logged(spikes_of(stream), stream.t - stream.outbox.steps()); },
           "Note all logged spikes with their axons.")
       .def(
           "restart_records",

@@ -319,8 +319,9 @@ class Simulator:
 
         The optimisers of e-prop+ take a step in each step of the network, from its start on: with it, they begin anew.
         """
-        run_on_all_ranks(self.comm, "reset", lambda: None)
-        self.arrays.reset()
+        with self._alone:
+            run_on_all_ranks(self.comm, "reset", lambda: None)
+            self.arrays.reset()
 
     @property
     def phases(self) -> dict[str, float]:
@@ -436,7 +437,8 @@ class Simulator:
             If the values do not fit the connections, are not finite, lie outside the bounds of the optimiser, or are not the
             same on all ranks.
         """
-        weights.set_weights(self.arrays, self.comm, name, values)
+        with self._alone:
+            weights.set_weights(self.arrays, self.comm, name, values)
 
     def scale_learning_rates(self, factor: float) -> None:
         """Learn with ``factor`` times the rates of optimisers and STDP from now on (not cumulative: 1 restores them).
@@ -448,8 +450,9 @@ class Simulator:
         InputError
             If it is not the same on all ranks.
         """
-        weights.scale_learning_rates(self.arrays, self.comm, factor)
-        self._eta_factor = factor
+        with self._alone:
+            weights.scale_learning_rates(self.arrays, self.comm, factor)
+            self._eta_factor = factor
 
     def feedback_weights(self, pre: Population | str, post: Population | str) -> np.ndarray:
         """Present feedback weights ``B`` from readouts to neurons.
@@ -507,7 +510,8 @@ class Simulator:
         With several ranks it is the whole network's state, on every rank; its log of spikes then begins anew. The entry
         ``network`` tells of which network it is.
         """
-        return snapshot.state_of(self.arrays)
+        with self._alone:
+            return snapshot.state_of(self.arrays)
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a `state` of the same network, with any number of threads and ranks.
@@ -522,7 +526,8 @@ class Simulator:
             If the state is of another network: a parameter differs, which is named, or an array is missing or has another
             shape; or if it is not the same on all ranks.
         """
-        snapshot.set_state(self.arrays, self.comm, state)
+        with self._alone:
+            snapshot.set_state(self.arrays, self.comm, state)
 
     def __reduce__(self) -> Any:
         """For `copy` and `pickle`: a simulator of its own that is in the same state, and goes on bit by bit."""
@@ -547,7 +552,7 @@ def _restored(network: Network, options: dict[str, Any], eta_factor: float, stat
 
 
 class _OneThread:
-    """A context for calls that change a simulator: only one thread at a time may be in it.
+    """A context for calls that change a simulator, or note what has changed: only one thread at a time may be in it.
 
     Raises
     ------

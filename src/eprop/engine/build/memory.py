@@ -10,8 +10,8 @@ from eprop.engine.build.draws import steps_of
 from eprop.engine.build.free_memory import available_memory
 from eprop.engine.build.kind import Kind
 from eprop.engine.build.populations import keeps_gradients, moments_of, rules_of
-from eprop.engine.build.propagators import has_two_kappas, span_blocks_of
-from eprop.engine.build.records import AXON_TIMES, ring_size
+from eprop.engine.build.propagators import has_two_kappas, rings_of, span_blocks_of
+from eprop.engine.build.records import AXON_TIMES
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import MemoryLimitError
 from eprop.network import Network
@@ -92,7 +92,7 @@ def _propagator_bytes(network: Network, plus: list[EPropPlus], sizes: Sizes) -> 
     itemsize, kinds, block_steps = sizes.itemsize, sizes.kinds, sizes.block_steps
     cutoff = max(steps_of(rule.cutoff, network.dt) for rule in plus)
     crosses, has_spans = not all(kind.anchored for kind in kinds), span_blocks_of(cutoff // block_steps) > 0
-    ring, blocks = ring_size(max(cutoff, block_steps) + 2), ring_size(cutoff // block_steps + 3)
+    ring, blocks = rings_of(cutoff, block_steps)
     steps = ring if crosses or any(rule.each_step for rule in plus) else 1
     entries = max((kind.layout["n_entries"] for kind in kinds), default=0)
     corrections = max((kind.layout["n_corrections"] for kind in kinds if kind.anchored), default=0)

@@ -18,7 +18,7 @@ from eprop.engine.build.eligibility import (
 from eprop.engine.build.kind import Kind
 from eprop.engine.build.populations import rules_of
 from eprop.engine.build.readouts import ReadoutClasses
-from eprop.engine.build.records import TRACE_GROUP
+from eprop.engine.build.records import TRACE_GROUP, ring_size
 from eprop.errors import NetworkError
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
@@ -213,6 +213,11 @@ def span_blocks_of(blocks: int) -> int:
     while span * span < blocks:
         span *= 2
     return span if blocks > MOST_BLOCKS else 0
+
+
+def rings_of(cutoff: int, block_steps: int) -> tuple[int, int]:
+    """Sizes of the rings of the past for a cutoff: steps, and blocks."""
+    return ring_size(max(cutoff, block_steps) + 2), ring_size(cutoff // block_steps + 3)
 
 
 def _divides(decay: np.ndarray, n: int, power: float) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
+from eprop.engine.build.propagators import rings_of
 from eprop.engine.build.records import AXON_TIMES, ring_size
 
 CACHE_LINE = 64
@@ -173,8 +174,7 @@ def make_history(built: Built, learns: bool = True) -> History:
     n, k, topology = built.n_neurons, built.n_readouts, built.topology
     plus, pairs = built.has_eprop_plus and learns, built.has_stdp and learns
     width, entries, dtype = lib.padded(n) if plus else 0, built.n_entries, built.weight.dtype
-    ring = ring_size(max(built.cutoff, built.block_steps) + 2) if plus else 1
-    blocks = ring_size(built.cutoff // built.block_steps + 3) if plus else 1
+    ring, blocks = rings_of(built.cutoff, built.block_steps) if plus else (1, 1)
     past = ring_size(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
     kept = ring if built.crosses or built.per_step_optimizer else 1
     return History(
