@@ -1,7 +1,7 @@
-"""Long runs: memory, calls and the drift of maps over a million steps: ``python benchmarks/long_run.py``.
+"""Long runs: memory, calls and the drift of propagators over a million steps: ``python benchmarks/long_run.py``.
 
 Memory is compared with NEST, with and without its flush events; drift with the time-driven reference, which knows no
-maps. Half of the neurons are silent, and hear of silent neurons only: nothing may wait in memory for their next spike.
+propagators. Half of the neurons are silent, and hear of silent neurons only: nothing may wait in memory for their next spike.
 """
 
 from __future__ import annotations

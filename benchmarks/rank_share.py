@@ -45,18 +45,18 @@ def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
         config = ScalingConfig(neurons=n, indegree=k, mode="eprop+", inputs=1000, readouts=10)
         return Simulator(network_of(config), threads=1, precision="single", comm=OneOfMany(size // 2, size))
 
-    simulator(1000, 10, 4)  # compile
+    simulator(1000, 10, 4)  # what is imported when first used is in memory before the share is
     before, began = peak_memory() or 0, time.perf_counter()
     sim = simulator(neurons, indegree, ranks)
     seconds, memory = time.perf_counter() - began, sim.memory()
-    share = sim.arrays.built.share
+    share = sim.arrays.built.rank_partition
     rec = sim.network.population("rec")
     return {
         "neurons": neurons,
         "indegree": indegree,
         "ranks": ranks,
-        "own_neurons": share.neurons,
-        "known_neurons": share.known(rec),
+        "own_neurons": share.n_neurons,
+        "known_neurons": share.n_local_sources(rec),
         "synapses": sim.arrays.built.weight.size,
         "bytes": memory,
         "total_bytes": sum(memory.values()),

@@ -53,9 +53,9 @@ EVENT_COSTS = {
     "ALIF, two kappas": "ALIF, two kappas",
     "LIF, delay of 7 steps": "LIF, all delays 7 steps",
     "LIF, delays of 1 to 5 steps": "LIF, delays drawn from 1 to 5 steps",
-    "LIF, delays of 1 to 5 steps, against such rows": "the same, times LIF with rows a fifth as long",
+    "LIF, delays of 1 to 5 steps, against such rows": "the same, times LIF with branches a fifth as long",
     "ALIF, delays of 1 to 5 steps": "ALIF, delays drawn from 1 to 5 steps, times ALIF",
-    "ALIF, delays of 1 to 5 steps, against such rows": "the same, times ALIF with rows a fifth as long",
+    "ALIF, delays of 1 to 5 steps, against such rows": "the same, times ALIF with branches a fifth as long",
     "LIF, delays of 1 to 20 steps": "LIF, delays drawn from 1 to 20 steps",
     "LIF, delays of 1 to 50 steps": "LIF, delays drawn from 1 to 50 steps",
     "LIF, delays of 1 to 200 steps": "LIF, delays drawn from 1 to 200 steps",
@@ -192,6 +192,81 @@ def tasks_speed() -> None:
             print(f"| {r['network']}: a trial, {own} | {' | '.join(cells)} | {plus_minus(ratio, 1.0, 0)} |")
 
 
+def start() -> None:
+    """First call of a process against the second."""
+    found = load("start")
+    if found is None or "calls" not in found["result"]:
+        return
+    print("| first call in an empty home | first, s | second, s | difference, s | goal, s |")
+    print("|---|---|---|---|---|")
+    for case, r in found["result"]["calls"].items():
+        cells = [f"{r[call]['all']:.3f}" for call in ("first", "second")]
+        print(f"| {case} | {' | '.join(cells)} | {plus_minus(r['difference'], digits=3)} | {r['goal']:g} |")
+
+
+def calls() -> None:
+    """A call of one step over the work of the step."""
+    found = load("call")
+    if found is None:
+        return
+    print("| neurons | a call of one step, µs | its work, µs | over its work, µs |")
+    print("|---|---|---|---|")
+    for neurons, r in found["result"].items():
+        cells = [plus_minus(r[key]) for key in ("us_per_call", "us_of_work", "us_over_work")]
+        print(f"| {int(neurons):,} | {' | '.join(cells)} |")
+
+
+def own_neurons() -> None:
+    """A user's own neuron against the built-in one."""
+    found = load("own-neuron")
+    if found is None:
+        return
+    print("| neuron | built-in, µs per step | own, µs per step | own / built-in |")
+    print("|---|---|---|---|")
+    for case, r in found["result"].items():
+        cells = [
+            plus_minus(r["us_per_step_built_in"]),
+            plus_minus(r["us_per_step_own"]),
+            plus_minus(r["ratio"], digits=2),
+        ]
+        print(f"| {case} | {' | '.join(cells)} |")
+
+
+def second_core() -> None:
+    """Two threads, and two ranks, against one thread; with a busy process beside."""
+    for name in ("threads", "threads-ranks", "threads-defaults", "threads-busy"):
+        found = load(name)
+        if found is None:
+            continue
+        rows = found["result"]["rows"]
+        key = "times_slower_when_busy" if name == "threads-busy" else "times_faster"
+        columns = list(rows[0][key])
+        print(f"| {key.replace('_', ' ')} | {' | '.join(columns)} |")
+        print("|---" * (1 + len(columns)) + "|")
+        for r in rows:
+            network = (
+                f"{r['mode']}, {r['neurons']:,} x {r['indegree']:,}" if "neurons" in r else f"{r['mode']}, {r['rule']}"
+            )
+            print(f"| {network} | {' | '.join(f'{r[key][column]:.2f}' for column in columns)} |")
+        print()
+
+
+def clusters() -> None:
+    """What the model of costs says of more cores: times of real time."""
+    found = load("scaling_model")
+    if found is None:
+        return
+    of = {
+        (r["neurons"], r["ranks"], r["threads"], r["mode"]): r["real_time_factor"] for r in found["result"]["clusters"]
+    }
+    modes = list(dict.fromkeys(mode for *_, mode in of))
+    print(f"| neurons | ranks x threads | {' | '.join(modes)} |")
+    print("|---" * (2 + len(modes)) + "|")
+    for neurons, ranks, threads in dict.fromkeys(key[:3] for key in of):
+        cells = [f"{of[neurons, ranks, threads, mode]:.2g}" for mode in modes]
+        print(f"| {neurons:,} | {ranks:,} x {threads} | {' | '.join(cells)} |")
+
+
 def gradient_angle() -> None:
     """Angle between the gradients of e-prop and of backpropagation."""
     found = load("gradient-angle")
@@ -208,6 +283,9 @@ def gradient_angle() -> None:
 
 
 if __name__ == "__main__":
-    for table in (scaling, event_costs, eprop_event_costs, versions, nmnist, tasks, tasks_speed, gradient_angle):
+    for table in (
+        scaling, second_core, clusters, start, calls, event_costs, eprop_event_costs, own_neurons, versions, nmnist, tasks,
+        tasks_speed, gradient_angle,
+    ):  # fmt: skip
         table()
         print()

@@ -18,7 +18,7 @@ CASES = (
     {"mode": "eprop+", "neurons": 10000, "indegree": 1000, "steps": 500},
     {"mode": "eprop+", "neurons": 10000, "indegree": 1000, "steps": 500, "threads": 2},
 )
-KEYS = ("ns_per_synaptic_event", "bytes_per_synapse", "real_time_factor", "map_bytes", "peak_memory_bytes")
+KEYS = ("ns_per_synaptic_event", "bytes_per_synapse", "real_time_factor", "propagator_bytes", "peak_memory_bytes")
 
 
 def main() -> None:

@@ -11,14 +11,18 @@ import tempfile
 
 import record
 
+from eprop.bench.apart import mpiexec
+
 RULES = ("eprop", "eprop+")
 
 
-def samples_per_second(rule: str, seed: int, threads: int) -> float:
-    """Of one run of the command; compiling is not counted."""
+def samples_per_second(rule: str, seed: int, threads: int, ranks: int = 1) -> float:
+    """Of one run of the command; several ranks share the samples of each mini-batch."""
     with tempfile.TemporaryDirectory() as folder:
         run = pathlib.Path(folder) / "run"
-        command = [sys.executable, "-m", "eprop", "train", "nmnist", "--rule", rule, "--threads", str(threads)]
+        launcher = [str(mpiexec()), "-n", str(ranks)] if ranks > 1 else []
+        command = [*launcher, sys.executable, "-m", "eprop", "train", "nmnist", "--rule", rule]
+        command += ["--threads", str(threads), *(["--parallel", "data"] if ranks > 1 else [])]
         command += ["--samples", "4000", "--epochs", "2", "--test-samples", "100", "--seed", str(seed)]
         subprocess.run([*command, "--no-figures", "--out", str(run)], check=True, stdout=subprocess.DEVNULL)
         return json.loads((run / "summary.json").read_text())["train_samples_per_second"]

@@ -4,14 +4,23 @@
     python benchmarks/versions.py ../before
     python benchmarks/versions.py ../before --case "LIF, delays of 1 to 5 steps, clock" --case nmnist-eprop+
     python benchmarks/versions.py ../before --case "LIF, random, eprop"
-    python benchmarks/versions.py ../before --case nmnist-best-eprop --threads 2
+    python benchmarks/versions.py ../before --case "nmnist-best-eprop, 2 threads"
 
-Cases are those of `micro/event_cost.py`, by the clock and at random (1,000 neurons with 1,000 synapses each), or ``late``, by the
-clock when the neurons have been silent for 40,000 steps, by e-prop+, or by e-prop; and training of
-N-MNIST (the embedded digits; ``best``: the network of `nmnist.py --best`, in its batches of 32) and of evidence accumulation by
-either rule, all in single precision, on one thread or, with ``--threads``, on several. Each pair of processes takes turns; the
-fastest run of each counts. Where things lie in memory differs from process to process: the ratio is told as mean and standard
-deviation over pairs. Compiling is not counted.
+Cases, all in single precision:
+
+* those of `micro/event_cost.py` (1,000 neurons with 1,000 synapses each): by the clock, at random, or ``late`` (by the clock
+  after 40,000 silent steps); by e-prop+, or by e-prop;
+* ``scaling-MODE`` and ``scaling-MODE-NEURONS``: the network of ``eprop bench scaling``, 1,000 synapses for each neuron;
+* ``nmnist-RULE`` and ``evidence-RULE``: training of N-MNIST (the embedded digits; ``best``: the network of `nmnist.py --best`, in
+  its batches of 32) and of evidence accumulation.
+
+A case runs on one thread, on ``--threads``, or on as many as follow its name: ``, 2 threads``. Each pair of processes takes
+turns; the fastest run of each counts. The place of arrays in memory differs from process to process: the ratio is given as mean
+and standard deviation over pairs.
+
+Both versions run with the Python that runs this script. A checkout whose sources lie in C++ needs its core built in place
+(``pip install -e . --no-build-isolation``, or see CONTRIBUTING.md); one whose loops are in Numba needs Numba, and compiles into
+``--cache``, a temporary folder unless it is given. What a process does first is not counted.
 """
 
 from __future__ import annotations
@@ -22,6 +31,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -35,12 +45,17 @@ import record
 HERE = pathlib.Path(__file__).resolve().parents[1]
 TASKS = ("nmnist-eprop", "nmnist-eprop+", "evidence-eprop", "evidence-eprop+")
 BEST = "nmnist-best-eprop"
+SCALING = tuple(f"scaling-{mode}" for mode in ("static", "stdp", "eprop", "eprop+"))
 #: What is compared if nothing is asked for.
 CASES = (
     "LIF, clock", "LIF, random", "LIF, delays of 1 to 5 steps, clock", "LIF, delays of 1 to 5 steps, random",
-    "LIF, delays of 1 to 200 steps, clock", *TASKS,
+    "LIF, delays of 1 to 200 steps, clock", "ALIF, random", "LIF, random, eprop", "LIF, delays of 1 to 5 steps, random, eprop",
+    "ALIF, random, eprop", *SCALING, *TASKS, BEST,
+    *(f"{case}-10000, 2 threads" for case in SCALING), "nmnist-eprop, 2 threads", "nmnist-eprop+, 2 threads",
 )  # fmt: skip
 STEPS = 400
+#: End of the name of a case on several threads.
+ON_THREADS = re.compile(r", (\d+) threads$")
 #: Runs before those that count, of a case that is ``late``.
 EARLIER = 100
 
@@ -53,6 +68,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=4, help="pairs of processes")
     parser.add_argument("--repeats", type=int, default=10, help="runs of each process")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument(
+        "--cache", type=pathlib.Path, help="folder for what a version compiles; a temporary one by default"
+    )
     parser.add_argument("--label", default="", help="end of the name of the record")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -63,12 +81,16 @@ def main() -> None:
         parser.error(f"{arguments.before}: not a checkout of this package, there is no src/eprop")
     trees = {"before": arguments.before.resolve(), "now": HERE}
     with tempfile.TemporaryDirectory() as folder:
-        caches = {name: pathlib.Path(folder) / name for name in trees}
+        caches = {name: (arguments.cache or pathlib.Path(folder)).absolute() / name for name in trees}
         found = {
             case: compare(trees, caches, case, arguments.threads, arguments.pairs, arguments.repeats)
             for case in arguments.case or CASES
         }
+    ratios = [case["ratio"] for case in found.values()]
+    print(f"mean of the ratios {np.mean(ratios):.3f}, largest {max(ratios):.3f}")
     result = {
+        "mean_ratio": float(np.mean(ratios)),
+        "largest_ratio": max(ratios),
         "threads": arguments.threads,
         "commits": {name: commit(tree) for name, tree in trees.items()},
         "cases": found,
@@ -80,6 +102,8 @@ def compare(
     trees: dict[str, pathlib.Path], caches: dict[str, pathlib.Path], case: str, threads: int, pairs: int, repeats: int
 ) -> dict[str, Any]:
     """Fastest times of both versions, in nanoseconds per event or milliseconds per sample, and their ratios."""
+    if found := ON_THREADS.search(case):
+        case, threads = case[: found.start()], int(found[1])
     best: dict[str, list[float]] = {name: [] for name in trees}
     for _ in range(pairs):
         processes = {name: started(tree, caches[name], case, threads) for name, tree in trees.items()}
@@ -92,13 +116,19 @@ def compare(
             process.communicate()
     ratios = np.array(best["now"]) / np.array(best["before"])
     spread = float(ratios.std(ddof=1)) if pairs > 1 else math.nan
-    print(f"{case:45s} {np.mean(best['before']):9.3f} {np.mean(best['now']):9.3f}   {ratios.mean():.3f} ± {spread:.3f}")
+    label = f"{case}, {threads} threads" if threads > 1 else case
+    means = f"{np.mean(best['before']):9.3f} {np.mean(best['now']):9.3f}"
+    print(f"{label:45s} {means}   {ratios.mean():.3f} ± {spread:.3f}", flush=True)
     return {**best, "ratio": float(ratios.mean()), "ratio_sd": spread}
 
 
 def started(tree: pathlib.Path, cache: pathlib.Path, case: str, threads: int) -> subprocess.Popen[str]:
-    """A process with this version, that has compiled and run the case once."""
-    environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "EPROP_CACHE_DIR": str(cache)}
+    """A process with this version, that has run the case once."""
+    # Each version has a variable of its own that limits its threads.
+    kept = {
+        k: v for k, v in os.environ.items() if k not in ("NUMBA_NUM_THREADS", "EPROP_NUM_THREADS", "EPROP_CORE_FOLDER")
+    }
+    environment = {**kept, "PYTHONPATH": str(tree / "src"), "EPROP_CACHE_DIR": str(cache), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, __file__, str(tree), "--serve", "--threads", str(threads)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdin is not None
@@ -137,7 +167,10 @@ def serve(threads: int) -> None:
     source, case = sys.stdin.readline().strip(), sys.stdin.readline().strip()
     if not pathlib.Path(eprop.__file__).is_relative_to(source):
         raise SystemExit(f"{eprop.__file__} was imported, not what is in {source}")
-    run = task_of(case, threads) if case in (*TASKS, BEST) else event_of(case, threads)
+    if case in (*TASKS, BEST):
+        run = task_of(case, threads)
+    else:
+        run = scaling_of(case, threads) if case.startswith("scaling-") else event_of(case, threads)
     for _ in sys.stdin:
         print(json.dumps(run()), flush=True)
 
@@ -153,7 +186,8 @@ def event_of(case: str, threads: int) -> Callable[[], float]:
     name, _, when = case.removesuffix(", eprop").rpartition(", ")
     if name not in event_cost.CASES or when not in ("clock", "random", "late"):
         raise SystemExit(
-            f"no such case: {case!r}; there are {', '.join((*TASKS, BEST, *event_cost.CASES))} (clock, random or late; eprop)"
+            f"no such case: {case!r}; there are {', '.join((*TASKS, BEST, *SCALING, *event_cost.CASES))} (clock, random or "
+            "late; eprop)"
         )
     kind = event_cost.CASES[name]
     given = event_cost.spikes(kind.sources * 1000, STEPS, when != "random")
@@ -161,6 +195,32 @@ def event_of(case: str, threads: int) -> Callable[[], float]:
     for _ in range(EARLIER if when == "late" else 0):
         event_cost.ns_per_event(simulator, given, STEPS)
     return lambda: event_cost.ns_per_event(simulator, given, STEPS)
+
+
+def scaling_of(case: str, threads: int) -> Callable[[], float]:
+    """Nanoseconds of an event of the scaling benchmark."""
+    import eprop as ep
+    from eprop.bench.scaling import ScalingConfig, network_of
+
+    _, mode, *size = case.split("-")
+    neurons = int(size[0]) if size else 1000
+    config = ScalingConfig(mode=mode, neurons=neurons, indegree=min(1000, neurons), rate=10.0)
+    simulator = ep.Simulator(network_of(config), threads=threads, precision="single")
+    steps, target = max(100, STEPS * 1000 // neurons), {"out": np.ones((1, 1, config.readouts))}
+
+    def advance(steps: int) -> None:
+        if mode == "eprop":
+            simulator.train(simulator.samples(1, steps, targets=target))
+        else:
+            simulator.run(float(steps), targets={"out": target["out"][0]})
+
+    def run() -> float:
+        events, began = simulator.events, time.perf_counter()
+        advance(steps)
+        return 1e9 * (time.perf_counter() - began) / (simulator.events - events)
+
+    advance(config.warm_up)
+    return run
 
 
 def task_of(case: str, threads: int, count: int = 64) -> Callable[[], float]:

@@ -125,8 +125,8 @@ CASES = {
     "ALIF, delays of 1 to 5 steps, against such rows": Case(
         ALIF, delay=ep.Uniform(0.5, 5.5), against="ALIF, rows a fifth as long"
     ),
-    "own LIF": Case(OwnLIF(), goal=1.5),
-    "own ALIF": Case(OwnALIF(), against="ALIF", goal=1.5),
+    "own LIF": Case(OwnLIF(), goal=1.2),
+    "own ALIF": Case(OwnALIF(), against="ALIF", goal=1.2),
 }
 
 

@@ -1,4 +1,4 @@
-"""What a step costs in which nothing happens: e-prop+ with maps, no spikes, against the number of neurons.
+"""What a step costs in which nothing happens: e-prop+ with propagators, no spikes, against the number of neurons.
 
 python benchmarks/micro/step_overhead.py
 

@@ -90,9 +90,7 @@ def test_description(model):
     assert neuron.to_dict()["type"] == type(neuron).__name__
 
 
-@pytest.mark.parametrize(
-    "model", list(MODELS)
-)
+@pytest.mark.parametrize("model", list(MODELS))
 def test_check(model):
     """What anyone can ask of a model of their own."""
     found = check_neuron(MODELS[model], steps=60)

@@ -12,6 +12,7 @@ import pytest
 # Each table by the beginning of its head.
 TABLES = [
     "| network | rule | ns per event |",
+    "| neurons | ranks x threads |",
     "| e-prop+, times LIF with one kappa unless said |",
     "| e-prop, times LIF with a delay of one step unless said |",
     "| rule | loss | settings |",

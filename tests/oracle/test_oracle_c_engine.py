@@ -24,9 +24,7 @@ LEARNED = [name for name, neuron in NEURONS.items() if type(neuron).__name__ in 
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize(
-    "name", LEARNED
-)
+@pytest.mark.parametrize("name", LEARNED)
 def test_losses_of_nest(name):
     check(name, each_step=name == "LIF, Adam")
 

@@ -149,11 +149,7 @@ def is_steady(net: ep.Network, seed: int) -> bool:
 @pytest.mark.parametrize("feedback", FEEDBACK)
 @pytest.mark.parametrize(
     ("name", "rule"),
-    [
-        (name, rule)
-        for name in ("LIF", "ALIF", "ALIF, each its own")
-        for rule in MORE_PLUS
-    ],
+    [(name, rule) for name in ("LIF", "ALIF", "ALIF, each its own") for rule in MORE_PLUS],
 )
 def test_plus_of_every_kind(name, rule, feedback):
     for seed, delays in enumerate(DELAYS.values()):

@@ -1,6 +1,6 @@
 """What one synaptic event costs, against what the cost might depend on: the silence before, the cutoff, the size.
 
-An event of e-prop+ has to make up for all steps since the synapse's last one. Here maps composed per neuron make that one
+An event of e-prop+ has to make up for all steps since the synapse's last one. Here propagators composed per neuron make that one
 multiplication, however long the silence was; a synapse that steps through the past takes longer the longer it was.
 """
 

@@ -1,16 +1,16 @@
 """A model of what a step costs: per phase, the work that it does times a measured constant; see docs/design/scaling.md.
 
-Every thread works on its own targets: neurons and events are shared out, rows are not, for any spike may have targets
-anywhere. Plans and logs of spikes are made once per process. Between processes spikes are exchanged once per slice. How much
-less than its share a second thread takes over, for it has to be woken and reads the same memory, and what it costs a
-process to be one of several, is measured as well.
+Every thread works on its own targets: neurons and events are divided among threads, axon branches are not, for any spike may
+have targets in any partition. Ranks exchange spikes once per slice. The model measures three more things on two workers: the
+share of each phase that one thread does alone (`CostModel.serial`), by how much the divided work takes longer than its share,
+and what a parallel region and a slice between ranks cost.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,16 +23,18 @@ from eprop.training.machine import describe_installation
 #: What the time of each phase is made of.
 TERMS: dict[str, tuple[str, ...]] = {
     "propagators": ("neuron_steps", "signals", "steps"),
-    "deliver": ("events", "settled", "rows", "steps"),
-    "advance": ("neuron_steps", "steps"),
+    "deliver": ("events", "finalised", "branches", "steps"),
+    "advance": ("neuron_steps", "input_draws", "steps"),
     "readout": ("readout_steps", "steps"),
-    "exchange": ("spikes", "input_draws", "steps"),
-    "samples": ("events", "rows", "neuron_steps", "input_draws", "synapse_samples"),
+    "exchange": ("spikes", "steps"),
+    "samples": ("events", "branches", "neuron_steps", "input_draws", "synapse_samples"),
     "update": ("synapse_samples",),
     "check": ("checked",),
 }
-#: Phases that one thread of a process does for all.
-SERIAL = ("exchange", "readout", "update", "check")
+#: Phases between the parallel regions of a step, or around its samples: which share of them one thread does is measured.
+BETWEEN = ("exchange", "readout", "samples", "update", "check")
+#: So many threads that what is divided among them takes no time.
+MANY_THREADS = 1 << 40
 #: Networks whose phases give the constants: larger than the caches, of different shapes.
 SHAPES: tuple[dict[str, Any], ...] = (
     {"neurons": 4000, "indegree": 1000, "rate": 10.0, "inputs": 100, "readouts": 2},
@@ -53,16 +55,18 @@ Runs = Sequence[tuple[ScalingConfig, Mapping[str, float]]]
 def work_of(config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str, float]:
     """What one thread does in the whole run, of ``threads`` in each of ``ranks`` processes.
 
-    ``events`` synapses reached, ``settled`` those of them that were visited once more before, for their last spike was
-    longer ago than the cutoff, ``rows`` runs of synapses of one spike, ``spikes`` sorted and logged by the process,
-    ``input_draws`` of Poisson sources, ``signals`` errors gathered per neuron, ``checked`` synapses that were looked at after a
-    call, whether one has diverged.
+    Returns
+    -------
+    dict
+        ``events``: synapses that spikes reach; ``finalised``: those of them whose last spike was longer ago than the cutoff,
+        they are visited twice; ``branches``: axon branches that are delivered; ``spikes``: planned and logged; ``input_draws``
+        of Poisson sources; ``signals``: errors gathered per neuron; ``checked``: synapses examined for divergence after a call.
     """
     steps, workers = config.timed_steps, threads * ranks
     n, into, out = config.neurons, min(100, config.inputs), min(1000, config.neurons)
     emitted = n * config.rate * 1e-3 * steps
     arriving = 0.005 * config.inputs * steps
-    # Each rank has the rows of those sources alone that reach one of its neurons.
+    # A rank has branches of those sources alone that reach one of its neurons.
     reached = _reached(config.indegree, ranks) * emitted
     reached_in = _reached(n * into / config.inputs, ranks) * arriving
     synapses = n * (config.indegree + into) + config.readouts * out
@@ -74,13 +78,13 @@ def work_of(config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str
         "neuron_steps": n * steps / workers,
         "signals": config.readouts * n * steps / workers,
         "events": events,
-        "settled": arrived if twice else 0.0,
-        "rows": reached + reached_in + emitted * min(1.0, config.readouts * out / n),
-        "spikes": 2.0 * reached + reached_in,
-        "input_draws": float(config.inputs * steps),
-        "readout_steps": float(config.readouts * steps),
+        "finalised": arrived if twice else 0.0,
+        "branches": reached + reached_in + emitted * min(1.0, config.readouts * out / n),
+        "spikes": (2.0 * reached + reached_in) / threads,
+        "input_draws": config.inputs * steps / threads,
+        "readout_steps": config.readouts * steps / threads,
         "synapse_samples": synapses / workers * steps / config.sample_steps,
-        "checked": synapses / ranks * (steps / config.sample_steps if config.mode == "eprop" else 1.0),
+        "checked": synapses / workers * (steps / config.sample_steps if config.mode == "eprop" else 1.0),
         "sent": emitted / ranks,
     }
 
@@ -98,23 +102,22 @@ class CostModel:
     ----------
     constants : dict of dict
         Seconds for one unit of each term, by phase.
+    serial : dict
+        Share, 0 to 1, of each phase in `BETWEEN` that one thread does, however many there are.
     wait : float
-        Seconds that starting threads for one step takes.
-    alone : float
-        Share of the work that threads could share but one does alone: of e-prop per sample, with one sample at a time.
+        Seconds that the parallel regions of a step cost two threads; each doubling of the threads is assumed to add as much.
     crowding : float
-        By how much the work that is shared takes longer than its share: threads read the same memory, and wait for the
-        slowest.
+        By how much the divided work takes longer than its share: threads read the same memory, and wait for the slowest.
     slice : float
-        Seconds by which a process that is one of several takes longer for a slice, message included, on one machine.
+        Seconds by which a rank that is one of several takes longer for a slice, message included, on one machine.
     latency, byte : float
         Seconds of one message between machines, and of one byte in it.
     """
 
     mode: str
     constants: dict[str, dict[str, float]]
+    serial: dict[str, float] = field(default_factory=dict)
     wait: float = 0.0
-    alone: float = 0.0
     crowding: float = 0.0
     slice: float = 0.0
     latency: float = 0.0
@@ -136,18 +139,37 @@ class CostModel:
         return cls(mode, constants)
 
     def fit_threads(self, runs: Runs, threads: int) -> None:
-        """`wait`, and `alone` or `crowding`, from runs on some threads, by least squares of relative errors."""
+        """`serial`, `crowding` and `wait` from runs on some threads, by least squares of relative errors."""
+        between = [phase for phase in BETWEEN if phase in self.constants]
+        self.serial = {phase: self._serial_share(phase, runs, threads) for phase in between}
         table, rest, scale = [], [], []
         for config, phases in runs:
-            seconds = sum(phases.values())
-            shared, whole = self._shared(config, threads), self._shared(config, 1)
-            alike = self.mode == "eprop"
-            table.append([whole - shared, 0.0] if alike else [shared, config.timed_steps])
-            rest.append(seconds - sum(self.phases(config, threads).values()))
-            scale.append(seconds)
-        found, _ = nnls(np.array(table) / np.array(scale)[:, None], np.array(rest) / scale)
-        self.alone, self.crowding = (float(found[0]), 0.0) if self.mode == "eprop" else (0.0, float(found[0]))
-        self.wait = float(found[1])
+            divided = sum(s for name, s in self._phases(config, threads, 1).items() if name not in BETWEEN)
+            seconds = sum(s for name, s in phases.items() if name not in BETWEEN)
+            if seconds > 0.0:
+                table.append([divided, self._regions(config, threads)])
+                rest.append(seconds - divided)
+                scale.append(seconds)
+        self.crowding = self.wait = 0.0
+        if table:
+            found, _ = nnls(np.array(table) / np.array(scale)[:, None], np.array(rest) / scale)
+            self.crowding, self.wait = (float(value) for value in found)
+
+    def _serial_share(self, phase: str, runs: Runs, threads: int) -> float:
+        """Share of a phase that is not divided: ``seconds = share * one + (1 - share) * divided``."""
+        one = np.array([self._phases(config, 1, 1)[phase] for config, _ in runs])
+        divided = np.array([self._phases(config, threads, 1)[phase] for config, _ in runs])
+        seconds = np.array([phases.get(phase, 0.0) for _, phases in runs])
+        scale = np.maximum(one, 1e-12)
+        more, less = (seconds - divided) / scale, (one - divided) / scale
+        square = float(less @ less)
+        # Where nothing of a phase is there to be divided, one thread does it.
+        return float(np.clip(more @ less / square, 0.0, 1.0)) if square > 0.0 else 1.0
+
+    @staticmethod
+    def _regions(config: ScalingConfig, threads: int) -> float:
+        """Steps, times the doublings of the threads."""
+        return config.timed_steps * math.log2(threads)
 
     def fit_ranks(self, runs: Sequence[tuple[ScalingConfig, float]], ranks: int) -> None:
         """`slice`, from the run time of networks on some ranks of this machine, one thread each."""
@@ -160,10 +182,12 @@ class CostModel:
         """Predicted seconds of each phase."""
         work, out = work_of(config, threads, ranks), self._phases(config, threads, ranks)
         if threads > 1:
-            one = self._phases(config, 1, ranks) if self.alone else out
-            for name in set(out) - set(SERIAL):
-                out[name] = (1.0 + self.crowding) * ((1.0 - self.alone) * out[name] + self.alone * one[name])
-            out["wait"] = self.wait * work["steps"]
+            one = self._phases(config, 1, ranks)
+            for name in out:
+                share = self.serial.get(name, 0.0)
+                longer = 1.0 if name in BETWEEN else 1.0 + self.crowding
+                out[name] = longer * (1.0 - share) * out[name] + share * one[name]
+            out["wait"] = self.wait * self._regions(config, threads)
         if ranks > 1:
             # One allgather per step of 1 ms: spikes as four bytes each, in as many rounds as ranks can be halved.
             rounds, others = math.ceil(math.log2(ranks)), work["sent"] * (ranks - 1)
@@ -171,17 +195,22 @@ class CostModel:
         return out
 
     def _phases(self, config: ScalingConfig, threads: int, ranks: int) -> dict[str, float]:
-        """Seconds of the work alone."""
-        shared, whole = work_of(config, threads, ranks), work_of(config, 1, ranks)
+        """Seconds of the work of one thread, if all of it is divided."""
+        work = work_of(config, threads, ranks)
         return {
-            phase: sum(constant * (whole if phase in SERIAL else shared)[term] for term, constant in terms.items())
+            phase: sum(constant * work[term] for term, constant in terms.items())
             for phase, terms in self.constants.items()
         }
 
-    def _shared(self, config: ScalingConfig, threads: int) -> float:
-        """Seconds of the work that threads share."""
-        found = self._phases(config, threads, 1)
-        return sum(seconds for name, seconds in found.items() if name not in SERIAL)
+    def serial_fraction(self, config: ScalingConfig, ranks: int = 1) -> float:
+        """Share of the time of one thread that more threads do not shorten: Amdahl's serial fraction.
+
+        It counts what one thread does alone, and the part of the divided phases that does not become less with the threads,
+        such as finding axon branches.
+        """
+        one, many = self._phases(config, 1, ranks), self._phases(config, MANY_THREADS, ranks)
+        left = [many[p] + self.serial.get(p, 0.0) * (seconds - many[p]) for p, seconds in one.items()]
+        return sum(left) / sum(one.values())
 
     def seconds(self, config: ScalingConfig, threads: int = 1, ranks: int = 1) -> float:
         """Predicted run time."""

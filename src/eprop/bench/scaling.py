@@ -10,11 +10,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import subprocess
 import sys
 import time
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +20,7 @@ import numpy as np
 
 from eprop.bench.bandwidth import bytes_per_event, bytes_per_sample, triad_bandwidth
 from eprop.engine import Simulator
-from eprop.errors import EPropError, MissingExtraError, ParameterError, SilenceWarning
+from eprop.errors import EPropError, MissingExtraError, ParameterError
 from eprop.models import ForcedLIF, PiecewiseLinear, PoissonSource, Readout
 from eprop.network import Distribution, FixedIndegree, FixedOutdegree, Network, Normal, RandomFeedback, Uniform
 from eprop.parallel import Communicator, Serial
@@ -34,8 +32,6 @@ MODES = ("static", "eprop", "eprop+", "stdp")
 # Largest recurrent weight with STDP, mV; weights begin anywhere below.
 STDP_W_MAX = 0.01
 SHORTEST_WARM_UP = 20
-# So often GNU's OpenMP looks whether a waiting thread has work, before the thread sleeps, if nothing else is said.
-OPENMP_SPINS = "300000"
 #: Options that one mode alone heeds.
 NEEDED = {"cutoff": "eprop+", "sample": "eprop", "mu": "stdp"}
 VALUE_BYTES = {"single": 4, "double": 8}
@@ -112,14 +108,13 @@ class ScalingResult:
     precision: str
     steps: int
     build_seconds: float
-    compile_seconds: float
     run_seconds: float
     synaptic_events: int
     ns_per_synaptic_event: float
     real_time_factor: float
     bytes_per_synapse: float
     resident_bytes_per_synapse: float | None
-    map_bytes: int
+    propagator_bytes: int
     peak_memory_bytes: int
     triad_bytes_per_second: float | None = None
     bandwidth_fraction: float | None = None
@@ -168,38 +163,31 @@ def _rule(config: ScalingConfig) -> Rule:
 
 
 def run_scaling(config: ScalingConfig, comm: Communicator | None = None) -> ScalingResult:
-    """Build and run the network, on several ranks together; compiling and the first steps are not timed.
+    """Build and run the network, on several ranks together; building and the first steps are not part of the run time.
 
     Memory is that of all ranks, times and phases are those of this one.
     """
     comm = comm or Serial()
-    # Compile on a network of the same kinds that takes no time to run.
-    began = time.perf_counter()
-    small = network_of(config.replace(neurons=4 * comm.size, indegree=2, inputs=2, readouts=1))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SilenceWarning)
-        _run(Simulator(small, comm=comm, **_options(config)), config, 4)
-    compiled = time.perf_counter() - began
     network, before = network_of(config), resident_memory() or 0
     began = time.perf_counter()
-    sim = Simulator(network, comm=comm, **_options(config))
+    sim = simulator_of(config, network, comm)
     built = time.perf_counter() - began
-    _run(sim, config, config.warm_up)
+    run_steps(sim, config, config.warm_up)
     events, phases = sim.events, sim.phases
     comm.gather(None)  # begin together
     began = time.perf_counter()
-    for _ in range(config.timed_steps // config.sample_steps if config.mode == "eprop" else 1):
-        _run(sim, config, config.sample_steps if config.mode == "eprop" else config.steps)
+    run_timed(sim, config)
     seconds, after = time.perf_counter() - began, resident_memory() or 0
     events = sim.events - events
     plastic = sum(sim.connection_count(p.name) for p in network.projections if p.rule.plastic)
-    memory, bandwidth = sim.memory(), triad_bandwidth(config.threads)
-    held = comm.sum(np.array([memory["synapses"], memory["propagators"], peak_memory() or 0, after - before]))
+    memory, peak = sim.memory(), peak_memory() or 0
+    held = comm.sum(np.array([memory["synapses"], memory["propagators"], peak, after - before]))
+    bandwidth = triad_bandwidth(config.threads)
     grown = held[3] / sim.n_synapses if held[3] >= held[0] else None
     moved = _moved(config, events, sim.n_synapses)
     return ScalingResult(
         "eprop", config.mode, config.neurons, sim.n_synapses, plastic, config.threads, config.precision, config.timed_steps,
-        built, compiled, seconds, events, 1e9 * seconds / max(events, 1), seconds / (config.timed_steps * 1e-3),
+        built, seconds, events, 1e9 * seconds / max(events, 1), seconds / (config.timed_steps * 1e-3),
         held[0] / sim.n_synapses, grown, int(held[1]), int(held[2]),
         bandwidth, moved / comm.size / seconds / bandwidth,
         {"build": built, **{name: s - phases.get(name, 0.0) for name, s in sim.phases.items()}} if config.timers else {},
@@ -214,11 +202,19 @@ def _moved(config: ScalingConfig, events: int, synapses: int) -> float:
     return bytes_per_event(config.mode, value) * events + per_sample
 
 
-def _options(config: ScalingConfig) -> dict[str, Any]:
-    return {"threads": config.threads, "precision": config.precision, "timers": config.timers}
+def simulator_of(config: ScalingConfig, network: Network | None = None, comm: Communicator | None = None) -> Simulator:
+    """A simulator with the options of a configuration, of its network."""
+    network = network or network_of(config)
+    return Simulator(network, comm=comm, threads=config.threads, precision=config.precision, timers=config.timers)
 
 
-def _run(sim: Simulator, config: ScalingConfig, steps: int) -> None:
+def run_timed(sim: Simulator, config: ScalingConfig) -> None:
+    """The steps that are timed, of e-prop in samples."""
+    for _ in range(config.timed_steps // config.sample_steps if config.mode == "eprop" else 1):
+        run_steps(sim, config, config.sample_steps if config.mode == "eprop" else config.steps)
+
+
+def run_steps(sim: Simulator, config: ScalingConfig, steps: int) -> None:
     """Some steps; e-prop per sample runs them as one sample, forward, backward and update."""
     target = np.ones((1, 1, sim.network.population("out").size))
     if config.mode == "eprop":
@@ -241,9 +237,7 @@ def compare_with_nest(config: ScalingConfig) -> ScalingResult:
         raise MissingExtraError("nest-simulator", "nest", "comparing with NEST")
     given = {**config.to_dict(), "warm_up": config.warm_up, "sample": config.sample_steps, "steps": config.timed_steps}
     command = [sys.executable, "-m", "eprop.interop.nest_scaling", json.dumps(given)]
-    # Its threads wait for each other as OpenMP lets them by default, not as ours do.
-    environment = {**os.environ, "GOMP_SPINCOUNT": OPENMP_SPINS}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode != 0 or not lines:
         raise EPropError(f"NEST failed (exit code {done.returncode}): {done.stderr.strip()[-600:]}")

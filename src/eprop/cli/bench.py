@@ -45,10 +45,10 @@ def scaling(
 ) -> None:
     """Time a sparse recurrent network whose neurons spike by the clock.
 
-    An event is a spike that arrives at a synapse. Compiling, building and
-    the steps until all neurons have spiked once are not part of the time.
+    An event is a spike that arrives at a synapse. Building and the steps
+    until all neurons have spiked once are not part of the time.
     The memory per synapse counts the arrays that have one entry per synapse;
-    maps belong to neurons and are given apart. Memory is that of all ranks
+    propagators belong to neurons and are given apart. Memory is that of all ranks
     together, threads are those of each. NEST runs in a process of its own;
     its memory is the growth of that process, and its events are those that
     are expected.
@@ -125,8 +125,8 @@ def event_cost(
     """Show what one event costs, against the silence before it, the cutoff and the size of the network.
 
     One quantity at a time is varied around a network. The cost is the time
-    of a run by its events, neurons and maps included, and, of ours, what
-    delivering takes of that.
+    of a run by its events, neurons and propagators included, and, of
+    ours, what delivering takes of that.
 
     [bold]Examples[/bold]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
 
 NAMES = {"static": "static", "stdp": "STDP", "eprop": "e-prop", "eprop+": "e-prop+"}
 COLORS = {"static": BLACK, "stdp": GREEN, "eprop": BLUE, "eprop+": ORANGE}
-KINDS = {"strong": "strong scaling", "weak": "weak scaling"}
+KINDS = {"strong": "strong scaling", "weak": "weak scaling", "large": "strong scaling, large"}
 WORKERS = ("threads", "ranks")
 KEYS = (
     "synapses", "synaptic_events", "build_seconds", "run_seconds", "real_time_factor", "ns_per_synaptic_event",
     "bytes_per_synapse", "resident_bytes_per_synapse", "peak_memory_bytes",
 )  # fmt: skip
-NEURONS, STEPS = 2000, 1000
-QUICK_NEURONS, QUICK_STEPS = 200, 200
+#: Neurons, steps, and neurons of the large network: 10^8 synapses, more than any cache holds.
+SIZES, QUICK_SIZES = (10_000, 1000, 100_000), (200, 200, 0)
+#: Rough seconds of a measurement, by which the time left is estimated: to start a process, and for each neuron.
+START, OURS, NESTS = 2.0, 5e-5, 3e-3
 
 
 def measure(
@@ -51,9 +54,12 @@ class Figure5(PaperFigure):
 
     The benchmark network of ``eprop bench scaling``, with its neurons made to
     spike at 5 Hz. Strong: one network on more and more threads, and on as many
-    ranks if there are mpi4py and an mpiexec. Weak: as many neurons for each thread. Points
-    are means, error bars standard deviations over the trials; the right axis
-    is the run time by the time that is simulated, 1 at real time.
+    ranks if there are mpi4py and an mpiexec. Weak: as many neurons for each
+    thread. Large: strong scaling of a network that no cache holds, without
+    NEST. Points are means, error bars standard deviations over the trials;
+    the right axis is the run time by the time that is simulated, 1 at real
+    time. On two cores the figure takes about ten minutes, with NEST about
+    an hour.
 
     Timings are of use on a machine that does nothing else. There is always
     one measurement at a time, whatever --threads says; how many threads and
@@ -74,8 +80,11 @@ class Figure5(PaperFigure):
     trials: int = param(3, kind=int, at_least=1, doc="measurements of each point, with the seeds S, S+1, ...")
     neurons: int | None = param(
         None, kind=int, at_least=4, optional=True,
-        doc="neurons; of weak scaling for each thread or rank; 2,000, with --quick 200",
+        doc="neurons; of weak scaling for each thread or rank; 10,000, with --quick 200",
     )  # fmt: skip
+    large: int | None = param(
+        None, kind=int, at_least=0, optional=True, doc="neurons of the large network, 0: none; 100,000, with --quick 0"
+    )
     indegree: int = param(
         1000, kind=int, at_least=1, doc="recurrent connections into each neuron, of as many as there are"
     )
@@ -91,16 +100,18 @@ class Figure5(PaperFigure):
         if self.compare not in (None, "nest"):
             raise ParameterError(f'compare takes "nest", got {self.compare!r}')
 
-    def sizes(self) -> tuple[int, int]:
-        """Neurons and steps: as given, or what suits a whole or a quick figure."""
-        usual = (QUICK_NEURONS, QUICK_STEPS) if self.quick else (NEURONS, STEPS)
-        return self.neurons or usual[0], self.steps or usual[1]
+    def sizes(self) -> tuple[int, int, int]:
+        """Neurons, steps and neurons of the large network: as given, or what suits a whole or a quick figure."""
+        neurons, steps, large = QUICK_SIZES if self.quick else SIZES
+        return self.neurons or neurons, self.steps or steps, large if self.large is None else self.large
 
     def compute(self, work: Work) -> Tables:
         """All points, one process after the other; what differs least stands side by side in time."""
         points = list(self._points())
         parts = {
-            _name(p): Part(_name(p), measure, {"config": self._config(p), "ranks": p["ranks"], "nest": p["nest"]})
+            _name(p): Part(
+                _name(p), measure, {"config": self._config(p), "ranks": p["ranks"], "nest": p["nest"]}, _cost(p)
+            )
             for p in points
         }
         work.watcher.phase(f"{len(parts)} measurements, one after the other")
@@ -118,20 +129,19 @@ class Figure5(PaperFigure):
 
     def _points(self) -> Iterator[dict[str, Any]]:
         """Of every seed. A network on one thread is one on one rank, and weak scaling's first is strong scaling's."""
-        neurons, _ = self.sizes()
+        neurons, _, large = self.sizes()
         counts = [1 << k for k in range(self.workers.bit_length()) if 1 << k <= self.workers]
         over = WORKERS if has_ranks() else WORKERS[:1]
         for seed in self.seeds:
-            for kind in KINDS:
-                for count in counts:
-                    for mode in MODES:
-                        for by in over:
-                            for nest in (False, True) if self.compare and by == "threads" else (False,):
-                                yield {
-                                    "kind": kind, "mode": mode, "over": by, "workers": count, "seed": seed, "nest": nest,
-                                    "neurons": neurons * (count if kind == "weak" else 1),
-                                    "ranks": count if by == "ranks" else 1,
-                                }  # fmt: skip
+            for kind in KINDS if large else ("strong", "weak"):
+                for count, mode, by in itertools.product(counts, MODES, over):
+                    beside_nest = self.compare and by == "threads" and kind != "large"
+                    for nest in (False, True) if beside_nest else (False,):
+                        yield {
+                            "kind": kind, "mode": mode, "over": by, "workers": count, "seed": seed, "nest": nest,
+                            "neurons": {"strong": neurons, "weak": neurons * count, "large": large}[kind],
+                            "ranks": count if by == "ranks" else 1,
+                        }  # fmt: skip
 
     def _config(self, point: dict[str, Any]) -> dict[str, Any]:
         return ScalingConfig(
@@ -141,18 +151,19 @@ class Figure5(PaperFigure):
         ).to_dict()  # fmt: skip
 
     def draw(self, tables: Tables) -> Figure:
-        """Strong scaling on the left, weak on the right."""
+        """Strong scaling, weak scaling, and strong scaling of a large network where it was measured."""
         found = tables["scaling"]
+        kinds = [kind for kind in KINDS if kind in found["kind"]]
         seconds = float(found["run_seconds"][0] / found["real_time_factor"][0])
         with look():
-            figure = new_figure(7.2, 3.0)
-            axes = figure.subplots(1, 2, sharey=True)
-            for ax, kind, name in zip(axes, KINDS, "ab", strict=True):
+            figure = new_figure(2.4 + 2.4 * len(kinds), 3.0)
+            axes = figure.subplots(1, len(kinds), sharey=True)
+            for ax, kind, name in zip(axes, kinds, "abc", strict=False):
                 _draw_kind(ax, rows(found, kind=kind), kind)
                 ax.set_title(KINDS[kind])
                 letter(ax, name)
             axes[0].set_ylabel("run time (s)")
-            right = axes[1].secondary_yaxis("right", functions=(lambda y: y / seconds, lambda y: y * seconds))
+            right = axes[-1].secondary_yaxis("right", functions=(lambda y: y / seconds, lambda y: y * seconds))
             plain(right.yaxis)
             right.set_ylabel("real-time factor")
             handles, labels = axes[0].get_legend_handles_labels()
@@ -166,13 +177,16 @@ class Figure5(PaperFigure):
         for mode in MODES:
             ours = rows(found, simulator="eprop", mode=mode)
             for over in sorted(set(ours["over"])):
-                strong, weak = (rows(rows(ours, over=over), kind=kind) for kind in KINDS)
+                strong, weak, large = (rows(rows(ours, over=over), kind=kind) for kind in KINDS)
                 out[f"{NAMES[mode]}: speed-up on {top} {over}"] = _time(strong, 1) / _time(strong, top)
                 out[f"{NAMES[mode]}: weak scaling on {top} {over}"] = _time(weak, 1) / _time(weak, top)
+                if len(large["mode"]):
+                    out[f"{NAMES[mode]}: speed-up on {top} {over}, large"] = _time(large, 1) / _time(large, top)
             nest = rows(rows(found, simulator="NEST", mode=mode), kind="strong")
             if len(nest["mode"]):
                 first = rows(rows(ours, over="threads"), kind="strong")
                 out[f"{NAMES[mode]}: NEST takes longer by"] = _time(nest, 1) / _time(first, 1)
+                out[f"{NAMES[mode]}: NEST's speed-up on {top} threads"] = _time(nest, 1) / _time(nest, top)
         return out
 
 
@@ -181,6 +195,10 @@ def _name(point: dict[str, Any]) -> str:
     simulator = "nest" if point["nest"] else "eprop"
     mode, threads = point["mode"].replace("+", "-plus"), _threads(point)
     return f"{simulator}-{mode}-{point['neurons']}-neurons-{point['ranks']}x{threads}-{point['seed']}"
+
+
+def _cost(point: dict[str, Any]) -> float:
+    return START + float(point["neurons"]) * (NESTS if point["nest"] else OURS)
 
 
 def _threads(point: dict[str, Any]) -> int:
@@ -225,7 +243,7 @@ def _draw_kind(ax: Axes, found: Table, kind: str) -> None:
                     counts, mean, spread, ls=":" if by_ranks else style, marker="s" if by_ranks else "o", ms=3.5, lw=1.0,
                     mfc=COLORS[mode] if simulator == "eprop" else "white", color=COLORS[mode], label=label, capsize=2,
                 )  # fmt: skip
-    if kind == "strong":
+    if kind != "weak":
         top = float(found["run_seconds"][found["workers"] == counts[0]].max())
         ax.plot(counts, top * counts[0] / counts, color=GREY, lw=0.8, ls="-", zorder=0, label="ideal speed-up")
     ax.set_xscale("log", base=2)

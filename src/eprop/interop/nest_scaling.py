@@ -53,11 +53,11 @@ def main(config: dict[str, Any]) -> dict[str, Any]:
     return {
         "simulator": f"NEST {nest.__version__}", "mode": config["mode"], "neurons": config["neurons"],
         "synapses": synapses, "plastic_synapses": plastic, "threads": config["threads"], "precision": "double",
-        "steps": config["steps"], "build_seconds": built, "compile_seconds": 0.0, "run_seconds": seconds,
+        "steps": config["steps"], "build_seconds": built, "run_seconds": seconds,
         "synaptic_events": int(events), "ns_per_synaptic_event": 1e9 * seconds / max(events, 1),
         "real_time_factor": seconds / (config["steps"] * 1e-3), "bytes_per_synapse": (memory - before) / synapses,
         "resident_bytes_per_synapse": (memory - before) / synapses,
-        "map_bytes": 0, "peak_memory_bytes": (resident_memory() or 0),
+        "propagator_bytes": 0, "peak_memory_bytes": (resident_memory() or 0),
     }  # fmt: skip
 
 

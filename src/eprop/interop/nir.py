@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.engine.build.neurons import neurons_of
 from eprop.engine.build.memory import check_room
+from eprop.engine.build.neurons import neurons_of
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.interop.nir_paths import Path, Paths, paths_of
 from eprop.models import LIF, DeltaLIF, EventSource, Readout

@@ -26,31 +26,51 @@ def test_constants_are_found_again(phase):
 
 
 WORK = {
-    "eprop+": {"deliver": {"events": 4e-9, "settled": 1e-9, "rows": 3e-8}, "exchange": {"spikes": 2e-8}},
+    "eprop+": {"deliver": {"events": 4e-9, "finalised": 1e-9, "branches": 3e-8}, "exchange": {"spikes": 2e-8}},
     "eprop": {"samples": {"events": 2e-9, "neuron_steps": 5e-9}, "update": {"synapse_samples": 1e-9}},
 }
 
 
 @pytest.mark.parametrize(
     ("mode", "given"),
-    [("eprop+", {"crowding": 0.3, "wait": 4e-5}), ("eprop+", {"wait": 1e-5}), ("eprop", {"alone": 0.6})],
+    [
+        ("eprop+", {"crowding": 0.3, "wait": 4e-5, "serial": {"exchange": 0.7}}),
+        ("eprop+", {"wait": 1e-5, "serial": {"exchange": 0.0}}),
+        ("eprop", {"serial": {"samples": 0.6, "update": 0.2}}),
+    ],
 )
 def test_what_a_second_thread_costs_is_found_again(mode, given):
     made_with, found = CostModel(mode, WORK[mode], **given), CostModel(mode, WORK[mode])
     configs = [ScalingConfig(mode=mode, steps=300, **shape) for shape in SHAPES]
     found.fit_threads([(c, made_with.phases(c, threads=2)) for c in configs], 2)
-    for name in ("alone", "crowding", "wait"):
+    assert found.serial == pytest.approx(given["serial"])
+    for name in ("crowding", "wait"):
         assert getattr(found, name) == pytest.approx(given.get(name, 0.0), abs=1e-9)
     assert made_with.seconds(configs[0], threads=2) > CostModel(mode, WORK[mode]).seconds(configs[0], threads=2)
 
 
-def test_what_one_thread_does_alone_is_not_shared():
-    alone, shared = (CostModel("eprop", WORK["eprop"], alone=share) for share in (1.0, 0.0))
+def test_serial_work_is_not_divided():
+    serial, divided = (CostModel("eprop", WORK["eprop"], serial={"samples": s, "update": s}) for s in (1.0, 0.0))
     config = ScalingConfig(mode="eprop")
-    assert alone.seconds(config, threads=4) == pytest.approx(alone.seconds(config))
-    assert shared.phases(config, threads=4)["samples"] < 0.3 * shared.phases(config)["samples"]
-    assert shared.phases(config, threads=4)["update"] == shared.phases(config)["update"]
-    assert shared.phases(config, ranks=4)["update"] == pytest.approx(shared.phases(config)["update"] / 4, rel=0.05)
+    assert serial.seconds(config, threads=4) == pytest.approx(serial.seconds(config))
+    assert serial.serial_fraction(config) == pytest.approx(1.0)
+    assert divided.phases(config, threads=4)["samples"] < 0.3 * divided.phases(config)["samples"]
+    assert divided.phases(config, threads=4)["update"] == pytest.approx(divided.phases(config)["update"] / 4)
+    assert divided.phases(config, ranks=4)["update"] == pytest.approx(divided.phases(config)["update"] / 4, rel=0.05)
+    # Spikes reach readouts on every thread.
+    assert 0.0 < divided.serial_fraction(config) < 0.01
+
+
+def test_finding_branches_is_a_serial_fraction():
+    model = CostModel("eprop+", {"deliver": {"events": 1e-9, "branches": 1e-6}})
+    config = ScalingConfig(neurons=10_000, indegree=1000, mode="eprop+")
+    one, many = model.seconds(config), model.seconds(config, threads=1 << 30)
+    assert model.serial_fraction(config) == pytest.approx(many / one, rel=1e-6)
+
+
+def test_each_doubling_of_threads_adds_a_wait():
+    model, config = CostModel("static", {}, wait=1e-6), ScalingConfig(steps=100)
+    assert [model.phases(config, threads=n)["wait"] for n in (2, 16)] == pytest.approx([1e-4, 4e-4])
 
 
 def test_what_a_slice_costs_a_rank_is_found_again():
@@ -62,10 +82,10 @@ def test_what_a_slice_costs_a_rank_is_found_again():
 
 def test_events_after_a_long_silence_are_two_visits():
     config = ScalingConfig(mode="eprop+", rate=5.0, cutoff=100.0)
-    assert work_of(config)["settled"] == 1000 * 1000 * 5.0
-    assert work_of(config, threads=2)["settled"] == 1000 * 1000 * 2.5
-    assert work_of(config.replace(cutoff=300.0))["settled"] == 0.0
-    assert work_of(config.replace(mode="static"))["settled"] == 0.0
+    assert work_of(config)["finalised"] == 1000 * 1000 * 5.0
+    assert work_of(config, threads=2)["finalised"] == 1000 * 1000 * 2.5
+    assert work_of(config.replace(cutoff=300.0))["finalised"] == 0.0
+    assert work_of(config.replace(mode="static"))["finalised"] == 0.0
 
 
 def test_work_is_shared_out():
@@ -73,12 +93,13 @@ def test_work_is_shared_out():
     one, four, ranks = work_of(config), work_of(config, threads=4), work_of(config, ranks=4)
     assert four["neuron_steps"] == ranks["neuron_steps"] == one["neuron_steps"] / 4
     assert four["events"] == pytest.approx(one["events"] / 4, rel=0.02)
-    # Every spike has a row on every thread, as long as it has many targets.
-    assert four["rows"] == one["rows"]
-    assert ranks["rows"] == pytest.approx(one["rows"], rel=1e-3)
+    assert four["spikes"] == one["spikes"] / 4
+    # Every spike has a branch on every thread, as long as it has many targets.
+    assert four["branches"] == one["branches"]
+    assert ranks["branches"] == pytest.approx(one["branches"], rel=1e-3)
     few = config.replace(indegree=1)
-    # What is left are the rows onto readouts, which every rank has.
-    assert work_of(few, ranks=100)["rows"] < 0.4 * work_of(few)["rows"]
+    # What is left are branches onto readouts, which every rank has.
+    assert work_of(few, ranks=100)["branches"] < 0.4 * work_of(few)["branches"]
 
 
 @pytest.mark.rare

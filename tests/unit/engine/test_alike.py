@@ -77,7 +77,9 @@ EPROP, PLUS = ep.EProp(c_reg=1.0), ep.EPropPlus(c_reg=1.0)
 
 
 def case(model: str, rule: Any, threads: int = 1) -> Any:
-    marks = [pytest.mark.tiny, ]
+    marks = [
+        pytest.mark.tiny,
+    ]
     return pytest.param(model, rule, threads, marks=marks, id=f"{type(rule).__name__}, {model}, {threads}")
 
 

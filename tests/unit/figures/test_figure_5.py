@@ -28,9 +28,10 @@ def points(figure):
 
 def test_points_of_both_kinds(monkeypatch):
     monkeypatch.setattr(figure_5, "has_ranks", lambda: True)
-    found = points(Figure5(neurons=100, workers=4, trials=2, compare="nest"))
-    # 2 seeds, 2 kinds, 1, 2 and 4 workers, 4 modes, on threads, on ranks, and NEST's.
-    assert len(found) == 2 * 2 * 3 * 4 * 3
+    found = points(Figure5(neurons=100, large=500, workers=4, trials=2, compare="nest"))
+    # 2 seeds, 2 kinds, 1, 2 and 4 workers, 4 modes, on threads, on ranks, and NEST's; the large network without NEST.
+    assert len(found) == 2 * 2 * 3 * 4 * 3 + 2 * 3 * 4 * 2
+    assert {(p["neurons"], p["nest"]) for p in found if p["kind"] == "large"} == {(500, False)}
     assert {p["neurons"] for p in found if p["kind"] == "weak"} == {100, 200, 400}
     assert {p["neurons"] for p in found if p["kind"] == "strong"} == {100}
     assert all(p["ranks"] == (p["workers"] if p["over"] == "ranks" else 1) for p in found)
@@ -68,7 +69,7 @@ class Measured:
 def test_mean_and_spread_are_recorded(monkeypatch):
     monkeypatch.setattr(figure_5, "has_ranks", lambda: True)
     work = Measured()
-    tables = Figure5(neurons=100, workers=2, trials=2).compute(work)
+    tables = Figure5(neurons=100, large=0, workers=2, trials=2).compute(work)
     # Of 2 seeds and 4 modes: one worker, and two threads or ranks, each strong and weak.
     assert len(work.parts) == len({part.name for part in work.parts}) == 2 * 4 * (1 + 2 * 2)
     means = tables["means"]
@@ -103,18 +104,26 @@ def test_drawing_and_summary(monkeypatch, tmp_path):
     assert summary["e-prop+: speed-up on 4 threads"] == pytest.approx(4.0)
     assert summary["static: weak scaling on 4 ranks"] == pytest.approx(1.0)
     assert summary["STDP: NEST takes longer by"] == pytest.approx(100.0)
+    assert summary["e-prop: speed-up on 4 ranks, large"] == pytest.approx(4.0)
+    assert summary["static: NEST's speed-up on 4 threads"] == pytest.approx(4.0)
     drawing = figure.draw({"scaling": of})
+    assert [ax.get_title() for ax in drawing.axes[:3]] == list(figure_5.KINDS.values())
     assert "ideal speed-up" in [text.get_text() for text in drawing.legends[0].get_texts()]
+    # A table of an earlier version has no large network.
+    old = {name: column[of["kind"] != "large"] for name, column in of.items()}
+    assert len(figure.draw({"scaling": old}).axes) == 2
+    assert not [name for name in figure.summary({"scaling": old}) if "large" in name]
     path = save(drawing, tmp_path / "figure.png")
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_is_given_holds_for_a_quick_figure_too():
     """And what was not given is not kept: a whole figure in the same folder has its own."""
-    assert Figure5(quick=True).sizes() == (200, 200)
-    assert Figure5().sizes() == (2000, 1000)
-    assert Figure5(quick=True, neurons=4, steps=100).sizes() == (4, 100)
-    assert (Figure5(quick=True).neurons, Figure5(quick=True).steps) == (None, None)
+    assert Figure5(quick=True).sizes() == (200, 200, 0)
+    assert Figure5().sizes() == (10_000, 1000, 100_000)
+    assert Figure5(large=0).sizes() == (10_000, 1000, 0)
+    assert Figure5(quick=True, neurons=4, steps=100, large=8).sizes() == (4, 100, 8)
+    assert (Figure5(quick=True).neurons, Figure5(quick=True).steps, Figure5(quick=True).large) == (None, None, None)
     assert {p["neurons"] for p in points(Figure5(quick=True, neurons=4)) if p["kind"] == "strong"} == {4}
 
 

@@ -1,0 +1,90 @@
+"""What a call costs: ``sim.run(1.0, inputs, targets)``, one step of e-prop+ each, over the work of that step.
+
+    python benchmarks/micro/call.py
+
+The work of a step is that of one long run with the same inputs, divided by its steps. Calls and long runs take turns with the
+same simulator, on one thread. The goal is a difference of at most 20 us, for any number of neurons.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import numpy as np
+import record
+
+import eprop as ep
+
+SIZES = (100, 1000, 10_000)
+INPUTS, RATE, INDEGREE = 100, 0.01, 100
+GOAL = 20.0
+
+
+def network(neurons: int) -> ep.Network:
+    """Inputs and recurrent neurons that learn, with 100 synapses each, and two readouts with feedback."""
+    net = ep.Network(dt=1.0, seed=1)
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-5), kappa=0.97, c_reg=0.1, f_target=10.0, cutoff=100.0)
+    x = net.add(ep.EventSource(), INPUTS, "in")
+    recurrent = net.add(ep.LIF(tau_m=20.0, v_th=1.0), neurons, "rec")
+    readouts = net.add(ep.Readout(tau_m=50.0), 2, "out")
+    degree = min(INDEGREE, neurons)
+    net.connect(x, recurrent, ep.FixedIndegree(degree, multapses=True), weight=ep.Normal(0.0, 0.3), rule=rule)
+    net.connect(recurrent, recurrent, ep.FixedIndegree(degree, multapses=True), weight=ep.Normal(0.0, 0.1), rule=rule)
+    net.connect(recurrent, readouts, ep.AllToAll(), weight=ep.Normal(0.0, 0.01), rule=rule)
+    net.feedback(readouts, recurrent, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    return net
+
+
+def measure(sim: ep.Simulator, events: np.ndarray, targets: np.ndarray) -> tuple[float, float, float]:
+    """Median microseconds of a call of one step, microseconds of a step of a long run, and spikes of a step in it."""
+    steps = [({"in": events[k : k + 1]}, {"out": targets[k : k + 1]}) for k in range(len(events))]
+    run, clock, taken = sim.run, time.perf_counter, []
+    for inputs, wanted in steps:
+        began = clock()
+        run(1.0, inputs, wanted)
+        taken.append(clock() - began)
+    began, before = clock(), sim.events
+    run(float(len(events)), {"in": events}, {"out": targets})
+    work = (clock() - began) / len(events)
+    return 1e6 * float(np.median(taken)), 1e6 * work, (sim.events - before) / len(events)
+
+
+def main() -> None:
+    """All sizes in turns; medians over the turns."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--neurons", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--steps", type=int, default=500, help="calls of a turn, and steps of a long run")
+    parser.add_argument("--repeats", type=int, default=7, help="turns")
+    parser.add_argument("--precision", choices=("single", "double"), default="single")
+    arguments = parser.parse_args()
+    draw = np.random.default_rng(1)
+    events = (draw.random((arguments.steps, INPUTS)) < RATE).astype(float)
+    targets = draw.normal(0.0, 0.1, (arguments.steps, 2))
+    sims = {n: ep.Simulator(network(n), threads=1, precision=arguments.precision) for n in arguments.neurons}
+    for sim in sims.values():
+        measure(sim, events, targets)
+    found: dict[int, list[tuple[float, float, float]]] = {n: [] for n in sims}
+    for _ in range(arguments.repeats):
+        for n, sim in sims.items():
+            found[n].append(measure(sim, events, targets))
+    result = {}
+    for n, turns in found.items():
+        calls, work, per_step = np.array(turns).T
+        over = calls - work
+        result[str(n)] = {
+            "us_per_call": record.spread(calls.tolist()), "us_of_work": record.spread(work.tolist()),
+            "us_over_work": record.spread(over.tolist()), "median_us_over_work": float(np.median(over)),
+            "synaptic_events_per_step": float(per_step.mean()), "goal_us": GOAL,
+        }  # fmt: skip
+        print(f"{n:6,} neurons: {np.median(calls):7.1f} us a call, {np.median(work):7.1f} us of work, "
+              f"{np.median(over):6.1f} us over it (goal {GOAL:.0f})", flush=True)  # fmt: skip
+    print(record.write("call", result))
+
+
+if __name__ == "__main__":
+    main()

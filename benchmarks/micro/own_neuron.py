@@ -1,0 +1,135 @@
+"""A user's own neuron against the built-in model: the same network, the same equations, one whole run.
+
+    python benchmarks/micro/own_neuron.py
+
+Recurrent networks of 1,000 neurons with 1,000 synapses each spike by inputs of 10 Hz and learn by both rules, on one thread. An
+own LIF or ALIF neuron is written in Python with the functions that the built-in one is made of, so that all spikes are the same.
+Goals: at most 1.2 times the time of the built-in model; the first network of a process waits at most 1 s for the compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import numpy as np
+import record
+
+import eprop as ep
+from eprop.models import inline
+from eprop.models.adaptation import adapt
+from eprop.models.lif import Z, subtract_at_threshold
+
+GOAL, GOAL_FIRST = 1.2, 1.0
+RATE = 0.01
+# Rows of the state and of the parameters of ALIF.
+ADAPTATION, THRESHOLD = (ep.ALIF.state_rows.index(name) for name in ("adaptation", "threshold"))
+RHO, BETA, V_TH = (ep.ALIF.parameter_rows.index(name) for name in ("rho", "beta", "v_th"))
+
+
+@inline
+def step_lif(state, params, j, x):
+    """A step of LIF."""
+    return subtract_at_threshold(state, params, j, x, 0.0)
+
+
+@inline
+def step_alif(state, params, j, x):
+    """A step of ALIF: the threshold rises with each spike."""
+    a = adapt(params[RHO, j], state[ADAPTATION, j], state[Z, j])
+    rise = params[BETA, j] * a
+    state[ADAPTATION, j] = a
+    state[THRESHOLD, j] = params[V_TH, j] + rise
+    return subtract_at_threshold(state, params, j, x, rise)
+
+
+@dataclass(frozen=True)
+class OwnLIF(ep.LIF):
+    """As a user would write it."""
+
+    update: ClassVar[Any] = staticmethod(step_lif)
+
+
+@dataclass(frozen=True)
+class OwnALIF(ep.ALIF):
+    """As a user would write it."""
+
+    update: ClassVar[Any] = staticmethod(step_alif)
+
+
+PAIRS = {"LIF": (ep.LIF, OwnLIF), "ALIF": (ep.ALIF, OwnALIF)}
+RULES = {"e-prop": ep.EProp, "e-prop+": ep.EPropPlus}
+
+
+def network(neuron: Any, rule: Any, neurons: int, indegree: int) -> ep.Network:
+    """Inputs, recurrent neurons, two readouts with feedback."""
+    net = ep.Network(dt=1.0, seed=1)
+    learns = rule(optimizer=ep.GradientDescent(eta=1e-6), kappa=0.97, c_reg=0.1, f_target=10.0)
+    x = net.add(ep.EventSource(), 100, "in")
+    recurrent = net.add(neuron(tau_m=20.0, v_th=1.0), neurons, "rec")
+    readouts = net.add(ep.Readout(tau_m=50.0), 2, "out")
+    net.connect(x, recurrent, ep.FixedIndegree(20, multapses=True), weight=ep.Normal(0.0, 1.0))
+    degree = ep.FixedIndegree(indegree, multapses=True)
+    net.connect(recurrent, recurrent, degree, weight=ep.Normal(0.0, 0.1 / np.sqrt(indegree)), rule=learns)
+    net.connect(recurrent, readouts, ep.AllToAll(), weight=ep.Normal(0.0, 0.01))
+    net.feedback(readouts, recurrent, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    return net
+
+
+def us_per_step(sim: ep.Simulator, inputs: np.ndarray) -> tuple[float, int]:
+    """Microseconds of a step, and the synaptic events of the run."""
+    samples = sim.samples(1, len(inputs), inputs={"in": inputs[None]}, targets={"out": np.ones((1, 1, 2))})
+    events, began = sim.events, time.perf_counter()
+    sim.train(samples)
+    return 1e6 * (time.perf_counter() - began) / len(inputs), sim.events - events
+
+
+def main() -> None:
+    """Own and built-in neurons in turns, with both rules."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--neurons", type=int, default=1000)
+    parser.add_argument("--indegree", type=int, default=1000)
+    arguments = parser.parse_args()
+    inputs = (np.random.default_rng(1).random((arguments.steps, 100)) < RATE).astype(float)
+    result: dict[str, Any] = {}
+    for rule_name, rule in RULES.items():
+        for name, pair in PAIRS.items():
+            began, sims, waited = time.perf_counter(), [], []
+            for neuron in pair:
+                began = time.perf_counter()
+                net = network(neuron, rule, arguments.neurons, arguments.indegree)
+                sims.append(ep.Simulator(net, threads=1, precision="single"))
+                waited.append(time.perf_counter() - began)
+            for sim in sims:
+                us_per_step(sim, inputs)
+            found: list[list[float]] = [[], []]
+            for _ in range(arguments.repeats):
+                events = []
+                for of, sim in zip(found, sims, strict=True):
+                    us, count = us_per_step(sim, inputs)
+                    of.append(us)
+                    events.append(count)
+                assert events[0] == events[1], f"the own neuron spikes otherwise: {events}"
+            built_in, own = found
+            ratio = [a / b for a, b in zip(own, built_in, strict=True)]
+            result[f"{rule_name}, {name}"] = {
+                "us_per_step_built_in": record.spread(built_in), "us_per_step_own": record.spread(own),
+                "ratio": record.spread(ratio), "median_ratio": float(np.median(ratio)), "goal": GOAL,
+                "synaptic_events": events[0], "build_seconds": {"built_in": waited[0], "own": waited[1]},
+                "goal_first_build_seconds": GOAL_FIRST,
+            }  # fmt: skip
+            print(f"{rule_name:8} {name:5} own {np.median(own):7.1f} us a step, built-in {np.median(built_in):7.1f} us, "
+                  f"{np.median(ratio):.2f} times (goal {GOAL}); built in {waited[1]:.2f} s", flush=True)  # fmt: skip
+    print(record.write("own-neuron", result))
+
+
+if __name__ == "__main__":
+    main()

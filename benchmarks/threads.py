@@ -1,0 +1,238 @@
+"""What a second core brings: two threads, or two ranks, against one thread.
+
+    python benchmarks/threads.py                 # threads: four kinds of synapse, two sizes; N-MNIST
+    python benchmarks/threads.py --ranks         # the same with two ranks, each in a process
+    python benchmarks/threads.py --busy          # threads with a busy process beside
+    python benchmarks/threads.py --defaults      # small networks: the default number of parts against one thread
+
+The networks are those of ``eprop bench scaling`` in single precision at 10 Hz. All settings take turns: threads in one process,
+ranks in processes of their own. A ratio is the time of one thread by that of two, the median over the turns. Goals: 1.6 for
+threads and 1.8 for N-MNIST; ranks within a tenth of threads, 1.5 for N-MNIST on two data-parallel ranks; the default at least 1.
+
+With a busy process, three threads divide two cores: two threads can keep two thirds of the speed that they have alone, one
+thread all of it. The script prints by which factor each loses, beside that share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import record
+import throughput
+
+import eprop as ep
+from eprop.bench import ScalingConfig
+from eprop.bench.apart import has_ranks, measure_apart
+from eprop.bench.scaling import MODES, network_of, run_steps, run_timed
+from eprop.tasks import NMNIST
+
+WORKERS = 2
+#: (neurons, in-degree, steps that are timed)
+NETWORKS = ((10_000, 1000, 300), (2000, 1000, 1000))
+#: Networks for which the default may choose one thread.
+SMALL = ((100, 10, 5000), (1000, 100, 2000), (2000, 100, 2000))
+GOALS = {"threads": 1.6, "nmnist, threads": 1.8, "nmnist, ranks": 1.5, "default": 1.0}
+#: Samples of a turn of N-MNIST, by the rule that learns from batches.
+SAMPLES, BATCH, NMNIST_RULE = 256, 32, "eprop"
+
+#: Seconds of one run.
+Run = Callable[[], float]
+
+
+def main() -> None:
+    """Measure, print, record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--ranks", action="store_true", help="two ranks instead of two threads")
+    kind.add_argument("--busy", action="store_true", help="with and without a busy process beside")
+    kind.add_argument("--defaults", action="store_true", help="small networks, threads not given")
+    parser.add_argument("--repeats", type=int, default=5, help="turns")
+    parser.add_argument("--modes", nargs="+", choices=(*MODES, "nmnist"), default=(*MODES, "nmnist"))
+    parser.add_argument("--neurons", type=int, help="one network of this size only")
+    parser.add_argument("--indegree", type=int, default=1000, help="of that network")
+    parser.add_argument("--steps", type=int, default=300, help="of that network")
+    arguments = parser.parse_args()
+    networks = SMALL if arguments.defaults else NETWORKS
+    if arguments.neurons:
+        networks = ((arguments.neurons, arguments.indegree, arguments.steps),)
+    if arguments.ranks and not has_ranks():
+        parser.error("--ranks needs mpi4py and mpiexec")
+    name = next((n for n in ("ranks", "busy", "defaults") if getattr(arguments, n)), "")
+    rows: list[dict[str, Any]] = []
+    for mode in arguments.modes:
+        if mode == "nmnist":
+            rows += of_nmnist(arguments)
+            continue
+        for neurons, indegree, steps in networks:
+            config = ScalingConfig(mode=mode, neurons=neurons, indegree=indegree, steps=steps, rate=10.0)
+            row = {"mode": mode, "neurons": neurons, "indegree": indegree, "steps": steps}
+            if arguments.busy:
+                rows.append(row | beside_a_busy_process(runs_of(config, (1, WORKERS)), arguments.repeats))
+            elif arguments.ranks:
+                rows.append(row | over_ranks(config, arguments.repeats))
+            else:
+                last = None if arguments.defaults else WORKERS
+                rows.append(row | in_turns(runs_of(config, (1, last)), arguments.repeats))
+            tell(rows[-1])
+    result = {"workers": WORKERS, "goals": GOALS, "rows": rows}
+    print(record.write("-".join(filter(None, ("threads", name))), result))
+
+
+# ------------------------------------------------------------------------------------------------------------- what is run
+
+
+def runs_of(config: ScalingConfig, counts: tuple[int | None, ...]) -> dict[str, Run]:
+    """A run of the same network on each number of threads; None: the default of the simulator."""
+    network = network_of(config)
+
+    def run_of(threads: int | None) -> Run:
+        sim = ep.Simulator(network, threads=threads, precision=config.precision)
+        run_steps(sim, config, config.warm_up)
+
+        def run() -> float:
+            began = time.perf_counter()
+            run_timed(sim, config)
+            return time.perf_counter() - began
+
+        return run
+
+    return {label_of(threads): run_of(threads) for threads in counts}
+
+
+def runs_of_nmnist(counts: tuple[int | None, ...]) -> dict[str, Run]:
+    """Mini-batches of N-MNIST by e-prop, on each number of threads."""
+    task = NMNIST(rule=NMNIST_RULE)
+    network = task.build_network()
+    trials = task.data().load(task).train
+    batches = [task.make_samples(network, trials.subset(slice(k, k + BATCH))) for k in range(0, SAMPLES, BATCH)]
+
+    def run_of(threads: int | None) -> Run:
+        sim = ep.Simulator(network, threads=threads, precision="single")
+        sim.train(batches[0])
+
+        def run() -> float:
+            began = time.perf_counter()
+            for batch in batches:
+                sim.train(batch)
+            return time.perf_counter() - began
+
+        return run
+
+    return {label_of(threads): run_of(threads) for threads in counts}
+
+
+def label_of(threads: int | None) -> str:
+    """Name of a setting."""
+    return "default" if threads is None else f"{threads} thread{'s' * (threads > 1)}"
+
+
+# ----------------------------------------------------------------------------------------------------------- how it is measured
+
+
+def in_turns(runs: dict[str, Run], repeats: int) -> dict[str, Any]:
+    """Seconds of each setting, and the ratio of the first to each other."""
+    found: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(repeats):
+        for name in list(runs)[:: 1 if turn % 2 else -1]:
+            found[name].append(runs[name]())
+    return compared(found)
+
+
+def compared(found: dict[str, list[float]]) -> dict[str, Any]:
+    """Medians, and how many times faster than the first each other setting is."""
+    one, *others = found
+    return {
+        "seconds": {name: record.spread(values) for name, values in found.items()},
+        "median_seconds": {name: float(np.median(values)) for name, values in found.items()},
+        "times_faster": {
+            name: float(np.median([a / b for a, b in zip(found[one], found[name], strict=True)])) for name in others
+        },
+    }
+
+
+def over_ranks(config: ScalingConfig, repeats: int) -> dict[str, Any]:
+    """One thread, two threads and two ranks, each run in processes of its own."""
+    settings = {"1 thread": (1, 1), f"{WORKERS} threads": (WORKERS, 1), f"{WORKERS} ranks": (1, WORKERS)}
+    found: dict[str, list[float]] = {name: [] for name in settings}
+    for _ in range(repeats):
+        for name, (threads, ranks) in settings.items():
+            found[name].append(measure_apart(config.replace(threads=threads), ranks=ranks)["run_seconds"])
+    return compared(found)
+
+
+def of_nmnist(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """N-MNIST by e-prop: threads in one process, or ranks that share the samples of a mini-batch."""
+    row: dict[str, Any] = {"mode": "nmnist", "rule": NMNIST_RULE}
+    if arguments.ranks:
+        settings = {"1 thread": (1, 1), f"{WORKERS} threads": (WORKERS, 1), f"{WORKERS} ranks": (1, WORKERS)}
+        found: dict[str, list[float]] = {name: [] for name in settings}
+        for _ in range(arguments.repeats):
+            for name, (threads, ranks) in settings.items():
+                found[name].append(1.0 / throughput.samples_per_second(NMNIST_RULE, 1, threads, ranks))
+        row |= compared(found)
+    elif arguments.busy:
+        row |= beside_a_busy_process(runs_of_nmnist((1, WORKERS)), arguments.repeats)
+    else:
+        row |= in_turns(runs_of_nmnist((1, None if arguments.defaults else WORKERS)), arguments.repeats)
+    tell(row)
+    yield row
+
+
+def beside_a_busy_process(runs: dict[str, Run], repeats: int) -> dict[str, Any]:
+    """Each setting with the machine to itself and with a busy process beside, in turns."""
+    found: dict[str, list[float]] = {}
+    with busy_process() as let_run:
+        for _ in range(repeats):
+            for busy in (False, True):
+                for name, run in runs.items():
+                    with let_run() if busy else contextlib.nullcontext():
+                        found.setdefault(name + ", busy" * busy, []).append(run())
+    row = compared(found)
+    median, cores = row["median_seconds"], len(os.sched_getaffinity(0))
+    row["times_slower_when_busy"] = {name: median[f"{name}, busy"] / median[name] for name in runs}
+    # The scheduler gives each of more programs than cores the same share of them.
+    row["share"] = {name: max(1.0, (threads + 1) / cores) for name, threads in zip(runs, (1, WORKERS), strict=True)}
+    return row
+
+
+@contextlib.contextmanager
+def busy_process() -> Iterator[Callable[[], contextlib.AbstractContextManager[None]]]:
+    """A process that computes without end while it is let run, and rests otherwise."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    process.send_signal(signal.SIGSTOP)
+
+    @contextlib.contextmanager
+    def let_run() -> Iterator[None]:
+        process.send_signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGSTOP)
+
+    try:
+        yield let_run
+    finally:
+        process.kill()
+        process.wait()
+
+
+def tell(row: dict[str, Any]) -> None:
+    """Print a line for a network."""
+    network = f"{row['neurons']:,} x {row['indegree']:,}" if "neurons" in row else row["rule"]
+    cells = [f"{name} {ratio:.2f} times as fast" for name, ratio in row["times_faster"].items() if "busy" not in name]
+    for name, slower in row.get("times_slower_when_busy", {}).items():
+        cells.append(f"{name} {slower:.2f} times slower when busy (share {row['share'][name]:.2f})")
+    print(f"{row['mode']:8} {network:15} {'; '.join(cells)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
