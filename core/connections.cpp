@@ -15,43 +15,27 @@ using Sources = std::span<std::int32_t>;
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
-// Sources of some length are sorted by digits; the longer the list, the more does a larger digit pay.
-constexpr std::size_t kShort = 32, kLong = 512;
-constexpr int kShortDigit = 6, kLongDigit = 11;
+// From these lengths on, lists of sources are sorted by digits, then by digits of more bits.
+constexpr std::size_t kLong = 64, kVeryLong = 512;
+constexpr int kDigit = 8, kLongDigit = 11;
 
-struct SortBuffers {
-  std::vector<std::int32_t> spare;
-  std::vector<std::int32_t> counts;
-  explicit SortBuffers(Index length) : spare(count(length)), counts(std::size_t{1} << kLongDigit) {}
-};
-
-void insertion_sort(Sources list) {
-  for (std::size_t k = 1; k < list.size(); k++) {
-    const std::int32_t value = list[k];
-    std::size_t at = k;
-    for (; at > 0 && list[at - 1] > value; at--) list[at] = list[at - 1];
-    list[at] = value;
-  }
-}
-
-// Sort whole numbers below n, by digits where that pays (4 ns instead of 40 for a number of a long list).
-void sort_sources(Sources list, Index n, SortBuffers& buffers) {
-  if (list.size() < kShort) return insertion_sort(list);
-  const int bits = list.size() < kLong ? kShortDigit : kLongDigit;
-  const Index mask = (Index{1} << bits) - 1;
-  std::int32_t *here = list.data(), *there = buffers.spare.data(), *counts = buffers.counts.data();
-  bool in_spare = false;
+// Sort whole numbers below n, by digits where that pays (4 ns instead of 40 for a number of a long list); `spare` has room for
+// them.
+void sort_sources(Sources list, Index n, std::vector<std::int32_t>& spare) {
+  if (list.size() < kLong) return std::sort(list.begin(), list.end());
+  const int bits = list.size() < kVeryLong ? kDigit : kLongDigit;
+  const Index digits = Index{1} << bits;
+  std::int32_t counts[1 << kLongDigit];
+  std::int32_t *here = list.data(), *there = spare.data();
   for (int shift = 0; ((n - 1) >> shift) != 0; shift += bits) {
-    const Index digits = std::min((n - 1) >> shift, mask) + 1;
-    std::fill(counts, counts + digits, 0);
-    for (std::size_t k = 0; k < list.size(); k++) counts[(here[k] >> shift) & mask]++;
+    std::fill_n(counts, digits, 0);
+    for (std::size_t k = 0; k < list.size(); k++) counts[(here[k] >> shift) & (digits - 1)]++;
     std::int32_t at = 0;
-    for (Index d = 0; d < digits; d++) at += std::exchange(counts[d], at);
-    for (std::size_t k = 0; k < list.size(); k++) there[counts[(here[k] >> shift) & mask]++] = here[k];
+    for (Index digit = 0; digit < digits; digit++) at += std::exchange(counts[digit], at);
+    for (std::size_t k = 0; k < list.size(); k++) there[counts[(here[k] >> shift) & (digits - 1)]++] = here[k];
     std::swap(here, there);
-    in_spare = !in_spare;
   }
-  if (in_spare) std::copy_n(here, list.size(), list.data());
+  if (here != list.data()) std::copy_n(here, list.size(), list.data());
 }
 
 // What is chosen, from how many, which one is left out (-1: none), and the stream of draws.
@@ -137,19 +121,18 @@ Connections bernoulli(Targets targets, Index n_pre, double probability, bool aut
 Connections fixed_indegree(Targets targets, Index n_pre, Index degree, AllowedPairs allowed, std::uint64_t seed) {
   Connections made{std::vector<Index>(count(targets.size()) + 1), std::vector<std::int32_t>(count(targets.size() * degree))};
   std::vector<char> taken(allowed.multapses ? 0 : count(n_pre));
-  SortBuffers buffers(degree);
+  std::vector<std::int32_t> spare(count(degree));
   for (Index k = 0; k < targets.size(); k++) {
     const Index target = targets.first + k;
     const Sources list(made.sources.data() + k * degree, count(degree));
     choose(list, {n_pre, allowed.autapses ? -1 : target, seed, static_cast<std::uint32_t>(target)}, allowed.multapses, taken);
-    sort_sources(list, n_pre, buffers);
+    sort_sources(list, n_pre, spare);
     made.indptr[count(k) + 1] = (k + 1) * degree;
   }
   return made;
 }
 
-Connections fixed_outdegree(Targets targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed,
-                            std::uint64_t seed) {
+Connections fixed_outdegree(Targets targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed, std::uint64_t seed) {
   Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
   std::vector<std::int32_t> chosen(count(degree));
   std::vector<char> taken(allowed.multapses ? 0 : count(n_post));
@@ -217,8 +200,7 @@ std::vector<double> normal_weights(Targets targets, Array1<const Index> indptr, 
                       [seed](const CounterBlock& counters, double* out) { normal_block(seed, kWeight, counters, out); });
 }
 
-std::vector<double> uniform_weights(Targets targets, Array1<const Index> indptr, double low, double high,
-                                    std::uint64_t seed) {
+std::vector<double> uniform_weights(Targets targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed) {
   return draw_weights(targets, indptr, low, high - low,
                       [seed](const CounterBlock& counters, double* out) { uniform_block(seed, kWeight, counters, out); });
 }

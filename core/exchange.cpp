@@ -24,15 +24,16 @@ Index get(Array1<const std::uint8_t> messages, Index& cursor) {
   return value;
 }
 
-// Reads the next steps of one rank.
+// Reads the steps of one rank.
 void read_rank(const Inbox& inbox, Index rank, Index steps, ReceivedSpikes& out) {
   const Index neurons = inbox.known.bits.size * 64;
+  Index cursor = inbox.begin[rank];
   out.start.assign(1, 0);
   for (Index step = 0; step < steps; step++) {
-    const Index count = get(inbox.messages, inbox.cursor[rank]);
+    const Index count = get(inbox.messages, cursor);
     Index neuron = inbox.first[rank] - 1;
-    for (Index k = 0; k < count && inbox.cursor[rank] < inbox.messages.size; k++) {
-      neuron += get(inbox.messages, inbox.cursor[rank]) + 1;
+    for (Index k = 0; k < count && cursor < inbox.messages.size; k++) {
+      neuron += get(inbox.messages, cursor) + 1;
       if (neuron < neurons && is_known(inbox.known.bits, neuron))
         out.neurons.push_back(static_cast<std::int32_t>(known_before(inbox.known, neuron)));
     }
@@ -54,7 +55,7 @@ void serialise_spikes(const Outbox& outbox, std::vector<std::uint8_t>& message) 
 }
 
 void deserialise_spikes(const Inbox& inbox, Index steps, int threads, ReceivedSpikes& received) {
-  const Index ranks = inbox.cursor.size;
+  const Index ranks = inbox.begin.size;
   std::vector<ReceivedSpikes> of_rank(ranks);
   parallel_for(ranks, inbox.messages.size >= kManyBytes ? threads : 1,
                [&](Index rank) { read_rank(inbox, rank, steps, of_rank[rank]); });

@@ -33,10 +33,10 @@ struct Outbox {
 // Appends the bytes of all steps of an outbox.
 void serialise_spikes(const Outbox& outbox, std::vector<std::uint8_t>& message);
 
-// Messages of all ranks, one after the other: where the next byte of each is, and the first neuron that it owns.
+// Messages of all ranks, one after the other: where each begins, and the first neuron that its rank owns.
 struct Inbox {
   Array1<const std::uint8_t> messages;
-  Array1<Index> cursor;
+  Array1<const Index> begin;
   Array1<const Index> first;
   KnownNeurons known;
 };
@@ -47,7 +47,7 @@ struct ReceivedSpikes {
   std::vector<Index> start;  // (steps + 1,)
 };
 
-// Reads the next steps of all ranks; moves the cursors on. Large messages are read by several threads, one rank each.
+// Reads the steps of all ranks. Large messages are read by several threads, one rank each.
 void deserialise_spikes(const Inbox& inbox, Index steps, int threads, ReceivedSpikes& received);
 
 }  // namespace eprop

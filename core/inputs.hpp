@@ -38,7 +38,7 @@ bool bin_spikes(const SpikeTrain& train, double dt, double precision, Array1<Ind
 // Copies the channels of samples `ptr` (samples, steps + 1) to `out`, and their offsets to `start` (samples * steps + 1,). False, and
 // then both mean nothing, unless offsets ascend within `channels`, there is room, and the channels of every step rise within 0 ..
 // size - 1.
-bool arrange_events(Array2<const Index> ptr, Array1<const std::int32_t> channels, Index size, Array1<Index> start,
+bool copy_events(Array2<const Index> ptr, Array1<const std::int32_t> channels, Index size, Array1<Index> start,
                     Array1<std::int32_t> out);
 
 }  // namespace eprop

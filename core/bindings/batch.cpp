@@ -93,13 +93,14 @@ template <class Real> void bind_ranks(nb::class_<BatchObject<Real>>& bound) {
   bound.def(
       "receive",
       [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const RequestObject& request,
-         In1<std::uint8_t> messages, Out1<Index> cursors, In1<Index> first, In1<std::uint64_t> bits, In1<std::uint32_t> counts) {
-        const Inbox inbox{view1(messages), view1(cursors), view1(first), {view1(bits), view1(counts)}};
+         In1<std::uint8_t> messages, In1<Index> message_begin, In1<Index> first, In1<std::uint64_t> bits,
+         In1<std::uint32_t> counts) {
+        const Inbox inbox{view1(messages), view1(message_begin), view1(first), {view1(bits), view1(counts)}};
         const Chunk chunk = self.chunk(begin, width, request.views);
         nb::gil_scoped_release release;
         receive_slice(self.batch, chunk, {t_begin, t_stop}, request.views, inbox);
       },
-      "begin"_a, "width"_a, "t_begin"_a, "t_stop"_a, "request"_a, "messages"_a.noconvert(), "cursors"_a.noconvert(),
+      "begin"_a, "width"_a, "t_begin"_a, "t_stop"_a, "request"_a, "messages"_a.noconvert(), "message_begin"_a.noconvert(),
       "first"_a.noconvert(), "bits"_a.noconvert(), "counts"_a.noconvert());
   bound.def("backward", [](Object& self, Index begin, Index width, const RequestObject& request) {
     const Chunk chunk = self.chunk(begin, width, request.views);

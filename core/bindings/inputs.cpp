@@ -1,4 +1,4 @@
-// Inputs of runs and samples for Python: `find_ones`, `bin_spikes`, `arrange_events`, `all_finite`.
+// Inputs of runs and samples for Python: `find_ones`, `bin_spikes`, `copy_events`, `all_finite`.
 #include "inputs.hpp"
 
 #include "convert.hpp"
@@ -38,12 +38,12 @@ void bind_inputs(nb::module_& m) {
       "times"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "dt"_a, "precision"_a, "start"_a.noconvert(),
       "Channels of spikes step by step; None if a time or channel is out of range.");
   m.def(
-      "arrange_events",
+      "copy_events",
       [](In2<Index> ptr, In1<std::int32_t> channels, Index size, Out1<Index> start, Out1<std::int32_t> out) {
         if (ptr.shape(1) == 0 || start.shape(0) != ptr.shape(0) * (ptr.shape(1) - 1) + 1)
-          throw nb::value_error("arrange_events: arrays do not fit");
+          throw nb::value_error("copy_events: arrays do not fit");
         nb::gil_scoped_release release;
-        return arrange_events(view2(ptr), view1(channels), size, view1(start), view1(out));
+        return copy_events(view2(ptr), view1(channels), size, view1(start), view1(out));
       },
       "ptr"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "start"_a.noconvert(), "out"_a.noconvert(),
       "Whether the events of samples are in order; copies them if so.");

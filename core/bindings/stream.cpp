@@ -199,13 +199,11 @@ template <class Real> nb::object take_message(PyStream<Real>& stream) {
 }
 
 template <class Real> void receive(PyStream<Real>& stream, Index n_steps, Index offset, const PyRequest& request,
-                                   In1<std::uint8_t> messages, In1<Index> cursors, In1<Index> first, In1<std::uint64_t> bits,
+                                   In1<std::uint8_t> messages, In1<Index> begin, In1<Index> first, In1<std::uint64_t> bits,
                                    In1<std::uint32_t> counts) {
   check_steps(stream, n_steps, offset, request);
   nb::gil_scoped_release release;
-  std::vector<Index> cursor(cursors.data(), cursors.data() + cursors.size());
-  const Inbox inbox{
-      view1(messages), {cursor.data(), static_cast<Index>(cursor.size())}, view1(first), {view1(bits), view1(counts)}};
+  const Inbox inbox{view1(messages), view1(begin), view1(first), {view1(bits), view1(counts)}};
   receive_spikes(stream, n_steps, offset, request, inbox);
 }
 
@@ -261,7 +259,7 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
       .def("phases", &phases<Real>, "Seconds of each phase since the last call, of each partition and of the loop.")
       .def("bytes", &bytes_of<Real>, "Bytes of what grows while running.")
       .def("message", &take_message<Real>)
-      .def("receive", &receive<Real>, "n_steps"_a, "offset"_a, "request"_a, "messages"_a.noconvert(), "cursors"_a.noconvert(),
+      .def("receive", &receive<Real>, "n_steps"_a, "offset"_a, "request"_a, "messages"_a.noconvert(), "begin"_a.noconvert(),
            "first"_a.noconvert(), "bits"_a.noconvert(), "counts"_a.noconvert());
 }
 

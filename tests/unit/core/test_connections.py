@@ -130,7 +130,7 @@ def test_events_are_checked_and_copied(ptr, channels, well):
     ptr, channels = np.array(ptr), np.array(channels, np.int32)
     total = int((ptr[:, -1] - ptr[:, 0]).sum())
     start, out = np.zeros(ptr.size - len(ptr) + 1, np.int64), np.zeros(total, np.int32)
-    assert lib.arrange_events(ptr, channels, 5, start, out) == well
+    assert lib.copy_events(ptr, channels, 5, start, out) == well
     if well:
         want = np.concatenate([channels[a:b] for a, b in zip(ptr[:, 0], ptr[:, -1], strict=True)])
         assert np.array_equal(out, want)

@@ -214,7 +214,7 @@ def test_axons_of_every_delay_count(monkeypatch):
     net = ep.Network()
     x, rec = net.add(ep.EventSource(), 10_000, "in"), net.add(ep.LIF(), 100, "rec")
     net.connect(x, rec, FixedIndegree(10), delay=ep.Uniform(1.0, 100_000.0))
-    with pytest.raises(MemoryLimitError, match=r"GB for maps, neurons and axons"):
+    with pytest.raises(MemoryLimitError, match=r"GB for propagators, neurons and axons"):
         ep.Simulator(net, threads=1)
 
 

@@ -128,7 +128,7 @@ def check_memory(network: Network, sizes: Sizes, neighbours: int) -> None:
     what = "a share of the network" if sizes.ranks.several else "the network"
     raise MemoryLimitError(
         f"{what} needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
-        f"{needed.others / GIGA:.1f} GB for maps, neurons and axons), but {free / GIGA:.1f} GB are available"
+        f"{needed.others / GIGA:.1f} GB for propagators, neurons and axons), but {free / GIGA:.1f} GB are available"
         f"{_to_each(neighbours)}. "
         f"What would fit: {'; '.join(advice)}"
     )

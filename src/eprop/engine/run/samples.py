@@ -423,7 +423,7 @@ def _arranged(ptr: np.ndarray, channels: np.ndarray, size: int) -> tuple[np.ndar
     if (ptr[:, -1] < ptr[:, 0]).any():  # there would be less room than the others need
         return None
     start, out = np.empty(n + 1, np.int64), np.empty(total, np.int32)
-    well = lib.arrange_events(np.ascontiguousarray(ptr), np.ascontiguousarray(channels), size, start, out)
+    well = lib.copy_events(np.ascontiguousarray(ptr), np.ascontiguousarray(channels), size, start, out)
     return (start, out) if well else None
 
 

@@ -146,12 +146,12 @@ class Arrays:
         topology, own = self.built.topology, self.built.rank_partition
         grown = self.stream.bytes()
         synapses = _bytes(arrays_of(self.synapses).values()) + topology.targets.nbytes
-        maps = _bytes(arrays_of(self.history).values()) + grown["spike_log"] + grown["post_spikes"]
+        propagators = _bytes(arrays_of(self.history).values()) + grown["spike_log"] + grown["post_spikes"]
         axons = _bytes(arrays_of(self.axons).values()) + topology.branch_start.nbytes
         axons += grown["spike_records"] + grown["deliveries"]
         rest = _bytes(topology) - topology.targets.nbytes - topology.branch_start.nbytes
         rest += _bytes((*arrays_of(self.neurons).values(), own.bits, own.counts))
-        return {"synapses": synapses, "propagators": maps, "axons": axons, "rest": rest}
+        return {"synapses": synapses, "propagators": propagators, "axons": axons, "rest": rest}
 
 
 def _bytes(values: Any) -> int:
