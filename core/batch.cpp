@@ -143,8 +143,8 @@ void run_steps(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, c
   double loss = request.loss[run.index];
   Index delivered = 0;
   for (Index t = steps.begin; t < steps.end && !watch.stopped(n_neurons + 32 * delivered); t++) {
-    const Index place = t & (batch.plan.turn - 1);
-    if (place == 0 && t > 0) move_to_front(batch.plan.turn, slot.input.view());
+    const Index place = t & (batch.plan.input_steps - 1);
+    if (place == 0 && t > 0) move_to_front(batch.plan.input_steps, slot.input.view());
     double* input = slot.input.row(place);
     delivered = deliver_step(batch, slot, t, place);
     emit_step(batch, slot, run, t, input, outbox);

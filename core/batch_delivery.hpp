@@ -68,7 +68,7 @@ void deliver_dense(const AxonSpikes& spikes, Index first_source, const Real* tab
 
 // Adds `count` neighbouring numbers to others. The last few are added with zeros behind them, if so many may be read and written
 // (`room`): a loop over one to seven numbers takes longer. Written down as vectors: compilers make long loops of short ones.
-template <class To, class From> inline void add_run(To* to, const From* from, Index count, Index room) {
+template <class To, class From> inline void add_series(To* to, const From* from, Index count, Index room) {
   using Vector = typename Eight<From>::Vector;
   const auto add = [&](Index k, Vector terms) {
     *reinterpret_cast<typename Eight<To>::Vector*>(to + k) += convert_eight<To, From>(terms);
@@ -100,7 +100,7 @@ template <class Real> void deliver_branches(const Batch<Real>& batch, Index r, I
   for (Index p = 0; p < topology.n_partitions(); p++) {
     const Index* start = topology.branch_start.row(p);
     const Places places = places_of(topology, batch.plan, r, p);
-    const Runs runs = runs_of(topology, batch.plan, r, p);
+    const ContiguousTargets contiguous = contiguous_targets(topology, batch.plan, r, p);
     for (Index k = 0; k < spikes.count; k++) {
       if (k + 1 < spikes.count) {
         const Index next = spikes.branch(k + 1);
@@ -114,8 +114,8 @@ template <class Real> void deliver_branches(const Batch<Real>& batch, Index r, I
       for (Index d = 0; d < reached; d += at_once) {
         double* x = input.row(place + topology.groups[r + d].delay_offset);
         if (own.contiguous) {
-          runs.each(branch + d, [&](Index synapse, Index target, Index count) {
-            add_run(x + target, weight.data + synapse, count, weight.size - synapse);
+          contiguous.each(branch + d, [&](Index synapse, Index target, Index count) {
+            add_series(x + target, weight.data + synapse, count, weight.size - synapse);
           });
         } else {
           deliver_synapses(start[branch + d], start[branch + d + at_once], places, weight.data, x);
@@ -154,10 +154,10 @@ template <class Real> Index deliver_step(const Batch<Real>& batch, SampleSlot<Re
   return delivered;
 }
 
-// Inputs of the steps from `turn` on become the first; those before them have been used, and are zero.
-inline void move_to_front(Index turn, Array2<double> input) {
-  for (Index row = turn; row < input.rows; row++) {
-    std::copy(input.row(row), input.row(row) + input.columns, input.row(row - turn));
+// Inputs of the steps from `input_steps` on become the first; those before them have been used, and are zero.
+inline void move_to_front(Index input_steps, Array2<double> input) {
+  for (Index row = input_steps; row < input.rows; row++) {
+    std::copy(input.row(row), input.row(row) + input.columns, input.row(row - input_steps));
     std::fill(input.row(row), input.row(row) + input.columns, 0.0);
   }
 }

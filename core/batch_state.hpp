@@ -33,7 +33,7 @@ struct BatchRequest {
 // One sample: the state of a whole network without plasticity, and what the adjoint pass needs of its steps.
 template <class Real> struct SampleSlot {
   Owned2<double> state;              // (state rows, neurons)
-  Owned2<double> input;              // (turn + latest, columns) of some steps, see `PlanSizes`
+  Owned2<double> input;              // (input_steps + longest_offset, columns) of some steps, see `PlanSizes`
   std::vector<double> y;             // (readouts,)
   std::vector<std::int32_t> spikes;  // (neurons,) that spiked in this step
   std::vector<std::int32_t> log;     // sources of all spikes, in the order of step and source; grows
@@ -84,7 +84,7 @@ inline BatchBytes batch_bytes(const Topology& topology, Index state_rows, Index 
   const Index nodes =
       8 * n * (state_rows + (learns ? adjoint_rows(topology) : 0)) + 4 * n + 16 * k + 8 * (topology.n_sources() + 1);
   const Index steps = 8 * n_steps * (topology.populations.size + 1) + history * (8 * k + real_size * plan.columns);
-  const Index shared = plan.dense * real_size + 4 * plan.flat + 12 * plan.runs + 8 * plan.run_branches +
+  const Index shared = plan.dense * real_size + 4 * plan.fused + 12 * plan.series + 8 * plan.series_branches +
                        (learns ? threads * (plan.sums + kPadding + plan.columns) * real_size : 0);
   return {nodes + steps + 8 * plan.input_rows() * plan.columns, shared};
 }

@@ -26,8 +26,7 @@ inline constexpr double kContiguousFrom = 8.0;
 // branches of 5 synapses takes as long as its synapses ("LIF, delays of 1 to 200 steps": twice the time).
 inline constexpr double kFusedTo = 256.0;
 // Gradients are summed over the spikes for all possible targets of a branch from this share of connections on; below, spike by
-// spike
-// ("LIF, delays of 1 to 200 steps" would take 3.5 times as long).
+// spike ("LIF, delays of 1 to 200 steps" would take 3.5 times as long).
 inline constexpr double kRowsFrom = 0.125;
 // Gradients of so many synapses of neighbouring axons are added at a time at most: they stay in a cache while one slot follows
 // the other. Each thread shall have some pieces, unless they would become too small.
@@ -39,9 +38,9 @@ inline constexpr Index kLeastSums = 1 << 19, kMostSums = 1 << 22, kBytesPerSum =
 struct GroupPlan {
   Index table = -1;         // where its dense table begins, -1: it has none
   Index table_columns = 0;  // entries of a row of it: targets, padded
-  bool contiguous = false;  // by runs of neighbouring targets
+  bool contiguous = false;  // by series of contiguous targets
   bool fused = false;       // all branches of an axon as one
-  bool by_spikes = false;   // gradients spike by spike
+  bool per_spike = false;   // gradients spike by spike
 };
 
 // Neighbouring axons of a projection (by its first delay group) whose gradients one thread adds.
@@ -52,15 +51,15 @@ struct GradientPiece {
 // What a plan consists of without its arrays: what Python asks for before anything is allocated.
 struct PlanSizes {
   std::vector<GroupPlan> groups;
-  Index columns = 0;       // entries of a row of inputs, and of G: all targets, padded
-  Index latest = 0;        // steps by which the last branch of an axon lies behind its first, within a sample
-  Index turn = 1;          // steps for which there are inputs, before those that branches reach later are moved to the front
-  Index dense = 0;         // entries of all dense tables
-  Index flat = 0;          // synapses of fused branches
-  Index runs = 0;          // runs of neighbouring targets, with an end for each projection and partition
-  Index run_branches = 0;  // branches that consist of them, in all partitions, with an end for each projection and partition
-  Index sums = 0;          // synapses that a thread sums up spike by spike
-  Index input_rows() const { return turn + latest; }
+  Index columns = 0;          // entries of a row of inputs, and of G: all targets, padded
+  Index longest_offset = 0;   // steps by which the last branch of an axon lies behind its first, within a sample
+  Index input_steps = 1;      // steps for which there are inputs, before those that branches reach later are moved to the front
+  Index dense = 0;            // entries of all dense tables
+  Index fused = 0;            // synapses of fused branches
+  Index series = 0;           // series of contiguous targets, with an end for each projection and partition
+  Index series_branches = 0;  // branches that consist of them, in all partitions, with an end for each projection and partition
+  Index sums = 0;             // synapses that a thread sums up spike by spike
+  Index input_rows() const { return input_steps + longest_offset; }
 };
 
 template <class Real> struct DeliveryPlan : PlanSizes {
@@ -68,15 +67,15 @@ template <class Real> struct DeliveryPlan : PlanSizes {
   Aligned<Real> tables;
   std::vector<std::uint32_t> offsets;  // of fused synapses: columns * delay_offset + target
   std::vector<Index> offset_shift;  // (groups * partitions) number of the first synapse of a group, minus where its offsets begin
-  std::vector<Index> run_synapse;   // first synapse of each run; it ends where the next one begins
-  std::vector<std::uint32_t> run_target;  // and its target
-  std::vector<Index> run_start;           // of each branch that consists of runs, see `run_shift`
-  std::vector<Index> run_shift;           // (groups * partitions) where the branches of a projection begin there
+  std::vector<Index> series_synapse;         // first synapse of each series; it ends where the next one begins
+  std::vector<std::uint32_t> series_target;  // and its target
+  std::vector<Index> series_start;           // of each branch that consists of series, see `series_shift`
+  std::vector<Index> series_shift;           // (groups * partitions) where the branches of a projection begin there
   std::vector<GradientPiece> pieces;
 };
 
-// Whether a run of neighbouring targets begins with a synapse of a branch whose first one is `first`.
-inline bool begins_run(const Topology& topology, Index synapse, Index first) {
+// Whether a series of contiguous targets begins with a synapse of a branch whose first one is `first`.
+inline bool begins_series(const Topology& topology, Index synapse, Index first) {
   return synapse == first || topology.targets[synapse] != topology.targets[synapse - 1] + 1;
 }
 
@@ -113,17 +112,17 @@ inline bool has_repeats(const Topology& topology, const DelayGroup& group) {
   return false;
 }
 
-// Runs of neighbouring targets in the branches of a projection.
-inline Index count_runs(const Topology& topology, const DelayGroup& group) {
-  Index runs = 0;
+// Series of contiguous targets in the branches of a projection.
+inline Index count_series(const Topology& topology, const DelayGroup& group) {
+  Index series = 0;
   const auto [first, end] = branches_of(group);
   for (Index p = 0; p < topology.n_partitions(); p++)
     for (Index branch = first; branch < end; branch++) {
       const Index begin = topology.branch_start(p, branch);
       for (Index synapse = begin; synapse < topology.branch_start(p, branch + 1); synapse++)
-        runs += begins_run(topology, synapse, begin);
+        series += begins_series(topology, synapse, begin);
     }
-  return runs;
+  return series;
 }
 
 // After which axon a piece ends that begins with `begin`: it has one, and others up to `most` synapses in each partition.
@@ -158,7 +157,7 @@ inline Index room_for_sums(const Topology& topology, const PlanSizes& plan, Inde
   Index longest = 0, most = 0;
   for (Index r = 0; r < topology.groups.size; r++) {
     const DelayGroup& group = topology.groups[r];
-    if (!plan.groups[r].by_spikes || group.first_group != r) continue;
+    if (!plan.groups[r].per_spike || group.first_group != r) continue;
     for (Index p = 0; p < topology.n_partitions(); p++) {
       const auto start = [&](Index source) {
         return topology.branch_start(p, group.first_branch + source * group.branch_stride);
@@ -178,29 +177,29 @@ inline PlanSizes plan_sizes(const Topology& topology, Index n_steps, bool learns
   // What is summed at a time may end up to a vector behind the last target.
   plan.columns = padded(topology.n_neurons() + topology.n_readouts()) + kPadding;
   for (const DelayGroup* group = topology.groups.data; group != topology.groups.data + topology.groups.size; group++)
-    plan.latest = std::max(plan.latest, std::min(group->delay_offset, n_steps - 1));
-  plan.turn = power_of_two(plan.latest + 1);
+    plan.longest_offset = std::max(plan.longest_offset, std::min(group->delay_offset, n_steps - 1));
+  plan.input_steps = power_of_two(plan.longest_offset + 1);
   for (Index r = 0; r < topology.groups.size; r++) {
     const DelayGroup& group = topology.groups[r];
     if (group.first_group != r) continue;
     const double synapses = static_cast<double>(count_synapses(topology, group));
     const double branches = static_cast<double>(group.n_branches * group.branch_stride);
-    const bool small = (plan.latest + 1) * plan.columns <= std::numeric_limits<std::int32_t>::max();
+    const bool small = (plan.longest_offset + 1) * plan.columns <= std::numeric_limits<std::int32_t>::max();
     const bool dense = plan_table(topology, r, plan);
-    const Index runs = dense ? 0 : count_runs(topology, group);
-    const bool contiguous = runs > 0 && synapses >= kContiguousFrom * static_cast<double>(runs);
+    const Index series = dense ? 0 : count_series(topology, group);
+    const bool contiguous = series > 0 && synapses >= kContiguousFrom * static_cast<double>(series);
     const bool fused = !dense && !contiguous && small && group.branch_stride > 1 &&
                        synapses < kFusedTo * branches * static_cast<double>(topology.n_partitions());
-    const bool by_spikes = learns && group.rule == Rule::eprop && !group.onto_readouts && !contiguous &&
+    const bool per_spike = learns && group.rule == Rule::eprop && !group.onto_readouts && !contiguous &&
                            synapses < kRowsFrom * branches * static_cast<double>(group.target_end - group.target_begin);
-    if (fused) plan.flat += static_cast<Index>(synapses);
+    if (fused) plan.fused += static_cast<Index>(synapses);
     if (contiguous) {
-      plan.runs += runs + topology.n_partitions();
-      plan.run_branches += (group.n_branches * group.branch_stride + 1) * topology.n_partitions();
+      plan.series += series + topology.n_partitions();
+      plan.series_branches += (group.n_branches * group.branch_stride + 1) * topology.n_partitions();
     }
     for (Index d = 0; d < group.branch_stride; d++) {
       GroupPlan& own = plan.groups[r + d];
-      own.contiguous = contiguous, own.fused = fused, own.by_spikes = by_spikes;
+      own.contiguous = contiguous, own.fused = fused, own.per_spike = per_spike;
     }
   }
   if (learns) plan.sums = room_for_sums(topology, plan, n_steps * plan.columns * real_size, threads);
@@ -209,7 +208,7 @@ inline PlanSizes plan_sizes(const Topology& topology, Index n_steps, bool learns
 
 // Offsets of fused synapses.
 template <class Real> void fill_offsets(const Topology& topology, DeliveryPlan<Real>& plan) {
-  plan.offsets.reserve(static_cast<std::size_t>(plan.flat));
+  plan.offsets.reserve(static_cast<std::size_t>(plan.fused));
   plan.offset_shift.assign(static_cast<std::size_t>(topology.groups.size * topology.n_partitions()), 0);
   for (Index r = 0; r < topology.groups.size; r++) {
     const DelayGroup& group = topology.groups[r];
@@ -227,29 +226,29 @@ template <class Real> void fill_offsets(const Topology& topology, DeliveryPlan<R
   }
 }
 
-// Runs of neighbouring targets.
-template <class Real> void fill_runs(const Topology& topology, DeliveryPlan<Real>& plan) {
-  plan.run_synapse.reserve(static_cast<std::size_t>(plan.runs));
-  plan.run_target.reserve(static_cast<std::size_t>(plan.runs));
-  plan.run_start.reserve(static_cast<std::size_t>(plan.run_branches));
-  plan.run_shift.assign(static_cast<std::size_t>(topology.groups.size * topology.n_partitions()), 0);
+// Series of contiguous targets.
+template <class Real> void fill_series(const Topology& topology, DeliveryPlan<Real>& plan) {
+  plan.series_synapse.reserve(static_cast<std::size_t>(plan.series));
+  plan.series_target.reserve(static_cast<std::size_t>(plan.series));
+  plan.series_start.reserve(static_cast<std::size_t>(plan.series_branches));
+  plan.series_shift.assign(static_cast<std::size_t>(topology.groups.size * topology.n_partitions()), 0);
   for (Index r = 0; r < topology.groups.size; r++) {
     if (!plan.groups[r].contiguous || topology.groups[r].first_group != r) continue;
     const auto [first, end] = branches_of(topology.groups[r]);
     for (Index p = 0; p < topology.n_partitions(); p++) {
-      plan.run_shift[r * topology.n_partitions() + p] = static_cast<Index>(plan.run_start.size());
+      plan.series_shift[r * topology.n_partitions() + p] = static_cast<Index>(plan.series_start.size());
       for (Index branch = first; branch < end; branch++) {
         const Index begin = topology.branch_start(p, branch);
-        plan.run_start.push_back(static_cast<Index>(plan.run_synapse.size()));
+        plan.series_start.push_back(static_cast<Index>(plan.series_synapse.size()));
         for (Index synapse = begin; synapse < topology.branch_start(p, branch + 1); synapse++) {
-          if (!begins_run(topology, synapse, begin)) continue;
-          plan.run_synapse.push_back(synapse);
-          plan.run_target.push_back(topology.targets[synapse]);
+          if (!begins_series(topology, synapse, begin)) continue;
+          plan.series_synapse.push_back(synapse);
+          plan.series_target.push_back(topology.targets[synapse]);
         }
       }
-      plan.run_start.push_back(static_cast<Index>(plan.run_synapse.size()));
-      plan.run_synapse.push_back(topology.branch_start(p, end));
-      plan.run_target.push_back(0);
+      plan.series_start.push_back(static_cast<Index>(plan.series_synapse.size()));
+      plan.series_synapse.push_back(topology.branch_start(p, end));
+      plan.series_target.push_back(0);
     }
   }
 }
@@ -261,7 +260,7 @@ template <class Real> void fill_pieces(const Topology& topology, DeliveryPlan<Re
   for (Index r = 0; r < topology.groups.size; r++) {
     const DelayGroup& group = topology.groups[r];
     if (group.rule != Rule::eprop || group.first_group != r) continue;
-    const Index most = plan.groups[r].by_spikes ? plan.sums : piece;
+    const Index most = plan.groups[r].per_spike ? plan.sums : piece;
     for (Index begin = 0; begin < group.n_branches;) {
       const Index end = end_of_piece(topology, group, begin, most);
       plan.pieces.push_back({r, begin, end});
@@ -274,29 +273,29 @@ template <class Real> DeliveryPlan<Real> make_plan(const Topology& topology, Ind
   DeliveryPlan<Real> plan(plan_sizes(topology, n_steps, learns, threads, sizeof(Real)));
   plan.tables.resize(static_cast<std::size_t>(plan.dense));
   fill_offsets(topology, plan);
-  fill_runs(topology, plan);
+  fill_series(topology, plan);
   if (learns) fill_pieces(topology, plan, threads);
   return plan;
 }
 
-// Runs of neighbouring targets of the branches of a projection, in one partition.
-struct Runs {
+// Series of contiguous targets of the branches of a projection, in one partition.
+struct ContiguousTargets {
   const Index* synapse;
   const std::uint32_t* target;
   const Index* start;
   Index first_branch;  // where `start` begins
-  // Calls work(first synapse, first target, length) for each run of a branch.
+  // Calls work(first synapse, first target, length) for each series of a branch.
   template <class Work> [[gnu::always_inline]] void each(Index branch, const Work& work) const {
     const Index end = start[branch - first_branch + 1];
-    for (Index run = start[branch - first_branch]; run < end; run++)
-      work(synapse[run], Index{target[run]}, synapse[run + 1] - synapse[run]);
+    for (Index k = start[branch - first_branch]; k < end; k++) work(synapse[k], Index{target[k]}, synapse[k + 1] - synapse[k]);
   }
 };
-template <class Real> Runs runs_of(const Topology& topology, const DeliveryPlan<Real>& plan, Index group, Index partition) {
+template <class Real>
+ContiguousTargets contiguous_targets(const Topology& topology, const DeliveryPlan<Real>& plan, Index group, Index partition) {
   if (!plan.groups[group].contiguous) return {};
   const DelayGroup& first = topology.groups[group];
-  return {plan.run_synapse.data(), plan.run_target.data(),
-          plan.run_start.data() + plan.run_shift[group * topology.n_partitions() + partition], first.first_branch};
+  return {plan.series_synapse.data(), plan.series_target.data(),
+          plan.series_start.data() + plan.series_shift[group * topology.n_partitions() + partition], first.first_branch};
 }
 
 // Where the synapses of a projection lead to.

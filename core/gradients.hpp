@@ -59,8 +59,8 @@ template <class Real> SourceSpikes spikes_in_time(const SampleSlot<Real>& slot, 
   return {slot.steps.data() + begin, end - begin};
 }
 
-// Adds the gradients of a piece whose branches have many targets: G of all of them is summed up, then picked; or of runs of
-// neighbouring targets, run by run.
+// Adds the gradients of a piece whose branches have many targets: G of all of them is summed up, then picked; or of
+// contiguous targets, series by series.
 template <class Real> void accumulate_rows(const Batch<Real>& batch, const GradientPiece& piece, const SampleSlot<Real>& slot,
                                            Real scale, Real* sums, Array1<Real> pending) {
   const Topology& topology = batch.topology;
@@ -78,9 +78,9 @@ template <class Real> void accumulate_rows(const Batch<Real>& batch, const Gradi
         if (contiguous) {
           // Nothing behind the piece is touched: it may be another thread's.
           const Index end = topology.branch_start(p, first.first_branch + piece.end * first.branch_stride);
-          runs_of(topology, batch.plan, piece.group, p).each(branch, [&](Index synapse, Index target, Index count) {
+          contiguous_targets(topology, batch.plan, piece.group, p).each(branch, [&](Index synapse, Index target, Index count) {
             sum_rows(rows, target, count, sums);
-            add_run(pending.data + synapse, sums, count, end - synapse);
+            add_series(pending.data + synapse, sums, count, end - synapse);
           });
           continue;
         }
@@ -145,11 +145,11 @@ template <class Real> void accumulate_spikes(const Batch<Real>& batch, const Gra
 // Adds the gradients of a piece of axons from the samples of the first `width` slots, the first of which is number `index`.
 template <class Real> void accumulate_piece(Batch<Real>& batch, const GradientPiece& piece, Index width, Index index,
                                             const BatchRequest& request, Index thread, Array1<Real> pending) {
-  const bool by_spikes = batch.plan.groups[piece.group].by_spikes;
+  const bool per_spike = batch.plan.groups[piece.group].per_spike;
   const auto each_slot = [&](auto&& add) {
     for (Index s = 0; s < width; s++) add(batch.slots[s], static_cast<Real>(request.scales(index + s, piece.group)));
   };
-  if (!by_spikes)
+  if (!per_spike)
     return each_slot([&](const SampleSlot<Real>& slot, Real scale) {
       accumulate_rows(batch, piece, slot, scale, batch.row_sums[thread].data(), pending);
     });

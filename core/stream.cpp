@@ -64,8 +64,8 @@ template <class Real> Index count_events(const StreamState<Real>& state, Index n
 // Delivers what arrives in step t at the targets of a partition, delay group by delay group, and finalises what expires.
 template <class Real> void deliver(Stream<Real>& stream, Index partition, Index t) {
   StreamState<Real>& state = stream.state;
-  for (Index turn = 0; turn < state.topology.delivery_order.size; turn++) {
-    const Index number = state.topology.delivery_order[turn];
+  for (Index k = 0; k < state.topology.delivery_order.size; k++) {
+    const Index number = state.topology.delivery_order[k];
     const DelayGroup& group = state.groups[number];
     if (group.counts_events) stream.notes[partition].events += count_events(state, number, partition, t);
     if (group.rule == Rule::stdp) {
@@ -138,21 +138,21 @@ template <class Real> void step_partition(Stream<Real>& stream, const RunRequest
   const Index first_readout = topology.bounds(1, partition), last_readout = topology.bounds(1, partition + 1);
   double* readout_input = state.neurons.input.data + topology.n_neurons();
   PartitionNotes& notes = stream.notes[partition];
-  notes.watch.lap(kOutside);
+  notes.watch.record(kOutside);
   gather_signals(t, begin, end, state.neurons, state.history.error, topology.signal_delay);
   extend_propagators(stream, begin, end, t);
-  notes.watch.lap(kPropagators);
+  notes.watch.record(kPropagators);
   deliver(stream, partition, t);
-  notes.watch.lap(kDeliver);
+  notes.watch.record(kDeliver);
   if (stream.has_plus || stream.has_stdp)
     notes.input_finite &= all_finite(state.neurons.input.data + begin, end - begin) &
                           all_finite(readout_input + first_readout, last_readout - first_readout);
   advance_partition(state, partition);
   if (stream.has_stdp) notes.post_full = follow_post_spikes(state, partition, t);
   if (!stream.collect) draw_poisson(stream, partition, request.seed, t + request.clock);
-  notes.watch.lap(kAdvance);
+  notes.watch.record(kAdvance);
   integrate_readouts(first_readout, last_readout, topology.readouts, readout_input, state.neurons.y.data);
-  notes.watch.lap(kReadout);
+  notes.watch.record(kReadout);
 }
 
 // ------------------------------------------------------------------------------------------------------------------ all of them
@@ -370,18 +370,18 @@ template <class Real> Index run_stream(Stream<Real>& stream, Index n_steps, Inde
   const double targets = static_cast<double>(state.neurons.input.size);
   const std::function<void(Index)> step = [&](Index partition) { step_partition(stream, request, partition, stream.t); };
   begin_run(stream, request);
-  stream.watch.lap(kOutside);
+  stream.watch.record(kOutside);
   for (Index done = 0; done < n_steps; done++) {
     const Index column = offset + done;
     if (!stream.collect && log_is_full(state.log, stream.t)) grow_log(state.log, stream.t);
     if (stream.has_plus) plan_deliveries(state, stream.t, state.synapses.pending.size == 0, request.threads);
-    stream.watch.lap(kExchange);
+    stream.watch.record(kExchange);
     parallel_for(partitions, threads, step);
-    stream.watch.lap(kRegion);
+    stream.watch.record(kRegion);
     collect_step(stream, column, request, threads);
-    stream.watch.lap(kExchange);
+    stream.watch.record(kExchange);
     compare_step(stream, column, request);
-    stream.watch.lap(kReadout);
+    stream.watch.record(kReadout);
     if (request.probes.rows > 0) read_probes(stream, request, request.probed.row(column));
     stream.unchecked_work += 4.0 * targets;
     stream.t++;

@@ -34,7 +34,7 @@ struct StopWatch {
   std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
   double seconds[kPhases] = {};
 
-  void lap(Phase phase) {
+  void record(Phase phase) {
     if (!timed) return;
     const auto now = std::chrono::steady_clock::now();
     seconds[phase] += std::chrono::duration<double>(now - last).count();

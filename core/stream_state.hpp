@@ -139,7 +139,7 @@ template <class Real> struct PlusWork {
   std::unique_ptr<char[]> storage;
 };
 
-// A stop-watch of one thread: a lap adds the time since the last one to a phase.
+// Phases of a step, whose times are recorded if asked for (`StopWatch`).
 enum Phase : int { kOutside, kPropagators, kDeliver, kAdvance, kReadout, kExchange, kRegion, kPhases };
 
 template <class Real> struct StreamState {

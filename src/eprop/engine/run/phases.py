@@ -14,12 +14,12 @@ BATCH_PHASES = ("samples", "update")
 PROPAGATORS, DELIVER, ADVANCE, READOUT, EXCHANGE, REGION = range(1, 7)
 
 
-def phases_of(laps: np.ndarray) -> dict[str, float]:
+def phases_of(measured: np.ndarray) -> dict[str, float]:
     """Seconds of each phase.
 
     Parameters
     ----------
-    laps : (partitions + 1, phases)
+    measured : (partitions + 1, phases)
         Seconds of each partition, and of the loop around them.
 
     Returns
@@ -28,7 +28,7 @@ def phases_of(laps: np.ndarray) -> dict[str, float]:
         ``propagators``, ``deliver``, ``advance``, ``readout``: means over the partitions, which run side by side; ``exchange``:
         deliveries and logs of spikes; ``wait``: what the slowest partition, and the start of threads, cost the others.
     """
-    loop, work = laps[-1], laps[:-1].mean(axis=0)
+    loop, work = measured[-1], measured[:-1].mean(axis=0)
     columns = {"propagators": PROPAGATORS, "deliver": DELIVER, "advance": ADVANCE, "readout": READOUT}
     out = {name: float(work[column]) for name, column in columns.items()}
     out["wait"] = float(loop[REGION]) - sum(out.values())
@@ -51,9 +51,9 @@ class PhaseTimer:
         self.wanted = wanted
         self.seconds = dict.fromkeys((*PHASES, *BATCH_PHASES), 0.0)
 
-    def add_laps(self, laps: np.ndarray) -> None:
+    def add_phases(self, measured: np.ndarray) -> None:
         """Add what the core has measured."""
-        for name, found in phases_of(laps).items():
+        for name, found in phases_of(measured).items():
             self.seconds[name] += found
 
     def add_since(self, name: str, began: float) -> None:

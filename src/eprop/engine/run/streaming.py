@@ -131,10 +131,10 @@ class Streaming:
             return advance(arrays, arrays.stream, out.request, done, limit)
         began = time.perf_counter()
         steps = advance(arrays, arrays.stream, out.request, done, limit)
-        elapsed, laps = time.perf_counter() - began, arrays.stream.phases()
-        timer.add_laps(laps)
+        elapsed, measured = time.perf_counter() - began, arrays.stream.phases()
+        timer.add_phases(measured)
         if arrays.exchange.several:  # messages are exchanged in Python
-            timer.seconds["exchange"] += max(elapsed - float(laps[-1].sum()), 0.0)
+            timer.seconds["exchange"] += max(elapsed - float(measured[-1].sum()), 0.0)
         return steps
 
     def _count_events_of_all(self, before: int) -> None:
