@@ -5,11 +5,11 @@ Describe a network, build it, run it::
     network/   populations, connection rules, feedback     models/  LIF, ALIF, readout, sources
     rules/     static, e-prop, e-prop+, STDP, optimisers   engine/  build, simulate, record
 
-The mathematics is in ``equations/`` (one scalar function each), the compiled loops are in ``kernels/``, a slow
+The loops over time, neurons and synapses are in C++, in the folder ``core/`` of the sources; `eprop.core` loads them. A slow
 time-driven version straight from the equations is in ``reference/``. ``data/`` reads and simulates event recordings,
 ``tasks/`` says what to learn, ``training/`` learns it, ``plot/`` draws, ``interop/`` speaks to other simulators,
 ``bench/`` measures, ``figures/`` makes the figures of the paper, ``cli/`` is the command ``eprop``. Imports run one way,
-from the command line down to the equations.
+from the command line down to the core.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ if TYPE_CHECKING:
     )
     from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent, Momentum, RMSprop, Static
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-# Where the public names live. They are imported when they are first used: `eprop --help` shall not wait for a compiler.
+# Where the public names live. They are imported when they are first used: `eprop --help` shall not wait for libraries.
 _HOMES = {
     "eprop.engine": (
         "Record", "Recording", "Samples", "Simulator", "make_samples",
@@ -91,7 +91,7 @@ _HOMES = {
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _SUBPACKAGES = frozenset(
-    ("bench", "cli", "core", "data", "engine", "equations", "errors", "figures", "interop", "kernels", "models", "network",
+    ("bench", "cli", "core", "data", "engine", "errors", "figures", "interop", "models", "network",
      "parallel", "parameters", "plot", "random", "reference", "rules", "tasks", "timedriven", "training")
 )  # fmt: skip
 

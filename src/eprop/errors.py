@@ -3,7 +3,7 @@
 Each class is also the built-in error a caller would expect (`ValueError`, `RuntimeError`, `OSError`), so that
 ordinary ``except`` clauses work. Texts say what is wrong, where, and what to do about it.
 
-Compiled code cannot raise such objects; it returns one of the `Status` codes, and `check_status` turns the code
+The core does not raise such objects; it returns one of the `Status` codes, and `check_status` turns the code
 into an error or a warning with advice.
 """
 
@@ -63,7 +63,7 @@ class MissingExtraError(EPropError, ImportError):
 
 
 class CacheWarning(UserWarning):
-    """What is kept between runs, a data set or compiled code, was damaged, or could not be kept."""
+    """What is kept between runs, a data set for one, was damaged, or could not be kept."""
 
 
 class SilenceWarning(UserWarning):
@@ -75,7 +75,7 @@ class NoFeedbackWarning(UserWarning):
 
 
 class Status(enum.IntEnum):
-    """What a compiled loop reports when it returns."""
+    """What the core reports when it returns."""
 
     OK = 0
     NOT_FINITE = 1
@@ -92,7 +92,7 @@ _ADVICE = {
 
 
 def check_status(code: int, where: str) -> None:
-    """Raise or warn for a status code of a compiled loop.
+    """Raise or warn for a status code of the core.
 
     Raises
     ------

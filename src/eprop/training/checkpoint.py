@@ -20,8 +20,8 @@ import numpy as np
 from eprop.errors import CheckpointError
 from eprop.training.files import written_aside
 
-#: Version of the layout; a file of another one is refused.
-FORMAT = 1
+#: Version of the layout; a file of another one is refused. Layout 1 is that of version 0.1.
+FORMAT = 2
 _KIND = "eprop checkpoint"
 _HEADER = 512
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -160,7 +160,7 @@ def _check_header(path: pathlib.Path) -> str:
     if facts.get("layout") != str(FORMAT):
         raise CheckpointError(
             f"{path}: has layout {facts.get('layout')}, this version of eprop reads layout {FORMAT}; "
-            f"it was written by eprop {version}: use that"
+            f"it was written by eprop {version}: use that, or train again with the run's config.toml"
         )
     if facts.get("sha256") != _digest(path, version):
         raise CheckpointError(f"{path}: is damaged, its checksum is wrong; {_WHAT_TO_DO}")

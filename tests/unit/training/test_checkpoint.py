@@ -96,9 +96,9 @@ def test_other_files_are_refused(tmp_path: pathlib.Path, checkpoint: Checkpoint)
     with pytest.raises(CheckpointError, match="is an HDF5 file, but no checkpoint of eprop"):
         load_checkpoint(path)
     save_checkpoint(path, checkpoint)
-    path.write_bytes(path.read_bytes().replace(b"layout 1\n", b"layout 9\n"))
+    path.write_bytes(path.read_bytes().replace(b"layout 2\n", b"layout 1\n"))
     with pytest.raises(
-        CheckpointError, match=r"has layout 9, this version of eprop reads layout 1; .* eprop 0.1.0: use"
+        CheckpointError, match=r"has layout 1, this version of eprop reads layout 2; .* eprop 0.1.0: use"
     ):
         load_checkpoint(path)
 
