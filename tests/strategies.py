@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import eprop as ep
 from eprop import rules
-from networks import LEARNING, NEURONS, SURROGATES, Case, case, neuron_pair
+from networks import LEARNING, SURROGATES, Case, case, neuron_pair
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -25,12 +25,6 @@ MEMBRANES = [name for name, neuron in MODELS.items() if isinstance(neuron, Membr
 every_membrane = pytest.mark.parametrize("model", MEMBRANES)
 
 
-def by_themselves(models: list[str]) -> pytest.MarkDecorator:
-    """Run without a rule: loops of their own to compile, while e-prop's have the same step of the neuron."""
-    rare = {name: [pytest.mark.rare] * (type(MODELS[name]) is not ep.LIF) for name in models}
-    return pytest.mark.parametrize("model", [pytest.param(name, marks=marks) for name, marks in rare.items()])
-
-
 def member(model: str) -> ep.Neuron:
     """The model, or the first neuron of a population of it, if they differ."""
     net = ep.Network()
@@ -90,9 +84,7 @@ def test_description(model):
     assert neuron.to_dict()["type"] == type(neuron).__name__
 
 
-@pytest.mark.parametrize(
-    "model", list(MODELS)
-)
+@every_model
 def test_check(model):
     """What anyone can ask of a model of their own."""
     found = check_neuron(MODELS[model], steps=60)
@@ -101,7 +93,6 @@ def test_check(model):
     assert found["backpropagation"] < 1e-10
 
 
-@pytest.mark.slow  # loops of their own to compile
 def test_check_of_an_adapting_neuron_whose_synapses_cross():
     neuron = built_in(kind="ALIF", tau_m=3.0, v_th=0.8, beta=0.2, tau_adapt=8.0)
     net = ep.Network()
@@ -110,7 +101,7 @@ def test_check_of_an_adapting_neuron_whose_synapses_cross():
     assert max(check_neuron(neuron, steps=60).values()) < 1e-9
 
 
-@by_themselves(MEMBRANES)
+@every_membrane
 def test_rest(model):
     """Without input the voltage goes to where the current holds it, and stays."""
     neuron = MODELS[model]
@@ -124,7 +115,7 @@ def test_rest(model):
         assert np.all(run["rec", "v"] == neuron.e_l)
 
 
-@by_themselves(MEMBRANES)
+@every_membrane
 @pytest.mark.parametrize("dt", [1.0, 0.5])
 def test_spikes(model, dt):
     neuron, run = driven(model, dt=dt)
@@ -155,7 +146,7 @@ def test_spikes(model, dt):
     assert psi.max() > 0.5 * neuron.surrogate.height
 
 
-@by_themselves([name for name in MEMBRANES if adapts(MODELS[name])])
+@pytest.mark.parametrize("model", [name for name in MEMBRANES if adapts(MODELS[name])])
 def test_adaptation(model):
     """Each spike raises the threshold one step later, and it comes back; in a pause it stands still."""
     neuron, run = driven(model)
@@ -181,7 +172,7 @@ def test_eligibility(model):
     assert found.arrival[0] == neuron.input_scale(0.5)
 
 
-@by_themselves(MEMBRANES)
+@every_membrane
 def test_decay(model):
     """Between inputs a voltage returns to rest by ``alpha`` per step."""
     neuron = MODELS[model].replace(i_e=0.0)

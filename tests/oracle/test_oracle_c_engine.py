@@ -24,15 +24,12 @@ LEARNED = [name for name, neuron in NEURONS.items() if type(neuron).__name__ in 
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize(
-    "name", LEARNED
-)
+@pytest.mark.parametrize("name", LEARNED)
 def test_losses_of_nest(name):
     check(name, each_step=name == "LIF, Adam")
 
 
 @pytest.mark.tiny
-@pytest.mark.rare
 def test_losses_of_nest_with_a_step_in_every_step():
     """With gradient descent, too: of the first two iterations."""
     check("delta LIF", each_step=True, iterations=2)

@@ -218,7 +218,6 @@ def test_axons_of_every_delay_count(monkeypatch):
         ep.Simulator(net, threads=1)
 
 
-@pytest.mark.rare
 @pytest.mark.tiny
 def test_the_command_line_says_so_as_well(monkeypatch):
     from eprop.cli import app

@@ -68,7 +68,9 @@ def held_now():
     return sum(trace.size for trace in found.traces), {id(thing) for thing in gc.get_objects()}
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the core flushes subnormal numbers on x86-64")
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="the core flushes subnormal numbers on x86-64"
+)
 @pytest.mark.parametrize("threads", [1, pytest.param(2, marks=two_threads)])
 def test_what_is_silent_for_long_becomes_zero(threads):
     sim = simulator(threads)
@@ -84,7 +86,9 @@ def test_what_is_silent_for_long_becomes_zero(threads):
     assert subnormal(0.5 * np.full(64, ALMOST_NOTHING)).all()  # the mode was the loop's own
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the core flushes subnormal numbers on x86-64")
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="the core flushes subnormal numbers on x86-64"
+)
 @pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
 def test_moments_that_fade_become_zero():
     net = ep.Network(seed=3)

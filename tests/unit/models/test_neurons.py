@@ -113,7 +113,6 @@ def test_steps_and_decay_take_arrays():
 
 
 @pytest.mark.tiny
-@pytest.mark.rare  # a network without neurons: loops of their own
 def test_lower_bound_of_readouts():
     net = ep.Network()
     x, out = net.add(ep.EventSource(), 2, "in"), net.add(ep.Readout(tau_m=10.0, e_l=1.0, v_min=0.5), 1, "out")

@@ -129,10 +129,18 @@ def test_neighbours_in_a_row_see_neighbouring_squares() -> None:
     lengths = {}
     for p, groups in zip(net.projections, built.delay_groups, strict=True):
         starts = built.topology.branch_start[0][branches_of(built.topology.groups[groups[0]])]
-        targets = built.topology.targets[starts[0] : built.topology.branch_start[0][-1]][: starts[-1] - starts[0]].astype(int)
+        targets = built.topology.targets[starts[0] : built.topology.branch_start[0][-1]][
+            : starts[-1] - starts[0]
+        ].astype(int)
         lengths[p.name] = targets.size / (1 + np.count_nonzero(np.diff(targets) != 1))
     contiguous = {name: length >= 8.0 for name, length in lengths.items()}
-    assert contiguous == {"in->rec": True, "rec->rec": False, "rec->out": True, "in->filters": True, "filters->rec": True}
+    assert contiguous == {
+        "in->rec": True,
+        "rec->rec": False,
+        "rec->out": True,
+        "in->filters": True,
+        "filters->rec": True,
+    }
 
 
 def test_edge_filters_do_not_learn_and_are_heard_in_squares() -> None:
