@@ -70,7 +70,13 @@ def test_spikes_reach_the_log_of_every_rank_that_knows_the_neuron(neurons, ranks
         steps, sources = stream.spikes(first, first + known.size, 0, STEPS)
         assert stream.message().size == 0  # the outbox has been emptied
         oldest = max(STEPS + 1 - len(sim.arrays.history.log_start), 0)  # still in the log
-        return comm.messages, (partition.first, partition.stop), known, oldest, np.array([steps, known[sources - first]])
+        return (
+            comm.messages,
+            (partition.first, partition.stop),
+            known,
+            oldest,
+            np.array([steps, known[sources - first]]),
+        )
 
     for messages, (first, stop), known, oldest, found in on_ranks(ranks, work):
         in_order = np.array(np.nonzero(wanted & np.isin(np.arange(neurons), known)))
@@ -120,10 +126,15 @@ def test_a_message_that_ends_too_early_is_read_as_silence(keep, monkeypatch):
 def learned(sim: ep.Simulator, rule: ep.Rule, given: np.ndarray, goal: np.ndarray) -> dict[str, Any]:
     """All that a network has become after a run, some learning and a state."""
     if isinstance(rule, ep.EProp):
-        samples = sim.samples(3, 30, inputs={"in": given[:90].reshape(3, 30, -1)}, targets={"out": goal[:90].reshape(3, 30, -1)})
+        samples = sim.samples(
+            3, 30, inputs={"in": given[:90].reshape(3, 30, -1)}, targets={"out": goal[:90].reshape(3, 30, -1)}
+        )
         y = [sim.train(samples).y for _ in range(2)]
     else:
-        y = [sim.run(60.0, {"in": given[first : first + 60]}, {"out": goal[first : first + 60]}).y["out"] for first in (0, 60)]
+        y = [
+            sim.run(60.0, {"in": given[first : first + 60]}, {"out": goal[first : first + 60]}).y["out"]
+            for first in (0, 60)
+        ]
     state = {name: value for name, value in sim.state().items() if not name.startswith("spike_log/")}
     state["history/steps"] = state["history/steps"][:, :3]  # without the work space
     return {"y": np.concatenate(y), **state}

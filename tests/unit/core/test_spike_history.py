@@ -138,7 +138,9 @@ def test_branches_are_seen_as_of_their_last_arrivals():
         shifted = [x if late else np.vstack([np.zeros((d - 1, 6), bool), x])[:80] for d in delays]
         inputs = {source.name: part for source, part in zip(sources, shifted, strict=True)}
         run = sim.run(80.0, inputs, {"out": goal}, record=[(f"in{d}->rec", "trace") for d in delays])
-        found.append([run[f"in{d}->rec", "trace"] for d in delays] + [sim.connections(p.name)[2] for p in net.projections])
+        found.append(
+            [run[f"in{d}->rec", "trace"] for d in delays] + [sim.connections(p.name)[2] for p in net.projections]
+        )
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(a, b, rtol=0.0, atol=1e-13)
     assert np.ptp(found[0][3]) > 0.0
