@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from conformance.registry import MODELS, built_in
+from conformance.registry import MODELS, SURROGATES, built_in
+from eprop import reference
 from eprop.core import lib
 from eprop.engine.build.assemble import build
 from eprop.engine.build.neurons import neurons_of
@@ -16,12 +17,17 @@ from eprop.engine.own_neuron import loop_of
 from eprop.models.base import core_model
 from eprop.models.membrane import Membrane
 from eprop.parameters import parameters_of, varies
+from eprop.reference import neurons as step_by_step
 from eprop.timedriven import check_neuron
+from networks import NAMES
 
 pytestmark = pytest.mark.tiny
 every_model = pytest.mark.parametrize("model", MODELS)
 # Of these, more is known than of anyone's model.
 MEMBRANES = [name for name, neuron in MODELS.items() if isinstance(neuron, Membrane) and not varies(neuron)]
+# Their equations are in the core; those of others are Python.
+IN_THE_CORE = [name for name, neuron in MODELS.items() if core_model(type(neuron)) is not None]
+OWN = [name for name in MODELS if name not in IN_THE_CORE]
 every_membrane = pytest.mark.parametrize("model", MEMBRANES)
 
 
@@ -187,12 +193,10 @@ def test_decay(model):
     np.testing.assert_allclose(v[4:], push * np.exp(-np.arange(26) / neuron.tau_m), atol=1e-12)
 
 
-@every_model
+@pytest.mark.parametrize("model", OWN)
 def test_compiled_update_is_the_function_as_written(model):
     """The function of one step, of a neuron of one's own, gives the same numbers compiled and as Python."""
     neuron = member(model)
-    if core_model(type(neuron)) is not None:
-        pytest.skip("its update is in the core; tests/unit/models compare it with the reference")
     derived = neuron.derived(1.0)
     params = np.array([*([derived[name]] for name in neuron.parameter_rows), [0.0]])
     rng = np.random.default_rng(0)
@@ -208,3 +212,36 @@ def test_compiled_update_is_the_function_as_written(model):
         np.testing.assert_allclose(state, other, rtol=1e-15)
         spikes += found.size
     assert spikes > 5
+
+
+def twin_of(neuron: ep.LIF) -> reference.LIF:
+    """The same neuron for the reference."""
+    kind = reference.DeltaLIF if isinstance(neuron, ep.DeltaLIF) else reference.LIF
+    given = {
+        NAMES.get(name, name): value for name, value in vars(neuron).items() if name not in ("v_init", "surrogate")
+    }
+    shape = next(name for name, made in SURROGATES.items() if isinstance(neuron.surrogate, made))
+    return kind(**given, surrogate=shape, height=neuron.surrogate.height, width=neuron.surrogate.width)
+
+
+@pytest.mark.parametrize("dt", [1.0, 0.5])
+@pytest.mark.parametrize("model", IN_THE_CORE)
+def test_the_core_does_what_the_reference_does(model, dt):
+    """Step by step, for neurons that share their parameters and for those with their own."""
+    net = ep.Network(dt=dt)
+    members, n = neurons_of(net, net.add(MODELS[model], 3)), 5
+    for neuron in members:
+        twin, derived = twin_of(neuron), neuron.derived(dt)
+        start = [np.broadcast_to(neuron.initial(dt, range(n), 0).get(name, 0.0), n) for name in neuron.state_rows]
+        params = np.array([np.full(n, derived[name]) for name in neuron.parameter_rows] + [np.zeros(n)])
+        state, psi, code, spikes = np.array(start), np.zeros(n), lib.models[core_model(type(neuron))], 0
+        now, rng = step_by_step.initial_state(twin, n), np.random.default_rng(0)
+        for t in range(300):
+            x = rng.normal(0.25, 0.5, n) / neuron.input_scale(dt)
+            now, wanted = step_by_step.step_neurons(twin, now, x, t, dt)
+            found = lib.advance(code, state, params, 0, n, x, psi)
+            np.testing.assert_array_equal(found, np.flatnonzero(now.z))
+            np.testing.assert_allclose(state[0], now.v, rtol=1e-11, atol=1e-12)
+            np.testing.assert_allclose(psi, wanted, rtol=1e-9, atol=1e-11)
+            spikes += found.size
+        assert spikes > 50

@@ -129,3 +129,17 @@ def test_what_spikes_by_the_clock_is_never_refractory():
         with pytest.raises(ep.ParameterError, match="ForcedLIF spikes by the clock: it has no t_ref"):
             ForcedLIF(**given)
     assert ForcedLIF(interval=0.3).derived(1.0)["interval"] == 1.0
+
+
+def test_what_spikes_by_the_clock_does_so_whatever_arrives():
+    """Every interval from its phase on; its voltage is that of `LIF`, and loses the threshold with each spike."""
+    neuron, x = ForcedLIF(tau_m=20.0, v_th=0.6, interval=7.0), np.random.default_rng(0).normal(0.0, 1.0, 40)
+    found = stepped(neuron, x)
+    phase = int(neuron.initial(1.0, range(1), 0)["left"][0]) - 1
+    np.testing.assert_array_equal(np.flatnonzero(found["z"]), np.arange(phase, 40, 7))
+    v = 0.0
+    for t, pushed in enumerate(x):
+        v = ALPHA * v + pushed
+        assert found["psi"][t] == pytest.approx(0.3 * max(0.0, 1.0 - abs(v - 0.6)), abs=1e-12)
+        v -= 0.6 * found["z"][t]
+        assert found["v"][t] == pytest.approx(v, abs=1e-12)
