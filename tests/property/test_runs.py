@@ -83,6 +83,7 @@ def test_splitting_a_run(c, data):
     same_state(whole, parts)
 
 
+@pytest.mark.threads
 @two_threads
 @pytest.mark.parametrize("precision", ["double", "single"])
 @examples(0.03)
@@ -99,6 +100,7 @@ def test_threads_with_plus(precision, seed, symmetric):
     same_state(*sims)
 
 
+@pytest.mark.threads
 @two_threads
 @pytest.mark.parametrize("precision", ["double", "single"])
 @examples(0.03)

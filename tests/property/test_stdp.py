@@ -96,7 +96,7 @@ def test_partitions_change_no_bit(partitions, beside):
     assert wanted.spikes["rec"][0].size > 20
 
 
-@pytest.mark.tiny
+@pytest.mark.threads
 @two_threads
 def test_threads_change_no_bit():
     net, x = stdp_network(7, beside=PLUS), stimulus(7, 200, 7)

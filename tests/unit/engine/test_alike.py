@@ -11,6 +11,7 @@ import eprop as ep
 from eprop.engine.build.records import Sharing
 from eprop.models import inline
 
+pytestmark = pytest.mark.tiny
 EACH, SAME, SHORT = Sharing.each, Sharing.same, Sharing.shortcut
 MODELS = {
     "LIF": ep.LIF(tau_m=20.0, v_th=0.6, t_ref=2.0),

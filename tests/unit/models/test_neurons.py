@@ -19,7 +19,7 @@ def stepped(neuron: ep.Neuron, inputs, dt: float = 1.0) -> dict[str, np.ndarray]
     """Rows of state, spikes and surrogate gradients of one neuron under ``inputs`` (mV per step)."""
     derived, initial = neuron.derived(dt), neuron.initial(dt, range(1), 0)
     params = np.array([*([derived[name]] for name in neuron.parameter_rows), [0.0]])
-    state = np.array([[initial.get(name, 0.0)] for name in neuron.state_rows])
+    state = np.array([np.broadcast_to(initial.get(name, 0.0), 1) for name in neuron.state_rows])
     rows, psi = [], np.zeros(1)
     for x in inputs:
         spikes = lib.advance(lib.models[neuron.core], state, params, 0, 1, np.array([x], float), psi)
@@ -136,10 +136,10 @@ def test_what_spikes_by_the_clock_does_so_whatever_arrives():
     neuron, x = ForcedLIF(tau_m=20.0, v_th=0.6, interval=7.0), np.random.default_rng(0).normal(0.0, 1.0, 40)
     found = stepped(neuron, x)
     phase = int(neuron.initial(1.0, range(1), 0)["left"][0]) - 1
-    np.testing.assert_array_equal(np.flatnonzero(found["z"]), np.arange(phase, 40, 7))
+    np.testing.assert_array_equal(np.flatnonzero(found["spike"]), np.arange(phase, 40, 7))
     v = 0.0
     for t, pushed in enumerate(x):
         v = ALPHA * v + pushed
         assert found["psi"][t] == pytest.approx(0.3 * max(0.0, 1.0 - abs(v - 0.6)), abs=1e-12)
-        v -= 0.6 * found["z"][t]
+        v -= 0.6 * found["spike"][t]
         assert found["v"][t] == pytest.approx(v, abs=1e-12)
