@@ -9,8 +9,8 @@ import sys
 # Launchers that are themselves under a launcher, as in a batch job, would confuse these.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "OMPI_COMM", "SLURM"))}
 SECONDS = 240
-#: As plain Python, so that nothing has to be compiled.
-PLAIN = {"NUMBA_DISABLE_JIT": "1", "NUMBA_NUM_THREADS": "2"}
+# Two threads for each rank, so that a test may ask for them.
+THREADS = {"EPROP_NUM_THREADS": "2", "OMP_NUM_THREADS": "1"}
 
 
 def launch(
@@ -19,5 +19,5 @@ def launch(
     """Run Python on several ranks, which share the cores."""
     return subprocess.run(
         [mpiexec, "-n", str(ranks), sys.executable, *command], capture_output=True, text=True, timeout=seconds, check=False,
-        env={**CLEAN, "OMP_NUM_THREADS": "1", **environment},
+        env={**CLEAN, **THREADS, **environment},
     )  # fmt: skip

@@ -15,7 +15,7 @@ from eprop.parameters import param
 
 
 def of_example(name: str) -> Any:
-    """An example as a module: compiled in one test, it is found in the cache by others, and by the example itself."""
+    """An example as a module."""
     path = pathlib.Path(__file__).parents[1] / "examples" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

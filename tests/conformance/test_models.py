@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from conformance.registry import MODELS, built_in
+from conformance.registry import MODELS, SURROGATES, built_in
+from eprop import reference
 from eprop.core import lib
 from eprop.engine.build.assemble import build
 from eprop.engine.build.neurons import neurons_of
@@ -16,19 +17,18 @@ from eprop.engine.own_neuron import loop_of
 from eprop.models.base import core_model
 from eprop.models.membrane import Membrane
 from eprop.parameters import parameters_of, varies
+from eprop.reference import neurons as step_by_step
 from eprop.timedriven import check_neuron
+from networks import NAMES
 
 pytestmark = pytest.mark.tiny
 every_model = pytest.mark.parametrize("model", MODELS)
 # Of these, more is known than of anyone's model.
 MEMBRANES = [name for name, neuron in MODELS.items() if isinstance(neuron, Membrane) and not varies(neuron)]
+# Their equations are in the core; those of others are Python.
+IN_THE_CORE = [name for name, neuron in MODELS.items() if core_model(type(neuron)) is not None]
+OWN = [name for name in MODELS if name not in IN_THE_CORE]
 every_membrane = pytest.mark.parametrize("model", MEMBRANES)
-
-
-def by_themselves(models: list[str]) -> pytest.MarkDecorator:
-    """Run without a rule: loops of their own to compile, while e-prop's have the same step of the neuron."""
-    rare = {name: [pytest.mark.rare] * (type(MODELS[name]) is not ep.LIF) for name in models}
-    return pytest.mark.parametrize("model", [pytest.param(name, marks=marks) for name, marks in rare.items()])
 
 
 def member(model: str) -> ep.Neuron:
@@ -90,7 +90,7 @@ def test_description(model):
     assert neuron.to_dict()["type"] == type(neuron).__name__
 
 
-@pytest.mark.parametrize("model", list(MODELS))
+@every_model
 def test_check(model):
     """What anyone can ask of a model of their own."""
     found = check_neuron(MODELS[model], steps=60)
@@ -99,7 +99,6 @@ def test_check(model):
     assert found["backpropagation"] < 1e-10
 
 
-@pytest.mark.slow  # loops of their own to compile
 def test_check_of_an_adapting_neuron_whose_synapses_cross():
     neuron = built_in(kind="ALIF", tau_m=3.0, v_th=0.8, beta=0.2, tau_adapt=8.0)
     net = ep.Network()
@@ -108,7 +107,7 @@ def test_check_of_an_adapting_neuron_whose_synapses_cross():
     assert max(check_neuron(neuron, steps=60).values()) < 1e-9
 
 
-@by_themselves(MEMBRANES)
+@every_membrane
 def test_rest(model):
     """Without input the voltage goes to where the current holds it, and stays."""
     neuron = MODELS[model]
@@ -122,7 +121,7 @@ def test_rest(model):
         assert np.all(run["rec", "v"] == neuron.e_l)
 
 
-@by_themselves(MEMBRANES)
+@every_membrane
 @pytest.mark.parametrize("dt", [1.0, 0.5])
 def test_spikes(model, dt):
     neuron, run = driven(model, dt=dt)
@@ -153,7 +152,7 @@ def test_spikes(model, dt):
     assert psi.max() > 0.5 * neuron.surrogate.height
 
 
-@by_themselves([name for name in MEMBRANES if adapts(MODELS[name])])
+@pytest.mark.parametrize("model", [name for name in MEMBRANES if adapts(MODELS[name])])
 def test_adaptation(model):
     """Each spike raises the threshold one step later, and it comes back; in a pause it stands still."""
     neuron, run = driven(model)
@@ -179,7 +178,7 @@ def test_eligibility(model):
     assert found.arrival[0] == neuron.input_scale(0.5)
 
 
-@by_themselves(MEMBRANES)
+@every_membrane
 def test_decay(model):
     """Between inputs a voltage returns to rest by ``alpha`` per step."""
     neuron = MODELS[model].replace(i_e=0.0)
@@ -194,12 +193,10 @@ def test_decay(model):
     np.testing.assert_allclose(v[4:], push * np.exp(-np.arange(26) / neuron.tau_m), atol=1e-12)
 
 
-@every_model
+@pytest.mark.parametrize("model", OWN)
 def test_compiled_update_is_the_function_as_written(model):
     """The function of one step, of a neuron of one's own, gives the same numbers compiled and as Python."""
     neuron = member(model)
-    if core_model(type(neuron)) is not None:
-        pytest.skip("its update is in the core; tests/unit/models compare it with the reference")
     derived = neuron.derived(1.0)
     params = np.array([*([derived[name]] for name in neuron.parameter_rows), [0.0]])
     rng = np.random.default_rng(0)
@@ -215,3 +212,36 @@ def test_compiled_update_is_the_function_as_written(model):
         np.testing.assert_allclose(state, other, rtol=1e-15)
         spikes += found.size
     assert spikes > 5
+
+
+def twin_of(neuron: ep.LIF) -> reference.LIF:
+    """The same neuron for the reference."""
+    kind = reference.DeltaLIF if isinstance(neuron, ep.DeltaLIF) else reference.LIF
+    given = {
+        NAMES.get(name, name): value for name, value in vars(neuron).items() if name not in ("v_init", "surrogate")
+    }
+    shape = next(name for name, made in SURROGATES.items() if isinstance(neuron.surrogate, made))
+    return kind(**given, surrogate=shape, height=neuron.surrogate.height, width=neuron.surrogate.width)
+
+
+@pytest.mark.parametrize("dt", [1.0, 0.5])
+@pytest.mark.parametrize("model", IN_THE_CORE)
+def test_the_core_does_what_the_reference_does(model, dt):
+    """Step by step, for neurons that share their parameters and for those with their own."""
+    net = ep.Network(dt=dt)
+    members, n = neurons_of(net, net.add(MODELS[model], 3)), 5
+    for neuron in members:
+        twin, derived = twin_of(neuron), neuron.derived(dt)
+        start = [np.broadcast_to(neuron.initial(dt, range(n), 0).get(name, 0.0), n) for name in neuron.state_rows]
+        params = np.array([np.full(n, derived[name]) for name in neuron.parameter_rows] + [np.zeros(n)])
+        state, psi, code, spikes = np.array(start), np.zeros(n), lib.models[core_model(type(neuron))], 0
+        now, rng = step_by_step.initial_state(twin, n), np.random.default_rng(0)
+        for t in range(300):
+            x = rng.normal(0.25, 0.5, n) / neuron.input_scale(dt)
+            now, wanted = step_by_step.step_neurons(twin, now, x, t, dt)
+            found = lib.advance(code, state, params, 0, n, x, psi)
+            np.testing.assert_array_equal(found, np.flatnonzero(now.z))
+            np.testing.assert_allclose(state[0], now.v, rtol=1e-11, atol=1e-12)
+            np.testing.assert_allclose(psi, wanted, rtol=1e-9, atol=1e-11)
+            spikes += found.size
+        assert spikes > 50

@@ -129,7 +129,7 @@ def drawn_plus(seed: int, draw_pair=drawn_pair, each_step: bool = False) -> Case
 
 
 def plus_seeds(neuron: ep.Neuron, first: int, each_step: bool = False, n: int = 16) -> list:
-    """Four kinds of loops in turn, with four surrogates; seeds of loops that no other test compiles are rare."""
+    """Four kinds of loops in turn, with four surrogates."""
     rules = {seed: drawn_plus(seed, each_step=each_step).rule for seed in range(first, first + n)}
     return [pytest.param(seed) for seed in rules]
 

@@ -64,7 +64,7 @@ def to_nest_name(kind: str) -> str:
 
 @pytest.mark.parametrize("dt", [1.0, 0.5])
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.rare] * k.startswith("Delta")) for k in KINDS])
+@pytest.mark.parametrize("kind", KINDS)
 def test_without_learning(kind, seed, dt, deviations):
     pair = drawn_neuron(np.random.default_rng([3, seed]), kind, surrogate_of(4 * seed), at_rest=seed % 2 == 0)
     c = case(seed, ep.Static(), steps=250, rate=0.1, pair=pair, dt=dt)
@@ -205,7 +205,6 @@ def test_plus_where_each_has_its_own_parameters(kind, deviations):
     assert all(np.ptp(theirs.weights[name][seen[name]]) > 0.1 for name in names)
 
 
-@pytest.mark.rare
 def test_plus_with_a_readout_that_has_no_target(deviations):
     net = mixed_network("LIF", ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=30.0))
     rec, more = net.population("rec"), net.add(ep.Readout(), 2, "more")

@@ -82,7 +82,6 @@ STREAMS: dict[str, Any] = {
     "plus_own_parameters": lambda: network(plus(), plus(), models=OWN),
     "stdp": lambda: network(ep.STDP(rate=0.02, w_max=2.0), weights=ep.Uniform(0.2, 1.0)),
     "static": lambda: network(ep.Static(), delays=3.0),
-    # What other tests have compiled as well.
     "plus_lif": lambda: network(plus(), plus(), models=LIKE),
 }
 #: Networks that learn from samples.

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from launching import PLAIN, launch
+from launching import launch
 
 pytestmark = pytest.mark.mpi
 
@@ -94,7 +94,7 @@ for told in comm.gather(json.dumps(told)) if comm.rank == 0 else comm.gather(jso
 
 def tell(mpiexec: str, cases: str, parallel: str) -> list[dict[str, str]]:
     """What the ranks were told, case by case."""
-    done = launch(mpiexec, 2, "-c", PROGRAM + cases + END, parallel, seconds=100, **PLAIN)
+    done = launch(mpiexec, 2, "-c", PROGRAM + cases + END, parallel, seconds=100)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) == 2

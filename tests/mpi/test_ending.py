@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from launching import PLAIN, launch
+from launching import launch
 
 PROGRAM = """
 import sys, threading, time
@@ -40,7 +40,7 @@ time.sleep(2.0)
 @pytest.mark.parametrize(("code", "given"), [(3, "3"), (1, "'no such file'")])
 def test_a_rank_that_exits_with_a_code_ends_all(mpiexec, code, given):
     began = time.monotonic()
-    done = launch(mpiexec, 2, "-c", PROGRAM + ALONE.format(code=given), seconds=60, **PLAIN)
+    done = launch(mpiexec, 2, "-c", PROGRAM + ALONE.format(code=given), seconds=60)
     assert time.monotonic() - began < 30
     assert done.returncode == code
     assert re.findall(r"(?m)^rank \d of 2.*$", done.stderr) == [
@@ -52,14 +52,14 @@ def test_a_rank_that_exits_with_a_code_ends_all(mpiexec, code, given):
 @pytest.mark.parametrize("code", [0, 4])
 def test_ranks_that_exit_together_have_nothing_to_say(mpiexec, code):
     """Though not in the same moment; and in a thread, ``sys.exit`` ends the thread."""
-    done = launch(mpiexec, 2, "-c", PROGRAM + ALL.format(code=code), seconds=60, **PLAIN)
+    done = launch(mpiexec, 2, "-c", PROGRAM + ALL.format(code=code), seconds=60)
     assert done.returncode == code
     assert "rank" not in done.stderr
 
 
 @pytest.mark.mpi
 def test_a_rank_that_ends_long_before_the_others_says_so_once(mpiexec):
-    done = launch(mpiexec, 2, "-c", PROGRAM + SLOW, seconds=60, **PLAIN)
+    done = launch(mpiexec, 2, "-c", PROGRAM + SLOW, seconds=60)
     assert done.returncode == 0
     assert re.findall(r"(?m)^rank \d of 2.*$", done.stderr) == [
         "rank 1 of 2: has come to its end, others have not. If they wait for it, they make a call that it did not make"
@@ -91,6 +91,6 @@ def test_ctrl_c_while_one_rank_prepares_ends_all(mpiexec, tmp_path):
     words = ["train", "pattern-generation", "--no-figures", "--quiet", "--threads", "1", "--out", str(tmp_path / "run")]
     for setting in ("neurons=8", "inputs=20", "duration=40.0"):
         words += ["--set", setting]
-    done = launch(mpiexec, 2, "-c", WARM_UP, *words, seconds=60, **PLAIN)
+    done = launch(mpiexec, 2, "-c", WARM_UP, *words, seconds=60)
     assert done.returncode != 0
     assert re.search(r"rank 1 of 2: eprop: stopped after 0 of [\d,]+ samples; go on with: eprop train", done.stderr)

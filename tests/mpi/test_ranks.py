@@ -41,20 +41,13 @@ def compare(mpiexec: str, ranks: int, threads: int, cases: list[str], **environm
 @pytest.mark.mpi
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 def test_any_number_of_ranks_gives_the_same_bits(mpiexec, ranks):
-    """Both rules, all models, delays of every kind: as plain Python, so that nothing has to be compiled.
-
-    A sixth of them each on three and on four, all others on two, and a sixth on one rank as well.
-    """
-    every = STREAMS + SAMPLES
-    cases = [name for k, name in enumerate(every) if (k % 6 not in (3, 4) if ranks == 2 else k % 6 == ranks)]
-    compare(mpiexec, ranks, 1, cases, NUMBA_DISABLE_JIT="1", NUMBA_NUM_THREADS="1")
+    """Both rules, all models, delays of every kind."""
+    compare(mpiexec, ranks, 1, STREAMS + SAMPLES)
 
 
 @pytest.mark.mpi
-@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="compiled code is what it is about")
-@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_ranks_and_threads_give_the_same_bits(mpiexec, threads):
-    compare(mpiexec, 2, threads, ["plus_lif", "eprop_lif"], NUMBA_NUM_THREADS="2")
+def test_ranks_and_threads_give_the_same_bits(mpiexec):
+    compare(mpiexec, 2, 2, STREAMS + SAMPLES)
 
 
 PROGRAM = """
@@ -87,7 +80,7 @@ def test_a_rank_that_fails_ends_all(mpiexec, tmp_path, mishap, said):
     program.write_text(PROGRAM.format(mishap=mishap))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="eprop-") as folder:  # the name of a socket has to be short
-        done = launch(mpiexec, 3, str(program), NUMBA_DISABLE_JIT="1", TMPDIR=folder)
+        done = launch(mpiexec, 3, str(program), TMPDIR=folder)
         assert os.listdir(folder) == []
     assert done.returncode != 0
     assert time.monotonic() - began < 60.0
@@ -132,10 +125,9 @@ def test_the_command_trains_on_ranks(mpiexec, tmp_path):
     options = ["train", "pattern-generation", "--epochs", "3", "--no-figures", "--json", "--threads", "1"]
     settings = ("neurons=8", "inputs=20", "duration=40.0", "samples=4", "batch_size=2", "training.skip_easy=1")
     options += [part for value in settings for part in ("--set", value)]
-    plain = {"NUMBA_DISABLE_JIT": "1"}
     found = {}
     for name, ranks, more in (("one", 1, []), ("two", 2, []), ("replicas", 2, ["--parallel", "data"])):
-        done = launch(mpiexec, ranks, "-c", TRAIN, *options, *more, "--out", str(tmp_path / name), **plain)
+        done = launch(mpiexec, ranks, "-c", TRAIN, *options, *more, "--out", str(tmp_path / name))
         assert done.returncode == 0, done.stderr
         found[name] = json.loads(done.stdout)
         assert found[name]["ranks"] == ranks
@@ -144,7 +136,7 @@ def test_the_command_trains_on_ranks(mpiexec, tmp_path):
         assert found["one"][name] == found["two"][name]
     assert 4 < found["one"]["samples_learned"] == found["replicas"]["samples_learned"] < 12
     np.testing.assert_allclose(found["one"]["test_loss"], found["replicas"]["test_loss"], rtol=1e-4)
-    again = launch(mpiexec, 2, "-c", TRAIN, *options, "--out", str(tmp_path / "two"), **plain)
+    again = launch(mpiexec, 2, "-c", TRAIN, *options, "--out", str(tmp_path / "two"))
     assert again.returncode != 0
     assert "rank 0 of 2" in again.stderr
     assert again.stderr.count("is not empty; choose another folder") == 1
@@ -158,7 +150,7 @@ def test_replicas_learn_the_same_in_every_run(mpiexec, tmp_path):
     options += ["--set", "samples=4", "--set", "batch_size=2"]
     learned = []
     for name in ("first", "second"):
-        done = launch(mpiexec, 2, "-c", TRAIN, *options, "--out", str(tmp_path / name), NUMBA_DISABLE_JIT="1")
+        done = launch(mpiexec, 2, "-c", TRAIN, *options, "--out", str(tmp_path / name))
         assert done.returncode == 0, done.stderr
         state = load_checkpoint(RunFolder(tmp_path / name).checkpoint).state
         learned.append({"test_loss": json.loads(done.stdout)["test_loss"], **state})
@@ -225,7 +217,7 @@ print("went on")
 )
 def test_ranks_that_are_given_something_else_are_told(mpiexec, what, said):
     """Instead of numbers that mean nothing, on all of them."""
-    done = launch(mpiexec, 2, "-c", DIFFERENT, what, NUMBA_DISABLE_JIT="1", NUMBA_NUM_THREADS="1")
+    done = launch(mpiexec, 2, "-c", DIFFERENT, what)
     assert done.returncode != 0
     assert said in done.stderr
     assert "went on" not in done.stdout

@@ -14,7 +14,7 @@ import sys
 import warnings
 from typing import Any
 
-os.environ.setdefault("NUMBA_NUM_THREADS", sys.argv[1])
+os.environ.setdefault("EPROP_NUM_THREADS", sys.argv[1])
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import cases

@@ -30,7 +30,6 @@ def test_losses_of_nest(name):
 
 
 @pytest.mark.tiny
-@pytest.mark.rare
 def test_losses_of_nest_with_a_step_in_every_step():
     """With gradient descent, too: of the first two iterations."""
     check("delta LIF", each_step=True, iterations=2)

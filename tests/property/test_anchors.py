@@ -48,12 +48,7 @@ def weights(sim) -> dict[str, np.ndarray]:
     return {name: sim.connections(name)[2] for name in PROJECTIONS.values()}
 
 
-def kinds(compiled: tuple[str, ...]) -> list:
-    """All kinds; those whose loops an ordinary run does not compile carry the mark `rare`."""
-    return [pytest.param(kind, marks=[] if kind in compiled else pytest.mark.rare) for kind in KINDS]
-
-
-@pytest.mark.parametrize("kind", kinds(compiled=()))
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_happens_between_spikes(kind):
     """Rates that change, runs without learning, weights that are set, a reset: the same weights as with gradients apart."""
     c, sim = simulator(kind, ep.GradientDescent(2e-3, w_min=-2.0, w_max=2.0))
@@ -101,7 +96,7 @@ def test_what_happens_between_spikes(kind):
         assert (found != before[name]).any()
 
 
-@pytest.mark.parametrize("kind", kinds(compiled=("LIF", "ALIF")))
+@pytest.mark.parametrize("kind", KINDS)
 def test_evaluation_reads_the_weights_that_are_seen(kind):
     c, sim = simulator(kind, ep.GradientDescent(2e-3))
     go_on(c, sim, 0, 200)
@@ -148,8 +143,8 @@ def test_evaluation_from_rest_is_a_run_from_rest(connectivity, delay):
         np.testing.assert_allclose(found.y[k], alone.y["out"], rtol=0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize("precision", ["double", pytest.param("single", marks=pytest.mark.rare)])
-@pytest.mark.parametrize("kind", kinds(compiled=("LIF", "ALIF")))
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_is_recorded_is_what_is_seen(kind, precision):
     """Weights change when a spike arrives, and rest in between; after each part they are those of `connections`."""
     c, sim = simulator(kind, ep.GradientDescent(2e-3), precision=precision)

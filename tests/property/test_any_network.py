@@ -48,8 +48,6 @@ FEEDBACK = {
     "random": ep.RandomFeedback(),
     "adaptive": ep.Adaptive(ep.Normal(0.0, 1.0), ep.Bernoulli(0.7)),
 }
-# Beside `LIF` in one network; others only where that need not be compiled.
-MIXED = dict.fromkeys(NEURONS, True)
 DELAYS = {"one step": (1.0, 1.0), "several": (4.0, 3.0), "drawn": (ep.Uniform(0.6, 7.0), ep.Uniform(0.6, 5.0))}
 PLUS = {
     "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.02, cutoff=20.0),
@@ -57,7 +55,6 @@ PLUS = {
         optimizer=ep.Adam(3e-4, epsilon=1e-2), kappa=0.9, kappa_reg=0.98, c_reg=0.02, cutoff=70.0
     ),
 }
-# With loops of their own to compile: held with a few neurons only, one for each kind of eligibility.
 MORE_PLUS = {
     "decay": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4, decay=1e-3), c_reg=0.02, cutoff=20.0),
     "Adam, decay": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2, decay=1e-3), cutoff=20.0),
@@ -204,9 +201,7 @@ def test_samples(name, delays):
     def holds(seed, adam, feedback, average):
         optimizer = ep.Adam(3e-3, epsilon=1e-2, decay=0.1) if adam else ep.GradientDescent(3e-3)
         rule = ep.EProp(optimizer=optimizer, c_reg=0.2, average_gradient=average)
-        check_samples(
-            network(seed, NEURONS[name], rule, DELAYS[delays], FEEDBACK[feedback], MIXED[name] and seed % 2 == 0), seed
-        )
+        check_samples(network(seed, NEURONS[name], rule, DELAYS[delays], FEEDBACK[feedback], seed % 2 == 0), seed)
 
     holds()
 
@@ -229,10 +224,7 @@ def check_samples(net: ep.Network, seed: int) -> None:
     ("name", "rule", "delays"),
     [
         *(("ALIF", "gradient descent", delays) for delays in DELAYS),
-        *(
-            pytest.param(name, "two kappas, Adam", "drawn", marks=pytest.mark.rare)
-            for name in ("ALIF, forgetful", "synaptic current", "resonator")
-        ),
+        *((name, "two kappas, Adam", "drawn") for name in ("ALIF, forgetful", "synaptic current", "resonator")),
     ],
 )
 def test_maps_of_several_sizes(name, rule, delays):
@@ -264,7 +256,6 @@ def test_maps_of_several_sizes(name, rule, delays):
         np.testing.assert_array_equal(value, states[-1][key])
 
 
-@pytest.mark.rare  # loops of two models at once are compiled for the test above
 @pytest.mark.parametrize("name", ["ALIF", "synaptic current", "resonator", "ALIF, each its own"])
 def test_two_kinds_of_neurons(name):
     net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], ep.Symmetric(), mixed=True)

@@ -53,7 +53,6 @@ def test_samples(seed, softmax, original, n, averaged):
     np.testing.assert_allclose(gradient, scale * wanted, rtol=1e-5, atol=1e-6 * scale * max(1.0, np.abs(wanted).max()))
 
 
-@pytest.mark.rare
 @examples(0.2)
 @given(seed=SEEDS, softmax=st.booleans())
 def test_plus(seed, softmax):

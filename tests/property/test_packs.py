@@ -24,24 +24,22 @@ from own_neurons import CurrentLIF
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 SIZES, STEPS = (16, 20, 2), 160
 ALIF = neuron_pair(kind="ALIF", tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0)
-# Neurons, kappa of rate regularisation, precisions: of those that other tests compile anyway, both.
+# Neurons, kappa of rate regularisation.
 KINDS = {
-    "LIF": (None, None, ["double", "single"]),
-    "LIF, two kappas": (None, 0.9, ["double"]),
-    "ALIF": (ALIF, None, ["double"]),
-    "ALIF, two kappas": (ALIF, 0.9, ["double"]),
-    "LIF, each its own": ((ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8), None), None, ["double"]),
+    "LIF": (None, None),
+    "LIF, two kappas": (None, 0.9),
+    "ALIF": (ALIF, None),
+    "ALIF, two kappas": (ALIF, 0.9),
+    "LIF, each its own": ((ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8), None), None),
     "own neuron, two filters": (
         (CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7), None),
         None,
-        ["double"],
     ),
 }
-COMPILED = ("LIF", "ALIF")
 
 
 def network(kind: str, seed: int, rate: float):
-    pair, kappa_reg, _ = KINDS[kind]
+    pair, kappa_reg = KINDS[kind]
     rule = ep.EPropPlus(
         optimizer=ep.GradientDescent(3e-4, w_min=-2.0, w_max=2.0), kappa=0.97, kappa_reg=kappa_reg, c_reg=0.05,
         f_target=20.0, cutoff=20.0,
@@ -49,14 +47,8 @@ def network(kind: str, seed: int, rate: float):
     return case(seed, rule, steps=STEPS, sizes=SIZES, rate=rate, density=0.9, pair=pair)
 
 
-def marked(kind: str) -> list[pytest.MarkDecorator]:
-    return [] if kind in COMPILED else [pytest.mark.rare]
-
-
-@pytest.mark.parametrize(
-    ("kind", "precision"),
-    [pytest.param(k, p, marks=marked(k)) for k, (_, _, precisions) in KINDS.items() for p in precisions],
-)
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_packs_change_no_bit(kind, precision):
     c = network(kind, 1, rate=0.05)
     sims = [ep.Simulator(c.network, threads=1, precision=precision, partitions=n) for n in (1, 10)]
@@ -76,7 +68,7 @@ def test_packs_change_no_bit(kind, precision):
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.1])
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=marked(k)) for k in list(KINDS)[:4]])
+@pytest.mark.parametrize("kind", list(KINDS)[:4])
 def test_packs_equal_time_driven(kind, rate):
     c = network(kind, 3, rate)
     ref = run_reference_plus(c)

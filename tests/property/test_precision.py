@@ -21,7 +21,7 @@ ALIF = ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0)
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("neuron", [None, pytest.param(ALIF, marks=pytest.mark.rare)], ids=["LIF", "ALIF"])
+@pytest.mark.parametrize("neuron", [None, ALIF], ids=["LIF", "ALIF"])
 def test_plus(seed, neuron):
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0)
     c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, pair=neuron and (neuron, None))

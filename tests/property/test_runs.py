@@ -14,9 +14,9 @@ from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
-# Compiled for other tests anyway: equal kappas with gradient descent, different ones with moments.
+# One kappa or two, any optimiser.
 PLUS = (
-    st.sampled_from([(False, ep.GradientDescent), (True, ep.Adam), (True, ep.Momentum), (True, ep.RMSprop)])
+    st.tuples(st.booleans(), st.sampled_from([ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop]))
     .flatmap(lambda options: plus_rules(*options))
     .flatmap(networks)
 )
@@ -83,8 +83,9 @@ def test_splitting_a_run(c, data):
     same_state(whole, parts)
 
 
+@pytest.mark.threads
 @two_threads
-@pytest.mark.parametrize("precision", ["double", pytest.param("single", marks=pytest.mark.rare)])
+@pytest.mark.parametrize("precision", ["double", "single"])
 @examples(0.03)
 @given(seed=SEEDS, symmetric=st.booleans())
 def test_threads_with_plus(precision, seed, symmetric):
@@ -99,8 +100,9 @@ def test_threads_with_plus(precision, seed, symmetric):
     same_state(*sims)
 
 
+@pytest.mark.threads
 @two_threads
-@pytest.mark.parametrize("precision", ["double", pytest.param("single", marks=pytest.mark.rare)])
+@pytest.mark.parametrize("precision", ["double", "single"])
 @examples(0.03)
 @given(seed=SEEDS, softmax=st.booleans())
 def test_threads_with_samples(precision, seed, softmax):

@@ -82,9 +82,7 @@ def test_memory_is_bounded():
     assert sim.arrays.history.post_span < 1000
 
 
-@pytest.mark.parametrize(
-    "beside", [None, pytest.param(PLUS, marks=pytest.mark.rare)], ids=["static beside", "e-prop+ beside"]
-)
+@pytest.mark.parametrize("beside", [None, PLUS], ids=["static beside", "e-prop+ beside"])
 @pytest.mark.parametrize("partitions", [2, 5])
 def test_partitions_change_no_bit(partitions, beside):
     net, x = stdp_network(7, beside=beside), stimulus(7, 200, 7)
@@ -98,7 +96,7 @@ def test_partitions_change_no_bit(partitions, beside):
     assert wanted.spikes["rec"][0].size > 20
 
 
-@pytest.mark.slow  # loops of their own to compile
+@pytest.mark.threads
 @two_threads
 def test_threads_change_no_bit():
     net, x = stdp_network(7, beside=PLUS), stimulus(7, 200, 7)
@@ -215,7 +213,6 @@ def test_weights_stay_within_bounds():
         assert mu > 0.0 or {weights.min(), weights.max()} & {0.0, rule.w_max}
 
 
-@pytest.mark.rare
 @pytest.mark.tiny
 def test_single_precision():
     net, x = stdp_network(6), stimulus(6, 100, 7)

@@ -36,7 +36,7 @@ EXPLODED = 1e6  # mV, of a weight
 
 
 def rules_of(optimizers: dict[str, ep.Optimizer], kappa_reg: float, **others: float) -> Any:
-    """Each optimiser with one and two kappas; those whose loops are not compiled are rare."""
+    """Each optimiser with one and two kappas."""
     made = {
         f"{kappas}-{name}": ep.EPropPlus(optimizer=optimizer, kappa_reg=second, **others)
         for name, optimizer in optimizers.items()

@@ -102,7 +102,6 @@ def test_work_is_shared_out():
     assert work_of(few, ranks=100)["branches"] < 0.4 * work_of(few)["branches"]
 
 
-@pytest.mark.rare
 @pytest.mark.tiny
 def test_events_are_those_of_the_benchmark(monkeypatch):
     monkeypatch.setattr(scaling, "triad_bandwidth", lambda threads: 1e9)

@@ -32,7 +32,7 @@ SMALL = ScalingConfig(neurons=20, indegree=5, inputs=3, rate=50.0, steps=40)
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("mode", [pytest.param(mode, marks=[pytest.mark.rare] * (mode != "eprop")) for mode in MODES])
+@pytest.mark.parametrize("mode", MODES)
 def test_counts(mode):
     found = run_scaling(SMALL.replace(mode=mode, timers=mode == "static"))
     assert found.synapses == 20 * 5 + 20 * 3 + 2 * 20
@@ -106,7 +106,6 @@ def test_nest_runs_the_same(mode):
     assert found.plastic_synapses == (0 if mode == "static" else 100)
 
 
-@pytest.mark.rare
 @pytest.mark.tiny
 def test_the_cost_of_an_event_is_measured_where_it_was_asked(monkeypatch):
     monkeypatch.setattr(costs, "SWEEPS", {"interval": (10.0, 20.0), "neurons": (20, 30)})
@@ -181,7 +180,6 @@ def test_memory_is_compared_only_where_it_was_measured(monkeypatch):
     )
 
 
-@pytest.mark.rare
 @pytest.mark.tiny
 @pytest.mark.parametrize(("grown", "told"), [(2399, None), (2400, 12.0)])
 def test_a_process_that_used_memory_again_has_no_growth(grown, told, monkeypatch):

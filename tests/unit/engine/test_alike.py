@@ -11,6 +11,7 @@ import eprop as ep
 from eprop.engine.build.records import Sharing
 from eprop.models import inline
 
+pytestmark = pytest.mark.tiny
 EACH, SAME, SHORT = Sharing.each, Sharing.same, Sharing.shortcut
 MODELS = {
     "LIF": ep.LIF(tau_m=20.0, v_th=0.6, t_ref=2.0),
@@ -42,7 +43,7 @@ class OtherRows(ep.LIF):
 
 
 def network(model: Any, first_rule: Any, rule: Any, neurons: int = 37) -> ep.Network:
-    """A first population that need not learn, and a second one that does, of one model: fewer loops to compile."""
+    """A first population that need not learn, and a second one that does."""
     net = ep.Network(seed=2)
     x = net.add(ep.EventSource(), 30, name="in")
     first = net.add(model, neurons, name="first")
@@ -76,20 +77,9 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 EPROP, PLUS = ep.EProp(c_reg=1.0), ep.EPropPlus(c_reg=1.0)
 
 
-def case(model: str, rule: Any, threads: int = 1) -> Any:
-    marks = [
-        pytest.mark.tiny,
-    ]
-    return pytest.param(model, rule, threads, marks=marks, id=f"{type(rule).__name__}, {model}, {threads}")
-
-
-# On two threads with one model: the loops of each are compiled anew for them.
-CASES = [case(model, rule) for model in MODELS for rule in (EPROP, PLUS)] + [
-    case("LIF", rule, threads=2) for rule in (EPROP, PLUS)
-]
-
-
-@pytest.mark.parametrize(("model", "rule", "threads"), CASES)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("rule", [EPROP, PLUS], ids=["e-prop", "e-prop+"])
+@pytest.mark.parametrize("model", MODELS)
 def test_parameters_that_are_read_once_change_no_bit(model, rule, threads):
     net = network(MODELS[model], ep.Static(), rule)
     once, each = (ep.Simulator(net, threads=threads) for _ in range(2))
@@ -100,7 +90,6 @@ def test_parameters_that_are_read_once_change_no_bit(model, rule, threads):
     assert same(learned(once), learned(each))
 
 
-@pytest.mark.tiny
 def test_who_is_alike():
     """A population is, if each parameter is the same for all; one that has them drawn is not. Most are never refractory."""
     net = ep.Network()

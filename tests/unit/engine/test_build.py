@@ -16,6 +16,7 @@ from eprop.engine.build.assemble import build
 from eprop.engine.build.draws import chunks
 from eprop.engine.build.free_memory import available_memory
 from eprop.engine.build.records import branches_of
+from eprop.engine.state import storage
 from eprop.errors import MemoryLimitError, NetworkError
 from eprop.models import LIF, PoissonSource, Readout
 from eprop.network import Bernoulli, FixedIndegree, FixedOutdegree, Network, Normal, Uniform
@@ -218,7 +219,6 @@ def test_axons_of_every_delay_count(monkeypatch):
         ep.Simulator(net, threads=1)
 
 
-@pytest.mark.rare
 @pytest.mark.tiny
 def test_the_command_line_says_so_as_well(monkeypatch):
     from eprop.cli import app
@@ -290,3 +290,13 @@ def test_a_rule_that_draws_all_for_any_target_is_not_asked_often():
     many = network(FixedOutdegree(1000, multapses=True), neurons=100_000).projection("rec->rec")
     assert len(list(chunks(few, 0, 300))) == 1
     assert len(list(chunks(many, 0, 100_000))) <= 17
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_begin_at_a_cache_line(dtype):
+    for shape in ((3, 7), (5,)):
+        made = storage.aligned(shape, dtype)
+        assert (made.shape, made.dtype) == (shape, dtype)
+        assert not made.any()
+        assert made.ctypes.data % storage.CACHE_LINE == 0

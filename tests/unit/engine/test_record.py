@@ -85,7 +85,7 @@ def test_the_last_weight_is_the_simulators(setting):
 def test_readouts_away_from_zero():
     net = ep.Network()
     net.add(ep.Readout(e_l=2.0, i_e=0.1, tau_m=10.0), 2, "out")
-    net.add(ep.LIF(), 1, "aside")  # for the loops that other tests have compiled
+    net.add(ep.LIF(), 1, "aside")
     sim = ep.Simulator(net, threads=1)
     run = sim.run(300.0, targets={"out": [3.0, 2.0]}, record=[("out", "error")])
     np.testing.assert_allclose(run.y["out"][-1], 3.0, atol=1e-9)
@@ -105,7 +105,6 @@ def test_parts_of_the_network_stand_for_their_names():
     assert run.y[out] is run.y["out"]
 
 
-@pytest.mark.rare
 @pytest.mark.tiny
 def test_samples_and_their_outcome_take_one_line():
     net = ep.Network()
@@ -123,7 +122,6 @@ def test_samples_and_their_outcome_take_one_line():
     assert "\n" not in repr(found)
 
 
-@pytest.mark.rare
 @pytest.mark.tiny
 def test_softmax():
     net = ep.Network()

@@ -322,7 +322,6 @@ def test_evaluation_does_not_depend_on_who_asks():
     assert np.all(result.loss[others] != from_rest.loss[others])
 
 
-@pytest.mark.rare
 def test_models_need_no_neurons():
     """A perceptron of readouts."""
     net = ep.Network()
@@ -435,7 +434,6 @@ def test_a_projection_without_synapses_may_have_delays_of_each():
     assert ep.Simulator(net, threads=1).connection_count("in->rec") == 0
 
 
-@pytest.mark.rare
 def test_traces_of_stdp_are_no_filters_of_a_neuron_that_has_none():
     """Beside STDP an axon has room for a trace, which e-prop+ leaves alone where synapses filter for themselves."""
     net = ep.Network(seed=1)

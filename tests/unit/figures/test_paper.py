@@ -143,7 +143,7 @@ def test_figures_3_and_4(recorded: dict[str, Any]) -> None:
 
 
 def _check_figure_4(recorded: dict[str, Any]) -> None:
-    """In the same test as figure 3, for both need the same code to be compiled."""
+    """Made of the same trials as figure 3."""
     made = make_figure(4, recorded, threads=1)
     tables = read_tables(made.folder / "numbers")
     run = made.folder / "parts" / "eprop+-1" / RUN

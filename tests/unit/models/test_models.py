@@ -90,7 +90,6 @@ def test_parameters_are_documented(cls):
         assert info.doc or info.kind not in (float, int, bool), name
 
 
-@pytest.mark.rare  # of neurons of one's own the conformance tests compile another
 def test_a_model_of_ones_own():
     """A model is one class with one scalar function; the engine runs and trains it."""
     net = ep.Network()

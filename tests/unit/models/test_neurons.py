@@ -19,7 +19,7 @@ def stepped(neuron: ep.Neuron, inputs, dt: float = 1.0) -> dict[str, np.ndarray]
     """Rows of state, spikes and surrogate gradients of one neuron under ``inputs`` (mV per step)."""
     derived, initial = neuron.derived(dt), neuron.initial(dt, range(1), 0)
     params = np.array([*([derived[name]] for name in neuron.parameter_rows), [0.0]])
-    state = np.array([[initial.get(name, 0.0)] for name in neuron.state_rows])
+    state = np.array([np.broadcast_to(initial.get(name, 0.0), 1) for name in neuron.state_rows])
     rows, psi = [], np.zeros(1)
     for x in inputs:
         spikes = lib.advance(lib.models[neuron.core], state, params, 0, 1, np.array([x], float), psi)
@@ -113,7 +113,6 @@ def test_steps_and_decay_take_arrays():
 
 
 @pytest.mark.tiny
-@pytest.mark.rare  # a network without neurons: loops of their own
 def test_lower_bound_of_readouts():
     net = ep.Network()
     x, out = net.add(ep.EventSource(), 2, "in"), net.add(ep.Readout(tau_m=10.0, e_l=1.0, v_min=0.5), 1, "out")
@@ -130,3 +129,17 @@ def test_what_spikes_by_the_clock_is_never_refractory():
         with pytest.raises(ep.ParameterError, match="ForcedLIF spikes by the clock: it has no t_ref"):
             ForcedLIF(**given)
     assert ForcedLIF(interval=0.3).derived(1.0)["interval"] == 1.0
+
+
+def test_what_spikes_by_the_clock_does_so_whatever_arrives():
+    """Every interval from its phase on; its voltage is that of `LIF`, and loses the threshold with each spike."""
+    neuron, x = ForcedLIF(tau_m=20.0, v_th=0.6, interval=7.0), np.random.default_rng(0).normal(0.0, 1.0, 40)
+    found = stepped(neuron, x)
+    phase = int(neuron.initial(1.0, range(1), 0)["left"][0]) - 1
+    np.testing.assert_array_equal(np.flatnonzero(found["spike"]), np.arange(phase, 40, 7))
+    v = 0.0
+    for t, pushed in enumerate(x):
+        v = ALPHA * v + pushed
+        assert found["psi"][t] == pytest.approx(0.3 * max(0.0, 1.0 - abs(v - 0.6)), abs=1e-12)
+        v -= 0.6 * found["spike"][t]
+        assert found["v"][t] == pytest.approx(v, abs=1e-12)

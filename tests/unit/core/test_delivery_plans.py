@@ -1,0 +1,228 @@
+"""How samples of e-prop walk the branches of axons: by a dense table, runs of neighbours, or synapse by synapse.
+
+The same connections are laid out in different ways: neurons that take no part, behind or between those that do, let the core
+choose another way and must change no bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.core import lib
+
+pytestmark = pytest.mark.tiny
+
+SOURCES, NEURONS, STEPS, SAMPLES = 40, 35, 30, 5
+RULE = ep.EProp(optimizer=ep.Adam(eta=0.01), c_reg=1.0)
+# The first and the last one, of which each connection draws its own; or one for each half of the targets.
+DELAYS: dict[str, tuple[int, int]] = {
+    "one delay": (1, 1), "later": (3, 3), "several": (1, 4), "longer than a sample": (1, 60),
+}  # fmt: skip
+
+
+@dataclass
+class Layout:
+    """Where the neurons are: every ``gap``-th one, in a population that has others behind them."""
+
+    gap: int
+    behind: int = 0
+
+    @property
+    def size(self) -> int:
+        return self.gap * NEURONS + self.behind
+
+
+LAYOUTS = {
+    "side by side": Layout(1),
+    "others between": Layout(2),
+    "others behind": Layout(1, 400),
+    "others between and behind": Layout(2, 400),
+}
+
+
+def some(share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Sources and targets, drawn."""
+    return np.nonzero(np.random.default_rng(1).random((SOURCES, NEURONS)) < share)
+
+
+def local(width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each source reaches two stretches of neighbours, around the circle; every seventh source reaches nothing."""
+    pairs = {
+        (i, (3 * i + shift + k) % NEURONS)
+        for i in range(SOURCES)
+        for shift in (0, NEURONS // 2)
+        for k in range(width - i % 3)
+        if i % 7
+    }
+    source, target = np.array(sorted(pairs)).T
+    return source, target
+
+
+def network(
+    pairs: tuple[np.ndarray, np.ndarray], layout: Layout, delays: str = "one delay", more: Any = ()
+) -> ep.Network:
+    """Two populations, so that what is read beyond the neurons of one are the inputs of the next.
+
+    ``more`` are connections of weight zero beside the others.
+    """
+    (source, target), place = pairs, layout.gap * np.arange(NEURONS)
+    rng = np.random.default_rng(3)
+    weight, delay = rng.normal(0.1, 0.3, source.size), np.where(target < NEURONS // 2, 2, 5)
+    if delays in DELAYS:
+        delay = rng.integers(DELAYS[delays][0], DELAYS[delays][1] + 1, source.size)
+    if len(more):
+        source, target, weight = (
+            np.append(source, more[0]),
+            np.append(target, more[1]),
+            np.append(weight, 0.0 * more[0]),
+        )
+        delay = np.append(delay, np.full(more[0].size, delay[0]))
+    net = ep.Network(seed=3)
+    x, first = net.add(ep.EventSource(), SOURCES, "in"), net.add(ep.LIF(tau_m=20.0, v_th=1.0), layout.size, "first")
+    second = net.add(ep.LIF(tau_m=15.0, v_th=0.8, surrogate=ep.Arctan()), 20, "second")
+    out = net.add(ep.Readout(tau_m=20.0), 3, "out")
+    net.connect(
+        x, first, ep.Explicit(sources=source, targets=place[target]), weight=weight, delay=delay * 1.0, rule=RULE
+    )
+    pre, post = np.nonzero(rng.random((NEURONS, 20)) < 0.5)
+    between = ep.Explicit(sources=place[pre], targets=post)
+    net.connect(first, second, between, weight=rng.normal(0.1, 0.3, pre.size), rule=RULE)
+    net.connect(second, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.3), rule=RULE)
+    feedback = np.zeros((layout.size, 3))
+    feedback[place] = rng.normal(size=(NEURONS, 3))
+    net.feedback(out, first, ep.RandomFeedback(feedback))
+    net.feedback(out, second, ep.Symmetric())
+    return net
+
+
+def learned(
+    net: ep.Network, threads: int = 1, precision: str = "double", batches: int = 2, **options: Any
+) -> list[np.ndarray]:
+    """Outputs of each batch, weights and moments after them; of connections in the order of their sources."""
+    sim, rng = ep.Simulator(net, threads=threads, precision=precision, **options), np.random.default_rng(5)
+    inputs = (rng.random((SAMPLES, STEPS, SOURCES)) < 0.2).astype(float)
+    samples = sim.samples(SAMPLES, STEPS, inputs={"in": inputs}, targets={"out": rng.normal(size=(SAMPLES, STEPS, 3))})
+    found = []
+    for _ in range(batches):
+        result = sim.train(samples)
+        assert result.spikes is not None
+        assert result.spikes.min() > 0
+        found += [result.y, result.loss, result.spikes]
+    found.append(sim.evaluate(samples).y)
+    return found + [sim.connections(p.name)[2] for p in net.projections]
+
+
+def kept(net: ep.Network) -> int:
+    """Bytes of tables, runs and offsets."""
+    built = ep.Simulator(net, threads=1).arrays.built
+    return int(lib.batch_bytes(built.topology, 5, STEPS, False, 1, built.weight.itemsize)[1])
+
+
+def same(one: list[np.ndarray], other: list[np.ndarray]) -> None:
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+CONNECTIONS = {"many": some(0.8), "few": some(0.1), "local": local(18)}
+CASES = [(connect, delays) for connect in CONNECTIONS for delays in DELAYS] + [("local", "by distance")]
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize(("connect", "delays"), CASES)
+def test_no_way_of_walking_changes_a_bit(connect, delays, precision):
+    """Of outputs, gradients and weights; samples are shorter than some delays."""
+    nets = [network(CONNECTIONS[connect], layout, delays) for layout in LAYOUTS.values()]
+    assert len({kept(net) for net in nets}) > 1  # they are walked in different ways
+    wanted, *others = (learned(net, precision=precision) for net in nets)
+    for found in others:
+        same(found, wanted)
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("layout", ["side by side", "others behind"])
+@pytest.mark.parametrize(("connect", "delays"), [("many", "one delay"), ("few", "several"), ("local", "by distance")])
+def test_threads_and_partitions_change_no_bit(connect, delays, layout):
+    """Each thread adds the gradients of some axons, and runs some samples; partitions cut runs of neighbours."""
+    net = network(CONNECTIONS[connect], LAYOUTS[layout], delays)
+    wanted = learned(net)
+    same(learned(net, threads=2), wanted)
+    same(learned(net, threads=3, precision="double", partitions=3), wanted)
+
+
+def test_which_way_suits_which_connections():
+    """A table for many connections onto many neurons, as long as it is well filled; runs for neighbours; offsets for delays."""
+    alone, behind = LAYOUTS["side by side"], LAYOUTS["others behind"]
+    padded, second = 8 * 40 * SOURCES, 8 * 24 * NEURONS
+    found = kept(network(CONNECTIONS["many"], alone)) - kept(network(CONNECTIONS["few"], alone))
+    assert found == pytest.approx(padded, rel=0.3)
+    assert kept(network(CONNECTIONS["few"], alone)) == pytest.approx(second, rel=0.4)  # the second projection has one
+    assert kept(network(CONNECTIONS["many"], behind)) == 0
+    n = CONNECTIONS["few"][0].size
+    assert kept(network(CONNECTIONS["few"], behind, "several")) == 4 * n
+    assert 0 < kept(network(CONNECTIONS["local"], behind)) < 4 * CONNECTIONS["local"][0].size
+    assert kept(network(CONNECTIONS["local"], LAYOUTS["others between and behind"])) == 0
+
+
+def test_repeated_connections_get_no_table():
+    """The sum of two weights could round; here one of them is zero."""
+    alone, twice = LAYOUTS["side by side"], (np.array([0, 0, 17]), np.array([CONNECTIONS["many"][1][0], 1, 30]))
+    once, again = (network(CONNECTIONS["many"], alone, more=more) for more in ((), twice))
+    assert kept(again) < kept(once)
+    y = []
+    for net in (once, again):
+        sim = ep.Simulator(net, threads=1)
+        inputs = (np.random.default_rng(5).random((SAMPLES, STEPS, SOURCES)) < 0.2).astype(float)
+        samples = sim.samples(SAMPLES, STEPS, inputs={"in": inputs}, targets={"out": np.ones((SAMPLES, 1, 3))})
+        y.append([sim.train(samples).y, sim.connections("first->second")[2], sim.connections("second->out")[2]])
+    same(*y)
+
+
+@pytest.mark.parametrize("neurons", [1, 7, 8, 9, 31, 32, 33, 64])
+@pytest.mark.parametrize("width", [1, 8, 20])
+def test_what_is_read_beyond_the_last_neuron_is_there(neurons, width):
+    """Runs that end with the last neuron, of any number of neurons: neurons that take no part behind them change no bit."""
+    pairs = {(i, (7 * i + k) % neurons) for i in range(12) for k in range(min(width, neurons))}
+    source, target = np.array(sorted(pairs)).T
+    found = []
+    for behind in (0, 300):
+        net = ep.Network(seed=3)
+        x, last = net.add(ep.EventSource(), 12, "in"), net.add(ep.LIF(tau_m=20.0, v_th=0.8), neurons + behind, "last")
+        out = net.add(ep.Readout(tau_m=20.0), 3, "out")
+        weight = np.random.default_rng(1).normal(0.3, 0.4, source.size)
+        net.connect(x, last, ep.Explicit(sources=source, targets=target), weight=weight, rule=RULE)
+        every = ep.Explicit(sources=np.repeat(np.arange(neurons), 3), targets=np.tile(np.arange(3), neurons))
+        net.connect(last, out, every, weight=np.sin(np.arange(3.0 * neurons)), rule=RULE)
+        net.feedback(out, last, ep.Symmetric())
+        sim, rng = ep.Simulator(net, threads=1), np.random.default_rng(5)
+        inputs, targets = (rng.random((2, 20, 12)) < 0.3).astype(float), rng.normal(size=(2, 20, 3))
+        result = sim.train(sim.samples(2, 20, inputs={"in": inputs}, targets={"out": targets}))
+        found.append([result.y, *(sim.connections(p.name)[2] for p in net.projections)])
+    same(*found)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_samples_of_a_network_that_learns_at_spikes_are_walked_alike(threads):
+    """Its neurons are divided among threads, and with them the runs; evaluation from rest is that of samples."""
+    source, target = CONNECTIONS["local"]
+    y = []
+    for layout in (Layout(1, 400), Layout(2, 400)):
+        net, place = ep.Network(seed=3), layout.gap * np.arange(NEURONS)
+        x, rec = net.add(ep.EventSource(), SOURCES, "in"), net.add(ep.LIF(v_th=0.8), layout.size, "rec")
+        out, weight = net.add(ep.Readout(), 3, "out"), np.random.default_rng(3).normal(0.2, 0.3, source.size)
+        rule = ep.EPropPlus(cutoff=10.0)
+        net.connect(x, rec, ep.Explicit(sources=source, targets=place[target]), weight=weight, rule=rule)
+        every = ep.Explicit(sources=np.repeat(place, 3), targets=np.tile(np.arange(3), NEURONS))
+        net.connect(rec, out, every, weight=np.sin(np.arange(3.0 * NEURONS)), rule=rule)
+        net.feedback(out, rec, ep.Symmetric())
+        for partitions in (1, 2, 5):
+            sim = ep.Simulator(net, threads=threads, partitions=partitions)
+            inputs = {"in": (np.random.default_rng(5).random((3, STEPS, SOURCES)) < 0.2).astype(float)}
+            y.append(sim.evaluate(sim.samples(3, STEPS, inputs=inputs), reset=True).y)
+    assert y[0].any()
+    for other in y[1:]:
+        np.testing.assert_array_equal(other, y[0])

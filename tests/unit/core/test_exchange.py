@@ -1,0 +1,176 @@
+"""Spikes from rank to rank: as bytes, and back into the log of everyone who knows the neuron."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from ranks_in_threads import ThreadRank, on_ranks
+
+pytestmark = [pytest.mark.tiny, pytest.mark.threads]
+DELAY, STEPS = 3, 11  # slices of 3, 3, 3 and 2 steps
+
+
+def relay(neurons: int, learns: bool) -> ep.Network:
+    """Each neuron spikes a delay after its own input has; all reach a few others."""
+    net, rule = ep.Network(seed=2), ep.EPropPlus(cutoff=5.0) if learns else ep.Static()
+    x, rec = net.add(ep.EventSource(), neurons, "in"), net.add(ep.LIF(tau_m=1e-3), neurons, "rec")
+    net.connect(x, rec, ep.OneToOne(), weight=10.0, delay=float(DELAY))
+    net.connect(rec, rec, ep.FixedIndegree(2), weight=0.0, delay=float(DELAY), rule=rule)
+    net.add(ep.Readout(), 1, "out")
+    return net
+
+
+def spikes_of(neurons: int, share: float) -> np.ndarray:
+    drawn = np.random.default_rng(neurons).random((STEPS, neurons)) < share
+    drawn[2] = False  # a step, and a slice's end, without spikes
+    return drawn
+
+
+def numbers(message: np.ndarray) -> list[int]:
+    """The numbers of a message: seven bits in each byte, the lowest first; the eighth says that more follow."""
+    found, value, shift = [], 0, 0
+    for byte in message.tolist():
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            found.append(value)
+            value = shift = 0
+    assert shift == 0
+    return found
+
+
+def decoded(message: np.ndarray, steps: int) -> list[list[int]]:
+    """Neurons of each step: how many, then each as the distance from the one before."""
+    rest, out = iter(numbers(message)), []
+    for _ in range(steps):
+        gaps = itertools.islice(rest, next(rest))
+        out.append([neuron - 1 for neuron in itertools.accumulate(gap + 1 for gap in gaps)])
+    assert not list(rest)
+    return out
+
+
+@pytest.mark.parametrize("learns", [False, True], ids=["static", "e-prop+"])
+@pytest.mark.parametrize(("neurons", "ranks", "share"), [(5, 2, 0.4), (64, 3, 0.3), (700, 2, 0.01), (300, 4, 0.9)])
+def test_spikes_reach_the_log_of_every_rank_that_knows_the_neuron(neurons, ranks, share, learns):
+    """In the order of step and neuron, without those that nobody there knows."""
+    given = spikes_of(neurons, share)
+    wanted = np.vstack([np.zeros((DELAY, neurons), bool), given[:-DELAY]])
+
+    def work(comm: ThreadRank) -> Any:
+        sim = ep.Simulator(net := relay(neurons, learns), threads=1, comm=comm)
+        sim.run(float(STEPS), {"in": given})
+        rec, partition, stream = net.population("rec"), sim.arrays.built.rank_partition, sim.arrays.stream
+        first = int(sim.arrays.built.topology.populations["first_source"][rec.index])
+        known = partition.global_ids(sim.network.population("rec"))
+        steps, sources = stream.spikes(first, first + known.size, 0, STEPS)
+        assert stream.message().size == 0  # the outbox has been emptied
+        oldest = max(STEPS + 1 - len(sim.arrays.history.log_start), 0)  # still in the log
+        return (
+            comm.messages,
+            (partition.first, partition.stop),
+            known,
+            oldest,
+            np.array([steps, known[sources - first]]),
+        )
+
+    for messages, (first, stop), known, oldest, found in on_ranks(ranks, work):
+        in_order = np.array(np.nonzero(wanted & np.isin(np.arange(neurons), known)))
+        np.testing.assert_array_equal(found, in_order[:, in_order[0] >= oldest])
+        assert oldest < 8
+        assert in_order.any()
+        assert set(range(first, stop)) <= set(known)
+        sent = [neurons for m, n in zip(messages[-4:], (3, 3, 3, 2), strict=True) for neurons in decoded(m, n)]
+        assert sent == [np.flatnonzero(row[first:stop]).tolist() for row in wanted]
+
+
+def test_large_messages_are_read_by_several_threads():
+    """From 4,096 bytes on, one rank each; the order stays."""
+    given = spikes_of(4000, 0.6)
+
+    def work(comm: ThreadRank) -> Any:
+        sim = ep.Simulator(relay(4000, False), threads=2, partitions=2, comm=comm)
+        found = sim.run(float(STEPS), {"in": given}, spikes=["rec"]).spikes["rec"]
+        return max(message.size for message in comm.messages), sim.state()["spike_log/sources"], found
+
+    found = on_ranks(2, work)
+    assert min(size for size, *_ in found) > 2048
+    times, nodes = found[0][2]
+    np.testing.assert_array_equal(np.array([times - 1.0 - DELAY, nodes]), np.nonzero(given[:-DELAY]))
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+def cut_short(message: np.ndarray, keep: float) -> np.ndarray:
+    return message[: int(keep * message.size)].copy()
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.4, 0.9])
+def test_a_message_that_ends_too_early_is_read_as_silence(keep, monkeypatch):
+    """Never beyond its end."""
+    given = spikes_of(64, 0.5)
+    whole = ThreadRank.exchange
+    monkeypatch.setattr(ThreadRank, "exchange", lambda comm, message: whole(comm, cut_short(message, keep)))
+
+    def work(comm: ThreadRank) -> int:
+        sim = ep.Simulator(relay(64, False), threads=1, comm=comm)
+        sim.run(float(STEPS), {"in": given})
+        return sim.arrays.stream.spikes(0, 128, 0, STEPS)[0].size
+
+    assert all(size < 2 * given.sum() for size in on_ranks(2, work))
+
+
+def learned(sim: ep.Simulator, rule: ep.Rule, given: np.ndarray, goal: np.ndarray) -> dict[str, Any]:
+    """All that a network has become after a run, some learning and a state."""
+    if isinstance(rule, ep.EProp):
+        samples = sim.samples(
+            3, 30, inputs={"in": given[:90].reshape(3, 30, -1)}, targets={"out": goal[:90].reshape(3, 30, -1)}
+        )
+        y = [sim.train(samples).y for _ in range(2)]
+    else:
+        y = [
+            sim.run(60.0, {"in": given[first : first + 60]}, {"out": goal[first : first + 60]}).y["out"]
+            for first in (0, 60)
+        ]
+    state = {name: value for name, value in sim.state().items() if not name.startswith("spike_log/")}
+    state["history/steps"] = state["history/steps"][:, :3]  # without the work space
+    return {"y": np.concatenate(y), **state}
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ep.STDP(rate=0.02, w_max=1.0),
+        ep.EProp(optimizer=ep.Adam(eta=1e-2), c_reg=0.2),
+        ep.EPropPlus(optimizer=ep.Adam(eta=1e-3), kappa_reg=0.9, c_reg=0.05, cutoff=15.0),
+        ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-3), c_reg=0.05, cutoff=15.0),
+    ],
+    ids=["STDP", "e-prop", "e-prop+, Adam", "e-prop+"],
+)
+def test_ranks_give_the_bits_of_one_process(rule, ranks, partitions):
+    net = ep.Network(seed=4)
+    x, noise = net.add(ep.EventSource(), 9, "in"), net.add(ep.PoissonSource(rate=40.0), 3, "noise")
+    rec, out = net.add(ep.LIF(tau_m=12.0, v_th=0.6), 17, "rec"), net.add(ep.Readout(), 2, "out")
+    fixed = isinstance(rule, ep.STDP)
+    net.connect(x, rec, weight=ep.Uniform(0.0, 0.5), rule=rule, delay=2.0)
+    net.connect(noise, rec, weight=0.3, delay=2.0)
+    net.connect(rec, rec, ep.FixedIndegree(5), weight=ep.Uniform(0.0, 0.2), rule=rule, delay=ep.Uniform(2.0, 6.0))
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.4), rule=ep.Static() if fixed else rule, delay=2.0)
+    if not fixed:
+        net.feedback(out, rec, ep.Symmetric())
+    rng = np.random.default_rng(3)
+    given, goal = rng.random((120, 9)) < 0.2, rng.normal(0.0, 0.4, (120, 2))
+    wanted = learned(ep.Simulator(net, threads=1), rule, given, goal)
+    together = on_ranks(
+        ranks, lambda comm: learned(ep.Simulator(net, threads=1, partitions=partitions, comm=comm), rule, given, goal)
+    )
+    assert wanted["synapses/weight"].std() > 0.0
+    for found in together:
+        assert found.keys() == wanted.keys()
+        for name, value in wanted.items():
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
