@@ -194,9 +194,19 @@ template <class Real> bool run_chunk(Batch<Real>& batch, const Chunk& chunk, con
 
 template <class Real> Batch<Real> make_batch(const Topology& topology, Array2<const double> initial, Index slots, Index n_steps,
                                              bool learns, int threads) {
-  Batch<Real> batch{
-      topology, initial, n_steps, learns, threads, topology.n_sources(), poisson_limits(topology),
-      make_plan<Real>(topology, n_steps, learns, threads), {}, {}, {}, {}, {}};
+  Batch<Real> batch{topology,
+                    initial,
+                    n_steps,
+                    learns,
+                    threads,
+                    topology.n_sources(),
+                    poisson_limits(topology),
+                    make_plan<Real>(topology, n_steps, learns, threads),
+                    {},
+                    {},
+                    {},
+                    {},
+                    {}};
   const Index n = topology.n_neurons(), k = topology.n_readouts(), history = learns ? n_steps : 1;
   for (Index b = 0; b < topology.populations.size; b++) {
     bool learning = false;

@@ -34,8 +34,7 @@ Connections bernoulli(Targets targets, Index n_pre, double probability, bool aut
 Connections fixed_indegree(Targets targets, Index n_pre, Index degree, AllowedPairs allowed, std::uint64_t seed);
 
 // `degree` targets for each source: all sources are drawn, connections of other targets are dropped.
-Connections fixed_outdegree(Targets targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed,
-                            std::uint64_t seed);
+Connections fixed_outdegree(Targets targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed, std::uint64_t seed);
 
 // Every pair.
 Connections all_to_all(Targets targets, Index n_pre, bool autapses);
@@ -48,8 +47,7 @@ std::vector<double> normal_weights(Targets targets, Array1<const Index> indptr, 
 std::vector<double> uniform_weights(Targets targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed);
 
 // Add the connections of each axon branch to `counts` (branches).
-template <class Branch>
-void count_synapses(Array1<const Branch> branches, Array1<Index> counts) {
+template <class Branch> void count_synapses(Array1<const Branch> branches, Array1<Index> counts) {
   for (Index k = 0; k < branches.size; k++) counts[static_cast<Index>(branches[k])] += 1;
 }
 
@@ -59,16 +57,14 @@ void count_synapses(Array1<const Branch> branches, Array1<Index> counts) {
 void synapse_places(Array2<Index> counts, Array1<Index> indptr, Index first);
 
 // Connections of some targets in the order of the targets: those of the k-th are indptr[k] .. indptr[k + 1] - 1.
-template <class Branch, class Value>
-struct DrawnSynapses {
+template <class Branch, class Value> struct DrawnSynapses {
   Array1<const Index> indptr;
   Array1<const Branch> branches;
   Array1<const Value> values;
 };
 
 // Where synapses lie: by branch, and within a branch by ascending target.
-template <class Weight>
-struct PlacedSynapses {
+template <class Weight> struct PlacedSynapses {
   Array1<Index> next;  // for each branch, the place of its next synapse; moves on
   Array1<std::uint32_t> target;
   Array1<Weight> weight;
@@ -78,9 +74,9 @@ struct PlacedSynapses {
 // Where branches ascend within a target, `tile` of them may be filled at a time, from all targets: the ends of so few branches
 // stay in the cache, while those of all branches lie on as many pages (2.6e8 synapses on 128,000 branches: 25 ns each
 // instead of 55). Else `tile` must be the number of branches.
-template <class Branch, class Value, class Weight>
-void place_synapses(const DrawnSynapses<Branch, Value>& drawn, Index first_target, const PlacedSynapses<Weight>& placed,
-                    Index tile) {
+template <class Branch, class Value, class Weight> void place_synapses(const DrawnSynapses<Branch, Value>& drawn,
+                                                                       Index first_target, const PlacedSynapses<Weight>& placed,
+                                                                       Index tile) {
   std::vector<Index> reached(drawn.indptr.data, drawn.indptr.data + drawn.indptr.size);
   const Index n_targets = drawn.indptr.size - 1, n_branches = placed.next.size;
   for (Index stop = tile; stop < n_branches + tile; stop += tile) {

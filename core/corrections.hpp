@@ -28,8 +28,8 @@ enum ExtraCopy : Index { kHere, kExpired, kExtraCopies };
 // A copy for one target costs about as much as this many in the loop over all.
 inline constexpr Index kCostAlone = 4;
 
-// Where the copies of all neurons would begin, if neurons of all kinds took as much room as these do: populations begin where they
-// have room for the largest kind, and the copies of one neuron lie a number apart that the compiler knows.
+// Where the copies of all neurons would begin, if neurons of all kinds took as much room as these do: populations begin where
+// they have room for the largest kind, and the copies of one neuron lie a number apart that the compiler knows.
 template <int entries, class Real> Real* copies_of(const Array3<Real>& copies, Index row, Index first_target) {
   return copies.row(row, 0) + first_target * (copies.columns - record_size(entries));
 }
@@ -79,9 +79,9 @@ template <class Listed> bool have_more(const BranchList<Listed>& branches, Index
 }
 
 // Copy a propagator that holds for step `t` for the targets of some branches; where that pays, for all neurons.
-template <Kind K, class Real, class Listed>
-void copy_for_targets(const TargetRange<Real>& targets, const BranchList<Listed>& branches, Array2<const Real> from, Real* copies,
-                      Index t, Index& copied) {
+template <Kind K, class Real, class Listed> void copy_for_targets(const TargetRange<Real>& targets,
+                                                                  const BranchList<Listed>& branches, Array2<const Real> from,
+                                                                  Real* copies, Index t, Index& copied) {
   if (copied == t) return;
   if (have_more(branches, (targets.end - targets.begin) / kCostAlone)) {
     copy_neurons<K.n_entries()>(targets.begin, targets.end, from, copies);

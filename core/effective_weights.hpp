@@ -1,7 +1,7 @@
 // The weight of an e-prop+ synapse as of the last change that a spike has brought, for those who look on.
 //
-// Synapses that are kept at the start of a block (synapses/block_start.hpp) have a premature gradient subtracted from their weight;
-// here it is added again.
+// Synapses that are kept at the start of a block (synapses/block_start.hpp) have a premature gradient subtracted from their
+// weight; here it is added again.
 #pragma once
 #include "spike_log.hpp"
 #include "synapses/block_start.hpp"
@@ -12,10 +12,10 @@ namespace eprop {
 // What a branch of synapses that are kept at the start of a block needs to be looked at.
 template <class Real> struct KeptBranch {
   Kind kind;
-  bool waits;                    // its last spike arrived within the cutoff: nothing has been finalised yet
-  Index last;                    // step of that
-  Array2<const Real> prefix;     // from the start of the block of that step to it
-  double z[2];                   // filtered spikes at the start of that block
+  bool waits;                 // its last spike arrived within the cutoff: nothing has been finalised yet
+  Index last;                 // step of that
+  Array2<const Real> prefix;  // from the start of the block of that step to it
+  double z[2];                // filtered spikes at the start of that block
 };
 
 // Whether the synapses of a delay group are kept at the start of a block.
@@ -59,22 +59,20 @@ Real effective_weight(const StreamState<Real>& state, Index synapse, const KeptB
   const Array2<double>& etas = state.history.eta;
   const double eta = etas(group.first_group, branch.last & (etas.columns - 1));
   if (eta == 0.0) return weight;
-  const Real g = premature_gradient(branch.kind, branch.prefix, state.topology.targets[synapse],
-                                    values_of(state, branch.kind, synapse), static_cast<Real>(branch.z[0]),
-                                    static_cast<Real>(branch.z[1]));
+  const Real g =
+      premature_gradient(branch.kind, branch.prefix, state.topology.targets[synapse], values_of(state, branch.kind, synapse),
+                         static_cast<Real>(branch.z[0]), static_cast<Real>(branch.z[1]));
   const OptimizerConstants& c = group.optimizer;
   return clip<1, Real>(weight - static_cast<Real>(eta) * g, static_cast<Real>(c.w_min), static_cast<Real>(c.w_max));
 }
 
 // Weight of a synapse before step `t`.
-template <class Real>
-Real effective_weight(const StreamState<Real>& state, Index synapse, Index branch, Index group, Index t) {
+template <class Real> Real effective_weight(const StreamState<Real>& state, Index synapse, Index branch, Index group, Index t) {
   return effective_weight(state, synapse, kept_branch(state, branch, group, t), state.groups[group]);
 }
 
 // Trace of a synapse as of its last spike, or of the cutoff after it: e_bar = kappa^n e_0 + E (z, own).
-template <class Real>
-Real effective_trace(const StreamState<Real>& state, Index synapse, Index branch, Index group, Index t) {
+template <class Real> Real effective_trace(const StreamState<Real>& state, Index synapse, Index branch, Index group, Index t) {
   const KeptBranch<Real> kept = kept_branch(state, branch, group, t);
   const Real trace = state.synapses.trace[synapse];
   if (!kept.waits) return trace;
@@ -85,8 +83,8 @@ Real effective_trace(const StreamState<Real>& state, Index synapse, Index branch
   return e;
 }
 
-// Write the weights of all synapses that are kept otherwise, as they are before step `t`. To keep the weights themselves, `out` is
-// the array of weights, and all of History::eta becomes 0.
+// Write the weights of all synapses that are kept otherwise, as they are before step `t`. To keep the weights themselves, `out`
+// is the array of weights, and all of History::eta becomes 0.
 template <class Real> void materialise_weights(const StreamState<Real>& state, Index t, Array1<Real> out) {
   const Topology& topology = state.topology;
   for (Index group = 0; group < static_cast<Index>(state.groups.size()); group++) {

@@ -51,7 +51,7 @@ Index count_falls(const std::int32_t* channels, Index count) {
 }  // namespace
 
 bool copy_events(Array2<const Index> ptr, Array1<const std::int32_t> channels, Index size, Array1<Index> start,
-                    Array1<std::int32_t> out) {
+                 Array1<std::int32_t> out) {
   const Index n_steps = ptr.columns - 1;
   Index filled = 0, falls = 0;
   start[0] = 0;

@@ -35,10 +35,10 @@ struct SpikeTrain {
 // channel and step count once. False if a time is not within the steps, or a channel does not exist.
 bool bin_spikes(const SpikeTrain& train, double dt, double precision, Array1<Index> start, std::vector<std::int32_t>& channels);
 
-// Copies the channels of samples `ptr` (samples, steps + 1) to `out`, and their offsets to `start` (samples * steps + 1,). False, and
-// then both mean nothing, unless offsets ascend within `channels`, there is room, and the channels of every step rise within 0 ..
-// size - 1.
+// Copies the channels of samples `ptr` (samples, steps + 1) to `out`, and their offsets to `start` (samples * steps + 1,). False,
+// and then both mean nothing, unless offsets ascend within `channels`, there is room, and the channels of every step rise within
+// 0 .. size - 1.
 bool copy_events(Array2<const Index> ptr, Array1<const std::int32_t> channels, Index size, Array1<Index> start,
-                    Array1<std::int32_t> out);
+                 Array1<std::int32_t> out);
 
 }  // namespace eprop

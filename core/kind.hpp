@@ -30,8 +30,8 @@ struct Kind {
   constexpr int b() const { return a() + n_own * n_own; }
   constexpr int n_constants() const { return b() + n_own; }
 
-  // Spike corrections: what an arriving spike changes in the block-start state (trace, regularising trace, own component, premature
-  // gradient), and behind them the entries of the block prefix that lead to the gradient.
+  // Spike corrections: what an arriving spike changes in the block-start state (trace, regularising trace, own component,
+  // premature gradient), and behind them the entries of the block prefix that lead to the gradient.
   constexpr int C_E() const { return 0; }
   constexpr int C_R() const { return 1; }
   constexpr int C_A() const { return 1 + two_kappas; }

@@ -26,8 +26,7 @@ inline Index known_before(const KnownNeurons& known, Index neuron) {
 }
 
 // Add neurons `first + neurons` to the set.
-template <class Neuron>
-void mark_known(Array1<std::uint64_t> bits, Index first, Array1<const Neuron> neurons) {
+template <class Neuron> void mark_known(Array1<std::uint64_t> bits, Index first, Array1<const Neuron> neurons) {
   for (Index k = 0; k < neurons.size; k++) {
     const Index neuron = first + static_cast<Index>(neurons[k]);
     bits[neuron >> 6] |= std::uint64_t{1} << (neuron & 63);
@@ -44,8 +43,7 @@ inline void count_known(Array1<const std::uint64_t> bits, Array1<std::uint32_t> 
 }
 
 // Local ids, counted from that of neuron `first` on, of neurons `first + neurons`, all of which are known.
-template <class Neuron>
-void local_ids(const KnownNeurons& known, Index first, Array1<const Neuron> neurons, std::int32_t* ids) {
+template <class Neuron> void local_ids(const KnownNeurons& known, Index first, Array1<const Neuron> neurons, std::int32_t* ids) {
   const Index base = known_before(known, first);
   for (Index k = 0; k < neurons.size; k++)
     ids[k] = static_cast<std::int32_t>(known_before(known, first + static_cast<Index>(neurons[k])) - base);

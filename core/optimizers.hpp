@@ -101,7 +101,7 @@ inline double decaying_steps(double w, double& m, double& v, double g, Index fir
   if (kind == Optimizer::descent) return (c.keep * w - c.eta * g) * power(c.keep, n - 1);
   for (Index step = first_step; step < last_step; step++) {
     w = kind == Optimizer::adam ? adam_catch_up(c.keep * w, m, v, g, step, step + 1, c)
-                                 : momentum_catch_up(c.keep * w, m, g, 1.0, c);
+                                : momentum_catch_up(c.keep * w, m, g, 1.0, c);
     g = 0.0;
   }
   return w;

@@ -9,14 +9,14 @@
 // R and GR only with two kappas; with one, rate regularisation enters the learning signal. All others are powers of kappa,
 // kappa_reg and of the filters, which all targets share (`Powers`).
 //
-// `block_prefix` leads from the start of the current block of steps to *before* this step. `to_current_block` leads from the start
-// of a block to the start of the current one. It is the same for all intervals that begin in that block and end in this one; it
-// is composed backward, block by block, as far as it is wanted, and kept for the rest of the block. Long ways take strides:
-// `span_suffixes` lead from the start of a block to the end of its span of blocks. Synapses that are kept at the start of a block
-// (synapses/block_start.hpp) ask for nothing else. Those that cannot be moved back (synapses/crossing.hpp) begin within a block:
-// the rest of that block is in `prefix_history`, made for all its steps when it ends; an interval within the current block is
-// composed backward, step by step, and kept in `within_block`. So a synapse costs the same whatever the length of the interval,
-// and whether or not others share it.
+// `block_prefix` leads from the start of the current block of steps to *before* this step. `to_current_block` leads from the
+// start of a block to the start of the current one. It is the same for all intervals that begin in that block and end in this
+// one; it is composed backward, block by block, as far as it is wanted, and kept for the rest of the block. Long ways take
+// strides: `span_suffixes` lead from the start of a block to the end of its span of blocks. Synapses that are kept at the start
+// of a block (synapses/block_start.hpp) ask for nothing else. Those that cannot be moved back (synapses/crossing.hpp) begin
+// within a block: the rest of that block is in `prefix_history`, made for all its steps when it ends; an interval within the
+// current block is composed backward, step by step, and kept in `within_block`. So a synapse costs the same whatever the length
+// of the interval, and whether or not others share it.
 //
 // Loops over neurons do all entries at once, component by component; what is written is another array than what is read, or the
 // same entries of the same neuron.
@@ -142,8 +142,8 @@ struct KeptStep {
 template <Kind K, class Real> NewStep<K> new_step(const StreamState<Real>& state, Index trace_group) {
   const TraceGroup& group = state.topology.trace_groups[trace_group];
   const Neurons& neurons = state.neurons;
-  return {neurons.psi.data, neurons.signal.data, neurons.rate.row(1), group.c_reg, group.f_target,
-          (1.0 - group.kappa_reg) * group.c_reg};
+  return {neurons.psi.data, neurons.signal.data, neurons.rate.row(1),
+          group.c_reg,      group.f_target,      (1.0 - group.kappa_reg) * group.c_reg};
 }
 template <class Real> KeptStep kept_step(const History<Real>& history, Index t) {
   const Index slot = t & (history.steps.planes - 1);
@@ -151,8 +151,7 @@ template <class Real> KeptStep kept_step(const History<Real>& history, Index t) 
 }
 
 // Keep what step `t` does.
-template <Kind K, class Real>
-void note_step(const NewStep<K>& step, Index begin, Index end, Index t, History<Real>& history) {
+template <Kind K, class Real> void note_step(const NewStep<K>& step, Index begin, Index end, Index t, History<Real>& history) {
   const Index slot = t & (history.steps.planes - 1);
   double* psi = history.steps.row(slot, kStepPsi);
   double* learning = history.steps.row(slot, kStepLearning);
@@ -264,9 +263,8 @@ EPROP_INLINE void follow(Index j, Reached<T> first, const Powers<Out>& b, const 
 }
 
 // `first`, whose powers are `a`, then `second`, whose powers are `b`, into `out`, which is neither of them.
-template <Kind K, class Second, class Out>
-void compose(Index begin, Index end, const Powers<Out>& a, Array2<const Out> first_, const Powers<Out>& b,
-             Array2<const Second> second_, Array2<Out> out_) {
+template <Kind K, class Second, class Out> void compose(Index begin, Index end, const Powers<Out>& a, Array2<const Out> first_,
+                                                        const Powers<Out>& b, Array2<const Second> second_, Array2<Out> out_) {
   using T = decltype(Out() * Second());
   constexpr int P = K.n_components(), D = K.n_filters;
   const auto first = entries_of<K>(first_);
@@ -291,9 +289,8 @@ void compose(Index begin, Index end, const Powers<Out>& a, Array2<const Out> fir
 
 // A step, then `second`, whose powers are `b`, into `out`: `compose` with the matrix of a single step, whose entries are
 //     E = c psi    R = (1 - kappa_reg) c psi    GE = L    GR = F    G = 0    A = a + u c psi
-template <Kind K, class Real>
-void prepend(const TargetRange<Real>& targets, const KeptStep& step, const Powers<Real>& b, Array2<const Real> second_,
-             Array2<Real> out_) {
+template <Kind K, class Real> void prepend(const TargetRange<Real>& targets, const KeptStep& step, const Powers<Real>& b,
+                                           Array2<const Real> second_, Array2<Real> out_) {
   constexpr int P = K.n_components(), D = K.n_filters, M = K.n_own;
   const Topology& topology = targets.state.topology;
   const TraceGroup& group = topology.trace_groups[targets.trace_group];
@@ -333,10 +330,10 @@ template <Kind K, class Real> void end_block(const TargetRange<Real>& targets, I
   History<Real>& history = targets.state.history;
   const Index ring = history.prefix_history.planes - 1;
   for (Index step = t - 1; step >= t - history.block_steps; step--) {
-    const auto rest = step == t - 1 ? plane_of(targets.state.plus.identity, 0) : plane_of(history.prefix_history, (step + 1) & ring);
-    prepend<K>(targets, kept_step(history, step),
-               powers<K, Real>(targets.state.topology, targets.trace_group, t - 1 - step), rest,
-               history.prefix_history.plane(step & ring));
+    const auto rest =
+        step == t - 1 ? plane_of(targets.state.plus.identity, 0) : plane_of(history.prefix_history, (step + 1) & ring);
+    prepend<K>(targets, kept_step(history, step), powers<K, Real>(targets.state.topology, targets.trace_group, t - 1 - step),
+               rest, history.prefix_history.plane(step & ring));
   }
 }
 
@@ -389,7 +386,8 @@ template <Kind K, class Real> void extend(StreamState<Real>& state, Index popula
   }
   if ((t & (block_steps - 1)) != 0) return;
   const Array2<const double> whole{prefix.data, prefix.rows, prefix.columns};
-  copy<K>(begin, targets.end, whole, history.block_propagators.plane((t / block_steps - 1) & (history.block_propagators.planes - 1)));
+  copy<K>(begin, targets.end, whole,
+          history.block_propagators.plane((t / block_steps - 1) & (history.block_propagators.planes - 1)));
   identity<K>(begin, targets.end, prefix);
   if constexpr (K.anchored) {
     copy<K>(begin, targets.end, whole, part);

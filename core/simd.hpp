@@ -1,6 +1,6 @@
 // Eight numbers at a time, by the vector extensions of GCC and Clang. Loops over synapses are templates of how many are done at a
-// time: Vector<T, 8> as far as they go, then Vector<T, 1>, which is a plain T. Both take the same operations in the same order, so
-// that the same bits come out wherever a synapse lies.
+// time: Vector<T, 8> as far as they go, then Vector<T, 1>, which is a plain T. Both take the same operations in the same order,
+// so that the same bits come out wherever a synapse lies.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -80,9 +80,8 @@ inline constexpr int kTogether = 8;
 
 // Call f(0) .. f(n - 1), with numbers that the compiler knows.
 template <int n, class F> EPROP_INLINE void unroll(F&& f) {
-  [&]<int... k>(std::integer_sequence<int, k...>) EPROP_INLINED {
-    (f(std::integral_constant<int, k>{}), ...);
-  }(std::make_integer_sequence<int, n>{});
+  [&]<int... k>(std::integer_sequence<int, k...>)
+      EPROP_INLINED { (f(std::integral_constant<int, k>{}), ...); }(std::make_integer_sequence<int, n>{});
 }
 
 template <int N, class T> EPROP_INLINE Vector<T, N> load(const T* from) {
@@ -139,16 +138,14 @@ namespace simd {
 
 // Entries first .. first + count - 1 of a register.
 template <int first, int count, class R> EPROP_INLINE auto slice(const R& r) {
-  return [&]<int... k>(std::integer_sequence<int, k...>) EPROP_INLINED {
-    return __builtin_shufflevector(r, r, (first + k)...);
-  }(std::make_integer_sequence<int, count>{});
+  return [&]<int... k>(std::integer_sequence<int, k...>)
+             EPROP_INLINED { return __builtin_shufflevector(r, r, (first + k)...); }(std::make_integer_sequence<int, count>{});
 }
 
 // Two registers of `count` entries as one.
 template <int count, class R> EPROP_INLINE auto joined(const R& a, const R& b) {
-  return [&]<int... k>(std::integer_sequence<int, k...>) EPROP_INLINED {
-    return __builtin_shufflevector(a, b, k...);
-  }(std::make_integer_sequence<int, 2 * count>{});
+  return [&]<int... k>(std::integer_sequence<int, k...>)
+             EPROP_INLINED { return __builtin_shufflevector(a, b, k...); }(std::make_integer_sequence<int, 2 * count>{});
 }
 
 // Four rows of four numbers become four columns.
@@ -257,8 +254,8 @@ template <class To, int N, class V> EPROP_INLINE Vector<To, N> convert(const V& 
     W out;
     unroll<W::kParts>([&](auto k) EPROP_INLINED {
       constexpr int first = k * W::kPerPart;
-      out.part[k] = __builtin_convertvector(
-          simd::slice<first % V::kPerPart, W::kPerPart>(v.part[first / V::kPerPart]), typename W::Part);
+      out.part[k] =
+          __builtin_convertvector(simd::slice<first % V::kPerPart, W::kPerPart>(v.part[first / V::kPerPart]), typename W::Part);
     });
     return out;
   } else {
@@ -307,11 +304,12 @@ template <int N, class V> EPROP_INLINE void deliver(double* x, const std::uint32
 
 EPROP_INLINE void prefetch(const void* address) { __builtin_prefetch(address); }
 
-// Fetch the beginning of a branch of synapses from some arrays. Branches lie anywhere, and a short one is over before the processor
-// has seen that it goes on; how a long one goes on it finds out by itself.
+// Fetch the beginning of a branch of synapses from some arrays. Branches lie anywhere, and a short one is over before the
+// processor has seen that it goes on; how a long one goes on it finds out by itself.
 template <class... Value> EPROP_INLINE void fetch_branch(Index begin, Index end, const Value*... arrays) {
   constexpr Index kLines = 8, kLine = 16;
-  for (Index synapse = begin; synapse < std::min(end, begin + kLines * kLine); synapse += kLine) (prefetch(arrays + synapse), ...);
+  for (Index synapse = begin; synapse < std::min(end, begin + kLines * kLine); synapse += kLine)
+    (prefetch(arrays + synapse), ...);
 }
 
 }  // namespace eprop

@@ -103,8 +103,9 @@ template <class Real> void advance_partition(StreamState<Real>& state, Index par
                           std::min(topology.bounds(0, partition + 1), population.target_end)};
     if (population.role == Role::neuron && range.size() > 0) {
       const Index before = count, group = state.trace_group[b];
-      count = advance(range_of(population, range.first, range.stop, state.neurons.state, topology.params, state.neurons.input.data),
-                      state.neurons.psi.data, spikes, count);
+      count =
+          advance(range_of(population, range.first, range.stop, state.neurons.state, topology.params, state.neurons.input.data),
+                  state.neurons.psi.data, spikes, count);
       if (group >= 0)
         follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_reg, spikes + before, count - before);
     }

@@ -44,11 +44,12 @@ struct StopWatch {
 
 // What one partition notes in a step, for the loop; each in a cache line of its own.
 struct alignas(64) PartitionNotes {
-  Index events = 0;                   // synapses at which spikes arrived
-  bool post_full = false;             // the next spike of some neuron might push out a postsynaptic spike that is still needed
-  bool input_finite = true;           // all inputs of the steps so far were finite
-  std::vector<std::int32_t> poisson;  // Poisson sources of its share that spiked, by number within their populations: room for all
-  std::vector<Index> poisson_count;   // (populations,) running counts
+  Index events = 0;          // synapses at which spikes arrived
+  bool post_full = false;    // the next spike of some neuron might push out a postsynaptic spike that is still needed
+  bool input_finite = true;  // all inputs of the steps so far were finite
+  std::vector<std::int32_t>
+      poisson;                       // Poisson sources of its share that spiked, by number within their populations: room for all
+  std::vector<Index> poisson_count;  // (populations,) running counts
   StopWatch watch;
 };
 

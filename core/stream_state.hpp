@@ -35,7 +35,7 @@ struct AxonTimes {
 struct Axons {
   Array1<Index> processed_until;  // (1,) spikes of steps before this one have been noted
   Array1<AxonTimes> times;        // (sources,), empty unless some synapse learns at spikes
-  Array3<double> z;               // (sources, slots, 2 n_filters) filtered spikes as of the last spike, and a step before; STDP: the trace
+  Array3<double> z;  // (sources, slots, 2 n_filters) filtered spikes as of the last spike, and a step before; STDP: the trace
 };
 
 struct Neurons {
@@ -50,8 +50,10 @@ struct Neurons {
 
 // Rings of the recent past; `width` is the padded number of neurons. Entries as in kind.hpp.
 template <class Real> struct History {
-  Array3<double> block_prefix;     // (1 or 2, entries, width) from the start of the block to before this step; one if changed in place
-  Array3<Real> prefix_history;     // (ring, entries, width) from the block's start to the step; crossing: from the step to the block's end
+  Array3<double>
+      block_prefix;  // (1 or 2, entries, width) from the start of the block to before this step; one if changed in place
+  Array3<Real>
+      prefix_history;  // (ring, entries, width) from the block's start to the step; crossing: from the step to the block's end
   Array3<Real> block_propagators;  // (blocks, entries, width) whole blocks
   Array3<Real> span_suffixes;      // (blocks or 1, entries or 0, width) from the start of the block to the end of its span
   Array3<double> steps;            // (ring or 1, 4, width) psi, L and F of a step, and work space
@@ -64,7 +66,7 @@ template <class Real> struct History {
   Index span_blocks = 0;           // blocks of a span, 0 without spans
 };
 
-struct SpikeTimes {  // what a spike knows of its source; 0: none
+struct SpikeTimes {              // what a spike knows of its source; 0: none
   std::int32_t interval;         // steps since the spike before
   std::int32_t interval_before;  // from the one before that to it
   std::int32_t next;             // until the next one
@@ -75,8 +77,9 @@ struct SpikeLog {
   std::vector<std::int32_t> sources;  // capacity: a power of two
   Array2<Index> start;                // (past, populations + 1) positions, ever growing
   std::vector<SpikeTimes> times;      // spike records, a ring over positions; empty unless some synapse learns at spikes
-  std::vector<double> z;              // (records, slots, 3 n_filters) filters: as of the spike before, a step before that, a step before this spike
-  Index record_steps = 0;             // spikes of so many steps may be asked
+  std::vector<double>
+      z;  // (records, slots, 3 n_filters) filters: as of the spike before, a step before that, a step before this spike
+  Index record_steps = 0;  // spikes of so many steps may be asked
   Index n_sources = 0;
   Index past_mask() const { return start.rows - 1; }
   Index mask() const { return static_cast<Index>(sources.size()) - 1; }
@@ -87,7 +90,7 @@ struct SpikeLog {
 struct PostSpikes {
   std::vector<Index> times;  // (neurons, capacity)
   Index capacity = 0;
-  Index span = 0;            // spikes of so many steps may still be read
+  Index span = 0;  // spikes of so many steps may still be read
 };
 
 struct ArrivingBranch {  // a branch with a spike that arrives in this step
@@ -101,8 +104,8 @@ struct ArrivingBranch {  // a branch with a spike that arrives in this step
 struct ExpiredBranch {  // a branch whose last spike arrived one cutoff ago
   Index branch;
   Index optimizer_steps;
-  double z[2];            // filtered spikes as of the last spike
-  double z_before[2];     // a step before
+  double z[2];         // filtered spikes as of the last spike
+  double z_before[2];  // a step before
 };
 // Branches with something to do in a step, delay group by delay group.
 struct Deliveries {
@@ -110,32 +113,32 @@ struct Deliveries {
   std::vector<Index> arriving_start;  // (delay groups + 1,)
   std::vector<ExpiredBranch> expired;
   std::vector<Index> expired_start;
-  std::vector<Index> places;          // work space of the sort
+  std::vector<Index> places;  // work space of the sort
 };
 
 // Which propagators of a trace group are there already, in one partition.
 struct FoundPropagators {
-  Index block = -1;                  // to whose start `to_current_block` leads
-  std::vector<std::uint8_t> known;   // (blocks,) rows of to_current_block
+  Index block = -1;                           // to whose start `to_current_block` leads
+  std::vector<std::uint8_t> known;            // (blocks,) rows of to_current_block
   Index within_step = -1, within_first = -1;  // step that `within_block` leads to, and its first row
-  Index until_cutoff = -1;           // step that `until_cutoff` holds for
+  Index until_cutoff = -1;                    // step that `until_cutoff` holds for
   Index corrections = -1, corrections_copied = -1;
-  std::vector<Index> copied;         // (blocks + 2,) block, or step, that each neuron-major copy holds for
+  std::vector<Index> copied;  // (blocks + 2,) block, or step, that each neuron-major copy holds for
 };
 
 // Work space of e-prop+: no content survives a call. `Array3` views are of `storage`.
 template <class Real> struct PlusWork {
-  Array3<Real> identity;          // (1, entries, width) the propagator of no step; crossing only
-  Array3<Real> interval;          // (1, entries, width) propagator over an interval
-  Array3<Real> to_current_block;  // (blocks, entries, width) from the start of a block to the start of the current one
-  Array3<Real> within_block;      // (steps of a block or 1, entries, width) from a step of the current block to this step
-  Array3<Real> until_cutoff;      // (1, entries, width) over the cutoff that ends with this step
+  Array3<Real> identity;             // (1, entries, width) the propagator of no step; crossing only
+  Array3<Real> interval;             // (1, entries, width) propagator over an interval
+  Array3<Real> to_current_block;     // (blocks, entries, width) from the start of a block to the start of the current one
+  Array3<Real> within_block;         // (steps of a block or 1, entries, width) from a step of the current block to this step
+  Array3<Real> until_cutoff;         // (1, entries, width) over the cutoff that ends with this step
   Array3<Real> until_cutoff_before;  // the same without the last step; crossing only
-  Array3<Real> corrections;       // (1, corrections, width)
-  Array3<Real> corrections_copy;  // (1, width, record size) neuron-major
-  Array3<Real> copies;            // (blocks + 2, width, record size) neuron-major: to_current_block, and two more (kHere, kExpired)
-  std::vector<std::vector<FoundPropagators>> found;  // (partitions)(trace groups)
-  std::vector<std::vector<double>> readout_gradient; // (partitions)(readouts)
+  Array3<Real> corrections;          // (1, corrections, width)
+  Array3<Real> corrections_copy;     // (1, width, record size) neuron-major
+  Array3<Real> copies;  // (blocks + 2, width, record size) neuron-major: to_current_block, and two more (kHere, kExpired)
+  std::vector<std::vector<FoundPropagators>> found;   // (partitions)(trace groups)
+  std::vector<std::vector<double>> readout_gradient;  // (partitions)(readouts)
   std::unique_ptr<char[]> storage;
 };
 
@@ -144,9 +147,9 @@ enum Phase : int { kOutside, kPropagators, kDeliver, kAdvance, kReadout, kExchan
 
 template <class Real> struct StreamState {
   Topology topology;
-  std::vector<DelayGroup> groups;   // of this run: topology.groups, frozen or static
-  std::vector<Index> trace_group;   // of each population: signal_group, or -1 where nothing learns
-  bool learns = true;               // false: every rule is static and nothing is traced
+  std::vector<DelayGroup> groups;  // of this run: topology.groups, frozen or static
+  std::vector<Index> trace_group;  // of each population: signal_group, or -1 where nothing learns
+  bool learns = true;              // false: every rule is static and nothing is traced
   Synapses<Real> synapses;
   Axons axons;
   Neurons neurons;

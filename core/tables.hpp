@@ -3,8 +3,8 @@
 //
 // Numberings: *sources* are all nodes that spike (event sources, Poisson sources, neurons), *targets* are all neurons followed by
 // all readouts, *branches* are the branches of their axons: a source as one projection sees it, with one of its delays.
-// With several ranks each owns a range of the neurons: its own neurons are its targets, followed by all readouts, which every rank
-// computes; its sources are its own neurons and the remote ones that reach a target of its own (ghosts).
+// With several ranks each owns a range of the neurons: its own neurons are its targets, followed by all readouts, which every
+// rank computes; its sources are its own neurons and the remote ones that reach a target of its own (ghosts).
 #pragma once
 #include "arrays.hpp"
 
@@ -34,8 +34,8 @@ struct Population {
   Index voltage_row;               // row of the state that is its voltage, or -1
   Index pair_group;                // a delay group with the constants of its postsynaptic traces (STDP), or -1
   // e-prop per sample:
-  double kappa, c_reg, f_target;   // f_target in spikes per step
-  Index error_latency;             // steps from a spike to the first error that it causes
+  double kappa, c_reg, f_target;  // f_target in spikes per step
+  Index error_latency;            // steps from a spike to the first error that it causes
 };
 
 struct OptimizerConstants {
@@ -43,7 +43,7 @@ struct OptimizerConstants {
   double beta_1, beta_2, epsilon;  // beta_1 is also the decay of an only moment
   Optimizer kind;
   Index nesterov;
-  double keep;                     // what a step without a gradient leaves of a weight
+  double keep;  // what a step without a gradient leaves of a weight
 };
 
 // The synapses of a projection that share a delay (and, onto readouts, a time constant).
@@ -52,20 +52,20 @@ struct DelayGroup {
   Index first_branch, n_branches;  // branch of source i: first_branch + branch_stride i
   Index branch_stride;             // branches of one axon are neighbours in memory
   Rule rule;
-  Index delay;                     // steps
+  Index delay;  // steps
   Index onto_readouts;
   Index target_begin, target_end;  // range of its targets here
   Index trace_group, kind;         // of its targets
   Index cutoff;                    // steps after which a silent branch is expired
   Tied tied_feedback;
   Index projection;
-  Index per_step_optimizer;        // one optimiser step for each step of the clock, with that step's part of the gradient
-  Index counts_events;             // every rank has all readouts, one counts their events
-  Index first_group;               // first delay group of its projection onto neurons; onto readouts each is its own
-  Index delay_offset;              // steps by which its spikes arrive later than those of first_group
-  Index filter_slot;               // which of the filters of its sources it reads, see Topology::trace_consumers
-  OptimizerConstants optimizer;    // STDP: rate and bounds
-  double input_scale;              // zeta of readouts
+  Index per_step_optimizer;      // one optimiser step for each step of the clock, with that step's part of the gradient
+  Index counts_events;           // every rank has all readouts, one counts their events
+  Index first_group;             // first delay group of its projection onto neurons; onto readouts each is its own
+  Index delay_offset;            // steps by which its spikes arrive later than those of first_group
+  Index filter_slot;             // which of the filters of its sources it reads, see Topology::trace_consumers
+  OptimizerConstants optimizer;  // STDP: rate and bounds
+  double input_scale;            // zeta of readouts
   double pre_decay, post_decay, ratio, mu_plus, mu_minus;  // STDP
 };
 
@@ -73,10 +73,10 @@ struct DelayGroup {
 struct TraceGroup {
   double kappa, kappa_reg;
   double c_reg, f_target;
-  double own_decay;                // what a step leaves of a synapse's own component without spikes, if one number for all; else NaN
+  double own_decay;  // what a step leaves of a synapse's own component without spikes, if one number for all; else NaN
 };
 
-struct ReadoutConstants {          // voltages relative to the leak potential
+struct ReadoutConstants {  // voltages relative to the leak potential
   double alpha, zeta, drive, y_min, y_start, leak;
   Index trace_group;
 };
@@ -86,7 +86,9 @@ struct Filters {
   const double* data = nullptr;
   Index ways = 0, powers = 0, size = 0;
   const double* matrix(Index group, Index way, Index n) const { return data + ((group * ways + way) * powers + n) * size * size; }
-  double operator()(Index group, Index way, Index n, Index to, Index from) const { return matrix(group, way, n)[to * size + from]; }
+  double operator()(Index group, Index way, Index n, Index to, Index from) const {
+    return matrix(group, way, n)[to * size + from];
+  }
 };
 enum Way : Index { kForward, kInverse };
 // Rows of Topology::decays: kappa^n, kappa_reg^n and their inverses.
@@ -94,24 +96,26 @@ enum DecayRow : Index { kKappa, kKappaReg, kGrowKappa, kGrowKappaReg };
 
 struct Topology {
   Array1<Population> populations;
-  Array1<DelayGroup> groups;            // as the build made them; a run works on a copy (frozen: eta = 0)
-  Array1<const Index> delivery_order;   // order in which delay groups add to the inputs of a step
+  Array1<DelayGroup> groups;           // as the build made them; a run works on a copy (frozen: eta = 0)
+  Array1<const Index> delivery_order;  // order in which delay groups add to the inputs of a step
   Array1<const TraceGroup> trace_groups;
   Array1<const ReadoutConstants> readouts;
   Array1<const double> poisson_rates;   // (sources up to the last Poisson source,) spikes per step
   Array3<const double> decays;          // (trace groups, 4, n) see DecayRow
   Filters filters, doublings;           // powers 0, 1, 2, ... both ways; powers 1, 2, 4, ... forward
   Array2<const double> arrivals;        // (trace groups, n_filters) what a spike adds to a filter
-  Array3<const Index> trace_consumers;  // (populations, slots, 2) who reads filtered spikes of a population: trace group, or delay group of STDP; else -1
+  Array3<const Index> trace_consumers;  // (populations, slots, 2) who reads filtered spikes of a population: trace group, or
+                                        // delay group of STDP; else -1
   Array2<const Index> kinds;            // (kinds, 3) n_filters, n_own, anchored
   Array2<const double> eligibility;     // (rows, padded neurons) constants of propagators, see kind.hpp
-  Array2<const double> adjoint;         // (rows, neurons) constants of the adjoint pass: decay (d x d, row: to), arrival, output, spike
+  Array2<const double> adjoint;  // (rows, neurons) constants of the adjoint pass: decay (d x d, row: to), arrival, output, spike
   Array2<const Index> branch_start;     // (partitions, branches + 1) into the synapse arrays
   Array1<const std::uint32_t> targets;  // (synapses,)
   Array2<const double> params;          // (parameter rows + 1, neurons); the last row says what all neurons of a population share
   Array2<const Index> bounds;           // (2, partitions + 1) of neurons, of readouts
   Array2<const Index> signal_delay;     // (readouts, neurons) steps that learning signals take; (0, 0): all take one
-  Array2<const Index> error_latency;    // (readouts, neurons) e-prop: steps from a spike to its error; (0, 0): those of the population
+  Array2<const Index>
+      error_latency;  // (readouts, neurons) e-prop: steps from a spike to its error; (0, 0): those of the population
   Array2<const std::uint8_t> adaptive;  // (readouts, neurons) pairs whose feedback learns like the readout weights; else (0, 0)
   Array2<const double> pair_powers;     // (delay groups, n) STDP: powers of the presynaptic decay; else no columns
   Array1<const Index> out_degrees;      // (sources,) synapses of each source that this rank counts

@@ -37,7 +37,8 @@ struct NeuronRange {
 // Those of a population, by its record.
 inline NeuronRange range_of(const Population& population, Index begin, Index end, Array2<double> state,
                             Array2<const double> params, double* input) {
-  return {static_cast<int>(population.model), begin, end, state, params, input, reinterpret_cast<NeuronLoop>(population.own_step)};
+  return {
+      static_cast<int>(population.model), begin, end, state, params, input, reinterpret_cast<NeuronLoop>(population.own_step)};
 }
 
 // Advances neurons begin:end by one step: reads and clears their input, writes state and psi[begin:end], appends the neurons that

@@ -1,7 +1,7 @@
 // Branches of e-prop+ that spike for the first time, or after a silence longer than the cutoff.
 //
-// Of these nothing is to be learned at the spike: the gradient of the last interval was finalised when it expired. What is left to
-// do is to let the traces decay, and to deliver the weights.
+// Of these nothing is to be learned at the spike: the gradient of the last interval was finalised when it expired. What is left
+// to do is to let the traces decay, and to deliver the weights.
 #pragma once
 #include <limits>
 
@@ -32,10 +32,10 @@ inline void matrix_power(const double (&matrix)[4], Index n, double (&out)[4]) {
 
 // What is the same for all synapses of a branch whose silence ends.
 template <Kind K> struct ResumingBranch {
-  Index silent;                        // steps in which the traces decayed
-  double kappa, kappa_reg, fresh;      // what is left of traces, 1 - kappa_reg
-  const double* z_ahead;               // filtered spikes in the step before
-  const double* psi;                   // and the surrogate gradient
+  Index silent;                    // steps in which the traces decayed
+  double kappa, kappa_reg, fresh;  // what is left of traces, 1 - kappa_reg
+  const double* z_ahead;           // filtered spikes in the step before
+  const double* psi;               // and the surrogate gradient
   Rows<K.n_constants(), const double> constants;
   OwnPowers own;
 };
@@ -53,9 +53,9 @@ template <Kind K> void find_powers(ResumingBranch<K>& branch, Index target) {
 // N synapses: their own components decay, and the step before this spike counts again (as in NEST); all in double precision, what
 // is kept is rounded:
 //     e = psi (c_z z + c_h h)    e_bar = kappa^n e_bar + e    h = a h + u e + b
-template <Kind K, bool moments, int N, class Real>
-EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s, Index synapse, ResumingBranch<K>& branch,
-                                  const OwedSteps<Real>& owed) {
+template <Kind K, bool moments, int N, class Real> EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s,
+                                                                                     Index synapse, ResumingBranch<K>& branch,
+                                                                                     const OwedSteps<Real>& owed) {
   using Wide = Vector<double, N>;
   constexpr int D = K.n_filters, M = K.n_own;
   const std::uint32_t* targets = s.targets + synapse;
@@ -111,11 +111,17 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   const TraceGroup& group = topology.trace_groups[step.group.trace_group];
   const Index silent = step.t - arriving.last - step.group.cutoff;
   const auto left = [&](double base, DecayRow row) {
-    return silent + 1 < topology.decays.columns ? topology.decays(step.group.trace_group, row, silent + 1) : power(base, silent + 1);
+    return silent + 1 < topology.decays.columns ? topology.decays(step.group.trace_group, row, silent + 1)
+                                                : power(base, silent + 1);
   };
   const double none = std::numeric_limits<double>::quiet_NaN();  // is equal to no matrix
-  ResumingBranch<K> branch{silent, left(group.kappa, kKappa), left(group.kappa_reg, kKappaReg), 1.0 - group.kappa_reg,
-                           arriving.z_ahead, state.neurons.psi.data, constants_of<K>(topology),
+  ResumingBranch<K> branch{silent,
+                           left(group.kappa, kKappa),
+                           left(group.kappa_reg, kKappaReg),
+                           1.0 - group.kappa_reg,
+                           arriving.z_ahead,
+                           state.neurons.psi.data,
+                           constants_of<K>(topology),
                            {{none, none, none, none}, {0.0, 0.0, 0.0, 0.0}}};
   const bool alike = K.n_own == 0 || (K.n_own == 1 && group.own_decay == group.own_decay);
   if (K.n_own == 1 && alike) branch.own = {{group.own_decay, 0.0, 0.0, 0.0}, {power(group.own_decay, silent), 0.0, 0.0, 0.0}};
@@ -123,11 +129,10 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   if constexpr (moments) owed.owe(arriving.optimizer_steps, step.t - 1);
   const SynapsePointers<Real> s = pointers_of(state);
   const FollowingBranch next = following(branches, k + 1);
-  const auto resume = [&](auto together, Index synapse) EPROP_INLINED {
-    resume_synapses<K, moments, together>(s, synapse, branch, owed);
-  };
+  const auto resume = [&](auto together, Index synapse)
+                          EPROP_INLINED { resume_synapses<K, moments, together>(s, synapse, branch, owed); };
   if (!moments && K.n_own < 2 && alike) {
-    for_synapses<!moments && K.n_own < 2>(s, branches.begin(k), branches.end(k), next, resume);
+    for_synapses < !moments && K.n_own<2>(s, branches.begin(k), branches.end(k), next, resume);
   } else {
     for_synapses<false>(s, branches.begin(k), branches.end(k), next, resume);
   }

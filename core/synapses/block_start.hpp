@@ -58,7 +58,8 @@ EPROP_INLINE Vector<Real, N> collect(const Vector<Real, N>* m, const Values<Real
   return g;
 }
 
-// What the synapses of a branch go through: neuron-major copies of propagators, the decay of traces, filtered spikes at the start.
+// What the synapses of a branch go through: neuron-major copies of propagators, the decay of traces, filtered spikes at the
+// start.
 template <class Real> struct Passage {
   const Real* copies;
   Real kappa, kappa_reg, z_0, z_1;
@@ -84,17 +85,17 @@ EPROP_INLINE Vector<Real, N> go_through(const Passage<Real>& way, const std::uin
 template <class Real> struct LearningBranch {
   Descent<Real> descent;
   bool from_earlier_block;
-  Passage<Real> to_block;   // from the start of the block of the last spike to that of this one
-  Passage<Real> to_step;    // on to this step: the copies are corrections
+  Passage<Real> to_block;  // from the start of the block of the last spike to that of this one
+  Passage<Real> to_step;   // on to this step: the copies are corrections
 };
 
 // N synapses go on from their block-start state to the start of this block and to this step, change, deliver, and are kept at the
 // start of this block, as the spike that arrives has corrected them (C):
 //     g_s = GE e_s + G (z_s, own_s)    w <- clip(w - eta (g + g_s))    x += w
 //     e_0 = e_s + C_E    own_0 = own_s + C_A    w_0 = w + eta (g_s + C_Q)
-template <Kind K, bool moments, int N, class Real>
-EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse, const LearningBranch<Real>& branch,
-                                 const OwedSteps<Real>& owed) {
+template <Kind K, bool moments, int N, class Real> EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse,
+                                                                                    const LearningBranch<Real>& branch,
+                                                                                    const OwedSteps<Real>& owed) {
   constexpr int size = static_cast<int>(record_size(K.n_corrections()));
   const std::uint32_t* targets = s.targets + synapse;
   Values<Real, N> v = read_values<K, N>(s, synapse);
@@ -124,10 +125,10 @@ EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse, 
   }
 }
 
-// The gradient that a synapse collects from its block-start state to a step, through the block prefix of that step: see `collect`.
-template <class Real>
-EPROP_INLINE Real premature_gradient(const Kind& kind, Array2<const Real> prefix, Index target, const Values<Real, 1>& v, Real z_0,
-                                     Real z_1) {
+// The gradient that a synapse collects from its block-start state to a step, through the block prefix of that step: see
+// `collect`.
+template <class Real> EPROP_INLINE Real premature_gradient(const Kind& kind, Array2<const Real> prefix, Index target,
+                                                           const Values<Real, 1>& v, Real z_0, Real z_1) {
   const auto p = [&](Index entry) EPROP_INLINED { return prefix.data[entry * prefix.columns + target]; };
   Real g = p(kind.GE()) * v.e;
   if (kind.n_filters > 0) g += p(kind.G()) * z_0;
@@ -139,9 +140,8 @@ EPROP_INLINE Real premature_gradient(const Kind& kind, Array2<const Real> prefix
 
 // Let the learning rate with which premature gradients were subtracted in step `last` be larger by `change`; z are the filtered
 // spikes at the start of the block of that step.
-template <Kind K, class Real>
-__attribute__((noinline)) void rescale_weights(StreamState<Real>& state, Index begin, Index end, Index last, double change, Real z_0,
-                                               Real z_1) {
+template <Kind K, class Real> __attribute__((noinline)) void rescale_weights(StreamState<Real>& state, Index begin, Index end,
+                                                                             Index last, double change, Real z_0, Real z_1) {
   const SynapsePointers<Real> s = pointers_of(state);
   const Array3<Real>& history = state.history.prefix_history;
   const Array2<const Real> prefix = plane_of(history, last & (history.planes - 1));
@@ -188,8 +188,7 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
       owed.owe(arriving.optimizer_steps, t - 1);
     } else {
       const double change = step.change_of_eta(arriving.last);
-      if (change != 0.0)
-        rescale_weights<K>(state, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
+      if (change != 0.0) rescale_weights<K>(state, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
     }
     const LearningBranch<Real> b = branch;
     for_synapses<!moments>(s, begin, end, following(branches, k + far), [&](auto together, Index synapse) EPROP_INLINED {
@@ -291,7 +290,8 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
   const Index n = std::max<Index>(start - last + before, 0), rest = t - 1 - start, blocks = state.plus.to_current_block.planes;
   const auto decay = [&](DecayRow row, Index steps) { return static_cast<Real>(topology.decays(trace_group, row, steps)); };
   ExpiringBranch<Real> branch{
-      descent_of<Real>(step.group.optimizer), last < start,
+      descent_of<Real>(step.group.optimizer),
+      last < start,
       {copies_of<K.n_entries()>(state.plus.copies, last / block_steps & (blocks - 1), step.group.target_begin), decay(kKappa, n),
        decay(kKappaReg, n), 0, 0},
       {copies_of<K.n_entries()>(state.plus.copies, blocks + kExpired, step.group.target_begin), decay(kKappa, rest),

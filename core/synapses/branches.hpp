@@ -33,8 +33,14 @@ template <class Real> struct SynapsePointers {
 };
 template <class Real> SynapsePointers<Real> pointers_of(StreamState<Real>& state) {
   Synapses<Real>& s = state.synapses;
-  return {state.topology.targets.data, s.weight.data, s.trace.data, s.trace_reg.data, s.own.data,
-          s.own.rows > 1 ? s.own.row(1) : nullptr, s.pending.data, state.neurons.input.data};
+  return {state.topology.targets.data,
+          s.weight.data,
+          s.trace.data,
+          s.trace_reg.data,
+          s.own.data,
+          s.own.rows > 1 ? s.own.row(1) : nullptr,
+          s.pending.data,
+          state.neurons.input.data};
 }
 
 // Learning rate and bounds in the type of the synapses.
@@ -68,8 +74,8 @@ template <class Real> struct OwedSteps {
 
 // --------------------------------------------------------------------------------------------------------------- walking
 
-// Branches lie anywhere, and a short one is over before the processor has seen that it goes on. So each fetches a following one as
-// it goes along: at once, so many lines would be in each other's way.
+// Branches lie anywhere, and a short one is over before the processor has seen that it goes on. So each fetches a following one
+// as it goes along: at once, so many lines would be in each other's way.
 struct FollowingBranch {
   Index synapse = 0, end = 0;
 };
@@ -91,8 +97,7 @@ template <class Real> EPROP_INLINE void fetch_synapse(const SynapsePointers<Real
 }
 
 // Fetch the beginning of the branch behind branch k.
-template <class Real, class Listed>
-void fetch_next(const SynapsePointers<Real>& s, const BranchList<Listed>& branches, Index k) {
+template <class Real, class Listed> void fetch_next(const SynapsePointers<Real>& s, const BranchList<Listed>& branches, Index k) {
   const FollowingBranch next = following(branches, k + 1);
   fetch_branch(next.synapse, next.end, s.targets, s.weight, s.trace);
 }
@@ -115,7 +120,8 @@ EPROP_INLINE void for_synapses(const SynapsePointers<Real>& s, Index begin, Inde
 // -------------------------------------------------------------------------------------------------------- filtered spikes
 
 // Filtered spikes z, n steps later (`kForward`) or before (`kInverse`).
-template <Kind K> void move_spikes(const Topology& topology, Index trace_group, Way way, Index n, const double* z, double (&out)[2]) {
+template <Kind K>
+void move_spikes(const Topology& topology, Index trace_group, Way way, Index n, const double* z, double (&out)[2]) {
   out[0] = out[1] = 0.0;
   if constexpr (K.n_filters == 1) out[0] = topology.filters(trace_group, way, n, 0, 0) * z[0];
   if constexpr (K.n_filters == 2) {

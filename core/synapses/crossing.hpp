@@ -1,8 +1,8 @@
 // e-prop+ synapses with components of the eligibility that cannot be moved back.
 //
 // Spikes of the neuron itself act on such components, and what has been forgotten cannot be had back: these synapses cannot be
-// kept at the start of a block (block_start.hpp). They cross the rest of the block of their last spike, then the way from there to
-// here; or, within one block, the interval at once.
+// kept at the start of a block (block_start.hpp). They cross the rest of the block of their last spike, then the way from there
+// to here; or, within one block, the interval at once.
 #pragma once
 #include "synapses/branches.hpp"
 
@@ -76,9 +76,8 @@ template <Kind K, class Real> void set_spikes(Interval<Real>& interval, const do
 }
 
 // Change a synapse by its gradient, and deliver.
-template <bool moments, class Real>
-void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real gradient, const Descent<Real>& d,
-                        const OwedSteps<Real>& owed) {
+template <bool moments, class Real> void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real gradient,
+                                                            const Descent<Real>& d, const OwedSteps<Real>& owed) {
   Real w;
   if constexpr (moments) {
     w = owed.take(synapse, static_cast<double>(gradient));
@@ -89,9 +88,9 @@ void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real grad
   s.x[s.targets[synapse]] += static_cast<double>(w);
 }
 
-// Branches change and deliver, which have been found for their targets the propagators to this step, in `interval`: from the step of
-// their last spike in this block; or, if that was in an `earlier` block, from the end of that one, the rest of which they cross
-// before.
+// Branches change and deliver, which have been found for their targets the propagators to this step, in `interval`: from the step
+// of their last spike in this block; or, if that was in an `earlier` block, from the end of that one, the rest of which they
+// cross before.
 template <Kind K, bool moments, class Real>
 void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, bool earlier) {
   StreamState<Real>& state = step.state;
@@ -140,7 +139,8 @@ void for_targets(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& 
 // A propagator for one target costs about as much as this many in the loop over all targets.
 inline constexpr double kCostOfOne = 5.5;
 
-// Arriving branches with a last spike within the cutoff, in the order of these: block by block, and within this block step by step.
+// Arriving branches with a last spike within the cutoff, in the order of these: block by block, and within this block step by
+// step.
 template <Kind K, bool moments, class Real>
 void learn_crossing(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
   StreamState<Real>& state = step.state;
@@ -178,8 +178,8 @@ void finalise_crossing(const GroupStep<Real>& step, const BranchList<ExpiredBran
   StreamState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(state);
   const Descent<Real> d = descent_of<Real>(step.group.optimizer);
-  Interval<Real> interval = interval_of(step, step.group.cutoff - 1, plane_of(state.plus.until_cutoff, 0),
-                                        plane_of(state.plus.until_cutoff_before, 0));
+  Interval<Real> interval =
+      interval_of(step, step.group.cutoff - 1, plane_of(state.plus.until_cutoff, 0), plane_of(state.plus.until_cutoff_before, 0));
   for (Index k = 0; k < branches.count; k++) {
     fetch_next(s, branches, k);
     set_spikes<K>(interval, branches.first[k].z);

@@ -20,9 +20,9 @@ template <Kind K, class Real> void copy_to_current_block(const GroupStep<Real>& 
 }
 
 // Find what leads to the current block from those of the last spikes of some branches.
-template <Kind K, class Real>
-void find_for_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
-  const Index steps = step.state.history.block_steps, current = step.t / steps, mask = step.state.plus.to_current_block.planes - 1;
+template <Kind K, class Real> void find_for_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
+  const Index steps = step.state.history.block_steps, current = step.t / steps,
+              mask = step.state.plus.to_current_block.planes - 1;
   for (Index k = 0; k < branches.count;) {
     const Index block = branches.first[k].last / steps;
     if (block == current) return;
@@ -112,8 +112,8 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
   turn_to_block(*step.targets.found, t / history.block_steps);
   if constexpr (K.anchored) {
     find_for_branches<K>(step, learning);
-    copy_corrections<K>(step.targets, learning,
-                        copies_of<K.n_corrections()>(plus.corrections_copy, 0, step.group.target_begin), t);
+    copy_corrections<K>(step.targets, learning, copies_of<K.n_corrections()>(plus.corrections_copy, 0, step.group.target_begin),
+                        t);
     learn_branches<K, moments>(step, learning);
   } else {
     learn_crossing<K, moments>(step, learning);
@@ -138,7 +138,8 @@ template <Kind K, class Real> PlusFunctions<Real> functions_of(bool moments) {
 }
 
 // Of one set of components, anchored or not, with one or two kappas.
-template <int n_filters, int n_own, bool anchored, class Real> PlusFunctions<Real> functions_of_kind(bool two_kappas, bool moments) {
+template <int n_filters, int n_own, bool anchored, class Real>
+PlusFunctions<Real> functions_of_kind(bool two_kappas, bool moments) {
   return two_kappas ? functions_of<Kind{n_filters, n_own, anchored, true}, Real>(moments)
                     : functions_of<Kind{n_filters, n_own, anchored, false}, Real>(moments);
 }

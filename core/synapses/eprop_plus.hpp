@@ -1,9 +1,9 @@
-// e-prop+ at every spike: what the streaming loop calls. Behind it stand block_start.hpp (synapses that are kept at the start of a
-// block), crossing.hpp (those that cannot be), after_cutoff.hpp (new and silent branches), per_step.hpp (optimisers that take a
+// e-prop+ at every spike: what the streaming loop calls. Behind it stand block_start.hpp (synapses that are kept at the start of
+// a block), crossing.hpp (those that cannot be), after_cutoff.hpp (new and silent branches), per_step.hpp (optimisers that take a
 // step at every time step) and readout_synapses.hpp.
 //
-// All of it is local to a partition: it writes the partition's own targets and synapses, its columns of shared work arrays, and its
-// own `PlusWork::found`.
+// All of it is local to a partition: it writes the partition's own targets and synapses, its columns of shared work arrays, and
+// its own `PlusWork::found`.
 #pragma once
 #include "stream_state.hpp"
 

@@ -1,7 +1,7 @@
 // e-prop+ synapses whose optimiser takes a step at every time step, with that step's part of the gradient.
 //
-// Such an optimiser is not linear in the gradient of an interval, so the steps are replayed, one by one, when a spike arrives (NEST:
-// `optimize_each_step`). An event then costs as much as the interval is long; that is the price of it.
+// Such an optimiser is not linear in the gradient of an interval, so the steps are replayed, one by one, when a spike arrives
+// (NEST: `optimize_each_step`). An event then costs as much as the interval is long; that is the price of it.
 #pragma once
 #include "synapses/after_cutoff.hpp"
 

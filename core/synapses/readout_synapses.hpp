@@ -127,7 +127,8 @@ template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<
 
 // A delay group onto readouts in one step and partition: deliver, then finalise.
 template <class Real> void learn_readouts(StreamState<Real>& state, Index group, Index partition, Index t) {
-  const GroupStep<Real> step{state, state.groups[group], group, partition, t, {state, nullptr, state.groups[group].trace_group, 0, 0}};
+  const GroupStep<Real> step{
+      state, state.groups[group], group, partition, t, {state, nullptr, state.groups[group].trace_group, 0, 0}};
   if (state.synapses.pending.size > 0) {
     deliver_onto_readouts<true>(step);
     finalise_onto_readouts<true>(step);
