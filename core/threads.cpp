@@ -48,44 +48,60 @@ std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint
   return value.load(std::memory_order_acquire);
 }
 
+// A region is one call of `run`. It has a share for each thread: the index of its number, then further indices as long as there
+// are some. Thread k claims share k; whatever is not claimed when the calling thread is done with its own, that thread does as
+// well. So a worker that sleeps, or whose core another program has taken, holds up nobody.
 class Pool {
  public:
+  static constexpr int kMostThreads = 1023;
+
   void run(Index n, int threads, const std::function<void(Index)>& work) {
     grow(threads - 1);
     n_ = n;
-    threads_ = threads;
     work_ = &work;
     next_.store(threads, std::memory_order_relaxed);
-    // All workers answer, also those that this region does not need: none may still read the plan of a region that is over.
-    busy_.store(static_cast<std::uint32_t>(workers_), std::memory_order_relaxed);
-    region_.fetch_add(1, std::memory_order_release);
+    left_.store(static_cast<std::uint32_t>(threads), std::memory_order_relaxed);
+    const auto region = (region_.load(std::memory_order_relaxed) / kRegion + 1) * kRegion + static_cast<std::uint32_t>(threads);
+    region_.store(region, std::memory_order_release);
     region_.notify_all();
-    take(0);
-    for (auto left = busy_.load(std::memory_order_acquire); left != 0;) left = wait_for_change(busy_, left);
+    for (int share = 0; share < threads; share++)
+      if (claim(share, region)) take(share);
+    for (auto left = left_.load(std::memory_order_acquire); left != 0;) left = wait_for_change(left_, left);
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
   std::mutex owner;
 
  private:
+  static constexpr std::uint32_t kRegion =
+      kMostThreads + 1;  // `region_` counts regions in units of this; the rest are the threads
+
   void grow(int workers) {
     while (workers_ < workers) {
       const int k = workers_ + 1;
       const auto region = region_.load(std::memory_order_relaxed);
       std::thread([this, k, region] { serve(k, region); }).detach();
-      workers_ = k;  // not before: if the system has no thread left, nobody shall wait for it
+      workers_ = k;
     }
   }
 
   void serve(int k, std::uint32_t region) {
     for (;;) {
       region = wait_for_change(region_, region);
-      if (k < threads_) take(k);
-      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_all();
+      if (static_cast<std::uint32_t>(k) < region % kRegion && claim(k, region)) take(k);
     }
   }
 
-  // An exception must not leave a thread of the pool: the first one is kept for the caller, and no further index is taken.
+  // Whether a share of a region is now the caller's. Of a region that is over, all shares have been claimed; a later region has a
+  // larger number, also where the count has begun anew.
+  bool claim(int share, std::uint32_t region) {
+    auto claimed = claimed_[share].load(std::memory_order_relaxed);
+    return static_cast<std::int32_t>(region - claimed) > 0 &&
+           claimed_[share].compare_exchange_strong(claimed, region, std::memory_order_acq_rel);
+  }
+
+  // Does a share. Until it is done the region cannot end, so that its plan may be read. An exception must not leave a thread of
+  // the pool: the first one is kept for the caller, and no further index is taken.
   void take(Index k) {
     try {
       for (; k < n_; k = next_.fetch_add(1, std::memory_order_relaxed)) (*work_)(k);
@@ -94,17 +110,18 @@ class Pool {
       if (!failure_) failure_ = std::current_exception();
       next_.store(n_, std::memory_order_relaxed);
     }
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) left_.notify_all();
   }
 
   int workers_ = 0;
   std::mutex failing_;
   std::exception_ptr failure_;
   Index n_ = 0;
-  int threads_ = 0;
   const std::function<void(Index)>* work_ = nullptr;
   alignas(64) std::atomic<std::uint32_t> region_{0};
-  alignas(64) std::atomic<std::uint32_t> busy_{0};
+  alignas(64) std::atomic<std::uint32_t> left_{0};
   alignas(64) std::atomic<Index> next_{0};
+  alignas(64) std::atomic<std::uint32_t> claimed_[kMostThreads]{};
 };
 
 // Never destroyed: its threads end with the process. After a fork there are none, and the child begins a pool of its own.
@@ -122,7 +139,7 @@ Pool& the_pool() {
 }  // namespace
 
 void parallel_for(Index n, int threads, const std::function<void(Index)>& work) {
-  const int wanted = static_cast<int>(std::min<Index>(threads, n));
+  const int wanted = static_cast<int>(std::min<Index>({threads, n, Pool::kMostThreads}));
   if (wanted > 1) {
     Pool& shared = the_pool();
     std::unique_lock<std::mutex> owner(shared.owner, std::try_to_lock);

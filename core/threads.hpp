@@ -9,9 +9,10 @@
 namespace eprop {
 
 // Call work(0) .. work(n - 1), each once, on up to `threads` threads, the calling one included; returns when all are done.
-// Thread k begins with index k, so that a partition stays with its thread; further indices go to whoever is free.
-// While another caller uses the pool, the calling thread does all of it. No result may depend on who does what.
-// The first exception of `work` is thrown here once all threads are done; other indices may then have been left out.
+// Thread k begins with index k, so that a partition stays with its thread; further indices go to whoever is free. What a thread
+// has not begun when the calling thread is done, that one does: a core that another program has taken holds up nobody. While
+// another caller uses the pool, the calling thread does all of it. No result may depend on who does what. The first exception of
+// `work` is thrown here once all threads are done; other indices may then have been left out.
 void parallel_for(Index n, int threads, const std::function<void(Index)>& work);
 
 // Share items 0 .. n - 1 among up to `threads` workers: worker(number, take) makes its buffers once and works on take() until
