@@ -19,7 +19,7 @@ from networks import disagreement
 from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
 from strategies import SEEDS, examples, st
 
-pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
 TOLERANCE = 1e-10
 
 NEURONS: dict[str, ep.Neuron] = {
@@ -143,6 +143,7 @@ def is_steady(net: ep.Network, seed: int) -> bool:
     return disagreement(*runs) < 0.1 * TOLERANCE
 
 
+@pytest.mark.tiny
 @pytest.mark.parametrize("feedback", FEEDBACK)
 @pytest.mark.parametrize(
     ("name", "rule"),
@@ -185,6 +186,7 @@ def test_plus_with_readouts_that_differ(readout, rule, delays):
         check_plus(net, seed, 2)
 
 
+@pytest.mark.tiny
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("readout", READOUTS)
 def test_samples_with_readouts_that_differ(readout, delays):
@@ -193,6 +195,7 @@ def test_samples_with_readouts_that_differ(readout, delays):
         check_samples(network(seed, NEURONS["LIF"], rule, DELAYS[delays], feedback, True, READOUTS[readout]), seed)
 
 
+@pytest.mark.tiny
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("name", NEURONS)
 def test_samples(name, delays):
@@ -256,6 +259,7 @@ def test_maps_of_several_sizes(name, rule, delays):
         np.testing.assert_array_equal(value, states[-1][key])
 
 
+@pytest.mark.tiny
 @pytest.mark.parametrize("name", ["ALIF", "synaptic current", "resonator", "ALIF, each its own"])
 def test_two_kinds_of_neurons(name):
     net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], ep.Symmetric(), mixed=True)
@@ -273,6 +277,7 @@ def test_two_kinds_of_neurons(name):
         assert np.array_equal(other.y["out"], results[0].y["out"])
 
 
+@pytest.mark.tiny
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("indegree", ["all", "few"])
 @pytest.mark.parametrize(
