@@ -5,7 +5,8 @@
     python benchmarks/threads.py --busy          # threads with a busy process beside
     python benchmarks/threads.py --defaults      # small networks: the default number of parts against one thread
 
-The networks are those of ``eprop bench scaling`` in single precision at 10 Hz. All settings take turns: threads in one process,
+The networks are those of ``eprop bench scaling`` in single precision at 10 Hz. E-prop learns from mini-batches, whose samples
+threads share: of four samples of 100 steps, and, as a row of its own, of one sample, of which they share the gradients alone. All settings take turns: threads in one process,
 ranks in processes of their own. A ratio is the time of one thread by that of two, the median over the turns. Goals: 1.6 for
 threads and 1.8 for N-MNIST; ranks within a tenth of threads, 1.5 for N-MNIST on two data-parallel ranks; the default at least 1.
 
@@ -43,6 +44,8 @@ SMALL = ((100, 10, 5000), (1000, 100, 2000), (2000, 100, 2000))
 GOALS = {"threads": 1.6, "nmnist, threads": 1.8, "nmnist, ranks": 1.5, "default": 1.0}
 #: Samples of a turn of N-MNIST, by the rule that learns from batches.
 SAMPLES, BATCH, NMNIST_RULE = 256, 32, "eprop"
+#: Samples of a mini-batch of the networks above, and their steps.
+SAMPLES_TOGETHER, SAMPLE_STEPS = 4, 100
 
 #: Seconds of one run.
 Run = Callable[[], float]
@@ -75,6 +78,10 @@ def main() -> None:
         for neurons, indegree, steps in networks:
             config = ScalingConfig(mode=mode, neurons=neurons, indegree=indegree, steps=steps, rate=10.0)
             row = {"mode": mode, "neurons": neurons, "indegree": indegree, "steps": steps}
+            if mode == "eprop" and not (arguments.busy or arguments.ranks or arguments.defaults):
+                together = {"mode": mode, "neurons": neurons, "indegree": indegree, "samples": SAMPLES_TOGETHER}
+                rows.append(together | in_turns(runs_of_batches(config, (1, WORKERS)), arguments.repeats))
+                tell(rows[-1])
             if arguments.busy:
                 rows.append(row | beside_a_busy_process(runs_of(config, (1, WORKERS)), arguments.repeats))
             elif arguments.ranks:
@@ -101,6 +108,25 @@ def runs_of(config: ScalingConfig, counts: tuple[int | None, ...]) -> dict[str, 
         def run() -> float:
             began = time.perf_counter()
             run_timed(sim, config)
+            return time.perf_counter() - began
+
+        return run
+
+    return {label_of(threads): run_of(threads) for threads in counts}
+
+
+def runs_of_batches(config: ScalingConfig, counts: tuple[int, ...]) -> dict[str, Run]:
+    """Mini-batches of the same network by e-prop, on each number of threads."""
+    network, target = network_of(config), np.ones((SAMPLES_TOGETHER, 1, 2))
+
+    def run_of(threads: int) -> Run:
+        sim = ep.Simulator(network, threads=threads, precision=config.precision)
+        samples = sim.samples(SAMPLES_TOGETHER, SAMPLE_STEPS, targets={"out": target})
+        sim.train(samples)
+
+        def run() -> float:
+            began = time.perf_counter()
+            sim.train(samples)
             return time.perf_counter() - began
 
         return run
@@ -231,7 +257,8 @@ def tell(row: dict[str, Any]) -> None:
     cells = [f"{name} {ratio:.2f} times as fast" for name, ratio in row["times_faster"].items() if "busy" not in name]
     for name, slower in row.get("times_slower_when_busy", {}).items():
         cells.append(f"{name} {slower:.2f} times slower when busy (share {row['share'][name]:.2f})")
-    print(f"{row['mode']:8} {network:15} {'; '.join(cells)}", flush=True)
+    network += f", {row['samples']} samples" * ("samples" in row)
+    print(f"{row['mode']:8} {network:26} {'; '.join(cells)}", flush=True)
 
 
 if __name__ == "__main__":
