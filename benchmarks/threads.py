@@ -257,7 +257,8 @@ def tell(row: dict[str, Any]) -> None:
     cells = [f"{name} {ratio:.2f} times as fast" for name, ratio in row["times_faster"].items() if "busy" not in name]
     for name, slower in row.get("times_slower_when_busy", {}).items():
         cells.append(f"{name} {slower:.2f} times slower when busy (share {row['share'][name]:.2f})")
-    network += f", {row['samples']} samples" * ("samples" in row)
+    if "samples" in row:
+        network += f", {row['samples']} samples"
     print(f"{row['mode']:8} {network:26} {'; '.join(cells)}", flush=True)
 
 

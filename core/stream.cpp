@@ -311,7 +311,6 @@ template <class Real> void begin_run(Stream<Real>& stream, const RunRequest& req
   StreamState<Real>& state = stream.state;
   for (std::size_t group = 0; group < state.groups.size(); group++)
     state.groups[group].optimizer.eta = request.frozen ? 0.0 : state.topology.groups[group].optimizer.eta;
-  if (stream.has_plus) forget_found(state);
   note_logged(history_of(state), stream.t - stream.outbox.steps());
 }
 
@@ -409,25 +408,29 @@ void receive_spikes(Stream<Real>& stream, Index n_steps, Index offset, const Run
   }
 }
 
+// The rest of the state of a model of the core is finite while its voltage and its inputs are, so that one row tells.
 template <class Real> Divergence find_divergence(const Stream<Real>& stream) {
   const StreamState<Real>& state = stream.state;
   const Array2<double>& rows = state.neurons.state;
-  if (!all_finite(rows.data, rows.size()) || !all_finite(state.neurons.y.data, state.neurons.y.size))
-    return Divergence::not_finite;
+  // Beyond the largest voltage, NaN and infinity included.
   const auto too_large = [](const double* v, Index n) {
     std::int64_t large = 0;
 #pragma GCC ivdep
-    for (Index k = 0; k < n; k++) large |= std::fabs(v[k]) > kLargestVoltage;
+    for (Index k = 0; k < n; k++) large |= !(std::fabs(v[k]) <= kLargestVoltage);
     return large != 0;
   };
-  bool diverged = too_large(state.neurons.y.data, state.neurons.y.size);
+  bool diverged = too_large(state.neurons.y.data, state.neurons.y.size), finite = true;
   for (Index b = 0; b < state.topology.populations.size; b++) {
     const Population& population = state.topology.populations[b];
-    if (population.role != Role::neuron || population.voltage_row < 0) continue;
-    diverged |=
-        too_large(rows.row(population.voltage_row) + population.target_begin, population.target_end - population.target_begin);
+    if (population.role != Role::neuron) continue;
+    const Index first = population.target_begin, n = population.target_end - first;
+    if (population.voltage_row >= 0) diverged |= too_large(rows.row(population.voltage_row) + first, n);
+    if (population.own_step != 0 || population.voltage_row < 0)
+      for (Index row = 0; row < rows.rows; row++) finite &= all_finite(rows.row(row) + first, n);
   }
-  return diverged ? Divergence::voltage : Divergence::none;
+  if (!diverged && finite) return Divergence::none;
+  finite &= all_finite(rows.data, rows.size()) && all_finite(state.neurons.y.data, state.neurons.y.size);
+  return finite ? Divergence::voltage : Divergence::not_finite;
 }
 
 template <class Real> bool weights_finite(Stream<Real>& stream, int threads) {

@@ -250,8 +250,9 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
           [](S& stream, Index first_step, Index room) {
             if (room <= 0 || (room & (room - 1)) != 0) throw nb::value_error("restart_records: the room must be a power of two");
             if (stream.has_plus || stream.has_stdp) restart_records(spikes_of(stream), first_step, room);
+            if (stream.has_plus) forget_found(stream.state);
           },
-          "first_step"_a, "room"_a)
+          "first_step"_a, "room"_a, "After another state has been set: what spikes and steps know is found again.")
       .def("spikes", &logged_spikes<Real>, "first_source"_a, "stop_source"_a, "first_step"_a, "stop_step"_a,
            "Steps and sources of the spikes that are still in the log.")
       .def("effective_weights", &effective_weights<Real>)

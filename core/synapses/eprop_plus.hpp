@@ -34,7 +34,7 @@ inline Kind kind_of(const Topology& topology, Index kind) {
 // Work space for a state from rest whose topology and history are there; starts the propagator of the first block.
 template <class Real> void allocate_plus_work(StreamState<Real>& state);
 
-// What was found in a run before is that of another state.
+// After the history has been replaced by that of another state: what was found belongs to the one before.
 template <class Real> void forget_found(StreamState<Real>& state);
 
 }  // namespace eprop
