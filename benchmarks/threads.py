@@ -6,9 +6,10 @@
     python benchmarks/threads.py --defaults      # small networks: the default number of parts against one thread
 
 The networks are those of ``eprop bench scaling`` in single precision at 10 Hz. E-prop learns from mini-batches, whose samples
-threads share: of four samples of 100 steps, and, as a row of its own, of one sample, of which they share the gradients alone. All settings take turns: threads in one process,
-ranks in processes of their own. A ratio is the time of one thread by that of two, the median over the turns. Goals: 1.6 for
-threads and 1.8 for N-MNIST; ranks within a tenth of threads, 1.5 for N-MNIST on two data-parallel ranks; the default at least 1.
+threads share: of four samples of 100 steps, and, as a row of its own, of one sample, of which they share the gradients alone.
+All settings take turns: threads in one process, ranks in processes of their own. A ratio is the time of one thread by that of
+two, the median over the turns. Goals: 1.6 for threads and 1.8 for N-MNIST; ranks within a tenth of threads, 1.5 for N-MNIST on
+two data-parallel ranks; the default at least 1.
 
 With a busy process, three threads divide two cores: two threads can keep two thirds of the speed that they have alone, one
 thread all of it. The script prints by which factor each loses, beside that share.
