@@ -190,6 +190,7 @@ void fill_light(const std::uint8_t* image, const Box& box, const CameraSettings&
             const Index y = j - kMargin + k - kHalf;
             if (box.top <= y && y < box.bottom) total += c.taps(py, k) * buffers.rows[count(y * kLight + i)];
           }
+          // NOLINTNEXTLINE(bugprone-incorrect-roundings): light is never below zero.
           const auto level = static_cast<Index>(total * kScale + 0.5f);
           plane[j * kLight + i] = c.log_table[std::min(level, kLevels)];
         }

@@ -218,8 +218,8 @@ Moments find_moments(const Index* ptr, const BinnedView& data, const Deskewing& 
   const Index n_steps = data.ptr.columns - 1;
   for (Index s = 0; s < n_steps; s++) {
     for (Index e = ptr[s]; e < ptr[s + 1]; e++) {
-      const std::int32_t pixel = data.channels[e] % pixels;
-      const double u = pixel % side - d.path(0, s), v = pixel / side - d.path(1, s);
+      const std::int32_t pixel = data.channels[e] % pixels, column = pixel % side, row = pixel / side;
+      const double u = column - d.path(0, s), v = row - d.path(1, s);
       sx += u;
       sy += v;
       sxy += u * v;

@@ -20,9 +20,12 @@ struct Watch {
   // Whether to end now; `work` is about what was done since the last time, in synapses or neurons.
   bool stopped(Index work) {
     constexpr Index kBetween = 1 << 16;
-    if (interrupt.requested != nullptr && (budget -= work) < 0) {
-      budget = kBetween;
-      if (interrupt.requested(interrupt.context)) stop.store(true, std::memory_order_relaxed);
+    if (interrupt.requested != nullptr) {
+      budget -= work;
+      if (budget < 0) {
+        budget = kBetween;
+        if (interrupt.requested(interrupt.context)) stop.store(true, std::memory_order_relaxed);
+      }
     }
     return stop.load(std::memory_order_relaxed);
   }

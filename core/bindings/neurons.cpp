@@ -17,7 +17,7 @@ namespace {
 
 // One step of neurons begin:end; the result is the numbers of those that spike.
 nb::object advance_neurons(int model, Out2<double> state, In2<double> params, Index begin, Index end, Out1<double> input,
-                           Out1<double> psi, std::uintptr_t own) {
+                           Out1<double> psi, Index own) {
   const Array2<double> states = view2(state);
   const Array2<const double> parameters = view2(params);
   const Index neurons = states.columns;
@@ -28,7 +28,7 @@ nb::object advance_neurons(int model, Out2<double> state, In2<double> params, In
       view1(psi).size < end || states.rows < state_rows || parameters.rows < params_rows + 1)
     throw nb::value_error("arrays of other shapes are expected");
   std::vector<std::int32_t> spikes(end);
-  const NeuronRange given{model, begin, end, states, parameters, input.data(), reinterpret_cast<NeuronLoop>(own)};
+  const NeuronRange given{model, begin, end, states, parameters, input.data(), loop_at(own)};
   spikes.resize(advance(given, psi.data(), spikes.data(), 0));
   return handed_over(std::move(spikes));
 }

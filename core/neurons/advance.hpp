@@ -34,11 +34,15 @@ struct NeuronRange {
   NeuronLoop own = nullptr;     // a user's own model, compiled for parameters of each neuron or shared ones, as `params` says
 };
 
+// The loop at an address, which Python hands over as a number.
+inline NeuronLoop loop_at(Index address) {
+  return reinterpret_cast<NeuronLoop>(address);  // NOLINT(performance-no-int-to-ptr)
+}
+
 // Those of a population, by its record.
 inline NeuronRange range_of(const Population& population, Index begin, Index end, Array2<double> state,
                             Array2<const double> params, double* input) {
-  return {
-      static_cast<int>(population.model), begin, end, state, params, input, reinterpret_cast<NeuronLoop>(population.own_step)};
+  return {static_cast<int>(population.model), begin, end, state, params, input, loop_at(population.own_step)};
 }
 
 // Advances neurons begin:end by one step: reads and clears their input, writes state and psi[begin:end], appends the neurons that
