@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 import sys
@@ -37,18 +38,28 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "numpydoc",
-    "myst_parser",
+    "myst_nb",
     "sphinx_copybutton",
     "command_help",
     "parameter_table",
     "source_pages",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_ext", "nest_deviations.md"]
+exclude_patterns = ["_build", "_ext", "reference/nest_deviations.md"]
 nitpicky = False
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+
+# Tutorials hold their outputs; `tests/docs/test_notebooks.py` runs them and compares.
+nb_execution_mode = "off"
+
+# One file of MathJax is copied into the pages, which so need no network.
+_found = importlib.util.find_spec("sphinx-mathjax-offline")
+if _found is None or _found.origin is None:
+    raise ImportError('the pages need a copy of MathJax: pip install ".[docs]"')
+html_static_path = [str(pathlib.Path(_found.origin).parent / "static" / "mathjax" / "tex-svg.js")]
+mathjax_path = "tex-svg.js"
 
 # A name in single backticks becomes a link where there is something to link to.
 default_role = "autolink"

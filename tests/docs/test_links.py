@@ -74,7 +74,7 @@ def test_functions_of_the_core_exist(page: str) -> None:
 def test_the_line_that_changes_a_weight_is_there() -> None:
     """C++ that a page prints is in the core, line by line."""
     core = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "core").rglob("*.hpp"))
-    text = (DOCS / "design/life_of_a_spike.md").read_text(encoding="utf-8")
+    text = (DOCS / "project/life_of_a_spike.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```cpp\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert blocks
     for line in "".join(blocks).splitlines():
@@ -87,6 +87,7 @@ def test_a_function_that_is_only_called_is_not_defined() -> None:
     assert not defines("x = clip(w); return clip(w);", "clip")
 
 
+MATHEMATICS = ("explanation/maths.md", "explanation/optimisers.md", "explanation/stdp.md", "project/derivations.md")
 EQUATIONS = (
     "readouts", "optimizers", "surrogate", "pair_rules", "propagators", "corrections", "effective_weights", "adjoint",
     "gradients", "neurons/lif", "neurons/delta_lif", "synapses/block_start", "synapses/crossing", "synapses/after_cutoff",
@@ -95,8 +96,8 @@ EQUATIONS = (
 
 
 def test_the_mathematics_names_a_function_for_each_equation() -> None:
-    """Every file of the core that holds equations appears on the page, and so does the reference."""
-    text = (DOCS / "maths.md").read_text(encoding="utf-8")
+    """Every file of the core that holds equations appears on these pages, and so does the reference."""
+    text = "".join((DOCS / page).read_text(encoding="utf-8") for page in MATHEMATICS)
     named = {file for file, _ in CORE.findall(text)}
     assert {f"core/{name}.hpp" for name in EQUATIONS} <= named
     for path in (ROOT / "src/eprop/reference").glob("[a-z]*.py"):

@@ -146,7 +146,7 @@ RULES = {
 
 
 def test_bytes_per_synapse() -> None:
-    text = (DOCS / "design/life_of_a_spike.md").read_text(encoding="utf-8")
+    text = (DOCS / "project/memory.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]+) \|.*\| \**(\d+)\** \| \**(\d+)\** \|$", text, re.MULTILINE)
     assert {name for name, _, _ in rows} == set(RULES)
     for name, *told in rows:

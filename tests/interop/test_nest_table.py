@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 pytestmark = pytest.mark.nest
-TABLE = pathlib.Path(__file__).parents[2] / "docs" / "nest_deviations.md"
+TABLE = pathlib.Path(__file__).parents[2] / "docs" / "reference" / "nest_deviations.md"
 # Compiled or not, and on another machine, exponentials and sums may round otherwise, and learning adds that up.
 ROUNDING, LEAST = 100.0, 1e-14
 
@@ -22,7 +22,7 @@ def test_the_table_is_current(deviations):
     if not deviations.rows:
         pytest.skip("no other test of this folder ran")
     wanted, found = rows_of(TABLE.read_text(encoding="utf-8").splitlines()), rows_of(deviations.table())
-    hint = "run the command of docs/nest.md again"
+    hint = "run the command of docs/reference/nest.md again"
     assert set(found) <= set(wanted), hint
     for model, row in found.items():
         assert int(row["networks"]) <= int(wanted[model]["networks"]), f"{model}: {hint}"

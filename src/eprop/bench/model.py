@@ -1,4 +1,4 @@
-"""A model of what a step costs: per phase, the work that it does times a measured constant; see docs/design/scaling.md.
+"""A model of what a step costs: per phase, the work that it does times a measured constant; see docs/project/scaling.md.
 
 Every thread works on its own targets: neurons and events are divided among threads, axon branches are not, for any spike may
 have targets in any partition. Ranks exchange spikes once per slice. The model measures three more things on two workers: the
