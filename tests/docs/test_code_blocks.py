@@ -1,4 +1,4 @@
-"""The Python of the README and of the pages that teach runs as printed, top to bottom."""
+"""The Python of the README and of the pages that teach runs as printed, top to bottom, and twice in a row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGES = ["README.md", "docs/start.md", "docs/interop.md", "docs/extending.md"]
+FOLDERS = ("docs/start", "docs/howto")
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What the page says is printed, word for word; where digits may differ between machines, a page uses ```text instead.
 OUTPUT = re.compile(r"^```output\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -27,20 +27,26 @@ def script_of(page: pathlib.Path) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_page_runs_as_printed(page: str, tmp_path: pathlib.Path) -> None:
+def pages() -> list[str]:
+    """The README, and the pages with Python among those to be tried."""
+    found = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
+    return ["README.md", *(path.relative_to(ROOT).as_posix() for path in found if script_of(path).strip())]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_the_page_runs_as_printed_and_once_more(page: str, tmp_path: pathlib.Path) -> None:
     script = script_of(ROOT / page)
-    assert script.strip(), f"{page} has no block that starts with ```python"
-    # In a process and an empty folder of its own, as a reader would; the name puts the page's line into a traceback.
-    code = f"exec(compile({script!r}, {page!r}, 'exec'), {{'__name__': '__main__'}})"
+    # In a process and an empty folder of its own, as a reader would, and again in the folder that the first run has left; the name
+    # puts the page's line into a traceback.
+    code = f"for _ in range(2):\n    exec(compile({script!r}, {page!r}, 'exec'), {{'__name__': '__main__'}})"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, f"{page} fails as printed:\n{done.stdout}\n{done.stderr}"
     rest = done.stdout
-    for match in OUTPUT.finditer((ROOT / page).read_text(encoding="utf-8")):
-        assert match.group(1) in rest, f"{page} prints something else than\n{match.group(1)}\nnamely\n{rest}"
-        rest = rest.split(match.group(1), 1)[1]
+    for printed in OUTPUT.findall((ROOT / page).read_text(encoding="utf-8")) * 2:
+        assert printed in rest, f"{page} prints something else than\n{printed}\nnamely\n{rest}"
+        rest = rest.split(printed, 1)[1]
 
 
 def test_blocks_keep_their_line_numbers(tmp_path: pathlib.Path) -> None:

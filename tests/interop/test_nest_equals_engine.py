@@ -245,6 +245,20 @@ def test_static_network(deviations):
     assert theirs.weights == {}
 
 
+def test_final_weights_are_those_of_the_engine():
+    c = drawn_plus(2)
+    theirs = to_nest(c.network).run(250.0, {"in": c.inputs}, {"out": c.targets}, c.window)
+    sim, _, _, history = run_engine_plus(c)
+    untouched = ep.Simulator(c.network, threads=1)
+    for key, name in PROJECTIONS.items():
+        sources, targets, wanted = untouched.connections(name)
+        for shown, ours in zip(theirs.weights[name], history[key], strict=True):
+            wanted = np.where(np.isnan(shown), wanted, ours)
+        found = theirs.final_weights[name]
+        assert found.shape == sim.weights(name).shape
+        assert deviation(np.asarray(found[targets, sources]).ravel(), wanted) < EXACT
+
+
 def test_weights_of_a_simulator():
     """NEST goes on from what was learned here."""
     c = drawn_plus(0)

@@ -101,6 +101,13 @@ class BinnedDataset:
             f"{self.n_steps} steps of {self.dt:g} ms, {int(self.counts.sum())} entries>"
         )
 
+    def __getitem__(self, which: Any) -> BinnedDataset:
+        """Some of the samples, as `subset` gives them: ``data[:4]``."""
+        return self.subset(which)
+
+    def __iter__(self) -> Iterator[BinnedDataset]:
+        return (self.subset(k) for k in range(len(self)))
+
     def sample(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Steps and channels of one sample, both int32 of shape (n,), in order of time."""
         row = self.ptr[index]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from eprop.engine import Samples, Simulator
 from eprop.engine.build.neurons import neurons_of
@@ -37,6 +38,8 @@ class NestResult:
     weights : dict of (steps, connections) or (batches + 1, connections)
         Weights with which spikes arrived in a step, or during a batch, in the order of `Simulator.connections`; NaN
         where none arrived, since NEST shows a weight at a spike only. Row ``b`` of a training is after ``b`` updates.
+    final_weights : dict of scipy.sparse.csr_matrix, shape (targets, sources), mV
+        The weight of each connection as NEST showed it last, or its first weight where no spike arrived.
     seconds : (batches,)
         Of a training: wall clock time of each batch, without the time to build the network. NEST takes the step of the
         optimiser when spikes arrive after the update, so the work for one batch is partly in the time of the next.
@@ -48,6 +51,7 @@ class NestResult:
     y: dict[str, np.ndarray] = field(default_factory=dict)
     loss: np.ndarray = field(default_factory=lambda: np.zeros(0))
     weights: dict[str, np.ndarray] = field(default_factory=dict)
+    final_weights: dict[str, scipy.sparse.csr_matrix] = field(default_factory=dict)
     seconds: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
@@ -294,6 +298,7 @@ class Session:
             steps, synapses, weights = self._weights(p)
             out.weights[p.name] = np.full((self.n_steps, self._size(p)), np.nan)
             out.weights[p.name][steps, synapses] = weights
+            out.final_weights[p.name] = self._final_weights(p, out.weights[p.name])
         return out
 
     def training_of(self, batches: Sequence[Samples]) -> NestResult:
@@ -317,6 +322,7 @@ class Session:
             counts = steps % length > 0
             batch = steps[counts] // (length * self.batch_size)
             out.weights[p.name][batch, synapses[counts]] = weights[counts]
+            out.final_weights[p.name] = self._final_weights(p, out.weights[p.name])
         return out
 
     def _simulate(self, steps: list[int]) -> np.ndarray:
@@ -373,6 +379,13 @@ class Session:
         synapses = np.searchsorted(targets * p.pre.size + sources, post * p.pre.size + pre)
         inside = (steps >= 0) & (steps < self.n_steps)
         return steps[inside], synapses[inside], events["weights"][inside]
+
+    def _final_weights(self, p: Projection, shown: np.ndarray) -> scipy.sparse.csr_matrix:
+        """The last weight of each connection that is no NaN in ``shown`` (rows, connections)."""
+        sources, targets, weights = self.simulator.connections(p.name)
+        for row in shown:
+            weights = np.where(np.isnan(row), weights, row)
+        return scipy.sparse.csr_matrix((weights, (targets, sources)), shape=(p.post.size, p.pre.size))
 
     def _losses(self, y: dict[str, np.ndarray], target: np.ndarray, window: np.ndarray) -> np.ndarray:
         """Loss of each step from the outputs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -175,8 +176,7 @@ class Network:
             raise NetworkError(f"there is a population {name!r}; give this projection another name=")
         delay = self._delays(name, connectivity, delay, pre, post)
         weights = self._weights(connectivity, weight, pre, post)
-        everywhere = isinstance(connectivity, AllToAll) and (pre is not post or connectivity.autapses)
-        _check_bounds(name, rule, weights, everywhere)
+        _check_bounds(name, rule, weights, _is_everywhere(connectivity, pre, post))
         projection = Projection(name, pre, post, connectivity, weights, rule, delay, len(self._projections))
         self._projections.append(projection)
         return projection
@@ -301,6 +301,32 @@ class Network:
     def __deepcopy__(self, memo: Any) -> Network:
         """As `copy`: parts never change, so that those of the one are those of the other."""
         return self.copy()
+
+    def with_rules(self, change: Callable[[Projection], Rule]) -> Network:
+        """Another network with the same populations, connections and feedback, and other rules.
+
+        Parameters
+        ----------
+        change : callable
+            Is given each projection and returns its rule; ``lambda projection: ep.Static()`` freezes all weights.
+
+        Returns
+        -------
+        Network
+            Draws the same connections and weights.
+
+        Raises
+        ------
+        NetworkError
+            If ``change`` returns something else than a `Rule`, or weights that are known lie beyond its bounds.
+        """
+        made = self.copy()
+        made._projections = [dataclasses.replace(p, rule=change(p)) for p in self._projections]
+        for p in made._projections:
+            if not isinstance(p.rule, Rule):
+                raise NetworkError(f"{p.name}: with_rules needs a rule for each projection, got {brief(p.rule)}")
+            _check_bounds(p.name, p.rule, p.weight, _is_everywhere(p.connectivity, p.pre, p.post))
+        return made
 
     def has_parts_of(self, other: Network) -> bool:
         """Whether this network consists of the very parts of another one, such as its `copy`."""
@@ -444,6 +470,11 @@ def _check_sizes(name: str, description: Description, size: int) -> None:
             raise NetworkError(f"{name}: {part.name} has {len(value.values)} values for {size} nodes")
         if isinstance(value, Description):
             _check_sizes(name, value, size)
+
+
+def _is_everywhere(rule: ConnectionRule, pre: Population, post: Population) -> bool:
+    """Whether each entry of a matrix of weights is a connection."""
+    return isinstance(rule, AllToAll) and (pre is not post or rule.autapses)
 
 
 def _check_bounds(name: str, rule: Rule, weights: Distribution | Array, everywhere: bool) -> None:

@@ -126,6 +126,10 @@ class GeneratedTrials:
     def __len__(self) -> int:
         return int(self.numbers.size)
 
+    def __getitem__(self, which: Any) -> GeneratedTrials:
+        """Some of the trials, as `subset` gives them: ``trials[:4]``."""
+        return self.subset(which)
+
     def subset(self, indices: Any) -> GeneratedTrials:
         """The trials at ``indices`` (whole numbers, a slice or a mask), in that order."""
         return replace(self, numbers=np.atleast_1d(self.numbers[indices]))

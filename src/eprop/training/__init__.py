@@ -8,6 +8,7 @@
     start_run, resume_run, evaluate_run    from a configuration to a run folder                 experiment.py
     restore             the network that a run has kept                                         restoring.py
     run_trials, resume_trials   the same with several seeds, side by side                       trials.py
+    gradient_balance    rate regularisation beside learning                                     balance.py
     RunConfig           what a run depends on, as a TOML file                                   config.py
     RunFolder           the files of a run                                                      runs.py
     Checkpoint          HDF5 with a checksum                                                    checkpoint.py
@@ -15,6 +16,7 @@
     Interrupt, Stopped  Ctrl-C                                                                  interrupt.py
 """
 
+from eprop.training.balance import GradientBalance, gradient_balance
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, IdleParameterWarning, RunConfig, read_config
 from eprop.training.evaluation import evaluate
@@ -32,6 +34,7 @@ __all__ = [
     "Checkpoint",
     "Evaluation",
     "Execution",
+    "GradientBalance",
     "IdleParameterWarning",
     "Interrupt",
     "Outcome",
@@ -47,6 +50,7 @@ __all__ = [
     "confusion_matrix",
     "evaluate",
     "evaluate_run",
+    "gradient_balance",
     "load_checkpoint",
     "per_class_error",
     "read_config",

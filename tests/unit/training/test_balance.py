@@ -1,0 +1,76 @@
+"""The two parts of a gradient are those of the time-driven reference, and add up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.timedriven import TimeDriven
+from eprop.training import gradient_balance
+
+pytestmark = pytest.mark.tiny
+
+
+def network(rule: ep.EProp | ep.EPropPlus) -> ep.Network:
+    net = ep.Network(dt=1.0, seed=3)
+    x, rec, out = net.add(ep.EventSource(), 8, "in"), net.add(ep.LIF(), 6, "rec"), net.add(ep.Readout(), 2, "out")
+    net.connect(x, rec, weight=ep.Normal(0.0, 0.8), rule=rule)
+    net.connect(rec, rec, weight=ep.Normal(0.0, 0.3), rule=rule)
+    net.connect(rec, out, rule=rule)
+    net.feedback(out, rec, ep.RandomFeedback())
+    return net
+
+
+def some(sim: ep.Simulator | TimeDriven) -> ep.Samples:
+    rng = np.random.default_rng(5)
+    return sim.samples(3, 80, {"in": rng.random((3, 80, 8)) < 0.1}, {"out": rng.normal(size=(3, 80, 2))})
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_parts_of_e_prop_are_gradients_with_and_without_regularisation(average: bool) -> None:
+    rule = ep.EProp(c_reg=3.0, average_gradient=average)
+    sim = ep.Simulator(network(rule), threads=1)
+    before = sim.state()
+    found = gradient_balance(sim, some(sim))
+    assert list(found) == ["in->rec", "rec->rec"]
+    both = sim.gradients(some(sim))["rec->rec"]
+    alone = ep.Simulator(network(rule.replace(c_reg=0.0)), threads=1).gradients(some(sim))["rec->rec"]
+    assert found["rec->rec"].learning == pytest.approx(np.sqrt(np.mean(alone**2)), rel=1e-12)
+    assert found["rec->rec"].regularising == pytest.approx(np.sqrt(np.mean((both - alone) ** 2)), rel=1e-9)
+    assert found["rec->rec"].regularising > 0.0
+    after = sim.state()
+    assert all(np.array_equal(before[key], after[key]) for key in before)
+
+
+def test_parts_of_e_prop_plus_are_those_of_the_reference() -> None:
+    eta = 1e-6
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=eta), c_reg=0.5)
+    sim = ep.Simulator(network(rule), threads=1)
+    found = gradient_balance(sim, some(sim))["in->rec"]
+    parts = []
+    for c_reg in (0.0, 0.5):
+        slow = TimeDriven(network(rule.replace(c_reg=c_reg)))
+        first = slow.weights("in->rec").toarray()
+        slow.train(some(slow))
+        parts.append((first - slow.weights("in->rec").toarray()).ravel() / eta)
+    learning, regularising = parts[0], parts[1] - parts[0]
+    assert found.learning == pytest.approx(np.sqrt(np.mean(learning**2)), rel=1e-3)
+    assert found.regularising == pytest.approx(np.sqrt(np.mean(regularising**2)), rel=1e-3)
+    cosine = learning @ regularising / np.linalg.norm(learning) / np.linalg.norm(regularising)
+    assert found.cosine == pytest.approx(cosine, abs=1e-3)
+
+
+def test_without_regularisation_there_is_no_second_part() -> None:
+    sim = ep.Simulator(network(ep.EProp()), threads=1)
+    found = gradient_balance(sim, some(sim))["in->rec"]
+    assert (found.regularising, found.ratio) == (0.0, 0.0)
+    assert str(found).startswith("learning ")
+
+
+def test_a_network_that_does_not_learn_is_refused() -> None:
+    net = ep.Network()
+    net.add(ep.LIF(), 2, "rec")
+    sim = ep.Simulator(net, threads=1)
+    with pytest.raises(ep.InputError, match="no projection onto neurons learns"):
+        gradient_balance(sim, sim.samples(1, 10))
