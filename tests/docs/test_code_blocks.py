@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = ("docs/start", "docs/howto")
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What the page says is printed, word for word; where digits may differ between machines, a page uses ```text instead.
+NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.MULTILINE)
 OUTPUT = re.compile(r"^```output\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -27,10 +29,12 @@ def script_of(page: pathlib.Path) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def pages() -> list[str]:
-    """The README, and the pages with Python among those to be tried."""
+def pages() -> list[Any]:
+    """The README, and the pages with Python among those to be tried, with the marks that they name: ``<!-- needs: nest -->``."""
     found = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
-    return ["README.md", *(path.relative_to(ROOT).as_posix() for path in found if script_of(path).strip())]
+    names = ["README.md", *(path.relative_to(ROOT).as_posix() for path in found if script_of(path).strip())]
+    needs = {name: NEEDS.findall((ROOT / name).read_text(encoding="utf-8")) for name in names}
+    return [pytest.param(name, marks=[getattr(pytest.mark, mark) for mark in needs[name]]) for name in names]
 
 
 @pytest.mark.parametrize("page", pages())
