@@ -1,6 +1,6 @@
 """Run the notebooks of the tutorials and keep their outputs: ``python docs/_ext/run_notebooks.py [NAME ...]``.
 
-Each runs in an empty folder. Numbers of cells, times and warnings of other libraries are left out, so that only what a reader sees is kept.
+Each runs in an empty folder. Numbers of cells, times and progress are left out: a notebook keeps what a reader sees.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ TIMEOUT = 300
 def run(path: pathlib.Path, folder: pathlib.Path) -> Any:
     """The notebook after a run in ``folder``."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
     return notebook
 
 

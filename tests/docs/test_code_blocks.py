@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-FOLDERS = ("docs/start", "docs/howto")
+FOLDERS = ("docs/start", "docs/howto", "docs/explanation")
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What the page says is printed, word for word; where digits may differ between machines, a page uses ```text instead.
 NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.MULTILINE)
@@ -40,8 +40,8 @@ def pages() -> list[Any]:
 @pytest.mark.parametrize("page", pages())
 def test_the_page_runs_as_printed_and_once_more(page: str, tmp_path: pathlib.Path) -> None:
     script = script_of(ROOT / page)
-    # In a process and an empty folder of its own, as a reader would, and again in the folder that the first run has left; the name
-    # puts the page's line into a traceback.
+    # In a process and an empty folder of its own, as a reader would, and again in the folder that the first run has left.
+    # The name puts the page's line into a traceback.
     code = f"for _ in range(2):\n    exec(compile({script!r}, {page!r}, 'exec'), {{'__name__': '__main__'}})"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False

@@ -97,7 +97,9 @@ def test_a_page_is_not_too_long(path: pathlib.Path) -> None:
 
 
 def test_code_and_tables_are_no_sentences() -> None:
-    text = "# A title\n\nOne `a.b. C` two three. Four [five](x.md) six:\n\n```python\nprint('no. No')\n```\n\n| a | b |\n"
+    text = (
+        "# A title\n\nOne `a.b. C` two three. Four [five](x.md) six:\n\n```python\nprint('no. No')\n```\n\n| a | b |\n"
+    )
     assert [len(sentence.split()) for sentence in sentences(text)] == [4, 3]
 
 

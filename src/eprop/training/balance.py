@@ -72,7 +72,7 @@ def gradient_balance(simulator: Simulator, samples: Samples) -> dict[str, Gradie
 
     Notes
     -----
-    Adaptive feedback is the one that was drawn, moved with the readout weights; a ``decay`` of the optimiser since then is left out.
+    Adaptive feedback is the drawn one, moved with the readout weights; what a ``decay`` has changed is left out.
     """
     names = [p.name for p in simulator.network.projections if _onto_neurons(p)]
     if not names:
