@@ -50,9 +50,9 @@ class GradientBalance:
 def gradient_balance(simulator: Simulator, samples: Samples) -> dict[str, GradientBalance]:
     """Compare the gradient of rate regularisation (``c_reg``) with the gradient of learning, at the present weights.
 
-    Samples start from rest, and the simulator stays as it is. Choose ``c_reg`` so that the ratio is well below one once the
-    network fires at the rates that are wanted. With e-prop the gradient is the mean over the samples (`Simulator.gradients`).
-    With e-prop+ the gradient is the sum over the samples, read off the weights after steps of a learning rate of 1e-10.
+    The simulator stays as it is. Choose ``c_reg`` so that the ratio is well below one once the network fires at the rates that
+    are wanted. With e-prop the gradient is the mean over the samples (`Simulator.gradients`). With e-prop+ the network starts from rest
+    and runs on through all samples; the gradient is their sum, read off the weights after steps of a learning rate of 1e-10.
 
     Parameters
     ----------

@@ -22,9 +22,9 @@ def network(rule: ep.EProp | ep.EPropPlus) -> ep.Network:
     return net
 
 
-def some(sim: ep.Simulator | TimeDriven) -> ep.Samples:
+def some(sim: ep.Simulator | TimeDriven, n: int = 3) -> ep.Samples:
     rng = np.random.default_rng(5)
-    return sim.samples(3, 80, {"in": rng.random((3, 80, 8)) < 0.1}, {"out": rng.normal(size=(3, 80, 2))})
+    return sim.samples(n, 80, {"in": rng.random((n, 80, 8)) < 0.1}, {"out": rng.normal(size=(n, 80, 2))})
 
 
 @pytest.mark.parametrize("average", [False, True])
@@ -44,19 +44,19 @@ def test_parts_of_e_prop_are_gradients_with_and_without_regularisation(average: 
 
 
 def test_parts_of_e_prop_plus_are_those_of_the_reference() -> None:
-    eta = 1e-6
+    eta = 1e-9
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=eta), c_reg=0.5)
     sim = ep.Simulator(network(rule), threads=1)
-    found = gradient_balance(sim, some(sim))["in->rec"]
+    found = gradient_balance(sim, some(sim, 1))["in->rec"]
     parts = []
     for c_reg in (0.0, 0.5):
         slow = TimeDriven(network(rule.replace(c_reg=c_reg)))
         first = slow.weights("in->rec").toarray()
-        slow.train(some(slow))
+        slow.train(some(slow, 1))
         parts.append((first - slow.weights("in->rec").toarray()).ravel() / eta)
     learning, regularising = parts[0], parts[1] - parts[0]
-    assert found.learning == pytest.approx(np.sqrt(np.mean(learning**2)), rel=1e-3)
-    assert found.regularising == pytest.approx(np.sqrt(np.mean(regularising**2)), rel=1e-3)
+    assert found.learning == pytest.approx(np.sqrt(np.mean(learning**2)), rel=1e-4)
+    assert found.regularising == pytest.approx(np.sqrt(np.mean(regularising**2)), rel=1e-4)
     cosine = learning @ regularising / np.linalg.norm(learning) / np.linalg.norm(regularising)
     assert found.cosine == pytest.approx(cosine, abs=1e-3)
 
