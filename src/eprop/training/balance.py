@@ -51,8 +51,10 @@ def gradient_balance(simulator: Simulator, samples: Samples) -> dict[str, Gradie
     """Compare the gradient of rate regularisation (``c_reg``) with the gradient of learning, at the present weights.
 
     The simulator stays as it is. Choose ``c_reg`` so that the ratio is well below one once the network fires at the rates that
-    are wanted. With e-prop the gradient is the mean over the samples (`Simulator.gradients`). With e-prop+ the network starts from rest
-    and runs on through all samples; the gradient is their sum, read off the weights after steps of a learning rate of 1e-10.
+    are wanted.
+
+    With e-prop the gradient is the mean over the samples (`Simulator.gradients`). With e-prop+ the network starts from rest and
+    runs on through all samples; the gradient is their sum, read off the weights after steps of a learning rate of 1e-10.
 
     Parameters
     ----------
@@ -113,7 +115,10 @@ def _rule_for(regularise: bool) -> Callable[[Projection], Rule]:
 
 
 def _balance(learning: np.ndarray, regularising: np.ndarray) -> GradientBalance:
-    sizes = [float(np.sqrt(np.mean(part**2))) if part.size else 0.0 for part in (learning, regularising)]
     length = float(np.linalg.norm(learning) * np.linalg.norm(regularising))
     cosine = float(learning @ regularising) / length if length > 0.0 else math.nan
-    return GradientBalance(*sizes, cosine)
+    return GradientBalance(_root_mean_square(learning), _root_mean_square(regularising), cosine)
+
+
+def _root_mean_square(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
