@@ -113,6 +113,18 @@ template <class Real> void step_back(const AdjointNeurons& neurons, bool fed_bac
   for (Index j = begin; j < end; j++) psi[j] = static_cast<Real>(drive[j]);
 }
 
+// One step back of the neurons of a population, which have the constants of the first one if they are `alike`.
+template <class Real>
+void step_back_neurons(const Population& population, bool alike, const AdjointNeurons& neurons, Real* __restrict psi) {
+  if (population.leaky) {
+    alike ? step_back_leaky<true>(neurons, psi) : step_back_leaky<false>(neurons, psi);
+  } else if (population.n_components == 2) {
+    alike ? step_back_pair<true>(neurons, psi) : step_back_pair<false>(neurons, psi);
+  } else {
+    step_back(neurons, population.fed_back != 0, psi);
+  }
+}
+
 // The constant F of each neuron of a population. What counts for its mean rate are the first `length` steps, whose spikes can
 // still reach a readout within the sample; psi of the others becomes zero.
 template <class Real>
@@ -149,14 +161,7 @@ void adjoint_population(const Batch<Real>& batch, SampleSlot<Real>& slot, Array2
     } else {
       silent = learning_signals(error.row(t + population.error_latency), feedback, begin, end, silent, signal);
     }
-    Real* psi = slot.psi.row(t);
-    if (population.leaky) {
-      alike ? step_back_leaky<true>(neurons, psi) : step_back_leaky<false>(neurons, psi);
-    } else if (population.n_components == 2) {
-      alike ? step_back_pair<true>(neurons, psi) : step_back_pair<false>(neurons, psi);
-    } else {
-      step_back(neurons, population.fed_back != 0, psi);
-    }
+    step_back_neurons(population, alike, neurons, slot.psi.row(t));
   }
 }
 

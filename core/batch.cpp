@@ -1,37 +1,23 @@
 #include "batch.hpp"
 
-#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "adjoint.hpp"
 #include "batch_delivery.hpp"
+#include "divide.hpp"
+#include "emission.hpp"
 #include "finite.hpp"
 #include "gradients.hpp"
-#include "neurons/advance.hpp"
 #include "readouts.hpp"
-#include "sources.hpp"
 #include "threads.hpp"
 
 namespace eprop {
 namespace {
 
-// Room for the spikes of a sample to begin with.
-constexpr Index kFirstLog = 8192;
 constexpr auto kCall = std::chrono::milliseconds(50);
-
-// Calls work(thread, piece, watch) for each of `n` pieces; a thread takes the next one when it is done with one. Returns false if
-// it was interrupted.
-template <class Work> bool divide(Index n, int threads, Interrupt interrupt, const Work& work) {
-  std::atomic<bool> stop{false};
-  share_items(n, threads, [&](Index thread, const auto& take) {
-    FlushSubnormals flush;
-    Watch watch{stop, thread == 0 ? interrupt : Interrupt{}};
-    for (Index piece = take(); piece >= 0 && !stop.load(std::memory_order_relaxed); piece = take()) work(thread, piece, watch);
-  });
-  return !stop.load(std::memory_order_relaxed);
-}
 
 // A sample from its start: all at rest, nothing on the way.
 template <class Real> void start_sample(const Batch<Real>& batch, SampleSlot<Real>& slot, Index* counts) {
@@ -39,12 +25,6 @@ template <class Real> void start_sample(const Batch<Real>& batch, SampleSlot<Rea
   std::fill(slot.input.values.begin(), slot.input.values.end(), 0.0);
   for (Index k = 0; k < batch.topology.n_readouts(); k++) slot.y[k] = batch.topology.readouts[k].y_start;
   std::fill(counts, counts + batch.topology.n_neurons(), 0);
-}
-
-// Room in the log for a step in which all sources spike.
-template <class Real> void make_room(const Batch<Real>& batch, SampleSlot<Real>& slot, Index position) {
-  const auto needed = static_cast<std::size_t>(position + batch.n_sources);
-  if (slot.log.size() < needed) slot.log.resize(std::max(needed, 2 * slot.log.size()));
 }
 
 // A sample, by its number in the request, in a slot.
@@ -58,50 +38,8 @@ struct Running {
 
 // Spikes of populations that take no input in step t; `out` has room for all.
 template <class Real> Index spikes_of_sources(const Batch<Real>& batch, const Running& run, Index b, Index t, std::int32_t* out) {
-  const Population& population = batch.topology.populations[b];
-  const auto first = static_cast<std::int32_t>(population.first_source);
-  Index count = 0;
-  if (population.role == Role::poisson) {
-    count = poisson_spikes({b, run.clock() + t, run.request.seed, batch.poisson_limit.data() + first}, 0, population.size, out);
-  } else if (population.role == Role::events) {
-    const Index* start = run.request.event_start.row(population.channel) + run.sample() * batch.n_steps + t;
-    count = start[1] - start[0];
-    std::copy_n(run.request.event_channels.data + start[0], count, out);
-  }
-  for (Index k = 0; k < count; k++) out[k] += first;
-  return count;
-}
-
-// Neurons and sources of step t, with the inputs that have arrived: their spikes to the log or, with several ranks, to the
-// outbox.
-template <class Real>
-void emit_step(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Index t, double* input, Outbox* outbox) {
-  const Topology& topology = batch.topology;
-  Index position = t > 0 && outbox == nullptr ? slot.start(t - 1, topology.populations.size) : 0;
-  if (outbox == nullptr) make_room(batch, slot, position);
-  for (Index b = 0; b < topology.populations.size; b++) {
-    const Population& population = topology.populations[b];
-    if (outbox == nullptr) slot.start(t, b) = position;
-    if (population.role == Role::neuron) {
-      // Where nobody learns, psi is written over and over: a history of it would push weights out of the cache.
-      Real* psi = slot.psi.row(run.request.learn && batch.learning[b] ? t : 0);
-      const NeuronRange neurons =
-          range_of(population, population.target_begin, population.target_end, slot.state.view(), topology.params, input);
-      const Index count = advance(neurons, psi, slot.spikes.data(), 0);
-      const Index shift = population.first_source - population.first_target;
-      for (Index k = 0; k < count; k++) run.counts()[slot.spikes[k]]++;
-      if (outbox != nullptr) {
-        outbox->post(slot.spikes.data(), count);
-      } else {
-        for (Index k = 0; k < count; k++) slot.log[position + k] = static_cast<std::int32_t>(slot.spikes[k] + shift);
-        position += count;
-      }
-    } else if (outbox == nullptr) {
-      position += spikes_of_sources(batch, run, b, t, slot.log.data() + position);
-    }
-  }
-  if (outbox != nullptr) return outbox->end_step();
-  slot.start(t, topology.populations.size) = position;
+  const Events events{run.request.event_start, run.request.event_channels, run.sample() * batch.n_steps + t};
+  return spikes_of_sources(batch, b, {run.request.seed, run.clock() + t}, events, out);
 }
 
 // The spikes of all ranks in one step: local ids of the neurons.
@@ -146,8 +84,9 @@ void run_steps(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, c
     const Index place = t & (batch.plan.input_steps - 1);
     if (place == 0 && t > 0) move_to_front(batch.plan.input_steps, slot.input.view());
     double* input = slot.input.row(place);
-    delivered = deliver_step(batch, slot, t, place);
-    emit_step(batch, slot, run, t, input, outbox);
+    delivered = deliver_step(batch, slot, t, place, batch.n_steps);
+    emit_step(batch, slot, {t, request.learn, input, run.counts(), outbox},
+              [&](Index b, std::int32_t* out) { return spikes_of_sources(batch, run, b, t, out); });
     integrate_readouts(0, n_readouts, topology.readouts, input + n_neurons, slot.y.data());
     std::copy(slot.y.begin(), slot.y.end(), request.y.row(run.index, t));
     const double* target = request.target.row(run.sample(), request.target.rows > 1 ? t : 0);
@@ -157,24 +96,10 @@ void run_steps(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, c
   request.loss[run.index] = loss;
 }
 
-// The spikes of a sample by their sources: source i spiked in `steps[first[i]:first[i + 1]]`, ascending.
-template <class Real> void sort_by_source(const Batch<Real>& batch, SampleSlot<Real>& slot) {
-  const Index n_spikes = slot.n_spikes(), n_populations = batch.topology.populations.size;
-  if (static_cast<Index>(slot.steps.size()) < n_spikes) slot.steps.resize(slot.log.size());
-  // Counted one further on, so that each entry, moved along as its spikes are written, ends where the next source begins.
-  std::fill(slot.first.begin(), slot.first.end(), 0);
-  for (Index k = 0; k < n_spikes; k++)
-    if (slot.log[k] + 2 < static_cast<Index>(slot.first.size())) slot.first[slot.log[k] + 2]++;
-  for (std::size_t i = 1; i < slot.first.size(); i++) slot.first[i] += slot.first[i - 1];
-  for (Index t = 0; t < batch.n_steps; t++)
-    for (Index k = slot.start(t, 0); k < slot.start(t, n_populations); k++)
-      slot.steps[slot.first[slot.log[k] + 1]++] = static_cast<std::int32_t>(t);
-}
-
 // The adjoint pass of one sample, and its spikes by source.
 template <class Real> void look_back(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Watch& watch) {
   adjoint(batch, slot, run.counts(), run.request.feedback, watch);
-  sort_by_source(batch, slot);
+  sort_by_source(std::as_const(slot.start).view(), slot.log, slot.first, slot.steps);
 }
 
 // Samples of a chunk, forward and, if they are learned from, backward.

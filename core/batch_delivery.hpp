@@ -126,8 +126,8 @@ template <class Real> void deliver_branches(const Batch<Real>& batch, Index r, I
 }
 
 // Adds the weights of all axons whose first branches are reached in step t, whose inputs are row `place`: those of all their
-// branches. Returns how many spikes there were.
-template <class Real> Index deliver_step(const Batch<Real>& batch, SampleSlot<Real>& slot, Index t, Index place) {
+// branches that are reached before step `end`. Returns how many spikes there were.
+template <class Real> Index deliver_step(const Batch<Real>& batch, SampleSlot<Real>& slot, Index t, Index place, Index end) {
   const Topology& topology = batch.topology;
   Index delivered = 0;
   for (Index r = 0; r < topology.groups.size; r++) {
@@ -140,7 +140,7 @@ template <class Real> Index deliver_step(const Batch<Real>& batch, SampleSlot<Re
     if (spikes.count == 0) continue;
     delivered += spikes.count;
     Index reached = 1;
-    while (reached < stride && t + topology.groups[r + reached].delay_offset < batch.n_steps) reached++;
+    while (reached < stride && t + topology.groups[r + reached].delay_offset < end) reached++;
     if (batch.plan.groups[r].table < 0) {
       deliver_branches(batch, r, reached, spikes, place, slot.input.view());
       continue;

@@ -47,21 +47,49 @@ template <class Real> void sum_rows(const SummedRows<Real>& rows, Index begin, I
   for (; j < size; j += kSize) sum_blocks<1>(rows, begin + j, to + j);
 }
 
+// What the gradient of a sample is made of: its spikes, by steps and by sources, and G of all targets in each of its steps.
+template <class Real> struct GradientTerms {
+  Index n_steps;
+  Array2<const Real> G;       // (steps, columns)
+  Array2<const Index> start;  // (steps, populations + 1) where the spikes of each step begin in `log`
+  const std::int32_t* log;    // their sources
+  const Index* first;         // (sources + 1,) where the spikes of a source begin in `steps`
+  const std::int32_t* steps;  // ascending
+};
+template <class Real> GradientTerms<Real> terms_of(const Batch<Real>& batch, const SampleSlot<Real>& slot) {
+  return {batch.n_steps, slot.psi.view(), slot.start.view(), slot.log.data(), slot.first.data(), slot.steps.data()};
+}
+
+// Spikes by their sources: source i spiked in `steps[first[i]:first[i + 1]]`, ascending. `start` says where those of each step
+// begin in `log`.
+inline void sort_by_source(Array2<const Index> start, const std::vector<std::int32_t>& log, std::vector<Index>& first,
+                           std::vector<std::int32_t>& steps) {
+  const Index end = start.columns - 1, n_spikes = start(start.rows - 1, end);
+  if (static_cast<Index>(steps.size()) < n_spikes) steps.resize(log.size());
+  // Counted one further on, so that each entry, moved along as its spikes are written, ends where the next source begins.
+  std::fill(first.begin(), first.end(), 0);
+  for (Index k = 0; k < n_spikes; k++)
+    if (log[k] + 2 < static_cast<Index>(first.size())) first[log[k] + 2]++;
+  for (std::size_t i = 1; i < first.size(); i++) first[i] += first[i - 1];
+  for (Index t = 0; t < start.rows; t++)
+    for (Index k = start(t, 0); k < start(t, end); k++) steps[first[log[k] + 1]++] = static_cast<std::int32_t>(t);
+}
+
 // Spikes of a source that arrive within the sample, over a delay: their steps.
 struct SourceSpikes {
   const std::int32_t* steps;
   Index count;
 };
-template <class Real> SourceSpikes spikes_in_time(const SampleSlot<Real>& slot, Index source, Index last_step) {
-  const Index begin = slot.first[source];
-  Index end = slot.first[source + 1];
-  while (end > begin && slot.steps[end - 1] > last_step) end--;
-  return {slot.steps.data() + begin, end - begin};
+template <class Real> SourceSpikes spikes_in_time(const GradientTerms<Real>& terms, Index source, Index last_step) {
+  const Index begin = terms.first[source];
+  Index end = terms.first[source + 1];
+  while (end > begin && terms.steps[end - 1] > last_step) end--;
+  return {terms.steps + begin, end - begin};
 }
 
 // Adds the gradients of a piece whose branches have many targets: G of all of them is summed up, then picked; or of
 // contiguous targets, series by series.
-template <class Real> void accumulate_rows(const Batch<Real>& batch, const GradientPiece& piece, const SampleSlot<Real>& slot,
+template <class Real> void accumulate_rows(const Batch<Real>& batch, const GradientPiece& piece, const GradientTerms<Real>& terms,
                                            Real scale, Real* sums, Array1<Real> pending) {
   const Topology& topology = batch.topology;
   const DelayGroup& first = topology.groups[piece.group];
@@ -70,9 +98,9 @@ template <class Real> void accumulate_rows(const Batch<Real>& batch, const Gradi
   for (Index branch = first.first_branch + piece.begin * first.branch_stride, i = piece.begin; i < piece.end; i++)
     for (Index d = 0; d < first.branch_stride; d++, branch++) {
       const Index delay = topology.groups[piece.group + d].delay;
-      const SourceSpikes spikes = spikes_in_time(slot, source + i, batch.n_steps - 1 - delay);
+      const SourceSpikes spikes = spikes_in_time(terms, source + i, terms.n_steps - 1 - delay);
       if (spikes.count == 0) continue;
-      const SummedRows<Real> rows{slot.psi.row(delay), slot.psi.columns, spikes.steps, spikes.count, scale};
+      const SummedRows<Real> rows{terms.G.row(delay), terms.G.columns, spikes.steps, spikes.count, scale};
       if (!contiguous) sum_rows(rows, first_target, first.target_end - first_target, sums);
       for (Index p = 0; p < topology.n_partitions(); p++) {
         if (contiguous) {
@@ -101,8 +129,9 @@ void add_synapses(Index begin, Index end, const Places& places, const Real* __re
 }
 
 // Adds the gradients of a piece whose branches have few targets, spike by spike: the spikes of a step read the same rows of G.
-template <class Real> void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece, const SampleSlot<Real>& slot,
-                                             Real scale, Index p, Real* sums, Real* __restrict pending) {
+template <class Real> void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece,
+                                             const GradientTerms<Real>& terms, Real scale, Index p, Real* sums,
+                                             Real* __restrict pending) {
   const Topology& topology = batch.topology;
   const DelayGroup& group = topology.groups[piece.group];
   const GroupPlan& own = batch.plan.groups[piece.group];
@@ -114,26 +143,27 @@ template <class Real> void accumulate_spikes(const Batch<Real>& batch, const Gra
   const Index origin = start[begin * stride + shift];
   const auto each_axon = [&](auto&& work) {  // that has spiked: where its synapses begin and end
     for (Index source = begin; source < end; source++)
-      if (slot.first[source] < slot.first[source + 1]) work(start[source * stride + shift], start[(source + 1) * stride + shift]);
+      if (terms.first[source] < terms.first[source + 1])
+        work(start[source * stride + shift], start[(source + 1) * stride + shift]);
   };
   each_axon([&](Index first, Index last) { std::fill(sums + (first - origin), sums + (last - origin), Real{0}); });
   Index reached = stride;
-  for (Index t = 0; t + group.delay < batch.n_steps; t++) {
-    while (t + topology.groups[piece.group + reached - 1].delay >= batch.n_steps) reached--;
-    const Index stop = slot.start(t, group.source_population + 1);
-    for (Index k = slot.start(t, group.source_population); k < stop; k++) {
-      const Index source = slot.log[k], branch = source * stride + shift;
+  for (Index t = 0; t + group.delay < terms.n_steps; t++) {
+    while (t + topology.groups[piece.group + reached - 1].delay >= terms.n_steps) reached--;
+    const Index stop = terms.start(t, group.source_population + 1);
+    for (Index k = terms.start(t, group.source_population); k < stop; k++) {
+      const Index source = terms.log[k], branch = source * stride + shift;
       if (source < begin || source >= end) continue;
       if (k + 1 < stop) {
-        const Index next = slot.log[k + 1] * stride + shift;
+        const Index next = terms.log[k + 1] * stride + shift;
         prefetch_row(start[next], start[next + reached], places, sums - origin);
       }
       if (own.fused) {
-        add_synapses(start[branch], start[branch + reached], places, slot.psi.row(t + group.delay), sums - origin);
+        add_synapses(start[branch], start[branch + reached], places, terms.G.row(t + group.delay), sums - origin);
         continue;
       }
       for (Index d = 0; d < reached; d++)
-        add_synapses(start[branch + d], start[branch + d + 1], places, slot.psi.row(t + topology.groups[piece.group + d].delay),
+        add_synapses(start[branch + d], start[branch + d + 1], places, terms.G.row(t + topology.groups[piece.group + d].delay),
                      sums - origin);
     }
   }
@@ -142,21 +172,21 @@ template <class Real> void accumulate_spikes(const Batch<Real>& batch, const Gra
   });
 }
 
-// Adds the gradients of a piece of axons from the samples of the first `width` slots, the first of which is number `index`.
+// Adds the gradient of a sample by the synapses of a piece of axons.
+template <class Real> void accumulate_terms(Batch<Real>& batch, const GradientPiece& piece, const GradientTerms<Real>& terms,
+                                            Real scale, Index thread, Array1<Real> pending) {
+  if (!batch.plan.groups[piece.group].per_spike)
+    return accumulate_rows(batch, piece, terms, scale, batch.row_sums[thread].data(), pending);
+  for (Index p = 0; p < batch.topology.n_partitions(); p++)
+    accumulate_spikes(batch, piece, terms, scale, p, batch.synapse_sums[thread].data(), pending.data);
+}
+
+// The same from the samples of the first `width` slots, the first of which is number `index`.
 template <class Real> void accumulate_piece(Batch<Real>& batch, const GradientPiece& piece, Index width, Index index,
                                             const BatchRequest& request, Index thread, Array1<Real> pending) {
-  const bool per_spike = batch.plan.groups[piece.group].per_spike;
-  const auto each_slot = [&](auto&& add) {
-    for (Index s = 0; s < width; s++) add(batch.slots[s], static_cast<Real>(request.scales(index + s, piece.group)));
-  };
-  if (!per_spike)
-    return each_slot([&](const SampleSlot<Real>& slot, Real scale) {
-      accumulate_rows(batch, piece, slot, scale, batch.row_sums[thread].data(), pending);
-    });
-  for (Index p = 0; p < batch.topology.n_partitions(); p++)
-    each_slot([&](const SampleSlot<Real>& slot, Real scale) {
-      accumulate_spikes(batch, piece, slot, scale, p, batch.synapse_sums[thread].data(), pending.data);
-    });
+  for (Index s = 0; s < width; s++)
+    accumulate_terms(batch, piece, terms_of(batch, batch.slots[s]), static_cast<Real>(request.scales(index + s, piece.group)),
+                     thread, pending);
 }
 
 }  // namespace eprop

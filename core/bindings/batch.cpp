@@ -1,9 +1,9 @@
 // Samples side by side for Python: BatchDouble, BatchSingle, BatchRequest, optimize.
 #include "batch.hpp"
 
-#include <chrono>
 #include <utility>
 
+#include "interruptible.hpp"
 #include "optimizer_step.hpp"
 #include "topology.hpp"
 
@@ -26,25 +26,6 @@ void make_request(RequestObject* self, std::uint64_t seed, In1<Index> samples, I
                  view3(y),      view1(loss),        view2(counts),         view1(events)};
   self->arrays =
       nb::make_tuple(samples, clocks, feedback, scales, event_start, event_channels, target, window, y, loss, counts, events);
-}
-
-// Asks Python whether a signal has come, not more often than this; only the thread that entered the core does so.
-struct SignalCheck {
-  std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
-  static bool requested(void* self) {
-    auto& last = static_cast<SignalCheck*>(self)->last;
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last < std::chrono::milliseconds(50)) return false;
-    last = now;
-    nb::gil_scoped_acquire acquire;
-    return PyErr_CheckSignals() != 0;
-  }
-};
-
-// Runs work(interrupt) without the GIL; raises what a signal handler has raised in between if it returns false.
-template <class Work> void interruptible(const Work& work) {
-  SignalCheck check;
-  if (!unlocked([&] { return work(Interrupt{&SignalCheck::requested, &check}); })) throw nb::python_error();
 }
 
 template <class Real> struct BatchObject {
@@ -75,12 +56,6 @@ template <class Real> struct BatchObject {
     return batch.slots[number];
   }
 };
-
-template <class Real> Array1<Real> pending_of(const Out1<Real>& pending, const Topology& topology) {
-  if (static_cast<Index>(pending.shape(0)) != topology.targets.size)
-    throw nb::value_error("pending: one number for each synapse");
-  return view1(pending);
-}
 
 template <class Real> void bind_ranks(nb::class_<BatchObject<Real>>& bound) {
   using Object = BatchObject<Real>;

@@ -33,6 +33,7 @@ void bind_random(nb::module_& m);
 void bind_inputs(nb::module_& m);
 void bind_stream(nb::module_& m);
 void bind_batch(nb::module_& m);
+void bind_rollout(nb::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {
@@ -51,6 +52,7 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_random(m);
   bind_neurons(m);
   bind_batch(m);
+  bind_rollout(m);
   bind_inputs(m);
   bind_stream(m);
 }

@@ -18,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eprop.engine import Record, Recording, Samples, Simulator, make_samples
+    from eprop.engine import Record, Recording, Rollout, Samples, Simulator, Streams, make_samples
     from eprop.errors import (
         CheckpointError,
         DataError,
@@ -71,7 +71,7 @@ __version__ = "0.2.0"
 # Where the public names live. They are imported when they are first used: `eprop --help` shall not wait for libraries.
 _HOMES = {
     "eprop.engine": (
-        "Record", "Recording", "Samples", "Simulator", "make_samples",
+        "Record", "Recording", "Rollout", "Samples", "Simulator", "Streams", "make_samples",
     ),
     "eprop.errors": (
         "CheckpointError", "DataError", "DivergenceError", "EPropError", "InputError", "MemoryLimitError", "MissingExtraError",
@@ -102,8 +102,8 @@ __all__ = [
     "InputError", "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning",
     "Normal", "OneToOne",
     "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record",
-    "Recording",
-    "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Symmetric", "Uniform", "__version__",
+    "Recording", "Rollout",
+    "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Streams", "Symmetric", "Uniform", "__version__",
     "make_samples",
 ]  # fmt: skip
 

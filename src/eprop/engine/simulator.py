@@ -22,8 +22,10 @@ from eprop.engine.run.phases import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.recording import Record, Recording
 from eprop.engine.run.request import RunPlan, plan_run
-from eprop.engine.run.samples import BatchResult, SampleLayout, Samples, make_samples
+from eprop.engine.run.rollouts import Gradients, Rollout, Rollouts, check_single
+from eprop.engine.run.samples import BatchResult, SampleLayout, Samples, count_of, make_samples
 from eprop.engine.run.streaming import Streaming
+from eprop.engine.run.streams import Streams
 from eprop.engine.state import snapshot, weights
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
@@ -112,6 +114,8 @@ class Simulator:
         self._streaming = Streaming(self.arrays, self.comm, neighbours, self._timer)
         self._batches = Batches(self.arrays, replicas, neighbours, self._timer)
         self._by_batch, self._eta_factor, self._alone = built.has_eprop, 1.0, _OneThread()
+        self._gradients = Gradients(self.arrays, self.comm, self._batches, self._alone)
+        self._rollouts = Rollouts(self._gradients, self._layout)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
@@ -313,6 +317,85 @@ class Simulator:
         with self._alone:
             checks.check_call(self.comm, "gradients", check, samples)
             return weights.gradients(self.arrays, self._batches.gradients(samples, progress))
+
+    def forward(self, samples: Samples, after: Rollout | None = None) -> Rollout:
+        """Simulate samples of a network with `EProp`, and keep what it takes to learn from errors from outside.
+
+        ``forward``, `Rollout.backward` and `learn` are the parts of `train`, with the same bits; between them any objective may
+        turn outputs into errors. Random spikes are those that `train` would draw.
+
+        Parameters
+        ----------
+        samples : Samples
+            As `samples` makes them; targets are optional.
+        after : Rollout, optional
+            As many samples, which these go on from: with the state, spikes on the way and traces that it ends with. From rest
+            by default.
+
+        Returns
+        -------
+        Rollout
+
+        Raises
+        ------
+        InputError
+            If the samples are those of another network, the rollout does not fit, no projection learns by `EProp`, or there are
+            several ranks.
+        MemoryLimitError
+            If there is no room for the states and histories of all samples.
+        DivergenceError
+            If a voltage or output is no longer finite, or an output exceeds 1e9 mV.
+        """
+        return self._rollouts.forward(samples, after)
+
+    def learn(self, gradients: Mapping[str, np.ndarray]) -> None:
+        """One step of the optimisers of all projections that learn by `EProp`, and nothing else.
+
+        Parameters
+        ----------
+        gradients : dict
+            For each of them by its name, in the order of `connections`: what `Rollout.backward`, `Streams.backward` or
+            `gradients` gave, or a sum of these.
+
+        Raises
+        ------
+        InputError
+            If a projection is missing or is none of these, a gradient has another shape, is not finite or is not the same on
+            all ranks.
+        DivergenceError
+            If a weight is no longer finite.
+        """
+        self._gradients.learn(gradients)
+
+    def streams(self, n: int, steps: int = 256, *, learn: bool = True) -> Streams:
+        """``n`` streams of the network's state, side by side and at rest, that step together: one for each environment.
+
+        Weights are the simulator's. Threads divide the streams; results do not depend on their number. Random spikes depend
+        on the seed, the stream and its steps.
+
+        Parameters
+        ----------
+        n : int
+        steps : int
+            Steps of a rollout that there is room for at first; it grows.
+        learn : bool
+            Without, nothing is kept for `Streams.backward`.
+
+        Returns
+        -------
+        Streams
+
+        Raises
+        ------
+        InputError
+            If a number is below one, no projection learns by `EProp`, or there are several ranks.
+        MemoryLimitError
+            If there is no room for so many.
+        """
+        with self._alone:
+            check_single(self.arrays, self.comm, "streams")
+            checks.check_switch("learn", learn)
+            return Streams(self._gradients, self._layout, count_of("streams", n), count_of("steps", steps), learn)
 
     def reset(self) -> None:
         """All nodes to rest, all traces and spikes under way to nothing; weights and the optimisers of e-prop stay.

@@ -72,26 +72,36 @@ class Batches:
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Run a mini-batch and take a step of the optimisers."""
-        arrays, topology, synapses = self._arrays, self._arrays.built.topology, self._arrays.synapses
+        arrays = self._arrays
         arrays.tie_feedback()
-        scale, update = batch_scale(arrays, samples), arrays.updates + 1
+        scale = batch_scale(arrays, samples)
         try:
             result = self.run(samples, True, progress)
+        except BaseException:
+            arrays.synapses.pending[:] = 0.0  # a part of a batch is no batch
+            raise
+        self.take_step(scale, "train", len(samples) * samples.n_steps)
+        assert result.spikes is not None
+        check_silence(arrays, result.spikes)
+        return result
+
+    def take_step(self, scale: np.ndarray, where: str, n_steps: int = 0) -> None:
+        """A step of the optimisers with the pending gradients, of ``n_steps`` steps, times ``scale`` for each delay group."""
+        arrays, topology, synapses = self._arrays, self._arrays.built.topology, self._arrays.synapses
+        try:
             # Ctrl-C is heard when a call returns: the weights and their clock move together.
-            arrays.updates, arrays.learned_steps = update, arrays.learned_steps + len(samples) * samples.n_steps
+            arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
             began = time.perf_counter()
-            lib.optimize(topology, synapses, update, scale, arrays.threads)
+            lib.optimize(topology, synapses, arrays.updates, scale, arrays.threads)
             self._timer.add_since("update", began)
             if arrays.neurons.feedback_offset.size:
                 lib.fade_offsets(topology, arrays.neurons.feedback_offset)
         except BaseException:
-            synapses.pending[:] = 0.0  # a part of a batch is no batch
+            synapses.pending[:] = 0.0
             raise
+        arrays.weight_changes += 1
         arrays.tie_feedback()
-        check_weights(arrays, "train", bool(np.isfinite(synapses.weight.sum())))
-        assert result.spikes is not None
-        check_silence(arrays, result.spikes)
-        return result
+        check_weights(arrays, where, bool(np.isfinite(synapses.weight.sum())))
 
     def gradients(self, samples: Samples, progress: Progress) -> np.ndarray:
         """What `train` would hand to the optimisers, of each synapse of this rank, in the engine's order; nothing changes."""
@@ -99,11 +109,13 @@ class Batches:
         arrays.tie_feedback()
         try:
             self.run(samples, True, progress)
-            found = arrays.synapses.pending.astype(np.float64)
+            found = arrays.synapses.pending.copy()
         finally:
             arrays.synapses.pending[:] = 0.0
             arrays.stream.events = events
-        return found * batch_scale(arrays, samples)[branches_at(arrays.built, np.arange(found.size))[1]]
+        groups = branches_at(arrays.built, np.arange(found.size))[1]
+        # As the optimisers multiply, in the type of a synapse.
+        return (found * batch_scale(arrays, samples).astype(found.dtype)[groups]).astype(np.float64)
 
     @property
     def keeps_spikes(self) -> bool:

@@ -25,6 +25,13 @@ def sample_scales(arrays: Arrays, samples: Samples, index: np.ndarray) -> np.nda
     return np.ascontiguousarray(scales, np.float64)
 
 
+def rollout_scales(arrays: Arrays, n: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """As `sample_scales` and `batch_scale`, of ``n`` streams and a rollout without a window: all its steps count."""
+    averaged = _averaged(arrays)
+    scales = np.tile(arrays.built.topology.groups["input_scale"].astype(np.float64), (n, 1))
+    return scales, np.where(averaged, 1.0 / n / n_steps, 1.0 / n)
+
+
 def _averaged(arrays: Arrays) -> np.ndarray:
     """Per delay group: whether its gradients are averaged over the learning window."""
     rules = [arrays.network.projections[k].rule for k in arrays.built.topology.groups["projection"]]

@@ -220,7 +220,7 @@ def arrange_samples(
     labels: Any = None,
 ) -> Samples:
     """As `make_samples`, of populations by their names."""
-    n, n_steps = _count("samples", n), _count("steps", n_steps)
+    n, n_steps = count_of("samples", n), count_of("steps", n_steps)
     if n * n_steps > MOST_STEPS:
         raise InputError(f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts")
     needed = 8 * n * n_steps * (len(layout.sources) + 1)
@@ -232,7 +232,8 @@ def arrange_samples(
     return Samples(starts, channels, target, weights, n, n_steps, _labels(labels, n), layout.made_for)
 
 
-def _count(what: str, value: Any) -> int:
+def count_of(what: str, value: Any) -> int:
+    """A number of something, one at least."""
     if type(value) is int and value >= 1:
         return value
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:

@@ -65,6 +65,7 @@ class Streaming:
             check_voltages(arrays, "run", out.loss[done - 1])
             if reader:
                 reader.read()
+        arrays.weight_changes += 1
         check_weights(arrays, "run", stream.weights_finite(arrays.threads))
         times = np.arange(t0 + 1.0, t0 + n_steps + 1.0)
         if arrays.network.dt != 1.0:
@@ -95,6 +96,7 @@ class Streaming:
             last = done - 1 if finite.all() else before + int(np.argmin(finite))
             check_voltages(arrays, f"sample {last // n_steps}", out.loss[last])
             _report(progress, before, done, n_steps)
+        arrays.weight_changes += 1
         check_voltages(arrays, "train", 0.0)
         check_weights(arrays, "train", arrays.stream.weights_finite(arrays.threads))
         spikes = arrays.exchange.sum(out.spikes)

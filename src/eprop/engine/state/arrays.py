@@ -41,6 +41,8 @@ class Arrays:
         Optimiser steps taken (e-prop).
     learned_steps : int
         Steps of all samples that were learned from (e-prop): where random spikes go on.
+    weight_changes : int
+        How often weights have changed between runs: who keeps copies of them looks at it.
     """
 
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
@@ -51,7 +53,7 @@ class Arrays:
         self.synapses, self.axons, self.neurons = make_synapses(built), make_axons(built), make_neurons(built)
         self.history = make_history(built)
         self.stream = self._make_stream()
-        self.updates = self.learned_steps = 0
+        self.updates = self.learned_steps = self.weight_changes = 0
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()
 

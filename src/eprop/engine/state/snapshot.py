@@ -64,6 +64,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     _write_axons(arrays, state)
     steps, arrays.updates, events, arrays.learned_steps = (int(v) for v in state["counters"])
     stream.t, stream.events = steps, events
+    arrays.weight_changes += 1
     stream.set_log(np.ascontiguousarray(state[LOG[0]], np.int32))
     stream.set_post_times(np.ascontiguousarray(state[POST_TIMES], np.int64))
     # Room for all at once: of steps before the first one that is processed again the log may know nothing any more.

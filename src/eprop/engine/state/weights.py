@@ -81,6 +81,7 @@ def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, valu
     order = synapse_order(arrays, projection.index)[0]
     arrays.materialise_weights()
     arrays.synapses.weight[order] = flat[arrays.gatherer.held(projection.index)]
+    arrays.weight_changes += 1
     groups = arrays.built.delay_groups[projection.index]
     arrays.measure_offsets(groups)
     arrays.tie_feedback(groups)

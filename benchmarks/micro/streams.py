@@ -1,0 +1,105 @@
+"""What a step of many environments costs: ``Simulator.streams``, one and two threads, beside the work of a step.
+
+    python benchmarks/micro/streams.py
+
+The network is that of a pole that balances: 48 channels of a population code, neurons that learn by e-prop, an actor and a
+critic. The work is that of one `Simulator.forward` over the same steps, divided by them. A rollout ends with `backward`, `learn`,
+and now and then an episode. Threads take turns with the same inputs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+import time
+from typing import Any
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import numpy as np
+import record
+
+import eprop as ep
+
+INPUTS, RATE, READOUTS = 48, 0.1, 3
+ENDS = 0.005  # of a step of a stream
+
+
+def network(neurons: int) -> ep.Network:
+    """Inputs and recurrent neurons that learn, and readouts with symmetric feedback."""
+    net = ep.Network(dt=1.0, seed=1)
+    rule = ep.EProp(optimizer=ep.Adam(eta=1e-4), c_reg=0.1, f_target=30.0)
+    x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(tau_m=10.0, v_th=1.0), neurons, "rec")
+    out = net.add(ep.Readout(tau_m=10.0), READOUTS, "out")
+    net.connect(x, rec, weight=ep.Normal(0.0, 0.35), rule=rule)
+    net.connect(rec, rec, ep.FixedIndegree(neurons // 5), weight=ep.Normal(0.0, 0.05), rule=rule)
+    net.connect(rec, out, weight=ep.Glorot(), rule=rule)
+    net.feedback(out, rec, ep.Symmetric())
+    return net
+
+
+def measure(sim: ep.Simulator, streams: Any, events: np.ndarray, ends: np.ndarray) -> dict[str, float]:
+    """Microseconds of a step (median), and of all else by step, of one rollout."""
+    n, steps = streams.n, len(events)
+    lists = [[np.flatnonzero(one) for one in now] for now in events]
+    clock, taken = time.perf_counter, {}
+    for name, given in (("step_dense_us", events), ("step_lists_us", lists)):
+        each = []
+        for now, ended in zip(given, ends, strict=True):
+            began = clock()
+            streams.step(now)
+            each.append(clock() - began)
+            streams.reset(ended)
+        taken[name] = 1e6 * float(np.median(each))
+        errors = np.random.default_rng(1).normal(size=(n, steps, READOUTS)) * 1e-3
+        began = clock()
+        gradients = streams.backward(errors)
+        taken["backward_us"] = 1e6 * (clock() - began) / steps
+        began = clock()
+        streams.replay()
+        taken["replay_us"] = 1e6 * (clock() - began) / steps
+        sim.learn(gradients)
+        began = clock()
+        streams.step(given[0])
+        taken["begin_next_us"] = 1e6 * (clock() - began) / steps
+        streams.backward(np.zeros((n, 1, READOUTS)))
+    samples = sim.samples(n, steps, {"in": events.transpose(1, 0, 2)})
+    began = clock()
+    rollout = sim.forward(samples)
+    taken["work_us"] = 1e6 * (clock() - began) / steps
+    taken["rate_Hz"] = 1e3 * float(rollout.spikes.sum()) / (n * steps * sim.network.population("rec").size)
+    return taken
+
+
+def main() -> None:
+    """All sizes and threads in turns."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--streams", type=int, default=32)
+    parser.add_argument("--neurons", type=int, nargs="+", default=[100, 1000])
+    parser.add_argument("--steps", type=int, default=256, help="steps of a rollout")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--repeats", type=int, default=7)
+    arguments = parser.parse_args()
+    draw = np.random.default_rng(1)
+    events = draw.random((arguments.steps, arguments.streams, INPUTS)) < RATE
+    ends = draw.random((arguments.steps, arguments.streams)) < ENDS
+    found: dict[tuple[int, int], list[dict[str, float]]] = {}
+    sims = {(m, t): ep.Simulator(network(m), threads=t) for m in arguments.neurons for t in arguments.threads}
+    streams = {key: sim.streams(arguments.streams, steps=arguments.steps) for key, sim in sims.items()}
+    for turn in range(arguments.repeats + 1):
+        for key, sim in sims.items():
+            taken = measure(sim, streams[key], events, ends)
+            if turn:  # the first one warms up
+                found.setdefault(key, []).append(taken)
+    result = {}
+    for (neurons, threads), turns in found.items():
+        spreads = {name: record.spread([turn[name] for turn in turns]) for name in turns[0]}
+        result[f"{neurons} neurons, {threads} threads"] = spreads
+        text = ", ".join(f"{name} {np.median([turn[name] for turn in turns]):.1f}" for name in turns[0])
+        print(f"{arguments.streams} x {neurons} neurons, {threads} threads: {text}", flush=True)
+    print(record.write("streams", result))
+
+
+if __name__ == "__main__":
+    main()

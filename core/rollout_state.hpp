@@ -1,0 +1,113 @@
+// Streams side by side whose rollouts go on: what each keeps of its steps, and of the past.
+//
+// A stream keeps rows of spikes and psi: first its history, the last steps before the rollout, then the steps of the rollout.
+// Where an episode ends, silent rows follow, as many as the longest delay has steps: no spike arrives beyond them, in either
+// direction. What the history cannot tell is in the traces of the synapses, as of `Horizon::latency` steps before the rollout.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "batch_state.hpp"
+
+namespace eprop {
+
+// How far back the steps of a network reach.
+struct Horizon {
+  Index latency = 1;     // longest from a spike to an error that it causes
+  Index delay = 1;       // longest delay
+  Index components = 1;  // most components of an eligibility; a synapse's traces are these and the filtered one
+  Index history() const { return latency + delay; }
+  Index traces() const { return components + 1; }
+};
+inline Horizon horizon_of(const Topology& topology) {
+  Horizon horizon;
+  for (Index b = 0; b < topology.populations.size; b++) {
+    horizon.latency = std::max(horizon.latency, topology.populations[b].error_latency);
+    horizon.components = std::max(horizon.components, topology.populations[b].n_components);
+  }
+  const Array2<const Index> pairs = topology.error_latency;
+  for (Index k = 0; k < pairs.size(); k++) horizon.latency = std::max(horizon.latency, pairs.data[k]);
+  for (Index r = 0; r < topology.groups.size; r++) horizon.delay = std::max(horizon.delay, topology.groups[r].delay);
+  return horizon;
+}
+
+// State of neurons and readouts; what is on the way follows from the spikes.
+struct NetworkState {
+  Aligned<double> neurons;  // see `SampleSlot`
+  std::vector<double> y;
+};
+
+template <class Real> struct RolloutStream {
+  SampleSlot<Real> slot;      // rows of `start` and `psi`: see above; `error` is not used
+  Index place = 0;            // row of its inputs of the next step
+  Index age = 0;              // steps of its episode before the rollout
+  bool traced = false;        // whether `traces` hold something
+  std::vector<Index> cuts;    // steps of the rollout before which an episode ends, ascending
+  std::uint64_t seed = 0;     // of its random spikes,
+  Index clock = 0;            // and the step from which the next ones are drawn
+  std::vector<Index> counts;  // (neurons,) spikes in this rollout
+  NetworkState begin;         // as the rollout began
+  Owned2<Real> traces;        // (traces, synapses) as they would be in the first step that is processed again
+};
+
+// What the backward pass of one stream works on.
+template <class Real> struct RolloutWork {
+  Owned2<Real> G;          // (rows, columns)
+  Owned2<double> error;    // (rows, readouts)
+  Owned2<double> adjoint;  // (rows, neurons), see AdjointRow
+  Owned2<double> before;   // (traces, columns) what the traces that a rollout begins with add to its gradient, by targets
+  std::vector<double> drift;
+  std::vector<Index> first;
+  std::vector<std::int32_t> steps;
+  Owned2<Real> traces;
+};
+
+template <class Real> struct Rollout {
+  Batch<Real> batch;  // weights, delivery, sums of gradients; without slots
+  Horizon horizon;
+  Index steps = 0;  // of this rollout so far
+  std::vector<RolloutStream<Real>> streams;
+  std::vector<RolloutWork<Real>> works;
+
+  // Rows of a stream that are used.
+  Index rows(const RolloutStream<Real>& stream) const {
+    return horizon.history() + steps + horizon.delay * static_cast<Index>(stream.cuts.size());
+  }
+};
+
+// Steps of one episode within a rollout: rows begin .. end - 1, the first of which is step `step`.
+struct Segment {
+  Index begin, end, step;
+};
+template <class Real> std::vector<Segment> segments_of(const Rollout<Real>& rollout, const RolloutStream<Real>& stream) {
+  std::vector<Segment> segments;
+  Index step = 0, row = rollout.horizon.history();
+  for (const Index cut : stream.cuts) {
+    segments.push_back({row, row + cut - step, step});
+    row += cut - step + rollout.horizon.delay;
+    step = cut;
+  }
+  segments.push_back({row, row + rollout.steps - step, step});
+  return segments;
+}
+
+// Bytes of a stream with so many rows, but for its log of spikes; of its traces, once it has some; of the backward pass of one
+// stream; and of what all share.
+struct RolloutBytes {
+  Index stream, traces, work, shared;
+};
+inline RolloutBytes rollout_bytes(const Topology& topology, Index state_rows, Index rows, bool learns, int threads,
+                                  Index real_size) {
+  const PlanSizes plan = plan_sizes(topology, rows, learns, threads, real_size);
+  const Horizon horizon = horizon_of(topology);
+  const Index n = topology.n_neurons(), k = topology.n_readouts(), psi = learns ? rows : 1;
+  const Index states = 8 * (2 * (n * state_rows + k) + plan.input_rows() * plan.columns) + 12 * n;
+  const Index traces = horizon.traces() * topology.targets.size * real_size;
+  const Index work = rows * (plan.columns * real_size + 8 * k) + 8 * n * (adjoint_rows(topology) + 1) +
+                     8 * horizon.traces() * plan.columns + 8 * (topology.n_sources() + 1);
+  return {states + 8 * rows * (topology.populations.size + 1) + psi * real_size * plan.columns, traces, work,
+          batch_bytes(topology, state_rows, rows, learns, threads, real_size).shared};
+}
+
+}  // namespace eprop

@@ -1,0 +1,315 @@
+"""Streams of e-prop side by side: many environments, one step at a time; learning takes a rollout of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from eprop import random
+from eprop.engine.build.fingerprint import check_fingerprint
+from eprop.engine.run.divergence import check_losses
+from eprop.engine.run.gradient_scaling import rollout_scales
+from eprop.engine.run.rollouts import Gradients, check_diverged, check_memory, errors_of, make_core
+from eprop.engine.run.samples import SampleLayout, named
+from eprop.engine.state.synapse_order import all_synapses
+from eprop.errors import InputError
+from eprop.parameters import real_numbers
+
+# Of streams that do not learn, so many steps are kept at most.
+STEPS_UNLEARNED = 1024
+
+
+class Streams:
+    """``n`` copies of a network's state that step together, see `Simulator.streams`.
+
+    A *rollout* is the steps since the last `backward`. The next `step` or `reset` begins the next one.
+
+    Attributes
+    ----------
+    n : int
+        Streams.
+    steps : int
+        Steps of this rollout so far.
+    """
+
+    def __init__(self, gradients: Gradients, layout: SampleLayout, n: int, steps: int, learn: bool):
+        arrays = gradients.arrays
+        self.n, self._gradients, self._layout, self._learns = n, gradients, layout, learn
+        self._core = make_core(arrays, n, steps, learn)
+        self._y = np.zeros((n, arrays.built.n_readouts))
+        self._closed = self._partly_replayed = False
+        self._weights = -1
+        self._names = {p.name: k for k, p in enumerate(layout.sources)}
+        self._sizes = [p.size for p in layout.sources]
+        seeds = [random.derive(arrays.network.seed, random.POISSON, k) for k in range(n)]
+        self._core.set_random(np.array(seeds, np.uint64), np.zeros(n, np.int64))
+
+    def __repr__(self) -> str:
+        return f"Streams({self.n} side by side, {self.steps} steps of this rollout)"
+
+    @property
+    def steps(self) -> int:
+        """Steps of this rollout so far."""
+        return int(self._core.steps)
+
+    @property
+    def spikes(self) -> np.ndarray:
+        """Spikes of all neurons of each stream in this rollout, ``(n,)`` int64."""
+        return np.asarray(self._core.spikes())
+
+    def step(self, channels: Any = None) -> np.ndarray:
+        """One step of all streams.
+
+        Parameters
+        ----------
+        channels : list, array or dict, optional
+            Events of the only event source: a list with an array of whole numbers for each stream, its active channels; or an
+            array ``(n, size)`` of zeros and ones. With several sources a dictionary with one of these for each name; a source
+            that is left out has no events. A channel is active once in a step at most.
+
+        Returns
+        -------
+        ndarray, shape (n, readouts), float64
+            Outputs, mV: a view, valid until the next call.
+
+        Raises
+        ------
+        InputError
+            If the channels do not fit the network; then nothing has happened.
+        DivergenceError
+            If an output is no number, or exceeds 1e9 mV.
+        """
+        with self._gradients.alone:
+            self._go_on()
+            given = self._given(channels)
+            found = self._core.step(given, self._y)
+            if found == -2:
+                found = self._core.step(tuple(self._readable(k, part) for k, part in enumerate(given)), self._y)
+            if found != -1:
+                self._refuse(found)
+            return self._y
+
+    def reset(self, streams: Any) -> None:
+        """The episodes of some streams end here, after the last step: their networks are at rest, nothing is on the way.
+
+        What `backward` gives is cut there: no error of the next episode reaches back into this one.
+
+        Parameters
+        ----------
+        streams : sequence of int, or bool
+            Numbers of the streams, or whether for each of all.
+
+        Raises
+        ------
+        InputError
+            If there is no such stream.
+        """
+        with self._gradients.alone:
+            chosen = self._chosen(streams)
+            if chosen.size:
+                self._go_on()
+                self._core.reset(chosen)
+
+    def backward(self, errors: Any) -> dict[str, np.ndarray]:
+        """Gradient of e-prop of this rollout, which is over then, for errors from outside.
+
+        Parameters
+        ----------
+        errors : array, shape (n, steps, readouts)
+            Derivative of a loss of any kind by the outputs of each step, 1/mV times the unit of the loss.
+
+        Returns
+        -------
+        dict of ndarray, shape (connections,), float64
+            As of `Rollout.backward`: the mean over the streams. What learns is told to `Simulator.learn`.
+
+        Raises
+        ------
+        InputError
+            If the errors have another shape or are not finite, or there was no step.
+
+        Notes
+        -----
+        The next rollout starts from the traces of this one, exactly. The mean rate of rate regularisation is that of each
+        stream in this rollout, of all its episodes together.
+        """
+        with self._gradients.alone:
+            self._check_learns("backward")
+            self._check_whole()
+            arrays, shape = self._gradients.arrays, (self.n, self.steps, self._y.shape[1])
+            given = errors_of(errors, shape)
+            scales, mean = rollout_scales(arrays, self.n, self.steps)
+            check_diverged(self._core, "backward")
+            found = self._gradients.of(self._core, given, scales, mean)
+            self._closed = True
+            return found
+
+    def replay(self) -> np.ndarray:
+        """Simulate this rollout again, from where it began, with the same inputs and random numbers and the present weights.
+
+        After a `backward` it is the rollout that has just been closed, until the next `step` or `reset`. So several passes
+        over one rollout are possible: replay, `backward`, `Simulator.learn`, and again. The streams go on from where the last
+        replay has ended.
+
+        Returns
+        -------
+        ndarray, shape (n, steps, readouts), float64
+            Outputs, mV.
+
+        Raises
+        ------
+        InputError
+            If there was no step.
+        DivergenceError
+            As of `step`.
+        """
+        with self._gradients.alone:
+            self._check_learns("replay")
+            y = np.zeros((self.n, self.steps, self._y.shape[1]))
+            self._partly_replayed = True
+            self._follow_weights()
+            self._core.replay(y, None)
+            self._partly_replayed = False
+            check_losses(np.zeros(1), y)
+            check_diverged(self._core, "replay")
+            return y
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that steps change, as a copy in named arrays: with `Simulator.state`, enough to go on bit by bit.
+
+        The rollout so far belongs to it. Synapses are in the order of `Simulator.connections`, projection by projection.
+        """
+        with self._gradients.alone:
+            self._check_whole()
+            arrays, found = self._gradients.arrays, self._core.state()
+            traces = found["traces"].reshape(-1, max(arrays.synapses.weight.size, 1))
+            found["traces"] = traces[:, all_synapses(arrays)].ravel()
+            flags = np.array([self.n, self.steps, self._closed], np.int64)
+            return {"streams": flags, "network": arrays.built.fingerprint.copy(), **found}
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a `state` of as many streams of the same network, with any number of threads.
+
+        Raises
+        ------
+        InputError
+            If it is a state of other streams, or of another network.
+        """
+        with self._gradients.alone:
+            steps, closed, given = self._checked_state(state)
+            if given is None or not self._core.set_state(steps, given):
+                raise InputError("the state is of streams of another network, or damaged")
+            self._closed, self._partly_replayed, self._weights = closed, False, -1
+
+    def _checked_state(self, state: Any) -> tuple[int, bool, dict[str, np.ndarray] | None]:
+        """Steps of the rollout, whether it is closed, and arrays for the core; None where their sizes cannot be."""
+        arrays, own = self._gradients.arrays, self._core.state()
+        lacking = sorted({"streams", "network", *own} - set(state if isinstance(state, Mapping) else ()))
+        if lacking:
+            raise InputError(
+                f"set_state takes a dictionary as Streams.state() gives it; this one lacks {', '.join(lacking)}"
+            )
+        check_fingerprint(state["network"], arrays.built.fingerprint)
+        n, steps, closed = (int(v) for v in state["streams"])
+        if n != self.n:
+            raise InputError(f"the state is of {n} streams, but these are {self.n}")
+        given = {name: np.ascontiguousarray(state[name], own[name].dtype) for name in own}
+        traces, synapses = given["traces"], arrays.synapses.weight.size
+        if synapses and traces.size % synapses:
+            return steps, bool(closed), None
+        rows = np.empty_like(traces).reshape(-1, max(synapses, 1))
+        rows[:, all_synapses(arrays)] = traces.reshape(rows.shape)
+        return steps, bool(closed), given | {"traces": rows.ravel()}
+
+    def _check_whole(self) -> None:
+        if self._partly_replayed:
+            raise InputError("the last replay of these streams was interrupted; call replay() once more")
+
+    def _go_on(self) -> None:
+        """Before a step or a reset: the next rollout, if this one is over; the present weights; room."""
+        self._check_whole()
+        if self._closed or (not self._learns and self.steps >= STEPS_UNLEARNED):
+            self._core.begin_next()
+            self._closed = False
+        self._follow_weights()
+        if self._core.full:  # it will take twice the room
+            check_memory(self._gradients.arrays, self.n, 2 * self._core.rows, self._learns)
+
+    def _follow_weights(self) -> None:
+        arrays = self._gradients.arrays
+        if self._weights != arrays.weight_changes:
+            self._core.set_weights(arrays.synapses.weight)
+            self._weights = arrays.weight_changes
+
+    def _check_learns(self, call: str) -> None:
+        if not self._learns:
+            raise InputError(f"{call}: these streams were made with learn=False")
+        if not self.steps:
+            raise InputError(f"{call}: there has been no step since the last rollout")
+
+    def _given(self, channels: Any) -> tuple[Any, ...]:
+        """What each event source is given."""
+        if not isinstance(channels, Mapping):
+            if len(self._sizes) == 1:
+                return (_bytes_of(channels),)
+            if channels is None:
+                return (None,) * len(self._sizes)
+            known = ", ".join(self._names) or "none"
+            raise InputError(f"step takes channels by the names of the event sources ({known}) in a dictionary")
+        parts: list[Any] = [None] * len(self._sizes)
+        for name, part in named(channels).items():
+            if name not in self._names:
+                raise InputError(f"no event source named {name!r}; there are: {', '.join(self._names) or 'none'}")
+            parts[self._names[name]] = _bytes_of(part)
+        return tuple(parts)
+
+    def _readable(self, source: int, given: Any) -> Any:
+        """Events of a source as the core reads them."""
+        name, size = self._layout.sources[source].name, self._sizes[source]
+        if given is None:
+            return None
+        if isinstance(given, np.ndarray) and given.ndim == 2:
+            dense = real_numbers(f"channels of {name!r}", given, InputError)
+            if dense.shape != (self.n, size):
+                raise InputError(f"channels of {name!r} must have shape ({self.n}, {size}), got {dense.shape}")
+            if not ((dense == 0) | (dense == 1)).all():
+                raise InputError(f"channels of {name!r} must be zeros and ones")
+            return np.ascontiguousarray(dense, np.uint8)
+        if isinstance(given, np.ndarray | str | Mapping) or not hasattr(given, "__len__") or len(given) != self.n:
+            raise InputError(
+                f"channels of {name!r} must be a list with an array for each of {self.n} streams, or an array ({self.n}, {size})"
+            )
+        out = []
+        for k, part in enumerate(given):
+            one = np.atleast_1d(real_numbers(f"channels of {name!r}, stream {k},", part, InputError))
+            if one.ndim != 1 or (one.size and one.dtype.kind not in "iu"):
+                raise InputError(f"channels of {name!r}, stream {k}, must be a list of whole numbers, got {part!r:.80}")
+            out.append(np.ascontiguousarray(one, np.int64))
+        return out
+
+    def _refuse(self, found: int) -> None:
+        """Say what was wrong with a step."""
+        if found >= self.n:
+            check_diverged(self._core, "step")
+            check_losses(np.zeros(1), self._y)
+        names = ", ".join(f"{name} has {size}" for name, size in zip(self._names, self._sizes, strict=True))
+        raise InputError(f"step: channels of stream {found} are out of range, or one is there twice; {names} channels")
+
+    def _chosen(self, streams: Any) -> np.ndarray:
+        """Numbers of streams."""
+        given = np.atleast_1d(real_numbers("streams", streams, InputError))
+        if given.dtype.kind == "b" and given.shape == (self.n,):
+            return np.flatnonzero(given).astype(np.int64)
+        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+            raise InputError(f"reset takes numbers of streams, or {self.n} booleans, got {streams!r:.80}")
+        chosen = given.astype(np.int64)
+        if chosen.size and (chosen.min() < 0 or chosen.max() >= self.n):
+            raise InputError(f"reset: streams are 0..{self.n - 1}, got {chosen.min()}..{chosen.max()}")
+        return chosen
+
+
+def _bytes_of(given: Any) -> Any:
+    """Booleans as the core reads them; anything else as it is."""
+    return given.view(np.uint8) if type(given) is np.ndarray and given.dtype == np.bool_ else given

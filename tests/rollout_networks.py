@@ -1,0 +1,64 @@
+"""Small networks that learn by e-prop in rollouts, and how their gradients are compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import eprop as ep
+from networks import disagreement
+
+TOLERANCE = 1e-10
+SIZES = (5, 6, 2)
+NEURONS = {
+    "LIF": ep.LIF(tau_m=15.0, v_th=0.6),
+    "ALIF": ep.ALIF(tau_m=15.0, v_th=0.6, tau_adapt=60.0, beta=0.4),
+    "DeltaLIF": ep.DeltaLIF(tau_m=15.0, v_th=0.6, t_ref=2.0),
+    "DeltaALIF": ep.DeltaALIF(tau_m=15.0, v_th=0.6, t_ref=2.0, tau_adapt=60.0, beta=0.4),
+}
+# Onto neurons and onto readouts.
+DELAYS = {
+    "1": (1.0, 1.0),
+    "more": (ep.Uniform(0.5, 5.5), 3.0),
+    "each its own": (ep.Uniform(0.5, 3.5), ep.Uniform(0.5, 4.5)),
+}
+FEEDBACK = {
+    "symmetric": ep.Symmetric(),
+    "random": ep.RandomFeedback(ep.Normal(0.0, 1.0)),
+    "adaptive": ep.Adaptive(ep.Normal(0.0, 1.0)),
+}
+
+
+def network(
+    neuron: str = "LIF", delays: str = "1", feedback: str = "random", noise: bool = False, loss: Any = None, **rule: Any
+) -> ep.Network:
+    """Few neurons that all learn, and often spike."""
+    net = ep.Network(seed=4)
+    learns = ep.EProp(**{"optimizer": ep.Adam(eta=0.02), "c_reg": 0.3, "f_target": 50.0} | rule)
+    x, rec = net.add(ep.EventSource(), SIZES[0], "in"), net.add(NEURONS[neuron], SIZES[1], "rec")
+    out = net.add(ep.Readout(tau_m=12.0, e_l=0.1, loss=loss or ep.SquaredError()), SIZES[2], "out")
+    onto_neurons, onto_readouts = DELAYS[delays]
+    net.connect(x, rec, weight=ep.Normal(0.4, 0.4), rule=learns, delay=onto_neurons)
+    net.connect(rec, rec, weight=ep.Normal(0.0, 0.4), rule=learns, delay=onto_neurons)
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.5), rule=learns, delay=onto_readouts)
+    if noise:
+        net.connect(net.add(ep.PoissonSource(rate=40.0), 4, "noise"), rec, weight=ep.Normal(0.3, 0.2), rule=learns)
+    net.feedback(out, rec, FEEDBACK[feedback])
+    return net
+
+
+def stimulus(seed: int, n: int, steps: int) -> np.ndarray:
+    """Events (n, steps, channels)."""
+    return np.random.default_rng(seed).random((n, steps, SIZES[0])) < 0.2
+
+
+def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
+    assert found.keys() == wanted.keys()
+    for name in wanted:
+        assert wanted[name].any()
+        assert disagreement(found[name], wanted[name]) < TOLERANCE, name

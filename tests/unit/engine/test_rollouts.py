@@ -1,0 +1,220 @@
+"""Rollouts: forward, backward and learn are the parts of train; rollouts go on, are replayed, and refuse what does not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from networks import disagreement, two_threads
+from ranks_in_threads import on_ranks
+from refusals import refuse
+from rollout_networks import DELAYS, FEEDBACK, NEURONS, SIZES, TOLERANCE, assert_close, network, same, stimulus
+from running_traces import RunningTraces
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+
+def samples_of(sim: ep.Simulator, n: int = 5, steps: int = 30, seed: int = 1, **window: Any) -> ep.Samples:
+    targets = np.random.default_rng(seed + 100).normal(size=(n, steps, SIZES[2]))
+    return sim.samples(n, steps, {"in": stimulus(seed, n, steps)}, {"out": targets}, **window)
+
+
+# ------------------------------------------------------------------------------------------ the parts of train
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("feedback", FEEDBACK)
+@pytest.mark.parametrize("delays", DELAYS)
+def test_forward_backward_and_learn_have_the_bits_of_train(precision: str, feedback: str, delays: str) -> None:
+    net = network("ALIF", delays, feedback, noise=True, average_gradient=True)
+    whole, parts = (ep.Simulator(net, threads=1, precision=precision) for _ in range(2))
+    for seed in range(3):
+        samples = samples_of(whole, 3, seed=seed, window=np.linspace(0.0, 1.0, 30))
+        wanted, result = whole.gradients(samples), whole.train(samples)
+        rollout = parts.forward(samples)
+        assert np.array_equal(rollout.y, result.y)
+        assert np.array_equal(rollout.loss, result.loss)
+        assert np.array_equal(rollout.spikes, result.spikes)
+        found = rollout.backward()
+        assert same(found, wanted)
+        parts.learn(found)
+        for name in found:
+            assert np.array_equal(parts.connections(name)[2], whole.connections(name)[2])
+        assert np.array_equal(parts.feedback_weights("out", "rec"), whole.feedback_weights("out", "rec"))
+    assert parts.updates == 3
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_errors_of_the_loss_from_outside_give_its_gradient(partitions: int) -> None:
+    sim = ep.Simulator(network("LIF", "more"), threads=1, partitions=partitions)
+    samples = samples_of(sim)
+    rollout = sim.forward(samples)
+    assert same(rollout.backward(rollout.y - samples.target), sim.gradients(samples))
+
+
+def test_errors_of_a_softmax_are_those_of_its_targets() -> None:
+    sim = ep.Simulator(network(loss=ep.CrossEntropy()), threads=1)
+    samples = sim.samples(4, 30, {"in": stimulus(1, 4, 30)}, labels=[0, 1, 1, 0])
+    rollout = sim.forward(samples)
+    assert same(rollout.backward(), sim.gradients(samples))
+    share = np.exp(rollout.y) / np.exp(rollout.y).sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(rollout.errors, share - samples.target, rtol=1e-12, atol=1e-15)
+
+
+@two_threads
+@pytest.mark.threads
+def test_thread_count_does_not_change_rollouts() -> None:
+    found = []
+    for threads in (1, 2):
+        sim = ep.Simulator(network("ALIF", "more", noise=True), threads=threads)
+        first = sim.forward(samples_of(sim, 11))
+        second = sim.forward(samples_of(sim, 11, 17, seed=2), after=first)
+        found.append((first.y, second.y, first.backward(), second.backward()))
+    assert all(np.array_equal(a, b) for a, b in zip(found[0][:2], found[1][:2], strict=True))
+    assert all(same(a, b) for a, b in zip(found[0][2:], found[1][2:], strict=True))
+
+
+# ------------------------------------------------------------------------------------------- rollouts that go on
+
+
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("delays", DELAYS)
+def test_a_rollout_that_goes_on_equals_traces_that_run_on(neuron: str, delays: str) -> None:
+    net = network(neuron, delays, "symmetric")
+    sim, reference, rollout = ep.Simulator(net, threads=1), RunningTraces(net, 3), None
+    for seed, steps in enumerate((25, 2, 1, 40)):
+        reference.follow(sim)
+        events = stimulus(seed, 3, steps)
+        rollout = sim.forward(sim.samples(3, steps, {"in": events}), after=rollout)
+        wanted = np.stack([reference.step([np.flatnonzero(e) for e in events[:, t]]) for t in range(steps)], axis=1)
+        assert disagreement(rollout.y, wanted) < TOLERANCE
+        errors = np.random.default_rng(seed).normal(size=rollout.y.shape)
+        found = rollout.backward(errors)
+        assert_close(found, reference.backward(errors))
+        sim.learn(found)
+
+
+@pytest.mark.parametrize("neuron", NEURONS)
+def test_gradients_of_parts_add_up_to_that_of_the_whole(neuron: str) -> None:
+    sim = ep.Simulator(network(neuron, "each its own", c_reg=0.0), threads=1)
+    events, errors = stimulus(3, 2, 60), np.random.default_rng(3).normal(size=(2, 60, 2))
+    whole = sim.forward(sim.samples(2, 60, {"in": events}))
+    rollout, total = None, {name: np.zeros_like(g) for name, g in whole.backward(errors).items()}
+    for begin, end in ((0, 7), (7, 8), (8, 45), (45, 60)):
+        rollout = sim.forward(sim.samples(2, end - begin, {"in": events[:, begin:end]}), after=rollout)
+        assert np.array_equal(rollout.y, whole.y[:, begin:end])
+        for name, g in rollout.backward(errors[:, begin:end]).items():
+            total[name] += g
+    assert_close(total, whole.backward(errors))
+
+
+def test_a_rollout_can_be_gone_on_from_twice() -> None:
+    sim = ep.Simulator(network("ALIF", "more"), threads=1)
+    first = sim.forward(samples_of(sim))
+    more = samples_of(sim, seed=2)
+    one, other = (sim.forward(more, after=first) for _ in range(2))
+    assert np.array_equal(one.y, other.y)
+    assert same(one.backward(), other.backward())
+
+
+def test_replay_has_the_same_draws_and_the_present_weights() -> None:
+    sim, other = (ep.Simulator(network("ALIF", "more", noise=True), threads=1) for _ in range(2))
+    rollout = sim.forward(samples_of(sim))
+    before, gradient = rollout.y.copy(), rollout.backward()
+    assert np.array_equal(rollout.replay().y, before)
+    assert same(rollout.backward(), gradient)
+    sim.learn(gradient)
+    other.learn(gradient)
+    rollout.replay()
+    assert not np.array_equal(rollout.y, before)
+    fresh = other.forward(samples_of(other))
+    assert np.array_equal(rollout.y, fresh.y)
+    assert np.array_equal(rollout.loss, fresh.loss)
+    assert same(rollout.backward(), fresh.backward())
+
+
+def test_replay_of_a_rollout_that_went_on_keeps_the_traces_it_began_with() -> None:
+    sim = ep.Simulator(network("ALIF", "more"), threads=1)
+    second = sim.forward(samples_of(sim, seed=2), after=sim.forward(samples_of(sim)))
+    y, gradient = second.y.copy(), second.backward()
+    second.replay()
+    assert np.array_equal(second.y, y)
+    assert same(second.backward(), gradient)
+
+
+# ---------------------------------------------------------------------------------------------------- refusals
+
+
+def test_rollouts_refuse_what_does_not_fit() -> None:
+    sim, other = (ep.Simulator(network(), threads=1) for _ in range(2))
+    rollout = sim.forward(samples_of(sim))
+    gradient = rollout.backward()
+    with refuse(r"errors must have shape \(5, 30, 2\)"):
+        rollout.backward(np.zeros((5, 30, 1)))
+    with refuse("errors hold values that are not finite"):
+        rollout.backward(np.full((5, 30, 2), np.nan))
+    with refuse("has 5 samples, got 4"):
+        sim.forward(samples_of(sim, 4), after=rollout)
+    with refuse("is of another simulator"):
+        other.forward(samples_of(other), after=rollout)
+    with refuse("after must be a Rollout, got int"):
+        sim.forward(samples_of(sim), after=3)
+    with refuse("learn takes gradients by projections"):
+        sim.learn(3)
+    with refuse("in->rec, rec->rec, rec->out"):
+        sim.learn({"in->rec": gradient["in->rec"]})
+    with refuse(r"the gradient of rec->out must have shape \(12,\), got \(3,\)"):
+        sim.learn(gradient | {"rec->out": np.zeros(3)})
+    with refuse("the gradient of rec->out holds values that are not finite"):
+        sim.learn(gradient | {"rec->out": np.full(12, np.inf)})
+    assert sim.updates == 0
+
+
+def test_a_rule_that_learns_at_spikes_has_no_rollouts() -> None:
+    net = ep.Network()
+    net.connect(net.add(ep.EventSource(), 2, "in"), net.add(ep.Readout(), 1, "out"), rule=ep.EPropPlus())
+    sim = ep.Simulator(net, threads=1)
+    with refuse("give a projection the rule EProp"):
+        sim.forward(sim.samples(1, 5))
+    with refuse("give a projection the rule EProp"):
+        sim.streams(2)
+
+
+def test_several_ranks_have_no_rollouts_but_learn_together() -> None:
+    single = ep.Simulator(network(), threads=1)
+    gradient = single.gradients(samples_of(single))
+    single.learn(gradient)
+
+    def work(comm: Any) -> np.ndarray:
+        sim = ep.Simulator(network(), threads=1, comm=comm)
+        with refuse("forward runs in one process"):
+            sim.forward(samples_of(sim))
+        with refuse("streams runs in one process"):
+            sim.streams(2)
+        sim.learn(gradient)
+        return sim.connections("rec->rec")[2]
+
+    for found in on_ranks(2, work):
+        assert np.array_equal(found, single.connections("rec->rec")[2])
+
+
+def test_an_exploding_rollout_is_told() -> None:
+    sim = ep.Simulator(network(), threads=1)
+    sim.set_weights("rec->out", 1e12)
+    with pytest.raises(ep.DivergenceError, match="exploded"):
+        sim.forward(samples_of(sim))
+
+
+def test_rollouts_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from eprop.engine.build import memory
+
+    sim = ep.Simulator(network(), threads=1)
+    samples = samples_of(sim, 200, 3000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 50_000_000)
+    with pytest.raises(ep.MemoryLimitError, match=r"200 streams of 3,00. steps"):
+        sim.forward(samples)
+    with pytest.raises(ep.MemoryLimitError, match="10000 streams"):
+        sim.streams(10_000, steps=100)

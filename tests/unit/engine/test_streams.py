@@ -1,0 +1,306 @@
+"""Streams side by side: steps, ends of episodes at any step, rollouts, replays, states."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.engine.run import streams as module
+from networks import disagreement, two_threads
+from refusals import refuse
+from rollout_networks import DELAYS, NEURONS, SIZES, TOLERANCE, assert_close, network, same, stimulus
+from running_traces import RunningTraces
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+N, ROLLOUTS, STEPS = 4, 4, 24
+
+
+def channels(seed: int, n: int = N) -> list[np.ndarray]:
+    return [np.flatnonzero(e) for e in stimulus(seed, n, 1)[:, 0]]
+
+
+def ended(seed: int, n: int = N) -> list[int]:
+    """Streams whose episodes end after a step; often none, now and then several, two steps in a row as well."""
+    draw = np.random.default_rng(1000 + seed)
+    return [s for s in range(n) if draw.random() < 0.07]
+
+
+def errors_like(y: list[np.ndarray], seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(len(y[0]), len(y), y[0].shape[1]))
+
+
+def play(sim: ep.Simulator, streams: Any, first: int, rollouts: int = ROLLOUTS, replays: int = 0) -> list[Any]:
+    """Rollouts with ends of episodes at random steps, and all that comes out."""
+    found: list[Any] = []
+    for number in range(first, first + rollouts):
+        y = []
+        for t in range(STEPS):
+            seed = number * STEPS + t
+            y.append(streams.step(channels(seed, streams.n)).copy())
+            streams.reset(ended(seed, streams.n))
+        errors = errors_like(y, number)
+        for _ in range(replays):
+            sim.learn(streams.backward(errors))
+            found.append(streams.replay())
+        gradient = streams.backward(errors)
+        sim.learn(gradient)
+        found += [np.stack(y), gradient]
+    return found
+
+
+def equal(a: list[Any], b: list[Any]) -> bool:
+    return len(a) == len(b) and all(
+        same(x, y) if isinstance(x, dict) else np.array_equal(x, y) for x, y in zip(a, b, strict=True)
+    )
+
+
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("delays", DELAYS)
+def test_streams_equal_traces_that_run_on(neuron: str, delays: str) -> None:
+    net = network(neuron, delays, "symmetric", average_gradient=True)
+    sim, reference = ep.Simulator(net, threads=1), RunningTraces(net, N)
+    streams = sim.streams(N, steps=2)
+    for number in range(ROLLOUTS):
+        reference.follow(sim)
+        y = []
+        for t in range(1 if number == 2 else STEPS):
+            seed = number * STEPS + t
+            y.append(streams.step(channels(seed)).copy())
+            assert disagreement(y[-1], reference.step(channels(seed))) < TOLERANCE
+            streams.reset(ended(seed))
+            reference.reset(ended(seed))
+        errors = errors_like(y, number)
+        found = streams.backward(errors)
+        assert_close(found, reference.backward(errors))
+        sim.learn(found)
+
+
+def test_streams_without_ends_are_rollouts_of_samples() -> None:
+    one, other = (ep.Simulator(network("ALIF", "more"), threads=1) for _ in range(2))
+    events, errors = stimulus(1, N, 20), np.random.default_rng(0).normal(size=(N, 20, SIZES[2]))
+    streams = one.streams(N)
+    y = np.stack([streams.step(np.ascontiguousarray(events[:, t])).copy() for t in range(20)], axis=1)
+    rollout = other.forward(other.samples(N, 20, {"in": events}))
+    assert np.array_equal(y, rollout.y)
+    assert np.array_equal(streams.spikes, rollout.spikes)
+    assert same(streams.backward(errors), rollout.backward(errors))
+
+
+@two_threads
+@pytest.mark.threads
+def test_thread_count_does_not_change_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network("ALIF", "each its own", noise=True)
+    found = []
+    for threads in (1, 2):
+        sim = ep.Simulator(net, threads=threads)
+        found.append(play(sim, sim.streams(201), 0, 2, replays=1))
+    assert equal(*found)
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_replay_gives_what_the_present_weights_would_have_given(precision: str) -> None:
+    net = network("ALIF", "more", noise=True)
+    sim, other = (ep.Simulator(net, threads=1, precision=precision) for _ in range(2))
+    streams, fresh = sim.streams(N), other.streams(N)
+    y = []
+    for t in range(STEPS):
+        y.append(streams.step(channels(t)).copy())
+        streams.reset(ended(t))
+    assert np.array_equal(streams.replay(), np.stack(y, axis=1))
+    errors = errors_like(y, 0)
+    gradient = streams.backward(errors)
+    assert same(gradient, streams.backward(errors))
+    sim.learn(gradient)
+    other.learn(gradient)
+    wanted = []
+    for t in range(STEPS):
+        wanted.append(fresh.step(channels(t)).copy())
+        fresh.reset(ended(t))
+    assert not np.array_equal(wanted, y)
+    assert np.array_equal(streams.replay(), np.stack(wanted, axis=1))
+    assert same(streams.backward(errors), fresh.backward(errors))
+    assert equal(play(sim, streams, 1, 2), play(other, fresh, 1, 2))
+
+
+@pytest.mark.parametrize("cut", ["within a rollout", "after a rollout", "after a replay", "before any step"])
+def test_a_state_goes_on_with_the_same_bits(cut: str) -> None:
+    net = network("ALIF", "each its own", noise=True)
+    sim = ep.Simulator(net, threads=1, partitions=1)
+    streams = sim.streams(N)
+    if cut != "before any step":
+        play(sim, streams, 0, 2, replays=int(cut == "after a replay"))
+    if cut == "within a rollout":
+        for seed in range(90, 95):
+            streams.step(channels(seed))
+            streams.reset(ended(seed))
+    other = ep.Simulator(net, threads=1, partitions=3)
+    again = other.streams(N, steps=3)
+    other.set_state(sim.state())
+    again.set_state(streams.state())
+    assert again.steps == streams.steps
+    if cut == "within a rollout":
+        assert np.array_equal(streams.replay(), again.replay())
+        errors = np.random.default_rng(0).normal(size=(N, streams.steps, SIZES[2]))
+        assert same(streams.backward(errors), again.backward(errors))
+    assert equal(play(sim, streams, 5, 2), play(other, again, 5, 2))
+
+
+def test_a_reset_stream_is_one_at_rest() -> None:
+    """Whenever it is reset: before any step, twice, or between two rollouts."""
+    sim = ep.Simulator(network("DeltaALIF", "more"), threads=1)
+    fresh = sim.streams(N)
+    wanted = [fresh.step(channels(t)).copy() for t in range(STEPS)]
+    errors = errors_like(wanted, 1)
+    gradient = fresh.backward(errors)
+    streams = sim.streams(N)
+    for between in (False, True):
+        streams.reset(range(N))
+        for t in range(50, 57):
+            streams.step(channels(t))
+        if between:
+            streams.backward(np.zeros((N, 7, SIZES[2])))
+        streams.reset(np.ones(N, bool))
+        streams.reset(range(N))
+        if not between:
+            streams.backward(np.zeros((N, 7, SIZES[2])))
+        assert all(np.array_equal(streams.step(channels(t)), wanted[t]) for t in range(STEPS))
+        assert_close(streams.backward(errors), gradient)
+
+
+def test_streams_that_do_not_learn_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STEPS_UNLEARNED", 16)
+    sim = ep.Simulator(network("ALIF", "more"), threads=1)
+    learning, running = sim.streams(N), sim.streams(N, steps=4, learn=False)
+    for t in range(100):
+        assert np.array_equal(learning.step(channels(t)), running.step(channels(t)))
+        learning.reset(ended(t))
+        running.reset(ended(t))
+    assert running._core.rows < 200 < learning._core.rows
+    for call in (running.replay, lambda: running.backward(np.zeros((N, running.steps, 2)))):
+        with refuse("made with learn=False"):
+            call()
+
+
+def test_streams_see_weights_that_are_set() -> None:
+    sim, other = (ep.Simulator(network(), threads=1) for _ in range(2))
+    streams, fresh = sim.streams(N), other.streams(N)
+    streams.step(channels(0))
+    fresh.step(channels(0))
+    for one in (sim, other):
+        one.set_weights("in->rec", 0.9)
+    after = [s.step(channels(1)).copy() for s in (streams, fresh)]
+    assert np.array_equal(*after)
+    unchanged = ep.Simulator(network(), threads=1).streams(N)
+    unchanged.step(channels(0))
+    for t in range(1, 5):
+        assert np.array_equal(streams.step(channels(t)), fresh.step(channels(t)))
+        unchanged.step(channels(t))
+    assert not np.array_equal(streams.step(channels(9)), unchanged.step(channels(9)))
+
+
+def two_sources() -> ep.Simulator:
+    net, rule = ep.Network(seed=1), ep.EProp()
+    rec, out = net.add(ep.LIF(v_th=0.5), 3, "rec"), net.add(ep.Readout(), 1, "out")
+    for name in ("a", "b"):
+        net.connect(net.add(ep.EventSource(), 4, name), rec, weight=ep.Normal(0.5, 0.3), rule=rule)
+    net.connect(rec, out, weight=ep.Normal(0.5, 0.3), rule=rule)
+    net.feedback(out, rec, ep.Symmetric())
+    return ep.Simulator(net, threads=1)
+
+
+def test_all_ways_to_give_channels_are_one() -> None:
+    events = stimulus(3, N, 30)[:, :, :4]
+    lists = [[np.flatnonzero(e) for e in events[:, t]] for t in range(30)]
+    found = []
+    for ways in range(6):
+        streams = two_sources().streams(N)
+        given = [
+            lambda t: lists[t],
+            lambda t: np.ascontiguousarray(events[:, t]),
+            lambda t: events[:, t].astype(np.uint8),
+            lambda t: events[:, t].astype(float),
+            lambda t: tuple(c[::-1].astype(np.int32) for c in lists[t]),
+            lambda t: [c.tolist() for c in lists[t]],
+        ][ways]
+        found.append([streams.step({"a": given(t), "b": given((t + 7) % 30)}).copy() for t in range(30)])
+        found[-1].append(streams.step().copy())
+    for other in found[1:]:
+        assert np.array_equal(found[0], other)
+    assert np.ptp(found[0]) > 0.0
+
+
+def test_steps_refuse_what_does_not_fit_and_nothing_has_happened() -> None:
+    sim = two_sources()
+    streams, none = sim.streams(2), [np.zeros(0, int)] * 2
+    with refuse("by the names of the event sources"):
+        streams.step(none)
+    with refuse("no event source named 'c'"):
+        streams.step({"c": none})
+    with refuse("out of range, or one is there twice"):
+        streams.step({"a": [np.array([0]), np.array([4])]})
+    with refuse("channels of stream 0 are out of range"):
+        streams.step({"b": [np.array([1, 1]), np.array([3])]})
+    with refuse("for each of 2 streams"):
+        streams.step({"a": none[:1]})
+    with refuse("for each of 2 streams"):
+        streams.step({"a": "ab"})
+    with refuse("must be a list of whole numbers"):
+        streams.step({"a": [np.array([0.5]), np.array([1])]})
+    with refuse(r"must have shape \(2, 4\), got \(2, 3\)"):
+        streams.step({"a": np.zeros((2, 3))})
+    with refuse("must be zeros and ones"):
+        streams.step({"a": np.full((2, 4), 2.0)})
+    with refuse("channels of stream 0 are out of range, or one"):
+        streams.step({"a": np.full((2, 4), 2, np.uint8)})
+    with refuse("streams are 0..1, got -1..5"):
+        streams.reset([-1, 5])
+    with refuse("numbers of streams, or 2 booleans"):
+        streams.reset([0.5])
+    for call in (streams.replay, lambda: streams.backward(np.zeros((2, 0, 1)))):
+        with refuse("no step since the last rollout"):
+            call()
+    assert streams.steps == 0
+    streams.step()
+    with refuse(r"errors must have shape \(2, 1, 1\)"):
+        streams.backward(np.zeros((2, 2, 1)))
+    with refuse("number of streams must be a whole number >= 1"):
+        sim.streams(0)
+    with refuse("learn must be True or False"):
+        sim.streams(2, learn="no")
+
+
+def test_states_refuse_what_does_not_fit() -> None:
+    sim = ep.Simulator(network("ALIF", "more"), threads=1)
+    streams = sim.streams(N)
+    play(sim, streams, 0, 2)
+    state, before = streams.state(), streams.state()
+    with refuse("the state is of 4 streams, but these are 3"):
+        sim.streams(3).set_state(state)
+    with refuse("this one lacks .*log.*psi"):
+        streams.set_state(3)
+    with refuse("this one lacks log"):
+        streams.set_state({name: value for name, value in state.items() if name != "log"})
+    with refuse("rec is ALIF there, LIF here"):
+        ep.Simulator(network("LIF", "more"), threads=1).streams(N).set_state(state)
+    damaged = [("log", 99), ("log", -1), ("start", -5), ("counters", -1), ("counters", 10**6)]
+    for name, value in damaged:
+        wrong = copy.deepcopy(state)
+        wrong[name][3] = value
+        with refuse("damaged"):
+            streams.set_state(wrong)
+    for name in ("neurons", "psi", "traces", "start", "log"):
+        with refuse("damaged"):
+            streams.set_state(state | {name: state[name][:-1]})
+    assert all(np.array_equal(before[name], value) for name, value in streams.state().items())
+
+
+def test_an_exploding_stream_is_told() -> None:
+    sim = ep.Simulator(network(), threads=1)
+    sim.set_weights("rec->out", 1e12)
+    streams = sim.streams(N)
+    with pytest.raises(ep.DivergenceError, match=r"step: stream .* exploded"):
+        [streams.step(channels(t)) for t in range(50)]
