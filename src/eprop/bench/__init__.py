@@ -1,4 +1,4 @@
-"""BENCHMARKS: the networks that are measured, and how; ``eprop bench`` prints them.
+"""Benchmarks: networks and how they are measured; ``eprop bench`` prints the results.
 
 ::
 

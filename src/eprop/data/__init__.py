@@ -1,4 +1,4 @@
-"""EVENT DATA: recordings of event cameras, real and simulated, and the compact form the engine reads.
+"""Event data: recordings of event cameras, real and simulated, and the compact form the engine reads.
 
 ::
 

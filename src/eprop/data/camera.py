@@ -1,9 +1,9 @@
 """An event camera that looks at moving images: recordings like N-MNIST's from plain MNIST digits.
 
 N-MNIST was made by moving a camera in three saccades in front of a screen that showed MNIST digits (Orchard, Jayawant,
-Cohen and Thakor 2015, doi 10.3389/fnins.2015.00437). `EventCamera` repeats that: the image moves along the measured
-path, each pixel follows the logarithm of the light, and reports an event whenever it changed by its threshold since
-the last one; then it is blind for the refractory time.
+Cohen and Thakor 2015, doi 10.3389/fnins.2015.00437). `EventCamera` repeats this. The image moves along the measured
+path. Each pixel follows the logarithm of the light and reports an event whenever the logarithm has changed by the
+pixel's threshold since the last event. Then the pixel is blind for the refractory time.
 
 Beside 700 real recordings of the same digits (defaults, seed 1; real in brackets): 4212 +- 1115 events (4192 +- 1161),
 50.3 % ON (49.8), saccades of 1607, 1360, 1246 events (1539, 1369, 1284), last event at 307.6 ms (307.7), 4.7 % of the

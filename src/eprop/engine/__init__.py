@@ -1,4 +1,4 @@
-"""THE EVENT-DRIVEN ENGINE: build a described network, run it, train it."""
+"""The event-driven engine: build a described network, run it, train it."""
 
 from eprop.engine.run.recording import Record, Recording
 from eprop.engine.run.rollouts import Rollout

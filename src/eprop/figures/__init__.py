@@ -1,4 +1,4 @@
-"""THE PAPER'S FIGURES, one file each: what is computed for one, kept as tables of numbers, and drawn from these alone.
+"""The figures of the paper, one file each: numbers are computed, kept as tables, and drawn from the tables alone.
 
 ::
 

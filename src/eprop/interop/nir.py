@@ -8,19 +8,18 @@
     nir.write("network.nir", to_nir(sim))  # what it has learned
     net = from_nir(nir.read("network.nir"))  # to go on learning
 
-NIR describes neurons by differential equations, ``tau dv/dt = v_leak - v + r I``, times in seconds. What is said here in steps
-of ``dt`` means there, with ``alpha = exp(-dt / tau)`` and ``zeta``, the scale of a neuron's input:
+NIR describes neurons by differential equations, ``tau dv/dt = v_leak - v + r I``, with times in seconds (Pedersen et al. 2024,
+doi:10.1038/s41467-024-52259-9). Steps of ``dt`` become time as follows, with ``alpha = exp(-dt / tau)`` and the scale ``zeta``
+of a neuron's input:
 
-* A spike is a current for the length of a step. With a weight of ``zeta w / (1 - alpha)`` and ``r = 1``, which some programs take
-  for granted, the exact solution is this package's ``v = alpha v + zeta w``. A program that integrates by Euler's rule differs by
-  the order of ``dt / tau``; one that has a step of its own must be told ``dt``, which is in the graph's metadata, in s.
-* A constant current is part of ``v_leak``. Voltages are in mV and absolute, as here. Where they start stands in the metadata
-  of the node (``v_init``, mV), which is read here; other programs start at 0 or elsewhere.
-* From a spike to its arrival it takes a step, which is the time that any program takes; what a delay is longer than that is a
-  ``Delay``.
+* A spike is a current for the length of a step. The weight is ``zeta w / (1 - alpha)`` with ``r = 1``, which some programs
+  assume. The exact solution then is ``v = alpha v + zeta w``, as here. A program that integrates by Euler's rule differs by
+  the order of ``dt / tau``. A program with a step of its own needs ``dt``, which is in the graph's metadata, in s.
+* A constant current is part of ``v_leak``. Voltages are in mV and absolute. The metadata of a node hold the first voltage
+  (``v_init``, mV), which `from_nir` reads; other programs start at 0 or elsewhere.
+* A spike arrives one step after its emission, in any program. A longer delay becomes a ``Delay`` of the rest.
 
-NIR cannot express what is plastic, surrogate gradients, feedback and losses (Pedersen et al. 2024,
-doi:10.1038/s41467-024-52259-9), nor that a source is a `PoissonSource`: sources are inputs.
+NIR cannot express plasticity, surrogate gradients, feedback and losses. A `PoissonSource` becomes an input.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ INPUTS = "inputs"
 
 
 class NearestWarning(UserWarning):
-    """A network is not quite the one that it was made from, for NIR or this package cannot express something."""
+    """NIR, or this package, cannot express a part of the network, and the nearest was taken."""
 
 
 def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False) -> Any:
@@ -58,17 +57,18 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     simulator : Simulator
         Of one process.
     readouts : bool
-        With readouts, whose voltages are the outputs then; without, for programs that know no ``LI``, the neurons' spikes are.
+        With readouts, the outputs are their voltages. Without, for programs that know no ``LI``, the outputs are the neurons'
+        spikes.
     nearest : bool
-        Take the nearest that NIR has for what it cannot express, and warn: for a reset that subtracts the threshold one to the
-        leak potential; no refractory time and no lower bound.
+        Replace what NIR cannot express by the nearest, and warn. A reset that subtracts the threshold becomes a reset to the
+        leak potential; refractory times and lower bounds are left out.
 
     Returns
     -------
     nir.NIRGraph
-        A node ``LIF`` or ``LI`` for each population, an ``Input`` for each of sources, all by their names; for each projection a
-        ``Linear`` of its name, shape (targets, sources), its weights as said above, with a ``Delay`` before it where that is
-        longer than a step; of several delays one pair for each.
+        A node ``LIF`` or ``LI`` for each population and an ``Input`` for each source, by their names. A ``Linear`` for each
+        projection, shape (targets, sources), with weights as above, and a ``Delay`` before it where the delay is longer than a
+        step. A projection with several delays has one such pair for each.
 
     Raises
     ------
@@ -126,26 +126,26 @@ def from_nir(
     Parameters
     ----------
     graph : nir.NIRGraph
-        Of ``Input``, ``Output``, ``LIF``, ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of these; its signals
-        are vectors. A node whose parameters are single numbers has as many neurons as signals lead to it.
+        Of ``Input``, ``Output``, ``LIF``, ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of these, with
+        vectors as signals. A node whose parameters are single numbers has as many neurons as signals lead to it.
     dt : float, optional
-        Time step, ms; that of the graph by default, if its metadata name one. With another step a spike brings the same charge:
-        it is a current for a step of the graph, or of this ``dt`` where the graph names none.
+        Time step, ms; by default the step in the graph's metadata. With another step a spike brings the same charge. Without a
+        step in the metadata, a spike is a current for one ``dt``.
     seed : int
         Of the network.
     rule : Rule, or mapping of str to Rule, optional
-        Plasticity of all projections, or by their names. Static by default. Feedback is to be added.
+        Plasticity of all projections, or by their names. Static by default. Add feedback to the network afterwards.
     neuron, readout : DeltaLIF, Readout, optional
-        What neurons and readouts have that NIR cannot express: surrogate gradient, loss.
+        Give the surrogate gradient and the loss, which NIR cannot express.
     zeros : bool
-        Make a connection of each weight that is 0 as well; a matrix does not tell a weight of 0 from none.
+        Make a connection of each weight of 0 as well: a matrix cannot tell a weight of 0 from a missing connection.
 
     Returns
     -------
     Network
         ``Input`` becomes an `EventSource`, ``LIF`` a `DeltaLIF`, ``LI`` a `Readout`, by their names (``"/"`` becomes ``"_"``).
-        Biases become constant currents, and so does a ``v_leak`` above the threshold. All that leads from one population to
-        another is one projection, whose synapses have a delay each: a step and their ``Delay``, rounded to steps.
+        Biases become constant currents, and so does a ``v_leak`` above the threshold. All ways from one population to
+        another become one projection. Each synapse has its own delay: a step and its ``Delay``, rounded to steps.
 
     Raises
     ------

@@ -47,8 +47,8 @@ def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
     simulator : Simulator
         Of one process.
     folder : path
-        Is made if it is not there. Files of the same names are replaced, once all are written: if it is interrupted, those of an
-        older network stay, or there is no ``circuit_config.json``, but never one that names files of two networks.
+        Is made if missing. Files of the same names are replaced once all are written. After an interruption the files of an
+        older network stay, or ``circuit_config.json`` is missing; it never names files of two networks.
 
     Returns
     -------

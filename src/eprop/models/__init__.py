@@ -1,4 +1,4 @@
-"""NEURON MODELS, one file each: parameters, state, update. Readouts and sources too.
+"""Neuron models, one file each: parameters, state, update. Readouts and sources too.
 
 For a model of one's own: `Neuron`, `Eligibility`, `inline` (marks its update for the compiler), `param` (declares a
 parameter), `decay`.

@@ -75,9 +75,9 @@ class Eligibility:
         eps(t + 1) = decay eps(t) + spike e(t)      (+ arrival, when a presynaptic spike arrives)
         e(t)       = psi(t) output . eps(t)
 
-    with the surrogate gradient ``psi`` (Bellec et al. 2020: ``decay`` and ``spike`` together are the derivative of the
-    hidden state by the one before, ``output`` is that of ``v - v_th`` by the hidden state). For `LIF` it is one number,
-    the filtered presynaptic spikes; an adaptive threshold adds a second component, fed back through ``spike``.
+    with the surrogate gradient ``psi`` (Bellec et al. 2020). ``decay`` and ``spike`` together are the derivative of the
+    hidden state by the state before; ``output`` is the derivative of ``v - v_th`` by the hidden state. `LIF` has one
+    component, the filtered presynaptic spikes. An adaptive threshold adds a second one, fed back through ``spike``.
 
     Each entry is a number, or an array with a value for each neuron of the population.
 
@@ -113,13 +113,13 @@ class Eligibility:
 class Neuron(Model):
     """Base of spiking neurons with a linear eligibility.
 
-    A subclass gives the names of its state rows and of its derived parameter rows, their values for a step ``dt``,
-    and one scalar function ``update(state, params, j, x) -> (spike, psi)``, marked by `inline`, that advances neuron ``j`` by
-    one step with synaptic input ``x`` (mV) and writes its rows of ``state``. The package's own models name a model of the core
-    instead, which does the same in C++ (``core/neurons``), with rows in the same order.
+    A subclass gives the names of its state rows and of its derived parameter rows, and their values for a step ``dt``.
+    It also gives one scalar function ``update(state, params, j, x) -> (spike, psi)``, marked by `inline`. ``update`` advances
+    neuron ``j`` by one step with synaptic input ``x`` (mV) and writes its rows of ``state``. The package's own models name a
+    model of the core instead, which does the same in C++ (``core/neurons``), with rows in the same order.
 
     Each numeric parameter may be a number, a list with a value for each neuron, or a distribution such as
-    ``Normal(20.0, 2.0)``. The methods here always see numbers: where neurons differ, they are asked for each of them.
+    ``Normal(20.0, 2.0)``. The methods here always see numbers: where neurons differ, each neuron has its own call.
     """
 
     role: ClassVar[str] = "neuron"
@@ -140,7 +140,7 @@ class Neuron(Model):
     def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
         """Values of ``state_rows`` at the start, numbers or arrays ``(len(nodes),)``; zero unless given.
 
-        ``nodes`` are numbers within the population. What is drawn must depend on ``seed`` and the number alone: several
+        ``nodes`` are numbers within the population. A draw must depend on ``seed`` and the number alone, because several
         processes may each ask for a part.
         """
         return {}

@@ -11,7 +11,7 @@ from eprop.parameters import param
 
 @dataclass(frozen=True)
 class EventSource(Model):
-    """Emits the events that are given to a run, one channel per node; at most one event per channel and step."""
+    """Emits the events of a run's input, one channel per node; at most one event per channel and step."""
 
     role: ClassVar[str] = "source"
 
@@ -20,9 +20,9 @@ class EventSource(Model):
 class PoissonSource(Model):
     """Emits independent spikes with a constant rate (at most one per node and step).
 
-    The draw of node ``i`` depends on (seed, population, i, t) only, where ``t`` is the step of a run; by `EProp`, the step of all
-    samples learned from, and of those that are evaluated together. The rate may be a number, a list with a
-    value for each node, or a distribution.
+    The draw of node ``i`` depends on (seed, population, i, t) only. ``t`` is the step of a run; with `EProp`, ``t`` counts the
+    steps of all samples learned from, or of all samples evaluated in one call. The rate may be a number, a list with a value
+    for each node, or a distribution.
     """
 
     per_node: ClassVar[bool] = True

@@ -26,7 +26,7 @@ class ConnectionRule(Description):
         """Raise `NetworkError` if the rule cannot be satisfied; ``same`` is true within one population."""
 
     def make(self, lo: int, hi: int, n_pre: int, n_post: int, same: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sources of the targets ``lo:hi``, which must not depend on where this run of targets begins and ends.
+        """Sources of the targets ``lo:hi``; they must not depend on where this range begins and ends.
 
         Parameters
         ----------
@@ -37,7 +37,7 @@ class ConnectionRule(Description):
         same : bool
             Whether one population is on both sides.
         seed : int
-            All that is random is a function of it, the target (or the source, see ``sweeps``) and a counter.
+            Every draw is a function of ``seed``, the target (or the source, see ``sweeps``) and a counter.
 
         Returns
         -------
@@ -53,12 +53,12 @@ class ConnectionRule(Description):
     ) -> tuple[np.ndarray, np.ndarray]:
         """What `make` returns for the projection ``name``, checked if the rule is not one of this module.
 
-        The core relies on it, and would read and write anywhere.
+        The core relies on valid sources and offsets: others would let it read and write anywhere.
 
         Raises
         ------
         NetworkError
-            If it is not as `make` promises.
+            If the result is not as `make` promises.
         """
         found: Any = self.make(lo, hi, n_pre, n_post, same, seed)
         if type(self).__module__ == __name__:

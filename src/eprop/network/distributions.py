@@ -33,7 +33,7 @@ class Distribution(Description):
         fan : tuple of two float
             Mean number of connections into a target, and out of a source.
         seed : int
-            All that is random is a function of it, the target and a counter.
+            Every draw is a function of ``seed``, the target and a counter.
 
         Returns
         -------

@@ -17,10 +17,10 @@ class Feedback(Description):
 
 @dataclass(frozen=True)
 class Symmetric(Feedback):
-    """``B`` is the transpose of the readout weights (mV) as they were passed on last; 0 where there is no connection.
+    """``B`` is the transpose of the readout weights (mV) at their last spikes; 0 where there is no connection.
 
-    With e-prop+ and gradient descent, what a weight learns after its last spike is settled after the cutoff, and seen by ``B``
-    at the next spike.
+    With e-prop+ and gradient descent, the engine finalises a weight's last gradient after the cutoff. ``B`` follows at the
+    next spike.
     """
 
 
@@ -32,11 +32,11 @@ class RandomFeedback(Feedback):
     ----------
     weight : float, Distribution or array
         mV, as the readout weights, in whose place ``B`` stands; normal with mean 0 and standard deviation 1 by default.
-        An array has the shape ``(n_neurons, n_readouts)``; what it holds where there is no connection is ignored.
+        An array has the shape ``(n_neurons, n_readouts)``; entries without a connection are ignored.
     connectivity : ConnectionRule
         From which readouts (the sources) each neuron (the target) gets errors; ``B`` is 0 elsewhere. All-to-all by
-        default. Drawn weights of repeated connections add up. Entries of an `Explicit` matrix say where there is a
-        connection, and no more: its weight is that of ``weight``.
+        default. Drawn weights of repeated connections add up. Entries of an `Explicit` matrix only say where there is a
+        connection; its weight comes from ``weight``.
 
     Raises
     ------
@@ -56,8 +56,8 @@ class RandomFeedback(Feedback):
 class Adaptive(RandomFeedback):
     """``B`` starts like `RandomFeedback` and learns the same updates as the readout weights, where the two are connected.
 
-    With a ``decay`` of the optimiser of the readout weights, both forget their start at the same rate, and feedback
+    With a ``decay`` of the optimiser of the readout weights, both forget their start at the same rate. Feedback then
     becomes symmetric by itself (Kolen and Pollack 1994; "adaptive e-prop" of Bellec et al. 2020). ``weight`` (mV) is
-    ``B`` at the start; ``connectivity`` says where there is feedback, as in `RandomFeedback`: elsewhere ``B`` stays 0.
-    Where neuron and readout are not connected, ``B`` stays as it is at the start.
+    ``B`` at the start. ``connectivity`` says where there is feedback, as in `RandomFeedback`; elsewhere ``B`` stays 0.
+    Where neuron and readout are not connected, ``B`` keeps its first value.
     """

@@ -132,15 +132,15 @@ class Network:
         connectivity : ConnectionRule, optional
             Who reaches whom; all-to-all by default.
         weight : float, Distribution or array, optional
-            mV: a number for all, a distribution, an array of shape ``(n_post, n_pre)`` (read where there is a
-            connection), or for an `Explicit` rule a list with a value for each connection, in the order in which these
-            were given. By default 1 mV, of `Explicit` lists too; the entries of an `Explicit` matrix are its weights.
+            mV: a number for all, a distribution, or an array of shape ``(n_post, n_pre)`` (read where there is a
+            connection). For an `Explicit` rule also a list with a value for each connection, in the order of the
+            connections. 1 mV by default; an `Explicit` matrix brings its own weights.
         rule : Rule, optional
             Plasticity; static by default.
         delay : float, Distribution or array, optional
-            ms, at least one step, which is the default. A number and the values of an array, which has the shapes of
-            ``weight``, are multiples of ``dt``; what is drawn, none of it below zero, is rounded to the nearest step, at
-            least one. The longest is a million steps.
+            ms, at least one step (the default). Numbers, and values of an array of the shapes of ``weight``, are multiples of
+            ``dt``. Drawn delays must not be below zero; they are rounded to the nearest step, at least one. The longest
+            delay is a million steps.
         name : str, optional
             Unique, without ``"/"``; ``"pre->post"`` with the names of the populations by default.
 
@@ -193,11 +193,11 @@ class Network:
         post : Population or str
             Neurons.
         kind : Feedback, optional
-            `Symmetric`, which is the default, `RandomFeedback` or `Adaptive`. The first and the last follow the weights
-            of a projection from ``post`` to ``pre``, which is connected before.
+            `Symmetric` (the default), `RandomFeedback` or `Adaptive`. `Symmetric` and `Adaptive` follow the weights
+            of a projection from ``post`` to ``pre``; connect that first.
         delay : float, Distribution or array, optional
             ms; a number, a distribution or an array ``(n_post, n_pre)``, as in `connect`. One step by default. With
-            `EPropPlus` an error that comes later meets a later eligibility; with `EProp` delays of errors change nothing.
+            `EPropPlus` a delayed error meets a later eligibility. With `EProp` delays of errors change nothing.
 
         Returns
         -------

@@ -49,8 +49,8 @@ class Projection:
     connectivity : ConnectionRule
         Who reaches whom.
     weight : Distribution or Array
-        Weights at the start, mV. A list is sorted by target, then source; connections of one pair are in the order in which they
-        were given, while `Simulator.connections` has them in the order of their delays.
+        Weights at the start, mV. A list is sorted by target, then source. Connections of one pair keep the order in which they
+        were given; `Simulator.connections` sorts them by delay.
     rule : Rule
         Plasticity.
     delay : float, Distribution or Array

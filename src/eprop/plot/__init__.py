@@ -1,4 +1,4 @@
-"""RESULTS TO MATPLOTLIB. Functions take data and return a figure or axes; none touches pyplot or the user's backend.
+"""Figures with Matplotlib. Functions take data and return a figure or axes; none touches pyplot or the user's backend.
 
 ::
 

@@ -1,4 +1,4 @@
-"""PLASTICITY: rules and optimisers as descriptions."""
+"""Plasticity: rules and optimisers as descriptions."""
 
 from eprop.rules.base import EProp, EPropPlus, Rule, Static
 from eprop.rules.optimizers import Adam, GradientDescent, Momentum, Optimizer, RMSprop

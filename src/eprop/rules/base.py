@@ -43,8 +43,8 @@ class EProp(Rule):
     """e-prop of Bellec et al. 2020: weights change once per mini-batch, traces start anew at each sample.
 
     The gradient of a sample is ``sum_t (L_t e_bar_t + c_reg (f_mean - f_target) / T e_t)`` with
-    ``e_bar = kappa e_bar + (1 - kappa) e`` (NEST: ``eprop_synapse_bsshslm_2020``), evaluated by one pass backward in
-    time per neuron instead of traces per synapse; the result is the same.
+    ``e_bar = kappa e_bar + (1 - kappa) e`` (NEST: ``eprop_synapse_bsshslm_2020``). One pass backward in time per neuron computes
+    the same sum as traces per synapse would.
     """
 
     optimizer: Optimizer = field(default=Adam(), metadata=param(Adam(), kind=Optimizer).metadata)
@@ -66,12 +66,12 @@ class EPropPlus(Rule):
     """e-prop+ of Korcsak-Gorzo et al. 2025: weights change at every presynaptic spike, traces run on.
 
     The gradient of the interval between two spikes is ``sum_t (L_t e_bar_t + c_reg (f_t - f_target) e_bar_reg_t)``
-    with ``e_bar = kappa e_bar + e`` and ``f`` a running average with ``kappa_reg``; after ``cutoff`` ms without a
+    with ``e_bar = kappa e_bar + e`` and ``f`` a running average with ``kappa_reg``. After ``cutoff`` ms without a
     presynaptic spike nothing is accumulated any more (NEST: ``eprop_synapse`` with ``eprop_iaf``).
 
     With ``each_step`` the optimiser takes a step with every time step's part of the gradient. For gradient descent without
-    bounds and decay this makes no difference; otherwise the steps have to be replayed, so that a spike costs as much as the
-    interval before it is long.
+    bounds and decay this makes no difference. Otherwise the steps have to be replayed: the cost of a spike grows with the
+    interval before it.
     """
 
     optimizer: Optimizer = field(default=GradientDescent(), metadata=param(GradientDescent(), kind=Optimizer).metadata)

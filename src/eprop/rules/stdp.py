@@ -18,13 +18,13 @@ class STDP(Rule):
     """Pair-based plasticity, all pairs of spikes, as NEST's ``stdp_synapse`` (Morrison, Diesmann and Gerstner 2008).
 
     With weights in units of ``w_max``, a postsynaptic spike adds ``rate (1 - w)^mu_plus K_plus`` and a presynaptic spike
-    subtracts ``alpha rate w^mu_minus K_minus``; the ``K`` are sums of exponentials over all spikes of the other side.
-    Exponents of 0 make it additive, of 1 multiplicative. The delay is that of the dendrite: postsynaptic spikes reach
-    the synapse one delay after they were emitted.
+    subtracts ``alpha rate w^mu_minus K_minus``. The ``K`` are sums of exponentials over all spikes of the other side.
+    Exponents of 0 make the rule additive, exponents of 1 multiplicative. The delay is that of the dendrite: postsynaptic
+    spikes reach the synapse one delay after their emission.
 
     The defaults are NEST's, for weights in pA. Here a pair moves a weight by up to ``rate w_max``, which is 1 mV: as much as
-    the threshold of a `LIF` by default. Choose as ``w_max`` a weight that a few spikes at once need to reach the threshold,
-    and as ``rate`` the part of it that one pair shall change.
+    the default threshold of a `LIF`. Choose ``w_max`` so that a few spikes at once reach the threshold, and ``rate`` as the
+    part of ``w_max`` that one pair changes.
     """
 
     rate: float = param(

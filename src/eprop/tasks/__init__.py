@@ -1,4 +1,4 @@
-"""THE TASKS, one file each, pure data: inputs, targets and a score.
+"""Tasks, one file each: inputs, targets and a score.
 
 ::
 
