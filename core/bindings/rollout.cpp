@@ -108,20 +108,55 @@ template <class Real> Index take_events(RolloutObject<Real>& self, const nb::tup
   return kWell;
 }
 
-template <class Real> Index step(RolloutObject<Real>& self, const nb::tuple& given, const Out2<double>& y) {
-  if (const Index problem = take_events(self, given); problem != kWell) return problem;
-  const auto channels = static_cast<Index>(self.event_channels.size());
+// Runs the steps whose events have been taken; returns what `step` does.
+template <class Real> Index run_taken(RolloutObject<Real>& self, const std::vector<Index>& event_start, const Array3<double>& y) {
+  const auto sources = static_cast<Index>(self.sizes.size());
   RolloutRequest request;
-  request.event_start = {self.event_start.data(), static_cast<Index>(self.sizes.size()), self.n() + 1};
-  request.event_channels = {self.event_channels.data(), channels};
-  request.y = {y.data(), static_cast<Index>(y.shape(0)), 1, static_cast<Index>(y.shape(1))};
+  request.n_steps = y.rows;
+  request.event_start = {event_start.data(), sources, self.n() * y.rows + 1};
+  request.event_channels = {self.event_channels.data(), static_cast<Index>(self.event_channels.size())};
+  request.y = y;
   self.check_results(request);
   nb::gil_scoped_release release;
-  reserve_rows(self.rollout, 1);
+  reserve_rows(self.rollout, y.rows);
   run_rollout(self.rollout, request, {});
-  for (Index k = 0; k < request.y.planes * request.y.columns; k++)
-    if (!(request.y.data[k] <= kLargest && -request.y.data[k] <= kLargest)) return self.n() + k / request.y.columns;
+  for (Index s = 0; s < y.planes; s++)
+    for (Index k = 0; k < y.rows * y.columns; k++)
+      if (const double value = y.row(s, 0)[k]; !(value <= kLargest && -value <= kLargest)) return self.n() + s;
   return kWell;
+}
+
+template <class Real> Index step(RolloutObject<Real>& self, const nb::tuple& given, const Out2<double>& y) {
+  if (const Index problem = take_events(self, given); problem != kWell) return problem;
+  return run_taken(self, self.event_start, {y.data(), static_cast<Index>(y.shape(0)), 1, static_cast<Index>(y.shape(1))});
+}
+
+// Several steps; of each event source None, or zeros and ones (steps, streams, size).
+template <class Real> Index run_steps(RolloutObject<Real>& self, const nb::tuple& given, const Out3<double>& y) {
+  const Index n = self.n(), sources = static_cast<Index>(self.sizes.size()), steps = view3(y).rows;
+  if (static_cast<Index>(nb::len(given)) != sources) return kUnreadable;
+  std::vector<Index> event_start;
+  self.event_channels.clear();
+  for (Index c = 0; c < sources; c++) {
+    nb::handle part = given[c];
+    In3<std::uint8_t> dense;
+    const bool silent = part.is_none();
+    if (!silent && !nb::try_cast(part, dense, false)) return kUnreadable;
+    const Index size = self.sizes[c];
+    const auto events = silent ? Array3<const std::uint8_t>{} : view3(dense);
+    if (!silent && (events.planes != steps || events.rows != n || events.columns != size)) return kUnreadable;
+    for (Index at = 0; at < n * steps; at++) {
+      event_start.push_back(static_cast<Index>(self.event_channels.size()));
+      if (silent) continue;
+      const std::uint8_t* row = events.row(at % steps, at / steps);
+      for (Index channel = 0; channel < size; channel++) {
+        if (row[channel] > 1) return at / steps;
+        if (row[channel]) self.event_channels.push_back(static_cast<std::int32_t>(channel));
+      }
+    }
+    event_start.push_back(static_cast<Index>(self.event_channels.size()));
+  }
+  return run_taken(self, event_start, view3(y));
 }
 
 // Where the results of steps with targets go, or of steps without.
@@ -265,6 +300,8 @@ template <class Real> void bind_steps(nb::class_<RolloutObject<Real>>& bound) {
       "step", &step<Real>, "given"_a, "y"_a.noconvert(),
       "One step of all streams; -1, -2: channels that cannot be read, or the number of a stream with wrong channels, behind all "
       "of them of one that diverged.");
+  bound.def("run_steps", &run_steps<Real>, "given"_a, "y"_a.noconvert(),
+            "Several steps of all streams; returns what `step` does.");
   bound.def(
       "run",
       [](Object& self, Index n_steps, In2<Index> event_start, In1<std::int32_t> event_channels, Out3<double> y,
@@ -350,8 +387,12 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
       "topology"_a, "initial"_a, "n"_a, "rows"_a, "learns"_a, "threads"_a);
   bound.def_prop_ro("steps", [](const Object& self) { return self.rollout.steps; });
   bound.def_prop_ro("rows", [](const Object& self) { return self.rollout.streams.front().slot.start.rows; });
-  bound.def_prop_ro(
-      "full", [](const Object& self) { return needed_rows(self.rollout, 1) > self.rollout.streams.front().slot.start.rows; });
+  bound.def(
+      "full",
+      [](const Object& self, Index more) {
+        return needed_rows(self.rollout, more) > self.rollout.streams.front().slot.start.rows;
+      },
+      "more"_a, "Whether so many more steps would take more room.");
   bound.def_prop_ro("history", [](const Object& self) { return self.rollout.horizon.history(); });
   bound.def(
       "set_weights",

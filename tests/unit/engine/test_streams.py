@@ -202,6 +202,27 @@ def test_streams_see_weights_that_are_set() -> None:
     assert not np.array_equal(streams.step(channels(9)), unchanged.step(channels(9)))
 
 
+def test_several_steps_at_once_have_the_bits_of_one_after_the_other() -> None:
+    net = network("ALIF", "more", noise=True)
+    one, many = (ep.Simulator(net, threads=1).streams(N, steps=4) for _ in range(2))
+    events = stimulus(1, 40, N)
+    for begin, end in ((0, 7), (7, 8), (8, 40)):
+        wanted = np.stack([one.step(now).copy() for now in events[begin:end]], axis=1)
+        given = events[begin:end] if begin else events[begin:end].astype(float)
+        assert np.array_equal(many.run(end - begin, given), wanted)
+        for streams in (one, many):
+            streams.reset([1])
+    errors = np.random.default_rng(0).normal(size=(N, 40, SIZES[2]))
+    assert same(one.backward(errors), many.backward(errors))
+    assert np.array_equal(many.run(2), np.stack([one.step().copy() for _ in range(2)], axis=1))
+    with refuse(r"must have shape \(2, 4, 5\), got \(3, 4, 5\)"):
+        many.run(2, events[:3])
+    with refuse("channels of stream 0 are out of range, or one"):
+        many.run(2, np.full((2, N, 5), 2, np.uint8))
+    with refuse("number of steps must be a whole number >= 1"):
+        many.run(0)
+
+
 def two_sources() -> ep.Simulator:
     net, rule = ep.Network(seed=1), ep.EProp()
     rec, out = net.add(ep.LIF(v_th=0.5), 3, "rec"), net.add(ep.Readout(), 1, "out")
