@@ -38,6 +38,18 @@ struct AdjointNeurons {
   Array2<double> work;
 };
 
+// From where the learning signals of a sample come. What is told in step t goes with the errors of step t - 1; those of the last
+// step meet the modulator as it was last.
+struct SignalSources {
+  Array2<const double> feedback;
+  const Outside& outside;
+  Index sample, n_steps;
+  double factor(Index error_step) const { return outside.factor(sample, std::min(error_step + 1, n_steps - 1)); }
+  const double* told(Index error_step, Index population) const {
+    return error_step + 1 < n_steps ? outside.row(sample, error_step + 1, population) : nullptr;
+  }
+};
+
 // One step back with one component that b and c of 1 lead to and from, and without u. `alike`: all neurons have the constants of
 // the first one, which are then read once.
 template <bool alike, class Real> void step_back_leaky(const AdjointNeurons& neurons, Real* __restrict psi) {
@@ -144,23 +156,45 @@ void begin_adjoint(const Batch<Real>& batch, SampleSlot<Real>& slot, Index b, In
   for (Index j = begin; j < end; j++) drift[j] = population.c_reg * (drift[j] / steps - population.f_target) / steps;
 }
 
+// Learning signals of the neurons of population b in step t, in their row of the work space. `silent`: it is zero already;
+// returns whether it is zero now.
+template <class Real>
+bool find_signals(const Batch<Real>& batch, SampleSlot<Real>& slot, const SignalSources& sources, Index b, Index t, bool silent) {
+  const Topology& topology = batch.topology;
+  const Population& population = topology.populations[b];
+  const Index begin = population.target_begin, end = population.target_end, at = t + population.error_latency;
+  const Array2<const double> error = std::as_const(slot.error).view();
+  double* signal = slot.work.row(kSignal);
+  const bool of_pairs = topology.error_latency.size() > 0;
+  if (of_pairs) {
+    const auto factor = [&](Index error_step) { return sources.factor(error_step); };
+    learning_signals_of_pairs(t, error, sources.feedback, topology.error_latency, begin, end, factor, signal);
+    silent = false;
+  } else {
+    silent = learning_signals(error.row(at), sources.feedback, begin, end, silent, signal);
+  }
+  if (sources.outside.empty()) return silent;
+  const double* told = sources.told(at, b);
+  const double factor = sources.factor(at);
+  if (!of_pairs) {
+    add_told(told, factor, end - begin, signal + begin);
+  } else {
+    for (Index j = begin; told != nullptr && j < end; j++) signal[j] += factor * told[j - begin];
+  }
+  return silent && told == nullptr;
+}
+
 // The adjoint pass of the neurons of a population.
 template <class Real>
-void adjoint_population(const Batch<Real>& batch, SampleSlot<Real>& slot, Array2<const double> feedback, Index b, Watch& watch) {
+void adjoint_population(const Batch<Real>& batch, SampleSlot<Real>& slot, const SignalSources& sources, Index b, Watch& watch) {
   const Topology& topology = batch.topology;
   const Population& population = topology.populations[b];
   const Index begin = population.target_begin, end = population.target_end, length = batch.n_steps - population.error_latency;
   const AdjointNeurons neurons{begin, end, population.kappa, {topology.adjoint, population.n_components}, slot.work.view()};
   const bool alike = topology.params(topology.params.rows - 1, begin) != 0.0;
-  const Array2<const double> error = std::as_const(slot.error).view();
-  double* signal = slot.work.row(kSignal);
-  bool silent = true;  // whether `signal` is zero
+  bool silent = true;  // whether their learning signals are zero
   for (Index t = length - 1; t >= 0 && !watch.stopped(end - begin); t--) {
-    if (topology.error_latency.size() > 0) {
-      learning_signals_of_pairs(t, error, feedback, topology.error_latency, begin, end, signal);
-    } else {
-      silent = learning_signals(error.row(t + population.error_latency), feedback, begin, end, silent, signal);
-    }
+    silent = find_signals(batch, slot, sources, b, t, silent);
     step_back_neurons(population, alike, neurons, slot.psi.row(t));
   }
 }
@@ -168,13 +202,13 @@ void adjoint_population(const Batch<Real>& batch, SampleSlot<Real>& slot, Array2
 // The whole adjoint pass of a sample: turns `psi` into G of neurons, in place, and writes G of readouts behind them. Populations
 // that nothing plastic leads to are left out.
 template <class Real>
-void adjoint(const Batch<Real>& batch, SampleSlot<Real>& slot, const Index* counts, Array2<const double> feedback, Watch& watch) {
+void adjoint(const Batch<Real>& batch, SampleSlot<Real>& slot, const Index* counts, const SignalSources& sources, Watch& watch) {
   const Topology& topology = batch.topology;
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     if (!batch.learning[b] || population.target_begin == population.target_end) continue;
     begin_adjoint(batch, slot, b, batch.n_steps - population.error_latency, counts);
-    adjoint_population(batch, slot, feedback, b, watch);
+    adjoint_population(batch, slot, sources, b, watch);
   }
   std::fill(slot.readout_work.begin(), slot.readout_work.end(), 0.0);
   for (Index t = batch.n_steps - 1; t >= 0; t--)

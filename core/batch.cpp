@@ -90,7 +90,7 @@ void run_steps(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, c
     integrate_readouts(0, n_readouts, topology.readouts, input + n_neurons, slot.y.data());
     std::copy(slot.y.begin(), slot.y.end(), request.y.row(run.index, t));
     const double* target = request.target.row(run.sample(), request.target.rows > 1 ? t : 0);
-    const double window = request.window(request.window.rows > 1 ? run.sample() : 0, t);
+    const double* window = request.window.row(request.window.planes > 1 ? run.sample() : 0, t);
     loss += compare_readouts(topology, slot.y.data(), true, target, window, slot.error.row(batch.learns ? t : 0));
   }
   request.loss[run.index] = loss;
@@ -98,7 +98,8 @@ void run_steps(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, c
 
 // The adjoint pass of one sample, and its spikes by source.
 template <class Real> void look_back(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Watch& watch) {
-  adjoint(batch, slot, run.counts(), run.request.feedback, watch);
+  const BatchRequest& request = run.request;
+  adjoint(batch, slot, run.counts(), {request.feedback, request.outside, run.sample(), batch.n_steps}, watch);
   sort_by_source(std::as_const(slot.start).view(), slot.log, slot.first, slot.steps);
 }
 

@@ -7,6 +7,7 @@
 #include "delivery_plan.hpp"
 #include "exchange.hpp"
 #include "interrupt.hpp"
+#include "signals.hpp"
 #include "stream_state.hpp"
 #include "tables.hpp"
 
@@ -23,7 +24,8 @@ struct BatchRequest {
   Array2<const Index> event_start;  // (channels, all samples * n_steps + 1)
   Array1<const std::int32_t> event_channels;
   Array3<const double> target;  // (all samples, n_steps or 1, readouts) NaN: none
-  Array2<const double> window;  // (all samples or 1, n_steps)
+  Array3<const double> window;  // (all samples or 1, n_steps, readout populations or 1)
+  Outside outside;              // of all samples
   Array3<double> y;             // (n, n_steps, readouts) is written, and so is the rest
   Array1<double> loss;          // (n,) not finite if the sample diverged
   Array2<Index> counts;         // (n, neurons) spikes

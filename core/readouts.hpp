@@ -56,27 +56,29 @@ inline double readout_errors(Index n, const Outputs& y, const double* target, do
   return loss;
 }
 
-// Errors of all readouts in one step from their outputs; returns the sum of the losses of their populations.
-inline double compare_readouts(const Topology& topology, const double* y, bool relative, const double* target, double window,
-                               double* error) {
+// Errors of all readouts in one step from their outputs; returns the sum of the losses of their populations. `window` has a
+// weight for each population of readouts.
+inline double compare_readouts(const Topology& topology, const double* y, bool relative, const double* target,
+                               const double* window, double* error) {
   double loss = 0.0;
+  Index number = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     if (population.role != Role::readout) continue;
     const Index first = population.target_begin - topology.n_neurons();
     const Outputs outputs{y + first, relative ? topology.readouts.data + first : nullptr};
-    loss += readout_errors(population.size, outputs, target + first, window, population.softmax != 0, error + first);
+    loss += readout_errors(population.size, outputs, target + first, window[number++], population.softmax != 0, error + first);
   }
   return loss;
 }
 
 // Losses of all steps of one sample, added to `loss`, from the outputs y (mV, steps by readouts). `target` has one row for each
-// step, or one for all.
-inline void losses_of_steps(Array2<const double> y, Array2<const double> target, Array1<const double> window,
+// step, or one for all; `window` has one for each step.
+inline void losses_of_steps(Array2<const double> y, Array2<const double> target, Array2<const double> window,
                             const Topology& topology, double* loss) {
   std::vector<double> error(topology.readouts.size);
   for (Index s = 0; s < y.rows; s++)
-    loss[s] += compare_readouts(topology, y.row(s), false, target.row(target.rows > 1 ? s : 0), window[s], error.data());
+    loss[s] += compare_readouts(topology, y.row(s), false, target.row(target.rows > 1 ? s : 0), window.row(s), error.data());
 }
 
 }  // namespace eprop

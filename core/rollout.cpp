@@ -89,7 +89,7 @@ template <class Real> void write_step(const Rollout<Real>& rollout, const Rollou
   for (Index k = 0; k < topology.n_readouts(); k++) to[k] = y[k] + topology.readouts[k].leak;
   if (request.target.planes == 0) return;
   const double* target = request.target.row(s, request.target.rows > 1 ? t : 0);
-  const double window = request.window(request.window.rows > 1 ? s : 0, t);
+  const double* window = request.window.row(request.window.planes > 1 ? s : 0, t);
   request.loss[s] += compare_readouts(topology, y.data(), true, target, window, request.error.row(s, t));
 }
 

@@ -13,7 +13,7 @@ struct RolloutRequest {
   Array3<double> y;  // (n, n_steps, readouts) mV, is written
   // Of samples with targets; else without planes:
   Array3<const double> target;  // (n, n_steps or 1, readouts)
-  Array2<const double> window;  // (n or 1, n_steps)
+  Array3<const double> window;  // (n or 1, n_steps, readout populations or 1)
   Array3<double> error;         // (n, n_steps, readouts) is written
   Array1<double> loss;          // (n,) is written
 };

@@ -1,10 +1,33 @@
-// Learning signals: errors of readouts, summed with the feedback weights of each neuron.
+// Learning signals: errors of readouts, summed with the feedback weights of each neuron, and what is told from outside.
 #pragma once
 #include <algorithm>
 
 #include "arrays.hpp"
 
 namespace eprop {
+
+// Learning signals that somebody outside the network sends, and factors of all of them. Row t arrives in step t, beside the
+// errors of step t - 1.
+struct Outside {
+  Array3<const double> signals;    // (samples or 0, steps, columns) of own neurons
+  Array1<const Index> first;       // (populations,) column of its first own neuron, or -1
+  Array2<const double> modulator;  // (samples, 1 or 0; steps)
+
+  bool empty() const { return signals.planes == 0 && modulator.rows == 0; }
+  double factor(Index sample, Index step) const {
+    return modulator.rows == 0 ? 1.0 : modulator(modulator.rows > 1 ? sample : 0, step);
+  }
+  // Of the own neurons of a population, or none.
+  const double* row(Index sample, Index step, Index population) const {
+    return signals.planes == 0 || first[population] < 0 ? nullptr : signals.row(sample, step) + first[population];
+  }
+};
+
+// Adds `told` (none: nullptr) to the learning signals of some neurons and multiplies the sums.
+inline void add_told(const double* told, double factor, Index n, double* __restrict signal) {
+  for (Index j = 0; told != nullptr && j < n; j++) signal[j] += told[j];
+  for (Index j = 0; factor != 1.0 && j < n; j++) signal[j] *= factor;
+}
 
 // Learning signals of neurons begin:end from the errors of one step. Five readouts at once spare the sums the way to memory and
 // back; each is still added in its turn. Returns whether all errors are zero, and so is `signal` then; `silent`: it is already.
@@ -29,13 +52,19 @@ inline bool learning_signals(const double* error, Array2<const double> feedback,
   return false;
 }
 
-// The same where each pair of readout and neuron has an error latency of its own.
-inline void learning_signals_of_pairs(Index t, Array2<const double> error, Array2<const double> feedback,
-                                      Array2<const Index> latency, Index begin, Index end, double* signal) {
+// The same where each pair of readout and neuron has an error latency of its own; factor(step) multiplies the errors of a step.
+template <class Factor> void learning_signals_of_pairs(Index t, Array2<const double> error, Array2<const double> feedback,
+                                                       Array2<const Index> latency, Index begin, Index end, const Factor& factor,
+                                                       double* signal) {
   std::fill(signal + begin, signal + end, 0.0);
   for (Index k = 0; k < feedback.rows; k++)
     for (Index j = begin; j < end; j++)
-      if (const Index at = t + latency(k, j); at < error.rows) signal[j] += error(at, k) * feedback(k, j);
+      if (const Index at = t + latency(k, j); at < error.rows) signal[j] += factor(at) * error(at, k) * feedback(k, j);
+}
+
+inline void learning_signals_of_pairs(Index t, Array2<const double> error, Array2<const double> feedback,
+                                      Array2<const Index> latency, Index begin, Index end, double* signal) {
+  learning_signals_of_pairs(t, error, feedback, latency, begin, end, [](Index) { return 1.0; }, signal);
 }
 
 }  // namespace eprop

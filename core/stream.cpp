@@ -130,9 +130,26 @@ template <class Real> void draw_poisson(Stream<Real>& stream, Index partition, s
   }
 }
 
-// One step of one partition.
-template <class Real> void step_partition(Stream<Real>& stream, const RunRequest& request, Index partition, Index t) {
+// What is told from outside in this step, for neurons begin .. end: it joins the learning signals that they get from readouts.
+template <class Real>
+void gather_outside(const StreamState<Real>& state, const RunRequest& request, Index column, Index begin, Index end) {
+  const Outside& outside = request.outside;
+  const Index sample = column / request.window.rows, step = column % request.window.rows;
+  const double factor = outside.factor(sample, step);
+  for (Index b = 0; b < state.topology.populations.size; b++) {
+    const Population& population = state.topology.populations[b];
+    const Index first = std::max(begin, population.target_begin), stop = std::min(end, population.target_end);
+    if (population.role != Role::neuron || first >= stop) continue;
+    const double* told = outside.row(sample, step, b);
+    add_told(told == nullptr ? nullptr : told + (first - population.target_begin), factor, stop - first,
+             state.neurons.signal.data + first);
+  }
+}
+
+// One step of one partition, that of a column of the request.
+template <class Real> void step_partition(Stream<Real>& stream, const RunRequest& request, Index partition, Index column) {
   const FlushSubnormals flush;
+  const Index t = stream.t;
   StreamState<Real>& state = stream.state;
   const Topology& topology = state.topology;
   const Index begin = topology.bounds(0, partition), end = topology.bounds(0, partition + 1);
@@ -141,6 +158,7 @@ template <class Real> void step_partition(Stream<Real>& stream, const RunRequest
   PartitionNotes& notes = stream.notes[partition];
   notes.watch.record(kOutside);
   gather_signals(t, begin, end, state.neurons, state.history.error, topology.signal_delay);
+  if (!request.outside.empty()) gather_outside(state, request, column, begin, end);
   extend_propagators(stream, begin, end, t);
   notes.watch.record(kPropagators);
   deliver(stream, partition, t);
@@ -233,7 +251,7 @@ template <class Real> Index count_tied_weights(const StreamState<Real>& state) {
 template <class Real> void collect_step(Stream<Real>& stream, Index column, const RunRequest& request, int threads) {
   StreamState<Real>& state = stream.state;
   const Index t = stream.t, partitions = state.topology.n_partitions();
-  Index& spikes = request.spikes[column / request.window.columns];
+  Index& spikes = request.spikes[column / request.window.rows];
   bool post_full = false;
   for (Index partition = 0; partition < partitions; partition++) {
     PartitionNotes& notes = stream.notes[partition];
@@ -262,8 +280,8 @@ template <class Real> void collect_step(Stream<Real>& stream, Index column, cons
 template <class Real> void compare_step(Stream<Real>& stream, Index column, const RunRequest& request) {
   StreamState<Real>& state = stream.state;
   const Array3<const double>& target = request.target;
-  const Index sample = column / request.window.columns, step = column % request.window.columns;
-  const double window = request.window(request.window.rows > 1 ? sample : 0, step);
+  const Index sample = column / request.window.rows, step = column % request.window.rows;
+  const double* window = request.window.row(request.window.planes > 1 ? sample : 0, step);
   if (state.topology.readouts.size > 0) {
     const double* wanted = target.row(sample, target.rows == 1 ? 0 : step);
     double* error = state.history.error.row(stream.t & (state.history.error.rows - 1));
@@ -368,11 +386,11 @@ template <class Real> Index run_stream(Stream<Real>& stream, Index n_steps, Inde
   const int threads = static_cast<int>(std::min<Index>(request.threads, partitions));
   const auto end = std::chrono::steady_clock::now() + kLongestCall;
   const double targets = static_cast<double>(state.neurons.input.size);
-  const std::function<void(Index)> step = [&](Index partition) { step_partition(stream, request, partition, stream.t); };
+  Index column = offset;
+  const std::function<void(Index)> step = [&](Index partition) { step_partition(stream, request, partition, column); };
   begin_run(stream, request);
   stream.watch.record(kOutside);
-  for (Index done = 0; done < n_steps; done++) {
-    const Index column = offset + done;
+  for (Index done = 0; done < n_steps; done++, column++) {
     if (!stream.collect && log_is_full(state.log, stream.t)) grow_log(state.log, stream.t);
     if (stream.has_plus) plan_deliveries(state, stream.t, state.synapses.pending.size == 0, request.threads);
     stream.watch.record(kExchange);
@@ -388,6 +406,14 @@ template <class Real> Index run_stream(Stream<Real>& stream, Index n_steps, Inde
     if (std::chrono::steady_clock::now() > end) return done + 1;
   }
   return n_steps;
+}
+
+template <class Real> void replace_errors(Stream<Real>& stream, Array1<const double> error) {
+  StreamState<Real>& state = stream.state;
+  double* before = state.history.error.row((stream.t - 1) & (state.history.error.rows - 1));
+  for (Index k = 0; k < error.size; k++)
+    if (!std::isnan(error[k])) before[k] = error[k];
+  if (stream.sums_errors) extend_error_sums(state, stream.t - 1);  // from the sums before that step, as it did itself
 }
 
 template <class Real>
@@ -457,6 +483,7 @@ template <class Real> bool weights_finite(Stream<Real>& stream, int threads) {
 #define EPROP_INSTANTIATE(Real)                                                               \
   template void prepare_stream(Stream<Real>&, bool);                                          \
   template Index run_stream(Stream<Real>&, Index, Index, const RunRequest&);                  \
+  template void replace_errors(Stream<Real>&, Array1<const double>);                          \
   template void receive_spikes(Stream<Real>&, Index, Index, const RunRequest&, const Inbox&); \
   template Divergence find_divergence(const Stream<Real>&);                                   \
   template bool weights_finite(Stream<Real>&, int);

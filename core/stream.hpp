@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "exchange.hpp"
+#include "signals.hpp"
 #include "spike_log.hpp"
 #include "synapses/eprop_plus.hpp"
 
@@ -21,11 +22,12 @@ struct RunRequest {
   Array2<const Index> event_start;  // (event sources, steps of all samples + 1)
   Array1<const std::int32_t> event_channels;
   Array3<const double> target;  // (samples, steps or 1, readouts)
-  Array2<const double> window;  // (samples or 1, steps)
-  Array2<const Index> probes;   // (probes, 4), see Probe
-  Array2<double> probed, y;     // (steps of all samples, probes), (.., readouts) without the leak potential
-  Array1<double> loss;          // (steps of all samples,)
-  Array1<Index> spikes;         // (samples,)
+  Array3<const double> window;  // (samples or 1, steps, readout populations or 1)
+  Outside outside;
+  Array2<const Index> probes;  // (probes, 4), see Probe
+  Array2<double> probed, y;    // (steps of all samples, probes), (.., readouts) without the leak potential
+  Array1<double> loss;         // (steps of all samples,)
+  Array1<Index> spikes;        // (samples,)
 };
 
 // Phases of one thread. Without `timed` it stands still.
@@ -74,6 +76,10 @@ template <class Real> void prepare_stream(Stream<Real>& stream, bool timed);
 // Runs steps t .. t + n_steps - 1, which are those from `offset` on of all samples; returns the steps done: all, or fewer once 50
 // ms have passed. Whatever has no room grows. While spikes are collected the steps must lie within one slice.
 template <class Real> Index run_stream(Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request);
+
+// Puts errors from outside in the place of those of the step before, which reach the neurons in the next step; NaN leaves one as
+// it is. There must have been a step.
+template <class Real> void replace_errors(Stream<Real>& stream, Array1<const double> error);
 
 // Logs the spikes of all ranks in the n_steps steps that were run last, from step `offset` of all samples on.
 template <class Real>

@@ -5,6 +5,7 @@
 
 #include "interruptible.hpp"
 #include "optimizer_step.hpp"
+#include "outside.hpp"
 #include "topology.hpp"
 
 namespace eprop {
@@ -18,14 +19,26 @@ struct RequestObject {
 
 void make_request(RequestObject* self, std::uint64_t seed, In1<Index> samples, In1<Index> clocks, bool learn,
                   In2<double> feedback, In2<double> scales, In2<Index> event_start, In1<std::int32_t> event_channels,
-                  In3<double> target, In2<double> window, Out3<double> y, Out1<double> loss, Out2<Index> counts,
-                  Out1<Index> events) {
+                  In3<double> target, In3<double> window, nb::tuple outside, Out3<double> y, Out1<double> loss,
+                  Out2<Index> counts, Out1<Index> events) {
   new (self) RequestObject;
-  self->views = {seed,          view1(samples),     view1(clocks),         learn,         view2(feedback),
-                 view2(scales), view2(event_start), view1(event_channels), view3(target), view2(window),
-                 view3(y),      view1(loss),        view2(counts),         view1(events)};
-  self->arrays =
-      nb::make_tuple(samples, clocks, feedback, scales, event_start, event_channels, target, window, y, loss, counts, events);
+  self->views = {seed,
+                 view1(samples),
+                 view1(clocks),
+                 learn,
+                 view2(feedback),
+                 view2(scales),
+                 view2(event_start),
+                 view1(event_channels),
+                 view3(target),
+                 view3(window),
+                 outside_of(outside),
+                 view3(y),
+                 view1(loss),
+                 view2(counts),
+                 view1(events)};
+  self->arrays = nb::make_tuple(samples, clocks, feedback, scales, event_start, event_channels, target, window, outside, y, loss,
+                                counts, events);
 }
 
 template <class Real> struct BatchObject {
@@ -39,10 +52,10 @@ template <class Real> struct BatchObject {
     const bool fits = q.clocks.size >= n && q.y.planes >= n && q.y.rows == batch.n_steps && q.y.columns == t.n_readouts() &&
                       q.loss.size >= n && q.events.size >= n && q.counts.rows >= n && q.counts.columns == t.n_neurons() &&
                       q.feedback.rows == t.n_readouts() && q.feedback.columns == t.n_neurons() && q.scales.rows >= n &&
-                      q.scales.columns == t.groups.size && q.target.columns == t.n_readouts() &&
-                      q.window.columns == batch.n_steps && (q.target.rows == 1 || q.target.rows == batch.n_steps) && 0 <= begin &&
-                      begin <= stop && stop <= n;
-    if (!fits) throw nb::value_error("BatchRequest: arrays do not fit the network or the samples");
+                      q.scales.columns == t.groups.size && q.target.columns == t.n_readouts() && q.window.rows == batch.n_steps &&
+                      (q.target.rows == 1 || q.target.rows == batch.n_steps) && 0 <= begin && begin <= stop && stop <= n;
+    if (!fits || !windows_fit(t, q.window) || !outside_fits(t, q.outside, q.target.planes, batch.n_steps))
+      throw nb::value_error("BatchRequest: arrays do not fit the network or the samples");
     if (q.learn && !batch.learns) throw nb::value_error("Batch: made without room for learning");
     if (batch.weight.size != t.targets.size) throw nb::value_error("Batch: set_weights comes first");
   }
@@ -176,8 +189,8 @@ void bind_batch(nb::module_& m) {
   nb::class_<RequestObject>(m, "BatchRequest", "Samples to run, and where their results go.")
       .def("__init__", &make_request, "seed"_a, "samples"_a.noconvert(), "clocks"_a.noconvert(), "learn"_a,
            "feedback"_a.noconvert(), "scales"_a.noconvert(), "event_start"_a.noconvert(), "event_channels"_a.noconvert(),
-           "target"_a.noconvert(), "window"_a.noconvert(), "y"_a.noconvert(), "loss"_a.noconvert(), "counts"_a.noconvert(),
-           "events"_a.noconvert());
+           "target"_a.noconvert(), "window"_a.noconvert(), "outside"_a, "y"_a.noconvert(), "loss"_a.noconvert(),
+           "counts"_a.noconvert(), "events"_a.noconvert());
   bind_class<double>(m, "BatchDouble");
   bind_class<float>(m, "BatchSingle");
   m.def(

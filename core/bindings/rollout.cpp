@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "interruptible.hpp"
+#include "outside.hpp"
 #include "topology.hpp"
 
 namespace eprop {
@@ -35,7 +36,8 @@ template <class Real> struct RolloutObject {
     check(q.y.planes == n() && q.y.rows == steps && q.y.columns == k, "outputs");
     if (q.target.planes == 0) return;
     check(q.target.planes == n() && q.target.columns == k && (q.target.rows == 1 || q.target.rows == steps), "targets");
-    check(q.window.columns == steps && (q.window.rows == 1 || q.window.rows == n()), "windows");
+    check(q.window.rows == steps && (q.window.planes == 1 || q.window.planes == n()) && windows_fit(tables(), q.window),
+          "windows");
     check(q.error.planes == n() && q.error.rows == steps && q.error.columns == k && q.loss.size == n(), "errors");
   }
 };
@@ -166,7 +168,7 @@ RolloutRequest request_of(Index n_steps, const Out3<double>& y, const nb::object
   request.y = view3(y);
   if (compared.is_none()) return request;
   request.target = view3(attribute<In3<double>>(compared, "target"));
-  request.window = view2(attribute<In2<double>>(compared, "window"));
+  request.window = view3(attribute<In3<double>>(compared, "window"));
   request.error = view3(attribute<Out3<double>>(compared, "error"));
   request.loss = view1(attribute<Out1<double>>(compared, "loss"));
   return request;

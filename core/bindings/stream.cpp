@@ -3,7 +3,9 @@
 
 #include "effective_weights.hpp"
 #include "feedback.hpp"
+#include "outside.hpp"
 #include "readouts.hpp"
+#include "stepper.hpp"
 #include "synapses/stdp.hpp"
 #include "topology.hpp"
 
@@ -76,7 +78,7 @@ template <class A> A argument(const nb::object& value, const char* name) {
 }
 
 void make_request(PyRequest* request, std::uint64_t seed, Index clock, bool frozen, int threads, nb::args arrays) {
-  if (arrays.size() != 9) throw nb::type_error("RunRequest: nine arrays are expected");
+  if (arrays.size() != 10) throw nb::type_error("RunRequest: nine arrays, and a tuple of those from outside, are expected");
   new (request) PyRequest();
   RunRequest& r = *request;
   r.seed = seed;
@@ -86,17 +88,18 @@ void make_request(PyRequest* request, std::uint64_t seed, Index clock, bool froz
   r.event_start = view2(argument<In2<Index>>(arrays[0], "event_start"));
   r.event_channels = view1(argument<In1<std::int32_t>>(arrays[1], "event_channels"));
   r.target = view3(argument<In3<double>>(arrays[2], "target"));
-  r.window = view2(argument<In2<double>>(arrays[3], "window"));
-  r.probes = view2(argument<In2<Index>>(arrays[4], "probes"));
-  r.probed = view2(argument<Out2<double>>(arrays[5], "probed"));
-  r.y = view2(argument<Out2<double>>(arrays[6], "y"));
-  r.loss = view1(argument<Out1<double>>(arrays[7], "loss"));
-  r.spikes = view1(argument<Out1<Index>>(arrays[8], "spikes"));
+  r.window = view3(argument<In3<double>>(arrays[3], "window"));
+  r.outside = outside_of(arrays[4]);
+  r.probes = view2(argument<In2<Index>>(arrays[5], "probes"));
+  r.probed = view2(argument<Out2<double>>(arrays[6], "probed"));
+  r.y = view2(argument<Out2<double>>(arrays[7], "y"));
+  r.loss = view1(argument<Out1<double>>(arrays[8], "loss"));
+  r.spikes = view1(argument<Out1<Index>>(arrays[9], "spikes"));
   const Index steps = r.loss.size, samples = r.target.planes;
-  const bool fits = r.window.columns > 0 && r.window.columns * samples == steps && r.spikes.size == samples &&
-                    r.y.rows == steps && (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
-                    r.probed.columns == r.probes.rows && (r.window.rows == 1 || r.window.rows == samples) &&
-                    (r.target.rows == 1 || r.target.rows == r.window.columns) &&
+  const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.spikes.size == samples && r.y.rows == steps &&
+                    (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
+                    r.probed.columns == r.probes.rows && (r.window.planes == 1 || r.window.planes == samples) &&
+                    (r.target.rows == 1 || r.target.rows == r.window.rows) &&
                     (r.event_start.rows == 0 || r.event_start.columns > steps);
   if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
   request->owners = std::move(arrays);
@@ -106,7 +109,10 @@ void make_request(PyRequest* request, std::uint64_t seed, Index clock, bool froz
 template <class Real> void check_steps(const Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request) {
   if (n_steps < 0 || offset < 0 || offset + n_steps > request.loss.size)
     throw nb::value_error("run: more steps than the request has");
-  if (request.y.columns != stream.state.topology.readouts.size || request.target.columns != request.y.columns)
+  const Topology& topology = stream.state.topology;
+  if (request.y.columns != topology.readouts.size || request.target.columns != request.y.columns ||
+      !windows_fit(topology, request.window) ||
+      !outside_fits(topology, request.outside, request.target.planes, request.window.rows))
     throw nb::value_error("run: the request is for another network");
 }
 
@@ -207,6 +213,69 @@ template <class Real> void receive(PyStream<Real>& stream, Index n_steps, Index 
   receive_spikes(stream, n_steps, offset, request, inbox);
 }
 
+// Events of source `source` in the next step, an array of whole numbers.
+void take_channels(Stepper& stepper, Index source, nb::handle channels) {
+  if (source < 0 || source >= static_cast<Index>(stepper.sizes.size())) throw nb::index_error("Stepper: no such source");
+  bool taken = false;
+  if (In1<std::int64_t> wide; nb::try_cast(channels, wide, false)) {
+    taken = take_events(stepper, source, wide.data(), static_cast<Index>(wide.shape(0)));
+  } else if (In1<std::int32_t> narrow; nb::try_cast(channels, narrow, false)) {
+    taken = take_events(stepper, source, narrow.data(), static_cast<Index>(narrow.shape(0)));
+  } else {
+    throw nb::type_error("Stepper: channels are an array of int64 or int32 with one axis");
+  }
+  if (!taken) throw nb::index_error("Stepper: a channel is out of range");
+}
+
+// One step; `channels` of the only source, or None. The GIL is kept: a step is short, and whoever took it meanwhile could keep it
+// for milliseconds.
+template <class Real> int step_stream(PyStream<Real>& stream, Stepper& stepper, nb::handle channels, double modulator, int told) {
+  const Topology& topology = stream.state.topology;
+  if (topology.n_readouts() != static_cast<Index>(stepper.y.size()) ||
+      topology.n_neurons() != static_cast<Index>(stepper.signal.size()))
+    throw nb::value_error("Stepper: made for another network");
+  if (!channels.is_none()) take_channels(stepper, stepper.source, channels);
+  stepper.modulator = modulator;
+  return static_cast<int>(take_step(stream, stepper, told));
+}
+
+// An array of a stepper, which lives as long as it is looked at.
+nb::object array_of(nb::handle owner, std::vector<double>& values) {
+  const std::size_t shape[1] = {values.size()};
+  return nb::cast(nb::ndarray<nb::numpy, double, nb::ndim<1>>(values.data(), 1, shape, owner));
+}
+
+void bind_stepper(nb::module_& m) {
+  nb::class_<Stepper>(m, "Stepper", "What steps are given, one after the other.")
+      .def(
+          "__init__",
+          [](Stepper* stepper, nb::object topology, std::uint64_t seed, bool frozen, int threads, Index source) {
+            new (stepper) Stepper();
+            stepper->source = source;
+            prepare_stepper(*stepper, topology_of(topology), seed, frozen, threads);
+          },
+          "topology"_a, "seed"_a, "frozen"_a, "threads"_a, "source"_a)
+      .def("take", &take_channels, "source"_a, "channels"_a, "Events of a source in the next step.")
+      .def(
+          "forget", [](Stepper& stepper) { forget_told(stepper, kTarget | kSignal | kError); }, "Drop what the step was given.")
+      .def_prop_ro("target", [](nb::handle self) { return array_of(self, nb::cast<Stepper&>(self).target); })
+      .def_prop_ro("signal", [](nb::handle self) { return array_of(self, nb::cast<Stepper&>(self).signal); })
+      .def_prop_ro("error", [](nb::handle self) { return array_of(self, nb::cast<Stepper&>(self).error); })
+      .def_prop_ro("y", [](nb::handle self) { return array_of(self, nb::cast<Stepper&>(self).shown); })
+      .def_prop_ro("loss", [](const Stepper& stepper) { return stepper.loss[0]; })
+      .def_prop_ro("spikes", [](const Stepper& stepper) { return stepper.spikes[0]; });
+  nb::class_<Latency>(m, "Latency", "A histogram of durations.")
+      .def(nb::init<>())
+      .def("add", &Latency::add, "ns"_a)
+      .def_prop_ro("counts", [](const Latency& latency) { return handed_over(std::vector<Index>(latency.counts)); })
+      .def_prop_ro("longest", [](const Latency& latency) { return latency.longest; })
+      .def_static("edges", [] {
+        std::vector<double> edges;
+        for (Index k = 0; k <= static_cast<Index>(Latency().counts.size()); k++) edges.push_back(Latency::begin(k));
+        return handed_over(std::move(edges));
+      });
+}
+
 template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
   using S = PyStream<Real>;
   nb::class_<S>(m, name, "A network that runs on in continuous time; its arrays of fixed size are Python's.")
@@ -219,6 +288,7 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
             return run_stream(stream, n_steps, offset, request);
           },
           "n_steps"_a, "offset"_a, "request"_a, "Steps done: fewer than asked for once 50 ms have passed.")
+      .def("step", &step_stream<Real>, "stepper"_a, "channels"_a.none(), "modulator"_a, "told"_a, "One step; its `StepStatus`.")
       .def_rw("t", &S::t)
       .def_rw("events", &S::events)
       .def_rw("collect", &S::collect)
@@ -294,7 +364,9 @@ template <class Real> void bind_feedback_of(nb::module_& m) {
 void bind_stream(nb::module_& m) {
   nb::class_<PyRequest>(m, "RunRequest", "What a run is given and where its results go.")
       .def("__init__", &make_request, "seed"_a, "clock"_a, "frozen"_a, "threads"_a, "arrays"_a,
-           "seed, clock, frozen, threads, event_start, event_channels, target, window, probes, probed, y, loss, spikes");
+           "seed, clock, frozen, threads, event_start, event_channels, target, window, (signals, first, modulator), probes, "
+           "probed, y, loss, spikes");
+  bind_stepper(m);
   bind_stream_of<float>(m, "StreamSingle");
   bind_stream_of<double>(m, "StreamDouble");
   bind_feedback_of<float>(m);
@@ -305,8 +377,8 @@ void bind_stream(nb::module_& m) {
       "What decaying weights forget, the offset of adaptive feedback forgets, too.");
   m.def(
       "losses_of_steps",
-      [](In2<double> y, In2<double> target, In1<double> window, nb::object topology, Out1<double> loss) {
-        losses_of_steps(view2(y), view2(target), view1(window), topology_of(topology), loss.data());
+      [](In2<double> y, In2<double> target, In2<double> window, nb::object topology, Out1<double> loss) {
+        losses_of_steps(view2(y), view2(target), view2(window), topology_of(topology), loss.data());
       },
       "y"_a.noconvert(), "target"_a.noconvert(), "window"_a.noconvert(), "topology"_a, "loss"_a.noconvert(),
       "Losses of all steps of one sample, from its outputs in mV.");

@@ -18,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eprop.engine import Record, Recording, Rollout, Samples, Simulator, Streams, make_samples
+    from eprop.engine import Record, Recording, Rollout, Samples, Simulator, Stream, Streams, make_samples
     from eprop.errors import (
         CheckpointError,
         DataError,
@@ -71,7 +71,7 @@ __version__ = "0.2.0"
 # Where the public names live. They are imported when they are first used: `eprop --help` shall not wait for libraries.
 _HOMES = {
     "eprop.engine": (
-        "Record", "Recording", "Rollout", "Samples", "Simulator", "Streams", "make_samples",
+        "Record", "Recording", "Rollout", "Samples", "Simulator", "Stream", "Streams", "make_samples",
     ),
     "eprop.errors": (
         "CheckpointError", "DataError", "DivergenceError", "EPropError", "InputError", "MemoryLimitError", "MissingExtraError",
@@ -103,8 +103,8 @@ __all__ = [
     "Normal", "OneToOne",
     "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record",
     "Recording", "Rollout",
-    "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Streams", "Symmetric", "Uniform", "__version__",
-    "make_samples",
+    "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stream", "Streams", "Symmetric", "Uniform",
+    "__version__", "make_samples",
 ]  # fmt: skip
 
 

@@ -66,6 +66,10 @@ class CacheWarning(UserWarning):
     """What is kept between runs, a data set for one, was damaged, or could not be kept."""
 
 
+class LostEventsWarning(UserWarning):
+    """Live events came too late, or found no room."""
+
+
 class SilenceWarning(UserWarning):
     """Every recurrent neuron stayed silent: nothing can be learned."""
 

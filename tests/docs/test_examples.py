@@ -13,6 +13,7 @@ import pytest
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 # Small, so that most of the time goes into starting Python.
 ARGUMENTS = {
+    "live_camera.py": ["--seconds", "2", "--neurons", "50"],
     "own_neuron.py": ["--iterations", "20"],
     "nmnist_authors.py": [],
     "pattern_generation.py": ["--neurons", "30", "--iterations", "20"],

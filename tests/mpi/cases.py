@@ -52,6 +52,19 @@ def targets(steps: int = STEPS, n: int = 1, seed: int = 1) -> dict[str, np.ndarr
     return {name: value[0] if n == 1 else value for name, value in drawn.items()}
 
 
+def told(steps: int = STEPS, n: int = 1, seed: int = 2) -> dict[str, Any]:
+    """Signals, a modulator and windows of any sign."""
+    rng = np.random.default_rng(seed)
+    signals = {name: rng.normal(0.0, 0.3, (n, steps, size)) for name, size in (("b", 6), ("a", 7))}
+    window = {"out": rng.normal(0.0, 1.0, (n, steps))}
+    out = {"signals": signals, "window": window, "modulator": rng.normal(0.5, 1.0, (n, steps))}
+    if n > 1:
+        return out
+    return {"modulator": out["modulator"][0]} | {
+        key: {name: value[0] for name, value in out[key].items()} for key in ("signals", "window")
+    }
+
+
 PLUS = {"kappa": 0.9, "c_reg": 0.01, "f_target": 20.0, "cutoff": 12.0}
 DELTA = (ep.DeltaLIF(tau_m=12.0, v_th=0.6), ep.DeltaALIF(tau_m=15.0, v_th=0.6, beta=0.3, tau_adapt=60.0))
 OWN = (ep.LIF(tau_m=ep.Uniform(9.0, 15.0), v_th=0.6), ep.ALIF(tau_m=15.0, v_th=0.6, beta=ep.Uniform(0.2, 0.4)))
@@ -83,6 +96,7 @@ STREAMS: dict[str, Any] = {
     "stdp": lambda: network(ep.STDP(rate=0.02, w_max=2.0), weights=ep.Uniform(0.2, 1.0)),
     "static": lambda: network(ep.Static(), delays=3.0),
     "plus_lif": lambda: network(plus(), plus(), models=LIKE),
+    "plus_told": lambda: network(plus(), plus(), feedback=ep.Symmetric()),
 }
 #: Networks that learn from samples.
 SAMPLES: dict[str, Any] = {
@@ -93,4 +107,7 @@ SAMPLES: dict[str, Any] = {
     # Two ranks have 15 and 9 of "a": too few for a table, enough for runs.
     "eprop_runs": lambda: network(sample(), sample(), models=LIKE, sizes=(24, 6)),
     "eprop_own_parameters": lambda: network(sample(ep.Momentum(eta=0.05)), sample(), models=OWN),
+    "eprop_told": lambda: network(sample(), sample(), loss=ep.CrossEntropy()),
 }
+#: Those that are told `told` as they run.
+TOLD = ("plus_told", "eprop_told")

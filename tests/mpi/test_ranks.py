@@ -28,8 +28,9 @@ STREAMS = [
     "plus_adaptive_adam",
     "plus_two_kappas_delta",
     "plus_own_parameters",
+    "plus_told",
 ]
-SAMPLES = ["eprop", "eprop_symmetric", "eprop_delta", "eprop_own_parameters", "eprop_runs"]
+SAMPLES = ["eprop", "eprop_symmetric", "eprop_delta", "eprop_own_parameters", "eprop_runs", "eprop_told"]
 
 
 def compare(mpiexec: str, ranks: int, threads: int, cases: list[str], **environment: str) -> None:

@@ -9,6 +9,7 @@
     Events      x, y, polarity and time of one recording                                          events.py
     read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
     EventCamera images in, recordings like N-MNIST's out                                          camera.py
+    LiveEvents  events as they come in: an iterator, standard input, datagrams                    live.py, live_sources.py
     cached      data sets on disk                                                                 cache.py
     download_nmnist                                                                               download.py
 """
@@ -18,11 +19,13 @@ from eprop.data.cache import cached, load_dataset, save_dataset
 from eprop.data.camera import EventCamera
 from eprop.data.deskew import deskew
 from eprop.data.events import EventDataset, Events, EventSample, as_events
+from eprop.data.live import LiveEvents
+from eprop.data.live_sources import UdpReceiver, UdpSender, read_packed, read_text
 from eprop.data.mnist import Digits, embedded_digits, read_mnist
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
 from eprop.data.shift import shift
 from eprop.data.sources import LeakWarning, Loader, Splits, load, load_test
-from eprop.errors import CacheWarning
+from eprop.errors import CacheWarning, LostEventsWarning
 
 __all__ = [
     "BinnedDataset",
@@ -34,9 +37,13 @@ __all__ = [
     "EventTimeWarning",
     "Events",
     "LeakWarning",
+    "LiveEvents",
     "Loader",
+    "LostEventsWarning",
     "NMNISTRecordings",
     "Splits",
+    "UdpReceiver",
+    "UdpSender",
     "as_events",
     "cached",
     "concatenate",
@@ -48,6 +55,8 @@ __all__ = [
     "load_test",
     "read_mnist",
     "read_nmnist",
+    "read_packed",
+    "read_text",
     "save_dataset",
     "shift",
     "write_recording",

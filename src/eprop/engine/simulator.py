@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse
 
 from eprop.engine.build.assemble import build
-from eprop.engine.build.check import warn_of_no_feedback
+from eprop.engine.build.check import untaught_projections, warn_of_no_feedback
 from eprop.engine.build.feedback import check_single_pairs
 from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
@@ -23,12 +23,13 @@ from eprop.engine.run.probes import Probes
 from eprop.engine.run.recording import Record, Recording
 from eprop.engine.run.request import RunPlan, plan_run
 from eprop.engine.run.rollouts import Gradients, Rollout, Rollouts, check_single
-from eprop.engine.run.samples import BatchResult, SampleLayout, Samples, count_of, make_samples
+from eprop.engine.run.samples import BatchResult, Given, SampleLayout, Samples, count_of, make_samples
+from eprop.engine.run.stream import Stream
 from eprop.engine.run.streaming import Streaming
 from eprop.engine.run.streams import Streams
 from eprop.engine.state import snapshot, weights
 from eprop.engine.state.arrays import Arrays
-from eprop.errors import InputError
+from eprop.errors import InputError, NetworkError
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.threads import available_threads
@@ -80,7 +81,7 @@ class Simulator:
     Warns
     -----
     NoFeedbackWarning
-        If weights are to learn onto neurons that get no learning signal.
+        When it learns for the first time, if weights are to learn onto neurons that get no learning signal.
     """
 
     def __init__(
@@ -106,8 +107,7 @@ class Simulator:
         neighbours = self.comm.neighbours()
         parts = self.network, partitions, PRECISIONS[precision], self.threads, divided, neighbours
         built = run_on_all_ranks(replicas, "Simulator", partial(build, *parts))
-        if self.comm.rank == 0:
-            warn_of_no_feedback(self.network)
+        self._untaught = untaught_projections(self.network) if self.comm.rank == 0 else {}
         self.arrays = Arrays(self.network, built, self.threads, timers)
         check_single_pairs(self.network, partial(weights.connections, self.arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
@@ -145,6 +145,8 @@ class Simulator:
         targets: Mapping[str, Any] | None = None,
         window: Any = None,
         *,
+        signals: Mapping[str, Any] | None = None,
+        modulator: Any = None,
         learn: bool = True,
         record: Iterable[Record | tuple[Any, ...]] = (),
         spikes: Iterable[str] = (),
@@ -162,8 +164,14 @@ class Simulator:
         targets : dict
             Per readout population: an array ``(steps, size)`` or ``(size,)``. A population without one has no error and
             no loss in this run; all else goes on, regularisation and optimisers included.
-        window : array
-            ``(steps,)`` weights of the steps in the loss; all ones by default.
+        window : array or dict
+            ``(steps,)`` weights of the steps in the loss, of any sign; all ones by default. With a dict each readout population
+            has its own by name.
+        signals : dict
+            Per population of neurons: an array ``(steps, size)`` that is added to its learning signals, with feedback or without.
+            Row ``t`` arrives in step ``t``, beside the errors of step ``t - 1``; see `samples`.
+        modulator : array
+            ``(steps,)``; entry ``t`` multiplies all learning signals that arrive in step ``t`` at neurons.
         learn : bool
             Without, weights stay as they are while all traces go on. A network with `EProp` learns from this run as
             from one sample: it changes its weights at the end. Each of its runs starts from rest, without learning too: to play
@@ -186,15 +194,56 @@ class Simulator:
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
-        given = inputs, targets, window
+        given = Given(inputs, targets, window, None, signals, modulator)
         plan = partial(plan_run, self.arrays, self._layout, duration, learn, given, record, spikes)
         with self._alone:
             wanted = run_on_all_ranks(self.comm, "run", plan, RunPlan.keys, BATCH)
+            self._warn_of_no_feedback(wanted.sample, learn)
             if self._by_batch:
                 self.arrays.reset()
             if self._by_batch and learn:
                 return self._learn_from_one(wanted.sample, wanted.probes, wanted.wanted)
             return self._streaming.run(wanted.sample, wanted.probes, wanted.wanted, frozen=not learn)
+
+    def stream(self, inputs: Any = None, readouts: Any = None, *, learn: bool = True) -> Stream:
+        """Run on step by step, with what is known at each step: see `Stream.step`.
+
+        Parameters
+        ----------
+        inputs : str, Population or list of these, optional
+            Event sources that steps give channels of; all by default.
+        readouts : str, Population or list of these, optional
+            Readouts that steps return, and compare with targets; all by default.
+        learn : bool
+            Without, weights stay as they are while all traces go on.
+
+        Returns
+        -------
+        Stream
+            It runs this simulator's network on from where it is; `run`, `state`, `set_state`, `reset` and `set_weights` may come
+            in between.
+
+        Raises
+        ------
+        NetworkError
+            If the network learns by `EProp`, from whole samples, or is divided among ranks.
+        InputError
+            If there are no populations of these names.
+        """
+        checks.check_switch("learn", learn)
+        if self.comm.size > 1:
+            raise NetworkError(f"a stream runs on one process, this network on {self.comm.size} ranks: give it no comm")
+        if self._by_batch:
+            raise NetworkError(
+                "a stream learns at every step, and EProp from whole samples: take EPropPlus, or train()"
+            )
+        return Stream(self.arrays, inputs, readouts, bool(learn), self._alone)
+
+    def _warn_of_no_feedback(self, samples: Samples, learn: bool = True) -> None:
+        """Warn once, when learning begins, of neurons that nothing teaches."""
+        if self._untaught and learn:
+            untaught, self._untaught = self._untaught, {}
+            warn_of_no_feedback(untaught, samples.signals, stacklevel=3)
 
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
         """A run of a network with `EProp`; if more than outputs and spikes is recorded, it is simulated once more for that."""
@@ -217,9 +266,13 @@ class Simulator:
         targets: Mapping[str, Any] | None = None,
         window: Any = None,
         labels: Any = None,
+        *,
+        signals: Mapping[str, Any] | None = None,
+        modulator: Any = None,
     ) -> Samples:
         """Samples for `train` and `evaluate`; see `eprop.engine.run.samples.make_samples`."""
-        return make_samples(self.network, n, n_steps, inputs, targets, window, labels)
+        told = {"signals": signals, "modulator": modulator}
+        return make_samples(self.network, n, n_steps, inputs, targets, window, labels, **told)
 
     def train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
         """Learn from samples: `EProp` as one mini-batch, `EPropPlus` one after the other, spike by spike.
@@ -252,6 +305,7 @@ class Simulator:
         check = partial(checks.check_samples, self._layout, samples, progress)
         with self._alone:
             checks.check_call(self.comm, "train", check, samples)
+            self._warn_of_no_feedback(samples)
             return (self._batches if self._by_batch else self._streaming).train(samples, progress)
 
     def evaluate(
@@ -316,6 +370,7 @@ class Simulator:
         check = partial(checks.check_mini_batch, self._layout, samples, progress, self._by_batch)
         with self._alone:
             checks.check_call(self.comm, "gradients", check, samples)
+            self._warn_of_no_feedback(samples)
             return weights.gradients(self.arrays, self._batches.gradients(samples, progress))
 
     def forward(self, samples: Samples, after: Rollout | None = None) -> Rollout:

@@ -65,7 +65,7 @@ def _losses(config: RunConfig, iterations: int, tell: Callable[[float], None]) -
 
 def losses_of_steps(samples: Samples, y: np.ndarray, softmax: bool) -> np.ndarray:
     """Loss of each step of the learning window of the first sample, of readouts ``y`` of shape (n_steps, readouts)."""
-    target, weight = np.broadcast_to(samples.target[0], y.shape), samples.window[0]
+    target, weight = np.broadcast_to(samples.target[0], y.shape), samples.window[0, :, 0]
     if softmax:
         shifted = y - y.max(axis=1, keepdims=True)
         loss = -(target * (shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))).sum(axis=1)

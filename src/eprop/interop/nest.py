@@ -29,7 +29,7 @@ from typing import Any
 
 from eprop.engine import Samples, Simulator
 from eprop.engine.run.inputs import check_samples, one_sample, steps_in
-from eprop.engine.run.samples import SampleLayout
+from eprop.engine.run.samples import Given, SampleLayout
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.interop.nest_checks import check_first_step, check_network, check_targets, learning_window_of, optimizers_of
 from eprop.interop.nest_names import NEURONS
@@ -126,7 +126,7 @@ class NestNetwork:
         if self._eprop:
             raise NetworkError("NEST learns by EProp from samples: use train()")
         n_steps = steps_in("duration", duration, self.network.dt)
-        samples = one_sample(SampleLayout.of(self.network), n_steps, inputs, targets, window)
+        samples = one_sample(SampleLayout.of(self.network), n_steps, Given(inputs, targets, window))
         first = 1
         if any(isinstance(o, Adam) for o in optimizers_of(self.network)):
             check_first_step(samples, "with Adam at every spike, NEST's clock is its step count", window=True)
@@ -173,7 +173,7 @@ class NestNetwork:
             check_samples(SampleLayout.of(self.network), batch)
             check_first_step(batch, "NEST loses a part of the gradient at spikes that arrive so early", window=False)
         averaged = any(getattr(p.rule, "average_gradient", False) for p in self.network.projections)
-        if averaged and given[0].window[0, 0]:
+        if averaged and given[0].window[0, 0].any():
             raise InputError(
                 "average_gradient: NEST's learning window ends one step short of a sample; close the first step"
             )

@@ -137,11 +137,15 @@ def learning_window_of(batches: Sequence[Samples]) -> int:
     for batch in batches:
         if not isinstance(batch, Samples):
             raise InputError(f"NestNetwork.train takes Samples (see Simulator.samples), got {type(batch).__name__}")
+        if batch.signals or len(batch.modulator):
+            raise InputError(
+                "NEST's neurons take neither signals nor a modulator from outside; leave them out to compare"
+            )
         if (len(batch), batch.n_steps) != (len(batches[0]), batches[0].n_steps):
             raise InputError("to compare with NEST, all batches must have the same number of samples and steps")
     windows = np.concatenate([batch.window[:, 1:] for batch in batches])
-    n = int(np.count_nonzero(windows[0]))
-    if n == 0 or np.any(windows != (np.arange(windows.shape[1]) >= windows.shape[1] - n)):
+    n = int(np.count_nonzero(windows[0, :, 0]))
+    if n == 0 or np.any(windows != (np.arange(windows.shape[1]) >= windows.shape[1] - n)[:, None]):
         raise InputError(
             "to compare with NEST, the learning window must be 1 in the last steps of each sample, 0 before"
         )

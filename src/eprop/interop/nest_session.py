@@ -272,14 +272,14 @@ class Session:
 
     def open(self, window: np.ndarray, first: int, target: np.ndarray) -> None:
         """Open the learning windows of the readouts that have a target; the others' stay closed."""
-        generator, at = self.nest.Create("step_rate_generator", 1), 0
-        for p in self.network.populations:
-            if isinstance(p.model, Readout):
-                at += p.size
-                if np.isnan(target[0, at - 1]):
-                    continue
-                self.nest.Connect(generator, self.nodes[p.name], "all_to_all", self._rate(1))
-        self._hold(generator, window[:, None], first)
+        at, readouts = 0, [p for p in self.network.populations if isinstance(p.model, Readout)]
+        for p, column in zip(readouts, window.T, strict=False):
+            at += p.size
+            if np.isnan(target[0, at - 1]):
+                continue
+            generator = self.nest.Create("step_rate_generator", 1)
+            self.nest.Connect(generator, self.nodes[p.name], "all_to_all", self._rate(1))
+            self._hold(generator, column[:, None], first)
 
     def _hold(self, generators: Any, values: np.ndarray, first: int) -> None:
         steps = np.arange(len(values)) + first
@@ -389,13 +389,13 @@ class Session:
 
     def _losses(self, y: dict[str, np.ndarray], target: np.ndarray, window: np.ndarray) -> np.ndarray:
         """Loss of each step from the outputs."""
-        total, at = np.zeros(window.size), 0
-        for p in self.network.populations:
-            if isinstance(p.model, Readout):
-                aim = np.broadcast_to(target, (window.size, target.shape[1]))[:, at : at + p.size]
-                if not np.isnan(aim).any():
-                    total += window * _loss(p.model.loss.softmax, y[p.name], aim)
-                at += p.size
+        total, at = np.zeros(len(window)), 0
+        readouts = [(p, p.model) for p in self.network.populations if isinstance(p.model, Readout)]
+        for (p, model), column in zip(readouts, window.T, strict=False):
+            aim = np.broadcast_to(target, (len(window), target.shape[1]))[:, at : at + p.size]
+            if not np.isnan(aim).any():
+                total += column * _loss(model.loss.softmax, y[p.name], aim)
+            at += p.size
         return total
 
     def _training_losses(self, batches: Sequence[Samples], y: dict[str, np.ndarray]) -> np.ndarray:

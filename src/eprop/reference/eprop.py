@@ -14,6 +14,9 @@ the voltage of step ``t``, the spikes ``z[t]`` it causes enter the output ``y[t]
 
 and of a readout ``g = sum_t E_k(t) z_bar(t)`` with its own ``alpha`` and ``zeta``. Rates are in spikes per step.
 
+What is told from outside in step ``t + 1`` goes with the errors of step ``t``: signals ``X`` and a modulator ``m``, which stays
+as it was last, make ``L_j(t) = m(t + 1) (sum_k B_jk E_k(t) + X_j(t + 1))``.
+
 NEST drops spikes that arrive at the very first step of a sample, and a hidden synapse at which one arrives at the
 second step misses the last error of the sample before. The equations here do neither; to compare, keep the first two
 steps of the input silent.
@@ -27,7 +30,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from eprop.reference.losses import error_signal, feedback_matrix, loss
+from eprop.reference.losses import error_signal, feedback_matrix, loss, of_readouts
 from eprop.reference.neurons import (
     LIF,
     PROJECTIONS,
@@ -59,7 +62,8 @@ class SampleRule:
     c_reg, f_target
         Strength of the rate regularisation and the rate it pulls to (Hz).
     average_gradient
-        Divide the gradient, regularisation included, by the number of steps in the learning window.
+        Divide the gradient, regularisation included, by the number of steps in the learning window: the sum of its absolute
+        weights, of the longest one where readouts differ.
     """
 
     optimizer: Optimizer = field(default_factory=GradientDescent)
@@ -73,7 +77,7 @@ class SampleRule:
 class Sample:
     """Activity of one sample; T steps, n_in inputs, N neurons, K readouts.
 
-    ``inputs`` [T, n_in], ``v`` (mV), ``spikes``, ``psi`` [T, N], ``y`` (mV), ``error`` [T, K], ``window`` [T],
+    ``inputs`` [T, n_in], ``v`` (mV), ``spikes``, ``psi`` [T, N], ``y`` (mV), ``error`` [T, K], ``window`` [T] or [T, K],
     ``loss`` summed over steps and readouts; ``end`` is the state of neurons and outputs (relative to ``e_l``) after it.
     """
 
@@ -111,7 +115,7 @@ def run_sample(
     neuron, readout
         Parameters.
     window
-        [T], 1 inside the learning window and 0 outside; ``None``: 1.
+        [T], or [T, K] for each readout its own: factor of loss and error, of any sign, 0 outside; ``None``: 1.
     dt
         Step in ms.
     begin, first_step
@@ -129,7 +133,7 @@ def run_sample(
         state, psi[t] = step_neurons(neuron, state, x, first_step + t, dt)
         output = step_readouts(readout, output, w_out @ state.z, first_step + t, dt)
         v[t], z[t], y[t] = state.v + neuron.e_l, state.z, output + readout.e_l
-    error = open_[:, None] * error_signal(readout.loss, y, targets)
+    error = of_readouts(open_) * error_signal(readout.loss, y, targets)
     return Sample(inputs, v, z, psi, y, error, open_, loss(readout.loss, y, targets, open_), (state, output))
 
 
@@ -158,16 +162,41 @@ def eligibility(spikes: Array, psi: Array, neuron: LIF, dt: float) -> Iterator[A
         yield e
 
 
+def learning_signals(
+    error: Array, feedback: npt.ArrayLike, signals: npt.ArrayLike | None, modulator: npt.ArrayLike | None
+) -> Array:
+    """Learning signals [T, N] that go with the errors [T, K] of each step, and with what is told from outside a step later."""
+    learning = error @ np.asarray(feedback, dtype=float).T
+    if signals is not None:
+        learning[:-1] += np.asarray(signals, dtype=float)[1:]
+    if modulator is not None:
+        told = np.asarray(modulator, dtype=float)
+        learning *= np.append(told[1:], told[-1])[:, None]
+    return learning
+
+
 def gradients(
-    sample: Sample, feedback: npt.ArrayLike, neuron: LIF, readout: Readout, rule: SampleRule, *, dt: float = 1.0
+    sample: Sample,
+    feedback: npt.ArrayLike,
+    neuron: LIF,
+    readout: Readout,
+    rule: SampleRule,
+    *,
+    signals: npt.ArrayLike | None = None,
+    modulator: npt.ArrayLike | None = None,
+    dt: float = 1.0,
 ) -> Weights:
-    """Gradients of one sample, per projection in the shape of its weights; ``feedback`` is [N, K]."""
+    """Gradients of one sample, per projection in the shape of its weights.
+
+    ``feedback`` is [N, K], ``signals`` [T, N], ``modulator`` [T].
+    """
     kappa = readout.alpha(dt) if rule.kappa is None else rule.kappa
-    learning = sample.error @ np.asarray(feedback, dtype=float).T
+    learning = learning_signals(sample.error, feedback, signals, modulator)
     n_steps = len(learning)
     f_mean = sample.spikes.sum(axis=0) / n_steps
     rate = rule.c_reg * (f_mean - rule.f_target * dt / 1000.0) / n_steps
-    scale = 1.0 / (sample.window.sum() or 1.0) if rule.average_gradient else 1.0
+    length = np.abs(of_readouts(sample.window)).sum(axis=0).max()
+    scale = 1.0 / (length or 1.0) if rule.average_gradient else 1.0
     found = {}
     for name, spikes in (("input", sample.inputs), ("recurrent", delayed(sample.spikes))):
         e_bar, g = (np.zeros((sample.psi.shape[1], spikes.shape[1])) for _ in range(2))
@@ -189,6 +218,8 @@ def train(
     rule: SampleRule,
     *,
     window: npt.ArrayLike | None = None,
+    signals: npt.ArrayLike | None = None,
+    modulator: npt.ArrayLike | None = None,
     plastic: Iterable[str] = PROJECTIONS,
     masks: Mapping[str, npt.ArrayLike] | None = None,
     dt: float = 1.0,
@@ -202,6 +233,8 @@ def train(
         Pairs of ``inputs`` and ``targets`` as in `run_sample`.
     feedback
         [N, K], or ``"symmetric"`` for the transposed readout weights of the same sample.
+    window, signals, modulator
+        Of all samples, as in `run_sample` and `gradients`.
     plastic, masks
         The projections that learn, and which of their synapses exist; ``None``: all but those of a neuron to itself.
     reset
@@ -222,7 +255,8 @@ def train(
         begin = done[-1].end if done and not reset else None
         first = 0 if reset else index * len(np.asarray(targets))
         sample = run_sample(inputs, targets, w, neuron, readout, window=window, dt=dt, begin=begin, first_step=first)
-        g = gradients(sample, feedback_matrix(feedback, w["readout"]), neuron, readout, rule, dt=dt)
+        told = {"signals": signals, "modulator": modulator}
+        g = gradients(sample, feedback_matrix(feedback, w["readout"]), neuron, readout, rule, **told, dt=dt)
         for name, descent in descents.items():
             for i in range(w[name].shape[1]):
                 descent.update(w[name], np.where(exists[name][:, i], g[name][:, i], 0.0), i, index + 1)

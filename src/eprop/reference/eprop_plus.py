@@ -22,6 +22,9 @@ parameters must be ``c_reg dt`` and ``f_target / dt`` to mean the same.)
 
 With ``feedback="symmetric"`` the learning signal uses the readout weights as they are when the errors are computed,
 that is, after the updates of the readout synapses in that step.
+
+The errors of step ``tau + 1`` reach the neurons in step ``tau + 2``. What is told from outside then goes with them, signals
+``X`` and a modulator ``m``: entry ``tau`` has ``m(tau + 2) (sum_k B_jk E_k(tau + 1) + X_j(tau + 2))`` for a learning signal.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from eprop.reference.losses import error_signal, feedback_matrix
+from eprop.reference.losses import error_signal, feedback_matrix, of_readouts
 from eprop.reference.neurons import (
     LIF,
     PROJECTIONS,
@@ -48,6 +51,7 @@ from eprop.reference.neurons import (
 from eprop.reference.optimizers import Descent, GradientDescent, Optimizer
 
 NEVER = 0  # no spike can arrive at step 0
+PAST = 3  # spikes of so many steps are still on their way through the traces
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ class Synapses:
         return (self.last != NEVER) & (step - self.last < self.cutoff)
 
     def gather(self, entry: Array, step: int) -> None:
-        """Add entry ``step - 1`` of the gradient, [n_post, n_pre]."""
+        """Add entry ``step - 1`` of the gradient, [n_post, n_pre], before spikes arrive in the step after."""
         active = self.active(step)
         entry = np.where(self.mask & active, entry, 0.0)
         if not self.rule.each_step:
@@ -173,6 +177,8 @@ def simulate(
     rule: PlusRule,
     *,
     window: npt.ArrayLike | None = None,
+    signals: npt.ArrayLike | None = None,
+    modulator: npt.ArrayLike | None = None,
     plastic: Collection[str] = PROJECTIONS,
     masks: Mapping[str, npt.ArrayLike] | None = None,
     dt: float = 1.0,
@@ -193,7 +199,9 @@ def simulate(
     neuron, readout, rule
         Parameters.
     window
-        [T], factor of the error signals: 1 inside the learning window, 0 outside; ``None``: 1.
+        [T], or [T, K] for each readout its own: factor of the error signals, of any sign, 0 outside; ``None``: 1.
+    signals, modulator
+        [T, N] and [T], what is told from outside in each step; ``None``: nothing.
     plastic
         The projections that learn.
     masks
@@ -209,7 +217,8 @@ def simulate(
         Activity, errors and weights.
     """
     network = PlusNetwork(weights, feedback, neuron, readout, rule, plastic=plastic, masks=masks, dt=dt)
-    return network.run(inputs, targets, window=window, record_weights=record_weights)
+    told = {"signals": signals, "modulator": modulator}
+    return network.run(inputs, targets, window=window, **told, record_weights=record_weights)
 
 
 class PlusNetwork:
@@ -234,9 +243,8 @@ class PlusNetwork:
         n_out = self.synapses["readout"].weights.shape[0]
         self.step = 0
         self.state, self.output, self.f = initial_state(neuron, n), np.full(n_out, start(readout)), np.zeros(n)
-        # Spikes of two steps ago are still on their way through the traces.
-        self.x, self.z, self.psi, self.rate = (np.zeros((2, size)) for size in (n_in, n, n, n))
-        self.error = np.zeros((2, n_out))
+        self.x, self.z, self.psi, self.rate = (np.zeros((PAST, size)) for size in (n_in, n, n, n))
+        self.error = np.zeros((PAST, n_out))
 
     def run(
         self,
@@ -244,12 +252,16 @@ class PlusNetwork:
         targets: npt.ArrayLike,
         *,
         window: npt.ArrayLike | None = None,
+        signals: npt.ArrayLike | None = None,
+        modulator: npt.ArrayLike | None = None,
         record_weights: bool = False,
     ) -> Run:
         """Go on from where the last run ended."""
         inputs, targets = np.asarray(inputs, dtype=float), np.asarray(targets, dtype=float)
         n_steps, (n, dt) = len(targets), (self.f.size, self.dt)
-        open_ = np.ones(n_steps) if window is None else np.asarray(window, dtype=float)
+        open_ = of_readouts(np.ones(n_steps) if window is None else np.asarray(window, dtype=float))
+        told = np.zeros((n_steps, n)) if signals is None else np.asarray(signals, dtype=float)
+        factor = np.ones(n_steps) if modulator is None else np.asarray(modulator, dtype=float)
         into, rec, out = (self.synapses[name] for name in PROJECTIONS)
         v, y = np.zeros((n_steps, n)), np.zeros((n_steps, self.output.size))
         x = np.vstack([self.x, inputs])
@@ -259,8 +271,17 @@ class PlusNetwork:
         history = {
             name: np.zeros((n_steps, *self.synapses[name].weights.shape)) for name in PROJECTIONS if record_weights
         }
-        for i, now in enumerate(range(2, n_steps + 2)):  # the first two rows are of the past
+        for i, now in enumerate(range(PAST, n_steps + PAST)):  # the first rows are of the past
             s, before = self.step, now - 1
+            if s > 1:
+                learning = factor[i] * (feedback_matrix(self.feedback, out.weights) @ error[before] + told[i])
+                _filter(into, x[now - 3], self.neuron, dt)
+                _filter(rec, z[now - 3], self.neuron, dt)
+                _filter(out, z[now - 3], self.readout, dt)
+                for hidden in (into, rec):
+                    entry = hidden_entry(hidden, self.neuron, psi[now - 2], learning, rate[now - 2], s - 1, dt)
+                    hidden.gather(entry, s - 1)
+                out.gather(error[now - 2][:, None] * out.z_bar, s - 1)
             arriving = into.arrive(x[before], s, "input" in self.plastic)
             arriving = arriving + rec.arrive(z[before], s, "recurrent" in self.plastic)
             self.state, psi[now] = step_neurons(self.neuron, self.state, arriving, s, dt)
@@ -270,21 +291,12 @@ class PlusNetwork:
             self.f = self.rule.kappa_reg * self.f + (1.0 - self.rule.kappa_reg) * self.state.z
             rate[now] = self.rule.c_reg * (self.f - self.rule.f_target * dt / 1000.0)
             error[now] = open_[i] * error_signal(self.readout.loss, y[i], targets[i])
-            if s > 0:
-                learning = feedback_matrix(self.feedback, out.weights) @ error[now]
-                _filter(into, x[now - 2], self.neuron, dt)
-                _filter(rec, z[now - 2], self.neuron, dt)
-                _filter(out, z[now - 2], self.readout, dt)
-                for hidden in (into, rec):
-                    entry = hidden_entry(hidden, self.neuron, psi[before], learning, rate[before], s, dt)
-                    hidden.gather(entry, s)
-                out.gather(error[before][:, None] * out.z_bar, s)
             for name in history:
                 history[name][i] = self.synapses[name].weights
             self.step += 1
-        self.x, self.z, self.psi, self.rate, self.error = (part[-2:].copy() for part in (x, z, psi, rate, error))
+        self.x, self.z, self.psi, self.rate, self.error = (part[-PAST:].copy() for part in (x, z, psi, rate, error))
         weights = {name: self.synapses[name].weights for name in PROJECTIONS}
-        return Run(v, z[2:], psi[2:], y, error[2:], weights, history)
+        return Run(v, z[PAST:], psi[PAST:], y, error[PAST:], weights, history)
 
 
 def _synapses(

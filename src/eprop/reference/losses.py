@@ -28,14 +28,20 @@ def error_signal(kind: str, y: Array, target: Array) -> Array:
 def loss(kind: str, y: Array, target: Array, window: Array) -> float:
     """Sum over steps and readouts of ``0.5 (y - y*)^2`` or ``-y* log softmax(y)``, weighted by the learning window.
 
-    ``y`` and ``target`` are [T, K], ``window`` is [T].
+    ``y`` and ``target`` are [T, K], ``window`` is [T] or, for each readout its own, [T, K].
     """
     _check(kind)
+    weight = of_readouts(window)
     if kind == "squared_error":
-        return float(0.5 * np.sum(window[:, None] * (y - target) ** 2))
+        return float(0.5 * np.sum(weight * (y - target) ** 2))
     shifted = y - y.max(axis=-1, keepdims=True)
     log_softmax = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return float(-np.sum(window[:, None] * target * log_softmax))
+    return float(-np.sum(weight * target * log_softmax))
+
+
+def of_readouts(window: Array) -> Array:
+    """A learning window [T] or [T, K] as one that multiplies [T, K]."""
+    return window[:, None] if window.ndim == 1 else window
 
 
 def feedback_matrix(feedback: npt.ArrayLike | str, readout_weights: Array) -> Array:

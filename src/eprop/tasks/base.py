@@ -191,12 +191,14 @@ class Regression(Task):
         ParameterError
             If no readout has a target.
         """
-        weight = np.broadcast_to(samples.window, (len(samples), samples.n_steps))[:, :, None]
         taught = ~np.isnan(samples.target[0, 0])
         if not taught.any():
             raise ParameterError(f"{type(self).__name__}.score needs samples with targets")
-        y, target = y[:, :, taught], np.broadcast_to(samples.target, y.shape)[:, :, taught]
-        mean = (weight * target).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True)
+        target, weight = (
+            np.broadcast_to(part, y.shape)[:, :, taught] for part in (samples.target, samples.window_of_readouts)
+        )
+        y, total = y[:, :, taught], weight.sum(axis=1, keepdims=True)
+        mean = (weight * target).sum(axis=1, keepdims=True) / np.where(total == 0.0, 1.0, total)
         spread = (weight * (target - mean) ** 2).sum(axis=(1, 2))
         error: np.ndarray = (weight * (y - target) ** 2).sum(axis=(1, 2)) / np.maximum(spread, 1e-300)
         return error

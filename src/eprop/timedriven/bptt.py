@@ -17,6 +17,7 @@ import numpy as np
 
 from eprop.engine import Samples
 from eprop.engine.state.synapse_order import all_synapses
+from eprop.errors import InputError
 from eprop.timedriven.engine import TimeDriven
 from eprop.timedriven.learner import error_latencies
 from eprop.timedriven.synapses import Synapses
@@ -48,7 +49,15 @@ class Backpropagated:
 
 
 def backpropagate(network: TimeDriven, samples: Samples, index: int = 0) -> Backpropagated:
-    """Run one sample from rest and backpropagate its loss, with the present weights."""
+    """Run one sample from rest and backpropagate its loss, with the present weights.
+
+    Raises
+    ------
+    InputError
+        If the sample has signals or a modulator: those are derivatives of no loss.
+    """
+    if samples.signals or len(samples.modulator):
+        raise InputError("backpropagate takes samples without signals and modulator: they are derivatives of no loss")
     state, s = network.forward.run(samples, index), network.synapses
     n_steps, n = state.v.shape
     dy = _filtered_errors(state.error, network.built.topology.readouts["alpha"])

@@ -11,9 +11,9 @@ import numpy as np
 from eprop.engine import BatchResult, Samples, Simulator, make_samples
 from eprop.engine.build.eligibility import sort_components
 from eprop.engine.build.neurons import neurons_of
-from eprop.engine.build.records import Rule
+from eprop.engine.build.records import Role, Rule
 from eprop.engine.run.inputs import check_samples, one_sample, steps_in
-from eprop.engine.run.samples import SampleLayout
+from eprop.engine.run.samples import Given, SampleLayout
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError, NetworkError
 from eprop.network import Network
@@ -106,9 +106,13 @@ class TimeDriven:
         targets: Mapping[str, Any] | None = None,
         window: Any = None,
         labels: Any = None,
+        *,
+        signals: Mapping[str, Any] | None = None,
+        modulator: Any = None,
     ) -> Samples:
         """As `Simulator.samples`."""
-        return make_samples(self.network, n, n_steps, inputs, targets, window, labels)
+        told = {"signals": signals, "modulator": modulator}
+        return make_samples(self.network, n, n_steps, inputs, targets, window, labels, **told)
 
     def connections(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `Simulator.connections`."""
@@ -137,13 +141,15 @@ class TimeDriven:
         targets: Mapping[str, Any] | None = None,
         window: Any = None,
         *,
+        signals: Mapping[str, Any] | None = None,
+        modulator: Any = None,
         record_weights: bool = False,
     ) -> TimeDrivenRun:
         """One run from rest of a network that learns by `EPropPlus` or not at all; see `Simulator.run`."""
         if self.built.has_eprop:
             raise InputError("a network with EProp learns from samples: use train()")
         n_steps = steps_in("duration", duration, self.network.dt)
-        samples = one_sample(self._layout, n_steps, inputs, targets, window)
+        samples = one_sample(self._layout, n_steps, Given(inputs, targets, window, None, signals, modulator))
         return self._run_plus(samples, 0, record_weights)
 
     def _run_plus(self, samples: Samples, index: int, record_weights: bool = False) -> TimeDrivenRun:
@@ -160,7 +166,7 @@ class TimeDriven:
         history = np.zeros((n_steps if record_weights else 0, n_syn))
         delays = signal_delays(self.built)
         arrived_before, coming = np.zeros(n_syn, bool), self.weight.copy()
-        each = self.learner.each_step()
+        each, outside = self.learner.each_step(), self._outside(samples, index)
         self.forward.emit(samples, index, state)
         for t in range(n_steps):
             arriving = s.arriving(state.spikes, t)
@@ -176,7 +182,8 @@ class TimeDriven:
             if t > 0:
                 active = plastic & (traces.last >= 0) & (t - traces.last < cutoff)
                 traces.eps = s.filtered(traces.eps, traces.e, arrived_before)
-                entry = self._entry(traces, state, t, active, kappa, reg, drift[t - 1], delays)
+                learning = outside.joined(self._learning_signals(state, t + 1, delays), t + 1)
+                entry = self._entry(traces, state, t, active, kappa, reg, drift[t - 1], learning)
                 traces.gradient += np.where(active, entry, 0.0)
                 self.learner.update(active & each, entry, t, coming)
             arrived_before = arriving
@@ -190,7 +197,7 @@ class TimeDriven:
 
     def _entry(
         self, traces: _Traces, state: Activity, t: int, active: np.ndarray, kappa: np.ndarray, reg: np.ndarray,
-        drift: np.ndarray, delays: np.ndarray,
+        drift: np.ndarray, learning: np.ndarray,
     ) -> np.ndarray:  # fmt: skip
         """Entry ``t - 1`` of every synapse's gradient; steps ``e``, ``e_bar`` and ``e_bar_reg``."""
         s, n = self.synapses, state.v.shape[1]
@@ -201,7 +208,6 @@ class TimeDriven:
         traces.e = np.where(active & hidden, psi * reached, 0.0)
         traces.e_bar = kappa * traces.e_bar + traces.e
         traces.e_bar_reg = reg * traces.e_bar_reg + (1.0 - reg) * traces.e
-        learning = self._learning_signals(state, t + 1, delays)
         readout = np.where(hidden, 0, s.target - n)
         error = state.error[t - 1, readout] if state.error.shape[1] else np.zeros(readout.size)
         if not n:
@@ -291,7 +297,7 @@ class TimeDriven:
         kappa, drift, length, scale = self._sample_constants(
             state, n_steps, samples.window[min(index, len(samples.window) - 1)]
         )
-        learning = self._compensated_signals(state, n_steps)
+        learning = self._compensated_signals(state, n_steps, self._outside(samples, index))
         traces, gradient = _Traces(s.source.size, s.decay.shape[1]), np.zeros(s.source.size)
         for t in range(n_steps):
             traces.eps = s.filtered(traces.eps, traces.e, s.arriving(state.spikes, t))
@@ -326,18 +332,37 @@ class TimeDriven:
             part = self.learner.parts[projection.index]
             kappa[part] = built.topology.populations["kappa"][projection.post.index]
             if isinstance(projection.rule, EProp) and projection.rule.average_gradient:
-                scale[part] = 1.0 / (window.sum() or 1.0)
+                scale[part] = 1.0 / (np.abs(window).sum(axis=0).max() or 1.0)
         return kappa, drift, length, scale
 
-    def _compensated_signals(self, state: Activity, n_steps: int) -> np.ndarray:
-        """Learning signals of each step of emission, (steps, n): errors one delay onto the readouts later."""
+    def _compensated_signals(self, state: Activity, n_steps: int, outside: _Outside) -> np.ndarray:
+        """Learning signals of each step of emission, (steps, n): errors one delay onto the readouts later.
+
+        With the errors of a step goes what is told a step later; those of the last step meet the modulator as it was last.
+        """
         latency, feedback = error_latencies(self.built), self.learner.feedback()
-        out = np.zeros((n_steps, state.v.shape[1]))
+        own = np.ones(state.v.shape[1], np.int64)
+        for row in self.built.topology.populations[self.built.topology.populations["role"] == Role.neuron]:
+            own[row["target_begin"] : row["target_end"]] = row["error_latency"]
+        factor, told = np.append(outside.factor, outside.factor[-1]), np.vstack([outside.told, 0.0 * outside.told[:1]])
+        out, neurons = np.zeros((n_steps, own.size)), np.arange(own.size)
         for t in range(n_steps):
-            at = t + latency
-            then = np.take_along_axis(state.error, np.minimum(at, n_steps - 1).T, 0).T
-            out[t] = (np.where(at < n_steps, then, 0.0) * feedback).sum(axis=0)
+            at, row = t + latency, np.minimum(t + own + 1, n_steps)
+            then = (
+                np.take_along_axis(state.error, np.minimum(at, n_steps - 1).T, 0).T
+                * factor[np.minimum(at + 1, n_steps)]
+            )
+            out[t] = (np.where(at < n_steps, then, 0.0) * feedback).sum(axis=0) + factor[row] * told[row, neurons]
         return out
+
+    def _outside(self, samples: Samples, index: int) -> _Outside:
+        """What is told from outside in each step of a sample."""
+        factor = samples.modulator[min(index, len(samples.modulator) - 1)] if len(samples.modulator) else None
+        told = np.zeros((samples.n_steps, self.built.n_neurons))
+        for name, values in samples.signals.items():
+            row = self.built.topology.populations[self.network.population(name).index]
+            told[:, row["target_begin"] : row["target_end"]] = values[index]
+        return _Outside(told, np.ones(samples.n_steps) if factor is None else factor)
 
 
 def _counted(n: int, progress: Any) -> Iterator[int]:
@@ -346,6 +371,18 @@ def _counted(n: int, progress: Any) -> Iterator[int]:
         yield i
         if progress:
             progress(1)
+
+
+@dataclass
+class _Outside:
+    """Signals (steps, n) and modulator (steps,) from outside."""
+
+    told: np.ndarray
+    factor: np.ndarray
+
+    def joined(self, learning: np.ndarray, t: int) -> np.ndarray:
+        """Learning signals that arrive in step ``t``, with what is told then; after the last step nothing is."""
+        return np.asarray(self.factor[t] * (learning + self.told[t])) if t < len(self.factor) else learning
 
 
 class _Traces:

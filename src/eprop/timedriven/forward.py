@@ -97,13 +97,12 @@ class Forward:
         state.y[t] = state.now = integrate_readouts(built.topology.readouts, x[n:], state.now)
         target = samples.target[index, t if samples.target.shape[1] > 1 else 0]
         window = samples.window[min(index, len(samples.window) - 1), t]
-        for p in self._network.populations:
-            row = built.topology.populations[p.index]
-            if row["role"] == Role.readout:
-                part = slice(int(row["target_begin"]) - n, int(row["target_end"]) - n)
-                outputs = state.now[part] + built.topology.readouts["leak"][part]
-                state.error[t, part], loss = errors(outputs, target[part], window, bool(row["softmax"]))
-                state.loss[t] += loss
+        readouts = [row for row in built.topology.populations if row["role"] == Role.readout]
+        for row, weight in zip(readouts, window, strict=False):
+            part = slice(int(row["target_begin"]) - n, int(row["target_end"]) - n)
+            outputs = state.now[part] + built.topology.readouts["leak"][part]
+            state.error[t, part], loss = errors(outputs, target[part], float(weight), bool(row["softmax"]))
+            state.loss[t] += loss
 
     def spikes_of_neurons(self, spikes: np.ndarray) -> np.ndarray:
         """Columns of the neurons, of all sources."""

@@ -87,12 +87,15 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
     aims = {name: values for name, values in targets.items() if not np.isnan(values).any()}
     source = network.population(_shown(list(inputs) or [p.name for p in _all(network, "source")], "in"))
     readout = network.population(_shown(list(aims or targets), "out"))
+    windows = {p.name: samples.window[0, :, k] for k, p in enumerate(_all(network, "readout"))}
     simulator.reset()
     recording = simulator.run(
         samples.n_steps * network.dt,
         inputs=inputs,
         targets=aims,
-        window=samples.window[0],
+        window=windows,
+        signals={name: values[0] for name, values in samples.signals.items()},
+        modulator=samples.modulator[0] if len(samples.modulator) else None,
         learn=False,
         record=[
             *((p.name, variable) for p in neurons for variable in ("v", "surrogate", "learning_signal")),
@@ -113,7 +116,7 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
         y=recording[readout.name, "y"],
         target=targets[readout.name],
         error=recording[readout.name, "error"],
-        window=samples.window[0],
+        window=windows[readout.name],
         softmax=_has_softmax(readout),
         threshold=np.hstack([_none_of(recording), *(_threshold(network, p, recording) for p in neurons)]),
         label=_label(task, samples),

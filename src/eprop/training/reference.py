@@ -110,9 +110,10 @@ class ReferenceSimulator:
         feedback = reference.losses.feedback_matrix(self._feedback, self._weights["readout"])
         for i in range(len(samples)):
             ran, result = self._run_sample(samples, i)
-            found = reference.gradients(ran, feedback, self._neuron, self._readout, rule, dt=self._dt)
+            told = {name: value[1:] for name, value in self._told(samples, i).items()}
+            found = reference.gradients(ran, feedback, self._neuron, self._readout, rule, **told, dt=self._dt)
             window = samples.window[min(i, len(samples.window) - 1)]
-            length = float(window.sum()) or 1.0 if self._rule.average_gradient else 1.0
+            length = float(np.abs(window).sum()) or 1.0 if self._rule.average_gradient else 1.0
             for name, gradient in found.items():
                 total[name] += gradient / length
             results.append(result)
@@ -231,12 +232,24 @@ class ReferenceSimulator:
         results = []
         for i in which:
             inputs, target, window = _dense(samples, int(i), self._layout.n_inputs)
-            run = network.run(inputs, target, window=window)
+            run = network.run(inputs, target, window=window, **self._told(samples, int(i)))
             loss = reference.loss(self._readout.loss, run.y, target, window)
             results.append(self._result([loss], run.y[None], run.spikes[None], inputs[None]))
             if progress:
                 progress(1)
         return self._joined(results, learned)
+
+    def _told(self, samples: Samples, i: int) -> dict[str, Any]:
+        """Signals and modulator of a sample, those that there are."""
+        told: dict[str, Any] = {}
+        if samples.signals:
+            told["signals"] = np.zeros((samples.n_steps, len(self._weights["input"])))
+            for name, values in samples.signals.items():
+                first = int(self._layout.first[name])
+                told["signals"][:, first : first + values.shape[2]] = values[i]
+        if len(samples.modulator):
+            told["modulator"] = samples.modulator[min(i, len(samples.modulator) - 1)]
+        return told
 
     def _result(self, loss: list[float], y: np.ndarray, spikes: np.ndarray, inputs: np.ndarray) -> BatchResult:
         """Results of a sample, of which ``spikes`` and ``inputs`` arrive."""
@@ -404,7 +417,7 @@ def _dense(samples: Samples, i: int, n_inputs: int) -> tuple[np.ndarray, np.ndar
     steps = np.repeat(np.arange(samples.n_steps), np.diff(starts))
     inputs[steps, samples.event_channels[starts[0] : starts[-1]]] = 1.0
     target = np.broadcast_to(samples.target[i], (samples.n_steps, samples.target.shape[2]))
-    window = samples.window[i if samples.window.shape[0] > 1 else 0]
+    window = samples.window[i if samples.window.shape[0] > 1 else 0, :, 0]
     if np.isnan(target).any():
         target, window = np.zeros(target.shape), np.zeros(window.shape)
     return inputs, target, window

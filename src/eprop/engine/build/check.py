@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Container
 
 from eprop.engine.build.draws import steps_of
 from eprop.engine.build.feedback import check_tied, tied_of
@@ -46,24 +47,30 @@ def check_network(network: Network) -> None:
             check_tied(network, feedback)
 
 
-def warn_of_no_feedback(network: Network) -> None:
-    """Warn of projections that are to learn by e-prop, but whose neurons get no learning signal and have no rate to keep."""
+def untaught_projections(network: Network) -> dict[str, str]:
+    """Projections that are to learn by e-prop, but whose neurons get no feedback and have no rate to keep: those neurons."""
     taught = {f.post.name for f in network.feedback_projections}
-    untaught = [
-        p.name
+    return {
+        p.name: p.post.name
         for p in network.projections
         if isinstance(p.rule, EProp | EPropPlus)
         and p.post.model.role == "neuron"
         and p.post.name not in taught
         and p.rule.c_reg == 0.0
         and p.rule.optimizer.eta > 0.0
-    ]
-    if untaught:
+    }
+
+
+def warn_of_no_feedback(untaught: dict[str, str], signalled: Container[str], stacklevel: int) -> None:
+    """Warn of `untaught_projections` onto neurons that get no signals from outside either."""
+    names = [name for name, neurons in untaught.items() if neurons not in signalled]
+    if names:
         warnings.warn(
-            f"{', '.join(untaught)}: weights are to learn, but no learning signal reaches their neurons. Send them the errors of "
-            "readouts (Network.feedback), give rate regularisation (c_reg > 0), or leave the rule out.",
+            f"{', '.join(names)}: weights are to learn, but no learning signal reaches their neurons. Send them the errors of "
+            "readouts (Network.feedback) or signals of your own (signals=), give rate regularisation (c_reg > 0), or leave the "
+            "rule out.",
             NoFeedbackWarning,
-            stacklevel=3,
+            stacklevel=stacklevel + 1,
         )
 
 

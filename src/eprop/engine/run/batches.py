@@ -15,6 +15,7 @@ from eprop.engine.build.records import Rule
 from eprop.engine.ranks.distributed_batch import run_distributed
 from eprop.engine.run.divergence import check_batch, check_silence, check_weights
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
+from eprop.engine.run.outside import outside_of
 from eprop.engine.run.phases import PhaseTimer
 from eprop.engine.run.samples import BatchResult, Samples
 from eprop.engine.run.spikes import spikes_of_sample
@@ -190,7 +191,7 @@ class Batches:
         request = lib.BatchRequest(
             arrays.network.seed, index, arrays.noise_clocks(samples.n_steps, index, learn), learn, arrays.neurons.feedback,
             sample_scales(arrays, samples, index), samples.event_start, samples.event_channels, samples.target,
-            samples.window, y, losses, counts, events,
+            samples.window, outside_of(arrays, samples), y, losses, counts, events,
         )  # fmt: skip
         return BatchBuffers(request, y, losses, counts, events)
 

@@ -39,6 +39,9 @@ def _averaged(arrays: Arrays) -> np.ndarray:
 
 
 def _lengths(samples: Samples) -> np.ndarray:
-    """Steps of each learning window, or of the one for all samples; 1 where it is never open."""
-    lengths = samples.window.sum(axis=1)
+    """Steps of each learning window, or of the one for all samples; 1 where it is never open.
+
+    A step counts as much as its weight, whatever the sign; of several readout populations the longest window counts.
+    """
+    lengths = np.abs(samples.window).sum(axis=1).max(axis=1)
     return np.where(lengths == 0.0, 1.0, lengths)

@@ -12,6 +12,7 @@ import scipy.sparse
 from eprop.engine.build.delay_groups import steps_of
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.samples import (
+    Given,
     SampleLayout,
     Samples,
     arrange_samples,
@@ -54,15 +55,28 @@ def spiking(network: Network, names: Any) -> list[Population]:
     return found
 
 
-def one_sample(layout: SampleLayout, n_steps: int, inputs: Any, targets: Any, window: Any) -> Samples:
+def one_sample(layout: SampleLayout, n_steps: int, given: Given) -> Samples:
     """What a run is given, see `Simulator.run`, as one sample."""
+    inputs, targets, signals = given.inputs, given.targets, given.signals
     if inputs is not None and type(inputs) is not dict and not isinstance(inputs, Mapping):
         raise InputError(f'inputs must be a dictionary such as {{"in": events}}, got {type(inputs).__name__}')
     if targets is not None and type(targets) is not dict and not isinstance(targets, Mapping):
         raise InputError(f'targets must be a dictionary such as {{"out": array}}, got {type(targets).__name__}')
+    if signals is not None and not isinstance(signals, Mapping):
+        raise InputError(f'signals must be a dictionary such as {{"rec": array}}, got {type(signals).__name__}')
     arranged = {name: _one_input(layout, name, value, n_steps) for name, value in named(inputs).items()}
     aims = {name: _one_target(layout, name, value, n_steps) for name, value in named(targets).items()}
-    return arrange_samples(layout, 1, n_steps, arranged, aims, window)
+    if signals is not None:
+        signals = {name: _one_signal(layout, name, value, n_steps) for name, value in named(signals).items()}
+    return arrange_samples(layout, 1, n_steps, Given(arranged, aims, given.window, None, signals, given.modulator))
+
+
+def _one_signal(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
+    """Signals of one run as `make_samples` takes them."""
+    given, size = given_numbers("signals", name, value), layout.neurons.get(name)
+    if size is not None and given.shape != (n_steps, size):
+        raise InputError(f"signals {name!r} must have shape ({n_steps}, {size}) = (steps, size), got {given.shape}")
+    return given[None]
 
 
 def _one_target(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
@@ -108,6 +122,8 @@ def keys_of(samples: Samples, *others: Any) -> dict[str, Any]:
         "inputs": checksum(samples.event_start, samples.event_channels),
         "targets": checksum(samples.target),
         "window": checksum(samples.window),
+        "signals": (list(samples.signals), checksum(*samples.signals.values())),
+        "modulator": checksum(samples.modulator),
         "options": str(others),
     }
 
@@ -122,6 +138,11 @@ def check_samples(layout: SampleLayout, samples: Any, progress: Any = None) -> N
         raise InputError(
             f"the samples were made for another network: {_sizes(*samples.made_for)} instead of {_sizes(*layout.made_for)}"
         )
+    for name, values in samples.signals.items():
+        if layout.neurons.get(name) != values.shape[2]:
+            raise InputError(
+                f"the samples were made for another network: they have signals for {values.shape[2]} neurons {name!r}"
+            )
     for p, start in zip(layout.sources, samples.event_start, strict=True):
         channels = samples.event_channels[start[0] : start[-1]]
         if channels.size and (channels.min() < 0 or channels.max() >= p.size):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from eprop.engine.ranks.collective import checksum
 from eprop.engine.run.inputs import check_switch, keys_of, one_sample, spiking, steps_in
 from eprop.engine.run.probes import Probes, make_probes
-from eprop.engine.run.samples import SampleLayout, Samples
+from eprop.engine.run.samples import Given, SampleLayout, Samples
 from eprop.engine.state.arrays import Arrays
 from eprop.network import Population
 
@@ -31,11 +31,11 @@ def plan_run(
     layout: SampleLayout,
     duration: Any,
     learn: Any,
-    given: tuple[Any, Any, Any],
+    given: Given,
     record: Any,
     spikes: Any,
 ) -> RunPlan:
-    """What `Simulator.run` is given; ``given`` are inputs, targets and window.
+    """What `Simulator.run` is given.
 
     Raises
     ------
@@ -44,6 +44,6 @@ def plan_run(
     """
     check_switch("learn", learn)
     n_steps = steps_in("duration", duration, layout.dt)
-    sample = one_sample(layout, n_steps, *given)
+    sample = one_sample(layout, n_steps, given)
     probes = make_probes(arrays, record)
     return RunPlan(sample, probes, spiking(arrays.network, spikes), learn)

@@ -230,6 +230,11 @@ class Rollouts:
         with self._gradients.alone:
             check_single(arrays, self._gradients.comm, "forward")
             check_samples(self._layout, samples)
+            if samples.signals or len(samples.modulator):
+                raise InputError(
+                    "forward: a rollout is told errors of readouts, by backward(errors); samples with signals or a modulator are for "
+                    "train and gradients"
+                )
             n, n_steps = len(samples), samples.n_steps
             if after is not None:
                 self._check_after(after, n)

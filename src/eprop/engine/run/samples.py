@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
 DOUBLE_PRECISION = float(np.finfo(np.float64).eps)
 # Positions in the events are kept for every step of every sample.
 MOST_STEPS = 2**31
+NO_MODULATOR = np.zeros((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +39,13 @@ class Samples(ByValue):
     event_channels : (events,) int32
     target : (n, n_steps or 1, readouts) float64
         NaN for all readouts of a population that has no target: it has no error and no loss.
-    window : (n or 1, n_steps) float64
-        Weight of each step in loss and error: 0 outside the learning window.
+    window : (n or 1, n_steps, populations of readouts or 1) float64
+        Weight of each step in loss and error, of any sign: 0 outside the learning window.
     labels : (n,) int, or None
+    signals : dict of (n, n_steps, size) float64
+        Of populations of neurons by name: what is added to their learning signals that arrive in a step.
+    modulator : (n, 1 or 0; n_steps) float64
+        Factor of all learning signals that arrive in a step.
     made_for : sizes of the sources and of the readouts, and which of these have a softmax
     """
 
@@ -51,6 +56,8 @@ class Samples(ByValue):
     n: int
     n_steps: int
     labels: np.ndarray | None = None
+    signals: Mapping[str, np.ndarray] = field(default_factory=dict)
+    modulator: np.ndarray = field(default_factory=lambda: NO_MODULATOR)
     made_for: Shape = ((), ())
 
     def __len__(self) -> int:
@@ -69,16 +76,27 @@ class Samples(ByValue):
         # Of each source the channels of whole samples lie side by side.
         edges = self.event_start[:, :: self.n_steps]
         parts = [self.event_channels[edge[k] : edge[k + 1]] for edge in edges for k in chosen]
-        window = self.window if len(self.window) == 1 else self.window[chosen]
+        window, modulator = (part if len(part) <= 1 else part[chosen] for part in (self.window, self.modulator))
         return replace(
             self, event_start=starts, event_channels=np.concatenate(parts or [self.event_channels[:0]]),
             target=self.target[chosen], window=window, n=chosen.size, labels=None if self.labels is None else self.labels[chosen],
+            signals={name: values[chosen] for name, values in self.signals.items()}, modulator=modulator,
         )  # fmt: skip
+
+    @property
+    def window_of_readouts(self) -> np.ndarray:
+        """The window of each readout, (n or 1, n_steps, readouts)."""
+        sizes = [size for size, _ in self.made_for[1]]
+        return np.repeat(self.window[:, :, : len(sizes)], sizes, axis=2)
 
     def __repr__(self) -> str:
         parts = [f"{self.n} samples of {self.n_steps} steps", f"{self.event_channels.size:,} events"]
-        parts += [f"target {self.target.shape}", f"{np.count_nonzero(self.window.any(axis=0))} steps in the window"]
+        parts += [
+            f"target {self.target.shape}",
+            f"{np.count_nonzero(self.window.any(axis=(0, 2)))} steps in the window",
+        ]
         parts += ["labels"] if self.labels is not None else []
+        parts += [f"signals of {name!r}" for name in self.signals] + ["modulator"] * bool(len(self.modulator))
         return f"Samples({'; '.join(parts)})"
 
 
@@ -144,6 +162,7 @@ class SampleLayout:
     dt : ms
     sources, readouts : event sources and readouts, in the order of the network
     n_readouts : columns of targets
+    neurons : sizes of the populations of neurons by name, in the order of the network
     made_for : see `Samples`
     """
 
@@ -151,6 +170,7 @@ class SampleLayout:
     sources: tuple[InputPart, ...]
     readouts: tuple[InputPart, ...]
     n_readouts: int
+    neurons: Mapping[str, int]
     made_for: Shape
 
     @cached_property
@@ -167,8 +187,20 @@ class SampleLayout:
             if isinstance(p.model, Readout):
                 readouts.append(InputPart(p.name, p.size, n, bool(p.model.loss.softmax), p.model.loss))
                 n += p.size
+        neurons = {p.name: p.size for p in network.populations if p.model.role == "neuron"}
         made_for = tuple(p.size for p in sources), tuple((p.size, p.softmax) for p in readouts)
-        return cls(network.dt, sources, tuple(readouts), n, made_for)
+        return cls(network.dt, sources, tuple(readouts), n, neurons, made_for)
+
+
+class Given(NamedTuple):
+    """What a run or samples are given, as its user writes it; see `make_samples`."""
+
+    inputs: Any = None
+    targets: Any = None
+    window: Any = None
+    labels: Any = None
+    signals: Any = None
+    modulator: Any = None
 
 
 def make_samples(
@@ -179,6 +211,9 @@ def make_samples(
     targets: Mapping[str, Any] | None = None,
     window: Any = None,
     labels: Any = None,
+    *,
+    signals: Mapping[str, Any] | None = None,
+    modulator: Any = None,
 ) -> Samples:
     """Check and arrange inputs and targets of ``n`` samples.
 
@@ -194,10 +229,21 @@ def make_samples(
         For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``; for `CrossEntropy` the
         share of each class, which add up to one where the window is open. A population without one has no error and no
         loss; all else goes on, regularisation and optimisers included.
-    window : array
-        ``(n_steps,)`` or ``(n, n_steps)``, weights of the steps; all ones by default.
+    window : array or dict
+        ``(n_steps,)`` or ``(n, n_steps)``, weights of the steps, of any sign; all ones by default. With a dict each readout
+        population has its own by name. With sampled actions as targets of `CrossEntropy` and advantages as window, the gradient
+        is that of REINFORCE (Williams 1992), as far as e-prop gives gradients.
     labels : array
         ``(n,)`` classes; they become one-hot targets of the only readout population.
+    signals : dict
+        For each population of neurons by name: an array ``(n, n_steps, size)``, in the unit of feedback weights times errors. Row
+        ``t`` is added to the learning signals that arrive in step ``t``, beside the errors of step ``t - 1``; no feedback is
+        needed. With `EProp`, which starts from rest and makes up for delays, a spike of step ``s`` meets the row of step
+        ``s + 1 +`` its delay onto the readouts (one step where there are none).
+    modulator : array
+        ``(n_steps,)`` or ``(n, n_steps)``. Entry ``t`` multiplies all learning signals that arrive in step ``t``, those of
+        ``signals`` too; neither errors by which readouts learn their own weights, nor regularisation. The errors of the last step
+        of a sample arrive after it: with `EProp` they are multiplied by the last entry.
 
     Raises
     ------
@@ -206,19 +252,18 @@ def make_samples(
     MemoryLimitError
         If there is no room for so many steps.
     """
-    layout = SampleLayout.of(network)
-    return arrange_samples(layout, n, n_steps, _by_name("inputs", inputs), _by_name("targets", targets), window, labels)
+    given = Given(
+        _by_name("inputs", inputs),
+        _by_name("targets", targets),
+        window,
+        labels,
+        _by_name("signals", signals),
+        modulator,
+    )
+    return arrange_samples(SampleLayout.of(network), n, n_steps, given)
 
 
-def arrange_samples(
-    layout: SampleLayout,
-    n: int,
-    n_steps: int,
-    inputs: Mapping[str, Any],
-    targets: Mapping[str, Any],
-    window: Any,
-    labels: Any = None,
-) -> Samples:
+def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) -> Samples:
     """As `make_samples`, of populations by their names."""
     n, n_steps = count_of("samples", n), count_of("steps", n_steps)
     if n * n_steps > MOST_STEPS:
@@ -226,10 +271,15 @@ def arrange_samples(
     needed = 8 * n * n_steps * (len(layout.sources) + 1)
     if needed > NOTICEABLE:
         check_room(f"the events of {n:,} x {n_steps:,} steps", needed, "give them in parts")
-    starts, channels = _events(layout, inputs, n, n_steps)
-    weights = _window(window, n, n_steps)
-    target = _targets(layout, targets, labels, n, n_steps, weights)
-    return Samples(starts, channels, target, weights, n, n_steps, _labels(labels, n), layout.made_for)
+    starts, channels = _events(layout, given.inputs, n, n_steps)
+    window = _window(layout, given.window, n, n_steps)
+    target = _targets(layout, given.targets, given.labels, n, n_steps, window)
+    labels, made_for = _labels(given.labels, n), layout.made_for
+    if not given.signals and given.modulator is None:
+        return Samples(starts, channels, target, window, n, n_steps, labels, made_for=made_for)
+    modulator = NO_MODULATOR if given.modulator is None else _of_steps("modulator", given.modulator, n, n_steps)
+    signals = _signals(layout, given.signals or {}, n, n_steps)
+    return Samples(starts, channels, target, window, n, n_steps, labels, signals, modulator, made_for)
 
 
 def count_of(what: str, value: Any) -> int:
@@ -465,7 +515,7 @@ def _targets(
         if array.ndim == 3 and array.shape[1] != 1:
             length = n_steps
     out = np.empty((n, length, layout.n_readouts))
-    for p in layout.readouts:
+    for k, p in enumerate(layout.readouts):
         part = out[:, :, p.first : p.first + p.size]
         if p.name not in arrays:
             part[...] = np.nan
@@ -477,7 +527,7 @@ def _targets(
         if not lib.all_finite(np.ascontiguousarray(part)):
             raise InputError(f"target {p.name!r} holds values that are not finite")
         if p.softmax:
-            _check_shares(p, value, window > 0)
+            _check_shares(p, value, window[:, :, k] != 0.0)
     return out
 
 
@@ -506,14 +556,48 @@ def _one_hot(readouts: tuple[InputPart, ...], targets: Mapping[str, Any], labels
     return np.eye(size)[labels][:, None, :]
 
 
-def _window(window: Any, n: int, n_steps: int) -> np.ndarray:
+def _window(layout: SampleLayout, window: Any, n: int, n_steps: int) -> np.ndarray:
+    """``window`` of `Samples`."""
+    columns = max(len(layout.readouts), 1)
+    if isinstance(window, Mapping):
+        own = named(window)
+        _check_names("readout", own, layout.sizes[1])
+        found = {name: _of_steps(f"window of {name!r}", value, n, n_steps) for name, value in own.items()}
+        out = np.ones((max([1, *map(len, found.values())]), n_steps, columns))
+        for k, p in enumerate(layout.readouts):
+            out[:, :, k] = found.get(p.name, 1.0)
+        return out
+    out = np.empty((1, n_steps, columns))
     if window is None:
-        ones = np.empty((1, n_steps))
-        ones.fill(1.0)
-        return ones
-    out = real_numbers("window", window, InputError).astype(np.float64)
+        out.fill(1.0)
+        return out
+    given = _of_steps("window", window, n, n_steps)
+    return np.repeat(given[:, :, None], columns, axis=2)
+
+
+def _of_steps(label: str, values: Any, n: int, n_steps: int) -> np.ndarray:
+    """A number for each step, of all samples or of each, (1 or n, n_steps)."""
+    out = real_numbers(label, values, InputError).astype(np.float64)
     if out.shape not in ((n_steps,), (n, n_steps), (1, n_steps)):
-        raise InputError(f"window must have shape ({n_steps},) or ({n}, {n_steps}), got {out.shape}")
-    if not np.all(np.isfinite(out)) or out.min() < 0:
-        raise InputError("window must hold finite weights >= 0")
+        raise InputError(f"{label} must have shape ({n_steps},) or ({n}, {n_steps}), got {out.shape}")
+    if not np.all(np.isfinite(out)):
+        raise InputError(f"{label} must hold finite numbers")
     return np.ascontiguousarray(np.atleast_2d(out))
+
+
+def _signals(layout: SampleLayout, signals: Mapping[str, Any], n: int, n_steps: int) -> dict[str, np.ndarray]:
+    """``signals`` of `Samples`, in the order of the network."""
+    _check_names("population of neurons", signals, layout.neurons)
+    out = {}
+    for name, size in layout.neurons.items():
+        if name not in signals:
+            continue
+        value = given_numbers("signals", name, signals[name])
+        if value.shape != (n, n_steps, size):
+            raise InputError(f"signals {name!r} must have shape ({n}, {n_steps}, {size}), got {value.shape}")
+        if value.size * 8 > NOTICEABLE:
+            check_room(f"signals {name!r}", value.size * 8, "give them in parts")
+        out[name] = np.array(value, np.float64, order="C")
+        if not lib.all_finite(out[name]):
+            raise InputError(f"signals {name!r} hold values that are not finite")
+    return out

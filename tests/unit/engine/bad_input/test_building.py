@@ -166,16 +166,24 @@ def test_what_cannot_learn_is_told(rule):
     x, rec, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
     net.connect(x, rec, rule=rule())
     net.connect(rec, out, rule=rule())
-    with pytest.warns(ep.NoFeedbackWarning, match="^in->rec: weights are to learn, but no learning signal reaches"):
-        ep.Simulator(net, threads=1)
+    sim = ep.Simulator(net, threads=1)
+    with pytest.warns(
+        ep.NoFeedbackWarning, match="^in->rec: weights are to learn, but no learning signal reaches"
+    ) as told:
+        sim.run(5.0)
+    assert told[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ep.SilenceWarning)
+        sim.run(5.0)  # it warns once
+        ep.Simulator(net, threads=1).run(5.0, learn=False)
+        ep.Simulator(net, threads=1).run(5.0, signals={"rec": np.ones((5, 3))})
         net.feedback(out, rec)
-        ep.Simulator(net, threads=1)
+        ep.Simulator(net, threads=1).run(5.0)
         other = ep.Network()
         x, rec = other.add(ep.EventSource(), 4, "in"), other.add(ep.LIF(), 3, "rec")
         other.connect(x, rec, rule=rule(c_reg=0.1))
-        ep.Simulator(other, threads=1)
+        ep.Simulator(other, threads=1).run(5.0)
 
 
 def test_a_simulator_keeps_its_network():

@@ -1,0 +1,180 @@
+"""Learn to read digits from an event camera while it looks at them, in real time: one step of 1 ms after the other.
+
+A process of its own plays the simulated camera and sends its events by datagrams. 1,000 neurons learn by e-prop+ at every spike,
+on one thread. The camera also sends which digit it shows, but for every fifth one, which the network has to name by itself.
+
+    python live_camera.py
+    python live_camera.py --seconds 300 --save latencies.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import math
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+import eprop as ep
+from eprop.data import LiveEvents, UdpReceiver, UdpSender
+
+PIXELS = 2 * 34 * 34  # channels of the camera; ten more tell which digit it shows
+DIGIT, FROM = 300, 100  # steps of a digit, and the first one that counts
+UNTAUGHT = 5  # every fifth digit
+
+
+def network_of(neurons: int, seed: int) -> ep.Network:
+    """Events, a sparse recurrent population and ten readouts; everything is plastic."""
+    net = ep.Network(dt=1.0, seed=seed)
+
+    def rule(eta: float) -> ep.EPropPlus:
+        return ep.EPropPlus(optimizer=ep.GradientDescent(eta=eta), kappa=0.98, c_reg=10.0, cutoff=100.0)
+
+    x, rec = net.add(ep.EventSource(), PIXELS, "in"), net.add(ep.LIF(tau_m=15.0, v_th=1.0), neurons, "rec")
+    out = net.add(ep.Readout(tau_m=100.0, loss=ep.CrossEntropy()), 10, "out")
+    net.connect(x, rec, ep.Bernoulli(0.25), weight=ep.Normal(0.0, 0.05), rule=rule(1e-4))
+    net.connect(
+        rec, rec, ep.FixedIndegree(neurons // 10), weight=ep.Normal(0.0, math.sqrt(10.0 / neurons)), rule=rule(1e-4)
+    )
+    net.connect(rec, out, weight=ep.Normal(0.0, math.sqrt(0.25 / neurons)), rule=rule(3e-5))
+    net.feedback(out, rec, ep.Symmetric())
+    return net
+
+
+def play(port: int, seconds: float, seed: int) -> None:
+    """The camera: show one digit after the other, and send the events of each millisecond when it is over."""
+    from eprop.data import EventCamera, embedded_digits
+
+    digits, rng = embedded_digits(), np.random.default_rng(seed)
+    shown = rng.integers(len(digits.labels), size=round(1000 * seconds / DIGIT))
+    recordings = list(EventCamera().recordings(digits.images[shown], seed=seed))
+    sender, began = UdpSender(("127.0.0.1", port)), time.perf_counter()
+    for number, events in enumerate(recordings):
+        channels = (events.p.astype(np.int64) * 34 + events.y) * 34 + events.x
+        steps = events.t // 1000
+        for step in range(DIGIT):
+            at = number * DIGIT + step
+            active = channels[steps == step]
+            if step == 0:
+                active = np.append(active, PIXELS + digits.labels[shown[number]])
+            time.sleep(max(0.0, began + 1e-3 * (at + 1) - time.perf_counter()))
+            if active.size:
+                sender.send(np.full(active.size, at + 0.5), active)
+    sender.close()
+
+
+class Learner:
+    """Answers each step, and keeps the score of the digits that it was not taught."""
+
+    def __init__(self, stream: ep.engine.Stream):
+        self.stream, self.classes = stream, np.eye(10)
+        self.label, self.since, self.digits = 0, 0, -1
+        self.evidence, self.wrong = np.zeros(10), list[bool]()
+
+    def answer(self, channels: np.ndarray) -> None:
+        """One step."""
+        pixels = int(np.searchsorted(channels, PIXELS))
+        if pixels < channels.size:
+            self.judge()
+            self.label, self.since, self.digits = int(channels[-1]) - PIXELS, 0, self.digits + 1
+            self.evidence[:] = 0.0
+        counts, taught = self.since >= FROM, self.digits % UNTAUGHT != UNTAUGHT - 1
+        y = self.stream.step(channels[:pixels], target=self.classes[self.label] if counts and taught else None)
+        if counts:
+            self.evidence += y
+        self.since += 1
+
+    def judge(self) -> None:
+        """After a digit, whether it was misread."""
+        if self.digits >= 0 and self.digits % UNTAUGHT == UNTAUGHT - 1:
+            self.wrong.append(int(self.evidence.argmax()) != self.label)
+
+
+def learn(live: LiveEvents, learner: Learner, warm_up: int) -> np.ndarray:
+    """All steps; returns how long after it was due each was answered, ms, without the first ones."""
+    answered = []
+    gc.collect()
+    gc.disable()  # a collection of garbage takes longer than a step
+    for channels in live:
+        learner.answer(channels)
+        answered.append(time.perf_counter() - live.due)
+        if live.steps == warm_up:
+            learner.stream.latency.reset()
+    gc.enable()
+    learner.judge()
+    return 1e3 * np.array(answered[warm_up:])
+
+
+def draw(path: pathlib.Path, latency: ep.engine.Latency, answered: np.ndarray, wrong: list[bool]) -> None:
+    """How long steps take, when they are answered, and the errors of the digits that were not taught."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    steps, answers, errors = figure.subplots(1, 3)
+    counts, edges = latency.counts, latency.edges
+    last = np.flatnonzero(counts)[-1] + 2
+    steps.stairs(counts[: last - 1], edges[:last] / 1e3, fill=True)
+    steps.set(xlabel="duration of a step (ms)", ylabel="steps", yscale="log", xscale="log", xlim=(0.01, None))
+    answers.hist(answered, bins=np.geomspace(0.01, max(answered.max(), 2.0), 80))
+    answers.set(xlabel="answer after the end of the step (ms)", yscale="log", xscale="log")
+    for axes in (steps, answers):
+        axes.axvline(1.0, color="k", ls=":", lw=1)
+    width = 20
+    if len(wrong) >= width:
+        errors.plot(np.convolve(wrong, np.full(width, 1 / width), "valid"))
+    errors.set(xlabel="untaught digits", ylabel=f"error, of {width}", ylim=(0, 1))
+    figure.savefig(path)
+
+
+def run(seconds: float, neurons: int, seed: int) -> tuple[LiveEvents, Learner, np.ndarray]:
+    """Start the camera, learn until it ends."""
+    sim = ep.Simulator(network_of(neurons, seed), threads=1, precision="single")
+    learner, receiver = Learner(sim.stream()), UdpReceiver()
+    learner.stream.step()
+    command = [
+        sys.executable,
+        __file__,
+        "--camera",
+        str(receiver.address[1]),
+        "--seconds",
+        str(seconds),
+        "--seed",
+        str(seed),
+    ]
+    with subprocess.Popen(command) as camera, LiveEvents(receiver, PIXELS + 10, delay=1.0) as live:
+        answered = learn(live, learner, warm_up=1000)
+        camera.wait()
+    return live, learner, answered
+
+
+def main() -> None:
+    """Parse, learn, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--neurons", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--save", type=pathlib.Path, metavar="FILE", help="draw latencies and errors into a file")
+    parser.add_argument("--camera", type=int, metavar="PORT", help="play the camera (what this program starts)")
+    args = parser.parse_args()
+    if args.camera is not None:
+        play(args.camera, args.seconds, args.seed)
+        return
+    live, learner, answered = run(args.seconds, args.neurons, args.seed)
+    latency, wrong = learner.stream.latency, learner.wrong
+    print(live)
+    print(latency)
+    print(f"{100 * latency.share_within(1000.0):.2f} % of the steps took at most 1 ms; "
+          f"{100 * np.mean(answered <= 1.0):.2f} % were answered within 1 ms of their end")  # fmt: skip
+    if args.save:
+        draw(args.save, latency, answered, wrong)
+        print(f"drawn: {args.save}")
+    for when, part in (("first", wrong[: len(wrong) // 2]), ("second", wrong[len(wrong) // 2 :])):
+        print(f"{when} half: {sum(part)} of {len(part)} digits that were not taught were misread")
+
+
+if __name__ == "__main__":
+    main()

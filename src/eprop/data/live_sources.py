@@ -1,0 +1,187 @@
+"""Where live events come from: text, packed records, datagrams. Each source is an iterable that `LiveEvents` reads."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from eprop.errors import DataError, ParameterError
+
+#: Packed events, little-endian: time in µs and channel, or time in µs, column, row and polarity of a pixel.
+CHANNEL_RECORD = np.dtype([("t", "<u4"), ("channel", "<u4")])
+PIXEL_RECORD = np.dtype([("t", "<u4"), ("x", "<u2"), ("y", "<u2"), ("p", "<u4")])
+#: Before the records of a datagram: the number of events that were sent before it.
+HEADER = np.dtype([("sent", "<u8")])
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+#: Largest datagram, bytes: it stays whole on its way.
+_DATAGRAM = 1400
+#: Seconds after which a receiver looks whether it has been closed.
+_PATIENCE = 0.1
+
+
+def read_text(lines: Iterable[str]) -> Iterator[tuple[float, ...]]:
+    """Events of lines of text, such as ``sys.stdin``: ``time channel`` in ms, or ``x y t polarity`` in µs.
+
+    Blanks, tabs or commas separate the numbers; empty lines and what follows a ``#`` are skipped.
+
+    Raises
+    ------
+    DataError
+        If a line is something else; it is named.
+    """
+    for number, line in enumerate(lines, 1):
+        parts = line.partition("#")[0].replace(",", " ").split()
+        if not parts:
+            continue
+        try:
+            values = tuple(float(part) for part in parts)
+        except ValueError:
+            values = ()
+        if len(values) not in (2, 4):
+            raise DataError(f"line {number}: expected 'time channel' or 'x y t polarity', got {line.strip()!r:.80}")
+        yield values
+
+
+def read_packed(file: BinaryIO, *, pixels: bool = False) -> Iterator[np.ndarray]:
+    """Events of packed records, such as those of ``sys.stdin.buffer``, as they come in.
+
+    Parameters
+    ----------
+    file : binary file
+    pixels : bool
+        Records are `PIXEL_RECORD`, else `CHANNEL_RECORD`.
+
+    Raises
+    ------
+    DataError
+        If the file ends within a record.
+    """
+    record, rest = PIXEL_RECORD if pixels else CHANNEL_RECORD, b""
+    read = getattr(file, "read1", file.read)  # what there is, without waiting for more
+    while part := read(1 << 16):
+        rest += part
+        whole = len(rest) // record.itemsize * record.itemsize
+        if whole:
+            yield np.frombuffer(rest[:whole], record)
+        rest = rest[whole:]
+    if rest:
+        raise DataError(f"the file ends within a record of {record.itemsize} bytes: {len(rest)} bytes are left")
+
+
+class UdpReceiver:
+    """Events that datagrams bring, on this machine's loopback; an iterable that ends when the sender does.
+
+    Parameters
+    ----------
+    port : int
+        0: any that is free, see ``address``.
+    host : str
+        An address of the loopback: datagrams are neither signed nor encrypted.
+    pixels : bool
+        Records are `PIXEL_RECORD`, else `CHANNEL_RECORD`.
+
+    Attributes
+    ----------
+    address : tuple of str and int
+        Where a `UdpSender` shall send to.
+
+    Raises
+    ------
+    ParameterError
+        If the host is not on the loopback.
+    DataError
+        On reading, if a datagram does not hold a header and whole records.
+    """
+
+    def __init__(self, port: int = 0, *, host: str = "127.0.0.1", pixels: bool = False):
+        self._record = PIXEL_RECORD if pixels else CHANNEL_RECORD
+        self._socket = _socket_on_loopback(host)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self._socket.bind((host, port))
+        self._socket.settimeout(_PATIENCE)
+        self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self._first: int | None = None
+        self._until = self._received = 0
+        self._closed = False
+
+    @property
+    def lost(self) -> int:
+        """Events of datagrams that have not arrived, although later ones have."""
+        return 0 if self._first is None else self._until - self._first - self._received
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        while not self._closed:
+            try:
+                data = self._socket.recv(65536)
+            except TimeoutError:
+                continue
+            except OSError:  # closed meanwhile
+                return
+            size = len(data) - HEADER.itemsize
+            if size < 0 or size % self._record.itemsize:
+                raise DataError(
+                    f"a datagram of {len(data)} bytes holds no header of {HEADER.itemsize} and records of {self._record.itemsize}"
+                )
+            sent = int(np.frombuffer(data, HEADER, 1)["sent"][0])
+            events = np.frombuffer(data, self._record, offset=HEADER.itemsize)
+            self._first = sent if self._first is None else min(self._first, sent)
+            self._until = max(self._until, sent + len(events))
+            self._received += len(events)
+            if not len(events):
+                return
+            yield events
+
+    def close(self) -> None:
+        """Receive nothing more."""
+        self._closed = True
+        self._socket.close()
+
+
+class UdpSender:
+    """Sends events to a `UdpReceiver` of this machine.
+
+    Parameters
+    ----------
+    address : tuple of str and int
+        ``UdpReceiver.address``.
+    """
+
+    def __init__(self, address: tuple[str, int]):
+        self._address, self._socket = address, _socket_on_loopback(address[0])
+        self._sent = 0
+
+    def send(self, times: Any, channels: Any) -> None:
+        """Send events: times in ms, and channels."""
+        microseconds = np.rint(1000.0 * np.asarray(times, np.float64)).astype(np.int64)
+        self._send(CHANNEL_RECORD, t=microseconds, channel=channels)
+
+    def send_pixels(self, x: Any, y: Any, t: Any, p: Any) -> None:
+        """Send events of pixels: columns, rows, times in µs and polarities."""
+        self._send(PIXEL_RECORD, t=t, x=x, y=y, p=p)
+
+    def close(self) -> None:
+        """Tell the receiver that this was all: a datagram without events."""
+        self._socket.sendto(np.array([(self._sent,)], HEADER).tobytes(), self._address)
+        self._socket.close()
+
+    def _send(self, record: np.dtype[Any], **fields: Any) -> None:
+        events = np.zeros(np.size(fields["t"]), record)
+        for name, values in fields.items():
+            events[name] = values
+        each = (_DATAGRAM - HEADER.itemsize) // record.itemsize
+        for begin in range(0, len(events), each):
+            part = events[begin : begin + each]
+            header = np.array([(self._sent,)], HEADER)
+            self._socket.sendto(header.tobytes() + part.tobytes(), self._address)
+            self._sent += len(part)
+
+
+def _socket_on_loopback(host: str) -> socket.socket:
+    if host not in _LOOPBACK:
+        raise ParameterError(
+            f"datagrams are sent and received on the loopback only ({', '.join(_LOOPBACK)}), got {host!r}"
+        )
+    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)

@@ -1,0 +1,37 @@
+"""Signals and modulators from outside, as the core takes them: one array with columns for the neurons that a rank owns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eprop.engine.run.samples import NO_MODULATOR, Samples
+from eprop.engine.state.arrays import Arrays
+
+_NOTHING = np.zeros((0, 0, 0)), np.zeros(0, np.int64), NO_MODULATOR
+
+
+def outside_of(arrays: Arrays, samples: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What ``Outside`` of the core views.
+
+    Returns
+    -------
+    signals : (n or 0, n_steps, columns) float64
+    first : (populations,) int64
+        Column of a population's first own neuron, or -1.
+    modulator : (n, 1 or 0; n_steps) float64
+    """
+    if not samples.signals:
+        return (*_NOTHING[:2], samples.modulator)
+    first = np.full(len(arrays.network.populations), -1, np.int64)
+    parts: list[Any] = []
+    column = 0
+    for name, values in samples.signals.items():
+        population = arrays.network.population(name)
+        begin, stop = arrays.built.rank_partition.own(population)
+        parts.append(values[:, :, begin:stop])
+        first[population.index] = column
+        column += stop - begin
+    together = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+    return np.ascontiguousarray(together), first, samples.modulator

@@ -1,0 +1,197 @@
+"""Signals, modulators and windows of any sign from outside: the engine equals the network stepped through time, to 1e-10."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop import reference
+from eprop.timedriven import TimeDriven, backpropagate
+from networks import PROJECTIONS, case, disagreement, optimizer_of, samples_of, weights_of
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+TOLERANCE = 1e-10
+PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.02, cutoff=20.0)
+RULES = {
+    "gradient descent": PLUS,
+    "two kappas, Adam": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2), kappa_reg=0.9, c_reg=0.02, cutoff=30.0),
+    "at each step": ep.EPropPlus(optimizer=ep.Momentum(1e-4), cutoff=20.0, each_step=True),
+}
+DELAYS = {"one step": (1.0, 1.0), "drawn": (ep.Uniform(0.6, 5.0), ep.Uniform(0.6, 4.0))}
+TOLD = ("signals", "modulator", "window")
+#: What is told one by one, or without the errors of readouts.
+ONE_BY_ONE = [(("signals",), True), (("modulator",), True), (("window",), True), (TOLD, False)]
+READOUTS = {"out": 2, "value": 1}
+
+
+def network(rule: Any, delays: tuple[Any, Any], feedback: bool) -> ep.Network:
+    """Two kinds of neurons and two populations of readouts; everything learns."""
+    net = ep.Network(seed=4)
+    x, out = (
+        net.add(ep.EventSource(), 5, "in"),
+        [net.add(ep.Readout(tau_m=18.0), n, name) for name, n in READOUTS.items()],
+    )
+    rec = net.add(ep.LIF(tau_m=12.0, v_th=0.7, t_ref=2.0), 6, "rec")
+    other = net.add(ep.ALIF(tau_m=12.0, v_th=0.7, beta=0.2, tau_adapt=40.0), 4, "other")
+    for post in (rec, other):
+        net.connect(x, post, ep.Bernoulli(0.8), weight=ep.Uniform(0.0, 0.8), rule=rule, delay=delays[0])
+        net.connect(rec, post, ep.Bernoulli(0.5), weight=ep.Uniform(-0.4, 0.4), rule=rule, delay=delays[0])
+        for readout in out:
+            net.connect(post, readout, weight=ep.Uniform(-0.8, 0.8), rule=rule, delay=delays[0])
+            if feedback:
+                net.feedback(
+                    readout, post, ep.Symmetric() if readout is out[0] else ep.RandomFeedback(), delay=delays[1]
+                )
+    return net
+
+
+def given(told: tuple[str, ...], n: int, steps: int) -> dict[str, Any]:
+    """Inputs and targets of some samples, and what is told from outside."""
+    rng = np.random.default_rng(7)
+    out: dict[str, Any] = {"inputs": {"in": (rng.random((n, steps, 5)) < 0.12).astype(float)}}
+    out["targets"] = {name: rng.normal(0.0, 0.4, (n, steps, size)) for name, size in READOUTS.items()}
+    drawn = {
+        "signals": {name: rng.normal(0.0, 0.5, (n, steps, size)) for name, size in (("other", 4), ("rec", 6))},
+        "modulator": rng.normal(0.5, 1.0, (n, steps)),
+        "window": {"value": rng.normal(0.0, 1.0, (n, steps)), "out": rng.normal(0.0, 1.0, (n, steps))},
+    }
+    return out | {name: drawn[name] for name in told}
+
+
+def of_one(several: dict[str, Any], span: slice = slice(None)) -> dict[str, Any]:
+    """The first sample, or some of its steps, as a run takes it."""
+    return {
+        key: {name: part[0, span] for name, part in value.items()} if isinstance(value, dict) else value[0, span]
+        for key, value in several.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("rule", "delays", "told", "feedback"),
+    [(rule, delays, TOLD, True) for rule in RULES for delays in DELAYS]
+    + [("gradient descent", "drawn", *one) for one in ONE_BY_ONE],
+)
+def test_plus(rule, delays, told, feedback):
+    """In pieces, and in several partitions."""
+    net, steps = network(RULES[rule], DELAYS[delays], feedback), 90
+    stimulus = given(told, 1, steps)
+    wanted = TimeDriven(net).run(float(steps), **of_one(stimulus), record_weights=True)
+    without = TimeDriven(net).run(float(steps), **of_one(given((), 1, steps)), record_weights=True)
+    assert np.abs(wanted.weights[-1] - without.weights[-1]).max() > 1e-6
+    for partitions in (1, 3):
+        sim = ep.Simulator(net, threads=1, partitions=partitions)
+        parts = [
+            sim.run(float(b - a), **of_one(stimulus, slice(a, b)), record=[("rec", "v"), ("other", "v")])
+            for a, b in ((0, 47), (47, 48), (48, steps))
+        ]
+        v = np.concatenate([np.hstack([part["rec", "v"], part["other", "v"]]) for part in parts])
+        assert disagreement(v, wanted.v) < TOLERANCE
+        for name, columns in (("out", slice(0, 2)), ("value", slice(2, 3))):
+            assert disagreement(np.concatenate([part.y[name] for part in parts]), wanted.y[:, columns]) < TOLERANCE
+        assert disagreement(np.concatenate([part.loss for part in parts]), wanted.loss) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("average", "delays", "told", "feedback"),
+    [(average, delays, TOLD, True) for average in (False, True) for delays in DELAYS]
+    + [(False, "drawn", *one) for one in ONE_BY_ONE],
+)
+def test_samples(average, delays, told, feedback):
+    rule = ep.EProp(optimizer=ep.Adam(3e-3, epsilon=1e-2), c_reg=0.2, kappa=0.9, average_gradient=average)
+    net, steps = network(rule, DELAYS[delays], feedback), 60
+    sim, stepped = ep.Simulator(net, threads=1), TimeDriven(net)
+    samples = sim.samples(3, steps, **given(told, 3, steps))
+    for _ in range(2):
+        found, wanted = sim.train(samples), stepped.train(samples)
+        assert disagreement(found.loss, wanted.loss) < TOLERANCE
+        for p in net.projections:
+            assert disagreement(sim.connections(p.name)[2], stepped.connections(p.name)[2]) < TOLERANCE
+    plain = sim.samples(3, steps, **given((), 3, steps))
+    name = "in->rec"
+    assert disagreement(sim.gradients(samples)[name], sim.gradients(plain)[name]) > 1e-3
+    each = [sim.gradients(one)[name] for one in samples]
+    if not average:
+        assert disagreement(np.mean(each, axis=0), sim.gradients(samples)[name]) < 1e-12
+
+
+def test_plus_equals_the_reference():
+    """One population of readouts, of which each has a window of its own in the reference."""
+    c = case(3, PLUS, steps=150)
+    rng, rule = np.random.default_rng(1), PLUS
+    told = {"signals": rng.normal(0.0, 0.3, (150, 8)), "modulator": rng.normal(0.5, 1.0, 150)}
+    window = rng.normal(0.0, 1.0, 150)
+    ref = reference.simulate(
+        c.inputs, c.targets, c.weights, c.feedback, c.neuron, c.readout,
+        reference.PlusRule(optimizer_of(rule), rule.kappa, rule.kappa, rule.c_reg, rule.f_target, 20),
+        window=np.repeat(window[:, None], 3, axis=1), masks=c.masks, **told,
+    )  # fmt: skip
+    sim = ep.Simulator(c.network, threads=1)
+    told["signals"] = {"rec": told["signals"]}
+    record = [("rec", "v"), ("rec", "learning_signal")]
+    run = sim.run(150.0, {"in": c.inputs}, {"out": c.targets}, window, **told, record=record)
+    assert disagreement(run["rec", "v"], ref.v) < TOLERANCE
+    assert disagreement(run.y["out"], ref.y) < TOLERANCE
+    # What is recorded is the sum as it arrives.
+    arrives = np.vstack([np.zeros(8), (ref.error @ c.feedback.T)[:-1]])
+    wanted = told["modulator"][:, None] * (arrives + told["signals"]["rec"])
+    assert disagreement(run["rec", "learning_signal"], wanted) < 1e-12
+
+
+def test_samples_equal_the_reference():
+    c = case(3, ep.EProp(optimizer=ep.GradientDescent(1e-2), c_reg=0.1), steps=80, softmax=True)
+    rng = np.random.default_rng(1)
+    c.window[:] = rng.normal(0.0, 1.0, 80)
+    signals, modulator = rng.normal(0.0, 0.3, (80, 8)), rng.normal(0.5, 1.0, 80)
+    sim = ep.Simulator(c.network, threads=1)
+    told = {"signals": {"rec": signals[None]}, "modulator": modulator}
+    samples = sim.samples(1, 80, {"in": c.inputs[None]}, {"out": c.targets[None]}, c.window, **told)
+    # The stages of the reference start one step after each other.
+    shifted = np.vstack([np.zeros((1, 6)), c.inputs[:-2]]), c.targets[1:]
+    _, wanted = reference.train(
+        [shifted, shifted], c.weights, c.feedback, c.neuron, c.readout,
+        reference.SampleRule(optimizer_of(c.rule), c_reg=0.1), window=c.window[1:], signals=signals[1:],
+        modulator=modulator[1:], masks=c.masks,
+    )  # fmt: skip
+    for weights in wanted[1:]:
+        sim.train(samples)
+        for name in PROJECTIONS:
+            assert disagreement(weights_of(c, sim)[name], weights[name]) < TOLERANCE
+
+
+def test_sampled_actions_and_advantages_give_the_gradient_of_reinforce():
+    """Actions as targets, advantages as window: the gradient of ``-sum_t A_t log pi(a_t)``, exact for readout weights."""
+    c = case(5, ep.EProp(optimizer=ep.GradientDescent(1e-2), kappa=0.0), steps=40, softmax=True, rate=0.2)
+    rng = np.random.default_rng(2)
+    sim = ep.Simulator(c.network, threads=1)
+    y = sim.evaluate(samples_of(c, sim, [(c.inputs, c.targets)])).y[0]
+    policy = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
+    actions = np.array([rng.choice(3, p=p) for p in policy])
+    advantages = rng.normal(0.0, 1.0, 40)
+    samples = sim.samples(1, 40, {"in": c.inputs[None]}, {"out": np.eye(3)[actions][None]}, advantages)
+    assert sim.evaluate(samples).loss[0] == pytest.approx(-np.sum(advantages * np.log(policy[np.arange(40), actions])))
+    found, step = sim.gradients(samples)["rec->out"], 1e-5
+    *_, weights = sim.connections("rec->out")
+    for synapse in range(weights.size):
+        moved = []
+        for sign in (1.0, -1.0):
+            sim.set_weights("rec->out", weights + sign * step * (np.arange(weights.size) == synapse))
+            moved.append(sim.evaluate(samples).loss[0])
+        assert found[synapse] == pytest.approx((moved[0] - moved[1]) / (2.0 * step), abs=1e-8)
+    sim.set_weights("rec->out", weights)
+    shifted = np.vstack([np.zeros((1, 6)), c.inputs[:-2]])
+    drawn = {name: np.where(c.masks[name], weight, 0.0) for name, weight in c.weights.items()}
+    ran = reference.run_sample(shifted, np.eye(3)[actions][1:], drawn, c.neuron, c.readout, window=advantages[1:])
+    wanted = reference.gradients(ran, c.feedback, c.neuron, c.readout, reference.SampleRule(kappa=0.0))
+    for name, projection in PROJECTIONS.items():
+        targets, sources = np.nonzero(c.masks[name])
+        assert disagreement(sim.gradients(samples)[projection], wanted[name][targets, sources]) < TOLERANCE
+    assert np.abs(found).max() > 1e-3
+
+
+def test_what_is_told_has_no_loss_to_backpropagate():
+    stepped = TimeDriven(network(ep.EProp(), DELAYS["one step"], True))
+    with pytest.raises(ep.InputError, match="backpropagate takes samples without signals and modulator"):
+        backpropagate(stepped, stepped.samples(1, 5, modulator=np.ones(5)))

@@ -1,0 +1,219 @@
+"""Live events: iterators, text, packed records and datagrams become steps; what is late or lost is counted and said."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eprop.data import Events, LiveEvents, LostEventsWarning, UdpReceiver, UdpSender, read_packed, read_text
+from eprop.data.live_sources import CHANNEL_RECORD, PIXEL_RECORD
+from eprop.errors import DataError, ParameterError
+
+SECONDS = 10.0
+
+
+def steps_of(source: Any, size: Any = 8, **options: Any) -> list[list[int]]:
+    """The channels of all steps, without a clock."""
+    with LiveEvents(source, size, real_time=False, **options) as live:
+        return [channels.tolist() for channels in live]
+
+
+PAIRS = [(10.2, 3), (10.7, 1), (10.9, 3), (12.0, 0), (14.99, 7)]
+STEPS = [[1, 3], [], [0], [], [7]]
+
+
+def test_single_events_become_steps():
+    """From the step of the first one on; a channel is active once in a step."""
+    assert steps_of(iter(PAIRS)) == STEPS
+    assert steps_of(PAIRS, dt=2.0) == [[1, 3], [0], [7]]
+    assert steps_of([]) == []
+
+
+def test_a_time_up_to_rounding_begins_a_step():
+    assert steps_of([(0.1 * k, k) for k in range(5)], dt=0.1) == [[0], [1], [2], [3], [4]]
+
+
+def test_arrays_of_events():
+    times, channels = (np.array(part) for part in zip(*PAIRS, strict=True))
+    assert steps_of([(times[:2], channels[:2]), (times[2:], channels[2:])]) == STEPS
+    packed = np.zeros(5, CHANNEL_RECORD)
+    packed["t"], packed["channel"] = 1000 * times, channels
+    assert steps_of([packed]) == STEPS
+
+
+def test_pixels():
+    """As a recording numbers them."""
+    events = [(1, 2, 500, 0), (0, 0, 900, 1), (2, 1, 1500, -1)]
+    wanted = [[2 * 3 + 1, 12], [1 * 3 + 2]]
+    assert steps_of(events, (4, 3)) == wanted
+    recording = Events(x=[1, 0, 2], y=[2, 0, 1], p=[0, 1, 0], t=[500, 900, 1500])
+    assert steps_of([recording.structured()], (4, 3)) == wanted
+    packed = np.array([(500, 1, 2, 0), (900, 0, 0, 1), (1500, 2, 1, 0)], PIXEL_RECORD)
+    assert steps_of([packed], (4, 3)) == wanted
+
+
+def test_text():
+    lines = "# time channel\n10.2 3\n10.7, 1\n\n10.9\t3  # again\n12 0\n14.99 7\n"
+    assert steps_of(read_text(io.StringIO(lines))) == STEPS
+    assert steps_of(read_text(["1 2 500 0", "0 0 900 1"]), (4, 3)) == [[7, 12]]
+
+
+@pytest.mark.parametrize("size", [1, 5, 12, 1000])
+def test_packed_records_in_any_portions(size):
+    packed = np.array([(1000 * t, c) for t, c in PAIRS], CHANNEL_RECORD).tobytes()
+
+    class Portions(io.BytesIO):
+        def read1(self, n: int | None = -1, /) -> bytes:
+            return super().read1(size)
+
+    assert steps_of(read_packed(Portions(packed))) == STEPS
+    with pytest.raises(DataError, match="ends within a record of 8 bytes: 3 bytes are left"):
+        steps_of(read_packed(io.BytesIO(packed[:-5])))
+
+
+WRONG = [
+    (["x"], "a live event is"),
+    ([(1.0, 2, 3)], "a live event is"),
+    ([(1.0, 8)], r"channels must lie in 0\.\.7, got 8\.\.8"),
+    ([(1.0, 1.5)], "channels whole numbers"),
+    ([(np.nan, 1)], "times must be finite"),
+    ([(1, 2, 500, 0)], r"events of pixels need LiveEvents.size = \(height, width\)"),
+    (read_text(["1 2 3"]), "line 1: expected 'time channel' or 'x y t polarity', got '1 2 3'"),
+    (read_text(["1 2", "a b"]), "line 2"),
+]
+
+
+@pytest.mark.parametrize(("source", "words"), WRONG, ids=range(len(WRONG)))
+def test_what_is_no_event_is_told(source, words):
+    with pytest.raises(DataError, match=words):
+        steps_of(source)
+
+
+def test_wrong_parameters():
+    for options, words in (
+        ({"size": 0}, "LiveEvents.size must be a whole number >= 1, got 0"),
+        ({"size": 4, "capacity": 0}, "LiveEvents.capacity"),
+        ({"size": 4, "dt": 0.0}, "LiveEvents.dt must be > 0 ms"),
+        ({"size": 4, "delay": -1.0}, "delay >= 0 ms"),
+        ({"size": 4, "source": 3}, "LiveEvents needs an iterable"),
+    ):
+        with pytest.raises(ParameterError, match=words):
+            LiveEvents(**({"source": []} | options))
+    with pytest.raises(ParameterError, match="on the loopback only"):
+        UdpReceiver(host="0.0.0.0")
+
+
+def test_events_out_of_order_are_late_once_their_step_was_given():
+    late = threading.Event()
+    live = LiveEvents(_later(late), 8, real_time=False)
+    assert next(live).tolist() == [0]
+    assert next(live).tolist() == []
+    late.set()
+    assert [channels.tolist() for channels in live] == [[1], [], [], [2]]
+    with pytest.warns(
+        LostEventsWarning, match="of live events 1 came too late and 0 were lost, beside 3 that were given"
+    ):
+        live.close()
+    assert repr(live) == "LiveEvents(6 steps, 3 events, 1 late, 0 lost, 0 steps behind)"
+
+
+def _later(late: threading.Event) -> Any:
+    yield from [(0.0, 0), (2.5, 1)]
+    assert late.wait(SECONDS)
+    yield from [(1.0, 4), (5.0, 2)]
+
+
+def test_without_a_clock_a_full_queue_makes_the_source_wait():
+    """Nothing is lost, wherever the steps of many events lie."""
+    given = [(0.001 * k * k, k % 8) for k in range(300)]
+    wanted: list[set[int]] = [set() for _ in range(int(given[-1][0]) + 1)]
+    for t, channel in given:
+        wanted[int(t)].add(channel)
+    for capacity in (1, 7, 1000):
+        assert steps_of(iter(given), capacity=capacity) == [sorted(step) for step in wanted]
+    times, channels = (np.array(part) for part in zip(*given, strict=True))
+    assert steps_of([(times, channels)], capacity=5) == [sorted(step) for step in wanted]
+
+
+def test_in_real_time_a_full_queue_loses_events():
+    given = np.arange(100) * 0.0001, np.arange(100) % 8
+    live = LiveEvents([given], 8, capacity=30)
+    assert [channels.size for channels in live] == [8]
+    assert live.lost == 70
+    with pytest.warns(LostEventsWarning, match="70 were lost"):
+        live.close()
+
+
+def test_real_time_steps_come_when_they_are_due():
+    """None before its time; how long after depends on the machine."""
+    with LiveEvents([(0.0, 1), (3.0, 2), (9.5, 3)], 8, dt=2.0, delay=4.0) as live:
+        found = []
+        for channels in live:
+            assert time.perf_counter() >= live.due
+            found.append(channels.tolist())
+    assert found == [[1], [2], [], [], [3]]
+    assert live.due - live._began == pytest.approx(1e-3 * (5 * 2.0 + 4.0))
+
+
+def test_who_is_slow_is_told():
+    with LiveEvents([(0.0, 1), (20.0, 2)], 8) as live:
+        for channels in live:
+            if channels.size and channels[0] == 1:
+                time.sleep(0.01)
+    assert live.steps == 21
+    assert live.behind >= 5
+
+
+def test_datagrams():
+    receiver = UdpReceiver()
+    sender = UdpSender(receiver.address)
+    times = np.repeat(np.arange(50.0), 9)
+    channels = np.tile(np.arange(9), 50)
+    sender.send(times, channels)
+    sender.close()
+    assert steps_of(receiver, 9) == [list(range(9))] * 50
+    assert receiver.lost == 0
+
+
+def test_datagrams_of_pixels():
+    receiver = UdpReceiver(pixels=True)
+    sender = UdpSender(receiver.address)
+    sender.send_pixels([1, 0], [2, 0], [500, 1900], [0, 1])
+    sender.close()
+    assert steps_of(receiver, (4, 3)) == [[7], [12]]
+
+
+def test_datagrams_that_do_not_arrive_are_lost():
+    receiver = UdpReceiver()
+    sender = UdpSender(receiver.address)
+    sender.send([0.0], [1])
+    sender._sent += 3  # three events went somewhere else
+    sender.send([2.0], [2])
+    sender.close()
+    live = LiveEvents(receiver, 8, real_time=False)
+    assert [channels.tolist() for channels in live] == [[1], [], [2]]
+    with pytest.warns(LostEventsWarning, match="3 were lost"):
+        live.close()
+
+
+def test_a_datagram_of_something_else_is_told():
+    receiver = UdpReceiver()
+    sender = UdpSender(receiver.address)
+    sender._socket.sendto(b"hello", receiver.address)
+    with pytest.raises(DataError, match="a datagram of 5 bytes holds no header of 8"):
+        steps_of(receiver)
+    sender.close()
+
+
+def test_a_closed_receiver_ends():
+    receiver = UdpReceiver()
+    live = LiveEvents(receiver, 8)
+    live.close()
+    live._reader.join(SECONDS)
+    assert not live._reader.is_alive()
+    assert list(live) == []

@@ -1,0 +1,285 @@
+"""One step at a time: the bits of a run, what a step refuses, and how long it takes."""
+
+from __future__ import annotations
+
+import signal as signals
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.engine.run.latency import Latency
+from networks import two_threads
+from ranks_in_threads import on_ranks
+
+STEPS = 150
+PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(eta=5e-4), c_reg=0.01, cutoff=20.0)
+RULES = {
+    "plus": PLUS,
+    "adam": ep.EPropPlus(optimizer=ep.Adam(eta=1e-3), cutoff=20.0),
+    "stdp": ep.STDP(rate=0.02, w_max=2.0),
+    "static": ep.Static(),
+}
+
+
+def network(rule: Any = PLUS, several: bool = False, loss: Any = None) -> ep.Network:
+    """Inputs and noise, neurons, readouts with a leak potential; or two of each."""
+    net = ep.Network(seed=3)
+    learned = rule if isinstance(rule, ep.EPropPlus) else ep.Static()
+    x, noise = net.add(ep.EventSource(), 6, "in"), net.add(ep.PoissonSource(rate=30.0), 3, "noise")
+    rec = net.add(ep.LIF(tau_m=15.0, v_th=0.6), 12, "rec")
+    out = net.add(ep.Readout(tau_m=20.0, e_l=0.2, loss=loss or ep.SquaredError()), 3, "out")
+    net.connect(x, rec, weight=ep.Uniform(0.1, 0.6), rule=rule)
+    net.connect(noise, rec, weight=0.2)
+    net.connect(rec, rec, ep.FixedIndegree(4), weight=ep.Uniform(0.0, 0.3), rule=rule)
+    net.connect(rec, out, weight=ep.Uniform(-0.5, 0.5), rule=learned, delay=2.0)
+    net.feedback(out, rec, ep.RandomFeedback(), delay=ep.Uniform(1.0, 3.0))
+    if several:
+        y, b, value = (
+            net.add(ep.EventSource(), 2, "more"),
+            net.add(ep.LIF(v_th=0.6), 4, "b"),
+            net.add(ep.Readout(), 1, "value"),
+        )
+        net.connect(y, b, weight=0.5, rule=rule)
+        net.connect(b, value, weight=0.3, rule=learned)
+        net.feedback(value, b)
+    return net
+
+
+def events(steps: int = STEPS, size: int = 6, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((steps, size)) < 0.1
+
+
+def same_state(one: ep.Simulator, other: ep.Simulator) -> None:
+    states = one.state(), other.state()
+    assert states[0].keys() == states[1].keys()
+    for name in states[0]:
+        parts = [
+            state[name][:, :3] if name == "history/steps" else state[name] for state in states
+        ]  # without work space
+        np.testing.assert_array_equal(*parts, err_msg=name)
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("rule", RULES)
+def test_steps_have_the_bits_of_a_run(rule, precision):
+    """With everything that a step may be told, and runs in between."""
+    net, rng = network(RULES[rule]), np.random.default_rng(1)
+    x, target = events(), rng.normal(size=(STEPS, 3))
+    told = rng.normal(size=(STEPS, 12)), rng.normal(size=STEPS)
+    one, other = (ep.Simulator(net, threads=1, precision=precision) for _ in range(2))
+    stream, y, loss = other.stream(), np.zeros((STEPS, 3)), np.zeros(STEPS)
+    for a, b in ((0, 70), (70, 90), (90, STEPS)):
+        span = slice(a, b)
+        given = {"signals": {"rec": told[0][span]}, "modulator": told[1][span]}
+        run = one.run(float(b - a), {"in": x[span]}, {"out": target[span]}, **given)
+        if a == 70:
+            other.run(float(b - a), {"in": x[span]}, {"out": target[span]}, **given)
+            continue
+        for t in range(a, b):
+            y[t] = stream.step(np.flatnonzero(x[t]), target=target[t], signal=told[0][t], modulator=told[1][t])
+            loss[t] = stream.loss
+        np.testing.assert_array_equal(y[span], run.y["out"])
+        np.testing.assert_array_equal(loss[span], run.loss)
+    assert one.events == other.events > 0
+    same_state(one, other)
+    assert stream.latency.count == STEPS - 20
+
+
+@pytest.mark.tiny
+def test_steps_without_anything_to_learn_from():
+    """Silence, no target, frozen weights; a step of several populations."""
+    net = network(several=True)
+    x, more, target = events(), events(size=2, seed=5), np.random.default_rng(1).normal(size=(STEPS, 1))
+    one, other = (ep.Simulator(net, threads=1) for _ in range(2))
+    inputs = {"in": x, "more": more}
+    run = one.run(float(STEPS), inputs, {"value": target}, learn=False, signals={"b": np.ones((STEPS, 4))})
+    stream = other.stream(learn=False)
+    for t in range(STEPS):
+        channels = {"in": np.flatnonzero(x[t]), net.population("more"): np.flatnonzero(more[t]).tolist()}
+        y = stream.step(channels, target={"value": target[t]}, signal={"b": np.ones(4)})
+        np.testing.assert_array_equal(y["out"], run.y["out"][t])
+        np.testing.assert_array_equal(y["value"], run.y["value"][t])
+    same_state(one, other)
+    assert one.connections("in->rec")[2].tobytes() == ep.Simulator(net, threads=1).connections("in->rec")[2].tobytes()
+
+
+@two_threads
+@pytest.mark.tiny
+@pytest.mark.threads
+def test_threads_give_the_same_bits():
+    net, x = network(), events()
+    one, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=2, partitions=3)
+    for sim in (one, other):
+        stream = sim.stream()
+        for t in range(STEPS):
+            stream.step(np.flatnonzero(x[t]), target=np.ones(3))
+    assert one.connections("in->rec")[2].tobytes() == other.connections("in->rec")[2].tobytes()
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("rule", ["plus", "adam"])
+def test_errors_from_outside_are_those_of_targets(rule):
+    """The errors that a target would give, told one step later, teach the same, bit by bit; readouts as well."""
+    net, x = network(RULES[rule]), events()
+    target = np.random.default_rng(1).normal(size=(STEPS, 3))
+    one, other = (ep.Simulator(net, threads=1) for _ in range(2))
+    known, told, error = one.stream(), other.stream(), None
+    first = one.connections("rec->out")[2]
+    for t in range(STEPS):
+        channels = np.flatnonzero(x[t])
+        y = known.step(channels, target=target[t])
+        # One readout gets its error from its target; NaN leaves it.
+        part = np.array([target[t, 0], 0.0, 0.0])
+        answered = told.step(channels, target=part, error=error)
+        np.testing.assert_array_equal(answered, y)
+        error = answered - target[t]
+        error[0] = np.nan
+    assert one.connections("in->rec")[2].tobytes() == other.connections("in->rec")[2].tobytes()
+    assert one.connections("rec->out")[2].tobytes() == other.connections("rec->out")[2].tobytes()
+    assert np.abs(one.connections("rec->out")[2] - first).max() > 1e-5
+
+
+@pytest.mark.tiny
+def test_a_state_is_set_between_steps():
+    net, x = network(), events()
+    one, other = (ep.Simulator(net, threads=1) for _ in range(2))
+    stream, later = one.stream(), other.stream()
+    for t in range(60):
+        stream.step(np.flatnonzero(x[t]), target=np.ones(3))
+    other.set_state(one.state())
+    for t in range(60, STEPS):
+        a, b = (s.step(np.flatnonzero(x[t]), target=np.ones(3)) for s in (stream, later))
+        np.testing.assert_array_equal(a, b)
+    one.reset()
+    fresh = ep.Simulator(net, threads=1)
+    for p in net.projections:
+        fresh.set_weights(p.name, one.connections(p.name)[2])
+    np.testing.assert_array_equal(stream.step([1, 2]), fresh.stream().step([1, 2]))
+
+
+@pytest.mark.tiny
+def test_outputs_are_a_view_and_channels_a_set():
+    net = network()
+    one, other = (ep.Simulator(net, threads=1).stream("in", readouts=["out"]) for _ in range(2))
+    y, z = one.step(np.array([4, 1, 1, 5, 4])), other.step([1, 4, 5])
+    assert one.step(np.array([0, 3], np.int32)) is y
+    other.step(np.arange(8)[::3][:2].astype(np.uint8))  # not contiguous, of another type
+    np.testing.assert_array_equal(y, z)
+    assert (one.spikes, one.loss) == (other.spikes, 0.0)
+    with pytest.raises(ValueError, match="read-only"):
+        y[0] = 1.0
+
+
+WRONG = [
+    ({"channels": np.array([1, 6])}, r"input 'in': channels must lie in 0\.\.5, got 1\.\.6"),
+    ({"channels": [-1]}, r"input 'in': channels must lie in 0\.\.5, got -1\.\.-1"),
+    ({"channels": np.ones(6, bool)}, "channels are whole numbers in one list.*np.flatnonzero"),
+    ({"channels": np.ones((1, 2), np.int64)}, "channels are whole numbers in one list"),
+    ({"channels": "ab"}, "channels are whole numbers in one list"),
+    ({"channels": {"x": [1]}}, "this stream has no input 'x'; it has 'in'"),
+    ({"target": np.ones(2)}, r"target of 'out' must have shape \(3,\), got \(2,\)"),
+    ({"target": [1.0, np.nan, 1.0]}, "target holds values that are not finite"),
+    ({"target": {"x": [1.0]}}, "target: no population 'x'; there are: 'out'"),
+    ({"target": np.ones(3), "signal": np.full(12, np.inf)}, "signal holds values that are not finite"),
+    ({"target": np.ones(3), "signal": [1.0]}, r"signal of 'rec' must have shape \(12,\)"),
+    ({"modulator": np.nan}, "modulator must be a finite number"),
+    ({"modulator": "x"}, "modulator must be a finite number"),
+    ({"error": np.full(3, np.inf)}, "error holds values that are infinite"),
+]
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(("given", "words"), WRONG, ids=range(len(WRONG)))
+def test_a_step_that_is_refused_has_not_taken_place(given, words):
+    net = network()
+    one, other = (ep.Simulator(net, threads=1) for _ in range(2))
+    stream = one.stream()
+    stream.step([2])
+    with pytest.raises(ep.InputError, match=words):
+        stream.step(**given)
+    np.testing.assert_array_equal(stream.step([1]), [other.stream().step([k]) for k in (2, 1)][-1])
+    assert stream.loss == 0.0
+    same_state(one, other)
+
+
+@pytest.mark.tiny
+def test_what_a_stream_is_not_for():
+    sim = ep.Simulator(network(), threads=1)
+    with pytest.raises(ep.InputError, match="error is that of the step before, and this is the first one"):
+        sim.stream().step(error=np.ones(3))
+    with pytest.raises(ep.InputError, match="inputs: there is no 'noise'; there are: 'in'"):
+        sim.stream("noise")
+    with pytest.raises(ep.InputError, match="learn must be True or False"):
+        sim.stream(learn="no")
+    with pytest.raises(ep.NetworkError, match="EProp from whole samples"):
+        ep.Simulator(network(ep.EProp()), threads=1).stream()
+    several = ep.Simulator(network(several=True), threads=1).stream()
+    for given in ({"channels": [1]}, {"target": [1.0]}, {"signal": [1.0]}):
+        with pytest.raises(ep.InputError, match="by name, in a dictionary"):
+            several.step(**given)
+    shares = ep.Simulator(network(loss=ep.CrossEntropy()), threads=1).stream()
+    for wrong in ([0.5, 0.6, 0.0], [1.5, -0.5, 0.0]):
+        with pytest.raises(ep.InputError, match="target must hold shares of classes"):
+            shares.step(target=wrong)
+
+    def refused(comm: Any) -> str:
+        with pytest.raises(ep.NetworkError) as told:
+            ep.Simulator(network(), threads=1, comm=comm).stream()
+        return str(told.value)
+
+    assert on_ranks(2, refused) == ["a stream runs on one process, this network on 2 ranks: give it no comm"] * 2
+
+
+@pytest.mark.tiny
+def test_divergence_is_found_while_steps_go_by():
+    sim = ep.Simulator(network(ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e9))), threads=1)
+    stream, x = sim.stream(), events(1000)
+
+    def diverge() -> None:
+        for t in range(1000):
+            stream.step(np.flatnonzero(x[t]), target=np.ones(3))
+
+    with pytest.raises(ep.DivergenceError, match=r"^step: a (membrane voltage|weight)"):
+        diverge()
+
+
+@pytest.mark.tiny
+def test_ctrl_c_ends_a_loop_and_not_a_step():
+    net, x = network(), events()
+    one, other = (ep.Simulator(net, threads=1) for _ in range(2))
+    stream = one.stream()
+
+    def interrupted() -> None:
+        for t in range(STEPS):
+            stream.step(np.flatnonzero(x[t]))
+            if t == 40:
+                signals.raise_signal(signals.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    plain = other.stream()
+    for t in range(round(one.time)):
+        plain.step(np.flatnonzero(x[t]))
+    same_state(one, other)
+
+
+@pytest.mark.tiny
+def test_latency_is_a_histogram():
+    latency = Latency()
+    assert (latency.count, latency.quantile(0.5), latency.share_within(1.0)) == (0, 0.0, 1.0)
+    assert repr(latency) == "Latency(no steps)"
+    durations = np.concatenate([np.arange(2000), 10 ** np.arange(4, 12)])
+    for ns in durations.tolist():
+        latency.add(ns)
+    wanted, _ = np.histogram(durations, 1e3 * latency.edges)
+    np.testing.assert_array_equal(latency.counts, wanted)
+    widths = np.diff(latency.edges)[17:] / latency.edges[17:-1]
+    assert widths.max() <= 1 / 16 + 1e-12
+    assert latency.longest == 1e8
+    assert latency.quantile(0.5) == pytest.approx(1.004, rel=1 / 16)
+    assert latency.share_within(1.0) == pytest.approx(992 / 2008)
+    latency.reset()
+    assert latency.count == 0
