@@ -235,7 +235,7 @@ class Simulator:
             raise NetworkError(f"a stream runs on one process, this network on {self.comm.size} ranks: give it no comm")
         if self._by_batch:
             raise NetworkError(
-                "a stream learns at every step, and EProp from whole samples: take EPropPlus, or train()"
+                "a stream learns at every step, and EProp from whole samples: take EPropPlus, or streams()"
             )
         return Stream(self.arrays, inputs, readouts, bool(learn), self._alone)
 

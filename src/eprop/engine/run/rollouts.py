@@ -232,8 +232,8 @@ class Rollouts:
             check_samples(self._layout, samples)
             if samples.signals or len(samples.modulator):
                 raise InputError(
-                    "forward: a rollout is told errors of readouts, by backward(errors); samples with signals or a modulator are for "
-                    "train and gradients"
+                    "forward: a rollout is told errors of readouts, by backward(errors); samples with signals or a modulator are "
+                    "for train and gradients"
                 )
             n, n_steps = len(samples), samples.n_steps
             if after is not None:
