@@ -87,8 +87,7 @@ def main() -> None:
     args = parser.parse_args()
 
     neuron = CurrentLIF(tau_s=ep.Uniform(3.0, 8.0))  # of each neuron its own
-    for name, deviation in check_neuron(neuron).items():
-        print(f"{name:22s}{deviation:8.0e}")
+    print(check_neuron(neuron))
     events = np.random.default_rng(1).random((500, 30)) < 0.03
     for rule in (ep.EProp(optimizer=ep.Adam(eta=2e-3)), ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-4))):
         sim = ep.Simulator(network_of(neuron, rule), threads=1)

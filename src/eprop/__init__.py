@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         Uniform,
     )
     from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent, Momentum, RMSprop, Static
+    from eprop.training import load
 
 __version__ = "0.2.0"
 
@@ -88,6 +89,7 @@ _HOMES = {
     "eprop.rules": (
         "STDP", "Adam", "EProp", "EPropPlus", "GradientDescent", "Momentum", "RMSprop", "Static",
     ),
+    "eprop.training": ("load",),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _SUBPACKAGES = frozenset(
@@ -104,7 +106,7 @@ __all__ = [
     "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record",
     "Recording", "Rollout",
     "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stream", "Streams", "Symmetric", "Uniform",
-    "__version__", "make_samples",
+    "__version__", "load", "make_samples",
 ]  # fmt: skip
 
 

@@ -258,6 +258,25 @@ def brief(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
+def short(value: Any) -> str:
+    """A description with the parameters that are not the usual ones, such as ``LIF(tau_m=10)``.
+
+    Of a distribution all parameters are shown, but infinite ones; other values are text as they are.
+    """
+    if isinstance(value, float):
+        return f"{value:g}"
+    if not isinstance(value, Description) or not value.__dataclass_params__.repr:  # type: ignore[attr-defined]
+        return str(value)
+    drawn = hasattr(value, "draw")
+    given = [
+        f"{field.name}={short(now)}"
+        for field in dataclasses.fields(value)
+        if repr(now := getattr(value, field.name)) != repr(field.default)
+        or (drawn and now not in (math.inf, -math.inf))
+    ]
+    return f"{type(value).__name__}({', '.join(given)})"
+
+
 def is_multiple(duration: float, dt: float) -> bool:
     """Whether a duration is a whole number of steps, up to the rounding of floats, of single precision as well."""
     count = duration / dt

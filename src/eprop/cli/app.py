@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from eprop.cli import bench, evaluate, figure, info, new_task, plot, train
+from eprop.cli import bench, evaluate, figure, html_report, info, new_task, plot, train
 from eprop.cli.commands import Command, Program
 from eprop.cli.guard import FAILED, say, text_of
 from eprop.cli.output import mend_streams, written
@@ -40,6 +40,7 @@ app.add_typer(train.app, name="train")
 app.command("new-task", cls=Command)(new_task.new_task)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
 app.command("plot", cls=Command)(plot.plot)
+app.command("report", cls=Command)(html_report.report)
 app.add_typer(figure.app, name="figure")
 if bench.app.registered_commands:
     app.add_typer(bench.app, name="bench")

@@ -15,10 +15,10 @@ import typer.main
 from eprop.cli.commands import Command, Group
 from eprop.cli.guard import Debug, Json, Quiet, alone, guarded, path_of
 from eprop.cli.output import written
+from eprop.cli.parameter_options import default_text, option_of
 
 if TYPE_CHECKING:
     from eprop.figures import Made, PaperFigure
-    from eprop.parameters import ParameterInfo
 
 HELP = """Make a counterpart of a figure of the paper: compute its numbers, draw it.
 
@@ -27,7 +27,6 @@ files, and all that was computed for them. The same command again only
 draws; after Ctrl-C it goes on with what is missing.
 """
 _OF_FIGURE, _RUN = "This figure", "Run"
-_METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
 class _Figures(Group):
@@ -91,7 +90,10 @@ def _command(kind: type[PaperFigure]) -> Any:
     from eprop.parameters import parameters_of
 
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
-    own = {name: _option(kind, name, info, defaults[name]) for name, info in parameters_of(kind)}
+    own = {
+        name: option_of(name, info, default_text(defaults[name]), _OF_FIGURE, kind.metavars.get(name))
+        for name, info in parameters_of(kind)
+    }
     shared = {
         name: p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for name, p in inspect.signature(_make, eval_str=True).parameters.items()
@@ -115,23 +117,6 @@ def _help(kind: type[PaperFigure]) -> str:
     """The docstring of a figure, its heading of examples as a terminal shows one."""
     text, heading, examples = inspect.cleandoc(kind.__doc__ or "").partition("Examples\n--------\n::\n\n")
     return text + ("[bold]Examples[/bold]\n\n" + textwrap.indent(textwrap.dedent(examples), "  ") if heading else "")
-
-
-def _option(kind: type[PaperFigure], name: str, info: ParameterInfo, default: Any) -> inspect.Parameter:
-    """An option from a parameter; what is not given is None, for the folder may know better."""
-    flag = "--" + name.replace("_", "-")
-    several = isinstance(info.kind, tuple)
-    told = "" if default in (None, (), False) else f"  \\[default: {default}]"
-    unit = f" ({info.unit})" if info.unit else ""
-    text = info.doc[0].upper() + info.doc[1:] + unit + ("; may be given more than once." if several else ".") + told
-    common: dict[str, Any] = {"rich_help_panel": _OF_FIGURE, "show_default": False, "help": text}
-    if info.kind is bool:
-        type_: Any = bool | None
-        option = typer.Option(f"{flag}/--no-{name.replace('_', '-')}", **common)
-    else:
-        type_ = list[str] | None if several else info.kind | None  # type: ignore[operator]
-        option = typer.Option(flag, metavar=kind.metavars.get(name, _METAVARS.get(info.kind, "TEXT")), **common)  # type: ignore[arg-type]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, option])
 
 
 def _plain(value: Any) -> Any:

@@ -11,8 +11,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from eprop.cli.output import forget
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OUTPUT = "Output"
@@ -120,4 +118,6 @@ def say(text: str) -> None:
     try:
         print(f"eprop: {text}", file=sys.stderr, flush=True)
     except OSError:
-        forget(sys.stderr)
+        from eprop.training.streams import discard
+
+        discard(sys.stderr)

@@ -8,7 +8,6 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
 
 #: Exit code where nobody reads the output any more: that which a shell gives to what SIGPIPE ends.
 PIPE_CLOSED = 141
@@ -19,31 +18,6 @@ class _Closed(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-
-
-class Heedless:
-    """A stream for what may get lost, such as progress: when it can no longer be written, work goes on without."""
-
-    def __init__(self, stream: TextIO):
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """As of the stream."""
-        try:
-            self._stream.write(text)
-        except OSError:
-            forget(self._stream)
-        return len(text)
-
-    def flush(self) -> None:
-        """As of the stream."""
-        try:
-            self._stream.flush()
-        except OSError:
-            forget(self._stream)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 def mend_streams() -> None:
@@ -77,15 +51,9 @@ def written() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
-        forget(sys.stdout)
+        from eprop.training.streams import discard
+
+        discard(sys.stdout)
         if isinstance(error, BrokenPipeError):
             raise SystemExit(PIPE_CLOSED) from None
         raise OutputError(f"the output cannot be written: {error.strerror or error}") from error
-
-
-def forget(stream: TextIO) -> None:
-    """Let a stream lead nowhere, or what it still holds would fail once more when Python ends."""
-    with contextlib.suppress(OSError, ValueError):  # a stand-in of a test has no number
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)

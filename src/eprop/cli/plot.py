@@ -25,6 +25,15 @@ def plot(
             metavar="DIR", parser=path_of, show_default=False, help="Folder for the figures.  \\[default: RUN/figures]"
         ),
     ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="png|pdf|svg",
+            show_default=False,
+            help="Format of the figures. May be given more than once.  \\[default: png]",
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -43,7 +52,7 @@ def plot(
     [bold]Examples[/bold]
 
       eprop plot runs/nmnist-eprop-1-001
-      eprop plot runs/nmnist-eprop-1-001 --out figures/
+      eprop plot runs/nmnist-eprop-1-001 --out figures/ --format pdf
       eprop plot runs/nmnist-eprop-trials-001
     """
     from eprop.cli.report import Reporter
@@ -51,7 +60,7 @@ def plot(
 
     with Reporter(quiet=quiet) as reporter:
         reporter.phase("drawing figures")
-        paths = draw_run(run, out)
+        paths = draw_run(run, out, formats=formats or ("png",))
     with written():
         if as_json:
             print(json.dumps({"run": str(run), "figures": [str(path) for path in paths]}, indent=2))

@@ -30,6 +30,7 @@ from eprop.engine.run.streams import Streams
 from eprop.engine.state import snapshot, weights
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, NetworkError
+from eprop.markup import table
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.threads import available_threads
@@ -120,6 +121,16 @@ class Simulator:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
         return f"Simulator({sizes}; {self.n_synapses:,} synapses, {self.precision} precision, at {self.time:g} ms)"
+
+    def _repr_html_(self) -> str:
+        """Tables of nodes and synapses, for notebooks."""
+        nodes = [(p.name, p.size, type(p.model).__name__) for p in self.network.populations]
+        synapses = [(p.name, self.connection_count(p.name), type(p.rule).__name__) for p in self.network.projections]
+        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        title = f"Simulator at {self.time:g} ms, {self.precision} precision, {threads}"
+        return table(title, nodes, ("population", "nodes", "model")) + table(
+            f"{self.n_synapses:,} synapses", synapses, ("projection", "synapses", "rule")
+        )
 
     # ---------------------------------------------------------------- running
 

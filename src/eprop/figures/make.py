@@ -21,6 +21,7 @@ from eprop.figures.work import Work
 from eprop.plot import save
 from eprop.training.files import output_errors
 from eprop.training.machine import describe_machine, package_version
+from eprop.training.progress_bar import shown
 from eprop.training.watch import Watcher
 
 #: Dots per inch; in a PDF, of clouds of points only.
@@ -75,6 +76,7 @@ def make_figure(
     threads : int, optional
         Cores to take; all that are available if not given.
     watcher : Watcher, optional
+        A progress bar if not given.
 
     Returns
     -------
@@ -90,18 +92,18 @@ def make_figure(
     """
     if threads is not None and threads < 1:
         raise ParameterError(f"the number of threads must be >= 1, got {threads}")
-    kind, given, watcher = figure_numbered(number), dict(options or {}), watcher or Watcher()
+    kind, given = figure_numbered(number), dict(options or {})
     kind(**given)  # what is wrong in itself is refused before anything is made
     folder = pathlib.Path(out) if out is not None else default_folder(number, quick=bool(given.get("quick")))
     _settle(folder, kind, given, fresh)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder):
+    with shown(watcher) as watching, alone(folder):
         # Once more: another process may have come to its end there just now.
         figure, facts, due = _settle(folder, kind, given, fresh)
         if due:
-            facts = _compute(folder, figure, Work(folder, threads=threads, watcher=watcher), fresh, facts)
-        watcher.phase("drawing")
+            facts = _compute(folder, figure, Work(folder, threads=threads, watcher=watching), fresh, facts)
+        watching.phase("drawing")
         pictures = _draw(folder, figure, _numbers(folder, facts), computed=due)
     return Made(folder, figure, pictures, sorted((folder / NUMBERS).glob("*.csv")), facts, due)
 

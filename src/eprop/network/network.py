@@ -12,12 +12,13 @@ import numpy as np
 import scipy.sparse
 
 from eprop.errors import NetworkError
+from eprop.markup import table
 from eprop.models import Model, Readout
 from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import CONNECTIONS, DELAYS, Array, Constant, Distribution, as_distribution
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
-from eprop.network.parts import FeedbackProjection, Population, Projection
-from eprop.parameters import Description, Values, brief, instead_of, is_finite_number, is_multiple
+from eprop.network.parts import FeedbackProjection, Population, Projection, amount
+from eprop.parameters import Description, Values, brief, instead_of, is_finite_number, is_multiple, short
 from eprop.rules import Rule, Static
 from eprop.rules.bounds import outside
 
@@ -276,13 +277,31 @@ class Network:
 
     def __repr__(self) -> str:
         lines = [f"Network(dt={self.dt:g} ms, seed={self.seed})"]
-        lines += [f"  {p.name}: {p.size} x {p.model}" for p in self._populations]
+        lines += [f"  {p.name}: {p.size} x {short(p.model)}" for p in self._populations]
         lines += [
-            f"  {p.name}: {p.connectivity}, weight {p.weight}, {p.rule}, delay {_shown(p.delay)}"
+            f"  {p.name}: {short(p.connectivity)}, weight {amount(p.weight, 'mV')}, {short(p.rule)}, "
+            f"delay {amount(p.delay, 'ms')}"
             for p in self._projections
         ]
-        lines += [f"  {f.name}: {f.kind}, delay {_shown(f.delay)}" for f in self._feedback]
+        lines += [f"  {f.name}: {short(f.kind)}, delay {amount(f.delay, 'ms')}" for f in self._feedback]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Tables of populations, projections and feedback, for notebooks."""
+        populations = [(p.name, p.size, short(p.model)) for p in self._populations]
+        projections = [
+            (p.name, short(p.connectivity), amount(p.weight, "mV"), short(p.rule), amount(p.delay, "ms"))
+            for p in self._projections
+        ]
+        feedback = [(f.pre.name, f.post.name, short(f.kind), amount(f.delay, "ms")) for f in self._feedback]
+        parts = [
+            table(f"Network, dt = {self.dt:g} ms, seed {self.seed}", populations, ("population", "nodes", "model"))
+        ]
+        if projections:
+            parts.append(table("", projections, ("projection", "connections", "weight", "rule", "delay")))
+        if feedback:
+            parts.append(table("", feedback, ("feedback from", "to", "weights", "delay")))
+        return "".join(parts)
 
     def _own(self, call: str, *given: Population | str) -> tuple[Population, ...]:
         """Populations of this network, as such or by their names."""
@@ -438,10 +457,6 @@ def _found(what: str, wanted: Any, kind: type[_Part], parts: list[_Part]) -> _Pa
             return part
     known = ", ".join(part.name for part in parts) or "none"
     raise NetworkError(f"no {what} {brief(wanted)}; there are: {known}")
-
-
-def _shown(delay: float | Distribution | Array) -> str:
-    return f"{delay:g} ms" if isinstance(delay, float) else f"{delay} ms"
 
 
 def _meant_as_weight(value: Any) -> str:

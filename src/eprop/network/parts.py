@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from eprop.models import Model
 from eprop.network.connectivity import ConnectionRule
-from eprop.network.distributions import Array, Distribution
+from eprop.network.distributions import Array, Constant, Distribution
 from eprop.network.feedback import Feedback
+from eprop.parameters import short
 from eprop.rules import Rule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Population:
     """``size`` nodes of one model; made by `Network.add`.
 
@@ -35,8 +36,11 @@ class Population:
     def __len__(self) -> int:
         return self.size
 
+    def __repr__(self) -> str:
+        return f"Population({self.name!r}: {self.size:,} x {short(self.model)})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Projection:
     """Connections from one population to another with one rule of plasticity; made by `Network.connect`.
 
@@ -68,8 +72,17 @@ class Projection:
     delay: float | Distribution | Array
     index: int
 
+    def __repr__(self) -> str:
+        facts = (
+            short(self.connectivity),
+            f"weight {amount(self.weight, 'mV')}",
+            short(self.rule),
+            f"delay {amount(self.delay, 'ms')}",
+        )
+        return f"Projection({self.name!r}: {', '.join(facts)})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class FeedbackProjection:
     """Learning signals from a readout population to a population of neurons; made by `Network.feedback`.
 
@@ -95,3 +108,13 @@ class FeedbackProjection:
     def name(self) -> str:
         """What messages call it."""
         return f"feedback {self.pre.name}->{self.post.name}"
+
+    def __repr__(self) -> str:
+        facts = f"{short(self.kind)}, delay {amount(self.delay, 'ms')}"
+        return f"FeedbackProjection({self.pre.name!r} -> {self.post.name!r}: {facts})"
+
+
+def amount(value: float | Distribution | Array, unit: str) -> str:
+    """Weights or delays in a few words: a number or where they are drawn from, with the unit."""
+    value = value.value if isinstance(value, Constant) else value
+    return f"{short(value)} {unit}"

@@ -10,7 +10,9 @@
     draw_event_cost         time per event against what it may depend on       cost.py
     draw_confusion          true against predicted classes                     confusion.py
     draw_band, draw_bars, draw_points      several trials of one or more variants        compare.py
+    network                 a schematic of a network                           schematic.py
     draw_run                all of them for the folder of a run, or of trials  run.py
+    write_report            one HTML page about a run, or about trials         report.py
     look, save, check_picture   the style                                         style.py
 """
 
@@ -20,7 +22,9 @@ from eprop.plot.confusion import draw_confusion
 from eprop.plot.cost import draw_event_cost
 from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
+from eprop.plot.report import write_report
 from eprop.plot.run import draw_run
+from eprop.plot.schematic import network
 from eprop.plot.style import check_picture, look, save
 from eprop.plot.trials import draw_trials
 from eprop.plot.weights import draw_weight_change, draw_weights
@@ -40,6 +44,8 @@ __all__ = [
     "draw_weight_change",
     "draw_weights",
     "look",
+    "network",
     "save",
     "telling_neuron",
+    "write_report",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -14,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from eprop.errors import ParameterError
-from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, WIDE, look, new_figure
+from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, WIDE, letter, look, new_figure
 from eprop.training.activity import Activity
 
 _OUTSIDE = "#F4F4F4"
@@ -111,7 +112,9 @@ def draw_activity(before: Activity, after: Activity, neuron: int | None = None) 
         neuron = telling_neuron(before, after)
     with look():
         figure = new_figure(WIDE, 8.4)
-        draw_traces(figure, Traces.of(before, neuron), Traces.of(after, neuron))
+        axes = draw_traces(figure, Traces.of(before, neuron), Traces.of(after, neuron))
+        for ax, name in zip(axes[:, 0], ascii_lowercase, strict=False):
+            letter(ax, name, left=42.0)
     return figure
 
 
@@ -156,21 +159,23 @@ Row = tuple[Callable[[Axes, Traces], None], str, float]
 def _rows(softmax: bool, neurons: bool) -> Sequence[Row]:
     """How to draw each row, its label and its height; those of neurons if there are any."""
     # Feedback (mV) times the error, which is in mV as well where it is no difference of probabilities.
-    signal = "$L_j$\n(mV)" if softmax else "$L_j$\n(mV²)"
+    signal = f"learning\nsignal $L_j$\n({'mV' if softmax else 'mV²'})"
     of_neurons: list[Row] = [
         (_draw_spikes, "neuron", 1.6),
-        (_draw_voltage, "$v_j$\n(mV)", 1.0),
-        (lambda ax, a: _draw_trace(ax, a.times, a.psi, GREEN), "$\\psi_j$\n(1/mV)", 0.8),
+        (_draw_voltage, "voltage\n$v_j$ (mV)", 1.0),
+        (lambda ax, a: _draw_trace(ax, a.times, a.psi, GREEN), "surrogate\n$\\psi_j$ (1/mV)", 0.8),
         (lambda ax, a: _draw_trace(ax, a.times, a.learning_signal, PURPLE), signal, 0.8),
     ]
     rows: list[Row] = [
         (_draw_inputs, "input\nchannel", 1.6),
         *(of_neurons if neurons else []),
-        (lambda ax, a: _draw_readouts(ax, a, a.y, None if softmax else a.target), "$y_k$\n(mV)", 1.1),
+        (lambda ax, a: _draw_readouts(ax, a, a.y, None if softmax else a.target), "readouts\n$y_k$ (mV)", 1.1),
     ]
     if softmax:
-        rows.append((lambda ax, a: _draw_readouts(ax, a, a.output, a.target), "$\\pi_k$, $\\pi_k^*$", 1.1))
-    error = "error\n$E_k$" if softmax else "error $E_k$\n(mV)"
+        rows.append(
+            (lambda ax, a: _draw_readouts(ax, a, a.output, a.target), "softmax $\\pi_k$,\ntarget $\\pi_k^*$", 1.1)
+        )
+    error = "error $E_k$" if softmax else "error $E_k$\n(mV)"
     rows.append((lambda ax, a: _draw_readouts(ax, a, a.error, None), error, 1.1))
     return rows
 
@@ -230,8 +235,8 @@ def _legend(figure: Figure | SubFigure, a: Traces) -> None:
     elif several:
         which, target = "first readout", "target of the first readout"
     of_neurons: list[Artist] = [
-        Line2D([], [], color=RED, marker="o", ms=3, lw=0, label="spikes of neuron $j$"),
-        Line2D([], [], color=GREY, lw=0.7, label="its threshold"),
+        Line2D([], [], color=RED, marker="o", ms=3, lw=0, label=f"spikes of neuron $j$ = {a.neuron}"),
+        Line2D([], [], color=GREY, lw=0.7, label=f"threshold of neuron {a.neuron}"),
     ]
     entries: list[Artist] = [
         Line2D([], [], color=ORANGE, lw=1.3, label=which),
@@ -240,5 +245,5 @@ def _legend(figure: Figure | SubFigure, a: Traces) -> None:
     if several:
         entries.insert(1, Line2D([], [], color=PALE, lw=1.0, label="other readouts"))
     if not a.window.all():
-        entries.append(Patch(facecolor=_OUTSIDE, edgecolor=PALE, lw=0.5, label="no error counts"))
+        entries.append(Patch(facecolor=_OUTSIDE, edgecolor=PALE, lw=0.5, label="outside the learning window"))
     figure.legend(handles=[*(of_neurons if a.n_neurons else []), *entries], loc="outside lower center", ncols=3)

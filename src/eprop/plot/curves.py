@@ -75,9 +75,14 @@ def label_samples(ax: Axes, summary: dict[str, Any]) -> None:
     ax.set_xlim(left=0)
 
 
-def label_losses(ax: Axes, unit: str) -> None:
+def label_losses(ax: Axes, unit: str, per_step: bool) -> None:
     """The axis of losses."""
-    ax.set_ylabel(f"loss of a sample{f' ({unit})' if unit else ''}")
+    ax.set_ylabel(f"loss {'per step' if per_step else 'of a sample'}{f' ({unit})' if unit else ''}")
+
+
+def training_label(reports: int) -> str:
+    """What a curve of training is called, which is smooth where there are many reports."""
+    return "training, moving average" if width_of(reports) > 1 else "training"
 
 
 def explain(ax: Axes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,13 +18,18 @@ from eprop.plot.curves import (
     marked,
     points,
     smooth,
+    training_label,
     width_of,
 )
-from eprop.plot.style import BLUE, GREEN, ORANGE, PALE, RED, WIDE, decades, look, new_figure
+from eprop.plot.style import BLUE, GREEN, ORANGE, PALE, RED, WIDE, decades, letter, look, new_figure
 
 
 def draw_learning_curve(
-    metrics: Metrics, summary: dict[str, Any] | None = None, score: str = "error", unit: str = ""
+    metrics: Metrics,
+    summary: dict[str, Any] | None = None,
+    score: str = "error",
+    unit: str = "",
+    steps: float | None = None,
 ) -> Figure:
     """Error and loss over the samples learned; those of training are counted before it is learned.
 
@@ -40,6 +44,8 @@ def draw_learning_curve(
         Name of what is shown as error.
     unit : str
         Of the loss.
+    steps : float, optional
+        Steps of a sample in the learning window: losses are shown per step; per sample if not given.
 
     Returns
     -------
@@ -56,13 +62,16 @@ def draw_learning_curve(
             axes[0].set_ylabel(f"{score} (%)")
         elif summary.get("test_error") is not None:
             bottom.set_title(f"{score} in the test: {100 * summary['test_error']:.1f} %")
-        _losses(bottom, metrics)
-        label_losses(bottom, unit)
+        _losses(bottom, metrics, 1.0 / (steps or 1.0))
+        label_losses(bottom, unit, per_step=steps is not None)
         for ax in axes:
             mark_epochs(ax, metrics, summary, label="new epoch" if ax is axes[0] else None)
             explain(ax)
             ax.grid(axis="y")
         label_samples(bottom, summary)
+        if known:
+            for ax, name in zip(axes, "ab", strict=True):
+                letter(ax, name, left=36.0)
         figure.align_ylabels(axes)
     return figure
 
@@ -71,11 +80,11 @@ def _errors(ax: Axes, metrics: Metrics, summary: dict[str, Any]) -> None:
     shown: list[float] = []
     x, raw = points(metrics, "error", 100.0)
     if x.size:
-        ax.plot(x, smooth(raw), color=BLUE, label=f"training{_mean_of(x)}", **marked(x))
+        ax.plot(x, smooth(raw), color=BLUE, label=training_label(x.size), **marked(x))
         shown += list(smooth(raw))
     x, held = points(metrics, "hold_error", 100.0)
     if x.size:
-        ax.plot(x, held, color=ORANGE, marker="o", ms=3, label="held out")
+        ax.plot(x, held, color=ORANGE, marker="o", ms=3, label="validation")
         shown += list(held)
     tested = summary.get("test_error")
     if tested is not None:
@@ -95,20 +104,14 @@ def _mark_test(ax: Axes, samples: int, error: float, spread: float | None, botto
     )
 
 
-def _losses(ax: Axes, metrics: Metrics) -> None:
-    x, raw = points(metrics, "loss")
+def _losses(ax: Axes, metrics: Metrics, factor: float) -> None:
+    x, raw = points(metrics, "loss", factor)
     if x.size:
         if width_of(x.size) > 1:
-            ax.plot(x, raw, color=PALE, lw=0.6)
-        ax.plot(x, smooth(raw), color=GREEN, label=f"training{_mean_of(x, each=True)}", **marked(x))
-    held = points(metrics, "hold_loss")
+            ax.plot(x, raw, color=PALE, lw=0.6, label="training")
+        ax.plot(x, smooth(raw), color=GREEN, label=training_label(x.size), **marked(x))
+    held = points(metrics, "hold_loss", factor)
     if held[0].size:
-        ax.plot(*held, color=ORANGE, marker="o", ms=3, label="held out")
+        ax.plot(*held, color=ORANGE, marker="o", ms=3, label="validation")
     if x.size and raw.min() > 0:
         decades(ax)
-
-
-def _mean_of(x: np.ndarray, each: bool = False) -> str:
-    """What is shown of the reports of a training, of which there is a grey line as well or not."""
-    width = width_of(x.size)
-    return f" (mean of {width} reports{'; grey: each' if each else ''})" if width > 1 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from eprop.plot.style import BLACK, GREY, ORANGE, WIDE, look, new_figure
+from eprop.plot.style import BLACK, GREY, ORANGE, WIDE, letter, look, new_figure
 from eprop.training.activity import Activity
 
 _TARGET: dict[str, Any] = {"color": BLACK, "lw": 1.0, "ls": (0, (3, 2))}
@@ -37,8 +38,12 @@ def draw_pattern(before: Activity, after: Activity) -> Figure:
             _draw_over_time(ax, before, after, inside, k)
             if k == outputs - 1:
                 ax.set_xlabel("time (ms)")
+            if outputs > 1:
+                letter(ax, ascii_lowercase[k])
         if outputs == 2:
-            _draw_path(figure.add_subplot(grid[:, 1]), before, after, inside)
+            path = figure.add_subplot(grid[:, 1])
+            _draw_path(path, before, after, inside)
+            letter(path, "c")
         figure.legend(handles=_entries(), loc="outside lower center", ncols=3)
     return figure
 
@@ -60,7 +65,7 @@ def _draw_over_time(ax: Axes, before: Activity, after: Activity, inside: np.ndar
     ax.plot(times, _shown(before, "output", inside)[:, k], color=GREY, lw=0.7)
     ax.plot(times, _shown(after, "output", inside)[:, k], color=ORANGE, lw=1.2)
     ax.plot(times, _shown(before, "target", inside)[:, k], **_TARGET)
-    ax.set_ylabel(f"$y_{k + 1}$ (mV)")
+    ax.set_ylabel(f"readout $y_{k + 1}$ (mV)")
     ax.set_xlim(0, float(times[-1] + times[1] if times.size > 1 else 1.0))
 
 
@@ -69,8 +74,8 @@ def _draw_path(ax: Axes, before: Activity, after: Activity, inside: np.ndarray) 
         ax.plot(*_shown(activity, "output", inside).T, color=color, lw=width)
     ax.plot(*_shown(before, "target", inside).T, **_TARGET)
     ax.set_aspect("equal", adjustable="datalim")  # the limits take in all that is drawn, however far it wanders
-    ax.set_xlabel("$y_1$ (mV)")
-    ax.set_ylabel("$y_2$ (mV)")
+    ax.set_xlabel("readout $y_1$ (mV)")
+    ax.set_ylabel("readout $y_2$ (mV)")
 
 
 def _entries() -> list[Line2D]:

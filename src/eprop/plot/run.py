@@ -16,22 +16,26 @@ from eprop.plot.activity import draw_activity
 from eprop.plot.confusion import draw_confusion
 from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
+from eprop.plot.schematic import network as draw_network
 from eprop.plot.style import save
 from eprop.plot.trials import draw_trials
 from eprop.plot.weights import draw_weights
 from eprop.rules import Static
-from eprop.tasks import Classification, Regression
-from eprop.training import RunConfig, RunFolder, read_config, restore
-from eprop.training.activity import record_activity, uses_softmax
+from eprop.tasks import Classification, Regression, check_choice
+from eprop.training import RunConfig, RunFolder, load_checkpoint, read_config, restore
+from eprop.training.activity import Activity, record_activity, uses_softmax
+from eprop.training.config import FORMATS, parse_config
 from eprop.training.engines import make_simulator
 from eprop.training.files import output_errors
 
 
-def draw_run(path: str | pathlib.Path, out: str | pathlib.Path | None = None) -> list[pathlib.Path]:
-    """Draw the figures of a run, or of several trials, as PNG.
+def draw_run(
+    path: str | pathlib.Path, out: str | pathlib.Path | None = None, *, formats: Sequence[str] = ("png",)
+) -> list[pathlib.Path]:
+    """Draw the figures of a run, or of several trials.
 
-    Of a run ``learning_curve``, ``activity`` and ``weights``; ``confusion`` of a classification, ``pattern`` where readouts
-    follow a target. Of several trials their ``learning_curve``: each of them is a run that has figures of its own.
+    Of a run ``learning_curve``, ``activity``, ``network`` and ``weights``; ``confusion`` of a classification, ``pattern`` where
+    readouts follow a target. Of several trials their ``learning_curve``: each of them is a run that has figures of its own.
 
     Parameters
     ----------
@@ -39,6 +43,8 @@ def draw_run(path: str | pathlib.Path, out: str | pathlib.Path | None = None) ->
         The run's folder, or that of all trials.
     out : path, optional
         Folder for the figures; ``figures`` in the run's folder if not given.
+    formats : sequence of str
+        ``"png"``, ``"pdf"``, ``"svg"``: each figure in each of them.
 
     Returns
     -------
@@ -48,16 +54,26 @@ def draw_run(path: str | pathlib.Path, out: str | pathlib.Path | None = None) ->
     ------
     CheckpointError
         If the run or its checkpoint cannot be read, or no trial has learned anything yet.
+    ParameterError
+        If there is no such format.
     OutputError
         If the figures cannot be written.
     """
+    for kind in formats:
+        check_choice("format", kind, FORMATS)
+    figures = figures_of_run(path)
     run = RunFolder(path)
-    seeds = run.read_trials()
-    figures = _of_trials(run, seeds) if seeds else _of_run(RunFolder.open(path))
     folder = pathlib.Path(out) if out is not None else run.figures
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    return [save(figure, folder / f"{name}.png") for name, figure in sorted(figures.items())]
+    return [save(figure, folder / f"{name}.{kind}") for name, figure in sorted(figures.items()) for kind in formats]
+
+
+def figures_of_run(path: str | pathlib.Path) -> dict[str, Figure]:
+    """The figures of a run, or of several trials, by name; see `draw_run`."""
+    run = RunFolder(path)
+    seeds = run.read_trials()
+    return _of_trials(run, seeds) if seeds else _of_run(RunFolder.open(path))
 
 
 def _of_run(run: RunFolder) -> dict[str, Figure]:
@@ -66,6 +82,7 @@ def _of_run(run: RunFolder) -> dict[str, Figure]:
     summary, metrics = run.read_summary(), run.read_metrics()
     figures: dict[str, Figure] = {}
     figures["weights"] = draw_weights(weight_changes(before, after))
+    figures["network"] = figure_of(draw_network(after.network))
     if summary.get("confusion") and isinstance(config.task, Classification):
         figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
     trial = config.data.unpack(config.task, checkpoint.example)
@@ -73,7 +90,7 @@ def _of_run(run: RunFolder) -> dict[str, Figure]:
     figures["activity"] = draw_activity(first, last)
     if metrics:
         figures["learning_curve"] = draw_learning_curve(
-            metrics, summary, config.task.score_name, loss_unit(after.network)
+            metrics, summary, config.task.score_name, loss_unit(after.network), steps_of(first)
         )
     if isinstance(config.task, Regression):
         figures["pattern"] = draw_pattern(first, last)
@@ -85,8 +102,24 @@ def _of_trials(folder: RunFolder, seeds: Sequence[int]) -> dict[str, Figure]:
     trials = [(run.read_metrics(), run.read_summary()) for run in map(folder.of_seed, seeds)]
     if not any(metrics for metrics, _ in trials):
         raise CheckpointError(f"{folder.path}: none of its {len(seeds)} trials has reported anything yet")
-    unit = loss_unit(config.task.build_network())
-    return {"learning_curve": draw_trials(trials, config.task.score_name, unit)}
+    unit, steps = loss_unit(config.task.build_network()), _steps_of_trials(folder, seeds)
+    return {"learning_curve": draw_trials(trials, config.task.score_name, unit, steps)}
+
+
+def _steps_of_trials(folder: RunFolder, seeds: Sequence[int]) -> float | None:
+    """Steps of a sample that count, by the sample that one of the trials has kept."""
+    for run in map(folder.of_seed, seeds):
+        if run.checkpoint.is_file():
+            checkpoint = load_checkpoint(run.checkpoint)
+            config = RunConfig.make(*parse_config(checkpoint.config, str(run.checkpoint)))
+            trial = config.data.unpack(config.task, checkpoint.example)
+            return float(config.task.make_samples(config.task.build_network(), trial).window[0].sum())
+    return None
+
+
+def steps_of(activity: Activity) -> float:
+    """Steps of a sample that count, by their weight in the learning window."""
+    return float(activity.window.sum())
 
 
 def loss_unit(network: Network) -> str:

@@ -52,6 +52,9 @@ _STYLE: Any = {
     "ytick.minor.size": 1.5,
     # Text in a PDF stays text, in a font that journals accept.
     "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    # Names of parts in an SVG do not depend on chance.
+    "svg.hashsalt": "eprop",
     "mathtext.default": "it",
     "mathtext.fontset": "dejavusans",
 }
@@ -152,14 +155,16 @@ def check_picture(path: str | pathlib.Path) -> str:
     path = pathlib.Path(path)
     kind = path.suffix.lstrip(".").lower() or "png"
     if kind not in FigureCanvasBase.filetypes:
-        raise ParameterError(f"{path}: no picture is written as {path.suffix}; give a name that ends with .png or .pdf")
+        raise ParameterError(
+            f"{path}: no picture is written as {path.suffix}; give a name that ends with .png, .pdf or .svg"
+        )
     if not path.parent.is_dir():
         raise OutputError(f"{path}: cannot be written: there is no folder {path.parent}; make it, or choose another")
     return kind
 
 
 def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Path:
-    """Write a PNG or a PDF, by the ending of the name; whole or not at all.
+    """Write a PNG, PDF or SVG, by the ending of the name; whole or not at all.
 
     Raises
     ------
@@ -170,7 +175,7 @@ def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Pa
     """
     kind = check_picture(path)
     # Without a date, so that the same numbers give the same file.
-    metadata: Any = {"CreationDate": None} if kind == "pdf" else None
+    metadata: Any = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
     with look(), written_aside(path) as aside:
         figure.savefig(aside, format=kind, dpi=dpi, metadata=metadata)
     return pathlib.Path(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,14 @@ from eprop.plot.curves import (
     smooth,
     width_of,
 )
-from eprop.plot.style import BLUE, GREEN, ORANGE, RED, WIDE, decades, look, new_figure
+from eprop.plot.style import BLUE, GREEN, ORANGE, RED, WIDE, decades, letter, look, new_figure
 from eprop.training.trials import spread_of, summarise
 
 # The metrics of a trial and its summary, which is empty if the trial did not come to its end.
 Trial = tuple[Metrics, dict[str, Any]]
 
 
-def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "") -> Figure:
+def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "", steps: float | None = None) -> Figure:
     """Error and loss of several trials over the samples learned, mean and standard deviation, and their tests beside them.
 
     Mean and spread are those of the trials that came to their end, as are the tests; of all, as long as none has. Each trial
@@ -46,6 +47,8 @@ def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "") -
         Name of what is shown as error.
     unit : str
         Of the loss.
+    steps : float, optional
+        Steps of a sample in the learning window: losses are shown per step; per sample if not given.
 
     Returns
     -------
@@ -62,14 +65,15 @@ def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "") -
         )
     curves = _Curves(trials)
     known = any(knows_errors(metrics) for metrics, _ in trials)
-    tests = _Tests([summary for metrics, summary in trials if metrics and summary])
+    tests = _Tests([summary for metrics, summary in trials if metrics and summary], 1.0 / (steps or 1.0))
     with look():
         figure = new_figure(WIDE * (0.8 if tests.scores.size else 0.62), 4.5 if known else 3.1)
         axes = _panels(figure, known, tests.scores.size > 0)
         learning = axes[:, 0]
         if known:
             _errors(learning[0], curves, tests, score)
-        _losses(learning[-1], curves, unit)
+        _losses(learning[-1], curves, 1.0 / (steps or 1.0))
+        label_losses(learning[-1], unit, per_step=steps is not None)
         if tests.scores.size:
             tests.draw(axes[:, 1], score)
         for ax in learning:
@@ -78,6 +82,9 @@ def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "") -
         for ax in axes.ravel():
             ax.grid(axis="y")
         label_samples(learning[-1], curves.averaged[0][1])
+        if axes.size > 1:
+            for ax, name in zip(axes.ravel(), ascii_lowercase, strict=False):
+                letter(ax, name, left=36.0 if ax in learning else 10.0)
         figure.suptitle(curves.title, fontsize=8)
         figure.align_ylabels(learning)
         figure.align_xlabels(axes[-1])
@@ -108,7 +115,7 @@ class _Curves:
     @property
     def training(self) -> str:
         """Label of a curve of training."""
-        return f"training (mean of {self.width} reports)" if self.width > 1 else "training"
+        return "training, moving average" if self.width > 1 else "training"
 
     def draw(
         self, ax: Axes, name: str, color: str, label: str, *, factor: float = 1.0, width: int = 1, **line: Any
@@ -147,9 +154,9 @@ def _at_the_same_places(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tupl
 class _Tests:
     """Scores (per cent) and losses of all trials that came to their end."""
 
-    def __init__(self, finished: Sequence[dict[str, Any]]):
+    def __init__(self, finished: Sequence[dict[str, Any]], factor: float):
         self.scores = 100 * np.array([summary["test_error"] for summary in finished])
-        self.losses = np.array([summary["test_loss"] for summary in finished])
+        self.losses = factor * np.array([summary["test_loss"] for summary in finished])
         self.spread = 100 * (spread_of(summarise(finished)) or 0.0) if finished else 0.0
 
     @property
@@ -185,14 +192,13 @@ def _panels(figure: Figure, known: bool, tested: bool) -> np.ndarray:
 
 def _errors(ax: Axes, curves: _Curves, tests: _Tests, score: str) -> None:
     shown = curves.draw(ax, "error", BLUE, curves.training, factor=100.0, width=curves.width)
-    shown += curves.draw(ax, "hold_error", ORANGE, "held out", factor=100.0, marker="o", ms=3)
+    shown += curves.draw(ax, "hold_error", ORANGE, "validation", factor=100.0, marker="o", ms=3)
     limit_errors(ax, [*shown, *tests.shown])
     ax.set_ylabel(f"{score} (%)")
 
 
-def _losses(ax: Axes, curves: _Curves, unit: str) -> None:
-    shown = curves.draw(ax, "loss", GREEN, curves.training, width=curves.width)
-    shown += curves.draw(ax, "hold_loss", ORANGE, "held out", marker="o", ms=3)
+def _losses(ax: Axes, curves: _Curves, factor: float) -> None:
+    shown = curves.draw(ax, "loss", GREEN, curves.training, factor=factor, width=curves.width)
+    shown += curves.draw(ax, "hold_loss", ORANGE, "validation", factor=factor, marker="o", ms=3)
     if min(shown, default=0.0) > 0.0:
         decades(ax)
-    label_losses(ax, unit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullLocator
 
 from eprop.errors import ParameterError
-from eprop.plot.style import BLUE, GREY, WIDE, look, new_axes, new_figure
+from eprop.plot.style import BLUE, GREY, WIDE, letter, look, new_axes, new_figure
 
 #: More connections than this are drawn as a density.
 MANY = 3000
@@ -50,7 +51,10 @@ def draw_weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure
         layout = figure.get_layout_engine()
         assert isinstance(layout, ConstrainedLayoutEngine)
         layout.set(hspace=0.06)  # the titles of a row from the labels above
-        draw_weight_panels(figure, changes)
+        axes = draw_weight_panels(figure, changes)
+        if len(axes) > 1:
+            for ax, name in zip(axes, ascii_lowercase, strict=False):
+                letter(ax, name, left=24.0)
     return figure
 
 

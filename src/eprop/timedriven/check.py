@@ -17,6 +17,7 @@ from eprop.models import EventSource, Neuron, Readout
 from eprop.network import Bernoulli, FixedIndegree, Network, Symmetric, Uniform
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Rule
 from eprop.timedriven.bptt import backpropagate
+from eprop.timedriven.check_spike import Surrogacy, check_spike
 from eprop.timedriven.engine import TimeDriven
 
 #: Largest deviation that rounding may cause, relative to the largest value.
@@ -29,7 +30,23 @@ RULES: dict[str, Rule] = {
 }
 
 
-def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> dict[str, float]:
+class NeuronCheck(dict[str, float]):
+    """Largest deviations by the names of the checks, see `check_neuron`; printed, one a line.
+
+    Attributes
+    ----------
+    surrogacy : Surrogacy or None
+        How the surrogate gradient lies to the threshold; None where it could not be measured.
+    """
+
+    surrogacy: Surrogacy | None = None
+
+    def __str__(self) -> str:
+        lines = [f"{name:22s}{deviation:8.0e}" for name, deviation in self.items()]
+        return "\n".join([*lines, *([str(self.surrogacy)] if self.surrogacy is not None else [])])
+
+
+def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> NeuronCheck:
     """What every neuron model must hold; for a model of one's own, before it is trusted.
 
     Parameters
@@ -42,27 +59,31 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> dict[str,
 
     Returns
     -------
-    dict
-        Largest deviations, relative to the largest value: of the response of row ``v`` to a pulse from what
-        `eprop.models.Eligibility` says of it; of what weights learn in the engine from what they learn in `TimeDriven`, which
-        keeps every trace of every synapse, by both rules, with delays of several steps, in 1, 2 and 5 partitions; of the
-        gradient by the eligibility and the total derivative from that of backpropagation through time. Taken on trust is what
-        only spikes of the neuron itself reach: ``Eligibility.spike``, and decay and output of a component without arrivals,
-        such as a threshold that adapts. By e-prop+ there is no number if the eligibility has more components than
-        `EPropPlus` takes, and a warning tells so.
+    NeuronCheck
+        A dict of largest deviations, relative to the largest value. ``print`` shows them, and how the surrogate gradient lies to
+        the threshold.
+
+        ``response to a pulse``: row ``v`` after a pulse, against what `eprop.models.Eligibility` says. ``own spike``: the
+        surrogate gradient in the steps after a spike of the neuron itself, with the reset of the voltage undone, against
+        ``output``, ``decay`` and ``spike``. ``e-prop`` and ``e-prop+``: what weights learn in the engine, in 1, 2 and 5
+        partitions and with delays of several steps, against `TimeDriven`, which keeps every trace of every synapse.
+        ``backpropagation``: the gradient by the eligibility and the total derivative, against backpropagation through time.
+
+        By e-prop+ there is no number if the eligibility has more components than `EPropPlus` takes, for the own spike none if a
+        pulse cannot show it; a warning tells so and why.
 
     Raises
     ------
     NetworkError
-        If one of them is more than rounding, if the neuron does not spike whatever the input, or if its surrogate gradient is
-        larger than `largest_psi` says.
+        If one of them is more than rounding, if the neuron does not spike whatever the input, if its surrogate gradient is
+        larger than `largest_psi` says, or if the surrogate gradient jumps at the threshold, as one taken after the reset does.
     ParameterError
         If ``neuron`` is no neuron model.
     """
     if not isinstance(neuron, Neuron):
         hint = f"; call it: {neuron.__name__}()" if isinstance(neuron, type) else ""
         raise ParameterError(f"check_neuron needs a neuron model, got {neuron!r:.80}{hint}")
-    found = {}
+    found = NeuronCheck()
     if "v" in neuron.state_rows:
         found["response to a pulse"] = _response(neuron, dt)
         _judge(neuron, found, "update() and eligibility() do not describe the same neuron")
@@ -76,7 +97,24 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> dict[str,
         _judge(neuron, found, "eligibility() does not factorise the gradient")
     if too_many:
         warnings.warn(f"e-prop+ was left out: {too_many}", stacklevel=2)
+    if "v" in neuron.state_rows:
+        _add_own_spike(neuron, dt, found)
+    else:
+        warnings.warn(
+            "the response to a pulse and an own spike were left out: no row of the state is called v", stacklevel=2
+        )
     return found
+
+
+def _add_own_spike(neuron: Neuron, dt: float, found: NeuronCheck) -> None:
+    """What a spike of the neuron does to itself, and the surrogate gradient about the threshold."""
+    measured = check_spike(neuron, dt)
+    found.surrogacy = measured.surrogacy
+    if measured.deviation is None:
+        warnings.warn(f"Eligibility.spike is taken on trust: {measured.unknown}", stacklevel=3)
+        return
+    found["own spike"] = measured.deviation
+    _judge(neuron, found, "Eligibility.spike, or decay and output of what it reaches, is not what a spike does")
 
 
 def _too_many(neuron: Neuron, dt: float) -> str:

@@ -12,7 +12,10 @@
     RunConfig           what a run depends on, as a TOML file                                   config.py
     RunFolder           the files of a run                                                      runs.py
     Checkpoint          HDF5 with a checksum                                                    checkpoint.py
+    load                configuration, metrics, network and weights of a run                    loading.py
     Watcher             is told of progress                                                     watch.py
+    ProgressBar         a watcher that shows it; the default                                    progress_bar.py
+    TensorBoard         a callback that writes metrics                                          tensorboard.py
     Interrupt, Stopped  Ctrl-C                                                                  interrupt.py
 """
 
@@ -22,9 +25,12 @@ from eprop.training.config import Execution, IdleParameterWarning, RunConfig, re
 from eprop.training.evaluation import evaluate
 from eprop.training.experiment import Outcome, UnfinishedRunWarning, evaluate_run, resume_run, start_run
 from eprop.training.interrupt import Interrupt, Stopped
+from eprop.training.loading import LoadedRun, load
 from eprop.training.metrics import Evaluation, confusion_matrix, per_class_error
+from eprop.training.progress_bar import ProgressBar
 from eprop.training.restoring import ChangedTaskWarning, restore
 from eprop.training.runs import RunFolder
+from eprop.training.tensorboard import TensorBoard
 from eprop.training.trainer import Trainer, Training, UnstableWarning
 from eprop.training.trials import resume_trials, run_trials
 from eprop.training.watch import Progress, Watcher
@@ -37,11 +43,14 @@ __all__ = [
     "GradientBalance",
     "IdleParameterWarning",
     "Interrupt",
+    "LoadedRun",
     "Outcome",
     "Progress",
+    "ProgressBar",
     "RunConfig",
     "RunFolder",
     "Stopped",
+    "TensorBoard",
     "Trainer",
     "Training",
     "UnfinishedRunWarning",
@@ -51,6 +60,7 @@ __all__ = [
     "evaluate",
     "evaluate_run",
     "gradient_balance",
+    "load",
     "load_checkpoint",
     "per_class_error",
     "read_config",

@@ -26,6 +26,8 @@ class IdleParameterWarning(UserWarning):
 
 
 ENGINES = ("event", "time")
+#: What figures are written as.
+FORMATS = ("png", "pdf", "svg")
 _SECTIONS = ("task", "data", "training", "run")
 
 
@@ -37,9 +39,18 @@ class Execution(Description):
     precision: str = param("single", kind=str, doc="type of the weights and traces: single or double")
     engine: str = param("event", kind=str, doc="event (driven by events) or time (the slow reference, in double)")
     parallel: str = param("model", kind=str, doc="what several ranks divide: model (the neurons) or data (the samples)")
+    figures: tuple[str, ...] = param(
+        ("png",),
+        kind=(tuple, list),
+        doc="formats of the figures that eprop train draws: png, pdf, svg; none: no figures",
+    )
+    tensorboard: bool = param(False, kind=bool, doc="write metrics for TensorBoard as well, to the folder tensorboard")
 
     def validate(self) -> None:
-        """A precision, an engine and a division of the work that exist."""
+        """A precision, an engine, a division of the work and formats that exist."""
+        object.__setattr__(self, "figures", tuple(self.figures))
+        for kind in self.figures:
+            check_choice("Execution.figures", kind, FORMATS)
         check_choice("Execution.precision", self.precision, ("single", "double"))
         check_choice("Execution.engine", self.engine, ENGINES)
         check_choice("Execution.parallel", self.parallel, DIVISIONS)

@@ -9,13 +9,15 @@ import pathlib
 import shlex
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from eprop.errors import CheckpointError, DivergenceError, EPropError, OutputError, ParameterError
+from eprop.markup import table
 from eprop.parallel import Communicator, Serial
 from eprop.tasks import Parts, Trials
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -26,17 +28,20 @@ from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.lock import locked
 from eprop.training.machine import describe_machine, package_version, peak_memory
 from eprop.training.metrics import Evaluation, per_class_error
+from eprop.training.progress_bar import shown
 from eprop.training.restoring import config_of, misfit, refuse_edited, refuse_other_task, restore
 from eprop.training.runs import RunFolder
-from eprop.training.trainer import Trainer
+from eprop.training.tensorboard import TensorBoard
+from eprop.training.trainer import Callback, Trainer
 from eprop.training.watch import Watcher
+from eprop.training.wording import clock, counted, percent, size, with_spread
 
 
 class UnfinishedRunWarning(UserWarning):
     """A network is judged whose training was stopped."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Outcome:
     """A finished run.
 
@@ -53,10 +58,39 @@ class Outcome:
     summary: dict[str, Any]
     evaluation: Evaluation
 
+    def __repr__(self) -> str:
+        score = with_spread(self.summary["test_error"], self.summary["test_error_sigma"])
+        return f"Outcome({str(self.run.path)!r}: test {self.summary['score']} {score})"
+
+    def _repr_html_(self) -> str:
+        """A table of what ``eprop train`` prints, for notebooks."""
+        return table("Run", facts_of(self.run.path, self.summary))
+
+
+def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a person wants to know of a finished run, by name."""
+    name = summary["score"]
+    error = with_spread(summary["test_error"], summary["test_error_sigma"])
+    facts = [
+        (f"test {name}", f"{error} on {counted(summary['test_samples'], 'sample')}"),
+        ("test data", summary["test_data"]),
+    ]
+    if summary["hold_error"] is not None:
+        held = f"{percent(summary['hold_error'])} on {counted(summary['hold_samples'], 'sample')}"
+        facts.append((f"held-out {name}", held))
+    learned = f"{counted(summary['samples_learned'], 'sample')} in {clock(summary['train_seconds'])}"
+    facts.append(("learned", learned))
+    rate, cost = summary["train_samples_per_second"], summary["ns_per_synaptic_event"]
+    events = f"{cost:.1f} ns per synaptic event" if summary["synaptic_events"] else "no spike has arrived anywhere"
+    facts.append(("speed", f"{rate:,.0f} samples/s, {events}"))
+    if summary["peak_memory_bytes"]:
+        facts.append(("peak memory", size(summary["peak_memory_bytes"])))
+    return [*facts, ("run", str(path))]
+
 
 def start_run(
     config: RunConfig, out: str | pathlib.Path | None = None, *, force: bool = False, watcher: Watcher | None = None,
-    comm: Communicator | None = None,
+    comm: Communicator | None = None, callbacks: Sequence[Callback] = (),
 ) -> Outcome:  # fmt: skip
     """Train, test and leave a run folder.
 
@@ -68,8 +102,11 @@ def start_run(
     force : bool
         Replace a run that is in ``out``.
     watcher : Watcher, optional
+        A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
         Ranks that train together and all call this; the first one writes the folder.
+    callbacks : sequence of callables of (trainer, line), optional
+        As of `Trainer`.
 
     Returns
     -------
@@ -83,11 +120,11 @@ def start_run(
     Stopped
         After Ctrl-C; a checkpoint was written, from which `resume_run` goes on.
     """
-    watcher = watcher or Watcher()
-    config = config.absolute()
+    config, comm = config.absolute(), comm or Serial()
     if out is not None:
         RunFolder(out).check_free(force=force)
-    return _Run(config, watcher, comm or Serial()).begin(out, force)
+    with shown(watcher, comm) as watching:
+        return _Run(config, watching, comm, callbacks).begin(out, force)
 
 
 def resume_run(
@@ -97,6 +134,7 @@ def resume_run(
     threads: int | None = None,
     watcher: Watcher | None = None,
     comm: Communicator | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Outcome:
     """Go on with a run from its checkpoint, bit by bit as if it had never been stopped.
 
@@ -108,8 +146,11 @@ def resume_run(
         Task that the run is meant to have, by its name or file.
     threads : int, optional
     watcher : Watcher, optional
+        A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
         Ranks that train together.
+    callbacks : sequence of callables of (trainer, line), optional
+        As of `Trainer`; a run does not keep them.
 
     Returns
     -------
@@ -126,14 +167,17 @@ def resume_run(
         If another process is training it.
     """
     run, comm = RunFolder.open(path), comm or Serial()
-    with locked(run.path, comm.rank == 0):  # before it is read: another process may be about to write it
+    with (
+        shown(watcher, comm) as watching,
+        locked(run.path, comm.rank == 0),
+    ):  # before it is read: another process may be about to write it
         checkpoint = load_checkpoint(run.checkpoint)
         config = config_of(checkpoint, run)
         refuse_other_task(run, config, task)
         refuse_edited(run, config)
         if threads is not None:
             config = replace(config, execution=config.execution.replace(threads=threads))
-        return _Run(config, watcher or Watcher(), comm).resume(run, checkpoint)
+        return _Run(config, watching, comm, callbacks).resume(run, checkpoint)
 
 
 def evaluate_run(
@@ -158,6 +202,7 @@ def evaluate_run(
         numbers has used them.
     threads : int, optional
     watcher : Watcher, optional
+        A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
         Ranks that judge it together.
 
@@ -180,29 +225,32 @@ def evaluate_run(
     """
     if data is not None and fresh is not None:
         raise ParameterError("give recordings (--data) or a number of fresh trials (--fresh), not both")
-    watcher = watcher or Watcher()
     config, checkpoint, simulator = restore(path, threads=threads, comm=comm)
     done, total = checkpoint.position["done"], checkpoint.position.get("total", 0)  # files of eprop 0.1 have none
-    if done < total:
+    if done < total and not checkpoint.position.get("stopped_early"):
         warnings.warn(
             f"{path}: was stopped after {done:,} of {total:,} samples; what is judged is its checkpoint of then",
             UnfinishedRunWarning,
             stacklevel=2,
         )
-    watcher.phase("reading data")
-    source: dict[str, Any] = {"threads": simulator.threads, "progress": watcher.reading}
+    with shown(watcher, comm) as watching:
+        watching.phase("reading data")
+        source: dict[str, Any] = {"threads": simulator.threads, "progress": watching.reading}
+        test = in_turn(simulator.comm, partial(_test_trials, config, data, fresh, source))
+        watching.phase("testing")
+        with Interrupt(simulator.comm) as interrupt:
+            return config, evaluate(config.task, simulator, test, watched(watching, len(test), interrupt)), test
 
-    def read() -> Trials:
-        if fresh is not None:
-            return config.data.load_fresh(config.task, fresh)
-        if data is not None:
-            return config.data.load_test(config.task, data, **source)
-        return config.data.load(config.task, **source).test
 
-    test = in_turn(simulator.comm, read)
-    watcher.phase("testing")
-    with Interrupt(simulator.comm) as interrupt:
-        return config, evaluate(config.task, simulator, test, watched(watcher, len(test), interrupt)), test
+def _test_trials(
+    config: RunConfig, data: Sequence[str | pathlib.Path] | None, fresh: int | None, source: Mapping[str, Any]
+) -> Trials:
+    """The trials that a run is judged by."""
+    if fresh is not None:
+        return config.data.load_fresh(config.task, fresh)
+    if data is not None:
+        return config.data.load_test(config.task, data, **source)
+    return config.data.load(config.task, **source).test
 
 
 def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:
@@ -225,11 +273,14 @@ def simulated(name: str, trials: Trials) -> dict[str, bool]:
 class _Run:
     """The parts of a run, as they come into being."""
 
-    def __init__(self, config: RunConfig, watcher: Watcher, comm: Communicator):
+    def __init__(self, config: RunConfig, watcher: Watcher, comm: Communicator, callbacks: Sequence[Callback]):
         self.config, self.task, self.watcher, self.comm = config, config.task, watcher, comm
         self.writes = comm.rank == 0
         self.began = time.perf_counter()
         self.interrupt = Interrupt(comm)
+        self.tensorboard: TensorBoard | None = None
+        if config.execution.tensorboard:
+            TensorBoard(".")  # a library that is missing is told before a folder is made
         watcher.phase("building the network")
         self.simulator = make_engine(config, comm)
         watcher.phase("reading data")
@@ -244,6 +295,7 @@ class _Run:
             save=lambda trainer: self.save(),
             interrupt=self.interrupt,
             renew=self.renew if config.data.fresh_epochs else None,
+            callbacks=callbacks,
         )
 
     def load(self, watcher: Watcher, epoch: int = 0) -> Parts:
@@ -299,10 +351,11 @@ class _Run:
             self.trainer.warm_up()
         except KeyboardInterrupt:
             raise Stopped(self.how_to_go_on()) from None
-        learns = self.trainer.done < self.trainer.total
+        learns = not self.trainer.finished
         with self.interrupt:
             self.watcher.phase("learning")
-            self.learn_all()
+            with self.open_tensorboard():
+                self.learn_all()
             self.save()
             self.watcher.phase("testing")
             evaluation = self.test()
@@ -310,6 +363,20 @@ class _Run:
         if self.writes and (learns or not self.has_summary()):
             self.folder.write_summary(summary)
         return Outcome(self.folder, summary, evaluation)
+
+    @contextlib.contextmanager
+    def open_tensorboard(self) -> Iterator[None]:
+        """Context in which metrics are written for TensorBoard as well, those of an earlier part of the run among them."""
+        if not (self.config.execution.tensorboard and self.writes):
+            yield
+            return
+        self.folder.clear_tensorboard()
+        self.tensorboard = TensorBoard(self.folder.tensorboard)
+        self.tensorboard.add(self.folder.read_metrics())
+        try:
+            yield
+        finally:
+            self.tensorboard.close()
 
     def has_summary(self) -> bool:
         """Whether the folder tells of the whole training; when and how it is tested again is no part of that."""
@@ -392,6 +459,8 @@ class _Run:
             "test_data": test.name,
             **simulated("test_simulated", test),
             "hold_error": None if math.isnan(trainer.hold_error) else trainer.hold_error,
+            "best_hold_error": None if math.isnan(trainer.best_error) else trainer.best_error,
+            "stopped_early": trainer.stopped_early,
             "hold_samples": 0 if parts.hold is None else len(parts.hold),
             "train_data": parts.train.name,
             **simulated("train_simulated", parts.train),
@@ -430,4 +499,6 @@ class _Writer(Watcher):
     def metrics(self, line: dict[str, Any]) -> None:
         if self.run.writes:
             self.run.folder.add_metrics(line)
+        if self.run.tensorboard is not None:
+            self.run.tensorboard.add([line])
         self.run.watcher.metrics(line)

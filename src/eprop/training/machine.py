@@ -26,6 +26,9 @@ _PACKAGES = (
     "mpi4py",
     "neo",
     "nir",
+    "pandas",
+    "scikit-learn",
+    "tensorboard",
 )
 _PACKAGES_ELSEWHERE = {"nest-simulator": "nest"}
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop.markup import table
+from eprop.training.wording import counted, with_spread
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """Outcome of an evaluation with frozen weights; arrays are in the order in which the trials were given.
 
@@ -49,6 +52,20 @@ class Evaluation:
         if self.predictions is not None:
             return binomial_sigma(self.error, n)
         return float(self.scores.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+
+    def __repr__(self) -> str:
+        facts = f"error {with_spread(self.error, self.sigma)}, loss {self.loss:g}"
+        return f"Evaluation({counted(self.scores.size, 'sample')}: {facts})"
+
+    def _repr_html_(self) -> str:
+        """A table of the scores, and of a classification the confusion matrix, for notebooks."""
+        rows = [("error", with_spread(self.error, self.sigma)), ("loss of a sample", f"{self.loss:.4g}")]
+        shown = table(f"Evaluation of {counted(self.scores.size, 'sample')}", rows)
+        if self.predictions is None:
+            return shown
+        classes = [str(k) for k in range(self.n_classes)]
+        counts = [(name, *map(int, row)) for name, row in zip(classes, self.confusion(), strict=True)]
+        return shown + table("rows: true class, columns: predicted class", counts, ("", *classes))
 
     def confusion(self) -> np.ndarray:
         """Counts of (true class, predicted class), shape (n_classes, n_classes)."""

@@ -9,20 +9,26 @@ from typing import Any
 
 from eprop.errors import CheckpointError, OutputError, ParameterError
 from eprop.training.checkpoint import is_checkpoint
-from eprop.training.config import RunConfig, read_config
+from eprop.training.config import FORMATS, RunConfig, read_config
 from eprop.training.files import output_errors, write_text
 from eprop.training.lock import LOCK, refuse_locked
 
-CONFIG, METRICS, SUMMARY, CHECKPOINT, TRIALS, FIGURES = (
+CONFIG, METRICS, SUMMARY, CHECKPOINT, TRIALS, FIGURES, TENSORBOARD, REPORT = (
     "config.toml",
     "metrics.jsonl",
     "summary.json",
     "checkpoint.h5",
     "trials.json",
     "figures",
+    "tensorboard",
+    "report.html",
 )
 #: All pictures that the figures of a run may be, see `eprop.plot.draw_run`.
-PICTURES = ("activity.png", "confusion.png", "learning_curve.png", "pattern.png", "weights.png")
+PICTURES = tuple(
+    f"{name}.{kind}"
+    for name in ("activity", "confusion", "learning_curve", "network", "pattern", "weights")
+    for kind in FORMATS
+)
 
 
 class RunFolder:
@@ -31,7 +37,7 @@ class RunFolder:
     Attributes
     ----------
     path : pathlib.Path
-    config, metrics, summary, checkpoint, trials, figures : pathlib.Path
+    config, metrics, summary, checkpoint, trials, figures, tensorboard, report : pathlib.Path
         Its parts; each is there whole or not at all. A run has no ``trials``; where these are, ``config`` is that of the
         first, ``summary`` and ``figures`` those of all, and what else there is, is in the folders of the trials.
     """
@@ -44,6 +50,8 @@ class RunFolder:
         self.checkpoint = self.path / CHECKPOINT
         self.trials = self.path / TRIALS
         self.figures = self.path / FIGURES
+        self.tensorboard = self.path / TENSORBOARD
+        self.report = self.path / REPORT
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -247,13 +255,23 @@ class RunFolder:
             self.of_seed(seed).remove()
         for path in self._files():
             path.unlink()
-        with contextlib.suppress(OSError):  # not there, or files of others
-            self.figures.rmdir()
+        for folder in (self.figures, self.tensorboard):
+            with contextlib.suppress(OSError):  # not there, or files of others
+                folder.rmdir()
+
+    def clear_tensorboard(self) -> None:
+        """Remove what was written for TensorBoard."""
+        for path in self._events():
+            path.unlink()
+
+    def _events(self) -> list[pathlib.Path]:
+        return sorted(self.tensorboard.glob("events.out.tfevents.*"))
 
     def _files(self) -> list[pathlib.Path]:
         """What is here under the names of a run's files."""
-        parts = (self.config, self.metrics, self.summary, self.checkpoint, self.trials)
-        return [path for path in (*parts, *(self.figures / name for name in PICTURES)) if path.is_file()]
+        parts = (self.config, self.metrics, self.summary, self.checkpoint, self.trials, self.report)
+        pictures = (self.figures / name for name in PICTURES)
+        return [path for path in (*parts, *pictures, *self._events()) if path.is_file()]
 
 
 def _entries(text: bytes) -> dict[str, Any]:

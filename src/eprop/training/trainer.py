@@ -7,7 +7,7 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +18,12 @@ from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Task, check_choice
+from eprop.training.early_stopping import Best
 from eprop.training.evaluation import Engine, check_task, evaluate, watched
 from eprop.training.interrupt import Interrupt
-from eprop.training.metrics import Running
+from eprop.training.metrics import Evaluation, Running
 from eprop.training.order import Easy, Order, shuffled
+from eprop.training.progress_bar import shown
 from eprop.training.schedule import GEOMETRIC, SCHEDULES
 from eprop.training.watch import Progress, Watcher
 
@@ -32,6 +34,9 @@ SAVE_SECONDS = 300.0
 SAVE_EPOCH_SECONDS = 5.0
 #: A loss this many times that of silent readouts is worth a warning.
 UNSTABLE = 3.0
+
+#: Is called after each line of metrics; True ends the training.
+Callback = Callable[["Trainer", dict[str, Any]], bool | None]
 
 
 class UnstableWarning(UserWarning):
@@ -54,6 +59,18 @@ class Training(Description):
     hold_evaluations: int = param(
         10, kind=int, at_least=0, doc="evaluations of held-out samples, evenly spaced up to the end"
     )
+    validation_interval: int | None = param(
+        None, kind=int, at_least=1, optional=True,
+        doc="samples between evaluations of held-out samples, in place of hold_evaluations",
+    )  # fmt: skip
+    patience: int = param(
+        0, kind=int, at_least=0,
+        doc="stop after so many evaluations of held-out samples without a lower error (or equal error and lower loss); 0: never",
+    )  # fmt: skip
+    keep_best: bool | None = param(
+        None, kind=bool, optional=True,
+        doc="end with the network of the lowest error on held-out samples; if not given, with patience only",
+    )  # fmt: skip
     skip_easy: float = param(
         0.0, at_least=0.0, at_most=1.0,
         doc="from the second epoch on, pass over this share of the samples whose loss was below the mean the last time",
@@ -64,6 +81,11 @@ class Training(Description):
         check_choice("Training.schedule", self.schedule, SCHEDULES)
         if self.schedule in GEOMETRIC and self.eta_final == 0.0:
             raise ParameterError(f"Training.eta_final must be > 0 with the schedule {self.schedule!r}, got 0")
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the network of the lowest error on held-out samples is kept."""
+        return self.patience > 0 if self.keep_best is None else self.keep_best
 
     def eta_factor(self, done: float) -> float:
         """Factor of the learning rates after the part ``done`` (0 to 1) of the training."""
@@ -90,6 +112,7 @@ class _Position:
     events: int = 0
     seconds: float = 0.0
     hold_error: float = math.nan
+    stopped_early: bool = False
     interval: _Interval = field(default_factory=_Interval)
 
 
@@ -107,13 +130,24 @@ class Trainer:
     hold : Trials, optional
         Held out: evaluated now and then, never learned from.
     watcher : Watcher, optional
-        Is told of progress and metrics.
+        Is told of progress and metrics; a progress bar if not given, ``Watcher()`` shows nothing.
     save : callable of (trainer), optional
         Is called at the end of an epoch, unless it took no time, and every few minutes, to write a checkpoint.
     interrupt : Interrupt, optional
-        Where Ctrl-C is noted; the trainer then stops between two updates and raises `Stopped`.
+        Where Ctrl-C is noted; an own one if not given. The trainer then stops between two updates and raises `Stopped`;
+        another `run` goes on from there.
     renew : callable of (epoch) that returns Trials, optional
         Other trials for a later epoch, as many as ``trials``: new recordings of the same digits, for example.
+    callbacks : sequence of callables of (trainer, line), optional
+        Are called after each line of metrics, which is a dict; one that returns True ends the training there. Of several
+        ranks all call them, and they must return the same.
+
+    Raises
+    ------
+    DataError
+        If there is no trial to learn from.
+    ParameterError
+        If ``training`` needs held-out samples (``patience``, ``keep_best``, ``validation_interval``) and there are none.
 
     Examples
     --------
@@ -134,17 +168,20 @@ class Trainer:
         save: Callable[[Trainer], None] | None = None,
         interrupt: Interrupt | None = None,
         renew: Callable[[int], Any] | None = None,
+        callbacks: Sequence[Callback] = (),
     ):
         if len(trials) == 0:
             raise DataError("there is no trial to learn from")
         check_task(task, simulator.network, trials)
         self.task, self.simulator, self.trials, self.hold = task, simulator, trials, hold
-        self.training = training or Training()
+        self.training, self._callbacks = training or Training(), tuple(callbacks)
+        self._check_validation()
+        self._given_watcher, self._given_interrupt = watcher, interrupt
         self.watcher = watcher or Watcher()
         self._comm = simulator.comm
         self._save = save or (lambda trainer: None)
-        self._interrupt = interrupt or Interrupt()
-        self._at = _Position()
+        self._interrupt = interrupt or Interrupt(self._comm)
+        self._at, self._best = _Position(), Best()
         self._loss, self._error = Running(), Running()
         self._renew, self._trials_of = renew, 0
         self._piece = 1
@@ -157,6 +194,21 @@ class Trainer:
     def total(self) -> int:
         """Samples of all epochs."""
         return self.training.epochs * len(self.trials)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or the training has been stopped early."""
+        return self.stopped_early or self.done >= self.total
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether `Training.patience` or a callback has ended the training."""
+        return self._at.stopped_early
+
+    @property
+    def best_error(self) -> float:
+        """Lowest error on held-out samples so far; NaN before the first evaluation."""
+        return self._best.error
 
     @property
     def done(self) -> int:
@@ -198,7 +250,9 @@ class Trainer:
             "events": at.events,
             "seconds": at.seconds,
             "hold_error": None if math.isnan(at.hold_error) else at.hold_error,
+            "stopped_early": at.stopped_early,
             "interval": dict(vars(at.interval)),
+            **self._best.position(),
             **(easy if self.training.skip_easy else {}),
         }
 
@@ -211,8 +265,10 @@ class Trainer:
             events=int(position["events"]),
             seconds=float(position["seconds"]),
             hold_error=math.nan if hold_error is None else float(hold_error),
+            stopped_early=bool(position.get("stopped_early", False)),
             interval=_Interval(**position["interval"]),
         )
+        self._best = Best.of_position(position)
         if not 0 <= self._at.done <= self.total:
             raise DataError(f"the training is at sample {self._at.done}, but has only {self.total} now")
         if self.training.skip_easy:
@@ -231,7 +287,7 @@ class Trainer:
         self.simulator.set_state(state)
 
     def run(self) -> None:
-        """Learn until all epochs are done.
+        """Learn until all epochs are done, or the training is stopped early.
 
         Raises
         ------
@@ -240,15 +296,34 @@ class Trainer:
         DivergenceError
             If a voltage or weight is no longer finite.
         """
+        with contextlib.ExitStack() as stack:
+            if self._given_watcher is None:
+                self.watcher = stack.enter_context(shown(None, self._comm))
+            if self._given_interrupt is None:
+                self._interrupt = stack.enter_context(Interrupt(self._comm))
+            self._learn_to_the_end()
+
+    def _learn_to_the_end(self) -> None:
         if self._at.interval.samples:
             self._report_if_due()  # a signal came in its midst
-        while self.done < self.total:
+        while not self.finished:
             self._interrupt.check()
             self._learn_some()
             self.watcher.progress(self._progress())
             self._report_if_due()
             self._save_if_due()
+        if self.training.keeps_best and self._best.state:
+            self.simulator.set_state(self._best.state)
         self.simulator.scale_learning_rates(1.0)
+
+    def _check_validation(self) -> None:
+        """Raise if what needs held-out samples has none."""
+        for name in ("patience", "keep_best", "validation_interval"):
+            if getattr(self.training, name) and self.hold is None:
+                raise ParameterError(
+                    f"Training.{name} needs held-out samples, and there are none: hold some out (Trainer(..., hold=...), "
+                    "in a configuration data.hold), or leave it out"
+                )
 
     def _save_if_due(self) -> None:
         """Write a checkpoint where an epoch ends, but not for epochs that take no time, and now and then."""
@@ -359,9 +434,18 @@ class Trainer:
             self._error.mean, self.hold_error, self.seconds,
         )  # fmt: skip
 
+    def _evaluation_is_due(self) -> bool:
+        """Whether held-out samples are to be evaluated here; where there is an interval, also at the end."""
+        interval = self.training.validation_interval
+        if interval is None:
+            return self._is_due(self.training.hold_evaluations)
+        if self._batch_start(self.done) != self.done:
+            return False
+        return self.done == self.total or self.done // interval > self._batch_start(self.done - 1) // interval
+
     def _report_if_due(self) -> None:
         """Evaluations have places of their own, and a line wherever they are: ``reports`` may be any number."""
-        evaluates = self.hold is not None and self._is_due(self.training.hold_evaluations)
+        evaluates = self.hold is not None and self._evaluation_is_due()
         if evaluates or self._is_due(self.training.reports):
             self._report(evaluates)
 
@@ -385,12 +469,24 @@ class Trainer:
         if self.hold is not None and evaluates:
             watch = watched(self.watcher, len(self.hold), self._interrupt)
             held = evaluate(self.task, self.simulator, self.hold, watch)
-            self._at.hold_error = held.error
+            self._note_held(held)
             line |= {"hold_error": held.error, "hold_loss": held.loss}
         self._at.interval = _Interval()
         if self.training.skip_easy:
             self._share_passed = self.training.skip_easy * self._easy.share
         self.watcher.metrics(line)
+        ends = [callback(self, line) is True for callback in self._callbacks]  # each is called, whatever the others say
+        if any(ends):
+            self._at.stopped_early = self.done < self.total
+
+    def _note_held(self, held: Evaluation) -> None:
+        """Keep the error on held-out samples, and what follows from it: the best network, the end of the training."""
+        self._at.hold_error = held.error
+        if self._best.note(held):
+            if self.training.keeps_best:
+                self._best.state = self.simulator.state()
+        elif self.training.patience and self._best.waited >= self.training.patience:
+            self._at.stopped_early = self.done < self.total
 
     def _warn_if_unstable(self, loss: float) -> None:
         idle = self.task.idle_loss

@@ -24,6 +24,7 @@ from eprop.training.failure import Failure, failure_of
 from eprop.training.interrupt import Request, Stopped, asked_by, terminating
 from eprop.training.lock import locked
 from eprop.training.look import Look
+from eprop.training.progress_bar import shown
 from eprop.training.restoring import refuse_edited, refuse_other_task
 from eprop.training.runs import TRIALS, RunFolder
 from eprop.training.watch import Watcher
@@ -55,7 +56,7 @@ def run_trials(
     force : bool
         Replace what is in ``out``.
     watcher : Watcher, optional
-        Is told how many trials are done.
+        Is told how many trials are done; a progress bar if not given.
 
     Returns
     -------
@@ -90,7 +91,8 @@ def run_trials(
         RunFolder.create(folder.of_seed(seed).path, "", force=force)
     folder.write_config(config.to_toml([f"The first of {count} trials; the others have the seeds that follow"]))
     folder.write_trials(seeds)
-    return _side_by_side(folder, config, seeds, jobs, watcher or Watcher())
+    with shown(watcher) as watching:
+        return _side_by_side(folder, config, seeds, jobs, watching)
 
 
 def resume_trials(
@@ -146,7 +148,8 @@ def resume_trials(
     if threads is not None:
         config = replace(config, execution=config.execution.replace(threads=threads))
     _check_threads(config)
-    return _side_by_side(folder, config, seeds, processes(jobs, len(seeds)), watcher or Watcher())
+    with shown(watcher) as watching:
+        return _side_by_side(folder, config, seeds, processes(jobs, len(seeds)), watching)
 
 
 def _check_number(name: str, value: Any) -> None:
@@ -311,8 +314,8 @@ def _run_trial(text: str, seed: int, out: str) -> dict[str, Any]:
     with _named_warnings(seed):
         if not run.checkpoint.is_file():
             # What may be there is a configuration, of a trial that was stopped before its first checkpoint.
-            return start_run(config, out, force=True).summary
-        return run.read_summary() or resume_run(out, threads=config.execution.threads).summary
+            return start_run(config, out, force=True, watcher=Watcher()).summary
+        return run.read_summary() or resume_run(out, threads=config.execution.threads, watcher=Watcher()).summary
 
 
 @contextlib.contextmanager

@@ -176,7 +176,7 @@ def test_version_and_info() -> None:
 
 def test_a_run_from_end_to_end(trained: pathlib.Path) -> None:
     names = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
-    figures = {f"figures/{name}.png" for name in ("activity", "confusion", "learning_curve", "weights")}
+    figures = {f"figures/{name}.png" for name in ("activity", "confusion", "learning_curve", "network", "weights")}
     assert names == {"checkpoint.h5", "config.toml", "metrics.jsonl", "summary.json"} | figures
     config = tomllib.loads((trained / "config.toml").read_text())
     assert config["task"]["neurons"] == 5
@@ -246,7 +246,7 @@ def test_plot_needs_the_folder_only(trained: pathlib.Path, tmp_path: pathlib.Pat
     done = run("plot", trained, "--out", tmp_path / "new" / "figures")
     assert done.exit_code == 0, done.output
     assert [pathlib.Path(line).name for line in done.stdout.split()] == [
-        "activity.png", "confusion.png", "learning_curve.png", "weights.png",
+        "activity.png", "confusion.png", "learning_curve.png", "network.png", "weights.png",
     ]  # fmt: skip
 
 
@@ -326,7 +326,7 @@ def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: p
 @pytest.mark.parametrize(
     ("figure", "message"),
     [
-        ("x.foo", "x.foo: no picture is written as .foo; give a name that ends with .png or .pdf"),
+        ("x.foo", "x.foo: no picture is written as .foo; give a name that ends with .png, .pdf or .svg"),
         ("none/x.png", "none/x.png: cannot be written: there is no folder none"),
     ],
 )
@@ -447,7 +447,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     with Reporter(console=Console(file=text, width=200)) as reporter:
         reporter.phase("learning")
         reporter.progress(Progress(10, 100, 10, 90, 1, 2, 5.0, 0.5, float("nan"), 1.0))  # too soon
-        monkeypatch.setattr("eprop.cli.report.EVERY", 0.0)
+        monkeypatch.setattr("eprop.training.progress_bar.LINE_INTERVAL", 0.0)
         reporter.progress(Progress(20, 100, 20, 80, 1, 2, 5.0, 0.25, 0.125, 2.0))
         reporter.progress(Progress(30, 100, 30, 70, 1, 2, 5.0, float("nan"), float("nan"), 3.0))
         reporter.evaluating(1, 2)
@@ -470,14 +470,14 @@ def test_a_bar_on_a_terminal() -> None:
         reporter.reading("digits", 5, 10)
         reporter.phase("learning")
         reporter.progress(Progress(50, 100, 50, 50, 1, 2, 5.0, 0.5, float("nan"), 1.0))
-        reporter._bars.refresh()
+        reporter._display._bars.refresh()
         reporter.phase("testing")
         reporter.evaluating(5, 10)
     assert "50 of 100 samples, 50 samples/s, error 50.0 %, 0:01 left" in text.getvalue()
     before = len(text.getvalue())
     with reporter:  # again, for what comes behind the result
         reporter.phase("drawing figures")
-        reporter._bars.refresh()
+        reporter._display._bars.refresh()
     assert "drawing figures" in text.getvalue()[before:]
     assert "testing" not in text.getvalue()[before:]
 

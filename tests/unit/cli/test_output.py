@@ -17,8 +17,9 @@ from typer.testing import CliRunner, Result
 import eprop
 from eprop.cli import app
 from eprop.cli.guard import path_of
-from eprop.cli.output import Heedless, mend_streams
+from eprop.cli.output import mend_streams
 from eprop.cli.report import Reporter, counted
+from eprop.training.streams import BestEffortStream
 
 # The package under test, for processes that start in another folder.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(pathlib.Path(eprop.__file__).parents[1])}
@@ -106,7 +107,7 @@ def test_figures_are_drawn_even_if_the_result_cannot_be_told(monkeypatch: pytest
     outcome = types.SimpleNamespace(run=types.SimpleNamespace(path="run"))
     monkeypatch.setattr("eprop.cli.train.run.start_run", lambda *_, **__: outcome)
     monkeypatch.setattr("eprop.cli.train.run.print_outcome", full)
-    monkeypatch.setattr("eprop.plot.draw_run", drawn.append)
+    monkeypatch.setattr("eprop.plot.draw_run", lambda path, formats: drawn.append(path))
     done = run("train", "pattern-generation")
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1] == "eprop: error: the output cannot be written: No space left on device"
@@ -118,7 +119,7 @@ def test_progress_may_get_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", Full())
     with Reporter() as reporter:
         reporter.phase("learning")
-    assert Heedless(sys.stderr).write("lost") == 4
+    assert BestEffortStream(sys.stderr).write("lost") == 4
 
 
 @pytest.mark.tiny

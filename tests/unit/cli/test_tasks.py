@@ -48,7 +48,7 @@ EVIDENCE = [
 ]
 SHORT = [word for key in ("cues=3", "cue=10", "gap=5", "delay=10", "recall=10") for word in ("--set", key)]
 TASKS = {"pattern-generation": PATTERN, "evidence-accumulation": [*EVIDENCE, *SHORT]}
-FIGURES = {"learning_curve", "activity", "weights"}
+FIGURES = {"learning_curve", "activity", "network", "weights"}
 
 
 def run(*words: Any) -> Result:
@@ -141,7 +141,7 @@ def test_trials() -> None:
 @pytest.mark.tiny
 @pytest.mark.filterwarnings("default")
 def test_a_run_whose_figures_cannot_be_drawn_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    def exploded(_: Any) -> None:
+    def exploded(_: Any, formats: Any) -> None:
         raise DivergenceError("run: a membrane voltage exploded")
 
     monkeypatch.setattr("eprop.plot.draw_run", exploded)
@@ -233,8 +233,8 @@ def test_a_configuration_without_a_name_means_the_commands_task(tmp_path: pathli
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["my_task.py", "--rule", "eprop+"], "--set rule=VALUE"),
-        (["my_task.py", "--neurons", "5"], "--set neurons=VALUE"),
+        (["my_task.py", "--batch-size", "5"], "--set batch_size=VALUE"),
+        (["my_task.py", "--rool", "eprop+"], "--rule"),
         (["evidence-accumulation", "--batch-size", "5"], "--set batch_size=VALUE"),
         (["evidence-accumulation", "--epoch", "5"], "--epochs"),
     ],

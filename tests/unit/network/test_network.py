@@ -445,6 +445,30 @@ def test_network_prints_as_it_was_described(parts):
     net.connect(rec, out, ep.Explicit(sources=[0], targets=[1]), weight=[0.5])
     net.feedback(out, rec)
     text = repr(net)
-    for part in ("dt=1 ms", "in: 4 x EventSource()", "rec: 3 x LIF(tau_m=20.0", "in->rec: Bernoulli(p=0.5", "delay 2 ms",
+    for part in ("dt=1 ms", "in: 4 x EventSource()", "rec: 3 x LIF()",
+                 "in->rec: Bernoulli(p=0.5), weight Normal(mean=0, sd=1) mV, EProp()",
+                 "delay 2 ms",
                  "Explicit(1 connections)", "Array(shape=(1,))", "feedback out->rec: Symmetric()"):  # fmt: skip
         assert part in text
+
+
+def test_parts_print_on_one_line_without_the_usual_parameters(parts):
+    net, x, rec, out = parts
+    projection = net.connect(x, rec, weight=0.5, rule=ep.EProp(optimizer=ep.Adam(eta=0.01)))
+    net.connect(rec, out)
+    assert repr(net.add(ep.LIF(tau_m=10.0), 1200, "b")) == "Population('b': 1,200 x LIF(tau_m=10))"
+    assert repr(projection) == (
+        "Projection('in->rec': AllToAll(), weight 0.5 mV, EProp(optimizer=Adam(eta=0.01)), delay 1 ms)"
+    )
+    assert repr(net.feedback(out, rec, delay=2.0)) == "FeedbackProjection('out' -> 'rec': Symmetric(), delay 2 ms)"
+
+
+def test_a_notebook_shows_a_network_as_tables_with_every_part(parts):
+    net, x, rec, out = parts
+    net.connect(x, rec, name="a<b")
+    net.connect(rec, out)
+    net.feedback(out, rec)
+    shown = net._repr_html_()
+    for part in ("<table>", "dt = 1 ms", "EventSource()", "a&lt;b", "rec-&gt;out", "Symmetric()"):
+        assert part in shown
+    assert "a<b" not in shown

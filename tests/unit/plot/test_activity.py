@@ -111,12 +111,17 @@ def steps(readouts: int, softmax: bool = False, label: str = "", scale: float = 
 def test_the_legend_of_activity_names_what_is_there(readouts: int, label: str, softmax: bool, wanted: set) -> None:
     activity = steps(readouts, softmax, label)
     figure = plot.draw_activity(activity, activity)
-    always = {"spikes of neuron $j$", "its threshold", "no error counts"}
+    j = plot.telling_neuron(activity, activity)
+    always = {f"spikes of neuron $j$ = {j}", f"threshold of neuron {j}", "outside the learning window"}
     assert {text.get_text() for text in figure.legends[0].get_texts()} == wanted | always
+    letters = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert letters == list("abcdefgh")[: len(figure.axes) // 2]
     labels = [ax.get_ylabel() for ax in figure.axes]
     assert ("error $E_k$\n(mV)" in labels) is not softmax
     # The target lies on top of what it is compared with.
-    compared = figure.axes[2 * labels[::2].index("$\\pi_k$, $\\pi_k^*$" if softmax else "$y_k$\n(mV)")]
+    compared = figure.axes[
+        2 * labels[::2].index("softmax $\\pi_k$,\ntarget $\\pi_k^*$" if softmax else "readouts\n$y_k$ (mV)")
+    ]
     assert compared.lines[-1].get_linestyle() == "--"
 
 
@@ -146,8 +151,12 @@ def test_activity_without_neurons() -> None:
     activity = record_activity(task, ep.Simulator(network, threads=1), None)
     assert activity.v.shape == activity.threshold.shape == (4, 0)
     figure = plot.draw_activity(activity, activity)
-    assert [ax.get_ylabel() for ax in figure.axes[::2]] == ["input\nchannel", "$y_k$\n(mV)", "error $E_k$\n(mV)"]
-    assert "its threshold" not in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [ax.get_ylabel() for ax in figure.axes[::2]] == [
+        "input\nchannel",
+        "readouts\n$y_k$ (mV)",
+        "error $E_k$\n(mV)",
+    ]
+    assert not any("threshold" in text.get_text() for text in figure.legends[0].get_texts())
     with pytest.raises(ep.ParameterError, match="neuron must be left out: there are no neurons; got 0"):
         plot.draw_activity(activity, activity, neuron=0)
 

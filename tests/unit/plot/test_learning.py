@@ -19,8 +19,8 @@ def test_a_learning_curve_shows_what_means_something(rule: str) -> None:
     figure = plot.draw_learning_curve(lines(rule), summary)
     top, bottom = figure.axes
     labels = [text.get_text() for text in top.get_legend().get_texts()]
-    learned = "training (mean of 3 reports)"
-    assert labels == [learned] * (rule == "eprop") + ["held out", "test: 2.0 ± 0.5 %"]
+    learned = "training, moving average"
+    assert labels == [learned] * (rule == "eprop") + ["validation", "test: 2.0 ± 0.5 %"]
     assert (top.get_ylabel(), bottom.get_xlabel()) == ("error (%)", "samples learned")
 
 
@@ -33,6 +33,9 @@ def test_a_learning_curve_without_errors() -> None:
     assert only.get_ylabel() == "loss of a sample"
     (only,) = plot.draw_learning_curve(metrics, unit="nats").axes
     assert only.get_ylabel() == "loss of a sample (nats)"
+    (only,) = plot.draw_learning_curve(metrics, unit="nats", steps=5.0).axes
+    assert only.get_ylabel() == "loss per step (nats)"
+    np.testing.assert_allclose(only.lines[0].get_ydata(), [2.0 / k for k in range(1, 6)])
 
 
 @pytest.mark.tiny

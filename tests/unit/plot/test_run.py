@@ -28,7 +28,7 @@ def short_run(task: str) -> tuple[RunConfig, str, str]:
     """Its settings, and what its learning curve has at its axes."""
     settings, data, x, unit = RUNS[task]
     config = RunConfig.make(task, task=settings, data=data, training={"epochs": 2}, run={"threads": 1})
-    return config, x, f"loss of a sample ({unit})"
+    return config, x, f"loss per step ({unit})"
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def thin_and_mean(ax: Axes, label: str) -> tuple[list, np.ndarray]:
     return [line.get_xydata() for line in thin], mean.get_xydata()
 
 
-LEARNED = "training (mean of 3 reports)"
+LEARNED = "training, moving average"
 
 
 @pytest.mark.tiny
@@ -48,8 +48,8 @@ def test_trials_are_drawn_as_mean_and_each_with_their_tests_beside_them() -> Non
     figure = plot.draw_trials(trials, unit="nats")
     errors, test, losses, test_losses = figure.axes
     for ax, label, name, factor in (
-        (errors, LEARNED, "error", 100), (errors, "held out", "hold_error", 100), (losses, LEARNED, "loss", 1),
-        (losses, "held out", "hold_loss", 1),
+        (errors, LEARNED, "error", 100), (errors, "validation", "hold_error", 100), (losses, LEARNED, "loss", 1),
+        (losses, "validation", "hold_loss", 1),
     ):  # fmt: skip
         thin, mean = thin_and_mean(ax, label)
         alone = [factor * line[name] for line in lines() if name in line]
@@ -97,7 +97,7 @@ def test_trials_without_errors_in_training() -> None:
     """With e-prop+ there are held-out ones, or losses alone with the tests on a scale of their own."""
     trials = [(lines("eprop+"), ended(error)) for error in (0.02, 0.04)]
     top = plot.draw_trials(trials).axes[0]
-    assert [text.get_text() for text in top.get_legend().get_texts()] == ["held out", "new epoch"]
+    assert [text.get_text() for text in top.get_legend().get_texts()] == ["validation", "new epoch"]
     alone = [([{**line, "hold_error": None, "hold_loss": None} for line in metrics], end) for metrics, end in trials]
     losses, test = plot.draw_trials(alone, "normalised error", "mV²").axes
     assert losses.get_ylabel() == "loss of a sample (mV²)"

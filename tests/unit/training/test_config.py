@@ -197,5 +197,5 @@ def test_wrong_settings(setting: str, message: str) -> None:
 def test_training_is_frozen_and_printable() -> None:
     assert repr(Training()) == (
         "Training(epochs=1, batch_size=32, schedule='linear', eta_final=0.01, reports=200, hold_evaluations=10, "
-        "skip_easy=0.0)"
+        "validation_interval=None, patience=0, keep_best=None, skip_easy=0.0)"
     )

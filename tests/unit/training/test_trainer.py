@@ -217,9 +217,9 @@ def test_pieces_make_no_difference(rule: str) -> None:
 
 
 def test_a_batch_that_is_broken_off_is_forgotten() -> None:
-    trainer = make(n=12, training={"batch_size": 12})
+    interrupt = Interrupt()
+    trainer = make(n=12, training={"batch_size": 12}, interrupt=interrupt)
     before, checks = weights(trainer), iter([0, 2])
-    interrupt = trainer._interrupt
 
     def check() -> None:
         interrupt.signal = next(checks, 2)

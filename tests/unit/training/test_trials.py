@@ -41,7 +41,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch, out: pathlib.Path, at: int, samples
     def start(config: RunConfig, *args, **more):
         if samples == 0 and config.task.seed == at:
             raise KeyboardInterrupt
-        return start_run(config, *args, **more, watcher=Stop() if config.task.seed == at else None)
+        return start_run(config, *args, **more | ({"watcher": Stop()} if config.task.seed == at else {}))
 
     with monkeypatch.context() as patch:
         patch.setattr("eprop.training.trials.start_run", start)

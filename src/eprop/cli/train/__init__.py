@@ -21,6 +21,9 @@ my_task.py runs it. A run that was stopped goes on with: eprop train --resume RU
 """
 
 
+_NAMED_BY_RUN = "eprop.cli.train: only a run names the task"
+
+
 class _Tasks(Group):
     """Commands by the name of a task; the name of a file is a command as well."""
 
@@ -30,10 +33,13 @@ class _Tasks(Group):
             if not run:
                 raise typer.BadParameter("give the folder of the run, as in --resume runs/nmnist-eprop-1-001", ctx=ctx)
             args = [_task_of(run, ctx), *args]
+            ctx.meta[_NAMED_BY_RUN] = True
         return super().parse_args(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return command_for(cmd_name) if cmd_name.endswith(".py") else super().get_command(ctx, cmd_name)
+        if cmd_name.endswith(".py"):
+            return command_for(cmd_name, read=not ctx.meta.get(_NAMED_BY_RUN, False))
+        return super().get_command(ctx, cmd_name)
 
 
 def _resumed(args: list[str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -149,8 +149,50 @@ def _common(
         ),
     ] = None,
     figures: Annotated[
-        bool, typer.Option("--figures/--no-figures", rich_help_panel=RUN, help="Draw figures at the end.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--figures/--no-figures",
+            rich_help_panel=RUN,
+            show_default=False,
+            help="Draw figures at the end; --resume does as the run was told.  \\[default: figures]",
+        ),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        option(RUN, "png|pdf|svg", "Format of the figures. May be given more than once.  \\[default: png]", "--format"),
+    ] = None,
+    validation_interval: Annotated[
+        int | None,
+        option(
+            MODEL,
+            "N",
+            "Evaluate held-out samples after every N samples.  \\[default: ten times, evenly spaced]",
+            "--validation-interval",
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        option(
+            MODEL,
+            "N",
+            "Stop after N evaluations of held-out samples without a lower error; the network with the lowest error is "
+            "kept.  \\[default: never]",
+        ),
+    ] = None,
+    callbacks: Annotated[
+        list[str] | None,
+        option(
+            RUN,
+            "FILE.py:NAME",
+            "Call this function of (trainer, line) after each line of metrics; when it returns True, the training ends. "
+            "May be given more than once, and again with --resume.",
+            "--callback",
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", rich_help_panel=RUN, help="Write metrics for TensorBoard as well, to the run."),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -170,26 +212,33 @@ def trains(task: str, epochs: str) -> Callable[[Callable[..., Sections]], Callab
     epochs : str
         Help of ``--epochs``.
     """
+    return lambda own: command_of(task, epochs, own, _parameters(own))
 
-    def decorate(own: Callable[..., Sections]) -> Callable[..., None]:
-        mine = _parameters(own)
-        shared = {name: p for name, p in _parameters(_common).items() if name not in mine}
-        shared["epochs"] = shared["epochs"].replace(annotation=Annotated[int | None, option(MODEL, "N", epochs)])
 
-        @functools.wraps(own)
-        def command(**given: Any) -> None:
-            from eprop.cli.train.run import Wanted, carry_out
+def command_of(
+    task: str, epochs: str, own: Callable[..., Sections], mine: Mapping[str, inspect.Parameter]
+) -> Callable[..., None]:
+    """As `trains`, with the task's own options given as parameters by name."""
+    shared = {name: p for name, p in _parameters(_common).items() if name not in mine}
+    shared["epochs"] = shared["epochs"].replace(annotation=Annotated[int | None, option(MODEL, "N", epochs)])
 
-            sections = own(**{name: given[name] for name in mine})
-            carry_out(Wanted(task, sections, **{name: given[name] for name in shared if name != "debug"}))
+    @functools.wraps(own)
+    def command(**given: Any) -> None:
+        from eprop.cli.train.run import TrainRequest, carry_out
 
-        parameters = {**mine, **shared}
-        command = guarded(command)
-        command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
-        command.__annotations__ = {name: p.annotation for name, p in parameters.items()}
-        return command
+        sections = own(**{name: given[name] for name in mine})
+        carry_out(TrainRequest(task, sections, **{name: given[name] for name in shared if name != "debug"}))
 
-    return decorate
+    parameters = {**mine, **shared}
+    command = guarded(command)
+    command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    command.__annotations__ = {name: p.annotation for name, p in parameters.items()}
+    return command
+
+
+def common_names() -> set[str]:
+    """Names of the options that every command has."""
+    return {*_parameters(_common), "format", "callback", "set", "json"}
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

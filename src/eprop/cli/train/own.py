@@ -1,32 +1,107 @@
-"""``eprop train FILE.py``: a task that is not part of the package."""
+"""``eprop train FILE.py``: a task that is not part of the package. Its options are made from its parameters."""
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 import typer.main
 
-from eprop.cli.train.options import Sections, TaskCommand, trains
+from eprop.cli.parameter_options import default_text, option_of
+from eprop.cli.train.options import DATA, MODEL, Sections, TaskCommand, command_of, common_names
+
+if TYPE_CHECKING:
+    from eprop.tasks import Task
+
+OWN = "This task"
 
 
-def command_for(file: str) -> Any:
-    """The command that trains the task in a file. The file is not read before the command runs."""
+def command_for(file: str, *, read: bool = True) -> Any:
+    """The command that trains the task in a file.
 
-    def own() -> Sections:
+    Parameters
+    ----------
+    file : str
+    read : bool
+        Whether the user has named the file. A file that only a run names is not carried out for the sake of its options.
+    """
+    kind = _task_in(file) if read else None
+    mine, homes = ({}, {}) if kind is None else _options(kind)
+
+    def own(**given: Any) -> Sections:
         """Learn the task in a file of your own.
 
-        All parameters of the task are set with --set.
+        Each parameter of the task is an option; --set sets those of the
+        training and the run as well.
 
         [bold]Examples[/bold]
 
           eprop new-task my-task
+          eprop train my_task.py --help
           eprop train my_task.py
-          eprop train my_task.py --set neurons=50 --epochs 3
+          eprop train my_task.py --rule eprop+ --epochs 3
         """
-        return {}
+        sections: Sections = {"task": {}, "data": {}}
+        for name, value in given.items():
+            sections[homes[name]][name] = value
+        return sections
 
     app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
-    settings = {"help_option_names": ["-h", "--help"]}
-    app.command(file, cls=TaskCommand, context_settings=settings)(trains(file, "Passes over the training data.")(own))
+    settings: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+    if kind is None:  # what is wrong with the file is told when the command runs
+        settings |= {"ignore_unknown_options": True, "allow_extra_args": True}
+    made = command_of(file, "Passes over the training data.", own, mine)
+    app.command(file, cls=TaskCommand, context_settings=settings)(made)
     return typer.main.get_command(app)
+
+
+def _task_in(file: str) -> type[Task] | None:
+    """The task; None if the file is missing or broken."""
+    from eprop.errors import EPropError
+    from eprop.tasks import task_named
+
+    try:
+        return task_named(file)
+    except EPropError:
+        return None
+
+
+def _options(kind: type[Task]) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
+    """Options of a task and of its data by name, and the section of each; those of all tasks come elsewhere."""
+    from eprop.parameters import parameters_of
+
+    found: dict[str, inspect.Parameter] = {}
+    homes: dict[str, str] = {}
+    for section, described in (("task", kind), ("data", kind.data)):
+        for name, info in parameters_of(described):
+            if name in found or name in common_names():
+                continue
+            panel = DATA if section == "data" else OWN if _declared_in_file(kind, name) else MODEL
+            found[name], homes[name] = option_of(name, info, _default(described, name), panel), section
+    return dict(sorted(found.items(), key=lambda item: homes[item[0]] == "data")), homes
+
+
+def _declared_in_file(kind: type[Task], name: str) -> bool:
+    """Whether the file itself declares a parameter, rather than a class of the package."""
+    declaring = next(each for each in reversed(kind.__mro__) if name in vars(each).get("__annotations__", {}))
+    return declaring.__module__ == kind.__module__
+
+
+def _default(described: Any, name: str) -> str:
+    """A default as the help tells it; of a parameter that is suited to the rule, for both rules if they differ."""
+    usual = described.__dataclass_fields__[name].default
+    if not hasattr(described, "suited"):
+        return default_text(usual)
+    plain, plus = (_suited(described, given).get(name, usual) for given in ({}, {"rule": "eprop+"}))
+    text = default_text(plain)
+    return text if plain == plus or name == "rule" else f"{text}, with eprop+ {default_text(plus)}"
+
+
+def _suited(kind: type[Task], given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a task takes for open parameters; nothing where its own function cannot tell by the rule alone."""
+    try:
+        return kind.suited(given)
+    except Exception:
+        return {}

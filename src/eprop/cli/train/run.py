@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from eprop.cli.report import Reporter, print_outcome, print_trials
 from eprop.errors import EPropError, ParameterError
 from eprop.parallel import find_communicator, started_by_mpi
 from eprop.training import Outcome, RunConfig, RunFolder, resume_run, resume_trials, run_trials, start_run
+from eprop.training.callbacks import load_callback
 from eprop.training.config import parse_settings, read_config, same_task
 
 Sections = dict[str, dict[str, Any]]
@@ -24,7 +26,7 @@ class FiguresWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TrainRequest:
     """A command as it was given: the task, what its own options change, and the common options."""
 
     task: str
@@ -41,7 +43,12 @@ class Wanted:
     force: bool
     threads: int | None
     parallel: str | None
-    figures: bool
+    figures: bool | None
+    formats: list[str] | None
+    validation_interval: int | None
+    patience: int | None
+    callbacks: list[str] | None
+    tensorboard: bool
     as_json: bool
     quiet: bool
 
@@ -49,70 +56,107 @@ class Wanted:
         """Options that were given, by section, with paths as text."""
         common: Sections = {
             "task": {"seed": self.seed},
-            "training": {"epochs": self.epochs},
-            "run": {"threads": self.threads, "engine": self.engine, "parallel": self.parallel},
+            "training": {
+                "epochs": self.epochs,
+                "validation_interval": self.validation_interval,
+                "patience": self.patience,
+            },
+            "run": {
+                "threads": self.threads,
+                "engine": self.engine,
+                "parallel": self.parallel,
+                "figures": self.figure_formats(),
+                "tensorboard": self.tensorboard or None,
+            },
         }
         out: Sections = {"task": {}, "data": {}, "training": {}, "run": {}}
         for sections in (self.sections, common):
             for section, values in sections.items():
                 out[section] |= _given(values)
+        if self.figure_formats() == []:
+            out["run"]["figures"] = ()
         return out
 
+    def figure_formats(self) -> list[str] | None:
+        """Formats of the figures, none of which may be wanted; None if nothing was said."""
+        if self.figures is False:
+            if self.formats:
+                raise ParameterError("--no-figures and --format: which of them? Leave out one")
+            return []
+        return self.formats or (["png"] if self.figures else None)
 
-def carry_out(wanted: Wanted) -> None:
+
+def carry_out(request: TrainRequest) -> None:
     """Begin or resume a run, print its result, draw its figures."""
-    if wanted.trials is not None or (wanted.resume is not None and RunFolder(wanted.resume).read_trials()):
-        _several(wanted)
+    if request.trials is not None or (request.resume is not None and RunFolder(request.resume).read_trials()):
+        _several(request)
         return
-    if wanted.jobs is not None:
-        wanted_too = "give --trials as well" if wanted.resume is None else f"{wanted.resume} is a single run"
-        raise ParameterError(f"--jobs says how many processes --trials may take: {wanted_too}")
+    if request.jobs is not None:
+        too = "give --trials as well" if request.resume is None else f"{request.resume} is a single run"
+        raise ParameterError(f"--jobs says how many processes --trials may take: {too}")
     comm = find_communicator()
-    reporter = Reporter(quiet=wanted.quiet, silent=comm.rank > 0)
+    reporter = Reporter(quiet=request.quiet, silent=comm.rank > 0)
+    callbacks = [load_callback(text) for text in request.callbacks or ()]
+    common: dict[str, Any] = {"watcher": reporter, "comm": comm, "callbacks": callbacks}
     with reporter:
-        if wanted.resume is not None:
-            _refuse_beside_resume(wanted)
-            outcome = resume_run(wanted.resume, task=wanted.task, threads=wanted.threads, watcher=reporter, comm=comm)
+        if request.resume is not None:
+            _refuse_beside_resume(request)
+            outcome = resume_run(request.resume, task=request.task, threads=request.threads, **common)
+            formats = _formats_of(request, outcome.run)
         else:
-            outcome = start_run(_config(wanted), wanted.out, force=wanted.force, watcher=reporter, comm=comm)
+            config = _config(request)
+            outcome, formats = start_run(config, request.out, force=request.force, **common), config.execution.figures
     if comm.rank > 0:
         return
     try:
         with written():
-            _print(outcome, wanted)
+            _print(outcome, request)
     finally:
-        _draw([outcome.run], wanted, reporter)
+        _draw([outcome.run], formats, reporter)
 
 
-def _several(wanted: Wanted) -> None:
+def _formats_of(request: TrainRequest, run: RunFolder) -> Sequence[str]:
+    """Formats of the figures of a run, or of trials, that goes on: as it was told when it began, unless something is said."""
+    given = request.figure_formats()
+    if given is not None:
+        return given
+    return RunConfig.make(*read_config(run.config)).execution.figures
+
+
+def _several(request: TrainRequest) -> None:
     """Train with several seeds side by side, or go on with that."""
-    if wanted.resume is not None:
-        _refuse_beside_resume(wanted)
+    if request.resume is not None:
+        _refuse_beside_resume(request)
     if started_by_mpi():
         raise ParameterError("several trials take processes of their own: leave out mpiexec")
-    reporter = Reporter(quiet=wanted.quiet)
+    if request.callbacks:
+        raise ParameterError("--callback is called in this process, and trials take others: leave out one of the two")
+    reporter = Reporter(quiet=request.quiet)
     with reporter:
-        if wanted.trials is not None:
+        if request.trials is not None:
+            config = _config(request)
+            formats: Sequence[str] = config.execution.figures
             folder, summary = run_trials(
-                _config(wanted), wanted.trials, wanted.out, jobs=wanted.jobs, force=wanted.force, watcher=reporter
+                config, request.trials, request.out, jobs=request.jobs, force=request.force, watcher=reporter
             )
         else:
             folder, summary = resume_trials(
-                str(wanted.resume), task=wanted.task, jobs=wanted.jobs, threads=wanted.threads, watcher=reporter
+                str(request.resume), task=request.task, jobs=request.jobs, threads=request.threads, watcher=reporter
             )
+            formats = _formats_of(request, folder)
     try:
         with written():
-            if wanted.as_json:
+            if request.as_json:
                 print(json.dumps({"run": str(folder.path), **summary}, indent=2))
-            elif not wanted.quiet:
+            elif not request.quiet:
                 print_trials(folder, summary)
     finally:
-        _draw([folder, *(RunFolder(folder.path / trial["run"]) for trial in summary["trials"])], wanted, reporter)
+        _draw([folder, *(RunFolder(folder.path / trial["run"]) for trial in summary["trials"])], formats, reporter)
 
 
-def _draw(runs: list[RunFolder], wanted: Wanted, reporter: Reporter) -> None:
+def _draw(runs: list[RunFolder], formats: Sequence[str], reporter: Reporter) -> None:
     """Figures come last: whatever goes wrong with them, the result has been told. They come even if it could not be."""
-    if not wanted.figures:
+    if not formats:
         return
     from eprop.plot import draw_run
 
@@ -120,7 +164,7 @@ def _draw(runs: list[RunFolder], wanted: Wanted, reporter: Reporter) -> None:
         reporter.phase("drawing figures")
         for run in runs:
             try:
-                draw_run(run.path)
+                draw_run(run.path, formats=formats)
             except (EPropError, OSError, MemoryError) as error:
                 warnings.warn(
                     f"{run.path}: is complete and kept, but its figures could not be drawn: {text_of(error)}",
@@ -129,10 +173,10 @@ def _draw(runs: list[RunFolder], wanted: Wanted, reporter: Reporter) -> None:
                 )
 
 
-def _print(outcome: Outcome, wanted: Wanted) -> None:
-    if wanted.as_json:
+def _print(outcome: Outcome, request: TrainRequest) -> None:
+    if request.as_json:
         print(json.dumps({"run": str(outcome.run.path), **outcome.summary}, indent=2))
-    elif not wanted.quiet:
+    elif not request.quiet:
         print_outcome(outcome)
 
 
@@ -147,20 +191,20 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _config(wanted: Wanted) -> RunConfig:
+def _config(request: TrainRequest) -> RunConfig:
     """From a file, over which ``--set`` and the options win."""
-    name, given = (wanted.task, {}) if wanted.config is None else read_config(wanted.config, wanted.task)
-    if not same_task(name, wanted.task):
+    name, given = (request.task, {}) if request.config is None else read_config(request.config, request.task)
+    if not same_task(name, request.task):
         raise ParameterError(
-            f"{wanted.config}: configures the task {name!r}; run it with: eprop train {name} --config {wanted.config}"
+            f"{request.config}: configures the task {name!r}; run it with: eprop train {name} --config {request.config}"
         )
-    changed = parse_settings(wanted.task, wanted.settings or [])
-    for section, values in wanted.changes().items():
+    changed = parse_settings(request.task, request.settings or [])
+    for section, values in request.changes().items():
         _refuse_contradictions(changed.get(section, {}), values)
         changed.setdefault(section, {}).update(values)
     if changed["data"].keys() & {"data", "mnist"}:  # one source takes the place of the other
         given["data"] = {k: v for k, v in given.get("data", {}).items() if k not in ("data", "mnist")}
-    return RunConfig.make(wanted.task, given, **changed)
+    return RunConfig.make(request.task, given, **changed)
 
 
 def _refuse_contradictions(settings: dict[str, Any], options: dict[str, Any]) -> None:
@@ -172,14 +216,17 @@ def _refuse_contradictions(settings: dict[str, Any], options: dict[str, Any]) ->
             raise ParameterError(f"{option} {told} and --set {name}={other}: which of them? Leave out one")
 
 
-def _refuse_beside_resume(wanted: Wanted) -> None:
+def _refuse_beside_resume(request: TrainRequest) -> None:
     """A resumed run is the old run: nothing but the numbers of threads and processes may change."""
     names = [
-        name for section, values in wanted.changes().items() for name in values if (section, name) != ("run", "threads")
+        name
+        for section, values in request.changes().items()
+        for name in values
+        if (section, name) not in (("run", "threads"), ("run", "figures"))
     ]
     others = {
-        "set": wanted.settings, "config": wanted.config, "out": wanted.out, "force": wanted.force,
-        "trials": wanted.trials is not None,
+        "set": request.settings, "config": request.config, "out": request.out, "force": request.force,
+        "trials": request.trials is not None,
     }  # fmt: skip
     names += [name for name, value in others.items() if value]
     if names:

@@ -9,6 +9,7 @@ import numpy as np
 
 from eprop.engine.run.by_value import ByValue
 from eprop.errors import InputError
+from eprop.markup import table
 from eprop.network import Population, Projection
 from eprop.parameters import brief
 
@@ -99,6 +100,30 @@ class Recording(ByValue):
         parts += [f"{times.size} spikes of {name!r}" for name, (times, _) in self.spikes.items()]
         parts += [f"{key} {trace.shape}" for key, trace in self.traces.items()]
         return f"Recording({'; '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """A table of all that was recorded, for notebooks."""
+        rows: list[tuple[str, str, str]] = [
+            (f"y[{name!r}]", f"{_shape(y)} (steps x readouts)", f"{_range(y)} mV") for name, y in self.y.items()
+        ]
+        rows.append(("loss", _shape(self.loss), f"{self.loss.mean():.4g} per step"))
+        rows += [
+            (f"spikes[{name!r}]", f"{times.size:,} spikes", f"of {np.unique(nodes).size:,} nodes")
+            for name, (times, nodes) in self.spikes.items()
+        ]
+        rows += [(f"[{name!r}, {variable!r}]", _shape(t), _range(t)) for (name, variable), t in self.traces.items()]
+        title = f"Recording of {self.times.size:,} steps, to {self.times[-1]:g} ms"
+        return table(title, rows, ("what", "shape", "values"))
+
+
+def _shape(array: np.ndarray) -> str:
+    return " x ".join(f"{size:,}" for size in array.shape)
+
+
+def _range(array: np.ndarray) -> str:
+    if not array.size or np.isnan(array).all():
+        return ""
+    return f"{np.nanmin(array):.4g} to {np.nanmax(array):.4g}"
 
 
 def name_of(part: Any) -> Any:

@@ -14,6 +14,7 @@ from eprop.core import lib
 from eprop.engine.build.memory import NOTICEABLE, check_room
 from eprop.engine.run.by_value import ByValue
 from eprop.errors import InputError
+from eprop.markup import table
 from eprop.models import EventSource, Readout
 from eprop.network import Network
 from eprop.parameters import real_numbers
@@ -99,6 +100,19 @@ class Samples(ByValue):
         parts += [f"signals of {name!r}" for name in self.signals] + ["modulator"] * bool(len(self.modulator))
         return f"Samples({'; '.join(parts)})"
 
+    def _repr_html_(self) -> str:
+        """A table of sizes, for notebooks."""
+        rows: list[tuple[str, object]] = [
+            ("steps of a sample", self.n_steps),
+            ("events", self.event_channels.size),
+            ("target", " x ".join(map(str, self.target.shape))),
+            ("steps in the window", int(np.count_nonzero(self.window.any(axis=0)))),
+        ]
+        if self.labels is not None:
+            classes, counts = np.unique(self.labels, return_counts=True)
+            rows.append(("samples of each class", ", ".join(f"{k}: {n}" for k, n in zip(classes, counts, strict=True))))
+        return table(f"{self.n:,} samples", rows)
+
 
 def _chosen(which: Any, n: int) -> np.ndarray:
     """Numbers of the samples that an index means."""
@@ -134,6 +148,15 @@ class BatchResult(ByValue):
         parts = [f"{self.loss.size} samples", f"loss {np.mean(self.loss):g} on average", f"y {self.y.shape}"]
         parts += [f"{np.sum(self.spikes):,} spikes"] if self.spikes is not None else []
         return f"BatchResult({'; '.join([*parts, f'{self.events:,} synaptic events'])})"
+
+    def _repr_html_(self) -> str:
+        """A table of means, for notebooks."""
+        rows: list[tuple[str, object]] = [("loss of a sample, mean", float(np.mean(self.loss)))]
+        rows.append(("y (samples x steps x readouts)", " x ".join(map(str, self.y.shape))))
+        if self.spikes is not None:
+            rows.append(("spikes of a sample, mean", float(np.mean(self.spikes))))
+        rows.append(("synaptic events", int(self.events)))
+        return table(f"Result of {self.loss.size:,} samples", rows)
 
 
 class StepEvents(NamedTuple):

@@ -1,0 +1,52 @@
+"""``eprop report``: one HTML page about a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eprop.cli.guard import Debug, Json, Quiet, alone, guarded, path_of
+from eprop.cli.output import written
+
+
+@guarded
+@alone
+def report(
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", parser=path_of, help="Folder of a run or of trials, as eprop train printed it."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html", parser=path_of, show_default=False, help="The page.  \\[default: RUN/report.html]"
+        ),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write one HTML page about a run: result, curves, confusion, activity, weights, configuration, machine.
+
+    The page holds its figures itself, so that it can be sent by mail. It
+    also says how the run is repeated.
+
+    [bold]Examples[/bold]
+
+      eprop report runs/nmnist-eprop-1-001
+      eprop report runs/nmnist-eprop-trials-001 --out trials.html
+    """
+    from eprop.cli.report import Reporter
+    from eprop.plot import write_report
+
+    with Reporter(quiet=quiet) as reporter:
+        reporter.phase("drawing figures")
+        path = write_report(run, out)
+    with written():
+        if as_json:
+            print(json.dumps({"run": str(run), "report": str(path)}, indent=2))
+        elif not quiet:
+            print(path)

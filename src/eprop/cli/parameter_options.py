@@ -1,0 +1,50 @@
+"""Options made from declared parameters: of a figure, or of a task in a file of one's own."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from eprop.parameters import ParameterInfo
+
+_METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT"}
+
+
+def option_of(
+    name: str, info: ParameterInfo, default: str, panel: str, metavar: str | None = None
+) -> inspect.Parameter:
+    """An option from a parameter; its value is None where it is not given.
+
+    Parameters
+    ----------
+    name : str
+    info : ParameterInfo
+    default : str
+        As the help tells it; empty if it says nothing.
+    panel : str
+        Of the help.
+    metavar : str, optional
+        What the help shows as the value, where N, X or TEXT says too little.
+    """
+    flag = "--" + name.replace("_", "-")
+    several = isinstance(info.kind, tuple)
+    told = f"  \\[default: {default}]" if default else ""
+    unit = f" ({info.unit})" if info.unit else ""
+    doc = (info.doc[:1].upper() + info.doc[1:]).replace("[", "\\[")
+    text = doc + unit + ("; may be given more than once." if several else ".") + told
+    common: dict[str, Any] = {"rich_help_panel": panel, "show_default": False, "help": text}
+    if info.kind is bool:
+        type_: Any = bool | None
+        option = typer.Option(f"{flag}/--no-{name.replace('_', '-')}", **common)
+    else:
+        type_ = list[str] | None if several else info.kind | None  # type: ignore[operator]
+        option = typer.Option(flag, metavar=metavar or _METAVARS.get(info.kind, "TEXT"), **common)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, option])
+
+
+def default_text(default: Any) -> str:
+    """A default as the help tells it; nothing where there is none, or it is switched off."""
+    return "" if default in (None, (), False) else f"{default:g}" if isinstance(default, float) else str(default)

@@ -1,0 +1,375 @@
+"""Estimators of scikit-learn's kind: for pipelines, cross-validation and searches over parameters.
+
+Needs the extra ``sklearn``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import Samples, Simulator, make_samples
+from eprop.errors import InputError, MissingExtraError, ParameterError
+from eprop.models import LIF, CrossEntropy, EventSource, Readout
+from eprop.network import Network, Normal, Symmetric
+from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
+from eprop.rules.base import Rule
+from eprop.tasks import Task, check_choice
+from eprop.training import Trainer, Training, Watcher
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+except ImportError as missing:
+    raise MissingExtraError("scikit-learn", "sklearn", "estimators for scikit-learn") from missing
+
+__all__ = ["EPropClassifier", "EPropRegressor"]
+
+#: Largest rate of an input that encodes a number, spikes per step.
+_RATE = 0.5
+#: Learning rates by rule, where none is given.
+_ETA = {"eprop": 5e-3, "eprop+": 1e-3}
+
+
+@dataclass(frozen=True, eq=False)
+class _Trials:
+    """Samples as trials of a task."""
+
+    samples: Samples
+    name: str = "arrays"
+    simulated: bool | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def subset(self, indices: Any) -> _Trials:
+        """The trials at ``indices``."""
+        return _Trials(self.samples[indices])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fit(Task):
+    """The samples that were given; what is scored is their loss."""
+
+    name = "fit"
+
+    def make_samples(self, network: Network, trials: Any) -> Samples:
+        samples: Samples = trials.samples
+        return samples
+
+    def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        return np.zeros(len(samples))
+
+
+class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
+    """What classifier and regressor have in common: parameters, encoding, network, training."""
+
+    def __init__(
+        self, neurons: int = 100, *, rule: str = "eprop", epochs: int = 30, batch_size: int = 16, eta: float | None = None,
+        n_steps: int | None = None, window: float = 0.5, receptive_fields: int = 8, tau_m: float = 10.0,
+        tau_out: float = 10.0, c_reg: float = 0.0, dt: float = 1.0, threads: int | None = None, random_state: Any = 0,
+        verbose: bool = False,
+    ):  # fmt: skip
+        self.neurons, self.rule, self.epochs, self.batch_size, self.eta = neurons, rule, epochs, batch_size, eta
+        self.n_steps, self.window, self.receptive_fields = n_steps, window, receptive_fields
+        self.tau_m, self.tau_out, self.c_reg, self.dt = tau_m, tau_out, c_reg, dt
+        self.threads, self.random_state, self.verbose = threads, random_state, verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # --------------------------------------------------------------------------------------------------- input
+
+    def _inputs(self, X: Any, *, reset: bool) -> Any:
+        """Events as `make_samples` takes them; ``reset`` notes sizes and ranges, else they must fit."""
+        if _are_events(X):
+            pairs = [(np.asarray(times, float), np.asarray(channels, np.int64)) for times, channels in X]
+            if reset:
+                self._note_events(pairs)
+            return pairs
+        X = validate_data(self, X, reset=reset, allow_nd=True, dtype=None if _is_3d(X) else float)
+        if X.ndim == 3:
+            if reset:
+                self.n_steps_, self.n_channels_, self.n_features_in_ = X.shape[1], X.shape[2], X.shape[2]
+            return X
+        if X.ndim != 2:
+            raise InputError(
+                f"X must have the shape (samples, features), (samples, steps, channels), or be pairs of times and channels; "
+                f"got {X.shape}"
+            )
+        if reset:
+            self.low_, self.high_ = X.min(axis=0), X.max(axis=0)
+            self.n_steps_ = self.n_steps or 30
+            self.n_channels_ = X.shape[1] * self.receptive_fields
+        return self._encoded(X)
+
+    def _note_events(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        last = max((float(times.max()) for times, _ in pairs if times.size), default=0.0)
+        self.n_steps_ = self.n_steps or int(last / self.dt) + 1
+        self.n_channels_ = 1 + max((int(channels.max()) for _, channels in pairs if channels.size), default=0)
+        self.n_features_in_ = self.n_channels_
+
+    def _encoded(self, X: np.ndarray) -> np.ndarray:
+        """Numbers as spikes: inputs with Gaussian receptive fields over the range of each feature fire regularly."""
+        span = np.where(self.high_ > self.low_, self.high_ - self.low_, 1.0)
+        place = np.clip((X - self.low_) / span, -0.5, 1.5)
+        centres = np.linspace(0.0, 1.0, self.receptive_fields)
+        width = 1.0 / max(self.receptive_fields - 1, 1)
+        rates = _RATE * np.exp(-0.5 * ((place[:, :, None] - centres) / width) ** 2)
+        spikes = np.floor(np.arange(1, self.n_steps_ + 1)[:, None] * rates.reshape(len(X), 1, -1))
+        return np.diff(spikes, axis=1, prepend=0.0) > 0.0
+
+    def _samples(self, inputs: Any, **aims: Any) -> Samples:
+        weight = np.zeros(self.n_steps_)
+        weight[-max(1, math.ceil(self.window * self.n_steps_)) :] = 1.0
+        self.window_ = weight
+        return make_samples(self.simulator_.network, len(inputs), self.n_steps_, {"in": inputs}, window=weight, **aims)
+
+    # ------------------------------------------------------------------------------------------------- network
+
+    def _build(self, readouts: int, softmax: bool) -> None:
+        """The untrained network."""
+        check_choice(f"{type(self).__name__}.rule", self.rule, tuple(_ETA))
+        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+        net = Network(dt=self.dt, seed=self.seed_)
+        x = net.add(EventSource(), self.n_channels_, "in")
+        rec = net.add(LIF(tau_m=self.tau_m), self.neurons, "rec")
+        loss = {"loss": CrossEntropy()} if softmax else {}
+        out = net.add(Readout(tau_m=self.tau_out, **loss), readouts, "out")
+        rule = self._rule()
+        net.connect(x, rec, weight=Normal(0.0, 1.0 / math.sqrt(x.size)), rule=rule)
+        net.connect(rec, rec, weight=Normal(0.0, 0.5 / math.sqrt(rec.size)), rule=rule)
+        net.connect(rec, out, weight=Normal(0.0, 0.2 / math.sqrt(rec.size)), rule=rule)
+        net.feedback(out, rec, Symmetric())
+        self.simulator_ = Simulator(net, threads=self.threads)
+
+    def _rule(self) -> Rule:
+        eta = _ETA[self.rule] if self.eta is None else self.eta
+        if self.rule == "eprop":
+            return EProp(optimizer=Adam(eta=eta), c_reg=self.c_reg, average_gradient=True)
+        return EPropPlus(optimizer=GradientDescent(eta=eta), c_reg=self.c_reg)
+
+    def _learn(self, samples: Samples, epochs: int) -> None:
+        """Learn from samples, in an order that differs from call to call."""
+        training = Training(epochs=epochs, batch_size=self.batch_size, schedule="linear" if epochs > 1 else "constant")
+        task = _Fit(seed=(self.seed_ + self.n_fits_) % 2**31)
+        self.n_fits_ += 1
+        Trainer(task, self.simulator_, _Trials(samples), training, watcher=None if self.verbose else Watcher()).run()
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Readouts of each sample in each step, (samples, steps, readouts), mV."""
+        check_is_fitted(self, "simulator_")
+        return self.simulator_.evaluate(self._samples(self._inputs(X, reset=False)), reset=True).y
+
+    def _averaged(self, values: np.ndarray) -> np.ndarray:
+        """Mean over the learning window."""
+        mean: np.ndarray = np.einsum("ntk,t->nk", values, self.window_) / self.window_.sum()
+        return mean
+
+
+class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
+    """Classify arrays or events by a recurrent spiking network that learns by e-prop.
+
+    Parameters
+    ----------
+    neurons : int
+        Recurrent LIF neurons.
+    rule : {"eprop", "eprop+"}
+        By mini-batch, or at every spike.
+    epochs, batch_size : int
+    eta : float, optional
+        Learning rate; suited to the rule if not given.
+    n_steps : int, optional
+        Steps of a sample: of arrays 30 if not given, of events as many as the longest has.
+    window : float
+        Share of the steps, at the end, in which errors count and the answer is read.
+    receptive_fields : int
+        Inputs for each feature of an array: they fire at a rate by how near their centre is to the value.
+    tau_m, tau_out : float
+        Time constants of neurons and readouts, ms.
+    c_reg : float
+        Strength of rate regularisation.
+    dt : float
+        Time step, ms.
+    threads : int, optional
+        The result does not depend on them.
+    random_state : int, RandomState or None
+        Seed of connections, weights and the order of samples.
+    verbose : bool
+        Show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+    simulator_ : Simulator
+        The trained network.
+
+    Notes
+    -----
+    ``X`` is an array ``(samples, features)`` of real numbers; an array ``(samples, steps, channels)`` of zeros and ones; or a
+    sequence of tuples ``(times, channels)``, times in ms.
+
+    Examples
+    --------
+    >>> search = GridSearchCV(
+    ...     make_pipeline(StandardScaler(), EPropClassifier()), {"epropclassifier__eta": [2e-3, 5e-3]}
+    ... )
+    >>> search.fit(X, y).best_score_
+    """
+
+    def fit(self, X: Any, y: Any) -> EPropClassifier:
+        """Learn anew.
+
+        Raises
+        ------
+        ParameterError
+            If there are fewer than two classes, or a parameter is wrong.
+        InputError
+            If ``X`` is of none of the kinds above.
+        """
+        inputs, labels = self._begin(X, y, None)
+        self._learn(self._samples(inputs, labels=labels), self.epochs)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> EPropClassifier:
+        """Go on learning, one pass over the samples.
+
+        Parameters
+        ----------
+        X, y : arrays
+        classes : array, optional
+            All classes there will be; needed by the first call, unless all of them are in ``y``.
+        """
+        if not hasattr(self, "simulator_"):
+            inputs, labels = self._begin(X, y, classes)
+        else:
+            inputs, labels = self._inputs(X, reset=False), self._labels(_checked_labels(y, len(X)))
+        self._learn(self._samples(inputs, labels=labels), 1)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each class, ``(samples, classes)``: the softmax of the readouts, a mean over the window."""
+        y = self._outputs(X)
+        exp = np.exp(y - y.max(axis=2, keepdims=True))
+        return self._averaged(exp / exp.sum(axis=2, keepdims=True))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each sample."""
+        found: np.ndarray = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return found
+
+    def _begin(self, X: Any, y: Any, classes: Any) -> tuple[Any, np.ndarray]:
+        inputs = self._inputs(X, reset=True)
+        y = _checked_labels(y, len(inputs))
+        self.classes_ = np.unique(y if classes is None else classes)
+        if self.classes_.size < 2:
+            raise ParameterError(f"a classifier needs two classes at least, y has one class: {self.classes_!r:.60}")
+        self.n_fits_ = 0
+        self._build(self.classes_.size, softmax=True)
+        return inputs, self._labels(y)
+
+    def _labels(self, y: np.ndarray) -> np.ndarray:
+        """Numbers of the classes."""
+        place = np.searchsorted(self.classes_, y).clip(0, self.classes_.size - 1)
+        if (unknown := np.flatnonzero(self.classes_[place] != y)).size:
+            raise InputError(
+                f"y has a class that is not known: {y[unknown[0]]!r}; partial_fit takes classes=[...] at first"
+            )
+        return place
+
+
+class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
+    """Predict numbers from arrays or events by a recurrent spiking network that learns by e-prop.
+
+    Parameters, attributes and ``X`` are those of `EPropClassifier`. ``y`` has the shape ``(samples,)`` or
+    ``(samples, outputs)``; a readout for each output learns it in units of its standard deviation.
+    """
+
+    def fit(self, X: Any, y: Any) -> EPropRegressor:
+        """Learn anew."""
+        inputs, targets = self._begin(X, y)
+        self._learn(self._samples(inputs, targets={"out": targets}), self.epochs)
+        return self
+
+    def partial_fit(self, X: Any, y: Any) -> EPropRegressor:
+        """Go on learning, one pass over the samples; mean and scale of ``y`` are those of the first call."""
+        if not hasattr(self, "simulator_"):
+            inputs, targets = self._begin(X, y)
+        else:
+            inputs = self._inputs(X, reset=False)
+            targets = self._scaled(_checked_targets(y, len(inputs)))
+        self._learn(self._samples(inputs, targets={"out": targets}), 1)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The readouts, a mean over the window, in the units of ``y``; shape as that of ``y``."""
+        found = self._averaged(self._outputs(X)) * self.scale_ + self.mean_
+        return found[:, 0] if self.single_ else found
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _begin(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+        inputs = self._inputs(X, reset=True)
+        y = _checked_targets(y, len(inputs))
+        self.single_ = y.ndim == 1
+        table = y.reshape(len(y), -1)
+        self.mean_, scale = table.mean(axis=0), table.std(axis=0)
+        self.scale_ = np.where(scale > 0.0, scale, 1.0)
+        self.n_fits_ = 0
+        self._build(table.shape[1], softmax=False)
+        return inputs, self._scaled(y)
+
+    def _scaled(self, y: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = ((y.reshape(len(y), -1) - self.mean_) / self.scale_)[:, None, :]
+        return scaled
+
+
+def _is_3d(X: Any) -> bool:
+    return isinstance(X, np.ndarray) and X.ndim == 3
+
+
+def _are_events(X: Any) -> bool:
+    """Whether samples are pairs of times and channels: tuples of two sequences."""
+    try:
+        first = X[0]
+    except (TypeError, KeyError, IndexError):
+        return False
+    return isinstance(first, tuple) and len(first) == 2 and all(np.ndim(part) == 1 for part in first)
+
+
+def _checked_labels(y: Any, count: int) -> np.ndarray:
+    if y is None:
+        raise ParameterError("requires y to be passed, but the target y is None")
+    labels: np.ndarray = column_or_1d(y, warn=True)
+    check_classification_targets(labels)
+    return _as_many(labels, count)
+
+
+def _checked_targets(y: Any, count: int) -> np.ndarray:
+    if y is None:
+        raise ParameterError("requires y to be passed, but the target y is None")
+    targets = np.asarray(y, float)
+    if targets.ndim not in (1, 2) or not np.isfinite(targets).all():
+        raise InputError(
+            "y must be finite numbers of shape (samples,) or (samples, outputs); it has NaN, inf or another shape"
+        )
+    if targets.ndim == 2 and targets.shape[1] == 1:
+        targets = column_or_1d(targets, warn=True)
+    return _as_many(targets, count)
+
+
+def _as_many(y: np.ndarray, count: int) -> np.ndarray:
+    if len(y) != count:
+        raise InputError(f"X and y must have the same number of samples, got {count} and {len(y)}")
+    return y

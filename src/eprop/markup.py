@@ -1,0 +1,39 @@
+"""Small HTML tables: how a notebook shows networks and results."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_LEFT = "text-align: left"
+
+
+def table(caption: str, rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> str:
+    """A table with a caption; all cells are escaped, numbers stand to the right.
+
+    Parameters
+    ----------
+    caption : str
+    rows : iterable of sequences
+        Texts and numbers.
+    head : sequence of str
+        Names of the columns; without them, the first cell of each row names it.
+    """
+    parts = [f'<table><caption style="{_LEFT}; font-weight: bold">{html.escape(caption)}</caption>']
+    if head:
+        cells = "".join(f'<th style="{_LEFT}">{html.escape(name)}</th>' for name in head)
+        parts.append(f"<thead><tr>{cells}</tr></thead>")
+    parts.append("<tbody>")
+    for row in rows:
+        cells = "".join(_cell(value, heading=not head and place == 0) for place, value in enumerate(row))
+        parts.append(f"<tr>{cells}</tr>")
+    return "".join([*parts, "</tbody></table>"])
+
+
+def _cell(value: Any, heading: bool) -> str:
+    """One cell: whole numbers with commas, other numbers in four digits."""
+    text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+    align = "text-align: right" if isinstance(value, (int, float)) else _LEFT
+    tag = "th" if heading else "td"
+    return f'<{tag} style="{align}">{html.escape(text)}</{tag}>'

@@ -1,0 +1,62 @@
+"""The best network so far by its error on held-out samples, and when to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eprop.training.metrics import Evaluation
+
+_STATE = "best_state/"
+
+
+@dataclass
+class Best:
+    """The lowest error on held-out samples, and the network that had it.
+
+    Of two equal errors, the one with the lower loss is the better one.
+
+    Attributes
+    ----------
+    error, loss : float
+        NaN before the first evaluation.
+    waited : int
+        Evaluations since then.
+    state : dict of ndarray
+        Of the simulator; empty unless the network is kept.
+    """
+
+    error: float = math.nan
+    loss: float = math.nan
+    waited: int = 0
+    state: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def note(self, held: Evaluation) -> bool:
+        """Take an evaluation into account; returns whether it is the best one."""
+        if not math.isnan(self.error) and (held.error, held.loss) >= (self.error, self.loss):
+            self.waited += 1
+            return False
+        self.error, self.loss, self.waited = held.error, held.loss, 0
+        return True
+
+    def position(self) -> dict[str, Any]:
+        """For `Trainer.position`."""
+        known = not math.isnan(self.error)
+        numbers = {
+            "best_error": self.error if known else None,
+            "best_loss": self.loss if known else None,
+            "best_waited": self.waited,
+        }
+        return {**numbers, **{_STATE + name: value for name, value in self.state.items()}}
+
+    @classmethod
+    def of_position(cls, position: Mapping[str, Any]) -> Best:
+        """From what `position` gave; nothing where there is none."""
+        error, loss = (position.get(name) for name in ("best_error", "best_loss"))
+        state = {name.removeprefix(_STATE): value for name, value in position.items() if name.startswith(_STATE)}
+        error, loss = (math.nan if value is None else float(value) for value in (error, loss))
+        return cls(error, loss, int(position.get("best_waited", 0)), state)

@@ -1,0 +1,222 @@
+"""A progress bar with rate and time left: on a terminal, in a notebook, or as a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import math
+import sys
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from eprop.parallel import Communicator
+from eprop.training.streams import BestEffortStream
+from eprop.training.watch import Progress, Watcher
+from eprop.training.wording import clock, counted, percent
+
+#: Seconds between lines where there is neither a terminal nor a notebook.
+LINE_INTERVAL = 10.0
+#: Seconds between updates in a notebook, at least.
+NOTEBOOK_INTERVAL = 0.2
+
+
+class _Display(Protocol):
+    """Where the bar is drawn."""
+
+    live: bool
+    """Whether there is a bar; if not, there are lines."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def show(self, name: str, done: float, total: float | None, facts: str) -> None: ...
+    def remove(self) -> None: ...
+
+
+class ProgressBar(Watcher):
+    """Shows on standard error, or in the notebook, how far the work is.
+
+    A context, which may be entered again.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing.
+    console : Console, optional
+        Standard error if not given.
+    """
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None):
+        stream: Any = BestEffortStream(sys.stderr)
+        self.console = console or Console(file=stream, highlight=False, soft_wrap=True)
+        self.quiet = quiet
+        self._display: _Display = (
+            _Notebook() if self.console.is_jupyter and not quiet else _Terminal(self.console, quiet)
+        )
+        self._text = ""
+        self._last_line = 0.0
+        self._began: tuple[str, float, float] = ("", 0.0, 0.0)  # a name, when its work began, what was done by then
+
+    def __enter__(self) -> ProgressBar:
+        self._last_line = time.monotonic()
+        self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._display.stop()
+
+    def phase(self, text: str) -> None:
+        """One line for what begins."""
+        self._text = text
+        self._last_line = time.monotonic()
+        self._display.remove()
+        if self._display.live:
+            self._display.show(text, 0.0, None, "")
+        else:
+            self.say(text)
+
+    def reading(self, what: str, done: int, total: int) -> None:
+        """Samples read or simulated."""
+        self._show(what, done, total, *self._pace(what, done, total))
+
+    def evaluating(self, done: int, total: int) -> None:
+        """Samples evaluated; those held out are no news while the bar shows the learning."""
+        if self._text == "testing":
+            self._show("testing", done, total, *self._pace("testing", done, total))
+
+    def progress(self, progress: Progress) -> None:
+        """Samples learned."""
+        seconds = max(progress.seconds, 1e-9)
+        facts = [f"{progress.learned / seconds:,.0f} samples/s"]
+        if not math.isnan(progress.error):
+            facts.append(f"error {percent(progress.error)}")
+        else:
+            facts.append(f"loss {progress.loss:.1f}")
+        if not math.isnan(progress.hold_error):
+            facts.append(f"held out {percent(progress.hold_error)}")
+        left = f"{clock(progress.to_learn * seconds / max(progress.learned, 1))} left"
+        self._show(f"epoch {progress.epoch}/{progress.epochs}", progress.done, progress.total, *facts, left)
+
+    def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
+        """A trial has ended."""
+        score = f"{summary['score']} {percent(summary['test_error'])}"
+        self.say(f"trial {done} of {total}: seed {summary['seed']}, {score}, {clock(summary['total_seconds'])}")
+
+    def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
+        """Parts of a figure, or trials, are done."""
+        more = "" if left is None else f", {clock(left)} left"
+        self._draw(
+            "computing", share, 1.0, f"{done} of {counted(total, what.removesuffix('s'))}, {100 * share:.0f} %{more}"
+        )
+
+    def say(self, text: str) -> None:
+        """One line."""
+        if not self.quiet:
+            self.console.print(Text(f"eprop: {text}"))
+
+    def _pace(self, name: str, done: int, total: int) -> tuple[str, ...]:
+        """Rate and time left of work whose time nobody else measures."""
+        if self._began[0] != name or done < self._began[2]:
+            self._began = (name, time.monotonic(), done)
+        _, began, first = self._began
+        rate = (done - first) / max(time.monotonic() - began, 1e-9)
+        return (f"{rate:,.0f} samples/s", f"{clock((total - done) / rate)} left") if rate > 0.0 else ()
+
+    def _show(self, name: str, done: int, total: int, *facts: str) -> None:
+        self._draw(name, done, total, ", ".join((f"{done:,} of {counted(total, 'sample')}", *facts)))
+
+    def _draw(self, name: str, done: float, total: float, text: str) -> None:
+        if self._display.live:
+            self._display.show(name, done, total, text)
+        elif time.monotonic() - self._last_line >= LINE_INTERVAL:
+            self._last_line = time.monotonic()
+            self.say(f"{name}: {text}")
+
+
+class _Terminal:
+    """A bar of Rich that is gone at the end; no bar where standard error is no terminal."""
+
+    def __init__(self, console: Console, quiet: bool):
+        self.live = console.is_terminal and not quiet
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[facts]}"),
+            console=console,
+            transient=True,
+            disable=not self.live,
+        )
+        self._bar: Any = None
+
+    def start(self) -> None:
+        self._bars.start()
+
+    def stop(self) -> None:
+        self.remove()
+        self._bars.stop()
+
+    def show(self, name: str, done: float, total: float | None, facts: str) -> None:
+        if self._bar is None:
+            self._bar = self._bars.add_task(name, total=total, facts=facts)
+        self._bars.update(self._bar, description=name, completed=done, total=total, facts=facts)
+
+    def remove(self) -> None:
+        if self._bar is not None:
+            self._bars.remove_task(self._bar)
+            self._bar = None
+
+
+class _Notebook:
+    """A bar of HTML that is updated in place; it needs no widgets, and stays as it was last."""
+
+    live = True
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._shown_at = 0.0
+        self._pending: dict[str, str] | None = None
+
+    def start(self) -> None:
+        self._handle = None
+
+    def stop(self) -> None:
+        if self._pending is not None:
+            self._update(self._pending)
+
+    def show(self, name: str, done: float, total: float | None, facts: str) -> None:
+        text = f"{name}: {facts}" if facts else name
+        share = "" if total is None else f' value="{done / max(total, 1e-9):.4f}"'
+        bar = f'<progress max="1"{share}></progress> {html.escape(text)}'
+        self._pending = {"text/html": bar, "text/plain": text}
+        if time.monotonic() - self._shown_at >= NOTEBOOK_INTERVAL:
+            self._update(self._pending)
+
+    def remove(self) -> None:
+        """Nothing: the next one takes its place."""
+
+    def _update(self, shown: dict[str, str]) -> None:
+        from IPython.display import display
+
+        self._shown_at, self._pending = time.monotonic(), None
+        if self._handle is None:
+            self._handle = display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
+
+
+@contextlib.contextmanager
+def shown(watcher: Watcher | None, comm: Communicator | None = None) -> Iterator[Watcher]:
+    """The watcher that was given, as it is; or else a progress bar, which of several ranks only the first shows."""
+    if watcher is not None:
+        yield watcher
+    else:
+        with ProgressBar(quiet=comm is not None and comm.rank > 0) as bar:
+            yield bar

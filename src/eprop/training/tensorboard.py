@@ -1,0 +1,79 @@
+"""Metrics for TensorBoard, as a callback of a trainer."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from eprop.errors import MissingExtraError
+from eprop.training.files import output_errors
+
+#: Lines of metrics, and how TensorBoard calls their values.
+TAGS = {
+    "loss": "training/loss",
+    "error": "training/error",
+    "hold_loss": "held out/loss",
+    "hold_error": "held out/error",
+    "spikes_per_sample": "activity/spikes per sample",
+    "eta_factor": "learning/factor of the learning rates",
+    "samples_per_second": "learning/samples per second",
+}
+
+
+class TensorBoard:
+    """Writes the metrics of a training to a folder that TensorBoard reads; one of the ``callbacks`` of a `Trainer`.
+
+    The step of TensorBoard is the number of samples learned.
+
+    Parameters
+    ----------
+    folder : path
+        Is made when the first line comes.
+
+    Raises
+    ------
+    MissingExtraError
+        If TensorBoard is not installed.
+
+    Examples
+    --------
+    >>> Trainer(task, simulator, trials, callbacks=[TensorBoard("logs/first")]).run()
+    """
+
+    def __init__(self, folder: str | pathlib.Path):
+        try:
+            from tensorboard.summary import Writer
+        except ImportError as error:
+            raise MissingExtraError("tensorboard", "tensorboard", "writing metrics for TensorBoard") from error
+        self.folder = pathlib.Path(folder)
+        self._make: Any = Writer
+        self._writer: Any = None
+
+    def __call__(self, trainer: Any, line: dict[str, Any]) -> None:
+        """Write one line; of several ranks only the first does."""
+        if trainer.simulator.comm.rank == 0:
+            self.add([line])
+
+    def add(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Write lines of metrics.
+
+        Raises
+        ------
+        OutputError
+            If the disk is full or not writable.
+        """
+        with output_errors(self.folder):
+            if self._writer is None:
+                self._writer = self._make(str(self.folder))
+            for line in lines:
+                for name, tag in TAGS.items():
+                    if line.get(name) is not None:
+                        self._writer.add_scalar(tag, line[name], line["learned"])
+            self._writer.flush()
+
+    def close(self) -> None:
+        """End the file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

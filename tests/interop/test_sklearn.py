@@ -1,0 +1,92 @@
+"""Estimators behave as scikit-learn's own do, in a pipeline and in a search, over arrays and over events."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from eprop.errors import InputError, ParameterError
+from eprop.interop.sklearn import EPropClassifier, EPropRegressor
+
+SMALL: dict[str, Any] = {"neurons": 20, "n_steps": 20, "epochs": 15, "eta": 0.01, "threads": 1}
+
+
+@parametrize_with_checks([EPropClassifier(**SMALL), EPropRegressor(**SMALL)])
+def test_the_checks_of_the_library_hold(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def test_iris_is_learned_in_a_pipeline_and_a_search() -> None:
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    pipeline = make_pipeline(StandardScaler(), EPropClassifier(**SMALL))
+    search = GridSearchCV(pipeline, {"epropclassifier__eta": [0.0, 0.01]}, cv=2).fit(X, names)
+    assert search.best_params_ == {"epropclassifier__eta": 0.01}
+    assert search.best_score_ > 0.9
+    shares = search.predict_proba(X)
+    assert shares.shape == (150, 3)
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+    assert set(search.predict(X)) == set(names)
+
+
+def events(n: int, seed: int) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Pairs of times and channels: class 1 is active in the second half of the channels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(2, size=n)
+    return [(np.sort(rng.uniform(0.0, 40.0, 30)), rng.integers(5, size=30) + 5 * label) for label in labels], labels
+
+
+@pytest.mark.parametrize("rule", ["eprop", "eprop+"])
+def test_events_are_learned_by_both_rules(rule: str) -> None:
+    X, y = events(60, 1)
+    classifier = EPropClassifier(neurons=20, epochs=4, rule=rule, n_steps=40, threads=1).fit(X, y)
+    assert classifier.score(*events(40, 2)) > 0.9
+    dense = np.zeros((60, 40, 10))
+    for sample, (times, channels) in zip(dense, X, strict=True):
+        sample[times.astype(int), channels] = 1.0
+    again = clone(classifier).fit(dense, y)
+    np.testing.assert_array_equal(again.predict_proba(dense), classifier.predict_proba(X))
+
+
+def test_partial_fit_goes_on_and_a_pickled_copy_goes_on_alike() -> None:
+    X, y = events(40, 1)
+    classifier = EPropClassifier(neurons=20, n_steps=40, threads=1).partial_fit(X[:20], y[:20], classes=[0, 1])
+    first = classifier.predict_proba(X)
+    twin = pickle.loads(pickle.dumps(classifier))
+    for each in (classifier, twin):
+        each.partial_fit(X[20:], y[20:])
+    assert not np.array_equal(first, classifier.predict_proba(X))
+    np.testing.assert_array_equal(twin.predict_proba(X), classifier.predict_proba(X))
+    with pytest.raises(InputError, match="y has a class that is not known: 7"):
+        classifier.partial_fit(X[:2], [0, 7])
+
+
+def test_two_outputs_are_regressed_in_their_units() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1.0, 1.0, (120, 2))
+    Y = np.column_stack([1000.0 + 50.0 * X[:, 0], -X[:, 1]])
+    regressor = EPropRegressor(**{**SMALL, "epochs": 40}).fit(X, Y)
+    assert regressor.predict(X).shape == (120, 2)
+    assert regressor.score(X, Y) > 0.8
+    assert regressor.partial_fit(X, Y).score(X, Y) > 0.8
+
+
+def test_what_cannot_be_learned_from_is_refused() -> None:
+    with pytest.raises(ParameterError, match="two classes at least"):
+        EPropClassifier(**SMALL).fit(np.eye(3), [1, 1, 1])
+    with pytest.raises(ParameterError, match=r'EPropClassifier.rule must be "eprop" or "eprop\+"'):
+        EPropClassifier(rule="bptt").fit(np.eye(2), [0, 1])
+    with pytest.raises(InputError, match="the same number of samples, got 2 and 3"):
+        EPropRegressor(**SMALL).fit(np.eye(2), [0.0, 1.0, 2.0])

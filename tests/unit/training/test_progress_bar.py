@@ -1,0 +1,111 @@
+"""What is shown by default while a network learns: a bar with rate and time left; and that Ctrl-C leaves all in order."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import digits
+import eprop as ep
+from eprop.tasks import NMNIST
+from eprop.training import Progress, Stopped, Trainer, Training, Watcher, evaluate
+from eprop.training.progress_bar import ProgressBar
+
+pytestmark = pytest.mark.tiny
+RULES = ("eprop", "eprop+")
+
+
+def make(rule: str = "eprop", **options: Any) -> Trainer:
+    gentle = {"eta": 1e-6, "eta_out": 1e-5} if rule == "eprop+" else {}
+    task = NMNIST(rule=rule, neurons=4, n_steps=20, w_in=0.2, w_out=0.1, **gentle)
+    simulator = ep.Simulator(task.build_network(), threads=1)
+    return Trainer(task, simulator, digits.recordings(10), Training(epochs=2, batch_size=4), **options)
+
+
+def test_a_trainer_shows_rate_and_time_left_by_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("eprop.training.progress_bar.LINE_INTERVAL", 0.0)
+    make().run()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("eprop: epoch 1/2: 4 of 20 samples, ")
+    assert "samples/s, error" in lines[0]
+    assert lines[0].endswith(" left")
+    assert lines[-1].startswith("eprop: epoch 2/2: 20 of 20 samples, ")
+
+
+def test_a_trainer_with_a_silent_watcher_shows_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("eprop.training.progress_bar.LINE_INTERVAL", 0.0)
+    make(watcher=Watcher()).run()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_notebook_gets_one_bar_that_is_updated_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[dict[str, str]] = []
+
+    def display(data: dict[str, str], *, raw: bool, display_id: bool) -> Any:
+        assert raw
+        assert display_id
+        shown.append({"new": "", **data})
+        return types.SimpleNamespace(update=lambda data, raw: shown.append(data))
+
+    module = types.ModuleType("IPython.display")
+    module.display = display  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    with ProgressBar(console=Console(file=io.StringIO(), force_jupyter=True)) as bar:
+        bar.phase("reading <data>")
+        bar.progress(Progress(50, 100, 50, 50, 1, 2, 5.0, 0.5, float("nan"), 1.0))
+    assert ["new" in each for each in shown] == [True, False]
+    assert "reading &lt;data&gt;" in shown[0]["text/html"]
+    assert '<progress max="1" value="0.5000">' in shown[1]["text/html"]
+    assert shown[1]["text/plain"] == "epoch 1/2: 50 of 100 samples, 50 samples/s, error 50.0 %, 0:01 left"
+
+
+def test_reading_shows_rate_and_time_left_as_soon_as_they_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eprop.training.progress_bar.LINE_INTERVAL", -1.0)
+    now = iter(np.arange(0.0, 1000.0, 0.5))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
+    text = io.StringIO()
+    with ProgressBar(console=Console(file=text, width=200)) as bar:
+        bar.reading("digits", 0, 100)
+        bar.reading("digits", 50, 100)
+    first, second = text.getvalue().splitlines()
+    assert first == "eprop: digits: 0 of 100 samples"
+    assert second.startswith("eprop: digits: 50 of 100 samples, ")
+    assert second.endswith(" left")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("rule", RULES)
+def test_an_interrupted_trainer_goes_on_and_ends_as_if_it_had_not_been(rule: str) -> None:
+    class Interrupting(Watcher):
+        def progress(self, progress: Progress) -> None:
+            if progress.done == 8:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    whole, stopped = make(rule, watcher=Watcher()), make(rule, watcher=Interrupting())
+    whole.run()
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(Stopped):
+            stopped.run()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stopped.done == 8
+    assert np.isfinite(evaluate(stopped.task, stopped.simulator, digits.recordings(4)).error)
+    stopped.run()
+    for name, value in whole.simulator.state().items():
+        np.testing.assert_array_equal(value, stopped.simulator.state()[name])
