@@ -25,7 +25,7 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+    from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 except ImportError as missing:
     raise MissingExtraError("scikit-learn", "sklearn", "estimators for scikit-learn") from missing
 
@@ -95,11 +95,16 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
             if reset:
                 self._note_events(pairs)
             return pairs
-        X = validate_data(self, X, reset=reset, allow_nd=True, dtype=None if _is_3d(X) else float)
-        if X.ndim == 3:
+        if isinstance(X, np.ndarray) and X.ndim == 3:
             if reset:
                 self.n_steps_, self.n_channels_, self.n_features_in_ = X.shape[1], X.shape[2], X.shape[2]
+            elif X.shape[1:] != (self.n_steps_, self.n_channels_):
+                raise InputError(
+                    f"X has samples of {X.shape[1]} steps and {X.shape[2]} channels, but was fitted with {self.n_steps_} and "
+                    f"{self.n_channels_}"
+                )
             return X
+        X = validate_data(self, X, reset=reset, allow_nd=True, dtype=float)
         if X.ndim != 2:
             raise InputError(
                 f"X must have the shape (samples, features), (samples, steps, channels), or be pairs of times and channels; "
@@ -127,11 +132,16 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         spikes = np.floor(np.arange(1, self.n_steps_ + 1)[:, None] * rates.reshape(len(X), 1, -1))
         return np.diff(spikes, axis=1, prepend=0.0) > 0.0
 
-    def _samples(self, inputs: Any, **aims: Any) -> Samples:
+    @property
+    def _weights(self) -> np.ndarray:
+        """Weight of each step in loss and answer."""
         weight = np.zeros(self.n_steps_)
         weight[-max(1, math.ceil(self.window * self.n_steps_)) :] = 1.0
-        self.window_ = weight
-        return make_samples(self.simulator_.network, len(inputs), self.n_steps_, {"in": inputs}, window=weight, **aims)
+        return weight
+
+    def _samples(self, inputs: Any, **aims: Any) -> Samples:
+        network = self.simulator_.network
+        return make_samples(network, len(inputs), self.n_steps_, {"in": inputs}, window=self._weights, **aims)
 
     # ------------------------------------------------------------------------------------------------- network
 
@@ -171,7 +181,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _averaged(self, values: np.ndarray) -> np.ndarray:
         """Mean over the learning window."""
-        mean: np.ndarray = np.einsum("ntk,t->nk", values, self.window_) / self.window_.sum()
+        mean: np.ndarray = np.einsum("ntk,t->nk", values, self._weights) / self._weights.sum()
         return mean
 
 
@@ -251,7 +261,8 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         if not hasattr(self, "simulator_"):
             inputs, labels = self._begin(X, y, classes)
         else:
-            inputs, labels = self._inputs(X, reset=False), self._labels(_checked_labels(y, len(X)))
+            inputs = self._inputs(X, reset=False)
+            labels = self._labels(_checked_labels(y, len(inputs)))
         self._learn(self._samples(inputs, labels=labels), 1)
         return self
 
@@ -263,7 +274,8 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each sample."""
-        found: np.ndarray = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        shares = self.predict_proba(X)
+        found: np.ndarray = self.classes_[shares.argmax(axis=1)]
         return found
 
     def _begin(self, X: Any, y: Any, classes: Any) -> tuple[Any, np.ndarray]:
@@ -281,7 +293,7 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         place = np.searchsorted(self.classes_, y).clip(0, self.classes_.size - 1)
         if (unknown := np.flatnonzero(self.classes_[place] != y)).size:
             raise InputError(
-                f"y has a class that is not known: {y[unknown[0]]!r}; partial_fit takes classes=[...] at first"
+                f"y has a class that is not known: {y[unknown[0]]}; partial_fit takes classes=[...] at first"
             )
         return place
 
@@ -335,23 +347,18 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
         return scaled
 
 
-def _is_3d(X: Any) -> bool:
-    return isinstance(X, np.ndarray) and X.ndim == 3
-
-
 def _are_events(X: Any) -> bool:
     """Whether samples are pairs of times and channels: tuples of two sequences."""
-    try:
-        first = X[0]
-    except (TypeError, KeyError, IndexError):
+    if not isinstance(X, Sequence) and not (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1):
         return False
+    first = X[0] if len(X) else None
     return isinstance(first, tuple) and len(first) == 2 and all(np.ndim(part) == 1 for part in first)
 
 
 def _checked_labels(y: Any, count: int) -> np.ndarray:
     if y is None:
         raise ParameterError("requires y to be passed, but the target y is None")
-    labels: np.ndarray = column_or_1d(y, warn=True)
+    labels: np.ndarray = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
     check_classification_targets(labels)
     return _as_many(labels, count)
 

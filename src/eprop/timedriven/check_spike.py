@@ -114,9 +114,8 @@ def check_spike(neuron: Neuron, dt: float) -> SpikeCheck:
     found = _threshold_pulse(neuron, dt)
     if found is None:
         return SpikeCheck(None, None, "no pulse from rest makes the difference between a spike and none")
-    below, above, when = found
-    response = _response(neuron, dt, when + AFTER)
-    surrogacy, jump = _surrogacy(neuron, dt, below, above, when, response[when])
+    response = _response(neuron, dt, found[2] + AFTER)
+    surrogacy, jump = _surrogacy(neuron, dt, found, response)
     if jump > JUMP * surrogacy.largest:
         raise NetworkError(
             f"{type(neuron).__name__}: psi jumps at the threshold, by {jump:.3g} per mV: update() must take psi of the "
@@ -126,7 +125,7 @@ def check_spike(neuron: Neuron, dt: float) -> SpikeCheck:
         return SpikeCheck(None, surrogacy, "input does not reach the voltage in the step in which it arrives")
     if surrogacy.largest == 0.0:
         return SpikeCheck(None, surrogacy, "the surrogate gradient is 0 wherever it was looked at")
-    deviation = _after_spike(neuron, dt, (below, above, when), response)
+    deviation = _after_spike(neuron, dt, found, response)
     if deviation is None:
         return SpikeCheck(None, surrogacy, f"the neuron is refractory for {AFTER} steps and more")
     return SpikeCheck(deviation / surrogacy.largest, surrogacy)
@@ -162,19 +161,25 @@ def _threshold_pulse(neuron: Neuron, dt: float) -> tuple[float, float, int] | No
 
 
 def _surrogacy(
-    neuron: Neuron, dt: float, below: float, above: float, when: int, response: float
+    neuron: Neuron, dt: float, pulses: tuple[float, float, int], response: np.ndarray
 ) -> tuple[Surrogacy, float]:
-    """The surrogate gradient about the threshold, and by how much it jumps there."""
-    weights = np.concatenate([[below, above], below * np.linspace(-1.0, 3.0, 401)])
-    copies, quiet = _Copies(neuron, dt, weights.size), np.ones(weights.size, bool)
+    """The surrogate gradient about the threshold, and by how much it jumps there.
+
+    A second pulse, in the step of the spike, takes the voltage as far below and above the threshold as rest is from it, and twice
+    as far. Where input takes longer than that, the pulse is scaled instead.
+    """
+    below, above, when = pulses
+    u = below * response[when] * np.linspace(-2.0, 2.0, 401)
+    at_once = response[0] != 0.0
+    first = np.concatenate([[below, above], below + (0.0 if at_once else 1.0) * u / response[when]])
+    second = np.concatenate([[0.0, 0.0], u / response[0] if at_once else 0.0 * u])
+    copies, quiet = _Copies(neuron, dt, first.size), np.ones(first.size, bool)
     for t in range(when + 1):
         quiet_before = quiet
-        spikes, psi = copies.step(weights if t == 0 else np.zeros(weights.size))
+        spikes, psi = copies.step((first if t == 0 else 0.0) + (second if t == when else np.zeros(first.size)))
         quiet = quiet & ~spikes
-    offset, known = (weights - below) * response, quiet_before[2:]
-    u, curve = offset[2:][known], psi[2:][known]
-    at, order = float(psi[0]), np.argsort(u)
-    u, curve = u[order], curve[order]
+    at = float(psi[0])
+    u, curve = u[quiet_before[2:]], psi[2:][quiet_before[2:]]
     peak = int(np.argmax(curve)) if curve.size else 0
     largest = max(at, float(curve[peak]) if curve.size else 0.0)
     halves = [_half_width(-u[u <= 0.0][::-1], curve[u <= 0.0][::-1], at), _half_width(u[u >= 0.0], curve[u >= 0.0], at)]
