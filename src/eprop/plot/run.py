@@ -23,7 +23,7 @@ from eprop.plot.weights import draw_weights
 from eprop.rules import Static
 from eprop.tasks import Classification, Regression, check_choice
 from eprop.training import RunConfig, RunFolder, load_checkpoint, read_config, restore
-from eprop.training.activity import Activity, record_activity, uses_softmax
+from eprop.training.activity import record_activity, uses_softmax
 from eprop.training.config import FORMATS, parse_config
 from eprop.training.engines import make_simulator
 from eprop.training.files import output_errors
@@ -90,7 +90,7 @@ def _of_run(run: RunFolder) -> dict[str, Figure]:
     figures["activity"] = draw_activity(first, last)
     if metrics:
         figures["learning_curve"] = draw_learning_curve(
-            metrics, summary, config.task.score_name, loss_unit(after.network), steps_of(first)
+            metrics, summary, config.task.score_name, loss_unit(after.network), steps_of(first.window)
         )
     if isinstance(config.task, Regression):
         figures["pattern"] = draw_pattern(first, last)
@@ -113,13 +113,14 @@ def _steps_of_trials(folder: RunFolder, seeds: Sequence[int]) -> float | None:
             checkpoint = load_checkpoint(run.checkpoint)
             config = RunConfig.make(*parse_config(checkpoint.config, str(run.checkpoint)))
             trial = config.data.unpack(config.task, checkpoint.example)
-            return float(config.task.make_samples(config.task.build_network(), trial).window[0].sum())
+            window = config.task.make_samples(config.task.build_network(), trial).window[0]
+            return steps_of(np.abs(window).max(axis=1))
     return None
 
 
-def steps_of(activity: Activity) -> float:
-    """Steps of a sample that count, by their weight in the learning window."""
-    return float(activity.window.sum())
+def steps_of(window: np.ndarray) -> float:
+    """Steps of a sample that count, by their weights in the learning window, (n_steps,)."""
+    return float(np.abs(window).sum())
 
 
 def loss_unit(network: Network) -> str:

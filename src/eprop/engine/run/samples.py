@@ -106,7 +106,7 @@ class Samples(ByValue):
             ("steps of a sample", self.n_steps),
             ("events", self.event_channels.size),
             ("target", " x ".join(map(str, self.target.shape))),
-            ("steps in the window", int(np.count_nonzero(self.window.any(axis=0)))),
+            ("steps in the window", int(np.count_nonzero(self.window.any(axis=(0, 2))))),
         ]
         if self.labels is not None:
             classes, counts = np.unique(self.labels, return_counts=True)
