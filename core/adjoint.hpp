@@ -137,32 +137,38 @@ void step_back_neurons(const Population& population, bool alike, const AdjointNe
   }
 }
 
-// The constant F of each neuron of a population. What counts for its mean rate are the first `length` steps, whose spikes can
+// Neurons begin .. end - 1 of population b.
+struct NeuronsOf {
+  Index b, begin, end;
+};
+
+// The constant F of some neurons of a population. What counts for its mean rate are the first `length` steps, whose spikes can
 // still reach a readout within the sample; psi of the others becomes zero.
-template <class Real>
-void begin_adjoint(const Batch<Real>& batch, SampleSlot<Real>& slot, Index b, Index length, const Index* counts) {
+template <class Real> void begin_adjoint(const Batch<Real>& batch, SampleSlot<Real>& slot, const NeuronsOf& neurons, Index length,
+                                         const Index* counts) {
+  const auto [b, begin, end] = neurons;
   const Population& population = batch.topology.populations[b];
-  const Index begin = population.target_begin, end = population.target_end,
-              shift = population.first_target - population.first_source;
+  const Index shift = population.first_target - population.first_source;
   for (Index row = 0; row < slot.work.rows; row++) std::fill(slot.work.row(row) + begin, slot.work.row(row) + end, 0.0);
   double* drift = slot.work.row(kDrift);
   for (Index j = begin; j < end; j++) drift[j] = static_cast<double>(counts[j]);
   for (Index t = std::max<Index>(length, 0); t < batch.n_steps; t++) {
     for (Index k = slot.start(t, b); k < slot.start(t, b + 1); k++)
-      if (const Index j = slot.log[k] + shift; begin <= j && j < end) drift[j] -= 1.0;  // else of another rank
+      if (const Index j = slot.log[k] + shift; begin <= j && j < end) drift[j] -= 1.0;  // else of another partition or rank
     std::fill(slot.psi.row(t) + begin, slot.psi.row(t) + end, Real{0});
   }
   const double steps = static_cast<double>(std::max<Index>(length, 1));
   for (Index j = begin; j < end; j++) drift[j] = population.c_reg * (drift[j] / steps - population.f_target) / steps;
 }
 
-// Learning signals of the neurons of population b in step t, in their row of the work space. `silent`: it is zero already;
+// Learning signals of some neurons in step t, in their row of the work space. `silent`: it is zero already;
 // returns whether it is zero now.
-template <class Real>
-bool find_signals(const Batch<Real>& batch, SampleSlot<Real>& slot, const SignalSources& sources, Index b, Index t, bool silent) {
+template <class Real> bool find_signals(const Batch<Real>& batch, SampleSlot<Real>& slot, const SignalSources& sources,
+                                        const NeuronsOf& some, Index t, bool silent) {
   const Topology& topology = batch.topology;
+  const auto& [b, begin, end] = some;
   const Population& population = topology.populations[b];
-  const Index begin = population.target_begin, end = population.target_end, at = t + population.error_latency;
+  const Index at = t + population.error_latency;
   const Array2<const double> error = std::as_const(slot.error).view();
   double* signal = slot.work.row(kSignal);
   const bool of_pairs = topology.error_latency.size() > 0;
@@ -175,6 +181,7 @@ bool find_signals(const Batch<Real>& batch, SampleSlot<Real>& slot, const Signal
   }
   if (sources.outside.empty()) return silent;
   const double* told = sources.told(at, b);
+  if (told != nullptr) told += begin - population.target_begin;
   const double factor = sources.factor(at);
   if (!of_pairs) {
     add_told(told, factor, end - begin, signal + begin);
@@ -184,32 +191,40 @@ bool find_signals(const Batch<Real>& batch, SampleSlot<Real>& slot, const Signal
   return silent && told == nullptr;
 }
 
-// The adjoint pass of the neurons of a population.
-template <class Real>
-void adjoint_population(const Batch<Real>& batch, SampleSlot<Real>& slot, const SignalSources& sources, Index b, Watch& watch) {
+// The adjoint pass of some neurons of a population.
+template <class Real> void adjoint_neurons(const Batch<Real>& batch, SampleSlot<Real>& slot, const SignalSources& sources,
+                                           const NeuronsOf& some, Watch& watch) {
   const Topology& topology = batch.topology;
+  const auto [b, begin, end] = some;
   const Population& population = topology.populations[b];
-  const Index begin = population.target_begin, end = population.target_end, length = batch.n_steps - population.error_latency;
+  const Index length = batch.n_steps - population.error_latency;
   const AdjointNeurons neurons{begin, end, population.kappa, {topology.adjoint, population.n_components}, slot.work.view()};
   const bool alike = topology.params(topology.params.rows - 1, begin) != 0.0;
   bool silent = true;  // whether their learning signals are zero
   for (Index t = length - 1; t >= 0 && !watch.stopped(end - begin); t--) {
-    silent = find_signals(batch, slot, sources, b, t, silent);
+    silent = find_signals(batch, slot, sources, some, t, silent);
     step_back_neurons(population, alike, neurons, slot.psi.row(t));
   }
 }
 
-// The whole adjoint pass of a sample: turns `psi` into G of neurons, in place, and writes G of readouts behind them. Populations
-// that nothing plastic leads to are left out.
-template <class Real>
-void adjoint(const Batch<Real>& batch, SampleSlot<Real>& slot, const Index* counts, const SignalSources& sources, Watch& watch) {
+// The adjoint pass of the neurons of a partition: turns their `psi` into G, in place. Populations that nothing plastic leads to
+// are left out.
+template <class Real> void adjoint_partition(const Batch<Real>& batch, SampleSlot<Real>& slot, const Index* counts,
+                                             const SignalSources& sources, Index partition, Watch& watch) {
   const Topology& topology = batch.topology;
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
-    if (!batch.learning[b] || population.target_begin == population.target_end) continue;
-    begin_adjoint(batch, slot, b, batch.n_steps - population.error_latency, counts);
-    adjoint_population(batch, slot, sources, b, watch);
+    const NeuronsOf neurons{b, std::max(topology.bounds(0, partition), population.target_begin),
+                            std::min(topology.bounds(0, partition + 1), population.target_end)};
+    if (!batch.learning[b] || neurons.begin >= neurons.end) continue;
+    begin_adjoint(batch, slot, neurons, batch.n_steps - population.error_latency, counts);
+    adjoint_neurons(batch, slot, sources, neurons, watch);
   }
+}
+
+// Writes G of readouts behind those of neurons.
+template <class Real> void adjoint_readouts(const Batch<Real>& batch, SampleSlot<Real>& slot) {
+  const Topology& topology = batch.topology;
   std::fill(slot.readout_work.begin(), slot.readout_work.end(), 0.0);
   for (Index t = batch.n_steps - 1; t >= 0; t--)
     for (Index k = 0; k < topology.n_readouts(); k++) {

@@ -27,19 +27,19 @@ template <class Real> void start_sample(const Batch<Real>& batch, SampleSlot<Rea
   std::fill(counts, counts + batch.topology.n_neurons(), 0);
 }
 
-// A sample, by its number in the request, in a slot.
+// A sample, by its number in the request, in a slot, and the threads that its partitions are divided among.
 struct Running {
   const BatchRequest& request;
   Index index;
+  int threads;
   Index sample() const { return request.samples[index]; }
   Index clock() const { return request.clocks[index]; }
   Index* counts() const { return request.counts.row(index); }
 };
 
-// Spikes of populations that take no input in step t; `out` has room for all.
-template <class Real> Index spikes_of_sources(const Batch<Real>& batch, const Running& run, Index b, Index t, std::int32_t* out) {
-  const Events events{run.request.event_start, run.request.event_channels, run.sample() * batch.n_steps + t};
-  return spikes_of_sources(batch, b, {run.request.seed, run.clock() + t}, events, out);
+// Events of a population in step t of a sample; `out` has room for all.
+template <class Real> Index events_of(const Batch<Real>& batch, const Running& run, Index b, Index t, std::int32_t* out) {
+  return copy_events(batch, b, {run.request.event_start, run.request.event_channels, run.sample() * batch.n_steps + t}, out);
 }
 
 // The spikes of all ranks in one step: local ids of the neurons.
@@ -58,7 +58,9 @@ void log_received(const Batch<Real>& batch, SampleSlot<Real>& slot, const Runnin
     const Population& population = topology.populations[b];
     slot.start(t, b) = position;
     if (population.role != Role::neuron) {
-      position += spikes_of_sources(batch, run, b, t, slot.log.data() + position);
+      const Events events{run.request.event_start, run.request.event_channels, run.sample() * batch.n_steps + t};
+      if (population.role != Role::readout)
+        position += spikes_of_sources(batch, b, {run.request.seed, run.clock() + t}, events, slot.log.data() + position);
       continue;
     }
     for (; k < spikes.count && spikes.neurons[k] < before + population.size; k++)
@@ -66,6 +68,39 @@ void log_received(const Batch<Real>& batch, SampleSlot<Real>& slot, const Runnin
     before += population.size;
   }
   slot.start(t, topology.populations.size) = position;
+}
+
+// Delivers the spikes that arrive in step t and advances all partitions, on several threads if the sample has them for itself.
+// Dense tables, those of small networks, are delivered for all partitions at once. With several ranks (`slices`) each draws the
+// sources for itself later on. Returns how many spikes arrived.
+template <class Real>
+Index step_partitions(const Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Index t, Index place, bool slices) {
+  const Index n = batch.topology.n_partitions();
+  const bool at_once = run.threads == 1 || batch.plan.dense > 0;
+  const Emission emission{t, run.request.learn, slot.input.row(place), run.counts()};
+  Index delivered = at_once ? deliver_step(batch, slot, t, place, batch.n_steps, {0, n}) : 0;
+  parallel_for(n, run.threads, [&](Index p) {
+    const FlushSubnormals flush;
+    const Index spikes = at_once ? 0 : deliver_step(batch, slot, t, place, batch.n_steps, {p, p + 1});
+    if (p == 0) delivered += spikes;
+    advance_partition(batch, slot, emission, p, slices, [&](Index b, std::int32_t* out) {
+      return slices ? Index{0} : draw_poisson(batch, b, {run.request.seed, run.clock() + t}, {p, p + 1}, out);
+    });
+  });
+  return delivered;
+}
+
+// The spikes of a step into the log or, with several ranks, to the outbox.
+template <class Real>
+void keep_spikes(const Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Index t, Outbox* outbox) {
+  const Topology& topology = batch.topology;
+  if (outbox == nullptr)
+    return log_step(batch, slot, t, [&](Index b, std::int32_t* out) {
+      return topology.populations[b].role == Role::events ? events_of(batch, run, b, t, out) : 0;
+    });
+  for (Index p = 0; p < topology.n_partitions(); p++)
+    outbox->post(slot.spikes[p].data(), slot.spike_count(p, topology.populations.size - 1));
+  outbox->end_step();
 }
 
 // Some steps of a sample; the loss of these steps is added to its own.
@@ -83,11 +118,9 @@ void run_steps(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, c
   for (Index t = steps.begin; t < steps.end && !watch.stopped(n_neurons + 32 * delivered); t++) {
     const Index place = t & (batch.plan.input_steps - 1);
     if (place == 0 && t > 0) move_to_front(batch.plan.input_steps, slot.input.view());
-    double* input = slot.input.row(place);
-    delivered = deliver_step(batch, slot, t, place, batch.n_steps);
-    emit_step(batch, slot, {t, request.learn, input, run.counts(), outbox},
-              [&](Index b, std::int32_t* out) { return spikes_of_sources(batch, run, b, t, out); });
-    integrate_readouts(0, n_readouts, topology.readouts, input + n_neurons, slot.y.data());
+    delivered = step_partitions(batch, slot, run, t, place, outbox != nullptr);
+    keep_spikes(batch, slot, run, t, outbox);
+    integrate_readouts(0, n_readouts, topology.readouts, slot.input.row(place) + n_neurons, slot.y.data());
     std::copy(slot.y.begin(), slot.y.end(), request.y.row(run.index, t));
     const double* target = request.target.row(run.sample(), request.target.rows > 1 ? t : 0);
     const double* window = request.window.row(request.window.planes > 1 ? run.sample() : 0, t);
@@ -99,15 +132,29 @@ void run_steps(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, c
 // The adjoint pass of one sample, and its spikes by source.
 template <class Real> void look_back(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Watch& watch) {
   const BatchRequest& request = run.request;
-  adjoint(batch, slot, run.counts(), {request.feedback, request.outside, run.sample(), batch.n_steps}, watch);
+  const SignalSources sources{request.feedback, request.outside, run.sample(), batch.n_steps};
+  parallel_for(batch.topology.n_partitions(), run.threads, [&](Index p) {
+    const FlushSubnormals flush;
+    Watch own{watch.stop, p == 0 ? watch.interrupt : Interrupt{}};  // index 0 is that of the calling thread
+    adjoint_partition(batch, slot, run.counts(), sources, p, own);
+  });
+  adjoint_readouts(batch, slot);
   sort_by_source(std::as_const(slot.start).view(), slot.log, slot.first, slot.steps);
+}
+
+// Calls work(slot, run, watch) for each sample of a chunk: samples side by side, or where there are threads for two, one after
+// the other, each divided. Returns false if it was interrupted.
+template <class Real, class Work>
+bool each_sample(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Interrupt interrupt, const Work& work) {
+  const bool divided = 2 * chunk.width <= batch.threads && batch.topology.n_partitions() > 1;
+  return divide(chunk.width, divided ? 1 : batch.threads, interrupt, [&](Index, Index s, Watch& watch) {
+    work(batch.slots[s], Running{request, chunk.index + s, divided ? batch.threads : 1}, watch);
+  });
 }
 
 // Samples of a chunk, forward and, if they are learned from, backward.
 template <class Real> bool run_chunk(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Interrupt interrupt) {
-  return divide(chunk.width, batch.threads, interrupt, [&](Index, Index s, Watch& watch) {
-    SampleSlot<Real>& slot = batch.slots[s];
-    const Running run{request, chunk.index + s};
+  return each_sample(batch, chunk, request, interrupt, [&](SampleSlot<Real>& slot, const Running& run, Watch& watch) {
     run_steps(batch, slot, run, {0, batch.n_steps}, nullptr, watch);
     if (watch.stopped(0)) return;
     if (!is_finite(slot)) request.loss[run.index] = std::numeric_limits<double>::quiet_NaN();  // whatever the outputs are
@@ -147,7 +194,7 @@ template <class Real> Batch<Real> make_batch(const Topology& topology, Array2<co
     slot.state = Owned2<double>(initial.rows, n);
     slot.input = Owned2<double>(batch.plan.input_rows(), batch.plan.columns);
     slot.y.resize(static_cast<std::size_t>(k));
-    slot.spikes.resize(static_cast<std::size_t>(n));
+    make_lists(topology, slot);
     slot.log.resize(static_cast<std::size_t>(std::max(4 * batch.n_sources, kFirstLog)));
     slot.start = Owned2<Index>(n_steps, topology.populations.size + 1);
     slot.psi = Owned2<Real>(history, batch.plan.columns);
@@ -191,15 +238,14 @@ template <class Real> Index run_samples(Batch<Real>& batch, Index begin, Index s
 
 template <class Real>
 bool forward_slice(Batch<Real>& batch, const Chunk& chunk, const Steps& steps, const BatchRequest& request, Interrupt interrupt) {
-  return divide(chunk.width, batch.threads, interrupt, [&](Index, Index s, Watch& watch) {
-    run_steps(batch, batch.slots[s], Running{request, chunk.index + s}, steps, &batch.slots[s].outbox, watch);
+  return each_sample(batch, chunk, request, interrupt, [&](SampleSlot<Real>& slot, const Running& run, Watch& watch) {
+    run_steps(batch, slot, run, steps, &slot.outbox, watch);
   });
 }
 
 template <class Real> bool backward(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Interrupt interrupt) {
-  return divide(chunk.width, batch.threads, interrupt, [&](Index, Index s, Watch& watch) {
-    look_back(batch, batch.slots[s], Running{request, chunk.index + s}, watch);
-  });
+  return each_sample(batch, chunk, request, interrupt,
+                     [&](SampleSlot<Real>& slot, const Running& run, Watch& watch) { look_back(batch, slot, run, watch); });
 }
 
 template <class Real>
@@ -229,7 +275,7 @@ void receive_slice(Batch<Real>& batch, const Chunk& chunk, const Steps& steps, c
     for (Index t = steps.begin; t < steps.end; t++) {
       const Index step = s * length + t - steps.begin;
       const std::int32_t* neurons = received.neurons.data() + received.start[step];
-      log_received(batch, batch.slots[s], Running{request, chunk.index + s}, t,
+      log_received(batch, batch.slots[s], Running{request, chunk.index + s, 1}, t,
                    {neurons, received.start[step + 1] - received.start[step]});
     }
   });

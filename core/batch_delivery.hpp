@@ -89,15 +89,21 @@ template <class Real> void deliver_synapses(Index begin, Index end, const Places
   for (Index synapse = begin; synapse < end; synapse++) x[places[synapse]] += weight[synapse];
 }
 
+// Partitions begin .. end - 1.
+struct Partitions {
+  Index begin, end;
+};
+inline Partitions all_partitions(const Topology& topology) { return {0, topology.n_partitions()}; }
+
 // Adds the weights of the first `reached` branches of each axon of a projection (by its first delay group r), each to the row of
-// `input` for the step in which it is reached; row `place` is that of the first ones.
+// `input` for the step in which it is reached; row `place` is that of the first ones. Targets are those of some partitions.
 template <class Real> void deliver_branches(const Batch<Real>& batch, Index r, Index reached, const AxonSpikes& spikes,
-                                            Index place, Array2<double> input) {
+                                            Index place, const Partitions& partitions, Array2<double> input) {
   const Topology& topology = batch.topology;
   const GroupPlan own = batch.plan.groups[r];
   const Array1<const Real> weight = batch.weight;
   const Index at_once = own.fused ? reached : 1;
-  for (Index p = 0; p < topology.n_partitions(); p++) {
+  for (Index p = partitions.begin; p < partitions.end; p++) {
     const Index* start = topology.branch_start.row(p);
     const Places places = places_of(topology, batch.plan, r, p);
     const ContiguousTargets contiguous = contiguous_targets(topology, batch.plan, r, p);
@@ -126,8 +132,10 @@ template <class Real> void deliver_branches(const Batch<Real>& batch, Index r, I
 }
 
 // Adds the weights of all axons whose first branches are reached in step t, whose inputs are row `place`: those of all their
-// branches that are reached before step `end`. Returns how many spikes there were.
-template <class Real> Index deliver_step(const Batch<Real>& batch, SampleSlot<Real>& slot, Index t, Index place, Index end) {
+// branches that are reached before step `end`. Targets are those of some partitions: of all, if there are dense tables. Returns
+// how many spikes there were.
+template <class Real> Index deliver_step(const Batch<Real>& batch, SampleSlot<Real>& slot, Index t, Index place, Index end,
+                                         const Partitions& partitions) {
   const Topology& topology = batch.topology;
   Index delivered = 0;
   for (Index r = 0; r < topology.groups.size; r++) {
@@ -142,7 +150,7 @@ template <class Real> Index deliver_step(const Batch<Real>& batch, SampleSlot<Re
     Index reached = 1;
     while (reached < stride && t + topology.groups[r + reached].delay_offset < end) reached++;
     if (batch.plan.groups[r].table < 0) {
-      deliver_branches(batch, r, reached, spikes, place, slot.input.view());
+      deliver_branches(batch, r, reached, spikes, place, partitions, slot.input.view());
       continue;
     }
     for (Index d = 0; d < reached; d++) {

@@ -34,12 +34,14 @@ struct BatchRequest {
 
 // One sample: the state of a whole network without plasticity, and what the adjoint pass needs of its steps.
 template <class Real> struct SampleSlot {
-  Owned2<double> state;              // (state rows, neurons)
-  Owned2<double> input;              // (input_steps + longest_offset, columns) of some steps, see `PlanSizes`
-  std::vector<double> y;             // (readouts,)
-  std::vector<std::int32_t> spikes;  // (neurons,) that spiked in this step
-  std::vector<std::int32_t> log;     // sources of all spikes, in the order of step and source; grows
-  Owned2<Index> start;               // (n_steps, populations + 1) where those of each step begin
+  Owned2<double> state;   // (state rows, neurons)
+  Owned2<double> input;   // (input_steps + longest_offset, columns) of some steps, see `PlanSizes`
+  std::vector<double> y;  // (readouts,)
+  std::vector<std::vector<std::int32_t>>
+      spikes;                     // (partitions)(its neurons and Poisson sources) sources that spiked in this step
+  Owned2<Index> spike_count;      // (partitions, populations) running counts over the populations
+  std::vector<std::int32_t> log;  // sources of all spikes, in the order of step and source; grows
+  Owned2<Index> start;            // (n_steps, populations + 1) where those of each step begin
   Owned2<Real> psi;      // (n_steps or 1, columns) surrogate gradients, which the adjoint pass turns into G of all targets
   Owned2<double> error;  // (n_steps or 1, readouts)
   Owned2<double> work;   // (rows, neurons) of the adjoint pass
@@ -66,6 +68,19 @@ template <class Real> struct Batch {
   std::vector<Aligned<Real>> synapse_sums;  // (threads)(plan.sums) and of synapses
 };
 
+// Lists of spikes with room for one step.
+template <class Real> void make_lists(const Topology& topology, SampleSlot<Real>& slot) {
+  const Index n = topology.n_partitions();
+  for (Index p = 0; p < n; p++) {
+    Index room = topology.bounds(0, p + 1) - topology.bounds(0, p);
+    for (Index b = 0; b < topology.populations.size; b++)
+      if (const Population& population = topology.populations[b]; population.role == Role::poisson)
+        room += population.size * (p + 1) / n - population.size * p / n;
+    slot.spikes.emplace_back(static_cast<std::size_t>(room));
+  }
+  slot.spike_count = Owned2<Index>(n, topology.populations.size);
+}
+
 // Rows of the work space of the adjoint pass; from kMu on as many as there are components, and as many for the next step.
 enum AdjointRow : Index { kLambda, kDrift, kSignal, kDrive, kMu };
 inline Index adjoint_rows(const Topology& topology) {
@@ -83,8 +98,11 @@ inline BatchBytes batch_bytes(const Topology& topology, Index state_rows, Index 
                               Index real_size) {
   const PlanSizes plan = plan_sizes(topology, n_steps, learns, threads, real_size);
   const Index n = topology.n_neurons(), k = topology.n_readouts(), history = learns ? n_steps : 1;
-  const Index nodes =
-      8 * n * (state_rows + (learns ? adjoint_rows(topology) : 0)) + 4 * n + 16 * k + 8 * (topology.n_sources() + 1);
+  Index spiking = n;  // neurons and Poisson sources
+  for (Index b = 0; b < topology.populations.size; b++)
+    if (topology.populations[b].role == Role::poisson) spiking += topology.populations[b].size;
+  const Index nodes = 8 * n * (state_rows + (learns ? adjoint_rows(topology) : 0)) + 4 * spiking + 16 * k +
+                      8 * (topology.n_sources() + 1 + topology.n_partitions() * topology.populations.size);
   const Index steps = 8 * n_steps * (topology.populations.size + 1) + history * (8 * k + real_size * plan.columns);
   const Index shared = plan.dense * real_size + 4 * plan.fused + 12 * plan.series + 8 * plan.series_branches +
                        (learns ? threads * (plan.sums + kPadding + plan.columns) * real_size : 0);

@@ -2,7 +2,7 @@
 #pragma once
 #include <algorithm>
 
-#include "batch_state.hpp"
+#include "batch_delivery.hpp"
 #include "neurons/advance.hpp"
 #include "sources.hpp"
 
@@ -30,63 +30,98 @@ struct RandomStep {
   Index clock;
 };
 
-// Spikes of population b, which takes no input, in a step; `out` has room for all.
+// Spikes of a partition's share of Poisson population b in a step; `out` has room for all.
 template <class Real>
-Index spikes_of_sources(const Batch<Real>& batch, Index b, const RandomStep& random, const Events& events, std::int32_t* out) {
+Index draw_poisson(const Batch<Real>& batch, Index b, const RandomStep& random, const Partitions& share, std::int32_t* out) {
   const Population& population = batch.topology.populations[b];
   const auto first = static_cast<std::int32_t>(population.first_source);
-  Index count = 0;
-  if (population.role == Role::poisson) {
-    count = poisson_spikes({b, random.clock, random.seed, batch.poisson_limit.data() + first}, 0, population.size, out);
-  } else if (population.role == Role::events) {
-    const Index* start = events.start.row(population.channel) + events.at;
-    count = start[1] - start[0];
-    std::copy_n(events.channels.data + start[0], count, out);
-  }
+  const Index n = batch.topology.n_partitions();
+  const Index count = poisson_spikes({b, random.clock, random.seed, batch.poisson_limit.data() + first},
+                                     population.size * share.begin / n, population.size * share.end / n, out);
   for (Index k = 0; k < count; k++) out[k] += first;
   return count;
 }
 
+// Spikes of event population b in a step; `out` has room for all.
+template <class Real> Index copy_events(const Batch<Real>& batch, Index b, const Events& events, std::int32_t* out) {
+  const Population& population = batch.topology.populations[b];
+  const Index* start = events.start.row(population.channel) + events.at;
+  const std::int32_t* channels = events.channels.data + start[0];
+  for (Index k = 0; k < start[1] - start[0]; k++) out[k] = channels[k] + static_cast<std::int32_t>(population.first_source);
+  return start[1] - start[0];
+}
+
+// Spikes of population b, which takes no input, in a step; `out` has room for all.
+template <class Real>
+Index spikes_of_sources(const Batch<Real>& batch, Index b, const RandomStep& random, const Events& events, std::int32_t* out) {
+  return batch.topology.populations[b].role == Role::poisson ? draw_poisson(batch, b, random, all_partitions(batch.topology), out)
+                                                             : copy_events(batch, b, events, out);
+}
+
 // One step of the neurons of a slot.
 struct Emission {
-  Index t;         // row of `start` and `psi`
-  bool keeps;      // whether psi of this step is wanted later
-  double* input;   // what has arrived
-  Index* counts;   // of spikes, by neurons
-  Outbox* outbox;  // with several ranks
+  Index t;        // row of `start` and `psi`
+  bool keeps;     // whether psi of this step is wanted later
+  double* input;  // what has arrived
+  Index* counts;  // of spikes, by neurons
 };
 
-// Neurons and sources of a step, with the inputs that have arrived: their spikes to the log or, with several ranks, to the
-// outbox. sources(b, out) writes the spikes of population b, which takes no input, and returns how many there are.
-template <class Real, class Sources>
-void emit_step(Batch<Real>& batch, SampleSlot<Real>& slot, const Emission& emission, const Sources& sources) {
+// Neurons of one partition in a step, with the inputs that have arrived. Spikes are listed as sources, or if `by_target` by the
+// numbers of the neurons. draw(b, out) writes spikes of a population that takes no input and returns how many there are.
+template <class Real, class Draw> void advance_partition(const Batch<Real>& batch, SampleSlot<Real>& slot,
+                                                         const Emission& emission, Index partition, bool by_target,
+                                                         const Draw& draw) {
   const Topology& topology = batch.topology;
-  const auto& [t, keeps, input, counts, outbox] = emission;
-  Index position = t > 0 && outbox == nullptr ? slot.start(t - 1, topology.populations.size) : 0;
-  if (outbox == nullptr) make_room(batch, slot, position);
+  std::int32_t* spikes = slot.spikes[partition].data();
+  Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
-    if (outbox == nullptr) slot.start(t, b) = position;
-    if (population.role == Role::neuron) {
+    const Index begin = std::max(topology.bounds(0, partition), population.target_begin);
+    const Index end = std::min(topology.bounds(0, partition + 1), population.target_end);
+    if (population.role == Role::neuron && begin < end) {
       // Where nobody learns, psi is written over and over: a history of it would push weights out of the cache.
-      Real* psi = slot.psi.row(keeps && batch.learning[b] ? t : 0);
-      const NeuronRange neurons =
-          range_of(population, population.target_begin, population.target_end, slot.state.view(), topology.params, input);
-      const Index count = advance(neurons, psi, slot.spikes.data(), 0);
-      const Index shift = population.first_source - population.first_target;
-      for (Index k = 0; k < count; k++) counts[slot.spikes[k]]++;
-      if (outbox != nullptr) {
-        outbox->post(slot.spikes.data(), count);
-      } else {
-        for (Index k = 0; k < count; k++) slot.log[position + k] = static_cast<std::int32_t>(slot.spikes[k] + shift);
-        position += count;
+      Real* psi = slot.psi.row(emission.keeps && batch.learning[b] ? emission.t : 0);
+      const Index before = count;
+      count = advance(range_of(population, begin, end, slot.state.view(), topology.params, emission.input), psi, spikes, count);
+      const auto shift = by_target ? 0 : static_cast<std::int32_t>(population.first_source - population.first_target);
+      for (Index k = before; k < count; k++) {
+        emission.counts[spikes[k]]++;
+        spikes[k] += shift;
       }
-    } else if (outbox == nullptr) {
-      position += sources(b, slot.log.data() + position);
+    } else if (population.role == Role::poisson) {
+      count += draw(b, spikes + count);
     }
+    slot.spike_count(partition, b) = count;
   }
-  if (outbox != nullptr) return outbox->end_step();
+}
+
+// Writes the spikes of a step to the log: those that the partitions have listed, and what sources(b, out) writes of populations
+// that take no input.
+template <class Real, class Sources>
+void log_step(const Batch<Real>& batch, SampleSlot<Real>& slot, Index t, const Sources& sources) {
+  const Topology& topology = batch.topology;
+  Index position = t > 0 ? slot.start(t - 1, topology.populations.size) : 0;
+  make_room(batch, slot, position);
+  for (Index b = 0; b < topology.populations.size; b++) {
+    slot.start(t, b) = position;
+    for (Index p = 0; p < topology.n_partitions(); p++) {
+      const Index first = b > 0 ? slot.spike_count(p, b - 1) : 0, count = slot.spike_count(p, b) - first;
+      std::copy_n(slot.spikes[p].data() + first, count, slot.log.data() + position);
+      position += count;
+    }
+    const Role role = topology.populations[b].role;
+    if (role == Role::events || role == Role::poisson) position += sources(b, slot.log.data() + position);
+  }
   slot.start(t, topology.populations.size) = position;
+}
+
+// Neurons and sources of a step, with the inputs that have arrived: their spikes to the log. sources(b, out) writes the spikes of
+// population b, which takes no input, and returns how many there are.
+template <class Real, class Sources>
+void emit_step(const Batch<Real>& batch, SampleSlot<Real>& slot, const Emission& emission, const Sources& sources) {
+  for (Index p = 0; p < batch.topology.n_partitions(); p++)
+    advance_partition(batch, slot, emission, p, false, [](Index, std::int32_t*) { return Index{0}; });
+  log_step(batch, slot, emission.t, sources);
 }
 
 }  // namespace eprop

@@ -38,7 +38,7 @@ template <class Real> void gather_inputs(const Rollout<Real>& rollout, RolloutSt
       move_to_front(plan.input_steps, slot.input.view());
       stream.place = 0;
     }
-    deliver_step(rollout.batch, slot, t, stream.place, std::numeric_limits<Index>::max());
+    deliver_step(rollout.batch, slot, t, stream.place, std::numeric_limits<Index>::max(), all_partitions(rollout.batch.topology));
     std::fill(slot.input.row(stream.place), slot.input.row(stream.place) + slot.input.columns, 0.0);  // is past
   }
 }
@@ -75,8 +75,8 @@ void run_step(Rollout<Real>& rollout, RolloutStream<Real>& stream, Index row, co
     stream.place = 0;
   }
   double* input = slot.input.row(stream.place);
-  deliver_step(batch, slot, row, stream.place, std::numeric_limits<Index>::max());
-  emit_step(batch, slot, {row, batch.learns, input, stream.counts.data(), nullptr}, sources);
+  deliver_step(batch, slot, row, stream.place, std::numeric_limits<Index>::max(), all_partitions(rollout.batch.topology));
+  emit_step(batch, slot, {row, batch.learns, input, stream.counts.data()}, sources);
   integrate_readouts(0, topology.n_readouts(), topology.readouts, input + topology.n_neurons(), slot.y.data());
   stream.place++;
 }
@@ -199,7 +199,7 @@ template <class Real> Rollout<Real> make_rollout(const Topology& topology, Array
     slot.state = Owned2<double>(initial.rows, topology.n_neurons());
     slot.input = Owned2<double>(batch.plan.input_rows(), batch.plan.columns);
     slot.y.resize(static_cast<std::size_t>(topology.n_readouts()));
-    slot.spikes.resize(static_cast<std::size_t>(topology.n_neurons()));
+    make_lists(topology, slot);
     slot.log.resize(static_cast<std::size_t>(std::max(4 * batch.n_sources, kFirstLog)));
     slot.start = Owned2<Index>(rows, topology.populations.size + 1);
     slot.psi = Owned2<Real>(learns ? rows : 1, batch.plan.columns);

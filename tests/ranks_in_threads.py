@@ -32,7 +32,7 @@ class ThreadRank:
     def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.messages.append(message)
         parts = self.gather(message)
-        return np.concatenate(parts), np.cumsum([0, *(part.size for part in parts)])
+        return np.concatenate(parts), np.cumsum([0, *(part.size for part in parts[:-1])])
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         total, *others = self.gather(np.array(values))

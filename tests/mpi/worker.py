@@ -105,9 +105,9 @@ def messages(comm: Communicator) -> list[str]:
         def message(rank: int, length: int = length) -> np.ndarray:
             return np.random.default_rng(rank).integers(0, 256, length // (rank + 1), np.uint8)
 
-        found, bounds = comm.exchange(message(comm.rank))
-        parts = [found[bounds[rank] : bounds[rank + 1]] for rank in range(comm.size)]
-        if not all(np.array_equal(part, message(rank)) for rank, part in enumerate(parts)):
+        found, begin = comm.exchange(message(comm.rank))
+        wanted = [message(rank) for rank in range(comm.size)]
+        if not all(np.array_equal(found[at : at + w.size], w) for at, w in zip(begin, wanted, strict=True)):
             wrong.append(f"{length} bytes")
     total = 0.0
     for rank in range(comm.size):

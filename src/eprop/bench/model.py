@@ -8,6 +8,7 @@ and what a parallel region and a slice between ranks cost.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,17 +18,18 @@ import numpy as np
 from scipy.optimize import nnls
 
 from eprop.bench.apart import has_ranks, measure_apart
+from eprop.bench.bandwidth import bytes_per_synapse, cache_bytes
 from eprop.bench.scaling import ScalingConfig, run_scaling
 from eprop.training.machine import describe_installation
 
 #: What the time of each phase is made of.
 TERMS: dict[str, tuple[str, ...]] = {
     "propagators": ("neuron_steps", "signals", "steps"),
-    "deliver": ("events", "finalised", "branches", "steps"),
+    "deliver": ("events", "missed", "finalised", "branches", "steps"),
     "advance": ("neuron_steps", "input_draws", "steps"),
     "readout": ("readout_steps", "steps"),
     "exchange": ("spikes", "steps"),
-    "samples": ("events", "branches", "neuron_steps", "input_draws", "synapse_samples"),
+    "samples": ("events", "missed", "branches", "neuron_steps", "input_draws", "synapse_samples"),
     "update": ("synapse_samples",),
     "check": ("checked",),
 }
@@ -35,7 +37,7 @@ TERMS: dict[str, tuple[str, ...]] = {
 BETWEEN = ("exchange", "readout", "samples", "update", "check")
 #: So many threads that what is divided among them takes no time.
 MANY_THREADS = 1 << 40
-#: Networks whose phases give the constants: larger than the caches, of different shapes.
+#: Networks whose phases give the constants, of different shapes; one is many times larger than the caches.
 SHAPES: tuple[dict[str, Any], ...] = (
     {"neurons": 4000, "indegree": 1000, "rate": 10.0, "inputs": 100, "readouts": 2},
     {"neurons": 8000, "indegree": 200, "rate": 20.0, "inputs": 1000, "readouts": 10},
@@ -43,7 +45,10 @@ SHAPES: tuple[dict[str, Any], ...] = (
     {"neurons": 8000, "indegree": 400, "rate": 2.0, "inputs": 100, "readouts": 2},
     {"neurons": 1000, "indegree": 100, "rate": 5.0, "inputs": 1000, "readouts": 10},
     {"neurons": 3000, "indegree": 700, "rate": 4.0, "inputs": 1000, "readouts": 10},
+    {"neurons": 30000, "indegree": 1000, "rate": 5.0, "inputs": 1000, "readouts": 10},
 )
+#: Bytes of a weight or trace, in single precision.
+VALUE_BYTES = 4
 #: Those of them whose steps on two ranks tell what a slice costs: one that is small, and one that is not.
 SHAPES_OF_RANKS = (SHAPES[4], SHAPES[5])
 
@@ -58,7 +63,8 @@ def work_of(config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str
     Returns
     -------
     dict
-        ``events``: synapses that spikes reach; ``finalised``: those of them whose last spike was longer ago than the cutoff,
+        ``events``: synapses that spikes reach; ``missed``: those of them that are not in the cache, of which each core of this
+        machine has its share; ``finalised``: those of them whose last spike was longer ago than the cutoff,
         they are visited twice; ``branches``: axon branches that are delivered; ``spikes``: planned and logged; ``input_draws``
         of Poisson sources; ``signals``: errors gathered per neuron; ``checked``: synapses examined for divergence after a call.
     """
@@ -73,11 +79,13 @@ def work_of(config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str
     arrived = config.indegree * emitted / workers
     twice = config.mode == "eprop+" and 1000.0 / config.rate > config.cutoff
     events = (config.indegree * emitted + 0.005 * into * n * steps) / workers + config.readouts * out / n * emitted
+    held = _cache_of_a_core() * workers / (bytes_per_synapse(config.mode, VALUE_BYTES) * synapses)
     return {
         "steps": float(steps),
         "neuron_steps": n * steps / workers,
         "signals": config.readouts * n * steps / workers,
         "events": events,
+        "missed": events * max(0.0, 1.0 - held),
         "finalised": arrived if twice else 0.0,
         "branches": reached + reached_in + emitted * min(1.0, config.readouts * out / n),
         "spikes": (2.0 * reached + reached_in) / threads,
@@ -87,6 +95,12 @@ def work_of(config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str
         "checked": synapses / workers * (steps / config.sample_steps if config.mode == "eprop" else 1.0),
         "sent": emitted / ranks,
     }
+
+
+@functools.cache
+def _cache_of_a_core() -> float:
+    """Bytes."""
+    return cache_bytes() / describe_installation()["threads"]
 
 
 def _reached(targets: float, ranks: int) -> float:

@@ -39,8 +39,7 @@ class Mpi:
     def __init__(self, comm: Any = None):
         self._comm = MPI.COMM_WORLD if comm is None else comm
         self.rank, self.size = int(self._comm.Get_rank()), int(self._comm.Get_size())
-        self._room = FIRST_ROOM
-        self._send, self._receive = self._buffers()
+        self._make_buffers(FIRST_ROOM)
         self._line: watched.Line | None = None
         self._is_watched = self.size == 1
         sys.excepthook = self._fail
@@ -70,39 +69,42 @@ class Mpi:
     def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give bytes to all ranks, in one collective call if no message is longer than the longest before it.
 
-        The first part of each message goes with its length; only if that was not all, the rest follows.
+        The first part of each message goes with its length; only if that was not all, the rest follows. What is returned holds
+        until the next exchange: it is the buffer that MPI has written to.
         """
-        room, first = self._room, min(message.size, self._room)
-        self._send[:HEADER].view(np.int64)[0] = message.size
-        self._send[HEADER : HEADER + first] = message[:first]
+        room, own = self._room, message.size
+        self._length[0] = own
+        if own <= room:
+            self._send[HEADER : HEADER + own] = message
+        else:
+            self._send[HEADER:] = message[:room]
         self._comm.Allgather(self._send, self._receive)
-        parts = self._receive.reshape(self.size, HEADER + room)
-        sizes = parts[:, :HEADER].copy().view(np.int64)[:, 0]
-        bounds = np.concatenate([[0], np.cumsum(sizes)])
-        out = np.empty(bounds[-1], np.uint8)
-        for r in range(self.size):
-            begin = bounds[r]
-            out[begin : begin + min(sizes[r], room)] = parts[r, HEADER : HEADER + min(sizes[r], room)]
-        if np.max(sizes) > room:
-            self._exchange_rest(message, sizes, bounds, out)
-        return out, bounds
+        if self._sizes.max() > room:
+            return self._exchange_rest(message)
+        return self._receive, self._begin
 
-    def _exchange_rest(self, message: np.ndarray, sizes: np.ndarray, bounds: np.ndarray, out: np.ndarray) -> None:
-        room = self._room
+    def _exchange_rest(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What was too long for the first call; then all messages side by side. From now on there is room for them."""
+        room, sizes = self._room, self._sizes.copy()
         counts = np.maximum(sizes - room, 0)
         starts = np.concatenate([[0], np.cumsum(counts)])
         rest = np.empty(starts[-1], np.uint8)
         self._comm.Allgatherv(np.ascontiguousarray(message[room:]), [rest, (counts, starts[:-1])])
-        for r in range(self.size):
-            if counts[r]:
-                out[bounds[r] + room : bounds[r + 1]] = rest[starts[r] : starts[r + 1]]
-        self._room = int(sizes.max() * 5 // 4)
-        self._send, self._receive = self._buffers()
+        parts = []
+        for begin, size, start, count in zip(self._begin, sizes, starts, counts, strict=False):
+            parts += [self._receive[begin : begin + min(size, room)], rest[start : start + count]]
+        out = np.concatenate(parts)
+        self._make_buffers(int(sizes.max() * 5 // 4))
+        return out, np.cumsum([0, *sizes[:-1]])
 
-    def _buffers(self) -> tuple[np.ndarray, np.ndarray]:
-        width = -(-(HEADER + self._room) // 8) * 8
+    def _make_buffers(self, room: int) -> None:
+        """Room for messages of so many bytes, and views of their lengths."""
+        width = -(-(HEADER + room) // 8) * 8
         self._room = width - HEADER
-        return np.zeros(width, np.uint8), np.zeros(width * self.size, np.uint8)
+        self._send, self._receive = np.zeros(width, np.uint8), np.zeros(width * self.size, np.uint8)
+        self._length = self._send[:HEADER].view(np.int64)
+        self._sizes = self._receive.reshape(self.size, width)[:, :HEADER].view(np.int64)[:, 0]
+        self._begin = np.arange(self.size, dtype=np.int64) * width + HEADER
 
     def gather(self, value: Any) -> list[Any]:
         """The values of all ranks, in their order, on every rank."""

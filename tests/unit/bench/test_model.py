@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from eprop.bench import ScalingConfig, run_scaling, scaling
+from eprop.bench import ScalingConfig, bandwidth, model, run_scaling, scaling
+from eprop.bench.bandwidth import cache_bytes
 from eprop.bench.model import SHAPES, TERMS, CostModel, work_of
 
 
@@ -62,15 +63,15 @@ def test_serial_work_is_not_divided():
 
 
 def test_finding_branches_is_a_serial_fraction():
-    model = CostModel("eprop+", {"deliver": {"events": 1e-9, "branches": 1e-6}})
+    costs = CostModel("eprop+", {"deliver": {"events": 1e-9, "branches": 1e-6}})
     config = ScalingConfig(neurons=10_000, indegree=1000, mode="eprop+")
-    one, many = model.seconds(config), model.seconds(config, threads=1 << 30)
-    assert model.serial_fraction(config) == pytest.approx(many / one, rel=1e-6)
+    one, many = costs.seconds(config), costs.seconds(config, threads=1 << 30)
+    assert costs.serial_fraction(config) == pytest.approx(many / one, rel=1e-6)
 
 
 def test_each_doubling_of_threads_adds_a_wait():
-    model, config = CostModel("static", {}, wait=1e-6), ScalingConfig(steps=100)
-    assert [model.phases(config, threads=n)["wait"] for n in (2, 16)] == pytest.approx([1e-4, 4e-4])
+    costs, config = CostModel("static", {}, wait=1e-6), ScalingConfig(steps=100)
+    assert [costs.phases(config, threads=n)["wait"] for n in (2, 16)] == pytest.approx([1e-4, 4e-4])
 
 
 def test_what_a_slice_costs_a_rank_is_found_again():
@@ -86,6 +87,26 @@ def test_events_after_a_long_silence_are_two_visits():
     assert work_of(config, threads=2)["finalised"] == 1000 * 1000 * 2.5
     assert work_of(config.replace(cutoff=300.0))["finalised"] == 0.0
     assert work_of(config.replace(mode="static"))["finalised"] == 0.0
+
+
+def test_events_of_a_network_that_fits_into_the_cache_are_not_missed(monkeypatch):
+    monkeypatch.setattr(model, "_cache_of_a_core", lambda: 12e6)
+    config = ScalingConfig(mode="eprop+", neurons=1000, indegree=500, inputs=100, readouts=0)
+    fits, four_times = work_of(config), work_of(config.replace(neurons=4000))
+    assert fits["missed"] == 0.0
+    # 600 synapses of 12 bytes for each neuron.
+    assert four_times["missed"] == pytest.approx((1.0 - 12e6 / (4000 * 600 * 12)) * four_times["events"])
+    # Three cores have three caches.
+    assert work_of(config.replace(neurons=4000), threads=3)["missed"] == 0.0
+
+
+def test_the_largest_cache_counts(monkeypatch, tmp_path):
+    monkeypatch.setattr(bandwidth, "CACHES", str(tmp_path))
+    assert cache_bytes() == 1 << 25
+    for number, size in enumerate(["32K", "2M", "?"]):
+        (tmp_path / f"index{number}").mkdir()
+        (tmp_path / f"index{number}" / "size").write_text(f"{size}\n")
+    assert cache_bytes() == 2 << 20
 
 
 def test_work_is_shared_out():
@@ -110,11 +131,11 @@ def test_events_are_those_of_the_benchmark(monkeypatch):
 
 
 def test_several_threads_wait_and_several_ranks_send():
-    model = CostModel("static", {"deliver": {"events": 1e-9}}, wait=1e-6, latency=1e-6, byte=1e-9)
+    costs = CostModel("static", {"deliver": {"events": 1e-9}}, wait=1e-6, latency=1e-6, byte=1e-9)
     config = ScalingConfig(neurons=1000, indegree=100, rate=10.0, steps=100)
-    assert set(model.phases(config)) == {"deliver"}
-    assert model.phases(config, threads=2)["wait"] == pytest.approx(100e-6)
+    assert set(costs.phases(config)) == {"deliver"}
+    assert costs.phases(config, threads=2)["wait"] == pytest.approx(100e-6)
     # 8 ranks: 3 rounds a step, and the spikes of 7 others, 4 bytes each.
     sent = 4e-9 * 1000 * 10 * 0.1 * 7 / 8
-    assert model.phases(config, ranks=8)["messages"] == pytest.approx(300e-6 + sent)
-    assert model.seconds(config, ranks=8) < model.seconds(config) + 310e-6
+    assert costs.phases(config, ranks=8)["messages"] == pytest.approx(300e-6 + sent)
+    assert costs.seconds(config, ranks=8) < costs.seconds(config) + 310e-6

@@ -28,6 +28,7 @@ class Exchange:
     def __init__(self, built: Built):
         self.partition, self.comm = built.rank_partition, built.rank_partition.comm
         self.several, self.slice_steps = built.rank_partition.several, built.slice_steps
+        self._known = self.partition.bounds[:-1], self.partition.bits, self.partition.counts
 
     def swap(self, message: np.ndarray) -> tuple[np.ndarray, ...]:
         """Give the spikes of a slice to all ranks and get theirs.
@@ -38,9 +39,7 @@ class Exchange:
             What ``receive`` of the core takes: the messages of all ranks as bytes, where each begins, the first neuron of each
             rank, and the neurons that this rank knows.
         """
-        messages, bounds = self.comm.exchange(message)
-        own = self.partition
-        return messages, bounds[:-1].astype(np.int64), own.bounds[:-1], own.bits, own.counts
+        return *self.comm.exchange(message), *self._known
 
     def slots(self, n_steps: int, n: int, itemsize: int) -> int:
         """How many of ``n`` samples run side by side; the same on all ranks."""
