@@ -91,11 +91,11 @@ def test_events_after_a_long_silence_are_two_visits():
 
 def test_events_of_a_network_that_fits_into_the_cache_are_not_missed(monkeypatch):
     monkeypatch.setattr(model, "_cache_of_a_core", lambda: 12e6)
-    config = ScalingConfig(mode="eprop+", neurons=1000, indegree=500, inputs=100, readouts=0)
+    config = ScalingConfig(mode="eprop+", neurons=1000, indegree=500, inputs=100, readouts=1)
     fits, four_times = work_of(config), work_of(config.replace(neurons=4000))
     assert fits["missed"] == 0.0
-    # 600 synapses of 12 bytes for each neuron.
-    assert four_times["missed"] == pytest.approx((1.0 - 12e6 / (4000 * 600 * 12)) * four_times["events"])
+    # 600 synapses of 12 bytes for each neuron, and 1,000 onto the readout.
+    assert four_times["missed"] == pytest.approx((1.0 - 12e6 / ((4000 * 600 + 1000) * 12)) * four_times["events"])
     # Three cores have three caches.
     assert work_of(config.replace(neurons=4000), threads=3)["missed"] == 0.0
 
