@@ -85,3 +85,25 @@ def test_gradients_are_those_of_the_time_driven_rule(name):
     for projection in net.projections:
         own, other = (engine.connections(projection.name)[2] for engine in (sim, stepped))
         np.testing.assert_allclose(own, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.tiny
+@pytest.mark.threads
+@two_threads
+@pytest.mark.parametrize("connect", [ep.FixedIndegree(3), ep.Bernoulli(0.9)], ids=["sparse", "dense"])
+def test_one_sample_is_divided_among_threads(connect):
+    def outcome(threads: int, partitions: int) -> list[np.ndarray]:
+        net = network(connect, neurons=37, delay=ep.Uniform(0.5, 3.5))
+        noise = net.add(ep.PoissonSource(rate=100.0), 11, name="noise")
+        net.connect(noise, net.population("first"), ep.Bernoulli(0.5), weight=ep.Normal(0.2, 0.1), rule=RULE)
+        simulator = ep.Simulator(net, threads=threads, partitions=partitions)
+        inputs = (np.random.default_rng(5).random((2, 25, 40)) < 0.2).astype(float)
+        samples = simulator.samples(2, 25, inputs={"in": inputs}, targets={"out": np.ones((2, 25, 3))})
+        found = [simulator.train(samples[k]) for k in range(2)]
+        assert all(result.spikes is not None and result.spikes[0] > 0 for result in found)
+        return [*(result.y for result in found), *(result.loss for result in found), *simulator.state().values()]
+
+    wanted = outcome(1, 1)
+    for threads, partitions in ((2, 2), (2, 5), (1, 3)):
+        for value, other in zip(outcome(threads, partitions), wanted, strict=True):
+            np.testing.assert_array_equal(value, other)
