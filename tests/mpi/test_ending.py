@@ -44,7 +44,7 @@ def test_a_rank_that_exits_with_a_code_ends_all(mpiexec, code, given):
     assert time.monotonic() - began < 30
     assert done.returncode == code
     assert re.findall(r"(?m)^rank \d of 2.*$", done.stderr) == [
-        f"rank 1 of 2: ended with exit code {code}; the others go on, and would wait for it"
+        f"rank 1 of 2: ended with exit code {code}; the other ranks go on and would wait for this one"
     ]
 
 
@@ -62,7 +62,7 @@ def test_a_rank_that_ends_long_before_the_others_says_so_once(mpiexec):
     done = launch(mpiexec, 2, "-c", PROGRAM + SLOW, seconds=60)
     assert done.returncode == 0
     assert re.findall(r"(?m)^rank \d of 2.*$", done.stderr) == [
-        "rank 1 of 2: has come to its end, others have not. If they wait for it, they make a call that it did not make"
+        "rank 1 of 2: has ended, others have not. If the others wait, they make a call that this rank did not make"
     ]
 
 

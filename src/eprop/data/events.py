@@ -168,7 +168,7 @@ def _whole(values: Any, name: str, upper: int, advice: str) -> np.ndarray:
 
 def _position(values: Any, name: str) -> np.ndarray:
     values = _whole(
-        values, name, 65535, "a whole number, that of a pixel, got {}; of places between pixels take np.floor"
+        values, name, 65535, "a whole number, the place of a pixel, got {}; round places between pixels with np.floor"
     )
     if values.dtype in (np.uint8, np.uint16):
         return np.ascontiguousarray(values)

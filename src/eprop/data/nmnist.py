@@ -28,7 +28,7 @@ N_CHANNELS = 2 * SIZE * SIZE
 _EVENT = 5
 _BLOCK = 256
 _ADVICE = "Download it again, or leave it out: remove it, or in Python give on_error='skip'"
-_KINDS = {1: f"an x or y beyond {SIZE - 1}", 2: "a time before that of the event ahead of it"}
+_KINDS = {1: f"an x or y beyond {SIZE - 1}", 2: "a time before the time of the previous event"}
 
 
 @dataclass(frozen=True, eq=False)

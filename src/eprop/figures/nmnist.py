@@ -40,8 +40,8 @@ class NMNISTFigure(PaperFigure):
     test_data: tuple[str, ...] = param(
         (), kind=(tuple, list), doc="recordings or MNIST folders to be judged by instead"
     )
-    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="learn from so many samples at most")
-    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="test so many samples at most")
+    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to learn from")
+    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to test")
     hold: int | None = param(None, kind=int, at_least=1, optional=True, doc="samples held out, for the learning curves")
     epochs: int | None = param(None, kind=int, at_least=1, optional=True, doc="passes over the training data")
     neurons: int | None = param(None, kind=int, at_least=1, optional=True, doc="recurrent neurons")

@@ -93,7 +93,7 @@ def _check_neuron(model: Membrane, name: str, original: bool, dt: float) -> None
         raise NetworkError(f"{name!r}: NEST's {type(model).__name__} learns by EPropPlus only, not by EProp")
     if isinstance(model, LIF) and np.any(model.delayed_reset != original):
         wanted = "delayed_reset=True with EProp" if original else "delayed_reset=False without EProp"
-        raise NetworkError(f"{name!r}: NEST's neuron is that of {type(model).__name__} with {wanted}")
+        raise NetworkError(f"{name!r}: NEST has {type(model).__name__} with {wanted} only")
     if isinstance(model, DeltaALIF) and np.any((steps_of(model.t_ref, dt) > 0) > model.pause_adaptation):
         raise NetworkError(
             f"{name!r}: NEST's DeltaALIF does not adapt in its refractory time; set pause_adaptation=True, or t_ref=0"

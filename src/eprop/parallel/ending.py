@@ -54,11 +54,13 @@ class Ending:
         while not have_all():
             waited = time.monotonic() - began
             if self._code and waited > GRACE_SECONDS:
-                self._abort(f"ended with exit code {self._code}; the others go on, and would wait for it", self._code)
+                self._abort(
+                    f"ended with exit code {self._code}; the other ranks go on and would wait for this one", self._code
+                )
             if silent and waited > PATIENCE_SECONDS:
                 silent = False
                 self._say(
-                    "has come to its end, others have not. If they wait for it, they make a call that it did not make"
+                    "has ended, others have not. If the others wait, they make a call that this rank did not make"
                 )
             time.sleep(PAUSE_SECONDS)
 

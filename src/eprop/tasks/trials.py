@@ -146,7 +146,9 @@ class Generated(DataChoice):
     samples: int = param(320, kind=int, at_least=1, doc="trials of an epoch")
     test_samples: int = param(512, kind=int, at_least=1, doc="trials of the test")
     hold: int = param(0, kind=int, at_least=0, doc="trials that are never learned, to watch the learning")
-    seed: int = param(0, kind=int, at_least=0, doc="seed of the trials, beside the task's for those that are learned")
+    seed: int = param(
+        0, kind=int, at_least=0, doc="seed of all trials; trials to learn from also depend on the task's seed"
+    )
 
     @property
     def fresh_epochs(self) -> bool:

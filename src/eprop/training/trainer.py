@@ -493,7 +493,7 @@ class Trainer:
         if idle is not None and loss > UNSTABLE * idle and not self._warned:
             self._warned = True
             warnings.warn(
-                f"after {self.done} samples the loss is {loss:.4g}, {loss / idle:.1f} times that of readouts which do "
+                f"after {self.done} samples the loss is {loss:.4g}, {loss / idle:.1f} times the loss of readouts that do "
                 "nothing: lower the learning rates (eta, eta_out)",
                 UnstableWarning,
                 stacklevel=2,

@@ -73,7 +73,7 @@ def test_no_event_at_all():
         (np.array([(0, 0, 0, 2)]), "field p must lie in 0..1, got 2"),
         (np.array([(0.0, 0.0, np.nan, 0.0)]), "field t"),
         (np.array([("a", "b", "c", "d")]), "must be numbers"),
-        (np.array([(0.2, 0, 1, 1)]), "field x must be a whole number, that of a pixel, got 0.2; of places"),
+        (np.array([(0.2, 0, 1, 1)]), "field x must be a whole number, the place of a pixel, got 0.2; round"),
         (np.array([(0, 0.9, 1, 1)]), "field y must be a whole number"),
         (np.array([(0, 0, 0.001, 1)]), "field t must be whole microseconds, got 0.001; of seconds take"),
         (np.array([(0, 0, 0, 0.5)]), "field p must be 0 or 1, or else -1 or 1, got 0.5"),

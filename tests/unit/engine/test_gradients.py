@@ -92,7 +92,9 @@ def test_samples_of_several_sources_are_chosen_together() -> None:
     assert samples[[1, 3]] != wanted
 
 
-@pytest.mark.parametrize(("which", "why"), [(5, "have no 5"), ([], "at least one"), ("a", "have no 'a'")], ids=str)
+@pytest.mark.parametrize(
+    ("which", "why"), [(5, "no sample index 5: "), ([], "at least one"), ("a", "no sample index 'a'")], ids=str
+)
 def test_samples_that_are_not_there(which: object, why: str) -> None:
     with pytest.raises(IndexError, match=why):
         batch(learner())[which]

@@ -118,12 +118,10 @@ def _chosen(which: Any, n: int) -> np.ndarray:
     """Numbers of the samples that an index means."""
     try:
         chosen = np.atleast_1d(np.arange(n)[which])
-    except IndexError as error:
-        raise IndexError(f"{n} samples have no {which!r:.80}: {error}") from None
+    except IndexError:
+        raise IndexError(f"no sample index {which!r:.80}: there are {n} samples, counted from 0") from None
     if chosen.ndim != 1 or not chosen.size:
-        raise IndexError(
-            f"at least one of {n} samples is to be chosen, by a number, a slice or a list; got {which!r:.80}"
-        )
+        raise IndexError(f"choose at least one of {n} samples, by a number, a slice or a list; got {which!r:.80}")
     return chosen
 
 
