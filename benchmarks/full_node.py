@@ -15,7 +15,7 @@ import record
 
 from eprop.bench import ScalingConfig
 from eprop.bench.apart import measure_apart
-from eprop.engine.build.free_memory import available_memory
+from eprop.free_memory import available_memory
 
 MODES = ("static", "eprop", "eprop+")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import pathlib
 import shutil
 import sysconfig
+import tempfile
 
 import hypothesis
 import pytest
@@ -14,6 +16,11 @@ import pytest
 # Four threads, whatever the machine has: tests compare 1, 2, 3 and 4.
 os.environ.setdefault("EPROP_NUM_THREADS", "4")
 os.environ.setdefault("MPLBACKEND", "agg")
+
+# What tests train is none of the user's runs. Workers inherit the folder of the process that starts them.
+if "EPROP_STATE_DIR" not in os.environ:
+    os.environ["EPROP_STATE_DIR"] = tempfile.mkdtemp(prefix="eprop-state-")
+    atexit.register(shutil.rmtree, os.environ["EPROP_STATE_DIR"], ignore_errors=True)
 
 # No example has a deadline: tests do not judge how fast anything is. CI draws the same examples at each run.
 hypothesis.settings.register_profile("dev", deadline=None)

@@ -69,7 +69,7 @@ class ParameterInfo:
             return int(self._check_number(label, int(value)))
         if self.kind is bool:
             if not isinstance(value, (bool, numbers.Integral)) or value not in (0, 1):
-                raise ParameterError(f"{label} must be true or false, in Python True or False, got {value!r}")
+                raise ParameterError(f"{label} must be true or false, in Python True or False, got {brief(value)}")
             return bool(value)
         if not isinstance(value, self.kind):
             kinds = self.kind if isinstance(self.kind, tuple) else (self.kind,)

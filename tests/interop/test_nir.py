@@ -444,8 +444,8 @@ def test_names_that_meet():
 
 
 def test_what_is_no_graph_and_no_simulator():
-    with pytest.raises(ep.InputError, match=r"^from_nir takes a graph of NIR, got str; read a file by nir\.read"):
-        from_nir("network.nir", dt=1.0)
+    with pytest.raises(ep.InputError, match=r"^from_nir takes a graph of NIR, got int; read a file by nir\.read"):
+        from_nir(3, dt=1.0)
     with pytest.raises(ep.InputError, match=r"^to_nir takes a Simulator, got Network"):
         to_nir(network())
 

@@ -291,7 +291,7 @@ def test_models_and_rules_that_do_not_fit(published: pathlib.Path):
         ("net/node_types.csv", None, r"node_types\.csv: cannot be read: No such file"),
         ("net/node_types.csv", "node_type_id,model_type\n1,virtual\n", "is no table of types with a column node_type_id"),
         ("net/edge_types.csv", "edge_type_id\n7\n8\n", r"edges\.h5: neither the edges of 'lgn_to_v1' nor their types say"),
-        ("net/edge_types.csv", "edge_type_id syn_weight\n7 much\n8 1\n", r"edges\.h5: syn_weight must be a number: .*'much'"),
+        ("net/edge_types.csv", "edge_type_id syn_weight\n7 much\n8 1\n", r"edges\.h5: syn_weight must be a number .*'much'"),
         ("net/edges.h5", "", r"edges\.h5: is no file of SONATA with edges"),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eprop.cli.guard import Debug, Json, Quiet, guarded, path_of
+from eprop.cli.guard import Debug, Json, Quiet, Trust, guarded, path_of
 from eprop.cli.output import written
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def evaluate(
     threads: Annotated[
         int | None, typer.Option(metavar="N", show_default=False, help="Threads.  \\[default: as in the run]")
     ] = None,
+    trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -66,7 +67,7 @@ def evaluate(
     comm = find_communicator()
     with Reporter(quiet=quiet, silent=comm.rank > 0) as reporter:
         config, outcome, test = evaluate_run(
-            run, data or None, fresh=fresh, threads=threads, watcher=reporter, comm=comm
+            run, data or None, fresh=fresh, threads=threads, trust=trust, watcher=reporter, comm=comm
         )
     if comm.rank > 0:
         return

@@ -22,6 +22,14 @@ Json = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="Show neither progress nor tables.")
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run the Python file of a task that the run names, though no run that you trained has used it as it is now. "
+        "Read it first.",
+    ),
+]
 
 FAILED, INTERRUPTED = 2, 130
 

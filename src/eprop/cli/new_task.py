@@ -39,8 +39,8 @@ def new_task(
       eprop train delayed_match.py --set neurons=50 --trials 3
     """
     from eprop.errors import OutputError
+    from eprop.files import write_text
     from eprop.tasks.new_task import new_task as made
-    from eprop.training.files import write_text
 
     file, text = made(name, out)
     if file.exists():

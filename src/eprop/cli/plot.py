@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Debug, Json, Quiet, alone, guarded, path_of
+from eprop.cli.guard import Debug, Json, Quiet, Trust, alone, guarded, path_of
 from eprop.cli.output import written
 
 
@@ -34,6 +34,7 @@ def plot(
             help="Format of the figures. May be given more than once.  \\[default: png]",
         ),
     ] = None,
+    trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -60,7 +61,7 @@ def plot(
 
     with Reporter(quiet=quiet) as reporter:
         reporter.phase("drawing figures")
-        paths = draw_run(run, out, formats=formats or ("png",))
+        paths = draw_run(run, out, formats=formats or ("png",), trust=trust)
     with written():
         if as_json:
             print(json.dumps({"run": str(run), "figures": [str(path) for path in paths]}, indent=2))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import io
+import lzma
 import os
 import pathlib
 import struct
@@ -13,8 +15,14 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol
 
 from eprop.errors import DataError
+from eprop.files import check_budget, check_disk, explain, memory_budget, open_regular, parsing
 
 _HIDDEN = ("__MACOSX", ".")
+#: Folders within folders, and ways through links to one folder, beyond which it is no data set.
+DEEPEST, MOST_WAYS = 40, 8
+#: Memory for each byte of an archive's table of contents.
+_PER_BYTE_OF_CONTENTS = 25
+_AGAIN = "download the archive again"
 
 
 class Tree(Protocol):
@@ -23,8 +31,11 @@ class Tree(Protocol):
     def names(self) -> list[str]:
         """All files, in no particular order."""
 
-    def read(self, name: str) -> bytes:
-        """The content of one file."""
+    def size(self, name: str) -> int:
+        """Bytes that a file holds, according to the folder or to the archive's table of contents."""
+
+    def read(self, name: str, most: int) -> bytes:
+        """The content of one file, of at most ``most`` bytes."""
 
     def where(self, name: str = "") -> str:
         """Path for a message."""
@@ -43,51 +54,76 @@ class FolderTree:
         self.root = root
 
     def names(self) -> list[str]:
-        return list(_files_below(str(self.root), "", frozenset()))
+        return list(_FilesBelow().of(str(self.root), "", ()))
 
-    def read(self, name: str) -> bytes:
-        try:
-            with open(f"{self.root}/{name}", "rb", buffering=0) as file:
-                return file.read()
-        except OSError as error:
-            raise DataError(f"{self.where(name)}: cannot be read ({error.strerror or error})") from None
+    def size(self, name: str) -> int:
+        return self.stamp(name)[0]
+
+    def read(self, name: str, most: int) -> bytes:
+        where = self.where(name)
+        with open_regular(where) as file, parsing(where, "cannot be read"):
+            content = file.read(most + 1)
+        check_budget(where, len(content), most)
+        return content
 
     def where(self, name: str = "") -> str:
         return str(self.root / name)
 
     def stamp(self, name: str) -> tuple[int, int]:
-        status = os.stat(f"{self.root}/{name}")
+        try:
+            status = os.stat(f"{self.root}/{name}")
+        except OSError as error:
+            raise DataError(f"{self.where(name)}: cannot be read ({error.strerror or error})") from None
         return status.st_size, status.st_mtime_ns
 
     def enter(self, name: str) -> Tree:
-        return ZipTree(self.where(name), open(self.root / name, "rb"))
+        return ZipTree(self.where(name), open_regular(self.root / name))
 
 
-def _files_below(folder: str, start: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
-    """Names of all files, each beginning with ``start``; links to one of the folders ``above`` would go on without end.
+class _FilesBelow:
+    """Names of all files below a folder.
 
     Whatever cannot be looked into is an error: passed over, it could be a whole class of a data set.
     """
-    try:
-        status = os.stat(folder)
-        here = status.st_dev, status.st_ino
-        if here in above:
-            return
-        with os.scandir(folder) as listed:
-            entries = [entry for entry in listed if not entry.name.startswith(_HIDDEN)]
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be looked into ({error.strerror or error}); make it readable, or move it away"
-        ) from None
-    for entry in entries:
-        if entry.is_dir():
-            yield from _files_below(entry.path, f"{start}{entry.name}/", above | {here})
-        elif entry.is_symlink() and not os.path.exists(entry.path):
+
+    def __init__(self) -> None:
+        self.ways: dict[tuple[int, int], int] = {}
+
+    def of(self, folder: str, start: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+        """Those of one folder, each beginning with ``start``; a link to one of the folders ``above`` is passed over."""
+        try:
+            status = os.stat(folder)
+            here = status.st_dev, status.st_ino
+            if here in above:
+                return
+            self._count(folder, here, len(above))
+            with os.scandir(folder) as listed:
+                entries = [(entry, entry.is_dir()) for entry in listed if not entry.name.startswith(_HIDDEN)]
+        except OSError as error:
             raise DataError(
-                f"{entry.path}: is a link to {os.readlink(entry.path)}, which is not there; mend or remove it"
+                f"{folder:.300}: cannot be looked into ({error.strerror or error}); make it readable, or move it away"
+            ) from None
+        for entry, is_folder in entries:
+            if is_folder:
+                yield from self.of(entry.path, f"{start}{entry.name}/", (*above, here))
+            elif entry.is_symlink() and not os.path.exists(entry.path):
+                raise DataError(
+                    f"{entry.path}: is a link to {os.readlink(entry.path)}, which is not there; mend or remove it"
+                )
+            else:
+                yield start + entry.name
+
+    def _count(self, folder: str, here: tuple[int, int], depth: int) -> None:
+        """Refuse folders that go on without end, or nearly so."""
+        ways = self.ways[here] = self.ways.get(here, 0) + 1
+        if ways > MOST_WAYS:
+            raise DataError(
+                f"{folder:.300}: more than {MOST_WAYS} ways lead to this folder, through links; remove some"
             )
-        else:
-            yield start + entry.name
+        if depth > DEEPEST:
+            raise DataError(
+                f"{folder:.300}: lies more than {DEEPEST} folders deep; give the folder of the recordings itself"
+            )
 
 
 class ZipTree:
@@ -98,10 +134,10 @@ class ZipTree:
 
     def __init__(self, label: str, file: BinaryIO, parent: ZipTree | None = None, member: str = ""):
         self.label, self.file, self.parent, self.member = label, file, parent, member
-        try:
+        with parsing(label, "no readable zip archive", advice="download it again"):
+            needed = _PER_BYTE_OF_CONTENTS * _bytes_of_contents(file)
+            check_budget(f"{label}: its table of contents", needed, memory_budget())
             self.archive = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError, struct.error) as error:
-            raise DataError(f"{label}: no readable zip archive ({error}); download it again") from None
 
     def __del__(self) -> None:
         self.file.close()
@@ -111,14 +147,17 @@ class ZipTree:
         return (open_tree, (self.label,)) if self.parent is None else (ZipTree.enter, (self.parent, self.member))
 
     def names(self) -> list[str]:
-        names = (info.filename for info in self.archive.infolist() if not info.is_dir())
+        names = [info.filename for info in self.archive.infolist() if not info.filename.endswith("/")]
         return [n for n in names if not any(part.startswith(_HIDDEN) for part in n.split("/"))]
 
-    def read(self, name: str) -> bytes:
-        try:
-            return self.archive.read(name)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-            raise DataError(f"{self.where(name)}: cannot be unpacked ({error}); download the archive again") from None
+    def size(self, name: str) -> int:
+        return self.archive.getinfo(name).file_size
+
+    def read(self, name: str, most: int) -> bytes:
+        """No more than the table of contents says is unpacked."""
+        check_budget(self.where(name), self.size(name), most)
+        with parsing(self.where(name), "cannot be unpacked", advice=_AGAIN):
+            return b"".join(self._pieces(self.archive.getinfo(name)))
 
     def where(self, name: str = "") -> str:
         return f"{self.label}:{name}" if name else self.label
@@ -130,27 +169,42 @@ class ZipTree:
     def enter(self, name: str) -> Tree:
         """An archive in the archive: read in place if it is stored, else unpacked to a nameless temporary file."""
         info = self.archive.getinfo(name)
-        if info.compress_type == zipfile.ZIP_STORED:
+        if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & _ENCRYPTED:
             window = _Window(self.file, self._start(info), info.file_size)
             return ZipTree(self.where(name), io.BufferedReader(window), self, name)
-        unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the tree keeps it
-        try:
-            with self.archive.open(info) as source:
-                while chunk := source.read(1 << 20):
+        return ZipTree(self.where(name), self._unpacked(name, info), self, name)
+
+    def _unpacked(self, name: str, info: zipfile.ZipInfo) -> BinaryIO:
+        """A member in a nameless temporary file."""
+        where, folder = self.where(name), tempfile.gettempdir()
+        check_disk(folder, where, info.file_size)
+        unpacked: Any = tempfile.TemporaryFile()  # noqa: SIM115 - the tree keeps it
+        with parsing(where, "cannot be unpacked", advice=_AGAIN):
+            for chunk in self._pieces(info):
+                try:
                     unpacked.write(chunk)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise DataError(f"{self.where(name)}: cannot be unpacked ({error}); download the archive again") from None
-        except OSError as error:
-            raise DataError(
-                f"{self.where(name)}: cannot be unpacked ({error.strerror or error}); "
-                f"unpack it by hand, or set TMPDIR to a disk with {info.file_size >> 20} MiB of room"
-            ) from None
-        return ZipTree(self.where(name), unpacked, self, name)
+                except OSError as error:
+                    raise DataError(
+                        f"{where}: cannot be unpacked into {folder}: {explain(error, info.file_size)}; unpack it by hand, or set "
+                        "TMPDIR to a folder on a disk with more room"
+                    ) from None
+        return unpacked
+
+    def _pieces(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        """The content of a member, and no more of it than the table of contents says."""
+        if info.compress_type in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA) and not info.flag_bits & _ENCRYPTED:
+            packed = io.BufferedReader(_Window(self.file, self._start(info), info.compress_size))
+            yield from _bounded_pieces(packed, info)
+            return
+        with self.archive.open(info) as source:
+            while chunk := source.read(_PIECE):
+                yield chunk
 
     def _start(self, info: zipfile.ZipInfo) -> int:
         """Where the bytes of a stored member begin: behind its local header and the header's two texts."""
-        self.file.seek(info.header_offset + 26)
-        name_length, extra_length = struct.unpack("<HH", self.file.read(4))
+        with parsing(self.where(info.filename), "cannot be unpacked", advice=_AGAIN):
+            self.file.seek(info.header_offset + 26)
+            name_length, extra_length = struct.unpack("<HH", self.file.read(4))
         return info.header_offset + 30 + name_length + extra_length
 
 
@@ -179,6 +233,48 @@ class _Window(io.RawIOBase):
         return len(data)
 
 
+#: Bit of a member's flags.
+_ENCRYPTED = 1
+#: Bytes of a member that are unpacked at once.
+_PIECE = 1 << 20
+
+
+def _bounded_pieces(packed: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """A member in BZip2 or LZMA, of which `zipfile` would unpack 46 MB for each 40 bytes, whatever its size is said to be."""
+    unpacker: Any = bz2.BZ2Decompressor()
+    start = b""
+    if info.compress_type == zipfile.ZIP_LZMA:
+        # The properties, as APPNOTE 5.8.8 has them, and the size: the head of a file of LZMA alone.
+        unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE)
+        (length,) = struct.unpack("<2xH", packed.read(4))
+        start = packed.read(length) + struct.pack("<Q", info.file_size)
+    left, checksum = info.file_size, 0
+    while not unpacker.eof and left > 0:
+        given = start or (packed.read(_PIECE) if unpacker.needs_input else b"")
+        if unpacker.needs_input and not given:
+            raise EOFError("it is cut short")
+        start = b""
+        piece = unpacker.decompress(given, min(_PIECE, left))
+        left, checksum = left - len(piece), zlib.crc32(piece, checksum)
+        yield piece
+    if left or checksum != info.CRC:
+        raise zipfile.BadZipFile("its checksum is wrong")
+
+
+def _bytes_of_contents(file: BinaryIO) -> int:
+    """Bytes of an archive's table of contents, as its end says (PKWARE's APPNOTE 6.3.10, sections 4.3.14 to 4.3.16)."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - 66_000))
+    end = file.read(66_000)
+    at = end.rfind(b"PK\x05\x06")
+    if at < 0 or at + 22 > len(end):
+        return 0  # zipfile says what is wrong
+    (count,) = struct.unpack_from("<L", end, at + 12)
+    if end[max(at - 20, 0) : at].startswith(b"PK\x06\x07") and at >= 76:
+        (count,) = struct.unpack_from("<Q", end, at - 76 + 40)
+    return min(int(count), size)
+
+
 def open_tree(path: str | pathlib.Path) -> Tree:
     """The tree at a path: a folder, or a zip archive.
 
@@ -188,8 +284,8 @@ def open_tree(path: str | pathlib.Path) -> Tree:
         If there is neither.
     """
     path = pathlib.Path(path).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         return FolderTree(path)
-    if path.is_file():
-        return ZipTree(str(path), path.open("rb"))
+    if os.path.lexists(path):
+        return ZipTree(str(path), open_regular(path))
     raise DataError(f"{path}: no such folder or zip archive")

@@ -11,6 +11,8 @@ from eprop.errors import DataError
 
 SPLITS = ("train", "test")
 SUFFIX = ".bin"
+#: Most digits of a recording's number.
+DIGITS = 9
 LAYOUT = "N-MNIST is laid out as <split>/<digit>/<number>.bin: Train/0/00002.bin ... Test/9/..., digits named 0 to 9"
 
 
@@ -98,6 +100,10 @@ def _parse(tree: Tree, name: str) -> File:
     if not (len(folder) == 1 and folder in "0123456789"):
         raise DataError(f"{tree.where(name)}: folder {folder!r} is no digit 0 to 9. {LAYOUT}")
     stem = parts[-1][: -len(SUFFIX)]
-    if not (stem.isascii() and stem.isdigit() and int(stem) >= 1):
-        raise DataError(f"{tree.where(name)}: file name is no number from 1 up. {LAYOUT}")
-    return File(int(stem), int(folder), name)
+    # Short enough first: Python refuses to read thousands of digits.
+    number = int(stem) if stem.isascii() and stem.isdigit() and len(stem) <= DIGITS else 0
+    if not number >= 1:
+        raise DataError(
+            f"{tree.where(name):.300}: file name is no number from 1 up, of at most {DIGITS} digits. {LAYOUT}"
+        )
+    return File(number, int(folder), name)

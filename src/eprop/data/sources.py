@@ -5,6 +5,7 @@ What comes from the simulated camera is marked ``simulated`` and named so; real 
 
 from __future__ import annotations
 
+import os
 import pathlib
 import warnings
 from collections.abc import Callable, Sequence
@@ -93,6 +94,8 @@ class Loader:
         Other recordings of the same digits to train on: the camera trembles anew. They are not kept on disk.
     deskew : bool
         Let all digits stand upright and in the middle, real and simulated ones.
+    memory : int, optional
+        Bytes that recordings and digits may take when they are read, see `read_nmnist`.
     """
 
     seed: int = 0
@@ -105,6 +108,7 @@ class Loader:
     progress: Progress | None = None
     epoch: int = 0
     deskew: bool = False
+    memory: int | None = None
 
     def simulate(self, digits: Digits, stream: int = _TRAIN_STREAM, *, learned: bool = False) -> BinnedDataset:
         """Simulated recordings of digits; ``stream`` keeps apart digits of different sources with equal indices.
@@ -242,7 +246,7 @@ def load_test(test: Path | Sequence[Path], *, loader: Loader | None = None) -> B
 
 def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hold: Hold, loader: Loader) -> Splits:
     splits = splits_in(data)
-    recordings = read_nmnist(data, "train" if splits else None)
+    recordings = read_nmnist(data, "train" if splits else None, memory=loader.memory)
     of_training = shows_training_digits(recordings.indices, recordings.labels)  # all of them know best
     if span is not None:
         inside = (recordings.indices >= span[0]) & (recordings.indices < span[1])
@@ -256,17 +260,17 @@ def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hol
     if test is not None:
         trained = _Trained(recordings.indices, recordings.labels) if of_training else None
         return Splits(train, held, _test_data(test, loader, trained))
-    tested = loader.read(read_nmnist(data, "test")) if "test" in splits else None
+    tested = loader.read(read_nmnist(data, "test", memory=loader.memory)) if "test" in splits else None
     return Splits(train, held, tested)
 
 
 def _from_mnist(folder: Path, test: object, span: tuple[int, int] | None, hold: Hold, loader: Loader) -> Splits:
-    digits = read_mnist(folder, "train")
+    digits = read_mnist(folder, "train", memory=loader.memory)
     digits = digits.span(*(span or (0, len(digits))))
     train, held = _simulated(digits, hold, loader)
     if test is not None:
         return Splits(train, held, _test_data(test, loader, _Trained(digits.indices, digits.labels)))
-    return Splits(train, held, loader.simulate(read_mnist(folder, "test"), _TEST_STREAM))
+    return Splits(train, held, loader.simulate(read_mnist(folder, "test", memory=loader.memory), _TEST_STREAM))
 
 
 def _from_embedded(test: object, span: tuple[int, int] | None, hold: Hold, loader: Loader) -> Splits:
@@ -310,10 +314,10 @@ def _test_data(test: object, loader: Loader, trained: _Trained | None) -> Binned
     paths = [test] if isinstance(test, (str, pathlib.Path)) else list(test)  # type: ignore[call-overload]
     parts = []
     for path in paths:
-        if pathlib.Path(path).is_dir() and any(pathlib.Path(path).glob("t10k-images*")):
-            parts.append(loader.simulate(read_mnist(path, "test"), _TEST_STREAM))
+        if os.path.isdir(path) and any(pathlib.Path(path).glob("t10k-images*")):
+            parts.append(loader.simulate(read_mnist(path, "test", memory=loader.memory), _TEST_STREAM))
             continue
-        recordings = read_nmnist(path, "test" if len(splits_in(path)) > 1 else None)
+        recordings = read_nmnist(path, "test" if len(splits_in(path)) > 1 else None, memory=loader.memory)
         if trained is not None:
             _warn_of_leak(recordings, trained)
         parts.append(loader.read(recordings))

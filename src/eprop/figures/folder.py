@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from eprop.errors import DataError, OutputError
-from eprop.training.files import output_errors, write_text
+from eprop.files import output_errors, write_text
 from eprop.training.lock import LOCK, locked
 
 #: Of a figure's folder: what was computed, the folder of its tables, and that of what they were made from.

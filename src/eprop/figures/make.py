@@ -18,8 +18,8 @@ from eprop.figures.folder import FACTS, NUMBERS, alone, check_free, read_facts, 
 from eprop.figures.registry import figure_numbered
 from eprop.figures.tables import Tables, read_tables, write_tables
 from eprop.figures.work import Work
+from eprop.files import output_errors
 from eprop.plot import save
-from eprop.training.files import output_errors
 from eprop.training.machine import describe_machine, package_version
 from eprop.training.progress_bar import shown
 from eprop.training.watch import Watcher

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eprop.errors import DataError
-from eprop.training.files import output_errors, write_text
+from eprop.files import output_errors, write_text
 
 #: Columns by name, one-dimensional and of one length. Names end with the unit, where there is one: ``time_ms``.
 Table = Mapping[str, np.ndarray]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eprop.errors import DataError
-from eprop.training.files import output_errors, write_text
+from eprop.files import output_errors, write_text
 from eprop.training.interrupt import Stopped, terminating
 from eprop.training.look import EVERY, Look
 from eprop.training.machine import package_version

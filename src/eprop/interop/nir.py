@@ -6,7 +6,7 @@
     from eprop.interop.nir import from_nir, to_nir
 
     nir.write("network.nir", to_nir(sim))  # what it has learned
-    net = from_nir(nir.read("network.nir"))  # to go on learning
+    net = from_nir("network.nir")  # to go on learning
 
 NIR describes neurons by differential equations, ``tau dv/dt = v_leak - v + r I``, with times in seconds (Pedersen et al. 2024,
 doi:10.1038/s41467-024-52259-9). Steps of ``dt`` become time as follows, with ``alpha = exp(-dt / tau)`` and the scale ``zeta``
@@ -24,6 +24,7 @@ NIR cannot express plasticity, surrogate gradients, feedback and losses. A `Pois
 
 from __future__ import annotations
 
+import pathlib
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -34,6 +35,8 @@ from eprop.engine import Simulator
 from eprop.engine.build.memory import check_room
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import InputError, MissingExtraError, NetworkError
+from eprop.files import memory_budget, parsing
+from eprop.files.hdf5 import hdf5_process
 from eprop.interop.nir_paths import Path, Paths, paths_of
 from eprop.models import LIF, DeltaLIF, EventSource, Readout
 from eprop.models.base import steps as steps_of
@@ -119,15 +122,16 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
 
 def from_nir(
     graph: Any, dt: float | None = None, *, seed: int = 0, rule: Rule | Mapping[str, Rule] | None = None,
-    neuron: DeltaLIF | None = None, readout: Readout | None = None, zeros: bool = False,
+    neuron: DeltaLIF | None = None, readout: Readout | None = None, zeros: bool = False, memory: int | None = None,
 ) -> Network:  # fmt: skip
     """A network from a graph of NIR.
 
     Parameters
     ----------
-    graph : nir.NIRGraph
-        Of ``Input``, ``Output``, ``LIF``, ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of these, with
-        vectors as signals. A node whose parameters are single numbers has as many neurons as signals lead to it.
+    graph : nir.NIRGraph or path
+        A graph, or a file of one, which a process of its own looks at before NIR reads it. Of ``Input``, ``Output``, ``LIF``,
+        ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of these, with vectors as signals. A node whose
+        parameters are single numbers has as many neurons as signals lead to it.
     dt : float, optional
         Time step, ms; by default the step in the graph's metadata. With another step a spike brings the same charge. Without a
         step in the metadata, a spike is a current for one ``dt``.
@@ -139,6 +143,8 @@ def from_nir(
         Give the surrogate gradient and the loss, which NIR cannot express.
     zeros : bool
         Make a connection of each weight of 0 as well: a matrix cannot tell a weight of 0 from a missing connection.
+    memory : int, optional
+        Bytes that the arrays of a file, and each matrix made of them, may take; by default three quarters of the free memory.
 
     Returns
     -------
@@ -153,6 +159,10 @@ def from_nir(
         If NIR is not installed.
     InputError
         If it is no graph, or nothing says which time step it has.
+    DataError
+        If the file cannot be read, or takes too much memory or too long.
+    MemoryLimitError
+        If a matrix would take too much memory.
     NetworkError
         If the graph has something that this package has not, or does not fit together; the text names the node.
 
@@ -162,6 +172,8 @@ def from_nir(
         Of nodes that lead to no population, such as a matrix before an output: they are left out.
     """
     nir = nir_module()
+    if isinstance(graph, (str, pathlib.Path)):
+        graph = _read(nir, graph, memory)
     if not isinstance(graph, nir.NIRGraph):
         raise InputError(f"from_nir takes a graph of NIR, got {type(graph).__name__}; read a file by nir.read")
     own: Any = graph.metadata.get("dt") if isinstance(graph.metadata, dict) else None
@@ -169,8 +181,13 @@ def from_nir(
         raise InputError(
             "from_nir: the graph does not say which time step it has; give it: from_nir(graph, dt=1.0), in ms"
         )
-    network = Network(dt=round(SECOND * float(own), 12) if dt is None else dt, seed=seed)
-    found = paths_of(nir, _without_added_inputs(nir, graph))
+    with parsing("from_nir", "the metadata of the graph do not tell its time step", NetworkError):
+        own = None if own is None else float(own)
+        dt = round(SECOND * own, 12) if dt is None and own is not None else dt
+    assert dt is not None
+    network = Network(dt=dt, seed=seed)
+    with parsing("from_nir", "the graph is none that NIR would make", NetworkError):
+        found = paths_of(nir, _without_added_inputs(nir, graph), memory_budget(memory))
     if found.loose:
         warnings.warn(
             f"from_nir leaves out what leads to no neuron or readout: {', '.join(sorted(found.loose))}",
@@ -186,6 +203,14 @@ def from_nir(
     if isinstance(rule, Mapping):
         _check_rules(rule, found)
     return network
+
+
+def _read(nir: Any, path: str | pathlib.Path, memory: int | None) -> Any:
+    """The graph of a file, which a process of its own has read before."""
+    with hdf5_process() as process:
+        process.read(path, memory=memory, keep=False)
+    with parsing(str(path), "is no graph of NIR"):
+        return nir.read(path)
 
 
 def _without_added_inputs(nir: Any, graph: Any) -> Any:
@@ -331,6 +356,12 @@ def _model(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[De
     """The neuron, readout or source that a node stands for."""
     if isinstance(node, nir.Input):
         return EventSource()
+    with parsing(name, "its parameters are no numbers", NetworkError):
+        return _integrator(nir, name, node, bias, templates)
+
+
+def _integrator(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[DeltaLIF, Readout]) -> Any:
+    """The neuron or readout that a node stands for."""
     tau, rest = SECOND * np.asarray(node.tau, float), np.asarray(node.v_leak, float)
     current, given = np.asarray(node.r, float) * bias, {"tau_m": tau, "e_l": rest}
     if isinstance(node, nir.LIF):

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from eprop.errors import NetworkError
+from eprop.files import check_budget
 
+#: Nodes on a way, graphs within graphs, and steps on all ways together, beyond which a graph is no network that could be run.
+LONGEST_WAY, DEEPEST, MOST_STEPS = 200, 50, 100_000
 KNOWN = ("Input", "Output", "LIF", "LI", "Linear", "Affine", "Scale", "Delay", "NIRGraph")
 
 
@@ -62,15 +65,17 @@ class Paths:
         return self.biases.get(name, np.zeros(self.size(name)))
 
 
-def paths_of(nir: Any, graph: Any) -> Paths:
-    """Find the populations of a graph and the ways between them.
+def paths_of(nir: Any, graph: Any, budget: int) -> Paths:
+    """Find the populations of a graph and the ways between them; no matrix takes more than ``budget`` bytes.
 
     Raises
     ------
     NetworkError
         If a node is of a kind that is not known here, sizes do not fit, or a signal is none that a synapse could carry.
+    MemoryLimitError
+        If a matrix would take more.
     """
-    walk = _Walk(nir, graph)
+    walk = _Walk(nir, graph, budget)
     found = Paths()
     for kind in (nir.Input, nir.LIF, nir.LI):  # in the order in which networks are told
         for name, node in walk.nodes.items():
@@ -78,6 +83,7 @@ def paths_of(nir: Any, graph: Any) -> Paths:
                 found.nodes[name] = node
     for name, node in found.nodes.items():
         size = found.size(name)
+        walk.check_room(name, size, size)
         for end, path in walk.follow((name,), Path(np.eye(size), np.zeros((size, size)), plain=True), found.loose):
             if isinstance(node, nir.LI):
                 raise NetworkError(f"{name}: the voltage of an LI leads to {end}; here readouts lead nowhere")
@@ -94,10 +100,10 @@ def paths_of(nir: Any, graph: Any) -> Paths:
 class _Walk:
     """Nodes and edges, graphs within the graph dissolved: what leads to one leads to its inputs."""
 
-    def __init__(self, nir: Any, graph: Any):
-        self.nir = nir
+    def __init__(self, nir: Any, graph: Any, budget: int):
+        self.nir, self.budget, self.steps = nir, budget, 0
         self.nodes: dict[str, Any] = {}
-        edges = self._dissolve(graph, "")
+        edges = self._dissolve(graph, "", 0)
         self.after: dict[str, list[str]] = {name: [] for name in self.nodes}
         self.before: dict[str, list[str]] = {name: [] for name in self.nodes}
         self.reached = {post for _, post in edges}
@@ -108,7 +114,21 @@ class _Walk:
             if isinstance(node, (nir.LIF, nir.LI)) and node.tau.ndim == 0:
                 self.nodes[name] = _spread(node, self._signals(name))
 
-    def _dissolve(self, graph: Any, prefix: str) -> list[tuple[str, str]]:
+    def check_room(self, name: str, targets: int, sources: int) -> None:
+        """Refuse weights and delays of so many signals by so many if they will not fit."""
+        check_budget(f"{name}: a matrix of {targets:,} x {sources:,}", 16 * targets * sources, self.budget)
+
+    def _count_step(self, name: str, length: int) -> None:
+        """Refuse ways without end: where they part and meet again and again, there are more of them than can be followed."""
+        self.steps += 1
+        if length > LONGEST_WAY or self.steps > MOST_STEPS:
+            raise NetworkError(
+                f"{name}: too many ways lead through here: at most {MOST_STEPS:,} steps are followed, {LONGEST_WAY} on one way"
+            )
+
+    def _dissolve(self, graph: Any, prefix: str, depth: int) -> list[tuple[str, str]]:
+        if depth > DEEPEST:
+            raise NetworkError(f"{prefix:.200}: graphs within graphs, more than {DEEPEST} deep")
         edges: list[tuple[str, str]] = []
         enters: dict[str, list[str]] = {}
         leaves: dict[str, list[str]] = {}
@@ -117,7 +137,7 @@ class _Walk:
             if kind not in KNOWN:
                 raise NetworkError(f"{full}: is a {kind}; known are {', '.join(KNOWN[:-1])}, and graphs of these")
             if kind == "NIRGraph":
-                edges += self._dissolve(node, f"{full}.")
+                edges += self._dissolve(node, f"{full}.", depth + 1)
                 enters[full] = [f"{full}.{k}" for k, n in node.nodes.items() if isinstance(n, self.nir.Input)]
                 leaves[full] = [f"{full}.{k}" for k, n in node.nodes.items() if isinstance(n, self.nir.Output)]
             else:
@@ -140,6 +160,7 @@ class _Walk:
 
     def _sizes_before(self, way: tuple[str, ...]) -> Iterator[int]:
         """Numbers of signals of the nodes that lead to the last one of a way, or of those behind them."""
+        self._count_step(way[0], len(way))
         for pre in self.before[way[-1]]:
             size = _given_size(pre, self.nodes[pre])
             if size is not None:
@@ -152,6 +173,7 @@ class _Walk:
 
         What is on ways that reach none but has changed the signal is added to ``loose``.
         """
+        self._count_step(way[0], len(way))
         for post in self.after[way[-1]]:
             node = self.nodes[post]
             if isinstance(node, (self.nir.LIF, self.nir.LI)):
@@ -171,7 +193,9 @@ class _Walk:
         if isinstance(node, (self.nir.Input, self.nir.Output)):
             return path
         if isinstance(node, (self.nir.Linear, self.nir.Affine)):
-            return _times(name, np.asarray(node.weight, float), path)
+            weight = np.asarray(node.weight, float)
+            self.check_room(name, weight.shape[0] if weight.ndim else 1, path.weight.shape[1])
+            return _times(name, weight, path)
         if isinstance(node, self.nir.Scale):
             return Path(_each(name, node.scale, path) * path.weight, path.delay, path.plain)
         return Path(path.weight, path.delay + _each(name, node.delay, path), path.plain)

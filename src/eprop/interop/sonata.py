@@ -25,16 +25,29 @@ import numpy as np
 from eprop.engine import Recording, Simulator
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import DataError, InputError, NetworkError
+from eprop.files import output_errors, write_text
+from eprop.files.hdf5 import hdf5_process
 from eprop.interop.nest_names import NEURONS, named
-from eprop.interop.sonata_edges import Edges, read_edges
-from eprop.interop.sonata_files import SORTINGS, each, files_of, of_types, opened, text_of, write_types, written
+from eprop.interop.sonata_edges import ARRAYS, Edges, read_edges
+from eprop.interop.sonata_files import (
+    SORTINGS,
+    Place,
+    each,
+    files_of,
+    of_types,
+    read_group,
+    text_of,
+    write_types,
+    written,
+)
 from eprop.models import EventSource, Model, Readout
 from eprop.network import Explicit, Network, Population, Projection
 from eprop.parameters import Description, brief, is_finite_number
 from eprop.rules import STDP, Rule
-from eprop.training.files import output_errors, write_text
 
 CONFIG = "circuit_config.json"
+#: Arrays that are read of nodes.
+NODES = ("node_type_id", "node_id")
 #: Units of times, in ms.
 UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001}
 
@@ -106,7 +119,7 @@ def spikes_to_sonata(recording: Recording, path: str | pathlib.Path) -> None:
 
 
 def spikes_from_sonata(
-    path: str | pathlib.Path, *, recorded_dt: float | None = None
+    path: str | pathlib.Path, *, recorded_dt: float | None = None, memory: int | None = None
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Spikes of a file, by population: times (ms) and nodes, as `Simulator.run` takes them for sources.
 
@@ -117,6 +130,8 @@ def spikes_from_sonata(
         If they were recorded in steps of so many ms, and have the times of the ends of these, as those of `spikes_to_sonata` and
         of NEST: times are then moved to the middle of the step, so that a run has the spikes in the steps in which they were
         recorded. By default they are told as they are.
+    memory : int, optional
+        Bytes that the spikes may take; by default three quarters of the memory that is free.
 
     Returns
     -------
@@ -126,27 +141,28 @@ def spikes_from_sonata(
     Raises
     ------
     DataError
-        If it is no such file, or its times are in a unit that is not known.
+        If it is no such file, its times are in a unit that is not known or not finite, or there are not as many nodes as times.
     """
+    if recorded_dt is not None and not (is_finite_number(recorded_dt) and recorded_dt > 0.0):
+        raise InputError(f"spikes_from_sonata: recorded_dt must be a number of ms above 0, got {brief(recorded_dt)}")
     late = 0.0 if recorded_dt is None else 0.5 * recorded_dt
-    found = {}
-    with opened(path, "spikes") as spikes:
-        for name, group in spikes.items():
-            if not hasattr(group, "keys"):
-                raise DataError(
-                    f"{path}: holds spikes without the name of their population, as an older layout has them"
-                )
-            unit = text_of(group["timestamps"].attrs.get("units", "ms"))
-            if unit not in UNITS:
-                raise DataError(f"{path}: times of {name!r} are in {unit!r}; known are {', '.join(UNITS)}")
-            times = UNITS[unit] * group["timestamps"][:].astype(np.float64) - late
-            found[name] = times, group["node_ids"][:].astype(np.int64)
+    spikes, found = read_group(path, "spikes", ("timestamps", "node_ids"), memory), {}
+    if "timestamps" in spikes:
+        raise DataError(f"{path}: holds spikes without the name of their population, as an older layout has them")
+    for name, group in spikes.groups():
+        unit = text_of(group.array("timestamps").attrs.get("units", "ms"), f"{path}: the unit of times of {name!r}")
+        if unit not in UNITS:
+            raise DataError(f"{path}: times of {name!r} are in {unit!r}; known are {', '.join(UNITS)}")
+        times = group.numbers("timestamps")
+        if np.isnan(times).any():
+            raise DataError(f"{path}: time {np.flatnonzero(np.isnan(times))[0]} of {name!r} is no number")
+        found[name] = UNITS[unit] * times - late, group.whole("node_ids", like=times)
     return found
 
 
 def from_sonata(
     config: str | pathlib.Path, models: Mapping[str, Model], dt: float, *, seed: int = 0,
-    rule: Rule | Mapping[str, Rule] | None = None, weight_scale: float = 1.0,
+    rule: Rule | Mapping[str, Rule] | None = None, weight_scale: float = 1.0, memory: int | None = None,
 ) -> Network:  # fmt: skip
     """Read a network.
 
@@ -164,6 +180,8 @@ def from_sonata(
         Plasticity of all edges, or by the names of their populations. Static by default. Feedback is to be added.
     weight_scale : float
         mV for each unit of ``syn_weight``; a finite number.
+    memory : int, optional
+        Bytes that the arrays of a file may take; by default three quarters of the memory that is free.
 
     Returns
     -------
@@ -177,7 +195,7 @@ def from_sonata(
     InputError
         If ``models`` is no dictionary, or ``weight_scale`` no number.
     DataError
-        If a file is missing or damaged, or says nothing of weights.
+        If a file is missing or damaged, takes too much memory or too long to read, or says nothing of weights.
     NetworkError
         If a population has no model, or a model that does not fit its edges.
     """
@@ -191,22 +209,13 @@ def from_sonata(
         )
     files = files_of(pathlib.Path(config))
     network, ids = Network(dt=dt, seed=seed), dict[str, np.ndarray]()
-    for path, types in each(files, "nodes"):
-        with opened(path, "nodes") as populations:
-            for name, group in populations.items():
-                kinds = set(of_types(types, name, group["node_type_id"][:], "model_type").values())
-                model = models.get(name, EventSource() if kinds == {"virtual"} else None)
-                if model is None:
-                    raise NetworkError(
-                        f"{path}: the population {name!r} needs a model: from_sonata(..., models={{{name!r}: ...}})"
-                    )
-                size = group["node_type_id"].shape[0]
-                network.add(model, size, name)
-                ids[name] = np.sort(group["node_id"][:]).astype(np.int64) if "node_id" in group else np.arange(size)
-    _check_given(models, "models", [p.name for p in network.populations])
-    for path, types in each(files, "edges"):
-        with opened(path, "edges") as populations:
-            for name, group in populations.items():
+    with hdf5_process():  # one for all files
+        for path, types in each(files, "nodes"):
+            for name, group in read_group(path, "nodes", NODES, memory).groups():
+                ids[name] = _add(network, models, path, name, group, types)
+        _check_given(models, "models", [p.name for p in network.populations])
+        for path, types in each(files, "edges"):
+            for name, group in read_group(path, "edges", ARRAYS, memory).groups():
                 own = rule.get(name) if isinstance(rule, Mapping) else rule
                 _connect(network, ids, path, name, read_edges(path, name, group, types), own, weight_scale)
     if isinstance(rule, Mapping):
@@ -303,6 +312,24 @@ def _name_of(projection: Projection) -> str:
 # --------------------------------------------------------------------------------------------------------------- read
 
 
+def _add(
+    network: Network, models: Mapping[str, Model], path: str, name: str, group: Place, types: list[dict[str, str]]
+) -> np.ndarray:
+    """Add a population; returns its nodes' numbers, sorted."""
+    type_ids = group.whole("node_type_id", least=None)
+    kinds = set(of_types(types, name, type_ids, "model_type").values())
+    model = models.get(name, EventSource() if kinds == {"virtual"} else None)
+    if model is None:
+        raise NetworkError(f"{path}: the population {name!r} needs a model: from_sonata(..., models={{{name!r}: ...}})")
+    network.add(model, type_ids.size, name)
+    if "node_id" not in group:
+        return np.arange(type_ids.size)
+    ids = np.sort(group.whole("node_id", like=type_ids))
+    if (twice := np.flatnonzero(ids[1:] == ids[:-1])).size:
+        raise DataError(f"{path}: node {ids[twice[0]]} of {name!r} is there twice")
+    return ids
+
+
 def _connect(
     network: Network, ids: dict[str, np.ndarray], path: str, name: str, edges: Edges, rule: Rule | None, scale: float
 ) -> None:
@@ -311,9 +338,9 @@ def _connect(
         if population not in ids:
             raise NetworkError(f"{path}: {name!r} connects {population!r}; there are: {', '.join(ids)}")
         known = ids[population]
-        at = np.minimum(np.searchsorted(known, numbers), known.size - 1)
-        if np.any(known[at] != numbers):
-            lost = numbers[known[at] != numbers][0]
+        at = np.minimum(np.searchsorted(known, numbers), max(known.size - 1, 0))
+        if numbers.size and (known.size == 0 or np.any(known[at] != numbers)):
+            lost = numbers[known[at] != numbers][0] if known.size else numbers[0]
             raise DataError(f"{path}: {name!r} connects node {lost} of {population!r}, which is not there")
         ends.append(at)
     steps = np.maximum(np.rint(np.where(np.isnan(edges.delays), 0.0, edges.delays) / network.dt), 1.0)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from eprop.errors import DataError
-from eprop.interop.sonata_files import numbers, of_types, text_of
+from eprop.interop.sonata_files import Place, numbers, of_types, text_of
 
 #: Where edges, or their types, may say something: the standard's own places, and PyNN's.
 WEIGHT = ("syn_weight", "dynamics_params/syn_weight", "dynamics_params/weight")
 DELAY = ("delay", "dynamics_params/delay")
 COUNT = ("nsyns",)
+#: Names of all arrays that are read.
+ARRAYS = (
+    "source_node_id", "target_node_id", "edge_type_id", "edge_group_id", "edge_group_index",
+    *{place.rsplit("/", 1)[-1] for place in (*WEIGHT, *DELAY, *COUNT)},
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,24 @@ class Edges:
     delays: np.ndarray
 
 
-def read_edges(path: str, name: str, group: Any, types: list[dict[str, str]]) -> Edges:
-    """Edges of the population ``name``, an open ``group`` of a file.
+def read_edges(path: str, name: str, group: Place, types: list[dict[str, str]]) -> Edges:
+    """Edges of the population ``name``, a ``group`` of a file.
 
     Raises
     ------
     DataError
-        If nothing says what weights they have, or what is said are no numbers.
+        If nothing says what weights they have, what is said are no numbers, or lists that belong together differ in length.
     """
-    ends = [(group[f"{end}_node_id"], group[f"{end}_node_id"].attrs["node_population"]) for end in ("source", "target")]
-    (sources, pre), (targets, post) = ((ids[:].astype(np.int64), text_of(of)) for ids, of in ends)
-    weights, delays, counts = (_said(path, name, group, types, places) for places in (WEIGHT, DELAY, COUNT))
+    sources = group.whole("source_node_id")
+    targets = group.whole("target_node_id", like=sources)
+    pre, post = (
+        text_of(
+            group.array(f"{end}_node_id").attrs.get("node_population"),
+            f"{path}: the attribute node_population of {end}_node_id of {name!r}",
+        )
+        for end in ("source", "target")
+    )
+    weights, delays, counts = (_said(path, name, group, types, places, sources) for places in (WEIGHT, DELAY, COUNT))
     if np.any(np.isnan(weights)):
         lost = np.flatnonzero(np.isnan(weights))
         raise DataError(
@@ -59,25 +70,36 @@ def read_edges(path: str, name: str, group: Any, types: list[dict[str, str]]) ->
         )
     if np.any(delays < 0.0):
         raise DataError(f"{path}: the delay of edge {np.flatnonzero(delays < 0.0)[0]} of {name!r} is below zero")
+    if np.any((counts < 0.0) | (counts != np.rint(counts)) & ~np.isnan(counts)):
+        raise DataError(f"{path}: nsyns of {name!r} must be whole numbers from 0 on")
     weights = weights * np.where(np.isnan(counts), 1.0, counts)
     return Edges(pre, post, sources, targets, weights, delays)
 
 
-def _said(path: str, name: str, group: Any, types: list[dict[str, str]], places: tuple[str, ...]) -> np.ndarray:
+def _said(
+    path: str, name: str, group: Place, types: list[dict[str, str]], places: tuple[str, ...], edges: np.ndarray
+) -> np.ndarray:
     """An attribute of each edge: its own, or that of its type, or NaN."""
-    ids, column = group["edge_type_id"][:], places[0]
+    ids, column = group.whole("edge_type_id", like=edges, least=None), places[0]
     told = numbers(path, column, of_types(types, name, ids, column))
     kinds, place = np.unique(ids, return_inverse=True)
     values = np.array([told.get(int(i), np.nan) for i in kinds])[place] if ids.size else np.zeros(0)
-    groups = group["edge_group_id"][:] if "edge_group_id" in group else np.zeros(ids.size, int)
-    index = group["edge_group_index"][:] if "edge_group_index" in group else np.arange(ids.size)
-    for number in np.unique(groups):
-        for own in (group.get(f"{number}/{at}") for at in places):
-            if own is None:
+    groups = group.whole("edge_group_id", like=ids) if "edge_group_id" in group else np.zeros(ids.size, int)
+    index = group.whole("edge_group_index", like=ids) if "edge_group_index" in group else np.arange(ids.size)
+    if ids.size == 0:
+        return values
+    order = np.argsort(groups, kind="stable")
+    numbers_of_groups, first = np.unique(groups[order], return_index=True)
+    for number, here in zip(numbers_of_groups, np.split(order, first[1:]), strict=True):
+        for own_place in (f"{number}/{at}" for at in places):
+            if own_place not in group:
                 continue
-            here = groups == number
-            if own.ndim != 1 or own.dtype.kind not in "iuf" or own.shape[0] <= index[here].max():
-                raise DataError(f"{path}: {own.name} must be a list of numbers, one for each edge of the group")
-            values[here] = own[:][index[here]]
+            own = group.numbers(own_place)
+            if own.size <= index[here].max():
+                raise DataError(
+                    f"{path}: /{group.name}/{own_place} must be a list of numbers, one for each edge of the group: it has "
+                    f"{own.size:,}, and edge_group_index says {index[here].max():,}"
+                )
+            values[here] = own[index[here]]
             break
     return values

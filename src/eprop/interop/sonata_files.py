@@ -6,6 +6,8 @@ import contextlib
 import csv
 import io
 import json
+import math
+import os
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,12 +16,17 @@ import h5py
 import numpy as np
 
 from eprop.errors import DataError
-from eprop.training.files import write_text, written_aside
+from eprop.files import parsing, read_text, write_text, written_aside
+from eprop.files.hdf5 import Array, Group, hdf5_process
 
 #: What every file begins with: the number by which the format is known, and its version.
 MAGIC, VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)
 #: In which order spikes come.
 SORTINGS = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype=np.uint8)
+#: What a circuit is made of.
+KINDS = ("nodes", "edges")
+#: Bounds of what a configuration, or a table of types, may hold; real ones have some lines.
+MOST_VARIABLES, LONGEST_PATH, MOST_TABLE = 100, 10_000, 16_000_000
 #: How tables say nothing.
 NOTHING = ("", "NULL", "NONE", "None", "NA", "nan")
 
@@ -31,31 +38,97 @@ def written(path: str | pathlib.Path) -> Iterator[h5py.File]:
     with h5py.File(image, "w") as file:
         file.attrs["magic"], file.attrs["version"] = MAGIC, VERSION
         yield file
-    with written_aside(path) as aside:
-        aside.write_bytes(image.getbuffer())
+    with image.getbuffer() as content, written_aside(path, len(content)) as aside:
+        aside.write_bytes(content)
 
 
-@contextlib.contextmanager
-def opened(path: str | pathlib.Path, group: str) -> Iterator[Any]:
-    """A group at the top of a file.
+class Place:
+    """A group of a file, and where it is; what is looked for and not there, or of another kind, is a `DataError`."""
+
+    def __init__(self, path: str, name: str, group: Group):
+        self.path, self.name, self._group = path, name, group
+
+    def __contains__(self, name: str) -> bool:
+        return self._group.get(name) is not None
+
+    def groups(self) -> Iterator[tuple[str, Place]]:
+        """Groups within, by name."""
+        for name, node in self._group.members.items():
+            if not isinstance(node, Group):
+                raise DataError(f"{self.path}: {self.name}/{name} must be a group, the population of that name")
+            yield name, Place(self.path, f"{self.name}/{name}", node)
+
+    def array(self, name: str) -> Array:
+        """An array with one axis."""
+        node = self._group.get(name)
+        if node is None:
+            top = self.name.split("/", 1)[0]
+            raise DataError(f"{self.path}: is no file of SONATA with {top}: {self.name}/{name} is not there")
+        if not isinstance(node, Array) or node.values is None or node.values.ndim != 1:
+            what = "a group" if isinstance(node, Group) else f"of type {node.dtype} and shape {node.shape}"
+            raise DataError(f"{self.path}: {self.name}/{name} must be a list of numbers, but is {what}")
+        return node
+
+    def numbers(self, name: str, like: np.ndarray | None = None) -> np.ndarray:
+        """Finite numbers, or NaN, as float64; as many as ``like``, if that is given."""
+        values = np.asarray(self.array(name).values)
+        self._check_length(name, values, like)
+        found = values.astype(np.float64)
+        if np.isinf(found).any() or (values.dtype.kind in "iu" and (found.astype(values.dtype) != values).any()):
+            raise DataError(f"{self.path}: {self.name}/{name} holds a number that a double cannot hold")
+        return found
+
+    def whole(self, name: str, like: np.ndarray | None = None, least: int | None = 0) -> np.ndarray:
+        """Whole numbers from ``least`` on, as int64; as many as ``like``, if that is given."""
+        values = np.asarray(self.array(name).values)
+        if values.dtype.kind not in "iu":
+            raise DataError(f"{self.path}: {self.name}/{name} must be whole numbers, but is of type {values.dtype}")
+        low = np.zeros(values.shape, bool) if least is None else values < least
+        if (wrong := np.flatnonzero(low | (values > np.iinfo(np.int64).max))).size:
+            bound = "of 64 bits" if least is None else f"from {least} on"
+            raise DataError(
+                f"{self.path}: {self.name}/{name} must be whole numbers {bound}, got {values[wrong[0]]} at {wrong[0]}"
+            )
+        self._check_length(name, values, like)
+        return values.astype(np.int64)
+
+    def _check_length(self, name: str, values: np.ndarray, like: np.ndarray | None) -> None:
+        if like is not None and values.size != like.size:
+            raise DataError(
+                f"{self.path}: {self.name}/{name} has {values.size:,} entries, but there are {like.size:,} of the others"
+            )
+
+
+def read_group(path: str | pathlib.Path, group: str, names: tuple[str, ...], memory: int | None) -> Place:
+    """A group at the top of a file, with the arrays of these names.
 
     Raises
     ------
     DataError
-        If there is no such file, or something is looked for in it that is not there.
+        If there is no such file, it is damaged, or has no such group; if its arrays would take more than ``memory`` bytes.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            yield file[group]
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file") from error
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: is no file of SONATA with {group}: {error}") from error
+    if not os.path.lexists(path):
+        raise DataError(f"{path}: there is no such file")
+    with hdf5_process() as process:
+        found = process.read(path, names, memory=memory, what=f"is no file of SONATA with {group}").get(group)
+    if not isinstance(found, Group):
+        raise DataError(f"{path}: is no file of SONATA with {group}: there is no such group")
+    return Place(str(path), group, found)
 
 
-def text_of(value: Any) -> str:
-    """Text of an attribute, however it was written."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+def text_of(value: Any, where: str) -> str:
+    """Text of an attribute.
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, str):
+        raise DataError(f"{where}: must be a text, got {value!r:.80}")
+    return value
 
 
 def write_types(path: pathlib.Path, row: dict[str, Any]) -> str:
@@ -70,36 +143,49 @@ def write_types(path: pathlib.Path, row: dict[str, Any]) -> str:
 
 def files_of(config: pathlib.Path) -> dict[str, list[dict[str, str]]]:
     """Files of nodes and edges, whose names hold no variables any more; a configuration of a simulation names the circuit's."""
-    try:
-        given = json.loads(config.read_text(encoding="utf-8"))
-        manifest = {key: str(value) for key, value in given.get("manifest", {}).items()}
-        for _ in manifest:  # a variable may stand for a name that holds another
-            manifest = {key: _replaced(value, manifest) for key, value in manifest.items()}
-        if isinstance(given.get("network"), str):
-            return files_of(config.parent / _replaced(given["network"], manifest))
-        return {
-            kind: [
-                {
-                    key: str(config.parent / _replaced(value, manifest))
-                    for key, value in entry.items()
-                    if key in names and value
+    seen = list[str]()
+    while True:
+        seen.append(os.path.realpath(config))
+        with parsing(str(config), "is no circuit configuration of SONATA with networks of nodes and edges"):
+            given = json.loads(read_text(config))
+            manifest = _manifest(config, given.get("manifest", {}))
+            if not isinstance(given.get("network"), str):
+                return {
+                    kind: [_files(config, kind, entry, manifest) for entry in given["networks"][kind]] for kind in KINDS
                 }
-                for entry in given["networks"][kind]
-            ]
-            for kind in ("nodes", "edges")
-            for names in [(f"{kind}_file", f"{kind[:-1]}_types_file")]
-        }
-    except OSError as error:
-        raise DataError(f"{config}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{config}: is no circuit configuration of SONATA with networks of nodes and edges") from error
+            config = config.parent / _replaced(config, given["network"], manifest)
+        if os.path.realpath(config) in seen:
+            raise DataError(
+                f"{config}: is a configuration that includes itself; name that of the circuit under network"
+            )
 
 
-def _replaced(text: str, manifest: Mapping[str, str]) -> str:
+def _manifest(config: pathlib.Path, given: Mapping[str, Any]) -> dict[str, str]:
+    """Variables that stand for paths, none of which holds another one any more."""
+    if len(given) > MOST_VARIABLES:
+        raise DataError(f"{config}: has {len(given):,} variables in its manifest, more than {MOST_VARIABLES}")
+    manifest = {str(key): str(value) for key, value in given.items() if str(key).strip("${}")}
+    for _ in manifest:  # a variable may stand for a name that holds another
+        manifest = {key: _replaced(config, value, manifest) for key, value in manifest.items()}
+    return manifest
+
+
+def _files(config: pathlib.Path, kind: str, entry: Mapping[str, Any], manifest: Mapping[str, str]) -> dict[str, str]:
+    names = (f"{kind}_file", f"{kind[:-1]}_types_file")
+    return {
+        key: str(config.parent / _replaced(config, value, manifest))
+        for key, value in entry.items()
+        if key in names and value
+    }
+
+
+def _replaced(config: pathlib.Path, text: str, manifest: Mapping[str, str]) -> str:
+    """A text without variables; each may stand for others, so that a few lines could become a text without end."""
     for key in sorted(manifest, key=len, reverse=True):
-        text = text.replace("${" + key.strip("${}") + "}", manifest[key]).replace(key, manifest[key])
+        for name in ("${" + key.strip("${}") + "}", key):
+            if len(text) + text.count(name) * len(manifest[key]) > LONGEST_PATH:
+                raise DataError(f"{config}: with its variables a path has more than {LONGEST_PATH:,} characters")
+            text = text.replace(name, manifest[key])
     return text
 
 
@@ -115,15 +201,11 @@ def each(files: dict[str, list[dict[str, str]]], kind: str) -> Iterator[tuple[st
 def _read_types(path: str | None, key: str) -> list[dict[str, str]]:
     if path is None:
         return []
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            # Columns are parted by one or more spaces.
-            rows = list(csv.DictReader(file, delimiter=" ", skipinitialspace=True))
+    text = read_text(path, most=MOST_TABLE)
+    with parsing(path, f"is no table of types with a column {key}, its columns parted by spaces"):
+        # Columns are parted by one or more spaces.
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=" ", skipinitialspace=True))
         return [row | {"id": str(int(row[key]))} for row in rows]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: is no table of types with a column {key}, its columns parted by spaces") from error
 
 
 def of_types(types: list[dict[str, str]], population: str, ids: np.ndarray, column: str) -> dict[int, str]:
@@ -146,7 +228,8 @@ def numbers(path: str, column: str, values: dict[int, str]) -> dict[int, float]:
     DataError
         If one is none.
     """
-    try:
-        return {i: float(value) for i, value in values.items()}
-    except ValueError as error:
-        raise DataError(f"the types of {path}: {column} must be a number: {error}") from error
+    with parsing(f"the types of {path}", f"{column} must be a number"):
+        found = {i: float(value) for i, value in values.items()}
+        if not all(map(math.isfinite, found.values())):
+            raise ValueError("it must be finite")
+        return found

@@ -19,7 +19,7 @@ from eprop.plot.style import look
 from eprop.training import RunConfig, RunFolder, read_config, restore
 from eprop.training.engines import make_simulator
 from eprop.training.experiment import facts_of
-from eprop.training.files import write_text
+from eprop.files import write_text
 from eprop.training.trials import spread_of
 from eprop.training.wording import percent, size, with_spread
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError
+from eprop.files import output_errors
 from eprop.network import Network
 from eprop.plot.activity import draw_activity
 from eprop.plot.confusion import draw_confusion
@@ -26,11 +27,14 @@ from eprop.training import RunConfig, RunFolder, load_checkpoint, read_config, r
 from eprop.training.activity import record_activity, uses_softmax
 from eprop.training.config import FORMATS, parse_config
 from eprop.training.engines import make_simulator
-from eprop.training.files import output_errors
 
 
 def draw_run(
-    path: str | pathlib.Path, out: str | pathlib.Path | None = None, *, formats: Sequence[str] = ("png",)
+    path: str | pathlib.Path,
+    out: str | pathlib.Path | None = None,
+    *,
+    formats: Sequence[str] = ("png",),
+    trust: bool = False,
 ) -> list[pathlib.Path]:
     """Draw the figures of a run, or of several trials.
 
@@ -45,6 +49,8 @@ def draw_run(
         Folder for the figures; ``figures`` in the run's folder if not given.
     formats : sequence of str
         ``"png"``, ``"pdf"``, ``"svg"``: each figure in each of them.
+    trust : bool
+        As of `restore`.
 
     Returns
     -------
@@ -61,7 +67,7 @@ def draw_run(
     """
     for kind in formats:
         check_choice("format", kind, FORMATS)
-    figures = figures_of_run(path)
+    figures = figures_of_run(path, trust=trust)
     run = RunFolder(path)
     folder = pathlib.Path(out) if out is not None else run.figures
     with output_errors(folder):
@@ -69,15 +75,15 @@ def draw_run(
     return [save(figure, folder / f"{name}.{kind}") for name, figure in sorted(figures.items()) for kind in formats]
 
 
-def figures_of_run(path: str | pathlib.Path) -> dict[str, Figure]:
+def figures_of_run(path: str | pathlib.Path, *, trust: bool = False) -> dict[str, Figure]:
     """The figures of a run, or of several trials, by name; see `draw_run`."""
     run = RunFolder(path)
     seeds = run.read_trials()
-    return _of_trials(run, seeds) if seeds else _of_run(RunFolder.open(path))
+    return _of_trials(run, seeds, trust) if seeds else _of_run(RunFolder.open(path), trust)
 
 
-def _of_run(run: RunFolder) -> dict[str, Figure]:
-    config, checkpoint, after = restore(run.path)
+def _of_run(run: RunFolder, trust: bool) -> dict[str, Figure]:
+    config, checkpoint, after = restore(run.path, trust=trust)
     before = make_simulator(config)
     summary, metrics = run.read_summary(), run.read_metrics()
     figures: dict[str, Figure] = {}
@@ -97,8 +103,8 @@ def _of_run(run: RunFolder) -> dict[str, Figure]:
     return figures
 
 
-def _of_trials(folder: RunFolder, seeds: Sequence[int]) -> dict[str, Figure]:
-    config = RunConfig.make(*read_config(folder.config))
+def _of_trials(folder: RunFolder, seeds: Sequence[int], trust: bool) -> dict[str, Figure]:
+    config = RunConfig.make(*read_config(folder.config, trust=trust))
     trials = [(run.read_metrics(), run.read_summary()) for run in map(folder.of_seed, seeds)]
     if not any(metrics for metrics, _ in trials):
         raise CheckpointError(f"{folder.path}: none of its {len(seeds)} trials has reported anything yet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from eprop.errors import OutputError, ParameterError
-from eprop.training.files import written_aside
+from eprop.files import written_aside
 
 #: Colours of Okabe and Ito (2008), safe for colour-blind readers and in grey print.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
@@ -176,6 +177,9 @@ def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Pa
     kind = check_picture(path)
     # Without a date, so that the same numbers give the same file.
     metadata: Any = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
-    with look(), written_aside(path) as aside:
-        figure.savefig(aside, format=kind, dpi=dpi, metadata=metadata)
+    picture = io.BytesIO()
+    with look():
+        figure.savefig(picture, format=kind, dpi=dpi, metadata=metadata)
+    with picture.getbuffer() as content, written_aside(path, len(content)) as aside:
+        aside.write_bytes(content)
     return pathlib.Path(path)

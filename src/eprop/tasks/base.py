@@ -11,7 +11,7 @@ import numpy as np
 from eprop.engine import Samples
 from eprop.errors import InputError, ParameterError
 from eprop.network import Network
-from eprop.parameters import Description, param, suggestion
+from eprop.parameters import Description, brief, param, suggestion
 from eprop.tasks.trials import DataChoice, Generated
 
 
@@ -209,7 +209,7 @@ def check_choice(label: str, value: Any, choices: Iterable[str]) -> None:
     choices = list(choices)
     if value not in choices:
         near = suggestion(value, choices) if isinstance(value, str) else ""
-        raise ParameterError(f"{label} must be {_listed(choices)}, got {value!r}{near}")
+        raise ParameterError(f"{label} must be {_listed(choices)}, got {brief(value)}{near}")
 
 
 def _listed(choices: list[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import math
 import os
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eprop.errors import DataError, ParameterError
+from eprop.files import check_budget, memory_budget, read_bytes, read_text
 from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Network, Normal
 from eprop.parameters import param, suggestion
@@ -111,9 +113,8 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         if self.target in TARGETS:
             return {}
         try:
-            with open(self.target, "rb") as file:
-                return {self.target: hashlib.sha256(file.read()).hexdigest()}
-        except OSError:
+            return {self.target: hashlib.sha256(read_bytes(self.target, MOST_PATH)).hexdigest()}
+        except DataError:
             return {}  # who wants the path will say so
 
     @property
@@ -223,6 +224,8 @@ TARGETS = {"sines": sines, "lemniscate": lemniscate, "handwriting": handwriting}
 
 #: Of the numbers of a path; what is computed from their squares must remain finite.
 LARGEST = 1e100
+#: Largest file of a path, bytes.
+MOST_PATH = 16_000_000
 
 
 def read_path(file: str, n: int) -> np.ndarray:
@@ -235,11 +238,8 @@ def read_path(file: str, n: int) -> np.ndarray:
     DataError
         If the file is missing, or is not a table of numbers with two rows at least.
     """
-    try:
-        with open(file, encoding="utf-8-sig") as lines:
-            rows = [(number, line.strip().split(",")) for number, line in enumerate(lines, start=1) if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    lines = io.StringIO(read_text(file, DataError, MOST_PATH))
+    rows = [(number, line.strip().split(",")) for number, line in enumerate(lines, start=1) if line.strip()]
     if rows and _are_names(rows[0][1]):
         del rows[0]
     for number, row in rows:
@@ -255,6 +255,7 @@ def read_path(file: str, n: int) -> np.ndarray:
     table = np.array([_numbers(row) for _, row in rows])
     if table.ndim != 2 or len(table) < 2:
         raise DataError(f"{file}: must hold two rows of numbers at least, a column for each readout")
+    check_budget(f"{file}: {n:,} points of {table.shape[1]:,} columns", 8 * n * (table.shape[1] + 2), memory_budget())
     at = np.linspace(0.0, len(table) - 1.0, n)
     return np.column_stack([np.interp(at, np.arange(len(table)), column) for column in table.T])
 

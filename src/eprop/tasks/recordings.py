@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import pathlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -91,7 +90,7 @@ class Recordings(DataChoice):
     def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Parts:
         """Training, held-out and test data; in a later ``epoch`` with other recordings of simulated digits."""
         for path in (self.data, self.mnist, *self.test_data):
-            if path is not None and not pathlib.Path(path).exists():  # before an hour is spent on the other parts
+            if path is not None and not os.path.exists(path):  # before an hour is spent on the other parts
                 raise DataError(f"{path}: no such folder or zip archive")
         splits = load(
             data=self.data,
@@ -127,7 +126,11 @@ class Recordings(DataChoice):
         """Recordings again."""
         sources = [p for p in task.build_network().populations if p.model.role == "source"]
         channels = next((p for p in sources if p.name == "in"), sources[0]).size
-        return BinnedDataset(arrays["ptr"], arrays["channels"], arrays["labels"], channels, getattr(task, "dt", 1.0))
+        if not {"ptr", "channels", "labels"} <= arrays.keys():
+            raise DataError("the trial that was kept is not one of recordings")
+        kept = BinnedDataset(arrays["ptr"], arrays["channels"], arrays["labels"], channels, getattr(task, "dt", 1.0))
+        kept.validate()
+        return kept
 
     def _varied(self) -> EventCamera:
         """The camera for digits to learn from."""

@@ -9,9 +9,13 @@ import pathlib
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from types import ModuleType
 
 from eprop.errors import ParameterError
+from eprop.files import read_bytes
+from eprop.files.reading import MOST_TEXT
+from eprop.files.trust import is_trusted
 from eprop.parameters import suggestion
 from eprop.tasks.base import Task
 from eprop.tasks.evidence_accumulation import EvidenceAccumulation
@@ -28,17 +32,28 @@ _DIGEST = "__digest__"
 _PREFIX = "eprop_task_"
 
 
-def task_named(name: str) -> type[Task]:
+def task_named(name: str, *, named_by: str | None = None, trust: bool = False) -> type[Task]:
     """The task with a name, such as ``"nmnist"``, or the one in a file, such as ``"my_task.py"``, there or in this folder.
+
+    The file is run. A user who names it agrees to that; data do not.
+
+    Parameters
+    ----------
+    name : str
+    named_by : str, optional
+        The data that name it, such as a run's ``config.toml``. Then a file is run only if this user has trained with it.
+    trust : bool
+        Run it all the same.
 
     Raises
     ------
     ParameterError
-        If there is none; the message suggests the nearest.
+        If there is none; the message suggests the nearest. If data name a file that this user has not trained with; the
+        message shows path and digest.
     """
     name = str(name)
     if name.endswith(".py"):
-        return _from_file(task_file(name))
+        return _from_file(task_file(name), _agreed if named_by is None or trust else _agreement(named_by))
     if name not in TASKS:
         raise ParameterError(f"no task {name!r}; there are: {', '.join(TASKS)}{suggestion(name, TASKS)}")
     return TASKS[name]
@@ -67,9 +82,29 @@ def line_in_task(error: BaseException) -> str | None:
     return where
 
 
-def _from_file(path: pathlib.Path) -> type[Task]:
+Agreement = Callable[[pathlib.Path, str], None]
+
+
+def _agreed(path: pathlib.Path, digest: str) -> None:
+    """The user has named the file."""
+
+
+def _agreement(named_by: str) -> Agreement:
+    """What refuses a file that only data name, unless this user has trained with it."""
+
+    def agree(path: pathlib.Path, digest: str) -> None:
+        if not is_trusted(digest):
+            raise ParameterError(
+                f"{named_by}: names the task {path}, a Python file with SHA-256 {digest}; no run that you trained used this file "
+                "as it is now, so it is not run. Read it; if you trust it, give --trust, in Python trust=True"
+            )
+
+    return agree
+
+
+def _from_file(path: pathlib.Path, agree: Agreement) -> type[Task]:
     """The only task that a file defines."""
-    module = _module(path)
+    module = _module(path, agree)
     found = [
         value
         for value in vars(module).values()
@@ -99,7 +134,7 @@ def _check_dataclasses(kind: type[Task], path: pathlib.Path) -> None:
             )
 
 
-def _module(path: pathlib.Path) -> ModuleType:
+def _module(path: pathlib.Path, agree: Agreement) -> ModuleType:
     # Named after its path, so that files of one name in two folders are two modules. Once loaded it stays: a class
     # that is loaded twice would be two classes.
     name = f"{_PREFIX}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
@@ -111,12 +146,15 @@ def _module(path: pathlib.Path) -> ModuleType:
             f"{path}: no such file, neither there nor in this folder; a run needs the file of its task. For a new task, "
             "eprop new-task NAME writes a template"
         )
+    # Read once: the digest is that of what is run. A loader would run bytecode that somebody has put beside the file.
+    text = read_bytes(path, MOST_TEXT, ParameterError)
+    digest = hashlib.sha256(text).hexdigest()
+    agree(path, digest)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    # Of the text that is carried out now: the file may be edited while the class lives.
-    vars(module)[_DIGEST] = hashlib.sha256(path.read_bytes()).hexdigest()
+    vars(module)[_DIGEST] = digest
     try:
-        spec.loader.exec_module(module)
+        exec(compile(text, str(path), "exec", dont_inherit=True), vars(module))
     except Exception as error:
         del sys.modules[name]
         where = line_in_task(error) or path

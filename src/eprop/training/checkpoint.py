@@ -1,29 +1,36 @@
 """Checkpoints: HDF5 files without pickled objects, written aside and then renamed, with a checksum over everything.
 
 The checksum stands ahead of the HDF5 part, in the block that HDF5 leaves to the user, and is compared before HDF5 sees
-the file: a damaged file can make the HDF5 library itself crash, and so can a full disk, which it never sees either.
+the file: a damaged file can make the HDF5 library itself crash, and so can a full disk, which it never sees either. Beside it
+is a mark that only this user can make; a checkpoint of somebody else is read by a process of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
+import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 
 from eprop.errors import CheckpointError
-from eprop.training.files import written_aside
+from eprop.files import open_regular, parse_json, parsing, written_aside
+from eprop.files.hdf5 import Group, hdf5_process
+from eprop.files.trust import is_own, own_mark
 
 #: Version of the layout; a file of another one is refused. Layout 1 is that of version 0.1.
 FORMAT = 2
 _KIND = "eprop checkpoint"
 _HEADER = 512
+#: How lines of the header begin.
+_LINES = ("layout ", "version ", "sha256 ", "mark ")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _GROUPS = ("state", "example", "position")
 _WHAT_TO_DO = "take a copy if you have one, or repeat the run with its config.toml"
@@ -66,9 +73,17 @@ def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
         If the disk is full or not writable; the old checkpoint is still there.
     """
     image = _hdf5(checkpoint)
-    with image.getbuffer() as whole, whole[_HEADER:] as content, written_aside(path) as aside, aside.open("wb") as file:
+    with image.getbuffer() as whole, whole[_HEADER:] as content, _written(path, len(whole)) as file:
         file.write(_header(checkpoint.version, content))
         file.write(content)
+
+
+@contextlib.contextmanager
+def _written(path: str | pathlib.Path, size: int) -> Iterator[BinaryIO]:
+    """A file to write to, whole or not at all."""
+    with written_aside(path, size) as aside, aside.open("wb") as file:
+        yield file
+        file.flush()
 
 
 def _hdf5(checkpoint: Checkpoint) -> io.BytesIO:
@@ -91,8 +106,14 @@ def _apart(position: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str
     return arrays, {name: value for name, value in position.items() if name not in arrays}
 
 
-def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
+def load_checkpoint(path: str | pathlib.Path, *, memory: int | None = None) -> Checkpoint:
     """Read a checkpoint, and check that nothing in it has changed since it was written.
+
+    Parameters
+    ----------
+    path : path
+    memory : int, optional
+        Bytes that the arrays may take, of a checkpoint that another user has written; by default three quarters of what is free.
 
     Raises
     ------
@@ -100,18 +121,16 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
         If the file is missing, damaged, or of another kind or version; the message names it and says what to do.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise CheckpointError(f"{path}: there is no checkpoint; the run was stopped before its first one, repeat it")
-    try:
-        version = _check_header(path)
-        with h5py.File(path, "r") as file:
-            config, position = str(file.attrs["config"]), json.loads(str(file.attrs["position"]))
-            source = str(file.attrs.get("source", ""))  # files of eprop 0.1 have none
-            state, example, arrays = (_arrays(file, group) for group in _GROUPS)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{path}: cannot be read ({error}); {_WHAT_TO_DO}") from error
+    with parsing(str(path), "cannot be read", CheckpointError, _WHAT_TO_DO):
+        version, own = _check_header(path)
+        attributes, (state, example, arrays) = _read_here(path) if own else _read_apart(path, memory)
+        config, told = (str(attributes[name]) for name in ("config", "position"))
+        source = str(attributes.get("source", ""))
+        position = parse_json(told, str(path), CheckpointError)
+        if not isinstance(position, dict):
+            raise ValueError("it does not tell where the training is")
     return Checkpoint(config, position | arrays, state, example, version, source)
 
 
@@ -122,6 +141,31 @@ def is_checkpoint(path: str | pathlib.Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(_KIND) + 1) == f"{_KIND}\n".encode()
+
+
+Parts = tuple[Mapping[str, Any], list[dict[str, np.ndarray]]]
+
+
+def _read_here(path: pathlib.Path) -> Parts:
+    """Attributes of a checkpoint of this user, and the arrays of each group."""
+    with h5py.File(path, "r") as file:
+        return dict(file.attrs), [_arrays(file, group) for group in _GROUPS]
+
+
+def _read_apart(path: pathlib.Path, memory: int | None) -> Parts:
+    """The same of somebody else's."""
+    with hdf5_process() as process:
+        tree = process.read(path, memory=memory, error=CheckpointError)
+    return tree.attrs, [dict(_flat(tree.members.get(group), "")) for group in _GROUPS]
+
+
+def _flat(node: Any, start: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Arrays of a group and of those within, by their paths."""
+    for name, member in node.members.items() if isinstance(node, Group) else ():
+        if isinstance(member, Group):
+            yield from _flat(member, f"{start}{name}/")
+        elif member.values is not None:
+            yield start + name, member.values
 
 
 def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:
@@ -141,13 +185,18 @@ def _header(version: str, content: memoryview) -> bytes:
     """Kind, layout, version and checksum as lines of text, to stand ahead of the HDF5 part."""
     digest = hashlib.sha256(version.encode())
     digest.update(content)
-    lines = f"{_KIND}\nlayout {FORMAT}\nversion {version}\nsha256 {digest.hexdigest()}\n"
+    mark = own_mark(digest.hexdigest())
+    digest.update(mark.encode())
+    lines = f"{_KIND}\nlayout {FORMAT}\nversion {version}\nsha256 {digest.hexdigest()}\nmark {mark}\n"
     return lines.encode().ljust(_HEADER, b"\0")
 
 
-def _check_header(path: pathlib.Path) -> str:
-    """Version of the package that wrote a file; raises `CheckpointError` unless the file is as it was written."""
-    with path.open("rb") as file:
+def _check_header(path: pathlib.Path) -> tuple[str, bool]:
+    """Version of the package that wrote a file, and whether it was this user's.
+
+    Raises `CheckpointError` unless the file is as it was written.
+    """
+    with open_regular(path, CheckpointError) as file:
         header = file.read(_HEADER)
     kind, *lines = header.rstrip(b"\0").decode("utf-8", "replace").splitlines() or [""]
     if kind != _KIND:
@@ -162,16 +211,19 @@ def _check_header(path: pathlib.Path) -> str:
             f"{path}: has layout {facts.get('layout')}, this version of eprop reads layout {FORMAT}; "
             f"it was written by eprop {version}: use that, or train again with the run's config.toml"
         )
-    if facts.get("sha256") != _digest(path, version):
+    digest, mark = _digest(path, version), facts.get("mark", "")
+    of_content = digest.hexdigest()
+    digest.update(mark.encode())
+    if facts.get("sha256") != digest.hexdigest() or not all(line.startswith(_LINES) for line in lines):
         raise CheckpointError(f"{path}: is damaged, its checksum is wrong; {_WHAT_TO_DO}")
-    return version
+    return version, is_own(of_content, mark)
 
 
-def _digest(path: pathlib.Path, version: str) -> str:
+def _digest(path: pathlib.Path, version: str) -> Any:
     """Checksum of the version and of all that follows the header, piece by piece."""
     out = hashlib.sha256(version.encode())
     with path.open("rb") as file:
         file.seek(_HEADER)
         while chunk := file.read(1 << 20):
             out.update(chunk)
-    return out.hexdigest()
+    return out

@@ -16,6 +16,7 @@ import tomli_w
 
 from eprop.engine.ranks.parallelism import DIVISIONS
 from eprop.errors import ParameterError
+from eprop.files import read_text
 from eprop.parameters import Description, ParameterInfo, param, parameters_of
 from eprop.tasks import TASKS, DataChoice, Task, check_choice, suggestion, task_file, task_named
 from eprop.training.trainer import Training
@@ -89,7 +90,7 @@ class RunConfig:
         task.pop("name", None)
         was = dict(task)
         wanted = {**task, **changes.get("task", {})}
-        before, after = kind.suited(task), kind.suited(wanted)
+        before, after = kind.suited(_fixed(task)), kind.suited(_fixed(wanted))
         stale = {k for k, v in task.items() if k in before and v == before[k] and before[k] != after.get(k)}
         task = {k: v for k, v in wanted.items() if k not in stale or k in changes.get("task", {})}
         parts = {part: {**given.get(part, {}), **changes.get(part, {})} for part in ("data", "training", "run")}
@@ -157,6 +158,11 @@ class RunConfig:
         return {"task": self.task, "data": self.data, "training": self.training, "run": self.execution}
 
 
+def _fixed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that may be looked up in tables: a list in a file may be anything, and is refused later if it is wrong."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
 def _still_wanted(values: Mapping[str, Any], before: Training, after: Training) -> dict[str, Any]:
     """Values but those that were suitable ``before``, where others are ``after``."""
     old, new = vars(before), vars(after)
@@ -170,14 +176,18 @@ def same_task(one: str, other: str) -> bool:
     return one == other
 
 
-def read_config(path: str | pathlib.Path, task: str | None = None) -> tuple[str, dict[str, dict[str, Any]]]:
+def read_config(
+    path: str | pathlib.Path, task: str | None = None, *, trust: bool = False
+) -> tuple[str, dict[str, dict[str, Any]]]:
     """Name of the task and sections of a configuration file.
 
     Parameters
     ----------
     path : path
     task : str, optional
-        The task that is meant by a file that names none.
+        The task that is meant; a file that names another one is refused.
+    trust : bool
+        Run the file of a task that the configuration names, though this user has not trained with it.
 
     Returns
     -------
@@ -189,15 +199,10 @@ def read_config(path: str | pathlib.Path, task: str | None = None) -> tuple[str,
     Raises
     ------
     ParameterError
-        If the file is missing, is no TOML, names no task where none is meant, or has a section or key that is not
-        known; the message names file and line.
+        If the file is missing, is no TOML, names no task where none is meant or another one, or the file of a task that this
+        user has not trained with, or has a section or key that is not known; the message names file and line.
     """
-    path = pathlib.Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    return parse_config(text, str(path), task)
+    return parse_config(read_text(path, ParameterError), str(path), task, trust=trust)
 
 
 class _Parsed(dict[str, dict[str, Any]]):
@@ -224,11 +229,23 @@ def _placed(
         raise ParameterError(f"{given.where}: line {_line(given.text, section, told[3])}: {told[2]}") from error
 
 
-def parse_config(text: str, where: str, task: str | None = None) -> tuple[str, dict[str, dict[str, Any]]]:
-    """As `read_config`, of a text; ``where`` names it in messages."""
+def named_task(text: str, where: str) -> str | None:
+    """The task that a configuration names, None if it names none; nothing of it is run.
+
+    Raises
+    ------
+    ParameterError
+        If it is no TOML, has a section that is not known, or a value of a kind that no parameter has.
+    """
+    name: str | None = _table(text, where).get("task", {}).get("name")
+    return name
+
+
+def _table(text: str, where: str) -> dict[str, dict[str, Any]]:
+    """Sections of a configuration, with values of kinds that parameters have."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of whole numbers with thousands of digits it is a plain ValueError
         raise ParameterError(f"{where}: is no TOML: {error}") from error
     if not table:
         raise ParameterError(
@@ -239,9 +256,37 @@ def parse_config(text: str, where: str, task: str | None = None) -> tuple[str, d
             what = "section" if isinstance(values, dict) else "key outside of a section"
             near = suggestion(section, _SECTIONS)
             raise ParameterError(f"{where}: line {_line(text, '', section)}: unknown {what} {section!r}{near}")
-    name = table.get("task", {}).get("name", task)
+        for key, value in values.items():
+            if not _is_value(value) or (section == "task" and key == "name" and not isinstance(value, str)):
+                wanted = (
+                    "the name of a task" if key == "name" else "a number, a text, true or false, or a list of these"
+                )
+                line = _line(text, section, key)
+                raise ParameterError(f"{where}: line {line}: {key} must be {wanted}, got {value!r:.80}")
+    return table
+
+
+def _is_value(value: Any) -> bool:
+    """Whether a parameter may have a value: no tables, dates, or lists of lists."""
+    each = value if isinstance(value, list) else [value]
+    return all(isinstance(one, (bool, int, float, str)) for one in each)
+
+
+def parse_config(
+    text: str, where: str, task: str | None = None, *, trust: bool = False
+) -> tuple[str, dict[str, dict[str, Any]]]:
+    """As `read_config`, of a text; ``where`` names it in messages."""
+    table = _table(text, where)
+    named: Any = table.get("task", {}).get("name")
+    name = task if named is None else named
     if name is None:
         raise ParameterError(f'{where}: names no task; write name = "{next(iter(TASKS))}" or another one under [task]')
+    if task is None or not name.endswith(".py"):
+        task_named(name, named_by=where, trust=trust)
+    if task is not None and not same_task(name, task):
+        raise ParameterError(
+            f"{where}: configures the task {name!r}, not {task!r}; run it with: eprop train {name} --config {where}"
+        )
     for section, kind in _kinds(name).items():
         known = [*_keys(kind), *["name"] * (section == "task")]
         for key in table.get(section, {}):
@@ -264,14 +309,16 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            raise ParameterError(f"--set takes key=value such as eta=0.002, got {setting!r}")
+            raise ParameterError(f"--set takes key=value such as eta=0.002, got {setting!r:.80}")
         section, _, name = key.strip().rpartition(".")
         homes = [s for s, kind in kinds.items() if section in ("", s) and name in _keys(kind)]
         if len(homes) != 1:
-            raise ParameterError(f"--set {setting}: {_not_one(section, name, homes, kinds)}")
+            raise ParameterError(f"--set {setting:.80}: {_not_one(section, name, homes, kinds)}")
         values, value = out[homes[0]], _value(text.strip())
         if name in values and values[name] != value:
-            raise ParameterError(f"--set {name}={values[name]} and --set {setting}: which of them? Leave out one")
+            raise ParameterError(
+                f"--set {name}={values[name]!s:.80} and --set {setting:.80}: which of them? Leave out one"
+            )
         values[name] = value
     return out
 
@@ -310,7 +357,7 @@ def _value(text: str) -> Any:
     text = text.lower() if text.lower() in ("true", "false") else text
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from eprop.errors import CheckpointError, DivergenceError, EPropError, OutputError, ParameterError
+from eprop.files import parsing
+from eprop.files.trust import trust_task
 from eprop.markup import table
 from eprop.parallel import Communicator, Serial
 from eprop.tasks import Parts, Trials
@@ -29,7 +31,7 @@ from eprop.training.lock import locked
 from eprop.training.machine import describe_machine, package_version, peak_memory
 from eprop.training.metrics import Evaluation, per_class_error
 from eprop.training.progress_bar import shown
-from eprop.training.restoring import config_of, misfit, refuse_edited, refuse_other_task, restore
+from eprop.training.restoring import config_of, misfit, refuse_edited, restore
 from eprop.training.runs import RunFolder
 from eprop.training.tensorboard import TensorBoard
 from eprop.training.trainer import Callback, Trainer
@@ -132,6 +134,7 @@ def resume_run(
     *,
     task: str | None = None,
     threads: int | None = None,
+    trust: bool = False,
     watcher: Watcher | None = None,
     comm: Communicator | None = None,
     callbacks: Sequence[Callback] = (),
@@ -145,6 +148,8 @@ def resume_run(
     task : str, optional
         Task that the run is meant to have, by its name or file.
     threads : int, optional
+    trust : bool
+        As of `restore`; not needed where ``task`` names the file.
     watcher : Watcher, optional
         A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
@@ -162,7 +167,7 @@ def resume_run(
     CheckpointError
         If there is no checkpoint, it is damaged, or the data or the run's ``config.toml`` have changed since.
     ParameterError
-        If it is a run of another task.
+        If it is a run of another task, or names the file of a task that this user has not trained with.
     OutputError
         If another process is training it.
     """
@@ -172,8 +177,7 @@ def resume_run(
         locked(run.path, comm.rank == 0),
     ):  # before it is read: another process may be about to write it
         checkpoint = load_checkpoint(run.checkpoint)
-        config = config_of(checkpoint, run)
-        refuse_other_task(run, config, task)
+        config = config_of(checkpoint, run, task, trust=trust)
         refuse_edited(run, config)
         if threads is not None:
             config = replace(config, execution=config.execution.replace(threads=threads))
@@ -186,6 +190,7 @@ def evaluate_run(
     *,
     fresh: int | None = None,
     threads: int | None = None,
+    trust: bool = False,
     watcher: Watcher | None = None,
     comm: Communicator | None = None,
 ) -> tuple[RunConfig, Evaluation, Trials]:
@@ -201,6 +206,8 @@ def evaluate_run(
         So many new trials instead, for a task that makes them from a seed: neither the run's own test nor any other of the same
         numbers has used them.
     threads : int, optional
+    trust : bool
+        As of `restore`.
     watcher : Watcher, optional
         A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
@@ -225,9 +232,10 @@ def evaluate_run(
     """
     if data is not None and fresh is not None:
         raise ParameterError("give recordings (--data) or a number of fresh trials (--fresh), not both")
-    config, checkpoint, simulator = restore(path, threads=threads, comm=comm)
-    done, total = checkpoint.position["done"], checkpoint.position.get("total", 0)  # files of eprop 0.1 have none
-    if done < total and not checkpoint.position.get("stopped_early"):
+    config, checkpoint, simulator = restore(path, threads=threads, trust=trust, comm=comm)
+    done, total = (checkpoint.position.get(name, 0) for name in ("done", "total"))
+    stopped = type(done) is int and type(total) is int and done < total
+    if stopped and not checkpoint.position.get("stopped_early"):
         warnings.warn(
             f"{path}: was stopped after {done:,} of {total:,} samples; what is judged is its checkpoint of then",
             UnfinishedRunWarning,
@@ -330,12 +338,13 @@ class _Run:
     def resume(self, folder: RunFolder, checkpoint: Checkpoint) -> Outcome:
         self.folder = folder
         position = dict(checkpoint.position)
-        if position.pop("data") != self.fingerprint():
+        if position.pop("data", None) != self.fingerprint():
             raise CheckpointError(
                 f"{folder.checkpoint}: was written while learning from other data; what is now "
                 f"{self.parts.train.name!r} has changed: start a new run"
             )
-        self.trainer.set_position(position)
+        with parsing(str(folder.checkpoint), "does not tell where the training is", CheckpointError, "repeat the run"):
+            self.trainer.set_position(position)
         try:
             self.simulator.set_state(checkpoint.state)
         except EPropError as error:
@@ -346,6 +355,8 @@ class _Run:
         return self.learn()
 
     def learn(self) -> Outcome:
+        if self.writes and self.task.origin:
+            trust_task(self.task.origin, self.task.digest)
         self.watcher.phase("preparing")
         try:
             self.trainer.warm_up()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from eprop.errors import OutputError
-from eprop.training.files import output_errors
+from eprop.files import output_errors
 
 try:
     import fcntl

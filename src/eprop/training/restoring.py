@@ -11,9 +11,10 @@ import numpy as np
 
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError, EPropError, InputError, ParameterError
+from eprop.files import read_text
 from eprop.parallel import Communicator
 from eprop.training.checkpoint import Checkpoint, load_checkpoint
-from eprop.training.config import RunConfig, parse_config, read_config, same_task
+from eprop.training.config import RunConfig, named_task, parse_config, read_config, same_task
 from eprop.training.engines import make_simulator
 from eprop.training.runs import RunFolder
 
@@ -23,7 +24,7 @@ class ChangedTaskWarning(UserWarning):
 
 
 def restore(
-    path: str | pathlib.Path, *, threads: int | None = None, comm: Communicator | None = None
+    path: str | pathlib.Path, *, threads: int | None = None, trust: bool = False, comm: Communicator | None = None
 ) -> tuple[RunConfig, Checkpoint, Simulator]:
     """Configuration, checkpoint and trained network of a run; at rest, with the weights of the checkpoint.
 
@@ -35,6 +36,8 @@ def restore(
         Folder of the run.
     threads : int, optional
         As of `Simulator`.
+    trust : bool
+        Run the Python file of a task that the run names, though this user has not trained with it.
     comm : Communicator, optional
         Ranks that all call this.
 
@@ -49,10 +52,12 @@ def restore(
     ------
     CheckpointError
         If there is no checkpoint, it is damaged, or does not fit the run's configuration.
+    ParameterError
+        If the run names the file of a task that this user has not trained with.
     """
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.checkpoint)
-    config = config_of(checkpoint, run)
+    config = config_of(checkpoint, run, trust=trust)
     simulator = make_simulator(config, threads, comm)
     try:
         _take_over(simulator, checkpoint.state, config.execution.engine)
@@ -89,9 +94,15 @@ def misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> Checkpoi
     )
 
 
-def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
-    """The configuration that is kept in a checkpoint; warns if a file that the task is made of has been edited since."""
-    config = RunConfig.make(*parse_config(checkpoint.config, f"configuration in {run.checkpoint}"))
+def config_of(checkpoint: Checkpoint, run: RunFolder, task: str | None = None, *, trust: bool = False) -> RunConfig:
+    """The configuration that is kept in a checkpoint; warns if a file that the task is made of has been edited since.
+
+    Of the ``task`` that is meant, if one is given; of another one nothing is run.
+    """
+    where = f"configuration in {run.checkpoint}"
+    if task is not None:
+        refuse_other_task(run, named_task(checkpoint.config, where), task)
+    config = RunConfig.make(*parse_config(checkpoint.config, where, task, trust=trust))
     for file, digest in config.task.sources().items():
         if checkpoint.source not in ("", digest):
             warnings.warn(
@@ -103,12 +114,12 @@ def config_of(checkpoint: Checkpoint, run: RunFolder) -> RunConfig:
     return config
 
 
-def refuse_other_task(run: RunFolder, config: RunConfig, task: str | None) -> None:
-    """Raise `ParameterError` if a run is not one of the task that it is meant to have."""
-    if task is not None and not same_task(task, config.task_name):
+def refuse_other_task(run: RunFolder, named: str | None, task: str) -> None:
+    """Raise `ParameterError` if a run, which names a task, is not one of the ``task`` that it is meant to have."""
+    if named is not None and not same_task(task, named):
         raise ParameterError(
-            f"{run.path}: is a run of the task {config.task_name!r}; go on with: "
-            f"eprop train {shlex.quote(config.task_name)} --resume {shlex.quote(str(run.path))}"
+            f"{run.path}: is a run of the task {named!r}; go on with: "
+            f"eprop train {shlex.quote(named)} --resume {shlex.quote(str(run.path))}"
         )
 
 
@@ -116,7 +127,11 @@ def refuse_edited(run: RunFolder, config: RunConfig) -> None:
     """A run goes on as it began: an edited ``config.toml`` beside it would no longer tell the truth."""
     if not run.config.is_file():
         return
-    changed = config.differences(RunConfig.make(*read_config(run.config)))
+    named = named_task(read_text(run.config, ParameterError), str(run.config)) or config.task_name
+    if same_task(named, config.task_name):
+        changed = config.differences(RunConfig.make(*read_config(run.config, config.task_name)))
+    else:  # nothing of another task is run
+        changed = [f"task.name = {named!r}, not {config.task_name!r}"]
     if changed:
         raise CheckpointError(
             f"{run.config}: was edited since the run began ({'; '.join(changed)}): undo that to go on, or begin a new "

@@ -8,9 +8,10 @@ import pathlib
 from typing import Any
 
 from eprop.errors import CheckpointError, OutputError, ParameterError
+from eprop.files import output_errors, parsing, read_bytes, read_text, write_text
+from eprop.files.reading import MOST_TEXT
 from eprop.training.checkpoint import is_checkpoint
-from eprop.training.config import FORMATS, RunConfig, read_config
-from eprop.training.files import output_errors, write_text
+from eprop.training.config import FORMATS, RunConfig, named_task, parse_config
 from eprop.training.lock import LOCK, refuse_locked
 
 CONFIG, METRICS, SUMMARY, CHECKPOINT, TRIALS, FIGURES, TENSORBOARD, REPORT = (
@@ -23,6 +24,8 @@ CONFIG, METRICS, SUMMARY, CHECKPOINT, TRIALS, FIGURES, TENSORBOARD, REPORT = (
     "tensorboard",
     "report.html",
 )
+#: Largest file of metrics that is read, bytes: a run of 100,000 epochs writes a tenth of it.
+MOST_METRICS = 1_000_000_000
 #: All pictures that the figures of a run may be, see `eprop.plot.draw_run`.
 PICTURES = tuple(
     f"{name}.{kind}"
@@ -146,7 +149,11 @@ class RunFolder:
         if not self.config.is_file():
             return False
         try:
-            RunConfig.make(*read_config(self.config))
+            text, where = read_text(self.config, ParameterError), str(self.config)
+            named = named_task(text, where)
+            if named is None or named.endswith(".py"):  # a task's file is not run to see whether it may be removed
+                return named is not None
+            RunConfig.make(*parse_config(text, where))
         except ParameterError:
             return False
         return True
@@ -163,10 +170,8 @@ class RunFolder:
         """The summary; empty if the run did not come to its end."""
         if not self.summary.is_file():
             return {}
-        try:
-            return _entries(self.summary.read_bytes())
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.summary}: is damaged ({error}); --resume writes it anew") from error
+        with parsing(str(self.summary), "is damaged", CheckpointError, "--resume writes it anew"):
+            return _entries(read_bytes(self.summary, MOST_TEXT, CheckpointError))
 
     def write_trials(self, seeds: list[int]) -> None:
         """Write ``trials.json``: the seeds of all trials that are wanted, those to come as well."""
@@ -176,30 +181,32 @@ class RunFolder:
         """Seeds of all trials that are wanted; none if this is a run."""
         if not self.trials.is_file():
             return []
-        try:
-            return [int(seed) for seed in json.loads(self.trials.read_text(encoding="utf-8"))["seeds"]]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(
-                f"{self.trials}: does not say which seeds the trials have ({error!r}); begin anew in another folder"
-            ) from error
+        what, advice = "does not say which seeds the trials have", "begin anew in another folder"
+        with parsing(str(self.trials), what, CheckpointError, advice):
+            seeds = _entries(read_bytes(self.trials, MOST_TEXT, CheckpointError))["seeds"]
+            if not isinstance(seeds, list) or not all(type(seed) is int and 0 <= seed < 2**63 for seed in seeds):
+                raise ValueError(f"seeds must be a list of whole numbers from 0 on, got {seeds!r:.80}")
+        return seeds
 
     def add_metrics(self, line: dict[str, Any]) -> None:
         """Append a line to ``metrics.jsonl``."""
-        with output_errors(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        text = json.dumps(line) + "\n"
+        with output_errors(self.metrics, len(text)), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(text)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics; a last line that was cut short is left out."""
         if not self.metrics.is_file():
             return []
-        lines = self.metrics.read_bytes().splitlines()
+        lines = read_bytes(self.metrics, MOST_METRICS, CheckpointError).splitlines()
         out = []
         for number, line in enumerate(lines, start=1):
             try:
-                out.append(_entries(line))
-            except ValueError as error:
+                with parsing(str(self.metrics), f"line {number} is damaged", CheckpointError):
+                    out.append(_entries(line))
+            except CheckpointError:
                 if number < len(lines):
-                    raise CheckpointError(f"{self.metrics}: line {number} is damaged ({error})") from error
+                    raise
         return out
 
     def share(self) -> float:
@@ -207,9 +214,9 @@ class RunFolder:
         if self.summary.is_file():
             return 1.0
         try:
-            last = _entries(self.metrics.read_bytes().splitlines()[-1])
+            last = _entries(read_bytes(self.metrics, MOST_METRICS).splitlines()[-1])
             return min(float(last["samples"] / last["total"]), 1.0)
-        except (OSError, ValueError, IndexError, KeyError, TypeError, ZeroDivisionError):
+        except (OSError, ValueError, IndexError, KeyError, TypeError, ArithmeticError, RecursionError):
             return 0.0  # not begun, a line under way, of an earlier version, or damaged
 
     def tidy(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from eprop.errors import MissingExtraError
-from eprop.training.files import output_errors
+from eprop.files import output_errors
 
 #: Lines of metrics, and how TensorBoard calls their values.
 TAGS = {

@@ -273,6 +273,9 @@ class Trainer:
             raise DataError(f"the training is at sample {self._at.done}, but has only {self.total} now")
         if self.training.skip_easy:
             losses, passed = (np.array(position[f"easy_{name}"]) for name in ("losses", "passed"))
+            shape = self._easy.losses.shape
+            if (losses.shape, passed.shape) != (shape, shape) or passed.dtype != bool or passed.all():
+                raise DataError(f"it does not tell which of {len(self.trials)} samples are easy")
             self._easy, self._order = Easy(losses, int(position["easy_epoch"]), passed), None
 
     def warm_up(self) -> None:

@@ -17,8 +17,9 @@ from typing import Any
 
 from eprop.engine.ranks.parallelism import check_threads
 from eprop.errors import CheckpointError, EPropError, MissingExtraError, ParameterError
+from eprop.files import read_text
 from eprop.training.checkpoint import load_checkpoint
-from eprop.training.config import RunConfig, parse_config, read_config
+from eprop.training.config import RunConfig, named_task, parse_config, read_config
 from eprop.training.experiment import resume_run, start_run
 from eprop.training.failure import Failure, failure_of
 from eprop.training.interrupt import Request, Stopped, asked_by, terminating
@@ -101,6 +102,7 @@ def resume_trials(
     task: str | None = None,
     jobs: int | None = None,
     threads: int | None = None,
+    trust: bool = False,
     watcher: Watcher | None = None,
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Go on with trials that were stopped, as if they had not been: those that are finished are kept.
@@ -115,6 +117,8 @@ def resume_trials(
         As for `run_trials`.
     threads : int, optional
         Of each trial.
+    trust : bool
+        As of `resume_run`.
     watcher : Watcher, optional
 
     Returns
@@ -139,11 +143,14 @@ def resume_trials(
     if not seeds:
         RunFolder.open(path)  # says more of a folder that is missing, or of trials that an earlier version has left
         raise CheckpointError(f"{folder.path}: holds no {TRIALS}; it is no folder of several trials")
-    config = RunConfig.make(*read_config(folder.config))
-    refuse_other_task(folder, config, task)
+    if task is not None:
+        refuse_other_task(folder, named_task(read_text(folder.config, ParameterError), str(folder.config)), task)
+    config = RunConfig.make(*read_config(folder.config, task, trust=trust))
     for seed in seeds:
         if (run := folder.of_seed(seed)).checkpoint.is_file():
-            begun = RunConfig.make(*parse_config(load_checkpoint(run.checkpoint).config, str(run.checkpoint)))
+            kept = load_checkpoint(run.checkpoint).config
+            refuse_other_task(run, named_task(kept, str(run.checkpoint)), config.task_name)
+            begun = RunConfig.make(*parse_config(kept, str(run.checkpoint), config.task_name))
             refuse_edited(folder, replace(begun, task=begun.task.replace(seed=config.task.seed)))
     if threads is not None:
         config = replace(config, execution=config.execution.replace(threads=threads))
@@ -308,14 +315,15 @@ def _trial(text: str, seed: int, out: str, stop: pathlib.Path, caller: int) -> d
 
 def _run_trial(text: str, seed: int, out: str) -> dict[str, Any]:
     """One trial: kept if it is finished, resumed if it has begun."""
-    name, given = parse_config(text, "configuration of the trials")
+    name, given = parse_config(text, "configuration of the trials", trust=True)  # it comes from the caller
     config = RunConfig.make(name, given, task={"seed": seed})
     run = RunFolder(out)
     with _named_warnings(seed):
         if not run.checkpoint.is_file():
             # What may be there is a configuration, of a trial that was stopped before its first checkpoint.
             return start_run(config, out, force=True, watcher=Watcher()).summary
-        return run.read_summary() or resume_run(out, threads=config.execution.threads, watcher=Watcher()).summary
+        threads = config.execution.threads
+        return run.read_summary() or resume_run(out, task=name, threads=threads, watcher=Watcher()).summary
 
 
 @contextlib.contextmanager

@@ -14,10 +14,10 @@ from eprop.core import lib
 from eprop.engine.build import check, memory
 from eprop.engine.build.assemble import build
 from eprop.engine.build.draws import chunks
-from eprop.engine.build.free_memory import available_memory
 from eprop.engine.build.records import branches_of
 from eprop.engine.state import storage
 from eprop.errors import MemoryLimitError, NetworkError
+from eprop.free_memory import available_memory
 from eprop.models import LIF, PoissonSource, Readout
 from eprop.network import Bernoulli, FixedIndegree, FixedOutdegree, Network, Normal, Uniform
 from eprop.parallel import Serial

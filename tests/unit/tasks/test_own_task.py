@@ -223,8 +223,10 @@ def test_an_edited_file_is_noticed(tmp_path: pathlib.Path) -> None:
         evaluate_run(run)  # what is carried out is still what was loaded
     for name in [name for name in sys.modules if name.startswith("eprop_task_")]:
         del sys.modules[name]  # as in another process
-    with pytest.warns(ChangedTaskWarning, match=r"own.py: has changed since .*run was trained"):
+    with pytest.raises(ParameterError, match="give --trust"):
         evaluate_run(run)
+    with pytest.warns(ChangedTaskWarning, match=r"own.py: has changed since .*run was trained"):
+        evaluate_run(run, trust=True)
     with pytest.warns(ChangedTaskWarning):
         resume_run(run)
 

@@ -99,13 +99,17 @@ def test_a_file_without_a_name_means_the_task_that_is_asked_for() -> None:
     text = "[task]\nlif = 5\n"
     assert parse_config(text, "file", "evidence-accumulation") == ("evidence-accumulation", {"task": {"lif": 5}})
     named = '[task]\nname = "nmnist"\n'
-    assert parse_config(named, "file", "evidence-accumulation")[0] == "nmnist"
+    assert parse_config(named, "file", "nmnist")[0] == "nmnist"
+    with pytest.raises(
+        ParameterError, match=r"file: configures the task 'nmnist', not 'evidence-accumulation'; run it"
+    ):
+        parse_config(named, "file", "evidence-accumulation")
     with pytest.raises(ParameterError, match=r'file: names no task; write name = "pattern-generation" or another one'):
         parse_config(text, "file")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ParameterError, match=r"none.toml: cannot be read \(No such file"):
+    with pytest.raises(ParameterError, match=r"none.toml: cannot be read: No such file"):
         read_config(tmp_path / "none.toml")
     with pytest.raises(ParameterError, match="cannot be read"):
         read_config(tmp_path)

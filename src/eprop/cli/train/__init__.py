@@ -32,7 +32,7 @@ class _Tasks(Group):
         if args and args[0].startswith("-") and (run := _resumed(args)) is not None:
             if not run:
                 raise typer.BadParameter("give the folder of the run, as in --resume runs/nmnist-eprop-1-001", ctx=ctx)
-            args = [_task_of(run, ctx), *args]
+            args = [_task_of(run, ctx, trust="--trust" in args), *args]
             ctx.meta[_NAMED_BY_RUN] = True
         return super().parse_args(ctx, args)
 
@@ -51,13 +51,13 @@ def _resumed(args: list[str]) -> str | None:
     return None
 
 
-def _task_of(run: str, ctx: Any) -> str:
+def _task_of(run: str, ctx: Any, *, trust: bool) -> str:
     """The task of a run, as ``eprop train`` calls it."""
     from eprop.errors import EPropError
     from eprop.training import RunFolder, read_config
 
     try:
-        return read_config(RunFolder(path_of(run)).config)[0]
+        return read_config(RunFolder(path_of(run)).config, trust=trust)[0]
     except EPropError as error:
         raise typer.BadParameter(f"the run does not tell its task: {error}", ctx=ctx, param_hint="--resume") from error
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from eprop.cli.commands import Command, UsageError
-from eprop.cli.guard import Debug, Json, Quiet, guarded, path_of
+from eprop.cli.guard import Debug, Json, Quiet, Trust, guarded, path_of
 
 DATA, MODEL, RUN = "Data", "Network and learning", "Run"
 
@@ -193,6 +193,7 @@ def _common(
         bool,
         typer.Option("--tensorboard", rich_help_panel=RUN, help="Write metrics for TensorBoard as well, to the run."),
     ] = False,
+    trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,

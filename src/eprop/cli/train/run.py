@@ -16,7 +16,7 @@ from eprop.errors import EPropError, ParameterError
 from eprop.parallel import find_communicator, started_by_mpi
 from eprop.training import Outcome, RunConfig, RunFolder, resume_run, resume_trials, run_trials, start_run
 from eprop.training.callbacks import load_callback
-from eprop.training.config import parse_settings, read_config, same_task
+from eprop.training.config import parse_settings, read_config
 
 Sections = dict[str, dict[str, Any]]
 
@@ -51,6 +51,7 @@ class TrainRequest:
     tensorboard: bool
     as_json: bool
     quiet: bool
+    trust: bool
 
     def changes(self) -> Sections:
         """Options that were given, by section, with paths as text."""
@@ -101,7 +102,9 @@ def carry_out(request: TrainRequest) -> None:
     with reporter:
         if request.resume is not None:
             _refuse_beside_resume(request)
-            outcome = resume_run(request.resume, task=request.task, threads=request.threads, **common)
+            outcome = resume_run(
+                request.resume, task=request.task, threads=request.threads, trust=request.trust, **common
+            )
             formats = _formats_of(request, outcome.run)
         else:
             config = _config(request)
@@ -141,7 +144,12 @@ def _several(request: TrainRequest) -> None:
             )
         else:
             folder, summary = resume_trials(
-                str(request.resume), task=request.task, jobs=request.jobs, threads=request.threads, watcher=reporter
+                str(request.resume),
+                task=request.task,
+                jobs=request.jobs,
+                threads=request.threads,
+                trust=request.trust,
+                watcher=reporter,
             )
             formats = _formats_of(request, folder)
     try:
@@ -193,11 +201,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 def _config(request: TrainRequest) -> RunConfig:
     """From a file, over which ``--set`` and the options win."""
-    name, given = (request.task, {}) if request.config is None else read_config(request.config, request.task)
-    if not same_task(name, request.task):
-        raise ParameterError(
-            f"{request.config}: configures the task {name!r}; run it with: eprop train {name} --config {request.config}"
-        )
+    given = {} if request.config is None else read_config(request.config, request.task)[1]
     changed = parse_settings(request.task, request.settings or [])
     for section, values in request.changes().items():
         _refuse_contradictions(changed.get(section, {}), values)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from eprop.core import lib
 from eprop.engine.build.draws import steps_of
-from eprop.engine.build.free_memory import available_memory
 from eprop.engine.build.kind import Kind
 from eprop.engine.build.populations import keeps_gradients, moments_of, rules_of
 from eprop.engine.build.propagators import has_two_kappas, rings_of, span_blocks_of
 from eprop.engine.build.records import AXON_TIMES
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import MemoryLimitError
+from eprop.free_memory import available_memory
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
 

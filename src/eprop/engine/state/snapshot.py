@@ -32,6 +32,8 @@ PADDED = frozenset(
 STEP_WORK = 3
 # Room for spike records to begin with.
 FIRST_RECORDS = 1024
+# Steps and events that may be counted: 300,000 years of steps of 1 ms.
+MOST_COUNTED = 10**16
 # What states of version 0.1 had, and later ones have not.
 OF_VERSION_0_1 = ("history/log", "history/prefix", "neurons/gap", "synapses/hidden")
 # Rows of ``axons/times`` in a state.
@@ -182,11 +184,9 @@ def _check_state(
     if missing := sorted(set(own) - set(state)):
         raise InputError(f"the state lacks {', '.join(missing)}; was it saved by another version?")
     for name, have in own.items():
-        if name not in GROWING and have.shape != np.shape(state[name]):
-            raise InputError(
-                f"the state is of another network: {name} has shape {np.shape(state[name])}, not {have.shape}"
-            )
         given = real_numbers(f"state {name!r}", state[name], InputError)
+        if name not in GROWING and have.shape != given.shape:
+            raise InputError(f"the state is of another network: {name} has shape {given.shape}, not {have.shape}")
         if have.dtype.kind in "iu" and given.dtype.kind not in "iu":
             raise InputError(f"state {name!r} must be whole numbers, got {given.dtype}")
         if not np.isfinite(given).all():
@@ -204,8 +204,8 @@ def _damaged(what: str) -> InputError:
 
 def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) -> None:
     """Nothing has happened before the start, or after the present step."""
-    if np.min(state["counters"]) < 0:
-        raise _damaged("its counters must not be negative")
+    if np.min(state["counters"]) < 0 or np.max(state["counters"]) > MOST_COUNTED:
+        raise _damaged(f"its counters must lie in 0..{MOST_COUNTED:,}")
     times, oldest = np.asarray(state["axons/times"]), _first_processed(record_steps, now)
     last, interval = times[LAST_SPIKE], times[INTERVAL]
     if (

@@ -165,7 +165,7 @@ def test_states(bounded):
         ({"a": 1}, "as state.. gives it; this one holds a"),
         ({k: state[k] for k in ("counters", "network")}, "the state lacks axons/times, axons/z"),
         (state | {"synapses/weight": weight[:3]}, "the state is of another network: synapses/weight has shape"),
-        (state | {"synapses/weight": "abc"}, "the state is of another network: synapses/weight has shape"),
+        (state | {"synapses/weight": "abc"}, "state 'synapses/weight' must be real numbers, got 'abc'"),
         (state | {"synapses/weight": weight * NAN}, "state 'synapses/weight' holds values that are not finite"),
         (state | {"synapses/weight": weight * 1j}, "state 'synapses/weight' must be real numbers"),
         (state | {"axons/times": state["axons/times"] + 0.5}, "state 'axons/times' must be whole numbers"),

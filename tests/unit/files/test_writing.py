@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from eprop.errors import OutputError
-from eprop.training.files import write_text, written_aside
+from eprop.files import write_text, written_aside
 
 pytestmark = pytest.mark.tiny
 

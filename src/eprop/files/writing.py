@@ -11,10 +11,12 @@ from collections.abc import Iterator
 
 from eprop.errors import OutputError
 
-_ADVICE = {
+_FULL = {
     errno.ENOSPC: "the disk is full; free some room, or write elsewhere",
     errno.EDQUOT: "your quota is used up; free some room, or write elsewhere",
-    errno.EFBIG: "the file would be larger than is allowed here",
+    errno.EFBIG: "the file would be larger than is allowed here; raise the limit, or write elsewhere",
+}
+_ADVICE = _FULL | {
     errno.EACCES: "you may not write there; choose another folder",
     errno.EPERM: "you may not write there; choose another folder",
     errno.EROFS: "that disk is read-only; choose another folder",
@@ -24,24 +26,31 @@ _ADVICE = {
 
 
 @contextlib.contextmanager
-def output_errors(path: str | pathlib.Path) -> Iterator[None]:
-    """Turn what the operating system says about writing ``path`` into an `OutputError` with advice."""
+def output_errors(path: str | pathlib.Path, size: int | None = None) -> Iterator[None]:
+    """Turn what the operating system says about writing ``path``, of ``size`` bytes, into an `OutputError` with advice."""
     try:
         yield
     except OutputError:
         raise
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {explain(error)}") from error
+        raise OutputError(f"{path}: cannot be written: {explain(error, size)}") from error
 
 
-def explain(error: OSError) -> str:
-    """What went wrong with a file, and what to do."""
-    return _ADVICE.get(error.errno or 0, error.strerror or str(error))
+def explain(error: OSError, size: int | None = None) -> str:
+    """What went wrong with a file; of a full disk how many bytes were wanted, if that is known; and what to do."""
+    # NumPy tells of a full disk without a number.
+    number = error.errno or (errno.ENOSPC if "requested and" in str(error) else 0)
+    text = _ADVICE.get(number, error.strerror or str(error))
+    if size is None or number not in _FULL:
+        return text
+    return f"{text} ({size:,} bytes are wanted)"
 
 
 @contextlib.contextmanager
-def written_aside(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
+def written_aside(path: str | pathlib.Path, size: int | None = None) -> Iterator[pathlib.Path]:
     """A name beside ``path`` to write to; renamed to ``path`` at the end, removed if anything went wrong.
+
+    ``size`` is how many bytes are wanted, to be told if the disk is full.
 
     A link stays one, to a file that is new; whoever might read or write the old file may do so with the new one.
 
@@ -51,7 +60,7 @@ def written_aside(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
         If it cannot be written; what was at ``path`` before is still there.
     """
     path = pathlib.Path(path)
-    with output_errors(path):
+    with output_errors(path, size):
         target = pathlib.Path(os.path.realpath(path)) if path.is_symlink() else path
         mode = _mode_of(target)
         aside = _made_beside(target, mode)
@@ -88,5 +97,6 @@ def _made_beside(path: pathlib.Path, mode: int | None) -> pathlib.Path:
 
 def write_text(path: str | pathlib.Path, text: str) -> None:
     """Write a text file whole, or leave the old one."""
-    with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    content = text.encode("utf-8")
+    with written_aside(path, len(content)) as aside:
+        aside.write_bytes(content)

@@ -1,0 +1,224 @@
+"""HDF5 files of others, read by a process of its own, with limits of time and memory; see `eprop.files.hdf5_child`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eprop.errors import DataError, EPropError
+from eprop.files.reading import memory_budget, open_regular
+
+#: Seconds that a file may take, and bytes of it that are read in one more.
+SECONDS, BYTES_A_SECOND = 10.0, 20e6
+#: Memory that the process needs beside what it reads.
+OWN_MEMORY = 2_000_000_000
+#: Longest first line of an answer.
+MOST_TOLD = 256_000_000
+_CHILD = pathlib.Path(__file__).with_name("hdf5_child.py")
+
+
+@dataclass
+class Array:
+    """An array of a file.
+
+    Attributes
+    ----------
+    values : ndarray or None
+        None if it was not asked for, or holds no numbers.
+    shape : tuple of int
+    dtype : str
+    attrs : dict
+    """
+
+    values: np.ndarray | None
+    shape: tuple[int, ...]
+    dtype: str
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Group:
+    """A group of a file: its members by name, and its attributes."""
+
+    members: dict[str, Group | Array] = field(default_factory=dict)
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    def get(self, path: str) -> Group | Array | None:
+        """What is at a path such as ``"0/syn_weight"``; None if nothing is."""
+        node: Group | Array | None = self
+        for name in path.split("/"):
+            node = node.members.get(name) if isinstance(node, Group) else None
+        return node
+
+
+class Hdf5Process:
+    """A process that reads HDF5 files; it is started when it is first needed, and again if a file was its end."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._alone = threading.Lock()
+
+    def read(
+        self, path: str | pathlib.Path, names: Iterable[str] | None = None, *, memory: int | None = None,
+        seconds: float | None = None, keep: bool = True, error: type[EPropError] = DataError, what: str = "cannot be read",
+    ) -> Group:  # fmt: skip
+        """What is in a file.
+
+        Parameters
+        ----------
+        path : path
+        names : iterable of str, optional
+            Names of the arrays to read; all by default. Of others shape and type are told.
+        memory : int, optional
+            Bytes that arrays may take; by default most of what is free.
+        seconds : float, optional
+            Time that it may take; by default ten seconds, and more for a large file.
+        keep : bool
+            Whether the numbers are wanted, or only that all of them can be read.
+        error : type
+            Of the error that is raised.
+        what : str
+            How its text begins where the file is damaged.
+
+        Raises
+        ------
+        EPropError
+            Of the class ``error``, if there is no such file, it is damaged, or reading it takes too long or too much.
+        """
+        with open_regular(path, error) as file:
+            size = os.fstat(file.fileno()).st_size
+        allowed = SECONDS + size / BYTES_A_SECOND if seconds is None else seconds
+        budget = memory_budget(memory)
+        request = {
+            "path": os.path.abspath(path), "names": None if names is None else list(names), "memory": budget,
+            "limit": budget * 2 + size + OWN_MEMORY, "keep": keep,
+        }  # fmt: skip
+        with self._alone:
+            told, arrays = self._ask(request, allowed, f"{path}", error)
+        if "refused" in told:
+            raise error(f"{path}: {what + ': ' if told['damaged'] else ''}{told['refused']}")
+        return _group(told["tree"], iter(arrays))
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1.0)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+    def _ask(
+        self, request: dict[str, Any], seconds: float, where: str, error: type[EPropError]
+    ) -> tuple[dict[str, Any], list[np.ndarray]]:
+        process, late = self._started(), threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(seconds, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            told = json.loads(_line(process))
+            return told, [_numbers(process, *one) for one in told.get("arrays", ())]
+        except (OSError, ValueError, EOFError):
+            self.close()
+            if late.is_set():
+                what = f"the HDF5 library did not come to an end with it in {seconds:g} s"
+            else:
+                what = "the HDF5 library crashed, or found too little memory"
+            raise error(f"{where}: {what}; the file is damaged or made to do harm") from None
+        except BaseException:  # Ctrl-C: what is still to come would be taken for the next answer
+            self.close()
+            raise
+        finally:
+            timer.cancel()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            # What is preloaded, such as a sanitizer, is meant for this process, and may need more memory than the other has.
+            inherited = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+            one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_CHILD)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=inherited | one_thread,
+            )
+        return self._process
+
+
+_open: list[Hdf5Process] = []
+
+
+@contextlib.contextmanager
+def hdf5_process() -> Iterator[Hdf5Process]:
+    """A process that reads HDF5 files, until the end of the context; contexts within share it."""
+    if _open:
+        yield _open[-1]
+        return
+    process = Hdf5Process()
+    _open.append(process)
+    try:
+        yield process
+    finally:
+        _open.remove(process)
+        process.close()
+
+
+def _line(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    line = process.stdout.readline(MOST_TOLD)
+    if not line.endswith(b"\n"):
+        raise EOFError
+    return line
+
+
+def _numbers(process: subprocess.Popen[bytes], dtype: str, shape: list[int]) -> np.ndarray:
+    assert process.stdout is not None
+    array = np.empty([int(n) for n in shape], np.dtype(dtype))
+    if array.dtype.kind not in "iufb" or math.prod(array.shape) != array.size:
+        raise ValueError
+    view = array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
+    at = 0
+    while at < len(view):
+        count = process.stdout.readinto(view[at:])  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError
+        at += count
+    return array
+
+
+def _group(told: dict[str, Any], arrays: Iterator[np.ndarray]) -> Group:
+    members: dict[str, Group | Array] = {}
+    for name, node in told["members"].items():
+        if "members" in node:
+            members[name] = _group(node, arrays)
+        else:
+            values = next(arrays) if node["given"] else None
+            members[name] = Array(values, tuple(node["shape"]), node["dtype"], node["attrs"])
+    return Group(members, told["attrs"])

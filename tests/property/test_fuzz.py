@@ -1,0 +1,47 @@
+"""Damaged inputs for every reader, the configuration and `set_state`: each is accepted, or refused by an error of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from fuzzing.hdf5_targets import HDF5_TARGETS
+from fuzzing.run import Outcome, run, schedule
+from fuzzing.target import Target
+from fuzzing.targets import TARGETS
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore")]
+
+#: Seconds that new inputs are tried for; CI gives a minute.
+SECONDS = float(os.environ.get("EPROP_FUZZ_SECONDS", "6"))
+#: Inputs that something was wrong with once.
+SEEDS = json.loads((pathlib.Path(__file__).parents[1] / "fuzzing" / "seeds.json").read_text())
+ALL = (*TARGETS, *HDF5_TARGETS)
+
+
+def told(outcome: Outcome) -> str:
+    return "\n".join(f"{f['target']} {f['number']}: {f['what']}\n{f['details']}" for f in outcome.failures)
+
+
+def kept() -> Iterator[tuple[Target, int]]:
+    targets = {target.name: target for target in ALL}
+    return ((targets[name], number) for name, numbers in SEEDS.items() if name in targets for number in numbers)
+
+
+def test_inputs_that_once_failed() -> None:
+    outcome = run(kept())
+    assert outcome.inputs >= len(SEEDS)
+    assert not outcome.failures, told(outcome)
+
+
+def test_new_inputs() -> None:
+    """Each target has its turn; the numbers depend on the day no more than on the machine."""
+    outcome = run(schedule(ALL, first=1_000_000), seconds=SECONDS)
+    assert not outcome.failures, told(outcome)
+    assert outcome.inputs > 20
+    assert outcome.accepted
+    assert outcome.refused

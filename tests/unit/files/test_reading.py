@@ -1,0 +1,121 @@
+"""Files that may come from anywhere: what is no regular file, too large, or damaged, is refused in words, and at once."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import socket
+import time
+
+import pytest
+
+from eprop.errors import CheckpointError, DataError, MemoryLimitError, ParameterError
+from eprop.files import (
+    check_budget,
+    check_disk,
+    memory_budget,
+    open_regular,
+    parse_json,
+    parsing,
+    read_bytes,
+    read_text,
+    reading,
+)
+
+pytestmark = pytest.mark.tiny
+
+
+@pytest.fixture(autouse=True)
+def _at_once():
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < 1.0
+
+
+def unusual(kind: str, folder: pathlib.Path) -> pathlib.Path:
+    """A name that leads to no regular file."""
+    path = folder / "name"
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a named pipe":
+        os.mkfifo(path)
+    elif kind == "a device":
+        path.symlink_to("/dev/zero")
+    elif kind == "a socket":
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(os.path.relpath(path))
+    elif kind == "Too many levels":
+        path.symlink_to(path)
+    return path
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("kind", ["a folder", "a named pipe", "a device", "Too many levels", "No such file"])
+def test_only_regular_files_are_opened(kind: str, tmp_path: pathlib.Path) -> None:
+    path = unusual(kind, tmp_path)
+    with pytest.raises(DataError, match=f"name: .*{kind}"):
+        open_regular(path)
+    with pytest.raises(CheckpointError, match=f"name: .*{kind}"):
+        read_bytes(path, 10, CheckpointError)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
+def test_names_that_cannot_be(path: str) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        open_regular(path)
+
+
+def test_links_to_files_are_followed(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert read_text(tmp_path / "link") == "text"
+
+
+def test_no_more_is_read_than_may_be(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # it takes no room on the disk
+    with pytest.raises(DataError, match=r"file: holds more than 64\.0 MB"):
+        read_text(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(DataError, match="cannot be read as text in UTF-8"):
+        read_text(path)
+
+
+def test_a_budget_is_a_parameter_or_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "available_memory", lambda: 1000)
+    assert memory_budget() == 750
+    monkeypatch.setattr(reading, "available_memory", lambda: None)
+    assert memory_budget() == reading.UNKNOWN
+    assert memory_budget(5) == 5
+    for wrong in (0, -1, 2.5, True, "4 GB"):
+        with pytest.raises(ParameterError, match="memory must be a whole number of bytes above 0, got"):
+            memory_budget(wrong)
+    check_budget("file", 5, 5)
+    with pytest.raises(
+        MemoryLimitError, match=r"^file: would take 6 bytes of memory .* and 5 bytes may be used; .*memory="
+    ):
+        check_budget("file", 6, 5)
+
+
+def test_a_disk_without_room(tmp_path: pathlib.Path) -> None:
+    check_disk(tmp_path, "file", 1)
+    check_disk(tmp_path / "none", "file", 1 << 62)
+    with pytest.raises(DataError, match=r"^file: 4,611,686,018.4 GB are wanted, but the disk of .* has .* left"):
+        check_disk(tmp_path, "file", 1 << 62)
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "9" * 5000, b"\xff", ""])
+def test_json_that_is_none(text: str | bytes) -> None:
+    with pytest.raises(DataError, match=r"^here: is no JSON"):
+        parse_json(text, "here")
+
+
+def test_errors_of_parsers_become_ours() -> None:
+    words = r"^here: is damaged \(KeyError\); mend it$"
+    with pytest.raises(CheckpointError, match=words), parsing("here", "is damaged", CheckpointError, "mend it"):
+        raise KeyError
+    with pytest.raises(DataError, match=r"^mine$"), parsing("here", "is damaged", CheckpointError):
+        raise DataError("mine")
+    with pytest.raises(KeyboardInterrupt), parsing("here", "is damaged"):
+        raise KeyboardInterrupt
