@@ -183,7 +183,7 @@ def _spoil(file: h5py.File, rng: random.Random) -> None:
 
 
 HDF5_TARGETS = (
-    Target("sonata", circuits, read_circuit, 3),
-    Target("sonata spikes", spikes, read_spikes, 3),
-    *((Target("nir", graphs, read_graph, 2),) if importlib.util.find_spec("nir") else ()),
+    Target("sonata", circuits, read_circuit, 2),
+    Target("sonata spikes", spikes, read_spikes, 4),
+    *((Target("nir", graphs, read_graph, 1),) if importlib.util.find_spec("nir") else ()),
 )

@@ -316,16 +316,16 @@ def read_checkpoint(state: tuple[pathlib.Path, Checkpoint], rng: random.Random) 
 
 
 TARGETS = (
-    Target("recordings", recordings, read_recordings, 2),
+    Target("recordings", recordings, read_recordings, 1),
     Target("archives", archives, read_archive, 4),
-    Target("digits", digits, read_digits, 4),
-    Target("cache", cache, read_cache, 3),
-    Target("data set", cache, read_set, 3),
-    Target("samples", lambda folder: None, read_samples, 4),
-    Target("configuration", configurations, read_configuration, 8),
-    Target("settings", lambda folder: None, read_settings, 3),
-    Target("path", lambda folder: folder, read_curve, 3),
-    Target("run", run_folders, read_run, 3),
-    Target("set_state", simulators, set_state, 8),
-    Target("checkpoint", checkpoints, read_checkpoint, 3),
+    Target("digits", digits, read_digits, 10),
+    Target("cache", cache, read_cache, 2),
+    Target("data set", cache, read_set, 2),
+    Target("samples", lambda folder: None, read_samples, 8),
+    Target("configuration", configurations, read_configuration, 12),
+    Target("settings", lambda folder: None, read_settings, 12),
+    Target("path", lambda folder: folder, read_curve, 8),
+    Target("run", run_folders, read_run, 6),
+    Target("set_state", simulators, set_state, 6),
+    Target("checkpoint", checkpoints, read_checkpoint, 4),
 )
