@@ -197,7 +197,7 @@ def test_a_mistake_in_the_file_of_a_task_is_told_with_its_line() -> None:
         (["own.py"], "own.py: no such file"),
         (["pattern-generation", "--rule", "eprop-plus"], "got 'eprop-plus'; did you mean 'eprop+'?"),
         (["pattern-generation", "--rule", "e-prop"], "got 'e-prop'; did you mean 'eprop'?"),
-        (["pattern-generation", "--config", "/dev/null"], "/dev/null: is empty; a configuration has sections [task], "),
+        (["pattern-generation", "--config", "/dev/null"], "/dev/null: cannot be read: it is a device, no regular file"),
     ],
 )
 def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: pathlib.Path) -> None:
@@ -215,7 +215,7 @@ def test_a_run_that_does_not_tell_its_task() -> None:
         done = run("train", *words)
         assert done.exit_code == 2
         text = re.sub(r"[\s│]+", " ", done.stderr)
-        assert "the run does not tell its task: none/config.toml: cannot be read (No such file or directory)" in text
+        assert "the run does not tell its task: none/config.toml: cannot be read: No such file or directory" in text
     assert "No such option: --seed" in run("train", "--seed", 1).stderr
     assert "requires an argument" in run("train", "nmnist", "--resume").stderr
     assert "give the folder of the run, as in --resume runs/" in re.sub(r"[\s│]+", " ", run("train", "--resume").stderr)
