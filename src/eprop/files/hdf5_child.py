@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 #: Groups within groups, and objects of a file, beyond which it is no file of ours.
-DEEPEST, MOST_OBJECTS = 24, 20_000
+DEEPEST, MOST_OBJECTS = 24, 10_000
 #: Attributes longer than this are not told, but for texts.
 LONGEST = 1000
 #: What is read at once while a file is only looked at.
