@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Debug, Json, Quiet, alone, guarded, path_of
+from eprop.cli.guard import Debug, Json, Quiet, Trust, alone, guarded, path_of
 from eprop.cli.output import written
 
 
@@ -25,6 +25,7 @@ def report(
             metavar="FILE.html", parser=path_of, show_default=False, help="The page.  \\[default: RUN/report.html]"
         ),
     ] = None,
+    trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -44,7 +45,7 @@ def report(
 
     with Reporter(quiet=quiet) as reporter:
         reporter.phase("drawing figures")
-        path = write_report(run, out)
+        path = write_report(run, out, trust=trust)
     with written():
         if as_json:
             print(json.dumps({"run": str(run), "report": str(path)}, indent=2))

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from eprop.errors import CheckpointError
+from eprop.files import parsing, read_text, write_text
 from eprop.markup import table
 from eprop.plot.run import figures_of_run, weight_changes
 from eprop.plot.style import look
 from eprop.training import RunConfig, RunFolder, read_config, restore
 from eprop.training.engines import make_simulator
 from eprop.training.experiment import facts_of
-from eprop.files import write_text
 from eprop.training.trials import spread_of
 from eprop.training.wording import percent, size, with_spread
 
@@ -42,7 +43,9 @@ pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: 13px; }
 """
 
 
-def write_report(path: str | pathlib.Path, out: str | pathlib.Path | None = None) -> pathlib.Path:
+def write_report(
+    path: str | pathlib.Path, out: str | pathlib.Path | None = None, *, trust: bool = False
+) -> pathlib.Path:
     """Write one self-contained HTML page about a run, or about several trials.
 
     The page holds the result, the figures of `draw_run`, the metrics, the weights of each projection, the configuration, the
@@ -54,6 +57,8 @@ def write_report(path: str | pathlib.Path, out: str | pathlib.Path | None = None
         Folder of the run, or of all trials.
     out : path, optional
         The file; ``report.html`` in the folder of the run if not given.
+    trust : bool
+        As of `restore`.
 
     Returns
     -------
@@ -70,19 +75,22 @@ def write_report(path: str | pathlib.Path, out: str | pathlib.Path | None = None
     folder = RunFolder(path)
     seeds = folder.read_trials()
     folder = folder if seeds else RunFolder.open(path)
-    config = RunConfig.make(*read_config(folder.config))
-    figures = {name: _embedded(figure) for name, figure in figures_of_run(path).items()}
-    summary, text = folder.read_summary(), folder.config.read_text(encoding="utf-8")
-    sections: dict[str, str] = {"Result": _result_of_trials(folder, summary) if seeds else _result(folder, summary)}
+    config = RunConfig.make(*read_config(folder.config, trust=trust))
+    figures = {name: _embedded(figure) for name, figure in figures_of_run(path, trust=trust).items()}
+    summary, text = folder.read_summary(), read_text(folder.config, CheckpointError)
+    with parsing(str(folder.summary), "is damaged", CheckpointError, "--resume writes it anew"):
+        result = _result_of_trials(folder, summary) if seeds else _result(folder, summary)
+        machine = table("", _flat(summary.get("machine", {})))
+    sections: dict[str, str] = {"Result": result}
     for name, (title, caption) in _FIGURES.items():
         if name in figures:
             image = f'<img src="{figures[name]}" alt="{html.escape(caption)}">'
             sections[title] = f"<p>{html.escape(caption)}</p>{image}"
     if not seeds:
-        sections["Weights"] += _weight_table(folder)
+        sections["Weights"] += _weight_table(folder, trust)
         sections["Metrics"] = _metrics_table(folder.read_metrics())
     sections["Configuration"] = f"<pre>{html.escape(text)}</pre>"
-    sections["Machine"] = table("", _flat(summary.get("machine", {})))
+    sections["Machine"] = machine
     sections["How to repeat it"] = _how_to_repeat(config, summary)
     file = pathlib.Path(out) if out is not None else folder.report
     write_text(file, _page(f"{config.task.name}: {folder.path.resolve().name}", sections))
@@ -129,9 +137,9 @@ def _result_of_trials(folder: RunFolder, summary: Mapping[str, Any]) -> str:
     return table("", facts) + table("", rows, ("seed", score, "run"))
 
 
-def _weight_table(folder: RunFolder) -> str:
+def _weight_table(folder: RunFolder, trust: bool) -> str:
     """Mean and standard deviation of the weights of each projection that learns, before and after."""
-    config, _, after = restore(folder.path)
+    config, _, after = restore(folder.path, trust=trust)
     rows = [
         (name, int(new.size), *(f"{np.mean(w):.4f} ± {np.std(w):.4f}" for w in (old, new)))
         for name, (old, new) in weight_changes(make_simulator(config), after).items()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError
-from eprop.files import output_errors
+from eprop.files import output_errors, parsing
 from eprop.network import Network
 from eprop.plot.activity import draw_activity
 from eprop.plot.confusion import draw_confusion
@@ -90,14 +90,16 @@ def _of_run(run: RunFolder, trust: bool) -> dict[str, Figure]:
     figures["weights"] = draw_weights(weight_changes(before, after))
     figures["network"] = figure_of(draw_network(after.network))
     if summary.get("confusion") and isinstance(config.task, Classification):
-        figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
+        with parsing(str(run.summary), "is damaged", CheckpointError, "--resume writes it anew"):
+            figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
     trial = config.data.unpack(config.task, checkpoint.example)
     first, last = (record_activity(config.task, simulator, trial) for simulator in (before, after))
     figures["activity"] = draw_activity(first, last)
     if metrics:
-        figures["learning_curve"] = draw_learning_curve(
-            metrics, summary, config.task.score_name, loss_unit(after.network), steps_of(first.window)
-        )
+        with parsing(str(run.metrics), "is damaged", CheckpointError):
+            figures["learning_curve"] = draw_learning_curve(
+                metrics, summary, config.task.score_name, loss_unit(after.network), steps_of(first.window)
+            )
     if isinstance(config.task, Regression):
         figures["pattern"] = draw_pattern(first, last)
     return figures
@@ -108,16 +110,17 @@ def _of_trials(folder: RunFolder, seeds: Sequence[int], trust: bool) -> dict[str
     trials = [(run.read_metrics(), run.read_summary()) for run in map(folder.of_seed, seeds)]
     if not any(metrics for metrics, _ in trials):
         raise CheckpointError(f"{folder.path}: none of its {len(seeds)} trials has reported anything yet")
-    unit, steps = loss_unit(config.task.build_network()), _steps_of_trials(folder, seeds)
-    return {"learning_curve": draw_trials(trials, config.task.score_name, unit, steps)}
+    unit, steps = loss_unit(config.task.build_network()), _steps_of_trials(folder, seeds, config.task_name)
+    with parsing(f"{folder.path}: metrics or summary of a trial", "are damaged", CheckpointError):
+        return {"learning_curve": draw_trials(trials, config.task.score_name, unit, steps)}
 
 
-def _steps_of_trials(folder: RunFolder, seeds: Sequence[int]) -> float | None:
+def _steps_of_trials(folder: RunFolder, seeds: Sequence[int], task: str) -> float | None:
     """Steps of a sample that count, by the sample that one of the trials has kept."""
     for run in map(folder.of_seed, seeds):
         if run.checkpoint.is_file():
             checkpoint = load_checkpoint(run.checkpoint)
-            config = RunConfig.make(*parse_config(checkpoint.config, str(run.checkpoint)))
+            config = RunConfig.make(*parse_config(checkpoint.config, str(run.checkpoint), task))
             trial = config.data.unpack(config.task, checkpoint.example)
             window = config.task.make_samples(config.task.build_network(), trial).window[0]
             return steps_of(np.abs(window).max(axis=1))

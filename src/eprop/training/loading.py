@@ -66,7 +66,7 @@ class LoadedRun:
         return {p.name: self.simulator.weights(p.name) for p in self.network.projections}
 
 
-def load(path: str | pathlib.Path, *, threads: int | None = None) -> LoadedRun:
+def load(path: str | pathlib.Path, *, threads: int | None = None, trust: bool = False) -> LoadedRun:
     """Read a run.
 
     Parameters
@@ -75,6 +75,8 @@ def load(path: str | pathlib.Path, *, threads: int | None = None) -> LoadedRun:
         Folder of the run, as ``eprop train`` printed it.
     threads : int, optional
         As of `Simulator`.
+    trust : bool
+        As of `restore`.
 
     Returns
     -------
@@ -85,6 +87,8 @@ def load(path: str | pathlib.Path, *, threads: int | None = None) -> LoadedRun:
     ------
     CheckpointError
         If there is no such run, or it is damaged.
+    ParameterError
+        If the run names the file of a task that this user has not trained with.
 
     Examples
     --------
@@ -92,7 +96,7 @@ def load(path: str | pathlib.Path, *, threads: int | None = None) -> LoadedRun:
     >>> run.metrics["loss"], run.weights["rec->rec"]
     """
     folder = RunFolder.open(path)
-    config, _, simulator = restore(folder.path, threads=threads)
+    config, _, simulator = restore(folder.path, threads=threads, trust=trust)
     return LoadedRun(folder, config, simulator)
 
 

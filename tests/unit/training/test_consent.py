@@ -13,10 +13,11 @@ import warnings
 import pytest
 from typer.testing import CliRunner, Result
 
+from eprop import load
 from eprop.cli import app
 from eprop.errors import ParameterError
 from eprop.files.trust import is_own, is_trusted, own_mark, state_root, trust_task
-from eprop.plot import draw_run
+from eprop.plot import draw_run, write_report
 from eprop.tasks import task_named
 from eprop.tasks.new_task import new_task
 from eprop.training import RunConfig, RunFolder, evaluate_run, read_config, resume_run, resume_trials, start_run
@@ -55,6 +56,8 @@ def command(*words: str, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
 CALLS = {
     "evaluate": evaluate_run,
     "plot": draw_run,
+    "report": write_report,
+    "load": load,
     "resume": resume_run,
     "resume as another": lambda run: resume_run(run, task="pattern-generation"),
     "read": lambda run: read_config(run / "config.toml"),
@@ -149,6 +152,7 @@ def test_a_run_is_replaced_without_running_its_file(strange: tuple[pathlib.Path,
     [
         ["evaluate", "run"],
         ["plot", "run"],
+        ["report", "run"],
         ["train", "--resume", "run"],
         ["train", "--resume", "run", "--bogus", "1"],
         ["train", "pattern-generation", "--resume", "run"],

@@ -123,7 +123,7 @@ def _formats_of(request: TrainRequest, run: RunFolder) -> Sequence[str]:
     given = request.figure_formats()
     if given is not None:
         return given
-    return RunConfig.make(*read_config(run.config)).execution.figures
+    return RunConfig.make(*read_config(run.config, request.task)).execution.figures
 
 
 def _several(request: TrainRequest) -> None:
