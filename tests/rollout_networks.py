@@ -62,3 +62,8 @@ def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) ->
     for name in wanted:
         assert wanted[name].any()
         assert disagreement(found[name], wanted[name]) < TOLERANCE, name
+
+
+def weights_of(sim: ep.Simulator) -> dict[str, np.ndarray]:
+    """Weights of all projections, in the order of their connections."""
+    return {p.name: sim.connections(p.name)[2] for p in sim.network.projections}

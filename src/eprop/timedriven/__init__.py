@@ -11,7 +11,9 @@ from eprop.timedriven.angles import GradientAngle, gradient_angles
 from eprop.timedriven.bptt import Backpropagated, backpropagate
 from eprop.timedriven.check import check_neuron
 from eprop.timedriven.engine import TimeDriven, TimeDrivenRun
+from eprop.timedriven.streams import TimeDrivenStreams
 
 __all__ = [
-    "Backpropagated", "GradientAngle", "TimeDriven", "TimeDrivenRun", "backpropagate", "check_neuron", "gradient_angles",
+    "Backpropagated", "GradientAngle", "TimeDriven", "TimeDrivenRun", "TimeDrivenStreams", "backpropagate", "check_neuron",
+    "gradient_angles",
 ]  # fmt: skip

@@ -8,11 +8,22 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.timedriven import TimeDrivenStreams
 from networks import disagreement, two_threads
 from ranks_in_threads import on_ranks
 from refusals import refuse
-from rollout_networks import DELAYS, FEEDBACK, NEURONS, SIZES, TOLERANCE, assert_close, network, same, stimulus
-from running_traces import RunningTraces
+from rollout_networks import (
+    DELAYS,
+    FEEDBACK,
+    NEURONS,
+    SIZES,
+    TOLERANCE,
+    assert_close,
+    network,
+    same,
+    stimulus,
+    weights_of,
+)
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -84,9 +95,9 @@ def test_thread_count_does_not_change_rollouts() -> None:
 @pytest.mark.parametrize("delays", DELAYS)
 def test_a_rollout_that_goes_on_equals_traces_that_run_on(neuron: str, delays: str) -> None:
     net = network(neuron, delays, "symmetric")
-    sim, reference, rollout = ep.Simulator(net, threads=1), RunningTraces(net, 3), None
+    sim, reference, rollout = ep.Simulator(net, threads=1), TimeDrivenStreams(net, 3), None
     for seed, steps in enumerate((25, 2, 1, 40)):
-        reference.follow(sim)
+        reference.follow(weights_of(sim))
         events = stimulus(seed, 3, steps)
         rollout = sim.forward(sim.samples(3, steps, {"in": events}), after=rollout)
         wanted = np.stack([reference.step([np.flatnonzero(e) for e in events[:, t]]) for t in range(steps)], axis=1)

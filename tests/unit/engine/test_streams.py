@@ -10,10 +10,11 @@ import pytest
 
 import eprop as ep
 from eprop.engine.run import streams as module
+from eprop.timedriven import TimeDrivenStreams
 from networks import disagreement, two_threads
+from own_neurons import AdaptingCurrent
 from refusals import refuse
-from rollout_networks import DELAYS, NEURONS, SIZES, TOLERANCE, assert_close, network, same, stimulus
-from running_traces import RunningTraces
+from rollout_networks import DELAYS, NEURONS, SIZES, TOLERANCE, assert_close, network, same, stimulus, weights_of
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 N, ROLLOUTS, STEPS = 4, 4, 24
@@ -62,10 +63,10 @@ def equal(a: list[Any], b: list[Any]) -> bool:
 @pytest.mark.parametrize("delays", DELAYS)
 def test_streams_equal_traces_that_run_on(neuron: str, delays: str) -> None:
     net = network(neuron, delays, "symmetric", average_gradient=True)
-    sim, reference = ep.Simulator(net, threads=1), RunningTraces(net, N)
+    sim, reference = ep.Simulator(net, threads=1), TimeDrivenStreams(net, N)
     streams = sim.streams(N, steps=2)
     for number in range(ROLLOUTS):
-        reference.follow(sim)
+        reference.follow(weights_of(sim))
         y = []
         for t in range(1 if number == 2 else STEPS):
             seed = number * STEPS + t
@@ -73,6 +74,46 @@ def test_streams_equal_traces_that_run_on(neuron: str, delays: str) -> None:
             assert disagreement(y[-1], reference.step(channels(seed))) < TOLERANCE
             streams.reset(ended(seed))
             reference.reset(ended(seed))
+        errors = errors_like(y, number)
+        found = streams.backward(errors)
+        assert_close(found, reference.backward(errors))
+        sim.learn(found)
+
+
+def two_populations(several: bool) -> ep.Network:
+    """Neurons of two kinds with different latencies and filters; connections that are dense, sparse and local."""
+    net, optimizer = ep.Network(seed=2), ep.Adam(eta=0.01)
+    rules = [ep.EProp(optimizer=optimizer, kappa=kappa, c_reg=0.2, f_target=50.0) for kappa in (0.9, 0.5)]
+    x, out = net.add(ep.EventSource(), SIZES[0], "in"), net.add(ep.Readout(tau_m=9.0), 2, "out")
+    delay = (lambda most: ep.Uniform(0.5, most + 0.49)) if several else float
+    parts = [net.add(NEURONS["ALIF"], 40, "a"), net.add(AdaptingCurrent(tau_m=10.0), 70, "b")]
+    for k, (rec, rule) in enumerate(zip(parts, rules, strict=True)):
+        other = parts[1 - k]
+        net.connect(x, rec, weight=ep.Normal(0.3, 0.3), rule=rule, delay=delay(1 + k))
+        net.connect(rec, rec, ep.FixedIndegree(2), weight=ep.Normal(0.0, 0.4), rule=rule, delay=delay(4 - k))
+        sources, targets = (np.array([(i, (5 * i + j) % rec.size) for i in range(other.size) for j in range(9)])).T
+        net.connect(other, rec, ep.Explicit(sources=sources, targets=targets), weight=0.02, rule=rule, delay=2.0)
+        net.connect(rec, out, weight=ep.Normal(0.0, 0.4), rule=rule, delay=delay(3 - k))
+        net.connect(other, rec, ep.FixedIndegree(3), weight=0.05, name=f"static {k}")
+        net.feedback(out, rec, ep.Symmetric() if k else ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    return net
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("several", [False, True], ids=["one delay", "several delays"])
+def test_every_way_through_connections_equals_traces_that_run_on(partitions: int, several: bool) -> None:
+    net = two_populations(several)
+    sim, reference = ep.Simulator(net, threads=1, partitions=partitions), TimeDrivenStreams(net, 3)
+    streams = sim.streams(3)
+    for number in range(3):
+        reference.follow(weights_of(sim))
+        y = []
+        for t in range(15):
+            seed = number * 15 + t
+            y.append(streams.step(channels(seed, 3)).copy())
+            assert disagreement(y[-1], reference.step(channels(seed, 3))) < TOLERANCE
+            streams.reset(ended(seed, 3))
+            reference.reset(ended(seed, 3))
         errors = errors_like(y, number)
         found = streams.backward(errors)
         assert_close(found, reference.backward(errors))
