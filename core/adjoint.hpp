@@ -39,14 +39,15 @@ struct AdjointNeurons {
 };
 
 // From where the learning signals of a sample come. What is told in step t goes with the errors of step t - 1; those of the last
-// step meet the modulator as it was last.
+// step meet the modulator as it was last. Step t has row t + shift of the errors.
 struct SignalSources {
   Array2<const double> feedback;
   const Outside& outside;
-  Index sample, n_steps;
-  double factor(Index error_step) const { return outside.factor(sample, std::min(error_step + 1, n_steps - 1)); }
-  const double* told(Index error_step, Index population) const {
-    return error_step + 1 < n_steps ? outside.row(sample, error_step + 1, population) : nullptr;
+  Index sample, n_steps, shift = 0;
+  double factor(Index row) const { return outside.factor(sample, std::clamp<Index>(row - shift + 1, 0, n_steps - 1)); }
+  const double* told(Index row, Index population) const {
+    const Index step = row - shift + 1;
+    return 0 <= step && step < n_steps ? outside.row(sample, step, population) : nullptr;
   }
 };
 
@@ -161,19 +162,16 @@ template <class Real> void begin_adjoint(const Batch<Real>& batch, SampleSlot<Re
   for (Index j = begin; j < end; j++) drift[j] = population.c_reg * (drift[j] / steps - population.f_target) / steps;
 }
 
-// Learning signals of some neurons in step t, in their row of the work space. `silent`: it is zero already;
-// returns whether it is zero now.
-template <class Real> bool find_signals(const Batch<Real>& batch, SampleSlot<Real>& slot, const SignalSources& sources,
-                                        const NeuronsOf& some, Index t, bool silent) {
-  const Topology& topology = batch.topology;
+// Learning signals of some neurons whose spikes are those of row t. `silent`: they are zero already; returns whether they are
+// zero now.
+inline bool find_signals(const Topology& topology, const NeuronsOf& some, Index t, Array2<const double> error,
+                         const SignalSources& sources, bool silent, double* signal) {
   const auto& [b, begin, end] = some;
   const Population& population = topology.populations[b];
   const Index at = t + population.error_latency;
-  const Array2<const double> error = std::as_const(slot.error).view();
-  double* signal = slot.work.row(kSignal);
   const bool of_pairs = topology.error_latency.size() > 0;
   if (of_pairs) {
-    const auto factor = [&](Index error_step) { return sources.factor(error_step); };
+    const auto factor = [&](Index row) { return sources.factor(row); };
     learning_signals_of_pairs(t, error, sources.feedback, topology.error_latency, begin, end, factor, signal);
     silent = false;
   } else {
@@ -202,7 +200,7 @@ template <class Real> void adjoint_neurons(const Batch<Real>& batch, SampleSlot<
   const bool alike = topology.params(topology.params.rows - 1, begin) != 0.0;
   bool silent = true;  // whether their learning signals are zero
   for (Index t = length - 1; t >= 0 && !watch.stopped(end - begin); t--) {
-    silent = find_signals(batch, slot, sources, some, t, silent);
+    silent = find_signals(topology, some, t, std::as_const(slot.error).view(), sources, silent, slot.work.row(kSignal));
     step_back_neurons(population, alike, neurons, slot.psi.row(t));
   }
 }

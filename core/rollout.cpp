@@ -290,23 +290,22 @@ template <class Real> Rollout<Real> continue_rollout(Rollout<Real>& rollout, Ind
   return next;
 }
 
-template <class Real> bool backward_rollout(Rollout<Real>& rollout, Array3<const double> errors, Array2<const double> feedback,
-                                            Array2<const double> scales, Array1<Real> pending, Interrupt interrupt) {
+template <class Real>
+bool backward_rollout(Rollout<Real>& rollout, const BackwardRequest& request, Array1<Real> pending, Interrupt interrupt) {
   Batch<Real>& batch = rollout.batch;
   const auto n = static_cast<Index>(rollout.streams.size());
   const Index most = std::min<Index>(n, kStreamsPerThread * batch.threads);
   make_works(rollout, most);
   for (Index first = 0; first < n; first += most) {
     const Index width = std::min(most, n - first);
-    if (!divide(width, batch.threads, interrupt, [&](Index, Index s, Watch& watch) {
-          look_back(rollout, rollout.streams[first + s], errors.plane(first + s), feedback, rollout.works[s], watch);
-        }))
+    if (!divide(width, batch.threads, interrupt,
+                [&](Index, Index s, Watch& watch) { look_back(rollout, first + s, request, rollout.works[s], watch); }))
       return false;
     const auto add = [&](Index thread, Index number, Watch& watch) {
       const GradientPiece& piece = batch.plan.pieces[number];
       for (Index s = 0; s < width && !watch.stopped(kPiece); s++) {
         const RolloutStream<Real>& stream = rollout.streams[first + s];
-        const auto scale = static_cast<Real>(scales(first + s, piece.group));
+        const auto scale = static_cast<Real>(request.scales(first + s, piece.group));
         accumulate_terms(batch, piece, terms_of(rollout, stream, rollout.works[s]), scale, thread, pending);
         if (stream.traced) add_traces(batch, piece, stream.traces, rollout.works[s].before, scale, pending);
       }
@@ -332,18 +331,17 @@ template <class Real> Index find_diverged(const Rollout<Real>& rollout, double l
   return -1;
 }
 
-#define EPROP_ROLLOUT(Real)                                                                                                      \
-  template Rollout<Real> make_rollout(const Topology&, Array2<const double>, Index, Index, bool, int);                           \
-  template void follow_weights(Rollout<Real>&, Array1<const Real>);                                                              \
-  template Index needed_rows(const Rollout<Real>&, Index);                                                                       \
-  template void reserve_rows(Rollout<Real>&, Index);                                                                             \
-  template bool run_rollout(Rollout<Real>&, const RolloutRequest&, Interrupt);                                                   \
-  template void end_episode(Rollout<Real>&, Index);                                                                              \
-  template void begin_next(Rollout<Real>&);                                                                                      \
-  template Rollout<Real> continue_rollout(Rollout<Real>&, Index);                                                                \
-  template bool backward_rollout(Rollout<Real>&, Array3<const double>, Array2<const double>, Array2<const double>, Array1<Real>, \
-                                 Interrupt);                                                                                     \
-  template bool replay_rollout(Rollout<Real>&, const RolloutRequest&, Interrupt);                                                \
+#define EPROP_ROLLOUT(Real)                                                                            \
+  template Rollout<Real> make_rollout(const Topology&, Array2<const double>, Index, Index, bool, int); \
+  template void follow_weights(Rollout<Real>&, Array1<const Real>);                                    \
+  template Index needed_rows(const Rollout<Real>&, Index);                                             \
+  template void reserve_rows(Rollout<Real>&, Index);                                                   \
+  template bool run_rollout(Rollout<Real>&, const RolloutRequest&, Interrupt);                         \
+  template void end_episode(Rollout<Real>&, Index);                                                    \
+  template void begin_next(Rollout<Real>&);                                                            \
+  template Rollout<Real> continue_rollout(Rollout<Real>&, Index);                                      \
+  template bool backward_rollout(Rollout<Real>&, const BackwardRequest&, Array1<Real>, Interrupt);     \
+  template bool replay_rollout(Rollout<Real>&, const RolloutRequest&, Interrupt);                      \
   template Index find_diverged(const Rollout<Real>&, double);
 EPROP_ROLLOUT(float)
 EPROP_ROLLOUT(double)

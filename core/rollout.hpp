@@ -43,10 +43,17 @@ template <class Real> void begin_next(Rollout<Real>& rollout);
 // The same in a copy.
 template <class Real> Rollout<Real> continue_rollout(Rollout<Real>& rollout, Index n_steps);
 
-// Adds the gradients of the rollout to `pending`: of errors (n, steps, readouts), with scales (n, delay groups). False if it was
-// interrupted: `pending` has a part of them then.
-template <class Real> bool backward_rollout(Rollout<Real>& rollout, Array3<const double> errors, Array2<const double> feedback,
-                                            Array2<const double> scales, Array1<Real> pending, Interrupt interrupt);
+// Errors of a rollout, what else is told, and how they become gradients.
+struct BackwardRequest {
+  Array3<const double> errors;    // (n, steps, readouts)
+  Array2<const double> feedback;  // (readouts, neurons)
+  Outside outside;                // of n streams
+  Array2<const double> scales;    // (n, delay groups) what gradients are multiplied with
+};
+
+// Adds the gradients of the rollout to `pending`. False if it was interrupted: `pending` has a part of them then.
+template <class Real>
+bool backward_rollout(Rollout<Real>& rollout, const BackwardRequest& request, Array1<Real> pending, Interrupt interrupt);
 
 // Runs the rollout once more from where it began, with the same events and random spikes and the present weights. False if it was
 // interrupted: some streams have been replayed then, others not.

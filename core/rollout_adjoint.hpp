@@ -13,7 +13,7 @@
 
 #include "adjoint.hpp"
 #include "gradients.hpp"
-#include "rollout_state.hpp"
+#include "rollout.hpp"
 
 namespace eprop {
 
@@ -25,6 +25,7 @@ struct RowsBack {
 // The neurons of a population in the adjoint pass of a stream.
 template <class Real> struct AdjointPopulation {
   const Topology& topology;
+  Index number;
   const Population& population;
   const SampleSlot<Real>& slot;
   RolloutWork<Real>& work;
@@ -70,21 +71,17 @@ void rollout_drift(const RolloutStream<Real>& stream, const std::vector<Segment>
   for (Index j = at.begin(); j < at.end(); j++) drift[j] = population.c_reg * (drift[j] / steps - population.f_target) / steps;
 }
 
-// The adjoint pass of the neurons of a population through an episode. `first`: the row of the first step that counts.
+// The adjoint pass of the neurons of a population through an episode, whose errors end before row `error_end`. `first`: the row
+// of the first step that counts.
 template <class Real> void adjoint_segment(AdjointPopulation<Real> at, const RowsBack& rows, Index first, Index error_end,
-                                           Array2<const double> feedback, Watch& watch) {
-  const Index latency = at.population.error_latency;
+                                           const SignalSources& sources, Watch& watch) {
   const Array2<const double> error{at.work.error.values.data(), error_end, at.work.error.columns};
   at.clear();
   std::copy(at.work.drift.begin() + at.begin(), at.work.drift.begin() + at.end(), at.row(kDrift) + at.begin());
   bool silent = true;  // whether the learning signals are zero
   for (Index t = rows.last - 1; t >= rows.first && !watch.stopped(at.end() - at.begin()); t--) {
     if (t == first - 1) at.fill(kDrift, 0.0);
-    if (at.topology.error_latency.size() > 0) {
-      learning_signals_of_pairs(t, error, feedback, at.topology.error_latency, at.begin(), at.end(), at.row(kSignal));
-    } else {
-      silent = learning_signals(error.row(t + latency), feedback, at.begin(), at.end(), silent, at.row(kSignal));
-    }
+    silent = find_signals(at.topology, {at.number, at.begin(), at.end()}, t, error, sources, silent, at.row(kSignal));
     at.step(t);
   }
 }
@@ -121,10 +118,11 @@ template <class Real> void sort_spikes(const Rollout<Real>& rollout, const Rollo
                  work.steps);
 }
 
-// The whole adjoint pass of a stream: G of all targets, what its traces add, and its spikes by source. `errors` are those of
-// the steps of the rollout.
-template <class Real> void look_back(const Rollout<Real>& rollout, const RolloutStream<Real>& stream, Array2<const double> errors,
-                                     Array2<const double> feedback, RolloutWork<Real>& work, Watch& watch) {
+// The whole adjoint pass of stream `number`: G of all targets, what its traces add, and its spikes by source.
+template <class Real> void look_back(const Rollout<Real>& rollout, Index number, const BackwardRequest& request,
+                                     RolloutWork<Real>& work, Watch& watch) {
+  const RolloutStream<Real>& stream = rollout.streams[number];
+  const Array2<const double> errors = request.errors.plane(number);
   const Topology& topology = rollout.batch.topology;
   const std::vector<Segment> segments = segments_of(rollout, stream);
   clear_work(rollout, stream, work);
@@ -137,17 +135,18 @@ template <class Real> void look_back(const Rollout<Real>& rollout, const Rollout
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     if (!rollout.batch.learning[b] || population.target_begin == population.target_end) continue;
-    const AdjointPopulation<Real> at{topology, population, stream.slot, work};
+    const AdjointPopulation<Real> at{topology, b, population, stream.slot, work};
     rollout_drift(stream, segments, b, at);
-    for (std::size_t number = segments.size(); number-- > 0;) {
-      const auto& [begin, end, step] = segments[number];
-      const Index back = number == 0 ? reached : 0, counted = number == 0 ? std::min(population.error_latency, stream.age) : 0;
-      adjoint_segment(at, {begin - back, end - population.error_latency}, begin - counted, end, feedback, watch);
+    for (std::size_t k = segments.size(); k-- > 0;) {
+      const auto& [begin, end, step] = segments[k];
+      const Index back = k == 0 ? reached : 0, counted = k == 0 ? std::min(population.error_latency, stream.age) : 0;
+      const SignalSources sources{request.feedback, request.outside, number, rollout.steps, begin - step};
+      adjoint_segment(at, {begin - back, end - population.error_latency}, begin - counted, end, sources, watch);
     }
     at.keep();
   }
-  for (std::size_t number = segments.size(); number-- > 0;)
-    adjoint_readouts(topology, {segments[number].begin - (number == 0 ? reached : 0), segments[number].end}, true, 0.0, work);
+  for (std::size_t k = segments.size(); k-- > 0;)
+    adjoint_readouts(topology, {segments[k].begin - (k == 0 ? reached : 0), segments[k].end}, true, 0.0, work);
   sort_spikes(rollout, stream, work);
 }
 
@@ -180,7 +179,7 @@ template <class Real> void look_back_for_trace(const Rollout<Real>& rollout, con
     const bool filtered = c == rollout.horizon.components;
     if (!rollout.batch.learning[b] || population.target_begin == population.target_end) continue;
     if (!filtered && c >= population.n_components) continue;
-    const AdjointPopulation<Real> at{topology, population, stream.slot, work};
+    const AdjointPopulation<Real> at{topology, b, population, stream.slot, work};
     at.clear();
     at.fill(filtered ? kLambda : kMu + c, 1.0);
     for (Index t = rows.last - 1; t >= rows.first; t--) at.step(t);

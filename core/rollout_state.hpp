@@ -14,7 +14,7 @@ namespace eprop {
 
 // How far back the steps of a network reach.
 struct Horizon {
-  Index latency = 1;     // longest from a spike to an error that it causes
+  Index latency = 1;     // longest from a spike to an error that it causes, and to what is told a step later
   Index delay = 1;       // longest delay
   Index components = 1;  // most components of an eligibility; a synapse's traces are these and the filtered one
   Index history() const { return latency + delay; }
@@ -28,6 +28,7 @@ inline Horizon horizon_of(const Topology& topology) {
   }
   const Array2<const Index> pairs = topology.error_latency;
   for (Index k = 0; k < pairs.size(); k++) horizon.latency = std::max(horizon.latency, pairs.data[k]);
+  horizon.latency++;
   for (Index r = 0; r < topology.groups.size; r++) horizon.delay = std::max(horizon.delay, topology.groups[r].delay);
   return horizon;
 }

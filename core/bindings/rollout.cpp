@@ -349,18 +349,18 @@ template <class Real> void bind_steps(nb::class_<RolloutObject<Real>>& bound) {
   });
   bound.def(
       "backward",
-      [](Object& self, In3<double> errors, In2<double> feedback, In2<double> scales, Out1<Real> pending) {
+      [](Object& self, In3<double> errors, In2<double> feedback, nb::tuple outside, In2<double> scales, Out1<Real> pending) {
         const Topology& t = self.tables();
-        const auto e = view3(errors);
-        const auto f = view2(feedback);
-        const auto q = view2(scales);
-        self.check(e.planes == self.n() && e.rows == self.rollout.steps && e.columns == t.n_readouts(), "errors");
-        self.check(f.rows == t.n_readouts() && f.columns == t.n_neurons(), "feedback weights");
-        self.check(q.rows == self.n() && q.columns == t.groups.size && self.rollout.batch.learns, "scales");
+        const BackwardRequest q{view3(errors), view2(feedback), outside_of(outside), view2(scales)};
+        const Index n = self.n(), steps = self.rollout.steps;
+        self.check(q.errors.planes == n && q.errors.rows == steps && q.errors.columns == t.n_readouts(), "errors");
+        self.check(q.feedback.rows == t.n_readouts() && q.feedback.columns == t.n_neurons(), "feedback weights");
+        self.check(outside_fits(t, q.outside, n, steps), "signals");
+        self.check(q.scales.rows == n && q.scales.columns == t.groups.size && self.rollout.batch.learns, "scales");
         const Array1<Real> gradients = pending_of<Real>(pending, t);
-        interruptible([&](Interrupt interrupt) { return backward_rollout(self.rollout, e, f, q, gradients, interrupt); });
+        interruptible([&](Interrupt interrupt) { return backward_rollout(self.rollout, q, gradients, interrupt); });
       },
-      "errors"_a.noconvert(), "feedback"_a.noconvert(), "scales"_a.noconvert(), "pending"_a.noconvert());
+      "errors"_a.noconvert(), "feedback"_a.noconvert(), "outside"_a, "scales"_a.noconvert(), "pending"_a.noconvert());
 }
 
 template <class Real> void bind_class(nb::module_& m, const char* name) {

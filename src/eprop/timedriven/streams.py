@@ -25,13 +25,31 @@ class Episode:
     activity : Activity
     rollouts : list of int
         The rollout of each step so far.
-    errors : list of (readouts,)
-        Of each step of the rollouts that are over.
+    first : int
+        Step of its stream with which it begins.
     """
 
     activity: Activity
+    first: int
     rollouts: list[int] = field(default_factory=list)
-    errors: list[np.ndarray] = field(default_factory=list)
+
+
+@dataclass
+class Received:
+    """What a stream is told of a rollout, in each of its steps so far.
+
+    Attributes
+    ----------
+    errors : (steps, readouts)
+    told : (steps, neurons)
+        Beside the errors of a step: what is told a step later.
+    factor : (steps,)
+        By which the learning signals of these errors are multiplied.
+    """
+
+    errors: np.ndarray
+    told: np.ndarray
+    factor: np.ndarray
 
 
 class TimeDrivenStreams:
@@ -54,10 +72,11 @@ class TimeDrivenStreams:
         self.stepped = TimeDriven(network)
         self._unaimed: Samples = self.stepped.samples(1, longest)
         self._longest, self._rollout = longest, 0
+        self._steps = self._begin = 0
         self._episodes = [[self._at_rest()] for _ in range(n)]
 
     def _at_rest(self) -> Episode:
-        return Episode(self.stepped.forward.rest(self._longest))
+        return Episode(self.stepped.forward.rest(self._longest), self._steps)
 
     def follow(self, weights: dict[str, np.ndarray]) -> None:
         """Weights of the steps from now on, by projections and in the order of `Simulator.connections`, mV."""
@@ -75,6 +94,7 @@ class TimeDrivenStreams:
             stepped.forward.step(t, stepped.synapses.arriving(state.spikes, t), state, self._unaimed, 0)
             episodes[-1].rollouts.append(self._rollout)
             y.append(state.y[t] + stepped.built.topology.readouts["leak"])
+        self._steps += 1
         return np.array(y)
 
     def reset(self, streams: list[int]) -> None:
@@ -82,20 +102,39 @@ class TimeDrivenStreams:
         for s in streams:
             self._episodes[s].append(self._at_rest())
 
-    def backward(self, errors: np.ndarray) -> dict[str, np.ndarray]:
-        """Gradient of the rollout for errors (n, steps, readouts); the next rollout begins."""
+    def backward(
+        self, errors: np.ndarray, signals: np.ndarray | None = None, modulator: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Gradient of the rollout for errors (n, steps, readouts); the next rollout begins.
+
+        ``signals`` (n, steps, neurons) are added to the learning signals, ``modulator`` (n, steps) multiplies them.
+        """
+        n, n_steps, _ = errors.shape
+        told = np.zeros((n, n_steps, self.stepped.built.n_neurons)) if signals is None else signals
+        factor = np.ones((n, n_steps)) if modulator is None else modulator
         total = np.zeros(self.stepped.weight.size)
-        for episodes, own in zip(self._episodes, errors, strict=True):
-            given = iter(own)
+        for episodes, *given in zip(self._episodes, errors, told, factor, strict=True):
+            drift, received = self._drift(episodes), self._received(*given)
             for episode in episodes:
-                episode.errors += [next(given) for rollout in episode.rollouts if rollout == self._rollout]
-            drift = self._drift(episodes)
-            for episode in episodes:
-                total += self._gradient(episode, drift)
-        self._rollout += 1
-        total *= self._scale(errors.shape[1]) / len(self._episodes)
+                total += self._gradient(episode, drift, received)
+        self._rollout, self._begin = self._rollout + 1, self._steps
+        total *= self._scale(n_steps) / n
         projections = [p for p in self.stepped.network.projections if isinstance(p.rule, EProp)]
         return {p.name: self._in_order(p.index, total) for p in projections}
+
+    def _received(self, errors: np.ndarray, told: np.ndarray, factor: np.ndarray) -> Received:
+        """What a stream is told of a rollout, row 0 with the errors of the step before it; the last factor holds on."""
+        before = self._begin
+        out = Received(
+            np.vstack([np.zeros((before, errors.shape[1])), errors]),
+            np.zeros((self._steps, told.shape[1])),
+            np.ones(self._steps),
+        )
+        rows = np.arange(self._steps) + 1 - before
+        beside = (rows >= 0) & (rows < len(told))
+        out.told[beside] = told[rows[beside]]
+        out.factor[:] = factor[np.clip(rows, 0, len(told) - 1)]
+        return out
 
     def _in_order(self, projection: int, values: np.ndarray) -> np.ndarray:
         """Values of a projection in the order of `Simulator.connections`."""
@@ -128,15 +167,15 @@ class TimeDrivenStreams:
             out[row["target_begin"] : row["target_end"]] = row["c_reg"] * (spikes / length - row["f_target"]) / length
         return out
 
-    def _gradient(self, episode: Episode, drift: np.ndarray) -> np.ndarray:
+    def _gradient(self, episode: Episode, drift: np.ndarray, received: Received) -> np.ndarray:
         """The part of an episode's gradient that belongs to errors of the present rollout, from its traces."""
         stepped, s, state = self.stepped, self.stepped.synapses, episode.activity
         n, steps, hidden = stepped.built.n_neurons, len(episode.rollouts), ~s.onto_readout
         neuron, readout = np.where(hidden, s.target, 0), np.where(hidden, 0, s.target - n)
-        errors = np.zeros((steps, state.error.shape[1]))
-        now = np.flatnonzero(np.array(episode.rollouts, np.int64) == self._rollout)
-        errors[now] = np.array(episode.errors)[now] if now.size else 0.0
-        kappa, drifts, signals = self._kappas(), self._counted(episode, drift), self._signals(errors)
+        span = slice(episode.first, episode.first + steps)
+        own = Received(received.errors[span], received.told[span], received.factor[span])
+        errors = own.errors
+        kappa, drifts, signals = self._kappas(), self._counted(episode, drift), self._signals(own)
         eps, e, e_bar = np.zeros((s.source.size, s.decay.shape[1])), np.zeros(s.source.size), np.zeros(s.source.size)
         gradient = np.zeros(s.source.size)
         for t in range(steps):
@@ -164,12 +203,18 @@ class TimeDrivenStreams:
             out[self._counting(episode, int(row["error_latency"])), neurons] = drift[neurons]
         return out
 
-    def _signals(self, errors: np.ndarray) -> np.ndarray:
+    def _signals(self, received: Received) -> np.ndarray:
         """Learning signals of each step of emission, (steps, neurons): errors as many steps later as they take to come about."""
-        latency, feedback = error_latencies(self.stepped.built), self.stepped.learner.feedback()
-        out = np.zeros((len(errors), latency.shape[1]))
-        for t in range(len(errors)):
+        built, steps = self.stepped.built, len(received.errors)
+        latency, feedback = error_latencies(built), self.stepped.learner.feedback()
+        own = np.ones(built.n_neurons, np.int64)
+        for row in built.topology.populations[built.topology.populations["role"] == Role.neuron]:
+            own[row["target_begin"] : row["target_end"]] = row["error_latency"]
+        out, neurons = np.zeros((steps, own.size)), np.arange(own.size)
+        errors, told = received.errors * received.factor[:, None], received.told * received.factor[:, None]
+        for t in range(steps):
             at = t + latency
-            then: Any = np.take_along_axis(errors, np.minimum(at, len(errors) - 1).T, 0).T
-            out[t] = (np.where(at < len(errors), then, 0.0) * feedback).sum(axis=0)
+            then: Any = np.take_along_axis(errors, np.minimum(at, steps - 1).T, 0).T
+            out[t] = (np.where(at < steps, then, 0.0) * feedback).sum(axis=0)
+            out[t] += np.where(t + own < steps, told[np.minimum(t + own, steps - 1), neurons], 0.0)
         return out

@@ -166,14 +166,6 @@ def test_samples_of_another_network_are_refused():
 
 
 @pytest.mark.tiny
-def test_rollouts_are_told_errors_instead():
-    sim = ep.Simulator(network(RULES["eprop"]), threads=1)
-    for told in ({"modulator": np.ones(5)}, {"signals": {"b": np.ones((1, 5, 3))}}):
-        with pytest.raises(ep.InputError, match="forward: a rollout is told errors of readouts"):
-            sim.forward(sim.samples(1, 5, **told))
-
-
-@pytest.mark.tiny
 @pytest.mark.parametrize("rule", RULES)
 def test_the_reference_in_training_is_told_the_same(rule):
     net = ep.Network(seed=2)

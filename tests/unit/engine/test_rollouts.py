@@ -28,9 +28,9 @@ from rollout_networks import (
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
 
-def samples_of(sim: ep.Simulator, n: int = 5, steps: int = 30, seed: int = 1, **window: Any) -> ep.Samples:
+def samples_of(sim: ep.Simulator, n: int = 5, steps: int = 30, seed: int = 1, **more: Any) -> ep.Samples:
     targets = np.random.default_rng(seed + 100).normal(size=(n, steps, SIZES[2]))
-    return sim.samples(n, steps, {"in": stimulus(seed, n, steps)}, {"out": targets}, **window)
+    return sim.samples(n, steps, {"in": stimulus(seed, n, steps)}, {"out": targets}, **more)
 
 
 # ------------------------------------------------------------------------------------------ the parts of train
@@ -56,6 +56,21 @@ def test_forward_backward_and_learn_have_the_bits_of_train(precision: str, feedb
             assert np.array_equal(parts.connections(name)[2], whole.connections(name)[2])
         assert np.array_equal(parts.feedback_weights("out", "rec"), whole.feedback_weights("out", "rec"))
     assert parts.updates == 3
+
+
+def told(seed: int, n: int, steps: int) -> dict[str, Any]:
+    """Signals and a modulator from outside."""
+    draw = np.random.default_rng(seed)
+    return {"signals": {"rec": draw.normal(size=(n, steps, SIZES[1]))}, "modulator": draw.normal(size=(n, steps))}
+
+
+@pytest.mark.parametrize("delays", DELAYS)
+def test_what_is_told_from_outside_counts_as_in_train(delays: str) -> None:
+    sim = ep.Simulator(network("ALIF", delays), threads=1)
+    plain, samples = samples_of(sim), samples_of(sim, **told(1, 5, 30))
+    found = sim.forward(samples).backward()
+    assert same(found, sim.gradients(samples))
+    assert not np.array_equal(found["in->rec"], sim.forward(plain).backward()["in->rec"])
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
@@ -99,12 +114,13 @@ def test_a_rollout_that_goes_on_equals_traces_that_run_on(neuron: str, delays: s
     for seed, steps in enumerate((25, 2, 1, 40)):
         reference.follow(weights_of(sim))
         events = stimulus(seed, 3, steps)
-        rollout = sim.forward(sim.samples(3, steps, {"in": events}), after=rollout)
+        outside = told(seed, 3, steps)
+        rollout = sim.forward(sim.samples(3, steps, {"in": events}, **outside), after=rollout)
         wanted = np.stack([reference.step([np.flatnonzero(e) for e in events[:, t]]) for t in range(steps)], axis=1)
         assert disagreement(rollout.y, wanted) < TOLERANCE
         errors = np.random.default_rng(seed).normal(size=rollout.y.shape)
         found = rollout.backward(errors)
-        assert_close(found, reference.backward(errors))
+        assert_close(found, reference.backward(errors, outside["signals"]["rec"], outside["modulator"]))
         sim.learn(found)
 
 

@@ -74,9 +74,11 @@ def test_streams_equal_traces_that_run_on(neuron: str, delays: str) -> None:
             assert disagreement(y[-1], reference.step(channels(seed))) < TOLERANCE
             streams.reset(ended(seed))
             reference.reset(ended(seed))
+        draw = np.random.default_rng(number)
+        signals, modulator = draw.normal(size=(N, len(y), SIZES[1])), draw.normal(size=(N, len(y)))
         errors = errors_like(y, number)
-        found = streams.backward(errors)
-        assert_close(found, reference.backward(errors))
+        found = streams.backward(errors, signals={"rec": signals}, modulator=modulator)
+        assert_close(found, reference.backward(errors, signals, modulator))
         sim.learn(found)
 
 

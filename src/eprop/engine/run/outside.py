@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,14 @@ from eprop.engine.state.arrays import Arrays
 _NOTHING = np.zeros((0, 0, 0)), np.zeros(0, np.int64), NO_MODULATOR
 
 
-def outside_of(arrays: Arrays, samples: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class Told(NamedTuple):
+    """What samples or streams are told, beside errors; see `eprop.engine.run.samples.make_samples`."""
+
+    signals: Mapping[str, np.ndarray]
+    modulator: np.ndarray
+
+
+def outside_of(arrays: Arrays, samples: Samples | Told) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What ``Outside`` of the core views.
 
     Returns

@@ -15,6 +15,7 @@ from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.run.batches import Batches
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
 from eprop.engine.run.inputs import check_samples
+from eprop.engine.run.outside import Told, outside_of
 from eprop.engine.run.samples import SampleLayout, Samples
 from eprop.engine.state import weights
 from eprop.engine.state.arrays import Arrays
@@ -55,12 +56,14 @@ class Gradients:
         self.arrays, self.comm, self.alone, self._batches = arrays, comm, alone, batches
         self._groups: np.ndarray | None = None
 
-    def of(self, core: Any, errors: np.ndarray, scales: np.ndarray, mean: np.ndarray) -> dict[str, np.ndarray]:
+    def of(
+        self, core: Any, errors: np.ndarray, told: Samples | Told, scales: np.ndarray, mean: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Gradients of a rollout of the core, times a factor for each delay group (``mean``)."""
         arrays = self.arrays
         arrays.tie_feedback()
         pending = np.zeros_like(arrays.synapses.pending)
-        core.backward(errors, arrays.neurons.feedback, scales, pending)
+        core.backward(errors, arrays.neurons.feedback, outside_of(arrays, told), scales, pending)
         found = self.scaled(pending, mean)
         if not np.isfinite(found).all():
             check_status(Status.NOT_FINITE, "backward")
@@ -169,6 +172,9 @@ class Rollout:
 
         Notes
         -----
+        Signals and a modulator of the samples count as in `Simulator.train`; row 0 of a rollout that goes on belongs to the
+        last step of the one before.
+
         The gradient is ``sum_t L(t) e_bar(t)`` over the steps of this rollout, with the traces that its whole episode has
         left (Bellec et al. 2020). A rollout that goes on after another one starts from its
         traces, which are carried over exactly, at a cost that does not depend on the age of the episode.
@@ -178,7 +184,7 @@ class Rollout:
         with self._gradients.alone:
             self._check_whole()
             scales = sample_scales(arrays, samples, np.arange(self.n))
-            return self._gradients.of(self._core, given, scales, batch_scale(arrays, samples))
+            return self._gradients.of(self._core, given, samples, scales, batch_scale(arrays, samples))
 
     def replay(self) -> Rollout:
         """Simulate again from where this rollout began, with the same inputs and random numbers, and the present weights.
@@ -230,11 +236,6 @@ class Rollouts:
         with self._gradients.alone:
             check_single(arrays, self._gradients.comm, "forward")
             check_samples(self._layout, samples)
-            if samples.signals or len(samples.modulator):
-                raise InputError(
-                    "forward: a rollout is told errors of readouts, by backward(errors); samples with signals or a modulator are "
-                    "for train and gradients"
-                )
             n, n_steps = len(samples), samples.n_steps
             if after is not None:
                 self._check_after(after, n)
@@ -269,7 +270,7 @@ def make_core(arrays: Arrays, n: int, n_steps: int, learn: bool) -> Any:
 def rows_of_history(arrays: Arrays) -> int:
     """Rows that a stream has beside those of its steps."""
     topology = arrays.built.topology
-    latency = max([1, *topology.populations["error_latency"].tolist(), int(topology.error_latency.max(initial=1))])
+    latency = 1 + max([1, *topology.populations["error_latency"].tolist(), int(topology.error_latency.max(initial=1))])
     return latency + 2 * max(arrays.built.max_delay, 1)
 
 

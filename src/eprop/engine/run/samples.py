@@ -298,8 +298,7 @@ def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) ->
     labels, made_for = _labels(given.labels, n), layout.made_for
     if not given.signals and given.modulator is None:
         return Samples(starts, channels, target, window, n, n_steps, labels, made_for=made_for)
-    modulator = NO_MODULATOR if given.modulator is None else _of_steps("modulator", given.modulator, n, n_steps)
-    signals = _signals(layout, given.signals or {}, n, n_steps)
+    signals, modulator = arrange_told(layout, n, n_steps, given.signals, given.modulator)
     return Samples(starts, channels, target, window, n, n_steps, labels, signals, modulator, made_for)
 
 
@@ -604,6 +603,14 @@ def _of_steps(label: str, values: Any, n: int, n_steps: int) -> np.ndarray:
     if not np.all(np.isfinite(out)):
         raise InputError(f"{label} must hold finite numbers")
     return np.ascontiguousarray(np.atleast_2d(out))
+
+
+def arrange_told(
+    layout: SampleLayout, n: int, n_steps: int, signals: Mapping[str, Any] | None, modulator: Any
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """``signals`` and ``modulator`` of `Samples`."""
+    factors = NO_MODULATOR if modulator is None else _of_steps("modulator", modulator, n, n_steps)
+    return _signals(layout, _by_name("signals", signals), n, n_steps), factors
 
 
 def _signals(layout: SampleLayout, signals: Mapping[str, Any], n: int, n_steps: int) -> dict[str, np.ndarray]:

@@ -11,8 +11,9 @@ from eprop import random
 from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.run.divergence import check_losses
 from eprop.engine.run.gradient_scaling import rollout_scales
+from eprop.engine.run.outside import Told
 from eprop.engine.run.rollouts import Gradients, check_diverged, check_memory, errors_of, make_core
-from eprop.engine.run.samples import SampleLayout, count_of, named
+from eprop.engine.run.samples import SampleLayout, arrange_told, count_of, named
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
 from eprop.parameters import real_numbers
@@ -147,13 +148,20 @@ class Streams:
                 self._go_on()
                 self._core.reset(chosen)
 
-    def backward(self, errors: Any) -> dict[str, np.ndarray]:
+    def backward(
+        self, errors: Any, *, signals: Mapping[str, Any] | None = None, modulator: Any = None
+    ) -> dict[str, np.ndarray]:
         """Gradient of e-prop of this rollout, which is over then, for errors from outside.
 
         Parameters
         ----------
         errors : array, shape (n, steps, readouts)
             Derivative of a loss of any kind by the outputs of each step, 1/mV times the unit of the loss.
+        signals : dict, optional
+            For each population of neurons by name ``(n, steps, size)``, added to learning signals, see `Simulator.samples`. Row
+            ``t`` belongs to the step before, row 0 to the last step of the rollout before.
+        modulator : array, optional
+            ``(steps,)`` or ``(n, steps)``, factors of learning signals, see there.
 
         Returns
         -------
@@ -176,8 +184,9 @@ class Streams:
             arrays, shape = self._gradients.arrays, (self.n, self.steps, self._y.shape[1])
             given = errors_of(errors, shape)
             scales, mean = rollout_scales(arrays, self.n, self.steps)
+            told = Told(*arrange_told(self._layout, self.n, self.steps, signals, modulator))
             check_diverged(self._core, "backward")
-            found = self._gradients.of(self._core, given, scales, mean)
+            found = self._gradients.of(self._core, given, told, scales, mean)
             self._closed = True
             return found
 
