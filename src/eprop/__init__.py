@@ -7,9 +7,9 @@ Describe a network, build it, run it::
 
 The loops over time, neurons and synapses are in C++, in the folder ``core/`` of the sources; `eprop.core` loads them. A slow
 time-driven version straight from the equations is in ``reference/``. ``data/`` reads and simulates event recordings,
-``tasks/`` says what to learn, ``training/`` learns it, ``plot/`` draws, ``interop/`` speaks to other simulators,
-``bench/`` measures, ``figures/`` makes the figures of the paper, ``cli/`` is the command ``eprop``. Imports run one way,
-from the command line down to the core.
+``rl/`` learns from reward, ``tasks/`` says what to learn, ``training/`` learns it, ``plot/`` draws, ``interop/`` speaks to
+other simulators, ``bench/`` measures, ``figures/`` makes the figures of the paper, ``cli/`` is the command ``eprop``. Imports
+run one way, from the command line down to the core.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _SUBPACKAGES = frozenset(
     ("bench", "cli", "core", "data", "engine", "errors", "figures", "interop", "models", "network",
-     "parallel", "parameters", "plot", "random", "reference", "rules", "tasks", "timedriven", "training")
+     "parallel", "parameters", "plot", "random", "reference", "rl", "rules", "tasks", "timedriven", "training")
 )  # fmt: skip
 
 __all__ = [

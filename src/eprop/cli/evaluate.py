@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -13,6 +13,7 @@ from eprop.cli.guard import Debug, Json, Quiet, Trust, guarded, path_of
 from eprop.cli.output import written
 
 if TYPE_CHECKING:
+    from eprop.rl import Returns
     from eprop.tasks import Task, Trials
     from eprop.training import Evaluation
 
@@ -41,6 +42,15 @@ def evaluate(
             help="For tasks that make their trials: judge by N new ones instead, which no other part of the run has used.",
         ),
     ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="For tasks that are learned from reward: judge by N episodes.  \\[default: as many as the run's own test]",
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", show_default=False, help="Threads.  \\[default: as in the run]")
     ] = None,
@@ -49,7 +59,7 @@ def evaluate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Judge the network of a run: its score; of classes also the confusion matrix.
+    """Judge the network of a run: its score; of classes also the confusion matrix; of what acts, the mean return.
 
     Weights are frozen and samples shuffled. A run that was stopped is judged
     as its last checkpoint left it; a warning says after how many samples.
@@ -59,29 +69,50 @@ def evaluate(
       eprop evaluate runs/nmnist-eprop-1-001
       eprop evaluate runs/nmnist-eprop-1-001 --data N-MNIST/Test --json
       eprop evaluate runs/evidence-accumulation-eprop-1-001 --fresh 2000
+      eprop evaluate runs/cartpole-eprop-1-001 --episodes 1000
     """
-    from eprop.cli.report import Reporter, print_evaluation
+    from eprop.cli.report import Reporter, print_evaluation, print_returns
     from eprop.parallel import find_communicator
+    from eprop.rl import Returns
     from eprop.training import evaluate_run
 
     comm = find_communicator()
     with Reporter(quiet=quiet, silent=comm.rank > 0) as reporter:
         config, outcome, test = evaluate_run(
-            run, data or None, fresh=fresh, threads=threads, trust=trust, watcher=reporter, comm=comm
+            run, data or None, fresh=fresh, episodes=episodes, threads=threads, trust=trust, watcher=reporter, comm=comm
         )
     if comm.rank > 0:
         return
     with written():
         if as_json:
-            print(json.dumps({"run": str(run), **_facts(config.task, outcome, test)}, indent=2))
-        elif not quiet:
-            print_evaluation(config.task, outcome, test)
+            facts = (
+                _of_returns(outcome)
+                if isinstance(outcome, Returns)
+                else _facts(config.task, outcome, cast("Trials", test))
+            )
+            print(json.dumps({"run": str(run), **facts}, indent=2))
+        elif not quiet and isinstance(outcome, Returns):
+            print_returns(config.task, outcome)
+        elif not quiet and not isinstance(outcome, Returns):
+            print_evaluation(config.task, outcome, cast("Trials", test))
+
+
+def _of_returns(returns: Returns) -> dict[str, Any]:
+    """What ``--json`` prints of episodes."""
+    return {
+        "episodes": int(returns.totals.size),
+        "mean_return": returns.mean,
+        "std_return": returns.std,
+        "mean_steps": float(returns.steps.mean()),
+        "returns": returns.totals.tolist(),
+        "seconds": returns.seconds,
+    }
 
 
 def _facts(task: Task, outcome: Evaluation, test: Trials) -> dict[str, Any]:
     """What ``--json`` prints."""
     from eprop.training import per_class_error
-    from eprop.training.experiment import simulated
+    from eprop.training.sample_run import simulated
 
     facts: dict[str, Any] = {
         "data": test.name,

@@ -11,13 +11,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from eprop.rl import Returns
 from eprop.tasks import Classification, Task, Trials
 from eprop.training import Evaluation, Outcome, RunFolder, per_class_error
-from eprop.training.experiment import facts_of
+from eprop.training.outcome import facts_of
 from eprop.training.progress_bar import ProgressBar
 from eprop.training.streams import BestEffortStream
 from eprop.training.trials import spread_of
-from eprop.training.wording import clock, counted, percent, size, with_spread
+from eprop.training.wording import (
+    clock,
+    counted,
+    percent,
+    return_with_spread,
+    score_of_trial,
+    score_of_trials,
+    size,
+    with_spread,
+)
 
 if TYPE_CHECKING:
     from eprop.figures import Made
@@ -82,11 +92,11 @@ def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
     for heading in ("seed", f"test {summary['score']}", "run"):
         table.add_column(heading, justify="left" if heading == "run" else "right")
     for trial in summary["trials"]:
-        table.add_row(str(trial["seed"]), percent(trial["test_error"]), trial["run"])
+        table.add_row(str(trial["seed"]), score_of_trial(trial), trial["run"])
     console = _out()
     console.print(table)
-    text = f"{with_spread(summary['mean'], spread_of(summary))} over {counted(len(summary['trials']), 'trial')}"
-    extremes = f"lowest {percent(summary['lowest'])}, highest {percent(summary['highest'])}"
+    mean, extremes = score_of_trials(summary, spread_of(summary))
+    text = f"{mean} over {counted(len(summary['trials']), 'trial')}"
     console.print(Text.assemble((f"test {summary['score']} ", "bold"), f"{text}; {extremes}"))
     console.print(Text(f"runs in {folder.path}"))
 
@@ -112,6 +122,14 @@ def print_evaluation(task: Task, evaluation: Evaluation, test: Trials) -> None:
     console.print(Text.assemble((f"{task.score_name} ", "bold"), with_spread(evaluation.error, evaluation.sigma)))
     if isinstance(task, Classification):
         console.print(_confusion(evaluation, task.classes))
+
+
+def print_returns(task: Task, returns: Returns) -> None:
+    """Mean return of episodes, and the least and the greatest; on standard output."""
+    console = _out()
+    told = f"{return_with_spread(returns.mean, returns.std)} over {counted(returns.totals.size, 'episode')}"
+    console.print(Text.assemble((f"{task.score_name} ", "bold"), told))
+    console.print(Text(f"lowest {returns.totals.min():.4g}, highest {returns.totals.max():.4g}"))
 
 
 def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> Table:

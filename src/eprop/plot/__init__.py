@@ -11,6 +11,7 @@
     draw_confusion          true against predicted classes                     confusion.py
     draw_band, draw_bars, draw_points      several trials of one or more variants        compare.py
     network                 a schematic of a network                           schematic.py
+    draw_returns, draw_returns_of_trials, draw_episode   what is learned from reward   returns.py, episode.py
     draw_run                all of them for the folder of a run, or of trials  run.py
     write_report            one HTML page about a run, or about trials         report.py
     look, save, check_picture   the style                                         style.py
@@ -20,9 +21,11 @@ from eprop.plot.activity import draw_activity, telling_neuron
 from eprop.plot.compare import draw_band, draw_bars, draw_points
 from eprop.plot.confusion import draw_confusion
 from eprop.plot.cost import draw_event_cost
+from eprop.plot.episode import draw_episode
 from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
 from eprop.plot.report import write_report
+from eprop.plot.returns import draw_returns, draw_returns_of_trials
 from eprop.plot.run import draw_run
 from eprop.plot.schematic import network
 from eprop.plot.style import check_picture, look, save
@@ -35,10 +38,13 @@ __all__ = [
     "draw_band",
     "draw_bars",
     "draw_confusion",
+    "draw_episode",
     "draw_event_cost",
     "draw_learning_curve",
     "draw_pattern",
     "draw_points",
+    "draw_returns",
+    "draw_returns_of_trials",
     "draw_run",
     "draw_trials",
     "draw_weight_change",

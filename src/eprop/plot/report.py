@@ -20,13 +20,15 @@ from eprop.plot.run import figures_of_run, weight_changes
 from eprop.plot.style import look
 from eprop.training import RunConfig, RunFolder, read_config, restore
 from eprop.training.engines import make_simulator
-from eprop.training.experiment import facts_of
+from eprop.training.outcome import facts_of
 from eprop.training.trials import spread_of
-from eprop.training.wording import percent, size, with_spread
+from eprop.training.wording import score_of_trial, score_of_trials, size
 
 #: Figures in the order of the page: title, and what is to be seen.
 _FIGURES = {
     "learning_curve": ("Learning curve", "Error and loss over the samples learned."),
+    "returns": ("Returns", "Mean return of the episodes over steps of the environment, and the rate of the neurons."),
+    "episode": ("Episode", "Pictures of an episode of the test, and below them what the network does."),
     "confusion": ("Confusion matrix", "Test samples: their true class, and the class that the network chose."),
     "pattern": ("Output", "The readouts before and after training, and their target."),
     "activity": ("Activity", "One test sample, before and after training."),
@@ -127,11 +129,11 @@ def _result_of_trials(folder: RunFolder, summary: Mapping[str, Any]) -> str:
     if not summary:
         return table("", [("the trials are not finished", str(folder.path))])
     score = f"test {summary['score']}"
-    rows = [(str(trial["seed"]), percent(trial["test_error"]), trial["run"]) for trial in summary["trials"]]
+    rows = [(str(trial["seed"]), score_of_trial(trial), trial["run"]) for trial in summary["trials"]]
+    mean, extremes = score_of_trials(summary, spread_of(dict(summary)))
     facts = [
-        (score, f"{with_spread(summary['mean'], spread_of(dict(summary)))} over {len(rows)} trials"),
-        ("lowest, highest", f"{percent(summary['lowest'])}, {percent(summary['highest'])}"),
-        ("test data", summary["test_data"]),
+        (score, f"{mean} over {len(rows)} trials; {extremes}"),
+        ("test data", summary.get("test_data", f"{summary.get('episodes')} episodes")),
         ("run", str(folder.path)),
     ]
     return table("", facts) + table("", rows, ("seed", score, "run"))

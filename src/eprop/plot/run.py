@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,18 +15,21 @@ from eprop.files import output_errors, parsing
 from eprop.network import Network
 from eprop.plot.activity import draw_activity
 from eprop.plot.confusion import draw_confusion
+from eprop.plot.episode import draw_episode
 from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
+from eprop.plot.returns import draw_returns, draw_returns_of_trials
 from eprop.plot.schematic import network as draw_network
 from eprop.plot.style import save
 from eprop.plot.trials import draw_trials
 from eprop.plot.weights import draw_weights
 from eprop.rules import Static
-from eprop.tasks import Classification, Regression, check_choice
+from eprop.tasks import Classification, Control, EpisodeChoice, Regression, check_choice
 from eprop.training import RunConfig, RunFolder, load_checkpoint, read_config, restore
 from eprop.training.activity import record_activity, uses_softmax
 from eprop.training.config import FORMATS, parse_config
 from eprop.training.engines import make_simulator
+from eprop.training.episode import record_episode
 
 
 def draw_run(
@@ -39,7 +42,8 @@ def draw_run(
     """Draw the figures of a run, or of several trials.
 
     Of a run ``learning_curve``, ``activity``, ``network`` and ``weights``; ``confusion`` of a classification, ``pattern`` where
-    readouts follow a target. Of several trials their ``learning_curve``: each of them is a run that has figures of its own.
+    readouts follow a target; ``returns`` and ``episode`` in place of curve and activity where a task is learned from reward. Of
+    several trials their ``learning_curve``, or ``returns``: each of them is a run that has figures of its own.
 
     Parameters
     ----------
@@ -89,6 +93,8 @@ def _of_run(run: RunFolder, trust: bool) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     figures["weights"] = draw_weights(weight_changes(before, after))
     figures["network"] = figure_of(draw_network(after.network))
+    if isinstance(config.task, Control):
+        return figures | _of_control(config, after, summary, metrics)
     if summary.get("confusion") and isinstance(config.task, Classification):
         with parsing(str(run.summary), "is damaged", CheckpointError, "--resume writes it anew"):
             figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
@@ -105,11 +111,25 @@ def _of_run(run: RunFolder, trust: bool) -> dict[str, Figure]:
     return figures
 
 
+def _of_control(
+    config: RunConfig, simulator: Simulator, summary: dict[str, Any], metrics: list[dict[str, Any]]
+) -> dict[str, Figure]:
+    """Figures of a run that was learned from reward."""
+    task, choice = cast("Control", config.task), cast("EpisodeChoice", config.data)
+    episode = record_episode(task, simulator, choice.seed)
+    figures = {"episode": draw_episode(episode, config.training.value_scale)}
+    if metrics:
+        figures["returns"] = draw_returns(metrics, summary, task.reward_range)
+    return figures
+
+
 def _of_trials(folder: RunFolder, seeds: Sequence[int], trust: bool) -> dict[str, Figure]:
     config = RunConfig.make(*read_config(folder.config, trust=trust))
     trials = [(run.read_metrics(), run.read_summary()) for run in map(folder.of_seed, seeds)]
     if not any(metrics for metrics, _ in trials):
         raise CheckpointError(f"{folder.path}: none of its {len(seeds)} trials has reported anything yet")
+    if isinstance(config.task, Control):
+        return {"returns": draw_returns_of_trials(trials, config.task.reward_range)}
     unit, steps = loss_unit(config.task.build_network()), _steps_of_trials(folder, seeds, config.task_name)
     with parsing(f"{folder.path}: metrics or summary of a trial", "are damaged", CheckpointError):
         return {"learning_curve": draw_trials(trials, config.task.score_name, unit, steps)}

@@ -3,6 +3,8 @@
 ::
 
     PatternGeneration, EvidenceAccumulation, NMNIST     the tasks                  pattern_generation.py, ...
+    CartPole, DelayedReward, Pong, GymnasiumTask        learned from reward        cartpole.py, ...
+    Control, EpisodeChoice                              what these have in common  control.py
     Task, Classification, Regression                    what a task is             base.py
     GeneratedTask, Trial                                trials made from a seed    generated.py
     Learner                                             rule, settings, neurons    learner.py
@@ -13,17 +15,23 @@
 
 from eprop.parameters import suggestion
 from eprop.tasks.base import Classification, Regression, Task, check_choice
+from eprop.tasks.cartpole import CartPole
+from eprop.tasks.control import Control, EpisodeChoice
+from eprop.tasks.delayed_reward import DelayedReward
 from eprop.tasks.evidence_accumulation import EvidenceAccumulation
 from eprop.tasks.generated import GeneratedTask, Trial
+from eprop.tasks.gymnasium import GymnasiumTask
 from eprop.tasks.learner import Learner
 from eprop.tasks.nmnist import NMNIST
 from eprop.tasks.pattern_generation import PatternGeneration
+from eprop.tasks.pong import Pong
 from eprop.tasks.recordings import Recordings
 from eprop.tasks.registry import TASKS, task_file, task_named
 from eprop.tasks.trials import DataChoice, Generated, GeneratedTrials, Parts, Trials
 
 __all__ = [
-    "NMNIST", "TASKS", "Classification", "DataChoice", "EvidenceAccumulation", "Generated", "GeneratedTask",
-    "GeneratedTrials", "Learner", "Parts", "PatternGeneration", "Recordings", "Regression", "Task", "Trial", "Trials",
-    "check_choice", "suggestion", "task_file", "task_named",
+    "NMNIST", "TASKS", "CartPole", "Classification", "Control", "DataChoice", "DelayedReward", "EpisodeChoice",
+    "EvidenceAccumulation", "Generated", "GeneratedTask", "GeneratedTrials", "GymnasiumTask", "Learner", "Parts",
+    "PatternGeneration", "Pong", "Recordings", "Regression", "Task", "Trial", "Trials", "check_choice", "suggestion", "task_file",
+    "task_named",
 ]  # fmt: skip

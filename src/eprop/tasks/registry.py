@@ -18,15 +18,23 @@ from eprop.files.reading import MOST_TEXT
 from eprop.files.trust import is_trusted
 from eprop.parameters import suggestion
 from eprop.tasks.base import Task
+from eprop.tasks.cartpole import CartPole
+from eprop.tasks.delayed_reward import DelayedReward
 from eprop.tasks.evidence_accumulation import EvidenceAccumulation
+from eprop.tasks.gymnasium import GymnasiumTask
 from eprop.tasks.nmnist import NMNIST
 from eprop.tasks.pattern_generation import PatternGeneration
+from eprop.tasks.pong import Pong
 
 #: Every task by name; one line each.
 TASKS: dict[str, type[Task]] = {
     PatternGeneration.name: PatternGeneration,
     EvidenceAccumulation.name: EvidenceAccumulation,
     NMNIST.name: NMNIST,
+    CartPole.name: CartPole,
+    DelayedReward.name: DelayedReward,
+    Pong.name: Pong,
+    GymnasiumTask.name: GymnasiumTask,
 }
 _DIGEST = "__digest__"
 _PREFIX = "eprop_task_"

@@ -107,7 +107,7 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
     return Activity(
         times=recording.times,
         inputs=recording.spikes[source.name],
-        spikes=_numbered_through(neurons, recording),
+        spikes=numbered_through(neurons, recording),
         n_inputs=source.size,
         n_neurons=sum(p.size for p in neurons),
         v=_side_by_side(neurons, recording, "v"),
@@ -165,7 +165,7 @@ def _side_by_side(populations: list[Population], recording: Recording, variable:
     return np.hstack([_none_of(recording), *(recording[p.name, variable] for p in populations)])
 
 
-def _numbered_through(populations: list[Population], recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+def numbered_through(populations: list[Population], recording: Recording) -> tuple[np.ndarray, np.ndarray]:
     """Times and neurons of all spikes, in order of time."""
     first = np.cumsum([0, *(p.size for p in populations)])
     if not populations:

@@ -18,7 +18,8 @@ from eprop.engine.ranks.parallelism import DIVISIONS
 from eprop.errors import ParameterError
 from eprop.files import read_text
 from eprop.parameters import Description, ParameterInfo, param, parameters_of
-from eprop.tasks import TASKS, DataChoice, Task, check_choice, suggestion, task_file, task_named
+from eprop.tasks import TASKS, Control, DataChoice, Task, check_choice, suggestion, task_file, task_named
+from eprop.training.control import PolicyTraining
 from eprop.training.trainer import Training
 
 
@@ -63,7 +64,8 @@ class RunConfig:
 
     task: Task
     data: DataChoice
-    training: Training
+    training: Any
+    """A `Training`, or a `PolicyTraining` where the task is learned from reward."""
     execution: Execution
 
     @classmethod
@@ -98,13 +100,14 @@ class RunConfig:
             made = kind(**task)
         with _placed(kind.data, "data", given, changes):
             data = kind.data(**{**made.default_data(), **parts["data"]})
-        suited = Training(**made.default_training(data))
+        settings = training_of(kind)
+        suited = settings(**made.default_training(data))
         if given and changes.get("task"):
             with contextlib.suppress(ParameterError):  # what is wrong in the file may be what is changed
-                old = Training(**kind(**was).default_training(data))
+                old = settings(**kind(**was).default_training(data))
                 kept = _still_wanted(given.get("training", {}), old, suited)
                 parts["training"] = {**kept, **changes.get("training", {})}
-        with _placed(Training, "training", given, changes):
+        with _placed(settings, "training", given, changes):
             training = suited.replace(**parts["training"])
         with _placed(Execution, "run", given, changes):
             execution = Execution(**parts["run"])
@@ -163,7 +166,12 @@ def _fixed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-def _still_wanted(values: Mapping[str, Any], before: Training, after: Training) -> dict[str, Any]:
+def training_of(kind: type[Task]) -> type[Training] | type[PolicyTraining]:
+    """What the section ``[training]`` of a task describes."""
+    return PolicyTraining if issubclass(kind, Control) else Training
+
+
+def _still_wanted(values: Mapping[str, Any], before: Description, after: Description) -> dict[str, Any]:
     """Values but those that were suitable ``before``, where others are ``after``."""
     old, new = vars(before), vars(after)
     return {k: v for k, v in values.items() if k not in old or v != old[k] or old[k] == new[k]}
@@ -364,7 +372,7 @@ def _value(text: str) -> Any:
 def _kinds(task: str) -> dict[str, type[Description]]:
     """Sections of a configuration, and what they describe."""
     kind = task_named(task)
-    return {"task": kind, "data": kind.data, "training": Training, "run": Execution}
+    return {"task": kind, "data": kind.data, "training": training_of(kind), "run": Execution}
 
 
 def _keys(kind: type[Description]) -> list[str]:

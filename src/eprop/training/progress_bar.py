@@ -18,8 +18,8 @@ from rich.text import Text
 
 from eprop.parallel import Communicator
 from eprop.training.streams import BestEffortStream
-from eprop.training.watch import Progress, Watcher
-from eprop.training.wording import clock, counted, percent
+from eprop.training.watch import ControlProgress, Progress, Watcher
+from eprop.training.wording import clock, counted, percent, score_of_trial
 
 #: Seconds between lines where there is neither a terminal nor a notebook.
 LINE_INTERVAL = 10.0
@@ -105,9 +105,18 @@ class ProgressBar(Watcher):
         left = f"{clock(progress.to_learn * seconds / max(progress.learned, 1))} left"
         self._show(f"epoch {progress.epoch}/{progress.epochs}", progress.done, progress.total, *facts, left)
 
+    def control_progress(self, progress: ControlProgress) -> None:
+        """Steps of environments."""
+        seconds = max(progress.seconds, 1e-9)
+        facts = [f"{progress.done:,} of {counted(progress.total, 'step')}", f"{progress.done / seconds:,.0f} steps/s"]
+        if not math.isnan(progress.recent_return):
+            facts.append(f"return {progress.recent_return:.4g}")
+        facts.append(f"{clock((progress.total - progress.done) * seconds / max(progress.done, 1))} left")
+        self._draw("learning", progress.done, progress.total, ", ".join(facts))
+
     def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
         """A trial has ended."""
-        score = f"{summary['score']} {percent(summary['test_error'])}"
+        score = f"{summary['score']} {score_of_trial(summary)}"
         self.say(f"trial {done} of {total}: seed {summary['seed']}, {score}, {clock(summary['total_seconds'])}")
 
     def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:

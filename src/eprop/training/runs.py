@@ -29,7 +29,7 @@ MOST_METRICS = 1_000_000_000
 #: All pictures that the figures of a run may be, see `eprop.plot.draw_run`.
 PICTURES = tuple(
     f"{name}.{kind}"
-    for name in ("activity", "confusion", "learning_curve", "network", "pattern", "weights")
+    for name in ("activity", "confusion", "episode", "learning_curve", "network", "pattern", "returns", "weights")
     for kind in FORMATS
 )
 

@@ -16,6 +16,9 @@ TAGS = {
     "hold_loss": "held out/loss",
     "hold_error": "held out/error",
     "spikes_per_sample": "activity/spikes per sample",
+    "return": "training/return",
+    "rate": "activity/rate, Hz",
+    "steps_per_second": "learning/steps of the environment per second",
     "eta_factor": "learning/factor of the learning rates",
     "samples_per_second": "learning/samples per second",
 }

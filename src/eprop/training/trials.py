@@ -343,16 +343,38 @@ def _within(sigmas: list[float | None]) -> float | None:
     return math.sqrt(statistics.fmean(sigma**2 for sigma in known)) if known else None
 
 
+#: What a summary of all trials has of each of them, and what of the first: of scores on samples, of returns of episodes.
+KEPT: tuple[str, ...] = (
+    "seed",
+    "test_error",
+    "test_loss",
+    "hold_error",
+    "train_seconds",
+    "samples_learned",
+    "synaptic_events",
+)
+FIRST: tuple[str, ...] = ("version", "task", "rule", "loss", "score", "test_samples", "test_data", "engine", "machine")
+KEPT_OF_RETURNS: tuple[str, ...] = (
+    "seed", "mean_return", "std_return", "recent_return", "train_seconds", "train_processor_seconds", "environment_steps",
+    "synaptic_events",
+)  # fmt: skip
+FIRST_OF_RETURNS: tuple[str, ...] = ("version", "task", "rule", "environment", "score", "episodes", "engine", "machine")
+
+
 def summarise(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean and spread over trials, and the figures of each."""
-    scores = [summary["test_error"] for summary in summaries]
-    kept = ("seed", "test_error", "test_loss", "hold_error", "train_seconds", "samples_learned", "synaptic_events")
-    first = ("version", "task", "rule", "loss", "score", "test_samples", "test_data", "engine", "machine")
+    if "mean_return" in summaries[0]:
+        score, kept, first = "mean_return", KEPT_OF_RETURNS, FIRST_OF_RETURNS
+        sigmas = [summary["std_return"] / math.sqrt(summary["episodes"]) for summary in summaries]
+    else:
+        score, kept, first = "test_error", KEPT, FIRST
+        sigmas = [summary["test_error_sigma"] for summary in summaries]
+    scores = [summary[score] for summary in summaries]
     return {
         **{name: summaries[0][name] for name in first},
         "mean": statistics.fmean(scores),
         "sd": statistics.stdev(scores) if len(scores) > 1 else None,
-        "sigma": _within([summary["test_error_sigma"] for summary in summaries]),
+        "sigma": _within(sigmas),
         "lowest": min(scores),
         "highest": max(scores),
         "trials": [{**{k: s[k] for k in kept}, "run": f"seed-{s['seed']}"} for s in summaries],

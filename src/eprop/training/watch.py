@@ -41,6 +41,29 @@ class Progress:
     seconds: float
 
 
+@dataclass
+class ControlProgress:
+    """Where a training is that learns from reward.
+
+    Attributes
+    ----------
+    done, total : int
+        Steps of the environments.
+    episodes : int
+        That have ended.
+    recent_return : float
+        Mean return of the last hundred of them; NaN before the first.
+    seconds : float
+        Spent learning.
+    """
+
+    done: int
+    total: int
+    episodes: int
+    recent_return: float
+    seconds: float
+
+
 class Watcher:
     """Is told what happens. All methods do nothing; override those of interest.
 
@@ -55,6 +78,9 @@ class Watcher:
 
     def progress(self, progress: Progress) -> None:
         """Samples were learned."""
+
+    def control_progress(self, progress: ControlProgress) -> None:
+        """Environments were acted in, and learned from."""
 
     def metrics(self, line: dict[str, Any]) -> None:
         """A line of metrics was written."""

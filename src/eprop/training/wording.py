@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 
 def counted(count: int, what: str) -> str:
@@ -32,3 +34,28 @@ def clock(seconds: float) -> str:
 def size(count: float) -> str:
     """Bytes, in MiB or GiB."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def return_with_spread(mean: float, spread: float | None) -> str:
+    """``487.2 ± 20``; without a spread, where there is none."""
+    return f"{mean:.4g}" if spread is None else f"{mean:.4g} ± {spread:.3g}"
+
+
+def score_of(summary: Mapping[str, Any]) -> str:
+    """The score of a run: a return, or an error in per cent with its uncertainty."""
+    if "mean_return" in summary:
+        return return_with_spread(summary["mean_return"], summary["std_return"])
+    return with_spread(summary["test_error"], summary["test_error_sigma"])
+
+
+def score_of_trial(summary: Mapping[str, Any]) -> str:
+    """The score of one of several trials: a number alone."""
+    return f"{summary['mean_return']:.4g}" if "mean_return" in summary else percent(summary["test_error"])
+
+
+def score_of_trials(summary: Mapping[str, Any], spread: float | None) -> tuple[str, str]:
+    """Mean with the spread over trials; lowest and highest."""
+    ends = summary["lowest"], summary["highest"]
+    if "mean_return" in summary["trials"][0]:
+        return return_with_spread(summary["mean"], summary["sd"]), f"lowest {ends[0]:.4g}, highest {ends[1]:.4g}"
+    return with_spread(summary["mean"], spread), f"lowest {percent(ends[0])}, highest {percent(ends[1])}"

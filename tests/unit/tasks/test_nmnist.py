@@ -218,9 +218,9 @@ def test_idle_loss_is_the_loss_of_silent_readouts() -> None:
 
 def test_tasks_are_found_by_name() -> None:
     assert task_named("nmnist") is NMNIST
-    assert list(TASKS) == ["pattern-generation", "evidence-accumulation", "nmnist"]
+    assert {"pattern-generation", "evidence-accumulation", "nmnist", "cartpole", "delayed-reward"} <= TASKS.keys()
     with pytest.raises(
         ParameterError,
-        match="no task 'mnist'; there are: pattern-generation, evidence-accumulation, nmnist; did you mean 'nmnist'",
+        match=r"no task 'mnist'; there are: pattern-generation, evidence-accumulation, nmnist, .*; did you mean 'nmnist'",
     ):
         task_named("mnist")

@@ -8,6 +8,7 @@ import typer
 
 from eprop.cli.commands import Group
 from eprop.cli.guard import path_of
+from eprop.cli.train.control import cartpole, delayed_reward, gymnasium, pong
 from eprop.cli.train.evidence_accumulation import evidence_accumulation
 from eprop.cli.train.nmnist import nmnist
 from eprop.cli.train.options import TaskCommand
@@ -66,3 +67,7 @@ app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Tasks)
 app.command("pattern-generation", cls=TaskCommand)(pattern_generation)
 app.command("evidence-accumulation", cls=TaskCommand)(evidence_accumulation)
 app.command("nmnist", cls=TaskCommand)(nmnist)
+app.command("cartpole", cls=TaskCommand)(cartpole)
+app.command("delayed-reward", cls=TaskCommand)(delayed_reward)
+app.command("pong", cls=TaskCommand)(pong)
+app.command("gymnasium", cls=TaskCommand)(gymnasium)

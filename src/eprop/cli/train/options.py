@@ -220,8 +220,39 @@ def command_of(
     task: str, epochs: str, own: Callable[..., Sections], mine: Mapping[str, inspect.Parameter]
 ) -> Callable[..., None]:
     """As `trains`, with the task's own options given as parameters by name."""
-    shared = {name: p for name, p in _parameters(_common).items() if name not in mine}
+    shared = _parameters(_common)
     shared["epochs"] = shared["epochs"].replace(annotation=Annotated[int | None, option(MODEL, "N", epochs)])
+    return _command(task, own, mine, shared)
+
+
+def trains_by_reward(task: str) -> Callable[[Callable[..., Sections]], Callable[..., None]]:
+    """As `trains`, for a task that is learned from reward: steps of environments in place of epochs."""
+    shared = _parameters(_by_reward) | {
+        name: p for name, p in _parameters(_common).items() if name not in NOT_BY_REWARD
+    }
+    return lambda own: _command(task, own, _parameters(own), shared)
+
+
+def _by_reward(
+    steps: Annotated[
+        int | None, option(MODEL, "N", "Steps of the environments, all together.  \\[default: as suits the task]")
+    ] = None,
+) -> None:
+    """Options that only commands have whose task is learned from reward."""
+
+
+#: Options that mean nothing where a network learns from reward.
+NOT_BY_REWARD = ("epochs", "engine", "parallel", "validation_interval", "patience")
+
+
+def _command(
+    task: str,
+    own: Callable[..., Sections],
+    mine: Mapping[str, inspect.Parameter],
+    others: Mapping[str, inspect.Parameter],
+) -> Callable[..., None]:
+    """A command with options of its own, then those that it shares with others."""
+    shared = {name: p for name, p in others.items() if name not in mine}
 
     @functools.wraps(own)
     def command(**given: Any) -> None:

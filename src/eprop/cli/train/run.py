@@ -31,10 +31,8 @@ class TrainRequest:
 
     task: str
     sections: Sections
-    epochs: int | None
     seed: int | None
     settings: list[str] | None
-    engine: str | None
     trials: int | None
     jobs: int | None
     config: Path | None
@@ -42,16 +40,19 @@ class TrainRequest:
     out: Path | None
     force: bool
     threads: int | None
-    parallel: str | None
     figures: bool | None
     formats: list[str] | None
-    validation_interval: int | None
-    patience: int | None
     callbacks: list[str] | None
     tensorboard: bool
     as_json: bool
     quiet: bool
     trust: bool
+    epochs: int | None = None
+    engine: str | None = None
+    parallel: str | None = None
+    validation_interval: int | None = None
+    patience: int | None = None
+    steps: int | None = None
 
     def changes(self) -> Sections:
         """Options that were given, by section, with paths as text."""
@@ -59,6 +60,7 @@ class TrainRequest:
             "task": {"seed": self.seed},
             "training": {
                 "epochs": self.epochs,
+                "steps": self.steps,
                 "validation_interval": self.validation_interval,
                 "patience": self.patience,
             },

@@ -1,0 +1,92 @@
+"""Returns while a network learns from reward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from eprop.errors import ParameterError
+from eprop.plot.compare import draw_band
+from eprop.plot.curves import Metrics, explain, points, smooth
+from eprop.plot.style import BLUE, GREEN, RED, WIDE, look, new_figure, thousands
+
+
+def draw_returns(metrics: Metrics, summary: dict[str, Any] | None = None, meaning: str = "") -> Figure:
+    """Mean return of the episodes that end between two reports, and the rate of the neurons, over steps of the environment.
+
+    Parameters
+    ----------
+    metrics : sequence of dict
+        The lines of ``metrics.jsonl``: samples (steps of the environment), return (None where no episode ended), rate (Hz).
+    summary : dict, optional
+        Of the run: the returns with frozen weights are drawn at the end.
+    meaning : str
+        Of a return, for the axis.
+
+    Returns
+    -------
+    Figure
+    """
+    with look():
+        figure = new_figure(WIDE * 0.62, 4.2)
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        x, returns = points(metrics, "return")
+        top.plot(x, smooth(returns), color=BLUE, label="learning, actions drawn at random")
+        if summary and "mean_return" in summary:
+            mean, spread = summary["mean_return"], summary["std_return"]
+            label = f"test: {mean:.4g} ± {spread:.2g}"
+            top.errorbar(
+                [summary["environment_steps"]], [mean], [spread], color=RED, fmt="D", ms=4, lw=1, label=label, zorder=5
+            )
+        top.set_ylabel(f"return\n({meaning})" if meaning else "return")
+        bottom.plot(*points(metrics, "rate"), color=GREEN)
+        bottom.set_ylabel("rate (Hz)")
+        bottom.set_ylim(bottom=0.0)
+        explain(top)
+        _label_steps(bottom)
+        for ax in (top, bottom):
+            ax.grid(axis="y")
+        figure.align_ylabels([top, bottom])
+    return figure
+
+
+def draw_returns_of_trials(trials: Sequence[tuple[Metrics, dict[str, Any]]], meaning: str = "") -> Figure:
+    """As `draw_returns`, of several trials: mean and standard deviation, each trial, and the test of each.
+
+    Raises
+    ------
+    ParameterError
+        If no trial has reported a return yet.
+    """
+    curves = [points(metrics, "return") for metrics, _ in trials]
+    curves = [(x, smooth(y)) for x, y in curves if x.size]
+    if not curves:
+        raise ParameterError(f"draw_returns_of_trials: none of {len(trials)} trials has reported a return")
+    first, last = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
+    places = curves[0][0][(curves[0][0] >= first) & (curves[0][0] <= last)]
+    with look():
+        figure = new_figure(WIDE * 0.62, 3.4)
+        ax = figure.subplots()
+        for x, y in curves:
+            ax.plot(x, y, color=BLUE, alpha=0.4, lw=0.5)
+        if places.size:
+            together = np.stack([np.interp(places, x, y) for x, y in curves])
+            draw_band(ax, places, together, BLUE, f"learning, mean ± standard deviation of {len(curves)}", lw=1.3)
+        tested = [(s["environment_steps"], s["mean_return"]) for _, s in trials if "mean_return" in s]
+        if tested:
+            ax.plot(*zip(*tested, strict=True), color=RED, marker="D", ms=4, lw=0, label="test of each")
+        ax.set_ylabel(f"return\n({meaning})" if meaning else "return")
+        ax.grid(axis="y")
+        explain(ax)
+        _label_steps(ax)
+    return figure
+
+
+def _label_steps(ax: Axes) -> None:
+    ax.set_xlabel("steps of the environment")
+    ax.xaxis.set_major_formatter(thousands())
+    ax.set_xlim(left=0)

@@ -1,0 +1,33 @@
+"""LEARNING FROM REWARD: environments, encoders, policies, and actor and critic learned by e-prop.
+
+::
+
+    PopulationCode, RateCode, LatencyCode, PoissonCode     observations to spikes      encoders.py
+    PixelEvents                                            pictures to events          pixels.py
+    SoftmaxPolicy, GaussianPolicy                          readouts to actions         policies.py
+    td_errors, generalised_advantages, ...                 rewards to worth            advantages.py
+    Objective, credit, errors, loss                        worth to errors             objective.py
+    Environments, Episodes                                 side by side                environments.py
+    GymnasiumEnvironments                                  those of Gymnasium          gym.py
+    Agent, RolloutLearner                                  act, learn                  learner.py
+    play                                                   judge                       evaluation.py
+"""
+
+from eprop.rl.advantages import discounted_returns, generalised_advantages, next_values, td_errors
+from eprop.rl.encoders import Encoder, LatencyCode, PoissonCode, PopulationCode, RateCode
+from eprop.rl.environments import Environments, EpisodeRestartedWarning, Episodes, Finished, Moment, Outcome
+from eprop.rl.evaluation import Returns, play
+from eprop.rl.gym import GymnasiumEnvironments
+from eprop.rl.learner import Agent, RolloutLearner, Streams, check_readouts
+from eprop.rl.objective import Credit, Experience, Objective, credit, errors, loss
+from eprop.rl.pixels import PixelEvents
+from eprop.rl.policies import GaussianPolicy, Policy, SoftmaxPolicy
+from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
+
+__all__ = [
+    "Actions", "Agent", "ContinuousActions", "Credit", "DiscreteActions", "Encoder", "Environments",
+    "EpisodeRestartedWarning", "Episodes", "Experience", "Finished", "GaussianPolicy", "GymnasiumEnvironments", "LatencyCode",
+    "Moment", "Objective", "Outcome", "PixelEvents", "PoissonCode", "Policy", "PopulationCode", "RateCode", "Returns",
+    "RolloutLearner", "SoftmaxPolicy", "Streams", "check_readouts", "credit", "discounted_returns", "errors",
+    "generalised_advantages", "loss", "next_values", "play", "td_errors",
+]  # fmt: skip

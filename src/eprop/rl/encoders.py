@@ -1,0 +1,195 @@
+"""Observations become spikes: population code, rate code, latency code.
+
+An encoder is a description without arrays. What it must remember from one observation to the next, if anything, is an
+array that its caller keeps (`Encoder.memory`), so that it can be saved with all else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.errors import InputError, ParameterError
+from eprop.parameters import Description, param
+
+
+@dataclass(frozen=True)
+class Encoder(Description):
+    """Base of all encoders."""
+
+    def channels(self, shape: tuple[int, ...]) -> int:
+        """How many channels encode an observation of this shape."""
+        raise TypeError(f"{type(self).__name__} does not define channels()")
+
+    def memory(self, n: int, shape: tuple[int, ...]) -> np.ndarray:
+        """What is remembered of ``n`` streams before their first observation, shape ``(n, ...)``; empty if nothing is."""
+        return np.zeros((n, 0))
+
+    def forget(self, memory: np.ndarray, which: np.ndarray) -> None:
+        """Episodes of streams ``which`` begin anew: change ``memory`` in place."""
+
+    def spikes(
+        self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray
+    ) -> np.ndarray:
+        """Spikes that tell the network of one observation of each stream.
+
+        Parameters
+        ----------
+        observations : ndarray, shape (n, ...)
+        n_steps : int
+            Steps of the network for each observation.
+        rng : numpy.random.Generator
+            The only source of chance.
+        memory : ndarray
+            As of `memory`; changed in place.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_steps, n, channels)
+        """
+        raise TypeError(f"{type(self).__name__} does not define spikes()")
+
+
+@dataclass(frozen=True)
+class ScaledEncoder(Encoder):
+    """Base of encoders of vectors whose entries are brought into -1 to 1 by ``tanh((x - centre) / scale)``."""
+
+    scale: tuple[float, ...] = param(
+        (1.0,), kind=(tuple, list), doc="entries of an observation are divided by these; one for all, or one for each"
+    )
+    centre: tuple[float, ...] = param(
+        (0.0,), kind=(tuple, list), doc="what is taken from them before; one for all, or one for each"
+    )
+
+    def validate(self) -> None:
+        """Finite centres and positive scales."""
+        for name in ("scale", "centre"):
+            values = tuple(float(each) for each in getattr(self, name))
+            if not values or not all(math.isfinite(each) and (name == "centre" or each > 0.0) for each in values):
+                wanted = "numbers > 0" if name == "scale" else "numbers"
+                raise ParameterError(f"{type(self).__name__}.{name} must be {wanted}, got {values!r:.80}")
+            object.__setattr__(self, name, values)
+
+    def squash(self, observations: np.ndarray) -> np.ndarray:
+        """Observations between -1 and 1, shape ``(n, entries)``.
+
+        Raises
+        ------
+        InputError
+            If they are not finite, or there are not as many entries as scales.
+        """
+        flat = np.asarray(observations, np.float64).reshape(len(observations), -1)
+        for name in ("scale", "centre"):
+            if (count := len(getattr(self, name))) not in (1, flat.shape[1]):
+                raise InputError(
+                    f"{type(self).__name__}.{name} has {count} values for observations of {flat.shape[1]} entries"
+                )
+        if not np.isfinite(flat).all():
+            raise InputError("an environment gave an observation that is not finite")
+        return np.tanh((flat - np.array(self.centre)) / np.array(self.scale))
+
+
+@dataclass(frozen=True)
+class PopulationCode(ScaledEncoder):
+    """Each entry is encoded by channels with Gaussian receptive fields, whose centres lie between -1 and 1.
+
+    A channel with its centre at ``c`` is active in a step with the probability ``p exp(-(x - c)^2 / (2 width^2))``,
+    for an entry ``x`` scaled to -1 to 1.
+    """
+
+    fields: int = param(12, kind=int, at_least=2, doc="channels of each entry")
+    width: float = param(0.2, above=0.0, doc="standard deviation of a receptive field, of the scaled entry")
+    probability: float = param(0.5, above=0.0, at_most=1.0, doc="that the best channel is active in a step")
+
+    def channels(self, shape: tuple[int, ...]) -> int:
+        """``fields`` for each entry."""
+        return math.prod(shape) * self.fields
+
+    def spikes(
+        self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray
+    ) -> np.ndarray:
+        """See `Encoder.spikes`."""
+        centres = np.linspace(-1.0, 1.0, self.fields)
+        distance = (self.squash(observations)[:, :, None] - centres) / self.width
+        chance = self.probability * np.exp(-0.5 * distance**2)
+        return drawn(chance.reshape(len(observations), -1), n_steps, rng)
+
+
+@dataclass(frozen=True)
+class RateCode(ScaledEncoder):
+    """Each entry is encoded by the rates of two groups of channels, one for what is positive, one for what is negative.
+
+    A channel is active in a step with the probability ``p max(x, 0)``, or ``p max(-x, 0)``, for an entry ``x`` scaled to
+    -1 to 1.
+    """
+
+    group: int = param(5, kind=int, at_least=1, doc="channels of a group")
+    probability: float = param(0.5, above=0.0, at_most=1.0, doc="that a channel is active in a step, at the most")
+
+    def channels(self, shape: tuple[int, ...]) -> int:
+        """Two groups for each entry."""
+        return math.prod(shape) * 2 * self.group
+
+    def spikes(
+        self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray
+    ) -> np.ndarray:
+        """See `Encoder.spikes`."""
+        x = self.squash(observations)
+        chance = self.probability * np.maximum(np.stack([x, -x], axis=2), 0.0).reshape(len(x), -1)
+        return drawn(np.repeat(chance, self.group, axis=1), n_steps, rng)
+
+
+@dataclass(frozen=True)
+class LatencyCode(ScaledEncoder):
+    """Each entry is encoded by the time of single spikes: the larger it is, the earlier. No chance is involved.
+
+    Two channels for each entry: ``x`` and ``-x``, scaled to -1 to 1, so that either is early for one end of the range. Among
+    ``n_steps`` steps, a channel is active in step ``round((1 - x) / 2 (n_steps - 1))``.
+    """
+
+    def channels(self, shape: tuple[int, ...]) -> int:
+        """Two for each entry."""
+        return math.prod(shape) * 2
+
+    def spikes(
+        self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray
+    ) -> np.ndarray:
+        """See `Encoder.spikes`."""
+        x = self.squash(observations)
+        both = np.stack([x, -x], axis=2).reshape(len(x), -1)
+        when = np.rint((1.0 - both) / 2.0 * (n_steps - 1)).astype(np.int64)
+        return when == np.arange(n_steps)[:, None, None]
+
+
+@dataclass(frozen=True)
+class PoissonCode(Encoder):
+    """Entries of an observation are rates in Hz; each is told by the independent spikes of a group of channels."""
+
+    group: int = param(10, kind=int, at_least=1, doc="channels of a group")
+    dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step of the network")
+
+    def channels(self, shape: tuple[int, ...]) -> int:
+        """A group for each entry."""
+        return math.prod(shape) * self.group
+
+    def spikes(
+        self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray
+    ) -> np.ndarray:
+        """See `Encoder.spikes`."""
+        chance = np.asarray(observations, np.float64).reshape(len(observations), -1) * self.dt / 1000.0
+        if not ((chance >= 0.0) & (chance <= 1.0)).all():
+            raise InputError(
+                f"PoissonCode encodes rates of 0 to {1000.0 / self.dt:g} Hz, one spike in a step of {self.dt:g} ms; got "
+                f"{np.min(observations):g} to {np.max(observations):g}"
+            )
+        return drawn(np.repeat(chance, self.group, axis=1), n_steps, rng)
+
+
+def drawn(chance: np.ndarray, n_steps: int, rng: np.random.Generator) -> np.ndarray:
+    """Independent spikes with the probabilities ``chance``, shape ``(n, channels)``, in each of ``n_steps`` steps.
+
+    Draws are of single precision: a probability is met to 1e-7.
+    """
+    return rng.random((n_steps, *chance.shape), np.float32) < chance

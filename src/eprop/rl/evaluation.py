@@ -1,0 +1,83 @@
+"""Judge an agent: whole episodes with frozen weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.rl.environments import Environments
+from eprop.rl.learner import Agent
+
+
+@dataclass(frozen=True, eq=False)
+class Returns:
+    """What episodes came to.
+
+    Attributes
+    ----------
+    totals : ndarray, shape (episodes,)
+        Sum of the rewards of each, not discounted.
+    steps : ndarray of int, shape (episodes,)
+        Steps of the environment.
+    seconds : float
+        Wall clock time.
+    """
+
+    totals: np.ndarray
+    steps: np.ndarray
+    seconds: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(self.totals.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the return over episodes (n - 1 in the denominator); 0 of a single one."""
+        return float(self.totals.std(ddof=1)) if self.totals.size > 1 else 0.0
+
+
+def play(
+    agent: Agent,
+    environments: Environments,
+    seeds: list[int],
+    *,
+    greedy: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Returns:
+    """One episode in each environment, side by side; nothing is learned.
+
+    Parameters
+    ----------
+    agent : Agent
+        At rest, with as many streams as there are environments: of ``Simulator.streams(n, learn=False)``.
+    environments : Environments
+    seeds : list of int
+        Of the episodes, one for each environment.
+    greedy : bool
+        Take the most probable action in place of a random one.
+    progress : callable of (episodes that ended since the last call), optional
+    """
+    n = environments.n
+    moments = [environments.reset(number, seed) for number, seed in enumerate(seeds)]
+    observations = np.stack([moment.observation for moment in moments])
+    masks = None if moments[0].mask is None else np.stack([np.asarray(m.mask, bool) for m in moments])
+    totals, steps, under_way = np.zeros(n), np.zeros(n, np.int64), np.ones(n, bool)
+    while under_way.any():
+        decision = agent.act(observations, masks, greedy=greedy)
+        actions = agent.policy.to_environment(decision.actions, environments.actions)
+        for number in np.flatnonzero(under_way).tolist():
+            outcome = environments.step(number, actions[number])
+            totals[number] += outcome.reward
+            steps[number] += 1
+            under_way[number] = not (outcome.terminated or outcome.truncated)
+            observations[number] = outcome.moment.observation
+            if masks is not None and outcome.moment.mask is not None and under_way[number]:
+                masks[number] = outcome.moment.mask
+        if progress is not None:
+            progress(n - int(under_way.sum()))
+            n = int(under_way.sum())
+    return Returns(totals, steps)

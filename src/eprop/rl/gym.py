@@ -1,0 +1,147 @@
+"""Environments of Gymnasium (https://gymnasium.farama.org), Atari's among them. The only importer of gymnasium and ale_py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eprop.errors import InputError, MissingExtraError, ParameterError
+from eprop.parameters import suggestion
+from eprop.rl.environments import Moment, Outcome
+from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
+
+
+class GymnasiumEnvironments:
+    """``n`` environments of Gymnasium by name; see `eprop.rl.environments.Environments`.
+
+    Observations may be boxes, or one of some (``Discrete``: one-hot). Actions may be discrete, or a box of one dimension. An
+    ``action_mask`` in the ``info`` of an environment says which actions are allowed.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"CartPole-v1"`` or ``"ALE/Pong-v5"``.
+    n : int
+    render : bool
+        Whether `frame` shall give pictures.
+    choices : tuple of int, optional
+        Of discrete actions, these alone, in this order.
+    **options
+        For ``gymnasium.make``.
+
+    Attributes
+    ----------
+    bounds : tuple of ndarray
+        The least and the greatest observation that the environment tells of; may be infinite.
+
+    Raises
+    ------
+    MissingExtraError
+        If Gymnasium is not installed, or for ``ALE/...`` ale_py.
+    ParameterError
+        If there is no such environment, or it cannot be made.
+    InputError
+        If its observations or actions are of another kind.
+    """
+
+    def __init__(
+        self, name: str, n: int = 1, *, render: bool = False, choices: tuple[int, ...] | None = None, **options: Any
+    ):
+        gymnasium = _gymnasium(name)
+        if render:
+            options["render_mode"] = "rgb_array"
+        try:
+            self._each = [gymnasium.make(name, disable_env_checker=True, **options) for _ in range(n)]
+        except gymnasium.error.Error as error:
+            near = suggestion(name, gymnasium.registry)
+            raise ParameterError(f"gymnasium has no environment {name!r} here: {error}{near}") from error
+        self.name, self.n, self._render = name, n, render
+        self._observed = _observed(name, self._each[0].observation_space, gymnasium.spaces)
+        space = self._each[0].observation_space
+        self.bounds = (np.zeros(1), np.ones(1)) if self._observed else (np.array(space.low), np.array(space.high))
+        self.shape = _shape(self._each[0].observation_space, self._observed)
+        self.actions, self._choices = _actions(name, self._each[0].action_space, gymnasium.spaces, choices)
+        first = int(getattr(self._each[0].action_space, "start", 0))
+        self._masked = np.array(self._choices, np.int64) - first
+        self._dtype = getattr(self._each[0].action_space, "dtype", None)
+
+    def reset(self, number: int, seed: int) -> Moment:
+        """See `Environments.reset`."""
+        observation, info = self._each[number].reset(seed=seed)
+        return self._moment(observation, info)
+
+    def step(self, number: int, action: Any) -> Outcome:
+        """See `Environments.step`."""
+        if isinstance(self.actions, DiscreteActions):
+            action = self._choices[int(action)]
+        else:
+            action = np.asarray(action, self._dtype)
+        observation, reward, terminated, truncated, info = self._each[number].step(action)
+        return Outcome(self._moment(observation, info), float(reward), bool(terminated), bool(truncated))
+
+    def frame(self, number: int) -> np.ndarray | None:
+        """See `Environments.frame`; None where the package that draws is not installed."""
+        if not self._render:
+            return None
+        try:
+            return np.asarray(self._each[number].render())
+        except ImportError:  # what draws it is not installed
+            return None
+
+    def close(self) -> None:
+        """See `Environments.close`."""
+        for environment in self._each:
+            environment.close()
+
+    def _moment(self, observation: Any, info: dict[str, Any]) -> Moment:
+        if self._observed:
+            observation = np.arange(self._observed[1]) == int(observation) - self._observed[0]
+        mask = info.get("action_mask") if isinstance(self.actions, DiscreteActions) else None
+        return Moment(np.asarray(observation), None if mask is None else np.asarray(mask, bool)[self._masked])
+
+
+def _gymnasium(name: str) -> Any:
+    try:
+        import gymnasium
+    except ImportError as error:
+        raise MissingExtraError("gymnasium", "rl", "an environment of Gymnasium") from error
+    if name.startswith("ALE/"):
+        try:
+            import ale_py
+        except ImportError as error:
+            raise MissingExtraError("ale_py", "atari", "an Atari game") from error
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+        gymnasium.register_envs(ale_py)
+    return gymnasium
+
+
+def _observed(name: str, space: Any, spaces: Any) -> tuple[int, int] | None:
+    """First and number of discrete observations; None of a box."""
+    if isinstance(space, spaces.Discrete):
+        return int(space.start), int(space.n)
+    if isinstance(space, spaces.Box):
+        return None
+    raise InputError(
+        f"{name}: observations are {space}; a box or one of some can be encoded: wrap it in "
+        "gymnasium.wrappers.FlattenObservation"
+    )
+
+
+def _shape(space: Any, observed: tuple[int, int] | None) -> tuple[int, ...]:
+    return (observed[1],) if observed else tuple(int(size) for size in space.shape)
+
+
+def _actions(name: str, space: Any, spaces: Any, choices: tuple[int, ...] | None) -> tuple[Actions, tuple[int, ...]]:
+    """Actions, and the environment's own numbers of discrete ones."""
+    if isinstance(space, spaces.Discrete):
+        there = range(int(space.start), int(space.start + space.n))
+        chosen = tuple(there) if choices is None else choices
+        if not set(chosen) <= set(there):
+            raise ParameterError(
+                f"{name}: choices must be among its actions {there.start} to {there.stop - 1}, got {chosen}"
+            )
+        return DiscreteActions(len(chosen)), chosen
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        return ContinuousActions(tuple(map(float, space.low)), tuple(map(float, space.high))), ()
+    raise InputError(f"{name}: actions are {space}; a policy chooses one of some, or a vector within bounds")

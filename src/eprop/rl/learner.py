@@ -1,0 +1,205 @@
+"""Learn from reward: act in environments side by side, then take e-prop's gradient of a rollout and a step of the optimiser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from eprop.errors import InputError, ParameterError
+from eprop.network import Network
+from eprop.rl.encoders import Encoder
+from eprop.rl.environments import Episodes, Finished
+from eprop.rl.objective import Experience, Objective, credit, errors
+from eprop.rl.policies import Policy
+
+#: Streams of random numbers of an agent: one for its inputs, one for its actions.
+INPUTS, ACTIONS = range(2)
+
+
+class Streams(Protocol):
+    """What is needed of ``Simulator.streams``."""
+
+    n: int
+
+    def run(self, steps: int, channels: Any) -> np.ndarray:
+        """Steps of the network with events ``(steps, n, channels)``; voltages of the readouts, mV, ``(n, steps, readouts)``."""
+
+    def reset(self, which: Any) -> None:
+        """Episodes of these streams have ended: the network begins at rest."""
+
+    def backward(self, errors: np.ndarray) -> dict[str, np.ndarray]:
+        """Gradients from errors ``(n, steps, readouts)``; the next rollout begins."""
+
+    def replay(self) -> np.ndarray:
+        """The rollout again with the present weights; voltages ``(n, steps, readouts)``."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an agent does in one step of its environments: actions, and the readouts' voltages (mV) that they come from."""
+
+    actions: np.ndarray
+    y: np.ndarray
+
+
+class Agent:
+    """A network that acts: observations become spikes, some steps of the network later readouts become actions.
+
+    Parameters
+    ----------
+    streams : Streams
+        As ``Simulator.streams(n)`` makes them.
+    encoder : Encoder
+    policy : Policy
+    shape : tuple of int
+        Of an observation.
+    substeps : int
+        Steps of the network for each step of the environment.
+    seed : int
+
+    Attributes
+    ----------
+    memory : ndarray
+        What the encoder remembers.
+    """
+
+    def __init__(
+        self, streams: Streams, encoder: Encoder, policy: Policy, shape: tuple[int, ...], substeps: int, seed: int
+    ):
+        if substeps < 1:
+            raise ParameterError(f"an environment's step takes >= 1 steps of the network, got {substeps}")
+        self.streams, self.encoder, self.policy, self.n, self.substeps = streams, encoder, policy, streams.n, substeps
+        self.memory = encoder.memory(self.n, shape)
+        self._draws = [np.random.default_rng([seed, purpose]) for purpose in (INPUTS, ACTIONS)]
+
+    def act(self, observations: np.ndarray, masks: np.ndarray | None = None, *, greedy: bool = False) -> Decision:
+        """Show an observation to each stream, and choose an action by the readouts after ``substeps`` steps.
+
+        Parameters
+        ----------
+        observations : ndarray, shape (n, ...)
+        masks : ndarray of bool, shape (n, actions), optional
+        greedy : bool
+            Take the most probable action in place of a random one.
+        """
+        spikes = self.encoder.spikes(observations, self.substeps, self._draws[INPUTS], self.memory)
+        y = np.array(self.streams.run(self.substeps, spikes)[:, -1])
+        acting = y[:, :-1]
+        if greedy:
+            return Decision(self.policy.best(acting, masks), y)
+        return Decision(self.policy.sample(acting, self._draws[ACTIONS], masks), y)
+
+    def reset(self, which: np.ndarray) -> None:
+        """Episodes of these streams have ended: network and encoder begin anew."""
+        if which.size:
+            self.streams.reset(which)
+            self.encoder.forget(self.memory, which)
+
+    def state(self) -> dict[str, Any]:
+        """Of the random numbers, and what the encoder remembers."""
+        return {"draws": [rng.bit_generator.state for rng in self._draws], "memory": self.memory.copy()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        for rng, kept in zip(self._draws, state["draws"], strict=True):
+            rng.bit_generator.state = kept
+        self.memory[...] = state["memory"]
+
+
+class RolloutLearner:
+    """Actor and critic in one network, learned by e-prop, rollout by rollout.
+
+    Parameters
+    ----------
+    simulator : Simulator
+        Of a network whose readouts are those of the policy, then one for the value.
+    agent : Agent
+        Of ``simulator.streams(n)``.
+    episodes : Episodes
+        Of as many environments.
+    objective : Objective
+    rollout : int
+        Steps of the environments in a rollout.
+    passes : int
+        How often a rollout is learned from; from the second time on it is simulated again with the weights of then.
+    """
+
+    def __init__(
+        self, simulator: Any, agent: Agent, episodes: Episodes, objective: Objective, rollout: int = 64, passes: int = 1
+    ):
+        if episodes.environments.n != agent.n:
+            raise InputError(f"the agent has {agent.n} streams for {episodes.environments.n} environments")
+        self.simulator, self.agent, self.episodes, self.objective = simulator, agent, episodes, objective
+        self.rollout, self.passes = rollout, passes
+
+    def update(self) -> tuple[Experience, list[Finished]]:
+        """Act for one rollout, then learn from it.
+
+        Returns
+        -------
+        Experience
+        list of Finished
+            Episodes that ended meanwhile.
+        """
+        experience, finished = self.collect()
+        worth, y = credit(experience, self.objective), None
+        for number in range(self.passes):
+            if number:
+                y = self._at_decisions(self.agent.streams.replay())
+            wanted = errors(experience, worth, self.objective, self.agent.policy, y)
+            self.simulator.learn(self.agent.streams.backward(self._at_steps(wanted)))
+        return experience, finished
+
+    def collect(self) -> tuple[Experience, list[Finished]]:
+        """Act for one rollout."""
+        agent, episodes, policy = self.agent, self.episodes, self.agent.policy
+        ys, actions, log_probabilities, outcomes = [], [], [], []
+        masks: list[Any] = []
+        finished: list[Finished] = []
+        for _ in range(self.rollout):
+            allowed = None if episodes.masks is None else episodes.masks.copy()
+            decision = agent.act(episodes.observations, allowed)
+            acted = policy.to_environment(decision.actions, episodes.environments.actions)
+            *outcome, ended = episodes.step(acted)
+            agent.reset(np.array([each.number for each in ended], np.int64))
+            ys.append(decision.y)
+            actions.append(decision.actions)
+            masks.append(allowed)
+            log_probabilities.append(policy.log_probability(decision.y[:, :-1], decision.actions, allowed))
+            outcomes.append(outcome)
+            finished += ended
+        rewards, terminated, truncated = (np.stack(part) for part in zip(*outcomes, strict=True))
+        mask = None if episodes.masks is None else np.stack(masks)
+        experience = Experience(
+            np.stack(ys), np.stack(actions), np.stack(log_probabilities), mask, rewards, terminated, truncated
+        )
+        return experience, finished
+
+    def _at_steps(self, wanted: np.ndarray) -> np.ndarray:
+        """Errors ``(steps, n, readouts)`` of decisions, as those of the network's steps ``(n, all steps, readouts)``."""
+        steps, n, readouts = wanted.shape
+        out = np.zeros((n, steps, self.agent.substeps, readouts))
+        out[:, :, -1] = wanted.transpose(1, 0, 2)
+        return out.reshape(n, steps * self.agent.substeps, readouts)
+
+    def _at_decisions(self, y: np.ndarray) -> np.ndarray:
+        """Voltages ``(n, all steps, readouts)`` of the network's steps, as those of decisions ``(steps, n, readouts)``."""
+        return y[:, self.agent.substeps - 1 :: self.agent.substeps].transpose(1, 0, 2)
+
+
+def check_readouts(network: Network, policy: int) -> None:
+    """Whether a network has ``policy`` readouts and one for the value.
+
+    Raises
+    ------
+    InputError
+        If it has not.
+    """
+    sizes = {p.name: p.size for p in network.populations if p.model.role == "readout"}
+    if sum(sizes.values()) != policy + 1 or list(sizes.values())[-1:] != [1]:
+        raise InputError(
+            f"actor and critic need {policy} readouts for the policy, then a population of one for the value; the network has "
+            f"{', '.join(f'{size} in {name!r}' for name, size in sizes.items()) or 'none'}"
+        )

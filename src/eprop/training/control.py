@@ -1,0 +1,353 @@
+"""Teach a network to act: rollouts in environments side by side, e-prop's step after each, a report now and then."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import Simulator
+from eprop.errors import DataError, DivergenceError, ParameterError
+from eprop.parameters import param
+from eprop.random import derive
+from eprop.rl import Agent, Episodes, Finished, Objective, Returns, RolloutLearner, play
+from eprop.tasks import check_choice
+from eprop.tasks.control import Control, EpisodeChoice, spaces
+from eprop.training.interrupt import Interrupt
+from eprop.training.schedule import GEOMETRIC, SCHEDULES
+from eprop.training.watch import ControlProgress, Watcher
+
+#: A checkpoint is due after this long.
+SAVE_SECONDS = 300.0
+#: Episodes that are judged side by side, so that memory is bounded whatever their number.
+SIDE_BY_SIDE = 100
+#: Episodes over which returns are averaged while learning.
+RECENT = 100
+#: Streams of seeds: episodes to learn from, inputs and actions; the same for the episodes of a test.
+LEARN_EPISODES, LEARN_AGENT, TEST_EPISODES, TEST_AGENT = range(4)
+
+
+@dataclass(frozen=True)
+class PolicyTraining(Objective):
+    """How long, how fast and from what to learn; see `eprop.rl.Objective` for what makes an action good."""
+
+    steps: int = param(500_000, kind=int, at_least=1, doc="steps of the environments, all together")
+    environments: int = param(32, kind=int, at_least=1, doc="environments side by side")
+    rollout: int = param(64, kind=int, at_least=1, doc="steps of each environment from one update to the next")
+    passes: int = param(1, kind=int, at_least=1, doc="how often a rollout is learned from; more than once: set a clip")
+    schedule: str = param(
+        "linear", kind=str, doc="of the learning rates: constant, linear, exponential, cosine or step"
+    )
+    eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates end at this fraction")
+    reports: int = param(200, kind=int, at_least=1, doc="lines of metrics, at most one per update")
+
+    def validate(self) -> None:
+        """A schedule that exists and can come to its end; a bound where a rollout is learned from several times."""
+        check_choice("PolicyTraining.schedule", self.schedule, SCHEDULES)
+        if self.schedule in GEOMETRIC and self.eta_final == 0.0:
+            raise ParameterError(f"PolicyTraining.eta_final must be > 0 with the schedule {self.schedule!r}, got 0")
+        if self.passes > 1 and self.clip is None:
+            raise ParameterError(
+                f"PolicyTraining.passes = {self.passes} needs a clip, such as 0.2: without, nothing keeps the policy "
+                "near the one that has acted"
+            )
+
+    @property
+    def updates(self) -> int:
+        """Rollouts: as many as bring ``steps``."""
+        return math.ceil(self.steps / (self.environments * self.rollout))
+
+
+@dataclass
+class _Interval:
+    """What happened since the last report."""
+
+    total: float = 0.0
+    episodes: int = 0
+    spikes: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class _Position:
+    """All that must be remembered beside the states of simulator, streams, agent and episodes."""
+
+    updates: int = 0
+    episodes: int = 0
+    seconds: float = 0.0
+    processor_seconds: float = 0.0
+    events: int = 0
+    interval: _Interval = field(default_factory=_Interval)
+    stopped_early: bool = False
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+
+
+class PolicyTrainer:
+    """Teaches a simulator to act.
+
+    Parameters
+    ----------
+    task : Control
+    simulator : Simulator
+        Of the task's network.
+    training : PolicyTraining
+    watcher : Watcher, optional
+        Is told of progress and metrics.
+    save : callable of (trainer), optional
+        Is called every few minutes, to write a checkpoint.
+    interrupt : Interrupt, optional
+        Where Ctrl-C is noted; the trainer then stops between two updates and raises `Stopped`.
+    callbacks : sequence of callables of (trainer, line), optional
+        Called after each line of metrics; when one returns True, the training ends.
+
+    Examples
+    --------
+    >>> task = CartPole()
+    >>> trainer = PolicyTrainer(task, ep.Simulator(task.build_network()), PolicyTraining(steps=100_000))
+    >>> trainer.run()
+    >>> judge(task, trainer.simulator, 100).mean
+    """
+
+    def __init__(
+        self,
+        task: Control,
+        simulator: Simulator,
+        training: PolicyTraining | None = None,
+        *,
+        watcher: Watcher | None = None,
+        save: Callable[[PolicyTrainer], None] | None = None,
+        interrupt: Interrupt | None = None,
+        callbacks: Sequence[Callable[[Any, dict[str, Any]], bool | None]] = (),
+    ):
+        self.task, self.simulator, self.training = task, simulator, training or PolicyTraining()
+        self._callbacks = tuple(callbacks)
+        self.watcher, self._save = watcher or Watcher(), save or (lambda trainer: None)
+        self._interrupt = interrupt or Interrupt()
+        n = self.training.environments
+        self._environments = task.make_environments(n)
+        self._streams = simulator.streams(n)
+        agent = make_agent(task, self._streams, derive(task.seed, LEARN_AGENT))
+        episodes = Episodes(self._environments, derive(task.seed, LEARN_EPISODES))
+        self._learner = RolloutLearner(
+            simulator, agent, episodes, self.training, self.training.rollout, self.training.passes
+        )
+        self._at, self._saved_at = _Position(), time.monotonic()
+
+    @property
+    def total(self) -> int:
+        """Steps of the environments, all together."""
+        return self.training.updates * self._per_update
+
+    @property
+    def done(self) -> int:
+        """Steps of the environments so far."""
+        return self._at.updates * self._per_update
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing more to learn."""
+        return self.stopped_early or self.done >= self.total
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether a callback has ended the training."""
+        return self._at.stopped_early
+
+    @property
+    def seconds(self) -> float:
+        """Time spent learning, wall clock."""
+        return self._at.seconds
+
+    @property
+    def processor_seconds(self) -> float:
+        """Time of the processor spent learning, of all threads together."""
+        return self._at.processor_seconds
+
+    @property
+    def events(self) -> int:
+        """Synaptic events while learning."""
+        return self._at.events
+
+    @property
+    def episodes(self) -> int:
+        """Episodes that have ended."""
+        return self._at.episodes
+
+    @property
+    def recent_return(self) -> float:
+        """Mean return of the last `RECENT` episodes, with actions drawn at random; NaN before the first."""
+        return float(np.mean(self._at.recent)) if self._at.recent else math.nan
+
+    def run(self) -> None:
+        """Learn to the end.
+
+        Raises
+        ------
+        Stopped
+            After a signal; everything is at the end of the last complete update.
+        DivergenceError
+            If a voltage or weight is no longer finite.
+        """
+        if self._at.interval.steps:
+            self._report_if_due()  # it was stopped just before
+        while not self.finished:
+            self._interrupt.check()
+            self._update()
+            self.watcher.control_progress(self._progress())
+            self._report_if_due()
+            if time.monotonic() - self._saved_at > SAVE_SECONDS:
+                self._save(self)
+                self._saved_at = time.monotonic()
+        self.simulator.scale_learning_rates(1.0)
+
+    def warm_up(self) -> None:
+        """Nothing has to be compiled."""
+
+    def close(self) -> None:
+        """Let go of the environments."""
+        self._environments.close()
+
+    def position(self) -> dict[str, Any]:
+        """Where the training is, in plain numbers and arrays; with the simulator's state it is enough to go on bit by bit."""
+        at, agent = self._at, self._learner.agent.state()
+        return {
+            "done": self.done,
+            "updates": at.updates,
+            "episodes": at.episodes,
+            "seconds": at.seconds,
+            "processor_seconds": at.processor_seconds,
+            "events": at.events,
+            "stopped_early": at.stopped_early,
+            "interval": dict(vars(at.interval)),
+            "recent": list(at.recent),
+            "draws": agent["draws"],
+            "encoder/memory": agent["memory"],
+            **{f"episodes/{name}": array for name, array in self._learner.episodes.state().items()},
+            **{f"streams/{name}": np.asarray(array) for name, array in self._streams.state().items()},
+        }
+
+    def set_position(self, position: dict[str, Any]) -> None:
+        """Go on from a `position`; episodes under way are repeated up to where they were."""
+        at = self._at
+        for name in ("updates", "episodes", "seconds", "processor_seconds", "events", "stopped_early"):
+            setattr(at, name, position[name])
+        at.interval, at.recent = _Interval(**position["interval"]), deque(position["recent"], RECENT)
+        if not 0 <= self.done <= self.total:
+            raise DataError(f"the training is at step {self.done}, but has only {self.total} now")
+        self._streams.set_state(_below("streams", position))
+        self._learner.agent.set_state({"draws": position["draws"], "memory": position["encoder/memory"]})
+        anew = self._learner.episodes.set_state(_below("episodes", position))
+        self._learner.agent.reset(np.array(anew, np.int64))
+
+    # ---------------------------------------------------------------- one update
+
+    @property
+    def _per_update(self) -> int:
+        return self.training.environments * self.training.rollout
+
+    def _eta_factor(self) -> float:
+        return SCHEDULES[self.training.schedule](self.done / self.total, self.training.eta_final)
+
+    def _update(self) -> None:
+        at, part = self._at, self._at.interval
+        began, processor, events = time.perf_counter(), time.process_time(), self.simulator.events
+        self.simulator.scale_learning_rates(self._eta_factor())
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # what diverges is reported by an error
+                _, finished = self._learner.update()
+        except DivergenceError as error:
+            raise DivergenceError(f"after {self.done} steps of the environments, {error}") from None
+        at.updates += 1
+        at.events += self.simulator.events - events
+        seconds = time.perf_counter() - began
+        at.seconds += seconds
+        part.seconds += seconds
+        at.processor_seconds += time.process_time() - processor
+        self._note(finished)
+
+    def _note(self, finished: list[Finished]) -> None:
+        at, part = self._at, self._at.interval
+        at.episodes += len(finished)
+        at.recent.extend(each.total for each in finished)
+        part.episodes += len(finished)
+        for each in finished:
+            part.total += each.total
+        part.spikes += int(np.sum(self._streams.spikes))
+        part.steps += self._per_update
+
+    def _progress(self) -> ControlProgress:
+        return ControlProgress(self.done, self.total, self.episodes, self.recent_return, self.seconds)
+
+    def _report_if_due(self) -> None:
+        times, total = min(self.training.reports, self.training.updates), self.training.updates
+        if self._at.updates * times // total == (self._at.updates - 1) * times // total:
+            return
+        part, steps = self._at.interval, max(self._at.interval.steps, 1)
+        neuron_seconds = steps * self.task.substeps * self.task.dt / 1000.0 * self.task.neurons
+        self._at.interval = _Interval()
+        line: dict[str, Any] = {
+            "samples": self.done,
+            "learned": self.done,
+            "total": self.total,
+            "episodes": self.episodes,
+            "return": part.total / part.episodes if part.episodes else None,
+            "recent_return": None if math.isnan(self.recent_return) else self.recent_return,
+            "rate": part.spikes / neuron_seconds,
+            "eta_factor": self._eta_factor(),
+            "seconds": self.seconds,
+            "steps_per_second": steps / max(part.seconds, 1e-9),
+        }
+        self.watcher.metrics(line)
+        ends = [callback(self, line) is True for callback in self._callbacks]  # each is called, whatever the others say
+        if any(ends):
+            self._at.stopped_early = self.done < self.total
+
+
+def make_agent(task: Control, streams: Any, seed: int) -> Agent:
+    """An agent of a task's network."""
+    shape, actions = spaces(task)
+    return Agent(streams, task.make_encoder(), task.make_policy(actions), shape, task.substeps, seed)
+
+
+def judge(
+    task: Control,
+    simulator: Simulator,
+    choice: EpisodeChoice | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Returns:
+    """Returns of whole episodes with frozen weights.
+
+    Parameters
+    ----------
+    task : Control
+    simulator : Simulator
+        Of the task's network; its weights stay as they are.
+    choice : EpisodeChoice, optional
+        How many, and of which seed.
+    progress : callable of (episodes done since the last call), optional
+    """
+    choice, began = choice or EpisodeChoice(), time.perf_counter()
+    totals, steps = [], []
+    for first in range(0, choice.episodes, SIDE_BY_SIDE):
+        n = min(SIDE_BY_SIDE, choice.episodes - first)
+        agent = make_agent(task, simulator.streams(n, learn=False), derive(choice.seed, TEST_AGENT, first))
+        environments = task.make_environments(n)
+        seeds = [derive(choice.seed, TEST_EPISODES, first + k) % 2**31 for k in range(n)]
+        try:
+            part = play(agent, environments, seeds, greedy=task.greedy, progress=progress)
+        finally:
+            environments.close()
+        totals.append(part.totals)
+        steps.append(part.steps)
+    return Returns(np.concatenate(totals), np.concatenate(steps), time.perf_counter() - began)
+
+
+def _below(name: str, position: dict[str, Any]) -> dict[str, Any]:
+    """Arrays of a position whose names begin with ``name/``."""
+    return {key.removeprefix(f"{name}/"): value for key, value in position.items() if key.startswith(f"{name}/")}

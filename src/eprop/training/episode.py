@@ -1,0 +1,161 @@
+"""One episode of a task that is learned from reward, with all spikes and some pictures, for figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import Simulator
+from eprop.random import derive
+from eprop.tasks.control import Control
+from eprop.training.activity import numbered_through
+from eprop.training.control import TEST_AGENT, TEST_EPISODES, make_agent
+
+#: Pictures of an episode.
+FRAMES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeRecord:
+    """What happened in one episode, with frozen weights, from rest.
+
+    Attributes
+    ----------
+    dt, step : float
+        Length of a step of the network, and of the environment, ms.
+    inputs, spikes : tuple of ndarray
+        Times (ms) and numbers of the nodes; neurons of several populations are numbered through.
+    n_inputs, n_neurons : int
+    y : ndarray, shape (steps, readouts)
+        Voltages of the readouts (mV) at each decision, the value last.
+    probabilities : ndarray, shape (steps, actions), or None
+        Of all actions, where they are discrete.
+    actions, rewards : ndarray, shape (steps, ...) and (steps,)
+    frames : list of (step, ndarray of uint8 (height, width, 3))
+        Empty where the environment gives no pictures.
+    observations : ndarray, shape (steps, ...)
+    ended : bool
+        Whether the episode came to its end.
+    """
+
+    dt: float
+    step: float
+    inputs: tuple[np.ndarray, np.ndarray]
+    spikes: tuple[np.ndarray, np.ndarray]
+    n_inputs: int
+    n_neurons: int
+    y: np.ndarray
+    probabilities: np.ndarray | None
+    actions: np.ndarray
+    rewards: np.ndarray
+    frames: list[tuple[int, np.ndarray]]
+    observations: np.ndarray
+    ended: bool
+
+
+class _Overheard:
+    """Streams that remember the events they were given: an episode is simulated once more to see all spikes."""
+
+    def __init__(self, streams: Any):
+        self._streams, self.n, self.count = streams, streams.n, 0
+        self.events: list[tuple[int, np.ndarray]] = []
+
+    def run(self, steps: int, channels: Any) -> np.ndarray:
+        self.events += [(self.count + step, np.flatnonzero(channels[step, 0])) for step in range(steps)]
+        self.count += steps
+        return self._streams.run(steps, channels)
+
+    def reset(self, which: Any) -> None:
+        self._streams.reset(which)
+
+    def backward(self, errors: np.ndarray) -> dict[str, np.ndarray]:
+        return self._streams.backward(errors)
+
+    def replay(self) -> np.ndarray:
+        return self._streams.replay()
+
+
+def record_episode(task: Control, simulator: Simulator, seed: int = 0, most: int = 500) -> EpisodeRecord:
+    """Play an episode of the test and record it; the simulator is at rest before, not so after.
+
+    Parameters
+    ----------
+    task : Control
+    simulator : Simulator
+        Of the task's network; its weights stay as they are.
+    seed : int
+        As of `EpisodeChoice`: the episode is the first one of that test.
+    most : int
+        Steps of the environment after which the record ends.
+    """
+    streams = _Overheard(simulator.streams(1, learn=False))
+    agent = make_agent(task, streams, derive(seed, TEST_AGENT, 0))
+    environments = task.make_environments(1)
+    start = derive(seed, TEST_EPISODES, 0) % 2**31
+    moment, ended = environments.reset(0, start), False
+    ys: list[np.ndarray] = []
+    actions, rewards, seen, masks = [], [], [], []
+    while not ended and len(ys) < most:
+        seen.append(moment.observation)
+        masks.append(moment.mask)
+        mask = None if moment.mask is None else moment.mask[None]
+        decision = agent.act(moment.observation[None], mask, greedy=task.greedy)
+        outcome = environments.step(0, agent.policy.to_environment(decision.actions, environments.actions)[0])
+        ys.append(decision.y[0])
+        actions.append(decision.actions[0])
+        rewards.append(outcome.reward)
+        moment, ended = outcome.moment, outcome.terminated or outcome.truncated
+    environments.close()
+    y = np.array(ys)
+    chances = getattr(agent.policy, "log_probabilities", None)
+    mask = None if masks[0] is None else np.array(masks)
+    inputs, spikes = _all_spikes(simulator, streams, task)
+    source = simulator.network.population("in")
+    return EpisodeRecord(
+        dt=task.dt,
+        step=task.substeps * task.dt,
+        inputs=inputs,
+        spikes=spikes,
+        n_inputs=source.size,
+        n_neurons=task.neurons,
+        y=y,
+        probabilities=None if chances is None else np.exp(chances(y[:, :-1], mask)),
+        actions=np.array(actions),
+        rewards=np.array(rewards),
+        frames=_frames(task, start, agent.policy.to_environment(np.array(actions), environments.actions)),
+        observations=np.array(seen),
+        ended=ended,
+    )
+
+
+def _all_spikes(
+    simulator: Simulator, streams: _Overheard, task: Control
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Spikes of inputs and neurons: the same inputs to the same network from rest."""
+    channels = np.concatenate([each for _, each in streams.events])
+    times = np.repeat([(at + 0.5) * task.dt for at, _ in streams.events], [each.size for _, each in streams.events])
+    neurons = [p for p in simulator.network.populations if p.model.role == "neuron"]
+    simulator.reset()
+    recording = simulator.run(
+        streams.count * task.dt, {"in": (times, channels)}, learn=False, spikes=[p.name for p in neurons]
+    )
+    return (times, channels), numbered_through(neurons, recording)
+
+
+def _frames(task: Control, start: int, actions: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Pictures at equal distances: the same episode once more, in an environment that draws itself."""
+    wanted = set(np.unique(np.linspace(0, len(actions) - 1, FRAMES).round().astype(int)).tolist())
+    environments = task.make_environments(1, render=True)
+    environments.reset(0, start)
+    found = []
+    for number, action in enumerate(actions):
+        if number in wanted:
+            frame = environments.frame(0)
+            if frame is None:
+                break
+            found.append((number, frame))
+        environments.step(0, action)
+    environments.close()
+    return found

@@ -1,0 +1,160 @@
+"""Episodes one after another; going on with those under way; environments of Gymnasium."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eprop.errors import InputError, MissingExtraError, ParameterError
+from eprop.rl import (
+    ContinuousActions,
+    DiscreteActions,
+    EpisodeRestartedWarning,
+    Episodes,
+    GymnasiumEnvironments,
+)
+from worlds import RIGHT, Corridor
+
+
+def test_an_episode_follows_the_one_before():
+    episodes = Episodes(Corridor(2), seed=3)
+    start = episodes.observations.copy()
+    finished = []
+    for _ in range(12):
+        rewards, terminated, truncated, ended = episodes.step([RIGHT, RIGHT])
+        assert terminated.sum() == len(ended) == rewards.sum()
+        assert not truncated.any()
+        finished += ended
+    assert {each.number for each in finished} == {0, 1}
+    assert [each.episode for each in finished if each.number == 0] == list(
+        range(len(finished) - sum(e.number for e in finished))
+    )
+    assert all(each.total == 1.0 and 1 <= each.steps <= 3 for each in finished)
+    assert start.shape == (2, 1)
+
+
+def test_episodes_are_functions_of_the_seed():
+    logs = []
+    for seed in (1, 1, 2):
+        environments = Corridor(2)
+        episodes = Episodes(environments, seed)
+        for _ in range(8):
+            episodes.step([RIGHT, RIGHT])
+        logs.append(environments.log)
+    assert logs[0] == logs[1]
+    assert logs[0] != logs[2]
+    assert len({seed for _, seed in logs[0]}) == len(logs[0])  # no two episodes are alike
+
+
+def wander(episodes, steps, rng):
+    out = []
+    for _ in range(steps):
+        rewards, *_ = episodes.step(rng.integers(2, size=3))
+        out.append((rewards, episodes.observations.copy()))
+    return out
+
+
+def test_episodes_under_way_are_repeated():
+    whole = Episodes(Corridor(3), seed=4)
+    rng = np.random.default_rng(0)
+    wander(whole, 7, rng)
+    state = whole.state()
+    other = Episodes(Corridor(3), seed=4)
+    assert other.set_state(state) == []
+    expected, found = (wander(e, 20, np.random.default_rng(1)) for e in (whole, other))
+    assert all(np.array_equal(a, b) for x, y in zip(expected, found, strict=True) for a, b in zip(x, y, strict=True))
+    with pytest.raises(InputError, match="3 environments, here are 2"):
+        Episodes(Corridor(2), seed=4).set_state(state)
+
+
+def test_what_does_not_repeat_itself_begins_anew():
+    whole = Episodes(Corridor(2, forgetful=True), seed=4)
+    whole.step([0, 1])
+    with pytest.warns(EpisodeRestartedWarning, match="2 of 2 environments"):
+        assert Episodes(Corridor(2, forgetful=True), seed=4).set_state(whole.state()) == [0, 1]
+
+
+# ------------------------------------------------------------------------------------------------------------ Gymnasium
+
+
+def test_cartpole_is_made_by_its_name():
+    pytest.importorskip("gymnasium", reason="needs the extra rl")
+    environments = GymnasiumEnvironments("CartPole-v1", 2)
+    assert environments.shape == (4,)
+    assert environments.actions == DiscreteActions(2)
+    episodes = Episodes(environments, seed=1)
+    total = np.zeros(2)
+    for _ in range(60):
+        rewards, *_, ended = episodes.step([1, 1])
+        total += rewards
+        assert all(5 <= each.steps <= 15 for each in ended)  # a pole that is always pushed falls soon
+    assert (total == 60.0).all()
+    other = Episodes(GymnasiumEnvironments("CartPole-v1", 2), seed=1)
+    assert other.set_state(episodes.state()) == []
+    environments.close()
+
+
+def test_continuous_actions_and_discrete_observations():
+    pytest.importorskip("gymnasium", reason="needs the extra rl")
+    pendulum = GymnasiumEnvironments("Pendulum-v1")
+    assert pendulum.actions == ContinuousActions((-2.0,), (2.0,))
+    pendulum.reset(0, 1)
+    assert pendulum.step(0, np.array([1.5])).reward < 0.0
+    lake = GymnasiumEnvironments("FrozenLake-v1")
+    assert lake.shape == (16,)
+    assert lake.reset(0, 1).observation.tolist() == [1.0] + [0.0] * 15
+
+
+def test_action_masks_are_those_of_the_environment(monkeypatch):
+    gymnasium = pytest.importorskip("gymnasium", reason="needs the extra rl")
+
+    class Masked(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
+        action_space = gymnasium.spaces.Discrete(3, start=1)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return np.zeros(2, np.float32), {"action_mask": np.array([1, 0, 1], np.int8)}
+
+        def step(self, action):
+            return np.ones(2, np.float32), float(action), True, False, {"action_mask": np.array([1, 1, 0], np.int8)}
+
+    monkeypatch.setitem(gymnasium.registry, "Masked-v0", gymnasium.envs.registration.EnvSpec("Masked-v0", Masked))
+    environments = GymnasiumEnvironments("Masked-v0")
+    assert environments.reset(0, 3).mask.tolist() == [True, False, True]
+    outcome = environments.step(0, 2)
+    assert outcome.moment.mask.tolist() == [True, True, False]
+    assert outcome.reward == 3.0  # the third action, numbered from 1
+    assert GymnasiumEnvironments("Masked-v0", choices=(3, 1)).reset(0, 3).mask.tolist() == [True, True]
+
+
+def test_some_of_the_actions_are_enough():
+    pytest.importorskip("gymnasium", reason="needs the extra rl")
+    lake = GymnasiumEnvironments("FrozenLake-v1", choices=(2, 1), is_slippery=False)
+    assert lake.actions == DiscreteActions(2)
+    lake.reset(0, 1)
+    assert lake.step(0, 0).moment.observation.argmax() == 1  # action 2 goes to the right
+    assert lake.step(0, 1).moment.observation.argmax() == 5  # action 1 goes down
+    with pytest.raises(ParameterError, match="choices must be among its actions 0 to 3"):
+        GymnasiumEnvironments("FrozenLake-v1", choices=(1, 7))
+
+
+def test_names_and_kinds_that_do_not_fit_are_told():
+    pytest.importorskip("gymnasium", reason="needs the extra rl")
+    with pytest.raises(ParameterError, match="no environment 'CartPole-v9'"):
+        GymnasiumEnvironments("CartPole-v9")
+    with pytest.raises(InputError, match="FlattenObservation"):
+        GymnasiumEnvironments("Blackjack-v1")
+
+
+def test_what_is_missing_names_its_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "gymnasium", None)
+    with pytest.raises(MissingExtraError, match=r"eprop\[rl\]"):
+        GymnasiumEnvironments("CartPole-v1")
+
+
+def test_a_missing_emulator_names_its_extra(monkeypatch):
+    pytest.importorskip("gymnasium", reason="needs the extra rl")
+    monkeypatch.setitem(__import__("sys").modules, "ale_py", None)
+    with pytest.raises(MissingExtraError, match=r"eprop\[atari\]"):
+        GymnasiumEnvironments("ALE/Pong-v5")

@@ -1,0 +1,129 @@
+"""Agent and learner on a corridor: what is learned, and from which errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.errors import InputError
+from eprop.rl import (
+    Agent,
+    Episodes,
+    GaussianPolicy,
+    Objective,
+    PopulationCode,
+    RolloutLearner,
+    SoftmaxPolicy,
+    check_readouts,
+    credit,
+    errors,
+    play,
+)
+from worlds import Corridor, Dial
+
+ENCODER, SUBSTEPS = PopulationCode(fields=4), 6
+
+
+def network(policy: int = 2, seed: int = 1) -> ep.Network:
+    net = ep.Network(dt=1.0, seed=seed)
+    rule = ep.EProp(optimizer=ep.Adam(eta=1e-2))
+    x, rec = net.add(ep.EventSource(), 4, name="in"), net.add(ep.LIF(tau_m=4.0), 12, name="rec")
+    readout = ep.Readout(tau_m=4.0, scale_input=True)
+    outs = [net.add(readout, policy, name="policy"), net.add(readout, 1, name="value")]
+    net.connect(x, rec, weight=ep.Normal(0.3, 0.5), rule=rule)
+    net.connect(rec, rec, ep.Bernoulli(0.3), weight=ep.Normal(0.0, 0.2), rule=rule)
+    for out in outs:
+        net.connect(rec, out, weight=ep.Normal(0.0, 0.1), rule=rule)
+        net.feedback(out, rec, ep.Symmetric())
+    return net
+
+
+def learner(environments, policy=None, objective=None, **options) -> RolloutLearner:
+    policy = policy or SoftmaxPolicy()
+    sim = ep.Simulator(network(policy.readouts(environments.actions)), threads=1)
+    agent = Agent(sim.streams(environments.n), ENCODER, policy, environments.shape, SUBSTEPS, seed=5)
+    return RolloutLearner(sim, agent, Episodes(environments, 7), objective or Objective(value_scale=1.0), **options)
+
+
+def judged(trained: RolloutLearner, environments) -> float:
+    agent = Agent(
+        trained.simulator.streams(environments.n, learn=False),
+        ENCODER,
+        trained.agent.policy,
+        environments.shape,
+        SUBSTEPS,
+        seed=9,
+    )
+    return play(agent, environments, list(range(environments.n))).mean
+
+
+def test_it_learns_to_walk_to_the_right():
+    trained = learner(Corridor(8), rollout=12)
+    before = judged(trained, Corridor(40))
+    for _ in range(30):
+        trained.update()
+    assert before < 0.8
+    assert judged(trained, Corridor(40)) > 0.9
+
+
+def test_it_learns_to_set_a_dial_with_several_passes():
+    policy = GaussianPolicy(gain=2.0, sd=0.4)
+    trained = learner(Dial(8), policy, Objective(value_scale=1.0, clip=0.2), rollout=12, passes=3)
+    projection = "rec->policy"
+    weights = trained.simulator.connections(projection)[2]
+    trained.simulator.set_weights(projection, weights + 2.0)
+    before = judged(trained, Dial(40))
+    for _ in range(40):
+        trained.update()
+    assert before < -0.7
+    assert judged(trained, Dial(40)) > before + 0.2
+
+
+def test_the_gradient_is_that_of_the_errors_at_decisions():
+    one, other = (learner(Corridor(4), rollout=5) for _ in range(2))
+    experience, _ = one.collect()
+    wanted = errors(experience, credit(experience, one.objective), one.objective, one.agent.policy)
+    at_steps = np.zeros((4, 5 * SUBSTEPS, 3))
+    at_steps[:, SUBSTEPS - 1 :: SUBSTEPS] = wanted.transpose(1, 0, 2)
+    one.simulator.learn(one.agent.streams.backward(at_steps))
+    again, _ = other.update()
+    assert np.array_equal(experience.y, again.y)
+    for projection in one.simulator.network.projections:
+        a, b = (each.simulator.connections(projection.name)[2] for each in (one, other))
+        assert np.array_equal(a, b)
+
+
+def test_a_later_pass_sees_the_rollout_with_the_present_weights():
+    trained = learner(Corridor(4), rollout=5)
+    experience, _ = trained.collect()
+    trained.agent.streams.backward(np.zeros((4, 5 * SUBSTEPS, 3)))
+    np.testing.assert_array_equal(trained._at_decisions(trained.agent.streams.replay()), experience.y)
+
+
+def test_the_same_seed_acts_alike():
+    a, b = (learner(Corridor(4), rollout=6).collect()[0] for _ in range(2))
+    assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True) if x is not None)
+
+
+def test_the_state_of_an_agent_goes_on():
+    first = learner(Corridor(4), rollout=6)
+    first.collect()
+    state = first.agent.state()
+    draws = [rng.random(3) for rng in first.agent._draws]
+    other = learner(Corridor(4))
+    other.agent.set_state(state)
+    assert all(np.array_equal(a, rng.random(3)) for a, rng in zip(draws, other.agent._draws, strict=True))
+
+
+def test_streams_and_environments_must_be_as_many():
+    sim = ep.Simulator(network(), threads=1)
+    agent = Agent(sim.streams(3), ENCODER, SoftmaxPolicy(), (1,), SUBSTEPS, seed=5)
+    with pytest.raises(InputError, match="3 streams for 4 environments"):
+        RolloutLearner(sim, agent, Episodes(Corridor(4), 7), Objective())
+
+
+def test_readouts_that_are_no_actor_and_critic_are_refused():
+    check_readouts(network(), 2)
+    with pytest.raises(InputError, match="need 3 readouts for the policy"):
+        check_readouts(network(), 3)

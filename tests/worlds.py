@@ -1,0 +1,80 @@
+"""Environments with trivial dynamics, and tasks in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from eprop.rl import ContinuousActions, DiscreteActions, Encoder, Moment, Outcome, PopulationCode
+from eprop.tasks import Control
+
+LEFT, RIGHT = 0, 1
+
+
+class Corridor:
+    """Cells in a row; it begins in a random one. A reward of 1 at the right end, an end at both, 30 steps at the most."""
+
+    cells = 5
+
+    def __init__(self, n: int, *, forgetful: bool = False):
+        self.n, self.shape, self.actions = n, (1,), DiscreteActions(2)
+        self.at, self.steps = np.zeros(n, int), np.zeros(n, int)
+        self.log: list[tuple[int, int]] = []
+        self._forgetful = np.random.default_rng() if forgetful else None
+        self.closed = False
+
+    def reset(self, number: int, seed: int) -> Moment:
+        rng = np.random.default_rng(seed) if self._forgetful is None else self._forgetful
+        self.log.append((number, seed))
+        self.at[number], self.steps[number] = rng.integers(1, self.cells - 1), 0
+        return self._moment(number)
+
+    def step(self, number: int, action: Any) -> Outcome:
+        self.at[number] += 1 if int(action) == RIGHT else -1
+        self.steps[number] += 1
+        end = self.at[number] in (0, self.cells - 1)
+        reward = float(self.at[number] == self.cells - 1)
+        return Outcome(self._moment(number), reward, bool(end), bool(self.steps[number] >= 30))
+
+    def frame(self, number: int) -> np.ndarray | None:
+        return np.full((4, 6, 3), 20 * self.at[number], np.uint8)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _moment(self, number: int) -> Moment:
+        position = self.at[number] / (self.cells - 1) * 2.0 - 1.0
+        if self._forgetful is not None:
+            position += 1e-3 * self._forgetful.random()
+        return Moment(np.array([position]))
+
+
+class Dial(Corridor):
+    """A number between 2 and 4 is to be set to 3; one step."""
+
+    def __init__(self, n: int):
+        super().__init__(n)
+        self.actions = ContinuousActions((2.0,), (4.0,))
+
+    def step(self, number: int, action: Any) -> Outcome:
+        return Outcome(self._moment(number), -float(abs(action[0] - 3.0)), True, False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorridorTask(Control):
+    """Walk to the right end."""
+
+    lif: int = 12
+    name: ClassVar[str] = "corridor"
+
+    def default_training(self, data: Any) -> Mapping[str, Any]:
+        return {"steps": 600, "environments": 4, "rollout": 10, "reports": 5}
+
+    def make_environments(self, n: int, *, render: bool = False) -> Corridor:
+        return Corridor(n)
+
+    def make_encoder(self) -> Encoder:
+        return PopulationCode(fields=4)
