@@ -33,6 +33,13 @@ def printed(notebook: Any) -> list[str]:
     return ["".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stdout") for cell in cells]
 
 
+def shown(output: Any) -> bool:
+    """Whether a reader sees an output: no progress, no warnings of other libraries."""
+    if output.output_type == "stream":
+        return output.name == "stdout"
+    return output.output_type != "display_data" or "image/png" in output.data
+
+
 def tidy(notebook: Any) -> Any:
     """Without what changes from run to run: numbers, times, progress."""
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
@@ -40,7 +47,7 @@ def tidy(notebook: Any) -> Any:
         cell.metadata = {name: value for name, value in cell.metadata.items() if name == "tags"}
         if cell.cell_type == "code":
             cell.execution_count = None
-            cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
+            cell.outputs = [o for o in cell.outputs if shown(o)]
             for output in cell.outputs:
                 if "execution_count" in output:
                     output.execution_count = None
