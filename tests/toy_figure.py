@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from matplotlib.figure import Figure
 
 from eprop.errors import DataError
-from eprop.figures import PaperFigure, Part, Tables, Work, table
+from eprop.figures import JobRunner, PaperFigure, Part, Tables, table
 from eprop.parameters import param
 from eprop.training.interrupt import Stopped
 
@@ -45,9 +45,9 @@ class Toy(PaperFigure):
     names: tuple[str, ...] = param((), kind=(tuple, list), doc="names")
     factor: float | None = param(None, optional=True, doc="a number")
 
-    def compute(self, work: Work) -> Tables:
+    def compute(self, runner: JobRunner) -> Tables:
         parts = [Part(f"square-{seed}", square, {"value": seed}) for seed in self.seeds]
-        found = work.each(parts)
+        found = runner.each(parts)
         return {"squares": table(seed=self.seeds, square=[(self.factor or 1.0) * f["square"] for f in found])}
 
     def draw(self, tables: Tables) -> Figure:

@@ -76,7 +76,7 @@ def test_the_idle_loss_is_that_of_silent_readouts(name, rule):
     for projection in network.projections:
         sim.set_weights(projection.name, 0.0)
     loss = sim.evaluate(task.make_samples(network, trials_of(task))).loss
-    np.testing.assert_allclose(loss, task.idle_loss, rtol=1e-9)
+    np.testing.assert_allclose(loss, task.silent_loss, rtol=1e-9)
 
 
 @every_task

@@ -79,7 +79,7 @@ class ScalingConfig(Description):
         return self.sample_steps if self.mode == "eprop" else max(SHORTEST_WARM_UP, math.ceil(1000.0 / self.rate) + 1)
 
 
-def idle_options(config: Description, mode: str) -> list[str]:
+def unused_options(config: Description, mode: str) -> list[str]:
     """Options that were changed although they change nothing in a mode."""
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     return [

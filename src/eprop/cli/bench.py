@@ -173,13 +173,13 @@ def _check_compare(compare: str | None) -> None:
 
 def _tell_idle(config: Any, mode: str, *, silent: bool = False) -> None:
     """Warn of options that change nothing."""
-    from eprop.bench.scaling import idle_options
+    from eprop.bench.scaling import unused_options
     from eprop.cli.report import Reporter
-    from eprop.training import IdleParameterWarning
+    from eprop.training import UnusedParameterWarning
 
     with Reporter(silent=silent):
-        for name in idle_options(config, mode):
-            warnings.warn(f"{name} changes nothing: mode is {mode}", IdleParameterWarning, stacklevel=2)
+        for name in unused_options(config, mode):
+            warnings.warn(f"{name} changes nothing: mode is {mode}", UnusedParameterWarning, stacklevel=2)
 
 
 def _print_table(report: dict[str, Any]) -> None:

@@ -18,11 +18,11 @@ from eprop.cli.output import written
 from eprop.cli.parameter_options import default_text, option_of
 
 if TYPE_CHECKING:
-    from eprop.figures import Made, PaperFigure
+    from eprop.figures import FigureResult, PaperFigure
 
 HELP = """Make a counterpart of a figure of the paper: compute its numbers, draw it.
 
-A folder holds the figure as PNG and PDF, the numbers behind it as CSV
+A folder holds the figure as PNG and PDF (--format), the numbers behind it as CSV
 files, and all that was computed for them. The same command again only
 draws; after Ctrl-C it goes on with what is missing.
 """
@@ -78,6 +78,16 @@ def _make(
             metavar="N", rich_help_panel=_RUN, show_default=False, help="Cores to take.  \\[default: all there are]"
         ),
     ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="png|pdf|svg",
+            rich_help_panel=_RUN,
+            show_default=False,
+            help="Format of the picture. May be given more than once.  \\[default: png and pdf]",
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -130,6 +140,7 @@ def _carry_out(
     out: Path | None,
     fresh: bool,
     threads: int | None,
+    formats: list[str] | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -137,7 +148,8 @@ def _carry_out(
     from eprop.figures import make_figure
 
     with Reporter(quiet=quiet) as reporter:
-        made = make_figure(number, options, out, fresh=fresh, threads=threads, watcher=reporter)
+        kinds = formats or ("png", "pdf")
+        made = make_figure(number, options, out, fresh=fresh, threads=threads, watcher=reporter, formats=kinds)
     with written():
         if as_json:
             print(json.dumps(_facts(made), indent=2))
@@ -147,7 +159,7 @@ def _carry_out(
             print_figure(made)
 
 
-def _facts(made: Made) -> dict[str, Any]:
+def _facts(made: FigureResult) -> dict[str, Any]:
     """What ``--json`` prints."""
     return {
         "folder": str(made.folder),

@@ -30,7 +30,7 @@ from eprop.training.wording import (
 )
 
 if TYPE_CHECKING:
-    from eprop.figures import Made
+    from eprop.figures import FigureResult
 
 
 class Reporter(ProgressBar):
@@ -101,7 +101,7 @@ def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
     console.print(Text(f"runs in {folder.path}"))
 
 
-def print_figure(made: Made) -> None:
+def print_figure(made: FigureResult) -> None:
     """Key numbers of a figure and where it is, on standard output."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")

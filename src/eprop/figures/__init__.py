@@ -7,7 +7,7 @@
     make_figure                 from options to a folder with a figure    make.py
     check_free, alone           whose a folder is, one at a time          folder.py
     PaperFigure                 what a figure is                          base.py
-    Work, Part                  computed side by side, and kept           work.py
+    JobRunner, Part                  computed side by side, and kept           job_runner.py
     table, rows, ...            columns by name, as CSV                   tables.py
     learn                       a training as a part                      learning.py
     FIGURES, figure_numbered    by number                                 registry.py
@@ -18,12 +18,12 @@ from eprop.figures.figure_2 import Figure2
 from eprop.figures.figure_3 import Figure3
 from eprop.figures.figure_4 import Figure4
 from eprop.figures.figure_5 import Figure5
-from eprop.figures.make import Made, make_figure
+from eprop.figures.job_runner import JobRunner, Part
+from eprop.figures.make import FigureResult, make_figure
 from eprop.figures.registry import FIGURES, figure_numbered
 from eprop.figures.tables import Table, Tables, read_tables, rows, stacked, table, write_tables
-from eprop.figures.work import Part, Work
 
 __all__ = [
-    "FIGURES", "Figure2", "Figure3", "Figure4", "Figure5", "Made", "PaperFigure", "Part", "Table", "Tables", "Work",
+    "FIGURES", "Figure2", "Figure3", "Figure4", "Figure5", "FigureResult", "PaperFigure", "Part", "Table", "Tables", "JobRunner",
     "figure_numbered", "make_figure", "read_tables", "rows", "stacked", "table", "write_tables",
 ]  # fmt: skip

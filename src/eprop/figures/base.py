@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from eprop.figures.job_runner import JobRunner
 from eprop.figures.tables import Tables
-from eprop.figures.work import Work
 from eprop.parameters import Description, param
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ class PaperFigure(Description):
     def check(self) -> None:
         """Raise `EPropError` where the computation cannot begin; asked before anything is written."""
 
-    def compute(self, work: Work) -> Tables:
+    def compute(self, runner: JobRunner) -> Tables:
         """The numbers behind the figure.
 
-        What takes time goes through `Work.each`, in parts: they run side by side, and are kept.
+        What takes time goes through `JobRunner.each`, in parts: they run side by side, and are kept.
         """
         raise TypeError(f"{type(self).__name__} does not define compute()")
 

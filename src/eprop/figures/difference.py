@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Samples
-from eprop.figures.work import Part
+from eprop.figures.job_runner import Part
 from eprop.training import RunConfig
 from eprop.training.config import parse_config
 from eprop.training.engines import make_engine

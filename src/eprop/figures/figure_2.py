@@ -11,9 +11,9 @@ import numpy as np
 
 from eprop.figures.base import PaperFigure
 from eprop.figures.difference import difference
+from eprop.figures.job_runner import JobRunner, Part
 from eprop.figures.learning import combined_spread, learning, reports, score_of, test_scores
 from eprop.figures.tables import Table, Tables, rows, stacked, table
-from eprop.figures.work import Part, Work
 from eprop.parameters import param
 from eprop.plot.compare import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
 from eprop.plot.losses import draw_differences
@@ -144,11 +144,11 @@ class Figure2(PaperFigure):
         }  # fmt: skip
         return RunConfig.make(side.task, task=task, data=data, run=execution, training=training)
 
-    def compute(self, work: Work) -> Tables:
+    def compute(self, runner: JobRunner) -> Tables:
         """Compare losses, train with all seeds, rules and engines."""
         parts = {**self._differences(), **self._trainings()}
-        work.watcher.phase(f"comparing and learning, {len(parts)} parts")
-        found = dict(zip(parts, work.each(list(parts.values())), strict=True))
+        runner.watcher.phase(f"comparing and learning, {len(parts)} parts")
+        found = dict(zip(parts, runner.each(list(parts.values())), strict=True))
         out: dict[str, Table] = {"differences": _differences(found), "samples": _samples(found)}
         for name in SIDES:
             runs = {key[1:]: result for key, result in found.items() if key[0] == name}

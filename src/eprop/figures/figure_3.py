@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from eprop.figures.job_runner import JobRunner
 from eprop.figures.learning import combined_spread, learning, reports, score_of, test_scores
 from eprop.figures.nmnist import NMNISTFigure
 from eprop.figures.tables import Tables, rows
-from eprop.figures.work import Work
 from eprop.plot.compare import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
 from eprop.plot.style import decades, letter, look, new_figure, thousands
 
@@ -47,15 +47,15 @@ class Figure3(NMNISTFigure):
     number: ClassVar[int] = 3
     title: ClassVar[str] = "N-MNIST: learning curves and test errors of both rules"
 
-    def compute(self, work: Work) -> Tables:
+    def compute(self, runner: JobRunner) -> Tables:
         """Train both rules with all seeds."""
         parts = {
             (rule, seed): learning(f"{rule}-{seed}", self.config(rule, seed), COSTS[rule])
             for seed in self.seeds
             for rule in RULES
         }
-        work.watcher.phase(f"learning, {len(parts)} trainings on {self.describe_data()}")
-        found = dict(zip(parts, work.each(list(parts.values())), strict=True))
+        runner.watcher.phase(f"learning, {len(parts)} trainings on {self.describe_data()}")
+        found = dict(zip(parts, runner.each(list(parts.values())), strict=True))
         return {"learning": reports(found), "test": test_scores(found)}
 
     def draw(self, tables: Tables) -> Figure:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from eprop.engine import Simulator
+from eprop.figures.job_runner import JobRunner
 from eprop.figures.learning import RUN, learning
 from eprop.figures.nmnist import NMNISTFigure
 from eprop.figures.tables import Table, Tables, rows, stacked, table
-from eprop.figures.work import Work
 from eprop.parameters import param
 from eprop.plot.activity import Traces, draw_traces, telling_neuron
 from eprop.plot.run import weight_changes
@@ -59,16 +59,16 @@ class Figure4(NMNISTFigure):
 
     trials: int = param(3, kind=int, at_least=1, doc="trials for the distributions of weights; quick: 2 at most")
 
-    def compute(self, work: Work) -> Tables:
+    def compute(self, runner: JobRunner) -> Tables:
         """Train with all seeds; look into the network of the first one."""
         parts = [learning(f"eprop+-{seed}", self.config("eprop+", seed)) for seed in self.seeds]
-        work.watcher.phase(f"learning, {len(parts)} trainings on {self.describe_data()}")
-        results = work.each(parts)
-        work.watcher.phase("looking into the networks")
-        changes = {seed: _changes(work, part.name) for seed, part in zip(self.seeds, parts, strict=True)}
+        runner.watcher.phase(f"learning, {len(parts)} trainings on {self.describe_data()}")
+        results = runner.each(parts)
+        runner.watcher.phase("looking into the networks")
+        changes = {seed: _changes(runner, part.name) for seed, part in zip(self.seeds, parts, strict=True)}
         facts = table(seed=self.seeds, error=[result["summary"]["test_error"] for result in results])
         return {
-            **_sample(work, parts[0].name),
+            **_sample(runner, parts[0].name),
             "weights": _weights(changes[self.seed]),
             "distributions": _distributions(changes),
             "trials": facts,
@@ -109,9 +109,9 @@ class Figure4(NMNISTFigure):
 # ------------------------------------------------------------------------------------------------------------- compute
 
 
-def _sample(work: Work, part: str) -> dict[str, Table]:
+def _sample(runner: JobRunner, part: str) -> dict[str, Table]:
     """Traces, spikes and facts of the run's test sample, before and after."""
-    config, checkpoint, trained = restore(work.path(part) / RUN, threads=1)
+    config, checkpoint, trained = restore(runner.path(part) / RUN, threads=1)
     trial = config.data.unpack(config.task, checkpoint.example)
     both = [record_activity(config.task, simulator, trial) for simulator in (make_simulator(config, 1), trained)]
     neuron = telling_neuron(*both)
@@ -139,9 +139,9 @@ def _sample(work: Work, part: str) -> dict[str, Table]:
     }
 
 
-def _changes(work: Work, part: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _changes(runner: JobRunner, part: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Weights before and after, by kind, mV."""
-    config, _, after = restore(work.path(part) / RUN, threads=1)
+    config, _, after = restore(runner.path(part) / RUN, threads=1)
     before: Simulator = make_simulator(config, 1)
     return {KINDS[name]: pair for name, pair in weight_changes(before, after).items() if name in KINDS}
 

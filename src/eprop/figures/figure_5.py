@@ -15,8 +15,8 @@ from eprop.bench.apart import has_ranks, measure_apart
 from eprop.bench.scaling import MODES
 from eprop.errors import ParameterError
 from eprop.figures.base import PaperFigure
+from eprop.figures.job_runner import JobRunner, Part
 from eprop.figures.tables import Table, Tables, rows, table
-from eprop.figures.work import Part, Work
 from eprop.parameters import param
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, decades, letter, look, new_figure, plain
 
@@ -105,7 +105,7 @@ class Figure5(PaperFigure):
         neurons, steps, large = QUICK_SIZES if self.quick else SIZES
         return self.neurons or neurons, self.steps or steps, large if self.large is None else self.large
 
-    def compute(self, work: Work) -> Tables:
+    def compute(self, runner: JobRunner) -> Tables:
         """All points, one process after the other; what differs least stands side by side in time."""
         points = list(self._points())
         parts = {
@@ -114,8 +114,8 @@ class Figure5(PaperFigure):
             )
             for p in points
         }
-        work.watcher.phase(f"{len(parts)} measurements, one after the other")
-        measured = dict(zip(parts, work.each(list(parts.values()), threads=1), strict=True))
+        runner.watcher.phase(f"{len(parts)} measurements, one after the other")
+        measured = dict(zip(parts, runner.each(list(parts.values()), threads=1), strict=True))
         found = [measured[_name(p)] for p in points]
         columns: dict[str, Any] = {
             "kind": [p["kind"] for p in points],

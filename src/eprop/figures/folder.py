@@ -10,6 +10,7 @@ from typing import Any
 
 from eprop.errors import DataError, OutputError
 from eprop.files import output_errors, write_text
+from eprop.training.config import FORMATS
 from eprop.training.lock import LOCK, locked
 
 #: Of a figure's folder: what was computed, the folder of its tables, and that of what they were made from.
@@ -64,7 +65,8 @@ def check_free(folder: pathlib.Path, number: int, *, fresh: bool = False) -> Non
 
 def _left_by_figure(folder: pathlib.Path, number: int) -> bool:
     """Whether a folder without facts holds what this figure leaves, and no picture of another one."""
-    if any(path.stem != f"figure-{number}" for path in folder.glob("figure-*.p[nd][gf]")):
+    pictures = (path for kind in FORMATS for path in folder.glob(f"figure-*.{kind}"))
+    if any(path.stem != f"figure-{number}" for path in pictures):
         return False
     return (folder / PARTS).is_dir() or (folder / NUMBERS).is_dir()
 

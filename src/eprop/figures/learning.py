@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from eprop.figures.job_runner import Part
 from eprop.figures.tables import Table, rows, stacked, table
-from eprop.figures.work import Part
 from eprop.training import Outcome, Progress, RunConfig, RunFolder, Stopped, Watcher, resume_run, start_run
 from eprop.training.config import parse_config, read_config
 

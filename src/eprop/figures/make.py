@@ -6,30 +6,34 @@ import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eprop.errors import DataError, EPropError, ParameterError
 from eprop.figures.base import QUICK_TRIALS, PaperFigure
 from eprop.figures.folder import FACTS, NUMBERS, alone, check_free, read_facts, write_facts
+from eprop.figures.job_runner import JobRunner
 from eprop.figures.registry import figure_numbered
 from eprop.figures.tables import Tables, read_tables, write_tables
-from eprop.figures.work import Work
 from eprop.files import output_errors
 from eprop.plot import save
+from eprop.tasks import check_choice
 from eprop.training.machine import describe_machine, package_version
 from eprop.training.progress_bar import shown
 from eprop.training.watch import Watcher
 
-#: Dots per inch; in a PDF, of clouds of points only.
-RESOLUTION = {"png": 180, "pdf": 400}
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Dots per inch by format; where lines stay lines, of clouds of points only.
+RESOLUTION = {"png": 180, "pdf": 400, "svg": 400}
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class FigureResult:
     """A figure that was made.
 
     Attributes
@@ -60,7 +64,8 @@ def make_figure(
     fresh: bool = False,
     threads: int | None = None,
     watcher: Watcher | None = None,
-) -> Made:
+    formats: Sequence[str] = ("png", "pdf"),
+) -> FigureResult:
     """Compute the numbers of a figure, unless its folder holds them, and draw it.
 
     Parameters
@@ -77,10 +82,12 @@ def make_figure(
         Cores to take; all that are available if not given.
     watcher : Watcher, optional
         A progress bar if not given.
+    formats : sequence of str
+        Of the pictures: ``"png"``, ``"pdf"``, ``"svg"``.
 
     Returns
     -------
-    Made
+    FigureResult
         The figure, its folder, and what `figure.json` there holds.
 
     Raises
@@ -92,6 +99,8 @@ def make_figure(
     """
     if threads is not None and threads < 1:
         raise ParameterError(f"the number of threads must be >= 1, got {threads}")
+    for name in formats:
+        check_choice("format", name, RESOLUTION)
     kind, given = figure_numbered(number), dict(options or {})
     kind(**given)  # what is wrong in itself is refused before anything is made
     folder = pathlib.Path(out) if out is not None else default_folder(number, quick=bool(given.get("quick")))
@@ -102,10 +111,11 @@ def make_figure(
         # Once more: another process may have come to its end there just now.
         figure, facts, due = _settle(folder, kind, given, fresh)
         if due:
-            facts = _compute(folder, figure, Work(folder, threads=threads, watcher=watching), fresh, facts)
+            facts = _compute(folder, figure, JobRunner(folder, threads=threads, watcher=watching), fresh, facts)
         watching.phase("drawing")
-        pictures = _draw(folder, figure, _numbers(folder, facts), computed=due)
-    return Made(folder, figure, pictures, sorted((folder / NUMBERS).glob("*.csv")), facts, due)
+        drawing = _draw(folder, figure, _numbers(folder, facts), computed=due)
+        pictures = [save(drawing, folder / f"figure-{number}.{kind}", RESOLUTION[kind]) for kind in formats]
+    return FigureResult(folder, figure, pictures, sorted((folder / NUMBERS).glob("*.csv")), facts, due)
 
 
 def default_folder(number: int, *, quick: bool = False) -> pathlib.Path:
@@ -137,17 +147,17 @@ def _settle(
 
 
 def _compute(
-    folder: pathlib.Path, figure: PaperFigure, work: Work, fresh: bool, old: Mapping[str, Any]
+    folder: pathlib.Path, figure: PaperFigure, runner: JobRunner, fresh: bool, old: Mapping[str, Any]
 ) -> dict[str, Any]:
     """All numbers; the folder knows its options before, and that it is done at the end."""
     began = time.perf_counter()
     if fresh:
-        work.clear()
+        runner.clear()
     what = {"figure": figure.number, "title": figure.title}
     facts: dict[str, Any] = {**what, "options": _options(figure), "done": False}
     write_facts(folder, facts)
     try:
-        tables = figure.compute(work)
+        tables = figure.compute(runner)
     except (DataError, ParameterError):
         # Options that turn out to be wrong only now are not those of the next call.
         write_facts(folder, old or {**what, "done": False})
@@ -158,9 +168,9 @@ def _compute(
         "done": True,
         "summary": figure.summary(found),
         "columns": {name: {column: _kind(values) for column, values in of.items()} for name, of in found.items()},
-        "parts_computed": work.computed,
+        "parts_computed": runner.computed,
         "seconds": time.perf_counter() - began,
-        "seconds_of_all_parts": work.seconds,
+        "seconds_of_all_parts": runner.seconds,
         "version": package_version(),
         "machine": describe_machine(),
     }
@@ -193,9 +203,9 @@ def _numbers(folder: pathlib.Path, facts: Mapping[str, Any]) -> Tables:
     return found
 
 
-def _draw(folder: pathlib.Path, figure: PaperFigure, tables: Tables, *, computed: bool) -> list[pathlib.Path]:
+def _draw(folder: pathlib.Path, figure: PaperFigure, tables: Tables, *, computed: bool) -> Figure:
     try:
-        drawing = figure.draw(tables)
+        return figure.draw(tables)
     except (LookupError, TypeError, ValueError) as error:
         if computed or isinstance(error, EPropError):
             raise  # not for what somebody has done to the tables
@@ -203,7 +213,6 @@ def _draw(folder: pathlib.Path, figure: PaperFigure, tables: Tables, *, computed
             f"{folder / NUMBERS}: holds numbers that cannot be drawn ({type(error).__name__}: {error}); "
             "delete the tables there, and they are computed again"
         ) from error
-    return [save(drawing, folder / f"figure-{figure.number}.{kind}", dpi) for kind, dpi in RESOLUTION.items()]
 
 
 def _options(figure: PaperFigure) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Task(Description):
         """Values of ``[training]`` that suit the task and its data, for those that are not given."""
         return {}
 
-    def idle(self, name: str) -> str | None:
+    def unused_reason(self, name: str) -> str | None:
         """Why a parameter changes nothing, given the others; None if it does."""
         return None
 
@@ -67,7 +67,7 @@ class Task(Description):
         return str(getattr(self, "rule", "run"))
 
     @property
-    def idle_loss(self) -> float | None:
+    def silent_loss(self) -> float | None:
         """Loss of a sample if the readouts stayed at zero, where that is the same for all samples: a yardstick."""
         return None
 

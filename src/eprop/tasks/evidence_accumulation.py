@@ -117,7 +117,7 @@ class EvidenceAccumulation(Learner, GeneratedTask, Classification):
         return np.repeat([0.0, 1.0], [self.n_steps - self.n_recall, self.n_recall])
 
     @property
-    def idle_loss(self) -> float:
+    def silent_loss(self) -> float:
         """``log(2)`` for each step of the recall."""
         return math.log(2.0) * self.n_recall
 

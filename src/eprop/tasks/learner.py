@@ -79,8 +79,8 @@ class Learner(Task):
         check_choice(f"{label}.feedback", self.feedback, FEEDBACKS)
         check_choice(f"{label}.optimizer", self.optimizer, OPTIMIZERS)
 
-    def idle(self, name: str) -> str | None:
-        """See `Task.idle`."""
+    def unused_reason(self, name: str) -> str | None:
+        """See `Task.unused_reason`."""
         if name in ("beta", "tau_adapt") and "alif" not in self.neuron_kinds():
             return "no neuron has an adaptive threshold"
         if name == "f_target" and self.c_reg == 0.0:

@@ -140,7 +140,7 @@ class NMNIST(Learner, Classification):
         return out
 
     @property
-    def idle_loss(self) -> float:
+    def silent_loss(self) -> float:
         """``log(10)`` or ``1 / 2`` for each step of the window."""
         return (math.log(N_CLASSES) if self.loss == "softmax" else 0.5) * (self.window_stop - self.window_start)
 

@@ -139,7 +139,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return np.repeat([0.0, 1.0], [self.n_lead, self.n_steps])
 
     @property
-    def idle_loss(self) -> float:
+    def silent_loss(self) -> float:
         """Half the sum of squares of the pattern."""
         return 0.5 * float((self.pattern() ** 2).sum())
 

@@ -75,7 +75,7 @@ class MyTask(Learner, GeneratedTask, Classification):
         return (np.arange(self.n_steps) >= self.n_steps // 2).astype(float)
 
     @property
-    def idle_loss(self) -> float:
+    def silent_loss(self) -> float:
         """Loss of a trial if the readouts did nothing; a run with more than that is told to lower its learning rates."""
         return math.log(len(self.classes)) * float(self.window.sum())
 

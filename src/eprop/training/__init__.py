@@ -24,7 +24,7 @@
 
 from eprop.training.balance import GradientBalance, gradient_balance
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from eprop.training.config import Execution, IdleParameterWarning, RunConfig, read_config
+from eprop.training.config import Execution, RunConfig, UnusedParameterWarning, read_config
 from eprop.training.control import PolicyTrainer, PolicyTraining, judge
 from eprop.training.evaluation import evaluate
 from eprop.training.experiment import UnfinishedRunWarning, evaluate_run, resume_run, start_run
@@ -47,7 +47,7 @@ __all__ = [
     "Evaluation",
     "Execution",
     "GradientBalance",
-    "IdleParameterWarning",
+    "UnusedParameterWarning",
     "Interrupt",
     "LoadedRun",
     "Outcome",

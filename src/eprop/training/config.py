@@ -23,7 +23,7 @@ from eprop.training.control import PolicyTraining
 from eprop.training.trainer import Training
 
 
-class IdleParameterWarning(UserWarning):
+class UnusedParameterWarning(UserWarning):
     """A parameter was given that changes nothing."""
 
 
@@ -84,7 +84,7 @@ class RunConfig:
 
         Warns
         -----
-        IdleParameterWarning
+        UnusedParameterWarning
             If a change of the task changes nothing.
         """
         kind, given = task_named(name), given or {}
@@ -112,8 +112,8 @@ class RunConfig:
         with _placed(Execution, "run", given, changes):
             execution = Execution(**parts["run"])
         for name in changes.get("task", {}):
-            if (why := made.idle(name)) is not None:
-                warnings.warn(f"{name} changes nothing: {why}", IdleParameterWarning, stacklevel=2)
+            if (why := made.unused_reason(name)) is not None:
+                warnings.warn(f"{name} changes nothing: {why}", UnusedParameterWarning, stacklevel=2)
         return cls(made, data, training, execution)
 
     def absolute(self) -> RunConfig:

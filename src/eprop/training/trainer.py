@@ -492,11 +492,11 @@ class Trainer:
             self._at.stopped_early = self.done < self.total
 
     def _warn_if_unstable(self, loss: float) -> None:
-        idle = self.task.idle_loss
-        if idle is not None and loss > UNSTABLE * idle and not self._warned:
+        silent = self.task.silent_loss
+        if silent is not None and loss > UNSTABLE * silent and not self._warned:
             self._warned = True
             warnings.warn(
-                f"after {self.done} samples the loss is {loss:.4g}, {loss / idle:.1f} times the loss of readouts that do "
+                f"after {self.done} samples the loss is {loss:.4g}, {loss / silent:.1f} times the loss of readouts that do "
                 "nothing: lower the learning rates (eta, eta_out)",
                 UnstableWarning,
                 stacklevel=2,

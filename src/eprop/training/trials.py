@@ -24,8 +24,8 @@ from eprop.training.experiment import resume_run, start_run
 from eprop.training.failure import Failure, failure_of
 from eprop.training.interrupt import Request, Stopped, asked_by, terminating
 from eprop.training.lock import locked
-from eprop.training.look import Look
 from eprop.training.progress_bar import shown
+from eprop.training.progress_poller import ProgressPoller
 from eprop.training.restoring import refuse_edited, refuse_other_task
 from eprop.training.runs import TRIALS, RunFolder
 from eprop.training.watch import Watcher
@@ -181,7 +181,10 @@ def _side_by_side(
     processes = f"{jobs} process{'es' if jobs > 1 else ''}"
     watcher.phase(f"learning, {len(seeds)} trials in {processes}")
     whole = RunFolder(folder.path.absolute())  # wherever this process, or one that it starts, is later on
-    with locked(whole.path), Look(watcher, lambda: [whole.of_seed(seed).share() for seed in seeds], what="trials"):
+    with (
+        locked(whole.path),
+        ProgressPoller(watcher, lambda: [whole.of_seed(seed).share() for seed in seeds], what="trials"),
+    ):
         try:
             found = _carry_out(whole, config, seeds, jobs, watcher)
         except KeyboardInterrupt as stopped:

@@ -57,7 +57,7 @@ def test_a_part_measures_what_its_point_says(monkeypatch, tmp_path):
 
 
 class Measured:
-    """Stands for `Work`: each part takes as many seconds as there were before it."""
+    """Stands for `JobRunner`: each part takes as many seconds as there were before it."""
 
     watcher = Watcher()
 
@@ -68,10 +68,10 @@ class Measured:
 
 def test_mean_and_spread_are_recorded(monkeypatch):
     monkeypatch.setattr(figure_5, "has_ranks", lambda: True)
-    work = Measured()
-    tables = Figure5(neurons=100, large=0, workers=2, trials=2).compute(work)
+    runner = Measured()
+    tables = Figure5(neurons=100, large=0, workers=2, trials=2).compute(runner)
     # Of 2 seeds and 4 modes: one worker, and two threads or ranks, each strong and weak.
-    assert len(work.parts) == len({part.name for part in work.parts}) == 2 * 4 * (1 + 2 * 2)
+    assert len(runner.parts) == len({part.name for part in runner.parts}) == 2 * 4 * (1 + 2 * 2)
     means = tables["means"]
     assert means["kind"].size == 2 * 4 * 2 * 2
     assert set(means["trials"]) == {2}

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from eprop.cli import app
 from eprop.errors import DataError, OutputError, ParameterError
-from eprop.figures import FIGURES, Made, Part, Work, make_figure
+from eprop.figures import FIGURES, FigureResult, JobRunner, Part, make_figure
 from eprop.figures.folder import alone
 from eprop.training import Stopped, Watcher
 from eprop.training.lock import LOCK
@@ -28,7 +28,7 @@ def _toy(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def make(**options: Any) -> Made:
+def make(**options: Any) -> FigureResult:
     where = {name: options.pop(name) for name in ("out", "fresh") if name in options}
     return make_figure(7, options, threads=1, **where)
 
@@ -94,7 +94,7 @@ def test_parts_are_computed_where_they_are_asked_for(tmp_path: pathlib.Path, mon
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        assert Work(pathlib.Path("here"), threads=2).each(parts) == [{"square": 4}, {"square": 9}]
+        assert JobRunner(pathlib.Path("here"), threads=2).each(parts) == [{"square": 4}, {"square": 9}]
         assert len(list((tmp_path / name).rglob("part.json"))) == 2
 
 
@@ -137,13 +137,13 @@ def test_what_is_wrong_is_refused_before_anything_is_made() -> None:
 
 
 def test_a_part_is_done_again_with_other_arguments(tmp_path: pathlib.Path) -> None:
-    work = Work(tmp_path, threads=1)
-    assert work.each([Part("a", square, {"value": 2})]) == [{"square": 4}]
-    assert work.each([Part("a", square, {"value": 3})]) == [{"square": 9}]
-    assert work.computed == 2
+    runner = JobRunner(tmp_path, threads=1)
+    assert runner.each([Part("a", square, {"value": 2})]) == [{"square": 4}]
+    assert runner.each([Part("a", square, {"value": 3})]) == [{"square": 9}]
+    assert runner.computed == 2
     (tmp_path / "parts" / "a" / "part.json").write_text("{}")
     with pytest.raises(DataError, match=r"part.json: is damaged"):
-        work.each([Part("a", square, {"value": 3})])
+        runner.each([Part("a", square, {"value": 3})])
 
 
 def test_the_watcher_hears_how_much_is_done(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,9 +154,9 @@ def test_the_watcher_hears_how_much_is_done(tmp_path: pathlib.Path, monkeypatch:
             assert what == "parts"
             heard.append((done, total, share))
 
-    monkeypatch.setattr("eprop.training.look.EVERY", 0.001)
+    monkeypatch.setattr("eprop.training.progress_poller.POLL_INTERVAL", 0.001)
     parts = [Part(f"{value}", square, {"value": value}, cost=value) for value in range(101, 160)]
-    Work(tmp_path, threads=1, watcher=Ear()).each(parts)
+    JobRunner(tmp_path, threads=1, watcher=Ear()).each(parts)
     assert heard
     assert all(total == 59 and 0.0 <= share <= 1.0 for _, total, share in heard)
     assert heard == sorted(heard)
@@ -200,20 +200,20 @@ def test_options_that_turn_out_to_be_wrong_are_not_kept() -> None:
 
 
 def test_a_result_is_kept_until_there_is_another_one(tmp_path: pathlib.Path) -> None:
-    work = Work(tmp_path, threads=1)
+    runner = JobRunner(tmp_path, threads=1)
     folder = tmp_path / "parts" / "a"
-    work.each([Part("a", square, {"value": 2})])
+    runner.each([Part("a", square, {"value": 2})])
     (folder / "run").mkdir()
     (folder / "run" / "of").write_text("2")
     for _ in range(2):
         with pytest.raises(DataError):
-            work.each([Part("a", square, {"value": 13})])
+            runner.each([Part("a", square, {"value": 13})])
         assert not (folder / "part.json").exists()
     (folder / "run" / "of").write_text("13")
-    assert Work(tmp_path, threads=1).each([Part("a", square, {"value": 2})]) == [{"square": 4}]
+    assert JobRunner(tmp_path, threads=1).each([Part("a", square, {"value": 2})]) == [{"square": 4}]
     assert (folder / "run" / "of").read_text() == "2"
     assert (folder / "calls").read_text() == "x"
-    work.each([Part("a", square, {"value": 3})])
+    runner.each([Part("a", square, {"value": 3})])
     assert [path.name for path in (tmp_path / "parts").iterdir()] == ["a"]
 
 

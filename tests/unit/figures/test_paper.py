@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 import digits
 from eprop.errors import DataError, ParameterError
 from eprop.figures import Figure2, Figure3, Figure4, figure_2, make_figure, read_tables, rows, table
+from eprop.figures.job_runner import JobRunner
 from eprop.figures.learning import RUN, combined_spread, learning, score_of
-from eprop.figures.work import Work
 from eprop.tasks import nmnist
 from eprop.training import RunConfig, Stopped, Watcher
 
@@ -231,7 +231,7 @@ def test_a_training_goes_on_where_it_was_stopped(tmp_path: pathlib.Path) -> None
         training={"epochs": 8, "reports": 8},
         run={"precision": "double"},
     )
-    whole = Work(tmp_path / "whole", threads=1).each([learning("a", config)])[0]
+    whole = JobRunner(tmp_path / "whole", threads=1).each([learning("a", config)])[0]
     part = learning("a", config)
     folder = tmp_path / "parts" / "a"
 
@@ -248,6 +248,6 @@ def test_a_training_goes_on_where_it_was_stopped(tmp_path: pathlib.Path) -> None
     assert heard[0] > 0.5  # it did not begin anew
     assert [line["loss"] for line in result["metrics"]] == [line["loss"] for line in whole["metrics"]]
     assert result["summary"]["test_loss"] == whole["summary"]["test_loss"]
-    early = Work(tmp_path, threads=1, watcher=Watcher()).each([learning("b", config, batches=3)])[0]
+    early = JobRunner(tmp_path, threads=1, watcher=Watcher()).each([learning("b", config, batches=3)])[0]
     assert early["summary"] is None
     assert [line["loss"] for line in early["metrics"]] == [line["loss"] for line in whole["metrics"][:3]]

@@ -212,8 +212,8 @@ def test_with_test_augmentation_what_five_views_say_is_added_up() -> None:
 
 
 def test_idle_loss_is_the_loss_of_silent_readouts() -> None:
-    assert NMNIST().idle_loss == pytest.approx(200 * math.log(10))
-    assert NMNIST(loss="squared_error").idle_loss == pytest.approx(100)
+    assert NMNIST().silent_loss == pytest.approx(200 * math.log(10))
+    assert NMNIST(loss="squared_error").silent_loss == pytest.approx(100)
 
 
 def test_tasks_are_found_by_name() -> None:

@@ -343,7 +343,7 @@ def test_sigterm_stops_all_processes(tmp_path):
 
 @pytest.mark.tiny
 def test_the_watcher_hears_how_far_all_trials_are(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eprop.training.look.EVERY", 0.001)
+    monkeypatch.setattr("eprop.training.progress_poller.POLL_INTERVAL", 0.001)
     ear = Ear()
     run_trials(config(seed=3), 3, tmp_path / "out", jobs=1, watcher=ear)
     assert {(total, what) for _, total, _, _, what in ear.heard} == {(3, "trials")}
@@ -356,7 +356,7 @@ def test_the_watcher_hears_how_far_all_trials_are(tmp_path: pathlib.Path, monkey
 @pytest.mark.tiny
 def test_what_was_done_before_takes_no_time(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials that go on: the first two thirds are there already, and nothing is said of the time left from them."""
-    monkeypatch.setattr("eprop.training.look.EVERY", 0.001)
+    monkeypatch.setattr("eprop.training.progress_poller.POLL_INTERVAL", 0.001)
     stopped(monkeypatch, tmp_path / "out", at=5, samples=0)
     ear = Ear()
     resume_trials(tmp_path / "out", jobs=1, watcher=ear)

@@ -1,4 +1,4 @@
-"""Look now and then how far work in other processes is, and tell a watcher."""
+"""Poll how far work in other processes is, and tell a watcher."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 
 from eprop.training.watch import Watcher
 
-#: Seconds between two looks.
-EVERY = 1.0
+#: Seconds between two polls.
+POLL_INTERVAL = 1.0
 
 
-class Look(contextlib.AbstractContextManager[None]):
+class ProgressPoller(contextlib.AbstractContextManager[None]):
     """A thread that calls `Watcher.working` while the work goes on.
 
     Parameters
@@ -52,7 +52,7 @@ class Look(contextlib.AbstractContextManager[None]):
         return sum(share * cost for share, cost in zip(shares, costs, strict=True)) / (sum(costs) or 1.0)
 
     def _run(self) -> None:
-        while not self._ended.wait(EVERY):
+        while not self._ended.wait(POLL_INTERVAL):
             shares = self._shares()
             share, seconds = self._share(shares), time.monotonic() - self._began
             # What was there at the beginning took no time of this call.

@@ -14,8 +14,8 @@ from typing import Any
 from eprop.errors import DataError
 from eprop.files import output_errors, write_text
 from eprop.training.interrupt import Stopped, terminating
-from eprop.training.look import EVERY, Look
 from eprop.training.machine import package_version
+from eprop.training.progress_poller import POLL_INTERVAL, ProgressPoller
 from eprop.training.trials import processes, side_by_side
 from eprop.training.watch import Watcher
 
@@ -55,7 +55,7 @@ class Part:
         return dict(json.loads(json.dumps(key)))
 
 
-class Work:
+class JobRunner:
     """Where the parts of a figure are computed and kept.
 
     Parameters
@@ -110,7 +110,9 @@ class Work:
         """Tell the watcher how far parts are that are being computed."""
         if not parts:
             return contextlib.nullcontext()
-        return Look(self.watcher, lambda: [self._share(part) for part in parts], [part.cost for part in parts])
+        return ProgressPoller(
+            self.watcher, lambda: [self._share(part) for part in parts], [part.cost for part in parts]
+        )
 
     def _share(self, part: Part) -> float:
         """How much of a part is done."""
@@ -191,7 +193,7 @@ def _carry_out(folder: str, part: Part) -> tuple[str, dict[str, Any]]:
 
     def tell(share: float) -> None:
         nonlocal last
-        if time.monotonic() - last > EVERY / 2:
+        if time.monotonic() - last > POLL_INTERVAL / 2:
             last = time.monotonic()
             with contextlib.suppress(OSError):  # progress is not worth an error
                 (where / SHARE).write_text(f"{share:.6f}")
