@@ -69,7 +69,7 @@ def test_networks_and_samples_fit_and_are_scored(name, rule):
 
 
 @every_task
-def test_the_idle_loss_is_that_of_silent_readouts(name, rule):
+def test_the_silent_loss_is_that_of_silent_readouts(name, rule):
     task = small(name, rule)
     network = task.build_network()
     sim = ep.Simulator(network, threads=1)
