@@ -84,8 +84,8 @@ class Control(Task):
         if self.neurons == 0:
             raise ParameterError(f"{type(self).__name__}.lif and alif must not both be 0")
 
-    def idle(self, name: str) -> str | None:
-        """See `Task.idle`."""
+    def unused_reason(self, name: str) -> str | None:
+        """See `Task.unused_reason`."""
         if name in ("beta", "tau_adapt") and not self.alif:
             return "no neuron has an adaptive threshold"
         if name == "f_target" and self.c_reg == 0.0:
