@@ -51,7 +51,7 @@ struct Stepper {
 };
 
 // So many steps go by between two looks at voltages and weights.
-inline constexpr Index kLookEvery = 64;
+inline constexpr Index kLookEvery = 256;
 
 inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uint64_t seed, bool frozen, int threads) {
   const auto neurons = static_cast<std::size_t>(topology.n_neurons()), readouts = static_cast<std::size_t>(topology.n_readouts());

@@ -32,7 +32,7 @@ def network_of(neurons: int, seed: int) -> ep.Network:
     net = ep.Network(dt=1.0, seed=seed)
 
     def rule(eta: float) -> ep.EPropPlus:
-        return ep.EPropPlus(optimizer=ep.GradientDescent(eta=eta), kappa=0.98, c_reg=10.0, cutoff=100.0)
+        return ep.EPropPlus(optimizer=ep.GradientDescent(eta=eta), kappa=0.98, c_reg=1.0, cutoff=100.0)
 
     x, rec = net.add(ep.EventSource(), PIXELS, "in"), net.add(ep.LIF(tau_m=15.0, v_th=1.0), neurons, "rec")
     out = net.add(ep.Readout(tau_m=100.0, loss=ep.CrossEntropy()), 10, "out")
@@ -154,7 +154,7 @@ def run(seconds: float, neurons: int, seed: int) -> tuple[LiveEvents, Learner, n
 def main() -> None:
     """Parse, learn, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=120.0, help="a digit takes 0.3 s")
     parser.add_argument("--neurons", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--save", type=pathlib.Path, metavar="FILE", help="draw latencies and errors into a file")

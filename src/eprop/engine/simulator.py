@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count, replicas_of, thread_count
 from eprop.engine.run import inputs as checks
 from eprop.engine.run.batches import Batches
+from eprop.engine.run.one_thread import OneThread
 from eprop.engine.run.phases import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.recording import Record, Recording
@@ -29,7 +29,7 @@ from eprop.engine.run.streaming import Streaming
 from eprop.engine.run.streams import Streams
 from eprop.engine.state import snapshot, weights
 from eprop.engine.state.arrays import Arrays
-from eprop.errors import InputError, NetworkError
+from eprop.errors import NetworkError
 from eprop.markup import table
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
@@ -114,7 +114,7 @@ class Simulator:
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
         self._streaming = Streaming(self.arrays, self.comm, neighbours, self._timer)
         self._batches = Batches(self.arrays, replicas, neighbours, self._timer)
-        self._by_batch, self._eta_factor, self._alone = built.has_eprop, 1.0, _OneThread()
+        self._by_batch, self._eta_factor, self._alone = built.has_eprop, 1.0, OneThread()
         self._gradients = Gradients(self.arrays, self.comm, self._batches, self._alone)
         self._rollouts = Rollouts(self._gradients, self._layout)
 
@@ -698,25 +698,3 @@ def _restored(network: Network, options: dict[str, Any], eta_factor: float, stat
     simulator.scale_learning_rates(eta_factor)
     simulator.set_state(state)
     return simulator
-
-
-class _OneThread:
-    """A context for calls that change a simulator, or note what has changed: only one thread at a time may be in it.
-
-    Raises
-    ------
-    InputError
-        On entering, if another thread is in it: both would write to the same state.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise InputError(
-                "another thread is running this simulator; give each thread a simulator of its own, for one by copy.copy"
-            )
-
-    def __exit__(self, *problem: object) -> None:
-        self._lock.release()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from enum import IntEnum
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.run.divergence import check_voltages, check_weights
 from eprop.engine.run.latency import Latency
+from eprop.engine.run.one_thread import OneThread
 from eprop.engine.run.recording import name_of
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
@@ -57,8 +57,8 @@ class Stream:
         Durations of `step`, from its call to its return.
     """
 
-    def __init__(self, arrays: Arrays, inputs: Any, readouts: Any, learn: bool, alone: AbstractContextManager[None]):
-        self._arrays, self._alone, network = arrays, alone, arrays.network
+    def __init__(self, arrays: Arrays, inputs: Any, readouts: Any, learn: bool, alone: OneThread):
+        self._arrays, self._alone, self._lock, network = arrays, alone, alone.lock, arrays.network
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         spans: dict[str, dict[str, slice]] = {"neuron": {}, "readout": {}, "source": {}}
         for p in network.populations:
@@ -128,33 +128,36 @@ class Stream:
         InputError
             If what is given does not fit the network; then the step has not taken place.
         DivergenceError
-            If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV; found within 64 steps, or once an output or
+            If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV; found within 256 steps, or once an output or
             the loss is no number.
         """
         began, told = _clock(), 0
-        with self._alone:
+        if not self._lock.acquire(False):
+            self._alone.refuse()
+        try:
+            if target is not None:
+                self._targets.put(target)
+                told = _TARGET
+            if signal is not None:
+                self._signals.put(signal)
+                told |= _SIGNAL
+            if error is not None:
+                self._errors.put(error)
+                told |= _ERROR
+            if channels is not None and (type(channels) is not np.ndarray or self._only is None):
+                self._take(channels)
+                channels = None
             try:
-                if target is not None:
-                    self._targets.put(target)
-                    told = _TARGET
-                if signal is not None:
-                    self._signals.put(signal)
-                    told |= _SIGNAL
-                if error is not None:
-                    self._errors.put(error)
-                    told |= _ERROR
-                if channels is not None and (type(channels) is not np.ndarray or self._only is None):
-                    self._take(channels)
-                    channels = None
-                try:
-                    status = self._arrays.stream.step(self._step, channels, modulator, told)
-                except (TypeError, IndexError):
-                    status = self._step_once_more(channels, modulator, told)
-            except BaseException:
-                self._step.forget()
-                raise
+                status = self._arrays.stream.step(self._step, channels, modulator, told)
+            except (TypeError, IndexError):
+                status = self._step_once_more(channels, modulator, told)
             if status:
                 self._judge(status)
+        except BaseException:
+            self._step.forget()
+            raise
+        finally:
+            self._lock.release()
         self.latency.add(_clock() - began)
         return self._y
 
@@ -203,9 +206,14 @@ class _Places:
     def __init__(self, label: str, array: np.ndarray, spans: Mapping[str, slice]):
         self._label, self._views = label, {name: array[span] for name, span in spans.items()}
         self._only = next(iter(spans)) if len(spans) == 1 else None
+        self._view: Any = self._views[self._only] if self._only is not None else None
+        self._shape = None if self._view is None else self._view.shape
 
     def put(self, value: Any) -> None:
         """Write what a step is given, an array for the only population or a dictionary."""
+        if type(value) is np.ndarray and value.shape == self._shape and value.dtype == np.float64:
+            self._view[:] = value
+            return
         if type(value) is not dict and not isinstance(value, Mapping):
             if self._only is None:
                 raise InputError(f"{self._label}: give arrays by name, in a dictionary, of {_listed(self._views)}")

@@ -1,0 +1,59 @@
+"""How long steps take in real time: ``examples/live_camera.py``, 1,000 neurons that learn from a simulated camera, on one thread.
+
+    python benchmarks/live.py --seconds 300
+
+The goal is that 99.9 % of the steps take at most 1 ms. A busy machine disturbs both numbers, and how soon a step is answered
+more than how long it takes: the thread has to be woken up first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import pathlib
+import warnings
+
+import numpy as np
+import record
+
+from eprop.data import LostEventsWarning
+
+EXAMPLE = pathlib.Path(__file__).parents[1] / "examples" / "live_camera.py"
+LIMIT, GOAL = 1.0, 0.999  # ms, and the share of the steps
+
+
+def main() -> None:
+    """Run the example and write what it found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--neurons", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--save", type=pathlib.Path, metavar="FILE", help="draw latencies and errors into a file")
+    arguments = parser.parse_args()
+    spec = importlib.util.spec_from_file_location("live_camera", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LostEventsWarning)  # they are counted below
+        live, learner, answered = example.run(arguments.seconds, arguments.neurons, arguments.seed)
+    latency, wrong = learner.stream.latency, np.array(learner.wrong)
+    if arguments.save:
+        example.draw(arguments.save, latency, answered, learner.wrong)
+    print(live, latency, sep="\n")
+    result = {
+        "steps": latency.count, "neurons": arguments.neurons, "events": live.events, "late": live.late, "lost": live.lost,
+        "steps_behind": live.behind, "share_of_steps_within_1_ms": latency.share_within(1e3 * LIMIT), "goal": GOAL,
+        "us_of_a_step": {str(share): latency.quantile(share) for share in (0.5, 0.9, 0.99, 0.999, 0.9999)},
+        "us_of_the_longest_step": latency.longest,
+        "share_answered_within_1_ms_of_their_end": float(np.mean(answered <= LIMIT)),
+        "error_of_untaught_digits_by_quarter": [float(part.mean()) for part in np.array_split(wrong, 4)],
+        "untaught_digits": len(wrong),
+    }  # fmt: skip
+    print(f"{100 * result['share_of_steps_within_1_ms']:.3f} % of the steps within 1 ms (goal {100 * GOAL:g} %)")
+    print(record.write("live", result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""One thread at a time may use a simulator."""
+
+from __future__ import annotations
+
+import threading
+
+from eprop.errors import InputError
+
+
+class OneThread:
+    """A context for calls that change a simulator, or note what has changed: only one thread at a time may be in it.
+
+    Raises
+    ------
+    InputError
+        On entering, if another thread is in it: both would write to the same state.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        if not self.lock.acquire(blocking=False):
+            self.refuse()
+
+    def __exit__(self, *problem: object) -> None:
+        self.lock.release()
+
+    def refuse(self) -> None:
+        """Raise the error that says why there is no way in."""
+        raise InputError(
+            "another thread is running this simulator; give each thread a simulator of its own, for one by copy.copy"
+        )
