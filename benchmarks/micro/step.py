@@ -3,10 +3,10 @@
     python benchmarks/micro/step.py
 
 The network is that of ``call.py``, with learning rates so small that its activity stays as it is. The work of a step is a
-hundredth of a run of 100 steps with the same inputs. Steps and runs take turns, a hundred steps each, with the same simulator and on one
-thread; what counts is the median of their differences. Times are those of the processor in this thread, which others that use
-the machine change least. The goal is a difference of at most 5 us, for any number of neurons. Steps that are told all that
-there is (signal, modulator, error) are measured as well.
+hundredth of a run of 100 steps with the same inputs. Steps and runs take turns, a hundred steps each, with the same simulator
+and on one thread; what counts is the median of their differences. Times are those of the processor in this thread, which
+others that use the machine change least. The goal is a difference of at most 5 us, for any number of neurons. Steps that are
+told all that there is (signal, modulator, error) are measured as well.
 """
 
 from __future__ import annotations
