@@ -33,7 +33,9 @@ class PixelEvents(Encoder):
     rows: tuple[int, ...] = param(
         (), kind=(tuple, list), doc="first and last row (not included) that are seen; empty: all"
     )
-    block: int = param(1, kind=int, at_least=1, doc="a pixel of the camera is the mean of so many by so many")
+    block: int = param(
+        1, kind=int, at_least=1, doc="side of the block of the picture whose mean is a pixel of the camera"
+    )
     threshold: float = param(0.16, above=0.0, doc="change of the log light that makes an event")
     ambient: float = param(0.32, above=0.0, below=1.0, doc="light of a black pixel, relative to a white one")
     sustained: float = param(0.0, at_least=0.0, at_most=1.0, doc="probability of an event of a pixel that stands out")

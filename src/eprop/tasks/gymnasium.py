@@ -42,7 +42,7 @@ class GymnasiumTask(Control):
     group: int = param(5, kind=int, at_least=1, doc="rate: inputs of a group, two groups for each entry")
     probability: float = param(0.5, above=0.0, at_most=1.0, doc="that the best input is active in a step")
     block: int = param(
-        4, kind=int, at_least=1, doc="pixels: a pixel of the camera is so many by so many of the picture"
+        4, kind=int, at_least=1, doc="pixels: side of the block of the picture that makes a pixel of the camera"
     )
     sustained: float = param(0.25, at_least=0.0, at_most=1.0, doc="pixels: events of pixels that stand out, in a step")
 

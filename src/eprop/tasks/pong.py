@@ -23,7 +23,7 @@ ACTIONS = (0, 2, 3)
 class Pong(Control):
     """The task and its network."""
 
-    block: int = param(4, kind=int, at_least=1, doc="a pixel of the camera is so many by so many of the screen")
+    block: int = param(4, kind=int, at_least=1, doc="side of the block of the screen that makes a pixel of the camera")
     threshold: float = param(0.16, above=0.0, doc="change of the log light that makes an event")
     sustained: float = param(
         0.25,

@@ -40,7 +40,7 @@ Callback = Callable[["Trainer", dict[str, Any]], bool | None]
 
 
 class UnstableWarning(UserWarning):
-    """The loss is far above that of a network which outputs nothing."""
+    """The loss is far above the loss of a network without outputs."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Training(Description):
     )  # fmt: skip
     patience: int = param(
         0, kind=int, at_least=0,
-        doc="stop after so many evaluations of held-out samples without a lower error (or equal error and lower loss); 0: never",
+        doc="evaluations of held-out samples without a lower error (or equal error, lower loss) before a stop; 0: never",
     )  # fmt: skip
     keep_best: bool | None = param(
         None, kind=bool, optional=True,

@@ -7,13 +7,13 @@ from typing import Annotated
 from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, trains
 
 
-@trains("evidence-accumulation", "Epochs of so many new trials each as --samples says.  \\[default: 200]")
+@trains("evidence-accumulation", "Epochs; each has --samples new trials.  \\[default: 200]")
 def evidence_accumulation(
     samples: Annotated[int | None, option(DATA, "N", "New trials in each epoch.  \\[default: 320]")] = None,
     test_samples: Annotated[int | None, option(DATA, "N", "Trials of the test.  \\[default: 512]")] = None,
     hold: Annotated[
         int | None,
-        option(DATA, "N", "Show the error on N trials that are never learned, now and then.  \\[default: 0]"),
+        option(DATA, "N", "Evaluate N held-out trials now and then.  \\[default: 0]"),
     ] = None,
     rule: Rule = None,
     lif: Annotated[int | None, option(MODEL, "N", "Neurons without adaptation.  \\[default: 50]")] = None,

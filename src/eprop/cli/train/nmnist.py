@@ -41,8 +41,8 @@ def nmnist(
         list[Path] | None,
         path_option(DATA, "DIR|ZIP", "Test with these recordings instead. May be given more than once."),
     ] = None,
-    samples: Annotated[int | None, option(DATA, "N", "Learn from N samples at most.")] = None,
-    test_samples: Annotated[int | None, option(DATA, "N", "Test with N samples at most.")] = None,
+    samples: Annotated[int | None, option(DATA, "N", "Learn from at most N samples.")] = None,
+    test_samples: Annotated[int | None, option(DATA, "N", "Test with at most N samples.")] = None,
     hold: Annotated[
         int | None,
         option(

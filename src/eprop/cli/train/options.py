@@ -91,8 +91,8 @@ def _common(
         option(
             RUN,
             "event|time",
-            "event: the engine of this package. time: the same by the dense reference, which steps every synapse "
-            "through every step, slow, in double precision.  \\[default: event]",
+            "event: the engine of this package. time: the dense reference, which steps every synapse "
+            "through every step; slow, in double precision.  \\[default: event]",
         ),
     ] = None,
     trials: Annotated[
@@ -100,36 +100,30 @@ def _common(
         option(
             RUN,
             "N",
-            "Train N times with the seeds S, S+1, ... side by side in processes, a run folder for each, and tell "
-            "and draw mean and spread.",
+            "Train N times with the seeds S, S+1, ... side by side in processes, a run folder for each; show "
+            "mean and spread.",
         ),
     ] = None,
-    jobs: Annotated[
-        int | None, option(RUN, "J", "With --trials: so many processes.  \\[default: one for each core]")
-    ] = None,
+    jobs: Annotated[int | None, option(RUN, "J", "Processes for --trials.  \\[default: one for each core]")] = None,
     config: Annotated[
         Path | None,
         path_option(
             RUN,
             "FILE",
-            "Take all settings from a file such as the config.toml of a run; options given beside it win.",
+            "Take all settings from a file such as the config.toml of a run; options win over the file.",
         ),
     ] = None,
     resume: Annotated[
         Path | None,
         path_option(
-            RUN, "RUN", "Go on with a run that was stopped, or with all its trials, bit by bit as if it had not been."
+            RUN, "RUN", "Go on with a stopped run, or with all its trials, with the same bits as an uninterrupted one."
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        path_option(
-            RUN, "DIR", "Folder for the run.  \\[default: runs/TASK-RULE-SEED-001 or the next number that is free]"
-        ),
+        path_option(RUN, "DIR", "Folder for the run.  \\[default: runs/TASK-RULE-SEED-001 or the next free number]"),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", rich_help_panel=RUN, help="Replace a run that is in the folder already.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", rich_help_panel=RUN, help="Replace the run in the folder.")] = False,
     threads: Annotated[
         int | None,
         option(
@@ -154,7 +148,7 @@ def _common(
             "--figures/--no-figures",
             rich_help_panel=RUN,
             show_default=False,
-            help="Draw figures at the end; --resume does as the run was told.  \\[default: figures]",
+            help="Draw figures at the end; --resume keeps the choice of the run.  \\[default: figures]",
         ),
     ] = None,
     formats: Annotated[

@@ -17,7 +17,7 @@ def pattern_generation(
         option(
             DATA,
             "sines|lemniscate|handwriting|FILE.csv",
-            "What the readouts shall draw: one readout a sum of four sines, or two a path. A CSV file has a row for "
+            "Curve for the readouts: one readout draws a sum of four sines, two draw a path. A CSV file has a row for "
             "each point and a column for each readout.  \\[default: sines]",
         ),
     ] = None,
@@ -27,8 +27,7 @@ def pattern_generation(
     r"""Learn to draw a curve, with frozen noise as the only clock.
 
     The network hears the same second of noise again and again, and its
-    readouts learn to follow a pattern; so do those of the example that comes
-    with the code of Bellec et al. 2020.
+    readouts learn to follow a pattern, as in the code of Bellec et al. 2020.
     The score is the normalised error: the sum of squared errors in units of
     the target's variance. The test is the same second, with frozen weights.
 
