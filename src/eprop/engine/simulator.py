@@ -141,7 +141,7 @@ class Simulator:
 
     @property
     def events(self) -> int:
-        """Synaptic events so far: spikes that arrived at synapses; not those of `evaluate`, whose result tells them."""
+        """Synaptic events so far, spikes that arrived at synapses; those of `evaluate` and of rollouts do not count."""
         return self.arrays.events
 
     @property

@@ -147,6 +147,25 @@ def test_a_rollout_can_be_gone_on_from_twice() -> None:
     assert same(one.backward(), other.backward())
 
 
+def test_samples_whose_episodes_end_start_again_at_rest() -> None:
+    sim = ep.Simulator(network("ALIF", "more", c_reg=0.0), threads=1)
+    first, more = sim.forward(samples_of(sim)), samples_of(sim, seed=2)
+    y, gradient = first.y.copy(), first.backward()
+    kept = sim.forward(more, after=first)
+    first.reset([1, 3])
+    second, fresh = sim.forward(more, after=first), sim.forward(more)
+    ended = np.isin(np.arange(5), [1, 3])
+    assert np.array_equal(second.y, np.where(ended[:, None, None], fresh.y, kept.y))
+    errors = np.zeros_like(y)
+    errors[1] = 1.0
+    assert same(second.backward(errors), fresh.backward(errors))
+    assert not same(second.backward(errors), kept.backward(errors))
+    assert np.array_equal(first.replay().y, y)
+    assert same(first.backward(), gradient)
+    with refuse("streams are 0..4, got 5..5"):
+        first.reset(5)
+
+
 def test_replay_has_the_same_draws_and_the_present_weights() -> None:
     sim, other = (ep.Simulator(network("ALIF", "more", noise=True), threads=1) for _ in range(2))
     rollout = sim.forward(samples_of(sim))

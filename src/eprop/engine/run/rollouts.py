@@ -208,6 +208,22 @@ class Rollout:
             self._whole = True
             return self._finished("replay")
 
+    def reset(self, samples: Any) -> None:
+        """The episodes of some samples end with this rollout: what goes on after it starts from rest there, without traces.
+
+        Parameters
+        ----------
+        samples : sequence of int, or bool
+            Numbers of the samples, or whether for each of all.
+
+        Raises
+        ------
+        InputError
+            If there is no such sample.
+        """
+        with self._gradients.alone:
+            self._core.reset(chosen_streams(self.n, samples))
+
     def _finished(self, where: str) -> Rollout:
         self.spikes[...] = self._core.spikes()
         check_diverged(self._core, where)
@@ -320,3 +336,16 @@ def errors_of(errors: Any, shape: tuple[int, ...]) -> np.ndarray:
     if not lib.all_finite(given):
         raise InputError("errors hold values that are not finite")
     return np.asarray(given)
+
+
+def chosen_streams(n: int, streams: Any) -> np.ndarray:
+    """Numbers of some of ``n`` streams, given as such or as a boolean for each."""
+    given = np.atleast_1d(real_numbers("streams", streams, InputError))
+    if given.dtype.kind == "b" and given.shape == (n,):
+        return np.flatnonzero(given).astype(np.int64)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise InputError(f"reset takes numbers of streams, or {n} booleans, got {streams!r:.80}")
+    chosen = given.astype(np.int64)
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= n):
+        raise InputError(f"reset: streams are 0..{n - 1}, got {chosen.min()}..{chosen.max()}")
+    return chosen

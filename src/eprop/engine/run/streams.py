@@ -12,7 +12,7 @@ from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.run.divergence import check_losses
 from eprop.engine.run.gradient_scaling import rollout_scales
 from eprop.engine.run.outside import Told
-from eprop.engine.run.rollouts import Gradients, check_diverged, check_memory, errors_of, make_core
+from eprop.engine.run.rollouts import Gradients, check_diverged, check_memory, chosen_streams, errors_of, make_core
 from eprop.engine.run.samples import SampleLayout, arrange_told, count_of, named
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
@@ -143,7 +143,7 @@ class Streams:
             If there is no such stream.
         """
         with self._gradients.alone:
-            chosen = self._chosen(streams)
+            chosen = chosen_streams(self.n, streams)
             if chosen.size:
                 self._go_on()
                 self._core.reset(chosen)
@@ -348,18 +348,6 @@ class Streams:
             check_losses(np.zeros(1), self._y)
         names = ", ".join(f"{name} has {size}" for name, size in zip(self._names, self._sizes, strict=True))
         raise InputError(f"step: channels of stream {found} are out of range, or one is there twice; {names} channels")
-
-    def _chosen(self, streams: Any) -> np.ndarray:
-        """Numbers of streams."""
-        given = np.atleast_1d(real_numbers("streams", streams, InputError))
-        if given.dtype.kind == "b" and given.shape == (self.n,):
-            return np.flatnonzero(given).astype(np.int64)
-        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-            raise InputError(f"reset takes numbers of streams, or {self.n} booleans, got {streams!r:.80}")
-        chosen = given.astype(np.int64)
-        if chosen.size and (chosen.min() < 0 or chosen.max() >= self.n):
-            raise InputError(f"reset: streams are 0..{self.n - 1}, got {chosen.min()}..{chosen.max()}")
-        return chosen
 
 
 def _bytes_of(given: Any) -> Any:
