@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import eprop as ep
 from eprop.models import Eligibility, Neuron, inline
 
 
@@ -34,3 +35,18 @@ class Integrator(Neuron):
     def eligibility(self, dt: float) -> Eligibility:
         """Filtered spikes that hardly decay."""
         return Eligibility.leaky(0.999)
+
+
+def network(update: Any, **changes: Any) -> ep.Network:
+    """A network of neurons with this update, and with other changes to the class `Own`."""
+
+    @dataclass(frozen=True)
+    class Own(Integrator):
+        pass
+
+    Own.update = staticmethod(update)
+    for name, value in changes.items():
+        setattr(Own, name, value)
+    net = ep.Network()
+    net.add(Own(), 3, "rec")
+    return net

@@ -287,7 +287,7 @@ def _from_embedded(test: object, span: tuple[int, int] | None, hold: Hold, loade
 
 
 def _simulated(digits: Digits, hold: Hold, loader: Loader) -> tuple[BinnedDataset, BinnedDataset | None]:
-    """Recordings to learn from, and of held-out digits."""
+    """Recordings to learn from, and of validation digits."""
     learned, watched = _held_out(digits.labels, hold, loader)
     train = loader.simulate(digits.subset(learned), learned=True)
     if watched.size == 0:

@@ -31,7 +31,7 @@ FIRST = 4
 ROUNDING = 1e-6
 """Larger differences are not those of sums in another order, however far learning carries them in so few iterations."""
 EVALUATIONS = 60
-"""Of held-out samples, with e-prop+."""
+"""Of validation samples, with e-prop+."""
 GROUPS = 70
 """Of neighbouring iterations whose mean is a point of a curve."""
 #: Longest interval between spikes that e-prop+ integrates where its losses are compared, ms: longer than all iterations.

@@ -27,7 +27,7 @@ class Figure3(NMNISTFigure):
     """Learning curves and test errors of e-prop and e-prop+ on N-MNIST.
 
     Trains networks by both rules, each with its own tuned settings, with
-    several seeds. The curves are errors on held-out samples, with frozen
+    several seeds. The curves are errors on validation samples, with frozen
     weights: mean and standard deviation over the trials. The bars are errors
     on test samples; a dot is a trial, the error bar is the square root of the
     variance between trials plus that within a trial.
@@ -92,7 +92,7 @@ class Figure3(NMNISTFigure):
         ax.set_xlim(0, samples[-1])
         ax.set_ylim(0.7 * np.nanmin(np.maximum(shown, 0.1)), 1.15 * np.nanmax(shown))
         ax.set_xlabel("samples learned")
-        ax.set_ylabel("held-out error (%)")
+        ax.set_ylabel("validation error (%)")
         ax.xaxis.set_major_formatter(thousands())
         ax.legend(loc="upper right")
 

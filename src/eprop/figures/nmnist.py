@@ -17,7 +17,7 @@ _DATA = ("data", "mnist", "range", "test_data", "samples", "test_samples", "hold
 #: Of a quick figure, where nothing else is given.
 QUICK_DATA = {"samples": 320, "test_samples": 100, "hold": 100}
 QUICK_NEURONS, QUICK_EVALUATIONS = 50, 5
-#: Evaluations of held-out samples: the points of a learning curve. They happen at reports, so this divides the number of those.
+#: Evaluations of validation samples: the points of a learning curve. They happen at reports, so this divides the number of those.
 EVALUATIONS = 25
 
 
@@ -42,7 +42,9 @@ class NMNISTFigure(PaperFigure):
     )
     samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to learn from")
     test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to test")
-    hold: int | None = param(None, kind=int, at_least=1, optional=True, doc="samples held out, for the learning curves")
+    hold: int | None = param(
+        None, kind=int, at_least=1, optional=True, doc="validation samples, for the learning curves"
+    )
     epochs: int | None = param(None, kind=int, at_least=1, optional=True, doc="passes over the training data")
     neurons: int | None = param(None, kind=int, at_least=1, optional=True, doc="recurrent neurons")
 

@@ -21,7 +21,7 @@ from eprop.tasks.trials import DataChoice, Parts, Progress
 HOLD = 1000
 HOLD_EMBEDDED = 500
 #: How much more than N-MNIST's the recordings to learn from differ: of a digit that never stands twice the same a small
-#: network learns more. Chosen by the error on held-out digits, which the camera shows as it is.
+#: network learns more. Chosen by the error on validation digits, which the camera shows as it is.
 WARP, SHIFT = 0.07, 0.3
 
 
@@ -35,7 +35,9 @@ class Recordings(DataChoice):
     test_data: tuple[str, ...] = param((), kind=(tuple, list), doc="recordings or MNIST folders to be judged by")
     samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to learn from")
     test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to test")
-    hold: int | None = param(None, kind=int, at_least=0, optional=True, doc="samples held out, to watch the learning")
+    hold: int | None = param(
+        None, kind=int, at_least=0, optional=True, doc="validation samples: never learned from, to watch the learning"
+    )
     seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")
     fresh: bool = param(True, kind=bool, doc="simulated digits: record them anew for every epoch")
     warp: float = param(
@@ -88,7 +90,7 @@ class Recordings(DataChoice):
         return changed
 
     def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Parts:
-        """Training, held-out and test data; in a later ``epoch`` with other recordings of simulated digits."""
+        """Training, validation and test data; in a later ``epoch`` with other recordings of simulated digits."""
         for path in (self.data, self.mnist, *self.test_data):
             if path is not None and not os.path.exists(path):  # before an hour is spent on the other parts
                 raise DataError(f"{path}: no such folder or zip archive")

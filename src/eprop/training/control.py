@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from eprop.rl import Agent, Episodes, Finished, Objective, Returns, RolloutLearn
 from eprop.tasks import check_choice
 from eprop.tasks.control import Control, EpisodeChoice, spaces
 from eprop.training.interrupt import Interrupt
+from eprop.training.progress_bar import shown
 from eprop.training.schedule import GEOMETRIC, SCHEDULES
 from eprop.training.watch import ControlProgress, Watcher
 
@@ -98,11 +100,12 @@ class PolicyTrainer:
         Of the task's network.
     training : PolicyTraining
     watcher : Watcher, optional
-        Is told of progress and metrics.
+        Is told of progress and metrics; a progress bar if not given, ``Watcher()`` shows nothing.
     save : callable of (trainer), optional
         Is called every few minutes, to write a checkpoint.
     interrupt : Interrupt, optional
-        Where Ctrl-C is noted; the trainer then stops between two updates and raises `Stopped`.
+        Where Ctrl-C is noted; an own one if not given. The trainer then stops between two updates and raises `Stopped`;
+        another `run` goes on from there.
     callbacks : sequence of callables of (trainer, line), optional
         Called after each line of metrics; when one returns True, the training ends.
 
@@ -127,6 +130,7 @@ class PolicyTrainer:
     ):
         self.task, self.simulator, self.training = task, simulator, training or PolicyTraining()
         self._callbacks = tuple(callbacks)
+        self._given_watcher, self._given_interrupt = watcher, interrupt
         self.watcher, self._save = watcher or Watcher(), save or (lambda trainer: None)
         self._interrupt = interrupt or Interrupt()
         n = self.training.environments
@@ -194,6 +198,14 @@ class PolicyTrainer:
         DivergenceError
             If a voltage or weight is no longer finite.
         """
+        with contextlib.ExitStack() as stack:
+            if self._given_watcher is None:
+                self.watcher = stack.enter_context(shown(None))
+            if self._given_interrupt is None:
+                self._interrupt = stack.enter_context(Interrupt())
+            self._learn_to_the_end()
+
+    def _learn_to_the_end(self) -> None:
         if self._at.interval.steps:
             self._report_if_due()  # it was stopped just before
         while not self.finished:

@@ -1,4 +1,4 @@
-"""The best network so far by its error on held-out samples, and when to stop."""
+"""The best network so far by its error on validation samples, and when to stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STATE = "best_state/"
 
 @dataclass
 class Best:
-    """The lowest error on held-out samples, and the network that had it.
+    """The lowest error on validation samples, and the network that had it.
 
     Of two equal errors, the one with the lower loss is the better one.
 

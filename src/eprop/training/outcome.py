@@ -52,7 +52,7 @@ def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, 
     ]
     if summary["hold_error"] is not None:
         held = f"{percent(summary['hold_error'])} on {counted(summary['hold_samples'], 'sample')}"
-        facts.append((f"held-out {name}", held))
+        facts.append((f"validation {name}", held))
     learned = f"{counted(summary['samples_learned'], 'sample')} in {clock(summary['train_seconds'])}"
     facts.append(("learned", learned))
     rate, cost = summary["train_samples_per_second"], summary["ns_per_synaptic_event"]

@@ -88,7 +88,7 @@ class ProgressBar(Watcher):
         self._show(what, done, total, *self._pace(what, done, total))
 
     def evaluating(self, done: int, total: int) -> None:
-        """Samples evaluated; those held out are no news while the bar shows the learning."""
+        """Samples evaluated; those of the validation are no news while the bar shows the learning."""
         if self._text == "testing":
             self._show("testing", done, total, *self._pace("testing", done, total))
 
@@ -101,7 +101,7 @@ class ProgressBar(Watcher):
         else:
             facts.append(f"loss {progress.loss:.1f}")
         if not math.isnan(progress.hold_error):
-            facts.append(f"held out {percent(progress.hold_error)}")
+            facts.append(f"validation {percent(progress.hold_error)}")
         left = f"{clock(progress.to_learn * seconds / max(progress.learned, 1))} left"
         self._show(f"epoch {progress.epoch}/{progress.epochs}", progress.done, progress.total, *facts, left)
 

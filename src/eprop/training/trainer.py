@@ -57,19 +57,19 @@ class Training(Description):
         200, kind=int, at_least=1, doc="lines of metrics, at most one per mini-batch, beside evaluations"
     )
     hold_evaluations: int = param(
-        10, kind=int, at_least=0, doc="evaluations of held-out samples, evenly spaced up to the end"
+        10, kind=int, at_least=0, doc="evaluations of validation samples, evenly spaced up to the end"
     )
     validation_interval: int | None = param(
         None, kind=int, at_least=1, optional=True,
-        doc="samples between evaluations of held-out samples, in place of hold_evaluations",
+        doc="samples between evaluations of validation samples, in place of hold_evaluations",
     )  # fmt: skip
     patience: int = param(
         0, kind=int, at_least=0,
-        doc="evaluations of held-out samples without a lower error (or equal error, lower loss) before a stop; 0: never",
+        doc="evaluations of validation samples without a lower error (or equal error, lower loss) before a stop; 0: never",
     )  # fmt: skip
     keep_best: bool | None = param(
         None, kind=bool, optional=True,
-        doc="end with the network of the lowest error on held-out samples; if not given, with patience only",
+        doc="end with the network of the lowest error on validation samples; if not given, with patience only",
     )  # fmt: skip
     skip_easy: float = param(
         0.0, at_least=0.0, at_most=1.0,
@@ -84,7 +84,7 @@ class Training(Description):
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the network of the lowest error on held-out samples is kept."""
+        """Whether the network of the lowest error on validation samples is kept."""
         return self.patience > 0 if self.keep_best is None else self.keep_best
 
     def eta_factor(self, done: float) -> float:
@@ -147,7 +147,7 @@ class Trainer:
     DataError
         If there is no trial to learn from.
     ParameterError
-        If ``training`` needs held-out samples (``patience``, ``keep_best``, ``validation_interval``) and there are none.
+        If ``training`` needs validation samples (``patience``, ``keep_best``, ``validation_interval``) and there are none.
 
     Examples
     --------
@@ -207,7 +207,7 @@ class Trainer:
 
     @property
     def best_error(self) -> float:
-        """Lowest error on held-out samples so far; NaN before the first evaluation."""
+        """Lowest error on validation samples so far; NaN before the first evaluation."""
         return self._best.error
 
     @property
@@ -232,7 +232,7 @@ class Trainer:
 
     @property
     def hold_error(self) -> float:
-        """Last error on held-out samples; NaN before the first."""
+        """Last error on validation samples; NaN before the first."""
         return self._at.hold_error
 
     @property
@@ -320,11 +320,11 @@ class Trainer:
         self.simulator.scale_learning_rates(1.0)
 
     def _check_validation(self) -> None:
-        """Raise if what needs held-out samples has none."""
+        """Raise if what needs validation samples has none."""
         for name in ("patience", "keep_best", "validation_interval"):
             if getattr(self.training, name) and self.hold is None:
                 raise ParameterError(
-                    f"Training.{name} needs held-out samples, and there are none: hold some out (Trainer(..., hold=...), "
+                    f"Training.{name} needs validation samples, and there are none: hold some out (Trainer(..., hold=...), "
                     "in a configuration data.hold), or leave it out"
                 )
 
@@ -438,7 +438,7 @@ class Trainer:
         )  # fmt: skip
 
     def _evaluation_is_due(self) -> bool:
-        """Whether held-out samples are to be evaluated here; where there is an interval, also at the end."""
+        """Whether validation samples are to be evaluated here; where there is an interval, also at the end."""
         interval = self.training.validation_interval
         if interval is None:
             return self._is_due(self.training.hold_evaluations)
@@ -453,7 +453,7 @@ class Trainer:
             self._report(evaluates)
 
     def _report(self, evaluates: bool) -> None:
-        """One line of metrics; where it ``evaluates``, with the error on held-out samples as well."""
+        """One line of metrics; where it ``evaluates``, with the error on validation samples as well."""
         part, progress = self._at.interval, self._progress()
         self._warn_if_unstable(part.loss / part.samples)
         line: dict[str, Any] = {
@@ -483,7 +483,7 @@ class Trainer:
             self._at.stopped_early = self.done < self.total
 
     def _note_held(self, held: Evaluation) -> None:
-        """Keep the error on held-out samples, and what follows from it: the best network, the end of the training."""
+        """Keep the error on validation samples, and what follows from it: the best network, the end of the training."""
         self._at.hold_error = held.error
         if self._best.note(held):
             if self.training.keeps_best:

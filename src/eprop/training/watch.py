@@ -24,7 +24,7 @@ class Progress:
         Mean score of the last thousand samples, each before it was learned. NaN with e-prop+, where the label changes
         the weights within the sample, so that an error on training samples means nothing.
     hold_error : float
-        Last error on held-out samples; NaN before the first.
+        Last error on validation samples; NaN before the first.
     seconds : float
         Spent learning, without evaluating.
     """

@@ -215,7 +215,7 @@ def test_the_table_says_what_matters(data: pathlib.Path) -> None:
         "eta_out=1e-6",
     )
     assert done.exit_code == 0, done.output
-    for word in ("test error", "held-out error", "samples/s", "ns per synaptic event", "runs/nmnist-eprop+-1-001"):
+    for word in ("test error", "validation error", "samples/s", "ns per synaptic event", "runs/nmnist-eprop+-1-001"):
         assert word in done.stdout
     assert "eprop: learning" in done.stderr
 
@@ -453,7 +453,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> No
         reporter.evaluating(1, 2)
     assert text.getvalue().splitlines() == [
         "eprop: learning",
-        "eprop: epoch 1/2: 20 of 100 samples, 10 samples/s, error 25.0 %, held out 12.5 %, 0:08 left",
+        "eprop: epoch 1/2: 20 of 100 samples, 10 samples/s, error 25.0 %, validation 12.5 %, 0:08 left",
         "eprop: epoch 1/2: 30 of 100 samples, 10 samples/s, loss 5.0, 0:07 left",
     ]
 

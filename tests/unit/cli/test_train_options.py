@@ -138,7 +138,7 @@ def test_patience_and_callbacks_end_a_training(own: pathlib.Path) -> None:
     assert "has no 'other'" in run(*words, "--callback", "mine.py:other").stderr
     assert "as in callbacks.py:stop_early" in run(*words, "--callback", "mine").stderr
     assert "leave out one of the two" in run(*words, "--callback", "mine.py:stop", "--trials", 2).stderr
-    assert "needs held-out samples" in run(*PATTERN, "--patience", 2).stderr
+    assert "needs validation samples" in run(*PATTERN, "--patience", 2).stderr
 
 
 def test_report_writes_a_page_into_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

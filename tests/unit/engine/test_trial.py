@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
@@ -12,7 +11,7 @@ import eprop as ep
 from eprop.models import Eligibility, inline
 from eprop.parameters import param
 from eprop.timedriven import check_neuron
-from own_model import Integrator
+from own_model import Integrator, network
 
 pytestmark = pytest.mark.tiny
 
@@ -70,15 +69,6 @@ def steep_in_the_middle(state, params, j, x):
 
 
 @inline
-def leaky(state, params, j, x):
-    """Decays, and is reset by a spike."""
-    v = 0.9 * state[0, j] + x
-    spike = v > params[0, j]
-    state[0, j] = v - 1.0 if spike else v
-    return spike, 0.3 * max(0.0, 1.0 - abs(v - 1.0))
-
-
-@inline
 def by_its_state(state, params, j, x):
     """Divides by a state that does not begin at zero."""
     return x > params[0, j], 0.3 / state[0, j] if state[0, j] != 0.0 else math.inf
@@ -99,19 +89,6 @@ def not_compiled(state, params, j, x):
 def divides(state, params, j, x):
     """Divides by zero, which compiled code may."""
     return x / state[0, j] > params[0, j], 0.3
-
-
-def network(update, **changes):
-    @dataclasses.dataclass(frozen=True)
-    class Own(Integrator):
-        pass
-
-    Own.update = staticmethod(update)
-    for name, value in changes.items():
-        setattr(Own, name, value)
-    net = ep.Network()
-    net.add(Own(), 3, "rec")
-    return net
 
 
 @pytest.mark.parametrize(
@@ -210,96 +187,3 @@ def test_check_neuron_holds_it_to_its_promise():
     neuron = network(steep_in_the_middle, **changes).populations[0].model
     with pytest.raises(ep.NetworkError, match=r"psi = 0.4, but by Own.largest_psi\(\) it is between 0 and 0.35"):
         check_neuron(neuron, steps=30)
-
-
-def test_check_neuron_leaves_out_a_rule_that_does_not_take_it():
-    third = ((0.9, 0.0, 0.0), (0.0, 0.9, 0.0), (0.0, 0.0, 0.9)), (1 / 3, 1 / 3, 1 / 3), (1.0, 1.0, 1.0)
-    neuron = network(leaky, eligibility=lambda self, dt: Eligibility(*third, (0.0, 0.0, 0.0))).populations[0].model
-    with pytest.warns(UserWarning, match=r"e-prop\+ was left out: Own: EPropPlus takes at most 2 components"):
-        found = check_neuron(neuron, steps=60)
-    assert list(found) == ["response to a pulse", "e-prop", "backpropagation", "own spike"]
-    assert max(found.values()) < 1e-9
-
-
-def test_check_neuron_of_one_that_spikes_rarely():
-    assert max(check_neuron(ep.LIF(t_ref=30.0), steps=100).values()) < 1e-9
-
-
-@inline
-def adapts(state, params, j, x):
-    v = 0.9 * state[0, j] + x
-    a = 0.95 * state[1, j] + state[2, j]
-    u = v - 1.0 - 0.3 * a
-    spike = u >= 0.0
-    state[0, j] = v - 1.0 if spike else v
-    state[1, j] = a
-    state[2, j] = 1.0 if spike else 0.0
-    return spike, 0.3 * max(0.0, 1.0 - abs(u))
-
-
-@inline
-def psi_after_the_reset(state, params, j, x):
-    v = 0.9 * state[0, j] + x
-    spike = v >= 1.0
-    v = v - 1.0 if spike else v
-    state[0, j] = v
-    return spike, 0.3 * max(0.0, 1.0 - abs(v - 1.0))
-
-
-@inline
-def psi_below_the_threshold(state, params, j, x):
-    v = 0.9 * state[0, j] + x
-    spike = v >= 1.0
-    state[0, j] = v - 1.0 if spike else v
-    return spike, 0.3 * max(0.0, 1.0 - abs(v - 0.75) / 0.5)
-
-
-ADAPTING = ((0.9, 0.0), (0.0, 0.95)), (1.0, 0.0), (1.0, -0.3)
-
-
-def adapting(spike, decay_of_a=0.95):
-    decay = ((0.9, 0.0), (0.0, decay_of_a))
-    eligibility = Eligibility(decay, *ADAPTING[1:], (0.0, spike))
-    return network(adapts, state_rows=("v", "a", "z"), eligibility=lambda self, dt: eligibility).populations[0].model
-
-
-def leaking(update):
-    return network(update, eligibility=lambda self, dt: Eligibility.leaky(0.9)).populations[0].model
-
-
-def test_check_neuron_measures_what_a_spike_does_to_its_neuron():
-    found = check_neuron(adapting(1.0), steps=60)
-    assert list(found) == ["response to a pulse", "e-prop", "e-prop+", "backpropagation", "own spike"]
-    assert max(found.values()) < 1e-9
-
-
-@pytest.mark.parametrize(("spike", "decay_of_a"), [(0.0, 0.95), (-1.0, 0.95), (1.01, 0.95), (1.0, 0.94)])
-def test_check_neuron_finds_a_wrong_effect_of_a_spike(spike, decay_of_a):
-    with pytest.raises(
-        ep.NetworkError, match=r"Own, own spike: Eligibility\.spike, or decay and output of what it reaches"
-    ):
-        check_neuron(adapting(spike, decay_of_a), steps=60)
-
-
-def test_check_neuron_finds_a_surrogate_gradient_that_is_taken_after_the_reset():
-    with pytest.raises(
-        ep.NetworkError, match=r"Own: psi jumps at the threshold, by 0.3 per mV: update\(\) must take psi of"
-    ):
-        check_neuron(leaking(psi_after_the_reset), steps=60)
-
-
-def test_check_neuron_says_how_the_surrogate_gradient_lies_to_the_threshold():
-    shown = str(check_neuron(ep.LIF(), steps=60))
-    assert "surrogate gradient: 0.3 per mV at the threshold, its largest value" in shown
-    assert "half of that 0.5 mV below and 0.5 mV above" in shown
-    off = check_neuron(leaking(psi_below_the_threshold), steps=60).surrogacy
-    assert off.at_threshold == pytest.approx(0.15)
-    assert off.largest == pytest.approx(0.3, rel=0.02)
-    assert off.peak == pytest.approx(-0.25, abs=0.011)
-    assert "mV below it" in str(off)
-
-
-def test_check_neuron_says_when_it_takes_the_effect_of_a_spike_on_trust():
-    with pytest.warns(UserWarning, match=r"Eligibility.spike is taken on trust: the neuron is refractory for 64 steps"):
-        found = check_neuron(ep.LIF(t_ref=80.0), steps=300)
-    assert "own spike" not in found

@@ -134,7 +134,7 @@ def test_figures_3_and_4(recorded: dict[str, Any]) -> None:
     assert len(tables["test"]["seed"]) == 4
     held = tables["learning"]["hold_error"]
     assert ((held >= 0.0) & (held <= 1.0)).all()
-    assert {"a", "b", "held-out error (%)", "samples learned"} <= texts(made.figure.draw(tables))
+    assert {"a", "b", "validation error (%)", "samples learned"} <= texts(made.figure.draw(tables))
     assert made.facts["options"]["data"] == recorded["data"]
     assert made.facts["summary"]["trials"] == 2
     mean = 100 * rows(tables["test"], rule="eprop")["error"].mean()

@@ -124,5 +124,5 @@ def test_a_callback_sees_every_line_and_may_end_the_training() -> None:
 
 @pytest.mark.parametrize("given", [{"patience": 1}, {"keep_best": True}, {"validation_interval": 5}])
 def test_what_needs_validation_samples_is_refused_without_them(given: dict[str, Any]) -> None:
-    with pytest.raises(ParameterError, match=rf"Training.{next(iter(given))} needs held-out samples"):
+    with pytest.raises(ParameterError, match=rf"Training.{next(iter(given))} needs validation samples"):
         make(hold=False, **given)

@@ -160,7 +160,7 @@ def _common(
         option(
             MODEL,
             "N",
-            "Evaluate held-out samples after every N samples.  \\[default: ten times, evenly spaced]",
+            "Evaluate validation samples after every N samples.  \\[default: ten times, evenly spaced]",
             "--validation-interval",
         ),
     ] = None,
@@ -169,7 +169,7 @@ def _common(
         option(
             MODEL,
             "N",
-            "Stop after N evaluations of held-out samples without a lower error; the network with the lowest error is "
+            "Stop after N evaluations of validation samples without a lower error; the network with the lowest error is "
             "kept.  \\[default: never]",
         ),
     ] = None,
