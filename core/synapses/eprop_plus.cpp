@@ -35,16 +35,14 @@ template <class Real, class T> void start_propagators(const StreamState<Real>& s
 
 template <class Real> PlusFunctions<Real> plus_functions(const StreamState<Real>& state, Index kind) {
   const Kind k = kind_of(state.topology, kind);
-  constexpr PlusFunctions<Real> (*kWithoutOwn[])(bool, bool) = {nullptr, functions_of_kind<1, 0, true, Real>,
-                                                                functions_of_kind<2, 0, true, Real>};
-  constexpr PlusFunctions<Real> (*kAnchored[])(bool, bool) = {
-      functions_of_kind<0, 1, true, Real>, functions_of_kind<1, 1, true, Real>, functions_of_kind<2, 1, true, Real>};
+  constexpr PlusFunctions<Real> (*kAnchored[][3])(bool, bool) = {
+      {nullptr, functions_of_kind<1, 0, true, Real>, functions_of_kind<2, 0, true, Real>},
+      {functions_of_kind<0, 1, true, Real>, functions_of_kind<1, 1, true, Real>, functions_of_kind<2, 1, true, Real>}};
   constexpr PlusFunctions<Real> (*kCrossing[][3])(bool, bool) = {
+      {nullptr, functions_of_kind<1, 0, false, Real>, functions_of_kind<2, 0, false, Real>},
       {functions_of_kind<0, 1, false, Real>, functions_of_kind<1, 1, false, Real>, functions_of_kind<2, 1, false, Real>},
       {functions_of_kind<0, 2, false, Real>, functions_of_kind<1, 2, false, Real>, functions_of_kind<2, 2, false, Real>}};
-  const auto functions = k.n_own == 0 ? kWithoutOwn[k.n_filters]
-                         : k.anchored ? kAnchored[k.n_filters]
-                                      : kCrossing[k.n_own - 1][k.n_filters];
+  const auto functions = k.anchored ? kAnchored[k.n_own][k.n_filters] : kCrossing[k.n_own][k.n_filters];
   return functions(k.two_kappas, state.synapses.pending.size > 0);
 }
 

@@ -66,9 +66,11 @@ def kinds_of(
     for post in reached:
         check_components(post.name, components[post.index])
     power, anchored = SMALLEST_POWER[np.dtype(dtype).itemsize], dict[tuple[int, int], bool]()
+    normalised = _normalised(network, dtype)
     for post in reached:
         size = len(components[post.index].filters), len(components[post.index].own)
-        anchored[size] = anchored.get(size, True) and left[post.index] ** LARGEST_CROSSED_BLOCK >= power
+        kept = left[post.index] ** LARGEST_CROSSED_BLOCK >= power and post.index not in normalised
+        anchored[size] = anchored.get(size, True) and kept
     sizes, two_kappas = sorted(anchored), has_two_kappas(network)
     for post in reached:
         c = components[post.index]
@@ -77,6 +79,21 @@ def kinds_of(
     if not kinds and rules_of(network, EPropPlus):
         kinds = [Kind(1, 0, True, two_kappas)]  # readouts alone learn
     return tuple(kinds)
+
+
+def _normalised(network: Network, dtype: type) -> set[int]:
+    """Populations onto which, in single precision, an optimiser divides gradients by their own size.
+
+    A synapse at the start of a block subtracts a premature gradient and adds it again, which leaves a rounding error. After a long
+    silence such an optimiser has forgotten the size of gradients, and would take the error for one.
+    """
+    if np.dtype(dtype).itemsize > 4:  # the error is far below epsilon
+        return set()
+    return {
+        p.post.index
+        for p in network.projections
+        if isinstance(p.rule, EPropPlus) and p.rule.optimizer.moments[1] and not p.rule.each_step
+    }
 
 
 def trace_groups_of(

@@ -82,8 +82,7 @@ def _checked(
     """A state that was given, if it is one of this network, whose present state is ``own``."""
     _check_network(state, arrays.built.fingerprint)
     sources = sum(p.size for p in arrays.network.populations if p.model.role != "readout")
-    _check_state(state, own, sources, arrays.history.record_steps)
-    return state
+    return _check_state(state, own, sources, arrays.history.record_steps)
 
 
 def _keys(own: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> dict[str, int]:
@@ -179,8 +178,9 @@ def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> 
 
 def _check_state(
     state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int, record_steps: int
-) -> None:
-    """Whether a state has the shapes of this network, whose state is ``own``."""
+) -> Mapping[str, np.ndarray]:
+    """A state that has the shapes of this network, whose state is ``own``; whole numbers in the types they have here."""
+    whole = dict(state)
     if missing := sorted(set(own) - set(state)):
         raise InputError(f"the state lacks {', '.join(missing)}; was it saved by another version?")
     for name, have in own.items():
@@ -191,11 +191,21 @@ def _check_state(
             raise InputError(f"state {name!r} must be whole numbers, got {given.dtype}")
         if not np.isfinite(given).all():
             raise InputError(f"state {name!r} holds values that are not finite")
+        if have.dtype.kind in "iu" and given.size and not _fits(given, have.dtype):
+            raise InputError(f"state {name!r} holds numbers that do not fit {have.dtype}")
+        whole[name] = given.astype(have.dtype) if have.dtype.kind in "iu" else given
     # What follows is read by the core, which does not check it.
-    now = int(np.asarray(state["counters"])[0])
-    _check_clocks(state, now, record_steps)
-    _check_log(np.asarray(state[LOG[0]]), np.asarray(state[LOG[1]]), sources, now)
-    _check_posts(np.asarray(state[POST_TIMES]), len(own[POST_TIMES]), now)
+    now = int(whole["counters"][0])
+    _check_clocks(whole, now, record_steps)
+    _check_log(whole[LOG[0]], whole[LOG[1]], sources, now)
+    _check_posts(whole[POST_TIMES], len(own[POST_TIMES]), now)
+    return whole
+
+
+def _fits(given: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether whole numbers keep their values in another type."""
+    info = np.iinfo(dtype)
+    return info.min <= int(given.min()) and int(given.max()) <= info.max
 
 
 def _damaged(what: str) -> InputError:
@@ -225,7 +235,12 @@ def _check_log(log: np.ndarray, starts: np.ndarray, sources: int, now: int) -> N
         raise _damaged("its log of spikes names nodes that do not exist")
     # The row that this step will write is of no use to anybody any more.
     rows = np.delete(starts, now % len(starts), axis=0) if now >= len(starts) else starts
-    if (np.diff(starts, axis=1) < 0).any() or starts.min() < 0 or rows.max() - rows.min() > log.size:
+    bounded = starts.min() >= 0 and starts.max() <= MOST_COUNTED  # what the core adds to them fits as well
+    # Of the steps that may still be read each begins where the one before it ends, and the first of all at 0.
+    first = max(now - len(starts) + 1, 0)
+    kept = starts[np.arange(first, now) % len(starts)]
+    joined = (kept[1:, 0] == kept[:-1, -1]).all() and (first > 0 or now == 0 or kept[0, 0] == 0)
+    if not (bounded and joined) or (np.diff(starts, axis=1) < 0).any() or rows.max() - rows.min() > log.size:
         raise _damaged(f"{LOG[1]} does not fit its log of spikes")
 
 

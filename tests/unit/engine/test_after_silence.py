@@ -1,0 +1,40 @@
+"""After a long silence an optimiser has forgotten the size of gradients: a rounding error must not be one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+ETA = 1e-3
+
+
+def weights(optimizer: ep.Optimizer, precision: str, neuron: ep.Neuron, silent: int = 100_000) -> np.ndarray:
+    """A weight after a silence, and after each of three times three spikes that no error follows."""
+    net = ep.Network(seed=3)
+    x, rec, out = net.add(ep.EventSource(), 1, "in"), net.add(neuron, 1, "rec"), net.add(ep.Readout(), 1, "out")
+    net.connect(x, rec, weight=0.5, rule=ep.EPropPlus(optimizer=optimizer))
+    net.connect(rec, out, weight=1.0)
+    net.feedback(out, rec)
+    sim = ep.Simulator(net, threads=1, precision=precision)
+
+    def run(steps: int, spikes: list[int], wrong_until: int) -> float:
+        given = np.zeros((steps, 1), bool)
+        given[spikes] = True
+        sim.run(float(steps), {"in": given}, {"out": [1.0]}, window=(np.arange(steps) < wrong_until).astype(float))
+        return float(sim.connections("in->rec")[2][0])
+
+    run(40, [3, 10, 17, 25], 40)
+    # Errors come before the spikes of a block, not behind them: from these nothing is to be learned.
+    return np.array([run(silent, [], 0), *(run(64, [21, 22, 24, 40], 20) for _ in range(3))])
+
+
+@pytest.mark.parametrize("optimizer", [ep.Adam(ETA), ep.RMSprop(ETA), ep.Momentum(ETA), ep.GradientDescent(ETA)])
+@pytest.mark.parametrize("neuron", [ep.LIF(v_th=0.6), ep.ALIF(v_th=0.6), ep.DeltaLIF(v_th=0.6)])
+def test_single_precision_takes_the_same_steps(optimizer: ep.Optimizer, neuron: ep.Neuron) -> None:
+    """Adam took a step of 27 learning rates out of a rounding error."""
+    double, single = (weights(optimizer, precision, neuron) for precision in ("double", "single"))
+    assert np.abs(single - double).max() < 1e-3 * max(np.abs(np.diff(double)).max(), ETA)
