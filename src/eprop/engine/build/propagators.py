@@ -84,8 +84,8 @@ def kinds_of(
 def _normalised(network: Network, dtype: type) -> set[int]:
     """Populations onto which, in single precision, an optimiser divides gradients by their own size.
 
-    A synapse at the start of a block subtracts a premature gradient and adds it again, which leaves a rounding error. After a long
-    silence such an optimiser has forgotten the size of gradients, and would take the error for one.
+    A synapse at the start of a block subtracts a premature gradient and adds it again, which leaves a rounding error. After a
+    long silence such an optimiser has forgotten the size of gradients, and would take the error for one.
     """
     if np.dtype(dtype).itemsize > 4:  # the error is far below epsilon
         return set()
