@@ -50,7 +50,7 @@ class EProp(Rule):
     optimizer: Optimizer = field(default=Adam(), metadata=param(Adam(), kind=Optimizer).metadata)
     kappa: float | None = param(
         None, at_least=0.0, below=1.0, optional=True, nest="kappa",
-        doc="filter of the eligibility trace; None takes the readout's alpha",
+        doc="filter of the eligibility trace; None takes the readout's alpha, 0 without readouts",
     )  # fmt: skip
     c_reg: float = param(0.0, at_least=0.0, nest="c_reg", doc="strength of rate regularisation")
     f_target: float = param(10.0, unit="Hz", at_least=0.0, nest="f_target", doc="rate it pulls to")

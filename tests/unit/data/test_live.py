@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -74,6 +76,22 @@ def test_packed_records_in_any_portions(size):
     assert steps_of(read_packed(Portions(packed))) == STEPS
     with pytest.raises(DataError, match="ends within a record of 8 bytes: 3 bytes are left"):
         steps_of(read_packed(io.BytesIO(packed[:-5])))
+
+
+READ = {
+    "text": ("read_text(sys.stdin)", "".join(f"{t} {c}\n" for t, c in PAIRS).encode()),
+    "packed": ("read_packed(sys.stdin.buffer)", np.array([(1000 * t, c) for t, c in PAIRS], CHANNEL_RECORD).tobytes()),
+}
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_standard_input(kind):
+    reader, given = READ[kind]
+    code = (
+        f"import sys; from eprop.data import *; print([c.tolist() for c in LiveEvents({reader}, 8, real_time=False)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, timeout=60, check=False)
+    assert done.stdout.decode().strip() == str(STEPS), done.stderr.decode()
 
 
 WRONG = [
