@@ -55,7 +55,7 @@ def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tupl
 
 @every_model
 @pytest.mark.parametrize("dt", [1.0, 0.5])
-def test_rows_have_values(model, dt):
+def test_every_row_of_a_model_has_a_value(model, dt):
     neuron = member(model)
     derived = neuron.derived(dt)
     assert set(derived) == set(neuron.parameter_rows)
@@ -74,7 +74,7 @@ def test_the_membrane_decays(model, dt):
 
 
 @every_model
-def test_description(model):
+def test_a_model_is_frozen_comparable_and_printable(model):
     neuron = member(model)
     declared = dict(parameters_of(type(neuron)))
     assert all(info.doc for info in declared.values() if info.kind is float)
@@ -91,7 +91,7 @@ def test_description(model):
 
 
 @every_model
-def test_check(model):
+def test_check_neuron_accepts_the_model(model):
     """What anyone can ask of a model of their own."""
     if model == "delta ALIF, pausing":
         # As NEST does, it forgets the spike before a refractory time, of which its eligibility knows.
@@ -113,7 +113,7 @@ def test_check_of_an_adapting_neuron_whose_synapses_cross():
 
 
 @every_membrane
-def test_rest(model):
+def test_without_input_the_voltage_goes_to_rest_and_stays(model):
     """Without input the voltage goes to where the current holds it, and stays."""
     neuron = MODELS[model]
     net = ep.Network()
@@ -128,7 +128,7 @@ def test_rest(model):
 
 @every_membrane
 @pytest.mark.parametrize("dt", [1.0, 0.5])
-def test_spikes(model, dt):
+def test_spikes_follow_threshold_reset_and_refractory_time(model, dt):
     neuron, run = driven(model, dt=dt)
     v, z, psi, left = (run["rec", name] for name in ("v", "z", "surrogate", "refractory"))
     assert 10 < z.sum() < z.size
@@ -158,7 +158,7 @@ def test_spikes(model, dt):
 
 
 @pytest.mark.parametrize("model", [name for name in MEMBRANES if adapts(MODELS[name])])
-def test_adaptation(model):
+def test_each_spike_raises_the_threshold_which_comes_back(model):
     """Each spike raises the threshold one step later, and it comes back; in a pause it stands still."""
     neuron, run = driven(model)
     a, z, left = (run["rec", name] for name in ("adaptation", "z", "refractory"))
@@ -170,7 +170,7 @@ def test_adaptation(model):
 
 
 @every_membrane
-def test_eligibility(model):
+def test_the_eligibility_decays_and_input_reaches_it(model):
     """As many components as it says; where one leads to the spike it decays, and the neuron's input reaches the first."""
     neuron = MODELS[model]
     found = neuron.eligibility(0.5)
@@ -184,7 +184,7 @@ def test_eligibility(model):
 
 
 @every_membrane
-def test_decay(model):
+def test_between_inputs_the_voltage_decays_to_rest(model):
     """Between inputs a voltage returns to rest by ``alpha`` per step."""
     neuron = MODELS[model].replace(i_e=0.0)
     net = ep.Network()

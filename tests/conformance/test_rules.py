@@ -77,7 +77,7 @@ def test_learning_moves_existing_synapses_only(model, rule, engine):
 
 @every_class_and_rule
 @every_engine
-def test_rate_of_zero(model, rule, engine):
+def test_a_learning_rate_of_zero_changes_no_weight(model, rule, engine):
     still = RULES[rule].replace(optimizer=RULES[rule].optimizer.replace(eta=0.0))
     c = small(model, still)
     found = ENGINES[engine].learn(c)
@@ -87,7 +87,7 @@ def test_rate_of_zero(model, rule, engine):
 
 @every_class_and_rule
 @every_engine
-def test_bounds(model, rule, engine):
+def test_weights_stay_within_their_bounds(model, rule, engine):
     optimizer = RULES[rule].optimizer
     scale = 10.0 if "original" in model else 1.0
     bounds = {"w_min": -0.1 * scale, "w_max": 0.2 * scale, "eta": 10.0 * optimizer.eta}
@@ -135,7 +135,7 @@ def test_no_feedback_readouts_learn_alone(model, rule, engine):
 
 @every_class_and_rule
 @every_engine
-def test_repeatable(model, rule, engine):
+def test_the_same_run_gives_the_same_bits(model, rule, engine):
     again = ENGINES[engine].learn(small(model, RULES[rule]))
     first = learned(model, rule, engine)
     np.testing.assert_array_equal(again.y, first.y)

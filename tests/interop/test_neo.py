@@ -30,7 +30,7 @@ def ran():
     return net, sim.run(4.0, {"in": given}, {"out": [0.5, 0.0]}, record=recorded, spikes=["in", "rec"])
 
 
-def test_spikes(ran):
+def test_every_node_has_a_spike_train(ran):
     net, recording = ran
     block = to_neo(recording, net)
     (segment,) = block.segments
@@ -48,7 +48,7 @@ def test_spikes(ran):
     assert block.groups[0].spiketrains[2].size == 0
 
 
-def test_signals(ran):
+def test_every_trace_is_a_signal_with_its_values(ran):
     net, recording = ran
     signals = {signal.name: signal for signal in to_neo(recording, net).segments[0].analogsignals}
     wanted = {f"{name}.{variable}": values for (name, variable), values in recording.traces.items()}
@@ -64,7 +64,7 @@ def test_signals(ran):
     }  # fmt: skip
 
 
-def test_units_of_classes():
+def test_units_follow_the_loss_of_the_readouts():
     net = ep.Network()
     rec, out = net.add(ep.LIF(), 2, "rec"), net.add(ep.Readout(loss=ep.CrossEntropy()), 2, "out")
     net.connect(rec, out, rule=ep.EPropPlus())
@@ -117,7 +117,7 @@ def test_a_recording_of_another_network(ran):
         to_neo(*ran)
 
 
-def test_missing_extra(ran, monkeypatch):
+def test_a_missing_neo_is_named_with_its_extra(ran, monkeypatch):
     monkeypatch.setitem(sys.modules, "neo", None)
     with pytest.raises(ep.MissingExtraError, match=r'needs the package "neo": pip install "eprop\[neo\]"'):
         to_neo(ran[1], ran[0])

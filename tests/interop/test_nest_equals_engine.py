@@ -135,7 +135,7 @@ def plus_seeds(neuron: ep.Neuron, first: int, each_step: bool = False, n: int = 
 
 
 @pytest.mark.parametrize("seed", plus_seeds(ep.LIF(), 0, n=8))
-def test_plus(seed, deviations):
+def test_networks_learn_by_eprop_plus_as_in_nest(seed, deviations):
     compare_plus(drawn_plus(seed), deviations)
 
 
@@ -232,7 +232,7 @@ def test_plus_with_several_populations(deviations):
     assert all(where.any() for where in seen.values())
 
 
-def test_static_network(deviations):
+def test_a_static_network_does_as_in_nest(deviations):
     c = case(2, ep.Static(), steps=200, rate=0.1, i_e=0.01)
     theirs = to_nest(c.network).run(200.0, {"in": c.inputs}, {"out": c.targets}, c.window)
     ours = ep.Simulator(c.network, threads=1).run(
@@ -311,7 +311,7 @@ def drawn_samples(seed: int, draw_pair=drawn_pair):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_samples(seed, deviations):
+def test_networks_learn_by_eprop_as_in_nest(seed, deviations):
     compare_samples(*drawn_samples(seed), deviations)
 
 

@@ -65,7 +65,7 @@ def to_nest_name(kind: str) -> str:
 @pytest.mark.parametrize("dt", [1.0, 0.5])
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_learning(kind, seed, dt, deviations):
+def test_neurons_without_learning_do_as_in_nest(kind, seed, dt, deviations):
     pair = drawn_neuron(np.random.default_rng([3, seed]), kind, surrogate_of(4 * seed), at_rest=seed % 2 == 0)
     c = case(seed, ep.Static(), steps=250, rate=0.1, pair=pair, dt=dt)
     adapts = "threshold" in pair[0].state_rows
@@ -87,7 +87,7 @@ def test_without_learning(kind, seed, dt, deviations):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", ["LIF", "ALIF"])
-def test_samples_without_learning(kind, seed, deviations):
+def test_neurons_of_the_original_rule_without_learning_do_as_in_nest(kind, seed, deviations):
     """The siblings of the original rule; NEST has them with its rule only, which may learn nothing."""
     pair = drawn_neuron(np.random.default_rng([4, seed]), kind, surrogate_of(4 * seed), original=True)
     c = case(seed, ep.EProp(optimizer=ep.GradientDescent(0.0)), steps=100, original=True, pair=pair, rate=0.15)
@@ -122,7 +122,7 @@ READOUTS = {
 
 
 @pytest.mark.parametrize("name", READOUTS)
-def test_readouts(name, deviations):
+def test_readouts_do_as_in_nest(name, deviations):
     net = ep.Network(seed=1)
     x, rec = net.add(ep.EventSource(), 6, "in"), net.add(ep.LIF(v_th=0.6), 8, "rec")
     out = net.add(READOUTS[name], 3, "out")
@@ -145,7 +145,7 @@ def pairs_of(seeds) -> list:
 
 
 @pytest.mark.parametrize(("kind", "seed"), pairs_of(lambda neuron: plus_seeds(neuron, 100)))
-def test_plus(kind, seed, deviations):
+def test_neurons_learn_by_eprop_plus_as_in_nest(kind, seed, deviations):
     draw = functools.partial(drawn_neuron, kind=kind, at_rest=seed % 3 > 0)
     compare_plus(drawn_plus(seed, draw), deviations)
 
@@ -158,7 +158,7 @@ def test_plus_with_a_step_of_the_optimiser_in_every_step(kind, seed, deviations)
 
 @pytest.mark.parametrize("seed", range(100, 116))
 @pytest.mark.parametrize("kind", ORIGINAL)
-def test_samples(kind, seed, deviations):
+def test_neurons_learn_by_eprop_as_in_nest(kind, seed, deviations):
     compare_samples(*drawn_samples(seed, functools.partial(drawn_neuron, kind=kind)), deviations)
 
 

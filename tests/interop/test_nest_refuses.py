@@ -38,7 +38,7 @@ def network(
     return net
 
 
-def test_missing_extra(monkeypatch):
+def test_a_missing_nest_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "nest", None)
     with pytest.raises(ep.MissingExtraError, match=r'needs the package "nest-simulator": pip install "eprop\[nest\]"'):
         to_nest(network())
@@ -46,7 +46,7 @@ def test_missing_extra(monkeypatch):
 
 @pytest.mark.nest
 @pytest.mark.parametrize("given", [None, "net", ep.LIF()])
-def test_not_a_network(given):
+def test_what_is_no_network_is_refused(given):
     with pytest.raises(ep.NetworkError, match="to_nest needs a Network"):
         to_nest(given)
 
@@ -115,7 +115,7 @@ REFUSED = {
 
 @pytest.mark.nest
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(name):
+def test_what_nest_does_not_have_is_refused_with_a_reason(name):
     net, words = REFUSED[name]
     with pytest.raises(ep.NetworkError, match=words):
         to_nest(net)
@@ -136,7 +136,7 @@ def test_symmetric_feedback_of_static_readouts():
 
 
 @pytest.mark.nest
-def test_repeated_connections():
+def test_repeated_connections_that_learn_are_refused():
     net = ep.Network()
     x, rec = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 4, "rec")
     net.connect(x, rec, ep.FixedIndegree(5, multapses=True), rule=PLUS)

@@ -119,7 +119,7 @@ def test_a_graph_names_what_it_was_made_of():
     assert ("only", "only output") in to_nir(ep.Simulator(spiking, threads=1)).edges
 
 
-def test_files_and_back(tmp_path: pathlib.Path):
+def test_a_network_from_a_file_spikes_as_the_one_written(tmp_path: pathlib.Path):
     """What comes back from a file spikes as what was written, and says the same when it is written again."""
     sim = ep.Simulator(network(), threads=1)
     graph = to_nir(sim)
@@ -434,7 +434,7 @@ def test_parameters_that_are_single_numbers():
     np.testing.assert_array_equal(runs[0].y["li"], runs[1].y["li"])
 
 
-def test_names_that_meet():
+def test_two_nodes_of_one_name_are_refused():
     net = ep.Network()
     rec = net.add(ep.DeltaLIF(), 2, "rec")
     net.add(ep.DeltaLIF(), 2, "rec output")

@@ -96,7 +96,7 @@ def test_another_reader_finds_the_network(written):
         np.testing.assert_array_equal(edges.get_attribute("delay", all_of_them), sim.delays(projection.name))
 
 
-def test_spikes(written, tmp_path: pathlib.Path):
+def test_spikes_are_read_back_as_they_were_written(written, tmp_path: pathlib.Path):
     libsonata = pytest.importorskip("libsonata")
     run = written[0].run(80.0, {"in": events()}, spikes=["in", "slow"])
     spikes_to_sonata(run, tmp_path / "spikes.h5")
@@ -126,7 +126,7 @@ def test_spikes_played_back_are_those_that_were_recorded(tmp_path: pathlib.Path)
             np.testing.assert_array_equal(ours, theirs)
 
 
-def test_spikes_of_others(tmp_path: pathlib.Path):
+def test_spikes_of_others_are_read_in_their_units(tmp_path: pathlib.Path):
     """In seconds, or in units that are not known, or without the names of populations."""
     with h5py.File(tmp_path / "spikes.h5", "w") as file:
         file["spikes/a/timestamps"], file["spikes/a/node_ids"] = np.array([0.25]), np.array([3])
@@ -182,7 +182,7 @@ def published(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "circuit_config.json"
 
 
-def test_published_files(published: pathlib.Path):
+def test_published_files_become_a_network(published: pathlib.Path):
     net = from_sonata(published, {"v1": ep.LIF()}, dt=1.0, weight_scale=0.5, rule=ep.EProp(), seed=6)
     assert (net.seed, net.population("lgn").model) == (6, ep.EventSource())
     assert net.projection("lgn_to_v1").rule == ep.EProp()
@@ -295,7 +295,7 @@ def test_models_and_rules_that_do_not_fit(published: pathlib.Path):
         ("net/edges.h5", "", r"edges\.h5: is no file of SONATA with edges"),
     ],
 )  # fmt: skip
-def test_damaged_files(published: pathlib.Path, file: str, text: str | None, words: str):
+def test_damaged_files_are_refused_by_name(published: pathlib.Path, file: str, text: str | None, words: str):
     path = published.parent / file
     if text is None:
         path.unlink()

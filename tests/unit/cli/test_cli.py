@@ -90,7 +90,7 @@ def trained(data: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pat
         ["figure", "3"],
     ],
 )
-def test_help_teaches(words: list[str]) -> None:
+def test_help_has_an_example_of_the_command(words: list[str]) -> None:
     done = run(*words, "--help")
     assert done.exit_code == 0
     if words not in ([], ["train"], ["figure"]):
@@ -141,12 +141,12 @@ assert eprop.training.Trainer
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("code", [HELP, NAMES], ids=["help loads little", "public names are found"])
-def test_imports(code: str) -> None:
+def test_help_loads_little_and_public_names_are_found(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=ENVIRONMENT)
 
 
 @pytest.mark.tiny
-def test_as_a_module() -> None:
+def test_the_module_runs_as_the_command() -> None:
     told = subprocess.run(
         [sys.executable, "-m", "eprop", "train", "--help"], check=True, capture_output=True, text=True, env=ENVIRONMENT
     )
@@ -154,7 +154,7 @@ def test_as_a_module() -> None:
 
 
 @pytest.mark.tiny
-def test_version_and_info() -> None:
+def test_version_and_info_tell_what_is_installed() -> None:
     assert run("--version").stdout.startswith("eprop 0.")
     assert "core levels" in run("info").stdout
     facts = json.loads(run("info", "--json").stdout)
@@ -220,12 +220,12 @@ def test_the_table_says_what_matters(data: pathlib.Path) -> None:
     assert "eprop: learning" in done.stderr
 
 
-def test_quiet_is_quiet(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_quiet_prints_nothing(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     done = run("train", "nmnist", "--data", data, *SMALL, "--no-figures", "--quiet", "--out", tmp_path / "a")
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_evaluate(data: pathlib.Path, trained: pathlib.Path) -> None:
+def test_evaluate_gives_the_error_of_the_run(data: pathlib.Path, trained: pathlib.Path) -> None:
     error = json.loads((trained / "summary.json").read_text())["test_error"]
     result = json.loads(run("evaluate", trained, "--data", data / "Test", "--json").stdout)
     assert result["error"] == error
@@ -392,7 +392,7 @@ def test_a_folder_that_is_taken(data: pathlib.Path, trained: pathlib.Path) -> No
 
 
 @pytest.mark.parametrize("command", ["evaluate", "plot", "resume"])
-def test_a_damaged_checkpoint(trained: pathlib.Path, tmp_path: pathlib.Path, command: str) -> None:
+def test_a_damaged_checkpoint_is_refused(trained: pathlib.Path, tmp_path: pathlib.Path, command: str) -> None:
     damaged = tmp_path / "run"
     damaged.mkdir()
     content = bytearray((trained / "checkpoint.h5").read_bytes())
@@ -403,7 +403,9 @@ def test_a_damaged_checkpoint(trained: pathlib.Path, tmp_path: pathlib.Path, com
     assert "checkpoint.h5: is damaged, its checksum is wrong" in done.stderr
 
 
-def test_a_full_disk(data: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_a_run_and_leaves_nothing(
+    data: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import errno
 
     def full(path: int) -> None:
@@ -417,7 +419,7 @@ def test_a_full_disk(data: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: py
 
 
 @pytest.mark.filterwarnings("default::eprop.training.UnfinishedRunWarning")
-def test_a_diverging_run(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_a_diverging_run_ends_with_advice(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     words = [
         "--set",
         "optimizer=gradient_descent",

@@ -194,7 +194,7 @@ def test_no_path_is_empty(words: list[str], tmp_path: pathlib.Path) -> None:
         ["plot", "~/x"],
     ],
 )
-def test_the_home_folder(words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+def test_a_tilde_is_the_home_folder(words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     done = run(*words)
     assert done.exit_code == 2
@@ -250,5 +250,5 @@ def test_a_bug_in_the_file_of_a_task_is_told_with_its_line() -> None:
 
 
 @pytest.mark.tiny
-def test_one_and_many() -> None:
+def test_counts_have_a_singular_and_a_plural() -> None:
     assert [counted(n, "trial") for n in (1, 2, 1000)] == ["1 trial", "2 trials", "1,000 trials"]

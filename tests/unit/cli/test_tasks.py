@@ -96,7 +96,7 @@ def test_a_task_from_end_to_end(name: str, own: str, rule: str, tmp_path: pathli
 
 
 @pytest.mark.parametrize("target", ["lemniscate", "handwriting", "own.csv"])
-def test_targets(target: str, tmp_path: pathlib.Path) -> None:
+def test_every_kind_of_target_is_learned_and_drawn(target: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / "own.csv").write_text("0,0,0\n1,2,3\n0,1,0\n")
     done = run("train", *PATTERN, "--target", target, "--json", "--out", "run")
     assert done.exit_code == 0, done.output
@@ -118,7 +118,7 @@ def test_the_time_driven_engine_gives_the_same(rule: str) -> None:
     assert json.loads(resumed.stdout)["test_loss"] == found[1]["test_loss"]
 
 
-def test_trials() -> None:
+def test_trials_are_printed_drawn_and_resumed() -> None:
     done = run("train", *PATTERN, "--trials", 2, "--jobs", 1, "--seed", 5)
     assert done.exit_code == 0, done.output
     assert "over 2 trials" in done.stdout

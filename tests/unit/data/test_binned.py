@@ -128,12 +128,12 @@ def test_times_in_another_unit_are_suspected():
 @pytest.mark.parametrize(
     "options", [{"n_steps": 0}, {"dt": 0.0}, {"dt": float("nan")}, {"sensor_size": (3, 3)}, {"sensor_size": (0, 3, 2)}]
 )
-def test_bad_options(options):
+def test_wrong_options_of_binning_are_refused(options):
     with pytest.raises(ParameterError):
         from_iterable([(np.zeros((0, 4)), 0)], **options)
 
 
-def test_bad_binner():
+def test_a_binner_without_channels_is_refused():
     with pytest.raises(ParameterError, match="n_channels"):
         Binner(0)
 
@@ -209,7 +209,7 @@ def test_least_active_channels_are_dropped():
             data.keep(channels)
 
 
-def test_concatenation():
+def test_concatenated_data_sets_keep_all_samples():
     one, two = make(3, seed=1), make(4, seed=2)
     both = concatenate([one, two], name="both")
     assert (len(both), both.name) == (7, "both")
@@ -244,7 +244,7 @@ def test_broken_promises_are_found():
         BinnedDataset(ptr, np.zeros(3), labels, 5, dt=-1.0)
 
 
-def test_description():
+def test_a_data_set_prints_its_sizes():
     data = make()
     assert repr(data).startswith("<BinnedDataset 'made up': 6 recorded samples, 50 channels, 7 steps of 2 ms, ")
     assert data.n_classes == 3

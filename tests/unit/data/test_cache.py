@@ -39,7 +39,7 @@ def same(one, two):
     return arrays and all(getattr(one, k) == getattr(two, k) for k in ("n_channels", "dt", "simulated", "name"))
 
 
-def test_made_once(tmp_path):
+def test_a_data_set_is_made_once_and_then_read(tmp_path):
     maker = Maker()
     key = {"what": "digits", "seed": 1}
     first, second = (cached(key, maker, tmp_path) for _ in range(2))
@@ -252,7 +252,7 @@ def test_an_entry_may_be_replaced(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_nothing_there(tmp_path):
+def test_a_missing_data_set_and_a_bad_place_are_refused(tmp_path):
     with pytest.raises(DataError, match="no readable data set"):
         load_dataset(tmp_path)
     (tmp_path / "file").write_text("")
@@ -260,7 +260,7 @@ def test_nothing_there(tmp_path):
         save_dataset(made(), tmp_path / "file" / "set")
 
 
-def test_digest_of_arrays():
+def test_the_digest_tells_values_shapes_and_types_apart():
     a = np.arange(6)
     assert cache.describe_bytes(a, a) == cache.describe_bytes(a, a.copy())
     others = [

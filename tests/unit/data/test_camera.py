@@ -219,7 +219,7 @@ def test_thresholds_set_the_share_of_on_events():
         {"delays": ((100.0, 1.0),) * 13},
     ],
 )
-def test_bounds(change):
+def test_parameters_of_the_camera_beyond_their_bounds_are_refused(change):
     with pytest.raises(ParameterError):
         EventCamera(**change)
 
@@ -244,7 +244,7 @@ def test_a_camera_is_a_comparable_description():
         (np.zeros((2, 28, 28), np.uint8), {"seed": -1}, ParameterError),
     ],
 )
-def test_unfit_images(images, options, error):
+def test_images_that_do_not_fit_are_refused(images, options, error):
     with pytest.raises(error):
         EventCamera().binned(images, **{"labels": [0, 1], "seed": 1, **options})
 

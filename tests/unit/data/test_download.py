@@ -155,7 +155,7 @@ def test_a_refusal_is_final(server, tmp_path):
     assert len(server.requests) == 1
 
 
-def test_no_server(tmp_path):
+def test_a_server_that_is_not_there_is_named_after_all_attempts(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -258,7 +258,7 @@ def test_without_internet_it_says_what_to_do_by_hand(server, tmp_path):
         fetch(server, tmp_path)
 
 
-def test_published_addresses():
+def test_addresses_and_checksums_are_the_published_ones():
     assert NMNIST_URL.startswith("https://data.mendeley.com/")
     assert NMNIST_MD5 == {
         "Train.zip": "20959b8e626244a1b502305a9e6e2031",

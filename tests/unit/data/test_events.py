@@ -103,7 +103,7 @@ def test_arrays_of_different_length():
         Events(np.zeros(2), np.zeros(3), np.zeros(2), np.zeros(2))
 
 
-def test_equality():
+def test_events_are_compared_by_value():
     events = as_events(np.array(ROWS))
     assert events != as_events(np.array(ROWS[:2]))
     assert (events == "other") is False

@@ -48,7 +48,7 @@ def test_plain_and_packed_files_are_read(folder):
     assert repr(digits) == "<Digits 'MNIST test digits': 12>"
 
 
-def test_ranges(folder):
+def test_a_span_chooses_digits_by_their_index(folder):
     digits = read_mnist(folder).span(3, 7)
     assert digits.indices.tolist() == [3, 4, 5, 6]
     assert digits.name == "MNIST training digits 3..6"
@@ -88,12 +88,12 @@ def test_damaged_files_are_named(folder, kind):
     assert str(folder) in str(caught.value)
 
 
-def test_unknown_split(folder):
+def test_an_unknown_split_is_refused(folder):
     with pytest.raises(DataError, match="'validation'"):
         read_mnist(folder, "validation")
 
 
-def test_unfit_digits():
+def test_digits_of_other_sizes_than_their_labels_are_refused():
     with pytest.raises(DataError, match="digits need images"):
         Digits(IMAGES, LABELS[:3], np.arange(N))
 
@@ -150,7 +150,7 @@ def test_training_digits_are_recognised():
 
 
 @pytest.mark.shared
-def test_the_original_files(shared: pathlib.Path):
+def test_the_original_files_are_read_as_published(shared: pathlib.Path):
     train, test = read_mnist(shared / "data" / "mnist"), read_mnist(shared / "data" / "mnist", "test")
     assert (len(train), len(test)) == (60_000, 10_000)
     assert train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]

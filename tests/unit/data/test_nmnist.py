@@ -98,7 +98,7 @@ def test_every_packing_goes_to_other_processes(packed):
         assert list(back.subset([2, 0])) == list(data.subset([2, 0]))
 
 
-def test_splits_are_seen(folder, tmp_path):
+def test_a_folder_with_train_and_test_needs_a_split(folder, tmp_path):
     assert splits_in(folder) == ["train", "test"]
     assert splits_in(folder / "Train") == []
     assert read_nmnist(folder, "test").labels.tolist() == [7, 2]
@@ -115,7 +115,7 @@ def test_splits_are_seen(folder, tmp_path):
     assert read_nmnist(folder / "Train" / "5").labels.tolist() == [5]
 
 
-def test_subset_and_progress(folder):
+def test_a_subset_keeps_its_order_and_progress_is_told(folder):
     data = read_nmnist(folder, "train")
     part = data.subset([2, 0])
     assert part.labels.tolist() == [4, 5]
@@ -209,7 +209,7 @@ def test_damaged_files_are_named(folder, kind):
     assert rest.labels.tolist() == [5, 4]
 
 
-def test_nothing_undamaged(tmp_path):
+def test_a_folder_without_an_undamaged_recording_is_refused(tmp_path):
     (tmp_path / "3").mkdir()
     (tmp_path / "3" / "00001.bin").write_bytes(b"")
     with pytest.warns(UserWarning, match="left out"), pytest.raises(DataError, match="no undamaged"):

@@ -47,7 +47,7 @@ def nmnist(tmp_path):
 
 
 @pytest.mark.tiny
-def test_simulated_digits(mnist):
+def test_simulated_digits_are_split_without_overlap(mnist):
     splits = load(mnist=mnist, span=(2, 9), hold=2, loader=LOADER)
     assert [len(part) for part in (splits.train, splits.hold)] == [5, 2]
     assert sorted([*splits.train.labels, *splits.hold.labels]) == sorted(TRAIN_LABELS[2:9])
@@ -85,7 +85,7 @@ def test_only_what_is_learned_from_is_seen_by_the_training_camera_and_anew_in_ea
         assert np.array_equal(other.test.channels, plain.test.channels)
 
 
-def test_real_recordings(nmnist):
+def test_real_recordings_are_split_without_overlap(nmnist):
     splits = load(data=nmnist, span=(0, 8), hold=3, loader=LOADER)
     assert sorted([*splits.train.labels, *splits.hold.labels]) == sorted(TRAIN_LABELS[:8])
     assert len(splits.hold) == 3
@@ -110,7 +110,7 @@ def test_test_data_of_every_kind(mnist, nmnist):
     assert " and simulated from MNIST test digits" in both.name
 
 
-def test_leaks_are_seen(mnist, nmnist):
+def test_test_digits_that_were_trained_on_are_warned_of(mnist, nmnist):
     with pytest.warns(LeakWarning, match=r"10 of 10 test recordings .* digits 0\.\.9"):
         load(mnist=mnist, test=nmnist / "Train", loader=LOADER)
     with pytest.warns(LeakWarning, match="3 of 10"):

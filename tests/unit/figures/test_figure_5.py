@@ -87,7 +87,7 @@ def test_only_nest_can_be_compared_with():
         Figure5(compare="brian")
 
 
-def test_drawing_and_summary(monkeypatch, tmp_path):
+def test_figure_5_draws_and_sums_up_what_was_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(figure_5, "has_ranks", lambda: True)
     figure = Figure5(compare="nest", trials=2, workers=4)
     found = points(figure)

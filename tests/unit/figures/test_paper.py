@@ -46,7 +46,7 @@ def texts(figure: Figure) -> set[str]:
     return out
 
 
-def test_figure_2(tiny: None) -> None:
+def test_figure_2_compares_engines_and_rules_over_its_trials(tiny: None) -> None:
     options = {"quick": True, "trials": 2, "iterations": 10, "time_driven": 20}
     made = make_figure(2, options, threads=1)
     tables = read_tables(made.folder / "numbers")
@@ -174,7 +174,9 @@ def _check_figure_4(recorded: dict[str, Any]) -> None:
 
 
 @pytest.mark.tiny
-def test_options_of_nmnist(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_of_the_nmnist_figures_reach_their_trainings(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     figure = Figure3(mnist="digits", range="5:9", test_data=["a"]).absolute()
     assert (figure.mnist, figure.test_data) == (str(tmp_path / "digits"), (str(tmp_path / "a"),))

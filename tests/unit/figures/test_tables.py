@@ -32,7 +32,7 @@ def test_nothing_is_lost_on_the_way(tmp_path: pathlib.Path) -> None:
     assert back["none"]["x"].size == 0
 
 
-def test_rows_and_stacks() -> None:
+def test_stacked_tables_give_back_the_rows_that_are_asked_for() -> None:
     both = stacked([table(rule="eprop", x=[1, 2]), table(rule="eprop+", x=[3])])
     assert both["x"].tolist() == [1, 2, 3]
     assert rows(both, rule="eprop", x=2)["x"].tolist() == [2]

@@ -177,7 +177,7 @@ def test_the_line_of_a_task_at_which_an_error_arose(tmp_path: pathlib.Path) -> N
         assert line_in_task(caught.value) is None
 
 
-def test_names_of_populations(tmp_path: pathlib.Path) -> None:
+def test_inputs_and_targets_find_their_populations_by_name(tmp_path: pathlib.Path) -> None:
     """Inputs go to the population ``in``, a class to the only readouts, whatever their name."""
     files = {}
     for name in ("in", "out"):  # a file that is loaded stays as it was

@@ -163,12 +163,12 @@ def test_a_wrong_value_in_a_file_is_refused_with_the_place(text: str, message: s
 
 
 @pytest.mark.parametrize(("text", "expected"), [("0:1", (0, 1)), (" 1000 : 60000 ", (1000, 60000))])
-def test_ranges(text: str, expected: tuple[int, int]) -> None:
+def test_a_range_is_read_as_its_two_ends(text: str, expected: tuple[int, int]) -> None:
     assert parse_range(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "5", ":5", "5:", "-1:5", "1:5:2", "a:b", "1.5:3", "3:3"])
-def test_wrong_ranges(text: str) -> None:
+def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(ParameterError, match="range must"):
         parse_range(text)
 
@@ -192,7 +192,7 @@ def test_settings_find_their_section() -> None:
         ("foo.eta=1", "there is no section 'foo'; there are: task, data, training, run"),
     ],
 )
-def test_wrong_settings(setting: str, message: str) -> None:
+def test_a_wrong_setting_is_refused_with_a_hint(setting: str, message: str) -> None:
     with pytest.raises(ParameterError) as caught:
         parse_settings("nmnist", [setting])
     assert message in str(caught.value)

@@ -78,7 +78,7 @@ def test_a_request_is_passed_on_once_and_others_get_some_time() -> None:
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
 
 
-def test_a_file_asks(tmp_path: pathlib.Path) -> None:
+def test_a_file_asks_a_process_to_stop(tmp_path: pathlib.Path) -> None:
     with pytest.raises(Stopped), terminating(), asked_by(tmp_path / "stop"):  # noqa: PT012
         (tmp_path / "stop").touch()
         threading.Event().wait(10.0)

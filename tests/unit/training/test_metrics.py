@@ -34,7 +34,7 @@ def test_an_evaluation_of_something_else() -> None:
     assert math.isnan(Evaluation(np.ones(1), np.zeros(1)).sigma)
 
 
-def test_binomial_sigma() -> None:
+def test_binomial_sigma_is_half_the_width_of_wilsons_interval() -> None:
     # Half the widths of Wilson's intervals: of 0 among 200 it reaches from 0 to 1 / 201.
     assert binomial_sigma(0.0, 200) == pytest.approx(0.5 / 201)
     assert binomial_sigma(1.0, 200) == pytest.approx(0.5 / 201)
