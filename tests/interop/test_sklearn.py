@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from eprop.data import from_iterable
 from eprop.errors import InputError, ParameterError
 from eprop.interop.sklearn import EPropClassifier, EPropRegressor
 
@@ -62,6 +63,20 @@ def test_events_are_learned_by_both_rules(rule: str) -> None:
         sample[times.astype(int), channels] = 1.0
     again = clone(classifier).fit(dense, y)
     np.testing.assert_array_equal(again.predict_proba(dense), classifier.predict_proba(X))
+
+
+def test_a_data_set_of_events_gives_what_its_arrays_give() -> None:
+    rng, y = np.random.default_rng(3), np.arange(12) % 2
+    times = np.sort(rng.integers(20_000, size=(12, 30)))
+    rows = [
+        (np.column_stack([*rng.integers(4, size=(2, 30)), times[i], rng.integers(2, size=30)]), y[i]) for i in range(12)
+    ]
+    data = from_iterable(rows, sensor_size=(4, 4, 2), n_steps=20)
+    dense = np.stack([data.dense(k) for k in range(12)])
+    classifier = EPropClassifier(neurons=10, epochs=1, threads=1)
+    np.testing.assert_array_equal(
+        clone(classifier).fit(data, data.labels).predict_proba(data), classifier.fit(dense, y).predict_proba(dense)
+    )
 
 
 def test_partial_fit_goes_on_and_a_pickled_copy_goes_on_alike() -> None:

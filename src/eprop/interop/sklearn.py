@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from eprop.data import BinnedDataset
 from eprop.engine import Samples, Simulator, make_samples
 from eprop.errors import InputError, MissingExtraError, ParameterError
 from eprop.models import LIF, CrossEntropy, EventSource, Readout
@@ -90,6 +91,10 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _inputs(self, X: Any, *, reset: bool) -> Any:
         """Events as `make_samples` takes them; ``reset`` notes sizes and ranges, else they must fit."""
+        if isinstance(X, BinnedDataset):
+            if reset:
+                self.n_steps_, self.n_channels_, self.n_features_in_ = X.n_steps, X.n_channels, X.n_channels
+            return _pairs_of(X, self.dt)
         if _are_events(X):
             pairs = [(np.asarray(times, float), np.asarray(channels, np.int64)) for times, channels in X]
             if reset:
@@ -225,7 +230,7 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
     Notes
     -----
     ``X`` is an array ``(samples, features)`` of real numbers; an array ``(samples, steps, channels)`` of zeros and ones; or a
-    sequence of tuples ``(times, channels)``, times in ms.
+    sequence of tuples ``(times, channels)``, times in ms; or a `eprop.data.BinnedDataset`, which searches cannot divide.
 
     Examples
     --------
@@ -345,6 +350,15 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
     def _scaled(self, y: np.ndarray) -> np.ndarray:
         scaled: np.ndarray = ((y.reshape(len(y), -1) - self.mean_) / self.scale_)[:, None, :]
         return scaled
+
+
+def _pairs_of(data: BinnedDataset, dt: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Times (ms) and channels of each sample of a data set, whose steps become those of the network."""
+    steps = np.arange(data.ptr.shape[1] - 1)
+    return [
+        ((np.repeat(steps, np.diff(row)) + 0.5) * dt, np.asarray(data.channels[row[0] : row[-1]], np.int64))
+        for row in data.ptr
+    ]
 
 
 def _are_events(X: Any) -> bool:

@@ -39,6 +39,14 @@ def test_a_run_is_loaded_with_config_metrics_network_and_weights(run: pathlib.Pa
     assert "pattern-generation, 4 reports" in repr(loaded)
 
 
+def test_an_outcome_shows_what_the_command_prints(tmp_path: pathlib.Path) -> None:
+    outcome = start_run(config(), tmp_path / "run", watcher=Watcher())
+    error = f"{100 * outcome.summary['test_error']:.1f} %"
+    assert repr(outcome) == f"Outcome({str(tmp_path / 'run')!r}: test normalised error {error})"
+    for words in ("test normalised error", f"{error} on 1 sample", "4 samples in", str(tmp_path / "run")):
+        assert words in outcome._repr_html_()
+
+
 def test_metrics_are_a_dict_of_arrays_without_pandas(run: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     metrics = ep.load(run).metrics
