@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal as signals
+import threading
 from typing import Any
 
 import numpy as np
@@ -231,6 +232,34 @@ def test_what_a_stream_is_not_for():
         return str(told.value)
 
     assert on_ranks(2, refused) == ["a stream runs on one process, this network on 2 ranks: give it no comm"] * 2
+
+
+@pytest.mark.tiny
+def test_one_thread_at_a_time():
+    sim = ep.Simulator(network(), threads=1)
+    stream, found = sim.stream(), []
+
+    def step() -> None:
+        with pytest.raises(ep.InputError, match="another thread is running this simulator") as told:
+            stream.step([1])
+        found.append(told.type)
+
+    with sim._alone:
+        other = threading.Thread(target=step)
+        other.start()
+        other.join()
+    assert found == [ep.InputError]
+    stream.step([1])
+
+
+@pytest.mark.tiny
+def test_a_network_without_neurons():
+    net = ep.Network()
+    net.connect(net.add(ep.EventSource(), 3, "in"), net.add(ep.Readout(), 2, "out"), weight=1.0)
+    run = ep.Simulator(net, threads=1).run(3.0, {"in": np.eye(3)})
+    stream = ep.Simulator(net, threads=1).stream()
+    for t in range(3):
+        np.testing.assert_array_equal(stream.step([t]), run.y["out"][t])
 
 
 @pytest.mark.tiny
