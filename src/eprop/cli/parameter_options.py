@@ -33,7 +33,8 @@ def option_of(
     several = isinstance(info.kind, tuple)
     told = f"  \\[default: {default}]" if default else ""
     unit = f" ({info.unit})" if info.unit else ""
-    doc = (info.doc[:1].upper() + info.doc[1:]).replace("[", "\\[")
+    doc = info.doc if _begins_with_value(info.doc) else info.doc[:1].upper() + info.doc[1:]
+    doc = doc.replace("[", "\\[")
     text = doc + unit + ("; may be given more than once." if several else ".") + told
     common: dict[str, Any] = {"rich_help_panel": panel, "show_default": False, "help": text}
     if info.kind is bool:
@@ -47,4 +48,12 @@ def option_of(
 
 def default_text(default: Any) -> str:
     """A default as the help tells it; nothing where there is none, or it is switched off."""
-    return "" if default in (None, (), False) else f"{default:g}" if isinstance(default, float) else str(default)
+    if default is None or default is False or default == ():
+        return ""
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _begins_with_value(doc: str) -> bool:
+    """Whether a text begins with a value of the parameter, as ``eprop (...)``, ``adam, momentum`` and ``alif: ...`` do."""
+    first = doc.partition(" ")[0]
+    return first.endswith((",", ":")) or first.startswith("eprop") or "_" in first

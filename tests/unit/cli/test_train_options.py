@@ -50,7 +50,7 @@ def own() -> pathlib.Path:
 def test_help_lists_the_parameters_of_a_file(own: pathlib.Path) -> None:
     text = run("train", own, "--help").stdout
     for words in ("This task", "--loud", "rate of an input of the louder group (Hz)", "default: 80", "--rule", "--tau-m",
-                  "--test-samples", "default: 0.005, with eprop+ 0.0001"):  # fmt: skip
+                  "--test-samples", "default: 200", "default: 0.005, with eprop+ 0.0001"):  # fmt: skip
         assert words.lower() in text.lower(), words
 
 

@@ -69,18 +69,25 @@ def _task_in(file: str) -> type[Task] | None:
 
 
 def _options(kind: type[Task]) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
-    """Options of a task and of its data by name, and the section of each; those of all tasks come elsewhere."""
+    """Options of a task and of its data by name, those of its file first, and the section of each; others all tasks have."""
     from eprop.parameters import parameters_of
 
     found: dict[str, inspect.Parameter] = {}
     homes: dict[str, str] = {}
+    panels: dict[str, str] = {}
+    of_data = _defaults_of_data(kind)
     for section, described in (("task", kind), ("data", kind.data)):
         for name, info in parameters_of(described):
             if name in found or name in common_names():
                 continue
-            panel = DATA if section == "data" else OWN if _declared_in_file(kind, name) else MODEL
-            found[name], homes[name] = option_of(name, info, _default(described, name), panel), section
-    return dict(sorted(found.items(), key=lambda item: homes[item[0]] == "data")), homes
+            homes[name] = section
+            panels[name] = DATA if section == "data" else OWN if _declared_in_file(kind, name) else MODEL
+            default = (
+                default_text(of_data[name]) if section == "data" and name in of_data else _default(described, name)
+            )
+            found[name] = option_of(name, info, default, panels[name])
+    order = (OWN, DATA, MODEL)
+    return dict(sorted(found.items(), key=lambda item: order.index(panels[item[0]]))), homes
 
 
 def _declared_in_file(kind: type[Task], name: str) -> bool:
@@ -97,6 +104,14 @@ def _default(described: Any, name: str) -> str:
     plain, plus = (_suited(described, given).get(name, usual) for given in ({}, {"rule": "eprop+"}))
     text = default_text(plain)
     return text if plain == plus or name == "rule" else f"{text}, with eprop+ {default_text(plus)}"
+
+
+def _defaults_of_data(kind: type[Task]) -> Mapping[str, Any]:
+    """What suits the task as its file has it; nothing where it cannot be made without parameters."""
+    try:
+        return kind().default_data()
+    except Exception:
+        return {}
 
 
 def _suited(kind: type[Task], given: Mapping[str, Any]) -> Mapping[str, Any]:
