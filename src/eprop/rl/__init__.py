@@ -11,6 +11,7 @@
     GymnasiumEnvironments                                  those of Gymnasium          gym.py
     Agent, RolloutLearner                                  act, learn                  learner.py
     play                                                   judge                       evaluation.py
+    OnlineActor                                            without a critic, e-prop+   online.py
 """
 
 from eprop.rl.advantages import discounted_returns, generalised_advantages, next_values, td_errors
@@ -20,6 +21,7 @@ from eprop.rl.evaluation import Returns, play
 from eprop.rl.gym import GymnasiumEnvironments
 from eprop.rl.learner import Agent, RolloutLearner, Streams, check_readouts
 from eprop.rl.objective import Credit, Experience, Objective, credit, errors, loss
+from eprop.rl.online import OnlineActor
 from eprop.rl.pixels import PixelEvents
 from eprop.rl.policies import GaussianPolicy, Policy, SoftmaxPolicy
 from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
@@ -27,7 +29,8 @@ from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
 __all__ = [
     "Actions", "Agent", "ContinuousActions", "Credit", "DiscreteActions", "Encoder", "Environments",
     "EpisodeRestartedWarning", "Episodes", "Experience", "Finished", "GaussianPolicy", "GymnasiumEnvironments", "LatencyCode",
-    "Moment", "Objective", "Outcome", "PixelEvents", "PoissonCode", "Policy", "PopulationCode", "RateCode", "Returns",
+    "Moment", "Objective", "OnlineActor",
+    "Outcome", "PixelEvents", "PoissonCode", "Policy", "PopulationCode", "RateCode", "Returns",
     "RolloutLearner", "SoftmaxPolicy", "Streams", "check_readouts", "credit", "discounted_returns", "errors",
     "generalised_advantages", "loss", "next_values", "play", "td_errors",
 ]  # fmt: skip

@@ -1,0 +1,73 @@
+"""Learn from reward at every spike, without a critic: e-prop+ and a running mean of the reward, a three-factor rule.
+
+The first two factors are the eligibility trace of a synapse, the third is what comes back: the error of the policy times how
+much better the reward was than usual. Rewards must come with the action that earned them; for later ones, a critic or a trace
+that waits is needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eprop.errors import ParameterError
+from eprop.rl.encoders import Encoder
+from eprop.rl.policies import Policy
+
+
+class OnlineActor:
+    """A network that acts in one environment, and learns by e-prop+ from each reward as it comes (Williams 1992).
+
+    With the reward ``r`` of an action ``a`` and its running mean ``b``, the errors of the readouts are
+    ``-(r - b) d log pi(a) / dy``. They are told one step later, and belong to the step in which the action was chosen.
+
+    Parameters
+    ----------
+    stream : Stream
+        As ``Simulator.stream()`` makes it, of a network with one event source and the policy as its only readouts.
+    encoder : Encoder
+    policy : Policy
+    shape : tuple of int
+        Of an observation.
+    substeps : int
+        Steps of the network for each action.
+    seed : int
+    decay : float
+        Of the running mean of the reward, for each action.
+
+    Attributes
+    ----------
+    baseline : float
+        The running mean.
+    """
+
+    def __init__(
+        self, stream: Any, encoder: Encoder, policy: Policy, shape: tuple[int, ...], substeps: int, seed: int,
+        decay: float = 0.95,
+    ):  # fmt: skip
+        if substeps < 1 or not 0.0 <= decay < 1.0:
+            raise ParameterError(f"OnlineActor needs substeps >= 1 and 0 <= decay < 1, got {substeps} and {decay}")
+        self.stream, self.encoder, self.policy, self.substeps, self.decay = stream, encoder, policy, substeps, decay
+        self.baseline, self._memory = 0.0, encoder.memory(1, shape)
+        self._rng = np.random.default_rng(seed)
+        self._slope: np.ndarray | None = None
+        self._error: np.ndarray | None = None
+
+    def act(self, observation: np.ndarray, *, greedy: bool = False) -> Any:
+        """Show an observation, run the network for some steps, choose an action; what the last reward taught is learned."""
+        spikes = self.encoder.spikes(np.asarray(observation)[None], self.substeps, self._rng, self._memory)
+        y = np.zeros(0)
+        for channels in spikes[:, 0]:
+            y = self.stream.step(np.flatnonzero(channels), error=self._error)
+            self._error = None
+        action = self.policy.best(y) if greedy else self.policy.sample(y, self._rng)
+        self._slope = self.policy.derivatives(np.array(y), np.asarray(action)).log_probability
+        return action
+
+    def reward(self, value: float) -> None:
+        """What the last action earned; it is learned from with the next step of the network."""
+        if self._slope is None:
+            raise ParameterError("OnlineActor.reward follows an action: call act() before")
+        self._error, self._slope = -(value - self.baseline) * self._slope, None
+        self.baseline += (1.0 - self.decay) * (value - self.baseline)

@@ -1,0 +1,60 @@
+"""A three-factor rule without a critic: e-prop+ and a running mean of the reward."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.errors import ParameterError
+from eprop.rl import OnlineActor, PopulationCode, SoftmaxPolicy
+
+
+def actor(eta: float = 2e-3) -> OnlineActor:
+    net = ep.Network(dt=1.0, seed=2)
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=eta), kappa=0.8)
+    encoder = PopulationCode(fields=6)
+    x, rec = net.add(ep.EventSource(), encoder.channels((1,)), name="in"), net.add(ep.LIF(tau_m=5.0), 20, name="rec")
+    out = net.add(ep.Readout(tau_m=5.0), 2, name="policy")
+    net.connect(x, rec, weight=ep.Normal(0.3, 0.4), rule=rule)
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.1), rule=rule)
+    net.feedback(out, rec, ep.Symmetric())
+    return OnlineActor(ep.Simulator(net, threads=1).stream(), encoder, SoftmaxPolicy(), (1,), substeps=8, seed=3)
+
+
+def play(one: OnlineActor, trials: int, *, greedy: bool = False) -> float:
+    """Two pictures, two actions, a reward for the one that belongs to the picture."""
+    rng, total = np.random.default_rng(4), 0.0
+    for _ in range(trials):
+        side = int(rng.integers(2))
+        reward = float(one.act(np.array([1.5 * side - 0.75]), greedy=greedy) == side)
+        if not greedy:
+            one.reward(reward)
+        total += reward
+    return total / trials
+
+
+def test_it_learns_which_action_belongs_to_which_picture():
+    one = actor()
+    before = play(one, 50, greedy=True)
+    play(one, 400)
+    assert before < 0.8
+    assert play(one, 100, greedy=True) > 0.9
+    assert one.baseline > 0.8
+
+
+def test_without_a_surprise_nothing_is_learned():
+    one = actor()
+    one.baseline = 1.0
+    one.act(np.array([0.5]))
+    one.reward(1.0)
+    assert one.baseline == 1.0
+    assert not one._error.any()
+
+
+def test_a_reward_follows_an_action():
+    one = actor()
+    with pytest.raises(ParameterError, match="follows an action"):
+        one.reward(1.0)
+    with pytest.raises(ParameterError, match="substeps >= 1"):
+        OnlineActor(None, PopulationCode(), SoftmaxPolicy(), (1,), substeps=0, seed=1)
