@@ -8,7 +8,7 @@ import pathlib
 import re
 import tomllib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ class UnusedParameterWarning(UserWarning):
 ENGINES = ("event", "time")
 #: What figures are written as.
 FORMATS = ("png", "pdf", "svg")
+#: What a parameter may be, in words.
+VALUE = "a number, a text, true or false, or a list of these"
 _SECTIONS = ("task", "data", "training", "run")
 
 
@@ -163,7 +165,7 @@ class RunConfig:
 
 def _fixed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values that may be looked up in tables: a list in a file may be anything, and is refused later if it is wrong."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return {name: value if isinstance(value, Hashable) else repr(value) for name, value in values.items()}
 
 
 def training_of(kind: type[Task]) -> type[Training] | type[PolicyTraining]:
@@ -263,12 +265,10 @@ def _table(text: str, where: str) -> dict[str, dict[str, Any]]:
         if section not in _SECTIONS or not isinstance(values, dict):
             what = "section" if isinstance(values, dict) else "key outside of a section"
             near = suggestion(section, _SECTIONS)
-            raise ParameterError(f"{where}: line {_line(text, '', section)}: unknown {what} {section!r}{near}")
+            raise ParameterError(f"{where}: line {_line(text, '', section)}: unknown {what} {section!r:.80}{near}")
         for key, value in values.items():
             if not _is_value(value) or (section == "task" and key == "name" and not isinstance(value, str)):
-                wanted = (
-                    "the name of a task" if key == "name" else "a number, a text, true or false, or a list of these"
-                )
+                wanted = "the name of a task" if key == "name" else VALUE
                 line = _line(text, section, key)
                 raise ParameterError(f"{where}: line {line}: {key} must be {wanted}, got {value!r:.80}")
     return table
@@ -300,7 +300,7 @@ def parse_config(
         for key in table.get(section, {}):
             if key not in known:
                 line = _line(text, section, key)
-                raise ParameterError(f"{where}: line {line}: [{section}] has no key {key!r}{_instead(key, known)}")
+                raise ParameterError(f"{where}: line {line}: [{section}] has no key {key!r:.80}{_instead(key, known)}")
     return name, _Parsed(table, text, where)
 
 
@@ -323,6 +323,8 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
         if len(homes) != 1:
             raise ParameterError(f"--set {setting:.80}: {_not_one(section, name, homes, kinds)}")
         values, value = out[homes[0]], _value(text.strip())
+        if not _is_value(value):
+            raise ParameterError(f"--set {setting:.80}: {name} must be {VALUE}")
         if name in values and values[name] != value:
             raise ParameterError(
                 f"--set {name}={values[name]!s:.80} and --set {setting:.80}: which of them? Leave out one"
