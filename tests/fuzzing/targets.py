@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 import eprop as ep
-from eprop.data import BinnedDataset, Events, cached, from_iterable, load_dataset, read_mnist, read_nmnist
+from eprop.data import BinnedDataset, Events, LiveEvents, cached, from_iterable, load_dataset, read_mnist, read_nmnist
+from eprop.data.live_sources import read_text
 from eprop.data.nmnist import encode
 from eprop.errors import DivergenceError
 from eprop.tasks.pattern_generation import read_path
@@ -155,6 +156,16 @@ def read_samples(state: Any, rng: random.Random) -> None:
     array = np.array([[3, 2, 1500, 1], [4, 2, 1700, 0]], rng.choice((np.int64, np.float64, np.uint16)))
     label: Any = rng.choice((3, -1, 1.5, None, "a", 2**40, [1], np.array([3]), np.nan))
     from_iterable([(spoiled(array, rng), label if rng.random() < 0.3 else 3)], n_steps=4).validate()
+
+
+def read_live(state: Any, rng: random.Random) -> None:
+    """Lines of text as a camera's program writes them."""
+    text = reworded(rng.choice(("0.5 1\n1.5 2\n1.7 4\n2.5 0\n", "3 2 1500 1\n4,2,1700,0\n# end\n1 1 2600 1\n")), rng)
+    size: Any = rng.choice((5, (5, 5)))
+    with LiveEvents(read_text(text.splitlines()), size, real_time=False) as live:
+        for _, channels in zip(range(20), live, strict=False):
+            assert channels.min(initial=0) >= 0
+            assert channels.max(initial=0) < live.size
 
 
 # --------------------------------------------------------------------------------------------------- configurations, runs
@@ -324,6 +335,7 @@ TARGETS = (
     Target("samples", lambda folder: None, read_samples, 8),
     Target("configuration", configurations, read_configuration, 12),
     Target("settings", lambda folder: None, read_settings, 12),
+    Target("live", lambda folder: None, read_live, 3),
     Target("path", lambda folder: folder, read_curve, 8),
     Target("run", run_folders, read_run, 6),
     Target("set_state", simulators, set_state, 6),

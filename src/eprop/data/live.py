@@ -15,6 +15,8 @@ from eprop.errors import DataError, LostEventsWarning, ParameterError
 from eprop.parameters import brief, is_finite_number
 
 _NONE = np.zeros(0, np.int64)
+#: Beyond so many steps, times in ms have no fraction any more.
+_MOST_STEPS = 2.0**52
 
 
 class LiveEvents:
@@ -171,16 +173,21 @@ class LiveEvents:
                 times, channels = self._pixels(*item)
         except DataError:
             raise
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, OverflowError):
             raise _no_event(item) from None
         try:
             times = np.atleast_1d(np.asarray(times, np.float64))
             whole = np.atleast_1d(np.asarray(channels))
-            found = whole.astype(np.int64)
-        except (TypeError, ValueError):
+            with np.errstate(invalid="ignore"):
+                found = whole.astype(np.int64)
+        except (TypeError, ValueError, OverflowError):
             raise _no_event(item) from None
         if found.shape != times.shape or times.ndim != 1 or not np.isfinite(times).all() or (found != whole).any():
             raise DataError(f"times must be finite and channels whole numbers, one for each event, got {brief(item)}")
+        if (np.abs(times) > _MOST_STEPS * self._dt).any():
+            raise DataError(
+                f"times must lie within {_MOST_STEPS:g} steps of {self._dt:g} ms, got {np.abs(times).max():g} ms"
+            )
         if found.size and (found.min() < 0 or found.max() >= self.size):
             raise DataError(f"channels must lie in 0..{self.size - 1}, got {found.min()}..{found.max()}")
         return times, found
@@ -189,7 +196,11 @@ class LiveEvents:
         if self._shape is None:
             raise DataError("events of pixels need LiveEvents.size = (height, width)")
         height, width = self._shape
-        x, y, p = (np.asarray(part, np.int64) for part in (x, y, p))
+        given = [np.asarray(part) for part in (x, y, p)]
+        with np.errstate(invalid="ignore"):
+            x, y, p = (part.astype(np.int64) for part in given)
+        if any(np.any(whole != part) for whole, part in zip((x, y, p), given, strict=True)):
+            raise DataError("columns, rows and polarities of events must be whole numbers")
         if np.any((x < 0) | (x >= width) | (y < 0) | (y >= height)):
             raise DataError(f"pixels must lie within {height} rows and {width} columns")
         return np.asarray(t, np.float64) / 1000.0, (p > 0) * height * width + y * width + x

@@ -74,7 +74,9 @@ class Place:
         values = np.asarray(self.array(name).values)
         self._check_length(name, values, like)
         found = values.astype(np.float64)
-        if np.isinf(found).any() or (values.dtype.kind in "iu" and (found.astype(values.dtype) != values).any()):
+        with np.errstate(invalid="ignore"):  # of whole numbers that a double rounds beyond their type
+            lost = values.dtype.kind in "iu" and (found.astype(values.dtype) != values).any()
+        if lost or np.isinf(found).any():
             raise DataError(f"{self.path}: {self.name}/{name} holds a number that a double cannot hold")
         return found
 

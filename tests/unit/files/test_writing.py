@@ -4,10 +4,13 @@ import errno
 import os
 import pathlib
 
+import numpy as np
 import pytest
 
 from eprop.errors import OutputError
-from eprop.files import write_text, written_aside
+from eprop.files import output_errors, write_text, written_aside
+from eprop.plot.style import new_figure, save
+from eprop.training.checkpoint import Checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.tiny
 
@@ -96,3 +99,29 @@ def test_trouble_with_the_disk_is_explained(tmp_path: pathlib.Path, code: int, a
 def test_a_missing_folder_is_explained(tmp_path: pathlib.Path) -> None:
     with pytest.raises(OutputError, match="cannot be written: No such file or directory"):
         write_text(tmp_path / "none" / "a.txt", "text")
+
+
+def test_a_full_disk_names_the_size_that_is_wanted(tmp_path: pathlib.Path) -> None:
+    """Of a text, a picture and a checkpoint alike: all are made in memory first."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    figure = new_figure(2.0, 2.0)
+    figure.add_subplot().plot([1, 2, 3])
+    writes = {
+        "a.txt": lambda path: write_text(path, "x" * 5000),
+        "a.png": lambda path: save(figure, path),
+        "a.h5": lambda path: save_checkpoint(path, Checkpoint("", {}, {"x": np.zeros(1000)})),
+    }
+    for name, write in writes.items():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            with pytest.raises(
+                OutputError, match=rf"{name}: cannot be written: the file .* \([\d,]+ bytes are wanted\)"
+            ):
+                write(tmp_path / name)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+    words = r"the disk is full; free some room, or write elsewhere \(12,345 bytes"
+    with pytest.raises(OutputError, match=words), output_errors("a.txt", 12345):
+        raise OSError("100 requested and 20 written")  # as NumPy says it

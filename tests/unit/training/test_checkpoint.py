@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from eprop.errors import CheckpointError, OutputError
+from eprop.files.hdf5 import hdf5_process
 from eprop.training import Checkpoint, load_checkpoint, save_checkpoint
+from eprop.training import checkpoint as module
 
 pytestmark = pytest.mark.tiny
 
@@ -125,3 +127,39 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: pathlib.Path, checkpoin
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert same(load_checkpoint(path), checkpoint)
     assert [p.name for p in tmp_path.iterdir()] == ["c.h5"]
+
+
+def test_a_checkpoint_of_somebody_else_is_read_by_another_process(
+    tmp_path: pathlib.Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same values; a file made to do harm, whose checksum is right, is refused."""
+    path = tmp_path / "c.h5"
+    monkeypatch.setenv("EPROP_STATE_DIR", str(tmp_path / "theirs"))
+    save_checkpoint(path, checkpoint)
+    monkeypatch.setenv("EPROP_STATE_DIR", str(tmp_path / "mine"))
+    with hdf5_process() as process:
+        assert same(load_checkpoint(path), checkpoint)
+        assert process._process is not None
+        with pytest.raises(CheckpointError, match=r"c.h5: .*would take .* bytes of memory"):
+            load_checkpoint(path, memory=100)
+        with h5py.File(tmp_path / "evil.h5", "w", userblock_size=512) as file:
+            file.create_dataset("state/x", (1 << 42,), float, chunks=(1024,))
+        content = (tmp_path / "evil.h5").read_bytes()[512:]
+        path.write_bytes(module._header("0.2.0", memoryview(content)).replace(b"mark ", b"mark 0") + content)
+        for words in ("is damaged, its checksum is wrong", "state/x: would take"):
+            with pytest.raises(CheckpointError, match=words):
+                load_checkpoint(path)
+            monkeypatch.setattr(module, "own_mark", lambda digest: "")
+            path.write_bytes(module._header("0.2.0", memoryview(content)) + content)
+
+
+def test_a_position_that_is_none(tmp_path: pathlib.Path, checkpoint: Checkpoint) -> None:
+    path = tmp_path / "c.h5"
+    for position in ("[1]", "3", "[" * 100_000):
+        image = module._hdf5(checkpoint)
+        with h5py.File(image, "r+") as file:
+            file.attrs["position"] = position if len(position) < 60_000 else "[" * 60_000
+        with image.getbuffer() as whole, whole[512:] as content:
+            path.write_bytes(module._header("0.2.0", content) + content)
+        with pytest.raises(CheckpointError, match=r"c.h5: (cannot be read|is no JSON)"):
+            load_checkpoint(path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pathlib
 
 import pytest
@@ -203,3 +204,39 @@ def test_training_is_frozen_and_printable() -> None:
         "Training(epochs=1, batch_size=32, schedule='linear', eta_final=0.01, reports=200, hold_evaluations=10, "
         "validation_interval=None, patience=0, keep_best=None, skip_easy=0.0)"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[task]\nloss = []\n", "file: line 2: loss must be"),
+        (
+            "[task]\nrule = [[1]]\n",
+            "file: line 2: rule must be a number, a text, true or false, or a list of these, got",
+        ),
+        ("[task]\nrule = {a = 1}\n", "file: line 2: rule must be a number, a text"),
+        ("[task]\nseed = 1979-05-27\n", "file: line 2: seed must be a number, a text"),
+        ("[task]\nname = 3\n", "file: line 2: name must be the name of a task, got 3"),
+        ("[task]\nseed = " + "9" * 5000, "file: is no TOML"),
+        ("[task]\nseed = " + "[" * 5000, "file: is no TOML"),
+        ("[task]\nseed = " + "9" * 40, "file: line 2: seed must be a whole number of 64 bits"),
+    ],
+)
+def test_values_that_no_parameter_has(text: str, words: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        RunConfig.make(*parse_config(text, "file", "nmnist"))
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_settings_that_no_parameter_has() -> None:
+    for setting in ("rule=[[1]]", "loss=[]", "rule=[]", "epochs=" + "9" * 5000, "rule=" + "[" * 5000):
+        with pytest.raises(ParameterError) as caught:
+            RunConfig.make("nmnist", **parse_settings("nmnist", [setting]))
+        assert len(str(caught.value)) < 600
+
+
+def test_a_configuration_is_a_regular_file(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "config.toml")
+    with pytest.raises(ParameterError, match=r"config.toml: cannot be read: it is a named pipe"):
+        read_config(tmp_path / "config.toml")
