@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.engine.build import memory
 from eprop.engine.run import streams as module
 from eprop.timedriven import TimeDrivenStreams
 from networks import disagreement, two_threads
@@ -368,3 +369,55 @@ def test_an_exploding_stream_is_told() -> None:
     streams = sim.streams(N)
     with pytest.raises(ep.DivergenceError, match=r"step: stream .* exploded"):
         [streams.step(channels(t)) for t in range(50)]
+
+
+class InterruptedOnce:
+    """A rollout of the core whose first replay is interrupted half way."""
+
+    def __init__(self, core: Any):
+        self._core, self._whole = core, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)
+
+    def replay(self, *given: Any) -> None:
+        self._core.replay(*given)
+        if not self._whole:
+            self._whole = True
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_replay_is_done_again_before_anything_else() -> None:
+    sim = ep.Simulator(network("ALIF", "more", noise=True), threads=1)
+    streams, rollout = sim.streams(N), sim.forward(sim.samples(N, STEPS, {"in": stimulus(1, N, STEPS)}))
+    y = [streams.step(channels(t)).copy() for t in range(STEPS)]
+    errors = errors_like(y, 1)
+    wanted = streams.backward(errors), rollout.backward(errors)
+    for one in (streams, rollout):
+        one._core = InterruptedOnce(one._core)
+        with pytest.raises(KeyboardInterrupt):
+            one.replay()
+    refused = [
+        lambda: streams.step(), lambda: streams.reset([0]), lambda: streams.backward(errors), streams.state,
+        rollout.backward, lambda: sim.forward(sim.samples(N, 3), after=rollout),
+    ]  # fmt: skip
+    for call in refused:
+        with refuse("was interrupted"):
+            call()
+    assert np.array_equal(streams.replay(), np.stack(y, axis=1))
+    assert same(streams.backward(errors), wanted[0])
+    assert same(rollout.replay().backward(errors), wanted[1])
+
+
+def test_streams_that_outgrow_the_memory_are_refused_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    sim = ep.Simulator(network(), threads=1)
+    streams = sim.streams(N, steps=8)
+    monkeypatch.setattr(memory, "NOTICEABLE", 0)
+    monkeypatch.setattr(memory, "available_memory", lambda: 200_000)
+    with pytest.raises(ep.MemoryLimitError, match=r"4 streams of .* steps side by side"):
+        [streams.step(channels(t)) for t in range(1000)]
+    done = streams.steps
+    assert 8 <= done < 500
+    monkeypatch.undo()
+    streams.step(channels(done))
+    assert streams.steps == done + 1
