@@ -14,7 +14,7 @@ import os
 import record
 
 from eprop.bench import ScalingConfig
-from eprop.bench.apart import measure_apart
+from eprop.bench.in_subprocess import measure_in_subprocess
 from eprop.free_memory import available_memory
 
 MODES = ("static", "eprop", "eprop+")
@@ -35,7 +35,7 @@ def main() -> None:
             neurons=arguments.neurons, indegree=arguments.indegree, rate=5.0, steps=arguments.steps, mode=mode,
             threads=arguments.threads, inputs=1000, readouts=10, timers=True,
         )  # fmt: skip
-        found[mode] = measure_apart(config)
+        found[mode] = measure_in_subprocess(config)
         found[mode]["synapses_built_per_second"] = found[mode]["synapses"] / found[mode]["build_seconds"]
         print(mode, json.dumps(found[mode]), flush=True)
     print(record.write("full_node" if arguments.neurons == 128_000 else "full_node_trial", found))

@@ -33,7 +33,7 @@ import throughput
 
 import eprop as ep
 from eprop.bench import ScalingConfig
-from eprop.bench.apart import has_ranks, measure_apart
+from eprop.bench.in_subprocess import has_ranks, measure_in_subprocess
 from eprop.bench.scaling import MODES, network_of, run_steps, run_timed
 from eprop.tasks import NMNIST
 
@@ -192,7 +192,7 @@ def over_ranks(config: ScalingConfig, repeats: int) -> dict[str, Any]:
     found: dict[str, list[float]] = {name: [] for name in settings}
     for _ in range(repeats):
         for name, (threads, ranks) in settings.items():
-            found[name].append(measure_apart(config.replace(threads=threads), ranks=ranks)["run_seconds"])
+            found[name].append(measure_in_subprocess(config.replace(threads=threads), ranks=ranks)["run_seconds"])
     return compared(found)
 
 

@@ -11,7 +11,7 @@ import tempfile
 
 import record
 
-from eprop.bench.apart import mpiexec
+from eprop.bench.in_subprocess import mpiexec
 
 RULES = ("eprop", "eprop+")
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from eprop.bench.apart import has_ranks, measure_apart
 from eprop.bench.bandwidth import bytes_per_synapse, cache_bytes
+from eprop.bench.in_subprocess import has_ranks, measure_in_subprocess
 from eprop.bench.scaling import ScalingConfig, run_scaling
 from eprop.training.machine import describe_installation
 
@@ -241,7 +241,7 @@ def calibrate(mode: str, *, steps: int = 300, repeats: int = 3, **fixed: Any) ->
         model.fit_threads(_measured(mode, 2, steps, repeats, fixed), 2)
     if has_ranks():
         configs = [ScalingConfig(mode=mode, steps=steps, **shape, **fixed) for shape in SHAPES_OF_RANKS]
-        found = [np.median([measure_apart(c, ranks=2)["run_seconds"] for _ in range(repeats)]) for c in configs]
+        found = [np.median([measure_in_subprocess(c, ranks=2)["run_seconds"] for _ in range(repeats)]) for c in configs]
         model.fit_ranks(list(zip(configs, found, strict=True)), 2)
     return model
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from eprop.bench import ScalingConfig
-from eprop.bench.apart import has_ranks, measure_apart
+from eprop.bench.in_subprocess import has_ranks, measure_in_subprocess
 from eprop.bench.scaling import MODES
 from eprop.errors import ParameterError
 from eprop.figures.base import PaperFigure
@@ -43,7 +43,7 @@ def measure(
 ) -> dict[str, Any]:
     """One point, once: a part of the figure."""
     fields = {name: value for name, value in config.items() if name != "type"}
-    found = measure_apart(ScalingConfig(**fields), ranks=ranks, nest=nest)
+    found = measure_in_subprocess(ScalingConfig(**fields), ranks=ranks, nest=nest)
     tell(1.0)
     return {key: found[key] for key in KEYS}
 

@@ -90,7 +90,7 @@ def _hdf5(checkpoint: Checkpoint) -> io.BytesIO:
     """The file's content. It is made in memory: on a full disk the HDF5 library would crash."""
     out = io.BytesIO()
     with h5py.File(out, "w", userblock_size=_HEADER) as file:
-        arrays_of_position, numbers = _apart(checkpoint.position)
+        arrays_of_position, numbers = _split(checkpoint.position)
         for group, arrays in zip(_GROUPS, (checkpoint.state, checkpoint.example, arrays_of_position), strict=True):
             for name, array in arrays.items():
                 file.create_dataset(f"{group}/{name}", data=np.asarray(array))
@@ -100,7 +100,7 @@ def _hdf5(checkpoint: Checkpoint) -> io.BytesIO:
     return out
 
 
-def _apart(position: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _split(position: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays, and the rest."""
     arrays = {name: value for name, value in position.items() if isinstance(value, np.ndarray)}
     return arrays, {name: value for name, value in position.items() if name not in arrays}

@@ -14,7 +14,7 @@ from eprop.rl import Returns
 from eprop.tasks import Control, EpisodeChoice
 from eprop.training.control import PolicyTrainer, judge
 from eprop.training.engines import make_engine
-from eprop.training.evaluation import watched
+from eprop.training.evaluation import evaluation_progress
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.machine import package_version
 from eprop.training.sample_run import MetricsWriter, SampleRun
@@ -97,4 +97,4 @@ def judged(
     task: Control, simulator: Simulator, choice: EpisodeChoice, watcher: Watcher, interrupt: Interrupt
 ) -> Returns:
     """Returns of the test episodes; `Stopped` after a signal."""
-    return judge(task, simulator, choice, watched(watcher, choice.episodes, interrupt))
+    return judge(task, simulator, choice, evaluation_progress(watcher, choice.episodes, interrupt))

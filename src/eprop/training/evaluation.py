@@ -28,7 +28,7 @@ Engine = Simulator | ReferenceSimulator
 EVALUATION_STREAM = 2**32 - 1
 
 
-def watched(watcher: Watcher, total: int, interrupt: Interrupt) -> Callable[[int], None]:
+def evaluation_progress(watcher: Watcher, total: int, interrupt: Interrupt) -> Callable[[int], None]:
     """A ``progress`` for `evaluate` that tells the watcher, and raises `Stopped` after a signal."""
     lock, done = threading.Lock(), 0
 

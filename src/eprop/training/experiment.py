@@ -16,7 +16,7 @@ from eprop.tasks import Control, EpisodeChoice, Task, Trials
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig
 from eprop.training.control_run import ControlRun, judged
-from eprop.training.evaluation import evaluate, watched
+from eprop.training.evaluation import evaluate, evaluation_progress
 from eprop.training.interrupt import Interrupt
 from eprop.training.lock import locked
 from eprop.training.metrics import Evaluation
@@ -203,7 +203,11 @@ def evaluate_run(
         test = in_turn(simulator.comm, partial(_test_trials, config, data, fresh, source))
         watching.phase("testing")
         with Interrupt(simulator.comm) as interrupt:
-            return config, evaluate(config.task, simulator, test, watched(watching, len(test), interrupt)), test
+            return (
+                config,
+                evaluate(config.task, simulator, test, evaluation_progress(watching, len(test), interrupt)),
+                test,
+            )
 
 
 def _test_trials(

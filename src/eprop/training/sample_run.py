@@ -21,7 +21,7 @@ from eprop.tasks import Parts, Trials
 from eprop.training.checkpoint import Checkpoint, save_checkpoint
 from eprop.training.config import RunConfig
 from eprop.training.engines import make_engine
-from eprop.training.evaluation import evaluate, watched
+from eprop.training.evaluation import evaluate, evaluation_progress
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.lock import locked
 from eprop.training.machine import describe_machine, package_version, peak_memory
@@ -196,7 +196,9 @@ class SampleRun:
         """Judge by the test samples."""
         test = self.parts.test
         try:
-            return evaluate(self.task, self.simulator, test, watched(self.watcher, len(test), self.interrupt))
+            return evaluate(
+                self.task, self.simulator, test, evaluation_progress(self.watcher, len(test), self.interrupt)
+            )
         except Stopped as stop:
             raise Stopped(self.how_to_go_on(), stop.exit_code, together=stop.together) from None
 

@@ -19,7 +19,7 @@ from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Task, check_choice
 from eprop.training.early_stopping import Best
-from eprop.training.evaluation import Engine, check_task, evaluate, watched
+from eprop.training.evaluation import Engine, check_task, evaluate, evaluation_progress
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Evaluation, Running
 from eprop.training.order import Easy, Order, shuffled
@@ -470,7 +470,7 @@ class Trainer:
         if self.by_batch:
             line["spikes_per_sample"] = part.spikes / part.samples
         if self.hold is not None and evaluates:
-            watch = watched(self.watcher, len(self.hold), self._interrupt)
+            watch = evaluation_progress(self.watcher, len(self.hold), self._interrupt)
             held = evaluate(self.task, self.simulator, self.hold, watch)
             self._note_held(held)
             line |= {"hold_error": held.error, "hold_loss": held.loss}

@@ -46,7 +46,7 @@ def test_a_part_measures_what_its_point_says(monkeypatch, tmp_path):
         asked.append((config, ranks, nest))
         return dict.fromkeys(KEYS, 1.0) | {"phases": {}}
 
-    monkeypatch.setattr(figure_5, "measure_apart", measured)
+    monkeypatch.setattr(figure_5, "measure_in_subprocess", measured)
     figure = Figure5(neurons=100, indegree=500)
     point = next(p for p in points(figure) if p["workers"] == 2 and p["mode"] == "stdp")
     assert set(measure(tmp_path, lambda share: None, figure._config(point), 3, True)) == set(KEYS)

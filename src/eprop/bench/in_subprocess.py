@@ -29,7 +29,7 @@ def has_ranks() -> bool:
     return installed and mpiexec() is not None
 
 
-def measure_apart(config: ScalingConfig, *, ranks: int = 1, nest: bool = False) -> dict[str, Any]:
+def measure_in_subprocess(config: ScalingConfig, *, ranks: int = 1, nest: bool = False) -> dict[str, Any]:
     """Fields of `ScalingResult`, ours or NEST's, from a process of its own, or from several ranks.
 
     Raises
