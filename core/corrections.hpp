@@ -9,7 +9,8 @@
 //     C_A  own component               -(p[A] d) / p[A, own]; without filters b / p[A, own]
 //     C_E  trace                       -(p[E] d + p[E, own] C_A) / kappa^n
 //     C_R  regularising trace          -(p[R] d + p[R, own] C_A) / kappa_reg^n
-//     C_Q  gradient up to t that no    p[GE] C_E + p[GR] C_R + p[G] d + p[G, own] C_A
+//     C_S  trace that waits for reward -(p[S] d + p[SE] C_E + p[S, own] C_A) / gamma^n
+//     C_Q  gradient up to t that no    p[GE] C_E + p[GR] C_R + p[G] d + p[G, own] C_A + told C_S
 //          spike has caused yet
 //
 // Behind them stand the entries of p that lead to the gradient, for the synapse to collect what it has to up to t.
@@ -116,6 +117,7 @@ template <Kind K, class Real> struct Corrections {
   Array2<Real> out;
   Rows<K.n_constants(), const double> constants;
   Real d_0, d_1, grow, grow_reg;  // arrival moved back, 1 / kappa^n, 1 / kappa_reg^n
+  Real grow_gamma, told;          // 1 / gamma^n, what rewards in the block make of a trace that waits at its start
 };
 
 template <Kind K, class Real> Corrections<K, Real> corrections_of(const TargetRange<Real>& targets, Index t) {
@@ -129,7 +131,9 @@ template <Kind K, class Real> Corrections<K, Real> corrections_of(const TargetRa
           static_cast<Real>(d[0]),
           static_cast<Real>(d[1]),
           static_cast<Real>(state.topology.decays(group, kGrowKappa, n)),
-          static_cast<Real>(state.topology.decays(group, kGrowKappaReg, n))};
+          static_cast<Real>(state.topology.decays(group, kGrowKappaReg, n)),
+          static_cast<Real>(state.topology.decays(group, kGrowGamma, n)),
+          K.reward ? static_cast<Real>(told(state, group, t - n, t)) : Real(0)};
 }
 
 // Find those of neurons `begin` to `end`.
@@ -139,7 +143,7 @@ template <Kind K, class Real> void correct(Index begin, Index end, const Correct
   const Array2<Real> table = c.out;
   Rows<K.n_corrections(), Real> out;
   for (int k = 0; k < K.n_corrections(); k++) out.row[k] = table.data + k * table.columns;
-  const Real d_0 = c.d_0, d_1 = c.d_1, grow = c.grow, grow_reg = c.grow_reg;
+  const Real d_0 = c.d_0, d_1 = c.d_1, grow = c.grow, grow_reg = c.grow_reg, grow_gamma = c.grow_gamma, told = c.told;
   const auto constants = c.constants;
   EPROP_INDEPENDENT
   for (Index j = begin; j < end; j++) {
@@ -173,6 +177,15 @@ template <Kind K, class Real> void correct(Index begin, Index end, const Correct
       q += p[K.GR()][j] * rate;
       out[K.C_R()][j] = rate;
       out[K.C_GR()][j] = p[K.GR()][j];
+    }
+    if constexpr (K.reward) {
+      Real waiting = p[K.SE()][j] * e;
+      if constexpr (D > 0) waiting += p[K.S()][j] * d_0;
+      if constexpr (D > 1) waiting += p[K.S() + 1][j] * d_1;
+      if constexpr (M > 0) waiting += p[K.S() + D][j] * own;
+      waiting = -waiting * grow_gamma;
+      q += told * waiting;
+      out[K.C_S()][j] = waiting;
     }
     if constexpr (D > 0) q += p[G][j] * d_0;
     if constexpr (D > 1) q += p[G + 1][j] * d_1;

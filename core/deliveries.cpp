@@ -10,10 +10,11 @@ namespace {
 // From so many branches on they are sorted by several threads, in pieces of at least so many.
 constexpr Index kLeastPiece = 512;
 
-// The delay groups `first .. stop` are listed together; `cutoff` is theirs, `per_step` that of a per-step optimizer or -1.
+// The delay groups `first .. stop` are listed together; `cutoff` and `reward_cutoff` are theirs, `per_step` is the steps after
+// the last spike that a per-step optimizer takes, or -1.
 struct Family {
   Index first, stop;
-  Index cutoff, per_step;
+  Index cutoff, reward_cutoff, per_step;
   Index slot, size;  // filters: of which slot, how many numbers
 };
 
@@ -112,28 +113,29 @@ void sort_few_arrivals(StreamState<Real>& state, const Family& family, const Sor
   });
 }
 
-// Lists the branches of a family whose last spike arrived a cutoff ago, and none until now.
-template <class Real> void list_expired(StreamState<Real>& state, const Family& family, Index t) {
+// Lists the branches of a family whose last spike arrived `cutoff` steps ago, and none until now.
+template <class Real>
+void list_expired(const StreamState<Real>& state, const Family& family, Index cutoff, Index t, std::vector<ExpiredBranch>& out) {
   const Topology& topology = state.topology;
   const Index trace_group = state.groups[family.first].trace_group, stride = filter_size(topology);
   const double* one_step = topology.filters.matrix(trace_group, kForward, 1);
   const double* arrival = topology.arrivals.row(trace_group);
   for (Index group = family.first; group < family.stop; group++) {
-    const auto branches = branches_emitted(state, state.groups[group], t - family.cutoff - state.groups[group].delay);
+    const auto branches = branches_emitted(state, state.groups[group], t - cutoff - state.groups[group].delay);
     for (Index position = branches.first; position < branches.stop; position++) {
       const SpikeTimes& times = state.log.times[position & state.log.record_mask()];
-      if (is_followed(times, family.cutoff)) continue;
+      if (is_followed(times, cutoff)) continue;
       const double* ahead = record_filters(topology, state.log, position, family.slot) + kAhead * stride;
       ExpiredBranch branch{};
       branch.branch = branches[position];
-      branch.optimizer_steps = optimizer_steps_taken(t - family.cutoff, times.interval, family.per_step);
+      branch.optimizer_steps = optimizer_steps_taken(t - cutoff, times.interval, family.per_step);
       for (Index d = 0; d < family.size; d++) {
         double now = one_step[d * family.size] * ahead[0];
         if (family.size == 2) now += one_step[d * family.size + 1] * ahead[1];
         branch.z[d] = now + arrival[d];
         branch.z_before[d] = ahead[d];
       }
-      state.deliveries.expired.push_back(branch);
+      out.push_back(branch);
     }
   }
 }
@@ -145,8 +147,13 @@ template <class Real> bool crosses(const StreamState<Real>& state, const DelayGr
 
 template <class Real> void plan_family(StreamState<Real>& state, Index first, Index stop, Index t, int threads) {
   const DelayGroup& group = state.groups[first];
-  const Family family{
-      first, stop, group.cutoff, group.per_step_optimizer ? group.cutoff : -1, group.filter_slot, state.topology.filters.size};
+  const Family family{first,
+                      stop,
+                      group.cutoff,
+                      group.reward_cutoff,
+                      group.per_step_optimizer ? steps_of_optimizer(group) : -1,
+                      group.filter_slot,
+                      state.topology.filters.size};
   Index count = 0, expiring = 0;
   for (Index k = first; k < stop; k++) {
     count += branches_emitted(state, state.groups[k], t - state.groups[k].delay).size();
@@ -161,7 +168,8 @@ template <class Real> void plan_family(StreamState<Real>& state, Index first, In
       sort_arrivals(state, family, keys, t, count, threads);
     }
   }
-  if (expiring > 0) list_expired(state, family, t);
+  if (expiring > 0) list_expired(state, family, family.cutoff, t, state.deliveries.expired);
+  if (family.reward_cutoff > 0) list_expired(state, family, family.reward_cutoff, t, state.deliveries.unrewarded);
 }
 
 }  // namespace
@@ -171,11 +179,13 @@ template <class Real> void plan_deliveries(StreamState<Real>& state, Index t, bo
   const Index groups = static_cast<Index>(state.groups.size());
   plan.arriving.clear();
   plan.expired.clear();
+  plan.unrewarded.clear();
   for (Index group = 0; group < groups;) {
     Index stop = group + 1;
     while (stop < groups && state.groups[stop].first_group == group) stop++;
     plan.arriving_start[group] = static_cast<Index>(plan.arriving.size());
     plan.expired_start[group] = static_cast<Index>(plan.expired.size());
+    plan.unrewarded_start[group] = static_cast<Index>(plan.unrewarded.size());
     if (state.groups[group].rule == Rule::eprop_plus) {
       Array2<double>& eta = state.history.eta;  // on all ranks, whoever hears of spikes
       eta(group, t & (eta.columns - 1)) = premature ? state.groups[group].optimizer.eta : 0.0;
@@ -184,11 +194,13 @@ template <class Real> void plan_deliveries(StreamState<Real>& state, Index t, bo
     for (Index follower = group + 1; follower < stop; follower++) {
       plan.arriving_start[follower] = static_cast<Index>(plan.arriving.size());
       plan.expired_start[follower] = static_cast<Index>(plan.expired.size());
+      plan.unrewarded_start[follower] = static_cast<Index>(plan.unrewarded.size());
     }
     group = stop;
   }
   plan.arriving_start[groups] = static_cast<Index>(plan.arriving.size());
   plan.expired_start[groups] = static_cast<Index>(plan.expired.size());
+  plan.unrewarded_start[groups] = static_cast<Index>(plan.unrewarded.size());
 }
 
 template void plan_deliveries(StreamState<float>&, Index, bool, int);

@@ -1,7 +1,7 @@
 // The weight of an e-prop+ synapse as of the last change that a spike has brought, for those who look on.
 //
 // Synapses that are kept at the start of a block (synapses/block_start.hpp) have a premature gradient subtracted from their
-// weight; here it is added again.
+// weight; here it is added again. With moments, or reward, it is subtracted elsewhere: `History::eta` is 0 then.
 #pragma once
 #include "spike_log.hpp"
 #include "synapses/block_start.hpp"
@@ -48,7 +48,7 @@ template <class Real> KeptBranch<Real> kept_branch(const StreamState<Real>& stat
 
 template <class Real> Values<Real, 1> values_of(const StreamState<Real>& state, const Kind& kind, Index synapse) {
   return {state.synapses.trace[synapse], kind.two_kappas ? state.synapses.trace_reg[synapse] : Real(0),
-          kind.n_own > 0 ? state.synapses.own(0, synapse) : Real(0)};
+          kind.n_own > 0 ? state.synapses.own(0, synapse) : Real(0), Real(0)};
 }
 
 // Weight of a synapse of a branch: w - eta g, with the learning rate with which g was subtracted.

@@ -108,7 +108,7 @@ template <class Real> void tie_branches(StreamState<Real>& state, Index partitio
     const DelayGroup& group = state.groups[number];
     if (!ties_at_spikes(group)) continue;
     const Population& source = topology.populations[group.source_population];
-    const Index cutoff = group.per_step_optimizer ? group.cutoff : -1;
+    const Index cutoff = group.per_step_optimizer ? steps_of_optimizer(group) : -1;
     for (Index k = state.deliveries.arriving_start[number]; k < state.deliveries.arriving_start[number + 1]; k++) {
       const ArrivingBranch& arriving = state.deliveries.arriving[k];
       const Index neuron = arriving.branch - group.first_branch + source.first_target;

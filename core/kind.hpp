@@ -6,21 +6,25 @@ namespace eprop {
 
 // Components of the eligibility vector that filter spikes and are the same for all targets of an axon (n_filters), and those that
 // are the synapse's own (n_own). `anchored`: synapses are kept at the start of a block (block-start state), else at their last
-// spike. `two_kappas`: errors and rates are filtered differently. All loops of e-prop+ are templates of one Kind.
+// spike. `two_kappas`: errors and rates are filtered differently. `reward`: what learning signals make of traces waits for reward
+// (rewards.hpp). All loops of e-prop+ are templates of one Kind.
 struct Kind {
   int n_filters, n_own;
-  bool anchored, two_kappas;
+  bool anchored, two_kappas, reward = false;
 
   constexpr int n_components() const { return n_filters + n_own; }
 
   // Entries of a propagator, row by row: component -> e_bar (E), component -> e_bar_reg (R, two kappas), e_bar -> gradient (GE),
-  // e_bar_reg -> gradient (GR, two kappas), component -> gradient (G), component -> own component (A, n_own rows).
+  // e_bar_reg -> gradient (GR, two kappas), component -> gradient (G), component -> e_reward (S, reward), e_bar -> e_reward (SE,
+  // reward), component -> own component (A, n_own rows).
   constexpr int E() const { return 0; }
   constexpr int R() const { return n_components(); }
   constexpr int GE() const { return n_components() * (1 + two_kappas); }
   constexpr int GR() const { return GE() + two_kappas; }
   constexpr int G() const { return GE() + 1 + two_kappas; }
-  constexpr int A() const { return G() + n_components(); }
+  constexpr int S() const { return G() + n_components(); }
+  constexpr int SE() const { return S() + n_components(); }
+  constexpr int A() const { return reward ? SE() + 1 : S(); }
   constexpr int n_entries() const { return A() + n_own * n_components(); }
 
   // Rows of Topology::eligibility: output c, spike u, decay among own components, arrival b (without filters).
@@ -31,7 +35,8 @@ struct Kind {
   constexpr int n_constants() const { return b() + n_own; }
 
   // Spike corrections: what an arriving spike changes in the block-start state (trace, regularising trace, own component,
-  // premature gradient), and behind them the entries of the block prefix that lead to the gradient.
+  // premature gradient), behind them the entries of the block prefix that lead to the gradient, and the trace that waits for
+  // reward.
   constexpr int C_E() const { return 0; }
   constexpr int C_R() const { return 1; }
   constexpr int C_A() const { return 1 + two_kappas; }
@@ -39,8 +44,12 @@ struct Kind {
   constexpr int C_GE() const { return C_Q() + 1; }
   constexpr int C_GR() const { return C_GE() + two_kappas; }
   constexpr int C_G() const { return C_GE() + 1 + two_kappas; }
-  constexpr int n_corrections() const { return C_G() + n_components(); }
+  constexpr int C_S() const { return C_G() + n_components(); }
+  constexpr int n_corrections() const { return C_S() + reward; }
 };
+
+// With reward, errors and rates are always filtered apart, but by the kinds that are wanted most: as many loops less to compile.
+constexpr bool kNeedsTwoKappas(int n_own, bool anchored, bool reward) { return reward && (n_own > 0 || !anchored); }
 
 inline constexpr int kMostFilters = 2, kMostOwn = 2;
 // Neuron-major copies: numbers of one neuron come in groups of so many.

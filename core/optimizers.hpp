@@ -107,6 +107,9 @@ inline double decaying_steps(double w, double& m, double& v, double g, Index fir
   return w;
 }
 
+// Whether a step is w - eta g and nothing else: it does not matter when it is taken.
+inline bool descends(const OptimizerConstants& c) { return c.kind == Optimizer::descent && c.keep >= 1.0; }
+
 // The optimiser steps that a synapse owes, first_step + 1 .. last_step, the first with gradient g; bounds apply after all of
 // them. `left` is `decay_owed`. Returns the new weight, writes the moments, in double precision whatever the type of the weights:
 // the caller rounds. A learning rate of zero is a frozen synapse: nothing moves.

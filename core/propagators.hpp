@@ -5,9 +5,11 @@
 //
 //     E   component -> e_bar           GE  e_bar -> gradient            G  component -> gradient
 //     R   component -> e_bar_reg       GR  e_bar_reg -> gradient        A  component -> own component
+//     S   component -> e_reward        SE  e_bar -> e_reward
 //
-// R and GR only with two kappas; with one, rate regularisation enters the learning signal. All others are powers of kappa,
-// kappa_reg and of the filters, which all targets share (`Powers`).
+// R and GR only with two kappas; with one, rate regularisation enters the learning signal. S and SE only where traces wait for
+// reward (rewards.hpp). All others are powers of kappa, kappa_reg, gamma and of the filters, and what has been told of reward
+// meanwhile (e_reward -> gradient), which all targets share (`Powers`).
 //
 // `block_prefix` leads from the start of the current block of steps to *before* this step. `to_current_block` leads from the
 // start of a block to the start of the current one. It is the same for all intervals that begin in that block and end in this
@@ -24,6 +26,7 @@
 #include <algorithm>
 
 #include "kind.hpp"
+#include "rewards.hpp"
 #include "simd.hpp"
 #include "stream_state.hpp"
 
@@ -52,11 +55,13 @@ template <class Real> TargetRange<Real> target_range(StreamState<Real>& state, I
   return {state, &state.plus.found[partition][g.trace_group], g.trace_group, begin, padded_end(state, end)};
 }
 
-// What some steps leave of traces, kappa^n and kappa_reg^n, and of filters, f_ij from filter j to filter i.
+// What some steps leave of traces, kappa^n, kappa_reg^n and gamma^n, and of filters, f_ij from filter j to filter i; and what the
+// rewards told in them make of a trace that waits.
 template <class T> struct Powers {
-  T kappa = 0, kappa_reg = 0, f00 = 0, f01 = 0, f10 = 0, f11 = 0;
+  T kappa = 0, kappa_reg = 0, f00 = 0, f01 = 0, f10 = 0, f11 = 0, gamma = 0, told = 0;
 };
 
+// Those of n steps, whichever; nothing is told in them.
 template <Kind K, class T> Powers<T> powers(const Topology& topology, Index trace_group, Index n) {
   Powers<T> p;
   p.kappa = static_cast<T>(topology.decays(trace_group, kKappa, n));
@@ -67,6 +72,15 @@ template <Kind K, class T> Powers<T> powers(const Topology& topology, Index trac
     p.f10 = static_cast<T>(topology.filters(trace_group, kForward, n, 1, 0));
     p.f11 = static_cast<T>(topology.filters(trace_group, kForward, n, 1, 1));
   }
+  if constexpr (K.reward) p.gamma = static_cast<T>(topology.decays(trace_group, kGamma, n));
+  return p;
+}
+
+// Those of steps `begin` to `end`.
+template <Kind K, class T, class Real>
+Powers<T> powers_between(const StreamState<Real>& state, Index trace_group, Index begin, Index end) {
+  Powers<T> p = powers<K, T>(state.topology, trace_group, end - begin);
+  if constexpr (K.reward) p.told = static_cast<T>(told(state, trace_group, begin, end));
   return p;
 }
 
@@ -102,9 +116,9 @@ template <Kind K, class From, class To> void copy(Index begin, Index end, Array2
   copy_rows(begin, end, K.n_entries(), from, to);
 }
 
-// Those entries that lead to traces and own components, and not to the gradient.
+// Those entries that lead to filtered eligibility and own components, and neither to what waits for reward nor to the gradient.
 template <Kind K, class From, class To> void copy_values(Index begin, Index end, Array2<const From> from, Array2<To> to) {
-  copy_rows(begin, end, K.GE(), from, to);
+  copy_rows(begin, end, K.GE(), from, to);  // E and R
   const auto own = [](auto a) { return decltype(a){a.data + K.A() * a.columns, a.rows - K.A(), a.columns}; };
   if constexpr (K.n_own > 0) copy_rows(begin, end, K.n_entries() - K.A(), own(from), own(to));
 }
@@ -120,34 +134,53 @@ template <Kind K, class T> void identity(Index begin, Index end, Array2<T> out) 
 
 // ------------------------------------------------------------------------------------------------------ one step more
 
-// A step as neurons have just done it; with one kappa, rate regularisation is part of the learning signal.
+// Whether rate regularisation is a number of its own; else it is part of the learning signal.
+template <Kind K> constexpr bool kHasRegularisation = K.two_kappas || K.reward;
+
+// A step as neurons have just done it, and the reward that belongs to it. With one kappa rate regularisation multiplies the
+// filtered eligibility, as learning signals do; `scale` makes up for the other factor.
 template <Kind K> struct NewStep {
   const double *psi_, *signal, *rate;
-  double c_reg, f_target, scale;
+  double c_reg, f_target, scale, reward;
   double psi(Index j) const { return psi_[j]; }
-  double regularisation(Index j) const { return c_reg * (rate[j] - f_target); }
+  double regularisation(Index j) const {
+    if constexpr (K.two_kappas) return c_reg * (rate[j] - f_target);
+    return scale * (rate[j] - f_target);
+  }
   double learning(Index j) const {
-    if constexpr (K.two_kappas) return signal[j];
+    if constexpr (kHasRegularisation<K>) return signal[j];
     return signal[j] + scale * (rate[j] - f_target);
   }
 };
 // A step that is kept.
 struct KeptStep {
   const double *psi_, *learning_, *rate;
+  double reward;
   double psi(Index j) const { return psi_[j]; }
   double regularisation(Index j) const { return rate[j]; }
   double learning(Index j) const { return learning_[j]; }
 };
 
-template <Kind K, class Real> NewStep<K> new_step(const StreamState<Real>& state, Index trace_group) {
+// The reward that belongs to step `step` of the propagators.
+inline double reward_of_step(const Rewards& rewards, Index step) {
+  return rewards.told.size > 0 ? rewards.told[(step + 1) & (rewards.told.size - 1)] : 0.0;
+}
+
+template <Kind K, class Real> NewStep<K> new_step(const StreamState<Real>& state, Index trace_group, Index t) {
   const TraceGroup& group = state.topology.trace_groups[trace_group];
   const Neurons& neurons = state.neurons;
-  return {neurons.psi.data, neurons.signal.data, neurons.rate.row(1),
-          group.c_reg,      group.f_target,      (1.0 - group.kappa_reg) * group.c_reg};
+  return {neurons.psi.data,
+          neurons.signal.data,
+          neurons.rate.row(1),
+          group.c_reg,
+          group.f_target,
+          (1.0 - group.kappa_reg) * group.c_reg,
+          reward_of_step(state.history.rewards, t)};
 }
 template <class Real> KeptStep kept_step(const History<Real>& history, Index t) {
   const Index slot = t & (history.steps.planes - 1);
-  return {history.steps.row(slot, kStepPsi), history.steps.row(slot, kStepLearning), history.steps.row(slot, kStepRate)};
+  return {history.steps.row(slot, kStepPsi), history.steps.row(slot, kStepLearning), history.steps.row(slot, kStepRate),
+          reward_of_step(history.rewards, t)};
 }
 
 // Keep what step `t` does.
@@ -160,7 +193,7 @@ template <Kind K, class Real> void note_step(const NewStep<K>& step, Index begin
   for (Index j = begin; j < end; j++) {
     psi[j] = step.psi(j);
     learning[j] = step.learning(j);
-    if constexpr (K.two_kappas) rate[j] = step.regularisation(j);
+    if constexpr (kHasRegularisation<K>) rate[j] = step.regularisation(j);
   }
 }
 
@@ -179,27 +212,41 @@ template <Kind K, class Out, class Copy> struct Extended {
 //     e   = psi (c_z f z + c_h h)         the step's eligibility, from component k at the start: f_.k or A_.k
 //     GE += L kappa^n    GR += F kappa_reg^n    G += L E + F R    (E, R before the step)
 //     E   = kappa E + e    R = kappa_reg R + (1 - kappa_reg) e    A = a A + u e
+// With reward r, L leads to the trace that waits for it; with one kappa, F multiplies E instead of R:
+//     SE = gamma SE + L kappa^n    S = gamma S + L E    GE += r SE + F kappa^n    G += r S + F E
 // In place, or from one array to another.
 template <Kind K, class Step, class In, class Write>
 void extend_entries(Index begin, Index end, const Step& step, const TraceGroup& group, const Powers<double>& before,
                     const Rows<K.n_constants(), const double> constants, const Rows<K.n_entries(), In> in, const Write write) {
   constexpr int E = K.E(), R = K.R(), GE = K.GE(), GR = K.GR(), G = K.G(), A = K.A(), D = K.n_filters, P = K.n_components();
-  const double kappa = group.kappa, kappa_reg = group.kappa_reg, fresh = 1.0 - group.kappa_reg;
+  const double kappa = group.kappa, kappa_reg = group.kappa_reg, fresh = 1.0 - group.kappa_reg, gamma = group.gamma;
   const Powers<double> f = before;
   const Step now = step;
   EPROP_INDEPENDENT
   for (Index j = begin; j < end; j++) {
     const double psi = now.psi(j), learning = now.learning(j);
-    write(GE, j, in[GE][j] + learning * f.kappa);
     double regularisation = 0.0;
-    if constexpr (K.two_kappas) {
-      regularisation = now.regularisation(j);
-      write(GR, j, in[GR][j] + regularisation * f.kappa_reg);
+    if constexpr (kHasRegularisation<K>) regularisation = now.regularisation(j);
+    if constexpr (K.reward) {
+      const double waiting = gamma * in[K.SE()][j] + learning * f.kappa;
+      write(K.SE(), j, waiting);
+      write(GE, j, in[GE][j] + now.reward * waiting + (K.two_kappas ? 0.0 : regularisation * f.kappa));
+    } else {
+      write(GE, j, in[GE][j] + learning * f.kappa);
     }
+    if constexpr (K.two_kappas) write(GR, j, in[GR][j] + regularisation * f.kappa_reg);
     unroll<P>([&](auto component) EPROP_INLINED {
       constexpr int k = component;
       const double trace = in[E + k][j];
-      double gradient = in[G + k][j] + learning * trace, e = 0.0;
+      double gradient, e = 0.0;
+      if constexpr (K.reward) {
+        const double waiting = gamma * in[K.S() + k][j] + learning * trace;
+        write(K.S() + k, j, waiting);
+        gradient = in[G + k][j] + now.reward * waiting;
+        if constexpr (!K.two_kappas) gradient += regularisation * trace;
+      } else {
+        gradient = in[G + k][j] + learning * trace;
+      }
       if constexpr (k < D) e = constants[K.c()][j] * (k == 0 ? f.f00 : f.f01);
       if constexpr (D > 1 && k < D) e += constants[K.c() + 1][j] * (k == 0 ? f.f10 : f.f11);
       double own_0 = 0.0, own_1 = 0.0;
@@ -224,9 +271,10 @@ void extend_entries(Index begin, Index end, const Step& step, const TraceGroup& 
 
 // ------------------------------------------------------------------------------------- one propagator after another
 
-// Component k at the start of a first propagator, at its end: in traces, gradient, own components, and filters (f_0, f_1).
+// Component k at the start of a first propagator, at its end: in traces, gradient, own components, filters (f_0, f_1), and in
+// what waits for reward.
 template <class T> struct Reached {
-  T e, rate, gradient, own_0, own_1, f_0, f_1;
+  T e, rate, gradient, own_0, own_1, f_0, f_1, waiting = 0;
 };
 
 // That component goes on through a second propagator, b steps: entries of the two after each other.
@@ -234,8 +282,12 @@ template <Kind K, int k, class T, class Second, class Out>
 EPROP_INLINE void follow(Index j, Reached<T> first, const Powers<Out>& b, const Rows<K.n_entries(), const Second>& second,
                          const Rows<K.n_entries(), Out>& out) {
   constexpr int E = K.E(), R = K.R(), G = K.G(), A = K.A(), D = K.n_filters, M = K.n_own, P = K.n_components();
-  T g = first.gradient, e = first.e, rate = first.rate;
+  T g = first.gradient, e = first.e, rate = first.rate, waiting = first.waiting;
   g += second[K.GE()][j] * e;
+  if constexpr (K.reward) {
+    g += b.told * waiting;
+    waiting = b.gamma * waiting + second[K.SE()][j] * e;
+  }
   if constexpr (K.two_kappas) {
     g += second[K.GR()][j] * rate;
     rate *= b.kappa_reg;
@@ -245,6 +297,7 @@ EPROP_INLINE void follow(Index j, Reached<T> first, const Powers<Out>& b, const 
     g += second[G + component][j] * value;
     e += second[E + component][j] * value;
     if constexpr (K.two_kappas) rate += second[R + component][j] * value;
+    if constexpr (K.reward) waiting += second[K.S() + component][j] * value;
   };
   if constexpr (D > 0 && k < D) add(0, first.f_0);
   if constexpr (D > 1 && k < D) add(1, first.f_1);
@@ -253,6 +306,7 @@ EPROP_INLINE void follow(Index j, Reached<T> first, const Powers<Out>& b, const 
   out[G + k][j] = static_cast<Out>(g);
   out[E + k][j] = static_cast<Out>(e);
   if constexpr (K.two_kappas) out[R + k][j] = static_cast<Out>(rate);
+  if constexpr (K.reward) out[K.S() + k][j] = static_cast<Out>(waiting);
   unroll<M>([&](auto m) EPROP_INLINED {
     T own = second[A + m * P + D][j] * first.own_0;
     if constexpr (M > 1) own += second[A + m * P + D + 1][j] * first.own_1;
@@ -273,7 +327,13 @@ template <Kind K, class Second, class Out> void compose(Index begin, Index end, 
   const Powers<Out> p = a, q = b;
   EPROP_INDEPENDENT
   for (Index j = begin; j < end; j++) {
-    out[K.GE()][j] = static_cast<Out>(first[K.GE()][j] + second[K.GE()][j] * p.kappa);
+    T through_e = first[K.GE()][j] + second[K.GE()][j] * p.kappa;
+    if constexpr (K.reward) {
+      const T waiting = first[K.SE()][j];
+      through_e += q.told * waiting;
+      out[K.SE()][j] = static_cast<Out>(q.gamma * waiting + second[K.SE()][j] * p.kappa);
+    }
+    out[K.GE()][j] = static_cast<Out>(through_e);
     if constexpr (K.two_kappas) out[K.GR()][j] = static_cast<Out>(first[K.GR()][j] + second[K.GR()][j] * p.kappa_reg);
     unroll<P>([&](auto component) EPROP_INLINED {
       constexpr int k = component;
@@ -281,6 +341,7 @@ template <Kind K, class Second, class Out> void compose(Index begin, Index end, 
       if constexpr (K.two_kappas) reached.rate = first[K.R() + k][j];
       if constexpr (K.n_own > 0) reached.own_0 = first[K.A() + k][j];
       if constexpr (K.n_own > 1) reached.own_1 = first[K.A() + P + k][j];
+      if constexpr (K.reward) reached.waiting = first[K.S() + k][j];
       follow<K, k>(j, reached, q, second, out);
     });
   }
@@ -289,6 +350,7 @@ template <Kind K, class Second, class Out> void compose(Index begin, Index end, 
 
 // A step, then `second`, whose powers are `b`, into `out`: `compose` with the matrix of a single step, whose entries are
 //     E = c psi    R = (1 - kappa_reg) c psi    GE = L    GR = F    G = 0    A = a + u c psi
+//     with reward SE = L    S = 0    GE = r L, and F with one kappa
 template <Kind K, class Real> void prepend(const TargetRange<Real>& targets, const KeptStep& step, const Powers<Real>& b,
                                            Array2<const Real> second_, Array2<Real> out_) {
   constexpr int P = K.n_components(), D = K.n_filters, M = K.n_own;
@@ -303,7 +365,15 @@ template <Kind K, class Real> void prepend(const TargetRange<Real>& targets, con
   const KeptStep now = step;
   EPROP_INDEPENDENT
   for (Index j = targets.begin; j < targets.end; j++) {
-    out[K.GE()][j] = static_cast<Real>(now.learning(j)) + second[K.GE()][j] * kappa;
+    const Real learning = static_cast<Real>(now.learning(j));
+    if constexpr (K.reward) {
+      Real through_e = static_cast<Real>(now.reward) * learning;
+      if constexpr (!K.two_kappas) through_e += static_cast<Real>(now.regularisation(j));
+      out[K.GE()][j] = through_e + q.told * learning + second[K.GE()][j] * kappa;
+      out[K.SE()][j] = q.gamma * learning + second[K.SE()][j] * kappa;
+    } else {
+      out[K.GE()][j] = learning + second[K.GE()][j] * kappa;
+    }
     if constexpr (K.two_kappas) out[K.GR()][j] = static_cast<Real>(now.regularisation(j)) + second[K.GR()][j] * kappa_reg;
     const Real psi = static_cast<Real>(now.psi(j));
     unroll<P>([&](auto component) EPROP_INLINED {
@@ -332,8 +402,8 @@ template <Kind K, class Real> void end_block(const TargetRange<Real>& targets, I
   for (Index step = t - 1; step >= t - history.block_steps; step--) {
     const auto rest =
         step == t - 1 ? plane_of(targets.state.plus.identity, 0) : plane_of(history.prefix_history, (step + 1) & ring);
-    prepend<K>(targets, kept_step(history, step), powers<K, Real>(targets.state.topology, targets.trace_group, t - 1 - step),
-               rest, history.prefix_history.plane(step & ring));
+    prepend<K>(targets, kept_step(history, step), powers_between<K, Real>(targets.state, targets.trace_group, step + 1, t), rest,
+               history.prefix_history.plane(step & ring));
   }
 }
 
@@ -346,7 +416,7 @@ template <Kind K, class Real> void end_span(const TargetRange<Real>& targets, In
   for (Index block = last - 1; block > last - history.span_blocks; block--)
     compose<K>(targets.begin, targets.end, powers<K, Real>(topology, targets.trace_group, steps),
                plane_of(history.block_propagators, block & mask),
-               powers<K, Real>(topology, targets.trace_group, (last - block) * steps),
+               powers_between<K, Real>(targets.state, targets.trace_group, (block + 1) * steps, t),
                plane_of(history.span_suffixes, (block + 1) & mask), history.span_suffixes.plane(block & mask));
 }
 
@@ -374,7 +444,7 @@ template <Kind K, class Real> void extend(StreamState<Real>& state, Index popula
   const Array2<const double> old = plane_of(history.block_prefix, (t - 1) & (rows - 1));
   const Array2<Real> part = history.prefix_history.plane(t & (history.prefix_history.planes - 1));
   const auto constants = constants_of<K>(state.topology);
-  const NewStep<K> step = new_step<K>(state, trace_group);
+  const NewStep<K> step = new_step<K>(state, trace_group, t - 1);
   if (!K.anchored || history.steps.planes > 1) note_step(step, begin, end, t - 1, history);
   if constexpr (K.anchored) {
     const Extended<K, double, Real> write{entries_of<K>(prefix), entries_of<K>(part)};
@@ -427,7 +497,7 @@ template <Kind K, class Real> void find_to_current_block(const TargetRange<Real>
         copy<K>(targets.begin, targets.end, first, ahead.plane(begin & mask));
       } else {
         compose<K>(targets.begin, targets.end, powers<K, Real>(state.topology, targets.trace_group, (at - begin) * steps), first,
-                   powers<K, Real>(state.topology, targets.trace_group, (current - at) * steps), plane_of(ahead, at & mask),
+                   powers_between<K, Real>(state, targets.trace_group, at * steps, current * steps), plane_of(ahead, at & mask),
                    ahead.plane(begin & mask));
       }
       known = 1;
@@ -449,7 +519,7 @@ template <Kind K, class Real> void find_to_step(const TargetRange<Real>& targets
     const Array3<Real>& ahead = state.plus.to_current_block;
     compose<K>(targets.begin, targets.end, powers<K, Real>(state.topology, targets.trace_group, (current - first) * steps),
                plane_of(ahead, first & (ahead.planes - 1)),
-               powers<K, Real>(state.topology, targets.trace_group, now - current * steps), prefix, out);
+               powers_between<K, Real>(state, targets.trace_group, current * steps, now), prefix, out);
   }
 }
 
@@ -463,7 +533,7 @@ void find_within_block(const TargetRange<Real>& targets, Index begin, Index now,
   const Index mask = within.planes - 1;
   for (Index step = (keeps ? targets.found->within_first : now) - 1; step >= begin; step--) {
     const auto rest = step == now - 1 ? plane_of(state.plus.identity, 0) : plane_of(within, (step + 1) & mask);
-    prepend<K>(targets, kept_step(history, step), powers<K, Real>(state.topology, targets.trace_group, now - 1 - step), rest,
+    prepend<K>(targets, kept_step(history, step), powers_between<K, Real>(state, targets.trace_group, step + 1, now), rest,
                within.plane(step & mask));
   }
   if (keeps) targets.found->within_first = std::min(targets.found->within_first, begin);
@@ -483,7 +553,7 @@ template <Kind K, class Real> void find_interval(const TargetRange<Real>& target
   find_to_step<K>(targets, first, now);
   compose<K>(targets.begin, targets.end, powers<K, Real>(state.topology, targets.trace_group, rest),
              plane_of(history.prefix_history, begin & (history.prefix_history.planes - 1)),
-             powers<K, Real>(state.topology, targets.trace_group, now - begin - rest), plane_of(state.plus.interval, 0), out);
+             powers_between<K, Real>(state, targets.trace_group, begin + rest, now), plane_of(state.plus.interval, 0), out);
 }
 
 }  // namespace eprop

@@ -6,17 +6,19 @@
 
 namespace eprop {
 
-// Learning signals that somebody outside the network sends, and factors of all of them. Row t arrives in step t, beside the
-// errors of step t - 1.
+// Learning signals that somebody outside the network sends, factors of all of them, and rewards. Row t arrives in step t, beside
+// the errors of step t - 1.
 struct Outside {
   Array3<const double> signals;    // (samples or 0, steps, columns) of own neurons
   Array1<const Index> first;       // (populations,) column of its first own neuron, or -1
   Array2<const double> modulator;  // (samples, 1 or 0; steps)
+  Array2<const double> reward;     // (samples, 1 or 0; steps)
 
   bool empty() const { return signals.planes == 0 && modulator.rows == 0; }
   double factor(Index sample, Index step) const {
     return modulator.rows == 0 ? 1.0 : modulator(modulator.rows > 1 ? sample : 0, step);
   }
+  double told(Index sample, Index step) const { return reward.rows == 0 ? 0.0 : reward(reward.rows > 1 ? sample : 0, step); }
   // Of the own neurons of a population, or none.
   const double* row(Index sample, Index step, Index population) const {
     return signals.planes == 0 || first[population] < 0 ? nullptr : signals.row(sample, step) + first[population];

@@ -36,7 +36,7 @@ struct Latency {
 // What a step is given beside events; bits of `told`.
 enum Told : int { kTarget = 1, kSignal = 2, kError = 4 };
 // Why a step was refused, in which case nothing has happened; or that it is time to look for numbers that are none.
-enum class StepStatus : int { done, channel, target, shares, signal, modulator, error, no_step_before, look };
+enum class StepStatus : int { done, channel, target, shares, signal, modulator, error, no_step_before, look, reward };
 
 struct Stepper {
   RunRequest request;
@@ -46,7 +46,7 @@ struct Stepper {
   Index source = -1;         // the one that takes channels without a name
   std::vector<double> target, signal, error, window, y, shown, loss;
   std::vector<Index> first, spikes;
-  double modulator = 1.0;
+  double modulator = 1.0, reward = 0.0;
   Index steps = 0;
 };
 
@@ -130,6 +130,7 @@ inline StepStatus check_targets(const Stepper& stepper, const Topology& topology
 
 inline StepStatus check_step(const Stepper& stepper, const Topology& topology, Index t, int told) {
   if (!std::isfinite(stepper.modulator)) return StepStatus::modulator;
+  if (!std::isfinite(stepper.reward)) return StepStatus::reward;
   if ((told & kSignal) != 0 && !all_finite(stepper.signal.data(), topology.n_neurons())) return StepStatus::signal;
   if ((told & kError) != 0) {
     if (t == 0) return StepStatus::no_step_before;
@@ -160,6 +161,7 @@ template <class Real> StepStatus take_step(Stream<Real>& stream, Stepper& steppe
   request.event_channels = {stepper.events.data(), static_cast<Index>(stepper.events.size())};
   request.outside.signals = {stepper.signal.data(), (told & kSignal) != 0 ? 1 : 0, 1, topology.n_neurons()};
   request.outside.modulator = {&stepper.modulator, stepper.modulator != 1.0 ? 1 : 0, 1};
+  request.outside.reward = {&stepper.reward, 1, 1};
   stepper.loss[0] = 0.0;
   stepper.spikes[0] = 0;
   if ((told & kError) != 0) replace_errors(stream, Array1<const double>{stepper.error.data(), topology.n_readouts()});

@@ -286,7 +286,7 @@ template <class Real> void compare_step(Stream<Real>& stream, Index column, cons
     const double* wanted = target.row(sample, target.rows == 1 ? 0 : step);
     double* error = state.history.error.row(stream.t & (state.history.error.rows - 1));
     request.loss[column] += compare_readouts(state.topology, state.neurons.y.data, true, wanted, window, error);
-    if (stream.sums_errors) extend_error_sums(state, stream.t);
+    if (stream.sums_errors && !waits_for_reward(state)) extend_error_sums(state, stream.t);
     std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(column));
   }
 }
@@ -324,6 +324,15 @@ template <class Real> void read_probes(Stream<Real>& stream, const RunRequest& r
   }
 }
 
+// What is told in this step: reward, which belongs to the step before, and to its errors.
+template <class Real> void tell_step(Stream<Real>& stream, Index column, const RunRequest& request) {
+  StreamState<Real>& state = stream.state;
+  if (!waits_for_reward(state)) return;
+  const Index steps = request.window.rows;
+  tell_reward(state, stream.t, request.outside.told(column / steps, column % steps));
+  if (stream.sums_errors && stream.t > 0) extend_error_sums(state, stream.t - 1);
+}
+
 // Before the first step of a call: learning rates, axons that know all spikes so far, postsynaptic spikes with a certain end.
 template <class Real> void begin_run(Stream<Real>& stream, const RunRequest& request) {
   StreamState<Real>& state = stream.state;
@@ -358,9 +367,11 @@ template <class Real> void prepare_stream(Stream<Real>& stream, bool timed) {
     const std::size_t room = std::min<Index>(topology.branch_start.columns + 1, kFirstDeliveries);
     state.deliveries.arriving.reserve(room);
     state.deliveries.expired.reserve(room);
+    if (waits_for_reward(state)) state.deliveries.unrewarded.reserve(room);
   }
   state.deliveries.arriving_start.assign(state.groups.size() + 1, 0);
   state.deliveries.expired_start.assign(state.groups.size() + 1, 0);
+  state.deliveries.unrewarded_start.assign(state.groups.size() + 1, 0);
   state.spikes.assign(partitions, std::vector<std::int32_t>(topology.n_neurons()));
   state.spike_count.assign(partitions, std::vector<Index>(populations, 0));
   stream.notes = std::vector<PartitionNotes>(partitions);
@@ -391,6 +402,7 @@ template <class Real> Index run_stream(Stream<Real>& stream, Index n_steps, Inde
   begin_run(stream, request);
   stream.watch.record(kOutside);
   for (Index done = 0; done < n_steps; done++, column++) {
+    tell_step(stream, column, request);
     if (!stream.collect && log_is_full(state.log, stream.t)) grow_log(state.log, stream.t);
     if (stream.has_plus) plan_deliveries(state, stream.t, state.synapses.pending.size == 0, request.threads);
     stream.watch.record(kExchange);
@@ -413,7 +425,8 @@ template <class Real> void replace_errors(Stream<Real>& stream, Array1<const dou
   double* before = state.history.error.row((stream.t - 1) & (state.history.error.rows - 1));
   for (Index k = 0; k < error.size; k++)
     if (!std::isnan(error[k])) before[k] = error[k];
-  if (stream.sums_errors) extend_error_sums(state, stream.t - 1);  // from the sums before that step, as it did itself
+  // From the sums before that step, as it did itself; with reward it has not done so yet.
+  if (stream.sums_errors && !waits_for_reward(state)) extend_error_sums(state, stream.t - 1);
 }
 
 template <class Real>

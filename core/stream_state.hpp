@@ -21,6 +21,7 @@ template <class Real> struct Synapses {
   Array1<Real> weight;
   Array1<Real> trace;               // e_bar
   Array1<Real> trace_reg;           // e_bar_reg, two kappas only
+  Array1<Real> trace_reward;        // what waits for reward, reward only
   Array2<Real> own;                 // (n_own, synapses) components of the eligibility vector that are the synapse's own
   Array1<Real> pending;             // gradient that waits for its batch, or spike (with moments)
   Array1<Real> moment_1, moment_2;  // of gradients, of squared gradients
@@ -48,6 +49,14 @@ struct Neurons {
   Array2<double> feedback_offset;  // (readouts, neurons) adaptive feedback minus the weight it follows; else (0, 0)
 };
 
+// What has been told of reward; empty unless traces wait for it. See rewards.hpp.
+struct Rewards {
+  Array1<double> told;   // (ring,) in each step
+  Array2<double> rest;   // (trace groups, ring) from the step to the end of its block, or to now
+  Array2<double> ahead;  // (trace groups, blocks) from the start of the block to that of the current one
+  Index now = 0;         // step up to which all has been told
+};
+
 // Rings of the recent past; `width` is the padded number of neurons. Entries as in kind.hpp.
 template <class Real> struct History {
   Array3<double>
@@ -57,13 +66,16 @@ template <class Real> struct History {
   Array3<Real> block_propagators;  // (blocks, entries, width) whole blocks
   Array3<Real> span_suffixes;      // (blocks or 1, entries or 0, width) from the start of the block to the end of its span
   Array3<double> steps;            // (ring or 1, 4, width) psi, L and F of a step, and work space
-  Array2<double> error_prefix;     // (ring, readouts) sums of errors from the block's start
+  Array2<double> error_prefix;     // (ring, readouts) sums of errors from the block's start; with reward, of those times rewards
   Array2<double> error_block;      // (blocks, readouts)
   Array2<double> error;            // (past, readouts)
-  Array2<double> eta;              // (delay groups, past) learning rates with which premature gradients were subtracted
-  Array2<double> post_trace;       // (ring, neurons) STDP: filtered spikes of the steps before
-  Index block_steps = 1;           // a power of two
-  Index span_blocks = 0;           // blocks of a span, 0 without spans
+  Array2<double> error_trace_prefix;  // (ring, readouts) with reward: errors that wait for it, from the block's start
+  Array2<double> error_trace_block;   // (blocks, readouts)
+  Rewards rewards;
+  Array2<double> eta;         // (delay groups, past) learning rates with which premature gradients were subtracted
+  Array2<double> post_trace;  // (ring, neurons) STDP: filtered spikes of the steps before
+  Index block_steps = 1;      // a power of two
+  Index span_blocks = 0;      // blocks of a span, 0 without spans
 };
 
 struct SpikeTimes {              // what a spike knows of its source; 0: none
@@ -101,7 +113,7 @@ struct ArrivingBranch {  // a branch with a spike that arrives in this step
   double z_before[2];     // one step before `last`
   double z_ahead[2];      // one step before this one
 };
-struct ExpiredBranch {  // a branch whose last spike arrived one cutoff ago
+struct ExpiredBranch {  // a branch whose last spike arrived one cutoff ago, or one reward cutoff
   Index branch;
   Index optimizer_steps;
   double z[2];         // filtered spikes as of the last spike
@@ -113,6 +125,8 @@ struct Deliveries {
   std::vector<Index> arriving_start;  // (delay groups + 1,)
   std::vector<ExpiredBranch> expired;
   std::vector<Index> expired_start;
+  std::vector<ExpiredBranch> unrewarded;  // those whose traces wait for reward no longer
+  std::vector<Index> unrewarded_start;
   std::vector<Index> places;  // work space of the sort
 };
 
@@ -139,6 +153,7 @@ template <class Real> struct PlusWork {
   Array3<Real> copies;  // (blocks + 2, width, record size) neuron-major: to_current_block, and two more (kHere, kExpired)
   std::vector<std::vector<FoundPropagators>> found;   // (partitions)(trace groups)
   std::vector<std::vector<double>> readout_gradient;  // (partitions)(readouts)
+  std::vector<std::vector<double>> readout_waiting;   // (partitions)(readouts) with reward: what waits for it
   std::unique_ptr<char[]> storage;
 };
 

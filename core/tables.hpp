@@ -57,6 +57,7 @@ struct DelayGroup {
   Index target_begin, target_end;  // range of its targets here
   Index trace_group, kind;         // of its targets
   Index cutoff;                    // steps after which a silent branch is expired
+  Index reward_cutoff;             // steps after which its traces wait for reward no longer, 0: they do not wait
   Tied tied_feedback;
   Index projection;
   Index per_step_optimizer;      // one optimiser step for each step of the clock, with that step's part of the gradient
@@ -69,11 +70,15 @@ struct DelayGroup {
   double pre_decay, post_decay, ratio, mu_plus, mu_minus;  // STDP
 };
 
+// After a spike a per-step optimizer takes so many steps, if no other spike follows.
+inline Index steps_of_optimizer(const DelayGroup& group) { return group.reward_cutoff > 0 ? group.reward_cutoff : group.cutoff; }
+
 // Targets that share the constants of their traces (e-prop+).
 struct TraceGroup {
   double kappa, kappa_reg;
   double c_reg, f_target;
   double own_decay;  // what a step leaves of a synapse's own component without spikes, if one number for all; else NaN
+  double gamma;      // what a step leaves of traces that wait for reward; 0: none do
 };
 
 struct ReadoutConstants {  // voltages relative to the leak potential
@@ -91,8 +96,8 @@ struct Filters {
   }
 };
 enum Way : Index { kForward, kInverse };
-// Rows of Topology::decays: kappa^n, kappa_reg^n and their inverses.
-enum DecayRow : Index { kKappa, kKappaReg, kGrowKappa, kGrowKappaReg };
+// Rows of Topology::decays: kappa^n, kappa_reg^n, gamma^n and their inverses.
+enum DecayRow : Index { kKappa, kKappaReg, kGamma, kGrowKappa, kGrowKappaReg, kGrowGamma };
 
 struct Topology {
   Array1<Population> populations;
@@ -101,12 +106,12 @@ struct Topology {
   Array1<const TraceGroup> trace_groups;
   Array1<const ReadoutConstants> readouts;
   Array1<const double> poisson_rates;   // (sources up to the last Poisson source,) spikes per step
-  Array3<const double> decays;          // (trace groups, 4, n) see DecayRow
+  Array3<const double> decays;          // (trace groups, 6, n) see DecayRow
   Filters filters, doublings;           // powers 0, 1, 2, ... both ways; powers 1, 2, 4, ... forward
   Array2<const double> arrivals;        // (trace groups, n_filters) what a spike adds to a filter
   Array3<const Index> trace_consumers;  // (populations, slots, 2) who reads filtered spikes of a population: trace group, or
                                         // delay group of STDP; else -1
-  Array2<const Index> kinds;            // (kinds, 3) n_filters, n_own, anchored
+  Array2<const Index> kinds;            // (kinds, 5) n_filters, n_own, anchored, two_kappas, reward
   Array2<const double> eligibility;     // (rows, padded neurons) constants of propagators, see kind.hpp
   Array2<const double> adjoint;  // (rows, neurons) constants of the adjoint pass: decay (d x d, row: to), arrival, output, spike
   Array2<const Index> branch_start;     // (partitions, branches + 1) into the synapse arrays

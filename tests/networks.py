@@ -38,6 +38,7 @@ class Case:
     neuron: reference.LIF
     readout: reference.Readout
     rule: ep.EProp | ep.EPropPlus
+    reward: np.ndarray | None = None
 
     def __repr__(self) -> str:
         return f"{self.network}\n  {len(self.inputs)} steps, {int(self.inputs.sum())} input spikes"
@@ -127,16 +128,23 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
     window[: steps // 5] = 0.0
     window[steps // 2 : steps // 2 + closed] = 0.0
     window[-4:-1] = 0.5
+    reward = None
+    if (
+        getattr(rule, "reward", None) is not None
+    ):  # seldom, as rewards are, or in every step, as temporal-difference errors
+        # As large as what waits is long-lived: weights change as much as without.
+        size = 1.0 - rule.reward.decay(dt)
+        reward = size * rng.normal(0.5, 2.0, steps) * (rng.random(steps) < rng.choice([0.1, 1.0]))
     return Case(
         net, inputs, targets, window, weights, masks, "symmetric" if symmetric else b,
-        neuron_of_reference, readout_of_reference, rule,
+        neuron_of_reference, readout_of_reference, rule, reward,
     )  # fmt: skip
 
 
 def optimizer_of(rule: Any, batch_size: int = 1) -> Any:
     """The reference's optimiser for a rule."""
     o = rule.optimizer
-    bounds = {"eta": o.eta, "w_min": o.w_min, "w_max": o.w_max, "batch_size": batch_size}
+    bounds = {"eta": o.eta, "w_min": o.w_min, "w_max": o.w_max, "batch_size": batch_size, "decay": o.decay}
     if isinstance(o, ep.Adam):
         return reference.Adam(**bounds, beta_1=o.beta_1, beta_2=o.beta_2, epsilon=o.epsilon)
     if isinstance(o, ep.Momentum):
@@ -148,13 +156,22 @@ def optimizer_of(rule: Any, batch_size: int = 1) -> Any:
 
 def run_reference_plus(c: Case) -> reference.Run:
     """e-prop+ of the reference, with the weights of every step."""
-    r = c.rule
+    r, dt = c.rule, c.network.dt
+    cutoff = round(r.cutoff / dt)
+    waits = reference.RewardTrace(r.reward.decay(dt), r.reward.cutoff_steps(dt, cutoff)) if r.reward else None
     rule = reference.PlusRule(
-        optimizer_of(r), r.kappa, r.kappa_regularisation, r.c_reg, r.f_target, round(r.cutoff / c.network.dt)
+        optimizer_of(r),
+        r.kappa,
+        r.kappa_regularisation,
+        r.c_reg,
+        r.f_target,
+        cutoff,
+        each_step=r.each_step,
+        reward=waits,
     )
     return reference.simulate(
         c.inputs, c.targets, c.weights, c.feedback, c.neuron, c.readout, rule,
-        window=c.window, masks=c.masks, dt=c.network.dt, record_weights=True,
+        window=c.window, reward=c.reward, masks=c.masks, dt=dt, record_weights=True,
     )  # fmt: skip
 
 
@@ -173,7 +190,8 @@ def run_engine_plus(
     parts = []
     for a, b in itertools.pairwise(cuts):
         stimulus = {"in": c.inputs[a:b]}, {"out": c.targets[a:b]}, c.window[a:b]
-        parts.append(sim.run((b - a) * c.network.dt, *stimulus, record=record))
+        reward = None if c.reward is None else c.reward[a:b]
+        parts.append(sim.run((b - a) * c.network.dt, *stimulus, record=record, reward=reward))
     v = np.concatenate([p["rec", "v"] for p in parts])
     y = np.concatenate([p.y["out"] for p in parts])
     history = {
@@ -235,7 +253,8 @@ def run_engine_samples(
 def samples_of(c: Case, sim: ep.Simulator, samples: list[tuple[np.ndarray, np.ndarray]]) -> ep.Samples:
     """Samples as the engine takes them."""
     inputs, targets = (np.stack(part) for part in zip(*samples, strict=True))
-    return sim.samples(len(samples), len(c.inputs), inputs={"in": inputs}, targets={"out": targets}, window=c.window)
+    given = {"inputs": {"in": inputs}, "targets": {"out": targets}, "window": c.window, "reward": c.reward}
+    return sim.samples(len(samples), len(c.inputs), **given)
 
 
 def disagreement(found: np.ndarray, wanted: np.ndarray) -> float:

@@ -86,17 +86,27 @@ def optimizers(draw, kind: type[rules.Optimizer]) -> rules.Optimizer:
 
 
 @st.composite
-def plus_rules(draw, two_kappas: bool, kind: type[rules.Optimizer]) -> ep.EPropPlus:
-    """e-prop+ with equal or different kappas and a kind of optimiser."""
+def reward_traces(draw, cutoff: float) -> ep.RewardTrace:
+    """What waits for reward, beside a cutoff of the eligibility."""
+    more = draw(st.sampled_from([0.0, 1.0, 5.0, 40.0, 300.0]))
+    return ep.RewardTrace(tau=draw(st.sampled_from([1.0, 8.0, 60.0, 1000.0])), cutoff=cutoff + more)
+
+
+@st.composite
+def plus_rules(draw, two_kappas: bool, kind: type[rules.Optimizer], rewarded: bool = False) -> ep.EPropPlus:
+    """e-prop+ with equal or different kappas and a kind of optimiser, with learning that waits for reward or not."""
     optimizer = draw(optimizers(kind))
     kappas = [0.0, 0.5, 0.9, 0.97, 0.999]
     kappa = draw(st.sampled_from(kappas))
+    cutoff = draw(st.sampled_from([2.0, 3.0, 7.0, 20.0, 64.0, 100.0, 400.0]))
     return ep.EPropPlus(
         optimizer=optimizer,
         kappa=kappa,
         kappa_reg=draw(st.sampled_from([k for k in kappas if k != kappa])) if two_kappas else None,
         c_reg=draw(st.sampled_from([0.0, 0.05])),
-        cutoff=draw(st.sampled_from([2.0, 3.0, 7.0, 20.0, 64.0, 100.0, 400.0])),
+        cutoff=cutoff,
+        each_step=rewarded and draw(st.integers(0, 3)) == 0,
+        reward=draw(reward_traces(cutoff)) if rewarded else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 python benchmarks/micro/event_cost.py                 # by e-prop+
 python benchmarks/micro/event_cost.py --rule eprop
+python benchmarks/micro/event_cost.py --cases LIF "LIF, reward" "ALIF" "ALIF, reward" --label reward
 
 1,000 inputs spike at 10 Hz, by the clock as in ``eprop bench scaling`` or at random, onto 1,000 neurons with 1,000
 synapses each; the neurons stay silent. All cases take turns.
@@ -102,6 +103,7 @@ class Case:
     sources: int = 1
     against: str = "LIF"
     goal: float | None = None
+    reward: ep.RewardTrace | None = None
 
 
 LIF = ep.LIF(tau_m=20.0, v_th=1.0)
@@ -125,6 +127,11 @@ CASES = {
     "ALIF, delays of 1 to 5 steps, against such rows": Case(
         ALIF, delay=ep.Uniform(0.5, 5.5), against="ALIF, rows a fifth as long"
     ),
+    "LIF, reward": Case(LIF, goal=2.5, reward=ep.RewardTrace(tau=1000.0)),
+    "LIF, two kappas, reward": Case(
+        LIF, kappa_reg=0.95, against="LIF, two kappas", goal=2.5, reward=ep.RewardTrace(tau=1000.0)
+    ),
+    "ALIF, reward": Case(ALIF, against="ALIF", goal=2.5, reward=ep.RewardTrace(tau=1000.0)),
     "own LIF": Case(OwnLIF(), goal=1.2),
     "own ALIF": Case(OwnALIF(), against="ALIF", goal=1.2),
 }
@@ -136,7 +143,7 @@ def network(case: Case, neurons: int, indegree: int, by: str = "eprop+") -> ep.N
     rule = (
         ep.EProp(**given)
         if by == "eprop"
-        else ep.EPropPlus(**given, kappa=0.97, kappa_reg=case.kappa_reg, cutoff=100.0)
+        else ep.EPropPlus(**given, kappa=0.97, kappa_reg=case.kappa_reg, cutoff=100.0, reward=case.reward)
     )
     inputs = net.add(ep.EventSource(), case.sources * neurons, "in")
     recurrent = net.add(case.neuron, neurons, "rec")
@@ -165,7 +172,9 @@ def spikes(neurons: int, steps: int, regular: bool) -> tuple[np.ndarray, np.ndar
 
 def ns_per_event(sim: ep.Simulator, given: tuple[np.ndarray, np.ndarray], steps: int) -> float:
     """Time per event of one run."""
-    samples = sim.samples(1, steps, inputs={"in": given}, targets={"out": np.ones((1, 1, 2))})
+    waits = any(getattr(p.rule, "reward", None) for p in sim.network.projections)
+    reward = np.random.default_rng(2).normal(size=steps) if waits else None
+    samples = sim.samples(1, steps, inputs={"in": given}, targets={"out": np.ones((1, 1, 2))}, reward=reward)
     events, began = sim.events, time.perf_counter()
     sim.train(samples)
     return 1e9 * (time.perf_counter() - began) / (sim.events - events)
@@ -183,11 +192,17 @@ def main() -> None:
         "--rule", choices=("eprop+", "eprop"), default="eprop+", help="e-prop learns once a run, as a sample"
     )
     parser.add_argument("--precision", choices=("single", "double"), default="single")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="of these alone")
     parser.add_argument("--label", help="end of the name of the record")
     arguments = parser.parse_args()
     result = {}
     # By e-prop a second kappa is none of the synapse's.
-    cases = {name: c for name, c in CASES.items() if arguments.rule == "eprop+" or c.kappa_reg == Case.kappa_reg}
+    cases = {
+        name: c
+        for name, c in CASES.items()
+        if name in arguments.cases
+        and (arguments.rule == "eprop+" or (c.kappa_reg == Case.kappa_reg and c.reward is None))
+    }
     for regular in (True, False):
         given = {
             n: spikes(n * arguments.neurons, arguments.steps, regular) for n in {c.sources for c in cases.values()}

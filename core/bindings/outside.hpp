@@ -6,24 +6,26 @@
 
 namespace eprop {
 
-// Of a tuple (signals, first, modulator), whose owner must outlive the views.
+// Of a tuple (signals, first, modulator, reward), whose owner must outlive the views.
 inline Outside outside_of(nb::handle arrays) {
-  if (nb::len(arrays) != 3) throw nb::type_error("outside: signals, first and modulator are expected");
+  if (nb::len(arrays) != 4) throw nb::type_error("outside: signals, first, modulator and reward are expected");
   Outside outside;
   In3<double> signals;
   In1<Index> first;
-  In2<double> modulator;
+  In2<double> modulator, reward;
   if (!nb::try_cast(arrays[0], signals, false) || !nb::try_cast(arrays[1], first, false) ||
-      !nb::try_cast(arrays[2], modulator, false))
+      !nb::try_cast(arrays[2], modulator, false) || !nb::try_cast(arrays[3], reward, false))
     throw nb::type_error("outside: an array of another type, number of axes or layout is expected");
-  return {view3(signals), view1(first), view2(modulator)};
+  return {view3(signals), view1(first), view2(modulator), view2(reward)};
 }
 
 // Whether the signals of all samples have columns for the own neurons of their populations, and all steps are there.
 inline bool outside_fits(const Topology& topology, const Outside& outside, Index samples, Index n_steps) {
   const Array3<const double>& signals = outside.signals;
-  const Array2<const double>& modulator = outside.modulator;
-  if (modulator.rows != 0 && ((modulator.rows != 1 && modulator.rows != samples) || modulator.columns != n_steps)) return false;
+  const auto covers = [&](const Array2<const double>& a) {
+    return a.rows == 0 || ((a.rows == 1 || a.rows == samples) && a.columns == n_steps);
+  };
+  if (!covers(outside.modulator) || !covers(outside.reward)) return false;
   if (signals.planes == 0) return true;
   if (signals.planes != samples || signals.rows != n_steps || outside.first.size != topology.populations.size) return false;
   for (Index b = 0; b < topology.populations.size; b++) {

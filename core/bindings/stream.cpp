@@ -22,9 +22,9 @@ struct PyRequest : RunRequest {
 };
 
 template <class Real> Synapses<Real> synapses_of(nb::handle owner) {
-  return {attribute1<Real>(owner, "weight"),  attribute1<Real>(owner, "trace"),   attribute1<Real>(owner, "trace_reg"),
-          attribute2<Real>(owner, "own"),     attribute1<Real>(owner, "pending"), attribute1<Real>(owner, "moment_1"),
-          attribute1<Real>(owner, "moment_2")};
+  return {attribute1<Real>(owner, "weight"),       attribute1<Real>(owner, "trace"),   attribute1<Real>(owner, "trace_reg"),
+          attribute1<Real>(owner, "trace_reward"), attribute2<Real>(owner, "own"),     attribute1<Real>(owner, "pending"),
+          attribute1<Real>(owner, "moment_1"),     attribute1<Real>(owner, "moment_2")};
 }
 
 Neurons neurons_of(nb::handle owner) {
@@ -43,6 +43,10 @@ template <class Real> History<Real> history_of(nb::handle owner) {
   history.error_prefix = attribute2<double>(owner, "error_prefix");
   history.error_block = attribute2<double>(owner, "error_block");
   history.error = attribute2<double>(owner, "error");
+  history.error_trace_prefix = attribute2<double>(owner, "error_trace_prefix");
+  history.error_trace_block = attribute2<double>(owner, "error_trace_block");
+  history.rewards = {attribute1<double>(owner, "reward"), attribute2<double>(owner, "reward_rest"),
+                     attribute2<double>(owner, "reward_ahead")};
   history.eta = attribute2<double>(owner, "eta");
   history.post_trace = attribute2<double>(owner, "post_trace");
   history.block_steps = nb::cast<Index>(owner.attr("block_steps"));
@@ -144,7 +148,8 @@ template <class Real> nb::object bytes_of(PyStream<Real>& stream) {
   bytes["spike_log"] = size(state.log.sources);
   bytes["spike_records"] = size(state.log.times) + size(state.log.z);
   bytes["post_spikes"] = size(state.post.times);
-  bytes["deliveries"] = size(state.deliveries.arriving) + size(state.deliveries.expired) + size(state.deliveries.places);
+  bytes["deliveries"] = size(state.deliveries.arriving) + size(state.deliveries.expired) + size(state.deliveries.unrewarded) +
+                        size(state.deliveries.places);
   return bytes;
 }
 
@@ -229,13 +234,15 @@ void take_channels(Stepper& stepper, Index source, nb::handle channels) {
 
 // One step; `channels` of the only source, or None. The GIL is kept: a step is short, and whoever took it meanwhile could keep it
 // for milliseconds.
-template <class Real> int step_stream(PyStream<Real>& stream, Stepper& stepper, nb::handle channels, double modulator, int told) {
+template <class Real>
+int step_stream(PyStream<Real>& stream, Stepper& stepper, nb::handle channels, double modulator, double reward, int told) {
   const Topology& topology = stream.state.topology;
   if (topology.n_readouts() != static_cast<Index>(stepper.y.size()) ||
       topology.n_neurons() != static_cast<Index>(stepper.signal.size()))
     throw nb::value_error("Stepper: made for another network");
   if (!channels.is_none()) take_channels(stepper, stepper.source, channels);
   stepper.modulator = modulator;
+  stepper.reward = reward;
   return static_cast<int>(take_step(stream, stepper, told));
 }
 
@@ -288,7 +295,8 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
             return run_stream(stream, n_steps, offset, request);
           },
           "n_steps"_a, "offset"_a, "request"_a, "Steps done: fewer than asked for once 50 ms have passed.")
-      .def("step", &step_stream<Real>, "stepper"_a, "channels"_a.none(), "modulator"_a, "told"_a, "One step; its `StepStatus`.")
+      .def("step", &step_stream<Real>, "stepper"_a, "channels"_a.none(), "modulator"_a, "reward"_a, "told"_a,
+           "One step; its `StepStatus`.")
       .def_rw("t", &S::t)
       .def_rw("events", &S::events)
       .def_rw("collect", &S::collect)
@@ -364,8 +372,8 @@ template <class Real> void bind_feedback_of(nb::module_& m) {
 void bind_stream(nb::module_& m) {
   nb::class_<PyRequest>(m, "RunRequest", "What a run is given and where its results go.")
       .def("__init__", &make_request, "seed"_a, "clock"_a, "frozen"_a, "threads"_a, "arrays"_a,
-           "seed, clock, frozen, threads, event_start, event_channels, target, window, (signals, first, modulator), probes, "
-           "probed, y, loss, spikes");
+           "seed, clock, frozen, threads, event_start, event_channels, target, window, (signals, first, modulator, reward), "
+           "probes, probed, y, loss, spikes");
   bind_stepper(m);
   bind_stream_of<float>(m, "StreamSingle");
   bind_stream_of<double>(m, "StreamDouble");

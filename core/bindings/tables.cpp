@@ -58,7 +58,7 @@ Fields delay_group_fields() {
   return fields_of(sizeof(Record), {
     FIELD(source_population), FIELD(first_branch), FIELD(n_branches), FIELD(branch_stride), FIELD(rule), FIELD(delay),
     FIELD(onto_readouts), FIELD(target_begin), FIELD(target_end), FIELD(trace_group), FIELD(kind), FIELD(cutoff),
-    FIELD(tied_feedback), FIELD(projection), FIELD(per_step_optimizer), FIELD(counts_events), FIELD(first_group),
+    FIELD(reward_cutoff), FIELD(tied_feedback), FIELD(projection), FIELD(per_step_optimizer), FIELD(counts_events), FIELD(first_group),
     FIELD(delay_offset), FIELD(filter_slot), OPTIMIZER_FIELD(eta, "eta"), OPTIMIZER_FIELD(w_min, "w_min"),
     OPTIMIZER_FIELD(w_max, "w_max"), OPTIMIZER_FIELD(beta_1, "beta_1"), OPTIMIZER_FIELD(beta_2, "beta_2"),
     OPTIMIZER_FIELD(epsilon, "epsilon"), OPTIMIZER_FIELD(kind, "optimizer"), OPTIMIZER_FIELD(nesterov, "nesterov"),
@@ -70,7 +70,8 @@ Fields delay_group_fields() {
 
 Fields trace_group_fields() {
   using Record = TraceGroup;
-  return fields_of(sizeof(Record), {FIELD(kappa), FIELD(kappa_reg), FIELD(c_reg), FIELD(f_target), FIELD(own_decay)});
+  return fields_of(sizeof(Record),
+                   {FIELD(kappa), FIELD(kappa_reg), FIELD(c_reg), FIELD(f_target), FIELD(own_decay), FIELD(gamma)});
 }
 
 Fields readout_fields() {
@@ -126,8 +127,8 @@ void bind_tables(nb::module_& m) {
   m.def("record_size", &record_size, "entries"_a, "Length of a neuron-major copy of so many entries.");
   m.def(
       "kind_layout",
-      [](int n_filters, int n_own, bool anchored, bool two_kappas) {
-        const Kind kind{n_filters, n_own, anchored, two_kappas};
+      [](int n_filters, int n_own, bool anchored, bool two_kappas, bool reward) {
+        const Kind kind{n_filters, n_own, anchored, two_kappas, reward};
         nb::dict layout;
         layout["n_entries"] = kind.n_entries();
         layout["n_corrections"] = kind.n_corrections();
@@ -137,7 +138,7 @@ void bind_tables(nb::module_& m) {
         layout["arrival_row"] = kind.b();
         return layout;
       },
-      "n_filters"_a, "n_own"_a, "anchored"_a, "two_kappas"_a, "See eprop.engine.build.kind.");
+      "n_filters"_a, "n_own"_a, "anchored"_a, "two_kappas"_a, "reward"_a, "See eprop.engine.build.kind.");
   m.def(
       "record_fields",
       [] {

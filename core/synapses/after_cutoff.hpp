@@ -1,11 +1,13 @@
 // Branches of e-prop+ that spike for the first time, or after a silence longer than the cutoff.
 //
 // Of these nothing is to be learned at the spike: the gradient of the last interval was finalised when it expired. What is left
-// to do is to let the traces decay, and to deliver the weights.
+// to do is to let the traces decay, and to deliver the weights. Where traces wait for reward, the gradient has gone on to grow by
+// what was told since, until the reward cutoff (reward.hpp).
 #pragma once
 #include <limits>
 
 #include "synapses/block_start.hpp"
+#include "synapses/reward.hpp"
 #include "synapses/static.hpp"
 
 namespace eprop {
@@ -31,17 +33,19 @@ inline void matrix_power(const double (&matrix)[4], Index n, double (&out)[4]) {
 }
 
 // What is the same for all synapses of a branch whose silence ends.
-template <Kind K> struct ResumingBranch {
+template <Kind K, class Real> struct ResumingBranch {
   Index silent;                    // steps in which the traces decayed
   double kappa, kappa_reg, fresh;  // what is left of traces, 1 - kappa_reg
   const double* z_ahead;           // filtered spikes in the step before
   const double* psi;               // and the surrogate gradient
   Rows<K.n_constants(), const double> constants;
   OwnPowers own;
+  Descent<Real> descent;
+  WaitingSilence<Real> waiting;
 };
 
 // Powers for the own components of synapses onto one target.
-template <Kind K> void find_powers(ResumingBranch<K>& branch, Index target) {
+template <Kind K, class Real> void find_powers(ResumingBranch<K, Real>& branch, Index target) {
   double matrix[4] = {0.0, 0.0, 0.0, 0.0};
   for (int m = 0; m < K.n_own * K.n_own; m++) matrix[m] = branch.constants[K.a() + m][target];
   if (std::equal(matrix, matrix + 4, branch.own.matrix)) return;
@@ -53,9 +57,9 @@ template <Kind K> void find_powers(ResumingBranch<K>& branch, Index target) {
 // N synapses: their own components decay, and the step before this spike counts again (as in NEST); all in double precision, what
 // is kept is rounded:
 //     e = psi (c_z z + c_h h)    e_bar = kappa^n e_bar + e    h = a h + u e + b
-template <Kind K, bool moments, int N, class Real> EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s,
-                                                                                     Index synapse, ResumingBranch<K>& branch,
-                                                                                     const OwedSteps<Real>& owed) {
+template <Kind K, bool moments, int N, class Real>
+EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s, Index synapse, ResumingBranch<K, Real>& branch,
+                                  const OwedSteps<Real>& owed) {
   using Wide = Vector<double, N>;
   constexpr int D = K.n_filters, M = K.n_own;
   const std::uint32_t* targets = s.targets + synapse;
@@ -65,7 +69,7 @@ template <Kind K, bool moments, int N, class Real> EPROP_INLINE void resume_syna
   const auto keep = [&](Real* values, const Wide& v) EPROP_INLINED { store<N, Real>(values + synapse, convert<Real, N>(v)); };
   Wide e = broadcast<N>(0.0), own, own_1;
   unroll<D>([&](auto d) EPROP_INLINED { e += gather<N>(constants[K.c() + d], targets) * branch.z_ahead[d]; });
-  if constexpr (M > 0 && N == 1) find_powers<K>(branch, targets[0]);
+  if constexpr (M > 0 && N == 1) find_powers(branch, targets[0]);
   const double* left = branch.own.power;
   if constexpr (M == 1) {
     own = rounded(wide(s.own) * left[0]);
@@ -95,7 +99,10 @@ template <Kind K, bool moments, int N, class Real> EPROP_INLINE void resume_syna
     keep(s.own, next);
     keep(s.own_1, next_1);
   }
-  if constexpr (moments) {
+  if constexpr (K.reward) {
+    const auto g = end_wait<N>(s, synapse, branch.waiting);
+    store<N, Real>(s.weight + synapse, changed_weights<K, moments, N>(s, synapse, g, branch.descent, owed));
+  } else if constexpr (moments) {
     s.weight[synapse] = owed.take(synapse, static_cast<double>(s.pending[synapse]));
     s.pending[synapse] = 0;
   }
@@ -115,24 +122,28 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
                                                 : power(base, silent + 1);
   };
   const double none = std::numeric_limits<double>::quiet_NaN();  // is equal to no matrix
-  ResumingBranch<K> branch{silent,
-                           left(group.kappa, kKappa),
-                           left(group.kappa_reg, kKappaReg),
-                           1.0 - group.kappa_reg,
-                           arriving.z_ahead,
-                           state.neurons.psi.data,
-                           constants_of<K>(topology),
-                           {{none, none, none, none}, {0.0, 0.0, 0.0, 0.0}}};
+  ResumingBranch<K, Real> branch{silent,
+                                 left(group.kappa, kKappa),
+                                 left(group.kappa_reg, kKappaReg),
+                                 1.0 - group.kappa_reg,
+                                 arriving.z_ahead,
+                                 state.neurons.psi.data,
+                                 constants_of<K>(topology),
+                                 {{none, none, none, none}, {0.0, 0.0, 0.0, 0.0}},
+                                 descent_of<Real>(step.group.optimizer),
+                                 {}};
+  if constexpr (K.reward) branch.waiting = waiting_silence(step, arriving.last);
   const bool alike = K.n_own == 0 || (K.n_own == 1 && group.own_decay == group.own_decay);
   if (K.n_own == 1 && alike) branch.own = {{group.own_decay, 0.0, 0.0, 0.0}, {power(group.own_decay, silent), 0.0, 0.0, 0.0}};
   OwedSteps<Real> owed(state, step.group);
-  if constexpr (moments) owed.owe(arriving.optimizer_steps, step.t - 1);
+  if constexpr (moments || K.reward)
+    if (!owed.descent) owed.owe(arriving.optimizer_steps, step.t - 1);
   const SynapsePointers<Real> s = pointers_of(state);
   const FollowingBranch next = following(branches, k + 1);
   const auto resume = [&](auto together, Index synapse)
                           EPROP_INLINED { resume_synapses<K, moments, together>(s, synapse, branch, owed); };
   if (!moments && K.n_own < 2 && alike) {
-    for_synapses < !moments && K.n_own<2>(s, branches.begin(k), branches.end(k), next, resume);
+    for_synapses < !moments && K.n_own<2>(s, branches.begin(k), branches.end(k), next, resume, K.reward && !owed.descent);
   } else {
     for_synapses<false>(s, branches.begin(k), branches.end(k), next, resume);
   }

@@ -15,6 +15,11 @@
 // from the weight (with moments, from `pending`) at once, so that the next gradient may be counted from the start of the block.
 // History::eta tells with which learning rate it was; the weight as of the last spike is had back by effective_weights.hpp.
 //
+// Where traces wait for reward (rewards.hpp), the trace that waits is moved back as well, and the premature gradient is
+// subtracted from `pending`, whatever the optimiser: after the cutoff the gradient of an interval goes on to grow by rewards
+// alone, until a spike or the reward cutoff (synapses/reward.hpp), and bounds are to hold for all of it at once. So weights are
+// always as of the last spike.
+//
 // A component of the eligibility that is the synapse's own (n_own = 1) is moved back by dividing by what a block has left of it.
 // The build decides whether that always stays away from zero. Where it may not, synapses cross the rest of their block instead
 // (crossing.hpp).
@@ -23,15 +28,16 @@
 
 namespace eprop {
 
-// Values of N synapses: traces, own component.
+// Values of N synapses: traces, own component, what waits for reward.
 template <class Real, int N> struct Values {
-  Vector<Real, N> e, rate, own;
+  Vector<Real, N> e, rate, own, waiting;
 };
 template <Kind K, int N, class Real> EPROP_INLINE Values<Real, N> read_values(const SynapsePointers<Real>& s, Index synapse) {
   Values<Real, N> v;
   v.e = load<N>(s.trace + synapse);
   if constexpr (K.two_kappas) v.rate = load<N>(s.trace_reg + synapse);
   if constexpr (K.n_own > 0) v.own = load<N>(s.own + synapse);
+  if constexpr (K.reward) v.waiting = load<N>(s.trace_reward + synapse);
   return v;
 }
 template <Kind K, int N, class Real>
@@ -39,6 +45,7 @@ EPROP_INLINE void write_values(const SynapsePointers<Real>& s, Index synapse, co
   store<N, Real>(s.trace + synapse, v.e);
   if constexpr (K.two_kappas) store<N, Real>(s.trace_reg + synapse, v.rate);
   if constexpr (K.n_own > 0) store<N, Real>(s.own + synapse, v.own);
+  if constexpr (K.reward) store<N, Real>(s.trace_reward + synapse, v.waiting);
 }
 
 // What filtered spikes and the own component add to `total` through entries of propagators from `entry` on.
@@ -50,29 +57,33 @@ EPROP_INLINE V add_through(V total, const V* m, Real z_0, Real z_1, const V& own
   return total;
 }
 
-// The gradient that is collected on the way: GE e + G (z, own) + GR e_reg; the entries begin at those places.
+// What the synapses of a branch go through: neuron-major copies of propagators, the decay of traces, filtered spikes at the
+// start; the decay of what waits for reward, and what the rewards on the way make of it.
+template <class Real> struct Passage {
+  const Real* copies;
+  Real kappa, kappa_reg, z_0, z_1, gamma = 1, told = 0;
+};
+
+// The gradient that is collected on the way: GE e + G (z, own) + GR e_reg + told e_reward; the entries begin at those places.
 template <Kind K, int GE, int GR, int G, int N, class Real>
-EPROP_INLINE Vector<Real, N> collect(const Vector<Real, N>* m, const Values<Real, N>& v, Real z_0, Real z_1) {
-  Vector<Real, N> g = add_through<K, G>(m[GE] * v.e, m, z_0, z_1, v.own);
+EPROP_INLINE Vector<Real, N> collect(const Vector<Real, N>* m, const Values<Real, N>& v, const Passage<Real>& way) {
+  Vector<Real, N> g = add_through<K, G>(m[GE] * v.e, m, way.z_0, way.z_1, v.own);
   if constexpr (K.two_kappas) g += m[GR] * v.rate;
+  if constexpr (K.reward) g += v.waiting * way.told;
   return g;
 }
 
-// What the synapses of a branch go through: neuron-major copies of propagators, the decay of traces, filtered spikes at the
-// start.
-template <class Real> struct Passage {
-  const Real* copies;
-  Real kappa, kappa_reg, z_0, z_1;
-};
-
 // Values go on through propagators; returns the gradient on the way:
 //     e_bar = kappa^n e_bar + E (z, own)    own = A (z, own)    g = GE e_bar + GR e_bar_reg + G (z, own)
+// and with reward also
+//     e_reward = gamma^n e_reward + SE e_bar + S (z, own)    g += told e_reward
 template <Kind K, int N, class Real>
 EPROP_INLINE Vector<Real, N> go_through(const Passage<Real>& way, const std::uint32_t* targets, Values<Real, N>& v) {
   constexpr int size = static_cast<int>(record_size(K.n_entries()));
   Vector<Real, N> m[size];
   load_records<N, K.n_entries(), size>(way.copies, targets, m);
-  const Vector<Real, N> g = collect<K, K.GE(), K.GR(), K.G(), N>(m, v, way.z_0, way.z_1);
+  const Vector<Real, N> g = collect<K, K.GE(), K.GR(), K.G(), N>(m, v, way);
+  if constexpr (K.reward) v.waiting = add_through<K, K.S()>(way.gamma * v.waiting + m[K.SE()] * v.e, m, way.z_0, way.z_1, v.own);
   v.e = add_through<K, K.E()>(way.kappa * v.e, m, way.z_0, way.z_1, v.own);
   if constexpr (K.two_kappas) v.rate = add_through<K, K.R()>(way.kappa_reg * v.rate, m, way.z_0, way.z_1, v.own);
   if constexpr (K.n_own > 0) v.own = add_through<K, K.A()>(broadcast<N>(Real(0)), m, way.z_0, way.z_1, v.own);
@@ -93,6 +104,7 @@ template <class Real> struct LearningBranch {
 // start of this block, as the spike that arrives has corrected them (C):
 //     g_s = GE e_s + G (z_s, own_s)    w <- clip(w - eta (g + g_s))    x += w
 //     e_0 = e_s + C_E    own_0 = own_s + C_A    w_0 = w + eta (g_s + C_Q)
+// With moments, and with reward, what is premature goes into `pending`, which is part of the next gradient.
 template <Kind K, bool moments, int N, class Real> EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse,
                                                                                     const LearningBranch<Real>& branch,
                                                                                     const OwedSteps<Real>& owed) {
@@ -103,25 +115,24 @@ template <Kind K, bool moments, int N, class Real> EPROP_INLINE void learn_synap
   if (branch.from_earlier_block) g = go_through<K, N>(branch.to_block, targets, v);
   Vector<Real, N> m[size];
   load_records<N, K.n_corrections(), size>(branch.to_step.copies, targets, m);
-  Vector<Real, N> premature = collect<K, K.C_GE(), K.C_GR(), K.C_G(), N>(m, v, branch.to_step.z_0, branch.to_step.z_1);
+  Vector<Real, N> premature = collect<K, K.C_GE(), K.C_GR(), K.C_G(), N>(m, v, branch.to_step);
   g += premature;
   premature += m[K.C_Q()];
   v.e += m[K.C_E()];
   if constexpr (K.two_kappas) v.rate += m[K.C_R()];
   if constexpr (K.n_own > 0) v.own += m[K.C_A()];
+  if constexpr (K.reward) v.waiting += m[K.C_S()];
   write_values<K, N>(s, synapse, v);
-  if constexpr (moments) {
-    static_assert(N == 1);
-    g += s.pending[synapse];
-    const Real w = owed.take(synapse, static_cast<double>(g));
-    deliver<N>(s.x, targets, w);
-    s.weight[synapse] = w;
-    s.pending[synapse] = -premature;
+  if constexpr (moments || K.reward) {
+    g += load<N>(s.pending + synapse);
+    store<N, Real>(s.pending + synapse, -premature);
+  }
+  const Vector<Real, N> w = changed_weights<K, moments, N>(s, synapse, g, branch.descent, owed);
+  deliver<N>(s.x, targets, w);
+  if constexpr (moments || K.reward) {
+    store<N, Real>(s.weight + synapse, w);
   } else {
-    const Descent<Real> d = branch.descent;
-    const Vector<Real, N> w = clip<N, Real>(load<N>(s.weight + synapse) - d.eta * g, d.w_min, d.w_max);
-    deliver<N>(s.x, targets, w);
-    store<N, Real>(s.weight + synapse, w + d.eta * premature);
+    store<N, Real>(s.weight + synapse, w + branch.descent.eta * premature);
   }
 }
 
@@ -164,6 +175,7 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
   OwedSteps<Real> owed(state, step.group);
   LearningBranch<Real> branch{descent_of<Real>(step.group.optimizer), false, {nullptr, 1, 1, 0, 0}, {nullptr, 1, 1, 0, 0}};
   branch.to_step.copies = copies_of<K.n_corrections()>(state.plus.corrections_copy, 0, step.group.target_begin);
+  if constexpr (K.reward) branch.to_step.told = static_cast<Real>(told(state, trace_group, start, t));
   Index block_start = start;
   for (Index k = 0; k < branches.count; k++) {
     const ArrivingBranch& arriving = branches.first[k];
@@ -175,6 +187,10 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
           copies_of<K.n_entries()>(state.plus.copies, block_start / block_steps & mask, step.group.target_begin);
       branch.to_block.kappa = static_cast<Real>(topology.decays(trace_group, kKappa, start - block_start));
       branch.to_block.kappa_reg = static_cast<Real>(topology.decays(trace_group, kKappaReg, start - block_start));
+      if constexpr (K.reward) {
+        branch.to_block.gamma = static_cast<Real>(topology.decays(trace_group, kGamma, start - block_start));
+        branch.to_block.told = static_cast<Real>(told(state, trace_group, block_start, start));
+      }
     }
     double back[2], here[2];
     move_spikes<K>(topology, trace_group, kInverse, before, arriving.z_last, back);
@@ -184,16 +200,17 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
     branch.to_step.z_0 = static_cast<Real>(here[0]);
     branch.to_step.z_1 = static_cast<Real>(here[1]);
     const Index begin = branches.begin(k), end = branches.end(k);
-    if constexpr (moments) {
-      owed.owe(arriving.optimizer_steps, t - 1);
+    if constexpr (moments || K.reward) {
+      if (!owed.descent) owed.owe(arriving.optimizer_steps, t - 1);
     } else {
       const double change = step.change_of_eta(arriving.last);
       if (change != 0.0) rescale_weights<K>(state, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
     }
     const LearningBranch<Real> b = branch;
-    for_synapses<!moments>(s, begin, end, following(branches, k + far), [&](auto together, Index synapse) EPROP_INLINED {
-      learn_synapses<K, moments, together>(s, synapse, b, owed);
-    });
+    for_synapses<!moments>(
+        s, begin, end, following(branches, k + far),
+        [&](auto together, Index synapse) EPROP_INLINED { learn_synapses<K, moments, together>(s, synapse, b, owed); },
+        K.reward && !owed.descent);
   }
 }
 
@@ -201,30 +218,34 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
 
 // Propagators from the start of this block to this step, which a branch is moved back through.
 template <class Real> struct BackPassage {
-  const Real* copies;
-  Real grow, grow_reg, z_0, z_1;  // 1 / kappa^n, 1 / kappa_reg^n; filtered spikes at the start of the block
+  Passage<Real> way;
+  Real grow, grow_reg, grow_gamma;  // 1 / kappa^n, 1 / kappa_reg^n, 1 / gamma^n
 };
 
 // Keep N synapses, whose traces are those of now, at the start of the block:
 //     own_0 = (own - A z_0) / A_own    e_0 = (e_bar - E (z_0, own_0)) / kappa^n    w_0 = w + eta g_0
+//     with reward e_reward_0 = (e_reward - SE e_0 - S (z_0, own_0)) / gamma^n
 template <Kind K, bool moments, int N, class Real>
 EPROP_INLINE void move_synapses_back(const SynapsePointers<Real>& s, Index synapse, const BackPassage<Real>& back, Real eta) {
   constexpr int size = static_cast<int>(record_size(K.n_entries())), A = K.A(), D = K.n_filters;
+  const Real z_0 = back.way.z_0, z_1 = back.way.z_1;
   Values<Real, N> v = read_values<K, N>(s, synapse);
   Vector<Real, N> m[size];
-  load_records<N, K.n_entries(), size>(back.copies, s.targets + synapse, m);
+  load_records<N, K.n_entries(), size>(back.way.copies, s.targets + synapse, m);
   Vector<Real, N> minus_own;
   if constexpr (K.n_own > 0) {
-    if constexpr (D > 0) v.own -= m[A] * back.z_0;
-    if constexpr (D > 1) v.own -= m[A + 1] * back.z_1;
+    if constexpr (D > 0) v.own -= m[A] * z_0;
+    if constexpr (D > 1) v.own -= m[A + 1] * z_1;
     v.own = v.own / m[A + D];
     minus_own = -v.own;
   }
-  v.e = add_through<K, K.E()>(v.e, m, -back.z_0, -back.z_1, minus_own) * back.grow;
-  if constexpr (K.two_kappas) v.rate = add_through<K, K.R()>(v.rate, m, -back.z_0, -back.z_1, minus_own) * back.grow_reg;
+  v.e = add_through<K, K.E()>(v.e, m, -z_0, -z_1, minus_own) * back.grow;
+  if constexpr (K.two_kappas) v.rate = add_through<K, K.R()>(v.rate, m, -z_0, -z_1, minus_own) * back.grow_reg;
+  if constexpr (K.reward)
+    v.waiting = add_through<K, K.S()>(v.waiting - m[K.SE()] * v.e, m, -z_0, -z_1, minus_own) * back.grow_gamma;
   write_values<K, N>(s, synapse, v);
-  const Vector<Real, N> premature = collect<K, K.GE(), K.GR(), K.G(), N>(m, v, back.z_0, back.z_1);
-  if constexpr (moments) {
+  const Vector<Real, N> premature = collect<K, K.GE(), K.GR(), K.G(), N>(m, v, back.way);
+  if constexpr (moments || K.reward) {
     store<N, Real>(s.pending + synapse, -premature);
   } else {
     store<N, Real>(s.weight + synapse, load<N>(s.weight + synapse) + eta * premature);
@@ -240,11 +261,14 @@ void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBran
   double here[2], arrived[2];
   move_ahead_back<K>(topology, trace_group, n, branches.first[k].z_ahead, here);
   arrival_moved_back<K>(topology, trace_group, n, arrived);
-  const BackPassage<Real> back{
-      copies_of<K.n_entries()>(state.plus.copies, state.plus.to_current_block.planes + kHere, step.group.target_begin),
-      static_cast<Real>(topology.decays(trace_group, kGrowKappa, n)),
-      static_cast<Real>(topology.decays(trace_group, kGrowKappaReg, n)), static_cast<Real>(here[0] + arrived[0]),
-      static_cast<Real>(here[1] + arrived[1])};
+  const auto grow = [&](DecayRow row) { return static_cast<Real>(topology.decays(trace_group, row, n)); };
+  BackPassage<Real> back{
+      {copies_of<K.n_entries()>(state.plus.copies, state.plus.to_current_block.planes + kHere, step.group.target_begin), 1, 1,
+       static_cast<Real>(here[0] + arrived[0]), static_cast<Real>(here[1] + arrived[1])},
+      grow(kGrowKappa),
+      grow(kGrowKappaReg),
+      grow(kGrowGamma)};
+  if constexpr (K.reward) back.way.told = static_cast<Real>(told(state, trace_group, step.t - n, step.t));
   const Real eta = static_cast<Real>(step.group.optimizer.eta);
   const SynapsePointers<Real> s = pointers_of(state);
   for_synapses<!moments>(s, branches.begin(k), branches.end(k), {}, [&](auto together, Index synapse) EPROP_INLINED {
@@ -271,7 +295,7 @@ EPROP_INLINE void finalise_synapses(const SynapsePointers<Real>& s, Index synaps
   if (branch.from_earlier_block) g = go_through<K, N>(branch.to_block, targets, v);
   g += go_through<K, N>(branch.to_end, targets, v);
   write_values<K, N>(s, synapse, v);
-  if constexpr (moments) {
+  if constexpr (moments || K.reward) {
     store<N, Real>(s.pending + synapse, load<N>(s.pending + synapse) + g);
   } else {
     const Descent<Real> d = branch.descent;
@@ -296,8 +320,14 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
        decay(kKappaReg, n), 0, 0},
       {copies_of<K.n_entries()>(state.plus.copies, blocks + kExpired, step.group.target_begin), decay(kKappa, rest),
        decay(kKappaReg, rest), 0, 0}};
+  if constexpr (K.reward) {  // what waits goes on to step t, as the gradient does
+    branch.to_block.gamma = decay(kGamma, n);
+    branch.to_block.told = static_cast<Real>(told(state, trace_group, last - before, start));
+    branch.to_end.gamma = decay(kGamma, t - start);
+    branch.to_end.told = static_cast<Real>(told(state, trace_group, start, t));
+  }
   const Index far = branches_ahead(branches);
-  const double change = moments ? 0.0 : step.change_of_eta(last);
+  const double change = moments || K.reward ? 0.0 : step.change_of_eta(last);
   for (Index k = 0; k < branches.count; k++) {
     double back[2], there[2];
     move_spikes<K>(topology, trace_group, kInverse, before, branches.first[k].z, back);

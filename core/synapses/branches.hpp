@@ -18,6 +18,7 @@ template <class Real> struct GroupStep {
   }
   BranchList<ArrivingBranch> arriving() const { return listed(state.deliveries.arriving, state.deliveries.arriving_start); }
   BranchList<ExpiredBranch> expired() const { return listed(state.deliveries.expired, state.deliveries.expired_start); }
+  BranchList<ExpiredBranch> unrewarded() const { return listed(state.deliveries.unrewarded, state.deliveries.unrewarded_start); }
   // Change of the learning rate since step `last`, when premature gradients were subtracted from weights.
   double change_of_eta(Index last) const {
     const Array2<double>& eta = state.history.eta;
@@ -28,7 +29,7 @@ template <class Real> struct GroupStep {
 // Arrays of synapses, and the inputs of their targets.
 template <class Real> struct SynapsePointers {
   const std::uint32_t* targets;
-  Real *weight, *trace, *trace_reg, *own, *own_1, *pending;
+  Real *weight, *trace, *trace_reg, *trace_reward, *own, *own_1, *pending;
   double* x;
 };
 template <class Real> SynapsePointers<Real> pointers_of(StreamState<Real>& state) {
@@ -37,6 +38,7 @@ template <class Real> SynapsePointers<Real> pointers_of(StreamState<Real>& state
           s.weight.data,
           s.trace.data,
           s.trace_reg.data,
+          s.trace_reward.data,
           s.own.data,
           s.own.rows > 1 ? s.own.row(1) : nullptr,
           s.pending.data,
@@ -56,10 +58,14 @@ template <class Real> Descent<Real> descent_of(const OptimizerConstants& c) {
 template <class Real> struct OwedSteps {
   const OptimizerConstants& constants;
   Synapses<Real>& synapses;
+  bool descent;  // nothing is owed: it is gradient descent, or takes all steps one by one (per_step.hpp)
   Index first = 0, last = 0;
   double left = 1.0;
 
-  OwedSteps(StreamState<Real>& state, const DelayGroup& group) : constants(group.optimizer), synapses(state.synapses) {}
+  OwedSteps(StreamState<Real>& state, const DelayGroup& group)
+      : constants(group.optimizer),
+        synapses(state.synapses),
+        descent(group.per_step_optimizer != 0 || descends(group.optimizer)) {}
   // The next branch: its optimiser has taken `taken` steps, and is to have taken `until`.
   void owe(Index taken, Index until) {
     first = taken;
@@ -71,6 +77,17 @@ template <class Real> struct OwedSteps {
     return optimize_synapse(synapse, gradient, first, last, left, constants, synapses);
   }
 };
+
+// New weights of N synapses by their gradients. With `moments` an optimiser takes the steps it owes; where traces wait for
+// reward, it may, or it is gradient descent: only then are synapses done some at a time.
+template <Kind K, bool moments, int N, class Real>
+EPROP_INLINE Vector<Real, N> changed_weights(const SynapsePointers<Real>& s, Index synapse, const Vector<Real, N>& g,
+                                             const Descent<Real>& d, const OwedSteps<Real>& owed) {
+  static_assert(!moments || N == 1);
+  if constexpr (moments || (K.reward && N == 1))
+    if (moments || !owed.descent) return owed.take(synapse, static_cast<double>(g));
+  return clip<N, Real>(load<N>(s.weight + synapse) - d.eta * g, d.w_min, d.w_max);
+}
 
 // --------------------------------------------------------------------------------------------------------------- walking
 
@@ -102,13 +119,15 @@ template <class Real, class Listed> void fetch_next(const SynapsePointers<Real>&
   fetch_branch(next.synapse, next.end, s.targets, s.weight, s.trace);
 }
 
-// Call visit(how many, first synapse) for the synapses of a branch: for eight as far as they go (`together`), then for one.
-template <bool together, class Real, class F>
-EPROP_INLINE void for_synapses(const SynapsePointers<Real>& s, Index begin, Index end, FollowingBranch next, F&& visit) {
+// Call visit(how many, first synapse) for the synapses of a branch: for eight as far as they go (`together`, unless `alone`),
+// then for one.
+template <bool together, class Real, class F> EPROP_INLINE void for_synapses(const SynapsePointers<Real>& s, Index begin,
+                                                                             Index end, FollowingBranch next, F&& visit,
+                                                                             bool alone = false) {
   fetch_synapse(s, next.synapse);
   Index synapse = begin;
   if constexpr (together) {
-    for (; synapse + kTogether <= end; synapse += kTogether) {
+    for (const Index stop = alone ? begin : end; synapse + kTogether <= stop; synapse += kTogether) {
       next.synapse += kTogether;
       if (next.synapse < next.end) fetch_synapse(s, next.synapse);
       visit(std::integral_constant<int, kTogether>{}, synapse);

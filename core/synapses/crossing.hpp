@@ -8,20 +8,21 @@
 
 namespace eprop {
 
-// What crosses an interval: traces, own components.
+// What crosses an interval: traces, what waits for reward, own components.
 template <class Real> struct Crossing {
-  Real e, rate, own[kMostOwn];
+  Real e, rate, waiting, own[kMostOwn];
 };
-// An interval of the synapses of a branch: propagators of the gradient, those of values (which may end earlier), the decay of
-// traces, filtered spikes at its start.
+// An interval of the synapses of a branch: propagators of the gradient, and of what waits for reward; those of values (which may
+// end earlier); the decay of traces; what rewards make of what waits; filtered spikes at its start.
 template <class Real> struct Interval {
   Array2<const Real> gradient, values;
-  Real kappa, kappa_reg, z[kMostFilters];
+  Real kappa, kappa_reg, gamma, told, z[kMostFilters];
 };
 
 template <Kind K, class Real> Crossing<Real> read_crossing(const Synapses<Real>& s, Index synapse) {
-  Crossing<Real> v{s.trace.data[synapse], 0, {0, 0}};
+  Crossing<Real> v{s.trace.data[synapse], 0, 0, {0, 0}};
   if constexpr (K.two_kappas) v.rate = s.trace_reg.data[synapse];
+  if constexpr (K.reward) v.waiting = s.trace_reward.data[synapse];
   for (int m = 0; m < K.n_own; m++) v.own[m] = s.own.data[m * s.own.columns + synapse];
   return v;
 }
@@ -31,6 +32,7 @@ template <Kind K, class Real>
 void write_crossing(const Topology& topology, Synapses<Real>& s, Index synapse, const Crossing<Real>& v, bool arrives) {
   s.trace.data[synapse] = v.e;
   if constexpr (K.two_kappas) s.trace_reg.data[synapse] = v.rate;
+  if constexpr (K.reward) s.trace_reward.data[synapse] = v.waiting;
   for (int m = 0; m < K.n_own; m++) {
     Real& own = s.own.data[m * s.own.columns + synapse];
     own = v.own[m];
@@ -60,30 +62,30 @@ template <Kind K, class Real> Real cross(const Interval<Real>& interval, Index t
     v.rate = interval.kappa_reg * v.rate + through<K>(interval.values, K.R(), target, x);
   }
   g += through<K>(interval.gradient, K.G(), target, x);
+  if constexpr (K.reward) {
+    g += interval.told * v.waiting;
+    v.waiting = interval.gamma * v.waiting + entry(K.SE()) * v.e + through<K>(interval.gradient, K.S(), target, x);
+  }
   v.e = interval.kappa * v.e + through<K>(interval.values, K.E(), target, x);
   for (int m = 0; m < K.n_own; m++) v.own[m] = through<K>(interval.values, K.A() + m * K.n_components(), target, x);
   return g;
 }
 
-// An interval of `n` steps through one propagator.
-template <class Real>
-Interval<Real> interval_of(const GroupStep<Real>& step, Index n, Array2<const Real> gradient, Array2<const Real> values) {
-  const auto decay = [&](DecayRow row) { return static_cast<Real>(step.state.topology.decays(step.group.trace_group, row, n)); };
-  return {gradient, values, decay(kKappa), decay(kKappaReg), {0, 0}};
+// Steps `begin` to `end` through one propagator.
+template <Kind K, class Real> Interval<Real> interval_of(const GroupStep<Real>& step, Index begin, Index end,
+                                                         Array2<const Real> gradient, Array2<const Real> values) {
+  const Index trace_group = step.group.trace_group;
+  const Powers<Real> p = powers_between<K, Real>(step.state, trace_group, begin, end);
+  return {gradient, values, p.kappa, p.kappa_reg, p.gamma, p.told, {0, 0}};
 }
 template <Kind K, class Real> void set_spikes(Interval<Real>& interval, const double* z) {
   for (int d = 0; d < K.n_filters; d++) interval.z[d] = static_cast<Real>(z[d]);
 }
 
 // Change a synapse by its gradient, and deliver.
-template <bool moments, class Real> void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real gradient,
-                                                            const Descent<Real>& d, const OwedSteps<Real>& owed) {
-  Real w;
-  if constexpr (moments) {
-    w = owed.take(synapse, static_cast<double>(gradient));
-  } else {
-    w = clip<1, Real>(s.weight[synapse] - d.eta * gradient, d.w_min, d.w_max);
-  }
+template <Kind K, bool moments, class Real> void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real gradient,
+                                                                    const Descent<Real>& d, const OwedSteps<Real>& owed) {
+  const Real w = changed_weights<K, moments, 1>(s, synapse, gradient, d, owed);
   s.weight[synapse] = w;
   s.x[s.targets[synapse]] += static_cast<double>(w);
 }
@@ -105,13 +107,14 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
     fetch_next(s, branches, k);
     const Index rest = earlier ? (branch.last / block_steps + 1) * block_steps - branch.last : 0;
     const auto history = plane_of(state.history.prefix_history, branch.last & ring);
-    Interval<Real> to_end = interval_of(step, rest, history, history);
-    Interval<Real> to_step = interval_of(step, step.t - branch.last - rest, found, found);
+    Interval<Real> to_end = interval_of<K>(step, branch.last, branch.last + rest, history, history);
+    Interval<Real> to_step = interval_of<K>(step, branch.last + rest, step.t, found, found);
     double z[2];
     move_spikes<K>(topology, step.group.trace_group, kForward, rest, branch.z_last, z);
     set_spikes<K>(to_end, branch.z_last);
     set_spikes<K>(to_step, earlier ? z : branch.z_last);
-    if constexpr (moments) owed.owe(branch.optimizer_steps, step.t - 1);
+    if constexpr (moments || K.reward)
+      if (!owed.descent) owed.owe(branch.optimizer_steps, step.t - 1);
     for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
       const Index target = s.targets[synapse];
       Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
@@ -119,7 +122,7 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
       if (earlier) g = cross<K>(to_end, target, v);
       g += cross<K>(to_step, target, v);
       write_crossing<K>(topology, state.synapses, synapse, v, true);
-      change_and_deliver<moments>(s, synapse, g, descent, owed);
+      change_and_deliver<K, moments>(s, synapse, g, descent, owed);
     }
   }
 }
@@ -178,8 +181,10 @@ void finalise_crossing(const GroupStep<Real>& step, const BranchList<ExpiredBran
   StreamState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(state);
   const Descent<Real> d = descent_of<Real>(step.group.optimizer);
-  Interval<Real> interval =
-      interval_of(step, step.group.cutoff - 1, plane_of(state.plus.until_cutoff, 0), plane_of(state.plus.until_cutoff_before, 0));
+  Interval<Real> interval = interval_of<K>(step, step.t - step.group.cutoff, step.t, plane_of(state.plus.until_cutoff, 0),
+                                           plane_of(state.plus.until_cutoff_before, 0));
+  interval.kappa = static_cast<Real>(state.topology.decays(step.group.trace_group, kKappa, step.group.cutoff - 1));
+  interval.kappa_reg = static_cast<Real>(state.topology.decays(step.group.trace_group, kKappaReg, step.group.cutoff - 1));
   for (Index k = 0; k < branches.count; k++) {
     fetch_next(s, branches, k);
     set_spikes<K>(interval, branches.first[k].z);
@@ -187,7 +192,7 @@ void finalise_crossing(const GroupStep<Real>& step, const BranchList<ExpiredBran
       Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
       const Real g = cross<K>(interval, s.targets[synapse], v);
       write_crossing<K>(state.topology, state.synapses, synapse, v, false);
-      if constexpr (moments) {
+      if constexpr (moments || K.reward) {
         s.pending[synapse] = g;
       } else {
         s.weight[synapse] = clip<1, Real>(s.weight[synapse] - d.eta * g, d.w_min, d.w_max);

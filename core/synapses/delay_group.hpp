@@ -67,8 +67,8 @@ template <Kind K, class Real> void find_until_cutoff(const GroupStep<Real>& step
 // Finalise the gradients of branches whose last spike arrived exactly one cutoff ago.
 //
 // Gradient descent applies them at once, since nobody reads the weight before the next spike; for optimisers with moments, whose
-// steps depend on when they are taken, they wait in `pending`. Traces are left as they were one step ago, when the cutoff ended
-// their accumulation.
+// steps depend on when they are taken, they wait in `pending`; so they do where rewards still come. Traces are left as they were
+// one step ago, when the cutoff ended their accumulation.
 template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<Real>& step) {
   const BranchList<ExpiredBranch> branches = step.expired();
   if (branches.count == 0) return;
@@ -125,23 +125,30 @@ template <Kind K, bool moments, class Real> void learn(StreamState<Real>& state,
   const DelayGroup& g = state.groups[group];
   const Array2<const Index>& bounds = state.topology.bounds;
   if (bounds(0, partition) >= g.target_end || bounds(0, partition + 1) <= g.target_begin) return;
-  if (state.deliveries.arriving_start[group] == state.deliveries.arriving_start[group + 1] &&
-      state.deliveries.expired_start[group] == state.deliveries.expired_start[group + 1])
-    return;
+  const auto nothing = [group](const std::vector<Index>& start) { return start[group] == start[group + 1]; };
+  const Deliveries& plan = state.deliveries;
+  if (nothing(plan.arriving_start) && nothing(plan.expired_start) && (!K.reward || nothing(plan.unrewarded_start))) return;
   const GroupStep<Real> step{state, g, group, partition, t, target_range(state, group, partition)};
   finalise_group<K, moments>(step);
+  if constexpr (K.reward) finalise_unrewarded(step);
   deliver_group<K, moments>(step);
 }
 
+// With reward one loop serves all optimisers: gradients wait in `pending` anyhow.
 template <Kind K, class Real> PlusFunctions<Real> functions_of(bool moments) {
-  return {&extend<K, Real>, moments ? &learn<K, true, Real> : &learn<K, false, Real>};
+  if constexpr (K.reward) {
+    return {&extend<K, Real>, &learn<K, false, Real>};
+  } else {
+    return {&extend<K, Real>, moments ? &learn<K, true, Real> : &learn<K, false, Real>};
+  }
 }
 
-// Of one set of components, anchored or not, with one or two kappas.
-template <int n_filters, int n_own, bool anchored, class Real>
+// Of one set of components, anchored or not, with or without reward, with one or two kappas (`kNeedsTwoKappas`).
+template <int n_filters, int n_own, bool anchored, bool reward, class Real>
 PlusFunctions<Real> functions_of_kind(bool two_kappas, bool moments) {
-  return two_kappas ? functions_of<Kind{n_filters, n_own, anchored, true}, Real>(moments)
-                    : functions_of<Kind{n_filters, n_own, anchored, false}, Real>(moments);
+  if constexpr (!kNeedsTwoKappas(n_own, anchored, reward))
+    if (!two_kappas) return functions_of<Kind{n_filters, n_own, anchored, false, reward}, Real>(moments);
+  return functions_of<Kind{n_filters, n_own, anchored, true, reward}, Real>(moments);
 }
 
 }  // namespace eprop

@@ -31,19 +31,27 @@ template <class Real, class T> void start_propagators(const StreamState<Real>& s
   }
 }
 
+template <class Real> using FindFunctions = PlusFunctions<Real> (*)(bool two_kappas, bool moments);
+
+template <bool reward, class Real> FindFunctions<Real> find_functions(const Kind& k) {
+  constexpr FindFunctions<Real> kAnchored[][3] = {
+      {nullptr, functions_of_kind<1, 0, true, reward, Real>, functions_of_kind<2, 0, true, reward, Real>},
+      {functions_of_kind<0, 1, true, reward, Real>, functions_of_kind<1, 1, true, reward, Real>,
+       functions_of_kind<2, 1, true, reward, Real>}};
+  constexpr FindFunctions<Real> kCrossing[][3] = {
+      {nullptr, functions_of_kind<1, 0, false, reward, Real>, functions_of_kind<2, 0, false, reward, Real>},
+      {functions_of_kind<0, 1, false, reward, Real>, functions_of_kind<1, 1, false, reward, Real>,
+       functions_of_kind<2, 1, false, reward, Real>},
+      {functions_of_kind<0, 2, false, reward, Real>, functions_of_kind<1, 2, false, reward, Real>,
+       functions_of_kind<2, 2, false, reward, Real>}};
+  return k.anchored ? kAnchored[k.n_own][k.n_filters] : kCrossing[k.n_own][k.n_filters];
+}
+
 }  // namespace
 
 template <class Real> PlusFunctions<Real> plus_functions(const StreamState<Real>& state, Index kind) {
   const Kind k = kind_of(state.topology, kind);
-  constexpr PlusFunctions<Real> (*kAnchored[][3])(bool, bool) = {
-      {nullptr, functions_of_kind<1, 0, true, Real>, functions_of_kind<2, 0, true, Real>},
-      {functions_of_kind<0, 1, true, Real>, functions_of_kind<1, 1, true, Real>, functions_of_kind<2, 1, true, Real>}};
-  constexpr PlusFunctions<Real> (*kCrossing[][3])(bool, bool) = {
-      {nullptr, functions_of_kind<1, 0, false, Real>, functions_of_kind<2, 0, false, Real>},
-      {functions_of_kind<0, 1, false, Real>, functions_of_kind<1, 1, false, Real>, functions_of_kind<2, 1, false, Real>},
-      {functions_of_kind<0, 2, false, Real>, functions_of_kind<1, 2, false, Real>, functions_of_kind<2, 2, false, Real>}};
-  const auto functions = k.anchored ? kAnchored[k.n_own][k.n_filters] : kCrossing[k.n_own][k.n_filters];
-  return functions(k.two_kappas, state.synapses.pending.size > 0);
+  return (k.reward ? find_functions<true, Real> : find_functions<false, Real>)(k)(k.two_kappas, state.synapses.pending.size > 0);
 }
 
 template <class Real> void allocate_plus_work(StreamState<Real>& state) {
@@ -83,6 +91,7 @@ template <class Real> void allocate_plus_work(StreamState<Real>& state) {
   const std::size_t partitions = topology.n_partitions();
   work.found.assign(partitions, std::vector<FoundPropagators>(topology.trace_groups.size));
   work.readout_gradient.assign(partitions, std::vector<double>(topology.n_readouts()));
+  work.readout_waiting.assign(partitions, std::vector<double>(history.error_trace_prefix.columns));
   for (std::vector<FoundPropagators>& groups : work.found)
     for (FoundPropagators& found : groups) {
       found.known.assign(blocks, 0);

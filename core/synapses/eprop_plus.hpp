@@ -1,6 +1,6 @@
 // e-prop+ at every spike: what the streaming loop calls. Behind it stand block_start.hpp (synapses that are kept at the start of
 // a block), crossing.hpp (those that cannot be), after_cutoff.hpp (new and silent branches), per_step.hpp (optimisers that take a
-// step at every time step) and readout_synapses.hpp.
+// step at every time step), reward.hpp (silence in which traces wait for reward) and readout_synapses.hpp.
 //
 // All of it is local to a partition: it writes the partition's own targets and synapses, its columns of shared work arrays, and
 // its own `PlusWork::found`.
@@ -19,16 +19,9 @@ template <class Real> struct PlusFunctions {
 // The loops for a kind of eligibility, a row of Topology::kinds.
 template <class Real> PlusFunctions<Real> plus_functions(const StreamState<Real>& state, Index kind);
 
-// Whether some target of e-prop+ filters errors and rates differently.
-inline bool has_two_kappas(const Topology& topology) {
-  for (Index group = 0; group < topology.trace_groups.size; group++)
-    if (topology.trace_groups[group].kappa != topology.trace_groups[group].kappa_reg) return true;
-  return false;
-}
-
 inline Kind kind_of(const Topology& topology, Index kind) {
   const Index* row = topology.kinds.row(kind);
-  return {static_cast<int>(row[0]), static_cast<int>(row[1]), row[2] != 0, has_two_kappas(topology)};
+  return {static_cast<int>(row[0]), static_cast<int>(row[1]), row[2] != 0, row[3] != 0, row[4] != 0};
 }
 
 // Work space for a state from rest whose topology and history are there; starts the propagator of the first block.

@@ -2,6 +2,6 @@
 #include "synapses/kinds.hpp"
 
 namespace eprop {
-EPROP_PLUS_KIND(1, 0, false)
-EPROP_PLUS_KIND(2, 0, false)
+EPROP_PLUS_KIND(1, 0, false, false)
+EPROP_PLUS_KIND(2, 0, false, false)
 }  // namespace eprop

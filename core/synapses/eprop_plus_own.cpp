@@ -2,6 +2,6 @@
 #include "synapses/kinds.hpp"
 
 namespace eprop {
-EPROP_PLUS_KIND(0, 1, true)
-EPROP_PLUS_KIND(1, 1, true)
+EPROP_PLUS_KIND(0, 1, true, false)
+EPROP_PLUS_KIND(1, 1, true, false)
 }  // namespace eprop

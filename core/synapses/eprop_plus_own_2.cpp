@@ -2,5 +2,5 @@
 #include "synapses/kinds.hpp"
 
 namespace eprop {
-EPROP_PLUS_KIND(2, 1, true)
+EPROP_PLUS_KIND(2, 1, true, false)
 }  // namespace eprop

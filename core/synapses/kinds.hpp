@@ -5,13 +5,13 @@
 
 namespace eprop {
 
-// The loops for one set of components, anchored or not; defined in delay_group.hpp.
-template <int n_filters, int n_own, bool anchored, class Real>
+// The loops for one set of components, anchored or not, with or without reward; defined in delay_group.hpp.
+template <int n_filters, int n_own, bool anchored, bool reward, class Real>
 PlusFunctions<Real> functions_of_kind(bool two_kappas, bool moments);
 
 // In those files, a line for each kind.
-#define EPROP_PLUS_KIND(n_filters, n_own, anchored)                                        \
-  template PlusFunctions<float> functions_of_kind<n_filters, n_own, anchored>(bool, bool); \
-  template PlusFunctions<double> functions_of_kind<n_filters, n_own, anchored>(bool, bool);
+#define EPROP_PLUS_KIND(n_filters, n_own, anchored, reward)                                        \
+  template PlusFunctions<float> functions_of_kind<n_filters, n_own, anchored, reward>(bool, bool); \
+  template PlusFunctions<double> functions_of_kind<n_filters, n_own, anchored, reward>(bool, bool);
 
 }  // namespace eprop

@@ -17,6 +17,7 @@ struct Replay {
 
 // Replay them for one synapse, all in double precision:
 //     g = L e_bar + F e_bar_reg    w <- optimiser(w, g)    e = psi (c_z z + c_h h)
+//     with reward e_reward = gamma e_reward + L e_bar    g = r e_reward + F e_bar_reg
 //     e_bar = kappa e_bar + e    e_bar_reg = kappa_reg e_bar_reg + (1 - kappa_reg) e    z = f z    h = a h + u e
 template <Kind K, class Real> void replay_synapse(const GroupStep<Real>& step, const Replay& replay, Index synapse) {
   constexpr int D = K.n_filters, M = K.n_own;
@@ -27,15 +28,17 @@ template <Kind K, class Real> void replay_synapse(const GroupStep<Real>& step, c
   const auto constants = constants_of<K>(state.topology);
   const double* f = D > 0 ? state.topology.filters.matrix(step.group.trace_group, kForward, 1) : nullptr;
   const Index size = state.topology.filters.size, j = state.topology.targets.data[synapse];
-  double e_bar = s.trace.data[synapse], e_reg = 0.0, h[2] = {0.0, 0.0}, z[2] = {0.0, 0.0};
+  double e_bar = s.trace.data[synapse], e_reg = 0.0, waiting = 0.0, h[2] = {0.0, 0.0}, z[2] = {0.0, 0.0};
   if constexpr (K.two_kappas) e_reg = s.trace_reg.data[synapse];
+  if constexpr (K.reward) waiting = s.trace_reward.data[synapse];
   for (int m = 0; m < M; m++) h[m] = s.own.data[m * s.own.columns + synapse];
   for (int d = 0; d < D; d++) z[d] = replay.z[d];
   Index taken = replay.taken;
   for (Index now = replay.first; now < replay.stop; now++) {
     const KeptStep kept = kept_step(state.history, now);
     double g = kept.learning(j) * e_bar;
-    if constexpr (K.two_kappas) g += kept.regularisation(j) * e_reg;
+    if constexpr (K.reward) g = kept.reward * (waiting = group.gamma * waiting + g);
+    if constexpr (kHasRegularisation<K>) g += kept.regularisation(j) * (K.two_kappas ? e_reg : e_bar);
     s.weight.data[synapse] = optimize_synapse(synapse, g, taken, now, decay_owed(optimizer, taken, now), optimizer, s);
     taken = now;
     if (replay.ends && now == replay.stop - 1) break;
@@ -60,6 +63,7 @@ template <Kind K, class Real> void replay_synapse(const GroupStep<Real>& step, c
   }
   s.trace.data[synapse] = static_cast<Real>(e_bar);
   if constexpr (K.two_kappas) s.trace_reg.data[synapse] = static_cast<Real>(e_reg);
+  if constexpr (K.reward) s.trace_reward.data[synapse] = static_cast<Real>(waiting);
   for (int m = 0; m < M; m++) s.own.data[m * s.own.columns + synapse] = static_cast<Real>(h[m]);
 }
 
@@ -76,6 +80,7 @@ template <Kind K, class Real> void deliver_per_step(const GroupStep<Real>& step)
       continue;
     }
     if (step.t - branch.last > step.group.cutoff) {
+      if (step.t - branch.last <= step.group.reward_cutoff) replay_waiting(step, begin, end, branch.last);
       resume_branch<K, false>(step, branches, k);
       continue;
     }

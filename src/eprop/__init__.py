@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         Symmetric,
         Uniform,
     )
-    from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent, Momentum, RMSprop, Static
+    from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent, Momentum, RewardTrace, RMSprop, Static
     from eprop.training import load
 
 __version__ = "0.2.0"
@@ -87,7 +87,7 @@ _HOMES = {
         "Normal", "OneToOne", "RandomFeedback", "Symmetric", "Uniform",
     ),
     "eprop.rules": (
-        "STDP", "Adam", "EProp", "EPropPlus", "GradientDescent", "Momentum", "RMSprop", "Static",
+        "STDP", "Adam", "EProp", "EPropPlus", "GradientDescent", "Momentum", "RMSprop", "RewardTrace", "Static",
     ),
     "eprop.training": ("load",),
 }  # fmt: skip
@@ -104,7 +104,7 @@ __all__ = [
     "InputError", "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning",
     "Normal", "OneToOne",
     "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record",
-    "Recording", "Rollout",
+    "Recording", "RewardTrace", "Rollout",
     "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stream", "Streams", "Symmetric", "Uniform",
     "__version__", "load", "make_samples",
 ]  # fmt: skip

@@ -59,6 +59,9 @@ RULES = {
     ),
     "e-prop+, momentum": ep.EPropPlus(optimizer=ep.Momentum(1e-3, nesterov=True), c_reg=0.05, cutoff=15.0),
     "e-prop+, Adam at each step": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=15.0, each_step=True),
+    "e-prop+, reward": ep.EPropPlus(
+        optimizer=ep.GradientDescent(2e-3), c_reg=0.05, cutoff=15.0, reward=ep.RewardTrace(tau=30.0, cutoff=40.0)
+    ),
     "e-prop+, RMSprop": ep.EPropPlus(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa_reg=0.5, cutoff=15.0),
 }
 
@@ -89,7 +92,7 @@ class Engine:
         """All of the case's stimulus in one run of e-prop+; of e-prop two batches of two samples."""
         sim = self.make(c.network)
         if isinstance(c.rule, ep.EPropPlus):
-            run = sim.run(len(c.inputs) * c.network.dt, {"in": c.inputs}, {"out": c.targets}, c.window)
+            run = sim.run(len(c.inputs) * c.network.dt, {"in": c.inputs}, {"out": c.targets}, c.window, reward=c.reward)
             stepped = isinstance(run, timedriven.TimeDrivenRun)
             y = run.y if stepped else run.y["out"]
             return Outcome(y, weights_of(sim), run.spikes[:, c.inputs.shape[1] :] if stepped else None)

@@ -54,7 +54,10 @@ def test_all_engines_agree(model, rule, engine, symmetric):
 def unsettled(model: str, rule: str, symmetric: bool, name: str) -> np.ndarray:
     """Synapses whose source spiked so late that nothing of theirs can have been settled."""
     c = small(model, RULES[rule])
-    late = max(len(c.inputs) - int(RULES[rule].cutoff) + 1, 0)
+    cutoff = int(RULES[rule].cutoff)
+    if reward := RULES[rule].reward:
+        cutoff = reward.cutoff_steps(c.network.dt, cutoff)
+    late = max(len(c.inputs) - cutoff + 1, 0)
     emitted = c.inputs if name == "input" else spikes(model, rule, symmetric)
     return np.broadcast_to(emitted[late:-1].any(axis=0), c.masks[name].shape)
 

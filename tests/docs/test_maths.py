@@ -122,6 +122,45 @@ def small(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus | ep.Static | ep.STDP) -
     return net
 
 
+GAMMA = 0.95
+
+
+def rewarded(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices of ``n`` steps with a trace that waits, as its page prints them, and their (psi, L, r)."""
+    numbers = np.random.default_rng(seed).normal(size=(n, 3))
+    out = np.zeros((n, 4, 4))
+    for m, (psi, learning, reward) in zip(out, numbers, strict=True):
+        m[0, 0], m[1, 1], m[2, 2], m[3, 3] = ALPHA, KAPPA, GAMMA, 1.0
+        m[1, 0], m[2, 1], m[3, 1], m[3, 2] = psi, learning, reward * learning, reward * GAMMA
+    return out, numbers
+
+
+def test_propagators_with_reward_are_products_of_matrices() -> None:
+    m, n = 25, 15
+    steps, numbers = rewarded(m + n, seed=2)
+    a, b, both = product(steps[:m]), product(steps[m:]), product(steps)
+    told = sum(reward * GAMMA ** (u + 1) for u, (_, _, reward) in enumerate(numbers[m:]))
+    np.testing.assert_allclose(told, b[3, 2])
+    se = GAMMA**n * a[2, 1] + b[2, 1] * KAPPA**m
+    s = GAMMA**n * a[2, 0] + b[2, 1] * a[1, 0] + b[2, 0] * ALPHA**m
+    ge = a[3, 1] + told * a[2, 1] + b[3, 1] * KAPPA**m
+    g = a[3, 0] + told * a[2, 0] + b[3, 1] * a[1, 0] + b[3, 0] * ALPHA**m
+    np.testing.assert_allclose([se, s, ge, g], [both[2, 1], both[2, 0], both[3, 1], both[3, 0]], rtol=1e-12)
+
+
+def test_of_an_episode_the_reward_trace_is_an_advantage() -> None:
+    """The sum of rewards times what waits is the sum of learning signals times the discounted sum of what follows."""
+    e_bar, learning, reward = np.random.default_rng(3).normal(size=(3, 60))
+    waiting = collected = 0.0
+    for e, signal, r in zip(e_bar, learning, reward, strict=True):
+        waiting = GAMMA * waiting + signal * e
+        collected += r * waiting
+    following = np.zeros(61)
+    for u in reversed(range(60)):
+        following[u] = reward[u] + GAMMA * following[u + 1]
+    np.testing.assert_allclose(collected, (learning * e_bar * following[:-1]).sum())
+
+
 @pytest.mark.parametrize(
     ("tau_m", "precision", "block"),
     [(20.0, "double", 32), (5.0, "double", 32), (2.0, "double", 8), (20.0, "single", 32), (2.0, "single", 4)],
@@ -142,6 +181,8 @@ RULES = {
     "e-prop+, momentum or RMSprop": ep.EPropPlus(optimizer=ep.RMSprop()),
     "e-prop+, Adam": ep.EPropPlus(optimizer=ep.Adam()),
     "e-prop+, Adam, two kappas": ep.EPropPlus(optimizer=ep.Adam(), kappa_reg=0.5),
+    "e-prop+ with reward, gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(), reward=ep.RewardTrace()),
+    "e-prop+ with reward, Adam": ep.EPropPlus(optimizer=ep.Adam(), reward=ep.RewardTrace()),
 }
 
 

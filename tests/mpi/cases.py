@@ -65,9 +65,18 @@ def told(steps: int = STEPS, n: int = 1, seed: int = 2) -> dict[str, Any]:
     }
 
 
+def reward(steps: int = STEPS, n: int = 1) -> dict[str, np.ndarray]:
+    """What is told to what waits for reward."""
+    drawn = np.random.default_rng(2).normal(size=(n, steps))
+    return {"reward": drawn[0] if n == 1 else drawn}
+
+
 PLUS = {"kappa": 0.9, "c_reg": 0.01, "f_target": 20.0, "cutoff": 12.0}
 DELTA = (ep.DeltaLIF(tau_m=12.0, v_th=0.6), ep.DeltaALIF(tau_m=15.0, v_th=0.6, beta=0.3, tau_adapt=60.0))
 OWN = (ep.LIF(tau_m=ep.Uniform(9.0, 15.0), v_th=0.6), ep.ALIF(tau_m=15.0, v_th=0.6, beta=ep.Uniform(0.2, 0.4)))
+
+
+WAITS = ep.RewardTrace(tau=20.0, cutoff=25.0)
 
 
 def plus(optimizer: Any = None, **others: Any) -> ep.EPropPlus:
@@ -95,6 +104,7 @@ STREAMS: dict[str, Any] = {
     "plus_own_parameters": lambda: network(plus(), plus(), models=OWN),
     "stdp": lambda: network(ep.STDP(rate=0.02, w_max=2.0), weights=ep.Uniform(0.2, 1.0)),
     "static": lambda: network(ep.Static(), delays=3.0),
+    "plus_reward": lambda: network(plus(reward=WAITS), plus(ep.Adam(eta=0.003), reward=WAITS), models=OWN),
     "plus_lif": lambda: network(plus(), plus(), models=LIKE),
     "plus_told": lambda: network(plus(), plus(), feedback=ep.Symmetric()),
 }
@@ -109,5 +119,5 @@ SAMPLES: dict[str, Any] = {
     "eprop_own_parameters": lambda: network(sample(ep.Momentum(eta=0.05)), sample(), models=OWN),
     "eprop_told": lambda: network(sample(), sample(), loss=ep.CrossEntropy()),
 }
-#: Those that are told `told` as they run.
-TOLD = ("plus_told", "eprop_told")
+#: What they are told from outside as they run.
+TOLD = {"plus_told": told, "eprop_told": told, "plus_reward": reward}

@@ -29,6 +29,7 @@ STREAMS = [
     "plus_two_kappas_delta",
     "plus_own_parameters",
     "plus_told",
+    "plus_reward",
 ]
 SAMPLES = ["eprop", "eprop_symmetric", "eprop_delta", "eprop_own_parameters", "eprop_runs", "eprop_told"]
 

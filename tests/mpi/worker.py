@@ -86,13 +86,15 @@ def weights(sim: ep.Simulator) -> Results:
     return out | {"counts": [sim.connection_count(p.name) for p in sim.network.projections], "n": sim.n_synapses}
 
 
-def resumed(run: Any, make: Any, comm: Communicator, threads: int, state: Any) -> Results:
+def resumed(run: Any, name: str, comm: Communicator, threads: int, state: Any) -> Results:
     """Go on from a state, whoever took it."""
+    make = cases.STREAMS.get(name) or cases.SAMPLES[name]
     sim = ep.Simulator(make(), threads=threads, comm=comm)
     sim.set_weights("a->b", 0.1 + 0.01 * np.arange(sim.connection_count("a->b")))
     sim.set_state(state)
     if run is stream:
-        return described("", sim.run(17, cases.inputs(17), spikes=["a", "b"])) | weights(sim)
+        told = cases.TOLD.get(name, lambda *_: {})
+        return described("", sim.run(17, cases.inputs(17), spikes=["a", "b"], **told(17))) | weights(sim)
     samples = sim.samples(4, 21, inputs=cases.inputs(21, 4), targets=cases.targets(21, 4))
     return batch("", sim.train(samples)) | weights(sim)
 
@@ -136,13 +138,13 @@ def main() -> None:
     for name in sys.argv[2:]:
         run, make = (stream, cases.STREAMS[name]) if name in cases.STREAMS else (learn_samples, cases.SAMPLES[name])
         states: list[Any] = []
-        told = cases.told if name in cases.TOLD else lambda *_: {}
+        told = cases.TOLD.get(name, lambda *_: {})
         ours = run(make, comm, threads, states, told)
         alone = run(make, Serial(), 1, states, told) if comm.rank == 0 else {}
         given = comm.share_of(states[-1])  # by one process, for all ranks, and the other way round
-        gone_on = resumed(run, make, comm, threads, given)
+        gone_on = resumed(run, name, comm, threads, given)
         if comm.rank == 0:
-            back = resumed(run, make, Serial(), 1, states[0])
+            back = resumed(run, name, Serial(), 1, states[0])
             report[name] = differing(ours, alone) + [f"resumed: {k}" for k in differing(gone_on, back)]
             if not any(ours[key].size for key in ours if "spikes a 1" in str(key)):
                 report[name].append("nothing happened")

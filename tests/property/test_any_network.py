@@ -69,6 +69,19 @@ MORE_PLUS = {
 }
 
 
+REWARD = {
+    "gradient descent": ep.EPropPlus(
+        optimizer=ep.GradientDescent(3e-4, w_min=-0.82, w_max=0.82), c_reg=0.02, cutoff=20.0,
+        reward=ep.RewardTrace(tau=40.0, cutoff=35.0),
+    ),
+    "two kappas, Adam": ep.EPropPlus(
+        optimizer=ep.Adam(3e-4, epsilon=1e-2), kappa=0.9, kappa_reg=0.98, c_reg=0.02, cutoff=30.0, reward=ep.RewardTrace(200.0)
+    ),
+    "momentum at each step": ep.EPropPlus(
+        optimizer=ep.Momentum(1e-4, decay=1e-4), c_reg=0.02, cutoff=15.0, each_step=True,
+        reward=ep.RewardTrace(tau=40.0, cutoff=35.0),
+    ),
+}  # fmt: skip
 READOUTS = {
     "drawn": ep.Readout(tau_m=ep.Uniform(8.0, 40.0), i_e=ep.Normal(0.0, 0.005), v_init=ep.Uniform(-0.3, 0.3)),
     "given": ep.Readout(tau_m=[10.0, 30.0], e_l=[0.2, -0.3], v_min=[-0.4, -0.35], scale_input=True),
@@ -154,14 +167,39 @@ def test_plus_of_every_kind(name, rule, feedback):
         check_plus(network(seed, NEURONS[name], MORE_PLUS[rule], delays, FEEDBACK[feedback]), seed, 2)
 
 
+@pytest.mark.tiny
+@pytest.mark.parametrize("rule", REWARD)
+@pytest.mark.parametrize("name", NEURONS)
+def test_reward_of_every_kind(name, rule):
+    for seed, (delays, feedback) in enumerate(zip(DELAYS.values(), FEEDBACK.values(), strict=True)):
+        check_plus(network(seed, NEURONS[name], REWARD[rule], delays, feedback), seed, 2)
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("rewarded", ["rec", "other"])
+def test_reward_for_some(rewarded):
+    """Learning signals act at once onto one population, and wait for reward onto another, and onto readouts."""
+    rule = REWARD["gradient descent"]
+    for seed, delays in enumerate(DELAYS.values()):
+        net = network(seed, NEURONS["ALIF"], rule, delays, ep.Symmetric(), mixed=True)
+        for p in net.projections:
+            if p.post.name not in (rewarded, "out"):
+                object.__setattr__(p, "rule", rule.replace(reward=None))
+        check_plus(net, seed, 2)
+
+
 def check_plus(net: ep.Network, seed: int, partitions: int) -> None:
     """Voltages, outputs and the weights in use."""
     x, target, window = stimulus(seed, 1, 180)
     given_ = (180.0, {"in": x[0]}, {"out": aims(net, target[0])}, window)
-    wanted = TimeDriven(net).run(*given_, record_weights=True)
+    rng, told = np.random.default_rng(seed), {}
+    if any(getattr(p.rule, "reward", None) for p in net.projections):
+        told = {"reward": rng.normal(0.3, 1.0, 180) * (rng.random(180) < 0.3)}
+    wanted = TimeDriven(net).run(*given_, record_weights=True, **told)
     sim = ep.Simulator(net, threads=1, partitions=partitions)
-    found = sim.run(*given_, record=[("rec", "v"), *((p.name, "weight") for p in net.projections)])
-    assert disagreement(found["rec", "v"], wanted.v) < TOLERANCE
+    found = sim.run(*given_, record=[("rec", "v"), *((p.name, "weight") for p in net.projections)], **told)
+    v = found["rec", "v"]
+    assert disagreement(v, wanted.v[:, : v.shape[1]]) < TOLERANCE
     assert disagreement(found.y["out"], wanted.y) < TOLERANCE
     first = 0
     for p in net.projections:

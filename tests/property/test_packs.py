@@ -24,25 +24,29 @@ from own_neurons import CurrentLIF
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 SIZES, STEPS = (16, 20, 2), 160
 ALIF = neuron_pair(kind="ALIF", tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0)
-# Neurons, kappa of rate regularisation.
+WAITS = ep.RewardTrace(tau=50.0, cutoff=45.0)
+# Neurons, kappa of rate regularisation, what waits for reward.
 KINDS = {
-    "LIF": (None, None),
-    "LIF, two kappas": (None, 0.9),
-    "ALIF": (ALIF, None),
-    "ALIF, two kappas": (ALIF, 0.9),
-    "LIF, each its own": ((ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8), None), None),
+    "LIF": (None, None, None),
+    "LIF, two kappas": (None, 0.9, None),
+    "LIF, reward": (None, None, WAITS),
+    "ALIF, two kappas, reward": (ALIF, 0.9, WAITS),
+    "ALIF": (ALIF, None, None),
+    "ALIF, two kappas": (ALIF, 0.9, None),
+    "LIF, each its own": ((ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8), None), None, None),
     "own neuron, two filters": (
         (CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7), None),
+        None,
         None,
     ),
 }
 
 
 def network(kind: str, seed: int, rate: float):
-    pair, kappa_reg = KINDS[kind]
+    pair, kappa_reg, reward = KINDS[kind]
     rule = ep.EPropPlus(
         optimizer=ep.GradientDescent(3e-4, w_min=-2.0, w_max=2.0), kappa=0.97, kappa_reg=kappa_reg, c_reg=0.05,
-        f_target=20.0, cutoff=20.0,
+        f_target=20.0, cutoff=20.0, reward=reward,
     )  # fmt: skip
     return case(seed, rule, steps=STEPS, sizes=SIZES, rate=rate, density=0.9, pair=pair)
 
@@ -54,8 +58,9 @@ def test_packs_change_no_bit(kind, precision):
     sims = [ep.Simulator(c.network, threads=1, precision=precision, partitions=n) for n in (1, 10)]
     for first, stop in ((0, 100), (100, STEPS)):
         stimulus = {"in": c.inputs[first:stop]}, {"out": c.targets[first:stop]}, c.window[first:stop]
+        reward = None if c.reward is None else c.reward[first:stop]
         record = [("rec", "v"), *((p, "weight") for p in PROJECTIONS.values())]
-        together, apart = (sim.run(float(stop - first), *stimulus, record=record) for sim in sims)
+        together, apart = (sim.run(float(stop - first), *stimulus, record=record, reward=reward) for sim in sims)
         for name in record:
             np.testing.assert_array_equal(together[name], apart[name])
         for sim in sims:  # gradients that wait have another rate then
@@ -68,7 +73,7 @@ def test_packs_change_no_bit(kind, precision):
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.1])
-@pytest.mark.parametrize("kind", list(KINDS)[:4])
+@pytest.mark.parametrize("kind", list(KINDS)[:6])
 def test_packs_equal_time_driven(kind, rate):
     c = network(kind, 3, rate)
     ref = run_reference_plus(c)

@@ -14,9 +14,9 @@ from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
-# One kappa or two, any optimiser.
+# One kappa or two, any optimiser, with reward or without.
 PLUS = (
-    st.tuples(st.booleans(), st.sampled_from([ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop]))
+    st.tuples(st.booleans(), st.sampled_from([ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop]), st.booleans())
     .flatmap(lambda options: plus_rules(*options))
     .flatmap(networks)
 )
@@ -49,7 +49,8 @@ def run(c: Case, first: int, last: int, sim: ep.Simulator, **options) -> ep.Reco
     """Steps ``first:last`` of the case's stimulus, with everything recorded."""
     stimulus = {"in": c.inputs[first:last]}, {"out": c.targets[first:last]}, c.window[first:last]
     steps = (last - first) * c.network.dt
-    return sim.run(steps, *stimulus, record=EVERYTHING, spikes=["in", "rec"], **options)
+    reward = None if c.reward is None else c.reward[first:last]
+    return sim.run(steps, *stimulus, record=EVERYTHING, spikes=["in", "rec"], reward=reward, **options)
 
 
 def same_recording(first: ep.Recording, second: ep.Recording) -> None:
@@ -87,9 +88,11 @@ def test_splitting_a_run(c, data):
 @two_threads
 @pytest.mark.parametrize("precision", ["double", "single"])
 @examples(0.03)
-@given(seed=SEEDS, symmetric=st.booleans())
-def test_threads_with_plus(precision, seed, symmetric):
-    rule = ep.EPropPlus(optimizer=ep.GradientDescent(3e-3, w_min=-2.0, w_max=2.0), c_reg=0.05, cutoff=20.0)
+@given(seed=SEEDS, symmetric=st.booleans(), reward=st.sampled_from([None, ep.RewardTrace(tau=30.0, cutoff=40.0)]))
+def test_threads_with_plus(precision, seed, symmetric, reward):
+    rule = ep.EPropPlus(
+        optimizer=ep.GradientDescent(3e-3, w_min=-2.0, w_max=2.0), c_reg=0.05, cutoff=20.0, reward=reward
+    )
     c = case(seed, rule, steps=80, sizes=(9, 17, 5), symmetric=symmetric, density=0.5)
     sims = [ep.Simulator(c.network, threads=threads, precision=precision) for threads in (1, 2)]
     same_recording(*(run(c, 0, 80, sim) for sim in sims))

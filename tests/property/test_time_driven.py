@@ -48,12 +48,13 @@ def rules_of(optimizers: dict[str, ep.Optimizer], kappa_reg: float, **others: fl
 EACH_OPTIMIZER = {"gd": ep.GradientDescent(), "Adam": ep.Adam(), "momentum": ep.Momentum(), "RMSprop": ep.RMSprop()}
 
 
+@pytest.mark.parametrize("rewarded", [False, True], ids=["at once", "with reward"])
 @pytest.mark.parametrize("like", rules_of(EACH_OPTIMIZER, 0.5))
-def test_plus_equals_time_driven(like):
+def test_plus_equals_time_driven(like, rewarded):
     two_kappas, kind = like.kappa_reg is not None, type(like.optimizer)
 
-    @examples(0.3)
-    @given(plus_rules(two_kappas, kind).flatmap(networks), st.sampled_from([1, 3]))
+    @examples(0.2 if rewarded else 0.3)
+    @given(plus_rules(two_kappas, kind, rewarded).flatmap(networks), st.sampled_from([1, 3]))
     def holds(c, partitions):
         ref = run_reference_plus(c)
         assume(ref.spikes.any())
@@ -115,6 +116,27 @@ def test_long_silence(rule, cutoff, tabled, monkeypatch):
     used = arrival_mask(c, ref.spikes, "input")
     assert used[350:380].any()
     assert disagreement(history["input"][used], ref.history["input"][:, targets, sources][used]) < TOLERANCE
+
+
+@pytest.mark.parametrize("rule", rules_of(LONG_SILENCE, 0.99, kappa=0.99, c_reg=0.05, cutoff=20.0))
+@pytest.mark.parametrize(("cutoff", "each_step"), [(60.0, False), (2000.0, False), (200.0, True)])
+def test_reward_in_a_long_silence(rule, cutoff, each_step):
+    """Rewards that are told long after the cutoff of the eligibility, before and after that of what waits for them."""
+    rule = rule.replace(reward=ep.RewardTrace(tau=150.0, cutoff=cutoff), each_step=each_step)
+    c = case(5, rule, steps=500, sizes=(4, 4, 2), rate=0.5, tau_m=30.0, density=0.8)
+    c.reward[:] = 0.0
+    c.reward[[120, 128, 200, 231, 310, 420]] = [1.0, -0.5, 2.0, 0.7, 1.5, -1.0]
+    for span in (slice(40, 170), slice(180, 300), slice(310, 480)):
+        c.inputs[span] = 0.0
+    ref = run_reference_plus(c)
+    _, v, y, history = run_engine_plus(c)
+    assert disagreement(v, ref.v) < TOLERANCE
+    assert disagreement(y, ref.y) < TOLERANCE
+    for name in PROJECTIONS:
+        targets, sources = np.nonzero(c.masks[name])
+        used = arrival_mask(c, ref.spikes, name)
+        assert disagreement(history[name][used], ref.history[name][:, targets, sources][used]) < TOLERANCE
+    assert np.ptp(ref.history["input"][[170, 300]], axis=0).any()  # some of these rewards counted
 
 
 @pytest.mark.parametrize("partitions", [1, 3])

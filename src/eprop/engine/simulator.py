@@ -158,6 +158,7 @@ class Simulator:
         *,
         signals: Mapping[str, Any] | None = None,
         modulator: Any = None,
+        reward: Any = None,
         learn: bool = True,
         record: Iterable[Record | tuple[Any, ...]] = (),
         spikes: Iterable[str] = (),
@@ -183,6 +184,9 @@ class Simulator:
             Row ``t`` arrives in step ``t``, beside the errors of step ``t - 1``; see `samples`.
         modulator : array
             ``(steps,)``; entry ``t`` multiplies all learning signals that arrive in step ``t`` at neurons.
+        reward : array
+            ``(steps,)``, such as temporal-difference errors, for what waits in an `eprop.RewardTrace`; none by default. Entry
+            ``t`` is told in step ``t`` and multiplies what the errors of step ``t - 1``, and those before, have left there.
         learn : bool
             Without, weights stay as they are while all traces go on. A network with `EProp` learns from this run as
             from one sample: it changes its weights at the end. Each of its runs starts from rest, without learning too: to play
@@ -205,7 +209,7 @@ class Simulator:
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
-        given = Given(inputs, targets, window, None, signals, modulator)
+        given = Given(inputs, targets, window, None, signals, modulator, reward)
         plan = partial(plan_run, self.arrays, self._layout, duration, learn, given, record, spikes)
         with self._alone:
             wanted = run_on_all_ranks(self.comm, "run", plan, RunPlan.keys, BATCH)
@@ -280,9 +284,10 @@ class Simulator:
         *,
         signals: Mapping[str, Any] | None = None,
         modulator: Any = None,
+        reward: Any = None,
     ) -> Samples:
         """Samples for `train` and `evaluate`; see `eprop.engine.run.samples.make_samples`."""
-        told = {"signals": signals, "modulator": modulator}
+        told = {"signals": signals, "modulator": modulator, "reward": reward}
         return make_samples(self.network, n, n_steps, inputs, targets, window, labels, **told)
 
     def train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:

@@ -63,6 +63,8 @@ def _check_rule(projection: Projection) -> None:
         raise NetworkError(
             f"{projection.name}: NEST's weights do not decay; set {type(rule.optimizer).__name__}.decay = 0"
         )
+    if isinstance(rule, EPropPlus) and rule.reward is not None:
+        raise NetworkError(f"{projection.name}: NEST's e-prop knows no reward; leave EPropPlus.reward out")
 
 
 def _check_population(population: Population, original: bool) -> None:

@@ -19,7 +19,7 @@ tested.
 
 from eprop.reference.bptt import BPTT, backpropagate, eligibility_sum
 from eprop.reference.eprop import Sample, SampleRule, gradients, run_sample, train
-from eprop.reference.eprop_plus import PlusNetwork, PlusRule, Run, simulate
+from eprop.reference.eprop_plus import PlusNetwork, PlusRule, RewardTrace, Run, simulate
 from eprop.reference.losses import error_signal, loss
 from eprop.reference.neurons import LIF, DeltaLIF, Readout, surrogate_gradient
 from eprop.reference.optimizers import Adam, GradientDescent, Momentum, RMSprop
@@ -37,6 +37,7 @@ __all__ = [
     "PlusRule",
     "RMSprop",
     "Readout",
+    "RewardTrace",
     "Run",
     "Sample",
     "SampleRule",

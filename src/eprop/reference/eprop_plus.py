@@ -20,6 +20,15 @@ synapse changes nothing. The entries after the last arrival of a run are never a
 Rates are in spikes per step. (NEST 3.10 divides the spike by ``dt`` but not the target: at ``dt`` other than 1 ms its
 parameters must be ``c_reg dt`` and ``f_target / dt`` to mean the same.)
 
+With a ``RewardTrace`` learning waits for reward (Bellec et al. 2020, reward-based e-prop)::
+
+    e_reward(tau) = gamma e_reward(tau - 1) + L(tau) e_bar(tau)
+    g            += reward e_reward(tau) + c_reg (f_j(tau) - f_target) e_bar_reg
+
+and of a readout with ``E_k(tau) z_bar(tau)`` in place of ``L e_bar``. What is told at step ``t`` belongs to the step before, as
+errors do: it is multiplied with what the errors of step ``t - 1`` have added. Nothing is added to ``e_reward`` beyond ``cutoff``,
+but reward counts up to a cutoff of its own.
+
 With ``feedback="symmetric"`` the learning signal uses the readout weights as they are when the errors are computed,
 that is, after the updates of the readout synapses in that step.
 
@@ -55,6 +64,22 @@ PAST = 3  # spikes of so many steps are still on their way through the traces
 
 
 @dataclass(frozen=True)
+class RewardTrace:
+    """Parameters of what waits for reward.
+
+    Parameters
+    ----------
+    gamma
+        What a step leaves of it.
+    cutoff
+        Entries per interval in which reward counts, in steps; not below `PlusRule.cutoff`.
+    """
+
+    gamma: float
+    cutoff: int
+
+
+@dataclass(frozen=True)
 class PlusRule:
     """Parameters of e-prop+.
 
@@ -73,6 +98,8 @@ class PlusRule:
     each_step
         Let the optimiser act on every entry and not on their sum (NEST: ``optimize_each_step``). Not for Adam alone:
         the clipping happens per entry, too.
+    reward
+        Let learning wait for reward; ``None``: it does not.
     """
 
     optimizer: Optimizer = field(default_factory=GradientDescent)
@@ -83,10 +110,13 @@ class PlusRule:
     cutoff: int = 100
     readout_cutoff: int | None = None
     each_step: bool = False
+    reward: RewardTrace | None = None
 
     def __post_init__(self) -> None:
         if min(self.cutoff, self.cutoff_of_readouts) < 2:
             raise ValueError(f"cutoff must be >= 2 steps, got {self.cutoff} and {self.cutoff_of_readouts}")
+        if self.reward is not None and self.reward.cutoff < max(self.cutoff, self.cutoff_of_readouts):
+            raise ValueError(f"reward.cutoff must not be below cutoff, got {self.reward.cutoff}")
 
     @property
     def cutoff_of_readouts(self) -> int:
@@ -123,7 +153,7 @@ class Synapses:
         self.coming = self.weights.copy()
         self.descent = Descent(rule.optimizer, weights.shape)
         self.gradient = np.zeros(weights.shape)
-        self.e_bar, self.e_bar_reg, self.eps = (np.zeros(weights.shape) for _ in range(3))
+        self.e_bar, self.e_bar_reg, self.eps, self.e_reward = (np.zeros(weights.shape) for _ in range(4))
         self.z_bar = np.zeros(weights.shape)
         self.last = np.full(weights.shape[1], NEVER)
 
@@ -145,9 +175,17 @@ class Synapses:
         """Columns for which entry ``step - 1`` counts, [n_pre]."""
         return (self.last != NEVER) & (step - self.last < self.cutoff)
 
-    def gather(self, entry: Array, step: int) -> None:
-        """Add entry ``step - 1`` of the gradient, [n_post, n_pre], before spikes arrive in the step after."""
+    def gather(self, learning: Array, regularisation: Array, reward: float, step: int) -> None:
+        """Add entry ``step - 1`` of the gradient, before spikes arrive in the step after.
+
+        What learning signals make of traces, and the part of regularisation, both [n_post, n_pre]; the reward that is told then.
+        """
         active = self.active(step)
+        entry = learning + regularisation
+        if self.rule.reward is not None:
+            self.e_reward = self.rule.reward.gamma * self.e_reward + np.where(active, learning, 0.0)
+            entry = reward * self.e_reward + np.where(active, regularisation, 0.0)
+            active = (self.last != NEVER) & (step - self.last < self.rule.reward.cutoff)
         entry = np.where(self.mask & active, entry, 0.0)
         if not self.rule.each_step:
             self.gradient += entry
@@ -156,15 +194,17 @@ class Synapses:
             self.descent.update(self.coming, entry[:, i], i, step)
 
 
-def hidden_entry(s: Synapses, neuron: LIF, psi: Array, learning: Array, rate: Array, step: int, dt: float) -> Array:
-    """Step the traces of hidden synapses through entry ``step - 1``; returns the entry of the gradient."""
+def hidden_entry(
+    s: Synapses, neuron: LIF, psi: Array, learning: Array, rate: Array, step: int, dt: float
+) -> tuple[Array, Array]:
+    """Step the traces of hidden synapses through entry ``step - 1``; returns the entry's two parts, see `Synapses.gather`."""
     rule = s.rule
     beta, rho = per_neuron(neuron.beta, psi.size), per_neuron(neuron.rho(dt), psi.size)
     e = np.where(s.active(step), psi[:, None] * (s.z_bar - beta * s.eps), 0.0)
     s.eps = rho * s.eps + e
     s.e_bar = rule.kappa * s.e_bar + e
     s.e_bar_reg = rule.kappa_reg * s.e_bar_reg + (1.0 - rule.kappa_reg) * e
-    return np.asarray(learning[:, None] * s.e_bar + rate[:, None] * s.e_bar_reg)
+    return learning[:, None] * s.e_bar, rate[:, None] * s.e_bar_reg
 
 
 def simulate(
@@ -179,6 +219,7 @@ def simulate(
     window: npt.ArrayLike | None = None,
     signals: npt.ArrayLike | None = None,
     modulator: npt.ArrayLike | None = None,
+    reward: npt.ArrayLike | None = None,
     plastic: Collection[str] = PROJECTIONS,
     masks: Mapping[str, npt.ArrayLike] | None = None,
     dt: float = 1.0,
@@ -200,8 +241,8 @@ def simulate(
         Parameters.
     window
         [T], or [T, K] for each readout its own: factor of the error signals, of any sign, 0 outside; ``None``: 1.
-    signals, modulator
-        [T, N] and [T], what is told from outside in each step; ``None``: nothing.
+    signals, modulator, reward
+        [T, N], [T] and [T], what is told from outside in each step; ``None``: nothing.
     plastic
         The projections that learn.
     masks
@@ -217,7 +258,7 @@ def simulate(
         Activity, errors and weights.
     """
     network = PlusNetwork(weights, feedback, neuron, readout, rule, plastic=plastic, masks=masks, dt=dt)
-    told = {"signals": signals, "modulator": modulator}
+    told = {"signals": signals, "modulator": modulator, "reward": reward}
     return network.run(inputs, targets, window=window, **told, record_weights=record_weights)
 
 
@@ -244,6 +285,7 @@ class PlusNetwork:
         self.step = 0
         self.state, self.output, self.f = initial_state(neuron, n), np.full(n_out, start(readout)), np.zeros(n)
         self.x, self.z, self.psi, self.rate = (np.zeros((PAST, size)) for size in (n_in, n, n, n))
+        self.reward = 0.0  # told in the step before
         self.error = np.zeros((PAST, n_out))
 
     def run(
@@ -254,6 +296,7 @@ class PlusNetwork:
         window: npt.ArrayLike | None = None,
         signals: npt.ArrayLike | None = None,
         modulator: npt.ArrayLike | None = None,
+        reward: npt.ArrayLike | None = None,
         record_weights: bool = False,
     ) -> Run:
         """Go on from where the last run ended."""
@@ -262,6 +305,7 @@ class PlusNetwork:
         open_ = of_readouts(np.ones(n_steps) if window is None else np.asarray(window, dtype=float))
         told = np.zeros((n_steps, n)) if signals is None else np.asarray(signals, dtype=float)
         factor = np.ones(n_steps) if modulator is None else np.asarray(modulator, dtype=float)
+        rewards = np.zeros(n_steps) if reward is None else np.asarray(reward, dtype=float)
         into, rec, out = (self.synapses[name] for name in PROJECTIONS)
         v, y = np.zeros((n_steps, n)), np.zeros((n_steps, self.output.size))
         x = np.vstack([self.x, inputs])
@@ -280,8 +324,10 @@ class PlusNetwork:
                 _filter(out, z[now - 3], self.readout, dt)
                 for hidden in (into, rec):
                     entry = hidden_entry(hidden, self.neuron, psi[now - 2], learning, rate[now - 2], s - 1, dt)
-                    hidden.gather(entry, s - 1)
-                out.gather(error[now - 2][:, None] * out.z_bar, s - 1)
+                    hidden.gather(*entry, rewards[i], s - 1)
+                # These are the errors of the step before that, and so is the reward.
+                out.gather(error[now - 2][:, None] * out.z_bar, np.zeros_like(out.z_bar), self.reward, s - 1)
+            self.reward = rewards[i]
             arriving = into.arrive(x[before], s, "input" in self.plastic)
             arriving = arriving + rec.arrive(z[before], s, "recurrent" in self.plastic)
             self.state, psi[now] = step_neurons(self.neuron, self.state, arriving, s, dt)

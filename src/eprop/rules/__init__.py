@@ -2,6 +2,7 @@
 
 from eprop.rules.base import EProp, EPropPlus, Rule, Static
 from eprop.rules.optimizers import Adam, GradientDescent, Momentum, Optimizer, RMSprop
+from eprop.rules.reward import RewardTrace
 from eprop.rules.stdp import STDP
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Momentum",
     "Optimizer",
     "RMSprop",
+    "RewardTrace",
     "Rule",
     "Static",
 ]

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from eprop.parameters import Description, param
 from eprop.rules.optimizers import Adam, GradientDescent, Optimizer
+from eprop.rules.reward import RewardTrace
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class EPropPlus(Rule):
     With ``each_step`` the optimiser takes a step with every time step's part of the gradient. For gradient descent without
     bounds and decay this makes no difference. Otherwise the steps have to be replayed: the cost of a spike grows with the
     interval before it.
+
+    With a ``reward`` trace, what learning signals make of eligibility waits for reward, see `RewardTrace`.
     """
 
     optimizer: Optimizer = field(default=GradientDescent(), metadata=param(GradientDescent(), kind=Optimizer).metadata)
@@ -95,6 +98,9 @@ class EPropPlus(Rule):
     )
     each_step: bool = param(
         False, kind=bool, nest="optimize_each_step", doc="one optimiser step for every time step, not for every spike"
+    )
+    reward: RewardTrace | None = param(
+        None, kind=RewardTrace, optional=True, doc="learning waits for reward; None: learning signals act at once"
     )
 
     code: ClassVar[int] = 2

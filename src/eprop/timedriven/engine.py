@@ -109,9 +109,10 @@ class TimeDriven:
         *,
         signals: Mapping[str, Any] | None = None,
         modulator: Any = None,
+        reward: Any = None,
     ) -> Samples:
         """As `Simulator.samples`."""
-        told = {"signals": signals, "modulator": modulator}
+        told = {"signals": signals, "modulator": modulator, "reward": reward}
         return make_samples(self.network, n, n_steps, inputs, targets, window, labels, **told)
 
     def connections(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -143,13 +144,14 @@ class TimeDriven:
         *,
         signals: Mapping[str, Any] | None = None,
         modulator: Any = None,
+        reward: Any = None,
         record_weights: bool = False,
     ) -> TimeDrivenRun:
         """One run from rest of a network that learns by `EPropPlus` or not at all; see `Simulator.run`."""
         if self.built.has_eprop:
             raise InputError("a network with EProp learns from samples: use train()")
         n_steps = steps_in("duration", duration, self.network.dt)
-        samples = one_sample(self._layout, n_steps, Given(inputs, targets, window, None, signals, modulator))
+        samples = one_sample(self._layout, n_steps, Given(inputs, targets, window, None, signals, modulator, reward))
         return self._run_plus(samples, 0, record_weights)
 
     def _run_plus(self, samples: Samples, index: int, record_weights: bool = False) -> TimeDrivenRun:
@@ -159,7 +161,7 @@ class TimeDriven:
         state = self.forward.rest(n_steps)
         n_syn, n_neurons = s.source.size, state.v.shape[1]
         traces = _Traces(n_syn, s.decay.shape[1])
-        kappa, reg, c_reg, f_target, cutoff = self._plus_constants()
+        kappa, reg, c_reg, f_target, cutoff, gamma, reward_cutoff = self._plus_constants()
         plastic = s.rule == Rule.eprop_plus
         rate, drift = np.zeros(n_neurons), np.zeros((n_steps, n_neurons))
         reg_of_neuron, c_of_neuron, f_of_neuron = self._regularisation(reg, c_reg, f_target)
@@ -183,8 +185,15 @@ class TimeDriven:
                 active = plastic & (traces.last >= 0) & (t - traces.last < cutoff)
                 traces.eps = s.filtered(traces.eps, traces.e, arrived_before)
                 learning = outside.joined(self._learning_signals(state, t + 1, delays), t + 1)
-                entry = self._entry(traces, state, t, active, kappa, reg, drift[t - 1], learning)
-                traces.gradient += np.where(active, entry, 0.0)
+                learning, regularisation = self._entry(traces, state, t, active, kappa, reg, drift[t - 1], learning)
+                entry = np.where(active, learning + regularisation, 0.0)
+                if reward_cutoff.any():  # what is told belongs to the errors of the step before
+                    waits = plastic & (traces.last >= 0) & (t - traces.last < reward_cutoff)
+                    traces.e_reward = gamma * traces.e_reward + np.where(active, learning, 0.0)
+                    rewarded = np.where(s.onto_readout, outside.reward[t], outside.reward[t + 1]) * traces.e_reward
+                    rewarded = np.where(waits, rewarded, 0.0) + np.where(active, regularisation, 0.0)
+                    entry, active = np.where(gamma > 0.0, rewarded, entry), np.where(gamma > 0.0, waits, active)
+                traces.gradient += entry
                 self.learner.update(active & each, entry, t, coming)
             arrived_before = arriving
             if record_weights:
@@ -198,8 +207,8 @@ class TimeDriven:
     def _entry(
         self, traces: _Traces, state: Activity, t: int, active: np.ndarray, kappa: np.ndarray, reg: np.ndarray,
         drift: np.ndarray, learning: np.ndarray,
-    ) -> np.ndarray:  # fmt: skip
-        """Entry ``t - 1`` of every synapse's gradient; steps ``e``, ``e_bar`` and ``e_bar_reg``."""
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """Entry ``t - 1`` of every synapse's gradient, by learning signals and by regularisation; steps ``e`` and its filters."""
         s, n = self.synapses, state.v.shape[1]
         hidden = ~s.onto_readout
         neuron = np.where(hidden, s.target, 0)
@@ -211,9 +220,9 @@ class TimeDriven:
         readout = np.where(hidden, 0, s.target - n)
         error = state.error[t - 1, readout] if state.error.shape[1] else np.zeros(readout.size)
         if not n:
-            return np.asarray(error * reached)
-        own = learning[neuron] * traces.e_bar + drift[neuron] * traces.e_bar_reg
-        return np.where(hidden, own, error * reached)
+            return np.asarray(error * reached), np.zeros(neuron.size)
+        own = np.where(hidden, learning[neuron] * traces.e_bar, error * reached)
+        return own, np.where(hidden, drift[neuron] * traces.e_bar_reg, 0.0)
 
     def _learning_signals(self, state: Activity, t: int, delays: np.ndarray) -> np.ndarray:
         """Learning signals that arrive in step ``t``, (n,)."""
@@ -222,13 +231,14 @@ class TimeDriven:
         return np.asarray((errors_then * self.learner.feedback()).sum(axis=0))
 
     def _plus_constants(self) -> tuple[np.ndarray, ...]:
-        """kappa, kappa_reg, c_reg, f_target (per step) and cutoff (steps) of each synapse."""
-        out = np.zeros((5, self.synapses.source.size))
+        """kappa, kappa_reg, c_reg, f_target (per step), cutoff (steps), gamma and reward cutoff (steps) of each synapse."""
+        out, dt = np.zeros((7, self.synapses.source.size)), self.network.dt
         for p in self.learner.plastic:
             if isinstance(p.rule, EPropPlus):
+                cutoff, reward = round(p.rule.cutoff / dt), p.rule.reward
                 out[:, self.learner.parts[p.index]] = np.array([
-                    p.rule.kappa, p.rule.kappa_regularisation, p.rule.c_reg, p.rule.f_target * self.network.dt / 1000.0,
-                    round(p.rule.cutoff / self.network.dt),
+                    p.rule.kappa, p.rule.kappa_regularisation, p.rule.c_reg, p.rule.f_target * dt / 1000.0, cutoff,
+                    reward.decay(dt) if reward else 0.0, reward.cutoff_steps(dt, cutoff) if reward else 0,
                 ])[:, None]  # fmt: skip
         return tuple(out)
 
@@ -362,7 +372,10 @@ class TimeDriven:
         for name, values in samples.signals.items():
             row = self.built.topology.populations[self.network.population(name).index]
             told[:, row["target_begin"] : row["target_end"]] = values[index]
-        return _Outside(told, np.ones(samples.n_steps) if factor is None else factor)
+        reward = np.zeros(samples.n_steps + 1)
+        if len(samples.reward):
+            reward[:-1] = samples.reward[min(index, len(samples.reward) - 1)]
+        return _Outside(told, np.ones(samples.n_steps) if factor is None else factor, reward)
 
 
 def _counted(n: int, progress: Any) -> Iterator[int]:
@@ -375,10 +388,11 @@ def _counted(n: int, progress: Any) -> Iterator[int]:
 
 @dataclass
 class _Outside:
-    """Signals (steps, n) and modulator (steps,) from outside."""
+    """Signals (steps, n), modulator (steps,) and reward (steps + 1,) from outside; after the last step there is none."""
 
     told: np.ndarray
     factor: np.ndarray
+    reward: np.ndarray
 
     def joined(self, learning: np.ndarray, t: int) -> np.ndarray:
         """Learning signals that arrive in step ``t``, with what is told then; after the last step nothing is."""
@@ -391,4 +405,4 @@ class _Traces:
     def __init__(self, n: int, d: int):
         self.last = np.full(n, -1)
         self.eps = np.zeros((n, d))
-        self.e, self.e_bar, self.e_bar_reg, self.gradient = (np.zeros(n) for _ in range(4))
+        self.e, self.e_bar, self.e_bar_reg, self.e_reward, self.gradient = (np.zeros(n) for _ in range(5))

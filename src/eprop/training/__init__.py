@@ -12,6 +12,7 @@
     restore             the network that a run has kept                                         restoring.py
     run_trials, resume_trials   the same with several seeds, side by side                       trials.py
     gradient_balance    rate regularisation beside learning                                     balance.py
+    RewardBaseline      a running mean of rewards                                               baseline.py
     RunConfig           what a run depends on, as a TOML file                                   config.py
     RunFolder           the files of a run                                                      runs.py
     Checkpoint          HDF5 with a checksum                                                    checkpoint.py
@@ -23,6 +24,7 @@
 """
 
 from eprop.training.balance import GradientBalance, gradient_balance
+from eprop.training.baseline import RewardBaseline
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, RunConfig, UnusedParameterWarning, read_config
 from eprop.training.control import PolicyTrainer, PolicyTraining, judge
@@ -55,6 +57,7 @@ __all__ = [
     "PolicyTraining",
     "Progress",
     "ProgressBar",
+    "RewardBaseline",
     "RunConfig",
     "RunFolder",
     "Stopped",

@@ -96,6 +96,7 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
         window=windows,
         signals={name: values[0] for name, values in samples.signals.items()},
         modulator=samples.modulator[0] if len(samples.modulator) else None,
+        reward=samples.reward[0] if len(samples.reward) else None,
         learn=False,
         record=[
             *((p.name, variable) for p in neurons for variable in ("v", "surrogate", "learning_signal")),

@@ -194,7 +194,7 @@ class ReferenceSimulator:
         cutoff = round(r.cutoff / self._dt)
         rule = reference.PlusRule(
             kappa=r.kappa, kappa_reg=r.kappa_regularisation, c_reg=r.c_reg, f_target=r.f_target, cutoff=cutoff,
-            each_step=r.each_step,
+            each_step=r.each_step, reward=_reward_trace(r, cutoff, self._dt),
         )  # fmt: skip
         network = reference.PlusNetwork(
             self._weights, self._feedback, self._neuron, self._readout, rule,
@@ -240,7 +240,7 @@ class ReferenceSimulator:
         return self._joined(results, learned)
 
     def _told(self, samples: Samples, i: int) -> dict[str, Any]:
-        """Signals and modulator of a sample, those that there are."""
+        """What is told from outside in a sample, as far as something is."""
         told: dict[str, Any] = {}
         if samples.signals:
             told["signals"] = np.zeros((samples.n_steps, len(self._weights["input"])))
@@ -249,6 +249,8 @@ class ReferenceSimulator:
                 told["signals"][:, first : first + values.shape[2]] = values[i]
         if len(samples.modulator):
             told["modulator"] = samples.modulator[min(i, len(samples.modulator) - 1)]
+        if len(samples.reward):
+            told["reward"] = samples.reward[min(i, len(samples.reward) - 1)]
         return told
 
     def _result(self, loss: list[float], y: np.ndarray, spikes: np.ndarray, inputs: np.ndarray) -> BatchResult:
@@ -421,6 +423,13 @@ def _dense(samples: Samples, i: int, n_inputs: int) -> tuple[np.ndarray, np.ndar
     if np.isnan(target).any():
         target, window = np.zeros(target.shape), np.zeros(window.shape)
     return inputs, target, window
+
+
+def _reward_trace(rule: EPropPlus, cutoff: int, dt: float) -> reference.RewardTrace | None:
+    """The reference's description of what waits for reward."""
+    if rule.reward is None:
+        return None
+    return reference.RewardTrace(rule.reward.decay(dt), rule.reward.cutoff_steps(dt, cutoff))
 
 
 def _misfit(why: str) -> ParameterError:

@@ -21,7 +21,7 @@ from eprop.free_memory import available_memory
 from eprop.models import LIF, PoissonSource, Readout
 from eprop.network import Bernoulli, FixedIndegree, FixedOutdegree, Network, Normal, Uniform
 from eprop.parallel import Serial
-from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
+from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, RewardTrace
 
 RULES = (FixedIndegree(20), FixedIndegree(270, multapses=True), FixedOutdegree(7), Bernoulli(0.1))
 
@@ -111,10 +111,11 @@ def test_temporaries_take_less_than_a_tenth():
         EPropPlus(optimizer=Adam()),
         EPropPlus(kappa_reg=0.5),
         EPropPlus(each_step=True),
+        EPropPlus(reward=RewardTrace(200.0)),
         EProp(),
         EProp(optimizer=GradientDescent()),
     ],
-    ids=["plus", "adam", "two kappas", "each step", "eprop adam", "eprop"],
+    ids=["plus", "adam", "two kappas", "each step", "reward", "eprop adam", "eprop"],
 )
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_the_estimate_is_what_is_built(rule, precision, monkeypatch):

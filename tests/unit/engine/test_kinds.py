@@ -80,7 +80,7 @@ def built(*neurons: Neuron, dtype=np.float64):
 )
 def test_kinds(neuron, kind, block):
     found = built(neuron)
-    assert found.kinds == ((*kind, False),)
+    assert found.kinds == (Kind(*kind, two_kappas=False),)
     assert found.block_steps == block
     assert found.crosses == (not kind[2])
 
@@ -93,12 +93,12 @@ def test_single_precision_asks_for_more():
 
 def test_one_that_crosses_takes_others_of_its_kind_along():
     found = built(ep.LIF(), ep.ALIF(), FORGETFUL)
-    assert found.kinds == ((1, 0, True, False), (1, 1, False, False))
+    assert found.kinds == (Kind(1, 0, True, False), Kind(1, 1, False, False))
 
 
 def test_order_of_populations_does_not_change_kinds():
     one, other = built(ep.LIF(), ep.ALIF()), built(ep.ALIF(), ep.LIF())
-    assert one.kinds == other.kinds == ((1, 0, True, False), (1, 1, True, False))
+    assert one.kinds == other.kinds == (Kind(1, 0, True, False), Kind(1, 1, True, False))
     for found, neurons in ((one, (ep.LIF, ep.ALIF)), (other, (ep.ALIF, ep.LIF))):
         rows = found.topology.populations[1:]
         assert rows["model"].tolist() == [lib.models[neuron.core] for neuron in neurons]
@@ -110,8 +110,23 @@ def test_two_kappas_are_part_of_a_kind():
     rec = net.add(ep.ALIF(), 4)
     net.connect(rec, rec, rule=ep.EPropPlus(kappa=0.97, kappa_reg=0.9))
     (kind,) = build(net, 1, np.float64).kinds
-    assert kind == (1, 1, True, True)
+    assert kind == Kind(1, 1, anchored=True, two_kappas=True)
     assert [kind.layout[name] for name in ("n_entries", "n_constants", "n_corrections")] == [10, 5, 8]
+
+
+def test_reward_is_part_of_a_kind():
+    """With own components errors and rates are filtered apart, whatever the kappas: the core has no other loops."""
+    net = ep.Network()
+    waits = ep.EPropPlus(reward=ep.RewardTrace())
+    lif, other, alif = net.add(ep.LIF(), 4), net.add(ep.LIF(), 3), net.add(ep.ALIF(), 2)
+    net.connect(lif, lif, rule=waits)
+    net.connect(lif, other, rule=ep.EPropPlus())
+    plain, waiting = build(net, 1, np.float64).kinds
+    assert plain == Kind(1, 0, anchored=True, two_kappas=False, reward=False)
+    assert waiting == Kind(1, 0, anchored=True, two_kappas=False, reward=True)
+    assert [waiting.layout[name] for name in ("n_entries", "n_constants", "n_corrections")] == [5, 1, 5]
+    net.connect(lif, alif, rule=waits)
+    assert [kind.two_kappas for kind in build(net, 1, np.float64).kinds] == [True] * 3
 
 
 def test_any_number_of_models_and_kinds_share_a_network():
@@ -151,7 +166,7 @@ class Steeper(ep.ALIF):
 
 
 def test_without_a_promise_they_cross():
-    assert built(Silent()).kinds == ((2, 1, False, False),)
+    assert built(Silent()).kinds == (Kind(2, 1, False, False),)
     assert ep.ALIF().largest_psi(1.0) == 0.3
     assert Steeper().largest_psi(1.0) == math.inf
 

@@ -19,6 +19,7 @@ PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(eta=5e-4), c_reg=0.01, cutoff=2
 RULES = {
     "plus": PLUS,
     "adam": ep.EPropPlus(optimizer=ep.Adam(eta=1e-3), cutoff=20.0),
+    "reward": PLUS.replace(reward=ep.RewardTrace(tau=30.0, cutoff=40.0)),
     "stdp": ep.STDP(rate=0.02, w_max=2.0),
     "static": ep.Static(),
 }
@@ -70,17 +71,20 @@ def test_steps_have_the_bits_of_a_run(rule, precision):
     net, rng = network(RULES[rule]), np.random.default_rng(1)
     x, target = events(), rng.normal(size=(STEPS, 3))
     told = rng.normal(size=(STEPS, 12)), rng.normal(size=STEPS)
+    reward = rng.normal(size=STEPS) if rule == "reward" else None
     one, other = (ep.Simulator(net, threads=1, precision=precision) for _ in range(2))
     stream, y, loss = other.stream(), np.zeros((STEPS, 3)), np.zeros(STEPS)
     for a, b in ((0, 70), (70, 90), (90, STEPS)):
         span = slice(a, b)
         given = {"signals": {"rec": told[0][span]}, "modulator": told[1][span]}
+        given |= {} if reward is None else {"reward": reward[span]}
         run = one.run(float(b - a), {"in": x[span]}, {"out": target[span]}, **given)
         if a == 70:
             other.run(float(b - a), {"in": x[span]}, {"out": target[span]}, **given)
             continue
         for t in range(a, b):
-            y[t] = stream.step(np.flatnonzero(x[t]), target=target[t], signal=told[0][t], modulator=told[1][t])
+            now = {} if reward is None else {"reward": reward[t]}
+            y[t] = stream.step(np.flatnonzero(x[t]), target=target[t], signal=told[0][t], modulator=told[1][t], **now)
             loss[t] = stream.loss
         np.testing.assert_array_equal(y[span], run.y["out"])
         np.testing.assert_array_equal(loss[span], run.loss)
@@ -121,7 +125,7 @@ def test_threads_give_the_same_bits():
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("rule", ["plus", "adam"])
+@pytest.mark.parametrize("rule", ["plus", "adam", "reward"])
 def test_errors_from_outside_are_those_of_targets(rule):
     """The errors that a target would give, told one step later, teach the same, bit by bit; readouts as well."""
     net, x = network(RULES[rule]), events()
@@ -131,10 +135,11 @@ def test_errors_from_outside_are_those_of_targets(rule):
     first = one.connections("rec->out")[2]
     for t in range(STEPS):
         channels = np.flatnonzero(x[t])
-        y = known.step(channels, target=target[t])
+        reward = {"reward": np.cos(t)} if rule == "reward" else {}
+        y = known.step(channels, target=target[t], **reward)
         # One readout gets its error from its target; NaN leaves it.
         part = np.array([target[t, 0], 0.0, 0.0])
-        answered = told.step(channels, target=part, error=error)
+        answered = told.step(channels, target=part, error=error, **reward)
         np.testing.assert_array_equal(answered, y)
         error = answered - target[t]
         error[0] = np.nan

@@ -44,7 +44,6 @@ from eprop.engine.build.propagators import (
     block_steps_of,
     decay_powers,
     filter_tables,
-    has_two_kappas,
     kinds_of,
     propagator_table,
     span_blocks_of,
@@ -97,6 +96,7 @@ class _Learning:
     kinds: tuple[Kind, ...]
     trace_groups: TraceGroups
     cutoff: int
+    reward_cutoff: int
     stdp_cutoff: int
     block_steps: int
     span_blocks: int
@@ -212,7 +212,8 @@ def _learning_of(network: Network, ranks: RankPartition, nodes: _Nodes, dtype: t
     block_steps = block_steps_of(trace_groups, kinds, nodes.left, populations, dtype)
     cutoff, stdp_cutoff = (longest_cutoff(table, rule) for rule in (Rule.eprop_plus, Rule.stdp))
     span_blocks = span_blocks_of(cutoff // block_steps)
-    return _Learning(groups, table, kinds, trace_groups, cutoff, stdp_cutoff, block_steps, span_blocks)
+    reward_cutoff = int(table["reward_cutoff"].max(initial=0))
+    return _Learning(groups, table, kinds, trace_groups, cutoff, reward_cutoff, stdp_cutoff, block_steps, span_blocks)
 
 
 def _tables_of(network: Network, ranks: RankPartition, nodes: _Nodes, learning: _Learning) -> dict[str, Any]:
@@ -229,8 +230,8 @@ def _tables_of(network: Network, ranks: RankPartition, nodes: _Nodes, learning: 
         "decays": decay_powers(learning.trace_groups.table, learning.tabled),
         **filter_tables(learning.trace_groups.filters, learning.tabled),
         "trace_consumers": add_filter_slots(table, len(populations)),
-        "kinds": np.array([kind[:3] for kind in learning.kinds], np.int64).reshape(-1, 3),
-        "eligibility": propagator_table(populations, components, has_two_kappas(network), own),
+        "kinds": np.array(learning.kinds, np.int64).reshape(-1, 5),
+        "eligibility": propagator_table(populations, components, own),
         "adjoint": adjoint_table(populations, components, bool(rules_of(network, EProp)), own),
         "pair_powers": pair_powers(table, learning.stdp_cutoff),
     }
@@ -243,12 +244,13 @@ def _numbers_of(network: Network, nodes: _Nodes, learning: _Learning) -> dict[st
         "delay_groups": rows_of_projections(learning.groups),
         "kinds": learning.kinds,
         "cutoff": learning.cutoff,
+        "reward_cutoff": learning.reward_cutoff,
         "stdp_cutoff": learning.stdp_cutoff,
         "learning_branches": learning_branches(learning.table),
         "slice_steps": int(learning.table["delay"].min(initial=LONGEST_SLICE)),
         "block_steps": learning.block_steps,
         "span_blocks": learning.span_blocks,
-        "two_kappas": has_two_kappas(network),
+        "two_kappas": any(kind.two_kappas for kind in learning.kinds),
         "moments": moments_of(plus + eprop),
         "pending_eprop_plus": keeps_gradients(plus),
         "per_step_optimizer": any(rule.each_step for rule in plus),

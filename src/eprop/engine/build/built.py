@@ -30,8 +30,8 @@ class Built:
         Rows of ``topology.groups`` of each projection.
     kinds : tuple of Kind
         Kinds of eligibility that e-prop+ meets.
-    cutoff, stdp_cutoff, max_delay : int
-        Longest cutoff of e-prop+ and of STDP, longest delay; steps.
+    cutoff, reward_cutoff, stdp_cutoff, max_delay : int
+        Longest cutoff of e-prop+, of its traces that wait for reward (0: none do), and of STDP; longest delay; steps.
     rank_partition : RankPartition
     learning_branches : int
         Branches that learn at spikes: the first ones.
@@ -58,6 +58,7 @@ class Built:
     delay_groups: list[list[int]]
     kinds: tuple[Kind, ...]
     cutoff: int
+    reward_cutoff: int
     stdp_cutoff: int
     max_delay: int
     rank_partition: RankPartition

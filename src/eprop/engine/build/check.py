@@ -10,7 +10,7 @@ from eprop.engine.build.feedback import check_tied, tied_of
 from eprop.errors import NetworkError, NoFeedbackWarning
 from eprop.network import Network, Projection
 from eprop.parameters import check_steps
-from eprop.rules import STDP, EProp, EPropPlus
+from eprop.rules import STDP, EProp, EPropPlus, RewardTrace
 
 #: Propagators of so many steps are kept for every neuron.
 LONGEST_CUTOFF = 1_000_000
@@ -91,6 +91,22 @@ def _check_eprop_plus(network: Network, projection: Projection, rule: EPropPlus)
             f"got {rule.cutoff:g} ms"
         )
     check_steps(projection.name, rule, network.dt)
+    if rule.reward is not None:
+        _check_reward(network, projection, rule, rule.reward)
+
+
+def _check_reward(network: Network, projection: Projection, rule: EPropPlus, reward: RewardTrace) -> None:
+    check_steps(projection.name, reward, network.dt)
+    if reward.cutoff is not None and reward.cutoff < rule.cutoff:
+        raise NetworkError(
+            f"{projection.name}: RewardTrace.cutoff must not be below EPropPlus.cutoff ({rule.cutoff:g} ms), "
+            f"got {reward.cutoff:g} ms"
+        )
+    if reward.cutoff_steps(network.dt, 0) > LONGEST_CUTOFF:
+        raise NetworkError(
+            f"{projection.name}: RewardTrace.cutoff must be at most {LONGEST_CUTOFF} steps of {network.dt:g} ms, got "
+            f"{reward.cutoff_steps(network.dt, 0)}; choose a shorter cutoff (5 tau unless it is given)"
+        )
 
 
 def _check_stdp(network: Network, projection: Projection, rule: STDP) -> None:

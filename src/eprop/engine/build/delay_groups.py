@@ -139,6 +139,8 @@ def _write_rule(row: np.void, p: Projection, dt: float) -> None:
         _write_optimizer(row, rule.optimizer)
     if isinstance(rule, EPropPlus):
         row["cutoff"], row["per_step_optimizer"] = steps_of(rule.cutoff, dt), rule.each_step
+        if rule.reward is not None:
+            row["reward_cutoff"] = rule.reward.cutoff_steps(dt, row["cutoff"])
     if isinstance(rule, STDP):
         row["cutoff"] = rule.cutoff(dt)
         row["eta"], (row["w_min"], row["w_max"]) = rule.rate, rule.bounds

@@ -117,9 +117,9 @@ def check_components(name: str, c: Components) -> None:
         )
 
 
-def propagator_constants(c: Components, two_kappas: bool) -> np.ndarray:
+def propagator_constants(c: Components) -> np.ndarray:
     """Constants of propagators, shape (rows, n): output, spike, decay among own components, arrival (without filters)."""
-    kind = Kind(len(c.filters), len(c.own), True, two_kappas)
+    kind = Kind(len(c.filters), len(c.own), anchored=True, two_kappas=False)  # which do not matter here
     layout, filters, own = kind.layout, list(c.filters), list(c.own)
     spike, decay, arrival = layout["spike_row"], layout["decay_row"], layout["arrival_row"]
     rows = np.zeros((layout["n_constants"], len(c.arrival)))

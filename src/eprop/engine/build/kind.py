@@ -24,12 +24,15 @@ class Kind(NamedTuple):
         Whether synapses are kept at the start of a block (block-start state) instead of at their last spike.
     two_kappas : bool
         Whether errors and rates are filtered differently.
+    reward : bool
+        Whether what learning signals make of traces waits for reward.
     """
 
     n_filters: int
     n_own: int
     anchored: bool
     two_kappas: bool
+    reward: bool = False
 
     @property
     def layout(self) -> dict[str, int]:

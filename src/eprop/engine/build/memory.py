@@ -9,7 +9,7 @@ from eprop.core import lib
 from eprop.engine.build.draws import steps_of
 from eprop.engine.build.kind import Kind
 from eprop.engine.build.populations import keeps_gradients, moments_of, rules_of
-from eprop.engine.build.propagators import has_two_kappas, rings_of, span_blocks_of
+from eprop.engine.build.propagators import reward_rings_of, rings_of, span_blocks_of
 from eprop.engine.build.records import AXON_TIMES
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import MemoryLimitError
@@ -69,7 +69,9 @@ def estimate(network: Network, sizes: Sizes) -> Estimate:
     plus, eprop, ranks = rules_of(network, EPropPlus), rules_of(network, EProp), sizes.ranks
     n_own = max((kind.n_own for kind in sizes.kinds), default=0)
     waits = bool(eprop) or keeps_gradients(plus)
-    values = 1 + bool(plus) + has_two_kappas(network) + n_own + waits + sum(moments_of(plus + eprop))
+    rewarded = [rule for rule in plus if rule.reward is not None]
+    two_kappas = any(kind.two_kappas for kind in sizes.kinds)
+    values = 1 + bool(plus) + two_kappas + bool(rewarded) + n_own + waits + sum(moments_of(plus + eprop))
     synapses = sum(
         p.connectivity.expected(p.pre.size, p.post.size) * len(range(*ranks.own(p.post))) / p.post.size
         for p in network.projections
@@ -84,6 +86,8 @@ def estimate(network: Network, sizes: Sizes) -> Estimate:
     others = 32 * readouts * ranks.n_neurons + branch * sizes.n_branches + axon * local + 256 * ranks.n_neurons
     if plus:
         others += lib.padded(ranks.n_neurons) * _propagator_bytes(network, plus, sizes)
+    if rewarded:
+        others += _reward_bytes(network, rewarded, sizes.block_steps)
     return Estimate(round(synapses), 4 + sizes.itemsize * values, others)
 
 
@@ -102,6 +106,15 @@ def _propagator_bytes(network: Network, plus: list[EPropPlus], sizes: Sizes) -> 
     copies = corrections + lib.record_size(corrections) + lib.record_size(entries) * (blocks + EXTRA_COPIES)
     prefix = 8 if steps == 1 else 16
     return entries * (prefix + itemsize * propagators) + itemsize * copies + 32 * steps
+
+
+def _reward_bytes(network: Network, rules: list[EPropPlus], block_steps: int) -> int:
+    """Bytes of what is kept of rewards, for each population that learns by them, and of where the spikes of each step begin."""
+    cutoff = max(
+        rule.reward.cutoff_steps(network.dt, steps_of(rule.cutoff, network.dt)) for rule in rules if rule.reward
+    )
+    steps, blocks = reward_rings_of(cutoff, block_steps)
+    return 8 * (steps + len(network.populations) * (2 * steps + blocks))
 
 
 def check_memory(network: Network, sizes: Sizes, neighbours: int) -> None:

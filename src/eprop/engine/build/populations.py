@@ -29,7 +29,8 @@ def moments_of(rules: list[Any]) -> tuple[bool, bool]:
 
 def keeps_gradients(rules: list[Any]) -> bool:
     """Whether some of these rules of e-prop+ keep gradients until the next spike."""
-    return any(moments_of(rules)) or any(rule.each_step or rule.optimizer.decay > 0.0 for rule in rules)
+    waits = (rule.each_step or rule.optimizer.decay > 0.0 or rule.reward is not None for rule in rules)
+    return any(moments_of(rules)) or any(waits)
 
 
 def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:

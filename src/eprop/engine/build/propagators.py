@@ -59,23 +59,28 @@ def kinds_of(
 ) -> tuple[Kind, ...]:
     """The distinct kinds of eligibility that e-prop+ meets, smallest first; notes them in ``populations``.
 
-    ``left`` is `least_left` of each population. All neurons with as many components are of one kind: their synapses are kept
-    at block starts if those onto all of them can be.
+    ``left`` is `least_left` of each population. All neurons with as many components, and with or without reward, are of one
+    kind: their synapses are kept at block starts if those onto all of them can be.
     """
-    reached = [p.post for p in network.projections if isinstance(p.rule, EPropPlus) and p.post.index in components]
-    for post in reached:
-        check_components(post.name, components[post.index])
-    power, anchored = SMALLEST_POWER[np.dtype(dtype).itemsize], dict[tuple[int, int], bool]()
+    reached = {p.post.index: p.post for p in network.projections if isinstance(p.rule, EPropPlus)}
+    reached = {index: post for index, post in reached.items() if index in components}
+    waiting = {p.post.index for p in network.projections if isinstance(p.rule, EPropPlus) and p.rule.reward is not None}
+    for index, post in reached.items():
+        check_components(post.name, components[index])
+    power, anchored = SMALLEST_POWER[np.dtype(dtype).itemsize], dict[tuple[bool, int, int], bool]()
+    of_population = {
+        index: (index in waiting, len(components[index].filters), len(components[index].own)) for index in reached
+    }
     normalised = _normalised(network, dtype)
-    for post in reached:
-        size = len(components[post.index].filters), len(components[post.index].own)
-        kept = left[post.index] ** LARGEST_CROSSED_BLOCK >= power and post.index not in normalised
-        anchored[size] = anchored.get(size, True) and kept
-    sizes, two_kappas = sorted(anchored), has_two_kappas(network)
-    for post in reached:
-        c = components[post.index]
-        populations["kind"][post.index] = sizes.index((len(c.filters), len(c.own)))
-    kinds = [Kind(*size, anchored[size], two_kappas) for size in sizes]
+    for index, form in of_population.items():
+        kept = left[index] ** LARGEST_CROSSED_BLOCK >= power and index not in normalised
+        anchored[form] = anchored.get(form, True) and kept
+    forms = sorted(anchored)
+    # With reward the core always filters errors and rates apart, but by the kinds that are wanted most.
+    two_kappas = has_two_kappas(network) or any(form[0] and (form[2] > 0 or not anchored[form]) for form in forms)
+    for index, form in of_population.items():
+        populations["kind"][index] = forms.index(form)
+    kinds = [Kind(*form[1:], anchored[form], two_kappas, form[0]) for form in forms]
     if not kinds and rules_of(network, EPropPlus):
         kinds = [Kind(1, 0, True, two_kappas)]  # readouts alone learn
     return tuple(kinds)
@@ -127,7 +132,8 @@ def trace_groups_of(
         else:
             own, left = classes[post.index].filters, np.nan
         filters += own
-        rows += [(rule.kappa, rule.kappa_regularisation, *regularisation(rule, network.dt), left)] * len(own)
+        gamma = 0.0 if rule.reward is None else rule.reward.decay(network.dt)
+        rows += [(rule.kappa, rule.kappa_regularisation, *regularisation(rule, network.dt), left, gamma)] * len(own)
     return TraceGroups(np.array(rows, TRACE_GROUP), filters)
 
 
@@ -146,11 +152,16 @@ def _check_same_traces(first: EPropPlus, second: EPropPlus, name: str) -> None:
                 f"all EPropPlus projections onto {name!r} must share {field.replace('_regularisation', '_reg')}, "
                 f"got {a:g} and {b:g}; optimisers may differ"
             )
+    if first.reward != second.reward:
+        raise NetworkError(
+            f"all EPropPlus projections onto {name!r} must share reward, got {first.reward} and {second.reward}; "
+            "optimisers may differ"
+        )
 
 
 def decay_powers(groups: np.ndarray, n: int) -> np.ndarray:
-    """Powers of kappa and kappa_reg and their inverses, shape (trace groups, 4, n)."""
-    bases = np.stack([groups["kappa"], groups["kappa_reg"]], axis=1)
+    """Powers of kappa, kappa_reg and gamma, and their inverses, shape (trace groups, 6, n)."""
+    bases = np.stack([groups["kappa"], groups["kappa_reg"], groups["gamma"]], axis=1)
     powers = bases[:, :, None] ** np.arange(n)[None, None, :]
     with np.errstate(divide="ignore", over="ignore"):  # beyond a block the inverse may overflow; it is not used there
         return np.ascontiguousarray(np.concatenate([powers, 1.0 / powers], axis=1))
@@ -170,12 +181,10 @@ def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], n: int) -> dict[
     return {"filters": table, "doublings": doubled, "arrivals": arrivals}
 
 
-def propagator_table(
-    populations: np.ndarray, components: dict[int, Components], two_kappas: bool, own: dict[int, slice]
-) -> np.ndarray:
+def propagator_table(populations: np.ndarray, components: dict[int, Components], own: dict[int, slice]) -> np.ndarray:
     """Constants of propagators (rows, padded neurons); ``own`` are the own neurons of each population."""
     learning = {i: c for i, c in components.items() if populations["trace_group"][i] >= 0}
-    parts = {i: propagator_constants(c, two_kappas) for i, c in learning.items()}
+    parts = {i: propagator_constants(c) for i, c in learning.items()}
     table = _side_by_side(parts, populations, own)
     n = table.shape[1]
     return np.pad(table, ((0, 0), (0, lib.padded(n) - n)))
@@ -214,7 +223,8 @@ def block_steps_of(
         for index, least in left.items()
         if populations["trace_group"][index] >= 0 and kinds[populations["kind"][index]].anchored
     ]
-    smallest = min([1.0, *groups.table["kappa"], *groups.table["kappa_reg"], *own])
+    waiting = groups.table["gamma"][groups.table["gamma"] > 0.0]
+    smallest = min([1.0, *groups.table["kappa"], *groups.table["kappa_reg"], *waiting, *own])
     block = LARGEST_BLOCK if all(kind.anchored for kind in kinds) else LARGEST_CROSSED_BLOCK
     while block > 1 and (smallest**block < power or not all(_divides(d, block, power) for d, _ in groups.filters)):
         block //= 2
@@ -235,6 +245,12 @@ def span_blocks_of(blocks: int) -> int:
 def rings_of(cutoff: int, block_steps: int) -> tuple[int, int]:
     """Sizes of the rings of the past for a cutoff: steps, and blocks."""
     return ring_size(max(cutoff, block_steps) + 2), ring_size(cutoff // block_steps + 3)
+
+
+def reward_rings_of(cutoff: int, block_steps: int) -> tuple[int, int]:
+    """Sizes of the rings of what was told of reward, for a reward cutoff: steps, and blocks; 0 and 0 without reward."""
+    blocks = ring_size(cutoff // block_steps + 3) if cutoff else 0
+    return blocks * block_steps, blocks
 
 
 def _divides(decay: np.ndarray, n: int, power: float) -> bool:

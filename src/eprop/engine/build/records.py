@@ -78,8 +78,8 @@ class Topology(NamedTuple):
     readouts : (readouts,) READOUT
     poisson_rates : (sources up to the last Poisson source,)
         Spikes per step.
-    decays : (trace groups, 4, n)
-        Powers of kappa and kappa_reg, and their inverses.
+    decays : (trace groups, 6, n)
+        Powers of kappa, kappa_reg and gamma, and their inverses.
     filters : (trace groups, 2, n, n_filters, n_filters)
         Powers of the filter of spikes, and their inverses.
     doublings : (trace groups, 1, bits, n_filters, n_filters)
@@ -88,8 +88,8 @@ class Topology(NamedTuple):
         What a spike adds to the filter.
     trace_consumers : (populations, slots, 2)
         Who reads the filtered spikes of a population: a trace group, or a delay group of STDP; else -1.
-    kinds : (kinds, 3)
-        n_filters, n_own and anchored of each kind of eligibility.
+    kinds : (kinds, 5)
+        n_filters, n_own, anchored, two_kappas and reward of each kind of eligibility.
     eligibility : (rows, padded neurons)
         Constants of propagators, see `Kind`.
     adjoint : (rows, neurons)

@@ -12,6 +12,7 @@ import scipy.sparse
 from eprop.engine.build.delay_groups import steps_of
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.samples import (
+    NOTHING_WAITS,
     Given,
     SampleLayout,
     Samples,
@@ -68,7 +69,9 @@ def one_sample(layout: SampleLayout, n_steps: int, given: Given) -> Samples:
     aims = {name: _one_target(layout, name, value, n_steps) for name, value in named(targets).items()}
     if signals is not None:
         signals = {name: _one_signal(layout, name, value, n_steps) for name, value in named(signals).items()}
-    return arrange_samples(layout, 1, n_steps, Given(arranged, aims, given.window, None, signals, given.modulator))
+    return arrange_samples(
+        layout, 1, n_steps, Given(arranged, aims, given.window, None, signals, given.modulator, given.reward)
+    )
 
 
 def _one_signal(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
@@ -124,6 +127,7 @@ def keys_of(samples: Samples, *others: Any) -> dict[str, Any]:
         "window": checksum(samples.window),
         "signals": (list(samples.signals), checksum(*samples.signals.values())),
         "modulator": checksum(samples.modulator),
+        "reward": checksum(samples.reward),
         "options": str(others),
     }
 
@@ -138,6 +142,8 @@ def check_samples(layout: SampleLayout, samples: Any, progress: Any = None) -> N
         raise InputError(
             f"the samples were made for another network: {_sizes(*samples.made_for)} instead of {_sizes(*layout.made_for)}"
         )
+    if len(samples.reward) and not layout.rewarded:
+        raise InputError(NOTHING_WAITS)
     for name, values in samples.signals.items():
         if layout.neurons.get(name) != values.shape[2]:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Signals and modulators from outside, as the core takes them: one array with columns for the neurons that a rank owns."""
+"""Signals, modulators and rewards from outside, as the core takes them: with columns for the neurons that a rank owns."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eprop.engine.run.samples import NO_MODULATOR, Samples
+from eprop.engine.run.samples import NOT_TOLD, Samples
 from eprop.engine.state.arrays import Arrays
 
-_NOTHING = np.zeros((0, 0, 0)), np.zeros(0, np.int64), NO_MODULATOR
+_NO_SIGNALS = np.zeros((0, 0, 0)), np.zeros(0, np.int64)
 
 
 class Told(NamedTuple):
@@ -18,9 +18,12 @@ class Told(NamedTuple):
 
     signals: Mapping[str, np.ndarray]
     modulator: np.ndarray
+    reward: np.ndarray = NOT_TOLD
 
 
-def outside_of(arrays: Arrays, samples: Samples | Told) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def outside_of(
+    arrays: Arrays, samples: Samples | Told
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """What ``Outside`` of the core views.
 
     Returns
@@ -28,10 +31,10 @@ def outside_of(arrays: Arrays, samples: Samples | Told) -> tuple[np.ndarray, np.
     signals : (n or 0, n_steps, columns) float64
     first : (populations,) int64
         Column of a population's first own neuron, or -1.
-    modulator : (n, 1 or 0; n_steps) float64
+    modulator, reward : (n, 1 or 0; n_steps) float64
     """
     if not samples.signals:
-        return (*_NOTHING[:2], samples.modulator)
+        return (*_NO_SIGNALS, samples.modulator, samples.reward)
     first = np.full(len(arrays.network.populations), -1, np.int64)
     parts: list[Any] = []
     column = 0
@@ -42,4 +45,4 @@ def outside_of(arrays: Arrays, samples: Samples | Told) -> tuple[np.ndarray, np.
         first[population.index] = column
         column += stop - begin
     together = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-    return np.ascontiguousarray(together), first, samples.modulator
+    return np.ascontiguousarray(together), first, samples.modulator, samples.reward

@@ -25,7 +25,9 @@ Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
 DOUBLE_PRECISION = float(np.finfo(np.float64).eps)
 # Positions in the events are kept for every step of every sample.
 MOST_STEPS = 2**31
-NO_MODULATOR = np.zeros((0, 0))
+NOTHING_WAITS = "reward: nothing in this network waits for it; give projections EPropPlus(reward=RewardTrace())"
+# A modulator, or rewards, where none are told.
+NOT_TOLD = np.zeros((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,8 @@ class Samples(ByValue):
         Of populations of neurons by name: what is added to their learning signals that arrive in a step.
     modulator : (n, 1 or 0; n_steps) float64
         Factor of all learning signals that arrive in a step.
+    reward : (n, 1 or 0; n_steps) float64
+        Told in a step to what waits for it, see `eprop.RewardTrace`.
     made_for : sizes of the sources and of the readouts, and which of these have a softmax
     """
 
@@ -58,7 +62,8 @@ class Samples(ByValue):
     n_steps: int
     labels: np.ndarray | None = None
     signals: Mapping[str, np.ndarray] = field(default_factory=dict)
-    modulator: np.ndarray = field(default_factory=lambda: NO_MODULATOR)
+    modulator: np.ndarray = field(default_factory=lambda: NOT_TOLD)
+    reward: np.ndarray = field(default_factory=lambda: NOT_TOLD)
     made_for: Shape = ((), ())
 
     def __len__(self) -> int:
@@ -77,11 +82,14 @@ class Samples(ByValue):
         # Of each source the channels of whole samples lie side by side.
         edges = self.event_start[:, :: self.n_steps]
         parts = [self.event_channels[edge[k] : edge[k + 1]] for edge in edges for k in chosen]
-        window, modulator = (part if len(part) <= 1 else part[chosen] for part in (self.window, self.modulator))
+        window, modulator, reward = (
+            part if len(part) <= 1 else part[chosen] for part in (self.window, self.modulator, self.reward)
+        )
         return replace(
             self, event_start=starts, event_channels=np.concatenate(parts or [self.event_channels[:0]]),
             target=self.target[chosen], window=window, n=chosen.size, labels=None if self.labels is None else self.labels[chosen],
             signals={name: values[chosen] for name, values in self.signals.items()}, modulator=modulator,
+            reward=reward,
         )  # fmt: skip
 
     @property
@@ -98,6 +106,7 @@ class Samples(ByValue):
         ]
         parts += ["labels"] if self.labels is not None else []
         parts += [f"signals of {name!r}" for name in self.signals] + ["modulator"] * bool(len(self.modulator))
+        parts += ["reward"] * bool(len(self.reward))
         return f"Samples({'; '.join(parts)})"
 
     def _repr_html_(self) -> str:
@@ -185,6 +194,7 @@ class SampleLayout:
     n_readouts : columns of targets
     neurons : sizes of the populations of neurons by name, in the order of the network
     made_for : see `Samples`
+    rewarded : whether learning waits for reward somewhere
     """
 
     dt: float
@@ -193,6 +203,7 @@ class SampleLayout:
     n_readouts: int
     neurons: Mapping[str, int]
     made_for: Shape
+    rewarded: bool = False
 
     @cached_property
     def sizes(self) -> tuple[dict[str, int], dict[str, int]]:
@@ -210,7 +221,8 @@ class SampleLayout:
                 n += p.size
         neurons = {p.name: p.size for p in network.populations if p.model.role == "neuron"}
         made_for = tuple(p.size for p in sources), tuple((p.size, p.softmax) for p in readouts)
-        return cls(network.dt, sources, tuple(readouts), n, neurons, made_for)
+        rewarded = any(getattr(p.rule, "reward", None) is not None for p in network.projections)
+        return cls(network.dt, sources, tuple(readouts), n, neurons, made_for, rewarded)
 
 
 class Given(NamedTuple):
@@ -222,6 +234,7 @@ class Given(NamedTuple):
     labels: Any = None
     signals: Any = None
     modulator: Any = None
+    reward: Any = None
 
 
 def make_samples(
@@ -235,6 +248,7 @@ def make_samples(
     *,
     signals: Mapping[str, Any] | None = None,
     modulator: Any = None,
+    reward: Any = None,
 ) -> Samples:
     """Check and arrange inputs and targets of ``n`` samples.
 
@@ -265,6 +279,10 @@ def make_samples(
         ``(n_steps,)`` or ``(n, n_steps)``. Entry ``t`` multiplies all learning signals that arrive in step ``t``, those of
         ``signals`` too; neither errors by which readouts learn their own weights, nor regularisation. The errors of the last step
         of a sample arrive after it: with `EProp` they are multiplied by the last entry.
+    reward : array
+        ``(n_steps,)`` or ``(n, n_steps)``, such as temporal-difference errors, for what waits in an `eprop.RewardTrace`; none by
+        default. Entry ``t`` is told in step ``t`` and multiplies what the errors of step ``t - 1``, and those before, have left
+        there.
 
     Raises
     ------
@@ -280,6 +298,7 @@ def make_samples(
         labels,
         _by_name("signals", signals),
         modulator,
+        reward,
     )
     return arrange_samples(SampleLayout.of(network), n, n_steps, given)
 
@@ -296,10 +315,11 @@ def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) ->
     window = _window(layout, given.window, n, n_steps)
     target = _targets(layout, given.targets, given.labels, n, n_steps, window)
     labels, made_for = _labels(given.labels, n), layout.made_for
-    if not given.signals and given.modulator is None:
+    if not given.signals and given.modulator is None and given.reward is None:
         return Samples(starts, channels, target, window, n, n_steps, labels, made_for=made_for)
     signals, modulator = arrange_told(layout, n, n_steps, given.signals, given.modulator)
-    return Samples(starts, channels, target, window, n, n_steps, labels, signals, modulator, made_for)
+    reward = _reward(layout, given.reward, n, n_steps)
+    return Samples(starts, channels, target, window, n, n_steps, labels, signals, modulator, reward, made_for)
 
 
 def count_of(what: str, value: Any) -> int:
@@ -609,8 +629,17 @@ def arrange_told(
     layout: SampleLayout, n: int, n_steps: int, signals: Mapping[str, Any] | None, modulator: Any
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """``signals`` and ``modulator`` of `Samples`."""
-    factors = NO_MODULATOR if modulator is None else _of_steps("modulator", modulator, n, n_steps)
+    factors = NOT_TOLD if modulator is None else _of_steps("modulator", modulator, n, n_steps)
     return _signals(layout, _by_name("signals", signals), n, n_steps), factors
+
+
+def _reward(layout: SampleLayout, reward: Any, n: int, n_steps: int) -> np.ndarray:
+    """``reward`` of `Samples`."""
+    if reward is None:
+        return NOT_TOLD
+    if not layout.rewarded:
+        raise InputError(NOTHING_WAITS)
+    return _of_steps("reward", reward, n, n_steps)
 
 
 def _signals(layout: SampleLayout, signals: Mapping[str, Any], n: int, n_steps: int) -> dict[str, np.ndarray]:

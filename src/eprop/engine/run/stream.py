@@ -14,6 +14,7 @@ from eprop.engine.run.divergence import check_voltages, check_weights
 from eprop.engine.run.latency import Latency
 from eprop.engine.run.one_thread import OneThread
 from eprop.engine.run.recording import name_of
+from eprop.engine.run.samples import NOTHING_WAITS
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
 from eprop.models import EventSource
@@ -36,6 +37,7 @@ class _Status(IntEnum):
     error = 6
     no_step_before = 7
     look = 8
+    reward = 9
 
 
 _PROBLEMS = {
@@ -43,6 +45,7 @@ _PROBLEMS = {
     _Status.shares: "target must hold shares of classes, none negative, which add up to one: its readouts have a softmax",
     _Status.signal: "signal holds values that are not finite",
     _Status.modulator: "modulator must be a finite number",
+    _Status.reward: "reward must be a finite number",
     _Status.error: "error holds values that are infinite",
     _Status.no_step_before: "error is that of the step before, and this is the first one; leave it out",
 }
@@ -81,6 +84,7 @@ class Stream:
         self._targets = _Places("target", self._step.target, aims)
         self._errors = _Places("error", self._step.error, aims)
         self._signals = _Places("signal", self._step.signal, spans["neuron"])
+        self._rewarded = arrays.built.reward_cutoff > 0
         self.latency = Latency()
 
     def __repr__(self) -> str:
@@ -97,8 +101,9 @@ class Stream:
         return int(self._step.spikes)
 
     def step(
-        self, channels: Any = None, *, target: Any = None, signal: Any = None, modulator: float = 1.0, error: Any = None
-    ) -> Any:
+        self, channels: Any = None, *, target: Any = None, signal: Any = None, modulator: float = 1.0, reward: float = 0.0,
+        error: Any = None,
+    ) -> Any:  # fmt: skip
         """Simulate one step; the bits are those of `Simulator.run` with the same inputs.
 
         Parameters
@@ -114,6 +119,9 @@ class Stream:
             name.
         modulator : float
             Factor of all learning signals that arrive in this step.
+        reward : float
+            What is told in this step to what waits for it in an `eprop.RewardTrace`, such as the temporal-difference error of the
+            step before: it multiplies what the errors of that step, and of those before, have left there.
         error : array, or dict
             ``(size,)``: the derivative of some loss by the outputs that the step before returned. It replaces the errors of that
             step, and arrives in this one. Where it is NaN the error stays.
@@ -148,9 +156,11 @@ class Stream:
                 self._take(channels)
                 channels = None
             try:
-                status = self._arrays.stream.step(self._step, channels, modulator, told)
+                if reward != 0.0 and not self._rewarded:
+                    raise InputError(NOTHING_WAITS)
+                status = self._arrays.stream.step(self._step, channels, modulator, reward, told)
             except (TypeError, IndexError):
-                status = self._step_once_more(channels, modulator, told)
+                status = self._step_once_more(channels, modulator, reward, told)
             if status:
                 self._judge(status)
         except BaseException:
@@ -184,13 +194,15 @@ class Stream:
                     f"input {name!r}: channels must lie in 0..{size - 1}, got {array.min()}..{array.max()}"
                 ) from None
 
-    def _step_once_more(self, channels: Any, modulator: Any, told: int) -> int:
+    def _step_once_more(self, channels: Any, modulator: Any, reward: Any, told: int) -> int:
         """The core took something not as it is: channels of another type, or what is refused here."""
         if not is_finite_number(modulator):
             raise InputError(_PROBLEMS[_Status.modulator])
+        if not is_finite_number(reward):
+            raise InputError(_PROBLEMS[_Status.reward])
         if channels is not None:
             self._take(channels)
-        return int(self._arrays.stream.step(self._step, None, float(modulator), told))
+        return int(self._arrays.stream.step(self._step, None, float(modulator), float(reward), told))
 
     def _judge(self, status: int) -> None:
         """Refuse what the core refused, or look for numbers that are none."""

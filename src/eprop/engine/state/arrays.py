@@ -89,7 +89,7 @@ class Arrays:
             make_history(self.built),
         )
         self.neurons.feedback, self.neurons.feedback_offset = feedback, offset
-        for trace in (self.synapses.trace, self.synapses.trace_reg, self.synapses.own):
+        for trace in (self.synapses.trace, self.synapses.trace_reg, self.synapses.trace_reward, self.synapses.own):
             trace[...] = 0.0
         if self.built.has_eprop_plus:
             self.synapses.pending[:] = 0.0

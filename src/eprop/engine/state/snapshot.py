@@ -28,6 +28,11 @@ LEFT_OUT = ("axons/processed_until", "history/log_start")
 PADDED = frozenset(
     f"history/{name}" for name in ("block_prefix", "prefix_history", "block_propagators", "span_suffixes", "steps")
 )
+# What only networks have in which learning waits for reward: states of others go on without.
+OF_REWARD = frozenset(
+    ("synapses/trace_reward", "history/error_trace_prefix", "history/error_trace_block", "history/reward",
+     "history/reward_rest", "history/reward_ahead")
+)  # fmt: skip
 # Rows of ``history/steps`` from here on are work space.
 STEP_WORK = 3
 # Room for spike records to begin with.
@@ -113,6 +118,8 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     out["history/steps"][:, STEP_WORK:] = 0.0
     out[LOG[0]], out[LOG[1]] = arrays.stream.log(), arrays.history.log_start.copy()
     out[POST_TIMES] = arrays.stream.post_times()
+    if not arrays.built.reward_cutoff:
+        out = {name: value for name, value in out.items() if name not in OF_REWARD}
     out["counters"] = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
     return out
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
-from eprop.engine.build.propagators import rings_of
+from eprop.engine.build.propagators import reward_rings_of, rings_of
 from eprop.engine.build.records import AXON_TIMES, ring_size
 
 CACHE_LINE = 64
@@ -23,6 +23,7 @@ class Synapses:
     ----------
     weight : (synapses,) in the precision of the simulator, as all others
     trace, trace_reg : filtered eligibility; the second one only with two kappas
+    trace_reward : what waits for reward, only where something does
     own : (n_own, synapses) components of the eligibility vector that are the synapse's own
     pending : gradient that waits for its batch, or for the next spike
     moment_1, moment_2 : of gradients, of squared gradients
@@ -31,6 +32,7 @@ class Synapses:
     weight: np.ndarray
     trace: np.ndarray
     trace_reg: np.ndarray
+    trace_reward: np.ndarray
     own: np.ndarray
     pending: np.ndarray
     moment_1: np.ndarray
@@ -90,6 +92,9 @@ class History:
     span_suffixes : (blocks or 1, entries or 0, width) from the start of the block to the end of its span
     steps : (ring or 1, 4, width) psi, L and F of a step, and work space
     error_prefix, error_block, error : (ring, readouts), (blocks, readouts), (past, readouts)
+    error_trace_prefix, error_trace_block : (ring, readouts), (blocks, readouts) errors that wait for reward
+    reward, reward_rest, reward_ahead : (reward ring,), (trace groups, reward ring), (trace groups, reward blocks)
+        What has been told of reward, see ``core/rewards.hpp``; empty without.
     eta : (delay groups, past) learning rates with which premature gradients were subtracted
     post_trace : (ring, neurons) of STDP: filtered spikes of the steps before
     log_start : (past, populations + 1) positions in the spike log
@@ -105,6 +110,11 @@ class History:
     error_prefix: np.ndarray
     error_block: np.ndarray
     error: np.ndarray
+    error_trace_prefix: np.ndarray
+    error_trace_block: np.ndarray
+    reward: np.ndarray
+    reward_rest: np.ndarray
+    reward_ahead: np.ndarray
     eta: np.ndarray
     post_trace: np.ndarray
     log_start: np.ndarray
@@ -139,6 +149,7 @@ def make_synapses(built: Built) -> Synapses:
         weight=built.weight,
         trace=kept(built.has_eprop_plus),
         trace_reg=kept(built.two_kappas),
+        trace_reward=kept(built.reward_cutoff > 0),
         own=np.zeros((built.n_own, n), dtype),
         pending=kept(built.has_eprop or built.pending_eprop_plus),
         moment_1=kept(built.moments[0]),
@@ -177,6 +188,11 @@ def make_history(built: Built, learns: bool = True) -> History:
     ring, blocks = rings_of(built.cutoff, built.block_steps) if plus else (1, 1)
     past = ring_size(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
     kept = ring if built.crosses or built.per_step_optimizer else 1
+    told, told_blocks = reward_rings_of(built.reward_cutoff if plus else 0, built.block_steps)
+    waiting = k if told else 0
+    logged = (
+        ring_size(max(built.cutoff, built.reward_cutoff, built.stdp_cutoff) + built.max_delay + 3) if told else past
+    )
     return History(
         block_prefix=aligned((1 if kept == 1 else 2, entries, width)),
         prefix_history=aligned((ring, entries, width), dtype),
@@ -186,11 +202,16 @@ def make_history(built: Built, learns: bool = True) -> History:
         error_prefix=np.zeros((ring, k)),
         error_block=np.zeros((blocks, k)),
         error=np.zeros((past, k)),
+        error_trace_prefix=np.zeros((ring, waiting)),
+        error_trace_block=np.zeros((blocks, waiting)),
+        reward=np.zeros(told),
+        reward_rest=np.zeros((len(topology.trace_groups), told)),
+        reward_ahead=np.zeros((len(topology.trace_groups), told_blocks)),
         eta=np.zeros((len(topology.groups), past)),
         post_trace=np.zeros((ring_size(2 * built.max_delay + 2), n if pairs else 0)),
-        log_start=np.zeros((past, len(topology.populations) + 1), np.int64),
+        log_start=np.zeros((logged, len(topology.populations) + 1), np.int64),
         block_steps=built.block_steps,
         span_blocks=built.span_blocks,
-        record_steps=max(built.cutoff, built.stdp_cutoff) + built.max_delay,
+        record_steps=max(built.cutoff, built.reward_cutoff, built.stdp_cutoff) + built.max_delay,
         post_span=built.stdp_cutoff + 2 * built.max_delay,
     )

@@ -1,0 +1,131 @@
+"""Learning that waits for reward: what is refused, what a state holds, and that a rewarded choice is learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.engine.state.snapshot import OF_REWARD
+from eprop.errors import InputError, NetworkError, ParameterError
+from eprop.training import RewardBaseline
+
+pytestmark = pytest.mark.tiny
+WAITS = ep.RewardTrace(tau=50.0, cutoff=200.0)
+PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), cutoff=20.0)
+
+
+def network(*rules: Any, readouts: Any = PLUS, loss: Any = None) -> ep.Network:
+    """An input for each rule onto the same neurons, and two readouts."""
+    net = ep.Network(seed=2)
+    rec = net.add(ep.LIF(tau_m=20.0, v_th=0.5), 20, "rec")
+    for k, rule in enumerate(rules):
+        net.connect(net.add(ep.EventSource(), 4, f"in{k}"), rec, weight=ep.Uniform(0.0, 0.6), rule=rule)
+    out = net.add(ep.Readout(tau_m=20.0, loss=loss or ep.SquaredError()), 2, "out")
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.1), rule=readouts)
+    net.feedback(out, rec, ep.Symmetric())
+    return net
+
+
+def test_reward_needs_something_that_waits():
+    sim = ep.Simulator(network(PLUS), threads=1)
+    for call in (
+        lambda: sim.run(10.0, reward=np.ones(10)),
+        lambda: sim.samples(2, 10, reward=np.ones(10)),
+        lambda: sim.stream().step(reward=1.0),
+        lambda: ep.Simulator(network(ep.EProp(), readouts=ep.EProp()), threads=1).run(10.0, reward=np.ones(10)),
+    ):
+        with pytest.raises(InputError, match="nothing in this network waits for it; give projections EPropPlus"):
+            call()
+    other = ep.Simulator(network(PLUS.replace(reward=WAITS)), threads=1)
+    with pytest.raises(InputError, match="nothing in this network waits"):
+        sim.train(other.samples(1, 10, reward=np.ones(10)))
+
+
+def test_rewards_must_fit():
+    sim = ep.Simulator(network(PLUS.replace(reward=WAITS)), threads=1)
+    with pytest.raises(InputError, match=r"reward must have shape \(10,\) or \(1, 10\), got \(9,\)"):
+        sim.run(10.0, reward=np.ones(9))
+    with pytest.raises(InputError, match="reward must hold finite numbers"):
+        sim.samples(3, 10, reward=np.full((3, 10), np.nan))
+    for wrong in (np.inf, "much", None):
+        with pytest.raises(InputError, match="reward must be a finite number"):
+            sim.stream().step(reward=wrong)
+    samples = sim.samples(3, 10, reward=np.arange(30.0).reshape(3, 10))
+    np.testing.assert_array_equal(samples[[2, 0]].reward, samples.reward[[2, 0]])
+    assert "reward" in repr(samples)
+
+
+def test_traces_that_cannot_be_are_refused():
+    with pytest.raises(NetworkError, match=r"cutoff must not be below EPropPlus.cutoff \(20 ms\), got 10 ms"):
+        ep.Simulator(network(PLUS.replace(reward=ep.RewardTrace(cutoff=10.0))), threads=1)
+    with pytest.raises(ParameterError, match=r"RewardTrace.cutoff must be a multiple of dt = 1 ms, got 50.5 ms"):
+        ep.Simulator(network(PLUS.replace(reward=ep.RewardTrace(cutoff=50.5))), threads=1)
+    with pytest.raises(NetworkError, match=r"at most 1000000 steps of 1 ms, got 5000000; choose a shorter cutoff"):
+        ep.Simulator(network(PLUS.replace(reward=ep.RewardTrace(tau=1e6))), threads=1)
+    with pytest.raises(NetworkError, match=r"onto 'rec' must share reward, got .*cutoff=200.* and None"):
+        ep.Simulator(network(PLUS.replace(reward=WAITS), PLUS), threads=1)
+    with pytest.raises(ParameterError, match=r"EPropPlus\.reward must be a RewardTrace"):
+        PLUS.replace(reward=50.0)
+
+
+def test_a_cutoff_that_is_left_open_is_five_taus_at_least_that_of_the_eligibility():
+    assert ep.RewardTrace(tau=100.0).cutoff_steps(0.5, 40) == 1000
+    assert ep.RewardTrace(tau=2.0).cutoff_steps(1.0, 40) == 40
+
+
+def test_states_of_networks_without_reward_hold_nothing_of_it():
+    without, waiting = (ep.Simulator(network(rule), threads=1).state() for rule in (PLUS, PLUS.replace(reward=WAITS)))
+    assert not OF_REWARD & set(without)
+    assert set(waiting) >= OF_REWARD
+
+
+def test_without_reward_only_regularisation_learns():
+    for c_reg in (0.0, 0.1):
+        rule = PLUS.replace(reward=WAITS, c_reg=c_reg)
+        sim = ep.Simulator(network(rule, readouts=rule.replace(c_reg=0.0)), threads=1)
+        before = [sim.connections(name)[2] for name in ("in0->rec", "rec->out")]
+        x = np.random.default_rng(0).random((300, 4)) < 0.2
+        recording = sim.run(300.0, {"in0": x}, {"out": np.ones(2)}, spikes=["rec"])
+        assert recording.spikes["rec"][0].size > 20
+        assert (sim.connections("in0->rec")[2] != before[0]).any() == (c_reg > 0.0)
+        assert (sim.connections("rec->out")[2] == before[1]).all()
+
+
+def test_a_rewarded_choice_is_learned():
+    """Reward-modulated e-prop+ with a running mean as baseline: only whether a choice was right is told, 10 ms later."""
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(0.003), cutoff=40.0, reward=ep.RewardTrace(tau=30.0, cutoff=80.0))
+    sim = ep.Simulator(network(rule, readouts=rule, loss=ep.CrossEntropy()), threads=1)
+    sim.set_weights("in0->rec", 0.4 * sim.connections("in0->rec")[2])
+    rng, baseline, right = np.random.default_rng(3), RewardBaseline(decay=0.95, mean=0.5), []
+    stream, silence = sim.stream(), np.zeros(0, np.int64)
+    for _ in range(300):
+        cue = int(rng.integers(2))
+        for _ in range(10):
+            y = stream.step(np.array([2 * cue, 2 * cue + 1]))
+        share = np.exp(y - y.max())
+        share /= share.sum()
+        choice = int(rng.random() > share[0])
+        stream.step(silence, error=share - np.eye(2)[choice])  # minus the gradient of the choice's log-probability
+        for _ in range(9):
+            stream.step(silence)
+        right.append(choice == cue)
+        stream.step(silence, reward=baseline.surprise(float(right[-1])))
+        for _ in range(70):
+            stream.step(silence)
+    assert np.mean(right[:40]) < 0.75
+    assert np.mean(right[-100:]) > 0.9
+
+
+def test_a_baseline_is_a_running_mean():
+    baseline = RewardBaseline(decay=0.5)
+    assert [baseline.surprise(reward) for reward in (1.0, 1.0, 0)] == [1.0, 0.5, -0.75]
+    assert baseline.mean == 0.375
+    for wrong in (1.0, -0.1, "slow"):
+        with pytest.raises(ParameterError, match=r"RewardBaseline\.decay must be >= 0 and < 1"):
+            RewardBaseline(decay=wrong)
+    for wrong in (np.nan, None):
+        with pytest.raises(ParameterError, match="a reward must be a finite number"):
+            baseline.surprise(wrong)
