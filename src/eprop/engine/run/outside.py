@@ -21,9 +21,7 @@ class Told(NamedTuple):
     reward: np.ndarray = NOT_TOLD
 
 
-def outside_of(
-    arrays: Arrays, samples: Samples | Told
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def outside_of(arrays: Arrays, samples: Samples | Told) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """What ``Outside`` of the core views.
 
     Returns
