@@ -37,6 +37,19 @@ def test_plus(seed, neuron):
 
 
 @pytest.mark.tiny
+@pytest.mark.parametrize("seed", SEEDS[:3])
+@pytest.mark.parametrize("neuron", [None, ALIF], ids=["LIF", "ALIF"])
+def test_plus_with_reward(seed, neuron):
+    waits = ep.RewardTrace(tau=100.0, cutoff=150.0)
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0, reward=waits)
+    c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, pair=neuron and (neuron, None))
+    (double, v, _, _), (single, v_single, _, _) = (run_engine_plus(c, precision=p) for p in ("double", "single"))
+    assert double.events == single.events > 100
+    assert disagreement(v_single, v) < 1e-4
+    compare_weights(weights_of(c, single), weights_of(c, double), c.weights)
+
+
+@pytest.mark.tiny
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("optimizer", [ep.GradientDescent(1e-2), ep.Adam(1e-2)], ids=["gradient descent", "Adam"])
 def test_samples(optimizer, seed):

@@ -12,11 +12,13 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 ETA = 1e-3
 
 
-def weights(optimizer: ep.Optimizer, precision: str, neuron: ep.Neuron, silent: int = 100_000) -> np.ndarray:
+def weights(
+    optimizer: ep.Optimizer, precision: str, neuron: ep.Neuron, silent: int = 100_000, reward: ep.RewardTrace | None = None
+) -> np.ndarray:
     """A weight after a silence, and after each of three times three spikes that no error follows."""
     net = ep.Network(seed=3)
     x, rec, out = net.add(ep.EventSource(), 1, "in"), net.add(neuron, 1, "rec"), net.add(ep.Readout(), 1, "out")
-    net.connect(x, rec, weight=0.5, rule=ep.EPropPlus(optimizer=optimizer))
+    net.connect(x, rec, weight=0.5, rule=ep.EPropPlus(optimizer=optimizer, reward=reward))
     net.connect(rec, out, weight=1.0)
     net.feedback(out, rec)
     sim = ep.Simulator(net, threads=1, precision=precision)
@@ -24,7 +26,9 @@ def weights(optimizer: ep.Optimizer, precision: str, neuron: ep.Neuron, silent: 
     def run(steps: int, spikes: list[int], wrong_until: int) -> float:
         given = np.zeros((steps, 1), bool)
         given[spikes] = True
-        sim.run(float(steps), {"in": given}, {"out": [1.0]}, window=(np.arange(steps) < wrong_until).astype(float))
+        told = {} if reward is None else {"reward": np.ones(steps)}
+        window = (np.arange(steps) < wrong_until).astype(float)
+        sim.run(float(steps), {"in": given}, {"out": [1.0]}, window=window, **told)
         return float(sim.connections("in->rec")[2][0])
 
     run(40, [3, 10, 17, 25], 40)
@@ -38,3 +42,11 @@ def test_single_precision_takes_the_same_steps(optimizer: ep.Optimizer, neuron: 
     """Adam took a step of 27 learning rates out of a rounding error."""
     double, single = (weights(optimizer, precision, neuron) for precision in ("double", "single"))
     assert np.abs(single - double).max() < 1e-3 * max(np.abs(np.diff(double)).max(), ETA)
+
+
+@pytest.mark.parametrize("optimizer", [ep.Adam(ETA), ep.RMSprop(ETA)])
+def test_single_precision_takes_the_same_steps_with_reward(optimizer: ep.Optimizer) -> None:
+    waits = ep.RewardTrace(tau=100.0, cutoff=300.0)
+    double, single = (weights(optimizer, p, ep.LIF(v_th=0.6), 20_000, waits) for p in ("double", "single"))
+    assert np.abs(single - double).max() < 1e-3 * max(np.abs(np.diff(double)).max(), ETA)
+    assert abs(double[0] - 0.5) > ETA
