@@ -75,6 +75,10 @@ REFUSED = {
         network(PLUS.replace(optimizer=ep.Adam(decay=0.1))),
         "in->rec: NEST's weights do not decay; set Adam.decay = 0",
     ),
+    "reward": (
+        network(PLUS.replace(reward=ep.RewardTrace())),
+        "in->rec: NEST's e-prop knows no reward; leave EPropPlus.reward out",
+    ),
     "early reset with e-prop": (network(SAMPLE, ep.LIF()), "'rec': .* delayed_reset=True with EProp"),
     "late reset with e-prop+": (network(neuron=LATE), "'rec': .* delayed_reset=False without EProp"),
     "scaled input with e-prop+": (

@@ -153,7 +153,9 @@ class Synapses:
         self.coming = self.weights.copy()
         self.descent = Descent(rule.optimizer, weights.shape)
         self.gradient = np.zeros(weights.shape)
-        self.e_bar, self.e_bar_reg, self.eps, self.e_reward = (np.zeros(weights.shape) for _ in range(4))
+        self.e_bar, self.e_bar_reg, self.eps = (np.zeros(weights.shape) for _ in range(3))
+        if rule.reward is not None:
+            self.e_reward = np.zeros(weights.shape)
         self.z_bar = np.zeros(weights.shape)
         self.last = np.full(weights.shape[1], NEVER)
 
@@ -285,7 +287,8 @@ class PlusNetwork:
         self.step = 0
         self.state, self.output, self.f = initial_state(neuron, n), np.full(n_out, start(readout)), np.zeros(n)
         self.x, self.z, self.psi, self.rate = (np.zeros((PAST, size)) for size in (n_in, n, n, n))
-        self.reward = 0.0  # told in the step before
+        if rule.reward is not None:
+            self.reward_before = np.zeros(1)  # told in the step before
         self.error = np.zeros((PAST, n_out))
 
     def run(
@@ -326,8 +329,10 @@ class PlusNetwork:
                     entry = hidden_entry(hidden, self.neuron, psi[now - 2], learning, rate[now - 2], s - 1, dt)
                     hidden.gather(*entry, rewards[i], s - 1)
                 # These are the errors of the step before that, and so is the reward.
-                out.gather(error[now - 2][:, None] * out.z_bar, np.zeros_like(out.z_bar), self.reward, s - 1)
-            self.reward = rewards[i]
+                before_that = self.reward_before[0] if self.rule.reward else 0.0
+                out.gather(error[now - 2][:, None] * out.z_bar, np.zeros_like(out.z_bar), before_that, s - 1)
+            if self.rule.reward is not None:
+                self.reward_before[0] = rewards[i]
             arriving = into.arrive(x[before], s, "input" in self.plastic)
             arriving = arriving + rec.arrive(z[before], s, "recurrent" in self.plastic)
             self.state, psi[now] = step_neurons(self.neuron, self.state, arriving, s, dt)

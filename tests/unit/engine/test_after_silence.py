@@ -13,7 +13,11 @@ ETA = 1e-3
 
 
 def weights(
-    optimizer: ep.Optimizer, precision: str, neuron: ep.Neuron, silent: int = 100_000, reward: ep.RewardTrace | None = None
+    optimizer: ep.Optimizer,
+    precision: str,
+    neuron: ep.Neuron,
+    silent: int = 100_000,
+    reward: ep.RewardTrace | None = None,
 ) -> np.ndarray:
     """A weight after a silence, and after each of three times three spikes that no error follows."""
     net = ep.Network(seed=3)

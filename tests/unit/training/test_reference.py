@@ -101,17 +101,39 @@ def test_going_on_from_a_state(task: Task) -> None:
         second.set_state(ep.Simulator(network, threads=1).state())
 
 
-def test_pieces_of_a_run_make_no_difference() -> None:
-    from eprop.reference import PlusNetwork, PlusRule, simulate
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "with reward"])
+def test_pieces_of_a_run_make_no_difference(waits: bool) -> None:
+    from eprop.reference import PlusNetwork, PlusRule, RewardTrace, simulate
     from networks import case
 
     c = case(1, ep.EPropPlus(), steps=60)
-    rule = PlusRule(c_reg=0.1)
-    whole = simulate(c.inputs, c.targets, c.weights, c.feedback, c.neuron, c.readout, rule, masks=c.masks)
-    network = PlusNetwork(c.weights, c.feedback, c.neuron, c.readout, rule, masks=c.masks)
-    parts = [network.run(c.inputs[a:b], c.targets[a:b]) for a, b in ((0, 1), (1, 20), (20, 60))]
+    rule = PlusRule(c_reg=0.1, reward=RewardTrace(0.95, 150) if waits else None)
+    reward = np.random.default_rng(2).normal(size=60)
+    given = (c.weights, c.feedback, c.neuron, c.readout, rule)
+    whole = simulate(c.inputs, c.targets, *given, masks=c.masks, reward=reward)
+    network = PlusNetwork(*given, masks=c.masks)
+    parts = [network.run(c.inputs[a:b], c.targets[a:b], reward=reward[a:b]) for a, b in ((0, 1), (1, 20), (20, 60))]
     assert np.array_equal(np.concatenate([part.y for part in parts]), whole.y)
-    assert np.array_equal(parts[-1].weights["input"], whole.weights["input"])
+    for name, found in parts[-1].weights.items():
+        assert np.array_equal(found, whole.weights[name])
+    assert not np.array_equal(whole.weights["readout"], np.where(c.masks["readout"], c.weights["readout"], 0.0))
+
+
+def test_reward_is_told_to_the_reference() -> None:
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-6), cutoff=500.0, reward=ep.RewardTrace(tau=50.0, cutoff=500.0))
+    net = network(rule=rule, weight=ep.Uniform(0.3, 0.9))
+    event, time = ep.Simulator(net, threads=1), ReferenceSimulator(net)
+    rng = np.random.default_rng(4)
+    given = {"inputs": {"in": rng.random((3, 40, 3)) < 0.4}, "targets": {"out": rng.normal(size=(3, 1, 1))}}
+    samples = event.samples(3, 40, **given, reward=rng.normal(size=(3, 40)))
+    one, other = event.train(samples[:2]), time.train(samples[:2])
+    np.testing.assert_allclose(one.y, other.y, rtol=1e-9, atol=1e-12)
+    later = ReferenceSimulator(net)
+    later.set_state(time.state())
+    wanted = event.train(samples[[2]])
+    for each in (time, later):
+        np.testing.assert_allclose(each.train(samples[[2]]).y, wanted.y, rtol=1e-9, atol=1e-12)
+    assert not np.array_equal(event.connections("rec->out")[2], ReferenceSimulator(net).connections("rec->out")[2])
 
 
 def network(**changes: Any) -> ep.Network:
@@ -120,9 +142,9 @@ def network(**changes: Any) -> ep.Network:
     rec = net.add(ep.LIF(), 3, "rec")
     other = net.add(ep.LIF(tau_m=changes.get("tau", 20.0)), 2, "other")
     out = net.add(changes.get("readout", ep.Readout()), 1, "out")
-    rule = changes.get("rule", ep.EProp())
-    net.connect(x, rec, rule=rule, delay=changes.get("delay", 1.0))
-    net.connect(x, other, rule=changes.get("second", rule))
+    rule, weight = changes.get("rule", ep.EProp()), changes.get("weight", ep.Glorot())
+    net.connect(x, rec, rule=rule, weight=weight, delay=changes.get("delay", 1.0))
+    net.connect(x, other, rule=changes.get("second", rule), weight=weight)
     net.connect(rec, out, rule=rule)
     net.connect(other, out, rule=rule)
     net.feedback(out, rec, ep.Symmetric())
