@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from eprop.errors import DataError, OutputError
-from eprop.files import output_errors, write_text
+from eprop.files import output_errors, parsing, read_text, write_text
 from eprop.training.config import FORMATS
 from eprop.training.lock import LOCK, locked
 
@@ -28,13 +28,11 @@ def read_facts(folder: pathlib.Path) -> dict[str, Any]:
     path = folder / FACTS
     if not path.is_file():
         return {}
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+    with parsing(str(path), "is damaged", DataError, "delete it, and the figure is computed again"):
+        facts = json.loads(read_text(path))
         if not (isinstance(facts, dict) and isinstance(facts.get("options", {}), dict)):
             raise ValueError("it does not say what was computed")
         return facts
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is damaged ({error}); delete it, and the figure is computed again") from error
 
 
 def write_facts(folder: pathlib.Path, facts: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eprop.errors import DataError
-from eprop.files import output_errors, write_text
+from eprop.files import output_errors, parsing, read_text, write_text
 from eprop.training.interrupt import Stopped, terminating
 from eprop.training.machine import package_version
 from eprop.training.progress_poller import POLL_INTERVAL, ProgressPoller
@@ -170,11 +170,9 @@ class JobRunner:
     def _result(part: Part, path: pathlib.Path) -> dict[str, Any] | None:
         if not path.is_file():
             return None
-        try:
-            entry = dict(json.loads(path.read_text(encoding="utf-8")))
+        with parsing(str(path), "is damaged", DataError, "delete it, and it is computed again"):
+            entry = dict(json.loads(read_text(path)))
             return entry if entry["key"] == part.key() else None
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{path}: is damaged ({error}); delete it, and it is computed again") from error
 
     def _say_stopped(self, parts: Sequence[Part]) -> str:
         done = sum(self._kept(part) is not None for part in parts)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eprop.errors import DataError
-from eprop.files import output_errors, write_text
+from eprop.files import output_errors, parsing, read_text, write_text
 
 #: Columns by name, one-dimensional and of one length. Names end with the unit, where there is one: ``time_ms``.
 Table = Mapping[str, np.ndarray]
@@ -94,15 +94,10 @@ def _texts(column: np.ndarray) -> list[Any]:
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            names, *lines = list(csv.reader(file))
+    with parsing(str(path), "cannot be read", DataError, "delete it or give --fresh, and it is computed again"):
+        names, *lines = list(csv.reader(io.StringIO(read_text(path), newline="")))
         columns = list(zip(*lines, strict=True)) if lines else [()] * len(names)
         return {name: _column(texts) for name, texts in zip(names, columns, strict=True)}
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(
-            f"{path}: cannot be read ({error}); delete it or give --fresh, and it is computed again"
-        ) from error
 
 
 def _column(texts: tuple[str, ...]) -> np.ndarray:

@@ -95,6 +95,8 @@ def write_report(
     sections["Machine"] = machine
     sections["How to repeat it"] = _how_to_repeat(config, summary)
     file = pathlib.Path(out) if out is not None else folder.report
+    if out is None:
+        folder.refuse_links()
     write_text(file, _page(f"{config.task.name}: {folder.path.resolve().name}", sections))
     return file
 

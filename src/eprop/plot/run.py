@@ -74,6 +74,8 @@ def draw_run(
     figures = figures_of_run(path, trust=trust)
     run = RunFolder(path)
     folder = pathlib.Path(out) if out is not None else run.figures
+    if out is None:
+        run.refuse_links()
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return [save(figure, folder / f"{name}.{kind}") for name, figure in sorted(figures.items()) for kind in formats]

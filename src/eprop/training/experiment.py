@@ -121,6 +121,7 @@ def resume_run(
     ):  # before it is read: another process may be about to write it
         checkpoint = load_checkpoint(run.checkpoint)
         config = config_of(checkpoint, run, task, trust=trust)
+        run.refuse_links()
         refuse_edited(run, config)
         if threads is not None:
             config = replace(config, execution=config.execution.replace(threads=threads))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pathlib
 import socket
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from eprop.errors import OutputError
-from eprop.files import output_errors
+from eprop.files import open_regular, output_errors
 
 try:
     import fcntl
@@ -44,16 +45,18 @@ def refuse_locked(folder: pathlib.Path) -> None:
     """Raise `OutputError` if a process trains in a folder, or one of the trials that it holds."""
     for path in (folder / LOCK, *folder.glob(f"seed-*/{LOCK}")):
         try:
-            file = path.open(encoding="utf-8")
-        except OSError:  # there is none
+            opened = open_regular(path, OutputError)
+        except OutputError:  # there is none
             continue
-        with file:
+        with io.TextIOWrapper(opened, encoding="utf-8", errors="replace") as file:
             _hold(file, path, shared=True)
 
 
 def _take(path: pathlib.Path) -> TextIO | None:
     """The file, locked; None where the file system knows no locks."""
     while True:
+        if path.is_fifo() or path.is_char_device() or path.is_block_device():
+            raise OutputError(f"{path}: is a pipe or a device; remove it, it is the place of the lock")
         with output_errors(path):
             file = path.open("a+", encoding="utf-8")
         try:

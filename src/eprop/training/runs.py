@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -107,6 +108,17 @@ class RunFolder:
             )
         return run
 
+    def refuse_links(self) -> None:
+        """Raise `OutputError` if a file of the run is a link out of its folder: what it leads to would be replaced."""
+        home = os.path.realpath(self.path)
+        parts = (self.config, self.metrics, self.summary, self.checkpoint, self.trials, self.figures, self.report)
+        for path in (*parts, self.path / TENSORBOARD, self.path / LOCK, *(self.figures / name for name in PICTURES)):
+            if path.is_symlink() and not os.path.realpath(path).startswith(home + os.sep):
+                raise OutputError(
+                    f"{path}: is a link to {os.readlink(path):.300}, outside of the run, and what lies there would be replaced; "
+                    "remove the link, or let the whole folder be one"
+                )
+
     def of_seed(self, seed: int) -> RunFolder:
         """The folder of one of several trials."""
         return RunFolder(self.path / f"seed-{seed}")
@@ -127,6 +139,7 @@ class RunFolder:
     def check_free(self, *, force: bool = False) -> None:
         """Raise `OutputError` if a new run may not be made here."""
         refuse_locked(self.path)
+        self.refuse_links()
         with output_errors(self.path):
             if self.path.exists() and not self.path.is_dir():
                 raise OutputError(f"{self.path}: is a file; give a folder for the run")

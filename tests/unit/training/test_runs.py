@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from eprop.errors import CheckpointError, OutputError
 from eprop.plot import draw_run
 from eprop.training import Checkpoint, RunFolder, resume_trials, save_checkpoint
+from eprop.training.lock import locked, refuse_locked
 
 pytestmark = pytest.mark.tiny
 
@@ -149,3 +151,32 @@ def test_metrics_without_samples_cannot_be_rewound(tmp_path: pathlib.Path, damag
     ):
         run.rewind_metrics(20)
     assert run.metrics.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["summary.json", "checkpoint.h5", "figures", "figures/weights.png", ".lock"])
+def test_nothing_outside_of_a_run_is_replaced(name: str, tmp_path: pathlib.Path) -> None:
+    """A link in a folder of somebody else leads to a file of this user."""
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    mine = tmp_path / "mine"
+    if name == "figures":
+        mine.mkdir()
+    else:
+        mine.write_text("mine")
+        (run.path / name).parent.mkdir(exist_ok=True)
+    (run.path / name).symlink_to(mine)
+    with pytest.raises(OutputError, match=rf"{name}: is a link to .*mine, outside of the run"):
+        run.refuse_links()
+    with pytest.raises(OutputError, match="is a link to"):
+        RunFolder.create(run.path, "x", force=True)
+    (run.path / name).unlink()
+    (run.path / "there").write_text("")
+    (run.path / "summary.json").symlink_to(run.path / "there")
+    run.refuse_links()
+
+
+def test_a_lock_that_is_a_pipe(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / ".lock")
+    refuse_locked(tmp_path)
+    with pytest.raises(OutputError, match=r".lock: is a pipe or a device"), locked(tmp_path):
+        pass
