@@ -39,7 +39,7 @@ class DelayedReward(Control):
     lif: int = param(50, kind=int, at_least=0, doc="neurons without adaptation")
     alif: int = param(50, kind=int, at_least=0, doc="neurons with adaptation")
     tau_m: float = param(20.0, unit="ms", above=0.0, doc="membrane time constant of the neurons")
-    tau_out: float = param(100.0, unit="ms", above=0.0, doc="time constant of the readouts")
+    tau_out: float = param(40.0, unit="ms", above=0.0, doc="time constant of the readouts")
     v_th: float = param(0.6, unit="mV", above=0.0, doc="threshold")
     t_ref: float = param(5.0, unit="ms", at_least=0.0, doc="refractory time")
     beta: float = param(BETA, unit="mV", at_least=0.0, doc="alif: what a spike adds to the threshold")
@@ -52,10 +52,10 @@ class DelayedReward(Control):
     w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(connected neurons)")
     w_out: float = param(10.0, unit="mV", at_least=0.0, doc="factor of the readout weights, by Glorot's rule at 1")
     eta: float = param(5e-3, at_least=0.0, doc="learning rate of input and recurrent weights (Adam)")
-    eta_out: float = param(3e-2, at_least=0.0, doc="learning rate of the policy's weights")
+    eta_out: float = param(2e-2, at_least=0.0, doc="learning rate of the policy's weights")
     eta_value: float = param(2e-2, at_least=0.0, doc="learning rate of the value's weights")
-    c_reg: float = param(2.0, at_least=0.0, doc="strength of rate regularisation")
-    f_target: float = param(10.0, unit="Hz", at_least=0.0, doc="rate it pulls to")
+    c_reg: float = param(3.0, at_least=0.0, doc="strength of rate regularisation")
+    f_target: float = param(15.0, unit="Hz", at_least=0.0, doc="rate it pulls to")
 
     name: ClassVar[str] = "delayed-reward"
     reward_range: ClassVar[str] = "share of right choices"
@@ -75,8 +75,8 @@ class DelayedReward(Control):
     def default_training(self, data: Any) -> dict[str, Any]:
         """A rollout is an episode of 64 environments side by side."""
         return {
-            "environments": 64, "rollout": self.pieces(), "steps": 64 * self.pieces() * 250, "gamma": 1.0, "lam": 1.0,
-            "value_scale": 1.0, "entropy": 0.0, "schedule": "cosine",
+            "environments": 64, "rollout": self.pieces(), "steps": 64 * self.pieces() * 260, "gamma": 1.0, "lam": 1.0,
+            "value_scale": 1.0, "entropy": 0.05, "schedule": "cosine",
         }  # fmt: skip
 
     def pieces(self) -> int:
