@@ -11,10 +11,11 @@
     GymnasiumEnvironments                                  those of Gymnasium          gym.py
     Agent, RolloutLearner                                  act, learn                  learner.py
     play                                                   judge                       evaluation.py
-    OnlineActor                                            without a critic, e-prop+   online.py
+    OnlineActor, RewardBaseline                            without a critic, e-prop+   online.py, baseline.py
 """
 
 from eprop.rl.advantages import discounted_returns, generalised_advantages, next_values, td_errors
+from eprop.rl.baseline import RewardBaseline
 from eprop.rl.encoders import Encoder, LatencyCode, PoissonCode, PopulationCode, RateCode
 from eprop.rl.environments import Environments, EpisodeRestartedWarning, Episodes, Finished, Moment, Outcome
 from eprop.rl.evaluation import Returns, play
@@ -30,7 +31,7 @@ __all__ = [
     "Actions", "Agent", "ContinuousActions", "Credit", "DiscreteActions", "Encoder", "Environments",
     "EpisodeRestartedWarning", "Episodes", "Experience", "Finished", "GaussianPolicy", "GymnasiumEnvironments", "LatencyCode",
     "Moment", "Objective", "OnlineActor",
-    "Outcome", "PixelEvents", "PoissonCode", "Policy", "PopulationCode", "RateCode", "Returns",
+    "Outcome", "PixelEvents", "PoissonCode", "Policy", "PopulationCode", "RateCode", "Returns", "RewardBaseline",
     "RolloutLearner", "SoftmaxPolicy", "Streams", "check_readouts", "credit", "discounted_returns", "errors",
     "generalised_advantages", "loss", "next_values", "play", "td_errors",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from eprop.errors import ParameterError
+from eprop.rl.baseline import RewardBaseline
 from eprop.rl.encoders import Encoder
 from eprop.rl.policies import Policy
 
@@ -33,23 +34,18 @@ class OnlineActor:
     substeps : int
         Steps of the network for each action.
     seed : int
-    decay : float
-        Of the running mean of the reward, for each action.
-
-    Attributes
-    ----------
-    baseline : float
-        The running mean.
+    baseline : RewardBaseline, optional
+        The running mean of the reward, which takes in that of each action.
     """
 
     def __init__(
         self, stream: Any, encoder: Encoder, policy: Policy, shape: tuple[int, ...], substeps: int, seed: int,
-        decay: float = 0.95,
+        baseline: RewardBaseline | None = None,
     ):  # fmt: skip
-        if substeps < 1 or not 0.0 <= decay < 1.0:
-            raise ParameterError(f"OnlineActor needs substeps >= 1 and 0 <= decay < 1, got {substeps} and {decay}")
-        self.stream, self.encoder, self.policy, self.substeps, self.decay = stream, encoder, policy, substeps, decay
-        self.baseline, self._memory = 0.0, encoder.memory(1, shape)
+        if substeps < 1:
+            raise ParameterError(f"OnlineActor.substeps must be >= 1, got {substeps}")
+        self.stream, self.encoder, self.policy, self.substeps = stream, encoder, policy, substeps
+        self.baseline, self._memory = baseline or RewardBaseline(decay=0.95), encoder.memory(1, shape)
         self._rng = np.random.default_rng(seed)
         self._slope: np.ndarray | None = None
         self._error: np.ndarray | None = None
@@ -69,5 +65,4 @@ class OnlineActor:
         """What the last action earned; it is learned from with the next step of the network."""
         if self._slope is None:
             raise ParameterError("OnlineActor.reward follows an action: call act() before")
-        self._error, self._slope = -(value - self.baseline) * self._slope, None
-        self.baseline += (1.0 - self.decay) * (value - self.baseline)
+        self._error, self._slope = -self.baseline.surprise(value) * self._slope, None

@@ -12,7 +12,7 @@
     restore             the network that a run has kept                                         restoring.py
     run_trials, resume_trials   the same with several seeds, side by side                       trials.py
     gradient_balance    rate regularisation beside learning                                     balance.py
-    RewardBaseline      a running mean of rewards                                               baseline.py
+    RewardBaseline      a running mean of rewards                                        ../rl/baseline.py
     RunConfig           what a run depends on, as a TOML file                                   config.py
     RunFolder           the files of a run                                                      runs.py
     Checkpoint          HDF5 with a checksum                                                    checkpoint.py
@@ -23,8 +23,8 @@
     Interrupt, Stopped  Ctrl-C                                                                  interrupt.py
 """
 
+from eprop.rl import RewardBaseline
 from eprop.training.balance import GradientBalance, gradient_balance
-from eprop.training.baseline import RewardBaseline
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, RunConfig, UnusedParameterWarning, read_config
 from eprop.training.control import PolicyTrainer, PolicyTraining, judge

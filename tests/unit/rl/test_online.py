@@ -40,15 +40,15 @@ def test_it_learns_which_action_belongs_to_which_picture():
     play(one, 400)
     assert before < 0.8
     assert play(one, 100, greedy=True) > 0.9
-    assert one.baseline > 0.8
+    assert one.baseline.mean > 0.8
 
 
 def test_without_a_surprise_nothing_is_learned():
     one = actor()
-    one.baseline = 1.0
+    one.baseline.mean = 1.0
     one.act(np.array([0.5]))
     one.reward(1.0)
-    assert one.baseline == 1.0
+    assert one.baseline.mean == 1.0
     assert not one._error.any()
 
 
@@ -56,5 +56,5 @@ def test_a_reward_follows_an_action():
     one = actor()
     with pytest.raises(ParameterError, match="follows an action"):
         one.reward(1.0)
-    with pytest.raises(ParameterError, match="substeps >= 1"):
+    with pytest.raises(ParameterError, match="substeps must be >= 1"):
         OnlineActor(None, PopulationCode(), SoftmaxPolicy(), (1,), substeps=0, seed=1)
