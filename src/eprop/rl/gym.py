@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,8 @@ class GymnasiumEnvironments:
         gymnasium = _gymnasium(name)
         if render:
             options["render_mode"] = "rgb_array"
+            # Pictures need no window: pygame would look for a screen, and complain where there is none.
+            os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         try:
             self._each = [gymnasium.make(name, disable_env_checker=True, **options) for _ in range(n)]
         except gymnasium.error.Error as error:

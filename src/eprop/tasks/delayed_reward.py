@@ -39,7 +39,7 @@ class DelayedReward(Control):
     lif: int = param(50, kind=int, at_least=0, doc="neurons without adaptation")
     alif: int = param(50, kind=int, at_least=0, doc="neurons with adaptation")
     tau_m: float = param(20.0, unit="ms", above=0.0, doc="membrane time constant of the neurons")
-    tau_out: float = param(40.0, unit="ms", above=0.0, doc="time constant of the readouts")
+    tau_out: float = param(100.0, unit="ms", above=0.0, doc="time constant of the readouts")
     v_th: float = param(0.6, unit="mV", above=0.0, doc="threshold")
     t_ref: float = param(5.0, unit="ms", at_least=0.0, doc="refractory time")
     beta: float = param(BETA, unit="mV", at_least=0.0, doc="alif: what a spike adds to the threshold")
@@ -75,7 +75,7 @@ class DelayedReward(Control):
     def default_training(self, data: Any) -> dict[str, Any]:
         """A rollout is an episode of 64 environments side by side."""
         return {
-            "environments": 64, "rollout": self.pieces(), "steps": 64 * self.pieces() * 260, "gamma": 1.0, "lam": 1.0,
+            "environments": 64, "rollout": self.pieces(), "steps": 64 * self.pieces() * 200, "gamma": 1.0, "lam": 1.0,
             "value_scale": 1.0, "entropy": 0.05, "schedule": "cosine",
         }  # fmt: skip
 
