@@ -110,12 +110,14 @@ def gymnasium(
     latency), pictures (events of pixels) or one of some. Actions may be one of
     some (a softmax) or a vector within bounds (a Gaussian). Whether a task
     with a rare reward can be learned depends on the environment: begin with
-    one that rewards every step. It needs pip install "eprop\[rl]".
+    one that rewards every step. With the settings of the package CartPole-v1
+    is learned; Acrobot-v1, Pendulum-v1 and MountainCarContinuous-v0 are not.
+    It needs pip install "eprop\[rl]".
 
     [bold]Examples[/bold]
 
-      eprop train gymnasium --env Acrobot-v1
-      eprop train gymnasium --env Pendulum-v1 --steps 1000000
+      eprop train gymnasium --env CartPole-v1 --set encoder=rate
+      eprop train gymnasium --env Acrobot-v1 --steps 1000000 --set entropy=0.05
       eprop train gymnasium --env FrozenLake-v1 --set encoder=rate
       eprop train gymnasium --env ALE/Breakout-v5 --set greedy=false
     """
