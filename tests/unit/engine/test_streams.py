@@ -371,6 +371,20 @@ def test_an_exploding_stream_is_told() -> None:
         [streams.step(channels(t)) for t in range(50)]
 
 
+def test_single_precision_is_near_in_rollouts_that_go_on() -> None:
+    found: list[list[dict[str, np.ndarray]]] = []
+    for precision in ("double", "single"):
+        streams, gradients = ep.Simulator(network("ALIF", "more"), threads=1, precision=precision).streams(N), []
+        for number in range(3):
+            streams.run(20, stimulus(number, 20, N))
+            streams.reset([number])
+            gradients.append(streams.backward(np.ones((N, 20, SIZES[2]))))
+        found.append(gradients)
+    for double, single in zip(*found, strict=True):
+        for name, gradient in double.items():
+            assert 0.0 < disagreement(single[name], gradient) < 1e-5
+
+
 class InterruptedOnce:
     """A rollout of the core whose first replay is interrupted half way."""
 
