@@ -103,10 +103,11 @@ template <class Real> void accumulate_rows(const Batch<Real>& batch, const Gradi
       const SummedRows<Real> rows{terms.G.row(delay), terms.G.columns, spikes.steps, spikes.count, scale};
       if (!contiguous) sum_rows(rows, first_target, first.target_end - first_target, sums);
       for (Index p = 0; p < topology.n_partitions(); p++) {
-        if (contiguous) {
+        const ContiguousTargets neighbours = contiguous_targets(topology, batch.plan, piece.group, p);
+        if (neighbours.start != nullptr) {
           // Nothing behind the piece is touched: it may be another thread's.
           const Index end = topology.branch_start(p, first.first_branch + piece.end * first.branch_stride);
-          contiguous_targets(topology, batch.plan, piece.group, p).each(branch, [&](Index synapse, Index target, Index count) {
+          neighbours.each(branch, [&](Index synapse, Index target, Index count) {
             sum_rows(rows, target, count, sums);
             add_series(pending.data + synapse, sums, count, end - synapse);
           });
