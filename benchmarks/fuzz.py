@@ -40,7 +40,7 @@ def main() -> None:
             "seconds": round(time.monotonic() - began, 1),
             "accepted": dict(sorted(outcome.accepted.items())),
             "refused": dict(sorted(outcome.refused.items())),
-            "failures": outcome.failures,
+            "failures": [{name: f[name] for name in ("target", "number", "times", "what")} for f in outcome.failures],
             "slowest": {"seconds": round(spent, 3), "target": target, "number": number},
             "peak_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         }

@@ -111,7 +111,8 @@ def _try(target: Target, state: Any, number: int, outcome: Outcome) -> None:
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         outcome.fail(
-            target.name, number, f"{type(error).__name__}: {str(error)[:200]} at {where.filename}:{where.lineno}",
+            target.name, number,
+            f"{type(error).__name__}: {str(error)[:200]} at {pathlib.Path(where.filename).name}:{where.lineno}",
             "".join(traceback.format_exception(error))[-3000:],
         )  # fmt: skip
     finally:

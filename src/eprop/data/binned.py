@@ -74,6 +74,8 @@ class BinnedDataset:
         for field, kind in (("n_channels", numbers.Integral), ("dt", numbers.Real), ("simulated", bool), ("name", str)):
             if not isinstance(value := getattr(self, field), kind):
                 raise DataError(f"BinnedDataset.{field} must be a {kind.__name__.lower()}, got {value!r:.80}")
+        if not 0 <= self.n_channels <= np.iinfo(np.int32).max:
+            raise DataError(f"BinnedDataset.n_channels must lie in 0..{np.iinfo(np.int32).max}, got {self.n_channels}")
 
     @property
     def n_steps(self) -> int:

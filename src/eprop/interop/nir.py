@@ -344,7 +344,8 @@ def _own_name(name: str) -> str:
 
 
 def _decay(node: Any, dt: float) -> np.ndarray:
-    return np.exp(-dt / (SECOND * np.asarray(node.tau, float)))
+    with np.errstate(over="ignore", divide="ignore"):  # what is far shorter than a step decays to 0 within it
+        return np.exp(-dt / (SECOND * np.asarray(node.tau, float)))
 
 
 def _rise(node: Any, dt: float) -> np.ndarray:

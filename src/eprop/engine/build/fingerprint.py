@@ -98,8 +98,11 @@ def _digest(values: Any) -> str:
 
 def _read(fingerprint: Any) -> dict[str, str]:
     try:
-        found = json.loads(np.asarray(fingerprint).astype(np.uint8).tobytes())
-    except (TypeError, ValueError) as error:
+        given = np.asarray(fingerprint)
+        if given.dtype.kind not in "iu" or (given != given.astype(np.uint8)).any():
+            raise ValueError("it must be bytes")
+        found = json.loads(given.astype(np.uint8).tobytes())
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"the state is damaged: its entry 'network' cannot be read ({error})") from error
     if not isinstance(found, dict):
         raise InputError("the state is damaged: its entry 'network' is no description of a network")
