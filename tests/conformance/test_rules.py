@@ -11,7 +11,7 @@ from conformance.registry import ENGINES, MODELS, RULES, Outcome, small
 from eprop.parameters import varies
 from networks import PROJECTIONS, disagreement
 
-pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
 
 
 def each(models) -> pytest.MarkDecorator:
@@ -37,6 +37,7 @@ def initial(c) -> dict[str, np.ndarray]:
     return {name: np.where(c.masks[name], c.weights[name], 0.0) for name in PROJECTIONS}
 
 
+@pytest.mark.tiny
 @every_model_and_rule
 @pytest.mark.parametrize("engine", [name for name in ENGINES if name != "time-driven"])
 @pytest.mark.parametrize("symmetric", [False, True], ids=["random feedback", "symmetric feedback"])
