@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import io
 import lzma
 import os
 import pathlib
 import struct
 import tempfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -134,13 +136,12 @@ class ZipTree:
 
     def __init__(self, label: str, file: BinaryIO, parent: ZipTree | None = None, member: str = ""):
         self.label, self.file, self.parent, self.member = label, file, parent, member
+        # Not by `__del__`: where trees are in a cycle, with an error's frames, the file may be looked at first, and complain.
+        weakref.finalize(self, file.close)
         with parsing(label, "no readable zip archive", advice="download it again"):
             needed = _PER_BYTE_OF_CONTENTS * _bytes_of_contents(file)
             check_budget(f"{label}: its table of contents", needed, memory_budget())
             self.archive = zipfile.ZipFile(file)
-
-    def __del__(self) -> None:
-        self.file.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An open file does not go to another process, which opens the archive itself.
@@ -176,19 +177,27 @@ class ZipTree:
 
     def _unpacked(self, name: str, info: zipfile.ZipInfo) -> BinaryIO:
         """A member in a nameless temporary file."""
-        where, folder = self.where(name), tempfile.gettempdir()
-        check_disk(folder, where, info.file_size)
+        where = self.where(name)
+        check_disk(tempfile.gettempdir(), where, info.file_size)
         unpacked: Any = tempfile.TemporaryFile()  # noqa: SIM115 - the tree keeps it
-        with parsing(where, "cannot be unpacked", advice=_AGAIN):
-            for chunk in self._pieces(info):
-                try:
-                    unpacked.write(chunk)
-                except OSError as error:
-                    raise DataError(
-                        f"{where}: cannot be unpacked into {folder}: {explain(error, info.file_size)}; unpack it by hand, or set "
-                        "TMPDIR to a folder on a disk with more room"
-                    ) from None
+        with contextlib.ExitStack() as failing:
+            failing.callback(unpacked.close)
+            with parsing(where, "cannot be unpacked", advice=_AGAIN):
+                for chunk in self._pieces(info):
+                    self._keep(unpacked, chunk, where, info.file_size)
+            failing.pop_all()
         return unpacked
+
+    @staticmethod
+    def _keep(unpacked: BinaryIO, chunk: bytes, where: str, size: int) -> None:
+        """Write a part of a member to its temporary file."""
+        try:
+            unpacked.write(chunk)
+        except OSError as error:
+            raise DataError(
+                f"{where}: cannot be unpacked into {tempfile.gettempdir()}: {explain(error, size)}; unpack it by hand, or set "
+                "TMPDIR to a folder on a disk with more room"
+            ) from None
 
     def _pieces(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
         """The content of a member, and no more of it than the table of contents says."""

@@ -17,10 +17,12 @@ pytestmark = pytest.mark.tiny
 
 @pytest.fixture(autouse=True)
 def _in_the_foreground() -> Iterator[None]:
-    """Tests that run in the background were told to ignore the signal."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Tests that run in the background, or by ``nohup``, were told to ignore the signals."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_a_process_in_the_background_goes_on_ignoring() -> None:

@@ -86,7 +86,7 @@ def _checked(
 ) -> Mapping[str, np.ndarray]:
     """A state that was given, if it is one of this network, whose present state is ``own``."""
     _check_network(state, arrays.built.fingerprint)
-    sources = sum(p.size for p in arrays.network.populations if p.model.role != "readout")
+    sources = np.cumsum([0, *(p.size if p.model.role != "readout" else 0 for p in arrays.network.populations)])
     return _check_state(state, own, sources, arrays.history.record_steps)
 
 
@@ -184,9 +184,12 @@ def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> 
 
 
 def _check_state(
-    state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: int, record_steps: int
+    state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: np.ndarray, record_steps: int
 ) -> Mapping[str, np.ndarray]:
-    """A state that has the shapes of this network, whose state is ``own``; whole numbers in the types they have here."""
+    """A state that has the shapes of this network, whose state is ``own``; whole numbers in the types they have here.
+
+    ``sources``: where those of each population begin, and where the last ones end.
+    """
     whole = dict(state)
     if missing := sorted(set(own) - set(state)):
         raise InputError(f"the state lacks {', '.join(missing)}; was it saved by another version?")
@@ -236,9 +239,9 @@ def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) 
         )
 
 
-def _check_log(log: np.ndarray, starts: np.ndarray, sources: int, now: int) -> None:
+def _check_log(log: np.ndarray, starts: np.ndarray, sources: np.ndarray, now: int) -> None:
     """The log of spikes, and where in it each step that may still be read begins."""
-    if log.ndim != 1 or log.size == 0 or log.size & (log.size - 1) or log.min() < 0 or log.max() >= sources:
+    if log.ndim != 1 or log.size == 0 or log.size & (log.size - 1) or log.min() < 0 or log.max() >= sources[-1]:
         raise _damaged("its log of spikes names nodes that do not exist")
     # The row that this step will write is of no use to anybody any more.
     rows = np.delete(starts, now % len(starts), axis=0) if now >= len(starts) else starts
@@ -249,6 +252,17 @@ def _check_log(log: np.ndarray, starts: np.ndarray, sources: int, now: int) -> N
     joined = (kept[1:, 0] == kept[:-1, -1]).all() and (first > 0 or now == 0 or kept[0, 0] == 0)
     if not (bounded and joined) or (np.diff(starts, axis=1) < 0).any() or rows.max() - rows.min() > log.size:
         raise _damaged(f"{LOG[1]} does not fit its log of spikes")
+    _check_order(log, kept, sources)
+
+
+def _check_order(log: np.ndarray, kept: np.ndarray, sources: np.ndarray) -> None:
+    """Spikes of the steps that may still be read: each of the population that it is logged with, in the order of the sources."""
+    counts = np.diff(kept, axis=1).ravel()
+    spikes = log[(kept[:1, :1].sum() + np.arange(counts.sum())) & (log.size - 1)]
+    low, high = (np.repeat(np.tile(ends, len(kept)), counts) for ends in (sources[:-1], sources[1:]))
+    step = np.repeat(np.arange(len(kept)), kept[:, -1] - kept[:, 0])
+    if (spikes < low).any() or (spikes >= high).any() or ((np.diff(spikes) <= 0) & (np.diff(step) == 0)).any():
+        raise _damaged("its log has spikes of nodes that are of another population, or not in their order")
 
 
 def _check_posts(times: np.ndarray, neurons: int, now: int) -> None:

@@ -154,6 +154,21 @@ def shifted(starts):
     return starts
 
 
+def test_logged_spikes_are_of_their_populations_and_in_order():
+    net = ep.Network(seed=1)
+    x, rec = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(v_th=0.1), 3, "rec")
+    net.connect(x, rec, weight=0.5, rule=ep.EPropPlus())
+    sim = ep.Simulator(net)
+    sim.run(6.0, {"in": np.ones((6, 2))}, signals={"rec": np.ones((6, 3))})
+    state = sim.state()
+    log = state["spike_log/sources"]
+    assert set(log[:12]) >= {0, 1, 2, 3, 4}
+    for damaged in (log * 0, np.where(log == 2, 1, log), np.where(log == 1, 0, log)):
+        with refuse("damaged: its log has spikes of nodes that are of another population, or not in their order"):
+            sim.set_state(state | {"spike_log/sources": damaged})
+    sim.set_state(state)
+
+
 def test_states(bounded):
     state = bounded.state()
     weight = state["synapses/weight"]
