@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import threading
 import time
 import warnings
-from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -87,7 +87,7 @@ class LiveEvents:
         self.steps = self.events = self.late = self.behind = 0
         self.due = 0.0
         self._dropped = self._held = 0
-        self._queue: deque[tuple[np.ndarray, np.ndarray]] = deque()
+        self._queue: collections.deque[tuple[np.ndarray, np.ndarray]] = collections.deque()
         self._changed = threading.Condition()
         self._waiting: dict[int, list[np.ndarray]] = {}
         self._base: float | None = None
@@ -188,8 +188,8 @@ class LiveEvents:
             raise DataError(
                 f"times must lie within {_MOST_STEPS:g} steps of {self._dt:g} ms, got {np.abs(times).max():g} ms"
             )
-        if found.size and (found.min() < 0 or found.max() >= self.size):
-            raise DataError(f"channels must lie in 0..{self.size - 1}, got {found.min()}..{found.max()}")
+        if found.size and (np.min(found) < 0 or np.max(found) >= self.size):
+            raise DataError(f"channels must lie in 0..{self.size - 1}, got {np.min(found)}..{np.max(found)}")
         return times, found
 
     def _pixels(self, x: Any, y: Any, t: Any, p: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -258,7 +258,7 @@ class LiveEvents:
     def _take(self, step: int) -> np.ndarray:
         """Channels of a step; those of later ones wait, those of earlier ones are late."""
         with self._changed:
-            arrived, self._queue = self._queue, deque()
+            arrived, self._queue = self._queue, collections.deque()
         late = 0
         for steps, channels in arrived:
             late += int(np.count_nonzero(steps < step))

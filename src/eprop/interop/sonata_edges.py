@@ -95,10 +95,10 @@ def _said(
             if own_place not in group:
                 continue
             own = group.numbers(own_place)
-            if own.size <= index[here].max():
+            if own.size <= np.max(index[here]):
                 raise DataError(
                     f"{path}: /{group.name}/{own_place} must be a list of numbers, one for each edge of the group: it has "
-                    f"{own.size:,}, and edge_group_index says {index[here].max():,}"
+                    f"{own.size:,}, and edge_group_index says {np.max(index[here]):,}"
                 )
             values[here] = own[index[here]]
             break

@@ -79,7 +79,7 @@ class Mpi:
         else:
             self._send[HEADER:] = message[:room]
         self._comm.Allgather(self._send, self._receive)
-        if self._sizes.max() > room:
+        if np.max(self._sizes) > room:
             return self._exchange_rest(message)
         return self._receive, self._begin
 
@@ -94,7 +94,7 @@ class Mpi:
         for begin, size, start, count in zip(self._begin, sizes, starts, counts, strict=False):
             parts += [self._receive[begin : begin + min(size, room)], rest[start : start + count]]
         out = np.concatenate(parts)
-        self._make_buffers(int(sizes.max() * 5 // 4))
+        self._make_buffers(int(np.max(sizes)) * 5 // 4)
         return out, np.cumsum([0, *sizes[:-1]])
 
     def _make_buffers(self, room: int) -> None:

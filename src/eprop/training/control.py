@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,7 +87,7 @@ class _Position:
     events: int = 0
     interval: _Interval = field(default_factory=_Interval)
     stopped_early: bool = False
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    recent: collections.deque[float] = field(default_factory=lambda: collections.deque(maxlen=RECENT))
 
 
 class PolicyTrainer:
@@ -249,7 +249,7 @@ class PolicyTrainer:
         at = self._at
         for name in ("updates", "episodes", "seconds", "processor_seconds", "events", "stopped_early"):
             setattr(at, name, position[name])
-        at.interval, at.recent = _Interval(**position["interval"]), deque(position["recent"], RECENT)
+        at.interval, at.recent = _Interval(**position["interval"]), collections.deque(position["recent"], RECENT)
         if not 0 <= self.done <= self.total:
             raise DataError(f"the training is at step {self.done}, but has only {self.total} now")
         self._streams.set_state(_below("streams", position))

@@ -53,7 +53,7 @@ class Latency:
     def share_within(self, limit: float) -> float:
         """Share of the durations that lie in bins up to ``limit`` (µs); 1 if there are none."""
         counts = self.counts
-        return float(counts[self.edges[1:] <= limit].sum() / max(counts.sum(), 1)) if counts.any() else 1.0
+        return float(np.sum(counts[self.edges[1:] <= limit])) / max(int(np.sum(counts)), 1) if counts.any() else 1.0
 
     def __repr__(self) -> str:
         if not self.count:
