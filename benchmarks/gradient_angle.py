@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import record
 
-from eprop.timedriven import TimeDriven, gradient_angles
+from eprop.reference import TimeDriven, gradient_angles
 from eprop.training import RunFolder, restore
 
 MOMENTS = ("before", "after")

@@ -16,7 +16,7 @@ import numpy as np
 
 import eprop as ep
 from eprop.models import Eligibility, Neuron, decay, inline, param
-from eprop.timedriven import check_neuron
+from eprop.reference import check_neuron
 
 # Rows of `state`, and of `params`; a neuron is a column.
 V, CURRENT = range(2)

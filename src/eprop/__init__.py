@@ -94,7 +94,7 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _SUBPACKAGES = frozenset(
     ("bench", "cli", "core", "data", "engine", "errors", "figures", "interop", "models", "network",
-     "parallel", "parameters", "plot", "random", "reference", "rl", "rules", "tasks", "timedriven", "training")
+     "parallel", "parameters", "plot", "random", "reference", "rl", "rules", "tasks", "training")
 )  # fmt: skip
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import eprop as ep
-from eprop import timedriven
+from eprop import reference
 from networks import PROJECTIONS, SURROGATES, Case, case, neuron_pair, samples_of, stimuli
 from own_neurons import CurrentLIF, Resonator
 
@@ -93,7 +93,7 @@ class Engine:
         sim = self.make(c.network)
         if isinstance(c.rule, ep.EPropPlus):
             run = sim.run(len(c.inputs) * c.network.dt, {"in": c.inputs}, {"out": c.targets}, c.window, reward=c.reward)
-            stepped = isinstance(run, timedriven.TimeDrivenRun)
+            stepped = isinstance(run, reference.TimeDrivenRun)
             y = run.y if stepped else run.y["out"]
             return Outcome(y, weights_of(sim), run.spikes[:, c.inputs.shape[1] :] if stepped else None)
         given = stimuli(c, 4)
@@ -110,7 +110,7 @@ def event_driven(partitions: int) -> Engine:
 
 
 ENGINES = {
-    "time-driven": Engine(timedriven.TimeDriven),
+    "time-driven": Engine(reference.TimeDriven),
     "event-driven": event_driven(1),
     "event-driven, 2 partitions": event_driven(2),
     "event-driven, 5 partitions": event_driven(5),

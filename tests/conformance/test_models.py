@@ -17,8 +17,8 @@ from eprop.engine.own_neuron import loop_of
 from eprop.models.base import core_model
 from eprop.models.membrane import Membrane
 from eprop.parameters import parameters_of, varies
+from eprop.reference import check_neuron
 from eprop.reference import neurons as step_by_step
-from eprop.timedriven import check_neuron
 from networks import NAMES
 
 pytestmark = pytest.mark.tiny

@@ -7,7 +7,7 @@ import pytest
 
 import eprop as ep
 from conformance.registry import MODELS, RULES
-from eprop.timedriven import TimeDrivenStreams
+from eprop.reference import TimeDrivenStreams
 from networks import case, disagreement
 from rollout_networks import weights_of
 

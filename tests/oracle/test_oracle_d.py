@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from eprop.reference import LIF, DeltaLIF, Readout, SampleRule, backpropagate, eligibility_sum, gradients, run_sample
+from eprop.reference import LIF, DeltaLIF, Readout, SampleRule, gradients, run_sample
+from eprop.reference.bptt import backpropagate, eligibility_sum
 
 N_IN, N, N_OUT, STEPS = 6, 9, 3, 80
 EXACT = {"rtol": 1e-12, "atol": 1e-12}

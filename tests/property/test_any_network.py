@@ -14,7 +14,7 @@ from hypothesis import assume, given
 import eprop as ep
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
-from eprop.timedriven import TimeDriven, backpropagate, gradient_angles
+from eprop.reference import TimeDriven, backpropagate, gradient_angles
 from networks import disagreement
 from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
 from strategies import SEEDS, examples, st

@@ -9,7 +9,7 @@ import pytest
 
 import eprop as ep
 from eprop import reference
-from eprop.timedriven import TimeDriven, backpropagate
+from eprop.reference import TimeDriven, backpropagate
 from networks import PROJECTIONS, case, disagreement, optimizer_of, samples_of, weights_of
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 import eprop as ep
-from eprop.timedriven import TimeDrivenStreams
+from eprop.reference import TimeDrivenStreams
 from networks import disagreement
 from rollout_networks import weights_of
 from strategies import SEEDS, examples, networks, sample_rules, st

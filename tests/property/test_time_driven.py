@@ -16,7 +16,7 @@ from hypothesis import assume, given
 
 import eprop as ep
 from eprop.engine.build import assemble
-from eprop.timedriven import TimeDriven
+from eprop.reference import TimeDriven
 from networks import (
     PROJECTIONS,
     arrival_mask,

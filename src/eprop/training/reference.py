@@ -7,7 +7,7 @@ The losses are those of the engine, to the last digits. With e-prop+ and gradien
 cutoff after the spike it belongs to, when it is final, and the reference at the next spike: a weight may be late there,
 which shows when weights are frozen between two spikes, or when the learning rate has changed between them.
 
-`eprop.timedriven.TimeDriven` is something else: it steps any network, synapse by synapse, but every sample from rest, and
+`eprop.reference.TimeDriven` is something else: it steps any network, synapse by synapse, but every sample from rest, and
 has no state to go on from.
 """
 

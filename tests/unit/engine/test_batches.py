@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.timedriven import TimeDriven
+from eprop.reference import TimeDriven
 from networks import two_threads
 
 RULE = ep.EProp(optimizer=ep.Adam(eta=0.01), c_reg=1.0)

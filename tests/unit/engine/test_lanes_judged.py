@@ -12,7 +12,7 @@ import eprop as ep
 from eprop.models import Eligibility
 from eprop.network import ConnectionRule
 from eprop.parameters import param
-from eprop.timedriven import TimeDriven
+from eprop.reference import TimeDriven
 from refusals import refuse
 
 pytestmark = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.timedriven import TimeDrivenStreams
+from eprop.reference import TimeDrivenStreams
 from networks import disagreement, two_threads
 from ranks_in_threads import on_ranks
 from refusals import refuse

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse
 
 import eprop as ep
-from eprop.timedriven import TimeDriven
+from eprop.reference import TimeDriven
 from networks import PROJECTIONS, case, run_engine_samples, samples_of, stimuli
 from own_model import Integrator
 

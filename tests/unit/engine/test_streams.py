@@ -11,7 +11,7 @@ import pytest
 import eprop as ep
 from eprop.engine.build import memory
 from eprop.engine.run import streams as module
-from eprop.timedriven import TimeDrivenStreams
+from eprop.reference import TimeDrivenStreams
 from networks import disagreement, two_threads
 from own_neurons import AdaptingCurrent
 from refusals import refuse

@@ -10,7 +10,7 @@ import pytest
 import eprop as ep
 from eprop.models import Eligibility, inline
 from eprop.parameters import param
-from eprop.timedriven import check_neuron
+from eprop.reference import check_neuron
 from own_model import Integrator, network
 
 pytestmark = pytest.mark.tiny

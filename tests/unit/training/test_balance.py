@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.timedriven import TimeDriven
+from eprop.reference import TimeDriven
 from eprop.training import gradient_balance
 
 pytestmark = pytest.mark.tiny

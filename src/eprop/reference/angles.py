@@ -10,8 +10,8 @@ import numpy as np
 from eprop.engine import Samples
 from eprop.errors import InputError
 from eprop.network import Projection
-from eprop.timedriven.bptt import backpropagate
-from eprop.timedriven.engine import TimeDriven
+from eprop.reference.backpropagation import backpropagate
+from eprop.reference.time_driven import TimeDriven
 
 #: Kinds of weights: onto neurons from sources, onto neurons from neurons, onto readouts.
 INPUT, RECURRENT, READOUT = KINDS = ("input", "recurrent", "readout")

@@ -17,10 +17,10 @@ from eprop.engine.run.samples import Given, SampleLayout
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError, NetworkError
 from eprop.network import Network
+from eprop.reference.forward import Activity, Forward
+from eprop.reference.synapses import Synapses, eligibility_of_targets, sources_of_neurons
+from eprop.reference.weight_updates import WeightUpdates, error_latencies, signal_delays
 from eprop.rules import STDP, EProp, EPropPlus
-from eprop.timedriven.forward import Activity, Forward
-from eprop.timedriven.learner import Learner, error_latencies, signal_delays
-from eprop.timedriven.synapses import Synapses, eligibility_of_targets, sources_of_neurons
 
 
 @dataclass
@@ -60,7 +60,7 @@ class TimeDriven:
         Holds the description and the weights.
     synapses : Synapses
     forward : Forward
-    learner : Learner
+    updates : WeightUpdates
     """
 
     def __init__(self, network: Network):
@@ -79,8 +79,8 @@ class TimeDriven:
         self.eligibility_of_targets = tuple(parts[name] for name in ("decay", "arrival", "output", "spike"))
         self.synapses = Synapses.of(self.built, parts)
         self.forward = Forward(network, self.built, self.synapses, self.weight)
-        self.learner = Learner(network, self.built, self.synapses, self.weight)
-        self._layout, self._updates, self._learned_steps = SampleLayout.of(network), 0, 0
+        self.updates = WeightUpdates(network, self.built, self.synapses, self.weight)
+        self._layout, self._mini_batches, self._learned_steps = SampleLayout.of(network), 0, 0
         self.threads, self.precision, self.comm = 1, "double", self.simulator.comm
 
     @property
@@ -125,13 +125,13 @@ class TimeDriven:
 
     def set_weights(self, name: str, values: Any) -> None:
         """As `Simulator.set_weights`."""
-        feedback = self.learner.feedback()
+        feedback = self.updates.feedback()
         self.simulator.set_weights(name, values)
-        self.learner.keep_feedback(self.network.projection(name).index, feedback)
+        self.updates.keep_feedback(self.network.projection(name).index, feedback)
 
     def scale_learning_rates(self, factor: float) -> None:
         """As `Simulator.scale_learning_rates`."""
-        self.learner.factor = factor
+        self.updates.factor = factor
 
     # ------------------------------------------------------------------------------------------------- e-prop+
 
@@ -157,7 +157,7 @@ class TimeDriven:
     def _run_plus(self, samples: Samples, index: int, record_weights: bool = False) -> TimeDrivenRun:
         """Entry ``t - 1`` of the gradient is added in step ``t``, see `eprop.reference.eprop_plus`."""
         n_steps, s = samples.n_steps, self.synapses
-        self.learner.restart()
+        self.updates.restart()
         state = self.forward.rest(n_steps)
         n_syn, n_neurons = s.source.size, state.v.shape[1]
         traces = _Traces(n_syn, s.decay.shape[1])
@@ -168,13 +168,13 @@ class TimeDriven:
         history = np.zeros((n_steps if record_weights else 0, n_syn))
         delays = signal_delays(self.built)
         arrived_before, coming = np.zeros(n_syn, bool), self.weight.copy()
-        each, outside = self.learner.each_step(), self._outside(samples, index)
+        each, outside = self.updates.each_step(), self._outside(samples, index)
         self.forward.emit(samples, index, state)
         for t in range(n_steps):
             arriving = s.arriving(state.spikes, t)
-            self.learner.update(arriving & plastic & ~each & (traces.last >= 0), traces.gradient, t - 1, self.weight)
+            self.updates.update(arriving & plastic & ~each & (traces.last >= 0), traces.gradient, t - 1, self.weight)
             self.weight[arriving & each] = coming[arriving & each]
-            self.learner.fade_offsets(arriving)
+            self.updates.fade_offsets(arriving)
             traces.last[arriving] = t
             traces.gradient[arriving] = 0.0
             self.forward.step(t, arriving, state, samples, index)
@@ -194,7 +194,7 @@ class TimeDriven:
                     rewarded = np.where(waits, rewarded, 0.0) + np.where(active, regularisation, 0.0)
                     entry, active = np.where(gamma > 0.0, rewarded, entry), np.where(gamma > 0.0, waits, active)
                 traces.gradient += entry
-                self.learner.update(active & each, entry, t, coming)
+                self.updates.update(active & each, entry, t, coming)
             arrived_before = arriving
             if record_weights:
                 history[t] = self.weight
@@ -228,15 +228,15 @@ class TimeDriven:
         """Learning signals that arrive in step ``t``, (n,)."""
         emitted = t - delays
         errors_then = np.where(emitted >= 0, np.take_along_axis(state.error, np.maximum(emitted, 0).T, 0).T, 0.0)
-        return np.asarray((errors_then * self.learner.feedback()).sum(axis=0))
+        return np.asarray((errors_then * self.updates.feedback()).sum(axis=0))
 
     def _plus_constants(self) -> tuple[np.ndarray, ...]:
         """kappa, kappa_reg, c_reg, f_target (per step), cutoff (steps), gamma and reward cutoff (steps) of each synapse."""
         out, dt = np.zeros((7, self.synapses.source.size)), self.network.dt
-        for p in self.learner.plastic:
+        for p in self.updates.plastic:
             if isinstance(p.rule, EPropPlus):
                 cutoff, reward = round(p.rule.cutoff / dt), p.rule.reward
-                out[:, self.learner.parts[p.index]] = np.array([
+                out[:, self.updates.parts[p.index]] = np.array([
                     p.rule.kappa, p.rule.kappa_regularisation, p.rule.c_reg, p.rule.f_target * dt / 1000.0, cutoff,
                     reward.decay(dt) if reward else 0.0, reward.cutoff_steps(dt, cutoff) if reward else 0,
                 ])[:, None]  # fmt: skip
@@ -263,10 +263,10 @@ class TimeDriven:
         for i in _counted(len(samples), progress):
             runs.append(self.forward.run(samples, i, self._learned_steps))
             total += self._gradient(samples, i, runs[-1])
-        self._updates += 1
+        self._mini_batches += 1
         self._learned_steps += len(samples) * samples.n_steps
-        self.learner.update(self.synapses.rule == Rule.eprop, total / len(samples), self._updates, self.weight)
-        self.learner.fade_offsets(self.synapses.rule == Rule.eprop)
+        self.updates.update(self.synapses.rule == Rule.eprop, total / len(samples), self._mini_batches, self.weight)
+        self.updates.fade_offsets(self.synapses.rule == Rule.eprop)
         return self._result(samples, runs)
 
     def evaluate(self, samples: Samples, *, reset: bool | None = None, progress: Any = None) -> BatchResult:
@@ -338,8 +338,8 @@ class TimeDriven:
             spikes = state.spikes[: length[span][0], row["first_source"] : row["first_source"] + p.size].sum(axis=0)
             many = max(int(length[span][0]), 1)
             drift[span] = row["c_reg"] * (spikes / many - row["f_target"]) / many
-        for projection in self.learner.plastic:
-            part = self.learner.parts[projection.index]
+        for projection in self.updates.plastic:
+            part = self.updates.parts[projection.index]
             kappa[part] = built.topology.populations["kappa"][projection.post.index]
             if isinstance(projection.rule, EProp) and projection.rule.average_gradient:
                 scale[part] = 1.0 / (np.abs(window).sum(axis=0).max() or 1.0)
@@ -350,7 +350,7 @@ class TimeDriven:
 
         With the errors of a step goes what is told a step later; those of the last step meet the modulator as it was last.
         """
-        latency, feedback = error_latencies(self.built), self.learner.feedback()
+        latency, feedback = error_latencies(self.built), self.updates.feedback()
         own = np.ones(state.v.shape[1], np.int64)
         for row in self.built.topology.populations[self.built.topology.populations["role"] == Role.neuron]:
             own[row["target_begin"] : row["target_end"]] = row["error_latency"]

@@ -10,10 +10,10 @@ import numpy as np
 from eprop.engine import Samples
 from eprop.engine.build.records import Role, Rule
 from eprop.network import Network
+from eprop.reference.forward import Activity
+from eprop.reference.time_driven import TimeDriven
+from eprop.reference.weight_updates import error_latencies
 from eprop.rules import EProp
-from eprop.timedriven.engine import TimeDriven
-from eprop.timedriven.forward import Activity
-from eprop.timedriven.learner import error_latencies
 
 
 @dataclass
@@ -206,7 +206,7 @@ class TimeDrivenStreams:
     def _signals(self, received: Received) -> np.ndarray:
         """Learning signals of each step of emission, (steps, neurons): errors as many steps later as they take to come about."""
         built, steps = self.stepped.built, len(received.errors)
-        latency, feedback = error_latencies(built), self.stepped.learner.feedback()
+        latency, feedback = error_latencies(built), self.stepped.updates.feedback()
         own = np.ones(built.n_neurons, np.int64)
         for row in built.topology.populations[built.topology.populations["role"] == Role.neuron]:
             own[row["target_begin"] : row["target_end"]] = row["error_latency"]

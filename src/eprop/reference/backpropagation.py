@@ -18,9 +18,9 @@ import numpy as np
 from eprop.engine import Samples
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
-from eprop.timedriven.engine import TimeDriven
-from eprop.timedriven.learner import error_latencies
-from eprop.timedriven.synapses import Synapses
+from eprop.reference.synapses import Synapses
+from eprop.reference.time_driven import TimeDriven
+from eprop.reference.weight_updates import error_latencies
 
 
 @dataclass
@@ -110,7 +110,7 @@ def _by_source(network: TimeDriven, s: Synapses, reach: np.ndarray, t: int, n: i
 
 def _direct_derivative(network: TimeDriven, n_steps: int, n: int, dy: np.ndarray) -> np.ndarray:
     """The learning signals of e-prop, each summed over what it still does: ``sum_k B_jk zeta dy_k(t + latency)``."""
-    latency, feedback = error_latencies(network.built), network.learner.feedback()
+    latency, feedback = error_latencies(network.built), network.updates.feedback()
     scale = network.built.topology.readouts["zeta"]
     out = np.zeros((n_steps, n))
     for t in range(n_steps):

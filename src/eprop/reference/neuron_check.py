@@ -15,10 +15,10 @@ from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import NetworkError, ParameterError, SilenceWarning
 from eprop.models import EventSource, Neuron, Readout
 from eprop.network import Bernoulli, FixedIndegree, Network, Symmetric, Uniform
+from eprop.reference.backpropagation import backpropagate
+from eprop.reference.spike_check import Surrogacy, check_spike
+from eprop.reference.time_driven import TimeDriven
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Rule
-from eprop.timedriven.bptt import backpropagate
-from eprop.timedriven.check_spike import Surrogacy, check_spike
-from eprop.timedriven.engine import TimeDriven
 
 #: Largest deviation that rounding may cause, relative to the largest value.
 TOLERANCE = 1e-9

@@ -12,12 +12,12 @@ from eprop.engine import Samples
 from eprop.engine.build.built import Built
 from eprop.engine.build.records import Role
 from eprop.network import Network
-from eprop.timedriven.synapses import Synapses
+from eprop.reference.synapses import Synapses
 
 
 @dataclass
 class Activity:
-    """Activity as it comes into being, see `eprop.timedriven.TimeDrivenRun`; ``rows`` and ``now`` are the present states."""
+    """Activity as it comes into being, see `eprop.reference.TimeDrivenRun`; ``rows`` and ``now`` are the present states."""
 
     rows: np.ndarray
     v: np.ndarray

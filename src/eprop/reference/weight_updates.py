@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from eprop import reference
 from eprop.engine.build.built import Built
 from eprop.engine.build.feedback import tied_of
 from eprop.engine.build.records import Role, Tied
 from eprop.network import Network
+from eprop.reference import optimizers
 from eprop.reference.optimizers import Descent
+from eprop.reference.synapses import Synapses, sources_of_neurons
 from eprop.rules import EProp, EPropPlus
-from eprop.timedriven.synapses import Synapses, sources_of_neurons
 
 
-class Learner:
+class WeightUpdates:
     """Changes weights.
 
     Parameters
@@ -142,6 +142,6 @@ def error_latencies(built: Built) -> np.ndarray:
 def _optimizer(rule: Any) -> Any:
     """The reference's optimiser for that of a rule: the same name and fields."""
     own = rule.optimizer
-    kind = getattr(reference, type(own).__name__)
+    kind = getattr(optimizers, type(own).__name__)
     names = {field.name for field in fields(kind)}
     return kind(**{field.name: getattr(own, field.name) for field in fields(own) if field.name in names})

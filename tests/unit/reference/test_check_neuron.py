@@ -6,7 +6,7 @@ import pytest
 
 import eprop as ep
 from eprop.models import Eligibility, inline
-from eprop.timedriven import check_neuron
+from eprop.reference import check_neuron
 from own_model import network
 
 pytestmark = pytest.mark.tiny

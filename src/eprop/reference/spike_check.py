@@ -14,7 +14,7 @@ from eprop.engine.build.records import Role
 from eprop.errors import NetworkError
 from eprop.models import Neuron
 from eprop.network import Network
-from eprop.timedriven.engine import TimeDriven
+from eprop.reference.time_driven import TimeDriven
 
 #: Steps after the spike that are looked at, and steps in which a pulse may make the neuron spike.
 AFTER, WITHIN = 64, 40
