@@ -84,15 +84,17 @@ class SampleRun:
 
     def load(self, watcher: Watcher, epoch: int = 0) -> Parts:
         """Trials to learn from, to watch the learning by, and to be judged by."""
-        threads = self.simulator.threads
-        return in_turn(
-            self.comm,
-            lambda: self.config.data.load(self.task, threads=threads, progress=watcher.reading, epoch=epoch),
-        )
+        return in_turn(self.comm, lambda: self._load(watcher))
 
     def renew(self, epoch: int) -> Trials:
-        """Other trials of the same kind, for a later epoch."""
-        return self.load(Watcher(), epoch).train
+        """Other trials of the same kind, for a later epoch. No cache keeps them, so all ranks make them at once."""
+        trials = self._load(Watcher(), epoch).train
+        self.comm.gather(None)  # the wait for another rank does not count as learning
+        return trials
+
+    def _load(self, watcher: Watcher, epoch: int = 0) -> Parts:
+        threads = self.simulator.threads
+        return self.config.data.load(self.task, threads=threads, progress=watcher.reading, epoch=epoch)
 
     def begin(self, out: str | pathlib.Path | None, force: bool) -> Outcome:
         """Make the folder, then learn."""

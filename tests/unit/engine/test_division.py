@@ -38,6 +38,11 @@ def test_threads_divide_many_neurons_or_when_they_are_asked_to(rule):
 
 @two_threads
 @pytest.mark.parametrize("threads", [1, 2, None])
-def test_where_threads_divide_samples_time_goes_on_in_one(threads):
-    sim = simulator(SMALL, ep.EProp(), threads=threads)
-    assert parts(sim) == 1
+def test_threads_divide_the_samples_of_small_networks(threads):
+    assert parts(simulator(SMALL, ep.EProp(), threads=threads)) == 1
+
+
+@two_threads
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_divide_one_sample_of_a_large_network(threads):
+    assert parts(simulator(MANY_NEURONS, ep.EProp(), threads=threads)) == threads

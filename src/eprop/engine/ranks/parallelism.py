@@ -62,15 +62,14 @@ def thread_count(threads: int | None, comm: Communicator) -> int:
 def partition_count(partitions: Any, network: Network, threads: int, asked: bool, ranks: int) -> int:
     """Parts of a rank's neurons: as many as are wanted, by default as suits the network and the threads.
 
-    It is one where threads divide the samples of a batch. So it is in a small network, unless that number of threads was
-    ``asked`` for: they would wait for each other at every step.
+    It is one in a small network, where threads would wait for each other at every step. If that number of threads was ``asked``
+    for they divide small networks as well, but not those that learn from samples: there they divide the samples of a batch.
     """
     if partitions is not None:
         return int(partitions)
     neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
-    if _learns_from_batches(network) or (neurons < MANY_NEURONS * ranks and not asked):
-        return 1
-    return threads
+    divided = neurons >= MANY_NEURONS * ranks or (asked and not _learns_from_batches(network))
+    return threads if divided else 1
 
 
 def run_in_threads(work: Callable[[int], None], n: int, threads: int, stop: threading.Event | None = None) -> None:
