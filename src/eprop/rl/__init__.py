@@ -4,6 +4,7 @@
 
     PopulationCode, RateCode, LatencyCode, PoissonCode     observations to spikes      encoders.py
     PixelEvents                                            pictures to events          pixels.py
+    ObjectCode, Region                                     pictures to positions       objects.py
     SoftmaxPolicy, GaussianPolicy                          readouts to actions         policies.py
     td_errors, generalised_advantages, ...                 rewards to worth            advantages.py
     Objective, credit, errors, loss                        worth to errors             objective.py
@@ -22,6 +23,7 @@ from eprop.rl.evaluation import Returns, play
 from eprop.rl.gym import GymnasiumEnvironments
 from eprop.rl.learner import Agent, RolloutLearner, Streams, check_readouts
 from eprop.rl.objective import Credit, Experience, Objective, credit, errors, loss
+from eprop.rl.objects import ObjectCode, Region
 from eprop.rl.online import OnlineActor
 from eprop.rl.pixels import PixelEvents
 from eprop.rl.policies import GaussianPolicy, Policy, SoftmaxPolicy
@@ -30,8 +32,8 @@ from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
 __all__ = [
     "Actions", "Agent", "ContinuousActions", "Credit", "DiscreteActions", "Encoder", "Environments",
     "EpisodeRestartedWarning", "Episodes", "Experience", "Finished", "GaussianPolicy", "GymnasiumEnvironments", "LatencyCode",
-    "Moment", "Objective", "OnlineActor",
-    "Outcome", "PixelEvents", "PoissonCode", "Policy", "PopulationCode", "RateCode", "Returns", "RewardBaseline",
+    "Moment", "ObjectCode", "Objective", "OnlineActor",
+    "Outcome", "PixelEvents", "PoissonCode", "Policy", "PopulationCode", "RateCode", "Region", "Returns", "RewardBaseline",
     "RolloutLearner", "SoftmaxPolicy", "Streams", "check_readouts", "credit", "discounted_returns", "errors",
     "generalised_advantages", "loss", "next_values", "play", "td_errors",
 ]  # fmt: skip

@@ -15,74 +15,55 @@ from eprop.errors import InputError, ParameterError
 from eprop.parameters import is_multiple, param
 from eprop.rl import Actions, DiscreteActions, Encoder, Environments, Moment, Outcome, PoissonCode
 from eprop.tasks.control import Control
-from eprop.tasks.evidence_accumulation import BACKGROUND, BETA, LEFT, RECALL
+from eprop.tasks.cues import CueTask
 
 #: Before the question there is nothing to choose: only the first action is allowed, and does nothing.
 WAIT, CHOOSE = np.array([True, False]), np.array([True, True])
 
 
 @dataclass(frozen=True, kw_only=True)
-class DelayedReward(Control):
+class DelayedReward(CueTask, Control):
     """The task and its network. The environment's step is a piece of 50 ms, in which rates do not change."""
 
     substeps: int = param(50, kind=int, at_least=1, doc="steps of the network for each step of the environment")
-    cues: int = param(7, kind=int, at_least=1, doc="cues of a trial; an odd number has a majority")
-    cue: float = param(100.0, unit="ms", above=0.0, doc="length of a cue")
-    gap: float = param(50.0, unit="ms", at_least=0.0, doc="pause after each cue")
-    delay: float = param(1050.0, unit="ms", at_least=0.0, doc="pause between the cues and the recall")
-    recall: float = param(150.0, unit="ms", above=0.0, doc="length of the recall, at whose end the network chooses")
-    bias: float = param(0.3, at_least=0.0, at_most=0.5, doc="probability of a cue on the other side")
-    group: int = param(10, kind=int, at_least=1, doc="inputs of a group: left, right, recall, background")
-    cue_rate: float = param(40.0, unit="Hz", at_least=0.0, doc="rate of an input during its cue, and during the recall")
-    background_rate: float = param(10.0, unit="Hz", at_least=0.0, doc="rate of a background input, at all times")
-
-    lif: int = param(50, kind=int, at_least=0, doc="neurons without adaptation")
-    alif: int = param(50, kind=int, at_least=0, doc="neurons with adaptation")
     tau_m: float = param(20.0, unit="ms", above=0.0, doc="membrane time constant of the neurons")
     tau_out: float = param(100.0, unit="ms", above=0.0, doc="time constant of the readouts")
-    v_th: float = param(0.6, unit="mV", above=0.0, doc="threshold")
-    t_ref: float = param(5.0, unit="ms", at_least=0.0, doc="refractory time")
-    beta: float = param(BETA, unit="mV", at_least=0.0, doc="alif: what a spike adds to the threshold")
-    tau_adapt: float = param(2000.0, unit="ms", above=0.0, doc="alif: time constant of the threshold")
-    surrogate_height: float = param(0.5, above=0.0, doc="height of the piecewise linear surrogate gradient, in 1/mV")
-    surrogate_width: float = param(0.6, unit="mV", above=0.0, doc="its half width")
-    connectivity: float = param(1.0, above=0.0, at_most=1.0, doc="probability of a recurrent connection")
-    w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(active inputs of a step)")
     active: float = param(1.0, above=0.0, at_most=1.0, doc="share of the inputs that is active in a step, about")
-    w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(connected neurons)")
     w_out: float = param(10.0, unit="mV", at_least=0.0, doc="factor of the readout weights, by Glorot's rule at 1")
     eta: float = param(5e-3, at_least=0.0, doc="learning rate of input and recurrent weights (Adam)")
-    eta_out: float = param(2e-2, at_least=0.0, doc="learning rate of the policy's weights")
+    eta_out: float = param(5e-2, at_least=0.0, doc="learning rate of the policy's weights")
     eta_value: float = param(2e-2, at_least=0.0, doc="learning rate of the value's weights")
-    c_reg: float = param(3.0, at_least=0.0, doc="strength of rate regularisation")
+    c_reg: float = param(0.3, at_least=0.0, doc="strength of rate regularisation")
     f_target: float = param(15.0, unit="Hz", at_least=0.0, doc="rate it pulls to")
 
     name: ClassVar[str] = "delayed-reward"
     reward_range: ClassVar[str] = "share of right choices"
 
     def validate(self) -> None:
-        """An odd number of cues, and times that are whole pieces."""
+        """Times that are whole pieces."""
         super().validate()
-        if self.cues % 2 == 0:
-            raise ParameterError(f"DelayedReward.cues must be odd, or there may be no majority; got {self.cues}")
-        piece = self.substeps * self.dt
         for name in ("cue", "gap", "delay", "recall"):
-            if not is_multiple(getattr(self, name), piece):
+            if not is_multiple(getattr(self, name), self.piece):
                 raise ParameterError(
-                    f"DelayedReward.{name} must be a multiple of substeps x dt = {piece:g} ms, got {getattr(self, name):g}"
+                    f"DelayedReward.{name} must be a multiple of substeps x dt = {self.piece:g} ms, "
+                    f"got {getattr(self, name):g}"
                 )
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """A rollout is an episode of 64 environments side by side."""
+        """A rollout is an episode of 32 environments side by side.
+
+        The entropy's weight is large: a policy that is sure of a wrong choice hardly tries the other one, and learns nothing.
+        """
+        pieces = self.trial_length(self.piece)
         return {
-            "environments": 64, "rollout": self.pieces(), "steps": 64 * self.pieces() * 200, "gamma": 1.0, "lam": 1.0,
-            "value_scale": 1.0, "entropy": 0.05, "schedule": "cosine",
+            "environments": 32, "rollout": pieces, "steps": 32 * pieces * 600, "gamma": 1.0, "lam": 1.0,
+            "value_scale": 1.0, "value_weight": 0.1, "entropy": 0.5, "schedule": "cosine",
         }  # fmt: skip
 
-    def pieces(self) -> int:
-        """Steps of the environment in an episode."""
-        total = self.cues * (self.cue + self.gap) + self.delay + self.recall
-        return round(total / (self.substeps * self.dt))
+    @property
+    def piece(self) -> float:
+        """Length of a step of the environment, ms."""
+        return self.substeps * self.dt
 
     def make_environments(self, n: int, *, render: bool = False) -> Environments:
         """See `Control.make_environments`."""
@@ -106,11 +87,8 @@ class CueEnvironments:
     def reset(self, number: int, seed: int) -> Moment:
         """See `Environments.reset`."""
         task, rng = self.task, np.random.default_rng(seed)
-        side = int(rng.integers(2))
-        cues = np.where(rng.random(task.cues) < task.bias, 1 - side, side)
-        # What counts is which side had more cues, not which one was meant to.
-        self._answer[number], self._at[number] = int(2 * cues.sum() > task.cues), 0
-        self._rates[number] = self._schedule(cues)
+        cues, self._answer[number] = task.draw_cues(rng)
+        self._at[number], self._rates[number] = 0, task.rates(cues, task.piece)
         return self._moment(number)
 
     def step(self, number: int, action: Any) -> Outcome:
@@ -134,15 +112,3 @@ class CueEnvironments:
     def _moment(self, number: int) -> Moment:
         at, rates = int(self._at[number]), self._rates[number]
         return Moment(rates[at], CHOOSE if at == len(rates) - 1 else WAIT)
-
-    def _schedule(self, cues: np.ndarray) -> np.ndarray:
-        """Rates of the groups in each piece of the trial, Hz, shape (pieces, 4)."""
-        task = self.task
-        piece = task.substeps * task.dt
-        rates = np.zeros((task.pieces(), 4))
-        for number, where in enumerate(cues):
-            first = number * (task.cue + task.gap)
-            rates[round(first / piece) : round((first + task.cue) / piece), LEFT + where] = task.cue_rate
-        rates[-round(task.recall / piece) :, RECALL] = task.cue_rate
-        rates[:, BACKGROUND] = task.background_rate
-        return rates

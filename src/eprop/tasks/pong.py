@@ -1,7 +1,8 @@
 """Pong: hit the ball back past the other paddle, from pixels (Bellemare et al. 2013, doi 10.1613/jair.3912).
 
-The environment is ``ALE/Pong-v5``. Every fourth frame is turned into events as an event camera sees them. An episode ends
-when one side has 21 points; its return is between -21 and 21.
+The environment is ``ALE/Pong-v5``. Every fourth frame becomes spikes, by one of two fixed front-ends: ``objects`` tells where
+ball and paddles are and how they move, ``pixels`` makes the events that an event camera sees. An episode ends when one side has
+21 points; its return is between -21 and 21.
 """
 
 from __future__ import annotations
@@ -10,49 +11,70 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from eprop.parameters import param
-from eprop.rl import Encoder, Environments, GymnasiumEnvironments, PixelEvents
+from eprop.rl import Encoder, Environments, GymnasiumEnvironments, ObjectCode, PixelEvents, Region
+from eprop.tasks.base import check_choice
 from eprop.tasks.control import Control
 
 #: Rows of the screen between the score and the lower border.
 FIRST_ROW, LAST_ROW = 34, 194
 #: Stay, up, down; the other three of the game do the same and begin a rally as well, which begins by itself.
 ACTIONS = (0, 2, 3)
+FRONTS = ("objects", "pixels")
+#: Where ball, own paddle and the other paddle are. Paddles move in rows only.
+REGIONS = (
+    Region(FIRST_ROW, LAST_ROW, 20, 140),
+    Region(FIRST_ROW, LAST_ROW, 140, 144, "rows"),
+    Region(FIRST_ROW, LAST_ROW, 16, 20, "rows"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pong(Control):
     """The task and its network."""
 
-    block: int = param(4, kind=int, at_least=1, doc="side of the block of the screen that makes a pixel of the camera")
-    threshold: float = param(0.16, above=0.0, doc="change of the log light that makes an event")
+    front: str = param("objects", kind=str, doc="objects (where ball and paddles are) or pixels (events of a camera)")
+    fields: int = param(16, kind=int, at_least=2, doc="objects: inputs of each position and motion")
+    width: float = param(0.15, above=0.0, doc="objects: width of a receptive field, of half the range")
+    probability: float = param(0.5, above=0.0, at_most=1.0, doc="objects: that the best input is active in a step")
+    block: int = param(4, kind=int, at_least=1, doc="pixels: side of the block of the screen that makes one pixel")
+    threshold: float = param(0.16, above=0.0, doc="pixels: change of the log light that makes an event")
     sustained: float = param(
-        0.25,
-        at_least=0.0,
-        at_most=1.0,
-        doc="probability in a step of an event of a pixel that stands out; 0: motion only",
-    )
+        0.25, at_least=0.0, at_most=1.0,
+        doc="pixels: probability in a step of an event of a pixel that stands out; 0: motion only",
+    )  # fmt: skip
     frame_skip: int = param(4, kind=int, at_least=1, doc="frames of the game for each action")
     sticky: float = param(
         0.25, at_least=0.0, below=1.0, doc="probability that a frame repeats the action of the one before"
     )
 
-    substeps: int = param(4, kind=int, at_least=1, doc="steps of the network for each step of the environment")
+    substeps: int = param(6, kind=int, at_least=1, doc="steps of the network for each step of the environment")
     lif: int = param(200, kind=int, at_least=0, doc="neurons without adaptation")
-    alif: int = param(100, kind=int, at_least=0, doc="neurons with adaptation")
-    tau_adapt: float = param(100.0, unit="ms", above=0.0, doc="alif: time constant of the threshold")
-    active: float = param(0.001, above=0.0, at_most=1.0, doc="share of the inputs that is active in a step, about")
-    eta: float = param(1e-3, at_least=0.0, doc="learning rate of input and recurrent weights (Adam)")
-    eta_out: float = param(3e-3, at_least=0.0, doc="learning rate of the policy's weights")
+    active: float = param(0.09, above=0.0, at_most=1.0, doc="share of the inputs that is active in a step, about")
+    eta: float = param(2e-3, at_least=0.0, doc="learning rate of input and recurrent weights (Adam)")
+    eta_out: float = param(5e-3, at_least=0.0, doc="learning rate of the policy's weights")
     eta_value: float = param(1e-2, at_least=0.0, doc="learning rate of the value's weights")
     greedy: bool = param(False, kind=bool, doc="take the most probable action when the network is judged")
 
     name: ClassVar[str] = "pong"
     reward_range: ClassVar[str] = "points won minus points lost, -21 to 21"
 
+    def validate(self) -> None:
+        """A front-end that exists."""
+        super().validate()
+        check_choice("Pong.front", self.front, FRONTS)
+
+    def unused_reason(self, name: str) -> str | None:
+        """See `Task.unused_reason`."""
+        other = {"objects": ("block", "threshold", "sustained"), "pixels": ("fields", "width", "probability")}
+        if name in other[self.front]:
+            return f"front is {self.front}"
+        return super().unused_reason(name)
+
     def default_training(self, data: Any) -> dict[str, Any]:
         """See `Control.default_training`."""
         return {
-            "steps": 10_000_000, "rollout": 64, "entropy": 0.01, "value_scale": 1.0, "clip": 0.2, "passes": 1,
+            "steps": 1_000_000, "rollout": 32, "entropy": 0.05, "value_scale": 1.0, "clip": 0.2, "passes": 3,
+            "eta_final": 0.05,
         }  # fmt: skip
 
     def make_environments(self, n: int, *, render: bool = False) -> Environments:
@@ -63,7 +85,9 @@ class Pong(Control):
         )  # fmt: skip
 
     def make_encoder(self) -> Encoder:
-        """Events of the playing field."""
+        """Ball and paddles, or events of the playing field."""
+        if self.front == "objects":
+            return ObjectCode(regions=REGIONS, fields=self.fields, width=self.width, probability=self.probability)
         return PixelEvents(
             rows=(FIRST_ROW, LAST_ROW), block=self.block, threshold=self.threshold, sustained=self.sustained
         )

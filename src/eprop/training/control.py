@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,15 +16,12 @@ from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.parameters import param
 from eprop.random import derive
 from eprop.rl import Agent, Episodes, Finished, Objective, Returns, RolloutLearner, play
-from eprop.tasks import check_choice
 from eprop.tasks.control import Control, EpisodeChoice, spaces
 from eprop.training.interrupt import Interrupt
-from eprop.training.progress_bar import shown
-from eprop.training.schedule import GEOMETRIC, SCHEDULES
+from eprop.training.loop import LoopPosition, TrainingLoop, check_schedule
+from eprop.training.schedule import SCHEDULES
 from eprop.training.watch import ControlProgress, Watcher
 
-#: A checkpoint is due after this long.
-SAVE_SECONDS = 300.0
 #: Episodes that are judged side by side, so that memory is bounded whatever their number.
 SIDE_BY_SIDE = 100
 #: Episodes over which returns are averaged while learning.
@@ -50,9 +46,7 @@ class PolicyTraining(Objective):
 
     def validate(self) -> None:
         """A schedule that exists and can come to its end; a bound where a rollout is learned from several times."""
-        check_choice("PolicyTraining.schedule", self.schedule, SCHEDULES)
-        if self.schedule in GEOMETRIC and self.eta_final == 0.0:
-            raise ParameterError(f"PolicyTraining.eta_final must be > 0 with the schedule {self.schedule!r}, got 0")
+        check_schedule("PolicyTraining", self.schedule, self.eta_final)
         if self.passes > 1 and self.clip is None:
             raise ParameterError(
                 f"PolicyTraining.passes = {self.passes} needs a clip, such as 0.2: without, nothing keeps the policy "
@@ -77,20 +71,17 @@ class _Interval:
 
 
 @dataclass
-class _Position:
+class _Position(LoopPosition):
     """All that must be remembered beside the states of simulator, streams, agent and episodes."""
 
     updates: int = 0
     episodes: int = 0
-    seconds: float = 0.0
     processor_seconds: float = 0.0
-    events: int = 0
     interval: _Interval = field(default_factory=_Interval)
-    stopped_early: bool = False
     recent: collections.deque[float] = field(default_factory=lambda: collections.deque(maxlen=RECENT))
 
 
-class PolicyTrainer:
+class PolicyTrainer(TrainingLoop):
     """Teaches a simulator to act.
 
     Parameters
@@ -117,6 +108,8 @@ class PolicyTrainer:
     >>> judge(task, trainer.simulator, 100).mean
     """
 
+    _at: _Position
+
     def __init__(
         self,
         task: Control,
@@ -128,11 +121,8 @@ class PolicyTrainer:
         interrupt: Interrupt | None = None,
         callbacks: Sequence[Callable[[Any, dict[str, Any]], bool | None]] = (),
     ):
-        self.task, self.simulator, self.training = task, simulator, training or PolicyTraining()
-        self._callbacks = tuple(callbacks)
-        self._given_watcher, self._given_interrupt = watcher, interrupt
-        self.watcher, self._save = watcher or Watcher(), save or (lambda trainer: None)
-        self._interrupt = interrupt or Interrupt()
+        super().__init__(simulator, _Position(), watcher, save, interrupt, callbacks)
+        self.task, self.training = task, training or PolicyTraining()
         n = self.training.environments
         self._environments = task.make_environments(n)
         self._streams = simulator.streams(n)
@@ -141,7 +131,6 @@ class PolicyTrainer:
         self._learner = RolloutLearner(
             simulator, agent, episodes, self.training, self.training.rollout, self.training.passes
         )
-        self._at, self._saved_at = _Position(), time.monotonic()
 
     @property
     def total(self) -> int:
@@ -154,29 +143,9 @@ class PolicyTrainer:
         return self._at.updates * self._per_update
 
     @property
-    def finished(self) -> bool:
-        """Whether there is nothing more to learn."""
-        return self.stopped_early or self.done >= self.total
-
-    @property
-    def stopped_early(self) -> bool:
-        """Whether a callback has ended the training."""
-        return self._at.stopped_early
-
-    @property
-    def seconds(self) -> float:
-        """Time spent learning, wall clock."""
-        return self._at.seconds
-
-    @property
     def processor_seconds(self) -> float:
         """Time of the processor spent learning, of all threads together."""
         return self._at.processor_seconds
-
-    @property
-    def events(self) -> int:
-        """Synaptic events while learning."""
-        return self._at.events
 
     @property
     def episodes(self) -> int:
@@ -187,36 +156,6 @@ class PolicyTrainer:
     def recent_return(self) -> float:
         """Mean return of the last `RECENT` episodes, with actions drawn at random; NaN before the first."""
         return float(np.mean(self._at.recent)) if self._at.recent else math.nan
-
-    def run(self) -> None:
-        """Learn to the end.
-
-        Raises
-        ------
-        Stopped
-            After a signal; everything is at the end of the last complete update.
-        DivergenceError
-            If a voltage or weight is no longer finite.
-        """
-        with contextlib.ExitStack() as stack:
-            if self._given_watcher is None:
-                self.watcher = stack.enter_context(shown(None))
-            if self._given_interrupt is None:
-                self._interrupt = stack.enter_context(Interrupt())
-            self._learn_to_the_end()
-
-    def _learn_to_the_end(self) -> None:
-        if self._at.interval.steps:
-            self._report_if_due()  # it was stopped just before
-        while not self.finished:
-            self._interrupt.check()
-            self._update()
-            self.watcher.control_progress(self._progress())
-            self._report_if_due()
-            if time.monotonic() - self._saved_at > SAVE_SECONDS:
-                self._save(self)
-                self._saved_at = time.monotonic()
-        self.simulator.scale_learning_rates(1.0)
 
     def warm_up(self) -> None:
         """Nothing has to be compiled."""
@@ -266,7 +205,10 @@ class PolicyTrainer:
     def _eta_factor(self) -> float:
         return SCHEDULES[self.training.schedule](self.done / self.total, self.training.eta_final)
 
-    def _update(self) -> None:
+    def _stopped_midway(self) -> bool:
+        return self._at.interval.steps > 0
+
+    def _learn_some(self) -> None:
         at, part = self._at, self._at.interval
         began, processor, events = time.perf_counter(), time.process_time(), self.simulator.events
         self.simulator.scale_learning_rates(self._eta_factor())
@@ -293,8 +235,10 @@ class PolicyTrainer:
         part.spikes += int(np.sum(self._streams.spikes))
         part.steps += self._per_update
 
-    def _progress(self) -> ControlProgress:
-        return ControlProgress(self.done, self.total, self.episodes, self.recent_return, self.seconds)
+    def _show(self) -> None:
+        self.watcher.control_progress(
+            ControlProgress(self.done, self.total, self.episodes, self.recent_return, self.seconds)
+        )
 
     def _report_if_due(self) -> None:
         times, total = min(self.training.reports, self.training.updates), self.training.updates
@@ -315,10 +259,7 @@ class PolicyTrainer:
             "seconds": self.seconds,
             "steps_per_second": steps / max(part.seconds, 1e-9),
         }
-        self.watcher.metrics(line)
-        ends = [callback(self, line) is True for callback in self._callbacks]  # each is called, whatever the others say
-        if any(ends):
-            self._at.stopped_early = self.done < self.total
+        self._tell(line)
 
 
 def make_agent(task: Control, streams: Any, seed: int) -> Agent:

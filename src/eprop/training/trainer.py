@@ -17,20 +17,19 @@ from eprop.engine import BatchResult, Samples
 from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.parameters import Description, param
 from eprop.rules import EProp
-from eprop.tasks import Task, check_choice
+from eprop.tasks import Task
 from eprop.training.early_stopping import Best
 from eprop.training.evaluation import Engine, check_task, evaluate, evaluation_progress
 from eprop.training.interrupt import Interrupt
+from eprop.training.loop import SAVE_SECONDS, LoopPosition, TrainingLoop, check_schedule
 from eprop.training.metrics import Evaluation, Running
 from eprop.training.order import Easy, Order, shuffled
-from eprop.training.progress_bar import shown
-from eprop.training.schedule import GEOMETRIC, SCHEDULES
+from eprop.training.schedule import SCHEDULES
 from eprop.training.watch import Progress, Watcher
 
 #: A call that learns should return to Python after this long, so that Ctrl-C is heard.
 CALL_SECONDS = 0.25
-#: A checkpoint is due after this long, and at the end of an epoch unless there was one just before.
-SAVE_SECONDS = 300.0
+#: At the end of an epoch a checkpoint is due, unless there was one just before.
 SAVE_EPOCH_SECONDS = 5.0
 #: A loss this many times that of silent readouts is worth a warning.
 UNSTABLE = 3.0
@@ -78,9 +77,7 @@ class Training(Description):
 
     def validate(self) -> None:
         """A schedule that exists and can come to its end."""
-        check_choice("Training.schedule", self.schedule, SCHEDULES)
-        if self.schedule in GEOMETRIC and self.eta_final == 0.0:
-            raise ParameterError(f"Training.eta_final must be > 0 with the schedule {self.schedule!r}, got 0")
+        check_schedule("Training", self.schedule, self.eta_final)
 
     @property
     def keeps_best(self) -> bool:
@@ -104,19 +101,16 @@ class _Interval:
 
 
 @dataclass
-class _Position:
+class _Position(LoopPosition):
     """All that a trainer must remember beside the simulator's state."""
 
     done: int = 0
     learned: int = 0
-    events: int = 0
-    seconds: float = 0.0
     hold_error: float = math.nan
-    stopped_early: bool = False
     interval: _Interval = field(default_factory=_Interval)
 
 
-class Trainer:
+class Trainer(TrainingLoop):
     """Teaches a simulator a task.
 
     Parameters
@@ -156,6 +150,8 @@ class Trainer:
     >>> evaluate(task, trainer.simulator, test).error
     """
 
+    _at: _Position
+
     def __init__(
         self,
         task: Task,
@@ -173,20 +169,14 @@ class Trainer:
         if len(trials) == 0:
             raise DataError("there is no trial to learn from")
         check_task(task, simulator.network, trials)
-        self.task, self.simulator, self.trials, self.hold = task, simulator, trials, hold
-        self.training, self._callbacks = training or Training(), tuple(callbacks)
+        super().__init__(simulator, _Position(), watcher, save, interrupt, callbacks)
+        self.task, self.trials, self.hold = task, trials, hold
+        self.training, self._best = training or Training(), Best()
         self._check_validation()
-        self._given_watcher, self._given_interrupt = watcher, interrupt
-        self.watcher = watcher or Watcher()
-        self._comm = simulator.comm
-        self._save = save or (lambda trainer: None)
-        self._interrupt = interrupt or Interrupt(self._comm)
-        self._at, self._best = _Position(), Best()
         self._loss, self._error = Running(), Running()
         self._renew, self._trials_of = renew, 0
         self._piece = 1
         self._warned = False
-        self._saved_at = time.monotonic()
         self._easy, self._share_passed = Easy.at_first(len(trials)), 0.0
         self._order: tuple[int, Order] | None = None
 
@@ -194,16 +184,6 @@ class Trainer:
     def total(self) -> int:
         """Samples of all epochs."""
         return self.training.epochs * len(self.trials)
-
-    @property
-    def finished(self) -> bool:
-        """Whether all epochs are done, or the training has been stopped early."""
-        return self.stopped_early or self.done >= self.total
-
-    @property
-    def stopped_early(self) -> bool:
-        """Whether `Training.patience` or a callback has ended the training."""
-        return self._at.stopped_early
 
     @property
     def best_error(self) -> float:
@@ -219,16 +199,6 @@ class Trainer:
     def learned(self) -> int:
         """Samples learned from."""
         return self._at.learned
-
-    @property
-    def seconds(self) -> float:
-        """Time spent learning."""
-        return self._at.seconds
-
-    @property
-    def events(self) -> int:
-        """Synaptic events while learning."""
-        return self._at.events
 
     @property
     def hold_error(self) -> float:
@@ -289,35 +259,12 @@ class Trainer:
                     call(samples)
         self.simulator.set_state(state)
 
-    def run(self) -> None:
-        """Learn until all epochs are done, or the training is stopped early.
+    def _stopped_midway(self) -> bool:
+        return self._at.interval.samples > 0
 
-        Raises
-        ------
-        Stopped
-            After a signal; the simulator is at the end of its last complete update, and `position` tells which.
-        DivergenceError
-            If a voltage or weight is no longer finite.
-        """
-        with contextlib.ExitStack() as stack:
-            if self._given_watcher is None:
-                self.watcher = stack.enter_context(shown(None, self._comm))
-            if self._given_interrupt is None:
-                self._interrupt = stack.enter_context(Interrupt(self._comm))
-            self._learn_to_the_end()
-
-    def _learn_to_the_end(self) -> None:
-        if self._at.interval.samples:
-            self._report_if_due()  # a signal came in its midst
-        while not self.finished:
-            self._interrupt.check()
-            self._learn_some()
-            self.watcher.progress(self._progress())
-            self._report_if_due()
-            self._save_if_due()
+    def _end(self) -> None:
         if self.training.keeps_best and self._best.state:
             self.simulator.set_state(self._best.state)
-        self.simulator.scale_learning_rates(1.0)
 
     def _check_validation(self) -> None:
         """Raise if what needs validation samples has none."""
@@ -328,13 +275,9 @@ class Trainer:
                     "in a configuration data.hold), or leave it out"
                 )
 
-    def _save_if_due(self) -> None:
-        """Write a checkpoint where an epoch ends, but not for epochs that take no time, and now and then."""
-        epoch_ended = self.done % len(self.trials) == 0
-        patience = SAVE_EPOCH_SECONDS if epoch_ended else SAVE_SECONDS
-        if self._comm.share_of(time.monotonic() - self._saved_at > patience):
-            self._save(self)
-            self._saved_at = time.monotonic()
+    def _save_interval(self) -> float:
+        """Short where an epoch ends, but not so short that epochs which take no time are saved."""
+        return SAVE_EPOCH_SECONDS if self.done % len(self.trials) == 0 else SAVE_SECONDS
 
     # ---------------------------------------------------------------- one step
 
@@ -430,6 +373,9 @@ class Trainer:
         before = self._batch_start(self.done - 1)
         return batch_ended and self.done * times // self.total > before * times // self.total
 
+    def _show(self) -> None:
+        self.watcher.progress(self._progress())
+
     def _progress(self) -> Progress:
         epoch = min((self.done - 1) // len(self.trials) + 1, self.training.epochs)
         return Progress(
@@ -477,10 +423,7 @@ class Trainer:
         self._at.interval = _Interval()
         if self.training.skip_easy:
             self._share_passed = self.training.skip_easy * self._easy.share
-        self.watcher.metrics(line)
-        ends = [callback(self, line) is True for callback in self._callbacks]  # each is called, whatever the others say
-        if any(ends):
-            self._at.stopped_early = self.done < self.total
+        self._tell(line)
 
     def _note_held(self, held: Evaluation) -> None:
         """Keep the error on validation samples, and what follows from it: the best network, the end of the training."""

@@ -1,0 +1,96 @@
+"""Cues on the left or right, a pause, then the question on which side there were more: trials and neurons of such tasks.
+
+The task of Bellec et al. 2020 (Nat. Commun. 11:3625, figure 3), after Morcos and Harvey 2016 (doi 10.1038/nn.4403). Time
+constants and rates are those of NEST's tutorial of the same name. The memory is in the thresholds of neurons with
+adaptation, half of the network.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from eprop.errors import ParameterError
+from eprop.parameters import param
+from eprop.tasks.base import Task
+
+#: Inputs come in four groups: cues of the two sides, recall, background.
+LEFT, RIGHT, RECALL, BACKGROUND = range(4)
+
+#: ``1.7 (1 - exp(-1 / 2000)) / (1 - exp(-1 / 20))``, as in the code of Bellec et al.
+BETA = 1.7 * (1.0 - math.exp(-1.0 / 2000.0)) / (1.0 - math.exp(-1.0 / 20.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CueTask(Task):
+    """Base of tasks whose trials show cues on two sides; it stands before the class that says how they are learned."""
+
+    dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step of the network")
+    cues: int = param(7, kind=int, at_least=1, doc="cues of a trial; an odd number has a majority")
+    cue: float = param(100.0, unit="ms", above=0.0, doc="length of a cue")
+    gap: float = param(50.0, unit="ms", at_least=0.0, doc="pause after each cue")
+    delay: float = param(1050.0, unit="ms", at_least=0.0, doc="pause between the cues and the recall")
+    recall: float = param(150.0, unit="ms", above=0.0, doc="length of the recall, at the end of a trial")
+    bias: float = param(0.3, at_least=0.0, at_most=0.5, doc="probability of a cue on the other side")
+    group: int = param(10, kind=int, at_least=1, doc="inputs of a group: left, right, recall, background")
+    cue_rate: float = param(40.0, unit="Hz", at_least=0.0, doc="rate of an input during its cue, and during the recall")
+    background_rate: float = param(10.0, unit="Hz", at_least=0.0, doc="rate of a background input, at all times")
+
+    lif: int = param(50, kind=int, at_least=0, doc="neurons without adaptation")
+    alif: int = param(50, kind=int, at_least=0, doc="neurons with adaptation")
+    v_th: float = param(0.6, unit="mV", above=0.0, doc="threshold")
+    t_ref: float = param(5.0, unit="ms", at_least=0.0, doc="refractory time")
+    beta: float = param(BETA, unit="mV", at_least=0.0, doc="alif: what a spike adds to the threshold")
+    tau_adapt: float = param(2000.0, unit="ms", above=0.0, doc="alif: time constant of the threshold")
+    surrogate_height: float = param(
+        0.3 / 0.6, above=0.0, doc="height of the piecewise linear surrogate gradient, in 1/mV"
+    )
+    surrogate_width: float = param(0.6, unit="mV", above=0.0, doc="its half width")
+    connectivity: float = param(1.0, above=0.0, at_most=1.0, doc="probability of an input or recurrent connection")
+    w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(connected inputs)")
+    w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(connected neurons)")
+
+    def validate(self) -> None:
+        """An odd number of cues."""
+        super().validate()
+        if self.cues % 2 == 0:
+            label = type(self).__name__
+            raise ParameterError(f"{label}.cues must be odd, or there may be no majority; got {self.cues}")
+
+    def draw_cues(self, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        """Sides of the cues of a trial, mostly the same one, and the answer.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray of int, shape (cues,)
+            `LEFT` or `RIGHT`.
+        int
+            The side that had more cues, whichever was meant to.
+        """
+        side = int(rng.integers(2))
+        cues = np.where(rng.random(self.cues) < self.bias, 1 - side, side)
+        return cues, int(2 * cues.sum() > self.cues)
+
+    def recall_length(self, step: float) -> int:
+        """Length of the recall in steps of ``step`` ms, at least 1."""
+        return max(round(self.recall / step), 1)
+
+    def trial_length(self, step: float) -> int:
+        """Length of a trial in steps of ``step`` ms."""
+        return round((self.cues * (self.cue + self.gap) + self.delay) / step) + self.recall_length(step)
+
+    def rates(self, cues: np.ndarray, step: float) -> np.ndarray:
+        """Rates of the four groups of inputs in each step of ``step`` ms, Hz, shape ``(trial_length, 4)``."""
+        rate = np.zeros((self.trial_length(step), 4))
+        for number, where in enumerate(cues):
+            first = number * (self.cue + self.gap) / step
+            rate[round(first) : round(first + self.cue / step), LEFT + where] = self.cue_rate
+        rate[-self.recall_length(step) :, RECALL] = self.cue_rate
+        rate[:, BACKGROUND] = self.background_rate
+        return rate

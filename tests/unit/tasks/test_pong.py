@@ -1,0 +1,34 @@
+"""Pong: its two front-ends."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eprop.errors import ParameterError
+from eprop.rl import ObjectCode, PixelEvents
+from eprop.tasks import Pong
+
+pytest.importorskip("ale_py", reason="needs the extra atari")
+
+
+def test_the_front_end_sees_the_playing_field():
+    objects, pixels = Pong(fields=3), Pong(front="pixels", block=16)
+    moment = objects.make_environments(1).reset(0, 3)
+    encoder = objects.make_encoder()
+    assert isinstance(encoder, ObjectCode)
+    assert encoder.channels(moment.observation.shape) == 2 * 3 * 4
+    own, other = encoder.positions(moment.observation[None])[0, 2:]
+    assert 0.0 <= own <= 160.0
+    assert np.isnan(other) or 0.0 <= other <= 160.0  # it may be out of sight
+    assert isinstance(pixels.make_encoder(), PixelEvents)
+    assert pixels.make_encoder().channels(moment.observation.shape) == 3 * 10 * 10
+
+
+def test_parameters_of_the_other_front_end_are_unused():
+    assert Pong().unused_reason("block") == "front is objects"
+    assert Pong(front="pixels").unused_reason("fields") == "front is pixels"
+    assert Pong().unused_reason("fields") is None
+    assert Pong().unused_reason("tau_adapt") == "no neuron has an adaptive threshold"
+    with pytest.raises(ParameterError, match=r"Pong.front must be .*objects"):
+        Pong(front="camera")
