@@ -76,11 +76,13 @@ def delayed_reward(
 def pong(
     episodes: Episodes = None, environments: Environments = None, lif: Neurons = None, alif: Adaptive = None
 ) -> Sections:
-    r"""Learn to play Pong from pixels, seen as an event camera sees them (ALE/Pong).
+    r"""Learn to play Pong from the screen, one frame of four (ALE/Pong).
 
-    Every fourth frame becomes ON and OFF events of 40 x 40 pixels. The return
-    is the points won minus the points lost, -21 to 21. This takes hours: stop
-    it with Ctrl-C whenever you like, and go on with --resume. It needs
+    A fixed front-end finds ball and two paddles. Where they are and how they
+    move become spikes of 128 inputs; with --set front=pixels the network sees
+    the events of 40 x 40 pixels in place of that, and learns far slower. The
+    return is the points won minus the points lost, -21 to 21. Stop it with
+    Ctrl-C whenever you like, and go on with --resume. It needs
     pip install "eprop\[atari]"; the game comes with the package.
 
     [bold]Examples[/bold]
@@ -88,7 +90,7 @@ def pong(
       eprop train pong --out runs/pong
       eprop train pong --resume runs/pong
       eprop train pong --steps 100000 --episodes 10
-      eprop train pong --set sustained=0
+      eprop train pong --set front=pixels --set rollout=64
     """
     return _sections(episodes, environments, lif, alif)
 
