@@ -6,9 +6,9 @@ Everything on one thread, in turns, in one process, with the same networks, the 
   own example (``eprop_iaf_bsshslm_2020``, ``eprop_iaf_adapt_bsshslm_2020``, ``eprop_synapse_bsshslm_2020``, Adam), without
   recorders but for the readouts; it runs a batch one trial after the other. Building is not counted. The losses of both are
   compared.
-* ``dense``: 1,000 neurons, half of them ALIF, 10 % connectivity. Three ways without events: ``reference``, what
-  ``--engine time`` runs, in double precision; ``stepped`` and ``adjoint`` of `dense.py`, NumPy at its best in single
-  precision. Each is held against the events in its own precision. Times are those of a trial. The gradients of all are compared.
+* ``dense``: 1,000 neurons, half of them ALIF, 10 % connectivity. Two ways without events: ``stepped`` and
+  ``adjoint`` of `dense.py`, NumPy at its best in single precision. Times are those of a trial. The gradients of all, and those of
+  `eprop.reference.TimeDriven`, are compared.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ import record
 import eprop as ep
 from eprop.engine import Samples
 from eprop.interop.nest import to_nest
+from eprop.reference import TimeDriven
 from eprop.tasks import EvidenceAccumulation
-from eprop.training.reference import ReferenceSimulator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: 
         precision: ep.Simulator(network, threads=1, precision=precision) for precision in ("single", "double")
     }
     deviations = compare_gradients(Compared(lif=30, alif=30, connectivity=0.3))
-    stepped, matrices = ReferenceSimulator(network), matrices_of(task, ep.Simulator(network, threads=1), np.float32)
+    matrices = matrices_of(task, ep.Simulator(network, threads=1), np.float32)
     inputs, label = dense_inputs(one), int(one.labels[0])
     ways: dict[str, Callable[[], Any]] = {
         "single": lambda: simulators["single"].train(samples),
@@ -131,12 +131,10 @@ def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: 
     }
     for simulator in simulators.values():
         warm_up(simulator, samples)
-    times: dict[str, list[float]] = {name: [] for name in (*ways, "reference")}
+    times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, way in ways.items():
             times[name].append(timed(way)[0] / (batch if name in simulators else 1))
-    for _ in range(min(repeats, 2)):
-        times["reference"].append(timed(stepped.train, one)[0])
     synapses, events = simulators["single"].n_synapses, simulators["single"].train(samples).events
     return {
         "network": f"{task.lif} LIF + {task.alif} ALIF, connectivity {connectivity:g}, {synapses:,} synapses",
@@ -144,8 +142,8 @@ def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: 
         "synaptic_events_of_a_trial": events / batch,
         "seconds_per_trial": {name: record.spread(values) for name, values in times.items()},
         "times_faster_than": {
-            name: {"precision": precision, **record.spread([t / np.median(times[precision]) for t in times[name]])}
-            for name, precision in {"stepped": "single", "adjoint": "single", "reference": "double"}.items()
+            name: {"precision": "single", **record.spread([t / np.median(times["single"]) for t in times[name]])}
+            for name in ("stepped", "adjoint")
         },
         "largest_deviation_of_gradients": deviations,
     }  # fmt: skip
@@ -160,7 +158,7 @@ def compare_gradients(task: Compared) -> dict[str, float]:
     before, engines = matrices_of(task, ep.Simulator(network, threads=1, precision="double"), np.float64), {}
     for name, engine in (
         ("engine", ep.Simulator(network, threads=1, precision="double")),
-        ("reference", ReferenceSimulator(network)),
+        ("reference", TimeDriven(network)),
     ):
         engine.scale_learning_rates(1e-3)
         engine.train(one)

@@ -171,8 +171,8 @@ OPTIMIZERS = [
     ],
     ids=str,
 )
-def test_each_run_of_the_time_driven_engine_begins_at_rest(rule):
-    """As the event-driven one after `reset`: optimisers of e-prop+ begin anew, weights and adaptive feedback stay."""
+def test_the_time_driven_engine_begins_anew_after_reset(rule):
+    """As the event-driven one: optimisers of e-prop+ begin anew, weights and adaptive feedback stay."""
     net = ep.Network(seed=2)
     x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(v_th=0.5), 3, "rec")
     out = net.add(ep.Readout(), 1, "out")
@@ -183,6 +183,7 @@ def test_each_run_of_the_time_driven_engine_begins_at_rest(rule):
     given = 60.0, {"in": np.random.default_rng(0).random((60, 4)) < 0.2}, {"out": [1.0]}
     for _ in range(3):
         sim.reset()
+        stepped.reset()
         ours, theirs = sim.run(*given), stepped.run(*given)
         assert disagreement(ours.y["out"], theirs.y) < TOLERANCE
         losses.append(ours.loss.sum())

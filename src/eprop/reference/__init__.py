@@ -31,7 +31,7 @@ takes connections, first weights and constants from the engine's build; traces a
 from eprop.reference.angles import GradientAngle, gradient_angles
 from eprop.reference.backpropagation import Backpropagated, backpropagate
 from eprop.reference.eprop import Sample, SampleRule, gradients, run_sample, train
-from eprop.reference.eprop_plus import PlusNetwork, PlusRule, RewardTrace, Run, simulate
+from eprop.reference.eprop_plus import PlusRule, RewardTrace, Run, simulate
 from eprop.reference.losses import error_signal, loss
 from eprop.reference.neuron_check import check_neuron
 from eprop.reference.neurons import LIF, DeltaLIF, Readout, surrogate_gradient
@@ -41,8 +41,8 @@ from eprop.reference.streams import TimeDrivenStreams
 from eprop.reference.time_driven import TimeDriven, TimeDrivenRun
 
 __all__ = [
-    "Adam", "Backpropagated", "DeltaLIF", "GradientAngle", "GradientDescent", "LIF", "Momentum", "PairRule", "PlusNetwork",
-    "PlusRule", "RMSprop", "Readout", "RewardTrace", "Run", "Sample", "SampleRule", "TimeDriven", "TimeDrivenRun",
+    "Adam", "Backpropagated", "DeltaLIF", "GradientAngle", "GradientDescent", "LIF", "Momentum", "PairRule", "PlusRule",
+    "RMSprop", "Readout", "RewardTrace", "Run", "Sample", "SampleRule", "TimeDriven", "TimeDrivenRun",
     "TimeDrivenStreams", "backpropagate", "check_neuron", "error_signal", "gradient_angles", "gradients", "loss", "pair_weights",
     "run_sample", "simulate", "surrogate_gradient", "train",
 ]  # fmt: skip

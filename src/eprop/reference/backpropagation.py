@@ -11,16 +11,16 @@ exactly. e-prop puts the learning signal in place of the total derivative.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from eprop.engine import Samples
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
+from eprop.reference.forward import Activity
+from eprop.reference.learning_signals import error_latencies
 from eprop.reference.synapses import Synapses
 from eprop.reference.time_driven import TimeDriven
-from eprop.reference.weight_updates import error_latencies
 
 
 @dataclass
@@ -80,7 +80,7 @@ def _filtered_errors(error: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return out[:-1]
 
 
-def _backward(network: TimeDriven, state: Any, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _backward(network: TimeDriven, state: Activity, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Derivative of the loss by the input of each target (steps, targets), and by the spikes of each neuron."""
     s, (n_steps, n) = network.synapses, state.v.shape
     decay, arrival, output, spike = network.eligibility_of_targets
@@ -120,13 +120,10 @@ def _direct_derivative(network: TimeDriven, n_steps: int, n: int, dy: np.ndarray
     return out
 
 
-def _sum_of_eligibilities(network: TimeDriven, state: Any, signal: np.ndarray) -> np.ndarray:
+def _sum_of_eligibilities(network: TimeDriven, state: Activity, signal: np.ndarray) -> np.ndarray:
     """``sum_t signal_j(t) e_ji(t)`` of every synapse onto a neuron."""
-    s, (n_steps, n) = network.synapses, state.v.shape
-    neuron = np.where(s.onto_readout, 0, s.target)
-    eps, e, total = np.zeros((s.source.size, s.decay.shape[1])), np.zeros(s.source.size), np.zeros(s.source.size)
-    for t in range(n_steps if n else 0):
-        eps = s.filtered(eps, e, s.arriving(state.spikes, t))
-        e = np.where(s.onto_readout, 0.0, state.psi[t, neuron] * np.einsum("sd,sd->s", s.output, eps))
-        total += signal[t, neuron] * e
+    s, total = network.synapses, np.zeros(network.synapses.source.size)
+    onto_neurons = np.flatnonzero(~s.onto_readout)
+    for e, of_neurons in zip(s.eligibilities(state.spikes, state.psi), signal, strict=True):
+        total[onto_neurons] += of_neurons[s.target[onto_neurons]] * e[onto_neurons]
     return total

@@ -24,6 +24,7 @@ steps of the input silent.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -162,6 +163,17 @@ def eligibility(spikes: Array, psi: Array, neuron: LIF, dt: float) -> Iterator[A
         yield e
 
 
+def gather(
+    eligibilities: Iterable[Array], learning: Iterable[Array], rates: Iterable[Array], kappa: float | Array
+) -> Array:
+    """The gradient ``sum_t L(t) e_bar(t) + rate e(t)`` of synapses in an array of any shape, step by step."""
+    e_bar, g = np.zeros(()), np.zeros(())
+    for e, signal, rate in zip(eligibilities, learning, rates, strict=True):
+        e_bar = kappa * e_bar + (1.0 - kappa) * e
+        g = g + (signal * e_bar + rate * e)
+    return np.asarray(g)
+
+
 def learning_signals(
     error: Array, feedback: npt.ArrayLike, signals: npt.ArrayLike | None, modulator: npt.ArrayLike | None
 ) -> Array:
@@ -199,11 +211,9 @@ def gradients(
     scale = 1.0 / (length or 1.0) if rule.average_gradient else 1.0
     found = {}
     for name, spikes in (("input", sample.inputs), ("recurrent", delayed(sample.spikes))):
-        e_bar, g = (np.zeros((sample.psi.shape[1], spikes.shape[1])) for _ in range(2))
-        for signal, e in zip(learning, eligibility(spikes, sample.psi, neuron, dt), strict=True):
-            e_bar = kappa * e_bar + (1.0 - kappa) * e
-            g += signal[:, None] * e_bar + rate[:, None] * e
-        found[name] = scale * g
+        signals_of_steps = (signal[:, None] for signal in learning)
+        rates = itertools.repeat(rate[:, None], n_steps)
+        found[name] = scale * gather(eligibility(spikes, sample.psi, neuron, dt), signals_of_steps, rates, kappa)
     z_bars = filtered(sample.spikes, readout, sample.error.shape[1], dt)
     found["readout"] = scale * sum(error[:, None] * z_bar for error, z_bar in zip(sample.error, z_bars, strict=True))
     return found

@@ -40,6 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,9 @@ from eprop.reference.neurons import (
     step_neurons,
     step_readouts,
 )
-from eprop.reference.optimizers import Descent, GradientDescent, Optimizer
+from eprop.reference.optimizers import Descent, GradientDescent, Integers, Optimizer
+
+Booleans = npt.NDArray[np.bool_]
 
 NEVER = 0  # no spike can arrive at step 0
 PAST = 3  # spikes of so many steps are still on their way through the traces
@@ -123,6 +126,11 @@ class PlusRule:
         """Cutoff at readout synapses in steps."""
         return self.cutoff if self.readout_cutoff is None else self.readout_cutoff
 
+    def trace_constants(self, cutoff: int) -> TraceConstants:
+        """What synapses with this cutoff need of the rule."""
+        waits = (self.reward.gamma, self.reward.cutoff) if self.reward is not None else (0.0, 0)
+        return TraceConstants(self.kappa, self.kappa_reg, cutoff, *waits)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -142,71 +150,120 @@ class Run:
     history: dict[str, Array]
 
 
-class Synapses:
-    """Weights of one projection, and the traces its synapses carry; all [n_post, n_pre]."""
+class TraceConstants(NamedTuple):
+    """Numbers of `PlusRule`, or arrays with one for each synapse; ``gamma`` is 0 where nothing waits for reward."""
 
-    def __init__(self, weights: Array, mask: npt.NDArray[np.bool_], rule: PlusRule, cutoff: int):
-        self.mask = mask
+    kappa: float | Array
+    kappa_reg: float | Array
+    cutoff: int | Array
+    gamma: float | Array = 0.0
+    reward_cutoff: int | Array = 0
+
+
+class PlusTraces:
+    """Traces of synapses, and their gradient since the last arrival, in arrays of one shape; the last axis is that of arrivals.
+
+    Parameters
+    ----------
+    shape
+        [n_post, n_pre], or [n] of any list of synapses.
+    constants
+        They broadcast to this shape.
+    """
+
+    def __init__(self, shape: tuple[int, ...], constants: TraceConstants):
+        self.constants = constants
+        self.e_bar, self.e_bar_reg, self.gradient = (np.zeros(shape) for _ in range(3))
+        self.e_reward = np.zeros(shape if np.any(constants.gamma) else (0,))
+        self.last = np.full(shape[-1], NEVER)
+
+    def arrive(self, arriving: Booleans, step: int) -> None:
+        """Spikes arrive, and the gradient begins anew."""
+        self.last[arriving] = step
+        self.gradient[..., arriving] = 0.0
+
+    def within(self, cutoff: int | Array, step: int) -> Booleans:
+        """Where entry ``step - 1`` lies within a cutoff of the last arrival."""
+        return np.asarray((self.last != NEVER) & (step - self.last < cutoff))
+
+    def active(self, step: int) -> Booleans:
+        """Where entry ``step - 1`` counts."""
+        return self.within(self.constants.cutoff, step)
+
+    def filter(self, e: Array) -> tuple[Array, Array]:
+        """Filter eligibilities; returns what learning signals multiply, and what the regularisation of rates multiplies."""
+        c = self.constants
+        self.e_bar = c.kappa * self.e_bar + e
+        self.e_bar_reg = c.kappa_reg * self.e_bar_reg + (1.0 - c.kappa_reg) * e
+        return self.e_bar, self.e_bar_reg
+
+    def entry(self, learning: Array, regularisation: Array, reward: float | Array, step: int) -> tuple[Array, Booleans]:
+        """Entry ``step - 1`` of the gradient, and where it counts.
+
+        Parameters
+        ----------
+        learning, regularisation
+            What learning signals make of the traces, and the part of regularisation; in the shape of the traces.
+        reward
+            What is told with this entry.
+        step
+            The step in which the errors of this entry are computed.
+        """
+        c, active = self.constants, self.active(step)
+        entry = np.where(active, learning + regularisation, 0.0)
+        if not self.e_reward.size:
+            return entry, active
+        self.e_reward = c.gamma * self.e_reward + np.where(active, learning, 0.0)
+        waiting = self.within(c.reward_cutoff, step)
+        rewarded = np.where(waiting, reward * self.e_reward, 0.0) + np.where(active, regularisation, 0.0)
+        waits = np.greater(c.gamma, 0.0)
+        return np.where(waits, rewarded, entry), np.where(waits, waiting, active)
+
+
+class Projection:
+    """Weights of one projection, its traces, and the optimiser at work; all [n_post, n_pre]."""
+
+    def __init__(self, weights: Array, mask: Booleans, rule: PlusRule, cutoff: int):
+        self.mask, self.each_step = mask, rule.each_step
         self.weights = np.where(mask, weights, 0.0)
-        self.rule, self.cutoff = rule, cutoff
         # With `each_step` the optimiser works on these; they become the weights at the next arrival.
         self.coming = self.weights.copy()
         self.descent = Descent(rule.optimizer, weights.shape)
-        self.gradient = np.zeros(weights.shape)
-        self.e_bar, self.e_bar_reg, self.eps = (np.zeros(weights.shape) for _ in range(3))
-        if rule.reward is not None:
-            self.e_reward = np.zeros(weights.shape)
-        self.z_bar = np.zeros(weights.shape)
-        self.last = np.full(weights.shape[1], NEVER)
+        self.traces = PlusTraces(weights.shape, rule.trace_constants(cutoff))
+        self.z_bar, self.eps = np.zeros(weights.shape), np.zeros(weights.shape)
 
     def arrive(self, arrivals: Array, step: int, plastic: bool) -> Array:
         """Update the synapses whose presynaptic spikes arrive, and return the input they give, [n_post]."""
-        for i in np.flatnonzero(arrivals).tolist():
-            if plastic and self.last[i] != NEVER:
-                self._update(i, step)
-            self.last[i] = step
-            self.gradient[:, i] = 0.0
+        if plastic:
+            self._update(np.flatnonzero((arrivals > 0.0) & (self.traces.last != NEVER)), step)
+        self.traces.arrive(arrivals > 0.0, step)
         return np.asarray(self.weights @ arrivals)
 
-    def _update(self, i: int, step: int) -> None:
-        if not self.rule.each_step:
-            self.descent.update(self.coming, self.gradient[:, i], i, step - 1)
-        self.weights[:, i] = np.where(self.mask[:, i], self.coming[:, i], 0.0)
+    def _update(self, columns: Integers, step: int) -> None:
+        if not self.each_step:
+            self.descent.update(self.coming, self.traces.gradient[:, columns], columns, step - 1)
+        self.weights[:, columns] = np.where(self.mask[:, columns], self.coming[:, columns], 0.0)
 
-    def active(self, step: int) -> npt.NDArray[np.bool_]:
-        """Columns for which entry ``step - 1`` counts, [n_pre]."""
-        return (self.last != NEVER) & (step - self.last < self.cutoff)
+    def filter(self, arrivals: Array, target: LIF | Readout, dt: float) -> None:
+        """Filter the spikes that arrive."""
+        alpha, zeta = (per_neuron(value, len(self.z_bar)) for value in (target.alpha(dt), target.zeta(dt)))
+        self.z_bar = alpha * self.z_bar + zeta * arrivals
+
+    def eligibility(self, neuron: LIF, psi: Array, step: int, dt: float) -> Array:
+        """Eligibility of entry ``step - 1`` at synapses onto neurons."""
+        beta, rho = per_neuron(neuron.beta, psi.size), per_neuron(neuron.rho(dt), psi.size)
+        e = np.where(self.traces.active(step), psi[:, None] * (self.z_bar - beta * self.eps), 0.0)
+        self.eps = rho * self.eps + e
+        return e
 
     def gather(self, learning: Array, regularisation: Array, reward: float, step: int) -> None:
-        """Add entry ``step - 1`` of the gradient, before spikes arrive in the step after.
-
-        What learning signals make of traces, and the part of regularisation, both [n_post, n_pre]; the reward that is told then.
-        """
-        active = self.active(step)
-        entry = learning + regularisation
-        if self.rule.reward is not None:
-            self.e_reward = self.rule.reward.gamma * self.e_reward + np.where(active, learning, 0.0)
-            entry = reward * self.e_reward + np.where(active, regularisation, 0.0)
-            active = (self.last != NEVER) & (step - self.last < self.rule.reward.cutoff)
-        entry = np.where(self.mask & active, entry, 0.0)
-        if not self.rule.each_step:
-            self.gradient += entry
-            return
-        for i in np.flatnonzero(active).tolist():
-            self.descent.update(self.coming, entry[:, i], i, step)
-
-
-def hidden_entry(
-    s: Synapses, neuron: LIF, psi: Array, learning: Array, rate: Array, step: int, dt: float
-) -> tuple[Array, Array]:
-    """Step the traces of hidden synapses through entry ``step - 1``; returns the entry's two parts, see `Synapses.gather`."""
-    rule = s.rule
-    beta, rho = per_neuron(neuron.beta, psi.size), per_neuron(neuron.rho(dt), psi.size)
-    e = np.where(s.active(step), psi[:, None] * (s.z_bar - beta * s.eps), 0.0)
-    s.eps = rho * s.eps + e
-    s.e_bar = rule.kappa * s.e_bar + e
-    s.e_bar_reg = rule.kappa_reg * s.e_bar_reg + (1.0 - rule.kappa_reg) * e
-    return learning[:, None] * s.e_bar, rate[:, None] * s.e_bar_reg
+        """Add entry ``step - 1`` of the gradient, before spikes arrive in the step after; see `PlusTraces.entry`."""
+        entry, counts = self.traces.entry(learning, regularisation, reward, step)
+        if self.each_step:
+            columns = np.flatnonzero(counts)
+            self.descent.update(self.coming, entry[:, columns], columns, step)
+        else:
+            self.traces.gradient += entry
 
 
 def simulate(
@@ -259,13 +316,39 @@ def simulate(
     Run
         Activity, errors and weights.
     """
-    network = PlusNetwork(weights, feedback, neuron, readout, rule, plastic=plastic, masks=masks, dt=dt)
-    told = {"signals": signals, "modulator": modulator, "reward": reward}
-    return network.run(inputs, targets, window=window, **told, record_weights=record_weights)
+    network = _Network(weights, feedback, neuron, readout, rule, masks, dt)
+    n_steps = len(np.asarray(targets))
+    happened = network.rows(inputs, targets, window=window, signals=signals, modulator=modulator, reward=reward)
+    history: dict[str, list[Array]] = {name: [] for name in PROJECTIONS if record_weights}
+    for s in range(n_steps):
+        network.learn(happened, s)
+        network.advance(happened, s, plastic)
+        for name, of_steps in history.items():
+            of_steps.append(network.projections[name].weights.copy())
+    ran = _Rows(*(part[PAST:] for part in happened))
+    final = {name: p.weights for name, p in network.projections.items()}
+    return Run(ran.v, ran.spikes, ran.psi, ran.y, ran.error, final, {name: np.array(h) for name, h in history.items()})
 
 
-class PlusNetwork:
-    """A recurrent network that learns by e-prop+, to be run piece by piece; parameters as of `simulate`."""
+class _Rows(NamedTuple):
+    """What is given and what happens in each step, [steps, ...]; the first `PAST` rows are those of a silence before."""
+
+    inputs: Array
+    targets: Array
+    window: Array
+    signals: Array
+    modulator: Array
+    reward: Array
+    v: Array
+    spikes: Array
+    psi: Array
+    rate: Array
+    y: Array
+    error: Array
+
+
+class _Network:
+    """A network at work; parameters as of `simulate`."""
 
     def __init__(
         self,
@@ -274,92 +357,64 @@ class PlusNetwork:
         neuron: LIF,
         readout: Readout,
         rule: PlusRule,
-        *,
-        plastic: Collection[str] = PROJECTIONS,
-        masks: Mapping[str, npt.ArrayLike] | None = None,
-        dt: float = 1.0,
+        masks: Mapping[str, npt.ArrayLike] | None,
+        dt: float,
     ):
-        self.feedback, self.neuron, self.readout, self.rule = feedback, neuron, readout, rule
-        self.plastic, self.dt = plastic, dt
-        self.synapses = _synapses(weights, masks, rule)
-        n_in, n = self.synapses["input"].weights.shape[1], self.synapses["recurrent"].weights.shape[0]
-        n_out = self.synapses["readout"].weights.shape[0]
-        self.step = 0
+        self.feedback, self.neuron, self.readout, self.rule, self.dt = feedback, neuron, readout, rule, dt
+        self.projections = {}
+        for name, mask in existing(weights, masks).items():
+            cutoff = rule.cutoff_of_readouts if name == "readout" else rule.cutoff
+            self.projections[name] = Projection(np.asarray(weights[name], dtype=float), mask, rule, cutoff)
+        n_out, n = self.projections["readout"].weights.shape
         self.state, self.output, self.f = initial_state(neuron, n), np.full(n_out, start(readout)), np.zeros(n)
-        self.x, self.z, self.psi, self.rate = (np.zeros((PAST, size)) for size in (n_in, n, n, n))
-        if rule.reward is not None:
-            self.reward_before = np.zeros(1)  # told in the step before
-        self.error = np.zeros((PAST, n_out))
 
-    def run(
-        self,
-        inputs: npt.ArrayLike,
-        targets: npt.ArrayLike,
-        *,
-        window: npt.ArrayLike | None = None,
-        signals: npt.ArrayLike | None = None,
-        modulator: npt.ArrayLike | None = None,
-        reward: npt.ArrayLike | None = None,
-        record_weights: bool = False,
-    ) -> Run:
-        """Go on from where the last run ended."""
-        inputs, targets = np.asarray(inputs, dtype=float), np.asarray(targets, dtype=float)
-        n_steps, (n, dt) = len(targets), (self.f.size, self.dt)
-        open_ = of_readouts(np.ones(n_steps) if window is None else np.asarray(window, dtype=float))
-        told = np.zeros((n_steps, n)) if signals is None else np.asarray(signals, dtype=float)
-        factor = np.ones(n_steps) if modulator is None else np.asarray(modulator, dtype=float)
-        rewards = np.zeros(n_steps) if reward is None else np.asarray(reward, dtype=float)
-        into, rec, out = (self.synapses[name] for name in PROJECTIONS)
-        v, y = np.zeros((n_steps, n)), np.zeros((n_steps, self.output.size))
-        x = np.vstack([self.x, inputs])
-        z, psi, rate, error = (
-            np.vstack([old, np.zeros((n_steps, old.shape[1]))]) for old in (self.z, self.psi, self.rate, self.error)
+    def rows(self, inputs: npt.ArrayLike, targets: npt.ArrayLike, **given: npt.ArrayLike | None) -> _Rows:
+        """What is given, and room for what happens."""
+        targets = np.asarray(targets, dtype=float)
+        (n_steps, n_out), n = targets.shape, self.f.size
+        silent = {"window": np.ones(n_steps), "signals": np.zeros((n_steps, n)), "modulator": np.ones(n_steps)}
+        silent["reward"] = np.zeros(n_steps)
+        told = {name: none if given[name] is None else np.asarray(given[name], float) for name, none in silent.items()}
+        told["window"] = of_readouts(told["window"])
+        room = {name: np.zeros((n_steps, n)) for name in ("v", "spikes", "psi", "rate")}
+        room |= {name: np.zeros((n_steps, n_out)) for name in ("y", "error")}
+        parts = {"inputs": np.asarray(inputs, dtype=float), "targets": targets} | told | room
+        return _Rows(
+            **{name: np.concatenate([np.zeros((PAST, *part.shape[1:])), part]) for name, part in parts.items()}
         )
-        history = {
-            name: np.zeros((n_steps, *self.synapses[name].weights.shape)) for name in PROJECTIONS if record_weights
-        }
-        for i, now in enumerate(range(PAST, n_steps + PAST)):  # the first rows are of the past
-            s, before = self.step, now - 1
-            if s > 1:
-                learning = factor[i] * (feedback_matrix(self.feedback, out.weights) @ error[before] + told[i])
-                _filter(into, x[now - 3], self.neuron, dt)
-                _filter(rec, z[now - 3], self.neuron, dt)
-                _filter(out, z[now - 3], self.readout, dt)
-                for hidden in (into, rec):
-                    entry = hidden_entry(hidden, self.neuron, psi[now - 2], learning, rate[now - 2], s - 1, dt)
-                    hidden.gather(*entry, rewards[i], s - 1)
-                # These are the errors of the step before that, and so is the reward.
-                before_that = self.reward_before[0] if self.rule.reward else 0.0
-                out.gather(error[now - 2][:, None] * out.z_bar, np.zeros_like(out.z_bar), before_that, s - 1)
-            if self.rule.reward is not None:
-                self.reward_before[0] = rewards[i]
-            arriving = into.arrive(x[before], s, "input" in self.plastic)
-            arriving = arriving + rec.arrive(z[before], s, "recurrent" in self.plastic)
-            self.state, psi[now] = step_neurons(self.neuron, self.state, arriving, s, dt)
-            arriving = out.arrive(z[before], s, "readout" in self.plastic)
-            self.output = step_readouts(self.readout, self.output, arriving, s, dt)
-            v[i], z[now], y[i] = self.state.v + self.neuron.e_l, self.state.z, self.output + self.readout.e_l
-            self.f = self.rule.kappa_reg * self.f + (1.0 - self.rule.kappa_reg) * self.state.z
-            rate[now] = self.rule.c_reg * (self.f - self.rule.f_target * dt / 1000.0)
-            error[now] = open_[i] * error_signal(self.readout.loss, y[i], targets[i])
-            for name in history:
-                history[name][i] = self.synapses[name].weights
-            self.step += 1
-        self.x, self.z, self.psi, self.rate, self.error = (part[-PAST:].copy() for part in (x, z, psi, rate, error))
-        weights = {name: self.synapses[name].weights for name in PROJECTIONS}
-        return Run(v, z[PAST:], psi[PAST:], y, error[PAST:], weights, history)
 
+    def learn(self, happened: _Rows, s: int) -> None:
+        """Add entry ``s - 2`` of the gradient, in step ``s``."""
+        into, rec, out = (self.projections[name] for name in PROJECTIONS)
+        now = s + PAST
+        errors = feedback_matrix(self.feedback, out.weights) @ happened.error[now - 1]
+        learning = happened.modulator[now] * (errors + happened.signals[now])
+        into.filter(happened.inputs[now - 3], self.neuron, self.dt)
+        rec.filter(happened.spikes[now - 3], self.neuron, self.dt)
+        out.filter(happened.spikes[now - 3], self.readout, self.dt)
+        for hidden in (into, rec):
+            e_bar, e_bar_reg = hidden.traces.filter(
+                hidden.eligibility(self.neuron, happened.psi[now - 2], s - 1, self.dt)
+            )
+            regularisation = happened.rate[now - 2][:, None] * e_bar_reg
+            hidden.gather(learning[:, None] * e_bar, regularisation, happened.reward[now], s - 1)
+        # These are the errors of the step before that, and so is the reward.
+        out.gather(
+            happened.error[now - 2][:, None] * out.z_bar, np.zeros_like(out.z_bar), happened.reward[now - 1], s - 1
+        )
 
-def _synapses(
-    weights: Mapping[str, npt.ArrayLike], masks: Mapping[str, npt.ArrayLike] | None, rule: PlusRule
-) -> dict[str, Synapses]:
-    made = {}
-    for name, mask in existing(weights, masks).items():
-        cutoff = rule.cutoff_of_readouts if name == "readout" else rule.cutoff
-        made[name] = Synapses(np.asarray(weights[name], dtype=float), mask, rule, cutoff)
-    return made
-
-
-def _filter(s: Synapses, arrivals: Array, target: LIF | Readout, dt: float) -> None:
-    alpha, zeta = (per_neuron(value, len(s.z_bar)) for value in (target.alpha(dt), target.zeta(dt)))
-    s.z_bar = alpha * s.z_bar + zeta * arrivals
+    def advance(self, happened: _Rows, s: int, plastic: Collection[str]) -> None:
+        """Step ``s``: spikes arrive, neurons and readouts step, errors follow."""
+        into, rec, out = (self.projections[name] for name in PROJECTIONS)
+        now, rule, neuron, readout = s + PAST, self.rule, self.neuron, self.readout
+        x = into.arrive(happened.inputs[now - 1], s, "input" in plastic)
+        x = x + rec.arrive(happened.spikes[now - 1], s, "recurrent" in plastic)
+        self.state, happened.psi[now] = step_neurons(neuron, self.state, x, s, self.dt)
+        x = out.arrive(happened.spikes[now - 1], s, "readout" in plastic)
+        self.output = step_readouts(readout, self.output, x, s, self.dt)
+        happened.v[now], happened.spikes[now] = self.state.v + neuron.e_l, self.state.z
+        happened.y[now] = self.output + readout.e_l
+        self.f = rule.kappa_reg * self.f + (1.0 - rule.kappa_reg) * self.state.z
+        happened.rate[now] = rule.c_reg * (self.f - rule.f_target * self.dt / 1000.0)
+        error = error_signal(readout.loss, happened.y[now], happened.targets[now])
+        happened.error[now] = happened.window[now] * error

@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from eprop import random
-from eprop.core import lib
 from eprop.engine import Samples
 from eprop.engine.build.built import Built
 from eprop.engine.build.records import Role
 from eprop.network import Network
+from eprop.reference.losses import error_signal, loss
+from eprop.reference.neurons import step_readouts
+from eprop.reference.populations import EQUATIONS, Equations, Readouts, Update
 from eprop.reference.synapses import Synapses
 
 
 @dataclass
 class Activity:
-    """Activity as it comes into being, see `eprop.reference.TimeDrivenRun`; ``rows`` and ``now`` are the present states."""
+    """What happens in each step, in rows; ``n`` neurons, ``k`` readouts.
 
-    rows: np.ndarray
+    Attributes
+    ----------
+    past : int
+        The first rows are of steps before: ``past + t`` is the row of step ``t``.
+    v : (rows, n)
+        Voltages after the step, relative to the leak potential, mV.
+    psi : (rows, n)
+        Surrogate gradients.
+    spikes : (rows, sources) bool
+    rate : (rows, n)
+        What regularisation multiplies traces with, of e-prop+.
+    y, error : (rows, k)
+    loss : (rows,)
+    neurons : list
+        Present state of each population of neurons.
+    outputs : (k,)
+        Present outputs, relative to the leak potential, mV.
+    events : int
+        Spikes that arrived at synapses, without those of the past.
+    """
+
+    past: int
     v: np.ndarray
     psi: np.ndarray
     spikes: np.ndarray
+    rate: np.ndarray
     y: np.ndarray
     error: np.ndarray
     loss: np.ndarray
-    now: np.ndarray
+    neurons: list[Any]
+    outputs: np.ndarray
+    events: int = 0
+
+
+#: Fields of `Activity` that have rows.
+ROWS = ("v", "psi", "spikes", "rate", "y", "error", "loss")
 
 
 class Forward:
@@ -43,94 +74,104 @@ class Forward:
 
     def __init__(self, network: Network, built: Built, synapses: Synapses, weight: np.ndarray):
         self._network, self._built, self._synapses, self._weight = network, built, synapses, weight
-        table = built.topology.populations
-        self._neurons = [row for row in table if row["role"] == Role.neuron]
+        table, n = built.topology.populations, built.n_neurons
+        self._neurons, self._readouts = [], []
+        for p in network.populations:
+            row = table[p.index]
+            targets = slice(int(row["target_begin"]), int(row["target_end"]))
+            if row["role"] == Role.neuron:
+                known = type(p.model) in EQUATIONS
+                stepped = Equations(network, p) if known else Update(p, built)
+                sources = slice(int(row["first_source"]), int(row["first_source"]) + p.size)
+                self._neurons.append((stepped, targets, sources))
+            elif row["role"] == Role.readout:
+                self._readouts.append((Readouts(network, p), slice(targets.start - n, targets.stop - n)))
 
-    def run(self, samples: Samples, index: int, clock: int = 0) -> Activity:
-        """One sample from rest; random spikes are those of ``clock`` steps later."""
+    def run(self, samples: Samples, index: int, first_step: int = 0) -> Activity:
+        """One sample from rest, see `emit`."""
         state = self.rest(samples.n_steps)
-        self.emit(samples, index, state, clock)
-        for t in range(samples.n_steps):
-            self.step(t, self._synapses.arriving(state.spikes, t), state, samples, index)
+        self.go_on(samples, index, state, first_step)
         return state
 
-    def rest(self, n_steps: int) -> Activity:
-        """Before the first step, with room for ``n_steps``."""
-        built = self._built
-        n, k = built.n_neurons, built.n_readouts
+    def go_on(self, samples: Samples, index: int, state: Activity, first_step: int) -> None:
+        """One sample, from a state with room for it."""
+        self.emit(samples, index, state, first_step)
+        for t in range(samples.n_steps):
+            self.step(t, self._synapses.arriving(state.spikes, state.past + t), state, samples, index)
+
+    def rest(self, n_steps: int, past: int = 0) -> Activity:
+        """Before the first step, with room for ``n_steps`` and silence in those of the past."""
+        n, k, rows = self._built.n_neurons, self._built.n_readouts, past + n_steps
+        outputs = [readouts.start for readouts, _ in self._readouts]
         return Activity(
-            rows=built.initial.copy(),
-            v=np.zeros((n_steps, n)),
-            psi=np.zeros((n_steps, n)),
-            spikes=np.zeros((n_steps, built.n_sources), bool),
-            y=np.zeros((n_steps, k)),
-            error=np.zeros((n_steps, k)),
-            loss=np.zeros(n_steps),
-            now=built.topology.readouts["y_start"].copy(),
+            past,
+            v=np.zeros((rows, n)),
+            psi=np.zeros((rows, n)),
+            spikes=np.zeros((rows, self._built.n_sources), bool),
+            rate=np.zeros((rows, n)),
+            y=np.zeros((rows, k)),
+            error=np.zeros((rows, k)),
+            loss=np.zeros(rows),
+            neurons=[stepped.rest() for stepped, _, _ in self._neurons],
+            outputs=np.concatenate([np.zeros(0), *outputs]),
         )
 
-    def emit(self, samples: Samples, index: int, state: Activity, clock: int = 0) -> None:
-        """Spikes of the sources that do not listen to anyone; random ones are those of ``clock`` steps later."""
-        built = self._built
+    def after(self, state: Activity, n_steps: int) -> Activity:
+        """Room for ``n_steps`` more: the last rows become the past."""
+        out = self.rest(n_steps, state.past)
+        for name in ROWS:
+            rows = getattr(state, name)
+            getattr(out, name)[: state.past] = rows[len(rows) - state.past :]
+        out.neurons, out.outputs = state.neurons, state.outputs
+        return out
+
+    def emit(self, samples: Samples, index: int, state: Activity, first_step: int = 0) -> None:
+        """Spikes of the sources that do not listen to anyone; random ones are those of the steps from ``first_step`` on."""
         for p in self._network.populations:
             row = self._built.topology.populations[p.index]
-            first = row["first_source"]
+            first = int(row["first_source"])
             if row["role"] == Role.events:
                 starts = samples.event_start[row["channel"], index * samples.n_steps :]
                 for t in range(samples.n_steps):
-                    state.spikes[t, first + samples.event_channels[starts[t] : starts[t + 1]]] = True
+                    state.spikes[state.past + t, first + samples.event_channels[starts[t] : starts[t + 1]]] = True
             elif row["role"] == Role.poisson:
                 span = slice(first, first + p.size)
-                rates = built.topology.poisson_rates[span]
-                self._emit_poisson(p.index, rates, index * samples.n_steps + clock, state.spikes[:, span])
+                rates = self._built.topology.poisson_rates[span]
+                for t in range(samples.n_steps):
+                    counter = (p.index << 48) | (first_step + t)
+                    draws = random.uniform(self._network.seed, random.POISSON, np.arange(rates.size), counter)
+                    state.spikes[state.past + t, span] = draws < rates
 
     def step(self, t: int, arriving: np.ndarray, state: Activity, samples: Samples, index: int) -> None:
         """Deliver, advance neurons and readouts, compare with the targets."""
-        built, n = self._built, state.v.shape[1]
-        x = np.bincount(self._synapses.target, self._weight * arriving, minlength=n + state.now.size)
-        for row in self._neurons:
-            first, stop = int(row["target_begin"]), int(row["target_end"])
-            loop = int(row["model"]), state.rows, built.topology.params, first, stop
-            found = lib.advance(*loop, x, state.psi[t], int(row["own_step"]))
-            state.spikes[t, row["first_source"] - first + found] = True
-        state.v[t] = state.rows[0] if n else 0.0
-        state.y[t] = state.now = integrate_readouts(built.topology.readouts, x[n:], state.now)
+        n, now = self._built.n_neurons, state.past + t
+        x: Any = np.bincount(self._synapses.target, self._weight * arriving, minlength=n + state.outputs.size)
+        state.events += int(np.count_nonzero(arriving))
+        for (stepped, targets, sources), neurons in zip(self._neurons, state.neurons, strict=True):
+            state.psi[now, targets] = stepped.step(neurons, x[targets])
+            state.v[now, targets], state.spikes[now, sources] = neurons.v, neurons.z > 0.0
         target = samples.target[index, t if samples.target.shape[1] > 1 else 0]
         window = samples.window[min(index, len(samples.window) - 1), t]
-        readouts = [row for row in built.topology.populations if row["role"] == Role.readout]
-        for row, weight in zip(readouts, window, strict=False):
-            part = slice(int(row["target_begin"]) - n, int(row["target_end"]) - n)
-            outputs = state.now[part] + built.topology.readouts["leak"][part]
-            state.error[t, part], loss = errors(outputs, target[part], float(weight), bool(row["softmax"]))
-            state.loss[t] += loss
+        for k, (readouts, own) in enumerate(self._readouts):
+            outputs = step_readouts(readouts.readout, state.outputs[own], x[n:][own], 0, self._network.dt)
+            state.outputs[own] = outputs
+            state.y[now, own] = outputs + readouts.readout.e_l
+            self._compare(state, now, own, target[own], float(window[k]), readouts.readout.loss)
+
+    def _compare(self, state: Activity, now: int, own: slice, target: np.ndarray, window: float, kind: str) -> None:
+        """Error signals and loss of readouts; none outside the learning window, nor without a target, which is NaN for all."""
+        if window == 0.0 or np.isnan(target[0]):
+            return
+        y = state.y[now, own]
+        state.error[now, own] = window * error_signal(kind, y, target)
+        state.loss[now] += loss(kind, y[None], target[None], np.array([window]))
 
     def spikes_of_neurons(self, spikes: np.ndarray) -> np.ndarray:
         """Columns of the neurons, of all sources."""
-        parts = [spikes[:, row["first_source"] : row["first_source"] + row["size"]] for row in self._neurons]
+        parts = [spikes[:, sources] for _, _, sources in self._neurons]
         return np.concatenate(parts, axis=1) if parts else spikes[:, :0]
 
-    def _emit_poisson(self, population: int, rates: np.ndarray, first_step: int, spikes: np.ndarray) -> None:
-        for t in range(spikes.shape[0]):
-            counter = (population << 48) | (first_step + t)
-            spikes[t] = random.uniform(self._network.seed, random.POISSON, np.arange(rates.size), counter) < rates
 
-
-def integrate_readouts(readouts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Outputs after a step of leaky integration with the input ``x``; relative to the leak potential."""
-    integral = readouts["alpha"] * y + readouts["zeta"] * x + readouts["drive"]
-    return np.maximum(integral, readouts["y_min"])
-
-
-def errors(y: np.ndarray, target: np.ndarray, window: float, softmax: bool) -> tuple[np.ndarray, float]:
-    """Error signals of the outputs ``y`` of one readout population, and its loss, in one step.
-
-    Squared error: ``y - y*`` and ``0.5 sum (y - y*)^2``. Softmax: ``softmax(y) - y*`` and the cross-entropy. Outside
-    the learning window all is zero, and so it is without a target, which is NaN for the whole population.
-    """
-    if window == 0.0 or np.isnan(target[0]):
-        return np.zeros(y.size), 0.0
-    if not softmax:
-        return window * (y - target), float((0.5 * window * (y - target) ** 2).sum())
-    above = y - y.max()
-    total = np.exp(above).sum()
-    return window * (np.exp(above) / total - target), float(-(window * target * (above - np.log(total))).sum())
+def field_arrays(state: Any) -> list[str]:
+    """Names of the fields that are arrays."""
+    return [field.name for field in fields(state) if isinstance(getattr(state, field.name), np.ndarray)]

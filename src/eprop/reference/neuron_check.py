@@ -142,7 +142,7 @@ def _response(neuron: Neuron, dt: float, steps: int = 40) -> float:
     net.connect(x, rec, weight=size)
     pulse = np.zeros((steps, 1))
     pulse[0] = 1.0
-    v = [_voltage(net, neuron.state_rows.index("v"), p) for p in (pulse, 0 * pulse)]
+    v = [_voltage(net, p) for p in (pulse, 0 * pulse)]
     c = sort_components("rec", [member.eligibility(dt) for member in neurons_of(net, rec)])
     eps, wanted = c.arrival[0], np.zeros(steps)
     for t in range(1, steps):
@@ -151,16 +151,10 @@ def _response(neuron: Neuron, dt: float, steps: int = 40) -> float:
     return _deviation(v[0] - v[1], wanted)
 
 
-def _voltage(net: Network, row: int, pulse: np.ndarray) -> np.ndarray:
-    """A state variable of the only neuron at each step."""
+def _voltage(net: Network, pulse: np.ndarray) -> np.ndarray:
+    """Voltage of the only neuron at each step, mV."""
     stepped = TimeDriven(net)
-    samples, v = stepped.samples(1, len(pulse), inputs={"in": pulse[None]}), np.zeros(len(pulse))
-    state = stepped.forward.rest(len(pulse))
-    stepped.forward.emit(samples, 0, state)
-    for t in range(len(pulse)):
-        stepped.forward.step(t, stepped.synapses.arriving(state.spikes, t), state, samples, 0)
-        v[t] = state.rows[row, 0]
-    return v
+    return stepped.forward.run(stepped.samples(1, len(pulse), inputs={"in": pulse[None]}), 0).v[:, 0]
 
 
 def _network(neuron: Neuron, rule: Rule, gain: float, dt: float) -> Network:

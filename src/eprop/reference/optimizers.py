@@ -10,8 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from eprop.reference.neurons import Array
+
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -78,33 +81,38 @@ class Descent:
         self.gradient = np.zeros(shape)
         self.taken = np.zeros(shape[1], dtype=np.int64)
 
-    def update(self, weights: Array, gradient: Array, column: int, clock: int) -> None:
-        """Add ``gradient`` [n_post] to what a column has gathered, and let it take the steps it owes, in place."""
-        self.gradient[:, column] += gradient
+    def update(self, weights: Array, gradient: Array, columns: npt.ArrayLike, clock: int) -> None:
+        """Add a gradient [n_post, columns] to what columns have gathered, and let them take the steps they owe, in place."""
+        columns = np.atleast_1d(columns)
+        self.gradient[:, columns] += gradient.reshape(len(weights), columns.size)
         due = clock // self.optimizer.batch_size
-        if due <= self.taken[column]:
-            return
-        mean = self.gradient[:, column] / self.optimizer.batch_size
-        self.gradient[:, column] = 0.0
-        w, keep = weights[:, column], 1.0 - self.optimizer.decay if self.optimizer.eta > 0.0 else 1.0
-        for n in range(self.taken[column] + 1, due + 1):
-            w = self._step(keep * w, mean, column, n)
-            mean = np.zeros_like(mean)
-        self.taken[column] = due
-        # Clipped after all owed steps, not after each: as NEST does.
-        weights[:, column] = np.clip(w, self.optimizer.w_min, self.optimizer.w_max)
+        late = columns[self.taken[columns] < due]
+        for taken in np.unique(self.taken[late]).tolist():
+            self._catch_up(weights, late[self.taken[late] == taken], taken, due)
 
-    def _step(self, w: Array, g: Array, column: int, n: int) -> Array:
-        """Step ``n`` of a column with gradient ``g``; returns the weights."""
-        o, m, v = self.optimizer, self.m[:, column], self.v[:, column]
+    def _catch_up(self, weights: Array, columns: Integers, taken: int, due: int) -> None:
+        """Columns that have taken as many steps take those up to ``due``; all but the first have no gradient."""
+        mean = self.gradient[:, columns] / self.optimizer.batch_size
+        self.gradient[:, columns] = 0.0
+        w, keep = weights[:, columns], 1.0 - self.optimizer.decay if self.optimizer.eta > 0.0 else 1.0
+        for n in range(taken + 1, due + 1):
+            w = self._step(keep * w, mean, columns, n)
+            mean = np.zeros_like(mean)
+        self.taken[columns] = due
+        # Clipped after all owed steps, not after each: as NEST does.
+        weights[:, columns] = np.clip(w, self.optimizer.w_min, self.optimizer.w_max)
+
+    def _step(self, w: Array, g: Array, columns: Integers, n: int) -> Array:
+        """Step ``n`` of some columns with gradient ``g``; returns the weights."""
+        o = self.optimizer
         if isinstance(o, Adam):
-            m[:] = o.beta_1 * m + (1.0 - o.beta_1) * g
-            v[:] = o.beta_2 * v + (1.0 - o.beta_2) * g**2
+            self.m[:, columns] = m = o.beta_1 * self.m[:, columns] + (1.0 - o.beta_1) * g
+            self.v[:, columns] = v = o.beta_2 * self.v[:, columns] + (1.0 - o.beta_2) * g**2
             return w - o.eta * np.sqrt(1.0 - o.beta_2**n) / (1.0 - o.beta_1**n) * m / (np.sqrt(v) + o.epsilon)
         if isinstance(o, Momentum):
-            m[:] = o.beta * m + g
+            self.m[:, columns] = m = o.beta * self.m[:, columns] + g
             return w - o.eta * (g + o.beta * m if o.nesterov else m)
         if isinstance(o, RMSprop):
-            v[:] = o.beta * v + (1.0 - o.beta) * g**2
+            self.v[:, columns] = v = o.beta * self.v[:, columns] + (1.0 - o.beta) * g**2
             return w - o.eta * g / (np.sqrt(v) + o.epsilon)
         return w - o.eta * g

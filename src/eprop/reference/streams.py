@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from eprop.engine import Samples
 from eprop.engine.build.records import Role, Rule
 from eprop.network import Network
+from eprop.reference.eprop import gather
 from eprop.reference.forward import Activity
+from eprop.reference.learning_signals import Received
+from eprop.reference.network_eprop import gradient_scale, kappas, rate_term
 from eprop.reference.time_driven import TimeDriven
-from eprop.reference.weight_updates import error_latencies
 from eprop.rules import EProp
 
 
@@ -32,24 +33,6 @@ class Episode:
     activity: Activity
     first: int
     rollouts: list[int] = field(default_factory=list)
-
-
-@dataclass
-class Received:
-    """What a stream is told of a rollout, in each of its steps so far.
-
-    Attributes
-    ----------
-    errors : (steps, readouts)
-    told : (steps, neurons)
-        Beside the errors of a step: what is told a step later.
-    factor : (steps,)
-        By which the learning signals of these errors are multiplied.
-    """
-
-    errors: np.ndarray
-    told: np.ndarray
-    factor: np.ndarray
 
 
 class TimeDrivenStreams:
@@ -93,7 +76,7 @@ class TimeDrivenStreams:
             state.spikes[t, first + np.asarray(active, np.int64)] = True
             stepped.forward.step(t, stepped.synapses.arriving(state.spikes, t), state, self._unaimed, 0)
             episodes[-1].rollouts.append(self._rollout)
-            y.append(state.y[t] + stepped.built.topology.readouts["leak"])
+            y.append(state.y[t])
         self._steps += 1
         return np.array(y)
 
@@ -114,11 +97,11 @@ class TimeDrivenStreams:
         factor = np.ones((n, n_steps)) if modulator is None else modulator
         total = np.zeros(self.stepped.weight.size)
         for episodes, *given in zip(self._episodes, errors, told, factor, strict=True):
-            drift, received = self._drift(episodes), self._received(*given)
-            for episode in episodes:
-                total += self._gradient(episode, drift, received)
+            received = self._received(*given)
+            for episode, rates in zip(episodes, self._rates(episodes), strict=True):
+                total += self._gradient(episode, rates, received)
         self._rollout, self._begin = self._rollout + 1, self._steps
-        total *= self._scale(n_steps) / n
+        total *= gradient_scale(self.stepped.network, self.stepped.synapses, n_steps) / n
         projections = [p for p in self.stepped.network.projections if isinstance(p.rule, EProp)]
         return {p.name: self._in_order(p.index, total) for p in projections}
 
@@ -142,79 +125,41 @@ class TimeDrivenStreams:
         where = np.flatnonzero(s.projection == projection)
         return values[where[np.lexsort((s.source[where], s.target[where]))]]
 
-    def _scale(self, n_steps: int) -> np.ndarray:
-        rules = [p.rule for p in self.stepped.network.projections]
-        averaged = np.array([isinstance(rule, EProp) and rule.average_gradient for rule in rules])
-        return np.where(averaged[self.stepped.synapses.projection], 1.0 / n_steps, 1.0)
-
     def _counting(self, episode: Episode, latency: int) -> np.ndarray:
         """Steps of an episode whose spikes reach a readout first in the present rollout."""
         rollouts = np.array(episode.rollouts, np.int64)
         steps = np.arange(max(len(rollouts) - latency, 0))
         return steps[rollouts[steps + latency] == self._rollout]
 
-    def _drift(self, episodes: list[Episode]) -> np.ndarray:
-        """Rate regularisation of each neuron: of the mean rate of the steps that count, all episodes of a stream together."""
-        table = self.stepped.built.topology.populations
-        out = np.zeros(self.stepped.built.n_neurons)
-        for row in table[table["role"] == Role.neuron]:
+    def _rates(self, episodes: list[Episode]) -> list[np.ndarray]:
+        """Rate regularisation in each step of each episode, (steps, neurons and readouts).
+
+        It pulls to a mean rate: that of the steps that count, all episodes of a stream together.
+        """
+        built = self.stepped.built
+        out = [np.zeros((len(episode.rollouts), built.n_neurons + built.n_readouts)) for episode in episodes]
+        for row in built.topology.populations[built.topology.populations["role"] == Role.neuron]:
             sources = slice(int(row["first_source"]), int(row["first_source"] + row["size"]))
+            neurons = slice(int(row["target_begin"]), int(row["target_end"]))
             counted = [self._counting(episode, int(row["error_latency"])) for episode in episodes]
-            length = max(sum(c.size for c in counted), 1)
             spikes = np.zeros(int(row["size"]))
-            for episode, c in zip(episodes, counted, strict=True):
-                spikes += episode.activity.spikes[c, sources].sum(axis=0)
-            out[row["target_begin"] : row["target_end"]] = row["c_reg"] * (spikes / length - row["f_target"]) / length
+            for episode, steps in zip(episodes, counted, strict=True):
+                spikes += episode.activity.spikes[steps, sources].sum(axis=0)
+            term = rate_term(row, spikes, sum(steps.size for steps in counted))
+            for rates, steps in zip(out, counted, strict=True):
+                rates[steps, neurons] = term
         return out
 
-    def _gradient(self, episode: Episode, drift: np.ndarray, received: Received) -> np.ndarray:
+    def _gradient(self, episode: Episode, rates: np.ndarray, received: Received) -> np.ndarray:
         """The part of an episode's gradient that belongs to errors of the present rollout, from its traces."""
-        stepped, s, state = self.stepped, self.stepped.synapses, episode.activity
-        n, steps, hidden = stepped.built.n_neurons, len(episode.rollouts), ~s.onto_readout
-        neuron, readout = np.where(hidden, s.target, 0), np.where(hidden, 0, s.target - n)
+        stepped, s, steps = self.stepped, self.stepped.synapses, len(episode.rollouts)
         span = slice(episode.first, episode.first + steps)
         own = Received(received.errors[span], received.told[span], received.factor[span])
-        errors = own.errors
-        kappa, drifts, signals = self._kappas(), self._counted(episode, drift), self._signals(own)
-        eps, e, e_bar = np.zeros((s.source.size, s.decay.shape[1])), np.zeros(s.source.size), np.zeros(s.source.size)
-        gradient = np.zeros(s.source.size)
-        for t in range(steps):
-            eps = s.filtered(eps, e, s.arriving(state.spikes, t))
-            reached = np.einsum("sd,sd->s", s.output, eps)
-            e = np.where(hidden, state.psi[t, neuron] * reached, 0.0)
-            e_bar = kappa * e_bar + (1.0 - kappa) * e
-            gradient += np.where(
-                hidden, signals[t, neuron] * e_bar + drifts[t, neuron] * e, errors[t, readout] * reached
-            )
-        return np.where(s.rule == Rule.eprop, gradient, 0.0)
-
-    def _kappas(self) -> np.ndarray:
-        """Filter of the eligibility of each synapse."""
-        post = np.array([p.post.index for p in self.stepped.network.projections])
-        kappas: np.ndarray = self.stepped.built.topology.populations["kappa"][post[self.stepped.synapses.projection]]
-        return kappas
-
-    def _counted(self, episode: Episode, drift: np.ndarray) -> np.ndarray:
-        """Rate regularisation in each step of an episode, (steps, neurons)."""
-        out = np.zeros((len(episode.rollouts), drift.size))
-        table = self.stepped.built.topology.populations
-        for row in table[table["role"] == Role.neuron]:
-            neurons = slice(int(row["target_begin"]), int(row["target_end"]))
-            out[self._counting(episode, int(row["error_latency"])), neurons] = drift[neurons]
-        return out
-
-    def _signals(self, received: Received) -> np.ndarray:
-        """Learning signals of each step of emission, (steps, neurons): errors as many steps later as they take to come about."""
-        built, steps = self.stepped.built, len(received.errors)
-        latency, feedback = error_latencies(built), self.stepped.updates.feedback()
-        own = np.ones(built.n_neurons, np.int64)
-        for row in built.topology.populations[built.topology.populations["role"] == Role.neuron]:
-            own[row["target_begin"] : row["target_end"]] = row["error_latency"]
-        out, neurons = np.zeros((steps, own.size)), np.arange(own.size)
-        errors, told = received.errors * received.factor[:, None], received.told * received.factor[:, None]
-        for t in range(steps):
-            at = t + latency
-            then: Any = np.take_along_axis(errors, np.minimum(at, steps - 1).T, 0).T
-            out[t] = (np.where(at < steps, then, 0.0) * feedback).sum(axis=0)
-            out[t] += np.where(t + own < steps, told[np.minimum(t + own, steps - 1), neurons], 0.0)
-        return out
+        signals = own.signals(stepped.built, stepped.updates.feedback())
+        found = gather(
+            s.eligibilities(episode.activity.spikes, episode.activity.psi[:steps]),
+            (signal[s.target] for signal in np.hstack([signals, own.errors])),
+            (rate[s.target] for rate in rates),
+            kappas(stepped.network, stepped.built, s),
+        )
+        return np.where(s.rule == Rule.eprop, found, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from eprop.engine.build.built import Built
 from eprop.engine.build.eligibility import Components
 from eprop.engine.build.records import Role, branches_of
+
+Terms = dict[tuple[int, ...], np.ndarray]
 
 
 @dataclass
@@ -21,8 +24,15 @@ class Synapses:
         Numbers among all sources, and among all neurons followed by all readouts.
     delay, projection, rule : (n,)
         Steps; index of the projection; code of its rule.
-    decay, arrival, output, spike : (n, d, d), (n, d), (n, d), (n, d)
-        Eligibility of the target.
+    onto_readout : (n,) bool
+    branch : (n,)
+        Axon branch: synapses of one source with one delay.
+    branch_source, branch_delay : (branches,)
+    n_readouts : int
+    size : int
+        Components of the eligibility, d.
+    decay, arrival, output, spike : dict of indices to (n,)
+        Eligibility of the target, see `eprop.models.Eligibility`, component by component, without those that are 0.
     """
 
     source: np.ndarray
@@ -31,10 +41,15 @@ class Synapses:
     projection: np.ndarray
     rule: np.ndarray
     onto_readout: np.ndarray
-    decay: np.ndarray
-    arrival: np.ndarray
-    output: np.ndarray
-    spike: np.ndarray
+    branch: np.ndarray
+    branch_source: np.ndarray
+    branch_delay: np.ndarray
+    n_readouts: int
+    size: int
+    decay: Terms
+    arrival: Terms
+    output: Terms
+    spike: Terms
 
     @classmethod
     def of(cls, built: Built, eligibility: dict[str, np.ndarray]) -> Synapses:
@@ -57,18 +72,61 @@ class Synapses:
             projection=groups["projection"][number_of],
             rule=groups["rule"][number_of],
             onto_readout=groups["onto_readouts"][number_of] == 1,
-            **{name: part[target] for name, part in eligibility.items()},
+            branch=branch,
+            branch_source=source,
+            branch_delay=groups["delay"][owner],
+            n_readouts=built.n_readouts,
+            size=eligibility["arrival"].shape[1],
+            **{name: _terms(part[target]) for name, part in eligibility.items()},
         )
+
+    def of_projection(self, index: int) -> slice:
+        """The synapses of a projection, which are side by side."""
+        where = np.flatnonzero(self.projection == index)
+        return slice(int(where[0]), int(where[-1]) + 1) if where.size else slice(0, 0)
 
     def arriving(self, emitted: np.ndarray, t: int) -> np.ndarray:
         """Which synapses a spike arrives at in step ``t``; ``emitted`` is (steps, sources)."""
-        at = t - self.delay
-        return (at >= 0) & emitted[np.maximum(at, 0), self.source]
+        at = t - self.branch_delay
+        return ((at >= 0) & emitted[np.maximum(at, 0), self.branch_source])[self.branch]
+
+    def eligibilities(self, spikes: np.ndarray, psi: np.ndarray) -> Iterator[np.ndarray]:
+        """Eligibilities ``e`` (n,) of one step after the other, for ``spikes`` (steps, sources) and ``psi`` (steps, neurons).
+
+        At synapses onto readouts it is the filtered spikes: an output has no surrogate gradient.
+        """
+        eps, e = np.zeros((self.size, self.source.size)), np.zeros(self.source.size)
+        of_targets = np.ones(psi.shape[1] + self.n_readouts)
+        for t, of_neurons in enumerate(psi):
+            of_targets[: of_neurons.size] = of_neurons
+            eps = self.filtered(eps, e, self.arriving(spikes, t))
+            e = of_targets[self.target] * self.reached(eps)
+            yield e
+
+    def reached(self, eps: np.ndarray) -> np.ndarray:
+        """What eligibility vectors (d, n) do to the distance from the threshold, or to the output, (n,)."""
+        out = np.zeros(eps.shape[1])
+        for (i,), factor in self.output.items():
+            out += factor * eps[i]
+        return out
 
     def filtered(self, eps: np.ndarray, e: np.ndarray, arriving: np.ndarray) -> np.ndarray:
-        """Eligibility vectors (n, d) one step on: ``decay eps + spike e``, and ``arrival`` where a spike arrives."""
-        moved = np.einsum("sij,sj->si", self.decay, eps) + self.spike * e[:, None]
-        return np.asarray(moved + self.arrival * arriving[:, None])
+        """Eligibility vectors (d, n) one step on: ``decay eps + spike e``, and ``arrival`` where a spike arrives."""
+        out = np.zeros(eps.shape)
+        for (i, j), factor in self.decay.items():
+            out[i] += factor * eps[j]
+        for (i,), factor in self.spike.items():
+            out[i] += factor * e
+        for (i,), factor in self.arrival.items():
+            out[i] += factor * arriving
+        return out
+
+
+def _terms(values: np.ndarray) -> Terms:
+    """Components of values (n, ...), without those that are 0 everywhere."""
+    columns = np.moveaxis(values, 0, -1)
+    found = {index: np.ascontiguousarray(columns[index]) for index in np.ndindex(columns.shape[:-1])}
+    return {index: column for index, column in found.items() if column.any()}
 
 
 def eligibility_of_targets(built: Built, components: dict[int, Components]) -> dict[str, np.ndarray]:

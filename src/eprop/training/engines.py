@@ -6,10 +6,10 @@ from eprop.engine import Simulator
 from eprop.errors import InputError, ParameterError
 from eprop.network import Network
 from eprop.parallel import Communicator
+from eprop.reference import TimeDriven
 from eprop.tasks import Task
 from eprop.training.config import RunConfig
 from eprop.training.evaluation import Engine
-from eprop.training.reference import ReferenceSimulator
 
 
 def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
@@ -23,7 +23,7 @@ def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
     if config.execution.engine == "time":
         if comm is not None and comm.size > 1:
             raise ParameterError("--engine time runs in one process: leave out mpiexec, or take the engine event")
-        return ReferenceSimulator(_network_of(config.task))
+        return TimeDriven(_network_of(config.task))
     return make_simulator(config, comm=comm)
 
 

@@ -12,18 +12,18 @@ import numpy as np
 from eprop.engine import Simulator
 from eprop.errors import DataError, InputError
 from eprop.network import Network
+from eprop.reference import TimeDriven
 from eprop.tasks import Classification, Task
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Evaluation
 from eprop.training.order import shuffled
-from eprop.training.reference import ReferenceSimulator
 from eprop.training.watch import Watcher
 
 #: Samples evaluated at a time, so that memory is bounded whatever the number of trials. It is a constant because a
 #: network without resets carries its state from sample to sample within a slice.
 SLICE = 512
 #: What trains and evaluates a network.
-Engine = Simulator | ReferenceSimulator
+Engine = Simulator | TimeDriven
 #: Streams of `eprop.random.SHUFFLE`, beside one for each epoch.
 EVALUATION_STREAM = 2**32 - 1
 
@@ -71,7 +71,7 @@ def evaluate(task: Task, simulator: Engine, trials: Any, progress: Callable[[int
     Parameters
     ----------
     task : Task
-    simulator : Simulator or ReferenceSimulator
+    simulator : Simulator or TimeDriven
         Of the task's network. Its state stays as it is.
     trials : Trials
     progress : callable of (samples done since the last call), optional

@@ -116,7 +116,7 @@ class Trainer(TrainingLoop):
     Parameters
     ----------
     task : Task
-    simulator : Simulator or ReferenceSimulator
+    simulator : Simulator or TimeDriven
         Of the task's network.
     trials : Trials
         To learn from.

@@ -174,10 +174,9 @@ def test_the_time_driven_engine_tells_how_far_it_is(rule):
     stepped, done = TimeDriven(c.network), []
     samples = samples_of(c, ep.Simulator(c.network, threads=1), stimuli(c, 3))
     stepped.train(samples, done.append)
-    stepped.evaluate(samples, reset=True, progress=done.append)
-    assert done == [1] * 6
-    with pytest.raises(ep.InputError, match="samples of the time-driven engine start from rest; reset must be True"):
-        stepped.evaluate(samples, reset=False)
+    for reset in (True, False):
+        stepped.evaluate(samples, reset=reset, progress=done.append)
+    assert done == [1] * 9
 
 
 def test_all_ways_of_running_count_the_same_events():
@@ -467,8 +466,10 @@ def test_samples_of_an_evaluation_hear_noise_of_their_own():
     net.feedback(out, rec)
     sim = ep.Simulator(net, threads=1)
     samples, events = sim.samples(16, 60, targets={"out": np.ones((16, 1, 2))}), sim.events
-    found = [sim.evaluate(samples).loss, sim.evaluate(samples, reset=True).loss, TimeDriven(net).evaluate(samples).loss]
-    assert len(set(found[0])) == 16
-    np.testing.assert_allclose(found[1], found[2], rtol=1e-12)
+    stepped = TimeDriven(net)
+    found = [sim.evaluate(samples).loss, sim.evaluate(samples, reset=True).loss]
+    for reset, losses in zip((None, True), found, strict=True):
+        assert len(set(losses)) == 16
+        np.testing.assert_allclose(losses, stepped.evaluate(samples, reset=reset).loss, rtol=1e-12)
     np.testing.assert_allclose(found[0][::2], found[1][::2], rtol=1e-12)  # eight chunks, which begin from rest
     assert sim.events == events

@@ -91,8 +91,8 @@ def _common(
         option(
             RUN,
             "event|time",
-            "event: the engine of this package. time: the dense reference, which steps every synapse "
-            "through every step; slow, in double precision.  \\[default: event]",
+            "event: the engine of this package. time: the reference, which steps every trace of every "
+            "synapse through every step; slow, in double precision.  \\[default: event]",
         ),
     ] = None,
     trials: Annotated[
