@@ -1,7 +1,7 @@
 """Run one network in eprop and in NEST and compare every voltage and every weight.
 
 The network is described once. `to_nest` builds the same populations, connections and weights in NEST; both sides get
-the same input spikes and targets, and learn by e-prop+ at every spike. Needs NEST: pip install "eprop[nest]".
+the same input spikes and targets, and learn by e-prop+ at every spike. Needs NEST: pip install ".[nest]".
 
     python compare_with_nest.py
     python compare_with_nest.py --neurons 50 --duration 2000

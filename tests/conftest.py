@@ -52,9 +52,9 @@ def _why_not(config: pytest.Config) -> dict[str, str]:
     if not config.getoption("--slow"):
         reasons["slow"] = "slow: run with --slow"
     if importlib.util.find_spec("nest") is None:
-        reasons["nest"] = 'NEST is not installed: pip install "eprop[nest]" (Linux)'
+        reasons["nest"] = 'NEST is not installed: pip install ".[nest]" (Linux)'
     if importlib.util.find_spec("mpi4py") is None or find_mpiexec() is None:
-        reasons["mpi"] = 'no mpi4py or no mpiexec: pip install "eprop[mpi]" mpich'
+        reasons["mpi"] = 'no mpi4py or no mpiexec: pip install ".[mpi]" mpich'
     if not SHARED.is_dir():
         reasons["shared"] = "no folder of recordings: set EPROP_SHARED"
     return reasons

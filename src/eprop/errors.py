@@ -54,7 +54,9 @@ class MissingExtraError(EPropError, ImportError):
     """An optional dependency is needed that is not installed."""
 
     def __init__(self, module: str, extra: str, purpose: str):
-        super().__init__(f'{purpose} needs the package "{module}": pip install "eprop[{extra}]"')
+        super().__init__(
+            f'{purpose} needs the package "{module}"; in the folder of the sources, run: pip install ".[{extra}]"'
+        )
         self._given = module, extra, purpose
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -40,7 +40,7 @@ def network(
 
 def test_a_missing_nest_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "nest", None)
-    with pytest.raises(ep.MissingExtraError, match=r'needs the package "nest-simulator": pip install "eprop\[nest\]"'):
+    with pytest.raises(ep.MissingExtraError, match=r'needs the package "nest-simulator"; .*: pip install "\.\[nest\]"'):
         to_nest(network())
 
 
@@ -60,10 +60,10 @@ def test_simulator_of_another_network():
 
 
 REFUSED = {
-    "delay with e-prop+": (network(delay=3.0), "in->rec: NEST's e-prop knows delays of one step"),
-    "delay with e-prop": (network(SAMPLE, delay=3.0), "in->rec: NEST's e-prop knows delays of one step"),
+    "delay with e-prop+": (network(delay=3.0), "in->rec: NEST's e-prop supports only delays of one step"),
+    "delay with e-prop": (network(SAMPLE, delay=3.0), "in->rec: NEST's e-prop supports only delays of one step"),
     "STDP": (network(ep.STDP(), readout_rule=ep.Static()), "in->rec: NEST's e-prop neurons have no traces for STDP"),
-    "momentum": (network(PLUS.replace(optimizer=ep.Momentum())), "in->rec: NEST's e-prop knows .* not Momentum"),
+    "momentum": (network(PLUS.replace(optimizer=ep.Momentum())), "in->rec: NEST's e-prop supports .* not Momentum"),
     "softmax with e-prop+": (network(readout=ep.Readout(loss=ep.CrossEntropy())), "'out': .* not softmax"),
     "symmetric with e-prop+": (network(feedback=ep.Symmetric()), "Symmetric feedback to 'rec': .* use RandomFeedback"),
     "symmetric with e-prop": (
@@ -77,13 +77,13 @@ REFUSED = {
     ),
     "reward": (
         network(PLUS.replace(reward=ep.RewardTrace())),
-        "in->rec: NEST's e-prop knows no reward; leave EPropPlus.reward out",
+        "in->rec: NEST's e-prop does not support reward; leave out EPropPlus.reward",
     ),
     "early reset with e-prop": (network(SAMPLE, ep.LIF()), "'rec': .* delayed_reset=True with EProp"),
     "late reset with e-prop+": (network(neuron=LATE), "'rec': .* delayed_reset=False without EProp"),
     "scaled input with e-prop+": (
         network(neuron=ep.LIF(scale_input=True)),
-        "'rec': NEST scales inputs .* with EProp only",
+        "'rec': NEST scales inputs .* only with EProp",
     ),
     "scaled readout with e-prop+": (network(readout=ep.Readout(scale_input=True)), "'out': NEST scales inputs"),
     "current into readouts with e-prop": (network(SAMPLE, readout=ep.Readout(i_e=0.1)), "'out': .* i_e must be 0"),
@@ -93,11 +93,11 @@ REFUSED = {
     ),
     "clamped neurons with e-prop": (
         network(SAMPLE, ep.DeltaLIF()),
-        "'rec': NEST's DeltaLIF learns by EPropPlus only, not by EProp",
+        "'rec': NEST's DeltaLIF learns only by EPropPlus, not by EProp",
     ),
     "late reset of ALIF with e-prop+": (
         network(neuron=ep.ALIF(delayed_reset=True)),
-        "'rec': .* ALIF with delayed_reset=False without EProp",
+        "'rec': .* ALIF only with delayed_reset=False without EProp",
     ),
     "adaptation in the refractory time": (
         network(neuron=ep.DeltaALIF(t_ref=2.0)),
@@ -105,14 +105,17 @@ REFUSED = {
     ),
     "start off rest with e-prop": (
         network(SAMPLE, ep.LIF(v_init=0.2, delayed_reset=True)),
-        "'rec': NEST's samples begin at rest",
+        "'rec': NEST's samples start at rest",
     ),
     "start with adaptation with e-prop": (
         network(SAMPLE, ep.ALIF(adaptation=0.2, delayed_reset=True)),
-        "'rec': NEST's samples begin at rest",
+        "'rec': NEST's samples start at rest",
     ),
-    "start at the threshold": (network(neuron=ep.LIF(v_init=1.0)), "'rec': v_init makes it spike in the empty step"),
-    "neuron of one's own": (network(neuron=ForcedLIF()), "'rec': NEST takes .*, got ForcedLIF"),
+    "start at the threshold": (
+        network(neuron=ep.LIF(v_init=1.0)),
+        "'rec': v_init makes it spike in the empty first step",
+    ),
+    "neuron of one's own": (network(neuron=ForcedLIF()), "'rec': NEST supports .*, got ForcedLIF"),
     "Poisson source": (network(source=ep.PoissonSource()), "'in': .* got PoissonSource; .* record the spikes"),
 }
 
@@ -191,5 +194,5 @@ def test_samples_that_nest_cannot_take():
         with pytest.raises(ep.InputError, match=words):
             theirs.train(given)
     averaged = network(ep.EProp(optimizer=GD, average_gradient=True), LATE)
-    with pytest.raises(ep.InputError, match="close the first step"):
+    with pytest.raises(ep.InputError, match="set window to 0 in the first step"):
         to_nest(averaged).train(ep.Simulator(averaged, threads=1).samples(1, 10))

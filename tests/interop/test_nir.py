@@ -141,7 +141,7 @@ def test_what_nir_cannot_express(neuron: ep.Neuron):
     sim = ep.Simulator(network(neuron=neuron), threads=1)
     with pytest.raises(ep.NetworkError, match=r"^rec: NIR cannot express a (reset|refractory time|lower bound)"):
         to_nir(sim)
-    with pytest.warns(NearestWarning, match="it will not behave as here"):
+    with pytest.warns(NearestWarning, match="it will behave differently there"):
         assert to_nir(sim, nearest=True).nodes["rec"].v_reset[0] == 0.0
 
 
@@ -211,7 +211,7 @@ def test_a_spike_brings_the_same_charge_in_another_step():
     assert peaks[0] == pytest.approx(1.0, rel=1e-12)
     assert peaks[1] == pytest.approx(1.0, abs=0.03)  # a current that lasts 1 ms decays meanwhile
     graph.metadata.clear()
-    with pytest.raises(ep.InputError, match=r"^from_nir: the graph does not say which time step it has; give it"):
+    with pytest.raises(ep.InputError, match=r"^from_nir: the graph does not give its time step; give it"):
         from_nir(graph)
 
 
@@ -231,7 +231,7 @@ def test_what_the_graph_does_not_tell():
     assert [p.rule.plastic for p in net.projections] == [False, False, True]
     assert ep.Simulator(net, threads=1).connection_count("rec->out") == 9
     assert ep.Simulator(from_nir(graph, zeros=True), threads=1).connection_count("rec->out") == 10
-    with pytest.raises(ep.NetworkError, match=r"^from_nir: rule names 'out'; there are: in->rec, rec->rec, rec->out$"):
+    with pytest.raises(ep.NetworkError, match=r"^from_nir: rule names 'out'; the projections are: in->rec, rec->rec, rec->out$"):
         from_nir(graph, rule={"out": ep.EProp()})
 
 
@@ -325,7 +325,7 @@ W = np.eye(2)
 REFUSED = {
     "a kind that is not known": (
         vectors(cuba=nir.CubaLIF(*(np.ones(2) for _ in range(5)))), [("in", "cuba"), ("cuba", "out")],
-        "cuba: is a CubaLIF; known are Input, Output, LIF",
+        "cuba: is a CubaLIF; supported are Input, Output, LIF",
     ),
     "voltages that lead on": (
         vectors(li=nir.LI(*(np.ones(2) for _ in range(3))), lif=lif()), [("in", "li"), ("li", "lif"), ("lif", "out")],
@@ -333,16 +333,16 @@ REFUSED = {
     ),
     "a signal that goes round": (
         vectors(a=nir.Linear(W), b=nir.Linear(W)), [("in", "a"), ("a", "b"), ("b", "a"), ("b", "out")],
-        "a signal goes round without a neuron",
+        "a signal runs in a circle without a neuron",
     ),
     "no vector": (
         {"in": nir.Input(input_type={"input": np.array([2, 2])}), "out": nir.Output(output_type={"output": np.array([2, 2])})},
-        [("in", "out")], r"in: its signal has the shape \(2, 2\); known are vectors",
+        [("in", "out")], r"in: its signal has the shape \(2, 2\); only vectors are supported",
     ),
     "sums of delays": (
         vectors(a=nir.Linear(np.ones((2, 2))), d=nir.Delay(np.array([0.0, 0.002])), b=nir.Linear(np.ones((2, 2))), lif=lif()),
         [("in", "a"), ("a", "d"), ("d", "b"), ("b", "lif"), ("lif", "out")],
-        "b: adds signals of one source that come at different times",
+        "b: adds signals of one source with different delays",
     ),
     "a kind that nothing leads to": (
         {"odd": nir.IF(*(np.ones(2) for _ in range(2))), **vectors(lif=lif())}, [("odd", "lif"), ("lif", "out")], "odd: is a IF",
@@ -353,7 +353,7 @@ REFUSED = {
     "a scale that does not fit": (vectors(a=nir.Scale(np.ones(3)), lif=lif()), [("in", "a"), ("a", "lif")], "a: takes 3 signals"),
     "an edge to nowhere": (vectors(lif=lif()), [("in", "lif"), ("lif", "b")], "b: an edge leads to or from this node"),
     "a delay below zero": (vectors(d=nir.Delay(np.full(2, -0.001)), lif=lif()), [("in", "d"), ("d", "lif")],
-                           "in: a Delay on the way to lif is below zero"),
+                           "in: a Delay on the path to lif is negative"),
     "weights that are no matrix": (vectors(a=nir.Linear(np.ones((2, 2, 2))), lif=lif()), [("in", "a"), ("a", "lif")],
                                    "a: its weights must be a matrix"),
     "voltages of others": (
@@ -362,11 +362,11 @@ REFUSED = {
     ),
     "single numbers behind what is no vector": (
         {"in": nir.Input(input_type={"input": np.array([2, 2])}), "lif": nir.LIF(*(np.array(float(k)) for k in range(1, 6)))},
-        [("in", "lif")], r"in: its signal has the shape \(2, 2\); known are vectors",
+        [("in", "lif")], r"in: its signal has the shape \(2, 2\); only vectors are supported",
     ),
     "single numbers that nothing leads to": (
         vectors(lif=nir.LIF(*(np.array(float(k)) for k in range(1, 6)))), [("lif", "out")],
-        "lif: its parameters are single numbers, and nothing that leads to it tells how many neurons",
+        "lif: its parameters are single numbers, and no incoming node gives its number of neurons",
     ),
     "a threshold below the reset": (
         vectors(lif=lif(v_reset=2.0)), [("in", "lif"), ("lif", "out")], "lif: DeltaLIF.v_reset must be below v_th",
@@ -386,7 +386,7 @@ def test_what_leads_nowhere_is_told():
     graph = nir.NIRGraph(
         vectors(a=nir.Linear(W), lif=lif(), b=nir.Linear(W)), [("in", "a"), ("a", "lif"), ("lif", "b"), ("b", "out")]
     )
-    with pytest.warns(NearestWarning, match=r"^from_nir leaves out what leads to no neuron or readout: b$"):
+    with pytest.warns(NearestWarning, match=r"^from_nir leaves out nodes that lead to no neuron or readout: b$"):
         net = from_nir(graph, dt=1.0)
     assert [p.name for p in net.projections] == ["in->lif"]
 
@@ -444,7 +444,7 @@ def test_two_nodes_of_one_name_are_refused():
 
 
 def test_what_is_no_graph_and_no_simulator():
-    with pytest.raises(ep.InputError, match=r"^from_nir takes a graph of NIR, got int; read a file by nir\.read"):
+    with pytest.raises(ep.InputError, match=r"^from_nir takes a graph of NIR, got int; to read a file, give its path"):
         from_nir(3, dt=1.0)
     with pytest.raises(ep.InputError, match=r"^to_nir takes a Simulator, got Network"):
         to_nir(network())
@@ -452,7 +452,7 @@ def test_what_is_no_graph_and_no_simulator():
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "nir", None)
-    with pytest.raises(ep.MissingExtraError, match=r'pip install "eprop\[nir\]"'):
+    with pytest.raises(ep.MissingExtraError, match=r'pip install "\.\[nir\]"'):
         from_nir(None, dt=1.0)
 
 

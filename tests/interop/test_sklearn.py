@@ -88,7 +88,7 @@ def test_partial_fit_goes_on_and_a_pickled_copy_goes_on_alike() -> None:
         each.partial_fit(X[20:], y[20:])
     assert not np.array_equal(first, classifier.predict_proba(X))
     np.testing.assert_array_equal(twin.predict_proba(X), classifier.predict_proba(X))
-    with pytest.raises(InputError, match="y has a class that is not known: 7"):
+    with pytest.raises(InputError, match="y has an unknown class: 7"):
         classifier.partial_fit(X[:2], [0, 7])
 
 

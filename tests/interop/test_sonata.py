@@ -134,7 +134,7 @@ def test_spikes_of_others_are_read_in_their_units(tmp_path: pathlib.Path):
     assert spikes_from_sonata(tmp_path / "spikes.h5")["a"][0] == [250.0]
     with h5py.File(tmp_path / "spikes.h5", "a") as file:
         file["spikes/a/timestamps"].attrs["units"] = "steps"
-    with pytest.raises(ep.DataError, match="times of 'a' are in 'steps'; known are ms, s, us"):
+    with pytest.raises(ep.DataError, match="times of 'a' are in 'steps'; supported are ms, s, us"):
         spikes_from_sonata(tmp_path / "spikes.h5")
     with h5py.File(tmp_path / "spikes.h5", "w") as file:
         file["spikes/timestamps"], file["spikes/gids"] = np.array([0.25]), np.array([3])
@@ -201,7 +201,7 @@ def test_nodes_have_numbers_of_their_own(published: pathlib.Path):
     """In any order, with gaps; parameters are in the order of the numbers."""
     with h5py.File(published.parent / "net" / "nodes.h5", "a") as file:
         file["nodes/v1/node_id"] = np.array([30, 10, 20])
-    with pytest.raises(ep.DataError, match="'lgn_to_v1' connects node 0 of 'v1', which is not there"):
+    with pytest.raises(ep.DataError, match="'lgn_to_v1' connects node 0 of 'v1', which does not exist"):
         from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
     with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
         file["edges/lgn_to_v1/target_node_id"][:] = [10, 20, 30, 30]
@@ -252,8 +252,8 @@ def test_names_that_make_no_files(tmp_path: pathlib.Path):
     for first, second, words in (
         ("a->b", "a_to_b", "two files would be called 'a_to_b_edges'"),
         ("x", "X", "two files would be called 'X_edges'"),
-        ("a$b", "x", r"'a\$b_edges' cannot be a file's name"),
-        (".", "x", r"'\._edges' cannot be a file's name"),
+        ("a$b", "x", r"'a\$b_edges' is not a valid file name"),
+        (".", "x", r"'\._edges' is not a valid file name"),
     ):
         net = ep.Network()
         net.add(ep.LIF(), 2, "rec")
@@ -283,16 +283,16 @@ def test_models_and_rules_that_do_not_fit(published: pathlib.Path):
     ("file", "text", "words"),
     [
         ("circuit_config.json", None, r"circuit_config\.json: cannot be read: No such file"),
-        ("circuit_config.json", "{", "is no circuit configuration of SONATA"),
-        ("circuit_config.json", '{"networks": {"nodes": []}}', "is no circuit configuration of SONATA"),
+        ("circuit_config.json", "{", "is not a SONATA circuit configuration"),
+        ("circuit_config.json", '{"networks": {"nodes": []}}', "is not a SONATA circuit configuration"),
         ("circuit_config.json", '{"networks": {"nodes": [{}], "edges": []}}', "networks.nodes names no nodes_file"),
-        ("net/nodes.h5", None, r"nodes\.h5: there is no such file"),
-        ("net/nodes.h5", "text", r"nodes\.h5: is no file of SONATA with nodes"),
+        ("net/nodes.h5", None, r"nodes\.h5: the file does not exist"),
+        ("net/nodes.h5", "text", r"nodes\.h5: is not a SONATA file with nodes"),
         ("net/node_types.csv", None, r"node_types\.csv: cannot be read: No such file"),
-        ("net/node_types.csv", "node_type_id,model_type\n1,virtual\n", "is no table of types with a column node_type_id"),
-        ("net/edge_types.csv", "edge_type_id\n7\n8\n", r"edges\.h5: neither the edges of 'lgn_to_v1' nor their types say"),
+        ("net/node_types.csv", "node_type_id,model_type\n1,virtual\n", "is not a table of types with a column node_type_id"),
+        ("net/edge_types.csv", "edge_type_id\n7\n8\n", r"edges\.h5: . of . edges of 'lgn_to_v1' have no numeric syn_weight"),
         ("net/edge_types.csv", "edge_type_id syn_weight\n7 much\n8 1\n", r"edges\.h5: syn_weight must be a number .*'much'"),
-        ("net/edges.h5", "", r"edges\.h5: is no file of SONATA with edges"),
+        ("net/edges.h5", "", r"edges\.h5: is not a SONATA file with edges"),
     ],
 )  # fmt: skip
 def test_damaged_files_are_refused_by_name(published: pathlib.Path, file: str, text: str | None, words: str):
@@ -308,7 +308,7 @@ def test_damaged_files_are_refused_by_name(published: pathlib.Path, file: str, t
 def test_edges_that_lack_something(published: pathlib.Path):
     with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
         del file["edges/lgn_to_v1/target_node_id"]
-    with pytest.raises(ep.DataError, match=r"edges\.h5: is no file of SONATA with edges: .*target_node_id"):
+    with pytest.raises(ep.DataError, match=r"edges\.h5: is not a SONATA file with edges: .*target_node_id"):
         from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
 
 
@@ -323,7 +323,7 @@ def test_edges_whose_numbers_do_not_fit(published: pathlib.Path):
         file["edges/lgn_to_v1/source_node_id"].attrs["node_population"] = "lost"
     with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
         file["edges/lgn_to_v1/edge_group_index"][:] = [0, 1, 0, 1]
-    with pytest.raises(ep.NetworkError, match=r"edges\.h5: 'lgn_to_v1' connects 'lost'; there are: lgn, v1"):
+    with pytest.raises(ep.NetworkError, match=r"edges\.h5: 'lgn_to_v1' connects 'lost'; the populations are: lgn, v1"):
         from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
 
 
@@ -337,7 +337,7 @@ def test_a_folder_that_cannot_be_written(written, tmp_path: pathlib.Path):
 
 @pytest.mark.parametrize("scale", ["x", None, np.inf, [1.0, 2.0], True])
 def test_a_scale_of_weights_is_a_number(published: pathlib.Path, scale: object):
-    with pytest.raises(ep.InputError, match="weight_scale must be a finite number, mV for each unit, got"):
+    with pytest.raises(ep.InputError, match=r"weight_scale must be a finite number .mV for each unit., got"):
         from_sonata(published, {"v1": ep.LIF()}, dt=1.0, weight_scale=scale)
 
 

@@ -53,9 +53,9 @@ def test_what_is_sound_is_read(circuit: pathlib.Path) -> None:
     [
         ("edge_group_index", [0, -1, 0, 1], "edge_group_index must be whole numbers from 0 on, got -1 at 1"),
         ("edge_group_index", [0.0, 1.0, 0.5, 1.0], "edge_group_index must be whole numbers, but is of type float64"),
-        ("edge_group_index", [0, 1], "edge_group_index has 2 entries, but there are 4 of the others"),
+        ("edge_group_index", [0, 1], "edge_group_index has 2 entries, but the other lists have 4"),
         ("source_node_id", [0, 1, -1, 0], "source_node_id must be whole numbers from 0 on, got -1 at 2"),
-        ("target_node_id", [0, 1, 2], "target_node_id has 3 entries, but there are 4"),
+        ("target_node_id", [0, 1, 2], "target_node_id has 3 entries, but the other lists have 4"),
         ("target_node_id", [[0, 1], [2, 2]], r"target_node_id must be a list of numbers, but is of type <i8 and shape \(2, 2\)"),
         ("edge_type_id", [7, 8, 7], "edge_type_id has 3 entries"),
         ("edge_type_id", None, "edge_type_id must be a list of numbers, but is a group"),
@@ -63,7 +63,7 @@ def test_what_is_sound_is_read(circuit: pathlib.Path) -> None:
         ("1/syn_weight", [5.0], "syn_weight must be a list of numbers, one for each edge of the group: it has 1"),
         ("1/syn_weight", ["much", "more"], "syn_weight must be a list of numbers, but is of type"),
         ("0/nsyns", [1.5, 1.0], "nsyns of 'lgn_to_v1' must be whole numbers from 0 on"),
-        ("0/delay", [-1.0, 1.0], "the delay of edge . of 'lgn_to_v1' is below zero"),
+        ("0/delay", [-1.0, 1.0], "the delay of edge . of 'lgn_to_v1' is negative"),
     ],
 )  # fmt: skip
 def test_edges_that_are_wrong(circuit: pathlib.Path, name: str, values: Any, words: str) -> None:
@@ -85,16 +85,16 @@ def test_a_population_that_is_an_array(circuit: pathlib.Path) -> None:
     refused(circuit, "edges/lgn_to_v1 must be a group")
     with h5py.File(circuit / "nodes.h5", "a") as file:
         file["nodes/v1/node_id"] = np.array([3, 3, 4])
-    refused(circuit, "node 3 of 'v1' is there twice")
+    refused(circuit, "node 3 of 'v1' occurs twice")
 
 
 def test_arrays_that_promise_terabytes(circuit: pathlib.Path) -> None:
     with h5py.File(circuit / "nodes.h5", "a") as file:
         del file["nodes/v1/node_type_id"]
         file.create_dataset("nodes/v1/node_type_id", (1 << 42,), np.int64, chunks=(1024,))
-    refused(circuit, r"nodes.h5: /nodes/v1/node_type_id: would take 35,184,372,088,832 bytes")
+    refused(circuit, r"nodes.h5: /nodes/v1/node_type_id: needs 35,184,372,088,832 bytes")
     shutil.copy(circuit / "edges.h5", circuit / "nodes.h5")
-    refused(circuit, "is no file of SONATA with nodes: there is no such group", memory=1000)
+    refused(circuit, "is not a SONATA file with nodes: the group is missing", memory=1000)
 
 
 def test_configurations_without_end(circuit: pathlib.Path) -> None:
@@ -110,7 +110,7 @@ def test_configurations_without_end(circuit: pathlib.Path) -> None:
     path.write_text(json.dumps(CONFIG | {"manifest": {f"$V{k}": "x" for k in range(200)}}))
     refused(circuit, "has 200 variables in its manifest")
     path.write_text("[" * 100_000)
-    refused(circuit, r"circuit_config.json: is no circuit configuration")
+    refused(circuit, r"circuit_config.json: is not a SONATA circuit configuration")
     path.unlink()
     os.mkfifo(path)
     refused(circuit, r"circuit_config.json: cannot be read: it is a named pipe")
@@ -119,10 +119,10 @@ def test_configurations_without_end(circuit: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("edge_type_id syn_weight\n7 " + "1" * 200_000 + "\n", "is no table of types"),
-        ("edge_type_id syn_weight\n" + "9" * 5000 + " 1\n", "is no table of types"),
+        ("edge_type_id syn_weight\n7 " + "1" * 200_000 + "\n", "is not a table of types"),
+        ("edge_type_id syn_weight\n" + "9" * 5000 + " 1\n", "is not a table of types"),
         ("edge_type_id syn_weight\n7 nan\n8 inf\n", "syn_weight must be a number"),
-        ("edge_type_id\0 syn_weight\n7 1\n", "is no table of types"),
+        ("edge_type_id\0 syn_weight\n7 1\n", "is not a table of types"),
     ],
 )
 def test_tables_that_are_wrong(circuit: pathlib.Path, text: str, words: str) -> None:
@@ -138,8 +138,8 @@ def test_a_file_that_is_a_pipe(circuit: pathlib.Path) -> None:
 
 def test_spikes_without_their_nodes(tmp_path: pathlib.Path) -> None:
     for times, nodes, words in (
-        ([1.0, 2.0], [3], "node_ids has 1 entries, but there are 2"),
-        ([1.0, np.nan], [3, 4], "time 1 of 'a' is no number"),
+        ([1.0, 2.0], [3], "node_ids has 1 entries, but the other lists have 2"),
+        ([1.0, np.nan], [3, 4], "time 1 of 'a' is not a number"),
         ([1.0, 2.0], [3, -4], "node_ids must be whole numbers from 0 on, got -4"),
         ([1.0], [2**64 - 1], "node_ids must be whole numbers"),
         ([2**63 - 1], [1], "timestamps holds a number that a double cannot hold"),
@@ -159,7 +159,7 @@ def test_a_full_disk_names_the_size_that_is_wanted(tmp_path: pathlib.Path) -> No
     sim, before = ep.Simulator(net, threads=1), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
-        with pytest.raises(ep.OutputError, match=r"rec_nodes.h5: cannot be written: .* \([\d,]+ bytes are wanted\)"):
+        with pytest.raises(ep.OutputError, match=r"rec_nodes.h5: cannot be written: .* \([\d,]+ bytes are needed\)"):
             to_sonata(sim, tmp_path / "out")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -180,11 +180,11 @@ def test_files_of_graphs(tmp_path: pathlib.Path) -> None:
     nir.write(path, graph())
     assert [p.size for p in from_nir(path).populations] == [3, 4]
     assert [p.size for p in from_nir(str(path)).populations] == [3, 4]
-    with pytest.raises(ep.DataError, match=r"graph.nir: .*would take"):
+    with pytest.raises(ep.DataError, match=r"graph.nir: .*needs"):
         from_nir(path, memory=100)
     with h5py.File(path, "a") as file:
         del file["node/nodes/rec/tau"]
-    with pytest.raises(ep.DataError, match=r"graph.nir: is no graph of NIR"):
+    with pytest.raises(ep.DataError, match=r"graph.nir: is not a graph of NIR"):
         from_nir(path)
     with h5py.File(path, "a") as file:
         file.create_dataset("node/nodes/rec/tau", (1 << 42,), float, chunks=(1024,))
@@ -207,20 +207,20 @@ def test_graphs_with_more_ways_than_can_be_followed() -> None:
         nodes[f"c{k}"] = nir.Scale(np.ones(1))
         edges += [(f"a{k}", f"c{k}"), (f"b{k}", f"c{k}")]
         before = f"c{k}"
-    with pytest.raises(ep.NetworkError, match="too many ways lead through here"):
+    with pytest.raises(ep.NetworkError, match="too many paths lead through here"):
         from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0)
     chain = {f"s{k}": nir.Scale(np.ones(1)) for k in range(2000)}
     edges = [("in", "s0"), *((f"s{k}", f"s{k + 1}") for k in range(1999))]
-    with pytest.raises(ep.NetworkError, match="too many ways lead through here"):
+    with pytest.raises(ep.NetworkError, match="too many paths lead through here"):
         from_nir(nir.NIRGraph(ends | chain, edges, type_check=False), dt=1.0)
 
 
 def test_graphs_that_are_too_large() -> None:
     nodes = {"in": nir.Input({"input": np.array([10**7])}), "rec": graph().nodes["rec"]}
-    with pytest.raises(ep.MemoryLimitError, match=r"in: a matrix of 10,000,000 x 10,000,000: would take"):
+    with pytest.raises(ep.MemoryLimitError, match=r"in: a matrix of 10,000,000 x 10,000,000: needs"):
         from_nir(nir.NIRGraph(nodes, [("in", "rec")], type_check=False), dt=1.0)
     inner: Any = nir.NIRGraph(nodes, [], type_check=False)
     for _ in range(100):
         inner = nir.NIRGraph({"inner": inner}, [], type_check=False)
-    with pytest.raises(ep.NetworkError, match="graphs within graphs, more than 50 deep"):
+    with pytest.raises(ep.NetworkError, match="graphs are nested more than 50 deep"):
         from_nir(inner, dt=1.0)

@@ -1,10 +1,10 @@
-"""Benchmarks: networks and how they are measured; ``eprop bench`` prints the results.
+"""Benchmarks: the networks and their measurement. ``eprop bench`` prints the results.
 
 ::
 
     ScalingConfig, run_scaling, compare_with_nest      one network, timed          scaling.py
     EventCostConfig, event_cost                        the cost of one event       costs.py
-    triad_bandwidth, bytes_per_event                   what memory allows          bandwidth.py
+    triad_bandwidth, bytes_per_event                   limits of memory            bandwidth.py
 """
 
 from eprop.bench.bandwidth import bytes_per_event, triad_bandwidth

@@ -1,4 +1,4 @@
-"""What memory allows: the triad bandwidth of the machine, and the bytes that a mode must move for its events."""
+"""Limits of memory: the triad bandwidth of the machine, and the bytes that a mode must move for its events."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from eprop.core import lib
 
-# Beyond any cache.
+# Larger than any cache.
 ENTRIES = 1 << 24
 REPEATS = 8
 INDEX = 4
-# Where Linux tells the sizes of caches, as numbers with a unit; elsewhere one is assumed.
+# Linux reports the sizes of caches here, as numbers with a unit; other systems get an assumed size.
 CACHES, UNITS, ASSUMED_CACHE = "/sys/devices/system/cpu/cpu0/cache", {"K": 10, "M": 20}, 1 << 25
 
 
 @functools.cache
 def triad_bandwidth(threads: int = 1) -> float:
-    """Bytes per second that some threads read and write in ``a = b + s c``; the best of some repeats."""
+    """Bytes per second that ``threads`` threads read and write in ``a = b + s c``; the best of several repeats."""
     a, b, c = (np.full(ENTRIES, x) for x in (0.0, 1.0, 2.0))
     best = np.inf
     for _ in range(REPEATS):
@@ -33,15 +33,15 @@ def triad_bandwidth(threads: int = 1) -> float:
 def bytes_per_event(mode: str, value: int) -> float:
     """Bytes of synapse arrays that one event must read and write, with ``value`` bytes for a weight or trace.
 
-    The index of the target is read; static reads the weight, STDP writes it as well, e-prop+ reads and writes weight and
-    trace. e-prop per sample reads the weight when the spike arrives; what it does once per synapse and sample is
-    `bytes_per_sample`.
+    Every mode reads the index of the target. Static also reads the weight, STDP reads and writes the weight, e-prop+ reads
+    and writes weight and trace. e-prop per sample reads the weight when the spike arrives; `bytes_per_sample` counts its
+    work once per synapse and sample.
     """
     return INDEX + value * {"static": 1, "stdp": 2, "eprop": 1, "eprop+": 4}[mode]
 
 
 def bytes_per_synapse(mode: str, value: int) -> float:
-    """Bytes of synapse arrays that the events of a mode touch: index and weight, of what learns by e-prop a trace or gradient."""
+    """Bytes of synapse arrays that the events of a mode touch: index, weight, and a trace or gradient if it learns by e-prop."""
     return INDEX + value * (2 if mode in ("eprop", "eprop+") else 1)
 
 

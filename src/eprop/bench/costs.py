@@ -1,7 +1,7 @@
-"""What one synaptic event costs, against what the cost might depend on: the silence before, the cutoff, the size.
+"""Cost of one synaptic event, as the silence before the event, the cutoff or the network size varies.
 
-An event of e-prop+ has to make up for all steps since the synapse's last one. Here propagators composed per neuron make that one
-multiplication, however long the silence was; a synapse that steps through the past takes longer the longer it was.
+An event of e-prop+ has to account for all steps since the synapse's last event. The engine composes propagators per neuron, so
+that the event takes one multiplication after any silence. A synapse that replays each past step takes time in proportion.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from eprop.bench.scaling import MODES, NEEDED, ScalingConfig, ScalingResult, com
 from eprop.errors import ParameterError
 from eprop.parameters import Description, param
 
-#: What is varied, and through which values.
+#: The quantities to vary, and their values.
 SWEEPS: dict[str, tuple[float, ...]] = {
     "interval": (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0),
     "cutoff": (10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0),
@@ -24,32 +24,32 @@ SWEEPS: dict[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class EventCostConfig(Description):
-    """The network around which one quantity at a time is varied."""
+    """The network around which the benchmark varies one quantity at a time."""
 
     neurons: int = param(1000, kind=int, at_least=2, doc="recurrent neurons")
     indegree: int = param(1000, kind=int, at_least=1, doc="recurrent connections into each neuron")
     interval: float = param(100.0, unit="ms", at_least=1.0, doc="interval between the spikes of a neuron")
     cutoff: float = param(100.0, unit="ms", above=0.0, doc="trace cutoff")
-    events: float = param(2e7, above=0.0, doc="events of each measurement, about; at least two intervals are run")
+    events: float = param(2e7, above=0.0, doc="approximate events of each measurement; at least two intervals are run")
     mode: str = param("eprop+", kind=str, doc="plasticity of the recurrent connections")
-    precision: str = param("single", kind=str, doc="type of what is stored per synapse")
+    precision: str = param("single", kind=str, doc="precision of the numbers per synapse")
     threads: int = param(1, kind=int, at_least=1, doc="threads")
-    repeats: int = param(3, kind=int, at_least=1, doc="measurements of each point; the median counts")
+    repeats: int = param(3, kind=int, at_least=1, doc="measurements of each point; the median is reported")
     seed: int = param(1, kind=int, at_least=0, doc="seed")
 
     def validate(self) -> None:
-        """A mode whose spikes are delivered step by step: e-prop per sample takes its steps as a whole."""
+        """Check that the mode delivers spikes step by step; e-prop per sample does not."""
         modes = [mode for mode in MODES if mode != "eprop"]
         if self.mode not in modes:
             raise ParameterError(f"mode must be one of {', '.join(modes)}, got {self.mode!r}")
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """What there is to be varied, in this mode."""
+        """Quantities that this mode can vary."""
         return tuple(name for name in SWEEPS if NEEDED.get(name, self.mode) == self.mode)
 
     def at(self, quantity: str, value: float) -> ScalingConfig:
-        """The benchmark with one quantity changed."""
+        """Return the scaling benchmark with one quantity changed."""
         have = {name: getattr(self, name) for name in ("interval", "cutoff", "neurons", "indegree")}
         have[quantity] = type(have[quantity])(value)
         per_step = have["neurons"] * have["indegree"] / have["interval"]
@@ -62,9 +62,9 @@ class EventCostConfig(Description):
 
 @dataclass
 class EventCost:
-    """One point: median ns per event, of all that a step does and of delivering alone, with the lowest and highest measurement.
+    """One point: median ns per event of a whole step, and of delivery alone, with the lowest and highest measurement.
 
-    NaN where there is no such number.
+    NaN marks a number that does not exist.
     """
 
     quantity: str
@@ -82,20 +82,18 @@ def event_cost(
     config: EventCostConfig, quantities: Sequence[str] | None = None, nest: bool = False,
     tell: Callable[[EventCost], None] = lambda point: None,
 ) -> list[EventCost]:  # fmt: skip
-    """Measure all points of some sweeps, NEST's after ours in turn; ``tell`` is called with each.
+    """Measure all points of some sweeps, eprop and NEST in turn; ``tell`` receives each point.
 
     Raises
     ------
     ParameterError
-        If a quantity is not known, or changes nothing in this mode.
+        If a quantity is unknown, or has no effect in this mode.
     """
     quantities = config.quantities if quantities is None else quantities
     if unknown := [q for q in quantities if q not in SWEEPS]:
         raise ParameterError(f"quantities must be some of {', '.join(SWEEPS)}, got {unknown[0]!r}")
     if idle := [q for q in quantities if q not in config.quantities]:
-        raise ParameterError(
-            f"{idle[0]} changes nothing: mode is {config.mode}, it is varied with mode {NEEDED[idle[0]]}"
-        )
+        raise ParameterError(f"{idle[0]} has no effect in mode {config.mode}: vary it with mode {NEEDED[idle[0]]}")
     found = []
     for point in _points(config, quantities, nest):
         found.append(point)
@@ -123,6 +121,6 @@ def _deliver(result: ScalingResult) -> float:
 
 
 def _median(values: list[float]) -> tuple[float, float, float]:
-    """Median, and of several values the lowest and the highest."""
+    """Median, lowest and highest value; the last two are NaN for a single value."""
     ordered, nan = sorted(values) or [float("nan")], float("nan")
     return ordered[len(ordered) // 2], *((ordered[0], ordered[-1]) if len(ordered) > 1 else (nan, nan))

@@ -1,4 +1,4 @@
-"""The scaling benchmark in processes of its own: threads, ranks and memory are what they are when nothing came before."""
+"""The scaling benchmark in separate processes, so that threads, ranks and memory do not depend on earlier work."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _COMMAND = [sys.executable, "-c", "from eprop.cli import app; app()", "bench", "
 
 
 def mpiexec() -> str | None:
-    """The launcher of ranks, if there is one: beside the running Python, or the machine's."""
+    """Find the launcher of ranks: beside the running Python, or on the PATH."""
     return shutil.which("mpiexec", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
 
 
 def has_ranks() -> bool:
-    """Whether networks can be spread over ranks here."""
+    """Whether this machine can run networks on several ranks."""
     installed = all(importlib.util.find_spec(name) is not None for name in ("eprop.parallel.mpi", "mpi4py"))
     return installed and mpiexec() is not None
 
 
 def measure_in_subprocess(config: ScalingConfig, *, ranks: int = 1, nest: bool = False) -> dict[str, Any]:
-    """Fields of `ScalingResult`, ours or NEST's, from a process of its own, or from several ranks.
+    """Fields of `ScalingResult`, of eprop or NEST, measured in a separate process or on several ranks.
 
     Raises
     ------
     EPropError
-        If the process fails; the text says what it said.
+        If the process fails; the text quotes the error output of the process.
     """
     if nest:
         from eprop.bench.scaling import compare_with_nest
@@ -43,7 +43,7 @@ def measure_in_subprocess(config: ScalingConfig, *, ranks: int = 1, nest: bool =
         return compare_with_nest(config).to_dict()
     options = [f"--{name}={value}" for name, value in config.to_dict().items() if name not in ("type", "timers")]
     launcher = [str(mpiexec()), "-n", str(ranks)] if ranks > 1 else []
-    # A process that computes for a figure may have been told to use one thread.
+    # The environment may set one thread: a process that computes a figure does.
     environment = {**os.environ, "EPROP_NUM_THREADS": str(config.threads)}
     environment.pop("OMP_NUM_THREADS", None)
     done = subprocess.run(

@@ -1,9 +1,9 @@
-"""A model of what a step costs: per phase, the work that it does times a measured constant; see docs/project/scaling.md.
+"""A model of the cost of a step: per phase, its work times a measured constant; see docs/project/scaling.md.
 
-Every thread works on its own targets: neurons and events are divided among threads, axon branches are not, for any spike may
-have targets in any partition. Ranks exchange spikes once per slice. The model measures three more things on two workers: the
-share of each phase that one thread does alone (`CostModel.serial`), by how much the divided work takes longer than its share,
-and what a parallel region and a slice between ranks cost.
+Threads divide neurons and events: each thread works on its own targets. They do not divide axon branches, because any spike
+may have targets in any partition. Ranks exchange spikes once per slice. The model measures three more quantities on two
+workers: the fraction of each phase that runs on one thread (`CostModel.serial`), the slow-down of the divided work, and the
+cost of a parallel region and of a slice between ranks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from eprop.bench.in_subprocess import has_ranks, measure_in_subprocess
 from eprop.bench.scaling import ScalingConfig, run_scaling
 from eprop.training.machine import describe_installation
 
-#: What the time of each phase is made of.
+#: The terms that make up the time of each phase.
 TERMS: dict[str, tuple[str, ...]] = {
     "propagators": ("neuron_steps", "signals", "steps"),
     "deliver": ("events", "missed", "finalised", "branches", "steps"),
@@ -33,11 +33,11 @@ TERMS: dict[str, tuple[str, ...]] = {
     "update": ("synapse_samples",),
     "check": ("checked",),
 }
-#: Phases between the parallel regions of a step, or around its samples: which share of them one thread does is measured.
+#: Phases between the parallel regions of a step, or around its samples; the model measures their serial fraction.
 BETWEEN = ("exchange", "readout", "samples", "update", "check")
-#: So many threads that what is divided among them takes no time.
+#: A number of threads at which divided work takes no time.
 MANY_THREADS = 1 << 40
-#: Networks whose phases give the constants, of different shapes; one is many times larger than the caches.
+#: Networks of different shapes whose phases give the constants; one is many times larger than the caches.
 SHAPES: tuple[dict[str, Any], ...] = (
     {"neurons": 4000, "indegree": 1000, "rate": 10.0, "inputs": 100, "readouts": 2},
     {"neurons": 8000, "indegree": 200, "rate": 20.0, "inputs": 1000, "readouts": 10},
@@ -49,7 +49,7 @@ SHAPES: tuple[dict[str, Any], ...] = (
 )
 #: Bytes of a weight or trace, in single precision.
 VALUE_BYTES = 4
-#: Those of them whose steps on two ranks tell what a slice costs: one that is small, and one that is not.
+#: The networks that measure the cost of a slice on two ranks: a small one and a larger one.
 SHAPES_OF_RANKS = (SHAPES[4], SHAPES[5])
 
 
@@ -58,21 +58,21 @@ Runs = Sequence[tuple[ScalingConfig, Mapping[str, float]]]
 
 
 def work_of(config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str, float]:
-    """What one thread does in the whole run, of ``threads`` in each of ``ranks`` processes.
+    """Work of one of ``threads`` threads on each of ``ranks`` ranks in the whole run.
 
     Returns
     -------
     dict
-        ``events``: synapses that spikes reach; ``missed``: those of them that are not in the cache, of which each core of this
-        machine has its share; ``finalised``: those of them whose last spike was longer ago than the cutoff,
-        they are visited twice; ``branches``: axon branches that are delivered; ``spikes``: planned and logged; ``input_draws``
-        of Poisson sources; ``signals``: errors gathered per neuron; ``checked``: synapses examined for divergence after a call.
+        ``events``: synapses that spikes reach; ``missed``: events that miss the cache, of which each core of this machine has
+        an equal share; ``finalised``: events whose last spike was longer ago than the cutoff, which visit the synapse twice;
+        ``branches``: axon branches that are delivered; ``spikes``: planned and logged; ``input_draws`` of Poisson sources;
+        ``signals``: errors gathered per neuron; ``checked``: synapses checked for divergence after a call.
     """
     steps, workers = config.timed_steps, threads * ranks
     n, into, out = config.neurons, min(100, config.inputs), min(1000, config.neurons)
     emitted = n * config.rate * 1e-3 * steps
     arriving = 0.005 * config.inputs * steps
-    # A rank has branches of those sources alone that reach one of its neurons.
+    # A rank has axon branches only of sources that reach one of its neurons.
     reached = _reached(config.indegree, ranks) * emitted
     reached_in = _reached(n * into / config.inputs, ranks) * arriving
     synapses = n * (config.indegree + into) + config.readouts * out
@@ -104,7 +104,7 @@ def _cache_of_a_core() -> float:
 
 
 def _reached(targets: float, ranks: int) -> float:
-    """Share of the sources that reach a given rank, for sources with so many targets each, drawn at random."""
+    """Fraction of the sources that reach a given rank, if each source has this many random targets."""
     return 1.0 - (1.0 - 1.0 / ranks) ** targets if ranks > 1 else 1.0
 
 
@@ -117,13 +117,13 @@ class CostModel:
     constants : dict of dict
         Seconds for one unit of each term, by phase.
     serial : dict
-        Share, 0 to 1, of each phase in `BETWEEN` that one thread does, however many there are.
+        Fraction, 0 to 1, of each phase in `BETWEEN` that runs on one thread.
     wait : float
-        Seconds that the parallel regions of a step cost two threads; each doubling of the threads is assumed to add as much.
+        Seconds that the parallel regions of a step cost two threads; we assume that each doubling of the threads adds as much.
     crowding : float
-        By how much the divided work takes longer than its share: threads read the same memory, and wait for the slowest.
+        Slow-down of the divided work: threads share the memory, and wait for the slowest thread.
     slice : float
-        Seconds by which a rank that is one of several takes longer for a slice, message included, on one machine.
+        Extra seconds of a slice if there are several ranks on one machine, message included.
     latency, byte : float
         Seconds of one message between machines, and of one byte in it.
     """
@@ -139,7 +139,7 @@ class CostModel:
 
     @classmethod
     def fitted(cls, mode: str, runs: Runs) -> CostModel:
-        """Constants from the phases of some runs on one thread, by least squares of relative errors, none below zero."""
+        """Fit the constants to the phases of runs on one thread, by non-negative least squares of relative errors."""
         constants: dict[str, dict[str, float]] = {}
         for phase in sorted({name for _, phases in runs for name in phases} & set(TERMS)):
             terms = TERMS[phase]
@@ -153,7 +153,7 @@ class CostModel:
         return cls(mode, constants)
 
     def fit_threads(self, runs: Runs, threads: int) -> None:
-        """`serial`, `crowding` and `wait` from runs on some threads, by least squares of relative errors."""
+        """Fit `serial`, `crowding` and `wait` to runs on ``threads`` threads, by least squares of relative errors."""
         between = [phase for phase in BETWEEN if phase in self.constants]
         self.serial = {phase: self._serial_share(phase, runs, threads) for phase in between}
         table, rest, scale = [], [], []
@@ -170,23 +170,23 @@ class CostModel:
             self.crowding, self.wait = (float(value) for value in found)
 
     def _serial_share(self, phase: str, runs: Runs, threads: int) -> float:
-        """Share of a phase that is not divided: ``seconds = share * one + (1 - share) * divided``."""
+        """Serial fraction of a phase, from ``seconds = share * one + (1 - share) * divided``."""
         one = np.array([self._phases(config, 1, 1)[phase] for config, _ in runs])
         divided = np.array([self._phases(config, threads, 1)[phase] for config, _ in runs])
         seconds = np.array([phases.get(phase, 0.0) for _, phases in runs])
         scale = np.maximum(one, 1e-12)
         more, less = (seconds - divided) / scale, (one - divided) / scale
         square = float(less @ less)
-        # Where nothing of a phase is there to be divided, one thread does it.
+        # A phase without divided work is serial.
         return float(np.clip(more @ less / square, 0.0, 1.0)) if square > 0.0 else 1.0
 
     @staticmethod
     def _regions(config: ScalingConfig, threads: int) -> float:
-        """Steps, times the doublings of the threads."""
+        """Steps times the doublings of the threads."""
         return config.timed_steps * math.log2(threads)
 
     def fit_ranks(self, runs: Sequence[tuple[ScalingConfig, float]], ranks: int) -> None:
-        """`slice`, from the run time of networks on some ranks of this machine, one thread each."""
+        """Fit `slice` to the run times of networks on ``ranks`` ranks of this machine, one thread each."""
         scale = np.array([seconds for _, seconds in runs])
         rest = scale - [self.seconds(config, ranks=ranks) for config, _ in runs]
         steps = np.array([config.timed_steps for config, _ in runs])
@@ -203,13 +203,13 @@ class CostModel:
                 out[name] = longer * (1.0 - share) * out[name] + share * one[name]
             out["wait"] = self.wait * self._regions(config, threads)
         if ranks > 1:
-            # One allgather per step of 1 ms: spikes as four bytes each, in as many rounds as ranks can be halved.
+            # One allgather per step of 1 ms: four bytes per spike, log2(ranks) rounds.
             rounds, others = math.ceil(math.log2(ranks)), work["sent"] * (ranks - 1)
             out["messages"] = (self.slice + self.latency * rounds) * work["steps"] + 4.0 * self.byte * others
         return out
 
     def _phases(self, config: ScalingConfig, threads: int, ranks: int) -> dict[str, float]:
-        """Seconds of the work of one thread, if all of it is divided."""
+        """Seconds of one thread's work if all work is divided."""
         work = work_of(config, threads, ranks)
         return {
             phase: sum(constant * work[term] for term, constant in terms.items())
@@ -217,9 +217,9 @@ class CostModel:
         }
 
     def serial_fraction(self, config: ScalingConfig, ranks: int = 1) -> float:
-        """Share of the time of one thread that more threads do not shorten: Amdahl's serial fraction.
+        """Amdahl's serial fraction: the part of the time of one thread that more threads do not shorten.
 
-        It counts what one thread does alone, and the part of the divided phases that does not become less with the threads,
+        The fraction counts the serial work, and the part of the divided phases that does not shrink with the number of threads,
         such as finding axon branches.
         """
         one, many = self._phases(config, 1, ranks), self._phases(config, MANY_THREADS, ranks)
@@ -232,9 +232,9 @@ class CostModel:
 
 
 def calibrate(mode: str, *, steps: int = 300, repeats: int = 3, **fixed: Any) -> CostModel:
-    """Measure the networks in `SHAPES`, each some times, and fit the constants to the medians.
+    """Measure the networks in `SHAPES` several times each, and fit the constants to the medians.
 
-    On one thread, phase by phase; then, where they exist, on two threads, and some of them on two ranks.
+    The runs use one thread, phase by phase; then, if possible, two threads, and some networks two ranks.
     """
     model = CostModel.fitted(mode, _measured(mode, 1, steps, repeats, fixed))
     if describe_installation()["threads"] > 1:
@@ -247,7 +247,7 @@ def calibrate(mode: str, *, steps: int = 300, repeats: int = 3, **fixed: Any) ->
 
 
 def _measured(mode: str, threads: int, steps: int, repeats: int, fixed: Mapping[str, Any]) -> Runs:
-    """The phases of each network, of the run among some that took the median time."""
+    """Phases of each network, from the run with the median time."""
     runs = []
     for shape in SHAPES:
         config = ScalingConfig(mode=mode, steps=steps, timers=True, threads=threads, **shape, **fixed)

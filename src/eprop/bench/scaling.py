@@ -1,8 +1,8 @@
-"""The scaling benchmark: a sparse recurrent network whose neurons spike by the clock.
+"""The scaling benchmark: a sparse recurrent network with forced spikes at fixed intervals.
 
-The shape is that of the benchmark of Korcsak-Gorzo et al. 2025 (arXiv 2511.21674): plastic recurrent connections with
-a fixed in-degree, static connections from Poisson inputs and onto readouts, sparse random feedback, dt and all delays
-1 ms. Spikes are forced with a fixed interval and random phases, membranes are integrated all the same.
+The shape follows the benchmark of Korcsak-Gorzo et al. 2025 (arXiv 2511.21674): plastic recurrent connections with
+a fixed in-degree, static connections from Poisson inputs and to readouts, sparse random feedback; dt and all delays are
+1 ms. Spikes are forced with a fixed interval and random phases; membranes are integrated nevertheless.
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ from eprop.rules import STDP, EProp, EPropPlus, GradientDescent, Rule, Static
 from eprop.training.machine import peak_memory, resident_memory
 
 MODES = ("static", "eprop", "eprop+", "stdp")
-# Largest recurrent weight with STDP, mV; weights begin anywhere below.
+# Largest recurrent weight with STDP, mV; initial weights are uniform below.
 STDP_W_MAX = 0.01
 SHORTEST_WARM_UP = 20
-#: Options that one mode alone heeds.
+#: Options that have an effect in one mode only.
 NEEDED = {"cutoff": "eprop+", "sample": "eprop", "mu": "stdp"}
 VALUE_BYTES = {"single": 4, "double": 8}
 
 
 @dataclass(frozen=True)
 class ScalingConfig(Description):
-    """What is run; the field names are the options of ``eprop bench scaling``."""
+    """Parameters of the benchmark; the field names are the options of ``eprop bench scaling``."""
 
     neurons: int = param(1000, kind=int, at_least=2, doc="recurrent neurons")
     indegree: int = param(1000, kind=int, at_least=1, doc="recurrent connections into each neuron")
     rate: float = param(10.0, unit="Hz", above=0.0, doc="rate of the forced spikes")
-    steps: int = param(1000, kind=int, at_least=1, doc="steps that are timed, of 1 ms")
+    steps: int = param(1000, kind=int, at_least=1, doc="timed steps of 1 ms")
     mode: str = param("eprop+", kind=str, doc="plasticity of the recurrent connections")
     threads: int = param(1, kind=int, at_least=1, doc="threads")
-    precision: str = param("single", kind=str, doc="type of what is stored per synapse")
+    precision: str = param("single", kind=str, doc="precision of the numbers per synapse")
     cutoff: float = param(100.0, unit="ms", above=0.0, doc="trace cutoff of e-prop+")
     sample: int = param(1000, kind=int, at_least=2, doc="steps of a sample, after which e-prop changes its weights")
     mu: float = param(0.0, at_least=0.0, doc="exponents of STDP: 0 additive, 1 multiplicative")
-    inputs: int = param(100, kind=int, at_least=1, doc="Poisson inputs, 5 Hz, each neuron takes up to 100")
-    readouts: int = param(2, kind=int, at_least=1, doc="readouts, each takes up to 1000")
+    inputs: int = param(100, kind=int, at_least=1, doc="Poisson inputs of 5 Hz; each neuron receives up to 100")
+    readouts: int = param(2, kind=int, at_least=1, doc="readouts; each receives up to 1000 neurons")
     seed: int = param(1, kind=int, at_least=0, doc="seed")
     timers: bool = param(False, kind=bool, doc="measure the phases of a step as well")
 
     def validate(self) -> None:
-        """Known mode, and a rate that the step can carry."""
+        """Check the mode, and that the rate is at most one spike per step."""
         if self.mode not in MODES:
             raise ParameterError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         if self.rate > 1000.0:
@@ -65,22 +65,22 @@ class ScalingConfig(Description):
 
     @property
     def sample_steps(self) -> int:
-        """Steps of a sample: no more than there are."""
+        """Steps of a sample, at most ``steps``."""
         return min(self.sample, self.steps)
 
     @property
     def timed_steps(self) -> int:
-        """Steps that are timed; with e-prop whole samples."""
+        """Timed steps; with e-prop a multiple of the sample."""
         return self.steps // self.sample_steps * self.sample_steps if self.mode == "eprop" else self.steps
 
     @property
     def warm_up(self) -> int:
-        """Steps before: until every neuron has spiked, for the first spike of a synapse costs less than any other."""
+        """Steps before the timed ones, until every neuron has spiked: the first spike of a synapse costs less than others."""
         return self.sample_steps if self.mode == "eprop" else max(SHORTEST_WARM_UP, math.ceil(1000.0 / self.rate) + 1)
 
 
 def unused_options(config: Description, mode: str) -> list[str]:
-    """Options that were changed although they change nothing in a mode."""
+    """Options that were changed although they have no effect in the mode."""
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     return [
         name for name, needed in NEEDED.items()
@@ -90,13 +90,13 @@ def unused_options(config: Description, mode: str) -> list[str]:
 
 @dataclass
 class ScalingResult:
-    """What one side took; times in s, memory in bytes.
+    """Measurements of one simulator; times in s, memory in bytes.
 
-    ``bytes_per_synapse`` counts the arrays with one entry per synapse, of NEST all that the process grew by;
-    ``resident_bytes_per_synapse`` is the latter on both sides, None of a process that grew by less than its arrays hold, for
-    it used memory again: then its growth says nothing. ``synaptic_events`` are counted, of NEST expected. ``phases`` are
-    seconds of the run, if they were measured; ``bandwidth_fraction`` is what the bytes that events must move make of the
-    triad's, None for NEST.
+    ``bytes_per_synapse`` counts the arrays with one entry per synapse; for NEST it is the growth of the process.
+    ``resident_bytes_per_synapse`` is the growth of the process for both simulators. It is None if the process grew by less
+    than the size of its arrays, because it reused freed memory. ``synaptic_events`` are counted; for NEST they are the
+    expected number. ``phases`` are seconds of the run, if measured. ``bandwidth_fraction`` is the rate of the bytes that
+    events must move, divided by the bandwidth of the triad; None for NEST.
     """
 
     simulator: str
@@ -122,7 +122,7 @@ class ScalingResult:
     ranks: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionary, for JSON."""
+        """Plain dictionary for JSON."""
         return dataclasses.asdict(self)
 
 
@@ -163,9 +163,9 @@ def _rule(config: ScalingConfig) -> Rule:
 
 
 def run_scaling(config: ScalingConfig, comm: Communicator | None = None) -> ScalingResult:
-    """Build and run the network, on several ranks together; building and the first steps are not part of the run time.
+    """Build and run the network, on all ranks together; the run time leaves out the building and the warm-up.
 
-    Memory is that of all ranks, times and phases are those of this one.
+    Memory is the sum over all ranks, times and phases belong to this rank.
     """
     comm = comm or Serial()
     network, before = network_of(config), resident_memory() or 0
@@ -174,7 +174,7 @@ def run_scaling(config: ScalingConfig, comm: Communicator | None = None) -> Scal
     built = time.perf_counter() - began
     run_steps(sim, config, config.warm_up)
     events, phases = sim.events, sim.phases
-    comm.gather(None)  # begin together
+    comm.gather(None)  # start all ranks together
     began = time.perf_counter()
     run_timed(sim, config)
     seconds, after = time.perf_counter() - began, resident_memory() or 0
@@ -196,26 +196,26 @@ def run_scaling(config: ScalingConfig, comm: Communicator | None = None) -> Scal
 
 
 def _moved(config: ScalingConfig, events: int, synapses: int) -> float:
-    """Bytes of synapse arrays that the events must move at least."""
+    """Bytes of synapse arrays that the events move at least."""
     value = VALUE_BYTES[config.precision]
     per_sample = bytes_per_sample(config.mode, value) * synapses * (config.timed_steps / config.sample_steps)
     return bytes_per_event(config.mode, value) * events + per_sample
 
 
 def simulator_of(config: ScalingConfig, network: Network | None = None, comm: Communicator | None = None) -> Simulator:
-    """A simulator with the options of a configuration, of its network."""
+    """Build the simulator of a configuration."""
     network = network or network_of(config)
     return Simulator(network, comm=comm, threads=config.threads, precision=config.precision, timers=config.timers)
 
 
 def run_timed(sim: Simulator, config: ScalingConfig) -> None:
-    """The steps that are timed, of e-prop in samples."""
+    """Run the timed steps; e-prop runs them in samples."""
     for _ in range(config.timed_steps // config.sample_steps if config.mode == "eprop" else 1):
         run_steps(sim, config, config.sample_steps if config.mode == "eprop" else config.steps)
 
 
 def run_steps(sim: Simulator, config: ScalingConfig, steps: int) -> None:
-    """Some steps; e-prop per sample runs them as one sample, forward, backward and update."""
+    """Run some steps; e-prop per sample runs them as one sample, forward, backward and update."""
     target = np.ones((1, 1, sim.network.population("out").size))
     if config.mode == "eprop":
         sim.train(sim.samples(1, steps, targets={"out": target}))
@@ -224,7 +224,7 @@ def run_steps(sim: Simulator, config: ScalingConfig, steps: int) -> None:
 
 
 def compare_with_nest(config: ScalingConfig) -> ScalingResult:
-    """The same network in NEST, in a process of its own so that memory is counted for it alone.
+    """Run the same network in NEST, in a separate process so that its growth is the memory of NEST alone.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The command ``eprop``: parses, calls the package, prints. Nothing heavy is imported before a command needs it."""
+"""The command ``eprop`` parses options, calls the package and prints. Commands import heavy modules late."""
 
 from eprop.cli.app import app, main
 

@@ -1,4 +1,4 @@
-"""The commands of ``eprop`` and how they hang together; one line for each."""
+"""The program ``eprop``: one line registers each command."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ HELP = """Event-driven e-prop training of recurrent spiking neural networks.
 
 A first try, offline, in a few minutes:  eprop train nmnist
 
-It leaves a folder in runs/ with the configuration, the metrics, the trained
-network and figures; eprop evaluate and eprop plot read it.
+The command leaves a folder in runs/ with the configuration, the metrics, the
+trained network and figures. eprop evaluate and eprop plot read this folder.
 """
 
 
 class _Commands(Program):
-    """Commands, that which everybody needs first; those that have others below them would all come last."""
+    """Group that lists its commands in the order of first use; click would list all groups last."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=lambda name: name != "train")
@@ -61,7 +61,7 @@ def root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    """Options of the command itself."""
+    """Declare the options of the program itself."""
 
 
 root.__doc__ = HELP
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def _end_unwritten(error: OSError) -> None:
-    """End after an error of the parser's own output, help or version; commands tell of theirs themselves."""
+    """Exit after an error while the parser writes help or version; commands report their own write errors."""
     try:
         with written():
             raise error

@@ -28,30 +28,30 @@ def scaling(
     neurons: Annotated[int, typer.Option(help="Recurrent neurons.")] = 1000,
     indegree: Annotated[int, typer.Option(help="Recurrent connections into each neuron.")] = 1000,
     rate: Annotated[float, typer.Option(help="Rate of the forced spikes, Hz.")] = 10.0,
-    steps: Annotated[int, typer.Option(help="Steps of 1 ms that are timed.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Timed steps of 1 ms.")] = 1000,
     mode: Annotated[str, typer.Option(help="static, eprop (per sample), eprop+ (per spike) or stdp.")] = "eprop+",
     threads: Annotated[int, typer.Option(help="Threads.")] = 1,
-    precision: Annotated[str, typer.Option(help="single or double: what is stored per synapse.")] = "single",
+    precision: Annotated[str, typer.Option(help="Precision of the numbers per synapse: single or double.")] = "single",
     cutoff: Annotated[float, typer.Option(help="Trace cutoff of e-prop+, ms.")] = 100.0,
-    sample: Annotated[int, typer.Option(help="Steps of a sample of e-prop, of NEST's update interval.")] = 1000,
+    sample: Annotated[int, typer.Option(help="Steps of a sample of e-prop, and of NEST's update interval.")] = 1000,
     mu: Annotated[float, typer.Option(help="Exponents of STDP: 0 additive, 1 multiplicative.")] = 0.0,
     inputs: Annotated[int, typer.Option(help="Poisson inputs of 5 Hz.")] = 100,
     readouts: Annotated[int, typer.Option(help="Readouts.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed.")] = 1,
     timers: Annotated[bool, typer.Option("--timers", help="Measure the phases of a step.")] = False,
-    compare: Annotated[str | None, typer.Option(help="nest: run the same network in NEST as well.")] = None,
+    compare: Annotated[str | None, typer.Option(help="nest: also run the same network in NEST.")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Time a sparse recurrent network whose neurons spike by the clock.
+    """Time a sparse recurrent network whose neurons spike at fixed intervals.
 
-    An event is a spike that arrives at a synapse. Building and the steps
-    until all neurons have spiked once are not part of the time.
+    An event is a spike that arrives at a synapse. The time leaves out the
+    building of the network and the steps until all neurons have spiked once.
     The memory per synapse counts the arrays that have one entry per synapse;
-    propagators belong to neurons and are given apart. Memory is that of all ranks
-    together, threads are those of each. NEST runs in a process of its own;
-    its memory is the growth of that process, and its events are those that
-    are expected.
+    propagators belong to neurons and are listed separately. Memory is the sum
+    over all ranks, threads are per rank. NEST runs in a process of its own.
+    The memory of NEST is the growth of that process, and the events of NEST
+    are the expected number.
 
     [bold]Examples[/bold]
 
@@ -70,7 +70,7 @@ def scaling(
     _check_compare(compare)
     comm = find_communicator()
     if compare and comm.size > 1:
-        raise ParameterError("NEST's packages run in one process: leave out --compare, or mpiexec")
+        raise ParameterError("--compare nest runs in one process: leave out --compare, or mpiexec")
     config = ScalingConfig(
         neurons=neurons, indegree=indegree, rate=rate, steps=steps, mode=mode, threads=threads, precision=precision,
         cutoff=cutoff, sample=sample, mu=mu, inputs=inputs, readouts=readouts, seed=seed, timers=timers,
@@ -102,7 +102,7 @@ def event_cost(
     quantity: Annotated[
         list[str] | None,
         typer.Option(
-            help="What is varied: interval, cutoff (of e-prop+), neurons or indegree; may be given more than once.  "
+            help="Quantity to vary: interval, cutoff (of e-prop+), neurons or indegree. May be given more than once.  "
             "\\[default: all]"
         ),
     ] = None,
@@ -110,23 +110,23 @@ def event_cost(
     indegree: Annotated[int, typer.Option(help="Recurrent connections into each neuron.")] = 1000,
     interval: Annotated[float, typer.Option(help="Interval between the spikes of a neuron, ms.")] = 100.0,
     cutoff: Annotated[float, typer.Option(help="Trace cutoff of e-prop+, ms.")] = 100.0,
-    events: Annotated[float, typer.Option(help="Events of each measurement, about.")] = 2e7,
+    events: Annotated[float, typer.Option(help="Approximate number of events of each measurement.")] = 2e7,
     mode: Annotated[str, typer.Option(help="static, eprop+ or stdp.")] = "eprop+",
-    precision: Annotated[str, typer.Option(help="single or double: what is stored per synapse.")] = "single",
+    precision: Annotated[str, typer.Option(help="Precision of the numbers per synapse: single or double.")] = "single",
     threads: Annotated[int, typer.Option(help="Threads.")] = 1,
-    repeats: Annotated[int, typer.Option(help="Measurements of each point; the median counts.")] = 3,
-    compare: Annotated[str | None, typer.Option(help="nest: measure NEST as well.")] = None,
+    repeats: Annotated[int, typer.Option(help="Measurements of each point; the median is reported.")] = 3,
+    compare: Annotated[str | None, typer.Option(help="nest: also measure NEST.")] = None,
     figure: Annotated[
-        Path | None, typer.Option(parser=path_of, metavar="FILE", help="Draw the curves: a PNG or PDF.")
+        Path | None, typer.Option(parser=path_of, metavar="FILE", help="Draw the curves into a PNG or PDF file.")
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show what one event costs, against the silence before it, the cutoff and the size of the network.
+    """Measure the cost of one event as interval, cutoff and network size vary.
 
-    One quantity at a time is varied around a network. The cost is the time
-    of a run by its events, neurons and propagators included, and, of
-    ours, what delivering takes of that.
+    The command varies one quantity at a time. The cost is the time of a run
+    divided by its events; it includes neurons and propagators. For eprop, a
+    second column gives the part of the cost that is delivery.
 
     [bold]Examples[/bold]
 
@@ -154,12 +154,12 @@ def event_cost(
     try:
         with written():
             if as_json:
-                # What was not measured is null: JSON has no NaN.
+                # Write null for a missing measurement: JSON has no NaN.
                 rows = [{k: None if v != v else v for k, v in dataclasses.asdict(p).items()} for p in points]
                 print(json.dumps({"config": config.to_dict(), "points": rows}))
             else:
                 _print_costs(points)
-    finally:  # last, and whatever became of the text: of the two, each is there even if the other cannot be written
+    finally:  # draw the figure even if the text could not be written
         if figure is not None:
             save(draw_event_cost({name: [p for p in points if p.quantity == name] for name in names}), figure)
 
@@ -172,7 +172,7 @@ def _check_compare(compare: str | None) -> None:
 
 
 def _tell_idle(config: Any, mode: str, *, silent: bool = False) -> None:
-    """Warn of options that change nothing."""
+    """Warn of options that have no effect in this mode."""
     from eprop.bench.scaling import unused_options
     from eprop.cli.report import Reporter
     from eprop.training import UnusedParameterWarning
@@ -212,18 +212,18 @@ def _print_table(report: dict[str, Any]) -> None:
         ratio = [f"{report['ratios'][key]:.1f}" if key in report["ratios"] else ""] if "nest" in report else []
         cells = ["-" if side[key] is None else form(side[key]) for side in sides]
         if key == "synaptic_events" and "nest" in report:
-            cells[1] += " expected"  # NEST counts none
+            cells[1] += " expected"  # NEST does not count events
         table.add_row(label, *cells, *ratio)
     console = Console()
     console.print(table)
     if "nest" in report:
-        console.print("memory per synapse: of eprop what its arrays hold, of NEST what its process grew by")
+        console.print("memory per synapse: for eprop the bytes of its arrays, for NEST the growth of its process")
     if report["resident_bytes_per_synapse"] is None:
-        console.print("the process of eprop grew by less than its arrays hold, for it used memory again")
+        console.print("the process of eprop grew by less than the size of its arrays: it reused freed memory")
     triad, share = report["triad_bytes_per_second"], report["bandwidth_fraction"]
     of = " of rank 0" if report["ranks"] > 1 else ""
     console.print(
-        f"memory: the triad{of} runs at {triad / 1e9:.1f} GB/s; the events alone move {100 * share:.0f} % of that"
+        f"memory: the triad{of} runs at {triad / 1e9:.1f} GB/s; the events alone move {100 * share:.0f} % of that rate"
     )
     if report["phases"]:
         console.print(
@@ -254,5 +254,5 @@ def _print_costs(points: list[Any]) -> None:
 
 
 def _with_span(value: float, low: float, high: float, digits: int) -> str:
-    """``5.03 (4.97-5.12)``; the number alone, of a single measurement."""
+    """Format as ``5.03 (4.97-5.12)``, or the number alone for a single measurement."""
     return f"{value:.{digits}f}" + (f" ({low:.{digits}f}-{high:.{digits}f})" if low == low else "")

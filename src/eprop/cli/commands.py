@@ -1,4 +1,4 @@
-"""What all commands share with each other: how help shows flags, and one line for what the parser refuses."""
+"""Base classes of all commands: help of flags, and parser errors in one line."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typer.core import TyperCommand, TyperGroup
 
 from eprop.cli.guard import FAILED, say
 
-# The parser has no public name for it.
+# typer does not export this class under a public name.
 UsageError: Any = typer.BadParameter.__bases__[0]
 
 
 class Command(TyperCommand):
-    """A command whose help shows a flag as it is typed, without the type of a value it does not take."""
+    """A command whose help shows a flag without a type, since a flag takes no value."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """As the base class; flags without a type."""
+        """Return the parameters of the base class, flags without a type."""
         return _bare(super().get_params(ctx))
 
 
 class Group(TyperGroup):
-    """As `Command`, of what has commands below."""
+    """A command with subcommands; its help shows flags as `Command` does."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """As the base class; flags without a type."""
+        """Return the parameters of the base class, flags without a type."""
         return _bare(super().get_params(ctx))
 
 
 class Program(Group):
-    """The command line as a whole: what its parser refuses is told in one line, as every other error."""
+    """The whole program: it reports an error of the parser in one line, like every other error."""
 
     def main(self, args: Any = None, prog_name: Any = None, *rest: Any, **given: Any) -> Any:
-        """As the base class."""
+        """Run the program as the base class does, and shorten the errors of the parser."""
         if not given.get("standalone_mode", True):
             return super().main(args, prog_name, *rest, **given)
         try:
             code = super().main(args, prog_name, *rest, **{**given, "standalone_mode": False})
         except UsageError as error:
-            if type(error).__name__ != "NoArgsIsHelpError":  # the help is there already
+            if type(error).__name__ != "NoArgsIsHelpError":  # click has already printed the help
                 say(f"error: {_refused(error)}")
             code = FAILED
         sys.exit(code)
@@ -54,7 +54,7 @@ def _bare(params: list[Any]) -> list[Any]:
 
 
 def _refused(error: Any) -> str:
-    """What the parser says, in one line, with the value that it leaves out, and where to look."""
+    """Format an error of the parser in one line: message, refused value, and the help command."""
     text = " ".join(error.format_message().split()).removesuffix(".")
     details = getattr(error.__cause__, "errors", None)
     if details is not None:

@@ -1,4 +1,4 @@
-"""``eprop evaluate``: judge the network of a run."""
+"""``eprop evaluate``: test the network of a run."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def evaluate(
             metavar="DIR|ZIP",
             parser=path_of,
             show_default=False,
-            help="For nmnist: recordings, or a folder of MNIST files whose test digits are simulated. Where there are a "
-            "Test and a Train part, Test is taken. May be given more than once.  \\[default: the run's own test data]",
+            help="For nmnist: recordings, or a folder of MNIST files whose test digits are simulated. If a folder has "
+            "a Test and a Train part, Test is taken. May be given more than once.  \\[default: the run's own test data]",
         ),
     ] = None,
     fresh: Annotated[
@@ -39,7 +39,7 @@ def evaluate(
             metavar="N",
             min=1,
             show_default=False,
-            help="For tasks that make their trials: judge by N new ones instead, which no other part of the run has used.",
+            help="For tasks that generate trials: test on N new trials, which no other part of the run has used.",
         ),
     ] = None,
     episodes: Annotated[
@@ -48,7 +48,7 @@ def evaluate(
             metavar="N",
             min=1,
             show_default=False,
-            help="For tasks that are learned from reward: judge by N episodes.  \\[default: as many as the run's own test]",
+            help="For tasks with reward: test on N episodes.  \\[default: as many as the run's own test]",
         ),
     ] = None,
     threads: Annotated[
@@ -59,10 +59,11 @@ def evaluate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Judge the network of a run: its score; of classes also the confusion matrix; of what acts, the mean return.
+    """Test the network of a run: score, confusion matrix (classification) or mean return (reward).
 
-    Weights are frozen and samples shuffled. A run that was stopped is judged
-    as its last checkpoint left it; a warning says after how many samples.
+    Weights are frozen and samples are shuffled. If the run was stopped, the
+    command tests the last checkpoint and warns after how many samples the
+    run stopped.
 
     [bold]Examples[/bold]
 
@@ -98,7 +99,7 @@ def evaluate(
 
 
 def _of_returns(returns: Returns) -> dict[str, Any]:
-    """What ``--json`` prints of episodes."""
+    """Return the results of episodes for ``--json``."""
     return {
         "episodes": int(returns.totals.size),
         "mean_return": returns.mean,
@@ -110,7 +111,7 @@ def _of_returns(returns: Returns) -> dict[str, Any]:
 
 
 def _facts(task: Task, outcome: Evaluation, test: Trials) -> dict[str, Any]:
-    """What ``--json`` prints."""
+    """Return the results of an evaluation for ``--json``."""
     from eprop.training import per_class_error
     from eprop.training.sample_run import simulated
 

@@ -1,4 +1,4 @@
-"""``eprop figure``: make a figure of the paper. A command for each figure, its options from the figure's parameters."""
+"""``eprop figure``: make a figure of the paper. Each figure is a command, with options from the figure's parameters."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from eprop.cli.parameter_options import default_text, option_of
 if TYPE_CHECKING:
     from eprop.figures import FigureResult, PaperFigure
 
-HELP = """Make a counterpart of a figure of the paper: compute its numbers, draw it.
+HELP = """Compute and draw a counterpart of a figure of the paper.
 
-A folder holds the figure as PNG and PDF (--format), the numbers behind it as CSV
-files, and all that was computed for them. The same command again only
-draws; after Ctrl-C it goes on with what is missing.
+The folder holds the figure as PNG and PDF (--format), its numbers as CSV
+files, and all computed results. Repeating the command draws the figure again
+without computing. After Ctrl-C, the same command computes the missing results.
 """
 _OF_FIGURE, _RUN = "This figure", "Run"
 
 
 class _Figures(Group):
-    """A command for each figure, made when it is asked for."""
+    """A command for each figure, created on request."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         from eprop.figures import FIGURES
@@ -51,7 +51,7 @@ app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Figures)
 
 @app.callback()
 def figure() -> None:
-    """Make a counterpart of a figure of the paper."""
+    """Compute and draw a counterpart of a figure of the paper."""
 
 
 figure.__doc__ = HELP
@@ -65,18 +65,16 @@ def _make(
             parser=path_of,
             rich_help_panel=_RUN,
             show_default=False,
-            help="Folder of the figure. Where it holds the figure already, its options stay, but for those given.  "
-            "\\[default: figures/figure-NUMBER, with -quick behind for a quick one]",
+            help="Folder of the figure. If the folder holds the figure already, its options stay, except those given "
+            "here.  \\[default: figures/figure-NUMBER, with -quick appended for a quick one]",
         ),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", rich_help_panel=_RUN, help="Forget what is in the folder: compute all anew.")
+        bool, typer.Option("--fresh", rich_help_panel=_RUN, help="Ignore the results in the folder: compute all anew.")
     ] = False,
     threads: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", rich_help_panel=_RUN, show_default=False, help="Cores to take.  \\[default: all there are]"
-        ),
+        typer.Option(metavar="N", rich_help_panel=_RUN, show_default=False, help="Cores to use.  \\[default: all]"),
     ] = None,
     formats: Annotated[
         list[str] | None,
@@ -92,11 +90,11 @@ def _make(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """The options that all figures have, behind their own."""
+    """Declare the options that all figures share; they follow the figure's own options."""
 
 
 def _command(kind: type[PaperFigure]) -> Any:
-    """The command of one figure."""
+    """Make the command of one figure."""
     from eprop.parameters import parameters_of
 
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
@@ -124,7 +122,7 @@ def _command(kind: type[PaperFigure]) -> Any:
 
 
 def _help(kind: type[PaperFigure]) -> str:
-    """The docstring of a figure, its heading of examples as a terminal shows one."""
+    """Return the docstring of a figure with its heading of examples formatted for a terminal."""
     text, heading, examples = inspect.cleandoc(kind.__doc__ or "").partition("Examples\n--------\n::\n\n")
     return text + ("[bold]Examples[/bold]\n\n" + textwrap.indent(textwrap.dedent(examples), "  ") if heading else "")
 
@@ -160,7 +158,7 @@ def _carry_out(
 
 
 def _facts(made: FigureResult) -> dict[str, Any]:
-    """What ``--json`` prints."""
+    """Return the results of a figure for ``--json``."""
     return {
         "folder": str(made.folder),
         "pictures": [str(path) for path in made.pictures],

@@ -1,4 +1,4 @@
-"""From errors of the package to one clear line and an exit code."""
+"""Turn errors of the package into one clear line and an exit code."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Trust = Annotated[
     bool,
     typer.Option(
         "--trust",
-        help="Run the Python file of a task that the run names, though no run that you trained has used it as it is now. "
-        "Read it first.",
+        help="Run the Python file of the task that the run names, even if the file has changed since your own runs "
+        "used it, or comes from somebody else. Read the file first.",
     ),
 ]
 
@@ -35,10 +35,10 @@ FAILED, INTERRUPTED = 2, 130
 
 
 def guarded(command: Command) -> Command:
-    """Decorate a command: our errors become exit code 2 and a line on standard error, Ctrl-C becomes 130.
+    """Decorate a command: report an error of the package in one line with exit code 2, and Ctrl-C with 130.
 
-    So does any error that arises in the file of a task of one's own. The command's option ``debug`` shows the traceback
-    instead. Other errors that are not ours are bugs, and look like it.
+    The same holds for any error that the file of a user's task raises. With the option ``debug`` the command shows the
+    traceback instead. Any other error is a bug of the package and keeps its traceback.
     """
 
     @functools.wraps(command)
@@ -61,17 +61,17 @@ def guarded(command: Command) -> Command:
 
 
 def path_of(text: str) -> Path:
-    """A path as it was given; ``~`` is the home folder, which the shell leaves alone in ``--out=~/runs``."""
+    """Return the path; expand ``~``, which the shell does not expand in ``--out=~/runs``."""
     if not str(text):
         raise typer.BadParameter("a path must not be empty; write . for the current folder")
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # ~name of nobody: a name like any other
+    except RuntimeError:  # "~name" without such a user is an ordinary name
         return Path(text)
 
 
 def alone(command: Command) -> Command:
-    """Decorate a command that one process carries out: under ``mpiexec`` all ranks refuse it before they do anything."""
+    """Decorate a command that needs a single process: under ``mpiexec`` all ranks refuse the command at once."""
 
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -79,14 +79,14 @@ def alone(command: Command) -> Command:
         from eprop.parallel import started_by_mpi
 
         if started_by_mpi():
-            raise ParameterError("this command takes a single process: leave out mpiexec")
+            raise ParameterError("this command runs in a single process: leave out mpiexec")
         return command(*args, **kwargs)
 
     return wrapper  # type: ignore[return-value]
 
 
 def _say_stopped(text: str, together: bool) -> None:
-    """One line, from rank 0 if all ranks stopped together; if this one did not, the others would wait for it forever."""
+    """Report the stop: rank 0 prints if all ranks stopped together; otherwise end the other ranks, which would wait."""
     from eprop.parallel import end_ranks, find_communicator, started_by_mpi
 
     if not together:
@@ -96,7 +96,7 @@ def _say_stopped(text: str, together: bool) -> None:
 
 
 def _is_explained(error: Exception) -> bool:
-    """Whether one line is enough: an error of ours or of the machine, or one of a file whose line can be named."""
+    """Whether one line is enough: an error of the package, of the system, or in the file of a user's task."""
     from eprop.errors import EPropError
     from eprop.tasks.registry import line_in_task
 
@@ -104,7 +104,7 @@ def _is_explained(error: Exception) -> bool:
 
 
 def text_of(error: BaseException) -> str:
-    """What a person reads of an error."""
+    """Return the message of an error with its notes."""
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
     return _message(error) + notes
 
@@ -116,13 +116,13 @@ def _message(error: BaseException) -> str:
     if (where := line_in_task(error)) is not None:
         return f"{where}: {error}" if isinstance(error, EPropError) else f"{where}: {type(error).__name__}: {error}"
     if isinstance(error, MemoryError) and not isinstance(error, EPropError):
-        return f"not enough memory ({error}); take fewer samples or neurons, or precision = single"
-    # A parameter of a class of the package is an option or a setting here.
+        return f"not enough memory ({error}): take fewer samples or neurons, or precision = single"
+    # On the command line, a parameter is an option or a setting: drop the class name.
     return re.sub(r"^[A-Z]\w*\.(?=\w+ must )", "", str(error)) or type(error).__name__
 
 
 def say(text: str) -> None:
-    """One line on standard error; where that cannot be written, there is nobody to tell."""
+    """Print one line on standard error; ignore a standard error that cannot be written."""
     try:
         print(f"eprop: {text}", file=sys.stderr, flush=True)
     except OSError:

@@ -22,7 +22,7 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.html", parser=path_of, show_default=False, help="The page.  \\[default: RUN/report.html]"
+            metavar="FILE.html", parser=path_of, show_default=False, help="File to write.  \\[default: RUN/report.html]"
         ),
     ] = None,
     trust: Trust = False,
@@ -32,8 +32,8 @@ def report(
 ) -> None:
     """Write one HTML page about a run: result, curves, confusion, activity, weights, configuration, machine.
 
-    The page holds its figures itself, so that it can be sent by mail. It
-    also says how the run is repeated.
+    The page embeds its figures, so that it can be sent by mail. It also says
+    how to repeat the run.
 
     [bold]Examples[/bold]
 

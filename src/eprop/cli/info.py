@@ -1,4 +1,4 @@
-"""``eprop info``: what is installed, and what it runs on."""
+"""``eprop info``: print versions and the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eprop.cli.output import written
 @guarded
 @alone
 def info(as_json: Json = False, debug: Debug = False) -> None:
-    """Print versions, the core that runs, threads, caches and memory: what a report of an error should contain.
+    """Print versions, core, threads, caches and memory. Include this output when you report an error.
 
     [bold]Example[/bold]
 

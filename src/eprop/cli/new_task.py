@@ -1,4 +1,4 @@
-"""``eprop new-task``: a task of one's own, to begin with."""
+"""``eprop new-task``: write the file of a user's own task."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eprop.cli.output import written
 @guarded
 @alone
 def new_task(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case words joined by hyphens: delayed-match.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case words with hyphens, such as delayed-match.")],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -27,10 +27,10 @@ def new_task(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write a task of your own to begin with: a file that runs, with every part explained.
+    """Write the file of a new task: it runs at once, and its comments explain every part.
 
-    It holds a small task that learns in seconds. Change it, and run it with
-    eprop train FILE after every change.
+    The file holds a small task that learns in seconds. Change the file, and
+    run eprop train FILE after every change.
 
     [bold]Examples[/bold]
 
@@ -44,8 +44,8 @@ def new_task(
 
     file, text = made(name, out)
     if file.exists():
-        raise OutputError(f"{file}: is there already; give another name or --out")
+        raise OutputError(f"{file} exists already: give another name or --out")
     write_text(file, text)
     if not quiet:
         with written():
-            print(f"{file}: written; run it with: eprop train {file}")
+            print(f"{file}: written; to run the task: eprop train {file}")

@@ -1,4 +1,4 @@
-"""Standard output and standard error as they may be: full, closed, a pipe without a reader, or in plain ASCII."""
+"""Standard output and standard error that may be full, closed, a pipe without a reader, or ASCII only."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import os
 import sys
 from collections.abc import Iterator
 
-#: Exit code where nobody reads the output any more: that which a shell gives to what SIGPIPE ends.
+#: Exit code if the reader of a pipe is gone: the code that a shell gives to a process ended by SIGPIPE.
 PIPE_CLOSED = 141
 
 
 class _Closed(io.TextIOBase):
-    """In place of a standard output that was closed before Python began: what is written fails as on a full disk."""
+    """Stands in for a standard output that was closed before Python began: writing fails as on a full disk."""
 
     def write(self, text: str, /) -> int:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def mend_streams() -> None:
-    """Make streams of those that are closed, and standard output print ``?`` for what it cannot encode.
+    """Replace closed streams, and make standard output print ``?`` for a character that it cannot encode.
 
-    Standard error needs no such thing: Python has it print an escape.
+    Standard error needs no change: Python makes it print an escape sequence.
     """
     if sys.stdout is None:
-        os.open(os.devnull, os.O_RDWR)  # or the next file that is opened would get number 1, and what C code prints
+        os.open(os.devnull, os.O_RDWR)  # else the next opened file gets descriptor 1 and receives the output of C code
         sys.stdout = _Closed()
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
@@ -36,14 +36,14 @@ def mend_streams() -> None:
 
 @contextlib.contextmanager
 def written() -> Iterator[None]:
-    """What is printed to standard output inside has been written behind it.
+    """Guard printing: when the block ends, its standard output has been flushed.
 
-    Where nobody reads a pipe any more, the process ends quietly.
+    If the reader of a pipe is gone, the process exits without a message.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If standard output cannot be written.
     """
     from eprop.errors import OutputError
 

@@ -1,4 +1,4 @@
-"""Options made from declared parameters: of a figure, or of a task in a file of one's own."""
+"""Make command-line options from declared parameters, of a figure or of a user's task."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT"}
 def option_of(
     name: str, info: ParameterInfo, default: str, panel: str, metavar: str | None = None
 ) -> inspect.Parameter:
-    """An option from a parameter; its value is None where it is not given.
+    """Make an option from a parameter; the value is None if the option is not given.
 
     Parameters
     ----------
     name : str
     info : ParameterInfo
     default : str
-        As the help tells it; empty if it says nothing.
+        Default that the help shows; empty to show none.
     panel : str
-        Of the help.
+        Panel of the help.
     metavar : str, optional
-        What the help shows as the value, where N, X or TEXT says too little.
+        Placeholder of the value in the help, instead of N, X or TEXT.
     """
     flag = "--" + name.replace("_", "-")
     several = isinstance(info.kind, tuple)
@@ -47,7 +47,7 @@ def option_of(
 
 
 def default_text(default: Any) -> str:
-    """A default as the help tells it; nothing where there is none, or it is switched off."""
+    """Format a default for the help; empty if the parameter has no default or is off by default."""
     if default is None or default is False or default == ():
         return ""
     return f"{default:g}" if isinstance(default, float) else str(default)

@@ -41,14 +41,13 @@ def plot(
 ) -> None:
     """Draw the figures of a run again: learning curve, activity before and after training, weights, confusion.
 
-    The run's folder is all that is needed, with the file of a task of one's
-    own or of a path; recordings may be gone. The network before training is
-    built anew from the configuration, the one after training comes from the
-    checkpoint.
+    The command needs the run's folder, and the file of the task or path if
+    the run used one. Recordings are not needed. The configuration gives the
+    network before training, the checkpoint gives the network after training.
 
-    Of the folder of several trials (--trials), their learning curves: mean,
-    standard deviation and each trial, with the test scores beside them. Where
-    trials were stopped, mean and spread are those of the others.
+    For the folder of several trials (--trials), the command draws learning
+    curves: mean, standard deviation and each trial, with the test scores
+    beside them. Mean and standard deviation leave out stopped trials.
 
     [bold]Examples[/bold]
 

@@ -1,4 +1,4 @@
-"""What a person sees: a progress bar on a terminal, a line now and then elsewhere, small tables at the end."""
+"""Output for a person: a progress bar on a terminal, progress lines elsewhere, small tables at the end."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 
 class Reporter(ProgressBar):
-    """Shows on standard error what happens, and warnings as lines of their own.
+    """Show progress on standard error, and warnings as separate lines.
 
-    A command has one, and may enter it again, to print its result in between.
+    A command has one reporter, and may enter it again after it has printed a result.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Reporter(ProgressBar):
     silent : bool
         Show nothing: another rank shows the same.
     console : Console, optional
-        Standard error if not given.
+        Default: standard error.
     """
 
     def __init__(self, *, quiet: bool = False, silent: bool = False, console: Console | None = None):
@@ -77,7 +77,7 @@ class Reporter(ProgressBar):
 
 
 def print_outcome(outcome: Outcome) -> None:
-    """Small table of a finished run, on standard output."""
+    """Print a small table of a finished run."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()
@@ -87,7 +87,7 @@ def print_outcome(outcome: Outcome) -> None:
 
 
 def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
-    """Small table of several runs, on standard output: each, then mean and spread."""
+    """Print a small table of several runs: each run, then mean and standard deviation."""
     table = Table(box=None, pad_edge=False)
     for heading in ("seed", f"test {summary['score']}", "run"):
         table.add_column(heading, justify="left" if heading == "run" else "right")
@@ -102,7 +102,7 @@ def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
 
 
 def print_figure(made: FigureResult) -> None:
-    """Key numbers of a figure and where it is, on standard output."""
+    """Print the key numbers and files of a figure."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()
@@ -116,7 +116,7 @@ def print_figure(made: FigureResult) -> None:
 
 
 def print_evaluation(task: Task, evaluation: Evaluation, test: Trials) -> None:
-    """Score; of a classification also the confusion matrix and the error of each class; on standard output."""
+    """Print the score; for a classification also the confusion matrix and the error of each class."""
     console = _out()
     console.print(Text(f"{test.name}: {counted(len(test), 'sample')}"))
     console.print(Text.assemble((f"{task.score_name} ", "bold"), with_spread(evaluation.error, evaluation.sigma)))
@@ -125,7 +125,7 @@ def print_evaluation(task: Task, evaluation: Evaluation, test: Trials) -> None:
 
 
 def print_returns(task: Task, returns: Returns) -> None:
-    """Mean return of episodes, and the least and the greatest; on standard output."""
+    """Print the mean return of episodes, with the lowest and the highest."""
     console = _out()
     told = f"{return_with_spread(returns.mean, returns.std)} over {counted(returns.totals.size, 'episode')}"
     console.print(Text.assemble((f"{task.score_name} ", "bold"), told))
@@ -146,7 +146,7 @@ def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> Table:
 
 
 def print_info(facts: dict[str, Any]) -> None:
-    """What ``eprop info`` says, on standard output."""
+    """Print the table of ``eprop info``."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")

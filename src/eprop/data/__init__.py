@@ -1,17 +1,17 @@
-"""Event data: recordings of event cameras, real and simulated, and the compact form the engine reads.
+"""Event data: recordings of event cameras, real and simulated, and the compact form that the engine reads.
 
 ::
 
-    load, load_test     from a folder, an archive or nothing to training, hold-out and test data      sources.py
+    load, load_test     from a folder, an archive or nothing to training, validation and test data    sources.py
     BinnedDataset, from_iterable    active channels per step; any iterable of (events, label)     binned.py
-    deskew      recordings whose digits stand upright                                             deskew.py
+    deskew      recordings with upright, centred digits                                           deskew.py
     shift       recordings moved by some pixels                                                   shift.py
     Events      x, y, polarity and time of one recording                                          events.py
     read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
-    EventCamera images in, recordings like N-MNIST's out                                          camera.py
-    LiveEvents  events as they come in: an iterator, standard input, datagrams                    live.py, live_sources.py
+    EventCamera from images to recordings as in N-MNIST                                           camera.py
+    LiveEvents  events that arrive live: an iterator, standard input, datagrams          live.py, live_sources.py
     cached      data sets on disk                                                                 cache.py
-    download_nmnist                                                                               download.py
+    download_nmnist     the full N-MNIST                                                          download.py
 """
 
 from eprop.data.binned import BinnedDataset, EventTimeWarning, concatenate, from_iterable

@@ -1,4 +1,4 @@
-"""Folders, zip archives and zip archives within zip archives behind one small interface: names and bytes."""
+"""Folders, zip archives and nested zip archives behind one small interface: names and bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from eprop.errors import DataError
 from eprop.files import check_budget, check_disk, explain, memory_budget, open_regular, parsing
 
 _HIDDEN = ("__MACOSX", ".")
-#: Folders within folders, and ways through links to one folder, beyond which it is no data set.
+#: Largest depth of nested folders, and number of links to one folder; a data set has fewer.
 DEEPEST, MOST_WAYS = 40, 8
 #: Memory for each byte of an archive's table of contents.
 _PER_BYTE_OF_CONTENTS = 25
@@ -31,13 +31,13 @@ class Tree(Protocol):
     """Files under relative names with forward slashes."""
 
     def names(self) -> list[str]:
-        """All files, in no particular order."""
+        """All files, in any order."""
 
     def size(self, name: str) -> int:
-        """Bytes that a file holds, according to the folder or to the archive's table of contents."""
+        """Bytes of a file, according to the folder or to the archive's table of contents."""
 
     def read(self, name: str, most: int) -> bytes:
-        """The content of one file, of at most ``most`` bytes."""
+        """Content of one file of at most ``most`` bytes."""
 
     def where(self, name: str = "") -> str:
         """Path for a message."""
@@ -46,11 +46,11 @@ class Tree(Protocol):
         """The zip archive ``name`` within this tree, as a tree."""
 
     def stamp(self, name: str) -> tuple[int, int]:
-        """Numbers that change when the file does: size and time of change, or size and checksum."""
+        """Numbers that change with the file: size and modification time, or size and checksum."""
 
 
 class FolderTree:
-    """Files below a folder, those behind links as well."""
+    """Files below a folder, links followed."""
 
     def __init__(self, root: pathlib.Path):
         self.root = root
@@ -85,14 +85,14 @@ class FolderTree:
 class _FilesBelow:
     """Names of all files below a folder.
 
-    Whatever cannot be looked into is an error: passed over, it could be a whole class of a data set.
+    A folder that cannot be read is an error: skipping it could lose a whole class of a data set.
     """
 
     def __init__(self) -> None:
         self.ways: dict[tuple[int, int], int] = {}
 
     def of(self, folder: str, start: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-        """Those of one folder, each beginning with ``start``; a link to one of the folders ``above`` is passed over."""
+        """Files of one folder, with names that begin with ``start``; skip a link to one of the folders ``above``."""
         try:
             status = os.stat(folder)
             here = status.st_dev, status.st_ino
@@ -103,48 +103,48 @@ class _FilesBelow:
                 entries = [(entry, entry.is_dir()) for entry in listed if not entry.name.startswith(_HIDDEN)]
         except OSError as error:
             raise DataError(
-                f"{folder:.300}: cannot be looked into ({error.strerror or error}); make it readable, or move it away"
+                f"{folder:.300}: cannot be read ({error.strerror or error}); make it readable, or move it away"
             ) from None
         for entry, is_folder in entries:
             if is_folder:
                 yield from self.of(entry.path, f"{start}{entry.name}/", (*above, here))
             elif entry.is_symlink() and not os.path.exists(entry.path):
                 raise DataError(
-                    f"{entry.path}: is a link to {os.readlink(entry.path)}, which is not there; mend or remove it"
+                    f"{entry.path}: is a link to {os.readlink(entry.path)}, which does not exist; repair or remove it"
                 )
             else:
                 yield start + entry.name
 
     def _count(self, folder: str, here: tuple[int, int], depth: int) -> None:
-        """Refuse folders that go on without end, or nearly so."""
+        """Refuse folders whose links make nearly endless paths."""
         ways = self.ways[here] = self.ways.get(here, 0) + 1
         if ways > MOST_WAYS:
             raise DataError(
-                f"{folder:.300}: more than {MOST_WAYS} ways lead to this folder, through links; remove some"
+                f"{folder:.300}: more than {MOST_WAYS} paths lead to this folder through links; remove some links"
             )
         if depth > DEEPEST:
             raise DataError(
-                f"{folder:.300}: lies more than {DEEPEST} folders deep; give the folder of the recordings itself"
+                f"{folder:.300}: is nested more than {DEEPEST} folders deep; give the folder of the recordings itself"
             )
 
 
 class ZipTree:
     """Files in a zip archive.
 
-    It owns its file and closes it when it is no longer used; ``parent`` is the archive that the file lies in, as ``member``.
+    The tree owns its file and closes it at the end; ``parent`` is the archive that contains the file as ``member``.
     """
 
     def __init__(self, label: str, file: BinaryIO, parent: ZipTree | None = None, member: str = ""):
         self.label, self.file, self.parent, self.member = label, file, parent, member
-        # Not by `__del__`: where trees are in a cycle, with an error's frames, the file may be looked at first, and complain.
+        # Not ``__del__``: in a reference cycle, such as the frames of an error, the file may be finalised first and warn.
         weakref.finalize(self, file.close)
-        with parsing(label, "no readable zip archive", advice="download it again"):
+        with parsing(label, "is not a readable zip archive", advice="download it again"):
             needed = _PER_BYTE_OF_CONTENTS * _bytes_of_contents(file)
             check_budget(f"{label}: its table of contents", needed, memory_budget())
             self.archive = zipfile.ZipFile(file)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An open file does not go to another process, which opens the archive itself.
+        # Another process cannot receive an open file, so it opens the archive itself.
         return (open_tree, (self.label,)) if self.parent is None else (ZipTree.enter, (self.parent, self.member))
 
     def names(self) -> list[str]:
@@ -155,7 +155,7 @@ class ZipTree:
         return self.archive.getinfo(name).file_size
 
     def read(self, name: str, most: int) -> bytes:
-        """No more than the table of contents says is unpacked."""
+        """Unpack at most as many bytes as the table of contents promises."""
         check_budget(self.where(name), self.size(name), most)
         with parsing(self.where(name), "cannot be unpacked", advice=_AGAIN):
             return b"".join(self._pieces(self.archive.getinfo(name)))
@@ -168,7 +168,7 @@ class ZipTree:
         return info.file_size, info.CRC
 
     def enter(self, name: str) -> Tree:
-        """An archive in the archive: read in place if it is stored, else unpacked to a nameless temporary file."""
+        """Open a nested archive: read a stored one in place, unpack a compressed one to an anonymous temporary file."""
         info = self.archive.getinfo(name)
         if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & _ENCRYPTED:
             window = _Window(self.file, self._start(info), info.file_size)
@@ -176,7 +176,7 @@ class ZipTree:
         return ZipTree(self.where(name), self._unpacked(name, info), self, name)
 
     def _unpacked(self, name: str, info: zipfile.ZipInfo) -> BinaryIO:
-        """A member in a nameless temporary file."""
+        """Unpack a member to an anonymous temporary file."""
         where = self.where(name)
         check_disk(tempfile.gettempdir(), where, info.file_size)
         unpacked: Any = tempfile.TemporaryFile()  # noqa: SIM115 - the tree keeps it
@@ -190,17 +190,17 @@ class ZipTree:
 
     @staticmethod
     def _keep(unpacked: BinaryIO, chunk: bytes, where: str, size: int) -> None:
-        """Write a part of a member to its temporary file."""
+        """Write a chunk of a member to its temporary file."""
         try:
             unpacked.write(chunk)
         except OSError as error:
             raise DataError(
                 f"{where}: cannot be unpacked into {tempfile.gettempdir()}: {explain(error, size)}; unpack it by hand, or set "
-                "TMPDIR to a folder on a disk with more room"
+                "TMPDIR to a folder on a disk with more space"
             ) from None
 
     def _pieces(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
-        """The content of a member, and no more of it than the table of contents says."""
+        """Content of a member, cut at the size in the table of contents."""
         if info.compress_type in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA) and not info.flag_bits & _ENCRYPTED:
             packed = io.BufferedReader(_Window(self.file, self._start(info), info.compress_size))
             yield from _bounded_pieces(packed, info)
@@ -210,7 +210,7 @@ class ZipTree:
                 yield chunk
 
     def _start(self, info: zipfile.ZipInfo) -> int:
-        """Where the bytes of a stored member begin: behind its local header and the header's two texts."""
+        """Offset of the bytes of a stored member: behind its local header and the header's two texts."""
         with parsing(self.where(info.filename), "cannot be unpacked", advice=_AGAIN):
             self.file.seek(info.header_offset + 26)
             name_length, extra_length = struct.unpack("<HH", self.file.read(4))
@@ -218,7 +218,7 @@ class ZipTree:
 
 
 class _Window(io.RawIOBase):
-    """A stretch of a file, as a file of its own."""
+    """A section of a file, as a separate file object."""
 
     def __init__(self, file: BinaryIO, start: int, size: int):
         self.file, self.start, self.size, self.at = file, start, size, 0
@@ -242,18 +242,18 @@ class _Window(io.RawIOBase):
         return len(data)
 
 
-#: Bit of a member's flags.
+#: Flag bit of an encrypted member.
 _ENCRYPTED = 1
-#: Bytes of a member that are unpacked at once.
+#: Bytes of a member to unpack at once.
 _PIECE = 1 << 20
 
 
 def _bounded_pieces(packed: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """A member in BZip2 or LZMA, of which `zipfile` would unpack 46 MB for each 40 bytes, whatever its size is said to be."""
+    """Unpack a BZip2 or LZMA member in pieces; `zipfile` would unpack 46 MB for each 40 bytes, whatever size is promised."""
     unpacker: Any = bz2.BZ2Decompressor()
     start = b""
     if info.compress_type == zipfile.ZIP_LZMA:
-        # The properties, as APPNOTE 5.8.8 has them, and the size: the head of a file of LZMA alone.
+        # Properties (APPNOTE 5.8.8) and size: the header of a stand-alone LZMA file.
         unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE)
         (length,) = struct.unpack("<2xH", packed.read(4))
         start = packed.read(length) + struct.pack("<Q", info.file_size)
@@ -261,7 +261,7 @@ def _bounded_pieces(packed: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
     while not unpacker.eof and left > 0:
         given = start or (packed.read(_PIECE) if unpacker.needs_input else b"")
         if unpacker.needs_input and not given:
-            raise EOFError("it is cut short")
+            raise EOFError("it is truncated")
         start = b""
         piece = unpacker.decompress(given, min(_PIECE, left))
         left, checksum = left - len(piece), zlib.crc32(piece, checksum)
@@ -271,13 +271,13 @@ def _bounded_pieces(packed: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
 
 
 def _bytes_of_contents(file: BinaryIO) -> int:
-    """Bytes of an archive's table of contents, as its end says (PKWARE's APPNOTE 6.3.10, sections 4.3.14 to 4.3.16)."""
+    """Size of an archive's table of contents, from its end record (PKWARE's APPNOTE 6.3.10, sections 4.3.14 to 4.3.16)."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - 66_000))
     end = file.read(66_000)
     at = end.rfind(b"PK\x05\x06")
     if at < 0 or at + 22 > len(end):
-        return 0  # zipfile says what is wrong
+        return 0  # zipfile reports the error
     (count,) = struct.unpack_from("<L", end, at + 12)
     if end[max(at - 20, 0) : at].startswith(b"PK\x06\x07") and at >= 76:
         (count,) = struct.unpack_from("<Q", end, at - 76 + 40)
@@ -285,12 +285,12 @@ def _bytes_of_contents(file: BinaryIO) -> int:
 
 
 def open_tree(path: str | pathlib.Path) -> Tree:
-    """The tree at a path: a folder, or a zip archive.
+    """Open a folder or a zip archive.
 
     Raises
     ------
     DataError
-        If there is neither.
+        If the path is neither.
     """
     path = pathlib.Path(path).expanduser()
     if os.path.isdir(path):

@@ -1,4 +1,4 @@
-"""Where the recordings are: N-MNIST's layout of folders and archives, and what is wrong with one that differs."""
+"""The layout of N-MNIST in folders and archives, with messages for files that differ from it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from eprop.errors import DataError
 
 SPLITS = ("train", "test")
 SUFFIX = ".bin"
-#: Most digits of a recording's number.
+#: Largest number of digits in a recording's number.
 DIGITS = 9
 LAYOUT = "N-MNIST is laid out as <split>/<digit>/<number>.bin: Train/0/00002.bin ... Test/9/..., digits named 0 to 9"
 
 
 class File(NamedTuple):
-    """A recording; sorts by its number."""
+    """A recording; files sort by number."""
 
     number: int
     digit: int
@@ -25,18 +25,18 @@ class File(NamedTuple):
 
 
 def splits_in(path: str | pathlib.Path) -> list[str]:
-    """Splits that are laid out below a path as folders or archives; none if digit folders lie there directly."""
+    """Splits below a path, as folders or archives; empty if digit folders lie there directly."""
     names = open_tree(path).names()
     return [split for split in SPLITS if split in _open_splits(names) or split in _archives(names)]
 
 
 def find_recordings(path: str | pathlib.Path, split: str | None) -> tuple[Tree, list[File], str | None]:
-    """Tree that holds the recordings, the recordings sorted by number, and the split if it is known.
+    """Find the tree with the recordings, the recordings sorted by number, and the split if known.
 
     Raises
     ------
     DataError
-        If there are none, the split is not there or not clear, or a name does not fit the layout.
+        If there are no recordings, the split is missing or ambiguous, or a name does not fit the layout.
     """
     if split is not None and split.lower() not in SPLITS:
         raise DataError(f'N-MNIST has the splits "train" and "test", not {split!r}')
@@ -54,20 +54,20 @@ def find_recordings(path: str | pathlib.Path, split: str | None) -> tuple[Tree, 
     for one, other in itertools.pairwise(files):
         if one[:2] == other[:2]:
             raise DataError(
-                f"{tree.where(one.name)} and {tree.where(other.name)}: are the same recording, number {one.number} of digit "
-                f"{one.digit}, twice; move one of the folders away"
+                f"{tree.where(one.name)} and {tree.where(other.name)}: recording {one.number} of digit {one.digit} occurs "
+                "twice; move one of the folders away"
             )
     return tree, files, split
 
 
 def _choose(tree: Tree, names: list[str], wanted: str | None) -> str | None:
-    """The split to read: the wanted one if it is there, else the only one."""
+    """Return the split to read: the wanted one if present, else the only one."""
     present = [s for s in SPLITS if s in _open_splits(names) or s in _archives(names)]
     own = pathlib.Path(tree.where()).stem.lower()
     if not present and own in SPLITS:
         present = [own]
     if wanted is None and len(present) > 1:
-        raise DataError(f'{tree.where()} holds both Train and Test: say which split, "train" or "test"')
+        raise DataError(f'{tree.where()} holds both Train and Test: choose the split "train" or "test"')
     if wanted is not None and present and wanted not in present:
         raise DataError(f"{tree.where()} holds the split {present[0].capitalize()} but no {wanted.capitalize()}")
     return wanted or (present[0] if present else None)
@@ -78,7 +78,7 @@ def _open_splits(names: list[str]) -> set[str]:
 
 
 def _archives(names: list[str]) -> dict[str, str]:
-    """Split -> name of its archive in the tree."""
+    """Map each split to the name of its archive in the tree."""
     found = {name.rsplit("/", 1)[-1].lower(): name for name in names}
     return {split: found[f"{split}.zip"] for split in SPLITS if f"{split}.zip" in found}
 
@@ -89,7 +89,7 @@ def _is_recording(name: str) -> bool:
 
 
 def _split_of(name: str) -> str | None:
-    """Split named by a file's folders, if any."""
+    """Split from a file's folders, if any."""
     folders = [part.lower() for part in name.split("/")[:-1]]
     return next((part for part in folders if part in SPLITS), None)
 
@@ -98,12 +98,12 @@ def _parse(tree: Tree, name: str) -> File:
     parts = name.split("/")
     folder = parts[-2] if len(parts) > 1 else pathlib.Path(tree.where()).name
     if not (len(folder) == 1 and folder in "0123456789"):
-        raise DataError(f"{tree.where(name)}: folder {folder!r} is no digit 0 to 9. {LAYOUT}")
+        raise DataError(f"{tree.where(name)}: folder {folder!r} is not a digit 0 to 9. {LAYOUT}")
     stem = parts[-1][: -len(SUFFIX)]
-    # Short enough first: Python refuses to read thousands of digits.
+    # Check the length first: Python refuses to convert thousands of digits.
     number = int(stem) if stem.isascii() and stem.isdigit() and len(stem) <= DIGITS else 0
     if not number >= 1:
         raise DataError(
-            f"{tree.where(name):.300}: file name is no number from 1 up, of at most {DIGITS} digits. {LAYOUT}"
+            f"{tree.where(name):.300}: the file name is not a number from 1 up with at most {DIGITS} digits. {LAYOUT}"
         )
     return File(number, int(folder), name)

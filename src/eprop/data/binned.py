@@ -1,7 +1,7 @@
 """`BinnedDataset`: the compact form of event data that the engine reads.
 
-Time is cut into steps; a channel is active in a step or it is not, however many events it had there. All samples
-share one array of channels, so that a subset or another order of the samples costs only a table of offsets.
+Time is divided into steps. A channel is active in a step or not, whatever its number of events there. All samples share
+one array of channels, so that a subset or a permutation of the samples needs only a new table of offsets.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from eprop.data.events import Events, as_events, iterate
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import real_numbers
 
-_FAULTS = {1: "offsets fall or leave the array of channels", 2: "a channel out of range", 3: "unsorted channels"}
+_FAULTS = {
+    1: "offsets that decrease or leave the array of channels",
+    2: "a channel out of range",
+    3: "unsorted channels",
+}
 _BLOCK = 256
-#: Share of the events that may come after the last step without a word: recordings differ a little in length.
+#: Fraction of events after the last step that causes no warning: recordings differ a little in length.
 LATE = 0.01
 
 
 class EventTimeWarning(UserWarning):
-    """Times of events do not suit the steps into which they are binned."""
+    """Times of events do not fit the steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +42,9 @@ class BinnedDataset:
     ----------
     ptr : ndarray of int64, shape (n_samples, n_steps + 1)
         ``channels[ptr[i, s] : ptr[i, s + 1]]`` are the channels active in step ``s`` of sample ``i``. The offsets are
-        absolute: rows may come in any order and need not cover ``channels``.
+        absolute: rows may have any order and need not cover ``channels``.
     channels : ndarray of int32, shape (n_entries,)
-        Channel numbers, rising within a step, none twice. A pixel's channel is ``p * height * width + y * width + x``.
+        Channel numbers, strictly ascending within a step. A pixel's channel is ``p * height * width + y * width + x``.
     labels : ndarray of int32, shape (n_samples,)
     n_channels : int
     dt : float
@@ -48,7 +52,7 @@ class BinnedDataset:
     simulated : bool
         Whether a simulated camera made the events.
     name : str
-        Where the samples come from, in words.
+        Source of the samples, in words.
     """
 
     ptr: np.ndarray
@@ -108,14 +112,14 @@ class BinnedDataset:
         )
 
     def __getitem__(self, which: Any) -> BinnedDataset:
-        """Some of the samples, as `subset` gives them: ``data[:4]``."""
+        """Select samples as `subset` does: ``data[:4]``."""
         return self.subset(which)
 
     def __iter__(self) -> Iterator[BinnedDataset]:
         return (self.subset(k) for k in range(len(self)))
 
     def sample(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and channels of one sample, both int32 of shape (n,), in order of time."""
+        """Steps and channels of one sample, both int32 of shape (n,), in the order of time."""
         row = self.ptr[index]
         steps = np.repeat(np.arange(self.n_steps, dtype=np.int32), np.diff(row))
         return steps, self.channels[row[0] : row[-1]]
@@ -127,7 +131,7 @@ class BinnedDataset:
         return out
 
     def subset(self, indices: Any, name: str | None = None) -> BinnedDataset:
-        """The samples at ``indices`` (whole numbers, a slice or a mask), in that order; channels are not copied.
+        """Return the samples at ``indices`` (whole numbers, a slice or a mask), in that order; channels are not copied.
 
         Raises
         ------
@@ -136,7 +140,9 @@ class BinnedDataset:
         """
         if not isinstance(indices, slice):
             indices = np.asarray(indices)
-            indices = indices if indices.size else indices.astype(np.int64)  # an empty list is made of floats
+            indices = (
+                indices if indices.size else indices.astype(np.int64)
+            )  # NumPy makes an empty list an array of floats
         try:
             chosen = np.arange(len(self))[indices]
         except IndexError as error:
@@ -145,49 +151,49 @@ class BinnedDataset:
         return replace(self, ptr=self.ptr[chosen], labels=self.labels[chosen], name=self.name if name is None else name)
 
     def shuffled(self, seed: int) -> BinnedDataset:
-        """The same samples in a random order that depends only on ``seed`` and the number of samples."""
+        """Return the same samples in a random order that depends only on ``seed`` and the number of samples."""
         return self.subset(np.random.default_rng(seed).permutation(len(self)))
 
     def split(
         self, sizes: Sequence[int], seed: int | None = 0, stratified: bool = True, names: Sequence[str] = ()
     ) -> list[BinnedDataset]:
-        """Disjoint parts with ``sizes`` samples each.
+        """Divide the samples into disjoint parts of the given sizes.
 
         Parameters
         ----------
         sizes : sequence of int
-            Samples of each part; one may be -1 and takes the rest.
+            Number of samples of each part; one may be -1 and takes the rest.
         seed : int or None
-            Decides who goes where; ``None`` keeps the order and cuts it.
+            Seed of the random choice; ``None`` cuts the samples in their order.
         stratified : bool
-            Give every part the same share of each label, as far as whole numbers allow.
+            Give every part the same fraction of each label, as far as possible.
         names : sequence of str
-            Names of the parts; this data set's name where none is given.
+            Names of the parts. The default is this data set's name.
 
         Raises
         ------
         DataError
-            If the sizes ask for more samples than there are.
+            If the sizes exceed the number of samples.
         """
         parts = split_rows(self.labels, sizes, seed, stratified)
         labels = [*names, *[self.name] * (len(parts) - len(names))]
         return [self.subset(part, label) for part, label in zip(parts, labels, strict=True)]
 
     def activity(self) -> np.ndarray:
-        """How often each channel is active over all samples, shape (n_channels,), int64."""
+        """Number of active steps of each channel over all samples, shape (n_channels,), int64."""
         counts = np.zeros(self.n_channels, np.int64)
         lib.count_channels(self.ptr, self.channels, counts)
         return counts
 
     def keep_most_active(self, count: int) -> tuple[BinnedDataset, np.ndarray]:
-        """Keep the ``count`` most active channels, and say which they were.
+        """Keep the ``count`` most active channels, and return their numbers.
 
         Returns
         -------
         dataset : BinnedDataset
-            With ``count`` channels, numbered anew.
+            Data set with ``count`` renumbered channels.
         kept : ndarray of int32, shape (count,)
-            The former number of each channel, rising; give it to `keep` for the test data.
+            Old number of each channel, ascending; give it to `keep` for the test data.
 
         Raises
         ------
@@ -201,39 +207,39 @@ class BinnedDataset:
         return self.keep(kept), kept
 
     def keep(self, channels: Any) -> BinnedDataset:
-        """Keep only these channels (rising numbers) and number them ``0 .. len(channels) - 1``.
+        """Keep only these channels (ascending numbers) and number them ``0 .. len(channels) - 1``.
 
         Raises
         ------
         ParameterError
-            If the numbers do not rise or lie outside the channels.
+            If the numbers are not ascending, or outside the channels.
         """
         kept = np.asarray(channels, np.int64)
         if kept.size == 0 or kept[0] < 0 or kept[-1] >= self.n_channels or (np.diff(kept) <= 0).any():
-            raise ParameterError(f"channels to keep must rise within 0..{self.n_channels - 1}")
+            raise ParameterError(f"channels to keep must be ascending numbers within 0..{self.n_channels - 1}")
         number = np.full(self.n_channels, -1, np.int32)
         number[kept] = np.arange(kept.size, dtype=np.int32)
         return self.renumbered(number, int(kept.size))
 
     def compact(self) -> BinnedDataset:
-        """The same samples with channels that belong to them alone, in their order (before saving a subset)."""
+        """Return the same samples with a contiguous copy of their channels alone (before saving a subset)."""
         ends = np.append(self.ptr[:, -1], self.channels.shape[0])
         if np.array_equal(np.append(0, ends[:-1]), np.append(self.ptr[:, 0], ends[-1])):
             return self
         return self.renumbered(np.arange(self.n_channels, dtype=np.int32), self.n_channels)
 
     def renumbered(self, number: np.ndarray, n_channels: int) -> BinnedDataset:
-        """A copy in which channel ``c`` is ``number[c]`` of ``n_channels``; those numbered -1 are left out, the others rise."""
+        """Copy with channel ``c`` renumbered to ``number[c]`` of ``n_channels``; drop -1; the other numbers ascend."""
         channels, ptr = lib.renumber_channels(self.ptr, self.channels, number)
         return replace(self, ptr=ptr, channels=channels, n_channels=n_channels)
 
     def validate(self) -> None:
-        """Check every entry (data from files and from strangers).
+        """Check every entry, for data from files and other programs.
 
         Raises
         ------
         DataError
-            Names the first sample that breaks a promise, and which.
+            If an entry is invalid; the message names the first invalid sample and its fault.
         """
         sample, kind = lib.find_fault(self.ptr, self.channels, self.n_channels)
         if kind:
@@ -241,7 +247,7 @@ class BinnedDataset:
 
 
 def check_steps(n_steps: int, dt: float) -> None:
-    """Raise `ParameterError` unless there is at least one step, of a positive length."""
+    """Raise `ParameterError` unless there is at least one step with a positive length."""
     if n_steps < 1:
         raise ParameterError(f"n_steps must be >= 1, got {n_steps}")
     if not (dt > 0 and np.isfinite(dt)):
@@ -249,7 +255,7 @@ def check_steps(n_steps: int, dt: float) -> None:
 
 
 def split_rows(labels: np.ndarray, sizes: Sequence[int], seed: int | None, stratified: bool = True) -> list[np.ndarray]:
-    """Which samples belong to which part; the arguments are those of `BinnedDataset.split`."""
+    """Indices of the samples of each part; arguments of `BinnedDataset.split`."""
     sizes = _complete(sizes, labels.shape[0])
     order = np.arange(labels.shape[0])
     if seed is not None:
@@ -272,7 +278,7 @@ def _complete(sizes: Sequence[int], available: int) -> list[int]:
 
 
 def _interleave(labels: np.ndarray) -> np.ndarray:
-    """Order in which every stretch holds the labels in their overall proportions."""
+    """Order in which every section has the labels in their overall proportions."""
     rank = np.empty(labels.shape[0])
     for label in np.unique(labels):
         where = np.flatnonzero(labels == label)
@@ -281,12 +287,12 @@ def _interleave(labels: np.ndarray) -> np.ndarray:
 
 
 def concatenate(parts: Sequence[BinnedDataset], name: str | None = None) -> BinnedDataset:
-    """One data set from several with the same channels and steps.
+    """Join data sets with the same channels and steps.
 
     Raises
     ------
     DataError
-        If there is none, or they differ in channels, steps or dt.
+        If ``parts`` is empty, or parts differ in channels, steps or dt.
     """
     if not parts:
         raise DataError("nothing to concatenate")
@@ -306,7 +312,7 @@ def concatenate(parts: Sequence[BinnedDataset], name: str | None = None) -> Binn
 
 
 class Binner:
-    """Collects blocks of samples and bins them: the one way from events to a `BinnedDataset`.
+    """Collects blocks of samples and bins them; every `BinnedDataset` from events is made here.
 
     Parameters
     ----------
@@ -338,10 +344,10 @@ class Binner:
         Parameters
         ----------
         times, channels : ndarray of int32, shape (n_events,)
-            Microseconds, and numbers in ``0 .. n_channels - 1``.
+            Microseconds, and channel numbers in ``0 .. n_channels - 1``.
         offsets : ndarray of int64, shape (n_samples + 1,)
         threads : int
-            Samples are binned side by side.
+            Threads that bin samples in parallel.
 
         Returns
         -------
@@ -352,13 +358,13 @@ class Binner:
         return lib.bin_events(times, channels, offsets, self.n_channels, self.n_steps, self.dt * 1000.0, threads)
 
     def add(self, channels: np.ndarray, ptr: np.ndarray) -> None:
-        """Append a binned block, in the order of the samples."""
+        """Append a binned block; blocks follow in the order of the samples."""
         self._channels.append(channels)
         self._ptr.append(ptr)
         self._entries += channels.shape[0]
 
     def finish(self, labels: Any, simulated: bool = False, name: str = "") -> BinnedDataset:
-        """The data set of all blocks so far; the blocks are given up one by one, to need the memory only once."""
+        """Join all blocks into a data set; each block is released in turn, so that memory is needed only once."""
         channels = np.empty(self._entries, np.int32)
         ptr = np.empty((sum(block.shape[0] for block in self._ptr), self.n_steps + 1), np.int64)
         entry = row = 0
@@ -388,10 +394,10 @@ def from_iterable(
     Parameters
     ----------
     samples : iterable or EventDataset
-        ``events`` as `as_events` takes them: an `Events`, a structured array with x, y, t, p, or an (n, 4) array.
+        ``events`` in a form that `as_events` accepts: an `Events`, a structured array with x, y, t, p, or an (n, 4) array.
     sensor_size : (width, height, polarities), optional
-        As Tonic's data sets carry it in their attribute of that name, which is used if nothing is given; else the
-        (34, 34, 2) of N-MNIST. With one polarity, ``p`` is ignored.
+        The default is the attribute ``sensor_size`` of the data set, as Tonic defines it, else (34, 34, 2) of N-MNIST.
+        With one polarity, ``p`` is ignored.
     n_steps : int
     dt : float
         Length of a step in ms.
@@ -405,13 +411,13 @@ def from_iterable(
     Raises
     ------
     DataError
-        If there is no sample, a label is no whole number from 0 on, a time (microseconds), position or polarity of an event
-        is no whole number, or an event lies outside the sensor; the message names the sample.
+        If there is no sample, a label is not a whole number >= 0, a time (microseconds), position or polarity of an event is
+        not a whole number, or an event lies outside the sensor; the message names the sample.
 
     Warns
     -----
     EventTimeWarning
-        If more than one in a hundred events come after the last step, and are left out; or if all fall into the first.
+        If more than one in a hundred events come after the last step and are dropped, or if all events fall into step 0.
 
     Examples
     --------
@@ -431,21 +437,21 @@ def from_iterable(
         labels += [label for _, label in block]
         spans.append((times.size, int(np.count_nonzero(times >= n_steps * dt * 1000.0)), int(times.max(initial=0))))
     if not labels:
-        raise DataError("the data set holds no sample")
+        raise DataError("the data set has no samples")
     _warn_of_times(spans, n_steps, dt)
     return binner.finish(np.array(labels, np.int32), simulated, name)
 
 
 def _warn_of_times(spans: list[tuple[int, int, int]], n_steps: int, dt: float) -> None:
-    """Warn of events behind the last step, and if all are in the first.
+    """Warn of events after the last step, and of events that all fall into the first step.
 
-    Each block of ``spans`` gives the number of its events, of those behind, and the last time in microseconds.
+    Each block of ``spans`` gives its number of events, the number of late events, and the last time in microseconds.
     """
     events, late, last = sum(s[0] for s in spans), sum(s[1] for s in spans), max(s[2] for s in spans)
     if late > LATE * events:
         text = (
-            f"{late:,} of {events:,} events come after the end of a sample at {n_steps * dt:g} ms, and are left out; "
-            f"the last one at {last / 1000.0:g} ms: take more steps (n_steps) or longer ones (dt) if they matter"
+            f"{late:,} of {events:,} events come after the end of a sample at {n_steps * dt:g} ms and are dropped; "
+            f"the last one is at {last / 1000.0:g} ms: take more steps (n_steps) or longer ones (dt) if they matter"
         )
     elif events > 1 and n_steps > 1 and last < dt * 1000.0:
         text = (
@@ -479,7 +485,7 @@ def _blocks(pairs: Iterable[tuple[Any, Any]]) -> Iterator[list[tuple[Events, int
 
 
 def check_labels(labels: Any) -> None:
-    """Raise `DataError` unless all labels are whole numbers from 0 on."""
+    """Raise `DataError` unless all labels are whole numbers >= 0."""
     given = real_numbers("labels", labels, DataError)
     wrong = np.flatnonzero((given < 0) | (given != np.rint(given)) | (given > np.iinfo(np.int32).max))
     if wrong.size:
@@ -487,7 +493,7 @@ def check_labels(labels: Any) -> None:
 
 
 def _label(label: Any) -> int:
-    """A class as a whole number; also from a one-element array or tensor."""
+    """Convert a class to a whole number; also a one-element array or tensor."""
     if np.size(label) == 1 and np.ndim(label) > 0:
         label = np.reshape(label, -1)[0]
     try:
@@ -505,7 +511,7 @@ def events_to_channels(events: Events, sensor_size: tuple[int, int, int], number
     Raises
     ------
     DataError
-        If an event lies outside the sensor; ``number`` says in which sample.
+        If an event lies outside the sensor; ``number`` is the sample's number for the message.
     """
     width, height, polarities = sensor_size
     for axis, size in (("x", width), ("y", height)):

@@ -1,7 +1,7 @@
-"""Binned data sets on disk: one folder each, written aside and then renamed, so that it is there whole or not at all.
+"""Binned data sets on disk: one folder each, written under a temporary name and renamed, so that it is always complete.
 
-The arrays are plain ``.npy`` files and mapped into memory, so that several processes on one machine share them. Every
-file's checksum is kept; a damaged entry is made again, with a warning.
+The arrays are plain ``.npy`` files, which are mapped into memory, so that processes on one machine share them. Each file has
+a checksum; a damaged entry is made again, with a warning.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FORMAT = 1
 _ARRAYS = ("ptr", "channels", "labels")
 _META = "dataset.json"
 _STALE = 24 * 3600.0
-# Whatever decides which events come out, beside the core's `data_version`; a change of any of these files makes all entries anew.
+# Files that determine the events, besides the core's `data_version`; a change of any of these files renews all entries.
 _MAKERS = (
     "_archive.py",
     "_nmnist_layout.py",
@@ -48,7 +48,7 @@ _MAKERS = (
 
 
 def cache_root() -> pathlib.Path:
-    """Folder of everything the package keeps between runs; ``EPROP_CACHE_DIR`` overrides the user's cache folder."""
+    """Folder of everything that the package keeps between runs; ``EPROP_CACHE_DIR`` overrides the user's cache folder."""
     if own := os.environ.get("EPROP_CACHE_DIR"):
         return pathlib.Path(own)
     base = os.environ.get("XDG_CACHE_HOME") or (
@@ -58,33 +58,33 @@ def cache_root() -> pathlib.Path:
 
 
 def default_folder() -> pathlib.Path:
-    """Where cached data sets are kept: ``data`` in ``EPROP_CACHE_DIR`` or in the user's cache folder."""
+    """Folder of cached data sets: ``data`` in ``EPROP_CACHE_DIR`` or in the user's cache folder."""
     return cache_root() / "data"
 
 
 def cached(
     key: Mapping[str, Any], make: Callable[[], BinnedDataset], folder: str | pathlib.Path | None = None
 ) -> BinnedDataset:
-    """The data set for ``key``: from disk, or made and kept for the next time.
+    """Return the data set for ``key``: from disk, or made now and kept on disk.
 
     Parameters
     ----------
     key : mapping
-        All that decides what ``make`` returns, in values that JSON can write.
+        Everything that determines the result of ``make``, in values that JSON can write.
     make : callable
         Makes the data set.
     folder : path, optional
-        Parent folder of the entries; `default_folder` if not given.
+        Parent folder of the entries. The default is `default_folder`.
 
     Returns
     -------
     BinnedDataset
-        From disk where possible, its arrays mapped copy-on-write.
+            From disk if possible, its arrays mapped copy-on-write.
 
     Warns
     -----
     CacheWarning
-        If an entry was damaged and is made anew, or the disk does not take it (the data set is returned all the same).
+        If a damaged entry is made again, or the disk cannot store the data set (which is returned nevertheless).
     """
     entry = pathlib.Path(folder or default_folder()) / digest(key)
     if (there := _found(entry)) is not None:
@@ -99,7 +99,7 @@ def cached(
 
 
 def _found(entry: pathlib.Path) -> BinnedDataset | None:
-    """An entry that is there and sound; a damaged one is removed."""
+    """Load a valid entry; remove a damaged one."""
     for last in (False, True):
         if not entry.exists():
             return None
@@ -107,37 +107,37 @@ def _found(entry: pathlib.Path) -> BinnedDataset | None:
             return load_dataset(entry)
         except DataError as error:
             if last:
-                warnings.warn(f"cached data set is made anew: {error}", CacheWarning, stacklevel=3)
-        # The first time another process may have been about to remove it, and to put a sound one in its place.
+                warnings.warn(f"cached data set is made again: {error}", CacheWarning, stacklevel=3)
+        # Retry once: another process may just be replacing a damaged entry.
     with contextlib.suppress(OSError):
         _remove(entry)
     return None
 
 
 def digest(key: Mapping[str, Any]) -> str:
-    """Name of the entry for ``key``: a digest of it, of the layout on disk, and of the code that makes data sets."""
+    """Name of the entry for ``key``: a digest of the key, the layout on disk, and the code that makes data sets."""
     text = json.dumps({"key": dict(key), "format": FORMAT, "code": _code_digest()}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def save_dataset(dataset: BinnedDataset, folder: str | pathlib.Path, key: Mapping[str, Any] | None = None) -> None:
-    """Write a data set to a folder of its own, which must not exist, or be empty, or hold a data set, which is replaced.
+    """Write a data set to a folder that does not exist, is empty, or holds a data set, which is replaced.
 
     Raises
     ------
     DataError
-        If the folder holds something else, or the disk is full or not writable; nothing is left behind.
+        If the folder holds other files, or the disk is full or not writable; nothing is left behind.
     """
     _save(dataset, pathlib.Path(folder), key, replace=True)
 
 
 def _save(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] | None, *, replace: bool) -> None:
-    """As `save_dataset`; without ``replace`` what is there already stays, as made of the same key by another process."""
+    """Save as `save_dataset` does; without ``replace`` keep an existing entry, as another process made it from the same key."""
     aside = None
     try:
         if folder.is_dir() and any(folder.iterdir()) and not (folder / _META).is_file():
             raise DataError(
-                f"{folder}: holds no data set that could be replaced, but other files; choose another folder"
+                f"{folder}: holds other files than a data set, which will not be replaced; choose another folder"
             )
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
@@ -154,35 +154,35 @@ def _save(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] |
 
 
 def load_dataset(folder: str | pathlib.Path) -> BinnedDataset:
-    """Read what `save_dataset` wrote, and check it against its checksums.
+    """Read a data set that `save_dataset` wrote, and verify its checksums.
 
     Raises
     ------
     DataError
-        If something is missing or damaged.
+        If a file is missing or damaged.
     """
     folder = pathlib.Path(folder)
     try:
         return _loaded(folder)
-    except Exception as error:  # NumPy raises errors of many kinds for a header that is damaged
-        raise DataError(f"{folder}: no readable data set ({told(error)}); delete the folder") from None
+    except Exception as error:  # NumPy raises many kinds of errors for a damaged header
+        raise DataError(f"{folder}: is not a readable data set ({told(error)}); delete the folder") from None
 
 
 def _loaded(folder: pathlib.Path) -> BinnedDataset:
     meta = parse_json(read_text(folder / _META), _META)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # NumPy only warns of some headers that are not as it writes them
+        warnings.simplefilter("error")  # for some damaged headers, NumPy only warns
         arrays: dict[str, Any] = {name: _mapped(folder / f"{name}.npy") for name in _ARRAYS}
     sums = {name: _checksum(array) for name, array in arrays.items()}
     if meta["format"] != FORMAT or sums != meta["checksums"]:
-        raise DataError("damaged, or of another version")
+        raise DataError("damaged, or from another version")
     dataset = BinnedDataset(**arrays, **meta["attributes"])
     dataset.validate()
     return dataset
 
 
 def _mapped(path: pathlib.Path) -> np.ndarray:
-    """An array of a file that NumPy has written; it may be changed, the disk stays as it is."""
+    """Map an array from a file of NumPy; changes stay in memory."""
     open_regular(path).close()
     array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
     return array
@@ -207,14 +207,14 @@ def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] 
 
 
 def _save_array(path: pathlib.Path, array: np.ndarray) -> None:
-    """As `numpy.save`, which does not tell of a disk that is full when it closes a file."""
+    """Save as `numpy.save` does; NumPy does not report a disk that is full when a file is closed."""
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
         file.write(_bytes(array))
 
 
 def _put_in_place(aside: pathlib.Path, folder: pathlib.Path, replace: bool) -> None:
-    """Give a finished folder its name; one that is there already is replaced, or stays: another process may be reading it."""
+    """Rename a finished folder; replace or keep an existing one, which another process may be reading."""
     try:
         aside.replace(folder)
     except OSError as error:
@@ -226,7 +226,7 @@ def _put_in_place(aside: pathlib.Path, folder: pathlib.Path, replace: bool) -> N
 
 
 def _remove(folder: pathlib.Path) -> None:
-    """Remove a folder, which is never seen with half of its files."""
+    """Remove a folder so that nobody sees it half empty."""
     old = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         folder.replace(old / "old")
@@ -235,9 +235,9 @@ def _remove(folder: pathlib.Path) -> None:
 
 
 def _sweep(folder: pathlib.Path) -> None:
-    """Remove what processes left beside a folder that died while writing it, or another entry of a cache, a day ago or earlier.
+    """Remove temporary folders that dead processes left beside the entry, or beside other entries, more than a day ago.
 
-    Names are those that `tempfile.mkdtemp` gives: whatever else lies there is not ours.
+    Only names in the style of `tempfile.mkdtemp` are removed; other files are not ours.
     """
     ours = re.compile(rf"\.({re.escape(folder.name)}|[0-9a-f]{{32}})\.[a-z0-9_]{{8}}")
     for path in folder.parent.glob(".*.*"):

@@ -1,18 +1,18 @@
-"""An event camera that looks at moving images: recordings like N-MNIST's from plain MNIST digits.
+"""An event camera that looks at moving images: recordings as in N-MNIST from plain MNIST digits.
 
-N-MNIST was made by moving a camera in three saccades in front of a screen that showed MNIST digits (Orchard, Jayawant,
+N-MNIST was made by moving a camera in three saccades in front of a screen with MNIST digits (Orchard, Jayawant,
 Cohen and Thakor 2015, doi 10.3389/fnins.2015.00437). `EventCamera` repeats this. The image moves along the measured
-path. Each pixel follows the logarithm of the light and reports an event whenever the logarithm has changed by the
-pixel's threshold since the last event. Then the pixel is blind for the refractory time.
+path. Each pixel follows the logarithm of the light, and emits an event when the logarithm has changed by the pixel's
+threshold since the last event. Then the pixel is blind for the refractory time.
 
-Beside 700 real recordings of the same digits (defaults, seed 1; real in brackets): 4212 +- 1115 events (4192 +- 1161),
-50.3 % ON (49.8), saccades of 1607, 1360, 1246 events (1539, 1369, 1284), last event at 307.6 ms (307.7), 4.7 % of the
-milliseconds empty (4.4), interval between events of a channel 4.75 ms in the median and 1.79 ms in the first hundredth
-(4.63, 1.75). The counts correlate with 0.997 and the events per channel and 10 ms with 0.78; two simulations of one
-digit correlate with 0.82. A perceptron (128 units, three time bins) trained on 6,000 simulated digits reads 96.6 and
-97.6 % (two seeds) of the real ones, none of which it was trained on.
+Comparison with 700 real recordings of the same digits (defaults, seed 1; real values in brackets): 4212 +- 1115 events
+(4192 +- 1161), 50.3 % ON (49.8), saccades of 1607, 1360, 1246 events (1539, 1369, 1284), last event at 307.6 ms (307.7),
+4.7 % of the milliseconds empty (4.4), interval between events of a channel 4.75 ms in the median and 1.79 ms in the first
+percentile (4.63, 1.75). The counts correlate with 0.997, and the events per channel and 10 ms with 0.78; two simulations of
+one digit correlate with 0.82. A perceptron (128 units, three time bins) trained on 6,000 simulated digits reads 96.6 and
+97.6 % (two seeds) of the real recordings, whose digits it was not trained on.
 
-What comes out is *simulated* and says so: every data set made here carries ``simulated=True``.
+The result is *simulated* and marked so: every data set made here has ``simulated=True``.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from eprop.data.camera_path import SACCADES, sample_path
 from eprop.data.events import Events
 from eprop.errors import DataError, ParameterError
 
-# Sizes that the core is compiled for: pixels along each side of the field and of the image, positions per pixel at which the
-# blurred image is worked out, weights of the blur, levels of light told apart, delays of a path.
+# Sizes that the core is compiled for: pixels along each side of the field and of the image, positions per pixel of the
+# blurred image, weights of the blur, levels of light, delays of a path.
 FIELD, SIDE, PHASES, TAPS, LEVELS, MAX_DELAYS = (
     int(lib.camera_constants[name]) for name in ("field", "side", "phases", "taps", "levels", "max_delays")
 )
 _BLOCK = 128
-_FINE = 1.0  # ms between the points at which the path is worked out
-_MOST = 1 << 22  # events per digit at which the parameters must be wrong
+_FINE = 1.0  # ms between the computed points of the path
+_MOST = 1 << 22  # more events per digit mean invalid parameters
 
 #: Lower and upper bounds of the camera's parameters.
 _BOUNDS = {
@@ -72,9 +72,9 @@ class EventCamera:
     Attributes
     ----------
     threshold_on, threshold_off : float
-        Change of the log light that makes an event, brighter and darker.
+        Change of the log light that causes an event, brighter and darker.
     threshold_spread : float
-        Relative standard deviation of the thresholds over pixels, drawn anew for each recording.
+        Relative standard deviation of the thresholds over pixels, drawn again for each recording.
     threshold_noise : float
         Relative standard deviation of a pixel's threshold from one event to the next.
     refractory : float
@@ -83,33 +83,33 @@ class EventCamera:
         Standard deviation of the optical blur in pixels.
     ambient : float
         Light of a fully inked pixel, relative to the paper: the log light is ``log(ambient + (1 - ambient) (1 - I))``
-        (dark digit on light ground, so the leading edge is OFF).
+        (a dark digit on light ground, so that the leading edge is OFF).
     jitter : float
         Standard deviation of the path's offset from recording to recording, in pixels.
     warp : float
-        Standard deviation of the four elements of a linear map that each recording applies to the image, about its
-        centre: with 0.1 it is turned by 4 degrees, and its height and width differ by 10 % (standard deviations).
+        Standard deviation of the four elements of a linear map that each recording applies to the image around its
+        centre. With 0.1, the standard deviation of the rotation is 4 degrees, and height and width differ by 10 %.
     elastic : float
-        Standard deviation in pixels of a smooth field of displacements that each recording applies to the image, each
+        Standard deviation in pixels of a smooth field of displacements that each recording applies to the image, per
         axis (elastic distortion, Simard, Steinkraus and Platt 2003, doi 10.1109/ICDAR.2003.1227801): cubic splines
-        through nodes that are displaced at random.
+        through randomly displaced nodes.
     elastic_spacing : int
-        Pixels from one of these nodes to the next. At 7, displacements are about as smooth as a Gaussian of 4 pixels makes noise.
+        Pixels between neighbouring nodes. 7 gives displacements about as smooth as noise filtered by a Gaussian of 4 pixels.
     contrast : float
-        Relative standard deviation of all thresholds together from recording to recording.
+        Relative standard deviation of a common factor of all thresholds, drawn for each recording.
     delays : tuple of (time, largest delay)
-        In ms: from each time on, the path runs late by an amount drawn for each recording, uniformly between minus and
-        plus the largest delay. The second and third saccade of N-MNIST start that irregularly.
+        In ms: from each time on, the path has a delay drawn for each recording, uniformly between minus and plus the
+        largest delay. The second and third saccade of N-MNIST start with such a jitter.
     background : float
-        Events per second and pixel that no light causes.
+        Events per second and pixel that are not caused by light.
     background_on : float
-        Share of ON events among them.
+        Fraction of ON events among the background events.
     shortest, longest : float
         A recording ends at a random time between these, in ms.
     smoothing : float
         Standard deviation in ms of the Gaussian that smooths the path.
     step : float
-        Step of the simulation in ms; events fall at interpolated times within it.
+        Step of the simulation in ms; event times are interpolated within a step.
     path : tuple of (time in ms, x, y)
         Knots of the path of the image's upper left corner, in pixels of the 34 x 34 field.
 
@@ -121,7 +121,7 @@ class EventCamera:
     Examples
     --------
     >>> camera = EventCamera()
-    >>> data = camera.binned(images, labels, seed=1)  # the form the engine reads
+    >>> data = camera.binned(images, labels, seed=1)  # the form that the engine reads
     >>> events = camera.events(images[0], seed=1, index=0)  # one recording with microseconds
     """
 
@@ -179,16 +179,16 @@ class EventCamera:
         threads: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> BinnedDataset:
-        """Record images straight into the form the engine reads.
+        """Record images directly into the form that the engine reads.
 
         Parameters
         ----------
         images : ndarray of uint8, shape (n, 28, 28)
         labels : array of int, shape (n,)
         seed : int
-            With a digit's index, it fixes the recording bit by bit, for any number of threads and any company.
+            Seed and index of a digit fix its recording bit by bit, for any number of threads and any other digits.
         indices : array of int, shape (n,), optional
-            Index of each digit; ``0 .. n - 1`` if not given.
+            Index of each digit. The default is ``0 .. n - 1``.
         n_steps : int
         dt : float
             Length of a step in ms.
@@ -199,7 +199,7 @@ class EventCamera:
         Returns
         -------
         BinnedDataset
-            With ``simulated=True``.
+            Data set with ``simulated=True``.
 
         Raises
         ------
@@ -222,18 +222,18 @@ class EventCamera:
         return binner.finish(labels, simulated=True, name=name)
 
     def events(self, image: np.ndarray, *, seed: int, index: int = 0) -> Events:
-        """One recording with times in microseconds.
+        """Record one image, with times in microseconds.
 
         Parameters
         ----------
         image : ndarray of uint8, shape (28, 28)
         seed, index : int
-            As for `binned`; the same numbers give the same events there and here.
+            As for `binned`; the same numbers give the same events in both methods.
         """
         return next(self.recordings(np.asarray(image)[None], seed=seed, indices=[index]))
 
     def recordings(self, images: np.ndarray, *, seed: int, indices: Any = None, threads: int = 1) -> Iterator[Events]:
-        """Recordings of many images, one after another, as `events` gives them."""
+        """Record many images one after another, as `events` does."""
         images, indices = _check_images(images, indices)
         for block in self._blocks(images, indices, seed, threads):
             times, channels, offsets = _sorted(*block)
@@ -244,7 +244,7 @@ class EventCamera:
                 yield Events(x[part], y[part], polarity[part], times[part])
 
     def _blocks(self, images: np.ndarray, indices: np.ndarray, seed: int, threads: int) -> Iterator[Any]:
-        """Times, channels and offsets of block after block; within a block, digits are recorded side by side."""
+        """Times, channels and offsets of each block; the digits of a block are recorded in parallel."""
         if not 0 <= seed < 2**63:
             raise ParameterError(f"seed must lie in 0..2^63 - 1, got {seed}")
         settings = self._settings()
@@ -252,11 +252,11 @@ class EventCamera:
             part = slice(first, first + _BLOCK)
             block = lib.record_digits(settings, np.array(images[part]), indices[part], seed, _MOST, threads)
             if block is None:
-                raise ParameterError(f"EventCamera makes more than {_MOST} events of a digit: raise the thresholds")
+                raise ParameterError(f"EventCamera makes more than {_MOST} events for a digit: raise the thresholds")
             yield block
 
     def _settings(self) -> SimpleNamespace:
-        """What the core reads, by the names that it has there (``CameraSettings``); times in us."""
+        """Settings for the core, under its names (``CameraSettings``); times in us."""
         return SimpleNamespace(
             path=sample_path(self.path, self.longest + self.step, _FINE, self.smoothing),
             fine_us=_FINE * 1000.0,
@@ -296,10 +296,10 @@ def _check_images(images: Any, indices: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sorted(times: np.ndarray, channels: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Events of each recording in order of time, then of channel; the camera orders only its steps.
+    """Sort the events of each recording by time, then by channel; the camera orders only its steps.
 
-    One whole number for recording (high bits), time (24 bits) and channel (12 bits): sorting it is five times as fast
-    as sorting by three keys.
+    The key is one whole number of recording (high bits), time (24 bits) and channel (12 bits): sorting by it is five times
+    as fast as sorting by three keys.
     """
     key = np.repeat(np.arange(offsets.size - 1), np.diff(offsets)) << 36
     key |= (times.astype(np.int64) << 12) | channels
@@ -309,9 +309,9 @@ def _sorted(times: np.ndarray, channels: np.ndarray, offsets: np.ndarray) -> tup
 
 @functools.lru_cache(maxsize=1)
 def _normal_table() -> np.ndarray:
-    """Quantiles of the standard normal at the middles of 4096 equal shares: a draw without logarithm or cosine.
+    """Quantiles of the standard normal distribution at the middles of 4096 equal intervals: draws without log or cosine.
 
-    The same bits on every machine, which a library's ``log`` and ``cos`` do not promise.
+    The table has the same bits on every machine, which a library's ``log`` and ``cos`` do not guarantee.
     """
     inverse = NormalDist().inv_cdf
     half = [inverse((i + 0.5) / 4096) for i in range(2048, 4096)]

@@ -1,4 +1,4 @@
-"""The path of the digit over the sensor: three saccades, measured on N-MNIST recordings."""
+"""The path of the digit over the sensor: three saccades, measured from N-MNIST recordings."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from eprop.errors import ParameterError
 
-#: (time in ms, x, y) of the image's upper left corner in the field, in pixels. Measured: fitted by coordinate descent,
-#: with a penalty on its roughness, to 300 real N-MNIST recordings of known digits whose second and third saccades had
-#: been lined up; the remaining recordings confirmed it. It holds for `EventCamera`'s other defaults.
+#: (time in ms, x, y) of the image's upper left corner in the field, in pixels. The path was fitted by coordinate descent,
+#: with a penalty on its roughness, to 300 real N-MNIST recordings of known digits with aligned second and third saccades.
+#: The remaining recordings confirmed it. It holds for the other defaults of `EventCamera`.
 SACCADES: tuple[tuple[float, float, float], ...] = (
     (0, 0.50, 1.00), (8, 0.12, 1.41), (16, 0.10, 1.49), (24, 0.26, 1.79), (32, 0.27, 2.48),
     (40, 0.18, 3.57), (48, 0.18, 4.65), (56, 0.61, 5.73), (64, 1.28, 6.44), (72, 1.90, 6.80),
@@ -29,7 +29,7 @@ def sample_path(
     Parameters
     ----------
     knots : tuple of (time in ms, x, y)
-        Times rise; before the first and after the last knot the image rests.
+        Times ascend; the image rests before the first and after the last knot.
     duration, step, smoothing : float
         In ms; ``smoothing`` is the standard deviation of the Gaussian.
 
@@ -41,11 +41,11 @@ def sample_path(
     Raises
     ------
     ParameterError
-        If there are no two knots or their times do not rise.
+        If there are fewer than two knots, or their times do not ascend.
     """
     table = np.asarray(knots, np.float64)
     if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] != 3 or (np.diff(table[:, 0]) <= 0).any():
-        raise ParameterError("a camera path needs two or more knots (ms, x, y) with rising times")
+        raise ParameterError("a camera path needs at least two knots (ms, x, y) with ascending times")
     reach = int(np.ceil(4 * smoothing / step))
     times = np.arange(-reach, int(np.ceil(duration / step)) + reach + 1) * step
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / max(smoothing, 1e-9)) ** 2)

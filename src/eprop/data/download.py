@@ -1,7 +1,7 @@
-"""Download of the full N-MNIST: resumed where it broke off, checked, and put in place whole.
+"""Download of the full N-MNIST: resumed after an interruption, checked, and stored only when complete.
 
-Only the standard library is used. A transfer goes to ``<target>.part``; the next call goes on from there if the server
-can, and the file gets its name only once its length and checksum are right.
+It needs only the standard library. A transfer goes to ``<target>.part``; the next call continues from there if the server
+supports it. The file gets its final name only after its length and checksum are verified.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from eprop.files import check_disk, explain, parsing
 
 Progress = Callable[[str, int, int | None], None]
 
-#: Mendeley Data, doi 10.17632/468j46mzdv.1: one archive with the two inside.
+#: Mendeley Data, doi 10.17632/468j46mzdv.1: one archive that contains both archives.
 NMNIST_URL = "https://data.mendeley.com/public-api/zip/468j46mzdv/download/1"
 NMNIST_PAGE = "https://data.mendeley.com/datasets/468j46mzdv/1"
 NMNIST_MD5 = {"Train.zip": "20959b8e626244a1b502305a9e6e2031", "Test.zip": "69ca8762b2fe404d9b9bad1103e97832"}
@@ -32,7 +32,7 @@ _RETRY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
 class _TryAgain(Exception):
-    """A transfer failed in a way that may pass."""
+    """A transfer failed in a way that may be temporary."""
 
     def __init__(self, reason: str, wait: float | None = None):
         super().__init__(reason)
@@ -40,7 +40,7 @@ class _TryAgain(Exception):
 
 
 class _DamagedArchive(DataError):
-    """What was fetched is not what was wanted, and was removed."""
+    """The downloaded archive was damaged and has been removed."""
 
 
 def download_nmnist(
@@ -53,31 +53,31 @@ def download_nmnist(
     pause: float = 2.0,
     timeout: float = 60.0,
 ) -> pathlib.Path:
-    """Get the full N-MNIST (60,000 + 10,000 recordings, 1.1 GB) as ``Train.zip`` and ``Test.zip``.
+    """Download the full N-MNIST (60,000 + 10,000 recordings, 1.1 GB) as ``Train.zip`` and ``Test.zip``.
 
     Parameters
     ----------
     folder : path
-        Where the two archives go; those already there with the right checksum are kept. What an earlier call had fetched when
-        it was interrupted is not fetched again.
+        Folder for the two archives; archives there with the right checksum are kept. A call continues the download of an
+        interrupted one.
     progress : callable of (name, done, total), optional
-        In bytes; ``total`` is ``None`` if the server does not say.
+        Receives bytes; ``total`` is ``None`` if the server does not report it.
     url : str
-        An archive that holds the two.
+        Archive that contains both archives.
     checksums : dict, optional
-        MD5 of each archive; those of the published ones if not given.
+        MD5 of each archive. The default is those of the published archives.
     retries, pause, timeout
         As for `download`.
 
     Returns
     -------
     pathlib.Path
-        ``folder``, which `read_nmnist` reads.
+        ``folder``, an argument of `read_nmnist`.
 
     Raises
     ------
     DataError
-        If the data cannot be fetched or are damaged; the message says where to get them by hand.
+        If the data cannot be downloaded or are damaged; the message says how to get them by hand.
     """
     folder = pathlib.Path(folder).expanduser()
     wanted = NMNIST_MD5 if checksums is None else checksums
@@ -85,11 +85,11 @@ def download_nmnist(
     if not missing:
         return folder
     outer = folder / "nmnist-download.zip"
-    by_hand = f"Or get {' and '.join(missing)} by hand at {NMNIST_PAGE} and put them into {folder}"
+    by_hand = f"Or download {' and '.join(missing)} by hand from {NMNIST_PAGE} into {folder}"
     try:
         if (
             outer.is_file()
-        ):  # it has its name only when it is complete: an earlier call was interrupted while it unpacked
+        ):  # the archive has its name only when complete: an earlier call was interrupted while unpacking
             with contextlib.suppress(_DamagedArchive):
                 return _unpack_all(outer, missing, progress)
             missing = {name: md5 for name, md5 in missing.items() if not _has(folder / name, md5)}
@@ -109,23 +109,22 @@ def download(
     pause: float = 2.0,
     timeout: float = 60.0,
 ) -> pathlib.Path:
-    """Fetch ``url`` to the file ``target``.
+    """Download ``url`` to the file ``target``.
 
     Parameters
     ----------
     url : str
     target : path
-        Written only once it is complete; until then the bytes are in ``<target>.part``, and
-        a later call goes on from there.
+        Written only when complete; until then the bytes are in ``<target>.part``, from which a later call continues.
     md5 : str, optional
-        Checksum the file must have.
+        Checksum that the file must have.
     progress : callable of (name, done, total), optional
     retries : int
-        Further attempts after a failure that may pass; each goes on where the last one stopped.
+        Further attempts after a temporary failure; each continues where the last one stopped.
     pause : float
-        Seconds before the first of them; doubled each time, unless the server names a time.
+        Seconds before the first retry; doubled each time, unless the server names a time.
     timeout : float
-        Seconds without a byte after which an attempt has failed.
+        Seconds without data after which an attempt fails.
 
     Returns
     -------
@@ -142,7 +141,7 @@ def download(
     _make_folder(target.parent)
     resumed = _fetch(url, part, progress, retries, pause, timeout)
     if md5 is not None and _md5(part) != md5 and resumed:
-        part.unlink()  # the old beginning may be that of another file
+        part.unlink()  # the old bytes may belong to another file
         _fetch(url, part, progress, retries, pause, timeout)
     if md5 is not None and (found := _md5(part)) != md5:
         part.unlink()
@@ -152,7 +151,7 @@ def download(
 
 
 def _fetch(url: str, part: pathlib.Path, progress: Progress | None, retries: int, pause: float, timeout: float) -> bool:
-    """Bring ``part`` to its full length; returns whether it began with bytes from an earlier call."""
+    """Complete ``part``; return whether it began with bytes from an earlier call."""
     resumed = part.exists() and part.stat().st_size > 0
     for attempt in range(retries + 1):
         try:
@@ -160,14 +159,14 @@ def _fetch(url: str, part: pathlib.Path, progress: Progress | None, retries: int
             return resumed
         except _TryAgain as reason:
             if attempt == retries:
-                kept = f" ({part.stat().st_size} bytes are kept for the next try)" if part.exists() else ""
+                kept = f" ({part.stat().st_size} bytes are kept for the next attempt)" if part.exists() else ""
                 raise DataError(f"{url}: {reason}, after {retries + 1} attempts{kept}") from None
             time.sleep(pause * 2**attempt if reason.wait is None else min(reason.wait, 120.0))
     return resumed
 
 
 def _transfer(url: str, part: pathlib.Path, progress: Progress | None, timeout: float) -> None:
-    """One attempt, from where ``part`` ends."""
+    """Make one attempt, from the end of ``part``."""
     have, total = part.stat().st_size if part.exists() else 0, None
     request = urllib.request.Request(url, headers={"User-Agent": "eprop", "Accept-Encoding": "identity"})
     if have:
@@ -191,17 +190,17 @@ def _transfer(url: str, part: pathlib.Path, progress: Progress | None, timeout: 
 
 
 def _continues(response: Any, have: int) -> bool:
-    """Whether the server sends the rest only, from exactly the byte that was asked for."""
+    """Whether the server sends only the rest, from exactly the requested byte."""
     return response.status == 206 and str(response.headers.get("Content-Range", "")).startswith(f"bytes {have}-")
 
 
 def _refused(url: str, part: pathlib.Path, have: int, error: urllib.error.HTTPError) -> None:
-    """Decide what an error status means; returns if nothing was left to send."""
+    """Interpret an HTTP error; return if nothing was left to send."""
     if error.code == 416 and have:
         if str(error.headers.get("Content-Range", "")).endswith(f"/{have}"):
             return
         part.unlink()
-        raise _TryAgain("the part fetched earlier does not fit", wait=0.0) from None
+        raise _TryAgain("the bytes of the earlier attempt do not fit", wait=0.0) from None
     if error.code in _RETRY_STATUS:
         wait = str(error.headers.get("Retry-After", ""))
         raise _TryAgain(f"HTTP {error.code} {error.reason}", float(wait) if wait.isdigit() else None) from None
@@ -244,7 +243,7 @@ def _has(path: pathlib.Path, md5: str) -> bool:
 
 
 def _unpack_all(outer: pathlib.Path, wanted: dict[str, str], progress: Progress | None) -> pathlib.Path:
-    """Take the wanted archives out of the one that holds them, which is then removed; returns their folder."""
+    """Extract the wanted archives from the outer one, which is then removed; return their folder."""
     for name, md5 in wanted.items():
         _unpack(outer, name, outer.parent / name, md5, progress)
     outer.unlink()
@@ -252,7 +251,7 @@ def _unpack_all(outer: pathlib.Path, wanted: dict[str, str], progress: Progress 
 
 
 def _unpack(outer: pathlib.Path, name: str, target: pathlib.Path, md5: str, progress: Progress | None) -> None:
-    """Take one archive out of the other, checked on the way."""
+    """Extract one inner archive, and verify its checksum."""
     part = target.with_name(target.name + ".part")
     found = hashlib.md5(usedforsecurity=False)
     try:
@@ -273,7 +272,7 @@ def _unpack(outer: pathlib.Path, name: str, target: pathlib.Path, md5: str, prog
 def _copy_member(
     outer: pathlib.Path, name: str, part: pathlib.Path, tell: Callable[[bytes], None], progress: Progress | None
 ) -> None:
-    """Write a member of an archive to a file, no more than the table of contents says, and tell each piece."""
+    """Write a member of an archive to a file, cut at the size in the table of contents, and report each chunk."""
     with zipfile.ZipFile(outer) as archive:
         info = next((i for i in archive.infolist() if i.filename.rsplit("/", 1)[-1] == name), None)
         if info is None:

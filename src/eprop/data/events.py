@@ -1,8 +1,8 @@
-"""Events of one recording, in the forms they arrive in.
+"""Events of one recording, from the common formats.
 
-An event camera reports, pixel by pixel, that the light became brighter (``p`` = 1) or darker (``p`` = 0). `Events`
-holds one recording as four arrays; `as_events` makes one from whatever a data set hands out: an `Events`, the
-structured array of the Tonic data sets, or a plain ``(n, 4)`` array. Nothing of Tonic is imported.
+An event camera reports for each pixel that the light became brighter (``p`` = 1) or darker (``p`` = 0). `Events` holds one
+recording as four arrays. `as_events` makes one from an `Events`, the structured array of the Tonic data sets, or a plain
+``(n, 4)`` array. This module imports nothing of Tonic.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Events:
     Raises
     ------
     DataError
-        If the arrays differ in length, a value is no whole number, is negative or does not fit. Polarities may also be -1 (OFF)
-        and 1.
+        If the arrays differ in length, or a value is not a whole number, is negative or does not fit. Polarities may also be
+        -1 (OFF) and 1.
     """
 
     x: np.ndarray
@@ -47,7 +47,7 @@ class Events:
     def __post_init__(self) -> None:
         lengths = {name: np.shape(getattr(self, name)) for name in "xypt"}
         if len(set(lengths.values())) != 1 or np.ndim(self.t) != 1:
-            raise DataError(f"events need four one-dimensional arrays of one length, got shapes {lengths}")
+            raise DataError(f"events need four one-dimensional arrays of equal length, got shapes {lengths}")
         object.__setattr__(self, "x", _position(self.x, "x"))
         object.__setattr__(self, "y", _position(self.y, "y"))
         object.__setattr__(self, "p", _polarity(self.p))
@@ -64,7 +64,7 @@ class Events:
     __hash__ = None  # type: ignore[assignment]
 
     def structured(self) -> np.ndarray:
-        """The same events as a structured array with fields ``x, y, t, p``, as the Tonic data sets give them."""
+        """The same events as a structured array with fields ``x, y, t, p``, as in the Tonic data sets."""
         out = np.empty(len(self), dtype=[("x", np.int64), ("y", np.int64), ("t", np.int64), ("p", np.int64)])
         for name in "xytp":
             out[name] = getattr(self, name)
@@ -72,7 +72,7 @@ class Events:
 
 
 class EventSample(NamedTuple):
-    """Events and what they show."""
+    """Events and their label."""
 
     events: Events
     label: int
@@ -88,23 +88,23 @@ class EventDataset(Protocol):
 
 
 def iterate(samples: Any) -> Iterator[tuple[Any, Any]]:
-    """Go once through ``samples``: an iterable of pairs, or a sequence that only knows its length and its items.
+    """Iterate over ``samples``: an iterable of pairs, or a sequence with only a length and items.
 
     Raises
     ------
     DataError
-        If ``samples`` is neither, or an item is no ``(events, label)`` pair.
+        If ``samples`` is neither, or an item is not an ``(events, label)`` pair.
     """
     for number, sample in enumerate(_items(samples)):
         try:
             events, label = sample
         except (TypeError, ValueError):
-            raise DataError(f"sample {number} is no (events, label) pair but {type(sample).__name__}") from None
+            raise DataError(f"sample {number} is not an (events, label) pair but {type(sample).__name__}") from None
         yield events, label
 
 
 def _items(samples: Any) -> Iterator[Any]:
-    # Torch-style data sets have no __iter__, and need not raise IndexError at their end: the length decides.
+    # Torch-style data sets have no __iter__, and need not raise IndexError at the end, so the length decides.
     if hasattr(samples, "__getitem__") and hasattr(samples, "__len__"):
         return (samples[i] for i in range(len(samples)))
     if hasattr(samples, "__iter__"):
@@ -126,7 +126,7 @@ def as_events(source: Any) -> Events:
     Raises
     ------
     DataError
-        If the form is none of these or a value does not fit.
+        If the form is none of these, or a value does not fit.
     """
     if isinstance(source, Events):
         return source
@@ -153,7 +153,7 @@ def _from_fields(array: np.ndarray) -> Events:
 
 
 def _whole(values: Any, name: str, upper: int, advice: str) -> np.ndarray:
-    """Values that are whole numbers from 0 to ``upper``, of whatever type; cut to whole numbers they would be others."""
+    """Check that values are whole numbers from 0 to ``upper``, of any type; truncation would silently change them."""
     values = np.asarray(values)
     if values.dtype == np.bool_:
         return values.astype(np.uint8)
@@ -168,7 +168,7 @@ def _whole(values: Any, name: str, upper: int, advice: str) -> np.ndarray:
 
 def _position(values: Any, name: str) -> np.ndarray:
     values = _whole(
-        values, name, 65535, "a whole number, the place of a pixel, got {}; round places between pixels with np.floor"
+        values, name, 65535, "a whole number (a pixel), got {}; round positions between pixels with np.floor"
     )
     if values.dtype in (np.uint8, np.uint16):
         return np.ascontiguousarray(values)
@@ -187,6 +187,6 @@ def _polarity(values: Any) -> np.ndarray:
 
 
 def _time(values: Any) -> np.ndarray:
-    # Those that are none are seconds, mostly: cut to whole numbers, all events would come at once.
-    values = _whole(values, "t", MAX_TIME, "whole microseconds, got {}; of seconds take np.round(1e6 * t)")
+    # Fractions usually mean seconds; truncated, all events would come at once.
+    values = _whole(values, "t", MAX_TIME, "whole microseconds, got {}; for seconds give np.round(1e6 * t)")
     return np.ascontiguousarray(values.astype(np.int32, copy=False))

@@ -1,4 +1,4 @@
-"""Events as they come in, put into the steps of a network that runs on."""
+"""Live events, sorted into the steps of a running network."""
 
 from __future__ import annotations
 
@@ -15,59 +15,59 @@ from eprop.errors import DataError, LostEventsWarning, ParameterError
 from eprop.parameters import brief, is_finite_number
 
 _NONE = np.zeros(0, np.int64)
-#: Beyond so many steps, times in ms have no fraction any more.
+#: Largest number of steps; beyond it, times in ms lose their fraction.
 _MOST_STEPS = 2.0**52
 
 
 class LiveEvents:
-    """Channels that are active in one step after the other, from events that come in meanwhile.
+    """Active channels for one step after another, from events that arrive live.
 
-    A thread reads the source into a queue. Iterating gives, for each step, an array of channels (int64, rising, each once), as
+    A thread reads the source into a queue. Iterating gives for each step an array of channels (int64, strictly ascending), as
     `Stream.step` takes it, until the source ends. Step 0 begins at the last multiple of ``dt`` before the first event.
 
-    In real time a step is given when the clock says that it is over, ``delay`` later. An event that arrives after its step was
-    given is *late*, one that finds the queue full is *lost*. Without a clock a step is given once an event of a later step has
-    come, and a full queue makes the source wait.
+    In real time a step is returned ``delay`` after its end by the clock. An event that arrives after its step was returned is
+    *late*; an event that finds the queue full is *lost*. Without a clock a step is returned when an event of a later step has
+    arrived, and a full queue makes the source wait.
 
     Parameters
     ----------
     source : iterable
-        Yields events ``(time, channel)`` in ms, or ``(x, y, t, polarity)`` of pixels in µs, one by one; or arrays of them: a pair
-        ``(times, channels)``, a structured array with fields ``t`` (µs) and ``channel``, or ``x``, ``y``, ``t`` and ``p``. See
+        Yields events ``(time, channel)`` in ms, or ``(x, y, t, polarity)`` of pixels in µs, one by one; or arrays: a pair
+        ``(times, channels)``, or a structured array with fields ``t`` (µs) and ``channel``, or ``x``, ``y``, ``t`` and ``p``. See
         `eprop.data.live_sources` for standard input and datagrams.
     size : int or pair of int
-        Number of channels; of pixels ``(height, width)``: a pixel's channel is ``p * height * width + y * width + x``.
+        Number of channels; for pixels ``(height, width)``: a pixel's channel is ``p * height * width + y * width + x``.
     dt : float
         Step, ms.
     real_time : bool
-        Follow the clock.
+        Whether to follow the clock.
     delay : float
-        Time (ms) by which steps are given later than they end, for events on their way.
+        Time (ms) between the end of a step and its return, for events in transit.
     capacity : int
-        Events that wait, at most.
+        Largest number of waiting events.
 
     Attributes
     ----------
     steps, events : int
-        Given so far.
+        Steps and events returned so far.
     late, lost : int
-        Events that came too late, and that found no room or never arrived.
+        Events that came too late; events that found no room or never arrived.
     behind : int
-        Steps that were asked for more than a step after they were due: whoever asks is too slow.
+        Steps that were requested more than one step after their due time: the consumer is too slow.
     due : float
-        When the last step was due, seconds of `time.perf_counter`; in real time.
+        Due time of the last step, in seconds of `time.perf_counter`; in real time.
 
     Raises
     ------
     ParameterError
-        If a parameter has a value that it cannot have.
+        If a parameter has an invalid value.
     DataError
-        While iterating, if the source gives something else than events, or channels that there are not.
+        While iterating, if the source yields something other than events, or channels out of range.
 
     Warns
     -----
     LostEventsWarning
-        When it is closed, if events were late or lost.
+        On closing, if events were late or lost.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class LiveEvents:
 
     @property
     def lost(self) -> int:
-        """Events that found no room, and those that never arrived, as far as the source knows."""
+        """Events that found no room, and events that never arrived, as far as the source knows."""
         return self._dropped + int(getattr(self._source, "lost", 0))
 
     def __repr__(self) -> str:
@@ -128,19 +128,21 @@ class LiveEvents:
         return channels
 
     def close(self) -> None:
-        """Read nothing more, and say what was lost."""
+        """Stop reading, and warn of lost events."""
         with self._changed:
             if self._closed:
                 return
             self._closed = True
             self._changed.notify_all()
         close = getattr(self._source, "close", None)
-        if callable(close) and not isinstance(self._source, Iterator):  # a generator may be running in the reader
+        if callable(close) and not isinstance(
+            self._source, Iterator
+        ):  # a generator may be running in the reader thread
             close()
         if self.late or self.lost:
             warnings.warn(
-                f"of live events {self.late:,} came too late and {self.lost:,} were lost, beside {self.events:,} that were "
-                "given. A longer delay takes more of the late ones; a larger capacity, or a quicker step, more of the lost ones.",
+                f"live events: {self.events:,} used, {self.late:,} too late, {self.lost:,} lost. "
+                "Against late events, take a longer delay; against lost events, a larger capacity or faster steps.",
                 LostEventsWarning,
                 stacklevel=2,
             )
@@ -153,14 +155,14 @@ class LiveEvents:
                 self._put(*self._channels_of(item))
                 if self._closed:
                     break
-        except BaseException as problem:  # told to whoever iterates
+        except BaseException as problem:  # raised again in the consumer
             self._problem = problem
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def _channels_of(self, item: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Times (ms) and channels of what a source yields."""
+        """Times (ms) and channels of an item of the source."""
         names = getattr(getattr(item, "dtype", None), "names", None)
         try:
             if names is not None and "channel" in names:
@@ -206,7 +208,7 @@ class LiveEvents:
         return np.asarray(t, np.float64) / 1000.0, (p > 0) * height * width + y * width + x
 
     def _put(self, times: np.ndarray, channels: np.ndarray) -> None:
-        """Into the queue, as far as there is room; without a clock the source waits for it."""
+        """Put events into the queue while there is room; without a clock, make the source wait for room."""
         begin = 0
         while begin < times.size:
             with self._changed:
@@ -229,13 +231,13 @@ class LiveEvents:
                 begin = part.stop
 
     def _starved(self) -> bool:
-        """Whether a full queue holds nothing that could be given: all of it is of the present step."""
+        """Whether a full queue has nothing to return: all its events belong to the present step."""
         return self._held >= self._capacity and self._newest <= self.steps
 
-    # ---------------------------------------------------------------- who iterates
+    # ---------------------------------------------------------------- the consumer
 
     def _wait_for_time(self, step: int) -> bool:
-        """Sleep until a step is due; False if the source has ended before it."""
+        """Sleep until a step is due; False if the source ends before."""
         with self._changed:
             self._changed.wait_for(lambda: self._base is not None or self._ended)
             if self._base is None or (self._ended and self._newest < step):
@@ -251,12 +253,12 @@ class LiveEvents:
     def _wait_for_events(self, step: int) -> bool:
         """Wait for an event of a later step, or the end; False if there is no such step."""
         with self._changed:
-            self._changed.notify_all()  # a source that waits for room may find that nothing else can be given
+            self._changed.notify_all()  # a source that waits for room must see that nothing can be returned yet
             self._changed.wait_for(lambda: self._newest > step or self._ended)
             return self._newest >= step
 
     def _take(self, step: int) -> np.ndarray:
-        """Channels of a step; those of later ones wait, those of earlier ones are late."""
+        """Channels of a step; later events wait, earlier ones are late."""
         with self._changed:
             arrived, self._queue = self._queue, collections.deque()
         late = 0
@@ -284,7 +286,7 @@ def _no_event(item: Any) -> DataError:
 
 
 def _steps_of(times: np.ndarray, dt: float) -> np.ndarray:
-    """Steps that times (ms) lie in; a multiple of ``dt`` up to rounding begins its step."""
+    """Steps of the times (ms); a multiple of ``dt``, up to rounding, begins its step."""
     count = times / dt
     near = np.rint(count)
     return np.where(np.abs(count - near) <= 1e-9 + 1e-15 * np.abs(count), near, np.floor(count)).astype(np.int64)

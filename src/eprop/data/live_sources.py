@@ -1,4 +1,4 @@
-"""Where live events come from: text, packed records, datagrams. Each source is an iterable that `LiveEvents` reads."""
+"""Sources of live events: text, packed records, datagrams. Each source is an iterable that `LiveEvents` reads."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from eprop.errors import DataError, ParameterError
 #: Packed events, little-endian: time in µs and channel, or time in µs, column, row and polarity of a pixel.
 CHANNEL_RECORD = np.dtype([("t", "<u4"), ("channel", "<u4")])
 PIXEL_RECORD = np.dtype([("t", "<u4"), ("x", "<u2"), ("y", "<u2"), ("p", "<u4")])
-#: Before the records of a datagram: the number of events that were sent before it.
+#: Header of a datagram: the number of events sent before.
 HEADER = np.dtype([("sent", "<u8")])
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-#: Largest datagram, bytes: it stays whole on its way.
+#: Largest datagram, bytes: it is not fragmented.
 _DATAGRAM = 1400
-#: Seconds after which a receiver looks whether it has been closed.
+#: Seconds between checks whether a receiver was closed.
 _PATIENCE = 0.1
 
 
 def read_text(lines: Iterable[str]) -> Iterator[tuple[float, ...]]:
-    """Events of lines of text, such as ``sys.stdin``: ``time channel`` in ms, or ``x y t polarity`` in µs.
+    """Read events from lines of text, such as ``sys.stdin``: ``time channel`` in ms, or ``x y t polarity`` in µs.
 
-    Blanks, tabs or commas separate the numbers; empty lines and what follows a ``#`` are skipped.
+    Blanks, tabs or commas separate the numbers; empty lines and comments after ``#`` are skipped.
 
     Raises
     ------
     DataError
-        If a line is something else; it is named.
+        If a line has another form; the message names the line.
     """
     for number, line in enumerate(lines, 1):
         parts = line.partition("#")[0].replace(",", " ").split()
@@ -46,7 +46,7 @@ def read_text(lines: Iterable[str]) -> Iterator[tuple[float, ...]]:
 
 
 def read_packed(file: BinaryIO, *, pixels: bool = False) -> Iterator[np.ndarray]:
-    """Events of packed records, such as those of ``sys.stdin.buffer``, as they come in.
+    """Read events from packed records, such as those of ``sys.stdin.buffer``, as they arrive.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def read_packed(file: BinaryIO, *, pixels: bool = False) -> Iterator[np.ndarray]
         If the file ends within a record.
     """
     record, rest = PIXEL_RECORD if pixels else CHANNEL_RECORD, b""
-    read = getattr(file, "read1", file.read)  # what there is, without waiting for more
+    read = getattr(file, "read1", file.read)  # available bytes, without waiting for more
     while part := read(1 << 16):
         rest += part
         whole = len(rest) // record.itemsize * record.itemsize
@@ -68,16 +68,16 @@ def read_packed(file: BinaryIO, *, pixels: bool = False) -> Iterator[np.ndarray]
             yield np.frombuffer(rest[:whole], record)
         rest = rest[whole:]
     if rest:
-        raise DataError(f"the file ends within a record of {record.itemsize} bytes: {len(rest)} bytes are left")
+        raise DataError(f"the file ends within a record of {record.itemsize} bytes: only {len(rest)} bytes are left")
 
 
 class UdpReceiver:
-    """Events that datagrams bring, on this machine's loopback; an iterable that ends when the sender does.
+    """Events from datagrams on this machine's loopback interface; an iterable that ends when the sender closes.
 
     Parameters
     ----------
     port : int
-        0: any that is free, see ``address``.
+        0 takes any free port, see ``address``.
     host : str
         An address of the loopback: datagrams are neither signed nor encrypted.
     pixels : bool
@@ -86,7 +86,7 @@ class UdpReceiver:
     Attributes
     ----------
     address : tuple of str and int
-        Where a `UdpSender` shall send to.
+        Address for a `UdpSender`.
 
     Raises
     ------
@@ -118,12 +118,13 @@ class UdpReceiver:
                 data = self._socket.recv(65536)
             except TimeoutError:
                 continue
-            except OSError:  # closed meanwhile
+            except OSError:  # closed in the meantime
                 return
             size = len(data) - HEADER.itemsize
             if size < 0 or size % self._record.itemsize:
                 raise DataError(
-                    f"a datagram of {len(data)} bytes holds no header of {HEADER.itemsize} and records of {self._record.itemsize}"
+                    f"a datagram of {len(data)} bytes does not hold a header of {HEADER.itemsize} bytes and whole records of "
+                    f"{self._record.itemsize} bytes"
                 )
             sent = int(np.frombuffer(data, HEADER, 1)["sent"][0])
             events = np.frombuffer(data, self._record, offset=HEADER.itemsize)
@@ -135,7 +136,7 @@ class UdpReceiver:
             yield events
 
     def close(self) -> None:
-        """Receive nothing more."""
+        """Stop receiving."""
         self._closed = True
         self._socket.close()
 
@@ -163,7 +164,7 @@ class UdpSender:
         self._send(PIXEL_RECORD, t=t, x=x, y=y, p=p)
 
     def close(self) -> None:
-        """Tell the receiver that this was all: a datagram without events."""
+        """Send a datagram without events, which ends the receiver."""
         self._socket.sendto(np.array([(self._sent,)], HEADER).tobytes(), self._address)
         self._socket.close()
 
@@ -182,6 +183,6 @@ class UdpSender:
 def _socket_on_loopback(host: str) -> socket.socket:
     if host not in _LOOPBACK:
         raise ParameterError(
-            f"datagrams are sent and received on the loopback only ({', '.join(_LOOPBACK)}), got {host!r}"
+            f"datagrams are sent and received only on the loopback interface ({', '.join(_LOOPBACK)}), got {host!r}"
         )
     return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)

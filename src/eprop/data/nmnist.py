@@ -1,6 +1,6 @@
 """Real N-MNIST recordings, from the official files: ``<split>/<digit>/<number>.bin`` in folders or zip archives.
 
-N-MNIST: Orchard, Jayawant, Cohen and Thakor 2015, doi 10.3389/fnins.2015.00437, CC BY-SA 4.0. A file's number is the
+N-MNIST: Orchard, Jayawant, Cohen and Thakor 2015, doi 10.3389/fnins.2015.00437, CC BY-SA 4.0. The number of a file is the
 index of its digit in MNIST's split, plus one.
 """
 
@@ -28,7 +28,7 @@ SIZE = 34
 N_CHANNELS = 2 * SIZE * SIZE
 _EVENT = 5
 _BLOCK = 256
-#: Bytes of memory for each byte of the files that are decoded at once.
+#: Bytes of memory for each byte of the files that are decoded together.
 _WORK = 4
 _ADVICE = "Download it again, or leave it out: remove it, or in Python give on_error='skip'"
 _KINDS = {1: f"an x or y beyond {SIZE - 1}", 2: "a time before the time of the previous event"}
@@ -36,7 +36,7 @@ _KINDS = {1: f"an x or y beyond {SIZE - 1}", 2: "a time before the time of the p
 
 @dataclass(frozen=True, eq=False)
 class NMNISTRecordings:
-    """The recordings of one split, in the order of their file numbers; a sequence of ``(events, label)``.
+    """The recordings of one split, in the order of their file numbers; a sequence of ``(events, label)`` pairs.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class NMNISTRecordings:
     _tree: Tree
     _memory: int | None = None
 
-    #: As in Tonic: width, height, polarities.
+    #: Width, height, polarities, as in Tonic.
     sensor_size = (SIZE, SIZE, 2)
 
     def __len__(self) -> int:
@@ -71,13 +71,13 @@ class NMNISTRecordings:
         return (self[i] for i in range(len(self)))
 
     def subset(self, chosen: Any) -> NMNISTRecordings:
-        """The recordings at ``chosen`` (whole numbers, mask or slice)."""
+        """Select the recordings at ``chosen`` (whole numbers, mask or slice)."""
         where = np.arange(len(self))[chosen]
         files = tuple(self._files[i] for i in where)
         return replace(self, labels=self.labels[where], indices=self.indices[where], _files=files)
 
     def stamp(self) -> str:
-        """Digest of the files' names, sizes and times of change (or checksums), for a cache key."""
+        """Digest of the files' names, sizes and modification times (or checksums), for a cache key."""
         out = hashlib.sha256()
         for name in self._files:
             out.update(f"{name} {self._tree.stamp(name)};".encode())
@@ -99,7 +99,7 @@ class NMNISTRecordings:
         dt : float
             Length of a step in ms.
         on_error : "raise" or "skip"
-            What to do about a damaged file; skipped files are counted in one warning.
+            Treatment of a damaged file; one warning counts the skipped files.
         progress : callable of (done, total), optional
 
         Returns
@@ -109,11 +109,11 @@ class NMNISTRecordings:
         Raises
         ------
         DataError
-            For a damaged file; the message names it, the byte, and what to do.
+            If a file is damaged; the message names the file and the byte, and gives advice.
         MemoryLimitError
-            If the files are larger than `read_nmnist` may read; nothing has been read then.
+            If the files exceed the memory limit of `read_nmnist`; nothing has been read then.
         ParameterError
-            If ``on_error`` is neither.
+            If ``on_error`` has another value.
         """
         if on_error not in ("raise", "skip"):
             raise ParameterError(f'on_error must be "raise" or "skip", got {on_error!r}')
@@ -141,7 +141,7 @@ class NMNISTRecordings:
         return binner.finish(self.labels[where], simulated=False, name=self.name)
 
     def _check_sizes(self, n_steps: int, budget: int) -> None:
-        """Refuse recordings that will not fit, by the sizes of their files: each event becomes one entry at most."""
+        """Refuse recordings that do not fit into memory, by their file sizes: an event becomes at most one entry."""
         sizes = np.array([self._tree.size(name) for name in self._files], np.float64)
         at_once = max((sizes[k : k + _BLOCK].sum() for k in range(0, sizes.size, _BLOCK)), default=0.0)
         offsets = 8.0 * sizes.size * (n_steps + 1)
@@ -149,7 +149,7 @@ class NMNISTRecordings:
 
 
 def read_nmnist(path: str | pathlib.Path, split: str | None = None, *, memory: int | None = None) -> NMNISTRecordings:
-    """Find the recordings of one split; files are read only when they are asked for.
+    """Find the recordings of one split; files are read on demand.
 
     Parameters
     ----------
@@ -157,9 +157,9 @@ def read_nmnist(path: str | pathlib.Path, split: str | None = None, *, memory: i
         One of: a folder with the digit folders ``0`` to ``9``; a folder with ``Train`` and ``Test`` (folders, or
         ``Train.zip`` and ``Test.zip``); either archive; the archive that holds both archives.
     split : "train" or "test", optional
-        Needed where both are found.
+        Needed if both splits are found.
     memory : int, optional
-        Bytes that recordings may take when they are read; by default three quarters of the memory that is free.
+        Bytes allowed for recordings when they are read. The default is three quarters of the free memory.
 
     Returns
     -------
@@ -169,7 +169,7 @@ def read_nmnist(path: str | pathlib.Path, split: str | None = None, *, memory: i
     Raises
     ------
     DataError
-        If there is no recording, the split is not there, or the name of a folder or file does not fit the layout.
+        If there is no recording, the split is missing, or the name of a folder or file does not fit the layout.
     """
     tree, files, found = find_recordings(path, split)
     labels = np.array([f.digit for f in files], np.int32)
@@ -181,14 +181,14 @@ def read_nmnist(path: str | pathlib.Path, split: str | None = None, *, memory: i
 
 
 def _decode(tree: Tree, names: list[str], budget: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times, channels and offsets of some files; raises `DataError` at the first fault."""
+    """Decode times, channels and offsets of some files; raise `DataError` at the first fault."""
     contents = [_read(tree, name, budget // _WORK) for name in names]
     raw = np.frombuffer(b"".join(contents), np.uint8)
     offsets = np.cumsum([0, *map(len, contents)]).astype(np.int64)
     decoded, (file, byte, kind) = lib.decode_nmnist(raw, offsets, SIZE)
     if kind:
         raise DataError(
-            f"{tree.where(names[file])}: event at byte {byte} has {_KINDS[kind]}; the file is damaged or no N-MNIST "
+            f"{tree.where(names[file])}: event at byte {byte} has {_KINDS[kind]}; the file is damaged or not an N-MNIST "
             f"recording. {_ADVICE}"
         )
     return decoded
@@ -200,7 +200,7 @@ def _read(tree: Tree, name: str, most: int) -> bytes:
         raise DataError(f"{tree.where(name)}: empty file. {_ADVICE}")
     if len(content) % _EVENT:
         raise DataError(
-            f"{tree.where(name)}: cut short at byte {len(content)}, in the middle of an event (an event has {_EVENT} "
+            f"{tree.where(name)}: truncated at byte {len(content)}, in the middle of an event (an event has {_EVENT} "
             f"bytes). {_ADVICE}"
         )
     return content
@@ -222,17 +222,17 @@ def _to_events(times: np.ndarray, channels: np.ndarray, offsets: np.ndarray) -> 
 
 
 def encode(events: Events) -> bytes:
-    """The bytes of an N-MNIST file.
+    """Encode events as the bytes of an N-MNIST file.
 
     Raises
     ------
     DataError
-        If a position lies outside the sensor of 34 x 34, a time does not fit 23 bits (8.4 s), or events are not in order of time.
+        If a position lies outside the sensor of 34 x 34, a time does not fit 23 bits (8.4 s), or times are not ascending.
     """
     if len(events) and (max(events.x.max(), events.y.max()) >= SIZE or not 0 <= events.t.max() < 1 << 23):
         raise DataError(f"an N-MNIST file holds positions below {SIZE} and times below 2^23 us")
     if np.any(np.diff(events.t.astype(np.int64)) < 0):
-        raise DataError("an N-MNIST file holds events in order of time; sort them first")
+        raise DataError("an N-MNIST file holds events in the order of time; sort them first")
     out = np.empty((len(events), _EVENT), np.uint8)
     out[:, 0], out[:, 1] = events.x, events.y
     out[:, 2] = (events.p << 7) | (events.t >> 16).astype(np.uint8)
@@ -246,10 +246,10 @@ def write_recording(folder: str | pathlib.Path, index: int, sample: EventSample)
     Raises
     ------
     DataError
-        If it cannot be written, or the format has no such label, index, position or time.
+        If the file cannot be written, or the format cannot hold the label, index, position or time.
     """
     if not (0 <= sample.label <= 9 and index >= 0):
-        raise DataError(f"N-MNIST has labels 0 to 9 and indices from 0 on, got label {sample.label}, index {index}")
+        raise DataError(f"N-MNIST has labels 0 to 9 and indices >= 0, got label {sample.label}, index {index}")
     path = pathlib.Path(folder) / str(sample.label) / f"{index + 1:05d}.bin"
     content = encode(sample.events)
     try:

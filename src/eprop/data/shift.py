@@ -1,4 +1,4 @@
-"""Recordings moved over the sensor by whole pixels."""
+"""Recordings shifted by whole pixels."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from eprop.errors import DataError
 
 
 def shift(data: BinnedDataset, right: int, down: int) -> BinnedDataset:
-    """Move all events by some pixels; those that leave the sensor are lost.
+    """Shift all events by some pixels; events that leave the sensor are lost.
 
     Parameters
     ----------
     data : BinnedDataset
-        Of a square sensor with two polarities.
+        Recordings of a square sensor with two polarities.
     right, down : int
         Pixels; negative numbers go left and up.
 
     Returns
     -------
     BinnedDataset
-        With the same samples, steps and channels.
+        Data set with the same samples, steps and channels.
 
     Raises
     ------

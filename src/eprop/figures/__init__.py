@@ -1,16 +1,16 @@
-"""The figures of the paper, one file each: numbers are computed, kept as tables, and drawn from the tables alone.
+"""The figures of the paper, one file each: a figure computes numbers, keeps them as tables, and draws only from the tables.
 
 ::
 
-    Figure2, ... Figure5        the figures                               figure_2.py, ... figure_5.py
-    difference                  two engines compared, as a part           difference.py
-    make_figure                 from options to a folder with a figure    make.py
-    check_free, alone           whose a folder is, one at a time          folder.py
-    PaperFigure                 what a figure is                          base.py
-    JobRunner, Part                  computed side by side, and kept           job_runner.py
-    table, rows, ...            columns by name, as CSV                   tables.py
-    learn                       a training as a part                      learning.py
-    FIGURES, figure_numbered    by number                                 registry.py
+    Figure2, ... Figure5        the figures                                   figure_2.py, ... figure_5.py
+    difference                  two engines compared, as a part               difference.py
+    make_figure                 from options to a folder with a figure        make.py
+    check_free, alone           owner of a folder, one process at a time      folder.py
+    PaperFigure                 base of all figures                           base.py
+    JobRunner, Part             parallel parts, with kept results             job_runner.py
+    table, rows, ...            columns by name, as CSV                       tables.py
+    learn                       a training as a part                          learning.py
+    FIGURES, figure_numbered    by number                                     registry.py
 """
 
 from eprop.figures.base import PaperFigure

@@ -1,4 +1,4 @@
-"""How far the losses of event-driven and time-driven learning are apart, step by step: a part of figure 2."""
+"""Difference of the losses of event-driven and time-driven learning, step by step: a part of figure 2."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eprop.training.order import shuffled
 
 
 def difference(name: str, config: RunConfig, iterations: int, cost: float = 1.0) -> Part:
-    """A part in which both engines learn a few samples, one after the other, with a constant learning rate."""
+    """Make a part in which both engines learn a few samples in sequence, with a constant learning rate."""
     training = config.training.replace(batch_size=1, schedule="constant")
     config = replace(config, training=training).absolute()
     return Part(name, differ, {"config": config.to_toml(), "iterations": iterations}, cost)
@@ -30,8 +30,8 @@ def differ(folder: pathlib.Path, tell: Callable[[float], None], config: str, ite
     Returns
     -------
     dict
-        ``event`` and ``time``: each with the losses of the ``samples``, as the engine tells them, and for each sample a
-        list with those of its ``steps`` in the learning window.
+        ``event`` and ``time``: each with the losses of the ``samples``, as the engine returns them, and for each sample a
+        list with the losses of its ``steps`` in the learning window.
     """
     wanted = RunConfig.make(*parse_config(config, "configuration of a figure"))
     out = {}
@@ -42,12 +42,12 @@ def differ(folder: pathlib.Path, tell: Callable[[float], None], config: str, ite
 
 
 def _half(tell: Callable[[float], None], number: int) -> Callable[[float], None]:
-    """Progress of one of two halves."""
+    """Report the progress of one of two halves."""
     return lambda share: tell((number + share) / 2)
 
 
 def _losses(config: RunConfig, iterations: int, tell: Callable[[float], None]) -> dict[str, Any]:
-    """Learn the first samples of a training, in the order in which a training would."""
+    """Learn the first samples of a training, in the order of the training."""
     task, simulator = config.task, make_engine(config)
     softmax = _softmax(simulator)
     found: dict[str, Any] = {"steps": [], "samples": []}
@@ -64,7 +64,7 @@ def _losses(config: RunConfig, iterations: int, tell: Callable[[float], None]) -
 
 
 def losses_of_steps(samples: Samples, y: np.ndarray, softmax: bool) -> np.ndarray:
-    """Loss of each step of the learning window of the first sample, of readouts ``y`` of shape (n_steps, readouts)."""
+    """Loss of each step of the learning window of the first sample, for readouts ``y`` of shape (n_steps, readouts)."""
     target, weight = np.broadcast_to(samples.target[0], y.shape), samples.window[0, :, 0]
     if softmax:
         shifted = y - y.max(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Figure 2: time-driven against event-driven learning, and how both rules learn a regression and a classification."""
+"""Figure 2: time-driven against event-driven learning; both rules learn a regression and a classification."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ RULES = ("eprop", "eprop+")
 #: The curves: a rule and an engine.
 CURVES = {"eprop": "e-prop, event-driven", "time": "e-prop, time-driven", "eprop+": "e-prop+, event-driven"}
 FIRST = 4
-"""Iterations of which the difference is shown."""
+"""Iterations that the comparison of losses shows."""
 ROUNDING = 1e-6
-"""Larger differences are not those of sums in another order, however far learning carries them in so few iterations."""
+"""Largest relative difference that rounding alone can cause in these iterations."""
 EVALUATIONS = 60
-"""Of validation samples, with e-prop+."""
+"""Number of validation evaluations with e-prop+."""
 GROUPS = 70
-"""Of neighbouring iterations whose mean is a point of a curve."""
-#: Longest interval between spikes that e-prop+ integrates where its losses are compared, ms: longer than all iterations.
-#: Then both engines apply each gradient at a spike. (With a shorter one the engine settles it before; no loss can tell.)
+"""Neighbouring iterations whose mean is a point of a curve."""
+#: Cutoff of e-prop+ in the comparison of losses, ms: longer than all iterations together. Then both engines apply each gradient
+#: at a spike. With a shorter cutoff, the event-driven engine applies the gradient earlier, which no loss can show.
 NO_CUTOFF = 100_000.0
 
 
 class EnginesDifferWarning(UserWarning):
-    """Two engines that compute the same do not."""
+    """Two engines that must agree do not agree."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two tasks, and what is special about it.
+    """One of the two tasks, with its settings.
 
     Attributes
     ----------
     task : str
     word : str
-        What kind of task it is.
+        Kind of task, for titles.
     loss, score : str
         Labels of axes.
     data, quick_task, quick_data : dict
-        Settings, those of a quick figure on top.
+        Settings; the quick settings come on top.
     batch, quick_iterations : int
-        Samples of a mini-batch; mini-batches of a quick figure.
+        Samples of a mini-batch; number of mini-batches of a quick figure.
     cost, time_cost : float
-        Seconds that a mini-batch takes, about, event-driven and time-driven.
+        Approximate seconds of a mini-batch, event-driven and time-driven.
     """
 
     task: str
@@ -96,16 +96,17 @@ SIDES = {
 class Figure2(PaperFigure):
     """Time-driven against event-driven learning, for a regression and a classification.
 
-    Above pattern generation, below evidence accumulation. Panels a and c: the
-    loss of every step of the first four samples, and how much it differs
-    between the two engines, from the same weights and inputs, in double
-    precision. Panels b and d: how networks learn, mean and standard deviation
-    over the trials, with their test scores; a dot is a trial, the error bar
-    the square root of the variance between trials plus that within a trial.
+    The upper row shows pattern generation, the lower row evidence
+    accumulation. Panels a and c: the loss of every step of the first four
+    samples, and its relative difference between the two engines, from the
+    same weights and inputs, in double precision. Panels b and d: learning
+    curves, mean and standard deviation over the trials, with test scores. A
+    dot is a trial; the error bar is the square root of the variance between
+    trials plus the variance within a trial.
 
-    A time-driven network takes hundreds of times as long. It learns the first
-    iterations only, as many as --time-driven says, a tenth of them in the
-    classification, whose iterations have 32 samples.
+    A time-driven network takes hundreds of times as long. It learns only the
+    first iterations: the number given by --time-driven, or a tenth of it in
+    the classification, whose iterations have 32 samples.
 
     Examples
     --------
@@ -121,21 +122,21 @@ class Figure2(PaperFigure):
     title: ClassVar[str] = "time-driven and event-driven learning: losses and learning curves"
 
     iterations: int | None = param(
-        None, kind=int, at_least=10, optional=True, doc="mini-batches, in place of each task's default"
+        None, kind=int, at_least=10, optional=True, doc="mini-batches, instead of each task's default"
     )
     time_driven: int = param(
-        100, kind=int, at_least=0, doc="mini-batches of the time-driven network; classification: a tenth"
+        100, kind=int, at_least=0, doc="mini-batches of the time-driven network; a tenth for the classification"
     )
 
     def config(self, side: Side, rule: str, seed: int, engine: str = "event") -> RunConfig:
-        """Of the training of one network."""
+        """Configuration of one training."""
         task: dict[str, Any] = {"rule": rule, "seed": seed, **(side.quick_task if self.quick else {})}
         data = {**side.data, **(side.quick_data if self.quick else {})}
         if engine == "time" or rule == "eprop":
-            data["hold"] = 0  # their errors are counted on each mini-batch before it is learned
+            data["hold"] = 0  # with e-prop, each mini-batch counts its errors before it is learned
         execution = {"precision": "double", "engine": engine}
         plain = RunConfig.make(side.task, task=task, data=data, run=execution)
-        choice: Any = plain.data  # of a task that draws its trials: so many in an epoch
+        choice: Any = plain.data  # a task that draws its trials has a given number in an epoch
         per_epoch = -(-choice.samples // side.batch)
         iterations = self.iterations or (side.quick_iterations if self.quick else plain.training.epochs * per_epoch)
         training = {
@@ -145,7 +146,7 @@ class Figure2(PaperFigure):
         return RunConfig.make(side.task, task=task, data=data, run=execution, training=training)
 
     def compute(self, runner: JobRunner) -> Tables:
-        """Compare losses, train with all seeds, rules and engines."""
+        """Compare losses; train with all seeds, rules and engines."""
         parts = {**self._differences(), **self._trainings()}
         runner.watcher.phase(f"comparing and learning, {len(parts)} parts")
         found = dict(zip(parts, runner.each(list(parts.values())), strict=True))
@@ -157,7 +158,7 @@ class Figure2(PaperFigure):
         return out
 
     def draw(self, tables: Tables) -> Figure:
-        """Differences, curves and bars; a row for each task."""
+        """Draw differences, curves and bars; a row for each task."""
         with look():
             figure = new_figure(WIDE, 4.8)
             axes = figure.subplots(2, 3, width_ratios=(1.15, 1.5, 0.85))
@@ -173,13 +174,13 @@ class Figure2(PaperFigure):
             for ax, title in zip(axes[1, :2], ("sample", "iteration"), strict=True):
                 ax.set_xlabel(title)
             axes[0, 0].legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
-            # Where curves and bands leave room depends on the settings: beside the axes there always is.
+            # The free room inside the axes depends on the settings, so the legend goes outside.
             curves = max(axes[:, 1], key=lambda ax: len(ax.get_legend_handles_labels()[1]))
             figure.legend(*curves.get_legend_handles_labels(), loc="outside lower center", ncols=len(CURVES))
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:
-        """Largest differences of losses, and test scores, per cent."""
+        """Largest differences of losses, and test scores in per cent."""
         out: dict[str, Any] = {}
         for name in SIDES:
             for rule in RULES:
@@ -190,7 +191,7 @@ class Figure2(PaperFigure):
                 out[f"{of}: largest relative difference of losses"] = largest
                 if not largest < ROUNDING:
                     warnings.warn(
-                        f"{of}: losses of the engines differ by {largest:.1e}, more than rounding: one is wrong",
+                        f"{of}: losses of the engines differ by {largest:.1e}, more than rounding allows: one is wrong",
                         EnginesDifferWarning,
                         stacklevel=2,
                     )
@@ -271,7 +272,7 @@ def _samples(found: Mapping[Any, Any]) -> Table:
 
 
 def _present(of: Table) -> list[str]:
-    """Curves that a table has, in the order of the legend."""
+    """Curves of a table, in the order of the legend."""
     return [curve for curve in CURVES if (of["rule"] == curve).any()]
 
 
@@ -314,7 +315,7 @@ def _draw_curves(ax: Any, of_task: Table, side: Side) -> None:
 
 
 def mean_of_neighbours(iterations: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of neighbouring iterations, equally many on a logarithmic axis: single ones would hide each other."""
+    """Means of neighbouring iterations, evenly spaced on a logarithmic axis; single points would overlap."""
     edges = np.unique(np.geomspace(1, iterations[-1] + 1, GROUPS).astype(int))
     group = np.searchsorted(edges, iterations, side="right")
     firsts = np.flatnonzero(np.diff(group, prepend=-1))
@@ -340,6 +341,6 @@ def _draw_tests(ax: Any, test: Table, side: Side) -> None:
 
 
 def _short(curve: str, present: list[str]) -> str:
-    """Name of a curve in two lines; the rule alone, where there is one engine."""
+    """Name of a curve in two lines; the rule alone if there is one engine."""
     rule, engine = CURVES[curve].split(", ")
     return f"{rule}\n{engine.removesuffix('-driven')}" if "time" in present else rule

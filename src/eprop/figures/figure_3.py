@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RULES = ("eprop", "eprop+")
-#: How long a training with each rule takes, about, for the time that is left.
+#: Relative duration of a training with each rule, for the remaining time.
 COSTS = {"eprop": 1.0, "eprop+": 1.6}
 
 
@@ -26,13 +26,13 @@ COSTS = {"eprop": 1.0, "eprop+": 1.6}
 class Figure3(NMNISTFigure):
     """Learning curves and test errors of e-prop and e-prop+ on N-MNIST.
 
-    Trains networks by both rules, each with its own tuned settings, with
-    several seeds. The curves are errors on validation samples, with frozen
-    weights: mean and standard deviation over the trials. The bars are errors
-    on test samples; a dot is a trial, the error bar is the square root of the
-    variance between trials plus that within a trial.
+    The figure trains networks by both rules, each with its own tuned settings,
+    with several seeds. The curves are errors on validation samples, with
+    frozen weights: mean and standard deviation over the trials. The bars are
+    errors on test samples. A dot is a trial; the error bar is the square root
+    of the variance between trials plus the variance within a trial.
 
-    Without options it works offline, with digits that come with a package.
+    Without options the figure works offline, with digits from a package.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Figure3(NMNISTFigure):
         return {"learning": reports(found), "test": test_scores(found)}
 
     def draw(self, tables: Tables) -> Figure:
-        """Curves on the left, bars on the right."""
+        """Draw curves on the left, bars on the right."""
         with look():
             figure = new_figure(5.5, 2.6)
             left, right = figure.subplots(1, 2, width_ratios=(3, 1.25))
@@ -70,7 +70,7 @@ class Figure3(NMNISTFigure):
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:
-        """Test errors, per cent."""
+        """Test errors in per cent."""
         test = tables["test"]
         out: dict[str, Any] = {"trials": len(set(test["seed"])), "test_data": str(test["data"][0])}
         for rule in RULES:

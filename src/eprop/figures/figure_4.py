@@ -1,4 +1,4 @@
-"""Figure 4: one sample in a network before and after learning N-MNIST by e-prop+, and what became of its weights."""
+"""Figure 4: one sample in a network before and after learning N-MNIST by e-prop+, and the change of its weights."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from eprop.training.engines import make_simulator
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Kinds of weights, as in the paper, by the network's projections.
+#: Kinds of weights, as in the paper, by projection.
 KINDS = {"in->rec": "input", "rec->rec": "recurrent", "rec->out": "output"}
 NETWORKS = ("before", "after")
 BINS = 61
-#: Readouts' columns of the table of traces: what is compared (softmax or readout), its target, and the error.
+#: Columns of the readouts in the table of traces: compared value (softmax or readout), target, and error.
 _READOUTS = {"y": "y", "output": "output", "target": "target", "error": "error"}
 
 
@@ -38,11 +38,12 @@ class Figure4(NMNISTFigure):
     """Dynamics and weights before and after learning N-MNIST by e-prop+.
 
     Panel a: one test sample in the untrained and in the trained network, with
-    frozen weights: events of the camera, spikes of all neurons, traces of one
-    neuron (its spikes red) that spikes most after training of those that also
-    spiked before, and the ten readouts, in colour that of the sample's class. No error counts where the ground is grey.
-    Panel b: each weight after training over what it was before. Panel c: the
-    distributions, mean and standard deviation over the trials.
+    frozen weights. It shows events of the camera, spikes of all neurons,
+    traces of one neuron (its spikes in red), and the ten readouts, with the
+    sample's class in colour. The neuron is the most active one after training
+    among those that spiked before training. Errors do not count on grey
+    ground. Panel b: each weight after training over the same weight before.
+    Panel c: the distributions, mean and standard deviation over the trials.
 
     Examples
     --------
@@ -57,14 +58,14 @@ class Figure4(NMNISTFigure):
     number: ClassVar[int] = 4
     title: ClassVar[str] = "N-MNIST: dynamics and weights before and after training"
 
-    trials: int = param(3, kind=int, at_least=1, doc="trials for the distributions of weights; quick: 2 at most")
+    trials: int = param(3, kind=int, at_least=1, doc="trials for the distributions of weights; quick: at most 2")
 
     def compute(self, runner: JobRunner) -> Tables:
-        """Train with all seeds; look into the network of the first one."""
+        """Train with all seeds; record the activity of the first network."""
         parts = [learning(f"eprop+-{seed}", self.config("eprop+", seed)) for seed in self.seeds]
         runner.watcher.phase(f"learning, {len(parts)} trainings on {self.describe_data()}")
         results = runner.each(parts)
-        runner.watcher.phase("looking into the networks")
+        runner.watcher.phase("recording activity and weights")
         changes = {seed: _changes(runner, part.name) for seed, part in zip(self.seeds, parts, strict=True)}
         facts = table(seed=self.seeds, error=[result["summary"]["test_error"] for result in results])
         return {
@@ -75,10 +76,10 @@ class Figure4(NMNISTFigure):
         }
 
     def draw(self, tables: Tables) -> Figure:
-        """Traces above, weights below."""
+        """Draw traces above, weights below."""
         with look():
             figure = new_figure(WIDE, 9.0)
-            parts: Any = figure.subfigures(3, 1, height_ratios=(5.3, 2.25, 1.45))  # an array, as there are several
+            parts: Any = figure.subfigures(3, 1, height_ratios=(5.3, 2.25, 1.45))  # several subfigures give an array
             top, middle, bottom = parts
             draw_traces(top, *_traces(tables))
             of_kind = {kind: rows(tables["weights"], kind=kind) for kind in KINDS.values()}
@@ -94,7 +95,7 @@ class Figure4(NMNISTFigure):
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:
-        """How far the weights of the first trial moved, mV, and test errors, per cent."""
+        """RMS change of the weights of the first trial, mV, and test errors in per cent."""
         out: dict[str, Any] = {
             "trials": tables["trials"]["seed"].size,
             "test error (%)": 100 * float(tables["trials"]["error"].mean()),
@@ -110,7 +111,7 @@ class Figure4(NMNISTFigure):
 
 
 def _sample(runner: JobRunner, part: str) -> dict[str, Table]:
-    """Traces, spikes and facts of the run's test sample, before and after."""
+    """Traces, spikes and facts of the run's test sample, before and after training."""
     config, checkpoint, trained = restore(runner.path(part) / RUN, threads=1)
     trial = config.data.unpack(config.task, checkpoint.example)
     both = [record_activity(config.task, simulator, trial) for simulator in (make_simulator(config, 1), trained)]
@@ -140,7 +141,7 @@ def _sample(runner: JobRunner, part: str) -> dict[str, Table]:
 
 
 def _changes(runner: JobRunner, part: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Weights before and after, by kind, mV."""
+    """Weights before and after training, by kind, mV."""
     config, _, after = restore(runner.path(part) / RUN, threads=1)
     before: Simulator = make_simulator(config, 1)
     return {KINDS[name]: pair for name, pair in weight_changes(before, after).items() if name in KINDS}
@@ -160,7 +161,7 @@ def _distributions(changes: Mapping[int, Mapping[str, tuple[np.ndarray, np.ndarr
     out = []
     for kind in KINDS.values():
         largest = max(np.abs(weights).max(initial=0.0) for of_seed in changes.values() for weights in of_seed[kind])
-        top = float(largest) or 1.0  # mV; a very small network has no recurrent connection
+        top = float(largest) or 1.0  # mV; a very small network may have no recurrent connection
         edges = np.linspace(-1.02 * top, 1.02 * top, BINS + 1)
         for seed, of_seed in changes.items():
             for network, weights in zip(NETWORKS, of_seed[kind], strict=True):
@@ -175,7 +176,7 @@ def _distributions(changes: Mapping[int, Mapping[str, tuple[np.ndarray, np.ndarr
 
 
 def _traces(tables: Tables) -> list[Traces]:
-    """Traces before and after, from the tables."""
+    """Traces before and after training, from the tables."""
     sample = {name: column[0] for name, column in tables["sample"].items()}
     out = []
     for network in NETWORKS:

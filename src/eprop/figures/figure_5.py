@@ -32,16 +32,16 @@ KEYS = (
     "synapses", "synaptic_events", "build_seconds", "run_seconds", "real_time_factor", "ns_per_synaptic_event",
     "bytes_per_synapse", "resident_bytes_per_synapse", "peak_memory_bytes",
 )  # fmt: skip
-#: Neurons, steps, and neurons of the large network: 10^8 synapses, more than any cache holds.
+#: Neurons, steps, and neurons of the large network: 10^8 synapses, larger than any cache.
 SIZES, QUICK_SIZES = (10_000, 1000, 100_000), (200, 200, 0)
-#: Rough seconds of a measurement, by which the time left is estimated: to start a process, and for each neuron.
+#: Approximate seconds of a measurement, for the remaining time: to start a process, and per neuron.
 START, OURS, NESTS = 2.0, 5e-5, 3e-3
 
 
 def measure(
     folder: pathlib.Path, tell: Callable[[float], None], config: dict[str, Any], ranks: int, nest: bool
 ) -> dict[str, Any]:
-    """One point, once: a part of the figure."""
+    """Measure one point once: a part of the figure."""
     fields = {name: value for name, value in config.items() if name != "type"}
     found = measure_in_subprocess(ScalingConfig(**fields), ranks=ranks, nest=nest)
     tell(1.0)
@@ -52,18 +52,18 @@ def measure(
 class Figure5(PaperFigure):
     """Weak and strong scaling: static, STDP, e-prop and e-prop+, beside NEST.
 
-    The benchmark network of ``eprop bench scaling``, with its neurons made to
-    spike at 5 Hz. Strong: one network on more and more threads, and on as many
-    ranks if there are mpi4py and an mpiexec. Weak: as many neurons for each
-    thread. Large: strong scaling of a network that no cache holds, without
-    NEST. Points are means, error bars standard deviations over the trials;
-    the right axis is the run time by the time that is simulated, 1 at real
-    time. On two cores the figure takes about ten minutes, with NEST about
-    an hour.
+    The network is that of ``eprop bench scaling``, with forced spikes at
+    5 Hz. Strong scaling: one network on more and more threads, and on as
+    many ranks if mpi4py and mpiexec are installed. Weak scaling: a fixed
+    number of neurons per thread. Large: strong scaling of a network that is
+    larger than any cache, without NEST. Points are means, error bars are
+    standard deviations over the trials. The right axis is the run time
+    divided by the simulated time; 1 is real time. On two cores the figure
+    takes about ten minutes, with NEST about an hour.
 
-    Timings are of use on a machine that does nothing else. There is always
-    one measurement at a time, whatever --threads says; how many threads and
-    ranks the networks are measured on is for --workers to say.
+    Measure on an otherwise idle machine. Measurements run one at a time,
+    whatever --threads says; --workers gives the largest number of threads
+    and ranks of the measured networks.
 
     Examples
     --------
@@ -80,33 +80,33 @@ class Figure5(PaperFigure):
     trials: int = param(3, kind=int, at_least=1, doc="measurements of each point, with the seeds S, S+1, ...")
     neurons: int | None = param(
         None, kind=int, at_least=4, optional=True,
-        doc="neurons; of weak scaling for each thread or rank; 10,000, with --quick 200",
+        doc="neurons; for weak scaling per thread or rank; 10,000, with --quick 200",
     )  # fmt: skip
     large: int | None = param(
         None, kind=int, at_least=0, optional=True, doc="neurons of the large network, 0: none; 100,000, with --quick 0"
     )
     indegree: int = param(
-        1000, kind=int, at_least=1, doc="recurrent connections into each neuron, of as many as there are"
+        1000, kind=int, at_least=1, doc="recurrent connections into each neuron, at most the number of neurons"
     )
     rate: float = param(5.0, unit="Hz", above=0.0, doc="rate of the forced spikes")
     steps: int | None = param(
-        None, kind=int, at_least=100, optional=True, doc="steps of 1 ms that are timed; 1,000, with --quick 200"
+        None, kind=int, at_least=100, optional=True, doc="timed steps of 1 ms; 1,000, with --quick 200"
     )
     workers: int = param(2, kind=int, at_least=1, doc="largest number of threads, and of ranks, in powers of two")
-    compare: str | None = param(None, kind=str, optional=True, doc="what else is measured, over threads: nest")
+    compare: str | None = param(None, kind=str, optional=True, doc="other simulator to measure, over threads: nest")
 
     def validate(self) -> None:
-        """A simulator that is known."""
+        """Check that the other simulator is known."""
         if self.compare not in (None, "nest"):
             raise ParameterError(f'compare takes "nest", got {self.compare!r}')
 
     def sizes(self) -> tuple[int, int, int]:
-        """Neurons, steps and neurons of the large network: as given, or what suits a whole or a quick figure."""
+        """Neurons, steps and neurons of the large network: given values, or defaults of a whole or a quick figure."""
         neurons, steps, large = QUICK_SIZES if self.quick else SIZES
         return self.neurons or neurons, self.steps or steps, large if self.large is None else self.large
 
     def compute(self, runner: JobRunner) -> Tables:
-        """All points, one process after the other; what differs least stands side by side in time."""
+        """Measure all points, one process after the other; similar points are close in time."""
         points = list(self._points())
         parts = {
             _name(p): Part(
@@ -121,14 +121,14 @@ class Figure5(PaperFigure):
             "kind": [p["kind"] for p in points],
             "simulator": ["NEST" if p["nest"] else "eprop" for p in points],
             **{name: [p[name] for p in points] for name in ("mode", "over", "workers", "seed", "neurons")},
-            # What could not be measured is null in the parts.
+            # A missing measurement is null in the parts.
             **{key: [np.nan if f[key] is None else f[key] for f in found] for key in KEYS},
         }
         each = table(**columns)
         return {"scaling": each, "means": _means(each)}
 
     def _points(self) -> Iterator[dict[str, Any]]:
-        """Of every seed. A network on one thread is one on one rank, and weak scaling's first is strong scaling's."""
+        """Points of every seed. One thread equals one rank, and weak scaling starts with a point of strong scaling."""
         neurons, _, large = self.sizes()
         counts = [1 << k for k in range(self.workers.bit_length()) if 1 << k <= self.workers]
         over = WORKERS if has_ranks() else WORKERS[:1]
@@ -151,7 +151,7 @@ class Figure5(PaperFigure):
         ).to_dict()  # fmt: skip
 
     def draw(self, tables: Tables) -> Figure:
-        """Strong scaling, weak scaling, and strong scaling of a large network where it was measured."""
+        """Draw strong scaling, weak scaling, and strong scaling of a large network if measured."""
         found = tables["scaling"]
         kinds = [kind for kind in KINDS if kind in found["kind"]]
         seconds = float(found["run_seconds"][0] / found["real_time_factor"][0])
@@ -171,7 +171,7 @@ class Figure5(PaperFigure):
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:
-        """Speed-ups on the most threads, weak scaling's loss, and what NEST takes longer."""
+        """Speed-ups on the most threads, efficiency of weak scaling, and run time of NEST relative to eprop."""
         found, out = tables["scaling"], {}
         top = int(found["workers"].max())
         for mode in MODES:
@@ -191,7 +191,7 @@ class Figure5(PaperFigure):
 
 
 def _name(point: dict[str, Any]) -> str:
-    """Of a measurement, which may serve several points."""
+    """Name of a measurement, which may serve several points."""
     simulator = "nest" if point["nest"] else "eprop"
     mode, threads = point["mode"].replace("+", "-plus"), _threads(point)
     return f"{simulator}-{mode}-{point['neurons']}-neurons-{point['ranks']}x{threads}-{point['seed']}"
@@ -206,7 +206,7 @@ def _threads(point: dict[str, Any]) -> int:
 
 
 def _means(each: Table) -> Table:
-    """Mean and standard deviation (not a number, of one) over the seeds of each point."""
+    """Mean and standard deviation over the seeds of each point; NaN for the deviation of a single seed."""
     names = ("kind", "simulator", "mode", "over", "workers", "neurons")
     points = dict.fromkeys(zip(*(each[name].tolist() for name in names), strict=True))
     of = [rows(each, **dict(zip(names, point, strict=True))) for point in points]

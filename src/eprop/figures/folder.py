@@ -1,4 +1,4 @@
-"""The folder of a figure: whose it is, what it says of itself, and that one process at a time works in it."""
+"""The folder of a figure: its owner, its facts, and a lock for one process at a time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from eprop.files import output_errors, parsing, read_text, write_text
 from eprop.training.config import FORMATS
 from eprop.training.lock import LOCK, locked
 
-#: Of a figure's folder: what was computed, the folder of its tables, and that of what they were made from.
+#: In a figure's folder: the facts of the computation, the folder of the tables, and the folder of the parts.
 FACTS, NUMBERS, PARTS = "figure.json", "numbers", "parts"
 
 
 def read_facts(folder: pathlib.Path) -> dict[str, Any]:
-    """What is in ``figure.json``; nothing where there is none.
+    """Read ``figure.json``; empty if it does not exist.
 
     Raises
     ------
     DataError
-        If it is damaged.
+        If the file is damaged.
     """
     path = folder / FACTS
     if not path.is_file():
@@ -36,16 +36,16 @@ def read_facts(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def write_facts(folder: pathlib.Path, facts: Mapping[str, Any]) -> None:
-    """Write ``figure.json``, whole or not at all."""
+    """Write ``figure.json``, completely or not at all."""
     write_text(folder / FACTS, json.dumps(facts, indent=2) + "\n")
 
 
 def check_free(folder: pathlib.Path, number: int, *, fresh: bool = False) -> None:
-    """Raise `OutputError` if the folder holds something else than this figure; ``fresh``, its facts may be damaged."""
+    """Raise `OutputError` if the folder holds anything but this figure; with ``fresh``, its facts may be damaged."""
     with output_errors(folder):
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder}: is a file; give a folder for the figure")
-        # A lock is left behind by a process that was killed.
+        # A killed process leaves its lock behind.
         if not folder.is_dir() or all(path.name == LOCK for path in folder.iterdir()):
             return
         left = _left_by_figure(folder, number)
@@ -62,7 +62,7 @@ def check_free(folder: pathlib.Path, number: int, *, fresh: bool = False) -> Non
 
 
 def _left_by_figure(folder: pathlib.Path, number: int) -> bool:
-    """Whether a folder without facts holds what this figure leaves, and no picture of another one."""
+    """Whether a folder without facts holds files of this figure, and no picture of another figure."""
     pictures = (path for kind in FORMATS for path in folder.glob(f"figure-*.{kind}"))
     if any(path.stem != f"figure-{number}" for path in pictures):
         return False
@@ -76,11 +76,11 @@ def alone(folder: pathlib.Path) -> Iterator[None]:
     Raises
     ------
     OutputError
-        If another one does.
+        If another process does.
     """
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(folder))
-        except OutputError as error:  # a run's words; here not everything that takes time is a training
+        except OutputError as error:  # adapt the message, which speaks of a training
             raise OutputError(str(error).replace("is being trained", "is being computed")) from None
         yield

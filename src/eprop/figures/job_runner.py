@@ -1,4 +1,4 @@
-"""Work in parts: side by side in processes, each part kept as soon as it is done, so that nothing is computed twice."""
+"""Work in parts: parts run in parallel processes, and each result is kept, so that nothing is computed twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from eprop.training.watch import Watcher
 
 #: Files in the folder of a part.
 RESULT, SHARE = "part.json", "share.txt"
-_LESS_AT_ONCE = "take fewer --threads; the same command goes on, for what is done is kept"
+_LESS_AT_ONCE = "use fewer --threads; the same command continues, because finished parts are kept"
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Part:
     Attributes
     ----------
     name : str
-        Of its folder.
+        Name of its folder.
     function : callable of (folder, tell, ``**arguments``)
-        A module's function, for it is called in another process. It returns what JSON can hold, may leave files in
-        ``folder`` (and finds there what an earlier call left, that was stopped), and calls ``tell`` with the share
-        of its work that is done, 0 to 1, as often as it likes.
+        A function of a module, because another process calls it. It returns JSON data, may leave files in ``folder``
+        (an earlier call that was stopped may have left files there), and calls ``tell`` with the fraction of its work
+        that is done, 0 to 1, any number of times.
     arguments : dict
-        What JSON can hold. A part that is done is not done again with the same arguments and version of the package.
+        JSON data. A finished part is reused for the same arguments and version of the package.
     cost : float
-        How long it may take, in units of the other parts; for the time that is left.
+        Duration relative to the other parts, for the remaining time.
     """
 
     name: str
@@ -48,24 +48,24 @@ class Part:
     cost: float = 1.0
 
     def key(self) -> dict[str, Any]:
-        """What the result depends on."""
+        """Everything that determines the result."""
         function = f"{self.function.__module__}.{self.function.__qualname__}"
-        # As JSON gives it back: tuples are lists there.
+        # JSON turns tuples into lists.
         key = {"version": package_version(), "function": function, "arguments": self.arguments}
         return dict(json.loads(json.dumps(key)))
 
 
 class JobRunner:
-    """Where the parts of a figure are computed and kept.
+    """Computes the parts of a figure and keeps their results.
 
     Parameters
     ----------
     folder : Path
-        Of the figure; parts go to ``parts/``.
+        Folder of the figure; parts go to ``parts/``.
     threads : int, optional
-        Cores to take; all that are available if not given.
+        Cores to use. The default is all available cores.
     watcher : Watcher, optional
-        Is told how much is done.
+        Receives the progress.
     """
 
     def __init__(self, folder: pathlib.Path, *, threads: int | None = None, watcher: Watcher | None = None):
@@ -73,18 +73,18 @@ class JobRunner:
         self.computed, self.seconds = 0, 0.0
 
     def each(self, parts: Sequence[Part], *, threads: int | None = None) -> list[Any]:
-        """Results of all parts, in order; those that are kept from an earlier time are not computed again.
+        """Return the results of all parts, in order; kept results are not computed again.
 
         Parameters
         ----------
         parts : sequence of Part
         threads : int, optional
-            Cores to take for these; 1 where time itself is measured.
+            Cores to use for these parts; 1 if the parts measure time.
 
         Raises
         ------
         Stopped
-            After Ctrl-C: all processes are stopped, and what is done is kept.
+            After Ctrl-C: all processes are stopped, and finished parts are kept.
         """
         for part in parts:
             self._bring_back(part)
@@ -92,7 +92,7 @@ class JobRunner:
         missing = [part for part in parts if found[part.name] is None]
         for part in missing:
             self._prepare(part)
-        # The long ones first, or else one of them is left over at the end, with one core busy.
+        # Long parts first, so that no long part runs alone at the end.
         longest = sorted(missing, key=lambda part: -part.cost)
         calls = [(_carry_out, (str(self._folder(part).absolute()), part)) for part in longest]
         with self._looking(missing), terminating():
@@ -107,7 +107,7 @@ class JobRunner:
         return [entry["result"] for entry in entries if entry]
 
     def _looking(self, parts: Sequence[Part]) -> contextlib.AbstractContextManager[None]:
-        """Tell the watcher how far parts are that are being computed."""
+        """Report the progress of running parts to the watcher."""
         if not parts:
             return contextlib.nullcontext()
         return ProgressPoller(
@@ -115,7 +115,7 @@ class JobRunner:
         )
 
     def _share(self, part: Part) -> float:
-        """How much of a part is done."""
+        """Fraction of a part that is done."""
         folder = self.path(part.name)
         try:
             return float((folder / SHARE).read_text() or 0.0)
@@ -127,7 +127,7 @@ class JobRunner:
         return self.folder / "parts" / part
 
     def clear(self) -> None:
-        """Forget all parts."""
+        """Delete all parts."""
         with output_errors(self.folder):
             if (self.folder / "parts").is_dir():
                 shutil.rmtree(self.folder / "parts")
@@ -136,23 +136,23 @@ class JobRunner:
         return self.path(part.name)
 
     def _prepare(self, part: Part) -> None:
-        """Make the folder; a result of other arguments is kept aside, with all it was made from, until there is a new one."""
+        """Make the folder; keep a result of other arguments, with its files, aside until there is a new result."""
         folder = self._folder(part)
         with output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / RESULT).is_file():
-                # What a training has left stays where it is as well: with more iterations it only goes on.
+                # The files of a training also stay in place: a training with more iterations continues from them.
                 copied, aside = folder.with_name(f".{folder.name}.copy"), _aside(folder)
                 for old in (copied, aside):
                     if old.is_dir():
                         shutil.rmtree(old)
                 shutil.copytree(folder, copied, symlinks=True)
-                copied.rename(aside)  # only now it is whole
+                copied.rename(aside)  # the copy is complete only now
             for name in (RESULT, SHARE):
                 (folder / name).unlink(missing_ok=True)
 
     def _bring_back(self, part: Part) -> None:
-        """Let what was kept aside take the place of a part that was begun with other arguments, and has no result."""
+        """Restore the kept result of a part that was restarted with other arguments and did not finish."""
         folder = self._folder(part)
         aside = _aside(folder)
         if (folder / RESULT).is_file() or self._result(part, aside / RESULT) is None:
@@ -163,7 +163,7 @@ class JobRunner:
             aside.rename(folder)
 
     def _kept(self, part: Part) -> dict[str, Any] | None:
-        """What is kept of a part; None if it is not there, or of other arguments."""
+        """Return the kept result of a part; None if it is missing or has other arguments."""
         return self._result(part, self._folder(part) / RESULT)
 
     @staticmethod
@@ -176,16 +176,16 @@ class JobRunner:
 
     def _say_stopped(self, parts: Sequence[Part]) -> str:
         done = sum(self._kept(part) is not None for part in parts)
-        return f"stopped; {done} of {len(parts)} parts are done and kept in {self.folder}: the same command goes on"
+        return f"stopped; {done} of {len(parts)} parts are done and kept in {self.folder}: the same command continues"
 
 
 def _aside(folder: pathlib.Path) -> pathlib.Path:
-    """Where the folder of a part is kept while another one takes its place."""
+    """Path where the old folder of a part is kept while a new one is made."""
     return folder.with_name(f".{folder.name}.before")
 
 
 def _carry_out(folder: str, part: Part) -> tuple[str, dict[str, Any]]:
-    """One part, perhaps in a process of its own; its result is on the disk before it is told."""
+    """Run one part, perhaps in a separate process; write the result to disk before returning it."""
     where, began = pathlib.Path(folder), time.perf_counter()
     last = 0.0
 
@@ -193,7 +193,7 @@ def _carry_out(folder: str, part: Part) -> tuple[str, dict[str, Any]]:
         nonlocal last
         if time.monotonic() - last > POLL_INTERVAL / 2:
             last = time.monotonic()
-            with contextlib.suppress(OSError):  # progress is not worth an error
+            with contextlib.suppress(OSError):  # a failure to report progress must not stop the work
                 (where / SHARE).write_text(f"{share:.6f}")
 
     result = part.function(where, tell, **part.arguments)

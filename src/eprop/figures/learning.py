@@ -1,4 +1,4 @@
-"""A training as a part of a figure: a run folder of its own, from which its numbers are read."""
+"""A training as a part of a figure: it has its own run folder, from which the figure reads its numbers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ RUN = "run"
 
 
 def learning(name: str, config: RunConfig, cost: float = 1.0, *, batches: int | None = None) -> Part:
-    """A part that trains and tests as ``config`` says, with one thread; `learn` tells what comes out.
+    """Make a part that trains and tests with ``config`` on one thread; `learn` returns the result.
 
-    With ``batches`` it stops at the first report after so many mini-batches, and does not test.
+    With ``batches`` the part stops at the first report after that many mini-batches, and does not test.
     """
     config = config.absolute()
     if config.execution.threads is None:
@@ -31,13 +31,13 @@ def learning(name: str, config: RunConfig, cost: float = 1.0, *, batches: int | 
 def learn(
     folder: pathlib.Path, tell: Callable[[float], None], config: str, batches: int | None = None
 ) -> dict[str, Any]:
-    """Train and test; go on with a training that was stopped.
+    """Train and test; continue a training that was stopped.
 
     Returns
     -------
     dict
-        ``metrics`` as in the run's ``metrics.jsonl``, and ``summary`` as in its ``summary.json``, or None of a training
-        that ends early.
+        ``metrics`` as in the run's ``metrics.jsonl``, and ``summary`` as in its ``summary.json``, or None if the training
+        ends early.
     """
     run = folder / RUN
     wanted = RunConfig.make(*parse_config(config, "configuration of a figure"))
@@ -52,7 +52,7 @@ def learn(
 
 
 def _go_on(run: pathlib.Path, wanted: RunConfig, watcher: Watcher) -> Outcome | None:
-    """Resume the run in the folder, if there is one of the same configuration."""
+    """Resume the run in the folder, if it has the same configuration."""
     found = RunFolder(run)
     if not (found.checkpoint.is_file() and found.config.is_file()):
         return None
@@ -62,17 +62,17 @@ def _go_on(run: pathlib.Path, wanted: RunConfig, watcher: Watcher) -> Outcome | 
 
 
 class _Share(Watcher):
-    """Tells which share of the samples is learned; stops the training where ``last`` are."""
+    """Reports the fraction of learned samples; stops the training after the last wanted report."""
 
     def __init__(self, tell: Callable[[float], None], last: int | None):
         self.tell, self.last, self.enough = tell, last, False
 
     def progress(self, progress: Progress) -> None:
-        """Samples were learned; the test is the last hundredth."""
+        """Report the learned samples; the test counts as the last hundredth."""
         self.tell(0.99 * progress.done / (self.last or progress.total))
 
     def metrics(self, line: dict[str, Any]) -> None:
-        """A line was written: only here nothing is lost."""
+        """Stop after a line of metrics, where a stop loses nothing."""
         if self.last is not None and line["samples"] >= self.last:
             self.enough = True
             raise Stopped
@@ -82,7 +82,7 @@ Found = Mapping[tuple[str, int], dict[str, Any]]
 
 
 def reports(found: Found, batch: int = 1) -> Table:
-    """All reports of all trainings; ``found`` holds what `learn` returns, by name and seed, ``batch`` the samples of one."""
+    """All reports of all trainings; ``found`` holds results of `learn` by name and seed, ``batch`` is the mini-batch size."""
     return stacked(
         [
             table(
@@ -103,12 +103,12 @@ def reports(found: Found, batch: int = 1) -> Table:
 
 
 def _column(lines: list[dict[str, Any]], name: str) -> list[float]:
-    """A value of each report; NaN where it has none."""
+    """One value of each report; NaN if missing."""
     return [np.nan if line.get(name) is None else line[name] for line in lines]
 
 
 def test_scores(found: Found) -> Table:
-    """Test scores of all trainings, and what they took."""
+    """Test scores and durations of all trainings."""
     summaries = {key: result["summary"] for key, result in found.items()}
     return stacked(
         [
@@ -130,8 +130,8 @@ def test_scores(found: Found) -> Table:
 def combined_spread(test: Table, rule: str) -> float:
     """Square root of the variance between trials plus the mean variance within a trial, as in the paper's bars.
 
-    Within a trial it is that of a mean over its test samples (binomial, of a classification); none where the test is
-    one sample. Of one such trial the spread is not known: not a number.
+    The variance within a trial is that of a mean over its test samples (binomial for a classification), or zero if the test
+    has one sample. For a single trial with one test sample, the spread is unknown: NaN.
     """
     of_rule = rows(test, rule=rule)
     variances = [float(np.mean(np.nan_to_num(of_rule["error_sd"]) ** 2))]
@@ -143,6 +143,6 @@ def combined_spread(test: Table, rule: str) -> float:
 
 
 def score_of(test: Table, rule: str, name: str, name_of_spread: str) -> dict[str, float]:
-    """Mean of the test errors, per cent, by its name, and their spread, where it is known, by the other."""
+    """Mean of the test errors in per cent under ``name``, and their spread, if known, under ``name_of_spread``."""
     mean, spread = float(rows(test, rule=rule)["error"].mean()), combined_spread(test, rule)
     return {name: 100 * mean} | ({name_of_spread: 100 * spread} if np.isfinite(spread) else {})

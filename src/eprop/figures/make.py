@@ -1,4 +1,4 @@
-"""From options to a folder with a figure, its numbers, and what it took to compute them."""
+"""Make a folder with a figure, its numbers, and the cost of computing them."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from eprop.training.watch import Watcher
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Dots per inch by format; where lines stay lines, of clouds of points only.
+#: Dots per inch by format; PDF and SVG rasterise only clouds of points.
 RESOLUTION = {"png": 180, "pdf": 400, "svg": 400}
 
 
 @dataclass(frozen=True, eq=False)
 class FigureResult:
-    """A figure that was made.
+    """A finished figure.
 
     Attributes
     ----------
     folder : Path
     figure : PaperFigure
-        With all its options.
+        The figure with all its options.
     pictures, tables : list of Path
     facts : dict
-        What is in ``figure.json``: options, key numbers, seconds, machine.
+        Content of ``figure.json``: options, key numbers, seconds, machine.
     computed : bool
-        Whether anything was computed, rather than drawn again.
+        Whether numbers were computed; False if the figure was only drawn again.
     """
 
     folder: pathlib.Path
@@ -71,44 +71,44 @@ def make_figure(
     Parameters
     ----------
     number : int
-        Of the figure in the paper.
+        Number of the figure in the paper.
     options : mapping, optional
-        Parameters of the figure. Where the folder holds the figure already, its options stay, but for those given here.
+        Parameters of the figure. If the folder holds the figure already, its options stay, except the given ones.
     out : path, optional
-        Folder; ``figures/figure-<number>`` if not given, with ``-quick`` behind for a quick one.
+        Folder. The default is ``figures/figure-<number>``, with ``-quick`` appended for a quick figure.
     fresh : bool
-        Forget what is in the folder.
+        Ignore the content of the folder.
     threads : int, optional
-        Cores to take; all that are available if not given.
+        Cores to use. The default is all available cores.
     watcher : Watcher, optional
-        A progress bar if not given.
+        The default is a progress bar.
     formats : sequence of str
-        Of the pictures: ``"png"``, ``"pdf"``, ``"svg"``.
+        Formats of the pictures: ``"png"``, ``"pdf"``, ``"svg"``.
 
     Returns
     -------
     FigureResult
-        The figure, its folder, and what `figure.json` there holds.
+        The figure, its folder, and the content of `figure.json`.
 
     Raises
     ------
     EPropError
-        If an option is wrong, the folder is not one of this figure, or the disk is full.
+        If an option is wrong, the folder holds something else, or the disk is full.
     Stopped
-        After Ctrl-C; what is done is kept, and the same call goes on.
+        After Ctrl-C; finished parts are kept, and the same call continues.
     """
     if threads is not None and threads < 1:
         raise ParameterError(f"the number of threads must be >= 1, got {threads}")
     for name in formats:
         check_choice("format", name, RESOLUTION)
     kind, given = figure_numbered(number), dict(options or {})
-    kind(**given)  # what is wrong in itself is refused before anything is made
+    kind(**given)  # refuse invalid options before anything is written
     folder = pathlib.Path(out) if out is not None else default_folder(number, quick=bool(given.get("quick")))
     _settle(folder, kind, given, fresh)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with shown(watcher) as watching, alone(folder):
-        # Once more: another process may have come to its end there just now.
+        # Check again: another process may just have finished there.
         figure, facts, due = _settle(folder, kind, given, fresh)
         if due:
             facts = _compute(folder, figure, JobRunner(folder, threads=threads, watcher=watching), fresh, facts)
@@ -119,20 +119,20 @@ def make_figure(
 
 
 def default_folder(number: int, *, quick: bool = False) -> pathlib.Path:
-    """Where a figure goes if nothing is said."""
+    """Return the default folder of a figure."""
     return pathlib.Path("figures") / f"figure-{number}{'-quick' if quick else ''}"
 
 
 def _settle(
     folder: pathlib.Path, kind: type[PaperFigure], given: Mapping[str, Any], fresh: bool
 ) -> tuple[PaperFigure, dict[str, Any], bool]:
-    """The figure with all its options, the facts of its folder, and whether anything is to be computed; nothing is written."""
+    """Return the figure with all options, the facts of its folder, and whether to compute; write nothing."""
     check_free(folder, kind.number, fresh=fresh)
     facts = {} if fresh else read_facts(folder)
-    known = {field.name for field in dataclasses.fields(kind)}  # another version may have known others
+    known = {field.name for field in dataclasses.fields(kind)}  # another version may have other fields
     old = {name: value for name, value in facts.get("options", {}).items() if name in known}
     if old.get("quick") and given.get("quick") is False and old.get("trials") == QUICK_TRIALS:
-        del old["trials"]  # they were so few for it was quick
+        del old["trials"]  # the quick figure had reduced them
     old = kind.inherited(old, given)
     try:
         figure: PaperFigure = kind(**{**old, **given}).absolute()
@@ -141,7 +141,7 @@ def _settle(
             figure.check()
     except EPropError as error:
         if old.keys() - given.keys():
-            error.add_note(f"options that are not given are those in {folder / FACTS}; --fresh forgets them")
+            error.add_note(f"options that you do not give come from {folder / FACTS}; --fresh ignores them")
         raise
     return figure, facts, due
 
@@ -149,7 +149,7 @@ def _settle(
 def _compute(
     folder: pathlib.Path, figure: PaperFigure, runner: JobRunner, fresh: bool, old: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """All numbers; the folder knows its options before, and that it is done at the end."""
+    """Compute all numbers; write the options to the folder first, and at the end that it is done."""
     began = time.perf_counter()
     if fresh:
         runner.clear()
@@ -159,7 +159,7 @@ def _compute(
     try:
         tables = figure.compute(runner)
     except (DataError, ParameterError):
-        # Options that turn out to be wrong only now are not those of the next call.
+        # Do not keep options that turn out to be wrong for the next call.
         write_facts(folder, old or {**what, "done": False})
         raise
     write_tables(folder / NUMBERS, tables)
@@ -183,13 +183,13 @@ def _kind(column: np.ndarray) -> str:
 
 
 def _is_missing(folder: pathlib.Path, facts: Mapping[str, Any]) -> bool:
-    """Whether a table is not there any more; earlier versions did not write down which there are."""
+    """Whether a table is missing; earlier versions did not list their tables."""
     there = {path.stem for path in (folder / NUMBERS).glob("*.csv")}
     return not there or not set(facts.get("columns", ())) <= there
 
 
 def _numbers(folder: pathlib.Path, facts: Mapping[str, Any]) -> Tables:
-    """The tables of a figure, with all columns that it needs."""
+    """Read the tables of a figure, and check that they have all columns that the figure needs."""
     found = read_tables(folder / NUMBERS)
     for name, columns in facts.get("columns", {}).items():
         for column, kind in columns.items():
@@ -197,9 +197,9 @@ def _numbers(folder: pathlib.Path, facts: Mapping[str, Any]) -> Tables:
             if column not in found[name]:
                 wrong = f"has no column {column}"
             elif kind == "number" and _kind(found[name][column]) != kind:
-                wrong = f"has something else than numbers in the column {column}"
+                wrong = f"has values that are not numbers in the column {column}"
             if wrong:
-                raise DataError(f"{folder / NUMBERS / name}.csv: {wrong}; delete it, and it is computed again")
+                raise DataError(f"{folder / NUMBERS / name}.csv: {wrong}; delete the file to compute it again")
     return found
 
 
@@ -208,15 +208,15 @@ def _draw(folder: pathlib.Path, figure: PaperFigure, tables: Tables, *, computed
         return figure.draw(tables)
     except (LookupError, TypeError, ValueError) as error:
         if computed or isinstance(error, EPropError):
-            raise  # not for what somebody has done to the tables
+            raise  # this error is not about changed tables
         raise DataError(
             f"{folder / NUMBERS}: holds numbers that cannot be drawn ({type(error).__name__}: {error}); "
-            "delete the tables there, and they are computed again"
+            "delete the tables there to compute them again"
         ) from error
 
 
 def _options(figure: PaperFigure) -> dict[str, Any]:
-    """Options as JSON gives them back, with as many trials as there are: of a quick figure fewer than it was told."""
+    """Options as JSON returns them, with the real number of trials: a quick figure reduces it."""
     values = {field.name: getattr(figure, field.name) for field in dataclasses.fields(figure)}
     values["trials"] = len(figure.seeds)
     return dict(json.loads(json.dumps(values)))

@@ -1,4 +1,4 @@
-"""What figures 3 and 4 share: options of the data, and the configuration of a training on N-MNIST."""
+"""Options of the data, and the configuration of a training on N-MNIST, for figures 3 and 4."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from eprop.training import RunConfig
 
 _SOURCES = ("data", "mnist")
 _DATA = ("data", "mnist", "range", "test_data", "samples", "test_samples", "hold")
-#: Of a quick figure, where nothing else is given.
+#: Data of a quick figure, unless other sizes are given.
 QUICK_DATA = {"samples": 320, "test_samples": 100, "hold": 100}
 QUICK_NEURONS, QUICK_EVALUATIONS = 50, 5
-#: Evaluations of validation samples: the points of a learning curve. They happen at reports, so this divides the number of those.
+#: Evaluations of validation samples are the points of a learning curve. They happen at reports, so this divides their number.
 EVALUATIONS = 25
 
 
@@ -34,14 +34,12 @@ class NMNISTFigure(PaperFigure):
         None,
         kind=str,
         optional=True,
-        doc="folder with MNIST's files, whose digits a simulated camera records",
+        doc="folder with MNIST's files; a simulated camera records their digits",
     )
     range: str | None = param(None, kind=str, optional=True, doc="with data or mnist: digits to learn from")
-    test_data: tuple[str, ...] = param(
-        (), kind=(tuple, list), doc="recordings or MNIST folders to be judged by instead"
-    )
-    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to learn from")
-    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to test")
+    test_data: tuple[str, ...] = param((), kind=(tuple, list), doc="recordings or MNIST folders to test on instead")
+    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of training samples")
+    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of test samples")
     hold: int | None = param(
         None, kind=int, at_least=1, optional=True, doc="validation samples, for the learning curves"
     )
@@ -49,31 +47,31 @@ class NMNISTFigure(PaperFigure):
     neurons: int | None = param(None, kind=int, at_least=1, optional=True, doc="recurrent neurons")
 
     def validate(self) -> None:
-        """Data that can be; the same is asked again when the run is configured."""
+        """Check the data options; the configuration of the run checks them again."""
         object.__setattr__(self, "test_data", tuple(self.test_data))
         self.config("eprop", self.seed)
 
     def absolute(self) -> Any:
-        """The same with absolute paths."""
+        """Return the figure with absolute paths."""
         data = self.config("eprop", self.seed).data.absolute()
         return self.replace(**{name: getattr(data, name) for name in ("data", "mnist", "test_data")})
 
     @classmethod
     def inherited(cls, old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-        """The options of the folder that stay; one source of the data takes the place of the other."""
+        """Options of the folder that stay; a new data source replaces the old one."""
         stay = super().inherited(old, given)
         if any(given.get(name) is not None for name in _SOURCES):
             stay = {name: value for name, value in stay.items() if name not in _SOURCES}
         return stay
 
     def check(self) -> None:
-        """The data are there."""
+        """Check that the data exist."""
         for path in filter(None, (self.data, self.mnist, *self.test_data)):
             if not pathlib.Path(path).exists():
                 raise DataError(f"{path}: no such folder or zip archive; see --data, --mnist and --test-data")
 
     def config(self, rule: str, seed: int) -> RunConfig:
-        """Of the training of one network."""
+        """Configuration of the training of one network."""
         data = {name: getattr(self, name) for name in _DATA}
         task: dict[str, Any] = {"rule": rule, "seed": seed, "neurons": self.neurons}
         training: dict[str, Any] = {"epochs": self.epochs, "hold_evaluations": EVALUATIONS}
@@ -84,7 +82,7 @@ class NMNISTFigure(PaperFigure):
         return RunConfig.make("nmnist", task=_given(task), data=_given(data), training=_given(training))
 
     def describe_data(self) -> str:
-        """Where the training data come from, in words."""
+        """Describe the source of the training data in words."""
         data: Any = self.config("eprop", self.seed).data
         if data.data:
             return f"real recordings in {data.data}"

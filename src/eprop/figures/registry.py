@@ -18,12 +18,12 @@ FIGURES: dict[int, type[PaperFigure]] = {
 
 
 def figure_numbered(number: int) -> type[PaperFigure]:
-    """The figure with a number.
+    """Return the figure of this number.
 
     Raises
     ------
     ParameterError
-        If there is none.
+        If there is no such figure.
     """
     if number not in FIGURES:
         raise ParameterError(f"no figure {number}; there are: {', '.join(map(str, FIGURES))}")

@@ -1,4 +1,4 @@
-"""Tables of numbers as CSV files: a name for each column, nothing lost on the way to the file and back."""
+"""Tables of numbers as CSV files: each column has a name, and reading a file restores the exact values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 from eprop.errors import DataError
 from eprop.files import output_errors, parsing, read_text, write_text
 
-#: Columns by name, one-dimensional and of one length. Names end with the unit, where there is one: ``time_ms``.
+#: Columns by name, one-dimensional and of equal length. A name ends with its unit, such as ``time_ms``.
 Table = Mapping[str, np.ndarray]
 Tables = Mapping[str, Table]
 
 
 def table(**columns: Any) -> dict[str, np.ndarray]:
-    """A table; a single value stands for a column of equal ones.
+    """Make a table; a single value fills a column.
 
     Examples
     --------
@@ -31,12 +31,12 @@ def table(**columns: Any) -> dict[str, np.ndarray]:
 
 
 def stacked(tables: Sequence[Table]) -> dict[str, np.ndarray]:
-    """Tables with the same columns, one below the other."""
+    """Append tables with the same columns, one below the other."""
     return {name: np.concatenate([part[name] for part in tables]) for name in tables[0]}
 
 
 def rows(of: Table, **wanted: Any) -> dict[str, np.ndarray]:
-    """The rows in which columns have the wanted values.
+    """Select the rows in which columns have the wanted values.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def rows(of: Table, **wanted: Any) -> dict[str, np.ndarray]:
 
 
 def write_tables(folder: pathlib.Path, tables: Tables) -> list[pathlib.Path]:
-    """Write each table to ``<name>.csv``, whole or not at all; tables of an earlier time with other names go.
+    """Write each table to ``<name>.csv``, completely or not at all; delete tables with other names.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def read_tables(folder: pathlib.Path) -> dict[str, dict[str, np.ndarray]]:
     Raises
     ------
     DataError
-        If one cannot be read, or its rows differ in length.
+        If a table cannot be read, or its rows differ in length.
     """
     return {path.stem: _read(path) for path in sorted(folder.glob("*.csv"))}
 
@@ -89,19 +89,19 @@ def _text(content: Table) -> str:
 
 
 def _texts(column: np.ndarray) -> list[Any]:
-    """Values with the digits that are needed to come back to the same bits, in the precision that they have."""
+    """Format values with as many digits as are needed to restore the same bits."""
     return list((column.astype(np.str_) if column.dtype == np.float32 else column).tolist())
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    with parsing(str(path), "cannot be read", DataError, "delete it or give --fresh, and it is computed again"):
+    with parsing(str(path), "cannot be read", DataError, "delete it or give --fresh to compute it again"):
         names, *lines = list(csv.reader(io.StringIO(read_text(path), newline="")))
         columns = list(zip(*lines, strict=True)) if lines else [()] * len(names)
         return {name: _column(texts) for name, texts in zip(names, columns, strict=True)}
 
 
 def _column(texts: tuple[str, ...]) -> np.ndarray:
-    """Whole numbers, else numbers, else text."""
+    """Convert a column to whole numbers, else to numbers, else to text."""
     for kind in (np.int64, np.float64):
         try:
             return np.array(texts, dtype=np.str_).astype(kind) if texts else np.zeros(0)

@@ -1,12 +1,12 @@
-"""FILES: read what may come from anywhere, write whole files or none.
+"""FILES: read files of any origin safely; write files completely or not at all.
 
 ::
 
     open_regular, read_bytes, read_text, parse_json     regular files, up to a size     reading.py
-    memory_budget, check_budget, parsing                how much; third-party parsers   reading.py
-    written_aside, write_text, output_errors, explain   whole files; full disks         writing.py
-    hdf5_process                                        HDF5 in a process of its own    hdf5.py
-    state_root, own_mark, trust_task, is_trusted        what this user has made         trust.py
+    memory_budget, check_budget, parsing                limits; third-party parsers     reading.py
+    written_aside, write_text, output_errors, explain   complete files; full disks      writing.py
+    hdf5_process                                        HDF5 in a separate process      hdf5.py
+    state_root, own_mark, trust_task, is_trusted        files of this user              trust.py
 """
 
 from eprop.files.reading import (

@@ -1,4 +1,4 @@
-"""HDF5 files of others, read by a process of its own, with limits of time and memory; see `eprop.files.hdf5_child`."""
+"""Read foreign HDF5 files in a separate process with limits of time and memory; see `eprop.files.hdf5_child`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import numpy as np
 from eprop.errors import DataError, EPropError
 from eprop.files.reading import memory_budget, open_regular
 
-#: Seconds that a file may take, and bytes of it that are read in one more.
+#: Seconds allowed for any file, and bytes of the file that earn one more second.
 SECONDS, BYTES_A_SECOND = 10.0, 20e6
-#: Memory that the process needs beside what it reads.
+#: Memory of the process besides the arrays that it reads.
 OWN_MEMORY = 2_000_000_000
-#: Longest first line of an answer.
+#: Longest header line of an answer.
 MOST_TOLD = 256_000_000
 _CHILD = pathlib.Path(__file__).with_name("hdf5_child.py")
 
@@ -35,7 +35,7 @@ class Array:
     Attributes
     ----------
     values : ndarray or None
-        None if it was not asked for, or holds no numbers.
+        None if the values were not requested, or are not numbers.
     shape : tuple of int
     dtype : str
     attrs : dict
@@ -55,7 +55,7 @@ class Group:
     attrs: dict[str, Any] = field(default_factory=dict)
 
     def get(self, path: str) -> Group | Array | None:
-        """What is at a path such as ``"0/syn_weight"``; None if nothing is."""
+        """Return the member at a path such as ``"0/syn_weight"``, or None."""
         node: Group | Array | None = self
         for name in path.split("/"):
             node = node.members.get(name) if isinstance(node, Group) else None
@@ -63,7 +63,7 @@ class Group:
 
 
 class Hdf5Process:
-    """A process that reads HDF5 files; it is started when it is first needed, and again if a file was its end."""
+    """A process that reads HDF5 files; it starts on demand, and restarts if a file has ended it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,28 +73,28 @@ class Hdf5Process:
         self, path: str | pathlib.Path, names: Iterable[str] | None = None, *, memory: int | None = None,
         seconds: float | None = None, keep: bool = True, error: type[EPropError] = DataError, what: str = "cannot be read",
     ) -> Group:  # fmt: skip
-        """What is in a file.
+        """Read the content of a file.
 
         Parameters
         ----------
         path : path
         names : iterable of str, optional
-            Names of the arrays to read; all by default. Of others shape and type are told.
+            Names of the arrays to read. The default is all. Other arrays report shape and type only.
         memory : int, optional
-            Bytes that arrays may take; by default most of what is free.
+            Bytes allowed for arrays. The default is most of the free memory.
         seconds : float, optional
-            Time that it may take; by default ten seconds, and more for a large file.
+            Time limit. The default is ten seconds, and more for a large file.
         keep : bool
-            Whether the numbers are wanted, or only that all of them can be read.
+            Whether to return the numbers; if False, only check that all can be read.
         error : type
-            Of the error that is raised.
+            Class of the raised error.
         what : str
-            How its text begins where the file is damaged.
+            Start of the message for a damaged file.
 
         Raises
         ------
         EPropError
-            Of the class ``error``, if there is no such file, it is damaged, or reading it takes too long or too much.
+            Of the class ``error``, if the file is missing or damaged, or reading it exceeds the limits of time or memory.
         """
         with open_regular(path, error) as file:
             size = os.fstat(file.fileno()).st_size
@@ -146,11 +146,11 @@ class Hdf5Process:
         except (OSError, ValueError, EOFError):
             self.close()
             if late.is_set():
-                what = f"the HDF5 library did not come to an end with it in {seconds:g} s"
+                what = f"the HDF5 library did not finish reading it within {seconds:g} s"
             else:
-                what = "the HDF5 library crashed, or found too little memory"
-            raise error(f"{where}: {what}; the file is damaged or made to do harm") from None
-        except BaseException:  # Ctrl-C: what is still to come would be taken for the next answer
+                what = "the HDF5 library crashed, or ran out of memory"
+            raise error(f"{where}: {what}; the file is damaged or malicious") from None
+        except BaseException:  # after Ctrl-C, the rest of this answer would be read as the next answer
             self.close()
             raise
         finally:
@@ -159,7 +159,7 @@ class Hdf5Process:
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.close()
-            # What is preloaded, such as a sanitizer, is meant for this process, and may need more memory than the other has.
+            # Preloaded libraries, such as a sanitizer, may need more memory than the child is allowed.
             inherited = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
             one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
             self._process = subprocess.Popen(
@@ -177,7 +177,7 @@ _open: list[Hdf5Process] = []
 
 @contextlib.contextmanager
 def hdf5_process() -> Iterator[Hdf5Process]:
-    """A process that reads HDF5 files, until the end of the context; contexts within share it."""
+    """Context with a process that reads HDF5 files; nested contexts share the process."""
     if _open:
         yield _open[-1]
         return

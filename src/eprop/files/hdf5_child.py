@@ -1,7 +1,7 @@
-"""The process that reads HDF5 files of others: a damaged file can make the HDF5 library crash, hang or ask for all memory.
+"""The process that reads foreign HDF5 files: a damaged file can make the HDF5 library crash, hang or exhaust the memory.
 
-It is started by `eprop.files.hdf5` and imports nothing of the package. A request is a line of JSON; the answer is a line of
-JSON, and behind it the bytes of all arrays in their order. Links to other files are never followed.
+`eprop.files.hdf5` starts this program, which imports nothing of the package. A request is a line of JSON. The answer is a line
+of JSON, followed by the bytes of all arrays in order. The program never follows links to other files.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-#: Groups within groups, and objects of a file, beyond which it is no file of ours.
+#: Largest depth of groups, and largest number of objects; files of this package stay below.
 DEEPEST, MOST_OBJECTS = 24, 10_000
-#: Attributes longer than this are not told, but for texts.
+#: Longer attributes are left out, except texts.
 LONGEST = 1000
-#: What is read at once while a file is only looked at.
+#: Bytes to read at once while a file is only checked.
 PIECE = 1 << 24
 
 
 class Refused(Exception):
-    """A file holds what is not read."""
+    """A file has content that this program does not read."""
 
 
 class Reading:
-    """One file as it is walked through: which arrays are wanted, how much they may take, what was found."""
+    """State while one file is read: wanted arrays, remaining memory, arrays found."""
 
     def __init__(self, names: list[str] | None, budget: int, keep: bool):
         self.names = None if names is None else set(names)
@@ -34,9 +34,9 @@ class Reading:
         self.objects, self.arrays = 0, list[np.ndarray]()
 
     def group(self, group: Any, depth: int) -> dict[str, Any]:
-        """A group, with all that is in it."""
+        """Read a group with all its content."""
         if depth > DEEPEST:
-            raise Refused(f"{group.name:.200}: groups within groups, more than {DEEPEST} deep")
+            raise Refused(f"{group.name:.200}: groups are nested more than {DEEPEST} deep")
         members = {}
         for name in group:
             self.objects += 1
@@ -44,7 +44,7 @@ class Reading:
                 raise Refused(f"holds more than {MOST_OBJECTS:,} objects")
             place = f"{group.name.rstrip('/')}/{name}"
             if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-                raise Refused(f"{place:.200}: is a link to another file, which is not followed")
+                raise Refused(f"{place:.200}: is a link to another file, and links are not followed")
             node = group[name]
             if isinstance(node, h5py.Group):
                 members[name] = self.group(node, depth + 1)
@@ -53,9 +53,9 @@ class Reading:
         return {"attrs": attributes(group), "members": members}
 
     def array(self, place: str, node: Any, wanted: bool) -> dict[str, Any]:
-        """An array; its numbers go into `arrays`."""
+        """Read an array; its numbers go into `arrays`."""
         if node.external or node.is_virtual:
-            raise Refused(f"{place:.200}: its numbers lie in another file, which is not read")
+            raise Refused(f"{place:.200}: its numbers are in another file, which is not read")
         told = {"attrs": attributes(node), "shape": list(node.shape or ()), "dtype": node.dtype.str, "given": False}
         numeric = node.dtype.kind in "iufb" and node.shape is not None
         if not wanted or node.shape is None or (self.keep and not numeric):
@@ -63,8 +63,8 @@ class Reading:
         size = int(np.prod([*node.shape, node.dtype.itemsize], dtype=object))
         if size > self.left:
             raise Refused(
-                f"{place:.200}: would take {size:,} bytes of memory according to its header, and {self.left:,} of the "
-                f"{self.budget:,} that may be used are left; if the file is right, give a larger memory=... in bytes"
+                f"{place:.200}: needs {size:,} bytes of memory according to its header, but only {self.left:,} of the allowed "
+                f"{self.budget:,} are left; if the file is correct, give a larger memory=... in bytes"
             )
         self.left -= size
         if self.keep:
@@ -86,7 +86,7 @@ def look_at(node: Any) -> None:
 
 
 def attributes(node: Any) -> dict[str, Any]:
-    """Attributes as JSON can tell them: numbers, texts, and short lists of them."""
+    """Convert attributes to JSON: numbers, texts, and short lists of these."""
     found = {}
     for name in node.attrs:
         value = plain(node.attrs[name])
@@ -96,7 +96,7 @@ def attributes(node: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value of an attribute, or None if it is of no kind that is told."""
+    """Convert the value of an attribute, or return None if JSON cannot hold it."""
     if isinstance(value, np.ndarray):
         value = [plain(v) for v in value.ravel()] if value.size <= LONGEST else None
     if isinstance(value, np.generic):
@@ -124,7 +124,7 @@ def answer(request: dict[str, Any], out: BinaryIO) -> None:
 
 
 def limit_memory(most: int) -> None:
-    """Let this process take so many bytes and no more, where the system can do that."""
+    """Limit the memory of this process to ``most`` bytes, if the system supports it."""
     try:
         import resource
 
@@ -137,7 +137,7 @@ def limit_memory(most: int) -> None:
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the input ends."""
     requests, out = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     for line in requests:

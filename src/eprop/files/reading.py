@@ -1,6 +1,6 @@
-"""Read files that may come from anywhere: regular files only, no more than a budget, and every fault in words.
+"""Read files of any origin: regular files only, within a memory budget, and every fault becomes a clear error.
 
-A reader decides from headers how much it will read, and compares that with its budget before it reads.
+A reader computes from the headers how much it will read, and compares the amount with its budget before it reads.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from eprop.errors import DataError, EPropError, MemoryLimitError, ParameterError
 from eprop.free_memory import available_memory
 
 GIGA = 1e9
-#: Of the memory that is free, a reader takes at most this share; where the system tells nothing, `UNKNOWN` bytes.
+#: A reader takes at most this fraction of the free memory, or `UNKNOWN` bytes if the system does not report it.
 SHARE, UNKNOWN = 0.75, 4_000_000_000
-#: Largest configuration, table of types or line of metrics, in bytes: they are text that a person could read.
+#: Largest configuration, table of types or line of metrics, in bytes; such files are for people to read.
 MOST_TEXT = 64_000_000
 _KINDS = (
     (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe (FIFO)"), (stat.S_ISCHR, "a device"),
@@ -30,7 +30,7 @@ _KINDS = (
 
 
 def memory_budget(memory: int | None = None) -> int:
-    """Bytes that a reader may take: ``memory``, or three quarters of what is free.
+    """Bytes that a reader may take: ``memory``, or three quarters of the free memory.
 
     Raises
     ------
@@ -46,46 +46,46 @@ def memory_budget(memory: int | None = None) -> int:
 
 
 def check_budget(where: str, needed: int, budget: int) -> None:
-    """Refuse to read what would take more than the budget.
+    """Refuse to read a file that needs more memory than the budget.
 
     Raises
     ------
     MemoryLimitError
-        If ``needed`` bytes exceed it.
+        If ``needed`` exceeds ``budget`` (bytes).
     """
     if needed > budget:
         raise MemoryLimitError(
-            f"{where}: would take {_size(needed)} of memory according to its headers, and {_size(budget)} may be used; if the "
-            "file is right, give a larger memory=... in bytes, or use a machine with more"
+            f"{where}: needs {_size(needed)} of memory according to its headers, but only {_size(budget)} may be used; if the "
+            "file is correct, give a larger memory=... in bytes, or use a machine with more memory"
         )
 
 
 def check_disk(folder: str | pathlib.Path, path: str | pathlib.Path, needed: int) -> None:
-    """Refuse to write ``needed`` bytes to ``path`` if the disk of ``folder`` has no room for them.
+    """Refuse to write ``needed`` bytes to ``path`` if the disk of ``folder`` has too little room.
 
     Raises
     ------
     DataError
-        If it has not.
+        If the free room is smaller than ``needed``.
     """
     try:
         free = shutil.disk_usage(folder).free
-    except OSError:  # nobody knows: writing will tell
+    except OSError:  # the free room is unknown: the write itself will fail if necessary
         return
     if needed > free:
-        raise DataError(f"{path}: {_size(needed)} are wanted, but the disk of {folder} has {_size(free)} left")
+        raise DataError(f"{path}: needs {_size(needed)}, but the disk of {folder} has only {_size(free)} left")
 
 
 def open_regular(path: str | pathlib.Path, error: type[EPropError] = DataError) -> BinaryIO:
-    """Open a file to read; anything but a regular file is refused at once, where a plain ``open`` might wait forever.
+    """Open a regular file to read; refuse other kinds at once, where a plain ``open`` might wait forever.
 
     Raises
     ------
     EPropError
-        Of the class ``error``, if there is no such file, it is a folder, pipe or device, or it cannot be opened.
+        Of the class ``error``, if the path does not exist, is a folder, pipe or device, or cannot be opened.
     """
     try:
-        # Without O_NONBLOCK, to open a pipe waits for somebody who writes.
+        # Without O_NONBLOCK, opening a pipe waits for a writer.
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except (OSError, ValueError) as problem:  # a name with a zero byte is a ValueError
         raise error(f"{path}: cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
@@ -93,7 +93,7 @@ def open_regular(path: str | pathlib.Path, error: type[EPropError] = DataError) 
         mode = os.fstat(number).st_mode
         if not stat.S_ISREG(mode):
             kind = next((name for fits, name in _KINDS if fits(mode)), "no regular file")
-            raise error(f"{path}: cannot be read: it is {kind}, no regular file; give the file itself")
+            raise error(f"{path}: cannot be read: it is {kind}, not a regular file; give the path of a file")
         return os.fdopen(number, "rb")
     except BaseException:
         os.close(number)
@@ -101,12 +101,12 @@ def open_regular(path: str | pathlib.Path, error: type[EPropError] = DataError) 
 
 
 def read_bytes(path: str | pathlib.Path, most: int, error: type[EPropError] = DataError) -> bytes:
-    """The content of a regular file of at most ``most`` bytes.
+    """Return the content of a regular file of at most ``most`` bytes.
 
     Raises
     ------
     EPropError
-        Of the class ``error``, if it cannot be read, or is larger.
+        Of the class ``error``, if the file cannot be read, or is larger.
     """
     with open_regular(path, error) as file:
         size = os.fstat(file.fileno()).st_size
@@ -114,13 +114,13 @@ def read_bytes(path: str | pathlib.Path, most: int, error: type[EPropError] = Da
             content = file.read(most + 1) if size <= most else b""
         except OSError as problem:
             raise error(f"{path}: cannot be read: {problem.strerror or problem}") from None
-    if max(size, len(content)) > most:  # the size of some files is not what they hold
-        raise error(f"{path}: holds more than {_size(most)}, too much for a file of its kind; is it the right one?")
+    if max(size, len(content)) > most:  # some special files report a wrong size
+        raise error(f"{path}: holds more than {_size(most)}, too much for a file of its kind; is it the right file?")
     return content
 
 
 def read_text(path: str | pathlib.Path, error: type[EPropError] = DataError, most: int = MOST_TEXT) -> str:
-    """As `read_bytes`, of a text in UTF-8."""
+    """Read a file as `read_bytes` does, and decode it as UTF-8."""
     try:
         return read_bytes(path, most, error).decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -128,31 +128,31 @@ def read_text(path: str | pathlib.Path, error: type[EPropError] = DataError, mos
 
 
 def parse_json(text: str | bytes, where: str, error: type[EPropError] = DataError) -> Any:
-    """What a text in JSON says.
+    """Parse a text in JSON.
 
     Raises
     ------
     EPropError
-        Of the class ``error``, if it is no JSON, or one that is nested too deeply.
+        Of the class ``error``, if the text is not JSON, or is nested too deeply.
     """
-    with parsing(where, "is no JSON", error):
+    with parsing(where, "is not valid JSON", error):
         return json.loads(text)
 
 
 @contextlib.contextmanager
 def parsing(where: str, what: str, error: type[EPropError] = DataError, advice: str = "") -> Iterator[None]:
-    """Context for parsers of other libraries, which raise errors of many kinds for a damaged file: all become one of ours.
+    """Context for third-party parsers, which raise many kinds of errors for a damaged file: convert all to one class.
 
     Parameters
     ----------
     where : str
-        File, and place in it.
+        File, and position in the file.
     what : str
-        What is wrong if they raise, such as "is no JSON".
+        What is wrong, such as "is not valid JSON".
     error : type
-        Of the error.
+        Class of the raised error.
     advice : str
-        End of its text.
+        End of the message.
     """
     try:
         yield
@@ -163,7 +163,7 @@ def parsing(where: str, what: str, error: type[EPropError] = DataError, advice: 
 
 
 def told(problem: BaseException) -> str:
-    """The first line of what an error says, or its name if it says nothing."""
+    """Return the first line of an error's message, or the name of its class if the message is empty."""
     text = getattr(problem, "strerror", None) or str(problem)
     lines = str(text).split("\n")
     return f"{lines[0]:.300}" if lines[0] else type(problem).__name__

@@ -1,7 +1,7 @@
-"""What this user has made: tasks' files that he trained with, and a mark on his checkpoints.
+"""Files that this user has made: task files that the user has trained with, and a mark on the user's checkpoints.
 
-Both are kept in the user's state folder. A task's file that only data name is run if its digest is known here. A checkpoint
-with this user's mark is read directly; one without is looked at in a process of its own first (`eprop.files.hdf5`).
+Both are kept in the user's state folder. If only data name a task file, it runs if its digest is known here. A checkpoint
+with this user's mark is read directly; without the mark, a separate process checks it first (`eprop.files.hdf5`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST = 16_000_000
 
 
 def state_root() -> pathlib.Path:
-    """Folder of what the package knows of this user; ``EPROP_STATE_DIR`` overrides the user's state folder.
+    """Return the state folder of this user; ``EPROP_STATE_DIR`` overrides it.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def state_root() -> pathlib.Path:
 
 
 def trust_task(path: str, digest: str) -> None:
-    """Note that this user trains with a task's file. Where nothing can be written, it is not noted."""
+    """Record that this user trains with a task file; do nothing if the state folder cannot be written."""
     if is_trusted(digest):
         return
     with contextlib.suppress(OSError, RuntimeError):
@@ -47,13 +47,13 @@ def trust_task(path: str, digest: str) -> None:
         line = f"{digest} {' '.join(str(path).split())}\n".encode("utf-8", "replace")
         number = os.open(folder / _TASKS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(number, line)  # at once: other processes may append as well
+            os.write(number, line)  # in one call: other processes may append as well
         finally:
             os.close(number)
 
 
 def is_trusted(digest: str) -> bool:
-    """Whether this user has trained with a task's file of this SHA-256."""
+    """Whether this user has trained with a task file of this SHA-256."""
     try:
         known = read_bytes(state_root() / _TASKS, _MOST)
     except (EPropError, RuntimeError):
@@ -62,18 +62,18 @@ def is_trusted(digest: str) -> bool:
 
 
 def own_mark(digest: str) -> str:
-    """A mark for content of this digest that only this user can make (HMAC-SHA-256); empty where no key can be kept."""
+    """Mark for content of this digest that only this user can make (HMAC-SHA-256); empty if no key can be stored."""
     key = _key()
     return hmac.new(key, digest.encode(), hashlib.sha256).hexdigest() if key else ""
 
 
 def is_own(digest: str, mark: str) -> bool:
-    """Whether this user has made a mark."""
+    """Whether this user has made the mark."""
     return bool(mark) and hmac.compare_digest(own_mark(digest).encode(), mark.encode())
 
 
 def _key() -> bytes:
-    """The secret of this user, made when it is first wanted; empty where it cannot be kept."""
+    """Secret key of this user, created on first use; empty if it cannot be stored."""
     try:
         path = state_root() / _KEY
         if not path.exists():
@@ -85,7 +85,7 @@ def _key() -> bytes:
 
 
 def _make_key(path: pathlib.Path) -> None:
-    """A key that is there whole or not at all; that of another process which is quicker stays."""
+    """Create a key atomically; if another process is faster, keep its key."""
     aside = _made() / f".{_KEY}.{secrets.token_hex(4)}"
     try:
         number = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

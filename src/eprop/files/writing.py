@@ -1,4 +1,4 @@
-"""Write files whole or not at all."""
+"""Write files completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from collections.abc import Iterator
 from eprop.errors import OutputError
 
 _FULL = {
-    errno.ENOSPC: "the disk is full; free some room, or write elsewhere",
-    errno.EDQUOT: "your quota is used up; free some room, or write elsewhere",
-    errno.EFBIG: "the file would be larger than is allowed here; raise the limit, or write elsewhere",
+    errno.ENOSPC: "the disk is full; free some space, or write elsewhere",
+    errno.EDQUOT: "your disk quota is used up; free some space, or write elsewhere",
+    errno.EFBIG: "the file would exceed the size limit; raise the limit, or write elsewhere",
 }
 _ADVICE = _FULL | {
-    errno.EACCES: "you may not write there; choose another folder",
-    errno.EPERM: "you may not write there; choose another folder",
-    errno.EROFS: "that disk is read-only; choose another folder",
-    errno.EEXIST: "is a file; give a folder",
-    errno.ENOTDIR: "a part of that path is a file, not a folder; choose another folder",
+    errno.EACCES: "you have no permission to write there; choose another folder",
+    errno.EPERM: "you have no permission to write there; choose another folder",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.EEXIST: "it is a file; give a folder",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
 }
 
 
 @contextlib.contextmanager
 def output_errors(path: str | pathlib.Path, size: int | None = None) -> Iterator[None]:
-    """Turn what the operating system says about writing ``path``, of ``size`` bytes, into an `OutputError` with advice."""
+    """Convert errors of the operating system while writing ``path``, of ``size`` bytes, to an `OutputError` with advice."""
     try:
         yield
     except OutputError:
@@ -37,27 +37,27 @@ def output_errors(path: str | pathlib.Path, size: int | None = None) -> Iterator
 
 
 def explain(error: OSError, size: int | None = None) -> str:
-    """What went wrong with a file; of a full disk how many bytes were wanted, if that is known; and what to do."""
-    # NumPy tells of a full disk without a number.
+    """Say what went wrong and what to do; for a full disk also how many bytes are needed, if known."""
+    # NumPy reports a full disk without an error number.
     number = error.errno or (errno.ENOSPC if "requested and" in str(error) else 0)
     text = _ADVICE.get(number, error.strerror or str(error))
     if size is None or number not in _FULL:
         return text
-    return f"{text} ({size:,} bytes are wanted)"
+    return f"{text} ({size:,} bytes are needed)"
 
 
 @contextlib.contextmanager
 def written_aside(path: str | pathlib.Path, size: int | None = None) -> Iterator[pathlib.Path]:
-    """A name beside ``path`` to write to; renamed to ``path`` at the end, removed if anything went wrong.
+    """Context with a temporary name beside ``path``; it is renamed to ``path`` at the end, or removed after an error.
 
-    ``size`` is how many bytes are wanted, to be told if the disk is full.
+    ``size`` is the number of bytes to write, for the message about a full disk.
 
-    A link stays one, to a file that is new; whoever might read or write the old file may do so with the new one.
+    A symbolic link stays a link, to the new file. The new file has the permissions of the old one.
 
     Raises
     ------
     OutputError
-        If it cannot be written; what was at ``path`` before is still there.
+        If the file cannot be written; the old file at ``path`` is then unchanged.
     """
     path = pathlib.Path(path)
     with output_errors(path, size):
@@ -77,7 +77,7 @@ def written_aside(path: str | pathlib.Path, size: int | None = None) -> Iterator
 
 
 def _mode_of(path: pathlib.Path) -> int | None:
-    """Who may read and write a file; None if there is none."""
+    """Permissions of a file; None if it does not exist."""
     try:
         return path.stat().st_mode & 0o777
     except FileNotFoundError:
@@ -85,10 +85,10 @@ def _mode_of(path: pathlib.Path) -> int | None:
 
 
 def _made_beside(path: pathlib.Path, mode: int | None) -> pathlib.Path:
-    """A new empty file that this process may write, and nobody else who might not the old one.
+    """Create an empty file that this process may write, with no more permissions for others than the old file had.
 
-    The operating system takes the process's umask off by itself. `tempfile.mkstemp` gives files that only their owner may
-    read; of those the umask had to be found out, which other threads would notice.
+    The operating system applies the umask of the process. `tempfile.mkstemp` makes files for their owner only; widening them
+    needs the umask, and reading the umask changes it for other threads for a moment.
     """
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else mode | 0o600))
@@ -96,7 +96,7 @@ def _made_beside(path: pathlib.Path, mode: int | None) -> pathlib.Path:
 
 
 def write_text(path: str | pathlib.Path, text: str) -> None:
-    """Write a text file whole, or leave the old one."""
+    """Write a text file completely, or keep the old file."""
     content = text.encode("utf-8")
     with written_aside(path, len(content)) as aside:
         aside.write_bytes(content)

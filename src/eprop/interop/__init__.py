@@ -1,1 +1,1 @@
-"""Other simulators and formats, each optional, imported where it is used."""
+"""Other simulators and formats. Each is optional and imported where it is used."""

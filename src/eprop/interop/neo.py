@@ -1,4 +1,4 @@
-"""A recording as a block of Neo, which Elephant, Viziphant and many file formats read: ``pip install "eprop[neo]"``.
+"""A recording as a block of Neo, which Elephant, Viziphant and many file formats read. Needs the extra ``neo``.
 
 ::
 
@@ -9,7 +9,7 @@
     segment.spiketrains  # one for each node of "in" and of "rec"
     segment.analogsignals  # of the readouts and "rec.v", in mV; the loss
 
-Times are those of the recording: a spike, or a value, has that of the end of its step.
+A spike or a value has the time of the end of its step, as in the recording.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from eprop.errors import InputError, MissingExtraError
 from eprop.models import CrossEntropy, Readout, SquaredError
 from eprop.network import Network
 
-#: Units of what is recorded, and of what depends on the loss of the readouts. State variables are the matter of a model.
+#: Units of recorded variables and of variables that depend on the loss. Other state variables depend on the model.
 UNITS = {"v": "mV", "y": "mV", "threshold": "mV", "weight": "mV", "surrogate": "1/mV"}
 UNITS_OF_LOSS: dict[type, dict[str, str]] = {
     SquaredError: {"error": "mV", "learning_signal": "mV**2", "loss": "mV**2"},
@@ -32,31 +32,31 @@ UNITS_OF_LOSS: dict[type, dict[str, str]] = {
 
 
 def to_neo(recording: Recording, network: Network) -> Any:
-    """Put a recording into a block of Neo.
+    """Convert a recording to a block of Neo.
 
     Parameters
     ----------
     recording : Recording
-        Of `Simulator.run`.
+        Result of `Simulator.run`.
     network : Network
-        The one that ran.
+        The network that ran.
 
     Returns
     -------
     neo.Block
-        One segment. Each node of a population whose spikes were recorded has a spike train (ms), also if it never spiked, with
-        annotations ``population`` and ``node``; those of a population form a group of its name. Each recorded variable is a
-        signal named ``"population.variable"``; array annotations say which ``node`` or ``synapse`` a column is. Readout
-        voltages, unless some of them were recorded, and the loss are there as well. Voltages and weights are in mV, surrogate
-        gradients in 1/mV; errors in mV, learning signals and the loss in mV² if all readouts have the squared error, learning
-        signals in mV if all have softmax; all else is without a unit.
+        One segment. Each node of a population whose spikes were recorded has a spike train (ms), even without spikes, with
+        the annotations ``population`` and ``node``. The spike trains of a population form a group of its name. Each recorded
+        variable is a signal named ``"population.variable"``; array annotations give the ``node`` or ``synapse`` of a column.
+        The loss is a signal, and so are all readout voltages unless some were recorded explicitly. Voltages and weights are in
+        mV, surrogate gradients in 1/mV. If all readouts have the squared error, errors are in mV, and learning signals and
+        the loss in mV². If all have softmax, learning signals are in mV. Everything else has no unit.
 
     Raises
     ------
     MissingExtraError
         If Neo is not installed.
     InputError
-        If the recording is not one of this network.
+        If the recording does not belong to this network.
     """
     neo, ms = _modules()
     if not all(map(isinstance, (recording, network), (Recording, Network))):
@@ -94,19 +94,19 @@ def to_neo(recording: Recording, network: Network) -> Any:
 
 
 def _units_of_loss(network: Network) -> dict[str, str]:
-    """Where all readouts have the same loss."""
+    """Units that depend on the loss, if all readouts have the same loss."""
     losses = {type(p.model.loss) for p in network.populations if isinstance(p.model, Readout)}
     return UNITS_OF_LOSS.get(losses.pop(), {}) if len(losses) == 1 else {}
 
 
 def _by_node(times: np.ndarray, nodes: np.ndarray, size: int) -> list[np.ndarray]:
-    """The times of each node."""
+    """Times of each node."""
     order = np.argsort(nodes, kind="stable")
     return np.split(times[order], np.searchsorted(nodes[order], np.arange(1, size)))
 
 
 def _signals(recording: Recording) -> dict[tuple[str, str], np.ndarray]:
-    """All that has a value at each step: (steps, columns). What was asked for stands instead of what is there anyway."""
+    """All signals with a value at each step, (steps, columns). An explicit recording replaces the default one."""
     outputs = {(name, "y"): y for name, y in recording.y.items()}
     return outputs | {("", "loss"): recording.loss[:, None]} | recording.traces
 

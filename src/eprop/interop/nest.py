@@ -1,4 +1,4 @@
-"""The same network in NEST 3.10, for a second opinion on any result: ``pip install "eprop[nest]"``.
+"""The same network in NEST 3.10, to verify any result. Needs the extra ``nest``.
 
 ::
 
@@ -8,17 +8,18 @@
     ours = ep.Simulator(net).run(300.0, {"in": events}, {"out": target}, record=[("rec", "v")])
     abs(theirs.v["rec"] - ours["rec", "v"]).max()  # 1e-15 or so
 
-Populations become the neurons of `NEURONS` and ``eprop_readout``, projections ``eprop_synapse``; with the rule `EProp`
-their ``_bsshslm_2020`` siblings, which the neurons that reset to a fixed voltage do not have. NEST draws no number:
-connections, weights and feedback are those of a `Simulator`.
+Populations become the neurons of `NEURONS` and ``eprop_readout``, projections become ``eprop_synapse``. With the rule `EProp`
+they become the ``_bsshslm_2020`` models, which do not exist for neurons that reset to a fixed voltage. NEST draws no numbers:
+connections, weights and feedback come from a `Simulator`.
 
-Clocks (found by experiment). *Step* ``s`` of NEST is what its recorders report at time ``(s + 1) dt``; a spike
-generator's time ``g dt`` makes a parrot emit at step ``g``, and what is emitted at ``s`` arrives at ``s + 1``. A rate
-generator's value of time ``a dt`` is in the readout from step ``a`` on.
+Clocks (found by experiment). *Step* ``s`` of NEST is the step that its recorders report at time ``(s + 1) dt``. A spike
+generator's time ``g dt`` makes a parrot emit at step ``g``; a spike emitted at ``s`` arrives at ``s + 1``. A rate generator's
+value of time ``a dt`` is in the readout from step ``a`` on.
 
-* e-prop+ and networks that do not learn: one empty step, then step by step as here. With `Adam` not even that, for
-  NEST's optimiser counts the steps of the clock; so the first step may hold neither input nor learning window.
-* e-prop: NEST's neurons and readouts live through a sample one step apart, so that a sample of ``T`` steps has ``T - 1``
+* e-prop+ and networks that do not learn: one empty step comes first, then the same steps as here. With `Adam` there is no
+  empty step, because NEST's optimiser counts the steps of the clock; so the first step must have neither input nor learning
+  window.
+* e-prop: NEST's neurons and readouts process a sample one step apart, so that a sample of ``T`` steps has ``T - 1`` steps
   there. Step ``s`` of sample ``m`` is step ``m (T - 1) + s + 2``.
 """
 
@@ -47,19 +48,19 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
     ----------
     network : Network
     simulator : Simulator, optional
-        Its present weights are taken; by default those that the description draws.
+        Source of the weights, as they are now. The default is the weights that the description draws.
 
     Returns
     -------
     NestNetwork
-        Its `run` and `train` take what those of a `Simulator` take.
+        Its `run` and `train` take the arguments of a `Simulator`.
 
     Raises
     ------
     MissingExtraError
         If NEST is not installed.
     NetworkError
-        If NEST cannot do what the network describes; the text says what.
+        If NEST cannot do something that the network describes; the text says what.
     """
     if not isinstance(network, Network):
         raise NetworkError(f"to_nest needs a Network, got {network!r:.80}")
@@ -72,7 +73,7 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
 
 
 def nest_module() -> Any:
-    """The module ``nest``.
+    """Import the module ``nest``.
 
     Raises
     ------
@@ -101,27 +102,27 @@ class NestNetwork:
         targets: Mapping[str, Any] | None = None,
         window: Any = None,
     ) -> NestResult:
-        """As `Simulator.run`, for networks that learn by `EPropPlus` or not at all.
+        """Run as `Simulator.run` does, for networks that learn by `EPropPlus` or do not learn.
 
         Parameters
         ----------
         duration, inputs, targets, window
-            As of `Simulator.run`.
+            Arguments of `Simulator.run`.
 
         Returns
         -------
         NestResult
-            All arrays with a row for each step; without ``seconds``.
+            Arrays with a row for each step; ``seconds`` is empty.
 
         Raises
         ------
         NetworkError
             If the network learns by `EProp`, or has repeated connections.
         InputError
-            If what is given does not fit the network; with `Adam` also if there is input in the first step, or the
-            learning window is open in it.
+            If the arguments do not fit the network; with `Adam` also if the first step has input, or lies in the learning
+            window.
         MemoryLimitError
-            If there is no room for the input of so many steps.
+            If the input does not fit into memory.
         """
         if self._eprop:
             raise NetworkError("NEST learns by EProp from samples: use train()")
@@ -138,32 +139,32 @@ class NestNetwork:
         return session.run_of(samples)
 
     def train(self, batches: Samples | Iterable[Samples], *, record: bool = True) -> NestResult:
-        """As `Simulator.train` for one batch after the other, for networks that learn by `EProp`.
+        """Train as `Simulator.train` does, one batch after the other, for networks that learn by `EProp`.
 
-        All batches have the same number of samples and steps, and the same learning window: the last so many steps. No
-        input may come in the first step of a sample, where NEST would miss a part of the gradient before. Every readout has
-        a target: NEST's learning window is that of all.
+        All batches have the same number of samples and steps, and the same learning window, which is the last steps of a
+        sample. The first step of a sample must have no input, because NEST would miss a part of the gradient before. Every
+        readout needs a target, because NEST has one learning window for all readouts.
 
         Parameters
         ----------
         batches : Samples or iterable of Samples
             One mini-batch, or several.
         record : bool
-            Without, NEST notes outputs and losses only, which makes it as fast as it is.
+            If False, NEST records outputs and losses only, and runs at its normal speed.
 
         Returns
         -------
         NestResult
-            Arrays with a row for each sample; ``weights`` with one for each batch and one more, ``seconds`` with one
-            for each batch. Without ``record``, only ``y``, ``loss`` and ``seconds``.
+            Arrays with a row for each sample. ``weights`` has a row for each batch and one more, ``seconds`` has a row for each
+            batch. Without ``record``, only ``y``, ``loss`` and ``seconds``.
 
         Raises
         ------
         NetworkError
             If the network does not learn by `EProp`, or has repeated connections.
         InputError
-            If there is no batch, or batches are not as above or those of another network; with ``average_gradient``
-            also if the learning window is open in the first step.
+            If there is no batch, or a batch does not meet the conditions above or belongs to another network; with
+            ``average_gradient`` also if the first step lies in the learning window.
         """
         if not self._eprop:
             raise NetworkError("the network does not learn by EProp: use run()")
@@ -175,7 +176,7 @@ class NestNetwork:
         averaged = any(getattr(p.rule, "average_gradient", False) for p in self.network.projections)
         if averaged and given[0].window[0, 0].any():
             raise InputError(
-                "average_gradient: NEST's learning window ends one step short of a sample; close the first step"
+                "average_gradient: NEST's learning window is one step shorter than a sample; set window to 0 in the first step"
             )
         for batch in given:
             check_targets(self.network, batch)
@@ -185,7 +186,7 @@ class NestNetwork:
             "eprop_learning_window": dt * n_window,
             "eprop_reset_neurons_on_update": True,
         }
-        # Spikes of one more batch show the weights after the last update.
+        # The spikes of one more batch show the weights after the last update.
         shown = [*given, given[-1]] if record else given
         total = sum(len(batch) for batch in shown) * length
         session = Session(nest_module(), self._simulator, SUFFIX, FIRST_STEP, total, settings, len(given[0]), record)

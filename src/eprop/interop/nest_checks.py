@@ -1,4 +1,4 @@
-"""What NEST's e-prop has not, or does otherwise: said in words before NEST is asked."""
+"""Checks for features that NEST's e-prop does not have, or implements differently, with clear errors before NEST runs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent
 
 
 def optimizers_of(network: Network) -> list[Any]:
-    """Optimisers of all projections that learn."""
+    """Optimisers of all plastic projections."""
     return [p.rule.optimizer for p in network.projections if p.rule.plastic]  # type: ignore[attr-defined]
 
 
 def check_network(network: Network) -> None:
-    """Raise `NetworkError` for what NEST has not, or does otherwise."""
+    """Raise `NetworkError` for features that NEST does not have, or implements differently."""
     original = any(isinstance(p.rule, EProp) for p in network.projections)
     for population in network.populations:
         _check_population(population, original)
@@ -38,8 +38,8 @@ def check_network(network: Network) -> None:
         back = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
         if isinstance(feedback.kind, (Symmetric, Adaptive)) and any(p.rule.plastic for p in back):
             raise NetworkError(
-                f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r}: NEST's feedback weights stay as they are; "
-                "use RandomFeedback, or let the readout weights be static"
+                f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r}: NEST's feedback weights are constant; "
+                "use RandomFeedback, or make the readout weights static"
             )
         _check_delay(f"feedback to {feedback.post.name!r}", feedback.delay, network.dt, learns=True)
 
@@ -47,9 +47,9 @@ def check_network(network: Network) -> None:
 def _check_delay(what: str, delay: Any, dt: float, learns: bool) -> None:
     if not isinstance(delay, (int, float)):
         kind = "an array" if isinstance(delay, np.ndarray) else type(delay).__name__
-        raise NetworkError(f"{what}: to compare with NEST, all its connections must have one delay, got {kind}")
+        raise NetworkError(f"{what}: to compare with NEST, all its connections need the same delay, got {kind}")
     if learns and steps_of(delay, dt) != 1:
-        raise NetworkError(f"{what}: NEST's e-prop knows delays of one step ({dt:g} ms) only, got {delay:g} ms")
+        raise NetworkError(f"{what}: NEST's e-prop supports only delays of one step ({dt:g} ms), got {delay:g} ms")
 
 
 def _check_rule(projection: Projection) -> None:
@@ -58,13 +58,13 @@ def _check_rule(projection: Projection) -> None:
         raise NetworkError(f"{projection.name}: NEST's e-prop neurons have no traces for STDP")
     if rule.plastic and not isinstance(rule.optimizer, (Adam, GradientDescent)):
         kind = type(rule.optimizer).__name__
-        raise NetworkError(f"{projection.name}: NEST's e-prop knows GradientDescent and Adam, not {kind}")
+        raise NetworkError(f"{projection.name}: NEST's e-prop supports GradientDescent and Adam, not {kind}")
     if rule.plastic and rule.optimizer.decay > 0.0:
         raise NetworkError(
             f"{projection.name}: NEST's weights do not decay; set {type(rule.optimizer).__name__}.decay = 0"
         )
     if isinstance(rule, EPropPlus) and rule.reward is not None:
-        raise NetworkError(f"{projection.name}: NEST's e-prop knows no reward; leave EPropPlus.reward out")
+        raise NetworkError(f"{projection.name}: NEST's e-prop does not support reward; leave out EPropPlus.reward")
 
 
 def _check_population(population: Population, original: bool) -> None:
@@ -72,47 +72,47 @@ def _check_population(population: Population, original: bool) -> None:
     if type(model) not in (EventSource, *NEURONS, Readout):
         names = ", ".join(kind.__name__ for kind in (EventSource, *NEURONS))
         raise NetworkError(
-            f"{name!r}: NEST takes {names} and Readout, got {type(model).__name__}; "
-            "of a Poisson source, record the spikes and give them to an EventSource"
+            f"{name!r}: NEST supports {names} and Readout, got {type(model).__name__}; "
+            "for a Poisson source, record the spikes and give them to an EventSource"
         )
     if not original and getattr(model, "scale_input", False):
-        raise NetworkError(f"{name!r}: NEST scales inputs (scale_input) with EProp only")
+        raise NetworkError(f"{name!r}: NEST scales inputs (scale_input) only with EProp")
     if isinstance(model, Readout) and not original and model.loss.softmax:
-        raise NetworkError(f"{name!r}: NEST's e-prop+ has the squared error only, not softmax")
+        raise NetworkError(f"{name!r}: NEST's e-prop+ supports only the squared error, not softmax")
 
 
 def _check_member(model: Any, name: str, original: bool, dt: float) -> None:
     if isinstance(model, Membrane):
         _check_neuron(model, name, original, dt)
     if isinstance(model, Readout) and original and model.i_e != 0.0:
-        raise NetworkError(f"{name!r}: a sample of NEST's readouts begins one step later; i_e must be 0 with EProp")
+        raise NetworkError(f"{name!r}: a sample of NEST's readouts starts one step later; i_e must be 0 with EProp")
     if isinstance(model, Readout) and original and model.v_init not in (None, model.e_l):
-        raise NetworkError(f"{name!r}: NEST's samples begin at rest; v_init must be left out with EProp")
+        raise NetworkError(f"{name!r}: NEST's samples start at rest; leave out v_init with EProp")
 
 
 def _check_neuron(model: Membrane, name: str, original: bool, dt: float) -> None:
     if isinstance(model, DeltaLIF) and original:
-        raise NetworkError(f"{name!r}: NEST's {type(model).__name__} learns by EPropPlus only, not by EProp")
+        raise NetworkError(f"{name!r}: NEST's {type(model).__name__} learns only by EPropPlus, not by EProp")
     if isinstance(model, LIF) and np.any(model.delayed_reset != original):
         wanted = "delayed_reset=True with EProp" if original else "delayed_reset=False without EProp"
-        raise NetworkError(f"{name!r}: NEST has {type(model).__name__} with {wanted} only")
+        raise NetworkError(f"{name!r}: NEST has {type(model).__name__} only with {wanted}")
     if isinstance(model, DeltaALIF) and np.any((steps_of(model.t_ref, dt) > 0) > model.pause_adaptation):
         raise NetworkError(
             f"{name!r}: NEST's DeltaALIF does not adapt in its refractory time; set pause_adaptation=True, or t_ref=0"
         )
     v_th, start = model.v_th - model.e_l, 0.0 if model.v_init is None else model.v_init - model.e_l
     if original and np.any((start != 0.0) | (getattr(model, "adaptation", 0.0) != 0.0)):
-        raise NetworkError(f"{name!r}: NEST's samples begin at rest; v_init and adaptation must be left out with EProp")
+        raise NetworkError(f"{name!r}: NEST's samples start at rest; leave out v_init and adaptation with EProp")
     if original and np.any(model.derived(dt)["drive"] >= v_th):
         raise NetworkError(
-            f"{name!r}: i_e makes it spike in the first step of a sample, which NEST does not learn from"
+            f"{name!r}: i_e makes it spike in the first step of a sample, from which NEST does not learn"
         )
     if np.any(start >= v_th):
-        raise NetworkError(f"{name!r}: v_init makes it spike in the empty step that NEST begins with")
+        raise NetworkError(f"{name!r}: v_init makes it spike in the empty first step of NEST")
 
 
 def check_first_step(samples: Samples, why: str, window: bool) -> None:
-    """Raise `InputError` where a sample has input in its first step, or with ``window`` a learning window."""
+    """Raise `InputError` if a sample has input in its first step, or with ``window`` an open learning window."""
     starts = np.arange(len(samples)) * samples.n_steps
     if np.any(samples.event_start[:, starts + 1] > samples.event_start[:, starts]):
         raise InputError(f"to compare with NEST, the first step must have no input: {why}")
@@ -121,19 +121,19 @@ def check_first_step(samples: Samples, why: str, window: bool) -> None:
 
 
 def check_targets(network: Network, samples: Samples) -> None:
-    """Raise `InputError` where a readout has no target."""
+    """Raise `InputError` if a readout has no target."""
     at = 0
     for p in network.populations:
         if p.model.role == "readout":
             if np.isnan(samples.target[:, :, at]).any():
                 raise InputError(
-                    f"to compare with NEST, samples need a target for {p.name!r}: its learning window is one for all"
+                    f"to compare with NEST, samples need a target for {p.name!r}: NEST has one learning window for all readouts"
                 )
             at += p.size
 
 
 def learning_window_of(batches: Sequence[Samples]) -> int:
-    """Number of steps of the learning window that all samples have at their end."""
+    """Number of steps of the learning window at the end of all samples."""
     if not batches:
         raise InputError("NestNetwork.train needs at least one batch of samples")
     for batch in batches:
@@ -141,7 +141,7 @@ def learning_window_of(batches: Sequence[Samples]) -> int:
             raise InputError(f"NestNetwork.train takes Samples (see Simulator.samples), got {type(batch).__name__}")
         if batch.signals or len(batch.modulator):
             raise InputError(
-                "NEST's neurons take neither signals nor a modulator from outside; leave them out to compare"
+                "NEST's neurons take neither signals nor a modulator from outside; leave them out of the comparison"
             )
         if (len(batch), batch.n_steps) != (len(batches[0]), batches[0].n_steps):
             raise InputError("to compare with NEST, all batches must have the same number of samples and steps")

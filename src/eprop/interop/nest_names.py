@@ -1,4 +1,4 @@
-"""What models and parameters are called in NEST."""
+"""Names of models and parameters in NEST."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def named(description: Description) -> dict[str, Any]:
 
 
 def _bounded(value: Any) -> Any:
-    """A value or an array of values, one for each neuron, as NEST takes it."""
+    """Replace infinite bounds by the largest number that NEST accepts; values are a number or one for each neuron."""
     if np.asarray(value).dtype == np.bool_:
         return value
     bounded = np.clip(value, -LARGEST, LARGEST)

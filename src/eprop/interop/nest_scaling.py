@@ -1,4 +1,4 @@
-"""NEST's side of the scaling benchmark: run as a module, with the configuration as JSON, prints the result as JSON.
+"""The scaling benchmark in NEST: run as a module, with the configuration as JSON; prints the result as JSON.
 
 The network is that of `eprop.bench.scaling`: the same sizes, rates, parameters and delays; connections and weights
 are NEST's own draws from the same distributions. Both rules of e-prop use the memory-saving synapse (``_hpc``). e-prop+
@@ -19,7 +19,7 @@ from eprop.interop.nest import FIRST_STEP, SUFFIX, nest_module
 from eprop.training.machine import resident_memory
 
 STDP_W_MAX = 0.01  # as in `eprop.bench.scaling`, which may not be imported from here
-# Between spikes that are sent so that silent neurons' histories can be let go of, ms.
+# Interval of spikes that let NEST delete histories of silent neurons, ms.
 FLUSH_INTERVAL = 300.0
 DESCENT = {
     "type": "gradient_descent",
@@ -33,7 +33,7 @@ SIGNAL = {"eprop+": "eprop_learning_signal_connection", "eprop": f"eprop_learnin
 
 
 def main(config: dict[str, Any]) -> dict[str, Any]:
-    """Build and run; returns the fields of `eprop.bench.ScalingResult`."""
+    """Build and run; return the fields of `eprop.bench.ScalingResult`."""
     nest = nest_module()
     nest.ResetKernel()
     nest.set(resolution=1.0, local_num_threads=config["threads"], rng_seed=config["seed"] + 1)
@@ -62,12 +62,12 @@ def main(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _build(nest: Any, c: dict[str, Any]) -> tuple[int, int, float]:
-    """Returns (synapses, plastic synapses, expected synaptic events per ms)."""
+    """Build the network; return (synapses, plastic synapses, expected synaptic events per ms)."""
     n, k, mode = c["neurons"], c["indegree"], c["mode"]
     into, out = min(100, c["inputs"]), min(1000, n)
     rec = _neurons(nest, c)
     interval = 1000.0 / c["rate"]
-    # The original rule has no history of the first steps: a spike there would fail.
+    # The original rule has no history of the first steps: a spike there would raise an error.
     first = FIRST_STEP if mode == "eprop" else 0
     phases = first + np.random.default_rng(c["seed"]).integers(1, int(interval) + 1, n)
     rec.set({"ignore_and_spike": True})
@@ -126,7 +126,7 @@ def _plastic_model(nest: Any, c: dict[str, Any]) -> str:
 
 
 def _readouts(nest: Any, c: dict[str, Any]) -> Any:
-    """Leaky integrators, of the kind that the recurrent neurons' rule knows."""
+    """Make leaky integrators, of the kind that fits the rule of the recurrent neurons."""
     common = {"C_m": 1.0, "E_L": 0.0, "tau_m": 100.0}
     if c["mode"] == "eprop+":
         return nest.Create("eprop_readout", c["readouts"], {**common, "eprop_isi_trace_cutoff": c["cutoff"]})
@@ -136,7 +136,7 @@ def _readouts(nest: Any, c: dict[str, Any]) -> Any:
 
 
 def _signals(nest: Any, c: dict[str, Any], readouts: Any, rec: Any) -> None:
-    """Targets for the readouts, and their errors back to the neurons."""
+    """Connect targets to the readouts, and the errors of the readouts to the neurons."""
     nest.Connect(
         readouts, rec, {"rule": "fixed_outdegree", "outdegree": min(100, c["neurons"]), "allow_multapses": False},
         {"synapse_model": SIGNAL[c["mode"]], "delay": 1.0, "weight": nest.random.normal(0.0, 1.0)},

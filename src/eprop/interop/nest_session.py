@@ -1,4 +1,4 @@
-"""One build of a network in NEST's kernel: what is connected, emitted, recorded, and read back."""
+"""One build of a network in NEST's kernel: connect, emit, record, and read back."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ SUFFIX = "_bsshslm_2020"
 
 @dataclass
 class NestResult:
-    """What NEST found, arranged as the engine's own results.
+    """Results of NEST, in the layout of the engine's own results.
 
     Attributes
     ----------
-    v : dict of (steps, size), mV; of `NestNetwork.train`: (samples, steps - 1, size)
-    threshold : dict of the same shapes, mV; of neurons that adapt
+    v : dict of (steps, size), mV; from `NestNetwork.train`: (samples, steps - 1, size)
+    threshold : dict of the same shapes, mV; for adaptive neurons
     spikes : dict of the same shapes, bool
     y : dict of (steps, size) or (samples, steps, size), mV
     loss : (steps,) or (samples,)
     weights : dict of (steps, connections) or (batches + 1, connections)
-        Weights with which spikes arrived in a step, or during a batch, in the order of `Simulator.connections`; NaN
-        where none arrived, since NEST shows a weight at a spike only. Row ``b`` of a training is after ``b`` updates.
+        Weights with which spikes arrived in a step, or during a batch, in the order of `Simulator.connections`. NaN
+        without an arrival, since NEST shows a weight only at a spike. Row ``b`` of a training is after ``b`` updates.
     final_weights : dict of scipy.sparse.csr_matrix, shape (targets, sources), mV
-        The weight of each connection as NEST showed it last, or its first weight where no spike arrived.
+        The last weight of each connection that NEST showed, or the initial weight if no spike arrived.
     seconds : (batches,)
-        Of a training: wall clock time of each batch, without the time to build the network. NEST takes the step of the
-        optimiser when spikes arrive after the update, so the work for one batch is partly in the time of the next.
+        From a training: wall clock time of each batch, without the time to build the network. NEST's optimiser step happens
+        when spikes arrive after the update, so the time of a batch includes some work of the batch before.
     """
 
     v: dict[str, np.ndarray] = field(default_factory=dict)
@@ -56,15 +56,15 @@ class NestResult:
 
 
 def _before_first_step(model: Membrane | Readout, dt: float) -> Any:
-    """Voltage above ``e_l`` from which an empty step of NEST leads to the start, in mV."""
+    """Voltage above ``e_l`` that the empty step of NEST turns into the initial voltage, in mV."""
     start = 0.0 if model.v_init is None else model.v_init - model.e_l
-    # The constant current of the delta neurons acts from the very first step on, that of the others from the second.
+    # The constant current of the delta neurons acts from the first step on, that of the other models from the second step.
     push = model.derived(dt)["drive"] if isinstance(model, DeltaLIF) else 0.0
     return (start - push) / model.membrane_decay(dt)
 
 
 class Session:
-    """One build of the network in NEST's kernel, of which a process has one."""
+    """One build of the network in NEST's kernel; a process has one kernel."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Session:
             return
         if isinstance(model, Membrane):
             self.nodes[name] = nest.Create(NEURONS[type(model)] + self.suffix, size)
-            # One dictionary for each: beside a list of values, NEST would take the name of a surrogate apart.
+            # A dictionary for each node: NEST would split the name of a surrogate beside a list of values.
             self.nodes[name].set(self._of_each(population, self._neuron))
             if not self.record:
                 return
@@ -114,7 +114,7 @@ class Session:
             self.nodes[name].set(self._of_each(population, self._readout))
             self.generators[name] = nest.Create("step_rate_generator", size)
             nest.Connect(self.generators[name], self.nodes[name], "one_to_one", self._rate(2))
-            if model.loss.softmax and size > 1:  # each readout tells the others; itself it knows
+            if model.loss.softmax and size > 1:  # each readout sends its output to the other readouts
                 apart = {"rule": "all_to_all", "allow_autapses": False}
                 nest.Connect(self.nodes[name], self.nodes[name], apart, self._rate(1))
         rows = ["V_m", "V_th_adapt"] if isinstance(model, Adapting) else ["V_m"]
@@ -155,7 +155,7 @@ class Session:
     def _start(self, model: Membrane | Readout) -> Any:
         """Voltage before the first step.
 
-        NEST's current starts one step late, but that of the delta neurons: without an empty step, make up for it.
+        NEST's current starts one step late, except for the delta neurons: without an empty step, compensate for it.
         """
         if self.first and not self.suffix:
             return model.e_l + _before_first_step(model, self.dt)
@@ -166,14 +166,14 @@ class Session:
         return start + model.tau_m / model.c_m * (1.0 - alpha) * model.i_e / alpha
 
     def _traces(self, population: Population) -> dict[str, Any]:
-        """Constants of the traces, which NEST keeps in the neuron and not in the rule."""
+        """Constants of the traces, which NEST keeps in the neuron, not in the rule."""
         for p in self.network.projections:
             if p.post is population and isinstance(p.rule, EPropPlus):
                 out = named(p.rule)
-                out.pop("optimize_each_step")  # the optimiser's
+                out.pop("optimize_each_step")  # belongs to the optimiser
                 out["kappa_reg"] = p.rule.kappa_regularisation
                 out["eprop_isi_trace_cutoff"] = steps_of(p.rule.cutoff, self.dt) * self.dt
-                # NEST divides the spike by dt, but not the target: only at 1 ms both are meant per the same time.
+                # NEST divides the spike by dt, but not the target: both have the same unit only for dt = 1 ms.
                 out["c_reg"], out["f_target"] = p.rule.c_reg * self.dt, p.rule.f_target / self.dt
                 return out
         return {}
@@ -186,7 +186,7 @@ class Session:
         if sources.size == 0:
             return
         model = "static_synapse"
-        # A static synapse would carry the last spikes of a sample into the next, which e-prop's do not.
+        # A static synapse would carry the last spikes of a sample into the next sample; e-prop synapses do not.
         if p.rule.plastic or self.suffix:
             model = f"plastic_{p.index}"
             settings = self._plasticity(p)
@@ -226,7 +226,7 @@ class Session:
     # ---------------------------------------------------------------------------------------------------- the stimulus
 
     def emit(self, batches: Sequence[Samples], first: int) -> None:
-        """Let the inputs emit what the samples say, one sample after the other from step ``first`` on."""
+        """Make the inputs emit the spikes of the samples, one sample after the other from step ``first`` on."""
         sources = [p for p in self.network.populations if isinstance(p.model, EventSource)]
         for c, p in enumerate(sources):
             steps, channels = self._events(batches, c)
@@ -236,7 +236,7 @@ class Session:
                 generator.spike_times = self.dt * (part + first)
 
     def _events(self, batches: Sequence[Samples], c: int) -> tuple[np.ndarray, np.ndarray]:
-        """Steps (of the whole run) and channels of all events of one source, without those that come too late."""
+        """Steps (of the whole run) and channels of all events of one source, without events that come too late."""
         steps, channels, begin = [], [], 0
         for batch in batches:
             length = self._length(batch)
@@ -253,7 +253,7 @@ class Session:
         return batch.n_steps - 1 if self.suffix else batch.n_steps
 
     def aim(self, batches: Sequence[Samples], first: int, delay: int, skip: int = 0) -> None:
-        """Hold the targets in the readouts that have some, those of the first ``skip`` steps of each sample left out."""
+        """Set the targets of the readouts that have some, except in the first ``skip`` steps of each sample."""
         values = np.concatenate(
             [
                 np.broadcast_to(b.target, (len(b), b.n_steps, b.target.shape[2]))[:, skip:].reshape(
@@ -271,7 +271,7 @@ class Session:
                 at += p.size
 
     def open(self, window: np.ndarray, first: int, target: np.ndarray) -> None:
-        """Open the learning windows of the readouts that have a target; the others' stay closed."""
+        """Open the learning windows of the readouts that have a target; the other windows stay closed."""
         at, readouts = 0, [p for p in self.network.populations if isinstance(p.model, Readout)]
         for p, column in zip(readouts, window.T, strict=False):
             at += p.size
@@ -290,7 +290,7 @@ class Session:
     # ------------------------------------------------------------------------------------------------------ the results
 
     def run_of(self, samples: Samples) -> NestResult:
-        """Simulate one continuous stretch."""
+        """Simulate one continuous run."""
         self.nest.Simulate((self.first + self.n_steps + 1) * self.dt)
         v, threshold, spikes, y = self._activity()
         out = NestResult(v, threshold, spikes, y, self._losses(y, samples.target[0], samples.window[0]))
@@ -318,7 +318,7 @@ class Session:
         for p in self._plastic() if self.record else []:
             steps, synapses, weights = self._weights(p)
             out.weights[p.name] = np.full((len(batches) + 1, self._size(p)), np.nan)
-            # What arrives at the first step of a sample is dropped, with the weight of before.
+            # Spikes that arrive in the first step of a sample still show the old weight: drop them.
             counts = steps % length > 0
             batch = steps[counts] // (length * self.batch_size)
             out.weights[p.name][batch, synapses[counts]] = weights[counts]
@@ -326,7 +326,7 @@ class Session:
         return out
 
     def _simulate(self, steps: list[int]) -> np.ndarray:
-        """All steps, in parts of so many each and the rest; wall clock time of the parts."""
+        """Simulate in parts of the given numbers of steps, then the rest; return the wall clock time of the parts."""
         self.nest.Simulate(self.first * self.dt)
         seconds = np.zeros(len(steps))
         for part, count in enumerate(steps):
@@ -353,7 +353,7 @@ class Session:
     def _dense(self, p: Population, what: str, key: str | None, late: int = 0) -> np.ndarray:
         events = self.recorders[p.name, what].events
         steps = np.rint(events["times"] / self.dt).astype(np.int64) - 1 - self.first - late
-        # Of what never spiked NEST gives an empty list of no type.
+        # Without spikes, NEST returns an empty list without a type.
         nodes = np.asarray(events["senders"], np.int64) - self.nodes[p.name][0].global_id
         inside = (steps >= 0) & (steps < self.n_steps)
         out = np.zeros((self.n_steps, p.size))
@@ -381,14 +381,14 @@ class Session:
         return steps[inside], synapses[inside], events["weights"][inside]
 
     def _final_weights(self, p: Projection, shown: np.ndarray) -> scipy.sparse.csr_matrix:
-        """The last weight of each connection that is no NaN in ``shown`` (rows, connections)."""
+        """The last weight of each connection that is not NaN in ``shown`` (rows, connections)."""
         sources, targets, weights = self.simulator.connections(p.name)
         for row in shown:
             weights = np.where(np.isnan(row), weights, row)
         return scipy.sparse.csr_matrix((weights, (targets, sources)), shape=(p.post.size, p.pre.size))
 
     def _losses(self, y: dict[str, np.ndarray], target: np.ndarray, window: np.ndarray) -> np.ndarray:
-        """Loss of each step from the outputs."""
+        """Loss of each step, from the outputs."""
         total, at = np.zeros(len(window)), 0
         readouts = [(p, p.model) for p in self.network.populations if isinstance(p.model, Readout)]
         for (p, model), column in zip(readouts, window.T, strict=False):

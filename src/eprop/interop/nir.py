@@ -1,23 +1,23 @@
-"""Networks to and from NIR, which many simulators and neuromorphic chips read: ``pip install "eprop[nir]"``.
+"""Networks to and from NIR, which many simulators and neuromorphic chips read. Needs the extra ``nir``.
 
 ::
 
     import nir
     from eprop.interop.nir import from_nir, to_nir
 
-    nir.write("network.nir", to_nir(sim))  # what it has learned
-    net = from_nir("network.nir")  # to go on learning
+    nir.write("network.nir", to_nir(sim))  # the trained network
+    net = from_nir("network.nir")  # to train further
 
 NIR describes neurons by differential equations, ``tau dv/dt = v_leak - v + r I``, with times in seconds (Pedersen et al. 2024,
 doi:10.1038/s41467-024-52259-9). Steps of ``dt`` become time as follows, with ``alpha = exp(-dt / tau)`` and the scale ``zeta``
 of a neuron's input:
 
 * A spike is a current for the length of a step. The weight is ``zeta w / (1 - alpha)`` with ``r = 1``, which some programs
-  assume. The exact solution then is ``v = alpha v + zeta w``, as here. A program that integrates by Euler's rule differs by
-  the order of ``dt / tau``. A program with a step of its own needs ``dt``, which is in the graph's metadata, in s.
-* A constant current is part of ``v_leak``. Voltages are in mV and absolute. The metadata of a node hold the first voltage
+  assume. The exact solution then is ``v = alpha v + zeta w``, as in this package. A program that integrates by Euler's rule
+  differs by the order of ``dt / tau``. A program with another step needs ``dt``, which is in the graph's metadata, in s.
+* A constant current is part of ``v_leak``. Voltages are in mV and absolute. The metadata of a node hold the initial voltage
   (``v_init``, mV), which `from_nir` reads; other programs start at 0 or elsewhere.
-* A spike arrives one step after its emission, in any program. A longer delay becomes a ``Delay`` of the rest.
+* A spike arrives one step after its emission, in any program. A longer delay becomes a ``Delay`` of the difference.
 
 NIR cannot express plasticity, surrogate gradients, feedback and losses. A `PoissonSource` becomes an input.
 """
@@ -44,50 +44,51 @@ from eprop.network import Explicit, Network, Population, Projection
 from eprop.rules import Rule
 
 SECOND = 1000.0  # ms
-# In the metadata of a graph, the names of its inputs, a line each.
+# Key of the graph's metadata for the names of its inputs, one per line.
 INPUTS = "inputs"
 
 
 class NearestWarning(UserWarning):
-    """NIR, or this package, cannot express a part of the network, and the nearest was taken."""
+    """NIR, or this package, cannot express a part of the network; the conversion took the nearest equivalent."""
 
 
 def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False) -> Any:
-    """A network with its present weights as a graph of NIR.
+    """Convert a network with its present weights to a graph of NIR.
 
     Parameters
     ----------
     simulator : Simulator
-        Of one process.
+        Simulator of one process.
     readouts : bool
-        With readouts, the outputs are their voltages. Without, for programs that know no ``LI``, the outputs are the neurons'
-        spikes.
+        If True, the outputs are the voltages of the readouts. If False, for programs without ``LI``, the outputs are the
+        spikes of the neurons.
     nearest : bool
-        Replace what NIR cannot express by the nearest, and warn. A reset that subtracts the threshold becomes a reset to the
-        leak potential; refractory times and lower bounds are left out.
+        Replace features that NIR cannot express by the nearest equivalent, and warn. A reset that subtracts the threshold
+        becomes a reset to the leak potential; refractory times and lower bounds are left out.
 
     Returns
     -------
     nir.NIRGraph
-        A node ``LIF`` or ``LI`` for each population and an ``Input`` for each source, by their names. A ``Linear`` for each
-        projection, shape (targets, sources), with weights as above, and a ``Delay`` before it where the delay is longer than a
-        step. A projection with several delays has one such pair for each.
+        A node ``LIF`` or ``LI`` for each population and an ``Input`` for each source, under their names. A ``Linear`` for
+        each projection, shape (targets, sources), with weights as above, and a ``Delay`` before it if the delay is longer
+        than a step. A projection with several delays has such a pair for each delay.
 
     Raises
     ------
     MissingExtraError
         If NIR is not installed.
     InputError
-        If it is no simulator of one process.
+        If ``simulator`` is not a simulator of one process.
     NetworkError
-        If NIR cannot express a neuron: without ``nearest`` any but `DeltaLIF` without ``v_min`` and with a ``t_ref`` of no step.
+        If NIR cannot express a neuron. Without ``nearest``, NIR expresses only `DeltaLIF` without ``v_min`` and with a
+        ``t_ref`` of zero steps.
     MemoryLimitError
-        If there is no room for the matrices: NIR has no sparse ones, and takes one for each delay.
+        If the matrices do not fit into memory: NIR has only dense matrices, one for each delay.
 
     Warns
     -----
     NearestWarning
-        Of what the nearest was taken for.
+        For each feature that was replaced or left out.
     """
     nir = nir_module()
     if not isinstance(simulator, Simulator):
@@ -114,7 +115,7 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
         name = f"{population.name} output"
         nodes[name] = nir.Output(output_type={"output": np.array([population.size])})
         edges.append((population.name, name))
-    # Types are known; to infer them, as `nir.read` does, inputs are added where nothing leads to a population.
+    # Types are known. To infer them as `nir.read` does would add inputs to populations without incoming edges.
     sources = [p.name for p in shown if p.model.role == "source"]
     told = {"dt": network.dt / SECOND, INPUTS: "\n".join(sources)}
     return nir.NIRGraph(nodes=dict(nodes), edges=edges, metadata=told, type_check=False)
@@ -124,73 +125,72 @@ def from_nir(
     graph: Any, dt: float | None = None, *, seed: int = 0, rule: Rule | Mapping[str, Rule] | None = None,
     neuron: DeltaLIF | None = None, readout: Readout | None = None, zeros: bool = False, memory: int | None = None,
 ) -> Network:  # fmt: skip
-    """A network from a graph of NIR.
+    """Make a network from a graph of NIR.
 
     Parameters
     ----------
     graph : nir.NIRGraph or path
-        A graph, or a file of one, which a process of its own looks at before NIR reads it. Of ``Input``, ``Output``, ``LIF``,
-        ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of these, with vectors as signals. A node whose
-        parameters are single numbers has as many neurons as signals lead to it.
+        A graph, or a file of one, which a separate process checks before NIR reads it. The graph consists of ``Input``,
+        ``Output``, ``LIF``, ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of these, with vectors as
+        signals. A node whose parameters are single numbers has as many neurons as its input has signals.
     dt : float, optional
-        Time step, ms; by default the step in the graph's metadata. With another step a spike brings the same charge. Without a
-        step in the metadata, a spike is a current for one ``dt``.
+        Time step, ms. The default is the step in the graph's metadata. With another step a spike carries the same charge.
+        Without a step in the metadata, a spike is a current for one ``dt``.
     seed : int
-        Of the network.
+        Seed of the network.
     rule : Rule, or mapping of str to Rule, optional
-        Plasticity of all projections, or by their names. Static by default. Add feedback to the network afterwards.
+        Plasticity of all projections, or by the names of projections. The default is static. Add feedback afterwards.
     neuron, readout : DeltaLIF, Readout, optional
-        Give the surrogate gradient and the loss, which NIR cannot express.
+        Templates with the surrogate gradient and the loss, which NIR cannot express.
     zeros : bool
-        Make a connection of each weight of 0 as well: a matrix cannot tell a weight of 0 from a missing connection.
+        Make a connection for each weight of 0 as well: a matrix cannot tell a weight of 0 from a missing connection.
     memory : int, optional
-        Bytes that the arrays of a file, and each matrix made of them, may take; by default three quarters of the free memory.
+        Bytes allowed for the arrays of a file, and for each matrix made from them. The default is three quarters of the free
+        memory.
 
     Returns
     -------
     Network
-        ``Input`` becomes an `EventSource`, ``LIF`` a `DeltaLIF`, ``LI`` a `Readout`, by their names (``"/"`` becomes ``"_"``).
-        Biases become constant currents, and so does a ``v_leak`` above the threshold. All ways from one population to
-        another become one projection. Each synapse has its own delay: a step and its ``Delay``, rounded to steps.
+        ``Input`` becomes an `EventSource`, ``LIF`` a `DeltaLIF`, ``LI`` a `Readout`, under their names (``"/"`` becomes
+        ``"_"``). Biases become constant currents, and so does a ``v_leak`` above the threshold. All paths from one population
+        to another become one projection. Each synapse has its own delay: one step plus its ``Delay``, rounded to steps.
 
     Raises
     ------
     MissingExtraError
         If NIR is not installed.
     InputError
-        If it is no graph, or nothing says which time step it has.
+        If ``graph`` is not a graph, or its time step is unknown.
     DataError
-        If the file cannot be read, or takes too much memory or too long.
+        If the file cannot be read, or exceeds the limits of memory or time.
     MemoryLimitError
-        If a matrix would take too much memory.
+        If a matrix does not fit into the allowed memory.
     NetworkError
-        If the graph has something that this package has not, or does not fit together; the text names the node.
+        If the graph has a feature that this package does not have, or is inconsistent; the text names the node.
 
     Warns
     -----
     NearestWarning
-        Of nodes that lead to no population, such as a matrix before an output: they are left out.
+        For nodes that lead to no population, such as a matrix before an output: they are left out.
     """
     nir = nir_module()
     if isinstance(graph, (str, pathlib.Path)):
         graph = _read(nir, graph, memory)
     if not isinstance(graph, nir.NIRGraph):
-        raise InputError(f"from_nir takes a graph of NIR, got {type(graph).__name__}; read a file by nir.read")
+        raise InputError(f"from_nir takes a graph of NIR, got {type(graph).__name__}; to read a file, give its path")
     own: Any = graph.metadata.get("dt") if isinstance(graph.metadata, dict) else None
     if dt is None and own is None:
-        raise InputError(
-            "from_nir: the graph does not say which time step it has; give it: from_nir(graph, dt=1.0), in ms"
-        )
-    with parsing("from_nir", "the metadata of the graph do not tell its time step", NetworkError):
+        raise InputError("from_nir: the graph does not give its time step; give it: from_nir(graph, dt=1.0), in ms")
+    with parsing("from_nir", "the metadata of the graph do not give its time step", NetworkError):
         own = None if own is None else float(own)
         dt = round(SECOND * own, 12) if dt is None and own is not None else dt
     assert dt is not None
     network = Network(dt=dt, seed=seed)
-    with parsing("from_nir", "the graph is none that NIR would make", NetworkError):
+    with parsing("from_nir", "the graph is not a valid graph of NIR", NetworkError):
         found = paths_of(nir, _without_added_inputs(nir, graph), memory_budget(memory))
     if found.loose:
         warnings.warn(
-            f"from_nir leaves out what leads to no neuron or readout: {', '.join(sorted(found.loose))}",
+            f"from_nir leaves out nodes that lead to no neuron or readout: {', '.join(sorted(found.loose))}",
             NearestWarning,
             stacklevel=2,
         )
@@ -206,15 +206,15 @@ def from_nir(
 
 
 def _read(nir: Any, path: str | pathlib.Path, memory: int | None) -> Any:
-    """The graph of a file, which a process of its own has read before."""
+    """Read the graph of a file, after a separate process has checked the file."""
     with hdf5_process() as process:
         process.read(path, memory=memory, keep=False)
-    with parsing(str(path), "is no graph of NIR"):
+    with parsing(str(path), "is not a graph of NIR"):
         return nir.read(path)
 
 
 def _without_added_inputs(nir: Any, graph: Any) -> Any:
-    """The graph without inputs that were not written: reading a file adds one where nothing leads to a node."""
+    """Remove inputs that the reader has added: reading a file adds an input to each node without incoming edges."""
     told = graph.metadata.get(INPUTS) if isinstance(graph.metadata, dict) else None
     if told is None:
         return graph
@@ -235,7 +235,7 @@ def _without_added_inputs(nir: Any, graph: Any) -> Any:
 
 
 class _Nodes(dict[str, Any]):
-    """Nodes by their names, each of which is there once."""
+    """Nodes by name; each name occurs once."""
 
     def __setitem__(self, name: str, node: Any) -> None:
         if name in self:
@@ -269,13 +269,13 @@ def _node(nir: Any, network: Network, population: Population, nearest: bool) -> 
 
 
 def _each(members: list[Any], size: int, value: Any) -> np.ndarray:
-    """A number of each node, of which all may have the same model."""
+    """Return a value for each node; all nodes may share one model."""
     values = [float(value(member)) for member in members]
     return np.array(values if len(values) == size else values * size)
 
 
 def _check_kind(population: Population) -> None:
-    """Refuse a model that NIR has not."""
+    """Refuse a model that NIR does not have."""
     if type(population.model) not in (LIF, DeltaLIF, Readout):
         raise NetworkError(
             f"{population.name}: NIR has no {type(population.model).__name__}; it has leaky neurons with a fixed threshold: "
@@ -284,7 +284,7 @@ def _check_kind(population: Population) -> None:
 
 
 def _tell_lost(population: Population, members: list[Any], dt: float, nearest: bool) -> None:
-    """Refuse what NIR cannot express of any neuron, or warn of it."""
+    """Refuse features of any neuron that NIR cannot express, or warn of them."""
     name, lost = population.name, []
     if type(population.model) is LIF:
         lost.append("a reset that subtracts the threshold")
@@ -294,17 +294,19 @@ def _tell_lost(population: Population, members: list[Any], dt: float, nearest: b
         lost.append("a lower bound of the voltage (v_min)")
     if lost and not nearest:
         raise NetworkError(
-            f"{name}: NIR cannot express {', '.join(lost)}; let it learn without (DeltaLIF resets to a voltage), or take the "
-            "nearest: to_nir(..., nearest=True)"
+            f"{name}: NIR cannot express {', '.join(lost)}; train without (DeltaLIF resets to a voltage), or accept the "
+            "nearest equivalent: to_nir(..., nearest=True)"
         )
     if lost:
         warnings.warn(
-            f"{name}: NIR cannot express {', '.join(lost)}: it will not behave as here", NearestWarning, stacklevel=4
+            f"{name}: NIR cannot express {', '.join(lost)}: it will behave differently there",
+            NearestWarning,
+            stacklevel=4,
         )
 
 
 def _check_room(simulator: Simulator, projections: list[Projection]) -> None:
-    """Refuse matrices that will not fit."""
+    """Refuse matrices that do not fit into memory."""
     needed = sum(8 * p.pre.size * p.post.size * np.unique(simulator.delays(p.name)).size for p in projections)
     check_room(
         "a graph of NIR",
@@ -314,7 +316,7 @@ def _check_room(simulator: Simulator, projections: list[Projection]) -> None:
 
 
 def _weights_by_delay(simulator: Simulator, name: str) -> Iterator[tuple[str, float, np.ndarray]]:
-    """For each delay its node's name, what it is longer than a step (ms), and the weights, (targets, sources)."""
+    """For each delay: name of its node, delay beyond one step (ms), and the weights, (targets, sources)."""
     network = simulator.network
     projection, dt = network.projection(name), network.dt
     post = neurons_of(network, projection.post)
@@ -327,7 +329,7 @@ def _weights_by_delay(simulator: Simulator, name: str) -> Iterator[tuple[str, fl
         matrix = np.zeros((projection.post.size, projection.pre.size))
         np.add.at(
             matrix, (targets[here], sources[here]), (current[targets] * weights)[here]
-        )  # a connection may be repeated
+        )  # sum over repeated connections
         yield (name if several.size == 1 else f"{name} after {step * dt:g} ms", (step - 1) * dt, matrix)
 
 
@@ -344,32 +346,32 @@ def _own_name(name: str) -> str:
 
 
 def _decay(node: Any, dt: float) -> np.ndarray:
-    with np.errstate(over="ignore", divide="ignore"):  # what is far shorter than a step decays to 0 within it
+    with np.errstate(over="ignore", divide="ignore"):  # a time constant far below a step decays to 0 within it
         return np.exp(-dt / (SECOND * np.asarray(node.tau, float)))
 
 
 def _rise(node: Any, dt: float) -> np.ndarray:
-    """By how much a current of 1 that lasts a step raises the voltage."""
+    """Increase of the voltage from a current of 1 that lasts one step."""
     return np.asarray(node.r, float) * (1.0 - _decay(node, dt))
 
 
 def _model(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[DeltaLIF, Readout]) -> Any:
-    """The neuron, readout or source that a node stands for."""
+    """Make the neuron, readout or source of a node."""
     if isinstance(node, nir.Input):
         return EventSource()
-    with parsing(name, "its parameters are no numbers", NetworkError):
+    with parsing(name, "its parameters are not numbers", NetworkError):
         return _integrator(nir, name, node, bias, templates)
 
 
 def _integrator(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[DeltaLIF, Readout]) -> Any:
-    """The neuron or readout that a node stands for."""
+    """Make the neuron or readout of a node."""
     tau, rest = SECOND * np.asarray(node.tau, float), np.asarray(node.v_leak, float)
     current, given = np.asarray(node.r, float) * bias, {"tau_m": tau, "e_l": rest}
     if isinstance(node, nir.LIF):
         threshold, reset = np.asarray(node.v_threshold, float), np.asarray(node.v_reset, float)
-        # A neuron that spikes without input rests below its threshold here, and is driven.
+        # A neuron that spikes without input gets a resting voltage below its threshold here, and a current.
         given |= {"v_th": threshold, "v_reset": reset, "e_l": np.where(rest < threshold, rest, reset)}
-    # With a capacitance of c_m a current i_e moves the voltage in the end by tau_m i_e / c_m.
+    # With a capacitance c_m, a current i_e moves the steady-state voltage by tau_m i_e / c_m.
     given["i_e"] = (rest - given["e_l"] + current) / tau
     start = node.metadata.get("v_init") if isinstance(node.metadata, dict) else None
     if start is not None and not np.array_equal(start, given["e_l"]):
@@ -378,20 +380,20 @@ def _integrator(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tup
     try:
         if isinstance(node, nir.LIF):
             return templates[0].replace(**plain)
-        return templates[1].replace(**plain, scale_input=False)  # weights say it
+        return templates[1].replace(**plain, scale_input=False)  # the weights include the scale
     except ValueError as error:
         raise NetworkError(f"{name}: {error}") from error
 
 
 def _start(name: str, voltages: np.ndarray, size: int) -> np.ndarray:
-    """Where voltages start, according to the metadata."""
+    """Initial voltages, from the metadata."""
     if voltages.shape not in ((), (1,), (size,)):
         raise NetworkError(f"{name}: v_init has the shape {voltages.shape}, but there are {size} neurons")
     return np.broadcast_to(voltages, (size,))
 
 
 def _plain(values: np.ndarray) -> Any:
-    """One number if all are the same."""
+    """Return one number if all are the same."""
     return float(values[0]) if np.all(values == values[0]) else values.tolist()
 
 
@@ -399,9 +401,9 @@ def _connect(
     network: Network, ends: tuple[str, str], parallel: list[Path], rise: np.ndarray, rule: Rule | Mapping[str, Rule] | None,
     zeros: bool,
 ) -> None:  # fmt: skip
-    """One projection of all ways between two populations."""
+    """Connect two populations by one projection that combines all paths between them."""
     parts = []
-    # Of several ways between two nodes those count that weigh something; if none does, the first one.
+    # A connection exists where some path has a weight; if none has and zeros counts, the first path gives it.
     nowhere = ~np.any([path.weight != 0.0 for path in parallel], axis=0) & zeros
     for k, path in enumerate(parallel):
         targets, sources = np.nonzero((path.weight != 0.0) | (nowhere & (k == 0)))
@@ -409,7 +411,7 @@ def _connect(
         parts.append((sources, targets, (rise[:, None] * path.weight)[targets, sources], steps))
     sources, targets, weight, steps = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     if np.any(steps < 1.0):
-        raise NetworkError(f"{ends[0]}: a Delay on the way to {ends[1]} is below zero")
+        raise NetworkError(f"{ends[0]}: a Delay on the path to {ends[1]} is negative")
     pre, post = map(_own_name, ends)
     name = f"{pre}->{post}"
     network.connect(
@@ -422,11 +424,11 @@ def _connect(
 def _check_rules(rule: Mapping[str, Rule], found: Paths) -> None:
     names = [f"{_own_name(pre)}->{_own_name(post)}" for pre, post in found.paths]
     if unknown := sorted(set(rule) - set(names)):
-        raise NetworkError(f"from_nir: rule names {unknown[0]!r}; there are: {', '.join(names)}")
+        raise NetworkError(f"from_nir: rule names {unknown[0]!r}; the projections are: {', '.join(names)}")
 
 
 def nir_module() -> Any:
-    """The module ``nir``.
+    """Import the module ``nir``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Ways through a graph of NIR from what spikes to what integrates: weights and delays, whatever nodes they are made of."""
+"""Paths through a graph of NIR from spiking nodes to integrating nodes: their weights and delays, through any nodes between."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import numpy as np
 from eprop.errors import NetworkError
 from eprop.files import check_budget
 
-#: Nodes on a way, graphs within graphs, and steps on all ways together, beyond which a graph is no network that could be run.
+#: Limits of nodes on a path, of nested graphs, and of steps on all paths; a graph beyond them is not a usable network.
 LONGEST_WAY, DEEPEST, MOST_STEPS = 200, 50, 100_000
 KNOWN = ("Input", "Output", "LIF", "LI", "Linear", "Affine", "Scale", "Delay", "NIRGraph")
 
 
 @dataclass(frozen=True)
 class Path:
-    """A way from one population to another.
+    """A path from one population to another.
 
     Attributes
     ----------
     weight : ndarray, shape (targets, sources)
     delay : ndarray, shape (targets, sources)
-        s; of a weight of 0 it means nothing.
+        s; without meaning where the weight is 0.
     plain : bool
-        Whether each signal is still that of one source, as it was emitted.
+        Whether each signal still comes from one source, unchanged.
     """
 
     weight: np.ndarray
@@ -37,18 +37,18 @@ class Path:
 
 @dataclass
 class Paths:
-    """All populations of a graph, and the ways between them.
+    """All populations of a graph, and the paths between them.
 
     Attributes
     ----------
     nodes : dict
-        ``Input``, ``LIF`` and ``LI`` by their names; those in graphs within the graph are called ``graph.node``.
+        ``Input``, ``LIF`` and ``LI`` by name; a node of a nested graph is called ``graph.node``.
     paths : dict
-        By the names of both ends, one or more ways.
+        One or more paths, by the names of both ends.
     biases : dict
         Constant currents by the name of the population.
     loose : set of str
-        Nodes through which signals go that reach no population any more.
+        Nodes whose signals reach no population.
     """
 
     nodes: dict[str, Any] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Paths:
     loose: set[str] = field(default_factory=set)
 
     def size(self, name: str) -> int:
-        """How many nodes a population has."""
+        """Number of nodes of a population."""
         return _size(name, self.nodes[name])
 
     def bias(self, name: str) -> np.ndarray:
@@ -66,31 +66,33 @@ class Paths:
 
 
 def paths_of(nir: Any, graph: Any, budget: int) -> Paths:
-    """Find the populations of a graph and the ways between them; no matrix takes more than ``budget`` bytes.
+    """Find the populations of a graph and the paths between them; no matrix takes more than ``budget`` bytes.
 
     Raises
     ------
     NetworkError
-        If a node is of a kind that is not known here, sizes do not fit, or a signal is none that a synapse could carry.
+        If a node has an unknown kind, sizes do not fit, or a synapse cannot carry a signal.
     MemoryLimitError
-        If a matrix would take more.
+        If a matrix would exceed the budget.
     """
     walk = _Walk(nir, graph, budget)
     found = Paths()
-    for kind in (nir.Input, nir.LIF, nir.LI):  # in the order in which networks are told
+    for kind in (nir.Input, nir.LIF, nir.LI):  # the order of populations in a network
         for name, node in walk.nodes.items():
-            if isinstance(node, kind) and not (kind is nir.Input and name in walk.reached):  # those of graphs within
+            if isinstance(node, kind) and not (kind is nir.Input and name in walk.reached):  # inputs of nested graphs
                 found.nodes[name] = node
     for name, node in found.nodes.items():
         size = found.size(name)
         walk.check_room(name, size, size)
         for end, path in walk.follow((name,), Path(np.eye(size), np.zeros((size, size)), plain=True), found.loose):
             if isinstance(node, nir.LI):
-                raise NetworkError(f"{name}: the voltage of an LI leads to {end}; here readouts lead nowhere")
+                raise NetworkError(
+                    f"{name}: the voltage of an LI leads to {end}; in this package readouts have no targets"
+                )
             found.paths.setdefault((name, end), []).append(path)
     for name, node in walk.nodes.items():
         if isinstance(node, nir.Affine):
-            # A constant has no delay; its way is that of a single source.
+            # A constant has no delay; its path starts at a single source.
             start = Path(np.asarray(node.bias, float)[:, None], np.zeros((len(node.bias), 1)))
             for end, path in walk.follow((name,), start, found.loose):
                 found.biases[end] = found.bias(end) + path.weight[:, 0]
@@ -98,7 +100,7 @@ def paths_of(nir: Any, graph: Any, budget: int) -> Paths:
 
 
 class _Walk:
-    """Nodes and edges, graphs within the graph dissolved: what leads to one leads to its inputs."""
+    """Nodes and edges, with nested graphs dissolved: an edge to a graph leads to its inputs."""
 
     def __init__(self, nir: Any, graph: Any, budget: int):
         self.nir, self.budget, self.steps = nir, budget, 0
@@ -115,27 +117,27 @@ class _Walk:
                 self.nodes[name] = _spread(node, self._signals(name))
 
     def check_room(self, name: str, targets: int, sources: int) -> None:
-        """Refuse weights and delays of so many signals by so many if they will not fit."""
+        """Refuse weights and delays of ``targets`` by ``sources`` signals if they do not fit into the budget."""
         check_budget(f"{name}: a matrix of {targets:,} x {sources:,}", 16 * targets * sources, self.budget)
 
     def _count_step(self, name: str, length: int) -> None:
-        """Refuse ways without end: where they part and meet again and again, there are more of them than can be followed."""
+        """Refuse endless paths: if paths split and join again and again, there are too many to follow."""
         self.steps += 1
         if length > LONGEST_WAY or self.steps > MOST_STEPS:
             raise NetworkError(
-                f"{name}: too many ways lead through here: at most {MOST_STEPS:,} steps are followed, {LONGEST_WAY} on one way"
+                f"{name}: too many paths lead through here: at most {MOST_STEPS:,} steps are followed, {LONGEST_WAY} on one path"
             )
 
     def _dissolve(self, graph: Any, prefix: str, depth: int) -> list[tuple[str, str]]:
         if depth > DEEPEST:
-            raise NetworkError(f"{prefix:.200}: graphs within graphs, more than {DEEPEST} deep")
+            raise NetworkError(f"{prefix:.200}: graphs are nested more than {DEEPEST} deep")
         edges: list[tuple[str, str]] = []
         enters: dict[str, list[str]] = {}
         leaves: dict[str, list[str]] = {}
         for name, node in graph.nodes.items():
             full, kind = prefix + name, type(node).__name__
             if kind not in KNOWN:
-                raise NetworkError(f"{full}: is a {kind}; known are {', '.join(KNOWN[:-1])}, and graphs of these")
+                raise NetworkError(f"{full}: is a {kind}; supported are {', '.join(KNOWN[:-1])}, and graphs of these")
             if kind == "NIRGraph":
                 edges += self._dissolve(node, f"{full}.", depth + 1)
                 enters[full] = [f"{full}.{k}" for k, n in node.nodes.items() if isinstance(n, self.nir.Input)]
@@ -146,20 +148,20 @@ class _Walk:
         for ends in graph.edges:
             for end in ends:
                 if prefix + end not in enters:
-                    raise NetworkError(f"{prefix}{end}: an edge leads to or from this node, which is not there")
+                    raise NetworkError(f"{prefix}{end}: an edge leads to or from this node, which does not exist")
             edges += [(a, b) for a in leaves[prefix + ends[0]] for b in enters[prefix + ends[1]]]
         return edges
 
     def _signals(self, name: str) -> int:
-        """How many signals lead to a node whose parameters are single numbers, which hold for as many neurons."""
+        """Number of signals that lead to a node whose parameters are single numbers; it is the node's number of neurons."""
         for size in self._sizes_before((name,)):
             return size
         raise NetworkError(
-            f"{name}: its parameters are single numbers, and nothing that leads to it tells how many neurons it has"
+            f"{name}: its parameters are single numbers, and no incoming node gives its number of neurons"
         )
 
     def _sizes_before(self, way: tuple[str, ...]) -> Iterator[int]:
-        """Numbers of signals of the nodes that lead to the last one of a way, or of those behind them."""
+        """Numbers of signals of the nodes that lead to the last node of a path, or of the nodes before them."""
         self._count_step(way[0], len(way))
         for pre in self.before[way[-1]]:
             size = _given_size(pre, self.nodes[pre])
@@ -169,9 +171,9 @@ class _Walk:
                 yield from self._sizes_before((*way, pre))
 
     def follow(self, way: tuple[str, ...], path: Path, loose: set[str]) -> Iterator[tuple[str, Path]]:
-        """All populations that a signal reaches from the last node of a way, and how it has been changed until there.
+        """All populations that a signal reaches from the last node of a path, and its changes on the path.
 
-        What is on ways that reach none but has changed the signal is added to ``loose``.
+        Nodes on paths that reach no population are added to ``loose`` if they have changed the signal.
         """
         self._count_step(way[0], len(way))
         for post in self.after[way[-1]]:
@@ -180,7 +182,7 @@ class _Walk:
                 _fits(post, path, _size(post, node))
                 yield post, path
             elif post in way:
-                raise NetworkError(f"{post}: a signal goes round without a neuron on its way")
+                raise NetworkError(f"{post}: a signal runs in a circle without a neuron")
             else:
                 yield from self.follow((*way, post), self._through(post, node, path), loose)
         if not self.after[way[-1]]:
@@ -189,7 +191,7 @@ class _Walk:
             )
 
     def _through(self, name: str, node: Any, path: Path) -> Path:
-        """A signal after one more node."""
+        """Pass a signal through one more node."""
         if isinstance(node, (self.nir.Input, self.nir.Output)):
             return path
         if isinstance(node, (self.nir.Linear, self.nir.Affine)):
@@ -202,7 +204,7 @@ class _Walk:
 
 
 def _spread(node: Any, size: int) -> Any:
-    """The same populations with a number for each of so many neurons."""
+    """Expand parameters that are single numbers to ``size`` values."""
     spread, shape = copy.copy(node), np.array([size])
     for key in ("tau", "r", "v_leak", "v_threshold", "v_reset"):
         if hasattr(node, key):
@@ -212,16 +214,16 @@ def _spread(node: Any, size: int) -> Any:
 
 
 def _given_size(name: str, node: Any) -> int | None:
-    """How many signals a node gives out, if it says so itself."""
+    """Number of output signals of a node, if the node defines it."""
     for key in ("weight", "scale", "delay", "tau"):
         if hasattr(node, key):
             shape = np.shape(getattr(node, key))
             return int(shape[0]) if shape else None
-    return _size(name, node) if len(node.output_type["output"]) else None  # of an input or output
+    return _size(name, node) if len(node.output_type["output"]) else None  # for an input or output
 
 
 def _each(name: str, values: Any, path: Path) -> np.ndarray:
-    """A number for each signal, or one for all."""
+    """A number for each signal, or one number for all."""
     array = np.asarray(values, float)
     if array.ndim > 0:
         _fits(name, path, _length(name, array.shape))
@@ -229,7 +231,7 @@ def _each(name: str, values: Any, path: Path) -> np.ndarray:
 
 
 def _times(name: str, matrix: np.ndarray, path: Path) -> Path:
-    """After a matrix; a sum of signals of one source has one delay only if these have."""
+    """Multiply by a matrix; a sum of signals of one source needs equal delays."""
     if matrix.ndim != 2:
         raise NetworkError(f"{name}: its weights must be a matrix, got shape {matrix.shape}")
     _fits(name, path, matrix.shape[1])
@@ -243,7 +245,7 @@ def _times(name: str, matrix: np.ndarray, path: Path) -> Path:
         late = np.where(used, path.delay, -np.inf).max(axis=0)
         if np.any(used & (path.delay != late)):
             raise NetworkError(
-                f"{name}: adds signals of one source that come at different times; a synapse has one delay here"
+                f"{name}: adds signals of one source with different delays; a synapse of this package has one delay"
             )
         delay[target] = np.where(used.any(axis=0), late, 0.0)
     return Path(matrix @ path.weight, delay)
@@ -255,12 +257,14 @@ def _fits(name: str, path: Path, size: int) -> None:
 
 
 def _size(name: str, node: Any) -> int:
-    """How many nodes a population has."""
+    """Number of nodes of a population."""
     return _length(name, node.output_type["output"])
 
 
 def _length(name: str, shape: Any) -> int:
-    """The length of a signal that is a vector."""
+    """Length of a signal that is a vector."""
     if len(shape) != 1:
-        raise NetworkError(f"{name}: its signal has the shape {tuple(int(n) for n in shape)}; known are vectors")
+        raise NetworkError(
+            f"{name}: its signal has the shape {tuple(int(n) for n in shape)}; only vectors are supported"
+        )
     return int(shape[0])

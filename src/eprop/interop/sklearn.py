@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn's kind: for pipelines, cross-validation and searches over parameters.
+"""Estimators in the style of scikit-learn: for pipelines, cross-validation and parameter searches.
 
 Needs the extra ``sklearn``.
 """
@@ -34,7 +34,7 @@ __all__ = ["EPropClassifier", "EPropRegressor"]
 
 #: Largest rate of an input that encodes a number, spikes per step.
 _RATE = 0.5
-#: Learning rates by rule, where none is given.
+#: Default learning rates by rule.
 _ETA = {"eprop": 5e-3, "eprop+": 1e-3}
 
 
@@ -56,7 +56,7 @@ class _Trials:
 
 @dataclass(frozen=True, kw_only=True)
 class _Fit(Task):
-    """The samples that were given; what is scored is their loss."""
+    """A task of the given samples; its score is their loss."""
 
     name = "fit"
 
@@ -69,7 +69,7 @@ class _Fit(Task):
 
 
 class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
-    """What classifier and regressor have in common: parameters, encoding, network, training."""
+    """Base of classifier and regressor: parameters, encoding, network, training."""
 
     def __init__(
         self, neurons: int = 100, *, rule: str = "eprop", epochs: int = 30, batch_size: int = 16, eta: float | None = None,
@@ -90,7 +90,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     # --------------------------------------------------------------------------------------------------- input
 
     def _inputs(self, X: Any, *, reset: bool) -> Any:
-        """Events as `make_samples` takes them; ``reset`` notes sizes and ranges, else they must fit."""
+        """Events for `make_samples`; ``reset`` stores sizes and ranges, otherwise the input must fit them."""
         if isinstance(X, BinnedDataset):
             if reset:
                 self.n_steps_, self.n_channels_, self.n_features_in_ = X.n_steps, X.n_channels, X.n_channels
@@ -128,7 +128,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = self.n_channels_
 
     def _encoded(self, X: np.ndarray) -> np.ndarray:
-        """Numbers as spikes: inputs with Gaussian receptive fields over the range of each feature fire regularly."""
+        """Encode numbers as spikes: inputs with Gaussian receptive fields over the range of each feature spike regularly."""
         span = np.where(self.high_ > self.low_, self.high_ - self.low_, 1.0)
         place = np.clip((X - self.low_) / span, -0.5, 1.5)
         centres = np.linspace(0.0, 1.0, self.receptive_fields)
@@ -139,7 +139,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
 
     @property
     def _weights(self) -> np.ndarray:
-        """Weight of each step in loss and answer."""
+        """Weight of each step in the loss and in the answer."""
         weight = np.zeros(self.n_steps_)
         weight[-max(1, math.ceil(self.window * self.n_steps_)) :] = 1.0
         return weight
@@ -151,7 +151,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     # ------------------------------------------------------------------------------------------------- network
 
     def _build(self, readouts: int, softmax: bool) -> None:
-        """The untrained network."""
+        """Build the untrained network."""
         check_choice(f"{type(self).__name__}.rule", self.rule, tuple(_ETA))
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         net = Network(dt=self.dt, seed=self.seed_)
@@ -173,14 +173,14 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         return EPropPlus(optimizer=GradientDescent(eta=eta), c_reg=self.c_reg)
 
     def _learn(self, samples: Samples, epochs: int) -> None:
-        """Learn from samples, in an order that differs from call to call."""
+        """Learn from samples, in an order that differs between calls."""
         training = Training(epochs=epochs, batch_size=self.batch_size, schedule="linear" if epochs > 1 else "constant")
         task = _Fit(seed=(self.seed_ + self.n_fits_) % 2**31)
         self.n_fits_ += 1
         Trainer(task, self.simulator_, _Trials(samples), training, watcher=None if self.verbose else Watcher()).run()
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """Readouts of each sample in each step, (samples, steps, readouts), mV."""
+        """Readout voltages of each sample in each step, (samples, steps, readouts), mV."""
         check_is_fitted(self, "simulator_")
         return self.simulator_.evaluate(self._samples(self._inputs(X, reset=False)), reset=True).y
 
@@ -198,16 +198,16 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
     neurons : int
         Recurrent LIF neurons.
     rule : {"eprop", "eprop+"}
-        By mini-batch, or at every spike.
+        e-prop updates per mini-batch, e-prop+ at every spike.
     epochs, batch_size : int
     eta : float, optional
-        Learning rate; suited to the rule if not given.
+        Learning rate. The default depends on the rule.
     n_steps : int, optional
-        Steps of a sample: of arrays 30 if not given, of events as many as the longest has.
+        Steps of a sample. The default is 30 for arrays, and the length of the longest sample for events.
     window : float
-        Share of the steps, at the end, in which errors count and the answer is read.
+        Fraction of the steps, at the end, in which errors count and the answer is read.
     receptive_fields : int
-        Inputs for each feature of an array: they fire at a rate by how near their centre is to the value.
+        Inputs for each feature of an array. The rate of an input depends on the distance of the value from its centre.
     tau_m, tau_out : float
         Time constants of neurons and readouts, ms.
     c_reg : float
@@ -215,7 +215,7 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
     dt : float
         Time step, ms.
     threads : int, optional
-        The result does not depend on them.
+        Threads; the result does not depend on their number.
     random_state : int, RandomState or None
         Seed of connections, weights and the order of samples.
     verbose : bool
@@ -229,8 +229,8 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    ``X`` is an array ``(samples, features)`` of real numbers; an array ``(samples, steps, channels)`` of zeros and ones; or a
-    sequence of tuples ``(times, channels)``, times in ms; or a `eprop.data.BinnedDataset`, which searches cannot divide.
+    ``X`` is an array ``(samples, features)`` of real numbers; or an array ``(samples, steps, channels)`` of zeros and ones; or
+    a sequence of tuples ``(times, channels)``, times in ms; or an `eprop.data.BinnedDataset`, which searches cannot split.
 
     Examples
     --------
@@ -241,27 +241,27 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
     """
 
     def fit(self, X: Any, y: Any) -> EPropClassifier:
-        """Learn anew.
+        """Train from new initial weights.
 
         Raises
         ------
         ParameterError
             If there are fewer than two classes, or a parameter is wrong.
         InputError
-            If ``X`` is of none of the kinds above.
+            If ``X`` has none of the forms above.
         """
         inputs, labels = self._begin(X, y, None)
         self._learn(self._samples(inputs, labels=labels), self.epochs)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> EPropClassifier:
-        """Go on learning, one pass over the samples.
+        """Continue training with one pass over the samples.
 
         Parameters
         ----------
         X, y : arrays
         classes : array, optional
-            All classes there will be; needed by the first call, unless all of them are in ``y``.
+            All classes of the training; needed by the first call, unless ``y`` has all of them.
         """
         if not hasattr(self, "simulator_"):
             inputs, labels = self._begin(X, y, classes)
@@ -272,13 +272,13 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of each class, ``(samples, classes)``: the softmax of the readouts, a mean over the window."""
+        """Probability of each class, ``(samples, classes)``: the softmax of the readouts, averaged over the window."""
         y = self._outputs(X)
         exp = np.exp(y - y.max(axis=2, keepdims=True))
         return self._averaged(exp / exp.sum(axis=2, keepdims=True))
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each sample."""
+        """Most probable class of each sample."""
         shares = self.predict_proba(X)
         found: np.ndarray = self.classes_[shares.argmax(axis=1)]
         return found
@@ -294,11 +294,11 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         return inputs, self._labels(y)
 
     def _labels(self, y: np.ndarray) -> np.ndarray:
-        """Numbers of the classes."""
+        """Indices of the classes."""
         place = np.searchsorted(self.classes_, y).clip(0, self.classes_.size - 1)
         if (unknown := np.flatnonzero(self.classes_[place] != y)).size:
             raise InputError(
-                f"y has a class that is not known: {y[unknown[0]]}; partial_fit takes classes=[...] at first"
+                f"y has an unknown class: {y[unknown[0]]}; give all classes=[...] to the first partial_fit"
             )
         return place
 
@@ -307,7 +307,7 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
     """Predict numbers from arrays or events by a recurrent spiking network that learns by e-prop.
 
     Parameters, attributes and ``X`` are those of `EPropClassifier`. ``y`` has the shape ``(samples,)`` or
-    ``(samples, outputs)``; a readout for each output learns it in units of its standard deviation.
+    ``(samples, outputs)``. A readout for each output learns it in units of its standard deviation.
     """
 
     def fit(self, X: Any, y: Any) -> EPropRegressor:
@@ -317,7 +317,7 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
         return self
 
     def partial_fit(self, X: Any, y: Any) -> EPropRegressor:
-        """Go on learning, one pass over the samples; mean and scale of ``y`` are those of the first call."""
+        """Continue training with one pass over the samples; mean and scale of ``y`` come from the first call."""
         if not hasattr(self, "simulator_"):
             inputs, targets = self._begin(X, y)
         else:
@@ -327,7 +327,7 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The readouts, a mean over the window, in the units of ``y``; shape as that of ``y``."""
+        """Mean of the readouts over the window, in the units of ``y``; the shape is that of ``y``."""
         found = self._averaged(self._outputs(X)) * self.scale_ + self.mean_
         return found[:, 0] if self.single_ else found
 
@@ -353,7 +353,7 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
 
 
 def _pairs_of(data: BinnedDataset, dt: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Times (ms) and channels of each sample of a data set, whose steps become those of the network."""
+    """Times (ms) and channels of each sample of a data set; its steps become the steps of the network."""
     steps = np.arange(data.ptr.shape[1] - 1)
     return [
         ((np.repeat(steps, np.diff(row)) + 0.5) * dt, np.asarray(data.channels[row[0] : row[-1]], np.int64))

@@ -1,4 +1,4 @@
-"""Networks and spikes to and from SONATA, the files in which large models are published (Dai et al. 2020).
+"""Networks and spikes to and from SONATA, a file format of large published models (Dai et al. 2020).
 
 ::
 
@@ -8,8 +8,9 @@
     spikes_to_sonata(sim.run(1000.0, {"in": events}, spikes=["rec"]), "spikes.h5")
     net = from_sonata("circuit/circuit_config.json", {"rec": ep.LIF(), "out": ep.Readout()}, dt=1.0)
 
-Weights are mV, delays ms. The format does not say what a neuron does, only what it is called: templates and parameters are
-written under NEST's names, for others to read; here the models are given. Needs no extra. (doi:10.1371/journal.pcbi.1007696)
+Weights are in mV, delays in ms. The format names the model of a neuron, but does not define it. `to_sonata` writes templates
+and parameters under NEST's names, for other programs; `from_sonata` takes the models as an argument. Needs no extra.
+(doi:10.1371/journal.pcbi.1007696)
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from eprop.parameters import Description, brief, is_finite_number
 from eprop.rules import STDP, Rule
 
 CONFIG = "circuit_config.json"
-#: Arrays that are read of nodes.
+#: Arrays of nodes to read.
 NODES = ("node_type_id", "node_id")
 #: Units of times, in ms.
 UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001}
@@ -58,25 +59,23 @@ def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
     Parameters
     ----------
     simulator : Simulator
-        Of one process.
+        Simulator of one process.
     folder : path
-        Is made if missing. Files of the same names are replaced once all are written. After an interruption the files of an
-        older network stay, or ``circuit_config.json`` is missing; it never names files of two networks.
-
-    Returns
+        Made if missing. Files of the same names are replaced after all new files are written. After an interruption the files
+        of an older network remain, or ``circuit_config.json`` is missing; it never names files of two networks.
     -------
     pathlib.Path
-        ``circuit_config.json``. For each population there are ``NAME_nodes.h5`` and ``NAME_node_types.csv``: sources are
-        ``virtual``, neurons and readouts ``point_neuron`` with a template of NEST (or ``eprop:CLASS``), and have their parameters
-        as ``dynamics_params``. For each projection there are ``NAME_edges.h5`` with ``syn_weight`` (mV) and ``delay`` (ms), and
+        Path of ``circuit_config.json``. Each population has ``NAME_nodes.h5`` and ``NAME_node_types.csv``. Sources are
+        ``virtual``, neurons and readouts are ``point_neuron`` with a template of NEST (or ``eprop:CLASS``) and their parameters
+        as ``dynamics_params``. Each projection has ``NAME_edges.h5`` with ``syn_weight`` (mV) and ``delay`` (ms), and
         ``NAME_edge_types.csv``; ``->`` in its name becomes ``_to_``.
 
     Raises
     ------
     InputError
-        If it is no simulator of one process.
+        If ``simulator`` is not a simulator of one process.
     NetworkError
-        If a name cannot be that of a file, or two names would be.
+        If a name is not a valid file name, or two files would have the same name.
     OutputError
         If a file cannot be written.
     """
@@ -99,7 +98,7 @@ def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
 
 
 def spikes_to_sonata(recording: Recording, path: str | pathlib.Path) -> None:
-    """Write the spikes of a recording, each with the time (ms) of the end of its step, in the order of time.
+    """Write the spikes of a recording in the order of time, each with the time (ms) of the end of its step.
 
     Raises
     ------
@@ -121,41 +120,43 @@ def spikes_to_sonata(recording: Recording, path: str | pathlib.Path) -> None:
 def spikes_from_sonata(
     path: str | pathlib.Path, *, recorded_dt: float | None = None, memory: int | None = None
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Spikes of a file, by population: times (ms) and nodes, as `Simulator.run` takes them for sources.
+    """Read spikes by population: times (ms) and nodes, in the form that `Simulator.run` takes for sources.
 
     Parameters
     ----------
     path : path
     recorded_dt : float, optional
-        If they were recorded in steps of so many ms, and have the times of the ends of these, as those of `spikes_to_sonata` and
-        of NEST: times are then moved to the middle of the step, so that a run has the spikes in the steps in which they were
-        recorded. By default they are told as they are.
+        Time step of the recording (ms), if times are the ends of steps, as `spikes_to_sonata` and NEST write them. Times are
+        then moved to the middle of the step, so that a run has the spikes in the steps in which they were recorded. The
+        default returns the times unchanged.
     memory : int, optional
-        Bytes that the spikes may take; by default three quarters of the memory that is free.
+        Bytes allowed for the spikes. The default is three quarters of the free memory.
 
     Returns
     -------
     dict of (times, nodes)
-        By the name of the population: ndarrays of one length, float64 in ms and int64, counted from 0.
+        By the name of the population: ndarrays of equal length, float64 in ms and int64; nodes are counted from 0.
 
     Raises
     ------
     DataError
-        If it is no such file, its times are in a unit that is not known or not finite, or there are not as many nodes as times.
+        If the file is not a spike file, its times are not finite or have an unknown unit, or numbers of nodes and times differ.
     """
     if recorded_dt is not None and not (is_finite_number(recorded_dt) and recorded_dt > 0.0):
         raise InputError(f"spikes_from_sonata: recorded_dt must be a number of ms above 0, got {brief(recorded_dt)}")
     late = 0.0 if recorded_dt is None else 0.5 * recorded_dt
     spikes, found = read_group(path, "spikes", ("timestamps", "node_ids"), memory), {}
     if "timestamps" in spikes:
-        raise DataError(f"{path}: holds spikes without the name of their population, as an older layout has them")
+        raise DataError(
+            f"{path}: holds spikes without the name of their population, as in an older layout of the format"
+        )
     for name, group in spikes.groups():
         unit = text_of(group.array("timestamps").attrs.get("units", "ms"), f"{path}: the unit of times of {name!r}")
         if unit not in UNITS:
-            raise DataError(f"{path}: times of {name!r} are in {unit!r}; known are {', '.join(UNITS)}")
+            raise DataError(f"{path}: times of {name!r} are in {unit!r}; supported are {', '.join(UNITS)}")
         times = group.numbers("timestamps")
         if np.isnan(times).any():
-            raise DataError(f"{path}: time {np.flatnonzero(np.isnan(times))[0]} of {name!r} is no number")
+            raise DataError(f"{path}: time {np.flatnonzero(np.isnan(times))[0]} of {name!r} is not a number")
         found[name] = UNITS[unit] * times - late, group.whole("node_ids", like=times)
     return found
 
@@ -169,35 +170,35 @@ def from_sonata(
     Parameters
     ----------
     config : path
-        ``circuit_config.json``.
+        Path of ``circuit_config.json``.
     models : mapping of str to Model
-        What the nodes of each population are. Populations all of whose nodes are ``virtual`` are an `EventSource` by default.
+        Model of each population. The default for populations with only ``virtual`` nodes is an `EventSource`.
     dt : float
         Time step, ms.
     seed : int
-        Of the network.
+        Seed of the network.
     rule : Rule, or mapping of str to Rule, optional
-        Plasticity of all edges, or by the names of their populations. Static by default. Feedback is to be added.
+        Plasticity of all edges, or by the names of their populations. The default is static. Add feedback afterwards.
     weight_scale : float
         mV for each unit of ``syn_weight``; a finite number.
     memory : int, optional
-        Bytes that the arrays of a file may take; by default three quarters of the memory that is free.
+        Bytes allowed for the arrays of a file. The default is three quarters of the free memory.
 
     Returns
     -------
     Network
-        Populations and projections have the names of the files. Weights (times ``nsyns``, where several synapses are one edge)
-        and delays are those of the edges, or of their types; delays are rounded to steps, one at least. Parameters of nodes in
-        the file are not read: a population has the model that is given, whose lists of values are in the order of ``node_id``.
+        Populations and projections have the names of the files. Weights (times ``nsyns``, the number of synapses of an edge)
+        and delays come from the edges or their types; delays are rounded to steps, at least one. Node parameters in the file
+        are ignored: a population has the given model, and lists of values are in the order of ``node_id``.
 
     Raises
     ------
     InputError
-        If ``models`` is no dictionary, or ``weight_scale`` no number.
+        If ``models`` is not a dictionary, or ``weight_scale`` not a number.
     DataError
-        If a file is missing or damaged, takes too much memory or too long to read, or says nothing of weights.
+        If a file is missing or damaged, exceeds the limits of memory or time, or gives no weights.
     NetworkError
-        If a population has no model, or a model that does not fit its edges.
+        If a population has no model, or its model does not fit its edges.
     """
     if not isinstance(models, Mapping):
         raise InputError(
@@ -205,11 +206,11 @@ def from_sonata(
         )
     if not is_finite_number(weight_scale):
         raise InputError(
-            f"from_sonata: weight_scale must be a finite number, mV for each unit, got {brief(weight_scale)}"
+            f"from_sonata: weight_scale must be a finite number (mV for each unit), got {brief(weight_scale)}"
         )
     files = files_of(pathlib.Path(config))
     network, ids = Network(dt=dt, seed=seed), dict[str, np.ndarray]()
-    with hdf5_process():  # one for all files
+    with hdf5_process():  # one process for all files
         for path, types in each(files, "nodes"):
             for name, group in read_group(path, "nodes", NODES, memory).groups():
                 ids[name] = _add(network, models, path, name, group, types)
@@ -227,7 +228,7 @@ def from_sonata(
 
 
 def _put_in_place(aside: pathlib.Path, folder: pathlib.Path) -> None:
-    """Move finished files; without a configuration in the meantime, which is what makes a network of them."""
+    """Move finished files into place; remove the configuration first, because it defines the network."""
     (folder / CONFIG).unlink(missing_ok=True)
     for file in sorted(aside.iterdir(), key=lambda file: file.name == CONFIG):
         file.replace(folder / file.name)
@@ -260,7 +261,7 @@ def _template(model: Model) -> str:
 
 
 def _parameters(members: list[Any]) -> dict[str, np.ndarray]:
-    """Numbers of each node, under NEST's names."""
+    """Parameters of each node, under NEST's names."""
 
     def numbers(description: Description) -> dict[str, float]:
         own = named(description)
@@ -293,16 +294,16 @@ def _write_edges(folder: pathlib.Path, simulator: Simulator, projection: Project
 
 
 def _check_names(network: Network) -> None:
-    """Refuse names that are none of files, or whose files would be the same, on any disk."""
+    """Refuse names that are not valid file names, or would give the same file, on any file system."""
     names = [f"{p.name}_nodes" for p in network.populations]
     names += [f"{_name_of(p)}_edges" for p in network.projections]
     for k, name in enumerate(names):
         if "$" in name or name.startswith("."):
             raise NetworkError(
-                f"to_sonata: {name!r} cannot be a file's name here; give it one without '$', and no '.' at first"
+                f"to_sonata: {name!r} is not a valid file name here; give a name without '$' that does not start with '.'"
             )
         if name.lower() in [other.lower() for other in names[:k]]:
-            raise NetworkError(f"to_sonata: two files would be called {name!r}; give one of them another name")
+            raise NetworkError(f"to_sonata: two files would be called {name!r}; rename one of the two")
 
 
 def _name_of(projection: Projection) -> str:
@@ -315,7 +316,7 @@ def _name_of(projection: Projection) -> str:
 def _add(
     network: Network, models: Mapping[str, Model], path: str, name: str, group: Place, types: list[dict[str, str]]
 ) -> np.ndarray:
-    """Add a population; returns its nodes' numbers, sorted."""
+    """Add a population; return the sorted ids of its nodes."""
     type_ids = group.whole("node_type_id", least=None)
     kinds = set(of_types(types, name, type_ids, "model_type").values())
     model = models.get(name, EventSource() if kinds == {"virtual"} else None)
@@ -326,7 +327,7 @@ def _add(
         return np.arange(type_ids.size)
     ids = np.sort(group.whole("node_id", like=type_ids))
     if (twice := np.flatnonzero(ids[1:] == ids[:-1])).size:
-        raise DataError(f"{path}: node {ids[twice[0]]} of {name!r} is there twice")
+        raise DataError(f"{path}: node {ids[twice[0]]} of {name!r} occurs twice")
     return ids
 
 
@@ -336,12 +337,12 @@ def _connect(
     ends = []
     for numbers, population in ((edges.sources, edges.pre), (edges.targets, edges.post)):
         if population not in ids:
-            raise NetworkError(f"{path}: {name!r} connects {population!r}; there are: {', '.join(ids)}")
+            raise NetworkError(f"{path}: {name!r} connects {population!r}; the populations are: {', '.join(ids)}")
         known = ids[population]
         at = np.minimum(np.searchsorted(known, numbers), max(known.size - 1, 0))
         if numbers.size and (known.size == 0 or np.any(known[at] != numbers)):
             lost = numbers[known[at] != numbers][0] if known.size else numbers[0]
-            raise DataError(f"{path}: {name!r} connects node {lost} of {population!r}, which is not there")
+            raise DataError(f"{path}: {name!r} connects node {lost} of {population!r}, which does not exist")
         ends.append(at)
     steps = np.maximum(np.rint(np.where(np.isnan(edges.delays), 0.0, edges.delays) / network.dt), 1.0)
     network.connect(

@@ -9,11 +9,11 @@ import numpy as np
 from eprop.errors import DataError
 from eprop.interop.sonata_files import Place, numbers, of_types, text_of
 
-#: Where edges, or their types, may say something: the standard's own places, and PyNN's.
+#: Positions of weights and other attributes of edges or their types: those of the standard, and those of PyNN.
 WEIGHT = ("syn_weight", "dynamics_params/syn_weight", "dynamics_params/weight")
 DELAY = ("delay", "dynamics_params/delay")
 COUNT = ("nsyns",)
-#: Names of all arrays that are read.
+#: Names of all arrays to read.
 ARRAYS = (
     "source_node_id", "target_node_id", "edge_type_id", "edge_group_id", "edge_group_index",
     *{place.rsplit("/", 1)[-1] for place in (*WEIGHT, *DELAY, *COUNT)},
@@ -27,13 +27,13 @@ class Edges:
     Attributes
     ----------
     pre, post : str
-        Populations of their ends.
+        Populations of sources and targets.
     sources, targets : ndarray of int64
-        ``node_id`` of their ends.
+        ``node_id`` of both ends.
     weights : ndarray
-        Of all synapses of an edge together.
+        Sum over all synapses of an edge.
     delays : ndarray
-        ms; NaN where nothing is said.
+        ms; NaN if missing.
     """
 
     pre: str
@@ -45,12 +45,12 @@ class Edges:
 
 
 def read_edges(path: str, name: str, group: Place, types: list[dict[str, str]]) -> Edges:
-    """Edges of the population ``name``, a ``group`` of a file.
+    """Read the edges of the population ``name``, a ``group`` of a file.
 
     Raises
     ------
     DataError
-        If nothing says what weights they have, what is said are no numbers, or lists that belong together differ in length.
+        If weights are missing, attributes are not numbers, or lists differ in length.
     """
     sources = group.whole("source_node_id")
     targets = group.whole("target_node_id", like=sources)
@@ -65,11 +65,11 @@ def read_edges(path: str, name: str, group: Place, types: list[dict[str, str]]) 
     if np.any(np.isnan(weights)):
         lost = np.flatnonzero(np.isnan(weights))
         raise DataError(
-            f"{path}: neither the edges of {name!r} nor their types say what syn_weight they have, as a number, of {lost.size} "
-            f"of {weights.size}; edge {lost[0]} is the first"
+            f"{path}: {lost.size} of {weights.size} edges of {name!r} have no numeric syn_weight, nor have their types; "
+            f"edge {lost[0]} is the first"
         )
     if np.any(delays < 0.0):
-        raise DataError(f"{path}: the delay of edge {np.flatnonzero(delays < 0.0)[0]} of {name!r} is below zero")
+        raise DataError(f"{path}: the delay of edge {np.flatnonzero(delays < 0.0)[0]} of {name!r} is negative")
     if np.any((counts < 0.0) | (counts != np.rint(counts)) & ~np.isnan(counts)):
         raise DataError(f"{path}: nsyns of {name!r} must be whole numbers from 0 on")
     weights = weights * np.where(np.isnan(counts), 1.0, counts)
@@ -79,7 +79,7 @@ def read_edges(path: str, name: str, group: Place, types: list[dict[str, str]]) 
 def _said(
     path: str, name: str, group: Place, types: list[dict[str, str]], places: tuple[str, ...], edges: np.ndarray
 ) -> np.ndarray:
-    """An attribute of each edge: its own, or that of its type, or NaN."""
+    """An attribute of each edge: its own value, or the value of its type, or NaN."""
     ids, column = group.whole("edge_type_id", like=edges, least=None), places[0]
     told = numbers(path, column, of_types(types, name, ids, column))
     kinds, place = np.unique(ids, return_inverse=True)
@@ -98,7 +98,7 @@ def _said(
             if own.size <= np.max(index[here]):
                 raise DataError(
                     f"{path}: /{group.name}/{own_place} must be a list of numbers, one for each edge of the group: it has "
-                    f"{own.size:,}, and edge_group_index says {np.max(index[here]):,}"
+                    f"{own.size:,} entries, and edge_group_index refers to {np.max(index[here]):,}"
                 )
             values[here] = own[index[here]]
             break

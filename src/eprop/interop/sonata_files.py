@@ -1,4 +1,4 @@
-"""Files of SONATA: HDF5 with a head, tables of types, and the configuration that names them."""
+"""Files of SONATA: HDF5 with a header, tables of types, and the configuration that names them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from eprop.errors import DataError
 from eprop.files import parsing, read_text, write_text, written_aside
 from eprop.files.hdf5 import Array, Group, hdf5_process
 
-#: What every file begins with: the number by which the format is known, and its version.
+#: Header of every file: the number that identifies the format, and its version.
 MAGIC, VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)
-#: In which order spikes come.
+#: Orders of spikes.
 SORTINGS = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype=np.uint8)
-#: What a circuit is made of.
+#: Parts of a circuit.
 KINDS = ("nodes", "edges")
-#: Bounds of what a configuration, or a table of types, may hold; real ones have some lines.
+#: Limits for a configuration or a table of types; real ones are small.
 MOST_VARIABLES, LONGEST_PATH, MOST_TABLE = 100, 10_000, 16_000_000
-#: How tables say nothing.
+#: Values that mean "missing" in a table.
 NOTHING = ("", "NULL", "NONE", "None", "NA", "nan")
 
 
 @contextlib.contextmanager
 def written(path: str | pathlib.Path) -> Iterator[h5py.File]:
-    """A file to write to, whole or not at all; it is made in memory, for on a full disk the HDF5 library would crash."""
+    """Write a file, completely or not at all. It is made in memory, because the HDF5 library would crash on a full disk."""
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
         file.attrs["magic"], file.attrs["version"] = MAGIC, VERSION
@@ -43,7 +43,7 @@ def written(path: str | pathlib.Path) -> Iterator[h5py.File]:
 
 
 class Place:
-    """A group of a file, and where it is; what is looked for and not there, or of another kind, is a `DataError`."""
+    """A group of a file with its path; a missing member, or one of another kind, is a `DataError`."""
 
     def __init__(self, path: str, name: str, group: Group):
         self.path, self.name, self._group = path, name, group
@@ -52,36 +52,36 @@ class Place:
         return self._group.get(name) is not None
 
     def groups(self) -> Iterator[tuple[str, Place]]:
-        """Groups within, by name."""
+        """Subgroups, by name."""
         for name, node in self._group.members.items():
             if not isinstance(node, Group):
                 raise DataError(f"{self.path}: {self.name}/{name} must be a group, the population of that name")
             yield name, Place(self.path, f"{self.name}/{name}", node)
 
     def array(self, name: str) -> Array:
-        """An array with one axis."""
+        """One-dimensional array."""
         node = self._group.get(name)
         if node is None:
             top = self.name.split("/", 1)[0]
-            raise DataError(f"{self.path}: is no file of SONATA with {top}: {self.name}/{name} is not there")
+            raise DataError(f"{self.path}: is not a SONATA file with {top}: {self.name}/{name} is missing")
         if not isinstance(node, Array) or node.values is None or node.values.ndim != 1:
             what = "a group" if isinstance(node, Group) else f"of type {node.dtype} and shape {node.shape}"
             raise DataError(f"{self.path}: {self.name}/{name} must be a list of numbers, but is {what}")
         return node
 
     def numbers(self, name: str, like: np.ndarray | None = None) -> np.ndarray:
-        """Finite numbers, or NaN, as float64; as many as ``like``, if that is given."""
+        """Finite numbers or NaN, as float64; with ``like``, of the same size."""
         values = np.asarray(self.array(name).values)
         self._check_length(name, values, like)
         found = values.astype(np.float64)
-        with np.errstate(invalid="ignore"):  # of whole numbers that a double rounds beyond their type
+        with np.errstate(invalid="ignore"):  # a double may round a whole number beyond the range of its type
             lost = values.dtype.kind in "iu" and (found.astype(values.dtype) != values).any()
         if lost or np.isinf(found).any():
             raise DataError(f"{self.path}: {self.name}/{name} holds a number that a double cannot hold")
         return found
 
     def whole(self, name: str, like: np.ndarray | None = None, least: int | None = 0) -> np.ndarray:
-        """Whole numbers from ``least`` on, as int64; as many as ``like``, if that is given."""
+        """Whole numbers from ``least`` on, as int64; with ``like``, of the same size."""
         values = np.asarray(self.array(name).values)
         if values.dtype.kind not in "iu":
             raise DataError(f"{self.path}: {self.name}/{name} must be whole numbers, but is of type {values.dtype}")
@@ -97,24 +97,24 @@ class Place:
     def _check_length(self, name: str, values: np.ndarray, like: np.ndarray | None) -> None:
         if like is not None and values.size != like.size:
             raise DataError(
-                f"{self.path}: {self.name}/{name} has {values.size:,} entries, but there are {like.size:,} of the others"
+                f"{self.path}: {self.name}/{name} has {values.size:,} entries, but the other lists have {like.size:,}"
             )
 
 
 def read_group(path: str | pathlib.Path, group: str, names: tuple[str, ...], memory: int | None) -> Place:
-    """A group at the top of a file, with the arrays of these names.
+    """Read a top-level group of a file, with the arrays of these names.
 
     Raises
     ------
     DataError
-        If there is no such file, it is damaged, or has no such group; if its arrays would take more than ``memory`` bytes.
+        If the file is missing or damaged, has no such group, or its arrays would take more than ``memory`` bytes.
     """
     if not os.path.lexists(path):
-        raise DataError(f"{path}: there is no such file")
+        raise DataError(f"{path}: the file does not exist")
     with hdf5_process() as process:
-        found = process.read(path, names, memory=memory, what=f"is no file of SONATA with {group}").get(group)
+        found = process.read(path, names, memory=memory, what=f"is not a SONATA file with {group}").get(group)
     if not isinstance(found, Group):
-        raise DataError(f"{path}: is no file of SONATA with {group}: there is no such group")
+        raise DataError(f"{path}: is not a SONATA file with {group}: the group is missing")
     return Place(str(path), group, found)
 
 
@@ -124,7 +124,7 @@ def text_of(value: Any, where: str) -> str:
     Raises
     ------
     DataError
-        If it is none.
+        If the value is not a text.
     """
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
@@ -134,7 +134,7 @@ def text_of(value: Any, where: str) -> str:
 
 
 def write_types(path: pathlib.Path, row: dict[str, Any]) -> str:
-    """A table with one type."""
+    """Write a table with one type."""
     text = io.StringIO()
     writer = csv.DictWriter(text, row, delimiter=" ", lineterminator="\n")
     writer.writeheader()
@@ -144,11 +144,11 @@ def write_types(path: pathlib.Path, row: dict[str, Any]) -> str:
 
 
 def files_of(config: pathlib.Path) -> dict[str, list[dict[str, str]]]:
-    """Files of nodes and edges, whose names hold no variables any more; a configuration of a simulation names the circuit's."""
+    """Files of nodes and edges, with variables replaced; the configuration of a simulation refers to that of the circuit."""
     seen = list[str]()
     while True:
         seen.append(os.path.realpath(config))
-        with parsing(str(config), "is no circuit configuration of SONATA with networks of nodes and edges"):
+        with parsing(str(config), "is not a SONATA circuit configuration with networks of nodes and edges"):
             given = json.loads(read_text(config))
             manifest = _manifest(config, given.get("manifest", {}))
             if not isinstance(given.get("network"), str):
@@ -158,16 +158,16 @@ def files_of(config: pathlib.Path) -> dict[str, list[dict[str, str]]]:
             config = config.parent / _replaced(config, given["network"], manifest)
         if os.path.realpath(config) in seen:
             raise DataError(
-                f"{config}: is a configuration that includes itself; name that of the circuit under network"
+                f"{config}: is a configuration that includes itself; under network, give the file of the circuit"
             )
 
 
 def _manifest(config: pathlib.Path, given: Mapping[str, Any]) -> dict[str, str]:
-    """Variables that stand for paths, none of which holds another one any more."""
+    """Variables of paths, with nested variables replaced."""
     if len(given) > MOST_VARIABLES:
         raise DataError(f"{config}: has {len(given):,} variables in its manifest, more than {MOST_VARIABLES}")
     manifest = {str(key): str(value) for key, value in given.items() if str(key).strip("${}")}
-    for _ in manifest:  # a variable may stand for a name that holds another
+    for _ in manifest:  # the value of a variable may contain another variable
         manifest = {key: _replaced(config, value, manifest) for key, value in manifest.items()}
     return manifest
 
@@ -182,7 +182,7 @@ def _files(config: pathlib.Path, kind: str, entry: Mapping[str, Any], manifest: 
 
 
 def _replaced(config: pathlib.Path, text: str, manifest: Mapping[str, str]) -> str:
-    """A text without variables; each may stand for others, so that a few lines could become a text without end."""
+    """Replace the variables in a text, with a limit: nested variables could make a few lines grow without bound."""
     for key in sorted(manifest, key=len, reverse=True):
         for name in ("${" + key.strip("${}") + "}", key):
             if len(text) + text.count(name) * len(manifest[key]) > LONGEST_PATH:
@@ -192,7 +192,7 @@ def _replaced(config: pathlib.Path, text: str, manifest: Mapping[str, str]) -> s
 
 
 def each(files: dict[str, list[dict[str, str]]], kind: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """Each file, and its types."""
+    """Each file with its types."""
     for entry in files[kind]:
         if f"{kind}_file" not in entry:
             raise DataError(f"an entry of networks.{kind} names no {kind}_file")
@@ -204,31 +204,30 @@ def _read_types(path: str | None, key: str) -> list[dict[str, str]]:
     if path is None:
         return []
     text = read_text(path, most=MOST_TABLE)
-    with parsing(path, f"is no table of types with a column {key}, its columns parted by spaces"):
-        # Columns are parted by one or more spaces.
+    with parsing(path, f"is not a table of types with a column {key} and columns separated by spaces"):
+        # One or more spaces separate columns.
         rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=" ", skipinitialspace=True))
         return [row | {"id": str(int(row[key]))} for row in rows]
 
 
 def of_types(types: list[dict[str, str]], population: str, ids: np.ndarray, column: str) -> dict[int, str]:
-    """What the types that occur in a population say in a column, by their numbers; of those that say nothing, nothing."""
+    """Values of a column for the types that occur in a population, by type id; types without a value are left out."""
     told = {
         int(row["id"]): row.get(column)
         for row in types
-        if row.get("population")
-        in (None, "", *NOTHING, population)  # numbers may be those of another population's types
+        if row.get("population") in (None, "", *NOTHING, population)  # another population may use the same type ids
     }
     found = {int(i): told.get(int(i)) for i in np.unique(ids)}
     return {i: value for i, value in found.items() if value is not None and value not in NOTHING}
 
 
 def numbers(path: str, column: str, values: dict[int, str]) -> dict[int, float]:
-    """A column as numbers.
+    """Convert a column to numbers.
 
     Raises
     ------
     DataError
-        If one is none.
+        If a value is not a number.
     """
     with parsing(f"the types of {path}", f"{column} must be a number"):
         found = {i: float(value) for i, value in values.items()}

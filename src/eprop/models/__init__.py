@@ -1,7 +1,7 @@
-"""Neuron models, one file each: parameters, state, update. Readouts and sources too.
+"""Neuron models, one file each: parameters, state, update. Readouts and sources are here too.
 
-For a model of one's own: `Neuron`, `Eligibility`, `inline` (marks its update for the compiler), `param` (declares a
-parameter), `decay`.
+A user's own model needs `Neuron`, `Eligibility`, `inline` (marks the update for the compiler), `param` (declares a
+parameter) and `decay`.
 """
 
 from eprop.models.alif import ALIF

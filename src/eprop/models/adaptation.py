@@ -1,4 +1,4 @@
-"""An adaptive threshold: each spike raises it, and it comes back with a time constant of its own."""
+"""An adaptive threshold: each spike raises it, and it decays with its own time constant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def adapt(rho, a, z):
 
 @dataclass(frozen=True)
 class Adaptive(Membrane):
-    """Parameters of the adaptation and what it means for learning; to be mixed into a neuron."""
+    """Mixin: parameters of the adaptation, and its component of the eligibility."""
 
     tau_adapt: float = param(
         2000.0,
@@ -31,16 +31,16 @@ class Adaptive(Membrane):
         doc="time constant of the adaptation",
     )
     beta: float = param(
-        0.1, unit="mV", at_least=0.0, symbol="beta", nest="adapt_beta", doc="rise of the threshold by a spike"
+        0.1, unit="mV", at_least=0.0, symbol="beta", nest="adapt_beta", doc="rise of the threshold at each spike"
     )
-    adaptation: float = param(0.0, nest="adaptation", doc="adaptation at the start")
+    adaptation: float = param(0.0, nest="adaptation", doc="initial adaptation")
 
     def adaptation_decay(self, dt: float) -> Any:
         """``rho = exp(-dt / tau_adapt)``."""
         return decay(self.tau_adapt, dt)
 
     def eligibility(self, dt: float) -> Eligibility:
-        """Two components: the filtered presynaptic spikes, and the adaptation that the neuron's spikes leave behind.
+        """Two components: the filtered presynaptic spikes, and the adaptation that the neuron's own spikes cause.
 
         ``e = psi (z_bar - beta eps)``, ``eps(t + 1) = rho eps(t) + e(t)`` (Bellec et al. 2020).
         """
@@ -48,11 +48,11 @@ class Adaptive(Membrane):
         return Eligibility(((alpha, 0.0), (0.0, rho)), (self.input_scale(dt), 0.0), (1.0, -self.beta), (0.0, 1.0))
 
     def derived(self, dt: float) -> dict[str, Any]:
-        """Values of the parameter rows, those of the adaptation added."""
+        """Values of the parameter rows, with the rows of the adaptation."""
         return {**super().derived(dt), "rho": self.adaptation_decay(dt), "beta": self.beta, "e_l": self.e_l}
 
     def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
-        """Voltage and adaptation at the start."""
+        """Initial voltage and adaptation."""
         return {
             **super().initial(dt, nodes, seed),
             "adaptation": self.adaptation,

@@ -1,4 +1,4 @@
-"""What every model of a node must say about itself, and the surrogate gradients and losses it may carry."""
+"""Base classes of models: the interface of every node, surrogate gradients, losses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eprop.parameters import Description, param
 
 @dataclass(frozen=True)
 class Surrogate(Description):
-    """Stands for the derivative of a spike with respect to the voltage (Bellec et al. 2020)."""
+    """Replaces the derivative of a spike with respect to the voltage (Bellec et al. 2020)."""
 
     per_node: ClassVar[bool] = True
 
@@ -60,7 +60,7 @@ class Arctan(Surrogate):
 
 @dataclass(frozen=True)
 class Model(Description):
-    """A kind of node. Sources emit spikes, neurons take and emit them, readouts take them and emit errors."""
+    """A kind of node. Sources emit spikes, neurons receive and emit spikes, readouts receive spikes and emit errors."""
 
     role: ClassVar[str]
     """``"source"``, ``"neuron"`` or ``"readout"``."""
@@ -68,29 +68,30 @@ class Model(Description):
 
 @dataclass(frozen=True)
 class Eligibility:
-    """How a presynaptic spike, and the neuron's own spikes, act on the hidden state of a neuron: all that learning needs.
+    """How presynaptic spikes and the neuron's own spikes act on the hidden state of a neuron. Learning needs nothing else.
 
-    The eligibility vector of a synapse has one component for each component of the hidden state that counts. It obeys ::
+    The eligibility vector of a synapse has one component for each relevant component of the hidden state. It obeys ::
 
         eps(t + 1) = decay eps(t) + spike e(t)      (+ arrival, when a presynaptic spike arrives)
         e(t)       = psi(t) output . eps(t)
 
     with the surrogate gradient ``psi`` (Bellec et al. 2020). ``decay`` and ``spike`` together are the derivative of the
-    hidden state by the state before; ``output`` is the derivative of ``v - v_th`` by the hidden state. `LIF` has one
-    component, the filtered presynaptic spikes. An adaptive threshold adds a second one, fed back through ``spike``.
+    hidden state with respect to the previous state; ``output`` is the derivative of ``v - v_th`` with respect to the hidden
+    state. `LIF` has one component, the filtered presynaptic spikes. An adaptive threshold adds a second one, fed back
+    through ``spike``.
 
     Each entry is a number, or an array with a value for each neuron of the population.
 
     Attributes
     ----------
     decay : (d, d) nested tuples
-        What is left of each component after a step, row: to, column: from.
+        Transition matrix of one step; row: to, column: from.
     arrival : (d,) tuple
-        What a presynaptic spike of weight 1 adds to each component in the step in which it arrives.
+        Increase of each component when a presynaptic spike of weight 1 arrives, in the step of the arrival.
     output : (d,) tuple
-        How far each component moves the voltage away from the threshold.
+        Effect of each component on the distance of the voltage from the threshold.
     spike : (d,) tuple
-        What a spike of the neuron itself adds to each component one step later; the reset of the voltage is left out.
+        Increase of each component one step after a spike of the neuron itself, without the reset of the voltage.
     """
 
     decay: tuple[tuple[Any, ...], ...]
@@ -100,7 +101,7 @@ class Eligibility:
 
     @classmethod
     def leaky(cls, alpha: Any, zeta: Any = 1.0) -> Eligibility:
-        """Of a voltage that decays by ``alpha``, with input times ``zeta``, and nothing else: one component."""
+        """Eligibility with one component: a voltage that decays by ``alpha``, with input times ``zeta``."""
         return cls(((alpha,),), (zeta,), (1.0,), (0.0,))
 
     @property
@@ -119,7 +120,7 @@ class Neuron(Model):
     model of the core instead, which does the same in C++ (``core/neurons``), with rows in the same order.
 
     Each numeric parameter may be a number, a list with a value for each neuron, or a distribution such as
-    ``Normal(20.0, 2.0)``. The methods here always see numbers: where neurons differ, each neuron has its own call.
+    ``Normal(20.0, 2.0)``. The methods here always receive numbers: if neurons differ, each neuron has its own call.
     """
 
     role: ClassVar[str] = "neuron"
@@ -129,37 +130,37 @@ class Neuron(Model):
     update: ClassVar[Callable[..., Any]]
     core: ClassVar[str]
     shortcut: ClassVar[tuple[str, ...] | None] = None
-    """Parameter rows of a model of the core. Where they are zero, and all parameters are the same for all neurons of a
-    population, part of its state always is zero, and a shorter loop advances it. A subclass elsewhere may begin in another
-    state: it takes none."""
+    """Parameter rows of a core model. If these rows are zero, and all neurons of a population have the same parameters,
+    part of the state is always zero and the core advances the population with a shorter loop. A user's subclass may have
+    another initial state, so its tuple is empty."""
 
     def derived(self, dt: float) -> dict[str, Any]:
-        """Values of ``parameter_rows`` for a step of ``dt`` ms, numbers or arrays with one for each neuron."""
+        """Values of ``parameter_rows`` for a step of ``dt`` ms: numbers, or arrays with a value for each neuron."""
         raise TypeError(f"{type(self).__name__} does not define derived()")
 
     def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
-        """Values of ``state_rows`` at the start, numbers or arrays ``(len(nodes),)``; zero unless given.
+        """Initial values of ``state_rows``: numbers or arrays ``(len(nodes),)``. The default is zero.
 
-        ``nodes`` are numbers within the population. A draw must depend on ``seed`` and the number alone, because several
+        ``nodes`` are indices within the population. A draw must depend on ``seed`` and the index alone, because several
         processes may each ask for a part.
         """
         return {}
 
     def largest_psi(self, dt: float) -> float:
-        """The surrogate gradient is never below 0 nor above this value, for a step of ``dt`` ms; infinite if nothing is known.
+        """Upper bound of the surrogate gradient (its lower bound is 0), for a step of ``dt`` ms; infinite if unknown.
 
-        Where the neuron's own spikes act on its eligibility (``spike``), e-prop+ is faster if what they take away in a step,
-        ``-spike output psi``, is known to be well below ``decay``.
+        The bound matters if the neuron's own spikes act on its eligibility (``spike``). e-prop+ is faster if the resulting
+        decrease in a step, ``-spike output psi``, is known to be well below ``decay``.
         """
         return math.inf
 
     def eligibility(self, dt: float) -> Eligibility:
-        """How learning sees the neuron, for a step of ``dt`` ms."""
+        """Eligibility of the neuron, for a step of ``dt`` ms."""
         raise TypeError(f"{type(self).__name__} does not define eligibility()")
 
 
 def core_model(model: type[Neuron]) -> str | None:
-    """Name of the model of the core that advances these neurons; none if an ``update`` of the user's own does."""
+    """Return the name of the core model that advances these neurons; None if a user's own ``update`` does."""
     for kind in model.__mro__:
         if "update" in vars(kind):
             return None
@@ -169,11 +170,11 @@ def core_model(model: type[Neuron]) -> str | None:
 
 
 def steps(duration: Any, dt: float) -> Any:
-    """Number of steps in a duration (ms), rounded to the nearest; of an array of durations, an array."""
+    """Convert a duration (ms) to the nearest number of steps; an array gives an array."""
     whole = np.rint(np.asarray(duration) / dt).astype(np.int64)
     return whole if whole.ndim else int(whole)
 
 
 def decay(tau: Any, dt: float) -> Any:
-    """``exp(-dt / tau)``, the propagator of a leaky integrator; of an array of time constants, an array."""
+    """``exp(-dt / tau)``, the propagator of a leaky integrator; an array of time constants gives an array."""
     return np.exp(-dt / tau)

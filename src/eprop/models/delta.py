@@ -18,7 +18,7 @@ V_RESET, KEEP = OWN, OWN + 1
 
 @inline
 def reset_at_threshold(state, params, j, x, rise):
-    """One step of neuron ``j`` whose threshold is ``rise`` mV higher now; a spike sets ``v`` and clamps it for a while.
+    """Advance neuron ``j``, whose threshold is ``rise`` mV higher now; a spike sets ``v`` to the reset and clamps it.
 
     Returns (spike, surrogate gradient) and writes the rows ``V``, ``R``, ``Z`` and ``HELD`` of ``state``; voltages are
     relative to the leak potential.
@@ -28,7 +28,7 @@ def reset_at_threshold(state, params, j, x, rise):
         v = max(integrate(params, j, v, x) + state[HELD, j], params[V_MIN, j])
         state[HELD, j] = 0.0
     else:
-        # What is held back decays as it would in the voltage until the clamp is released, ``left`` steps later.
+        # Held input decays like the voltage until the end of the clamp, ``left`` steps later.
         state[HELD, j] += params[KEEP, j] * params[ALPHA, j] ** left * x
         left -= 1.0
     above = v - (params[V_TH, j] + rise)
@@ -50,22 +50,22 @@ def reset_at_threshold(state, params, j, x, rise):
 
 @dataclass(frozen=True)
 class DeltaLIF(Membrane):
-    """Leaky integrate-and-fire neuron that is set to ``v_reset`` by a spike and clamped there for ``t_ref``.
+    """Leaky integrate-and-fire neuron; a spike sets the voltage to ``v_reset`` and clamps it there for ``t_ref``.
 
-    ``v_t = alpha v_{t-1} + x_t + (tau_m / c_m)(1 - alpha) i_e``, a spike where ``v >= v_th``. What arrives in the
-    refractory time is lost; with ``ref_input`` it is kept, decays, and enters together when that time is over. Learning
-    does not see the reset nor the clamp (Korcsak-Gorzo et al. 2025; NEST).
+    ``v_t = alpha v_{t-1} + x_t + (tau_m / c_m)(1 - alpha) i_e``, with a spike if ``v >= v_th``. Input that arrives in the
+    refractory time is lost. With ``ref_input`` the neuron keeps this input, lets it decay, and adds it at the end of the
+    refractory time. Learning ignores the reset and the clamp (Korcsak-Gorzo et al. 2025; NEST).
     """
 
     v_reset: float = param(0.0, unit="mV", nest="V_reset", doc="voltage after a spike")
-    ref_input: bool = param(False, kind=bool, nest="refractory_input", doc="keep what arrives in the refractory time")
+    ref_input: bool = param(False, kind=bool, nest="refractory_input", doc="keep input of the refractory time")
 
     state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z", "held")
     parameter_rows: ClassVar[tuple[str, ...]] = (*Membrane.parameter_rows, "v_reset", "keep")
     core: ClassVar[str] = "delta_lif"
 
     def validate(self) -> None:
-        """Reset below the threshold, and not below the lower bound."""
+        """Check that the reset is below the threshold and not below the lower bound."""
         super().validate()
         name = type(self).__name__
         if np.any(self.v_reset >= self.v_th):
@@ -79,6 +79,6 @@ class DeltaLIF(Membrane):
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the parameter rows; voltages relative to ``e_l``."""
-        # What is held back enters later past the scale of the input, so it is kept with it.
+        # Held input enters later without the input scale, so ``keep`` includes the scale.
         keep = self.input_scale(dt) * self.ref_input
         return {**super().derived(dt), "v_reset": self.v_reset - self.e_l, "keep": keep}

@@ -12,14 +12,14 @@ from eprop.parameters import param
 
 @dataclass(frozen=True)
 class DeltaALIF(Adaptive, DeltaLIF):
-    """As `DeltaLIF`, with a threshold that rises with the neuron's own spikes, as that of `ALIF`.
+    """A `DeltaLIF` whose threshold rises with the neuron's own spikes, as the threshold of `ALIF` does.
 
-    NEST 3.10 stops the clock of the adaptation in the refractory time and forgets the spike before it, so that a
-    neuron with a refractory time does not adapt at all. Here it does; ``pause_adaptation`` does as NEST.
+    NEST 3.10 pauses the adaptation in the refractory time and ignores the spike before it, so that a neuron with a
+    refractory time does not adapt at all. This model adapts; with ``pause_adaptation`` it behaves as NEST does.
     """
 
     pause_adaptation: bool = param(
-        False, kind=bool, doc="let the adaptation stand still in the refractory time and miss the spike before it"
+        False, kind=bool, doc="pause the adaptation in the refractory time and ignore the spike before it"
     )
 
     state_rows: ClassVar[tuple[str, ...]] = (*DeltaLIF.state_rows, "adaptation", "threshold")

@@ -1,4 +1,4 @@
-"""The mark of functions that a neuron's own `update` consists of."""
+"""The decorator for functions that make up a user's `update`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def inline(function: Function) -> Function:
-    """Mark ``update``, or a function that it calls, to be compiled with the loop over neurons.
+    """Mark ``update``, or a function that ``update`` calls, for compilation with the loop over neurons.
 
-    The function itself stays plain Python; `eprop.engine.own_neuron` compiles a copy when a network is built.
+    The function itself stays plain Python; `eprop.engine.own_neuron` compiles a copy when it builds a network.
     """
     function.__eprop_inline__ = True  # type: ignore[attr-defined]
     function.py_func = function  # type: ignore[attr-defined]

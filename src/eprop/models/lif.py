@@ -1,4 +1,4 @@
-"""Leaky integrate-and-fire neuron (NEST: ``eprop_iaf`` and, with the two switches, ``eprop_iaf_bsshslm_2020``)."""
+"""Leaky integrate-and-fire neuron (NEST: ``eprop_iaf``; with the two switches ``eprop_iaf_bsshslm_2020``)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LATE = OWN
 
 @inline
 def subtract_at_threshold(state, params, j, x, rise):
-    """One step of neuron ``j`` whose threshold is ``rise`` mV higher now; each spike lowers ``v`` by the threshold at rest.
+    """Advance neuron ``j``, whose threshold is ``rise`` mV higher now; a spike lowers ``v`` by the resting threshold.
 
     Returns (spike, surrogate gradient) and writes the rows ``V``, ``R`` and ``Z`` of ``state``; voltages are relative to
     the leak potential.
     """
-    # All is read before it is chosen from, and a refractory neuron has an infinite threshold instead of a branch: the
-    # loop over neurons would not vectorise otherwise.
+    # Load everything before selecting, and give a refractory neuron an infinite threshold instead of a branch: otherwise
+    # the loop over neurons does not vectorise.
     v_th, late = params[V_TH, j], params[LATE, j]
     left = max(state[R, j] - 1.0, 0.0)
     v = integrate(params, j, state[V, j], x) - late * v_th * state[Z, j]
@@ -44,10 +44,10 @@ def subtract_at_threshold(state, params, j, x, rise):
 class LIF(Membrane):
     """Leaky integrate-and-fire neuron whose reset subtracts the threshold.
 
-    ``v_t = alpha v_{t-1} + zeta x_t + (tau_m / c_m)(1 - alpha) i_e``, a spike where ``v >= v_th`` outside the
-    refractory time, after which ``v`` is lowered by ``v_th`` (Bellec et al. 2020; Korcsak-Gorzo et al. 2025).
+    ``v_t = alpha v_{t-1} + zeta x_t + (tau_m / c_m)(1 - alpha) i_e``. Outside the refractory time the neuron spikes if
+    ``v >= v_th``, and the spike lowers ``v`` by ``v_th`` (Bellec et al. 2020; Korcsak-Gorzo et al. 2025).
 
-    The original rule's variant of NEST differs in two switches: ``delayed_reset`` subtracts the threshold one step
+    NEST's model of the original rule differs in two switches: ``delayed_reset`` subtracts the threshold one step
     after the spike, ``scale_input`` multiplies the input by ``1 - alpha`` (``regular_spike_arrival = False``).
     """
 

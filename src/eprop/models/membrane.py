@@ -1,7 +1,7 @@
-"""What the neurons of NEST's e-prop family share: a leaky integral with a floor, a threshold, a surrogate gradient.
+"""Base of the neurons of NEST's e-prop family: a leaky integrator with a lower bound, a threshold, a surrogate gradient.
 
-Neurons of one's own may call the functions here. They take the parameters of neuron ``j`` from the first rows of ``params``,
-which all of these models have; rows of their own follow from `OWN` on.
+A user's own neuron may call the functions here. They read the parameters of neuron ``j`` from the first rows of ``params``,
+which all of these models share; the model's own rows start at `OWN`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ ALPHA, ZETA, DRIVE, V_TH, V_MIN, R_STEPS, KIND, HEIGHT, WIDTH, OWN = range(10)
 
 @inline
 def integrate(params, j, v, x):
-    """Decay of the voltage ``v`` in one step, with the synaptic input ``x`` (mV) and the constant current."""
+    """Return the voltage ``v`` after one step, with the synaptic input ``x`` (mV) and the constant current."""
     return params[ALPHA, j] * v + params[ZETA, j] * x + params[DRIVE, j]
 
 
 @inline
 def surrogate_gradient(params, j, u):
-    """Surrogate gradient at the distance ``u`` (mV) of the voltage from the threshold."""
+    """Return the surrogate gradient at the distance ``u`` (mV) of the voltage from the threshold."""
     return _surrogate(params[KIND, j], u, params[HEIGHT, j], params[WIDTH, j])
 
 
 @dataclass(frozen=True)
 class Membrane(Neuron):
-    """Base of neurons whose voltage is a leaky integral; it says nothing of what a spike does to it."""
+    """Base of neurons whose voltage is a leaky integral; subclasses define the effect of a spike."""
 
     tau_m: float = param(20.0, unit="ms", above=0.0, symbol="tau_m", nest="tau_m", doc="membrane time constant")
     v_th: float = param(1.0, unit="mV", nest="V_th", also=("threshold", "v_threshold"), doc="threshold; above e_l")
@@ -45,13 +45,13 @@ class Membrane(Neuron):
         at_least=0.0,
         in_steps=True,
         nest="t_ref",
-        doc="refractory time, a multiple of dt; drawn ones are rounded",
+        doc="refractory time, a multiple of dt; drawn values are rounded",
     )
     e_l: float = param(0.0, unit="mV", nest="E_L", doc="leak potential")
     c_m: float = param(1.0, unit="pF", above=0.0, nest="C_m", doc="membrane capacitance")
     i_e: float = param(0.0, unit="pA", nest="I_e", doc="constant external current")
     v_min: float = param(-np.inf, unit="mV", infinite=True, nest="V_min", doc="lower bound of the voltage")
-    v_init: float | None = param(None, unit="mV", optional=True, nest="V_m", doc="voltage at the start; None takes e_l")
+    v_init: float | None = param(None, unit="mV", optional=True, nest="V_m", doc="initial voltage; None takes e_l")
     surrogate: Surrogate = field(default=PiecewiseLinear(), metadata=param(PiecewiseLinear(), kind=Surrogate).metadata)
 
     parameter_rows: ClassVar[tuple[str, ...]] = (
@@ -59,7 +59,7 @@ class Membrane(Neuron):
     )  # fmt: skip
 
     def validate(self) -> None:
-        """Threshold above leak potential and lower bound."""
+        """Check that the threshold is above the leak potential and above the lower bound."""
         name = type(self).__name__
         if np.any(self.v_th <= self.e_l):
             raise ParameterError(f"{name}.v_th must be above e_l = {shown(self.e_l)} mV, got {shown(self.v_th)}")
@@ -71,11 +71,11 @@ class Membrane(Neuron):
         return decay(self.tau_m, dt)
 
     def input_scale(self, dt: float) -> Any:
-        """``zeta``: factor of the synaptic input, 1."""
+        """``zeta``: factor of the synaptic input, here 1."""
         return 1.0
 
     def largest_psi(self, dt: float) -> float:
-        """The height of the surrogate gradient; nothing is known of an ``update`` that a subclass brings."""
+        """Height of the surrogate gradient; infinite for a subclass with its own ``update``."""
         return math.inf if core_model(type(self)) is None else self.surrogate.height
 
     def eligibility(self, dt: float) -> Eligibility:
@@ -98,11 +98,11 @@ class Membrane(Neuron):
         }
 
     def initial(self, dt: float, nodes: range, seed: int) -> dict[str, Any]:
-        """The voltage, where it does not start at rest."""
+        """Initial voltage, if the neuron does not start at rest."""
         return {} if self.v_init is None else {"v": self.v_init - self.e_l}
 
 
 def shown(value: Any) -> str:
-    """A parameter in a message: a number, or the range of one that differs between neurons."""
+    """Format a parameter for a message: a number, or its range if neurons differ."""
     lowest, highest = np.min(value), np.max(value)
     return f"{lowest:g}" if lowest == highest else f"{lowest:g}..{highest:g}"

@@ -1,4 +1,4 @@
-"""Readout: a leaky integrator that does not spike and compares itself with a target (NEST: ``eprop_readout``)."""
+"""Readout: a leaky integrator that does not spike and has a target (NEST: ``eprop_readout``)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from eprop.parameters import Description, param
 
 @dataclass(frozen=True)
 class Loss(Description):
-    """What the readouts' outputs are compared with the targets by."""
+    """Measure of the difference between the outputs of the readouts and the targets."""
 
     softmax: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
 class SquaredError(Loss):
-    """``0.5 sum_t,k (y - y*)^2``, error signal ``y - y*``: strictly local."""
+    """``0.5 sum_t,k (y - y*)^2`` with the error signal ``y - y*``, which is strictly local."""
 
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """Softmax over the population, ``-sum_t,k y* log softmax(y)_k``, error signal ``softmax(y) - y*``.
+    """Softmax over the population, ``-sum_t,k y* log softmax(y)_k``, with the error signal ``softmax(y) - y*``.
 
-    A readout for each class, two at least; the targets of a step are shares of the classes and add up to one.
+    Each class needs a readout, and there are at least two. The targets of a step are class probabilities that sum to 1.
     """
 
     softmax: ClassVar[bool] = True
@@ -37,8 +37,8 @@ class CrossEntropy(Loss):
 class Readout(Model):
     """Leaky integrator ``y_t = max(alpha y_{t-1} + zeta x_t + (tau_m / c_m)(1 - alpha) i_e, v_min)``.
 
-    The lower bound is not differentiated: learning takes the output as the integral of its input. Each numeric parameter may
-    be a number, a list with a value for each readout, or a distribution.
+    Learning ignores the lower bound: the derivative treats the output as the integral of its input. Each numeric parameter
+    may be a number, a list with a value for each readout, or a distribution.
     """
 
     tau_m: float = param(20.0, unit="ms", above=0.0, symbol="tau_out", nest="tau_m", doc="membrane time constant")
@@ -46,7 +46,7 @@ class Readout(Model):
     c_m: float = param(1.0, unit="pF", above=0.0, nest="C_m", doc="membrane capacitance")
     i_e: float = param(0.0, unit="pA", nest="I_e", doc="constant external current")
     v_min: float = param(-np.inf, unit="mV", infinite=True, nest="V_min", doc="lower bound of the output")
-    v_init: float | None = param(None, unit="mV", optional=True, nest="V_m", doc="output at the start; None takes e_l")
+    v_init: float | None = param(None, unit="mV", optional=True, nest="V_m", doc="initial output; None takes e_l")
     scale_input: bool = param(False, kind=bool, doc="multiply the synaptic input by 1 - alpha")
     loss: Loss = field(default=SquaredError(), metadata=param(SquaredError(), kind=Loss).metadata)
 

@@ -11,18 +11,18 @@ from eprop.parameters import param
 
 @dataclass(frozen=True)
 class EventSource(Model):
-    """Emits the events of a run's input, one channel per node; at most one event per channel and step."""
+    """Emits the events of a run's input: one channel for each node, at most one event per channel and step."""
 
     role: ClassVar[str] = "source"
 
 
 @dataclass(frozen=True)
 class PoissonSource(Model):
-    """Emits independent spikes with a constant rate (at most one per node and step).
+    """Emits independent spikes with a constant rate, at most one per node and step.
 
-    The draw of node ``i`` depends on (seed, population, i, t) only. ``t`` is the step of a run; with `EProp`, ``t`` counts the
-    steps of all samples learned from, or of all samples evaluated in one call. The rate may be a number, a list with a value
-    for each node, or a distribution.
+    The draw of node ``i`` depends on (seed, population, i, t) only, where ``t`` is the step of a run. With `EProp`, ``t``
+    counts the steps of all training samples so far, or of all samples evaluated in one call. The rate may be a number, a
+    list with a value for each node, or a distribution.
     """
 
     per_node: ClassVar[bool] = True

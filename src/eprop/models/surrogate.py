@@ -1,9 +1,9 @@
-"""Surrogate gradients: what stands for the derivative of a spike.
+"""Surrogate gradients: functions that replace the derivative of a spike.
 
 All are functions of ``u``, the distance of the voltage from the (adapted) threshold in mV, with a ``height`` and a
-``width``. Piecewise linear: Bellec et al. 2020, methods; the others as NEST 3.10 computes them (its behaviour, which
-its printed documentation does not match everywhere). The built-in models use the same functions in C++; these are for a model
-of one's own.
+``width``. The piecewise linear function follows Bellec et al. 2020 (methods). The others follow the behaviour of NEST 3.10,
+from which its documentation differs in places. The built-in models use the same functions in C++; the functions here
+serve a user's own model.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 
 from eprop.models.inlining import inline
 
-# Codes of the kinds, as in ``core/surrogate.hpp``.
+# Codes of the kinds, equal to ``core/surrogate.hpp``.
 PIECEWISE_LINEAR, EXPONENTIAL, FAST_SIGMOID, ARCTAN = range(4)
 
 
@@ -44,7 +44,7 @@ def arctan(u, height, width):
 
 @inline
 def surrogate(kind, u, height, width):
-    """One of the four, chosen by its code."""
+    """Apply one of the four functions, chosen by its code."""
     if kind == PIECEWISE_LINEAR:
         return piecewise_linear(u, height, width)
     if kind == EXPONENTIAL:

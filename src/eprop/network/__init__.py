@@ -1,4 +1,4 @@
-"""Describing a network: populations, connection rules, distributions, feedback. No arrays, no simulation."""
+"""Description of a network: populations, connection rules, distributions, feedback. No arrays, no simulation."""
 
 from eprop.network.connectivity import (
     AllToAll,

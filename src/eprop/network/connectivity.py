@@ -1,4 +1,4 @@
-"""Connection rules: which source reaches which target. Descriptions that can make any part of the network alone."""
+"""Connection rules: descriptions of which source reaches which target. A rule can draw any part of the network alone."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from eprop.parameters import Description, param, real_numbers
 class ConnectionRule(Description):
     """Base of all connection rules.
 
-    ``sweeps`` says that `make` draws all connections to find those of a few targets.
+    ``sweeps`` is True if `make` draws all connections even to find the connections of a few targets.
     """
 
     sweeps: ClassVar[bool] = False
 
     def check(self, n_pre: int, n_post: int, same: bool) -> None:
-        """Raise `NetworkError` if the rule cannot be satisfied; ``same`` is true within one population."""
+        """Raise `NetworkError` if the rule is impossible; ``same`` is True if both sides are one population."""
 
     def make(self, lo: int, hi: int, n_pre: int, n_post: int, same: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sources of the targets ``lo:hi``; they must not depend on where this range begins and ends.
+        """Draw the sources of the targets ``lo:hi``; they must not depend on ``lo`` and ``hi``.
 
         Parameters
         ----------
         lo, hi : int
-            First target, and the one after the last.
+            First target, and the target after the last.
         n_pre, n_post : int
             Sizes of the populations.
         same : bool
-            Whether one population is on both sides.
+            Whether sources and targets are the same population.
         seed : int
             Every draw is a function of ``seed``, the target (or the source, see ``sweeps``) and a counter.
 
         Returns
         -------
         indptr : ndarray, shape (hi - lo + 1,), int64
-            Begins with 0; ``sources[indptr[k] : indptr[k + 1]]`` are the sources of target ``lo + k``.
+            Starts with 0; ``sources[indptr[k] : indptr[k + 1]]`` are the sources of target ``lo + k``.
         sources : ndarray, shape (indptr[-1],), int32
             In ascending order within a target.
         """
@@ -51,14 +51,14 @@ class ConnectionRule(Description):
     def made(
         self, name: str, lo: int, hi: int, n_pre: int, n_post: int, same: bool, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What `make` returns for the projection ``name``, checked if the rule is not one of this module.
+        """Return the result of `make` for the projection ``name``; check it if the rule is a user's own.
 
-        The core relies on valid sources and offsets: others would let it read and write anywhere.
+        The core relies on valid sources and offsets: invalid ones would make it access memory out of bounds.
 
         Raises
         ------
         NetworkError
-            If the result is not as `make` promises.
+            If the result breaks the contract of `make`.
         """
         found: Any = self.make(lo, hi, n_pre, n_post, same, seed)
         if type(self).__module__ == __name__:
@@ -73,7 +73,7 @@ class ConnectionRule(Description):
         for part, values in (("indptr", indptr), ("sources", sources)):
             if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
                 raise NetworkError(f"{part} of {what} must be a list of whole numbers, got {values!r:.60}")
-        indptr = indptr.astype(np.int64)  # of unsigned ones no difference is negative
+        indptr = indptr.astype(np.int64)  # the check below needs signed differences
         if (
             indptr.shape != (hi - lo + 1,)
             or indptr[0] != 0
@@ -91,12 +91,12 @@ class ConnectionRule(Description):
         if falls.any():
             target = lo + int(np.searchsorted(indptr, np.argmax(falls), side="right")) - 1
             raise NetworkError(
-                f"sources of {what} must be in ascending order within a target; of {target} they are not"
+                f"sources of {what} must be in ascending order within a target; the sources of target {target} are not"
             )
         return indptr, sources.astype(np.int32)
 
     def expected(self, n_pre: int, n_post: int) -> float:
-        """Expected number of connections between populations of these sizes, all targets together.
+        """Return the expected total number of connections between populations of these sizes.
 
         Parameters
         ----------
@@ -106,17 +106,17 @@ class ConnectionRule(Description):
         Returns
         -------
         float
-            An estimate, autapses that are left out included: memory and the mean degrees of `Distribution.draw` follow
-            from it.
+            An estimate that counts autapses too. It determines the memory estimate and the mean degrees that
+            `Distribution.draw` receives.
         """
         raise TypeError(f"{type(self).__name__} does not define expected()")
 
 
 @dataclass(frozen=True)
 class AllToAll(ConnectionRule):
-    """Every source to every target; without autapses unless allowed."""
+    """Every source connects to every target; autapses only if allowed."""
 
-    autapses: bool = param(False, kind=bool, doc="may a neuron reach itself")
+    autapses: bool = param(False, kind=bool, doc="whether a neuron may connect to itself")
 
     def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
         return lib.all_to_all(lo, hi, n_pre, self.autapses or not same)
@@ -127,11 +127,11 @@ class AllToAll(ConnectionRule):
 
 @dataclass(frozen=True)
 class OneToOne(ConnectionRule):
-    """Node ``k`` to node ``k``."""
+    """Node ``k`` connects to node ``k``."""
 
     def check(self, n_pre, n_post, same):  # noqa: D102
         if n_pre != n_post:
-            raise NetworkError(f"OneToOne needs populations of one size, got {n_pre} sources and {n_post} targets")
+            raise NetworkError(f"OneToOne needs populations of equal size, got {n_pre} sources and {n_post} targets")
 
     def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
         return lib.one_to_one(lo, hi)
@@ -142,10 +142,10 @@ class OneToOne(ConnectionRule):
 
 @dataclass(frozen=True)
 class Bernoulli(ConnectionRule):
-    """Each pair with probability ``p``, independently."""
+    """Each pair connects with probability ``p``, independently."""
 
     p: float = param(at_least=0.0, at_most=1.0, doc="probability of a connection")
-    autapses: bool = param(False, kind=bool, doc="may a neuron reach itself")
+    autapses: bool = param(False, kind=bool, doc="whether a neuron may connect to itself")
 
     def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
         if self.p == 0.0:
@@ -158,11 +158,11 @@ class Bernoulli(ConnectionRule):
 
 @dataclass(frozen=True)
 class FixedIndegree(ConnectionRule):
-    """Exactly ``degree`` sources for each target."""
+    """Each target gets exactly ``degree`` sources."""
 
     degree: int = param(kind=int, at_least=0, doc="connections into each target")
-    autapses: bool = param(False, kind=bool, doc="may a neuron reach itself")
-    multapses: bool = param(False, kind=bool, doc="may a pair be connected more than once")
+    autapses: bool = param(False, kind=bool, doc="whether a neuron may connect to itself")
+    multapses: bool = param(False, kind=bool, doc="whether a pair may be connected more than once")
 
     def check(self, n_pre, n_post, same):  # noqa: D102
         _check_degree("FixedIndegree", self, n_pre, "sources", same)
@@ -176,13 +176,13 @@ class FixedIndegree(ConnectionRule):
 
 @dataclass(frozen=True)
 class FixedOutdegree(ConnectionRule):
-    """Exactly ``degree`` targets for each source."""
+    """Each source gets exactly ``degree`` targets."""
 
     sweeps: ClassVar[bool] = True
 
     degree: int = param(kind=int, at_least=0, doc="connections out of each source")
-    autapses: bool = param(False, kind=bool, doc="may a neuron reach itself")
-    multapses: bool = param(False, kind=bool, doc="may a pair be connected more than once")
+    autapses: bool = param(False, kind=bool, doc="whether a neuron may connect to itself")
+    multapses: bool = param(False, kind=bool, doc="whether a pair may be connected more than once")
 
     def check(self, n_pre, n_post, same):  # noqa: D102
         _check_degree("FixedOutdegree", self, n_post, "targets", same)
@@ -196,7 +196,7 @@ class FixedOutdegree(ConnectionRule):
 
 
 def _check_degree(name: str, rule: Any, n: int, what: str, same: bool) -> None:
-    """A degree must not exceed the number of candidates."""
+    """Raise if a degree exceeds the number of candidates."""
     candidates = n - 1 if same and not rule.autapses else n
     if rule.degree > candidates and (not rule.multapses or candidates == 0):
         advice = "" if rule.multapses else "; lower the degree or allow multapses=True"
@@ -205,10 +205,10 @@ def _check_degree(name: str, rule: Any, n: int, what: str, same: bool) -> None:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explicit(ConnectionRule):
-    """Connections as given: ``Explicit(matrix)`` or ``Explicit(sources=..., targets=...)``.
+    """Given connections: ``Explicit(matrix)`` or ``Explicit(sources=..., targets=...)``.
 
-    A matrix is a SciPy sparse matrix of shape ``(n_post, n_pre)`` or a dense array (its zeros are no connections);
-    its entries are the weights, unless a weight is given to ``connect``. Repeated pairs of the lists are kept.
+    A matrix is a SciPy sparse matrix of shape ``(n_post, n_pre)`` or a dense array, whose zeros are no connections. The
+    entries of the matrix are the weights, unless ``connect`` gets a weight. Repeated pairs of the lists are kept.
     """
 
     matrix: Any = None
@@ -216,7 +216,7 @@ class Explicit(ConnectionRule):
     targets: Any = None
 
     def validate(self) -> None:
-        """Bring all forms to lists of sources and targets."""
+        """Convert every form to lists of sources and targets."""
         given = [part is not None for part in (self.matrix, self.sources, self.targets)]
         if given not in ([True, False, False], [False, True, True]):
             raise NetworkError(
@@ -242,14 +242,14 @@ class Explicit(ConnectionRule):
         return f"Explicit({self.sources.size} connections)"
 
     def replace(self, **changes: Any) -> Any:
-        """Other connections; with none given, these, their weights included."""
+        """Return a rule with other connections; without changes, a copy that keeps the weights."""
         if not changes:
             return self
         lists = {} if "matrix" in changes else {"sources": self.sources, "targets": self.targets}
         return type(self)(**(lists | changes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Lists of sources and targets."""
+        """Return the lists of sources and targets."""
         return {"type": "Explicit", "sources": self.sources.tolist(), "targets": self.targets.tolist()}
 
     def check(self, n_pre, n_post, same):  # noqa: D102
@@ -276,7 +276,7 @@ def _as_coo(matrix: Any) -> Any:
         if dense.ndim != 2:
             raise NetworkError(
                 f"Explicit needs a SciPy sparse matrix or a 2-d array of numbers, got {matrix!r:.80}; "
-                "lists are given by name: Explicit(sources=[0, 9], targets=[0, 1])"
+                "give lists by name: Explicit(sources=[0, 9], targets=[0, 1])"
             )
         out = scipy.sparse.coo_matrix(dense)
     real_numbers("Explicit matrix", out.data, NetworkError)

@@ -1,4 +1,4 @@
-"""Distributions of weights: descriptions that draw on demand, the same for any part of the network."""
+"""Distributions of weights and other values: descriptions that draw any part of the network alone."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from eprop.core import lib
 from eprop.errors import NetworkError, ParameterError
 from eprop.parameters import Description, param, real_numbers
 
-#: The least part of a `Normal` that values are drawn from; of a smaller one their shares would lose their digits.
+#: Smallest probability that a truncated `Normal` may keep; below it, the differences of probabilities lose their digits.
 LEAST_SHARE = 1e-280
 
 
 @dataclass(frozen=True)
 class Distribution(Description):
-    """Base: values for the connections of targets ``lo:hi``."""
+    """Base: draws values for the connections of targets ``lo:hi``."""
 
     def draw(self, lo: int, hi: int, indptr: np.ndarray, fan: tuple[float, float], seed: int) -> np.ndarray:
-        """One value for each connection of the targets ``lo:hi``, which must not depend on where this run begins.
+        """Draw one value for each connection of the targets ``lo:hi``; values must not depend on ``lo`` and ``hi``.
 
         Parameters
         ----------
         lo, hi : int
-            First target, and the one after the last.
+            First target, and the target after the last.
         indptr : ndarray, shape (hi - lo + 1,), int64
-            Connections ``indptr[k] : indptr[k + 1]`` are those of target ``lo + k``; see `ConnectionRule.make`.
+            Target ``lo + k`` has the connections ``indptr[k] : indptr[k + 1]``; see `ConnectionRule.make`.
         fan : tuple of two float
-            Mean number of connections into a target, and out of a source.
+            Mean number of connections into a target, and mean number out of a source.
         seed : int
             Every draw is a function of ``seed``, the target and a counter.
 
         Returns
         -------
         ndarray, shape (indptr[-1],), float64
-            mV; of delays ms.
+            mV for weights, ms for delays.
         """
         raise TypeError(f"{type(self).__name__} does not define draw()")
 
     def drawn(self, name: str, lo: int, hi: int, indptr: np.ndarray, fan: tuple[float, float], seed: int) -> np.ndarray:
-        """What `draw` returns for the projection, or parameter, ``name``, checked if the distribution is not one of this module.
+        """Return the result of `draw` for the projection or parameter ``name``; check it if the distribution is a user's own.
 
         Raises
         ------
         NetworkError
-            If it is not a number for each.
+            If the result is not one number for each connection.
         """
         found = self.draw(lo, hi, indptr, fan, seed)
         if type(self).__module__ == __name__:
@@ -56,12 +56,14 @@ class Distribution(Description):
         what = f"{name}: {type(self).__name__}.draw({lo}, {hi}, ...)"
         values: np.ndarray = real_numbers(what, found, NetworkError)
         if values.shape != (int(indptr[-1]),):
-            raise NetworkError(f"{what} must return {int(indptr[-1])} numbers, one for each, got shape {values.shape}")
+            raise NetworkError(
+                f"{what} must return {int(indptr[-1])} numbers, one for each connection, got shape {values.shape}"
+            )
         return values.astype(np.float64)
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Lowest and highest value that may be drawn; infinite where that is not known before."""
+        """Lowest and highest possible value; infinite if unknown."""
         return -math.inf, math.inf
 
 
@@ -81,7 +83,7 @@ class Constant(Distribution):
 
 @dataclass(frozen=True)
 class Normal(Distribution):
-    """Normal distribution; with ``low`` or ``high`` the part of it that lies between, as if values beyond were drawn again.
+    """Normal distribution; with ``low`` or ``high`` it is truncated, as if values outside were drawn again.
 
     Examples
     --------
@@ -89,21 +91,21 @@ class Normal(Distribution):
     Normal(mean=20.0, sd=5.0, low=5.0, high=inf)
     """
 
-    mean: float = param(0.0, unit="mV", doc="mean; of the whole distribution, if a part is cut off")
-    sd: float = param(1.0, unit="mV", at_least=0.0, doc="standard deviation, likewise")
+    mean: float = param(0.0, unit="mV", doc="mean; if truncated, of the whole distribution")
+    sd: float = param(1.0, unit="mV", at_least=0.0, doc="standard deviation; if truncated, of the whole distribution")
     low: float = param(-math.inf, unit="mV", infinite=True, doc="lowest value")
     high: float = param(math.inf, unit="mV", infinite=True, doc="highest value")
 
     def validate(self) -> None:
-        """Ends in order, with enough of the distribution between them."""
+        """Check that the ends are in order, with enough probability between them."""
         if self.low > self.high:
             raise ParameterError(f"Normal.low must not exceed high, got {self.low:g} and {self.high:g}")
         low, high = self._shares
         if self._is_cut and high - low < LEAST_SHARE:
             raise ParameterError(
-                f"Normal.low and high must leave something of the distribution, got {self.low:g} and {self.high:g} with "
-                f"mean {self.mean:g} and sd {self.sd:g}; of a part below {LEAST_SHARE:g} nothing is drawn: take a Uniform or a "
-                "number"
+                f"Normal.low and high must keep some of the distribution, got {self.low:g} and {self.high:g} with "
+                f"mean {self.mean:g} and sd {self.sd:g}; the probability between them is below {LEAST_SHARE:g}: take a "
+                "Uniform or a number"
             )
 
     def __repr__(self) -> str:
@@ -116,12 +118,12 @@ class Normal(Distribution):
 
     @property
     def _side(self) -> float:
-        """-1 where the part lies above the mean: there it is drawn from its mirror image, whose shares keep their digits."""
+        """-1 if the kept part lies above the mean: we draw its mirror image, where probabilities keep their digits."""
         return -1.0 if self.low > self.mean else 1.0
 
     @property
     def _shares(self) -> tuple[float, float]:
-        """Shares of the standard normal distribution below the two ends, or above them (`_side`)."""
+        """Probabilities of the standard normal distribution below the two ends, or above them (`_side`)."""
         if self.sd == 0.0:
             return 0.0, float(self.low <= self.mean <= self.high)
         ends = [self._side * (end - self.mean) / self.sd for end in (self.low, self.high)]
@@ -134,9 +136,7 @@ class Normal(Distribution):
         from scipy.special import ndtri
 
         shares = lib.uniform_weights(lo, hi, indptr, *self._shares, seed)
-        inside = np.clip(
-            shares, 1e-20 * LEAST_SHARE, 1.0 - 2.0**-53
-        )  # an end without a bound is at infinity, and never drawn
+        inside = np.clip(shares, 1e-20 * LEAST_SHARE, 1.0 - 2.0**-53)  # an end at infinity is never drawn
         return np.clip(self.mean + self._side * self.sd * ndtri(inside), self.low, self.high)
 
     @property
@@ -152,7 +152,7 @@ class Uniform(Distribution):
     high: float = param(1.0, unit="mV", doc="upper end")
 
     def validate(self) -> None:
-        """Ends in order."""
+        """Check that the ends are in order."""
         if self.low > self.high:
             raise ParameterError(f"Uniform.low must not exceed high, got {self.low:g} and {self.high:g}")
 
@@ -177,7 +177,7 @@ class Glorot(Distribution):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Array:
-    """Given values, in the order of the connections of an `Explicit` rule, or a dense ``(n_post, n_pre)`` matrix."""
+    """Given values: in the order of the connections of an `Explicit` rule, or a dense ``(n_post, n_pre)`` matrix."""
 
     values: np.ndarray
 
@@ -197,16 +197,16 @@ class Array:
         return f"Array(shape={self.values.shape})"
 
 
-#: What to give instead of a sparse matrix: where entries stand for connections, and where they do not.
+#: Advice against a sparse matrix, for arguments whose entries are connections, weights or delays.
 CONNECTIONS = "give it as the connections: Explicit(matrix)"
 DENSE = "give it as an array: matrix.toarray()"
 DELAYS = "give it as an array with a delay wherever there may be a connection: np.where(dense > 0, dense, dt)"
 
 
 def as_distribution(value: object, what: str = "weight", sparse: str = DENSE) -> Distribution | Array:
-    """A number becomes `Constant`, an array `Array`; distributions pass. ``what`` it is stands in messages.
+    """Convert a number to `Constant` and an array to `Array`; ``what`` names the value in messages.
 
-    ``sparse`` tells what to give instead of a sparse matrix.
+    ``sparse`` is the advice of the message that refuses a sparse matrix.
     """
     if isinstance(value, (Distribution, Array)):
         return value

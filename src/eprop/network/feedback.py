@@ -1,4 +1,4 @@
-"""How the errors of readouts reach neurons: the kinds of feedback weights ``B``."""
+"""Feedback: how the errors of readouts reach neurons through the feedback weights ``B``."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ class Feedback(Description):
 
 @dataclass(frozen=True)
 class Symmetric(Feedback):
-    """``B`` is the transpose of the readout weights (mV) at their last spikes; 0 where there is no connection.
+    """``B`` is the transpose of the readout weights (mV) as of their last spikes; ``B`` is 0 without a connection.
 
-    With e-prop+ and gradient descent, the engine finalises a weight's last gradient after the cutoff. ``B`` follows at the
-    next spike.
+    With e-prop+ and gradient descent, the engine applies the last gradient of a weight after the cutoff. ``B`` follows at
+    the next spike.
     """
 
 
 @dataclass(frozen=True)
 class RandomFeedback(Feedback):
-    """Fixed ``B``: drawn, or given as a matrix.
+    """``B`` is fixed: drawn, or given as a matrix.
 
     Parameters
     ----------
     weight : float, Distribution or array
-        mV, as the readout weights, in whose place ``B`` stands; normal with mean 0 and standard deviation 1 by default.
-        An array has the shape ``(n_neurons, n_readouts)``; entries without a connection are ignored.
+        mV. ``B`` takes the place of the readout weights and has their unit. The default is a normal distribution with mean
+        0 and standard deviation 1. An array has the shape ``(n_neurons, n_readouts)``; entries without a connection are
+        ignored.
     connectivity : ConnectionRule
-        From which readouts (the sources) each neuron (the target) gets errors; ``B`` is 0 elsewhere. All-to-all by
-        default. Drawn weights of repeated connections add up. Entries of an `Explicit` matrix only say where there is a
-        connection; its weight comes from ``weight``.
+        Readouts (the sources) whose errors each neuron (the target) receives; ``B`` is 0 elsewhere. The default is
+        all-to-all. Drawn weights of repeated connections add up. Entries of an `Explicit` matrix only mark connections;
+        ``weight`` gives the weights.
 
     Raises
     ------
@@ -48,16 +49,16 @@ class RandomFeedback(Feedback):
     connectivity: ConnectionRule = field(default=AllToAll(), metadata=param(AllToAll(), kind=ConnectionRule).metadata)
 
     def validate(self) -> None:
-        """Weight as a distribution."""
+        """Convert the weight to a distribution."""
         object.__setattr__(self, "weight", as_distribution(self.weight, f"{type(self).__name__}.weight"))
 
 
 @dataclass(frozen=True)
 class Adaptive(RandomFeedback):
-    """``B`` starts like `RandomFeedback` and learns the same updates as the readout weights, where the two are connected.
+    """``B`` starts like `RandomFeedback` and receives the same updates as the readout weights, where the two are connected.
 
-    With a ``decay`` of the optimiser of the readout weights, both forget their start at the same rate. Feedback then
-    becomes symmetric by itself (Kolen and Pollack 1994; "adaptive e-prop" of Bellec et al. 2020). ``weight`` (mV) is
-    ``B`` at the start. ``connectivity`` says where there is feedback, as in `RandomFeedback`; elsewhere ``B`` stays 0.
-    Where neuron and readout are not connected, ``B`` keeps its first value.
+    With a ``decay`` of the optimiser of the readout weights, the initial values of ``B`` and of the readout weights decay
+    at the same rate. So feedback becomes symmetric (Kolen and Pollack 1994; "adaptive e-prop" of Bellec et al. 2020).
+    ``weight`` (mV) is the initial ``B``. ``connectivity`` selects the feedback connections, as in `RandomFeedback`; ``B``
+    stays 0 elsewhere. If neuron and readout are not connected, ``B`` keeps its initial value.
     """

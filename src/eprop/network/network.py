@@ -1,4 +1,4 @@
-"""A network as a description: populations, projections and feedback; no arrays are made here."""
+"""A network as a description: populations, projections and feedback. This module makes no arrays."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from eprop.rules.bounds import outside
 
 _Part = TypeVar("_Part", Population, Projection)
 
-# Spikes under way are kept in rings as long as the longest delay.
+# Ring buffers hold the spikes in flight, and are as long as the longest delay.
 LONGEST_DELAY = 1_000_000
 
 
 class Network:
-    """Collects populations, projections and feedback; `eprop.Simulator` makes it run.
+    """Collects populations, projections and feedback; `eprop.Simulator` builds and runs the network.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Network:
     Raises
     ------
     NetworkError
-        If ``dt`` is not a finite number > 0, or ``seed`` no whole number in 0..2^63-1.
+        If ``dt`` is not a finite number > 0, or ``seed`` is not a whole number in 0..2^63-1.
     """
 
     def __init__(self, dt: float = 1.0, seed: int = 0):
@@ -55,17 +55,17 @@ class Network:
 
     @property
     def populations(self) -> tuple[Population, ...]:
-        """All populations, in the order they were added."""
+        """All populations, in the order of `add`."""
         return tuple(self._populations)
 
     @property
     def projections(self) -> tuple[Projection, ...]:
-        """All projections, in the order they were connected."""
+        """All projections, in the order of `connect`."""
         return tuple(self._projections)
 
     @property
     def feedback_projections(self) -> tuple[FeedbackProjection, ...]:
-        """All feedback, in the order it was declared."""
+        """All feedback projections, in the order of `feedback`."""
         return tuple(self._feedback)
 
     def add(self, model: Model, size: int, name: str | None = None) -> Population:
@@ -74,23 +74,23 @@ class Network:
         Parameters
         ----------
         model : Model
-            Such as ``LIF()``; parameters that are lists have a value for each node.
+            A model such as ``LIF()``; a parameter that is a list has a value for each node.
         size : int
             Number of nodes, 1 to 2^31-1.
         name : str, optional
-            Unique, without ``"/"``; by default the model's name in lower case and the number of populations so far,
+            Unique, without ``"/"``. The default is the model's name in lower case and the number of populations so far,
             such as ``"lif0"``.
 
         Returns
         -------
         Population
-            To be given to `connect` and `feedback`.
+            The new population, an argument of `connect` and `feedback`.
 
         Raises
         ------
         NetworkError
-            If ``model`` is no model, ``size`` or ``name`` is not as above, the name is taken, a list of parameters has
-            another length than ``size``, or one readout is alone with `CrossEntropy`.
+            If ``model`` is no model, ``size`` or ``name`` is invalid, the name is taken, a list of parameters does not
+            have ``size`` values, or a single readout has `CrossEntropy`.
         """
         if not isinstance(model, Model):
             raise NetworkError(f"Network.add needs a model such as LIF(){instead_of(model)}")
@@ -98,14 +98,14 @@ class Network:
             raise NetworkError(f"Network.add: size must be a whole number from 1 to 2^31-1, got {size!r}")
         name = _name("add", f"{type(model).__name__.lower()}{len(self._populations)}" if name is None else name)
         if any(p.name == name for p in self._populations):
-            raise NetworkError(f"Network.add: there is a population {name!r} already")
+            raise NetworkError(f"Network.add: a population {name!r} exists already")
         if any(p.name == name for p in self._projections):
-            raise NetworkError(f"Network.add: there is a projection {name!r}; give this population another name")
+            raise NetworkError(f"Network.add: a projection {name!r} exists; give this population another name")
         _check_sizes(name, model, int(size))
         if isinstance(model, Readout) and model.loss.softmax and size == 1:
             raise NetworkError(
-                "Network.add: a softmax over one readout is 1 whatever it does; CrossEntropy() needs a readout for each "
-                "class, two at least"
+                "Network.add: the softmax over one readout is always 1; CrossEntropy() needs a readout for each class, "
+                "at least two"
             )
         population = Population(name, model, int(size), len(self._populations))
         self._populations.append(population)
@@ -131,19 +131,19 @@ class Network:
         post : Population or str
             Neurons or readouts; may be ``pre``.
         connectivity : ConnectionRule, optional
-            Who reaches whom; all-to-all by default.
+            Which source reaches which target. The default is all-to-all.
         weight : float, Distribution or array, optional
-            mV: a number for all, a distribution, or an array of shape ``(n_post, n_pre)`` (read where there is a
-            connection). For an `Explicit` rule also a list with a value for each connection, in the order of the
-            connections. 1 mV by default; an `Explicit` matrix brings its own weights.
+            mV. A number for all connections, a distribution, or an array of shape ``(n_post, n_pre)``, of which the
+            entries with a connection are used. For an `Explicit` rule also a list with a value for each connection, in the
+            order of the connections. The default is 1 mV; an `Explicit` matrix has its own weights.
         rule : Rule, optional
-            Plasticity; static by default.
+            Plasticity. The default is static.
         delay : float, Distribution or array, optional
-            ms, at least one step (the default). Numbers, and values of an array of the shapes of ``weight``, are multiples of
-            ``dt``. Drawn delays must not be below zero; they are rounded to the nearest step, at least one. The longest
-            delay is a million steps.
+            ms, at least one step (the default). A number is a multiple of ``dt``; an array has the shapes of ``weight``, and
+            its values are multiples of ``dt``. Drawn delays must not be negative; the engine rounds them to the nearest
+            step, at least one. The longest delay is a million steps.
         name : str, optional
-            Unique, without ``"/"``; ``"pre->post"`` with the names of the populations by default.
+            Unique, without ``"/"``. The default is ``"pre->post"`` with the names of the populations.
 
         Returns
         -------
@@ -152,8 +152,9 @@ class Network:
         Raises
         ------
         NetworkError
-            If a population is of another network, ``pre`` is a readout or ``post`` a source, the connections are not
-            possible, weights or delays do not fit them or the bounds of ``rule``, or the name is taken.
+            If a population belongs to another network, ``pre`` is a readout, ``post`` is a source, the connections are
+            impossible, weights or delays do not fit the connections, weights exceed the bounds of ``rule``, or the name is
+            taken.
         ParameterError
             If ``weight`` is a number that is not finite.
         """
@@ -172,9 +173,9 @@ class Network:
         connectivity.check(pre.size, post.size, pre is post)
         name = _name("connect", f"{pre.name}->{post.name}" if name is None else name)
         if any(p.name == name for p in self._projections):
-            raise NetworkError(f"there is a projection {name!r} already; give this one another name=")
+            raise NetworkError(f"a projection {name!r} exists already; give this one another name=")
         if any(p.name == name for p in self._populations):
-            raise NetworkError(f"there is a population {name!r}; give this projection another name=")
+            raise NetworkError(f"a population {name!r} exists; give this projection another name=")
         delay = self._delays(name, connectivity, delay, pre, post)
         weights = self._weights(connectivity, weight, pre, post)
         _check_bounds(name, rule, weights, _is_everywhere(connectivity, pre, post))
@@ -195,10 +196,10 @@ class Network:
             Neurons.
         kind : Feedback, optional
             `Symmetric` (the default), `RandomFeedback` or `Adaptive`. `Symmetric` and `Adaptive` follow the weights
-            of a projection from ``post`` to ``pre``; connect that first.
+            of a projection from ``post`` to ``pre``; connect this projection first.
         delay : float, Distribution or array, optional
-            ms; a number, a distribution or an array ``(n_post, n_pre)``, as in `connect`. One step by default. With
-            `EPropPlus` a delayed error meets a later eligibility. With `EProp` delays of errors change nothing.
+            ms. A number, a distribution or an array ``(n_post, n_pre)``, as in `connect`. The default is one step. With
+            `EPropPlus` a delayed error meets a later eligibility. With `EProp` delays of errors have no effect.
 
         Returns
         -------
@@ -207,8 +208,9 @@ class Network:
         Raises
         ------
         NetworkError
-            If a population is of another network, ``pre`` are no readouts or ``post`` no neurons, there is feedback
-            between them already, the projection to follow is missing, or weights, connections or delays do not fit.
+            If a population belongs to another network, ``pre`` is no readout population, ``post`` is no neuron population,
+            feedback between them exists already, the projection to follow is missing, or weights, connections or delays do
+            not fit.
         """
         pre, post = self._own("feedback", pre, post)
         kind = Symmetric() if kind is None else kind
@@ -219,7 +221,7 @@ class Network:
         if post.model.role != "neuron":
             raise NetworkError(f"feedback ends at neurons, but {post.name!r} is a {type(post.model).__name__}")
         if any(f.pre is pre and f.post is post for f in self._feedback):
-            raise NetworkError(f"there is feedback from {pre.name!r} to {post.name!r} already")
+            raise NetworkError(f"feedback from {pre.name!r} to {post.name!r} exists already")
         followed = any(p.pre is post and p.post is pre for p in self._projections)
         if isinstance(kind, (Symmetric, Adaptive)) and not followed:
             raise NetworkError(
@@ -238,12 +240,12 @@ class Network:
         return made
 
     def population(self, name: Population | str) -> Population:
-        """Population with a name.
+        """Return the population of this name.
 
         Parameters
         ----------
         name : Population or str
-            A population of this network stands for itself.
+            Name; a population of this network is returned unchanged.
 
         Returns
         -------
@@ -252,17 +254,17 @@ class Network:
         Raises
         ------
         NetworkError
-            If there is none, the message lists those that there are; or the population is of another network.
+            If there is no such population (the message lists all names), or the population belongs to another network.
         """
         return _found("population", name, Population, self._populations)
 
     def projection(self, name: Projection | str) -> Projection:
-        """Projection with a name.
+        """Return the projection of this name.
 
         Parameters
         ----------
         name : Projection or str
-            Such as ``"in->rec"``, or what `connect` returned.
+            Name such as ``"in->rec"``, or the result of `connect`.
 
         Returns
         -------
@@ -271,7 +273,7 @@ class Network:
         Raises
         ------
         NetworkError
-            If there is none, the message lists those that there are; or the projection is of another network.
+            If there is no such projection (the message lists all names), or the projection belongs to another network.
         """
         return _found("projection", name, Projection, self._projections)
 
@@ -304,30 +306,30 @@ class Network:
         return "".join(parts)
 
     def _own(self, call: str, *given: Population | str) -> tuple[Population, ...]:
-        """Populations of this network, as such or by their names."""
+        """Populations of this network, from populations or names."""
         for one in given:
             if not isinstance(one, (Population, str)):
                 raise NetworkError(f"Network.{call} needs populations made by add(), got {brief(one)}")
         return tuple(self.population(one) for one in given)
 
     def copy(self) -> Network:
-        """Another network with the same parts: what is added to the one is not in the other."""
+        """Return a network with the same parts; parts added to one network later do not appear in the other."""
         made = Network(dt=self.dt, seed=self.seed)
         made._populations, made._projections = list(self._populations), list(self._projections)
         made._feedback = list(self._feedback)
         return made
 
     def __deepcopy__(self, memo: Any) -> Network:
-        """As `copy`: parts never change, so that those of the one are those of the other."""
+        """Return a `copy`: parts never change, so that both networks can share them."""
         return self.copy()
 
     def with_rules(self, change: Callable[[Projection], Rule]) -> Network:
-        """Another network with the same populations, connections and feedback, and other rules.
+        """Return a network with the same populations, connections and feedback, but other rules.
 
         Parameters
         ----------
         change : callable
-            Is given each projection and returns its rule; ``lambda projection: ep.Static()`` freezes all weights.
+            Receives each projection and returns its rule; ``lambda projection: ep.Static()`` freezes all weights.
 
         Returns
         -------
@@ -337,7 +339,7 @@ class Network:
         Raises
         ------
         NetworkError
-            If ``change`` returns something else than a `Rule`, or weights that are known lie beyond its bounds.
+            If ``change`` does not return a `Rule`, or known weights lie outside the bounds of the new rule.
         """
         made = self.copy()
         made._projections = [dataclasses.replace(p, rule=change(p)) for p in self._projections]
@@ -348,7 +350,7 @@ class Network:
         return made
 
     def has_parts_of(self, other: Network) -> bool:
-        """Whether this network consists of the very parts of another one, such as its `copy`."""
+        """Whether both networks consist of the same objects, as a network and its `copy` do."""
         own, others = ([*n._populations, *n._projections, *n._feedback] for n in (self, other))
         same = len(own) == len(others) and all(a is b for a, b in zip(own, others, strict=True))
         return same and (self.dt, self.seed) == (other.dt, other.seed)
@@ -363,7 +365,7 @@ class Network:
         return value
 
     def _drawn_delay(self, delays: Distribution) -> Distribution:
-        """A distribution of delays, unless its ends are no delays; of one without ends, what is drawn is checked."""
+        """Check the ends of a distribution of delays; without ends, the build checks the drawn delays."""
         low, high = delays.ends
         if -math.inf < low < 0.0 or high < 0.0:
             raise NetworkError(f"delay must be > 0 ms, but {delays} draws from {low:g} ms up; raise its lower end")
@@ -404,10 +406,10 @@ class Network:
             values = delays.values
         elif values.ndim == 1:
             if not isinstance(rule, Explicit) or values.size != rule.sources.size:
-                made = f"{rule.sources.size} of them" if isinstance(rule, Explicit) else type(rule).__name__
+                made = f"{rule.sources.size} connections" if isinstance(rule, Explicit) else type(rule).__name__
                 raise NetworkError(
-                    f"a list of {values.size} delays needs as many Explicit connections, here {made}; "
-                    "else give an (n_post, n_pre) array"
+                    f"a list of {values.size} delays needs as many Explicit connections, got {made}; "
+                    "or give an (n_post, n_pre) array"
                 )
             delays = Array(values[rule.order])  # type: ignore[attr-defined]
         for value in np.unique(values):
@@ -415,7 +417,7 @@ class Network:
                 self._delay(float(value))
             except NetworkError as error:
                 where = tuple(int(i) for i in np.argwhere(values == value)[0])
-                nowhere = "" if values.ndim == 1 else "; where there is no connection, any delay will do"
+                nowhere = "" if values.ndim == 1 else "; entries without a connection may hold any delay"
                 raise NetworkError(f"{error}, at index {where}{nowhere}") from None
         return delays
 
@@ -426,12 +428,12 @@ class Network:
             if isinstance(weights, Array) and weights.values.ndim == 1:
                 if weights.values.size != rule.sources.size:
                     raise NetworkError(f"{weights.values.size} weights for {rule.sources.size} explicit connections")
-                if weight is not None:  # given in the caller's order
+                if weight is not None:  # weights arrive in the caller's order
                     weights = Array(weights.values[rule.order])  # type: ignore[attr-defined]
         else:
             weights = as_distribution(1.0 if weight is None else weight, sparse=CONNECTIONS)
             if isinstance(weights, Array) and weights.values.ndim == 1:
-                raise NetworkError("a list of weights needs Explicit connections; else give an (n_post, n_pre) array")
+                raise NetworkError("a list of weights needs Explicit connections; or give an (n_post, n_pre) array")
         if isinstance(weights, Array) and weights.values.ndim == 2 and weights.values.shape != (post.size, pre.size):
             raise NetworkError(
                 f"weight must have shape ({post.size}, {pre.size}) = (targets, sources), got {weights.values.shape}"
@@ -440,14 +442,14 @@ class Network:
 
 
 def _at_connections(rule: ConnectionRule, values: Distribution | Array) -> Any:
-    """Of a matrix the entries of explicit connections, in their order; anything else as it is."""
+    """Select the entries of a matrix at explicit connections, in their order; return other values unchanged."""
     if isinstance(rule, Explicit) and isinstance(values, Array) and values.values.ndim == 2:
         return Array(values.values[rule.targets, rule.sources])
     return values
 
 
 def _found(what: str, wanted: Any, kind: type[_Part], parts: list[_Part]) -> _Part:
-    """The part of a network that is wanted, as such or by its name."""
+    """Find a part of a network, from the part itself or its name."""
     if isinstance(wanted, kind):
         if not any(part is wanted for part in parts):
             raise NetworkError(f"{what} {wanted.name!r} belongs to another network")
@@ -460,9 +462,9 @@ def _found(what: str, wanted: Any, kind: type[_Part], parts: list[_Part]) -> _Pa
 
 
 def _meant_as_weight(value: Any) -> str:
-    """A hint for a distribution or a number where connections are described."""
+    """Hint for a distribution or a number in the place of a connection rule."""
     is_weight = isinstance(value, (Distribution, numbers.Number, np.ndarray)) and not isinstance(value, bool)
-    return "; weights are given by name: weight=..." if is_weight else ""
+    return "; give weights by name: weight=..." if is_weight else ""
 
 
 def _positive(label: str, value: Any, unit: str) -> float:
@@ -478,7 +480,7 @@ def _name(call: str, name: Any) -> str:
 
 
 def _check_sizes(name: str, description: Description, size: int) -> None:
-    """A parameter that is a list has a value for each node."""
+    """Raise unless each list of parameter values has one value for each node."""
     for part in dataclasses.fields(description):
         value = getattr(description, part.name)
         if isinstance(value, Values) and len(value.values) != size:
@@ -493,9 +495,9 @@ def _is_everywhere(rule: ConnectionRule, pre: Population, post: Population) -> b
 
 
 def _check_bounds(name: str, rule: Rule, weights: Distribution | Array, everywhere: bool) -> None:
-    """Initial weights that are known must lie within the rule's bounds.
+    """Raise if known initial weights lie outside the rule's bounds.
 
-    Drawn ones are checked at the build, and those of a matrix as well unless there are connections ``everywhere``.
+    The build checks drawn weights, and a matrix unless ``everywhere`` says that all its entries are connections.
     """
     if not isinstance(weights, (Array, Constant)):
         return

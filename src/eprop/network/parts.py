@@ -1,4 +1,4 @@
-"""What a network consists of: populations, projections, and projections of feedback."""
+"""Parts of a network: populations, projections and feedback projections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Population:
     size : int
         Number of nodes.
     index : int
-        Place among `Network.populations`.
+        Position in `Network.populations`.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Population:
 
 @dataclass(frozen=True, repr=False)
 class Projection:
-    """Connections from one population to another with one rule of plasticity; made by `Network.connect`.
+    """Connections from one population to another with one plasticity rule; made by `Network.connect`.
 
     Attributes
     ----------
@@ -51,16 +51,16 @@ class Projection:
     pre, post : Population
         Sources and targets.
     connectivity : ConnectionRule
-        Who reaches whom.
+        Which source reaches which target.
     weight : Distribution or Array
-        Weights at the start, mV. A list is sorted by target, then source. Connections of one pair keep the order in which they
-        were given; `Simulator.connections` sorts them by delay.
+        Initial weights, mV. A list is sorted by target, then source. Connections of the same pair keep the given order;
+        `Simulator.connections` sorts them by delay.
     rule : Rule
         Plasticity.
     delay : float, Distribution or Array
-        ms. A list is in the order of ``weight``.
+        ms. A list has the order of ``weight``.
     index : int
-        Place among `Network.projections`.
+        Position in `Network.projections`.
     """
 
     name: str
@@ -91,11 +91,11 @@ class FeedbackProjection:
     pre, post : Population
         Readouts and neurons.
     kind : Feedback
-        Where the weights ``B`` come from.
+        Source of the weights ``B``.
     delay : float, Distribution or Array
         ms.
     index : int
-        Place among `Network.feedback_projections`.
+        Position in `Network.feedback_projections`.
     """
 
     pre: Population
@@ -106,7 +106,7 @@ class FeedbackProjection:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name in messages."""
         return f"feedback {self.pre.name}->{self.post.name}"
 
     def __repr__(self) -> str:
@@ -115,6 +115,6 @@ class FeedbackProjection:
 
 
 def amount(value: float | Distribution | Array, unit: str) -> str:
-    """Weights or delays in a few words: a number or where they are drawn from, with the unit."""
+    """Format weights or delays: a number or a distribution, with the unit."""
     value = value.value if isinstance(value, Constant) else value
     return f"{short(value)} {unit}"

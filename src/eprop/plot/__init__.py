@@ -1,18 +1,18 @@
-"""Figures with Matplotlib. Functions take data and return a figure or axes; none touches pyplot or the user's backend.
+"""Figures with Matplotlib. Functions take data and return a figure or axes; none uses pyplot or changes the user's backend.
 
 ::
 
     draw_learning_curve     error and loss over samples                        learning.py
-    draw_trials             the same of several trials, and their tests        trials.py
+    draw_trials             error and loss of several trials, and their tests  trials.py
     draw_activity           one sample before and after training               activity.py
-    draw_pattern            output against target                          pattern.py
-    draw_weights, draw_weight_change      before against after                 weights.py
-    draw_event_cost         time per event against what it may depend on       cost.py
+    draw_pattern            output and target                              pattern.py
+    draw_weights, draw_weight_change      before and after training           weights.py
+    draw_event_cost         time per event over interval, cutoff or size       cost.py
     draw_confusion          true against predicted classes                     confusion.py
     draw_band, draw_bars, draw_points      several trials of one or more variants        compare.py
     network                 a schematic of a network                           schematic.py
-    draw_returns, draw_returns_of_trials, draw_episode   what is learned from reward   returns.py, episode.py
-    draw_run                all of them for the folder of a run, or of trials  run.py
+    draw_returns, draw_returns_of_trials, draw_episode   learning from reward            returns.py, episode.py
+    draw_run                all figures for the folder of a run, or of trials  run.py
     write_report            one HTML page about a run, or about trials         report.py
     look, save, check_picture   the style                                         style.py
 """

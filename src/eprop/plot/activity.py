@@ -1,4 +1,4 @@
-"""What happens in the network during one sample, before and after training."""
+"""Activity of a network during one sample, before and after training."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _OUTSIDE = "#F4F4F4"
 
 @dataclass(frozen=True, eq=False)
 class Traces:
-    """What is drawn of one sample: all spikes and readouts, and the traces of one neuron.
+    """Data of the figure for one sample: all spikes and readouts, and the traces of one neuron.
 
     Attributes
     ----------
     times : ndarray, shape (n_steps,)
         ms.
     inputs, spikes : tuple of ndarray
-        Times (ms) and numbers of the nodes.
+        Times (ms) and indices of the nodes.
     n_inputs, n_neurons, neuron : int
-        ``neuron`` is the one with the traces; -1 if there are no neurons.
+        ``neuron`` is the index of the neuron with the traces; -1 if there are no neurons.
     v, threshold, psi, learning_signal : ndarray, shape (n_steps,)
-        Of that neuron.
+        Traces of that neuron.
     y, output, target, error : ndarray, shape (n_steps, n_readouts)
-        ``output`` is what is compared with the target: ``y``, or its softmax.
+        ``output`` is compared with the target: it is ``y``, or the softmax of ``y``.
     window : ndarray, shape (n_steps,)
     softmax : bool
     label : str
-        Class of the sample; empty if it has none.
+        Class of the sample; empty if the sample has no class.
     """
 
     times: np.ndarray
@@ -63,7 +63,7 @@ class Traces:
 
     @classmethod
     def of(cls, activity: Activity, neuron: int | None) -> Traces:
-        """The traces of one neuron, which may be counted from the last one (-1); none of a network without neurons.
+        """Traces of one neuron. A negative index counts from the last neuron; a network without neurons has no traces.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Traces:
 
 
 def _number_of(neuron: int | None, count: int) -> int:
-    """Number from 0 on; -1 for none of none."""
+    """Return the non-negative index of a neuron; -1 if there are no neurons."""
     if neuron is None and not count:
         return -1
     if isinstance(neuron, bool) or not isinstance(neuron, numbers.Integral) or not -count <= neuron < count:
@@ -90,14 +90,14 @@ def _number_of(neuron: int | None, count: int) -> int:
 
 
 def draw_activity(before: Activity, after: Activity, neuron: int | None = None) -> Figure:
-    """Raster of a sample, traces of one neuron and of all readouts; before training on the left, after on the right.
+    """Draw the raster of a sample, traces of one neuron and all readouts; left before training, right after training.
 
     Parameters
     ----------
     before, after : Activity
         The same sample in the untrained and in the trained network.
     neuron : int, optional
-        Whose traces are shown, -1 for those of the last one; `telling_neuron` if not given.
+        Neuron with the traces; -1 for the last neuron. The default is `telling_neuron`.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def draw_activity(before: Activity, after: Activity, neuron: int | None = None) 
 
 
 def draw_traces(figure: Figure | SubFigure, before: Traces, after: Traces) -> np.ndarray:
-    """As `draw_activity`, into a figure or a part of one; returns the axes, shape (rows, 2).
+    """Draw into a figure or a part of one as `draw_activity` does; return the axes, shape (rows, 2).
 
     The arrangement follows figure 4 of Korcsak-Gorzo et al. 2025.
     """
@@ -143,9 +143,9 @@ def draw_traces(figure: Figure | SubFigure, before: Traces, after: Traces) -> np
 
 
 def telling_neuron(before: Activity, after: Activity) -> int:
-    """The neuron that spikes most after training among those that also spike before; else the one that spikes most.
+    """Return the neuron that spikes most after training among those that also spike before; else the most active neuron.
 
-    If learning signals reach some neurons only, it is one of these.
+    If learning signals reach only some neurons, it is one of these.
     """
     taught = (before.learning_signal != 0.0).any(axis=0) | (after.learning_signal != 0.0).any(axis=0)
     first, last = before.spike_counts(), after.spike_counts()
@@ -157,8 +157,8 @@ Row = tuple[Callable[[Axes, Traces], None], str, float]
 
 
 def _rows(softmax: bool, neurons: bool) -> Sequence[Row]:
-    """How to draw each row, its label and its height; those of neurons if there are any."""
-    # Feedback (mV) times the error, which is in mV as well where it is no difference of probabilities.
+    """How to draw each row, its label and its height; rows of neurons only if there are neurons."""
+    # Feedback (mV) times the error. The error is in mV, or a difference of probabilities with softmax.
     signal = f"learning\nsignal $L_j$\n({'mV' if softmax else 'mV²'})"
     of_neurons: list[Row] = [
         (_draw_spikes, "neuron", 1.6),
@@ -206,7 +206,7 @@ def _draw_trace(ax: Axes, times: np.ndarray, values: np.ndarray, color: str) -> 
 
 
 def _draw_readouts(ax: Axes, a: Traces, values: np.ndarray, target: np.ndarray | None) -> None:
-    """All readouts in grey, the one of the sample's class (else the first) on top in colour, its target over it."""
+    """Draw all readouts in grey; on top, in colour, the readout of the sample's class (else the first) and its target."""
     right = int(np.argmax(a.target.sum(axis=0))) if a.label else 0
     ax.axhline(0.0, color=PALE, lw=0.5)
     others = np.delete(values, right, axis=1)
@@ -218,7 +218,7 @@ def _draw_readouts(ax: Axes, a: Traces, values: np.ndarray, target: np.ndarray |
 
 
 def _shade_outside(ax: Axes, a: Traces) -> None:
-    """Grey where no error counts; regularisation of the rates acts there as well."""
+    """Shade the steps whose error does not count; rate regularisation acts there as well."""
     if not np.any(a.window):
         return
     ends = np.append(0.0, a.times)

@@ -1,4 +1,4 @@
-"""Several trials, of one or several variants: curves with their spread, bars or points with those of each trial."""
+"""Several trials of one or more variants: curves with their spread, bars or points with each trial."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RULE_NAMES = {"eprop": "e-prop", "eprop+": "e-prop+"}
 def draw_band(
     ax: Axes, x: np.ndarray, trials: np.ndarray, color: str, label: str, *, filled: bool = True, **line: Any
 ) -> None:
-    """Mean over trials as a line, and one standard deviation to either side as a band.
+    """Draw the mean over trials as a line, and one standard deviation to either side as a band.
 
     Parameters
     ----------
@@ -28,14 +28,14 @@ def draw_band(
     trials : ndarray, shape (trials, n)
     color, label : str
     filled : bool
-        Fill the band, or else draw its edges, for what lies on top of another one.
+        Whether to fill the band; otherwise draw its edges, for a band on top of another one.
     **line
         Further properties of the line.
     """
     mean = trials.mean(axis=0)
     if len(trials) > 1:
         spread = trials.std(axis=0, ddof=1)
-        # A logarithmic axis has no zero: where the band would reach it, it ends at the lowest trial.
+        # A logarithmic axis has no zero: a band that would reach zero ends at the lowest trial instead.
         low = np.where((mean > 0.0) & (mean <= spread), trials.min(axis=0), mean - spread)
         if filled:
             ax.fill_between(x, low, mean + spread, color=color, alpha=0.2, lw=0)
@@ -52,18 +52,18 @@ def draw_bars(
     colors: Sequence[str],
     digits: int = 1,
 ) -> None:
-    """A bar for the mean of each variant with an error bar, a dot for each trial, and the mean in figures.
+    """Draw a bar for the mean of each variant, with an error bar, a dot for each trial, and the mean as a number.
 
     Parameters
     ----------
     ax : Axes
     values : mapping of str to ndarray
-        Of the trials, by the name below the bar.
+        Values of the trials, by the name below the bar.
     spreads : mapping of str to float
-        Half lengths of the error bars; not a number where there is none.
+        Half lengths of the error bars; NaN for no error bar.
     colors : sequence of str
     digits : int
-        Behind the point, at most, of the figures above a bar.
+        Largest number of decimals of the numbers above the bars.
     """
     for at, (name, trials) in enumerate(values.items()):
         mean, spread = float(np.mean(trials)), spreads[name]
@@ -86,9 +86,9 @@ def draw_bars(
 
 
 def draw_points(ax: Axes, trials: np.ndarray, spread: float, color: str) -> None:
-    """A dot for each trial, and beside them the mean with an error bar.
+    """Draw a dot for each trial, and beside the dots the mean with an error bar.
 
-    Where the error bar would leave the axis below, as on a logarithmic one it may, it ends there.
+    An error bar that would leave the axis below, as it may on a logarithmic axis, ends at the edge.
 
     Parameters
     ----------
@@ -107,15 +107,15 @@ def draw_points(ax: Axes, trials: np.ndarray, spread: float, color: str) -> None
 
 
 def _scatter(ax: Axes, at: float, trials: np.ndarray, color: str, **more: Any) -> None:
-    """A dot for each trial, side by side, so that those with the same value can be told apart."""
+    """Draw a dot for each trial, side by side, so that equal values remain visible."""
     aside = np.linspace(-0.22, 0.22, len(trials)) if len(trials) > 1 else np.zeros(1)
     ax.scatter(at + aside, trials, **{"s": 7, "color": color, "edgecolor": "white", "lw": 0.3, "zorder": 3, **more})
 
 
 def in_figures(mean: float, spread: float, digits: int = 1) -> str:
-    """Mean and spread to the same decimal, with ``digits`` behind the point at most; the spread has two significant ones.
+    """Format mean and spread to the same decimal: at most ``digits`` decimals, and two significant digits of the spread.
 
-    The mean alone where the spread is not a number, for nobody knows it.
+    If the spread is NaN (unknown), format the mean alone.
     """
     if math.isnan(spread):
         return f"{mean:.{digits}f}"

@@ -14,7 +14,7 @@ from eprop.plot.style import look, new_axes
 
 
 def draw_confusion(matrix: Any, classes: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
-    """Counts of (true class, predicted class); the colour shows the share of the true class.
+    """Draw the counts of (true class, predicted class); the colour shows the fraction of the true class.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def draw_confusion(matrix: Any, classes: Sequence[str] | None = None, ax: Axes |
     Raises
     ------
     ParameterError
-        If it is no such matrix, or there are not as many names.
+        If ``matrix`` is not square, or ``classes`` does not have one name for each row.
     """
     counts = _counts(matrix)
     names = [str(k) for k in range(len(counts))] if classes is None else list(classes)
@@ -39,7 +39,7 @@ def draw_confusion(matrix: Any, classes: Sequence[str] | None = None, ax: Axes |
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with look():
         ax = new_axes(ax, 3.9, 3.6)
-        # The square root makes single errors visible beside the diagonal.
+        # The square root makes single errors visible next to the diagonal.
         image = ax.imshow(np.sqrt(share), cmap="Blues", vmin=0.0, vmax=1.0)
         for (row, column), count in np.ndenumerate(counts):
             if count:

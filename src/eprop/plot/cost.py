@@ -1,4 +1,4 @@
-"""The cost of one synaptic event against what it might depend on."""
+"""The cost of one synaptic event, over the quantities that it might depend on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELS = {
 
 
 def draw_event_cost(sweeps: Mapping[str, Sequence[Any]]) -> Figure:
-    """One panel for each quantity, both axes logarithmic: medians, with error bars from the lowest measurement to the highest.
+    """Draw one panel for each quantity with logarithmic axes: medians, with bars from the lowest to the highest measurement.
 
     Parameters
     ----------
@@ -33,10 +33,10 @@ def draw_event_cost(sweeps: Mapping[str, Sequence[Any]]) -> Figure:
     Raises
     ------
     ParameterError
-        If there are none.
+        If there are no points.
     """
     if not any(sweeps.values()):
-        raise ParameterError("draw_event_cost: there is no measurement to draw; make some with eprop.bench.event_cost")
+        raise ParameterError("draw_event_cost: no measurements to draw; make some with eprop.bench.event_cost")
     with look():
         figure = new_figure(0.6 + 2.1 * len(sweeps), 2.5 + 0.2 * math.ceil(3 / len(sweeps)))
         axes = figure.subplots(1, len(sweeps), sharey=True, squeeze=False)[0]
@@ -55,7 +55,7 @@ def draw_event_cost(sweeps: Mapping[str, Sequence[Any]]) -> Figure:
 
 
 def _draw_sweep(ax: Axes, points: Sequence[Any]) -> None:
-    """What eprop and, if it was measured, NEST take at each point."""
+    """Draw the time of eprop, and of NEST if measured, at each point."""
     x = np.array([p.value for p in points])
     _draw_span(ax, x, points, "ns", fmt="o-", color=BLUE, label="eprop, all of a step")
     deliver = np.array([p.deliver_ns_per_event for p in points])
@@ -66,7 +66,7 @@ def _draw_sweep(ax: Axes, points: Sequence[Any]) -> None:
 
 
 def _draw_span(ax: Axes, x: np.ndarray, points: Sequence[Any], name: str, **line: Any) -> None:
-    """Medians, with bars from the lowest measurement to the highest."""
+    """Draw medians, with bars from the lowest to the highest measurement."""
     y, low, high = (
         np.array([getattr(p, f"{name}_{what}") for p in points]) for what in ("per_event", "lowest", "highest")
     )

@@ -1,4 +1,4 @@
-"""What learning curves of one run and of several trials have in common: points, means, limits, labels."""
+"""Parts of learning curves for one run and for several trials: points, means, limits, labels."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from matplotlib.axes import Axes
 
 from eprop.plot.style import PALE, decades, thousands, whole_numbers
 
-#: Reports that a mean is taken of, at most.
+#: Largest number of reports in a moving average.
 _SMOOTH = 9
 # The lines of ``metrics.jsonl``.
 Metrics = Sequence[dict[str, Any]]
 
 
 def points(metrics: Metrics, name: str, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Samples learned, and ``factor`` times a value, of all reports that know it; shapes ``(n,)``."""
+    """Learned samples, and ``factor`` times a value, of all reports that have the value; shapes ``(n,)``."""
     known = [(learned(m), factor * m[name]) for m in metrics if m.get(name) is not None]
     x, y = np.array(known, float).reshape(-1, 2).T
     return x, y
 
 
 def learned(line: dict[str, Any]) -> int:
-    """Samples learned up to a line of metrics; files of eprop 0.1 know only of those done with, which were the same."""
+    """Learned samples at a line of metrics; files of eprop 0.1 only have the number of processed samples, which was equal."""
     return int(line.get("learned", line["samples"]))
 
 
 def knows_errors(metrics: Metrics) -> bool:
-    """Whether some report has an error, of training or held out; with e-prop+ training has none."""
+    """Whether some report has an error, from training or validation; training with e-prop+ has none."""
     return any(m.get(name) is not None for m in metrics for name in ("error", "hold_error"))
 
 
 def width_of(reports: int) -> int:
-    """Of how many reports a mean is taken: one in ten, an odd number that has as many to either side."""
+    """Width of the moving average: a tenth of the reports, as an odd number so that it is symmetric."""
     return min(_SMOOTH, reports // 10 | 1)
 
 
 def smooth(values: np.ndarray, width: int | None = None) -> np.ndarray:
-    """Mean over ``width`` neighbours, fewer at the ends; of few values each stays as it is."""
+    """Mean over ``width`` neighbours, fewer at the ends; a few values stay unchanged."""
     width = width_of(values.size) if width is None else min(width, values.size)
     if width < 2:
         return values
@@ -48,7 +48,7 @@ def smooth(values: np.ndarray, width: int | None = None) -> np.ndarray:
 
 
 def limit_errors(ax: Axes, shown: Sequence[float]) -> float:
-    """Make the axis of errors (per cent) logarithmic, linear near zero if one is zero; returns where it begins."""
+    """Make the axis of errors (per cent) logarithmic, linear near zero if an error is zero; return its lower end."""
     least = max(0.6 * min((value for value in shown if value > 0), default=1.0), 0.1)
     bottom = 0.0 if min(shown, default=least) < least else least
     decades(ax, least if bottom == 0.0 else None)
@@ -57,7 +57,7 @@ def limit_errors(ax: Axes, shown: Sequence[float]) -> float:
 
 
 def mark_epochs(ax: Axes, metrics: Metrics, summary: dict[str, Any], label: str | None = None) -> None:
-    """A thin line where a new epoch begins, unless there are many, or each is one sample."""
+    """Draw a thin line at the start of each epoch, unless epochs are many, or have one sample each."""
     samples, epochs = summary.get("train_samples"), summary.get("epochs", 0)
     if samples is not None and samples > 1 and epochs <= 20:
         done, have_learned = np.array([(0, 0), *((m["samples"], learned(m)) for m in metrics)]).T
@@ -68,7 +68,7 @@ def mark_epochs(ax: Axes, metrics: Metrics, summary: dict[str, Any], label: str 
 
 
 def label_samples(ax: Axes, summary: dict[str, Any]) -> None:
-    """The axis of samples; where an epoch is one sample, presented again and again, its presentations are the iterations."""
+    """Label the axis of samples. If an epoch is one sample, presented again and again, its presentations are iterations."""
     ax.set_xlabel("iterations" if summary.get("train_samples") == 1 else "samples learned")
     ax.xaxis.set_major_formatter(thousands())
     ax.xaxis.set_major_locator(whole_numbers())
@@ -76,17 +76,17 @@ def label_samples(ax: Axes, summary: dict[str, Any]) -> None:
 
 
 def label_losses(ax: Axes, unit: str, per_step: bool) -> None:
-    """The axis of losses."""
+    """Label the axis of losses."""
     ax.set_ylabel(f"loss {'per step' if per_step else 'of a sample'}{f' ({unit})' if unit else ''}")
 
 
 def training_label(reports: int) -> str:
-    """What a curve of training is called, which is smooth where there are many reports."""
+    """Label of a training curve, which is a moving average if there are many reports."""
     return "training, moving average" if width_of(reports) > 1 else "training"
 
 
 def explain(ax: Axes) -> None:
-    """A legend above the axes, where no curve is, if there is something to explain; a title goes above that."""
+    """Put a legend above the axes, away from the curves, if it has entries; a title goes above the legend."""
     if entries := len(ax.get_legend_handles_labels()[0]):
         legend = ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, borderaxespad=0.2)
         rows = -(-entries // 2)
@@ -95,5 +95,5 @@ def explain(ax: Axes) -> None:
 
 
 def marked(x: np.ndarray) -> dict[str, Any]:
-    """A marker for a line of one point, which could not be seen."""
+    """Return a marker for a line of one point, which would be invisible."""
     return {"marker": "o", "ms": 3} if x.size == 1 else {}

@@ -1,4 +1,4 @@
-"""An episode: pictures of the environment, below them the spikes, the probabilities of actions, value and reward."""
+"""An episode: pictures of the environment, with spikes, action probabilities, value and reward below."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 
 
 def draw_episode(episode: EpisodeRecord, value_scale: float = 1.0) -> Figure:
-    """A strip of pictures with the raster below it, on one axis of time.
+    """Draw a strip of pictures with the raster below it, on a common time axis.
 
     Parameters
     ----------
     episode : EpisodeRecord
     value_scale : float
-        Value of a readout at 1 mV, as of `eprop.rl.Objective`.
+        Value of a readout at 1 mV, as in `eprop.rl.Objective`.
 
     Returns
     -------
@@ -47,13 +47,13 @@ def draw_episode(episode: EpisodeRecord, value_scale: float = 1.0) -> Figure:
         axes[-1].set_xlabel("time of the network (ms)")
         axes[-1].set_xlim(0.0, len(episode.rewards) * episode.step)
         total = f"return {episode.rewards.sum():.4g} in {len(episode.rewards):,} steps of the environment"
-        axes[0].set_title(total if episode.ended else f"{total}, of an episode that goes on")
+        axes[0].set_title(total if episode.ended else f"{total}, of an unfinished episode")
         figure.align_ylabels(axes)
     return figure
 
 
 def _draw_strip(ax: Axes, episode: EpisodeRecord) -> None:
-    """Pictures where they were taken, side by side; of an environment without any, the entries of its observations."""
+    """Draw pictures at their times, side by side; without pictures, draw the entries of the observations."""
     steps = len(episode.rewards)
     if not episode.frames:
         seen = episode.observations.T.astype(float)
@@ -86,7 +86,7 @@ def _draw_spikes(ax: Axes, episode: EpisodeRecord) -> None:
 
 
 def _draw_actions(ax: Axes, episode: EpisodeRecord) -> None:
-    """Probabilities of all actions, or the readouts of continuous ones."""
+    """Draw the probabilities of all actions, or the readouts of continuous actions."""
     times = (np.arange(len(episode.rewards)) + 1.0) * episode.step
     shown = episode.y[:, :-1] if episode.probabilities is None else episode.probabilities
     for number, each in enumerate(shown.T):

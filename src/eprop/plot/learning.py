@@ -31,21 +31,21 @@ def draw_learning_curve(
     unit: str = "",
     steps: float | None = None,
 ) -> Figure:
-    """Error and loss over the samples learned; those of training are counted before it is learned.
+    """Draw error and loss over the learned samples; training errors are counted before the sample is learned.
 
     Parameters
     ----------
     metrics : sequence of dict
-        The lines of ``metrics.jsonl``: samples (done with), learned (of them), epoch, loss, error (None with e-prop+), sometimes
-        hold_error.
+        The lines of ``metrics.jsonl``: samples (processed), learned (of these), epoch, loss, error (None with e-prop+),
+        sometimes hold_error.
     summary : dict, optional
-        Of the run: its test error is drawn at the end, and its epochs are marked.
+        Summary of the run, for its test error at the end and its epochs.
     score : str
-        Name of what is shown as error.
+        Name of the error on the axis.
     unit : str
-        Of the loss.
+        Unit of the loss.
     steps : float, optional
-        Steps of a sample in the learning window: losses are shown per step; per sample if not given.
+        Steps of a sample in the learning window, to show losses per step. The default shows losses per sample.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def _errors(ax: Axes, metrics: Metrics, summary: dict[str, Any]) -> None:
 
 
 def _mark_test(ax: Axes, samples: int, error: float, spread: float | None, bottom: float) -> None:
-    """The test error with its spread, if any, which ends at the bottom of the axis."""
+    """Draw the test error with its spread, if any; a spread that would leave the axis ends at its bottom."""
     sigma = 100 * (spread or 0.0)
     low = error - max(error - sigma, bottom)
     label = f"test: {error:.1f} %" if spread is None else f"test: {error:.1f} ± {sigma:.1f} %"

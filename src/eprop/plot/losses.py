@@ -8,31 +8,31 @@ from matplotlib.ticker import NullFormatter
 
 from eprop.plot.style import GREY, PALE
 
-#: Where exact zeros are drawn: far below what rounding makes of a loss.
+#: Position of exact zeros: far below rounding errors of a loss.
 ZERO = 1e-20
 _TICKS = (-16, -12, -8, -4, 0)
-#: Points drawn for an iteration; each is the largest of some steps.
+#: Points per iteration; each is the largest value of several steps.
 _POINTS = 60
 
 
 def draw_differences(
     ax: Axes, loss: np.ndarray, differences: dict[str, np.ndarray], colors: dict[str, str], iterations: int
 ) -> None:
-    """The loss of each step and how far two computations of it are apart, over iterations, on a logarithmic axis.
+    """Draw the loss of each step and the difference between two computations of it, over iterations, on a logarithmic axis.
 
-    A point is the largest value of a few steps in a row. The axis ends in a tick for no difference at all.
+    A point is the largest value of a few consecutive steps. The lowest tick of the axis is a difference of zero.
 
     Parameters
     ----------
     ax : Axes
     loss : ndarray, shape (n,)
-        Of all steps of all iterations, one after the other.
+        Losses of all steps of all iterations in sequence.
     differences : dict of str to ndarray, shape (n,)
-        Absolute; by name.
+        Absolute differences, by name.
     colors : dict of str to str
-        Of the names.
+        Colours, by name.
     iterations : int
-        Their number; all have the same number of steps.
+        Number of iterations; all have the same number of steps.
     """
     for border in range(1, iterations):
         ax.axvline(border + 0.5, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0)
@@ -53,5 +53,5 @@ def _plot(ax: Axes, values: np.ndarray, iterations: int, color: str, label: str)
     pieces = np.array_split(of_each, min(_POINTS, of_each.shape[1]), axis=1)
     largest = np.stack([piece.max(axis=1) for piece in pieces], axis=1)
     x = np.arange(largest.shape[1]) / largest.shape[1] + 0.5 / largest.shape[1] - 0.5
-    for number, row in enumerate(largest, start=1):  # a line of its own: time jumps between iterations
+    for number, row in enumerate(largest, start=1):  # a separate line each, because time jumps between iterations
         ax.plot(number + x, np.maximum(row, ZERO), color=color, lw=0.9, label=label if number == 1 else None)

@@ -1,4 +1,4 @@
-"""What the readouts draw, against what they shall draw; before and after training."""
+"""Output of the readouts and its target, before and after training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TARGET: dict[str, Any] = {"color": BLACK, "lw": 1.0, "ls": (0, (3, 2))}
 
 
 def draw_pattern(before: Activity, after: Activity) -> Figure:
-    """Outputs over time, and for two readouts also the path that they draw; inside the learning window only.
+    """Draw outputs over time, and for two readouts also their path; only inside the learning window.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ def draw_pattern(before: Activity, after: Activity) -> Figure:
 
 
 def _within(window: np.ndarray) -> np.ndarray:
-    """Steps from the first to the last in which errors count; all if they never do."""
+    """Steps from the first to the last whose error counts; all steps if no error counts."""
     inside = np.flatnonzero(window)
     return np.arange(inside[0], inside[-1] + 1) if inside.size else np.arange(len(window))
 
 
 def _shown(activity: Activity, what: str, inside: np.ndarray) -> np.ndarray:
-    """Output or target; nothing in gaps in which no error counts."""
+    """Output or target, with gaps where no error counts."""
     counts = activity.window[inside, None] > 0.0
     return np.where(counts | ~activity.window.any(), getattr(activity, what)[inside], np.nan)
 
@@ -73,7 +73,7 @@ def _draw_path(ax: Axes, before: Activity, after: Activity, inside: np.ndarray) 
     for activity, color, width in ((before, GREY, 0.5), (after, ORANGE, 1.2)):
         ax.plot(*_shown(activity, "output", inside).T, color=color, lw=width)
     ax.plot(*_shown(before, "target", inside).T, **_TARGET)
-    ax.set_aspect("equal", adjustable="datalim")  # the limits take in all that is drawn, however far it wanders
+    ax.set_aspect("equal", adjustable="datalim")  # the limits include the whole path
     ax.set_xlabel("readout $y_1$ (mV)")
     ax.set_ylabel("readout $y_2$ (mV)")
 

@@ -1,4 +1,4 @@
-"""One HTML page about a run: it holds all that it shows, and needs neither a network nor a program beside the browser."""
+"""One HTML page about a run: it embeds all figures, and needs only a browser."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from eprop.training.outcome import facts_of
 from eprop.training.trials import spread_of
 from eprop.training.wording import score_of_trial, score_of_trials, size
 
-#: Figures in the order of the page: title, and what is to be seen.
+#: Figures in the order of the page: title and caption.
 _FIGURES = {
     "learning_curve": ("Learning curve", "Error and loss over the samples learned."),
     "returns": ("Returns", "Mean return of the episodes over steps of the environment, and the rate of the neurons."),
-    "episode": ("Episode", "Pictures of an episode of the test, and below them what the network does."),
+    "episode": ("Episode", "Pictures of a test episode, and the activity of the network below."),
     "confusion": ("Confusion matrix", "Test samples: their true class, and the class that the network chose."),
     "pattern": ("Output", "The readouts before and after training, and their target."),
     "activity": ("Activity", "One test sample, before and after training."),
@@ -51,21 +51,21 @@ def write_report(
     """Write one self-contained HTML page about a run, or about several trials.
 
     The page holds the result, the figures of `draw_run`, the metrics, the weights of each projection, the configuration, the
-    machine, and how the run is repeated.
+    machine, and how to repeat the run.
 
     Parameters
     ----------
     path : path
         Folder of the run, or of all trials.
     out : path, optional
-        The file; ``report.html`` in the folder of the run if not given.
+        File to write. The default is ``report.html`` in the folder of the run.
     trust : bool
-        As of `restore`.
+        Argument of `restore`.
 
     Returns
     -------
     Path
-        Of the page.
+        Path of the page.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def write_report(
     config = RunConfig.make(*read_config(folder.config, trust=trust))
     figures = {name: _embedded(figure) for name, figure in figures_of_run(path, trust=trust).items()}
     summary, text = folder.read_summary(), read_text(folder.config, CheckpointError)
-    with parsing(str(folder.summary), "is damaged", CheckpointError, "--resume writes it anew"):
+    with parsing(str(folder.summary), "is damaged", CheckpointError, "--resume writes it again"):
         result = _result_of_trials(folder, summary) if seeds else _result(folder, summary)
         machine = table("", _flat(summary.get("machine", {})))
     sections: dict[str, str] = {"Result": result}
@@ -113,7 +113,7 @@ def _page(title: str, sections: Mapping[str, str]) -> str:
 
 
 def _embedded(figure: Figure) -> str:
-    """A figure as a picture that stands in the page itself."""
+    """Embed a figure in the page as an image."""
     image = io.BytesIO()
     with look():
         figure.savefig(image, format="svg", dpi=150, metadata={"Date": None})
@@ -142,7 +142,7 @@ def _result_of_trials(folder: RunFolder, summary: Mapping[str, Any]) -> str:
 
 
 def _weight_table(folder: RunFolder, trust: bool) -> str:
-    """Mean and standard deviation of the weights of each projection that learns, before and after."""
+    """Table of the mean and standard deviation of the weights of each plastic projection, before and after training."""
     config, _, after = restore(folder.path, trust=trust)
     rows = [
         (name, int(new.size), *(f"{np.mean(w):.4f} ± {np.std(w):.4f}" for w in (old, new)))
@@ -153,7 +153,7 @@ def _weight_table(folder: RunFolder, trust: bool) -> str:
 
 
 def _metrics_table(lines: list[dict[str, Any]]) -> str:
-    """All reports, folded away."""
+    """Table of all reports, collapsed."""
     names = list(dict.fromkeys(name for line in lines for name in line))
     rows = [["" if line.get(name) is None else line[name] for name in names] for line in lines]
     return f"<details><summary>{len(lines)} reports</summary>{table('', rows, names)}</details>"
@@ -165,7 +165,7 @@ def _how_to_repeat(config: RunConfig, summary: Mapping[str, Any]) -> str:
     installed = f"With eprop {version}, save" if version else "Save"
     text = (
         f"{installed} the configuration above as config.toml and run the command below. The same version gives the same "
-        "numbers, bit by bit, with any number of threads."
+        "bits, for any number of threads."
     )
     files = "".join(f"<li>{html.escape(file)}: sha256 {digest}</li>" for file, digest in config.task.sources().items())
     needed = f"<p>The run also needs these files:</p><ul>{files}</ul>" if files else ""

@@ -1,4 +1,4 @@
-"""Returns while a network learns from reward."""
+"""Returns of a network that learns from reward."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from eprop.plot.style import BLUE, GREEN, RED, WIDE, look, new_figure, thousands
 
 
 def draw_returns(metrics: Metrics, summary: dict[str, Any] | None = None, meaning: str = "") -> Figure:
-    """Mean return of the episodes that end between two reports, and the rate of the neurons, over steps of the environment.
+    """Draw the mean return of the episodes between two reports, and the firing rate, over steps of the environment.
 
     Parameters
     ----------
     metrics : sequence of dict
         The lines of ``metrics.jsonl``: samples (steps of the environment), return (None where no episode ended), rate (Hz).
     summary : dict, optional
-        Of the run: the returns with frozen weights are drawn at the end.
+        Summary of the run, for the returns with frozen weights at the end.
     meaning : str
-        Of a return, for the axis.
+        Meaning of a return, for the axis.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def draw_returns(metrics: Metrics, summary: dict[str, Any] | None = None, meanin
 
 
 def draw_returns_of_trials(trials: Sequence[tuple[Metrics, dict[str, Any]]], meaning: str = "") -> Figure:
-    """As `draw_returns`, of several trials: mean and standard deviation, each trial, and the test of each.
+    """Draw as `draw_returns` does, for several trials: mean and standard deviation, each trial, and the test of each.
 
     Raises
     ------

@@ -41,20 +41,21 @@ def draw_run(
 ) -> list[pathlib.Path]:
     """Draw the figures of a run, or of several trials.
 
-    Of a run ``learning_curve``, ``activity``, ``network`` and ``weights``; ``confusion`` of a classification, ``pattern`` where
-    readouts follow a target; ``returns`` and ``episode`` in place of curve and activity where a task is learned from reward. Of
-    several trials their ``learning_curve``, or ``returns``: each of them is a run that has figures of its own.
+    For a run, the figures are ``learning_curve``, ``activity``, ``network`` and ``weights``. A classification adds
+    ``confusion``, readouts with a target curve add ``pattern``. A task with reward has ``returns`` and ``episode`` instead of
+    curve and activity. For several trials there is only their ``learning_curve`` or ``returns``: each trial is a run with its
+    own figures.
 
     Parameters
     ----------
     path : path
-        The run's folder, or that of all trials.
+        Folder of the run, or of all trials.
     out : path, optional
-        Folder for the figures; ``figures`` in the run's folder if not given.
+        Folder for the figures. The default is ``figures`` in the run's folder.
     formats : sequence of str
-        ``"png"``, ``"pdf"``, ``"svg"``: each figure in each of them.
+        Formats, ``"png"``, ``"pdf"``, ``"svg"``; each figure is written in each of them.
     trust : bool
-        As of `restore`.
+        Argument of `restore`.
 
     Returns
     -------
@@ -82,7 +83,7 @@ def draw_run(
 
 
 def figures_of_run(path: str | pathlib.Path, *, trust: bool = False) -> dict[str, Figure]:
-    """The figures of a run, or of several trials, by name; see `draw_run`."""
+    """Make the figures of a run, or of several trials, by name; see `draw_run`."""
     run = RunFolder(path)
     seeds = run.read_trials()
     return _of_trials(run, seeds, trust) if seeds else _of_run(RunFolder.open(path), trust)
@@ -98,7 +99,7 @@ def _of_run(run: RunFolder, trust: bool) -> dict[str, Figure]:
     if isinstance(config.task, Control):
         return figures | _of_control(config, after, summary, metrics)
     if summary.get("confusion") and isinstance(config.task, Classification):
-        with parsing(str(run.summary), "is damaged", CheckpointError, "--resume writes it anew"):
+        with parsing(str(run.summary), "is damaged", CheckpointError, "--resume writes it again"):
             figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
     trial = config.data.unpack(config.task, checkpoint.example)
     first, last = (record_activity(config.task, simulator, trial) for simulator in (before, after))
@@ -116,7 +117,7 @@ def _of_run(run: RunFolder, trust: bool) -> dict[str, Figure]:
 def _of_control(
     config: RunConfig, simulator: Simulator, summary: dict[str, Any], metrics: list[dict[str, Any]]
 ) -> dict[str, Figure]:
-    """Figures of a run that was learned from reward."""
+    """Make the figures of a run with reward."""
     task, choice = cast("Control", config.task), cast("EpisodeChoice", config.data)
     episode = record_episode(task, simulator, choice.seed)
     figures = {"episode": draw_episode(episode, config.training.value_scale)}
@@ -138,7 +139,7 @@ def _of_trials(folder: RunFolder, seeds: Sequence[int], trust: bool) -> dict[str
 
 
 def _steps_of_trials(folder: RunFolder, seeds: Sequence[int], task: str) -> float | None:
-    """Steps of a sample that count, by the sample that one of the trials has kept."""
+    """Steps of a sample that count, from a sample that one of the trials has kept."""
     for run in map(folder.of_seed, seeds):
         if run.checkpoint.is_file():
             checkpoint = load_checkpoint(run.checkpoint)
@@ -150,7 +151,7 @@ def _steps_of_trials(folder: RunFolder, seeds: Sequence[int], task: str) -> floa
 
 
 def steps_of(window: np.ndarray) -> float:
-    """Steps of a sample that count, by their weights in the learning window, (n_steps,)."""
+    """Steps of a sample that count: the sum of the weights of the learning window, (n_steps,)."""
     return float(np.abs(window).sum())
 
 
@@ -160,13 +161,13 @@ def loss_unit(network: Network) -> str:
 
 
 def weight_changes(before: Simulator, after: Simulator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Weights of all projections that learn, mV, in two simulators of one network."""
+    """Weights of all plastic projections, mV, in two simulators of the same network."""
     names = [p.name for p in before.network.projections if not isinstance(p.rule, Static)]
     return {name: (before.connections(name)[2], after.connections(name)[2]) for name in names}
 
 
 def figure_of(ax: Any) -> Figure:
-    """The figure to which axes belong."""
+    """Return the figure of the axes."""
     figure = ax.get_figure()
     assert isinstance(figure, Figure)
     return figure

@@ -13,13 +13,13 @@ from eprop.errors import ParameterError
 from eprop.network import FeedbackProjection, Network, Population, Projection
 from eprop.plot.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, look, new_axes
 
-#: Colours of projections by their rules; others are drawn as the last one.
+#: Colours of projections by rule; the last one is for other rules.
 _RULES = {"Static": GREY, "EProp": BLUE, "EPropPlus": GREEN, "STDP": ORANGE, "": PURPLE}
 _FILLS = {"source": "#F2F2F2", "neuron": "#E3EEF6", "readout": "#FBEBD3"}
-#: Size of a box and distances between the centres of boxes, in units of the axes; inches of a unit.
+#: Size of a box and distances between the centres of boxes, in units of the axes; length of a unit in inches.
 _WIDTH, _HEIGHT, _ACROSS, _DOWN, _INCH = 1.3, 0.62, 2.3, 1.5, 0.92
 
-#: How far the arcs of feedback bend.
+#: Curvature of the feedback arcs.
 _ARC = 0.35
 
 Place = tuple[float, float]
@@ -28,15 +28,15 @@ Place = tuple[float, float]
 def network(net: Network, ax: Axes | None = None) -> Axes:
     """Draw populations, projections and feedback of a network.
 
-    Sources are on the left, readouts on the right, neurons between them by the number of projections from the sources.
-    A line that ends in a dot is a projection whose initial weights are never positive.
+    Sources are on the left, readouts on the right. The position of neurons between them is the number of projections from the
+    sources. A line that ends in a dot is a projection whose initial weights are never positive.
 
     Parameters
     ----------
     net : Network
-        Of a simulator, its ``network``.
+        Network to draw; a simulator has it as ``simulator.network``.
     ax : Axes, optional
-        A new figure if not given.
+        The default is a new figure.
 
     Returns
     -------
@@ -45,19 +45,19 @@ def network(net: Network, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ParameterError
-        If it is no network, or has no population.
+        If ``net`` is not a network, or has no population.
 
     Examples
     --------
     >>> ep.plot.network(net).figure.savefig("network.pdf")
     """
     if not isinstance(net, Network):
-        raise ParameterError(f"plot.network needs a Network, got {net!r:.60}; of a simulator, take simulator.network")
+        raise ParameterError(f"plot.network needs a Network, got {net!r:.60}; for a simulator, give simulator.network")
     if not net.populations:
         raise ParameterError("plot.network: the network has no population yet; add one with net.add(...)")
     places = _places(net)
     left, right = min(x for x, _ in places.values()) - 1.0, max(x for x, _ in places.values()) + 1.0
-    # Below a box there may be an arc of feedback, above it a loop.
+    # Leave room for feedback arcs below a box, and for loops above it.
     spans = [abs(places[f.pre.name][0] - places[f.post.name][0]) for f in net.feedback_projections]
     low = min(y for _, y in places.values()) - 0.5 - 0.5 * _ARC * max(spans, default=0.0)
     high = max(y for _, y in places.values()) + 0.85
@@ -79,7 +79,7 @@ def network(net: Network, ax: Axes | None = None) -> Axes:
 
 
 def _places(net: Network) -> dict[str, Place]:
-    """Centre of each box, in columns from the sources to the readouts."""
+    """Centre of each box: columns from the sources to the readouts."""
     columns: dict[int, list[str]] = defaultdict(list)
     for population, depth in zip(net.populations, _depths(net), strict=True):
         columns[depth].append(population.name)
@@ -91,7 +91,7 @@ def _places(net: Network) -> dict[str, Place]:
 
 
 def _depths(net: Network) -> list[int]:
-    """Projections from the sources to each population of neurons; readouts are last."""
+    """Number of projections from the sources to each population of neurons; readouts are last."""
     depth = {p.name: 0 for p in net.populations if p.model.role == "source"}
     edge = list(depth)
     while edge:
@@ -129,18 +129,18 @@ def _draw_projections(ax: Axes, net: Network, places: dict[str, Place]) -> None:
 
 
 def _draw_loop(ax: Axes, projection: Projection, place: Place, number: int) -> None:
-    """From a population to itself: a loop above its box, wider ones around it."""
+    """Draw a projection from a population to itself: a loop above its box; further loops are wider."""
     half, x, top = 0.14 + 0.1 * number, place[0] - 0.36, place[1] + _HEIGHT / 2
     _add_arrow(ax, (x - half, top), (x + half, top), projection, -1.5)
     _label(ax, (x, top + 1.5 * half + 0.13), projection)
 
 
 def _draw_arrow(ax: Axes, projection: Projection, start: Place, end: Place, number: int, bent: bool) -> None:
-    """From box to box; bent where there is another one, or a box between them."""
+    """Draw an arrow from box to box; bend it to avoid another arrow, or a box between them."""
     (x0, y0), (x1, y1) = start, end
     far = abs(x1 - x0) > 1.5 * _ACROSS
     bend = 0.14 * number
-    if x0 == x1:  # above each other: those up beside those down
+    if x0 == x1:  # boxes above each other: upward and downward arrows side by side
         up = y1 > y0
         side, shift = (_HEIGHT / 2, 0.28) if up else (-_HEIGHT / 2, 0.04)
         a, b = (x0 + shift, y0 + side), (x1 + shift, y1 - side)
@@ -150,19 +150,19 @@ def _draw_arrow(ax: Axes, projection: Projection, start: Place, end: Place, numb
         a, b = (x0 + side, y0), (x1 - side, y1)
         bend += (0.12 if bent else 0.0) + (0.25 if far else 0.0)
     _add_arrow(ax, a, b, projection, -bend)
-    # The middle of the arc: to the left of the way from a to b.
+    # Label the middle of the arc, which lies to the left of the line from a to b.
     _label(ax, ((a[0] + b[0] - bend * (b[1] - a[1])) / 2, (a[1] + b[1] + bend * (b[0] - a[0])) / 2), projection)
 
 
 def _label(ax: Axes, place: Place, projection: Projection) -> None:
-    """The rule of connections, on the arrow."""
+    """Write the connection rule on the arrow."""
     if text := _connections(projection):
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
         ax.text(*place, text, ha="center", va="center", fontsize=5.5, color="#444444", bbox=box, zorder=2.5)
 
 
 def _add_arrow(ax: Axes, a: Place, b: Place, projection: Projection, bend: float) -> None:
-    """An arrow, or a line that ends in a dot."""
+    """Draw an arrow, or a line that ends in a dot."""
     inhibits, colour = _inhibits(projection), _colour(projection)
     ax.add_patch(
         FancyArrowPatch(
@@ -185,7 +185,7 @@ def _draw_feedback(ax: Axes, feedback: FeedbackProjection, places: dict[str, Pla
 
 
 def _inhibits(projection: Projection) -> bool:
-    """Whether no initial weight is positive, and some are negative."""
+    """Whether no initial weight is positive, and some weights are negative."""
     weight = projection.weight
     values = getattr(weight, "values", None)
     low, high = (float(values.min()), float(values.max())) if values is not None else weight.ends  # type: ignore[union-attr]
@@ -193,7 +193,7 @@ def _inhibits(projection: Projection) -> bool:
 
 
 def _connections(projection: Projection) -> str:
-    """The rule of connections in words; nothing for all-to-all."""
+    """Connection rule in words; empty for all-to-all."""
     name = type(projection.connectivity).__name__
     facts = {"AllToAll": "", "OneToOne": "one to one", "Explicit": "explicit"}
     if name in facts:
@@ -210,7 +210,7 @@ def _colour(projection: Projection) -> str:
 
 
 def _entries(net: Network) -> list[Any]:
-    """What colours and lines mean, of those that there are."""
+    """Legend entries for the colours and lines that occur."""
     rules = {type(p.rule).__name__: _colour(p) for p in net.projections}
     entries: list[Any] = [
         Line2D([], [], color=colour, lw=1.3, label=f"{name} synapses") for name, colour in rules.items()

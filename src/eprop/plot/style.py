@@ -1,4 +1,4 @@
-"""One look for all figures: small sans-serif type, thin lines, colours that everybody can tell apart."""
+"""The style of all figures: small sans-serif type, thin lines, colours for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from eprop.errors import OutputError, ParameterError
 from eprop.files import written_aside
 
-#: Colours of Okabe and Ito (2008), safe for colour-blind readers and in grey print.
+#: Colours of Okabe and Ito (2008), distinguishable for colour-blind readers and in grey print.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
 GREY, PALE = "#777777", "#BBBBBB"
-#: Width of a page's two columns, inches.
+#: Width of a page with two columns, inches.
 WIDE = 7.2
 DPI = 150
 
@@ -51,10 +51,10 @@ _STYLE: Any = {
     "ytick.major.size": 3.0,
     "xtick.minor.size": 1.5,
     "ytick.minor.size": 1.5,
-    # Text in a PDF stays text, in a font that journals accept.
+    # Text in a PDF stays text, in a font type that journals accept.
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
-    # Names of parts in an SVG do not depend on chance.
+    # A fixed salt makes the names of elements in an SVG reproducible.
     "svg.hashsalt": "eprop",
     "mathtext.default": "it",
     "mathtext.fontset": "dejavusans",
@@ -62,39 +62,39 @@ _STYLE: Any = {
 
 
 def look() -> AbstractContextManager[None]:
-    """Context in which figures are made; what the user has set for his own figures stays as it is."""
+    """Context with the style of the package; the user's own settings stay unchanged."""
     return mpl.rc_context(_STYLE)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of its own, in inches: no window, no entry in pyplot's list, whatever backend the user chose."""
+    """Make a figure, in inches: no window, no entry in pyplot's list, independent of the user's backend."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def new_axes(ax: Axes | None, width: float, height: float) -> Axes:
-    """``ax``, or the axes of a new figure."""
+    """Return ``ax``, or the axes of a new figure."""
     return new_figure(width, height).add_subplot() if ax is None else ax
 
 
 def thousands() -> FuncFormatter:
-    """Numbers of an axis as 20,000."""
+    """Format numbers of an axis as 20,000."""
     return FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
 def whole_numbers() -> MaxNLocator:
-    """Ticks where Matplotlib would have them, but none between two samples."""
+    """Ticks at whole numbers only."""
     return MaxNLocator("auto", steps=(1, 2, 2.5, 5, 10), integer=True)
 
 
 class _Decades(LogLocator):
-    """Ticks of each decade, at the first of some choices that gives an axis at least three of them."""
+    """Ticks of each decade, from the first choice that gives at least three ticks on the axis."""
 
     def __init__(self, choices: Sequence[Sequence[float]]) -> None:
         super().__init__(base=10)
         self._choices = choices
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
-        """All ticks about a range; of one that is shorter than the finest choice, as on a linear axis."""
+        """All ticks around a range; a range shorter than the finest choice gets the ticks of a linear axis."""
         for subs in self._choices:
             self.set_params(subs=subs)
             ticks = super().tick_values(vmin, vmax)
@@ -104,7 +104,7 @@ class _Decades(LogLocator):
 
 
 def plain(axis: Axis, powers: bool = False) -> None:
-    """Plain numbers on an axis that is logarithmic, at 1, 2, 5, 10, ..., or at powers of ten if there are enough of them."""
+    """Show plain numbers on a logarithmic axis, at 1, 2, 5, 10, ..., or at powers of ten if there are enough of them."""
     subs = ((1.0,), (1.0, 2.0, 5.0), (1.0, 2.0, 3.0, 5.0, 7.0), range(1, 10))
     axis.set_major_locator(_Decades(subs if powers else subs[1:]))
     axis.set_major_formatter(FuncFormatter(_plain))
@@ -118,7 +118,7 @@ def _plain(value: float, _: Any = None) -> str:
 def decades(ax: Axes, zero_below: float | None = None) -> None:
     """Make the vertical axis logarithmic, with plain numbers at 1, 2, 5, 10, ...
 
-    A logarithmic axis has no zero: with ``zero_below``, the axis is linear from there down to zero.
+    A logarithmic axis has no zero: with ``zero_below``, the axis is linear from that value down to zero.
     """
     if zero_below is None:
         ax.set_yscale("log")
@@ -132,9 +132,9 @@ def decades(ax: Axes, zero_below: float | None = None) -> None:
 
 
 def letter(where: Axes | Figure | SubFigure, name: str, left: float = 32.0) -> None:
-    """The letter of a panel, bold, in its upper left corner.
+    """Write the letter of a panel, bold, in its upper left corner.
 
-    Above axes it stands ``left`` points beside them, over the label; panels with several axes are parts of a figure.
+    Above axes, the letter stands ``left`` points to the left, above the label. A panel with several axes is a subfigure.
     """
     font: Any = {"fontweight": "bold", "fontsize": 10.0}
     if isinstance(where, Axes):
@@ -144,38 +144,40 @@ def letter(where: Axes | Figure | SubFigure, name: str, left: float = 32.0) -> N
 
 
 def check_picture(path: str | pathlib.Path) -> str:
-    """Kind of picture that a name asks for, such as ``"png"``; to be called before what is drawn is computed.
+    """Return the format of a picture from its name, such as ``"png"``; call this before a long computation.
 
     Raises
     ------
     ParameterError
-        If Matplotlib writes no such pictures.
+        If Matplotlib cannot write this format.
     OutputError
-        If the folder is missing.
+        If the folder does not exist.
     """
     path = pathlib.Path(path)
     kind = path.suffix.lstrip(".").lower() or "png"
     if kind not in FigureCanvasBase.filetypes:
         raise ParameterError(
-            f"{path}: no picture is written as {path.suffix}; give a name that ends with .png, .pdf or .svg"
+            f"{path}: the format {path.suffix} is not available; give a name that ends with .png, .pdf or .svg"
         )
     if not path.parent.is_dir():
-        raise OutputError(f"{path}: cannot be written: there is no folder {path.parent}; make it, or choose another")
+        raise OutputError(
+            f"{path}: cannot be written: the folder {path.parent} does not exist; make it, or choose another"
+        )
     return kind
 
 
 def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Path:
-    """Write a PNG, PDF or SVG, by the ending of the name; whole or not at all.
+    """Write a PNG, PDF or SVG, by the ending of the name; completely or not at all.
 
     Raises
     ------
     ParameterError
-        If the name has another ending, that Matplotlib does not know.
+        If Matplotlib does not know the ending.
     OutputError
-        If the folder is missing, or the disk is full or not writable.
+        If the folder does not exist, or the disk is full or not writable.
     """
     kind = check_picture(path)
-    # Without a date, so that the same numbers give the same file.
+    # No date, so that the same numbers give the same file.
     metadata: Any = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
     picture = io.BytesIO()
     with look():

@@ -28,27 +28,27 @@ from eprop.plot.curves import (
 from eprop.plot.style import BLUE, GREEN, ORANGE, RED, WIDE, decades, letter, look, new_figure
 from eprop.training.trials import spread_of, summarise
 
-# The metrics of a trial and its summary, which is empty if the trial did not come to its end.
+# The metrics of a trial and its summary, which is empty if the trial did not finish.
 Trial = tuple[Metrics, dict[str, Any]]
 
 
 def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "", steps: float | None = None) -> Figure:
-    """Error and loss of several trials over the samples learned, mean and standard deviation, and their tests beside them.
+    """Draw error and loss of several trials over the learned samples: mean and standard deviation, with the tests beside them.
 
-    Mean and spread are those of the trials that came to their end, as are the tests; of all, as long as none has. Each trial
-    is a thin line, the others as well.
+    Mean, standard deviation and tests are those of the finished trials, or of all trials if none has finished. Each trial is
+    a thin line, finished or not.
 
     Parameters
     ----------
     trials : sequence of (metrics, summary)
-        As for `draw_learning_curve`; the summary of a trial is empty where it has not come to its end, and so are its metrics
-        where it has not begun. One has.
+        As for `draw_learning_curve`. The summary of an unfinished trial is empty, and so are the metrics of a trial that has
+        not started. At least one trial has started.
     score : str
-        Name of what is shown as error.
+        Name of the error on the axis.
     unit : str
-        Of the loss.
+        Unit of the loss.
     steps : float, optional
-        Steps of a sample in the learning window: losses are shown per step; per sample if not given.
+        Steps of a sample in the learning window, to show losses per step. The default shows losses per sample.
 
     Returns
     -------
@@ -57,11 +57,11 @@ def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "", s
     Raises
     ------
     ParameterError
-        If no trial has begun.
+        If no trial has started.
     """
     if not any(metrics for metrics, _ in trials):
         raise ParameterError(
-            f"draw_trials: none of {len(trials)} trials has reported anything; give one that has begun"
+            f"draw_trials: none of {len(trials)} trials has reported anything; give a trial that has started"
         )
     curves = _Curves(trials)
     known = any(knows_errors(metrics) for metrics, _ in trials)
@@ -92,7 +92,7 @@ def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "", s
 
 
 class _Curves:
-    """The curves of all trials, and which of them a mean is taken of."""
+    """The curves of all trials, and the trials whose mean is drawn."""
 
     def __init__(self, trials: Sequence[Trial]):
         self.wanted = len(trials)
@@ -103,7 +103,7 @@ class _Curves:
 
     @property
     def title(self) -> str:
-        """What the lines are."""
+        """Meaning of the lines."""
         if self.wanted == 1:
             return "one trial"
         count = len(self.averaged)
@@ -114,13 +114,13 @@ class _Curves:
 
     @property
     def training(self) -> str:
-        """Label of a curve of training."""
+        """Label of a training curve."""
         return "training, moving average" if self.width > 1 else "training"
 
     def draw(
         self, ax: Axes, name: str, color: str, label: str, *, factor: float = 1.0, width: int = 1, **line: Any
     ) -> list[float]:
-        """Draw a value of the metrics, each a mean of ``width``; returns the values that are to be seen."""
+        """Draw a value of the metrics as a moving average of ``width`` reports; return the drawn values."""
         each = [self._smoothed(trial, name, factor, width) for trial in self.trials]
         if not any(x.size for x, _ in each):
             return []
@@ -139,10 +139,10 @@ class _Curves:
 
 
 def _at_the_same_places(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Curves at the same places, shapes ``(n,)`` and ``(curves, n)``.
+    """Interpolate curves to common positions, shapes ``(n,)`` and ``(curves, n)``.
 
-    Trials report at the same samples, unless they pass over some (`Training.skip_easy`), and end together, unless they were
-    stopped. Where one ends, the mean would jump to that of the others: it ends there too.
+    Trials report at the same samples, unless they skip some (`Training.skip_easy`), and end together, unless they were
+    stopped. The result ends with the shortest curve, because the mean over the rest would jump there.
     """
     shortest = min((x for x, _ in curves), key=lambda x: x[-1] if x.size else -np.inf)
     if not shortest.size:
@@ -152,7 +152,7 @@ def _at_the_same_places(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tupl
 
 
 class _Tests:
-    """Scores (per cent) and losses of all trials that came to their end."""
+    """Scores (per cent) and losses of all finished trials."""
 
     def __init__(self, finished: Sequence[dict[str, Any]], factor: float):
         self.scores = 100 * np.array([summary["test_error"] for summary in finished])
@@ -161,11 +161,11 @@ class _Tests:
 
     @property
     def shown(self) -> list[float]:
-        """The scores that are to be seen."""
+        """The drawn scores."""
         return [*self.scores, self.scores.mean() + self.spread] if self.scores.size else []
 
     def draw(self, axes: np.ndarray, score: str) -> None:
-        """Draw the scores, with their mean in figures, and the losses below them; or the scores, on a scale of their own."""
+        """Draw the scores, with their mean as a number, and the losses below; without losses, the scores on their own scale."""
         top, bottom = axes[0], axes[-1]
         if top is bottom:
             top.set_ylim(0.0, 1.15 * max(self.shown) or 1.0)
@@ -179,9 +179,9 @@ class _Tests:
 
 
 def _panels(figure: Figure, known: bool, tested: bool) -> np.ndarray:
-    """Axes of shape (1 or 2, 1 or 2): errors, if they are known, above losses; to the right, the tests.
+    """Axes of shape (1 or 2, 1 or 2): errors, if known, above losses; tests on the right.
 
-    What is side by side has one scale, but for losses beside errors, where no others are known.
+    Axes side by side share a scale, except losses beside errors, if there are no other losses.
     """
     axes: np.ndarray = figure.subplots(
         2 if known else 1, 2 if tested else 1, squeeze=False, sharex="col", sharey="row" if known else False,

@@ -1,4 +1,4 @@
-"""Weights before against after training."""
+"""Weights before and after training."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from matplotlib.ticker import LogLocator, NullLocator
 from eprop.errors import ParameterError
 from eprop.plot.style import BLUE, GREY, WIDE, letter, look, new_axes, new_figure
 
-#: More connections than this are drawn as a density.
+#: Draw a density instead of points for more connections than this.
 MANY = 3000
-#: Panels side by side; more are wrapped into rows, where each still has room for its labels.
+#: Panels per row, so that each has room for its labels.
 ACROSS = 3
-# Without its lightest shades, so that single connections can be seen on white.
+# Without the lightest shades, so that single connections are visible on white.
 _BLUES = ListedColormap(colormaps["Blues"](np.linspace(0.3, 1.0, 256)))
 
 
 def draw_weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """One panel for each projection.
+    """Draw one panel for each projection.
 
     Parameters
     ----------
     changes : mapping of str to (before, after)
-        Weights of a projection's connections, mV, in the same order. Those that are not finite, before or after, are counted
-        and not drawn.
+        Weights of a projection's connections, mV, in the same order. Weights that are not finite, before or after, are counted
+        but not drawn.
 
     Returns
     -------
@@ -43,14 +43,14 @@ def draw_weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure
     Raises
     ------
     ParameterError
-        If there are not as many before as after.
+        If the numbers of weights before and after differ.
     """
     rows = math.ceil(len(changes) / ACROSS)
     with look():
         figure = new_figure(WIDE, 2.9 if rows <= 1 else 2.7 * rows)
         layout = figure.get_layout_engine()
         assert isinstance(layout, ConstrainedLayoutEngine)
-        layout.set(hspace=0.06)  # the titles of a row from the labels above
+        layout.set(hspace=0.06)  # space between the titles of a row and the labels above
         axes = draw_weight_panels(figure, changes)
         if len(axes) > 1:
             for ax, name in zip(axes, ascii_lowercase, strict=False):
@@ -63,7 +63,7 @@ def draw_weight_panels(
     changes: Mapping[str, tuple[np.ndarray, np.ndarray]],
     names: Mapping[str, str] | None = None,
 ) -> np.ndarray:
-    """As `draw_weights`, into a figure or a part of one, perhaps under other names; returns the axes."""
+    """Draw into a figure or a part of one as `draw_weights` does, perhaps under other names; return the axes."""
     axes = _panels(figure, len(changes))
     for ax, (name, (before, after)) in zip(axes, changes.items(), strict=True):
         _check_pair(name, before, after)
@@ -77,7 +77,7 @@ def draw_weight_panels(
 
 
 def _panels(figure: Figure | SubFigure, count: int) -> np.ndarray:
-    """``count`` axes in rows that are as even as they can be, shape ``(count,)``."""
+    """Make ``count`` axes in rows of nearly equal length, shape ``(count,)``."""
     rows = max(math.ceil(count / ACROSS), 1)
     axes: np.ndarray = figure.subplots(rows, max(math.ceil(count / rows), 1), squeeze=False).ravel()
     for spare in axes[count:]:
@@ -86,13 +86,13 @@ def _panels(figure: Figure | SubFigure, count: int) -> np.ndarray:
 
 
 def draw_distribution(ax: Axes, edges: np.ndarray, trials: np.ndarray, color: str, label: str, **line: Any) -> None:
-    """Density of weights over trials: the mean as steps, one standard deviation to either side as a band.
+    """Draw the density of weights over trials: the mean as steps, one standard deviation to either side as a band.
 
     Parameters
     ----------
     ax : Axes
     edges : ndarray, shape (n + 1,)
-        Of the bins, mV.
+        Edges of the bins, mV.
     trials : ndarray, shape (trials, n)
         Densities, 1/mV.
     color, label : str
@@ -109,7 +109,7 @@ def draw_distribution(ax: Axes, edges: np.ndarray, trials: np.ndarray, color: st
 
 
 def draw_weight_change(before: np.ndarray, after: np.ndarray, ax: Axes | None = None) -> Axes:
-    """Weights after training over those before; on the diagonal nothing has changed."""
+    """Draw weights after training over weights before; unchanged weights lie on the diagonal."""
     _check_pair("draw_weight_change", before, after)
     with look():
         ax = new_axes(ax, 2.8, 2.8)
@@ -122,20 +122,20 @@ def draw_weight_change(before: np.ndarray, after: np.ndarray, ax: Axes | None = 
 def _check_pair(where: str, before: np.ndarray, after: np.ndarray) -> None:
     if np.shape(before) != np.shape(after):
         raise ParameterError(
-            f"{where}: there must be as many weights before as after, in the same order; got {np.size(before)} and "
+            f"{where}: the numbers of weights before and after must be equal, in the same order; got {np.size(before)} and "
             f"{np.size(after)}"
         )
 
 
 def _finite(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights that are finite before and after: others, as of a training that diverged, have no place on an axis."""
+    """Select weights that are finite before and after; weights of a diverged training cannot be drawn."""
     before, after = np.asarray(before, float), np.asarray(after, float)
     finite = np.isfinite(before) & np.isfinite(after)
     return before[finite], after[finite]
 
 
 def _draw(ax: Axes, before: np.ndarray, after: np.ndarray) -> None:
-    """Points or hexagons, and the diagonal."""
+    """Draw points or hexagons, and the diagonal."""
     before, after = _finite(before, after)
     top = 1.05 * max(float(np.abs(before).max(initial=0.0)), float(np.abs(after).max(initial=0.0)), 1e-6)
     if before.size > MANY:
@@ -153,7 +153,7 @@ def _draw(ax: Axes, before: np.ndarray, after: np.ndarray) -> None:
 
 
 def _explain_colours(ax: Axes, hexes: PolyCollection) -> None:
-    """A small bar within the axes."""
+    """Add a small colour bar inside the axes."""
     place = ax.inset_axes((0.62, 0.14, 0.34, 0.03))
     bar = ax.figure.colorbar(hexes, cax=place, orientation="horizontal")
     bar.outline.set_visible(False)

@@ -128,7 +128,7 @@ def test_the_cost_of_an_event_needs_a_mode_with_events(monkeypatch):
     assert "cutoff" in EventCostConfig().quantities
     assert EventCostConfig(mode="stdp").quantities == ("interval", "neurons", "indegree")
     monkeypatch.setattr(costs, "run_scaling", lambda config: pytest.fail("measured"))
-    with pytest.raises(ParameterError, match=r"cutoff changes nothing: mode is stdp, it is varied with mode eprop\+"):
+    with pytest.raises(ParameterError, match=r"cutoff has no effect in mode stdp: vary it with mode eprop\+"):
         costs.event_cost(EventCostConfig(mode="stdp"), ["cutoff"])
 
 
@@ -173,8 +173,8 @@ def test_memory_is_compared_only_where_it_was_measured(monkeypatch):
     assert "peak memory 828 MiB 828 MiB" in said
     text = " ".join(said)
     assert "synaptic events 10,000 9,999 expected" in said
-    assert "of eprop what its arrays hold, of NEST what its process grew by" in text
-    assert "the process of eprop grew by less than its arrays hold" in text
+    assert "for eprop the bytes of its arrays, for NEST the growth of its process" in text
+    assert "the process of eprop grew by less than the size of its arrays" in text
     assert (
         "resident_bytes_per_synapse" not in json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)["ratios"]
     )

@@ -275,7 +275,7 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     )
     done = run("train", "nmnist", "--resume", out, "--epochs", "3")
     assert done.exit_code == 2
-    assert "--resume takes everything from the run: leave out --epochs" in done.stderr
+    assert "--resume takes all settings from the run: leave out --epochs" in done.stderr
 
 
 # ------------------------------------------------------------------------------------------------------- what is wrong
@@ -326,8 +326,8 @@ def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: p
 @pytest.mark.parametrize(
     ("figure", "message"),
     [
-        ("x.foo", "x.foo: no picture is written as .foo; give a name that ends with .png, .pdf or .svg"),
-        ("none/x.png", "none/x.png: cannot be written: there is no folder none"),
+        ("x.foo", "x.foo: the format .foo is not available; give a name that ends with .png, .pdf or .svg"),
+        ("none/x.png", "none/x.png: cannot be written: the folder none does not exist"),
     ],
 )
 def test_a_picture_that_cannot_be_is_refused_before_anything_is_measured(
@@ -414,7 +414,7 @@ def test_a_full_disk_ends_a_run_and_leaves_nothing(
     monkeypatch.setattr(os, "fsync", full)
     done = run("train", "nmnist", "--data", data, *SMALL, "--out", tmp_path / "run", "--no-figures")
     assert done.exit_code == 2
-    assert "cannot be written: the disk is full; free some room, or write elsewhere" in done.stderr
+    assert "cannot be written: the disk is full; free some space, or write elsewhere" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

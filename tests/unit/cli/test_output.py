@@ -63,7 +63,7 @@ def test_what_takes_a_single_process_is_refused_on_several_ranks(
     monkeypatch.setattr("eprop.parallel.end_ranks", lambda *_: None)
     done = run(*words)
     assert done.exit_code == 2
-    assert done.stderr == "eprop: error: this command takes a single process: leave out mpiexec\n"
+    assert done.stderr == "eprop: error: this command runs in a single process: leave out mpiexec\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,9 +215,9 @@ def test_a_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: path
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--neurons", "10", "--set", "neurons=20"], "--neurons 10 and --set neurons=20: which of them? Leave out one"),
+        (["--neurons", "10", "--set", "neurons=20"], "--neurons 10 and --set neurons=20 contradict each other: leave out one"),
         (["--set", "neurons=20", "--set", "task.neurons=30"], "--set neurons=20 and --set task.neurons=30: which of"),
-        (["--test-data", "x", "--set", 'test_data=["y"]'], "--test-data x and --set test_data=['y']: which of them?"),
+        (["--test-data", "x", "--set", 'test_data=["y"]'], "--test-data x and --set test_data=['y'] contradict each other"),
         # The same twice is no contradiction.
         (["--neurons", "0", "--set", "neurons=0", "--set", "task.neurons=0"], "neurons must be >= 1, got 0"),
         (["--test-data", "x", "--set", 'test_data=["x"]'], "x: no such folder"),

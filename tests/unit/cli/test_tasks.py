@@ -147,7 +147,7 @@ def test_a_run_whose_figures_cannot_be_drawn_is_complete(monkeypatch: pytest.Mon
     monkeypatch.setattr("eprop.plot.draw_run", exploded)
     done = run("train", *PATTERN, "--out", "out", "--json")
     assert done.exit_code == 0
-    assert "warning: out: is complete and kept, but its figures could not be drawn: run: a m" in done.stderr
+    assert "warning: out: the run is complete and kept, but its figures could not be drawn: run: a m" in done.stderr
     assert json.loads(done.stdout)["run"] == "out"
     done = run("train", *PATTERN, "--out", "trials", "--trials", 1, "--jobs", 1, "--json")
     assert done.exit_code == 0
@@ -156,7 +156,7 @@ def test_a_run_whose_figures_cannot_be_drawn_is_complete(monkeypatch: pytest.Mon
 
 
 def test_a_task_of_ones_own() -> None:
-    assert run("new-task", "my-own").stdout == "my_own.py: written; run it with: eprop train my_own.py\n"
+    assert run("new-task", "my-own").stdout == "my_own.py: written; to run the task: eprop train my_own.py\n"
     assert run("new-task", "my-own").exit_code == 2
     words = ["--set", "neurons=10", "--epochs", 1, "--threads", 1]
     done = run("train", "my_own.py", *words)
@@ -197,7 +197,7 @@ def test_a_mistake_in_the_file_of_a_task_is_told_with_its_line() -> None:
         (["own.py"], "own.py: no such file"),
         (["pattern-generation", "--rule", "eprop-plus"], "got 'eprop-plus'; did you mean 'eprop+'?"),
         (["pattern-generation", "--rule", "e-prop"], "got 'e-prop'; did you mean 'eprop'?"),
-        (["pattern-generation", "--config", "/dev/null"], "/dev/null: cannot be read: it is a device, no regular file"),
+        (["pattern-generation", "--config", "/dev/null"], "/dev/null: cannot be read: it is a device, not a regular file"),
     ],
 )
 def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: pathlib.Path) -> None:
@@ -215,7 +215,7 @@ def test_a_run_that_does_not_tell_its_task() -> None:
         done = run("train", *words)
         assert done.exit_code == 2
         text = re.sub(r"[\s│]+", " ", done.stderr)
-        assert "the run does not tell its task: none/config.toml: cannot be read: No such file or directory" in text
+        assert "cannot read the task of the run: none/config.toml: cannot be read: No such file or directory" in text
     assert "No such option: --seed" in run("train", "--seed", 1).stderr
     assert "requires an argument" in run("train", "nmnist", "--resume").stderr
     assert "give the folder of the run, as in --resume runs/" in re.sub(r"[\s│]+", " ", run("train", "--resume").stderr)

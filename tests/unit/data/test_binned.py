@@ -101,7 +101,7 @@ def test_one_polarity_ignores_p():
         (
             [(np.array([(0, 0, 0.25, 0)]), 1)],
             {},
-            "sample 0: event field t must be whole microseconds, got 0.25; of seconds",
+            "sample 0: event field t must be whole microseconds, got 0.25; for seconds",
         ),
         (3, {}, "iterable"),
     ],

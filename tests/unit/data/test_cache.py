@@ -131,7 +131,7 @@ def test_damaged_entries_are_made_anew(tmp_path, damage):
     damage(entry)
     with pytest.raises(DataError, match="delete the folder"):
         load_dataset(entry)
-    with pytest.warns(CacheWarning, match="made anew"):
+    with pytest.warns(CacheWarning, match="made again"):
         again = cached({}, maker, tmp_path)
     assert maker.calls == 2
     assert same(again, made())
@@ -141,7 +141,7 @@ def test_damaged_entries_are_made_anew(tmp_path, damage):
 
 @pytest.mark.parametrize(
     ("code", "advice"),
-    [(errno.ENOSPC, "the disk is full; free some room.*bytes are wanted"), (errno.EROFS, "cannot be written")],
+    [(errno.ENOSPC, "the disk is full; free some space.*bytes are needed"), (errno.EROFS, "cannot be written")],
 )
 def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, code, advice):
     real, calls = cache._save_array, []
@@ -232,7 +232,7 @@ def test_a_folder_of_others_is_not_replaced(tmp_path):
     save_dataset(made(), tmp_path / "thesis")  # it is empty
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "chapter").write_text("1")
-    with pytest.raises(DataError, match="book: holds no data set that could be replaced, but other files"):
+    with pytest.raises(DataError, match="book: holds other files than a data set, which will not be replaced"):
         save_dataset(made(), tmp_path / "book")
     assert (tmp_path / "book" / "chapter").read_text() == "1"
 
@@ -253,7 +253,7 @@ def test_an_entry_may_be_replaced(tmp_path):
 
 
 def test_a_missing_data_set_and_a_bad_place_are_refused(tmp_path):
-    with pytest.raises(DataError, match="no readable data set"):
+    with pytest.raises(DataError, match="is not a readable data set"):
         load_dataset(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):

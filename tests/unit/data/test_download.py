@@ -165,7 +165,7 @@ def test_a_server_that_is_not_there_is_named_after_all_attempts(tmp_path):
 
 def test_a_full_disk_is_seen_beforehand(server, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=1000))
-    with pytest.raises(DataError, match=r"file.part: .* are wanted, but the disk of .* has 1,000 bytes left"):
+    with pytest.raises(DataError, match=r"file.part: needs .*, but the disk of .* has only 1,000 bytes left"):
         download(server.url, tmp_path / "file", **QUICK)
 
 
@@ -246,15 +246,15 @@ def test_wrong_archives_are_explained(server, tmp_path, content, message):
     server.content = content
     with pytest.raises(DataError, match=message) as caught:
         fetch(server, tmp_path)
-    assert "by hand at https://data.mendeley.com/datasets/468j46mzdv" in str(caught.value)
-    assert f"put them into {tmp_path}" in str(caught.value)
+    assert "by hand from https://data.mendeley.com/datasets/468j46mzdv" in str(caught.value)
+    assert f"into {tmp_path}" in str(caught.value)
     assert not (tmp_path / "Test.zip").exists()
     assert not list(tmp_path.glob("*.part"))
 
 
 def test_without_internet_it_says_what_to_do_by_hand(server, tmp_path):
     server.plan = [503] * 3
-    with pytest.raises(DataError, match=r"HTTP 503.*Or get Train.zip and Test.zip by hand"):
+    with pytest.raises(DataError, match=r"HTTP 503.*Or download Train.zip and Test.zip by hand"):
         fetch(server, tmp_path)
 
 

@@ -70,7 +70,7 @@ DAMAGED = {
     "header": ("labels", b"\0\0", "too few for an idx header"),
     "magic": ("labels", image_bytes(), "magic number at byte 0 is 2051, expected 2049"),
     "count": ("labels", label_bytes(LABELS[:-1]), "12 images but .* 11 labels"),
-    "label": ("labels", label_bytes(LABELS + np.uint8(3)), "label 12 at byte 17 is no digit"),
+    "label": ("labels", label_bytes(LABELS + np.uint8(3)), "label 12 at byte 17 is not a digit"),
     "gzip": ("images", gzip.compress(image_bytes())[:-40], "damaged gzip file"),
     "no gzip": ("images", b"plainly wrong", "damaged gzip file"),
     "flipped": ("images", gzip.compress(image_bytes())[:-8] + bytes(8), "damaged gzip file"),
@@ -110,7 +110,7 @@ def test_embedded_digits_without_the_package_they_are_in():
 
 def test_embedded_digits_missing(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r'pip install "eprop\[demo\]"'):
+    with pytest.raises(MissingExtraError, match=r'pip install "\.\[demo\]"'):
         embedded_digits()
 
 

@@ -130,4 +130,4 @@ def test_what_is_given_holds_for_a_quick_figure_too():
 @pytest.mark.tiny
 def test_the_help_says_what_the_number_of_threads_does_not() -> None:
     told = " ".join((Figure5.__doc__ or "").split())
-    assert "one measurement at a time, whatever --threads says" in told
+    assert "Measurements run one at a time, whatever --threads says" in told

@@ -78,7 +78,9 @@ def test_more_trials_compute_what_is_missing() -> None:
 
 
 def test_what_is_done_outlives_ctrl_c_and_errors() -> None:
-    with pytest.raises(Stopped, match=r"stopped; 1 of 2 parts are done and kept in figures.*the same command goes on"):
+    with pytest.raises(
+        Stopped, match=r"stopped; 1 of 2 parts are done and kept in figures.*the same command continues"
+    ):
         make(trials=2, seed=98)
     assert json.loads(pathlib.Path("figures/figure-7/figure.json").read_text())["done"] is False
     with pytest.raises(DataError, match="out of luck"):
@@ -181,7 +183,7 @@ def test_a_call_that_is_refused_leaves_a_finished_figure_alone(monkeypatch: pyte
             make(fresh=True)
         with pytest.raises(DataError, match="no such folder"):
             make(out="elsewhere")
-    assert "those in figures/figure-7/figure.json; --fresh forgets them" in refused.value.__notes__[0]
+    assert "come from figures/figure-7/figure.json; --fresh ignores them" in refused.value.__notes__[0]
     assert before == {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
     assert not pathlib.Path("elsewhere").exists()
     assert not make().computed
@@ -258,8 +260,8 @@ def test_tables_that_are_damaged_are_named_and_missing_ones_made_again() -> None
     table = made.folder / "numbers" / "squares.csv"
     whole = table.read_text()
     for text, message in (
-        ("seed\n1\n", r"squares.csv: has no column square; delete it, and it is computed again"),
-        ("seed,square\n1,x\n", r"squares.csv: has something else than numbers in the column square"),
+        ("seed\n1\n", r"squares.csv: has no column square; delete the file to compute it again"),
+        ("seed,square\n1,x\n", r"squares.csv: has values that are not numbers in the column square"),
         ("seed,square\n1\n", r"squares.csv: cannot be read"),
         ("", r"squares.csv: cannot be read"),
     ):
@@ -341,4 +343,4 @@ def test_bad_input_is_one_clear_line(words: list[Any], message: str) -> None:
 def test_ctrl_c_has_its_exit_code() -> None:
     done = run(7, "--trials", 1, "--seed", 99, "--threads", 1)
     assert done.exit_code == 130
-    assert "the same command goes on" in done.stderr
+    assert "the same command continues" in done.stderr

@@ -93,7 +93,7 @@ def test_a_budget_is_a_parameter_or_what_is_free(monkeypatch: pytest.MonkeyPatch
             memory_budget(wrong)
     check_budget("file", 5, 5)
     with pytest.raises(
-        MemoryLimitError, match=r"^file: would take 6 bytes of memory .* and 5 bytes may be used; .*memory="
+        MemoryLimitError, match=r"^file: needs 6 bytes of memory .* but only 5 bytes may be used; .*memory="
     ):
         check_budget("file", 6, 5)
 
@@ -101,13 +101,13 @@ def test_a_budget_is_a_parameter_or_what_is_free(monkeypatch: pytest.MonkeyPatch
 def test_a_disk_without_room(tmp_path: pathlib.Path) -> None:
     check_disk(tmp_path, "file", 1)
     check_disk(tmp_path / "none", "file", 1 << 62)
-    with pytest.raises(DataError, match=r"^file: 4,611,686,018.4 GB are wanted, but the disk of .* has .* left"):
+    with pytest.raises(DataError, match=r"^file: needs 4,611,686,018.4 GB, but the disk of .* has only .* left"):
         check_disk(tmp_path, "file", 1 << 62)
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "9" * 5000, b"\xff", ""])
 def test_json_that_is_none(text: str | bytes) -> None:
-    with pytest.raises(DataError, match=r"^here: is no JSON"):
+    with pytest.raises(DataError, match=r"^here: is not valid JSON"):
         parse_json(text, "here")
 
 

@@ -82,8 +82,8 @@ def test_the_old_file_stays_if_writing_fails(tmp_path: pathlib.Path, problem: Ba
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
-        (errno.ENOSPC, "the disk is full; free some room"),
-        (errno.EROFS, "that disk is read-only"),
+        (errno.ENOSPC, "the disk is full; free some space"),
+        (errno.EROFS, "the disk is read-only"),
         (errno.EIO, os.strerror(errno.EIO)),
     ],
 )
@@ -116,12 +116,12 @@ def test_a_full_disk_names_the_size_that_is_wanted(tmp_path: pathlib.Path) -> No
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
         try:
             with pytest.raises(
-                OutputError, match=rf"{name}: cannot be written: the file .* \([\d,]+ bytes are wanted\)"
+                OutputError, match=rf"{name}: cannot be written: the file .* \([\d,]+ bytes are needed\)"
             ):
                 write(tmp_path / name)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
-    words = r"the disk is full; free some room, or write elsewhere \(12,345 bytes"
+    words = r"the disk is full; free some space, or write elsewhere \(12,345 bytes"
     with pytest.raises(OutputError, match=words), output_errors("a.txt", 12345):
         raise OSError("100 requested and 20 written")  # as NumPy says it

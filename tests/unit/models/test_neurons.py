@@ -126,7 +126,7 @@ def test_lower_bound_of_readouts():
 
 def test_what_spikes_by_the_clock_is_never_refractory():
     for given in ({"t_ref": 5.0}, {"delayed_reset": True}):
-        with pytest.raises(ep.ParameterError, match="ForcedLIF spikes by the clock: it has no t_ref"):
+        with pytest.raises(ep.ParameterError, match="ForcedLIF spikes at fixed intervals: it takes no t_ref"):
             ForcedLIF(**given)
     assert ForcedLIF(interval=0.3).derived(1.0)["interval"] == 1.0
 

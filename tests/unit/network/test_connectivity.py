@@ -154,15 +154,15 @@ def test_a_part_of_a_normal_distribution(low, high):
         ({"low": 1.0, "high": -1.0}, r"Normal\.low must not exceed high, got 1 and -1"),
         (
             {"low": 50.0},
-            r"Normal\.low and high must leave something of the distribution, got 50 and inf with mean 0 and sd 1",
+            r"Normal\.low and high must keep some of the distribution, got 50 and inf with mean 0 and sd 1",
         ),
-        ({"sd": 0.0, "high": -1.0}, "must leave something of the distribution"),
-        ({"low": 2.0, "high": 2.0}, "must leave something of the distribution"),
+        ({"sd": 0.0, "high": -1.0}, "must keep some of the distribution"),
+        ({"low": 2.0, "high": 2.0}, "must keep some of the distribution"),
         (
             {"low": 37.0},
-            r"got 37 and inf with mean 0 and sd 1; of a part below 1e-280 nothing is drawn: take a Uniform",
+            r"got 37 and inf with mean 0 and sd 1; the probability between them is below 1e-280: take a Uniform",
         ),
-        ({"low": -37.2, "high": -37.0}, "must leave something of the distribution"),
+        ({"low": -37.2, "high": -37.0}, "must keep some of the distribution"),
     ],
 )
 def test_ends_that_leave_nothing_of_a_normal_distribution(given, words):
@@ -236,7 +236,7 @@ REFUSED = [
     ({"matrix": np.ones((3, 4)), "sources": [1], "targets": [1]}, "takes either a matrix, or both sources and targets"),
     ({"matrix": [0, 9], "sources": [0, 1]}, r"by name: Explicit\(sources=\[0, 9\], targets=\[0, 1\]\)"),
     ({"matrix": np.ones((3, 4)), "targets": [1]}, "takes either a matrix, or both sources and targets"),
-    ({"matrix": np.ones(3)}, "2-d array of numbers.*; lists are given by name"),
+    ({"matrix": np.ones(3)}, "2-d array of numbers.*; give lists by name"),
     ({"matrix": "x"}, "Explicit matrix must be real numbers"),
     ({"matrix": [[1, 2], [3]]}, "all rows of one length"),
     ({"matrix": [[NAN, 1.0]]}, "not finite"),

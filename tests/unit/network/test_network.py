@@ -90,7 +90,7 @@ def test_names(name):
 
 
 def test_names_are_unique(parts):
-    with refuse("there is a population 'rec' already"):
+    with refuse("a population 'rec' exists already"):
         parts[0].add(ep.LIF(), 3, "rec")
     # Names that are made up do not repeat.
     net = ep.Network()
@@ -100,10 +100,10 @@ def test_names_are_unique(parts):
 def test_a_name_means_one_thing(parts):
     """Where a population and a projection are asked for by name, as by `record`."""
     net, x, rec, _ = parts
-    with refuse("there is a population 'rec'; give this projection another name="):
+    with refuse("a population 'rec' exists; give this projection another name="):
         net.connect(x, rec, name="rec")
     net.connect(x, rec)
-    with refuse("there is a projection 'in->rec'; give this population another name"):
+    with refuse("a projection 'in->rec' exists; give this population another name"):
         net.add(ep.LIF(), 1, "in->rec")
 
 
@@ -130,9 +130,7 @@ def test_population(parts):
 
 def test_a_softmax_needs_two_readouts():
     net = ep.Network()
-    with refuse(
-        r"Network.add: a softmax over one readout is 1 whatever it does; CrossEntropy\(\) needs a readout for each"
-    ):
+    with refuse(r"Network.add: the softmax over one readout is always 1; CrossEntropy\(\) needs a readout for each"):
         net.add(ep.Readout(loss=ep.CrossEntropy()), 1, "out")
     assert net.populations == ()
     net.add(ep.Readout(loss=ep.CrossEntropy()), 2, "out")
@@ -164,7 +162,7 @@ def test_projection_names(parts):
     net, x, rec, _ = parts
     projection = net.connect(x, rec)
     assert net.projection("in->rec") is projection
-    with refuse("there is a projection 'in->rec' already; give this one another name="):
+    with refuse("a projection 'in->rec' exists already; give this one another name="):
         net.connect(x, rec)
     net.connect(x, rec, name="second")
     for name in ("", " ", 5, True, b"x", "a/b"):
@@ -196,7 +194,7 @@ def test_names_for_objects(parts):
 
 @pytest.mark.parametrize("given", [ep.Normal(), 0.5, np.ones((3, 4))], ids=lambda given: type(given).__name__)
 def test_weights_where_connections_are_described(parts, given):
-    with refuse(r"needs a connection rule .*; weights are given by name: weight="):
+    with refuse(r"needs a connection rule .*; give weights by name: weight="):
         parts[0].connect(parts[1], parts[2], given)
     with refuse(r"needs a connection rule .*, got [^;]*$"):
         parts[0].connect(parts[1], parts[2], {"rule": "fixed_indegree", "indegree": 2})
@@ -215,7 +213,7 @@ def test_classes_for_objects(parts):
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        (ep.OneToOne(), "OneToOne needs populations of one size, got 4 sources and 3 targets"),
+        (ep.OneToOne(), "OneToOne needs populations of equal size, got 4 sources and 3 targets"),
         (ep.FixedIndegree(5), "FixedIndegree.degree is 5, but there are only 4 possible sources; lower the degree or"),
         (ep.FixedOutdegree(4), "FixedOutdegree.degree is 4, but there are only 3 possible targets"),
         (
@@ -250,7 +248,7 @@ def test_delays(parts, delay):
         return
     with refuse(
         "^in->rec: (delay must be (a finite number > 0 ms|a multiple of dt = 1 ms, at least one step|at most 1000000 steps)"
-        "|a list of [12] delays needs as many Explicit connections, here AllToAll)"
+        "|a list of [12] delays needs as many Explicit connections, got AllToAll)"
     ):
         parts[0].connect(parts[1], parts[2], delay=delay)
 
@@ -305,7 +303,7 @@ WEIGHTS = [
     (np.ones((4, 3)), r"weight must have shape \(3, 4\) = \(targets, sources\), got \(4, 3\)"),
     (np.full((3, 4), NAN), r"weight must be finite everywhere, but is not at index \(0, 0\)"),
     (np.ones((3, 4, 1)), r"1- or 2-d array, got shape \(3, 4, 1\)"),
-    (np.ones(12), r"a list of weights needs Explicit connections; else give an \(n_post, n_pre\) array"),
+    (np.ones(12), r"a list of weights needs Explicit connections; or give an \(n_post, n_pre\) array"),
     (np.ones((3, 4)) * 1j, r"weight must be real numbers, [\s\S]*complex128"),
     (np.array([["a"] * 4] * 3), "weight must be real numbers"),
     ([[1, 2], [3]], "weight must be an array of numbers, all rows of one length"),
@@ -374,7 +372,7 @@ def test_feedback_ends(parts):
         with refuse(words):
             net.feedback(pre, post)
     net.feedback(out, rec)
-    with refuse("there is feedback from 'out' to 'rec' already"):
+    with refuse("feedback from 'out' to 'rec' exists already"):
         net.feedback(out, rec, ep.RandomFeedback())
 
 

@@ -72,7 +72,7 @@ def test_any_whole_numbers_and_lists_will_do():
         ((ALL[::-1], PAIRS), "must be 7 numbers that ascend"),
         ((np.array([0, 8, 4, 6, 8, 10, 12], np.uint64), PAIRS), "must be 7 numbers that ascend"),
         ((ALL + 0.0, PAIRS), "indptr of .* must be a list of whole numbers"),
-        ((ALL, PAIRS[::-1]), "sources of .* must be in ascending order within a target; of 0 they are not"),
+        ((ALL, PAIRS[::-1]), "sources of .* must be in ascending order within a target; the sources of target 0 are not"),
         ((ALL, "x"), "sources of .* must be real numbers"),
     ],
 )  # fmt: skip
@@ -86,7 +86,7 @@ def test_what_a_rule_may_not_return(what, message):
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        (np.ones(3), r"in->rec: Draws\.draw\(0, 6, \.\.\.\) must return 12 numbers, one for each, got shape \(3,\)"),
+        (np.ones(3), r"in->rec: Draws\.draw\(0, 6, \.\.\.\) must return 12 numbers, one for each connection, got shape \(3,\)"),
         (None, r"in->rec: Draws\.draw\(0, 6, \.\.\.\) must be real numbers"),
         (np.ones((12, 1)), r"got shape \(12, 1\)"),
     ],

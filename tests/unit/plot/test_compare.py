@@ -111,5 +111,5 @@ def test_bars_below_zero() -> None:
 @pytest.mark.tiny
 @pytest.mark.parametrize("sweeps", [{}, {"interval": []}])
 def test_the_cost_of_no_events_is_refused(sweeps: dict) -> None:
-    with pytest.raises(ParameterError, match="there is no measurement to draw"):
+    with pytest.raises(ParameterError, match="no measurements to draw"):
         plot.draw_event_cost(sweeps)

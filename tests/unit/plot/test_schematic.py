@@ -96,5 +96,5 @@ def test_given_weights_and_a_network_of_one_population_are_drawn() -> None:
 def test_what_is_no_network_is_refused() -> None:
     with pytest.raises(ParameterError, match="has no population yet"):
         draw(ep.Network())
-    with pytest.raises(ParameterError, match=r"take simulator\.network"):
+    with pytest.raises(ParameterError, match=r"give simulator\.network"):
         draw(ep.Simulator(two_layers(), threads=1))  # type: ignore[arg-type]

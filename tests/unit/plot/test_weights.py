@@ -57,7 +57,9 @@ def test_weights_that_are_not_finite_are_counted(many: bool, tmp_path: pathlib.P
 
 @pytest.mark.tiny
 def test_weights_that_are_no_pairs_are_refused() -> None:
-    with pytest.raises(ep.ParameterError, match=r"a->b: there must be as many weights before as after.* got 5 and 4"):
+    with pytest.raises(
+        ep.ParameterError, match=r"a->b: the numbers of weights before and after must be equal.* got 5 and 4"
+    ):
         plot.draw_weights({"a->b": (np.zeros(5), np.zeros(4))})
 
 

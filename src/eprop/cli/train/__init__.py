@@ -1,4 +1,4 @@
-"""``eprop train``: learn a task, leave a run folder. A file for each task; what they share is in ``options.py``."""
+"""``eprop train``: train a network on a task. Each task has a file; ``options.py`` holds what the commands share."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from eprop.cli.train.pattern_generation import pattern_generation
 
 HELP = """Train a network on a task, test it, and leave a run folder.
 
-A task of your own is a file: eprop new-task writes one, and eprop train
-my_task.py runs it. A run that was stopped goes on with: eprop train --resume RUN
+A task of your own is a Python file: eprop new-task writes one, and eprop train
+my_task.py runs it. To continue a stopped run: eprop train --resume RUN
 """
 
 
@@ -26,10 +26,10 @@ _NAMED_BY_RUN = "eprop.cli.train: only a run names the task"
 
 
 class _Tasks(Group):
-    """Commands by the name of a task; the name of a file is a command as well."""
+    """A command for each task; the name of a task file is a command as well."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As the base class; without a task it is that of the run after ``--resume``."""
+        """Parse as the base class does; without a task, take the task of the run after ``--resume``."""
         if args and args[0].startswith("-") and (run := _resumed(args)) is not None:
             if not run:
                 raise typer.BadParameter("give the folder of the run, as in --resume runs/nmnist-eprop-1-001", ctx=ctx)
@@ -44,7 +44,7 @@ class _Tasks(Group):
 
 
 def _resumed(args: list[str]) -> str | None:
-    """What is given to ``--resume``; nothing if that is the last word, None without it."""
+    """Return the value of ``--resume``: empty if it is the last word, None without the option."""
     for arg, following in zip(args, [*args[1:], None], strict=True):
         name, equals, value = arg.partition("=")
         if name == "--resume":
@@ -53,14 +53,14 @@ def _resumed(args: list[str]) -> str | None:
 
 
 def _task_of(run: str, ctx: Any, *, trust: bool) -> str:
-    """The task of a run, as ``eprop train`` calls it."""
+    """Return the command name of a run's task."""
     from eprop.errors import EPropError
     from eprop.training import RunFolder, read_config
 
     try:
         return read_config(RunFolder(path_of(run)).config, trust=trust)[0]
     except EPropError as error:
-        raise typer.BadParameter(f"the run does not tell its task: {error}", ctx=ctx, param_hint="--resume") from error
+        raise typer.BadParameter(f"cannot read the task of the run: {error}", ctx=ctx, param_hint="--resume") from error
 
 
 app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Tasks)

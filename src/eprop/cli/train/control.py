@@ -1,4 +1,4 @@
-"""``eprop train cartpole``, ``delayed-reward``, ``pong`` and ``gymnasium``: what is learned from reward."""
+"""``eprop train cartpole``, ``delayed-reward``, ``pong`` and ``gymnasium``: the tasks with reward."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Episodes = Annotated[int | None, option(DATA, "N", "Episodes of the test, with f
 Environments = Annotated[
     int | None,
     option(
-        DATA, "N", "Environments side by side, each with a copy of the network's state.  \\[default: as suits the task]"
+        DATA, "N", "Parallel environments, each with a copy of the network's state.  \\[default: depends on the task]"
     ),
 ]
-Neurons = Annotated[int | None, option(MODEL, "N", "Neurons without adaptation.  \\[default: as suits the task]")]
-Adaptive = Annotated[int | None, option(MODEL, "N", "Neurons with adaptation.  \\[default: as suits the task]")]
+Neurons = Annotated[int | None, option(MODEL, "N", "Neurons without adaptation.  \\[default: depends on the task]")]
+Adaptive = Annotated[int | None, option(MODEL, "N", "Neurons with adaptation.  \\[default: depends on the task]")]
 
 
 def _sections(
@@ -30,16 +30,17 @@ def cartpole(
 ) -> Sections:
     r"""Learn to balance a pole on a cart, by reward alone (CartPole-v1).
 
-    A hundred spiking neurons see position, speed, angle and its speed as the
-    spikes of 48 inputs. Two readouts say how likely a push to either side is,
-    a third one guesses how long the pole will stand (actor and critic). The
-    weights learn by e-prop after every 64 steps of 32 environments. 500 steps
-    are the most that an episode can have. It needs pip install "eprop\[rl]".
+    48 input neurons encode position, speed, angle and angular speed as spikes;
+    a hundred spiking neurons receive them. Two readouts give the probability
+    of a push to either side (actor). A third readout predicts how long the pole
+    will stand (critic). e-prop changes the weights after every 64 steps of 32
+    environments. An episode has at most 500 steps. The task needs the extra
+    rl: pip install ".\[rl]" in the folder of the sources.
 
     The folder of the run holds config.toml, metrics.jsonl, summary.json
     (mean_return, std_return, environment_steps, train_seconds),
-    checkpoint.h5 and figures: returns while learning, pictures of an episode
-    with the spikes below them, weights.
+    checkpoint.h5 and figures: returns during training, pictures of an episode
+    with its spikes, weights.
 
     [bold]Examples[/bold]
 
@@ -56,12 +57,13 @@ def cartpole(
 def delayed_reward(
     episodes: Episodes = None, environments: Environments = None, lif: Neurons = None, alif: Adaptive = None
 ) -> Sections:
-    r"""Learn on which side there were more cues, from a reward at the very end.
+    r"""Learn which side had more cues, from a reward at the end of the episode.
 
-    Evidence accumulation (Bellec et al. 2020, figure 3) without a teacher:
-    seven cues, a pause of about a second, then the network chooses a side, and
-    is told 1 if that was right, else 0. The mean return is the share of right
-    choices; chance is 0.5. Neurons with an adaptive threshold remember.
+    This is evidence accumulation (Bellec et al. 2020, figure 3) without a
+    teacher. Seven cues and a pause of about a second come first. Then the
+    network chooses a side, and receives reward 1 if the choice is right, else
+    0. The mean return is the fraction of right choices; chance is 0.5.
+    Neurons with an adaptive threshold keep the memory.
 
     [bold]Examples[/bold]
 
@@ -76,14 +78,15 @@ def delayed_reward(
 def pong(
     episodes: Episodes = None, environments: Environments = None, lif: Neurons = None, alif: Adaptive = None
 ) -> Sections:
-    r"""Learn to play Pong from the screen, one frame of four (ALE/Pong).
+    r"""Learn to play Pong from the screen, every fourth frame (ALE/Pong).
 
-    A fixed front-end finds ball and two paddles. Where they are and how they
-    move become spikes of 128 inputs; with --set front=pixels the network sees
-    the events of 40 x 40 pixels in place of that, and learns far slower. The
-    return is the points won minus the points lost, -21 to 21. Stop it with
-    Ctrl-C whenever you like, and go on with --resume. It needs
-    pip install "eprop\[atari]"; the game comes with the package.
+    A fixed front-end finds the ball and two paddles. 128 inputs encode their
+    positions and velocities as spikes. With --set front=pixels the network
+    sees the events of 40 x 40 pixels instead, and learns far more slowly. The
+    return is the points won minus the points lost, -21 to 21. Ctrl-C stops the
+    run at any time, and --resume continues it. The task needs the extra
+    atari, which includes the game: pip install ".\[atari]" in the folder of
+    the sources.
 
     [bold]Examples[/bold]
 
@@ -109,12 +112,13 @@ def gymnasium(
     r"""Learn to act in any environment of Gymnasium.
 
     Observations may be vectors (a population code, or --set encoder=rate or
-    latency), pictures (events of pixels) or one of some. Actions may be one of
-    some (a softmax) or a vector within bounds (a Gaussian). Whether a task
-    with a rare reward can be learned depends on the environment: begin with
-    one that rewards every step. With the settings of the package CartPole-v1
-    is learned; Acrobot-v1, Pendulum-v1 and MountainCarContinuous-v0 are not.
-    It needs pip install "eprop\[rl]".
+    latency), images (events of pixels) or discrete. Actions may be discrete
+    (a softmax) or a bounded vector (a Gaussian). Whether the network learns a
+    task with rare rewards depends on the environment: begin with an
+    environment that rewards every step. With the default settings the network
+    learns CartPole-v1; it does not learn Acrobot-v1, Pendulum-v1 and
+    MountainCarContinuous-v0. The task needs the extra rl: pip install
+    ".\[rl]" in the folder of the sources.
 
     [bold]Examples[/bold]
 

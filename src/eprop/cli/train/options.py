@@ -1,4 +1,4 @@
-"""What all commands of ``eprop train`` share: options, declared once, and what happens with them."""
+"""Options that all commands of ``eprop train`` share, and the factory of these commands."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Sections = dict[str, dict[str, Any]]
 
 
 class TaskCommand(Command):
-    """A command that trains a task; of an option it does not have, it says how the parameter is set."""
+    """A command that trains a task; its errors explain parameters that have no option of their own."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As the base class; an unknown option that is a parameter of the configuration is explained."""
+        """Parse as the base class does; explain an unknown option that is a parameter of the configuration."""
         try:
             return super().parse_args(ctx, args)
         except UsageError as error:
@@ -34,24 +34,24 @@ class TaskCommand(Command):
 
 
 def _hint(task: str, name: str) -> str:
-    """How a parameter without an option of its own is set; nothing if there is no such parameter."""
+    """Say how to set a parameter that has no option of its own; empty if there is no such parameter."""
     from eprop.errors import EPropError
     from eprop.training.config import is_key
 
     try:
         known = is_key(task, name)
-    except EPropError:  # a file that is missing or broken: told when the command runs
+    except EPropError:  # the command itself reports a missing or broken file
         known = True
     return f"; this parameter is set with: --set {name}=VALUE" if known else ""
 
 
 def option(panel: str, metavar: str, text: str, *names: str, parser: Callable[[str], Any] | None = None) -> Any:
-    """An option of a panel; its default is told in the text, where it depends on others."""
+    """Make an option of a panel; ``text`` gives the default if the default depends on other options."""
     return typer.Option(*names, metavar=metavar, rich_help_panel=panel, show_default=False, help=text, parser=parser)
 
 
 def path_option(panel: str, metavar: str, text: str) -> Any:
-    """As `option`, of a path."""
+    """Make an option whose value is a path."""
     return option(panel, metavar, text, parser=path_of)
 
 
@@ -60,7 +60,7 @@ Rule = Annotated[
     option(
         MODEL,
         "eprop|eprop+",
-        "eprop: weights change after each mini-batch, samples start from rest. eprop+: weights change at "
+        "eprop: weights change after each mini-batch, each sample starts from rest. eprop+: weights change at "
         "every spike, samples follow each other without a reset.  \\[default: eprop]",
     ),
 ]
@@ -73,7 +73,7 @@ def _common(
         option(
             MODEL,
             "S",
-            "Seed of connections, weights and the order of samples. Same seed, same result, bit by bit.  \\[default: 1]",
+            "Seed of connections, weights and the order of samples. The same seed gives the same bits.  \\[default: 1]",
         ),
     ] = None,
     settings: Annotated[
@@ -91,8 +91,8 @@ def _common(
         option(
             RUN,
             "event|time",
-            "event: the engine of this package. time: the reference, which steps every trace of every "
-            "synapse through every step; slow, in double precision.  \\[default: event]",
+            "event: the event-driven engine. time: the time-driven reference, slow and in double precision.  "
+            "\\[default: event]",
         ),
     ] = None,
     trials: Annotated[
@@ -100,8 +100,8 @@ def _common(
         option(
             RUN,
             "N",
-            "Train N times with the seeds S, S+1, ... side by side in processes, a run folder for each; show "
-            "mean and spread.",
+            "Train N times with the seeds S, S+1, ... in parallel processes, each with its own run folder; show "
+            "mean and standard deviation.",
         ),
     ] = None,
     jobs: Annotated[int | None, option(RUN, "J", "Processes for --trials.  \\[default: one for each core]")] = None,
@@ -116,7 +116,7 @@ def _common(
     resume: Annotated[
         Path | None,
         path_option(
-            RUN, "RUN", "Go on with a stopped run, or with all its trials, with the same bits as an uninterrupted one."
+            RUN, "RUN", "Continue a stopped run or stopped trials; the result has the bits of an uninterrupted run."
         ),
     ] = None,
     out: Annotated[
@@ -129,8 +129,8 @@ def _common(
         option(
             RUN,
             "N",
-            "Threads; the result does not depend on them.  \\[default: all; 1 with eprop+ and few neurons, and "
-            "with --trials]",
+            "Threads; the result does not depend on their number.  \\[default: all; 1 for eprop+ with few neurons, and "
+            "for --trials]",
         ),
     ] = None,
     parallel: Annotated[
@@ -138,7 +138,7 @@ def _common(
         option(
             RUN,
             "model|data",
-            "Under mpiexec, what the ranks divide. model: the neurons, with the same result for any number of ranks. "
+            "What the ranks divide under mpiexec. model: the neurons, with the same result for any number of ranks. "
             "data: the samples of each mini-batch (rule eprop).  \\[default: model]",
         ),
     ] = None,
@@ -169,8 +169,8 @@ def _common(
         option(
             MODEL,
             "N",
-            "Stop after N evaluations of validation samples without a lower error; the network with the lowest error is "
-            "kept.  \\[default: never]",
+            "Stop after N evaluations of validation samples without a lower error, and keep the network with the "
+            "lowest error.  \\[default: never]",
         ),
     ] = None,
     callbacks: Annotated[
@@ -178,32 +178,32 @@ def _common(
         option(
             RUN,
             "FILE.py:NAME",
-            "Call this function of (trainer, line) after each line of metrics; when it returns True, the training ends. "
-            "May be given more than once, and again with --resume.",
+            "Call this function of (trainer, line) after each line of metrics. Training ends if the function returns "
+            "True. May be given more than once; give it again with --resume.",
             "--callback",
         ),
     ] = None,
     tensorboard: Annotated[
         bool,
-        typer.Option("--tensorboard", rich_help_panel=RUN, help="Write metrics for TensorBoard as well, to the run."),
+        typer.Option("--tensorboard", rich_help_panel=RUN, help="Also write metrics for TensorBoard into the run."),
     ] = False,
     trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """The options that every command of ``eprop train`` has, behind its own."""
+    """Declare the options that every command of ``eprop train`` has after its own."""
 
 
 def trains(task: str, epochs: str) -> Callable[[Callable[..., Sections]], Callable[..., None]]:
-    """Make a command that trains ``task`` from a function of the task's own options.
+    """Make a command that trains ``task`` from a function whose parameters are the task's own options.
 
-    That function returns the sections of the configuration which its options change; its docstring is the help.
+    The function returns the sections of the configuration that its options change. Its docstring is the help.
 
     Parameters
     ----------
     task : str
-        Name, or file.
+        Name or file of the task.
     epochs : str
         Help of ``--epochs``.
     """
@@ -213,14 +213,14 @@ def trains(task: str, epochs: str) -> Callable[[Callable[..., Sections]], Callab
 def command_of(
     task: str, epochs: str, own: Callable[..., Sections], mine: Mapping[str, inspect.Parameter]
 ) -> Callable[..., None]:
-    """As `trains`, with the task's own options given as parameters by name."""
+    """Make a command as `trains` does, from the task's own options as parameters by name."""
     shared = _parameters(_common)
     shared["epochs"] = shared["epochs"].replace(annotation=Annotated[int | None, option(MODEL, "N", epochs)])
     return _command(task, own, mine, shared)
 
 
 def trains_by_reward(task: str) -> Callable[[Callable[..., Sections]], Callable[..., None]]:
-    """As `trains`, for a task that is learned from reward: steps of environments in place of epochs."""
+    """Make a command as `trains` does, for a task with reward: ``--steps`` replaces ``--epochs``."""
     shared = _parameters(_by_reward) | {
         name: p for name, p in _parameters(_common).items() if name not in NOT_BY_REWARD
     }
@@ -229,13 +229,13 @@ def trains_by_reward(task: str) -> Callable[[Callable[..., Sections]], Callable[
 
 def _by_reward(
     steps: Annotated[
-        int | None, option(MODEL, "N", "Steps of the environments, all together.  \\[default: as suits the task]")
+        int | None, option(MODEL, "N", "Steps summed over all environments.  \\[default: depends on the task]")
     ] = None,
 ) -> None:
-    """Options that only commands have whose task is learned from reward."""
+    """Declare the options of commands whose task has reward."""
 
 
-#: Options that mean nothing where a network learns from reward.
+#: Options that have no meaning for a task with reward.
 NOT_BY_REWARD = ("epochs", "engine", "parallel", "validation_interval", "patience")
 
 
@@ -245,7 +245,7 @@ def _command(
     mine: Mapping[str, inspect.Parameter],
     others: Mapping[str, inspect.Parameter],
 ) -> Callable[..., None]:
-    """A command with options of its own, then those that it shares with others."""
+    """Make a command with its own options first, then the shared ones."""
     shared = {name: p for name, p in others.items() if name not in mine}
 
     @functools.wraps(own)
@@ -263,12 +263,12 @@ def _command(
 
 
 def common_names() -> set[str]:
-    """Names of the options that every command has."""
+    """Return the names of the options that every command has."""
     return {*_parameters(_common), "format", "callback", "set", "json"}
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Parameters of a function, with their annotations evaluated."""
+    """Return the parameters of a function, with evaluated annotations."""
     hints = get_type_hints(function, include_extras=True)
     given = inspect.signature(function).parameters
     return {name: p.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY) for name, p in given.items()}

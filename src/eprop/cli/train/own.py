@@ -1,4 +1,4 @@
-"""``eprop train FILE.py``: a task that is not part of the package. Its options are made from its parameters."""
+"""``eprop train FILE.py``: train a task that is not part of the package. Its parameters become options."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ OWN = "This task"
 
 
 def command_for(file: str, *, read: bool = True) -> Any:
-    """The command that trains the task in a file.
+    """Make the command that trains the task in a file.
 
     Parameters
     ----------
     file : str
     read : bool
-        Whether the user has named the file. A file that only a run names is not carried out for the sake of its options.
+        Whether to run the file in order to read its parameters. False if only a run names the file, not the user.
     """
     kind = _task_in(file) if read else None
     mine, homes = ({}, {}) if kind is None else _options(kind)
@@ -50,7 +50,7 @@ def command_for(file: str, *, read: bool = True) -> Any:
 
     app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
     settings: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
-    if kind is None:  # what is wrong with the file is told when the command runs
+    if kind is None:  # the command itself reports what is wrong with the file
         settings |= {"ignore_unknown_options": True, "allow_extra_args": True}
     made = command_of(file, "Passes over the training data.", own, mine)
     app.command(file, cls=TaskCommand, context_settings=settings)(made)
@@ -58,7 +58,7 @@ def command_for(file: str, *, read: bool = True) -> Any:
 
 
 def _task_in(file: str) -> type[Task] | None:
-    """The task; None if the file is missing or broken."""
+    """Return the task class of the file, or None if the file is missing or broken."""
     from eprop.errors import EPropError
     from eprop.tasks import task_named
 
@@ -69,7 +69,7 @@ def _task_in(file: str) -> type[Task] | None:
 
 
 def _options(kind: type[Task]) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
-    """Options of a task and of its data by name, those of its file first, and the section of each; others all tasks have."""
+    """Return the options of a task and of its data, those of its own file first, and the section of each option."""
     from eprop.parameters import parameters_of
 
     found: dict[str, inspect.Parameter] = {}
@@ -91,13 +91,13 @@ def _options(kind: type[Task]) -> tuple[dict[str, inspect.Parameter], dict[str, 
 
 
 def _declared_in_file(kind: type[Task], name: str) -> bool:
-    """Whether the file itself declares a parameter, rather than a class of the package."""
+    """Whether the file itself declares a parameter, rather than a base class from the package."""
     declaring = next(each for each in reversed(kind.__mro__) if name in vars(each).get("__annotations__", {}))
     return declaring.__module__ == kind.__module__
 
 
 def _default(described: Any, name: str) -> str:
-    """A default as the help tells it; of a parameter that is suited to the rule, for both rules if they differ."""
+    """Format a default for the help; give both if the default depends on the rule."""
     usual = described.__dataclass_fields__[name].default
     if not hasattr(described, "suited"):
         return default_text(usual)
@@ -107,7 +107,7 @@ def _default(described: Any, name: str) -> str:
 
 
 def _defaults_of_data(kind: type[Task]) -> Mapping[str, Any]:
-    """What suits the task as its file has it; nothing where it cannot be made without parameters."""
+    """Return the data defaults of the task, or nothing if the task cannot be made without parameters."""
     try:
         return kind().default_data()
     except Exception:
@@ -115,7 +115,7 @@ def _defaults_of_data(kind: type[Task]) -> Mapping[str, Any]:
 
 
 def _suited(kind: type[Task], given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a task takes for open parameters; nothing where its own function cannot tell by the rule alone."""
+    """Return the task's values for open parameters, or nothing if the task cannot choose by the rule alone."""
     try:
         return kind.suited(given)
     except Exception:

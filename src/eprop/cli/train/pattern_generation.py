@@ -26,14 +26,14 @@ def pattern_generation(
 ) -> Sections:
     r"""Learn to draw a curve, with frozen noise as the only clock.
 
-    The network hears the same second of noise again and again, and its
+    The network receives the same second of noise again and again. Its
     readouts learn to follow a pattern, as in the code of Bellec et al. 2020.
-    The score is the normalised error: the sum of squared errors in units of
+    The score is the normalised error: the sum of squared errors divided by
     the target's variance. The test is the same second, with frozen weights.
 
     The folder of the run holds config.toml, metrics.jsonl, summary.json,
-    checkpoint.h5 and figures: learning curve, output before and after,
-    activity, weights.
+    checkpoint.h5 and figures: learning curve, output before and after
+    training, activity, weights.
 
     [bold]Examples[/bold]
 

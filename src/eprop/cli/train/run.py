@@ -1,4 +1,4 @@
-"""From the options of a command to a run, or to several with different seeds."""
+"""Turn the options of a command into a run, or into several runs with different seeds."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Sections = dict[str, dict[str, Any]]
 
 
 class FiguresWarning(UserWarning):
-    """A run has come to its end, but its figures could not be drawn."""
+    """A run is complete, but its figures could not be drawn."""
 
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """A command as it was given: the task, what its own options change, and the common options."""
+    """The request of one command: the task, the changes by its own options, and the common options."""
 
     task: str
     sections: Sections
@@ -55,7 +55,7 @@ class TrainRequest:
     steps: int | None = None
 
     def changes(self) -> Sections:
-        """Options that were given, by section, with paths as text."""
+        """Return the options that were given, by section, with paths as text."""
         common: Sections = {
             "task": {"seed": self.seed},
             "training": {
@@ -81,22 +81,22 @@ class TrainRequest:
         return out
 
     def figure_formats(self) -> list[str] | None:
-        """Formats of the figures, none of which may be wanted; None if nothing was said."""
+        """Return the formats of the figures: an empty list for no figures, None if no option says."""
         if self.figures is False:
             if self.formats:
-                raise ParameterError("--no-figures and --format: which of them? Leave out one")
+                raise ParameterError("--no-figures and --format contradict each other: leave out one")
             return []
         return self.formats or (["png"] if self.figures else None)
 
 
 def carry_out(request: TrainRequest) -> None:
-    """Begin or resume a run, print its result, draw its figures."""
+    """Start or resume a run, print its result, draw its figures."""
     if request.trials is not None or (request.resume is not None and RunFolder(request.resume).read_trials()):
         _several(request)
         return
     if request.jobs is not None:
         too = "give --trials as well" if request.resume is None else f"{request.resume} is a single run"
-        raise ParameterError(f"--jobs says how many processes --trials may take: {too}")
+        raise ParameterError(f"--jobs is the number of processes for --trials: {too}")
     comm = find_communicator()
     reporter = Reporter(quiet=request.quiet, silent=comm.rank > 0)
     callbacks = [load_callback(text) for text in request.callbacks or ()]
@@ -121,7 +121,7 @@ def carry_out(request: TrainRequest) -> None:
 
 
 def _formats_of(request: TrainRequest, run: RunFolder) -> Sequence[str]:
-    """Formats of the figures of a run, or of trials, that goes on: as it was told when it began, unless something is said."""
+    """Return the formats of the figures; a resumed run keeps its first choice unless an option changes it."""
     given = request.figure_formats()
     if given is not None:
         return given
@@ -129,13 +129,13 @@ def _formats_of(request: TrainRequest, run: RunFolder) -> Sequence[str]:
 
 
 def _several(request: TrainRequest) -> None:
-    """Train with several seeds side by side, or go on with that."""
+    """Train with several seeds in parallel processes, or resume such trials."""
     if request.resume is not None:
         _refuse_beside_resume(request)
     if started_by_mpi():
-        raise ParameterError("several trials take processes of their own: leave out mpiexec")
+        raise ParameterError("--trials starts its own processes: leave out mpiexec")
     if request.callbacks:
-        raise ParameterError("--callback is called in this process, and trials take others: leave out one of the two")
+        raise ParameterError("--callback does not reach the processes of --trials: leave out one of the two")
     reporter = Reporter(quiet=request.quiet)
     with reporter:
         if request.trials is not None:
@@ -165,7 +165,7 @@ def _several(request: TrainRequest) -> None:
 
 
 def _draw(runs: list[RunFolder], formats: Sequence[str], reporter: Reporter) -> None:
-    """Figures come last: whatever goes wrong with them, the result has been told. They come even if it could not be."""
+    """Draw the figures after the result has been printed, so that an error of the figures does not hide the result."""
     if not formats:
         return
     from eprop.plot import draw_run
@@ -177,7 +177,7 @@ def _draw(runs: list[RunFolder], formats: Sequence[str], reporter: Reporter) -> 
                 draw_run(run.path, formats=formats)
             except (EPropError, OSError, MemoryError) as error:
                 warnings.warn(
-                    f"{run.path}: is complete and kept, but its figures could not be drawn: {text_of(error)}",
+                    f"{run.path}: the run is complete and kept, but its figures could not be drawn: {text_of(error)}",
                     FiguresWarning,
                     stacklevel=2,
                 )
@@ -191,7 +191,7 @@ def _print(outcome: Outcome, request: TrainRequest) -> None:
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
-    """Options that were given, with paths as text."""
+    """Return the options that were given, with paths as text."""
     out: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, list) and value:
@@ -202,28 +202,28 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _config(request: TrainRequest) -> RunConfig:
-    """From a file, over which ``--set`` and the options win."""
+    """Make the configuration from a file; ``--set`` and the options override the file."""
     given = {} if request.config is None else read_config(request.config, request.task)[1]
     changed = parse_settings(request.task, request.settings or [])
     for section, values in request.changes().items():
         _refuse_contradictions(changed.get(section, {}), values)
         changed.setdefault(section, {}).update(values)
-    if changed["data"].keys() & {"data", "mnist"}:  # one source takes the place of the other
+    if changed["data"].keys() & {"data", "mnist"}:  # one source replaces the other
         given["data"] = {k: v for k, v in given.get("data", {}).items() if k not in ("data", "mnist")}
     return RunConfig.make(request.task, given, **changed)
 
 
 def _refuse_contradictions(settings: dict[str, Any], options: dict[str, Any]) -> None:
-    """An option and ``--set`` may say the same of a parameter, but nothing else."""
+    """Refuse an option and ``--set`` that give different values to the same parameter."""
     for name, value in options.items():
         value = list(value) if isinstance(value, tuple) else value  # as in TOML
         if name in settings and (other := settings[name]) != value:
             option, told = "--" + name.replace("_", "-"), " ".join(value) if isinstance(value, list) else value
-            raise ParameterError(f"{option} {told} and --set {name}={other}: which of them? Leave out one")
+            raise ParameterError(f"{option} {told} and --set {name}={other} contradict each other: leave out one")
 
 
 def _refuse_beside_resume(request: TrainRequest) -> None:
-    """A resumed run is the old run: nothing but the numbers of threads and processes may change."""
+    """Refuse options that would change a resumed run; only the numbers of threads and processes may change."""
     names = [
         name
         for section, values in request.changes().items()
@@ -237,4 +237,4 @@ def _refuse_beside_resume(request: TrainRequest) -> None:
     names += [name for name, value in others.items() if value]
     if names:
         listed = ", ".join("--" + name.replace("_", "-") for name in names)
-        raise ParameterError(f"--resume takes everything from the run: leave out {listed}, or begin a new run")
+        raise ParameterError(f"--resume takes all settings from the run: leave out {listed}, or start a new run")

@@ -207,14 +207,14 @@ def test_delays():
     x, rec = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(), 3, "rec")
     with refuse(r"delay must have shape \(3, 2\) = \(targets, sources\)", ep.NetworkError):
         net.connect(x, rec, delay=np.ones((2, 3)))
-    with refuse("in->rec: a list of 2 delays needs as many Explicit connections, here AllToAll", ep.NetworkError):
+    with refuse("in->rec: a list of 2 delays needs as many Explicit connections, got AllToAll", ep.NetworkError):
         net.connect(x, rec, delay=[1.0, 2.0])
-    with refuse("here 3 of them; else give an", ep.NetworkError):
+    with refuse("here 3 connections; or give an", ep.NetworkError):
         net.connect(x, rec, ep.Explicit(sources=[0, 1, 1], targets=[0, 0, 1]), delay=[1.0, 2.0])
     with refuse(r"delay must be a multiple of dt .*, at index \(0, 0\)", ep.NetworkError):
         net.connect(x, rec, delay=np.full((3, 2), 1.5))
     with refuse(
-        r"> 0 ms, got 0.0, at index \(1, 0\); where there is no connection, any delay will do", ep.NetworkError
+        r"> 0 ms, got 0.0, at index \(1, 0\); entries without a connection may hold any delay", ep.NetworkError
     ):
         net.connect(x, rec, delay=[[1.0, 2.0], [0.0, 1.0], [1.0, 1.0]])
     with refuse(r"delay got a sparse matrix; give it as an array with a delay wherever", ep.NetworkError):
